@@ -1,0 +1,169 @@
+"""The kernel's own links: htb, netem and tbf, written and read over rtnetlink in batches."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from harness.engine import tcwire
+from harness.engine.base import INTERFACE
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
+from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
+from harness.errors import NodeError
+from harness.link import UNSHAPED
+from harness.plan import NodePlan
+from harness.qdisc import (
+    EMPTY,
+    ROOT,
+    Action,
+    AddBranch,
+    AddFilter,
+    AddRoot,
+    AddTbf,
+    Branch,
+    Change,
+    Netem,
+    Tbf,
+    Tree,
+    diff,
+    mismatches,
+    shape_of,
+    tree_of,
+)
+from harness.reading import EdgeReading, NodeReading, Stats
+
+_NEW: Final = NLM_F_CREATE | NLM_F_EXCL
+_REMEDY: Final = {
+    errno.ENOENT: "this kernel lacks that qdisc or filter: run 'harness doctor'",
+    errno.EPERM: "needs CAP_NET_ADMIN in the node's network namespace",
+    errno.EINVAL: "this kernel does not support that combination (run 'harness doctor')",
+}
+
+
+class NetemEngine:
+    """Makes links with the kernel's qdiscs in the current network namespace."""
+
+    name = "netem"
+
+    def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeReading:
+        """See Engine.apply."""
+        desired = tree_of(node)
+        with Rtnetlink() as netlink:
+            index = _interface(node)
+            observed, _ = _read(netlink, node, index)
+            actions = diff(desired, observed, touched)
+            steps = [(action, request) for action in actions for request in _requests(node, index, action)]
+            if node.max_segments is not None and actions:
+                steps.insert(0, (actions[0], Request(tcwire.RTM_NEWLINK, 0, tcwire.max_segments(index, node.max_segments))))
+            refusals = netlink.batch([request for _, request in steps])
+            if refusals:
+                raise _error(node, [action for action, _ in steps], refusals)
+            return _reading(node, desired, *_read(netlink, node, index))
+
+    def observe(self, node: NodePlan) -> NodeReading:
+        """See Engine.observe."""
+        with Rtnetlink() as netlink:
+            return _reading(node, tree_of(node), *_read(netlink, node, _interface(node)))
+
+
+def _interface(node: NodePlan) -> int:
+    try:
+        return socket.if_nametoindex(INTERFACE)
+    except OSError:
+        raise NodeError(node.rank, f"find interface {INTERFACE}", "there is none", "run 'harness down' and 'up'") from None
+
+
+def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
+    """The netlink messages that carry out an action."""
+
+    def qdisc(flags: int, handle: int, parent: int, kind: str, options: bytes) -> Request:
+        return Request(tcwire.RTM_NEWQDISC, flags, tcwire.tcmsg(index, handle, parent, 0, kind, options))
+
+    def tbf(flags: int, branch: Branch, spec: Tbf) -> Request:
+        return qdisc(flags, branch.tbf_handle, branch.netem_handle | 1, "tbf", tcwire.tbf(spec))
+
+    match action:
+        case AddRoot():
+            yield qdisc(_NEW, ROOT, tcwire.TC_H_ROOT, "htb", tcwire.htb_root())
+        case AddBranch(branch):
+            options = tcwire.htb_class(branch.netem.rate_byte_s)
+            body = tcwire.tcmsg(index, branch.classid, ROOT, 0, "htb", options)
+            yield Request(tcwire.RTM_NEWTCLASS, _NEW, body)
+            yield qdisc(_NEW, branch.netem_handle, branch.classid, "netem", tcwire.netem(branch.netem, fresh=True))
+            if branch.tbf:
+                yield tbf(_NEW, branch, branch.tbf)
+        case AddTbf(branch):
+            if branch.tbf:
+                yield tbf(_NEW, branch, branch.tbf)
+        case Change(branch):
+            options = tcwire.htb_class(branch.netem.rate_byte_s)
+            yield Request(tcwire.RTM_NEWTCLASS, 0, tcwire.tcmsg(index, branch.classid, ROOT, 0, "htb", options))
+            yield qdisc(0, branch.netem_handle, branch.classid, "netem", tcwire.netem(branch.netem, fresh=False))
+            if branch.tbf:
+                yield tbf(0, branch, branch.tbf)
+        case AddFilter(destination, version, neighbour):
+            addressing = node.addressing
+            address = addressing.ipv4(destination) if version == 4 else addressing.ipv6(destination)
+            options = tcwire.u32_filter(address, Branch(neighbour, Netem()).classid)
+            info = tcwire.filter_info(version)
+            body = tcwire.tcmsg(index, destination + 1, ROOT, info, "u32", options)
+            yield Request(tcwire.RTM_NEWTFILTER, _NEW, body)
+
+
+def _error(node: NodePlan, actions: Sequence[Action], refusals: Sequence[Refusal]) -> NodeError:
+    """The first refusal, in words."""
+    refusal = refusals[0]
+    match actions[refusal.index]:
+        case AddRoot():
+            what = "add the htb root"
+        case AddBranch(branch) | AddTbf(branch):
+            what = f"shape edge {node.rank}->{branch.neighbour} ({shape_of(branch).describe()})"
+        case Change(branch):
+            what = f"reshape edge {node.rank}->{branch.neighbour} ({shape_of(branch).describe()})"
+        case AddFilter(destination, version, neighbour):
+            what = f"send IPv{version} for node {destination} through edge {node.rank}->{neighbour}"
+    return NodeError(node.rank, what, refusal.text, _REMEDY.get(refusal.errno, ""))
+
+
+def _read(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[int, Stats]]:
+    """The tree that the kernel holds, and the counters of every branch."""
+    request = tcwire.dump_request(index)
+    qdiscs = [o for b in netlink.dump(tcwire.RTM_GETQDISC, request) if (o := tcwire.read(b)).ifindex == index]
+    if not any(o.kind == "htb" and o.handle == ROOT for o in qdiscs):
+        return EMPTY, {}
+    classes = {tcwire.read(body).handle for body in netlink.dump(tcwire.RTM_GETTCLASS, request)}
+    tbfs = {o.parent >> 16 << 16: tcwire.read_tbf(o.options) for o in qdiscs if o.kind == "tbf"}
+    branches, stats = {}, {}
+    for found in qdiscs:
+        if found.kind != "netem" or found.parent not in classes or found.parent >> 16 != ROOT >> 16:
+            continue
+        branch = Branch((found.parent & 0xFFFF) - 1, tcwire.read_netem(found.options), tbfs.get(found.handle))
+        branches[branch.neighbour] = branch
+        stats[branch.neighbour] = found.stats
+    return Tree(True, branches, _filters(netlink, node, index)), stats
+
+
+def _filters(netlink: Rtnetlink, node: NodePlan, index: int) -> dict[tuple[int, int], int]:
+    addressing, found = node.addressing, {}
+    bases = {4: int(addressing.ipv4(0)), 6: int(addressing.ipv6(0))}
+    for body in netlink.dump(tcwire.RTM_GETTFILTER, tcwire.dump_request(index, ROOT)):
+        rule = tcwire.read_u32(tcwire.read(body).options)
+        if rule is not None:
+            address, classid = rule
+            found[int(address) - bases[address.version], address.version] = (classid & 0xFFFF) - 1
+    return found
+
+
+def _reading(node: NodePlan, desired: Tree, observed: Tree, stats: dict[int, Stats]) -> NodeReading:
+    edges = {}
+    for egress in node.egress:
+        branch = observed.branches.get(egress.neighbour)
+        if branch is None:
+            edges[egress.neighbour] = EdgeReading(UNSHAPED, Stats())
+            continue
+        told = replace(branch, netem=replace(branch.netem, distribution=egress.edge.shape.distribution))
+        edges[egress.neighbour] = EdgeReading(shape_of(told), stats[egress.neighbour])
+    return NodeReading(edges, tuple(mismatches(desired, observed)))

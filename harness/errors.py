@@ -1,0 +1,76 @@
+"""The exception tree. Each class owns the exit code that the CLI ends with.
+
+Exit codes: 1 something measured is off, 2 wrong input, 3 the named network is in the wrong state,
+69 the machine lacks something (sysexits EX_UNAVAILABLE), 70 the kernel refused or a node failed (EX_SOFTWARE),
+77 not permitted (EX_NOPERM).
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """The root: one line that says where, what and how to mend it."""
+
+    exit_code = 70
+
+
+class InputError(HarnessError):
+    """What the user asked for makes no sense; raised before the machine is touched."""
+
+    exit_code = 2
+
+
+class UnitError(InputError):
+    """A quantity that cannot be read or held."""
+
+
+class ShapeError(InputError):
+    """A link shape whose parts contradict each other or exceed what a kernel field holds."""
+
+
+class ProfileError(InputError):
+    """A profile that is missing, is no YAML or has wrong keys or values; names file and YAML path."""
+
+
+class TopologyError(InputError):
+    """A topology that cannot be built."""
+
+
+class PlanError(InputError):
+    """An unknown rank or edge, or more nodes than addresses."""
+
+
+class NetworkStateError(HarnessError):
+    """The named network is already up, not up, or busy."""
+
+    exit_code = 3
+
+
+class UnavailableError(HarnessError):
+    """The machine lacks something (a kernel feature, a program, PyTorch); the message says what mends it."""
+
+    exit_code = 69
+
+
+class PrivilegeError(HarnessError):
+    """The kernel does not let this user do it."""
+
+    exit_code = 77
+
+
+class NodeError(HarnessError):
+    """An action failed on one node.
+
+    Args:
+        rank: the node.
+        action: what was tried, e.g. ``"add netem to edge 0->1"``.
+        cause: what the kernel or the node answered.
+        remedy: what the user can do, or an empty string.
+    """
+
+    def __init__(self, rank: int, action: str, cause: str, remedy: str = "") -> None:
+        self.rank, self.action, self.cause, self.remedy = rank, action, cause, remedy
+        super().__init__(f"node {rank}: {action}: {cause}" + (f"; {remedy}" if remedy else ""))
+
+    def __reduce__(self) -> tuple[type[NodeError], tuple[int, str, str, str]]:
+        return type(self), (self.rank, self.action, self.cause, self.remedy)

@@ -1,0 +1,166 @@
+"""What probes saw, and what follows from it: estimates with their standard errors. Pure.
+
+Times are in seconds, rates in bit/s on the wire, shares between 0 and 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, sqrt
+from statistics import fmean, median
+from typing import Final
+
+from harness.units import Rate
+
+NOISE_S: Final = 0.0003
+"""What the path itself (veth, bridge, wake-ups) adds to a delay and to its spread: 0.1-0.3 ms measured."""
+
+
+@dataclass(frozen=True)
+class EchoSample:
+    """One packet's way there and back, in seconds; what the far end took to turn it round is in neither."""
+
+    forward: float
+    backward: float
+
+    @property
+    def round_trip(self) -> float:
+        """Both ways together."""
+        return self.forward + self.backward
+
+
+@dataclass(frozen=True)
+class TrainCount:
+    """What arrived of a train of small packets; duplicates are not counted as received."""
+
+    sent: int
+    received: int
+    duplicates: int = 0
+    late: int = 0
+    overtakers: int = 0
+
+    @property
+    def loss(self) -> float:
+        """Share of packets that did not arrive."""
+        return 1 - self.received / self.sent if self.sent else 0.0
+
+
+@dataclass(frozen=True)
+class BulkSample:
+    """A train of full frames as it left and as it arrived.
+
+    Args:
+        sent_bytes: on the wire.
+        sent_s: how long it took to hand them to the kernel.
+        received_bytes: on the wire.
+        points: (arrival in s, bytes on the wire so far) of the reads that waited for their packet.
+        busiest_cpu: share of the time for which the busiest CPU was busy meanwhile.
+    """
+
+    sent_bytes: int
+    sent_s: float
+    received_bytes: int
+    points: tuple[tuple[float, int], ...]
+    busiest_cpu: float = 0.0
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What was measured one way; None where it was not."""
+
+    train: TrainCount | None = None
+    bulk: BulkSample | None = None
+
+
+@dataclass(frozen=True)
+class EdgeMeasurement:
+    """What was measured over one edge: forward is from the first of its pair to the second."""
+
+    pair: tuple[int, int]
+    echoes_sent: int = 0
+    echoes: tuple[EchoSample, ...] = ()
+    forward: Direction = Direction()
+    backward: Direction = Direction()
+    ipv6: bool = False
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation of delays, in seconds.
+
+    Args:
+        count: of the delays that entered.
+        mean: of them.
+        std: their sample standard deviation.
+        stalls: delays left out, because the machine and not the link made them.
+    """
+
+    count: int
+    mean: float
+    std: float
+    stalls: int
+
+    @property
+    def mean_error(self) -> float:
+        """Standard error of the mean."""
+        return self.std / sqrt(self.count) if self.count else inf
+
+
+def std_error(kurtosis: float, count: int) -> float:
+    """Standard error of a sample standard deviation, as a share of it.
+
+    Delta method on the variance of the sample variance (Kenney and Keeping, Mathematics of Statistics, 2nd ed., part
+    2, 7.8): sqrt((kurtosis - 1) / (4 n)) to first order.
+    """
+    return sqrt((kurtosis - 1) / (4 * count)) if count else inf
+
+
+def spread(delays: Sequence[float], fence: float) -> Spread:
+    """Mean and standard deviation of delays, without the machine's stalls.
+
+    A process that is not scheduled for some milliseconds makes a delay that no link made. Left out is what lies farther
+    above the median than 1.5 times what the distribution can reach, given its interquartile range: that uses the
+    distribution's form, not the jitter that was asked for, so that a link with too much of it is still found out.
+
+    Args:
+        delays: in seconds.
+        fence: (greatest value - median) / interquartile range of the distribution.
+    """
+    if len(delays) < 2:
+        return Spread(len(delays), fmean(delays) if delays else 0.0, 0.0, 0)
+    ordered = sorted(delays)
+    quartiles = ordered[len(ordered) * 3 // 4] - ordered[len(ordered) // 4]
+    limit = median(ordered) + 1.5 * fence * quartiles + NOISE_S
+    kept = [delay for delay in ordered if delay <= limit]
+    mean = fmean(kept)
+    variance = sum((delay - mean) ** 2 for delay in kept) / (len(kept) - 1)
+    return Spread(len(kept), mean, sqrt(variance), len(ordered) - len(kept))
+
+
+def bulk_rate(sample: BulkSample) -> Rate | None:
+    """The link's rate: the slope of bytes over time in the train's second half, by least squares.
+
+    None where too few reads waited for their packet to tell: the reader was slower than the link.
+    """
+    half = sample.received_bytes / 2
+    points = [(at, size) for at, size in sample.points if size >= half]
+    if len(points) < 5 or points[-1][0] <= points[0][0]:
+        return None
+    middle, mean_size = fmean(at for at, _ in points), fmean(size for _, size in points)
+    covariance = sum((at - middle) * (size - mean_size) for at, size in points)
+    slope = covariance / sum((at - middle) ** 2 for at, _ in points)
+    return Rate(max(8, round(slope * 8)))
+
+
+def carried_rate(sample: BulkSample) -> Rate | None:
+    """Bytes over time of the whole train as it was read: what the machine carried at least."""
+    if len(sample.points) < 2 or sample.points[-1][0] <= sample.points[0][0]:
+        return None
+    (start, first), (end, last) = sample.points[0], sample.points[-1]
+    return Rate(max(8, round((last - first) * 8 / (end - start))))
+
+
+def sent_rate(sample: BulkSample) -> Rate | None:
+    """How fast the sender handed the train over; None where it took no time."""
+    return Rate(max(8, round(sample.sent_bytes * 8 / sample.sent_s))) if sample.sent_s > 0 else None

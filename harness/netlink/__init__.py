@@ -1,0 +1,1 @@
+"""Rtnetlink, as little of it as the hot path needs."""

@@ -1,0 +1,1 @@
+"""What runs inside a node, and what drives it from outside."""

@@ -1,0 +1,200 @@
+"""A probe: measures a link from inside a node, told by JSON lines on standard input.
+
+    python -m harness.node.probe
+
+Every line is one request, ``{"op": ..., ...}``, and is answered by one line: ``{"ok": true, ...}`` or ``{"error":
+"..."}``. It ends at the end of standard input. No request blocks for longer than it says itself. Times are in
+nanoseconds, sizes in bytes.
+
+    open     bind                                 -> port, bulk_port
+    echo     peer, port, job, count, interval_ns,
+             wait_ns, end_ns                      -> sent, warm, samples [[sequence, sent, turned, returned, arrived]]
+    train    peer, port, job, count, interval_ns, end_ns            -> sent
+    bulk     peer, port, job, bursts, segments, interval_ns, end_ns
+                                                  -> wire_bytes, elapsed_ns, segments
+    collect  job, expect, wait_ns, overtaking_ns  -> received, duplicates, late, overtakers
+    bulked   job, expect_bytes, wait_ns           -> points, wire_bytes, reads, waits
+
+It imports little, to start in some tens of milliseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from time import monotonic_ns, sleep
+from typing import Any, Final
+
+from harness.node.probe_packet import ECHO, FRAME, TRAIN, burst, small
+from harness.node.probe_receiver import RECEIVE_BUFFER, Receiver
+
+Answer = dict[str, Any]
+POLL_S: Final = 0.002
+MAX_POINTS: Final = 400
+WARM_UPS: Final = 3
+_UDP_SEGMENT: Final = 103
+"""linux/udp.h; Python has no name for it."""
+_UDP, _SOCKET, _SNDBUF, _SNDBUFFORCE = 17, 1, 7, 32
+
+
+class Probe:
+    """The requests that a probe answers; each public method is one."""
+
+    def __init__(self) -> None:
+        self._small: Receiver | None = None
+        self._bulk: Receiver | None = None
+
+    def open(self, bind: str) -> Answer:
+        """Listen on an address: one port for small packets, one for bulk."""
+        self._small, self._bulk = Receiver(bind), Receiver(bind, bulk=True)
+        for receiver in (self._small, self._bulk):
+            for option in (_SNDBUF, _SNDBUFFORCE):
+                with contextlib.suppress(OSError):
+                    receiver.socket.setsockopt(_SOCKET, option, RECEIVE_BUFFER)
+            receiver.start()
+        return {"port": self._small.port, "bulk_port": self._bulk.port}
+
+    def echo(self, peer: str, port: int, job: int, count: int, interval_ns: int, wait_ns: int, end_ns: int) -> Answer:
+        """Send packets that the peer sends back at once, and wait for the last.
+
+        A few come first to warm up: address resolution delays the first packet between two nodes.
+        """
+        receiver = self._require(self._small)
+        target, write = (peer, port), receiver.socket.sendto
+        warm = False
+        for attempt in range(WARM_UPS):
+            write(small(ECHO, 0, attempt, monotonic_ns()), target)
+            if warm := _until(lambda: bool(receiver.flow(0).first), wait_ns):
+                break
+        receiver.forget(0)
+        sent = _paced(count, interval_ns, end_ns, lambda i: write(small(ECHO, job, i, monotonic_ns()), target))
+        flow = receiver.flow(job)
+        _until(lambda: len(flow.first) >= sent, wait_ns)
+        samples = [[sequence, *stamps] for sequence, stamps in sorted(flow.first.copy().items())]
+        receiver.forget(job)
+        return {"sent": sent, "warm": warm, "samples": samples}
+
+    def train(self, peer: str, port: int, job: int, count: int, interval_ns: int, end_ns: int) -> Answer:
+        """Send small packets, evenly spaced."""
+        target, write = (peer, port), self._require(self._small).socket.sendto
+        sent = _paced(count, interval_ns, end_ns, lambda i: write(small(TRAIN, job, i, monotonic_ns()), target))
+        return {"sent": sent}
+
+    def bulk(
+        self, peer: str, port: int, job: int, bursts: int, segments: int, interval_ns: int, end_ns: int
+    ) -> Answer:
+        """Send bursts of full frames, evenly spaced, or as fast as it goes.
+
+        A burst is handed to the kernel as one super-packet (UDP_SEGMENT). Qdiscs count all its frames' bytes, so
+        that the rate comes out right; what drops, drops whole bursts, so that it is no measure of loss.
+        """
+        receiver = self._require(self._bulk)
+        target, write, ipv6 = (peer, port), receiver.socket.sendto, receiver.ipv6
+        if not self._segmenting(receiver, target):
+            segments = 1
+        start = monotonic_ns()
+        last = start
+
+        def send(sequence: int) -> None:
+            nonlocal last
+            last = monotonic_ns()
+            write(burst(job, sequence, segments, ipv6), target)
+
+        sent = _paced(bursts, interval_ns, end_ns, send)
+        last = max(last, monotonic_ns()) if interval_ns == 0 else last
+        return {"wire_bytes": sent * segments * FRAME, "elapsed_ns": last - start, "segments": segments}
+
+    @staticmethod
+    def _segmenting(receiver: Receiver, target: tuple[str, int]) -> bool:
+        """Switch on segmentation by the kernel, and try it: it fails where the interface computes no checksums."""
+        try:
+            receiver.socket.setsockopt(_UDP, _UDP_SEGMENT, len(burst(0, 0, 1, receiver.ipv6)))
+            receiver.socket.sendto(burst(0, 0, 2, receiver.ipv6), target)
+        except OSError:
+            with contextlib.suppress(OSError):
+                receiver.socket.setsockopt(_UDP, _UDP_SEGMENT, 0)
+            return False
+        return True
+
+    def collect(self, job: int, expect: int, wait_ns: int, overtaking_ns: int) -> Answer:
+        """Count what arrived of a train, once all is there or the time is up."""
+        receiver = self._require(self._small)
+        flow = receiver.flow(job)
+        _until(lambda: len(flow.first) >= expect, wait_ns)
+        answer = receiver.flow_answer(job, overtaking_ns)
+        receiver.forget(job)
+        return answer
+
+    def bulked(self, job: int, expect_bytes: int, wait_ns: int) -> Answer:
+        """What arrived of a rate train, once all is there or the time is up."""
+        receiver = self._require(self._bulk)
+        bulk = receiver.bulk(job)
+        _until(lambda: bulk.wire_bytes >= expect_bytes, wait_ns)
+        points = bulk.points[:: max(1, len(bulk.points) // MAX_POINTS)]
+        receiver.forget(job)
+        return {"points": points, "wire_bytes": bulk.wire_bytes, "reads": bulk.reads, "waits": len(bulk.points)}
+
+    @staticmethod
+    def _require(receiver: Receiver | None) -> Receiver:
+        if receiver is None:
+            raise ValueError("the first request must be open")
+        return receiver
+
+
+def _until(done: Callable[[], bool], wait_ns: int) -> bool:
+    """Poll until something holds or the time is up; whether it holds."""
+    end = monotonic_ns() + wait_ns
+    while not done():
+        if monotonic_ns() >= end:
+            return False
+        sleep(POLL_S)
+    return True
+
+
+def _paced(count: int, interval_ns: int, end_ns: int, send: Callable[[int], object]) -> int:
+    """Call send(0), send(1), ... each when it is due, late ones at once; how many before the time was up."""
+    start = monotonic_ns()
+    end = start + end_ns
+    for index in range(count):
+        due, now = start + index * interval_ns, monotonic_ns()
+        if now >= end:
+            return index
+        if due > now:
+            sleep((due - now) / 1e9)
+        try:
+            send(index)
+        except (BlockingIOError, BrokenPipeError):
+            continue
+    return count
+
+
+def _be_prompt() -> None:
+    """Ask for exact timers (a sleep may else end 50 us late) and a high priority, where the kernel allows it."""
+    with contextlib.suppress(OSError), open("/proc/self/timerslack_ns", "w", encoding="ascii") as slack:
+        slack.write("1")
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    sys.setswitchinterval(0.0005)
+
+
+def main() -> None:
+    """Answer requests until standard input ends."""
+    _be_prompt()
+    probe = Probe()
+    for line in sys.stdin:
+        try:
+            request = json.loads(line)
+            operation = request.pop("op")
+            if operation not in ("open", "echo", "train", "bulk", "collect", "bulked"):
+                raise ValueError(f"unknown operation {operation!r}")
+            answer = {"ok": True, **getattr(probe, operation)(**request)}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+"""A network as a value: which node sends what to whom, over which edges, of which shape.
+
+Every node computes the same plan from the same topology, profile and seed; nothing here touches the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from harness.address import Addressing
+from harness.errors import PlanError
+from harness.link import LinkShape
+from harness.units import ZERO_RATIO, Rate, Ratio
+
+if TYPE_CHECKING:
+    from harness.profile import Profile
+    from harness.topology import Topology
+
+Pair = tuple[int, int]
+LARGE_SEGMENTS_FROM: Final = Rate(5 * 10**9)
+"""From this rate on, a loss-free link may carry super-packets: 64 KiB take about 0.1 ms there."""
+
+
+@dataclass(frozen=True)
+class PlannedEdge:
+    """One direction of one edge.
+
+    Args:
+        src: the rank that sends.
+        dst: the neighbour that receives.
+        shape: what was requested.
+        origin: where the shape comes from: a profile's name, ``file`` or ``set``.
+        down: whether the link is down: it loses every packet until it is up again.
+    """
+
+    src: int
+    dst: int
+    shape: LinkShape
+    origin: str = ""
+    down: bool = False
+
+    @property
+    def pair(self) -> Pair:
+        """(src, dst)."""
+        return self.src, self.dst
+
+    @property
+    def effective(self) -> LinkShape:
+        """What the kernel must do now: the shape, or the shape with every packet lost where the link is down."""
+        if not self.down:
+            return self.shape
+        return self.shape.changed(loss=Ratio(Fraction(1)), loss_correlation=ZERO_RATIO, gilbert_elliott=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, in SI units."""
+        return {
+            "src": self.src,
+            "dst": self.dst,
+            **self.shape.to_json(),
+            "origin": self.origin,
+            "down": self.down,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        return cls(data["src"], data["dst"], LinkShape.from_json(data), data["origin"], data["down"])
+
+    def __str__(self) -> str:
+        return f"{self.src}->{self.dst}"
+
+
+@dataclass(frozen=True)
+class Egress:
+    """What a node sends to one neighbour: the edge, and the final destinations that go through it."""
+
+    edge: PlannedEdge
+    destinations: tuple[int, ...]
+
+    @property
+    def neighbour(self) -> int:
+        """The rank at the other end."""
+        return self.edge.dst
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """All that one node must know to make its own part of the network."""
+
+    rank: int
+    addressing: Addressing
+    egress: tuple[Egress, ...]
+    forwards: bool
+    max_segments: int | None
+    seed: int
+
+    @property
+    def ipv4(self) -> IPv4Address:
+        """Its own IPv4 address."""
+        return self.addressing.ipv4(self.rank)
+
+    @property
+    def ipv6(self) -> IPv6Address:
+        """Its own IPv6 address."""
+        return self.addressing.ipv6(self.rank)
+
+    def detours(self) -> list[tuple[int, int]]:
+        """(destination, next hop) for every destination that is no neighbour."""
+        return [(dst, e.neighbour) for e in self.egress for dst in e.destinations if dst != e.neighbour]
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """The whole network.
+
+    Args:
+        topology: its name, as the user gave it.
+        profile: its name, as the user gave it.
+        seed: of every draw.
+        size: number of nodes; their ranks are 0 to size - 1.
+        edges: by (src, dst), both directions of every edge.
+        next_hops: per rank and final destination, the neighbour to send to.
+        addressing: the subnets.
+    """
+
+    topology: str
+    profile: str
+    seed: int
+    size: int
+    edges: Mapping[Pair, PlannedEdge]
+    next_hops: Mapping[int, Mapping[int, int]]
+    addressing: Addressing = Addressing()
+
+    def edge(self, src: int, dst: int) -> PlannedEdge:
+        """One direction of one edge. Raises PlanError for an unknown rank or edge."""
+        self.require_rank(src)
+        self.require_rank(dst)
+        if (src, dst) not in self.edges:
+            near = ", ".join(f"{src}-{n}" for n in self.neighbours(src)) or "none"
+            raise PlanError(f"there is no edge {src}-{dst} in this {self.topology}; node {src} has: {near}")
+        return self.edges[src, dst]
+
+    def require_rank(self, rank: int) -> None:
+        """Raise PlanError where the network has no such rank."""
+        if not 0 <= rank < self.size:
+            raise PlanError(f"there is no rank {rank}; this network has ranks 0 to {self.size - 1}")
+
+    def neighbours(self, rank: int) -> list[int]:
+        """The ranks at the other ends of this rank's edges, ascending."""
+        return list(self._neighbours.get(rank, ()))
+
+    @cached_property
+    def _neighbours(self) -> dict[int, list[int]]:
+        near: dict[int, list[int]] = {}
+        for src, dst in sorted(self.edges):
+            near.setdefault(src, []).append(dst)
+        return near
+
+    def path(self, src: int, dst: int) -> list[PlannedEdge]:
+        """The directed edges that a packet from src to dst crosses."""
+        self.require_rank(src)
+        self.require_rank(dst)
+        path = []
+        while src != dst:
+            hop = self.next_hops[src][dst]
+            path.append(self.edges[src, hop])
+            src = hop
+        return path
+
+    def node(self, rank: int) -> NodePlan:
+        """One node's part of the plan."""
+        self.require_rank(rank)
+        behind: dict[int, list[int]] = {}
+        for dst, hop in sorted(self.next_hops[rank].items()):
+            behind.setdefault(hop, []).append(dst)
+        return NodePlan(
+            rank=rank,
+            addressing=self.addressing,
+            egress=tuple(Egress(self.edges[rank, n], tuple(behind.get(n, ()))) for n in self.neighbours(rank)),
+            forwards=len(self.neighbours(rank)) > 1,
+            max_segments=self.max_segments,
+            seed=self.seed,
+        )
+
+    @property
+    def max_segments(self) -> int | None:
+        """The most segments of a TCP super-packet on every node, or None for the kernel's default.
+
+        Loss, duplication, queue limits and rates act on whole super-packets of up to 64 KiB unless they are cut to
+        one segment. It is one number for the network, because a relay passes on what others sent.
+        """
+        return 1 if any(self._needs_packets(edge.effective) for edge in self.edges.values()) else None
+
+    @staticmethod
+    def _needs_packets(shape: LinkShape) -> bool:
+        impaired = shape.mean_loss or shape.duplicate or shape.corrupt or shape.reorder or shape.limit or shape.burst
+        return bool(impaired) or (shape.rate is not None and shape.rate < LARGE_SEGMENTS_FROM)
+
+    def changed(self, edges: Iterable[PlannedEdge]) -> NetworkPlan:
+        """A copy with these edges in place of the ones between the same ranks."""
+        return replace(self, edges={**self.edges, **{self.edge(*edge.pair).pair: edge for edge in edges}})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; from_json reads it back."""
+        return {
+            "topology": self.topology,
+            "profile": self.profile,
+            "seed": self.seed,
+            "ipv4_subnet": str(self.addressing.ipv4_net),
+            "ipv6_subnet": str(self.addressing.ipv6_net),
+            "nodes": [
+                {
+                    "rank": rank,
+                    "ipv4": str(self.addressing.ipv4(rank)),
+                    "ipv6": str(self.addressing.ipv6(rank)),
+                    "neighbours": self.neighbours(rank),
+                    "routes": {str(dst): hop for dst, hop in sorted(self.next_hops[rank].items())},
+                }
+                for rank in range(self.size)
+            ],
+            "edges": [self.edges[pair].to_json() for pair in sorted(self.edges)],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        edges = [PlannedEdge.from_json(edge) for edge in data["edges"]]
+        return cls(
+            topology=data["topology"],
+            profile=data["profile"],
+            seed=data["seed"],
+            size=len(data["nodes"]),
+            edges={edge.pair: edge for edge in edges},
+            next_hops={n["rank"]: {int(dst): hop for dst, hop in n["routes"].items()} for n in data["nodes"]},
+            addressing=Addressing(IPv4Network(data["ipv4_subnet"]), IPv6Network(data["ipv6_subnet"])),
+        )
+
+
+def make_plan(
+    topology: Topology,
+    profile: Profile,
+    seed: int,
+    *,
+    between: Profile | None = None,
+    addressing: Addressing | None = None,
+) -> NetworkPlan:
+    """Draw every edge's shape and find every route.
+
+    Args:
+        topology: the graph; shapes that it gives itself (a custom file) win over the profile's.
+        profile: of the edges.
+        seed: of the draws.
+        between: profile of the slow edges (tier 1) of a topology with islands; None: the same profile.
+        addressing: the subnets.
+
+    Raises:
+        PlanError: more nodes than addresses.
+    """
+    addressing = addressing or Addressing()
+    addressing.require(topology.size)
+    edges: dict[Pair, PlannedEdge] = {}
+    for edge in topology.edges:
+        source = between if between is not None and edge.tier else profile
+        for src, dst, own in ((edge.a, edge.b, edge.forward), (edge.b, edge.a, edge.backward)):
+            shape = own if own is not None else source.sample(seed, src, dst)
+            edges[src, dst] = PlannedEdge(src, dst, shape, "file" if own is not None else source.name)
+    name = f"{profile.name}+{between.name}" if between else profile.name
+    return NetworkPlan(topology.name, name, seed, topology.size, edges, topology.next_hops(), addressing)
+
+

@@ -1,0 +1,303 @@
+"""A node plan as the qdisc tree that makes it, and the changes that turn what the kernel holds into it.
+
+::
+
+    eth0 root  htb 1:  default 0                        (what matches no filter - ARP, ND - passes unshaped)
+     |- class 1:(n+1)   never limits; one per neighbour n
+     |   `- netem (n+16):   delay, jitter, loss, ..., rate
+     |       `- tbf (n+0x4010):   only where a burst was asked for; then it makes the rate
+     `- u32 filters, IPv4 prio 1 and IPv6 prio 2: one per final destination -> class of the next hop
+
+The tree is built once and changed in place afterwards, so nothing queued is dropped and no moment is unshaped.
+A branch that is no longer needed stays, with a netem that does nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+from harness.link import MAX_LIMIT, Distribution, GilbertElliott, LinkShape
+from harness.plan import Egress, NodePlan
+from harness.units import ZERO_RATIO, Rate, Ratio, Size, Time
+
+ROOT: Final = 0x1_0000
+MTU_FRAME: Final = 1514
+MIN_QUEUE: Final = 32
+MAX_AUTO_LIMIT: Final = 100_000
+UNLIMITED: Final = Rate(20 * 10**9)
+"""Rate of a class or token bucket that must not limit, and the most that an unlimited delay line is sized for."""
+MIN_QUEUEING: Final = Time(20 * 10**6)
+TBF_QUEUEING: Final = Time(50 * 10**6)
+"""How long a packet may wait for tokens unless the shape says otherwise (tbf's latency)."""
+
+
+@dataclass(frozen=True)
+class Netem:
+    """Netem's parameters in the kernel's own fields; probabilities scaled so that 2**32 - 1 is 100 %."""
+
+    delay_ns: int = 0
+    jitter_ns: int = 0
+    limit: int = 1000
+    loss: int = 0
+    chain: tuple[int, int, int, int] | None = None
+    """Gilbert-Elliott: p, r, h (survival in the bad state), k1 (loss in the good state)."""
+    duplicate: int = 0
+    corrupt: int = 0
+    reorder: int = 0
+    gap: int = 0
+    rate_byte_s: int = 0
+    distribution: Distribution = "uniform"
+    """Not readable: the kernel does not give its table back."""
+    seed: int = 0
+    """Of netem's random numbers; older kernels ignore it and do not give it back."""
+
+
+@dataclass(frozen=True)
+class Tbf:
+    """A token bucket's parameters in the kernel's own fields."""
+
+    rate_byte_s: int
+    burst: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class Branch:
+    """All that shapes the way to one neighbour."""
+
+    neighbour: int
+    netem: Netem
+    tbf: Tbf | None = None
+
+    @property
+    def classid(self) -> int:
+        """Of the htb class."""
+        return ROOT | (self.neighbour + 1)
+
+    @property
+    def netem_handle(self) -> int:
+        """Of the netem qdisc."""
+        return (self.neighbour + 0x10) << 16
+
+    @property
+    def tbf_handle(self) -> int:
+        """Of the tbf qdisc."""
+        return (self.neighbour + 0x4010) << 16
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A node's whole tree: branches by neighbour, and the next hop of every final destination that is classified.
+
+    Args:
+        rooted: whether the htb root is there.
+        branches: by neighbour.
+        filters: (final destination, IP version) -> neighbour.
+    """
+
+    rooted: bool
+    branches: Mapping[int, Branch]
+    filters: Mapping[tuple[int, int], int]
+
+
+EMPTY: Final = Tree(False, {}, {})
+
+
+@dataclass(frozen=True)
+class AddRoot:
+    """Put the htb root on the interface."""
+
+
+@dataclass(frozen=True)
+class AddBranch:
+    """Add a class with its netem (and tbf)."""
+
+    branch: Branch
+
+
+@dataclass(frozen=True)
+class AddTbf:
+    """Add a tbf below a netem that is there."""
+
+    branch: Branch
+
+
+@dataclass(frozen=True)
+class Change:
+    """Change netem and tbf where they are; with a reason such as ``delay_ns 20000000 -> 120000000``."""
+
+    branch: Branch
+    reason: str
+
+
+@dataclass(frozen=True)
+class AddFilter:
+    """Send what goes to a final destination into a neighbour's class."""
+
+    destination: int
+    version: int
+    neighbour: int
+
+
+Action = AddRoot | AddBranch | AddTbf | Change | AddFilter
+
+
+def netem_of(egress: Egress, seed: int) -> Netem:
+    """The netem that makes an edge's shape (its rate too, unless a burst asks for tbf)."""
+    shape, chain = egress.edge.effective, egress.edge.effective.loss_chain
+    return Netem(
+        delay_ns=shape.delay.ns,
+        jitter_ns=shape.jitter.ns,
+        limit=queue_limit(shape),
+        loss=0 if chain else shape.loss.u32,
+        chain=chain and (chain.p.u32, chain.r.u32, Ratio(1 - chain.loss_bad.value).u32, chain.loss_good.u32),
+        duplicate=shape.duplicate.u32,
+        corrupt=shape.corrupt.u32,
+        reorder=shape.reorder.u32,
+        gap=1 if shape.reorder else 0,
+        rate_byte_s=shape.rate.byte_s if shape.rate and not shape.burst else 0,
+        distribution=shape.distribution,
+        seed=edge_seed(seed, egress.edge.src, egress.edge.dst),
+    )
+
+
+def tbf_of(shape: LinkShape) -> Tbf | None:
+    """The token bucket of a shape with a burst."""
+    if shape.burst is None or shape.rate is None:
+        return None
+    burst = max(shape.burst.bytes, MTU_FRAME)
+    queued = shape.rate.byte_s * (shape.queue or TBF_QUEUEING).ns // 10**9
+    return Tbf(shape.rate.byte_s, burst, limit=min(burst + max(queued, MIN_QUEUE * MTU_FRAME), 2**32 - 1))
+
+
+def queue_limit(shape: LinkShape) -> int:
+    """Packets that netem's queue must hold: those in flight on the delay line, and a buffer behind the rate.
+
+    In flight: rate x (delay + jitter) / (8 x 1514). Buffer: one bandwidth-delay product of the round trip over this
+    edge (2 x delay), at least 20 ms and 32 packets: the classical rule that lets one TCP flow fill the link
+    (Villamizar and Song 1994). Without a rate there is no buffer, and the delay line is sized for 20 Gbit/s.
+    """
+    if shape.limit is not None:
+        return shape.limit
+    rate = min(shape.rate or UNLIMITED, UNLIMITED)
+    flight = (shape.delay.ns + shape.jitter.ns) / 1e9
+    buffer = max(2 * shape.delay.ns, MIN_QUEUEING.ns) / 1e9 if shape.rate else 0.0
+    packets = math.ceil(rate.bit_s * flight / (8 * MTU_FRAME)) + math.ceil(rate.bit_s * buffer / (8 * MTU_FRAME))
+    return min(max(packets, MIN_QUEUE if shape.rate else 1000), MAX_AUTO_LIMIT)
+
+
+def edge_seed(seed: int, src: int, dst: int) -> int:
+    """A 64-bit seed of netem's random numbers, its own for every direction of every edge."""
+    return int.from_bytes(hashlib.sha256(f"netem {seed} {src} {dst}".encode()).digest()[:8], "little")
+
+
+def tree_of(node: NodePlan) -> Tree:
+    """The tree that makes a node's part of the plan; an unshaped edge needs no branch."""
+    branches, filters = {}, {}
+    for egress in node.egress:
+        if egress.edge.effective.is_unshaped:
+            continue
+        branches[egress.neighbour] = Branch(
+            egress.neighbour, netem_of(egress, node.seed), tbf_of(egress.edge.effective)
+        )
+        filters |= {(dst, version): egress.neighbour for dst in egress.destinations for version in (4, 6)}
+    return Tree(bool(branches), branches, filters)
+
+
+def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[Action]:
+    """What turns the observed tree into the desired one, in an order that never lets packets pass unshaped.
+
+    Branches are complete before a filter sends anything into them. A branch that is observed and not desired is made
+    to do nothing; its filters stay.
+
+    Args:
+        desired: what shall be.
+        observed: what the kernel holds.
+        touched: neighbours whose branch is set in any case, for what cannot be read (the jitter's distribution).
+    """
+    actions: list[Action] = [AddRoot()] if desired.rooted and not observed.rooted else []
+    for neighbour, branch in desired.branches.items():
+        actions += _branch_actions(branch, observed.branches.get(neighbour), neighbour in touched)
+    for neighbour, old in observed.branches.items():
+        if neighbour not in desired.branches:
+            actions += _branch_actions(Branch(neighbour, Netem(limit=MAX_AUTO_LIMIT)), old, False)
+    for (dst, version), neighbour in desired.filters.items():
+        if (dst, version) not in observed.filters:
+            actions.append(AddFilter(dst, version, neighbour))
+    return actions
+
+
+def _branch_actions(want: Branch, have: Branch | None, touched: bool) -> Iterator[Action]:
+    if have is None:
+        yield AddBranch(want)
+        return
+    if want.tbf is None and have.tbf is not None:
+        burst = UNLIMITED.byte_s // 1000
+        want = Branch(want.neighbour, want.netem, Tbf(UNLIMITED.byte_s, burst, max(have.tbf.limit, 4 * burst)))
+    reasons = differences(want, have)
+    if want.tbf is not None and have.tbf is None:
+        yield AddTbf(want)
+    if reasons or touched:
+        yield Change(want, ", ".join(reasons) or "set again")
+
+
+def differences(want: Branch, have: Branch) -> list[str]:
+    """The readable parameters in which two branches differ, e.g. ``delay_ns 20000000 -> 120000000``."""
+    unreadable = {"distribution", "seed"}
+    found = [
+        f"{name} {old} -> {new}"
+        for name in (field.name for field in fields(Netem))
+        if name not in unreadable and (old := getattr(have.netem, name)) != (new := getattr(want.netem, name))
+    ]
+    if not _same_bucket(want.tbf, have.tbf):
+        found.append(f"tbf {have.tbf} -> {want.tbf}")
+    return found
+
+
+def _same_bucket(want: Tbf | None, have: Tbf | None) -> bool:
+    """Whether two token buckets are one; the kernel tells the burst as ticks of 64 ns of the rate."""
+    if want is None or have is None:
+        return want is have
+    tick = math.ceil(want.rate_byte_s * 128e-9) + 1
+    return replace(want, burst=0) == replace(have, burst=0) and abs(want.burst - have.burst) <= tick
+
+
+def shape_of(branch: Branch) -> LinkShape:
+    """What a branch does to packets, in the words of a link shape: how a kernel reading is shown to people."""
+    netem, tbf = branch.netem, branch.tbf
+    passes = tbf is not None and tbf.rate_byte_s >= UNLIMITED.byte_s
+    rate_byte_s = tbf.rate_byte_s if tbf and not passes else netem.rate_byte_s
+    chain = None
+    if netem.chain:
+        p, r, survive, loss_good = (Ratio.from_u32(raw) for raw in netem.chain)
+        chain = GilbertElliott(p, r, Ratio(1 - survive.value), loss_good)
+    return LinkShape.unchecked(
+        rate=Rate(8 * rate_byte_s) if rate_byte_s else None,
+        delay=Time(netem.delay_ns),
+        jitter=Time(netem.jitter_ns),
+        distribution=netem.distribution,
+        loss=ZERO_RATIO if chain else Ratio.from_u32(netem.loss),
+        gilbert_elliott=chain,
+        duplicate=Ratio.from_u32(netem.duplicate),
+        corrupt=Ratio.from_u32(netem.corrupt),
+        reorder=Ratio.from_u32(netem.reorder),
+        limit=netem.limit,
+        burst=Size(tbf.burst) if tbf and not passes else None,
+    )
+
+
+def mismatches(desired: Tree, observed: Tree) -> Iterable[tuple[int, str]]:
+    """(neighbour, what differs) for everything desired that the kernel does not hold."""
+    for neighbour, branch in desired.branches.items():
+        have = observed.branches.get(neighbour)
+        if have is None:
+            yield neighbour, "the kernel holds no class and netem for it"
+        elif reasons := differences(branch, have):
+            yield neighbour, ", ".join(f"{reason} (kernel -> asked for)" for reason in reasons)
+    for (dst, version), neighbour in desired.filters.items():
+        if observed.filters.get((dst, version)) != neighbour:
+            yield neighbour, f"no IPv{version} filter sends what goes to node {dst} there"

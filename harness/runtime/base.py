@@ -1,0 +1,86 @@
+"""What a home of nodes can do, whichever kind it is."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, Any, Literal, Protocol
+
+from harness.engine.base import Engine
+from harness.errors import HarnessError
+from harness.plan import NetworkPlan, NodePlan
+from harness.reading import NodeReading
+
+Progress = Callable[[str], None]
+"""Called with what is being done, e.g. ``"wiring 16 nodes"``."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to do inside a node.
+
+    Args:
+        action: ``apply`` makes the node's plan, ``observe`` only reads back.
+        node: the plan.
+        touched: see Engine.apply.
+    """
+
+    action: Literal["apply", "observe"]
+    node: NodePlan
+    touched: Collection[int] = ()
+
+    def perform(self, engine: Engine) -> NodeReading:
+        """Do it in the current network namespace."""
+        return engine.apply(self.node, self.touched) if self.action == "apply" else engine.observe(self.node)
+
+
+@dataclass(frozen=True)
+class Stdio:
+    """The standard streams of a process in a node; None inherits ours, subprocess.PIPE makes a pipe."""
+
+    stdin: int | IO[Any] | None = None
+    stdout: int | IO[Any] | None = None
+    stderr: int | IO[Any] | None = None
+
+
+class Runtime(Protocol):
+    """The nodes of one network. Made by ``create``, or found again from ``handle``."""
+
+    name: str
+
+    @property
+    def handle(self) -> Mapping[str, Any]:
+        """Plain JSON from which another process finds the same nodes again."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether the nodes are there."""
+        ...
+
+    def create(self, plan: NetworkPlan, progress: Progress) -> None:
+        """Make the nodes and wire them, with no traffic possible yet. They vanish with this process until ``keep``."""
+        ...
+
+    def open(self, plan: NetworkPlan) -> None:
+        """Let traffic flow; called once every node is shaped."""
+        ...
+
+    def keep(self) -> None:
+        """From now on the nodes outlive this process."""
+        ...
+
+    def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeReading | HarnessError]:
+        """Perform each rank's task inside its node. An error is an answer: the other nodes' tasks are done all the same."""
+        ...
+
+    def spawn(
+        self, rank: int, argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdio: Stdio = Stdio()
+    ) -> subprocess.Popen[bytes]:
+        """Start a program in a node, in its own process group; it dies with this process."""
+        ...
+
+    def destroy(self) -> None:
+        """Remove every node and whatever runs in it. Does nothing where there is nothing."""
+        ...

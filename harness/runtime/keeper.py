@@ -1,0 +1,70 @@
+"""The process that a network lives in: ``python -m harness.runtime.keeper NODES``.
+
+It is process 1 of a PID namespace of its own, so killing it makes the kernel kill everything that runs in the
+network's nodes; and it holds the only references to the nodes' network namespaces, so they vanish with it. It ends
+when its standard input ends - the command that made the network was killed - unless one byte came before: ``harness
+up`` sends that when the network is complete.
+
+It answers one JSON line on standard output: its process id as the maker sees it, and the file descriptors of the
+nodes' namespaces. Needs nothing but the standard library, and is run with ``-I -S`` to start fast.
+"""
+
+import json
+import os
+import signal
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def first_stage(nodes: str) -> None:
+    """Enter new namespaces, and execute the keeper as process 1 of the PID namespace.
+
+    It must be a new program: the kernel lets others look into a process that gained privileges in a user namespace
+    only after an exec.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    rootless = uid != 0
+    flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET
+    syscalls.unshare(flags | (syscalls.CLONE_NEWUSER if rootless else 0))
+    if rootless:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    child = os.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-I", "-S", os.path.abspath(__file__), "--second-stage", nodes])
+    print(json.dumps({"pid": child, "rootless": rootless}), flush=True)
+
+
+def second_stage(nodes: int) -> None:
+    """Make the nodes' namespaces and hold them until told to end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID_NODEV_NOEXEC)
+    hub = os.open("/proc/self/ns/net", os.O_RDONLY)
+    held = []
+    for _ in range(nodes):
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        held.append(os.open("/proc/self/ns/net", os.O_RDONLY))
+    syscalls.setns(hub, syscalls.CLONE_NEWNET)
+    print(json.dumps({"hub": hub, "nodes": held}), flush=True)
+    os.close(1)
+    if os.read(0, 1):
+        while True:
+            signal.pause()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, HERE)
+    import syscalls
+
+    try:
+        if sys.argv[1] == "--second-stage":
+            second_stage(int(sys.argv[2]))
+        else:
+            first_stage(sys.argv[1])
+    except OSError as problem:
+        print(json.dumps({"error": problem.strerror, "errno": problem.errno}), flush=True)
+        sys.exit(1)

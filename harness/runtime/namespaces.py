@@ -1,0 +1,142 @@
+"""Doing things inside the namespaces of a keeper: in a forked worker, or as a program."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Never, TypeVar
+
+from harness.errors import HarnessError, NetworkStateError
+from harness.runtime import syscalls
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """A running keeper, as its JSON answers and /proc tell of it.
+
+    Args:
+        pid: its process id, as we see it.
+        start: its start time in clock ticks, so that another process with the same id is not taken for it.
+        rootless: whether its namespaces belong to a user namespace of their own.
+        hub: its file descriptor of the namespace that the bridge is in.
+        nodes: its file descriptors of the nodes' namespaces, by rank.
+    """
+
+    pid: int
+    start: int
+    rootless: bool
+    hub: int
+    nodes: tuple[int, ...]
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return start_time(self.pid) == self.start
+
+    def open(self, path: str) -> int:
+        """Open a file of its /proc folder, e.g. ``fd/4`` or ``ns/user``. Raises NetworkStateError."""
+        try:
+            return os.open(f"/proc/{self.pid}/{path}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as problem:
+            raise NetworkStateError(f"the network's keeper (process {self.pid}) cannot be entered: {problem}") from None
+
+    def enter_user(self) -> None:
+        """Move this (single-threaded) process into its user namespace, where it has one."""
+        if self.rootless:
+            fd = self.open("ns/user")
+            syscalls.setns(fd, syscalls.CLONE_NEWUSER)
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def entrance(self, rank: int) -> Iterator[Callable[[], None]]:
+        """What a forked child calls to become, just before exec, a process in that node.
+
+        The caller's child stays outside as a proxy that passes on the exit code (128 + signal number for a signal),
+        because only a further child can be in the PID namespace.
+        """
+        kinds = (("ns/mnt", syscalls.CLONE_NEWNS), ("ns/pid", syscalls.CLONE_NEWPID))
+        user = [(self.open("ns/user"), syscalls.CLONE_NEWUSER)] if self.rootless else []
+        fds = [*user, (self.open(f"fd/{self.nodes[rank]}"), syscalls.CLONE_NEWNET)]
+        fds += [(self.open(path), kind) for path, kind in kinds]
+        directory = os.getcwd()
+
+        def enter() -> None:
+            for fd, kind in fds:
+                syscalls.setns(fd, kind)
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+            with contextlib.suppress(OSError):  # a nicety: /sys/class/net then shows the node's own interfaces
+                syscalls.mount("sysfs", "/sys", "sysfs", syscalls.MS_NOSUID_NODEV_NOEXEC)
+            os.chdir(directory)
+            syscalls.die_with_parent()
+            child = os.fork()
+            if child:
+                _proxy(child)
+            syscalls.die_with_parent()
+
+        try:
+            yield enter
+        finally:
+            for fd, _ in fds:
+                os.close(fd)
+
+
+def start_time(pid: int) -> int | None:
+    """A process's start time in clock ticks since boot, or None where there is none that still runs."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def _proxy(child: int) -> Never:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    os.closerange(0, 1 << 20)
+    status = os.waitpid(child, 0)[1]
+    code = os.waitstatus_to_exitcode(status)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def forked(work: Callable[[], T]) -> T:
+    """Run this in a forked child and return its result; what it raises as HarnessError is raised here."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _serve(work, writer)
+    os.close(writer)
+    try:
+        with os.fdopen(reader, "rb") as pipe:
+            answer = pipe.read()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            status = os.waitpid(child, 0)[1]
+    if not answer:
+        raise HarnessError(f"a worker process ended with status {status} before it answered")
+    ok, value = pickle.loads(answer)
+    if ok:
+        return value  # type: ignore[no-any-return]
+    raise value
+
+
+def _serve(work: Callable[[], Any], writer: int) -> Never:
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        syscalls.die_with_parent()
+        try:
+            answer = True, work()
+        except HarnessError as error:
+            answer = False, error
+        except Exception as error:
+            answer = False, HarnessError(f"{type(error).__name__}: {error}")
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(pickle.dumps(answer))
+    finally:
+        os._exit(0)

@@ -1,0 +1,195 @@
+"""Nodes as network namespaces with veth pairs on a bridge, in a namespace of their own; rootless where possible."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from harness.engine.base import Engine
+from harness.errors import HarnessError, PrivilegeError, UnavailableError
+from harness.plan import NetworkPlan
+from harness.reading import NodeReading
+from harness.runtime import syscalls
+from harness.runtime.base import Progress, Stdio, Task
+from harness.runtime.namespaces import Keeper, forked, start_time
+
+_KEEPER: Final = Path(__file__).with_name("keeper.py")
+_END_SECONDS: Final = 10
+
+
+class NetnsRuntime:
+    """See Runtime. The nodes live in a keeper process; see keeper.py."""
+
+    name = "netns"
+
+    def __init__(self, engine: Engine, congestion_control: str = "cubic", keeper: Keeper | None = None) -> None:
+        self._engine = engine
+        self._congestion_control = congestion_control
+        self._keeper = keeper
+        self._lifeline: int | None = None
+
+    @classmethod
+    def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> NetnsRuntime:
+        """The network that another process made."""
+        keeper = Keeper(**{**handle["keeper"], "nodes": tuple(handle["keeper"]["nodes"])})
+        return cls(engine, handle["congestion_control"], keeper)
+
+    @property
+    def handle(self) -> Mapping[str, Any]:
+        """See Runtime."""
+        return {"keeper": vars(self._require()), "congestion_control": self._congestion_control}
+
+    @property
+    def alive(self) -> bool:
+        """See Runtime."""
+        return self._keeper is not None and self._keeper.alive
+
+    def create(self, plan: NetworkPlan, progress: Progress) -> None:
+        """See Runtime."""
+        progress(f"making {plan.size} network namespaces")
+        self._keeper = self._start(plan.size)
+        progress(f"wiring {plan.size} nodes to a bridge")
+        forked(lambda: self._wire(plan))
+
+    def _start(self, nodes: int) -> Keeper:
+        reader, writer = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_KEEPER), str(nodes)],
+                stdin=reader,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+            )
+        finally:
+            os.close(reader)
+        self._lifeline = writer
+        assert process.stdout is not None
+        with process.stdout as answers:
+            first, second = _answer(answers.readline()), _answer(answers.readline())
+        process.wait()
+        pid = first["pid"]
+        start = start_time(pid)
+        if start is None:
+            raise HarnessError(f"the network's keeper (process {pid}) ended at once")
+        return Keeper(pid, start, first["rootless"], second["hub"], tuple(second["nodes"]))
+
+    def _wire(self, plan: NetworkPlan) -> None:
+        from harness.runtime import wiring
+
+        keeper = self._require()
+        namespaces = [keeper.open(f"fd/{fd}") for fd in keeper.nodes]
+        hub = keeper.open(f"fd/{keeper.hub}")
+        keeper.enter_user()
+        syscalls.setns(hub, syscalls.CLONE_NEWNET)
+        wiring.make_hub()
+        wiring.plug_in(list(enumerate(namespaces)))
+        for rank, namespace in enumerate(namespaces):
+            syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+            wiring.configure(plan.node(rank))
+
+    def open(self, plan: NetworkPlan) -> None:
+        """See Runtime."""
+
+        def work() -> None:
+            from harness.runtime import wiring
+
+            keeper = self._require()
+            namespaces = [keeper.open(f"fd/{fd}") for fd in keeper.nodes]
+            keeper.enter_user()
+            for rank, namespace in enumerate(namespaces):
+                syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+                wiring.open_up(plan.node(rank), self._congestion_control)
+
+        forked(work)
+
+    def keep(self) -> None:
+        """See Runtime."""
+        if self._lifeline is not None:
+            os.write(self._lifeline, b"k")
+            os.close(self._lifeline)
+            self._lifeline = None
+
+    def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeReading | HarnessError]:
+        """See Runtime."""
+        keeper = self._require()
+
+        def work() -> dict[int, NodeReading | HarnessError]:
+            namespaces = {rank: keeper.open(f"fd/{keeper.nodes[rank]}") for rank in tasks}
+            keeper.enter_user()
+            answers: dict[int, NodeReading | HarnessError] = {}
+            for rank, task in tasks.items():
+                syscalls.setns(namespaces[rank], syscalls.CLONE_NEWNET)
+                try:
+                    answers[rank] = task.perform(self._engine)
+                except HarnessError as error:
+                    answers[rank] = error
+            return answers
+
+        return forked(work) if tasks else {}
+
+    def spawn(
+        self,
+        rank: int,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdio: Stdio = Stdio(),
+        own_group: bool = True,
+    ) -> subprocess.Popen[bytes]:
+        """See Runtime."""
+        with self._require().entrance(rank) as enter:
+            return subprocess.Popen(
+                list(argv),
+                env=None if env is None else dict(env),
+                stdin=stdio.stdin,
+                stdout=stdio.stdout,
+                stderr=stdio.stderr,
+                start_new_session=own_group,
+                preexec_fn=enter,
+            )
+
+    def destroy(self) -> None:
+        """See Runtime."""
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+        keeper, self._keeper = self._keeper, None
+        if keeper is None or not keeper.alive:
+            return
+        handle = os.pidfd_open(keeper.pid)
+        try:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            if not select.select([handle], [], [], _END_SECONDS)[0]:
+                raise HarnessError(f"the network's keeper (process {keeper.pid}) does not end; kill it by hand")
+        finally:
+            os.close(handle)
+
+    def _require(self) -> Keeper:
+        if self._keeper is None:
+            raise HarnessError("the network was not created")
+        return self._keeper
+
+
+def _answer(line: bytes) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(line) if line else {"error": "the keeper ended without an answer", "errno": 0}
+    if "error" not in answer:
+        return answer
+    if answer["errno"] in (errno.EPERM, errno.EACCES):
+        raise PrivilegeError(
+            f"cannot make namespaces: {answer['error']}; run as root, or allow user namespaces (run 'harness doctor')"
+        )
+    if answer["errno"] in (errno.ENOSPC, errno.EUSERS):
+        raise UnavailableError(
+            f"cannot make namespaces: {answer['error']}; raise /proc/sys/user/max_user_namespaces and max_net_namespaces"
+        )
+    raise HarnessError(f"cannot make namespaces: {answer['error']}")

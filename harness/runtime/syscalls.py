@@ -1,0 +1,46 @@
+"""Namespace system calls that Python 3.11 has no names for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from typing import Final
+
+CLONE_NEWNS: Final = 0x0002_0000
+CLONE_NEWUSER: Final = 0x1000_0000
+CLONE_NEWPID: Final = 0x2000_0000
+CLONE_NEWNET: Final = 0x4000_0000
+MS_REC: Final = 0x4000
+MS_PRIVATE: Final = 0x4_0000
+MS_NOSUID_NODEV_NOEXEC: Final = 0x2 | 0x4 | 0x8
+_PR_SET_PDEATHSIG: Final = 1
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, what: str) -> None:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{what}: {os.strerror(code)}")
+
+
+def unshare(flags: int) -> None:
+    """Move this process into new namespaces. Raises OSError."""
+    _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def setns(fd: int, kind: int) -> None:
+    """Move this process into a namespace that a file descriptor stands for. Raises OSError."""
+    _checked(_libc.setns(ctypes.c_int(fd), ctypes.c_int(kind)), "setns")
+
+
+def mount(source: str, target: str, fstype: str, flags: int) -> None:
+    """Mount a file system. Raises OSError."""
+    arguments = (source.encode(), target.encode(), fstype.encode(), ctypes.c_ulong(flags), None)
+    _checked(_libc.mount(*arguments), f"mount {fstype} on {target}")
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends. Raises OSError."""
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0), "prctl")

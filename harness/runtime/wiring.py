@@ -1,0 +1,142 @@
+"""Bridge, veth pairs, addresses, routes and sysctls of a network of namespaces.
+
+Everything is called in a worker that may enter any of the network's namespaces; pyroute2 makes the links.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Sequence
+from errno import EINVAL
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
+from pathlib import Path
+from typing import Final
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from harness.engine.base import INTERFACE
+from harness.errors import NodeError
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
+from harness.netlink.rtnetlink import Request, Rtnetlink
+from harness.plan import NodePlan
+
+BRIDGE: Final = "br0"
+TCP_BUFFER: Final = 128 * 1024 * 1024
+"""Most that TCP may autotune its buffers to: the bandwidth-delay product of 1 Gbit/s and 1 s."""
+IFA_F_NODAD: Final = 0x02
+IFA_F_NOPREFIXROUTE: Final = 0x200
+_RTM_NEWROUTE: Final = 24
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_METRICS, _RTAX_CC_ALGO = 1, 4, 5, 8, 16
+_RTMSG: Final = struct.Struct("=8BI")
+
+
+def make_hub() -> None:
+    """The bridge, in the current namespace."""
+    with IPRoute() as ip:
+        ip.link("set", index=1, state="up")
+        ip.link("add", ifname=BRIDGE, kind="bridge", br_stp_state=0, br_mcast_snooping=0, br_ageing_time=2**31 // 100)
+        ip.link("set", ifname=BRIDGE, state="up")
+
+
+def plug_in(ranks: Sequence[tuple[int, int]]) -> None:
+    """A veth pair for every (rank, namespace file descriptor) from the bridge in the current namespace to the node."""
+    with IPRoute() as ip:
+        bridge = ip.link_lookup(ifname=BRIDGE)[0]
+        for rank, namespace in ranks:
+            port = f"n{rank}"
+            try:
+                ip.link("add", ifname=port, kind="veth", peer={"ifname": INTERFACE, "net_ns_fd": namespace})
+                ip.link("set", ifname=port, master=bridge, state="up")
+            except NetlinkError as error:
+                raise NodeError(rank, "make its veth pair", str(error)) from None
+
+
+def configure(node: NodePlan) -> None:
+    """Addresses and sysctls of a node, in its namespace; its interface stays down."""
+    _sysctls(node)
+    with IPRoute() as ip:
+        index = ip.link_lookup(ifname=INTERFACE)[0]
+        addressing = node.addressing
+        ip.link("set", index=1, state="up")
+        for address, net in ((node.ipv4, addressing.ipv4_net), (node.ipv6, addressing.ipv6_net)):
+            ip.addr(
+                "add",
+                index=index,
+                family=_family(address),
+                address=str(address),
+                prefixlen=net.prefixlen,
+                flags=IFA_F_NODAD | IFA_F_NOPREFIXROUTE,
+            )
+
+
+def open_up(node: NodePlan, congestion_control: str) -> None:
+    """Set the node's interface up and add its routes, in its namespace.
+
+    The routes carry TCP's congestion control: the sysctl of a namespace takes only what the whole host allows.
+    """
+    index = socket.if_nametoindex(INTERFACE)
+    with IPRoute() as ip:
+        ip.link("set", index=index, state="up")
+    net = node.addressing
+    routes: list[tuple[str, IPv4Interface | IPv6Interface, IPv4Address | IPv6Address | None]] = [
+        (f"add the route to {subnet}", ip_interface(f"{subnet}"), None) for subnet in (net.ipv4_net, net.ipv6_net)
+    ]
+    for destination, hop in node.detours():
+        what = f"add the route to node {destination} through node {hop}"
+        routes.append((what, ip_interface(net.ipv4(destination)), net.ipv4(hop)))
+        routes.append((what, ip_interface(net.ipv6(destination)), net.ipv6(hop)))
+    with Rtnetlink() as netlink:
+        refusals = netlink.batch([_route(target, via, index, congestion_control) for _, target, via in routes])
+    if refusals:
+        refusal = refusals[0]
+        remedy = f"is {congestion_control!r} in /proc/sys/net/ipv4/tcp_available_congestion_control?"
+        raise NodeError(node.rank, routes[refusal.index][0], refusal.text, remedy if refusal.errno == EINVAL else "")
+
+
+def _family(address: IPv4Address | IPv6Address) -> int:
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
+def _route(
+    target: IPv4Interface | IPv6Interface,
+    via: IPv4Address | IPv6Address | None,
+    index: int,
+    congestion_control: str,
+) -> Request:
+    table_main, protocol_static, unicast = 254, 4, 1
+    scope = 0 if via is not None else 253
+    header = _RTMSG.pack(
+        _family(target.ip), target.network.prefixlen, 0, 0, table_main, protocol_static, scope, unicast, 0
+    )
+    body = header + attr(_RTA_DST, target.network.network_address.packed) + attr(_RTA_OIF, struct.pack("=I", index))
+    body += attr(_RTA_METRICS, attr(_RTAX_CC_ALGO, congestion_control.encode() + bytes(1)))
+    if via is not None:
+        body += attr(_RTA_GATEWAY, via.packed)
+    return Request(_RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+def _sysctls(node: NodePlan) -> None:
+    """Forwarding on relays; no redirects anywhere: with them the second hop is bypassed after the first packets."""
+    forward = str(int(node.forwards))
+    wanted = {
+        "net/ipv4/ip_forward": forward,
+        "net/ipv6/conf/all/forwarding": forward,
+        "net/ipv6/conf/default/accept_dad": "0",
+        f"net/ipv6/conf/{INTERFACE}/accept_dad": "0",
+        f"net/ipv6/conf/{INTERFACE}/accept_ra": "0",
+        "net/ipv4/tcp_rmem": f"4096 131072 {TCP_BUFFER}",
+        "net/ipv4/tcp_wmem": f"4096 65536 {TCP_BUFFER}",
+        "net/ipv4/tcp_no_metrics_save": "1",
+    }
+    for scope in ("all", "default", INTERFACE):
+        wanted[f"net/ipv4/conf/{scope}/send_redirects"] = "0"
+        wanted[f"net/ipv4/conf/{scope}/accept_redirects"] = "0"
+        wanted[f"net/ipv6/conf/{scope}/accept_redirects"] = "0"
+    for name, value in wanted.items():
+        try:
+            Path("/proc/sys", name).write_text(value)
+        except OSError as problem:
+            raise NodeError(node.rank, f"set {name.replace('/', '.')}={value}", str(problem.strerror)) from None
+

@@ -1,0 +1,204 @@
+"""Quantities: rate, time, ratio, size. Parsed from text exactly, formatted back, converted once at the netlink edge.
+
+Accepted texts: rates ``80mbit``, ``80Mbit/s``, ``10MB/s``; times ``80ms``, ``1.5s``, ``250us``; ratios ``1%``,
+``0.1%``; sizes ``1500B``, ``64KiB``, ``10MB``. Prefixes are decimal (k, M, G, T) or binary (Ki, Mi, Gi, Ti). ``bps`` is
+refused: tc reads it as bytes per second, most people mean bits.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Self
+
+from harness.errors import UnitError
+
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([^\s\d].*?)?\s*", re.IGNORECASE | re.ASCII)
+_PREFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
+    f"{letter}i": 1024**power for power, letter in enumerate("kmgt", 1)
+}
+_RATE_UNIT = re.compile(r"(ki?|mi?|gi?|ti?|)(bits?(?:/s)?|[bB]/s)", re.IGNORECASE | re.ASCII)
+_SIZE_UNIT = re.compile(r"(ki?|mi?|gi?|ti?|)b", re.IGNORECASE | re.ASCII)
+_TIME_UNIT = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
+_MAX_DIGITS = 30
+
+
+def _split(text: str, kind: str, examples: str) -> tuple[Fraction, str]:
+    match = _NUMBER.fullmatch(text)
+    if match is None or len(text) > _MAX_DIGITS + 10:
+        told = text if len(text) <= _MAX_DIGITS else f"{text[:_MAX_DIGITS]}..."
+        raise UnitError(f"{told!r} is not a {kind}; write e.g. {examples}")
+    mantissa, _, exponent = match[1].lower().partition("e")
+    if abs(int(exponent or 0)) > _MAX_DIGITS:
+        raise UnitError(f"{text!r} is an absurd {kind}")
+    return Fraction(mantissa) * Fraction(10) ** int(exponent or 0), match[2] or ""
+
+
+def _whole(value: Fraction, text: str, kind: str, smallest: str) -> int:
+    if value < 0:
+        raise UnitError(f"{text!r}: a {kind} cannot be negative")
+    if value.denominator != 1:
+        raise UnitError(f"{text!r} is finer than {smallest}, the smallest step of a {kind}")
+    if value >= 2**63:
+        raise UnitError(f"{text!r} is an absurd {kind}")
+    return int(value)
+
+
+def _decimal(value: Fraction) -> str:
+    """A value from 0 up as a decimal: exact, so that parse gives it back, or to 6 digits where it has no short end."""
+    places = next((places for places in range(_MAX_DIGITS + 1) if 10**places % value.denominator == 0), None)
+    if places is None:
+        return f"{float(value):.6g}"
+    whole, part = divmod(value.numerator * 10**places // value.denominator, 10**places)
+    return f"{whole}.{part:0{places}}" if places else str(whole)
+
+
+@dataclass(frozen=True, order=True)
+class Rate:
+    """A data rate in whole bit/s."""
+
+    bit_s: int
+    KIND: ClassVar[str] = "rate"
+    EXAMPLES: ClassVar[str] = "80mbit, 80Mbit/s or 10MB/s"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a rate. Raises UnitError."""
+        value, unit = _split(text, cls.KIND, cls.EXAMPLES)
+        if re.fullmatch(r"[kmgt]?i?bps", unit, re.IGNORECASE):
+            raise UnitError(f"{text!r}: 'bps' means bytes to tc and bits to most people; write {cls.EXAMPLES}")
+        match = _RATE_UNIT.fullmatch(unit)
+        if match is None:
+            raise UnitError(f"{text!r} is not a rate: unknown unit {unit!r}; write e.g. {cls.EXAMPLES}")
+        bits = 8 if match[2].startswith("B") and match[2][1:] == "/s" else 1
+        rate = cls(_whole(value * _PREFIX[match[1].lower()] * bits, text, cls.KIND, "1 bit/s"))
+        if rate.bit_s < 8:
+            raise UnitError(f"{text!r}: a rate must be at least 8 bit/s (the kernel counts whole bytes)")
+        return rate
+
+    @property
+    def byte_s(self) -> int:
+        """Whole bytes per second, rounded down: what a kernel field holds."""
+        return self.bit_s // 8
+
+    def seconds(self, size_bytes: float) -> float:
+        """Time in seconds to send that many bytes."""
+        return size_bytes * 8 / self.bit_s
+
+    def __str__(self) -> str:
+        for prefix, factor in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+            if self.bit_s >= factor:
+                return f"{_decimal(Fraction(self.bit_s, factor))}{prefix}bit"
+        return f"{self.bit_s}bit"
+
+
+@dataclass(frozen=True, order=True)
+class Time:
+    """A length of time in whole nanoseconds."""
+
+    ns: int
+    KIND: ClassVar[str] = "time"
+    EXAMPLES: ClassVar[str] = "80ms, 1.5s or 250us"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a time; a bare 0 needs no unit. Raises UnitError."""
+        value, unit = _split(text, cls.KIND, cls.EXAMPLES)
+        if unit == "" and value == 0:
+            return cls(0)
+        if unit.lower() not in _TIME_UNIT:
+            raise UnitError(f"{text!r} is not a time: unknown unit {unit!r}; write e.g. {cls.EXAMPLES}")
+        return cls(_whole(value * _TIME_UNIT[unit.lower()], text, cls.KIND, "1 ns"))
+
+    @classmethod
+    def from_seconds(cls, seconds: float) -> Self:
+        """The nearest whole nanosecond."""
+        return cls(round(seconds * 1e9))
+
+    @property
+    def seconds(self) -> float:
+        """The time in seconds."""
+        return self.ns / 1e9
+
+    def __add__(self, other: Time) -> Time:
+        return Time(self.ns + other.ns)
+
+    def __str__(self) -> str:
+        for unit, factor in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
+            if self.ns >= factor:
+                return f"{_decimal(Fraction(self.ns, factor))}{unit}"
+        return f"{self.ns}ns" if self.ns else "0ms"
+
+
+@dataclass(frozen=True, order=True)
+class Ratio:
+    """An exact share between 0 and 1."""
+
+    value: Fraction
+    KIND: ClassVar[str] = "ratio"
+    EXAMPLES: ClassVar[str] = "1% or 0.05%"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.value <= 1:
+            raise UnitError(f"{float(self.value) * 100:g}% is not between 0% and 100%")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a percentage; a bare 0 needs no sign. Raises UnitError."""
+        value, unit = _split(text, cls.KIND, cls.EXAMPLES)
+        if unit == "" and value == 0:
+            return cls(Fraction(0))
+        if unit != "%":
+            raise UnitError(f"{text!r} is not a ratio; write a percentage, e.g. {cls.EXAMPLES}")
+        if not 0 <= value <= 100:
+            raise UnitError(f"{text!r} is not between 0% and 100%")
+        return cls(value / 100)
+
+    @classmethod
+    def from_u32(cls, raw: int) -> Self:
+        """From a kernel field scaled so that 2**32 - 1 is 100 %."""
+        return cls(Fraction(raw, 2**32 - 1))
+
+    @property
+    def u32(self) -> int:
+        """The kernel's scale: 2**32 - 1 is 100 %."""
+        return round(self.value * (2**32 - 1))
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __bool__(self) -> bool:
+        return self.value != 0
+
+    def __str__(self) -> str:
+        return f"{_decimal(self.value * 100)}%"
+
+
+@dataclass(frozen=True, order=True)
+class Size:
+    """A size in whole bytes."""
+
+    bytes: int
+    KIND: ClassVar[str] = "size"
+    EXAMPLES: ClassVar[str] = "1500B, 64KiB or 10MB"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a size; a bare number is bytes. Raises UnitError."""
+        value, unit = _split(text, cls.KIND, cls.EXAMPLES)
+        match = _SIZE_UNIT.fullmatch(unit or "B")
+        if match is None:
+            raise UnitError(f"{text!r} is not a size: unknown unit {unit!r}; write e.g. {cls.EXAMPLES}")
+        return cls(_whole(value * _PREFIX[match[1].lower()], text, cls.KIND, "1 byte"))
+
+    def __str__(self) -> str:
+        for prefix, factor in (("Gi", 1024**3), ("Mi", 1024**2), ("Ki", 1024)):
+            if self.bytes >= factor and self.bytes % factor == 0:
+                return f"{self.bytes // factor}{prefix}B"
+        return f"{self.bytes}B"
+
+
+ZERO_TIME = Time(0)
+ZERO_RATIO = Ratio(Fraction(0))
+WHOLE = Ratio(Fraction(1))
