@@ -12,18 +12,22 @@ MAX_NODES = 4094
 """The most nodes of a network: a u32 filter's node id has 12 bits, of which 0 and the last stay free."""
 
 
+DEFAULT_IPV4 = IPv4Network("10.77.0.0/16")
+DEFAULT_IPV6 = IPv6Network("fd77::/64")
+
+
 @dataclass(frozen=True)
 class Addressing:
     """The two subnets of a network."""
 
-    ipv4_net: IPv4Network = IPv4Network("10.77.0.0/16")
-    ipv6_net: IPv6Network = IPv6Network("fd77::/64")
+    ipv4_net: IPv4Network = DEFAULT_IPV4
+    ipv6_net: IPv6Network = DEFAULT_IPV6
 
     @classmethod
     def parse(cls, ipv4: str | None = None, ipv6: str | None = None) -> Self:
         """Read subnets in CIDR notation. Raises PlanError."""
         try:
-            return cls(IPv4Network(ipv4 or cls.ipv4_net), IPv6Network(ipv6 or cls.ipv6_net))
+            return cls(IPv4Network(ipv4 or DEFAULT_IPV4), IPv6Network(ipv6 or DEFAULT_IPV6))
         except ValueError as error:
             raise PlanError(f"subnet: {error}; write e.g. 10.77.0.0/16 or fd77::/64") from None
 

@@ -1,38 +1,41 @@
 """What the links allow: the least time that a collective can take on a plan, by any algorithm.
 
-Hockney's model (Hockney 1994, "The communication challenge for MPP") gives a message of m bytes the time alpha + m beta;
-Thakur, Rabenseifner and Gropp 2005 ("Optimization of collective communication operations in MPICH") and Chan, Heimlich,
-Purkayastha and van de Geijn 2007 ("Collective communication: theory, practice, and experience") give the classical terms
-for uniform networks. Here every link has its own alpha and beta, so both are taken from first principles:
+Hockney's model (Hockney 1994, "The communication challenge for MPP") gives a message of m bytes the time alpha + m
+beta; Thakur, Rabenseifner and Gropp 2005 ("Optimization of collective communication operations in MPICH") and Chan,
+Heimlich, Purkayastha and van de Geijn 2007 ("Collective communication: theory, practice, and experience") give the
+classical terms for uniform networks. Here every link has its own alpha and beta, so both are taken from first
+principles:
 
-*alpha.* What rank s knows reaches rank r no sooner than D(s, r), the least sum of link delays over any walk from s to r.
-Any route, and any relaying by an algorithm, is such a walk. In a broadcast every r waits for the root; in the others every
-rank waits for every rank. So T >= max D, at any size.
+*alpha.* What rank s knows reaches rank r no sooner than D(s, r), the least sum of link delays over any walk from s to
+r. Any route, and any relaying by an algorithm, is such a walk. In a broadcast every r waits for the root; in the
+others every rank waits for every rank. So T >= max D, at any size.
 
-*beta.* Split the ranks in X and Y. Let s in X and r in Y be ranks such that r needs b bytes that come from s. They cross
-links X -> Y. The first of them crosses no sooner than s can reach the near end of such a link; all such links together pass
-``rate * t + burst`` bits in t; and the last one to cross still has to come from there to r. Three times that follow each
-other, hence their sum bounds T:
+*beta.* Split the ranks in X and Y. Let s in X and r in Y be ranks such that r needs b bytes that come from s. They
+cross links X -> Y. The first of them crosses no sooner than s can reach the near end of such a link; all such links
+together pass ``rate * t + burst`` bits in t; and the last one to cross still has to come from there to r. Three times
+that follow each other, hence their sum bounds T:
 
     T >= min over links D(s, near end)  +  (wire bits - burst) / rate  +  min over links (delay + D(far end, r))
 
-Bytes that cross, with S and n as nccl-tests has them: broadcast S, the root in X; all_reduce S (the sum over X: an element
-of it is as large as one of a single rank); all_gather |X| S/n; reduce_scatter |Y| S/n; all_to_all |X| |Y| S/n. Where b grows
-with the ranks of a side, each part of them (the farthest, the two farthest, ...) gives a bound of its own.
+Bytes that cross, with S and n as nccl-tests has them: broadcast S, the root in X; all_reduce S (the sum over X: an
+element of it is as large as one of a single rank); all_gather |X| S/n; reduce_scatter |Y| S/n; all_to_all |X| |Y| S/n.
+Where b grows with the ranks of a side, each part of them (the farthest, the two farthest, ...) gives a bound of its
+own.
 
-*all_reduce, once more.* In a partition of the ranks in k parts each element must be sent between parts 2 (k - 1) times: that
-many one-way calls it takes until all of k know what each knew (Harary and Schwenk 1974, "The communication problem on
-graphs and digraphs"); with a part per rank it is the bound of Patarasuk and Yuan 2009 ("Bandwidth optimal all-reduce
-algorithms for clusters of workstations").
+*all_reduce, once more.* In a partition of the ranks in k parts each element must be sent between parts 2 (k - 1)
+times: that many one-way calls it takes until all of k know what each knew (Harary and Schwenk 1974, "The communication
+problem on graphs and digraphs"); with a part per rank it is the bound of Patarasuk and Yuan 2009 ("Bandwidth optimal
+all-reduce algorithms for clusters of workstations").
 
-Every split gives a true bound, so which ones are tried decides only how tight the result is: each rank alone, what lies
-behind each link by the routes (an island, the far side of a bridge), and ranks i to j (in a dense graph 0 to j). The choice
-looks at the graph only: were it guided by rates, a faster link could lead to a better split and a longer bound.
+Every split gives a true bound, so which ones are tried decides only how tight the result is: each rank alone, what
+lies behind each link by the routes (an island, the far side of a bridge), and ranks i to j (in a dense graph 0 to j).
+The choice looks at the graph only: were it guided by rates, a faster link could lead to a better split and a longer
+bound.
 
 *send_recv* leaves an algorithm nothing to choose, so there the routes count: all that share a link must pass it.
 
-Not counted, so that the bound holds: loss, TCP's start and acknowledgements, and computing. Delays count as the least that
-jitter leaves of them.
+Not counted, so that the bound holds: loss, TCP's start and acknowledgements, and computing. Delays count as the least
+that jitter leaves of them.
 """
 
 from __future__ import annotations
@@ -43,8 +46,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal, get_args
 
-import networkx
-
 from harness.errors import InputError
 from harness.link import LinkShape
 from harness.plan import NetworkPlan, Pair
@@ -54,8 +55,8 @@ COLLECTIVES: Final[tuple[str, ...]] = get_args(Collective)
 
 WIRE_SHARE: Final = 1514 / 1448
 """Bytes on the wire per byte carried: full TCP segments with timestamps in Ethernet frames of MTU 1500."""
-_SPARSE: Final = 8
-"""Links per rank up to which a graph is sparse: all O(ranks ** 2) intervals of ranks are tried."""
+_SPARSE: Final = 4
+"""Edges per rank up to which a graph is sparse: all O(ranks ** 2) intervals are tried (in a tree the routes do)."""
 _TABLE_REACH: Final = 4
 """How many times the jitter a delay can be off its mean by netem's tables: they hold 16 bits in steps of 1/8192."""
 
@@ -123,34 +124,42 @@ class _Cut:
     Args:
         pipe: all of them together.
         from_root: seconds from rank 0 to the nearest of them, or None where rank 0 is in Y.
-        before: seconds from each rank of X to the nearest of them, longest first.
-        after: seconds over them to each rank of Y, longest first.
+        before: (k, t) where k ranks of X are t seconds or more from the nearest of them; longest t first.
+        after: (k, t) where k ranks of Y are t seconds or more away over any of them; longest t first.
     """
 
     pipe: _Pipe
     from_root: float | None
-    before: list[float]
-    after: list[float]
+    before: list[tuple[int, float]]
+    after: list[tuple[int, float]]
 
     def seconds(self, collective: str, size: float, ranks: int) -> float:
         """The bound that this cut gives."""
         block = size / ranks
+        (_, before), (_, after) = self.before[0], self.after[0]
         if collective == "broadcast":
-            return 0.0 if self.from_root is None else self.from_root + self.pipe.seconds(size) + self.after[0]
+            return 0.0 if self.from_root is None else self.from_root + self.pipe.seconds(size) + after
         if collective == "all_reduce":
-            return self.before[0] + self.pipe.seconds(size) + self.after[0]
+            return before + self.pipe.seconds(size) + after
         if collective == "all_gather":
-            return self._farthest(self.before, block) + self.after[0]
+            return self._farthest(self.before, block) + after
         if collective == "reduce_scatter":
-            return self._farthest(self.after, block) + self.before[0]
+            return self._farthest(self.after, block) + before
+        (senders, nearest_sender), (receivers, nearest_receiver) = self.before[-1], self.after[-1]
         return max(
-            self._farthest(self.before, block * len(self.after)) + self.after[-1],
-            self._farthest(self.after, block * len(self.before)) + self.before[-1],
+            self._farthest(self.before, block * receivers) + nearest_receiver,
+            self._farthest(self.after, block * senders) + nearest_sender,
         )
 
-    def _farthest(self, delays: list[float], each: float) -> float:
+    def _farthest(self, delays: list[tuple[int, float]], each: float) -> float:
         """Most of: the k farthest ranks' bytes can only cross within what their delay leaves, for every k."""
-        return max(delay + self.pipe.seconds(each * count) for count, delay in enumerate(delays, 1))
+        return max(delay + self.pipe.seconds(each * count) for count, delay in delays)
+
+
+def _staircase(delays: Iterable[float]) -> list[tuple[int, float]]:
+    """For each distinct delay, how many are at least as long; longest first."""
+    counts = {delay: count for count, delay in enumerate(sorted(delays, reverse=True), 1)}
+    return [(count, delay) for delay, count in counts.items()]
 
 
 class LinkBound:
@@ -215,7 +224,7 @@ class LinkBound:
             for src, row in enumerate(reach):
                 first = row[via]
                 if first < math.inf and src != via:
-                    reach[src] = [old if old <= first + new else first + new for old, new in zip(row, onward, strict=True)]
+                    reach[src] = [min(old, first + new) for old, new in zip(row, onward, strict=True)]
         return reach
 
     @cached_property
@@ -228,7 +237,8 @@ class LinkBound:
 
     def _splits(self) -> Iterator[int]:
         """Sets of ranks, as bit masks."""
-        intervals_from = range(self._size) if len(self._links) <= _SPARSE * self._size else range(1)
+        edges = len(self._plan.edges) / 2
+        intervals_from = range(self._size if self._size <= edges <= _SPARSE * self._size else 1)
         for rank in range(self._size):
             yield 1 << rank
             behind: dict[int, int] = {}
@@ -255,23 +265,23 @@ class LinkBound:
             for rank in range(self._size)
             if not near >> rank & 1
         ]
-        return _Cut(pipe, before.get(0), sorted(before.values(), reverse=True), sorted(after, reverse=True))
+        return _Cut(pipe, before.get(0), _staircase(before.values()), _staircase(after))
 
     @cached_property
     def _partitions(self) -> list[tuple[int, float, _Pipe]]:
         """Per partition: number of parts, seconds that the fastest link between parts takes, those links together.
 
-        One part per rank; and for each block (a largest set of ranks that no single rank's loss divides), what holds
-        together without the block's edges: the islands, where the block is the mesh that joins them.
+        One part per rank; and as each rank sees it by its routes, what lies behind each neighbour that relays, and the
+        rest. Seen from the gateway of an island these are the islands.
         """
-        graph = networkx.Graph(list(self._plan.edges))
-        blocks = [set(graph.edges)]
-        blocks += [set(graph.subgraph(block).edges) for block in networkx.biconnected_components(graph)]
+        partitions = {tuple(range(self._size))}
+        for hops in self._plan.next_hops.values():
+            relays = {hop for dst, hop in hops.items() if hop != dst}
+            partitions.add(tuple(hop if (hop := hops.get(dst, -1)) in relays else -1 for dst in range(self._size)))
         found = []
-        for block in blocks:
-            rest = networkx.restricted_view(graph, [], block)
-            parts = {rank: part for part, ranks in enumerate(networkx.connected_components(rest)) for rank in ranks}
+        for parts in partitions:
             between = [link for link in self._links if parts[link.src] != parts[link.dst]]
-            delay = min(link.delay_ns for link in between) / 1e9
-            found.append((len(set(parts.values())), delay, _Pipe.of(between)))
+            if between:
+                delay = min(link.delay_ns for link in between) / 1e9
+                found.append((len(set(parts)), delay, _Pipe.of(between)))
         return found

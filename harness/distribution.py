@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import floor, inf, sqrt
 from typing import Final
 
-from harness.link import Distribution
+from harness.link import Distribution, LinkShape
 
 SCALE: Final = 8192
 """The table's value for one jitter: NETEM_DIST_SCALE in linux/pkt_sched.h."""
@@ -90,6 +90,11 @@ def form(distribution: Distribution, floor: float = -inf) -> Form:
     kurtosis = sum(square * square for square in squares) / len(values) / variance**2
     lower, median, upper = (values[len(values) * quarter // 4] for quarter in (1, 2, 3))
     return Form(mean, sqrt(variance), kurtosis, values[0], values[-1], (values[-1] - median) / (upper - lower))
+
+
+def jitter_form(shape: LinkShape) -> Form:
+    """The jitter's distribution in units of the jitter, cut where the delay would be negative."""
+    return form(shape.distribution, -shape.delay.ns / shape.jitter.ns if shape.jitter.ns else -1)
 
 
 def moments(distribution: Distribution) -> tuple[float, float]:

@@ -16,6 +16,8 @@ DISTRIBUTIONS: Final[tuple[str, ...]] = get_args(Distribution)
 MAX_TIME: Final = Time(275 * 10**9)
 """The longest delay: netem's tick field, 2**32 ticks of 64 ns."""
 MAX_LIMIT: Final = 2**31 - 1
+MAX_BURST: Final = Size(2**31)
+"""Half of what tbf's 32-bit fields hold, so that its queue fits on top."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,10 @@ class LinkShape:
             raise ShapeError("burst needs a rate")
         if self.burst is not None and self.burst.bytes < 1:
             raise ShapeError("burst 0B lets no packet pass; give at least one packet's size, e.g. 1600B")
+        if self.burst is not None and self.burst.bytes > MAX_BURST.bytes:
+            raise ShapeError(f"burst {self.burst} is over {MAX_BURST}, the most that tbf holds")
+        if self.burst is not None and self.rate is not None and self.rate.seconds(self.burst.bytes) > MAX_TIME.seconds:
+            raise ShapeError(f"burst {self.burst} takes over {MAX_TIME} to send at {self.rate}, the most that tbf holds")
         if self.queue is not None and self.burst is None:
             raise ShapeError("queue needs a burst (it is the token bucket's latency)")
 

@@ -32,12 +32,14 @@ class EchoSample:
 
 @dataclass(frozen=True)
 class TrainCount:
-    """What arrived of a train of small packets; duplicates are not counted as received."""
+    """What arrived of a train of small packets; duplicates are not counted as received.
+
+    Overtakers are packets that arrived before one that was sent before them.
+    """
 
     sent: int
     received: int
     duplicates: int = 0
-    late: int = 0
     overtakers: int = 0
 
     @property
@@ -54,7 +56,7 @@ class BulkSample:
         sent_bytes: on the wire.
         sent_s: how long it took to hand them to the kernel.
         received_bytes: on the wire.
-        points: (arrival in s, bytes on the wire so far) of the reads that waited for their packet.
+        points: (arrival in s, bytes on the wire so far) of reads whose arrival is known.
         busiest_cpu: share of the time for which the busiest CPU was busy meanwhile.
     """
 
@@ -75,11 +77,16 @@ class Direction:
 
 @dataclass(frozen=True)
 class EdgeMeasurement:
-    """What was measured over one edge: forward is from the first of its pair to the second."""
+    """What was measured over one edge: forward is from the first of its pair to the second.
+
+    ``timers_late`` is how much later than asked for the sender's sleeps ended, in seconds: what this machine adds to a
+    delay that a timer makes, be it the sender's or the kernel's.
+    """
 
     pair: tuple[int, int]
     echoes_sent: int = 0
     echoes: tuple[EchoSample, ...] = ()
+    timers_late: tuple[float, ...] = ()
     forward: Direction = Direction()
     backward: Direction = Direction()
     ipv6: bool = False
@@ -119,9 +126,10 @@ def std_error(kurtosis: float, count: int) -> float:
 def spread(delays: Sequence[float], fence: float) -> Spread:
     """Mean and standard deviation of delays, without the machine's stalls.
 
-    A process that is not scheduled for some milliseconds makes a delay that no link made. Left out is what lies farther
-    above the median than 1.5 times what the distribution can reach, given its interquartile range: that uses the
-    distribution's form, not the jitter that was asked for, so that a link with too much of it is still found out.
+    A process that is not scheduled for some milliseconds makes a delay that no link made. Left out is what lies much
+    farther above the median than the distribution can reach, given its interquartile range: that uses the
+    distribution's form, not the jitter that was asked for, so that a link with too much of it is still found out. How
+    much farther allows for the error of that range in a small sample.
 
     Args:
         delays: in seconds.
@@ -130,22 +138,35 @@ def spread(delays: Sequence[float], fence: float) -> Spread:
     if len(delays) < 2:
         return Spread(len(delays), fmean(delays) if delays else 0.0, 0.0, 0)
     ordered = sorted(delays)
+    slack = 1.5 + 5 / sqrt(len(ordered))
     quartiles = ordered[len(ordered) * 3 // 4] - ordered[len(ordered) // 4]
-    limit = median(ordered) + 1.5 * fence * quartiles + NOISE_S
+    limit = median(ordered) + slack * fence * quartiles + NOISE_S
     kept = [delay for delay in ordered if delay <= limit]
     mean = fmean(kept)
     variance = sum((delay - mean) ** 2 for delay in kept) / (len(kept) - 1)
     return Spread(len(kept), mean, sqrt(variance), len(ordered) - len(kept))
 
 
+def _second_half(sample: BulkSample) -> list[tuple[float, int]]:
+    """The points of the second half of what arrived; none where they are too few to tell."""
+    points = [point for point in sample.points if 2 * point[1] >= sample.received_bytes]
+    return points if len(points) >= 5 and points[-1][0] > points[0][0] else []
+
+
+def estimate_span(sample: BulkSample) -> float:
+    """The time that bulk_rate looks at, in seconds."""
+    points = _second_half(sample)
+    return points[-1][0] - points[0][0] if points else 0.0
+
+
 def bulk_rate(sample: BulkSample) -> Rate | None:
     """The link's rate: the slope of bytes over time in the train's second half, by least squares.
 
-    None where too few reads waited for their packet to tell: the reader was slower than the link.
+    Jitter stretches the first half: netem holds each packet behind the one before it, whose delay may be longer. None
+    where too few arrivals are known: the reader was slower than the link.
     """
-    half = sample.received_bytes / 2
-    points = [(at, size) for at, size in sample.points if size >= half]
-    if len(points) < 5 or points[-1][0] <= points[0][0]:
+    points = _second_half(sample)
+    if not points:
         return None
     middle, mean_size = fmean(at for at, _ in points), fmean(size for _, size in points)
     covariance = sum((at - middle) * (size - mean_size) for at, size in points)

@@ -6,8 +6,7 @@ Every node computes the same plan from the same topology, profile and seed; noth
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from harness.address import Addressing
 from harness.errors import PlanError
 from harness.link import LinkShape
-from harness.units import ZERO_RATIO, Rate, Ratio
+from harness.units import WHOLE, ZERO_RATIO, Rate
 
 if TYPE_CHECKING:
     from harness.profile import Profile
@@ -51,10 +50,15 @@ class PlannedEdge:
 
     @property
     def effective(self) -> LinkShape:
-        """What the kernel must do now: the shape, or the shape with every packet lost where the link is down."""
+        """What the kernel must do now: the shape, or the shape with every packet lost where the link is down.
+
+        Nothing is duplicated then: netem lets a copy pass where the packet is lost.
+        """
         if not self.down:
             return self.shape
-        return self.shape.changed(loss=Ratio(Fraction(1)), loss_correlation=ZERO_RATIO, gilbert_elliott=None)
+        return self.shape.changed(
+            loss=WHOLE, loss_correlation=ZERO_RATIO, gilbert_elliott=None, duplicate=ZERO_RATIO
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, in SI units."""
@@ -134,7 +138,7 @@ class NetworkPlan:
     size: int
     edges: Mapping[Pair, PlannedEdge]
     next_hops: Mapping[int, Mapping[int, int]]
-    addressing: Addressing = Addressing()
+    addressing: Addressing = field(default_factory=Addressing)
 
     def edge(self, src: int, dst: int) -> PlannedEdge:
         """One direction of one edge. Raises PlanError for an unknown rank or edge."""
@@ -266,10 +270,8 @@ def make_plan(
     edges: dict[Pair, PlannedEdge] = {}
     for edge in topology.edges:
         source = between if between is not None and edge.tier else profile
-        for src, dst, own in ((edge.a, edge.b, edge.forward), (edge.b, edge.a, edge.backward)):
-            shape = own if own is not None else source.sample(seed, src, dst)
-            edges[src, dst] = PlannedEdge(src, dst, shape, "file" if own is not None else source.name)
+        there, back = edge.shapes(source.sample(seed, edge.a, edge.b))
+        for src, dst, shape, own in ((edge.a, edge.b, there, edge.forward), (edge.b, edge.a, back, edge.backward)):
+            edges[src, dst] = PlannedEdge(src, dst, shape, source.name if own is None else "file")
     name = f"{profile.name}+{between.name}" if between else profile.name
     return NetworkPlan(topology.name, name, seed, topology.size, edges, topology.next_hops(), addressing)
-
-

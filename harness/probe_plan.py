@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from harness.distribution import Form, form
-from harness.link import GilbertElliott, LinkShape
-from harness.node.probe_packet import FRAME, small_frame
+from harness.binomial import loss_inflation
+from harness.distribution import jitter_form
+from harness.link import LinkShape
 from harness.plan import NetworkPlan, Pair
+from harness.probe_packet import FRAME, small_frame
 
 MAX_PARALLEL: Final = 8
 """Edges measured at once by default."""
@@ -26,14 +27,14 @@ _MIN_INTERVAL_S: Final = 0.005
 _PACKETS_PER_S: Final = 20_000
 """Small packets per second that the machine may send in all: 2 cores carry twice that with ease."""
 _MIN_TRAIN, _MAX_TRAIN = 200, 100_000
-_WANTED_LOSSES: Final = 20
+_WANTED_EVENTS: Final = 20
 _MARGIN_S: Final = 0.5
 """What a busy machine may be late."""
 _MIN_FRAMES: Final = 60
-_BULK_S: Final = 0.25
+_BULK_S: Final = 0.5
 """How long a bulk train keeps the link busy, unless jitter asks for longer."""
 _MAX_BULK_BYTES: Final = 64 << 20
-_BURST_S: Final = 0.001
+_BURST_S: Final = 0.004
 _MAX_SEGMENTS: Final = 43
 """Full frames that fit a UDP super-packet of 64 KiB."""
 _OVERDRIVE: Final = 2.0
@@ -51,15 +52,11 @@ class Echo:
 
 @dataclass(frozen=True)
 class Train:
-    """Small packets one way: count, spacing (s), and how long to wait for the last (s).
-
-    ``overtaking_s`` is the one-way delay under which a packet counts as having skipped the delay line.
-    """
+    """Small packets one way: count, spacing (s), and how long to wait for the last (s)."""
 
     count: int
     interval_s: float
     wait_s: float
-    overtaking_s: float
 
 
 @dataclass(frozen=True)
@@ -99,35 +96,6 @@ class EdgeProbe:
         )
 
 
-def jitter_form(shape: LinkShape) -> Form:
-    """The jitter's distribution in units of the jitter, cut where the delay would be negative."""
-    return form(shape.distribution, -shape.delay.ns / shape.jitter.ns if shape.jitter.ns else -1)
-
-
-def loss_chain(shape: LinkShape) -> GilbertElliott | None:
-    """The two-state chain that makes the loss come in bursts, or None where losses are independent."""
-    if shape.gilbert_elliott is None and shape.loss_correlation:
-        return GilbertElliott.from_correlation(shape.loss, shape.loss_correlation)
-    return shape.gilbert_elliott
-
-
-def loss_inflation(shape: LinkShape) -> float:
-    """How many packets with this loss tell as much as one packet with independent losses.
-
-    It is the ratio of the variances of the number lost, 1 + 2 * (sum of the autocorrelations over all lags) for a long
-    train (Bartlett 1946). In a Gilbert-Elliott chain with state correlation c = 1 - p - r, loss rates b and g in the
-    bad and the good state, share B of the bad state and mean loss m, the autocorrelation at lag k is
-    (b - g)^2 B (1 - B) c^k / (m (1 - m)). For b = 1 and g = 0 that is c^k, and the result (1 + c) / (1 - c). Never
-    under 1.
-    """
-    chain = loss_chain(shape)
-    if chain is None or not 0 < chain.mean_loss < 1:
-        return 1.0
-    contrast = float(chain.loss_bad) - float(chain.loss_good)
-    share = contrast**2 * chain.bad_share * (1 - chain.bad_share) / (chain.mean_loss * (1 - chain.mean_loss))
-    return max(1.0, 1 + 2 * share * chain.correlation / (1 - chain.correlation))
-
-
 def _spread(shape: LinkShape) -> float:
     """The longest delay less the shortest, in seconds."""
     return jitter_form(shape).span * shape.jitter.seconds if shape.jitter.ns else 0.0
@@ -138,12 +106,19 @@ def _longest(shape: LinkShape) -> float:
     return shape.delay.seconds + max(0.0, jitter_form(shape).high) * shape.jitter.seconds
 
 
+def _shares(shape: LinkShape) -> tuple[float, ...]:
+    """The shares of packets that something is meant to happen to."""
+    return shape.mean_loss, float(shape.duplicate), float(shape.reorder), float(shape.corrupt)
+
+
 def _serialisation(shape: LinkShape, wire_bytes: int) -> float:
     """How long the link's rate takes for a packet, in seconds."""
     return shape.rate.seconds(wire_bytes) if shape.rate else 0.0
 
 
-def probe_for(pair: Pair, forward: LinkShape, backward: LinkShape, *, seconds: float, sharing: int, ipv6: bool) -> EdgeProbe:
+def probe_for(
+    pair: Pair, forward: LinkShape, backward: LinkShape, *, seconds: float, sharing: int, ipv6: bool
+) -> EdgeProbe:
     """What to send over one edge.
 
     Args:
@@ -180,16 +155,13 @@ def _echo(forward: LinkShape, backward: LinkShape, seconds: float, ipv6: bool) -
 
 
 def _train(shape: LinkShape, seconds: float, sharing: int, ipv6: bool) -> Train:
-    """Enough packets to lose 20, if the time allows, at less than half of the link's rate."""
+    """Enough packets for 20 losses (or whatever is rarer), if the time allows, at less than half of the link's rate."""
     line = _serialisation(shape, small_frame(ipv6))
     interval = max(2 * sharing / _PACKETS_PER_S, 2.5 * line)
-    loss = max(shape.mean_loss, 1e-9)
-    wanted = int(_WANTED_LOSSES * loss_inflation(shape) / loss) + 1
-    if not shape.mean_loss or shape.mean_loss == 1:
-        wanted = _MIN_TRAIN
+    rarest = min((share for share in _shares(shape) if 0 < share < 1), default=1.0)
+    wanted = int(_WANTED_EVENTS * loss_inflation(shape) / rarest)
     room = max(_MIN_TRAIN, int(seconds / interval))
-    earliest = shape.delay.seconds + jitter_form(shape).low * shape.jitter.seconds
-    return Train(max(_MIN_TRAIN, min(_MAX_TRAIN, wanted, room)), interval, _longest(shape) + _MARGIN_S, earliest / 2)
+    return Train(max(_MIN_TRAIN, min(_MAX_TRAIN, wanted, room)), interval, _longest(shape) + _MARGIN_S)
 
 
 def _bulk(shape: LinkShape) -> Bulk:
@@ -218,7 +190,9 @@ def edges_of(plan: NetworkPlan) -> list[Pair]:
     return sorted({(min(pair), max(pair)) for pair in plan.edges})
 
 
-def rounds(plan: NetworkPlan, pairs: Iterable[Pair] | None = None, max_parallel: int = MAX_PARALLEL) -> list[list[Pair]]:
+def rounds(
+    plan: NetworkPlan, pairs: Iterable[Pair] | None = None, max_parallel: int = MAX_PARALLEL
+) -> list[list[Pair]]:
     """Group edges so that those of a group share no node, and thus no link: a proper edge colouring.
 
     First fit over two orders, the better one wins. Ordered by (a + b) mod n, the edges that follow each other in a

@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
-from harness.link import MAX_LIMIT, Distribution, GilbertElliott, LinkShape
+from harness.link import Distribution, GilbertElliott, LinkShape
 from harness.plan import Egress, NodePlan
 from harness.units import ZERO_RATIO, Rate, Ratio, Size, Time
 
@@ -29,7 +29,10 @@ MTU_FRAME: Final = 1514
 MIN_QUEUE: Final = 32
 MAX_AUTO_LIMIT: Final = 100_000
 UNLIMITED: Final = Rate(20 * 10**9)
-"""Rate of a class or token bucket that must not limit, and the most that an unlimited delay line is sized for."""
+"""Rate of a class that must not limit, and the most that an unlimited delay line is sized for."""
+PASSING_BYTE_S: Final = 2**37 - 1
+"""Rate of a token bucket that is no longer wanted: 1.1 Tbit/s, which nobody has and nobody asks for to the byte."""
+PASSING_BURST: Final = PASSING_BYTE_S // 1000
 MIN_QUEUEING: Final = Time(20 * 10**6)
 TBF_QUEUEING: Final = Time(50 * 10**6)
 """How long a packet may wait for tokens unless the shape says otherwise (tbf's latency)."""
@@ -148,13 +151,17 @@ Action = AddRoot | AddBranch | AddTbf | Change | AddFilter
 
 def netem_of(egress: Egress, seed: int) -> Netem:
     """The netem that makes an edge's shape (its rate too, unless a burst asks for tbf)."""
-    shape, chain = egress.edge.effective, egress.edge.effective.loss_chain
+    shape = egress.edge.effective
+    chain = None
+    if model := shape.loss_chain:
+        survives = Ratio(1 - model.loss_bad.value)
+        chain = (model.p.u32, model.r.u32, survives.u32, model.loss_good.u32)
     return Netem(
         delay_ns=shape.delay.ns,
         jitter_ns=shape.jitter.ns,
         limit=queue_limit(shape),
         loss=0 if chain else shape.loss.u32,
-        chain=chain and (chain.p.u32, chain.r.u32, Ratio(1 - chain.loss_bad.value).u32, chain.loss_good.u32),
+        chain=chain,
         duplicate=shape.duplicate.u32,
         corrupt=shape.corrupt.u32,
         reorder=shape.reorder.u32,
@@ -197,7 +204,8 @@ def edge_seed(seed: int, src: int, dst: int) -> int:
 
 def tree_of(node: NodePlan) -> Tree:
     """The tree that makes a node's part of the plan; an unshaped edge needs no branch."""
-    branches, filters = {}, {}
+    branches: dict[int, Branch] = {}
+    filters: dict[tuple[int, int], int] = {}
     for egress in node.egress:
         if egress.edge.effective.is_unshaped:
             continue
@@ -235,14 +243,21 @@ def _branch_actions(want: Branch, have: Branch | None, touched: bool) -> Iterato
     if have is None:
         yield AddBranch(want)
         return
-    if want.tbf is None and have.tbf is not None:
-        burst = UNLIMITED.byte_s // 1000
-        want = Branch(want.neighbour, want.netem, Tbf(UNLIMITED.byte_s, burst, max(have.tbf.limit, 4 * burst)))
-    reasons = differences(want, have)
+    want = _settled(want, have)
     if want.tbf is not None and have.tbf is None:
         yield AddTbf(want)
+    reasons = differences(want, have)
     if reasons or touched:
         yield Change(want, ", ".join(reasons) or "set again")
+
+
+def _settled(want: Branch, have: Branch) -> Branch:
+    """What is wanted, given what is there: a token bucket no longer needed lets everything pass, for to remove it
+    would drop what it holds."""
+    if want.tbf is not None or have.tbf is None:
+        return want
+    limit = max(have.tbf.limit, 4 * PASSING_BURST)
+    return Branch(want.neighbour, want.netem, Tbf(PASSING_BYTE_S, PASSING_BURST, limit))
 
 
 def differences(want: Branch, have: Branch) -> list[str]:
@@ -269,7 +284,7 @@ def _same_bucket(want: Tbf | None, have: Tbf | None) -> bool:
 def shape_of(branch: Branch) -> LinkShape:
     """What a branch does to packets, in the words of a link shape: how a kernel reading is shown to people."""
     netem, tbf = branch.netem, branch.tbf
-    passes = tbf is not None and tbf.rate_byte_s >= UNLIMITED.byte_s
+    passes = tbf is not None and tbf.rate_byte_s == PASSING_BYTE_S
     rate_byte_s = tbf.rate_byte_s if tbf and not passes else netem.rate_byte_s
     chain = None
     if netem.chain:
@@ -296,7 +311,7 @@ def mismatches(desired: Tree, observed: Tree) -> Iterable[tuple[int, str]]:
         have = observed.branches.get(neighbour)
         if have is None:
             yield neighbour, "the kernel holds no class and netem for it"
-        elif reasons := differences(branch, have):
+        elif reasons := differences(_settled(branch, have), have):
             yield neighbour, ", ".join(f"{reason} (kernel -> asked for)" for reason in reasons)
     for (dst, version), neighbour in desired.filters.items():
         if observed.filters.get((dst, version)) != neighbour:

@@ -20,12 +20,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations, islice, pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from harness.errors import TopologyError
 from harness.link import LinkShape
-from harness.profile import suggest
+from harness.suggest import suggest
 from harness.units import ZERO_RATIO, ZERO_TIME, Time
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 DEFAULT_NODES: Final = 4
 MAX_NODES: Final = 65534
@@ -89,6 +92,8 @@ class Topology:
     _by_pair: dict[tuple[int, int], TopologyEdge] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        from networkx import connected_components  # here, because importing networkx takes 0.3 s
+
         _check_size(self.size)
         by_pair = {(edge.a, edge.b): edge for edge in sorted(self.edges, key=lambda edge: (edge.a, edge.b))}
         for a, b in by_pair:
@@ -98,7 +103,7 @@ class Topology:
             raise TopologyError(f"{self.name}: an edge is there twice")
         object.__setattr__(self, "edges", tuple(by_pair.values()))
         object.__setattr__(self, "_by_pair", by_pair)
-        parts = self._parts()
+        parts = [sorted(part) for part in connected_components(self._graph)]
         if len(parts) > 1:
             told = " | ".join(_told(part) for part in parts[:4]) + (" | ..." if len(parts) > 4 else "")
             raise TopologyError(
@@ -106,33 +111,20 @@ class Topology:
             )
 
     @cached_property
-    def _adjacent(self) -> list[list[int]]:
-        adjacent: list[list[int]] = [[] for _ in range(self.size)]
-        for a, b in self._by_pair:
-            adjacent[a].append(b)
-            adjacent[b].append(a)
-        return [sorted(ranks) for ranks in adjacent]
+    def _graph(self) -> nx.Graph[int]:
+        """The ranks and edges, these with the weights that `next_hops` explains."""
+        import networkx as nx
 
-    def _parts(self) -> list[list[int]]:
-        seen: set[int] = set()
-        parts: list[list[int]] = []
-        for start in range(self.size):
-            if start in seen:
-                continue
-            seen.add(start)
-            part = [start]
-            for rank in part:
-                new = [other for other in self._adjacent[rank] if other not in seen]
-                seen.update(new)
-                part.extend(new)
-            parts.append(sorted(part))
-        return parts
+        graph: nx.Graph[int] = nx.Graph()
+        graph.add_nodes_from(range(self.size))
+        graph.add_weighted_edges_from((a, b, 2**64 + _tie_break(a, b)) for a, b in self._by_pair)
+        return graph
 
     def neighbours(self, rank: int) -> list[int]:
         """The ranks at the other ends of this rank's edges, ascending. Raises TopologyError for an unknown rank."""
         if not 0 <= rank < self.size:
             raise TopologyError(f"there is no rank {rank} in {self.name}; ranks are 0 to {self.size - 1}")
-        return list(self._adjacent[rank])
+        return sorted(self._graph[rank])
 
     def edge(self, a: int, b: int) -> TopologyEdge:
         """The edge between two ranks, in either order. Raises TopologyError where there is none."""
@@ -152,30 +144,20 @@ class Topology:
         a round trip crosses the same links both ways) and consistent (each rank on the way goes on as the first would
         have; no loops). They depend on the edges' ranks alone, not on the order of edges.
 
-        Found by a breadth-first search from every rank that carries the weight along; networkx does the same, but its
-        import alone takes longer than this for 64 nodes. Time and memory grow with size x edges and size squared.
+        Found by Dijkstra's algorithm from every destination: as ways are symmetric, the rank before X on the lightest
+        way from D to X is where X sends what goes to D. Time and memory grow with size x edges and size squared.
         """
-        near: list[list[tuple[int, int]]] = [[] for _ in range(self.size)]
-        for a, b in self._by_pair:
-            tie = _tie_break(a, b)
-            near[a].append((b, tie))
-            near[b].append((a, tie))
-        hops: dict[int, dict[int, int]] = {}
-        for source in range(self.size):
-            first = {rank: rank for rank in self._adjacent[source]}
-            level = dict(near[source])
-            while level and len(first) < self.size - 1:
-                lightest: dict[int, tuple[int, int]] = {}
-                for rank, so_far in level.items():
-                    for other, tie in near[rank]:
-                        if other in first or other == source:
-                            continue
-                        offer = (so_far + tie, rank)
-                        if other not in lightest or offer < lightest[other]:
-                            lightest[other] = offer
-                first.update({other: first[via] for other, (_, via) in lightest.items()})
-                level = {other: total for other, (total, _) in lightest.items()}
-            hops[source] = dict(sorted(first.items()))
+        from networkx import dijkstra_predecessor_and_distance
+
+        hops: dict[int, dict[int, int]] = {rank: {} for rank in range(self.size)}
+        for destination in range(self.size):
+            if len(self._graph[destination]) == self.size - 1:  # no need to search
+                before = {rank: [destination] for rank in self._graph[destination]}
+            else:
+                before, _ = dijkstra_predecessor_and_distance(self._graph, destination)
+            for rank, previous in before.items():
+                if previous:
+                    hops[rank][destination] = previous[0]
         return hops
 
 

@@ -30,19 +30,12 @@ from typing import Final, Generic, TypeVar
 
 from harness.errors import InputError, ShapeError, TopologyError, UnitError
 from harness.link import LinkShape
-from harness.profile import (
-    SHAPE_KEYS,
-    Entry,
-    Profile,
-    is_profile_path,
-    load_profile,
-    read_shape,
-    read_text,
-    read_yaml,
-    suggest,
-)
+from harness.profile import SHAPE_KEYS, Profile
+from harness.profile_file import is_profile_path, load_profile, read_shape
+from harness.suggest import suggest
 from harness.topology import MAX_NODES, Topology, TopologyEdge, check_clash
 from harness.units import Rate, Time
+from harness.yaml_file import Entry, read_text, read_yaml
 
 Pair = tuple[int, int]
 Q = TypeVar("Q", Rate, Time)

@@ -32,4 +32,3 @@ class Engine(Protocol):
     def observe(self, node: NodePlan) -> NodeReading:
         """Read back without changing anything."""
         ...
-

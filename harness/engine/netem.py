@@ -10,10 +10,10 @@ from typing import Final
 
 from harness.engine import tcwire
 from harness.engine.base import INTERFACE
-from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
-from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
 from harness.errors import NodeError
 from harness.link import UNSHAPED
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
+from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
 from harness.plan import NodePlan
 from harness.qdisc import (
     EMPTY,
@@ -57,7 +57,9 @@ class NetemEngine:
             actions = diff(desired, observed, touched)
             steps = [(action, request) for action in actions for request in _requests(node, index, action)]
             if node.max_segments is not None and actions:
-                steps.insert(0, (actions[0], Request(tcwire.RTM_NEWLINK, 0, tcwire.max_segments(index, node.max_segments))))
+                steps.insert(
+                    0, (actions[0], Request(tcwire.RTM_NEWLINK, 0, tcwire.max_segments(index, node.max_segments)))
+                )
             refusals = netlink.batch([request for _, request in steps])
             if refusals:
                 raise _error(node, [action for action, _ in steps], refusals)
@@ -73,7 +75,9 @@ def _interface(node: NodePlan) -> int:
     try:
         return socket.if_nametoindex(INTERFACE)
     except OSError:
-        raise NodeError(node.rank, f"find interface {INTERFACE}", "there is none", "run 'harness down' and 'up'") from None
+        raise NodeError(
+            node.rank, f"find interface {INTERFACE}", "there is none", "run 'harness down' and 'up'"
+        ) from None
 
 
 def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
@@ -147,7 +151,8 @@ def _read(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[in
 
 
 def _filters(netlink: Rtnetlink, node: NodePlan, index: int) -> dict[tuple[int, int], int]:
-    addressing, found = node.addressing, {}
+    addressing = node.addressing
+    found: dict[tuple[int, int], int] = {}
     bases = {4: int(addressing.ipv4(0)), 6: int(addressing.ipv6(0))}
     for body in netlink.dump(tcwire.RTM_GETTFILTER, tcwire.dump_request(index, ROOT)):
         rule = tcwire.read_u32(tcwire.read(body).options)

@@ -12,8 +12,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from harness.distribution import table
-from harness.netlink.nlattr import attr, attrs
 from harness.link import Distribution
+from harness.netlink.nlattr import attr, attrs
 from harness.qdisc import UNLIMITED, Netem, Tbf
 from harness.reading import Stats
 
@@ -61,9 +61,11 @@ class Object:
 
     @property
     def stats(self) -> Stats:
-        """Its counters (TCA_STATS2: BASIC 1, QUEUE 3)."""
+        """Its counters (TCA_STATS2: BASIC 1, QUEUE 3, and PKT64 8 where there are more packets than BASIC can count)."""
         nested = attrs(self.stats2)
         sent_bytes, packets = struct.unpack_from("=QI", nested.get(1, bytes(12)))
+        if 8 in nested:
+            packets = struct.unpack_from("=Q", nested[8])[0]
         backlog_packets, backlog, drops = struct.unpack_from("=3I", nested.get(3, bytes(12)))
         return Stats(packets, sent_bytes, drops, backlog, backlog_packets)
 
@@ -206,9 +208,7 @@ def u32_filter(destination: IPv4Address | IPv6Address, classid: int) -> bytes:
     """Options of a filter that sends one destination to a class."""
     version = destination.version
     address, start = destination.packed, _DST_OFFSET[version]
-    keys = [
-        _U32_KEY.pack(b"\xff" * 4, address[at : at + 4], start + at, 0) for at in range(0, len(address), 4)
-    ]
+    keys = [_U32_KEY.pack(b"\xff" * 4, address[at : at + 4], start + at, 0) for at in range(0, len(address), 4)]
     terminal = 1
     selector = _U32_SEL_HEADER.pack(terminal, 0, len(keys), 0, 0, 0, 0, 0) + b"".join(keys)
     return attr(_U32_CLASSID, struct.pack("=I", classid)) + attr(_U32_SEL, selector)
@@ -233,5 +233,3 @@ def read_u32(options: memoryview) -> tuple[IPv4Address | IPv6Address, int] | Non
     if len(address) == 4:
         return IPv4Address(address), classid
     return (IPv6Address(address), classid) if len(address) == 16 else None
-
-

@@ -40,6 +40,8 @@ def messages(data: bytes) -> Iterator[tuple[int, int, int, memoryview]]:
     view, offset = memoryview(data), 0
     while offset + 16 <= len(data):
         length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        if length < 16:
+            break
         yield kind, flags, sequence, view[offset + 16 : offset + length]
         offset += (length + 3) & ~3
 

@@ -8,12 +8,12 @@ nanoseconds, sizes in bytes.
 
     open     bind                                 -> port, bulk_port
     echo     peer, port, job, count, interval_ns,
-             wait_ns, end_ns                      -> sent, warm, samples [[sequence, sent, turned, returned, arrived]]
+             wait_ns, end_ns                      -> sent, warm, late, samples [[sequence, sent, turned, returned, arrived]]
     train    peer, port, job, count, interval_ns, end_ns            -> sent
     bulk     peer, port, job, bursts, segments, interval_ns, end_ns
                                                   -> wire_bytes, elapsed_ns, segments
-    collect  job, expect, wait_ns, overtaking_ns  -> received, duplicates, late, overtakers
-    bulked   job, expect_bytes, wait_ns           -> points, wire_bytes, reads, waits
+    collect  job, expect, wait_ns                 -> received, duplicates, overtakers
+    bulked   job, expect_bytes, wait_ns, kernel   -> points, wire_bytes, reads, waits
 
 It imports little, to start in some tens of milliseconds.
 """
@@ -28,8 +28,8 @@ from collections.abc import Callable
 from time import monotonic_ns, sleep
 from typing import Any, Final
 
-from harness.node.probe_packet import ECHO, FRAME, TRAIN, burst, small
 from harness.node.probe_receiver import RECEIVE_BUFFER, Receiver
+from harness.probe_packet import ECHO, FRAME, TRAIN, burst, small
 
 Answer = dict[str, Any]
 POLL_S: Final = 0.002
@@ -70,12 +70,13 @@ class Probe:
             if warm := _until(lambda: bool(receiver.flow(0).first), wait_ns):
                 break
         receiver.forget(0)
-        sent = _paced(count, interval_ns, end_ns, lambda i: write(small(ECHO, job, i, monotonic_ns()), target))
+        late: list[int] = []
+        sent = _paced(count, interval_ns, end_ns, lambda i: write(small(ECHO, job, i, monotonic_ns()), target), late)
         flow = receiver.flow(job)
         _until(lambda: len(flow.first) >= sent, wait_ns)
         samples = [[sequence, *stamps] for sequence, stamps in sorted(flow.first.copy().items())]
         receiver.forget(job)
-        return {"sent": sent, "warm": warm, "samples": samples}
+        return {"sent": sent, "warm": warm, "late": late, "samples": samples}
 
     def train(self, peer: str, port: int, job: int, count: int, interval_ns: int, end_ns: int) -> Answer:
         """Send small packets, evenly spaced."""
@@ -83,9 +84,7 @@ class Probe:
         sent = _paced(count, interval_ns, end_ns, lambda i: write(small(TRAIN, job, i, monotonic_ns()), target))
         return {"sent": sent}
 
-    def bulk(
-        self, peer: str, port: int, job: int, bursts: int, segments: int, interval_ns: int, end_ns: int
-    ) -> Answer:
+    def bulk(self, peer: str, port: int, job: int, bursts: int, segments: int, interval_ns: int, end_ns: int) -> Answer:
         """Send bursts of full frames, evenly spaced, or as fast as it goes.
 
         A burst is handed to the kernel as one super-packet (UDP_SEGMENT). Qdiscs count all its frames' bytes, so
@@ -96,16 +95,8 @@ class Probe:
         if not self._segmenting(receiver, target):
             segments = 1
         start = monotonic_ns()
-        last = start
-
-        def send(sequence: int) -> None:
-            nonlocal last
-            last = monotonic_ns()
-            write(burst(job, sequence, segments, ipv6), target)
-
-        sent = _paced(bursts, interval_ns, end_ns, send)
-        last = max(last, monotonic_ns()) if interval_ns == 0 else last
-        return {"wire_bytes": sent * segments * FRAME, "elapsed_ns": last - start, "segments": segments}
+        sent = _paced(bursts, interval_ns, end_ns, lambda i: write(burst(job, i, segments, ipv6), target))
+        return {"wire_bytes": sent * segments * FRAME, "elapsed_ns": monotonic_ns() - start, "segments": segments}
 
     @staticmethod
     def _segmenting(receiver: Receiver, target: tuple[str, int]) -> bool:
@@ -119,23 +110,24 @@ class Probe:
             return False
         return True
 
-    def collect(self, job: int, expect: int, wait_ns: int, overtaking_ns: int) -> Answer:
+    def collect(self, job: int, expect: int, wait_ns: int) -> Answer:
         """Count what arrived of a train, once all is there or the time is up."""
         receiver = self._require(self._small)
         flow = receiver.flow(job)
         _until(lambda: len(flow.first) >= expect, wait_ns)
-        answer = receiver.flow_answer(job, overtaking_ns)
+        answer = receiver.flow_answer(job)
         receiver.forget(job)
         return answer
 
-    def bulked(self, job: int, expect_bytes: int, wait_ns: int) -> Answer:
-        """What arrived of a rate train, once all is there or the time is up."""
+    def bulked(self, job: int, expect_bytes: int, wait_ns: int, kernel: bool) -> Answer:
+        """What arrived of a rate train, once all is there or the time is up, stamped by the kernel or by the reader."""
         receiver = self._require(self._bulk)
         bulk = receiver.bulk(job)
         _until(lambda: bulk.wire_bytes >= expect_bytes, wait_ns)
-        points = bulk.points[:: max(1, len(bulk.points) // MAX_POINTS)]
         receiver.forget(job)
-        return {"points": points, "wire_bytes": bulk.wire_bytes, "reads": bulk.reads, "waits": len(bulk.points)}
+        points = bulk.stamped if kernel else bulk.waited
+        thinned = points[:: max(1, len(points) // MAX_POINTS)]
+        return {"points": thinned, "wire_bytes": bulk.wire_bytes, "reads": bulk.reads, "waits": len(bulk.waited)}
 
     @staticmethod
     def _require(receiver: Receiver | None) -> Receiver:
@@ -154,8 +146,13 @@ def _until(done: Callable[[], bool], wait_ns: int) -> bool:
     return True
 
 
-def _paced(count: int, interval_ns: int, end_ns: int, send: Callable[[int], object]) -> int:
-    """Call send(0), send(1), ... each when it is due, late ones at once; how many before the time was up."""
+def _paced(
+    count: int, interval_ns: int, end_ns: int, send: Callable[[int], object], late: list[int] | None = None
+) -> int:
+    """Call send(0), send(1), ... each when it is due, late ones at once; how many before the time was up.
+
+    How much later than asked for each sleep ended goes to ``late``, in ns.
+    """
     start = monotonic_ns()
     end = start + end_ns
     for index in range(count):
@@ -164,10 +161,10 @@ def _paced(count: int, interval_ns: int, end_ns: int, send: Callable[[int], obje
             return index
         if due > now:
             sleep((due - now) / 1e9)
-        try:
+            if late is not None:
+                late.append(monotonic_ns() - due)
+        with contextlib.suppress(BlockingIOError):
             send(index)
-        except (BlockingIOError, BrokenPipeError):
-            continue
     return count
 
 

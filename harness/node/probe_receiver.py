@@ -1,63 +1,65 @@
 """The receiving half of a probe: one thread per socket that stamps, counts and sends back what arrives.
 
 It needs no orders: a packet says which job it belongs to, so that no train can arrive before its receiver is ready.
-Stamps are taken in user space. The kernel's own would be earlier, but a shaper in user space (NFQUEUE) delays a packet
-after the kernel has stamped it.
+Stamps are taken in user space: a shaper there (NFQUEUE) delays a packet after the kernel has stamped it. Only bulk
+trains carry the kernel's stamps as well, for a reader that is slower than the link.
 """
 
 from __future__ import annotations
 
 import socket
+import struct
 import threading
+from collections.abc import Iterable
 from time import monotonic_ns
-from typing import Any, Final
+from typing import Final
 
-from harness.node.probe_packet import BULK, ECHO, FRAME, HEADER, MAGIC, REPLY, overhead, small
+from harness.probe_packet import ECHO, FRAME, HEADER, MAGIC, REPLY, overhead, small
 
 RECEIVE_BUFFER: Final = 32 << 20
 _UDP_GRO: Final = 104
 """linux/udp.h; Python has no name for it."""
 _SO_RCVBUFFORCE: Final = 33
+_SO_TIMESTAMPNS: Final = 35
+_TIMESPEC: Final = struct.Struct("@ll")
 
 
 class Flow:
-    """What arrived of one echo or train."""
+    """What arrived of one echo or train: each packet's stamps, in the order of arrival."""
 
     def __init__(self) -> None:
         self.first: dict[int, tuple[int, ...]] = {}
         self.duplicates = 0
-        self.late = 0
-        self._latest = -1
 
     def add(self, sequence: int, stamps: tuple[int, ...]) -> None:
         """Count one packet."""
         if sequence in self.first:
             self.duplicates += 1
-            return
-        self.first[sequence] = stamps
-        if sequence < self._latest:
-            self.late += 1
-        self._latest = max(self._latest, sequence)
+        else:
+            self.first[sequence] = stamps
 
 
 class Bulk:
-    """What arrived of a train that measures the rate.
+    """What arrived of a train that measures the rate, as points of (arrival in ns, bytes on the wire so far).
 
-    ``points`` are (arrival in ns, bytes on the wire so far), one for every read that had to wait for its packet. Where
-    packets lie ready, the stamp is the reader's speed and not the link's, so those are only counted.
+    ``stamped`` has the kernel's stamp of every read. ``waited`` has the reader's own, of the reads that had to wait for
+    their packet: where packets lie ready, that stamp is the reader's speed and not the link's.
     """
 
     def __init__(self) -> None:
-        self.points: list[tuple[int, int]] = []
+        self.stamped: list[tuple[int, int]] = []
+        self.waited: list[tuple[int, int]] = []
         self.wire_bytes = 0
         self.reads = 0
 
-    def add(self, arrival: int, wire_bytes: int, waited: bool) -> None:
+    def add(self, wire_bytes: int, arrival: int, waited: bool, stamp: int) -> None:
         """Count one read, which is one packet or several that the kernel joined."""
         self.wire_bytes += wire_bytes
         self.reads += 1
         if waited:
-            self.points.append((arrival, self.wire_bytes))
+            self.waited.append((arrival, self.wire_bytes))
+        if stamp:
+            self.stamped.append((stamp, self.wire_bytes))
 
 
 class Receiver(threading.Thread):
@@ -69,8 +71,10 @@ class Receiver(threading.Thread):
         self.socket = socket.socket(socket.AF_INET6 if self.ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         for option in (socket.SO_RCVBUF, _SO_RCVBUFFORCE):
             self._try_option(socket.SOL_SOCKET, option, RECEIVE_BUFFER)
+        self._bulk = bulk
         if bulk:
             self._try_option(socket.IPPROTO_UDP, _UDP_GRO, 1)
+            self._try_option(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self.socket.bind((address, 0))
         self.flows: dict[int, Flow] = {}
         self.bulks: dict[int, Bulk] = {}
@@ -89,15 +93,13 @@ class Receiver(threading.Thread):
 
     def run(self) -> None:
         """Handle packets until the process ends."""
-        buffer, flags = bytearray(1 << 16), socket.MSG_DONTWAIT
+        (self._run_bulk if self._bulk else self._run_small)()
+
+    def _run_small(self) -> None:
+        buffer = bytearray(2048)
         read, write = self.socket.recvfrom_into, self.socket.sendto
         while True:
-            waited = False
-            try:
-                size, peer = read(buffer, 0, flags)
-            except BlockingIOError:
-                waited = True
-                size, peer = read(buffer)
+            size, peer = read(buffer)
             arrival = monotonic_ns()
             if size < HEADER.size:
                 continue
@@ -106,10 +108,25 @@ class Receiver(threading.Thread):
                 continue
             if kind == ECHO:
                 write(small(REPLY, job, sequence, sent, arrival, monotonic_ns()), peer)
-            elif kind == BULK:
-                self.bulk(job).add(arrival, self._wire_bytes(size), waited)
             else:
                 self.flow(job).add(sequence, (sent, turned, returned, arrival))
+
+    def _run_bulk(self) -> None:
+        buffers, space = [bytearray(1 << 16)], socket.CMSG_SPACE(_TIMESPEC.size) * 2
+        read = self.socket.recvmsg_into
+        while True:
+            waited = False
+            try:
+                size, ancillary, _, _ = read(buffers, space, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                waited = True
+                size, ancillary, _, _ = read(buffers, space)
+            arrival = monotonic_ns()
+            if size < HEADER.size:
+                continue
+            magic, _, _, job, *_ = HEADER.unpack_from(buffers[0])
+            if magic == MAGIC:
+                self.bulk(job).add(self._wire_bytes(size), arrival, waited, _stamp(ancillary))
 
     def _wire_bytes(self, payload: int) -> int:
         extra = overhead(self.ipv6)
@@ -128,8 +145,20 @@ class Receiver(threading.Thread):
         self.flows.pop(job, None)
         self.bulks.pop(job, None)
 
-    def flow_answer(self, job: int, overtaking_ns: int) -> dict[str, Any]:
-        """What arrived of an echo or a train, as plain JSON."""
+    def flow_answer(self, job: int) -> dict[str, int]:
+        """What arrived of a train: distinct packets, duplicates, and those that overtook one sent before them."""
         flow = self.flow(job)
-        early = sum(1 for sent, *_, arrival in flow.first.values() if arrival - sent < overtaking_ns)
-        return {"received": len(flow.first), "duplicates": flow.duplicates, "late": flow.late, "overtakers": early}
+        overtakers, least = 0, 1 << 32
+        for sequence in reversed(list(flow.first)):  # in the order of arrival, from the last
+            overtakers += sequence > least
+            least = min(least, sequence)
+        return {"received": len(flow.first), "duplicates": flow.duplicates, "overtakers": overtakers}
+
+
+def _stamp(ancillary: Iterable[tuple[int, int, bytes]]) -> int:
+    """When the kernel received the packet, in ns of CLOCK_REALTIME; 0 where it does not say."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack(data)
+            return int(seconds * 10**9 + nanoseconds)
+    return 0

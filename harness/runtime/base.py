@@ -72,13 +72,31 @@ class Runtime(Protocol):
         ...
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeReading | HarnessError]:
-        """Perform each rank's task inside its node. An error is an answer: the other nodes' tasks are done all the same."""
+        """Perform each rank's task inside its node. An error is an answer: the others' tasks are done all the same."""
         ...
 
     def spawn(
-        self, rank: int, argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdio: Stdio = Stdio()
+        self,
+        rank: int,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdio: Stdio = Stdio(),
+        own_group: bool = True,
     ) -> subprocess.Popen[bytes]:
-        """Start a program in a node, in its own process group; it dies with this process."""
+        """Start a program in a node; it dies with this process.
+
+        Args:
+            rank: the node.
+            argv: the program and its arguments.
+            env: its whole environment; None: ours.
+            stdio: its standard streams.
+            own_group: whether it gets a session of its own, so that a signal can be sent to all that it starts;
+                False for a program that shall read from our terminal.
+
+        Raises:
+            NodeError: there is no such program.
+        """
         ...
 
     def destroy(self) -> None:

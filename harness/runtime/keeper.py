@@ -14,7 +14,9 @@ import os
 import signal
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from harness.linux import syscalls
 
 
 def first_stage(nodes: str) -> None:
@@ -57,9 +59,6 @@ def second_stage(nodes: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, HERE)
-    import syscalls
-
     try:
         if sys.argv[1] == "--second-stage":
             second_stage(int(sys.argv[2]))

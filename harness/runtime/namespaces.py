@@ -1,19 +1,16 @@
-"""Doing things inside the namespaces of a keeper: in a forked worker, or as a program."""
+"""The namespaces that a keeper holds, and how a process gets into them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Never, TypeVar
+from typing import Never
 
-from harness.errors import HarnessError, NetworkStateError
-from harness.runtime import syscalls
-
-T = TypeVar("T")
+from harness.errors import NetworkStateError
+from harness.linux import syscalls
 
 
 @dataclass(frozen=True)
@@ -103,40 +100,3 @@ def _proxy(child: int) -> Never:
     status = os.waitpid(child, 0)[1]
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
-
-
-def forked(work: Callable[[], T]) -> T:
-    """Run this in a forked child and return its result; what it raises as HarnessError is raised here."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _serve(work, writer)
-    os.close(writer)
-    try:
-        with os.fdopen(reader, "rb") as pipe:
-            answer = pipe.read()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            status = os.waitpid(child, 0)[1]
-    if not answer:
-        raise HarnessError(f"a worker process ended with status {status} before it answered")
-    ok, value = pickle.loads(answer)
-    if ok:
-        return value  # type: ignore[no-any-return]
-    raise value
-
-
-def _serve(work: Callable[[], Any], writer: int) -> Never:
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        syscalls.die_with_parent()
-        try:
-            answer = True, work()
-        except HarnessError as error:
-            answer = False, error
-        except Exception as error:
-            answer = False, HarnessError(f"{type(error).__name__}: {error}")
-        with os.fdopen(writer, "wb") as pipe:
-            pipe.write(pickle.dumps(answer))
-    finally:
-        os._exit(0)

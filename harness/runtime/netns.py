@@ -9,18 +9,20 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from harness.engine.base import Engine
-from harness.errors import HarnessError, PrivilegeError, UnavailableError
+from harness.errors import HarnessError, NodeError, PrivilegeError, UnavailableError
+from harness.linux import syscalls
+from harness.linux.worker import forked
 from harness.plan import NetworkPlan
 from harness.reading import NodeReading
-from harness.runtime import syscalls
 from harness.runtime.base import Progress, Stdio, Task
-from harness.runtime.namespaces import Keeper, forked, start_time
+from harness.runtime.namespaces import Keeper, start_time
 
+T = TypeVar("T")
 _KEEPER: Final = Path(__file__).with_name("keeper.py")
 _END_SECONDS: Final = 10
 
@@ -54,10 +56,13 @@ class NetnsRuntime:
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
         """See Runtime."""
+        from harness.runtime import wiring  # imports pyroute2, which takes long and only a new network needs
+
         progress(f"making {plan.size} network namespaces")
         self._keeper = self._start(plan.size)
         progress(f"wiring {plan.size} nodes to a bridge")
-        forked(lambda: self._wire(plan))
+        forked(self._make_hub)
+        self._in_each(range(plan.size), lambda rank: wiring.configure(plan.node(rank)))
 
     def _start(self, nodes: int) -> Keeper:
         reader, writer = os.pipe()
@@ -83,7 +88,7 @@ class NetnsRuntime:
             raise HarnessError(f"the network's keeper (process {pid}) ended at once")
         return Keeper(pid, start, first["rootless"], second["hub"], tuple(second["nodes"]))
 
-    def _wire(self, plan: NetworkPlan) -> None:
+    def _make_hub(self) -> None:
         from harness.runtime import wiring
 
         keeper = self._require()
@@ -93,24 +98,27 @@ class NetnsRuntime:
         syscalls.setns(hub, syscalls.CLONE_NEWNET)
         wiring.make_hub()
         wiring.plug_in(list(enumerate(namespaces)))
-        for rank, namespace in enumerate(namespaces):
-            syscalls.setns(namespace, syscalls.CLONE_NEWNET)
-            wiring.configure(plan.node(rank))
 
     def open(self, plan: NetworkPlan) -> None:
         """See Runtime."""
+        from harness.runtime import wiring
 
-        def work() -> None:
-            from harness.runtime import wiring
+        self._in_each(range(plan.size), lambda rank: wiring.open_up(plan.node(rank), self._congestion_control))
 
-            keeper = self._require()
-            namespaces = [keeper.open(f"fd/{fd}") for fd in keeper.nodes]
+    def _in_each(self, ranks: Iterable[int], work: Callable[[int], T]) -> dict[int, T]:
+        """Do this in every one of these nodes' network namespaces, in one forked worker. Raises what it raises."""
+        keeper, chosen = self._require(), list(ranks)
+
+        def tour() -> dict[int, T]:
+            namespaces = {rank: keeper.open(f"fd/{keeper.nodes[rank]}") for rank in chosen}
             keeper.enter_user()
-            for rank, namespace in enumerate(namespaces):
+            answers = {}
+            for rank, namespace in namespaces.items():
                 syscalls.setns(namespace, syscalls.CLONE_NEWNET)
-                wiring.open_up(plan.node(rank), self._congestion_control)
+                answers[rank] = work(rank)
+            return answers
 
-        forked(work)
+        return forked(tour) if chosen else {}
 
     def keep(self) -> None:
         """See Runtime."""
@@ -121,21 +129,14 @@ class NetnsRuntime:
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeReading | HarnessError]:
         """See Runtime."""
-        keeper = self._require()
 
-        def work() -> dict[int, NodeReading | HarnessError]:
-            namespaces = {rank: keeper.open(f"fd/{keeper.nodes[rank]}") for rank in tasks}
-            keeper.enter_user()
-            answers: dict[int, NodeReading | HarnessError] = {}
-            for rank, task in tasks.items():
-                syscalls.setns(namespaces[rank], syscalls.CLONE_NEWNET)
-                try:
-                    answers[rank] = task.perform(self._engine)
-                except HarnessError as error:
-                    answers[rank] = error
-            return answers
+        def perform(rank: int) -> NodeReading | HarnessError:
+            try:
+                return tasks[rank].perform(self._engine)
+            except HarnessError as error:
+                return error
 
-        return forked(work) if tasks else {}
+        return self._in_each(tasks, perform)
 
     def spawn(
         self,
@@ -148,15 +149,20 @@ class NetnsRuntime:
     ) -> subprocess.Popen[bytes]:
         """See Runtime."""
         with self._require().entrance(rank) as enter:
-            return subprocess.Popen(
-                list(argv),
-                env=None if env is None else dict(env),
-                stdin=stdio.stdin,
-                stdout=stdio.stdout,
-                stderr=stdio.stderr,
-                start_new_session=own_group,
-                preexec_fn=enter,
-            )
+            try:
+                return subprocess.Popen(
+                    list(argv),
+                    env=None if env is None else dict(env),
+                    stdin=stdio.stdin,
+                    stdout=stdio.stdout,
+                    stderr=stdio.stderr,
+                    start_new_session=own_group,
+                    preexec_fn=enter,
+                )
+            except OSError as problem:
+                raise NodeError(rank, f"start {argv[0]!r}", problem.strerror or str(problem)) from None
+            except subprocess.SubprocessError as problem:
+                raise NodeError(rank, f"enter the node to start {argv[0]!r}", str(problem)) from None
 
     def destroy(self) -> None:
         """See Runtime."""
@@ -190,6 +196,7 @@ def _answer(line: bytes) -> dict[str, Any]:
         )
     if answer["errno"] in (errno.ENOSPC, errno.EUSERS):
         raise UnavailableError(
-            f"cannot make namespaces: {answer['error']}; raise /proc/sys/user/max_user_namespaces and max_net_namespaces"
+            f"cannot make namespaces: {answer['error']};"
+            " raise /proc/sys/user/max_user_namespaces and max_net_namespaces"
         )
     raise HarnessError(f"cannot make namespaces: {answer['error']}")

@@ -139,4 +139,3 @@ def _sysctls(node: NodePlan) -> None:
             Path("/proc/sys", name).write_text(value)
         except OSError as problem:
             raise NodeError(node.rank, f"set {name.replace('/', '.')}={value}", str(problem.strerror)) from None
-

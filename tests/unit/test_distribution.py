@@ -25,7 +25,10 @@ def test_the_normal_table_is_what_iproute2s_loop_gives():
 
 @pytest.mark.parametrize("distribution", ["normal", "pareto"])
 def test_tables_equal_the_files_that_iproute2_ships(distribution):
-    file = next((f for d in ("/usr/lib/tc", "/usr/lib64/tc", "/lib/tc") if (f := Path(d, f"{distribution}.dist")).exists()), None)
+    file = next(
+        (f for d in ("/usr/lib/tc", "/usr/lib64/tc", "/lib/tc") if (f := Path(d, f"{distribution}.dist")).exists()),
+        None,
+    )
     if file is None:
         pytest.skip("iproute2's distribution files are not on this machine")
     lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]

@@ -140,12 +140,12 @@ garbage = st.one_of(
 
 @given(st.sampled_from(KINDS), garbage)
 def test_garbage_raises_nothing_but_unit_errors(kind, text):
+    told = ""
     try:
-        value = kind.parse(text)
+        kind.parse(text)
     except UnitError as error:
-        assert "\n" not in str(error)
-    else:
-        assert kind.parse(str(value)) == value or kind is Ratio
+        told = str(error)
+    assert "\n" not in told
 
 
 def test_bytes_and_seconds():

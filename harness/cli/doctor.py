@@ -1,0 +1,69 @@
+"""``harness doctor``: what this machine can do, and the line that mends each thing it cannot."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from pathlib import Path
+
+import typer
+
+from harness.cli.options import Json
+from harness.cli.output import print_json, show, table
+from harness.engine.capability import Feature, features
+
+_BACKLOG = Path("/proc/sys/net/core/netdev_max_backlog")
+_CONTROLS = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+_ENOUGH_BACKLOG = 20_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("doctor", epilog="Examples: [b]harness doctor[/b] | [b]scripts/with-netem harness doctor[/b]")(doctor)
+
+
+def doctor(json_: Json = False) -> None:
+    """Say which kernel features work here (by trying them), and how to mend those that do not. Changes nothing."""
+    found = [*features(), _torch(), _backlog(), _congestion_control()]
+    if json_:
+        print_json({"kernel": platform.release(), "features": [vars(feature) for feature in found]})
+    else:
+        made = table(f"Kernel {platform.release()}", "", "feature", "for", "answer")
+        for feature in found:
+            mark = (
+                "[green]ok[/green]"
+                if feature.ok
+                else "[red]MISSING[/red]"
+                if feature.required
+                else "[yellow]no[/yellow]"
+            )
+            answer = feature.detail if feature.ok else f"{feature.detail}\nmend: {feature.remedy}"
+            made.add_row(mark, feature.name, feature.purpose, answer)
+        show(made)
+    if any(feature.required and not feature.ok for feature in found):
+        raise typer.Exit(69)
+
+
+def _torch() -> Feature:
+    there = importlib.util.find_spec("torch") is not None
+    remedy = "make setup (installs the CPU build into .venv)"
+    return Feature("torch", "harness bench and training jobs", there, "" if there else "not installed", remedy, False)
+
+
+def _backlog() -> Feature:
+    """Netem releases bursts; what exceeds this queue is dropped without a trace in tc."""
+    size = int(_BACKLOG.read_text()) if _BACKLOG.exists() else _ENOUGH_BACKLOG
+    return Feature(
+        "netdev_max_backlog",
+        "bursts at high rates: what exceeds it is lost unseen",
+        size >= _ENOUGH_BACKLOG,
+        str(size),
+        f"sysctl -w net.core.netdev_max_backlog={_ENOUGH_BACKLOG} (for the whole machine)",
+        False,
+    )
+
+
+def _congestion_control() -> Feature:
+    there = _CONTROLS.read_text().split() if _CONTROLS.exists() else []
+    detail = f"available: {' '.join(there)}"
+    return Feature("cubic", "TCP in the nodes, by default", "cubic" in there, detail, "modprobe tcp_cubic", False)

@@ -1,0 +1,40 @@
+"""``harness down``: remove a network, also what a killed command left of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli import options
+from harness.cli.networks import find_runtime
+from harness.cli.output import say
+from harness.session import remove
+from harness.store import Store
+
+EPILOG = "Examples: [b]harness down[/b] | [b]harness down --name phones[/b] | [b]harness down --all[/b]"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("down", epilog=EPILOG)(down)
+
+
+def down(
+    name: options.Name = options.DEFAULT_NAME,
+    all_: Annotated[bool, typer.Option("--all", help="Every network.")] = False,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Remove a network and whatever runs in it. Does nothing where there is none."""
+    store = Store()
+    names = store.names() if all_ else [Store.check_name(name)]
+    if dry_run:
+        there = [one for one in names if store.load(one)]
+        say(f"would remove: {', '.join(there) or 'nothing'}")
+        return
+    gone = [one for one in names if remove(one, store, find_runtime)]
+    say(
+        f"removed: {', '.join(gone)}"
+        if gone
+        else f"nothing to remove: {'no network is' if all_ else repr(name) + ' is not'} up"
+    )

@@ -1,0 +1,54 @@
+"""``harness exec``: a program in a node of a network that is up."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from harness.cli import networks, options
+from harness.cli.run import end, printer
+from harness.errors import InputError
+from harness.launch import environment, launch
+
+EPILOG = (
+    "Examples: [b]harness exec 0 -- ping -c 3 10.77.0.2[/b] | [b]harness exec 1 -- bash[/b] | "
+    "[b]harness exec all -- python train.py[/b]"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("exec", epilog=EPILOG, context_settings={"allow_interspersed_args": False})(execute)
+
+
+def execute(
+    rank: Annotated[str, typer.Argument(help="A rank, or all.")],
+    command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.", metavar="-- CMD...")],
+    master_port: Annotated[int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")] = 29500,
+    name: options.Name = options.DEFAULT_NAME,
+) -> None:
+    """Run a program in one node, on this terminal; or on all, as run does. Ends with its exit code."""
+    network = networks.find_network(name)
+    command = command[1:] if command[0] == "--" else command
+    if not command:
+        raise InputError("no program given; write e.g. harness exec 0 -- ip addr")
+    if rank == "all":
+        end(
+            launch(network.runtime, network.plan, command, printer(network.plan.size), master_port=master_port),
+            network.plan.size,
+        )
+        return
+    if not rank.isdecimal():
+        raise InputError(f"{rank!r} is no rank; write a number from 0 to {network.plan.size - 1}, or all")
+    network.plan.require_rank(int(rank))
+    env = environment(network.plan, int(rank), os.environ, master_port)
+    process = network.runtime.spawn(int(rank), command, env=env, own_group=False)
+    while True:
+        try:
+            code = process.wait()
+            break
+        except KeyboardInterrupt:  # the terminal sent it to the program too: how that ends is its own affair
+            continue
+    raise typer.Exit(code if code >= 0 else 128 - code)

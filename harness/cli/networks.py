@@ -1,0 +1,47 @@
+"""Finding the network that a verb is about, and the parts that make one."""
+
+from __future__ import annotations
+
+from harness.engine.netem import NetemEngine
+from harness.errors import InputError
+from harness.plan import NetworkPlan, Pair
+from harness.runtime.base import Runtime
+from harness.runtime.netns import NetnsRuntime
+from harness.session import Network
+from harness.store import Record, Store
+
+
+def make_runtime(name: str, congestion_control: str) -> Runtime:
+    """A runtime by name. Raises InputError."""
+    if name != NetnsRuntime.name:
+        raise InputError(f"--runtime {name!r} is unknown; there is: {NetnsRuntime.name}")
+    return NetnsRuntime(NetemEngine(), congestion_control)
+
+
+def find_runtime(record: Record) -> Runtime:
+    """The runtime of a recorded network."""
+    return NetnsRuntime.from_handle(record.handle, NetemEngine())
+
+
+def find_network(name: str) -> Network:
+    """The network of that name. Raises NetworkStateError."""
+    return Network.find(name, Store(), find_runtime)
+
+
+def parse_pairs(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[Pair]:
+    """The directed edges that ``A-B``, ``A-B,C-D`` or ``all`` stands for, both directions unless one way (A to B).
+
+    Raises:
+        InputError: it is none of these.
+        PlanError: an unknown rank or edge.
+    """
+    if text == "all":
+        return sorted(plan.edges)
+    pairs: list[Pair] = []
+    for word in text.split(","):
+        a, dash, b = word.strip().partition("-")
+        if not (dash and a.isdecimal() and b.isdecimal()):
+            raise InputError(f"{word!r} is no edge; write A-B with two ranks, e.g. 0-1, or several as 0-1,1-2, or all")
+        there, back = plan.edge(int(a), int(b)), plan.edge(int(b), int(a))
+        pairs += [there.pair] if one_way else [there.pair, back.pair]
+    return pairs

@@ -1,0 +1,54 @@
+"""``harness plan``: the whole network as a value, without touching the machine."""
+
+from __future__ import annotations
+
+import typer
+
+from harness.cli import options
+from harness.cli.output import print_json, show, table
+from harness.plan import NetworkPlan
+
+EPILOG = (
+    "Examples: [b]harness plan --nodes 4 --topology ring --profile wan[/b] | "
+    "[b]harness plan -t islands:2 -n 8 -p datacenter --between wan --seed 7 --json[/b]"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("plan", epilog=EPILOG)(plan)
+
+
+def plan(
+    nodes: options.Nodes = None,
+    topology: options.Topology = "fully_connected",
+    profile: options.Profile = "wan",
+    between: options.Between = None,
+    seed: options.Seed = 0,
+    subnet: options.Subnet = None,
+    subnet6: options.Subnet6 = None,
+    json_: options.Json = False,
+) -> None:
+    """Print nodes, routes and every edge's shape. Delays are one way: a round trip pays both directions."""
+    made = options.PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
+    if json_:
+        print_json(made.to_json())
+    else:
+        show_plan(made)
+
+
+def show_plan(made: NetworkPlan) -> None:
+    """The plan as tables."""
+    ranks = table(f"{made.size} nodes, {made.topology}, profile {made.profile}, seed {made.seed}", "rank>", "address")
+    for column in ("neighbours", "through neighbours"):
+        ranks.add_column(column)
+    for rank in range(made.size):
+        hops = [f"{dst} via {hop}" for dst, hop in sorted(made.next_hops[rank].items()) if dst != hop]
+        near = ", ".join(map(str, made.neighbours(rank)))
+        ranks.add_row(str(rank), f"{made.addressing.ipv4(rank)} {made.addressing.ipv6(rank)}", near, ", ".join(hops))
+    show(ranks)
+    edges = table("Directed edges", "edge", "from", "shape")
+    for pair in sorted(made.edges):
+        edge = made.edges[pair]
+        edges.add_row(str(edge), edge.origin, edge.shape.describe() + (" (down)" if edge.down else ""))
+    show(edges)

@@ -1,0 +1,39 @@
+"""``harness profiles``: the network conditions that ship, and those of a file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Json
+from harness.cli.output import print_json, show, table
+
+EPILOG = "Examples: [b]harness profiles[/b] | [b]harness profiles wan[/b] | [b]harness profiles ./mine.yaml --json[/b]"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("profiles", epilog=EPILOG)(profiles)
+
+
+def profiles(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names or YAML files; all shipped ones unless given.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """List network profiles: delay is one way, each edge draws its own values from the ranges."""
+    from harness.profile_file import load_profile, shipped_profiles
+
+    found = [load_profile(name) for name in names or shipped_profiles()]
+    if json_:
+        print_json([profile.to_json() for profile in found])
+        return
+    described = [profile.describe() for profile in found]
+    usual = ["rate", "delay", "jitter", "loss"]
+    rarer = sorted({key for one in described for key in one} - {*usual, "description", "name"})
+    made = table("Profiles", "name", *usual, *rarer, "description")
+    for profile, one in zip(found, described, strict=True):
+        made.add_row(profile.name, *(one.get(key, "") for key in usual + rarer), profile.description)
+    show(made)

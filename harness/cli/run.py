@@ -1,0 +1,93 @@
+"""``harness run``: a network for the time of one program."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from harness.cli import options
+from harness.cli.output import note, say
+from harness.cli.plan import show_plan
+from harness.cli.up import start
+from harness.launch import Outcome, Sink, environment, launch
+from harness.store import Store
+
+EPILOG = (
+    "Examples: [b]harness run --nodes 4 --topology ring --profile wan -- python train.py[/b] | "
+    "[b]harness run -n 2 -p mobile -- sh -c 'echo I am $RANK of $WORLD_SIZE'[/b]. "
+    "While it runs, reshape its links from another terminal: [b]harness link set 0-1 --delay 120ms[/b]"
+)
+_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    settings = {"allow_interspersed_args": False}
+    app.command("run", epilog=EPILOG, context_settings=settings)(run)
+
+
+def run(
+    command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.", metavar="-- CMD...")],
+    nodes: options.Nodes = None,
+    topology: options.Topology = "fully_connected",
+    profile: options.Profile = "wan",
+    between: options.Between = None,
+    seed: options.Seed = 0,
+    subnet: options.Subnet = None,
+    subnet6: options.Subnet6 = None,
+    runtime: options.RuntimeName = "netns",
+    congestion_control: options.CongestionControl = "cubic",
+    master_port: Annotated[int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")] = 29500,
+    name: options.Name = options.DEFAULT_NAME,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Start a network, run CMD on every node with torchrun's variables, stop all at the first failure, tear down.
+
+    Ends with the exit code of the rank that failed first (128 + N for signal N).
+    """
+    made = options.PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
+    Store.check_name(name)
+    if dry_run:
+        show_plan(made)
+        variables = environment(made, 0, {}, master_port)
+        say("on every node, with its own RANK: " + " ".join(f"{key}={value}" for key, value in variables.items()))
+        say(" ".join(command))
+        return
+    network = start(name, made, runtime, congestion_control, transient=True)
+    try:
+        outcome = launch(network.runtime, made, command, printer(made.size), master_port=master_port)
+    finally:
+        network.down()
+    end(outcome, made.size)
+
+
+def printer(ranks: int) -> Sink:
+    """Print every line with its rank in front, standard error on standard error."""
+    width = len(str(ranks - 1))
+    streams: Mapping[str, tuple[object, bool]] = {
+        "stdout": (sys.stdout.buffer, sys.stdout.isatty()),
+        "stderr": (sys.stderr.buffer, sys.stderr.isatty()),
+    }
+
+    def sink(rank: int, stream: str, line: bytes) -> None:
+        target, coloured = streams[stream]
+        prefix = f"[{rank:>{width}}]"
+        if coloured:
+            prefix = f"\x1b[{_COLOURS[rank % len(_COLOURS)]}m{prefix}\x1b[0m"
+        target.write(prefix.encode() + b" " + line + b"\n")  # type: ignore[attr-defined]
+        target.flush()  # type: ignore[attr-defined]
+
+    return sink
+
+
+def end(outcome: Outcome, ranks: int) -> None:
+    """Say which rank failed first, and leave with its code."""
+    if outcome.failed_rank is None:
+        return
+    why = f"exit code {outcome.code}" if outcome.code <= 128 else f"signal {outcome.code - 128}"
+    others = f"; the other {ranks - 1} were stopped" if ranks > 1 else ""
+    note(f"rank {outcome.failed_rank} failed first ({why}){others}")
+    raise typer.Exit(outcome.code)

@@ -1,0 +1,70 @@
+"""``harness up``: start a network that stays until ``harness down``."""
+
+from __future__ import annotations
+
+import time
+
+import typer
+
+from harness.cli import networks, options
+from harness.cli.output import note, print_json, say, status
+from harness.cli.plan import show_plan
+from harness.engine.capability import require_shaping
+from harness.plan import NetworkPlan
+from harness.session import Network
+from harness.store import Store
+
+EPILOG = (
+    "Examples: [b]harness up --nodes 4 --topology ring --profile wan[/b] | "
+    "[b]harness up -n 8 -t star -p mobile --name phones[/b] | [b]harness up -t ./mine.yaml --dry-run[/b]"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("up", epilog=EPILOG)(up)
+
+
+def up(
+    nodes: options.Nodes = None,
+    topology: options.Topology = "fully_connected",
+    profile: options.Profile = "wan",
+    between: options.Between = None,
+    seed: options.Seed = 0,
+    subnet: options.Subnet = None,
+    subnet6: options.Subnet6 = None,
+    runtime: options.RuntimeName = "netns",
+    congestion_control: options.CongestionControl = "cubic",
+    name: options.Name = options.DEFAULT_NAME,
+    dry_run: options.DryRun = False,
+    json_: options.Json = False,
+) -> None:
+    """Start a shaped network. Use it with exec, link, verify and bench; end it with down."""
+    made = options.PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
+    Store.check_name(name)
+    if dry_run:
+        print_json(made.to_json()) if json_ else show_plan(made)
+        return
+    started = time.monotonic()
+    network = start(name, made, runtime, congestion_control, transient=False)
+    seconds = time.monotonic() - started
+    if json_:
+        print_json({"name": name, "engine": network.engine, "runtime": runtime, "seconds": seconds, **made.to_json()})
+    else:
+        say(
+            f"network {name!r} is up in {seconds:.1f} s: {made.size} nodes, {made.topology}, profile {made.profile},"
+            f" {len(made.edges)} directed edges made by {network.engine}"
+        )
+        hint = "" if name == options.DEFAULT_NAME else f" --name {name}"
+        note(
+            f"try: harness verify{hint} | harness bench{hint} | harness exec{hint} 0 -- ping {made.addressing.ipv4(1)}"
+        )
+
+
+def start(name: str, made: NetworkPlan, runtime: str, congestion_control: str, *, transient: bool) -> Network:
+    """Make the network, with a spinner; what the machine lacks is told before anything is made."""
+    home = networks.make_runtime(runtime, congestion_control)
+    if any(not edge.shape.is_unshaped for edge in made.edges.values()):
+        require_shaping()
+    with status(f"starting network {name!r}") as tell:
+        return Network.up(name, made, home, "netem", Store(), networks.find_runtime, transient=transient, progress=tell)

@@ -1,0 +1,1 @@
+"""System calls and worker processes."""

@@ -1,0 +1,196 @@
+"""One network from up to down, through the protocols only: create, shape, open, reshape, read back, remove."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from harness.errors import HarnessError, NetworkStateError, NodeError
+from harness.plan import NetworkPlan, Pair
+from harness.reading import EdgeReading, NodeReading
+from harness.runtime.base import Progress, Runtime, Task
+from harness.store import Record, Store
+
+
+class RuntimeMaker(Protocol):
+    """Finds the runtime of a recorded network again."""
+
+    def __call__(self, record: Record) -> Runtime: ...
+
+
+def _silent(_: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """The outcome of a reshape.
+
+    Args:
+        plan: as it is now.
+        changed: the directed edges that are not as they were.
+        seconds: how long the kernel's part took: reading, changing and reading back.
+        segments_cut: whether TCP super-packets were cut to single packets by this change; connections that are open
+            already keep sending super-packets.
+    """
+
+    plan: NetworkPlan
+    changed: tuple[Pair, ...]
+    seconds: float
+    segments_cut: bool
+
+
+class Network:
+    """A network that is up."""
+
+    def __init__(self, record: Record, runtime: Runtime, store: Store) -> None:
+        self._record = record
+        self._store = store
+        self.runtime = runtime
+        self.plan = record.network_plan
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._record.name
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that makes its links."""
+        return self._record.engine
+
+    @classmethod
+    def up(
+        cls,
+        name: str,
+        plan: NetworkPlan,
+        runtime: Runtime,
+        engine: str,
+        store: Store,
+        find: RuntimeMaker,
+        *,
+        transient: bool = False,
+        progress: Progress = _silent,
+    ) -> Network:
+        """Make a network: nodes first, then their shapes, then traffic may flow. Leaves nothing where it fails.
+
+        Raises:
+            NetworkStateError: the name is taken.
+            NodeError: a node refused; the rest was removed again.
+        """
+        with store.lock(name):
+            old = store.load(name)
+            if old is not None:
+                if find(old).alive:
+                    how = "'harness run'" if old.transient else "'harness up'"
+                    raise NetworkStateError(
+                        f"network {name!r} is already up (from {how}); use it, remove it with"
+                        f" 'harness down --name {name}', or give another --name"
+                    )
+                store.remove(name)
+            try:
+                runtime.create(plan, progress)
+                record = Record(name, runtime.name, engine, runtime.handle, plan.to_json(), time.time(), transient)
+                store.save(record)
+                progress(f"shaping {len(plan.edges)} directed edges")
+                _apply(runtime, plan, range(plan.size))
+                runtime.open(plan)
+                if not transient:
+                    runtime.keep()
+            except BaseException:
+                runtime.destroy()
+                store.remove(name)
+                raise
+            return cls(record, runtime, store)
+
+    @classmethod
+    def find(cls, name: str, store: Store, find: RuntimeMaker) -> Network:
+        """The network of that name. Raises NetworkStateError where none is up."""
+        record = store.load(name)
+        runtime = find(record) if record else None
+        if record is None or runtime is None or not runtime.alive:
+            others = [n for n in store.names() if n != name and (r := store.load(n)) and find(r).alive]
+            hint = f"; up are: {', '.join(others)}" if others else ""
+            raise NetworkStateError(f"network {name!r} is not up{hint}; start it with 'harness up --name {name}'")
+        return cls(record, runtime, store)
+
+    def reshape(self, change: Callable[[NetworkPlan], NetworkPlan]) -> Reshaped:
+        """Change edges in place, one command at a time; where a node refuses, the others go back to what they were.
+
+        Args:
+            change: makes the new plan from the current one; sees what another command changed meanwhile.
+
+        Raises:
+            NodeError: names node, edge and cause.
+        """
+        with self._store.lock(self.name):
+            current = self._store.load(self.name)
+            if current is None:
+                raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
+            old = current.network_plan
+            new = change(old)
+            touched = {pair for pair, edge in new.edges.items() if edge != old.edges[pair]}
+            cut = new.max_segments is not None and old.max_segments is None
+            ranks = sorted(range(new.size) if cut else {src for src, _ in touched})
+            started = time.perf_counter()
+            try:
+                _apply(self.runtime, new, ranks, touched)
+            except NodeError:
+                _apply(self.runtime, old, ranks, touched)
+                raise
+            seconds = time.perf_counter() - started
+            self._record = replace(current, plan=new.to_json())
+            self._store.save(self._record)
+            self.plan = new
+        return Reshaped(new, tuple(sorted(touched)), seconds, cut)
+
+    def observe(self, ranks: Iterable[int] | None = None) -> dict[int, NodeReading]:
+        """What the nodes hold now. Raises NodeError."""
+        chosen = range(self.plan.size) if ranks is None else ranks
+        return _readings(self.runtime.call({rank: Task("observe", self.plan.node(rank)) for rank in chosen}))
+
+    def applied(self) -> dict[Pair, EdgeReading]:
+        """What the kernel holds and has counted, by directed edge. Raises NodeError."""
+        readings = self.observe()
+        return {(src, dst): reading for src, node in readings.items() for dst, reading in node.edges.items()}
+
+    def down(self) -> None:
+        """Remove the network and all that runs in it."""
+        with self._store.lock(self.name):
+            self.runtime.destroy()
+            self._store.remove(self.name)
+
+
+def remove(name: str, store: Store, find: RuntimeMaker) -> bool:
+    """Remove a network by name, also what a killed command left of it; whether there was something."""
+    with store.lock(name):
+        record = store.load(name)
+        if record is None:
+            return False
+        find(record).destroy()
+        store.remove(name)
+        return True
+
+
+def _apply(runtime: Runtime, plan: NetworkPlan, ranks: Iterable[int], touched: Collection[Pair] = ()) -> None:
+    """Apply these nodes' plans and compare what the kernel then holds. Raises NodeError."""
+    tasks = {
+        rank: Task("apply", plan.node(rank), frozenset(dst for src, dst in touched if src == rank)) for rank in ranks
+    }
+    for rank, reading in _readings(runtime.call(tasks)).items():
+        for neighbour, what in reading.mismatches:
+            raise NodeError(
+                rank, f"shape edge {rank}->{neighbour}", f"the kernel took it and holds something else: {what}"
+            )
+
+
+def _readings(answers: Mapping[int, NodeReading | HarnessError]) -> dict[int, NodeReading]:
+    readings = {}
+    for rank in sorted(answers):
+        answer = answers[rank]
+        if isinstance(answer, HarnessError):
+            raise answer
+        readings[rank] = answer
+    return readings

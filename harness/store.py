@@ -1,0 +1,126 @@
+"""Which networks are up: one JSON record per name under a state folder, and a lock per name.
+
+The folder is $HARNESS_STATE_DIR, or /run/harness for root, or $XDG_RUNTIME_DIR/harness, or a folder of the user's own
+below the system's temporary one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from harness.errors import HarnessError, InputError, NetworkStateError
+from harness.plan import NetworkPlan
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
+_LOCK_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one network.
+
+    Args:
+        name: the user's.
+        runtime: the runtime's name, e.g. ``netns``.
+        engine: the engine's name, e.g. ``netem``.
+        handle: from which the runtime finds the nodes again.
+        plan: as it was last applied, in JSON.
+        created: seconds since the epoch.
+        transient: whether it belongs to a running ``harness run`` and ends with it.
+    """
+
+    name: str
+    runtime: str
+    engine: str
+    handle: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    created: float
+    transient: bool
+
+    @property
+    def network_plan(self) -> NetworkPlan:
+        """The plan as a value. Raises NetworkStateError where it is damaged, or of another version."""
+        try:
+            return NetworkPlan.from_json(self.plan)
+        except (LookupError, ValueError, TypeError, AttributeError, HarnessError) as problem:
+            raise NetworkStateError(
+                f"the record of network {self.name!r} is damaged ({problem!r}); run 'harness down --name {self.name}'"
+            ) from None
+
+
+class Store:
+    """The state folder."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or _default_folder()
+
+    @staticmethod
+    def check_name(name: str) -> str:
+        """The name, where it is a good one. Raises InputError."""
+        if not _NAME.fullmatch(name):
+            raise InputError(f"--name {name!r}: use up to 40 of a-z, 0-9, '_', '.' and '-', a letter or digit first")
+        return name
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Keep other commands from changing that network meanwhile. Raises NetworkStateError after a minute."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(self._folder / f"{self.check_name(name)}.lock", "w") as file:
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise NetworkStateError(f"network {name!r} is being changed by another command") from None
+                    time.sleep(0.01)
+            yield
+
+    def names(self) -> list[str]:
+        """Every recorded name, whether its network still lives or not."""
+        return sorted(path.stem for path in self._folder.glob("*.json") if _NAME.fullmatch(path.stem))
+
+    def load(self, name: str) -> Record | None:
+        """A record, or None."""
+        try:
+            return Record(**json.loads(self._path(name).read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as problem:
+            raise NetworkStateError(f"{self._path(name)} is damaged ({problem}); remove it") from None
+
+    def save(self, record: Record) -> None:
+        """Write a record; a reader sees the old one or the new one, never half of it."""
+        path = self._path(record.name)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
+            json.dump(asdict(record), file)
+        os.replace(file.name, path)
+
+    def remove(self, name: str) -> None:
+        """Forget a network."""
+        self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{self.check_name(name)}.json"
+
+
+def _default_folder() -> Path:
+    if chosen := os.environ.get("HARNESS_STATE_DIR"):
+        return Path(chosen)
+    if os.geteuid() == 0:
+        return Path("/run/harness")
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(runtime, "harness")
+    return Path(tempfile.gettempdir(), f"harness-{os.geteuid()}")

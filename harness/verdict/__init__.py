@@ -1,0 +1,20 @@
+"""Requested, applied, measured: three facts about each quantity of a link, and whether they agree. Pure.
+
+A verdict compares twice. What the kernel holds must be what was requested, up to the kernel's rounding. What was
+measured must lie in an interval around what the kernel holds, made of a tolerance (what the machine may add) and of the
+sampling error of that measurement at the given confidence:
+
+    rtt     max(0.5 ms, 2 %), and the standard error of the mean; one way as well
+    jitter  15 %, the standard error of a standard deviation, and above that 0.3 ms for the path's own noise
+            (both wider upwards where the machine's timers were late meanwhile: a qdisc's delay ends by a timer, too)
+    loss    no tolerance: the exact binomial interval, for losses in bursts with fewer effective packets
+    rate    92 % to 103 %, and what the timers' lateness may shift in the time that the estimate spans
+
+Units: seconds, shares between 0 and 1, bit/s on the wire.
+"""
+
+from harness.binomial import shared_confidence
+from harness.verdict.judge import judge
+from harness.verdict.row import Quantity, Verdict
+
+__all__ = ["Quantity", "Verdict", "judge", "shared_confidence"]

@@ -1,0 +1,116 @@
+"""A row of the table, and one direction of an edge with what its rows need to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from statistics import NormalDist
+from typing import Any, Literal
+
+from harness.distribution import form
+from harness.link import LinkShape
+from harness.measurement import Direction, EchoSample, EdgeMeasurement, Spread, spread
+from harness.plan import PlannedEdge
+
+Quantity = Literal["rtt", "jitter", "loss", "rate", "duplicate", "reorder"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row: a quantity of one direction of an edge.
+
+    Args:
+        src: the rank that sends.
+        dst: the neighbour that receives.
+        quantity: which; rtt is of the round trip that starts at src.
+        requested: by the plan; None: no limit.
+        applied: what the kernel holds; None: no limit.
+        measured: by traffic; None: nothing arrived to measure it by.
+        low: the least measured value that agrees with what is applied.
+        high: the greatest.
+        ok: whether all agree, or the machine and not the link set the limit.
+        samples: packets that the measured value comes from.
+        machine_bound: whether the link asks for more than this machine can carry.
+        note: why it is off, or what to know about it.
+    """
+
+    src: int
+    dst: int
+    quantity: Quantity
+    requested: float | None
+    applied: float | None
+    measured: float | None = None
+    low: float | None = None
+    high: float | None = None
+    ok: bool = False
+    samples: int = 0
+    machine_bound: bool = False
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, in SI units."""
+        return asdict(self)
+
+    def failed(self, note: str) -> Verdict:
+        """This row, off for that reason."""
+        return replace(self, ok=False, machine_bound=False, note=note)
+
+    def noting(self, note: str) -> Verdict:
+        """This row with something to know about it."""
+        return replace(self, note=note)
+
+    def holding(self, rounding: float, text: Callable[[float], str]) -> Verdict:
+        """This row, failed where the kernel holds something else than was requested."""
+        if self.requested == self.applied:
+            return self
+        if self.requested is not None and self.applied is not None and abs(self.requested - self.applied) <= rounding:
+            return self
+        requested, applied = ("no limit" if v is None else text(v) for v in (self.requested, self.applied))
+        return self.failed(f"the kernel holds {applied}, {requested} was requested")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One direction of an edge: as planned, as the kernel holds it, as measured; and what of the way back matters."""
+
+    edge: PlannedEdge
+    back: PlannedEdge
+    applied: LinkShape
+    applied_back: LinkShape
+    edge_measured: EdgeMeasurement
+    echoes: tuple[EchoSample, ...]
+    measured: Direction
+    confidence: float
+
+    @property
+    def requested(self) -> LinkShape:
+        """What the plan asks for now."""
+        return self.edge.effective
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether the probes were IPv6."""
+        return self.edge_measured.ipv6
+
+    @property
+    def z(self) -> float:
+        """How many standard errors to either side the confidence asks for."""
+        return NormalDist().inv_cdf((1 + self.confidence) / 2)
+
+    @property
+    def lateness(self) -> Spread:
+        """What this machine adds to a delay made by a timer, as its sleeps told during the measurement."""
+        return spread(self.edge_measured.timers_late, form("normal").fence)
+
+    def row(
+        self,
+        quantity: Quantity,
+        requested: float | None,
+        applied: float | None,
+        measured: float | None = None,
+        **rest: Any,
+    ) -> Verdict:
+        """A row that is ok where its measured value lies between low and high."""
+        low, high = rest.get("low"), rest.get("high")
+        ok = measured is not None and (low is None or low <= measured) and (high is None or measured <= high)
+        return Verdict(self.edge.src, self.edge.dst, quantity, requested, applied, measured, ok=ok, **rest)

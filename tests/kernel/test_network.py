@@ -1,0 +1,157 @@
+"""Networks of namespaces with shaped links, as traffic meets them."""
+
+import os
+import threading
+from dataclasses import replace
+
+import pytest
+
+from harness.errors import NetworkStateError, NodeError
+from harness.link import UNSHAPED
+from harness.store import Store
+from tests.support.live import find, paced_flow, ping, run, up
+from tests.support.plans import network, shape
+
+pytestmark = [pytest.mark.netem, pytest.mark.namespaces]
+
+
+def changed(plan, pairs, **texts):
+    new = shape(**texts)
+    return plan.changed([replace(plan.edge(*pair), shape=new) for pair in pairs])
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_packet_pays_the_delay_of_its_edge_each_way(version):
+    plan = network("fully_connected", 3, e01=shape(delay="10ms"), e02=shape(delay="40ms"), e12=shape(delay="5ms"))
+    with up(plan) as net:
+        for a, b, expected in ((0, 1, 20), (0, 2, 80), (1, 2, 10)):
+            lost, least, _ = ping(net, a, b, version=version)
+            assert lost == 0
+            assert expected <= least < expected + 2
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_non_neighbours_share_the_links_between(version):
+    ring = network(
+        "ring", 4, e01=shape(delay="5ms"), e12=shape(delay="10ms"), e23=shape(delay="15ms"), e03=shape(delay="20ms")
+    )
+    with up(ring) as net:
+        for a, b in ((0, 2), (1, 3)):
+            expected = 2 * sum(edge.shape.delay.ns for edge in ring.path(a, b)) / 1e6
+            for _ in range(2):  # a redirect would let later packets take the short cut
+                lost, least, _ = ping(net, a, b, version=version)
+                assert lost == 0
+                assert expected <= least < expected + 3
+
+
+def test_only_one_direction_is_slow_where_only_one_was_asked_for():
+    plan = network("line", 2)
+    plan = plan.changed([replace(plan.edge(0, 1), shape=shape(delay="30ms"))])
+    with up(plan) as net:
+        assert 30 <= ping(net, 0, 1)[1] < 32
+        assert 30 <= ping(net, 1, 0)[1] < 32
+
+
+def test_a_reshape_loses_and_overtakes_nothing():
+    plan = network("line", 2, shape(delay="50ms", rate="50mbit"))
+    with up(plan) as net, paced_flow(net, 0, 1, count=1500, gap=0.004) as flow:
+        shapes = [
+            {"delay": "80ms", "rate": "20mbit"},
+            {"delay": "20ms", "rate": "30mbit"},
+            {"delay": "60ms", "rate": "10mbit", "burst": "32KiB"},
+            {"delay": "60ms", "rate": "40mbit", "jitter": "6ms"},
+            {"delay": "40ms", "rate": "50mbit", "jitter": "4ms", "distribution": "normal"},
+            {},
+            {"delay": "50ms", "rate": "50mbit"},
+        ]
+        pause = threading.Event()
+        for texts in shapes:
+            pause.wait(0.6)
+            net.reshape(lambda plan, texts=texts: changed(plan, [(0, 1), (1, 0)], **texts))
+    distinct, everything, _ = flow
+    assert distinct == everything == 1500
+
+
+def test_a_link_that_is_down_carries_nothing_until_it_is_up():
+    plan = network("line", 2, shape(delay="1ms"))
+    with up(plan) as net:
+        net.reshape(lambda p: p.changed([replace(p.edge(0, 1), down=True)]))
+        assert ping(net, 0, 1, count=3)[0] == 3
+        net.reshape(lambda p: p.changed([replace(p.edge(0, 1), down=False)]))
+        assert ping(net, 0, 1, count=3)[0] == 0
+
+
+def test_an_unshaped_network_gets_shaped_and_unshaped_while_it_runs():
+    with up(network("ring", 3)) as net:
+        assert "netem" not in run(net, 0, "tc", "qdisc", "show", "dev", "eth0")
+        assert ping(net, 0, 1)[2] < 2
+        done = net.reshape(lambda p: changed(p, [(0, 1), (1, 0)], delay="20ms", rate="10mbit"))
+        assert done.segments_cut
+        assert 40 <= ping(net, 0, 1)[1] < 42
+        assert ping(net, 0, 2)[2] < 2
+        net.reshape(lambda p: p.changed([replace(p.edge(*pair), shape=UNSHAPED) for pair in ((0, 1), (1, 0))]))
+        assert ping(net, 0, 1)[2] < 2
+
+
+def test_one_node_that_refuses_rolls_the_others_back():
+    plan = network("ring", 4, shape(delay="10ms"))
+    with up(plan) as net:
+        run(net, 2, "ip", "link", "del", "eth0")
+        with pytest.raises(NodeError, match="node 2"):
+            net.reshape(lambda p: changed(p, list(p.edges), delay="20ms"))
+        assert net.plan == plan
+        readings = net.observe([0, 1, 3])
+        assert all(
+            edge.applied.delay.ns == 10_000_000 for node in readings.values() for edge in node.edges.values()
+        )
+
+
+def test_loss_is_per_packet_of_a_tcp_stream():
+    with up(network("line", 2, shape(delay="1ms", rate="1gbit", loss="0.1%"))) as net:
+        assert "gso_max_segs 1 " in run(net, 0, "ip", "-d", "link", "show", "eth0") + " "
+
+
+def test_several_networks_live_side_by_side(tmp_path):
+    slow, fast = network("line", 2, shape(delay="30ms")), network("line", 2, shape(delay="5ms"))
+    with up(slow, "slow", tmp_path) as one, up(fast, "fast", tmp_path) as other:
+        assert 60 <= ping(one, 0, 1)[1] < 62
+        assert 10 <= ping(other, 0, 1)[1] < 12
+        with pytest.raises(NetworkStateError, match="already up"), up(fast, "slow", tmp_path):
+            pass
+        assert ping(one, 0, 1)[0] == 0
+        assert Store(tmp_path).names() == ["fast", "slow"]
+    assert Store(tmp_path).names() == []
+
+
+def test_nothing_stays_after_down():
+    before = {entry for entry in os.listdir("/proc") if entry.isdigit()}
+    with up(network("ring", 4, shape(delay="1ms"))) as net:
+        sleeper = net.runtime.spawn(1, ["sh", "-c", "sleep 600 & sleep 600"])
+        keeper = net.runtime.handle["keeper"]["pid"]
+    assert not os.path.exists(f"/proc/{keeper}")
+    assert sleeper.wait(10) == 137
+    left = {
+        entry
+        for entry in os.listdir("/proc")
+        if entry.isdigit() and entry not in before and b"sleep" in _command(entry)
+    }
+    assert not left
+
+
+def _command(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def test_a_network_whose_keeper_was_killed_is_found_gone(tmp_path):
+    plan = network("line", 2, shape(delay="1ms"))
+    with up(plan, "gone", tmp_path) as net:
+        os.kill(net.runtime.handle["keeper"]["pid"], 9)
+        with pytest.raises(NetworkStateError, match="not up"):
+            for _ in range(1000):
+                type(net).find("gone", Store(tmp_path), find)
+        with up(plan, "gone", tmp_path) as again:
+            assert ping(again, 0, 1)[0] == 0

@@ -1,0 +1,258 @@
+"""Launching a program on every node, with plain local processes as the nodes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import pytest
+
+from harness import launch as module
+from harness.errors import NodeError
+from harness.launch import Outcome, environment, launch
+from tests.support.plans import network
+
+PLAN = network("ring", 3)
+
+
+class LocalRuntime:
+    """Starts the program here, once per rank; refuses the ranks in `refused`."""
+
+    def __init__(self, refused=()):
+        self.refused = refused
+        self.processes = {}
+
+    def spawn(self, rank, argv, *, env=None, stdio=None, own_group=True):
+        if rank in self.refused:
+            raise NodeError(rank, f"start {argv[0]!r}", "no such program")
+        self.processes[rank] = subprocess.Popen(
+            argv,
+            env=env,
+            stdin=stdio.stdin,
+            stdout=stdio.stdout,
+            stderr=stdio.stderr,
+            start_new_session=own_group,
+        )
+        return self.processes[rank]
+
+
+class Sink:
+    def __init__(self):
+        self.lines = []
+
+    def __call__(self, rank, stream, line):
+        self.lines.append((rank, stream, line))
+
+    def of(self, rank, stream="stdout"):
+        return [line for owner, name, line in self.lines if (owner, name) == (rank, stream)]
+
+
+@pytest.fixture
+def sink():
+    return Sink()
+
+
+@pytest.fixture
+def runtime():
+    made = LocalRuntime()
+    yield made
+    for process in made.processes.values():
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def short_grace(monkeypatch):
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.4)
+
+
+def shell(script):
+    return ["bash", "-c", script]
+
+
+def python(code):
+    return [sys.executable, "-c", code]
+
+
+def gone(pid):
+    """Whether that process has ended, within two seconds."""
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] == "Z":
+                    return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_variables_are_those_of_torchrun():
+    told = environment(PLAN, 2, {"PATH": "/bin", "RANK": "7"}, 29511)
+    assert told == {
+        "PATH": "/bin",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+        "RANK": "2",
+        "WORLD_SIZE": "3",
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "1",
+        "GROUP_RANK": "2",
+        "GROUP_WORLD_SIZE": "3",
+        "NODE_RANK": "2",
+        "MASTER_ADDR": "10.77.0.1",
+        "MASTER_PORT": "29511",
+        "GLOO_SOCKET_IFNAME": "eth0",
+        "NCCL_SOCKET_IFNAME": "eth0",
+        "TP_SOCKET_IFNAME": "eth0",
+    }
+
+
+def test_what_the_user_tuned_stays():
+    told = environment(PLAN, 0, {"OMP_NUM_THREADS": "8", "PYTHONUNBUFFERED": ""}, 1)
+    assert (told["OMP_NUM_THREADS"], told["PYTHONUNBUFFERED"]) == ("8", "")
+
+
+def test_every_rank_gets_its_variables_and_its_lines_reach_the_sink(runtime, sink, monkeypatch):
+    monkeypatch.setenv("OURS", "seen")
+    script = 'echo "$RANK/$WORLD_SIZE $MASTER_ADDR:$MASTER_PORT $OURS $EXTRA"; echo "oh $RANK" >&2'
+    outcome = launch(runtime, PLAN, shell(script), sink, master_port=4711, extra_env={"EXTRA": "too"})
+    assert outcome == Outcome(0, None, {0: 0, 1: 0, 2: 0})
+    for rank in range(3):
+        assert sink.of(rank) == [f"{rank}/3 10.77.0.1:4711 seen too".encode()]
+        assert sink.of(rank, "stderr") == [f"oh {rank}".encode()]
+
+
+def test_some_ranks_only(runtime, sink):
+    outcome = launch(runtime, PLAN, shell("echo $RANK"), sink, ranks=[2, 0])
+    assert outcome.codes == {0: 0, 2: 0}
+    assert {rank for rank, _, _ in sink.lines} == {0, 2}
+
+
+def test_standard_input_is_empty(runtime, sink):
+    assert launch(runtime, PLAN, ["cat"], sink).code == 0
+    assert sink.lines == []
+
+
+def test_the_first_failing_rank_gives_the_code_and_the_others_are_stopped(runtime, sink):
+    script = "if [[ $RANK == 1 ]]; then exit 7; else exec sleep 60; fi"
+    started = time.monotonic()
+    outcome = launch(runtime, PLAN, shell(script), sink)
+    assert time.monotonic() - started < 4
+    assert (outcome.code, outcome.failed_rank) == (7, 1)
+    assert outcome.codes == {0: 128 + signal.SIGTERM, 1: 7, 2: 128 + signal.SIGTERM}
+
+
+def test_what_a_stopped_rank_answers_does_not_hide_the_first_failure(runtime, sink):
+    script = """
+    if [[ $RANK == 2 ]]; then sleep 0.3; exit 3; fi
+    trap 'echo stopping; exit 99' TERM; while :; do sleep 0.05; done
+    """
+    outcome = launch(runtime, PLAN, shell(script), sink)
+    assert (outcome.code, outcome.failed_rank) == (3, 2)
+    assert outcome.codes == {0: 99, 1: 99, 2: 3}
+    assert sink.of(0) == [b"stopping"]
+
+
+@pytest.mark.usefixtures("short_grace")
+@pytest.mark.parametrize("doing", ["time.sleep(0.1)", "print('still here', flush=True)"], ids=["quiet", "talkative"])
+def test_a_rank_that_ignores_being_asked_is_killed(runtime, sink, doing):
+    code = f"""
+import os, signal, sys, time
+if os.environ["RANK"] == "0":
+    time.sleep(0.3)
+    sys.exit(5)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    {doing}
+"""
+    started = time.monotonic()
+    outcome = launch(runtime, PLAN, python(code), sink)
+    assert time.monotonic() - started < 6
+    assert outcome == Outcome(5, 0, {0: 5, 1: 128 + signal.SIGKILL, 2: 128 + signal.SIGKILL})
+
+
+def test_death_by_signal_is_128_and_its_number(runtime, sink):
+    outcome = launch(runtime, PLAN, shell("kill -SEGV $$"), sink, ranks=[1])
+    assert outcome == Outcome(139, 1, {1: 139})
+
+
+def test_the_others_children_are_stopped_too(runtime, sink):
+    script = "if [[ $RANK == 1 ]]; then sleep 0.3; exit 1; fi; sleep 60 & echo $!; wait"
+    launch(runtime, PLAN, shell(script), sink)
+    children = [int(line) for rank in (0, 2) for line in sink.of(rank)]
+    assert len(children) == 2
+    assert all(gone(pid) for pid in children)
+
+
+def test_a_last_line_without_newline_is_not_lost(runtime, sink):
+    launch(runtime, PLAN, shell("printf 'a\\nb'; printf '\\n\\nc' >&2"), sink, ranks=[0])
+    assert sink.of(0) == [b"a", b"b"]
+    assert sink.of(0, "stderr") == [b"", b"", b"c"]
+
+
+def test_a_last_line_without_newline_does_not_wait_for_the_other_ranks(runtime, sink):
+    seen = {}
+
+    def timed(rank, stream, line):
+        seen[rank, line] = time.monotonic()
+
+    script = "printf last; if [[ $RANK == 1 ]]; then sleep 0.7; echo end; fi"
+    launch(runtime, PLAN, shell(script), timed, ranks=[0, 1])
+    assert seen[0, b"last"] < seen[1, b"lastend"] - 0.3
+
+
+def test_a_megabyte_of_output_arrives_whole_and_in_order(runtime, sink):
+    code = "import sys\nfor i in range(20000): print(f'{i:051d}')\nprint('x' * 100, end='', file=sys.stderr)"
+    outcome = launch(runtime, PLAN, python(code), sink)
+    assert outcome.code == 0
+    for rank in range(3):
+        assert sink.of(rank) == [f"{i:051d}".encode() for i in range(20000)]
+        assert sink.of(rank, "stderr") == [b"x" * 100]
+
+
+def test_an_endless_line_is_passed_on_in_pieces(runtime, sink):
+    size = 5 << 20
+    started = time.monotonic()
+    launch(runtime, PLAN, python(f"print('y' * {size}, end='')"), sink, ranks=[0])
+    assert time.monotonic() - started < 5
+    pieces = sink.of(0)
+    assert len(pieces) > 1
+    assert b"".join(pieces) == b"y" * size
+
+
+@pytest.mark.usefixtures("short_grace")
+@pytest.mark.parametrize("doing", ["sleep 60", "yes still here"], ids=["quiet", "talkative"])
+def test_grandchildren_that_hold_the_pipe_do_not_hang_it(runtime, sink, doing):
+    started = time.monotonic()
+    outcome = launch(runtime, PLAN, shell(f"({doing}) & echo mine; printf partial >&2"), sink, ranks=[0])
+    assert time.monotonic() - started < 4
+    assert outcome == Outcome(0, None, {0: 0})
+    assert b"mine" in sink.of(0)
+    assert sink.of(0, "stderr")[0] == b"partial"
+
+
+def test_where_a_rank_cannot_start_the_ones_before_are_stopped(sink):
+    runtime = LocalRuntime(refused={1})
+    with pytest.raises(NodeError, match="node 1"):
+        launch(runtime, PLAN, ["sleep", "60"], sink)
+    assert runtime.processes[0].returncode == -signal.SIGTERM
+    assert 2 not in runtime.processes
+
+
+def test_an_error_of_the_sink_stops_all(runtime):
+    def broken(rank, stream, line):
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        launch(runtime, PLAN, shell("echo hello; exec sleep 60"), broken)
+    assert all(process.returncode == -signal.SIGTERM for process in runtime.processes.values())
+
+
+def test_no_file_stays_open(runtime, sink):
+    before = os.listdir("/proc/self/fd")
+    launch(runtime, PLAN, shell("echo $RANK"), sink)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
