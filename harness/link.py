@@ -18,6 +18,8 @@ MAX_TIME: Final = Time(275 * 10**9)
 MAX_LIMIT: Final = 2**31 - 1
 MAX_BURST: Final = Size(2**31)
 """Half of what tbf's 32-bit fields hold, so that its queue fits on top."""
+MAX_BURST_TIME: Final = Time(274 * 10**9)
+"""The longest that a burst may take at its rate: tbf's tick field, 2**32 ticks of 64 ns."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,12 @@ class LinkShape:
             raise ShapeError("burst 0B lets no packet pass; give at least one packet's size, e.g. 1600B")
         if self.burst is not None and self.burst.bytes > MAX_BURST.bytes:
             raise ShapeError(f"burst {self.burst} is over {MAX_BURST}, the most that tbf holds")
-        if self.burst is not None and self.rate is not None and self.rate.seconds(self.burst.bytes) > MAX_TIME.seconds:
-            raise ShapeError(f"burst {self.burst} takes over {MAX_TIME} to send at {self.rate}, the most that tbf holds")
+        if (
+            self.burst is not None
+            and self.rate is not None
+            and self.rate.seconds(self.burst.bytes) > MAX_BURST_TIME.seconds
+        ):
+            raise ShapeError(f"burst {self.burst} takes over {MAX_BURST_TIME} at {self.rate}, the most that tbf holds")
         if self.queue is not None and self.burst is None:
             raise ShapeError("queue needs a burst (it is the token bucket's latency)")
 

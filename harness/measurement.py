@@ -14,7 +14,7 @@ from typing import Final
 from harness.units import Rate
 
 NOISE_S: Final = 0.0003
-"""What the path itself (veth, bridge, wake-ups) adds to a delay and to its spread: 0.1-0.3 ms measured."""
+"""What the path itself (veth, bridge, wake-ups) adds to a delay's spread: 0.1-0.3 ms measured."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,16 @@ class Direction:
 class EdgeMeasurement:
     """What was measured over one edge: forward is from the first of its pair to the second.
 
-    ``timers_late`` is how much later than asked for the sender's sleeps ended, in seconds: what this machine adds to a
-    delay that a timer makes, be it the sender's or the kernel's.
+    What the machine itself adds to a delay was measured beside it: ``timers_late`` is how much later than asked for the
+    sender's sleeps ended (a qdisc's delay ends by a timer, too), ``local_delays`` what a packet takes from a node to
+    itself; both in seconds.
     """
 
     pair: tuple[int, int]
     echoes_sent: int = 0
     echoes: tuple[EchoSample, ...] = ()
     timers_late: tuple[float, ...] = ()
+    local_delays: tuple[float, ...] = ()
     forward: Direction = Direction()
     backward: Direction = Direction()
     ipv6: bool = False

@@ -56,9 +56,7 @@ class PlannedEdge:
         """
         if not self.down:
             return self.shape
-        return self.shape.changed(
-            loss=WHOLE, loss_correlation=ZERO_RATIO, gilbert_elliott=None, duplicate=ZERO_RATIO
-        )
+        return self.shape.changed(loss=WHOLE, loss_correlation=ZERO_RATIO, gilbert_elliott=None, duplicate=ZERO_RATIO)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, in SI units."""

@@ -105,8 +105,13 @@ class Store:
         path = self._path(record.name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
-            json.dump(asdict(record), file)
-        os.replace(file.name, path)
+            try:
+                json.dump(asdict(record), file)
+                file.flush()
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
 
     def remove(self, name: str) -> None:
         """Forget a network."""

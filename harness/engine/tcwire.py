@@ -61,7 +61,7 @@ class Object:
 
     @property
     def stats(self) -> Stats:
-        """Its counters (TCA_STATS2: BASIC 1, QUEUE 3, and PKT64 8 where there are more packets than BASIC can count)."""
+        """Its counters (TCA_STATS2: BASIC 1, QUEUE 3, and PKT64 8 where BASIC cannot count the packets)."""
         nested = attrs(self.stats2)
         sent_bytes, packets = struct.unpack_from("=QI", nested.get(1, bytes(12)))
         if 8 in nested:

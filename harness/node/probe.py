@@ -8,7 +8,8 @@ nanoseconds, sizes in bytes.
 
     open     bind                                 -> port, bulk_port
     echo     peer, port, job, count, interval_ns,
-             wait_ns, end_ns                      -> sent, warm, late, samples [[sequence, sent, turned, returned, arrived]]
+             wait_ns, end_ns                      -> sent, warm, late, local,
+                                                     samples [[sequence, sent, turned, returned, arrived]]
     train    peer, port, job, count, interval_ns, end_ns            -> sent
     bulk     peer, port, job, bursts, segments, interval_ns, end_ns
                                                   -> wire_bytes, elapsed_ns, segments
@@ -33,6 +34,7 @@ from harness.probe_packet import ECHO, FRAME, TRAIN, burst, small
 
 Answer = dict[str, Any]
 POLL_S: Final = 0.002
+MOST_WAIT_NS: Final = 10 * 10**9
 MAX_POINTS: Final = 400
 WARM_UPS: Final = 3
 _UDP_SEGMENT: Final = 103
@@ -70,13 +72,25 @@ class Probe:
             if warm := _until(lambda: bool(receiver.flow(0).first), wait_ns):
                 break
         receiver.forget(0)
+        local = self._to_itself(receiver, count=20)
         late: list[int] = []
         sent = _paced(count, interval_ns, end_ns, lambda i: write(small(ECHO, job, i, monotonic_ns()), target), late)
         flow = receiver.flow(job)
-        _until(lambda: len(flow.first) >= sent, wait_ns)
+        _until(lambda: len(flow.first) >= sent, wait_ns, lambda: len(flow.first))
         samples = [[sequence, *stamps] for sequence, stamps in sorted(flow.first.copy().items())]
         receiver.forget(job)
-        return {"sent": sent, "warm": warm, "late": late, "samples": samples}
+        return {"sent": sent, "warm": warm, "late": late, "local": local, "samples": samples}
+
+    @staticmethod
+    def _to_itself(receiver: Receiver, count: int) -> list[int]:
+        """One-way delays over the loopback: what this machine takes to send a packet and to wake the reader."""
+        address = receiver.socket.getsockname()
+        with contextlib.suppress(OSError):
+            _paced(count, 10**6, 10**9, lambda i: receiver.socket.sendto(small(TRAIN, 0, i, monotonic_ns()), address))
+        flow = receiver.flow(0)
+        _until(lambda: len(flow.first) >= count, 10**8)
+        receiver.forget(0)
+        return [arrived - sent for sent, *_, arrived in flow.first.copy().values()]
 
     def train(self, peer: str, port: int, job: int, count: int, interval_ns: int, end_ns: int) -> Answer:
         """Send small packets, evenly spaced."""
@@ -114,7 +128,7 @@ class Probe:
         """Count what arrived of a train, once all is there or the time is up."""
         receiver = self._require(self._small)
         flow = receiver.flow(job)
-        _until(lambda: len(flow.first) >= expect, wait_ns)
+        _until(lambda: len(flow.first) >= expect, wait_ns, lambda: len(flow.first))
         answer = receiver.flow_answer(job)
         receiver.forget(job)
         return answer
@@ -123,7 +137,7 @@ class Probe:
         """What arrived of a rate train, once all is there or the time is up, stamped by the kernel or by the reader."""
         receiver = self._require(self._bulk)
         bulk = receiver.bulk(job)
-        _until(lambda: bulk.wire_bytes >= expect_bytes, wait_ns)
+        _until(lambda: bulk.wire_bytes >= expect_bytes, wait_ns, lambda: bulk.reads)
         receiver.forget(job)
         points = bulk.stamped if kernel else bulk.waited
         thinned = points[:: max(1, len(points) // MAX_POINTS)]
@@ -136,12 +150,19 @@ class Probe:
         return receiver
 
 
-def _until(done: Callable[[], bool], wait_ns: int) -> bool:
-    """Poll until something holds or the time is up; whether it holds."""
-    end = monotonic_ns() + wait_ns
+def _until(done: Callable[[], bool], wait_ns: int, count: Callable[[], int] = lambda: 0) -> bool:
+    """Poll until something holds; whether it does before the time is up.
+
+    The time starts anew while the count grows, up to MOST_WAIT_NS more: a slow reader still has packets to read.
+    """
+    seen, start = count(), monotonic_ns()
+    end, last_end = start + wait_ns, start + wait_ns + MOST_WAIT_NS
     while not done():
-        if monotonic_ns() >= end:
+        now = monotonic_ns()
+        if now >= end:
             return False
+        if count() != seen:
+            seen, end = count(), min(now + wait_ns, last_end)
         sleep(POLL_S)
     return True
 

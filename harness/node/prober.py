@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,7 @@ from harness.probe_plan import MAX_PARALLEL, SECONDS, Bulk, EdgeProbe, Train, pr
 
 Spawn = Callable[[int], ProbeProcess]
 Progress = Callable[[int, int, str], None]
+Step = Callable[[EdgeProbe, EdgeMeasurement], EdgeMeasurement]
 
 _HEAVY_BIT_S: Final = 100_000_000
 """Bulk trains sent faster than this take turns."""
@@ -94,26 +96,29 @@ class Prober:
         steps = (self._echo, self._trains, self._bulks)
         total, done, telling = len(steps) * sum(map(len, groups)), count(1), threading.Lock()
 
+        def tell(what: str) -> None:
+            with telling:
+                progress(next(done), total, what)
+
         for group in groups:
             self._open({rank for pair in group for rank in pair})
             probes = [self._probe_for(pair, len(group)) for pair in group]
             states = [EdgeMeasurement(probe.pair, ipv6=self._ipv6) for probe in probes]
             with ThreadPoolExecutor(len(group)) as pool:
-                for step in steps:
-
-                    def work(
-                        probe: EdgeProbe,
-                        state: EdgeMeasurement,
-                        step: Callable[[EdgeProbe, EdgeMeasurement], EdgeMeasurement] = step,
-                    ) -> EdgeMeasurement:
-                        state = step(probe, state)
-                        with telling:
-                            name = step.__name__.strip("_")
-                            progress(next(done), total, f"{probe.pair[0]}-{probe.pair[1]} {name}")
-                        return state
-
-                    states = list(pool.map(work, probes, states))
+                try:
+                    for step in steps:
+                        work = partial(self._step, step, tell)
+                        states = list(pool.map(work, probes, states))
+                except BaseException:
+                    self.close()  # else the pool waits for edges whose measurement nobody wants any more
+                    raise
             yield from states
+
+    @staticmethod
+    def _step(step: Step, tell: Callable[[str], None], probe: EdgeProbe, state: EdgeMeasurement) -> EdgeMeasurement:
+        state = step(probe, state)
+        tell(f"{probe.pair[0]}-{probe.pair[1]} {step.__name__.strip('_')}")
+        return state
 
     def _open(self, ranks: set[int]) -> None:
         """Start the probes that are not there yet."""
@@ -157,8 +162,13 @@ class Prober:
             EchoSample((turned - sent) / 1e9, (arrived - returned) / 1e9)
             for _, sent, turned, returned, arrived in answer["samples"]
         )
-        late = tuple(late / 1e9 for late in answer["late"])
-        return replace(state, echoes_sent=answer["sent"], echoes=tuple(echoes), timers_late=late)
+        return replace(
+            state,
+            echoes_sent=answer["sent"],
+            echoes=tuple(echoes),
+            timers_late=tuple(late / 1e9 for late in answer["late"]),
+            local_delays=tuple(delay / 1e9 for delay in answer["local"]),
+        )
 
     def _trains(self, probe: EdgeProbe, state: EdgeMeasurement) -> EdgeMeasurement:
         """Both ways at once."""

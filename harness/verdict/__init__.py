@@ -6,7 +6,7 @@ sampling error of that measurement at the given confidence:
 
     rtt     max(0.5 ms, 2 %), and the standard error of the mean; one way as well
     jitter  15 %, the standard error of a standard deviation, and above that 0.3 ms for the path's own noise
-            (both wider upwards where the machine's timers were late meanwhile: a qdisc's delay ends by a timer, too)
+            (both wider upwards on a slow or busy machine, by twice what it adds itself, as measured beside them)
     loss    no tolerance: the exact binomial interval, for losses in bursts with fewer effective packets
     rate    92 % to 103 %, and what the timers' lateness may shift in the time that the estimate spans
 

@@ -14,6 +14,8 @@ from harness.verdict.row import Verdict, Way
 RTT_FLOOR_S: Final = 0.0005
 RTT_SHARE: Final = 0.02
 JITTER_SHARE: Final = 0.15
+MACHINE_TIMES: Final = 2
+"""How many times what the machine itself adds to a delay, as measured beside it, is put up with."""
 _ROUNDING_S: Final = 2e-6
 """What netem's fields round a time to, with room: microseconds in old ones, 64 ns ticks, nanoseconds in new ones."""
 
@@ -36,16 +38,8 @@ def rtt(way: Way) -> Verdict:
     one_way = _expected(way.applied, way.ipv6)
     expected = one_way + _expected(way.applied_back, way.ipv6)
     low, high = _around(way, expected, seen, 2)
-    row = way.row(
-        "rtt",
-        requested,
-        applied,
-        seen.mean,
-        low=low,
-        high=high,
-        samples=seen.count,
-        note=_note(way, expected - applied),
-    )
+    note = _note(way, expected, expected - applied)
+    row = way.row("rtt", requested, applied, seen.mean, low=low, high=high, samples=seen.count, note=note)
     there = spread(_delays(way, lambda echo: echo.forward), jitter_form(way.applied).fence)
     low, high = _around(way, one_way, there, 1)
     if not low <= there.mean <= high:
@@ -92,23 +86,20 @@ def _expected(shape: LinkShape, ipv6: bool) -> float:
     return shape.delay.seconds + jitter_form(shape).mean * shape.jitter.seconds + line
 
 
-def _beyond(way: Way, ways: int) -> float:
-    """The part of the machine's lateness that the tolerance does not cover by itself, in seconds."""
-    return ways * max(0.0, way.lateness.mean - NOISE_S / 2)
-
-
 def _around(way: Way, expected: float, seen: Spread, ways: int) -> tuple[float, float]:
-    """Where a mean delay of one way or two may lie."""
-    margin = max(RTT_FLOOR_S, RTT_SHARE * expected) + way.z * seen.mean_error
-    return max(0.0, expected - margin), expected + margin + _beyond(way, ways)
+    """Where a mean delay of one way or two may lie: the machine can only add to it."""
+    margin = max(RTT_FLOOR_S, RTT_SHARE * expected)
+    sampling = way.z * seen.mean_error
+    above = max(margin, MACHINE_TIMES * ways * way.machine_delay)
+    return max(0.0, expected - margin - sampling), expected + above + sampling
 
 
-def _note(way: Way, extra: float) -> str:
+def _note(way: Way, expected: float, extra: float) -> str:
     notes = []
     if abs(extra) > RTT_FLOOR_S / 2:
         notes.append(f"{_ms(extra)} expected on top, from the jitter's mean and the time to send the probe itself")
-    if _beyond(way, 1) > 0:
-        notes.append(f"this machine's timers are {_ms(way.lateness.mean)} late")
+    if MACHINE_TIMES * 2 * way.machine_delay > max(RTT_FLOOR_S, RTT_SHARE * expected):
+        notes.append(f"this machine itself adds {_ms(2 * way.machine_delay)}")
     return "; ".join(notes)
 
 

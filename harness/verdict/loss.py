@@ -41,7 +41,7 @@ def duplicate(way: Way) -> Verdict | None:
 
 
 def reorder(way: Way) -> Verdict | None:
-    """Packets that overtook, by the order of arrival; by delay where jitter without a rate changes the order as well."""
+    """Packets that overtook, by order of arrival; by delay where jitter without a rate changes the order as well."""
     train = way.measured.train
     if way.applied.jitter.ns and way.applied.rate is None:
         return _share(way, "reorder", len(way.echoes), sum(skipped(echo.forward, way.applied) for echo in way.echoes))

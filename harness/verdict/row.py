@@ -99,8 +99,13 @@ class Way:
 
     @property
     def lateness(self) -> Spread:
-        """What this machine adds to a delay made by a timer, as its sleeps told during the measurement."""
+        """How late this machine's timers were during the measurement."""
         return spread(self.edge_measured.timers_late, form("normal").fence)
+
+    @property
+    def machine_delay(self) -> float:
+        """What this machine adds to a packet's way, in seconds: a late timer, and the time to send and to wake up."""
+        return self.lateness.mean + spread(self.edge_measured.local_delays, form("normal").fence).mean
 
     def row(
         self,
@@ -108,9 +113,14 @@ class Way:
         requested: float | None,
         applied: float | None,
         measured: float | None = None,
-        **rest: Any,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        samples: int = 0,
+        note: str = "",
     ) -> Verdict:
         """A row that is ok where its measured value lies between low and high."""
-        low, high = rest.get("low"), rest.get("high")
         ok = measured is not None and (low is None or low <= measured) and (high is None or measured <= high)
-        return Verdict(self.edge.src, self.edge.dst, quantity, requested, applied, measured, ok=ok, **rest)
+        return Verdict(
+            self.edge.src, self.edge.dst, quantity, requested, applied, measured, low, high, ok, samples, note=note
+        )

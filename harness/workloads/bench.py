@@ -136,12 +136,12 @@ class _Ranks:
     """The process group, and what ranks agree on."""
 
     def __init__(self, environment: Mapping[str, str], timeout: float) -> None:
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
         try:
             import torch
             import torch.distributed as dist
         except ImportError as error:
-            raise UnavailableError(f"PyTorch is missing ({error}); install torch==2.13.0 (CPU build)") from None
+            raise UnavailableError(f"PyTorch is missing ({error}); install torch==2.13.0+cpu") from None
         torch.set_num_threads(1)
         self.torch: Any = torch
         self.dist: Any = dist
@@ -289,7 +289,7 @@ def _blamed(rank: int, action: str) -> Iterator[None]:
         yield
     except (HarnessError, OSError, RuntimeError, ValueError) as error:
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        cause = _SOURCE_PLACE.sub("", line)
+        cause = _SOURCE_PLACE.sub("", line).partition(". This is typically ")[0]
         raise HarnessError(f"rank {rank}: {action}: {cause}") from error
 
 

@@ -23,7 +23,7 @@ def percent(value):
 def shapes(draw):
     delay = draw(st.integers(0, 100 * 10**9))
     rate = draw(st.none() | st.integers(8, 10**12).map(Rate))
-    burst = draw(st.none() | st.integers(1, 2**31).map(Size)) if rate else None
+    burst = draw(st.none() | st.integers(1, min(2**31, 274 * rate.bit_s // 8)).map(Size)) if rate else None
     p, r = draw(ratios), draw(ratios)
     lossy = draw(st.booleans())
     loss = draw(ratios) if lossy else Ratio(Fraction(0))
@@ -71,6 +71,8 @@ def test_a_description_is_one_line(shape):
         ({"limit": 0}, "not between 1 and"),
         ({"burst": Size(1600)}, "burst needs a rate"),
         ({"burst": Size(0), "rate": Rate(800)}, "no packet pass"),
+        ({"burst": Size(2**31 + 1), "rate": Rate(10**12)}, "is over 2GiB, the most that tbf holds"),
+        ({"burst": Size(65536), "rate": Rate(1000)}, "burst 64KiB takes over 274s at 1kbit"),
         ({"queue": Time(MS), "rate": Rate(800)}, "queue needs a burst"),
     ],
 )

@@ -165,6 +165,7 @@ BAD = [
     ("rate: 1MB/s\nburst: 1500", "'1500' is not a size: it has no unit"),
     ("rate: 1MB/s\nburst: 0", "lets no packet pass"),
     ("burst: 1600B", "burst needs a rate"),
+    ("rate: [1kbit, 1mbit]\nburst: [1600B, 64KiB]", "my.yaml:2: burst: burst 64KiB takes over 274s at 1kbit"),
     ("rate: 1MB/s\nqueue: 50ms", "my.yaml:2: queue: queue needs a burst"),
     ("reorder: 1%\ndelay: [0, 5ms]", "reorder needs a delay"),
     ("loss_correlation: 25%", "needs loss"),

@@ -1,0 +1,132 @@
+"""How long shaping takes: full meshes of 16 and 64 nodes, against ``tc -batch`` making the same trees in this run.
+
+Ours includes computing every node's part, a worker process, and reading everything back and comparing; tc's is only
+``tc -batch`` in every node, one process per node, from ready-made files.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from benchmarks.report import Row, table
+from harness.engine.netem import NetemEngine
+from harness.plan import NetworkPlan, make_plan
+from harness.profile_file import load_profile
+from harness.qdisc import AddBranch, AddFilter, AddRoot, diff, tree_of, EMPTY
+from harness.runtime.base import Task
+from harness.runtime.netns import NetnsRuntime
+from harness.session import Network
+from harness.store import Store
+from harness.topology import build_topology
+from harness.units import Time
+
+TARGETS = {16: 0.5, 64: 5.0}
+
+
+def _plan(nodes: int) -> NetworkPlan:
+    return make_plan(build_topology("fully_connected", nodes), load_profile("wan"), 1)
+
+
+def _up(nodes: int, folder: Path) -> tuple[NetnsRuntime, NetworkPlan]:
+    plan = _plan(nodes)
+    runtime = NetnsRuntime(NetemEngine())
+    runtime.create(plan, lambda _: None)
+    return runtime, plan
+
+
+def tc_batch(plan: NetworkPlan, rank: int) -> str:
+    """The same tree in tc's words."""
+    node, lines = plan.node(rank), []
+    for action in diff(tree_of(node), EMPTY):
+        match action:
+            case AddRoot():
+                lines.append("qdisc add dev eth0 root handle 1: htb default 0")
+            case AddBranch(branch):
+                n = branch.netem
+                classid = f"1:{branch.classid & 0xFFFF:x}"
+                lines.append(
+                    f"class add dev eth0 parent 1: classid {classid} htb rate 20gbit ceil 20gbit burst 400000"
+                    " cburst 400000 quantum 60000"
+                )
+                lines.append(
+                    f"qdisc add dev eth0 parent {classid} handle {branch.netem_handle >> 16:x}: netem limit {n.limit}"
+                    f" delay {n.delay_ns / 1e3:.1f}us {n.jitter_ns / 1e3:.1f}us loss {n.loss / (2**32 - 1) * 100:.6f}%"
+                    f" rate {n.rate_byte_s * 8}bit"
+                )
+            case AddFilter(destination, version, neighbour):
+                address = plan.addressing.ipv4(destination) if version == 4 else plan.addressing.ipv6(destination)
+                protocol, match = ("ip", "ip") if version == 4 else ("ipv6", "ip6")
+                lines.append(
+                    f"filter add dev eth0 parent 1: protocol {protocol} prio {1 if version == 4 else 2} u32 match"
+                    f" {match} dst {address}/{address.max_prefixlen} classid 1:{neighbour + 1:x}"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def shape_mesh(nodes: int) -> list[Row]:
+    """Time both ways of making one mesh's trees, each on fresh namespaces."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runtime, plan = _up(nodes, folder)
+        try:
+            start = time.perf_counter()
+            answers = runtime.call({rank: Task("apply", plan.node(rank)) for rank in range(nodes)})
+            ours = time.perf_counter() - start
+            assert not any(isinstance(a, Exception) or a.mismatches for a in answers.values())
+        finally:
+            runtime.destroy()
+        runtime, plan = _up(nodes, folder)
+        try:
+            files = []
+            for rank in range(nodes):
+                files.append(folder / str(rank))
+                files[-1].write_text(tc_batch(plan, rank))
+            start = time.perf_counter()
+            codes = runtime._in_each(
+                range(nodes), lambda rank: subprocess.run(["tc", "-batch", str(files[rank])]).returncode
+            )
+            theirs = time.perf_counter() - start
+            assert not any(codes.values()), codes
+        finally:
+            runtime.destroy()
+    edges = len(plan.edges)
+    return [
+        Row(f"shape a mesh of {nodes} ({edges} directed edges)", f"{ours:.2f} s", f"< {TARGETS[nodes]} s", ours < TARGETS[nodes]),
+        Row("  tc -batch, the same trees", f"{theirs:.2f} s", "", None),
+        Row("  ours / tc", f"{ours / theirs:.2f}", "<= 1", ours <= theirs),
+    ]
+
+
+def reshape(nodes: int = 16) -> list[Row]:
+    """Time changes of a mesh that is up."""
+    with tempfile.TemporaryDirectory() as name:
+        store = Store(Path(name))
+        runtime = NetnsRuntime(NetemEngine())
+        net = Network.up("bench", _plan(nodes), runtime, "netem", store, lambda r: NetnsRuntime.from_handle(r.handle, NetemEngine()))
+        try:
+            one, every = [], []
+            for step in range(5):
+                delay = Time((50 + step) * 1_000_000)
+                pairs = [(0, 1), (1, 0)]
+                for which, times in ((pairs, one), (list(net.plan.edges), every)):
+                    start = time.perf_counter()
+                    net.reshape(lambda p, which=which, delay=delay: p.changed([replace(p.edges[q], shape=p.edges[q].shape.changed(delay=delay)) for q in which]))
+                    times.append(time.perf_counter() - start)
+        finally:
+            net.down()
+    return [
+        Row(f"reshape one link of {nodes} nodes", f"{median(one) * 1e3:.0f} ms", "< 50 ms", median(one) < 0.05),
+        Row(f"reshape all {nodes * (nodes - 1)} directed edges", f"{median(every) * 1e3:.0f} ms", "< 500 ms", median(every) < 0.5),
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    rows = [row for nodes in TARGETS for row in shape_mesh(nodes)] + reshape()
+    table(f"Shaping ({os.environ.get('WITH_NETEM', 'native')}, {os.cpu_count()} cores)", rows)

@@ -1,0 +1,212 @@
+"""Real probes over the loopback: their protocol, and the driver around them."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from ipaddress import IPv4Network
+
+import pytest
+
+from harness.address import Addressing
+from harness.errors import NodeError
+from harness.link import UNSHAPED, LinkShape
+from harness.measurement import BulkSample, bulk_rate
+from harness.node.probe_process import PROBE_ARGV, NodeProbe
+from harness.node.prober import Prober
+from harness.plan import NetworkPlan, PlannedEdge
+from harness.units import Rate
+from harness.verdict import judge
+
+MS = 10**6
+
+
+def spawn(*_):
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, *PROBE_ARGV], stdin=pipe, stdout=pipe, text=True)
+
+
+def have_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def pair(request):
+    if request.param == "::1" and not have_ipv6():
+        pytest.skip("this machine has no IPv6")
+    probes = [NodeProbe(rank, spawn()) for rank in range(2)]
+    try:
+        for probe in probes:
+            probe.open(request.param)
+        yield probes
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def test_an_echo_gives_both_ways_of_every_packet(pair):
+    a, b = pair
+    answer = a.ask(
+        1, op="echo", peer=b.address, port=b.port, job=1, count=30, interval_ns=2 * MS, wait_ns=500 * MS, end_ns=10**10
+    )
+    assert answer["sent"] == 30
+    assert answer["warm"]
+    assert [sample[0] for sample in answer["samples"]] == list(range(30))
+    for _, sent, turned, returned, arrived in answer["samples"]:
+        assert sent < turned <= returned < arrived
+    starts = [sample[1] for sample in answer["samples"]]
+    assert (starts[-1] - starts[0]) / 29 == pytest.approx(2 * MS, rel=0.5)
+    assert len(answer["local"]) == 20
+    assert all(late > 0 for late in answer["late"])
+
+
+def test_an_echo_with_nobody_there_ends(pair):
+    a, b = pair
+    b.close()
+    start = time.monotonic()
+    answer = a.ask(
+        1, op="echo", peer=b.address, port=b.port, job=1, count=5, interval_ns=MS, wait_ns=100 * MS, end_ns=10**9
+    )
+    assert answer["samples"] == []
+    assert not answer["warm"]
+    assert time.monotonic() - start < 5
+
+
+def test_trains_both_ways_at_once(pair):
+    a, b = pair
+    request = {"op": "train", "count": 500, "interval_ns": 100_000, "end_ns": 10**10}
+    a.start({**request, "job": 7, "peer": b.address, "port": b.port})
+    b.start({**request, "job": 8, "peer": a.address, "port": a.port})
+    assert a.finish(1, "train")["sent"] == b.finish(1, "train")["sent"] == 500
+    for probe, job in ((b, 7), (a, 8)):
+        answer = probe.ask(1, op="collect", job=job, expect=500, wait_ns=500 * MS)
+        assert answer == {"ok": True, "received": 500, "duplicates": 0, "overtakers": 0}
+
+
+def test_a_train_stops_when_its_time_is_up(pair):
+    a, b = pair
+    sent = a.ask(1, op="train", peer=b.address, port=b.port, job=1, count=10**6, interval_ns=MS, end_ns=50 * MS)["sent"]
+    assert 1 <= sent <= 51
+
+
+def test_packets_that_never_come_are_missed_after_the_wait(pair):
+    _, b = pair
+    answer = b.ask(1, op="collect", job=99, expect=10, wait_ns=50 * MS)
+    assert answer["received"] == 0
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_a_bulk_train_paced_at_a_rate_is_measured_at_it(pair, kernel):
+    a, b = pair
+    segments, bursts, interval = 8, 250, 2 * MS
+    left = a.ask(
+        1,
+        op="bulk",
+        peer=b.address,
+        port=b.bulk_port,
+        job=3,
+        bursts=bursts,
+        segments=segments,
+        interval_ns=interval,
+        end_ns=10**10,
+    )
+    there = b.ask(1, op="bulked", job=3, expect_bytes=left["wire_bytes"], wait_ns=500 * MS, kernel=kernel)
+    assert there["wire_bytes"] == left["wire_bytes"] == bursts * left["segments"] * 1514
+    points = tuple((at / 1e9, size) for at, size in there["points"])
+    sample = BulkSample(left["wire_bytes"], left["elapsed_ns"] / 1e9, there["wire_bytes"], points)
+    assert bulk_rate(sample).bit_s == pytest.approx(left["segments"] * 1514 * 8 / 0.002, rel=0.25)
+
+
+def test_requests_that_make_no_sense_are_refused_and_survived(pair):
+    a, _ = pair
+    for request in ({"op": "main"}, {"op": "_require"}, {"op": "train"}, {"op": "collect", "job": "x"}):
+        with pytest.raises(NodeError, match="node 0: probe"):
+            a.ask(1, **request)
+    assert a.ask(1, op="collect", job=1, expect=0, wait_ns=0)["received"] == 0
+
+
+def test_a_probe_needs_open_first_and_ends_with_its_input():
+    process = spawn()
+    out, _ = process.communicate(
+        json.dumps({"op": "collect", "job": 1, "expect": 0, "wait_ns": 0}) + "\nnonsense\n", 10
+    )
+    assert "first request must be open" in out
+    assert process.returncode == 0
+
+
+def test_a_probe_that_dies_is_named(pair):
+    a, _ = pair
+    a._process.kill()
+    with pytest.raises(NodeError, match=r"node 0: probe collect: the probe ended with code -9"):
+        a.ask(1, op="collect", job=1, expect=0, wait_ns=0)
+
+
+def test_a_probe_that_hangs_is_named(monkeypatch):
+    monkeypatch.setattr("harness.node.probe_process.PATIENCE_S", 0.1)
+    pipe = subprocess.PIPE
+    probe = NodeProbe(3, subprocess.Popen(["sleep", "60"], stdin=pipe, stdout=pipe, text=True))
+    try:
+        with pytest.raises(NodeError, match="node 3: probe open: no answer"):
+            probe.open("127.0.0.1")
+    finally:
+        probe.close()
+    assert probe._process.poll() == -9
+
+
+def network(size, shape):
+    """A line of nodes on the loopback: 127.7.0.1, 127.7.0.2, ..."""
+    pairs = [way for a in range(size - 1) for way in ((a, a + 1), (a + 1, a))]
+    edges = {way: PlannedEdge(*way, shape) for way in pairs}
+    return NetworkPlan("line", "none", 0, size, edges, {}, Addressing(IPv4Network("127.7.0.0/24")))
+
+
+def test_the_driver_measures_every_edge_and_leaves_no_probe():
+    plan, processes, told = network(4, UNSHAPED), [], []
+
+    def start(rank):
+        processes.append(spawn())
+        return processes[-1]
+
+    with Prober(plan, start, seconds=0.5) as prober:
+        seen = list(prober.measure(progress=lambda *step: told.append(step)))
+    assert sorted(edge.pair for edge in seen) == [(0, 1), (1, 2), (2, 3)]
+    assert [step[:2] for step in told] == [(done, 9) for done in range(1, 10)]
+    assert len(processes) == 4
+    assert [process.poll() for process in processes] == [0] * 4
+    for edge in seen:
+        assert len(edge.echoes) == edge.echoes_sent >= 20
+        assert edge.forward.train.loss == edge.backward.train.loss == 0
+        assert edge.backward.bulk.received_bytes > 0
+        a, b = edge.pair
+        verdicts = judge(plan.edge(a, b), plan.edge(b, a), UNSHAPED, UNSHAPED, edge)
+        assert {row.quantity for row in verdicts} == {"rtt", "jitter", "loss", "rate"}
+
+
+def test_a_link_without_its_rate_is_told_from_one_with_it():
+    shape = LinkShape(rate=Rate.parse("20mbit"))
+    plan = network(2, shape)
+    with Prober(plan, lambda rank: spawn(), seconds=0.5) as prober:
+        (seen,) = prober.measure()
+    row = next(row for row in judge(plan.edge(0, 1), plan.edge(1, 0), shape, shape, seen) if row.quantity == "rate")
+    assert not row.ok
+    assert row.note == "the link is faster than its rate"
+
+
+def test_the_driver_cleans_up_when_a_probe_dies():
+    processes = []
+
+    def start(rank):
+        processes.append(spawn())
+        if rank == 1:
+            processes[-1].kill()
+        return processes[-1]
+
+    with pytest.raises(NodeError, match="node 1"), Prober(network(3, UNSHAPED), start, seconds=0.5) as prober:
+        list(prober.measure())
+    assert all(process.poll() is not None for process in processes)

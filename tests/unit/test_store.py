@@ -1,0 +1,208 @@
+"""The state folder: records are whole or absent, a lock keeps other processes out, names are checked."""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import store as module
+from harness.errors import InputError, NetworkStateError
+from harness.store import Record, Store
+from tests.support.plans import SHAPES, network
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "state")
+
+
+def record(name="demo", plan=None):
+    plan = plan or network("ring", 3, SHAPES["everything"])
+    return Record(name, "netns", "netem", {"keeper": {"pid": 7}}, plan.to_json(), 1.5, False)
+
+
+def test_a_record_comes_back_as_it_was(store):
+    plan = network("ring", 3, SHAPES["everything"])
+    assert store.load("demo") is None
+    store.save(record(plan=plan))
+    assert store.load("demo") == record(plan=plan)
+    assert store.load("demo").network_plan == plan
+    assert store.names() == ["demo"]
+
+
+def test_saving_again_replaces_and_leaves_no_other_file(store, tmp_path):
+    store.save(record())
+    store.save(dataclasses.replace(record(), created=9.0))
+    assert store.load("demo").created == 9.0
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["demo.json"]
+
+
+def test_a_record_that_cannot_be_written_leaves_the_old_one_and_nothing_else(store, tmp_path):
+    store.save(record())
+    with pytest.raises(TypeError):
+        store.save(dataclasses.replace(record(), handle={"not": {1j}}))
+    assert store.load("demo") == record()
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["demo.json"]
+
+
+def test_readers_see_whole_records_while_a_writer_saves(store):
+    small, large = record(), record(plan=network("fully_connected", 12, SHAPES["everything"]))
+    store.save(small)
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            store.save(large)
+            store.save(small)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        seen = {len(store.load("demo").plan["nodes"]) for _ in range(200)}
+    finally:
+        stop.set()
+        writer.join()
+    assert seen <= {3, 12}
+
+
+def test_removing_is_idempotent(store):
+    store.remove("demo")
+    store.save(record())
+    store.remove("demo")
+    store.remove("demo")
+    assert store.load("demo") is None
+    assert store.names() == []
+
+
+def test_names_are_sorted_and_only_those_that_could_be_ours(store, tmp_path):
+    assert store.names() == []
+    for name in ("b", "a.json", "a", "x.lock"):
+        store.save(record(name))
+    with store.lock("only-locked"):
+        (tmp_path / "state" / "Not A Name.json").write_text("{}")
+        assert store.names() == ["a", "a.json", "b", "x.lock"]
+    assert {store.load(name).name for name in store.names()} == {"a", "a.json", "b", "x.lock"}
+
+
+@pytest.mark.parametrize("name", ["a", "0", "my-net_2.x", "a" * 40])
+def test_good_names(name):
+    assert Store.check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", ".a", "_a", "a/b", "..", "a b", "ä", "a\n", "a" * 41, "a\0"])
+def test_bad_names_touch_nothing(store, tmp_path, name):
+    for use in (store.load, store.remove, lambda name: store.lock(name).__enter__()):
+        with pytest.raises(InputError, match="--name"):
+            use(name)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"{}", b'{"name": "demo"}', b"\xff\xfe\x00", b'{"surprise": 1}'],
+    ids=["empty", "half", "list", "null", "object", "part", "binary", "unknown"],
+)
+def test_a_damaged_record_is_one_clear_error(store, tmp_path, content):
+    store.save(record())
+    (tmp_path / "state" / "demo.json").write_bytes(content)
+    with pytest.raises(NetworkStateError, match=r"state/demo\.json is damaged .*; remove it") as caught:
+        store.load("demo")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"nodes": None}, {"edges": "x"}, {"edges": [{}]}, {"ipv4_subnet": "x"}, {"nodes": [{"rank": 0}]}, None],
+)
+def test_a_record_with_a_damaged_plan_says_how_to_get_rid_of_it(store, damage):
+    plan = {} if damage is None else {**record().plan, **damage}
+    store.save(dataclasses.replace(record(), plan=plan))
+    with pytest.raises(NetworkStateError, match=r"of network 'demo' is damaged .*; run 'harness down --name demo'"):
+        _ = store.load("demo").network_plan
+
+
+def _hold(folder, name, held, release):
+    with Store(folder).lock(name):
+        held.set()
+        release.wait(10)
+
+
+@pytest.fixture
+def other_process(tmp_path):
+    """Holds the lock of "demo" in another process until told to release it."""
+    context = multiprocessing.get_context("fork")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(tmp_path / "state", "demo", held, release))
+    process.start()
+    assert held.wait(10)
+    process.release = release
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_a_lock_excludes_another_process(store, other_process, monkeypatch):
+    monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
+    with (
+        pytest.raises(NetworkStateError, match="network 'demo' is being changed by another command"),
+        store.lock("demo"),
+    ):
+        pass
+    with store.lock("another"):
+        pass
+
+
+def test_a_lock_is_waited_for(store, other_process):
+    threading.Timer(0.2, other_process.release.set).start()
+    started = time.monotonic()
+    with store.lock("demo"):
+        assert 0.1 < time.monotonic() - started < 5
+
+
+def test_a_lock_ends_with_the_process_that_held_it(store, other_process):
+    other_process.kill()
+    other_process.join()
+    with store.lock("demo"):
+        pass
+
+
+def test_a_lock_is_given_back_after_an_error(store):
+    with pytest.raises(ZeroDivisionError), store.lock("demo"):
+        raise ZeroDivisionError
+    with store.lock("demo"):
+        pass
+
+
+def test_only_the_user_may_look_into_the_folder(store, tmp_path):
+    store.save(record())
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("variables", "user", "folder"),
+    [
+        ({"HARNESS_STATE_DIR": "/x/y", "XDG_RUNTIME_DIR": "/run/user/5"}, 5, "/x/y"),
+        ({"XDG_RUNTIME_DIR": "/run/user/5"}, 0, "/run/harness"),
+        ({"XDG_RUNTIME_DIR": "/run/user/5"}, 5, "/run/user/5/harness"),
+        ({}, 5, "/tmp/harness-5"),
+    ],
+)
+def test_the_folder(monkeypatch, variables, user, folder):
+    for name in ("HARNESS_STATE_DIR", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: "/tmp")
+    assert module._default_folder() == Path(folder)
+
+
+def test_records_are_json_that_others_can_read(store, tmp_path):
+    store.save(record())
+    assert json.loads((tmp_path / "state" / "demo.json").read_text())["engine"] == "netem"
