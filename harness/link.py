@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final, Literal, Self, get_args
 
 from harness.errors import ShapeError
@@ -205,26 +206,28 @@ class LinkShape:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of to_json; exact for what to_json wrote."""
         chain = data.get("gilbert_elliott")
-
-        def ratio(value: float) -> Ratio:
-            return Ratio(Fraction(repr(value)))
-
         rate, burst, queue = data.get("rate_bit_s"), data.get("burst_bytes"), data.get("queue_s")
         return cls(
             rate=None if rate is None else Rate(rate),
             delay=Time.from_seconds(data["delay_s"]),
             jitter=Time.from_seconds(data["jitter_s"]),
             distribution=data["distribution"],
-            loss=ratio(data["loss"]),
-            loss_correlation=ratio(data["loss_correlation"]),
-            gilbert_elliott=None if chain is None else GilbertElliott(**{key: ratio(v) for key, v in chain.items()}),
-            duplicate=ratio(data["duplicate"]),
-            corrupt=ratio(data["corrupt"]),
-            reorder=ratio(data["reorder"]),
+            loss=_ratio(data["loss"]),
+            loss_correlation=_ratio(data["loss_correlation"]),
+            gilbert_elliott=None if chain is None else GilbertElliott(**{key: _ratio(v) for key, v in chain.items()}),
+            duplicate=_ratio(data["duplicate"]),
+            corrupt=_ratio(data["corrupt"]),
+            reorder=_ratio(data["reorder"]),
             limit=data.get("limit_packets"),
             burst=None if burst is None else Size(burst),
             queue=None if queue is None else Time.from_seconds(queue),
         )
+
+
+@lru_cache(maxsize=256)
+def _ratio(share: float) -> Ratio:
+    """The exact ratio that a float was written from."""
+    return Ratio(Fraction(repr(share)))
 
 
 UNSHAPED: Final = LinkShape()

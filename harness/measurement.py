@@ -103,12 +103,14 @@ class Spread:
         mean: of them.
         std: their sample standard deviation.
         stalls: delays left out, because the machine and not the link made them.
+        middle: the interquartile range, which a few late packets do not change.
     """
 
     count: int
     mean: float
     std: float
     stalls: int
+    middle: float = 0.0
 
     @property
     def mean_error(self) -> float:
@@ -146,7 +148,7 @@ def spread(delays: Sequence[float], fence: float) -> Spread:
     kept = [delay for delay in ordered if delay <= limit]
     mean = fmean(kept)
     variance = sum((delay - mean) ** 2 for delay in kept) / (len(kept) - 1)
-    return Spread(len(kept), mean, sqrt(variance), len(ordered) - len(kept))
+    return Spread(len(kept), mean, sqrt(variance), len(ordered) - len(kept), quartiles)
 
 
 def _second_half(sample: BulkSample) -> list[tuple[float, int]]:

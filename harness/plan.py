@@ -189,7 +189,7 @@ class NetworkPlan:
             seed=self.seed,
         )
 
-    @property
+    @cached_property
     def max_segments(self) -> int | None:
         """The most segments of a TCP super-packet on every node, or None for the kernel's default.
 

@@ -30,6 +30,8 @@ _MIN_TRAIN, _MAX_TRAIN = 200, 100_000
 _WANTED_EVENTS: Final = 20
 _MARGIN_S: Final = 0.5
 """What a busy machine may be late."""
+_BULK_MARGIN_S: Final = 0.2
+"""The same for a bulk train, whose end may be missed: fast ones take turns, so that waiting costs every edge."""
 _MIN_FRAMES: Final = 60
 _BULK_S: Final = 0.5
 """How long a bulk train keeps the link busy, unless jitter asks for longer."""
@@ -52,7 +54,7 @@ class Echo:
 
 @dataclass(frozen=True)
 class Train:
-    """Small packets one way: count, spacing (s), and how long to wait for the last (s)."""
+    """Small packets one way: count, spacing (s), and how long to wait for one more (s)."""
 
     count: int
     interval_s: float
@@ -61,7 +63,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Bulk:
-    """Bursts of full frames one way: how many, frames in each, spacing (s; 0: none), how long to wait for the last."""
+    """Bursts of full frames one way: how many, frames in each, spacing (s; 0: none), how long to wait for one more."""
 
     bursts: int
     segments: int
@@ -172,7 +174,9 @@ def _bulk(shape: LinkShape) -> Bulk:
     longer than the jitter's spread. A token bucket lets twice its depth pass before it shapes such a train.
     """
     if shape.rate is None:
-        return Bulk(_MAX_BULK_BYTES // (2 * _MAX_SEGMENTS * FRAME), _MAX_SEGMENTS, 0.0, _longest(shape) + _MARGIN_S)
+        return Bulk(
+            _MAX_BULK_BYTES // (2 * _MAX_SEGMENTS * FRAME), _MAX_SEGMENTS, 0.0, _longest(shape) + _BULK_MARGIN_S
+        )
     line = shape.rate.seconds(FRAME)
     frames = max(_MIN_FRAMES, int((max(_BULK_S, 2.5 * _spread(shape))) / line))
     frames = min(frames, _MAX_BULK_BYTES // FRAME) + 4 * (shape.burst.bytes if shape.burst else 0) // FRAME
@@ -181,7 +185,7 @@ def _bulk(shape: LinkShape) -> Bulk:
         -(-frames // segments),
         segments,
         segments * line / _OVERDRIVE,
-        _longest(shape) + frames * line + _MARGIN_S,
+        _longest(shape) + segments * line + _BULK_MARGIN_S,
     )
 
 

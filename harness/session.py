@@ -129,7 +129,7 @@ class Network:
             current = self._store.load(self.name)
             if current is None:
                 raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
-            old = current.network_plan
+            old = self.plan if current.plan == self._record.plan else current.network_plan
             new = change(old)
             touched = {pair for pair, edge in new.edges.items() if edge != old.edges[pair]}
             cut = new.max_segments is not None and old.max_segments is None

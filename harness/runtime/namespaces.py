@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Never
 
@@ -42,6 +42,16 @@ class Keeper:
             return os.open(f"/proc/{self.pid}/{path}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as problem:
             raise NetworkStateError(f"the network's keeper (process {self.pid}) cannot be entered: {problem}") from None
+
+    @contextlib.contextmanager
+    def namespaces(self, ranks: Iterable[int]) -> Iterator[list[int]]:
+        """The network namespaces of these nodes, opened."""
+        with contextlib.ExitStack() as stack:
+            opened = []
+            for rank in ranks:
+                opened.append(self.open(f"fd/{self.nodes[rank]}"))
+                stack.callback(os.close, opened[-1])
+            yield opened
 
     def enter_user(self) -> None:
         """Move this (single-threaded) process into its user namespace, where it has one."""

@@ -106,19 +106,30 @@ class NetnsRuntime:
         self._in_each(range(plan.size), lambda rank: wiring.open_up(plan.node(rank), self._congestion_control))
 
     def _in_each(self, ranks: Iterable[int], work: Callable[[int], T]) -> dict[int, T]:
-        """Do this in every one of these nodes' network namespaces, in one forked worker. Raises what it raises."""
+        """Do this in every one of these nodes' network namespaces. Raises what it raises.
+
+        Root enters them itself, which saves a fork; who needs the keeper's user namespace first could not leave that
+        again, and sends a worker.
+        """
         keeper, chosen = self._require(), list(ranks)
 
         def tour() -> dict[int, T]:
-            namespaces = {rank: keeper.open(f"fd/{keeper.nodes[rank]}") for rank in chosen}
-            keeper.enter_user()
             answers = {}
-            for rank, namespace in namespaces.items():
-                syscalls.setns(namespace, syscalls.CLONE_NEWNET)
-                answers[rank] = work(rank)
+            with keeper.namespaces(chosen) as namespaces:
+                keeper.enter_user()
+                for rank, namespace in zip(chosen, namespaces, strict=True):
+                    syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+                    answers[rank] = work(rank)
             return answers
 
-        return forked(tour) if chosen else {}
+        if keeper.rootless:
+            return forked(tour)
+        home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return tour()
+        finally:
+            syscalls.setns(home, syscalls.CLONE_NEWNET)
+            os.close(home)
 
     def keep(self) -> None:
         """See Runtime."""

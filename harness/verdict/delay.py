@@ -14,6 +14,8 @@ from harness.verdict.row import Verdict, Way
 RTT_FLOOR_S: Final = 0.0005
 RTT_SHARE: Final = 0.02
 JITTER_SHARE: Final = 0.15
+NORMAL_QUARTILES: Final = 1.349
+"""The interquartile range of a normal distribution in standard deviations."""
 MACHINE_TIMES: Final = 2
 """How many times what the machine itself adds to a delay, as measured beside it, is put up with."""
 _ROUNDING_S: Final = 2e-6
@@ -48,7 +50,11 @@ def rtt(way: Way) -> Verdict:
 
 
 def jitter(way: Way) -> Verdict:
-    """The jitter in the profile's own unit: the standard deviation over the distribution's, for a jitter of 1."""
+    """The jitter in the profile's own unit: the standard deviation over the distribution's, for a jitter of 1.
+
+    Where none is applied, all spread is the machine's, in rare long waits: then the standard deviation is that
+    of a normal distribution with the same middle half.
+    """
     requested, applied = way.requested.jitter.seconds, way.applied.jitter.seconds
     shape = jitter_form(way.applied)
     seen = spread(_delays(way, lambda echo: echo.forward), shape.fence)
@@ -60,7 +66,7 @@ def jitter(way: Way) -> Verdict:
         "jitter",
         requested,
         applied,
-        seen.std / shape.std,
+        (seen.std if applied else seen.middle / NORMAL_QUARTILES) / shape.std,
         low=max(0.0, applied * (1 - JITTER_SHARE - sampling)),
         high=applied * (1 + JITTER_SHARE + sampling) + noise / shape.std,
         samples=seen.count,

@@ -105,8 +105,8 @@ def test_htb_class_never_limits(rate):
 @given(netems)
 def test_netem_is_what_pyroute2_reads(spec):
     told = options("netem", tcwire.netem(spec, fresh=True))
-    assert told["delay"] == spec.delay_ns // 64
-    assert told["jitter"] == spec.jitter_ns // 64
+    assert told["delay"] == min(spec.delay_ns // 64, U32)
+    assert told["jitter"] == min(spec.jitter_ns // 64, U32)
     for name in ("limit", "loss", "gap", "duplicate"):
         assert told[name] == getattr(spec, name)
     none = {"delay_corr": 0, "loss_corr": 0, "dup_corr": 0}

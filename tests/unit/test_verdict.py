@@ -266,6 +266,16 @@ def test_a_slow_machine_widens_upwards_by_what_it_adds_and_says_so():
     assert not rows(WAN, HOME, prompt)[0, "rtt"].ok
 
 
+def test_without_jitter_a_machines_rare_waits_are_no_jitter_but_a_spread_of_all_is():
+    rng, steady = random.Random(16), WAN.changed(jitter=Time(0))
+    for spread, ok in ((0.0002, True), (0.004, False)):
+        echoes = tuple(
+            EchoSample(0.04 + rng.uniform(0, spread) + (rng.random() < 0.05) * rng.uniform(0, 0.02), 0.01)
+            for _ in range(300)
+        )
+        assert rows(steady, HOME, EdgeMeasurement((0, 1), 300, echoes))[0, "jitter"].ok == ok
+
+
 def test_a_token_buckets_probe_does_not_wait_for_the_rate():
     shape = LinkShape(rate=Rate.parse("10kbit"), burst=Size.parse("100kB"), delay=Time.parse("10ms"))
     rng = random.Random(13)

@@ -1,0 +1,74 @@
+"""TCP goodput between two nodes, or two namespaces: a sender and a receiver program, run by whoever starts them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+Spawn = Callable[[int, Sequence[str]], "subprocess.Popen[bytes]"]
+"""Starts a program in node 0 or 1, with its standard output as a pipe."""
+PORT = 5201
+_CHUNK = 1 << 20
+
+
+def receive(host: str, warm: float, seconds: float) -> None:
+    """Take what comes; after ``warm`` seconds count for ``seconds``, then print bit/s."""
+    with socket.create_server((host, PORT)) as server:
+        print("ready", flush=True)
+        connection = server.accept()[0]
+        room = bytearray(_CHUNK)
+
+        def drain(until: float) -> int:
+            count = 0
+            while time.monotonic() < until:
+                got = connection.recv_into(room, _CHUNK, socket.MSG_TRUNC)
+                if not got:
+                    break
+                count += got
+            return count
+
+        begin = time.monotonic() + warm
+        drain(begin)
+        start = time.monotonic()
+        count = drain(start + seconds)
+        print(8 * count / (time.monotonic() - start), flush=True)
+
+
+def send(host: str) -> None:
+    """Send until the receiver hangs up."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")  # bbr's pacing would stay if later
+        connection.connect((host, PORT))
+        data = bytes(_CHUNK)
+        try:
+            while True:
+                connection.sendall(data)
+        except OSError:
+            return
+
+
+def goodput(spawn: Spawn, host: str, warm: float, seconds: float) -> float:
+    """bit/s of payload from node 0 to node 1, whose address is ``host``."""
+    receiver = spawn(1, [sys.executable, "-m", "benchmarks.tcp", "receive", host, str(warm), str(seconds)])
+    assert receiver.stdout is not None
+    assert receiver.stdout.readline() == b"ready\n"
+    sender = spawn(0, [sys.executable, "-m", "benchmarks.tcp", "send", host])
+    try:
+        return float(receiver.communicate(timeout=warm + seconds + 60)[0])
+    finally:
+        for process in (sender, receiver):
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    cpus = sorted(os.sched_getaffinity(0))  # one each, or the scheduler's luck decides the figure
+    os.sched_setaffinity(0, {cpus[0] if sys.argv[1] == "send" else cpus[-1]})
+    if sys.argv[1] == "receive":
+        receive(sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))
+    else:
+        send(sys.argv[2])

@@ -1,0 +1,101 @@
+"""What every test run needs: a state folder of its own, skips that say what is missing, and no silent skips in CI."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ALLOWED_SKIPS = Path(__file__).with_name("allowed-skips.txt")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory):
+    """Keep the user's networks out of reach, for the commands that tests start too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+# Markers
+
+
+@cache
+def _features():
+    from harness.engine.capability import features
+
+    return {feature.name: feature for feature in features()}
+
+
+@cache
+def _lacking(marker):
+    """Why tests with that marker cannot run here, or an empty string."""
+    if marker == "torch":
+        return "" if importlib.util.find_spec("torch") else "PyTorch is missing: run scripts/setup"
+    namespaces = _features()["namespaces"]
+    if not namespaces.ok:
+        return f"no network namespaces: {namespaces.detail}; {namespaces.remedy}"
+    missing = [feature for feature in _features().values() if feature.required and not feature.ok]
+    if marker == "netem" and missing:
+        told = ", ".join(f"{feature.name} ({feature.detail})" for feature in missing)
+        return f"this kernel lacks {told}: run the tests under scripts/with-netem"
+    return ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    for marker in ("namespaces", "netem", "torch"):
+        if item.get_closest_marker(marker) and (reason := _lacking(marker)):
+            pytest.skip(reason)
+
+
+# Skips in CI
+
+
+def _allowed_skips():
+    """The globs of tests/allowed-skips.txt; every line needs a reason."""
+    globs = []
+    for number, line in enumerate(ALLOWED_SKIPS.read_text().splitlines(), 1):
+        glob, _, reason = (part.strip() for part in line.partition("#"))
+        if glob and not reason:
+            raise pytest.UsageError(f"{ALLOWED_SKIPS}:{number}: give a reason: {glob}  # why this may be skipped in CI")
+        if glob:
+            globs.append(glob)
+    return globs
+
+
+def pytest_configure(config):
+    if os.environ.get("CI") == "true":
+        config.pluginmanager.register(SkipWatch(_allowed_skips()), "skip-watch")
+
+
+class SkipWatch:
+    """Makes a run with a skip that is not allowed a failed one."""
+
+    def __init__(self, allowed):
+        self._allowed = allowed
+        self._skips = {}
+
+    def pytest_runtest_logreport(self, report):
+        allowed = any(fnmatchcase(report.nodeid, glob) for glob in self._allowed)
+        if report.skipped and not hasattr(report, "wasxfail") and not allowed:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self._skips[report.nodeid] = reason.removeprefix("Skipped: ")
+
+    def pytest_collectreport(self, report):
+        self.pytest_runtest_logreport(report)
+
+    def pytest_sessionfinish(self, session):
+        if self._skips and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter):
+        if self._skips:
+            terminalreporter.section("skipped, which is a failure in CI", red=True)
+            for nodeid, reason in self._skips.items():
+                terminalreporter.line(f"{nodeid}: {reason}")
+            terminalreporter.line(f"mend the cause, or allow it with a reason in {ALLOWED_SKIPS}")
