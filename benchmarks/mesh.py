@@ -97,7 +97,12 @@ def shape_mesh(nodes: int) -> list[Row]:
             runtime.destroy()
     edges = len(plan.edges)
     return [
-        Row(f"shape a mesh of {nodes} ({edges} directed edges)", f"{ours:.2f} s", f"< {TARGETS[nodes]} s", ours < TARGETS[nodes]),
+        Row(
+            f"shape a mesh of {nodes} ({edges} directed edges)",
+            f"{ours:.2f} s",
+            f"< {TARGETS[nodes]} s",
+            ours < TARGETS[nodes],
+        ),
         Row("  tc -batch, the same trees", f"{theirs:.2f} s", "", None),
         Row("  ours / tc", f"{ours / theirs:.2f}", "<= 1", ours <= theirs),
     ]
@@ -108,7 +113,9 @@ def reshape(nodes: int = 16) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         store = Store(Path(name))
         runtime = NetnsRuntime(NetemEngine())
-        net = Network.up("bench", _plan(nodes), runtime, "netem", store, lambda r: NetnsRuntime.from_handle(r.handle, NetemEngine()))
+        net = Network.up(
+            "bench", _plan(nodes), runtime, "netem", store, lambda r: NetnsRuntime.from_handle(r.handle, NetemEngine())
+        )
         try:
             one, every = [], []
             for step in range(5):
@@ -116,13 +123,22 @@ def reshape(nodes: int = 16) -> list[Row]:
                 pairs = [(0, 1), (1, 0)]
                 for which, times in ((pairs, one), (list(net.plan.edges), every)):
                     start = time.perf_counter()
-                    net.reshape(lambda p, which=which, delay=delay: p.changed([replace(p.edges[q], shape=p.edges[q].shape.changed(delay=delay)) for q in which]))
+                    net.reshape(
+                        lambda p, which=which, delay=delay: p.changed(
+                            [replace(p.edges[q], shape=p.edges[q].shape.changed(delay=delay)) for q in which]
+                        )
+                    )
                     times.append(time.perf_counter() - start)
         finally:
             net.down()
     return [
         Row(f"reshape one link of {nodes} nodes", f"{median(one) * 1e3:.0f} ms", "< 50 ms", median(one) < 0.05),
-        Row(f"reshape all {nodes * (nodes - 1)} directed edges", f"{median(every) * 1e3:.0f} ms", "< 500 ms", median(every) < 0.5),
+        Row(
+            f"reshape all {nodes * (nodes - 1)} directed edges",
+            f"{median(every) * 1e3:.0f} ms",
+            "< 500 ms",
+            median(every) < 0.5,
+        ),
     ]
 
 

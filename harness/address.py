@@ -27,9 +27,13 @@ class Addressing:
     def parse(cls, ipv4: str | None = None, ipv6: str | None = None) -> Self:
         """Read subnets in CIDR notation. Raises PlanError."""
         try:
-            return cls(IPv4Network(ipv4 or DEFAULT_IPV4), IPv6Network(ipv6 or DEFAULT_IPV6))
+            made = cls(IPv4Network(ipv4 or DEFAULT_IPV4), IPv6Network(ipv6 or DEFAULT_IPV6))
         except ValueError as error:
             raise PlanError(f"subnet: {error}; write e.g. 10.77.0.0/16 or fd77::/64") from None
+        for net in (made.ipv4_net, made.ipv6_net):
+            if net.is_loopback or net.is_multicast or net.is_link_local or net.is_unspecified:
+                raise PlanError(f"subnet: {net} is no network for hosts; write e.g. 10.77.0.0/16 or fd77::/64")
+        return made
 
     def require(self, nodes: int) -> None:
         """Raise PlanError where that many nodes do not fit."""

@@ -161,8 +161,12 @@ class LinkShape:
 
     @property
     def mean_loss(self) -> float:
-        """Share of packets lost in the long run, whichever way the loss is made."""
-        return self.gilbert_elliott.mean_loss if self.gilbert_elliott else float(self.loss)
+        """Share of packets lost in the long run, whichever way the loss is made.
+
+        Netem draws both for every packet: one that is to be lost and to be sent twice is sent once (netem_enqueue).
+        """
+        lost = self.gilbert_elliott.mean_loss if self.gilbert_elliott else float(self.loss)
+        return lost * (1 - float(self.duplicate))
 
     def changed(self, **changes: Any) -> LinkShape:
         """A copy with these fields replaced. Raises ShapeError where the parts then contradict each other."""

@@ -77,6 +77,11 @@ class Branch:
     tbf: Tbf | None = None
 
     @property
+    def rate_byte_s(self) -> int:
+        """What the class above must not limit; 0 where there is no rate."""
+        return max(self.netem.rate_byte_s, self.tbf.rate_byte_s if self.tbf else 0)
+
+    @property
     def classid(self) -> int:
         """Of the htb class."""
         return ROOT | (self.neighbour + 1)

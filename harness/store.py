@@ -74,7 +74,7 @@ class Store:
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Keep other commands from changing that network meanwhile. Raises NetworkStateError after a minute."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_folder()
         with open(self._folder / f"{self.check_name(name)}.lock", "w") as file:
             deadline = time.monotonic() + _LOCK_SECONDS
             while True:
@@ -103,7 +103,7 @@ class Store:
     def save(self, record: Record) -> None:
         """Write a record; a reader sees the old one or the new one, never half of it."""
         path = self._path(record.name)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_folder()
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
             try:
                 file.write(json.dumps(vars(record)))  # dumps, unlike dump, encodes in C
@@ -116,6 +116,15 @@ class Store:
     def remove(self, name: str) -> None:
         """Forget a network."""
         self._path(name).unlink(missing_ok=True)
+
+    def _make_folder(self) -> None:
+        """Make the folder, for this user alone: what stands in it is believed. Raises NetworkStateError."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = self._folder.stat()
+        if found.st_uid != os.geteuid():
+            raise NetworkStateError(
+                f"{self._folder} belongs to another user; set HARNESS_STATE_DIR to a folder of yours"
+            )
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{self.check_name(name)}.json"

@@ -22,6 +22,7 @@ from functools import cached_property
 from itertools import combinations, islice, pairwise
 from typing import TYPE_CHECKING, Final
 
+from harness.address import MAX_NODES
 from harness.errors import TopologyError
 from harness.link import LinkShape
 from harness.suggest import suggest
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     import networkx as nx
 
 DEFAULT_NODES: Final = 4
-MAX_NODES: Final = 65534
-"""The hosts of a /16 network."""
 MAX_EDGES: Final = 500_000
 
 

@@ -28,12 +28,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from harness.address import MAX_NODES
 from harness.errors import InputError, ShapeError, TopologyError, UnitError
 from harness.link import LinkShape
 from harness.profile import SHAPE_KEYS, Profile
 from harness.profile_file import is_profile_path, load_profile, read_shape
 from harness.suggest import suggest
-from harness.topology import MAX_NODES, Topology, TopologyEdge, check_clash
+from harness.topology import Topology, TopologyEdge, check_clash
 from harness.units import Rate, Time
 from harness.yaml_file import Entry, read_text, read_yaml
 

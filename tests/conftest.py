@@ -99,3 +99,16 @@ class SkipWatch:
             for nodeid, reason in self._skips.items():
                 terminalreporter.line(f"{nodeid}: {reason}")
             terminalreporter.line(f"mend the cause, or allow it with a reason in {ALLOWED_SKIPS}")
+
+
+# The command line
+
+
+@pytest.fixture
+def harness(tmp_path):
+    """The harness command; what it left up is removed."""
+    from tests.support.cli import Command
+
+    command = Command(tmp_path / "state")
+    yield command
+    command("down", "--all")

@@ -93,7 +93,7 @@ def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
         case AddRoot():
             yield qdisc(_NEW, ROOT, tcwire.TC_H_ROOT, "htb", tcwire.htb_root())
         case AddBranch(branch):
-            options = tcwire.htb_class(branch.netem.rate_byte_s)
+            options = tcwire.htb_class(branch.rate_byte_s)
             body = tcwire.tcmsg(index, branch.classid, ROOT, 0, "htb", options)
             yield Request(tcwire.RTM_NEWTCLASS, _NEW, body)
             yield qdisc(_NEW, branch.netem_handle, branch.classid, "netem", tcwire.netem(branch.netem, fresh=True))
@@ -103,7 +103,7 @@ def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
             if branch.tbf:
                 yield tbf(_NEW, branch, branch.tbf)
         case Change(branch):
-            options = tcwire.htb_class(branch.netem.rate_byte_s)
+            options = tcwire.htb_class(branch.rate_byte_s)
             yield Request(tcwire.RTM_NEWTCLASS, 0, tcwire.tcmsg(index, branch.classid, ROOT, 0, "htb", options))
             yield qdisc(0, branch.netem_handle, branch.classid, "netem", tcwire.netem(branch.netem, fresh=False))
             if branch.tbf:

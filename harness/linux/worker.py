@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Never, TypeVar
 
 from harness.errors import HarnessError
-from harness.linux import syscalls
+from harness.linux import signals, syscalls
 
 T = TypeVar("T")
 
@@ -18,7 +18,8 @@ T = TypeVar("T")
 def forked(work: Callable[[], T]) -> T:
     """Run this in a forked child and return its result; what it raises as HarnessError is raised here."""
     reader, writer = os.pipe()
-    child = os.fork()
+    with signals.held():
+        child = os.fork()
     if child == 0:
         _serve(work, writer)
     os.close(writer)

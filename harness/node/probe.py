@@ -36,7 +36,10 @@ Answer = dict[str, Any]
 POLL_S: Final = 0.002
 MOST_WAIT_NS: Final = 10 * 10**9
 MAX_POINTS: Final = 400
-WARM_UPS: Final = 3
+WARM_UP_NS: Final = 5 * 10**9
+"""How long to try for a first answer: address resolution sends one packet a second, and a lossy link may lose it."""
+_LOCAL_JOB: Final = (1 << 32) - 1
+"""A probe's packets to itself; job 0 is the warm-up."""
 _UDP_SEGMENT: Final = 103
 """linux/udp.h; Python has no name for it."""
 _UDP, _SOCKET, _SNDBUF, _SNDBUFFORCE = 17, 1, 7, 32
@@ -66,11 +69,11 @@ class Probe:
         """
         receiver = self._require(self._small)
         target, write = (peer, port), receiver.socket.sendto
-        warm = False
-        for attempt in range(WARM_UPS):
+        warm, attempt, give_up = False, 0, monotonic_ns() + WARM_UP_NS
+        while not warm and (attempt < 2 or monotonic_ns() < give_up):
             write(small(ECHO, 0, attempt, monotonic_ns()), target)
-            if warm := _until(lambda: bool(receiver.flow(0).first), wait_ns):
-                break
+            warm = _until(lambda: bool(receiver.flow(0).first), wait_ns)
+            attempt += 1
         receiver.forget(0)
         local = self._to_itself(receiver, count=20)
         late: list[int] = []
@@ -86,10 +89,15 @@ class Probe:
         """One-way delays over the loopback: what this machine takes to send a packet and to wake the reader."""
         address = receiver.socket.getsockname()
         with contextlib.suppress(OSError):
-            _paced(count, 10**6, 10**9, lambda i: receiver.socket.sendto(small(TRAIN, 0, i, monotonic_ns()), address))
-        flow = receiver.flow(0)
+            _paced(
+                count,
+                10**6,
+                10**9,
+                lambda i: receiver.socket.sendto(small(TRAIN, _LOCAL_JOB, i, monotonic_ns()), address),
+            )
+        flow = receiver.flow(_LOCAL_JOB)
         _until(lambda: len(flow.first) >= count, 10**8)
-        receiver.forget(0)
+        receiver.forget(_LOCAL_JOB)
         return [arrived - sent for sent, *_, arrived in flow.first.copy().values()]
 
     def train(self, peer: str, port: int, job: int, count: int, interval_ns: int, end_ns: int) -> Answer:

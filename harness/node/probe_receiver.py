@@ -7,6 +7,7 @@ trains carry the kernel's stamps as well, for a reader that is slower than the l
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -107,7 +108,8 @@ class Receiver(threading.Thread):
             if magic != MAGIC:
                 continue
             if kind == ECHO:
-                write(small(REPLY, job, sequence, sent, arrival, monotonic_ns()), peer)
+                with contextlib.suppress(OSError):  # no way back: the sender will miss it
+                    write(small(REPLY, job, sequence, sent, arrival, monotonic_ns()), peer)
             else:
                 self.flow(job).add(sequence, (sent, turned, returned, arrival))
 

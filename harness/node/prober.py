@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 
 from harness.link import LinkShape
 from harness.measurement import BulkSample, Direction, EchoSample, EdgeMeasurement, TrainCount
+from harness.node.probe import WARM_UP_NS
 from harness.node.probe_process import NodeProbe, ProbeProcess
 from harness.plan import NetworkPlan, Pair
 from harness.probe_packet import FRAME
@@ -148,7 +149,7 @@ class Prober:
         source, target = (self._probes[rank] for rank in probe.pair)
         planned = probe.echo.count * probe.echo.interval_s
         answer = source.ask(
-            _SLOWNESS * planned + 4 * probe.echo.wait_s,
+            _SLOWNESS * planned + 4 * probe.echo.wait_s + WARM_UP_NS / 1e9,
             op="echo",
             peer=target.address,
             port=target.port,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Never
 
 from harness.errors import NetworkStateError
-from harness.linux import syscalls
+from harness.linux import signals, syscalls
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Keeper:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
-        return start_time(self.pid) == self.start
+        """Whether it runs and is not about to end: then its files are closed already."""
+        return start_time(self.pid) == self.start and os.path.exists(f"/proc/{self.pid}/fd/{self.hub}")
 
     def open(self, path: str) -> int:
         """Open a file of its /proc folder, e.g. ``fd/4`` or ``ns/user``. Raises NetworkStateError."""
@@ -85,6 +85,7 @@ class Keeper:
             if child:
                 _proxy(child)
             syscalls.die_with_parent()
+            signals.release()
 
         try:
             yield enter

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from harness.engine.base import Engine
 from harness.errors import HarnessError, NodeError, PrivilegeError, UnavailableError
-from harness.linux import syscalls
+from harness.linux import signals, syscalls
 from harness.linux.worker import forked
 from harness.plan import NetworkPlan
 from harness.reading import NodeReading
@@ -67,14 +67,15 @@ class NetnsRuntime:
     def _start(self, nodes: int) -> Keeper:
         reader, writer = os.pipe()
         try:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_KEEPER), str(nodes)],
-                stdin=reader,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                cwd="/",
-            )
+            with signals.held():
+                process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(_KEEPER), str(nodes)],
+                    stdin=reader,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                    cwd="/",
+                )
         finally:
             os.close(reader)
         self._lifeline = writer
@@ -159,7 +160,7 @@ class NetnsRuntime:
         own_group: bool = True,
     ) -> subprocess.Popen[bytes]:
         """See Runtime."""
-        with self._require().entrance(rank) as enter:
+        with self._require().entrance(rank) as enter, signals.held():
             try:
                 return subprocess.Popen(
                     list(argv),

@@ -75,7 +75,7 @@ def test_an_echo_with_nobody_there_ends(pair):
     )
     assert answer["samples"] == []
     assert not answer["warm"]
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 10
 
 
 def test_trains_both_ways_at_once(pair):

@@ -101,9 +101,7 @@ def test_one_node_that_refuses_rolls_the_others_back():
             net.reshape(lambda p: changed(p, list(p.edges), delay="20ms"))
         assert net.plan == plan
         readings = net.observe([0, 1, 3])
-        assert all(
-            edge.applied.delay.ns == 10_000_000 for node in readings.values() for edge in node.edges.values()
-        )
+        assert all(edge.applied.delay.ns == 10_000_000 for node in readings.values() for edge in node.edges.values())
 
 
 def test_loss_is_per_packet_of_a_tcp_stream():

@@ -41,7 +41,10 @@ def nodes():
             run(f"ip -n {name} link set lo up")
             run(f"ip -n {name} address add 10.77.0.{rank + 1}/16 dev eth0")
             run(f"ip -n {name} address add fd77::{rank + 1}/64 dev eth0 nodad")
-            run(f"ip -n {name} link set eth0 up gso_max_segs 1")
+            run(f"ip -n {name} link set eth0 address 02:00:00:00:00:0{rank} up gso_max_segs 1")
+        for rank, name in enumerate(NAMES):  # a root netem loses address resolution as well, unlike this project's tree
+            for peer in (f"10.77.0.{2 - rank}", f"fd77::{2 - rank}"):
+                run(f"ip -n {name} neighbour replace {peer} lladdr 02:00:00:00:00:0{1 - rank} dev eth0 nud permanent")
         yield
     finally:
         for name in NAMES:

@@ -82,5 +82,3 @@ class EngineSuite:
         reading = make(plan).apply(plan)
         assert len(reading.edges) == 39
         assert not reading.mismatches
-
-

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from harness.errors import HarnessError, NodeError
-from harness.qdisc import EMPTY, AddBranch, AddFilter, AddRoot, AddTbf, Change, Tree, diff, mismatches, shape_of, tree_of
+from harness.qdisc import (
+    EMPTY,
+    AddBranch,
+    AddFilter,
+    AddRoot,
+    AddTbf,
+    Change,
+    Tree,
+    diff,
+    mismatches,
+    shape_of,
+    tree_of,
+)
 from harness.reading import EdgeReading, NodeReading, Stats
 from harness.link import UNSHAPED
 
@@ -89,5 +101,3 @@ class FakeRuntime:
     def destroy(self):
         self.events.append("destroy")
         FakeRuntime.living.discard(self.number)
-
-

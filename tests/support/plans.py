@@ -15,9 +15,7 @@ _KINDS = {"rate": Rate, "delay": Time, "jitter": Time, "burst": Size, "queue": T
 
 def shape(**texts) -> LinkShape:
     """A link shape from texts: shape(delay="20ms", loss="1%")."""
-    return LinkShape(
-        **{key: _KINDS[key].parse(value) if key in _KINDS else value for key, value in texts.items()}
-    )
+    return LinkShape(**{key: _KINDS[key].parse(value) if key in _KINDS else value for key, value in texts.items()})
 
 
 def chain(p: str, r: str, **more: str) -> GilbertElliott:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from glob import glob
 import time
 from pathlib import Path
 
@@ -26,7 +27,11 @@ def test_the_normal_table_is_what_iproute2s_loop_gives():
 @pytest.mark.parametrize("distribution", ["normal", "pareto"])
 def test_tables_equal_the_files_that_iproute2_ships(distribution):
     file = next(
-        (f for d in ("/usr/lib/tc", "/usr/lib64/tc", "/lib/tc") if (f := Path(d, f"{distribution}.dist")).exists()),
+        (
+            f
+            for d in ("/usr/lib/tc", "/usr/lib64/tc", "/lib/tc", *glob("/usr/lib/*/tc"))
+            if (f := Path(d, f"{distribution}.dist")).exists()
+        ),
         None,
     )
     if file is None:

@@ -115,7 +115,7 @@ def test_the_examples_make_sense():
         ("edges:", "edges: nothing where a list is expected"),
         ("edges: 5", "edges: '5' where a list is expected"),
         ("edges: [5]", "edges[0]: '5' where a mapping is expected"),
-        ("nodes: 0\nedges: []", "my.yaml:1: nodes: 0 nodes: give a number from 1 to 65534"),
+        ("nodes: 0\nedges: []", "my.yaml:1: nodes: 0 nodes: give a number from 1 to 4094"),
         ("nodes: 99999", "99999 nodes"),
         ("nodes: four", "nodes: 'four' where a number of nodes"),
         ("nodes: -1", "'-1' where a number of nodes"),

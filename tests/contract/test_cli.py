@@ -1,0 +1,84 @@
+"""The command line where no kernel with netem is needed: unshaped networks, processes, bad input."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.support.cli import HARNESS, processes, wait_for
+
+pytestmark = [pytest.mark.namespaces]
+
+
+def test_run_sets_variables_prefixes_output_and_ends_with_the_first_failing_code(harness):
+    script = "echo $RANK $WORLD_SIZE $LOCAL_RANK $MASTER_ADDR $MASTER_PORT $GLOO_SOCKET_IFNAME $NCCL_SOCKET_IFNAME"
+    done = harness("run", "-n", "3", "-p", "none", "--", "sh", "-c", script)
+    assert sorted(done.stdout.splitlines()) == [f"[{r}] {r} 3 0 10.77.0.1 29500 eth0 eth0" for r in range(3)]
+    started = time.monotonic()
+    done = harness("run", "-n", "3", "-p", "none", "--", "sh", "-c", "[ $RANK = 1 ] && exit 9; exec sleep 300", code=9)
+    assert time.monotonic() - started < 60
+    assert "rank 1 failed first (exit code 9)" in done.stderr
+    assert harness("ls", "--json").stdout.strip() == "[]"
+    assert not processes("sleep\x00300")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_interrupted_run_leaves_nothing(harness, number, code):
+    seconds = str(4000 + number)
+    process = subprocess.Popen(
+        [*HARNESS, "run", "-n", "3", "-p", "none", "--", "sleep", seconds], env=harness.env, start_new_session=True
+    )
+    try:
+        wait_for(lambda: len(processes(f"sleep\x00{seconds}")) >= 3)
+        process.send_signal(number)
+        assert process.wait(60) == code
+    finally:
+        if process.poll() is None:
+            process.kill()
+    wait_for(lambda: not processes(f"sleep\x00{seconds}") and not processes("keeper.py"))
+    harness("run", "-n", "2", "-p", "none", "--", "true")
+
+
+def test_a_killed_up_leaves_nothing(harness):
+    for delay in (0.1, 0.3, 0.5, 0.7, 0.9):
+        process = subprocess.Popen(
+            [*HARNESS, "up", "-n", "6", "-p", "none"], env=harness.env, stderr=subprocess.DEVNULL
+        )
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        harness("down")
+        wait_for(lambda: not processes("keeper.py"))
+
+
+BAD = {
+    ("up", "--profile", "wann"): (2, "wan"),
+    ("up", "--topology", "rign"): (2, "ring"),
+    ("up", "--nodes", "0"): (2, "nodes"),
+    ("up", "--nodes", "300", "--subnet", "10.1.0.0/24"): (2, "addresses|room"),
+    ("up", "--subnet", "10.1.0.1/24"): (2, "subnet"),
+    ("up", "--name", "../x"): (2, "name"),
+    ("up", "--runtime", "moon"): (2, "runtime"),
+    ("up", "-p", "none", "--congestion-control", "warp9"): (70, "congestion"),
+    ("link", "set", "0-1"): (2, "nothing to set"),
+    ("link", "set", "0-1", "--delay", "5"): (2, "--delay"),
+    ("link", "set", "0-1", "--loss", "101%"): (2, "100%"),
+    ("link", "set", "0-1", "--rate", "10mbps"): (2, "bps"),
+    ("link", "set", "0-1", "--delay", "10ms"): (3, "not up"),
+    ("verify",): (3, "not up"),
+    ("bench",): (3, "not up"),
+    ("exec", "0", "--", "true"): (3, "not up"),
+}
+
+
+@pytest.mark.parametrize("words", BAD, ids=" ".join)
+def test_bad_input_is_one_clear_line_and_nothing_made(harness, words):
+    code, told = BAD[words]
+    done = harness(*words, code=code)
+    assert re.search(told, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert json.loads(harness("ls", "--json").stdout) == []

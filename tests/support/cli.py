@@ -1,0 +1,44 @@
+"""The harness command as a subprocess, with a state folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HARNESS = [sys.executable, "-m", "harness.cli.main"]
+
+
+class Command:
+    """Call it with words; the exit code must be ``code``."""
+
+    def __init__(self, folder: Path):
+        self.env = {**os.environ, "HARNESS_STATE_DIR": str(folder), "COLUMNS": "200"}
+
+    def __call__(self, *words, code=0):
+        done = subprocess.run([*HARNESS, *words], env=self.env, capture_output=True, text=True, timeout=180)
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+
+def processes(word):
+    """Process ids whose command line has this word."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if word.encode() in line:
+                found.append(int(entry.name))
+    return found
+
+
+def wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not come true in time"
+        time.sleep(0.05)
