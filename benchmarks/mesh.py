@@ -18,7 +18,7 @@ from benchmarks.report import Row, table
 from harness.engine.netem import NetemEngine
 from harness.plan import NetworkPlan, make_plan
 from harness.profile_file import load_profile
-from harness.qdisc import AddBranch, AddFilter, AddRoot, diff, tree_of, EMPTY
+from harness.qdisc import EMPTY, AddBranch, AddFilter, AddRoot, diff, tree_of
 from harness.runtime.base import Task
 from harness.runtime.netns import NetnsRuntime
 from harness.session import Network

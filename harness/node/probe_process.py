@@ -19,14 +19,14 @@ PATIENCE_S: Final = 20.0
 
 
 class ProbeProcess(Protocol):
-    """A running probe: what subprocess.Popen with text pipes is."""
+    """A running probe: what subprocess.Popen with pipes is."""
 
     @property
-    def stdin(self) -> IO[str] | None:
+    def stdin(self) -> IO[bytes] | None:
         """Where requests go."""
 
     @property
-    def stdout(self) -> IO[str] | None:
+    def stdout(self) -> IO[bytes] | None:
         """Where answers come from."""
 
     def poll(self) -> int | None:
@@ -44,7 +44,7 @@ class NodeProbe:
 
     def __init__(self, rank: int, process: ProbeProcess) -> None:
         self.rank, self._process = rank, process
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.address, self.port, self.bulk_port = "", 0, 0
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -68,7 +68,7 @@ class NodeProbe:
         """Send a request."""
         try:
             assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         except (OSError, ValueError):
             raise self._dead(request["op"]) from None
@@ -84,7 +84,9 @@ class NodeProbe:
         try:
             answer: dict[str, Any] = json.loads(line)
         except ValueError:
-            raise NodeError(self.rank, f"probe {what}", f"it answered {line.strip()!r}") from None
+            raise NodeError(
+                self.rank, f"probe {what}", f"it answered {line.strip().decode(errors='replace')!r}"
+            ) from None
         if "error" in answer:
             raise NodeError(self.rank, f"probe {what}", answer["error"])
         return answer

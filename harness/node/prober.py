@@ -40,7 +40,7 @@ class Prober:
 
     Args:
         plan: the network; its effective shapes decide what to send.
-        spawn: starts ``python -m harness.node.probe`` in a node, with text pipes to its input and output.
+        spawn: starts ``python -m harness.node.probe`` in a node, with pipes to its input and output.
         seconds: time for one edge.
         max_parallel: edges measured at once.
         ipv6: whether to probe by IPv6.

@@ -1,7 +1,6 @@
 """The command line where no kernel with netem is needed: unshaped networks, processes, bad input."""
 
 import json
-import os
 import re
 import signal
 import subprocess

@@ -24,7 +24,7 @@ MS = 10**6
 
 def spawn(*_):
     pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, *PROBE_ARGV], stdin=pipe, stdout=pipe, text=True)
+    return subprocess.Popen([sys.executable, *PROBE_ARGV], stdin=pipe, stdout=pipe)
 
 
 def have_ipv6():
@@ -134,9 +134,9 @@ def test_requests_that_make_no_sense_are_refused_and_survived(pair):
 def test_a_probe_needs_open_first_and_ends_with_its_input():
     process = spawn()
     out, _ = process.communicate(
-        json.dumps({"op": "collect", "job": 1, "expect": 0, "wait_ns": 0}) + "\nnonsense\n", 10
+        json.dumps({"op": "collect", "job": 1, "expect": 0, "wait_ns": 0}).encode() + b"\nnonsense\n", 10
     )
-    assert "first request must be open" in out
+    assert b"first request must be open" in out
     assert process.returncode == 0
 
 
@@ -150,7 +150,7 @@ def test_a_probe_that_dies_is_named(pair):
 def test_a_probe_that_hangs_is_named(monkeypatch):
     monkeypatch.setattr("harness.node.probe_process.PATIENCE_S", 0.1)
     pipe = subprocess.PIPE
-    probe = NodeProbe(3, subprocess.Popen(["sleep", "60"], stdin=pipe, stdout=pipe, text=True))
+    probe = NodeProbe(3, subprocess.Popen(["sleep", "60"], stdin=pipe, stdout=pipe))
     try:
         with pytest.raises(NodeError, match="node 3: probe open: no answer"):
             probe.open("127.0.0.1")

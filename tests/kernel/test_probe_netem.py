@@ -25,7 +25,7 @@ BURSTS = BRIEF.changed(
 
 
 def run(command):
-    subprocess.run(command.split(), check=True, capture_output=True, text=True)
+    subprocess.run(command.split(), check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def spawn(rank):
     argv = ["ip", "netns", "exec", NAMES[rank], sys.executable, *PROBE_ARGV]
     pipe, here = subprocess.PIPE, Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(here)}
-    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, env=environment)
+    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, env=environment)
 
 
 def verdicts(planned, held, **options):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.qdisc import netem_of, shape_of, tbf_of, Branch
+from harness.qdisc import Branch, netem_of, shape_of, tbf_of
 from tests.support.plans import SHAPES, network, shape
 
 

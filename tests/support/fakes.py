@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from harness.errors import HarnessError, NodeError
+from harness.link import UNSHAPED
 from harness.qdisc import (
     EMPTY,
     AddBranch,
@@ -17,7 +20,6 @@ from harness.qdisc import (
     tree_of,
 )
 from harness.reading import EdgeReading, NodeReading, Stats
-from harness.link import UNSHAPED
 
 
 class FakeEngine:
@@ -61,7 +63,7 @@ class FakeRuntime:
     """Nodes that are nothing but their tasks."""
 
     name = "fake"
-    living: set[int] = set()
+    living: ClassVar[set[int]] = set()
 
     def __init__(self, engine, handle=None):
         self.engine = engine

@@ -2,8 +2,8 @@
 
 import math
 import re
-from glob import glob
 import time
+from glob import glob
 from pathlib import Path
 
 import pytest

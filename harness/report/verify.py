@@ -1,0 +1,64 @@
+"""Verdicts as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from rich.table import Table
+
+from harness.verdict import Quantity, Verdict
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:.2f} ms"
+
+
+def _share(share: float) -> str:
+    return f"{share * 100:.3g} %"
+
+
+def _rate(bit_s: float) -> str:
+    for prefix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if bit_s >= factor:
+            return f"{bit_s / factor:.4g} {prefix}bit/s"
+    return f"{bit_s:.4g} bit/s"
+
+
+_FORMAT: Final[Mapping[Quantity, Callable[[float], str]]] = {
+    "rtt": _time,
+    "jitter": _time,
+    "loss": _share,
+    "duplicate": _share,
+    "reorder": _share,
+    "rate": _rate,
+}
+
+
+def verify_table(rows: Sequence[Verdict], title: str) -> Table:
+    """One line per row; accepted is the interval in which a measurement agrees with what the kernel holds."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in ("edge", "quantity", "requested", "applied", "measured", "accepted", "verdict"):
+        table.add_column(column, justify="left" if column in ("edge", "quantity", "verdict") else "right")
+    last = None
+    for row in rows:
+        if last is not None and last != (row.src, row.dst):
+            table.add_section()
+        text = _FORMAT[row.quantity]
+        requested, applied, measured = (
+            "-" if value is None else text(value) for value in (row.requested, row.applied, row.measured)
+        )
+        low, high = ("" if value is None else text(value) for value in (row.low, row.high))
+        edge = "" if last == (row.src, row.dst) else f"{row.src}->{row.dst}"
+        accepted = f"{low} .. {high}" if low or high else ""
+        table.add_row(edge, row.quantity, requested, applied, measured, accepted, _verdict(row))
+        last = (row.src, row.dst)
+    return table
+
+
+def _verdict(row: Verdict) -> str:
+    if row.machine_bound:
+        return f"[yellow]machine-bound[/yellow] {row.note}".rstrip()
+    if row.ok:
+        return "[green]ok[/green]"
+    return f"[red]OFF[/red] {row.note}".rstrip()

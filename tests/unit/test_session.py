@@ -1,0 +1,147 @@
+"""A network's life through the protocols, on the fakes: order, rollback, turns, names."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.errors import NetworkStateError, NodeError
+from harness.session import Network, remove
+from harness.store import Store
+from tests.support.fakes import FakeEngine, FakeRuntime
+from tests.support.plans import network, shape
+
+SLOW = shape(delay="80ms")
+
+
+@pytest.fixture
+def engine():
+    return FakeEngine()
+
+
+@pytest.fixture
+def store(tmp_path):
+    yield Store(tmp_path)
+    FakeRuntime.living.clear()
+
+
+@pytest.fixture
+def find(engine):
+    return lambda record: FakeRuntime(engine, record.handle)
+
+
+@pytest.fixture
+def start(engine, store, find):
+    def up(plan, name="net", **options):
+        runtime = FakeRuntime(engine)
+        return Network.up(name, plan, runtime, "fake", store, find, **options)
+
+    return up
+
+
+def slow(*pairs):
+    return lambda plan: plan.changed([replace(plan.edge(*pair), shape=SLOW) for pair in pairs])
+
+
+def test_links_are_shaped_before_traffic_may_flow_and_kept_after(start):
+    net = start(network("ring", 3, shape(delay="1ms")))
+    assert net.runtime.events == ["create", "call apply", "open", "keep"]
+    assert net.applied()[0, 1].applied.delay.ns == 1_000_000
+
+
+def test_a_transient_network_ends_with_its_command(start):
+    assert "keep" not in start(network("ring", 3), transient=True).runtime.events
+
+
+def test_a_node_that_refuses_at_the_start_leaves_nothing(start, engine, store):
+    engine.refuse = {(1, 2)}
+    with pytest.raises(NodeError, match="node 1: shape edge 1->2"):
+        start(network("ring", 3, shape(delay="1ms")))
+    assert store.names() == []
+    assert not FakeRuntime.living
+
+
+def test_an_interrupt_at_the_start_leaves_nothing(start, store, monkeypatch):
+    def interrupted(self, plan):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeRuntime, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start(network("ring", 3))
+    assert store.names() == []
+    assert not FakeRuntime.living
+
+
+def test_a_reshape_touches_only_the_nodes_that_send_over_the_edges(start, engine):
+    net = start(network("ring", 4, shape(delay="1ms", loss="1%")))
+    engine.log.clear()
+    done = net.reshape(slow((0, 1)))
+    assert {rank for rank, _ in engine.log} == {0}
+    assert done.changed == ((0, 1),)
+    assert net.applied()[0, 1].applied.delay == SLOW.delay
+    assert net.applied()[1, 0].applied.delay.ns == 1_000_000
+
+
+def test_a_reshape_that_changes_nothing_calls_no_node(start, engine):
+    net = start(network("ring", 4, SLOW))
+    net.runtime.events.clear()
+    assert net.reshape(slow((0, 1))).changed == ()
+    assert net.runtime.events == ["call nothing"]
+
+
+def test_where_one_node_refuses_the_others_go_back(start, engine, store):
+    plan = network("ring", 4, shape(delay="1ms"))
+    net = start(plan)
+    engine.refuse = {(2, 3)}
+    with pytest.raises(NodeError, match="node 2: shape edge 2->3: refused"):
+        net.reshape(slow(*plan.edges))
+    engine.refuse = set()
+    assert {reading.applied.delay.ns for pair, reading in net.applied().items()} == {1_000_000}
+    assert store.load("net").network_plan == plan
+
+
+def test_the_first_need_for_single_packets_reaches_every_node(start, engine):
+    net = start(network("ring", 4))
+    engine.log.clear()
+    done = net.reshape(lambda plan: plan.changed([replace(plan.edge(0, 1), shape=shape(loss="1%"))]))
+    assert done.segments_cut
+    assert not net.reshape(slow((0, 1))).segments_cut
+
+
+def test_a_reshape_sees_what_another_command_changed(start, find, store):
+    net = start(network("ring", 4))
+    other = Network.find("net", store, find)
+    other.reshape(slow((1, 2)))
+    net.reshape(slow((0, 1)))
+    assert {pair for pair, edge in net.plan.edges.items() if edge.shape == SLOW} == {(0, 1), (1, 2)}
+
+
+def test_names(start, find, store):
+    net = start(network("line", 2), "one")
+    with pytest.raises(NetworkStateError, match="'one' is already up"):
+        start(network("line", 2), "one")
+    with pytest.raises(NetworkStateError, match="'two' is not up; up are: one"):
+        Network.find("two", store, find)
+    net.down()
+    with pytest.raises(NetworkStateError, match="'one' is not up"):
+        Network.find("one", store, find)
+
+
+def test_a_dead_network_gives_its_name_back(start, store):
+    start(network("line", 2), "one")
+    FakeRuntime.living.clear()
+    start(network("line", 3), "one")
+    assert store.load("one").network_plan.size == 3
+
+
+def test_removing_is_idempotent(start, find, store):
+    start(network("line", 2), "one")
+    assert remove("one", store, find)
+    assert not remove("one", store, find)
+    assert not FakeRuntime.living
+
+
+def test_what_the_kernel_does_not_hold_after_applying_is_an_error(start, engine, monkeypatch):
+    net = start(network("line", 2, shape(delay="1ms")))
+    monkeypatch.setattr(FakeEngine, "apply", lambda self, node, touched=(): self.observe(node))
+    with pytest.raises(NodeError, match="holds something else: delay_ns 1000000 -> 80000000"):
+        net.reshape(slow((0, 1)))
