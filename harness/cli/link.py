@@ -19,6 +19,12 @@ from harness.units import Rate, Ratio, Size, Time
 
 app = typer.Typer(no_args_is_help=True, help="Show and change links: show, set, down, up.", rich_markup_mode="rich")
 
+
+def register(parent: typer.Typer) -> None:
+    """Add the verb and its own."""
+    parent.add_typer(app, name="link")
+
+
 Edges = Annotated[str, typer.Argument(help="A-B, several as A-B,C-D, or all.", metavar="A-B|all")]
 OneWay = Annotated[bool, typer.Option("--one-way", help="Only from A to B.")]
 

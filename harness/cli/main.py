@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import signal
 import sys
-from typing import Annotated, Never
+from collections.abc import Sequence
+from typing import Annotated, Final, Never
 
 import typer
 
 from harness import __version__
-from harness.cli import bench, doctor, down, execute, link, ls, partition, plan, profiles, run, up, verify
 from harness.cli.output import fail
 from harness.errors import HarnessError
 
@@ -40,9 +42,32 @@ def root(
     """Shape links, run jobs across them, measure what they do."""
 
 
-for verb in (profiles, plan, up, run, execute, partition, verify, bench, ls, doctor, down):
-    verb.register(app)
-app.add_typer(link.app, name="link")
+VERBS: Final = {
+    "profiles": "profiles",
+    "plan": "plan",
+    "up": "up",
+    "run": "run",
+    "exec": "execute",
+    "link": "link",
+    "partition": "partition",
+    "heal": "heal",
+    "verify": "verify",
+    "bench": "bench",
+    "ls": "ls",
+    "doctor": "doctor",
+    "down": "down",
+}
+"""Verbs and the modules of this package that add them, in the order of the help."""
+
+
+def _register(arguments: Sequence[str]) -> None:
+    """Add the verb that is asked for, or all where it is none (help, completion, a typing error).
+
+    To import and declare all of them takes longer than most verbs do.
+    """
+    wanted = arguments[0] if arguments and "_HARNESS_COMPLETE" not in os.environ else None
+    for module in [VERBS[wanted]] if wanted in VERBS else VERBS.values():
+        importlib.import_module(f"harness.cli.{module}").register(app)
 
 
 def _ended(number: int, _: object) -> Never:
@@ -54,6 +79,7 @@ def main() -> None:
     """Run the command line; errors become one line and an exit code."""
     signal.signal(signal.SIGTERM, _ended)
     signal.signal(signal.SIGHUP, _ended)
+    _register(sys.argv[1:])
     try:
         app()
     except HarnessError as error:

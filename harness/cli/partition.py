@@ -1,4 +1,4 @@
-"""``harness partition`` and ``harness heal``: cut a network into parts, and mend it."""
+"""``harness partition``: cut a network into parts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from harness.plan import NetworkPlan, Pair
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs."""
+    """Add the verb."""
     app.command("partition", epilog='Examples: [b]harness partition "0,1|2,3"[/b] | [b]harness partition "0"[/b]')(
         partition
     )
-    app.command("heal", epilog="Examples: [b]harness heal[/b] | [b]harness heal --name phones[/b]")(heal)
 
 
 def partition(
@@ -31,20 +30,13 @@ def partition(
     network = networks.find_network(name)
 
     def change(plan: NetworkPlan) -> NetworkPlan:
-        return _downed(plan, crossing(groups, plan), True)
+        return set_down(plan, crossing(groups, plan), True)
 
     report(network, change, dry_run=dry_run, json_=json_)
 
 
-def heal(
-    name: options.Name = options.DEFAULT_NAME, dry_run: options.DryRun = False, json_: options.Json = False
-) -> None:
-    """Set every link up again, with the shape that it had."""
-    network = networks.find_network(name)
-    report(network, lambda plan: _downed(plan, list(plan.edges), False), dry_run=dry_run, json_=json_)
-
-
-def _downed(plan: NetworkPlan, pairs: list[Pair], down: bool) -> NetworkPlan:
+def set_down(plan: NetworkPlan, pairs: list[Pair], down: bool) -> NetworkPlan:
+    """The plan with these directed edges down, or up again."""
     return plan.changed([replace(plan.edges[pair], down=down) for pair in pairs])
 
 

@@ -81,3 +81,31 @@ def test_bad_input_is_one_clear_line_and_nothing_made(harness, words):
     assert re.search(told, done.stderr)
     assert "Traceback" not in done.stderr
     assert json.loads(harness("ls", "--json").stdout) == []
+
+
+def test_dry_runs_change_nothing(harness):
+    assert "0->1" in harness("up", "--nodes", "2", "--dry-run").stdout
+    assert harness("ls", "--json").stdout.strip() == "[]"
+    harness("up", "--nodes", "2", "--profile", "none")
+    before = harness("link", "show", "--json").stdout
+    for words in (["link", "set", "all", "--delay", "300ms"], ["link", "down", "0-1"], ["partition", "0|1"], ["down"]):
+        harness(*words, "--dry-run")
+    assert harness("link", "show", "--json").stdout == before
+
+
+def test_bad_input_to_a_network_that_is_up(harness):
+    harness("up", "-n", "3", "-t", "line", "-p", "none")
+    before = harness("link", "show", "--json").stdout
+    for words, told in (
+        (("link", "set", "0-2", "--delay", "1ms"), "no edge 0-2"),
+        (("link", "set", "0-7", "--delay", "1ms"), "no rank 7"),
+        (("link", "set", "0:1", "--delay", "1ms"), "no edge"),
+        (("link", "set", "0-1", "--jitter", "5ms"), "edge 0->1 (unshaped): jitter 5ms is over the delay"),
+        (("exec", "9", "--", "true"), "no rank 9"),
+        (("partition", "0,0|1"), "twice"),
+        (("partition", "a|b"), "no rank"),
+    ):
+        assert told in harness(*words, code=2).stderr
+    assert "no-such-program" in harness("exec", "0", "--", "no-such-program", code=70).stderr
+    assert "already up" in harness("up", "-n", "2", code=3).stderr
+    assert harness("link", "show", "--json").stdout == before

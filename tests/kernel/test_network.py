@@ -8,6 +8,7 @@ import pytest
 
 from harness.errors import NetworkStateError, NodeError
 from harness.link import UNSHAPED
+from harness.runtime.namespaces import start_time
 from harness.store import Store
 from tests.support.cli import wait_for
 from tests.support.live import find, paced_flow, ping, run, up
@@ -127,7 +128,7 @@ def test_nothing_stays_after_down():
     with up(network("ring", 4, shape(delay="1ms"))) as net:
         sleeper = net.runtime.spawn(1, ["sh", "-c", "sleep 600 & sleep 600"])
         keeper = net.runtime.handle["keeper"]["pid"]
-    assert not os.path.exists(f"/proc/{keeper}")
+    assert start_time(keeper) is None
     assert sleeper.wait(10) == 137
     left = {
         entry

@@ -1,0 +1,22 @@
+"""``harness heal``: mend every link that is down."""
+
+from __future__ import annotations
+
+import typer
+
+from harness.cli import networks, options
+from harness.cli.link import report
+from harness.cli.partition import set_down
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("heal", epilog="Examples: [b]harness heal[/b] | [b]harness heal --name phones[/b]")(heal)
+
+
+def heal(
+    name: options.Name = options.DEFAULT_NAME, dry_run: options.DryRun = False, json_: options.Json = False
+) -> None:
+    """Set every link up again, with the shape that it had."""
+    network = networks.find_network(name)
+    report(network, lambda plan: set_down(plan, list(plan.edges), False), dry_run=dry_run, json_=json_)
