@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import struct
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from ipaddress import IPv4Address
 
 from harness.engine import tcwire
 from harness.errors import PrivilegeError, UnavailableError
-from harness.linux.syscalls import CLONE_NEWNET, CLONE_NEWUSER, unshare
+from harness.linux.syscalls import CLONE_NEWNET, unshare_as_root_or_not
 from harness.linux.worker import forked
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.rtnetlink import Request, Rtnetlink
@@ -69,9 +68,8 @@ def require_shaping() -> None:
 
 def _probe_all() -> list[Feature]:
     """In a forked process: enter a namespace of its own and try each thing there."""
-    rootless = os.geteuid() != 0
     try:
-        unshare(CLONE_NEWNET | (CLONE_NEWUSER if rootless else 0))
+        rootless = unshare_as_root_or_not(CLONE_NEWNET)
     except OSError as problem:
         raise PrivilegeError(f"cannot make a network namespace: {problem.strerror}") from None
     how = "in a user namespace, rootless" if rootless else "as root"

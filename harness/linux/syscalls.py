@@ -30,6 +30,23 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")
 
 
+def unshare_as_root_or_not(flags: int) -> bool:
+    """Move this process into new namespaces, with a user namespace in which it is root where it may not otherwise.
+
+    Returns whether it needed the user namespace (rootless). Raises OSError.
+    """
+    try:
+        unshare(flags)
+    except PermissionError:
+        uid, gid = os.geteuid(), os.getegid()
+        unshare(flags | CLONE_NEWUSER)
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+        return True
+    return False
+
+
 def setns(fd: int, kind: int) -> None:
     """Move this process into a namespace that a file descriptor stands for. Raises OSError."""
     _checked(_libc.setns(ctypes.c_int(fd), ctypes.c_int(kind)), "setns")

@@ -25,14 +25,8 @@ def first_stage(nodes: str) -> None:
     It must be a new program: the kernel lets others look into a process that gained privileges in a user namespace
     only after an exec.
     """
-    uid, gid = os.geteuid(), os.getegid()
-    rootless = uid != 0
     flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET
-    syscalls.unshare(flags | (syscalls.CLONE_NEWUSER if rootless else 0))
-    if rootless:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
+    rootless = syscalls.unshare_as_root_or_not(flags)
     child = os.fork()
     if child == 0:
         os.execv(sys.executable, [sys.executable, "-I", "-S", os.path.abspath(__file__), "--second-stage", nodes])

@@ -15,10 +15,12 @@ class Command:
     """Call it with words; the exit code must be ``code``."""
 
     def __init__(self, folder: Path):
+        self.wrapper: list[str] = []
         self.env = {**os.environ, "HARNESS_STATE_DIR": str(folder), "COLUMNS": "200"}
 
     def __call__(self, *words, code=0):
-        done = subprocess.run([*HARNESS, *words], env=self.env, capture_output=True, text=True, timeout=180)
+        argv = [*self.wrapper, *HARNESS, *words]
+        done = subprocess.run(argv, env=self.env, capture_output=True, text=True, timeout=180)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
