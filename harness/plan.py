@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from harness.address import Addressing
 from harness.errors import PlanError
 from harness.link import LinkShape
-from harness.units import WHOLE, ZERO_RATIO, Rate
+from harness.units import WHOLE, ZERO_RATIO, Time
 
 if TYPE_CHECKING:
     from harness.profile import Profile
     from harness.topology import Topology
 
 Pair = tuple[int, int]
-LARGE_SEGMENTS_FROM: Final = Rate(5 * 10**9)
-"""From this rate on, a loss-free link may carry super-packets: 64 KiB take about 0.1 ms there."""
+SUPER_PACKET_TIME: Final = Time(50_000)
+"""How long a TCP super-packet may occupy a loss-free link: smaller ones cost more CPU, larger ones coarsen the rate."""
+MAX_SEGMENTS: Final = 44
+"""The segments of a 64 KiB super-packet: more are never sent."""
+FRAME: Final = 1514
 
 
 @dataclass(frozen=True)
@@ -193,15 +196,11 @@ class NetworkPlan:
     def max_segments(self) -> int | None:
         """The most segments of a TCP super-packet on every node, or None for the kernel's default.
 
-        Loss, duplication, queue limits and rates act on whole super-packets of up to 64 KiB unless they are cut to
-        one segment. It is one number for the network, because a relay passes on what others sent.
+        Loss, duplication, queue limits and rates act on whole super-packets, which have up to 64 KiB by default. It is
+        one number for the network, because a relay passes on what others sent.
         """
-        return 1 if any(self._needs_packets(edge.effective) for edge in self.edges.values()) else None
-
-    @staticmethod
-    def _needs_packets(shape: LinkShape) -> bool:
-        impaired = shape.mean_loss or shape.duplicate or shape.corrupt or shape.reorder or shape.limit or shape.burst
-        return bool(impaired) or (shape.rate is not None and shape.rate < LARGE_SEGMENTS_FROM)
+        limits = [most for edge in self.edges.values() if (most := _segments(edge.effective)) is not None]
+        return min(limits, default=None)
 
     def changed(self, edges: Iterable[PlannedEdge]) -> NetworkPlan:
         """A copy with these edges in place of the ones between the same ranks."""
@@ -241,6 +240,16 @@ class NetworkPlan:
             next_hops={n["rank"]: {int(dst): hop for dst, hop in n["routes"].items()} for n in data["nodes"]},
             addressing=Addressing(IPv4Network(data["ipv4_subnet"]), IPv6Network(data["ipv6_subnet"])),
         )
+
+
+def _segments(shape: LinkShape) -> int | None:
+    """How many segments a super-packet may have on such a link: one where single packets may be lost or counted."""
+    if shape.mean_loss or shape.duplicate or shape.corrupt or shape.reorder or shape.limit or shape.burst:
+        return 1
+    if shape.rate is None:
+        return None
+    most = int(shape.rate.bit_s * SUPER_PACKET_TIME.seconds / (8 * FRAME))
+    return None if most >= MAX_SEGMENTS else max(1, most)
 
 
 def make_plan(

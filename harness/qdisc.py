@@ -33,7 +33,7 @@ UNLIMITED: Final = Rate(20 * 10**9)
 PASSING_BYTE_S: Final = 2**37 - 1
 """Rate of a token bucket that is no longer wanted: 1.1 Tbit/s, which nobody has and nobody asks for to the byte."""
 PASSING_BURST: Final = PASSING_BYTE_S // 1000
-MIN_QUEUEING: Final = Time(20 * 10**6)
+MIN_QUEUEING: Final = Time(50 * 10**6)
 TBF_QUEUEING: Final = Time(50 * 10**6)
 """How long a packet may wait for tokens unless the shape says otherwise (tbf's latency)."""
 
@@ -190,7 +190,7 @@ def queue_limit(shape: LinkShape) -> int:
     """Packets that netem's queue must hold: those in flight on the delay line, and a buffer behind the rate.
 
     In flight: rate x (delay + jitter) / (8 x 1514). Buffer: one bandwidth-delay product of the round trip over this
-    edge (2 x delay), at least 20 ms and 32 packets: the classical rule that lets one TCP flow fill the link
+    edge (2 x delay), at least 50 ms and 32 packets: the classical rule that lets one TCP flow fill the link
     (Villamizar and Song 1994). Without a rate there is no buffer, and the delay line is sized for 20 Gbit/s.
     """
     if shape.limit is not None:

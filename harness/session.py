@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness.errors import HarnessError, NetworkStateError, NodeError
-from harness.plan import NetworkPlan, Pair
+from harness.plan import MAX_SEGMENTS, NetworkPlan, Pair
 from harness.reading import EdgeReading, NodeReading
 from harness.runtime.base import Progress, Runtime, Task
 from harness.store import Record, Store
@@ -132,7 +132,7 @@ class Network:
             old = self.plan if current.plan == self._record.plan else current.network_plan
             new = change(old)
             touched = {pair for pair, edge in new.edges.items() if edge != old.edges[pair]}
-            cut = new.max_segments is not None and old.max_segments is None
+            cut = new.max_segments is not None and new.max_segments < (old.max_segments or MAX_SEGMENTS)
             ranks = sorted(range(new.size) if cut else {src for src, _ in touched})
             started = time.perf_counter()
             try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.address import Addressing
 from harness.errors import PlanError
 from harness.link import UNSHAPED, LinkShape
-from harness.plan import LARGE_SEGMENTS_FROM, NetworkPlan, PlannedEdge, make_plan
+from harness.plan import NetworkPlan, PlannedEdge, make_plan
 from harness.profile import NONE, Profile, Range
 from harness.profile_file import load_profile
 from harness.topology import TOPOLOGIES, Topology, TopologyEdge, build_topology
@@ -93,8 +93,10 @@ def test_a_nodes_part():
         (shape(), None),
         (shape(delay="10ms"), None),
         (shape(delay="10ms", jitter="1ms"), None),
-        (LinkShape(rate=LARGE_SEGMENTS_FROM), None),
-        (LinkShape(rate=Rate(LARGE_SEGMENTS_FROM.bit_s - 8)), 1),
+        (LinkShape(rate=Rate.parse("11gbit")), None),
+        (LinkShape(rate=Rate.parse("1gbit")), 4),
+        (LinkShape(rate=Rate.parse("500mbit")), 2),
+        (LinkShape(rate=Rate.parse("10mbit")), 1),
         (shape(loss="0.01%"), 1),
         (SHAPES["chain"], 1),
         (shape(duplicate="1%"), 1),

@@ -200,15 +200,16 @@ def test_a_bucket_holds_a_packet_and_queues_for_the_time_asked_for():
     ("own", "packets"),
     [
         (shape(limit=7, rate="1gbit", delay="1s"), 7),
+        (shape(rate="1mbit"), MIN_QUEUE),
         (shape(), 1000),
         (shape(loss="1%"), 1000),
-        (shape(rate="10mbit"), MIN_QUEUE),
-        (shape(rate="1gbit"), 1652),
+        (shape(rate="10mbit"), 42),
+        (shape(rate="1gbit"), 4129),
         (shape(rate="100mbit", delay="100ms"), 826 + 1652),
         (shape(rate="100mbit", delay="100ms", jitter="50ms"), 1239 + 1652),
         (shape(delay="10ms"), 16_513),
         (shape(delay="200ms"), MAX_AUTO_LIMIT),
-        (shape(rate="80gbit"), 33_026),
+        (shape(rate="80gbit"), 82_563),
     ],
 )
 def test_queue_limits(own, packets):

@@ -1,0 +1,139 @@
+"""What links do against what was asked for: RTT, goodput, loss and jitter over one edge of a network of two nodes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import Row, table
+from benchmarks.tcp import goodput
+from harness.distribution import moments
+from harness.engine.netem import NetemEngine
+from harness.link import LinkShape
+from harness.measurement import EdgeMeasurement
+from harness.node.probe_process import PROBE_ARGV
+from harness.node.prober import Prober
+from harness.plan import make_plan
+from harness.profile_file import load_profile
+from harness.runtime.base import Stdio
+from harness.runtime.netns import NetnsRuntime
+from harness.session import Network
+from harness.store import Store
+from harness.topology import build_topology
+from harness.units import Rate, Ratio, Time
+from harness.verdict import judge
+
+RTT_MS = (1, 10, 50, 200, 500)
+RATES = ("1mbit", "10mbit", "100mbit", "500mbit")
+LOSSES = ("0.1%", "1%", "5%")
+JITTERS = ("uniform", "normal", "pareto")
+PIPES = Stdio(subprocess.PIPE, subprocess.PIPE, None)
+OUTPUT = Stdio(subprocess.DEVNULL, subprocess.PIPE, None)
+
+
+@contextmanager
+def pair() -> Iterator[Network]:
+    """Two nodes with an edge between them."""
+    with tempfile.TemporaryDirectory() as folder:
+        plan = make_plan(build_topology("line", 2), load_profile("none"), 0)
+        runtime = NetnsRuntime(NetemEngine())
+        net = Network.up("bench", plan, runtime, "netem", Store(Path(folder)), lambda _: runtime, transient=True)
+        try:
+            net.reshape(
+                lambda p: p.changed([replace(e, shape=LinkShape(loss=Ratio.parse("1%"))) for e in p.edges.values()])
+            )
+            yield net
+        finally:
+            net.down()
+
+
+def reshape(net: Network, **values: Any) -> None:
+    """One shape both ways."""
+    shape = LinkShape(**values)
+    net.reshape(lambda p: p.changed([replace(e, shape=shape) for e in p.edges.values()]))
+
+
+def measured(net: Network, seconds: float) -> EdgeMeasurement:
+    """The edge, as ``harness verify`` measures it."""
+
+    def spawn(rank: int) -> subprocess.Popen[bytes]:
+        return net.runtime.spawn(rank, [sys.executable, *PROBE_ARGV], stdio=PIPES)
+
+    with Prober(net.plan, spawn, seconds=seconds) as prober:
+        return next(iter(prober.measure()))
+
+
+def rtts(net: Network) -> list[Row]:
+    """Mean round trips."""
+    rows = []
+    for ms in RTT_MS:
+        reshape(net, delay=Time(ms * 500_000), rate=Rate(10**9))
+        trips = sorted(one.round_trip for one in measured(net, 4).echoes)
+        middle = trips[len(trips) // 2] * 1e3
+        room = max(0.5, 0.02 * ms)
+        rows.append(Row(f"RTT of {ms} ms, median", f"{middle:.2f} ms", f"+-{room:g} ms", abs(middle - ms) <= room))
+    return rows
+
+
+def rates(net: Network) -> list[Row]:
+    """TCP goodput: at most 1448 / 1514 of the rate, for that is what headers leave of it."""
+    rows = []
+    for text in RATES:
+        rate = Rate.parse(text)
+        reshape(net, delay=Time.parse("10ms"), rate=rate)
+        spawn = lambda rank, argv: net.runtime.spawn(rank, argv, stdio=OUTPUT)  # noqa: E731
+        share = goodput(spawn, str(net.plan.addressing.ipv4(1)), 8.0, 5.0) / rate.bit_s
+        rows.append(Row(f"TCP goodput at {text}, 20 ms RTT", f"{share:.1%}", "92-100 %", 0.92 <= share <= 1.0))
+    return rows
+
+
+def losses(net: Network) -> list[Row]:
+    """Loss, judged by its binomial interval."""
+    rows = []
+    for text in LOSSES:
+        reshape(net, delay=Time.parse("5ms"), rate=Rate(10**8), loss=Ratio.parse(text))
+        there, back = net.plan.edge(0, 1), net.plan.edge(1, 0)
+        verdicts = judge(there, back, there.shape, back.shape, measured(net, 20))
+        row = next(one for one in verdicts if one.quantity == "loss")
+        assert row.measured is not None
+        assert row.low is not None
+        assert row.high is not None
+        interval = f"{row.low:.3%} .. {row.high:.3%}"
+        rows.append(Row(f"loss of {text}, {row.samples} packets", f"{row.measured:.3%}", interval, row.ok))
+    return rows
+
+
+def jitters(net: Network) -> list[Row]:
+    """Standard deviation of the one-way delay."""
+    rows = []
+    for name in JITTERS:
+        reshape(net, delay=Time.parse("40ms"), jitter=Time.parse("10ms"), distribution=name, rate=Rate(10**8))
+        delays = [one.forward for one in measured(net, 15).echoes]
+        mean = sum(delays) / len(delays)
+        std = sqrt(sum((d - mean) ** 2 for d in delays) / (len(delays) - 1)) * 1e3
+        implied = 10 * moments(name)[1]
+        share = std / implied
+        rows.append(
+            Row(
+                f"std of {name} jitter 10 ms, {len(delays)} packets",
+                f"{std:.2f} ms",
+                f"{implied:.2f} ms +-15 %",
+                abs(share - 1) <= 0.15,
+            )
+        )
+    return rows
+
+
+def main() -> None:
+    """Measure and print."""
+    with pair() as net:
+        rows = [row for part in (rtts, rates, losses, jitters) for row in part(net)]
+    table(f"Fidelity ({os.environ.get('WITH_NETEM', 'native')} netem)", rows)
