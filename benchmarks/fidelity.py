@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from math import sqrt
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.report import Row, table
@@ -72,14 +74,23 @@ def measured(net: Network, seconds: float) -> EdgeMeasurement:
 
 
 def rtts(net: Network) -> list[Row]:
-    """Mean round trips."""
+    """Median round trips, as ping sees them: its kernel stamps leave out how slowly a program here wakes up."""
     rows = []
     for ms in RTT_MS:
         reshape(net, delay=Time(ms * 500_000), rate=Rate(10**9))
-        trips = sorted(one.round_trip for one in measured(net, 4).echoes)
-        middle = trips[len(trips) // 2] * 1e3
+        argv = ["ping", "-n", "-c", "41", "-i", "0.05", str(net.plan.addressing.ipv4(1))]
+        output = net.runtime.spawn(0, argv, stdio=OUTPUT).communicate(timeout=60)[0].decode()
+        trips = [float(text) for text in re.findall(r"time=([\d.]+)", output)][1:]
         room = max(0.5, 0.02 * ms)
-        rows.append(Row(f"RTT of {ms} ms, median", f"{middle:.2f} ms", f"+-{room:g} ms", abs(middle - ms) <= room))
+        middle = median(trips)
+        rows.append(
+            Row(
+                f"RTT of {ms} ms, median of {len(trips)}",
+                f"{middle:.2f} ms",
+                f"+-{room:g} ms",
+                abs(middle - ms) <= room,
+            )
+        )
     return rows
 
 

@@ -16,6 +16,8 @@ DISTRIBUTIONS: Final[tuple[str, ...]] = get_args(Distribution)
 
 MAX_TIME: Final = Time(275 * 10**9)
 """The longest delay: netem's tick field, 2**32 ticks of 64 ns."""
+MAX_JITTER: Final = Time(2**31 - 1)
+"""Netem cuts longer jitter to this in silence (net/sched/sch_netem.c, netem_change: tabledist takes 32 bits)."""
 MAX_LIMIT: Final = 2**31 - 1
 MAX_BURST: Final = Size(2**31)
 """Half of what tbf's 32-bit fields hold, so that its queue fits on top."""
@@ -110,6 +112,8 @@ class LinkShape:
             raise ShapeError("delay and jitter cannot be negative")
         if self.delay + self.jitter > MAX_TIME:
             raise ShapeError(f"delay {self.delay} + jitter {self.jitter} is over {MAX_TIME}, the most that netem holds")
+        if self.jitter > MAX_JITTER:
+            raise ShapeError(f"jitter {self.jitter} is over {MAX_JITTER}, the most that netem holds")
         if self.jitter > self.delay:
             raise ShapeError(
                 f"jitter {self.jitter} is over the delay {self.delay}: a packet cannot arrive before it left"

@@ -119,7 +119,12 @@ class Store:
 
     def _make_folder(self) -> None:
         """Make the folder, for this user alone: what stands in it is believed. Raises NetworkStateError."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as problem:
+            raise NetworkStateError(
+                f"{self._folder} cannot be made ({problem.strerror}); set HARNESS_STATE_DIR to a folder of yours"
+            ) from None
         found = self._folder.stat()
         if found.st_uid != os.geteuid():
             raise NetworkStateError(

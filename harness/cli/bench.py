@@ -16,12 +16,15 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from harness.bound import COLLECTIVES
 from harness.cli import networks, options
 from harness.cli.output import err, print_json, show
 from harness.cli.run import end, printer
-from harness.errors import UnavailableError
+from harness.errors import InputError, UnavailableError
 from harness.launch import launch
 from harness.session import Network
+from harness.suggest import suggest
+from harness.units import Size
 
 EPILOG = (
     "Examples: [b]harness bench[/b] | [b]harness bench --sizes 1KiB,1MiB --collectives all_reduce,barrier[/b] | "
@@ -37,7 +40,7 @@ def register(app: typer.Typer) -> None:
 def bench(
     collectives: Annotated[str | None, typer.Option(help="Comma-separated; all unless given.")] = None,
     sizes: Annotated[str, typer.Option(help="Comma-separated sizes, as nccl-tests counts them.")] = "1KiB,64KiB,1MiB",
-    warmup: Annotated[int, typer.Option(min=0, help="Runs before those that count.")] = 1,
+    warmup: Annotated[int, typer.Option(min=1, help="Runs before those that count.")] = 1,
     repeats: Annotated[int, typer.Option(min=1, help="Runs that count.")] = 10,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for a row's runs; fewer of them to keep it.")] = 3.0,
     name: options.Name = options.DEFAULT_NAME,
@@ -46,7 +49,10 @@ def bench(
     """Time gloo's collectives over a sweep of sizes; bound is what delay and rate of the links allow at best."""
     from harness.report.bench import bench_document, bench_table
 
+    _check(collectives, sizes)
     network = networks.find_network(name)
+    if network.plan.size < 2:
+        raise InputError(f"network {name!r} has one node; a collective needs at least 2")
     if importlib.util.find_spec("torch") is None:
         raise UnavailableError("harness bench needs PyTorch, which this Python lacks: run 'make setup' (CPU build)")
     words = ["--sizes", sizes, "--warmup", str(warmup), "--repeats", str(repeats), "--seconds", str(seconds)]
@@ -54,6 +60,18 @@ def bench(
         words += ["--collectives", collectives]
     document = bench_document(network.engine, network.plan, measure(network, words))
     print_json(document) if json_ else show(bench_table(document))
+
+
+def _check(collectives: str | None, sizes: str) -> None:
+    """Raise InputError here, once, rather than on every node."""
+    for word in collectives.split(",") if collectives else ():
+        if word.strip() not in COLLECTIVES:
+            raise InputError(f"--collectives: {word.strip()!r} is unknown; {suggest(word.strip(), COLLECTIVES)}")
+    for word in sizes.split(","):
+        try:
+            Size.parse(word)
+        except InputError as error:
+            raise InputError(f"--sizes: {error}") from None
 
 
 def measure(network: Network, words: list[str]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def verify(
     network = networks.find_network(name)
     pairs = {(min(pair), max(pair)) for pair in networks.parse_pairs(edges, network.plan)}
     if not pairs:
-        say("this network has no edges")
+        print_json([]) if json_ else say("this network has no edges")
         return
     rows = _measure(network, pairs, seconds, parallel, ipv6)
     off = {pair for pair, found in rows.items() if not all(row.ok for row in found)}

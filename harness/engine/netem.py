@@ -56,10 +56,7 @@ class NetemEngine:
             observed, _ = _read(netlink, node, index)
             actions = diff(desired, observed, touched)
             steps = [(action, request) for action in actions for request in _requests(node, index, action)]
-            if node.max_segments is not None and actions:
-                steps.insert(
-                    0, (actions[0], Request(tcwire.RTM_NEWLINK, 0, tcwire.max_segments(index, node.max_segments)))
-                )
+            _cut_segments(netlink, node, index)
             refusals = netlink.batch([request for _, request in steps])
             if refusals:
                 raise _error(node, [action for action, _ in steps], refusals)
@@ -80,6 +77,16 @@ def _interface(node: NodePlan) -> int:
         ) from None
 
 
+def _cut_segments(netlink: Rtnetlink, node: NodePlan, index: int) -> None:
+    """Also where a node shapes nothing itself: what it sends may cross another node's link."""
+    if node.max_segments is None:
+        return
+    request = Request(tcwire.RTM_NEWLINK, 0, tcwire.max_segments(index, node.max_segments))
+    for refusal in netlink.batch([request]):
+        what = f"cut TCP super-packets to {node.max_segments} segments"
+        raise NodeError(node.rank, what, refusal.text, _REMEDY.get(refusal.errno, ""))
+
+
 def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
     """The netlink messages that carry out an action."""
 
@@ -95,7 +102,7 @@ def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
         case AddBranch(branch):
             options = tcwire.htb_class(branch.rate_byte_s)
             body = tcwire.tcmsg(index, branch.classid, ROOT, 0, "htb", options)
-            yield Request(tcwire.RTM_NEWTCLASS, _NEW, body)
+            yield Request(tcwire.RTM_NEWTCLASS, NLM_F_CREATE, body)  # may be there, from an attempt that failed
             yield qdisc(_NEW, branch.netem_handle, branch.classid, "netem", tcwire.netem(branch.netem, fresh=True))
             if branch.tbf:
                 yield tbf(_NEW, branch, branch.tbf)

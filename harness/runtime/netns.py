@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from harness.engine.base import Engine
-from harness.errors import HarnessError, NodeError, PrivilegeError, UnavailableError
+from harness.errors import HarnessError, InputError, NodeError, PrivilegeError, UnavailableError
 from harness.linux import signals, syscalls
 from harness.linux.worker import forked
 from harness.plan import NetworkPlan
@@ -58,6 +58,10 @@ class NetnsRuntime:
         """See Runtime."""
         from harness.runtime import wiring  # imports pyroute2, which takes long and only a new network needs
 
+        if plan.size > wiring.BRIDGE_PORTS:
+            raise InputError(
+                f"{plan.size} nodes: a Linux bridge has {wiring.BRIDGE_PORTS} ports, one per node; take fewer"
+            )
         progress(f"making {plan.size} network namespaces")
         self._keeper = self._start(plan.size)
         progress(f"wiring {plan.size} nodes to a bridge")

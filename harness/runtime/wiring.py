@@ -23,6 +23,8 @@ from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.plan import NodePlan
 
 BRIDGE: Final = "br0"
+BRIDGE_PORTS: Final = 1023
+"""The most that a bridge takes (net/bridge/br_private.h: BR_MAX_PORTS is 1024, and number 0 is not given out)."""
 TCP_BUFFER: Final = 128 * 1024 * 1024
 """Most that TCP may autotune its buffers to: the bandwidth-delay product of 1 Gbit/s and 1 s."""
 TCP_SETTINGS: Final = {

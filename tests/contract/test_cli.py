@@ -70,6 +70,10 @@ BAD = {
     ("link", "set", "0-1", "--delay", "10ms"): (3, "not up"),
     ("verify",): (3, "not up"),
     ("bench",): (3, "not up"),
+    ("bench", "--warmup", "0"): (2, "warmup"),
+    ("bench", "--collectives", "all_reduc"): (2, "all_reduce"),
+    ("bench", "--sizes", "1KiB,5x"): (2, "--sizes"),
+    ("up", "--nodes", "1024", "-t", "line", "-p", "none"): (2, "bridge"),
     ("exec", "0", "--", "true"): (3, "not up"),
 }
 
@@ -81,6 +85,12 @@ def test_bad_input_is_one_clear_line_and_nothing_made(harness, words):
     assert re.search(told, done.stderr)
     assert "Traceback" not in done.stderr
     assert json.loads(harness("ls", "--json").stdout) == []
+
+
+def test_one_node_has_nothing_to_measure(harness):
+    harness("up", "-n", "1", "-p", "none")
+    assert json.loads(harness("verify", "--json").stdout) == []
+    assert "at least 2" in harness("bench", code=2).stderr
 
 
 def test_dry_runs_change_nothing(harness):

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.errors import ShapeError
-from harness.link import BLACKHOLE, UNSHAPED, GilbertElliott, LinkShape
+from harness.link import BLACKHOLE, MAX_JITTER, UNSHAPED, GilbertElliott, LinkShape
 from harness.units import Rate, Ratio, Size, Time
 
 MS = 10**6
@@ -32,7 +32,7 @@ def shapes(draw):
     return LinkShape(
         rate=rate,
         delay=Time(delay),
-        jitter=Time(draw(st.integers(0, delay))),
+        jitter=Time(draw(st.integers(0, min(delay, MAX_JITTER.ns)))),
         distribution=draw(st.sampled_from(["uniform", "normal", "pareto"])),
         loss=loss,
         loss_correlation=correlation,
@@ -61,6 +61,7 @@ def test_a_description_is_one_line(shape):
     ("fields", "words"),
     [
         ({"delay": Time(5 * MS), "jitter": Time(6 * MS)}, "jitter 6ms is over the delay 5ms"),
+        ({"delay": Time(5000 * MS), "jitter": Time(3000 * MS)}, "jitter 3s is over 2.147483647s"),
         ({"delay": Time(-1)}, "cannot be negative"),
         ({"delay": Time(276 * 10**9)}, "over 275s"),
         ({"distribution": "flat"}, "one of uniform, normal, pareto"),

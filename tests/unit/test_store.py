@@ -206,3 +206,10 @@ def test_the_folder(monkeypatch, variables, user, folder):
 def test_records_are_json_that_others_can_read(store, tmp_path):
     store.save(record())
     assert json.loads((tmp_path / "state" / "demo.json").read_text())["engine"] == "netem"
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    store = Store(tmp_path / "file" / "state")
+    with pytest.raises(NetworkStateError, match="HARNESS_STATE_DIR"), store.lock("demo"):
+        pass
