@@ -10,22 +10,25 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 from benchmarks.report import Row, table
+from benchmarks.udp import paced_flow
 from harness.engine.netem import NetemEngine
-from harness.plan import NetworkPlan, make_plan
+from harness.plan import NetworkPlan, Pair, make_plan
 from harness.profile_file import load_profile
 from harness.qdisc import EMPTY, AddBranch, AddFilter, AddRoot, diff, tree_of
-from harness.runtime.base import Task
+from harness.runtime.base import Stdio, Task
 from harness.runtime.netns import NetnsRuntime
 from harness.session import Network
 from harness.store import Store
 from harness.topology import build_topology
-from harness.units import Time
+from harness.units import ZERO_RATIO, Time
 
+PACKETS = 3000
 TARGETS = {16: 0.5, 64: 5.0}
 
 
@@ -88,7 +91,7 @@ def shape_mesh(nodes: int) -> list[Row]:
                 files.append(folder / str(rank))
                 files[-1].write_text(tc_batch(plan, rank))
             start = time.perf_counter()
-            codes = runtime._in_each(
+            codes = runtime.in_each(
                 range(nodes), lambda rank: subprocess.run(["tc", "-batch", str(files[rank])]).returncode
             )
             theirs = time.perf_counter() - start
@@ -109,36 +112,39 @@ def shape_mesh(nodes: int) -> list[Row]:
 
 
 def reshape(nodes: int = 16) -> list[Row]:
-    """Time changes of a mesh that is up."""
+    """Time changes of a mesh that is up, while a paced UDP flow crosses the first link."""
+    plan = _plan(nodes)
+    clean = {pair: replace(edge, shape=edge.shape.changed(loss=ZERO_RATIO)) for pair, edge in plan.edges.items()}
     with tempfile.TemporaryDirectory() as name:
-        store = Store(Path(name))
         runtime = NetnsRuntime(NetemEngine())
-        net = Network.up(
-            "bench", _plan(nodes), runtime, "netem", store, lambda r: NetnsRuntime.from_handle(r.handle, NetemEngine())
-        )
+        net = Network.up("bench", plan.changed(clean.values()), runtime, "netem", Store(Path(name)), lambda _: runtime)
+        one: list[float] = []
+        every: list[float] = []
+
+        def delayed(step: int, pairs: Sequence[Pair]) -> Callable[[NetworkPlan], NetworkPlan]:
+            delay = Time((50 + 10 * (step % 2)) * 1_000_000)
+            return lambda p: p.changed(
+                [replace(p.edges[pair], shape=p.edges[pair].shape.changed(delay=delay)) for pair in pairs]
+            )
+
+        def spawn(rank: int, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+            return runtime.spawn(rank, argv, stdio=Stdio(subprocess.DEVNULL, subprocess.PIPE, None))
+
         try:
-            one, every = [], []
-            for step in range(5):
-                delay = Time((50 + step) * 1_000_000)
-                pairs = [(0, 1), (1, 0)]
-                for which, times in ((pairs, one), (list(net.plan.edges), every)):
-                    start = time.perf_counter()
-                    net.reshape(
-                        lambda p, which=which, delay=delay: p.changed(
-                            [replace(p.edges[q], shape=p.edges[q].shape.changed(delay=delay)) for q in which]
-                        )
-                    )
-                    times.append(time.perf_counter() - start)
+            with paced_flow(spawn, str(plan.addressing.ipv4(1)), PACKETS, 0.002) as flow:
+                for step in range(10):
+                    for pairs, times in (([(0, 1), (1, 0)], one), (list(net.plan.edges), every)):
+                        start = time.perf_counter()
+                        net.reshape(delayed(step, pairs))
+                        times.append(time.perf_counter() - start)
         finally:
             net.down()
+    edges = nodes * (nodes - 1)
+    lost = PACKETS - flow[0]
     return [
         Row(f"reshape one link of {nodes} nodes", f"{median(one) * 1e3:.0f} ms", "< 50 ms", median(one) < 0.05),
-        Row(
-            f"reshape all {nodes * (nodes - 1)} directed edges",
-            f"{median(every) * 1e3:.0f} ms",
-            "< 500 ms",
-            median(every) < 0.5,
-        ),
+        Row(f"reshape all {edges} directed edges", f"{median(every) * 1e3:.0f} ms", "< 500 ms", median(every) < 0.5),
+        Row(f"lost of {PACKETS} UDP packets across 20 reshapes", str(lost), "0", lost == 0),
     ]
 
 

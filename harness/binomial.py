@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp, floor, lgamma, log, log1p, sqrt
 from typing import Final
 
-from harness.link import GilbertElliott, LinkShape
+from harness.link import LinkShape
 
 CONFIDENCE: Final = 0.99
 
@@ -59,13 +59,6 @@ def _quantile(share: float, size: int, tail: float) -> int:
     return count
 
 
-def loss_chain(shape: LinkShape) -> GilbertElliott | None:
-    """The two-state chain that makes the loss come in bursts, or None where losses are independent."""
-    if shape.gilbert_elliott is None and shape.loss_correlation:
-        return GilbertElliott.from_correlation(shape.loss, shape.loss_correlation)
-    return shape.gilbert_elliott
-
-
 def loss_inflation(shape: LinkShape) -> float:
     """How many packets with this loss tell as much as one packet with independent losses.
 
@@ -75,7 +68,7 @@ def loss_inflation(shape: LinkShape) -> float:
     (b - g)^2 B (1 - B) c^k / (m (1 - m)). For b = 1 and g = 0 that is c^k, and the result (1 + c) / (1 - c). Never
     under 1.
     """
-    chain = loss_chain(shape)
+    chain = shape.loss_chain
     if chain is None or not 0 < chain.mean_loss < 1:
         return 1.0
     contrast = float(chain.loss_bad) - float(chain.loss_good)

@@ -199,7 +199,7 @@ class NetworkPlan:
         Loss, duplication, queue limits and rates act on whole super-packets, which have up to 64 KiB by default. It is
         one number for the network, because a relay passes on what others sent.
         """
-        limits = [most for edge in self.edges.values() if (most := _segments(edge.effective)) is not None]
+        limits = [most for edge in self.edges.values() if (most := _segments(edge.shape)) is not None]
         return min(limits, default=None)
 
     def changed(self, edges: Iterable[PlannedEdge]) -> NetworkPlan:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness.errors import HarnessError, NetworkStateError, NodeError
+from harness.linux import signals
 from harness.plan import MAX_SEGMENTS, NetworkPlan, Pair
 from harness.reading import EdgeReading, NodeReading
 from harness.runtime.base import Progress, Runtime, Task
@@ -132,18 +133,20 @@ class Network:
             old = self.plan if current.plan == self._record.plan else current.network_plan
             new = change(old)
             touched = {pair for pair, edge in new.edges.items() if edge != old.edges[pair]}
-            cut = new.max_segments is not None and new.max_segments < (old.max_segments or MAX_SEGMENTS)
-            ranks = sorted(range(new.size) if cut else {src for src, _ in touched})
-            started = time.perf_counter()
-            try:
-                _apply(self.runtime, new, ranks, touched)
-            except NodeError:
-                _apply(self.runtime, old, ranks, touched)
-                raise
-            seconds = time.perf_counter() - started
-            self._record = replace(current, plan=new.to_json())
-            self._store.save(self._record)
-            self.plan = new
+            cut = (new.max_segments or MAX_SEGMENTS) < (old.max_segments or MAX_SEGMENTS)
+            everywhere = new.max_segments != old.max_segments
+            ranks = sorted(range(new.size) if everywhere else {src for src, _ in touched})
+            with signals.held():  # kernel and record change together, also where Ctrl-C comes now
+                started = time.perf_counter()
+                try:
+                    _apply(self.runtime, new, ranks, touched)
+                    seconds = time.perf_counter() - started
+                    self._record = replace(current, plan=new.to_json())
+                    self._store.save(self._record)
+                except BaseException:
+                    _apply(self.runtime, old, ranks, touched)
+                    raise
+                self.plan = new
         return Reshaped(new, tuple(sorted(touched)), seconds, cut)
 
     def observe(self, ranks: Iterable[int] | None = None) -> dict[int, NodeReading]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from harness.cli import networks, options
 from harness.cli.output import note, print_json, say, show, table
 from harness.errors import InputError, ShapeError
-from harness.link import UNSHAPED, Distribution, LinkShape
-from harness.plan import NetworkPlan, PlannedEdge
+from harness.link import UNSHAPED
+from harness.plan import NetworkPlan, Pair
 from harness.session import Network
-from harness.units import Rate, Ratio, Size, Time
+from harness.shape_edit import ShapeEdit
 
 app = typer.Typer(no_args_is_help=True, help="Show and change links: show, set, down, up.", rich_markup_mode="rich")
 
@@ -39,7 +38,10 @@ def show_links(
     network = networks.find_network(name)
     pairs = networks.parse_pairs(edges, network.plan)
     nodes = network.observe(sorted({src for src, _ in pairs}))
-    wrong = {(src, dst): what for src, node in nodes.items() for dst, what in node.mismatches}
+    wrong: dict[Pair, str] = {}
+    for src, node in nodes.items():
+        for dst, what in node.mismatches:
+            wrong[src, dst] = f"{wrong[src, dst]}; {what}" if (src, dst) in wrong else what
     rows = [(network.plan.edges[pair], nodes[pair[0]].edges[pair[1]]) for pair in pairs]
     if json_:
         print_json(
@@ -87,8 +89,12 @@ def set_links(
     distribution: Annotated[str | None, typer.Option(help="Of the jitter: uniform, normal or pareto.")] = None,
     loss: Annotated[str | None, typer.Option(help="Share of packets lost, e.g. 1%.")] = None,
     loss_correlation: Annotated[str | None, typer.Option(help="Correlation of losses, e.g. 25%.")] = None,
+    gilbert_elliott: Annotated[
+        str | None, typer.Option(help="Loss in bursts: P,R[,LOSS_BAD[,LOSS_GOOD]], e.g. 1%,20%,90%.", metavar="P,R")
+    ] = None,
     rate: Annotated[str | None, typer.Option(help="e.g. 80mbit or 10MB/s; none for no limit.")] = None,
     burst: Annotated[str | None, typer.Option(help="Depth of a token bucket, e.g. 64KiB; none for no bucket.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Most that a packet waits for tokens, e.g. 50ms.")] = None,
     duplicate: Annotated[str | None, typer.Option(help="Share of packets sent twice.")] = None,
     corrupt: Annotated[str | None, typer.Option(help="Share of packets with a flipped bit.")] = None,
     reorder: Annotated[str | None, typer.Option(help="Share of packets that skip the delay.")] = None,
@@ -96,7 +102,7 @@ def set_links(
     profile: Annotated[
         str | None, typer.Option("--profile", "-p", help="Draw a whole new shape from a profile.")
     ] = None,
-    seed: options.Seed = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the profile's draw; the network's own.")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Begin with an unshaped link.")] = False,
     one_way: OneWay = False,
     name: options.Name = options.DEFAULT_NAME,
@@ -107,83 +113,34 @@ def set_links(
     given = {
         "delay": delay, "jitter": jitter, "distribution": distribution, "loss": loss, "rate": rate, "burst": burst,
         "loss_correlation": loss_correlation, "duplicate": duplicate, "corrupt": corrupt, "reorder": reorder,
-        "limit": limit,
+        "limit": limit, "queue": queue, "gilbert_elliott": gilbert_elliott,
     }  # fmt: skip
     wanted = {key: value for key, value in given.items() if value is not None}
     if profile is not None and clear:
         raise InputError("give --profile or --clear, not both")
     if not (wanted or profile or clear):
         raise InputError("nothing to set: give --delay, --jitter, --loss, --rate, --profile, --clear or another option")
-    edit = _parse(wanted)
-    base: Callable[[PlannedEdge], tuple[LinkShape, str]] = lambda edge: (edge.shape, edge.origin)  # noqa: E731
-    if clear:
-        base = lambda _: (UNSHAPED, "set")  # noqa: E731
+    edit = ShapeEdit.parse(wanted)
+    loaded = None
     if profile is not None:
         from harness.profile_file import load_profile
 
         loaded = load_profile(profile)
-        base = lambda edge: (loaded.sample(seed, edge.src, edge.dst), loaded.name)  # noqa: E731
 
     def change(plan: NetworkPlan) -> NetworkPlan:
         changed = []
         for pair in networks.parse_pairs(edges, plan, one_way=one_way):
-            shape, origin = base(plan.edges[pair])
+            edge = plan.edges[pair]
+            shape, origin = (UNSHAPED, "set") if clear else (edge.shape, edge.origin)
+            if loaded is not None:
+                shape, origin = loaded.sample(plan.seed if seed is None else seed, *pair), loaded.name
             try:
-                changed.append(replace(plan.edges[pair], shape=edit(shape), origin="set" if wanted else origin))
+                changed.append(replace(edge, shape=edit.apply(shape), origin="set" if wanted else origin))
             except ShapeError as error:
-                raise ShapeError(f"edge {plan.edges[pair]} ({shape.describe()}): {error}; set both") from None
+                raise ShapeError(f"edge {edge} ({shape.describe()}): {error}; set both") from None
         return plan.changed(changed)
 
     report(networks.find_network(name), change, dry_run=dry_run, json_=json_)
-
-
-def _parse(wanted: dict[str, str]) -> Callable[[LinkShape], LinkShape]:
-    """The change that the options ask for; every text is read before anything is touched. Raises InputError."""
-    kinds: dict[str, Any] = {"delay": Time, "rate": Rate, "burst": Size} | dict.fromkeys(
-        ("loss", "loss_correlation", "duplicate", "corrupt", "reorder"), Ratio
-    )
-    fields: dict[str, Any] = {}
-    for key, text in wanted.items():
-        try:
-            if key in ("rate", "burst") and text == "none":
-                fields[key] = None
-            elif key in kinds:
-                fields[key] = kinds[key].parse(text)
-            elif key == "limit":
-                fields[key] = _limit(text)
-            elif key == "jitter":
-                fields[key] = Ratio.parse(text) if "%" in text else Time.parse(text)
-            else:
-                fields[key] = text
-        except InputError as error:
-            raise InputError(f"--{key.replace('_', '-')}: {error}") from None
-    if "loss" in fields:
-        fields.setdefault("gilbert_elliott", None)
-        if not fields["loss"]:
-            fields.setdefault("loss_correlation", Ratio(Fraction(0)))
-    LinkShape(distribution=_distribution(wanted.get("distribution", "uniform")))
-
-    def edit(shape: LinkShape) -> LinkShape:
-        chosen = dict(fields)
-        share = chosen.get("jitter")
-        if isinstance(share, Ratio):
-            delay = chosen.get("delay", shape.delay)
-            chosen["jitter"] = Time(round(delay.ns * share.value))
-        return shape.changed(**chosen)
-
-    return edit
-
-
-def _distribution(text: str) -> Distribution:
-    return text  # type: ignore[return-value]
-
-
-def _limit(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isdecimal():
-        raise InputError(f"{text!r} is not a number of packets, or auto")
-    return int(text)
 
 
 @app.command("down", epilog="Examples: [b]harness link down 0-1[/b] | [b]harness link down 0-1 --one-way[/b]")

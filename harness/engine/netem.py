@@ -36,6 +36,8 @@ from harness.qdisc import (
 from harness.reading import EdgeReading, NodeReading, Stats
 
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
+KERNEL_SEGMENTS: Final = 65535
+"""The kernel's own limit of a super-packet's segments."""
 _REMEDY: Final = {
     errno.ENOENT: "this kernel lacks that qdisc or filter: run 'harness doctor'",
     errno.EPERM: "needs CAP_NET_ADMIN in the node's network namespace",
@@ -55,11 +57,14 @@ class NetemEngine:
             index = _interface(node)
             observed, _ = _read(netlink, node, index)
             actions = diff(desired, observed, touched)
-            steps = [(action, request) for action in actions for request in _requests(node, index, action)]
             _cut_segments(netlink, node, index)
-            refusals = netlink.batch([request for _, request in steps])
-            if refusals:
-                raise _error(node, [action for action, _ in steps], refusals)
+            branches = [action for action in actions if not isinstance(action, AddFilter)]
+            try:
+                _perform(netlink, node, index, branches)
+            except NodeError:
+                _undo(netlink, index, branches)
+                raise
+            _perform(netlink, node, index, [action for action in actions if isinstance(action, AddFilter)])
             return _reading(node, desired, *_read(netlink, node, index))
 
     def observe(self, node: NodePlan) -> NodeReading:
@@ -79,12 +84,24 @@ def _interface(node: NodePlan) -> int:
 
 def _cut_segments(netlink: Rtnetlink, node: NodePlan, index: int) -> None:
     """Also where a node shapes nothing itself: what it sends may cross another node's link."""
-    if node.max_segments is None:
-        return
-    request = Request(tcwire.RTM_NEWLINK, 0, tcwire.max_segments(index, node.max_segments))
-    for refusal in netlink.batch([request]):
-        what = f"cut TCP super-packets to {node.max_segments} segments"
+    most = node.max_segments or KERNEL_SEGMENTS
+    for refusal in netlink.batch([Request(tcwire.RTM_NEWLINK, 0, tcwire.max_segments(index, most))]):
+        what = f"limit TCP super-packets to {most} segments"
         raise NodeError(node.rank, what, refusal.text, _REMEDY.get(refusal.errno, ""))
+
+
+def _perform(netlink: Rtnetlink, node: NodePlan, index: int, actions: Sequence[Action]) -> None:
+    """Carry out actions in one batch. Raises NodeError."""
+    steps = [(action, request) for action in actions for request in _requests(node, index, action)]
+    refusals = netlink.batch([request for _, request in steps])
+    if refusals:
+        raise _error(node, [action for action, _ in steps], refusals)
+
+
+def _undo(netlink: Rtnetlink, index: int, actions: Sequence[Action]) -> None:
+    """Remove branches that were being added when one was refused: no filter sends anything into them yet."""
+    classes = [action.branch.classid for action in actions if isinstance(action, AddBranch)]
+    netlink.batch([Request(tcwire.RTM_DELTCLASS, 0, tcwire.tcmsg(index, c, ROOT, 0, "htb", None)) for c in classes])
 
 
 def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Final
 
-ENDING: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Let them wait until the end of the block.
+    """Let them wait until the end of the block; the first that came is raised then.
 
-    Around a fork: Python runs callbacks there (logging has some) and swallows what a signal's handler raises in them,
-    so that a SIGTERM would be lost. The child inherits the mask and must call release.
+    Around a change that must be whole; and around a fork, where Python runs callbacks (logging has some) and swallows
+    what a signal's handler raises in them, so that a SIGTERM would be lost. The handlers are exchanged rather than the
+    signals blocked: the kernel gives a blocked one to another thread, and Python runs its handler in the main thread
+    all the same. In other threads this does nothing, for handlers never run there.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = {number: signal.signal(number, remember) for number in ENDING}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def release() -> None:
-    """In a child that was forked while they were held: let them through again."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        for held_back, handler in before.items():
+            signal.signal(held_back, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Never
 
 from harness.errors import NetworkStateError
-from harness.linux import signals, syscalls
+from harness.linux import syscalls
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,6 @@ class Keeper:
             if child:
                 _proxy(child)
             syscalls.die_with_parent()
-            signals.release()
 
         try:
             yield enter

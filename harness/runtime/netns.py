@@ -66,7 +66,7 @@ class NetnsRuntime:
         self._keeper = self._start(plan.size)
         progress(f"wiring {plan.size} nodes to a bridge")
         forked(self._make_hub)
-        self._in_each(range(plan.size), lambda rank: wiring.configure(plan.node(rank)))
+        self.in_each(range(plan.size), lambda rank: wiring.configure(plan.node(rank)))
 
     def _start(self, nodes: int) -> Keeper:
         reader, writer = os.pipe()
@@ -108,9 +108,9 @@ class NetnsRuntime:
         """See Runtime."""
         from harness.runtime import wiring
 
-        self._in_each(range(plan.size), lambda rank: wiring.open_up(plan.node(rank), self._congestion_control))
+        self.in_each(range(plan.size), lambda rank: wiring.open_up(plan.node(rank), self._congestion_control))
 
-    def _in_each(self, ranks: Iterable[int], work: Callable[[int], T]) -> dict[int, T]:
+    def in_each(self, ranks: Iterable[int], work: Callable[[int], T]) -> dict[int, T]:
         """Do this in every one of these nodes' network namespaces. Raises what it raises.
 
         Root enters them itself, which saves a fork; who needs the keeper's user namespace first could not leave that
@@ -152,7 +152,7 @@ class NetnsRuntime:
             except HarnessError as error:
                 return error
 
-        return self._in_each(tasks, perform)
+        return self.in_each(tasks, perform)
 
     def spawn(
         self,

@@ -1,5 +1,6 @@
 """A network's life through the protocols, on the fakes: order, rollback, turns, names."""
 
+import signal
 from dataclasses import replace
 
 import pytest
@@ -97,6 +98,33 @@ def test_where_one_node_refuses_the_others_go_back(start, engine, store):
     engine.refuse = set()
     assert {reading.applied.delay.ns for pair, reading in net.applied().items()} == {1_000_000}
     assert store.load("net").network_plan == plan
+
+
+def test_an_interrupt_waits_until_kernel_and_record_agree(start, engine, store, monkeypatch):
+    net = start(network("ring", 4, shape(delay="1ms")))
+    perform = engine.apply
+
+    def apply(node, touched=()):
+        signal.raise_signal(signal.SIGINT)
+        return perform(node, touched)
+
+    monkeypatch.setattr(engine, "apply", apply)
+    with pytest.raises(KeyboardInterrupt):
+        net.reshape(slow((0, 1), (1, 0)))
+    assert store.load("net").network_plan.edge(1, 0).shape == SLOW
+    assert net.applied()[1, 0].applied.delay == SLOW.delay
+
+
+def test_where_the_record_cannot_be_written_the_links_go_back(start, store, monkeypatch):
+    net = start(network("ring", 4, shape(delay="1ms")))
+
+    def full(self, record):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(type(store), "save", full)
+    with pytest.raises(OSError, match="space"):
+        net.reshape(slow((0, 1)))
+    assert net.applied()[0, 1].applied.delay.ns == 1_000_000
 
 
 def test_the_first_need_for_single_packets_reaches_every_node(start, engine):
