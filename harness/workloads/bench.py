@@ -38,59 +38,30 @@ line on standard error: `rank 2: all_reduce of 1048576 bytes: <cause>`.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import os
-import re
 import statistics
 import sys
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
 from harness.bound import COLLECTIVES
-from harness.errors import HarnessError, InputError, UnavailableError
+from harness.errors import HarnessError, InputError
 from harness.units import Size
+from harness.workloads.collectives import CASES, NOTES, WIDTH, bus_factor, moved_bytes
+from harness.workloads.ranks import Ranks, blamed
 
 MIN_REPEATS: Final = 3
-_WIDTH: Final = 4
-"""Bytes of an element."""
 _TORCHRUN: Final = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-_SOURCE_PLACE: Final = re.compile(r"^(\[[^]]*\.cc?p?p?:\d+\] ?)+")
-"""What gloo's and torch's messages begin with: ``[/pytorch/.../pair.cc:537] ``."""
-_NOTES: Final = {
-    "reduce_scatter": "gloo has none of its own: torch runs an all_reduce and each rank keeps its part",
-}
-"""Read in PyTorch's ProcessGroupGloo.cpp; in torch 2.13.0 it moved 2 (n - 1) S bytes in all, as all_reduce does."""
-
-
-def bus_factor(collective: str, ranks: int) -> float:
-    """busbw / algbw, by nccl-tests' doc/PERFORMANCE.md."""
-    if collective == "all_reduce":
-        return 2 * (ranks - 1) / ranks
-    if collective in ("all_gather", "reduce_scatter", "all_to_all"):
-        return (ranks - 1) / ranks
-    return 1.0
 
 
 def sweep(collectives: Sequence[str], sizes: Sequence[int]) -> list[tuple[str, int]]:
     """The rows to measure, in order; a barrier has no size and comes once."""
     return [(name, size) for name in collectives for size in ((0,) if name == "barrier" else sizes)]
-
-
-def moved_bytes(collective: str, asked: int, ranks: int) -> int:
-    """The size that is moved for the size asked: whole elements, the same number for each rank."""
-    if collective == "barrier":
-        return 0
-    step = _WIDTH * (ranks if collective in ("all_gather", "reduce_scatter", "all_to_all") else 1)
-    return max(asked // step, 1) * step
 
 
 def repeats_within(budget: float | None, asked: int, seconds: float) -> int:
@@ -107,196 +78,10 @@ def warmups_within(budget: float | None, asked: int, seconds: float) -> int:
     return min(asked, max(1, int(budget / 4 / max(seconds, 1e-6))))
 
 
-@dataclass(frozen=True)
-class _Case:
-    """One collective, ready to run again and again.
-
-    Args:
-        prepare: puts input in place and spoils the output.
-        run: the collective itself, until this rank has its result.
-        pairs: (what the output is, what it must be) after a run.
-    """
-
-    prepare: Callable[[], None]
-    run: Callable[[], None]
-    pairs: Callable[[], list[tuple[Any, Any]]]
-
-    def check(self) -> None:
-        """Raise HarnessError where the result is wrong."""
-        for got, expected in self.pairs():
-            wrong = (got != expected).nonzero()
-            if len(wrong):
-                place = int(wrong[0])
-                raise HarnessError(
-                    f"wrong result: element {place} is {got[place].item():g}, expected {expected[place].item():g}"
-                )
-
-
-class _Ranks:
-    """The process group, and what ranks agree on."""
-
-    def __init__(self, environment: Mapping[str, str], timeout: float) -> None:
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
-        try:
-            import torch
-            import torch.distributed as dist
-        except ImportError as error:
-            raise UnavailableError(f"PyTorch is missing ({error}); install torch==2.13.0+cpu") from None
-        torch.set_num_threads(1)
-        self.torch: Any = torch
-        self.dist: Any = dist
-        self.rank = int(environment["RANK"])
-        self.size = int(environment["WORLD_SIZE"])
-        where = f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}"
-        with _blamed(self.rank, f"connecting {self.size} ranks at {where}"):
-            dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
-            clock = _clock_identity()
-            self.shared_clock = self.largest([clock, -clock]) == [clock, -clock]
-            self._waits: deque[float] = deque(maxlen=4)
-            self._wait = 0.0
-            for _ in range(3):
-                self.start()
-
-    def largest(self, values: Iterable[float]) -> list[float]:
-        """Of each value the largest of any rank."""
-        tensor = self.torch.tensor(list(values), dtype=self.torch.float64)
-        self.dist.all_reduce(tensor, op=self.dist.ReduceOp.MAX)
-        return list(tensor.tolist())
-
-    def start(self) -> float:
-        """Return at the same moment on all ranks; that moment by this process's clock.
-
-        The margin is half as long again as the ranks last needed to hear from each other.
-        """
-        last, wait = self.largest([time.perf_counter(), self._wait])
-        if not self.shared_clock:
-            return time.perf_counter()
-        self._wait = time.perf_counter() - last
-        self._waits.append(wait)
-        moment = last + 1.5 * max(self._waits) + 0.0005
-        time.sleep(max(0.0, moment - time.perf_counter()))
-        return moment
-
-    def case(self, collective: str, size: int) -> _Case:
-        """Make a collective's buffers of known numbers."""
-        return _CASES[collective](self, size // _WIDTH)
-
-    def numbers(self, count: int, base: int) -> Any:
-        """base + 0, 1, 2, 3, 4, 0, 1, ...: small whole numbers, so that float32 sums are exact."""
-        return (self.torch.arange(count) % 5 + base).to(self.torch.float32)
-
-    def empty(self, count: int) -> Any:
-        """An array to be filled."""
-        return self.torch.empty(count, dtype=self.torch.float32)
-
-    def sum_of_all(self, count: int) -> Any:
-        """The sum of numbers(count, rank) over all ranks."""
-        return (self.torch.arange(count) % 5 * self.size + self.size * (self.size - 1) // 2).to(self.torch.float32)
-
-    def blocks(self, block: int, base: Callable[[int], int]) -> Any:
-        """For each rank its numbers, in order."""
-        return self.torch.cat([self.numbers(block, base(rank)) for rank in range(self.size)])
-
-
-def _all_reduce(ranks: _Ranks, count: int) -> _Case:
-    own, data = ranks.numbers(count, ranks.rank), ranks.empty(count)
-    return _Case(
-        lambda: data.copy_(own), lambda: ranks.dist.all_reduce(data), lambda: [(data, ranks.sum_of_all(count))]
-    )
-
-
-def _broadcast(ranks: _Ranks, count: int) -> _Case:
-    own, data = ranks.numbers(count, 7 + ranks.rank), ranks.empty(count)
-    return _Case(
-        lambda: data.copy_(own), lambda: ranks.dist.broadcast(data, 0), lambda: [(data, ranks.numbers(count, 7))]
-    )
-
-
-def _all_gather(ranks: _Ranks, count: int) -> _Case:
-    block = count // ranks.size
-    own, out = ranks.numbers(block, ranks.rank), ranks.empty(count)
-    gather = getattr(ranks.dist, "all_gather_single", None) or ranks.dist.all_gather_into_tensor
-    return _Case(
-        lambda: out.fill_(-1), lambda: gather(out, own), lambda: [(out, ranks.blocks(block, lambda rank: rank))]
-    )
-
-
-def _reduce_scatter(ranks: _Ranks, count: int) -> _Case:
-    block = count // ranks.size
-    own, out = ranks.numbers(count, ranks.rank), ranks.empty(block)
-    scatter = getattr(ranks.dist, "reduce_scatter_single", None) or ranks.dist.reduce_scatter_tensor
-    first = ranks.rank * block
-    return _Case(
-        lambda: out.fill_(-1),
-        lambda: scatter(out, own),
-        lambda: [(out, ranks.sum_of_all(count)[first : first + block])],
-    )
-
-
-def _all_to_all(ranks: _Ranks, count: int) -> _Case:
-    block = count // ranks.size
-    own = ranks.blocks(block, lambda dst: ranks.rank * ranks.size + dst)
-    out = ranks.empty(count)
-    return _Case(
-        lambda: out.fill_(-1),
-        lambda: ranks.dist.all_to_all_single(out, own),
-        lambda: [(out, ranks.blocks(block, lambda src: src * ranks.size + ranks.rank))],
-    )
-
-
-def _send_recv(ranks: _Ranks, count: int) -> _Case:
-    after, before = (ranks.rank + 1) % ranks.size, (ranks.rank - 1) % ranks.size
-    own, out = ranks.numbers(count, ranks.rank), ranks.empty(count)
-
-    def run() -> None:
-        sent = ranks.dist.isend(own, after)
-        ranks.dist.recv(out, before)
-        sent.wait()
-
-    return _Case(lambda: out.fill_(-1), run, lambda: [(out, ranks.numbers(count, before))])
-
-
-def _barrier(ranks: _Ranks, _: int) -> _Case:
-    return _Case(lambda: None, ranks.dist.barrier, list)
-
-
-_CASES: Final[dict[str, Callable[[_Ranks, int], _Case]]] = {
-    "all_reduce": _all_reduce,
-    "broadcast": _broadcast,
-    "all_gather": _all_gather,
-    "reduce_scatter": _reduce_scatter,
-    "all_to_all": _all_to_all,
-    "send_recv": _send_recv,
-    "barrier": _barrier,
-}
-
-
-def _clock_identity() -> int:
-    """A number that two processes share where their perf_counter counts from the same moment: one boot, one offset."""
-    texts = []
-    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/timens_offsets"):
-        try:
-            texts.append(Path(path).read_text())
-        except OSError:
-            texts.append("")
-    return int.from_bytes(hashlib.sha256("".join(texts).encode()).digest()[:6], "big")
-
-
-@contextmanager
-def _blamed(rank: int, action: str) -> Iterator[None]:
-    """Any failure within ends as one line that names rank, action and cause."""
-    try:
-        yield
-    except (HarnessError, OSError, RuntimeError, ValueError) as error:
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        cause = _SOURCE_PLACE.sub("", line).partition(". This is typically ")[0]
-        raise HarnessError(f"rank {rank}: {action}: {cause}") from error
-
-
-def _measure(ranks: _Ranks, collective: str, asked: int, options: argparse.Namespace) -> dict[str, Any]:
+def _measure(ranks: Ranks, collective: str, asked: int, options: argparse.Namespace) -> dict[str, Any]:
     size = moved_bytes(collective, asked, ranks.size)
-    with _blamed(ranks.rank, f"{collective} of {size} bytes"):
-        case = ranks.case(collective, size)
+    with blamed(ranks.rank, f"{collective} of {size} bytes"):
+        case = CASES[collective](ranks, size // WIDTH)
         times: list[float] = []
         late = 0.0
 
@@ -334,12 +119,12 @@ def _measure(ranks: _Ranks, collective: str, asked: int, options: argparse.Names
         "late_max": late,
         "algbw_bit_s": size * 8 / median,
         "busbw_bit_s": size * 8 / median * bus_factor(collective, ranks.size),
-        **({"note": _NOTES[collective]} if collective in _NOTES else {}),
+        **({"note": NOTES[collective]} if collective in NOTES else {}),
     }
 
 
 def _run(options: argparse.Namespace, environment: Mapping[str, str], progress: IO[str]) -> None:
-    ranks = _Ranks(environment, options.timeout)
+    ranks = Ranks(environment, options.timeout)
     todo = sweep(options.collectives, options.sizes)
     rows: list[dict[str, Any]] = []
 
@@ -359,7 +144,7 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str], progress: 
     }
     if ranks.rank == 0:
         _write(options.out, result)
-    with _blamed(ranks.rank, "waiting for the last rank"):
+    with blamed(ranks.rank, "waiting for the last rank"):
         ranks.dist.barrier()
     ranks.dist.destroy_process_group()
 

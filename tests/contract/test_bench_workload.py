@@ -12,7 +12,8 @@ import time
 import pytest
 
 from harness.bound import COLLECTIVES
-from harness.workloads.bench import bus_factor, moved_bytes, repeats_within, sweep, warmups_within
+from harness.workloads.bench import repeats_within, sweep, warmups_within
+from harness.workloads.collectives import bus_factor, moved_bytes
 
 RANKS = 4
 PATIENCE = 180
@@ -137,9 +138,9 @@ def test_a_wrong_result_is_an_error(start, tmp_path):
     """Every rank runs a bench whose rank 1 puts in numbers that are one too large."""
     (tmp_path / "lying.py").write_text(
         "import sys\n"
-        "from harness.workloads import bench\n"
-        "true = bench._Ranks.numbers\n"
-        "bench._Ranks.numbers = lambda self, count, base: true(self, count, base + (self.rank == 1))\n"
+        "from harness.workloads import bench, ranks\n"
+        "true = ranks.Ranks.numbers\n"
+        "ranks.Ranks.numbers = lambda self, count, base: true(self, count, base + (self.rank == 1))\n"
         "sys.exit(bench.main())\n"
     )
     out = tmp_path / "out.json"
