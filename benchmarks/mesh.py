@@ -50,6 +50,11 @@ def tc_batch(plan: NetworkPlan, rank: int) -> str:
         match action:
             case AddRoot():
                 lines.append("qdisc add dev eth0 root handle 1: htb default 0")
+                lines += [
+                    "filter add dev eth0 parent 1: protocol ipv6 prio 1 u32 match u8 58 0xff at 6"
+                    f" match u8 {icmp_type} 0xff at 40 classid 1:0"
+                    for icmp_type in (135, 136)
+                ]
             case AddBranch(branch):
                 n = branch.netem
                 classid = f"1:{branch.classid & 0xFFFF:x}"
@@ -66,7 +71,7 @@ def tc_batch(plan: NetworkPlan, rank: int) -> str:
                 address = plan.addressing.ipv4(destination) if version == 4 else plan.addressing.ipv6(destination)
                 protocol, match = ("ip", "ip") if version == 4 else ("ipv6", "ip6")
                 lines.append(
-                    f"filter add dev eth0 parent 1: protocol {protocol} prio {1 if version == 4 else 2} u32 match"
+                    f"filter add dev eth0 parent 1: protocol {protocol} prio {2 if version == 4 else 3} u32 match"
                     f" {match} dst {address}/{address.max_prefixlen} classid 1:{neighbour + 1:x}"
                 )
     return "\n".join(lines) + "\n"

@@ -2,11 +2,12 @@
 
 ::
 
-    eth0 root  htb 1:  default 0                        (what matches no filter - ARP, ND - passes unshaped)
+    eth0 root  htb 1:  default 0                        (what matches no filter passes unshaped: ARP)
      |- class 1:(n+1)   never limits; one per neighbour n
      |   `- netem (n+16):   delay, jitter, loss, ..., rate
      |       `- tbf (n+0x4010):   only where a burst was asked for; then it makes the rate
-     `- u32 filters, IPv4 prio 1 and IPv6 prio 2: one per final destination -> class of the next hop
+     `- u32 filters: prio 1, IPv6 neighbour discovery -> 1:0, unshaped as ARP is; IPv4 prio 2 and IPv6 prio 3, one per
+        final destination -> class of the next hop
 
 The tree is built once and changed in place afterwards, so nothing queued is dropped and no moment is unshaped.
 A branch that is no longer needed stays, with a netem that does nothing.

@@ -116,6 +116,9 @@ def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
     match action:
         case AddRoot():
             yield qdisc(_NEW, ROOT, tcwire.TC_H_ROOT, "htb", tcwire.htb_root())
+            for number, (info, options) in enumerate(tcwire.discovery_filters(), 1):
+                body = tcwire.tcmsg(index, number, ROOT, info, "u32", options)
+                yield Request(tcwire.RTM_NEWTFILTER, _NEW, body)
         case AddBranch(branch):
             options = tcwire.htb_class(branch.rate_byte_s)
             body = tcwire.tcmsg(index, branch.classid, ROOT, 0, "htb", options)

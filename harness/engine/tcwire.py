@@ -14,7 +14,7 @@ from typing import Final
 from harness.distribution import table
 from harness.link import Distribution
 from harness.netlink.nlattr import attr, attrs
-from harness.qdisc import UNLIMITED, Netem, Tbf
+from harness.qdisc import ROOT, UNLIMITED, Netem, Tbf
 from harness.reading import Stats
 
 RTM_NEWLINK: Final = 16
@@ -41,7 +41,8 @@ _CORR, _DELAY_DIST, _REORDER, _CORRUPT, _LOSS, _RATE = 1, 2, 3, 4, 5, 6
 _RATE64, _LATENCY64, _JITTER64, _PRNG_SEED = 8, 10, 11, 14
 _LOSS_GE = 2
 _ETH_P = {4: 0x0800, 6: 0x86DD}
-_PRIORITY = {4: 1, 6: 2}
+_PRIORITY = {4: 2, 6: 3}
+_DISCOVERY_PRIORITY: Final = 1
 _U32_CLASSID, _U32_SEL = 1, 5
 _U32_SEL_HEADER: Final = struct.Struct("=BBBxHHhhI")
 _U32_KEY: Final = struct.Struct("=4s4sii")
@@ -205,20 +206,40 @@ def read_tbf(options: memoryview) -> Tbf:
 # u32
 
 
+def discovery_filters() -> list[tuple[int, bytes]]:
+    """(tcm_info, options) of the filters that let IPv6 neighbour discovery pass unshaped, as ARP does.
+
+    Solicitations (ICMPv6 type 135) and advertisements (136) to a node's own address would else pay its link's delay.
+    """
+    filters = []
+    for icmp_type in (135, 136):
+        keys = [_U32_KEY.pack(b"\0\0\xff\0", b"\0\0\x3a\0", 4, 0)]  # next header: ICMPv6
+        keys.append(_U32_KEY.pack(b"\xff\0\0\0", bytes((icmp_type, 0, 0, 0)), 40, 0))
+        options = attr(_U32_CLASSID, struct.pack("=I", ROOT)) + attr(_U32_SEL, _selector(keys))
+        filters.append((_info(_DISCOVERY_PRIORITY, _ETH_P[6]), options))
+    return filters
+
+
+def _selector(keys: list[bytes]) -> bytes:
+    terminal = 1
+    return _U32_SEL_HEADER.pack(terminal, 0, len(keys), 0, 0, 0, 0, 0) + b"".join(keys)
+
+
 def u32_filter(destination: IPv4Address | IPv6Address, classid: int) -> bytes:
     """Options of a filter that sends one destination to a class."""
     version = destination.version
     address, start = destination.packed, _DST_OFFSET[version]
     keys = [_U32_KEY.pack(b"\xff" * 4, address[at : at + 4], start + at, 0) for at in range(0, len(address), 4)]
-    terminal = 1
-    selector = _U32_SEL_HEADER.pack(terminal, 0, len(keys), 0, 0, 0, 0, 0) + b"".join(keys)
-    return attr(_U32_CLASSID, struct.pack("=I", classid)) + attr(_U32_SEL, selector)
+    return attr(_U32_CLASSID, struct.pack("=I", classid)) + attr(_U32_SEL, _selector(keys))
 
 
 def filter_info(version: int) -> int:
     """The tcm_info of a filter: priority and protocol (big-endian)."""
-    protocol = _ETH_P[version]
-    return _PRIORITY[version] << 16 | ((protocol & 0xFF) << 8 | protocol >> 8)
+    return _info(_PRIORITY[version], _ETH_P[version])
+
+
+def _info(priority: int, protocol: int) -> int:
+    return priority << 16 | ((protocol & 0xFF) << 8 | protocol >> 8)
 
 
 def read_u32(options: memoryview) -> tuple[IPv4Address | IPv6Address, int] | None:

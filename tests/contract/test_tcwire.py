@@ -235,7 +235,7 @@ def test_u32(version, start, count, data):
     assert told.get_attr("TCA_U32_SEL")["nkeys"] == count
 
 
-@pytest.mark.parametrize(("version", "info"), [(4, 1 << 16 | 0x0008), (6, 2 << 16 | 0xDD86)])
+@pytest.mark.parametrize(("version", "info"), [(4, 2 << 16 | 0x0008), (6, 3 << 16 | 0xDD86)])
 def test_filters_have_a_priority_per_protocol(version, info):
     assert tcwire.filter_info(version) == info
 

@@ -46,6 +46,13 @@ def test_non_neighbours_share_the_links_between(version):
                 assert expected <= least < expected + 3
 
 
+def test_neighbour_discovery_is_no_part_of_a_link():
+    with up(network("line", 2, shape(delay="400ms", loss="100%"))) as net:
+        other = str(net.plan.addressing.ipv6(1))
+        run(net, 0, "ping", "-c", "1", "-W", "1", other, check=False)
+        assert "lladdr" in run(net, 0, "ip", "-6", "neigh", "show", other)
+
+
 def test_only_one_direction_is_slow_where_only_one_was_asked_for():
     plan = network("line", 2)
     plan = plan.changed([replace(plan.edge(0, 1), shape=shape(delay="30ms"))])
