@@ -46,6 +46,10 @@ class NetworkStateError(HarnessError):
     exit_code = 3
 
 
+class RecordError(NetworkStateError):
+    """The record of a network cannot be read, or makes no sense."""
+
+
 class UnavailableError(HarnessError):
     """The machine lacks something (a kernel feature, a program, PyTorch); the message says what mends it."""
 

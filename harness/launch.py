@@ -42,6 +42,12 @@ class Outcome:
     failed_rank: int | None
     codes: Mapping[int, int]
 
+    @property
+    def stopped(self) -> int:
+        """How many ranks ended by the signals that we send to the others once one has failed."""
+        ours = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
+        return sum(code in ours for rank, code in self.codes.items() if rank != self.failed_rank)
+
 
 def environment(plan: NetworkPlan, rank: int, base: Mapping[str, str], master_port: int) -> dict[str, str]:
     """The variables that torchrun sets, one process per node; what the user set of the tuning ones stays."""

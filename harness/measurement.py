@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 from statistics import fmean, median
-from typing import Final
+from typing import Final, Literal
 
 from harness.units import Rate
 
 NOISE_S: Final = 0.0003
 """What the path itself (veth, bridge, wake-ups) adds to a delay's spread: 0.1-0.3 ms measured."""
+NORMAL_QUARTILES: Final = 1.349
+"""The interquartile range of a normal distribution in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,14 @@ class BulkSample:
 
 @dataclass(frozen=True)
 class Direction:
-    """What was measured one way; None where it was not."""
+    """What was measured one way; None where it was not.
+
+    The ones in left_out were not meant to be: the link is too slow for a statement in the time that was given.
+    """
 
     train: TrainCount | None = None
     bulk: BulkSample | None = None
+    left_out: tuple[Literal["train", "bulk"], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class EdgeMeasurement:
 
     What the machine itself adds to a delay was measured beside it: ``timers_late`` is how much later than asked for the
     sender's sleeps ended (a qdisc's delay ends by a timer, too), ``local_delays`` what a packet takes from a node to
-    itself; both in seconds.
+    itself; both in seconds. The echo may have been left out as a direction's steps may.
     """
 
     pair: tuple[int, int]
@@ -92,6 +98,7 @@ class EdgeMeasurement:
     forward: Direction = Direction()
     backward: Direction = Direction()
     ipv6: bool = False
+    echo_left_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ class Spread:
         std: their sample standard deviation.
         stalls: delays left out, because the machine and not the link made them.
         middle: the interquartile range, which a few late packets do not change.
+        median: of them, which does not change either.
     """
 
     count: int
@@ -111,11 +119,12 @@ class Spread:
     std: float
     stalls: int
     middle: float = 0.0
+    median: float = 0.0
 
     @property
-    def mean_error(self) -> float:
-        """Standard error of the mean."""
-        return self.std / sqrt(self.count) if self.count else inf
+    def robust_std(self) -> float:
+        """The standard deviation of a normal distribution with the same middle half."""
+        return self.middle / NORMAL_QUARTILES
 
 
 def std_error(kurtosis: float, count: int) -> float:
@@ -140,7 +149,8 @@ def spread(delays: Sequence[float], fence: float) -> Spread:
         fence: (greatest value - median) / interquartile range of the distribution.
     """
     if len(delays) < 2:
-        return Spread(len(delays), fmean(delays) if delays else 0.0, 0.0, 0)
+        only = delays[0] if delays else 0.0
+        return Spread(len(delays), only, 0.0, 0, 0.0, only)
     ordered = sorted(delays)
     slack = 1.5 + 5 / sqrt(len(ordered))
     quartiles = ordered[len(ordered) * 3 // 4] - ordered[len(ordered) // 4]
@@ -148,7 +158,7 @@ def spread(delays: Sequence[float], fence: float) -> Spread:
     kept = [delay for delay in ordered if delay <= limit]
     mean = fmean(kept)
     variance = sum((delay - mean) ** 2 for delay in kept) / (len(kept) - 1)
-    return Spread(len(kept), mean, sqrt(variance), len(ordered) - len(kept), quartiles)
+    return Spread(len(kept), mean, sqrt(variance), len(ordered) - len(kept), quartiles, median(kept))
 
 
 def _second_half(sample: BulkSample) -> list[tuple[float, int]]:

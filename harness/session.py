@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from harness.errors import HarnessError, NetworkStateError, NodeError
+from harness.errors import HarnessError, NetworkStateError, NodeError, RecordError
 from harness.linux import signals
 from harness.plan import MAX_SEGMENTS, NetworkPlan, Pair
 from harness.reading import EdgeReading, NodeReading
@@ -100,9 +100,13 @@ class Network:
                 runtime.open(plan)
                 if not transient:
                     runtime.keep()
-            except BaseException:
-                runtime.destroy()
-                store.remove(name)
+            except BaseException as first:
+                try:
+                    runtime.destroy()
+                except Exception as second:
+                    first.add_note(f"and to clean up failed: {second}")
+                finally:
+                    store.remove(name)
                 raise
             return cls(record, runtime, store)
 
@@ -112,7 +116,7 @@ class Network:
         record = store.load(name)
         runtime = find(record) if record else None
         if record is None or runtime is None or not runtime.alive:
-            others = [n for n in store.names() if n != name and (r := store.load(n)) and find(r).alive]
+            others = [other for other in store.names() if other != name and _is_alive(other, store, find)]
             hint = f"; up are: {', '.join(others)}" if others else ""
             raise NetworkStateError(f"network {name!r} is not up{hint}; start it with 'harness up --name {name}'")
         return cls(record, runtime, store)
@@ -166,15 +170,35 @@ class Network:
             self._store.remove(self.name)
 
 
-def remove(name: str, store: Store, find: RuntimeMaker) -> bool:
-    """Remove a network by name, also what a killed command left of it; whether there was something."""
+def remove(name: str, store: Store, find: RuntimeMaker, tell: Progress = _silent) -> bool:
+    """Remove a network by name, also what a killed command left of it; whether there was something.
+
+    A record that cannot be read is forgotten, and ``tell`` is called: what it named can no longer be found.
+    """
     with store.lock(name):
-        record = store.load(name)
-        if record is None:
+        try:
+            record = store.load(name)
+            runtime = find(record) if record else None
+        except RecordError:
+            tell(
+                f"the record of network {name!r} was damaged and is forgotten; should the network still run, end its"
+                " process: pgrep -af harness/runtime/keeper.py"
+            )
+            store.remove(name)
+            return True
+        if runtime is None:
             return False
-        find(record).destroy()
+        runtime.destroy()
         store.remove(name)
         return True
+
+
+def _is_alive(name: str, store: Store, find: RuntimeMaker) -> bool:
+    try:
+        record = store.load(name)
+        return record is not None and find(record).alive
+    except RecordError:
+        return False
 
 
 def _apply(runtime: Runtime, plan: NetworkPlan, ranks: Iterable[int], touched: Collection[Pair] = ()) -> None:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from harness.errors import HarnessError, InputError, NetworkStateError
+from harness.errors import HarnessError, InputError, NetworkStateError, RecordError
+from harness.linux import host
 from harness.plan import NetworkPlan
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
@@ -49,11 +50,32 @@ class Record:
 
     @property
     def network_plan(self) -> NetworkPlan:
-        """The plan as a value. Raises NetworkStateError where it is damaged, or of another version."""
+        """The plan as a value. Raises RecordError where it is damaged, or of another version."""
         try:
             return NetworkPlan.from_json(self.plan)
         except (LookupError, ValueError, TypeError, AttributeError, HarnessError) as problem:
-            raise NetworkStateError(
+            raise RecordError(
+                f"the record of network {self.name!r} is damaged ({problem!r}); run 'harness down --name {self.name}'"
+            ) from None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a list of networks says of it, as JSON. Raises RecordError where it is damaged."""
+        try:
+            plan = self.plan
+            return {
+                "name": str(self.name),
+                "runtime": str(self.runtime),
+                "engine": str(self.engine),
+                "created": float(self.created),
+                "transient": bool(self.transient),
+                "topology": str(plan["topology"]),
+                "profile": str(plan["profile"]),
+                "seed": int(plan["seed"]),
+                "nodes": len(plan["nodes"]),
+            }
+        except (LookupError, ValueError, TypeError) as problem:
+            raise RecordError(
                 f"the record of network {self.name!r} is damaged ({problem!r}); run 'harness down --name {self.name}'"
             ) from None
 
@@ -88,30 +110,37 @@ class Store:
             yield
 
     def names(self) -> list[str]:
-        """Every recorded name, whether its network still lives or not."""
+        """Every recorded name, whether its network still lives or not. Raises NetworkStateError."""
+        self._check_owner()
         return sorted(path.stem for path in self._folder.glob("*.json") if _NAME.fullmatch(path.stem))
 
     def load(self, name: str) -> Record | None:
-        """A record, or None."""
+        """A record, or None. Raises RecordError where it is damaged, NetworkStateError where it may not be believed."""
+        path = self._path(name)
+        self._check_owner()
         try:
-            return Record(**json.loads(self._path(name).read_bytes()))
-        except FileNotFoundError:
+            return Record(**json.loads(path.read_bytes()))
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, TypeError) as problem:
-            raise NetworkStateError(f"{self._path(name)} is damaged ({problem}); remove it") from None
+        except (ValueError, TypeError, OSError, RecursionError) as problem:
+            raise RecordError(f"{path} is damaged ({problem}); remove it with 'harness down --name {name}'") from None
 
     def save(self, record: Record) -> None:
-        """Write a record; a reader sees the old one or the new one, never half of it."""
+        """Write a record; a reader sees the old one or the new one, never half of it. Raises HarnessError."""
         path = self._path(record.name)
         self._make_folder()
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
-            try:
-                file.write(json.dumps(vars(record)))  # dumps, unlike dump, encodes in C
-                file.flush()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        try:
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
+                try:
+                    file.write(json.dumps(vars(record)))  # dumps, unlike dump, encodes in C
+                    file.flush()
+                    os.replace(file.name, path)
+                except BaseException:
+                    os.unlink(file.name)
+                    raise
+        except OSError as problem:
+            problem.filename = None  # the temporary file's
+            raise HarnessError(f"{path} cannot be written: {host.explain(problem)}") from None
 
     def remove(self, name: str) -> None:
         """Forget a network."""
@@ -125,7 +154,18 @@ class Store:
             raise NetworkStateError(
                 f"{self._folder} cannot be made ({problem.strerror}); set HARNESS_STATE_DIR to a folder of yours"
             ) from None
-        found = self._folder.stat()
+        self._check_owner()
+
+    def _check_owner(self) -> None:
+        """Let nobody else tell us what is up. Raises NetworkStateError; a folder that is not there is fine."""
+        try:
+            found = self._folder.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as problem:
+            raise NetworkStateError(
+                f"{self._folder} cannot be read ({problem.strerror}); set HARNESS_STATE_DIR to a folder of yours"
+            ) from None
         if found.st_uid != os.geteuid():
             raise NetworkStateError(
                 f"{self._folder} belongs to another user; set HARNESS_STATE_DIR to a folder of yours"

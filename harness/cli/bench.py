@@ -80,7 +80,7 @@ def measure(network: Network, words: list[str]) -> dict[str, Any]:
         out = Path(folder, "result.json")
         argv = [sys.executable, "-m", "harness.workloads.bench", *words, "--out", str(out), "--progress", str(fifo)]
         outcome = launch(network.runtime, network.plan, argv, printer(network.plan.size))
-        end(outcome, network.plan.size)
+        end(outcome)
         result: dict[str, Any] = json.loads(out.read_text())
         return result
 

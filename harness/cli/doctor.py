@@ -11,6 +11,7 @@ import typer
 from harness.cli.options import Json
 from harness.cli.output import print_json, show, table
 from harness.engine.capability import Feature, features
+from harness.linux.host import has_ipv6
 
 _BACKLOG = Path("/proc/sys/net/core/netdev_max_backlog")
 _CONTROLS = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
@@ -24,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(json_: Json = False) -> None:
     """Say which kernel features work here (by trying them), and how to mend those that do not. Changes nothing."""
-    found = [*features(), _torch(), _backlog(), _congestion_control()]
+    found = [*features(), _torch(), _backlog(), _congestion_control(), _ipv6()]
     if json_:
         print_json({"kernel": platform.release(), "features": [vars(feature) for feature in found]})
     else:
@@ -67,3 +68,10 @@ def _congestion_control() -> Feature:
     there = _CONTROLS.read_text().split() if _CONTROLS.exists() else []
     detail = f"available: {' '.join(there)}"
     return Feature("cubic", "TCP in the nodes, by default", "cubic" in there, detail, "modprobe tcp_cubic", False)
+
+
+def _ipv6() -> Feature:
+    there = has_ipv6()
+    detail = "" if there else "switched off: nodes have IPv4 only"
+    remedy = "boot the machine without ipv6.disable=1"
+    return Feature("ipv6", "the nodes' second address", there, detail, remedy, False)

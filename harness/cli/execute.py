@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import networks, options
-from harness.cli.run import end, printer
+from harness.cli.run import end, misplaced, printer
 from harness.errors import InputError
 from harness.launch import environment, launch
 
@@ -30,15 +30,15 @@ def execute(
     name: options.Name = options.DEFAULT_NAME,
 ) -> None:
     """Run a program in one node, on this terminal; or on all, as run does. Ends with its exit code."""
+    if command[0] == "--":
+        command = command[1:]
+    elif command[0].startswith("-"):
+        raise InputError(misplaced("the rank", "exec", command, rank))
     network = networks.find_network(name)
-    command = command[1:] if command[0] == "--" else command
     if not command:
         raise InputError("no program given; write e.g. harness exec 0 -- ip addr")
     if rank == "all":
-        end(
-            launch(network.runtime, network.plan, command, printer(network.plan.size), master_port=master_port),
-            network.plan.size,
-        )
+        end(launch(network.runtime, network.plan, command, printer(network.plan.size), master_port=master_port))
         return
     if not rank.isdecimal():
         raise InputError(f"{rank!r} is no rank; write a number from 0 to {network.plan.size - 1}, or all")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import typer
 
 from harness.cli.networks import find_runtime
 from harness.cli.options import Json
-from harness.cli.output import print_json, say, show, table
+from harness.cli.output import note, print_json, say, show, table
+from harness.errors import RecordError
 from harness.store import Store
 
 
@@ -20,32 +22,33 @@ def register(app: typer.Typer) -> None:
 def ls(json_: Json = False) -> None:
     """List the networks that are up."""
     store = Store()
-    records = [record for name in store.names() if (record := store.load(name)) and find_runtime(record).alive]
+    found = [summary for name in store.names() if (summary := _summary(name, store))]
     if json_:
-        keys = ("name", "runtime", "engine", "created", "transient")
-        print_json(
-            [
-                {key: getattr(record, key) for key in keys}
-                | {key: record.plan[key] for key in ("topology", "profile", "seed")}
-                | {"nodes": len(record.plan["nodes"])}
-                for record in records
-            ]
-        )
+        print_json(found)
         return
-    if not records:
+    if not found:
         say("no network is up")
         return
     made = table("Networks", "name", "nodes>", "topology", "profile", "seed>", "runtime", "engine", "up for>")
-    for record in records:
-        plan = record.plan
+    for one in found:
         made.add_row(
-            record.name + (" (run)" if record.transient else ""),
-            str(len(plan["nodes"])),
-            plan["topology"],
-            plan["profile"],
-            str(plan["seed"]),
-            record.runtime,
-            record.engine,
-            f"{time.time() - record.created:.0f} s",
+            one["name"] + (" (run)" if one["transient"] else ""),
+            str(one["nodes"]),
+            one["topology"],
+            one["profile"],
+            str(one["seed"]),
+            one["runtime"],
+            one["engine"],
+            f"{time.time() - one['created']:.0f} s",
         )
     show(made)
+
+
+def _summary(name: str, store: Store) -> dict[str, Any] | None:
+    """What is to be told of a network that is up; of one whose record is damaged, that it is."""
+    try:
+        record = store.load(name)
+        return record.summary if record and find_runtime(record).alive else None
+    except RecordError as error:
+        note(error)
+        return None

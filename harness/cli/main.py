@@ -12,8 +12,9 @@ from typing import Annotated, Final, Never
 import typer
 
 from harness import __version__
-from harness.cli.output import fail
+from harness.cli.output import fail, note
 from harness.errors import HarnessError
+from harness.linux import host
 
 app = typer.Typer(
     name="harness",
@@ -77,17 +78,31 @@ def _ended(number: int, _: object) -> Never:
 
 def main() -> None:
     """Run the command line; errors become one line and an exit code."""
-    signal.signal(signal.SIGTERM, _ended)
-    signal.signal(signal.SIGHUP, _ended)
     _register(sys.argv[1:])
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see entry.py
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _ended)
+        signal.signal(signal.SIGHUP, _ended)
+        host.raise_open_files()
         app()
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except HarnessError as error:
-        fail(error)
+        _tell(error, error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        _tell(error, host.explain(error))
+        sys.exit(HarnessError.exit_code)
+
+
+def _tell(error: Exception, text: object) -> None:
+    fail(text)
+    for more in getattr(error, "__notes__", ()):
+        note(more)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.engine.netem import NetemEngine
-from harness.errors import InputError
+from harness.errors import InputError, RecordError
 from harness.plan import NetworkPlan, Pair
 from harness.runtime.base import Runtime
 from harness.runtime.netns import NetnsRuntime
@@ -19,8 +19,11 @@ def make_runtime(name: str, congestion_control: str) -> Runtime:
 
 
 def find_runtime(record: Record) -> Runtime:
-    """The runtime of a recorded network."""
-    return NetnsRuntime.from_handle(record.handle, NetemEngine())
+    """The runtime of a recorded network. Raises RecordError where the record does not say which it is."""
+    try:
+        return NetnsRuntime.from_handle(record.handle, NetemEngine())
+    except RecordError as error:
+        raise RecordError(f"network {record.name!r}: {error}; run 'harness down --name {record.name}'") from None
 
 
 def find_network(name: str) -> Network:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from harness.cli import options
-from harness.cli.output import print_json, show, table
+from harness.cli.output import count, print_json, show, table
 from harness.plan import NetworkPlan
 
 EPILOG = (
@@ -39,7 +39,9 @@ def plan(
 
 def show_plan(made: NetworkPlan) -> None:
     """The plan as tables."""
-    ranks = table(f"{made.size} nodes, {made.topology}, profile {made.profile}, seed {made.seed}", "rank>", "address")
+    ranks = table(
+        f"{count(made.size, 'node')}, {made.topology}, profile {made.profile}, seed {made.seed}", "rank>", "address"
+    )
     for column in ("neighbours", "through neighbours"):
         ranks.add_column(column)
     for rank in range(made.size):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from harness.cli import options
 from harness.cli.output import note, say
 from harness.cli.plan import show_plan
 from harness.cli.up import start
+from harness.errors import InputError
 from harness.launch import Outcome, Sink, environment, launch
 from harness.store import Store
 
@@ -48,6 +50,8 @@ def run(
 
     Ends with the exit code of the rank that failed first (128 + N for signal N).
     """
+    if command[0].startswith("-"):
+        raise InputError(misplaced("'--'", "run", command))
     made = options.PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     Store.check_name(name)
     if dry_run:
@@ -61,7 +65,15 @@ def run(
         outcome = launch(network.runtime, made, command, printer(made.size), master_port=master_port)
     finally:
         network.down()
-    end(outcome, made.size)
+    end(outcome)
+
+
+def misplaced(place: str, verb: str, command: Sequence[str], *arguments: str) -> str:
+    """What to write instead where a command begins with what look like our options."""
+    words = list(command)
+    cut = words.index("--") if "--" in words else None
+    told, program = (["OPTIONS"], ["PROGRAM", "..."]) if cut is None else (words[:cut], words[cut + 1 :])
+    return f"options go before {place}: " + shlex.join(["harness", verb, *told, *arguments, "--", *program])
 
 
 def printer(ranks: int) -> Sink:
@@ -83,11 +95,12 @@ def printer(ranks: int) -> Sink:
     return sink
 
 
-def end(outcome: Outcome, ranks: int) -> None:
+def end(outcome: Outcome) -> None:
     """Say which rank failed first, and leave with its code."""
     if outcome.failed_rank is None:
         return
     why = f"exit code {outcome.code}" if outcome.code <= 128 else f"signal {outcome.code - 128}"
-    others = f"; the other {ranks - 1} were stopped" if ranks > 1 else ""
+    stopped = outcome.stopped
+    others = f"; {stopped} {'other was' if stopped == 1 else 'others were'} stopped" if stopped else ""
     note(f"rank {outcome.failed_rank} failed first ({why}){others}")
     raise typer.Exit(outcome.code)

@@ -7,7 +7,7 @@ import time
 import typer
 
 from harness.cli import networks, options
-from harness.cli.output import note, print_json, say, status
+from harness.cli.output import count, note, print_json, say, status
 from harness.cli.plan import show_plan
 from harness.engine.capability import require_shaping
 from harness.plan import NetworkPlan
@@ -52,13 +52,15 @@ def up(
         print_json({"name": name, "engine": network.engine, "runtime": runtime, "seconds": seconds, **made.to_json()})
     else:
         say(
-            f"network {name!r} is up in {seconds:.1f} s: {made.size} nodes, {made.topology}, profile {made.profile},"
-            f" {len(made.edges)} directed edges made by {network.engine}"
+            f"network {name!r} is up in {seconds:.1f} s: {count(made.size, 'node')}, {made.topology},"
+            f" profile {made.profile}, {count(len(made.edges), 'directed edge')} made by {network.engine}"
         )
         hint = "" if name == options.DEFAULT_NAME else f" --name {name}"
-        note(
-            f"try: harness verify{hint} | harness bench{hint} | harness exec{hint} 0 -- ping {made.addressing.ipv4(1)}"
-        )
+        if made.size == 1:  # nobody to measure with
+            note(f"try: harness exec{hint} 0 -- ip address")
+        else:
+            ping = f"ping {made.addressing.ipv4(1)}"
+            note(f"try: harness verify{hint} | harness bench{hint} | harness exec{hint} 0 -- {ping}")
 
 
 def start(name: str, made: NetworkPlan, runtime: str, congestion_control: str, *, transient: bool) -> Network:

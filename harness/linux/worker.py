@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Never, TypeVar
 
 from harness.errors import HarnessError
-from harness.linux import signals, syscalls
+from harness.linux import host, signals, syscalls
 
 T = TypeVar("T")
 
@@ -45,6 +45,8 @@ def _serve(work: Callable[[], Any], writer: int) -> Never:
             answer = True, work()
         except HarnessError as error:
             answer = False, error
+        except OSError as error:
+            answer = False, HarnessError(host.explain(error))
         except Exception as error:
             answer = False, HarnessError(f"{type(error).__name__}: {error}")
         with os.fdopen(writer, "wb") as pipe:

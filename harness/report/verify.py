@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from harness.verdict import Quantity, Verdict
@@ -57,8 +58,10 @@ def verify_table(rows: Sequence[Verdict], title: str) -> Table:
 
 
 def _verdict(row: Verdict) -> str:
+    """The verdict and its reason; what is merely to be known about a row that is ok is dim."""
     if row.machine_bound:
-        return f"[yellow]machine-bound[/yellow] {row.note}".rstrip()
-    if row.ok:
-        return "[green]ok[/green]"
-    return f"[red]OFF[/red] {row.note}".rstrip()
+        return f"[yellow]machine-bound[/yellow] {escape(row.note)}".rstrip()
+    if not row.ok:
+        return f"[red]OFF[/red] {escape(row.note)}".rstrip()
+    word = "[yellow]not measured[/yellow]" if row.measured is None else "[green]ok[/green]"
+    return f"{word} [dim]{escape(row.note)}[/dim]" if row.note else word

@@ -16,7 +16,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from harness.linux import syscalls
+from harness.linux import host, syscalls
 
 
 def first_stage(nodes: str) -> None:
@@ -35,6 +35,7 @@ def first_stage(nodes: str) -> None:
 
 def second_stage(nodes: int) -> None:
     """Make the nodes' namespaces and hold them until told to end."""
+    host.raise_open_files()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)

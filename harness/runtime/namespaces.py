@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Never
 
-from harness.errors import NetworkStateError
-from harness.linux import syscalls
+from harness.errors import NetworkStateError, UnavailableError
+from harness.linux import host, syscalls
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ class Keeper:
         return start_time(self.pid) == self.start and os.path.exists(f"/proc/{self.pid}/fd/{self.hub}")
 
     def open(self, path: str) -> int:
-        """Open a file of its /proc folder, e.g. ``fd/4`` or ``ns/user``. Raises NetworkStateError."""
+        """Open a file of its /proc folder, e.g. ``fd/4`` or ``ns/user``. Raises NetworkStateError, UnavailableError."""
         try:
             return os.open(f"/proc/{self.pid}/{path}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as problem:
+            if host.open_files_remedy(problem.errno):
+                raise UnavailableError(f"cannot enter the nodes: {host.explain(problem)}") from None
             raise NetworkStateError(f"the network's keeper (process {self.pid}) cannot be entered: {problem}") from None
 
     @contextlib.contextmanager
@@ -85,6 +87,7 @@ class Keeper:
             if child:
                 _proxy(child)
             syscalls.die_with_parent()
+            host.restore_open_files()
 
         try:
             yield enter

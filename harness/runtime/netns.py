@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from harness.engine.base import Engine
-from harness.errors import HarnessError, InputError, NodeError, PrivilegeError, UnavailableError
-from harness.linux import signals, syscalls
+from harness.errors import HarnessError, InputError, NodeError, PrivilegeError, RecordError, UnavailableError
+from harness.linux import host, signals, syscalls
 from harness.linux.worker import forked
 from harness.plan import NetworkPlan
 from harness.reading import NodeReading
@@ -40,9 +41,15 @@ class NetnsRuntime:
 
     @classmethod
     def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> NetnsRuntime:
-        """The network that another process made."""
-        keeper = Keeper(**{**handle["keeper"], "nodes": tuple(handle["keeper"]["nodes"])})
-        return cls(engine, handle["congestion_control"], keeper)
+        """The network that another process made. Raises RecordError."""
+        try:
+            keeper = Keeper(**{**handle["keeper"], "nodes": tuple(handle["keeper"]["nodes"])})
+            numbers = (keeper.pid, keeper.start, keeper.hub, *keeper.nodes)
+            if not all(isinstance(number, int) and number >= 0 for number in numbers):
+                raise ValueError(f"no process, time and files: {numbers}")
+            return cls(engine, handle["congestion_control"], keeper)
+        except (LookupError, TypeError, ValueError) as problem:
+            raise RecordError(f"its record does not say where its nodes are ({problem!r})") from None
 
     @property
     def handle(self) -> Mapping[str, Any]:
@@ -66,7 +73,7 @@ class NetnsRuntime:
         self._keeper = self._start(plan.size)
         progress(f"wiring {plan.size} nodes to a bridge")
         forked(self._make_hub)
-        self.in_each(range(plan.size), lambda rank: wiring.configure(plan.node(rank)))
+        self.in_each(range(plan.size), lambda rank: wiring.configure(plan.node(rank)), "configure it")
 
     def _start(self, nodes: int) -> Keeper:
         reader, writer = os.pipe()
@@ -108,10 +115,11 @@ class NetnsRuntime:
         """See Runtime."""
         from harness.runtime import wiring
 
-        self.in_each(range(plan.size), lambda rank: wiring.open_up(plan.node(rank), self._congestion_control))
+        control = self._congestion_control
+        self.in_each(range(plan.size), lambda rank: wiring.open_up(plan.node(rank), control), "let traffic flow")
 
-    def in_each(self, ranks: Iterable[int], work: Callable[[int], T]) -> dict[int, T]:
-        """Do this in every one of these nodes' network namespaces. Raises what it raises.
+    def in_each(self, ranks: Iterable[int], work: Callable[[int], T], what: str = "work in it") -> dict[int, T]:
+        """Do this in every one of these nodes' network namespaces. Raises what it raises; for an OSError, NodeError.
 
         Root enters them itself, which saves a fork; who needs the keeper's user namespace first could not leave that
         again, and sends a worker.
@@ -123,8 +131,11 @@ class NetnsRuntime:
             with keeper.namespaces(chosen) as namespaces:
                 keeper.enter_user()
                 for rank, namespace in zip(chosen, namespaces, strict=True):
-                    syscalls.setns(namespace, syscalls.CLONE_NEWNET)
-                    answers[rank] = work(rank)
+                    try:
+                        syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+                        answers[rank] = work(rank)
+                    except OSError as problem:
+                        raise NodeError(rank, what, host.explain(problem)) from None
             return answers
 
         if keeper.rootless:
@@ -151,8 +162,11 @@ class NetnsRuntime:
                 return tasks[rank].perform(self._engine)
             except HarnessError as error:
                 return error
+            except OSError as problem:
+                what = "shape its links" if tasks[rank].action == "apply" else "read its links"
+                return NodeError(rank, what, host.explain(problem))
 
-        return self.in_each(tasks, perform)
+        return self.in_each(tasks, perform, "enter it")
 
     def spawn(
         self,
@@ -176,7 +190,8 @@ class NetnsRuntime:
                     preexec_fn=enter,
                 )
             except OSError as problem:
-                raise NodeError(rank, f"start {argv[0]!r}", problem.strerror or str(problem)) from None
+                mend = host.open_files_remedy(problem.errno)
+                raise NodeError(rank, f"start {argv[0]!r}", problem.strerror or str(problem), mend) from None
             except subprocess.SubprocessError as problem:
                 raise NodeError(rank, f"enter the node to start {argv[0]!r}", str(problem)) from None
 
@@ -188,9 +203,13 @@ class NetnsRuntime:
         keeper, self._keeper = self._keeper, None
         if keeper is None or not keeper.alive:
             return
-        handle = os.pidfd_open(keeper.pid)
         try:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            handle = os.pidfd_open(keeper.pid)
+        except ProcessLookupError:  # ended by itself just now
+            return
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
             if not select.select([handle], [], [], _END_SECONDS)[0]:
                 raise HarnessError(f"the network's keeper (process {keeper.pid}) does not end; kill it by hand")
         finally:
@@ -215,4 +234,6 @@ def _answer(line: bytes) -> dict[str, Any]:
             f"cannot make namespaces: {answer['error']};"
             " raise /proc/sys/user/max_user_namespaces and max_net_namespaces"
         )
+    if remedy := host.open_files_remedy(answer["errno"]):
+        raise UnavailableError(f"cannot make namespaces: {answer['error']}; {remedy}")
     raise HarnessError(f"cannot make namespaces: {answer['error']}")

@@ -5,9 +5,10 @@ Everything is called in a worker that may enter any of the network's namespaces;
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from errno import EINVAL
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 from pathlib import Path
@@ -18,6 +19,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.engine.base import INTERFACE
 from harness.errors import NodeError
+from harness.linux.host import has_ipv6
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.plan import NodePlan
@@ -56,27 +58,31 @@ def plug_in(ranks: Sequence[tuple[int, int]]) -> None:
         bridge = ip.link_lookup(ifname=BRIDGE)[0]
         for rank, namespace in ranks:
             port = f"n{rank}"
-            try:
+            with _told(rank, "make its veth pair"):
                 ip.link("add", ifname=port, kind="veth", peer={"ifname": INTERFACE, "net_ns_fd": namespace})
                 ip.link("set", ifname=port, master=bridge, state="up")
-            except NetlinkError as error:
-                raise NodeError(rank, "make its veth pair", str(error)) from None
 
 
 def configure(node: NodePlan) -> None:
-    """Addresses and sysctls of a node, in its namespace; its interface stays down."""
-    _sysctls(node)
-    with IPRoute() as ip:
+    """Addresses and sysctls of a node, in its namespace; its interface stays down. IPv4 only where there is no IPv6."""
+    for name, value in sysctls(node).items():
+        try:
+            Path("/proc/sys", name).write_text(value)
+        except OSError as problem:
+            raise NodeError(node.rank, f"set {name.replace('/', '.')}={value}", str(problem.strerror)) from None
+    prefixes: list[tuple[IPv4Address | IPv6Address, int]] = [(node.ipv4, node.addressing.ipv4_net.prefixlen)]
+    if has_ipv6():
+        prefixes.append((node.ipv6, node.addressing.ipv6_net.prefixlen))
+    with IPRoute() as ip, _told(node.rank, "add its addresses"):
         index = ip.link_lookup(ifname=INTERFACE)[0]
-        addressing = node.addressing
         ip.link("set", index=1, state="up")
-        for address, net in ((node.ipv4, addressing.ipv4_net), (node.ipv6, addressing.ipv6_net)):
+        for address, prefix in prefixes:
             ip.addr(
                 "add",
                 index=index,
                 family=_family(address),
                 address=str(address),
-                prefixlen=net.prefixlen,
+                prefixlen=prefix,
                 flags=IFA_F_NODAD | IFA_F_NOPREFIXROUTE,
             )
 
@@ -87,7 +93,7 @@ def open_up(node: NodePlan, congestion_control: str) -> None:
     The routes carry TCP's congestion control: the sysctl of a namespace takes only what the whole host allows.
     """
     index = socket.if_nametoindex(INTERFACE)
-    with IPRoute() as ip:
+    with IPRoute() as ip, _told(node.rank, f"set {INTERFACE} up"):
         ip.link("set", index=index, state="up")
     net = node.addressing
     routes: list[tuple[str, IPv4Interface | IPv6Interface, IPv4Address | IPv6Address | None]] = [
@@ -97,12 +103,23 @@ def open_up(node: NodePlan, congestion_control: str) -> None:
         what = f"add the route to node {destination} through node {hop}"
         routes.append((what, ip_interface(net.ipv4(destination)), net.ipv4(hop)))
         routes.append((what, ip_interface(net.ipv6(destination)), net.ipv6(hop)))
+    if not has_ipv6():
+        routes = [route for route in routes if route[1].version == 4]
     with Rtnetlink() as netlink:
         refusals = netlink.batch([_route(target, via, index, congestion_control) for _, target, via in routes])
     if refusals:
         refusal = refusals[0]
         remedy = f"is {congestion_control!r} in /proc/sys/net/ipv4/tcp_available_congestion_control?"
         raise NodeError(node.rank, routes[refusal.index][0], refusal.text, remedy if refusal.errno == EINVAL else "")
+
+
+@contextlib.contextmanager
+def _told(rank: int, action: str) -> Iterator[None]:
+    """What pyroute2 raises, as NodeError."""
+    try:
+        yield
+    except NetlinkError as error:
+        raise NodeError(rank, action, str(error)) from None
 
 
 def _family(address: IPv4Address | IPv6Address) -> int:
@@ -127,8 +144,11 @@ def _route(
     return Request(_RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
-def _sysctls(node: NodePlan) -> None:
-    """Forwarding on relays; no redirects anywhere: with them the second hop is bypassed after the first packets."""
+def sysctls(node: NodePlan, there: str = "/proc/sys") -> dict[str, str]:
+    """Forwarding on relays; no redirects anywhere: with them the second hop is bypassed after the first packets.
+
+    Those of IPv6 only where that folder has them.
+    """
     forward = str(int(node.forwards))
     wanted = {
         "net/ipv4/ip_forward": forward,
@@ -142,8 +162,4 @@ def _sysctls(node: NodePlan) -> None:
         wanted[f"net/ipv4/conf/{scope}/send_redirects"] = "0"
         wanted[f"net/ipv4/conf/{scope}/accept_redirects"] = "0"
         wanted[f"net/ipv6/conf/{scope}/accept_redirects"] = "0"
-    for name, value in wanted.items():
-        try:
-            Path("/proc/sys", name).write_text(value)
-        except OSError as problem:
-            raise NodeError(node.rank, f"set {name.replace('/', '.')}={value}", str(problem.strerror)) from None
+    return wanted if has_ipv6(there) else {name: wanted[name] for name in wanted if not name.startswith("net/ipv6/")}

@@ -8,7 +8,7 @@ from harness.binomial import binomial_interval, loss_inflation
 from harness.link import LinkShape
 from harness.probe_packet import small_frame
 from harness.verdict.delay import skipped
-from harness.verdict.row import Verdict, Way
+from harness.verdict.row import UNMEASURED, Verdict, Way
 
 _ROUNDING: Final = 1e-8
 """What netem's 32-bit shares round to, with room."""
@@ -19,7 +19,8 @@ def loss(way: Way) -> Verdict:
     requested, applied = (_visible(shape, way.ipv6) for shape in (way.requested, way.applied))
     train = way.measured.train
     if train is None or not train.sent:
-        return way.row("loss", requested, applied, note="it was not measured")
+        row = way.row("loss", requested, applied, note=UNMEASURED)
+        return (row.left_out() if "train" in way.measured.left_out else row).holding(_ROUNDING, _percent)
     inflation = loss_inflation(way.applied)
     low, high = binomial_interval(applied, train.sent, way.confidence, inflation)
     row = way.row("loss", requested, applied, train.loss, low=low, high=high, samples=train.sent)

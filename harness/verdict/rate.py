@@ -7,12 +7,12 @@ from typing import Final
 
 from harness.measurement import BulkSample, Spread, bulk_rate, carried_rate, estimate_span, sent_rate
 from harness.units import Rate
-from harness.verdict.row import Verdict, Way
+from harness.verdict.row import UNMEASURED, Verdict, Way
 
 RATE_LOW: Final = 0.92
 RATE_HIGH: Final = 1.03
 _BUSY: Final = 0.9
-"""Share of the time from which a CPU counts as the bottleneck."""
+"""Share of the time from which a CPU may be the bottleneck; it is believed only of a sender that fell short, too."""
 _EASY: Final = Rate(100_000_000)
 """A rate that every machine can carry: under it, a busy CPU is no excuse."""
 _KEPT_BUSY: Final = 1.1
@@ -28,7 +28,10 @@ def rate(way: Way) -> Verdict | None:
     requested, applied = (shape.rate.bit_s if shape.rate else None for shape in (way.requested, way.applied))
     bulk = way.measured.bulk
     if bulk is None:
-        return None if requested is None else way.row("rate", requested, applied, note="it was not measured")
+        if requested is None and applied is None:
+            return None
+        row = way.row("rate", requested, applied, note=UNMEASURED)
+        return (row.left_out() if "bulk" in way.measured.left_out else row).holding(_rounding(requested), _mbit)
     found = bulk_rate(bulk) or carried_rate(bulk)
     measured = float(found.bit_s) if found else None
     if applied is None:
@@ -49,24 +52,34 @@ def rate(way: Way) -> Verdict | None:
         )
     elif measured > high:
         row = row.failed("the link is faster than its rate")
-    return row.holding(max(8, _ROUNDING * (requested or 0)), _mbit)
+    return row.holding(_rounding(requested), _mbit)
+
+
+def _rounding(requested: float | None) -> float:
+    return max(8, _ROUNDING * (requested or 0))
 
 
 def _slack(late: Spread, bulk: BulkSample) -> float:
     """The share of the rate that one late timer at either end of the estimate's span makes."""
     span = estimate_span(bulk)
-    return min(_MOST_SLACK, (late.mean + 2 * late.std) / span) if span else 0.0
+    return min(_MOST_SLACK, (late.median + 2 * late.robust_std) / span) if span else 0.0
 
 
 def _machine(applied: float, measured: float | None, bulk: BulkSample) -> str:
-    """How this machine, and not the link, set the rate; empty where nothing proves it."""
+    """How this machine, and not the link, set the rate; empty where nothing proves it.
+
+    A busy CPU by itself proves nothing: with one CPU, a train at twice the link's rate always makes it busy. What was
+    handed over faster than the link was meant to take it, and came out slower, was held back by the link.
+    """
     sent = sent_rate(bulk)
-    if sent and sent.bit_s < applied * _KEPT_BUSY and (measured is None or measured > _PASSED * sent.bit_s):
+    if measured is None:
+        return ""
+    if sent and sent.bit_s < applied * _KEPT_BUSY and measured > _PASSED * sent.bit_s:
         return f"this machine sends no more than {_mbit(sent.bit_s)}"
-    if applied >= _EASY.bit_s and bulk_rate(bulk) is None:
+    if applied >= _EASY.bit_s and bulk_rate(bulk) is None and 2 * bulk.received_bytes > bulk.sent_bytes:
         return "this machine reads slower than the link sends"
-    if applied >= _EASY.bit_s and bulk.busiest_cpu >= _BUSY:
-        return f"this machine carries no more than {_mbit(measured or 0)}: a CPU is {bulk.busiest_cpu:.0%} busy"
+    if applied >= _EASY.bit_s and bulk.busiest_cpu >= _BUSY and sent and sent.bit_s < applied:
+        return f"this machine carries no more than {_mbit(measured)}: a CPU is {bulk.busiest_cpu:.0%} busy"
     return ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from harness.distribution import form
 from harness.link import LinkShape
@@ -13,6 +13,8 @@ from harness.measurement import Direction, EchoSample, EdgeMeasurement, Spread, 
 from harness.plan import PlannedEdge
 
 Quantity = Literal["rtt", "jitter", "loss", "rate", "duplicate", "reorder"]
+
+UNMEASURED: Final = "it was not measured"
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,12 @@ class Verdict:
         quantity: which; rtt is of the round trip that starts at src.
         requested: by the plan; None: no limit.
         applied: what the kernel holds; None: no limit.
-        measured: by traffic; None: nothing arrived to measure it by.
+        measured: by traffic; None: nothing arrived to measure it by, or, in a row that is ok, nothing was sent.
         low: the least measured value that agrees with what is applied.
         high: the greatest.
-        ok: whether all agree, or the machine and not the link set the limit.
+        ok: whether all agree, as far as this machine can tell.
         samples: packets that the measured value comes from.
-        machine_bound: whether the link asks for more than this machine can carry.
+        machine_bound: whether the machine sets the limit: it carries less than the link, or adds more than it delays.
         note: why it is off, or what to know about it.
     """
 
@@ -54,6 +56,10 @@ class Verdict:
     def failed(self, note: str) -> Verdict:
         """This row, off for that reason."""
         return replace(self, ok=False, machine_bound=False, note=note)
+
+    def left_out(self) -> Verdict:
+        """This row, not measured because the link is too slow for the time that was given."""
+        return replace(self, ok=True, note="too slow to tell in this time: give it more --seconds")
 
     def noting(self, note: str) -> Verdict:
         """This row with something to know about it."""
@@ -104,8 +110,11 @@ class Way:
 
     @property
     def machine_delay(self) -> float:
-        """What this machine adds to a packet's way, in seconds: a late timer, and the time to send and to wake up."""
-        return self.lateness.mean + spread(self.edge_measured.local_delays, form("normal").fence).mean
+        """What this machine adds to a packet's way, in seconds: a late timer, and the time to send and to wake up.
+
+        Medians: a stretch in which the machine stood still makes a few sleeps very late, and says nothing of the rest.
+        """
+        return self.lateness.median + spread(self.edge_measured.local_delays, form("normal").fence).median
 
     def row(
         self,

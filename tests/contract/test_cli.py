@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -119,3 +120,107 @@ def test_bad_input_to_a_network_that_is_up(harness):
     assert "no-such-program" in harness("exec", "0", "--", "no-such-program", code=70).stderr
     assert "already up" in harness("up", "-n", "2", "-p", "none", code=3).stderr
     assert harness("link", "show", "--json").stdout == before
+
+
+def test_damaged_records_do_not_hide_the_other_networks(harness):
+    folder = Path(harness.env["HARNESS_STATE_DIR"])
+    harness("up", "-n", "2", "-p", "none", "--name", "good")
+    record = json.loads((folder / "good.json").read_text())
+
+    def damage():
+        (folder / "aaa.json").write_text("{")
+        (folder / "handle.json").write_text(json.dumps({**record, "name": "handle", "handle": {"keeper": {}}}))
+        (folder / "plan.json").write_text(json.dumps({**record, "name": "plan", "plan": {}}))
+
+    damage()
+    done = harness("ls", "--json")
+    assert [one["name"] for one in json.loads(done.stdout)] == ["good"]
+    assert all(f"harness down --name {name}" in done.stderr for name in ("aaa", "handle", "plan"))
+    assert "Traceback" not in done.stderr
+    assert "good" in harness("ls").stdout
+    assert "up are: good" in harness("verify", "--name", "other", code=3).stderr
+    for verb in (["verify"], ["up", "-n", "2", "-p", "none"]):
+        assert "harness down --name handle" in harness(*verb, "--name", "handle", code=3).stderr
+    for name in ("aaa", "handle"):
+        done = harness("down", "--name", name)
+        assert done.stdout == f"removed: {name}\n"
+        assert "damaged and is forgotten" in done.stderr
+    damage()
+    (folder / "plan.json").unlink()  # its handle is that of the good one
+    assert harness("down", "--all", "--dry-run").stdout == "would remove: aaa, good, handle\n"
+    assert harness("down", "--all").stdout == "removed: aaa, good, handle\n"
+    wait_for(lambda: not processes("keeper.py"))
+
+
+def test_down_all_goes_on_after_a_record_that_cannot_be_removed(harness):
+    folder = Path(harness.env["HARNESS_STATE_DIR"])
+    harness("up", "-n", "1", "-p", "none", "--name", "good")
+    (folder / "aaa.json").mkdir()
+    done = harness("down", "--all", code=70)
+    assert done.stdout == "removed: good\n"
+    assert "network 'aaa'" in done.stderr
+    assert "Traceback" not in done.stderr
+    (folder / "aaa.json").rmdir()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["exec", "0", "--name", "phones", "--", "ping", "-c", "1"],
+            "options go before the rank: harness exec --name phones 0 -- ping -c 1",
+        ),
+        (["exec", "0", "-x", "ping"], "options go before the rank: harness exec OPTIONS 0 -- PROGRAM ..."),
+        (
+            ["run", "-n", "2", "--", "-p", "none", "--", "true"],
+            "options go before '--': harness run -p none -- true",
+        ),
+    ],
+)
+def test_options_in_the_place_of_the_program(harness, words, told):
+    assert told in harness(*words, code=2).stderr
+
+
+def limited(flag, number):
+    return ["sh", "-c", f'ulimit {flag} {number}; exec "$@"', "sh"]
+
+
+def test_more_nodes_than_the_soft_limit_of_open_files(harness):
+    harness.wrapper = limited("-Sn", 64)
+    harness("up", "-n", "80", "-t", "line", "-p", "none")
+    assert harness("exec", "79", "--", "sh", "-c", "ulimit -Sn").stdout == "64\n"
+    assert harness("exec", "all", "--", "true").stdout == ""
+
+
+def test_more_nodes_than_the_hard_limit_of_open_files_has_a_remedy(harness):
+    for limit in (64, 84):  # where the keeper has too many, and where we have
+        harness.wrapper = limited("-n", limit)
+        done = harness("up", "-n", "80", "-t", "line", "-p", "none", code=69)
+        assert "Too many open files; " in done.stderr
+        assert "ulimit -n" in done.stderr
+
+
+def test_what_is_said_of_one_node_is_true(harness):
+    done = harness("up", "-n", "1", "-p", "none")
+    assert ": 1 node, " in done.stdout
+    assert "10.77.0.2" not in done.stderr
+    assert "exec 0 -- ip address" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("[ $RANK = 1 ] || exit 0; sleep 2; exit 9", "rank 1 failed first (exit code 9)\n"),
+        ("[ $RANK = 0 ] && exit 0; [ $RANK = 1 ] || exec sleep 99; sleep 2; exit 9", "; 1 other was stopped\n"),
+        ("[ $RANK = 1 ] || exec sleep 99; sleep 2; exit 9", "; 2 others were stopped\n"),
+    ],
+)
+def test_only_who_still_ran_was_stopped(harness, script, told):
+    assert harness("run", "-n", "3", "-p", "none", "--", "sh", "-c", script, code=9).stderr.endswith(told)
+
+
+def test_doctor_tells_of_ipv6(harness):
+    found = subprocess.run([*HARNESS, "doctor", "--json"], env=harness.env, capture_output=True, text=True, timeout=60)
+    features = {feature["name"]: feature for feature in json.loads(found.stdout)["features"]}
+    assert features["ipv6"]["ok"] == Path("/proc/sys/net/ipv6").is_dir()
+    assert not features["ipv6"]["required"]

@@ -11,8 +11,8 @@ import pytest
 
 from harness.address import Addressing
 from harness.errors import NodeError
-from harness.link import UNSHAPED, LinkShape
-from harness.measurement import BulkSample, bulk_rate
+from harness.link import BLACKHOLE, UNSHAPED, LinkShape
+from harness.measurement import BulkSample, Direction, bulk_rate
 from harness.node.probe_process import PROBE_ARGV, NodeProbe
 from harness.node.prober import Prober
 from harness.plan import NetworkPlan, PlannedEdge
@@ -196,6 +196,51 @@ def test_a_link_without_its_rate_is_told_from_one_with_it():
     row = next(row for row in judge(plan.edge(0, 1), plan.edge(1, 0), shape, shape, seen) if row.quantity == "rate")
     assert not row.ok
     assert row.note == "the link is faster than its rate"
+
+
+def test_a_link_too_slow_for_the_time_is_left_out_and_told():
+    shape = LinkShape(rate=Rate.parse("1kbit"))
+    plan, start = network(2, shape), time.monotonic()
+    with Prober(plan, lambda rank: spawn(), seconds=0.5) as prober:
+        (seen,) = prober.measure()
+    assert time.monotonic() - start < 5
+    assert seen.echo_left_out
+    assert seen.forward.left_out == seen.backward.left_out == ("train", "bulk")
+    verdicts = judge(plan.edge(0, 1), plan.edge(1, 0), shape, shape, seen)
+    assert len(verdicts) == 8
+    assert all(row.ok and row.measured is None for row in verdicts)
+
+
+def test_a_link_that_is_down_is_not_left_out():
+    plan = network(2, BLACKHOLE)
+    with Prober(plan, lambda rank: spawn(), seconds=0.5) as prober:
+        (seen,) = prober.measure()
+    assert not seen.echo_left_out
+    assert seen.forward.left_out == seen.backward.left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("planned", "speeds", "taken"),
+    [
+        ("1gbit", [1.0], 1.0),
+        ("1gbit", [0.5, 1.0], 1.0),  # twice the rate choked the machine
+        ("1gbit", [0.5, 0.4], 0.5),
+        ("20mbit", [0.5], 0.5),  # that chokes no machine
+    ],
+)
+def test_a_fast_link_that_seems_slow_gets_a_gentler_train(monkeypatch, planned, speeds, taken):
+    rate, left, asked = Rate.parse(planned), list(speeds), []
+
+    def bulk_once(self, source, target, bulk):
+        asked.append(bulk.rate_bit_s / rate.bit_s)
+        step = 1514 * 8 / (left.pop(0) * rate.bit_s)
+        return BulkSample(1514 * 100, 1, 1514 * 100, tuple((i * step, 1514 * i) for i in range(1, 101)))
+
+    monkeypatch.setattr(Prober, "_bulk_once", bulk_once)
+    prober = Prober(network(2, LinkShape(rate=rate)), spawn)
+    sample = prober._bulk(None, None, prober._probe_for((0, 1), 1).forward_bulk, Direction()).bulk
+    assert bulk_rate(sample).bit_s == pytest.approx(taken * rate.bit_s, rel=0.01)
+    assert asked == pytest.approx([2, 1.2][: len(speeds)])
 
 
 def test_the_driver_cleans_up_when_a_probe_dies():

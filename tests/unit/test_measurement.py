@@ -46,6 +46,16 @@ def test_too_much_jitter_is_not_taken_for_stalls():
     assert seen.std == pytest.approx(0.010 / 3**0.5, rel=0.1)
 
 
+def test_stalls_move_neither_median_nor_robust_deviation():
+    rng = random.Random(6)
+    calm = [rng.gauss(0.001, 0.0001) for _ in range(200)]
+    plain, stalled = (spread(values, form("normal").fence) for values in (calm, [*calm[:180], *[0.1] * 20]))
+    assert plain.median == pytest.approx(0.001, abs=0.00003)
+    assert stalled.median == pytest.approx(0.001, abs=0.00003)
+    assert plain.robust_std == pytest.approx(0.0001, rel=0.2)
+    assert stalled.robust_std == pytest.approx(0.0001, rel=0.3)
+
+
 def test_few_delays_make_no_spread():
     assert spread([], 1).count == 0
     assert spread([0.1], 1) == spread([0.1], 5)

@@ -129,5 +129,45 @@ def test_a_link_that_is_down_gets_a_train_only():
     assert planned.forward_train.count == 200
 
 
+@pytest.mark.parametrize("seconds", [1, 5, 30])
+@pytest.mark.parametrize("rate", ["1kbit", "8kbit", "30kbit", "56kbit", "100kbit", "1mbit", "1gbit"])
+@pytest.mark.parametrize("extra", [{}, {"delay": Time.parse("1s"), "jitter": Time.parse("300ms")}])
+def test_no_edge_takes_longer_than_six_times_its_seconds_and_the_delays(rate, seconds, extra):
+    planned = probe(LinkShape(rate=Rate.parse(rate), **extra), seconds=seconds)
+    lone = Rate.parse(rate).seconds(1514)
+    assert planned.seconds <= 6 * seconds + (16 if extra else 0) + 2 + 8 * lone * bool(planned.forward_bulk)
+    for bulk in (planned.forward_bulk, planned.backward_bulk):
+        assert bulk is None or bulk.bursts >= 12
+    assert planned.forward_train is None or planned.forward_train.count >= 20
+    assert planned.echo is None or planned.echo.count >= 5
+
+
+def test_a_very_slow_link_has_its_delay_measured_and_no_more():
+    slow = probe(LinkShape(rate=Rate.parse("1kbit")))
+    assert slow.echo is not None
+    assert slow.echo.count == 5
+    assert (slow.forward_train, slow.forward_bulk) == (None, None)
+    patient = probe(LinkShape(rate=Rate.parse("1kbit")), seconds=150)
+    assert patient.forward_train is not None
+    assert patient.forward_bulk is not None
+
+
+def test_a_slow_link_gets_fewer_packets():
+    usual, slow = probe(LinkShape(rate=Rate.parse("1mbit"))), probe(LinkShape(rate=Rate.parse("56kbit")))
+    assert (usual.forward_train.count, slow.forward_train.count) == (200, 132)
+    assert (usual.forward_bulk.bursts, slow.forward_bulk.bursts) == (60, 23)
+
+
+def test_a_bucket_that_takes_too_long_to_empty_leaves_the_rate_out():
+    assert probe(LinkShape(rate=Rate.parse("10kbit"), burst=Size.parse("100kB"))).forward_bulk is None
+
+
+def test_a_second_bulk_train_is_the_same_with_less_overdrive():
+    bulk = probe(WAN).forward_bulk
+    assert bulk.link_bit_s == pytest.approx(400e6)
+    assert bulk.gentle().rate_bit_s == pytest.approx(1.2 * 400e6)
+    assert bulk.gentle().bursts == bulk.bursts
+
+
 def test_the_time_is_told():
     assert 4 < probe(WAN).seconds < 12

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.errors import NetworkStateError, NodeError
+from harness.errors import HarnessError, NetworkStateError, NodeError
 from harness.session import Network, remove
 from harness.store import Store
 from tests.support.fakes import FakeEngine, FakeRuntime
@@ -173,3 +173,37 @@ def test_what_the_kernel_does_not_hold_after_applying_is_an_error(start, engine,
     monkeypatch.setattr(FakeEngine, "apply", lambda self, node, touched=(): self.observe(node))
     with pytest.raises(NodeError, match="holds something else: delay_ns 1000000 -> 80000000"):
         net.reshape(slow((0, 1)))
+
+
+def test_where_cleaning_up_fails_too_the_first_error_is_told_and_no_record_stays(start, engine, store, monkeypatch):
+    def stuck(self):
+        raise HarnessError("the keeper does not end")
+
+    monkeypatch.setattr(FakeRuntime, "destroy", stuck)
+    engine.refuse = {(1, 2)}
+    with pytest.raises(NodeError, match="node 1: shape edge 1->2") as caught:
+        start(network("ring", 3, shape(delay="1ms")))
+    assert "the keeper does not end" in caught.value.__notes__[0]
+    assert store.names() == []
+
+
+def test_where_cleaning_up_is_interrupted_no_record_stays(start, engine, store, monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeRuntime, "destroy", interrupted)
+    engine.refuse = {(1, 2)}
+    with pytest.raises(KeyboardInterrupt):
+        start(network("ring", 3, shape(delay="1ms")))
+    assert store.names() == []
+
+
+def test_a_damaged_record_is_forgotten_and_does_not_hide_the_others(start, find, store, tmp_path):
+    start(network("line", 2), "one")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(NetworkStateError, match="'two' is not up; up are: one;"):
+        Network.find("two", store, find)
+    told = []
+    assert remove("bad", store, find, told.append)
+    assert "'bad' was damaged and is forgotten" in told[0]
+    assert store.names() == ["one"]

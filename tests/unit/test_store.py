@@ -1,6 +1,7 @@
 """The state folder: records are whole or absent, a lock keeps other processes out, names are checked."""
 
 import dataclasses
+import errno
 import json
 import multiprocessing
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import store as module
-from harness.errors import InputError, NetworkStateError
+from harness.errors import HarnessError, InputError, NetworkStateError, RecordError
 from harness.store import Record, Store
 from tests.support.plans import SHAPES, network
 
@@ -213,3 +214,42 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
     store = Store(tmp_path / "file" / "state")
     with pytest.raises(NetworkStateError, match="HARNESS_STATE_DIR"), store.lock("demo"):
         pass
+
+
+@pytest.mark.parametrize("use", [Store.names, lambda store: store.load("demo"), lambda store: store.save(record())])
+def test_a_folder_of_another_user_is_not_believed(store, monkeypatch, use):
+    store.save(record())
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(NetworkStateError, match="state belongs to another user; set HARNESS_STATE_DIR"):
+        use(store)
+
+
+def test_reading_makes_no_folder(store, tmp_path):
+    assert store.names() == []
+    assert store.load("demo") is None
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_full_disk_is_one_clear_error(store, monkeypatch, tmp_path):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), source)
+
+    store.save(record())
+    monkeypatch.setattr(module.os, "replace", full)
+    with pytest.raises(HarnessError, match=r"state/demo\.json cannot be written: No space left on device$"):
+        store.save(dataclasses.replace(record(), created=9.0))
+    assert store.load("demo") == record()
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["demo.json"]
+
+
+def test_a_record_that_is_no_file_is_a_damaged_one(store, tmp_path):
+    (tmp_path / "state" / "demo.json").mkdir(parents=True)
+    with pytest.raises(RecordError, match="harness down --name demo"):
+        store.load("demo")
+
+
+@pytest.mark.parametrize("damage", [{"plan": {}}, {"plan": []}, {"created": "noon"}, {"plan": {"nodes": 5}}])
+def test_the_summary_of_a_damaged_record_says_how_to_get_rid_of_it(store, damage):
+    assert record().summary["nodes"] == 3
+    with pytest.raises(RecordError, match="harness down --name demo"):
+        _ = dataclasses.replace(record(), **damage).summary

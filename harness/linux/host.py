@@ -1,0 +1,47 @@
+"""What the host grants a process: open files, and whether there is IPv6."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+from typing import Final
+
+_AT_START: Final = resource.getrlimit(resource.RLIMIT_NOFILE)
+_REMEDIES: Final = {
+    errno.EMFILE: "allow this user more open files, e.g. 'ulimit -n 65536' (a node takes one, a program in it three)",
+    errno.ENFILE: "allow the machine more open files: sysctl -w fs.file-max=1000000",
+}
+
+
+def raise_open_files() -> None:
+    """Let this process open as many files as the hard limit allows: every node of a network is one."""
+    hard = _AT_START[1]
+    with contextlib.suppress(OSError, ValueError):  # then the limit stays what it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def restore_open_files() -> None:
+    """In a child that becomes the user's program: the limit that the user gave us."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, _AT_START)
+
+
+def open_files_remedy(code: int | None) -> str:
+    """What mends it where this error number says that too many files are open, or an empty string."""
+    return _REMEDIES.get(code or 0, "")
+
+
+def explain(problem: OSError) -> str:
+    """An error of the operating system in one line, with its file and what mends it."""
+    told = problem.strerror or str(problem) or type(problem).__name__
+    if problem.filename is not None:
+        told = f"{os.fsdecode(problem.filename)}: {told}"
+    remedy = open_files_remedy(problem.errno)
+    return f"{told}; {remedy}" if remedy else told
+
+
+def has_ipv6(sysctls: str = "/proc/sys") -> bool:
+    """Whether the current network namespace has IPv6; a host booted with ipv6.disable=1 has none."""
+    return os.path.isdir(f"{sysctls}/net/ipv6")
