@@ -117,7 +117,7 @@ def shape_mesh(nodes: int) -> list[Row]:
 
 
 def reshape(nodes: int = 16) -> list[Row]:
-    """Time changes of a mesh that is up, while a paced UDP flow crosses the first link."""
+    """Time changes of a mesh that is up; then the same ones while a paced UDP flow crosses the first link."""
     plan = _plan(nodes)
     clean = {pair: replace(edge, shape=edge.shape.changed(loss=ZERO_RATIO)) for pair, edge in plan.edges.items()}
     with tempfile.TemporaryDirectory() as name:
@@ -136,12 +136,16 @@ def reshape(nodes: int = 16) -> list[Row]:
             return runtime.spawn(rank, argv, stdio=Stdio(subprocess.DEVNULL, subprocess.PIPE, None))
 
         try:
+            kinds = (([(0, 1), (1, 0)], one), (list(net.plan.edges), every))
+            for step in range(10):
+                for pairs, times in kinds:
+                    start = time.perf_counter()
+                    net.reshape(delayed(step, pairs))
+                    times.append(time.perf_counter() - start)
             with paced_flow(spawn, str(plan.addressing.ipv4(1)), PACKETS, 0.002) as flow:
                 for step in range(10):
-                    for pairs, times in (([(0, 1), (1, 0)], one), (list(net.plan.edges), every)):
-                        start = time.perf_counter()
+                    for pairs, _ in kinds:
                         net.reshape(delayed(step, pairs))
-                        times.append(time.perf_counter() - start)
         finally:
             net.down()
     edges = nodes * (nodes - 1)

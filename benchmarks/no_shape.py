@@ -19,8 +19,8 @@ from harness.runtime.netns import NetnsRuntime
 from harness.runtime.wiring import TCP_SETTINGS
 from harness.topology import build_topology
 
-ROUNDS = 5
-SECONDS = 1.5
+ROUNDS = 11
+SECONDS = 1.0
 STDIO = Stdio(subprocess.DEVNULL, subprocess.PIPE, None)
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Pair = tuple[int, int]
 SUPER_PACKET_TIME: Final = Time(50_000)
 """How long a TCP super-packet may occupy a loss-free link: smaller ones cost more CPU, larger ones coarsen the rate."""
-MAX_SEGMENTS: Final = 44
-"""The segments of a 64 KiB super-packet: more are never sent."""
+MAX_SEGMENTS: Final = 138
+"""The segments of a super-packet of 200 kB, the largest that nodes send (runtime/wiring.py): more are never sent."""
 FRAME: Final = 1514
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.errors import HarnessError, NetworkStateError, NodeError, RecordError
 from harness.linux import signals
@@ -145,7 +145,7 @@ class Network:
                 try:
                     _apply(self.runtime, new, ranks, touched)
                     seconds = time.perf_counter() - started
-                    self._record = replace(current, plan=new.to_json())
+                    self._record = replace(current, plan=_told(current.plan, new, touched))
                     self._store.save(self._record)
                 except BaseException:
                     _apply(self.runtime, old, ranks, touched)
@@ -168,6 +168,12 @@ class Network:
         with self._store.lock(self.name):
             self.runtime.destroy()
             self._store.remove(self.name)
+
+
+def _told(before: Mapping[str, Any], plan: NetworkPlan, touched: Collection[Pair]) -> dict[str, Any]:
+    """The plan in JSON, given that of the plan before: only edges that were touched differ."""
+    edges = [plan.edges[pair].to_json() if (pair := (e["src"], e["dst"])) in touched else e for e in before["edges"]]
+    return {**before, "edges": edges}
 
 
 def remove(name: str, store: Store, find: RuntimeMaker, tell: Progress = _silent) -> bool:

@@ -22,7 +22,7 @@ from harness.errors import NodeError
 from harness.linux.host import has_ipv6
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.rtnetlink import Request, Rtnetlink
-from harness.plan import NodePlan
+from harness.plan import MAX_SEGMENTS, NodePlan
 
 BRIDGE: Final = "br0"
 BRIDGE_PORTS: Final = 1023
@@ -37,7 +37,11 @@ TCP_SETTINGS: Final = {
 """No connection is slow because an earlier one was, over a link that has been reshaped since."""
 IFA_F_NODAD: Final = 0x02
 IFA_F_NOPREFIXROUTE: Final = 0x200
+_RTM_NEWLINK: Final = 16
 _RTM_NEWROUTE: Final = 24
+_IFINFOMSG: Final = struct.Struct("=BxHiII")
+_IFLA_SUPER_PACKETS: Final = (41, 58, 63, 64)
+"""IFLA_GSO_MAX_SIZE, IFLA_GRO_MAX_SIZE, IFLA_GSO_IPV4_MAX_SIZE, IFLA_GRO_IPV4_MAX_SIZE."""
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_METRICS, _RTAX_CC_ALGO = 1, 4, 5, 8, 16
 _RTMSG: Final = struct.Struct("=8BI")
 
@@ -61,6 +65,20 @@ def plug_in(ranks: Sequence[tuple[int, int]]) -> None:
             with _told(rank, "make its veth pair"):
                 ip.link("add", ifname=port, kind="veth", peer={"ifname": INTERFACE, "net_ns_fd": namespace})
                 ip.link("set", ifname=port, master=bridge, state="up")
+    allow_large([f"n{rank}" for rank, _ in ranks])
+
+
+def allow_large(interfaces: Sequence[str]) -> None:
+    """Let super-packets be of 200 kB, which makes up for the second hop that a bridge is: without limits TCP is then
+    faster than over a bare veth pair with the usual 64 KiB, instead of 12 % slower (benchmarks/no_shape.py).
+
+    Kernels before 6.3 do not know the IPv4 attributes and refuse or ignore this, which costs nothing but that speed.
+    """
+    size = struct.pack("=I", MAX_SEGMENTS * 1448)
+    attributes = b"".join(attr(kind, size) for kind in _IFLA_SUPER_PACKETS)
+    with Rtnetlink() as netlink:
+        headers = [_IFINFOMSG.pack(0, 0, socket.if_nametoindex(name), 0, 0) for name in interfaces]
+        netlink.batch([Request(_RTM_NEWLINK, 0, header + attributes) for header in headers])
 
 
 def configure(node: NodePlan) -> None:
@@ -73,6 +91,7 @@ def configure(node: NodePlan) -> None:
     prefixes: list[tuple[IPv4Address | IPv6Address, int]] = [(node.ipv4, node.addressing.ipv4_net.prefixlen)]
     if has_ipv6():
         prefixes.append((node.ipv6, node.addressing.ipv6_net.prefixlen))
+    allow_large([INTERFACE])
     with IPRoute() as ip, _told(node.rank, "add its addresses"):
         index = ip.link_lookup(ifname=INTERFACE)[0]
         ip.link("set", index=1, state="up")
