@@ -121,7 +121,7 @@ def jitter(way: Way) -> Verdict:
         low=accepted.low,
         high=accepted.high,
         samples=seen.count,
-        note=f"left out {seen.stalls} late for the machine's sake" if seen.stalls and applied else "",
+        note=f"{seen.stalls} stalls of the machine left out" if seen.stalls and applied else "",
     )
     if accepted.bound(measured):
         row = _bound(row, accepted, adds, accepted.widest - applied)
