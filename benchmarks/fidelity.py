@@ -47,7 +47,7 @@ def pair() -> Iterator[Network]:
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(build_topology("line", 2), load_profile("none"), 0)
         runtime = NetnsRuntime(NetemEngine())
-        net = Network.up("bench", plan, runtime, "netem", Store(Path(folder)), lambda _: runtime, transient=True)
+        net = Network.up("bench", plan, runtime, Store(Path(folder)), lambda _: runtime, transient=True)
         try:
             net.reshape(
                 lambda p: p.changed([replace(e, shape=LinkShape(loss=Ratio.parse("1%"))) for e in p.edges.values()])

@@ -46,7 +46,7 @@ def _up(nodes: int, folder: Path) -> tuple[NetnsRuntime, NetworkPlan]:
 def tc_batch(plan: NetworkPlan, rank: int) -> str:
     """The same tree in tc's words."""
     node, lines = plan.node(rank), []
-    for action in diff(tree_of(node), EMPTY):
+    for action in diff(tree_of(node.egress, node.seed), EMPTY):
         match action:
             case AddRoot():
                 lines.append("qdisc add dev eth0 root handle 1: htb default 0")
@@ -122,7 +122,7 @@ def reshape(nodes: int = 16) -> list[Row]:
     clean = {pair: replace(edge, shape=edge.shape.changed(loss=ZERO_RATIO)) for pair, edge in plan.edges.items()}
     with tempfile.TemporaryDirectory() as name:
         runtime = NetnsRuntime(NetemEngine())
-        net = Network.up("bench", plan.changed(clean.values()), runtime, "netem", Store(Path(name)), lambda _: runtime)
+        net = Network.up("bench", plan.changed(clean.values()), runtime, Store(Path(name)), lambda _: runtime)
         one: list[float] = []
         every: list[float] = []
 

@@ -81,25 +81,39 @@ class PlannedEdge:
 
 
 @dataclass(frozen=True)
-class Egress:
-    """What a node sends to one neighbour: the edge, and the final destinations that go through it."""
+class Port:
+    """One neighbour as a node sees it, in one direction.
+
+    Args:
+        edge: the directed edge to the neighbour, or from it.
+        neighbour: the rank at the other end, whichever the direction.
+        ranks: of an outgoing port, the final destinations that go through the neighbour; of an incoming port, the
+            original sources whose packets come through it. The neighbour is one of them.
+    """
 
     edge: PlannedEdge
-    destinations: tuple[int, ...]
-
-    @property
-    def neighbour(self) -> int:
-        """The rank at the other end."""
-        return self.edge.dst
+    neighbour: int
+    ranks: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class NodePlan:
-    """All that one node must know to make its own part of the network."""
+    """All that one node must know to make its own part of the network.
+
+    Args:
+        rank: its own.
+        addressing: the subnets.
+        egress: per neighbour, what goes there.
+        ingress: per neighbour, what comes from there.
+        forwards: whether packets of others cross it.
+        max_segments: see NetworkPlan.max_segments.
+        seed: of every draw.
+    """
 
     rank: int
     addressing: Addressing
-    egress: tuple[Egress, ...]
+    egress: tuple[Port, ...]
+    ingress: tuple[Port, ...]
     forwards: bool
     max_segments: int | None
     seed: int
@@ -116,7 +130,7 @@ class NodePlan:
 
     def detours(self) -> list[tuple[int, int]]:
         """(destination, next hop) for every destination that is no neighbour."""
-        return [(dst, e.neighbour) for e in self.egress for dst in e.destinations if dst != e.neighbour]
+        return [(dst, port.neighbour) for port in self.egress for dst in port.ranks if dst != port.neighbour]
 
 
 @dataclass(frozen=True)
@@ -178,16 +192,21 @@ class NetworkPlan:
         return path
 
     def node(self, rank: int) -> NodePlan:
-        """One node's part of the plan."""
+        """One node's part of the plan.
+
+        Routes are symmetric (Topology.next_hops): what a rank sent arrives through the neighbour that leads to it.
+        """
         self.require_rank(rank)
         behind: dict[int, list[int]] = {}
         for dst, hop in sorted(self.next_hops[rank].items()):
             behind.setdefault(hop, []).append(dst)
+        near = [(neighbour, tuple(behind.get(neighbour, ()))) for neighbour in self.neighbours(rank)]
         return NodePlan(
             rank=rank,
             addressing=self.addressing,
-            egress=tuple(Egress(self.edges[rank, n], tuple(behind.get(n, ()))) for n in self.neighbours(rank)),
-            forwards=len(self.neighbours(rank)) > 1,
+            egress=tuple(Port(self.edges[rank, neighbour], neighbour, ranks) for neighbour, ranks in near),
+            ingress=tuple(Port(self.edges[neighbour, rank], neighbour, ranks) for neighbour, ranks in near),
+            forwards=len(near) > 1,
             max_segments=self.max_segments,
             seed=self.seed,
         )

@@ -1,4 +1,4 @@
-"""A node plan as the qdisc tree that makes it, and the changes that turn what the kernel holds into it.
+"""A node's ports as the qdisc tree that makes them, and the changes that turn what the kernel holds into it.
 
 ::
 
@@ -11,6 +11,8 @@
 
 The tree is built once and changed in place afterwards, so nothing queued is dropped and no moment is unshaped.
 A branch that is no longer needed stays, with a netem that does nothing.
+
+The engine in user space imitates a branch at the receiver: there are no qdiscs then, but the fields are these.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from harness.link import Distribution, GilbertElliott, LinkShape
-from harness.plan import Egress, NodePlan
+from harness.plan import Port
 from harness.units import ZERO_RATIO, Rate, Ratio, Size, Time
 
 ROOT: Final = 0x1_0000
@@ -71,7 +73,7 @@ class Tbf:
 
 @dataclass(frozen=True)
 class Branch:
-    """All that shapes the way to one neighbour."""
+    """All that shapes one direction of the edge to one neighbour."""
 
     neighbour: int
     netem: Netem
@@ -100,12 +102,13 @@ class Branch:
 
 @dataclass(frozen=True)
 class Tree:
-    """A node's whole tree: branches by neighbour, and the next hop of every final destination that is classified.
+    """A node's whole tree: branches by neighbour, and the branch of every rank whose packets are classified.
 
     Args:
         rooted: whether the htb root is there.
         branches: by neighbour.
-        filters: (final destination, IP version) -> neighbour.
+        filters: (rank at the far end, IP version) -> neighbour. At the far end is the final destination for an engine
+            at the sender, the original source for one at the receiver.
     """
 
     rooted: bool
@@ -145,9 +148,9 @@ class Change:
 
 @dataclass(frozen=True)
 class AddFilter:
-    """Send what goes to a final destination into a neighbour's class."""
+    """Send a far rank's packets (see Tree.filters) into a neighbour's branch."""
 
-    destination: int
+    rank: int
     version: int
     neighbour: int
 
@@ -155,9 +158,9 @@ class AddFilter:
 Action = AddRoot | AddBranch | AddTbf | Change | AddFilter
 
 
-def netem_of(egress: Egress, seed: int) -> Netem:
-    """The netem that makes an edge's shape (its rate too, unless a burst asks for tbf)."""
-    shape = egress.edge.effective
+def netem_of(port: Port, seed: int) -> Netem:
+    """The netem that makes the shape of a port's edge (its rate too, unless a burst asks for tbf)."""
+    shape = port.edge.effective
     chain = None
     if model := shape.loss_chain:
         survives = Ratio(1 - model.loss_bad.value)
@@ -174,7 +177,7 @@ def netem_of(egress: Egress, seed: int) -> Netem:
         gap=1 if shape.reorder else 0,
         rate_byte_s=shape.rate.byte_s if shape.rate and not shape.burst else 0,
         distribution=shape.distribution,
-        seed=edge_seed(seed, egress.edge.src, egress.edge.dst),
+        seed=edge_seed(seed, port.edge.src, port.edge.dst),
     )
 
 
@@ -208,17 +211,15 @@ def edge_seed(seed: int, src: int, dst: int) -> int:
     return int.from_bytes(hashlib.sha256(f"netem {seed} {src} {dst}".encode()).digest()[:8], "little")
 
 
-def tree_of(node: NodePlan) -> Tree:
-    """The tree that makes a node's part of the plan; an unshaped edge needs no branch."""
+def tree_of(ports: Iterable[Port], seed: int) -> Tree:
+    """The tree that makes a node's outgoing or its incoming edges; an unshaped edge needs no branch."""
     branches: dict[int, Branch] = {}
     filters: dict[tuple[int, int], int] = {}
-    for egress in node.egress:
-        if egress.edge.effective.is_unshaped:
+    for port in ports:
+        if port.edge.effective.is_unshaped:
             continue
-        branches[egress.neighbour] = Branch(
-            egress.neighbour, netem_of(egress, node.seed), tbf_of(egress.edge.effective)
-        )
-        filters |= {(dst, version): egress.neighbour for dst in egress.destinations for version in (4, 6)}
+        branches[port.neighbour] = Branch(port.neighbour, netem_of(port, seed), tbf_of(port.edge.effective))
+        filters |= {(rank, version): port.neighbour for rank in port.ranks for version in (4, 6)}
     return Tree(bool(branches), branches, filters)
 
 
@@ -239,9 +240,9 @@ def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[A
     for neighbour, old in observed.branches.items():
         if neighbour not in desired.branches:
             actions += _branch_actions(Branch(neighbour, Netem(limit=MAX_AUTO_LIMIT)), old, False)
-    for (dst, version), neighbour in desired.filters.items():
-        if (dst, version) not in observed.filters:
-            actions.append(AddFilter(dst, version, neighbour))
+    for (rank, version), neighbour in desired.filters.items():
+        if (rank, version) not in observed.filters:
+            actions.append(AddFilter(rank, version, neighbour))
     return actions
 
 
@@ -312,13 +313,13 @@ def shape_of(branch: Branch) -> LinkShape:
 
 
 def mismatches(desired: Tree, observed: Tree) -> Iterable[tuple[int, str]]:
-    """(neighbour, what differs) for everything desired that the kernel does not hold."""
+    """(neighbour, what differs) for everything desired that is not held."""
     for neighbour, branch in desired.branches.items():
         have = observed.branches.get(neighbour)
         if have is None:
-            yield neighbour, "the kernel holds no class and netem for it"
+            yield neighbour, "nothing is held for it"
         elif reasons := differences(_settled(branch, have), have):
-            yield neighbour, ", ".join(f"{reason} (kernel -> asked for)" for reason in reasons)
-    for (dst, version), neighbour in desired.filters.items():
-        if observed.filters.get((dst, version)) != neighbour:
-            yield neighbour, f"no IPv{version} filter sends what goes to node {dst} there"
+            yield neighbour, ", ".join(f"{reason} (held -> asked for)" for reason in reasons)
+    for (rank, version), neighbour in desired.filters.items():
+        if observed.filters.get((rank, version)) != neighbour:
+            yield neighbour, f"no IPv{version} filter sends packets of node {rank} there"

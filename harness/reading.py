@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.link import LinkShape
+from harness.plan import Pair
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,14 @@ class EdgeReading:
 
 @dataclass(frozen=True)
 class NodeReading:
-    """What a node holds: readings by neighbour, and (neighbour, difference) where that is not what was asked for."""
+    """What a node holds.
 
-    edges: Mapping[int, EdgeReading]
-    mismatches: tuple[tuple[int, str], ...] = ()
+    Args:
+        edges: by (src, dst), the directed edges that this node makes.
+        mismatches: (src, dst) and the difference, where what is held is not what was asked for.
+        notes: what a user should know about the engine at this node, e.g. that its process was restarted.
+    """
+
+    edges: Mapping[Pair, EdgeReading]
+    mismatches: tuple[tuple[Pair, str], ...] = ()
+    notes: tuple[str, ...] = ()

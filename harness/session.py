@@ -32,7 +32,7 @@ class Reshaped:
     Args:
         plan: as it is now.
         changed: the directed edges that are not as they were.
-        seconds: how long the kernel's part took: reading, changing and reading back.
+        seconds: how long the engine's part took: reading, changing and reading back.
         segments_cut: whether TCP super-packets were cut to single packets by this change; connections that are open
             already keep sending super-packets.
     """
@@ -68,7 +68,6 @@ class Network:
         name: str,
         plan: NetworkPlan,
         runtime: Runtime,
-        engine: str,
         store: Store,
         find: RuntimeMaker,
         *,
@@ -93,7 +92,9 @@ class Network:
                 store.remove(name)
             try:
                 runtime.create(plan, progress)
-                record = Record(name, runtime.name, engine, runtime.handle, plan.to_json(), time.time(), transient)
+                record = Record(
+                    name, runtime.name, runtime.engine.name, runtime.handle, plan.to_json(), time.time(), transient
+                )
                 store.save(record)
                 progress(f"shaping {len(plan.edges)} directed edges")
                 _apply(runtime, plan, range(plan.size))
@@ -139,7 +140,7 @@ class Network:
             touched = {pair for pair, edge in new.edges.items() if edge != old.edges[pair]}
             cut = (new.max_segments or MAX_SEGMENTS) < (old.max_segments or MAX_SEGMENTS)
             everywhere = new.max_segments != old.max_segments
-            ranks = sorted(range(new.size) if everywhere else {src for src, _ in touched})
+            ranks = sorted(range(new.size) if everywhere else {self.runtime.engine.maker(pair) for pair in touched})
             with signals.held():  # kernel and record change together, also where Ctrl-C comes now
                 started = time.perf_counter()
                 try:
@@ -159,9 +160,8 @@ class Network:
         return _readings(self.runtime.call({rank: Task("observe", self.plan.node(rank)) for rank in chosen}))
 
     def applied(self) -> dict[Pair, EdgeReading]:
-        """What the kernel holds and has counted, by directed edge. Raises NodeError."""
-        readings = self.observe()
-        return {(src, dst): reading for src, node in readings.items() for dst, reading in node.edges.items()}
+        """What is held for every directed edge, and what was counted on it. Raises NodeError."""
+        return {pair: reading for node in self.observe().values() for pair, reading in node.edges.items()}
 
     def down(self) -> None:
         """Remove the network and all that runs in it."""
@@ -208,15 +208,15 @@ def _is_alive(name: str, store: Store, find: RuntimeMaker) -> bool:
 
 
 def _apply(runtime: Runtime, plan: NetworkPlan, ranks: Iterable[int], touched: Collection[Pair] = ()) -> None:
-    """Apply these nodes' plans and compare what the kernel then holds. Raises NodeError."""
-    tasks = {
-        rank: Task("apply", plan.node(rank), frozenset(dst for src, dst in touched if src == rank)) for rank in ranks
-    }
+    """Apply these nodes' plans and compare what they then hold. Raises NodeError."""
+    neighbours: dict[int, set[int]] = {}
+    for pair in touched:
+        rank = runtime.engine.maker(pair)
+        neighbours.setdefault(rank, set()).add(pair[1] if rank == pair[0] else pair[0])
+    tasks = {rank: Task("apply", plan.node(rank), frozenset(neighbours.get(rank, ()))) for rank in ranks}
     for rank, reading in _readings(runtime.call(tasks)).items():
-        for neighbour, what in reading.mismatches:
-            raise NodeError(
-                rank, f"shape edge {rank}->{neighbour}", f"the kernel took it and holds something else: {what}"
-            )
+        for (src, dst), what in reading.mismatches:
+            raise NodeError(rank, f"shape edge {src}->{dst}", f"it was taken and something else is held: {what}")
 
 
 def _readings(answers: Mapping[int, NodeReading | HarnessError]) -> dict[int, NodeReading]:

@@ -24,11 +24,18 @@ def state_folder(tmp_path_factory):
 # Markers
 
 
+_MISSING = {
+    "netem": ("netem", "run the tests under scripts/with-netem"),
+    "nfqueue": ("userspace", "see harness doctor"),
+}
+"""Marker -> the engine that its tests need, and what to do where it does not work."""
+
+
 @cache
 def _features():
     from harness.engine.capability import features
 
-    return {feature.name: feature for feature in features()}
+    return features()
 
 
 @cache
@@ -36,19 +43,19 @@ def _lacking(marker):
     """Why tests with that marker cannot run here, or an empty string."""
     if marker == "torch":
         return "" if importlib.util.find_spec("torch") else "PyTorch is missing: run scripts/setup"
-    namespaces = _features()["namespaces"]
+    namespaces = next(feature for feature in _features() if feature.name == "namespaces")
     if not namespaces.ok:
         return f"no network namespaces: {namespaces.detail}; {namespaces.remedy}"
-    missing = [feature for feature in _features().values() if feature.required and not feature.ok]
-    if marker == "netem" and missing:
+    engine, remedy = _MISSING.get(marker, ("", ""))
+    if missing := [feature for feature in _features() if engine in feature.needed_by and not feature.ok]:
         told = ", ".join(f"{feature.name} ({feature.detail})" for feature in missing)
-        return f"this kernel lacks {told}: run the tests under scripts/with-netem"
+        return f"this kernel lacks {told}: {remedy}"
     return ""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    for marker in ("namespaces", "netem", "torch"):
+    for marker in ("namespaces", "netem", "nfqueue", "torch"):
         if item.get_closest_marker(marker) and (reason := _lacking(marker)):
             pytest.skip(reason)
 

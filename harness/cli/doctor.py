@@ -9,8 +9,9 @@ from pathlib import Path
 import typer
 
 from harness.cli.options import Json
-from harness.cli.output import print_json, show, table
-from harness.engine.capability import Feature, features
+from harness.cli.output import print_json, say, show, table
+from harness.engine.capability import AUTO, Feature, choose_engine, features
+from harness.errors import HarnessError, UnavailableError
 from harness.linux.host import has_ipv6
 
 _BACKLOG = Path("/proc/sys/net/core/netdev_max_backlog")
@@ -24,31 +25,43 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(json_: Json = False) -> None:
-    """Say which kernel features work here (by trying them), and how to mend those that do not. Changes nothing."""
-    found = [*features(), _torch(), _backlog(), _congestion_control(), _ipv6()]
+    """Say what works here (by trying it), how to mend what does not, and which engine makes links. Changes nothing."""
+    found = features()
+    engine, why = _engine(found)
+    found += [_torch(), _backlog(), _congestion_control(), _ipv6()]
     if json_:
-        print_json({"kernel": platform.release(), "features": [vars(feature) for feature in found]})
+        told = [vars(feature) for feature in found]
+        print_json({"kernel": platform.release(), "engine": engine, "why": why, "features": told})
     else:
-        made = table(f"Kernel {platform.release()}", "", "feature", "for", "answer")
+        made = table(f"Kernel {platform.release()}", "", "feature", "for", "engines", "answer")
         for feature in found:
-            mark = (
-                "[green]ok[/green]"
-                if feature.ok
-                else "[red]MISSING[/red]"
-                if feature.required
-                else "[yellow]no[/yellow]"
-            )
             answer = feature.detail if feature.ok else f"{feature.detail}\nmend: {feature.remedy}"
-            made.add_row(mark, feature.name, feature.purpose, answer)
+            made.add_row(_mark(feature, engine), feature.name, feature.purpose, ", ".join(feature.needed_by), answer)
         show(made)
-    if any(feature.required and not feature.ok for feature in found):
-        raise typer.Exit(69)
+        say(f"--engine auto takes {engine}: {why}" if engine else why)
+    if engine is None:
+        raise typer.Exit(UnavailableError.exit_code)
+
+
+def _engine(found: list[Feature]) -> tuple[str | None, str]:
+    """What --engine auto takes, and why; None where nothing can make links."""
+    try:
+        engine, line = choose_engine(AUTO, found)
+    except HarnessError as error:
+        return None, str(error)
+    return engine, line or "all that it needs works"
+
+
+def _mark(feature: Feature, engine: str | None) -> str:
+    if feature.ok:
+        return "[green]ok[/green]"
+    return "[red]MISSING[/red]" if engine is None and feature.needed_by else "[yellow]no[/yellow]"
 
 
 def _torch() -> Feature:
     there = importlib.util.find_spec("torch") is not None
     remedy = "make setup (installs the CPU build into .venv)"
-    return Feature("torch", "harness bench and training jobs", there, "" if there else "not installed", remedy, False)
+    return Feature("torch", "harness bench and training jobs", there, "" if there else "not installed", remedy)
 
 
 def _backlog() -> Feature:
@@ -60,18 +73,17 @@ def _backlog() -> Feature:
         size >= _ENOUGH_BACKLOG,
         str(size),
         f"sysctl -w net.core.netdev_max_backlog={_ENOUGH_BACKLOG} (for the whole machine)",
-        False,
     )
 
 
 def _congestion_control() -> Feature:
     there = _CONTROLS.read_text().split() if _CONTROLS.exists() else []
     detail = f"available: {' '.join(there)}"
-    return Feature("cubic", "TCP in the nodes, by default", "cubic" in there, detail, "modprobe tcp_cubic", False)
+    return Feature("cubic", "TCP in the nodes, by default", "cubic" in there, detail, "modprobe tcp_cubic")
 
 
 def _ipv6() -> Feature:
     there = has_ipv6()
     detail = "" if there else "switched off: nodes have IPv4 only"
     remedy = "boot the machine without ipv6.disable=1"
-    return Feature("ipv6", "the nodes' second address", there, detail, remedy, False)
+    return Feature("ipv6", "the nodes' second address", there, detail, remedy)

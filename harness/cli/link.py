@@ -34,15 +34,18 @@ def show_links(
     name: options.Name = options.DEFAULT_NAME,
     json_: options.Json = False,
 ) -> None:
-    """What was requested, what the kernel holds, and what it has counted, per direction."""
+    """What was requested, what the engine holds, and what it has counted, per direction."""
     network = networks.find_network(name)
     pairs = networks.parse_pairs(edges, network.plan)
-    nodes = network.observe(sorted({src for src, _ in pairs}))
+    maker = network.runtime.engine.maker
+    nodes = network.observe(sorted({maker(pair) for pair in pairs}))
     wrong: dict[Pair, str] = {}
-    for src, node in nodes.items():
-        for dst, what in node.mismatches:
-            wrong[src, dst] = f"{wrong[src, dst]}; {what}" if (src, dst) in wrong else what
-    rows = [(network.plan.edges[pair], nodes[pair[0]].edges[pair[1]]) for pair in pairs]
+    for rank, node in nodes.items():
+        for pair, what in node.mismatches:
+            wrong[pair] = f"{wrong[pair]}; {what}" if pair in wrong else what
+        for text in node.notes:
+            note(f"node {rank}: {text}")
+    rows = [(network.plan.edges[pair], nodes[maker(pair)].edges[pair]) for pair in pairs]
     if json_:
         print_json(
             [
@@ -67,7 +70,7 @@ def show_links(
         made.add_row(str(edge), requested, applied, sent, str(stats.dropped), f"{_scaled(stats.backlog_bytes)}B")
     show(made)
     for pair, what in wrong.items():
-        note(f"edge {pair[0]}->{pair[1]}: the kernel does not hold what was requested: {what}")
+        note(f"edge {pair[0]}->{pair[1]}: what is held is not what was requested: {what}")
 
 
 def _scaled(count: int) -> str:
@@ -184,6 +187,8 @@ def report(network: Network, change: Callable[[NetworkPlan], NetworkPlan], *, dr
     else:
         done = network.reshape(change)
         new, changed = done.plan, list(done.changed)
+    for text in network.runtime.engine.beyond(new.edges[pair] for pair in changed):
+        note(text)
     seconds = done.seconds if done else None
     if json_:
         print_json({"seconds": seconds, "changed": [new.edges[pair].to_json() for pair in changed]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.engine.netem import NetemEngine
+from harness.engine.base import Engine
 from harness.errors import InputError, RecordError
 from harness.plan import NetworkPlan, Pair
 from harness.runtime.base import Runtime
@@ -11,18 +11,31 @@ from harness.session import Network
 from harness.store import Record, Store
 
 
-def make_runtime(name: str, congestion_control: str) -> Runtime:
+def make_engine(name: str) -> Engine:
+    """An engine by name; imported when asked for. Raises InputError."""
+    if name == "netem":
+        from harness.engine.netem import NetemEngine
+
+        return NetemEngine()
+    if name == "userspace":
+        from harness.engine.userspace.engine import UserspaceEngine
+
+        return UserspaceEngine()
+    raise InputError(f"no engine is called {name!r}; there are: netem, userspace")
+
+
+def make_runtime(name: str, engine: Engine, congestion_control: str) -> Runtime:
     """A runtime by name. Raises InputError."""
     if name != NetnsRuntime.name:
         raise InputError(f"--runtime {name!r} is unknown; there is: {NetnsRuntime.name}")
-    return NetnsRuntime(NetemEngine(), congestion_control)
+    return NetnsRuntime(engine, congestion_control)
 
 
 def find_runtime(record: Record) -> Runtime:
     """The runtime of a recorded network. Raises RecordError where the record does not say which it is."""
     try:
-        return NetnsRuntime.from_handle(record.handle, NetemEngine())
-    except RecordError as error:
+        return NetnsRuntime.from_handle(record.handle, make_engine(record.engine))
+    except (RecordError, InputError) as error:
         raise RecordError(f"network {record.name!r}: {error}; run 'harness down --name {record.name}'") from None
 
 

@@ -38,6 +38,14 @@ Seed = Annotated[int, typer.Option("--seed", help="Of every draw from the profil
 Subnet = Annotated[str | None, typer.Option("--subnet", help="IPv4 subnet of the nodes.", show_default="10.77.0.0/16")]
 Subnet6 = Annotated[str | None, typer.Option("--subnet6", help="IPv6 subnet of the nodes.", show_default="fd77::/64")]
 RuntimeName = Annotated[str, typer.Option("--runtime", help="Where nodes live: netns (network namespaces).")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        envvar="HARNESS_ENGINE",
+        help="What makes the links: netem (the kernel), userspace (NFQUEUE, for kernels without netem), or auto.",
+    ),
+]
 CongestionControl = Annotated[
     str, typer.Option("--congestion-control", help="TCP's congestion control in the nodes: it decides results.")
 ]

@@ -41,6 +41,7 @@ def run(
     subnet: options.Subnet = None,
     subnet6: options.Subnet6 = None,
     runtime: options.RuntimeName = "netns",
+    engine: options.Engine = "auto",
     congestion_control: options.CongestionControl = "cubic",
     master_port: Annotated[int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")] = 29500,
     name: options.Name = options.DEFAULT_NAME,
@@ -60,7 +61,7 @@ def run(
         say("on every node, with its own RANK: " + " ".join(f"{key}={value}" for key, value in variables.items()))
         say(" ".join(command))
         return
-    network = start(name, made, runtime, congestion_control, transient=True)
+    network = start(name, made, runtime, engine, congestion_control, transient=True)
     try:
         outcome = launch(network.runtime, made, command, printer(made.size), master_port=master_port)
     finally:

@@ -9,7 +9,8 @@ import typer
 from harness.cli import networks, options
 from harness.cli.output import count, note, print_json, say, status
 from harness.cli.plan import show_plan
-from harness.engine.capability import require_shaping
+from harness.engine.capability import NETEM, USERSPACE, choose_engine
+from harness.errors import UnavailableError
 from harness.plan import NetworkPlan
 from harness.session import Network
 from harness.store import Store
@@ -34,6 +35,7 @@ def up(
     subnet: options.Subnet = None,
     subnet6: options.Subnet6 = None,
     runtime: options.RuntimeName = "netns",
+    engine: options.Engine = "auto",
     congestion_control: options.CongestionControl = "cubic",
     name: options.Name = options.DEFAULT_NAME,
     dry_run: options.DryRun = False,
@@ -46,7 +48,7 @@ def up(
         print_json(made.to_json()) if json_ else show_plan(made)
         return
     started = time.monotonic()
-    network = start(name, made, runtime, congestion_control, transient=False)
+    network = start(name, made, runtime, engine, congestion_control, transient=False)
     seconds = time.monotonic() - started
     if json_:
         print_json({"name": name, "engine": network.engine, "runtime": runtime, "seconds": seconds, **made.to_json()})
@@ -59,14 +61,29 @@ def up(
         if made.size == 1:  # nobody to measure with
             note(f"try: harness exec{hint} 0 -- ip address")
         else:
-            ping = f"ping {made.addressing.ipv4(1)}"
+            ping = f"ping {'-U ' if network.engine == USERSPACE else ''}{made.addressing.ipv4(1)}"
             note(f"try: harness verify{hint} | harness bench{hint} | harness exec{hint} 0 -- {ping}")
 
 
-def start(name: str, made: NetworkPlan, runtime: str, congestion_control: str, *, transient: bool) -> Network:
+def start(
+    name: str, made: NetworkPlan, runtime: str, engine: str, congestion_control: str, *, transient: bool
+) -> Network:
     """Make the network, with a spinner; what the machine lacks is told before anything is made."""
-    home = networks.make_runtime(runtime, congestion_control)
-    if any(not edge.shape.is_unshaped for edge in made.edges.values()):
-        require_shaping()
+    home = networks.make_runtime(runtime, networks.make_engine(_chosen(engine, made)), congestion_control)
+    for text in home.engine.beyond(made.edges.values()):
+        note(text)
     with status(f"starting network {name!r}") as tell:
-        return Network.up(name, made, home, "netem", Store(), networks.find_runtime, transient=transient, progress=tell)
+        return Network.up(name, made, home, Store(), networks.find_runtime, transient=transient, progress=tell)
+
+
+def _chosen(wanted: str, made: NetworkPlan) -> str:
+    """The engine's name; a network that shapes nothing needs none that works."""
+    try:
+        engine, told = choose_engine(wanted)
+    except UnavailableError:
+        if all(edge.shape.is_unshaped for edge in made.edges.values()):
+            return NETEM
+        raise
+    if told:
+        note(told)
+    return engine

@@ -81,10 +81,11 @@ def _measure(
         stdio = Stdio(subprocess.PIPE, subprocess.PIPE, None)
         return network.runtime.spawn(rank, [sys.executable, *PROBE_ARGV], stdio=stdio)
 
+    stamps = network.runtime.engine.kernel_stamps
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, console=err, transient=True) as bar,
-        Prober(plan, spawn, seconds=seconds, max_parallel=parallel, ipv6=ipv6) as prober,
+        Prober(plan, spawn, seconds=seconds, max_parallel=parallel, ipv6=ipv6, kernel_stamps=stamps) as prober,
     ):
         task = bar.add_task("starting probes", total=None)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
-from harness.plan import NodePlan
+from harness.plan import NodePlan, Pair, PlannedEdge
 from harness.reading import NodeReading
 
 INTERFACE = "eth0"
@@ -13,9 +13,21 @@ INTERFACE = "eth0"
 
 
 class Engine(Protocol):
-    """Makes the links that leave a node."""
+    """Makes every directed edge at one of its two ends; a node's apply and observe are about the edges made there."""
 
     name: str
+    companion: str | None
+    """A module whose ``Supervisor`` must keep processes alive beside the nodes before links can be made, or None."""
+    kernel_stamps: bool
+    """Whether the kernel's receive stamps are true: they are too early where packets are held at their receiver."""
+
+    def maker(self, edge: Pair) -> int:
+        """The rank at which this engine makes a directed edge: its sender or its receiver."""
+        ...
+
+    def beyond(self, edges: Iterable[PlannedEdge]) -> list[str]:
+        """One line for each reason why it cannot make some of these edges as exactly as verify asks for."""
+        ...
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeReading:
         """Turn what the kernel holds into the node's plan, in place, and read it back.

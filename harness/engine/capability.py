@@ -1,36 +1,38 @@
-"""What the running kernel can do, found out by doing it in a throwaway network namespace."""
+"""What the running kernel can do, and which engine that is enough for."""
 
 from __future__ import annotations
 
-import platform
-import struct
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from typing import Final
 
-from harness.engine import tcwire
-from harness.errors import PrivilegeError, UnavailableError
-from harness.linux.syscalls import CLONE_NEWNET, unshare_as_root_or_not
+from harness.engine import trial
+from harness.errors import HarnessError, InputError, PrivilegeError, UnavailableError
 from harness.linux.worker import forked
-from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
-from harness.netlink.rtnetlink import Request, Rtnetlink
-from harness.qdisc import ROOT, Netem, Tbf
+from harness.suggest import suggest
 
-_NEW = NLM_F_CREATE | NLM_F_EXCL
-_LOOPBACK = 1
+AUTO: Final = "auto"
+NETEM: Final = "netem"
+USERSPACE: Final = "userspace"
+ENGINES: Final = (NETEM, USERSPACE)
+"""The first that works is what AUTO takes."""
+LIMITS: Final = (
+    "links are made in user space (NFQUEUE): delays under 2 ms, rates over 1 Gbit/s per edge and over 100k packets/s"
+    " with jitter are not promised"
+)
 
 
 @dataclass(frozen=True)
 class Feature:
-    """Something that the kernel has or lacks.
+    """Something that the machine has or lacks.
 
     Args:
         name: e.g. ``sch_netem``.
         purpose: what it is for.
         ok: whether it works here.
-        detail: the kernel's answer where it does not.
+        detail: the kernel's answer where it does not, or how it works.
         remedy: what mends it.
-        required: whether nothing can be shaped without it.
+        needed_by: engines that make no links without it.
     """
 
     name: str
@@ -38,86 +40,105 @@ class Feature:
     ok: bool
     detail: str = ""
     remedy: str = ""
-    required: bool = True
-
-
-def _module(name: str) -> str:
-    release = platform.release()
-    return (
-        f"modprobe {name} (Debian, Ubuntu: apt install linux-modules-extra-{release}; Fedora: dnf install"
-        " kernel-modules-extra); where the kernel was built without it: scripts/with-netem harness ..."
-    )
+    needed_by: tuple[str, ...] = ()
 
 
 def features() -> list[Feature]:
     """Probe everything. Needs root, or user namespaces; where neither is there, that is the only answer."""
     try:
-        return forked(_probe_all)
+        return forked(_try_all)
     except PrivilegeError as error:
         remedy = "run as root, or allow them: sysctl user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1"
-        return [Feature("namespaces", "nodes of their own", False, str(error), remedy)]
+        return [Feature("namespaces", "nodes of their own", False, str(error), remedy, ENGINES)]
+
+
+def works(engine: str, found: Iterable[Feature]) -> bool:
+    """Whether all that an engine needs was found."""
+    return not lacking(engine, found)
+
+
+def lacking(engine: str, found: Iterable[Feature]) -> list[Feature]:
+    """What an engine needs and does not have."""
+    return [feature for feature in found if engine in feature.needed_by and not feature.ok]
+
+
+def choose_engine(wanted: str, found: Sequence[Feature] | None = None) -> tuple[str, str]:
+    """The engine that makes the links.
+
+    Args:
+        wanted: its name; AUTO takes the kernel's own links where they work, else those in user space.
+        found: what features() told; None asks it.
+
+    Returns:
+        Its name, and one line to tell the user, or an empty string.
+
+    Raises:
+        InputError: no engine has that name.
+        UnavailableError: it does not work here; the message says what is missing and what mends it.
+        PrivilegeError: this user may not have network namespaces.
+    """
+    if wanted not in (AUTO, *ENGINES):
+        raise InputError(f"no engine is called {wanted!r}; {suggest(wanted, (AUTO, *ENGINES))}")
+    found = features() if found is None else found
+    working = [engine for engine in ENGINES if works(engine, found)]
+    if wanted in working:
+        return wanted, ""
+    if wanted != AUTO:
+        raise _unavailable(lacking(wanted, found), f"; or use --engine {working[0]}" if working else "")
+    if not working:
+        raise _no_engine(found)
+    if working[0] == NETEM:
+        return NETEM, ""
+    missing = lacking(NETEM, found)[0]
+    return USERSPACE, f"this kernel has no {missing.name} ({missing.detail}): {LIMITS}"
 
 
 def require_shaping() -> None:
-    """Raise UnavailableError or PrivilegeError where links cannot be shaped here."""
-    for feature in features():
-        if feature.required and not feature.ok:
-            kind = PrivilegeError if feature.name == "namespaces" else UnavailableError
-            raise kind(f"{feature.name}: {feature.detail} ({feature.purpose}); mend it: {feature.remedy}")
+    """Raise UnavailableError or PrivilegeError where the kernel's own links do not work."""
+    choose_engine(NETEM)
 
 
-def _probe_all() -> list[Feature]:
+def _unavailable(missing: Sequence[Feature], otherwise: str = "") -> HarnessError:
+    first = missing[0]
+    kind = PrivilegeError if first.name == "namespaces" else UnavailableError
+    return kind(f"{first.name}: {first.detail} ({first.purpose}); mend it: {first.remedy}{otherwise}")
+
+
+def _no_engine(found: Sequence[Feature]) -> HarnessError:
+    """What all engines lack, or else what each of them does."""
+    common = [feature for feature in lacking(NETEM, found) if set(ENGINES) <= set(feature.needed_by)]
+    if common:
+        return _unavailable(common)
+    first = {engine: lacking(engine, found)[0] for engine in ENGINES}
+    told = "; ".join(f"{engine} lacks {feature.name} ({feature.detail})" for engine, feature in first.items())
+    return UnavailableError(f"no engine works here: {told}; mend it: {first[NETEM].remedy}")
+
+
+def _try_all() -> list[Feature]:
     """In a forked process: enter a namespace of its own and try each thing there."""
     try:
-        rootless = unshare_as_root_or_not(CLONE_NEWNET)
+        how = trial.enter()
     except OSError as problem:
         raise PrivilegeError(f"cannot make a network namespace: {problem.strerror}") from None
-    how = "in a user namespace, rootless" if rootless else "as root"
-    found = [Feature("namespaces", "nodes of their own", True, how)]
-    for name, purpose, required, trial in _TRIALS:
-        with Rtnetlink() as netlink:
-            refusals = netlink.batch(trial())
-        told = refusals[0].text if refusals else ""
-        found.append(Feature(name, purpose, not refusals, told, _module(name) if refusals else "", required))
+    found = [Feature("namespaces", "nodes of their own", True, how, "", ENGINES)]
+    for name, purpose, needed_by, modules, attempt in _TRIALS:
+        try:
+            found.append(Feature(name, purpose, True, attempt(), "", needed_by))
+        except OSError as problem:
+            told = problem.strerror or str(problem)
+            remedy = trial.modules(modules) + ("" if needed_by == _USERSPACE_ONLY else _OTHER_KERNEL)
+            found.append(Feature(name, purpose, False, told, remedy, needed_by))
     return found
 
 
-def _link(name: str, kind: str) -> Request:
-    header = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
-    return Request(tcwire.RTM_NEWLINK, _NEW, header + attr(3, name.encode() + b"\0") + attr(18, attr(1, kind.encode())))
-
-
-def _qdisc(handle: int, parent: int, kind: str, options: bytes) -> Request:
-    return Request(tcwire.RTM_NEWQDISC, _NEW, tcwire.tcmsg(_LOOPBACK, handle, parent, 0, kind, options))
-
-
-def _htb() -> list[Request]:
-    body = tcwire.tcmsg(_LOOPBACK, ROOT | 1, ROOT, 0, "htb", tcwire.htb_class(0))
-    return [_qdisc(ROOT, tcwire.TC_H_ROOT, "htb", tcwire.htb_root()), Request(tcwire.RTM_NEWTCLASS, _NEW, body)]
-
-
-def _u32() -> list[Request]:
-    options = tcwire.u32_filter(IPv4Address("127.0.0.1"), ROOT | 1)
-    body = tcwire.tcmsg(_LOOPBACK, 1, ROOT, tcwire.filter_info(4), "u32", options)
-    return [Request(tcwire.RTM_NEWTFILTER, _NEW, body)]
-
-
-def _netem() -> list[Request]:
-    spec = Netem(delay_ns=1_000_000, jitter_ns=1000, distribution="normal")
-    return [_qdisc(0x10 << 16, ROOT | 1, "netem", tcwire.netem(spec, fresh=True))]
-
-
-def _tbf() -> list[Request]:
-    body = tcwire.tcmsg(_LOOPBACK, ROOT | 2, ROOT, 0, "htb", tcwire.htb_class(0))
-    options = tcwire.tbf(Tbf(1_000_000, 10_000, 100_000))
-    return [Request(tcwire.RTM_NEWTCLASS, _NEW, body), _qdisc(0x20 << 16, ROOT | 2, "tbf", options)]
-
-
-_TRIALS: tuple[tuple[str, str, bool, Callable[[], list[Request]]], ...] = (
-    ("veth", "cables between nodes and bridge", True, lambda: [_link("probe0", "veth")]),
-    ("bridge", "the network that nodes share", True, lambda: [_link("probe1", "bridge")]),
-    ("sch_htb", "one class per neighbour", True, _htb),
-    ("cls_u32", "sends packets to their neighbour's class", True, _u32),
-    ("sch_netem", "delay, jitter, loss and rate", True, _netem),
-    ("sch_tbf", "token buckets, where a profile asks for a burst", False, _tbf),
+_OTHER_KERNEL: Final = "; where the kernel was built without it: scripts/with-netem harness ..."
+_NETEM_ONLY, _USERSPACE_ONLY = (NETEM,), (USERSPACE,)
+_TRIALS: Final = (
+    ("veth", "cables between nodes and bridge", ENGINES, "veth", trial.veth),
+    ("bridge", "the network that nodes share", ENGINES, "bridge", trial.bridge),
+    ("sch_htb", "one class per neighbour", _NETEM_ONLY, "sch_htb", trial.htb),
+    ("cls_u32", "sends packets to their neighbour's class", _NETEM_ONLY, "cls_u32", trial.u32),
+    ("sch_netem", "delay, jitter, loss and rate", _NETEM_ONLY, "sch_netem", trial.netem),
+    ("sch_tbf", "token buckets, where a profile asks for a burst", (), "sch_tbf", trial.tbf),
+    ("nfqueue", "links in user space", _USERSPACE_ONLY, "nf_tables nft_queue nfnetlink_queue", trial.nfqueue),
 )

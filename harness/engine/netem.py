@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import errno
-import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from harness.engine import tcwire
-from harness.engine.base import INTERFACE
+from harness.engine.segments import cut_segments, interface_index
 from harness.errors import NodeError
 from harness.link import UNSHAPED
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
 from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
-from harness.plan import NodePlan
+from harness.plan import NodePlan, Pair, PlannedEdge
 from harness.qdisc import (
     EMPTY,
     ROOT,
@@ -36,8 +35,6 @@ from harness.qdisc import (
 from harness.reading import EdgeReading, NodeReading, Stats
 
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
-KERNEL_SEGMENTS: Final = 65535
-"""The kernel's own limit of a super-packet's segments."""
 _REMEDY: Final = {
     errno.ENOENT: "this kernel lacks that qdisc or filter: run 'harness doctor'",
     errno.EPERM: "needs CAP_NET_ADMIN in the node's network namespace",
@@ -49,15 +46,25 @@ class NetemEngine:
     """Makes links with the kernel's qdiscs in the current network namespace."""
 
     name = "netem"
+    companion: str | None = None
+    kernel_stamps = True
+
+    def maker(self, edge: Pair) -> int:
+        """See Engine.maker: the sender."""
+        return edge[0]
+
+    def beyond(self, edges: Iterable[PlannedEdge]) -> list[str]:
+        """See Engine.beyond: what the machine cannot carry is found by verify."""
+        return []
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeReading:
         """See Engine.apply."""
-        desired = tree_of(node)
+        desired = tree_of(node.egress, node.seed)
         with Rtnetlink() as netlink:
-            index = _interface(node)
+            index = interface_index(node)
             observed, _ = _read(netlink, node, index)
             actions = diff(desired, observed, touched)
-            _cut_segments(netlink, node, index)
+            cut_segments(netlink, node, index)
             branches = [action for action in actions if not isinstance(action, AddFilter)]
             try:
                 _perform(netlink, node, index, branches)
@@ -70,24 +77,7 @@ class NetemEngine:
     def observe(self, node: NodePlan) -> NodeReading:
         """See Engine.observe."""
         with Rtnetlink() as netlink:
-            return _reading(node, tree_of(node), *_read(netlink, node, _interface(node)))
-
-
-def _interface(node: NodePlan) -> int:
-    try:
-        return socket.if_nametoindex(INTERFACE)
-    except OSError:
-        raise NodeError(
-            node.rank, f"find interface {INTERFACE}", "there is none", "run 'harness down' and 'up'"
-        ) from None
-
-
-def _cut_segments(netlink: Rtnetlink, node: NodePlan, index: int) -> None:
-    """Also where a node shapes nothing itself: what it sends may cross another node's link."""
-    most = node.max_segments or KERNEL_SEGMENTS
-    for refusal in netlink.batch([Request(tcwire.RTM_NEWLINK, 0, tcwire.max_segments(index, most))]):
-        what = f"limit TCP super-packets to {most} segments"
-        raise NodeError(node.rank, what, refusal.text, _REMEDY.get(refusal.errno, ""))
+            return _reading(node, tree_of(node.egress, node.seed), *_read(netlink, node, interface_index(node)))
 
 
 def _perform(netlink: Rtnetlink, node: NodePlan, index: int, actions: Sequence[Action]) -> None:
@@ -191,11 +181,12 @@ def _filters(netlink: Rtnetlink, node: NodePlan, index: int) -> dict[tuple[int, 
 
 def _reading(node: NodePlan, desired: Tree, observed: Tree, stats: dict[int, Stats]) -> NodeReading:
     edges = {}
-    for egress in node.egress:
-        branch = observed.branches.get(egress.neighbour)
+    for port in node.egress:
+        branch = observed.branches.get(port.neighbour)
         if branch is None:
-            edges[egress.neighbour] = EdgeReading(UNSHAPED, Stats())
+            edges[port.edge.pair] = EdgeReading(UNSHAPED, Stats())
             continue
-        told = replace(branch, netem=replace(branch.netem, distribution=egress.edge.shape.distribution))
-        edges[egress.neighbour] = EdgeReading(shape_of(told), stats[egress.neighbour])
-    return NodeReading(edges, tuple(mismatches(desired, observed)))
+        told = replace(branch, netem=replace(branch.netem, distribution=port.edge.shape.distribution))
+        edges[port.edge.pair] = EdgeReading(shape_of(told), stats[port.neighbour])
+    wrong = tuple(((node.rank, neighbour), what) for neighbour, what in mismatches(desired, observed))
+    return NodeReading(edges, wrong)

@@ -15,6 +15,7 @@ MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 0x4_0000
 MS_NOSUID_NODEV_NOEXEC: Final = 0x2 | 0x4 | 0x8
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_TIMERSLACK: Final = 29
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -61,3 +62,8 @@ def mount(source: str, target: str, fstype: str, flags: int) -> None:
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends. Raises OSError."""
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0), "prctl")
+
+
+def precise_timers() -> None:
+    """Have the kernel end this thread's sleeps on time, instead of up to 50 us later. Raises OSError."""
+    _checked(_libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0), "prctl")

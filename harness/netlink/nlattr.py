@@ -46,13 +46,17 @@ def messages(data: bytes) -> Iterator[tuple[int, int, int, memoryview]]:
         offset += (length + 3) & ~3
 
 
-def attrs(data: memoryview | bytes) -> dict[int, memoryview]:
-    """Attributes by type; of a type that stands there twice, the last."""
-    view, found, offset = memoryview(data), {}, 0
+def each(data: memoryview | bytes) -> Iterator[tuple[int, memoryview]]:
+    """(type, payload) of every attribute, in order."""
+    view, offset = memoryview(data), 0
     while offset + 4 <= len(view):
         length, kind = _ATTR.unpack_from(view, offset)
         if length < 4:
             break
-        found[kind & _TYPE_MASK] = view[offset + 4 : offset + length]
+        yield kind & _TYPE_MASK, view[offset + 4 : offset + length]
         offset += (length + 3) & ~3
-    return found
+
+
+def attrs(data: memoryview | bytes) -> dict[int, memoryview]:
+    """Attributes by type; of a type that stands there twice, the last."""
+    return dict(each(data))

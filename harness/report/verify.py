@@ -37,7 +37,7 @@ _FORMAT: Final[Mapping[Quantity, Callable[[float], str]]] = {
 
 
 def verify_table(rows: Sequence[Verdict], title: str) -> Table:
-    """One line per row; accepted is the interval in which a measurement agrees with what the kernel holds."""
+    """One line per row; accepted is the interval in which a measurement agrees with what the engine holds."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in ("edge", "quantity", "requested", "applied", "measured", "accepted", "verdict"):
         table.add_column(column, justify="left" if column in ("edge", "quantity", "verdict") else "right")

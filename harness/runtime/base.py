@@ -48,6 +48,8 @@ class Runtime(Protocol):
     """The nodes of one network. Made by ``create``, or found again from ``handle``."""
 
     name: str
+    engine: Engine
+    """Makes the links, at the nodes that its ``maker`` names."""
 
     @property
     def handle(self) -> Mapping[str, Any]:

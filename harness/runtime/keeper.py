@@ -1,4 +1,4 @@
-"""The process that a network lives in: ``python -m harness.runtime.keeper NODES``.
+"""The process that a network lives in: ``keeper.py NODES [COMPANION]``.
 
 It is process 1 of a PID namespace of its own, so killing it makes the kernel kill everything that runs in the
 network's nodes; and it holds the only references to the nodes' network namespaces, so they vanish with it. It ends
@@ -6,9 +6,13 @@ when its standard input ends - the command that made the network was killed - un
 up`` sends that when the network is complete.
 
 It answers one JSON line on standard output: its process id as the maker sees it, and the file descriptors of the
-nodes' namespaces. Needs nothing but the standard library, and is run with ``-I -S`` to start fast.
+nodes' namespaces. COMPANION is a module whose ``Supervisor(namespaces by rank).run(lifeline)`` keeps processes alive
+beside the nodes: an engine's in user space.
+
+It needs nothing but the standard library, and is run with ``-I -S`` to start fast.
 """
 
+import importlib
 import json
 import os
 import signal
@@ -19,7 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 from harness.linux import host, syscalls
 
 
-def first_stage(nodes: str) -> None:
+def first_stage(*arguments: str) -> None:
     """Enter new namespaces, and execute the keeper as process 1 of the PID namespace.
 
     It must be a new program: the kernel lets others look into a process that gained privileges in a user namespace
@@ -29,11 +33,11 @@ def first_stage(nodes: str) -> None:
     rootless = syscalls.unshare_as_root_or_not(flags)
     child = os.fork()
     if child == 0:
-        os.execv(sys.executable, [sys.executable, "-I", "-S", os.path.abspath(__file__), "--second-stage", nodes])
+        os.execv(sys.executable, [sys.executable, "-I", "-S", os.path.abspath(__file__), "--second-stage", *arguments])
     print(json.dumps({"pid": child, "rootless": rootless}), flush=True)
 
 
-def second_stage(nodes: int) -> None:
+def second_stage(nodes: int, companion: str = "") -> None:
     """Make the nodes' namespaces and hold them until told to end."""
     host.raise_open_files()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -47,8 +51,10 @@ def second_stage(nodes: int) -> None:
         held.append(os.open("/proc/self/ns/net", os.O_RDONLY))
     syscalls.setns(hub, syscalls.CLONE_NEWNET)
     print(json.dumps({"hub": hub, "nodes": held}), flush=True)
-    os.close(1)
-    if os.read(0, 1):
+    os.dup2(2, 1)
+    if companion:
+        importlib.import_module(companion).Supervisor(dict(enumerate(held))).run(0)
+    elif os.read(0, 1):
         while True:
             signal.pause()
 
@@ -56,9 +62,9 @@ def second_stage(nodes: int) -> None:
 if __name__ == "__main__":
     try:
         if sys.argv[1] == "--second-stage":
-            second_stage(int(sys.argv[2]))
+            second_stage(int(sys.argv[2]), *sys.argv[3:])
         else:
-            first_stage(sys.argv[1])
+            first_stage(*sys.argv[1:])
     except OSError as problem:
         print(json.dumps({"error": problem.strerror, "errno": problem.errno}), flush=True)
         sys.exit(1)

@@ -34,7 +34,7 @@ class NetnsRuntime:
     name = "netns"
 
     def __init__(self, engine: Engine, congestion_control: str = "cubic", keeper: Keeper | None = None) -> None:
-        self._engine = engine
+        self.engine = engine
         self._congestion_control = congestion_control
         self._keeper = keeper
         self._lifeline: int | None = None
@@ -80,7 +80,7 @@ class NetnsRuntime:
         try:
             with signals.held():
                 process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(_KEEPER), str(nodes)],
+                    [sys.executable, "-I", "-S", str(_KEEPER), str(nodes), self.engine.companion or ""],
                     stdin=reader,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
@@ -159,7 +159,7 @@ class NetnsRuntime:
 
         def perform(rank: int) -> NodeReading | HarnessError:
             try:
-                return tasks[rank].perform(self._engine)
+                return tasks[rank].perform(self.engine)
             except HarnessError as error:
                 return error
             except OSError as problem:

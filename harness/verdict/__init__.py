@@ -1,7 +1,7 @@
 """Requested, applied, measured: three facts about each quantity of a link, and whether they agree. Pure.
 
-A verdict compares twice. What the kernel holds must be what was requested, up to the kernel's rounding. What was
-measured must lie in an interval around what the kernel holds, made of a tolerance (what the machine may add) and of the
+A verdict compares twice. What the engine holds must be what was requested, up to rounding. What was
+measured must lie in an interval around what the engine holds, made of a tolerance (what the machine may add) and of the
 sampling error of that measurement at the given confidence:
 
     rtt     max(0.5 ms, 2 %), and the standard error of the median, of the mean where the delays are skewed (pareto, or

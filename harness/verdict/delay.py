@@ -126,7 +126,7 @@ def jitter(way: Way) -> Verdict:
     if accepted.bound(measured):
         row = _bound(row, accepted, adds, accepted.widest - applied)
     if requested and way.applied.distribution != way.requested.distribution:
-        row = row.failed(f"the kernel holds {way.applied.distribution}, {way.requested.distribution} was requested")
+        row = row.failed(f"the engine holds {way.applied.distribution}, {way.requested.distribution} was requested")
     return row.holding(_ROUNDING_S, _ms)
 
 

@@ -29,7 +29,7 @@ def judge(
     Args:
         edge: as planned, from the first of ``measured.pair`` to the second.
         back: the other way.
-        applied: what the kernel holds for edge.
+        applied: what the engine holds for edge.
         applied_back: what it holds for back.
         measured: what traffic saw.
         confidence: of each row's interval.

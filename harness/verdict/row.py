@@ -26,7 +26,7 @@ class Verdict:
         dst: the neighbour that receives.
         quantity: which; rtt is of the round trip that starts at src.
         requested: by the plan; None: no limit.
-        applied: what the kernel holds; None: no limit.
+        applied: what the engine holds; None: no limit.
         measured: by traffic; None: nothing arrived to measure it by, or, in a row that is ok, nothing was sent.
         low: the least measured value that agrees with what is applied.
         high: the greatest.
@@ -66,18 +66,18 @@ class Verdict:
         return replace(self, note=note)
 
     def holding(self, rounding: float, text: Callable[[float], str]) -> Verdict:
-        """This row, failed where the kernel holds something else than was requested."""
+        """This row, failed where the engine holds something else than was requested."""
         if self.requested == self.applied:
             return self
         if self.requested is not None and self.applied is not None and abs(self.requested - self.applied) <= rounding:
             return self
         requested, applied = ("no limit" if v is None else text(v) for v in (self.requested, self.applied))
-        return self.failed(f"the kernel holds {applied}, {requested} was requested")
+        return self.failed(f"the engine holds {applied}, {requested} was requested")
 
 
 @dataclass(frozen=True)
 class Way:
-    """One direction of an edge: as planned, as the kernel holds it, as measured; and what of the way back matters."""
+    """One direction of an edge: as planned, as the engine holds it, as measured; and what of the way back matters."""
 
     edge: PlannedEdge
     back: PlannedEdge

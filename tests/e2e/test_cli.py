@@ -86,7 +86,7 @@ def test_a_network_changed_behind_our_back_is_told(harness):
     )
     shown = harness("link", "show")
     assert "differs" in shown.stdout
-    assert "edge 0->1: the kernel does not hold what was requested" in shown.stderr
+    assert "edge 0->1: what is held is not what was requested" in shown.stderr
 
 
 AS_NOBODY = """

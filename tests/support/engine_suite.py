@@ -1,6 +1,7 @@
 """What every engine must do: subclassed by the tests of the fake and of the real ones.
 
-A subclass gives a fixture ``apply`` and ``observe``: functions that call the engine inside the node.
+A subclass gives a fixture ``make``: called with a plan, it makes a node whose ``apply`` and ``observe`` call the engine
+inside rank 0 of a plan. Whether the engine makes the edges that leave the node or those that arrive, its readings tell.
 """
 
 from __future__ import annotations
@@ -9,21 +10,38 @@ from dataclasses import replace
 
 import pytest
 
+from harness.plan import PlannedEdge
 from harness.qdisc import Branch, netem_of, shape_of, tbf_of
 from tests.support.plans import SHAPES, network, shape
 
 
-def held(plan, rank, neighbour):
-    """What the kernel should tell of an edge: the shape after rounding to the kernel's fields."""
-    egress = next(e for e in plan.node(rank).egress if e.neighbour == neighbour)
-    effective = egress.edge.effective
+def held(plan, pair):
+    """What rank 0 should tell of a directed edge: the shape after rounding to the kernel's fields."""
+    node = plan.node(0)
+    port = next(port for port in (*node.egress, *node.ingress) if port.edge.pair == pair)
+    effective = port.edge.effective
     if effective.is_unshaped:
         return None
-    return shape_of(Branch(neighbour, netem_of(egress, plan.seed), tbf_of(effective)))
+    return shape_of(Branch(port.neighbour, netem_of(port, plan.seed), tbf_of(effective)))
 
 
 class EngineSuite:
     """The contract."""
+
+    def edge(self, reading, neighbour):
+        """The directed edge between rank 0 and a neighbour that rank 0 makes, and what was read of it."""
+        ((pair, found),) = (item for item in reading.edges.items() if neighbour in item[0])
+        assert sorted(pair) == [0, neighbour]
+        return pair, found
+
+    def test_makes_one_direction_of_an_edge_and_leaves_the_other_alone(self, make):
+        plan = network("line", 2, shape(delay="10ms")).changed([PlannedEdge(1, 0, shape(delay="20ms"))])
+        node = make(plan)
+        reading = node.apply(plan)
+        pair, found = self.edge(reading, 1)
+        assert found.applied.delay == plan.edge(*pair).shape.delay
+        other = plan.changed([PlannedEdge(*pair[::-1], shape(loss="1%"))])
+        assert node.observe(other) == reading
 
     @pytest.mark.parametrize("name", SHAPES)
     def test_makes_every_shape_and_tells_it_back(self, make, name):
@@ -31,11 +49,12 @@ class EngineSuite:
         node = make(plan)
         reading = node.apply(plan)
         assert not reading.mismatches
-        expected = held(plan, 0, 1)
+        pair, found = self.edge(reading, 1)
+        expected = held(plan, pair)
         if expected is None:
-            assert reading.edges[1].applied.is_unshaped
+            assert found.applied.is_unshaped
         else:
-            assert replace(reading.edges[1].applied, burst=None) == replace(expected, burst=None)
+            assert replace(found.applied, burst=None) == replace(expected, burst=None)
 
     def test_every_shape_becomes_every_other_in_place(self, make):
         plan = network("line", 2)
@@ -57,24 +76,25 @@ class EngineSuite:
     def test_each_neighbour_has_its_own_shape(self, make):
         plan = network("star", 4, e01=shape(delay="10ms"), e02=shape(delay="20ms"), e03=shape(loss="3%"))
         reading = make(plan).apply(plan)
-        assert reading.edges[1].applied.delay.ns == 10_000_000
-        assert reading.edges[2].applied.delay.ns == 20_000_000
-        assert float(reading.edges[3].applied.loss) == pytest.approx(0.03)
+        first, second, third = (self.edge(reading, neighbour)[1].applied for neighbour in (1, 2, 3))
+        assert first.delay.ns == 10_000_000
+        assert second.delay.ns == 20_000_000
+        assert float(third.loss) == pytest.approx(0.03)
 
     def test_a_link_that_is_down_loses_everything_and_comes_back_as_it_was(self, make):
         plan = network("line", 2, SHAPES["everything"])
         node = make(plan)
-        before = node.apply(plan).edges[1].applied
-        downed = plan.changed([replace(plan.edge(0, 1), down=True)])
-        assert float(node.apply(downed, touched={1}).edges[1].applied.loss) == 1
-        assert node.apply(plan, touched={1}).edges[1].applied == before
+        pair, before = self.edge(node.apply(plan), 1)
+        downed = plan.changed([replace(plan.edge(*pair), down=True)])
+        assert float(node.apply(downed, touched={1}).edges[pair].applied.loss) == 1
+        assert node.apply(plan, touched={1}).edges[pair].applied == before.applied
 
     def test_observing_something_else_than_asked_for_is_a_mismatch(self, make):
         plan = network("line", 2, shape(delay="20ms"))
         node = make(plan)
         node.apply(plan)
         reading = node.observe(network("line", 2, shape(delay="30ms")))
-        assert [neighbour for neighbour, _ in reading.mismatches] == [1]
+        assert [pair for pair, _ in reading.mismatches] == [self.edge(reading, 1)[0]]
         assert "delay_ns 20000000 -> 30000000" in reading.mismatches[0][1]
 
     def test_many_neighbours_in_one_go(self, make):

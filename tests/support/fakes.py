@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from harness.errors import HarnessError, NodeError
 from harness.link import UNSHAPED
@@ -23,17 +23,31 @@ from harness.reading import EdgeReading, NodeReading, Stats
 
 
 class FakeEngine:
-    """Holds each node's tree in memory. ``refuse`` names edges that it will not make."""
+    """Holds each node's tree in memory. ``refuse`` names edges that it will not make.
+
+    Args:
+        end: where it makes an edge, at its sender (src) or at its receiver (dst).
+    """
 
     name = "fake"
+    companion = None
+    kernel_stamps = True
 
-    def __init__(self):
+    def __init__(self, end: Literal["src", "dst"] = "src"):
+        self.end = end
         self.trees: dict[int, Tree] = {}
         self.refuse: set[tuple[int, int]] = set()
         self.log: list[object] = []
 
+    def maker(self, edge):
+        return edge[0] if self.end == "src" else edge[1]
+
+    def beyond(self, edges):
+        return []
+
     def apply(self, node, touched=()):
-        desired, tree = tree_of(node), self.trees.get(node.rank, EMPTY)
+        desired, tree = self._desired(node), self.trees.get(node.rank, EMPTY)
+        edges = {port.neighbour: port.edge for port in self._ports(node)}
         branches, filters, rooted = dict(tree.branches), dict(tree.filters), tree.rooted
         for action in diff(desired, tree, touched):
             self.log.append((node.rank, action))
@@ -41,22 +55,30 @@ class FakeEngine:
                 case AddRoot():
                     rooted = True
                 case AddBranch(branch) | AddTbf(branch) | Change(branch):
-                    if (node.rank, branch.neighbour) in self.refuse:
-                        raise NodeError(node.rank, f"shape edge {node.rank}->{branch.neighbour}", "refused")
+                    if edges[branch.neighbour].pair in self.refuse:
+                        raise NodeError(node.rank, f"shape edge {edges[branch.neighbour]}", "refused")
                     branches[branch.neighbour] = branch
-                case AddFilter(destination, version, neighbour):
+                case AddFilter(rank, version, neighbour):
                     assert neighbour in branches, "a filter before its branch lets packets into nowhere"
-                    filters[destination, version] = neighbour
+                    filters[rank, version] = neighbour
             self.trees[node.rank] = Tree(rooted, dict(branches), dict(filters))
         return self.observe(node)
 
     def observe(self, node):
         tree = self.trees.get(node.rank, EMPTY)
+        pairs = {port.neighbour: port.edge.pair for port in self._ports(node)}
         edges = {}
-        for egress in node.egress:
-            branch = tree.branches.get(egress.neighbour)
-            edges[egress.neighbour] = EdgeReading(UNSHAPED if branch is None else shape_of(branch), Stats())
-        return NodeReading(edges, tuple(mismatches(tree_of(node), tree)))
+        for neighbour, pair in pairs.items():
+            branch = tree.branches.get(neighbour)
+            edges[pair] = EdgeReading(UNSHAPED if branch is None else shape_of(branch), Stats())
+        wrong = tuple((pairs[neighbour], what) for neighbour, what in mismatches(self._desired(node), tree))
+        return NodeReading(edges, wrong)
+
+    def _ports(self, node):
+        return node.egress if self.end == "src" else node.ingress
+
+    def _desired(self, node):
+        return tree_of(self._ports(node), node.seed)
 
 
 class FakeRuntime:

@@ -22,7 +22,7 @@ def find(record):
 @contextlib.contextmanager
 def up(plan, name="test", folder: Path | None = None):
     """A network that is up, and gone afterwards."""
-    network = Network.up(name, plan, NetnsRuntime(NetemEngine()), "netem", Store(folder), find)
+    network = Network.up(name, plan, NetnsRuntime(NetemEngine()), Store(folder), find)
     try:
         yield network
     finally:

@@ -29,7 +29,7 @@ def test_known():
 @pytest.fixture
 def run(tmp_path):
     shutil.copy(CONFTEST, tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n netem\n namespaces\n torch\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n netem\n nfqueue\n namespaces\n torch\n")
 
     def runner(tests, allowed="", ci="true"):
         (tmp_path / "test_it.py").write_text(tests)
@@ -86,15 +86,23 @@ def ground():
 def pretend():
     import harness.engine.capability as capability
     capability.features = lambda: [
-        SimpleNamespace(name="namespaces", ok=NAMESPACES, detail="as root", remedy="be root", required=True),
-        SimpleNamespace(name="sch_netem", ok=False, detail="No such file", remedy="", required=True),
-        SimpleNamespace(name="sch_tbf", ok=False, detail="No such file", remedy="", required=False),
+        SimpleNamespace(name=name, ok=ok, detail=detail, remedy=remedy, needed_by=needed_by)
+        for name, ok, detail, remedy, needed_by in [
+            ("namespaces", NAMESPACES, "as root", "be root", ("netem", "userspace")),
+            ("sch_netem", False, "No such file", "", ("netem",)),
+            ("sch_tbf", False, "No such file", "", ()),
+            ("nfqueue", NFQUEUE, "no such table", "", ("userspace",)),
+        ]
     ]
 
 pretend()
 
 @pytest.mark.netem
 def test_netem(ground):
+    pass
+
+@pytest.mark.nfqueue
+def test_nfqueue():
     pass
 
 @pytest.mark.namespaces
@@ -104,19 +112,20 @@ def test_namespaces():
 
 
 def test_what_the_kernel_lacks_is_told_before_anything_is_set_up(run):
-    result = run("NAMESPACES = True\n" + FEATURE, ci="")
+    result = run("NAMESPACES = NFQUEUE = True\n" + FEATURE, ci="")
     assert result.returncode == 0
-    assert "1 passed, 1 skipped" in result.stdout
-    result = run("NAMESPACES = True\n" + FEATURE)
+    assert "2 passed, 1 skipped" in result.stdout
+    result = run("NAMESPACES = True; NFQUEUE = False\n" + FEATURE)
     assert (
         "test_netem: this kernel lacks sch_netem (No such file): run the tests under scripts/with-netem"
         in result.stdout
     )
+    assert "test_nfqueue: this kernel lacks nfqueue (no such table): see harness doctor" in result.stdout
 
 
 def test_without_namespaces_neither_can_run(run):
-    result = run("NAMESPACES = False\n" + FEATURE)
-    for name in ("test_netem", "test_namespaces"):
+    result = run("NAMESPACES = NFQUEUE = False\n" + FEATURE)
+    for name in ("test_netem", "test_nfqueue", "test_namespaces"):
         assert f"{name}: no network namespaces: as root; be root" in result.stdout
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -71,12 +72,62 @@ def test_nodes_send_every_destination_over_one_egress(topology, size):
     plan = make_plan(build_topology(topology, size), NONE, 0)
     for rank in range(size):
         node = plan.node(rank)
-        destinations = [dst for egress in node.egress for dst in egress.destinations]
+        destinations = [dst for port in node.egress for dst in port.ranks]
         assert sorted(destinations) == [other for other in range(size) if other != rank]
-        assert [egress.neighbour for egress in node.egress] == plan.neighbours(rank)
-        assert all(egress.neighbour in egress.destinations for egress in node.egress)
+        assert [port.edge.pair for port in node.egress] == [(rank, near) for near in plan.neighbours(rank)]
+        assert all(port.neighbour == port.edge.dst and port.neighbour in port.ranks for port in node.egress)
         assert {dst for dst, _ in node.detours()} == set(destinations) - set(plan.neighbours(rank))
         assert all(plan.path(rank, dst)[0].dst == hop for dst, hop in node.detours())
+
+
+TIES = """
+edges:
+  # A cube: up to six ways of three hops between two corners.
+  - between: [0, 1]
+  - between: [2, 3]
+  - between: [4, 5]
+  - between: [6, 7]
+  - between: [0, 2]
+  - between: [1, 3]
+  - between: [4, 6]
+  - between: [5, 7]
+  - between: [0, 4]
+  - between: [1, 5]
+  - between: [2, 6]
+  # One edge that differs by direction, and a rank behind the cube.
+  - {from: 3, to: 7, delay: 10ms}
+  - {from: 7, to: 3, delay: 90ms}
+  - between: [7, 8]
+"""
+EXAMPLES = Path(__file__).parents[2] / "examples" / "topologies"
+KNOWN = [
+    *((spec, nodes) for spec in TOPOLOGIES for nodes in (1, 2, 3, 4, 5, 7, 8, 12, 16, 25, 32)),
+    *((spec, nodes) for spec in ("tree:1", "tree:3", "islands:4", "islands:7") for nodes in (7, 16, 25)),
+    ("grid:3x7", None),
+    ("grid:5x5", None),
+    ("grid:1x6", None),
+    (str(EXAMPLES / "three-continents.yaml"), None),
+    (f"matrix:delay={EXAMPLES / 'three-continents-delay.csv'}", None),
+    ("ties.yaml", None),
+]
+
+
+@pytest.mark.parametrize(("spec", "nodes"), KNOWN)
+def test_packets_arrive_through_the_port_that_has_their_source(spec, nodes, tmp_path):
+    if spec == "ties.yaml":
+        spec = str(tmp_path / spec)
+        Path(spec).write_text(TIES)
+    plan = make_plan(build_topology(spec, nodes), WAN, 0)
+    ingress = [{port.neighbour: port for port in plan.node(rank).ingress} for rank in range(plan.size)]
+    for src, dst in itertools.permutations(range(plan.size), 2):
+        for edge in plan.path(src, dst):
+            assert plan.next_hops[edge.dst][src] == edge.src
+            port = ingress[edge.dst][edge.src]
+            assert port.edge is edge
+            assert src in port.ranks
+    for rank, ports in enumerate(ingress):
+        sources = [src for port in ports.values() for src in port.ranks]
+        assert sorted(sources) == [other for other in range(plan.size) if other != rank], "one port for each source"
 
 
 def test_a_nodes_part():
@@ -166,7 +217,7 @@ def test_unknown_ranks_and_edges(pair, words):
 def test_a_single_node_has_no_edges():
     plan = network("ring", 1)
     assert plan.neighbours(0) == []
-    assert plan.node(0).egress == ()
+    assert plan.node(0).egress == plan.node(0).ingress == ()
     with pytest.raises(PlanError, match="node 0 has: none"):
         plan.edge(0, 0)
 

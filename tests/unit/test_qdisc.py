@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.link import DISTRIBUTIONS, UNSHAPED, LinkShape
+from harness.plan import PlannedEdge
 from harness.qdisc import (
     EMPTY,
     MAX_AUTO_LIMIT,
@@ -40,7 +41,12 @@ MAX_RANK = 4093
 
 
 def tree(topology="line", nodes=2, every=None, rank=0, **edges):
-    return tree_of(network(topology, nodes, every, **edges).node(rank))
+    return sent_by(network(topology, nodes, every, **edges).node(rank))
+
+
+def sent_by(node):
+    """The tree of a node that makes the edges which leave it."""
+    return tree_of(node.egress, node.seed)
 
 
 def netem(own, seed=0):
@@ -67,10 +73,10 @@ def perform(tree, actions):
                 assert reason
                 assert (branches[branch.neighbour].tbf is None) == (branch.tbf is None), "tbf is neither made nor lost"
                 branches[branch.neighbour] = branch
-            case AddFilter(destination, version, neighbour):
+            case AddFilter(rank, version, neighbour):
                 assert neighbour in branches, "a filter before its branch sends packets past the shape"
-                assert (destination, version) not in filters
-                filters[destination, version] = neighbour
+                assert (rank, version) not in filters
+                filters[rank, version] = neighbour
     return Tree(rooted, branches, filters)
 
 
@@ -124,10 +130,24 @@ def test_what_goes_far_over_an_unshaped_edge_needs_no_filter():
 def test_a_link_that_is_down_has_a_branch_even_where_it_was_unshaped():
     plan = network("line", 3)
     plan = plan.changed([dataclasses.replace(plan.edge(1, 2), down=True)])
-    found = tree_of(plan.node(1))
+    found = sent_by(plan.node(1))
     assert found.branches.keys() == {2}
     assert found.branches[2].netem.loss == 2**32 - 1
-    assert tree_of(plan.node(2)) == EMPTY
+    assert sent_by(plan.node(2)) == EMPTY
+
+
+def test_a_receiver_classifies_what_comes_from_far_by_the_hop_it_came_through():
+    plan = network("line", 5, SHAPES["delay"], e12=UNSHAPED).changed([PlannedEdge(0, 1, SHAPES["rate"])])
+    node = plan.node(1)
+    assert tree_of(node.ingress, 7) == Tree(
+        True, {0: Branch(0, netem_of(node.ingress[0], 7), None)}, {(0, 4): 0, (0, 6): 0}
+    )
+    assert netem_of(node.ingress[0], 7).rate_byte_s == 1_250_000
+    assert netem_of(node.ingress[0], 7).seed == edge_seed(7, 0, 1)
+    far = plan.node(3)
+    assert tree_of(far.ingress, 7).filters == {
+        (rank, version): hop for rank, hop in ((0, 2), (1, 2), (2, 2), (4, 4)) for version in (4, 6)
+    }
 
 
 def test_netem_of_a_shape():
@@ -333,9 +353,10 @@ def test_a_branch_that_is_no_longer_wanted_stays_and_does_nothing(name):
 def test_a_link_goes_down_and_up_in_place():
     plan = network("line", 2, SHAPES["everything"])
     up, down = plan.node(0), plan.changed([dataclasses.replace(plan.edge(0, 1), down=True)]).node(0)
-    (action,) = diff(tree_of(down), tree_of(up))
-    assert action.branch.netem == dataclasses.replace(tree_of(up).branches[1].netem, loss=2**32 - 1)
-    assert perform(tree_of(down), diff(tree_of(up), tree_of(down))) == tree_of(up)
+    up, down = sent_by(up), sent_by(down)
+    (action,) = diff(down, up)
+    assert action.branch.netem == dataclasses.replace(up.branches[1].netem, loss=2**32 - 1)
+    assert perform(down, diff(up, down)) == up
 
 
 # Whatever is there
@@ -373,7 +394,7 @@ def nodes(draw, steps):
 
 @given(nodes(steps=1))
 def test_what_is_there_already_needs_no_action(planned):
-    desired = tree_of(planned[0])
+    desired = sent_by(planned[0])
     assert diff(desired, desired) == []
     assert diff(desired, as_read(desired)) == []
     assert list(mismatches(desired, as_read(desired))) == []
@@ -383,26 +404,26 @@ def test_what_is_there_already_needs_no_action(planned):
 def test_from_any_state_the_actions_lead_to_the_plan(planned, touched):
     held = EMPTY
     for node in planned:
-        desired = tree_of(node)
+        desired = sent_by(node)
         actions = diff(desired, held, touched)
         kinds = [isinstance(action, AddFilter) for action in actions]
         assert kinds == sorted(kinds), "filters come after branches"
         held = as_read(perform(held, actions))
         assert diff(desired, held) == []
         assert list(mismatches(desired, held)) == []
-        for egress in node.egress:
-            neighbour = egress.neighbour
+        for port in node.egress:
+            neighbour = port.neighbour
             if neighbour in desired.branches:
                 told, wanted = shape_of(held.branches[neighbour]), shape_of(as_read(desired).branches[neighbour])
                 assert told == wanted
-                assert all(held.filters[dst, 4] == held.filters[dst, 6] == neighbour for dst in egress.destinations)
+                assert all(held.filters[dst, 4] == held.filters[dst, 6] == neighbour for dst in port.ranks)
             elif neighbour in held.branches:
                 assert shape_of(held.branches[neighbour]) == LinkShape(limit=MAX_AUTO_LIMIT)
 
 
 @given(nodes(steps=2))
 def test_nothing_is_taken_away(planned):
-    old, new = (tree_of(node) for node in planned)
+    old, new = (sent_by(node) for node in planned)
     held = perform(old, diff(new, old))
     assert held.branches.keys() >= old.branches.keys()
     assert held.filters.items() >= old.filters.items()
@@ -438,17 +459,17 @@ def test_a_reading_may_contradict_itself():
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda t: dataclasses.replace(t, branches={}), "no class and netem"),
-        (lambda t: dataclasses.replace(t, filters={(1, 4): 1}), "no IPv6 filter sends what goes to node 1 there"),
+        (lambda t: dataclasses.replace(t, branches={}), "nothing is held for it"),
+        (lambda t: dataclasses.replace(t, filters={(1, 4): 1}), "no IPv6 filter sends packets of node 1 there"),
         (lambda t: dataclasses.replace(t, filters={(1, 4): 1, (1, 6): 2}), "no IPv6 filter"),
         (
             lambda t: dataclasses.replace(t, branches={1: Branch(1, Netem(delay_ns=7, limit=16_513 * 2))}),
-            "delay_ns 7 -> 20000000 (kernel -> asked for)",
+            "delay_ns 7 -> 20000000 (held -> asked for)",
         ),
         (lambda t: dataclasses.replace(t, branches={1: dataclasses.replace(t.branches[1], tbf=Tbf(1, 2, 3))}), "tbf"),
     ],
 )
-def test_what_the_kernel_does_not_hold_is_told(spoil, words):
+def test_what_is_not_held_is_told(spoil, words):
     desired = tree(every=SHAPES["delay"])
     found = next(iter(mismatches(desired, spoil(desired))))
     assert found[0] == 1

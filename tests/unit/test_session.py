@@ -9,14 +9,14 @@ from harness.errors import HarnessError, NetworkStateError, NodeError
 from harness.session import Network, remove
 from harness.store import Store
 from tests.support.fakes import FakeEngine, FakeRuntime
-from tests.support.plans import network, shape
+from tests.support.plans import SHAPES, network, shape
 
 SLOW = shape(delay="80ms")
 
 
-@pytest.fixture
-def engine():
-    return FakeEngine()
+@pytest.fixture(params=["src", "dst"])
+def engine(request):
+    return FakeEngine(request.param)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def find(engine):
 def start(engine, store, find):
     def up(plan, name="net", **options):
         runtime = FakeRuntime(engine)
-        return Network.up(name, plan, runtime, "fake", store, find, **options)
+        return Network.up(name, plan, runtime, store, find, **options)
 
     return up
 
@@ -55,7 +55,7 @@ def test_a_transient_network_ends_with_its_command(start):
 
 def test_a_node_that_refuses_at_the_start_leaves_nothing(start, engine, store):
     engine.refuse = {(1, 2)}
-    with pytest.raises(NodeError, match="node 1: shape edge 1->2"):
+    with pytest.raises(NodeError, match=f"node {engine.maker((1, 2))}: shape edge 1->2"):
         start(network("ring", 3, shape(delay="1ms")))
     assert store.names() == []
     assert not FakeRuntime.living
@@ -72,14 +72,37 @@ def test_an_interrupt_at_the_start_leaves_nothing(start, store, monkeypatch):
     assert not FakeRuntime.living
 
 
-def test_a_reshape_touches_only_the_nodes_that_send_over_the_edges(start, engine):
+def test_a_reshape_touches_only_the_nodes_that_make_the_edges(start, engine):
     net = start(network("ring", 4, shape(delay="1ms", loss="1%")))
     engine.log.clear()
     done = net.reshape(slow((0, 1)))
-    assert {rank for rank, _ in engine.log} == {0}
+    assert {rank for rank, _ in engine.log} == {engine.maker((0, 1))}
     assert done.changed == ((0, 1),)
-    assert net.applied()[0, 1].applied.delay == SLOW.delay
-    assert net.applied()[1, 0].applied.delay.ns == 1_000_000
+    applied = net.applied()
+    assert applied.keys() == net.plan.edges.keys()
+    assert {pair for pair, reading in applied.items() if reading.applied.delay == SLOW.delay} == {(0, 1)}
+
+
+def test_an_edge_that_changes_in_nothing_readable_is_set_again(start, engine):
+    net = start(network("star", 4, SHAPES["normal"]))
+    engine.log.clear()
+    net.reshape(lambda plan: plan.changed([replace(plan.edge(0, 2), shape=SHAPES["pareto"])]))
+    ((rank, action),) = engine.log
+    assert {rank, action.branch.neighbour} == {0, 2}
+    assert rank == engine.maker((0, 2))
+    assert net.applied()[0, 2].applied.distribution == "pareto"
+    assert net.applied()[2, 0].applied.distribution == "normal"
+
+
+def test_a_partition_loses_everything_between_the_parts_and_heals(start):
+    plan = network("full", 4, shape(delay="1ms"))
+    net = start(plan)
+    across = {pair for pair in plan.edges if (pair[0] < 2) != (pair[1] < 2)}
+    done = net.reshape(lambda plan: plan.changed([replace(plan.edge(*pair), down=True) for pair in across]))
+    assert set(done.changed) == across
+    assert {pair for pair, reading in net.applied().items() if float(reading.applied.loss) == 1} == across
+    net.reshape(lambda plan: plan.changed([replace(plan.edge(*pair), down=False) for pair in across]))
+    assert not any(reading.applied.loss for reading in net.applied().values())
 
 
 def test_a_reshape_that_changes_nothing_calls_no_node(start, engine):
@@ -93,7 +116,7 @@ def test_where_one_node_refuses_the_others_go_back(start, engine, store):
     plan = network("ring", 4, shape(delay="1ms"))
     net = start(plan)
     engine.refuse = {(2, 3)}
-    with pytest.raises(NodeError, match="node 2: shape edge 2->3: refused"):
+    with pytest.raises(NodeError, match=f"node {engine.maker((2, 3))}: shape edge 2->3: refused"):
         net.reshape(slow(*plan.edges))
     engine.refuse = set()
     assert {reading.applied.delay.ns for pair, reading in net.applied().items()} == {1_000_000}
@@ -168,10 +191,11 @@ def test_removing_is_idempotent(start, find, store):
     assert not FakeRuntime.living
 
 
-def test_what_the_kernel_does_not_hold_after_applying_is_an_error(start, engine, monkeypatch):
+def test_what_is_not_held_after_applying_is_an_error(start, engine, monkeypatch):
     net = start(network("line", 2, shape(delay="1ms")))
     monkeypatch.setattr(FakeEngine, "apply", lambda self, node, touched=(): self.observe(node))
-    with pytest.raises(NodeError, match="holds something else: delay_ns 1000000 -> 80000000"):
+    words = f"node {engine.maker((0, 1))}: shape edge 0->1: it was taken and something else is held: delay_ns 1000000 "
+    with pytest.raises(NodeError, match=words):
         net.reshape(slow((0, 1)))
 
 
@@ -181,7 +205,7 @@ def test_where_cleaning_up_fails_too_the_first_error_is_told_and_no_record_stays
 
     monkeypatch.setattr(FakeRuntime, "destroy", stuck)
     engine.refuse = {(1, 2)}
-    with pytest.raises(NodeError, match="node 1: shape edge 1->2") as caught:
+    with pytest.raises(NodeError, match="shape edge 1->2") as caught:
         start(network("ring", 3, shape(delay="1ms")))
     assert "the keeper does not end" in caught.value.__notes__[0]
     assert store.names() == []

@@ -113,12 +113,12 @@ def test_the_round_trip_is_of_both_directions_for_both():
 @pytest.mark.parametrize(
     ("held", "quantity", "note"),
     [
-        (WAN.changed(delay=Time.parse("41ms")), "rtt", "the kernel holds 51 ms, 50 ms was requested"),
-        (WAN.changed(jitter=Time.parse("5ms")), "jitter", "the kernel holds 5 ms, 4 ms was requested"),
-        (WAN.changed(distribution="pareto"), "jitter", "the kernel holds pareto, uniform was requested"),
-        (WAN.changed(loss=Ratio.parse("2%")), "loss", "the kernel holds 2 %, 1 % was requested"),
-        (WAN.changed(rate=Rate.parse("50mbit")), "rate", "the kernel holds 50 Mbit/s, 100 Mbit/s was requested"),
-        (WAN.changed(rate=None), "rate", "the kernel holds no limit, 100 Mbit/s was requested"),
+        (WAN.changed(delay=Time.parse("41ms")), "rtt", "the engine holds 51 ms, 50 ms was requested"),
+        (WAN.changed(jitter=Time.parse("5ms")), "jitter", "the engine holds 5 ms, 4 ms was requested"),
+        (WAN.changed(distribution="pareto"), "jitter", "the engine holds pareto, uniform was requested"),
+        (WAN.changed(loss=Ratio.parse("2%")), "loss", "the engine holds 2 %, 1 % was requested"),
+        (WAN.changed(rate=Rate.parse("50mbit")), "rate", "the engine holds 50 Mbit/s, 100 Mbit/s was requested"),
+        (WAN.changed(rate=None), "rate", "the engine holds no limit, 100 Mbit/s was requested"),
     ],
 )
 def test_a_kernel_that_holds_something_else_fails_though_traffic_agrees_with_it(held, quantity, note):

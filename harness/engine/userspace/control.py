@@ -1,0 +1,111 @@
+"""How the engine talks to the process that holds the packets: one JSON line each way over an abstract socket.
+
+The socket is in the network namespace of the node, so that whoever may enter the node finds it, nobody needs a path,
+and it vanishes with the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from harness.errors import UnavailableError
+from harness.qdisc import Branch, Netem, Tbf
+
+ADDRESS: Final = "\0tc-harness-links"
+_START_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 10.0
+
+
+class Refused(Exception):
+    """The process could not do what it was asked for.
+
+    Args:
+        neighbour: the neighbour whose line it is about, or None.
+        text: why.
+    """
+
+    def __init__(self, neighbour: int | None, text: str) -> None:
+        super().__init__(text)
+        self.neighbour, self.text = neighbour, text
+
+
+def ask(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Send a request to the process of the current network namespace; its answer. Raises Refused, UnavailableError."""
+    with _connected() as connection:
+        try:
+            connection.sendall(json.dumps(request, separators=(",", ":")).encode() + b"\n")
+            with connection.makefile("rb") as answers:
+                line = answers.readline()
+        except TimeoutError:
+            raise UnavailableError(
+                f"the process that makes the links has not answered for {_ANSWER_SECONDS:.0f} s; while it stands still"
+                " no packet passes"
+            ) from None
+        except OSError as problem:
+            raise UnavailableError(f"the process that makes the links ended meanwhile ({problem.strerror})") from None
+    if not line:
+        raise UnavailableError(
+            "the process that makes the links ended before it answered; no packet passes until it is back"
+        )
+    answer: dict[str, Any] = json.loads(line)
+    if "error" in answer:
+        raise Refused(answer.get("neighbour"), answer["error"])
+    return answer
+
+
+@contextlib.contextmanager
+def _connected() -> Any:
+    """A connection; waits for a process that is being started."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(_ANSWER_SECONDS)
+        try:
+            connection.connect(ADDRESS)
+        except (ConnectionRefusedError, BlockingIOError):
+            connection.close()
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    "the process that makes the links does not run: no packet passes; 'harness down' and 'up' again"
+                ) from None
+            time.sleep(0.005)
+            continue
+        with connection:
+            yield connection
+        return
+
+
+def listen() -> socket.socket:
+    """The listening end, in the current network namespace. Raises OSError."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    listener.bind(ADDRESS)
+    listener.listen(16)
+    return listener
+
+
+def may_command(connection: socket.socket) -> bool:
+    """Whether who connected runs as our user: a job in a container that runs as another may not change its links."""
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return bool(uid == os.geteuid())
+
+
+def branch_to_json(branch: Branch) -> dict[str, Any]:
+    """A branch as plain JSON."""
+    return asdict(branch)
+
+
+def branch_from_json(data: Mapping[str, Any]) -> Branch:
+    """The inverse of branch_to_json."""
+    netem, tbf = dict(data["netem"]), data["tbf"]
+    if netem["chain"] is not None:
+        netem["chain"] = tuple(netem["chain"])
+    return Branch(data["neighbour"], Netem(**netem), Tbf(**tbf) if tbf else None)

@@ -1,0 +1,132 @@
+"""Links made in user space, at their receiver: rules send what comes from a neighbour to a queue of a process."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from harness.engine.segments import cut_segments, interface_index
+from harness.engine.userspace import control, rules
+from harness.engine.userspace.control import Refused
+from harness.engine.userspace.holder import QUEUE_BASE
+from harness.engine.userspace.limits import beyond
+from harness.errors import NodeError, UnavailableError
+from harness.link import UNSHAPED
+from harness.linux.host import has_ipv6
+from harness.netlink.nfnetlink import Nfnetlink
+from harness.netlink.rtnetlink import Rtnetlink
+from harness.plan import NodePlan, Pair, PlannedEdge
+from harness.qdisc import AddBranch, AddFilter, AddTbf, Change, Tree, diff, mismatches, shape_of, tree_of
+from harness.reading import EdgeReading, NodeReading, Stats
+
+_REMEDY: Final = {
+    errno.ENOENT: "this kernel lacks nf_tables' queue: run 'harness doctor'",
+    errno.EPERM: "needs CAP_NET_ADMIN in the node's network namespace",
+}
+
+
+class UserspaceEngine:
+    """Makes links with NFQUEUE in the current network namespace, where a process of supervisor.py serves it."""
+
+    name = "userspace"
+    companion: str | None = "harness.engine.userspace.supervisor"
+    kernel_stamps = False
+
+    def maker(self, edge: Pair) -> int:
+        """See Engine.maker: the receiver, where packets no longer belong to the socket that sent them."""
+        return edge[1]
+
+    def beyond(self, edges: Iterable[PlannedEdge]) -> list[str]:
+        """See Engine.beyond."""
+        return beyond(edges)
+
+    def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeReading:
+        """See Engine.apply."""
+        index, desired = interface_index(node), _desired(node)
+        with Nfnetlink() as netlink:
+            observed, _ = _read(netlink, node, index)
+            actions = diff(desired, observed, touched)
+            with Rtnetlink() as links:
+                cut_segments(links, node, index)
+            branches = [action.branch for action in actions if isinstance(action, AddBranch | AddTbf | Change)]
+            if branches:
+                _ask(node, {"do": "set", "lines": [control.branch_to_json(branch) for branch in branches]})
+            added = [action for action in actions if isinstance(action, AddFilter)]
+            _add_rules(netlink, node, index, added, observed)
+            return _reading(node, desired, *_read(netlink, node, index))
+
+    def observe(self, node: NodePlan) -> NodeReading:
+        """See Engine.observe."""
+        with Nfnetlink() as netlink:
+            return _reading(node, _desired(node), *_read(netlink, node, interface_index(node)))
+
+
+def _desired(node: NodePlan) -> Tree:
+    tree = tree_of(node.ingress, node.seed)
+    versions = (4, 6) if has_ipv6() else (4,)
+    return replace(tree, filters={key: to for key, to in tree.filters.items() if key[1] in versions})
+
+
+def _ask(node: NodePlan, request: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return control.ask(request)
+    except Refused as refusal:
+        edge = "" if refusal.neighbour is None else f" {refusal.neighbour}->{node.rank}"
+        raise NodeError(node.rank, f"make edge{edge} in user space", refusal.text) from None
+    except UnavailableError as problem:
+        raise NodeError(node.rank, "reach the process that makes its links", str(problem)) from None
+
+
+def _add_rules(netlink: Nfnetlink, node: NodePlan, index: int, added: Sequence[AddFilter], observed: Tree) -> None:
+    """All rules in one transaction where there are none of ours, or damaged ones; else what is missing."""
+    if not added and observed.rooted:
+        return
+    filters = {(action.rank, action.version): action.neighbour for action in added}
+    if not observed.rooted:
+        filters = dict(observed.filters) | filters
+    addressing = node.addressing
+    made = [
+        rules.Rule(addressing.ipv4(rank) if version == 4 else addressing.ipv6(rank), QUEUE_BASE + neighbour)
+        for (rank, version), neighbour in filters.items()
+    ]
+    if not made:
+        return
+    try:
+        rules.add(netlink, made) if observed.rooted else rules.install(netlink, index, made)
+    except OSError as problem:
+        remedy = _REMEDY.get(problem.errno or 0, "")
+        raise NodeError(node.rank, "send packets to its queues", problem.strerror or str(problem), remedy) from None
+
+
+def _read(netlink: Nfnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[str, Any]]:
+    """What the process and the kernel hold, and the process's whole answer."""
+    answer = _ask(node, {"do": "read"})
+    branches = {int(near): control.branch_from_json(line["branch"]) for near, line in answer["lines"].items()}
+    held = rules.read(netlink, index)
+    addressing = node.addressing
+    bases = {4: int(addressing.ipv4(0)), 6: int(addressing.ipv6(0))}
+    filters: dict[tuple[int, int], int] = {}
+    for rule in held.rules:
+        version = rule.source.version
+        filters.setdefault((int(rule.source) - bases[version], version), rule.queue - QUEUE_BASE)
+    return Tree(held.rooted, branches, filters), answer
+
+
+def _reading(node: NodePlan, desired: Tree, observed: Tree, answer: Mapping[str, Any]) -> NodeReading:
+    edges = {}
+    for port in node.ingress:
+        branch = observed.branches.get(port.neighbour)
+        if branch is None:
+            edges[port.edge.pair] = EdgeReading(UNSHAPED, Stats())
+            continue
+        line = answer["lines"][str(port.neighbour)]
+        counted = {name: line[name] for name in vars(Stats())}
+        edges[port.edge.pair] = EdgeReading(shape_of(branch), Stats(**counted))
+    wrong = [((neighbour, node.rank), what) for neighbour, what in mismatches(desired, observed)]
+    if desired.rooted and not observed.rooted:
+        wrong += [
+            ((port.neighbour, node.rank), "the rules that queue its packets are damaged") for port in node.ingress
+        ]
+    return NodeReading(edges, tuple(wrong), tuple(answer["events"]))

@@ -1,0 +1,332 @@
+"""The process that holds packets: ``holder.py JSON``, with the fields of `Orders`.
+
+It owns the queues of one or more nodes, each in its network namespace, and lets packets go when their line says so. It
+needs CAP_NET_ADMIN there and nothing but the standard library; CAP_NET_RAW as well to send packets twice. It is
+started by supervisor.py, and again when it ends: the kernel drops every packet of its queues meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
+
+import contextlib
+import gc
+import heapq
+import json
+import select
+import socket
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any, Final
+
+from harness.engine.userspace import control, nfqueue
+from harness.engine.userspace.line import DROPPED, NEVER, SENT_BYTES, SENT_PACKETS, Line
+from harness.engine.userspace.state import State
+from harness.linux import syscalls
+from harness.qdisc import Branch
+
+QUEUE_BASE: Final = 0x4800
+"""Number of the queue of what comes from neighbour 0: away from the low ones that other programs take."""
+LEAD_NS: Final = 100_000
+"""How much before its time a packet is let go: about what it takes from there until it is received (measured)."""
+TICK_NS: Final = 300_000
+"""The least time between two looks at queues and agenda, so that a busy link costs no wake-up per packet."""
+MAX_AGE_NS: Final = 10**10
+"""Older stamps are not believed: the clock was set."""
+BEAT_SECONDS: Final = 0.5
+MAX_EVENTS: Final = 100
+_ROOM: Final = 10_000
+"""Packets that may wait for us to read them, beyond those that a line holds."""
+_VERDICTS: Final = 256
+_SO_TIMESTAMPNS: Final = 35
+
+
+class Node:
+    """One node's queues.
+
+    Args:
+        rank: its rank.
+        namespace: file descriptor of its network namespace; None: the one that we are in, as in a container, where
+            we may not enter any.
+        state: where its lines are remembered.
+        first_slot: of its lines in the state; the slot of a neighbour's line is that many more.
+    """
+
+    def __init__(self, rank: int, namespace: int | None, state: State, first_slot: int) -> None:
+        self.rank, self.namespace, self._state, self._first_slot = rank, namespace, state, first_slot
+        self.enter()
+        self.queue = nfqueue.Nfqueue()
+        self.lines: dict[int, Line] = {}
+        self.out: list[bytes] = []
+        self.listener: socket.socket | None = None
+        self._raw: dict[int, socket.socket] = {}
+
+    def enter(self) -> None:
+        """Be in its network namespace."""
+        if self.namespace is not None:
+            syscalls.setns(self.namespace, syscalls.CLONE_NEWNET)
+
+    def set(self, branches: list[Branch]) -> None:
+        """Make these lines, or change them in place. Raises Refused."""
+        self.enter()
+        for branch in branches:
+            number = QUEUE_BASE + branch.neighbour
+            line = self.lines.get(number)
+            try:
+                if branch.netem.duplicate:
+                    self._open_raw()
+                if line is None:
+                    self._bind(number, branch)
+                else:
+                    line.configure(branch)
+                    self._tune(number, line)
+            except OSError as problem:
+                raise control.Refused(branch.neighbour, problem.strerror or str(problem)) from None
+
+    def _bind(self, number: int, branch: Branch) -> None:
+        line = Line(number, branch, self._state.counters(self._first_slot + branch.neighbour))
+        self.queue.bind(number, **self._settings(line))
+        self.lines[number] = line
+
+    def _tune(self, number: int, line: Line) -> None:
+        self.queue.set(number, **self._settings(line))
+
+    def _settings(self, line: Line) -> dict[str, Any]:
+        bucket = line.branch.tbf.limit // 64 if line.branch.tbf else 0
+        return {
+            "max_length": min(line.branch.netem.limit + bucket, 1 << 30) + _ROOM,
+            "copy_bytes": nfqueue.FULL_COPY if line.needs_payload else nfqueue.LENGTH_ONLY,
+            "segment": line.per_packet,
+        }
+
+    def _open_raw(self) -> None:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            if family not in self._raw:
+                try:
+                    self._raw[family] = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
+                except PermissionError:
+                    raise OSError(0, "to send packets twice needs CAP_NET_RAW in the node") from None
+                except OSError:  # no IPv6 on this host
+                    continue
+
+    def repeat(self, packet: bytes) -> None:
+        """Send a packet that came from outside once more to where it goes."""
+        if packet[0] >> 4 == 4:
+            family, target = socket.AF_INET, socket.inet_ntop(socket.AF_INET, packet[16:20])
+        else:
+            family, target = socket.AF_INET6, socket.inet_ntop(socket.AF_INET6, packet[24:40])
+        with contextlib.suppress(OSError, KeyError):
+            self._raw[family].sendto(packet, (target, 0))
+
+    def flush(self) -> None:
+        """Send the verdicts that have been made."""
+        out, self.out = self.out, []
+        for start in range(0, len(out), _VERDICTS):
+            self.queue.send(b"".join(out[start : start + _VERDICTS]))
+
+    def reading(self) -> dict[int, dict[str, Any]]:
+        """Every line with its counters, as JSON by neighbour."""
+        self.enter()
+        kernel = nfqueue.counters()
+        lines = {}
+        for number, line in self.lines.items():
+            lost = kernel.get(number, nfqueue.Counters(0, 0, 0))
+            lines[number - QUEUE_BASE] = {
+                "branch": control.branch_to_json(line.branch),
+                "sent_packets": line.counters[SENT_PACKETS],
+                "sent_bytes": line.counters[SENT_BYTES],
+                "dropped": line.counters[DROPPED] + lost.overflow + lost.unread,
+                "backlog_bytes": line.backlog_bytes,
+                "backlog_packets": max(lost.waiting, line.held),
+            }
+        return lines
+
+
+class Holder:
+    """All nodes of this process, and its loop.
+
+    Args:
+        namespaces: file descriptors of the nodes' network namespaces by rank; see Node.
+        size: nodes of the whole network.
+        state: file descriptor of the state.
+        after: why the process before this one ended; empty where this is the first.
+    """
+
+    def __init__(self, namespaces: Mapping[int, int | None], size: int, state: int, after: str) -> None:
+        self._state = State(state, len(namespaces) * size)
+        self._nodes = {
+            rank: Node(rank, fd, self._state, index * size) for index, (rank, fd) in enumerate(namespaces.items())
+        }
+        config = self._state.load()
+        self._events: list[str] = config.get("events", [])
+        for rank, saved in config.get("nodes", {}).items():
+            branches = [control.branch_from_json(branch) for branch in saved]
+            self._nodes[int(rank)].set(branches)
+        if after:
+            self._tell(after)
+        self._agenda: list[tuple[int, int, Line, Node]] = []
+        self._turn = 0
+        self._poll = select.epoll()
+        self._sources: dict[int, Any] = {}
+        for node in self._nodes.values():
+            node.enter()
+            node.listener = control.listen()
+            self._watch(node.queue.fileno(), lambda node=node: self._take(node))
+            self._watch(node.listener.fileno(), lambda node=node: self._accept(node))
+        self._stamps = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._stamps.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)  # has the kernel stamp what comes in
+
+    def _tell(self, what: str) -> None:
+        down = (time.monotonic_ns() - self._state.last_beat) / 1e9
+        at = time.strftime("%H:%M:%S")
+        self._events.append(
+            f"{at}: the process that makes the links {what}, and was started again; for {down:.2f} s no packet passed,"
+            " and what it held was lost"
+        )
+        del self._events[:-MAX_EVENTS]
+        self._save()
+
+    def _watch(self, fd: int, handle: Any) -> None:
+        self._sources[fd] = handle
+        self._poll.register(fd, select.EPOLLIN)
+
+    def run(self) -> None:
+        """Hold packets until the process is ended."""
+        agenda, monotonic, poll, looked = self._agenda, time.monotonic_ns, self._poll, 0
+        while True:
+            now = monotonic()
+            if (early := looked + TICK_NS - now) > 0:
+                time.sleep(early / 1e9)
+                now = monotonic()
+            looked = now
+            self._state.beat(now)
+            for fd, _ in poll.poll(0):
+                self._sources[fd]()
+            until = monotonic() + LEAD_NS
+            if agenda and agenda[0][0] <= until:
+                self._release(until)
+            wait = BEAT_SECONDS
+            if agenda:
+                wait = min(wait, (agenda[0][0] - LEAD_NS - monotonic()) / 1e9)
+            if wait > 0:
+                select.select([poll], (), (), wait)
+
+    def _release(self, until: int) -> None:
+        agenda, dirty = self._agenda, set()
+        while agenda and agenda[0][0] <= until:
+            _, _, line, node = heapq.heappop(agenda)
+            line.scheduled = NEVER
+            line.release(until, node.out)
+            dirty.add(node)
+            self._schedule(line, node)
+            if line.copies:
+                for packet in line.copies:
+                    node.repeat(packet)
+                line.copies.clear()
+        for node in dirty:
+            node.flush()
+
+    def _schedule(self, line: Line, node: Node) -> None:
+        due = line.next
+        if due < line.scheduled:
+            line.scheduled = due
+            self._turn += 1
+            heapq.heappush(self._agenda, (due, self._turn, line, node))
+
+    def _take(self, node: Node) -> None:
+        packets = node.queue.receive()
+        now = time.monotonic_ns()
+        offset, lines, out = time.time_ns() - now, node.lines, node.out
+        touched = set()
+        for queue, packet_id, stamp, length, payload in packets:
+            line = lines.get(queue)
+            came = stamp - offset
+            if not now - MAX_AGE_NS < came <= now:
+                came = now
+            if line is None or not line.arrive(came, packet_id, length, payload):
+                out.append(nfqueue.verdict(queue, packet_id, False))
+            else:
+                touched.add(line)
+        for line in touched:
+            self._schedule(line, node)
+        if out:
+            node.flush()
+
+    def _accept(self, node: Node) -> None:
+        assert node.listener is not None
+        with contextlib.suppress(OSError):
+            connection, _ = node.listener.accept()
+            if not control.may_command(connection):
+                connection.close()
+                return
+            connection.setblocking(False)
+            pending = bytearray()
+            self._watch(connection.fileno(), lambda: self._serve(node, connection, pending))
+
+    def _serve(self, node: Node, connection: socket.socket, pending: bytearray) -> None:
+        try:
+            data = connection.recv(1 << 20)
+            pending += data
+            if data and not pending.endswith(b"\n"):
+                return
+            if data:
+                answer = json.dumps(self._answer(node, json.loads(pending)), separators=(",", ":"))
+                connection.settimeout(1)
+                connection.sendall(answer.encode() + b"\n")
+        except (OSError, ValueError):
+            pass
+        self._poll.unregister(connection.fileno())
+        del self._sources[connection.fileno()]
+        connection.close()
+
+    def _answer(self, node: Node, request: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            if request["do"] == "set":
+                try:
+                    node.set([control.branch_from_json(line) for line in request["lines"]])
+                finally:
+                    self._save()
+            return {"lines": node.reading(), "events": self._events}
+        except control.Refused as refusal:
+            return {"error": refusal.text, "neighbour": refusal.neighbour}
+
+    def _save(self) -> None:
+        nodes = {
+            rank: [control.branch_to_json(line.branch) for line in node.lines.values()]
+            for rank, node in self._nodes.items()
+            if node.lines
+        }
+        self._state.save({"nodes": nodes, "events": self._events})
+
+
+def hurry() -> None:
+    """Be woken in time: by timers without slack, and before other processes where that is allowed."""
+    syscalls.precise_timers()
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def main(orders: str) -> None:
+    """Hold packets as the orders say: ``{"namespaces": {rank: fd}, "size": nodes, "state": fd, "after": text}``."""
+    told = json.loads(orders)
+    namespaces = {int(rank): fd for rank, fd in told["namespaces"].items()}
+    holder = Holder(namespaces, told["size"], told["state"], told["after"])
+    syscalls.die_with_parent()
+    hurry()
+    holder.run()
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except Exception:
+        traceback.print_exc()
+        sys.exit(70)

@@ -1,0 +1,247 @@
+"""nf_tables objects as netlink bytes and back (linux/netfilter/nf_tables.h, nf_tables_compat.h, xt_NFQUEUE.h).
+
+A rule is a tuple of expressions, evaluated from left to right until one does not match.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from harness.netlink.channel import Request
+from harness.netlink.nfnetlink import NLM_F_APPEND, header, integer, nest, text
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr, attrs, each
+
+PREROUTING: Final = 0
+RAW: Final = -300
+"""The chain's priority: before connection tracking and routing (NF_IP_PRI_RAW)."""
+ACCEPT: Final = 1
+IIF, L4PROTO = 4, 16
+NETWORK, TRANSPORT = 1, 2
+
+_SUBSYSTEM: Final = 10 << 8
+_NEWTABLE, _GETTABLE, _DELTABLE, _NEWCHAIN, _GETCHAIN = (_SUBSYSTEM | number for number in range(5))
+_NEWRULE, _GETRULE = _SUBSYSTEM | 6, _SUBSYSTEM | 7
+_REGISTER: Final = 1
+_EQUAL, _UNEQUAL = 0, 1
+_NFQ_INFO: Final = struct.Struct("=3H2x")
+_NFQUEUE: Final = "NFQUEUE"
+_REVISION: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Load what the kernel knows of the packet: the index of the interface it came in by (IIF), L4PROTO."""
+
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Load bytes of the packet, counted from the start of a header (NETWORK, TRANSPORT)."""
+
+    base: int
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Go on only if what was loaded is this; with ``differs``, only if it is not."""
+
+    value: bytes
+    differs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Count packets, and their bytes from the network header on."""
+
+    packets: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Hand the packet to a queue, and drop it where nobody listens there.
+
+    Args:
+        number: of the queue.
+        native: whether by nft's own expression, or by iptables' NFQUEUE through nft_compat.
+    """
+
+    number: int
+    native: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Let the packet pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """An expression that we never make."""
+
+    name: str
+
+
+Expression = Meta | Payload | Compare | Counter | Queue | Accept | Foreign
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain as the kernel tells it; ``hook`` and ``priority`` are None where it is no base chain."""
+
+    table: str
+    name: str
+    kind: str
+    hook: int | None
+    priority: int | None
+    policy: int | None
+
+
+# To the kernel
+
+
+def add_table(family: int, table: str) -> Request:
+    """Makes a table; refused with EEXIST where it is there already."""
+    return Request(_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, header(family) + text(1, table))
+
+
+def delete_table(family: int, table: str) -> Request:
+    """Deletes a table with all that it holds."""
+    return Request(_DELTABLE, 0, header(family) + text(1, table))
+
+
+def add_chain(family: int, table: str, name: str, priority: int | None = None) -> Request:
+    """Makes a chain; with a priority, a filter at PREROUTING that accepts what no rule decides."""
+    body = text(1, table) + text(3, name)
+    if priority is not None:
+        body += nest(4, integer(1, PREROUTING), integer(2, priority)) + integer(5, ACCEPT) + text(7, "filter")
+    return Request(_NEWCHAIN, NLM_F_CREATE, header(family) + body)
+
+
+def add_rule(family: int, table: str, chain: str, rule: Iterable[Expression]) -> Request:
+    """Appends a rule to a chain."""
+    expressions = nest(4, *map(_encoded, rule))
+    body = text(1, table) + text(2, chain) + expressions
+    return Request(_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, header(family) + body)
+
+
+@lru_cache(4096)
+def _encoded(expression: Expression) -> bytes:
+    match expression:
+        case Meta(key):
+            return _expression("meta", integer(2, key), integer(1, _REGISTER))
+        case Payload(base, offset, length):
+            place = integer(2, base) + integer(3, offset) + integer(4, length)
+            return _expression("payload", integer(1, _REGISTER), place)
+        case Compare(value, differs):
+            operation = integer(2, _UNEQUAL if differs else _EQUAL)
+            return _expression("cmp", integer(1, _REGISTER), operation, nest(3, attr(1, value)))
+        case Counter(packets, size):
+            return _expression("counter", attr(1, struct.pack(">Q", size)), attr(2, struct.pack(">Q", packets)))
+        case Queue(number, native=True):
+            return _expression(
+                "queue", *(attr(kind, struct.pack(">H", v)) for kind, v in ((1, number), (2, 1), (3, 0)))
+            )
+        case Queue(number):
+            info = _NFQ_INFO.pack(number, 1, 0)
+            return _expression("target", text(1, _NFQUEUE), integer(2, _REVISION), attr(3, info))
+        case Accept():
+            return _expression("immediate", integer(1, 0), nest(2, nest(2, integer(1, ACCEPT))))
+        case Foreign(name):
+            raise ValueError(f"no bytes are known for expression {name!r}")
+
+
+def _short(kind: int, value: int) -> bytes:
+    return attr(kind, struct.pack(">H", value))
+
+
+def _expression(name: str, *data: bytes) -> bytes:
+    return nest(1, text(1, name), nest(2, *data))
+
+
+# From the kernel
+
+
+def tables_request(family: int) -> tuple[int, bytes]:
+    """Type and body of the dump of all tables of a family."""
+    return _GETTABLE, header(family)
+
+
+def chains_request(family: int) -> tuple[int, bytes]:
+    """Type and body of the dump of all chains of a family."""
+    return _GETCHAIN, header(family)
+
+
+def rules_request(family: int, table: str, chain: str) -> tuple[int, bytes]:
+    """Type and body of the dump of a chain's rules."""
+    return _GETRULE, header(family) + text(1, table) + text(2, chain)
+
+
+def read_table(body: memoryview) -> str:
+    """The name in a message of the dump of tables."""
+    return _string(attrs(body[4:]), 1)
+
+
+def read_chain(body: memoryview) -> Chain:
+    """A message of the dump of chains."""
+    found = attrs(body[4:])
+    hook = attrs(found.get(4, b""))
+    table, name, kind = (_string(found, key) for key in (1, 3, 7))
+    number, policy = (_unsigned(source, key) for source, key in ((hook, 1), (found, 5)))
+    priority = struct.unpack(">i", hook[2])[0] if 2 in hook else None
+    return Chain(table, name, kind, number, priority, policy)
+
+
+def read_rule(body: memoryview) -> tuple[Expression, ...]:
+    """The expressions of a message of the dump of rules."""
+    listed = attrs(body[4:]).get(4, b"")
+    return tuple(_decoded(bytes(element)) for kind, element in each(listed) if kind == 1)
+
+
+@lru_cache(4096)
+def _decoded(element: bytes) -> Expression:
+    expression = attrs(element)
+    name = _string(expression, 1)
+    data = attrs(expression.get(2, b""))
+    try:
+        return _known(name, data) or Foreign(name)
+    except (KeyError, struct.error):  # e.g. a meta that sets instead of loading
+        return Foreign(name)
+
+
+def _known(name: str, data: dict[int, memoryview]) -> Expression | None:
+    def number(kind: int) -> int:
+        return int.from_bytes(data[kind])
+
+    match name:
+        case "meta" if number(1) == _REGISTER:
+            return Meta(number(2))
+        case "payload" if number(1) == _REGISTER:
+            return Payload(number(2), number(3), number(4))
+        case "cmp" if number(1) == _REGISTER and number(2) in (_EQUAL, _UNEQUAL):
+            return Compare(bytes(attrs(data[3])[1]), number(2) == _UNEQUAL)
+        case "counter":
+            return Counter(number(2), number(1))
+        case "queue" if number(2) == 1 and number(3) == 0:
+            return Queue(number(1))
+        case "target" if _string(data, 1) == _NFQUEUE and number(2) == _REVISION:
+            queue, total, flags = _NFQ_INFO.unpack_from(data[3])
+            return Queue(queue, native=False) if (total, flags) == (1, 0) else None
+        case "immediate" if number(1) == 0 and int.from_bytes(attrs(attrs(data[2])[2])[1]) == ACCEPT:
+            return Accept()
+    return None
+
+
+def _unsigned(found: dict[int, memoryview], kind: int) -> int | None:
+    return int.from_bytes(found[kind]) if kind in found else None
+
+
+def _string(found: dict[int, memoryview], kind: int) -> str:
+    return bytes(found.get(kind, b"")).rstrip(b"\0").decode(errors="replace")

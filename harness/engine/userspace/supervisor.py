@@ -1,0 +1,110 @@
+"""Keeps the processes that hold packets alive: one for every two CPUs, each with its share of the nodes.
+
+One that ends is started again at once; one that stands still (stopped, or in a loop) is killed first. Until the new
+one has its queues the kernel drops every packet of its nodes: links go down, they do not become fast.
+
+Needs nothing but the standard library, and is imported by the first process of a network or container.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from typing import Final
+
+STILL_SECONDS: Final = 5.0
+"""A process that has not shown a sign of life for so long is killed."""
+_POLL_SECONDS: Final = 1.0
+_SHORT_LIFE: Final = 1.0
+_PAUSE: Final = 0.5
+_HOLDER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "holder.py")
+
+
+class _Worker:
+    def __init__(self, namespaces: Mapping[int, int | None], size: int) -> None:
+        self.namespaces, self.size = namespaces, size
+        self.state = os.memfd_create("links")
+        for fd in (self.state, *namespaces.values()):
+            if fd is not None:
+                os.set_inheritable(fd, True)
+        self.pid = 0
+        self.started = 0.0
+        self.standing = False
+
+    def start(self, after: str = "") -> None:
+        orders = {"namespaces": self.namespaces, "size": self.size, "state": self.state, "after": after}
+        self.started, self.standing = time.monotonic(), False
+        argv = [sys.executable, "-I", "-S", _HOLDER, json.dumps(orders)]
+        self.pid = os.posix_spawn(sys.executable, argv, os.environ)
+
+    def still(self) -> bool:
+        """Whether it shows no sign of life."""
+        beat = max(int.from_bytes(os.pread(self.state, 8, 0), "little") / 1e9, self.started)
+        return time.monotonic() - beat > STILL_SECONDS
+
+
+class Supervisor:
+    """All of them.
+
+    Args:
+        namespaces: file descriptors of the nodes' network namespaces, by rank; None: the one that we are in.
+        size: nodes of the whole network; as many as there are namespaces unless given.
+    """
+
+    def __init__(self, namespaces: Mapping[int, int | None], size: int | None = None) -> None:
+        ranks, size = sorted(namespaces), size or len(namespaces)
+        count = max(1, min(len(ranks), len(os.sched_getaffinity(0)) // 2))
+        self._workers = [_Worker({rank: namespaces[rank] for rank in ranks[i::count]}, size) for i in range(count)]
+
+    def run(self, lifeline: int) -> None:
+        """Start them and keep them alive, until ``lifeline`` ends before it has given a byte."""
+        woken, waker = socket.socketpair()
+        waker.setblocking(False)
+        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for worker in self._workers:
+            worker.start()
+        watched = [woken.fileno(), lifeline]
+        while True:
+            ready = select.select(watched, (), (), _POLL_SECONDS)[0]
+            if lifeline in ready:
+                if not os.read(lifeline, 1):
+                    return
+                watched.remove(lifeline)
+            if woken.fileno() in ready:
+                woken.recv(4096)
+            self._reap()
+            for worker in self._workers:
+                if worker.still():
+                    worker.standing = True
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(worker.pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        """Take note of every child that ended, also of those that were left to us, and start ours again."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            for worker in self._workers:
+                if worker.pid == pid:
+                    if time.monotonic() - worker.started < _SHORT_LIFE:
+                        time.sleep(_PAUSE)
+                    worker.start(_reason(worker, status))
+
+
+def _reason(worker: _Worker, status: int) -> str:
+    if worker.standing:
+        return f"showed no sign of life for {STILL_SECONDS:.0f} s (stopped?)"
+    code = os.waitstatus_to_exitcode(status)
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
