@@ -7,21 +7,21 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from math import sqrt
 from pathlib import Path
-from statistics import median
+from statistics import median, stdev
 from typing import Any
 
 from benchmarks.report import Row, table
-from benchmarks.tcp import goodput
+from benchmarks.tcp import Spawn, goodput
 from harness.distribution import moments
+from harness.engine.base import Engine
 from harness.engine.netem import NetemEngine
-from harness.link import LinkShape
+from harness.link import Distribution, LinkShape
 from harness.measurement import EdgeMeasurement
-from harness.node.probe_process import PROBE_ARGV
+from harness.node.probe_process import PROBE_ARGV, ProbeProcess
 from harness.node.prober import Prober
 from harness.plan import make_plan
 from harness.profile_file import load_profile
@@ -36,40 +36,52 @@ from harness.verdict import judge
 RTT_MS = (1, 10, 50, 200, 500)
 RATES = ("1mbit", "10mbit", "100mbit", "500mbit")
 LOSSES = ("0.1%", "1%", "5%")
-JITTERS = ("uniform", "normal", "pareto")
+JITTERS: tuple[Distribution, ...] = ("uniform", "normal", "pareto")
 PIPES = Stdio(subprocess.PIPE, subprocess.PIPE, None)
 OUTPUT = Stdio(subprocess.DEVNULL, subprocess.PIPE, None)
 
 
 @contextmanager
-def pair() -> Iterator[Network]:
-    """Two nodes with an edge between them."""
+def network(engine: Engine, topology: str, nodes: int) -> Iterator[Network]:
+    """A network that is up, without shapes."""
     with tempfile.TemporaryDirectory() as folder:
-        plan = make_plan(build_topology("line", 2), load_profile("none"), 0)
-        runtime = NetnsRuntime(NetemEngine())
+        plan = make_plan(build_topology(topology, nodes), load_profile("none"), 0)
+        runtime = NetnsRuntime(engine)
         net = Network.up("bench", plan, runtime, Store(Path(folder)), lambda _: runtime, transient=True)
         try:
-            net.reshape(
-                lambda p: p.changed([replace(e, shape=LinkShape(loss=Ratio.parse("1%"))) for e in p.edges.values()])
-            )
             yield net
         finally:
             net.down()
 
 
+@contextmanager
+def pair(engine: Engine | None = None) -> Iterator[Network]:
+    """Two nodes with an edge between them, made by the kernel unless an engine is given."""
+    with network(engine or NetemEngine(), "line", 2) as net:
+        reshape(net, loss=Ratio.parse("1%"))
+        yield net
+
+
 def reshape(net: Network, **values: Any) -> None:
-    """One shape both ways."""
+    """One shape on every edge, both ways."""
     shape = LinkShape(**values)
     net.reshape(lambda p: p.changed([replace(e, shape=shape) for e in p.edges.values()]))
+
+
+def probes_of(net: Network) -> Callable[[int], ProbeProcess]:
+    """Starts a probe in a node."""
+    return lambda rank: net.runtime.spawn(rank, [sys.executable, *PROBE_ARGV], stdio=PIPES)
+
+
+def programs_of(net: Network) -> Spawn:
+    """Starts a program in a node."""
+    return lambda rank, argv: net.runtime.spawn(rank, argv, stdio=OUTPUT)
 
 
 def measured(net: Network, seconds: float) -> EdgeMeasurement:
     """The edge, as ``harness verify`` measures it."""
 
-    def spawn(rank: int) -> subprocess.Popen[bytes]:
-        return net.runtime.spawn(rank, [sys.executable, *PROBE_ARGV], stdio=PIPES)
-
-    with Prober(net.plan, spawn, seconds=seconds) as prober:
+    with Prober(net.plan, probes_of(net), seconds=seconds) as prober:
         return next(iter(prober.measure()))
 
 
@@ -100,8 +112,7 @@ def rates(net: Network) -> list[Row]:
     for text in RATES:
         rate = Rate.parse(text)
         reshape(net, delay=Time.parse("10ms"), rate=rate)
-        spawn = lambda rank, argv: net.runtime.spawn(rank, argv, stdio=OUTPUT)  # noqa: E731
-        share = goodput(spawn, str(net.plan.addressing.ipv4(1)), 8.0, 5.0) / rate.bit_s
+        share = goodput(programs_of(net), str(net.plan.addressing.ipv4(1)), 8.0, 5.0) / rate.bit_s
         rows.append(Row(f"TCP goodput at {text}, 20 ms RTT", f"{share:.1%}", "92-100 %", 0.92 <= share <= 1.0))
     return rows
 
@@ -128,19 +139,14 @@ def jitters(net: Network) -> list[Row]:
     for name in JITTERS:
         reshape(net, delay=Time.parse("40ms"), jitter=Time.parse("10ms"), distribution=name, rate=Rate(10**8))
         delays = [one.forward for one in measured(net, 15).echoes]
-        mean = sum(delays) / len(delays)
-        std = sqrt(sum((d - mean) ** 2 for d in delays) / (len(delays) - 1)) * 1e3
-        implied = 10 * moments(name)[1]
-        share = std / implied
-        rows.append(
-            Row(
-                f"std of {name} jitter 10 ms, {len(delays)} packets",
-                f"{std:.2f} ms",
-                f"{implied:.2f} ms +-15 %",
-                abs(share - 1) <= 0.15,
-            )
-        )
+        rows.append(jitter_row(f"std of {name} jitter 10 ms, {len(delays)} packets", name, delays))
     return rows
+
+
+def jitter_row(what: str, distribution: Distribution, delays: Sequence[float]) -> Row:
+    """The standard deviation of one-way delays in s, against the one that a jitter of 10 ms implies."""
+    std, implied = stdev(delays) * 1e3, 10 * moments(distribution)[1]
+    return Row(what, f"{std:.2f} ms", f"{implied:.2f} ms +-15 %", abs(std / implied - 1) <= 0.15)
 
 
 def main() -> None:

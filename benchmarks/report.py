@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -10,12 +11,14 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. ``reached`` is None where there is no target."""
+    """One figure. ``reached`` is None where there is no target; ``requested`` and ``samples`` are for side_by_side."""
 
     what: str
     measured: str
     target: str = ""
     reached: bool | None = None
+    requested: str = ""
+    samples: str = ""
 
 
 def table(title: str, rows: list[Row]) -> None:
@@ -26,3 +29,24 @@ def table(title: str, rows: list[Row]) -> None:
     for row in rows:
         made.add_row(row.what, row.measured, row.target, {True: "ok", False: "MISSED", None: ""}[row.reached])
     Console(width=None if Console().is_terminal else 110).print(made)
+
+
+def side_by_side(title: str, columns: Mapping[str, Sequence[Row]]) -> None:
+    """Print the same figures of several candidates, by name; one without rows could not be measured."""
+    made = Table(title=title, title_justify="left")
+    for name in ("figure", "requested", *columns, "samples", "target", "reached"):
+        made.add_column(name, justify="right" if name in columns else "left")
+    found = {name: {row.what: row for row in rows} for name, rows in columns.items()}
+    for first in {row.what: row for rows in columns.values() for row in rows}.values():
+        row = {name: rows.get(first.what, Row(first.what, "not run")) for name, rows in found.items()}
+        there = [one for one in row.values() if one.samples]
+        missed = [name for name, one in row.items() if one.reached is False or (first.target and not one.samples)]
+        made.add_row(
+            first.what,
+            first.requested,
+            *(one.measured for one in row.values()),
+            " / ".join(dict.fromkeys(one.samples for one in there)),
+            " / ".join(dict.fromkeys(one.target for one in there)),
+            f"MISSED by {', '.join(missed)}" if missed else "ok" if any(one.reached for one in there) else "",
+        )
+    Console(width=None if Console().is_terminal else 170).print(made)

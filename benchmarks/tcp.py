@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 Spawn = Callable[[int, Sequence[str]], "subprocess.Popen[bytes]"]
-"""Starts a program in node 0 or 1, with its standard output as a pipe."""
+"""Starts a program in a node, with its standard output as a pipe."""
 PORT = 5201
 _CHUNK = 1 << 20
 
@@ -51,18 +52,41 @@ def send(host: str) -> None:
             return
 
 
-def goodput(spawn: Spawn, host: str, warm: float, seconds: float) -> float:
-    """bit/s of payload from node 0 to node 1, whose address is ``host``."""
-    receiver = spawn(1, [sys.executable, "-m", "benchmarks.tcp", "receive", host, str(warm), str(seconds)])
-    assert receiver.stdout is not None
-    assert receiver.stdout.readline() == b"ready\n"
-    sender = spawn(0, [sys.executable, "-m", "benchmarks.tcp", "send", host])
+@contextmanager
+def flows(spawn: Spawn, ways: Sequence[tuple[int, int, str]], warm: float, seconds: float) -> Iterator[list[float]]:
+    """Flows that run side by side during the block; the list gets the bit/s of payload of each at its end.
+
+    Args:
+        spawn: starts programs.
+        ways: of each flow the node that sends, the one that receives, and the address of that.
+        warm: seconds before it counts.
+        seconds: for which it counts.
+    """
+    parts = ("-m", "benchmarks.tcp")
+    result: list[float] = []
+    processes, receivers = [], []
     try:
-        return float(receiver.communicate(timeout=warm + seconds + 60)[0])
+        for _, target, host in ways:
+            receivers.append(spawn(target, [sys.executable, *parts, "receive", host, str(warm), str(seconds)]))
+            processes.append(receivers[-1])
+        for receiver in receivers:
+            assert receiver.stdout is not None
+            assert receiver.stdout.readline() == b"ready\n"
+        for source, _, host in ways:
+            processes.append(spawn(source, [sys.executable, *parts, "send", host]))
+        yield result
+        result += [float(receiver.communicate(timeout=warm + seconds + 60)[0]) for receiver in receivers]
     finally:
-        for process in (sender, receiver):
+        for process in processes:
             process.kill()
             process.wait()
+
+
+def goodput(spawn: Spawn, host: str, warm: float, seconds: float) -> float:
+    """bit/s of payload from node 0 to node 1, whose address is ``host``."""
+    with flows(spawn, [(0, 1, host)], warm, seconds) as found:
+        pass
+    return found[0]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import HarnessError
+
 ALLOWED_SKIPS = Path(__file__).with_name("allowed-skips.txt")
 
 
@@ -47,6 +49,14 @@ def _lacking(marker):
     if not namespaces.ok:
         return f"no network namespaces: {namespaces.detail}; {namespaces.remedy}"
     engine, remedy = _MISSING.get(marker, ("", ""))
+    if marker == "links":
+        from harness.engine.capability import choose_engine
+
+        wanted = os.environ.get("HARNESS_ENGINE", "auto")
+        try:
+            choose_engine(wanted, _features())
+        except HarnessError as problem:
+            return f"--engine {wanted} does not work here: {problem}"
     if missing := [feature for feature in _features() if engine in feature.needed_by and not feature.ok]:
         told = ", ".join(f"{feature.name} ({feature.detail})" for feature in missing)
         return f"this kernel lacks {told}: {remedy}"
@@ -55,7 +65,7 @@ def _lacking(marker):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    for marker in ("namespaces", "netem", "nfqueue", "torch"):
+    for marker in ("namespaces", "links", "netem", "nfqueue", "torch"):
         if item.get_closest_marker(marker) and (reason := _lacking(marker)):
             pytest.skip(reason)
 

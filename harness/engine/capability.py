@@ -93,11 +93,6 @@ def choose_engine(wanted: str, found: Sequence[Feature] | None = None) -> tuple[
     return USERSPACE, f"this kernel has no {missing.name} ({missing.detail}): {LIMITS}"
 
 
-def require_shaping() -> None:
-    """Raise UnavailableError or PrivilegeError where the kernel's own links do not work."""
-    choose_engine(NETEM)
-
-
 def _unavailable(missing: Sequence[Feature], otherwise: str = "") -> HarnessError:
     first = missing[0]
     kind = PrivilegeError if first.name == "namespaces" else UnavailableError

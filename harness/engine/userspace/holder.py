@@ -32,7 +32,7 @@ from harness.qdisc import Branch
 
 QUEUE_BASE: Final = 0x4800
 """Number of the queue of what comes from neighbour 0: away from the low ones that other programs take."""
-LEAD_NS: Final = 100_000
+LEAD_NS: Final = 60_000
 """How much before its time a packet is let go: about what it takes from there until it is received (measured)."""
 TICK_NS: Final = 300_000
 """The least time between two looks at queues and agenda, so that a busy link costs no wake-up per packet."""

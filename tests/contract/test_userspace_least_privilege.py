@@ -1,0 +1,210 @@
+"""The engine in user space with CAP_NET_ADMIN and no other capability, as in a container that was given only that."""
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.address import Addressing
+from harness.engine.userspace import control
+from harness.engine.userspace.engine import UserspaceEngine
+from harness.engine.userspace.supervisor import Supervisor
+from harness.errors import NodeError, UnavailableError
+from harness.linux.host import has_ipv6
+from harness.linux.worker import forked
+from tests.support.cli import wait_for
+from tests.support.plans import network, shape
+from tests.support.veth import cable
+
+pytestmark = [
+    pytest.mark.namespaces,
+    pytest.mark.nfqueue,
+    pytest.mark.skipif(os.geteuid() != 0, reason="enters a namespace as root"),
+]
+
+NET_ADMIN = 12
+NET_ADMIN_ALONE = {"CapInh": 0, "CapPrm": 1 << 12, "CapEff": 1 << 12, "CapBnd": 1 << 12, "CapAmb": 0}
+NOBODY = 65534
+FAR = {4: "10.0.0.2", 6: "fd00::2"}
+"""Rank 1, at the far end of the cable; this process is at the near end, rank 0."""
+ADDRESSING = Addressing.parse("10.0.0.0/24", "fd00::/64")
+
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _AMBIENT_CLEAR_ALL = 24, 38, 47, 4
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def confine():
+    """Give up every capability but CAP_NET_ADMIN, for this process and all that it starts; it is still uid 0."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def checked(result):
+        if result < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    def prctl(*arguments):
+        checked(libc.prctl(*(ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:5])))
+
+    # What root reads as root alone, such as a checkout below a home of mode 0750, is read by its group then.
+    os.setgroups([folder.stat().st_gid for folder in Path(__file__).parents])
+    for capability in range(int(Path("/proc/sys/kernel/cap_last_cap").read_text()) + 1):
+        if capability != NET_ADMIN:
+            prctl(_PR_CAPBSET_DROP, capability)
+    prctl(_PR_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    keep = 1 << NET_ADMIN
+    checked(libc.capset(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), struct.pack("=6I", keep, keep, 0, 0, 0, 0)))
+
+
+def capabilities(process):
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return {name: int(bits, 16) for name, bits in (line.split(":") for line in lines if line.startswith("Cap"))}
+
+
+def confined(work):
+    """Its result, from a process that may do nothing else."""
+
+    def alone():
+        confine()
+        return work()
+
+    return forked(alone)
+
+
+def plan(every):
+    return replace(network("line", 2, every), addressing=ADDRESSING)
+
+
+def apply(every):
+    reading = confined(lambda: UserspaceEngine().apply(plan(every).node(0)))
+    assert not reading.mismatches
+    return reading
+
+
+class Node:
+    """Rank 0: what keeps its links alive, in processes that may do nothing else."""
+
+    def __init__(self):
+        self._lifeline, theirs = os.pipe()[::-1]
+        self.supervisor = os.fork()
+        if self.supervisor == 0:
+            with contextlib.suppress(BaseException):
+                os.close(self._lifeline)
+                confine()
+                Supervisor({0: None}, size=2).run(theirs)
+            os._exit(0)
+        os.close(theirs)
+
+    def end(self):
+        os.close(self._lifeline)
+        os.waitpid(self.supervisor, 0)
+
+    @property
+    def holder(self):
+        """The process that holds packets now: who answers at the socket."""
+        with control._connected() as connection:
+            return struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+
+    @contextlib.contextmanager
+    def without_holder(self):
+        """No holder meanwhile: it is killed, and who would start it again stands still."""
+        os.kill(self.supervisor, signal.SIGSTOP)
+        try:
+            os.kill(self.holder, signal.SIGKILL)
+            yield
+        finally:
+            os.kill(self.supervisor, signal.SIGCONT)
+
+
+@pytest.fixture
+def node():
+    with cable():
+        made = Node()
+        try:
+            yield made
+        finally:
+            made.end()
+
+
+def pinging(count, version=4):
+    """A ping to rank 1; -U has it take the time itself: the kernel's stamps are older than the hold."""
+    argv = ["ping", "-U", "-n", "-c", str(count), "-i", "0.05", "-W", "0.5", FAR[version]]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+
+
+def times(lines):
+    return [float(found[1]) for line in lines if (found := re.search(r"time=([\d.]+) ms", line))]
+
+
+def round_trips(count=8, version=4):
+    """Of the answers that came, ms."""
+    return times(pinging(count, version).communicate(timeout=30)[0].splitlines())
+
+
+def about(delay):
+    return pytest.approx(delay, abs=2)
+
+
+def test_its_processes_may_do_nothing_else(node):
+    assert confined(lambda: capabilities("self")) == NET_ADMIN_ALONE
+    assert capabilities(node.supervisor) == NET_ADMIN_ALONE
+    assert capabilities(node.holder) == NET_ADMIN_ALONE
+
+
+@pytest.mark.parametrize("version", [4, 6] if has_ipv6() else [4])
+def test_a_link_has_its_delay(node, version):
+    apply(shape(delay="20ms"))
+    found = round_trips(version=version)
+    assert len(found) == 8
+    assert min(found) == about(20)
+
+
+def test_a_link_changes_while_packets_cross_it(node):
+    apply(shape(delay="20ms"))
+    with pinging(40) as ping:
+        before = times(ping.stdout.readline() for _ in range(10))
+        apply(shape(delay="60ms", rate="10mbit"))
+        after = times(ping.stdout)
+    assert len(before) + len(after) == 40
+    assert min(before) == about(20)
+    assert min(after[-10:]) == about(60)
+
+
+def test_while_its_process_is_gone_no_packet_passes_and_then_the_link_is_back(node):
+    apply(shape(delay="20ms"))
+    killed = node.holder
+    with node.without_holder():
+        assert round_trips() == []
+    wait_for(lambda: round_trips(2))
+    assert min(round_trips()) == about(20)
+    assert node.holder != killed
+    (note,) = confined(lambda: UserspaceEngine().observe(plan(shape(delay="20ms")).node(0))).notes
+    assert "was killed by SIGKILL" in note
+
+
+def test_to_send_packets_twice_is_refused_with_the_capability_that_it_needs(node):
+    apply(shape(delay="20ms"))
+    with pytest.raises(NodeError, match=r"^node 0: make edge 1->0 in user space: .*CAP_NET_RAW"):
+        apply(shape(delay="30ms", duplicate="1%"))
+    assert min(round_trips()) == about(20)
+
+
+def test_another_user_may_not_change_links(node):
+    apply(shape(delay="20ms"))
+
+    def as_nobody():
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+        return control.ask({"do": "set", "lines": []})
+
+    with pytest.raises(UnavailableError):
+        forked(as_nobody)
+    assert confined(lambda: control.ask({"do": "read"}))["lines"]
