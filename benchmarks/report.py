@@ -36,17 +36,16 @@ def side_by_side(title: str, columns: Mapping[str, Sequence[Row]]) -> None:
     made = Table(title=title, title_justify="left")
     for name in ("figure", "requested", *columns, "samples", "target", "reached"):
         made.add_column(name, justify="right" if name in columns else "left")
-    found = {name: {row.what: row for row in rows} for name, rows in columns.items()}
-    for first in {row.what: row for rows in columns.values() for row in rows}.values():
-        row = {name: rows.get(first.what, Row(first.what, "not run")) for name, rows in found.items()}
-        there = [one for one in row.values() if one.samples]
-        missed = [name for name, one in row.items() if one.reached is False or (first.target and not one.samples)]
+    found = {name: {(row.what, row.requested): row for row in rows} for name, rows in columns.items()}
+    for key, first in {key: row for rows in found.values() for key, row in rows.items()}.items():
+        cells = {name: rows.get(key, Row(first.what, "not run")) for name, rows in found.items()}
+        measured = [row for row in cells.values() if row.samples]
+        missed = [name for name, row in cells.items() if row.reached is False or (first.target and not row.samples)]
         made.add_row(
-            first.what,
-            first.requested,
-            *(one.measured for one in row.values()),
-            " / ".join(dict.fromkeys(one.samples for one in there)),
-            " / ".join(dict.fromkeys(one.target for one in there)),
-            f"MISSED by {', '.join(missed)}" if missed else "ok" if any(one.reached for one in there) else "",
+            *key,
+            *(row.measured for row in cells.values()),
+            " / ".join(dict.fromkeys(row.samples for row in measured)),
+            " / ".join(dict.fromkeys(row.target for row in measured)),
+            f"MISSED by {', '.join(missed)}" if missed else "ok" if any(row.reached for row in measured) else "",
         )
     Console(width=None if Console().is_terminal else 170).print(made)

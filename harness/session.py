@@ -163,6 +163,10 @@ class Network:
         """What is held for every directed edge, and what was counted on it. Raises NodeError."""
         return {pair: reading for node in self.observe().values() for pair, reading in node.edges.items()}
 
+    def notes(self) -> list[str]:
+        """What has happened to the engine since the network was made, each once. Raises NodeError."""
+        return list(dict.fromkeys(text for node in self.observe().values() for text in node.notes))
+
     def down(self) -> None:
         """Remove the network and all that runs in it."""
         with self._store.lock(self.name):

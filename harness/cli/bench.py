@@ -58,7 +58,8 @@ def bench(
     words = ["--sizes", sizes, "--warmup", str(warmup), "--repeats", str(repeats), "--seconds", str(seconds)]
     if collectives:
         words += ["--collectives", collectives]
-    document = bench_document(network.engine, network.plan, measure(network, words))
+    with networks.watched(network):
+        document = bench_document(network.engine, network.plan, measure(network, words))
     print_json(document) if json_ else show(bench_table(document))
 
 

@@ -40,11 +40,11 @@ def show_links(
     maker = network.runtime.engine.maker
     nodes = network.observe(sorted({maker(pair) for pair in pairs}))
     wrong: dict[Pair, str] = {}
-    for rank, node in nodes.items():
+    for text in dict.fromkeys(text for node in nodes.values() for text in node.notes):
+        note(text)
+    for node in nodes.values():
         for pair, what in node.mismatches:
             wrong[pair] = f"{wrong[pair]}; {what}" if pair in wrong else what
-        for text in node.notes:
-            note(f"node {rank}: {text}")
     rows = [(network.plan.edges[pair], nodes[maker(pair)].edges[pair]) for pair in pairs]
     if json_:
         print_json(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from harness.cli.output import note
 from harness.engine.base import Engine
 from harness.errors import InputError, RecordError
 from harness.plan import NetworkPlan, Pair
@@ -42,6 +46,16 @@ def find_runtime(record: Record) -> Runtime:
 def find_network(name: str) -> Network:
     """The network of that name. Raises NetworkStateError."""
     return Network.find(name, Store(), find_runtime)
+
+
+@contextmanager
+def watched(network: Network) -> Iterator[None]:
+    """Tell at the end of the block what happened to the engine during it: results may have felt that."""
+    before = set(network.notes())
+    yield
+    for text in network.notes():
+        if text not in before:
+            note(text)
 
 
 def parse_pairs(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[Pair]:

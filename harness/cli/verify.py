@@ -53,14 +53,15 @@ def verify(
     if not pairs:
         print_json([]) if json_ else say("this network has no edges")
         return
-    rows = _measure(network, pairs, seconds, parallel, ipv6)
-    off = {pair for pair, found in rows.items() if not all(row.ok for row in found)}
-    if off:
-        note(f"measuring once more: {', '.join(f'{a}-{b}' for a, b in sorted(off))}")
-        rows |= _measure(network, off, seconds, parallel, ipv6)
+    with networks.watched(network):
+        rows = _measure(network, pairs, seconds, parallel, ipv6)
+        off = {pair for pair, found in rows.items() if not all(row.ok for row in found)}
+        if off:
+            note(f"measuring once more: {', '.join(f'{a}-{b}' for a, b in sorted(off))}")
+            rows |= _measure(network, off, seconds, parallel, ipv6)
     found = [row for pair in sorted(rows) for row in rows[pair]]
     if json_:
-        print_json([row.to_json() for row in found])
+        print_json([{**row.to_json(), "engine": network.engine} for row in found])
     else:
         show(verify_table(found, f"{network.plan.topology}, profile {network.plan.profile}, made by {network.engine}"))
     wrong = [row for row in found if not row.ok]

@@ -9,6 +9,9 @@ It answers one JSON line on standard output: its process id as the maker sees it
 nodes' namespaces. COMPANION is a module whose ``Supervisor(namespaces by rank).run(lifeline)`` keeps processes alive
 beside the nodes: an engine's in user space.
 
+Its standard error is that of the command that made the network, until the byte comes: who waits for a job hears there
+what happens to the companion.
+
 It needs nothing but the standard library, and is run with ``-I -S`` to start fast.
 """
 
@@ -51,7 +54,7 @@ def second_stage(nodes: int, companion: str = "") -> None:
         held.append(os.open("/proc/self/ns/net", os.O_RDONLY))
     syscalls.setns(hub, syscalls.CLONE_NEWNET)
     print(json.dumps({"hub": hub, "nodes": held}), flush=True)
-    os.dup2(2, 1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if companion:
         importlib.import_module(companion).Supervisor(dict(enumerate(held))).run(0)
     elif os.read(0, 1):

@@ -83,7 +83,7 @@ class NetnsRuntime:
                     [sys.executable, "-I", "-S", str(_KEEPER), str(nodes), self.engine.companion or ""],
                     stdin=reader,
                     stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
+                    stderr=None if self.engine.companion else subprocess.DEVNULL,
                     start_new_session=True,
                     cwd="/",
                 )

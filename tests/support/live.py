@@ -57,7 +57,9 @@ def ping(network, src, dst, count=10, version=4, interval=0.1):
     addressing = network.plan.addressing
     target = str(addressing.ipv4(dst) if version == 4 else addressing.ipv6(dst))
     run(network, src, "ping", "-c", "1", "-W", "5", target, check=False)
-    text = run(network, src, "ping", "-n", "-q", "-U", "-c", str(count), "-i", str(interval), "-W", "5", target, check=False)
+    text = run(
+        network, src, "ping", "-n", "-q", "-U", "-c", str(count), "-i", str(interval), "-W", "5", target, check=False
+    )
     sent, received = (int(re.search(rf"(\d+) {word}", text)[1]) for word in ("packets transmitted", "received"))
     times = re.search(r"= ([\d.]+)/([\d.]+)/", text)
     return sent - received, *(map(float, times.groups()) if times else (float("nan"), float("nan")))

@@ -14,7 +14,7 @@ import pytest
 from benchmarks import udp
 from harness.engine.userspace import supervisor
 from harness.runtime.base import Stdio
-from tests.support.cli import processes, wait_for
+from tests.support.cli import HARNESS, processes, wait_for
 from tests.support.live import paced_flow, ping, run, up
 from tests.support.plans import network, shape
 
@@ -183,3 +183,23 @@ def test_a_paced_flow_comes_whole_through_loss_free_links():
         with udp.paced_flow(spawn, address, 2000, 0.0005) as flow:
             pass
         assert flow == [2000, 2000]
+
+
+def test_a_run_is_told_at_once_that_its_links_went_down(harness):
+    argv = [*HARNESS, "run", "-n", "2", "-p", "wan", "--engine", "userspace", "--", "sleep", "4"]
+    before = set(processes("userspace/holder.py"))
+    with subprocess.Popen(argv, env=harness.env, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: set(processes("userspace/holder.py")) - before)
+        time.sleep(1)
+        for pid in set(processes("userspace/holder.py")) - before:
+            os.kill(pid, signal.SIGKILL)
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == 0
+    assert told.count("the process that makes the links was killed by SIGKILL: no packet passes until") == 1
+
+
+def test_a_pipe_behind_up_ends_with_it(harness):
+    argv = [*HARNESS, "up", "-n", "2", "-p", "wan", "--engine", "userspace"]
+    with subprocess.Popen(argv, env=harness.env, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.communicate(timeout=60)  # else the network holds the other end open
+    assert process.returncode == 0

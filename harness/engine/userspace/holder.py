@@ -32,8 +32,12 @@ from harness.qdisc import Branch
 
 QUEUE_BASE: Final = 0x4800
 """Number of the queue of what comes from neighbour 0: away from the low ones that other programs take."""
-LEAD_NS: Final = 60_000
-"""How much before its time a packet is let go: about what it takes from there until it is received (measured)."""
+LEAD_NS: Final = 80_000
+MAX_LEAD_NS: Final = 150_000
+_LEAD_STEP_NS: Final = 1_000
+"""How much before its time a packet is let go, at first and at most: to be woken and to tell the kernel takes a while.
+It is shortened by a step when a packet left early and lengthened when one left late, so that the median leaves on time.
+"""
 TICK_NS: Final = 300_000
 """The least time between two looks at queues and agenda, so that a busy link costs no wake-up per packet."""
 MAX_AGE_NS: Final = 10**10
@@ -168,9 +172,10 @@ class Holder:
             branches = [control.branch_from_json(branch) for branch in saved]
             self._nodes[int(rank)].set(branches)
         if after:
-            self._tell(after)
+            self._restarted(after)
         self._agenda: list[tuple[int, int, Line, Node]] = []
         self._turn = 0
+        self._lead = LEAD_NS
         self._poll = select.epoll()
         self._sources: dict[int, Any] = {}
         for node in self._nodes.values():
@@ -181,13 +186,13 @@ class Holder:
         self._stamps = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._stamps.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)  # has the kernel stamp what comes in
 
-    def _tell(self, what: str) -> None:
+    def _restarted(self, why: str) -> None:
         down = (time.monotonic_ns() - self._state.last_beat) / 1e9
-        at = time.strftime("%H:%M:%S")
-        self._events.append(
-            f"{at}: the process that makes the links {what}, and was started again; for {down:.2f} s no packet passed,"
-            " and what it held was lost"
-        )
+        self.remember(f"{why}, and was started again; for {down:.2f} s no packet passed, and what it held was lost")
+
+    def remember(self, what: str) -> None:
+        """Keep something for those who ask later."""
+        self._events.append(f"{time.strftime('%H:%M:%S')}: the process that makes the links {what}")
         del self._events[:-MAX_EVENTS]
         self._save()
 
@@ -207,17 +212,18 @@ class Holder:
             self._state.beat(now)
             for fd, _ in poll.poll(0):
                 self._sources[fd]()
-            until = monotonic() + LEAD_NS
+            until = monotonic() + self._lead
             if agenda and agenda[0][0] <= until:
                 self._release(until)
             wait = BEAT_SECONDS
             if agenda:
-                wait = min(wait, (agenda[0][0] - LEAD_NS - monotonic()) / 1e9)
+                wait = min(wait, (agenda[0][0] - self._lead - monotonic()) / 1e9)
             if wait > 0:
                 select.select([poll], (), (), wait)
 
     def _release(self, until: int) -> None:
         agenda, dirty = self._agenda, set()
+        due = agenda[0][0]
         while agenda and agenda[0][0] <= until:
             _, _, line, node = heapq.heappop(agenda)
             line.scheduled = NEVER
@@ -230,6 +236,8 @@ class Holder:
                 line.copies.clear()
         for node in dirty:
             node.flush()
+        step = _LEAD_STEP_NS if time.monotonic_ns() > due else -_LEAD_STEP_NS
+        self._lead = max(0, min(MAX_LEAD_NS, self._lead + step))
 
     def _schedule(self, line: Line, node: Node) -> None:
         due = line.next
@@ -321,12 +329,12 @@ def main(orders: str) -> None:
     holder = Holder(namespaces, told["size"], told["state"], told["after"])
     syscalls.die_with_parent()
     hurry()
-    holder.run()
+    try:
+        holder.run()
+    except Exception as problem:
+        holder.remember(f"failed ({problem!r} in {traceback.extract_tb(problem.__traceback__)[-1].name})")
+        raise
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1])
-    except Exception:
-        traceback.print_exc()
-        sys.exit(70)
+    main(sys.argv[1])

@@ -42,7 +42,8 @@ class _Worker:
         orders = {"namespaces": self.namespaces, "size": self.size, "state": self.state, "after": after}
         self.started, self.standing = time.monotonic(), False
         argv = [sys.executable, "-I", "-S", _HOLDER, json.dumps(orders)]
-        self.pid = os.posix_spawn(sys.executable, argv, os.environ)
+        nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
+        self.pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=nothing)
 
     def still(self) -> bool:
         """Whether it shows no sign of life."""
@@ -64,7 +65,10 @@ class Supervisor:
         self._workers = [_Worker({rank: namespaces[rank] for rank in ranks[i::count]}, size) for i in range(count)]
 
     def run(self, lifeline: int) -> None:
-        """Start them and keep them alive, until ``lifeline`` ends before it has given a byte."""
+        """Start them and keep them alive, until ``lifeline`` ends before it has given a byte.
+
+        Until that byte comes, what happens to them is told on standard error.
+        """
         woken, waker = socket.socketpair()
         waker.setblocking(False)
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
@@ -78,6 +82,7 @@ class Supervisor:
                 if not os.read(lifeline, 1):
                     return
                 watched.remove(lifeline)
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             if woken.fileno() in ready:
                 woken.recv(4096)
             self._reap()
@@ -98,9 +103,16 @@ class Supervisor:
                 return
             for worker in self._workers:
                 if worker.pid == pid:
+                    reason = _reason(worker, status)
+                    _say(f"the process that makes the links {reason}: no packet passes until it is started again")
                     if time.monotonic() - worker.started < _SHORT_LIFE:
                         time.sleep(_PAUSE)
-                    worker.start(_reason(worker, status))
+                    worker.start(reason)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, f"harness: {text}\n".encode())
 
 
 def _reason(worker: _Worker, status: int) -> str:
