@@ -202,7 +202,7 @@ def report(network: Network, change: Callable[[NetworkPlan], NetworkPlan], *, dr
         show(made) if changed else say("nothing to change: the links are so already")
         if seconds is not None and changed:
             say(f"applied and read back in {seconds * 1000:.1f} ms")
-    if done and done.segments_cut:
+    if done and done.segments_cut and not network.runtime.engine.cuts_super_packets:
         note(
             "TCP connections that are open already still send super-packets of up to 64 KiB;"
             " loss and limits act on those whole"

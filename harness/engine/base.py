@@ -20,6 +20,8 @@ class Engine(Protocol):
     """A module whose ``Supervisor`` must keep processes alive beside the nodes before links can be made, or None."""
     kernel_stamps: bool
     """Whether the kernel's receive stamps are true: they are too early where packets are held at their receiver."""
+    cuts_super_packets: bool
+    """Whether chance meets single packets also where connections that are open already send super-packets."""
 
     def maker(self, edge: Pair) -> int:
         """The rank at which this engine makes a directed edge: its sender or its receiver."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.engine import trial
+from harness.engine.userspace.limits import MAX_JITTERED, MAX_RATE, MIN_DELAY
 from harness.errors import HarnessError, InputError, PrivilegeError, UnavailableError
 from harness.linux.worker import forked
 from harness.suggest import suggest
@@ -17,8 +18,8 @@ USERSPACE: Final = "userspace"
 ENGINES: Final = (NETEM, USERSPACE)
 """The first that works is what AUTO takes."""
 LIMITS: Final = (
-    "links are made in user space (NFQUEUE): delays under 2 ms, rates over 1 Gbit/s per edge and over 100k packets/s"
-    " with jitter are not promised"
+    f"links are made in user space (NFQUEUE), which does not promise delays under {MIN_DELAY} one way, rates over"
+    f" {MAX_RATE} per edge, or over {MAX_JITTERED:,} packets/s with jitter"
 )
 
 
@@ -90,7 +91,7 @@ def choose_engine(wanted: str, found: Sequence[Feature] | None = None) -> tuple[
     if working[0] == NETEM:
         return NETEM, ""
     missing = lacking(NETEM, found)[0]
-    return USERSPACE, f"this kernel has no {missing.name} ({missing.detail}): {LIMITS}"
+    return USERSPACE, f"no {missing.name} here: {LIMITS}"
 
 
 def _unavailable(missing: Sequence[Feature], otherwise: str = "") -> HarnessError:

@@ -48,6 +48,7 @@ class NetemEngine:
     name = "netem"
     companion: str | None = None
     kernel_stamps = True
+    cuts_super_packets = False
 
     def maker(self, edge: Pair) -> int:
         """See Engine.maker: the sender."""

@@ -32,6 +32,7 @@ class FakeEngine:
     name = "fake"
     companion = None
     kernel_stamps = True
+    cuts_super_packets = False
 
     def __init__(self, end: Literal["src", "dst"] = "src"):
         self.end = end

@@ -48,8 +48,8 @@ def test_auto_takes_the_kernels_own_links_in_silence():
 def test_auto_says_why_it_takes_user_space_and_what_that_does_not_promise():
     engine, line = choose_engine(AUTO, machine("sch_netem"))
     assert engine == USERSPACE
-    assert line.startswith("this kernel has no sch_netem (no sch_netem): links are made in user space (NFQUEUE): ")
-    for limit in ("2 ms", "1 Gbit/s", "100k packets/s"):
+    assert line.startswith("no sch_netem here: links are made in user space (NFQUEUE), which does not promise ")
+    for limit in ("1ms one way", "1Gbit per edge", "100,000 packets/s"):
         assert limit in line
 
 

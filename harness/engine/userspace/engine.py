@@ -33,6 +33,7 @@ class UserspaceEngine:
     name = "userspace"
     companion: str | None = "harness.engine.userspace.supervisor"
     kernel_stamps = False
+    cuts_super_packets = True
 
     def maker(self, edge: Pair) -> int:
         """See Engine.maker: the receiver, where packets no longer belong to the socket that sent them."""
