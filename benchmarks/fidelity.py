@@ -147,12 +147,14 @@ def jitter_row(net: Network, delays: Sequence[float]) -> Row:
     shape = net.plan.edge(0, 1).shape
     form = jitter_form(shape)
     seen, implied = spread(delays, form.fence), form.std * shape.jitter.seconds
-    stalls = f", {seen.stalls} stalls left out" if seen.stalls else ""
+    stalls = f", {seen.stalls} stalls" if seen.stalls else ""
     return Row(
-        f"std of {shape.distribution} jitter {shape.jitter}, {seen.count} packets{stalls}",
+        f"std of {shape.distribution} jitter",
         f"{seen.std * 1e3:.2f} ms",
         f"{implied * 1e3:.2f} ms +-15 %",
         abs(seen.std / implied - 1) <= 0.15,
+        f"{shape.jitter} around {shape.delay}",
+        f"{seen.count} packets{stalls}",
     )
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. ``reached`` is None where there is no target; ``requested`` and ``samples`` are for side_by_side."""
+    """One figure. ``reached`` is None where there is no target; ``requested`` is told by side_by_side only."""
 
     what: str
     measured: str
@@ -27,12 +27,13 @@ def table(title: str, rows: list[Row]) -> None:
     for column in ("figure", "measured", "target", ""):
         made.add_column(column, justify="left" if column in ("figure", "") else "right")
     for row in rows:
-        made.add_row(row.what, row.measured, row.target, {True: "ok", False: "MISSED", None: ""}[row.reached])
+        what = f"{row.what}, {row.samples}" if row.samples else row.what
+        made.add_row(what, row.measured, row.target, {True: "ok", False: "MISSED", None: ""}[row.reached])
     Console(width=None if Console().is_terminal else 110).print(made)
 
 
 def side_by_side(title: str, columns: Mapping[str, Sequence[Row]]) -> None:
-    """Print the same figures of several candidates, by name; one without rows could not be measured."""
+    """Print the same figures of several candidates, by name; one without rows failed."""
     made = Table(title=title, title_justify="left")
     for name in ("figure", "requested", *columns, "samples", "target", "reached"):
         made.add_column(name, justify="right" if name in columns else "left")

@@ -13,7 +13,6 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 from harness.errors import UnavailableError
@@ -100,7 +99,7 @@ def may_command(connection: socket.socket) -> bool:
 
 def branch_to_json(branch: Branch) -> dict[str, Any]:
     """A branch as plain JSON."""
-    return asdict(branch)
+    return {"neighbour": branch.neighbour, "netem": vars(branch.netem), "tbf": branch.tbf and vars(branch.tbf)}
 
 
 def branch_from_json(data: Mapping[str, Any]) -> Branch:

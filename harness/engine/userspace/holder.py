@@ -1,4 +1,4 @@
-"""The process that holds packets: ``holder.py JSON``, with the fields of `Orders`.
+"""The process that holds packets: ``holder.py JSON``; see main.
 
 It owns the queues of one or more nodes, each in its network namespace, and lets packets go when their line says so. It
 needs CAP_NET_ADMIN there and nothing but the standard library; CAP_NET_RAW as well to send packets twice. It is
@@ -21,7 +21,7 @@ import select
 import socket
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from harness.engine.userspace import control, nfqueue
@@ -48,27 +48,31 @@ _ROOM: Final = 10_000
 """Packets that may wait for us to read them, beyond those that a line holds."""
 _VERDICTS: Final = 256
 _SO_TIMESTAMPNS: Final = 35
+_EVENTS, _NODES = 0, 1
+"""Numbers of texts in the state: what has happened, and the lines of the first node; those of others follow."""
 
 
 class Node:
     """One node's queues.
 
     Args:
-        rank: its rank.
         namespace: file descriptor of its network namespace; None: the one that we are in, as in a container, where
             we may not enter any.
         state: where its lines are remembered.
-        first_slot: of its lines in the state; the slot of a neighbour's line is that many more.
+        index: of this node among those of the process: where its lines stand in the state.
+        size: nodes of the whole network.
     """
 
-    def __init__(self, rank: int, namespace: int | None, state: State, first_slot: int) -> None:
-        self.rank, self.namespace, self._state, self._first_slot = rank, namespace, state, first_slot
+    def __init__(self, namespace: int | None, state: State, index: int, size: int) -> None:
+        self.namespace, self._state, self._index, self._size = namespace, state, index, size
         self.enter()
         self.queue = nfqueue.Nfqueue()
         self.lines: dict[int, Line] = {}
         self.out: list[bytes] = []
         self.listener: socket.socket | None = None
         self._raw: dict[int, socket.socket] = {}
+        if saved := state.load(_NODES + index):
+            self.set([control.branch_from_json(branch) for branch in saved])
 
     def enter(self) -> None:
         """Be in its network namespace."""
@@ -76,8 +80,15 @@ class Node:
             syscalls.setns(self.namespace, syscalls.CLONE_NEWNET)
 
     def set(self, branches: list[Branch]) -> None:
-        """Make these lines, or change them in place. Raises Refused."""
+        """Make these lines, or change them in place, and remember them. Raises Refused."""
         self.enter()
+        try:
+            self._set(branches)
+        finally:
+            lines = [control.branch_to_json(line.branch) for line in self.lines.values()]
+            self._state.save(_NODES + self._index, lines)
+
+    def _set(self, branches: list[Branch]) -> None:
         for branch in branches:
             number = QUEUE_BASE + branch.neighbour
             line = self.lines.get(number)
@@ -93,7 +104,7 @@ class Node:
                 raise control.Refused(branch.neighbour, problem.strerror or str(problem)) from None
 
     def _bind(self, number: int, branch: Branch) -> None:
-        line = Line(number, branch, self._state.counters(self._first_slot + branch.neighbour))
+        line = Line(number, branch, self._state.counters(self._index * self._size + branch.neighbour))
         self.queue.bind(number, **self._settings(line))
         self.lines[number] = line
 
@@ -155,22 +166,16 @@ class Holder:
     """All nodes of this process, and its loop.
 
     Args:
-        namespaces: file descriptors of the nodes' network namespaces by rank; see Node.
+        namespaces: file descriptors of the nodes' network namespaces; see Node.
         size: nodes of the whole network.
         state: file descriptor of the state.
         after: why the process before this one ended; empty where this is the first.
     """
 
-    def __init__(self, namespaces: Mapping[int, int | None], size: int, state: int, after: str) -> None:
+    def __init__(self, namespaces: Sequence[int | None], size: int, state: int, after: str) -> None:
         self._state = State(state, len(namespaces) * size)
-        self._nodes = {
-            rank: Node(rank, fd, self._state, index * size) for index, (rank, fd) in enumerate(namespaces.items())
-        }
-        config = self._state.load()
-        self._events: list[str] = config.get("events", [])
-        for rank, saved in config.get("nodes", {}).items():
-            branches = [control.branch_from_json(branch) for branch in saved]
-            self._nodes[int(rank)].set(branches)
+        self._events: list[str] = self._state.load(_EVENTS) or []
+        self._nodes = [Node(fd, self._state, index, size) for index, fd in enumerate(namespaces)]
         if after:
             self._restarted(after)
         self._agenda: list[tuple[int, int, Line, Node]] = []
@@ -178,7 +183,7 @@ class Holder:
         self._lead = LEAD_NS
         self._poll = select.epoll()
         self._sources: dict[int, Any] = {}
-        for node in self._nodes.values():
+        for node in self._nodes:
             node.enter()
             node.listener = control.listen()
             self._watch(node.queue.fileno(), lambda node=node: self._take(node))
@@ -194,7 +199,7 @@ class Holder:
         """Keep something for those who ask later."""
         self._events.append(f"{time.strftime('%H:%M:%S')}: the process that makes the links {what}")
         del self._events[:-MAX_EVENTS]
-        self._save()
+        self._state.save(_EVENTS, self._events)
 
     def _watch(self, fd: int, handle: Any) -> None:
         self._sources[fd] = handle
@@ -295,21 +300,10 @@ class Holder:
     def _answer(self, node: Node, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             if request["do"] == "set":
-                try:
-                    node.set([control.branch_from_json(line) for line in request["lines"]])
-                finally:
-                    self._save()
+                node.set([control.branch_from_json(line) for line in request["lines"]])
             return {"lines": node.reading(), "events": self._events}
         except control.Refused as refusal:
             return {"error": refusal.text, "neighbour": refusal.neighbour}
-
-    def _save(self) -> None:
-        nodes = {
-            rank: [control.branch_to_json(line.branch) for line in node.lines.values()]
-            for rank, node in self._nodes.items()
-            if node.lines
-        }
-        self._state.save({"nodes": nodes, "events": self._events})
 
 
 def hurry() -> None:
@@ -323,10 +317,9 @@ def hurry() -> None:
 
 
 def main(orders: str) -> None:
-    """Hold packets as the orders say: ``{"namespaces": {rank: fd}, "size": nodes, "state": fd, "after": text}``."""
+    """Hold packets as the orders say: ``{"namespaces": [fd, ...], "size": nodes, "state": fd, "after": text}``."""
     told = json.loads(orders)
-    namespaces = {int(rank): fd for rank, fd in told["namespaces"].items()}
-    holder = Holder(namespaces, told["size"], told["state"], told["after"])
+    holder = Holder(told["namespaces"], told["size"], told["state"], told["after"])
     syscalls.die_with_parent()
     hurry()
     try:

@@ -18,7 +18,7 @@ _NAMED: Final = 4
 
 
 def _too_short(shape: LinkShape) -> bool:
-    return not shape.is_unshaped and shape.delay < MIN_DELAY
+    return 0 < shape.delay.ns < MIN_DELAY.ns
 
 
 def _too_fast(shape: LinkShape) -> bool:

@@ -17,13 +17,14 @@ from harness.engine.userspace.line import COUNTERS
 
 _HEADER: Final = 4096
 _SLOT: Final = 8 * COUNTERS
-_CONFIG_ROOM: Final = 1 << 26
-_CONFIG_HEAD: Final = struct.Struct("=QII")
+_ROOM: Final = 1 << 20
+"""Bytes for one version of one text; the file takes memory only where something stands."""
+_TEXT_HEAD: Final = struct.Struct("=QII")
 _BEAT: Final = 0
 
 
 class State:
-    """The file. One process writes it at a time.
+    """The file: a sign of life, the counters of lines, and numbered texts. One process writes it at a time.
 
     Args:
         fd: of the memfd.
@@ -31,11 +32,10 @@ class State:
     """
 
     def __init__(self, fd: int, lines: int) -> None:
-        self._fd, self._config_at = fd, _HEADER + -(-lines * _SLOT // 4096) * 4096
-        if os.fstat(fd).st_size < self._config_at:
-            os.ftruncate(fd, self._config_at)
-        self._numbers = memoryview(mmap.mmap(fd, self._config_at)).cast("Q")
-        self._generation = max((found[0] for found in map(self._read, (0, 1)) if found), default=0)
+        self._fd, self._texts_at = fd, _HEADER + -(-lines * _SLOT // 4096) * 4096
+        if os.fstat(fd).st_size < self._texts_at:
+            os.ftruncate(fd, self._texts_at)
+        self._numbers = memoryview(mmap.mmap(fd, self._texts_at)).cast("Q")
 
     def counters(self, line: int) -> memoryview:
         """The counters of one line, to be counted up in place."""
@@ -51,32 +51,35 @@ class State:
         """When the process was last alive, ns of the monotonic clock; 0 where it never was."""
         return self._numbers[_BEAT]
 
-    def save(self, config: dict[str, Any]) -> None:
-        """Write a new configuration beside the current one, which stays whole until the new one is."""
-        data = json.dumps(config, separators=(",", ":")).encode()
-        if len(data) > _CONFIG_ROOM - _CONFIG_HEAD.size:
-            raise ValueError(f"a configuration of {len(data)} bytes is too large")
-        self._generation += 1
-        at = self._config_at + (self._generation & 1) * _CONFIG_ROOM
-        os.pwrite(self._fd, data, at + _CONFIG_HEAD.size)
-        os.pwrite(self._fd, _CONFIG_HEAD.pack(self._generation, len(data), zlib.crc32(data)), at)
+    def save(self, number: int, value: Any) -> None:
+        """Write a new version of a text beside the current one, which stays whole until the new one is.
 
-    def load(self) -> dict[str, Any]:
-        """The newest whole configuration; empty where there is none."""
-        found = [read for read in map(self._read, (0, 1)) if read]
-        config: dict[str, Any] = json.loads(max(found)[1]) if found else {}
-        return config
+        Raises ValueError where it is too large.
+        """
+        data = json.dumps(value, separators=(",", ":")).encode()
+        if len(data) > _ROOM - _TEXT_HEAD.size:
+            raise ValueError(f"{len(data)} bytes are too many")
+        generation = 1 + max((found[0] for found in self._versions(number)), default=0)
+        at = self._at(number, generation & 1)
+        os.pwrite(self._fd, data, at + _TEXT_HEAD.size)
+        os.pwrite(self._fd, _TEXT_HEAD.pack(generation, len(data), zlib.crc32(data)), at)
 
-    def _read(self, which: int) -> tuple[int, bytes] | None:
-        at = self._config_at + which * _CONFIG_ROOM
-        head = os.pread(self._fd, _CONFIG_HEAD.size, at)
-        if len(head) < _CONFIG_HEAD.size:
-            return None
-        generation, length, check = _CONFIG_HEAD.unpack(head)
-        data = os.pread(self._fd, length, at + _CONFIG_HEAD.size)
-        return (generation, data) if generation and zlib.crc32(data) == check else None
+    def load(self, number: int) -> Any:
+        """The newest whole version of a text; None where there is none."""
+        found = self._versions(number)
+        return json.loads(max(found)[1]) if found else None
 
+    def _at(self, number: int, which: int) -> int:
+        return self._texts_at + (2 * number + which) * _ROOM
 
-def beat_of(fd: int) -> int:
-    """When the process that writes this file was last alive; for the supervisor, which maps nothing."""
-    return int.from_bytes(os.pread(fd, 8, 0), "little")
+    def _versions(self, number: int) -> list[tuple[int, bytes]]:
+        found = []
+        for which in (0, 1):
+            at = self._at(number, which)
+            head = os.pread(self._fd, _TEXT_HEAD.size, at)
+            if len(head) == _TEXT_HEAD.size:
+                generation, length, check = _TEXT_HEAD.unpack(head)
+                data = os.pread(self._fd, length, at + _TEXT_HEAD.size)
+                if generation and zlib.crc32(data) == check:
+                    found.append((generation, data))
+        return found

@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 STILL_SECONDS: Final = 5.0
@@ -28,10 +28,10 @@ _HOLDER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "holde
 
 
 class _Worker:
-    def __init__(self, namespaces: Mapping[int, int | None], size: int) -> None:
+    def __init__(self, namespaces: Sequence[int | None], size: int) -> None:
         self.namespaces, self.size = namespaces, size
         self.state = os.memfd_create("links")
-        for fd in (self.state, *namespaces.values()):
+        for fd in (self.state, *namespaces):
             if fd is not None:
                 os.set_inheritable(fd, True)
         self.pid = 0
@@ -62,7 +62,8 @@ class Supervisor:
     def __init__(self, namespaces: Mapping[int, int | None], size: int | None = None) -> None:
         ranks, size = sorted(namespaces), size or len(namespaces)
         count = max(1, min(len(ranks), len(os.sched_getaffinity(0)) // 2))
-        self._workers = [_Worker({rank: namespaces[rank] for rank in ranks[i::count]}, size) for i in range(count)]
+        shares = [[namespaces[rank] for rank in ranks[i::count]] for i in range(count)]
+        self._workers = [_Worker(share, size) for share in shares]
 
     def run(self, lifeline: int) -> None:
         """Start them and keep them alive, until ``lifeline`` ends before it has given a byte.
