@@ -45,8 +45,8 @@ def side_by_side(title: str, columns: Mapping[str, Sequence[Row]]) -> None:
         made.add_row(
             *key,
             *(row.measured for row in cells.values()),
-            " / ".join(dict.fromkeys(row.samples for row in measured)),
-            " / ".join(dict.fromkeys(row.target for row in measured)),
+            "\n".join(dict.fromkeys(row.samples for row in measured)),
+            "\n".join(dict.fromkeys(row.target for row in measured)),
             f"MISSED by {', '.join(missed)}" if missed else "ok" if any(row.reached for row in measured) else "",
         )
     Console(width=None if Console().is_terminal else 170).print(made)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from harness.engine.userspace.supervisor import Supervisor
 from harness.errors import NodeError, UnavailableError
 from harness.linux.host import has_ipv6
 from harness.linux.worker import forked
+from harness.qdisc import Branch, Netem
 from tests.support.cli import wait_for
 from tests.support.plans import network, shape
 from tests.support.veth import cable
@@ -196,15 +198,29 @@ def test_to_send_packets_twice_is_refused_with_the_capability_that_it_needs(node
     assert min(round_trips()) == about(20)
 
 
-def test_another_user_may_not_change_links(node):
+def test_another_user_may_neither_change_nor_read_links(node):
     apply(shape(delay="20ms"))
+    down = control.branch_to_json(Branch(1, Netem(loss=2**32 - 1)))
 
-    def as_nobody():
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-        return control.ask({"do": "set", "lines": []})
+    def as_nobody(work, request):
+        def dropped():
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            return work(request)
 
-    with pytest.raises(UnavailableError):
-        forked(as_nobody)
-    assert confined(lambda: control.ask({"do": "read"}))["lines"]
+        return forked(dropped)
+
+    def by_hand(request):
+        with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(ConnectionError):
+            connection.connect(control.ADDRESS)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            return connection.recv(100)
+        return b""
+
+    for request in ({"do": "read"}, {"do": "set", "lines": [down]}):
+        assert as_nobody(by_hand, request) == b""
+        with pytest.raises(UnavailableError):
+            as_nobody(control.ask, request)
+    assert confined(lambda: by_hand({"do": "read"})), "its own user is answered"
+    assert min(round_trips()) == about(20)

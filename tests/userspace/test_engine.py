@@ -1,12 +1,17 @@
 """The engines' contract on links in user space, and what only those can refuse."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from pyroute2 import IPRoute
 
+from harness.engine.userspace import control
+from harness.engine.userspace.control import Refused
 from harness.engine.userspace.engine import UserspaceEngine
 from harness.engine.userspace.holder import QUEUE_BASE
 from harness.engine.userspace.nfqueue import Nfqueue
@@ -14,6 +19,7 @@ from harness.engine.userspace.rules import remove
 from harness.errors import NodeError
 from harness.linux.syscalls import CLONE_NEWNET, setns, unshare
 from harness.netlink.nfnetlink import Nfnetlink
+from tests.support.cli import processes, wait_for
 from tests.support.engine_suite import EngineSuite
 from tests.support.plans import network, shape
 
@@ -101,3 +107,50 @@ def test_no_interface_is_one_clear_error(make):
         ip.link("del", ifname="eth0")
     with pytest.raises(NodeError, match="eth0"):
         node.apply(plan)
+
+
+def test_nonsense_does_not_end_the_process(make):
+    plan = network("line", 2, shape(delay="1ms"))
+    node = make(plan)
+    node.apply(plan)
+    for request in ({"do": "set"}, {"do": "set", "lines": [1]}, {}, {"do": "dance"}, []):
+        with contextlib.suppress(Refused):
+            control.ask(request)
+    assert not node.observe(plan).mismatches
+    assert node.observe(plan).notes == ()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_an_answer_of_another_user_is_not_believed(make, monkeypatch):
+    plan = network("line", 2, shape(delay="1ms"))
+    node = make(plan)
+    node.apply(plan)
+    node.supervisor.stdin.close()
+    node.supervisor.wait(10)
+    squat = (
+        "import os, time; os.setuid(65534)\nfrom harness.engine.userspace import control\nlisten = control.listen()\n"
+    )
+    squat += "print(1, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", squat], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(NodeError, match="is user 65534's, who alone may ask it"):
+            node.observe(plan)
+        other.kill()
+
+
+def test_no_process_is_left_by_a_supervisor_that_ends_at_once(make):
+    node = make(network("line", 2))
+    for wait in (0, 0.01, 0.03, 0.1):
+        supervisor = subprocess.Popen([sys.executable, "-c", SUPERVISOR], stdin=subprocess.PIPE)
+        wait_for(lambda supervisor=supervisor: children(supervisor.pid))
+        time.sleep(wait)
+        left = children(supervisor.pid)
+        supervisor.kill()
+        supervisor.wait()
+        supervisor.stdin.close()
+        wait_for(lambda left=left: not any(pid in processes("userspace/holder.py") for pid in left))
+    assert node.supervisor.poll() is None
+
+
+def children(pid):
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -45,6 +45,16 @@ def parent(pid):
     return 0
 
 
+def started_with(variable):
+    """Processes that make links whose environment has this."""
+    found = []
+    for pid in processes("userspace/holder.py"):
+        with contextlib.suppress(OSError):
+            if variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(pid)
+    return found
+
+
 def wound(net, number):
     """Send a signal to the process that makes the links; wait until another one does."""
     (first,) = holders(net)
@@ -187,11 +197,11 @@ def test_a_paced_flow_comes_whole_through_loss_free_links():
 
 def test_a_run_is_told_at_once_that_its_links_went_down(harness):
     argv = [*HARNESS, "run", "-n", "2", "-p", "wan", "--engine", "userspace", "--", "sleep", "4"]
-    before = set(processes("userspace/holder.py"))
+    mine = f"HARNESS_STATE_DIR={harness.env['HARNESS_STATE_DIR']}".encode()
     with subprocess.Popen(argv, env=harness.env, stderr=subprocess.PIPE, text=True) as process:
-        wait_for(lambda: set(processes("userspace/holder.py")) - before)
+        wait_for(lambda: started_with(mine))
         time.sleep(1)
-        for pid in set(processes("userspace/holder.py")) - before:
+        for pid in started_with(mine):
             os.kill(pid, signal.SIGKILL)
         told = process.communicate(timeout=60)[1]
     assert process.returncode == 0

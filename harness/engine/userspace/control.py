@@ -78,6 +78,8 @@ def _connected() -> Any:
             time.sleep(0.005)
             continue
         with connection:
+            if (uid := _user(connection)) != os.geteuid():
+                raise UnavailableError(f"the process that makes the links is user {uid}'s, who alone may ask it")
             yield connection
         return
 
@@ -92,9 +94,13 @@ def listen() -> socket.socket:
 
 def may_command(connection: socket.socket) -> bool:
     """Whether who connected runs as our user: a job in a container that runs as another may not change its links."""
-    size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return bool(uid == os.geteuid())
+    return _user(connection) == os.geteuid()
+
+
+def _user(connection: socket.socket) -> int:
+    """Of the other end, when it connected or began to listen."""
+    uid: int = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+    return uid
 
 
 def branch_to_json(branch: Branch) -> dict[str, Any]:

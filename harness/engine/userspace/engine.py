@@ -105,7 +105,11 @@ def _read(netlink: Nfnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[st
     """What the process and the kernel hold, and the process's whole answer."""
     answer = _ask(node, {"do": "read"})
     branches = {int(near): control.branch_from_json(line["branch"]) for near, line in answer["lines"].items()}
-    held = rules.read(netlink, index)
+    try:
+        held = rules.read(netlink, index)
+    except OSError as problem:
+        remedy = _REMEDY.get(problem.errno or 0, "")
+        raise NodeError(node.rank, "read its rules", problem.strerror or str(problem), remedy) from None
     addressing = node.addressing
     bases = {4: int(addressing.ipv4(0)), 6: int(addressing.ipv6(0))}
     filters: dict[tuple[int, int], int] = {}

@@ -168,16 +168,12 @@ class Holder:
     Args:
         namespaces: file descriptors of the nodes' network namespaces; see Node.
         size: nodes of the whole network.
-        state: file descriptor of the state.
-        after: why the process before this one ended; empty where this is the first.
+        state: where lines are remembered.
     """
 
-    def __init__(self, namespaces: Sequence[int | None], size: int, state: int, after: str) -> None:
-        self._state = State(state, len(namespaces) * size)
-        self._events: list[str] = self._state.load(_EVENTS) or []
+    def __init__(self, namespaces: Sequence[int | None], size: int, state: State) -> None:
+        self._state = state
         self._nodes = [Node(fd, self._state, index, size) for index, fd in enumerate(namespaces)]
-        if after:
-            self._restarted(after)
         self._agenda: list[tuple[int, int, Line, Node]] = []
         self._turn = 0
         self._lead = LEAD_NS
@@ -190,16 +186,6 @@ class Holder:
             self._watch(node.listener.fileno(), lambda node=node: self._accept(node))
         self._stamps = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._stamps.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)  # has the kernel stamp what comes in
-
-    def _restarted(self, why: str) -> None:
-        down = (time.monotonic_ns() - self._state.last_beat) / 1e9
-        self.remember(f"{why}, and was started again; for {down:.2f} s no packet passed, and what it held was lost")
-
-    def remember(self, what: str) -> None:
-        """Keep something for those who ask later."""
-        self._events.append(f"{time.strftime('%H:%M:%S')}: the process that makes the links {what}")
-        del self._events[:-MAX_EVENTS]
-        self._state.save(_EVENTS, self._events)
 
     def _watch(self, fd: int, handle: Any) -> None:
         self._sources[fd] = handle
@@ -301,9 +287,23 @@ class Holder:
         try:
             if request["do"] == "set":
                 node.set([control.branch_from_json(line) for line in request["lines"]])
-            return {"lines": node.reading(), "events": self._events}
+            return {"lines": node.reading(), "events": self._state.load(_EVENTS) or []}
         except control.Refused as refusal:
             return {"error": refusal.text, "neighbour": refusal.neighbour}
+        except (KeyError, TypeError) as problem:
+            return {"error": f"makes no sense of the request: {problem!r}"}
+
+
+def remember(state: State, what: str) -> None:
+    """Keep something for those who ask later."""
+    events = [*(state.load(_EVENTS) or []), f"{time.strftime('%H:%M:%S')}: the process that makes the links {what}"]
+    state.save(_EVENTS, events[-MAX_EVENTS:])
+
+
+def restarted(state: State, why: str) -> None:
+    """Keep that the process before us ended, and how long nothing passed: since its last sign of life."""
+    down = (time.monotonic_ns() - state.last_beat) / 1e9
+    remember(state, f"{why}, and was started again; for {down:.2f} s no packet passed, and what it held was lost")
 
 
 def hurry() -> None:
@@ -317,15 +317,21 @@ def hurry() -> None:
 
 
 def main(orders: str) -> None:
-    """Hold packets as the orders say: ``{"namespaces": [fd, ...], "size": nodes, "state": fd, "after": text}``."""
+    """Hold packets as the orders say: ``{"namespaces": [fd, ...], "size": nodes, "state": fd, "parent": pid,
+    "after": text}``."""
     told = json.loads(orders)
-    holder = Holder(told["namespaces"], told["size"], told["state"], told["after"])
     syscalls.die_with_parent()
-    hurry()
+    if os.getppid() != told["parent"]:  # it ended before we asked to end with it
+        return
+    state = State(told["state"], len(told["namespaces"]) * told["size"])
     try:
+        holder = Holder(told["namespaces"], told["size"], state)
+        if told["after"]:
+            restarted(state, told["after"])
+        hurry()
         holder.run()
     except Exception as problem:
-        holder.remember(f"failed ({problem!r} in {traceback.extract_tb(problem.__traceback__)[-1].name})")
+        remember(state, f"failed: {problem!r} in {traceback.extract_tb(problem.__traceback__)[-1].name}")
         raise
 
 

@@ -39,9 +39,9 @@ class _Worker:
         self.standing = False
 
     def start(self, after: str = "") -> None:
-        orders = {"namespaces": self.namespaces, "size": self.size, "state": self.state, "after": after}
+        orders = {"namespaces": self.namespaces, "size": self.size, "state": self.state, "parent": os.getpid()}
         self.started, self.standing = time.monotonic(), False
-        argv = [sys.executable, "-I", "-S", _HOLDER, json.dumps(orders)]
+        argv = [sys.executable, "-I", "-S", _HOLDER, json.dumps({**orders, "after": after})]
         nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
         self.pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=nothing)
 
@@ -76,9 +76,13 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for worker in self._workers:
             worker.start()
-        watched = [woken.fileno(), lifeline]
+        watched, looked = [woken.fileno(), lifeline], time.monotonic()
         while True:
             ready = select.select(watched, (), (), _POLL_SECONDS)[0]
+            looked, before = time.monotonic(), looked
+            if looked - before > STILL_SECONDS / 2:  # we stood still, so they may have too: docker pause
+                for worker in self._workers:
+                    worker.started = looked
             if lifeline in ready:
                 if not os.read(lifeline, 1):
                     return
