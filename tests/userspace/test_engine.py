@@ -127,10 +127,8 @@ def test_an_answer_of_another_user_is_not_believed(make, monkeypatch):
     node.apply(plan)
     node.supervisor.stdin.close()
     node.supervisor.wait(10)
-    squat = (
-        "import os, time; os.setuid(65534)\nfrom harness.engine.userspace import control\nlisten = control.listen()\n"
-    )
-    squat += "print(1, flush=True); time.sleep(60)"
+    squat = "import os, time\nfrom harness.engine.userspace import control\nos.setuid(65534)\n"
+    squat += "listener = control.listen()\nprint(1, flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", squat], stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         with pytest.raises(NodeError, match="is user 65534's, who alone may ask it"):
