@@ -13,6 +13,7 @@ from harness.runtime.base import Runtime
 from harness.runtime.netns import NetnsRuntime
 from harness.session import Network
 from harness.store import Record, Store
+from harness.suggest import suggest
 
 
 def make_engine(name: str) -> Engine:
@@ -25,7 +26,13 @@ def make_engine(name: str) -> Engine:
         from harness.engine.userspace.engine import UserspaceEngine
 
         return UserspaceEngine()
-    raise InputError(f"no engine is called {name!r}; there are: netem, userspace")
+    raise InputError(f"no engine is called {name!r}; {suggest(name, ('auto', 'netem', 'userspace'))}")
+
+
+def check_engine(name: str) -> None:
+    """Raise InputError where --engine knows no such name."""
+    if name != "auto":
+        make_engine(name)
 
 
 def make_runtime(name: str, engine: Engine, congestion_control: str) -> Runtime:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import options
+from harness.cli import networks, options
 from harness.cli.output import note, say
 from harness.cli.plan import show_plan
 from harness.cli.up import start
@@ -55,6 +55,7 @@ def run(
         raise InputError(misplaced("'--'", "run", command))
     made = options.PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     Store.check_name(name)
+    networks.check_engine(engine)
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port)

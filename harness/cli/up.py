@@ -44,6 +44,7 @@ def up(
     """Start a shaped network. Use it with exec, link, verify and bench; end it with down."""
     made = options.PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     Store.check_name(name)
+    networks.check_engine(engine)
     if dry_run:
         print_json(made.to_json()) if json_ else show_plan(made)
         return

@@ -8,7 +8,8 @@ from statistics import fmean, stdev
 import pytest
 
 from harness.distribution import moments
-from harness.engine.userspace.line import DROPPED, NEVER, SENT_BYTES, SENT_PACKETS, Line, wire_bytes
+from harness.engine.userspace.held import wire_bytes
+from harness.engine.userspace.line import DROPPED, NEVER, SENT_BYTES, SENT_PACKETS, Line
 from harness.engine.userspace.nfqueue import ACCEPT, DROP
 from harness.qdisc import Branch, Netem, Tbf
 

@@ -13,8 +13,8 @@ from pyroute2 import IPRoute
 from harness.engine.userspace import control
 from harness.engine.userspace.control import Refused
 from harness.engine.userspace.engine import UserspaceEngine
-from harness.engine.userspace.holder import QUEUE_BASE
 from harness.engine.userspace.nfqueue import Nfqueue
+from harness.engine.userspace.node import QUEUE_BASE
 from harness.engine.userspace.rules import remove
 from harness.errors import NodeError
 from harness.linux.syscalls import CLONE_NEWNET, setns, unshare

@@ -10,8 +10,8 @@ from typing import Any, Final
 from harness.engine.segments import cut_segments, interface_index
 from harness.engine.userspace import control, rules
 from harness.engine.userspace.control import Refused
-from harness.engine.userspace.holder import QUEUE_BASE
 from harness.engine.userspace.limits import beyond
+from harness.engine.userspace.node import QUEUE_BASE
 from harness.errors import NodeError, UnavailableError
 from harness.link import UNSHAPED
 from harness.linux.host import has_ipv6

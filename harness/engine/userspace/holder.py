@@ -22,16 +22,15 @@ import socket
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from harness.engine.userspace import control, nfqueue
-from harness.engine.userspace.line import DROPPED, NEVER, SENT_BYTES, SENT_PACKETS, Line
+from harness.engine.userspace.line import NEVER, Line
+from harness.engine.userspace.node import Node
 from harness.engine.userspace.state import State
 from harness.linux import syscalls
-from harness.qdisc import Branch
 
-QUEUE_BASE: Final = 0x4800
-"""Number of the queue of what comes from neighbour 0: away from the low ones that other programs take."""
 LEAD_NS: Final = 80_000
 MAX_LEAD_NS: Final = 150_000
 _LEAD_STEP_NS: Final = 1_000
@@ -44,122 +43,9 @@ MAX_AGE_NS: Final = 10**10
 """Older stamps are not believed: the clock was set."""
 BEAT_SECONDS: Final = 0.5
 MAX_EVENTS: Final = 100
-_ROOM: Final = 10_000
-"""Packets that may wait for us to read them, beyond those that a line holds."""
-_VERDICTS: Final = 256
+EVENTS: Final = 0
+"""Number of the text in the state that says what has happened."""
 _SO_TIMESTAMPNS: Final = 35
-_EVENTS, _NODES = 0, 1
-"""Numbers of texts in the state: what has happened, and the lines of the first node; those of others follow."""
-
-
-class Node:
-    """One node's queues.
-
-    Args:
-        namespace: file descriptor of its network namespace; None: the one that we are in, as in a container, where
-            we may not enter any.
-        state: where its lines are remembered.
-        index: of this node among those of the process: where its lines stand in the state.
-        size: nodes of the whole network.
-    """
-
-    def __init__(self, namespace: int | None, state: State, index: int, size: int) -> None:
-        self.namespace, self._state, self._index, self._size = namespace, state, index, size
-        self.enter()
-        self.queue = nfqueue.Nfqueue()
-        self.lines: dict[int, Line] = {}
-        self.out: list[bytes] = []
-        self.listener: socket.socket | None = None
-        self._raw: dict[int, socket.socket] = {}
-        if saved := state.load(_NODES + index):
-            self.set([control.branch_from_json(branch) for branch in saved])
-
-    def enter(self) -> None:
-        """Be in its network namespace."""
-        if self.namespace is not None:
-            syscalls.setns(self.namespace, syscalls.CLONE_NEWNET)
-
-    def set(self, branches: list[Branch]) -> None:
-        """Make these lines, or change them in place, and remember them. Raises Refused."""
-        self.enter()
-        try:
-            self._set(branches)
-        finally:
-            lines = [control.branch_to_json(line.branch) for line in self.lines.values()]
-            self._state.save(_NODES + self._index, lines)
-
-    def _set(self, branches: list[Branch]) -> None:
-        for branch in branches:
-            number = QUEUE_BASE + branch.neighbour
-            line = self.lines.get(number)
-            try:
-                if branch.netem.duplicate:
-                    self._open_raw()
-                if line is None:
-                    self._bind(number, branch)
-                else:
-                    line.configure(branch)
-                    self._tune(number, line)
-            except OSError as problem:
-                raise control.Refused(branch.neighbour, problem.strerror or str(problem)) from None
-
-    def _bind(self, number: int, branch: Branch) -> None:
-        line = Line(number, branch, self._state.counters(self._index * self._size + branch.neighbour))
-        self.queue.bind(number, **self._settings(line))
-        self.lines[number] = line
-
-    def _tune(self, number: int, line: Line) -> None:
-        self.queue.set(number, **self._settings(line))
-
-    def _settings(self, line: Line) -> dict[str, Any]:
-        bucket = line.branch.tbf.limit // 64 if line.branch.tbf else 0
-        return {
-            "max_length": min(line.branch.netem.limit + bucket, 1 << 30) + _ROOM,
-            "copy_bytes": nfqueue.FULL_COPY if line.needs_payload else nfqueue.LENGTH_ONLY,
-            "segment": line.per_packet,
-        }
-
-    def _open_raw(self) -> None:
-        for family in (socket.AF_INET, socket.AF_INET6):
-            if family not in self._raw:
-                try:
-                    self._raw[family] = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
-                except PermissionError:
-                    raise OSError(0, "to send packets twice needs CAP_NET_RAW in the node") from None
-                except OSError:  # no IPv6 on this host
-                    continue
-
-    def repeat(self, packet: bytes) -> None:
-        """Send a packet that came from outside once more to where it goes."""
-        if packet[0] >> 4 == 4:
-            family, target = socket.AF_INET, socket.inet_ntop(socket.AF_INET, packet[16:20])
-        else:
-            family, target = socket.AF_INET6, socket.inet_ntop(socket.AF_INET6, packet[24:40])
-        with contextlib.suppress(OSError, KeyError):
-            self._raw[family].sendto(packet, (target, 0))
-
-    def flush(self) -> None:
-        """Send the verdicts that have been made."""
-        out, self.out = self.out, []
-        for start in range(0, len(out), _VERDICTS):
-            self.queue.send(b"".join(out[start : start + _VERDICTS]))
-
-    def reading(self) -> dict[int, dict[str, Any]]:
-        """Every line with its counters, as JSON by neighbour."""
-        self.enter()
-        kernel = nfqueue.counters()
-        lines = {}
-        for number, line in self.lines.items():
-            lost = kernel.get(number, nfqueue.Counters(0, 0, 0))
-            lines[number - QUEUE_BASE] = {
-                "branch": control.branch_to_json(line.branch),
-                "sent_packets": line.counters[SENT_PACKETS],
-                "sent_bytes": line.counters[SENT_BYTES],
-                "dropped": line.counters[DROPPED] + lost.overflow + lost.unread,
-                "backlog_bytes": line.backlog_bytes,
-                "backlog_packets": max(lost.waiting, line.held),
-            }
-        return lines
 
 
 class Holder:
@@ -287,7 +173,7 @@ class Holder:
         try:
             if request["do"] == "set":
                 node.set([control.branch_from_json(line) for line in request["lines"]])
-            return {"lines": node.reading(), "events": self._state.load(_EVENTS) or []}
+            return {"lines": node.reading(), "events": self._state.load(EVENTS) or []}
         except control.Refused as refusal:
             return {"error": refusal.text, "neighbour": refusal.neighbour}
         except (KeyError, TypeError) as problem:
@@ -296,8 +182,8 @@ class Holder:
 
 def remember(state: State, what: str) -> None:
     """Keep something for those who ask later."""
-    events = [*(state.load(_EVENTS) or []), f"{time.strftime('%H:%M:%S')}: the process that makes the links {what}"]
-    state.save(_EVENTS, events[-MAX_EVENTS:])
+    events = [*(state.load(EVENTS) or []), f"{time.strftime('%H:%M:%S')}: the process that makes the links {what}"]
+    state.save(EVENTS, events[-MAX_EVENTS:])
 
 
 def restarted(state: State, why: str) -> None:
@@ -307,10 +193,12 @@ def restarted(state: State, why: str) -> None:
 
 
 def hurry() -> None:
-    """Be woken in time: by timers without slack, and before other processes where that is allowed."""
+    """Be woken in time: by timers without slack, and before other processes where that is allowed; be killed last."""
     syscalls.precise_timers()
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("-500")
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -17,33 +17,19 @@ from random import Random
 from typing import Final
 
 from harness.distribution import SCALE, table
+from harness.engine.userspace.bucket import SECOND, Bucket
+from harness.engine.userspace.held import ETHERNET, MTU, Item, flipped, wire_bytes
 from harness.engine.userspace.nfqueue import accept_changed, accept_until, verdict
-from harness.qdisc import Branch, Netem, Tbf
+from harness.qdisc import Branch
 
 NEVER: Final = 1 << 62
 """When a line that holds nothing has to be looked at again."""
 SENT_PACKETS, SENT_BYTES, DROPPED = range(3)
 COUNTERS: Final = 3
-_SECOND: Final = 10**9
 _WHOLE: Final = 0xFFFFFFFF
-_ETHERNET: Final = 14
-_MTU: Final = 1500
-_SEGMENT: Final = 1448
-_HEADERS: Final = 52
 
 Counts = list[int] | memoryview
 """COUNTERS numbers."""
-Item = tuple[int, int, int, bytes]
-"""A held packet: when it leaves (ns), its id or a copy's negative number, bytes on the wire, and the payload that
-replaces its own (empty where it stays as it is)."""
-
-
-def wire_bytes(length: int) -> int:
-    """Bytes of Ethernet frames, as qdiscs count them, of a packet or of a super-packet of TCP segments."""
-    if length <= _MTU:
-        return length + _ETHERNET
-    segments = -(-(length - _HEADERS) // _SEGMENT)
-    return length + _ETHERNET + (segments - 1) * (_HEADERS + _ETHERNET)
 
 
 class Line:
@@ -64,7 +50,7 @@ class Line:
         self.backlog_bytes = 0
         self._fifo: deque[Item] = deque()
         self._heap: list[Item] = []
-        self._bucket: _Bucket | None = None
+        self._bucket: Bucket | None = None
         self._last = 0
         self._bad = False
         self._copies_made = 0
@@ -91,7 +77,7 @@ class Line:
         self._chancy = bool(self._loss or self._chain or self._duplicate or self._corrupt)
         if branch.tbf is not None:
             if self._bucket is None:
-                self._bucket = _Bucket(branch.tbf)
+                self._bucket = Bucket(branch.tbf)
             self._bucket.spec = branch.tbf
 
     @property
@@ -136,12 +122,12 @@ class Line:
         if self._jitter or self._reorder:
             self._hold(now, packet_id, wire_bytes(length), b"")
             return True
-        size = length + _ETHERNET if length <= _MTU else wire_bytes(length)  # _hold, without the calls: it is hot
+        size = length + ETHERNET if length <= MTU else wire_bytes(length)  # _hold, without the calls: it is hot
         due = now + self._delay
         if self._rate:
             if due < self._last:
                 due = self._last
-            due = self._last = due + size * _SECOND // self._rate
+            due = self._last = due + size * SECOND // self._rate
         fifo = self._fifo
         if not fifo or fifo[-1][0] <= due:
             fifo.append((due, packet_id, size, b""))
@@ -161,7 +147,7 @@ class Line:
             self._copies_made += 1
             self._hold(now, -self._copies_made, wire_bytes(length), payload)
         if self._corrupt and payload and chance() < self._corrupt:
-            changed = _flipped(payload, self._random)
+            changed = flipped(payload, self._random)
             if not changed:
                 self.counters[DROPPED] += 1
                 return False
@@ -192,7 +178,7 @@ class Line:
         if self._jitter:
             due = max(now, due + self._deviation())
         if self._rate:
-            due = self._last = max(due, self._last) + size * _SECOND // self._rate
+            due = self._last = max(due, self._last) + size * SECOND // self._rate
         fifo = self._fifo
         if number > 0 and (not fifo or fifo[-1][0] <= due):
             fifo.append((due, number, size, payload))
@@ -242,7 +228,7 @@ class Line:
             return heapq.heappop(heap) if heap[0][0] <= until else None
         return fifo.popleft() if fifo and fifo[0][0] <= until else None
 
-    def _release_through(self, bucket: _Bucket, until: int, out: list[bytes]) -> None:
+    def _release_through(self, bucket: Bucket, until: int, out: list[bytes]) -> None:
         while (item := self._pop(until)) is not None:
             if not bucket.take(item):
                 self.backlog_bytes -= item[2]
@@ -265,58 +251,3 @@ class Line:
         self.counters[SENT_PACKETS] += packets
         self.counters[SENT_BYTES] += size
         self.backlog_bytes -= size
-
-
-class _Bucket:
-    """A token bucket as net/sched/sch_tbf.c has it; tokens are counted in ns of the rate."""
-
-    def __init__(self, spec: Tbf) -> None:
-        self.spec = spec
-        self.queue: deque[Item] = deque()
-        self._bytes = 0
-        self._at = 0
-        self._tokens = self._depth
-
-    @property
-    def _depth(self) -> int:
-        return self.spec.burst * _SECOND // self.spec.rate_byte_s
-
-    def take(self, item: Item) -> bool:
-        """Queue a packet that comes at its time; False where there is no room, or it is larger than the bucket."""
-        came, number, size, payload = item
-        need = size * _SECOND // self.spec.rate_byte_s
-        if need > self._depth or self._bytes + size > self.spec.limit:
-            return False
-        now = max(came, self._at)
-        tokens = min(self._depth, self._tokens + now - self._at)
-        if tokens < need:
-            now += need - tokens
-            tokens = need
-        self._at, self._tokens = now, tokens - need
-        self._bytes += size
-        self.queue.append((now, number, size, payload))
-        return True
-
-    def give(self) -> Item:
-        """The packet at the head."""
-        item = self.queue.popleft()
-        self._bytes -= item[2]
-        return item
-
-
-def _flipped(payload: bytes, random: Random) -> bytes:
-    """The packet with one bit changed; nothing where that is in its IP header, for no host takes such a packet.
-
-    The kernel has checked that header before we see the packet, so that it would not find the change.
-    """
-    header = 40 if payload[0] >> 4 == 6 else (payload[0] & 15) * 4
-    place = random.randrange(len(payload))
-    if place < header:
-        return b""
-    changed = bytearray(payload)
-    changed[place] ^= 1 << random.randrange(8)
-    return bytes(changed)
-
-
-PASSING: Final = Netem(limit=1_000_000)
-"""What a line does that shapes nothing any more."""
