@@ -1,11 +1,11 @@
 """Do both engines make the same links? The same shapes by the kernel (netem) and in user space, side by side.
 
     python -m benchmarks engines                                  all that this machine can run, as one table
-    python -m benchmarks.engines [--only PART]                    some of it
+    python -m benchmarks.engines [--only PART] [--seed NUMBER]    some of it, or other draws of what happens by chance
     python -m benchmarks.engines --engine NAME [--json]           one engine, on the running kernel
 
 Where the running kernel has no netem, netem runs under scripts/with-netem, a User-Mode Linux guest with one CPU that is
-several times slower; the userspace engine then runs both there, on the same kernel as netem, and natively.
+several times slower; the userspace engine then runs natively, and also there where the guest's kernel has its queues.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from harness.engine.capability import ENGINES, NETEM, USERSPACE, choose_engine, 
 from harness.errors import HarnessError
 
 
-def compare(only: Collection[str]) -> None:
+def compare(only: Collection[str], seed: int = 0) -> None:
     """Every engine wherever it runs, each in a process of its own, in one table."""
     here = "UML" if os.environ.get("WITH_NETEM") == "uml" else "native"
     places: list[tuple[str, str, list[str]]] = [(NETEM, here, []), (USERSPACE, here, [])]
@@ -37,25 +37,25 @@ def compare(only: Collection[str]) -> None:
     for number, (engine, place, prefix) in enumerate(places, 1):
         column = f"{engine} ({place})"
         note(f"{number} of {len(places)}: {column}, which takes some 3 minutes")
-        argv = [*prefix, sys.executable, "-m", "benchmarks.engines", "--engine", engine, "--json", "--only", *only]
-        done = subprocess.run(argv, stdout=subprocess.PIPE)
+        options = ["--engine", engine, "--json", "--seed", str(seed), "--only", *only]
+        done = subprocess.run([*prefix, sys.executable, "-m", "benchmarks.engines", *options], stdout=subprocess.PIPE)
         found = json.loads(done.stdout) if done.returncode == 0 else {"rows": []}
         if "rows" in found:
             columns[column] = [Row(**row) for row in found["rows"]]
         else:
             left_out.append(f"{column} does not work: {found['unavailable']}")
-    side_by_side(f"Engines ({os.cpu_count()} cores)", columns)
+    side_by_side(f"Engines ({os.cpu_count()} cores, Linux {os.uname().release})", columns)
     for text in left_out:
         print(text)
 
 
-def one(engine: str, only: Collection[str]) -> dict[str, Any]:
+def one(engine: str, only: Collection[str], seed: int) -> dict[str, Any]:
     """One engine, as JSON."""
     try:
         choose_engine(engine)
     except HarnessError as problem:
         return {"unavailable": str(problem)}
-    return {"rows": [asdict(row) for row in measure(engine, only)]}
+    return {"rows": [asdict(row) for row in measure(engine, only, seed)]}
 
 
 def main() -> None:
@@ -67,11 +67,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engines")
     parser.add_argument("--engine", choices=ENGINES, help="only this one, on the running kernel")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts")
+    parser.add_argument("--seed", type=int, default=0, help="of what happens by chance")
     parser.add_argument("--json", action="store_true", help="of one engine")
     told = parser.parse_args()
     if not told.engine:
-        compare(told.only)
+        compare(told.only, told.seed)
     elif told.json:
-        print(json.dumps(one(told.engine, told.only)))
+        print(json.dumps(one(told.engine, told.only, told.seed)))
     else:
-        table(f"{told.engine} on this kernel", measure(told.engine, told.only))
+        table(f"{told.engine} on this kernel", measure(told.engine, told.only, told.seed))

@@ -42,10 +42,10 @@ OUTPUT = Stdio(subprocess.DEVNULL, subprocess.PIPE, None)
 
 
 @contextmanager
-def network(engine: Engine, topology: str, nodes: int) -> Iterator[Network]:
+def network(engine: Engine, topology: str, nodes: int, seed: int = 0) -> Iterator[Network]:
     """A network that is up, without shapes."""
     with tempfile.TemporaryDirectory() as folder:
-        plan = make_plan(build_topology(topology, nodes), load_profile("none"), 0)
+        plan = make_plan(build_topology(topology, nodes), load_profile("none"), seed)
         runtime = NetnsRuntime(engine)
         net = Network.up("bench", plan, runtime, Store(Path(folder)), lambda _: runtime, transient=True)
         try:
@@ -55,9 +55,9 @@ def network(engine: Engine, topology: str, nodes: int) -> Iterator[Network]:
 
 
 @contextmanager
-def pair(engine: Engine | None = None) -> Iterator[Network]:
+def pair(engine: Engine | None = None, seed: int = 0) -> Iterator[Network]:
     """Two nodes with an edge between them, made by the kernel unless an engine is given."""
-    with network(engine or NetemEngine(), "line", 2) as net:
+    with network(engine or NetemEngine(), "line", 2, seed) as net:
         reshape(net, loss=Ratio.parse("1%"))
         yield net
 

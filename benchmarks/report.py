@@ -36,7 +36,7 @@ def side_by_side(title: str, columns: Mapping[str, Sequence[Row]]) -> None:
     """Print the same figures of several candidates, by name; one without rows failed."""
     made = Table(title=title, title_justify="left")
     for name in ("figure", "requested", *columns, "samples", "target", "reached"):
-        made.add_column(name, justify="right" if name in columns else "left")
+        made.add_column(name, justify="right" if name in columns else "left", no_wrap=name != "reached")
     found = {name: {(row.what, row.requested): row for row in rows} for name, rows in columns.items()}
     for key, first in {key: row for rows in found.values() for key, row in rows.items()}.items():
         cells = {name: rows.get(key, Row(first.what, "not run")) for name, rows in found.items()}
@@ -47,6 +47,6 @@ def side_by_side(title: str, columns: Mapping[str, Sequence[Row]]) -> None:
             *(row.measured for row in cells.values()),
             "\n".join(dict.fromkeys(row.samples for row in measured)),
             "\n".join(dict.fromkeys(row.target for row in measured)),
-            f"MISSED by {', '.join(missed)}" if missed else "ok" if any(row.reached for row in measured) else "",
+            "MISSED by " + ", ".join(missed) if missed else "ok" if any(row.reached for row in measured) else "",
         )
-    Console(width=None if Console().is_terminal else 170).print(made)
+    Console(width=None if Console().is_terminal else 200).print(made)
