@@ -78,13 +78,14 @@ def start(
 
 
 def _chosen(wanted: str, made: NetworkPlan) -> str:
-    """The engine's name; a network that shapes nothing needs none that works."""
+    """The engine's name; a network that shapes nothing needs none that works, and no word about it."""
+    shaped = any(not edge.shape.is_unshaped for edge in made.edges.values())
     try:
         engine, told = choose_engine(wanted)
     except UnavailableError:
-        if all(edge.shape.is_unshaped for edge in made.edges.values()):
-            return NETEM
-        raise
-    if told:
+        if shaped:
+            raise
+        return NETEM
+    if told and shaped:
         note(told)
     return engine

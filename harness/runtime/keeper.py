@@ -53,10 +53,11 @@ def second_stage(nodes: int, companion: str = "") -> None:
         syscalls.unshare(syscalls.CLONE_NEWNET)
         held.append(os.open("/proc/self/ns/net", os.O_RDONLY))
     syscalls.setns(hub, syscalls.CLONE_NEWNET)
+    supervisor = importlib.import_module(companion).Supervisor(dict(enumerate(held))) if companion else None
     print(json.dumps({"hub": hub, "nodes": held}), flush=True)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    if companion:
-        importlib.import_module(companion).Supervisor(dict(enumerate(held))).run(0)
+    if supervisor:
+        supervisor.run(0)
     elif os.read(0, 1):
         while True:
             signal.pause()

@@ -86,8 +86,10 @@ def listener(monkeypatch):
         yield listener
 
 
-def answered(listener, answer):
+def answered(listener, answer, after=None):
     def serve():
+        if after:
+            after.join()
         connection, _ = listener.accept()
         with connection:
             assert control.may_command(connection)
@@ -111,10 +113,13 @@ def test_a_refusal_names_the_neighbour(listener):
     assert refused.value.neighbour == 3
 
 
-def test_a_process_that_ends_or_stands_still_or_is_not_there(listener):
-    answered(listener, b"")
-    with pytest.raises(UnavailableError, match="ended before it answered; no packet passes"):
-        control.ask({"do": "read"})
+def test_the_next_process_is_asked_where_one_ends_before_it_answers(listener):
+    first = answered(listener, b"")
+    answered(listener, b'{"lines": {"1": 2}}\n', first)
+    assert control.ask({"do": "read"}) == {"lines": {"1": 2}}
+
+
+def test_a_process_that_stands_still_or_is_not_there(listener):
     with pytest.raises(UnavailableError, match="has not answered for 0 s; while it stands still"):  # nobody accepts
         control.ask({"do": "read"})
     listener.close()

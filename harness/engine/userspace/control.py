@@ -6,7 +6,6 @@ and it vanishes with the process.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -37,51 +36,49 @@ class Refused(Exception):
 
 
 def ask(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Send a request to the process of the current network namespace; its answer. Raises Refused, UnavailableError."""
-    with _connected() as connection:
+    """Send a request to the process of the current network namespace; its answer.
+
+    Waits for a process that is being started, and asks the next one where it ends before it has answered: a request
+    may be carried out twice.
+
+    Raises:
+        Refused: it cannot do that.
+        UnavailableError: it does not run, or does not answer.
+    """
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
         try:
-            connection.sendall(json.dumps(request, separators=(",", ":")).encode() + b"\n")
-            with connection.makefile("rb") as answers:
-                line = answers.readline()
+            line = _asked(json.dumps(request, separators=(",", ":")).encode() + b"\n")
         except TimeoutError:
             raise UnavailableError(
                 f"the process that makes the links has not answered for {_ANSWER_SECONDS:.0f} s; while it stands still"
                 " no packet passes"
             ) from None
-        except OSError as problem:
-            raise UnavailableError(f"the process that makes the links ended meanwhile ({problem.strerror})") from None
-    if not line:
-        raise UnavailableError(
-            "the process that makes the links ended before it answered; no packet passes until it is back"
-        )
+        except OSError:
+            line = b""
+        if line:
+            break
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                "the process that makes the links does not run: no packet passes; 'harness down' and 'up' again"
+            )
+        time.sleep(0.005)
     answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
         raise Refused(answer.get("neighbour"), answer["error"])
     return answer
 
 
-@contextlib.contextmanager
-def _connected() -> Any:
-    """A connection; waits for a process that is being started."""
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _asked(line: bytes) -> bytes:
+    """The answer to one line; empty where the process ended first. Raises OSError, UnavailableError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_ANSWER_SECONDS)
-        try:
-            connection.connect(ADDRESS)
-        except (ConnectionRefusedError, BlockingIOError):
-            connection.close()
-            if time.monotonic() > deadline:
-                raise UnavailableError(
-                    "the process that makes the links does not run: no packet passes; 'harness down' and 'up' again"
-                ) from None
-            time.sleep(0.005)
-            continue
-        with connection:
-            if (uid := _user(connection)) != os.geteuid():
-                raise UnavailableError(f"the process that makes the links is user {uid}'s, who alone may ask it")
-            yield connection
-        return
+        connection.connect(ADDRESS)
+        if (uid := _user(connection)) != os.geteuid():
+            raise UnavailableError(f"the process that makes the links is user {uid}'s, who alone may ask it")
+        connection.sendall(line)
+        with connection.makefile("rb") as answers:
+            return answers.readline()
 
 
 def listen() -> socket.socket:

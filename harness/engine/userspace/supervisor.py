@@ -9,8 +9,10 @@ Needs nothing but the standard library, and is imported by the first process of 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -24,6 +26,8 @@ STILL_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 1.0
 _SHORT_LIFE: Final = 1.0
 _PAUSE: Final = 0.5
+_OTHER_FILES: Final = 32
+"""Files that a worker opens beside a namespace, a queue and a control socket for every node."""
 _HOLDER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "holder.py")
 
 
@@ -52,7 +56,7 @@ class _Worker:
 
 
 class Supervisor:
-    """All of them.
+    """All of them. Raises OSError where this process may not open as many files as they need.
 
     Args:
         namespaces: file descriptors of the nodes' network namespaces, by rank; None: the one that we are in.
@@ -63,16 +67,20 @@ class Supervisor:
         ranks, size = sorted(namespaces), size or len(namespaces)
         count = max(1, min(len(ranks), len(os.sched_getaffinity(0)) // 2))
         shares = [[namespaces[rank] for rank in ranks[i::count]] for i in range(count)]
+        needed = len(ranks) + 2 * len(shares[0]) + _OTHER_FILES
+        if needed > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         self._workers = [_Worker(share, size) for share in shares]
+        self._woken, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
 
     def run(self, lifeline: int) -> None:
         """Start them and keep them alive, until ``lifeline`` ends before it has given a byte.
 
         Until that byte comes, what happens to them is told on standard error.
         """
-        woken, waker = socket.socketpair()
-        waker.setblocking(False)
-        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        woken = self._woken
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for worker in self._workers:
             worker.start()
