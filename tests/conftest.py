@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -86,6 +87,8 @@ def _allowed_skips():
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by `... &` in a script: commands would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("CI") == "true":
         config.pluginmanager.register(SkipWatch(_allowed_skips()), "skip-watch")
 
