@@ -2,6 +2,7 @@
 
 import random
 import statistics
+from dataclasses import replace
 
 import pytest
 
@@ -95,6 +96,17 @@ def test_jitter_does_not_bend_the_rate(distribution):
     frames = int(2.5 * form(distribution).span * jitter / (FRAME * 8 / rate))
     found = bulk_rate(netem_train(rate, frames, jitter, distribution))
     assert found.bit_s == pytest.approx(rate, rel=0.02)
+
+
+@pytest.mark.parametrize("begins", [0.5, 0.7, 0.88])
+def test_a_stall_does_not_make_the_link_faster(begins):
+    rate = 1e8
+    train = netem_train(rate, 4000)
+    whole = train.points[-1][0] - train.points[0][0]
+    start = train.points[0][0] + begins * whole
+    end = start + 0.1 * whole
+    stalled = tuple((end if start < at < end else at, size) for at, size in train.points)
+    assert bulk_rate(replace(train, points=stalled)).bit_s == pytest.approx(rate, rel=0.01)
 
 
 def test_a_train_of_which_little_is_known_gives_no_rate():
