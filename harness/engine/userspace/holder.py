@@ -59,7 +59,10 @@ class Holder:
 
     def __init__(self, namespaces: Sequence[int | None], size: int, state: State) -> None:
         self._state = state
-        self._nodes = [Node(fd, self._state, index, size) for index, fd in enumerate(namespaces)]
+        self._nodes = []
+        for index, namespace in enumerate(namespaces):
+            state.beat(time.monotonic_ns())  # after a restart, many lines take longer than we may show no sign of life
+            self._nodes.append(Node(namespace, state, index, size))
         self._agenda: list[tuple[int, int, Line, Node]] = []
         self._turn = 0
         self._lead = LEAD_NS
@@ -186,12 +189,6 @@ def remember(state: State, what: str) -> None:
     state.save(EVENTS, events[-MAX_EVENTS:])
 
 
-def restarted(state: State, why: str) -> None:
-    """Keep that the process before us ended, and how long nothing passed: since its last sign of life."""
-    down = (time.monotonic_ns() - state.last_beat) / 1e9
-    remember(state, f"{why}, and was started again; for {down:.2f} s no packet passed, and what it held was lost")
-
-
 def hurry() -> None:
     """Be woken in time: by timers without slack, and before other processes where that is allowed; be killed last."""
     syscalls.precise_timers()
@@ -212,10 +209,13 @@ def main(orders: str) -> None:
     if os.getppid() != told["parent"]:  # it ended before we asked to end with it
         return
     state = State(told["state"], len(told["namespaces"]) * told["size"])
+    last_beat = state.last_beat
     try:
         holder = Holder(told["namespaces"], told["size"], state)
         if told["after"]:
-            restarted(state, told["after"])
+            down = (time.monotonic_ns() - last_beat) / 1e9
+            lost = f"for {down:.2f} s no packet passed, and what it held was lost"
+            remember(state, f"{told['after']}, and was started again; {lost}")
         hurry()
         holder.run()
     except Exception as problem:
