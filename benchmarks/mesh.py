@@ -20,7 +20,8 @@ from benchmarks.udp import paced_flow
 from harness.engine.netem import NetemEngine
 from harness.plan import NetworkPlan, Pair, make_plan
 from harness.profile_file import load_profile
-from harness.qdisc import EMPTY, AddBranch, AddFilter, AddRoot, diff, tree_of
+from harness.qdisc import EMPTY, tree_of
+from harness.qdisc_diff import AddBranch, AddFilter, AddRoot, diff
 from harness.runtime.base import Stdio, Task
 from harness.runtime.netns import NetnsRuntime
 from harness.session import Network

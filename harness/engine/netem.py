@@ -8,31 +8,15 @@ from dataclasses import replace
 from typing import Final
 
 from harness.engine import tcwire
+from harness.engine.readback import reading
 from harness.engine.segments import cut_segments, interface_index
 from harness.errors import NodeError
-from harness.link import UNSHAPED
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
 from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
 from harness.plan import NodePlan, Pair, PlannedEdge
-from harness.qdisc import (
-    EMPTY,
-    ROOT,
-    Action,
-    AddBranch,
-    AddFilter,
-    AddRoot,
-    AddTbf,
-    Branch,
-    Change,
-    Netem,
-    Tbf,
-    Tree,
-    diff,
-    mismatches,
-    shape_of,
-    tree_of,
-)
-from harness.reading import EdgeReading, NodeReading, Stats
+from harness.qdisc import EMPTY, ROOT, Branch, Netem, Tbf, Tree, shape_of, tree_of
+from harness.qdisc_diff import Action, AddBranch, AddFilter, AddRoot, AddTbf, Change, diff
+from harness.reading import NodeReading, Stats
 
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
 _REMEDY: Final = {
@@ -181,13 +165,10 @@ def _filters(netlink: Rtnetlink, node: NodePlan, index: int) -> dict[tuple[int, 
 
 
 def _reading(node: NodePlan, desired: Tree, observed: Tree, stats: dict[int, Stats]) -> NodeReading:
-    edges = {}
+    """The kernel does not tell the jitter's table: it is taken to be the one that was asked for."""
+    branches = dict(observed.branches)
     for port in node.egress:
-        branch = observed.branches.get(port.neighbour)
-        if branch is None:
-            edges[port.edge.pair] = EdgeReading(UNSHAPED, Stats())
-            continue
-        told = replace(branch, netem=replace(branch.netem, distribution=port.edge.shape.distribution))
-        edges[port.edge.pair] = EdgeReading(shape_of(told), stats[port.neighbour])
-    wrong = tuple(((node.rank, neighbour), what) for neighbour, what in mismatches(desired, observed))
-    return NodeReading(edges, wrong)
+        if (held := branches.get(port.neighbour)) is not None:
+            netem = replace(held.netem, distribution=port.edge.shape.distribution)
+            branches[port.neighbour] = replace(held, netem=netem)
+    return reading(node.egress, desired, replace(observed, branches=branches), stats)

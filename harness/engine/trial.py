@@ -22,7 +22,8 @@ from harness.linux.syscalls import CLONE_NEWNET, unshare_as_root_or_not
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.rtnetlink import Request, Rtnetlink
-from harness.qdisc import ROOT, Branch, Netem, Tbf, differences
+from harness.qdisc import ROOT, Branch, Netem, Tbf
+from harness.qdisc_diff import differences
 
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
 _LOOPBACK: Final = 1

@@ -14,7 +14,8 @@ from harness.distribution import table
 from harness.engine import tcwire
 from harness.link import MAX_TIME
 from harness.netlink.nlattr import attr, attrs, message
-from harness.qdisc import PASSING_BURST, PASSING_BYTE_S, ROOT, UNLIMITED, Branch, Netem, Tbf, differences
+from harness.qdisc import PASSING_BURST, PASSING_BYTE_S, ROOT, UNLIMITED, Branch, Netem, Tbf
+from harness.qdisc_diff import differences
 from harness.reading import Stats
 
 U32 = 2**32 - 1

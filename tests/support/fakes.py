@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from harness.engine.readback import reading
 from harness.errors import HarnessError, NodeError
-from harness.link import UNSHAPED
-from harness.qdisc import (
-    EMPTY,
-    AddBranch,
-    AddFilter,
-    AddRoot,
-    AddTbf,
-    Change,
-    Tree,
-    diff,
-    mismatches,
-    shape_of,
-    tree_of,
-)
-from harness.reading import EdgeReading, NodeReading, Stats
+from harness.qdisc import EMPTY, Tree, tree_of
+from harness.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, diff
+from harness.reading import Stats
 
 
 class FakeEngine:
@@ -67,13 +56,7 @@ class FakeEngine:
 
     def observe(self, node):
         tree = self.trees.get(node.rank, EMPTY)
-        pairs = {port.neighbour: port.edge.pair for port in self._ports(node)}
-        edges = {}
-        for neighbour, pair in pairs.items():
-            branch = tree.branches.get(neighbour)
-            edges[pair] = EdgeReading(UNSHAPED if branch is None else shape_of(branch), Stats())
-        wrong = tuple((pairs[neighbour], what) for neighbour, what in mismatches(self._desired(node), tree))
-        return NodeReading(edges, wrong)
+        return reading(self._ports(node), self._desired(node), tree, dict.fromkeys(tree.branches, Stats()))
 
     def _ports(self, node):
         return node.egress if self.end == "src" else node.ingress

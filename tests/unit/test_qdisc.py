@@ -16,24 +16,18 @@ from harness.qdisc import (
     PASSING_BYTE_S,
     ROOT,
     UNLIMITED,
-    AddBranch,
-    AddFilter,
-    AddRoot,
-    AddTbf,
     Branch,
-    Change,
     Netem,
     Tbf,
     Tree,
-    diff,
     edge_seed,
-    mismatches,
     netem_of,
     queue_limit,
     shape_of,
     tbf_of,
     tree_of,
 )
+from harness.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, diff, mismatches
 from harness.units import Size, Time
 from tests.support.plans import SHAPES, network, shape
 

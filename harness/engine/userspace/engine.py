@@ -7,19 +7,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from harness.engine.readback import reading
 from harness.engine.segments import cut_segments, interface_index
 from harness.engine.userspace import control, rules
 from harness.engine.userspace.control import Refused
 from harness.engine.userspace.limits import beyond
 from harness.engine.userspace.node import QUEUE_BASE
 from harness.errors import NodeError, UnavailableError
-from harness.link import UNSHAPED
 from harness.linux.host import has_ipv6
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.plan import NodePlan, Pair, PlannedEdge
-from harness.qdisc import AddBranch, AddFilter, AddTbf, Change, Tree, diff, mismatches, shape_of, tree_of
-from harness.reading import EdgeReading, NodeReading, Stats
+from harness.qdisc import Tree, tree_of
+from harness.qdisc_diff import AddBranch, AddFilter, AddTbf, Change, diff
+from harness.reading import NodeReading, Stats
 
 _REMEDY: Final = {
     errno.ENOENT: "this kernel lacks nf_tables' queue: run 'harness doctor'",
@@ -120,18 +121,11 @@ def _read(netlink: Nfnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[st
 
 
 def _reading(node: NodePlan, desired: Tree, observed: Tree, answer: Mapping[str, Any]) -> NodeReading:
-    edges = {}
-    for port in node.ingress:
-        branch = observed.branches.get(port.neighbour)
-        if branch is None:
-            edges[port.edge.pair] = EdgeReading(UNSHAPED, Stats())
-            continue
-        line = answer["lines"][str(port.neighbour)]
-        counted = {name: line[name] for name in vars(Stats())}
-        edges[port.edge.pair] = EdgeReading(shape_of(branch), Stats(**counted))
-    wrong = [((neighbour, node.rank), what) for neighbour, what in mismatches(desired, observed)]
-    if desired.rooted and not observed.rooted:
-        wrong += [
-            ((port.neighbour, node.rank), "the rules that queue its packets are damaged") for port in node.ingress
-        ]
-    return NodeReading(edges, tuple(wrong), tuple(answer["events"]))
+    names = vars(Stats())
+    stats = {int(near): Stats(**{name: line[name] for name in names}) for near, line in answer["lines"].items()}
+    found = reading(node.ingress, desired, observed, stats, answer["events"])
+    if not desired.rooted or observed.rooted:
+        return found
+    shaped = (port.edge.pair for port in node.ingress if port.neighbour in desired.branches)
+    damaged = tuple((pair, "the rules that queue its packets are damaged") for pair in shaped)
+    return replace(found, mismatches=found.mismatches + damaged)
