@@ -14,12 +14,12 @@ from typing import IO, Final, Literal
 
 from harness.plan import NetworkPlan
 from harness.runtime.base import Runtime, Stdio
+from harness.torchrun import MASTER_PORT, environment
 
 Stream = Literal["stdout", "stderr"]
 Sink = Callable[[int, Stream, bytes], None]
 """Called with rank, stream and one line without its newline."""
 
-INTERFACE: Final = "eth0"
 GRACE_SECONDS: Final = 5.0
 _CHUNK: Final = 1 << 16
 _PIPE: Final = 1 << 20
@@ -49,25 +49,6 @@ class Outcome:
         return sum(code in ours for rank, code in self.codes.items() if rank != self.failed_rank)
 
 
-def environment(plan: NetworkPlan, rank: int, base: Mapping[str, str], master_port: int) -> dict[str, str]:
-    """The variables that torchrun sets, one process per node; what the user set of the tuning ones stays."""
-    env = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **base}
-    return env | {
-        "RANK": str(rank),
-        "WORLD_SIZE": str(plan.size),
-        "LOCAL_RANK": "0",
-        "LOCAL_WORLD_SIZE": "1",
-        "GROUP_RANK": str(rank),
-        "GROUP_WORLD_SIZE": str(plan.size),
-        "NODE_RANK": str(rank),
-        "MASTER_ADDR": str(plan.addressing.ipv4(0)),
-        "MASTER_PORT": str(master_port),
-        "GLOO_SOCKET_IFNAME": INTERFACE,
-        "NCCL_SOCKET_IFNAME": INTERFACE,
-        "TP_SOCKET_IFNAME": INTERFACE,
-    }
-
-
 @dataclass
 class _Rank:
     rank: int
@@ -87,7 +68,7 @@ def launch(
     sink: Sink,
     *,
     ranks: Sequence[int] | None = None,
-    master_port: int = 29500,
+    master_port: int = MASTER_PORT,
     extra_env: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run a program on the nodes until all end, or until the first fails: then the others are stopped.
@@ -99,10 +80,10 @@ def launch(
         sink: gets every line of output.
         ranks: where to run it; None: everywhere.
         master_port: for the rendezvous at rank 0.
-        extra_env: beside this process's own environment.
+        extra_env: beside the environment that the runtime gives its programs.
     """
     started: list[_Rank] = []
-    base = {**os.environ, **(extra_env or {})}
+    base = {**runtime.environ, **(extra_env or {})}
     stdio = Stdio(subprocess.DEVNULL, subprocess.PIPE, subprocess.PIPE)
     try:
         for rank in range(plan.size) if ranks is None else ranks:

@@ -237,7 +237,7 @@ class NetworkPlan:
                 {
                     "rank": rank,
                     "ipv4": str(self.addressing.ipv4(rank)),
-                    "ipv6": str(self.addressing.ipv6(rank)),
+                    "ipv6": str(self.addressing.ipv6(rank)) if 6 in self.addressing.versions else None,
                     "neighbours": self.neighbours(rank),
                     "routes": {str(dst): hop for dst, hop in sorted(self.next_hops[rank].items())},
                 }
@@ -250,6 +250,11 @@ class NetworkPlan:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of to_json."""
         edges = [PlannedEdge.from_json(edge) for edge in data["edges"]]
+        addressing = Addressing(IPv4Network(data["ipv4_subnet"]), IPv6Network(data["ipv6_subnet"]))
+        given4 = tuple(IPv4Address(node["ipv4"]) for node in data["nodes"])
+        given6 = tuple(IPv6Address(node["ipv6"]) for node in data["nodes"] if node["ipv6"])
+        if (given4, given6) != tuple(tuple(map(own, range(len(given4)))) for own in (addressing.ipv4, addressing.ipv6)):
+            addressing = replace(addressing, given4=given4, given6=given6)
         return cls(
             topology=data["topology"],
             profile=data["profile"],
@@ -257,7 +262,7 @@ class NetworkPlan:
             size=len(data["nodes"]),
             edges={edge.pair: edge for edge in edges},
             next_hops={n["rank"]: {int(dst): hop for dst, hop in n["routes"].items()} for n in data["nodes"]},
-            addressing=Addressing(IPv4Network(data["ipv4_subnet"]), IPv6Network(data["ipv6_subnet"])),
+            addressing=addressing,
         )
 
 

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from harness.link import Distribution, GilbertElliott, LinkShape
@@ -109,11 +109,14 @@ class Tree:
         branches: by neighbour.
         filters: (rank at the far end, IP version) -> neighbour. At the far end is the final destination for an engine
             at the sender, the original source for one at the receiver.
+        stale: filters at the place of a rank that match an address which is not that rank's (any more), with the
+            handle by which the kernel knows them.
     """
 
     rooted: bool
     branches: Mapping[int, Branch]
     filters: Mapping[tuple[int, int], int]
+    stale: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
 
 EMPTY: Final = Tree(False, {}, {})
@@ -172,15 +175,21 @@ def edge_seed(seed: int, src: int, dst: int) -> int:
     return int.from_bytes(hashlib.sha256(f"netem {seed} {src} {dst}".encode()).digest()[:8], "little")
 
 
-def tree_of(ports: Iterable[Port], seed: int) -> Tree:
-    """The tree that makes a node's outgoing or its incoming edges; an unshaped edge needs no branch."""
+def tree_of(ports: Iterable[Port], seed: int, versions: Collection[int] = (4, 6)) -> Tree:
+    """The tree that makes a node's outgoing or its incoming edges; an unshaped edge needs no branch.
+
+    Args:
+        ports: the node's, of one direction.
+        seed: of the plan.
+        versions: of IP that the nodes have addresses of.
+    """
     branches: dict[int, Branch] = {}
     filters: dict[tuple[int, int], int] = {}
     for port in ports:
         if port.edge.effective.is_unshaped:
             continue
         branches[port.neighbour] = Branch(port.neighbour, netem_of(port, seed), tbf_of(port.edge.effective))
-        filters |= {(rank, version): port.neighbour for rank in port.ranks for version in (4, 6)}
+        filters |= {(rank, version): port.neighbour for rank in port.ranks for version in versions}
     return Tree(bool(branches), branches, filters)
 
 

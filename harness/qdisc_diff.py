@@ -45,14 +45,23 @@ class AddFilter:
     neighbour: int
 
 
-Action = AddRoot | AddBranch | AddTbf | Change | AddFilter
+@dataclass(frozen=True)
+class DropFilter:
+    """Remove the filter at the place of a rank that has another address now."""
+
+    rank: int
+    version: int
+    handle: int
+
+
+Action = AddRoot | AddBranch | AddTbf | Change | DropFilter | AddFilter
 
 
 def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[Action]:
     """What turns the observed tree into the desired one, in an order that never lets packets pass unshaped.
 
     Branches are complete before a filter sends anything into them. A branch that is observed and not desired is made
-    to do nothing; its filters stay.
+    to do nothing; its filters stay, unless they match an address that is no more its rank's.
 
     Args:
         desired: what shall be.
@@ -65,6 +74,7 @@ def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[A
     for neighbour, old in observed.branches.items():
         if neighbour not in desired.branches:
             actions += _branch_actions(Branch(neighbour, Netem(limit=MAX_AUTO_LIMIT)), old, False)
+    actions += [DropFilter(rank, version, handle) for (rank, version), handle in observed.stale.items()]
     for (rank, version), neighbour in desired.filters.items():
         if (rank, version) not in observed.filters:
             actions.append(AddFilter(rank, version, neighbour))

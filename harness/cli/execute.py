@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -10,7 +9,8 @@ import typer
 from harness.cli import networks, options
 from harness.cli.run import end, misplaced, printer
 from harness.errors import InputError
-from harness.launch import environment, launch
+from harness.launch import launch
+from harness.torchrun import MASTER_PORT, environment
 
 EPILOG = (
     "Examples: [b]harness exec 0 -- ping -c 3 10.77.0.2[/b] | [b]harness exec 1 -- bash[/b] | "
@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 def execute(
     rank: Annotated[str, typer.Argument(help="A rank, or all.")],
     command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.", metavar="-- CMD...")],
-    master_port: Annotated[int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")] = 29500,
+    master_port: Annotated[
+        int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")
+    ] = MASTER_PORT,
     name: options.Name = options.DEFAULT_NAME,
 ) -> None:
     """Run a program in one node, on this terminal; or on all, as run does. Ends with its exit code."""
@@ -43,7 +45,7 @@ def execute(
     if not rank.isdecimal():
         raise InputError(f"{rank!r} is no rank; write a number from 0 to {network.plan.size - 1}, or all")
     network.plan.require_rank(int(rank))
-    env = environment(network.plan, int(rank), os.environ, master_port)
+    env = environment(network.plan, int(rank), network.runtime.environ, master_port)
     process = network.runtime.spawn(int(rank), command, env=env, own_group=False)
     while True:
         try:

@@ -47,7 +47,12 @@ def show_plan(made: NetworkPlan) -> None:
     for rank in range(made.size):
         hops = [f"{dst} via {hop}" for dst, hop in sorted(made.next_hops[rank].items()) if dst != hop]
         near = ", ".join(map(str, made.neighbours(rank)))
-        ranks.add_row(str(rank), f"{made.addressing.ipv4(rank)} {made.addressing.ipv6(rank)}", near, ", ".join(hops))
+        ranks.add_row(
+            str(rank),
+            " ".join(str(made.addressing.address(rank, version)) for version in made.addressing.versions),
+            near,
+            ", ".join(hops),
+        )
     show(ranks)
     edges = table("Directed edges", "edge", "from", "shape")
     for pair in sorted(made.edges):

@@ -14,8 +14,9 @@ from harness.cli.output import note, say
 from harness.cli.plan import show_plan
 from harness.cli.up import start
 from harness.errors import InputError
-from harness.launch import Outcome, Sink, environment, launch
+from harness.launch import Outcome, Sink, launch
 from harness.store import Store
+from harness.torchrun import MASTER_PORT, environment
 
 EPILOG = (
     "Examples: [b]harness run --nodes 4 --topology ring --profile wan -- python train.py[/b] | "
@@ -43,7 +44,9 @@ def run(
     runtime: options.RuntimeName = "netns",
     engine: options.Engine = "auto",
     congestion_control: options.CongestionControl = "cubic",
-    master_port: Annotated[int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")] = 29500,
+    master_port: Annotated[
+        int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")
+    ] = MASTER_PORT,
     name: options.Name = options.DEFAULT_NAME,
     dry_run: options.DryRun = False,
 ) -> None:

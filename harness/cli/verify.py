@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Collection
 from typing import Annotated
 
@@ -80,7 +79,7 @@ def _measure(
 
     def spawn(rank: int) -> ProbeProcess:
         stdio = Stdio(subprocess.PIPE, subprocess.PIPE, None)
-        return network.runtime.spawn(rank, [sys.executable, *PROBE_ARGV], stdio=stdio)
+        return network.runtime.spawn(rank, [network.runtime.python, *PROBE_ARGV], stdio=stdio)
 
     stamps = network.runtime.engine.kernel_stamps
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())

@@ -8,9 +8,6 @@ from typing import Protocol
 from harness.plan import NodePlan, Pair, PlannedEdge
 from harness.reading import NodeReading
 
-INTERFACE = "eth0"
-"""The one interface of every node."""
-
 
 class Engine(Protocol):
     """Makes every directed edge at one of its two ends; a node's apply and observe are about the edges made there."""

@@ -15,7 +15,7 @@ from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
 from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
 from harness.plan import NodePlan, Pair, PlannedEdge
 from harness.qdisc import EMPTY, ROOT, Branch, Netem, Tbf, Tree, shape_of, tree_of
-from harness.qdisc_diff import Action, AddBranch, AddFilter, AddRoot, AddTbf, Change, diff
+from harness.qdisc_diff import Action, AddBranch, AddFilter, AddRoot, AddTbf, Change, DropFilter, diff
 from harness.reading import NodeReading, Stats
 
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
@@ -44,25 +44,29 @@ class NetemEngine:
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeReading:
         """See Engine.apply."""
-        desired = tree_of(node.egress, node.seed)
+        desired = _desired(node)
         with Rtnetlink() as netlink:
             index = interface_index(node)
             observed, _ = _read(netlink, node, index)
             actions = diff(desired, observed, touched)
             cut_segments(netlink, node, index)
-            branches = [action for action in actions if not isinstance(action, AddFilter)]
+            branches = [action for action in actions if not isinstance(action, AddFilter | DropFilter)]
             try:
                 _perform(netlink, node, index, branches)
             except NodeError:
                 _undo(netlink, index, branches)
                 raise
-            _perform(netlink, node, index, [action for action in actions if isinstance(action, AddFilter)])
+            _perform(netlink, node, index, [action for action in actions if isinstance(action, AddFilter | DropFilter)])
             return _reading(node, desired, *_read(netlink, node, index))
 
     def observe(self, node: NodePlan) -> NodeReading:
         """See Engine.observe."""
         with Rtnetlink() as netlink:
-            return _reading(node, tree_of(node.egress, node.seed), *_read(netlink, node, interface_index(node)))
+            return _reading(node, _desired(node), *_read(netlink, node, interface_index(node)))
+
+
+def _desired(node: NodePlan) -> Tree:
+    return tree_of(node.egress, node.seed, node.addressing.versions)
 
 
 def _perform(netlink: Rtnetlink, node: NodePlan, index: int, actions: Sequence[Action]) -> None:
@@ -110,9 +114,11 @@ def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
             yield qdisc(0, branch.netem_handle, branch.classid, "netem", tcwire.netem(branch.netem, fresh=False))
             if branch.tbf:
                 yield tbf(0, branch, branch.tbf)
+        case DropFilter(_, version, handle):
+            body = tcwire.tcmsg(index, handle, ROOT, tcwire.filter_info(version), "u32", None)
+            yield Request(tcwire.RTM_DELTFILTER, 0, body)
         case AddFilter(destination, version, neighbour):
-            addressing = node.addressing
-            address = addressing.ipv4(destination) if version == 4 else addressing.ipv6(destination)
+            address = node.addressing.address(destination, version)
             options = tcwire.u32_filter(address, Branch(neighbour, Netem()).classid)
             info = tcwire.filter_info(version)
             body = tcwire.tcmsg(index, destination + 1, ROOT, info, "u32", options)
@@ -129,6 +135,8 @@ def _error(node: NodePlan, actions: Sequence[Action], refusals: Sequence[Refusal
             what = f"shape edge {node.rank}->{branch.neighbour} ({shape_of(branch).describe()})"
         case Change(branch):
             what = f"reshape edge {node.rank}->{branch.neighbour} ({shape_of(branch).describe()})"
+        case DropFilter(destination, version):
+            what = f"forget the old IPv{version} address of node {destination}"
         case AddFilter(destination, version, neighbour):
             what = f"send IPv{version} for node {destination} through edge {node.rank}->{neighbour}"
     return NodeError(node.rank, what, refusal.text, _REMEDY.get(refusal.errno, ""))
@@ -149,19 +157,26 @@ def _read(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[in
         branch = Branch((found.parent & 0xFFFF) - 1, tcwire.read_netem(found.options), tbfs.get(found.handle))
         branches[branch.neighbour] = branch
         stats[branch.neighbour] = found.stats
-    return Tree(True, branches, _filters(netlink, node, index)), stats
+    return Tree(True, branches, *_filters(netlink, node, index)), stats
 
 
-def _filters(netlink: Rtnetlink, node: NodePlan, index: int) -> dict[tuple[int, int], int]:
-    addressing = node.addressing
+def _filters(
+    netlink: Rtnetlink, node: NodePlan, index: int
+) -> tuple[dict[tuple[int, int], int], dict[tuple[int, int], int]]:
+    """Filters and stale ones of a Tree. A filter's place, of a rank, is in the low bits of its handle."""
     found: dict[tuple[int, int], int] = {}
-    bases = {4: int(addressing.ipv4(0)), 6: int(addressing.ipv6(0))}
+    stale: dict[tuple[int, int], int] = {}
     for body in netlink.dump(tcwire.RTM_GETTFILTER, tcwire.dump_request(index, ROOT)):
-        rule = tcwire.read_u32(tcwire.read(body).options)
+        held = tcwire.read(body)
+        rule = tcwire.read_u32(held.options)
         if rule is not None:
             address, classid = rule
-            found[int(address) - bases[address.version], address.version] = (classid & 0xFFFF) - 1
-    return found
+            rank = (held.handle & 0xFFF) - 1
+            if node.addressing.rank_of(address) == rank:
+                found[rank, address.version] = (classid & 0xFFFF) - 1
+            else:
+                stale[rank, address.version] = held.handle
+    return found, stale
 
 
 def _reading(node: NodePlan, desired: Tree, observed: Tree, stats: dict[int, Stats]) -> NodeReading:

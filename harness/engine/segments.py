@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Final
 
+from harness.address import INTERFACE
 from harness.engine import tcwire
-from harness.engine.base import INTERFACE
 from harness.errors import NodeError
 from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.plan import NodePlan

@@ -50,6 +50,13 @@ class Runtime(Protocol):
     name: str
     engine: Engine
     """Makes the links, at the nodes that its ``maker`` names."""
+    python: str
+    """The Python in the nodes that has this package."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment that programs in nodes begin with; nodes that have one of their own give nothing here."""
+        ...
 
     @property
     def handle(self) -> Mapping[str, Any]:
@@ -91,7 +98,7 @@ class Runtime(Protocol):
         Args:
             rank: the node.
             argv: the program and its arguments.
-            env: its whole environment; None: ours.
+            env: its environment, made from ``environ``; None: just that.
             stdio: its standard streams.
             own_group: whether it gets a session of its own, so that a signal can be sent to all that it starts;
                 False for a program that shall read from our terminal.

@@ -32,12 +32,18 @@ class NetnsRuntime:
     """See Runtime. The nodes live in a keeper process; see keeper.py."""
 
     name = "netns"
+    python = sys.executable
 
     def __init__(self, engine: Engine, congestion_control: str = "cubic", keeper: Keeper | None = None) -> None:
         self.engine = engine
         self._congestion_control = congestion_control
         self._keeper = keeper
         self._lifeline: int | None = None
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """See Runtime."""
+        return os.environ
 
     @classmethod
     def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> NetnsRuntime:

@@ -17,7 +17,7 @@ from typing import Final
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from harness.engine.base import INTERFACE
+from harness.address import INTERFACE
 from harness.errors import NodeError
 from harness.linux.host import has_ipv6
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr

@@ -56,7 +56,7 @@ class UserspaceEngine:
             if branches:
                 _ask(node, {"do": "set", "lines": [control.branch_to_json(branch) for branch in branches]})
             added = [action for action in actions if isinstance(action, AddFilter)]
-            _add_rules(netlink, node, index, added, observed)
+            _add_rules(netlink, node, index, added, desired, observed)
             return _reading(node, desired, *_read(netlink, node, index))
 
     def observe(self, node: NodePlan) -> NodeReading:
@@ -66,9 +66,7 @@ class UserspaceEngine:
 
 
 def _desired(node: NodePlan) -> Tree:
-    tree = tree_of(node.ingress, node.seed)
-    versions = (4, 6) if has_ipv6() else (4,)
-    return replace(tree, filters={key: to for key, to in tree.filters.items() if key[1] in versions})
+    return tree_of(node.ingress, node.seed, node.addressing.versions if has_ipv6() else (4,))
 
 
 def _ask(node: NodePlan, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,22 +79,23 @@ def _ask(node: NodePlan, request: Mapping[str, Any]) -> dict[str, Any]:
         raise NodeError(node.rank, "reach the process that makes its links", str(problem)) from None
 
 
-def _add_rules(netlink: Nfnetlink, node: NodePlan, index: int, added: Sequence[AddFilter], observed: Tree) -> None:
-    """All rules in one transaction where there are none of ours, or damaged ones; else what is missing."""
-    if not added and observed.rooted:
-        return
+def _add_rules(
+    netlink: Nfnetlink, node: NodePlan, index: int, added: Sequence[AddFilter], desired: Tree, observed: Tree
+) -> None:
+    """All rules in one transaction where there are none of ours, or wrong ones; else what is missing."""
+    moved = any(observed.filters.get(key, to) != to for key, to in desired.filters.items())
+    whole = bool(not observed.rooted or observed.stale or moved)
     filters = {(action.rank, action.version): action.neighbour for action in added}
-    if not observed.rooted:
-        filters = dict(observed.filters) | filters
-    addressing = node.addressing
+    if whole:
+        filters = {**observed.filters, **desired.filters}
     made = [
-        rules.Rule(addressing.ipv4(rank) if version == 4 else addressing.ipv6(rank), QUEUE_BASE + neighbour)
+        rules.Rule(node.addressing.address(rank, version), QUEUE_BASE + neighbour)
         for (rank, version), neighbour in filters.items()
     ]
     if not made:
         return
     try:
-        rules.add(netlink, made) if observed.rooted else rules.install(netlink, index, made)
+        rules.install(netlink, index, made) if whole else rules.add(netlink, made)
     except OSError as problem:
         remedy = _REMEDY.get(problem.errno or 0, "")
         raise NodeError(node.rank, "send packets to its queues", problem.strerror or str(problem), remedy) from None
@@ -111,13 +110,15 @@ def _read(netlink: Nfnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[st
     except OSError as problem:
         remedy = _REMEDY.get(problem.errno or 0, "")
         raise NodeError(node.rank, "read its rules", problem.strerror or str(problem), remedy) from None
-    addressing = node.addressing
-    bases = {4: int(addressing.ipv4(0)), 6: int(addressing.ipv6(0))}
     filters: dict[tuple[int, int], int] = {}
+    stale: dict[tuple[int, int], int] = {}
     for rule in held.rules:
-        version = rule.source.version
-        filters.setdefault((int(rule.source) - bases[version], version), rule.queue - QUEUE_BASE)
-    return Tree(held.rooted, branches, filters), answer
+        rank = node.addressing.rank_of(rule.source)
+        if rank is None:
+            stale[len(stale), rule.source.version] = rule.queue
+        else:
+            filters.setdefault((rank, rule.source.version), rule.queue - QUEUE_BASE)
+    return Tree(held.rooted, branches, filters, stale), answer
 
 
 def _reading(node: NodePlan, desired: Tree, observed: Tree, answer: Mapping[str, Any]) -> NodeReading:
