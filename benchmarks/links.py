@@ -22,8 +22,8 @@ from benchmarks.report import Row
 from benchmarks.tcp import flows
 from benchmarks.udp import flooded, sunk
 from harness.binomial import CONFIDENCE, binomial_interval, loss_inflation
-from harness.cli.networks import make_engine
 from harness.distribution import SCALE, table
+from harness.engine.make import make_engine
 from harness.engine.userspace.limits import MAX_JITTERED
 from harness.link import Distribution, GilbertElliott
 from harness.measurement import EdgeMeasurement, TrainCount

@@ -211,11 +211,12 @@ class LinkShape:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of to_json; exact for what to_json wrote."""
+    def from_json(cls, data: Mapping[str, Any], *, checked: bool = True) -> Self:
+        """The inverse of to_json; exact for what to_json wrote. Parts may contradict each other where not checked."""
         chain = data.get("gilbert_elliott")
         rate, burst, queue = data.get("rate_bit_s"), data.get("burst_bytes"), data.get("queue_s")
-        return cls(
+        make = cls if checked else cls.unchecked
+        return make(
             rate=None if rate is None else Rate(rate),
             delay=Time.from_seconds(data["delay_s"]),
             jitter=Time.from_seconds(data["jitter_s"]),

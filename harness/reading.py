@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from harness.link import LinkShape
 from harness.plan import Pair
@@ -32,6 +32,11 @@ class EdgeReading:
         """Plain JSON, in SI units."""
         return {"applied": self.applied.to_json(), "stats": vars(self.stats)}
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        return cls(LinkShape.from_json(data["applied"], checked=False), Stats(**data["stats"]))
+
 
 @dataclass(frozen=True)
 class NodeReading:
@@ -46,3 +51,20 @@ class NodeReading:
     edges: Mapping[Pair, EdgeReading]
     mismatches: tuple[tuple[Pair, str], ...] = ()
     notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; from_json reads it back."""
+        return {
+            "edges": [{"src": src, "dst": dst, **edge.to_json()} for (src, dst), edge in self.edges.items()],
+            "mismatches": [[*pair, what] for pair, what in self.mismatches],
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        return cls(
+            {(edge["src"], edge["dst"]): EdgeReading.from_json(edge) for edge in data["edges"]},
+            tuple(((src, dst), what) for src, dst, what in data["mismatches"]),
+            tuple(data["notes"]),
+        )

@@ -5,12 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import os
 import sys
-import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,8 +16,8 @@ from harness.bound import COLLECTIVES
 from harness.cli import networks, options
 from harness.cli.output import err, print_json, show
 from harness.cli.run import end, printer
-from harness.errors import InputError, UnavailableError
-from harness.launch import launch
+from harness.errors import HarnessError, InputError, UnavailableError
+from harness.launch import Stream, launch
 from harness.session import Network
 from harness.suggest import suggest
 from harness.units import Size
@@ -53,7 +49,7 @@ def bench(
     network = networks.find_network(name)
     if network.plan.size < 2:
         raise InputError(f"network {name!r} has one node; a collective needs at least 2")
-    if importlib.util.find_spec("torch") is None:
+    if network.runtime.python == sys.executable and importlib.util.find_spec("torch") is None:
         raise UnavailableError("harness bench needs PyTorch, which this Python lacks: run 'make setup' (CPU build)")
     words = ["--sizes", sizes, "--warmup", str(warmup), "--repeats", str(repeats), "--seconds", str(seconds)]
     if collectives:
@@ -77,44 +73,46 @@ def _check(collectives: str | None, sizes: str) -> None:
 
 def measure(network: Network, words: list[str]) -> dict[str, Any]:
     """Run the workload on every node; its result. Ends the command where a rank fails."""
-    with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder, _progress(Path(folder, "progress")) as fifo:
-        out = Path(folder, "result.json")
-        argv = [sys.executable, "-m", "harness.workloads.bench", *words, "--out", str(out), "--progress", str(fifo)]
-        outcome = launch(network.runtime, network.plan, argv, printer(network.plan.size))
-        end(outcome)
-        result: dict[str, Any] = json.loads(out.read_text())
-        return result
+    result: dict[str, Any] = {}
+    printed = printer(network.plan.size)
+    with _bar() as update:
+
+        def sink(rank: int, stream: Stream, line: bytes) -> None:
+            message = _message(line) if (rank, stream) == (0, "stdout") else None
+            if message is None:
+                printed(rank, stream, line)
+            elif "result" in message:
+                result.update(message["result"])
+            else:
+                update(message)
+
+        argv = [network.runtime.python, "-m", "harness.workloads.bench", *words]
+        outcome = launch(network.runtime, network.plan, argv, sink)
+    end(outcome)
+    if not result:
+        raise HarnessError("rank 0 ended without a result")
+    return result
+
+
+def _message(line: bytes) -> dict[str, Any] | None:
+    """What the workload says in this line; None where it is somebody else's."""
+    with contextlib.suppress(ValueError):
+        message = json.loads(line)
+        if isinstance(message, dict) and ("result" in message or {"done", "total"} <= message.keys()):
+            return message
+    return None
 
 
 @contextlib.contextmanager
-def _progress(fifo: Path) -> Iterator[Path]:
-    """A bar on standard error, fed by the JSON lines that rank 0 writes into a FIFO."""
-    os.mkfifo(fifo, 0o600)
+def _bar() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A bar on standard error; yields what brings it to where a message of rank 0 says."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("starting PyTorch on every node", total=None)
 
-        def follow(line: dict[str, Any]) -> None:
-            row = line.get("row")
+        def update(message: dict[str, Any]) -> None:
+            row = message.get("row")
             told = f"{row['collective']} of {row['bytes']} B" if row else "measuring"
-            bar.update(task, description=told, completed=line["done"], total=line["total"])
+            bar.update(task, description=told, completed=message["done"], total=message["total"])
 
-        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-        stop = threading.Event()
-        thread = threading.Thread(target=_follow, args=(reader, stop, follow), daemon=True)
-        thread.start()
-        try:
-            yield fifo
-        finally:
-            stop.set()
-            thread.join()
-            os.close(reader)
-
-
-def _follow(reader: int, stop: threading.Event, tell: Callable[[dict[str, Any]], None]) -> None:
-    rest = b""
-    while not stop.wait(0.1):
-        with contextlib.suppress(BlockingIOError):
-            *lines, rest = (rest + os.read(reader, 1 << 16)).split(b"\n")
-            for line in lines:
-                tell(json.loads(line))
+        yield update

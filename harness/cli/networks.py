@@ -7,26 +7,13 @@ from contextlib import contextmanager
 
 from harness.cli.output import note
 from harness.engine.base import Engine
+from harness.engine.make import make_engine
 from harness.errors import InputError, RecordError
 from harness.plan import NetworkPlan, Pair
 from harness.runtime.base import Runtime
 from harness.runtime.netns import NetnsRuntime
 from harness.session import Network
 from harness.store import Record, Store
-from harness.suggest import suggest
-
-
-def make_engine(name: str) -> Engine:
-    """An engine by name; imported when asked for. Raises InputError."""
-    if name == "netem":
-        from harness.engine.netem import NetemEngine
-
-        return NetemEngine()
-    if name == "userspace":
-        from harness.engine.userspace.engine import UserspaceEngine
-
-        return UserspaceEngine()
-    raise InputError(f"no engine is called {name!r}; {suggest(name, ('auto', 'netem', 'userspace'))}")
 
 
 def check_engine(name: str) -> None:

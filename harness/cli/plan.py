@@ -7,6 +7,7 @@ import typer
 from harness.cli import options
 from harness.cli.output import count, print_json, show, table
 from harness.plan import NetworkPlan
+from harness.plan_options import PlanOptions
 
 EPILOG = (
     "Examples: [b]harness plan --nodes 4 --topology ring --profile wan[/b] | "
@@ -30,7 +31,7 @@ def plan(
     json_: options.Json = False,
 ) -> None:
     """Print nodes, routes and every edge's shape. Delays are one way: a round trip pays both directions."""
-    made = options.PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
+    made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     if json_:
         print_json(made.to_json())
     else:

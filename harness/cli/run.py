@@ -15,6 +15,7 @@ from harness.cli.plan import show_plan
 from harness.cli.up import start
 from harness.errors import InputError
 from harness.launch import Outcome, Sink, launch
+from harness.plan_options import PlanOptions
 from harness.store import Store
 from harness.torchrun import MASTER_PORT, environment
 
@@ -56,7 +57,7 @@ def run(
     """
     if command[0].startswith("-"):
         raise InputError(misplaced("'--'", "run", command))
-    made = options.PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
+    made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     Store.check_name(name)
     networks.check_engine(engine)
     if dry_run:

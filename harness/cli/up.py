@@ -10,8 +10,10 @@ from harness.cli import networks, options
 from harness.cli.output import count, note, print_json, say, status
 from harness.cli.plan import show_plan
 from harness.engine.capability import NETEM, USERSPACE, choose_engine
+from harness.engine.make import make_engine
 from harness.errors import UnavailableError
 from harness.plan import NetworkPlan
+from harness.plan_options import PlanOptions
 from harness.session import Network
 from harness.store import Store
 
@@ -42,7 +44,7 @@ def up(
     json_: options.Json = False,
 ) -> None:
     """Start a shaped network. Use it with exec, link, verify and bench; end it with down."""
-    made = options.PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
+    made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     Store.check_name(name)
     networks.check_engine(engine)
     if dry_run:
@@ -70,7 +72,7 @@ def start(
     name: str, made: NetworkPlan, runtime: str, engine: str, congestion_control: str, *, transient: bool
 ) -> Network:
     """Make the network, with a spinner; what the machine lacks is told before anything is made."""
-    home = networks.make_runtime(runtime, networks.make_engine(_chosen(engine, made)), congestion_control)
+    home = networks.make_runtime(runtime, make_engine(_chosen(engine, made)), congestion_control)
     for text in home.engine.beyond(made.edges.values()):
         note(text)
     with status(f"starting network {name!r}") as tell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,10 @@ LIMITS: Final = (
     f"links are made in user space (NFQUEUE), which does not promise delays under {MIN_DELAY} one way, rates over"
     f" {MAX_RATE} per edge, or over {MAX_JITTERED:,} packets/s with jitter"
 )
+
+
+Trial = tuple[str, str, tuple[str, ...], str, Callable[[], str]]
+"""Name, purpose and users of a feature, the kernel's modules for it, and what tries it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,17 @@ def features() -> list[Feature]:
     except PrivilegeError as error:
         remedy = "run as root, or allow them: sysctl user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1"
         return [Feature("namespaces", "nodes of their own", False, str(error), remedy, ENGINES)]
+
+
+def in_place_features() -> list[Feature]:
+    """Probe in the current network namespace, on its loopback: for a container, which may not make another one.
+
+    Nothing of it stays. What only a maker of networks needs (veth, bridge) is not asked.
+    """
+    try:
+        return _tried([one for one in _TRIALS if one[0] not in ("veth", "bridge")])
+    finally:
+        trial.clean()
 
 
 def works(engine: str, found: Iterable[Feature]) -> bool:
@@ -116,8 +131,12 @@ def _try_all() -> list[Feature]:
         how = trial.enter()
     except OSError as problem:
         raise PrivilegeError(f"cannot make a network namespace: {problem.strerror}") from None
-    found = [Feature("namespaces", "nodes of their own", True, how, "", ENGINES)]
-    for name, purpose, needed_by, modules, attempt in _TRIALS:
+    return [Feature("namespaces", "nodes of their own", True, how, "", ENGINES), *_tried(_TRIALS)]
+
+
+def _tried(trials: Iterable[Trial]) -> list[Feature]:
+    found = []
+    for name, purpose, needed_by, modules, attempt in trials:
         try:
             found.append(Feature(name, purpose, True, attempt(), "", needed_by))
         except OSError as problem:
@@ -129,7 +148,7 @@ def _try_all() -> list[Feature]:
 
 _OTHER_KERNEL: Final = "; where the kernel was built without it: scripts/with-netem harness ..."
 _NETEM_ONLY, _USERSPACE_ONLY = (NETEM,), (USERSPACE,)
-_TRIALS: Final = (
+_TRIALS: Final[tuple[Trial, ...]] = (
     ("veth", "cables between nodes and bridge", ENGINES, "veth", trial.veth),
     ("bridge", "the network that nodes share", ENGINES, "bridge", trial.bridge),
     ("sch_htb", "one class per neighbour", _NETEM_ONLY, "sch_htb", trial.htb),

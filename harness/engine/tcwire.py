@@ -19,6 +19,7 @@ from harness.reading import Stats
 
 RTM_NEWLINK: Final = 16
 RTM_NEWQDISC: Final = 36
+RTM_DELQDISC: Final = 37
 RTM_GETQDISC: Final = 38
 RTM_NEWTCLASS: Final = 40
 RTM_DELTCLASS: Final = 41

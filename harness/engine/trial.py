@@ -6,6 +6,7 @@ other: in order, in one process.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import platform
 import select
@@ -118,6 +119,15 @@ def nfqueue() -> str:
         if not _readable(receiver, _WAIT_SECONDS):
             raise OSError(errno.ETIMEDOUT, "packets that the queue accepts do not go on")
     return f"by {how}"
+
+
+def clean() -> None:
+    """Take back from the current network namespace what htb, u32, netem, tbf and nfqueue have left there."""
+    with Rtnetlink() as netlink:
+        body = tcwire.tcmsg(_LOOPBACK, ROOT, tcwire.TC_H_ROOT, 0, "htb", None)
+        netlink.batch([Request(tcwire.RTM_DELQDISC, 0, body)])  # refused where htb could not be made
+    with contextlib.suppress(OSError), Nfnetlink() as netfilter:
+        rules.remove(netfilter)
 
 
 def _ask(*requests: Request) -> str:

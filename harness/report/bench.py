@@ -20,7 +20,7 @@ def bench_document(engine: str, plan: NetworkPlan, result: Mapping[str, Any]) ->
     Args:
         engine: what shaped the links, e.g. ``netem``.
         plan: the network as it was while the collectives ran.
-        result: what harness.workloads.bench wrote.
+        result: the `result` that harness.workloads.bench told.
 
     Returns:
         ``engine``, ``nodes`` (their number), ``topology``, ``profile``, ``seed``, what the result says beside its rows

@@ -2,8 +2,8 @@
 
 Run on every rank, with torchrun's variables (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, GLOO_SOCKET_IFNAME):
 
-    python -m harness.workloads.bench --collectives all_reduce,broadcast --sizes 1024,64KiB --out FILE
-        [--warmup W] [--repeats R] [--seconds BUDGET] [--progress FILE] [--timeout SECONDS]
+    python -m harness.workloads.bench --collectives all_reduce,broadcast --sizes 1024,64KiB
+        [--warmup W] [--repeats R] [--seconds BUDGET] [--timeout SECONDS]
 
 Sizes and bandwidths are those of nccl-tests (NVIDIA/nccl-tests: doc/PERFORMANCE.md, and src/sendrecv.cu for
 send_recv). With n ranks, `bytes` is S:
@@ -27,9 +27,9 @@ share a clock (more than one machine) each starts when that all_reduce lets it, 
 the result's `start` tells which it was. A rank that comes too late makes a repeat longer: `late_max` has the worst.
 What ranks tell each other about times is sent after all the repeats.
 
-Progress (rank 0, to standard error or --progress FILE, which may be a FIFO or /dev/fd/N) is one JSON object per line:
-first `{"done": 0, "total": 12}` when all ranks are connected, then one per finished row: `{"done": 1, "total": 12,
-"row": {...}}`.
+Rank 0 writes JSON to standard output, one object per line and nothing else: first `{"done": 0, "total": 12}` when all
+ranks are connected, then one per finished row, `{"done": 1, "total": 12, "row": {...}}`, and at last
+`{"result": {"rows": [...], "torch": "2.13.0", "world_size": 4, "start": "shared clock"}}`.
 
 Exit codes: 0; 2 wrong input; 130 interrupted; 69 no torch; 70 a collective failed or its result is wrong, with one
 line on standard error: `rank 2: all_reduce of 1048576 bytes: <cause>`.
@@ -39,24 +39,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import statistics
 import sys
 import time
-import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import IO, Any, Final
 
 from harness.bound import COLLECTIVES
-from harness.errors import HarnessError, InputError
-from harness.units import Size
+from harness.workloads import command
 from harness.workloads.collectives import CASES, NOTES, WIDTH, bus_factor, moved_bytes
-from harness.workloads.ranks import Ranks, blamed
+from harness.workloads.group import blamed, check_environment
+from harness.workloads.ranks import Ranks
 
 MIN_REPEATS: Final = 3
-_TORCHRUN: Final = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 def sweep(collectives: Sequence[str], sizes: Sequence[int]) -> list[tuple[str, int]]:
@@ -123,41 +119,23 @@ def _measure(ranks: Ranks, collective: str, asked: int, options: argparse.Namesp
     }
 
 
-def _run(options: argparse.Namespace, environment: Mapping[str, str], progress: IO[str]) -> None:
+def _run(options: argparse.Namespace, environment: Mapping[str, str], out: IO[str]) -> None:
     ranks = Ranks(environment, options.timeout)
     todo = sweep(options.collectives, options.sizes)
     rows: list[dict[str, Any]] = []
 
     def tell(line: Mapping[str, Any]) -> None:
         if ranks.rank == 0:
-            print(json.dumps(line), file=progress, flush=True)
+            print(json.dumps(line), file=out, flush=True)
 
     tell({"done": 0, "total": len(todo)})
     for collective, size in todo:
         rows.append(_measure(ranks, collective, size, options))
         tell({"done": len(rows), "total": len(todo), "row": rows[-1]})
-    result = {
-        "rows": rows,
-        "torch": str(ranks.torch.__version__),
-        "world_size": ranks.size,
-        "start": "shared clock" if ranks.shared_clock else "all_reduce",
-    }
-    if ranks.rank == 0:
-        _write(options.out, result)
-    with blamed(ranks.rank, "waiting for the last rank"):
-        ranks.dist.barrier()
-    ranks.dist.destroy_process_group()
-
-
-def _write(path: Path, result: Mapping[str, Any]) -> None:
-    """All of the file or nothing."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(json.dumps(result, indent=1) + "\n")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise HarnessError(f"rank 0: writing {path}: {error.strerror}") from None
+    start = "shared clock" if ranks.shared_clock else "all_reduce"
+    version = str(ranks.torch.__version__)
+    tell({"result": {"rows": rows, "torch": version, "world_size": ranks.size, "start": start}})
+    ranks.close()
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -169,69 +147,29 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         return names
 
     def sizes(text: str) -> list[int]:
-        try:
-            return [Size.parse(size).bytes for size in text.split(",")]
-        except InputError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    def count(text: str) -> int:
-        if not text.isdecimal() or int(text) < 1:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-        return int(text)
-
-    def seconds(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = 0
-        if not 0 < value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds over 0")
-        return value
+        return [command.size(size) for size in text.split(",")]
 
     parser = argparse.ArgumentParser(prog="harness.workloads.bench", description="Time gloo collectives.")
     parser.add_argument("--collectives", type=collectives, default=list(COLLECTIVES), help="comma-separated names")
     parser.add_argument("--sizes", type=sizes, default=[1024, 65536, 1048576], help="comma-separated sizes: 1024,64KiB")
-    parser.add_argument("--warmup", type=count, default=2, help="runs before those that count")
-    parser.add_argument("--repeats", type=count, default=10, help="runs that count")
-    parser.add_argument("--seconds", type=seconds, help="of a row's repeats; fewer of them to keep it, at least 3")
-    parser.add_argument("--timeout", type=seconds, default=1800, help="seconds until a collective counts as failed")
-    parser.add_argument("--progress", type=Path, help="file for progress lines instead of standard error")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file that rank 0 writes")
+    parser.add_argument("--warmup", type=command.count, default=2, help="runs before those that count")
+    parser.add_argument("--repeats", type=command.count, default=10, help="runs that count")
+    parser.add_argument("--seconds", type=command.seconds, help="of a row's repeats: fewer to keep it, at least 3")
+    parser.add_argument("--timeout", type=command.seconds, default=1800, help=command.TIMEOUT_HELP)
     return parser.parse_args(arguments)
-
-
-def _check(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
-    missing = [name for name in _TORCHRUN if not environment.get(name)]
-    if missing:
-        raise InputError(f"{', '.join(missing)} not set; run this under `harness run` or torchrun")
-    if not environment["RANK"].isdecimal() or not environment["WORLD_SIZE"].isdecimal():
-        raise InputError("RANK and WORLD_SIZE must be whole numbers")
-    if int(environment["WORLD_SIZE"]) < 2:
-        raise InputError("a collective needs at least 2 ranks")
-    if not options.out.absolute().parent.is_dir():
-        raise InputError(f"{options.out.absolute().parent} is no directory: --out cannot be written")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; the exit code."""
     options = _options(sys.argv[1:] if arguments is None else arguments)
-    warnings.simplefilter("ignore", FutureWarning)
-    try:
-        _check(options, os.environ)
-        if options.progress is None or os.environ["RANK"] != "0":
-            _run(options, os.environ, sys.stderr)
-        else:
-            with options.progress.open("w") as progress:
-                _run(options, os.environ, progress)
-    except HarnessError as error:
-        print(error, file=sys.stderr, flush=True)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except OSError as error:
-        print(f"rank 0: writing {options.progress}: {error.strerror}", file=sys.stderr, flush=True)
-        return InputError.exit_code
-    return 0
+
+    def run() -> None:
+        check_environment(os.environ)
+        with os.fdopen(os.dup(sys.stdout.fileno()), "w") as out:
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no part of the result
+            _run(options, os.environ, out)
+
+    return command.ended(run)
 
 
 if __name__ == "__main__":

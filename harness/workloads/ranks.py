@@ -1,54 +1,28 @@
-"""A gloo process group, and what its ranks agree on."""
+"""The ranks of a measurement: a process group, moments that its ranks agree on, and numbers that they know."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from harness.errors import HarnessError, UnavailableError
-
-_SOURCE_PLACE: Final = re.compile(r"^(\[[^]]*\.cc?p?p?:\d+\] ?)+")
-"""What gloo's and torch's messages begin with: ``[/pytorch/.../pair.cc:537] ``."""
+from harness.workloads.group import Group, blamed
 
 
-class Ranks:
-    """The process group, and what ranks agree on."""
+class Ranks(Group):
+    """A process group whose ranks start things together. Arguments and errors as Group."""
 
     def __init__(self, environment: Mapping[str, str], timeout: float) -> None:
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
-        try:
-            import torch
-            import torch.distributed as dist
-        except ImportError as error:
-            raise UnavailableError(f"PyTorch is missing ({error}); install torch==2.13.0+cpu") from None
-        torch.set_num_threads(1)
-        self.torch: Any = torch
-        self.dist: Any = dist
-        self.rank = int(environment["RANK"])
-        self.size = int(environment["WORLD_SIZE"])
-        where = f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}"
-        with blamed(self.rank, f"connecting {self.size} ranks at {where}"):
-            dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
-            clock = _clock_identity()
-            self.shared_clock = self.largest([clock, -clock]) == [clock, -clock]
+        super().__init__(environment, timeout)
+        with blamed(self.rank, "agreeing on a clock"):
+            self.shared_clock = self.agreed(_clock_identity())
             self._waits: deque[float] = deque(maxlen=4)
             self._wait = 0.0
             for _ in range(3):
                 self.start()
-
-    def largest(self, values: Iterable[float]) -> list[float]:
-        """Of each value the largest of any rank."""
-        tensor = self.torch.tensor(list(values), dtype=self.torch.float64)
-        self.dist.all_reduce(tensor, op=self.dist.ReduceOp.MAX)
-        return list(tensor.tolist())
 
     def start(self) -> float:
         """Return at the same moment on all ranks; that moment by this process's clock.
@@ -90,14 +64,3 @@ def _clock_identity() -> int:
         except OSError:
             texts.append("")
     return int.from_bytes(hashlib.sha256("".join(texts).encode()).digest()[:6], "big")
-
-
-@contextmanager
-def blamed(rank: int, action: str) -> Iterator[None]:
-    """Any failure within ends as one line that names rank, action and cause."""
-    try:
-        yield
-    except (HarnessError, OSError, RuntimeError, ValueError) as error:
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        cause = _SOURCE_PLACE.sub("", line).partition(". This is typically ")[0]
-        raise HarnessError(f"rank {rank}: {action}: {cause}") from error

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks import udp
 from harness.cli.networks import find_runtime as find
-from harness.cli.networks import make_engine
 from harness.engine.capability import choose_engine
+from harness.engine.make import make_engine
 from harness.runtime.base import Stdio
 from harness.runtime.netns import NetnsRuntime
 from harness.session import Network

@@ -1,0 +1,82 @@
+"""Routes as rtnetlink takes them (linux/rtnetlink.h)."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, attr, attrs
+from harness.netlink.rtnetlink import Request, Rtnetlink
+
+_RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
+_RTMSG: Final = struct.Struct("=8BI")
+_DST, _OIF, _GATEWAY, _PRIORITY, _METRICS, _TABLE = 1, 4, 5, 6, 8, 15
+_CC_ALGO: Final = 16
+_MAIN, _STATIC, _UNICAST, _UNREACHABLE = 254, 4, 1, 7
+_SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route of the main table.
+
+    Args:
+        target: where it leads.
+        via: the next hop; None: on the link.
+        index: of the interface; None: packets for there are refused (unreachable).
+        congestion_control: of TCP connections to there, or an empty string.
+        metric: the smaller wins; 0: the kernel's default.
+    """
+
+    target: IPv4Network | IPv6Network
+    via: IPv4Address | IPv6Address | None
+    index: int | None
+    congestion_control: str = ""
+    metric: int = 0
+
+    def add(self, *, replace: bool = False) -> Request:
+        """The message that adds it; one with the same target and metric is an error, or is replaced."""
+        return Request(_RTM_NEWROUTE, NLM_F_CREATE | (NLM_F_REPLACE if replace else NLM_F_EXCL), self._body())
+
+    def remove(self) -> Request:
+        """The message that removes it."""
+        return Request(_RTM_DELROUTE, 0, self._body())
+
+    def _body(self) -> bytes:
+        version = self.target.version
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        scope = _SCOPE_LINK if self.via is None and self.index is not None else _SCOPE_UNIVERSE
+        kind = _UNREACHABLE if self.index is None else _UNICAST
+        body = _RTMSG.pack(family, self.target.prefixlen, 0, 0, _MAIN, _STATIC, scope, kind, 0)
+        body += attr(_DST, self.target.network_address.packed)
+        if self.index is not None:
+            body += attr(_OIF, struct.pack("=I", self.index))
+        if self.metric:
+            body += attr(_PRIORITY, struct.pack("=I", self.metric))
+        if self.congestion_control:
+            body += attr(_METRICS, attr(_CC_ALGO, self.congestion_control.encode() + bytes(1)))
+        if self.via is not None:
+            body += attr(_GATEWAY, self.via.packed)
+        return body
+
+
+def held(netlink: Rtnetlink, version: int) -> Iterator[Route]:
+    """The unicast routes of the main table, without their metrics of TCP."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    for body in netlink.dump(_RTM_GETROUTE, _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
+        _, length, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(body)
+        found = attrs(body[_RTMSG.size :])
+        if kind != _UNICAST or _number(found.get(_TABLE), table) != _MAIN:
+            continue
+        wildcard = "0.0.0.0" if version == 4 else "::"
+        target = ip_network((bytes(found[_DST]) if _DST in found else ip_address(wildcard).packed, length))
+        via = ip_address(bytes(found[_GATEWAY])) if _GATEWAY in found else None
+        yield Route(target, via, _number(found.get(_OIF), 0) or None, "", _number(found.get(_PRIORITY), 0))
+
+
+def _number(value: memoryview | None, default: int) -> int:
+    return default if value is None else struct.unpack("=I", value)[0]

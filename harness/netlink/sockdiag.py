@@ -1,0 +1,52 @@
+"""Ends TCP connections of the current network namespace, as ``ss --kill`` does (linux/inet_diag.h)."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+from harness.netlink.channel import Channel
+from harness.netlink.nlattr import NLM_F_ACK, message
+
+_SOCK_DIAG: Final = 4
+_SOCK_DIAG_BY_FAMILY, _SOCK_DESTROY = 20, 21
+_REQUEST: Final = struct.Struct("=BBBxI")
+"""Family, protocol, extensions, states; then comes the identity of a socket."""
+_IDENTITY: Final = 48
+_REMOTE: Final = slice(24, 40)
+"""Where the remote address stands in an answer: 4 bytes, the ports, the local address."""
+_ALL_BUT_LISTENING: Final = 0xFFF & ~(1 << 10)
+
+
+class SockDiag(Channel):
+    """A netlink socket that sees the sockets of its network namespace."""
+
+    def __init__(self) -> None:
+        super().__init__(_SOCK_DIAG)
+
+    def end_connections(self, address: IPv4Address | IPv6Address) -> int:
+        """Let every TCP connection with that address fail at once (ECONNABORTED); how many there were.
+
+        Raises:
+            OSError: the kernel cannot (CONFIG_INET_DIAG_DESTROY), or this process may not (CAP_NET_ADMIN).
+        """
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        header = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ALL_BUT_LISTENING)
+        packed = address.packed.ljust(16, b"\0")
+        found = [
+            bytes(body[4 : 4 + _IDENTITY])
+            for body in self.dump(_SOCK_DIAG_BY_FAMILY, header + bytes(_IDENTITY))
+            if body[_REMOTE] == packed
+        ]
+        for identity in found:
+            self._destroy(header + identity)
+        return len(found)
+
+    def _destroy(self, body: bytes) -> None:
+        number = self._number(1)
+        self._socket.send(message(_SOCK_DESTROY, NLM_F_ACK, number, body))
+        for _, code, reason in self._answers(number, number):
+            if code and code != 2:  # ENOENT: it ended by itself meanwhile
+                raise OSError(code, reason)

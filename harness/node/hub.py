@@ -1,0 +1,150 @@
+"""Rank 0's part in keeping nodes together: every other agent is connected to it, over the shaped links."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from harness.errors import NodeError
+from harness.node.edits import Edits
+from harness.node.letters import LONGEST, PORT, Letter, received, send
+from harness.node.roll import EVERYONE, Roll
+from harness.node.roll import Letter as Told
+
+_TELL_SECONDS: Final = 15.0
+
+
+class Hub:
+    """Calls the roll and passes on changes.
+
+    Args:
+        roll: whose decisions it carries out.
+        digest: of the plan as rank 0 made it; a node with another one is refused.
+        edits: all that is known of changed edges.
+        take: rank 0's own agent: is told what everyone is told, and what changes nodes bring.
+        run: the name of this run, for the folder of results.
+        tell: a line for the log.
+    """
+
+    def __init__(
+        self,
+        roll: Roll,
+        digest: str,
+        edits: Edits,
+        take: Callable[[Letter], None],
+        run: str,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._roll, self._digest, self._edits, self._take, self._run, self._tell = roll, digest, edits, take, run, tell
+        self._writers: dict[int, asyncio.StreamWriter] = {}
+        self._left: set[int] = set()
+
+    async def serve(self, address: str, rank: int = 0) -> None:
+        """Listen until cancelled. Raises NodeError where the port is taken."""
+        try:
+            server = await asyncio.start_server(self._welcome, address, PORT, limit=LONGEST)
+        except OSError as problem:
+            raise NodeError(rank, f"listen on {address}:{PORT} for the other nodes", str(problem.strerror)) from None
+        async with server:
+            began = time.monotonic()
+            while True:
+                await asyncio.sleep(_TELL_SECONDS)
+                if not self._roll.went and self._roll.missing:
+                    waited = time.monotonic() - began
+                    self._tell(f"waiting for rank {_few(self._roll.missing)} to shape its links ({waited:.0f} s)")
+
+    def here(self) -> None:
+        """Rank 0 has shaped its own links."""
+        self._deliver(self._roll.call(0))
+
+    def done(self, code: int) -> None:
+        """Rank 0's own job has ended."""
+        self._deliver(self._roll.done(0, code))
+
+    def lose(self, rank: int) -> None:
+        """A node's container is gone."""
+        writer = self._writers.pop(rank, None)
+        if writer is not None:
+            writer.close()
+        self._deliver(self._roll.lose(rank))
+
+    @property
+    def gone(self) -> list[int]:
+        """Ranks whose container is gone."""
+        return self._roll.gone
+
+    @property
+    def missing(self) -> list[int]:
+        """Ranks that are not ready."""
+        return self._roll.missing
+
+    @property
+    def waited_for(self) -> list[int]:
+        """Ranks that have not said goodbye since the end."""
+        return [rank for rank in self._writers if rank not in self._left]
+
+    def share(self, letter: Letter, but: int = 0) -> None:
+        """Tell every other node."""
+        for rank, writer in list(self._writers.items()):
+            if rank != but:
+                send(writer, letter)
+
+    def _deliver(self, letters: Iterable[Told]) -> None:
+        for to, letter in letters:
+            if letter["do"] == "go":
+                letter = {**letter, "run": self._run}
+            if to in (EVERYONE, 0):
+                self._take(letter)
+            if to == EVERYONE:
+                self.share(letter)
+            elif to in self._writers:
+                send(self._writers[to], letter)
+
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        rank: int | None = None
+        try:
+            async for letter in received(reader):
+                if letter["do"] == "hello":
+                    rank = self._hello(letter, writer)
+                elif rank is not None:
+                    self._heard(rank, letter)
+        except (ValueError, LookupError, TypeError):  # no agent of ours
+            pass
+        finally:
+            if rank is not None and self._writers.get(rank) is writer:
+                del self._writers[rank]
+            writer.close()
+
+    def _hello(self, letter: dict[str, Any], writer: asyncio.StreamWriter) -> int | None:
+        rank = int(letter["rank"])
+        if not 0 < rank < self._roll.size or letter["digest"] != self._digest:
+            text = (
+                f"rank 0 has another plan than this node (rank {rank}): do all nodes have the same image, profiles,"
+                " variables and kernel?"
+            )
+            send(writer, {"do": "refuse", "text": text})
+            return None
+        if (old := self._writers.pop(rank, None)) is not None:
+            old.close()
+        self._writers[rank] = writer
+        self._heard(rank, {"do": "edits", "edits": letter["edits"]})
+        send(writer, {"do": "edits", "edits": self._edits.to_json()})
+        return rank
+
+    def _heard(self, rank: int, letter: Letter) -> None:
+        match letter["do"]:
+            case "shaped":
+                self._deliver(self._roll.call(rank))
+            case "done":
+                self._deliver(self._roll.done(rank, int(letter["code"])))
+            case "bye":
+                self._left.add(rank)
+            case "edits" if letter["edits"]:
+                self._take(letter)
+                self.share(letter, but=rank)
+
+
+def _few(ranks: list[int]) -> str:
+    return ", ".join(map(str, ranks[:8])) + (" and others" if len(ranks) > 8 else "")

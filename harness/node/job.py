@@ -1,0 +1,155 @@
+"""The job in a node: the user's program, as an unprivileged user, with the rank in front of every line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from harness.errors import InputError
+
+RUNS: Final = Path("/runs")
+"""Where results go: a folder of the host."""
+GRACE_SECONDS: Final = 5.0
+NOBODY: Final = 1000
+"""The user that programs run as where the folder for results is nobody's but root's."""
+_POLL_SECONDS: Final = 0.02
+_CHUNK: Final = 1 << 16
+_LONGEST_LINE: Final = 1 << 20
+_NOT_FOUND, _NOT_STARTED = 127, 126
+
+
+def user_of(folder: Path = RUNS) -> tuple[int, int]:
+    """(uid, gid) that programs run as: the owner of the folder for results, so that they may write there."""
+    with contextlib.suppress(OSError):
+        found = folder.stat()
+        if found.st_uid:
+            return found.st_uid, found.st_gid
+    return NOBODY, NOBODY
+
+
+def make_run_folder(name: str, root: Path = RUNS) -> Path | None:
+    """A folder of this run that the job's user may write to; None where there is no folder for results.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    if not root.is_dir():
+        return None
+    folder = root / name
+    uid, gid = user_of(root)
+    if root.stat().st_uid:
+        done = subprocess.run(["mkdir", "-p", str(folder)], user=uid, group=gid, extra_groups=[], capture_output=True)
+        if done.returncode:
+            raise InputError(f"{folder} cannot be made: {done.stderr.decode(errors='replace').strip()}")
+        return folder
+    try:
+        folder.mkdir(exist_ok=True)
+        if not stat.S_IMODE(folder.stat().st_mode) & stat.S_IWOTH:
+            folder.chmod(0o1777)
+    except OSError as problem:
+        raise InputError(f"{folder} cannot be made: {problem.strerror}; make ./runs yourself") from None
+    return folder
+
+
+class Job:
+    """A running program.
+
+    Args:
+        rank: stands in front of every line.
+        argv: the program and its arguments.
+        env: its whole environment.
+        cwd: where it starts.
+    """
+
+    def __init__(self, rank: int, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
+        self._prefix = f"[{rank}] ".encode()
+        self._argv, self._env, self._cwd = list(argv), dict(env), cwd
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def run(self) -> int:
+        """Start it and wait for its end; its exit code, 128 + number for a signal."""
+        uid, gid = user_of()
+        try:
+            self._process = subprocess.Popen(
+                self._argv,
+                env=self._env,
+                cwd=self._cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                user=uid,
+                group=gid,
+                extra_groups=[],
+            )
+        except OSError as problem:
+            os.write(2, self._prefix + f"cannot start {self._argv[0]!r}: {problem.strerror}\n".encode())
+            return _NOT_FOUND if isinstance(problem, FileNotFoundError) else _NOT_STARTED
+        pumps = [
+            asyncio.create_task(self._pump(self._process.stdout, 1)),
+            asyncio.create_task(self._pump(self._process.stderr, 2)),
+        ]
+        code = await asyncio.to_thread(self._process.wait)
+        self._signal(signal.SIGKILL)  # what it left behind in its session's first group
+        await asyncio.wait(pumps, timeout=GRACE_SECONDS)
+        for pump in pumps:
+            pump.cancel()
+        return code if code >= 0 else 128 - code
+
+    async def ended(self) -> None:
+        """Wait until it has ended."""
+        while self.pid is not None:
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def stop(self, after: float = 0.0) -> None:
+        """Ask it to end in that many seconds unless it has ended by itself, and kill it where it does not."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(after))
+
+    async def _stop(self, after: float) -> None:
+        await asyncio.sleep(after)
+        self._signal(signal.SIGTERM)
+        await asyncio.sleep(GRACE_SECONDS)
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+
+    async def _pump(self, pipe: IO[bytes] | None, target: int) -> None:
+        """Pass on lines, whole ones, each with its prefix."""
+        assert pipe is not None
+        reader = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        rest = b""
+        try:
+            while data := await reader.read(_CHUNK):
+                *lines, rest = (rest + data).split(b"\n")
+                if len(rest) > _LONGEST_LINE:
+                    lines, rest = [*lines, rest], b""
+                _write(target, b"".join(self._prefix + line + b"\n" for line in lines))
+        finally:
+            if rest:
+                _write(target, self._prefix + rest + b"\n")
+            transport.close()
+
+
+def _write(target: int, data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        while data:
+            data = data[os.write(target, data) :]

@@ -1,0 +1,29 @@
+"""How agents talk: one JSON object per line, over TCP between nodes and over a local socket with the outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+PORT: Final = 29321
+"""Where the agent of rank 0 listens, on its node's own addresses."""
+LONGEST: Final = 64 << 20
+"""Bytes of a line: a plan of thousands of edges is one."""
+
+Letter = Mapping[str, Any]
+
+
+def send(writer: asyncio.StreamWriter, letter: Letter) -> None:
+    """Send one; it waits in memory while the link is slow or down."""
+    if not writer.is_closing():
+        writer.write(json.dumps(letter, separators=(",", ":")).encode() + b"\n")
+
+
+async def received(reader: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
+    """All that come, until the other end is gone."""
+    with contextlib.suppress(OSError):
+        while line := await reader.readline():
+            yield json.loads(line)

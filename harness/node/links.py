@@ -1,0 +1,96 @@
+"""The links of one container: shaped by its own agent, in its own network namespace."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from harness.engine.base import Engine
+from harness.errors import NodeError
+from harness.netlink.routes import Route
+from harness.node.routing import set_routes
+from harness.plan import NetworkPlan
+from harness.reading import NodeReading
+
+_NEEDED: Final = {
+    "net/ipv4/ip_forward": "1",
+    "net/ipv4/conf/all/accept_redirects": "0",
+    "net/ipv6/conf/all/forwarding": "1",
+}
+"""Nodes that forward believe no redirects, IPv4 with that switch and IPv6 in any case (net/ipv6/ndisc.c): with
+redirects the second hop is bypassed after the first packets."""
+_COMPANION: Final = (
+    "import importlib, sys; importlib.import_module(sys.argv[1]).Supervisor({0: None}, int(sys.argv[2])).run(0)"
+)
+
+
+class Links:
+    """What one node makes of the plan.
+
+    Args:
+        plan: of the whole network.
+        rank: this node's.
+        engine: makes the links.
+        congestion_control: of TCP to the other nodes.
+    """
+
+    def __init__(self, plan: NetworkPlan, rank: int, engine: Engine, congestion_control: str) -> None:
+        self.plan, self.rank, self.engine = plan, rank, engine
+        self._congestion_control = congestion_control
+        self._routes: list[Route] = []
+        self._companion: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start what the engine needs beside it. Raises NodeError."""
+        check_sysctls(self.plan, self.rank)
+        if self.engine.companion:
+            importlib.import_module(self.engine.companion)
+            root = Path(sys.modules["harness"].__path__[0]).parent
+            argv = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(root)!r}); {_COMPANION}"]
+            words = [self.engine.companion, str(self.plan.size)]
+            self._companion = subprocess.Popen([*argv, *words], stdin=subprocess.PIPE, start_new_session=True, cwd="/")
+
+    @property
+    def failed(self) -> str:
+        """What has ended that must run while there are links, or an empty string."""
+        if self._companion is None or self._companion.poll() is None:
+            return ""
+        return f"the process that looks after its links ended with code {self._companion.returncode}"
+
+    @property
+    def companion(self) -> int | None:
+        """The process id of what the engine needs beside it."""
+        return self._companion.pid if self._companion else None
+
+    def shape(self) -> None:
+        """Make all links and the routes over them. Raises NodeError."""
+        reading = self.apply()
+        for (src, dst), what in reading.mismatches:
+            raise NodeError(self.rank, f"shape edge {src}->{dst}", f"it was taken and something else is held: {what}")
+        self._routes = set_routes(self.plan.node(self.rank), self._congestion_control, self._routes)
+
+    def apply(self, touched: Collection[int] = ()) -> NodeReading:
+        """Make the links as the plan says now, in place. Raises NodeError."""
+        return self.engine.apply(self.plan.node(self.rank), touched)
+
+    def observe(self) -> NodeReading:
+        """Read back. Raises NodeError."""
+        return self.engine.observe(self.plan.node(self.rank))
+
+
+def check_sysctls(plan: NetworkPlan, rank: int, there: str = "/proc/sys") -> None:
+    """Raise NodeError where the container was started without what paths over other nodes need."""
+    if not any(plan.node(node).detours() for node in range(plan.size)):
+        return
+    for name, value in _NEEDED.items():
+        if "ipv6" in name and 6 not in plan.addressing.versions:
+            continue
+        held = Path(there, name).read_text().strip()
+        if held != value:
+            dotted = name.replace("/", ".")
+            remedy = f"start its container with --sysctl {dotted}={value} (compose.yaml does)"
+            raise NodeError(rank, "reach nodes through other nodes", f"{dotted} is {held}", remedy)

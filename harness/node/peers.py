@@ -1,0 +1,127 @@
+"""Who the other nodes are: their addresses by their names, and which of them we are."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from typing import Final
+
+from harness.address import DEFAULT_IPV6, INTERFACE, Addressing
+from harness.errors import UnavailableError
+
+_SIOCGIFNETMASK: Final = 0x891B
+_POLL_SECONDS: Final = 0.1
+_TELL_SECONDS: Final = 10.0
+_CHECK_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a name leads.
+
+    Args:
+        ipv4: its address.
+        ipv6: the same, or None where the network has no IPv6.
+    """
+
+    ipv4: IPv4Address
+    ipv6: IPv6Address | None
+
+
+def look_up(name: str) -> Place | None:
+    """A node's addresses by its name; None while it does not run: Docker's DNS forgets a container that has ended."""
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+    except OSError:
+        return None
+    fours = sorted(IPv4Address(text) for text in found if ":" not in text)
+    sixes = sorted(IPv6Address(text) for text in found if ":" in text)
+    return Place(fours[0], sixes[0] if sixes else None) if fours else None
+
+
+def find_all(
+    names: Sequence[str],
+    patience: float,
+    tell: Callable[[str], None],
+    look: Callable[[str], Place | None] = look_up,
+) -> list[Place]:
+    """Wait until every node has an address. Raises UnavailableError after ``patience`` seconds, with who is missing."""
+    found: dict[str, Place] = {}
+    began = told = checked = time.monotonic()
+    while True:
+        if time.monotonic() - checked > _CHECK_SECONDS:
+            checked = time.monotonic()
+            for name in found:
+                if look(name) is None:
+                    raise UnavailableError(f"{name} ended before all nodes had started: its log says why")
+        for name in names:
+            if name not in found and (place := look(name)):
+                found[name] = place
+        missing = [name for name in names if name not in found]
+        if not missing:
+            return [found[name] for name in names]
+        now = time.monotonic()
+        if now - began > patience:
+            raise UnavailableError(
+                f"these nodes did not start within {patience:.0f} s: {_some(missing)}; is NODES the number of"
+                " containers, and do their names lead to them?"
+            )
+        if now - told > _TELL_SECONDS:
+            told = now
+            tell(f"waiting for {_some(missing)} to start")
+        time.sleep(_POLL_SECONDS)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def addressing_of(places: Sequence[Place]) -> Addressing:
+    """The plan's addresses: those that were given to the nodes, in the subnets of our interface."""
+    mask = _ipv4_mask()
+    ipv4_net = IPv4Network((int(places[0].ipv4) & mask, mask.bit_count()))
+    sixes = tuple(place.ipv6 for place in places if place.ipv6 is not None)
+    if len(sixes) < len(places):
+        sixes = ()
+    ipv6_net = IPv6Network((int(sixes[0]), _ipv6_prefix()), strict=False) if sixes else DEFAULT_IPV6
+    return Addressing(ipv4_net, ipv6_net, tuple(place.ipv4 for place in places), sixes)
+
+
+def own_rank(addressing: Addressing, size: int) -> int:
+    """Which node we are: the one whose address is ours. Raises UnavailableError."""
+    for rank in range(size):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((str(addressing.ipv4(rank)), 0))
+            except OSError:
+                continue
+            return rank
+    raise UnavailableError(
+        f"none of the {size} nodes has an address of this container: is it one of them, and is NODES right?"
+    )
+
+
+def _ipv4_mask() -> int:
+    request = struct.pack("16s24x", INTERFACE.encode())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        try:
+            answer = fcntl.ioctl(any_socket, _SIOCGIFNETMASK, request)
+        except OSError as problem:
+            raise UnavailableError(
+                f"{INTERFACE} has no IPv4 address ({problem.strerror}): nodes need one bridge network of their own"
+            ) from None
+    return int.from_bytes(answer[20:24], "big")
+
+
+def _ipv6_prefix() -> int:
+    for line in Path("/proc/net/if_inet6").read_text().splitlines():
+        _, _, prefix, scope, _, name = line.split()
+        if name == INTERFACE and scope == "00":
+            return int(prefix, 16)
+    return 64

@@ -1,0 +1,100 @@
+"""Who of the nodes is ready, done or gone: what the agent of rank 0 decides. Pure; roster of one network's one job.
+
+A node calls once it has shaped its links. When all have, the job may begin everywhere. The first rank that fails is
+the one that counts, and ends the job everywhere where it shall. Nodes stay until all ranks are done: they forward what
+others send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+EVERYONE: Final = -1
+GONE: Final = 137
+"""The exit code of a rank whose container is gone: that of a process that was killed (128 + SIGKILL)."""
+
+Letter = tuple[int, Mapping[str, Any]]
+"""A rank (or EVERYONE) and what it is told."""
+
+
+@dataclass
+class Roll:
+    """The state of it; every method returns whom to tell what.
+
+    Args:
+        size: number of nodes.
+        stops: whether the first failure ends the job everywhere.
+    """
+
+    size: int
+    stops: bool = True
+    went: bool = False
+    codes: dict[int, int] = field(default_factory=dict)
+    first: tuple[int, int] | None = None
+    _here: set[int] = field(default_factory=set)
+    _gone: set[int] = field(default_factory=set)
+    _ended: bool = False
+
+    @property
+    def missing(self) -> list[int]:
+        """Ranks that have not called yet, or are gone."""
+        return [rank for rank in range(self.size) if rank not in self._here]
+
+    @property
+    def gone(self) -> list[int]:
+        """Ranks whose container is gone."""
+        return sorted(self._gone)
+
+    def call(self, rank: int) -> Iterator[Letter]:
+        """A node has shaped its links: for the first time, or again after it was restarted."""
+        if rank in self._gone:
+            self._gone.discard(rank)
+            yield EVERYONE, {"do": "back", "rank": rank}
+        self._here.add(rank)
+        if self.first is not None and self.stops:
+            yield rank, self._stop()
+        elif self.went:
+            self.codes.pop(rank, None)
+            yield rank, {"do": "go"}
+        elif len(self._here) == self.size:
+            self.went = True
+            yield EVERYONE, {"do": "go"}
+        if self._ended:
+            yield rank, self._end()
+
+    def done(self, rank: int, code: int) -> Iterator[Letter]:
+        """A node's job has ended."""
+        self.codes[rank] = code
+        yield from self._failed(rank, code)
+        yield from self._all_done()
+
+    def lose(self, rank: int) -> Iterator[Letter]:
+        """A node's container is gone."""
+        if rank in self._gone:
+            return
+        self._here.discard(rank)
+        self._gone.add(rank)
+        yield EVERYONE, {"do": "lost", "rank": rank}
+        if self.went and rank not in self.codes:
+            yield from self._failed(rank, GONE)
+            yield from self._all_done()
+
+    def _failed(self, rank: int, code: int) -> Iterator[Letter]:
+        if code and self.first is None:
+            self.first = rank, code
+            if self.stops:
+                yield EVERYONE, self._stop()
+
+    def _all_done(self) -> Iterator[Letter]:
+        if not self._ended and self.went and {*self.codes, *self._gone} == set(range(self.size)):
+            self._ended = True
+            yield EVERYONE, self._end()
+
+    def _stop(self) -> dict[str, Any]:
+        assert self.first is not None
+        return {"do": "stop", "rank": self.first[0], "code": self.first[1]}
+
+    def _end(self) -> dict[str, Any]:
+        return {"do": "end", "code": self.first[1] if self.first else 0}
