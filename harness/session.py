@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,13 +13,30 @@ from harness.linux import signals
 from harness.plan import MAX_SEGMENTS, NetworkPlan, Pair
 from harness.reading import EdgeReading, NodeReading
 from harness.runtime.base import Progress, Runtime, Task
-from harness.store import Record, Store
+from harness.store import Record
 
 
 class RuntimeMaker(Protocol):
     """Finds the runtime of a recorded network again."""
 
     def __call__(self, record: Record) -> Runtime: ...
+
+
+class Ledger(Protocol):
+    """Where it is written which networks are up; see Store."""
+
+    unread: str
+    """What a user is told whose network is removed though its record cannot be read; with ``{name}``."""
+
+    def lock(self, name: str) -> AbstractContextManager[None]: ...
+
+    def names(self) -> list[str]: ...
+
+    def load(self, name: str) -> Record | None: ...
+
+    def save(self, record: Record) -> None: ...
+
+    def remove(self, name: str) -> None: ...
 
 
 def _silent(_: str) -> None:
@@ -46,7 +64,7 @@ class Reshaped:
 class Network:
     """A network that is up."""
 
-    def __init__(self, record: Record, runtime: Runtime, store: Store) -> None:
+    def __init__(self, record: Record, runtime: Runtime, store: Ledger) -> None:
         self._record = record
         self._store = store
         self.runtime = runtime
@@ -68,7 +86,7 @@ class Network:
         name: str,
         plan: NetworkPlan,
         runtime: Runtime,
-        store: Store,
+        store: Ledger,
         find: RuntimeMaker,
         *,
         transient: bool = False,
@@ -112,7 +130,7 @@ class Network:
             return cls(record, runtime, store)
 
     @classmethod
-    def find(cls, name: str, store: Store, find: RuntimeMaker) -> Network:
+    def find(cls, name: str, store: Ledger, find: RuntimeMaker) -> Network:
         """The network of that name. Raises NetworkStateError where none is up."""
         record = store.load(name)
         runtime = find(record) if record else None
@@ -180,7 +198,7 @@ def _told(before: Mapping[str, Any], plan: NetworkPlan, touched: Collection[Pair
     return {**before, "edges": edges}
 
 
-def remove(name: str, store: Store, find: RuntimeMaker, tell: Progress = _silent) -> bool:
+def remove(name: str, store: Ledger, find: RuntimeMaker, tell: Progress = _silent) -> bool:
     """Remove a network by name, also what a killed command left of it; whether there was something.
 
     A record that cannot be read is forgotten, and ``tell`` is called: what it named can no longer be found.
@@ -190,10 +208,7 @@ def remove(name: str, store: Store, find: RuntimeMaker, tell: Progress = _silent
             record = store.load(name)
             runtime = find(record) if record else None
         except RecordError:
-            tell(
-                f"the record of network {name!r} was damaged and is forgotten; should the network still run, end its"
-                " process: pgrep -af harness/runtime/keeper.py"
-            )
+            tell(store.unread.format(name=name))
             store.remove(name)
             return True
         if runtime is None:
@@ -203,7 +218,7 @@ def remove(name: str, store: Store, find: RuntimeMaker, tell: Progress = _silent
         return True
 
 
-def _is_alive(name: str, store: Store, find: RuntimeMaker) -> bool:
+def _is_alive(name: str, store: Ledger, find: RuntimeMaker) -> bool:
     try:
         record = store.load(name)
         return record is not None and find(record).alive

@@ -83,6 +83,11 @@ class Record:
 class Store:
     """The state folder."""
 
+    unread = (
+        "the record of network {name!r} was damaged and is forgotten; should the network still run, end its process:"
+        " pgrep -af harness/runtime/keeper.py"
+    )
+
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or _default_folder()
 

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from harness.cli import options
-from harness.cli.networks import find_runtime
+from harness.cli.networks import find_runtime, ledgers
 from harness.cli.output import fail, note, say
-from harness.errors import HarnessError, RecordError
+from harness.errors import HarnessError, PrivilegeError, UnavailableError
 from harness.linux import host
-from harness.session import remove
+from harness.session import Ledger, remove
 from harness.store import Store
 
 EPILOG = "Examples: [b]harness down[/b] | [b]harness down --name phones[/b] | [b]harness down --all[/b]"
@@ -28,16 +28,17 @@ def down(
     dry_run: options.DryRun = False,
 ) -> None:
     """Remove a network and whatever runs in it. Does nothing where there is none."""
-    store = Store()
-    names = store.names() if all_ else [Store.check_name(name)]
+    Store.check_name(name)
+    found = [(one, ledger) for ledger in ledgers() for one in _names(ledger, name, all_)]
+    if not all_ and any(one == name for one, _ in found):
+        found = [(one, ledger) for one, ledger in found if one == name]
     if dry_run:
-        there = [one for one in names if _is_there(one, store)]
-        say(f"would remove: {', '.join(there) or 'nothing'}")
+        say(f"would remove: {', '.join(one for one, _ in found) or 'nothing'}")
         return
     gone, code = [], 0
-    for one in names:
+    for one, ledger in found:
         try:
-            if remove(one, store, find_runtime, note):
+            if remove(one, ledger, find_runtime, note):
                 gone.append(one)
         except (HarnessError, OSError) as error:  # the others are removed all the same
             fail(f"network {one!r}: {host.explain(error) if isinstance(error, OSError) else error}")
@@ -50,8 +51,13 @@ def down(
         raise typer.Exit(code)
 
 
-def _is_there(name: str, store: Store) -> bool:
+def _names(ledger: Ledger, name: str, all_: bool) -> list[str]:
+    """What is to be removed of what a ledger knows; the default name stands also for the only network of containers."""
     try:
-        return store.load(name) is not None
-    except RecordError:
-        return True
+        names = ledger.names()
+    except (UnavailableError, PrivilegeError) as error:  # a Docker daemon that is not ours to ask
+        note(f"networks of containers cannot be looked for: {error}")
+        return []
+    if all_ or (name == options.DEFAULT_NAME and len(names) == 1 and not isinstance(ledger, Store)):
+        return names
+    return [one for one in names if one == name]

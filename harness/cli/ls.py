@@ -7,11 +7,11 @@ from typing import Any
 
 import typer
 
-from harness.cli.networks import find_runtime
+from harness.cli.networks import find_runtime, ledgers
 from harness.cli.options import Json
 from harness.cli.output import note, print_json, say, show, table
-from harness.errors import RecordError
-from harness.store import Store
+from harness.errors import PrivilegeError, RecordError, UnavailableError
+from harness.session import Ledger
 
 
 def register(app: typer.Typer) -> None:
@@ -21,8 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def ls(json_: Json = False) -> None:
     """List the networks that are up."""
-    store = Store()
-    found = [summary for name in store.names() if (summary := _summary(name, store))]
+    found = [one for ledger in ledgers() for name in _names(ledger) if (one := _summary(name, ledger))]
     if json_:
         print_json(found)
         return
@@ -44,10 +43,18 @@ def ls(json_: Json = False) -> None:
     show(made)
 
 
-def _summary(name: str, store: Store) -> dict[str, Any] | None:
+def _names(ledger: Ledger) -> list[str]:
+    try:
+        return ledger.names()
+    except (UnavailableError, PrivilegeError) as error:  # a Docker daemon that is not ours to ask
+        note(f"networks of containers cannot be listed: {error}")
+        return []
+
+
+def _summary(name: str, ledger: Ledger) -> dict[str, Any] | None:
     """What is to be told of a network that is up; of one whose record is damaged, that it is."""
     try:
-        record = store.load(name)
+        record = ledger.load(name)
         return record.summary if record and find_runtime(record).alive else None
     except RecordError as error:
         note(error)

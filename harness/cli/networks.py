@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
+from harness.cli.options import DEFAULT_NAME
 from harness.cli.output import note
-from harness.engine.base import Engine
 from harness.engine.make import make_engine
-from harness.errors import InputError, RecordError
+from harness.errors import HarnessError, InputError, NetworkStateError, RecordError
 from harness.plan import NetworkPlan, Pair
 from harness.runtime.base import Runtime
 from harness.runtime.netns import NetnsRuntime
-from harness.session import Network
+from harness.session import Ledger, Network
 from harness.store import Record, Store
+from harness.suggest import suggest
+
+NETNS: Final = NetnsRuntime.name
+DOCKER: Final = "docker"
+RUNTIMES: Final = (NETNS, DOCKER)
+_DOCKER_SOCKET: Final = "/var/run/docker.sock"
+
+
+def check_runtime(name: str, image: str | None, volumes: Sequence[str]) -> None:
+    """Raise InputError where --runtime knows no such name, or an option is not for it."""
+    if name not in RUNTIMES:
+        raise InputError(f"no runtime is called {name!r}; {suggest(name, RUNTIMES)}")
+    if name != DOCKER and (image or volumes):
+        raise InputError("--image and --volume are for containers: add --runtime docker")
 
 
 def check_engine(name: str) -> None:
@@ -22,24 +38,53 @@ def check_engine(name: str) -> None:
         make_engine(name)
 
 
-def make_runtime(name: str, engine: Engine, congestion_control: str) -> Runtime:
-    """A runtime by name. Raises InputError."""
-    if name != NetnsRuntime.name:
-        raise InputError(f"--runtime {name!r} is unknown; there is: {NetnsRuntime.name}")
-    return NetnsRuntime(engine, congestion_control)
-
-
 def find_runtime(record: Record) -> Runtime:
     """The runtime of a recorded network. Raises RecordError where the record does not say which it is."""
     try:
+        if record.runtime == DOCKER:
+            from harness.runtime.docker import DockerRuntime
+
+            return DockerRuntime.from_handle(record.handle, make_engine(record.engine))
         return NetnsRuntime.from_handle(record.handle, make_engine(record.engine))
     except (RecordError, InputError) as error:
         raise RecordError(f"network {record.name!r}: {error}; run 'harness down --name {record.name}'") from None
 
 
+def ledgers() -> Iterator[Ledger]:
+    """Where networks are recorded: namespaces, then containers where there seems to be a Docker daemon."""
+    store = Store()
+    yield store
+    if os.environ.get("DOCKER_HOST") or os.path.exists(_DOCKER_SOCKET):
+        from harness.runtime.docker_ledger import DockerLedger
+
+        yield DockerLedger(store)
+
+
 def find_network(name: str) -> Network:
-    """The network of that name. Raises NetworkStateError."""
-    return Network.find(name, Store(), find_runtime)
+    """The network of that name; without one, also the only one whose nodes are containers.
+
+    Raises:
+        NetworkStateError: none is up.
+    """
+    spaces, *others = ledgers()
+    try:
+        return Network.find(name, spaces, find_runtime)
+    except RecordError:
+        raise
+    except NetworkStateError as error:
+        for containers in others:
+            try:
+                names = containers.names()
+            except HarnessError as problem:
+                error.add_note(f"networks of containers could not be looked for: {problem}")
+                raise error from None
+            if name in names:
+                return Network.find(name, containers, find_runtime)
+            if name == DEFAULT_NAME and len(names) == 1:
+                return Network.find(names[0], containers, find_runtime)
+            if names:
+                error.add_note(f"networks of containers: {', '.join(names)}; name one with --name")
+        raise
 
 
 @contextmanager

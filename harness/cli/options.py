@@ -33,7 +33,23 @@ Between = Annotated[
 Seed = Annotated[int, typer.Option("--seed", help="Of every draw from the profile's ranges.")]
 Subnet = Annotated[str | None, typer.Option("--subnet", help="IPv4 subnet of the nodes.", show_default="10.77.0.0/16")]
 Subnet6 = Annotated[str | None, typer.Option("--subnet6", help="IPv6 subnet of the nodes.", show_default="fd77::/64")]
-RuntimeName = Annotated[str, typer.Option("--runtime", help="Where nodes live: netns (network namespaces).")]
+RuntimeName = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        envvar="HARNESS_RUNTIME",
+        help="Where nodes live: netns (network namespaces) or docker (containers).",
+    ),
+]
+Image = Annotated[
+    str | None, typer.Option("--image", help="Of containers: harness-node, or one made from it.", show_default=False)
+]
+Volumes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--volume", "-v", help="A folder for containers: /HOST:/INSIDE or /HOST:/INSIDE:ro. Programs start in /work."
+    ),
+]
 Engine = Annotated[
     str,
     typer.Option(

@@ -12,7 +12,7 @@ import typer
 from harness.cli import networks, options
 from harness.cli.output import note, say
 from harness.cli.plan import show_plan
-from harness.cli.up import start
+from harness.cli.up import Home, start
 from harness.errors import InputError
 from harness.launch import Outcome, Sink, launch
 from harness.plan_options import PlanOptions
@@ -43,6 +43,8 @@ def run(
     subnet: options.Subnet = None,
     subnet6: options.Subnet6 = None,
     runtime: options.RuntimeName = "netns",
+    image: options.Image = None,
+    volumes: options.Volumes = None,
     engine: options.Engine = "auto",
     congestion_control: options.CongestionControl = "cubic",
     master_port: Annotated[
@@ -60,13 +62,15 @@ def run(
     made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     Store.check_name(name)
     networks.check_engine(engine)
+    networks.check_runtime(runtime, image, volumes or ())
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port)
         say("on every node, with its own RANK: " + " ".join(f"{key}={value}" for key, value in variables.items()))
         say(" ".join(command))
         return
-    network = start(name, made, runtime, engine, congestion_control, transient=True)
+    home = Home(runtime, engine, congestion_control, image, tuple(volumes or ()))
+    network = start(name, made, home, transient=True)
     try:
         outcome = launch(network.runtime, made, command, printer(made.size), master_port=master_port)
     finally:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import typer
 
 from harness.cli import networks, options
 from harness.cli.output import count, note, print_json, say, status
 from harness.cli.plan import show_plan
-from harness.engine.capability import NETEM, USERSPACE, choose_engine
+from harness.engine.capability import LIMITS, NETEM, USERSPACE, choose_engine
 from harness.engine.make import make_engine
 from harness.errors import UnavailableError
 from harness.plan import NetworkPlan
 from harness.plan_options import PlanOptions
+from harness.runtime.netns import NetnsRuntime
 from harness.session import Network
 from harness.store import Store
 
@@ -37,6 +39,8 @@ def up(
     subnet: options.Subnet = None,
     subnet6: options.Subnet6 = None,
     runtime: options.RuntimeName = "netns",
+    image: options.Image = None,
+    volumes: options.Volumes = None,
     engine: options.Engine = "auto",
     congestion_control: options.CongestionControl = "cubic",
     name: options.Name = options.DEFAULT_NAME,
@@ -47,11 +51,13 @@ def up(
     made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     Store.check_name(name)
     networks.check_engine(engine)
+    networks.check_runtime(runtime, image, volumes or ())
     if dry_run:
         print_json(made.to_json()) if json_ else show_plan(made)
         return
     started = time.monotonic()
-    network = start(name, made, runtime, engine, congestion_control, transient=False)
+    home = Home(runtime, engine, congestion_control, image, tuple(volumes or ()))
+    network = start(name, made, home, transient=False)
     seconds = time.monotonic() - started
     if json_:
         print_json({"name": name, "engine": network.engine, "runtime": runtime, "seconds": seconds, **made.to_json()})
@@ -68,15 +74,42 @@ def up(
             note(f"try: harness verify{hint} | harness bench{hint} | harness exec{hint} 0 -- {ping}")
 
 
-def start(
-    name: str, made: NetworkPlan, runtime: str, engine: str, congestion_control: str, *, transient: bool
-) -> Network:
+@dataclass(frozen=True)
+class Home:
+    """Where nodes are to live, and what makes their links, as the options say."""
+
+    runtime: str
+    engine: str
+    congestion_control: str
+    image: str | None
+    volumes: tuple[str, ...]
+
+
+def start(name: str, made: NetworkPlan, home: Home, *, transient: bool) -> Network:
     """Make the network, with a spinner; what the machine lacks is told before anything is made."""
-    home = networks.make_runtime(runtime, make_engine(_chosen(engine, made)), congestion_control)
-    for text in home.engine.beyond(made.edges.values()):
+    if home.runtime == networks.DOCKER:
+        return _start_containers(name, made, home, transient)
+    engine = make_engine(_chosen(home.engine, made))
+    for text in engine.beyond(made.edges.values()):
         note(text)
+    runtime = NetnsRuntime(engine, home.congestion_control)
     with status(f"starting network {name!r}") as tell:
-        return Network.up(name, made, home, Store(), networks.find_runtime, transient=transient, progress=tell)
+        return Network.up(name, made, runtime, Store(), networks.find_runtime, transient=transient, progress=tell)
+
+
+def _start_containers(name: str, made: NetworkPlan, home: Home, transient: bool) -> Network:
+    from harness.runtime.docker import IMAGE, DockerRuntime, Recipe
+    from harness.runtime.docker_ledger import DockerLedger
+
+    recipe = Recipe(home.image or IMAGE, home.volumes, home.engine, home.congestion_control, transient)
+    runtime, ledger = DockerRuntime(name, recipe=recipe), DockerLedger(Store())
+    with status(f"starting network {name!r}") as tell:
+        network = Network.up(name, made, runtime, ledger, networks.find_runtime, transient=transient, progress=tell)
+    if network.engine == USERSPACE and home.engine != USERSPACE:
+        note(LIMITS)
+    for text in runtime.engine.beyond(made.edges.values()):
+        note(text)
+    return network
 
 
 def _chosen(wanted: str, made: NetworkPlan) -> str:

@@ -30,7 +30,7 @@ from harness.node import peers
 from harness.node.door import open_door
 from harness.node.edits import Edits
 from harness.node.hub import Hub
-from harness.node.job import Job, make_run_folder
+from harness.node.job import Job, make_run_folder, user_of
 from harness.node.letters import Letter
 from harness.node.links import Links
 from harness.node.member import Member
@@ -236,6 +236,7 @@ class Agent:
             "phase": self._phase,
             "engine": self._links.engine.name,
             "transient": self._settings.transient,
+            "user": ":".join(map(str, user_of())),
             "gone": self._hub.gone if self._hub else [],
             "missing": self._hub.missing if self._hub else [],
         }

@@ -9,7 +9,7 @@ from typing import IO, Any, Literal, Protocol
 
 from harness.engine.base import Engine
 from harness.errors import HarnessError
-from harness.plan import NetworkPlan, NodePlan
+from harness.plan import NetworkPlan, NodePlan, PlannedEdge
 from harness.reading import NodeReading
 
 Progress = Callable[[str], None]
@@ -29,6 +29,15 @@ class Task:
     action: Literal["apply", "observe"]
     node: NodePlan
     touched: Collection[int] = ()
+
+    def edges(self, engine: Engine) -> list[PlannedEdge]:
+        """The directed edges that are touched, which the node makes by this engine."""
+        ports = (*self.node.egress, *self.node.ingress)
+        return [
+            port.edge
+            for port in ports
+            if port.neighbour in self.touched and engine.maker(port.edge.pair) == self.node.rank
+        ]
 
     def perform(self, engine: Engine) -> NodeReading:
         """Do it in the current network namespace."""

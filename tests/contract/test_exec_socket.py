@@ -25,6 +25,9 @@ class Daemon(BaseHTTPRequestHandler):
         self.answer(self.status, json.dumps({"message": self.message}).encode())
 
     def answer(self, status, body):
+        if status == 0:
+            self.close_connection = True
+            return
         self.send_response(status)
         self.send_header("Api-Version", self.api)
         self.send_header("Content-Length", str(len(body)))
@@ -38,12 +41,19 @@ class Daemon(BaseHTTPRequestHandler):
         return "unix"
 
 
+class Server(socketserver.ThreadingUnixStreamServer):
+    """Does not wait for clients that stay connected."""
+
+    daemon_threads = True
+    block_on_close = False
+
+
 @pytest.fixture
 def daemon(tmp_path):
     class Mine(Daemon):
         pass
 
-    with socketserver.ThreadingUnixStreamServer(str(tmp_path / "docker.sock"), Mine) as server:
+    with Server(str(tmp_path / "docker.sock"), Mine) as server:
         Mine.host = f"unix://{server.server_address}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield Mine
@@ -79,8 +89,14 @@ def test_an_old_daemon(daemon):
 
 @pytest.mark.parametrize("host", ["unix:///no/such.sock", "tcp://127.0.0.1:1", "ssh://nobody@127.0.0.1:1"])
 def test_no_daemon(host):
-    with pytest.raises(UnavailableError, match="no Docker daemon answers at .*; start it, or set DOCKER_HOST"):
+    with pytest.raises(UnavailableError, match=r"no Docker daemon answers at .*; start it, or set DOCKER_HOST"):
         start(host)
+
+
+def test_a_daemon_that_ends_meanwhile(daemon):
+    daemon.status = 0
+    with pytest.raises(UnavailableError, match="no Docker daemon answers"):
+        start(daemon.host)
 
 
 def test_a_socket_that_we_may_not_open(monkeypatch):

@@ -1,0 +1,120 @@
+"""Conversations with the agents in containers: one process per node that passes lines on, kept while we run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from harness.errors import HarnessError, NodeError
+from harness.node.door import KNOCK
+from harness.runtime.exec_relay import Demultiplexer
+from harness.runtime.exec_socket import ExecSocket
+
+ROOT: Final = "0:0"
+_AT_ONCE: Final = 16
+_ANSWER_SECONDS: Final = 30.0
+
+
+class AgentLine:
+    """Requests to one agent and its answers. Raises NodeError with the node's rank.
+
+    Args:
+        rank: the node's.
+        container: its id.
+    """
+
+    def __init__(self, rank: int, container: str) -> None:
+        self._rank, self._container = rank, container
+        self._process: ExecSocket | None = None
+        self._streams = Demultiplexer()
+        self._lines = b""
+        self._said = b""
+
+    def ask(self, letter: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request and wait for the answer. Raises NodeError."""
+        what = f"ask its agent to {letter['do']}"
+        try:
+            if self._process is None:
+                self._process = ExecSocket(os.environ, self._container, ROOT, ["python3", "-I", "-S", "-c", KNOCK])
+                self._take(self._process.early)
+            data = json.dumps(letter, separators=(",", ":")).encode() + b"\n"
+            answer: dict[str, Any] = json.loads(self._exchange(self._process.socket, data, what))
+        except OSError as problem:
+            raise NodeError(self._rank, what, problem.strerror or str(problem)) from None
+        if "error" in answer:
+            raise NodeError(self._rank, **answer["error"])
+        return answer
+
+    def _exchange(self, connection: socket.socket, data: bytes, what: str) -> bytes:
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        rest = memoryview(data)
+        while b"\n" not in self._lines:
+            left = deadline - time.monotonic()
+            readable, writable, _ = select.select([connection], [connection] if rest else [], [], max(left, 0))
+            if not readable and not writable:
+                raise NodeError(
+                    self._rank, what, f"no answer in {_ANSWER_SECONDS:.0f} s", "is its container paused (docker ps)?"
+                )
+            if writable:
+                rest = rest[connection.send(rest) :]
+            if readable and not self._take(connection.recv(1 << 16)):
+                self.close()
+                cause = self._said.decode(errors="replace").strip() or "its container ended"
+                raise NodeError(self._rank, what, cause, "see its log: docker logs")
+        line, _, self._lines = self._lines.partition(b"\n")
+        return line
+
+    def _take(self, data: bytes) -> bool:
+        for stream, piece in self._streams.feed(data):
+            if stream == 1:
+                self._lines += piece
+            else:
+                self._said += piece
+        return bool(data)
+
+    def close(self) -> None:
+        """End the conversation."""
+        if self._process is not None:
+            with contextlib.suppress(OSError):
+                self._process.socket.close()
+            self._process = None
+
+
+class Agents:
+    """The agents of one network, by rank."""
+
+    def __init__(self, containers: Mapping[int, str]) -> None:
+        self._lines = {rank: AgentLine(rank, container) for rank, container in containers.items()}
+
+    @property
+    def ranks(self) -> list[int]:
+        """The ranks that have a container that runs."""
+        return sorted(self._lines)
+
+    def ask(self, letters: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any] | HarnessError]:
+        """Ask several at once; an error is an answer."""
+
+        def one(rank: int) -> dict[str, Any] | HarnessError:
+            if rank not in self._lines:
+                return NodeError(rank, "ask its agent", "its container does not run", "start it: docker start")
+            try:
+                return self._lines[rank].ask(letters[rank])
+            except HarnessError as error:
+                return error
+
+        if len(letters) == 1:
+            return {rank: one(rank) for rank in letters}
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return dict(zip(letters, pool.map(one, letters), strict=True))
+
+    def close(self) -> None:
+        """End all conversations."""
+        for line in self._lines.values():
+            line.close()

@@ -1,0 +1,64 @@
+"""The containers of networks, found by their labels, whoever started them: Compose, or ``harness up``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+NETWORK: Final = "tc-harness.network"
+"""The label with the network's name."""
+RANK: Final = "tc-harness.rank"
+"""The label with the rank, where it is not Compose who numbers the containers."""
+TRANSIENT: Final = "tc-harness.transient"
+"""The label of what ends with the command that made it."""
+PROJECT: Final = "com.docker.compose.project"
+_NUMBER: Final = "com.docker.compose.container-number"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The containers of one network.
+
+    Args:
+        name: the network's.
+        running: by rank, the ids of those that run (or are paused).
+        ended: by rank, the ids of those that do not.
+        created: seconds since the epoch.
+        composed: whether Compose started them.
+        transient: whether they end with the command that started them.
+    """
+
+    name: str
+    running: Mapping[int, str]
+    ended: Mapping[int, str]
+    created: float
+    composed: bool
+    transient: bool
+
+
+def sort_out(listed: Iterable[Mapping[str, Any]]) -> list[Found]:
+    """Networks by name, from what ``GET /containers/json?all=1`` lists (Docker Engine API)."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for one in listed:
+        if name := one["Labels"].get(NETWORK):
+            groups.setdefault(name, []).append(one)
+    return [_found(name, groups[name]) for name in sorted(groups)]
+
+
+def _found(name: str, listed: list[Mapping[str, Any]]) -> Found:
+    running: dict[int, str] = {}
+    ended: dict[int, str] = {}
+    for one in listed:
+        labels = one["Labels"]
+        if RANK in labels or _NUMBER in labels:
+            rank = int(labels[RANK]) if RANK in labels else int(labels[_NUMBER]) - 1
+            (running if one["State"] in ("running", "paused") else ended)[rank] = one["Id"]
+    return Found(
+        name,
+        running,
+        ended,
+        min(float(one["Created"]) for one in listed),
+        any(PROJECT in one["Labels"] for one in listed),
+        any(TRANSIENT in one["Labels"] for one in listed),
+    )

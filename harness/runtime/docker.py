@@ -1,0 +1,196 @@
+"""Nodes as containers: made by us or by Compose, each with an agent that shapes its own links (harness/node)."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from harness.engine.base import Engine
+from harness.engine.make import make_engine
+from harness.errors import HarnessError, NodeError, RecordError
+from harness.node.edits import edit
+from harness.plan import NetworkPlan
+from harness.reading import NodeReading
+from harness.runtime.agents import Agents
+from harness.runtime.base import Progress, Stdio, Task
+from harness.runtime.exec_proxy import proxy_command
+
+IMAGE: Final = "harness-node"
+_READY_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How containers are to be made.
+
+    Args:
+        image: made by scripts/build-image, or made from that.
+        volumes: HOST:CONTAINER[:ro], as docker run's.
+        engine: what makes the links: auto, netem or userspace.
+        congestion_control: of TCP.
+        transient: whether they end with this process.
+    """
+
+    image: str = IMAGE
+    volumes: tuple[str, ...] = ()
+    engine: str = "auto"
+    congestion_control: str = "cubic"
+    transient: bool = False
+
+
+class DockerRuntime:
+    """See Runtime. Nodes shape themselves as they start; ``call`` talks to their agents."""
+
+    name = "docker"
+    python = "python3"
+
+    def __init__(
+        self,
+        network: str,
+        engine: Engine | None = None,
+        containers: Mapping[int, str] | None = None,
+        recipe: Recipe = Recipe(),
+    ) -> None:
+        self.engine = engine or make_engine("netem")
+        """Which it is, agents find out where none is given: then it is known only when ``create`` is through."""
+        self._network, self._recipe = network, recipe
+        self._containers = dict(containers or {})
+        self._agents = Agents(self._containers)
+        self._user: str | None = None
+
+    @classmethod
+    def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> DockerRuntime:
+        """The network that somebody else made. Raises RecordError."""
+        try:
+            containers = {int(rank): str(container) for rank, container in handle["containers"].items()}
+            return cls(handle["network"], engine, containers)
+        except (LookupError, TypeError, ValueError, AttributeError) as problem:
+            raise RecordError(f"its record does not say where its nodes are ({problem!r})") from None
+
+    @property
+    def handle(self) -> Mapping[str, Any]:
+        """See Runtime."""
+        return {"network": self._network, "containers": {str(rank): c for rank, c in self._containers.items()}}
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """See Runtime: containers have an environment of their own."""
+        return {}
+
+    @property
+    def alive(self) -> bool:
+        """See Runtime."""
+        return bool(self._containers)
+
+    def create(self, plan: NetworkPlan, progress: Progress) -> None:
+        """See Runtime."""
+        from harness.runtime import docker_setup  # imports the SDK, which takes long and only a new network needs
+
+        self._containers = docker_setup.create(self._network, plan, self._recipe, progress)
+        self._agents = Agents(self._containers)
+        progress(f"waiting until {plan.size} nodes have shaped their links")
+        self._wait(plan)
+
+    def _wait(self, plan: NetworkPlan) -> None:
+        """Until every agent says that all are ready. Raises NodeError."""
+        from harness.runtime import docker_setup
+
+        deadline = time.monotonic() + _READY_SECONDS
+        wanted = set(range(plan.size))
+        letter = {"do": "hold" if self._recipe.transient else "state"}
+        while True:
+            answers = self._agents.ask(dict.fromkeys(wanted, letter))
+            wanted = {rank for rank, answer in answers.items() if isinstance(answer, HarnessError)}
+            if not wanted:
+                break
+            docker_setup.check_running({rank: self._containers[rank] for rank in wanted})
+            if time.monotonic() > deadline:
+                raise next(answer for answer in answers.values() if isinstance(answer, HarnessError))
+            time.sleep(_POLL_SECONDS)
+        while True:
+            answer = self._agents.ask({0: {"do": "state"}})[0]
+            if isinstance(answer, HarnessError):
+                raise answer
+            if answer["phase"] != "shaped":
+                self.engine = make_engine(answer["engine"])
+                return
+            docker_setup.check_running(self._containers)
+            if time.monotonic() > deadline:
+                missing = ", ".join(map(str, answer["missing"]))
+                raise NodeError(0, "wait for all nodes", f"not ready in {_READY_SECONDS:.0f} s: rank {missing}")
+            time.sleep(_POLL_SECONDS)
+
+    def open(self, plan: NetworkPlan) -> None:
+        """See Runtime: the agents have done it when their links were shaped."""
+
+    def keep(self) -> None:
+        """See Runtime: containers outlive us unless they were made transient."""
+
+    def state(self, plan: bool = False) -> dict[str, Any]:
+        """What the agent of rank 0 says of the network; where it does not run, that of another. Raises HarnessError.
+
+        Args:
+            plan: whether with the plan.
+        """
+        error: HarnessError = NodeError(0, "ask its agent", "no container of this network runs")
+        for rank in self._agents.ranks:
+            answer = self._agents.ask({rank: {"do": "state", "plan": plan}})[rank]
+            if not isinstance(answer, HarnessError):
+                return answer
+            error = answer
+        raise error
+
+    def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeReading | HarnessError]:
+        """See Runtime. Rank 0 is told of every change too: it tells the others, and nodes that come back."""
+        at = time.time_ns()
+        edges = {edge.pair: edge for task in tasks.values() for edge in task.edges(self.engine)}
+        edits = [edit(edge, at) for edge in edges.values()]
+        letters: dict[int, dict[str, Any]] = {}
+        for rank, task in tasks.items():
+            letters[rank] = {"do": "observe"}
+            if task.action == "apply":
+                letters[rank] = {"do": "apply", "edits": edits, "touched": sorted(task.touched)}
+        if edits and 0 in self._agents.ranks:
+            letters.setdefault(0, {"do": "edits", "edits": edits})
+        answers = self._agents.ask(letters)
+        return {
+            rank: answer if isinstance(answer, HarnessError) else NodeReading.from_json(answer)
+            for rank, answer in answers.items()
+            if rank in tasks
+        }
+
+    def spawn(
+        self,
+        rank: int,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdio: Stdio = Stdio(),
+        own_group: bool = True,
+    ) -> subprocess.Popen[bytes]:
+        """See Runtime."""
+        if rank not in self._containers:
+            raise NodeError(rank, f"start {argv[0]!r}", "its container does not run", "start it: docker start")
+        if self._user is None:
+            self._user = str(self.state()["user"])
+        command, environ = proxy_command(self._containers[rank], argv, env or {}, user=self._user)
+        return subprocess.Popen(
+            command,
+            env=environ,
+            stdin=stdio.stdin,
+            stdout=stdio.stdout,
+            stderr=stdio.stderr,
+            start_new_session=own_group,
+        )
+
+    def destroy(self) -> None:
+        """See Runtime."""
+        from harness.runtime import docker_setup
+
+        self._agents.close()
+        docker_setup.remove(self._network)
+        self._containers = {}

@@ -1,0 +1,206 @@
+"""Makes and removes containers and their network, by Docker's SDK."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import EndpointConfig, IPAMConfig, IPAMPool, Mount
+
+from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
+from harness.node.settings import NAMES, TRANSIENT, packed
+from harness.plan import NetworkPlan
+from harness.runtime import containers as labels
+from harness.runtime.base import Progress
+
+if TYPE_CHECKING:
+    from harness.runtime.docker import Recipe
+
+CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "KILL")
+"""Of the agent: links and routes, packets that a link duplicates, running the job as another user and ending it."""
+SYSCTLS: Final = {
+    "net.ipv4.ip_forward": "1",
+    "net.ipv4.conf.all.send_redirects": "0",
+    "net.ipv4.conf.default.send_redirects": "0",
+    "net.ipv4.conf.all.accept_redirects": "0",
+    "net.ipv4.conf.default.accept_redirects": "0",
+    "net.ipv6.conf.all.forwarding": "1",
+    "net.ipv6.conf.all.accept_redirects": "0",
+    "net.ipv6.conf.default.accept_redirects": "0",
+    "net.ipv6.conf.default.accept_dad": "0",
+    "net.ipv4.tcp_rmem": "4096 131072 134217728",
+    "net.ipv4.tcp_wmem": "4096 65536 134217728",
+    "net.ipv4.tcp_no_metrics_save": "1",
+    "net.ipv4.ping_group_range": "0 2147483647",
+}
+SECURITY: Final = ("no-new-privileges:true",)
+TMPFS: Final = {"/tmp": "", "/run": ""}
+DNS_OPTIONS: Final = ("ndots:1", "timeout:1", "attempts:1")
+_AT_ONCE: Final = 8
+_STOP_SECONDS: Final = 5
+
+
+@contextlib.contextmanager
+def _client() -> Iterator[Any]:
+    """The daemon that the environment names. Raises UnavailableError."""
+    try:
+        client = docker.from_env(timeout=120)
+    except DockerException as problem:
+        raise UnavailableError(f"no Docker daemon answers ({problem}); start it, or set DOCKER_HOST") from None
+    with contextlib.closing(client):
+        yield client
+
+
+def create(network: str, plan: NetworkPlan, recipe: Recipe, progress: Progress) -> dict[int, str]:
+    """A bridge network with one container per node; their ids by rank. What was made stays where it fails.
+
+    Raises:
+        UnavailableError: there is no daemon or no image.
+        NetworkStateError: names or subnets are taken.
+    """
+    with _client() as client:
+        progress(f"looking for the image {recipe.image}")
+        try:
+            client.images.get(recipe.image)
+        except ImageNotFound:
+            raise UnavailableError(
+                f"there is no image {recipe.image!r} at this Docker daemon; make it: scripts/build-image"
+            ) from None
+        progress("making a bridge network")
+        _make_network(client, network, plan)
+        made: dict[int, str] = {}
+
+        def one(rank: int) -> None:
+            made[rank] = _make_node(client, network, plan, rank, recipe)
+
+        progress(f"starting {plan.size} containers")
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(one, range(plan.size)):
+                pass
+        return made
+
+
+def _prefix(network: str) -> str:
+    """What the names of its network and containers at Docker begin with."""
+    return f"harness-{network}"
+
+
+def _make_network(client: Any, network: str, plan: NetworkPlan) -> None:
+    net = plan.addressing
+    for old in client.networks.list(filters={"label": f"{labels.NETWORK}={network}"}):
+        with contextlib.suppress(APIError):  # what a killed command left; one in use is told below
+            old.remove()
+    name = _prefix(network)
+    if client.networks.list(names=[f"^{name}$"]):
+        raise NetworkStateError(f"Docker has a network {name!r} that is not ours; give another --name")
+    pools = [IPAMPool(str(subnet), gateway=str(subnet[-2])) for subnet in (net.ipv4_net, net.ipv6_net)]
+    try:
+        client.networks.create(
+            name,
+            driver="bridge",
+            enable_ipv6=True,
+            ipam=IPAMConfig(pool_configs=pools),
+            labels={labels.NETWORK: network},
+        )
+    except APIError as problem:
+        if "overlap" in str(problem.explanation):
+            raise NetworkStateError(
+                f"{net.ipv4_net} or {net.ipv6_net} is taken by another network of Docker (docker network ls);"
+                " give another --subnet and --subnet6"
+            ) from None
+        raise HarnessError(f"Docker cannot make the network {name!r}: {problem.explanation}") from None
+
+
+def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: Recipe) -> str:
+    net = plan.addressing
+    endpoint = EndpointConfig(client.api._version, ipv4_address=str(net.ipv4(rank)), ipv6_address=str(net.ipv6(rank)))
+    name = f"{_prefix(network)}-node-{rank + 1}"
+    mine = {labels.NETWORK: network, labels.RANK: str(rank)}
+    environment = {
+        NAMES: f"{_prefix(network)}-node-{{}}",
+        "ENGINE": recipe.engine,
+        "CONGESTION_CONTROL": recipe.congestion_control,
+        **packed(plan),
+    }
+    if recipe.transient:
+        mine[labels.TRANSIENT] = environment[TRANSIENT] = "1"
+    try:
+        container = client.containers.create(
+            recipe.image,
+            name=name,
+            hostname=name,
+            labels=mine,
+            environment=environment,
+            network=_prefix(network),
+            networking_config={_prefix(network): endpoint},
+            mounts=[_mount(volume) for volume in recipe.volumes],
+            cap_drop=["ALL"],
+            cap_add=list(CAPABILITIES),
+            security_opt=list(SECURITY),
+            read_only=True,
+            tmpfs=TMPFS,
+            shm_size="1g",
+            sysctls=SYSCTLS,
+            dns_search=["."],
+            dns_opt=list(DNS_OPTIONS),
+            auto_remove=recipe.transient,
+        )
+        container.start()
+    except APIError as problem:
+        if problem.status_code == 409:
+            raise NetworkStateError(f"Docker has a container {name!r} already; give another --name") from None
+        raise NodeError(rank, "start its container", str(problem.explanation)) from None
+    return str(container.id)
+
+
+def _mount(volume: str) -> Mount:
+    """HOST:CONTAINER[:ro]. Raises InputError."""
+    source, _, rest = volume.partition(":")
+    target, _, mode = rest.partition(":")
+    if not (source.startswith("/") and target.startswith("/")) or mode not in ("", "ro", "rw"):
+        raise InputError(f"--volume {volume!r}: write /HOST/FOLDER:/FOLDER/INSIDE or /HOST/FOLDER:/FOLDER/INSIDE:ro")
+    return Mount(target, source, type="bind", read_only=mode == "ro")
+
+
+def check_running(containers: Mapping[int, str]) -> None:
+    """Raise NodeError with its last words where one of these has ended."""
+    with _client() as client:
+        for rank, identity in containers.items():
+            try:
+                container = client.containers.get(identity)
+            except NotFound:
+                raise NodeError(rank, "start", "its container ended and was removed") from None
+            if container.status in ("exited", "dead"):
+                lines = container.logs(tail=3).decode(errors="replace").strip().splitlines()
+                raise NodeError(rank, "start", lines[-1] if lines else f"its container ended ({container.status})")
+
+
+def remove(network: str) -> None:
+    """Remove all containers and networks of that name. Does nothing where there are none. Raises HarnessError."""
+    with _client() as client:
+        found = client.containers.list(all=True, filters={"label": f"{labels.NETWORK}={network}"})
+
+        def one(container: Any) -> None:
+            with contextlib.suppress(NotFound):
+                if container.status in ("running", "paused"):
+                    container.kill()
+            with contextlib.suppress(NotFound, APIError):  # also where it removes itself just now
+                container.remove(force=True)
+            with contextlib.suppress(NotFound):
+                container.wait(condition="removed", timeout=_STOP_SECONDS)
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(one, found):
+                pass
+        for label in (f"{labels.NETWORK}={network}", f"{labels.PROJECT}={network}"):
+            for left in client.networks.list(filters={"label": label}):
+                try:
+                    left.remove()
+                except APIError as problem:
+                    raise HarnessError(
+                        f"Docker cannot remove the network {left.name!r}: {problem.explanation}"
+                    ) from None
