@@ -12,17 +12,10 @@ from typing import Final
 from harness.engine.base import Engine
 from harness.errors import NodeError
 from harness.netlink.routes import Route
-from harness.node.routing import set_routes
+from harness.node.routing import forward, set_routes
 from harness.plan import NetworkPlan
 from harness.reading import NodeReading
 
-_NEEDED: Final = {
-    "net/ipv4/ip_forward": "1",
-    "net/ipv4/conf/all/accept_redirects": "0",
-    "net/ipv6/conf/all/forwarding": "1",
-}
-"""Nodes that forward believe no redirects, IPv4 with that switch and IPv6 in any case (net/ipv6/ndisc.c): with
-redirects the second hop is bypassed after the first packets."""
 _COMPANION: Final = (
     "import importlib, sys; importlib.import_module(sys.argv[1]).Supervisor({0: None}, int(sys.argv[2])).run(0)"
 )
@@ -46,7 +39,7 @@ class Links:
 
     def start(self) -> None:
         """Start what the engine needs beside it. Raises NodeError."""
-        check_sysctls(self.plan, self.rank)
+        forward(self.plan, self.rank)
         if self.engine.companion:
             importlib.import_module(self.engine.companion)
             root = Path(sys.modules["harness"].__path__[0]).parent
@@ -80,17 +73,3 @@ class Links:
     def observe(self) -> NodeReading:
         """Read back. Raises NodeError."""
         return self.engine.observe(self.plan.node(self.rank))
-
-
-def check_sysctls(plan: NetworkPlan, rank: int, there: str = "/proc/sys") -> None:
-    """Raise NodeError where the container was started without what paths over other nodes need."""
-    if not any(plan.node(node).detours() for node in range(plan.size)):
-        return
-    for name, value in _NEEDED.items():
-        if "ipv6" in name and 6 not in plan.addressing.versions:
-            continue
-        held = Path(there, name).read_text().strip()
-        if held != value:
-            dotted = name.replace("/", ".")
-            remedy = f"start its container with --sysctl {dotted}={value} (compose.yaml does)"
-            raise NodeError(rank, "reach nodes through other nodes", f"{dotted} is {held}", remedy)

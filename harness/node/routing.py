@@ -8,14 +8,49 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from pathlib import Path
+from typing import Final
 
 from harness.address import INTERFACE
 from harness.errors import NodeError
+from harness.netlink.nlattr import attr
 from harness.netlink.routes import Route, held
-from harness.netlink.rtnetlink import Rtnetlink
-from harness.plan import NodePlan
+from harness.netlink.rtnetlink import Request, Rtnetlink
+from harness.plan import NetworkPlan, NodePlan
+
+_RTM_SETLINK: Final = 19
+_IFINFOMSG: Final = struct.Struct("=BxHiII")
+_AF_SPEC, _INET_CONF = 26, 1
+_FORWARDING, _ACCEPT_REDIRECTS, _SEND_REDIRECTS = 1, 4, 6
+"""IPV4_DEVCONF_* (linux/ip.h)."""
+_PASSING: Final = {_FORWARDING: 1, _ACCEPT_REDIRECTS: 0, _SEND_REDIRECTS: 0}
+_IPV6_FORWARDING: Final = "net/ipv6/conf/all/forwarding"
+
+
+def forward(plan: NetworkPlan, rank: int, sysctls: str = "/proc/sys") -> None:
+    """Let a node pass on what is for others, and send and believe no redirects: with those the second hop is bypassed.
+
+    A container's /proc/sys cannot be written. IPv4's switches of an interface can be set by netlink; IPv6 believes no
+    redirects where it forwards (net/ipv6/ndisc.c), which only who starts the container can let it.
+
+    Raises:
+        NodeError: a path of the plan has relays, and this is not to be had.
+    """
+    if not any(plan.node(node).detours() for node in range(plan.size)):
+        return
+    conf = b"".join(attr(kind, struct.pack("=I", value)) for kind, value in _PASSING.items())
+    header = _IFINFOMSG.pack(0, 0, socket.if_nametoindex(INTERFACE), 0, 0)
+    body = header + attr(_AF_SPEC, attr(socket.AF_INET, attr(_INET_CONF, conf)))
+    with Rtnetlink() as netlink:
+        for refusal in netlink.batch([Request(_RTM_SETLINK, 0, body)]):
+            raise NodeError(rank, "let IPv4 pass to other nodes", refusal.text, "the container needs CAP_NET_ADMIN")
+    if 6 in plan.addressing.versions and Path(sysctls, _IPV6_FORWARDING).read_text().strip() != "1":
+        name = _IPV6_FORWARDING.replace("/", ".")
+        remedy = f"start its container with --sysctl {name}=1 (compose.yaml does)"
+        raise NodeError(rank, "let IPv6 pass to other nodes", f"{name} is 0", remedy)
 
 
 def set_routes(node: NodePlan, congestion_control: str, old: Collection[Route] = ()) -> list[Route]:

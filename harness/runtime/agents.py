@@ -87,11 +87,15 @@ class AgentLine:
             self._process = None
 
 
+_open: Final[dict[str, AgentLine]] = {}
+"""By container: a command asks for the state of a network, and then for a change; to begin takes 0.1 s."""
+
+
 class Agents:
     """The agents of one network, by rank."""
 
     def __init__(self, containers: Mapping[int, str]) -> None:
-        self._lines = {rank: AgentLine(rank, container) for rank, container in containers.items()}
+        self._lines = {rank: _open.setdefault(c, AgentLine(rank, c)) for rank, c in containers.items()}
 
     @property
     def ranks(self) -> list[int]:
