@@ -46,9 +46,10 @@ class Addressing:
                 raise PlanError(f"subnet: {net} is no network for hosts; write e.g. 10.77.0.0/16 or fd77::/64")
         return made
 
-    def require(self, nodes: int) -> None:
-        """Raise PlanError where that many nodes do not fit."""
-        room = min(self.ipv4_net.num_addresses - 2, self.ipv6_net.num_addresses - 2, MAX_NODES)
+    def require(self, nodes: int, others: int = 0) -> None:
+        """Raise PlanError where that many nodes do not fit beside others that need an address (a gateway)."""
+        hosts = min(self.ipv4_net.num_addresses, self.ipv6_net.num_addresses) - 2 - others
+        room = min(hosts, MAX_NODES)
         if nodes > room:
             raise PlanError(
                 f"{nodes} nodes do not fit: {self.ipv4_net} and {self.ipv6_net} have room for {max(room, 0)}"

@@ -1,10 +1,10 @@
-"""Rank 0's part in keeping nodes together: every other agent is connected to it, over the shaped links."""
+"""Rank 0's part in keeping nodes together (see circle.py): all other agents are connected to it, over the links."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from harness.errors import NodeError
@@ -14,6 +14,7 @@ from harness.node.roll import EVERYONE, Roll
 from harness.node.roll import Letter as Told
 
 _TELL_SECONDS: Final = 15.0
+_POLL_SECONDS: Final = 0.05
 
 
 class Hub:
@@ -24,6 +25,7 @@ class Hub:
         digest: of the plan as rank 0 made it; a node with another one is refused.
         edits: all that is known of changed edges.
         take: rank 0's own agent: is told what everyone is told, and what changes nodes bring.
+        where: rank 0's own address.
         run: the name of this run, for the folder of results.
         tell: a line for the log.
     """
@@ -34,19 +36,24 @@ class Hub:
         digest: str,
         edits: Edits,
         take: Callable[[Letter], None],
+        where: Callable[[], str],
         run: str,
         tell: Callable[[str], None],
     ) -> None:
-        self._roll, self._digest, self._edits, self._take, self._run, self._tell = roll, digest, edits, take, run, tell
+        self._roll, self._digest, self._edits = roll, digest, edits
+        self._take, self._where, self._run, self._tell = take, where, run, tell
+        self.watches: Sequence[int] = range(1, roll.size)
         self._writers: dict[int, asyncio.StreamWriter] = {}
         self._left: set[int] = set()
 
-    async def serve(self, address: str, rank: int = 0) -> None:
-        """Listen until cancelled. Raises NodeError where the port is taken."""
+    async def serve(self) -> None:
+        """See Circle. Raises NodeError where the port is taken."""
+        address = self._where()
+        self._deliver(self._roll.call(0))
         try:
             server = await asyncio.start_server(self._welcome, address, PORT, limit=LONGEST)
         except OSError as problem:
-            raise NodeError(rank, f"listen on {address}:{PORT} for the other nodes", str(problem.strerror)) from None
+            raise NodeError(0, f"listen on {address}:{PORT} for the other nodes", str(problem.strerror)) from None
         async with server:
             began = time.monotonic()
             while True:
@@ -55,16 +62,12 @@ class Hub:
                     waited = time.monotonic() - began
                     self._tell(f"waiting for rank {_few(self._roll.missing)} to shape its links ({waited:.0f} s)")
 
-    def here(self) -> None:
-        """Rank 0 has shaped its own links."""
-        self._deliver(self._roll.call(0))
-
     def done(self, code: int) -> None:
-        """Rank 0's own job has ended."""
+        """See Circle."""
         self._deliver(self._roll.done(0, code))
 
     def lose(self, rank: int) -> None:
-        """A node's container is gone."""
+        """See Circle."""
         writer = self._writers.pop(rank, None)
         if writer is not None:
             writer.close()
@@ -80,13 +83,13 @@ class Hub:
         """Ranks that are not ready."""
         return self._roll.missing
 
-    @property
-    def waited_for(self) -> list[int]:
-        """Ranks that have not said goodbye since the end."""
-        return [rank for rank in self._writers if rank not in self._left]
+    async def leave(self) -> None:
+        """See Circle: when all have said goodbye, rank 0 goes first."""
+        while any(rank not in self._left for rank in self._writers):
+            await asyncio.sleep(_POLL_SECONDS)
 
     def share(self, letter: Letter, but: int = 0) -> None:
-        """Tell every other node."""
+        """See Circle: to every node, but for the one it comes from."""
         for rank, writer in list(self._writers.items()):
             if rank != but:
                 send(writer, letter)

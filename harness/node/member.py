@@ -1,16 +1,17 @@
-"""Every other rank's part in keeping nodes together: one connection to rank 0's agent, made again when it ends."""
+"""Every other rank's part in keeping nodes together (see circle.py): one connection to rank 0, made again and again."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from harness.errors import InputError
 from harness.node.edits import Edits
 from harness.node.letters import LONGEST, PORT, Letter, received, send
+from harness.node.roll import GONE
+from harness.node.watch import until_gone
 
 _CONNECT_SECONDS: Final = 20.0
 _PAUSE: Final = 0.2
@@ -26,6 +27,8 @@ class Member:
         edits: all that it knows of changed edges.
         take: the agent: is told what rank 0 says.
         where: rank 0's address, which may change while rank 0 is away.
+        names: host names of all nodes, by rank.
+        stops: whether the job ends here where rank 0 is gone.
         tell: a line for the log.
     """
 
@@ -36,20 +39,21 @@ class Member:
         edits: Edits,
         take: Callable[[Letter], None],
         where: Callable[[], str],
+        names: Sequence[str],
+        stops: bool,
         tell: Callable[[str], None],
     ) -> None:
         self._rank, self._digest, self._edits = rank, digest, edits
         self._take, self._where, self._tell = take, where, tell
+        self.watches: Sequence[int] = (0,)
+        self.gone: list[int] = []
+        self.missing: list[int] = []
+        self._names, self._stops = names, stops
         self._writer: asyncio.StreamWriter | None = None
         self._code: int | None = None
 
-    @property
-    def connected(self) -> bool:
-        """Whether rank 0 hears us."""
-        return self._writer is not None
-
-    async def stay(self) -> None:
-        """Keep the connection until cancelled. Raises InputError where rank 0 has another plan."""
+    async def serve(self) -> None:
+        """See Circle. Raises InputError where rank 0 has another plan."""
         began = told = time.monotonic()
         while True:
             try:
@@ -77,6 +81,7 @@ class Member:
             if letter["do"] == "refuse":
                 raise InputError(str(letter["text"]))
             self._take(letter)
+            self.gone = []
             if self._writer is None:  # what rank 0 knows of the links has been applied: now we are as planned
                 self._writer = writer
                 self._say({"do": "shaped"})
@@ -84,19 +89,31 @@ class Member:
                     self._say({"do": "done", "code": self._code})
 
     def done(self, code: int) -> None:
-        """Our job has ended."""
+        """See Circle."""
         self._code = code
         self._say({"do": "done", "code": code})
+        if self.gone:
+            self._take({"do": "end", "code": code or GONE})
 
     def share(self, letter: Letter) -> None:
-        """Tell rank 0, which tells everyone."""
+        """See Circle: rank 0 tells everyone."""
         self._say(letter)
 
-    def drop(self) -> None:
-        """End the connection: rank 0's container is gone."""
+    def lose(self, rank: int) -> None:
+        """See Circle: without rank 0 each node is on its own."""
+        self.gone = [rank]
         if self._writer is not None:
-            with contextlib.suppress(OSError):
-                self._writer.transport.abort()
+            self._writer.transport.abort()
+        self._take({"do": "lost", "rank": rank})
+        if self._code is not None:
+            self._take({"do": "end", "code": self._code or GONE})
+        elif self._stops:
+            self._take({"do": "stop", "rank": rank, "code": GONE})
+
+    async def leave(self) -> None:
+        """See Circle: rank 0 goes first, when it has heard from everyone."""
+        self._say({"do": "bye"})
+        await until_gone(self._names, 0)
 
     def _say(self, letter: dict[str, Any] | Letter) -> None:
         if self._writer is not None:

@@ -18,6 +18,7 @@ from harness.errors import UnavailableError
 _SIOCGIFNETMASK: Final = 0x891B
 _POLL_SECONDS: Final = 0.1
 _TELL_SECONDS: Final = 10.0
+_NO_SUCH_NAME: Final = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _CHECK_SECONDS: Final = 2.0
 
 
@@ -34,12 +35,22 @@ class Place:
     ipv6: IPv6Address | None
 
 
+class Unanswered(Exception):
+    """The name server gave no answer: nothing is known."""
+
+
 def look_up(name: str) -> Place | None:
-    """A node's addresses by its name; None while it does not run: Docker's DNS forgets a container that has ended."""
+    """A node's addresses by its name; None while it does not run: Docker's DNS forgets a container that has ended.
+
+    Raises:
+        Unanswered: the machine is busy, or Docker is.
+    """
     try:
         found = {str(info[4][0]) for info in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
-    except OSError:
-        return None
+    except socket.gaierror as problem:
+        if problem.errno in _NO_SUCH_NAME:
+            return None
+        raise Unanswered(problem.strerror) from None
     fours = sorted(IPv4Address(text) for text in found if ":" not in text)
     sixes = sorted(IPv6Address(text) for text in found if ":" in text)
     return Place(fours[0], sixes[0] if sixes else None) if fours else None
@@ -52,16 +63,23 @@ def find_all(
     look: Callable[[str], Place | None] = look_up,
 ) -> list[Place]:
     """Wait until every node has an address. Raises UnavailableError after ``patience`` seconds, with who is missing."""
+
+    def ask(name: str, unknown: Place | None) -> Place | None:
+        try:
+            return look(name)
+        except Unanswered:
+            return unknown
+
     found: dict[str, Place] = {}
     began = told = checked = time.monotonic()
     while True:
         if time.monotonic() - checked > _CHECK_SECONDS:
             checked = time.monotonic()
             for name in found:
-                if look(name) is None:
+                if ask(name, found[name]) is None:
                     raise UnavailableError(f"{name} ended before all nodes had started: its log says why")
         for name in names:
-            if name not in found and (place := look(name)):
+            if name not in found and (place := ask(name, None)):
                 found[name] = place
         missing = [name for name in names if name not in found]
         if not missing:
@@ -93,14 +111,20 @@ def addressing_of(places: Sequence[Place]) -> Addressing:
     return Addressing(ipv4_net, ipv6_net, tuple(place.ipv4 for place in places), sixes)
 
 
+def is_ours(address: IPv4Address) -> bool:
+    """Whether that is an address of this container."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+        return True
+
+
 def own_rank(addressing: Addressing, size: int) -> int:
     """Which node we are: the one whose address is ours. Raises UnavailableError."""
     for rank in range(size):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind((str(addressing.ipv4(rank)), 0))
-            except OSError:
-                continue
+        if is_ours(addressing.ipv4(rank)):
             return rank
     raise UnavailableError(
         f"none of the {size} nodes has an address of this container: is it one of them, and is NODES right?"

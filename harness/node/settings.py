@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from harness.address import Addressing
 from harness.errors import InputError
 from harness.plan import NetworkPlan
 from harness.plan_options import PlanOptions
@@ -91,6 +92,18 @@ class Settings:
             stops=on_failure == "stop",
             transient=bool(text(TRANSIENT)),
         )
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return self.plan.size if self.plan else self.options.nodes or DEFAULT_NODES
+
+    def check(self) -> None:
+        """Raise InputError where no plan can be made of it, or Docker has not enough addresses."""
+        if self.plan:
+            return
+        Addressing.parse(self.options.subnet, self.options.subnet6).require(self.size, others=1)
+        self.options.plan()
 
 
 def packed(plan: NetworkPlan) -> dict[str, str]:

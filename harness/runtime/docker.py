@@ -90,6 +90,7 @@ class DockerRuntime:
         """See Runtime."""
         from harness.runtime import docker_setup  # imports the SDK, which takes long and only a new network needs
 
+        plan.addressing.require(plan.size, others=1)
         self._containers = docker_setup.create(self._network, plan, self._recipe, progress)
         self._agents = Agents(self._containers)
         progress(f"waiting until {plan.size} nodes have shaped their links")

@@ -1,0 +1,88 @@
+"""What becomes of one node's links while the network is up: edges that are reshaped, nodes that have moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.linux import host
+from harness.netlink.sockdiag import SockDiag
+from harness.node.edits import Edits
+from harness.node.letters import Letter
+from harness.node.links import Links
+from harness.node.log import say
+from harness.node.peers import Place
+from harness.reading import NodeReading
+
+
+class Changes:
+    """Takes up changes from other nodes and from the command line.
+
+    Args:
+        links: the node's own.
+        edits: all that is known of changed edges.
+    """
+
+    def __init__(self, links: Links, edits: Edits) -> None:
+        self._links, self._edits = links, edits
+
+    def merge(self, letters: Sequence[Mapping[str, Any]]) -> None:
+        """What another node brings, applied here where it is about this node's links; a refusal is logged."""
+        links, before = self._links, self._links.plan.max_segments
+        taken = self._edits.merge(letters)
+        if not taken:
+            return
+        links.plan = links.plan.changed(taken)
+        if before != links.plan.max_segments or any(links.engine.maker(edge.pair) == links.rank for edge in taken):
+            self._attempt(links.apply)
+
+    def command(self, letter: Letter) -> tuple[NodeReading | None, Letter]:
+        """What the command line wants: what is held then, and what to tell the other nodes. Raises NodeError."""
+        links = self._links
+        taken = self._edits.merge(letter["edits"])
+        links.plan = links.plan.changed(taken)
+        news = {"do": "edits", "edits": self._edits.to_json(edge.pair for edge in taken)}
+        return (links.apply(letter["touched"]) if letter["do"] == "apply" else None), news
+
+    def moved(self, places: Mapping[int, Place]) -> Letter | None:
+        """The addresses of all nodes, where one of these is elsewhere than the plan says."""
+        net = self._links.plan.addressing
+        fours, sixes = list(net.given4), list(net.given6)
+        for rank, place in places.items():
+            fours[rank] = place.ipv4
+            if sixes and place.ipv6 is not None:
+                sixes[rank] = place.ipv6
+        if (tuple(fours), tuple(sixes)) == (net.given4, net.given6):
+            return None
+        return {"do": "addresses", "ipv4": list(map(str, fours)), "ipv6": list(map(str, sixes))}
+
+    def move(self, ipv4: Sequence[str], ipv6: Sequence[str]) -> None:
+        """Follow nodes to their new addresses, with filters and routes; a refusal is logged."""
+        links = self._links
+        given4, given6 = tuple(map(IPv4Address, ipv4)), tuple(map(IPv6Address, ipv6))
+        before = links.plan.addressing.given4
+        moved = [rank for rank in range(links.plan.size) if before[rank] != given4[rank]]
+        if links.rank in moved:  # who asked has an old answer: we know where we are
+            return
+        links.plan = replace(links.plan, addressing=replace(links.plan.addressing, given4=given4, given6=given6))
+        say(f"rank {', '.join(map(str, moved))} has another address now")
+        self._attempt(links.shape)
+
+    def cut(self, rank: int) -> None:
+        """A node is gone: connections with it end now, instead of after TCP's quarter of an hour."""
+        net = self._links.plan.addressing
+        try:
+            with SockDiag() as sockets:
+                for version in net.versions:
+                    sockets.end_connections(net.address(rank, version))
+        except OSError as problem:
+            say(f"this kernel cannot end connections with it ({host.explain(problem)}): a job may wait for long")
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except HarnessError as error:
+            say(str(error))

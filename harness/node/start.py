@@ -1,0 +1,95 @@
+"""What every container runs: finds the other nodes, shapes its own links, meets the others, runs the job.
+
+``harness-node [CMD ARG...]``: with a program it ends when that has ended on all nodes, with the exit code of the rank
+that failed first; without one it stays until it is stopped. What the network is like stands in the environment (see
+settings.py). It is process 1 of its container, and the only one with privileges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import sys
+from typing import Final
+
+from harness.engine.capability import choose_engine, in_place_features
+from harness.engine.make import make_engine
+from harness.errors import HarnessError, InputError
+from harness.linux import host
+from harness.node import peers
+from harness.node.agent import READY, Agent
+from harness.node.links import Links
+from harness.node.log import say
+from harness.node.settings import Settings
+from harness.plan import NetworkPlan
+
+_START_SECONDS: Final = 60.0
+
+
+def _prepare(settings: Settings, names: list[str]) -> Links:
+    """Find the other nodes, plan, and shape this node's links. Raises HarnessError."""
+    plan = settings.plan
+    if plan is None:
+        places = peers.find_all(names, _START_SECONDS, say)
+        plan = settings.options.plan(peers.addressing_of(places))
+    rank = peers.own_rank(plan.addressing, plan.size)
+    engine, told = choose_engine(settings.engine, in_place_features())
+    links = Links(plan, rank, make_engine(engine), settings.congestion_control)
+    if rank == 0:
+        for text in (told, *links.engine.beyond(plan.edges.values())):
+            if text:
+                say(text)
+    links.start()
+    links.shape()
+    return links
+
+
+def _digest(links: Links) -> str:
+    """Of all that nodes must agree on; not of addresses, which may have changed since a node asked for them."""
+    plan: NetworkPlan = links.plan
+    edges = [plan.edges[pair].to_json() for pair in sorted(plan.edges)]
+    return hashlib.sha256(json.dumps([edges, plan.size, links.engine.name]).encode()).hexdigest()
+
+
+def _speaks(name: str) -> bool:
+    """Whether we have that name: of what all nodes find wrong, one tells."""
+    try:
+        place = peers.look_up(name)
+    except peers.Unanswered:
+        return True
+    return place is None or peers.is_ours(place.ipv4)
+
+
+async def _serve(settings: Settings, links: Links, names: list[str], digest: str) -> int:
+    return await Agent(settings, links, names, digest).run()
+
+
+def main() -> int:
+    """Run; the exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # process 1 has no default actions
+        signal.signal(number, lambda number, _: os._exit(128 + number))
+    READY.unlink(missing_ok=True)
+    try:
+        settings = Settings.read(os.environ, sys.argv[1:])
+        names = [settings.names.format(rank + 1) for rank in range(settings.size)]
+        try:
+            settings.check()
+        except InputError as error:
+            if _speaks(names[0]):
+                say(str(error))
+            return error.exit_code
+        links = _prepare(settings, names)
+        return asyncio.run(_serve(settings, links, names, _digest(links)))
+    except HarnessError as error:
+        say(str(error))
+        return error.exit_code
+    except OSError as problem:
+        say(host.explain(problem))
+        return HarnessError.exit_code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
