@@ -54,13 +54,21 @@ class Hub:
             server = await asyncio.start_server(self._welcome, address, PORT, limit=LONGEST)
         except OSError as problem:
             raise NodeError(0, f"listen on {address}:{PORT} for the other nodes", str(problem.strerror)) from None
-        async with server:
-            began = time.monotonic()
-            while True:
-                await asyncio.sleep(_TELL_SECONDS)
-                if not self._roll.went and self._roll.missing:
-                    waited = time.monotonic() - began
-                    self._tell(f"waiting for rank {_few(self._roll.missing)} to shape its links ({waited:.0f} s)")
+        try:
+            async with server:
+                await self._remind()
+        finally:
+            for writer in self._writers.values():
+                writer.close()
+
+    async def _remind(self) -> None:
+        """Say every now and then whom all are waiting for."""
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            if not self._roll.went and self._roll.missing:
+                waited = time.monotonic() - began
+                self._tell(f"waiting for rank {_few(self._roll.missing)} to shape its links ({waited:.0f} s)")
 
     def done(self, code: int) -> None:
         """See Circle."""
