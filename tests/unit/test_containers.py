@@ -1,0 +1,42 @@
+"""Which containers are whose network's nodes."""
+
+from harness.runtime.containers import sort_out
+
+
+def listed(identity, name, number, state="running", created=100, **labels):
+    ours = {"tc-harness.network": name, **labels}
+    return {"Id": identity, "Labels": ours | number, "State": state, "Created": created}
+
+
+def compose(number):
+    return {"com.docker.compose.container-number": str(number), "com.docker.compose.project": "p"}
+
+
+def rank(number):
+    return {"tc-harness.rank": str(number)}
+
+
+def test_compose_counts_from_one_and_ranks_from_zero():
+    (found,) = sort_out([listed("b", "x", compose(2)), listed("a", "x", compose(1), created=90)])
+    assert (found.name, found.running, found.ended) == ("x", {0: "a", 1: "b"}, {})
+    assert (found.created, found.composed, found.transient) == (90.0, True, False)
+
+
+def test_our_own_say_their_rank():
+    transient = {"tc-harness.transient": "1"}
+    (found,) = sort_out([listed("a", "x", rank(0) | transient), listed("b", "x", rank(1) | transient)])
+    assert (found.running, found.composed, found.transient) == ({0: "a", 1: "b"}, False, True)
+
+
+def test_paused_is_running_and_exited_is_not():
+    (found,) = sort_out([listed("a", "x", rank(0), "paused"), listed("b", "x", rank(1), "exited")])
+    assert (found.running, found.ended) == ({0: "a"}, {1: "b"})
+
+
+def test_others_are_none_of_our_business():
+    assert sort_out([{"Id": "a", "Labels": {"maintainer": "x"}, "State": "running", "Created": 1}]) == []
+
+
+def test_several_networks_are_told_apart_by_name():
+    found = sort_out([listed("a", "y", rank(0)), listed("b", "x", rank(0))])
+    assert [(one.name, one.running) for one in found] == [("x", {0: "b"}), ("y", {0: "a"})]
