@@ -12,11 +12,11 @@ from benchmarks.report import Row, table
 from benchmarks.tcp import goodput
 from harness.engine.netem import NetemEngine
 from harness.linux import syscalls
+from harness.linux.sysctls import TCP_SETTINGS
 from harness.plan import make_plan
 from harness.profile_file import load_profile
 from harness.runtime.base import Stdio
 from harness.runtime.netns import NetnsRuntime
-from harness.runtime.wiring import TCP_SETTINGS
 from harness.topology import build_topology
 
 ROUNDS = 11

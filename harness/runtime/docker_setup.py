@@ -12,6 +12,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool, Mount
 
 from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
+from harness.linux.sysctls import CONTAINER
 from harness.node.settings import NAMES, TRANSIENT, packed
 from harness.plan import NetworkPlan
 from harness.runtime import containers as labels
@@ -22,21 +23,7 @@ if TYPE_CHECKING:
 
 CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "KILL")
 """Of the agent: links and routes, packets that a link duplicates, running the job as another user and ending it."""
-SYSCTLS: Final = {
-    "net.ipv4.ip_forward": "1",
-    "net.ipv4.conf.all.send_redirects": "0",
-    "net.ipv4.conf.default.send_redirects": "0",
-    "net.ipv4.conf.all.accept_redirects": "0",
-    "net.ipv4.conf.default.accept_redirects": "0",
-    "net.ipv6.conf.all.forwarding": "1",
-    "net.ipv6.conf.all.accept_redirects": "0",
-    "net.ipv6.conf.default.accept_redirects": "0",
-    "net.ipv6.conf.default.accept_dad": "0",
-    "net.ipv4.tcp_rmem": "4096 131072 134217728",
-    "net.ipv4.tcp_wmem": "4096 65536 134217728",
-    "net.ipv4.tcp_no_metrics_save": "1",
-    "net.ipv4.ping_group_range": "0 2147483647",
-}
+SYSCTLS: Final = {name.replace("/", "."): value for name, value in CONTAINER.items()}
 SECURITY: Final = ("no-new-privileges:true",)
 TMPFS: Final = {"/tmp": "", "/run": ""}
 DNS_OPTIONS: Final = ("ndots:1", "timeout:1", "attempts:1")

@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from errno import EINVAL
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import Final
 
@@ -20,30 +20,21 @@ from pyroute2.netlink.exceptions import NetlinkError
 from harness.address import INTERFACE
 from harness.errors import NodeError
 from harness.linux.host import has_ipv6
-from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
+from harness.linux.sysctls import TCP_SETTINGS
+from harness.netlink.nlattr import attr
+from harness.netlink.routes import Route
 from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.plan import MAX_SEGMENTS, NodePlan
 
 BRIDGE: Final = "br0"
 BRIDGE_PORTS: Final = 1023
 """The most that a bridge takes (net/bridge/br_private.h: BR_MAX_PORTS is 1024, and number 0 is not given out)."""
-TCP_BUFFER: Final = 128 * 1024 * 1024
-"""Most that TCP may autotune its buffers to: the bandwidth-delay product of 1 Gbit/s and 1 s."""
-TCP_SETTINGS: Final = {
-    "net/ipv4/tcp_rmem": f"4096 131072 {TCP_BUFFER}",
-    "net/ipv4/tcp_wmem": f"4096 65536 {TCP_BUFFER}",
-    "net/ipv4/tcp_no_metrics_save": "1",
-}
-"""No connection is slow because an earlier one was, over a link that has been reshaped since."""
 IFA_F_NODAD: Final = 0x02
 IFA_F_NOPREFIXROUTE: Final = 0x200
 _RTM_NEWLINK: Final = 16
-_RTM_NEWROUTE: Final = 24
 _IFINFOMSG: Final = struct.Struct("=BxHiII")
 _IFLA_SUPER_PACKETS: Final = (41, 58, 63, 64)
 """IFLA_GSO_MAX_SIZE, IFLA_GRO_MAX_SIZE, IFLA_GSO_IPV4_MAX_SIZE, IFLA_GRO_IPV4_MAX_SIZE."""
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_METRICS, _RTAX_CC_ALGO = 1, 4, 5, 8, 16
-_RTMSG: Final = struct.Struct("=8BI")
 
 
 def make_hub() -> None:
@@ -115,17 +106,18 @@ def open_up(node: NodePlan, congestion_control: str) -> None:
     with IPRoute() as ip, _told(node.rank, f"set {INTERFACE} up"):
         ip.link("set", index=index, state="up")
     net = node.addressing
-    routes: list[tuple[str, IPv4Interface | IPv6Interface, IPv4Address | IPv6Address | None]] = [
-        (f"add the route to {subnet}", ip_interface(f"{subnet}"), None) for subnet in (net.ipv4_net, net.ipv6_net)
-    ]
-    for destination, hop in node.detours():
-        what = f"add the route to node {destination} through node {hop}"
-        routes.append((what, ip_interface(net.ipv4(destination)), net.ipv4(hop)))
-        routes.append((what, ip_interface(net.ipv6(destination)), net.ipv6(hop)))
-    if not has_ipv6():
-        routes = [route for route in routes if route[1].version == 4]
+    routes: list[tuple[str, Route]] = []
+    for version, subnet in ((4, net.ipv4_net), (6, net.ipv6_net)):
+        if version == 6 and not has_ipv6():
+            continue
+        routes.append((f"add the route to {subnet}", Route(subnet, None, index, congestion_control)))
+        for destination, hop in node.detours():
+            route = Route(
+                ip_network(net.address(destination, version)), net.address(hop, version), index, congestion_control
+            )
+            routes.append((f"add the route to node {destination} through node {hop}", route))
     with Rtnetlink() as netlink:
-        refusals = netlink.batch([_route(target, via, index, congestion_control) for _, target, via in routes])
+        refusals = netlink.batch([route.add() for _, route in routes])
     if refusals:
         refusal = refusals[0]
         remedy = f"is {congestion_control!r} in /proc/sys/net/ipv4/tcp_available_congestion_control?"
@@ -143,24 +135,6 @@ def _told(rank: int, action: str) -> Iterator[None]:
 
 def _family(address: IPv4Address | IPv6Address) -> int:
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
-
-
-def _route(
-    target: IPv4Interface | IPv6Interface,
-    via: IPv4Address | IPv6Address | None,
-    index: int,
-    congestion_control: str,
-) -> Request:
-    table_main, protocol_static, unicast = 254, 4, 1
-    scope = 0 if via is not None else 253
-    header = _RTMSG.pack(
-        _family(target.ip), target.network.prefixlen, 0, 0, table_main, protocol_static, scope, unicast, 0
-    )
-    body = header + attr(_RTA_DST, target.network.network_address.packed) + attr(_RTA_OIF, struct.pack("=I", index))
-    body += attr(_RTA_METRICS, attr(_RTAX_CC_ALGO, congestion_control.encode() + bytes(1)))
-    if via is not None:
-        body += attr(_RTA_GATEWAY, via.packed)
-    return Request(_RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body)
 
 
 def sysctls(node: NodePlan, there: str = "/proc/sys") -> dict[str, str]:
