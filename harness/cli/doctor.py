@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
+import subprocess
 from pathlib import Path
 
 import typer
@@ -11,8 +13,10 @@ import typer
 from harness.cli.options import Json
 from harness.cli.output import print_json, say, show, table
 from harness.engine.capability import AUTO, Feature, choose_engine, features
-from harness.errors import HarnessError, UnavailableError
+from harness.errors import HarnessError, InputError, UnavailableError
 from harness.linux.host import has_ipv6
+from harness.node.settings import NAMES
+from harness.runtime.docker import IMAGE
 
 _BACKLOG = Path("/proc/sys/net/core/netdev_max_backlog")
 _CONTROLS = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
@@ -26,9 +30,11 @@ def register(app: typer.Typer) -> None:
 
 def doctor(json_: Json = False) -> None:
     """Say what works here (by trying it), how to mend what does not, and which engine makes links. Changes nothing."""
+    if NAMES in os.environ:
+        raise InputError("this is a node; harness doctor is about the machine that networks are made on: run it there")
     found = features()
     engine, why = _engine(found)
-    found += [_torch(), _backlog(), _congestion_control(), _ipv6()]
+    found += [_torch(), _backlog(), _congestion_control(), _ipv6(), *_docker()]
     if json_:
         told = [vars(feature) for feature in found]
         print_json({"kernel": platform.release(), "engine": engine, "why": why, "features": told})
@@ -87,3 +93,33 @@ def _ipv6() -> Feature:
     detail = "" if there else "switched off: nodes have IPv4 only"
     remedy = "boot the machine without ipv6.disable=1"
     return Feature("ipv6", "the nodes' second address", there, detail, remedy)
+
+
+def _docker() -> list[Feature]:
+    """The daemon, Compose and our image."""
+    from harness.runtime.docker_http import Daemon, DockerRefusal
+
+    purpose = "nodes as containers"
+    try:
+        daemon = Daemon(os.environ)
+        version = str(daemon.ask("GET", "/version")["Version"])
+    except HarnessError as error:
+        return [Feature("docker", purpose, False, str(error), "scripts/with-docker CMD brings one (Debian, as root)")]
+    try:
+        daemon.ask("GET", f"/images/{IMAGE}/json")
+        image = Feature("image", IMAGE, True)
+    except DockerRefusal as refusal:
+        image = Feature("image", IMAGE, False, refusal.cause, "scripts/build-image")
+    return [Feature("docker", purpose, True, version), _compose(), image]
+
+
+def _compose() -> Feature:
+    """Version 2, a plugin of Docker's command."""
+    purpose, remedy = "docker compose up", "install Docker's compose plugin (Debian trixie: docker-compose)"
+    try:
+        done = subprocess.run(["docker", "compose", "version", "--short"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        return Feature("compose", purpose, False, str(problem), remedy)
+    told = (done.stdout or done.stderr).strip()
+    there = done.returncode == 0 and not told.startswith("1.")
+    return Feature("compose", purpose, there, told.splitlines()[0] if told else "", remedy)

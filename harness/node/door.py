@@ -6,7 +6,6 @@ It is an abstract socket in the container's network namespace, and listens to ro
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import socket
 import struct
@@ -19,37 +18,6 @@ from harness.node.letters import LONGEST, Letter, received, send
 ADDRESS: Final = "\0tc-harness-agent"
 
 Answer = Callable[[Letter], Mapping[str, Any]]
-
-
-def knock() -> None:
-    """Connect standard input and output with the agent of this container: what runs in the container.
-
-    Its source is sent there (``python3 -c``), so it needs no module of ours.
-    """
-    import os
-    import socket
-    import sys
-    import threading
-
-    door = socket.socket(socket.AF_UNIX)
-    try:
-        door.connect("\0tc-harness-agent")
-    except OSError as problem:
-        sys.exit(f"its agent does not answer ({problem.strerror})")
-
-    def listen() -> None:
-        while data := door.recv(1 << 16):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(1, view) :]
-        os._exit(0)
-
-    threading.Thread(target=listen, daemon=True).start()
-    while data := os.read(0, 1 << 16):
-        door.sendall(data)
-
-
-KNOCK: Final = inspect.getsource(knock) + "knock()\n"
 
 
 async def open_door(answer: Answer, gone: Callable[[], None]) -> asyncio.Server:

@@ -10,14 +10,17 @@ import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import HarnessError, NodeError
-from harness.node.door import KNOCK
+from harness.node import knock
 from harness.runtime.exec_relay import Demultiplexer
 from harness.runtime.exec_socket import ExecSocket
 
 ROOT: Final = "0:0"
+KNOCK: Final = Path(knock.__file__).read_text()
+"""What Python runs in the container."""
 _AT_ONCE: Final = 16
 _ANSWER_SECONDS: Final = 30.0
 

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from harness.errors import InputError, NodeError
-from harness.node.door import ADDRESS, KNOCK, open_door
+from harness.node.door import ADDRESS, open_door
+from harness.runtime.agents import KNOCK
 
 
 def answer(letter):
