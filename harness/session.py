@@ -211,8 +211,11 @@ def remove(name: str, store: Ledger, find: RuntimeMaker, tell: Progress = _silen
             tell(store.unread.format(name=name))
             store.remove(name)
             return True
-        if runtime is None:
+        if runtime is None and name not in store.names():
             return False
+        if runtime is None:  # remains of a network that is not up
+            store.remove(name)
+            return True
         runtime.destroy()
         store.remove(name)
         return True

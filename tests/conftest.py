@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import subprocess
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,21 @@ _MISSING = {
 """Marker -> the engine that its tests need, and what to do where it does not work."""
 
 
+_DOCKER = {
+    "info": "no Docker daemon answers: run the tests under scripts/with-docker",
+    "compose version": "Docker has no Compose v2: run the tests under scripts/with-docker",
+    "image inspect harness-node": "there is no image harness-node: run scripts/build-image",
+}
+"""What tests of containers need, as words to docker, and what to do where that fails."""
+
+
+def _succeeds(*argv):
+    try:
+        return subprocess.run(argv, capture_output=True, timeout=60).returncode == 0
+    except OSError:
+        return False
+
+
 @cache
 def _features():
     from harness.engine.capability import features
@@ -46,6 +62,8 @@ def _lacking(marker):
     """Why tests with that marker cannot run here, or an empty string."""
     if marker == "torch":
         return "" if importlib.util.find_spec("torch") else "PyTorch is missing: run scripts/setup"
+    if marker == "docker":
+        return next((remedy for words, remedy in _DOCKER.items() if not _succeeds("docker", *words.split())), "")
     namespaces = next(feature for feature in _features() if feature.name == "namespaces")
     if not namespaces.ok:
         return f"no network namespaces: {namespaces.detail}; {namespaces.remedy}"
@@ -66,7 +84,7 @@ def _lacking(marker):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    for marker in ("namespaces", "links", "netem", "nfqueue", "torch"):
+    for marker in ("namespaces", "links", "netem", "nfqueue", "torch", "docker"):
         if item.get_closest_marker(marker) and (reason := _lacking(marker)):
             pytest.skip(reason)
 
@@ -125,10 +143,12 @@ class SkipWatch:
 
 
 @pytest.fixture
-def harness(tmp_path):
-    """The harness command; what it left up is removed."""
+def harness(request, tmp_path):
+    """The harness command; what it left up is removed. On a Docker daemon, tests remove what they made themselves."""
     from tests.support.cli import Command
 
-    command = Command(tmp_path / "state")
+    docker = request.node.get_closest_marker("docker") is not None
+    command = Command(tmp_path / "state", docker)
     yield command
-    command("down", "--all")
+    if not docker:
+        command("down", "--all")

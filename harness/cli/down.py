@@ -29,9 +29,10 @@ def down(
 ) -> None:
     """Remove a network and whatever runs in it. Does nothing where there is none."""
     Store.check_name(name)
-    found = [(one, ledger) for ledger in ledgers() for one in _names(ledger, name, all_)]
-    if not all_ and any(one == name for one, _ in found):
-        found = [(one, ledger) for one, ledger in found if one == name]
+    found: list[tuple[str, Ledger]] = []
+    for ledger in ledgers():
+        if all_ or not found:  # who has a network of namespaces need not have Docker
+            found += [(one, ledger) for one in _names(ledger) if all_ or one == name]
     if dry_run:
         say(f"would remove: {', '.join(one for one, _ in found) or 'nothing'}")
         return
@@ -46,18 +47,15 @@ def down(
     if gone:
         say(f"removed: {', '.join(gone)}")
     elif not code:
-        say(f"nothing to remove: {'no network is' if all_ else repr(name) + ' is not'} up")
+        say(f"nothing to remove: {'no network is' if all_ else repr(name) + ' is not'} up; 'harness ls' lists networks")
     if code:
         raise typer.Exit(code)
 
 
-def _names(ledger: Ledger, name: str, all_: bool) -> list[str]:
-    """What is to be removed of what a ledger knows; the default name stands also for the only network of containers."""
+def _names(ledger: Ledger) -> list[str]:
+    """What a ledger knows of, up or not."""
     try:
-        names = ledger.names()
+        return ledger.names()
     except (UnavailableError, PrivilegeError) as error:  # a Docker daemon that is not ours to ask
         note(f"networks of containers cannot be looked for: {error}")
         return []
-    if all_ or (name == options.DEFAULT_NAME and len(names) == 1 and not isinstance(ledger, Store)):
-        return names
-    return [one for one in names if one == name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from harness.cli.options import DEFAULT_NAME
 from harness.cli.output import note
@@ -17,6 +17,9 @@ from harness.runtime.netns import NetnsRuntime
 from harness.session import Ledger, Network
 from harness.store import Record, Store
 from harness.suggest import suggest
+
+if TYPE_CHECKING:
+    from harness.runtime.docker_ledger import DockerLedger
 
 NETNS: Final = NetnsRuntime.name
 DOCKER: Final = "docker"
@@ -50,14 +53,19 @@ def find_runtime(record: Record) -> Runtime:
         raise RecordError(f"network {record.name!r}: {error}; run 'harness down --name {record.name}'") from None
 
 
-def ledgers() -> Iterator[Ledger]:
-    """Where networks are recorded: namespaces, then containers where there seems to be a Docker daemon."""
-    store = Store()
-    yield store
-    if os.environ.get("DOCKER_HOST") or os.path.exists(_DOCKER_SOCKET):
-        from harness.runtime.docker_ledger import DockerLedger
+def ledgers() -> list[Ledger]:
+    """Where networks are recorded: namespaces, then containers."""
+    containers = _containers()
+    return [Store(), containers] if containers else [Store()]
 
-        yield DockerLedger(store)
+
+def _containers() -> DockerLedger | None:
+    """Networks of containers, where there seems to be a Docker daemon."""
+    if not (os.environ.get("DOCKER_HOST") or os.path.exists(_DOCKER_SOCKET)):
+        return None
+    from harness.runtime.docker_ledger import DockerLedger
+
+    return DockerLedger(Store())
 
 
 def find_network(name: str) -> Network:
@@ -66,24 +74,25 @@ def find_network(name: str) -> Network:
     Raises:
         NetworkStateError: none is up.
     """
-    spaces, *others = ledgers()
     try:
-        return Network.find(name, spaces, find_runtime)
+        return Network.find(name, Store(), find_runtime)
     except RecordError:
         raise
     except NetworkStateError as error:
-        for containers in others:
-            try:
-                names = containers.names()
-            except HarnessError as problem:
-                error.add_note(f"networks of containers could not be looked for: {problem}")
-                raise error from None
-            if name in names:
-                return Network.find(name, containers, find_runtime)
-            if name == DEFAULT_NAME and len(names) == 1:
-                return Network.find(names[0], containers, find_runtime)
-            if names:
-                error.add_note(f"networks of containers: {', '.join(names)}; name one with --name")
+        containers = _containers()
+        if containers is None:
+            raise
+        try:
+            names = containers.running()
+        except HarnessError as problem:
+            error.add_note(f"networks of containers could not be looked for: {problem}")
+            raise error from None
+        if name in names:
+            return Network.find(name, containers, find_runtime)
+        if name == DEFAULT_NAME and len(names) == 1:
+            return Network.find(names[0], containers, find_runtime)
+        if names:
+            error.add_note(f"networks of containers: {', '.join(names)}; name one with --name")
         raise
 
 

@@ -58,12 +58,13 @@ class Agent:
         self._held = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._circle: Circle
+        stops = settings.stops and bool(settings.job)  # without a job, a node that was away is welcome again
         if links.rank == 0:
             run = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-            roll = Roll(links.plan.size, settings.stops)
-            self._circle = Hub(roll, digest, edits, self._take, self._where, run, say)
+            roll = Roll(links.plan.size, stops)
+            self._circle = Hub(roll, digest, edits, self._take, self._where, names, run, say)
         else:
-            self._circle = Member(links.rank, digest, edits, self._take, self._where, names, settings.stops, say)
+            self._circle = Member(links.rank, digest, edits, self._take, self._where, names, stops, say)
 
     async def run(self) -> int:
         """Until the network or its job has ended; the exit code."""
@@ -137,7 +138,7 @@ class Agent:
         self._job = Job(links.rank, settings.job, env, os.getcwd())
         code = await self._job.run()
         self._phase = "done"
-        self._circle.done(code)
+        await self._circle.done(code)
 
     def _stop(self, rank: int, code: int) -> None:
         if rank == self._links.rank:
@@ -179,6 +180,9 @@ class Agent:
                 return reading.to_json() if reading else {}
             case "hold" | "keep":
                 self._held = True
+                return {}
+            case "begin":  # who made the network knows that all nodes are shaped
+                self._go("")
                 return {}
         raise InputError(f"an agent knows no {letter['do']!r}")
 

@@ -28,8 +28,8 @@ class Circle(Protocol):
         """Be part of it, with links that are shaped, until cancelled. Raises HarnessError."""
         ...
 
-    def done(self, code: int) -> None:
-        """Our job has ended with this exit code."""
+    async def done(self, code: int) -> None:
+        """Our job has ended with this exit code; where it failed, a node that is gone failed before it."""
         ...
 
     def share(self, letter: Letter) -> None:

@@ -12,6 +12,7 @@ from harness.node.edits import Edits
 from harness.node.letters import LONGEST, PORT, Letter, received, send
 from harness.node.roll import EVERYONE, Roll
 from harness.node.roll import Letter as Told
+from harness.node.watch import places
 
 _TELL_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.05
@@ -26,6 +27,7 @@ class Hub:
         edits: all that is known of changed edges.
         take: rank 0's own agent: is told what everyone is told, and what changes nodes bring.
         where: rank 0's own address.
+        names: host names of all nodes, by rank.
         run: the name of this run, for the folder of results.
         tell: a line for the log.
     """
@@ -37,11 +39,12 @@ class Hub:
         edits: Edits,
         take: Callable[[Letter], None],
         where: Callable[[], str],
+        names: Sequence[str],
         run: str,
         tell: Callable[[str], None],
     ) -> None:
         self._roll, self._digest, self._edits = roll, digest, edits
-        self._take, self._where, self._run, self._tell = take, where, run, tell
+        self._take, self._where, self._names, self._run, self._tell = take, where, names, run, tell
         self.watches: Sequence[int] = range(1, roll.size)
         self._writers: dict[int, asyncio.StreamWriter] = {}
         self._left: set[int] = set()
@@ -70,9 +73,18 @@ class Hub:
                 waited = time.monotonic() - began
                 self._tell(f"waiting for rank {_few(self._roll.missing)} to shape its links ({waited:.0f} s)")
 
-    def done(self, code: int) -> None:
+    async def done(self, code: int) -> None:
         """See Circle."""
-        self._deliver(self._roll.done(0, code))
+        await self._ended(0, code)
+
+    async def _ended(self, rank: int, code: int) -> None:
+        """A rank's job has ended. It may have failed because another node is gone, which nobody has noticed yet."""
+        if code and self._roll.first is None:
+            others = [other for other in range(self._roll.size) if other not in (0, rank)]
+            for other, place in (await asyncio.to_thread(places, self._names, others)).items():
+                if place is None:
+                    self.lose(other)
+        self._deliver(self._roll.done(rank, code))
 
     def lose(self, rank: int) -> None:
         """See Circle."""
@@ -119,6 +131,8 @@ class Hub:
             async for letter in received(reader):
                 if letter["do"] == "hello":
                     rank = self._hello(letter, writer)
+                elif rank is not None and letter["do"] == "done":
+                    await self._ended(rank, int(letter["code"]))
                 elif rank is not None:
                     self._heard(rank, letter)
         except (ValueError, LookupError, TypeError):  # no agent of ours
@@ -148,8 +162,6 @@ class Hub:
         match letter["do"]:
             case "shaped":
                 self._deliver(self._roll.call(rank))
-            case "done":
-                self._deliver(self._roll.done(rank, int(letter["code"])))
             case "bye":
                 self._left.add(rank)
             case "edits" if letter["edits"]:

@@ -11,7 +11,7 @@ from harness.errors import InputError
 from harness.node.edits import Edits
 from harness.node.letters import LONGEST, PORT, Letter, received, send
 from harness.node.roll import GONE
-from harness.node.watch import until_gone
+from harness.node.watch import places, until_gone
 
 _CONNECT_SECONDS: Final = 20.0
 _PAUSE: Final = 0.2
@@ -88,12 +88,14 @@ class Member:
                 if self._code is not None:
                     self._say({"do": "done", "code": self._code})
 
-    def done(self, code: int) -> None:
+    async def done(self, code: int) -> None:
         """See Circle."""
+        if code and not self.gone and (await asyncio.to_thread(places, self._names, (0,))).get(0, True) is None:
+            self.lose(0)
         self._code = code
         self._say({"do": "done", "code": code})
         if self.gone:
-            self._take({"do": "end", "code": code or GONE})
+            self._take({"do": "end", "code": GONE})
 
     def share(self, letter: Letter) -> None:
         """See Circle: rank 0 tells everyone."""
@@ -106,7 +108,7 @@ class Member:
             self._writer.transport.abort()
         self._take({"do": "lost", "rank": rank})
         if self._code is not None:
-            self._take({"do": "end", "code": self._code or GONE})
+            self._take({"do": "end", "code": GONE})
         elif self._stops:
             self._take({"do": "stop", "rank": rank, "code": GONE})
 

@@ -11,13 +11,13 @@ import asyncio
 import hashlib
 import json
 import os
-import signal
 import sys
+from pathlib import Path
 from typing import Final
 
 from harness.engine.capability import choose_engine, in_place_features
 from harness.engine.make import make_engine
-from harness.errors import HarnessError, InputError
+from harness.errors import HarnessError, InputError, PrivilegeError
 from harness.linux import host
 from harness.node import peers
 from harness.node.agent import READY, Agent
@@ -27,10 +27,13 @@ from harness.node.settings import Settings
 from harness.plan import NetworkPlan
 
 _START_SECONDS: Final = 60.0
+_NET_ADMIN: Final = 12
+"""CAP_NET_ADMIN (linux/capability.h)."""
 
 
 def _prepare(settings: Settings, names: list[str]) -> Links:
     """Find the other nodes, plan, and shape this node's links. Raises HarnessError."""
+    _check_privilege()
     plan = settings.plan
     if plan is None:
         places = peers.find_all(names, _START_SECONDS, say)
@@ -45,6 +48,16 @@ def _prepare(settings: Settings, names: list[str]) -> Links:
     links.start()
     links.shape()
     return links
+
+
+def _check_privilege() -> None:
+    """Raises PrivilegeError where this process may not change its network."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    if not int(status["CapEff"], 16) >> _NET_ADMIN & 1:
+        raise PrivilegeError(
+            "this container lacks CAP_NET_ADMIN, by which it shapes its links; start it with docker run --cap-add"
+            " NET_ADMIN, or cap_add as in compose.yaml"
+        )
 
 
 def _digest(links: Links) -> str:
@@ -69,8 +82,6 @@ async def _serve(settings: Settings, links: Links, names: list[str], digest: str
 
 def main() -> int:
     """Run; the exit code."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # process 1 has no default actions
-        signal.signal(number, lambda number, _: os._exit(128 + number))
     READY.unlink(missing_ok=True)
     try:
         settings = Settings.read(os.environ, sys.argv[1:])
@@ -89,7 +100,3 @@ def main() -> int:
     except OSError as problem:
         say(host.explain(problem))
         return HarnessError.exit_code
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from harness.errors import HarnessError, NodeError
@@ -95,9 +96,15 @@ _open: Final[dict[str, AgentLine]] = {}
 
 
 class Agents:
-    """The agents of one network, by rank."""
+    """The agents of one network.
 
-    def __init__(self, containers: Mapping[int, str]) -> None:
+    Args:
+        containers: by rank, those that run.
+        ended: by rank, those that do not.
+    """
+
+    def __init__(self, containers: Mapping[int, str], ended: Mapping[int, str] = MappingProxyType({})) -> None:
+        self._ended = ended
         self._lines = {rank: _open.setdefault(c, AgentLine(rank, c)) for rank, c in containers.items()}
 
     @property
@@ -105,13 +112,20 @@ class Agents:
         """The ranks that have a container that runs."""
         return sorted(self._lines)
 
+    def require(self, rank: int, action: str) -> None:
+        """Raise NodeError where the node's container does not run: what cannot be done, and what mends it."""
+        if rank in self._lines:
+            return
+        if rank in self._ended:
+            raise NodeError(rank, action, "its container has ended", f"docker start {self._ended[rank][:12]}")
+        raise NodeError(rank, action, "its container is gone", "'harness down', or 'docker compose up' again")
+
     def ask(self, letters: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any] | HarnessError]:
         """Ask several at once; an error is an answer."""
 
         def one(rank: int) -> dict[str, Any] | HarnessError:
-            if rank not in self._lines:
-                return NodeError(rank, "ask its agent", "its container does not run", "start it: docker start")
             try:
+                self.require(rank, f"ask its agent to {letters[rank]['do']}")
                 return self._lines[rank].ask(letters[rank])
             except HarnessError as error:
                 return error

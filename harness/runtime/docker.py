@@ -21,6 +21,7 @@ from harness.runtime.exec_proxy import proxy_command
 IMAGE: Final = "harness-node"
 _READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.2
+_GROUPS: Final = ("running", "ended")
 
 
 @dataclass(frozen=True)
@@ -53,28 +54,32 @@ class DockerRuntime:
         network: str,
         engine: Engine | None = None,
         containers: Mapping[int, str] | None = None,
+        ended: Mapping[int, str] | None = None,
         recipe: Recipe = Recipe(),
     ) -> None:
         self.engine = engine or make_engine("netem")
         """Which it is, agents find out where none is given: then it is known only when ``create`` is through."""
         self._network, self._recipe = network, recipe
-        self._containers = dict(containers or {})
-        self._agents = Agents(self._containers)
+        self._containers, self._ended = dict(containers or {}), dict(ended or {})
+        self._agents = Agents(self._containers, self._ended)
         self._user: str | None = None
 
     @classmethod
     def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> DockerRuntime:
         """The network that somebody else made. Raises RecordError."""
         try:
-            containers = {int(rank): str(container) for rank, container in handle["containers"].items()}
-            return cls(handle["network"], engine, containers)
+            running, ended = (
+                {int(rank): str(container) for rank, container in handle[group].items()} for group in _GROUPS
+            )
+            return cls(handle["network"], engine, running, ended)
         except (LookupError, TypeError, ValueError, AttributeError) as problem:
             raise RecordError(f"its record does not say where its nodes are ({problem!r})") from None
 
     @property
     def handle(self) -> Mapping[str, Any]:
         """See Runtime."""
-        return {"network": self._network, "containers": {str(rank): c for rank, c in self._containers.items()}}
+        running, ended = ({str(rank): c for rank, c in group.items()} for group in (self._containers, self._ended))
+        return {"network": self._network, **dict(zip(_GROUPS, (running, ended), strict=True))}
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -97,33 +102,28 @@ class DockerRuntime:
         self._wait(plan)
 
     def _wait(self, plan: NetworkPlan) -> None:
-        """Until every agent says that all are ready. Raises NodeError."""
+        """Until every agent says that its links are shaped; then all may begin. Raises NodeError.
+
+        Agents tell each other too, but over the links, which may lose everything.
+        """
         from harness.runtime import docker_setup
 
         deadline = time.monotonic() + _READY_SECONDS
-        wanted = set(range(plan.size))
+        waiting = set(range(plan.size))
         letter = {"do": "hold" if self._recipe.transient else "state"}
-        while True:
-            answers = self._agents.ask(dict.fromkeys(wanted, letter))
-            wanted = {rank for rank, answer in answers.items() if isinstance(answer, HarnessError)}
-            if not wanted:
-                break
-            docker_setup.check_running({rank: self._containers[rank] for rank in wanted})
-            if time.monotonic() > deadline:
-                raise next(answer for answer in answers.values() if isinstance(answer, HarnessError))
-            time.sleep(_POLL_SECONDS)
-        while True:
-            answer = self._agents.ask({0: {"do": "state"}})[0]
+        while waiting:
+            answers = self._agents.ask(dict.fromkeys(waiting, letter))
+            refusals = {rank: answer for rank, answer in answers.items() if isinstance(answer, HarnessError)}
+            waiting = set(refusals)
+            if waiting:
+                docker_setup.check_running({rank: self._containers[rank] for rank in waiting})
+                if time.monotonic() > deadline:
+                    raise refusals[min(refusals)]
+                time.sleep(_POLL_SECONDS)
+        for answer in self._agents.ask({rank: {"do": "begin"} for rank in range(plan.size)}).values():
             if isinstance(answer, HarnessError):
                 raise answer
-            if answer["phase"] != "shaped":
-                self.engine = make_engine(answer["engine"])
-                return
-            docker_setup.check_running(self._containers)
-            if time.monotonic() > deadline:
-                missing = ", ".join(map(str, answer["missing"]))
-                raise NodeError(0, "wait for all nodes", f"not ready in {_READY_SECONDS:.0f} s: rank {missing}")
-            time.sleep(_POLL_SECONDS)
+        self.engine = make_engine(str(self.state()["engine"]))
 
     def open(self, plan: NetworkPlan) -> None:
         """See Runtime: the agents have done it when their links were shaped."""
@@ -174,8 +174,7 @@ class DockerRuntime:
         own_group: bool = True,
     ) -> subprocess.Popen[bytes]:
         """See Runtime."""
-        if rank not in self._containers:
-            raise NodeError(rank, f"start {argv[0]!r}", "its container does not run", "start it: docker start")
+        self._agents.require(rank, f"start {argv[0]!r}")
         if self._user is None:
             self._user = str(self.state()["user"])
         command, environ = proxy_command(self._containers[rank], argv, env or {}, user=self._user)

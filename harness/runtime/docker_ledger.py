@@ -21,6 +21,8 @@ class DockerLedger:
 
     unread = "no agent of network {name!r} answers; its containers are removed all the same"
 
+    _filters = quote(f'{{"label":["{containers.NETWORK}"]}}')
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
@@ -30,22 +32,29 @@ class DockerLedger:
 
     def found(self) -> list[Found]:
         """All networks that have containers."""
-        filters = quote(f'{{"label":["{containers.NETWORK}"]}}')
-        listed: list[Mapping[str, Any]] = Daemon(os.environ).ask("GET", f"/containers/json?all=1&filters={filters}")
+        path = f"/containers/json?all=1&filters={self._filters}"
+        listed: list[Mapping[str, Any]] = Daemon(os.environ).ask("GET", path)
         return sort_out(listed)
 
+    def running(self) -> list[str]:
+        """The names of those whose containers run."""
+        return [found.name for found in self.found() if found.running]
+
     def names(self) -> list[str]:
-        """Of all networks that have containers, also such as have ended."""
-        return [found.name for found in self.found()]
+        """Of all networks of which something is there: containers that have ended, or only a bridge."""
+        bridges: list[Mapping[str, Any]] = Daemon(os.environ).ask("GET", f"/networks?filters={self._filters}")
+        names = {one["Labels"][containers.NETWORK] for one in bridges}
+        return sorted(names | {found.name for found in self.found()})
 
     def load(self, name: str) -> Record | None:
         """A network whose containers run, or None. Raises RecordError where no agent answers."""
         found = next((one for one in self.found() if one.name == name and one.running), None)
         if found is None:
             return None
-        handle = {"network": name, "containers": {str(rank): one for rank, one in found.running.items()}}
+        runtime = DockerRuntime(name, None, found.running, found.ended)
+        handle = runtime.handle
         try:
-            state = DockerRuntime(name, None, found.running).state(plan=True)
+            state = runtime.state(plan=True)
         except NodeError as error:
             raise RecordError(f"network {name!r} does not answer: {error}") from None
         return Record(name, "docker", state["engine"], handle, state["plan"], found.created, found.transient)

@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Never
 
 from harness.errors import HarnessError, InputError
 from harness.units import Size, Time
@@ -30,6 +30,13 @@ def ended(run: Callable[[], None]) -> int:
         print(f"rank {os.environ['RANK']}: writing what was measured: {error.strerror}", file=sys.stderr, flush=True)
         return HarnessError.exit_code
     return 0
+
+
+def leave(code: int) -> Never:
+    """End at once: after a collective that failed, torch's threads abort an orderly end with SIGABRT now and then."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def count(text: str) -> int:

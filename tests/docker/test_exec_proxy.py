@@ -22,8 +22,9 @@ from harness.runtime.exec_proxy import proxy_command
 
 pytestmark = pytest.mark.docker
 
-IMAGE = "tc-harness-base:local"
+IMAGE = "harness-node"
 SLEEP = "/usr/bin/sleep 600"
+SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
 PATIENCE_S = 30
 PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
@@ -32,7 +33,7 @@ def containers(**options):
     with contextlib.closing(docker.from_env()) as engine:
         made = engine.containers.run(
             IMAGE,
-            SLEEP,
+            entrypoint=SLEEP.split(),
             detach=True,
             read_only=True,
             cap_drop=["ALL"],
@@ -208,7 +209,7 @@ def test_sixteen_at_once(container):
 
 RELAY = """#!{python}
 import os, select, socket, sys
-daemon = socket.socket(socket.AF_UNIX); daemon.connect("/var/run/docker.sock")
+daemon = socket.socket(socket.AF_UNIX); daemon.connect({socket!r})
 open({log!r}, "a").write(" ".join(sys.argv[1:]) + "\\n")
 while True:
     for fd in select.select([0, daemon], [], [])[0]:
@@ -221,7 +222,7 @@ while True:
 
 def test_over_ssh(container, tmp_path):
     ssh, log = tmp_path / "ssh", tmp_path / "log"
-    ssh.write_text(RELAY.format(python=sys.executable, log=str(log)))
+    ssh.write_text(RELAY.format(python=sys.executable, socket=SOCKET, log=str(log)))
     ssh.chmod(0o755)
     more = {"DOCKER_HOST": "ssh://me@far:2222", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     data = os.urandom(300_000)
@@ -260,7 +261,7 @@ def relay(context=None):
         with contextlib.suppress(OSError):
             while True:
                 client, daemon = server.accept()[0], socket.socket(socket.AF_UNIX)
-                daemon.connect("/var/run/docker.sock")
+                daemon.connect(SOCKET)
                 if context:
                     client = context.wrap_socket(client, server_side=True)
                 threading.Thread(target=copy, args=(client, daemon), daemon=True).start()

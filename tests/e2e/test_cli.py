@@ -1,21 +1,25 @@
-"""The command line on shaped networks, as a user meets it, on the real kernel."""
+"""The command line on shaped networks, as a user meets it, on the real kernel: of namespaces or of containers."""
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
-from tests.support.cli import HARNESS, processes
-from tests.support.live import engine_name
+from harness.cli.networks import DOCKER
+from tests.support.cli import HARNESS
+from tests.support.live import addressing, engine_name, in_container, needs, runtime_name
 
-pytestmark = [pytest.mark.links, pytest.mark.namespaces]
+pytestmark = needs()
+SUBNETS = ["--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing().ipv6_net)]
+
+
+def address(rank):
+    return str(addressing().ipv4(rank))
 
 
 def test_the_life_of_a_network(harness):
-    harness("up", "--nodes", "3", "--topology", "ring", "--profile", "wan", "--seed", "5")
+    harness("up", "--nodes", "3", "--topology", "ring", "--profile", "wan", "--seed", "5", *SUBNETS)
     shown = json.loads(harness("link", "show", "--json").stdout)
     assert [(one["src"], one["dst"]) for one in shown] == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
     for one in shown:
@@ -33,26 +37,27 @@ def test_the_life_of_a_network(harness):
     one = json.loads(harness("link", "show", "0-1", "--json").stdout)[0]
     assert one["applied"]["delay_s"] == 0.12
 
-    harness("exec", "1", "--", "ping", "-c", "2", "-i", "0.2", "10.77.0.1")
+    harness("exec", "1", "--", "ping", "-c", "2", "-i", "0.2", address(0))
     one = json.loads(harness("link", "show", "0-1", "--json").stdout)[0]
     assert one["stats"]["sent_packets"] >= 2
     assert harness("exec", "2", "--", "sh", "-c", "echo $RANK/$WORLD_SIZE; exit 7", code=7).stdout == "2/3\n"
 
     cut = json.loads(harness("partition", "0|1,2", "--json").stdout)["changed"]
     assert {(e["src"], e["dst"]) for e in cut} == {(0, 1), (1, 0), (0, 2), (2, 0)}
-    harness("exec", "0", "--", "ping", "-c", "1", "-W", "1", "10.77.0.3", code=1)
+    harness("exec", "0", "--", "ping", "-c", "1", "-W", "1", address(2), code=1)
     harness("heal")
-    harness("exec", "0", "--", "ping", "-c", "1", "-W", "5", "10.77.0.3")
+    harness("exec", "0", "--", "ping", "-c", "1", "-W", "5", address(2))
 
-    listed = json.loads(harness("ls", "--json").stdout)
-    assert [(one["name"], one["nodes"], one["engine"]) for one in listed] == [("default", 3, engine_name())]
-    assert "removed: default" in harness("down").stdout
+    name = harness.env["HARNESS_NAME"]
+    (listed,) = [one for one in json.loads(harness("ls", "--json").stdout) if one["name"] == name]
+    assert (listed["nodes"], listed["runtime"], listed["engine"]) == (3, runtime_name(), engine_name())
+    assert f"removed: {name}" in harness("down").stdout
     assert "not up" in harness("down").stdout
     harness("link", "show", code=3)
 
 
 def test_two_commands_that_change_one_network_take_turns(harness):
-    harness("up", "-n", "2", "-p", "none")
+    harness("up", "-n", "2", "-p", "none", *SUBNETS)
     commands = [
         [*HARNESS, "link", "set", "0-1", "--one-way", "--delay", "10ms"],
         [*HARNESS, "link", "set", "1-0", "--one-way", "--delay", "20ms"],
@@ -70,9 +75,13 @@ def spoil(harness, src, dst):
     """Make something else of an edge than was asked for, past the harness."""
     if engine_name() == "netem":
         where = ["parent", f"1:{dst + 1}", "handle", f"{dst + 0x10:x}:"]
-        harness("exec", str(src), "--", "tc", "qdisc", "change", "dev", "eth0", *where, "netem", "delay", "1s")
+        rank, argv = src, ["tc", "qdisc", "change", "dev", "eth0", *where, "netem", "delay", "1s"]
     else:
-        harness("exec", str(dst), "--", sys.executable, "-c", FLUSH)
+        rank, argv = dst, ["python3" if runtime_name() == DOCKER else sys.executable, "-c", FLUSH]
+    if runtime_name() == DOCKER:
+        in_container(f"harness-{harness.env['HARNESS_NAME']}-node-{rank + 1}", *argv)
+    else:
+        harness("exec", str(rank), "--", *argv)
 
 
 FLUSH = """
@@ -84,43 +93,16 @@ with Nfnetlink() as netlink:
 
 
 def test_a_network_changed_behind_our_back_is_told(harness):
-    harness("up", "-n", "2", "-p", "wan")
+    harness("up", "-n", "2", "-p", "wan", *SUBNETS)
     spoil(harness, 0, 1)
     shown = harness("link", "show")
     assert "differs" in shown.stdout
     assert "edge 0->1: what is held is not what was requested" in shown.stderr
 
 
-AS_NOBODY = """
-if ! setpriv --reuid 65534 --clear-groups test -x "$1/bin"; then  # a Python below /root, say: show it to everybody here
-    top=/$(echo "$1" | cut -d/ -f2)
-    mount --bind "$1" /mnt && mount -t tmpfs -o mode=755 none "$top" && mkdir -p "$1" && mount --bind /mnt "$1"
-fi
-shift
-exec setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs "$@"
-"""
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
-def test_another_user_needs_no_root(harness):
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        os.chown(folder, 65534, 65534)
-        harness.env["HARNESS_STATE_DIR"] = folder
-        harness.wrapper = ["unshare", "-m", "sh", "-ec", AS_NOBODY, "sh", sys.base_prefix]
-        harness("up", "-n", "3", "-t", "line", "-p", "wan")
-        harness("link", "set", "0-1", "--delay", "40ms", "--jitter", "0")
-        assert "time=8" in harness("exec", "0", "--", "ping", "-U", "-c", "2", "10.77.0.2").stdout
-        shown = json.loads(harness("link", "show", "--json").stdout)
-        assert all(one["mismatch"] is None for one in shown)
-        assert shown[0]["applied"]["delay_s"] == 0.04
-        harness("down")
-        harness.wrapper = []
-    assert not processes("keeper.py")
-
-
 @pytest.mark.torch
 def test_verify_and_real_collectives_over_a_shaped_ring(harness):
-    harness("up", "-n", "3", "-t", "ring", "-p", "none")
+    harness("up", "-n", "3", "-t", "ring", "-p", "none", *SUBNETS)
     harness("link", "set", "all", "--delay", "15ms", "--rate", "50mbit")
     rows = json.loads(harness("verify", "--json", "--seconds", "2").stdout)
     assert {(row["src"], row["dst"]) for row in rows} == {(a, b) for a in range(3) for b in range(3) if a != b}

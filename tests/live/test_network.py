@@ -1,4 +1,4 @@
-"""Networks of namespaces with shaped links, as traffic meets them."""
+"""Networks with shaped links, as traffic meets them: of namespaces or of containers."""
 
 import os
 import threading
@@ -8,13 +8,11 @@ import pytest
 
 from harness.errors import NetworkStateError, NodeError
 from harness.link import UNSHAPED
-from harness.runtime.namespaces import start_time
-from harness.store import Store
-from tests.support.cli import wait_for
-from tests.support.live import find, paced_flow, ping, run, up
-from tests.support.plans import network, shape
+from tests.support.cli import processes, wait_for
+from tests.support.live import ledger, needs, network, own, paced_flow, ping, run, run_as_root, up
+from tests.support.plans import shape
 
-pytestmark = [pytest.mark.links, pytest.mark.namespaces]
+pytestmark = needs()
 SLACK = 2
 """Milliseconds that the machine may add to a round trip."""
 
@@ -49,7 +47,9 @@ def test_non_neighbours_share_the_links_between(version):
 
 
 def test_neighbour_discovery_is_no_part_of_a_link():
-    with up(network("line", 2, shape(delay="400ms", loss="100%"))) as net:
+    with up(network("line", 2, shape(delay="400ms"))) as net:
+        net.reshape(lambda plan: changed(plan, [(0, 1), (1, 0)], delay="400ms", loss="100%"))
+        run_as_root(net, 0, "ip", "-6", "neigh", "flush", "dev", "eth0")
         other = str(net.plan.addressing.ipv6(1))
         run(net, 0, "ping", "-c", "1", "-W", "1", other, check=False)
         assert "lladdr" in run(net, 0, "ip", "-6", "neigh", "show", other)
@@ -107,7 +107,7 @@ def test_an_unshaped_network_gets_shaped_and_unshaped_while_it_runs():
 def test_one_node_that_refuses_rolls_the_others_back():
     plan = network("ring", 4, shape(delay="10ms"))
     with up(plan) as net:
-        run(net, 2, "ip", "link", "del", "eth0")
+        run_as_root(net, 2, "ip", "link", "del", "eth0")
         with pytest.raises(NodeError, match="node 2"):
             net.reshape(lambda p: changed(p, list(p.edges), delay="20ms"))
         assert net.plan == plan
@@ -121,46 +121,23 @@ def test_loss_is_per_packet_of_a_tcp_stream():
 
 
 def test_several_networks_live_side_by_side(tmp_path):
-    slow, fast = network("line", 2, shape(delay="30ms")), network("line", 2, shape(delay="5ms"))
-    with up(slow, "slow", tmp_path) as one, up(fast, "fast", tmp_path) as other:
+    slow, fast = network("line", 2, shape(delay="30ms")), network("line", 2, shape(delay="5ms"), place=1)
+    names = {own("slow"), own("fast")}
+    with up(slow, own("slow"), tmp_path) as one, up(fast, own("fast"), tmp_path) as other:
         assert 60 <= ping(one, 0, 1)[1] < 62
         assert 10 <= ping(other, 0, 1)[1] < 12
-        with pytest.raises(NetworkStateError, match="already up"), up(fast, "slow", tmp_path):
+        with pytest.raises(NetworkStateError, match="already up"), up(fast, own("slow"), tmp_path):
             pass
         assert ping(one, 0, 1)[0] == 0
-        assert Store(tmp_path).names() == ["fast", "slow"]
-    assert Store(tmp_path).names() == []
+        assert names <= set(ledger(tmp_path).names())
+    assert names.isdisjoint(ledger(tmp_path).names())
 
 
-def test_nothing_stays_after_down():
-    before = {entry for entry in os.listdir("/proc") if entry.isdigit()}
+def test_down_ends_what_runs_in_nodes():
+    seconds = str(10_000_000 + os.getpid())
     with up(network("ring", 4, shape(delay="1ms"))) as net:
-        sleeper = net.runtime.spawn(1, ["sh", "-c", "sleep 600 & sleep 600"])
-        keeper = net.runtime.handle["keeper"]["pid"]
-    assert start_time(keeper) is None
+        sleeper = net.runtime.spawn(1, ["sh", "-c", f"sleep {seconds} & sleep {seconds}"])
+        wait_for(lambda: len(processes(f"sleep\0{seconds}")) == 2)
     assert sleeper.wait(10) == 137
-    left = {
-        entry
-        for entry in os.listdir("/proc")
-        if entry.isdigit() and entry not in before and b"sleep" in _command(entry)
-    }
-    assert not left
-
-
-def _command(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
-def test_a_network_whose_keeper_was_killed_is_found_gone(tmp_path):
-    plan = network("line", 2, shape(delay="1ms"))
-    with up(plan, "gone", tmp_path) as net:
-        os.kill(net.runtime.handle["keeper"]["pid"], 9)
-        wait_for(lambda: not net.runtime.alive)
-        with pytest.raises(NetworkStateError, match="not up"):
-            type(net).find("gone", Store(tmp_path), find)
-        with up(plan, "gone", tmp_path) as again:
-            assert ping(again, 0, 1)[0] == 0
+    assert not processes(f"sleep\0{seconds}")
+    assert net.name not in ledger().names()

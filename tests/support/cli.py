@@ -1,4 +1,4 @@
-"""The harness command as a subprocess, with a state folder of its own."""
+"""The harness command as a subprocess, out of reach of the user's networks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ HARNESS = [sys.executable, "-m", "harness.cli.main"]
 
 
 class Command:
-    """Call it with words; the exit code must be ``code``."""
+    """Call it with words; the exit code must be ``code``.
 
-    def __init__(self, folder: Path):
+    Args:
+        folder: for its state.
+        docker: whether it may look for a Docker daemon, which may have the user's networks.
+    """
+
+    def __init__(self, folder: Path, docker: bool = True):
         self.wrapper: list[str] = []
         self.env = {**os.environ, "HARNESS_STATE_DIR": str(folder), "COLUMNS": "200"}
+        if not docker:
+            self.env["DOCKER_HOST"] = f"unix://{folder}/no-docker.sock"
 
     def __call__(self, *words, code=0):
         argv = [*self.wrapper, *HARNESS, *words]

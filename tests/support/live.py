@@ -1,4 +1,4 @@
-"""Real networks for kernel tests."""
+"""Real networks, of namespaces or of containers: HARNESS_RUNTIME says which, HARNESS_ENGINE what makes their links."""
 
 from __future__ import annotations
 
@@ -9,26 +9,81 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from benchmarks import udp
+from harness.address import Addressing
+from harness.cli.networks import DOCKER, NETNS
 from harness.cli.networks import find_runtime as find
-from harness.engine.capability import choose_engine
+from harness.engine.capability import AUTO, choose_engine
 from harness.engine.make import make_engine
 from harness.runtime.base import Stdio
+from harness.runtime.docker import DockerRuntime, Recipe
+from harness.runtime.docker_ledger import DockerLedger
 from harness.runtime.netns import NetnsRuntime
 from harness.session import Network
 from harness.store import Store
+from tests.support import plans
+
+_BENCHMARKS = Path(udp.__file__).parent
+
+
+def runtime_name():
+    """The runtime that the environment names, or namespaces."""
+    return os.environ.get("HARNESS_RUNTIME", NETNS)
+
+
+def needs():
+    """The marks of a module whose tests need a network of that runtime."""
+    markers = ["docker"] if runtime_name() == DOCKER else ["links", "namespaces"]
+    return [getattr(pytest.mark, marker) for marker in markers]
 
 
 @cache
 def engine_name():
     """The engine that the environment names, or that works here."""
-    return choose_engine(os.environ.get("HARNESS_ENGINE", "auto"))[0]
+    wanted = os.environ.get("HARNESS_ENGINE", AUTO)
+    return wanted if runtime_name() == DOCKER and wanted != AUTO else choose_engine(wanted)[0]
+
+
+# What a Docker daemon has only once, which may have the user's networks and those of other test runs too
+
+
+def own(name):
+    """A network's name that no other test run takes."""
+    return f"{name}-{os.getpid()}"
+
+
+def addressing(place=0):
+    """Subnets that hardly anybody else has (RFC 2544, section 12); networks that are up together differ in place."""
+    number = (2 * os.getpid() + place) % 512
+    return Addressing.parse(f"198.{18 + number // 256}.{number % 256}.0/24", f"fd12:{number:x}::/64")
+
+
+def network(topology, nodes, every=None, /, *, place=0, **edges):
+    """See plans.network; in subnets of its own."""
+    return plans.network(topology, nodes, every, addressing=addressing(place), **edges)
+
+
+def ledger(folder: Path | None = None):
+    """Where networks of this runtime are recorded."""
+    store = Store(folder)
+    return DockerLedger(store) if runtime_name() == DOCKER else store
+
+
+# Networks
 
 
 @contextlib.contextmanager
-def up(plan, name="test", folder: Path | None = None):
+def up(plan, name=None, folder: Path | None = None):
     """A network that is up, and gone afterwards."""
-    network = Network.up(name, plan, NetnsRuntime(make_engine(engine_name())), Store(folder), find)
+    name = name or own("test")
+    if runtime_name() == DOCKER:
+        volume = f"{_BENCHMARKS}:/work/{_BENCHMARKS.name}:ro"
+        runtime = DockerRuntime(name, recipe=Recipe(volumes=(volume,), engine=engine_name()))
+    else:
+        runtime = NetnsRuntime(make_engine(engine_name()))
+    network = Network.up(name, plan, runtime, ledger(folder), find)
     try:
         yield network
     finally:
@@ -47,6 +102,19 @@ def run(network, rank, *argv, check=True, timeout=120):
     if check:
         assert process.returncode == 0, output
     return output
+
+
+def run_as_root(network, rank, *argv):
+    """The same, where programs in nodes are no root also past the harness."""
+    if runtime_name() == NETNS:
+        return run(network, rank, *argv)
+    return in_container(network.runtime.handle["containers"][str(rank)], *argv)
+
+
+def in_container(container, *argv):
+    """The standard output of a program that runs as root in a container, past the harness."""
+    command = ["docker", "exec", "--user", "0:0", container, *argv]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=120).stdout
 
 
 def ping(network, src, dst, count=10, version=4, interval=0.1):
@@ -71,7 +139,7 @@ def paced_flow(network, src, dst, count, gap):
 
     def spawn(number, argv):
         stdio = Stdio(subprocess.DEVNULL, subprocess.PIPE, None)
-        return network.runtime.spawn((src, dst)[number], argv, stdio=stdio)
+        return network.runtime.spawn((src, dst)[number], [network.runtime.python, *argv[1:]], stdio=stdio)
 
     with udp.paced_flow(spawn, str(network.plan.addressing.ipv4(dst)), count, gap) as result:
         yield result

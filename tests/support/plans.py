@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.address import Addressing
 from harness.link import GilbertElliott, LinkShape
 from harness.plan import NetworkPlan, make_plan
 from harness.profile import Profile
@@ -23,11 +24,18 @@ def chain(p: str, r: str, **more: str) -> GilbertElliott:
     return GilbertElliott(Ratio.parse(p), Ratio.parse(r), **{key: Ratio.parse(value) for key, value in more.items()})
 
 
-def network(topology: str, nodes: int, every: LinkShape | None = None, /, **edges: LinkShape) -> NetworkPlan:
+def network(
+    topology: str,
+    nodes: int,
+    every: LinkShape | None = None,
+    /,
+    addressing: Addressing | None = None,
+    **edges: LinkShape,
+) -> NetworkPlan:
     """A plan whose edges all have one shape, but for e.g. ``e01=...`` (both directions of edge 0-1)."""
     from dataclasses import replace
 
-    plan = make_plan(build_topology(topology, nodes), Profile("none"), 0)
+    plan = make_plan(build_topology(topology, nodes), Profile("none"), 0, addressing=addressing)
     every = every or LinkShape()
     changed = [replace(edge, shape=every) for edge in plan.edges.values()]
     plan = plan.changed(changed)

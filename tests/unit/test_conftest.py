@@ -29,7 +29,7 @@ def test_known():
 @pytest.fixture
 def run(tmp_path):
     shutil.copy(CONFTEST, tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n netem\n nfqueue\n namespaces\n torch\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n netem\n nfqueue\n namespaces\n torch\n docker\n")
 
     def runner(tests, allowed="", ci="true"):
         (tmp_path / "test_it.py").write_text(tests)
@@ -127,6 +127,33 @@ def test_without_namespaces_neither_can_run(run):
     result = run("NAMESPACES = NFQUEUE = False\n" + FEATURE)
     for name in ("test_netem", "test_nfqueue", "test_namespaces"):
         assert f"{name}: no network namespaces: as root; be root" in result.stdout
+
+
+DOCKER = """
+import pytest
+
+@pytest.mark.docker
+def test_docker():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("lacks", "told"),
+    [
+        ("info", "no Docker daemon answers: run the tests under scripts/with-docker"),
+        ("compose", "Docker has no Compose v2"),
+        ("image", "there is no image harness-node: run scripts/build-image"),
+        ("nothing", ""),
+    ],
+)
+def test_what_docker_lacks_is_told(run, tmp_path, monkeypatch, lacks, told):
+    (tmp_path / "docker").write_text(f"#!/bin/sh\n[ $1 != {lacks} ]\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    result = run(DOCKER)
+    assert result.returncode == (1 if told else 0)
+    assert told in result.stdout
 
 
 def test_our_own_run_keeps_the_users_networks_out_of_reach():

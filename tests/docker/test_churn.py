@@ -1,0 +1,191 @@
+"""Nodes that are killed, stopped, paused and started again: what the others see, and that links follow the nodes."""
+
+import itertools
+import re
+import subprocess
+import time
+
+import pytest
+
+from tests.support.cli import wait_for
+from tests.support.compose import JOB, PATIENCE, docker, ends_at_failure, pause, project, took
+
+pytestmark = pytest.mark.docker
+
+WORKLOAD = "python -m harness.workloads.loop --steps 100000 --size 64KiB --pause 0.02s"
+PROFILE = "rate: 100mbit\ndelay: 5ms\n"
+BOUND = 15
+"""Seconds within which the others see that a node is gone."""
+BACK = 120
+"""Seconds for a node to come back."""
+FAILED = {70, 134, 137}
+"""Exit codes of the others: a collective failed, torch aborted after that, or that of the node that was killed."""
+MESH = {(0, 1): 10, (0, 2): 20, (1, 2): 30, (0, 3): 40, (1, 3): 50, (2, 3): 60}
+"""One-way delay of every edge in ms."""
+SLACK = 18
+"""Milliseconds that the machine may add to a round trip: less than by what edges differ."""
+EARLY = 2
+"""Milliseconds that a round trip may be too short by: what is asked here is which edge it pays."""
+
+
+# In the middle of a job
+
+
+def running(folder):
+    """Three nodes with a training job."""
+    return project(folder, NODES=3, TOPOLOGY="ring", PROFILE="/work/even.yaml", COMMAND=WORKLOAD)
+
+
+def train(net):
+    (net.work / "even.yaml").write_text(PROFILE)
+    net.compose("up", "-d")
+    net.wait_for_records(5)
+
+
+def ended(net, ranks, bound=BOUND):
+    """Wait until these have ended, no longer than the bound; what all have said."""
+    began = time.monotonic()
+    while any(net.state(rank)["Running"] for rank in ranks):
+        assert took(began) < bound, net.logs()
+        time.sleep(0.1)
+    return net.logs()
+
+
+def assert_told(result, *words):
+    """One clear line on standard error."""
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def test_a_pause_stalls_the_job_and_a_kill_ends_it(tmp_path):
+    with running(tmp_path) as net:
+        train(net)
+
+        pause(net.container(1))
+        began = time.monotonic()
+        for words in (("link", "show"), ("verify", "--seconds", "1"), ("exec", "1", "--", "true")):
+            assert_told(net.harness(*words, code=70), "1", "docker unpause")
+        assert took(began) < BOUND
+        time.sleep(max(0, 4 - took(began)))
+        before = len(net.records())
+        docker("unpause", net.container(1))
+        wait_for(lambda: len(net.records()) > before + 5, PATIENCE)
+        assert [net.state(rank)["Status"] for rank in range(3)] == ["running"] * 3
+        assert "failed" not in net.logs()
+        assert "gone" not in net.logs()
+        net.harness("link", "show")
+
+        docker("kill", net.container(1))
+        said = ended(net, (0, 2))
+        for rank in (0, 2):
+            assert re.search(rf"\[{rank}\] rank {rank}: step \d+: all_reduce of 65536 bytes: \S", said), said
+        assert said.count("rank 1 is gone") == 2
+        assert {net.state(rank)["ExitCode"] for rank in (0, 2)} <= FAILED
+
+
+def test_rank_0_is_killed(tmp_path):
+    with running(tmp_path) as net:
+        train(net)
+        docker("kill", net.container(0))
+        said = ended(net, (1, 2))
+        for rank in (1, 2):
+            assert re.search(rf"\[{rank}\] rank {rank}: step \d+: all_reduce of 65536 bytes: \S", said), said
+        assert said.count("rank 0 is gone") == 2
+        assert {net.state(rank)["ExitCode"] for rank in (1, 2)} <= FAILED
+
+
+def test_compose_ends_with_the_code_of_a_killed_node(tmp_path):
+    with running(tmp_path) as net:
+        (net.work / "even.yaml").write_text(PROFILE)
+        with net.attached(*ends_at_failure(), "--exit-code-from", "node") as process:
+            net.wait_for_records(5)
+            docker("stop", "-t", "20", net.container(2))
+            began = time.monotonic()
+            assert process.wait(PATIENCE) in (137, 143)
+            assert took(began) < BOUND
+
+
+# In a network without a job
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory):
+    """Four nodes, no two edges of which are alike."""
+    with project(tmp_path_factory.mktemp("mesh"), NODES=4, TOPOLOGY="/work/mesh.yaml", COMMAND="") as net:
+        edges = "".join(f"  - {{between: [{a}, {b}], delay: {ms}ms}}\n" for (a, b), ms in MESH.items())
+        (net.work / "mesh.yaml").write_text(f"nodes: 4\nedges:\n{edges}")
+        net.start()
+        yield net
+
+
+def assert_shaped(net, delays=MESH):
+    """Every pair pays its own edge, both ways, over both versions of IP."""
+    pairs = list(itertools.permutations(range(4), 2))
+    for version in (4, 6):
+        for (a, b), milliseconds in net.pings(pairs, version, lost=1).items():
+            expected = 2 * delays[min(a, b), max(a, b)]
+            assert expected - EARLY < milliseconds < expected + SLACK, (a, b, version)
+
+
+def all_back(net):
+    """Until all nodes are ready and know of each other."""
+    wait_for(lambda: all(net.is_ready(rank) for rank in range(4)), BACK)
+    wait_for(lambda: net.works("link", "show"), BACK)
+
+
+def test_a_restarted_node_has_the_links_as_they_are_now(mesh):
+    mesh.harness("link", "set", "0-1", "--delay", "80ms")
+    try:
+        target = mesh.address(1)
+        command = ["docker", "exec", "--user", JOB, mesh.container(0)]
+        command += ["ping", "-n", "-U", "-i", "0.05", "-W", "5", "-w", "25", target]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            time.sleep(2)
+            docker("restart", mesh.container(1))
+            assert mesh.address(1) == target
+            all_back(mesh)
+            times = [float(text) for text in re.findall(r"time=([\d.]+)", process.communicate()[0])]
+        assert len(times) > 50
+        # Its answers are shaped by us, even where its kernel answers before its agent has begun.
+        assert min(times) > 80 - EARLY, sorted(times)[:5]
+        assert_shaped(mesh, {**MESH, (0, 1): 80})
+    finally:
+        mesh.harness("link", "set", "0-1", "--delay", "10ms")
+
+
+def test_links_follow_nodes_that_come_back_with_other_addresses(mesh):
+    before = [mesh.address(rank) for rank in range(4)]
+    docker("stop", mesh.container(1), mesh.container(2))
+    for rank in (2, 1) if before[1] < before[2] else (1, 2):
+        docker("start", mesh.container(rank))
+    assert [mesh.address(rank) for rank in (0, 1, 2, 3)] == [before[0], before[2], before[1], before[3]]
+    all_back(mesh)
+    assert_shaped(mesh)
+
+
+def test_rank_0_comes_back_and_learns_what_was_changed(mesh):
+    mesh.harness("link", "set", "2-3", "--delay", "90ms")
+    try:
+        docker("restart", mesh.container(0))
+        all_back(mesh)
+        assert_shaped(mesh, {**MESH, (2, 3): 90})
+    finally:
+        mesh.harness("link", "set", "2-3", "--delay", "60ms")
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_node_that_is_gone_is_named_with_a_remedy(mesh, rank):
+    docker("kill", mesh.container(rank))
+    try:
+        began = time.monotonic()
+        for words in (("link", "show"), ("verify", "--seconds", "1"), ("exec", str(rank), "--", "true")):
+            assert_told(mesh.harness(*words, code=70), str(rank), "does not run", "docker start")
+        assert_told(mesh.harness("link", "set", f"{rank}-3", "--delay", "1ms", code=70), str(rank), "docker start")
+        assert took(began) < BOUND
+    finally:
+        docker("start", mesh.container(rank))
+        all_back(mesh)
+    assert_shaped(mesh)

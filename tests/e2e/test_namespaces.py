@@ -1,0 +1,39 @@
+"""The command line on networks of namespaces: who may make them."""
+
+import json
+import os
+import sys
+import tempfile
+
+import pytest
+
+from tests.support.cli import processes
+
+pytestmark = [pytest.mark.links, pytest.mark.namespaces]
+
+
+AS_NOBODY = """
+if ! setpriv --reuid 65534 --clear-groups test -x "$1/bin"; then  # a Python below /root, say: show it to everybody here
+    top=/$(echo "$1" | cut -d/ -f2)
+    mount --bind "$1" /mnt && mount -t tmpfs -o mode=755 none "$top" && mkdir -p "$1" && mount --bind /mnt "$1"
+fi
+shift
+exec setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs "$@"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_another_user_needs_no_root(harness):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        os.chown(folder, 65534, 65534)
+        harness.env["HARNESS_STATE_DIR"] = folder
+        harness.wrapper = ["unshare", "-m", "sh", "-ec", AS_NOBODY, "sh", sys.base_prefix]
+        harness("up", "-n", "3", "-t", "line", "-p", "wan")
+        harness("link", "set", "0-1", "--delay", "40ms", "--jitter", "0")
+        assert "time=8" in harness("exec", "0", "--", "ping", "-U", "-c", "2", "10.77.0.2").stdout
+        shown = json.loads(harness("link", "show", "--json").stdout)
+        assert all(one["mismatch"] is None for one in shown)
+        assert shown[0]["applied"]["delay_s"] == 0.04
+        harness("down")
+        harness.wrapper = []
+    assert not processes("keeper.py")
