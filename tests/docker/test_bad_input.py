@@ -207,7 +207,8 @@ def test_compose_with_an_image_that_is_not_there(tmp_path):
     with project(tmp_path, NODES=2, COMMAND="true", IMAGE="harness-nope") as net:
         done = net.compose("up", code=None)
         assert done.returncode != 0
-        assert left(net.name) == []
+        assert "No such image: harness-nope" in done.stderr
+        assert docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={net.name}") == ""
         net.compose("down")
         assert left(net.name) == []
 

@@ -182,7 +182,7 @@ def test_a_node_that_is_gone_is_named_with_a_remedy(mesh, rank):
     try:
         began = time.monotonic()
         for words in (("link", "show"), ("verify", "--seconds", "1"), ("exec", str(rank), "--", "true")):
-            assert_told(mesh.harness(*words, code=70), str(rank), "does not run", "docker start")
+            assert_told(mesh.harness(*words, code=70), str(rank), "has ended", "docker start")
         assert_told(mesh.harness("link", "set", f"{rank}-3", "--delay", "1ms", code=70), str(rank), "docker start")
         assert took(began) < BOUND
     finally:

@@ -108,7 +108,7 @@ def run_as_root(network, rank, *argv):
     """The same, where programs in nodes are no root also past the harness."""
     if runtime_name() == NETNS:
         return run(network, rank, *argv)
-    return in_container(network.runtime.handle["containers"][str(rank)], *argv)
+    return in_container(network.runtime.handle["running"][str(rank)], *argv)
 
 
 def in_container(container, *argv):
