@@ -2,7 +2,7 @@
 
 Run on every rank, with torchrun's variables (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, GLOO_SOCKET_IFNAME):
 
-    python -m harness.workloads.loop [--steps 100] [--size 1MiB] [--collective all_reduce] [--pause 0.2s]
+    python -m harness.workloads.loop [--steps 50] [--size 1MiB] [--collective all_reduce] [--pause 0.2s]
         [--timeout SECONDS] [--out FOLDER]
 
 Each step computes gradients, sums them over all ranks by one gloo all_reduce of --size bytes, and applies their mean.
@@ -117,7 +117,7 @@ def _options(arguments: Sequence[str], environment: Mapping[str, str]) -> argpar
 
     folder = Path(environment["HARNESS_RUN_DIR"]) if environment.get("HARNESS_RUN_DIR") else None
     parser = argparse.ArgumentParser(prog="harness.workloads.loop", description="Train a small model on all ranks.")
-    parser.add_argument("--steps", type=command.count, default=100, help="how many")
+    parser.add_argument("--steps", type=command.count, default=50, help="how many")
     parser.add_argument("--size", type=size, default=1 << 20, help="of the gradients, all together: 64KiB")
     parser.add_argument("--collective", choices=["all_reduce"], default="all_reduce", help="what sums the gradients")
     parser.add_argument("--pause", type=command.duration, default=0.2, help="after every step: 0.2s")

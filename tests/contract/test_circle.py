@@ -37,7 +37,7 @@ class Node:
             self.circle = Member(rank, digest, self.edits, self.take, where, NAMES, stops, self.said.append)
         else:
             roll = Roll(size, stops)
-            self.circle = Hub(roll, digest, self.edits, self.take, where, "run", self.said.append)
+            self.circle = Hub(roll, digest, self.edits, self.take, where, NAMES, "run", self.said.append)
         self.task = None
 
     def take(self, letter):
@@ -64,6 +64,14 @@ async def until(condition, seconds=5.0):
             await asyncio.sleep(0.01)
 
     await asyncio.wait_for(wait(), seconds)
+
+
+@pytest.fixture(autouse=True)
+def present(monkeypatch):
+    """The names of the containers that run."""
+    names = set(NAMES)
+    monkeypatch.setattr(watch.peers, "look_up", lambda name: object() if name in names else None)
+    return names
 
 
 def play(scene):
@@ -98,17 +106,14 @@ def test_all_are_told_to_go_once_the_last_is_there():
     play(scene)
 
 
-def test_the_end_is_told_to_all_and_rank_0_waits_for_goodbyes(monkeypatch):
-    present = {"zero"}
-    monkeypatch.setattr(watch.peers, "look_up", lambda name: object() if name in present else None)
-
+def test_the_end_is_told_to_all_and_rank_0_waits_for_goodbyes(present):
     async def scene(node):
         hub, one, two = node(0), node(1), node(2)
         await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
-        one.circle.done(0)
-        two.circle.done(4)
+        await one.circle.done(0)
+        await two.circle.done(4)
         await until(lambda: {"do": "stop", "rank": 2, "code": 4} in one.heard)
-        hub.circle.done(143)
+        await hub.circle.done(143)
         await until(lambda: {"do": "end", "code": 4} in one.heard and {"do": "end", "code": 4} in two.heard)
         leaving = asyncio.ensure_future(hub.circle.leave())
         late = asyncio.ensure_future(one.circle.leave())
@@ -196,9 +201,9 @@ def test_without_rank_0_each_node_is_on_its_own():
         two.circle.lose(0)
         assert one.kinds()[-2:] == ["lost", "stop"]
         assert two.kinds()[-1] == "lost"
-        one.circle.done(1)
-        two.circle.done(0)
-        assert one.heard[-1] == {"do": "end", "code": 1}
+        await one.circle.done(1)
+        await two.circle.done(0)
+        assert one.heard[-1] == {"do": "end", "code": GONE}
         assert two.heard[-1] == {"do": "end", "code": GONE}
 
     play(scene)
@@ -215,5 +220,34 @@ def test_a_node_whose_container_is_gone_is_told_to_the_others_and_back_when_it_i
         back = node(2)
         await until(lambda: "go" in back.kinds() and {"do": "back", "rank": 2} in one.heard)
         assert hub.circle.gone == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_rank_that_is_gone_is_blamed_and_not_the_one_that_felt_it_first(present, first):
+    """A collective fails within milliseconds, and names are looked at every two seconds."""
+
+    async def scene(node):
+        nodes = hub, one, two = node(0), node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in nodes))
+        await two.end()
+        present.discard("two")
+        await nodes[first].circle.done(70)
+        await until(lambda: {"do": "stop", "rank": 2, "code": GONE} in one.heard)
+        await nodes[1 - first].circle.done(70)
+        await until(lambda: {"do": "end", "code": GONE} in one.heard and {"do": "end", "code": GONE} in hub.heard)
+
+    play(scene)
+
+
+def test_rank_0_is_blamed_where_it_is_rank_0_that_is_gone(present):
+    async def scene(node):
+        hub, one, two = node(0), node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+        await hub.end()
+        present.discard("zero")
+        await one.circle.done(70)
+        assert one.heard[-1] == {"do": "end", "code": GONE}
 
     play(scene)
