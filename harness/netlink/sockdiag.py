@@ -32,14 +32,15 @@ class SockDiag(Channel):
         Raises:
             OSError: the kernel cannot (CONFIG_INET_DIAG_DESTROY), or this process may not (CAP_NET_ADMIN).
         """
-        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        if address.version == 6:
+            return self._end(socket.AF_INET6, address.packed)
+        mapped = bytes(10) + b"\xff\xff" + address.packed  # of sockets that serve both versions
+        return self._end(socket.AF_INET, address.packed.ljust(16, b"\0")) + self._end(socket.AF_INET6, mapped)
+
+    def _end(self, family: int, remote: bytes) -> int:
         header = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ALL_BUT_LISTENING)
-        packed = address.packed.ljust(16, b"\0")
-        found = [
-            bytes(body[4 : 4 + _IDENTITY])
-            for body in self.dump(_SOCK_DIAG_BY_FAMILY, header + bytes(_IDENTITY))
-            if body[_REMOTE] == packed
-        ]
+        dump = self.dump(_SOCK_DIAG_BY_FAMILY, header + bytes(_IDENTITY))
+        found = [bytes(body[4 : 4 + _IDENTITY]) for body in dump if body[_REMOTE] == remote]
         for identity in found:
             self._destroy(header + identity)
         return len(found)

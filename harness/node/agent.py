@@ -7,17 +7,19 @@ import contextlib
 import os
 import signal
 import time
+import traceback
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import HarnessError, InputError, NodeError
+from harness.linux import host
 from harness.node.changes import Changes
 from harness.node.circle import Circle
 from harness.node.door import open_door
 from harness.node.edits import Edits
 from harness.node.hub import Hub
-from harness.node.job import Job, make_run_folder, user_of
+from harness.node.job import GRACE_SECONDS, Job, make_run_folder, user_of
 from harness.node.letters import Letter
 from harness.node.links import Links
 from harness.node.log import say
@@ -56,15 +58,16 @@ class Agent:
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._final: int | None = None
         self._held = False
+        self._running: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._circle: Circle
         stops = settings.stops and bool(settings.job)  # without a job, a node that was away is welcome again
         if links.rank == 0:
             run = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
             roll = Roll(links.plan.size, stops)
-            self._circle = Hub(roll, digest, edits, self._take, self._where, names, run, say)
+            self._circle = Hub(roll, digest, edits, self._take, self._address, names, run, say)
         else:
-            self._circle = Member(links.rank, digest, edits, self._take, self._where, names, stops, say)
+            self._circle = Member(links.rank, digest, edits, self._take, self._address, names, stops, say)
 
     async def run(self) -> int:
         """Until the network or its job has ended; the exit code."""
@@ -81,14 +84,14 @@ class Agent:
         finally:
             READY.unlink(missing_ok=True)
             door.close()
-            if self._job is not None and self._job.pid is not None:
+            if self._job is not None and self._running is not None:
                 self._job.stop()
-                await self._job.ended()
+                await asyncio.wait([self._running], timeout=2 * GRACE_SECONDS)
             for task in self._tasks:
                 task.cancel()
 
-    def _where(self) -> str:
-        return str(self._links.plan.addressing.ipv4(0))
+    def _address(self, rank: int = 0) -> str:
+        return str(self._links.plan.addressing.ipv4(rank))
 
     # --- what other nodes say ------------------------------------------------------------------------------------
 
@@ -126,25 +129,30 @@ class Agent:
             )
         if self._settings.job:
             self._phase = "running"
-            self._spawn(self._run_job(run))
+            self._running = self._spawn(self._run_job(run))
 
     async def _run_job(self, run: str) -> None:
+        if self._phase != "running":  # told to stop meanwhile
+            return
         links, settings = self._links, self._settings
         base = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
         folder = make_run_folder(run)
         if folder is not None:
             base["HARNESS_RUN_DIR"] = str(folder)
         env = environment(links.plan, links.rank, {**base, "HOME": "/tmp"}, settings.master_port)
-        self._job = Job(links.rank, settings.job, env, os.getcwd())
+        self._job = Job(links.rank, settings.job, env)
         code = await self._job.run()
         self._phase = "done"
         await self._circle.done(code)
 
     def _stop(self, rank: int, code: int) -> None:
-        if rank == self._links.rank:
+        if rank == self._links.rank and code != GONE:
             say(f"rank {rank} failed first (exit code {code})")
         elif self._job is not None:
             self._job.stop(_LOST_GRACE if code == GONE else 0.0)
+        elif self._settings.job and self._phase != "done":  # not started, and never will be
+            self._phase = "done"
+            self._spawn(self._circle.done(128 + signal.SIGTERM))
 
     async def _leave(self) -> None:
         with contextlib.suppress(asyncio.TimeoutError):
@@ -178,7 +186,7 @@ class Agent:
                 reading, news = self._changes.command(letter)
                 self._circle.share(news)
                 return reading.to_json() if reading else {}
-            case "hold" | "keep":
+            case "hold":
                 self._held = True
                 return {}
             case "begin":  # who made the network knows that all nodes are shaped
@@ -192,8 +200,6 @@ class Agent:
             "phase": self._phase,
             "engine": self._links.engine.name,
             "user": ":".join(map(str, user_of())),
-            "gone": self._circle.gone,
-            "missing": self._circle.missing,
         }
         return {**state, "plan": self._links.plan.to_json()} if with_plan else state
 
@@ -223,14 +229,21 @@ class Agent:
                     return
                 os.waitpid(found.si_pid, os.WNOHANG)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         async def guarded() -> None:
             try:
                 await work
             except HarnessError as error:
                 say(str(error))
                 self._quit(error.exit_code)
+            except OSError as problem:
+                say(host.explain(problem))
+                self._quit(HarnessError.exit_code)
+            except Exception:  # a node that is only half there helps nobody
+                say(traceback.format_exc())
+                self._quit(HarnessError.exit_code)
 
         task = asyncio.get_running_loop().create_task(guarded())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

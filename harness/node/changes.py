@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, NodeError
 from harness.linux import host
 from harness.netlink.sockdiag import SockDiag
 from harness.node.edits import Edits
@@ -36,12 +36,17 @@ class Changes:
         if not taken:
             return
         links.plan = links.plan.changed(taken)
-        if before != links.plan.max_segments or any(links.engine.maker(edge.pair) == links.rank for edge in taken):
-            self._attempt(links.apply)
+        ours = [edge for edge in taken if links.engine.maker(edge.pair) == links.rank]
+        if ours or before != links.plan.max_segments:
+            touched = {edge.dst if edge.src == links.rank else edge.src for edge in ours}
+            self._attempt(lambda: links.apply(touched))
 
     def command(self, letter: Letter) -> tuple[NodeReading | None, Letter]:
         """What the command line wants: what is held then, and what to tell the other nodes. Raises NodeError."""
         links = self._links
+        for edge in self._edits.newer(letter["edits"]):
+            cause = "another command has changed it since, or its machine's clock is ahead"
+            raise NodeError(links.rank, f"reshape edge {edge}", cause, "look at it (harness link show) and try again")
         taken = self._edits.merge(letter["edits"])
         links.plan = links.plan.changed(taken)
         news = {"do": "edits", "edits": self._edits.to_json(edge.pair for edge in taken)}
@@ -63,11 +68,13 @@ class Changes:
         """Follow nodes to their new addresses, with filters and routes; a refusal is logged."""
         links = self._links
         given4, given6 = tuple(map(IPv4Address, ipv4)), tuple(map(IPv6Address, ipv6))
-        before = links.plan.addressing.given4
-        moved = [rank for rank in range(links.plan.size) if before[rank] != given4[rank]]
+        old = links.plan.addressing
+        before, now = zip(old.given4, old.given6 or old.given4, strict=True), zip(given4, given6 or given4, strict=True)
+        moved = [rank for rank, (was, is_) in enumerate(zip(before, now, strict=True)) if was != is_]
         if links.rank in moved:  # who asked has an old answer: we know where we are
             return
-        links.plan = replace(links.plan, addressing=replace(links.plan.addressing, given4=given4, given6=given6))
+        links.detach(moved)
+        links.plan = replace(links.plan, addressing=replace(old, given4=given4, given6=given6))
         say(f"rank {', '.join(map(str, moved))} has another address now")
         self._attempt(links.shape)
 

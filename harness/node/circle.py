@@ -14,16 +14,6 @@ class Circle(Protocol):
     watches: Sequence[int]
     """Ranks whose containers are to be watched: to lose one is told to ``lose``."""
 
-    @property
-    def gone(self) -> list[int]:
-        """Ranks whose container is known to be gone."""
-        ...
-
-    @property
-    def missing(self) -> list[int]:
-        """Ranks that are known not to be ready."""
-        ...
-
     async def serve(self) -> None:
         """Be part of it, with links that are shaped, until cancelled. Raises HarnessError."""
         ...

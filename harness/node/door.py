@@ -25,7 +25,7 @@ async def open_door(answer: Answer, gone: Callable[[], None]) -> asyncio.Server:
 
     Args:
         answer: what to say to a request; its errors are told.
-        gone: called where a visitor who asked to ``hold`` the network leaves without having said ``keep``.
+        gone: called where a visitor leaves who asked to ``hold`` the network.
 
     Raises:
         OSError: there is an agent already.
@@ -33,13 +33,15 @@ async def open_door(answer: Answer, gone: Callable[[], None]) -> asyncio.Server:
 
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         holds = False
-        if _user(writer.get_extra_info("socket")) == os.geteuid():
-            async for letter in received(reader):
-                holds = letter["do"] == "hold" or (holds and letter["do"] != "keep")
-                send(writer, _answered(answer, letter))
-        writer.close()
-        if holds:
-            gone()
+        try:
+            if _user(writer.get_extra_info("socket")) == os.geteuid():
+                async for letter in received(reader):
+                    holds = holds or letter.get("do") == "hold"
+                    send(writer, _answered(answer, letter))
+        finally:
+            writer.close()
+            if holds:
+                gone()
 
     return await asyncio.start_unix_server(visit, ADDRESS, limit=LONGEST)
 

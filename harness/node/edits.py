@@ -25,6 +25,11 @@ class Edits:
                 taken[edge.pair] = edge
         return list(taken.values())
 
+    def newer(self, letters: Iterable[Mapping[str, Any]]) -> list[PlannedEdge]:
+        """Edges of which something newer than this is known."""
+        edges = [(int(letter["at"]), PlannedEdge.from_json(letter["edge"])) for letter in letters]
+        return [edge for at, edge in edges if edge.pair in self._newest and self._newest[edge.pair][0] > at]
+
     def to_json(self, pairs: Iterable[Pair] | None = None) -> list[dict[str, Any]]:
         """Plain JSON; merge reads it. Of these edges, or of all that were changed."""
         chosen = self._newest if pairs is None else [pair for pair in pairs if pair in self._newest]

@@ -26,7 +26,7 @@ class Hub:
         digest: of the plan as rank 0 made it; a node with another one is refused.
         edits: all that is known of changed edges.
         take: rank 0's own agent: is told what everyone is told, and what changes nodes bring.
-        where: rank 0's own address.
+        address: where a rank is now.
         names: host names of all nodes, by rank.
         run: the name of this run, for the folder of results.
         tell: a line for the log.
@@ -38,21 +38,23 @@ class Hub:
         digest: str,
         edits: Edits,
         take: Callable[[Letter], None],
-        where: Callable[[], str],
+        address: Callable[[int], str],
         names: Sequence[str],
         run: str,
         tell: Callable[[str], None],
     ) -> None:
-        self._roll, self._digest, self._edits = roll, digest, edits
-        self._take, self._where, self._names, self._run, self._tell = take, where, names, run, tell
+        self.roll, self._digest, self._edits = roll, digest, edits
+        self._take, self._address, self._names, self._run, self._tell = take, address, names, run, tell
         self.watches: Sequence[int] = range(1, roll.size)
         self._writers: dict[int, asyncio.StreamWriter] = {}
         self._left: set[int] = set()
+        self._lives: dict[int, int] = {}
+        self._judging = asyncio.Lock()
 
     async def serve(self) -> None:
         """See Circle. Raises NodeError where the port is taken."""
-        address = self._where()
-        self._deliver(self._roll.call(0))
+        address = self._address(0)
+        self._deliver(self.roll.call(0))
         try:
             server = await asyncio.start_server(self._welcome, address, PORT, limit=LONGEST)
         except OSError as problem:
@@ -69,9 +71,9 @@ class Hub:
         began = time.monotonic()
         while True:
             await asyncio.sleep(_TELL_SECONDS)
-            if not self._roll.went and self._roll.missing:
+            if not self.roll.went and self.roll.missing:
                 waited = time.monotonic() - began
-                self._tell(f"waiting for rank {_few(self._roll.missing)} to shape its links ({waited:.0f} s)")
+                self._tell(f"waiting for rank {_few(self.roll.missing)} to shape its links ({waited:.0f} s)")
 
     async def done(self, code: int) -> None:
         """See Circle."""
@@ -79,33 +81,27 @@ class Hub:
 
     async def _ended(self, rank: int, code: int) -> None:
         """A rank's job has ended. It may have failed because another node is gone, which nobody has noticed yet."""
-        if code and self._roll.first is None:
-            others = [other for other in range(self._roll.size) if other not in (0, rank)]
+        async with self._judging:  # one after the other: the first failure is the one that counts
+            await self._judge(rank, code)
+
+    async def _judge(self, rank: int, code: int) -> None:
+        if code and self.roll.first is None:
+            others = [other for other in range(self.roll.size) if other not in (0, rank)]
             for other, place in (await asyncio.to_thread(places, self._names, others)).items():
                 if place is None:
                     self.lose(other)
-        self._deliver(self._roll.done(rank, code))
+        self._deliver(self.roll.done(rank, code))
 
     def lose(self, rank: int) -> None:
         """See Circle."""
         writer = self._writers.pop(rank, None)
         if writer is not None:
             writer.close()
-        self._deliver(self._roll.lose(rank))
-
-    @property
-    def gone(self) -> list[int]:
-        """Ranks whose container is gone."""
-        return self._roll.gone
-
-    @property
-    def missing(self) -> list[int]:
-        """Ranks that are not ready."""
-        return self._roll.missing
+        self._deliver(self.roll.lose(rank))
 
     async def leave(self) -> None:
         """See Circle: when all have said goodbye, rank 0 goes first."""
-        while any(rank not in self._left for rank in self._writers):
+        while {*self.watches} - self._left - {*self.roll.gone}:
             await asyncio.sleep(_POLL_SECONDS)
 
     def share(self, letter: Letter, but: int = 0) -> None:
@@ -129,22 +125,27 @@ class Hub:
         rank: int | None = None
         try:
             async for letter in received(reader):
-                if letter["do"] == "hello":
+                if rank is None:
                     rank = self._hello(letter, writer)
-                elif rank is not None and letter["do"] == "done":
+                    if rank is None:
+                        return
+                elif letter["do"] == "done":
                     await self._ended(rank, int(letter["code"]))
-                elif rank is not None:
+                else:
                     self._heard(rank, letter)
-        except (ValueError, LookupError, TypeError):  # no agent of ours
-            pass
         finally:
             if rank is not None and self._writers.get(rank) is writer:
                 del self._writers[rank]
             writer.close()
 
     def _hello(self, letter: dict[str, Any], writer: asyncio.StreamWriter) -> int | None:
-        rank = int(letter["rank"])
-        if not 0 < rank < self._roll.size or letter["digest"] != self._digest:
+        """The rank of who is there; None where it is no agent of this network: it must have that rank's address."""
+        rank = letter.get("rank") if letter.get("do") == "hello" else None
+        if not isinstance(rank, int) or rank not in self.watches:
+            return None
+        if writer.get_extra_info("peername")[0] != self._address(rank):
+            return None
+        if letter["digest"] != self._digest:
             text = (
                 f"rank 0 has another plan than this node (rank {rank}): do all nodes have the same image, profiles,"
                 " variables and kernel?"
@@ -154,6 +155,9 @@ class Hub:
         if (old := self._writers.pop(rank, None)) is not None:
             old.close()
         self._writers[rank] = writer
+        if self._lives.setdefault(rank, letter["life"]) != letter["life"]:  # restarted, before anybody missed it
+            self._lives[rank] = letter["life"]
+            self._deliver(self.roll.lose(rank))
         self._heard(rank, {"do": "edits", "edits": letter["edits"]})
         send(writer, {"do": "edits", "edits": self._edits.to_json()})
         return rank
@@ -161,7 +165,7 @@ class Hub:
     def _heard(self, rank: int, letter: Letter) -> None:
         match letter["do"]:
             case "shaped":
-                self._deliver(self._roll.call(rank))
+                self._deliver(self.roll.call(rank))
             case "bye":
                 self._left.add(rank)
             case "edits" if letter["edits"]:

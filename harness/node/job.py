@@ -19,7 +19,6 @@ RUNS: Final = Path("/runs")
 GRACE_SECONDS: Final = 5.0
 NOBODY: Final = 1000
 """The user that programs run as where the folder for results is nobody's but root's."""
-_POLL_SECONDS: Final = 0.02
 _CHUNK: Final = 1 << 16
 _LONGEST_LINE: Final = 1 << 20
 _NOT_FOUND, _NOT_STARTED = 127, 126
@@ -64,13 +63,12 @@ class Job:
     Args:
         rank: stands in front of every line.
         argv: the program and its arguments.
-        env: its whole environment.
-        cwd: where it starts.
+        env: its whole environment. It starts where we are.
     """
 
-    def __init__(self, rank: int, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
+    def __init__(self, rank: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
         self._prefix = f"[{rank}] ".encode()
-        self._argv, self._env, self._cwd = list(argv), dict(env), cwd
+        self._argv, self._env = list(argv), dict(env)
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping: asyncio.Task[None] | None = None
 
@@ -86,7 +84,6 @@ class Job:
             self._process = subprocess.Popen(
                 self._argv,
                 env=self._env,
-                cwd=self._cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -108,11 +105,6 @@ class Job:
         for pump in pumps:
             pump.cancel()
         return code if code >= 0 else 128 - code
-
-    async def ended(self) -> None:
-        """Wait until it has ended."""
-        while self.pid is not None:
-            await asyncio.sleep(_POLL_SECONDS)
 
     def stop(self, after: float = 0.0) -> None:
         """Ask it to end in that many seconds unless it has ended by itself, and kill it where it does not."""

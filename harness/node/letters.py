@@ -23,7 +23,10 @@ def send(writer: asyncio.StreamWriter, letter: Letter) -> None:
 
 
 async def received(reader: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
-    """All that come, until the other end is gone."""
-    with contextlib.suppress(OSError):
+    """All that come, until the other end is gone, or says what is no letter."""
+    with contextlib.suppress(OSError, ValueError):
         while line := await reader.readline():
-            yield json.loads(line)
+            letter = json.loads(line)
+            if not isinstance(letter, dict):
+                return
+            yield letter

@@ -6,13 +6,16 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Collection
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
 from harness.engine.base import Engine
 from harness.errors import NodeError
 from harness.netlink.routes import Route
-from harness.node.routing import forward, set_routes
+from harness.node.letters import PORT
+from harness.node.log import say
+from harness.node.routing import drop_routes, forward, reserve, set_routes
 from harness.plan import NetworkPlan
 from harness.reading import NodeReading
 
@@ -40,6 +43,8 @@ class Links:
     def start(self) -> None:
         """Start what the engine needs beside it. Raises NodeError."""
         forward(self.plan, self.rank)
+        if why := reserve(PORT):
+            say(f"jobs could speak to rank 0's agent: this kernel has no rules by user ({why})")
         if self.engine.companion:
             importlib.import_module(self.engine.companion)
             root = Path(sys.modules["harness"].__path__[0]).parent
@@ -65,6 +70,12 @@ class Links:
         for (src, dst), what in reading.mismatches:
             raise NodeError(self.rank, f"shape edge {src}->{dst}", f"it was taken and something else is held: {what}")
         self._routes = set_routes(self.plan.node(self.rank), self._congestion_control, self._routes)
+
+    def detach(self, ranks: Collection[int]) -> None:
+        """Let nothing go to these nodes until ``shape``: they have moved, and the links are about where they were."""
+        net = self.plan.addressing
+        gone = {ip_network(net.address(rank, version)) for rank in ranks for version in net.versions}
+        self._routes = drop_routes(self._routes, gone)
 
     def apply(self, touched: Collection[int] = ()) -> NodeReading:
         """Make the links as the plan says now, in place. Raises NodeError."""

@@ -46,8 +46,8 @@ class Member:
         self._rank, self._digest, self._edits = rank, digest, edits
         self._take, self._where, self._tell = take, where, tell
         self.watches: Sequence[int] = (0,)
-        self.gone: list[int] = []
-        self.missing: list[int] = []
+        self._alone = False
+        self._life = time.time_ns()
         self._names, self._stops = names, stops
         self._writer: asyncio.StreamWriter | None = None
         self._code: int | None = None
@@ -75,13 +75,14 @@ class Member:
             began = told = time.monotonic()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        hello = {"do": "hello", "rank": self._rank, "digest": self._digest, "edits": self._edits.to_json()}
+        hello = {"do": "hello", "rank": self._rank, "digest": self._digest, "life": self._life}
+        hello["edits"] = self._edits.to_json()
         send(writer, hello)
         async for letter in received(reader):
             if letter["do"] == "refuse":
                 raise InputError(str(letter["text"]))
             self._take(letter)
-            self.gone = []
+            self._alone = False
             if self._writer is None:  # what rank 0 knows of the links has been applied: now we are as planned
                 self._writer = writer
                 self._say({"do": "shaped"})
@@ -90,11 +91,11 @@ class Member:
 
     async def done(self, code: int) -> None:
         """See Circle."""
-        if code and not self.gone and (await asyncio.to_thread(places, self._names, (0,))).get(0, True) is None:
+        if code and not self._alone and (await asyncio.to_thread(places, self._names, (0,))).get(0, True) is None:
             self.lose(0)
         self._code = code
         self._say({"do": "done", "code": code})
-        if self.gone:
+        if self._alone:
             self._take({"do": "end", "code": GONE})
 
     def share(self, letter: Letter) -> None:
@@ -103,7 +104,7 @@ class Member:
 
     def lose(self, rank: int) -> None:
         """See Circle: without rank 0 each node is on its own."""
-        self.gone = [rank]
+        self._alone = True
         if self._writer is not None:
             self._writer.transport.abort()
         self._take({"do": "lost", "rank": rank})

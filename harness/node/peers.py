@@ -53,16 +53,24 @@ def look_up(name: str) -> Place | None:
         raise Unanswered(problem.strerror) from None
     fours = sorted(IPv4Address(text) for text in found if ":" not in text)
     sixes = sorted(IPv6Address(text) for text in found if ":" in text)
-    return Place(fours[0], sixes[0] if sixes else None) if fours else None
+    if not fours:
+        raise Unanswered("half an answer")
+    return Place(fours[0], sixes[0] if sixes else None)
 
 
 def find_all(
     names: Sequence[str],
     patience: float,
     tell: Callable[[str], None],
+    *,
+    ipv6: bool,
     look: Callable[[str], Place | None] = look_up,
 ) -> list[Place]:
-    """Wait until every node has an address. Raises UnavailableError after ``patience`` seconds, with who is missing."""
+    """Wait until every node has an address, and one of IPv6 where the network has that.
+
+    Raises:
+        UnavailableError: after ``patience`` seconds, with who is missing.
+    """
 
     def ask(name: str, unknown: Place | None) -> Place | None:
         try:
@@ -79,7 +87,7 @@ def find_all(
                 if ask(name, found[name]) is None:
                     raise UnavailableError(f"{name} ended before all nodes had started: its log says why")
         for name in names:
-            if name not in found and (place := ask(name, None)):
+            if name not in found and (place := ask(name, None)) and (place.ipv6 or not ipv6):
                 found[name] = place
         missing = [name for name in names if name not in found]
         if not missing:
@@ -107,7 +115,7 @@ def addressing_of(places: Sequence[Place]) -> Addressing:
     sixes = tuple(place.ipv6 for place in places if place.ipv6 is not None)
     if len(sixes) < len(places):
         sixes = ()
-    ipv6_net = IPv6Network((int(sixes[0]), _ipv6_prefix()), strict=False) if sixes else DEFAULT_IPV6
+    ipv6_net = IPv6Network((int(sixes[0]), ipv6_prefix() or 64), strict=False) if sixes else DEFAULT_IPV6
     return Addressing(ipv4_net, ipv6_net, tuple(place.ipv4 for place in places), sixes)
 
 
@@ -143,9 +151,13 @@ def _ipv4_mask() -> int:
     return int.from_bytes(answer[20:24], "big")
 
 
-def _ipv6_prefix() -> int:
-    for line in Path("/proc/net/if_inet6").read_text().splitlines():
-        _, _, prefix, scope, _, name = line.split()
+def ipv6_prefix() -> int | None:
+    """The length of our interface's IPv6 prefix; None where it has no global address."""
+    try:
+        lines = Path("/proc/net/if_inet6").read_text().splitlines()
+    except OSError:  # no IPv6 on this machine
+        return None
+    for _, _, prefix, scope, _, name in map(str.split, lines):
         if name == INTERFACE and scope == "00":
             return int(prefix, 16)
-    return 64
+    return None

@@ -77,7 +77,7 @@ class Roll:
         self._here.discard(rank)
         self._gone.add(rank)
         yield EVERYONE, {"do": "lost", "rank": rank}
-        if self.went and rank not in self.codes:
+        if (self.went or self.stops) and rank not in self.codes:
             yield from self._failed(rank, GONE)
             yield from self._all_done()
 
@@ -88,7 +88,8 @@ class Roll:
                 yield EVERYONE, self._stop()
 
     def _all_done(self) -> Iterator[Letter]:
-        if not self._ended and self.went and {*self.codes, *self._gone} == set(range(self.size)):
+        over = self.went or (self.stops and self.first is not None)
+        if not self._ended and over and {*self.codes, *self._gone} == set(range(self.size)):
             self._ended = True
             yield EVERYONE, self._end()
 

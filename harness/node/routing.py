@@ -10,13 +10,14 @@ import errno
 import socket
 import struct
 from collections.abc import Collection, Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
 
 from harness.address import INTERFACE
 from harness.errors import NodeError
 from harness.netlink.nlattr import attr
+from harness.netlink.policy import root_only
 from harness.netlink.routes import Route, held
 from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.plan import NetworkPlan, NodePlan
@@ -28,6 +29,13 @@ _FORWARDING, _ACCEPT_REDIRECTS, _SEND_REDIRECTS = 1, 4, 6
 """IPV4_DEVCONF_* (linux/ip.h)."""
 _PASSING: Final = {_FORWARDING: 1, _ACCEPT_REDIRECTS: 0, _SEND_REDIRECTS: 0}
 _IPV6_FORWARDING: Final = "net/ipv6/conf/all/forwarding"
+
+
+def reserve(port: int) -> str:
+    """Keep jobs from speaking to agents of other nodes; why that is not to be had, or an empty string."""
+    with Rtnetlink() as netlink:
+        refusals = netlink.batch([root_only(port)])
+    return refusals[0].text if refusals and refusals[0].errno != errno.EEXIST else ""
 
 
 def forward(plan: NetworkPlan, rank: int, sysctls: str = "/proc/sys") -> None:
@@ -69,6 +77,13 @@ def set_routes(node: NodePlan, congestion_control: str, old: Collection[Route] =
         gone = [route for route in old if route not in wanted]
         netlink.batch([route.remove() for route in gone if all(route.target != other.target for other in wanted)])
     return wanted
+
+
+def drop_routes(held: Collection[Route], targets: Collection[IPv4Network | IPv6Network]) -> list[Route]:
+    """Remove those of the routes that lead there: to the subnet's route, which refuses. What is held now."""
+    with Rtnetlink() as netlink:
+        netlink.batch([route.remove() for route in held if route.target in targets])
+    return [route for route in held if route.target not in targets]
 
 
 def _routes(netlink: Rtnetlink, node: NodePlan, version: int, index: int) -> Iterator[Route]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import itertools
 import json
 import zlib
@@ -13,6 +14,7 @@ from typing import Final, Self
 
 from harness.address import Addressing
 from harness.errors import InputError
+from harness.node.letters import PORT as AGENTS_PORT
 from harness.plan import NetworkPlan
 from harness.plan_options import PlanOptions
 from harness.torchrun import MASTER_PORT
@@ -62,9 +64,10 @@ class Settings:
 
         def number(name: str, default: int, least: int, most: int) -> int:
             value = text(name, str(default))
-            if not value.lstrip("-").isdecimal() or not least <= int(value) <= most:
-                raise InputError(f"{name}={value}: write a whole number from {least} to {most}")
-            return int(value)
+            with contextlib.suppress(ValueError):
+                if least <= int(value) <= most:
+                    return int(value)
+            raise InputError(f"{name}={value}: write a whole number from {least} to {most}")
 
         on_failure = text("ON_FAILURE", "stop")
         if on_failure not in ("stop", "continue"):
@@ -81,6 +84,8 @@ class Settings:
             subnet=text("SUBNET") or None,
             subnet6=text("SUBNET6") or None,
         )
+        if (port := number("MASTER_PORT", MASTER_PORT, 1, 65535)) == AGENTS_PORT:
+            raise InputError(f"MASTER_PORT={port}: agents use that port at rank 0; take another")
         return cls(
             options=options,
             plan=_unpacked(environ),
@@ -88,7 +93,7 @@ class Settings:
             engine=text("ENGINE", "auto"),
             congestion_control=text("CONGESTION_CONTROL", "cubic"),
             job=tuple(job),
-            master_port=number("MASTER_PORT", MASTER_PORT, 1, 65535),
+            master_port=port,
             stops=on_failure == "stop",
             transient=bool(text(TRANSIENT)),
         )

@@ -36,7 +36,7 @@ def _prepare(settings: Settings, names: list[str]) -> Links:
     _check_privilege()
     plan = settings.plan
     if plan is None:
-        places = peers.find_all(names, _START_SECONDS, say)
+        places = peers.find_all(names, _START_SECONDS, say, ipv6=peers.ipv6_prefix() is not None)
         plan = settings.options.plan(peers.addressing_of(places))
     rank = peers.own_rank(plan.addressing, plan.size)
     engine, told = choose_engine(settings.engine, in_place_features())
@@ -64,7 +64,9 @@ def _digest(links: Links) -> str:
     """Of all that nodes must agree on; not of addresses, which may have changed since a node asked for them."""
     plan: NetworkPlan = links.plan
     edges = [plan.edges[pair].to_json() for pair in sorted(plan.edges)]
-    return hashlib.sha256(json.dumps([edges, plan.size, links.engine.name]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([edges, plan.size, plan.addressing.versions, links.engine.name]).encode()
+    ).hexdigest()
 
 
 def _speaks(name: str) -> bool:
@@ -85,7 +87,7 @@ def main() -> int:
     READY.unlink(missing_ok=True)
     try:
         settings = Settings.read(os.environ, sys.argv[1:])
-        names = [settings.names.format(rank + 1) for rank in range(settings.size)]
+        names = [settings.names.replace("{}", str(rank + 1)) for rank in range(settings.size)]
         try:
             settings.check()
         except InputError as error:

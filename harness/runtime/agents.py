@@ -7,6 +7,7 @@ import json
 import os
 import select
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -63,25 +64,34 @@ class AgentLine:
             left = deadline - time.monotonic()
             readable, writable, _ = select.select([connection], [connection] if rest else [], [], max(left, 0))
             if not readable and not writable:
+                self.close()  # what it answers later is no answer to the next request
                 raise NodeError(
                     self._rank, what, f"no answer in {_ANSWER_SECONDS:.0f} s", "is its container paused (docker ps)?"
                 )
             if writable:
-                rest = rest[connection.send(rest) :]
-            if readable and not self._take(connection.recv(1 << 16)):
+                with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError):
+                    rest = rest[connection.send(rest) :]
+            if readable and not self._receive(connection):
                 self.close()
                 cause = self._said.decode(errors="replace").strip() or "its container ended"
                 raise NodeError(self._rank, what, cause, "see its log: docker logs")
         line, _, self._lines = self._lines.partition(b"\n")
         return line
 
-    def _take(self, data: bytes) -> bool:
+    def _receive(self, connection: socket.socket) -> bool:
+        """Take all that has come, also what TLS has read ahead; whether more can come."""
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+            while data := connection.recv(1 << 16):
+                self._take(data)
+            return False
+        return True
+
+    def _take(self, data: bytes) -> None:
         for stream, piece in self._streams.feed(data):
             if stream == 1:
                 self._lines += piece
             else:
                 self._said += piece
-        return bool(data)
 
     def close(self) -> None:
         """End the conversation."""

@@ -12,7 +12,6 @@ RANK: Final = "tc-harness.rank"
 """The label with the rank, where it is not Compose who numbers the containers."""
 TRANSIENT: Final = "tc-harness.transient"
 """The label of what ends with the command that made it."""
-PROJECT: Final = "com.docker.compose.project"
 _NUMBER: Final = "com.docker.compose.container-number"
 
 
@@ -25,7 +24,6 @@ class Found:
         running: by rank, the ids of those that run (or are paused).
         ended: by rank, the ids of those that do not.
         created: seconds since the epoch.
-        composed: whether Compose started them.
         transient: whether they end with the command that started them.
     """
 
@@ -33,7 +31,6 @@ class Found:
     running: Mapping[int, str]
     ended: Mapping[int, str]
     created: float
-    composed: bool
     transient: bool
 
 
@@ -59,6 +56,5 @@ def _found(name: str, listed: list[Mapping[str, Any]]) -> Found:
         running,
         ended,
         min(float(one["Created"]) for one in listed),
-        any(PROJECT in one["Labels"] for one in listed),
         any(TRANSIENT in one["Labels"] for one in listed),
     )

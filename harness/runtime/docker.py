@@ -62,6 +62,8 @@ class DockerRuntime:
         self._network, self._recipe = network, recipe
         self._containers, self._ended = dict(containers or {}), dict(ended or {})
         self._agents = Agents(self._containers, self._ended)
+        self._ours = containers is not None
+        """Whether what has that name may be removed: it was found up, or is being made."""
         self._user: str | None = None
 
     @classmethod
@@ -96,6 +98,8 @@ class DockerRuntime:
         from harness.runtime import docker_setup  # imports the SDK, which takes long and only a new network needs
 
         plan.addressing.require(plan.size, others=1)
+        docker_setup.check_free(self._network)
+        self._ours = True
         self._containers = docker_setup.create(self._network, plan, self._recipe, progress)
         self._agents = Agents(self._containers)
         progress(f"waiting until {plan.size} nodes have shaped their links")
@@ -192,5 +196,6 @@ class DockerRuntime:
         from harness.runtime import docker_setup
 
         self._agents.close()
-        docker_setup.remove(self._network)
+        if self._ours:
+            docker_setup.remove(self._network)
         self._containers = {}

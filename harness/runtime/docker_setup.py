@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool, Mount
+from requests.exceptions import RequestException
 
 from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
 from harness.linux.sysctls import CONTAINER
@@ -25,7 +26,7 @@ CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "KILL")
 """Of the agent: links and routes, packets that a link duplicates, running the job as another user and ending it."""
 SYSCTLS: Final = {name.replace("/", "."): value for name, value in CONTAINER.items()}
 SECURITY: Final = ("no-new-privileges:true",)
-TMPFS: Final = {"/tmp": "", "/run": ""}
+TMPFS: Final = {"/tmp": "exec", "/run": ""}
 DNS_OPTIONS: Final = ("ndots:1", "timeout:1", "attempts:1")
 _AT_ONCE: Final = 8
 _STOP_SECONDS: Final = 5
@@ -69,6 +70,17 @@ def create(network: str, plan: NetworkPlan, recipe: Recipe, progress: Progress) 
             for _ in pool.map(one, range(plan.size)):
                 pass
         return made
+
+
+def check_free(network: str) -> None:
+    """Raise NetworkStateError where containers of such a network are there, though none of them runs."""
+    with _client() as client:
+        ours = {"label": f"{labels.NETWORK}={network}"}
+        if client.containers.list(all=True, filters=ours, ignore_removed=True):
+            raise NetworkStateError(
+                f"containers of a network {network!r} are there, which have ended; remove them with"
+                f" 'harness down --name {network}', or give another --name"
+            )
 
 
 def _prefix(network: str) -> str:
@@ -118,6 +130,7 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
     try:
         container = client.containers.create(
             recipe.image,
+            entrypoint=["harness-node"],  # without the image's own command, which would be a job
             name=name,
             hostname=name,
             labels=mine,
@@ -169,25 +182,23 @@ def check_running(containers: Mapping[int, str]) -> None:
 def remove(network: str) -> None:
     """Remove all containers and networks of that name. Does nothing where there are none. Raises HarnessError."""
     with _client() as client:
-        found = client.containers.list(all=True, filters={"label": f"{labels.NETWORK}={network}"})
+        ours = {"label": f"{labels.NETWORK}={network}"}
+        found = client.containers.list(all=True, filters=ours, ignore_removed=True)
 
         def one(container: Any) -> None:
-            with contextlib.suppress(NotFound):
-                if container.status in ("running", "paused"):
-                    container.kill()
-            with contextlib.suppress(NotFound, APIError):  # also where it removes itself just now
+            with contextlib.suppress(APIError):  # it may end, or remove itself, at any moment
                 container.remove(force=True)
-            with contextlib.suppress(NotFound):
+            with contextlib.suppress(APIError, RequestException):
                 container.wait(condition="removed", timeout=_STOP_SECONDS)
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(one, found):
                 pass
-        for label in (f"{labels.NETWORK}={network}", f"{labels.PROJECT}={network}"):
-            for left in client.networks.list(filters={"label": label}):
-                try:
-                    left.remove()
-                except APIError as problem:
-                    raise HarnessError(
-                        f"Docker cannot remove the network {left.name!r}: {problem.explanation}"
-                    ) from None
+        for left in client.networks.list(filters=ours):
+            try:
+                left.remove()
+            except NotFound:
+                continue
+            except APIError as problem:
+                cause = problem.explanation
+                raise HarnessError(f"Docker cannot remove the network {left.name!r}: {cause}") from None

@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from harness.errors import HarnessError
+from harness.linux.syscalls import die_with_parent
 from harness.runtime.exec_relay import BOOT, Relay
 from harness.runtime.exec_socket import ExecSocket
 
@@ -91,6 +92,8 @@ def _run(container: str, user: str, cwd: str, argv: Sequence[str]) -> int:
 
 def main(container: str, user: str, cwd: str, *argv: str) -> int:
     """Be the program that the arguments name; its exit code."""
+    if not _on_terminal():  # which a sudden end would leave raw
+        die_with_parent()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:

@@ -19,7 +19,7 @@ PLAN = network("ring", 3)
 NAMES = ["zero", "one", "two"]
 
 
-def where():
+def where(rank=0):
     return "127.0.0.1"
 
 
@@ -34,10 +34,14 @@ class Node:
     def __init__(self, rank, digest="same", stops=True, size=3):
         self.rank, self.heard, self.edits, self.said = rank, [], Edits(), []
         if rank:
-            self.circle = Member(rank, digest, self.edits, self.take, where, NAMES, stops, self.said.append)
+            self.circle = Member(
+                rank, digest, self.edits, self.take, lambda: "127.0.0.1", NAMES, stops, self.said.append
+            )
         else:
             roll = Roll(size, stops)
-            self.circle = Hub(roll, digest, self.edits, self.take, where, NAMES, "run", self.said.append)
+            self.circle = Hub(
+                roll, digest, self.edits, self.take, lambda rank: where(rank), NAMES, "run", self.said.append
+            )
         self.task = None
 
     def take(self, letter):
@@ -98,7 +102,7 @@ def test_all_are_told_to_go_once_the_last_is_there():
         two, hub = node(2), node(0)  # whoever comes first
         await asyncio.sleep(0.3)
         assert "go" not in two.kinds() + hub.kinds()
-        assert hub.circle.missing == [1]
+        assert hub.circle.roll.missing == [1]
         one = node(1)
         await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
         assert {"do": "go", "run": "run"} in one.heard
@@ -131,7 +135,7 @@ def test_the_end_is_told_to_all_and_rank_0_waits_for_goodbyes(present):
 def test_a_change_that_one_node_takes_reaches_all_and_who_comes_later():
     async def scene(node):
         hub, one = node(0), node(1)
-        await until(lambda: hub.circle.missing == [2])
+        await until(lambda: hub.circle.roll.missing == [2])
         news = [edit(changed((1, 2), 33), 7)]
         one.edits.merge(news)
         one.circle.share({"do": "edits", "edits": news})
@@ -146,7 +150,7 @@ def test_what_a_node_knows_outlives_rank_0():
     async def scene(node):
         hub, one = node(0), node(1)
         news = [edit(changed((0, 1), 50), 9)]
-        await until(lambda: hub.circle.missing == [2])
+        await until(lambda: hub.circle.roll.missing == [2])
         one.edits.merge(news)
         await hub.end()
         again = node(0)
@@ -184,7 +188,7 @@ def test_strangers_at_the_door_do_no_harm():
             await writer.drain()
             writer.close()
         await asyncio.sleep(0.1)
-        assert hub.circle.missing == [1, 2]
+        assert hub.circle.roll.missing == [1, 2]
         assert not hub.task.done()
         one, two = node(1), node(2)
         await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
@@ -216,10 +220,10 @@ def test_a_node_whose_container_is_gone_is_told_to_the_others_and_back_when_it_i
         await two.end()
         hub.circle.lose(2)
         await until(lambda: {"do": "lost", "rank": 2} in one.heard)
-        assert hub.circle.gone == [2]
+        assert hub.circle.roll.gone == [2]
         back = node(2)
         await until(lambda: "go" in back.kinds() and {"do": "back", "rank": 2} in one.heard)
-        assert hub.circle.gone == []
+        assert hub.circle.roll.gone == []
 
     play(scene)
 
@@ -249,5 +253,31 @@ def test_rank_0_is_blamed_where_it_is_rank_0_that_is_gone(present):
         present.discard("zero")
         await one.circle.done(70)
         assert one.heard[-1] == {"do": "end", "code": GONE}
+
+    play(scene)
+
+
+def test_a_node_that_is_restarted_before_anybody_missed_it_is_known_to_have_been_away(present):
+    async def scene(node):
+        hub, one, two = node(0), node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+        await two.end()
+        again = node(2)
+        await until(lambda: {"do": "lost", "rank": 2} in one.heard)
+        await until(lambda: {"do": "stop", "rank": 2, "code": GONE} in again.heard)
+        for other in (hub, one, again):
+            await other.circle.done(143)
+        await until(lambda: all({"do": "end", "code": GONE} in n.heard for n in (hub, one, again)))
+
+    play(scene)
+
+
+def test_only_who_has_a_ranks_address_speaks_for_it(monkeypatch):
+    async def scene(node):
+        monkeypatch.setitem(globals(), "where", lambda rank=0: "127.0.0.1" if rank == 0 else "127.0.0.9")
+        hub, one = node(0), node(1)
+        await asyncio.sleep(0.5)
+        assert hub.circle.roll.missing == [1, 2]
+        assert not one.heard
 
     play(scene)

@@ -23,7 +23,7 @@ def run(*argv, after=None):
     """Its exit code; ``after`` is called with the job once it runs."""
 
     async def scene():
-        job = Job(7, argv, ENV, "/")
+        job = Job(7, argv, ENV)
         task = asyncio.ensure_future(job.run())
         if after:
             while job.pid is None:

@@ -1,7 +1,9 @@
 """Routes of a container, in a network namespace that looks like one of Docker's."""
 
+import errno
 import json
 import os
+import socket
 import subprocess
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from harness.errors import NodeError
 from harness.netlink.routes import held
 from harness.netlink.rtnetlink import Rtnetlink
-from harness.node.routing import forward, set_routes
+from harness.node.routing import forward, reserve, set_routes
 from tests.support.namespace_node import given, returning
 from tests.support.plans import network
 
@@ -120,3 +122,23 @@ def test_a_container_that_cannot_forward_ipv6_is_told_how_it_can(container, tmp_
     with pytest.raises(NodeError, match=r"--sysctl net\.ipv6\.conf\.all\.forwarding=1"):
         forward(given(network("ring", 4), *NODES), 0, str(tmp_path))
     forward(given(network("fully_connected", 4), *NODES), 0, str(tmp_path))  # nothing to pass on
+
+
+def test_only_root_speaks_to_the_agents_of_other_nodes(container):
+    set_routes(given(network("fully_connected", 4), *NODES).node(0), "reno")
+
+    def attempt(port, uid):
+        os.seteuid(uid)
+        try:
+            with socket.socket() as one:
+                one.setblocking(False)
+                return one.connect_ex(("10.9.0.3", port))
+        finally:
+            os.seteuid(0)
+
+    assert attempt(29321, 1000) == errno.EINPROGRESS
+    for _ in range(2):  # an agent that is started again
+        assert reserve(29321) == ""
+    assert attempt(29321, 1000) == errno.EACCES
+    assert attempt(29321, 0) == errno.EINPROGRESS
+    assert attempt(29322, 1000) == errno.EINPROGRESS

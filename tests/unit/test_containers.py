@@ -19,13 +19,13 @@ def rank(number):
 def test_compose_counts_from_one_and_ranks_from_zero():
     (found,) = sort_out([listed("b", "x", compose(2)), listed("a", "x", compose(1), created=90)])
     assert (found.name, found.running, found.ended) == ("x", {0: "a", 1: "b"}, {})
-    assert (found.created, found.composed, found.transient) == (90.0, True, False)
+    assert (found.created, found.transient) == (90.0, False)
 
 
 def test_our_own_say_their_rank():
     transient = {"tc-harness.transient": "1"}
     (found,) = sort_out([listed("a", "x", rank(0) | transient), listed("b", "x", rank(1) | transient)])
-    assert (found.running, found.composed, found.transient) == ({0: "a", 1: "b"}, False, True)
+    assert (found.running, found.transient) == ({0: "a", 1: "b"}, True)
 
 
 def test_paused_is_running_and_exited_is_not():

@@ -28,6 +28,13 @@ def test_the_newest_is_taken_and_the_older_is_not():
     ]
 
 
+def test_what_is_older_than_what_is_known_can_be_told():
+    edits = Edits()
+    edits.merge([edit(changed((0, 1), 20), 5)])
+    assert edits.newer([edit(changed((0, 1), 30), 4)]) == [changed((0, 1), 30)]
+    assert edits.newer([edit(changed((0, 1), 30), 5), edit(changed((1, 0), 30), 1)]) == []
+
+
 def test_what_was_taken_can_be_passed_on_as_a_whole_or_in_part():
     edits = Edits()
     edits.merge([edit(changed((0, 1), 20), 5), edit(changed((1, 2), 9), 6)])

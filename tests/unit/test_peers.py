@@ -38,25 +38,32 @@ def quick(monkeypatch):
 
 def test_all_are_found_in_the_order_of_their_ranks_however_they_come():
     dns = Dns(n_1=[None, None, place(4)], n_2=[place(2)], n_3=[None, Unanswered, place(3)])
-    assert find_all(NAMES, 5, print, dns) == [place(4), place(2), place(3)]
+    assert find_all(NAMES, 5, print, ipv6=True, look=dns) == [place(4), place(2), place(3)]
 
 
 def test_who_is_missing_is_told_while_we_wait_and_at_the_end():
     told = []
     with pytest.raises(UnavailableError, match="did not start within 0 s: n-2; is NODES the number of"):
-        find_all(NAMES, 0.3, told.append, Dns(n_1=[place(1)], n_2=[None], n_3=[place(3)]))
+        find_all(NAMES, 0.3, told.append, ipv6=True, look=Dns(n_1=[place(1)], n_2=[None], n_3=[place(3)]))
     assert told[0] == "waiting for n-2 to start"
 
 
 def test_a_node_that_ends_while_we_wait_for_others_is_told_at_once():
     dns = Dns(n_1=[place(1), None], n_2=[None], n_3=[place(3)])
     with pytest.raises(UnavailableError, match="n-1 ended before all nodes had started"):
-        find_all(NAMES, 30, print, dns)
+        find_all(NAMES, 30, print, ipv6=True, look=dns)
 
 
 def test_a_name_server_that_says_nothing_for_a_while_ends_nobody():
     dns = Dns(n_1=[place(1), *[Unanswered] * 20, place(1)], n_2=[*[None] * 20, place(2)], n_3=[place(3)])
-    assert find_all(NAMES, 5, print, dns) == [place(1), place(2), place(3)]
+    assert find_all(NAMES, 5, print, ipv6=True, look=dns) == [place(1), place(2), place(3)]
+
+
+def test_half_an_answer_is_waited_out_where_the_network_has_ipv6():
+    half = Place(IPv4Address("10.0.0.2"), None)
+    dns = Dns(n_1=[place(1)], n_2=[half, half, place(2)], n_3=[place(3)])
+    assert find_all(NAMES, 5, print, ipv6=True, look=dns) == [place(1), place(2), place(3)]
+    assert find_all(["n-2"], 5, print, ipv6=False, look=Dns(n_2=[half])) == [half]
 
 
 def test_a_name_that_leads_somewhere_is_found():

@@ -87,12 +87,41 @@ def test_a_node_that_comes_back_to_a_job_that_failed_is_told_to_stop():
     assert list(roll.call(1)) == [(1, {"do": "stop", "rank": 0, "code": 5})]
 
 
-def test_a_node_that_is_lost_before_all_have_called_is_waited_for():
-    roll = Roll(2)
+def test_without_a_job_a_node_that_is_lost_before_all_have_called_is_waited_for():
+    roll = Roll(2, stops=False)
     list(roll.call(1))
     assert told(roll.lose(1), "stop") == []
     assert list(roll.call(0)) == []
     assert told(roll.call(1), "go") == [(EVERYONE, GO)]
+
+
+def test_a_job_that_cannot_begin_ends():
+    """A node could not shape its links and ended: the others would wait for it for ever."""
+    roll = Roll(3)
+    list(roll.call(0))
+    list(roll.call(1))
+    assert told(roll.lose(2), "stop") == [(EVERYONE, {"do": "stop", "rank": 2, "code": GONE})]
+    list(roll.done(0, 143))
+    assert told(roll.done(1, 143), "end") == [(EVERYONE, {"do": "end", "code": GONE})]
+
+
+def test_a_node_that_is_restarted_in_a_job_does_not_hold_up_its_end():
+    roll = started()
+    list(roll.lose(1))
+    list(roll.done(0, 70))
+    assert told(roll.call(1), "stop") == [(1, {"do": "stop", "rank": 1, "code": GONE})]
+    list(roll.done(1, 143))
+    assert told(roll.done(2, 70), "end") == [(EVERYONE, {"do": "end", "code": GONE})]
+
+
+def test_rank_0_that_is_restarted_in_a_job_hears_how_it_went_and_ends():
+    again = Roll(3)
+    list(again.call(1))
+    assert told(again.done(1, 70), "stop")
+    list(again.call(0))
+    list(again.done(0, 143))
+    assert told(again.call(2), "stop")
+    assert told(again.done(2, 70), "end") == [(EVERYONE, {"do": "end", "code": 70})]
 
 
 @given(

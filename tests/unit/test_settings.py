@@ -39,6 +39,8 @@ def test_everything_that_is_given_is_taken():
         ({"NODES": "many"}, "NODES=many: write a whole number from 1 to 4094"),
         ({"NODES": "0"}, "NODES=0"),
         ({"MASTER_PORT": "70000"}, "MASTER_PORT=70000"),
+        ({"NODES": "--5"}, "NODES=--5"),
+        ({"MASTER_PORT": "29321"}, "agents use that port"),
         ({"ON_FAILURE": "explode"}, "ON_FAILURE=explode"),
         ({"HARNESS_NAMES": "node"}, "HARNESS_NAMES='node'"),
         ({"HARNESS_PLAN_0": "nonsense!"}, "HARNESS_PLAN_0 holds no plan"),

@@ -83,8 +83,7 @@ def _add_rules(
     netlink: Nfnetlink, node: NodePlan, index: int, added: Sequence[AddFilter], desired: Tree, observed: Tree
 ) -> None:
     """All rules in one transaction where there are none of ours, or wrong ones; else what is missing."""
-    moved = any(observed.filters.get(key, to) != to for key, to in desired.filters.items())
-    whole = bool(not observed.rooted or observed.stale or moved)
+    whole = bool(not observed.rooted or observed.stale)
     filters = {(action.rank, action.version): action.neighbour for action in added}
     if whole:
         filters = {**observed.filters, **desired.filters}
@@ -92,7 +91,7 @@ def _add_rules(
         rules.Rule(node.addressing.address(rank, version), QUEUE_BASE + neighbour)
         for (rank, version), neighbour in filters.items()
     ]
-    if not made:
+    if not made and not observed.stale:
         return
     try:
         rules.install(netlink, index, made) if whole else rules.add(netlink, made)
@@ -110,11 +109,12 @@ def _read(netlink: Nfnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[st
     except OSError as problem:
         remedy = _REMEDY.get(problem.errno or 0, "")
         raise NodeError(node.rank, "read its rules", problem.strerror or str(problem), remedy) from None
+    ways = {rank: port.neighbour for port in node.ingress for rank in port.ranks}
     filters: dict[tuple[int, int], int] = {}
     stale: dict[tuple[int, int], int] = {}
     for rule in held.rules:
         rank = node.addressing.rank_of(rule.source)
-        if rank is None:
+        if rank is None or ways.get(rank) != rule.queue - QUEUE_BASE:
             stale[len(stale), rule.source.version] = rule.queue
         else:
             filters.setdefault((rank, rule.source.version), rule.queue - QUEUE_BASE)
