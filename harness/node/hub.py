@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from harness.errors import NodeError
 from harness.node.edits import Edits
-from harness.node.letters import LONGEST, PORT, Letter, received, send
+from harness.node.letters import LONGEST, PORT, Letter, keep_alive, received, send
 from harness.node.roll import EVERYONE, Roll
 from harness.node.roll import Letter as Told
 from harness.node.watch import places
@@ -124,6 +124,7 @@ class Hub:
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         rank: int | None = None
         try:
+            keep_alive(writer)
             async for letter in received(reader):
                 if rank is None:
                     rank = self._hello(letter, writer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
@@ -14,6 +15,14 @@ LONGEST: Final = 64 << 20
 """Bytes of a line: a plan of thousands of edges is one."""
 
 Letter = Mapping[str, Any]
+
+
+def keep_alive(writer: asyncio.StreamWriter) -> None:
+    """Notice within a minute that the other end is no more: who only listens would never know."""
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 9)):
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def send(writer: asyncio.StreamWriter, letter: Letter) -> None:

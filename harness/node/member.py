@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from harness.errors import InputError
 from harness.node.edits import Edits
-from harness.node.letters import LONGEST, PORT, Letter, received, send
+from harness.node.letters import LONGEST, PORT, Letter, keep_alive, received, send
 from harness.node.roll import GONE
 from harness.node.watch import places, until_gone
 
@@ -56,23 +56,28 @@ class Member:
         """See Circle. Raises InputError where rank 0 has another plan."""
         began = told = time.monotonic()
         while True:
-            try:
-                connecting = asyncio.open_connection(self._where(), PORT, limit=LONGEST)
-                reader, writer = await asyncio.wait_for(connecting, _CONNECT_SECONDS)
-            except (TimeoutError, OSError):
-                now = time.monotonic()
-                if now - told > _TELL_SECONDS:
-                    told = now
-                    self._tell(f"no answer from rank 0 at {self._where()} over the links yet ({now - began:.0f} s)")
-                await asyncio.sleep(_PAUSE)
-                continue
-            try:
-                await self._talk(reader, writer)
-            finally:
-                self._writer = None
-                writer.close()
+            if await self._connected():
+                began = told = time.monotonic()
+            now = time.monotonic()
+            if now - told > _TELL_SECONDS:
+                told = now
+                self._tell(f"no answer from rank 0 at {self._where()} over the links yet ({now - began:.0f} s)")
             await asyncio.sleep(_PAUSE)
-            began = told = time.monotonic()
+
+    async def _connected(self) -> bool:
+        """Be connected for as long as it lasts; whether rank 0 ever answered."""
+        try:
+            connecting = asyncio.open_connection(self._where(), PORT, limit=LONGEST)
+            reader, writer = await asyncio.wait_for(connecting, _CONNECT_SECONDS)
+        except (TimeoutError, OSError):
+            return False
+        try:
+            keep_alive(writer)
+            await self._talk(reader, writer)
+            return self._writer is not None
+        finally:
+            self._writer = None
+            writer.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hello = {"do": "hello", "rank": self._rank, "digest": self._digest, "life": self._life}
