@@ -105,8 +105,9 @@ def _allowed_skips():
 
 
 def pytest_configure(config):
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by `... &` in a script: commands would inherit it
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:  # started by `... &` or nohup: commands would inherit it
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     if os.environ.get("CI") == "true":
         config.pluginmanager.register(SkipWatch(_allowed_skips()), "skip-watch")
 

@@ -8,10 +8,12 @@ settings.py). It is process 1 of its container, and the only one with privileges
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +29,8 @@ from harness.node.settings import Settings
 from harness.plan import NetworkPlan
 
 _START_SECONDS: Final = 60.0
+_TELL_SECONDS: Final = 8.0
+_POLL_SECONDS: Final = 0.1
 _NET_ADMIN: Final = 12
 """CAP_NET_ADMIN (linux/capability.h)."""
 
@@ -69,13 +73,21 @@ def _digest(links: Links) -> str:
     ).hexdigest()
 
 
-def _speaks(name: str) -> bool:
-    """Whether we have that name: of what all nodes find wrong, one tells."""
-    try:
-        place = peers.look_up(name)
-    except peers.Unanswered:
-        return True
-    return place is None or peers.is_ours(place.ipv4)
+def _leave_it_to(name: str) -> bool:
+    """Of what all nodes find wrong, one tells; whether it is another, who has told it when this returns.
+
+    Who ends before it has may be what lets Compose stop the others.
+    """
+    deadline = time.monotonic() + _TELL_SECONDS
+    other = False
+    while time.monotonic() < deadline:
+        with contextlib.suppress(peers.Unanswered):
+            place = peers.look_up(name)
+            if place is None or peers.is_ours(place.ipv4):
+                return other
+            other = True
+        time.sleep(_POLL_SECONDS)
+    return False
 
 
 async def _serve(settings: Settings, links: Links, names: list[str], digest: str) -> int:
@@ -91,7 +103,7 @@ def main() -> int:
         try:
             settings.check()
         except InputError as error:
-            if _speaks(names[0]):
+            if not _leave_it_to(names[0]):
                 say(str(error))
             return error.exit_code
         links = _prepare(settings, names)
