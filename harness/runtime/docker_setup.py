@@ -28,6 +28,8 @@ SYSCTLS: Final = {name.replace("/", "."): value for name, value in CONTAINER.ite
 SECURITY: Final = ("no-new-privileges:true",)
 TMPFS: Final = {"/tmp": "exec", "/run": ""}
 DNS_OPTIONS: Final = ("ndots:1", "timeout:1", "attempts:1")
+AGENT: Final = "harness-node"
+"""The program in the image that is process 1."""
 _AT_ONCE: Final = 8
 _STOP_SECONDS: Final = 5
 
@@ -130,7 +132,7 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
     try:
         container = client.containers.create(
             recipe.image,
-            entrypoint=["harness-node"],  # without the image's own command, which would be a job
+            entrypoint=[AGENT],  # without the image's own command, which would be a job
             name=name,
             hostname=name,
             labels=mine,
@@ -153,7 +155,10 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
     except APIError as problem:
         if problem.status_code == 409:
             raise NetworkStateError(f"Docker has a container {name!r} already; give another --name") from None
-        raise NodeError(rank, "start its container", str(problem.explanation)) from None
+        cause = str(problem.explanation)
+        lacks = "executable file not found" in cause
+        remedy = f"make {recipe.image} from harness-node: it has no {AGENT} on its PATH" if lacks else ""
+        raise NodeError(rank, "start its container", cause, remedy) from None
     return str(container.id)
 
 

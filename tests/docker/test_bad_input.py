@@ -1,5 +1,6 @@
 """What cannot work ends soon, with one clear line that says what to do, and leaves nothing behind."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -125,16 +126,29 @@ def test_no_image(command, name):
     assert left(name) == []
 
 
-def test_an_image_that_is_not_ours(command, name):
-    recipe = f"FROM {IMAGE}\nENTRYPOINT []\nCMD true\n"
+@contextlib.contextmanager
+def image(*lines):
+    """An image made from ours."""
+    recipe = "\n".join((f"FROM {IMAGE}", *lines))
     made = subprocess.check_output(["docker", "build", "-q", "-"], input=recipe, text=True).strip()
     try:
-        result = command("up", "-n", "2", "--image", made, *free(), code=70)
-        assert "ended" in result.stderr
-        assert len(result.stderr.strip().splitlines()) == 1
-        assert left(name) == []
+        yield made
     finally:
         docker("rmi", made, code=None)
+
+
+def test_an_image_without_an_agent(command, name):
+    with image("ENV PATH=/usr/bin:/bin") as made:
+        assert_told(command, ["up", "-n", "2", "--image", made, *free()], 70, "harness-node", "PATH")
+        assert left(name) == []
+
+
+def test_the_command_of_a_users_image_is_no_job(command, name):
+    with image("RUN echo mine >/mine", "ENTRYPOINT []", "CMD false") as made:
+        command("up", "-n", "2", "--image", made, *free())
+        assert command("exec", "0", "--", "cat", "/mine").stdout == "mine\n"
+        command("down", "--name", name)
+        assert left(name) == []
 
 
 def test_a_subnet_that_is_taken(command, name):
