@@ -72,8 +72,8 @@ class Agent:
     async def run(self) -> int:
         """Until the network or its job has ended; the exit code."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._quit, 128 + signal.SIGTERM)
-        loop.add_signal_handler(signal.SIGINT, self._quit, 128 + signal.SIGINT)
+        loop.add_signal_handler(signal.SIGTERM, self._stopped, 128 + signal.SIGTERM)
+        loop.add_signal_handler(signal.SIGINT, self._stopped, 128 + signal.SIGINT)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         door = await open_door(self._answer, self._left)
         self._spawn(self._look_after())
@@ -146,7 +146,7 @@ class Agent:
         await self._circle.done(code)
 
     def _stop(self, rank: int, code: int) -> None:
-        if rank == self._links.rank and code != GONE:
+        if rank == self._links.rank and code != GONE and not self._end.done():
             say(f"rank {rank} failed first (exit code {code})")
         elif self._job is not None:
             self._job.stop(_LOST_GRACE if code == GONE else 0.0)
@@ -158,6 +158,12 @@ class Agent:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._circle.leave(), _LEAVE_SECONDS)
         self._quit(0)
+
+    def _stopped(self, code: int) -> None:
+        """Somebody stops our container."""
+        self._quit(code)
+        if self._phase == "running":
+            self._circle.stopped(code)
 
     def _quit(self, code: int) -> None:
         """End, with that exit code where the job's is not known."""

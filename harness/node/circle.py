@@ -22,6 +22,10 @@ class Circle(Protocol):
         """Our job has ended with this exit code; where it failed, a node that is gone failed before it."""
         ...
 
+    def stopped(self, code: int) -> None:
+        """We are being stopped, before our job has ended: what happens to others' jobs comes of it."""
+        ...
+
     def share(self, letter: Letter) -> None:
         """Let all other nodes know."""
         ...

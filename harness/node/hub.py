@@ -12,7 +12,7 @@ from harness.node.edits import Edits
 from harness.node.letters import LONGEST, PORT, Letter, keep_alive, received, send
 from harness.node.roll import EVERYONE, Roll
 from harness.node.roll import Letter as Told
-from harness.node.watch import places
+from harness.node.watch import just_gone
 
 _TELL_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.05
@@ -79,6 +79,10 @@ class Hub:
         """See Circle."""
         await self._ended(0, code)
 
+    def stopped(self, code: int) -> None:
+        """See Circle."""
+        self._deliver(self.roll.done(0, code))
+
     async def _ended(self, rank: int, code: int) -> None:
         """A rank's job has ended. It may have failed because another node is gone, which nobody has noticed yet."""
         async with self._judging:  # one after the other: the first failure is the one that counts
@@ -87,9 +91,8 @@ class Hub:
     async def _judge(self, rank: int, code: int) -> None:
         if code and self.roll.first is None:
             others = [other for other in range(self.roll.size) if other not in (0, rank)]
-            for other, place in (await asyncio.to_thread(places, self._names, others)).items():
-                if place is None:
-                    self.lose(other)
+            for other in await just_gone(self._names, others):
+                self.lose(other)
         self._deliver(self.roll.done(rank, code))
 
     def lose(self, rank: int) -> None:

@@ -11,7 +11,7 @@ from harness.errors import InputError
 from harness.node.edits import Edits
 from harness.node.letters import LONGEST, PORT, Letter, keep_alive, received, send
 from harness.node.roll import GONE
-from harness.node.watch import places, until_gone
+from harness.node.watch import just_gone, until_gone
 
 _CONNECT_SECONDS: Final = 20.0
 _PAUSE: Final = 0.2
@@ -96,12 +96,16 @@ class Member:
 
     async def done(self, code: int) -> None:
         """See Circle."""
-        if code and not self._alone and (await asyncio.to_thread(places, self._names, (0,))).get(0, True) is None:
+        if code and not self._alone and await just_gone(self._names, (0,)):
             self.lose(0)
         self._code = code
         self._say({"do": "done", "code": code})
         if self._alone:
             self._take({"do": "end", "code": GONE})
+
+    def stopped(self, code: int) -> None:
+        """See Circle."""
+        self._say({"do": "done", "code": code})
 
     def share(self, letter: Letter) -> None:
         """See Circle: rank 0 tells everyone."""

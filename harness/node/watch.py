@@ -15,6 +15,7 @@ from harness.node import peers
 
 _EVERY_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.25
+_GLANCES: Final = 5
 _ABSENT: Final = 2
 """A node whose name is unknown so many times in a row is gone."""
 
@@ -51,6 +52,20 @@ async def watch(
             if absent[rank] == _ABSENT:
                 lose(rank)
         follow({rank: place for rank, place in found.items() if place})
+
+
+async def just_gone(names: Sequence[str], ranks: Sequence[int]) -> list[int]:
+    """Those of the nodes that have ended in this moment.
+
+    A collective fails within milliseconds of a kill, and Docker forgets the name when it has cleaned up behind the
+    container: so they are looked at for a second.
+    """
+    for _ in range(_GLANCES):
+        found = await asyncio.to_thread(places, names, ranks)
+        if gone := [rank for rank, place in found.items() if place is None]:
+            return gone
+        await asyncio.sleep(_POLL_SECONDS)
+    return []
 
 
 async def until_gone(names: Sequence[str], rank: int) -> None:

@@ -14,12 +14,12 @@ pytestmark = pytest.mark.docker
 
 WORKLOAD = "python -m harness.workloads.loop --steps 100000 --size 64KiB --pause 0.02s"
 PROFILE = "rate: 100mbit\ndelay: 5ms\n"
+GONE = 137
+"""The exit code of all where a node is gone: that of a process that was killed."""
 BOUND = 15
 """Seconds within which the others see that a node is gone."""
 BACK = 120
 """Seconds for a node to come back."""
-FAILED = {70, 134, 137}
-"""Exit codes of the others: a collective failed, torch aborted after that, or that of the node that was killed."""
 MESH = {(0, 1): 10, (0, 2): 20, (1, 2): 30, (0, 3): 40, (1, 3): 50, (2, 3): 60}
 """One-way delay of every edge in ms."""
 SLACK = 18
@@ -83,7 +83,7 @@ def test_a_pause_stalls_the_job_and_a_kill_ends_it(tmp_path):
         for rank in (0, 2):
             assert re.search(rf"\[{rank}\] rank {rank}: step \d+: all_reduce of 65536 bytes: \S", said), said
         assert said.count("rank 1 is gone") == 2
-        assert {net.state(rank)["ExitCode"] for rank in (0, 2)} <= FAILED
+        assert {net.state(rank)["ExitCode"] for rank in (0, 2)} == {GONE}
 
 
 def test_rank_0_is_killed(tmp_path):
@@ -94,7 +94,18 @@ def test_rank_0_is_killed(tmp_path):
         for rank in (1, 2):
             assert re.search(rf"\[{rank}\] rank {rank}: step \d+: all_reduce of 65536 bytes: \S", said), said
         assert said.count("rank 0 is gone") == 2
-        assert {net.state(rank)["ExitCode"] for rank in (1, 2)} <= FAILED
+        assert {net.state(rank)["ExitCode"] for rank in (1, 2)} == {GONE}
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_restart_in_the_middle_of_a_job_ends_it_everywhere(tmp_path, rank):
+    """The restarted one has nobody to go on with, and nobody waits for it for ever."""
+    with running(tmp_path) as net:
+        train(net)
+        docker("restart", "-t", "0", net.container(rank))
+        said = ended(net, range(3), 4 * BOUND)
+        assert "Traceback" not in said
+        assert all(net.state(other)["ExitCode"] for other in range(3)), said
 
 
 def test_compose_ends_with_the_code_of_a_killed_node(tmp_path):
