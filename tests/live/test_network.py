@@ -22,14 +22,21 @@ def changed(plan, pairs, **texts):
     return plan.changed([replace(plan.edge(*pair), shape=new) for pair in pairs])
 
 
+def assert_costs(net, a, b, version, expected, slack):
+    """The best round trip of ten, in ms; measured once more where it is off, as verify does: the machine stalls."""
+    for _ in range(2):
+        lost, least, _ = ping(net, a, b, version=version)
+        if lost == 0 and expected <= least < expected + slack:
+            return
+    raise AssertionError(f"{a}-{b}: {lost} lost, {least} ms where {expected} to {expected + slack} were due")
+
+
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_packet_pays_the_delay_of_its_edge_each_way(version):
     plan = network("fully_connected", 3, e01=shape(delay="10ms"), e02=shape(delay="40ms"), e12=shape(delay="5ms"))
     with up(plan) as net:
         for a, b, expected in ((0, 1, 20), (0, 2, 80), (1, 2, 10)):
-            lost, least, _ = ping(net, a, b, version=version)
-            assert lost == 0
-            assert expected <= least < expected + SLACK
+            assert_costs(net, a, b, version, expected, SLACK)
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -41,9 +48,7 @@ def test_non_neighbours_share_the_links_between(version):
         for a, b in ((0, 2), (1, 3)):
             expected = 2 * sum(edge.shape.delay.ns for edge in ring.path(a, b)) / 1e6
             for _ in range(2):  # a redirect would let later packets take the short cut
-                lost, least, _ = ping(net, a, b, version=version)
-                assert lost == 0
-                assert expected <= least < expected + 2 * SLACK
+                assert_costs(net, a, b, version, expected, 2 * SLACK)
 
 
 def test_neighbour_discovery_is_no_part_of_a_link():
