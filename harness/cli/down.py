@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from harness.cli import options
-from harness.cli.networks import find_runtime, ledgers
+from harness.cli.networks import find_runtime, ledgers, names_in
 from harness.cli.output import fail, note, say
-from harness.errors import HarnessError, PrivilegeError, UnavailableError
+from harness.errors import HarnessError
 from harness.linux import host
 from harness.session import Ledger, remove
 from harness.store import Store
@@ -32,7 +32,7 @@ def down(
     found: list[tuple[str, Ledger]] = []
     for ledger in ledgers():
         if all_ or not found:  # who has a network of namespaces need not have Docker
-            found += [(one, ledger) for one in _names(ledger) if all_ or one == name]
+            found += [(one, ledger) for one in names_in(ledger) if all_ or one == name]
     if dry_run:
         say(f"would remove: {', '.join(one for one, _ in found) or 'nothing'}")
         return
@@ -50,12 +50,3 @@ def down(
         say(f"nothing to remove: {'no network is' if all_ else repr(name) + ' is not'} up; 'harness ls' lists networks")
     if code:
         raise typer.Exit(code)
-
-
-def _names(ledger: Ledger) -> list[str]:
-    """What a ledger knows of, up or not."""
-    try:
-        return ledger.names()
-    except (UnavailableError, PrivilegeError) as error:  # a Docker daemon that is not ours to ask
-        note(f"networks of containers cannot be looked for: {error}")
-        return []

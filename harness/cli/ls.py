@@ -7,10 +7,10 @@ from typing import Any
 
 import typer
 
-from harness.cli.networks import find_runtime, ledgers
+from harness.cli.networks import find_runtime, ledgers, names_in
 from harness.cli.options import Json
 from harness.cli.output import note, print_json, say, show, table
-from harness.errors import PrivilegeError, RecordError, UnavailableError
+from harness.errors import RecordError
 from harness.session import Ledger
 
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def ls(json_: Json = False) -> None:
     """List the networks that are up."""
-    found = [one for ledger in ledgers() for name in _names(ledger) if (one := _summary(name, ledger))]
+    found = [one for ledger in ledgers() for name in names_in(ledger) if (one := _summary(name, ledger))]
     if json_:
         print_json(found)
         return
@@ -41,14 +41,6 @@ def ls(json_: Json = False) -> None:
             f"{time.time() - one['created']:.0f} s",
         )
     show(made)
-
-
-def _names(ledger: Ledger) -> list[str]:
-    try:
-        return ledger.names()
-    except (UnavailableError, PrivilegeError) as error:  # a Docker daemon that is not ours to ask
-        note(f"networks of containers cannot be listed: {error}")
-        return []
 
 
 def _summary(name: str, ledger: Ledger) -> dict[str, Any] | None:

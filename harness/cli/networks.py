@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 from harness.cli.options import DEFAULT_NAME
 from harness.cli.output import note
 from harness.engine.make import make_engine
-from harness.errors import HarnessError, InputError, NetworkStateError, RecordError
+from harness.errors import HarnessError, InputError, NetworkStateError, PrivilegeError, RecordError, UnavailableError
 from harness.plan import NetworkPlan, Pair
 from harness.runtime.base import Runtime
+from harness.runtime.containers import parse_volume
 from harness.runtime.netns import NetnsRuntime
 from harness.session import Ledger, Network
 from harness.store import Record, Store
@@ -33,6 +34,8 @@ def check_runtime(name: str, image: str | None, volumes: Sequence[str]) -> None:
         raise InputError(f"no runtime is called {name!r}; {suggest(name, RUNTIMES)}")
     if name != DOCKER and (image or volumes):
         raise InputError("--image and --volume are for containers: add --runtime docker")
+    for volume in volumes:
+        parse_volume(volume)
 
 
 def check_engine(name: str) -> None:
@@ -57,6 +60,15 @@ def ledgers() -> list[Ledger]:
     """Where networks are recorded: namespaces, then containers."""
     containers = _containers()
     return [Store(), containers] if containers else [Store()]
+
+
+def names_in(ledger: Ledger) -> list[str]:
+    """What a ledger knows of, up or not; nothing, and a note, where a Docker daemon is not ours to ask."""
+    try:
+        return ledger.names()
+    except (UnavailableError, PrivilegeError) as error:
+        note(f"networks of containers cannot be looked for: {error}")
+        return []
 
 
 def _containers() -> DockerLedger | None:

@@ -202,8 +202,6 @@ class Agent:
 
     def _state(self, with_plan: bool) -> dict[str, Any]:
         state: dict[str, Any] = {
-            "rank": self._links.rank,
-            "phase": self._phase,
             "engine": self._links.engine.name,
             "user": ":".join(map(str, user_of())),
         }

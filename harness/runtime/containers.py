@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from harness.errors import InputError
+
 NETWORK: Final = "tc-harness.network"
 """The label with the network's name."""
 RANK: Final = "tc-harness.rank"
@@ -58,3 +60,12 @@ def _found(name: str, listed: list[Mapping[str, Any]]) -> Found:
         min(float(one["Created"]) for one in listed),
         any(TRANSIENT in one["Labels"] for one in listed),
     )
+
+
+def parse_volume(text: str) -> tuple[str, str, bool]:
+    """Folder of the host, folder inside, whether it is read-only, of ``/HOST:/INSIDE[:ro]``. Raises InputError."""
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if not (source.startswith("/") and target.startswith("/")) or mode not in ("", "ro", "rw"):
+        raise InputError(f"--volume {text!r}: write /HOST/FOLDER:/FOLDER/INSIDE or /HOST/FOLDER:/FOLDER/INSIDE:ro")
+    return source, target, mode == "ro"

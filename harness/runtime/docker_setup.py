@@ -12,7 +12,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool, Mount
 from requests.exceptions import RequestException
 
-from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
+from harness.errors import HarnessError, NetworkStateError, NodeError, UnavailableError
 from harness.linux.sysctls import CONTAINER
 from harness.node.settings import NAMES, TRANSIENT, packed
 from harness.plan import NetworkPlan
@@ -163,12 +163,8 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
 
 
 def _mount(volume: str) -> Mount:
-    """HOST:CONTAINER[:ro]. Raises InputError."""
-    source, _, rest = volume.partition(":")
-    target, _, mode = rest.partition(":")
-    if not (source.startswith("/") and target.startswith("/")) or mode not in ("", "ro", "rw"):
-        raise InputError(f"--volume {volume!r}: write /HOST/FOLDER:/FOLDER/INSIDE or /HOST/FOLDER:/FOLDER/INSIDE:ro")
-    return Mount(target, source, type="bind", read_only=mode == "ro")
+    source, target, read_only = labels.parse_volume(volume)
+    return Mount(target, source, type="bind", read_only=read_only)
 
 
 def check_running(containers: Mapping[int, str]) -> None:

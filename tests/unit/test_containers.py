@@ -1,6 +1,10 @@
 """Which containers are whose network's nodes."""
 
-from harness.runtime.containers import sort_out
+import pytest
+
+from harness.cli.networks import check_runtime
+from harness.errors import InputError
+from harness.runtime.containers import parse_volume, sort_out
 
 
 def listed(identity, name, number, state="running", created=100, **labels):
@@ -40,3 +44,17 @@ def test_others_are_none_of_our_business():
 def test_several_networks_are_told_apart_by_name():
     found = sort_out([listed("a", "y", rank(0)), listed("b", "x", rank(0))])
     assert [(one.name, one.running) for one in found] == [("x", {0: "b"}), ("y", {0: "a"})]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [("/a:/b", ("/a", "/b", False)), ("/a:/b:ro", ("/a", "/b", True)), ("/a:/b:rw", ("/a", "/b", False))],
+)
+def test_a_volume_has_two_ends(text, parts):
+    assert parse_volume(text) == parts
+
+
+@pytest.mark.parametrize("text", ["", "/a", "a:/b", "/a:b", "/a:/b:rx", "./a:/b"])
+def test_a_volume_that_makes_no_sense_is_refused_before_anything_is_made(text):
+    with pytest.raises(InputError, match="--volume"):
+        check_runtime("docker", None, [text])
