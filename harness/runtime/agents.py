@@ -47,7 +47,8 @@ class AgentLine:
         what = f"ask its agent to {letter['do']}"
         try:
             if self._process is None:
-                self._process = ExecSocket(os.environ, self._container, ROOT, ["python3", "-I", "-S", "-c", KNOCK])
+                knocker = ["python3", "-I", "-S", "-c", KNOCK]
+                self._process = ExecSocket(os.environ, self._container, ROOT, knocker, f"node {self._rank}")
                 self._take(self._process.early)
             data = json.dumps(letter, separators=(",", ":")).encode() + b"\n"
             answer: dict[str, Any] = json.loads(self._exchange(self._process.socket, data, what))

@@ -181,7 +181,7 @@ class DockerRuntime:
         self._agents.require(rank, f"start {argv[0]!r}")
         if self._user is None:
             self._user = str(self.state()["user"])
-        command, environ = proxy_command(self._containers[rank], argv, env or {}, user=self._user)
+        command, environ = proxy_command(self._containers[rank], argv, env or {}, whose=f"node {rank}", user=self._user)
         return subprocess.Popen(
             command,
             env=environ,

@@ -1,6 +1,8 @@
 """Stands on this machine for a program in a container: its streams, signals and exit code are that program's.
 
-    exec_proxy.py CONTAINER USER CWD ARGV...        CWD may be empty; HARNESS_PROGRAM_NAME=value becomes NAME=value
+    exec_proxy.py CONTAINER WHOSE USER CWD ARGV...
+
+Messages say WHOSE program it is; CWD may be empty; HARNESS_PROGRAM_NAME=value becomes NAME=value.
 
 Docker's own exec passes on no signals, and the program outlives its client. So the proxy starts harness/node/inside.py
 in the container, any image with Python 3.8 will do, and talks with it in frames (described there). When the proxy ends,
@@ -32,7 +34,13 @@ _PREFIX: Final = "HARNESS_PROGRAM_"
 
 
 def proxy_command(
-    container: str, argv: Sequence[str], env: Mapping[str, str], *, user: str = "1000:1000", cwd: str | None = None
+    container: str,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    whose: str | None = None,
+    user: str = "1000:1000",
+    cwd: str | None = None,
 ) -> tuple[list[str], dict[str, str]]:
     """What to start on this machine: arguments and whole environment.
 
@@ -42,12 +50,14 @@ def proxy_command(
         container: name or id.
         argv: the program and its arguments.
         env: its variables, beside the container's own.
+        whose: what messages call the container, e.g. ``"node 1"``; None: by its id.
         user: ``uid:gid`` in the container.
         cwd: its working directory; None: the container's.
     """
+    whose = whose or f"container {container[:12]}"
     ours = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
     theirs = {_PREFIX + name: value for name, value in env.items()}
-    command = [sys.executable, "-I", "-S", os.path.abspath(__file__), container, user, cwd or "", *argv]
+    command = [sys.executable, "-I", "-S", os.path.abspath(__file__), container, whose, user, cwd or "", *argv]
     return command, ours | theirs
 
 
@@ -74,10 +84,10 @@ def _raw(wanted: bool) -> Iterator[None]:
             termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
-def _run(container: str, user: str, cwd: str, argv: Sequence[str]) -> int:
+def _run(container: str, whose: str, user: str, cwd: str, argv: Sequence[str]) -> int:
     """The exit code of the program."""
     env = {name[len(_PREFIX) :]: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
-    process = ExecSocket(os.environ, container, user, ["python3", "-I", "-S", "-c", BOOT, "harness-inside"])
+    process = ExecSocket(os.environ, container, user, ["python3", "-I", "-S", "-c", BOOT, "harness-inside"], whose)
     relay = Relay(process.socket, process.early, _on_terminal())
     relay.start(argv, env, cwd or None)
     with _raw(relay.terminal):
@@ -86,18 +96,18 @@ def _run(container: str, user: str, cwd: str, argv: Sequence[str]) -> int:
         return relay.code
     code = process.exit_code()
     told = "the connection to it ended" if code is None else f"it was killed with its wrapper (exit code {code})"
-    print(f"container {container[:12]}: {argv[0]!r}: {told}; did the container stop?", file=sys.stderr)
+    print(f"{whose}: {argv[0]!r}: {told}; did the container stop?", file=sys.stderr)
     return code or HarnessError.exit_code
 
 
-def main(container: str, user: str, cwd: str, *argv: str) -> int:
+def main(container: str, whose: str, user: str, cwd: str, *argv: str) -> int:
     """Be the program that the arguments name; its exit code."""
     if not _on_terminal():  # which a sudden end would leave raw
         die_with_parent()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        return _run(container, user, cwd, argv)
+        return _run(container, whose, user, cwd, argv)
     except HarnessError as problem:
         print(problem, file=sys.stderr)
         return problem.exit_code

@@ -17,6 +17,7 @@ class ExecSocket:
         container: name or id.
         user: ``uid:gid`` in the container.
         argv: the program and its arguments.
+        whose: what messages call the container, e.g. ``"node 1"``; None: by its id.
 
     Raises:
         UnavailableError: no daemon, or one too old.
@@ -24,7 +25,9 @@ class ExecSocket:
         HarnessError: it refused.
     """
 
-    def __init__(self, environ: Mapping[str, str], container: str, user: str, argv: Sequence[str]) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], container: str, user: str, argv: Sequence[str], whose: str | None = None
+    ) -> None:
         self._environ = environ
         self._daemon = Daemon(environ)
         streams = {f"Attach{name}": True for name in ("Stdin", "Stdout", "Stderr")}
@@ -34,7 +37,7 @@ class ExecSocket:
             start = {"Detach": False, "Tty": False}
             stream, self.early = self._daemon.upgrade(f"/exec/{self._id}/start", start)
         except DockerRefusal as refusal:
-            raise _explained(refusal, container, self._daemon.host) from None
+            raise _explained(refusal, whose or f"container {container[:12]}", self._daemon.host) from None
         self.socket: socket.socket = stream
 
     def exit_code(self) -> int | None:
@@ -43,8 +46,8 @@ class ExecSocket:
         return code
 
 
-def _explained(refusal: DockerRefusal, container: str, host: str) -> HarnessError:
-    what, cause = f"container {container[:12]}: ", refusal.cause
+def _explained(refusal: DockerRefusal, whose: str, host: str) -> HarnessError:
+    what, cause = f"{whose}: ", refusal.cause
     if refusal.status == 404:
         return HarnessError(f"{what}it is gone ({cause}); run 'harness ls'")
     if refusal.status == 409:

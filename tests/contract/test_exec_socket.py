@@ -60,8 +60,8 @@ def daemon(tmp_path):
         server.shutdown()
 
 
-def start(host, **environ):
-    return ExecSocket({"DOCKER_HOST": host, **environ}, "c0ffee", "1:1", ["true"])
+def start(host, whose=None, **environ):
+    return ExecSocket({"DOCKER_HOST": host, **environ}, "c0ffee", "1:1", ["true"], whose)
 
 
 @pytest.mark.parametrize(
@@ -117,3 +117,9 @@ def test_a_daemon_address_that_makes_no_sense(host):
 def test_certificates_that_are_missing(tmp_path):
     with pytest.raises(UnavailableError, match="certificates for Docker in"):
         start("tcp://127.0.0.1:1", DOCKER_TLS_VERIFY="1", DOCKER_CERT_PATH=str(tmp_path))
+
+
+def test_a_node_is_called_by_its_rank(daemon):
+    daemon.status, daemon.message = 409, "Container c0ffee is paused, unpause it"
+    with pytest.raises(HarnessError, match=r"^node 1: .*docker unpause"):
+        start(daemon.host, "node 1")

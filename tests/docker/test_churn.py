@@ -67,7 +67,7 @@ def test_a_pause_stalls_the_job_and_a_kill_ends_it(tmp_path):
         pause(net.container(1))
         began = time.monotonic()
         for words in (("link", "show"), ("verify", "--seconds", "1"), ("exec", "1", "--", "true")):
-            assert_told(net.harness(*words, code=70), "1", "docker unpause")
+            assert_told(net.harness(*words, code=70), "node 1", "docker unpause")
         assert took(began) < BOUND
         time.sleep(max(0, 4 - took(began)))
         before = len(net.records())
@@ -193,8 +193,8 @@ def test_a_node_that_is_gone_is_named_with_a_remedy(mesh, rank):
     try:
         began = time.monotonic()
         for words in (("link", "show"), ("verify", "--seconds", "1"), ("exec", str(rank), "--", "true")):
-            assert_told(mesh.harness(*words, code=70), str(rank), "has ended", "docker start")
-        assert_told(mesh.harness("link", "set", f"{rank}-3", "--delay", "1ms", code=70), str(rank), "docker start")
+            assert_told(mesh.harness(*words, code=70), f"node {rank}", "has ended", "docker start")
+        assert_told(mesh.harness("link", "set", f"{rank}-3", "--delay", "1ms", code=70), f"node {rank}", "docker start")
         assert took(began) < BOUND
     finally:
         docker("start", mesh.container(rank))
