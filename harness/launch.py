@@ -21,6 +21,7 @@ Sink = Callable[[int, Stream, bytes], None]
 """Called with rank, stream and one line without its newline."""
 
 GRACE_SECONDS: Final = 5.0
+TICK_SECONDS: Final = 0.25
 _CHUNK: Final = 1 << 16
 _PIPE: Final = 1 << 20
 """Bytes that a pipe can hold unless root asks for more (/proc/sys/fs/pipe-max-size)."""
@@ -36,11 +37,13 @@ class Outcome:
         code: 0, or the exit code of the rank that failed first (128 + number for a signal).
         failed_rank: that rank, or None.
         codes: of every rank; those of stopped ranks too.
+        cut: whether the caller's ``tick`` ended it before any rank had failed.
     """
 
     code: int
     failed_rank: int | None
     codes: Mapping[int, int]
+    cut: bool = False
 
     @property
     def stopped(self) -> int:
@@ -70,6 +73,7 @@ def launch(
     ranks: Sequence[int] | None = None,
     master_port: int = MASTER_PORT,
     extra_env: Mapping[str, str] | None = None,
+    tick: Callable[[], bool] | None = None,
 ) -> Outcome:
     """Run a program on the nodes until all end, or until the first fails: then the others are stopped.
 
@@ -81,6 +85,7 @@ def launch(
         ranks: where to run it; None: everywhere.
         master_port: for the rendezvous at rank 0.
         extra_env: beside the environment that the runtime gives its programs.
+        tick: called every TICK_SECONDS while the program runs; True ends it on all ranks.
     """
     started: list[_Rank] = []
     base = {**runtime.environ, **(extra_env or {})}
@@ -89,7 +94,7 @@ def launch(
         for rank in range(plan.size) if ranks is None else ranks:
             env = environment(plan, rank, base, master_port)
             started.append(_Rank(rank, runtime.spawn(rank, argv, env=env, stdio=stdio)))
-        return _watch(started, sink)
+        return _watch(started, sink, tick)
     finally:
         _stop([one.process for one in started])
         for one in started:
@@ -98,9 +103,10 @@ def launch(
                     pipe.close()
 
 
-def _watch(ranks: Sequence[_Rank], sink: Sink) -> Outcome:
+def _watch(ranks: Sequence[_Rank], sink: Sink, tick: Callable[[], bool] | None) -> Outcome:
     codes: dict[int, int] = {}
     first: int | None = None
+    cut = False
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
         for one in ranks:
             handle = os.pidfd_open(one.process.pid)
@@ -110,10 +116,18 @@ def _watch(ranks: Sequence[_Rank], sink: Sink) -> Outcome:
                 os.set_blocking(one.pipe(stream).fileno(), False)
                 selector.register(one.pipe(stream), selectors.EVENT_READ, (one, stream))
         deadline: float | None = None
+        due = 0.0
         while selector.get_map():
-            timeout = None if deadline is None else deadline - time.monotonic()
-            if timeout is not None and timeout <= 0:
-                break
+            timeout = TICK_SECONDS if tick and deadline is None else None
+            if tick and deadline is None and time.monotonic() >= due:
+                due = time.monotonic() + TICK_SECONDS
+                if cut := tick():
+                    _signal([one.process for one in ranks], signal.SIGTERM)
+                    deadline = time.monotonic() + GRACE_SECONDS
+            if deadline is not None:
+                timeout = deadline - time.monotonic()
+                if timeout <= 0:
+                    break
             for key, _ in sorted(selector.select(timeout), key=lambda event: event[0].data[1] is None):
                 one, stream = key.data
                 if stream is not None:
@@ -122,7 +136,7 @@ def _watch(ranks: Sequence[_Rank], sink: Sink) -> Outcome:
                     continue
                 selector.unregister(key.fileobj)
                 codes[one.rank] = _exit_code(one.process)
-                if codes[one.rank] and first is None:
+                if codes[one.rank] and first is None and not cut:
                     first = one.rank
                     _signal([other.process for other in ranks], signal.SIGTERM)
                     deadline = time.monotonic() + GRACE_SECONDS
@@ -134,7 +148,7 @@ def _watch(ranks: Sequence[_Rank], sink: Sink) -> Outcome:
             if stream is not None:
                 _drain(one, stream, sink)
     codes |= {one.rank: _exit_code(one.process) for one in ranks if one.rank not in codes}
-    return Outcome(codes[first] if first is not None else 0, first, codes)
+    return Outcome(codes[first] if first is not None else 0, first, codes, cut)
 
 
 def _read(one: _Rank, stream: Stream, sink: Sink) -> bool:

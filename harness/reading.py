@@ -22,6 +22,14 @@ class Stats:
 
 
 @dataclass(frozen=True)
+class TcpCounters:
+    """Of all TCP connections that a node has had, its relaying of others' not included (RFC 2012, tcpOutSegs)."""
+
+    sent_segments: int = 0
+    retransmitted_segments: int = 0
+
+
+@dataclass(frozen=True)
 class EdgeReading:
     """What a node holds for one direction of one edge, and has counted."""
 
@@ -46,11 +54,13 @@ class NodeReading:
         edges: by (src, dst), the directed edges that this node makes.
         mismatches: (src, dst) and the difference, where what is held is not what was asked for.
         notes: what a user should know about the engine at this node, e.g. that its process was restarted.
+        tcp: what its TCP has counted.
     """
 
     edges: Mapping[Pair, EdgeReading]
     mismatches: tuple[tuple[Pair, str], ...] = ()
     notes: tuple[str, ...] = ()
+    tcp: TcpCounters = TcpCounters()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; from_json reads it back."""
@@ -58,6 +68,7 @@ class NodeReading:
             "edges": [{"src": src, "dst": dst, **edge.to_json()} for (src, dst), edge in self.edges.items()],
             "mismatches": [[*pair, what] for pair, what in self.mismatches],
             "notes": list(self.notes),
+            "tcp": vars(self.tcp),
         }
 
     @classmethod
@@ -67,4 +78,5 @@ class NodeReading:
             {(edge["src"], edge["dst"]): EdgeReading.from_json(edge) for edge in data["edges"]},
             tuple(((src, dst), what) for src, dst, what in data["mismatches"]),
             tuple(data["notes"]),
+            TcpCounters(**data["tcp"]),
         )

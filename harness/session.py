@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import HarnessError, NetworkStateError, NodeError, RecordError
 from harness.linux import signals
 from harness.plan import MAX_SEGMENTS, NetworkPlan, Pair
 from harness.reading import EdgeReading, NodeReading
+from harness.run_folder import RunFolder
 from harness.runtime.base import Progress, Runtime, Task
 from harness.store import Record
 
@@ -37,6 +39,10 @@ class Ledger(Protocol):
     def save(self, record: Record) -> None: ...
 
     def remove(self, name: str) -> None: ...
+
+    def record_in(self, name: str, folder: Path) -> None: ...
+
+    def recording(self, name: str) -> Path | None: ...
 
 
 def _silent(_: str) -> None:
@@ -160,16 +166,19 @@ class Network:
             everywhere = new.max_segments != old.max_segments
             ranks = sorted(range(new.size) if everywhere else {self.runtime.engine.maker(pair) for pair in touched})
             with signals.held():  # kernel and record change together, also where Ctrl-C comes now
-                started = time.perf_counter()
+                asked, started = time.time(), time.perf_counter()
                 try:
                     _apply(self.runtime, new, ranks, touched)
                     seconds = time.perf_counter() - started
+                    acknowledged = time.time()
                     self._record = replace(current, plan=_told(current.plan, new, touched))
                     self._store.save(self._record)
                 except BaseException:
                     _apply(self.runtime, old, ranks, touched)
                     raise
                 self.plan = new
+                if touched and (folder := self._store.recording(self.name)):
+                    RunFolder(folder).change(_change(old, new, touched, asked, acknowledged))
         return Reshaped(new, tuple(sorted(touched)), seconds, cut)
 
     def observe(self, ranks: Iterable[int] | None = None) -> dict[int, NodeReading]:
@@ -181,6 +190,10 @@ class Network:
         """What is held for every directed edge, and what was counted on it. Raises NodeError."""
         return {pair: reading for node in self.observe().values() for pair, reading in node.edges.items()}
 
+    def record_in(self, folder: Path) -> None:
+        """From now on, every reshape is told in changes.jsonl of this folder. Raises HarnessError."""
+        self._store.record_in(self.name, folder)
+
     def notes(self) -> list[str]:
         """What has happened to the engine since the network was made, each once. Raises NodeError."""
         return list(dict.fromkeys(text for node in self.observe().values() for text in node.notes))
@@ -190,6 +203,21 @@ class Network:
         with self._store.lock(self.name):
             self.runtime.destroy()
             self._store.remove(self.name)
+
+
+def _change(
+    old: NetworkPlan, new: NetworkPlan, touched: Collection[Pair], asked: float, acknowledged: float
+) -> dict[str, Any]:
+    """A line of changes.jsonl; see docs/runs.md."""
+    edges = [
+        {"src": pair[0], "dst": pair[1], "before": _held(old, pair), "after": _held(new, pair)}
+        for pair in sorted(touched)
+    ]
+    return {"asked": asked, "acknowledged": acknowledged, "edges": edges}
+
+
+def _held(plan: NetworkPlan, pair: Pair) -> dict[str, Any]:
+    return plan.edges[pair].to_json()
 
 
 def _told(before: Mapping[str, Any], plan: NetworkPlan, touched: Collection[Pair]) -> dict[str, Any]:

@@ -150,6 +150,26 @@ class Store:
     def remove(self, name: str) -> None:
         """Forget a network."""
         self._path(name).unlink(missing_ok=True)
+        self._recording(name).unlink(missing_ok=True)
+
+    def record_in(self, name: str, folder: Path) -> None:
+        """From now on, changes of that network are told in a file of this folder. Raises HarnessError."""
+        self._make_folder()
+        try:
+            self._recording(name).write_text(str(folder.absolute()))
+        except OSError as problem:
+            raise HarnessError(f"{self._recording(name)} cannot be written: {host.explain(problem)}") from None
+
+    def recording(self, name: str) -> Path | None:
+        """The folder in which changes of that network are told, or None."""
+        self._check_owner()
+        try:
+            return Path(self._recording(name).read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def _recording(self, name: str) -> Path:
+        return self._folder / f"{self.check_name(name)}.recording"
 
     def _make_folder(self) -> None:
         """Make the folder, for this user alone: what stands in it is believed. Raises NetworkStateError."""

@@ -16,7 +16,8 @@ def environment(
 ) -> dict[str, str]:
     """What torchrun sets (docs.pytorch.org, elastic/run: environment variables), one process per node.
 
-    What the user set of the variables that only tune stays.
+    What the user set of the variables that only tune stays. HARNESS_NEIGHBOURS is ours: the ranks with a direct link to
+    this one, ``1,3``.
     """
     env = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **base}
     return env | {
@@ -27,6 +28,7 @@ def environment(
         "GROUP_RANK": str(rank),
         "GROUP_WORLD_SIZE": str(plan.size),
         "NODE_RANK": str(rank),
+        "HARNESS_NEIGHBOURS": ",".join(map(str, plan.neighbours(rank))),
         "MASTER_ADDR": str(plan.addressing.ipv4(0)),
         "MASTER_PORT": str(master_port),
         "GLOO_SOCKET_IFNAME": INTERFACE,

@@ -54,6 +54,7 @@ VERBS: Final = {
     "heal": "heal",
     "verify": "verify",
     "bench": "bench",
+    "experiment": "experiment",
     "ls": "ls",
     "doctor": "doctor",
     "down": "down",

@@ -6,12 +6,14 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Collection
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
 from harness.engine.base import Engine
 from harness.errors import NodeError
+from harness.linux.tcp import tcp_counters
 from harness.netlink.routes import Route
 from harness.node.letters import PORT
 from harness.node.log import say
@@ -83,4 +85,4 @@ class Links:
 
     def observe(self) -> NodeReading:
         """Read back. Raises NodeError."""
-        return self.engine.observe(self.plan.node(self.rank))
+        return replace(self.engine.observe(self.plan.node(self.rank)), tcp=tcp_counters())

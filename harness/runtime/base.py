@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, Literal, Protocol
 
 from harness.engine.base import Engine
 from harness.errors import HarnessError
+from harness.linux.tcp import tcp_counters
 from harness.plan import NetworkPlan, NodePlan, PlannedEdge
 from harness.reading import NodeReading
 
@@ -41,7 +42,9 @@ class Task:
 
     def perform(self, engine: Engine) -> NodeReading:
         """Do it in the current network namespace."""
-        return engine.apply(self.node, self.touched) if self.action == "apply" else engine.observe(self.node)
+        if self.action == "apply":
+            return engine.apply(self.node, self.touched)
+        return replace(engine.observe(self.node), tcp=tcp_counters())
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -67,3 +68,12 @@ class DockerLedger:
         from harness.runtime import docker_setup  # imports the SDK, which takes long
 
         docker_setup.remove(name)
+        self._store.remove(name)
+
+    def record_in(self, name: str, folder: Path) -> None:
+        """See Store: it is of this machine."""
+        self._store.record_in(name, folder)
+
+    def recording(self, name: str) -> Path | None:
+        """See Store: it is of this machine."""
+        return self._store.recording(name)

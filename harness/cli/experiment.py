@@ -1,0 +1,143 @@
+"""``harness experiment``: many runs from one file, recorded so that they can be compared."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli import options
+from harness.cli.experiment_view import View, told
+from harness.cli.output import count, note, print_json, say, show, table
+from harness.errors import HarnessError, InputError, UnavailableError
+from harness.experiment.campaign import Campaign, failed, load_folder, new_folder
+from harness.experiment.estimate import seconds_of
+from harness.experiment.file import load_experiment
+from harness.experiment.progress import RunProgress
+from harness.experiment.runner import Runner, plan_of
+from harness.experiment.spec import Experiment, Run
+from harness.home import Home
+from harness.store import Store
+
+app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run.", rich_markup_mode="rich")
+_MANY_RUNS = 100
+_LONG_SECONDS = 4 * 3600.0
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the verb and its own."""
+    parent.add_typer(app, name="experiment")
+
+
+EPILOG = (
+    "Examples: [b]harness experiment run examples/strategies.yaml[/b] | "
+    "[b]harness experiment run examples/strategies.yaml --dry-run[/b] | "
+    "[b]harness experiment run --resume runs/strategies-20261122-201500[/b]. Then: [b]harness report runs/ID[/b]. "
+    "While it runs, reshape links from another terminal: [b]harness link set 0-1 --delay 120ms[/b]"
+)
+
+
+@app.command("run", epilog=EPILOG)
+def run_experiment(
+    file: Annotated[Path | None, typer.Argument(help="What to do: a YAML file.", show_default=False)] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="Folder of an experiment to go on with: runs/ID.", show_default=False),
+    ] = None,
+    root: Annotated[Path, typer.Option("--runs", help="Where the experiment's folder is made.")] = Path("runs"),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Begin also where it is many runs, or takes hours.")] = False,
+    runtime: options.RuntimeName = "netns",
+    image: options.Image = None,
+    volumes: options.Volumes = None,
+    engine: options.Engine = "auto",
+    congestion_control: options.CongestionControl = "cubic",
+    name: options.Name = options.DEFAULT_NAME,
+    dry_run: options.DryRun = False,
+    json_: options.Json = False,
+) -> None:
+    """Do every combination of profiles, topologies, strategies and seeds, each in a network of its own.
+
+    A run in which a rank fails is marked so, and the others go on; the exit code is 70 then. What has ended is not done
+    again by --resume, and a run that was stopped goes on from its last saved state.
+    """
+    if (file is None) == (resume is None):
+        raise InputError("name a file, or the folder of an experiment to --resume")
+    Store.check_name(name)
+    home = Home(runtime, engine, congestion_control, image, tuple(volumes or ()))
+    home.check()
+    experiment = load_folder(resume) if resume else _load(file or Path())
+    estimates = {run.slug: seconds_of(experiment, run, plan_of(experiment, run), _cpus()) for run in experiment.runs()}
+    todo = Campaign(experiment, resume).todo() if resume else list(experiment.runs())
+    total = sum(estimates[run.slug] for run in todo)
+    if dry_run:
+        _show(experiment, estimates, total, json_)
+        return
+    runs = f"{count(len(todo), 'run')}, about {told(total)}"
+    if (len(todo) > _MANY_RUNS or total > _LONG_SECONDS) and not yes:
+        raise InputError(f"{runs}: add --yes where that is meant, or see which by --dry-run")
+    folder = resume or new_folder(root, experiment, file or Path(), time.localtime())
+    note(f"{runs}; records in {folder}")
+    campaign = Campaign(experiment, folder)
+    _perform(campaign, Runner(experiment, folder, name, home, _told_once()), todo, estimates)
+    statuses = list(campaign.statuses())
+    if json_:
+        print_json({"folder": str(folder), "runs": [{"slug": run.slug, "status": status} for run, status in statuses]})
+    note(f"try: harness report {folder} --open")
+    if wrong := failed(statuses):
+        note(f"{count(len(wrong), 'run')} failed: {', '.join(run.slug for run in wrong)}; again: --resume {folder}")
+        raise typer.Exit(HarnessError.exit_code)
+
+
+def _load(file: Path) -> Experiment:
+    """The experiment, with strategies' options unchecked where there is no PyTorch here (but in the image)."""
+    try:
+        return load_experiment(file)
+    except UnavailableError:
+        return load_experiment(file, check_options=False)
+
+
+def _perform(campaign: Campaign, runner: Runner, todo: list[Run], estimates: dict[str, float]) -> None:
+    with View(todo, {run.slug: estimates[run.slug] for run in todo}, campaign.experiment.steps) as view:
+        for run in todo:
+            last: list[RunProgress] = []
+
+            def watch(progress: RunProgress, last: list[RunProgress] = last) -> None:
+                last[:] = [progress]
+                view.watch(progress)
+
+            view.begin(run)
+            ending = runner.perform(run, watch)
+            view.end(run, ending, last[0] if last else None)
+
+
+def _told_once() -> Callable[[str], None]:
+    """A note that is the same for every run is told once."""
+    seen: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in seen:
+            seen.add(text)
+            note(text)
+
+    return tell
+
+
+def _show(experiment: Experiment, estimates: dict[str, float], total: float, json_: bool) -> None:
+    if json_:
+        runs = [{"slug": run.slug, "seconds": estimates[run.slug]} for run in experiment.runs()]
+        print_json({"experiment": experiment.to_json(), "runs": runs, "seconds": total})
+        return
+    made = table(f"Experiment {experiment.name}", "run", "profile", "topology", "strategy", "seed>", "about>")
+    for run in experiment.runs():
+        words = (run.profile, run.topology, run.variant.label, str(run.seed))
+        made.add_row(run.slug, *words, told(estimates[run.slug]))
+    show(made)
+    say(f"{count(len(estimates), 'run')}, about {told(total)}")
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,1 @@
+"""Experiments: profiles x topologies x strategies x seeds, each combination a run whose records can be compared."""

@@ -1,0 +1,90 @@
+"""An experiment's runs, one after the other; those that have ended are not done again."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from harness.errors import InputError
+from harness.experiment.spec import Experiment, Run
+from harness.run_folder import RunFolder, read_json, write_json
+
+_ENDED: Final = ("finished", "limit")
+"""What needs not be done again; a run that failed is."""
+
+
+def new_folder(root: Path, experiment: Experiment, source: Path, now: time.struct_time) -> Path:
+    """Make the folder of an experiment. Raises InputError where it is there already, HarnessError.
+
+    Args:
+        root: ``runs``.
+        experiment: what it is.
+        source: its file, of which a copy is kept.
+        now: for the folder's name.
+    """
+    name = f"{experiment.name}-{time.strftime('%Y%m%d-%H%M%S', now)}"
+    folder = root / name
+    if folder.exists():
+        raise InputError(f"{folder} is there already; go on with it by --resume {folder}")
+    described = {
+        "version": 1,
+        "id": name,
+        "name": experiment.name,
+        "created": time.time(),
+        "spec": experiment.to_json(),
+        "runs": [run.slug for run in experiment.runs()],
+    }
+    write_json(folder / "experiment.json", described)
+    shutil.copyfile(source, folder / "experiment.yaml")
+    return folder
+
+
+def load_folder(folder: Path) -> Experiment:
+    """The experiment of a folder. Raises InputError."""
+    described = read_json(folder / "experiment.json")
+    if described is None:
+        raise InputError(f"{folder} is no experiment's folder: it has no experiment.json; see 'ls runs'")
+    try:
+        return Experiment.from_json(described["spec"])
+    except (LookupError, TypeError, ValueError, AttributeError) as problem:
+        raise InputError(f"{folder}/experiment.json makes no sense ({problem!r})") from None
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What there is to do in an experiment's folder.
+
+    Args:
+        experiment: what it is.
+        folder: where its runs are.
+    """
+
+    experiment: Experiment
+    folder: Path
+
+    def ending(self, run: Run) -> Mapping[str, Any] | None:
+        """How a run has ended, or None."""
+        return RunFolder(self.folder / run.slug).ending
+
+    def done(self) -> list[Run]:
+        """Runs whose results count."""
+        return [run for run in self.experiment.runs() if (self.ending(run) or {}).get("status") in _ENDED]
+
+    def todo(self) -> list[Run]:
+        """The others, in order."""
+        done = {run.slug for run in self.done()}
+        return [run for run in self.experiment.runs() if run.slug not in done]
+
+    def statuses(self) -> Iterator[tuple[Run, str]]:
+        """Every run with how it has ended, ``to do`` where it has not."""
+        for run in self.experiment.runs():
+            yield run, str((self.ending(run) or {}).get("status", "to do"))
+
+
+def failed(statuses: Sequence[tuple[Run, str]]) -> list[Run]:
+    """Those of them that a rank's failure has ended."""
+    return [run for run, status in statuses if status == "failed"]

@@ -1,0 +1,84 @@
+"""Learning tasks by name, with the options that a user may set. Pure but for ``make_task``, which reads the data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from harness.errors import InputError
+from harness.suggest import suggest
+
+if TYPE_CHECKING:
+    from harness.tasks.base import LearningTask
+
+TASKS: Final = ("digits", "mnist", "text")
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """What is learned, and how.
+
+    Args:
+        name: one of TASKS.
+        shards: who has which examples: ``iid`` or ``dirichlet:ALPHA``.
+        batch: examples per rank and step.
+        optimizer: of local steps.
+        lr: its learning rate.
+        width: of the model; None: as suits the task.
+        layers: of the text model.
+        context: characters in a window of text.
+        data: a folder with MNIST, or a text file; None: see the task.
+    """
+
+    name: str = "digits"
+    shards: str = "iid"
+    batch: int = 32
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 1e-3
+    width: int | None = None
+    layers: int = 3
+    context: int = 128
+    data: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in TASKS:
+            raise InputError(f"task {self.name!r} is unknown; {suggest(self.name, TASKS)}")
+        from harness.tasks.sharding import Sharding
+
+        Sharding.parse(self.shards)
+        for name in ("batch", "lr", "width", "layers", "context"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"task {self.name}: {name} must be over 0, not {value}")
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of vars()."""
+        return cls(**data)
+
+
+def make_task(options: TaskOptions, rank: int, ranks: int, seed: int) -> LearningTask:
+    """Read the data and divide it. Raises UnavailableError, InputError.
+
+    Args:
+        options: what is learned.
+        rank: of this process.
+        ranks: how many.
+        seed: of the run.
+    """
+    from harness.tasks import images, text
+    from harness.tasks.sharding import Sharding
+
+    sharding = Sharding.parse(options.shards)
+    if options.name == "text":
+        source = text.read_text(options.data)
+        width = options.width or 192
+        return text.TextTask(source, rank, ranks, seed, options.batch, sharding, width, options.layers, options.context)
+    data = images.load_digits() if options.name == "digits" else images.load_mnist(options.data or _mnist_folder())
+    return images.ImageTask(data, rank, ranks, seed, options.batch, sharding, options.width or 128)
+
+
+def _mnist_folder() -> str:
+    return os.path.join(os.environ.get("TORCH_HOME", os.path.expanduser("~/.cache/torch")), "datasets")

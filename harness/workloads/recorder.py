@@ -1,0 +1,150 @@
+"""A rank's record: one JSON object per line, written at once; docs/runs.md describes them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any, Final, Self
+
+from harness.errors import InputError
+from harness.strategies.base import CommClock
+from harness.tasks.base import Score
+from harness.workloads.flight import FlightLog
+
+_SECONDS_BETWEEN_COLLECTIVES: Final = 2.0
+
+
+class InterfaceCounters:
+    """What the kernel has counted on an interface; a reading takes some microseconds.
+
+    Args:
+        name: e.g. ``eth0``.
+    """
+
+    def __init__(self, name: str) -> None:
+        folder = Path("/sys/class/net", name, "statistics")
+        try:
+            self._files = [os.open(folder / f"{way}_bytes", os.O_RDONLY) for way in ("tx", "rx")]
+        except OSError as error:
+            raise InputError(f"GLOO_SOCKET_IFNAME={name}: {error.strerror}; run this under 'harness run'") from None
+
+    def read(self) -> tuple[int, int]:
+        """Bytes sent and received, headers included."""
+        sent, received = (int(os.pread(file, 32, 0)) for file in self._files)
+        return sent, received
+
+
+class Recorder:
+    """Writes what a rank does.
+
+    Args:
+        folder: where rank-R.jsonl is, or is made; None: nothing is written.
+        rank: of this process.
+        counters: of the node's interface.
+        flight: torch's record of collectives.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path | None, rank: int, counters: InterfaceCounters, flight: FlightLog) -> None:
+        self._counters, self._flight = counters, flight
+        self._file = None
+        if folder:
+            path = folder / f"rank-{rank}.jsonl"
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("a", buffering=1)
+                if path.stat().st_size and path.read_bytes()[-1:] != b"\n":
+                    self._file.write("\n")  # an earlier attempt was cut off within a line
+            except OSError as error:
+                raise InputError(f"rank {rank}: writing {path}: {error.strerror}") from None
+        self._began = time.perf_counter()
+        self._before = 0.0
+        self._collectives_at = self._began
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training until now, over all attempts."""
+        return self._before + time.perf_counter() - self._began
+
+    def begin(self, elapsed: float = 0.0) -> None:
+        """The clock starts, at what an earlier attempt had on it."""
+        self._before, self._began = elapsed, time.perf_counter()
+        self._bytes = self._counters.read()
+
+    def start(self, **facts: Any) -> None:
+        """How this attempt begins."""
+        self._write("start", **facts)
+
+    def step(self, step: int, loss: float, seconds: float, clock: CommClock) -> None:
+        """A step is done.
+
+        Args:
+            step: from 1.
+            loss: of this rank's batch.
+            seconds: it took.
+            clock: what of them was waiting.
+        """
+        before, self._bytes = self._bytes, self._counters.read()
+        waiting = min(clock.take(), seconds)
+        self._write(
+            "step",
+            step=step,
+            elapsed=self.elapsed,
+            loss=_finite(loss),
+            seconds=seconds,
+            seconds_compute=seconds - waiting,
+            seconds_comm=waiting,
+            sent_bytes=self._bytes[0] - before[0],
+            received_bytes=self._bytes[1] - before[1],
+        )
+        now = time.perf_counter()
+        if now - self._collectives_at >= _SECONDS_BETWEEN_COLLECTIVES or self._flight.is_filling:
+            self._collectives(step)
+            self._collectives_at = now
+
+    def evaluation(self, step: int, score: Score, elapsed: float, seconds: float) -> None:
+        """How good the model is after a step.
+
+        Args:
+            step: 0 before the first.
+            score: of this rank's model.
+            elapsed: when the step was done; to evaluate came after it.
+            seconds: evaluating took.
+        """
+        self._write(
+            "eval", step=step, elapsed=elapsed, loss=_finite(score.loss), accuracy=score.accuracy, seconds=seconds
+        )
+
+    def end(self, step: int) -> None:
+        """All is done."""
+        self._collectives(step)
+        self._write("end", elapsed=self.elapsed, step=step)
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._file:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _collectives(self, step: int) -> None:
+        ops, missed = self._flight.take()
+        self._write("collectives", step=step, ops=ops, missed=missed)
+
+    def _write(self, kind: str, **values: Any) -> None:
+        if self._file:
+            self._file.write(json.dumps({"kind": kind, "time": time.time(), **values}) + "\n")
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows neither NaN nor infinity: a loss that is none."""
+    return value if math.isfinite(value) else None
