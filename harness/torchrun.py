@@ -16,9 +16,14 @@ def environment(
 ) -> dict[str, str]:
     """What torchrun sets (docs.pytorch.org, elastic/run: environment variables), one process per node.
 
+    And what it reads: PET_X is the default of its option --x, so that `torchrun --nproc-per-node 2 train.py` in every
+    node becomes one job, with static and c10d rendezvous. Nodes in namespaces share a host name, by which c10d would
+    tell who keeps its store and where workers meet: is_host and the address say so.
+
     What the user set of the variables that only tune stays. HARNESS_NEIGHBOURS is ours: the ranks with a direct link to
     this one, ``1,3``.
     """
+    master = str(plan.addressing.ipv4(0))
     env = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **base}
     return env | {
         "RANK": str(rank),
@@ -29,8 +34,22 @@ def environment(
         "GROUP_WORLD_SIZE": str(plan.size),
         "NODE_RANK": str(rank),
         "HARNESS_NEIGHBOURS": ",".join(map(str, plan.neighbours(rank))),
-        "MASTER_ADDR": str(plan.addressing.ipv4(0)),
+        "ROLE_NAME": "default",
+        "ROLE_RANK": str(rank),
+        "ROLE_WORLD_SIZE": str(plan.size),
+        "MASTER_ADDR": master,
         "MASTER_PORT": str(master_port),
+        "TORCHELASTIC_RUN_ID": "none",
+        "TORCHELASTIC_RESTART_COUNT": "0",
+        "TORCHELASTIC_MAX_RESTARTS": "0",
+        "TORCHELASTIC_USE_AGENT_STORE": "False",
+        "PET_NNODES": str(plan.size),
+        "PET_NODE_RANK": str(rank),
+        "PET_MASTER_ADDR": master,
+        "PET_MASTER_PORT": str(master_port),
+        "PET_RDZV_ENDPOINT": f"{master}:{master_port}",
+        "PET_RDZV_CONF": f"is_host={rank == 0}",
+        "PET_LOCAL_ADDR": str(plan.addressing.ipv4(rank)),
         "GLOO_SOCKET_IFNAME": INTERFACE,
         "NCCL_SOCKET_IFNAME": INTERFACE,
         "TP_SOCKET_IFNAME": INTERFACE,

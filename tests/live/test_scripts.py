@@ -1,0 +1,69 @@
+"""Scripts for torchrun that know nothing of harness, on shaped links: the examples, as a user starts them."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli.networks import DOCKER
+from tests.support.live import addressing, needs, own, runtime_name
+
+pytestmark = [*needs(), pytest.mark.torch]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SUBNETS = ["--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing().ipv6_net)]
+SLOW = os.environ.get("WITH_NETEM") == "uml"
+"""One emulated CPU, where half a minute passes until torch is imported: one script stands for all."""
+
+
+@pytest.fixture
+def script(harness):
+    """Run an example on a network with these options, by these words; its standard output."""
+    harness.env["HARNESS_NAME"] = own("scripts")
+    docker = runtime_name() == DOCKER
+    python = "python" if docker else sys.executable
+    folder = Path("/work/examples") if docker else EXAMPLES
+    volume = ["--volume", f"{EXAMPLES}:{folder}:ro"] if docker else []
+
+    def run(options, launcher, name, *arguments):
+        words = [*options, *SUBNETS, *volume, "--", python, *launcher, str(folder / name), *arguments]
+        return harness("run", *words).stdout
+
+    yield run
+    harness("down")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where a script may write, as it sees it."""
+    return "/tmp/snapshots" if runtime_name() == DOCKER else str(tmp_path / "snapshots")
+
+
+TORCHRUN = ["-m", "torch.distributed.run"]
+
+
+def test_ddp(script):
+    printed = script(["-n", "2", "-p", "wan"], [], "ddp.py")
+    assert "[0] rank 0 of 2: good" in printed
+    assert "[1] rank 1 of 2: good" in printed
+
+
+if not SLOW:
+
+    def test_fsdp_on_a_ring(script):
+        printed = script(["-n", "3", "-t", "ring", "-p", "datacenter"], [], "fsdp.py")
+        for rank in range(3):
+            assert f"[{rank}] rank {rank} of 3: " in printed
+        assert printed.count(": good") == 3
+
+    def test_torchrun_in_every_node_with_two_processes_each(script, folder):
+        launcher = [*TORCHRUN, "--nproc-per-node", "2"]
+        printed = script(["-n", "2", "-p", "wan"], launcher, "elastic.py", "--folder", folder)
+        for rank in range(4):
+            assert f"[{rank // 2}] rank {rank} of 4: steps 0 to 20" in printed
+
+    def test_torchrun_starts_a_job_again_over_the_links(script, folder):
+        launcher = [*TORCHRUN, "--rdzv-backend", "c10d", "--max-restarts", "1"]
+        printed = script(["-n", "2", "-p", "datacenter"], launcher, "elastic.py", "--folder", folder, "--die-at", "10")
+        assert "] rank 1: dies at step 10" in printed
+        assert printed.count("of 2: steps 10 to 20") == 2
