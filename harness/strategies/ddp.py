@@ -1,0 +1,146 @@
+"""Synchronous data parallelism: gradients are averaged in every step, as they are computed.
+
+Li et al., PyTorch Distributed: Experiences on Accelerating Data Parallel Training, VLDB 2020, arXiv:2006.15704.
+What is sent can be made smaller by torch's own communication hooks; gloo adds float16 and bfloat16 as it adds float32.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.distributed import GradBucket
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
+from torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import powerSGD_hook
+from torch.futures import Future
+from torch.nn.parallel import DistributedDataParallel
+
+from harness.strategies import powersgd
+from harness.strategies.base import Setup, Strategy
+from harness.strategies.options import at_least
+from harness.strategies.wire import all_reduce_sent
+
+Hook = Callable[[Any, GradBucket], Future[Tensor]]
+_HOOKS: dict[str, Hook] = {
+    "none": default_hooks.allreduce_hook,
+    "fp16": default_hooks.fp16_compress_hook,
+    "bf16": default_hooks.bf16_compress_hook,
+    "powersgd": powerSGD_hook,
+}
+
+
+@dataclass(frozen=True)
+class DdpOptions:
+    """What is sent instead of float32 gradients, by torch's own communication hooks."""
+
+    compress: Literal["none", "fp16", "bf16", "powersgd"] = "none"
+    rank: int = 1
+    """PowerSGD's: the rank of its approximation."""
+
+    def __post_init__(self) -> None:
+        at_least("rank", self.rank, 1)
+
+
+class Ddp(Strategy):
+    """torch's DistributedDataParallel. All ranks have the same parameters after every step.
+
+    Sends 2 (n - 1)/n of the gradients' bytes in every step; half of that with fp16 and bf16; with powersgd, after two
+    uncompressed steps, r (rows + columns) numbers of a matrix of rows x columns instead of rows * columns.
+
+    The wait that is counted begins when no gradient is left to compute. What PowerSGD computes while it averages (P is
+    orthogonalised, Q made of it) is in it: that happens in gloo's threads between messages.
+    """
+
+    Options = DdpOptions
+    paper = "Li et al., PyTorch Distributed, VLDB 2020, arXiv:2006.15704; PowerSGD: Vogels et al., arXiv:1905.13727"
+
+    def __init__(self, setup: Setup, options: DdpOptions) -> None:
+        super().__init__(setup, options)
+        self._memory: Any = powersgd.make_memory(options.rank, setup.seed) if options.compress == "powersgd" else None
+        self._ready = 0.0
+        self._warm = False
+        self._wrapped = DistributedDataParallel(
+            _Callable(setup.model), forward_sync_buffers=False, init_sync=False, bucket_cap_mb=self._bucket_mb()
+        )
+        self._wrapped.register_comm_hook(None, _named(self._average))
+        self._fix_buckets()
+
+    @property
+    def module(self) -> nn.Module:
+        """See Strategy."""
+        return self._wrapped
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute gradients while those that are there are averaged."""
+        super().backward(loss)
+        self.setup.clock.add(time.perf_counter() - self._ready)
+
+    def bytes_per_step(self) -> float:
+        """One all_reduce of all gradients, or of what stands for them."""
+        size: float = self.size_bytes
+        if self.options.compress in ("fp16", "bf16"):
+            size /= 2
+        elif self.options.compress == "powersgd":
+            numbers = sum(parameter.numel() for parameter in self.parameters)
+            shapes = [tuple(parameter.shape) for parameter in self.parameters]
+            size *= powersgd.numbers_sent(shapes, self.options.rank) / numbers
+        return all_reduce_sent(size, self.setup.size)
+
+    def state(self) -> dict[str, Any]:
+        """See Strategy."""
+        return super().state() | ({"powersgd": powersgd.saved(self._memory)} if self._memory else {})
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """See Strategy."""
+        super().load_state(state)
+        if self._memory:
+            powersgd.restore(self._memory, state["powersgd"])
+
+    def _average(self, bucket: GradBucket) -> Future[Tensor]:
+        """Start to average a bucket; after the last one nothing is left to compute."""
+        if not self._warm:
+            done: Future[Tensor] = Future()
+            done.set_result(bucket.buffer())
+            return done
+        future = _HOOKS[self.options.compress](self._memory, bucket)
+        self._ready = time.perf_counter()
+        return future
+
+    def _fix_buckets(self) -> None:
+        """Let DDP order its buckets now, by gradients of nothing that are sent nowhere.
+
+        It does so after its first step, and the order decides in which order ranks' gradients are added, and which
+        memory of PowerSGD belongs to which bucket: a resumed run must begin with the order that the first one kept.
+        """
+        self._wrapped().backward()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._warm = True
+
+    def _bucket_mb(self) -> int | None:
+        """One bucket for PowerSGD: its hook waits in gloo's two threads, and two buckets would block both for ever."""
+        return None if self._memory is None else self.size_bytes // 2**20 + 1
+
+
+class _Callable(nn.Module):
+    """The model; called without anything, a zero that depends on all of its parameters."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *args: Any, **more: Any) -> Any:
+        if args or more:
+            return self.model(*args, **more)
+        return sum(parameter.sum() * 0 for parameter in self.model.parameters() if parameter.requires_grad)
+
+
+def _named(average: Callable[[GradBucket], Future[Tensor]]) -> Hook:
+    """As a hook that DDP takes: it refuses annotations as texts, and, by its name, torch's own bf16 hook on gloo."""
+
+    def hook(_, bucket):  # type: ignore[no-untyped-def]  # noqa: ANN001
+        return average(bucket)
+
+    return hook
