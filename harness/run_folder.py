@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Final, Self
 
 from harness.errors import HarnessError
+
+_MEASURED: Final = ("rank-*.jsonl", "links.jsonl", "changes.jsonl", "end.json", "checkpoints")
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -22,19 +27,20 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     partial = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(value, indent=1) + "\n")
-        os.replace(partial, path)
+        try:
+            partial.write_text(json.dumps(value, indent=1) + "\n")
+            os.replace(partial, path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
     except OSError as problem:
         raise _refused(path, problem) from None
 
 
 def append_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Add a line. Raises HarnessError."""
-    try:
-        with path.open("a") as file:
-            file.write(json.dumps(value, separators=(",", ":")) + "\n")
-    except OSError as problem:
-        raise _refused(path, problem) from None
+    """Add a line, or nothing. Raises HarnessError."""
+    with Lines(path) as file:
+        file.write(json.dumps(value, separators=(",", ":")).encode())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -50,6 +56,52 @@ def _refused(path: Path, problem: OSError) -> HarnessError:
     return HarnessError(f"{path} cannot be written: {problem.strerror}")
 
 
+class Lines:
+    """A file to which lines are added, each at once and whole: where the disk is full, nothing stays of a line.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        HarnessError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = io.FileIO(path, "a+")
+            self._end_the_last()
+        except OSError as problem:
+            raise _refused(path, problem) from None
+
+    def write(self, line: bytes) -> None:
+        """Add a line, given without its newline. Raises HarnessError."""
+        rest = data = line + b"\n"
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as problem:
+            with contextlib.suppress(OSError):
+                self._file.truncate(os.fstat(self._file.fileno()).st_size - (len(data) - len(rest)))
+            raise _refused(self.path, problem) from None
+
+    def _end_the_last(self) -> None:
+        """Where an earlier attempt was cut off within a line, what comes now begins a new one."""
+        size = os.fstat(self._file.fileno()).st_size
+        if size and os.pread(self._file.fileno(), 1, size - 1) != b"\n":
+            self._file.write(b"\n")
+
+    def close(self) -> None:
+        """Write no more."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class RunFolder:
     """The files of one run.
 
@@ -59,6 +111,40 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def make(self, *, shared: bool) -> None:
+        """Make the folder. Raises HarnessError.
+
+        Args:
+            shared: whether other users than ours write to it, as programs in containers do.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if shared:
+                self.path.chmod(0o1777)
+        except OSError as problem:
+            raise HarnessError(f"{self.path} cannot be made: {problem.strerror}") from None
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether there is an attempt that was stopped or cut off, and has saved states to go on from.
+
+        One that failed is done anew: what made it fail may have been mended, and a run that two programs made half
+        each can be compared with nothing.
+        """
+        status = (self.ending or {"status": "stopped"}).get("status")
+        return self.facts is not None and status == "stopped" and any(self.path.glob("checkpoints/*.pt"))
+
+    def clear(self) -> None:
+        """Forget what earlier attempts measured and saved, but not what ranks printed. Raises HarnessError."""
+        try:
+            for path in (path for pattern in _MEASURED for path in self.path.glob(pattern)):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+        except OSError as problem:
+            raise HarnessError(f"{problem.filename} cannot be removed: {problem.strerror}") from None
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """Write run.json; what an earlier attempt said of its end counts no more. Raises HarnessError."""
@@ -84,13 +170,15 @@ class RunFolder:
         """
         write_json(self.path / "end.json", {"status": status, "time": time.time(), **facts})
 
-    def log(self, rank: int) -> IO[bytes]:
+    def log(self, rank: int) -> Lines:
         """Where what a rank prints is added. Raises HarnessError."""
-        path = self.path / f"rank-{rank}.log"
-        try:
-            return path.open("ab", buffering=0)
-        except OSError as problem:
-            raise _refused(path, problem) from None
+        return Lines(self.path / f"rank-{rank}.log")
+
+    def last_lines(self, rank: int, count: int) -> list[str]:
+        """The end of what a rank has printed."""
+        with contextlib.suppress(OSError):
+            return (self.path / f"rank-{rank}.log").read_text(errors="replace").splitlines()[-count:]
+        return []
 
     def links(self, line: Mapping[str, Any]) -> None:
         """Add what the kernel counted. Raises HarnessError."""

@@ -40,7 +40,7 @@ class Ledger(Protocol):
 
     def remove(self, name: str) -> None: ...
 
-    def record_in(self, name: str, folder: Path) -> None: ...
+    def record_in(self, name: str, folder: Path | None) -> None: ...
 
     def recording(self, name: str) -> Path | None: ...
 
@@ -114,6 +114,7 @@ class Network:
                         f" 'harness down --name {name}', or give another --name"
                     )
                 store.remove(name)
+            store.record_in(name, None)  # a command that was killed may have left it
             try:
                 runtime.create(plan, progress)
                 record = Record(
@@ -178,7 +179,10 @@ class Network:
                     raise
                 self.plan = new
                 if touched and (folder := self._store.recording(self.name)):
-                    RunFolder(folder).change(_change(old, new, touched, asked, acknowledged))
+                    try:
+                        RunFolder(folder).change(_change(old, new, touched, asked, acknowledged))
+                    except HarnessError as error:
+                        raise HarnessError(f"the links are changed, but not on record: {error}") from None
         return Reshaped(new, tuple(sorted(touched)), seconds, cut)
 
     def observe(self, ranks: Iterable[int] | None = None) -> dict[int, NodeReading]:
@@ -192,7 +196,8 @@ class Network:
 
     def record_in(self, folder: Path) -> None:
         """From now on, every reshape is told in changes.jsonl of this folder. Raises HarnessError."""
-        self._store.record_in(self.name, folder)
+        with self._store.lock(self.name):
+            self._store.record_in(self.name, folder)
 
     def notes(self) -> list[str]:
         """What has happened to the engine since the network was made, each once. Raises NodeError."""

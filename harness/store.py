@@ -152,10 +152,16 @@ class Store:
         self._path(name).unlink(missing_ok=True)
         self._recording(name).unlink(missing_ok=True)
 
-    def record_in(self, name: str, folder: Path) -> None:
-        """From now on, changes of that network are told in a file of this folder. Raises HarnessError."""
-        self._make_folder()
+    def record_in(self, name: str, folder: Path | None) -> None:
+        """From now on, changes of that network are told in a file of this folder; None: nowhere. Raises HarnessError.
+
+        To be called while the network is locked.
+        """
         try:
+            if folder is None:
+                self._recording(name).unlink(missing_ok=True)
+                return
+            self._make_folder()
             self._recording(name).write_text(str(folder.absolute()))
         except OSError as problem:
             raise HarnessError(f"{self._recording(name)} cannot be written: {host.explain(problem)}") from None
@@ -164,9 +170,10 @@ class Store:
         """The folder in which changes of that network are told, or None."""
         self._check_owner()
         try:
-            return Path(self._recording(name).read_text())
+            text = self._recording(name).read_text()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        return Path(text) if text else None
 
     def _recording(self, name: str) -> Path:
         return self._folder / f"{self.check_name(name)}.recording"

@@ -18,9 +18,10 @@ from harness.experiment.campaign import Campaign, failed, load_folder, new_folde
 from harness.experiment.estimate import seconds_of
 from harness.experiment.file import load_experiment
 from harness.experiment.progress import RunProgress
-from harness.experiment.runner import Runner, plan_of
-from harness.experiment.spec import Experiment, Run
+from harness.experiment.runner import Runner, Subnets, plan_of
+from harness.experiment.spec import Experiment, Run, short
 from harness.home import Home
+from harness.plan import NetworkPlan
 from harness.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run.", rich_markup_mode="rich")
@@ -50,6 +51,8 @@ def run_experiment(
     ] = None,
     root: Annotated[Path, typer.Option("--runs", help="Where the experiment's folder is made.")] = Path("runs"),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Begin also where it is many runs, or takes hours.")] = False,
+    subnet: options.Subnet = None,
+    subnet6: options.Subnet6 = None,
     runtime: options.RuntimeName = "netns",
     image: options.Image = None,
     volumes: options.Volumes = None,
@@ -61,28 +64,35 @@ def run_experiment(
 ) -> None:
     """Do every combination of profiles, topologies, strategies and seeds, each in a network of its own.
 
-    A run in which a rank fails is marked so, and the others go on; the exit code is 70 then. What has ended is not done
-    again by --resume, and a run that was stopped goes on from its last saved state.
+    A run in which a rank fails is marked so, and the others go on; the exit code is 70 then. What has finished is not
+    done again by --resume; a run that was stopped goes on from its last saved state, one that failed begins anew.
     """
     if (file is None) == (resume is None):
         raise InputError("name a file, or the folder of an experiment to --resume")
     Store.check_name(name)
     home = Home(runtime, engine, congestion_control, image, tuple(volumes or ()))
     home.check()
-    experiment = load_folder(resume) if resume else _load(file or Path())
-    estimates = {run.slug: seconds_of(experiment, run, plan_of(experiment, run), _cpus()) for run in experiment.runs()}
+    where = {"runtime": runtime, "engine": engine, "congestion-control": congestion_control}
+    experiment = load_folder(resume, where) if resume else _load(file or Path())
     todo = Campaign(experiment, resume).todo() if resume else list(experiment.runs())
-    total = sum(estimates[run.slug] for run in todo)
+    subnets = (subnet, subnet6)
+    estimates = _estimates(experiment, todo, subnets)
+    total = sum(estimates.values())
     if dry_run:
-        _show(experiment, estimates, total, json_)
+        _show(experiment, todo, estimates, json_)
         return
     runs = f"{count(len(todo), 'run')}, about {told(total)}"
     if (len(todo) > _MANY_RUNS or total > _LONG_SECONDS) and not yes:
         raise InputError(f"{runs}: add --yes where that is meant, or see which by --dry-run")
-    folder = resume or new_folder(root, experiment, file or Path(), time.localtime())
+    folder = resume or new_folder(root, experiment, file or Path(), where, time.localtime())
     note(f"{runs}; records in {folder}")
     campaign = Campaign(experiment, folder)
-    _perform(campaign, Runner(experiment, folder, name, home, _told_once()), todo, estimates)
+    try:
+        runner = Runner(experiment, folder, name, home, _told_once(), subnets)
+        _perform(campaign, runner, todo, estimates, note if json_ else say)
+    except BaseException:
+        note(f"to go on: harness experiment run --resume {folder}")
+        raise
     statuses = list(campaign.statuses())
     if json_:
         print_json({"folder": str(folder), "runs": [{"slug": run.slug, "status": status} for run, status in statuses]})
@@ -100,8 +110,21 @@ def _load(file: Path) -> Experiment:
         return load_experiment(file, check_options=False)
 
 
-def _perform(campaign: Campaign, runner: Runner, todo: list[Run], estimates: dict[str, float]) -> None:
-    with View(todo, {run.slug: estimates[run.slug] for run in todo}, campaign.experiment.steps) as view:
+def _estimates(experiment: Experiment, runs: list[Run], subnets: Subnets) -> dict[str, float]:
+    """Seconds of each run, by slug; by one network's plan for all of its seeds, which draw about the same."""
+    plans: dict[tuple[str, str], NetworkPlan] = {}
+    found = {}
+    for run in runs:
+        key = run.profile, run.topology
+        plan = plans[key] = plans.get(key) or plan_of(experiment, run, subnets)
+        found[run.slug] = seconds_of(experiment, run, plan, _cpus())
+    return found
+
+
+def _perform(
+    campaign: Campaign, runner: Runner, todo: list[Run], estimates: dict[str, float], tell: Callable[[str], None]
+) -> None:
+    with View(todo, estimates, campaign.experiment.steps, tell) as view:
         for run in todo:
             last: list[RunProgress] = []
 
@@ -126,14 +149,15 @@ def _told_once() -> Callable[[str], None]:
     return tell
 
 
-def _show(experiment: Experiment, estimates: dict[str, float], total: float, json_: bool) -> None:
+def _show(experiment: Experiment, todo: list[Run], estimates: dict[str, float], json_: bool) -> None:
+    total = sum(estimates.values())
     if json_:
-        runs = [{"slug": run.slug, "seconds": estimates[run.slug]} for run in experiment.runs()]
+        runs = [{"slug": slug, "seconds": seconds} for slug, seconds in estimates.items()]
         print_json({"experiment": experiment.to_json(), "runs": runs, "seconds": total})
         return
     made = table(f"Experiment {experiment.name}", "run", "profile", "topology", "strategy", "seed>", "about>")
-    for run in experiment.runs():
-        words = (run.profile, run.topology, run.variant.label, str(run.seed))
+    for run in todo:
+        words = (short(run.profile), short(run.topology), run.variant.label, str(run.seed))
         made.add_row(run.slug, *words, told(estimates[run.slug]))
     show(made)
     say(f"{count(len(estimates), 'run')}, about {told(total)}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from harness.cli.output import err, say
+from harness.cli.output import err, out
 from harness.experiment.estimate import left
 from harness.experiment.progress import RunProgress
 from harness.experiment.spec import Run
@@ -33,16 +33,22 @@ class View:
         runs: all that are to be done now.
         estimates: seconds of each, by slug.
         steps: of each run.
+        tell: called with a line that stays.
     """
 
-    def __init__(self, runs: list[Run], estimates: Mapping[str, float], steps: int) -> None:
+    def __init__(
+        self, runs: list[Run], estimates: Mapping[str, float], steps: int, tell: Callable[[str], None]
+    ) -> None:
+        self._tell = tell
         self._estimates, self._took = dict(estimates), dict[str, float]()
         self._width = max((len(run.slug) for run in runs), default=0)
         self._running: str | None = None
         self._began = 0.0
         text = TextColumn("{task.description}", table_column=None)
         columns = (text, BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
-        self._bars = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+        self._bars = Progress(
+            *columns, console=err, transient=True, disable=not err.is_terminal, redirect_stdout=out.is_terminal
+        )
         self._all = self._bars.add_task("runs", total=len(runs), told="")
         self._one = self._bars.add_task("", total=steps, told="", visible=False)
         self._steps = steps
@@ -55,8 +61,8 @@ class View:
 
     def watch(self, progress: RunProgress) -> None:
         """How far the run is."""
-        loss = "" if progress.loss is None else f"loss {progress.loss:.3f}  {progress.elapsed:.0f} s"
-        self._bars.update(self._one, completed=progress.step, told=loss or "connecting")
+        told = f"{_loss(progress)}  {progress.elapsed:.0f} s" if progress.step else "connecting"
+        self._bars.update(self._one, completed=progress.step, told=told)
         self._tell_rest()
 
     def end(self, run: Run, ending: Mapping[str, Any], progress: RunProgress | None) -> None:
@@ -65,7 +71,7 @@ class View:
         self._running = None
         self._bars.update(self._all, completed=len(self._took))
         self._bars.update(self._one, visible=False)
-        say(f"{run.slug:<{self._width}}  {outcome(ending, progress, self._steps)}")
+        self._tell(f"{run.slug:<{self._width}}  {outcome(ending, progress, self._steps)}")
 
     def _tell_rest(self) -> None:
         rest = left(self._estimates, self._took, self._running, time.monotonic() - self._began)
@@ -84,10 +90,15 @@ def outcome(ending: Mapping[str, Any], progress: RunProgress | None, steps: int)
     status = str(ending.get("status"))
     if status == "failed":
         last = next(reversed([line for line in ending.get("last_lines", []) if line.strip()]), "no output")
-        return f"failed: rank {ending['failed_rank']}, exit code {ending['code']}: {last}"
-    if progress is None or progress.loss is None:
+        rank = ending.get("failed_rank")
+        return f"failed: {last}" if rank is None else f"failed: rank {rank}, exit code {ending['code']}: {last}"
+    if progress is None or not progress.step:
         return status
     step = f"step {progress.step}" + ("" if progress.step >= steps else f" of {steps}")
     reached = progress.reached_at
     target = f"target at step {reached}" if reached is not None else "time limit" if status == "limit" else ""
-    return "  ".join(part for part in (step, f"{progress.elapsed:.1f} s", f"loss {progress.loss:.3f}", target) if part)
+    return "  ".join(part for part in (step, f"{progress.elapsed:.1f} s", _loss(progress), target) if part)
+
+
+def _loss(progress: RunProgress) -> str:
+    return "loss is no number" if progress.loss is None else f"loss {progress.loss:.3f}"

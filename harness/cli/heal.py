@@ -6,7 +6,7 @@ import typer
 
 from harness.cli import networks, options
 from harness.cli.link import report
-from harness.cli.partition import set_down
+from harness.plan_edit import set_down
 
 
 def register(app: typer.Typer) -> None:

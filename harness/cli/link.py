@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from harness.cli import networks, options
 from harness.cli.output import note, print_json, say, show, table
-from harness.errors import InputError, ShapeError
-from harness.link import UNSHAPED
+from harness.errors import InputError
 from harness.plan import NetworkPlan, Pair
+from harness.plan_edit import parse_pairs, reshaped, set_down
 from harness.session import Network
 from harness.shape_edit import ShapeEdit
 
@@ -36,7 +35,7 @@ def show_links(
 ) -> None:
     """What was requested, what the engine holds, and what it has counted, per direction."""
     network = networks.find_network(name)
-    pairs = networks.parse_pairs(edges, network.plan)
+    pairs = parse_pairs(edges, network.plan)
     maker = network.runtime.engine.maker
     nodes = network.observe(sorted({maker(pair) for pair in pairs}))
     wrong: dict[Pair, str] = {}
@@ -131,17 +130,8 @@ def set_links(
         loaded = load_profile(profile)
 
     def change(plan: NetworkPlan) -> NetworkPlan:
-        changed = []
-        for pair in networks.parse_pairs(edges, plan, one_way=one_way):
-            edge = plan.edges[pair]
-            shape, origin = (UNSHAPED, "set") if clear else (edge.shape, edge.origin)
-            if loaded is not None:
-                shape, origin = loaded.sample(plan.seed if seed is None else seed, *pair), loaded.name
-            try:
-                changed.append(replace(edge, shape=edit.apply(shape), origin="set" if wanted else origin))
-            except ShapeError as error:
-                raise ShapeError(f"edge {edge} ({shape.describe()}): {error}; set both") from None
-        return plan.changed(changed)
+        pairs = parse_pairs(edges, plan, one_way=one_way)
+        return reshaped(plan, pairs, edit, profile=loaded, seed=seed, clear=clear)
 
     report(networks.find_network(name), change, dry_run=dry_run, json_=json_)
 
@@ -172,8 +162,7 @@ def up(
 
 def _set_down(edges: str, is_down: bool, one_way: bool, name: str, dry_run: bool, json_: bool) -> None:
     def change(plan: NetworkPlan) -> NetworkPlan:
-        pairs = networks.parse_pairs(edges, plan, one_way=one_way)
-        return plan.changed([replace(plan.edges[pair], down=is_down) for pair in pairs])
+        return set_down(plan, parse_pairs(edges, plan, one_way=one_way), is_down)
 
     report(networks.find_network(name), change, dry_run=dry_run, json_=json_)
 

@@ -55,6 +55,7 @@ VERBS: Final = {
     "verify": "verify",
     "bench": "bench",
     "experiment": "experiment",
+    "report": "report",
     "ls": "ls",
     "doctor": "doctor",
     "down": "down",

@@ -12,8 +12,9 @@ import typer
 from harness.cli import networks, options
 from harness.cli.output import note, say
 from harness.cli.plan import show_plan
-from harness.cli.up import Home, start
+from harness.cli.up import start
 from harness.errors import InputError
+from harness.home import Home
 from harness.launch import Outcome, Sink, launch
 from harness.plan_options import PlanOptions
 from harness.store import Store

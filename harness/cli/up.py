@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import typer
 
 from harness.cli import networks, options
 from harness.cli.output import count, note, print_json, say, status
 from harness.cli.plan import show_plan
-from harness.engine.capability import LIMITS, NETEM, USERSPACE, choose_engine
-from harness.engine.make import make_engine
-from harness.errors import UnavailableError
+from harness.engine.capability import USERSPACE
+from harness.home import Home
 from harness.plan import NetworkPlan
 from harness.plan_options import PlanOptions
-from harness.runtime.netns import NetnsRuntime
 from harness.session import Network
 from harness.store import Store
 
@@ -74,53 +71,7 @@ def up(
             note(f"try: harness verify{hint} | harness bench{hint} | harness exec{hint} 0 -- {ping}")
 
 
-@dataclass(frozen=True)
-class Home:
-    """Where nodes are to live, and what makes their links, as the options say."""
-
-    runtime: str
-    engine: str
-    congestion_control: str
-    image: str | None
-    volumes: tuple[str, ...]
-
-
 def start(name: str, made: NetworkPlan, home: Home, *, transient: bool) -> Network:
     """Make the network, with a spinner; what the machine lacks is told before anything is made."""
-    if home.runtime == networks.DOCKER:
-        return _start_containers(name, made, home, transient)
-    engine = make_engine(_chosen(home.engine, made))
-    for text in engine.beyond(made.edges.values()):
-        note(text)
-    runtime = NetnsRuntime(engine, home.congestion_control)
-    with status(f"starting network {name!r}") as tell:
-        return Network.up(name, made, runtime, Store(), networks.find_runtime, transient=transient, progress=tell)
-
-
-def _start_containers(name: str, made: NetworkPlan, home: Home, transient: bool) -> Network:
-    from harness.runtime.docker import IMAGE, DockerRuntime, Recipe
-    from harness.runtime.docker_ledger import DockerLedger
-
-    recipe = Recipe(home.image or IMAGE, home.volumes, home.engine, home.congestion_control, transient)
-    runtime, ledger = DockerRuntime(name, recipe=recipe), DockerLedger(Store())
-    with status(f"starting network {name!r}") as tell:
-        network = Network.up(name, made, runtime, ledger, networks.find_runtime, transient=transient, progress=tell)
-    if network.engine == USERSPACE and home.engine != USERSPACE:
-        note(LIMITS)
-    for text in runtime.engine.beyond(made.edges.values()):
-        note(text)
-    return network
-
-
-def _chosen(wanted: str, made: NetworkPlan) -> str:
-    """The engine's name; a network that shapes nothing needs none that works, and no word about it."""
-    shaped = any(not edge.shape.is_unshaped for edge in made.edges.values())
-    try:
-        engine, told = choose_engine(wanted)
-    except UnavailableError:
-        if shaped:
-            raise
-        return NETEM
-    if told and shaped:
-        note(told)
-    return engine
+    with status(f"starting network {name!r}") as progress:
+        return home.start(name, made, transient=transient, progress=progress, tell=note)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,45 +12,64 @@ from harness.errors import InputError
 from harness.experiment.spec import Experiment, Run
 from harness.run_folder import RunFolder, read_json, write_json
 
+_VERSION: Final = 1
 _ENDED: Final = ("finished", "limit")
 """What needs not be done again; a run that failed is."""
 
 
-def new_folder(root: Path, experiment: Experiment, source: Path, now: time.struct_time) -> Path:
-    """Make the folder of an experiment. Raises InputError where it is there already, HarnessError.
+def new_folder(
+    root: Path, experiment: Experiment, source: Path, home: Mapping[str, str], now: time.struct_time
+) -> Path:
+    """Make the folder of an experiment. Raises InputError where it is there already or cannot be made, HarnessError.
 
     Args:
         root: ``runs``.
         experiment: what it is.
         source: its file, of which a copy is kept.
+        home: where its runs are to be: options by name.
         now: for the folder's name.
     """
     name = f"{experiment.name}-{time.strftime('%Y%m%d-%H%M%S', now)}"
     folder = root / name
-    if folder.exists():
-        raise InputError(f"{folder} is there already; go on with it by --resume {folder}")
     described = {
-        "version": 1,
+        "version": _VERSION,
         "id": name,
         "name": experiment.name,
         "created": time.time(),
         "spec": experiment.to_json(),
         "runs": [run.slug for run in experiment.runs()],
+        "home": dict(home),
     }
-    write_json(folder / "experiment.json", described)
-    shutil.copyfile(source, folder / "experiment.yaml")
+    try:
+        folder.mkdir(parents=True)
+        (folder / "experiment.yaml").write_bytes(source.read_bytes())
+        write_json(folder / "experiment.json", described)
+    except FileExistsError:
+        raise InputError(f"{folder} is there already; go on with it by --resume {folder}") from None
+    except OSError as problem:
+        raise InputError(f"{folder} cannot be made: {problem.strerror}; name a folder of yours by --runs") from None
     return folder
 
 
-def load_folder(folder: Path) -> Experiment:
-    """The experiment of a folder. Raises InputError."""
+def load_folder(folder: Path, home: Mapping[str, str]) -> Experiment:
+    """The experiment of a folder. Raises InputError.
+
+    Args:
+        folder: of the experiment.
+        home: where runs are to be now: half of them elsewhere could be compared with nothing.
+    """
     described = read_json(folder / "experiment.json")
     if described is None:
         raise InputError(f"{folder} is no experiment's folder: it has no experiment.json; see 'ls runs'")
+    if described.get("version") != _VERSION:
+        raise InputError(f"{folder} was made by another version of harness; begin anew from {folder}/experiment.yaml")
     try:
-        return Experiment.from_json(described["spec"])
-    except (LookupError, TypeError, ValueError, AttributeError) as problem:
-        raise InputError(f"{folder}/experiment.json makes no sense ({problem!r})") from None
+        experiment, begun = Experiment.from_json(described["spec"]), dict(described["home"])
+    except (LookupError, TypeError, ValueError, AttributeError, InputError) as problem:
+        raise InputError(f"{folder}/experiment.json makes no sense ({problem!r}); begin anew") from None
+    if differing := [f"--{name} {value}" for name, value in begun.items() if home.get(name) != value]:
+        raise InputError(f"{folder} was begun with other options; add {' '.join(differing)}")
+    return experiment
 
 
 @dataclass(frozen=True)

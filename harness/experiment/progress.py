@@ -18,7 +18,7 @@ class Tail:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._position = path.stat().st_size if path.exists() else 0
+        self._position = 0
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Those that came since the last call."""
@@ -37,25 +37,38 @@ class Tail:
 
 
 class RunProgress:
-    """What a run's records say so far; only lines that are written from now on count.
+    """What a run's records say so far. A line that says how an attempt starts takes back what the one before did after
+    the state that it goes on from.
 
     Args:
         folder: of the run.
         ranks: how many.
         target: ``loss`` or ``accuracy``, and its value; None: there is none.
+        since: when this attempt began, in seconds since the epoch.
     """
 
-    def __init__(self, folder: Path, ranks: int, target: tuple[str, float] | None) -> None:
+    def __init__(self, folder: Path, ranks: int, target: tuple[str, float] | None, since: float) -> None:
         self._tails = [Tail(folder / f"rank-{rank}.jsonl") for rank in range(ranks)]
         self._target = target
         self._scores: dict[int, dict[int, float]] = {}
         self.step = 0
         self.elapsed = 0.0
         self.loss: float | None = None
-        self.started_at: float | None = None
-        """Of training, in seconds since the epoch; None while ranks still connect."""
-        self.reached_at: int | None = None
+        self._since = since
+        self._started: tuple[float, float] | None = None
+
+    @property
+    def reached_at(self) -> int | None:
         """The first evaluated step at which the mean over all ranks has reached the target."""
+        whole = (step for step, scores in sorted(self._scores.items()) if len(scores) == len(self._tails))
+        return next((step for step in whole if self._reached(fmean(self._scores[step].values()))), None)
+
+    def trained(self, now: float) -> float | None:
+        """Seconds of training until now, over all attempts; None while ranks still connect."""
+        if self._started is None:
+            return None
+        at, before = self._started
+        return now - at + before
 
     def update(self) -> None:
         """Take what came."""
@@ -65,16 +78,24 @@ class RunProgress:
 
     def _take(self, rank: int, line: Mapping[str, Any]) -> None:
         kind = line.get("kind")
-        if kind == "start" and self.started_at is None:
-            self.started_at = float(line["time"])
+        if kind == "start":
+            self._start(rank, line)
         elif kind == "step" and rank == 0:
             self.step, self.elapsed, self.loss = line["step"], line["elapsed"], line["loss"]
         elif kind == "eval" and self._target:
             value = line[self._target[0]]
             scores = self._scores.setdefault(line["step"], {})
             scores[rank] = float("nan") if value is None else float(value)
-            if self.reached_at is None and len(scores) == len(self._tails) and self._reached(fmean(scores.values())):
-                self.reached_at = int(line["step"])
+
+    def _start(self, rank: int, line: Mapping[str, Any]) -> None:
+        last = line["resumed_from"]
+        for step, scores in self._scores.items():
+            if last is None or step > last:
+                scores.pop(rank, None)
+        if rank == 0:
+            self.step, self.loss = last or 0, None
+        if self._started is None and line["time"] >= self._since:
+            self._started = float(line["time"]), float(line.get("elapsed", 0.0))
 
     def _reached(self, mean: float) -> bool:
         assert self._target

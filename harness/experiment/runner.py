@@ -12,24 +12,28 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from harness.experiment.job import Job
 from harness.experiment.progress import RunProgress
-from harness.experiment.spec import Experiment, Run
+from harness.experiment.spec import Experiment, Run, short
 from harness.home import DOCKER, Home
-from harness.launch import Outcome, Stream, launch
+from harness.launch import Stream, launch
+from harness.node.job import RUNS
 from harness.plan import NetworkPlan
 from harness.plan_options import PlanOptions
 from harness.run_folder import RunFolder
 from harness.session import Network
 
-_LAST_LINES: Final = 10
-_SAMPLE_SECONDS: Final = 1.0
-INSIDE: Final = "/run-folder"
-"""Where a container has the folder of its run."""
+INSIDE: Final = str(RUNS)
+"""Where a container has the folder of its run; its owner is whom programs there run as."""
 
 
-def plan_of(experiment: Experiment, run: Run) -> NetworkPlan:
+Subnets = tuple[str | None, str | None]
+"""IPv4 and IPv6, as the user wrote them; None: the usual ones."""
+
+
+def plan_of(experiment: Experiment, run: Run, subnets: Subnets = (None, None)) -> NetworkPlan:
     """The network of a run. Raises InputError."""
-    return PlanOptions(experiment.nodes, run.topology, run.profile, None, run.seed, None, None).plan()
+    return PlanOptions(experiment.nodes, run.topology, run.profile, None, run.seed, *subnets).plan()
 
 
 def arguments(experiment: Experiment, run: Run, out: str, resume: bool) -> list[str]:
@@ -59,6 +63,7 @@ class Runner:
         name: of each run's network: with it, ``harness link set`` finds it.
         home: where nodes live.
         tell: called with what the user should know, one line each.
+        subnets: of each run's network.
     """
 
     experiment: Experiment
@@ -66,6 +71,7 @@ class Runner:
     name: str
     home: Home
     tell: Callable[[str], None]
+    subnets: Subnets = (None, None)
 
     def folder_of(self, run: Run) -> RunFolder:
         """Where a run's records are."""
@@ -81,54 +87,51 @@ class Runner:
         Raises:
             HarnessError: the network cannot be made, or the record not written.
         """
-        plan, folder = plan_of(self.experiment, run), self.folder_of(run)
-        before = folder.facts
-        resume = before is not None and (folder.path / "checkpoints").is_dir()
-        folder.path.mkdir(parents=True, exist_ok=True)
-        home = self.home
-        if home.runtime == DOCKER:
-            home = home.with_volume(f"{folder.path.absolute()}:{INSIDE}")
-        network = home.start(self.name, plan, transient=True, progress=lambda _: None, tell=self.tell)
+        plan, folder = plan_of(self.experiment, run, self.subnets), self.folder_of(run)
+        folder.make(shared=self.home.runtime == DOCKER and os.geteuid() == 0)
+        network = self._home_of(run, folder).start(
+            self.name, plan, transient=True, progress=lambda _: None, tell=self.tell
+        )
         try:
-            folder.begin(self._facts(run, plan, network, before))
+            before, resume = folder.facts, folder.can_go_on
+            if not resume:
+                folder.clear()
+            facts = self._facts(run, plan, network, before)
+            folder.begin(facts)
             network.record_in(folder.path)
-            return self._train(run, network, folder, resume, watch)
+            return self._train(run, network, folder, resume, Job(self.experiment, network, folder, facts, watch))
         finally:
             network.down()
 
-    def _train(
-        self, run: Run, network: Network, folder: RunFolder, resume: bool, watch: Callable[[RunProgress], None]
-    ) -> Mapping[str, Any]:
+    def _home_of(self, run: Run, folder: RunFolder) -> Home:
+        """With what the programs in containers need of this machine: the run's folder, files that the user named."""
+        home = self.home
+        if home.runtime == DOCKER:
+            home = home.with_volume(f"{folder.path.absolute()}:{INSIDE}")
+            data = self.experiment.task.data
+            for path in filter(None, (run.variant.file, Path(data) if data else None)):
+                home = home.with_volume(f"{path}:{path}:ro")
+        return home
+
+    def _train(self, run: Run, network: Network, folder: RunFolder, resume: bool, job: Job) -> Mapping[str, Any]:
         out = INSIDE if network.runtime.name == DOCKER else str(folder.path.absolute())
         argv = [network.runtime.python, "-m", "harness.workloads.train", *arguments(self.experiment, run, out, resume)]
-        job = _Job(self.experiment, network, folder, watch)
         began = time.time()
         try:
             with ExitStack() as stack:
                 logs = [stack.enter_context(folder.log(rank)) for rank in range(network.plan.size)]
 
                 def sink(rank: int, _: Stream, line: bytes) -> None:
-                    logs[rank].write(line + b"\n")
+                    logs[rank].write(line)
 
                 outcome = launch(network.runtime, network.plan, argv, sink, tick=job.tick)
         except (KeyboardInterrupt, SystemExit):
             folder.end("stopped", seconds=time.time() - began, code=130, failed_rank=None, last_lines=[])
             raise
-        job.tick()
-        self._end(folder, outcome, job, time.time() - began)
+        seconds = time.time() - began
+        job.finish()
+        folder.end(seconds=seconds, reached_at_step=job.progress.reached_at, **job.ending(outcome))
         return folder.ending or {}
-
-    def _end(self, folder: RunFolder, outcome: Outcome, job: _Job, seconds: float) -> None:
-        failed = outcome.failed_rank
-        status = "failed" if failed is not None else "limit" if job.over_limit else "finished"
-        lines: list[str] = []
-        if failed is not None:
-            text = (folder.path / f"rank-{failed}.log").read_text(errors="replace")
-            lines = text.splitlines()[-_LAST_LINES:]
-        reached = job.progress.reached_at
-        folder.end(
-            status, seconds=seconds, code=outcome.code, failed_rank=failed, last_lines=lines, reached_at_step=reached
-        )
 
     def _facts(self, run: Run, plan: NetworkPlan, network: Network, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """What run.json says."""
@@ -136,8 +139,8 @@ class Runner:
         return {
             "version": 1,
             "slug": run.slug,
-            "profile": run.profile,
-            "topology": run.topology,
+            "profile": short(run.profile),
+            "topology": short(run.topology),
             "nodes": plan.size,
             "seed": run.seed,
             "strategy": run.variant.strategy,
@@ -156,42 +159,6 @@ class Runner:
             "started": time.time(),
             "attempt": (int(before.get("attempt", 1)) + 1) if before else 1,
         }
-
-
-class _Job:
-    """What is done beside a job several times a second: its progress, its links, its limits."""
-
-    def __init__(
-        self, experiment: Experiment, network: Network, folder: RunFolder, watch: Callable[[RunProgress], None]
-    ) -> None:
-        self._experiment, self._network, self._folder, self._watch = experiment, network, folder, watch
-        self.progress = RunProgress(folder.path, network.plan.size, experiment.target)
-        self.over_limit = False
-        self._sample_at = 0.0
-
-    def tick(self) -> bool:
-        """Whether the job is to end now."""
-        now = time.time()
-        if now >= self._sample_at:
-            self._sample_at = max(self._sample_at + _SAMPLE_SECONDS, now + _SAMPLE_SECONDS / 2)
-            self._folder.links(sample(self._network))
-        self.progress.update()
-        self._watch(self.progress)
-        limit, started = self._experiment.limit_seconds, self.progress.started_at
-        self.over_limit = limit is not None and started is not None and now - started > limit
-        reached = self._experiment.stop_at_target and self.progress.reached_at is not None
-        return self.over_limit or reached
-
-
-def sample(network: Network) -> dict[str, Any]:
-    """A line of links.jsonl. Raises NodeError."""
-    readings = network.observe()
-    edges = [
-        {"src": src, "dst": dst, **vars(edge.stats)}
-        for node in readings.values()
-        for (src, dst), edge in node.edges.items()
-    ]
-    return {"time": time.time(), "edges": edges, "tcp": {str(rank): vars(one.tcp) for rank, one in readings.items()}}
 
 
 def versions() -> dict[str, str]:

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path, PurePath
 from typing import Any, Final, Self
 
 from harness.errors import InputError
 from harness.tasks.find import TaskOptions
 
+MAX_RUNS: Final = 10_000
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_=+-]+")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_LONGEST_SLUG: Final = 200
+"""A file's name has up to 255 bytes."""
+
+
+def plain(text: str) -> str:
+    """Text as a part of a file's name: only letters, digits and few others."""
+    return _UNSAFE.sub("-", text).strip("-")
+
+
+def short(name: str) -> str:
+    """What a profile or topology is called: its name, or that of its file without what comes after the last dot."""
+    return PurePath(name).stem if "/" in name else name
+
+
+def check_name(name: str) -> None:
+    """Raise InputError where an experiment cannot be called so: its folder is."""
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no name: use up to 64 of a-z, A-Z, 0-9, '_', '.', '-', no sign first")
 
 
 @dataclass(frozen=True)
@@ -27,9 +49,15 @@ class Variant:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def file(self) -> Path | None:
+        """Where it is, if it is one of the user's own in a file."""
+        where = self.strategy.partition(":")[0]
+        return Path(where) if where.endswith(".py") else None
+
+    @property
     def label(self) -> str:
         """What charts and tables call it, e.g. ``diloco H=20``."""
-        name = self.strategy.rpartition("/")[2].removesuffix(".py")
+        name = self.strategy.rpartition("/")[2].removesuffix(".py").replace(".py:", ":")
         return " ".join([name, *(f"{key}={value}" for key, value in self.options.items())])
 
 
@@ -52,8 +80,8 @@ class Run:
     @property
     def slug(self) -> str:
         """Its folder's name, e.g. ``wan.ring.diloco-H=20.seed0``."""
-        parts = (self.profile.rpartition("/")[2], self.topology.rpartition("/")[2], self.variant.label)
-        return ".".join([*(_UNSAFE.sub("-", part).strip("-") for part in parts), f"seed{self.seed}"])
+        parts = (short(self.profile), short(self.topology), self.variant.label)
+        return ".".join([*map(plain, parts), f"seed{self.seed}"])
 
 
 @dataclass(frozen=True)
@@ -91,14 +119,28 @@ class Experiment:
     limit_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         for name in ("profiles", "topologies", "variants", "seeds"):
             if not getattr(self, name):
                 raise InputError(f"the experiment is empty: it has no {'strategies' if name == 'variants' else name}")
-        slugs = [run.slug for run in self.runs()]
-        if twice := next((slug for slug in slugs if slugs.count(slug) > 1), None):
-            raise InputError(f"two runs are the same: {twice}")
+        if self.nodes is not None and self.nodes < 2:
+            raise InputError(f"nodes: {self.nodes}: to train together takes at least 2")
         if self.stop_at_target and not self.target:
             raise InputError("stop_at_target needs a target, e.g. target: {loss: 0.4}")
+        if self.target and self.target[0] == "accuracy" and self.task.name == "text":
+            raise InputError("task text has no accuracy; write target: {loss: 2.0}")
+        self._check_runs()
+
+    def _check_runs(self) -> None:
+        count = len(self.profiles) * len(self.topologies) * len(self.variants) * len(self.seeds)
+        if count > MAX_RUNS:
+            raise InputError(f"the experiment has {count} runs; at most {MAX_RUNS} fit into one")
+        slugs = Counter(run.slug for run in self.runs())
+        (most, times), *_ = slugs.most_common(1)
+        if times > 1:
+            raise InputError(f"{times} runs would be called {most}; what differs between them must differ in name")
+        if len(longest := max(slugs, key=len)) > _LONGEST_SLUG:
+            raise InputError(f"a run would be called {longest}, too long for a file's name; give fewer options")
 
     def runs(self) -> Iterator[Run]:
         """Every combination: all strategies on one network first, since that is what is compared."""

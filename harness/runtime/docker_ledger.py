@@ -70,7 +70,7 @@ class DockerLedger:
         docker_setup.remove(name)
         self._store.remove(name)
 
-    def record_in(self, name: str, folder: Path) -> None:
+    def record_in(self, name: str, folder: Path | None) -> None:
         """See Store: it is of this machine."""
         self._store.record_in(name, folder)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from harness.errors import InputError
 from harness.suggest import suggest
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from harness.tasks.base import LearningTask
 
 TASKS: Final = ("digits", "mnist", "text")
+Optimizer = Literal["adamw", "sgd"]
+WIDTH_STEP: Final = 32
+"""A text model has a head for each so many numbers of its width."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class TaskOptions:
     name: str = "digits"
     shards: str = "iid"
     batch: int = 32
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Optimizer = "adamw"
     lr: float = 1e-3
     width: int | None = None
     layers: int = 3
@@ -50,8 +54,12 @@ class TaskOptions:
         Sharding.parse(self.shards)
         for name in ("batch", "lr", "width", "layers", "context"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"task {self.name}: {name} must be over 0, not {value}")
+            if value is not None and not 0 < value < math.inf:
+                raise InputError(f"task {self.name}: {name} must be a number over 0, not {value}")
+        if self.optimizer not in get_args(Optimizer):
+            raise InputError(f"optimizer {self.optimizer!r} is unknown; {suggest(self.optimizer, get_args(Optimizer))}")
+        if self.name == "text" and (self.width or 0) % WIDTH_STEP:
+            raise InputError(f"task text: width {self.width} is no multiple of {WIDTH_STEP}")
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -77,7 +85,7 @@ def make_task(options: TaskOptions, rank: int, ranks: int, seed: int) -> Learnin
         width = options.width or 192
         return text.TextTask(source, rank, ranks, seed, options.batch, sharding, width, options.layers, options.context)
     data = images.load_digits() if options.name == "digits" else images.load_mnist(options.data or _mnist_folder())
-    return images.ImageTask(data, rank, ranks, seed, options.batch, sharding, options.width or 128)
+    return images.ImageTask(data, rank, ranks, seed, options.batch, sharding, options.width or 16)
 
 
 def _mnist_folder() -> str:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from harness.errors import InputError
 from harness.tasks.base import Batch, Score
+from harness.tasks.find import WIDTH_STEP
 from harness.tasks.sharding import Sharding
 
 _SECTIONS: Final = 10
@@ -42,7 +43,7 @@ class Gpt(nn.Module):
 
     Args:
         characters: size of the alphabet.
-        width: of the embedding; a multiple of 32, one head for each 32.
+        width: of the embedding; a multiple of WIDTH_STEP, one head for each of them.
         layers: how many blocks.
         context: the most characters that it sees at once.
     """
@@ -52,7 +53,7 @@ class Gpt(nn.Module):
         self.characters = nn.Embedding(characters, width)
         self.places = nn.Embedding(context, width)
         block = nn.TransformerEncoderLayer(
-            width, max(width // 32, 1), 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            width, width // WIDTH_STEP, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
         self.blocks = nn.TransformerEncoder(block, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
         self.head = nn.Linear(width, characters, bias=False)
@@ -83,7 +84,7 @@ class TextTask:
         context: characters in a window.
 
     Raises:
-        InputError: the text is too short, or the width no multiple of 32.
+        InputError: the text is too short.
     """
 
     def __init__(
@@ -98,8 +99,6 @@ class TextTask:
         layers: int = 3,
         context: int = 128,
     ) -> None:
-        if width % 32:
-            raise InputError(f"width {width}: a GPT's is a multiple of 32")
         alphabet = sorted(set(text))
         number = {character: index for index, character in enumerate(alphabet)}
         data = torch.tensor([number[character] for character in text])

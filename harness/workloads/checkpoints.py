@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -29,15 +30,28 @@ class Checkpoints:
         self._folder, self._rank = folder, rank
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Write a state; a reader finds it whole or not at all. Raises OSError."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Write a state; a reader finds it whole or not at all. Raises HarnessError.
+
+        Of earlier steps the last few are kept. Of later ones none: an attempt that counts no more has left them.
+        """
         path = self._path(step)
         partial = path.with_suffix(".part")
-        with partial.open("wb") as file:
-            torch.save(dict(state), file)
-        os.replace(partial, path)
-        for old in self._steps()[:-_KEPT]:
-            self._path(old).unlink(missing_ok=True)
+        data = io.BytesIO()  # torch tells nothing of why a file refuses
+        torch.save(dict(state), data)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                partial.write_bytes(data.getbuffer())
+                os.replace(partial, path)
+            except OSError:
+                partial.unlink(missing_ok=True)
+                raise
+            steps = self._steps()
+            kept = [other for other in steps if other <= step][-_KEPT:]
+            for other in set(steps) - set(kept):
+                self._path(other).unlink(missing_ok=True)
+        except OSError as error:
+            raise HarnessError(f"{path} cannot be written: {error.strerror}") from None
 
     def load_newest(self) -> tuple[int, Mapping[str, Any]] | None:
         """The newest step that every rank has saved, and this rank's state then; None where there is none.
@@ -56,7 +70,8 @@ class Checkpoints:
         try:
             return max(common), torch.load(path, weights_only=True)
         except Exception as error:
-            raise HarnessError(f"rank {self._rank}: reading {path}: {error}; remove it to start anew") from error
+            why = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise HarnessError(f"{path} cannot be read ({why}); remove it, and all ranks go on from another") from error
 
     def _steps(self) -> list[int]:
         name = re.compile(rf"rank-{self._rank}-step-(\d+)\.pt")

@@ -12,8 +12,8 @@ from typing import Any, Final
 from harness.errors import HarnessError, InputError, UnavailableError
 
 _NEEDED: Final = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-_SOURCE_PLACE: Final = re.compile(r"^(\[[^]]*\.cc?p?p?:\d+\] ?)+")
-"""What gloo's and torch's messages begin with: ``[/pytorch/.../pair.cc:537] ``."""
+_SOURCE_PLACE: Final = re.compile(r"(\[[^]]*\.cc?p?p?:\d+\] ?)+")
+"""What gloo's and torch's messages have before each cause: ``[/pytorch/.../pair.cc:537] ``."""
 
 
 def check_environment(environment: Mapping[str, str]) -> None:

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, Final, Self
 
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
+from harness.run_folder import Lines
 from harness.strategies.base import CommClock
 from harness.tasks.base import Score
 from harness.workloads.flight import FlightLog
@@ -51,17 +52,8 @@ class Recorder:
     """
 
     def __init__(self, folder: Path | None, rank: int, counters: InterfaceCounters, flight: FlightLog) -> None:
-        self._counters, self._flight = counters, flight
-        self._file = None
-        if folder:
-            path = folder / f"rank-{rank}.jsonl"
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                self._file = path.open("a", buffering=1)
-                if path.stat().st_size and path.read_bytes()[-1:] != b"\n":
-                    self._file.write("\n")  # an earlier attempt was cut off within a line
-            except OSError as error:
-                raise InputError(f"rank {rank}: writing {path}: {error.strerror}") from None
+        self._counters, self._flight, self._rank = counters, flight, rank
+        self._file = _open(folder, rank) if folder else None
         self._began = time.perf_counter()
         self._before = 0.0
         self._collectives_at = self._began
@@ -75,6 +67,7 @@ class Recorder:
         """The clock starts, at what an earlier attempt had on it."""
         self._before, self._began = elapsed, time.perf_counter()
         self._bytes = self._counters.read()
+        self._collectives_at = self._began
 
     def start(self, **facts: Any) -> None:
         """How this attempt begins."""
@@ -142,7 +135,21 @@ class Recorder:
 
     def _write(self, kind: str, **values: Any) -> None:
         if self._file:
-            self._file.write(json.dumps({"kind": kind, "time": time.time(), **values}) + "\n")
+            line = json.dumps({"kind": kind, "time": time.time(), **values}, allow_nan=False)
+            try:
+                self._file.write(line.encode())
+            except HarnessError as error:
+                raise HarnessError(f"rank {self._rank}: {error}") from None
+
+
+def _open(folder: Path, rank: int) -> Lines:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Lines(folder / f"rank-{rank}.jsonl")
+    except OSError as error:
+        raise InputError(f"rank {rank}: --out {folder} cannot be made: {error.strerror}") from None
+    except HarnessError as error:
+        raise InputError(f"rank {rank}: {error}") from None
 
 
 def _finite(value: float) -> float | None:

@@ -51,6 +51,7 @@ def neighbours(environment: Mapping[str, str], rank: int, size: int) -> tuple[in
 
 def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
     task_options = TaskOptions(**{field.name: getattr(options, field.name) for field in fields(TaskOptions)})
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     kind = find_strategy(options.strategy)
     strategy_options = read_options(options.strategy, kind.Options, dict(options.options))
     flight.enable(os.environ)
@@ -110,9 +111,9 @@ def _options(arguments: Sequence[str], environment: Mapping[str, str]) -> argpar
     parser.add_argument("--strategy", default="ddp", help="how ranks share what they learn; or ./mine.py:Mine")
     parser.add_argument("--option", dest="options", type=_option, action="append", default=[], help="of it: H=20")
     parser.add_argument("--steps", type=command.count, default=200, help="how many")
-    parser.add_argument("--seed", type=int, default=0, help="of the model, the data and the strategy")
+    parser.add_argument("--seed", type=command.whole, default=0, help="of the model, the data and the strategy")
     parser.add_argument("--evaluate-every", type=command.count, default=10, help="steps")
-    parser.add_argument("--checkpoint-every", type=int, default=50, help="steps; 0: never")
+    parser.add_argument("--checkpoint-every", type=command.whole, default=50, help="steps; 0: never")
     parser.add_argument("--resume", action="store_true", help="go on from the newest state in FOLDER/checkpoints")
     parser.add_argument("--timeout", type=command.seconds, default=1800, help=command.TIMEOUT_HELP)
     parser.add_argument("--out", type=Path, default=folder, help="folder for rank-R.jsonl and checkpoints")

@@ -76,6 +76,7 @@ class Training:
             parameters=size,
             bytes_per_step=self._strategy.bytes_per_step(),
             resumed_from=first or None,
+            elapsed=elapsed,
             data=self._task.facts(),
             **facts,
         )

@@ -232,3 +232,84 @@ def test_no_file_stays_open(runtime, sink):
     before = os.listdir("/proc/self/fd")
     launch(runtime, PLAN, shell("echo $RANK"), sink)
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+# While it runs: ticks
+
+
+@pytest.fixture
+def quick_ticks(monkeypatch):
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.02)
+
+
+class Ticks:
+    """Counts ticks; from the `last` on, the job is to end."""
+
+    def __init__(self, last=1_000_000, when=lambda: True):
+        self.count, self.last, self.when = 0, last, when
+
+    def __call__(self):
+        self.count += 1
+        return self.count >= self.last and self.when()
+
+
+@pytest.mark.usefixtures("quick_ticks")
+def test_ticks_come_while_it_runs_and_do_not_change_how_it_ends(runtime, sink):
+    tick = Ticks()
+    outcome = launch(runtime, PLAN, shell("sleep 0.5; echo done"), sink, tick=tick)
+    assert tick.count >= 3
+    assert outcome == Outcome(0, None, {0: 0, 1: 0, 2: 0})
+    assert [sink.of(rank) for rank in range(3)] == [[b"done"]] * 3
+
+
+@pytest.mark.usefixtures("quick_ticks")
+def test_output_does_not_bring_ticks_nearer(runtime, sink, monkeypatch):
+    monkeypatch.setattr(module, "TICK_SECONDS", 60)
+    tick = Ticks()
+    launch(runtime, PLAN, shell("for i in {1..50}; do echo $i; sleep 0.01; done"), sink, tick=tick)
+    assert tick.count == 1
+
+
+@pytest.mark.usefixtures("quick_ticks")
+def test_a_tick_ends_the_job_and_that_is_no_failure(runtime, sink):
+    tick = Ticks(last=2)
+    outcome = launch(runtime, PLAN, shell("exec sleep 60"), sink, tick=tick)
+    assert outcome == Outcome(0, None, dict.fromkeys(range(3), 128 + signal.SIGTERM), cut=True)
+    assert tick.count == 2, "there is none after it"
+
+
+@pytest.mark.usefixtures("quick_ticks", "short_grace")
+def test_what_a_rank_answers_to_the_cut_is_no_failure_and_one_that_ignores_it_is_killed(runtime, sink):
+    script = """
+    if [[ $RANK == 0 ]]; then trap 'echo going; exit 3' TERM; fi
+    if [[ $RANK == 1 ]]; then trap '' TERM; fi
+    echo ready; while :; do sleep 0.05; done
+    """
+    outcome = launch(runtime, PLAN, shell(script), sink, tick=Ticks(when=lambda: len(sink.lines) == 3, last=1))
+    assert (outcome.code, outcome.failed_rank, outcome.cut) == (0, None, True)
+    assert outcome.codes == {0: 3, 1: 128 + signal.SIGKILL, 2: 128 + signal.SIGTERM}
+    assert b"going" in sink.of(0)
+
+
+@pytest.mark.usefixtures("quick_ticks")
+def test_a_failure_before_the_cut_is_the_failure(runtime, sink):
+    """The others end slowly, and while they do nobody is asked whether the job is to end."""
+    ticks_at_failure = []
+
+    def tick():
+        ticks_at_failure.append(len(sink.lines))
+        return b"stopping" in [line for _, _, line in sink.lines]
+
+    script = "if [[ $RANK == 1 ]]; then exit 7; fi; trap 'echo stopping; sleep 0.3; exit 9' TERM; sleep 60 & wait"
+    outcome = launch(runtime, PLAN, shell(script), sink, tick=tick)
+    assert (outcome.code, outcome.failed_rank, outcome.cut) == (7, 1, False)
+
+
+@pytest.mark.usefixtures("quick_ticks")
+def test_an_error_of_a_tick_stops_all(runtime, sink):
+    def tick():
+        raise NodeError(2, "observe", "it is gone")
+
+    with pytest.raises(NodeError, match="it is gone"):
+        launch(runtime, PLAN, shell("exec sleep 60"), sink, tick=tick)
+    assert all(process.returncode == -signal.SIGTERM for process in runtime.processes.values())

@@ -1,11 +1,14 @@
 """A network's life through the protocols, on the fakes: order, rollback, turns, names."""
 
+import json
 import signal
+import time
 from dataclasses import replace
 
 import pytest
 
 from harness.errors import HarnessError, NetworkStateError, NodeError
+from harness.link import LinkShape
 from harness.session import Network, remove
 from harness.store import Store
 from tests.support.fakes import FakeEngine, FakeRuntime
@@ -231,3 +234,78 @@ def test_a_damaged_record_is_forgotten_and_does_not_hide_the_others(start, find,
     assert remove("bad", store, find, told.append)
     assert "'bad' was damaged and is forgotten" in told[0]
     assert store.names() == ["one"]
+
+
+# Reshapes on record
+
+
+def changes(folder):
+    path = folder / "changes.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_a_reshape_is_recorded_with_what_was_and_what_is(start, tmp_path):
+    net = start(network("ring", 3, shape(delay="1ms")))
+    net.record_in(tmp_path)
+    before = time.time()
+    net.reshape(slow((0, 1), (1, 0)))
+    net.reshape(lambda plan: plan.changed([replace(plan.edge(1, 2), down=True)]))
+    first, second = changes(tmp_path)
+    assert list(first) == ["asked", "acknowledged", "edges"]
+    assert before <= first["asked"] <= first["acknowledged"] <= second["asked"] <= second["acknowledged"] <= time.time()
+    assert [(edge["src"], edge["dst"]) for edge in first["edges"]] == [(0, 1), (1, 0)]
+    for edge in first["edges"]:
+        assert LinkShape.from_json(edge["before"]) == shape(delay="1ms")
+        assert LinkShape.from_json(edge["after"]) == SLOW
+    (edge,) = second["edges"]
+    assert (edge["before"]["down"], edge["after"]["down"]) == (False, True)
+
+
+def test_another_commands_reshape_is_recorded_too(start, find, store, tmp_path):
+    start(network("ring", 3)).record_in(tmp_path)
+    Network.find("net", store, find).reshape(slow((0, 1)))
+    assert len(changes(tmp_path)) == 1
+
+
+def test_nothing_is_recorded_where_nobody_asked_or_nothing_changed(start, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    net = start(network("ring", 3))
+    net.reshape(slow((0, 1)))
+    net.record_in(tmp_path / "run")
+    net.reshape(slow((0, 1)))
+    assert not list(tmp_path.rglob("changes.jsonl"))
+
+
+def test_a_reshape_that_was_refused_is_not_recorded(start, engine, tmp_path):
+    net = start(network("ring", 3, shape(delay="1ms")))
+    net.record_in(tmp_path)
+    engine.refuse = {(0, 1)}
+    with pytest.raises(NodeError):
+        net.reshape(slow((0, 1)))
+    assert changes(tmp_path) == []
+
+
+def test_a_record_that_cannot_be_written_is_told_and_the_links_are_changed(start, tmp_path):
+    net = start(network("ring", 3, shape(delay="1ms")))
+    net.record_in(tmp_path)
+    (tmp_path / "changes.jsonl").symlink_to("/dev/full")
+    with pytest.raises(HarnessError, match=r"^the links are changed, but not on record: .*changes\.jsonl cannot be"):
+        net.reshape(slow((0, 1)))
+    assert net.applied()[0, 1].applied.delay == SLOW.delay
+    assert net.plan.edge(0, 1).shape == SLOW
+
+
+def test_the_record_ends_with_the_network(start, store, tmp_path):
+    net = start(network("ring", 3))
+    net.record_in(tmp_path)
+    net.down()
+    assert store.recording("net") is None
+    start(network("ring", 3)).reshape(slow((0, 1)))
+    assert changes(tmp_path) == []
+
+
+def test_what_a_killed_command_left_is_not_believed(start, store, tmp_path):
+    """Of a network of containers no more than this note is on this machine."""
+    store.record_in("net", tmp_path)
+    start(network("ring", 3)).reshape(slow((0, 1)))
+    assert changes(tmp_path) == []

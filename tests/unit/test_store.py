@@ -253,3 +253,40 @@ def test_the_summary_of_a_damaged_record_says_how_to_get_rid_of_it(store, damage
     assert record().summary["nodes"] == 3
     with pytest.raises(RecordError, match="harness down --name demo"):
         _ = dataclasses.replace(record(), **damage).summary
+
+
+# Where changes are told
+
+
+def test_changes_are_told_nowhere_until_somebody_asks_for_it(store, tmp_path):
+    assert store.recording("demo") is None
+    store.save(record())
+    assert store.recording("demo") is None
+    store.record_in("demo", tmp_path / "run")
+    assert store.recording("demo") == tmp_path / "run"
+    assert store.recording("other") is None
+    assert store.names() == ["demo"]
+    store.record_in("demo", None)
+    assert store.recording("demo") is None
+    store.record_in("demo", None)
+
+
+def test_a_relative_folder_is_found_from_everywhere(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store.record_in("demo", Path("here"))
+    monkeypatch.chdir("/")
+    assert store.recording("demo") == tmp_path / "here"
+
+
+def test_a_network_that_is_forgotten_tells_its_changes_nowhere(store, tmp_path):
+    store.save(record())
+    store.record_in("demo", tmp_path)
+    store.remove("demo")
+    assert store.recording("demo") is None
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_a_note_for_which_there_was_no_room_names_no_folder(store, tmp_path):
+    store.record_in("demo", tmp_path)
+    next((tmp_path / "state").glob("demo.rec*")).write_text("")
+    assert store.recording("demo") is None

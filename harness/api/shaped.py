@@ -1,0 +1,205 @@
+"""A shaped network as Python programs and tests use it."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Never, Self, TypeVar
+
+from harness.api.answers import Answers, show
+from harness.api.call import Call
+from harness.api.job import Ended, Job
+from harness.api.links import Links
+from harness.api.payload import pack, search_path
+from harness.errors import InputError
+from harness.home import NETNS
+from harness.launch import Stream
+from harness.node.call import CALL_ARGV
+from harness.session import Network
+from harness.torchrun import MASTER_PORT
+
+T = TypeVar("T")
+
+
+class ShapedNetwork(Links):
+    """A network that is up: from ``harness.network(...)`` or the fixture ``shaped_network``."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network)
+        self._jobs: list[Job] = []
+        self._calls: list[Call[Any]] = []
+
+    def __repr__(self) -> str:
+        state = "" if self._up else ", down"
+        return f"<ShapedNetwork {self.name}: {self.size} nodes, {self.plan.topology}, {self.plan.profile}{state}>"
+
+    def __reduce__(self) -> Never:
+        raise TypeError("a ShapedNetwork cannot be sent into its own nodes: use what it says (address, plan) outside")
+
+    def run(
+        self,
+        function: Callable[..., T],
+        *arguments: Any,
+        timeout: float | None = None,
+        ranks: Sequence[int] | None = None,
+        env: Mapping[str, str] | None = None,
+        **keywords: Any,
+    ) -> list[T]:
+        """Call a function on every node, with torchrun's variables in its environment, and wait for what it returns.
+
+        It may be a closure or a function of a test module: it travels by value. What it prints is printed here, with
+        the rank in front.
+
+        Args:
+            function: to be called.
+            arguments: its own.
+            timeout: seconds; then all are stopped.
+            ranks: where; None: everywhere.
+            env: variables beside those that a node has.
+            keywords: the function's own.
+
+        Raises:
+            RankError: the rank that failed first; the others were stopped.
+            TimeoutError: names the ranks that had not ended.
+            InputError: the function or an argument cannot be pickled.
+        """
+        call = self.start(function, *arguments, ranks=ranks, env=env, **keywords)
+        try:
+            return call.result(timeout)
+        except BaseException:
+            call.asked = True
+            call.stop()
+            raise
+
+    def start(
+        self,
+        function: Callable[..., T],
+        *arguments: Any,
+        ranks: Sequence[int] | None = None,
+        env: Mapping[str, str] | None = None,
+        **keywords: Any,
+    ) -> Call[T]:
+        """The same without waiting: reshape the links while it runs, then ask for its ``result()``.
+
+        What still runs when the network ends is stopped. Where several run at once, each has a MASTER_PORT of its own.
+        """
+        path = search_path() if self.runtime == NETNS else None
+        marker = secrets.token_hex(16)
+        payload = pack(function, arguments, keywords, marker=marker, path=path)
+        chosen = self._chosen(ranks)
+        answers = Answers(marker, chosen)
+        argv = [self._network.runtime.python, *CALL_ARGV]
+        call: Call[T] = Call(
+            self._begin(argv, answers, chosen, env, payload), answers, getattr(function, "__name__", repr(function))
+        )
+        self._calls.append(call)
+        return call
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float | None = None,
+        ranks: Sequence[int] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> list[Ended]:
+        """Run a program on every node as ``harness run`` does; the first that fails stops the others.
+
+        Args:
+            argv: the program and its arguments.
+            timeout: seconds; then all are stopped.
+            ranks: where; None: everywhere.
+            env: variables beside those that a node has.
+
+        Returns:
+            Exit codes and output, in rank order.
+
+        Raises:
+            TimeoutError: names the ranks that had not ended.
+            NodeError: there is no such program (on namespaces; in a container it ends with 127).
+        """
+        chosen = self._chosen(ranks)
+        lines: dict[tuple[int, Stream], list[bytes]] = {}
+        width = len(str(max(chosen)))
+
+        def sink(rank: int, stream: Stream, line: bytes) -> None:
+            lines.setdefault((rank, stream), []).append(line)
+            show(rank, stream, line, width)
+
+        def text(rank: int, stream: Stream) -> str:
+            return "".join(f"{line.decode(errors='replace')}\n" for line in lines.get((rank, stream), ()))
+
+        job = self._begin(argv, sink, chosen, env)
+        try:
+            if not job.wait(timeout):
+                left = ", ".join(map(str, job.unended()))
+                raise TimeoutError(f"{argv[0]}: not ended after {timeout:g} s: rank {left}")
+        except BaseException:
+            job.stop()
+            raise
+        codes = job.outcome().codes
+        return [Ended(rank, codes[rank], text(rank, "stdout"), text(rank, "stderr")) for rank in chosen]
+
+    def _begin(
+        self,
+        argv: Sequence[str],
+        sink: Callable[[int, Stream, bytes], None],
+        ranks: tuple[int, ...],
+        env: Mapping[str, str] | None,
+        payload: bytes = b"",
+    ) -> Job:
+        network = self._require()
+        self._jobs = [job for job in self._jobs if job.running]
+        taken = {job.master_port for job in self._jobs}
+        port = next(port for port in range(MASTER_PORT, 1 << 16) if port not in taken)
+        job = Job(
+            network.runtime,
+            network.plan,
+            argv,
+            sink,
+            ranks=ranks,
+            env=env or {},
+            master_port=port,
+            lock=self._lock,
+            payload=payload,
+        )
+        self._jobs.append(job)
+        return job
+
+    def _chosen(self, ranks: Sequence[int] | None) -> tuple[int, ...]:
+        chosen = tuple(range(self.size) if ranks is None else ranks)
+        for rank in chosen:
+            self.plan.require_rank(rank)
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise InputError(f"ranks={list(chosen)}: name at least one, and each once")
+        return chosen
+
+    def down(self) -> None:
+        """Stop what runs in it and remove it. Does nothing where it is down.
+
+        Raises:
+            RankError: a function failed, and nobody has asked for its result.
+        """
+        self._end()
+        for call in self._calls:
+            if not call.asked and not call.stopped:
+                call.result()
+
+    def _end(self) -> None:
+        if not self._up:
+            return
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._network.down)
+            for job in self._jobs:
+                stack.callback(job.stop)
+            self._up = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down() if error is None else self._end()

@@ -1,0 +1,112 @@
+"""Starting a network from Python."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from harness.api.errors import HarnessWarning, warn
+from harness.api.shaped import ShapedNetwork
+from harness.engine.capability import AUTO
+from harness.errors import InputError, NetworkStateError
+from harness.home import DOCKER, NETNS, Home
+from harness.linux import host
+from harness.plan_options import PlanOptions
+from harness.session import Network
+from harness.store import Store
+
+_TRIES: Final = 8
+
+
+def network(
+    nodes: int | None = None,
+    topology: str = "fully_connected",
+    profile: str = "wan",
+    *,
+    between: str | None = None,
+    seed: int = 0,
+    subnet: str | None = None,
+    subnet6: str | None = None,
+    runtime: str | None = None,
+    engine: str | None = None,
+    congestion_control: str = "cubic",
+    image: str | None = None,
+    volumes: Sequence[str] = (),
+    name: str | None = None,
+) -> ShapedNetwork:
+    """Start a shaped network, which ends with the ``with`` block, ``down()``, or this process, whichever comes first.
+
+    Args:
+        nodes: how many; None: 4, or what a topology file says.
+        topology: fully_connected, ring, star, line, tree[:ARITY], grid[:RxC], islands[:K], a YAML file, or
+            matrix:delay=D.csv,rate=R.csv.
+        profile: a name from ``harness profiles``, a YAML file, or none (unshaped).
+        between: profile of the slow edges between islands; None: wan.
+        seed: of every draw from the profile's ranges.
+        subnet: IPv4 subnet of the nodes; None: 10.77.0.0/16, and for containers another one where that is taken.
+        subnet6: the same for IPv6; None: fd77::/64.
+        runtime: where nodes live: netns (network namespaces) or docker (containers); None: what $HARNESS_RUNTIME says,
+            or netns.
+        engine: what makes the links: netem, userspace or auto; None: what $HARNESS_ENGINE says, or auto.
+        congestion_control: TCP's, in the nodes.
+        image: of containers: harness-node, or one made from it.
+        volumes: folders for containers: /HOST:/INSIDE or /HOST:/INSIDE:ro.
+        name: for ``harness ... --name``; None: one that nobody else has, so that tests can run side by side.
+
+    Raises:
+        InputError: an option makes no sense; nothing was touched.
+        UnavailableError, PrivilegeError: what the machine lacks; the message says what mends it.
+        NetworkStateError: the name or the subnet is taken.
+    """
+    if nodes is not None and nodes < 1:
+        raise InputError(f"nodes={nodes}: a network has at least one node")
+    options = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6)
+    options.plan()
+    home = Home(
+        runtime or os.environ.get("HARNESS_RUNTIME") or NETNS,
+        engine or os.environ.get("HARNESS_ENGINE") or AUTO,
+        congestion_control,
+        image,
+        tuple(volumes),
+    )
+    home.check()
+    if name is not None:
+        Store.check_name(name)
+    host.raise_open_files()
+    told: list[str] = []
+    start = _beside_others if home.runtime == DOCKER and subnet is subnet6 is None else _start
+    made = start(name or _new_name(), options, home, told.append)
+    shaped = ShapedNetwork(made)
+    try:
+        for text in told:
+            warn(text)
+    except HarnessWarning:
+        shaped.down()
+        raise
+    return shaped
+
+
+def _beside_others(name: str, options: PlanOptions, home: Home, tell: Callable[[str], None]) -> Network:
+    """Start it in the first subnet that is free: no two networks of a Docker daemon may share one."""
+    from harness.runtime.docker_ledger import DockerLedger
+
+    for _ in range(_TRIES):
+        try:
+            return _start(name, options, home, tell)
+        except NetworkStateError:
+            if name in DockerLedger(Store()).names():
+                raise
+            low, high = secrets.randbelow(256), secrets.randbelow(2)  # RFC 2544's 198.18.0.0/15: hardly anybody's
+            options = replace(options, subnet=f"198.{18 + high}.{low}.0/24", subnet6=f"fd77:{high:x}{low:02x}::/64")
+    return _start(name, options, home, tell)
+
+
+def _start(name: str, options: PlanOptions, home: Home, tell: Callable[[str], None]) -> Network:
+    return home.start(name, options.plan(), transient=True, progress=lambda _: None, tell=tell)
+
+
+def _new_name() -> str:
+    return f"py-{os.getpid()}-{secrets.token_hex(4)}"

@@ -1,0 +1,153 @@
+"""``harness report``: what an experiment showed, as one page."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from harness.cli import options
+from harness.cli.output import count, note, print_json, say, show, status
+from harness.errors import InputError, UnavailableError
+from harness.suggest import suggest
+
+if TYPE_CHECKING:
+    from harness.report.experiment.analyse import Analysis
+
+EPILOG = (
+    "Examples: [b]harness report runs/strategies-20261122-171742 --open[/b] | "
+    "[b]harness report runs/strategies-20261122-171742 --format html,png,csv,json[/b] | "
+    "[b]harness report runs/strategies-20261122-171742 --json[/b]"
+)
+FORMATS: Final = ("html", "png", "csv", "json")
+_DRAWN: Final = ("html", "png")
+"""Formats that need the extra `report`."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("report", epilog=EPILOG)(report)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="runs/<id>, or one run of it: runs/<id>/<slug>.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The file; other files stand beside it and begin with its name.", show_default=False
+        ),
+    ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option("--format", help="Comma-separated: html, png, csv, json; html, or what --out ends in."),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    json_: options.Json = False,
+) -> None:
+    """Who won where, by how much, and why: one HTML page that works offline; also PNG, CSV and JSON."""
+    from harness.report.experiment.analyse import analyse
+    from harness.report.experiment.document import document
+    from harness.report.experiment.load import load_experiment
+
+    wanted = () if json_ and formats is None and out is None else wanted_formats(formats, out)
+    if open_ and "html" not in wanted:
+        raise InputError("--open shows the page: add html to --format, or leave --json out")
+    _require_drawing(wanted)
+    with status("reading records") as tell:
+        analysis = analyse(load_experiment(folder))
+        base = (out or folder / "report" / "report.html").with_suffix("")
+        written = _written(analysis, base, wanted, tell)
+    if json_:
+        print_json(document(analysis))
+    else:
+        _tell(analysis)
+    for name, paths in written.items():
+        told = paths[0] if len(paths) == 1 else f"{count(len(paths), f'{name} file')} in {base.parent}"
+        note(told) if json_ else say(told)
+    if open_ and not webbrowser.open(written["html"][0].absolute().as_uri()):
+        note("no browser opened here; open the file that is named above")
+
+
+def _tell(analysis: Analysis) -> None:
+    from harness.report.experiment.table import winners_table
+
+    show(winners_table(analysis))
+    notes = analysis.experiment.notes
+    if notes:
+        note(f"{count(len(notes), 'remark')} on the files, which the page and --json list; the first: {notes[0]}")
+
+
+def _written(
+    analysis: Analysis, base: Path, wanted: tuple[str, ...], tell: Callable[[str], None]
+) -> dict[str, list[Path]]:
+    """Write every format; its files. ``base`` is their path without an ending."""
+    written: dict[str, list[Path]] = {}
+    if wanted:
+        base.parent.mkdir(parents=True, exist_ok=True)
+    for name in wanted:
+        tell(f"making {name}")
+        if name == "html":
+            from harness.report.experiment.images import vega_program
+            from harness.report.experiment.page import make_page
+
+            written[name] = [_write(base, name, make_page(analysis, vega_program()))]
+        elif name == "png":
+            from harness.report.experiment.images import write_images
+
+            written[name] = []
+            for path in write_images(analysis, f"{base.name}-", base.parent):
+                tell(f"making png: {path.name}")
+                written[name].append(path)
+        elif name == "csv":
+            from harness.report.experiment.csv_files import write_csv
+
+            written[name] = write_csv(analysis, f"{base.name}-", base.parent)
+        else:
+            from harness.report.experiment.document import document
+
+            written[name] = [_write(base, name, json.dumps(document(analysis), indent=2) + "\n")]
+    return written
+
+
+def _write(base: Path, ending: str, text: str) -> Path:
+    """Write a file in one go: who has the page open never sees half of it."""
+    path = base.with_name(f"{base.name}.{ending}")
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+    return path
+
+
+def wanted_formats(formats: str | None, out: Path | None) -> tuple[str, ...]:
+    """What to write, from --format or else from the ending of --out.
+
+    Raises:
+        InputError: an unknown format, or an ending that is none.
+    """
+    if formats is None:
+        ending = out.suffix.lstrip(".").lower() if out else "html"
+        if ending not in FORMATS:
+            raise InputError(f"--out {out}: a name that ends in .html, .png, .csv or .json says what to write")
+        return (ending,)
+    words = [word.strip() for word in formats.split(",") if word.strip()]
+    for word in words:
+        if word not in FORMATS:
+            raise InputError(f"--format: {word!r} is unknown; {suggest(word, FORMATS)}")
+    if not words:
+        raise InputError("--format names nothing; give some of html, png, csv, json")
+    return tuple(dict.fromkeys(words))
+
+
+def _require_drawing(wanted: tuple[str, ...]) -> None:
+    missing = [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
+    drawn = [name for name in wanted if name in _DRAWN]
+    if drawn and missing:
+        raise UnavailableError(
+            f"{' and '.join(drawn)} need {' and '.join(missing)}, which this Python lacks: "
+            "pip install 'tc-harness[report]'; --format csv,json and --json work without"
+        )

@@ -1,0 +1,67 @@
+"""The pytest plugin: ``def test_x(shaped_network): net = shaped_network(nodes=4, profile="mobile")``.
+
+Pytest imports this in every run where the package is installed, so it imports nothing that takes time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.api import NetworkFactory, ShapedNetwork
+
+_SKIP = "harness_skip_unavailable"
+_CHOICES = {
+    "runtime": "where nodes live: netns or docker (or set HARNESS_RUNTIME)",
+    "engine": "what makes the links: netem, userspace or auto (or set HARNESS_ENGINE)",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the command line, and the same in a configuration file with _ for -."""
+    group = parser.getgroup("harness", "shaped networks (tc-harness)")
+    for word, text in _CHOICES.items():
+        group.addoption(f"--harness-{word}", metavar="NAME", help=text)
+        parser.addini(f"harness_{word}", text)
+    text = "skip tests whose network this machine cannot make, instead of failing them"
+    group.addoption("--harness-skip-unavailable", action="store_true", help=text)
+    parser.addini(_SKIP, text, type="bool", default=False)
+
+
+def chosen(config: pytest.Config, word: str) -> str | None:
+    """The runtime or engine that the command line, the environment, or the configuration file names, in that order."""
+    found = config.getoption(f"--harness-{word}") or os.environ.get(f"HARNESS_{word.upper()}")
+    return found or config.getini(f"harness_{word}") or None
+
+
+@pytest.fixture
+def shaped_network(request: pytest.FixtureRequest) -> Iterator[NetworkFactory]:
+    """Makes networks, with the arguments of ``harness.network``; they end with the test.
+
+    A test whose network this machine cannot make fails and says what mends it; with --harness-skip-unavailable it is
+    skipped.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def make(*arguments: Any, **options: Any) -> ShapedNetwork:
+            from harness.api import network
+            from harness.errors import PrivilegeError, UnavailableError
+
+            for word in _CHOICES:
+                if options.get(word) is None:
+                    options[word] = chosen(request.config, word)
+            try:
+                made = network(*arguments, **options)
+            except (UnavailableError, PrivilegeError) as error:
+                if request.config.getoption("--harness-skip-unavailable") or request.config.getini(_SKIP):
+                    pytest.skip(f"no shaped network here: {error}")
+                raise
+            stack.callback(made.down)
+            return made
+
+        yield make

@@ -1,0 +1,157 @@
+"""An experiment -> who won where, by how much, and what every run cost. Pure: nothing here reads a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from harness.report.experiment.figures import RunFigures, run_figures
+from harness.report.experiment.groups import Group
+from harness.report.experiment.records import Experiment, Run
+
+BASELINE: Final = "ddp"
+"""The strategy that others are compared with: what everybody starts from."""
+_COUNTS: Final = ("finished", "limit")
+"""Runs that had the time which they were given."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another strategy, as the winner sees it.
+
+    Args:
+        label: it.
+        factor: its median time to the target / the winner's. Where it did not reach the target: how much longer than
+            the winner it ran in vain, which is less than the true factor. None: nothing can be said.
+        reached: whether it reached the target in every run that says something.
+        overlaps: whether the ranges over seeds overlap.
+    """
+
+    label: str
+    factor: float | None
+    reached: bool
+    overlaps: bool = False
+
+
+@dataclass(frozen=True)
+class Win:
+    """Who reached the target first, by the median over seeds.
+
+    Args:
+        winner: the group.
+        next: the second; None where there is no other with an answer.
+        baseline: ddp without options; None where it won, or was not there.
+    """
+
+    winner: Group
+    next: Rival | None
+    baseline: Rival | None
+
+
+@dataclass(frozen=True)
+class Facet:
+    """One profile on one topology.
+
+    Args:
+        profile, topology, nodes: which.
+        target: the loss that strategies are timed to; None where none can be found.
+        chosen: whether the report chose it, as the experiment names none.
+        groups: the strategies, in the experiment's order.
+        win: the result; None where nobody reached the target.
+    """
+
+    profile: str
+    topology: str
+    nodes: int
+    target: float | None
+    chosen: bool
+    groups: tuple[Group, ...]
+    win: Win | None
+
+    @property
+    def runs(self) -> list[RunFigures]:
+        """All of its runs."""
+        return [run for group in self.groups for run in group.runs]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that the report shows.
+
+    Args:
+        experiment: what was read.
+        facets: profiles x topologies, in the experiment's order.
+        runs: the figures of every run, in the experiment's order.
+        labels: the strategies, in the experiment's order: their place is their colour everywhere.
+    """
+
+    experiment: Experiment
+    facets: tuple[Facet, ...]
+    runs: tuple[RunFigures, ...]
+    labels: tuple[str, ...]
+
+    def told(self, facet: Facet) -> str:
+        """A facet's name, as short as it is clear: ``wan``, ``wan/ring`` or ``wan/ring/8 nodes``."""
+        parts = [facet.profile]
+        if len({other.topology for other in self.facets}) > 1:
+            parts.append(facet.topology)
+        if len({other.nodes for other in self.facets}) > 1:
+            parts.append(f"{facet.nodes} nodes")
+        return "/".join(parts)
+
+
+def analyse(experiment: Experiment) -> Analysis:
+    """Work out everything from what was read."""
+    runs = tuple(map(run_figures, experiment.runs))
+    keys = dict.fromkeys(map(_key, experiment.runs))
+    facets = tuple(_facet([run for run in runs if _key(run.run) == key]) for key in keys)
+    return Analysis(experiment, facets, runs, tuple(dict.fromkeys(run.run.label for run in runs)))
+
+
+def _key(run: Run) -> tuple[str, str, int]:
+    return run.profile, run.topology, run.nodes
+
+
+def _facet(runs: list[RunFigures]) -> Facet:
+    named = [run.run.target for run in runs if run.run.target is not None]
+    target = max(named) if named else _common_loss(runs)
+    by_label: dict[str, list[RunFigures]] = {}
+    for run in runs:
+        by_label.setdefault(run.run.label, []).append(run)
+    groups = tuple(Group(label, own[0].run.strategy, target, tuple(own)) for label, own in by_label.items())
+    profile, topology, nodes = _key(runs[0].run)
+    return Facet(profile, topology, nodes, target, not named, groups, _win(groups))
+
+
+def _common_loss(runs: list[RunFigures]) -> float | None:
+    """The least loss that every run reached which had its time."""
+    return max((run.best.loss for run in runs if run.best and run.run.status in _COUNTS), default=None)
+
+
+def _win(groups: tuple[Group, ...]) -> Win | None:
+    """First whoever reached the target in every run that says something, by median time; the others behind them."""
+    placed = sorted(
+        (group for group in groups if group.reached),
+        key=lambda group: (-group.reached / max(1, group.answered), group.seconds.median if group.seconds else 0.0),
+    )
+    if not placed:
+        return None
+    winner = placed[0]
+    others = [group for group in groups if group is not winner and group.answered]
+    rivals = placed[1:] or sorted(others, key=lambda group: group.best_loss.median if group.best_loss else 0.0)
+    baseline = next((group for group in others if group.strategy == group.label == BASELINE), None)
+    return Win(
+        winner=winner,
+        next=_rival(winner, rivals[0]) if rivals else None,
+        baseline=_rival(winner, baseline) if baseline else None,
+    )
+
+
+def _rival(winner: Group, other: Group) -> Rival:
+    ours, theirs = winner.seconds, other.seconds if other.won_all else other.given_up
+    if ours is None or theirs is None or ours.median <= 0:
+        return Rival(other.label, None, other.won_all)
+    if other.won_all:
+        return Rival(other.label, theirs.median / ours.median, True, ours.overlaps(theirs))
+    in_vain = theirs.low / ours.median
+    return Rival(other.label, in_vain if in_vain > 1 else None, False)

@@ -1,0 +1,97 @@
+"""The result in sentences, and never more than the data say."""
+
+from __future__ import annotations
+
+from harness.report.experiment import told
+from harness.report.experiment.analyse import Analysis, Facet, Rival, Win
+
+
+def headline(analysis: Analysis) -> str:
+    """One sentence over all profiles and topologies."""
+    won: dict[str, list[str]] = {}
+    for facet in analysis.facets:
+        if facet.win:
+            close = " (too close to call)" if _close(facet.win) else ""
+            won.setdefault(facet.win.winner.label, []).append(analysis.told(facet) + close)
+    if not won:
+        some = any(run.curve.points for run in analysis.runs)
+        return "No strategy has reached its target loss." if some else "No run has recorded a loss yet."
+    parts = [f"{label} was the fastest on {_listed(facets)}" for label, facets in won.items()]
+    return "; ".join(parts) + "."
+
+
+def sentence(analysis: Analysis, facet: Facet) -> str:
+    """One profile and topology: who won, by how much, and how sure that is."""
+    where = f"On {analysis.told(facet)}"
+    if facet.target is None:
+        return f"{where} no run has recorded a loss yet."
+    if facet.win is None:
+        return f"{where} no strategy reached loss {facet.target:.4g}{_pending(facet)}."
+    win = facet.win
+    took = f"{where}, {win.winner.label} reached loss {facet.target:.4g} in {_time(win)}"
+    return took + _compared(win) + "." + _doubts(facet, win)
+
+
+def _time(win: Win) -> str:
+    time = win.winner.seconds
+    if time is None:
+        return told.NOTHING
+    if time.count == 1:
+        return f"{told.seconds(time.median)} (one seed: spread unknown)"
+    return told.spread(time, over=f" over {time.count} seeds")
+
+
+def _compared(win: Win) -> str:
+    """How much faster than ddp and than the next, each said once."""
+    rivals = [win.baseline] if win.baseline else []
+    if win.next and win.next.label not in [rival.label for rival in rivals]:
+        rivals.append(win.next)
+    parts = [text for rival in rivals if (text := _versus(rival))]
+    return ", " + " and ".join(parts) if parts else ""
+
+
+def _versus(rival: Rival) -> str:
+    if rival.reached and rival.factor is not None:
+        return f"{told.factor(rival.factor)} times as fast as {rival.label}"
+    if rival.reached:
+        return ""
+    if rival.factor is not None:
+        return f"more than {told.factor(rival.factor)} times as fast as {rival.label}, which did not reach it"
+    return f"while {rival.label} did not reach it"
+
+
+def _doubts(facet: Facet, win: Win) -> str:
+    doubts = ""
+    if win.winner.reached < len(win.winner.runs):
+        doubts += f" Only {win.winner.reached} of its {len(win.winner.runs)} runs did."
+    if win.next and _close(win):
+        doubts += f" The ranges over seeds of {win.winner.label} and {win.next.label} overlap: too close to call."
+    if facet.chosen:
+        doubts += " The experiment names no target; this is the lowest loss that every strategy reached."
+    silent = [run for run in facet.runs if not run.curve.points and run.run.status == "failed"]
+    if silent:
+        doubts += f" {len(silent)} run{'s' if len(silent) > 1 else ''} failed without a result."
+    return doubts
+
+
+def _close(win: Win) -> bool:
+    """Whether seeds of the winner and of the next cannot be told apart."""
+    return win.next is not None and win.next.overlaps and win.winner.reached > 1
+
+
+def _pending(facet: Facet) -> str:
+    going = sum(run.run.status == "unfinished" for run in facet.runs)
+    return f" ({going} of its {len(facet.runs)} runs still to end)" if going else ""
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def margin(rival: Rival) -> str:
+    """The winner's lead over another: ``2.9 ×``, ``> 4.1 ×, not reached``."""
+    if rival.factor is None:
+        return "" if rival.reached else "not reached"
+    if not rival.reached:
+        return f"> {told.factor(rival.factor)} ×, not reached"
+    return f"{told.factor(rival.factor)} ×" + (", ranges overlap" if rival.overlaps else "")

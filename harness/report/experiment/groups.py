@@ -1,0 +1,127 @@
+"""Runs that differ in nothing but their seed, and what they say together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median, stdev
+
+from harness.report.experiment.curves import Point
+from harness.report.experiment.figures import RunFigures
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Values of several seeds.
+
+    Args:
+        median: of them.
+        low, high: the least and the largest.
+        std: sample standard deviation; None for a single value, whose spread nobody knows.
+        count: how many.
+    """
+
+    median: float
+    low: float
+    high: float
+    std: float | None
+    count: int
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Spread | None:
+        """The spread of what is known; None where nothing is."""
+        known = [value for value in values if value is not None and math.isfinite(value)]
+        if not known:
+            return None
+        return cls(median(known), min(known), max(known), stdev(known) if len(known) > 1 else None, len(known))
+
+    def overlaps(self, other: Spread) -> bool:
+        """Whether some seed of one lies within the range of the other."""
+        return self.low <= other.high and other.low <= self.high
+
+
+@dataclass(frozen=True)
+class Group:
+    """One strategy with its options under one profile and topology.
+
+    Args:
+        label: what charts call it.
+        strategy: its name without options.
+        target: the loss that its runs are timed to; None where there is none.
+        runs: its runs, one per seed.
+    """
+
+    label: str
+    strategy: str
+    target: float | None
+    runs: tuple[RunFigures, ...]
+
+    def count(self, *outcomes: str) -> int:
+        """How many runs ended like this with regard to the target."""
+        return 0 if self.target is None else sum(run.outcome(self.target) in outcomes for run in self.runs)
+
+    @property
+    def reached(self) -> int:
+        """Runs that reached the target."""
+        return self.count("reached")
+
+    @property
+    def answered(self) -> int:
+        """Runs that reached the target, or had their time and did not; failed and unfinished ones say nothing."""
+        return self.count("reached", "not reached")
+
+    @property
+    def won_all(self) -> bool:
+        """Whether every run that says something reached the target."""
+        return self.reached > 0 and self.reached == self.answered
+
+    @property
+    def seconds(self) -> Spread | None:
+        """Time to the target, of the runs that reached it."""
+        return Spread.of(point.seconds for run in self.runs if (point := self._point(run)))
+
+    @property
+    def bytes(self) -> Spread | None:
+        """Bytes that all nodes had sent when the target was reached, of the runs that reached it."""
+        return Spread.of(point.bytes for run in self.runs if (point := self._point(run)))
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest run."""
+        return max((run.seconds for run in self.runs), default=0.0)
+
+    @property
+    def given_up(self) -> Spread | None:
+        """Seconds after which runs that had their time had not reached the target."""
+        if self.target is None:
+            return None
+        return Spread.of(run.seconds for run in self.runs if run.outcome(self.target) == "not reached")
+
+    @property
+    def best_loss(self) -> Spread | None:
+        """The least loss of each run."""
+        return Spread.of(run.best.loss for run in self.runs if run.best)
+
+    @property
+    def accuracy(self) -> Spread | None:
+        """The accuracy at each run's least loss."""
+        return Spread.of(run.best.accuracy for run in self.runs if run.best)
+
+    @property
+    def comm_share(self) -> Spread | None:
+        """Of the steps' time, what was waited for communication."""
+        return Spread.of(run.comm_share for run in self.runs)
+
+    @property
+    def step_seconds(self) -> Spread | None:
+        """The median step of each run."""
+        return Spread.of(run.step_p50 for run in self.runs)
+
+    @property
+    def sent_bytes(self) -> Spread | None:
+        """Bytes per step, all nodes together."""
+        return Spread.of(run.sent_bytes / run.steps for run in self.runs if run.steps)
+
+    def _point(self, run: RunFigures) -> Point | None:
+        return None if self.target is None else run.curve.reached(self.target)

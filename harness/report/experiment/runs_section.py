@@ -1,0 +1,151 @@
+"""The page's account of itself: every run with its status and settings, what was odd, how figures were made."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any, Final
+
+from harness.report.experiment import told
+from harness.report.experiment.analyse import Analysis
+from harness.report.experiment.figures import RunFigures
+from harness.report.experiment.links_section import run_name
+from harness.report.experiment.markup import Html, table, tag
+from harness.report.experiment.results_section import chip
+
+_WORDS: Final = {
+    "finished": "finished all steps",
+    "limit": "ended by its time limit",
+    "stopped": "stopped by the user",
+    "unfinished": "has no end: cut off, or still going on",
+}
+_SKIPPED: Final = ("version", "versions", "slug", "label")
+METHOD: Final = (
+    "Loss is of each rank's own model on the held-out set, the mean over ranks; its time is the latest rank's. Where "
+    "nothing was evaluated it is the training loss, averaged over 10 steps.",
+    "Wall time counts from the beginning of the first step, evaluations included and start-up not.",
+    "A run reached the target at its first evaluation at the target or under it: times are as fine as evaluations are "
+    "frequent.",
+    "Runs that differ in nothing but the seed are one strategy; one seed says nothing about spread.",
+    "Failed and unfinished runs that had not reached the target count neither for nor against their strategy.",
+)
+
+
+def runs_section(analysis: Analysis) -> Html:
+    """All runs; failures first, with what the rank printed at last."""
+    failed = [run for run in analysis.runs if run.run.status == "failed"]
+    parts: list[object] = [tag("h2", "Runs", id="runs")]
+    parts += [_failure(analysis, run) for run in failed]
+    parts.append(runs_table(analysis))
+    if analysis.experiment.missing:
+        parts.append(tag("p", f"Not begun: {', '.join(analysis.experiment.missing)}."))
+    parts.append(tag("h3", "Settings"))
+    parts += [_settings(analysis, run) for run in analysis.runs]
+    return tag("section", *parts)
+
+
+def runs_table(analysis: Analysis) -> Html:
+    """One row per run."""
+    rows = []
+    for run in analysis.runs:
+        use = run.links
+        rows.append(
+            [
+                run_name(analysis, run).removesuffix(f" ({run.run.status})"),
+                tag("span", run.run.status, class_=f"status {run.run.status}"),
+                run.steps,
+                told.seconds(run.seconds),
+                told.digits(run.best.loss) if run.best else told.NOTHING,
+                told.percent(run.comm_share),
+                told.size(run.sent_bytes),
+                f"{told.seconds(run.step_p50)} / {told.seconds(run.step_p95)}",
+                told.NOTHING if use is None or use.retransmitted is None else use.retransmitted,
+            ]
+        )
+    columns = (
+        "run",
+        "status",
+        "steps>",
+        "wall time>",
+        "least loss>",
+        "waiting>",
+        "sent>",
+        "step p50 / p95>",
+        "resent>",
+    )
+    return table("All runs", columns, rows)
+
+
+def _failure(analysis: Analysis, run: RunFigures) -> Html:
+    end = run.run.end
+    rank = "a rank" if end is None or end.failed_rank is None else f"rank {end.failed_rank}"
+    code = f" with exit code {end.code}" if end and end.code is not None else ""
+    return tag(
+        "div",
+        tag("p", tag("strong", run_name(analysis, run)), f": {rank} ended{code} after {run.steps} steps."),
+        tag("pre", "\n".join(end.last_lines)) if end and end.last_lines else "",
+        class_="failure",
+    )
+
+
+def _settings(analysis: Analysis, run: RunFigures) -> Html:
+    first = run.run.ranks[0] if run.run.ranks else None
+    told_settings: dict[str, Any] = {
+        "folder": run.run.slug,
+        "status": _WORDS.get(run.run.status, run.run.status),
+        **{key: value for key, value in run.run.settings.items() if key not in _SKIPPED},
+        **{f"version of {name}": value for name, value in _versions(run).items()},
+    }
+    if first and first.parameters:
+        told_settings["parameters of the model"] = first.parameters
+    if first and first.bytes_per_step is not None:
+        told_settings["payload per step, as the strategy says"] = told.size(first.bytes_per_step)
+    resumed = sorted({step for rank in run.run.ranks for step in rank.resumed_from})
+    if resumed:
+        told_settings["resumed from step"] = ", ".join(map(str, resumed))
+    rows = [(key, _plain(value)) for key, value in told_settings.items()]
+    name = run_name(analysis, run)
+    facts = tag("div", table(name, ("what", "value"), rows), class_="facts")
+    return tag("details", tag("summary", chip(analysis, run.run.label, name)), facts)
+
+
+def _versions(run: RunFigures) -> Mapping[str, Any]:
+    versions = run.run.settings.get("versions")
+    return versions if isinstance(versions, dict) else {}
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def about_section(analysis: Analysis) -> Html:
+    """How figures were made, how to make the runs again, and what was odd in the files."""
+    experiment = analysis.experiment
+    parts: list[object] = [
+        tag("h2", "How to read this, and how to make it again", id="about"),
+        tag("ul", *(tag("li", line) for line in METHOD)),
+    ]
+    given = experiment.folder / "experiment.yaml"
+    if given.is_file():
+        parts += [
+            tag("p", "The same experiment again:"),
+            tag("pre", f"harness experiment run {shlex.quote(str(given))}"),
+        ]
+    same = _common(analysis)
+    if same:
+        facts = table("The same for all runs", ("the same for all runs", "value"), sorted(same.items()))
+        parts.append(tag("div", facts, class_="facts"))
+    if experiment.notes:
+        notes = [tag("li", tag("code", note.where), f": {note.what}") for note in experiment.notes]
+        parts += [tag("h3", "What was odd in the files"), tag("ul", *notes, class_="notes")]
+    return tag("section", *parts)
+
+
+def _common(analysis: Analysis) -> dict[str, str]:
+    """Engine, runtime and versions where all runs agree on them."""
+    each = [
+        {"engine": run.run.engine, "runtime": str(run.run.settings.get("runtime", "?")), **_versions(run)}
+        for run in analysis.runs
+    ]
+    return {key: _plain(value) for key, value in each[0].items() if all(one.get(key) == value for one in each)}

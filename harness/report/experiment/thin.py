@@ -1,0 +1,33 @@
+"""Fewer points for the eye: what a chart of some hundred pixels can show of a long series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+MOST_POINTS: Final = 500
+"""Of one curve on the page."""
+
+T = TypeVar("T")
+
+
+def thin(points: Sequence[T], height: Callable[[T], float], most: int = MOST_POINTS) -> list[T]:
+    """At most so many points, in order: first, last, and of each stretch between the lowest and the highest.
+
+    Peaks stay, which an average or every n-th point would hide.
+
+    Args:
+        points: in the order of the x axis.
+        height: a point's place on the y axis.
+        most: how many may stay, at least 4.
+    """
+    if len(points) <= most:
+        return list(points)
+    inner = range(1, len(points) - 1)
+    stretches = (most - 2) // 2
+    kept = {0, len(points) - 1}
+    for number in range(stretches):
+        stretch = inner[number * len(inner) // stretches : (number + 1) * len(inner) // stretches]
+        kept.add(min(stretch, key=lambda place: height(points[place])))
+        kept.add(max(stretch, key=lambda place: height(points[place])))
+    return [points[place] for place in sorted(kept)]

@@ -1,0 +1,83 @@
+"""Real traffic over the edges of a network, against what was asked for."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Collection
+from typing import Final
+
+from harness.node.probe_process import PROBE_ARGV, ProbeProcess
+from harness.node.prober import Prober
+from harness.plan import Pair
+from harness.runtime.base import Stdio
+from harness.session import Network
+from harness.verdict import Verdict, judge, shared_confidence
+
+_ROWS_PER_DIRECTION: Final = 4
+
+
+def measure(
+    network: Network,
+    pairs: Collection[Pair],
+    tell: Callable[[int, int, str], None],
+    *,
+    seconds: float,
+    parallel: int,
+    ipv6: bool = False,
+) -> dict[Pair, list[Verdict]]:
+    """Verdicts by undirected edge.
+
+    Args:
+        network: one that is up.
+        pairs: the edges, smaller rank first.
+        tell: called with what is done, what is to do, and what is being done.
+        seconds: for one edge.
+        parallel: how many edges side by side.
+        ipv6: whether to probe by IPv6.
+    """
+    plan = network.plan
+    applied = {pair: reading.applied for pair, reading in network.applied().items()}
+    confidence = shared_confidence(2 * _ROWS_PER_DIRECTION * len(pairs))
+
+    def spawn(rank: int) -> ProbeProcess:
+        stdio = Stdio(subprocess.PIPE, subprocess.PIPE, None)
+        return network.runtime.spawn(rank, [network.runtime.python, *PROBE_ARGV], stdio=stdio)
+
+    stamps = network.runtime.engine.kernel_stamps
+    with Prober(plan, spawn, seconds=seconds, max_parallel=parallel, ipv6=ipv6, kernel_stamps=stamps) as prober:
+        verdicts = {}
+        for edge in prober.measure(pairs, tell):
+            a, b = edge.pair
+            ends = plan.edge(a, b), plan.edge(b, a), applied[a, b], applied[b, a]
+            verdicts[edge.pair] = judge(*ends, edge, confidence=confidence)
+        return verdicts
+
+
+def verify(
+    network: Network,
+    pairs: Collection[Pair],
+    tell: Callable[[int, int, str], None],
+    again: Callable[[list[Pair]], None],
+    *,
+    seconds: float,
+    parallel: int,
+    ipv6: bool = False,
+) -> list[Verdict]:
+    """Measure edges; one that is off once more: only what is off both times is called off, since one of a hundred runs
+    is off by chance.
+
+    Args:
+        network: see measure; the rest too.
+        pairs: the edges.
+        tell: progress.
+        again: called with the edges that are measured once more.
+        seconds: for one edge.
+        parallel: how many edges side by side.
+        ipv6: whether to probe by IPv6.
+    """
+    rows = measure(network, pairs, tell, seconds=seconds, parallel=parallel, ipv6=ipv6)
+    off = sorted(pair for pair, found in rows.items() if not all(row.ok for row in found))
+    if off:
+        again(off)
+        rows |= measure(network, off, tell, seconds=seconds, parallel=parallel, ipv6=ipv6)
+    return [row for pair in sorted(rows) for row in rows[pair]]

@@ -1,0 +1,429 @@
+"""Networks from Python: functions on nodes, links that change meanwhile, and what is left when something fails."""
+
+import os
+import pickle
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+import harness
+from harness.home import DOCKER, find_runtime
+from tests.support.cli import processes, wait_for
+from tests.support.live import ledger, needs, own, runtime_name
+
+pytestmark = [*needs(), pytest.mark.filterwarnings("ignore::harness.HarnessWarning")]
+
+
+@pytest.fixture(scope="module")
+def net():
+    """Three nodes without shapes, for tests that leave the links alone."""
+    with harness.network(3, profile="none") as made:
+        yield made
+
+
+class MyError(Exception):
+    pass
+
+
+def rank():
+    return int(os.environ["RANK"])
+
+
+# Functions
+
+
+def test_results_are_in_rank_order_and_arguments_arrive(net):
+    factor = 10
+
+    def scaled(offset, *, sign):
+        time.sleep(0.2 * (2 - rank()))  # the last rank answers first
+        return sign * (factor * rank() + offset)
+
+    assert net.run(scaled, 1, sign=-1) == [-1, -11, -21]
+
+
+def test_some_ranks_in_the_order_asked(net):
+    assert net.run(rank, ranks=[2, 0]) == [2, 0]
+
+
+def test_nodes_have_torchruns_variables_and_those_given(net):
+    names = ("WORLD_SIZE", "MASTER_ADDR", "MINE")
+    told = net.run(lambda: [os.environ[name] for name in names], env={"MINE": "seen"})
+    assert told == [["3", net.address(0), "seen"]] * 3
+
+
+def test_every_rank_is_in_its_own_node(net):
+    def own_address():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.connect((os.environ["MASTER_ADDR"], 1))
+            return one.getsockname()[0]
+
+    assert net.run(own_address, ranks=[1, 2]) == [net.address(1), net.address(2)]
+
+
+def test_what_functions_print_is_printed_with_the_rank(net, capsys):
+    def talk():
+        print(f"I am {rank()}")
+        print("oh", file=sys.stderr)
+        os.write(1, b"no end of line")
+        return b"\n" * 5000
+
+    assert net.run(talk, ranks=[0, 2]) == [b"\n" * 5000] * 2
+    out, err = capsys.readouterr()
+    assert sorted(out.splitlines()) == ["[0] I am 0", "[0] no end of line", "[2] I am 2", "[2] no end of line"]
+    assert sorted(err.splitlines()) == ["[0] oh", "[2] oh"]
+
+
+def test_a_result_of_20_megabytes(net):
+    size = 20 << 20
+
+    def large():
+        return bytes([rank()]) * size
+
+    first, second = net.run(large, ranks=[1, 2])
+    assert (first, second) == (b"\1" * size, b"\2" * size)
+
+
+def test_an_argument_of_20_megabytes(net):
+    given = os.urandom(20 << 20)
+    assert net.run(lambda data: (len(data), data[-9:]), given, ranks=[1]) == [(len(given), given[-9:])]
+
+
+@pytest.mark.torch
+def test_gloo_collectives_just_work(net):
+    def reduce():
+        import torch
+        import torch.distributed as dist
+
+        dist.init_process_group("gloo")
+        tensor = torch.full((1000,), float(rank() + 1))
+        dist.all_reduce(tensor)
+        dist.barrier()
+        dist.destroy_process_group()
+        return tensor.sum().item(), tensor[:2]
+
+    for total, tensor in net.run(reduce, timeout=300):
+        assert total == 6000.0
+        assert tensor.tolist() == [6.0, 6.0]
+
+
+# Failures
+
+
+def test_an_exception_says_its_rank_and_stops_the_others(net):
+    def fails():
+        if rank() == 1:
+            raise MyError("boom")
+        time.sleep(100)
+
+    started = time.monotonic()
+    with pytest.raises(harness.RankError, match=r"rank 1: .*MyError: boom") as raised:
+        net.run(fails)
+    assert time.monotonic() - started < 50
+    assert raised.value.rank == 1
+    assert type(raised.value.__cause__) is MyError
+    assert "in fails" in raised.value.__notes__[0]
+    assert net.run(rank) == [0, 1, 2]
+
+
+def test_an_assertion_in_a_node_has_its_words(net):
+    def asserts():
+        world = int(os.environ["WORLD_SIZE"])
+        assert world == 17, "the world is small"
+
+    with pytest.raises(harness.RankError, match=r"rank 0: AssertionError: the world is small\nassert 3 == 17"):
+        net.run(asserts, ranks=[0])
+
+
+def test_a_rank_that_is_killed_says_its_last_words(net, capsys):
+    def dies():
+        print("about to go")
+        if rank() == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(100)
+
+    with pytest.raises(harness.RankError, match="rank 2: it was killed by SIGKILL before it answered") as raised:
+        net.run(dies)
+    assert raised.value.__notes__ == ["the last that rank 2 printed:\nabout to go"]
+
+
+def test_a_rank_that_leaves_without_an_answer(net):
+    with pytest.raises(harness.RankError, match="rank 1: it ended with exit code 0 before it answered"):
+        net.run(lambda: os._exit(0) if rank() == 1 else 5)
+    with pytest.raises(harness.RankError, match="rank 0: it ended with exit code 9 before it answered"):
+        net.run(os._exit, 9, ranks=[0])
+
+
+def test_a_timeout_names_who_had_not_ended_and_stops_them(net):
+    def some_sleep():
+        if rank() != 1:
+            time.sleep(1000)
+
+    seconds = 3
+    with pytest.raises(TimeoutError, match=r"some_sleep: not ended after 3 s: rank 0, 2$"):
+        wait_long_enough(net, some_sleep, seconds)
+    assert net.run(rank) == [0, 1, 2]
+
+
+def wait_long_enough(net, function, seconds):
+    """Once the one rank that ends has ended, however loaded the machine is."""
+    call = net.start(function)
+    wait_for(lambda: call._job.unended() == [0, 2], 60)
+    try:
+        call.result(timeout=seconds)
+    finally:
+        assert call.running
+        call.stop()
+        assert not call.running
+
+
+def test_run_stops_all_at_its_timeout(net):
+    seconds = str(20_000_000 + os.getpid())
+    with pytest.raises(TimeoutError, match=r"<lambda>: not ended after 2 s: rank 0, 1, 2"):
+        net.run(lambda: subprocess.run(["sleep", seconds]), timeout=2)
+    wait_for(lambda: not processes(f"sleep\0{seconds}"))
+
+
+def test_a_program_that_is_not_there(net):
+    if net.runtime == "docker":
+        assert [ended.code for ended in net.exec(["no-such-program"], ranks=[1])] == [127]
+    else:
+        with pytest.raises(harness.HarnessError, match="node 1: start 'no-such-program'"):
+            net.exec(["no-such-program"], ranks=[1])
+
+
+def test_programs_on_all_nodes(net):
+    ended = net.exec(["sh", "-c", "echo $RANK of $WORLD_SIZE $MINE; echo oh >&2"], env={"MINE": "x"})
+    assert [(one.rank, one.code, one.stdout, one.stderr) for one in ended] == [
+        (number, 0, f"{number} of 3 x\n", "oh\n") for number in range(3)
+    ]
+    failed = net.exec(["sh", "-c", "test $RANK != 1 && sleep 100; exit 3"])
+    assert failed[1].code == 3
+    assert 0 not in [one.code for one in failed]
+    with pytest.raises(TimeoutError, match="sleep: not ended after 1 s: rank 0, 1, 2"):
+        net.exec(["sleep", "100"], timeout=1)
+
+
+def test_a_network_cannot_be_sent_into_itself(net):
+    with pytest.raises(harness.HarnessError, match="cannot be sent into its own nodes"):
+        net.run(lambda: net.size)
+    with pytest.raises(TypeError, match="ShapedNetwork"):
+        pickle.dumps(net)
+
+
+def test_ranks_that_make_no_sense(net):
+    for ranks in ([], [1, 1], [3], [-1]):
+        with pytest.raises(harness.HarnessError, match="rank"):
+            net.run(rank, ranks=ranks)
+
+
+# Links that change
+
+
+def ping_until(peer, slow, seconds=60):
+    """Round trips in seconds to rank 1, until ten of them took at least ``slow``."""
+    times = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        if rank() == 1:
+            one.bind(("", 5000))
+            while True:
+                data, sender = one.recvfrom(100)
+                if data == b"end":
+                    return None
+                one.sendto(data, sender)
+        one.settimeout(2)
+        deadline = time.monotonic() + seconds
+        while sum(took >= slow for took in times) < 10 and time.monotonic() < deadline:
+            number = str(time.monotonic()).encode()
+            started = time.monotonic()
+            one.sendto(number, (peer, 5000))
+            try:
+                while one.recv(100) != number:
+                    pass
+            except OSError:  # nobody listens yet
+                continue
+            times.append(time.monotonic() - started)
+            time.sleep(0.05)
+        for _ in range(5):
+            one.sendto(b"end", (peer, 5000))
+    return times
+
+
+def test_a_reshape_is_felt_by_what_runs():
+    with harness.network(2, "line", "none") as net:
+        net.set("0-1", delay="20ms")
+        call = net.start(ping_until, net.address(1), 0.3)
+        assert call.running
+        wait_for(lambda: net.stats("0-1")[0, 1].sent_packets >= 15, 60)
+        done = net.set(delay="150ms")
+        assert done.changed == ((0, 1), (1, 0))
+        times, nothing = call.result(timeout=90)
+        assert nothing is None
+        fast, slow = [t for t in times if t < 0.3], [t for t in times if t >= 0.3]
+        assert len(fast) >= 5
+        assert min(fast) >= 0.040
+        assert statistics.median(fast) < 0.080
+        assert min(slow) >= 0.300
+        assert statistics.median(slow) < 0.400
+
+
+def test_shapes_as_requested_and_as_applied():
+    with harness.network(3, "ring", "mobile", seed=3) as net:
+        drawn = net.requested()
+        assert {pair: shape.delay for pair, shape in net.applied().items()} == {
+            pair: shape.delay for pair, shape in drawn.items()
+        }
+        net.set("0-1", one_way=True, delay="70ms", jitter="0ms", rate="5mbit")
+        assert (str(net.applied("0-1")[0, 1].delay), str(net.requested()[0, 1].rate)) == ("70ms", "5Mbit")
+        assert net.requested()[1, 0] == drawn[1, 0]
+        net.set("1-2", clear=True)
+        cleared = net.applied("1-2")[1, 2]
+        assert (cleared.rate, cleared.delay.ns, cleared.mean_loss) == (None, 0, 0)
+        net.set(profile="mobile", seed=3)
+        assert net.requested() == drawn
+
+
+def test_a_partition_is_felt_and_healed():
+    def ping(net, src, dst):
+        argv = ["ping", "-c", "1", "-W", "2", net.address(dst)]
+        return net.exec(argv, ranks=[src])[0].code == 0
+
+    with harness.network(3, profile="none") as net:
+        net.partition("0|1,2")
+        assert not ping(net, 0, 1)
+        assert ping(net, 2, 1)
+        net.heal()
+        assert ping(net, 0, 1)
+        net.link_down("1-2")
+        assert not ping(net, 2, 1)
+        net.link_up("1-2")
+        assert ping(net, 2, 1)
+
+
+def test_what_traffic_says_of_the_links():
+    with harness.network(2, profile="none") as net:
+        net.set(delay="20ms", rate="50mbit")
+        rows = net.verify(seconds=2)
+    assert {(row.src, row.dst) for row in rows} == {(0, 1), (1, 0)}
+    trips = [row for row in rows if row.quantity == "rtt"]
+    assert len(trips) == 2
+    assert all(row.requested == 0.04 and row.measured >= 0.04 for row in trips)
+
+
+def test_nonsense_about_links_changes_nothing(net):
+    before = net.plan
+    for wrong in ({"delay": "12 parsecs"}, {"delai": "1ms"}, {}, {"jitter": "5ms"}, {"profile": "wann"}):
+        with pytest.raises(harness.HarnessError) as raised:
+            net.set("0-1", **wrong)
+        assert raised.value.exit_code == 2
+    for edges in ("0-7", "0", "1-1"):
+        with pytest.raises(harness.HarnessError):
+            net.set(edges, delay="1ms")
+    assert net.plan is before
+
+
+# Beginning and end
+
+
+def test_several_at_once_and_each_call_with_a_port_of_its_own():
+    with harness.network(2, profile="none") as one, harness.network(2, profile="none") as other:
+        assert one.name != other.name
+
+        def port():
+            if rank() == 0:
+                time.sleep(5)
+            return os.environ["MASTER_PORT"]
+
+        calls = [net.start(port) for net in (one, one, other)]
+        first, second, third = (call.result(100) for call in calls)
+        assert first[0] == first[1] == third[0]
+        assert second[0] != first[0]
+
+
+def test_the_end_stops_what_runs_and_leaves_nothing():
+    seconds = str(30_000_000 + os.getpid())
+    with harness.network(2, profile="none") as net:
+        call = net.start(lambda: subprocess.run(["sleep", seconds]))
+        wait_for(lambda: len(processes(f"sleep\0{seconds}")) == 2)
+        assert net.name in ledger().names()
+    assert net.name not in ledger().names()
+    wait_for(lambda: not processes(f"sleep\0{seconds}"))
+    for action in (call.result, net.heal, net.applied, lambda: net.run(rank), lambda: net.exec(["true"])):
+        with pytest.raises(harness.HarnessError, match=r"stopped|down"):
+            action()
+    net.down()
+
+
+def fail_at_once():
+    raise MyError("unheard")
+
+
+def test_a_failure_that_nobody_asked_about_is_raised_at_the_end():
+    net = harness.network(2, profile="none")
+    call = net.start(fail_at_once, ranks=[1])
+    wait_for(lambda: not call.running)
+    with pytest.raises(harness.RankError, match="MyError: unheard"):
+        net.down()
+    net.down()
+
+
+def test_it_does_not_hide_what_the_block_raised():
+    def block():
+        with harness.network(2, profile="none") as net:
+            call = net.start(fail_at_once, ranks=[1])
+            wait_for(lambda: not call.running)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        block()
+
+
+PROGRAM = """
+import subprocess, sys
+import harness
+
+name, seconds = sys.argv[1:]
+with harness.network(2, profile="none", name=name) as net:
+    net.run(lambda: subprocess.run(["sleep", seconds]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_program_that_is_interrupted_or_killed_leaves_nothing(number, tmp_path):
+    name, seconds = own(f"py-{number}"), str(40_000_000 + 100_000 * number + os.getpid() % 100_000)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    argv = [sys.executable, "-W", "ignore", str(tmp_path / "program.py"), name, seconds]
+    program = subprocess.Popen(argv, stderr=subprocess.PIPE, env=os.environ)
+    try:
+        wait_for(lambda: len(processes(f"sleep\0{seconds}")) == 2 or program.poll() is not None, 90)
+        program.send_signal(number)
+        told = program.communicate(timeout=60)[1].decode()
+    finally:
+        program.kill()
+    assert program.returncode == -number, told
+    wait_for(lambda: not processes(f"sleep\0{seconds}"), 60)
+    wait_for(lambda: not is_up(name), 60)
+    with harness.network(2, profile="none", name=name):
+        pass
+
+
+def is_up(name):
+    """Whether nodes of that network live; what else is left of one that was killed, the next of its name removes."""
+    if runtime_name() == DOCKER:
+        return name in ledger().running()
+    record = ledger().load(name)
+    return record is not None and find_runtime(record).alive
+
+
+def test_the_name_of_another_is_refused():
+    with harness.network(2, profile="none") as net:
+        for again in range(2):
+            with pytest.raises(harness.HarnessError, match=r"already up|taken") as raised:
+                harness.network(2, profile="none", name=net.name)
+            assert raised.value.exit_code == 3, again
+        assert net.run(rank) == [0, 1]

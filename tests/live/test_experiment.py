@@ -1,0 +1,194 @@
+"""``harness experiment`` on real networks, as a user runs it: failures, reshapes, Ctrl-C, a full disk, and going on."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from harness.link import LinkShape
+from tests.support.cli import HARNESS, wait_for
+from tests.support.live import addressing, needs, own
+from tests.support.trainers import holding, mortal, of_kind, records
+
+pytestmark = [*needs(), pytest.mark.torch]
+SUBNETS = ["--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing().ipv6_net)]
+SLOW = os.environ.get("WITH_NETEM") == "uml"
+"""One emulated CPU, where half a minute passes until torch is imported: one run stands for all."""
+FAR = "delay: 10ms\nloss: 1%\nrate: 50mbit\n"
+COURSE = "nodes: 2\nprofiles: ./far.yaml\nevaluate_every: 10\ntask: {batch: 16, lr: 0.002}\n"
+
+
+class Laboratory:
+    """An experiment's file, with a profile and strategies beside it, and the command that does it."""
+
+    def __init__(self, harness, folder):
+        harness.env["HARNESS_NAME"] = own("experiment")
+        self.harness, self.folder, self.root = harness, folder, folder / "runs"
+        (folder / "far.yaml").write_text(FAR)
+        mortal(folder)
+
+    def write(self, text):
+        path = self.folder / "mine.yaml"
+        path.write_text(COURSE + text)
+        return str(path)
+
+    def start(self, *words):
+        """In the background."""
+        argv = [*HARNESS, "experiment", "run", *words, *SUBNETS, "--runs", str(self.root)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(argv, env=self.harness.env, text=True, **pipes)
+
+    def run(self, *words, code):
+        process = self.start(*words)
+        out, errors = process.communicate(timeout=300)
+        assert process.returncode == code, f"{out}\n{errors}"
+        return out, errors
+
+    @property
+    def made(self):
+        """The experiment's folder."""
+        (folder,) = self.root.iterdir()
+        return folder
+
+    def has_step(self, slug, step):
+        """Whether all ranks have recorded it."""
+        try:
+            return all(
+                any(line["step"] >= step for line in of_kind("step", records(self.made / slug, rank)))
+                for rank in (0, 1)
+            )
+        except (OSError, ValueError):
+            return False
+
+    def is_up(self):
+        return self.harness.env["HARNESS_NAME"] in self.harness("ls").stdout
+
+
+@pytest.fixture
+def laboratory(harness, tmp_path):
+    made = Laboratory(harness, tmp_path)
+    yield made
+    harness("down")
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def ending(folder):
+    return json.loads((folder / "end.json").read_text())
+
+
+def facts(folder):
+    return json.loads((folder / "run.json").read_text())
+
+
+def check_links(folder):
+    """Once a second, counters of both directions that only grow, and TCP that had to send again."""
+    samples = lines_of(folder / "links.jsonl")
+    times = [sample["time"] for sample in samples]
+    assert len(samples) >= 3
+    assert all(after - before > 0.4 for before, after in itertools.pairwise(times[:-1]))
+    for pair in ((0, 1), (1, 0)):
+        edges = [next(e for e in sample["edges"] if (e["src"], e["dst"]) == pair) for sample in samples]
+        for key in ("sent_packets", "sent_bytes", "dropped"):
+            counts = [edge[key] for edge in edges]
+            assert counts == sorted(counts)
+        assert edges[-1]["sent_bytes"] - edges[0]["sent_bytes"] > 500_000
+        assert edges[-1]["dropped"] > 0
+    for rank in ("0", "1"):
+        assert samples[-1]["tcp"][rank]["sent_segments"] > samples[0]["tcp"][rank]["sent_segments"]
+        assert samples[-1]["tcp"][rank]["retransmitted_segments"] > 0
+
+
+if SLOW:
+
+    def test_a_run_leaves_its_records(laboratory):
+        laboratory.run(laboratory.write("strategies: ddp\nsteps: 20\n"), code=0)
+        folder = laboratory.made / "far.ring.ddp.seed0"
+        assert ending(folder)["status"] == "finished"
+        assert all(len(of_kind("step", records(folder, rank))) == 20 for rank in (0, 1))
+
+else:
+
+    def test_one_run_fails_the_others_go_on_and_only_that_one_is_done_again(laboratory):
+        strategies = "strategies: [./mortal.py:MortalDdp, ddp]\nsteps: 40\n"
+        path = laboratory.folder / "mortal.py"
+        healthy = path.read_text()
+        path.write_text(healthy.replace("    rank = os", "    os.environ.setdefault('EXIT_1', '5')\n    rank = os"))
+        process = laboratory.start(laboratory.write(strategies))
+        wait_for(lambda: laboratory.has_step("far.ring.ddp.seed0", 3), 200)
+        laboratory.harness("link", "set", "0-1", "--delay", "30ms")
+        out, errors = process.communicate(timeout=300)
+        assert process.returncode == 70, f"{out}\n{errors}"
+
+        fine, broken = (laboratory.made / f"far.ring.{name}.seed0" for name in ("ddp", "mortal-MortalDdp"))
+        told = ending(broken)
+        assert (told["status"], told["failed_rank"], told["code"]) == ("failed", 1, 9)
+        assert told["last_lines"][-1] == "rank 1 has had enough"
+        assert f"{broken.name}  failed: rank 1, exit code 9: rank 1 has had enough" in out
+        assert f"1 run failed: {broken.name}; again: --resume {laboratory.made}" in errors
+        assert not (broken / "changes.jsonl").exists()
+
+        told = ending(fine)
+        assert (told["status"], told["code"], told["failed_rank"]) == ("finished", 0, None)
+        assert facts(fine)["plan"]["profile"] == facts(fine)["profile"] == "far"
+        assert [line["step"] for line in of_kind("step", records(fine, 1))] == list(range(1, 41))
+        check_links(fine)
+        (change,) = lines_of(fine / "changes.jsonl")
+        assert facts(fine)["started"] < change["asked"] <= change["acknowledged"] < told["time"]
+        assert [(edge["src"], edge["dst"]) for edge in change["edges"]] == [(0, 1), (1, 0)]
+        for when, delay in (("before", 10), ("after", 30)):
+            assert {LinkShape.from_json(edge[when]).delay.ns for edge in change["edges"]} == {delay * 1_000_000}
+
+        path.write_text(healthy)
+        before = (fine / "end.json").read_bytes()
+        out, errors = laboratory.run("--resume", str(laboratory.made), code=0)
+        assert "1 run, about" in errors
+        assert (fine / "end.json").read_bytes() == before
+        assert (ending(broken)["status"], facts(broken)["attempt"]) == ("finished", 2)
+        (start,) = of_kind("start", records(broken, 0))
+        assert start["resumed_from"] is None
+        assert "rank 1 has had enough" in (broken / "rank-1.log").read_text()
+        assert not laboratory.is_up()
+
+    def test_a_run_that_was_stopped_goes_on_and_a_full_disk_ends_it_in_a_clear_error(laboratory):
+        slug = "far.ring.ddp.seed0"
+        process = laboratory.start(laboratory.write("strategies: ddp\nsteps: 60\ncheckpoint_every: 5\n"))
+        wait_for(lambda: laboratory.has_step(slug, 12), 200)
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+        assert process.returncode == 130, f"{out}\n{errors}"
+        assert f"to go on: harness experiment run --resume {laboratory.made}" in errors
+        folder = laboratory.made / slug
+        assert ending(folder)["status"] == "stopped"
+        assert not laboratory.is_up()
+        assert all((folder / f"rank-{rank}.log").read_text().count("Traceback") == 0 for rank in (0, 1))
+
+        (folder / "links.jsonl").rename(folder / "kept")
+        (folder / "links.jsonl").symlink_to("/dev/full")
+        _, errors = laboratory.run("--resume", str(laboratory.made), code=70)
+        assert f"{folder}/links.jsonl cannot be written: No space left on device" in errors
+        assert "to go on: harness experiment run --resume" in errors
+        assert "Traceback" not in errors
+        assert not (folder / "end.json").exists()
+        assert not laboratory.is_up()
+
+        (folder / "kept").rename(folder / "links.jsonl")
+        laboratory.run("--resume", str(laboratory.made), code=0)
+        assert (ending(folder)["status"], facts(folder)["attempt"]) == ("finished", 3)
+        for rank in (0, 1):
+            found = records(folder, rank)
+            first, again = of_kind("start", found)
+            assert first["resumed_from"] is None
+            assert again["resumed_from"] >= 10
+            held = holding(found)
+            assert [line["step"] for line in of_kind("step", held)] == list(range(1, 61))
+            elapsed = [line["elapsed"] for line in of_kind("step", held)]
+            assert elapsed == sorted(elapsed)
+        attempts = [line["attempt"] for line in lines_of(folder / "links.jsonl")]
+        assert set(attempts) == {1, 3}
+        assert attempts == sorted(attempts)

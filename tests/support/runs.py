@@ -1,0 +1,230 @@
+"""Folders of runs as docs/runs.md describes them, with plausible records that no network was needed for."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.bound import LinkBound
+from harness.plan import NetworkPlan
+from harness.plan_options import PlanOptions
+
+CREATED = 1_795_000_000.0
+PARAMETERS = 25_000
+COMPUTE = 0.02
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How a made-up strategy behaves.
+
+    Args:
+        name, label, options: what run.json says.
+        every: steps between two all_reduces.
+        share: of the parameters in each.
+        pace: steps in which the loss falls by e.
+    """
+
+    name: str
+    label: str
+    options: dict = field(default_factory=dict)
+    every: int = 1
+    share: float = 1.0
+    pace: float = 40.0
+
+
+DDP = Strategy("ddp", "ddp")
+DILOCO = Strategy("diloco", "diloco H=20", {"H": 20}, every=20, pace=46)
+SPARTA = Strategy("sparta", "sparta p=0.005", {"p": 0.005}, share=0.005, pace=60)
+ALL = (DDP, DILOCO, SPARTA)
+
+
+def make_experiment(
+    folder: Path,
+    *,
+    profiles=("local", "wan", "mobile"),
+    topologies=("ring",),
+    strategies=ALL,
+    seeds=(0,),
+    nodes=4,
+    steps=120,
+    target: float | None = 0.4,
+    limit: float | None = 120.0,
+) -> Path:
+    """Write a finished experiment of all combinations; its folder."""
+    slugs = []
+    for profile in profiles:
+        for topology in topologies:
+            for strategy in strategies:
+                for seed in seeds:
+                    slug = f"{profile}.{topology}.{strategy.name}{_suffix(strategy)}.seed{seed}"
+                    plan = PlanOptions(nodes, topology, profile, None, seed, None, None).plan()
+                    make_run(folder / slug, plan, strategy, seed=seed, steps=steps, target=target, limit=limit)
+                    slugs.append(slug)
+    about = {
+        "version": 1,
+        "id": folder.name,
+        "name": folder.name.split("-")[0],
+        "created": CREATED,
+        "spec": {"profiles": list(profiles), "topologies": list(topologies), "seeds": list(seeds)},
+        "runs": slugs,
+    }
+    (folder / "experiment.json").write_text(json.dumps(about))
+    (folder / "experiment.yaml").write_text(f"name: {about['name']}\n")
+    return folder
+
+
+def make_run(folder: Path, plan: NetworkPlan, strategy: Strategy, *, seed=0, steps=120, target=0.4, limit=120.0):
+    """Write one finished run, or one that its time limit ended."""
+    folder.mkdir(parents=True)
+    chance = random.Random(f"{folder.name}")
+    settings = {
+        "version": 1,
+        "slug": folder.name,
+        "profile": plan.profile,
+        "topology": plan.topology,
+        "nodes": plan.size,
+        "seed": seed,
+        "strategy": strategy.name,
+        "options": strategy.options,
+        "label": strategy.label,
+        "task": {"name": "digits"},
+        "steps": steps,
+        "target": None if target is None else {"loss": target},
+        "limit_seconds": limit,
+        "runtime": "netns",
+        "engine": "userspace",
+        "plan": plan.to_json(),
+        "versions": {"harness": "0.1.0", "python": "3.11.2", "torch": "2.13.0+cpu", "kernel": "6.1.0"},
+        "started": CREATED,
+        "attempt": 1,
+    }
+    (folder / "run.json").write_text(json.dumps(settings))
+    ranks, ended = _records(plan, strategy, steps, limit, chance)
+    for rank, lines in enumerate(ranks):
+        write_lines(folder / f"rank-{rank}.jsonl", lines)
+    write_lines(folder / "links.jsonl", _links(plan, ranks, ended, chance))
+    status = "finished" if ranks[0][-1]["step"] == steps else "limit"
+    end = {"status": status, "time": CREATED + 2 + ended, "seconds": ended, "code": 0}
+    (folder / "end.json").write_text(json.dumps({**end, "failed_rank": None, "last_lines": []}))
+
+
+def write_lines(path: Path, lines) -> None:
+    """One JSON object per line."""
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def read_lines(path: Path) -> list[dict]:
+    """What write_lines wrote."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _suffix(strategy: Strategy) -> str:
+    return "".join(f"-{key}{value}" for key, value in strategy.options.items())
+
+
+def _records(plan, strategy, steps, limit, chance):
+    payload = int(PARAMETERS * 4 * strategy.share)
+    least = LinkBound(plan).seconds("all_reduce", payload) * (1.3 + chance.random() * 0.4) + 0.0005
+    wire = int(payload * 2 * (plan.size - 1) / plan.size * 1.06)
+    ranks = [
+        [
+            {
+                "kind": "start",
+                "time": CREATED + 2,
+                "rank": rank,
+                "size": plan.size,
+                "parameters": PARAMETERS,
+                "bytes_per_step": payload / strategy.every,
+                "resumed_from": None,
+                "versions": {"torch": "2.13.0+cpu"},
+            }
+        ]
+        for rank in range(plan.size)
+    ]
+    elapsed, rounds = 0.0, 0
+    for step in range(1, steps + 1):
+        talks = step % strategy.every == 0
+        comm = least * chance.lognormvariate(0, 0.12) if talks else 0.0
+        elapsed += COMPUTE + comm
+        rounds += talks
+        for rank, lines in enumerate(ranks):
+            waited = max(0.0, comm - 0.001 * rank) if talks else 0.0
+            lines.append(
+                {
+                    "kind": "step",
+                    "step": step,
+                    "time": CREATED + 2 + elapsed,
+                    "elapsed": elapsed,
+                    "loss": _loss(step, strategy) * chance.lognormvariate(0, 0.08),
+                    "seconds": COMPUTE + comm,
+                    "seconds_compute": COMPUTE + comm - waited,
+                    "seconds_comm": waited,
+                    "sent_bytes": wire if talks else 66,
+                    "received_bytes": wire if talks else 66,
+                }
+            )
+        if step % 5 == 0 or step == steps:
+            elapsed += 0.004
+            for rank, lines in enumerate(ranks):
+                lines.append(
+                    {
+                        "kind": "eval",
+                        "step": step,
+                        "time": CREATED + 2 + elapsed,
+                        "elapsed": elapsed - 0.001 * rank,
+                        "loss": _loss(step, strategy) * chance.lognormvariate(0, 0.02),
+                        "accuracy": 1 - math.exp(-step / 30),
+                        "seconds": 0.004,
+                    }
+                )
+        if limit is not None and elapsed > limit:
+            break
+    ops = {"all_reduce": {"count": rounds, "bytes": rounds * payload}} if rounds else {}
+    for lines in ranks:
+        lines.append({"kind": "collectives", "step": step, "ops": ops, "missed": 0})
+        lines.append({"kind": "end", "time": CREATED + 2 + elapsed, "elapsed": elapsed, "step": step})
+    return ranks, elapsed
+
+
+def _loss(step: int, strategy: Strategy) -> float:
+    return 0.12 + 2.2 * math.exp(-step / strategy.pace)
+
+
+def _links(plan, ranks, ended, chance):
+    """Counters once a second, from what ranks sent, evenly over the edges."""
+    sent = [(line["time"], line["sent_bytes"]) for lines in ranks for line in lines if line["kind"] == "step"]
+    samples = []
+    dropped = dict.fromkeys(plan.edges, 0)
+    segments = 0
+    for second in range(int(ended) + 5):
+        now = CREATED + second
+        total = sum(size for time, size in sent if time <= now) / len(plan.edges)
+        for pair, edge in plan.edges.items():
+            dropped[pair] += int(chance.random() < 5 * edge.shape.mean_loss)
+        segments = max(segments, int(total / 1448 * 2))
+        samples.append(
+            {
+                "time": now,
+                "edges": [
+                    {
+                        "src": src,
+                        "dst": dst,
+                        "sent_packets": int(total / 1448),
+                        "sent_bytes": int(total),
+                        "dropped": dropped[src, dst],
+                        "backlog_bytes": chance.randrange(60_000) if total else 0,
+                        "backlog_packets": chance.randrange(40) if total else 0,
+                    }
+                    for src, dst in sorted(plan.edges)
+                ],
+                "tcp": {
+                    str(rank): {"sent_segments": segments, "retransmitted_segments": sum(dropped.values()) // 4}
+                    for rank in range(plan.size)
+                },
+            }
+        )
+    return samples

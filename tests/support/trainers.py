@@ -1,0 +1,129 @@
+"""harness.workloads.train as two real processes with real gloo, over loopback only."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.workload import PATIENCE, free_port
+
+RANKS = 2
+MODULE = "harness.workloads.train"
+MORTAL = """
+import os
+import signal
+from harness.strategies.ddp import Ddp
+from harness.strategies.fedavg import FedAvg
+
+
+def perhaps_die(step):
+    rank = os.environ["RANK"]
+    if os.environ.get(f"KILL_{rank}") == str(step):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if os.environ.get(f"EXIT_{rank}") == str(step):
+        print(f"rank {rank} has had enough", flush=True)
+        os._exit(9)
+
+
+class MortalDdp(Ddp):
+    def share_parameters(self):
+        perhaps_die(self.steps)
+        super().share_parameters()
+
+
+class MortalFedAvg(FedAvg):
+    def share_parameters(self):
+        perhaps_die(self.steps)
+        super().share_parameters()
+"""
+"""A user's strategies, whose ranks die after the local part of the step that KILL_<rank> or EXIT_<rank> names."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the ranks ended, and what they wrote on standard output and standard error."""
+
+    codes: list[int]
+    output: list[list[str]] = field(default_factory=list)
+    errors: list[list[str]] = field(default_factory=list)
+
+
+def train(*arguments, largest_file: int | None = None, **environment) -> Ended:
+    """Both ranks to their end.
+
+    Args:
+        arguments: of the program.
+        largest_file: in bytes, that a rank may write.
+        environment: beside torchrun's variables.
+    """
+    port = free_port()
+    processes = []
+
+    def limit():
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
+    try:
+        for rank in range(RANKS):
+            variables = {
+                **os.environ,
+                "RANK": str(rank),
+                "WORLD_SIZE": str(RANKS),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "GLOO_SOCKET_IFNAME": "lo",
+                **environment,
+            }
+            argv = [sys.executable, "-m", MODULE, *arguments]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            processes.append(subprocess.Popen(argv, env=variables, preexec_fn=limit, text=True, **pipes))
+        told = [process.communicate(timeout=PATIENCE) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    codes = [process.returncode for process in processes]
+    return Ended(codes, [out.splitlines() for out, _ in told], [errors.splitlines() for _, errors in told])
+
+
+def mortal(folder: Path) -> Path:
+    """The file with strategies that die."""
+    path = folder / "mortal.py"
+    path.write_text(MORTAL)
+    return path
+
+
+def records(folder: Path, rank: int) -> list[dict]:
+    """Every whole line of a rank's record; anything else that is no number JSON knows is refused."""
+    found = []
+    for line in (folder / f"rank-{rank}.jsonl").read_text().splitlines():
+        try:
+            found.append(json.loads(line, parse_constant=_refuse))
+        except json.JSONDecodeError:
+            continue
+    return found
+
+
+def of_kind(kind: str, lines: list[dict]) -> list[dict]:
+    """The lines of one kind."""
+    return [line for line in lines if line["kind"] == kind]
+
+
+def holding(lines: list[dict]) -> list[dict]:
+    """What counts in the end, as docs/runs.md says: a start takes back what came after the state it goes on from."""
+    held: list[dict] = []
+    for line in lines:
+        if line["kind"] == "start":
+            last = line["resumed_from"]
+            held = [one for one in held if last is not None and one.get("step", 0) <= last]
+        held.append(line)
+    return held
+
+
+def _refuse(name):
+    raise ValueError(f"{name} is no JSON")

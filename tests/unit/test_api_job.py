@@ -1,0 +1,144 @@
+"""A launch in a thread of its own, with plain local processes as the nodes."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness.api import job as module
+from harness.api.job import Job
+from harness.errors import NetworkStateError, NodeError
+from tests.support.plans import network
+
+PLAN = network("ring", 3)
+
+
+class LocalRuntime:
+    """Starts the program here; the rank ``refused`` cannot, and ``slow`` waits for its gate."""
+
+    environ = os.environ
+
+    def __init__(self, refused=None, slow=None):
+        self.refused, self.slow = refused, slow
+        self.gate = threading.Event()
+
+    def spawn(self, rank, argv, *, env=None, stdio=None, own_group=True):
+        if rank == self.refused:
+            raise NodeError(rank, "start it", "no such program")
+        if rank == self.slow:
+            self.gate.wait(30)
+        return subprocess.Popen(
+            argv,
+            env=env,
+            stdin=stdio.stdin,
+            stdout=stdio.stdout,
+            stderr=stdio.stderr,
+            start_new_session=own_group,
+        )
+
+
+@pytest.fixture
+def begin():
+    """Starts a shell script on every node."""
+    jobs = []
+
+    def start(script, *, runtime=None, sink=lambda *_: None, **options):
+        lock = threading.RLock()
+        settings = {"ranks": range(3), "env": {}, "master_port": 1, "lock": lock, **options}
+        jobs.append(Job(runtime or LocalRuntime(), PLAN, ["sh", "-c", script], sink, **settings))
+        return jobs[-1]
+
+    yield start
+    for job in jobs:
+        job.stop()
+
+
+def test_every_rank_reads_the_whole_payload(begin):
+    lines = []
+    payload = b"0123456789" * 200_000
+    job = begin("wc -c", sink=lambda rank, stream, line: lines.append((rank, int(line))), payload=payload)
+    assert job.wait(60)
+    assert sorted(lines) == [(rank, len(payload)) for rank in range(3)]
+    assert job.outcome().codes == {0: 0, 1: 0, 2: 0}
+    assert not job.running
+
+
+def test_who_has_not_ended(begin):
+    job = begin("test $RANK = 1 || exec sleep 100")
+    deadline = time.monotonic() + 30
+    while job.unended() != [0, 2] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert job.unended() == [0, 2]
+    assert not job.wait(0.05)
+    assert job.running
+
+
+def test_stopped_is_no_outcome(begin):
+    job = begin("exec sleep 100")
+    job.stop()
+    assert job.unended() == []
+    with pytest.raises(NetworkStateError, match="stopped"):
+        job.outcome()
+    job.stop()
+
+
+def test_what_does_not_listen_is_killed(begin, monkeypatch):
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.3)
+    ready = threading.Event()
+    seen = set()
+
+    def sink(rank, stream, line):
+        seen.add(rank)
+        if len(seen) == 3:
+            ready.set()
+
+    job = begin("trap '' TERM; echo ready; while :; do sleep 0.1; done", sink=sink)
+    assert ready.wait(60)
+    job.stop()
+    assert not job.running
+
+
+def test_a_job_that_has_ended_was_not_stopped(begin):
+    job = begin("exit 3", ranks=[2])
+    assert job.wait(60)
+    job.stop()
+    assert job.outcome().codes == {2: 3}
+
+
+def test_where_a_rank_cannot_start_that_is_the_outcome_and_the_others_end(begin):
+    job = begin("exec sleep 100", runtime=LocalRuntime(refused=1))
+    assert job.wait(60)
+    assert job.unended() == [1, 2]
+    with pytest.raises(NodeError, match="node 1"):
+        job.outcome()
+
+
+def test_an_error_of_the_sink_is_the_outcome(begin):
+    def broken(rank, stream, line):
+        raise ValueError("closed file")
+
+    job = begin("echo; exec sleep 100", sink=broken)
+    assert job.wait(60)
+    with pytest.raises(ValueError, match="closed file"):
+        job.outcome()
+
+
+def test_an_interrupt_while_programs_begin_stops_those_that_have(begin):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    runtime = LocalRuntime(slow=1)
+    before = signal.signal(signal.SIGALRM, interrupted)
+    release = threading.Timer(1.0, runtime.gate.set)
+    try:
+        release.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(KeyboardInterrupt):
+            begin("exec sleep 100", runtime=runtime)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        release.cancel()
+    assert "harness-job" not in [thread.name for thread in threading.enumerate()]

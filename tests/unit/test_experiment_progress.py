@@ -1,0 +1,122 @@
+"""How far a run is, from the lines that its ranks write."""
+
+import json
+
+import pytest
+
+from harness.experiment.progress import RunProgress, Tail
+
+
+def start(time=100.0, resumed=None, elapsed=0.0):
+    return {"kind": "start", "time": time, "resumed_from": resumed, "elapsed": elapsed}
+
+
+def step(number, loss=1.0, elapsed=2.0):
+    return {"kind": "step", "step": number, "loss": loss, "elapsed": elapsed}
+
+
+def evaluated(number, loss, accuracy=0.5):
+    return {"kind": "eval", "step": number, "loss": loss, "accuracy": accuracy}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def append(rank, *lines):
+        with (tmp_path / f"rank-{rank}.jsonl").open("a") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+
+    return append
+
+
+@pytest.fixture
+def progress(tmp_path):
+    def make(target=("loss", 0.4), ranks=2, since=90.0):
+        made = RunProgress(tmp_path, ranks, target, since)
+        made.update()
+        return made
+
+    return make
+
+
+def test_whole_lines_only_and_each_once(tmp_path):
+    path = tmp_path / "x.jsonl"
+    tail = Tail(path)
+    assert list(tail.lines()) == []
+    path.write_text('{"a": 1}\n{"b"')
+    assert list(tail.lines()) == [{"a": 1}]
+    assert list(tail.lines()) == []
+    with path.open("a") as file:
+        file.write(': 2}\n{"cut off\n{"c": 3}\n')
+    assert list(tail.lines()) == [{"b": 2}, {"c": 3}]
+
+
+def test_nothing_is_known_while_ranks_connect(progress):
+    made = progress()
+    assert (made.step, made.loss, made.reached_at, made.trained(500.0)) == (0, None, None, None)
+
+
+def test_rank_0_tells_the_step_and_its_loss(progress, write):
+    made = progress()
+    write(0, start(time=100.0), step(1), step(2, 0.7, 3.5))
+    write(1, start(time=104.0), step(1), step(2), step(3, 0.1, 9.0))
+    made.update()
+    assert (made.step, made.loss, made.elapsed) == (2, 0.7, 3.5)
+    assert made.trained(110.0) == 10.0
+    write(0, step(3, None))
+    made.update()
+    assert (made.step, made.loss) == (3, None)
+
+
+def test_the_target_is_reached_by_the_mean_of_all_ranks(progress, write):
+    made = progress()
+    write(0, evaluated(10, 0.1), evaluated(20, 0.1))
+    made.update()
+    assert made.reached_at is None
+    write(1, evaluated(10, 0.9), evaluated(20, 0.6))
+    made.update()
+    assert made.reached_at == 20
+
+
+@pytest.mark.parametrize(("scores", "reached"), [((0.8, 0.8), None), ((0.85, 0.96), 10)])
+def test_accuracy_is_reached_from_below(progress, write, scores, reached):
+    made = progress(("accuracy", 0.9))
+    for rank, accuracy in enumerate(scores):
+        write(rank, evaluated(10, 5.0, accuracy))
+    made.update()
+    assert made.reached_at == reached
+
+
+def test_a_loss_that_is_none_reaches_nothing(progress, write):
+    made = progress()
+    write(0, evaluated(10, None))
+    write(1, evaluated(10, 0.0))
+    made.update()
+    assert made.reached_at is None
+
+
+def test_without_a_target_nothing_is_reached(progress, write):
+    made = progress(target=None)
+    for rank in range(2):
+        write(rank, evaluated(10, 0.0))
+    made.update()
+    assert made.reached_at is None
+
+
+def test_a_resumed_run_keeps_what_holds_and_no_more(progress, write):
+    for rank in range(2):
+        write(rank, start(50.0), evaluated(10, 0.3), step(12), evaluated(20, 0.2), step(22))
+    made = progress(since=90.0)
+    assert made.reached_at == 10
+    assert made.trained(95.0) is None, "this attempt has not begun"
+    for rank in range(2):
+        write(rank, start(100.0, resumed=15, elapsed=30.0))
+    made.update()
+    assert (made.reached_at, made.step, made.loss) == (10, 15, None)
+    assert made.trained(107.0) == 37.0
+
+
+def test_a_run_that_begins_anew_takes_all_back(progress, write):
+    for rank in range(2):
+        write(rank, start(50.0), evaluated(10, 0.3))
+    write(0, start(100.0))
+    assert progress().reached_at is None

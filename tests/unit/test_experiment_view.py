@@ -1,0 +1,61 @@
+"""What is told of runs, and how long that takes to read."""
+
+import pytest
+
+from harness.cli.experiment_view import View, outcome, told
+from harness.experiment.progress import RunProgress
+from harness.experiment.spec import Run, Variant
+
+RUNS = [Run("wan", "ring", Variant("ddp"), 0), Run("local", "ring", Variant("ddp"), 0)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (59.4, "59 s"), (60, "1 min"), (200, "3 min 20 s"), (615, "10 min"), (3599, "59 min"),
+     (7500, "2 h 5 min")],
+)  # fmt: skip
+def test_times_in_words(seconds, text):
+    assert told(seconds) == text
+
+
+@pytest.fixture
+def progress(tmp_path):
+    def make(step=0, loss=None, elapsed=0.0):
+        made = RunProgress(tmp_path, 1, None, 0.0)
+        made.step, made.loss, made.elapsed = step, loss, elapsed
+        return made
+
+    return make
+
+
+def test_a_run_that_went_through(progress):
+    assert outcome({"status": "finished"}, progress(200, 0.1234, 12.34), 200) == "step 200  12.3 s  loss 0.123"
+
+
+def test_a_run_that_was_cut(progress):
+    assert outcome({"status": "limit"}, progress(7, 2.0, 60.0), 200) == "step 7 of 200  60.0 s  loss 2.000  time limit"
+    assert outcome({"status": "finished"}, progress(7, None, 1.0), 200) == "step 7 of 200  1.0 s  loss is no number"
+    assert outcome({"status": "limit"}, progress(), 200) == "limit"
+    assert outcome({"status": "limit"}, None, 200) == "limit"
+
+
+def test_a_run_that_failed(progress):
+    ending = {"status": "failed", "failed_rank": 1, "code": 9, "last_lines": ["one", "KeyError: 'x'", "  "]}
+    assert outcome(ending, progress(5, 2.0, 1.0), 200) == "failed: rank 1, exit code 9: KeyError: 'x'"
+    assert outcome({**ending, "last_lines": []}, None, 200) == "failed: rank 1, exit code 9: no output"
+    assert outcome({**ending, "failed_rank": None}, None, 200) == "failed: KeyError: 'x'"
+
+
+def test_every_run_leaves_a_line_and_nothing_else_where_there_is_no_terminal(progress, capsys):
+    lines = []
+    with View(RUNS, {run.slug: 10.0 for run in RUNS}, 200, lines.append) as view:
+        for run in RUNS:
+            view.begin(run)
+            view.watch(progress())
+            view.watch(progress(3, 1.0, 2.0))
+            view.end(run, {"status": "finished"}, progress(200, 0.5, 3.0))
+    assert lines == [
+        "wan.ring.ddp.seed0    step 200  3.0 s  loss 0.500",
+        "local.ring.ddp.seed0  step 200  3.0 s  loss 0.500",
+    ]
+    assert capsys.readouterr() == ("", "")

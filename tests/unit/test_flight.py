@@ -1,0 +1,57 @@
+"""What a recorder's entries sum up to."""
+
+from harness.workloads.flight import enable, summed
+
+
+def entry(number, name="gloo:all_reduce", sizes=((10, 5),), dtypes=("Float",)):
+    return {
+        "record_id": number,
+        "profiling_name": name,
+        "input_sizes": [list(size) for size in sizes],
+        "input_dtypes": list(dtypes),
+    }
+
+
+def test_operations_are_counted_with_the_bytes_of_their_inputs():
+    entries = [
+        entry(0),
+        entry(1, sizes=((3,), (4, 2)), dtypes=("Double", "Half")),
+        entry(2, "gloo:broadcast", ((7,),), ("Byte",)),
+        entry(3, "gloo:barrier", (), ()),
+    ]
+    ops, missed, newest = summed(entries, -1)
+    assert ops == {
+        "all_reduce": {"count": 2, "bytes": 200 + 24 + 16},
+        "broadcast": {"count": 1, "bytes": 7},
+        "barrier": {"count": 1, "bytes": 0},
+    }
+    assert (missed, newest) == (0, 3)
+
+
+def test_only_what_is_newer_counts():
+    entries = [entry(number) for number in range(5)]
+    _, _, newest = summed(entries[:3], -1)
+    ops, missed, newest = summed(entries, newest)
+    assert ops == {"all_reduce": {"count": 2, "bytes": 400}}
+    assert (missed, newest) == (0, 4)
+    assert summed(entries, newest) == ({}, 0, 4)
+
+
+def test_what_fell_out_in_between_is_missed():
+    ops, missed, newest = summed([entry(number) for number in (7, 8)], 3)
+    assert ops["all_reduce"]["count"] == 2
+    assert (missed, newest) == (3, 8)
+
+
+def test_a_type_without_a_known_width_counts_no_bytes_and_a_name_without_backend_is_kept():
+    ops, _, _ = summed([entry(0, "send 0->1", ((4,),), ("ComplexDouble",))], -1)
+    assert ops == {"send 0->1": {"count": 1, "bytes": 0}}
+
+
+def test_a_size_that_the_user_chose_stays():
+    environment = {"TORCH_FR_BUFFER_SIZE": "7"}
+    enable(environment)
+    assert environment == {"TORCH_FR_BUFFER_SIZE": "7"}
+    empty = {}
+    enable(empty)
+    assert int(empty["TORCH_FR_BUFFER_SIZE"]) >= 1000

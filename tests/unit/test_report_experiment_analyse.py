@@ -1,0 +1,194 @@
+"""harness.report.experiment.analyse and answer: who won, by how much, and never more than the data say."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from harness.report.experiment.analyse import analyse
+from harness.report.experiment.answer import headline, sentence
+from harness.report.experiment.records import End, Eval, Experiment, Rank, Run, Step
+
+
+def evaluation(step, elapsed, loss, accuracy=None):
+    return Eval(step, 100.0 + elapsed, elapsed, loss, accuracy)
+
+
+def a_step(number, elapsed, *, loss=1.0, compute=0.25, comm=0.75, sent=100):
+    return Step(number, 100.0 + elapsed, elapsed, loss, compute + comm, compute, comm, sent, sent)
+
+
+def run(label, times, *, seed=0, profile="wan", topology="ring", status="finished", target: float | None = 0.5, n=2):
+    """A run whose loss falls by 0.1 from 1.0 at each evaluation, at these times; one step before each."""
+    evals = tuple(evaluation(step, at, 1.0 - 0.1 * step) for step, at in enumerate(times, 1))
+    steps = tuple(a_step(step, at) for step, at in enumerate(times, 1))
+    ranks = tuple(Rank(rank, steps, evals) for rank in range(n))
+    name = label.split()[0]
+    slug = f"{profile}.{topology}.{name}.seed{seed}"
+    end = None if status == "unfinished" else End(status)
+    return Run(slug, profile, topology, n, seed, name, label, target, "netem", {}, None, ranks, end=end)
+
+
+def analysed(*runs):
+    return analyse(Experiment("x-1", "x", Path("x"), None, tuple(runs)))
+
+
+def sentences(*runs):
+    analysis = analysed(*runs)
+    return [sentence(analysis, facet) for facet in analysis.facets]
+
+
+def every(seconds, count=6):
+    return [seconds * number for number in range(1, count + 1)]
+
+
+def test_time_and_bytes_to_the_target_are_those_of_the_first_evaluation_at_it_or_under_it():
+    analysis = analysed(run("ddp", every(1.0)))
+    (group,) = analysis.facets[0].groups
+    assert group.seconds is not None
+    assert group.bytes is not None
+    assert (group.seconds.median, group.seconds.std) == (5.0, None)
+    assert group.bytes.median == 5 * 100 * 2  # five steps of two nodes
+
+
+def test_a_runs_loss_is_the_mean_over_ranks_at_the_latest_ranks_time():
+    ranks = (
+        Rank(0, evals=(evaluation(5, 1.0, 0.2, 0.9), evaluation(10, 2.0, 0.1))),
+        Rank(1, evals=(evaluation(5, 1.5, 0.4, 0.7),)),
+    )
+    made = run("ddp", []).__class__(**{**vars(run("ddp", [])), "ranks": ranks})
+    (point,) = analysed(made).runs[0].curve.points
+    assert (point.step, point.seconds) == (5, 1.5)
+    assert point.loss == pytest.approx(0.3)
+    assert point.accuracy == pytest.approx(0.8)
+
+
+def test_without_evaluations_the_training_loss_is_smoothed():
+    steps = tuple(a_step(number, float(number), loss=float(number % 2)) for number in range(1, 41))
+    made = Run("s", "wan", "ring", 1, 0, "ddp", "ddp", None, "netem", {}, None, (Rank(0, steps),))
+    curve = analysed(made).runs[0].curve
+    assert curve.kind == "training loss"
+    assert [point.loss for point in curve.points[9:]] == [pytest.approx(0.5)] * 31
+
+
+def test_points_without_a_finite_loss_are_left_out_and_the_step_is_told():
+    ranks = (Rank(0, evals=(evaluation(1, 1.0, 0.9), evaluation(2, 2.0, math.nan), evaluation(3, 3.0, math.inf))),)
+    made = Run("s", "wan", "ring", 1, 0, "ddp", "ddp", 0.5, "netem", {}, None, ranks, end=End("finished"))
+    curve = analysed(made).runs[0].curve
+    assert [point.step for point in curve.points] == [1]
+    assert curve.diverged == 2
+    assert curve.reached(0.5) is None
+
+
+def test_a_clear_win_over_seeds():
+    told = sentences(
+        *(run("ddp", every(5.0 + seed), seed=seed) for seed in range(3)),
+        *(run("diloco H=20", every(1.0 + 0.1 * seed), seed=seed) for seed in range(3)),
+    )
+    assert told == [
+        "On wan, diloco H=20 reached loss 0.5 in 5.50 s (5.00–6.00 over 3 seeds), 5.5 times as fast as ddp."
+    ]
+
+
+def test_one_seed_says_that_spread_is_unknown():
+    (told,) = sentences(run("ddp", every(5.0)), run("diloco", every(1.0)))
+    assert told == "On wan, diloco reached loss 0.5 in 5.00 s (one seed: spread unknown), 5.0 times as fast as ddp."
+
+
+def test_where_ddp_wins_the_next_is_named():
+    (told,) = sentences(run("ddp", every(1.0)), run("diloco", every(1.2)), run("sparta", every(2.0)))
+    assert told.endswith("1.20 times as fast as diloco.")
+
+
+def test_the_next_is_named_beside_ddp():
+    (told,) = sentences(run("ddp", every(4.0)), run("diloco", every(1.0)), run("sparta", every(2.0)))
+    assert told.endswith("4.0 times as fast as ddp and 2.0 times as fast as sparta.")
+
+
+def test_ranges_that_overlap_are_too_close_to_call():
+    runs = [run("ddp", every(1.0 + 0.4 * seed), seed=seed) for seed in range(2)]
+    runs += [run("diloco", every(1.1 + 0.1 * seed), seed=seed) for seed in range(2)]
+    (told,) = sentences(*runs)
+    assert "ddp overlap: too close to call" in told or "diloco overlap: too close to call" in told
+    assert headline(analysed(*runs)).endswith("on wan (too close to call).")
+
+
+def test_a_rival_that_did_not_reach_the_target_gives_a_lower_bound():
+    (told,) = sentences(run("ddp", every(8.0, 3), status="limit"), run("diloco", every(1.0)))
+    assert told.endswith("more than 4.8 times as fast as ddp, which did not reach it.")
+
+
+def test_a_rival_that_had_less_time_than_the_winner_needed_gives_no_factor():
+    (told,) = sentences(run("ddp", every(1.0, 3), status="limit"), run("diloco", every(1.0)))
+    assert told.endswith("while ddp did not reach it.")
+
+
+@pytest.mark.parametrize("status", ["failed", "unfinished", "stopped"])
+def test_runs_that_had_no_fair_time_count_neither_way(status):
+    analysis = analysed(run("ddp", every(1.0, 3), status=status), run("diloco", every(1.0)))
+    win = analysis.facets[0].win
+    assert win is not None
+    assert (win.winner.label, win.next, win.baseline) == ("diloco", None, None)
+
+
+def test_a_failed_run_that_had_reached_the_target_counts():
+    analysis = analysed(run("ddp", every(1.0), status="failed"), run("diloco", every(2.0)))
+    assert analysis.facets[0].win.winner.label == "ddp"
+
+
+def test_who_reached_it_with_every_seed_is_before_who_did_with_some():
+    analysis = analysed(
+        run("fast", every(1.0), seed=0),
+        run("fast", every(1.0, 3), seed=1),
+        run("sure", every(2.0), seed=0),
+        run("sure", every(2.0), seed=1),
+    )
+    win = analysis.facets[0].win
+    assert (win.winner.label, win.next.label, win.next.reached) == ("sure", "fast", False)
+
+
+def test_nobody_reached_it():
+    runs = (run("ddp", every(1.0, 2)), run("diloco", every(1.0, 2), status="unfinished"))
+    assert sentences(*runs) == ["On wan no strategy reached loss 0.5 (1 of its 2 runs still to end)."]
+    assert headline(analysed(*runs)) == "No strategy has reached its target loss."
+
+
+def test_runs_that_recorded_nothing():
+    empty = run("ddp", [], status="unfinished")
+    assert headline(analysed(empty)) == "No run has recorded a loss yet."
+    analysis = analysed(empty)
+    assert analysis.runs[0].comm_share is None
+    assert analysis.runs[0].step_p50 is None
+
+
+def test_without_a_target_the_report_takes_the_loss_that_all_reached():
+    analysis = analysed(
+        run("ddp", every(1.0, 6), target=None),
+        run("diloco", every(1.0, 4), target=None),
+        run("broken", every(1.0, 1), target=None, status="failed"),
+    )
+    facet = analysis.facets[0]
+    assert facet.target == pytest.approx(0.6)
+    assert facet.chosen
+    assert "names no target" in sentence(analysis, facet)
+
+
+def test_facets_are_named_as_short_as_they_are_clear():
+    one = analysed(run("ddp", every(1.0)), run("ddp", every(1.0), profile="local"))
+    assert [one.told(facet) for facet in one.facets] == ["wan", "local"]
+    two = analysed(run("ddp", every(1.0)), run("ddp", every(1.0), topology="star", n=3))
+    assert [two.told(facet) for facet in two.facets] == ["wan/ring/2 nodes", "wan/star/3 nodes"]
+
+
+def test_the_headline_puts_the_places_of_a_winner_together():
+    runs = [
+        run("ddp", every(1.0 if profile == "local" else 9.0), profile=profile) for profile in ["local", "wan", "mobile"]
+    ]
+    runs += [run("diloco", every(2.0), profile=profile) for profile in ["local", "wan", "mobile"]]
+    assert headline(analysed(*runs)) == "ddp was the fastest on local; diloco was the fastest on wan and mobile."
+
+
+def test_steps_and_shares():
+    figures = analysed(run("ddp", every(1.0))).runs[0]
+    assert (figures.steps, figures.comm_share, figures.step_p50) == (6, 0.75, 1.0)
+    assert figures.sent_bytes == 6 * 100 * 2

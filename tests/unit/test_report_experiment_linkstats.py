@@ -1,0 +1,68 @@
+"""harness.report.experiment.linkstats and thin: counters as rates, and fewer points that keep the peaks."""
+
+import pytest
+
+from harness.report.experiment.linkstats import edge_moments, link_use, tcp_moments
+from harness.report.experiment.records import EdgeCount, LinkSample, Rank, Run, Step
+from harness.report.experiment.thin import thin
+from tests.support.plans import network, shape
+
+PLAN = network("ring", 2, shape(rate="1mbit"))
+
+
+def sample(time, sent, dropped=0, backlog=0, tcp=None):
+    counts = {pair: EdgeCount(sent // 1000, sent, dropped, backlog, 0) for pair in ((0, 1), (1, 0))}
+    return LinkSample(time, counts, {} if tcp is None else {0: tcp})
+
+
+def run(*samples, first_step=None):
+    steps = () if first_step is None else (Step(1, first_step, 0.5, 1.0, 0.5, 0.5, 0.0, 0, 0),)
+    return Run("s", "wan", "ring", 2, 0, "ddp", "ddp", None, "netem", {}, PLAN, (Rank(0, steps),), samples)
+
+
+def test_counters_become_rates_between_samples():
+    moments = edge_moments(run(sample(10.0, 0), sample(12.0, 50_000, 4, 7), first_step=11.5))
+    assert [(moment.edge, moment.seconds) for moment in moments] == [((0, 1), 1.0), ((1, 0), 1.0)]
+    assert (moments[0].bit_s, moments[0].dropped, moments[0].backlog_bytes) == (200_000.0, 2.0, 7)
+
+
+def test_a_network_that_was_made_anew_makes_a_gap():
+    moments = edge_moments(run(sample(1.0, 900), sample(2.0, 1000), sample(5.0, 10), sample(6.0, 30)))
+    assert [moment.seconds for moment in moments if moment.edge == (0, 1)] == [1.0, 5.0]
+
+
+def test_samples_at_one_time_give_no_rate():
+    assert [m.bit_s for m in edge_moments(run(sample(1.0, 0), sample(1.0, 500), sample(2.0, 1000)))] == [8000.0] * 2
+
+
+def test_tcp():
+    moments = tcp_moments(run(sample(1.0, 0, tcp=(10, 1)), sample(3.0, 0, tcp=(30, 5)), sample(4.0, 0, tcp=(3, 0))))
+    assert [(moment.rank, moment.retransmitted) for moment in moments] == [(0, 2.0)]
+
+
+def test_the_use_of_links_over_the_whole_run():
+    use = link_use(
+        run(sample(0.0, 0, tcp=(0, 0)), sample(1.0, 25_000, 2, tcp=(50, 1)), sample(4.0, 50_000, 3, tcp=(99, 4)))
+    )
+    assert use is not None
+    assert use.busiest == (0, 1)
+    assert use.busiest_share == pytest.approx(50_000 * 8 / 4 / 1e6)
+    assert (use.dropped, use.sent_packets, use.retransmitted, use.segments) == (6, 100, 4, 99)
+
+
+def test_too_few_samples_say_nothing():
+    assert link_use(run(sample(1.0, 5))) is None
+    assert edge_moments(run()) == []
+
+
+def test_thin_keeps_ends_and_peaks():
+    heights = [0.0] * 10_000
+    heights[1234], heights[7777] = 9.0, -9.0
+    kept = thin(list(enumerate(heights)), lambda point: point[1], most=100)
+    assert len(kept) <= 100
+    assert {(0, 0.0), (1234, 9.0), (7777, -9.0), (9999, 0.0)} <= set(kept)
+    assert kept == sorted(kept)
+
+
+def test_thin_leaves_short_series_alone():
+    assert thin([3, 1, 2], float, most=4) == [3, 1, 2]

@@ -1,0 +1,170 @@
+"""harness.report.experiment.page and what it is made of: valid charts, nothing fetched, nothing unescaped."""
+
+import json
+import re
+from html import unescape
+
+import pytest
+
+from harness.plan_options import PlanOptions
+from harness.report.experiment import told
+from harness.report.experiment.analyse import analyse
+from harness.report.experiment.groups import Spread
+from harness.report.experiment.load import load_experiment
+from harness.report.experiment.markup import Html, data_block, html, inline_safe, table, tag
+from harness.report.experiment.theme import COLOURS, config, literal, variable
+from harness.report.experiment.topology_drawing import positions, topology_svg
+from tests.support.runs import DDP, DILOCO, Strategy, make_experiment, write_lines
+
+EVIL = "</script><script>alert(1)</script> & \"quoted\" <img src=x onerror='alert(2)'>"
+VEGA = "window.vegaEmbed = async () => {};"
+
+
+def made(folder, **options):
+    return analyse(load_experiment(make_experiment(folder, **{"nodes": 3, "steps": 40, "limit": None, **options})))
+
+
+def test_text_is_escaped_and_markup_is_not():
+    made = tag("p", "<b>", Html("<i>"), title='"x"', hidden=True, id=None, class_="a")
+    assert made == '<p title="&quot;x&quot;" hidden class="a">&lt;b&gt;<i></p>'
+    assert html("12 ms & 3 %") == "12\u00a0ms &amp; 3\u00a0%"
+    assert "<td>&lt;script&gt;</td>" in table("c", ("a", "b"), [("x", "<script>")])
+
+
+def test_data_and_programs_cannot_end_their_element():
+    assert "<" not in data_block("d", [EVIL]).removeprefix("<script").removesuffix("</script>")
+    assert json.loads(re.sub(r"</?script[^>]*>", "", data_block("d", [EVIL]))) == [EVIL]
+    assert inline_safe("a='</script>';b='<!--'") == "a='<\\/script>';b='\\x3c!--'"
+
+
+def test_the_page_has_no_address_and_no_text_of_the_data_as_markup(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.report.experiment.page import make_page
+
+    folder = tmp_path / "evil-1"
+    made(folder, profiles=("wan",), strategies=(DDP, Strategy("evil", EVIL)))
+    slug = "wan.ring.evil.seed0"
+    end = {"status": "failed", "time": 1, "seconds": 1, "code": 1, "failed_rank": 2, "last_lines": [EVIL]}
+    write_lines(folder / slug / "end.json", [end])
+    page = make_page(analyse(load_experiment(folder)), VEGA)
+    assert page.count("<script>") == 2
+    assert "<img" not in page
+    assert "rank 2 ended with exit code 1" in page
+    assert not re.search(r'(?:src|href)="(?!#|data:,)', page)
+    assert "url(" not in page
+    assert "default-src 'none'" in unescape(page)
+
+
+def test_every_chart_is_valid_vega_lite(tmp_path):
+    alt = pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.report.experiment.charts import facet_charts, timeline_charts
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, DILOCO), seeds=(0, 1))
+    (of_facet,) = facet_charts(analysis, legend=True)
+    assert list(of_facet) == ["time", "bytes", "target", "share", "bandwidth"]
+    for chart in [*of_facet.values(), *timeline_charts(0)]:
+        alt.Chart.from_dict({**chart.spec, "datasets": {}}, validate=True)
+
+
+def test_every_chart_names_tables_and_columns_that_there_are(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.report.experiment.charts import facet_charts, timeline_charts
+    from harness.report.experiment.tables import data_tables
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,))
+    tables = data_tables(analysis)
+    for chart in [*facet_charts(analysis)[0].values(), *timeline_charts(0)]:
+        for layer in chart.spec["layer"]:
+            columns = tables[chart.data[layer["data"]["name"]]].columns
+            channels = [one for many in layer["encoding"].values() for one in _listed(many)]
+            assert {one["field"] for one in channels if "field" in one} <= set(columns)
+
+
+def _listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def test_images_need_no_browser(tmp_path):
+    pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
+    from harness.report.experiment.images import write_images
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), nodes=2)
+    written = list(write_images(analysis, "x-", tmp_path))
+    assert "x-loss-time-wan.png" in [path.name for path in written]
+    assert "x-topology-wan-ring-seed0.png" in [path.name for path in written]
+    assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 2000 for path in written)
+
+
+def test_colours_have_contrast():
+    def luminance(colour):
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(one, other):
+        low, high = sorted((luminance(one), luminance(other)))
+        return (high + 0.05) / (low + 0.05)
+
+    for colours in COLOURS.values():
+        for name in ("ink", "soft", "link", "good", "bad"):
+            assert contrast(colours[name], colours["paper"]) >= 4.5, name
+            assert contrast(colours[name], colours["panel"]) >= 4.5, name
+        for name in ("compute", "wait", *(f"c{number}" for number in range(8))):
+            assert contrast(colours[name], colours["paper"]) >= 3, name
+
+
+def test_both_themes_have_the_same_names():
+    assert COLOURS["light"].keys() == COLOURS["dark"].keys()
+    assert json.dumps(config(variable)).replace("var(--", "").count("#") == 0
+    assert config(literal("dark"))["range"]["category"][0] == COLOURS["dark"]["c0"]
+
+
+@pytest.mark.parametrize("topology", ["ring", "star", "grid", "tree", "islands", "line", "fully_connected"])
+@pytest.mark.parametrize("nodes", [2, 4, 7, 12])
+def test_ranks_do_not_lie_on_each_other(topology, nodes):
+    plan = PlanOptions(nodes, topology, "wan", None, 0, None, None).plan()
+    places = positions(plan)
+    assert sorted(places) == list(range(nodes))
+    for rank, (x, y) in places.items():
+        assert 16 <= x <= 444
+        assert 16 <= y <= 344
+        assert all((x - a) ** 2 + (y - b) ** 2 > 32**2 for other, (a, b) in places.items() if other != rank)
+
+
+def test_a_drawing_tells_what_edges_do():
+    svg = topology_svg(PlanOptions(2, "ring", "wan", None, 0, None, None).plan(), literal("light"))
+    assert re.findall(r">([^<>]+)</text>", svg) == ["0", "1", "767 Mbit/s", "24.1 ms · 0.1 %"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (told.seconds(0.0123), "12.3 ms"),
+        (told.seconds(12.34), "12.3 s"),
+        (told.seconds(250), "250 s"),
+        (told.seconds(3000), "50 min 0 s"),
+        (told.seconds(7300), "2 h 1 min"),
+        (told.seconds(0), "0 s"),
+        (told.seconds(2e-5), "20.0 µs"),
+        (told.seconds(None), "–"),
+        (told.size(12_345_678), "12.3 MB"),
+        (told.size(12), "12.0 B"),
+        (told.rate(999_999), "1.00 Mbit/s"),
+        (told.percent(0.123), "12 %"),
+        (told.percent(0.0123), "1.2 %"),
+        (told.percent(0.0001), "< 0.1 %"),
+        (told.percent(0.0), "0 %"),
+        (told.factor(1.04), "1.04"),
+        (told.factor(6.12), "6.1"),
+        (told.factor(61.2), "61"),
+        (told.digits(float("nan")), "?"),
+        (told.digits(float("inf")), "∞"),
+        (told.spread(Spread(12.3, 11.9, 12.6, 0.3, 3)), "12.3 s (11.9–12.6)"),
+        (told.spread(Spread(1.2, 0.9, 1.3, 0.2, 3)), "1.20 s (900 ms–1.30 s)"),
+        (told.spread(Spread(5.0, 5.0, 5.0, 0.0, 3)), "5.00 s"),
+        (told.spread(Spread(5.0, 5.0, 5.0, None, 1)), "5.00 s"),
+        (told.spread(None), "–"),
+    ],
+)
+def test_figures_as_people_read_them(text, expected):
+    assert text == expected
