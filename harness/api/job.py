@@ -90,9 +90,19 @@ class _Nodes:
     def signal(self, number: signal.Signals) -> None:
         """To the process group of each that runs."""
         for process in list(self.processes.values()):
-            if process.poll() is None:
+            if _runs(process):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, number)
+
+
+def _runs(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it has not ended; without reaping it, which is for the thread that watches it by its process id."""
+    if process.returncode is not None:
+        return False
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
 
 
 class Job:
@@ -163,7 +173,7 @@ class Job:
     def unended(self) -> list[int]:
         """The ranks whose program has not ended."""
         started = self._nodes.processes
-        return [rank for rank in self.ranks if rank not in started or started[rank].poll() is None]
+        return [rank for rank in self.ranks if rank not in started or _runs(started[rank])]
 
     def stop(self) -> None:
         """End all programs: asked first, killed after a grace. Does nothing where they have ended."""

@@ -89,7 +89,8 @@ def run_experiment(
     campaign = Campaign(experiment, folder)
     try:
         runner = Runner(experiment, folder, name, home, _told_once(), subnets)
-        _perform(campaign, runner, todo, estimates, note if json_ else say)
+        with campaign.alone():
+            _perform(campaign, runner, todo, estimates, note if json_ else say)
     except BaseException:
         note(f"to go on: harness experiment run --resume {folder}")
         raise

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from harness.errors import InputError
+from harness.errors import InputError, NetworkStateError
 from harness.experiment.spec import Experiment, Run
 from harness.run_folder import RunFolder, read_json, write_json
 
@@ -83,6 +85,23 @@ class Campaign:
 
     experiment: Experiment
     folder: Path
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other commands from doing the same experiment meanwhile. Raises NetworkStateError, InputError."""
+        path = self.folder / ".lock"
+        try:
+            file = path.open("w")
+        except OSError as problem:
+            raise InputError(f"{path} cannot be written: {problem.strerror}") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise NetworkStateError(
+                    f"another command is at {self.folder} already; wait for it, or end it"
+                ) from None
+            yield
 
     def ending(self, run: Run) -> Mapping[str, Any] | None:
         """How a run has ended, or None."""

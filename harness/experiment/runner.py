@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -125,8 +126,9 @@ class Runner:
                     logs[rank].write(line)
 
                 outcome = launch(network.runtime, network.plan, argv, sink, tick=job.tick)
-        except (KeyboardInterrupt, SystemExit):
-            folder.end("stopped", seconds=time.time() - began, code=130, failed_rank=None, last_lines=[])
+        except (KeyboardInterrupt, SystemExit) as end:
+            code = end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT
+            folder.end("stopped", seconds=time.time() - began, code=code, failed_rank=None, last_lines=[])
             raise
         seconds = time.time() - began
         job.finish()

@@ -142,3 +142,12 @@ def test_an_interrupt_while_programs_begin_stops_those_that_have(begin):
         signal.signal(signal.SIGALRM, before)
         release.cancel()
     assert "harness-job" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_to_ask_whether_a_program_runs_leaves_it_to_who_watches_it():
+    with subprocess.Popen(["sleep", "0.05"]) as process:
+        while module._runs(process):
+            time.sleep(0.01)
+        os.close(os.pidfd_open(process.pid))  # not reaped
+        assert process.wait() == 0
+        assert not module._runs(process)

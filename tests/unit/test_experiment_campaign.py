@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness.errors import InputError
+from harness.errors import InputError, NetworkStateError
 from harness.experiment.campaign import Campaign, failed, load_folder, new_folder
 from harness.experiment.spec import Experiment, Variant
 from harness.run_folder import RunFolder
@@ -69,6 +69,17 @@ def test_half_an_ending_is_none(folder):
     campaign = Campaign(EXPERIMENT, folder)
     assert run in campaign.todo()
     assert next(campaign.statuses()) == (run, "to do")
+
+
+def test_two_commands_do_not_do_the_same_experiment(folder):
+    with (
+        Campaign(EXPERIMENT, folder).alone(),
+        pytest.raises(NetworkStateError, match=f"another command is at {folder} already"),
+        Campaign(EXPERIMENT, folder).alone(),
+    ):
+        pass
+    with Campaign(EXPERIMENT, folder).alone():
+        pass
 
 
 def change(folder, **values):
