@@ -99,7 +99,7 @@ class Campaign:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise NetworkStateError(
-                    f"another command is at {self.folder} already; wait for it, or end it"
+                    f"another command is at {self.folder} already; wait for it"
                 ) from None
             yield
 

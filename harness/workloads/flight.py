@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final
 
-_KEPT: Final = 1024
-_READ_AT: Final = 512
+_KEPT: Final = 512
+"""To read all of them takes 20 ms of a core, and more where the machine is busy."""
+_READ_AT: Final = 300
 """Collectives after which it is time to read, lest some fall out."""
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 10.0
+_SHARE: Final = 0.01
+"""Of the time, that reading may take."""
 _WIDTHS: Final = {
     "Double": 8, "Long": 8, "Float": 4, "Int": 4, "Half": 2, "BFloat16": 2, "Short": 2, "Byte": 1, "Char": 1, "Bool": 1,
 }  # fmt: skip
@@ -43,26 +49,47 @@ def summed(entries: Iterable[Mapping[str, Any]], after: int) -> tuple[dict[str, 
     return ops, newest - after - seen, newest
 
 
+def pause(count: int, elapsed: float, cost: float) -> float:
+    """Seconds until the recorder should be read again.
+
+    Before it runs over, going by how many came lately, but never so often that reading takes more than a small share of
+    the time: then some are missed.
+
+    Args:
+        count: collectives that came since the reading before, missed ones too.
+        elapsed: seconds since then.
+        cost: seconds that this reading took.
+    """
+    full = _READ_AT * elapsed / count if count else _LONGEST_PAUSE
+    return max(min(full, _LONGEST_PAUSE), cost / _SHARE)
+
+
 class FlightLog:
     """Reads the recorder now and then."""
 
     def __init__(self) -> None:
         from torch._C import _distributed_c10d
-        from torch.distributed import distributed_c10d
 
         self._dump: Callable[[bool, bool], str] = _distributed_c10d._dump_fr_trace_json  # type: ignore[attr-defined]
-        self._group = distributed_c10d._get_default_group()
         self._newest = -1
-        self._read_at = 0
+        self._read_at = time.perf_counter()
+        self._due_at = self._read_at + _FIRST_PAUSE
 
-    @property
-    def is_filling(self) -> bool:
-        """Whether the next reading must not wait much longer; cheap."""
-        return int(self._group._get_sequence_number_for_group()) - self._read_at >= _READ_AT
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to read.
+
+        Args:
+            now: by time.perf_counter.
+        """
+        return now >= self._due_at
 
     def take(self) -> tuple[dict[str, dict[str, int]], int]:
         """What came since the last call: by operation how many and how many bytes; and how many were missed."""
-        self._read_at = int(self._group._get_sequence_number_for_group())
+        began = time.perf_counter()
+        before = self._newest
         entries = json.loads(self._dump(True, False)).get("entries", [])
-        ops, missed, self._newest = summed(entries, self._newest)
+        ops, missed, self._newest = summed(entries, before)
+        now = time.perf_counter()
+        self._due_at = now + pause(self._newest - before, began - self._read_at, now - began)
+        self._read_at = began
         return ops, missed

@@ -7,15 +7,13 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from harness.errors import HarnessError, InputError
 from harness.run_folder import Lines
 from harness.strategies.base import CommClock
 from harness.tasks.base import Score
 from harness.workloads.flight import FlightLog
-
-_SECONDS_BETWEEN_COLLECTIVES: Final = 2.0
 
 
 class InterfaceCounters:
@@ -56,7 +54,6 @@ class Recorder:
         self._file = _open(folder, rank) if folder else None
         self._began = time.perf_counter()
         self._before = 0.0
-        self._collectives_at = self._began
 
     @property
     def elapsed(self) -> float:
@@ -67,7 +64,6 @@ class Recorder:
         """The clock starts, at what an earlier attempt had on it."""
         self._before, self._began = elapsed, time.perf_counter()
         self._bytes = self._counters.read()
-        self._collectives_at = self._began
 
     def start(self, **facts: Any) -> None:
         """How this attempt begins."""
@@ -95,10 +91,8 @@ class Recorder:
             sent_bytes=self._bytes[0] - before[0],
             received_bytes=self._bytes[1] - before[1],
         )
-        now = time.perf_counter()
-        if now - self._collectives_at >= _SECONDS_BETWEEN_COLLECTIVES or self._flight.is_filling:
+        if self._flight.is_due(time.perf_counter()):
             self._collectives(step)
-            self._collectives_at = now
 
     def evaluation(self, step: int, score: Score, elapsed: float, seconds: float) -> None:
         """How good the model is after a step.

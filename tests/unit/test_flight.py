@@ -1,6 +1,6 @@
 """What a recorder's entries sum up to."""
 
-from harness.workloads.flight import enable, summed
+from harness.workloads.flight import enable, pause, summed
 
 
 def entry(number, name="gloo:all_reduce", sizes=((10, 5),), dtypes=("Float",)):
@@ -54,4 +54,14 @@ def test_a_size_that_the_user_chose_stays():
     assert environment == {"TORCH_FR_BUFFER_SIZE": "7"}
     empty = {}
     enable(empty)
-    assert int(empty["TORCH_FR_BUFFER_SIZE"]) >= 1000
+    assert int(empty["TORCH_FR_BUFFER_SIZE"]) > 300
+
+
+def test_it_is_read_before_it_runs_over_and_seldom_where_little_comes():
+    assert pause(count=600, elapsed=4.0, cost=0.001) == 2.0
+    assert pause(count=3, elapsed=4.0, cost=0.001) == 10.0
+    assert pause(count=0, elapsed=4.0, cost=0.001) == 10.0
+
+
+def test_reading_takes_a_hundredth_of_the_time_at_most():
+    assert pause(count=100_000, elapsed=1.0, cost=0.02) == 2.0
