@@ -1,10 +1,10 @@
-"""What recording costs: training that writes its records, against training that writes none, in turns in one run.
+"""What recording costs: steps that are recorded, against steps that are not, in turns in one process group.
 
 Two ranks over loopback with ddp, so that hardly anything but the step itself is there to hide the cost; on shaped links
-a step takes longer, and the share is smaller. Two groups of ranks stand ready, one with a Recorder and torch's flight
-recorder, one with neither, and train in short turns, for the machine's own pace wanders. What a Recorder does within
-the step is measured by itself as well. So is the line of link statistics that `harness experiment` writes once a
-second, on a network of its own.
+a step takes longer, and the share is smaller. torch's flight recorder cannot be turned off within a run, and keeps what
+it keeps in both kinds of steps; to read it is part of those that are recorded. The two kinds alternate every few steps,
+for the machine's own pace wanders; what a Recorder does within a step is measured by itself as well. So is the line of
+link statistics that `harness experiment` writes once a second, on a network of its own.
 """
 
 from __future__ import annotations
@@ -22,123 +22,93 @@ from statistics import fmean
 from benchmarks.report import Row, table
 
 RANKS = 2
-ROUNDS = 60
 TASKS = {"digits": 128, "text": 8}
 """With the examples in a batch."""
-ROUND_SECONDS = 0.3
+BLOCKS = {"digits": 200, "text": 40}
+STEPS = {"digits": 5, "text": 1}
+"""In a block of either kind."""
 LIMIT = 1.02
 _SAMPLES = 20
 _NODES = 4
 
 
 def rank_main(task: str, folder: str) -> None:
-    """One rank: for each number on standard input, train for so many steps and print the seconds of one,
-    and those of them that recording took.
+    """One rank: prints, of each pair of blocks, seconds without and with recording, and those of the recorder.
 
     Args:
         task: what is learned.
-        folder: for records; empty: none are written.
+        folder: for records.
     """
     from harness.strategies.base import CommClock, Setup
     from harness.strategies.find import find_strategy
     from harness.tasks.find import TaskOptions, make_task
-    from harness.workloads.flight import FlightLog
+    from harness.workloads import flight
     from harness.workloads.group import Group
     from harness.workloads.recorder import InterfaceCounters, Recorder
 
+    flight.enable(os.environ)
     group = Group(os.environ, 600)
     import torch
 
-    options = TaskOptions(task, batch=TASKS[task])
-    work = make_task(options, group.rank, group.size, 0)
+    work = make_task(TaskOptions(task, batch=TASKS[task]), group.rank, group.size, 0)
     model, clock, kind = work.model(), CommClock(), find_strategy("ddp")
     setup = Setup(model, lambda parameters: torch.optim.AdamW(parameters), group.rank, group.size, (), clock)
     strategy = kind(setup, kind.Options())
-    recorder = Recorder(Path(folder), group.rank, InterfaceCounters("lo"), FlightLog()) if folder else None
-    if recorder:
-        recorder.begin()
+    recorder = Recorder(Path(folder), group.rank, InterfaceCounters("lo"), flight.FlightLog())
+    recorder.begin()
     step = 0
-    for line in sys.stdin:
-        group.dist.barrier()
+
+    def train(recorded: bool) -> tuple[float, float]:
+        nonlocal step
         own, began = 0.0, time.perf_counter()
-        for _ in range(int(line)):
+        for _ in range(STEPS[task]):
             step += 1
-            batch = work.batch(step)
-            start = time.perf_counter()
+            batch, start = work.batch(step), time.perf_counter()
             loss = strategy.step(lambda module, batch=batch: work.loss(module, batch))  # type: ignore[misc]
-            if recorder:
-                ended = time.perf_counter()
+            ended = time.perf_counter()
+            if recorded:
                 recorder.step(step, loss, ended - start, clock)
                 own += time.perf_counter() - ended
-        print((time.perf_counter() - began) / int(line), own / int(line), flush=True)
+        return time.perf_counter() - began, own
 
-
-class Ranks:
-    """A group that trains when it is told.
-
-    Args:
-        task: what is learned.
-        folder: for records; None: none are written, and torch's flight recorder is off.
-    """
-
-    def __init__(self, task: str, folder: str | None) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self._processes = []
-        for rank in range(RANKS):
-            variables = {"RANK": str(rank), "WORLD_SIZE": str(RANKS), "MASTER_ADDR": "127.0.0.1"}
-            buffer = "512" if folder else "0"
-            more = {"MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo", "TORCH_FR_BUFFER_SIZE": buffer}
-            self._processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "benchmarks.recording", task, folder or ""],
-                    env={**os.environ, **variables, **more},
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-
-    def train(self, steps: int) -> tuple[float, float]:
-        """Seconds of a step, and those of them that recording took, of the slowest rank."""
-        for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.write(f"{steps}\n")
-            process.stdin.flush()
-        told = [process.stdout.readline().split() for process in self._processes if process.stdout]
-        return max((float(step), float(own)) for step, own in told)
-
-    def close(self) -> None:
-        """End them."""
-        for process in self._processes:
-            process.kill()
-            process.wait()
+    train(True)
+    found = []
+    for number in range(BLOCKS[task]):
+        order = (True, False) if number % 2 else (False, True)
+        took = {recorded: train(recorded) for recorded in order}
+        found.append((took[False][0], *took[True]))
+    recorder.close()
+    print(json.dumps(found), flush=True)
 
 
 def compare(task: str) -> tuple[float, float, float]:
-    """Seconds of a step without recording, and with it, over all rounds; those that the recorder itself took."""
+    """Seconds of a step without recording, and with it, of the slower rank; those that the recorder itself took."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = []
     with tempfile.TemporaryDirectory() as folder:
-        without, recording = Ranks(task, None), Ranks(task, folder)
         try:
-            warm = max(group.train(5)[0] for group in (without, recording) for _ in range(2))
-            steps = max(1, round(ROUND_SECONDS / warm))
-            rounds = []
-            for number in range(ROUNDS):
-                order = (without, recording) if number % 2 else (recording, without)
-                took = {group: group.train(steps) for group in order}
-                rounds.append((took[without][0], *took[recording]))
+            for rank in range(RANKS):
+                place = {"RANK": str(rank), "WORLD_SIZE": str(RANKS), "MASTER_ADDR": "127.0.0.1"}
+                env = {**os.environ, **place, "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+                argv = [sys.executable, "-m", "benchmarks.recording", task, folder]
+                processes.append(subprocess.Popen(argv, env=env, stdout=subprocess.PIPE))
+            told = [json.loads(process.communicate(timeout=600)[0]) for process in processes]
         finally:
-            without.close()
-            recording.close()
-        lines = [json.loads(line) for line in Path(folder, "rank-0.jsonl").read_text().splitlines()]
-        assert sum(line["kind"] == "step" for line in lines) == ROUNDS * steps + 10
-    return tuple(map(fmean, zip(*_steady(rounds), strict=True)))  # type: ignore[return-value]
+            for process in processes:
+                process.kill()
+                process.wait()
+        lines = Path(folder, "rank-0.jsonl").read_text().splitlines()
+        assert sum('"kind": "step"' in line for line in lines) == (BLOCKS[task] + 1) * STEPS[task]
+    pairs = [max(ranks) for ranks in zip(*(map(tuple, one) for one in told), strict=True)]
+    without, recorded, own = (fmean(column) / STEPS[task] for column in zip(*_steady(pairs), strict=True))
+    return without, recorded, own
 
 
-def _steady(rounds: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
-    """Those whose turns fell into one pace of the machine: without the tenth in which they differ most, each way."""
-    ordered = sorted(rounds, key=lambda one: one[1] / one[0])
+def _steady(pairs: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    """Those whose blocks fell into one pace of the machine: without the tenth in which they differ most, each way."""
+    ordered = sorted(pairs, key=lambda one: one[1] / one[0])
     tenth = len(ordered) // 10
     return ordered[tenth : len(ordered) - tenth]
 

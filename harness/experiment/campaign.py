@@ -98,9 +98,7 @@ class Campaign:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise NetworkStateError(
-                    f"another command is at {self.folder} already; wait for it"
-                ) from None
+                raise NetworkStateError(f"another command is at {self.folder} already; wait for it") from None
             yield
 
     def ending(self, run: Run) -> Mapping[str, Any] | None:
