@@ -134,6 +134,11 @@ class Strategy(ABC):
     def share_parameters(self) -> None:  # noqa: B027
         """Called after the optimizer's step, when ``self.steps`` counts it."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way that later steps hide; the same on all ranks. States are saved when not."""
+        return False
+
     def settle(self) -> None:  # noqa: B027
         """Wait for what is still under way, so that the state is whole; called before it is saved and at the end."""
 

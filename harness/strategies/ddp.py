@@ -112,10 +112,12 @@ class Ddp(Strategy):
     def _fix_buckets(self) -> None:
         """Let DDP order its buckets now, by gradients of nothing that are sent nowhere.
 
-        It does so after its first step, and the order decides in which order ranks' gradients are added, and which
-        memory of PowerSGD belongs to which bucket: a resumed run must begin with the order that the first one kept.
+        It does so in the forward pass of its second step, by two broadcasts that would count as computing. And it decides
+        in which order ranks' gradients are added, and which memory of PowerSGD belongs to which bucket: a resumed run
+        must begin with the order that the first one kept.
         """
-        self._wrapped().backward()
+        for _ in range(2):
+            self._wrapped().backward()
         self.optimizer.zero_grad(set_to_none=True)
         self._warm = True
 

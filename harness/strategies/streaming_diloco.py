@@ -95,6 +95,11 @@ class StreamingDiLoCo(Strategy):
             self._under_way.remove(one)
             self._apply(one)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a fragment is between its ranks."""
+        return bool(self._under_way)
+
     def settle(self) -> None:
         """Receive what is under way; it is applied when it is due, by a resumed run too."""
         with self.setup.clock.waiting():

@@ -110,7 +110,7 @@ class TextTask:
         self._alphabet, self._width, self._layers = len(alphabet), width, layers
         starts = np.arange(0, cut - context - 1)
         labels = starts * _SECTIONS // len(starts)
-        self._starts = starts if sharding.alpha is None else sharding.divide(labels, ranks, seed)[rank]
+        self._starts = sharding.divide(labels, ranks, seed)[rank]
 
     def model(self) -> nn.Module:
         """See LearningTask."""

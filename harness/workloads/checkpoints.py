@@ -41,7 +41,9 @@ class Checkpoints:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             try:
-                partial.write_bytes(data.getbuffer())
+                with partial.open("wb") as file:
+                    file.write(data.getbuffer())
+                    os.fsync(file.fileno())
                 os.replace(partial, path)
             except OSError:
                 partial.unlink(missing_ok=True)
@@ -53,25 +55,35 @@ class Checkpoints:
         except OSError as error:
             raise HarnessError(f"{path} cannot be written: {error.strerror}") from None
 
+    def clear(self) -> None:
+        """Remove this rank's states."""
+        for step in self._steps():
+            self._path(step).unlink(missing_ok=True)
+
     def load_newest(self) -> tuple[int, Mapping[str, Any]] | None:
-        """The newest step that every rank has saved, and this rank's state then; None where there is none.
+        """The newest step that every rank can read, and this rank's state then; None where there is none.
 
         All ranks call it at once.
         """
         mine = torch.zeros(_KEPT, dtype=torch.int64)
-        steps = self._steps()[-_KEPT:]
+        steps = [step for step in self._steps()[-_KEPT:] if self._load(step) is not None]
         mine[: len(steps)] = torch.tensor(steps, dtype=torch.int64)
         everyone = [torch.empty_like(mine) for _ in range(distributed.get_world_size())]
         distributed.all_gather(everyone, mine)
         common = set.intersection(*(set(one.tolist()) for one in everyone)) - {0}
         if not common:
             return None
-        path = self._path(max(common))
+        state = self._load(max(common))
+        assert state is not None
+        return max(common), state
+
+    def _load(self, step: int) -> Mapping[str, Any] | None:
+        """A state; None where its file is damaged, as a power cut may leave it."""
         try:
-            return max(common), torch.load(path, weights_only=True)
-        except Exception as error:
-            why = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise HarnessError(f"{path} cannot be read ({why}); remove it, and all ranks go on from another") from error
+            state: Mapping[str, Any] = torch.load(self._path(step), weights_only=True)
+        except Exception:
+            return None
+        return state
 
     def _steps(self) -> list[int]:
         name = re.compile(rf"rank-{self._rank}-step-(\d+)\.pt")

@@ -61,7 +61,8 @@ class Recorder:
         return self._before + time.perf_counter() - self._began
 
     def begin(self, elapsed: float = 0.0) -> None:
-        """The clock starts, at what an earlier attempt had on it."""
+        """The clock starts, at what an earlier attempt had on it; collectives before it are in no count."""
+        self._flight.take()
         self._before, self._began = elapsed, time.perf_counter()
         self._bytes = self._counters.read()
 
@@ -92,7 +93,7 @@ class Recorder:
             received_bytes=self._bytes[1] - before[1],
         )
         if self._flight.is_due(time.perf_counter()):
-            self._collectives(step)
+            self.collectives(step)
 
     def evaluation(self, step: int, score: Score, elapsed: float, seconds: float) -> None:
         """How good the model is after a step.
@@ -109,7 +110,7 @@ class Recorder:
 
     def end(self, step: int) -> None:
         """All is done."""
-        self._collectives(step)
+        self.collectives(step)
         self._write("end", elapsed=self.elapsed, step=step)
 
     def close(self) -> None:
@@ -123,7 +124,8 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _collectives(self, step: int) -> None:
+    def collectives(self, step: int) -> None:
+        """Sum up what has run since the last such line, up to this step."""
         ops, missed = self._flight.take()
         self._write("collectives", step=step, ops=ops, missed=missed)
 

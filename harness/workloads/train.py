@@ -74,7 +74,14 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
     )
     counters = InterfaceCounters(environment.get("GLOO_SOCKET_IFNAME", "lo"))
     states = options.out / "checkpoints" if options.out else None
-    course = Course(options.steps, options.evaluate_every, options.checkpoint_every, states, options.resume)
+    identity = {
+        "strategy": options.strategy,
+        "options": str(strategy_options),
+        "task": str(task_options),
+        "seed": str(options.seed),
+        "ranks": str(group.size),
+    }
+    course = Course(options.steps, options.evaluate_every, options.checkpoint_every, states, options.resume, identity)
     with Recorder(options.out, group.rank, counters, flight.FlightLog()) as recorder:
         versions = {"torch": str(torch.__version__), "python": platform.python_version()}
         Training(group, task, make, course, recorder).run({"versions": versions})
@@ -95,6 +102,12 @@ def _option(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _seed(text: str) -> int:
+    if (number := command.whole(text)) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text} is over 2^63 - 1, the largest that torch takes")
+    return number
+
+
 def _options(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
     folder = Path(environment["HARNESS_RUN_DIR"]) if environment.get("HARNESS_RUN_DIR") else None
     plain = TaskOptions()
@@ -111,7 +124,7 @@ def _options(arguments: Sequence[str], environment: Mapping[str, str]) -> argpar
     parser.add_argument("--strategy", default="ddp", help="how ranks share what they learn; or ./mine.py:Mine")
     parser.add_argument("--option", dest="options", type=_option, action="append", default=[], help="of it: H=20")
     parser.add_argument("--steps", type=command.count, default=200, help="how many")
-    parser.add_argument("--seed", type=command.whole, default=0, help="of the model, the data and the strategy")
+    parser.add_argument("--seed", type=_seed, default=0, help="of the model, the data and the strategy")
     parser.add_argument("--evaluate-every", type=command.count, default=10, help="steps")
     parser.add_argument("--checkpoint-every", type=command.whole, default=50, help="steps; 0: never")
     parser.add_argument("--resume", action="store_true", help="go on from the newest state in FOLDER/checkpoints")

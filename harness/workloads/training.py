@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from harness.errors import InputError
 from harness.strategies.base import CommClock, Setup, Strategy
 from harness.tasks.base import LearningTask
 from harness.workloads.checkpoints import Checkpoints
@@ -27,6 +28,7 @@ class Course:
         checkpoint_every: steps between two saved states; 0: none.
         checkpoints: their folder; None: no states are saved.
         resume: whether to go on from the newest saved state.
+        identity: what tells this run from another one, by name; saved states of another are refused.
     """
 
     steps: int
@@ -34,6 +36,7 @@ class Course:
     checkpoint_every: int = 0
     checkpoints: Path | None = None
     resume: bool = False
+    identity: Mapping[str, str] = field(default_factory=dict)
 
 
 class Training:
@@ -61,6 +64,7 @@ class Training:
         with blamed(group.rank, "making the strategy"):
             self._strategy = make_strategy(self._model, self._clock)
         self._checkpoints = Checkpoints(course.checkpoints, group.rank) if course.checkpoints else None
+        self._due = 0
 
     def run(self, facts: dict[str, Any]) -> None:
         """Train to the end. Raises HarnessError with rank and step.
@@ -80,12 +84,12 @@ class Training:
             data=self._task.facts(),
             **facts,
         )
+        if first == 0:
+            self._evaluate(0, 0.0)
         with blamed(self._group.rank, "waiting for all ranks to begin"):
             self._group.dist.barrier()
         self._clock.take()
         self._recorder.begin(elapsed)
-        if first == 0:
-            self._evaluate(0)
         told = 0.0
         for step in range(first + 1, self._course.steps + 1):
             loss = self._step(step)
@@ -97,8 +101,8 @@ class Training:
                 with blamed(self._group.rank, "waiting for what is under way"):
                     self._strategy.settle()
             if last or step % self._course.evaluate_every == 0:
-                self._evaluate(step)
-            self._save(step)
+                self._evaluate(step, self._recorder.elapsed)
+            self._save_if_due(step)
         self._recorder.end(self._course.steps)
 
     def _step(self, step: int) -> float:
@@ -109,8 +113,8 @@ class Training:
         self._recorder.step(step, loss, time.perf_counter() - start, self._clock)
         return loss
 
-    def _evaluate(self, step: int) -> None:
-        elapsed, start = self._recorder.elapsed, time.perf_counter()
+    def _evaluate(self, step: int, elapsed: float) -> None:
+        start = time.perf_counter()
         self._model.eval()
         score = self._task.evaluate(self._model)
         self._model.train()
@@ -119,27 +123,47 @@ class Training:
             told = "" if score.accuracy is None else f", accuracy {score.accuracy:.1%}"
             print(f"held-out loss {score.loss:.3f}{told} after {elapsed:.1f} s", flush=True)
 
-    def _save(self, step: int) -> None:
+    def _save_if_due(self, step: int) -> None:
+        """At the first step that is due and hides nothing from the steps after it; the same step on all ranks."""
         every = self._course.checkpoint_every
-        if not self._checkpoints or not every or step % every:
+        if not self._checkpoints or not every:
             return
+        if step % every == 0:
+            self._due = self._due or step
+        if not self._due or (self._strategy.busy and step - self._due < every):
+            return
+        self._due = 0
         with blamed(self._group.rank, f"saving step {step}"):
             self._strategy.settle()
-            state = {"model": self._model.state_dict(), "strategy": self._strategy.state()}
+            self._clock.take()  # that wait belongs to no step
+            self._recorder.collectives(step)
+            state = {"model": self._model.state_dict(), "strategy": self._strategy.state(), "of": self._course.identity}
             self._checkpoints.save(step, {**state, "elapsed": self._recorder.elapsed})
 
     def _resumed(self) -> tuple[int, float]:
         """The last step that counts, and the seconds until then."""
-        if not self._checkpoints or not self._course.resume:
+        if not self._checkpoints:
+            return 0, 0.0
+        if not self._course.resume:
+            self._checkpoints.clear()  # no later attempt shall go on from another run's
             return 0, 0.0
         with blamed(self._group.rank, "resuming"):
             found = self._checkpoints.load_newest()
             if found is None:
                 return 0, 0.0
             step, state = found
+            if state["of"] != self._course.identity:
+                raise InputError(
+                    f"the saved states are of another run: {_differing(state['of'], self._course.identity)}"
+                )
             self._model.load_state_dict(state["model"])
             self._strategy.load_state(state["strategy"])
             return step, float(state["elapsed"])
+
+
+def _differing(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
+    told = (f"{name} was {theirs.get(name)}, not {ours[name]}" for name in ours if theirs.get(name) != ours[name])
+    return ", ".join(told) or "they say more than ours"
 
 
 def setup_maker(

@@ -212,3 +212,23 @@ def test_a_place_that_makes_no_sense_is_told_before_anything_starts():
     assert done.returncode == 2
     assert "RANK, WORLD_SIZE" in done.stderr
     assert "not set; run this under `harness run` or torchrun" in done.stderr
+
+
+def test_all_that_ddp_sends_in_a_step_is_waited_for_and_counted(tmp_path):
+    """Its own broadcasts, by which it orders buckets, are over before the first step."""
+    ended = train(
+        "--strategy", "ddp", "--steps", "2", "--batch", "8", "--checkpoint-every", "0", "--out", str(tmp_path)
+    )
+    assert ended.codes == [0] * RANKS, ended.errors
+    operations = [name for line in of_kind("collectives", records(tmp_path, 0)) for name in line["ops"]]
+    assert set(operations) == {"all_reduce"}
+
+
+def test_states_of_another_run_are_refused_and_a_new_run_removes_them(tmp_path):
+    course = ["--steps", "2", "--batch", "8", "--checkpoint-every", "2", "--out", str(tmp_path)]
+    assert train("--strategy", "local", *course).codes == [0] * RANKS
+    other = train("--strategy", "local", "--seed", "7", "--resume", *course)
+    assert other.codes == [70] * RANKS
+    assert "of another run: seed was 0, not 7" in other.errors[0][0]
+    assert train("--strategy", "local", *course[:-4], "--checkpoint-every", "0", *course[-2:]).codes == [0] * RANKS
+    assert list((tmp_path / "checkpoints").iterdir()) == []
