@@ -32,7 +32,7 @@ def train(steps: int, patience: float = 60.0) -> list[float]:
     model = DistributedDataParallel(
         torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Tanh(), torch.nn.Linear(64, 1)), process_group=group
     )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-2)
     torch.manual_seed(1 + dist.get_rank())
     losses = []
     for step in range(steps):
@@ -52,7 +52,7 @@ def train(steps: int, patience: float = 60.0) -> list[float]:
 def test_it_converges_across_a_mobile_network(shaped_network: harness.NetworkFactory) -> None:
     """One to ten MB/s, 50 to 200 ms each way, 1 % loss: slow, and as good as anywhere."""
     net = shaped_network(nodes=2, profile="mobile", seed=1)
-    for losses in net.run(train, 15, timeout=300):
+    for losses in net.run(train, 8, timeout=300):
         assert sum(losses[-3:]) < sum(losses[:3]) / 2
 
 

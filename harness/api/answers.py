@@ -48,11 +48,11 @@ class Answers:
 
     def results(self, outcome: Outcome) -> list[Any]:
         """The values, in the order of the ranks asked. Raises RankError."""
-        if (error := self._failure(outcome)) is not None:
+        if (error := self.failure(outcome)) is not None:
             raise error from _cause(self._answers.get(error.rank))
         return [self._value(rank) for rank in self._ranks]
 
-    def _failure(self, outcome: Outcome) -> RankError | None:
+    def failure(self, outcome: Outcome) -> RankError | None:
         """Of the rank that failed first: one that died unheard, or else the first that said so."""
         died = outcome.failed_rank
         if died is None or died in self._answers:

@@ -58,6 +58,18 @@ class Call(Generic[T]):
         """Whether it was stopped before it ended."""
         return self._job.stopped
 
+    @property
+    def unheard(self) -> bool:
+        """Whether it runs, or has failed and nobody has asked for its result."""
+        if self.asked or self.stopped:
+            return False
+        if self.running:
+            return True
+        try:
+            return self._answers.failure(self._job.outcome()) is not None
+        except Exception:
+            return True
+
     def stop(self) -> None:
         """End it on all ranks. Does nothing where it has ended."""
         self._job.stop()

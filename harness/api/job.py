@@ -26,7 +26,7 @@ class Ended:
     Args:
         rank: the node.
         code: its exit code; 128 + number for a signal, 143 where it was stopped because another rank had failed.
-        stdout: what it printed.
+        stdout: what it printed, in lines: a last one without its newline gets one.
         stderr: the same.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Never, Self, TypeVar
 
@@ -29,7 +29,10 @@ class ShapedNetwork(Links):
     def __init__(self, network: Network) -> None:
         super().__init__(network)
         self._jobs: list[Job] = []
+        self._ports: set[int] = set()
+        """Of jobs that are about to begin; this and the lists are changed under the lock."""
         self._calls: list[Call[Any]] = []
+        """Those whose failure may have to be told at the end."""
 
     def __repr__(self) -> str:
         state = "" if self._up else ", down"
@@ -41,6 +44,7 @@ class ShapedNetwork(Links):
     def run(
         self,
         function: Callable[..., T],
+        /,
         *arguments: Any,
         timeout: float | None = None,
         ranks: Sequence[int] | None = None,
@@ -65,17 +69,17 @@ class ShapedNetwork(Links):
             TimeoutError: names the ranks that had not ended.
             InputError: the function or an argument cannot be pickled.
         """
-        call = self.start(function, *arguments, ranks=ranks, env=env, **keywords)
+        call = self._call(function, arguments, keywords, ranks, env)
         try:
             return call.result(timeout)
         except BaseException:
-            call.asked = True
             call.stop()
             raise
 
     def start(
         self,
         function: Callable[..., T],
+        /,
         *arguments: Any,
         ranks: Sequence[int] | None = None,
         env: Mapping[str, str] | None = None,
@@ -85,17 +89,27 @@ class ShapedNetwork(Links):
 
         What still runs when the network ends is stopped. Where several run at once, each has a MASTER_PORT of its own.
         """
+        call = self._call(function, arguments, keywords, ranks, env)
+        with self._lock:
+            self._calls = [one for one in self._calls if one.unheard] + [call]
+        return call
+
+    def _call(
+        self,
+        function: Callable[..., T],
+        arguments: Sequence[Any],
+        keywords: Mapping[str, Any],
+        ranks: Sequence[int] | None,
+        env: Mapping[str, str] | None,
+    ) -> Call[T]:
         path = search_path() if self.runtime == NETNS else None
         marker = secrets.token_hex(16)
         payload = pack(function, arguments, keywords, marker=marker, path=path)
         chosen = self._chosen(ranks)
         answers = Answers(marker, chosen)
         argv = [self._network.runtime.python, *CALL_ARGV]
-        call: Call[T] = Call(
-            self._begin(argv, answers, chosen, env, payload), answers, getattr(function, "__name__", repr(function))
-        )
-        self._calls.append(call)
-        return call
+        job = self._begin(argv, answers, chosen, env, payload)
+        return Call(job, answers, getattr(function, "__name__", repr(function)))
 
     def exec(
         self,
@@ -114,12 +128,15 @@ class ShapedNetwork(Links):
             env: variables beside those that a node has.
 
         Returns:
-            Exit codes and output, in rank order.
+            Exit codes and output, in rank order. Output is kept by lines, so a last one without its newline gets one.
 
         Raises:
+            InputError: there is no program in it.
             TimeoutError: names the ranks that had not ended.
             NodeError: there is no such program (on namespaces; in a container it ends with 127).
         """
+        if not argv:
+            raise InputError("exec: name a program")
         chosen = self._chosen(ranks)
         lines: dict[tuple[int, Stream], list[bytes]] = {}
         width = len(str(max(chosen)))
@@ -151,22 +168,38 @@ class ShapedNetwork(Links):
         payload: bytes = b"",
     ) -> Job:
         network = self._require()
-        self._jobs = [job for job in self._jobs if job.running]
-        taken = {job.master_port for job in self._jobs}
-        port = next(port for port in range(MASTER_PORT, 1 << 16) if port not in taken)
-        job = Job(
-            network.runtime,
-            network.plan,
-            argv,
-            sink,
-            ranks=ranks,
-            env=env or {},
-            master_port=port,
-            lock=self._lock,
-            payload=payload,
-        )
-        self._jobs.append(job)
+        with self._port() as port:
+            job = Job(
+                network.runtime,
+                network.plan,
+                argv,
+                sink,
+                ranks=ranks,
+                env=env or {},
+                master_port=port,
+                lock=self._lock,
+                payload=payload,
+            )
+            with self._lock:
+                self._jobs.append(job)
+        if not self._up:  # since it began: down() may not have seen it
+            job.stop()
+            self._require()
         return job
+
+    @contextlib.contextmanager
+    def _port(self) -> Iterator[int]:
+        """A MASTER_PORT that no other job has, kept free until this one is listed."""
+        with self._lock:
+            self._jobs = [job for job in self._jobs if job.running]
+            taken = self._ports | {job.master_port for job in self._jobs}
+            port = next(port for port in range(MASTER_PORT, 1 << 16) if port not in taken)
+            self._ports.add(port)
+        try:
+            yield port
+        finally:
+            with self._lock:
+                self._ports.discard(port)
 
     def _chosen(self, ranks: Sequence[int] | None) -> tuple[int, ...]:
         chosen = tuple(range(self.size) if ranks is None else ranks)
@@ -183,18 +216,21 @@ class ShapedNetwork(Links):
             RankError: a function failed, and nobody has asked for its result.
         """
         self._end()
-        for call in self._calls:
-            if not call.asked and not call.stopped:
-                call.result()
+        with self._lock:
+            self._calls = calls = [call for call in self._calls if call.unheard]
+        for call in calls:
+            call.result()
 
     def _end(self) -> None:
         if not self._up:
             return
         with contextlib.ExitStack() as stack:
             stack.callback(self._network.down)
-            for job in self._jobs:
-                stack.callback(job.stop)
             self._up = False
+            with self._lock:
+                jobs = tuple(self._jobs)
+            for job in jobs:
+                stack.callback(job.stop)
 
     def __enter__(self) -> Self:
         return self

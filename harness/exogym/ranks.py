@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
+from functools import partial
+from numbers import Number
 from typing import Any
 
 from harness.workloads.group import blamed, check_environment
@@ -55,6 +59,12 @@ class Ranks:
             for tensor, part in zip(todo, flat.split([part.numel() for part in parts]), strict=True):
                 tensor.copy_(part.clone().view(tensor.dtype).view_as(tensor))
 
+    def first_clock(self) -> int:
+        """Rank 0's time, in whole seconds since 1970."""
+        seconds = self._torch.tensor([int(time.time())])
+        self.copy_from_first([seconds])
+        return int(seconds.item())
+
     def average(self, tensors: Iterable[Any]) -> None:
         """Give them all the mean over ranks, in place, by one all_reduce per type of number.
 
@@ -86,6 +96,27 @@ def outline(dataset: Any) -> bytes:
             told.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         dataset = getattr(dataset, "dataset", None)
     return told.digest()
+
+
+def alike(value: Any) -> str:
+    """A text that is the same in every process that has the same: plain values in full, all else by its name or type.
+
+    The repr of a function has its address in it.
+    """
+    if value is None or isinstance(value, Number | str | bytes):
+        return repr(value)
+    if isinstance(value, os.PathLike):
+        return repr(os.fspath(value))
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(sorted(f'{alike(key)}: {alike(one)}' for key, one in value.items()))}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(alike, value))}]"
+    if isinstance(value, Set):
+        return f"{{{', '.join(sorted(map(alike, value)))}}}"
+    if isinstance(value, partial):
+        return f"partial({alike(value.func)}, {alike(value.args)}, {alike(value.keywords)})"
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{getattr(named, '__module__', '')}.{named.__qualname__}"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from harness.errors import InputError
 from harness.exogym.installed import ExoGym, load
-from harness.exogym.ranks import Ranks, kept_random_numbers, outline
+from harness.exogym.ranks import Ranks, alike, kept_random_numbers, outline
 
 _FROM_KEYWORDS: Final = ("wandb_project", "run_name")
 """Its checkpoints look for these in the config; TrainConfig has them in its kwargs."""
@@ -105,8 +105,11 @@ class Trainer:
         model = copy.deepcopy(self.model_orig).cpu()
         self._check_alike(ranks, model, settings)
         ranks.copy_from_first(filter(_is_tensor, model.state_dict().values()))
+        begun = ranks.first_clock()
+        more = self._more | kwargs
+        more["run_name"] = more.get("run_name") or time.strftime("%Y%m%d_%H%M%S", time.localtime(begun))
         with kept_random_numbers():
-            self.config = self._config(exogym, ranks, model, copy.deepcopy(strategy), settings, self._more | kwargs)
+            self.config = self._config(exogym, ranks, model, copy.deepcopy(strategy), settings, more)
             self.config.strategy._init_node(model, ranks.rank, ranks.size)
             node = exogym.node(config=self.config)
             state = node.train()
@@ -126,7 +129,7 @@ class Trainer:
     def _check_alike(self, ranks: Ranks, model: Any, settings: dict[str, Any]) -> None:
         """ExoGym makes model and data once; here every node does, and must come to the same."""
         shapes = [(name, tuple(one.shape), one.dtype) for name, one in model.state_dict().items() if _is_tensor(one)]
-        parts = {"model's shape": repr(shapes).encode(), "fit's arguments": repr(settings).encode()}
+        parts = {"model's shape": repr(shapes).encode(), "fit's arguments": alike(settings).encode()}
         for name, dataset in (("train_dataset", self.train_dataset), ("val_dataset", self.val_dataset)):
             parts[name] = b"made for each rank" if callable(dataset) else outline(dataset)
         if differ := ranks.differing(parts):
@@ -145,7 +148,6 @@ class Trainer:
         known = {field.name for field in dataclasses.fields(exogym.config)}
         fields = settings | {key: value for key, value in more.items() if key in known}
         rest = {key: value for key, value in more.items() if key not in known}
-        rest["run_name"] = rest.get("run_name") or time.strftime("%Y%m%d_%H%M%S")
         fields |= {
             "model": model,
             "train_dataset": self.train_dataset,

@@ -9,6 +9,7 @@ It ends with 0, or 1 where there is an error. Needs nothing but the standard lib
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -32,7 +33,8 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     answer = _perform(order, payload)
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or put away, by the function
+            stream.flush()
     for piece in pieces(order["marker"].encode(), pickle.dumps(answer)):
         os.write(out, piece)
     if not answer["ok"]:

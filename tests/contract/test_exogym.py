@@ -1,14 +1,18 @@
 """ExoGym's Trainer, one rank per process: on a small ExoGym of our own, and on the real one where it can be had."""
 
+import functools
 import inspect
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from harness.errors import InputError, UnavailableError
 from harness.exogym.installed import check_installed, load
+from harness.exogym.ranks import alike
 from harness.exogym.trainer import Trainer
 from tests.support.exogym_source import on_all_ranks, real, small
 
@@ -123,13 +127,16 @@ torch.manual_seed(RANK)
 refused("split", random_split(data, [48, 16])[0])
 refused("drawn", TensorDataset(torch.randn(64, 8), data.tensors[1]))
 refused("steps", data, max_steps=4 + RANK)
+refused("workers", data, dataloader_kwargs={"prefetch_factor": 2 + RANK})
 refused("nodes", data, num_nodes=3)
 refused("batch", data, minibatch_size=9)
 told["factory"] = []
 def factory(rank, num_nodes, train_dataset):
     told["factory"].append([rank, num_nodes, train_dataset])
     return random_split(data, [48 - rank, 16 + rank])[0]
-Trainer(Net(), factory, data).fit(strategy=Local(), **usual)
+padding = [lambda batch: batch for _ in range(1000 * RANK + 1)]  # so that addresses differ
+alike = {"collate_fn": lambda batch: batch, "worker_init_fn": padding[-1]}
+Trainer(Net(), factory, data).fit(strategy=Local(), **usual, dataloader_kwargs={"more": [alike]})
 """,
         exogym,
     )
@@ -137,6 +144,7 @@ Trainer(Net(), factory, data).fit(strategy=Local(), **usual)
         assert "not the same on all nodes: train_dataset" in one["split"]
         assert "not the same on all nodes: train_dataset" in one["drawn"]
         assert "not the same on all nodes: fit's arguments" in one["steps"]
+        assert "not the same on all nodes: fit's arguments" in one["workers"]
         assert "harness run --nodes 3" in one["nodes"]
         assert "minibatch_size=9" in one["batch"]
         assert one["factory"] == [[rank, 2, True]]
@@ -149,6 +157,8 @@ def test_keywords_go_where_this_version_wants_them(tmp_path):
         SCRIPT
         + """
 trainer = Trainer(Net(), data, data, later_option=1)
+import time
+time.time = lambda: 1_000_000_000.5 + 1000 * RANK  # clocks differ
 trainer.fit(strategy=Local(), wandb_project="w", seed=3, clip=0.5, **usual | {"run_name": None})
 config = trainer.config
 told.update(rank=config.rank, nodes=config.num_nodes, device=str(config.device), clip=config.clip)
@@ -161,7 +171,55 @@ told.update(minibatch=config.minibatch_size, kwargs=config.kwargs, project=confi
     run = first["kwargs"].pop("run_name")
     assert first["kwargs"] == {"wandb_project": "w", "seed": 3, "later_option": 1}
     assert (first["project"], first["run"]) == ("w", run)
-    assert run
+    assert run == second["run"] == time.strftime("%Y%m%d_%H%M%S", time.localtime(1_000_000_000))
+
+
+class Anything:
+    def method(self):
+        pass
+
+
+def test_what_is_compared_of_arguments_has_no_address_in_it():
+    def made():
+        return {
+            "collate_fn": lambda batch: batch,
+            "worker_init_fn": functools.partial(lambda number, seed: None, seed=3),
+            "sampler": Anything(),
+            "kind": Anything,
+            "bound": Anything().method,
+            "builtin": str.upper,
+            "nested": [{"deep": (Anything(), {"b", "a"})}],
+        }
+
+    one, other = made(), made()
+    assert repr(one) != repr(other)
+    assert alike(one) == alike(other)
+    assert "0x" not in alike(one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1, 2),
+        (1, True),
+        (0.1, 0.2),
+        ("a", "b"),
+        ("1", 1),
+        (None, 0),
+        ([1, 2], [2, 1]),
+        ({"a": 1}, {"a": 2}),
+        ({"a": {"b": [1]}}, {"a": {"b": [2]}}),
+        (Path("a"), Path("b")),
+        (functools.partial(print, 1), functools.partial(print, 2)),
+        (print, len),
+    ],
+)
+def test_other_arguments_are_told_apart(one, other):
+    assert alike(one) != alike(other)
+
+
+def test_the_order_of_keywords_does_not_count():
+    assert alike({"a": 1, "b": 2}) == alike({"b": 2, "a": 1})
 
 
 # The real one alone

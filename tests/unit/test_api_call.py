@@ -193,6 +193,22 @@ def test_closing_standard_output_does_not_lose_the_answer():
     assert pickle.loads(answer["value"]) == 3
 
 
+@pytest.mark.parametrize("how", ["close", "detach", "none"])
+def test_nor_does_closing_the_stream(how):
+    def closes():
+        print("before")
+        if how == "close":
+            sys.stdout.close()
+        elif how == "detach":
+            sys.stdout.detach()
+        else:
+            sys.stdout = None
+        return 3
+
+    answer, _, _ = call(closes)
+    assert pickle.loads(answer["value"]) == 3
+
+
 def test_its_standard_input_is_empty():
     assert result(lambda: sys.stdin.read()) == ""
 
