@@ -39,7 +39,10 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="The file; other files stand beside it and begin with its name.", show_default=False
+            "--out",
+            "-o",
+            help="The file. csv and png make several: they stand beside it, and begin with its name.",
+            show_default=False,
         ),
     ] = None,
     formats: Annotated[
@@ -60,7 +63,7 @@ def report(
     _require_drawing(wanted)
     with status("reading records") as tell:
         analysis = analyse(load_experiment(folder))
-        base = (out or folder / "report" / "report.html").with_suffix("")
+        base = _without_format(out or folder / "report" / "report.html")
         written = _written(analysis, base, wanted, tell)
     if json_:
         print_json(document(analysis))
@@ -73,10 +76,18 @@ def report(
         note("no browser opened here; open the file that is named above")
 
 
+def _without_format(path: Path) -> Path:
+    """The path without its ending, where that is a format: ``results-v1.5`` has none."""
+    return path.with_suffix("") if path.suffix.lstrip(".").lower() in FORMATS else path
+
+
 def _tell(analysis: Analysis) -> None:
     from harness.report.experiment.table import winners_table
 
     show(winners_table(analysis))
+    for run in analysis.experiment.runs:
+        for text in run.end.notes if run.end else ():
+            note(f"{run.slug}: {text}; its results may have felt that")
     notes = analysis.experiment.notes
     if notes:
         note(f"{count(len(notes), 'remark')} on the files, which the page and --json list; the first: {notes[0]}")

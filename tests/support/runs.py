@@ -51,7 +51,7 @@ def make_experiment(
     seeds=(0,),
     nodes=4,
     steps=120,
-    target: float | None = 0.4,
+    target: float | dict | None = 0.4,
     limit: float | None = 120.0,
 ) -> Path:
     """Write a finished experiment of all combinations; its folder."""
@@ -71,6 +71,8 @@ def make_experiment(
         "created": CREATED,
         "spec": {"profiles": list(profiles), "topologies": list(topologies), "seeds": list(seeds)},
         "runs": slugs,
+        "source": f"/home/me/{folder.name.split('-')[0]}.yaml",
+        "home": {"runtime": "netns", "engine": "userspace", "congestion-control": "cubic"},
     }
     (folder / "experiment.json").write_text(json.dumps(about))
     (folder / "experiment.yaml").write_text(f"name: {about['name']}\n")
@@ -93,7 +95,7 @@ def make_run(folder: Path, plan: NetworkPlan, strategy: Strategy, *, seed=0, ste
         "label": strategy.label,
         "task": {"name": "digits"},
         "steps": steps,
-        "target": None if target is None else {"loss": target},
+        "target": {"loss": target} if isinstance(target, float) else target,
         "limit_seconds": limit,
         "runtime": "netns",
         "engine": "userspace",
@@ -145,6 +147,9 @@ def _records(plan, strategy, steps, limit, chance):
         ]
         for rank in range(plan.size)
     ]
+    untrained = {"kind": "eval", "step": 0, "time": CREATED + 2, "elapsed": 6e-5, "accuracy": 0.1, "seconds": 0.004}
+    for lines in ranks:
+        lines.append({**untrained, "loss": _loss(0, strategy)})
     elapsed, rounds = 0.0, 0
     for step in range(1, steps + 1):
         talks = step % strategy.every == 0
@@ -209,6 +214,7 @@ def _links(plan, ranks, ended, chance):
         samples.append(
             {
                 "time": now,
+                "attempt": 1,
                 "edges": [
                     {
                         "src": src,

@@ -1,13 +1,17 @@
 """harness.report.experiment.analyse and answer: who won, by how much, and never more than the data say."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.report.experiment.analyse import analyse
-from harness.report.experiment.answer import headline, sentence
-from harness.report.experiment.records import End, Eval, Experiment, Rank, Run, Step
+from harness.report.experiment.answer import headline, margin, sentence
+from harness.report.experiment.records import End, Eval, Experiment, Rank, Run, Step, Target
+from harness.report.experiment.table import winners_table
+
+HALF = Target("loss", 0.5)
 
 
 def evaluation(step, elapsed, loss, accuracy=None):
@@ -20,13 +24,27 @@ def a_step(number, elapsed, *, loss=1.0, compute=0.25, comm=0.75, sent=100):
 
 def run(label, times, *, seed=0, profile="wan", topology="ring", status="finished", target: float | None = 0.5, n=2):
     """A run whose loss falls by 0.1 from 1.0 at each evaluation, at these times; one step before each."""
-    evals = tuple(evaluation(step, at, 1.0 - 0.1 * step) for step, at in enumerate(times, 1))
+    evals = tuple(evaluation(step, at, 1.0 - 0.1 * step, 0.15 * step) for step, at in enumerate(times, 1))
     steps = tuple(a_step(step, at) for step, at in enumerate(times, 1))
     ranks = tuple(Rank(rank, steps, evals) for rank in range(n))
     name = label.split()[0]
     slug = f"{profile}.{topology}.{name}.seed{seed}"
     end = None if status == "unfinished" else End(status)
-    return Run(slug, profile, topology, n, seed, name, label, target, "netem", {}, None, ranks, end=end)
+    wanted = None if target is None else Target("loss", target)
+    return Run(slug, profile, topology, n, seed, name, label, wanted, "netem", {}, None, ranks, end=end)
+
+
+def flat(label, times, *, at=3.0):
+    """A run whose loss is never below what it was before the first step."""
+    made = run(label, times, target=None)
+    evals = tuple(evaluation(step, 0.0 if not step else times[step - 1], at) for step in range(len(times) + 1))
+    return replace(made, ranks=(Rank(0, made.ranks[0].steps, evals),))
+
+
+def before_training(made, loss=2.0):
+    """The same run with an evaluation before the first step."""
+    ranks = (replace(rank, evals=(evaluation(0, 6e-5, loss), *rank.evals)) for rank in made.ranks)
+    return replace(made, ranks=tuple(ranks))
 
 
 def analysed(*runs):
@@ -56,7 +74,7 @@ def test_a_runs_loss_is_the_mean_over_ranks_at_the_latest_ranks_time():
         Rank(0, evals=(evaluation(5, 1.0, 0.2, 0.9), evaluation(10, 2.0, 0.1))),
         Rank(1, evals=(evaluation(5, 1.5, 0.4, 0.7),)),
     )
-    made = run("ddp", []).__class__(**{**vars(run("ddp", [])), "ranks": ranks})
+    made = replace(run("ddp", []), ranks=ranks)
     (point,) = analysed(made).runs[0].curve.points
     assert (point.step, point.seconds) == (5, 1.5)
     assert point.loss == pytest.approx(0.3)
@@ -73,11 +91,11 @@ def test_without_evaluations_the_training_loss_is_smoothed():
 
 def test_points_without_a_finite_loss_are_left_out_and_the_step_is_told():
     ranks = (Rank(0, evals=(evaluation(1, 1.0, 0.9), evaluation(2, 2.0, math.nan), evaluation(3, 3.0, math.inf))),)
-    made = Run("s", "wan", "ring", 1, 0, "ddp", "ddp", 0.5, "netem", {}, None, ranks, end=End("finished"))
+    made = Run("s", "wan", "ring", 1, 0, "ddp", "ddp", HALF, "netem", {}, None, ranks, end=End("finished"))
     curve = analysed(made).runs[0].curve
     assert [point.step for point in curve.points] == [1]
     assert curve.diverged == 2
-    assert curve.reached(0.5) is None
+    assert curve.reached(HALF) is None
 
 
 def test_a_clear_win_over_seeds():
@@ -144,13 +162,13 @@ def test_who_reached_it_with_every_seed_is_before_who_did_with_some():
         run("sure", every(2.0), seed=1),
     )
     win = analysis.facets[0].win
-    assert (win.winner.label, win.next.label, win.next.reached) == ("sure", "fast", False)
+    assert (win.winner.label, win.next.label, win.next.won_all) == ("sure", "fast", False)
 
 
 def test_nobody_reached_it():
     runs = (run("ddp", every(1.0, 2)), run("diloco", every(1.0, 2), status="unfinished"))
     assert sentences(*runs) == ["On wan no strategy reached loss 0.5 (1 of its 2 runs still to end)."]
-    assert headline(analysed(*runs)) == "No strategy has reached its target loss."
+    assert headline(analysed(*runs)) == "No strategy has reached its target."
 
 
 def test_runs_that_recorded_nothing():
@@ -168,9 +186,70 @@ def test_without_a_target_the_report_takes_the_loss_that_all_reached():
         run("broken", every(1.0, 1), target=None, status="failed"),
     )
     facet = analysis.facets[0]
-    assert facet.target == pytest.approx(0.6)
+    assert facet.target.value == pytest.approx(0.6)
     assert facet.chosen
-    assert "names no target" in sentence(analysis, facet)
+    assert sentence(analysis, facet).endswith("this is the lowest loss that every strategy reached.")
+
+
+def test_without_a_target_a_strategy_that_learns_nothing_does_not_make_everybody_win_at_once():
+    learning = [
+        before_training(run(label, every(time), target=None)) for label, time in (("ddp", 2.0), ("diloco", 1.0))
+    ]
+    analysis = analysed(*learning, flat("broken", every(1.0)))
+    (facet,) = analysis.facets
+    assert facet.target == Target("loss", pytest.approx(0.4))
+    assert (facet.win.winner.label, facet.win.winner.seconds.median) == ("diloco", 6.0)
+    assert [group.reached for group in facet.groups] == [1, 1, 0]
+    assert sentence(analysis, facet).endswith("the lowest loss that every run reached whose loss fell at all.")
+
+
+def test_where_nothing_is_learned_there_is_no_target():
+    analysis = analysed(flat("ddp", every(1.0)), flat("diloco", every(1.0)))
+    (facet,) = analysis.facets
+    assert (facet.target, facet.win) == (None, None)
+    assert sentence(analysis, facet) == "On wan no run has had its time and a loss less than at first."
+
+
+def test_a_target_is_not_reached_before_the_first_step():
+    analysis = analysed(before_training(run("ddp", every(1.0)), loss=0.4))
+    assert analysis.facets[0].win.winner.seconds.median == 5.0
+
+
+def test_an_accuracy_is_reached_from_below_as_the_mean_over_ranks():
+    wanted = Target("accuracy", 0.6)
+    runs = [replace(run(label, every(time)), target=wanted) for label, time in (("ddp", 2.0), ("diloco", 1.0))]
+    assert sentences(*runs) == [
+        "On wan, diloco reached accuracy 60 % in 4.00 s (one seed: spread unknown), 2.0 times as fast as ddp."
+    ]
+    (none,) = sentences(replace(runs[0], target=Target("accuracy", 0.95)))
+    assert none == "On wan no strategy reached accuracy 95 %."
+    unequal = (Rank(0, evals=(evaluation(1, 1.0, 0.1, 0.9),)), Rank(1, evals=(evaluation(1, 1.0, 0.1, 0.2),)))
+    assert sentences(replace(runs[0], ranks=unequal)) == ["On wan no strategy reached accuracy 60 %."]
+    assert analysed(replace(runs[0], ranks=(Rank(0, evals=(evaluation(1, 1.0, 0.1),)),))).facets[0].win is None
+
+
+def test_a_rival_that_reached_it_in_some_runs_is_not_said_to_have_failed():
+    runs = [run("diloco", every(1.0 + 0.1 * seed), seed=seed) for seed in range(3)]
+    runs += [run("fedavg", every(9.0, 3 if seed == 2 else 6), seed=seed) for seed in range(3)]
+    analysis = analysed(*runs)
+    win = analysis.facets[0].win
+    assert (win.next.factor, win.next.reached, win.next.answered) == (None, 2, 3)
+    assert sentence(analysis, analysis.facets[0]).endswith(", while fedavg reached it in 2 of 3 runs only.")
+    assert margin(win.next) == "reached in 2 of 3"
+
+
+def test_a_winner_of_which_one_seed_of_two_reached_it():
+    (told,) = sentences(run("ddp", every(1.0), seed=0), run("ddp", every(1.0, 3), seed=1))
+    assert told == "On wan, ddp reached loss 0.5 in 5.00 s (one of 2 seeds reached it)."
+
+
+def test_the_table_has_the_winner_first_and_who_never_reached_it_last():
+    analysis = analysed(
+        run("never", every(0.1, 3)),
+        *(run("most", every(1.0, 3 if seed == 0 else 6), seed=seed) for seed in range(3)),
+        *(run("few", every(1.0, 6 if seed == 0 else 3), seed=seed) for seed in range(3)),
+    )
+    assert list(winners_table(analysis).columns[1].cells) == ["most", "few", "never"]
 
 
 def test_facets_are_named_as_short_as_they_are_clear():

@@ -1,5 +1,7 @@
 """harness.report.experiment.bandwidth: bus bandwidth of a whole run against harness.bound."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.bound import bound_seconds
@@ -55,6 +57,16 @@ def test_steps_after_the_last_count_are_in_neither_side():
     assert half.bit_s == pytest.approx(whole.bit_s)
     assert beyond == half
     assert half.waited_seconds == pytest.approx(0.5)
+
+
+def test_steps_whose_count_a_resume_took_back_are_in_neither_side():
+    whole = bus_bandwidth(ranks(reduced(10, 10)), PLAN, costs(10, 0.1))
+    resumed = [replace(rank, uncounted=((4, 8),)) for rank in ranks(reduced(4, 4), reduced(10, 2))]
+    bus = bus_bandwidth(resumed, PLAN, costs(10, 0.1))
+    assert whole is not None
+    assert bus is not None
+    assert bus.waited_seconds == pytest.approx(0.6)
+    assert bus.bit_s == pytest.approx(whole.bit_s)
 
 
 @pytest.mark.parametrize("name", ["gloo:all_reduce", "allreduce", "allreduce_coalesced"])

@@ -60,7 +60,7 @@ def test_json_holds_no_numbers_that_json_has_not(folder, run):
 
     document = json.loads(run(folder, "--json").stdout, parse_constant=refuse)
     assert document["runs"][0]["least_loss"] is None
-    assert document["runs"][0]["diverged_at_step"] == 5
+    assert document["runs"][0]["diverged_at_step"] == 0
 
 
 def test_csv_files(folder, run, tmp_path):
@@ -98,6 +98,32 @@ def test_without_altair_csv_and_json_still_work(folder, run, monkeypatch):
         run(folder)
     run(folder, "--format", "csv,json")
     assert json.loads(run(folder, "--json").stdout)["facets"]
+
+
+def test_a_name_loses_its_ending_only_where_that_is_a_format(folder, run, tmp_path):
+    run(folder, "--format", "json", "--out", tmp_path / "results-v1.5")
+    run(folder, "--format", "csv", "--out", tmp_path / "x.CSV")
+    names = [path.name for path in tmp_path.iterdir()]
+    assert "results-v1.5.json" in names
+    assert "x-summary.csv" in names
+
+
+def test_an_accuracy_that_was_asked_for(tmp_path, run):
+    options = {"profiles": ("wan",), "strategies": (DDP,), "nodes": 2, "steps": 80, "limit": None}
+    folder = make_experiment(tmp_path / "x-1", target={"accuracy": 0.9}, **options)
+    (facet,) = json.loads(run(folder, "--json").stdout)["facets"]
+    assert (facet["target_loss"], facet["target_accuracy"]) == (None, 0.9)
+    assert facet["answer"].startswith("On wan, ddp reached accuracy 90 % in ")
+    assert "wan to accuracy 90 %" in run(folder, "--format", "csv", "--out", tmp_path / "a.csv").stdout
+    (row,) = rows(tmp_path / "a-summary.csv")
+    assert (row["target_loss"], row["target_accuracy"], row["outcome"]) == ("", "0.9", "reached")
+
+
+def test_what_happened_meanwhile_is_told(folder, run):
+    end = {"status": "finished", "notes": ["the engine's process was started again"]}
+    write_lines(folder / "wan.ring.ddp.seed0" / "end.json", [end])
+    told = " ".join(run(folder, "--format", "json").stderr.split())
+    assert "wan.ring.ddp.seed0: the engine's process was started again; its results may have felt that" in told
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """harness.report.experiment.linkstats and thin: counters as rates, and fewer points that keep the peaks."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.report.experiment.linkstats import edge_moments, link_use, tcp_moments
@@ -10,9 +12,9 @@ from tests.support.plans import network, shape
 PLAN = network("ring", 2, shape(rate="1mbit"))
 
 
-def sample(time, sent, dropped=0, backlog=0, tcp=None):
+def sample(time, sent, dropped=0, backlog=0, tcp=None, attempt=1):
     counts = {pair: EdgeCount(sent // 1000, sent, dropped, backlog, 0) for pair in ((0, 1), (1, 0))}
-    return LinkSample(time, counts, {} if tcp is None else {0: tcp})
+    return LinkSample(time, counts, {} if tcp is None else {0: tcp}, attempt)
 
 
 def run(*samples, first_step=None):
@@ -29,6 +31,30 @@ def test_counters_become_rates_between_samples():
 def test_a_network_that_was_made_anew_makes_a_gap():
     moments = edge_moments(run(sample(1.0, 900), sample(2.0, 1000), sample(5.0, 10), sample(6.0, 30)))
     assert [moment.seconds for moment in moments if moment.edge == (0, 1)] == [1.0, 5.0]
+
+
+def test_differences_are_taken_within_one_attempt():
+    samples = sample(1.0, 10, tcp=(5, 1)), sample(2.0, 20, tcp=(6, 1)), sample(2.01, 9000, tcp=(90, 9), attempt=2)
+    made = run(*samples, sample(3.01, 9500, tcp=(95, 10), attempt=2))
+    assert [(moment.seconds, moment.bit_s) for moment in edge_moments(made)] == [(1.0, 80.0)] * 2 + [(2.01, 4000.0)] * 2
+    assert [moment.retransmitted for moment in tcp_moments(made)] == [0.0, 1.0]
+    use = link_use(made)
+    assert use is not None
+    assert (use.segments, use.retransmitted) == (6, 1)
+    assert use.busiest_share == pytest.approx(510 * 8 / 2 / 1e6)
+
+
+def test_the_busiest_links_share_leaves_start_up_out():
+    samples = [sample(float(second), 0) for second in range(10)]
+    training = [sample(10.0, 50_000), sample(11.0, 100_000)]
+    again = [sample(20.0, 0, attempt=2), sample(25.0, 0, attempt=2), sample(26.0, 50_000, attempt=2)]
+    made = run(*samples, *training, *again, first_step=10.0)  # which began at 9.5
+    second = Step(2, 26.0, 0.9, 1.0, 0.4, 0.4, 0.0, 0, 0)  # which began at 25.6
+    made = replace(made, ranks=(Rank(0, (*made.ranks[0].steps, second)),))
+    use = link_use(made)
+    assert use is not None
+    assert use.busiest_share == pytest.approx(0.4)
+    assert use.sent_packets == 2 * 150
 
 
 def test_samples_at_one_time_give_no_rate():

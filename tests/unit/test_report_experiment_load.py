@@ -10,6 +10,7 @@ from harness.errors import InputError
 from harness.report.experiment.analyse import analyse
 from harness.report.experiment.document import document
 from harness.report.experiment.load import load_experiment
+from harness.report.experiment.records import Target
 from tests.support.runs import DDP, DILOCO, make_experiment, read_lines, write_lines
 
 SLUG = "wan.ring.ddp.seed0"
@@ -39,7 +40,9 @@ def test_a_whole_experiment_has_no_notes(folder):
     experiment = load_experiment(folder)
     assert (experiment.id, experiment.name, notes(experiment)) == ("bad-1", "bad", [])
     (run,) = experiment.runs
-    assert (run.profile, run.topology, run.label, run.target, run.status) == ("wan", "ring", "ddp", 0.4, "finished")
+    assert (run.profile, run.topology, run.label, run.status) == ("wan", "ring", "ddp", "finished")
+    assert run.target == Target("loss", 0.4)
+    assert {sample.attempt for sample in run.links} == {1}
     assert [len(rank.steps) for rank in run.ranks] == [20, 20]
     assert run.plan is not None
     assert run.plan.size == 2
@@ -106,6 +109,60 @@ def test_after_a_resume_the_later_line_of_a_step_holds(folder):
     assert [(one.step, one.loss) for one in rank.steps] == [(n, 1.0) for n in range(1, 6)] + [(6, 2.0), (7, 2.0)]
     assert [one.step for one in rank.collectives] == [4]
     assert rank.resumed_from == (5,)
+    assert rank.uncounted == ((4, 5),)
+    assert [number for number in range(1, 8) if not rank.counts(number)] == [5]
+
+
+def counted(at):
+    return {"kind": "collectives", "step": at, "ops": {"all_reduce": {"count": 4, "bytes": 40}}}
+
+
+@pytest.mark.parametrize(
+    ("lines", "uncounted"),
+    [
+        ([counted(5), start(resumed_from=5)], ()),
+        ([counted(4), counted(9), start(resumed_from=8), counted(12), start(resumed_from=14)], ((4, 8), (12, 14))),
+        ([start(resumed_from=8), start(resumed_from=8)], ((0, 8),)),
+        ([start(resumed_from=8), start(resumed_from=5)], ((0, 5),)),
+        ([counted(4), start(resumed_from=8), start()], ()),
+    ],
+)
+def test_steps_whose_collectives_nobody_counts_are_known(folder, lines, uncounted):
+    write_lines(folder / SLUG / "rank-0.jsonl", [start(), *(step(number) for number in range(1, 15)), *lines])
+    assert load_experiment(folder).runs[0].ranks[0].uncounted == uncounted
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (None, None),
+        ({"loss": 0.3}, Target("loss", 0.3)),
+        ({"accuracy": 0.9}, Target("accuracy", 0.9)),
+        ({"accuracy": "high"}, None),
+        ([1], None),
+    ],
+)
+def test_targets(folder, target, expected):
+    path = folder / SLUG / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "target": target}))
+    assert load_experiment(folder).runs[0].target == expected
+
+
+def test_an_experiment_knows_its_file_and_its_home(folder):
+    experiment = load_experiment(folder / SLUG)
+    assert experiment.source == "/home/me/bad.yaml"
+    assert experiment.home["engine"] == "userspace"
+    (folder / "experiment.json").write_text(json.dumps({"source": 3, "home": []}))
+    experiment = load_experiment(folder)
+    assert (experiment.source, experiment.home) == (None, {})
+
+
+def test_an_end_has_notes(folder):
+    end = {"status": "finished", "notes": ["the engine's process was started again"]}
+    write_lines(folder / SLUG / "end.json", [end])
+    experiment = load_experiment(folder)
+    assert experiment.runs[0].end.notes == ("the engine's process was started again",)
+    assert document(analyse(experiment))["runs"][0]["notes"] == end["notes"]
 
 
 def test_an_attempt_from_scratch_takes_everything_back(folder):

@@ -12,6 +12,7 @@ from harness.report.experiment.analyse import analyse
 from harness.report.experiment.groups import Spread
 from harness.report.experiment.load import load_experiment
 from harness.report.experiment.markup import Html, data_block, html, inline_safe, table, tag
+from harness.report.experiment.runs_section import about_section, run_notes, runs_section
 from harness.report.experiment.theme import COLOURS, config, literal, variable
 from harness.report.experiment.topology_drawing import positions, topology_svg
 from tests.support.runs import DDP, DILOCO, Strategy, make_experiment, write_lines
@@ -78,6 +79,113 @@ def test_every_chart_names_tables_and_columns_that_there_are(tmp_path):
             columns = tables[chart.data[layer["data"]["name"]]].columns
             channels = [one for many in layer["encoding"].values() for one in _listed(many)]
             assert {one["field"] for one in channels if "field" in one} <= set(columns)
+
+
+def test_a_logarithmic_axis_shows_the_curves(tmp_path):
+    vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
+    from harness.report.experiment.charts import facet_charts
+    from harness.report.experiment.images import VEGA_LITE, image_spec
+    from harness.report.experiment.tables import data_tables
+
+    seldom = Strategy("diloco", "diloco H=40", {"H": 40}, every=40, pace=46)
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, seldom), steps=80, target=1.0)
+    (of_facet,) = facet_charts(analysis)
+    chart = of_facet["bytes"]
+    assert "log scale" in json.dumps(chart.spec)
+    svg = vl_convert.vegalite_to_svg(image_spec(chart, data_tables(analysis), "light"), vl_version=VEGA_LITE)
+    lines = re.findall(r'<path aria-label="bytes sent[^"]*"[^>]* d="(M[^"]*)"', svg)
+    lines = [line for line in lines if line.count("L") > 5]
+    assert len(lines) == 2
+    for line in lines:
+        across = [float(at) for at in re.findall(r"[ML](-?[\d.]+)", line)]
+        assert len({round(at) for at in across}) > 5, line
+        assert all(0 <= at <= 640 for at in across)
+
+
+def test_a_linear_axis_shows_what_was_before_the_first_step(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.report.experiment.charts import facet_charts
+    from harness.report.experiment.tables import data_tables
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,))
+    assert "transform" not in json.dumps(facet_charts(analysis)[0]["time"].spec)
+    assert data_tables(analysis)["curve-0"].records()[0]["step"] == 0
+
+
+def test_an_accuracy_is_no_line_in_a_chart_of_losses(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.report.experiment.charts import facet_charts
+    from harness.report.experiment.results_section import winners_section
+    from harness.report.experiment.tables import data_tables
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), steps=80, target={"accuracy": 0.9})
+    tables = data_tables(analysis)
+    assert tables["target-0"].rows == ()
+    assert len(tables["hits-0"].rows) == 1
+    assert facet_charts(analysis)[0]["target"].title == "wan: time to accuracy 90 %"
+    assert "accuracy 90\u00a0%" in winners_section(analysis)
+
+
+def test_charts_of_places_whose_names_are_alike_have_ids_of_their_own(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.report.experiment.charts import facet_charts, file_names
+
+    folder = make_experiment(tmp_path / "x-1", profiles=("wan", "local"), strategies=(DDP,), nodes=2, steps=10)
+    for slug, profile in (("wan", "a b"), ("local", "a-b")):
+        path = folder / f"{slug}.ring.ddp.seed0" / "run.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "profile": profile}))
+    ids = [chart.id for of_facet in facet_charts(analyse(load_experiment(folder))) for chart in of_facet.values()]
+    assert len(set(ids)) == len(ids)
+    assert file_names(["a b", "a-b", "A-B", "a-b-2", "c"]) == ["a-b", "a-b-1", "A-B-2", "a-b-2-3", "c"]
+
+
+def test_a_run_that_no_rank_ended_blames_none(tmp_path):
+    folder = tmp_path / "x-1"
+    made(folder, profiles=("wan",), strategies=(DDP,))
+    end = {"status": "failed", "code": 70, "failed_rank": None, "last_lines": ["the network is gone"]}
+    write_lines(folder / "wan.ring.ddp.seed0" / "end.json", [end])
+    told_runs = runs_section(analyse(load_experiment(folder)))
+    assert "ended after 40 steps, by no rank&#x27;s failure:" in told_runs
+    assert "<pre>the network is gone</pre>" in told_runs
+    assert "a rank ended" not in told_runs
+
+
+def test_what_happened_in_a_run_stands_at_the_top_and_at_the_run(tmp_path):
+    folder = tmp_path / "x-1"
+    assert run_notes(made(folder, profiles=("wan",), strategies=(DDP, DILOCO))) == ""
+    end = {"status": "finished", "notes": ["the engine's <process> was started again"]}
+    write_lines(folder / "wan.ring.ddp.seed0" / "end.json", [end])
+    analysis = analyse(load_experiment(folder))
+    assert "Something happened in wan, ddp, seed 0, and results may have felt that" in run_notes(analysis)
+    assert "engine&#x27;s &lt;process&gt; was started again" in runs_section(analysis)
+
+
+def again(folder, **about):
+    path = folder / "experiment.json"
+    kept = {key: value for key, value in json.loads(path.read_text()).items() if key not in ("source", "home")}
+    path.write_text(json.dumps(kept | about))
+    (command,) = re.findall("<pre>(harness experiment run .*)</pre>", about_section(analyse(load_experiment(folder))))
+    return unescape(command).removeprefix("harness experiment run ")
+
+
+def test_the_command_that_makes_the_runs_again_names_the_file_itself_and_where_they_were_made(tmp_path):
+    folder = tmp_path / "x-1"
+    made(folder, profiles=("wan",), strategies=(DDP,), nodes=2)
+    assert again(folder) == str(folder / "experiment.yaml")
+    home = {"runtime": "netns", "engine": "auto", "congestion-control": "cubic", "image": None, "volumes": []}
+    assert again(folder, source="/a b/x.yaml", home=home) == "'/a b/x.yaml'"
+    home = {
+        "runtime": "docker",
+        "engine": "netem",
+        "congestion_control": "bbr",
+        "image": "mine",
+        "subnet": "10.1.0.0/16",
+    }
+    told_home = "--runtime docker --engine netem --congestion-control bbr --image mine"
+    volumes = {"volumes": ["/a:/b", "/c:/d:ro"]}
+    assert again(folder, source="/x.yaml", home=home | volumes) == (
+        f"/x.yaml {told_home} --volume /a:/b --volume /c:/d:ro --subnet 10.1.0.0/16"
+    )
 
 
 def _listed(value):

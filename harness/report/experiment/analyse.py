@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.report.experiment.figures import RunFigures, run_figures
 from harness.report.experiment.groups import Group
-from harness.report.experiment.records import Experiment, Run
+from harness.report.experiment.records import Experiment, Run, Target
 
 BASELINE: Final = "ddp"
 """The strategy that others are compared with: what everybody starts from."""
@@ -21,16 +21,23 @@ class Rival:
 
     Args:
         label: it.
-        factor: its median time to the target / the winner's. Where it did not reach the target: how much longer than
+        factor: its median time to the target / the winner's. Where it never reached the target: how much longer than
             the winner it ran in vain, which is less than the true factor. None: nothing can be said.
-        reached: whether it reached the target in every run that says something.
+        reached: runs that reached the target.
+        answered: runs that say something: reached it, or had their time and did not.
         overlaps: whether the ranges over seeds overlap.
     """
 
     label: str
     factor: float | None
-    reached: bool
+    reached: int
+    answered: int
     overlaps: bool = False
+
+    @property
+    def won_all(self) -> bool:
+        """Whether every run that says something reached the target."""
+        return 0 < self.reached == self.answered
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Facet:
 
     Args:
         profile, topology, nodes: which.
-        target: the loss that strategies are timed to; None where none can be found.
+        target: what strategies are timed to; None where nothing can be found.
         chosen: whether the report chose it, as the experiment names none.
         groups: the strategies, in the experiment's order.
         win: the result; None where nobody reached the target.
@@ -63,7 +70,7 @@ class Facet:
     profile: str
     topology: str
     nodes: int
-    target: float | None
+    target: Target | None
     chosen: bool
     groups: tuple[Group, ...]
     win: Win | None
@@ -114,7 +121,7 @@ def _key(run: Run) -> tuple[str, str, int]:
 
 def _facet(runs: list[RunFigures]) -> Facet:
     named = [run.run.target for run in runs if run.run.target is not None]
-    target = max(named) if named else _common_loss(runs)
+    target = _easiest(named) if named else _common_loss(runs)
     by_label: dict[str, list[RunFigures]] = {}
     for run in runs:
         by_label.setdefault(run.run.label, []).append(run)
@@ -123,9 +130,18 @@ def _facet(runs: list[RunFigures]) -> Facet:
     return Facet(profile, topology, nodes, target, not named, groups, _win(groups))
 
 
-def _common_loss(runs: list[RunFigures]) -> float | None:
-    """The least loss that every run reached which had its time."""
-    return max((run.best.loss for run in runs if run.best and run.run.status in _COUNTS), default=None)
+def _easiest(targets: list[Target]) -> Target:
+    """The first, or one of its kind that is easier to reach: runs of one experiment have the same."""
+    same = [target for target in targets if target.kind == targets[0].kind]
+    easiest = max if targets[0].kind == "loss" else min
+    return easiest(same, key=lambda target: target.value)
+
+
+def _common_loss(runs: list[RunFigures]) -> Target | None:
+    """The least loss that every run reached which had its time and learned anything."""
+    learned = [run.curve.learned for run in runs if run.run.status in _COUNTS]
+    losses = [loss for loss in learned if loss is not None]
+    return Target("loss", max(losses)) if losses else None
 
 
 def _win(groups: tuple[Group, ...]) -> Win | None:
@@ -149,9 +165,10 @@ def _win(groups: tuple[Group, ...]) -> Win | None:
 
 def _rival(winner: Group, other: Group) -> Rival:
     ours, theirs = winner.seconds, other.seconds if other.won_all else other.given_up
+    unknown = Rival(other.label, None, other.reached, other.answered)
     if ours is None or theirs is None or ours.median <= 0:
-        return Rival(other.label, None, other.won_all)
+        return unknown
     if other.won_all:
-        return Rival(other.label, theirs.median / ours.median, True, ours.overlaps(theirs))
+        return replace(unknown, factor=theirs.median / ours.median, overlaps=ours.overlaps(theirs))
     in_vain = theirs.low / ours.median
-    return Rival(other.label, in_vain if in_vain > 1 else None, False)
+    return replace(unknown, factor=in_vain) if in_vain > 1 and not other.reached else unknown

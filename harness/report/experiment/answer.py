@@ -15,7 +15,7 @@ def headline(analysis: Analysis) -> str:
             won.setdefault(facet.win.winner.label, []).append(analysis.told(facet) + close)
     if not won:
         some = any(run.curve.points for run in analysis.runs)
-        return "No strategy has reached its target loss." if some else "No run has recorded a loss yet."
+        return "No strategy has reached its target." if some else "No run has recorded a loss yet."
     parts = [f"{label} was the fastest on {_listed(facets)}" for label, facets in won.items()]
     return "; ".join(parts) + "."
 
@@ -24,11 +24,13 @@ def sentence(analysis: Analysis, facet: Facet) -> str:
     """One profile and topology: who won, by how much, and how sure that is."""
     where = f"On {analysis.told(facet)}"
     if facet.target is None:
-        return f"{where} no run has recorded a loss yet."
+        if not any(run.curve.points for run in facet.runs):
+            return f"{where} no run has recorded a loss yet."
+        return f"{where} no run has had its time and a loss less than at first{_pending(facet)}."
     if facet.win is None:
-        return f"{where} no strategy reached loss {facet.target:.4g}{_pending(facet)}."
+        return f"{where} no strategy reached {facet.target}{_pending(facet)}."
     win = facet.win
-    took = f"{where}, {win.winner.label} reached loss {facet.target:.4g} in {_time(win)}"
+    took = f"{where}, {win.winner.label} reached {facet.target} in {_time(win)}"
     return took + _compared(win) + "." + _doubts(facet, win)
 
 
@@ -37,7 +39,9 @@ def _time(win: Win) -> str:
     if time is None:
         return told.NOTHING
     if time.count == 1:
-        return f"{told.seconds(time.median)} (one seed: spread unknown)"
+        seeds = len(win.winner.runs)
+        alone = "one seed: spread unknown" if seeds == 1 else f"one of {seeds} seeds reached it"
+        return f"{told.seconds(time.median)} ({alone})"
     return told.spread(time, over=f" over {time.count} seeds")
 
 
@@ -51,10 +55,10 @@ def _compared(win: Win) -> str:
 
 
 def _versus(rival: Rival) -> str:
-    if rival.reached and rival.factor is not None:
-        return f"{told.factor(rival.factor)} times as fast as {rival.label}"
+    if rival.won_all:
+        return "" if rival.factor is None else f"{told.factor(rival.factor)} times as fast as {rival.label}"
     if rival.reached:
-        return ""
+        return f"while {rival.label} reached it in {rival.reached} of {rival.answered} runs only"
     if rival.factor is not None:
         return f"more than {told.factor(rival.factor)} times as fast as {rival.label}, which did not reach it"
     return f"while {rival.label} did not reach it"
@@ -62,12 +66,14 @@ def _versus(rival: Rival) -> str:
 
 def _doubts(facet: Facet, win: Win) -> str:
     doubts = ""
-    if win.winner.reached < len(win.winner.runs):
+    if 1 < win.winner.reached < len(win.winner.runs):
         doubts += f" Only {win.winner.reached} of its {len(win.winner.runs)} runs did."
     if win.next and _close(win):
         doubts += f" The ranges over seeds of {win.winner.label} and {win.next.label} overlap: too close to call."
     if facet.chosen:
-        doubts += " The experiment names no target; this is the lowest loss that every strategy reached."
+        all_did = not any(group.count("not reached") for group in facet.groups)
+        who = "every strategy reached" if all_did else "every run reached whose loss fell at all"
+        doubts += f" The experiment names no target; this is the lowest loss that {who}."
     silent = [run for run in facet.runs if not run.curve.points and run.run.status == "failed"]
     if silent:
         doubts += f" {len(silent)} run{'s' if len(silent) > 1 else ''} failed without a result."
@@ -89,7 +95,9 @@ def _listed(words: list[str]) -> str:
 
 
 def margin(rival: Rival) -> str:
-    """The winner's lead over another: ``2.9 ×``, ``> 4.1 ×, not reached``."""
+    """The winner's lead over another: ``2.9 ×``, ``> 4.1 ×, not reached``, ``reached in 2 of 3``."""
+    if rival.reached and not rival.won_all:
+        return f"reached in {rival.reached} of {rival.answered}"
     if rival.factor is None:
         return "" if rival.reached else "not reached"
     if not rival.reached:

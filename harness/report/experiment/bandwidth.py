@@ -8,7 +8,8 @@ communication in all; not how long each collective took. So both sides are of th
 
 with bytes and bus factors as nccl-tests has them (NVIDIA/nccl-tests: doc/PERFORMANCE.md), the least seconds from
 harness.bound, and as seconds waited, of every step, those of the rank that waited least: what others waited longer they
-waited for that rank and not for the network. Steps after the last count of collectives are in neither.
+waited for that rank and not for the network. Steps after the last count of collectives are in neither, and neither are
+those whose count was lost when the run was resumed.
 
 The least time is convex in the size, so at the mean size it is at most the mean of the least times: the bound holds for
 sizes that differ. It holds for collectives that come one after another and that nothing hides. A strategy that
@@ -104,14 +105,15 @@ def bus_bandwidth(ranks: Sequence[Rank], plan: NetworkPlan | None, costs: Sequen
         costs: of every step that all ranks recorded.
     """
     last = costs[-1].step if costs else 0
-    counted = max((_until(rank, last) for rank in ranks), key=lambda some: some[-1].step if some else 0, default=[])
+    counter = max(ranks, key=lambda rank: max((one.step for one in _until(rank, last)), default=0), default=Rank(0))
+    counted = _until(counter, last)
     size = plan.size if plan else len(ranks)
     traffic = tuple(_traffic(_by_kind(counted), LinkBound(plan) if plan else None, size))
     bounded = [one for one in traffic if one.kind in _KINDS and one.bytes]
     crossed = sum(one.bytes * bus_factor(one.kind, size) for one in bounded) * 8
     if not crossed:
         return None
-    waited = sum(cost.least_comm for cost in costs if cost.step <= counted[-1].step)
+    waited = sum(cost.least_comm for cost in costs if cost.step <= counted[-1].step and counter.counts(cost.step))
     least = sum(one.bound_seconds or 0.0 for one in bounded)
     return BusBandwidth(
         traffic=traffic,

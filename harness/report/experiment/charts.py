@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,18 +42,19 @@ def facet_charts(analysis: Analysis, legend: bool = False) -> list[dict[str, Cha
         analysis: what to draw.
         legend: whether charts have a legend of their own: images need one, the page has one for all.
     """
+    names = file_names([analysis.told(facet) for facet in analysis.facets])
     return [
-        {chart.kind: chart for chart in _of_facet(analysis, number, facet, legend)}
+        {chart.kind: chart for chart in _of_facet(analysis, number, facet, names[number], legend)}
         for number, facet in enumerate(analysis.facets)
     ]
 
 
-def _of_facet(analysis: Analysis, number: int, facet: Facet, legend: bool) -> Iterator[Chart]:
+def _of_facet(analysis: Analysis, number: int, facet: Facet, file: str, legend: bool) -> Iterator[Chart]:
     where, labels = analysis.told(facet), analysis.labels
 
     def chart(kind: str, name: str, title: str, spec: drawings.Spec, *tables: str) -> Chart:
         data = {table: f"{table}-{number}" for table in tables}
-        return Chart(kind, f"{name}-{file_name(where)}", f"{where}: {title}", f"{title} on {where}", spec, data)
+        return Chart(kind, f"{name}-{file}", f"{where}: {title}", f"{title} on {where}", spec, data)
 
     drawn = [run for run in facet.runs if run.curve.points]
     several = any(len(group.runs) > 1 for group in facet.groups)
@@ -71,7 +72,7 @@ def _of_facet(analysis: Analysis, number: int, facet: Facet, legend: bool) -> It
         times = {row[0]: float(row[1] if row[1] is not None else "inf") for row in rows}
         order = sorted(times, key=times.__getitem__)
         spec = drawings.target([str(label) for label in order], labels, max(float(row[3] or 0) for row in rows), legend)
-        yield chart("target", "time-to-target", f"time to loss {facet.target:.4g}", spec, "times", "seeds")
+        yield chart("target", "time-to-target", f"time to {facet.target}", spec, "times", "seeds")
     if rows := share_table(facet).rows:
         order_told = list(dict.fromkeys(str(row[0]) for row in rows))
         longest = max(sum(float(row[2] or 0) for row in rows if row[0] == label) for label in order_told)
@@ -112,6 +113,19 @@ def _spans(ends: list[float]) -> bool:
     """Whether a linear axis would make some curves invisible."""
     some = [end for end in ends if end > 0]
     return bool(some) and max(some) > _LOG_FROM * min(some)
+
+
+def file_names(texts: Sequence[str]) -> list[str]:
+    """A file name for each, unlike all others, also where a file system does not tell A from a."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for number, text in enumerate(texts):
+        name = plain = file_name(text)
+        while name.lower() in taken:
+            name = f"{plain}-{number}" if name == plain else f"{name}-{number}"
+        names.append(name)
+        taken.add(name.lower())
+    return names
 
 
 def file_name(text: str) -> str:

@@ -38,6 +38,7 @@ SUMMARY: Final = (
     *_RUN, "status", "target_loss", "outcome", "seconds_to_target", "bytes_to_target", "least_loss", "accuracy",
     "steps", "seconds", "sent_bytes", "step_seconds_compute", "step_seconds_comm", "step_seconds_p50",
     "step_seconds_p95", "bus_bit_s", "bus_bound_bit_s", "dropped_packets", "retransmitted_segments",
+    "target_accuracy",
 )  # fmt: skip
 STEPS: Final = (
     *_RUN, "rank", "step", "elapsed", "loss", "seconds", "seconds_compute", "seconds_comm", "sent_bytes",
@@ -60,7 +61,7 @@ def _summary_rows(analysis: Analysis) -> Iterator[Row]:
             yield (
                 *_names(run),
                 run.run.status,
-                facet.target,
+                facet.target.value if facet.target and facet.target.kind == "loss" else None,
                 run.outcome(facet.target) if facet.target is not None else None,
                 hit.seconds if hit else None,
                 hit.bytes if hit else None,
@@ -77,6 +78,7 @@ def _summary_rows(analysis: Analysis) -> Iterator[Row]:
                 run.bus.bound_bit_s if run.bus else None,
                 run.links.dropped if run.links else None,
                 run.links.retransmitted if run.links else None,
+                facet.target.value if facet.target and facet.target.kind == "accuracy" else None,
             )
 
 

@@ -11,7 +11,7 @@ from itertools import accumulate
 from statistics import fmean
 from typing import Final, Literal, Protocol, TypeVar
 
-from harness.report.experiment.records import Rank, Run
+from harness.report.experiment.records import Rank, Run, Target
 
 SMOOTHED: Final = 10
 """Steps over which the training loss is averaged where a run has no evaluations."""
@@ -45,9 +45,17 @@ class Curve:
     points: tuple[Point, ...]
     diverged: int | None = None
 
-    def reached(self, loss: float) -> Point | None:
-        """The first evaluation at which the loss was this low; None where it never was."""
-        return next((point for point in self.points if point.loss <= loss), None)
+    def reached(self, target: Target) -> Point | None:
+        """The first evaluation after a step at which the target was met; None where it never was."""
+        met = (point for point in self.points if point.step > 0 and target.met(point.loss, point.accuracy))
+        return next(met, None)
+
+    @property
+    def learned(self) -> float | None:
+        """The least loss after a step, where it is less than before the first; None where nothing was learned."""
+        before = min((point.loss for point in self.points if point.step == 0), default=math.inf)
+        after = min((point.loss for point in self.points if point.step > 0), default=math.inf)
+        return after if after < before else None
 
 
 @dataclass(frozen=True)

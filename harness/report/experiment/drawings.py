@@ -26,7 +26,9 @@ _LABEL: Final = alt.Tooltip("label:N", title="strategy")
 
 @lru_cache
 def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, several: bool, legend: bool) -> Spec:
-    """Loss over seconds or bytes: a line per run, the target, and a dot where a run first was under it.
+    """Loss over seconds or bytes: a line per run, the target, and a dot where a run first had reached it.
+
+    A logarithmic axis has no place for what was before the first step: with a 0 among them all points are at its left.
 
     Args:
         labels: all strategies, in the order of their colours.
@@ -54,7 +56,11 @@ def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, 
     dashes = [DASHES[place // SERIES % len(DASHES)] for place in range(len(labels))]
     dash = alt.StrokeDash("label:N", scale=alt.Scale(domain=list(labels), range=dashes), legend=None)
     width, opacity = (1.3, 0.8) if several else (2, 1)
-    line = _named("curve").mark_line(strokeWidth=width, opacity=opacity, clip=True)
+    curve, hits = _named("curve"), _named("hits")
+    if log:
+        curve = curve.transform_filter(f"datum.step > 0 && datum.{field} > 0")
+        hits = hits.transform_filter(f"datum.{field} > 0")
+    line = curve.mark_line(strokeWidth=width, opacity=opacity, clip=True)
     at = alt.Y("loss:Q")
     return _spec(
         HEIGHT,
@@ -63,8 +69,8 @@ def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, 
         _named("target")
         .mark_text(style="target-name", dx=4, dy=-3)
         .encode(y=at, x=alt.value(0), text=alt.Text("told:N")),
-        _named("hits").mark_point(filled=True, size=50, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
-        _named("curve").mark_point(opacity=0, size=120).encode(x=x, y=y, tooltip=tips),
+        hits.mark_point(filled=True, size=50, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
+        curve.mark_point(opacity=0, size=120).encode(x=x, y=y, tooltip=tips),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from harness.report.experiment.bandwidth import BusBandwidth, bus_bandwidth
 from harness.report.experiment.curves import Curve, Point, make_curve, step_costs
 from harness.report.experiment.linkstats import LinkUse, link_use
-from harness.report.experiment.records import UNFINISHED, Run
+from harness.report.experiment.records import UNFINISHED, Run, Target
 
 Outcome = Literal["reached", "not reached", "failed", "unfinished"]
 _NO_ANSWER: Final[dict[str, Outcome]] = {"failed": "failed", UNFINISHED: "unfinished", "stopped": "unfinished"}
@@ -58,8 +58,8 @@ class RunFigures:
         total = self.compute + self.comm
         return self.comm / total if total > 0 else None
 
-    def outcome(self, target: float) -> Outcome:
-        """Whether the run reached a loss, and where it did not, whether that says something."""
+    def outcome(self, target: Target) -> Outcome:
+        """Whether the run reached a target, and where it did not, whether that says something."""
         if self.curve.reached(target):
             return "reached"
         return _NO_ANSWER.get(self.run.status, "not reached")

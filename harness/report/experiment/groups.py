@@ -9,6 +9,7 @@ from statistics import median, stdev
 
 from harness.report.experiment.curves import Point
 from harness.report.experiment.figures import RunFigures
+from harness.report.experiment.records import Target
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,13 @@ class Group:
     Args:
         label: what charts call it.
         strategy: its name without options.
-        target: the loss that its runs are timed to; None where there is none.
+        target: what its runs are timed to; None where there is nothing.
         runs: its runs, one per seed.
     """
 
     label: str
     strategy: str
-    target: float | None
+    target: Target | None
     runs: tuple[RunFigures, ...]
 
     def count(self, *outcomes: str) -> int:

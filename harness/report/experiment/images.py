@@ -9,7 +9,7 @@ from typing import Any, Final
 import vl_convert
 
 from harness.report.experiment.analyse import Analysis
-from harness.report.experiment.charts import Chart, facet_charts, file_name, timeline_charts
+from harness.report.experiment.charts import Chart, facet_charts, file_names, timeline_charts
 from harness.report.experiment.links_section import distinct_plans
 from harness.report.experiment.tables import DataTable, data_tables
 from harness.report.experiment.theme import COLOURS, Mode, config, literal
@@ -38,8 +38,10 @@ def write_images(analysis: Analysis, prefix: str, folder: Path, mode: Mode = "li
             path = folder / f"{prefix}{chart.id}.png"
             path.write_bytes(vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=_SCALE))
             yield path
-    for plan in distinct_plans(analysis)[0]:
-        path = folder / f"{prefix}{file_name(f'topology-{plan.profile}-{plan.topology}-seed{plan.seed}')}.png"
+    plans = distinct_plans(analysis)[0]
+    names = file_names([f"topology-{plan.profile}-{plan.topology}-seed{plan.seed}" for plan in plans])
+    for plan, name in zip(plans, names, strict=True):
+        path = folder / f"{prefix}{name}.png"
         path.write_bytes(vl_convert.svg_to_png(topology_svg(plan, literal(mode)), scale=_SCALE))
         yield path
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -47,7 +49,7 @@ class LinkUse:
 
     Args:
         busiest: the edge that was used most of its rate; None where no edge has a rate.
-        busiest_share: sent / (rate x time) of that edge, by the rate that it had at the start.
+        busiest_share: sent / (rate x time) of that edge while steps were done, by the rate that it had at the start.
         dropped: packets, on all edges.
         sent_packets: on all edges.
         retransmitted: TCP segments that were sent again, of all ranks; None where nobody counted.
@@ -77,7 +79,7 @@ def origin(run: Run) -> float:
 
 
 def edge_moments(run: Run) -> list[EdgeMoment]:
-    """Per edge and interval between samples. Counters that went back (a resumed run's new network) make a gap."""
+    """Per edge and interval between samples of one attempt. Counters that went back make a gap, too."""
     zero = origin(run)
     moments = []
     for earlier, later in _intervals(run.links):
@@ -118,12 +120,14 @@ def link_use(run: Run) -> LinkUse | None:
     sent: dict[Pair, int] = {}
     seconds, dropped, packets, again, segments = 0.0, 0, 0, 0, 0
     counted = any(sample.tcp for sample in run.links)
+    begun = _begun(run)
     for earlier, later in pairs:
-        seconds += later.time - earlier.time
+        trains = begun is None or later.time >= begun.get(later.attempt, math.inf)
+        seconds += (later.time - earlier.time) * trains
         for edge, now in later.edges.items():
             before = earlier.edges.get(edge)
             if before is not None and now.sent_bytes >= before.sent_bytes:
-                sent[edge] = sent.get(edge, 0) + now.sent_bytes - before.sent_bytes
+                sent[edge] = sent.get(edge, 0) + (now.sent_bytes - before.sent_bytes) * trains
                 dropped += max(0, now.dropped - before.dropped)
                 packets += max(0, now.sent_packets - before.sent_packets)
         for rank, (all_now, again_now) in later.tcp.items():
@@ -136,6 +140,8 @@ def link_use(run: Run) -> LinkUse | None:
 
 def _busiest(sent: dict[Pair, int], plan: NetworkPlan | None, seconds: float) -> tuple[Pair | None, float | None]:
     rates = {pair: edge.shape.rate for pair, edge in plan.edges.items()} if plan else {}
+    if not seconds:
+        return None, None
     shares = {
         edge: total * 8 / seconds / rate.bit_s for edge, total in sent.items() if (rate := rates.get(edge)) is not None
     }
@@ -145,10 +151,27 @@ def _busiest(sent: dict[Pair, int], plan: NetworkPlan | None, seconds: float) ->
     return edge, shares[edge]
 
 
+def _begun(run: Run) -> dict[int, float] | None:
+    """When the first step of each attempt began, of those attempts of which steps hold; None where no step was done."""
+    starts = sorted(step.time - step.seconds for rank in run.ranks for step in rank.steps)
+    if not starts:
+        return None
+    first: dict[int, float] = {}
+    for sample in run.links:
+        first.setdefault(sample.attempt, sample.time)
+    ends = [*first.values(), math.inf][1:]
+    begun = {}
+    for place, ((attempt, since), until) in enumerate(zip(first.items(), ends, strict=True)):
+        at = bisect_left(starts, since if place else -math.inf)
+        if at < len(starts) and starts[at] < until:
+            begun[attempt] = starts[at]
+    return begun
+
+
 def _intervals(samples: tuple[LinkSample, ...]) -> list[tuple[LinkSample, LinkSample]]:
-    """Samples with the next one that is far enough away."""
+    """Samples with the next one of the same attempt that is far enough away."""
     kept: list[LinkSample] = []
     for sample in samples:
-        if not kept or sample.time - kept[-1].time >= _EVERY:
+        if not kept or sample.attempt != kept[-1].attempt or sample.time - kept[-1].time >= _EVERY:
             kept.append(sample)
-    return list(pairwise(kept))
+    return [(earlier, later) for earlier, later in pairwise(kept) if earlier.attempt == later.attempt]

@@ -12,7 +12,7 @@ from harness.plan import NetworkPlan
 from harness.report.experiment.lines import Malformed, Oddities, number_or_none, read_object, whole
 from harness.report.experiment.load_links import load_changes, load_links
 from harness.report.experiment.load_rank import load_rank
-from harness.report.experiment.records import End, Experiment, Run
+from harness.report.experiment.records import End, Experiment, Run, Target
 
 _YEAR_3000: Final = 32_503_680_000
 
@@ -45,6 +45,7 @@ def load_experiment(folder: Path) -> Experiment:
     if not about and not alone:
         oddities.add(folder / "experiment.json", "missing: runs that have not begun are not known")
     created = number_or_none(about, "created")
+    source, home = about.get("source"), about.get("home")
     return Experiment(
         id=str(about.get("id", folder.name)),
         name=str(about.get("name", folder.name)),
@@ -53,6 +54,8 @@ def load_experiment(folder: Path) -> Experiment:
         runs=tuple(runs),
         missing=tuple(missing),
         notes=tuple(oddities.notes),
+        source=source if isinstance(source, str) and source else None,
+        home=home if isinstance(home, dict) else {},
     )
 
 
@@ -118,9 +121,14 @@ def _or_zero(settings: Mapping[str, Any], key: str) -> int:
         return 0
 
 
-def _target(settings: Mapping[str, Any]) -> float | None:
-    target = settings.get("target")
-    return number_or_none(target, "loss") if isinstance(target, dict) else None
+def _target(settings: Mapping[str, Any]) -> Target | None:
+    told = settings.get("target")
+    if not isinstance(told, dict):
+        return None
+    loss, accuracy = number_or_none(told, "loss"), number_or_none(told, "accuracy")
+    if loss is not None:
+        return Target("loss", loss)
+    return None if accuracy is None else Target("accuracy", accuracy)
 
 
 def _plan(settings: Mapping[str, Any], folder: Path, oddities: Oddities) -> NetworkPlan | None:
@@ -153,10 +161,12 @@ def _end(folder: Path, oddities: Oddities) -> End | None:
     if told is None:
         return None
     code, rank, lines = told.get("code"), told.get("failed_rank"), told.get("last_lines")
+    notes = told.get("notes")
     return End(
         status=str(told.get("status", "?")),
         seconds=number_or_none(told, "seconds"),
         code=code if isinstance(code, int) else None,
         failed_rank=rank if isinstance(rank, int) else None,
         last_lines=tuple(map(str, lines)) if isinstance(lines, list) else (),
+        notes=tuple(map(str, notes)) if isinstance(notes, list) else (),
     )

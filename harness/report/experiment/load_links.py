@@ -46,7 +46,7 @@ def _sample(record: Mapping[str, Any]) -> LinkSample:
             raise Malformed(f"tcp has {rank!r}, no rank")
         counts = mapping(told, rank)
         tcp[int(rank)] = whole(counts, "sent_segments", 0), whole(counts, "retransmitted_segments", 0)
-    return LinkSample(number(record, "time"), edges, tcp)
+    return LinkSample(number(record, "time"), edges, tcp, whole(record, "attempt", 1))
 
 
 def load_changes(path: Path, oddities: Oddities) -> tuple[Change, ...]:

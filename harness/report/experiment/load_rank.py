@@ -51,6 +51,7 @@ class _Records:
         self._collectives: list[Collectives] = []
         self._start: Mapping[str, Any] = {}
         self._resumed: list[int] = []
+        self._uncounted: list[tuple[int, int]] = []
         self._started = False
 
     def add(self, record: Mapping[str, Any]) -> None:
@@ -82,7 +83,15 @@ class _Records:
             self._steps = {at: step for at, step in self._steps.items() if at <= last}
             self._evals = {at: evaluation for at, evaluation in self._evals.items() if at <= last}
             self._collectives = [counted for counted in self._collectives if counted.step <= last]
+            self._forget_counts(last)
         self._started = True
+
+    def _forget_counts(self, last: int) -> None:
+        """Steps up to ``last`` hold; of those after the last count that is left, nobody counts the collectives."""
+        counted = max((counted.step for counted in self._collectives), default=0)
+        kept = [(after, min(until, last)) for after, until in self._uncounted if after < last]
+        counted = max([counted, *(until for _, until in kept)])
+        self._uncounted = [*kept, (counted, last)] if counted < last else kept
 
     @property
     def not_finite(self) -> list[int]:
@@ -101,6 +110,7 @@ class _Records:
             parameters=None if parameters is None else int(parameters),
             bytes_per_step=per_step,
             resumed_from=tuple(self._resumed),
+            uncounted=tuple(self._uncounted),
         )
 
 

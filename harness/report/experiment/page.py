@@ -15,10 +15,10 @@ from typing import Final
 
 from harness.report.experiment.analyse import Analysis
 from harness.report.experiment.charts import Chart, facet_charts, timeline_charts
-from harness.report.experiment.links_section import first_run, links_section
+from harness.report.experiment.links_section import links_section
 from harness.report.experiment.markup import Html, data_block, inline_safe, script, tag
 from harness.report.experiment.results_section import answer_section, charts_section, winners_section
-from harness.report.experiment.runs_section import about_section, runs_section
+from harness.report.experiment.runs_section import about_section, run_notes, runs_section
 from harness.report.experiment.tables import data_tables
 from harness.report.experiment.theme import config, css_variables, variable
 
@@ -48,7 +48,6 @@ def make_page(analysis: Analysis, vega: str) -> str:
         "charts": {chart.id: _chart_json(chart) for chart in (*drawn, *timelines)},
         "tables": {name: table.to_json() for name, table in data_tables(analysis).items()},
         "config": config(variable),
-        "run": first_run(analysis),
     }
     ours = _resource("page.js")
     title = f"{analysis.experiment.name}: report"
@@ -58,6 +57,7 @@ def make_page(analysis: Analysis, vega: str) -> str:
         tag(
             "main",
             answer_section(analysis),
+            run_notes(analysis),
             winners_section(analysis),
             charts_section(analysis, charts),
             links_section(analysis, timelines),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from harness.plan import NetworkPlan, Pair
 
@@ -27,6 +27,24 @@ class Note:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a run is to reach: a loss of `value` or less, or an accuracy of `value` or more."""
+
+    kind: Literal["loss", "accuracy"]
+    value: float
+
+    def __str__(self) -> str:
+        """As people read it: ``loss 0.4``, ``accuracy 90 %``."""
+        return f"accuracy {self.value * 100:.4g} %" if self.kind == "accuracy" else f"loss {self.value:.4g}"
+
+    def met(self, loss: float, accuracy: float | None) -> bool:
+        """Whether these means over ranks have reached it."""
+        if self.kind == "accuracy":
+            return accuracy is not None and accuracy >= self.value
+        return loss <= self.value
 
 
 @dataclass(frozen=True)
@@ -90,6 +108,8 @@ class Rank:
         parameters: of the model; None where it did not say.
         bytes_per_step: payload that the strategy says it sends per step on average; None where it did not say.
         resumed_from: the steps from which later attempts went on.
+        uncounted: steps whose collectives a resume took back though the steps hold: after the first of a pair, up to
+            the second.
     """
 
     rank: int
@@ -99,6 +119,11 @@ class Rank:
     parameters: int | None = None
     bytes_per_step: float | None = None
     resumed_from: tuple[int, ...] = ()
+    uncounted: tuple[tuple[int, int], ...] = ()
+
+    def counts(self, step: int) -> bool:
+        """Whether the collectives of a step are in what was counted, by the lines up to the last."""
+        return not any(after < step <= until for after, until in self.uncounted)
 
 
 @dataclass(frozen=True)
@@ -114,11 +139,15 @@ class EdgeCount:
 
 @dataclass(frozen=True)
 class LinkSample:
-    """All counters at one time; tcp has (segments sent, of these retransmitted) per rank."""
+    """All counters at one time; tcp has (segments sent, of these retransmitted) per rank.
+
+    Every attempt of a run has a network of its own, whose counters begin at 0.
+    """
 
     time: float
     edges: Mapping[Pair, EdgeCount]
     tcp: Mapping[int, tuple[int, int]]
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -138,13 +167,14 @@ class Change:
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended."""
+    """How a run ended; `notes` is what happened meanwhile that its results may have felt."""
 
     status: str
     seconds: float | None = None
     code: int | None = None
     failed_rank: int | None = None
     last_lines: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,7 +188,7 @@ class Run:
     seed: int
     strategy: str
     label: str
-    target: float | None
+    target: Target | None
     engine: str
     settings: Mapping[str, Any]
     plan: NetworkPlan | None = None
@@ -185,6 +215,8 @@ class Experiment:
         runs: those that left a run.json, in the experiment's order.
         missing: runs that experiment.json names and that have left nothing yet.
         notes: what was odd in the files.
+        source: the path of the file that it was made from; None where nothing says it.
+        home: options of `harness experiment run` that say where it ran, by name.
     """
 
     id: str
@@ -194,3 +226,5 @@ class Experiment:
     runs: tuple[Run, ...]
     missing: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    source: str | None = None
+    home: Mapping[str, Any] = field(default_factory=dict)

@@ -47,7 +47,7 @@ def winners_table(analysis: Analysis) -> Html:
     rows = []
     for facet in analysis.facets:
         win = facet.win
-        row: list[object] = [analysis.told(facet), "–" if facet.target is None else f"{facet.target:.4g}"]
+        row: list[object] = [analysis.told(facet), told.NOTHING if facet.target is None else str(facet.target)]
         if win is None:
             nobody = "nobody yet" if any(run.run.status == "unfinished" for run in facet.runs) else "nobody"
             row += [nobody, told.NOTHING, told.NOTHING, told.NOTHING, told.NOTHING]
@@ -62,7 +62,15 @@ def winners_table(analysis: Analysis) -> Html:
                 answer.margin(win.baseline) if win.baseline else told.NOTHING,
             ]
         rows.append(row)
-    columns = ("where", "loss>", "fastest", "time to loss>", "seeds>", "next, and the winner's lead", "lead over ddp>")
+    columns = (
+        "where",
+        "target>",
+        "fastest",
+        "time to target>",
+        "seeds>",
+        "next, and the winner's lead",
+        "lead over ddp>",
+    )
     return table("The fastest strategy on each profile and topology", columns, rows)
 
 
@@ -126,7 +134,7 @@ def charts_section(analysis: Analysis, charts: FacetCharts) -> Html:
         _grid(analysis, charts, "time"),
         tag("h3", "Over bytes sent"),
         _grid(analysis, charts, "bytes"),
-        tag("p", "A line per run; a dot where it first was at the target or under it.", class_="remark"),
+        tag("p", "A line per run; a dot where it first had reached the target.", class_="remark"),
         tag("h2", "Time to the target", id="time"),
         _grid(analysis, charts, "target"),
         tag("h2", "Computing and waiting", id="communication"),

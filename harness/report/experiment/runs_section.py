@@ -12,6 +12,7 @@ from harness.report.experiment.analyse import Analysis
 from harness.report.experiment.figures import RunFigures
 from harness.report.experiment.links_section import run_name
 from harness.report.experiment.markup import Html, table, tag
+from harness.report.experiment.records import Experiment
 from harness.report.experiment.results_section import chip
 
 _WORDS: Final = {
@@ -21,11 +22,23 @@ _WORDS: Final = {
     "unfinished": "has no end: cut off, or still going on",
 }
 _SKIPPED: Final = ("version", "versions", "slug", "label")
+_MOST_NAMED: Final = 4
+"""Runs that the note at the top names."""
+_DEFAULTS: Final = {
+    "runtime": "netns",
+    "engine": "auto",
+    "congestion-control": "cubic",
+    "image": None,
+    "volume": None,
+    "subnet": "10.77.0.0/16",
+    "subnet6": "fd77::/64",
+}
+"""Options of `harness experiment run` that say where runs are made, with what they are where nothing is given."""
 METHOD: Final = (
     "Loss is of each rank's own model on the held-out set, the mean over ranks; its time is the latest rank's. Where "
     "nothing was evaluated it is the training loss, averaged over 10 steps.",
     "Wall time counts from the beginning of the first step, evaluations included and start-up not.",
-    "A run reached the target at its first evaluation at the target or under it: times are as fine as evaluations are "
+    "A run reached the target at its first evaluation after a step that met it: times are as fine as evaluations are "
     "frequent.",
     "Runs that differ in nothing but the seed are one strategy; one seed says nothing about spread.",
     "Failed and unfinished runs that had not reached the target count neither for nor against their strategy.",
@@ -37,6 +50,7 @@ def runs_section(analysis: Analysis) -> Html:
     failed = [run for run in analysis.runs if run.run.status == "failed"]
     parts: list[object] = [tag("h2", "Runs", id="runs")]
     parts += [_failure(analysis, run) for run in failed]
+    parts += [_notes(analysis, run) for run in analysis.runs if run.run.end and run.run.end.notes]
     parts.append(runs_table(analysis))
     if analysis.experiment.missing:
         parts.append(tag("p", f"Not begun: {', '.join(analysis.experiment.missing)}."))
@@ -79,12 +93,35 @@ def runs_table(analysis: Analysis) -> Html:
 
 def _failure(analysis: Analysis, run: RunFigures) -> Html:
     end = run.run.end
-    rank = "a rank" if end is None or end.failed_rank is None else f"rank {end.failed_rank}"
+    rank = end.failed_rank if end else None
     code = f" with exit code {end.code}" if end and end.code is not None else ""
+    steps = f"{run.steps} step{'' if run.steps == 1 else 's'}"
+    what = f"ended after {steps}, by no rank's failure" if rank is None else f"rank {rank} ended{code} after {steps}"
+    last = ":" if rank is None and end and end.last_lines else "."
     return tag(
         "div",
-        tag("p", tag("strong", run_name(analysis, run)), f": {rank} ended{code} after {run.steps} steps."),
+        tag("p", tag("strong", run_name(analysis, run)), f": {what}{last}"),
         tag("pre", "\n".join(end.last_lines)) if end and end.last_lines else "",
+        class_="failure",
+    )
+
+
+def run_notes(analysis: Analysis) -> Html:
+    """For the top of the page: which runs' results may have felt something that was not asked for; maybe nothing."""
+    noted = [run_name(analysis, run) for run in analysis.runs if run.run.end and run.run.end.notes]
+    if not noted:
+        return Html("")
+    some = "; ".join(noted[:_MOST_NAMED]) + (f" and {len(noted) - _MOST_NAMED} more" if noted[_MOST_NAMED:] else "")
+    what = f"Something happened in {some}, and results may have felt that: see "
+    return tag("p", what, tag("a", "Runs", href="#runs"), ".", class_="remark")
+
+
+def _notes(analysis: Analysis, run: RunFigures) -> Html:
+    notes = run.run.end.notes if run.run.end else ()
+    return tag(
+        "div",
+        tag("p", tag("strong", run_name(analysis, run)), ": something happened that its results may have felt:"),
+        tag("ul", *(tag("li", note) for note in notes)),
         class_="failure",
     )
 
@@ -126,12 +163,8 @@ def about_section(analysis: Analysis) -> Html:
         tag("h2", "How to read this, and how to make it again", id="about"),
         tag("ul", *(tag("li", line) for line in METHOD)),
     ]
-    given = experiment.folder / "experiment.yaml"
-    if given.is_file():
-        parts += [
-            tag("p", "The same experiment again:"),
-            tag("pre", f"harness experiment run {shlex.quote(str(given))}"),
-        ]
+    if again := _again(experiment):
+        parts += [tag("p", "The same experiment again:"), tag("pre", again)]
     same = _common(analysis)
     if same:
         facts = table("The same for all runs", ("the same for all runs", "value"), sorted(same.items()))
@@ -140,6 +173,24 @@ def about_section(analysis: Analysis) -> Html:
         notes = [tag("li", tag("code", note.where), f": {note.what}") for note in experiment.notes]
         parts += [tag("h3", "What was odd in the files"), tag("ul", *notes, class_="notes")]
     return tag("section", *parts)
+
+
+def _again(experiment: Experiment) -> str | None:
+    """The command that makes the same runs: of the file itself, as files that it names are looked for beside it."""
+    given = experiment.source
+    if given is None:
+        folders = (experiment.folder, experiment.folder.parent)
+        given = next((str(path) for folder in folders if (path := folder / "experiment.yaml").is_file()), None)
+    if given is None:
+        return None
+    words = ["harness", "experiment", "run", given]
+    named = {key.replace("_", "-"): value for key, value in experiment.home.items()}
+    home = {"volume" if key == "volumes" else key: value for key, value in named.items()}
+    for option, default in _DEFAULTS.items():
+        told = home.get(option)
+        for value in told if isinstance(told, list) else [told]:
+            words += [f"--{option}", str(value)] if value not in (None, "", default) else []
+    return shlex.join(words)
 
 
 def _common(analysis: Analysis) -> dict[str, str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from harness.report.experiment import told
-from harness.report.experiment.analyse import Analysis
+from harness.report.experiment.analyse import Analysis, Win
 from harness.report.experiment.answer import headline, margin
+from harness.report.experiment.groups import Group
 from harness.report.experiment.tables import time_told
 
 
@@ -21,10 +24,8 @@ def winners_table(analysis: Analysis) -> Table:
     for facet in analysis.facets:
         win = facet.win
         rivals = {rival.label: margin(rival) for rival in (win.next, win.baseline) if rival} if win else {}
-        order = sorted(
-            facet.groups, key=lambda group: (not group.won_all, group.seconds.median if group.seconds else 0.0)
-        )
-        target = "" if facet.target is None else f" to {facet.target:.4g}"
+        order = sorted(facet.groups, key=lambda group: _place(group, win))
+        target = "" if facet.target is None else f" to {facet.target}"
         for place, group in enumerate(order):
             won = win is not None and group is win.winner
             table.add_row(
@@ -40,3 +41,9 @@ def winners_table(analysis: Analysis) -> Table:
             )
         table.add_section()
     return table
+
+
+def _place(group: Group, win: Win | None) -> tuple[bool, float, float]:
+    """The winner first, then by the share of runs that reached the target, then by their time."""
+    won = win is not None and group is win.winner
+    return not won, -group.reached / max(1, group.answered), group.seconds.median if group.seconds else math.inf

@@ -60,13 +60,12 @@ def curve_table(facet: Facet) -> DataTable:
         for group in facet.groups
         for run in group.runs
         for p in thin(run.curve.points, lambda point: point.loss)
-        if p.seconds > 0
     ]
     return DataTable(("label", "seed", "seconds", "bytes", "loss", "accuracy", "step"), tuple(rows))
 
 
 def hits_table(facet: Facet) -> DataTable:
-    """Where a run first was at the target or under it."""
+    """Where a run first had reached the target."""
     rows = [
         (group.label, run.run.seed, _short(point.seconds), point.bytes, _short(point.loss), point.step)
         for group in facet.groups
@@ -77,8 +76,9 @@ def hits_table(facet: Facet) -> DataTable:
 
 
 def target_table(facet: Facet) -> DataTable:
-    """The loss that strategies are timed to, if there is one."""
-    rows = ((facet.target, f"target {facet.target:.4g}"),) if facet.target is not None else ()
+    """The loss that strategies are timed to, if it is a loss."""
+    target = facet.target if facet.target and facet.target.kind == "loss" else None
+    rows = ((target.value, f"target {target.value:.4g}"),) if target else ()
     return DataTable(("loss", "told"), rows)
 
 
