@@ -74,6 +74,11 @@ class Lines:
         except OSError as problem:
             raise _refused(path, problem) from None
 
+    @property
+    def size(self) -> int:
+        """Bytes that the file has now."""
+        return os.fstat(self._file.fileno()).st_size
+
     def write(self, line: bytes) -> None:
         """Add a line, given without its newline. Raises HarnessError."""
         rest = data = line + b"\n"
@@ -82,13 +87,12 @@ class Lines:
                 rest = rest[self._file.write(rest) :]
         except OSError as problem:
             with contextlib.suppress(OSError):
-                self._file.truncate(os.fstat(self._file.fileno()).st_size - (len(data) - len(rest)))
+                self._file.truncate(self.size - (len(data) - len(rest)))
             raise _refused(self.path, problem) from None
 
     def _end_the_last(self) -> None:
         """Where an earlier attempt was cut off within a line, what comes now begins a new one."""
-        size = os.fstat(self._file.fileno()).st_size
-        if size and os.pread(self._file.fileno(), 1, size - 1) != b"\n":
+        if self.size and os.pread(self._file.fileno(), 1, self.size - 1) != b"\n":
             self._file.write(b"\n")
 
     def close(self) -> None:
@@ -111,6 +115,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._printed: dict[int, int] = {}
+        """How long each rank's log was when it was opened here."""
 
     def make(self, *, shared: bool) -> None:
         """Make the folder. Raises HarnessError.
@@ -170,14 +176,24 @@ class RunFolder:
         """
         write_json(self.path / "end.json", {"status": status, "time": time.time(), **facts})
 
-    def log(self, rank: int) -> Lines:
-        """Where what a rank prints is added. Raises HarnessError."""
-        return Lines(self.path / f"rank-{rank}.log")
+    def log(self, rank: int, attempt: int = 1) -> Lines:
+        """Where what a rank prints is added; a line says where an attempt after the first begins. Raises HarnessError.
+
+        Args:
+            rank: which.
+            attempt: at this run, from 1.
+        """
+        lines = Lines(self.path / f"rank-{rank}.log")
+        if attempt > 1:
+            lines.write(f"--- attempt {attempt} ---".encode())
+        self._printed[rank] = lines.size
+        return lines
 
     def last_lines(self, rank: int, count: int) -> list[str]:
-        """The end of what a rank has printed."""
-        with contextlib.suppress(OSError):
-            return (self.path / f"rank-{rank}.log").read_text(errors="replace").splitlines()[-count:]
+        """The end of what a rank has printed since its log was opened here: not what it did in an earlier attempt."""
+        with contextlib.suppress(OSError), (self.path / f"rank-{rank}.log").open("rb") as file:
+            file.seek(self._printed.get(rank, 0))
+            return file.read().decode(errors="replace").splitlines()[-count:]
         return []
 
     def links(self, line: Mapping[str, Any]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,6 +44,7 @@ EPILOG = (
 
 @app.command("run", epilog=EPILOG)
 def run_experiment(
+    context: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="What to do: a YAML file.", show_default=False)] = None,
     resume: Annotated[
         Path | None,
@@ -65,17 +66,29 @@ def run_experiment(
     """Do every combination of profiles, topologies, strategies and seeds, each in a network of its own.
 
     A run in which a rank fails is marked so, and the others go on; the exit code is 70 then. What has finished is not
-    done again by --resume; a run that was stopped goes on from its last saved state, one that failed begins anew.
+    done again by --resume; a run that was stopped goes on from its last saved state, one that failed begins anew. Where
+    its networks live, and what makes their links, --resume knows from the folder.
     """
     if (file is None) == (resume is None):
         raise InputError("name a file, or the folder of an experiment to --resume")
-    Store.check_name(name)
-    home = Home(runtime, engine, congestion_control, image, tuple(volumes or ()))
-    home.check()
-    where = {"runtime": runtime, "engine": engine, "congestion-control": congestion_control}
-    experiment = load_folder(resume, where) if resume else _load(file or Path())
+    where: dict[str, Any] = {
+        "runtime": runtime,
+        "engine": engine,
+        "congestion-control": congestion_control,
+        "image": image,
+        "volume": list(volumes or ()),
+        "subnet": subnet,
+        "subnet6": subnet6,
+        "name": name,
+    }
+    _check(where)
+    if resume:
+        experiment, where = load_folder(resume, where, _given(context, where))
+        _check(where)
+    else:
+        experiment = _load(file or Path())
     todo = Campaign(experiment, resume).todo() if resume else list(experiment.runs())
-    subnets = (subnet, subnet6)
+    subnets = where["subnet"], where["subnet6"]
     estimates = _estimates(experiment, todo, subnets)
     total = sum(estimates.values())
     if dry_run:
@@ -88,9 +101,9 @@ def run_experiment(
     note(f"{runs}; records in {folder}")
     campaign = Campaign(experiment, folder)
     try:
-        runner = Runner(experiment, folder, name, home, _told_once(), subnets)
+        runner = Runner(experiment, folder, where["name"], _home(where), _told_once(), subnets)
         with campaign.alone():
-            _perform(campaign, runner, todo, estimates, note if json_ else say)
+            _perform(campaign, runner, estimates, note if json_ else say)
     except BaseException:
         note(f"to go on: harness experiment run --resume {folder}")
         raise
@@ -101,6 +114,27 @@ def run_experiment(
     if wrong := failed(statuses):
         note(f"{count(len(wrong), 'run')} failed: {', '.join(run.slug for run in wrong)}; again: --resume {folder}")
         raise typer.Exit(HarnessError.exit_code)
+
+
+def _check(where: Mapping[str, Any]) -> None:
+    Store.check_name(where["name"])
+    _home(where).check()
+
+
+def _home(where: Mapping[str, Any]) -> Home:
+    """Where nodes live, by the options' names."""
+    return Home(where["runtime"], where["engine"], where["congestion-control"], where["image"], tuple(where["volume"]))
+
+
+def _given(context: typer.Context, where: Mapping[str, Any]) -> list[str]:
+    """Options that the user has written; the environment's are for what is begun, but a network's name is of today."""
+    found = []
+    for option in where:
+        parameter = "volumes" if option == "volume" else option.replace("-", "_")
+        source = context.get_parameter_source(parameter)
+        if source and source.name in (("COMMANDLINE", "ENVIRONMENT") if option == "name" else ("COMMANDLINE",)):
+            found.append(option)
+    return found
 
 
 def _load(file: Path) -> Experiment:
@@ -122,10 +156,10 @@ def _estimates(experiment: Experiment, runs: list[Run], subnets: Subnets) -> dic
     return found
 
 
-def _perform(
-    campaign: Campaign, runner: Runner, todo: list[Run], estimates: dict[str, float], tell: Callable[[str], None]
-) -> None:
-    with View(todo, estimates, campaign.experiment.steps, tell) as view:
+def _perform(campaign: Campaign, runner: Runner, estimates: Mapping[str, float], tell: Callable[[str], None]) -> None:
+    """Do what is left to do now that no other command is at it: one may have ended since the estimate was made."""
+    todo = campaign.todo()
+    with View(todo, {run.slug: estimates[run.slug] for run in todo}, campaign.experiment.steps, tell) as view:
         for run in todo:
             last: list[RunProgress] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,10 +17,12 @@ from harness.run_folder import RunFolder, read_json, write_json
 _VERSION: Final = 1
 _ENDED: Final = ("finished", "limit")
 """What needs not be done again; a run that failed is."""
+_FREE: Final = ("name",)
+"""What may be another one in a later attempt: nothing that is measured depends on it."""
 
 
 def new_folder(
-    root: Path, experiment: Experiment, source: Path, home: Mapping[str, str], now: time.struct_time
+    root: Path, experiment: Experiment, source: Path, home: Mapping[str, Any], now: time.struct_time
 ) -> Path:
     """Make the folder of an experiment. Raises InputError where it is there already or cannot be made, HarnessError.
 
@@ -28,7 +30,7 @@ def new_folder(
         root: ``runs``.
         experiment: what it is.
         source: its file, of which a copy is kept.
-        home: where its runs are to be: options by name.
+        home: where its runs are to be: options of the command by name, those too that were not given.
         now: for the folder's name.
     """
     name = f"{experiment.name}-{time.strftime('%Y%m%d-%H%M%S', now)}"
@@ -38,6 +40,7 @@ def new_folder(
         "id": name,
         "name": experiment.name,
         "created": time.time(),
+        "source": str(source.absolute()),
         "spec": experiment.to_json(),
         "runs": [run.slug for run in experiment.runs()],
         "home": dict(home),
@@ -53,25 +56,51 @@ def new_folder(
     return folder
 
 
-def load_folder(folder: Path, home: Mapping[str, str]) -> Experiment:
-    """The experiment of a folder. Raises InputError.
+def load_folder(
+    folder: Path, home: Mapping[str, Any], given: Collection[str] = ()
+) -> tuple[Experiment, dict[str, Any]]:
+    """The experiment of a folder, and where its runs are to be: where it was begun, since half of them elsewhere could
+    be compared with nothing.
 
     Args:
         folder: of the experiment.
-        home: where runs are to be now: half of them elsewhere could be compared with nothing.
+        home: what the command's options are now, for those that the folder says nothing of.
+        given: which of them the user has written: one that differs is refused, but for the network's name.
+
+    Raises:
+        InputError: it is no experiment's folder, or one that cannot be gone on with in that way.
     """
     described = read_json(folder / "experiment.json")
     if described is None:
         raise InputError(f"{folder} is no experiment's folder: it has no experiment.json; see 'ls runs'")
+    anew = f"begin anew from {described.get('source') or folder / 'experiment.yaml'}"
     if described.get("version") != _VERSION:
-        raise InputError(f"{folder} was made by another version of harness; begin anew from {folder}/experiment.yaml")
+        raise InputError(f"{folder} was made by another version of harness; {anew}")
     try:
-        experiment, begun = Experiment.from_json(described["spec"]), dict(described["home"])
+        experiment, begun = Experiment.from_json(described["spec"]), _known(dict(described["home"]), home)
     except (LookupError, TypeError, ValueError, AttributeError, InputError) as problem:
-        raise InputError(f"{folder}/experiment.json makes no sense ({problem!r}); begin anew") from None
-    if differing := [f"--{name} {value}" for name, value in begun.items() if home.get(name) != value]:
-        raise InputError(f"{folder} was begun with other options; add {' '.join(differing)}")
-    return experiment
+        raise InputError(f"{folder}/experiment.json makes no sense ({problem!r}); {anew}") from None
+    named = {name: home[name] for name in given}
+    if wrong := [name for name in named if name not in _FREE and named[name] != begun.get(name, named[name])]:
+        told = " ".join(_option(name, begun[name]) for name in wrong)
+        raise InputError(f"{folder} was begun {told}, and goes on so; leave out {', '.join(f'--{n}' for n in wrong)}")
+    return experiment, {**home, **begun, **{name: named[name] for name in _FREE if name in named}}
+
+
+def _known(begun: dict[str, Any], home: Mapping[str, Any]) -> dict[str, Any]:
+    """What is an option of ours. Raises TypeError for what cannot be its value."""
+    found = {name: value for name, value in begun.items() if name in home}
+    for name, value in found.items():
+        of = value if isinstance(value, list) else [] if value is None else [value]
+        if isinstance(value, list) != isinstance(home[name], list) or not all(isinstance(one, str) for one in of):
+            raise TypeError(f"home: {name}: {value!r}")
+    return found
+
+
+def _option(name: str, value: Any) -> str:
+    """As a user writes it."""
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    return f"with {' '.join(f'--{name} {one}' for one in values)}" if values else f"without --{name}"
 
 
 @dataclass(frozen=True)

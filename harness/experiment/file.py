@@ -139,12 +139,21 @@ def _checked(entry: Entry, root: Path, check: Callable[[str], object]) -> tuple[
 
     def one(part: Entry) -> str:
         name = part.text("a name")
-        if is_profile_path(name) and not name.startswith("matrix:"):
+        head, colon, files = name.partition(":")
+        if colon and head.strip().lower() == "matrix":
+            name = f"matrix:{','.join(_rooted(file, root) for file in files.split(','))}"
+        elif is_profile_path(name):
             name = str((root / name).resolve())
         _told(part, lambda: check(name))
         return name
 
     return tuple(_several(entry, one))
+
+
+def _rooted(part: str, root: Path) -> str:
+    """A matrix's ``KEY=FILE`` with an absolute path; what is none is told by who reads it."""
+    key, _, file = part.partition("=")
+    return f"{key.strip()}={(root / file.strip()).resolve()}" if file.strip() else part.strip()
 
 
 def _scalar(entry: Entry) -> str:

@@ -10,6 +10,7 @@ from harness.errors import HarnessError
 from harness.experiment.progress import RunProgress
 from harness.experiment.spec import Experiment
 from harness.launch import Outcome
+from harness.reading import NodeReading
 from harness.run_folder import RunFolder
 from harness.session import Network
 
@@ -29,6 +30,7 @@ class Job:
         folder: of the run.
         facts: what run.json says.
         watch: called with the progress, several times a second.
+        tell: called with what the user should know, one line each.
     """
 
     def __init__(
@@ -38,14 +40,18 @@ class Job:
         folder: RunFolder,
         facts: Mapping[str, Any],
         watch: Callable[[RunProgress], None],
+        tell: Callable[[str], None],
     ) -> None:
-        self._experiment, self._network, self._folder, self._watch = experiment, network, folder, watch
+        self._experiment, self._network, self._folder = experiment, network, folder
+        self._watch, self._tell = watch, tell
         self._attempt = facts["attempt"]
         self._began = float(facts["started"])
         self.progress = RunProgress(folder.path, network.plan.size, experiment.target, self._began)
         self.over_limit = False
         self.trouble: HarnessError | None = None
         """What ended the job, where no rank has failed by itself."""
+        self.notes: list[str] = []
+        """What has happened to the links' makers meanwhile, each once: what was measured then is of broken links."""
         self._sample_at = 0.0
 
     def tick(self) -> bool:
@@ -74,6 +80,9 @@ class Job:
 
     def ending(self, outcome: Outcome) -> dict[str, Any]:
         """How the run ended, and why: the part of end.json that follows from that."""
+        return {**self._ending(outcome), "notes": self.notes}
+
+    def _ending(self, outcome: Outcome) -> dict[str, Any]:
         failed = outcome.failed_rank
         if failed is not None:
             lines = self._folder.last_lines(failed, _LAST_LINES)
@@ -86,19 +95,22 @@ class Job:
     def _sample(self) -> HarnessError | None:
         """Record what was counted; why that was not to be had, which ends this run and no other."""
         try:
-            line = sample(self._network)
+            readings = self._network.observe()
         except HarnessError as error:
             return error
-        self._folder.links({"time": line["time"], "attempt": self._attempt, **line})
+        self._folder.links({"time": time.time(), "attempt": self._attempt, **counted(readings)})
+        for text in dict.fromkeys(text for node in readings.values() for text in node.notes):
+            if text not in self.notes:
+                self.notes.append(text)
+                self._tell(f"{self._folder.path.name}: {text}")
         return None
 
 
-def sample(network: Network) -> dict[str, Any]:
-    """What stands in a line of links.jsonl. Raises HarnessError."""
-    readings = network.observe()
+def counted(readings: Mapping[int, NodeReading]) -> dict[str, Any]:
+    """What stands in a line of links.jsonl, by rank what its node holds."""
     edges = [
         {"src": src, "dst": dst, **vars(edge.stats)}
         for node in readings.values()
         for (src, dst), edge in node.edges.items()
     ]
-    return {"time": time.time(), "edges": edges, "tcp": {str(rank): vars(one.tcp) for rank, one in readings.items()}}
+    return {"edges": edges, "tcp": {str(rank): vars(one.tcp) for rank, one in readings.items()}}

@@ -100,7 +100,8 @@ class Runner:
             facts = self._facts(run, plan, network, before)
             folder.begin(facts)
             network.record_in(folder.path)
-            return self._train(run, network, folder, resume, Job(self.experiment, network, folder, facts, watch))
+            job = Job(self.experiment, network, folder, facts, watch, self.tell)
+            return self._train(run, network, folder, resume, facts["attempt"], job)
         finally:
             network.down()
 
@@ -114,13 +115,15 @@ class Runner:
                 home = home.with_volume(f"{path}:{path}:ro")
         return home
 
-    def _train(self, run: Run, network: Network, folder: RunFolder, resume: bool, job: Job) -> Mapping[str, Any]:
+    def _train(
+        self, run: Run, network: Network, folder: RunFolder, resume: bool, attempt: int, job: Job
+    ) -> Mapping[str, Any]:
         out = INSIDE if network.runtime.name == DOCKER else str(folder.path.absolute())
         argv = [network.runtime.python, "-m", "harness.workloads.train", *arguments(self.experiment, run, out, resume)]
         began = time.time()
         try:
             with ExitStack() as stack:
-                logs = [stack.enter_context(folder.log(rank)) for rank in range(network.plan.size)]
+                logs = [stack.enter_context(folder.log(rank, attempt)) for rank in range(network.plan.size)]
 
                 def sink(rank: int, _: Stream, line: bytes) -> None:
                     logs[rank].write(line)
@@ -128,7 +131,8 @@ class Runner:
                 outcome = launch(network.runtime, network.plan, argv, sink, tick=job.tick)
         except (KeyboardInterrupt, SystemExit) as end:
             code = end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT
-            folder.end("stopped", seconds=time.time() - began, code=code, failed_rank=None, last_lines=[])
+            told = {"failed_rank": None, "last_lines": [], "notes": job.notes}
+            folder.end("stopped", seconds=time.time() - began, code=code, **told)
             raise
         seconds = time.time() - began
         job.finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,26 +15,34 @@ from harness.errors import InputError
 from harness.tasks.find import TaskOptions
 
 MAX_RUNS: Final = 10_000
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_=+-]+")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_UNSAFE: Final = re.compile(r"[^\w=+-]+")
+_NAME: Final = re.compile(r"[^\W_][\w.-]{0,63}")
+_LONGEST_NAME: Final = 128
 _LONGEST_SLUG: Final = 200
-"""A file's name has up to 255 bytes."""
+"""Bytes, as of the name: a file's name has up to 255."""
 
 
 def plain(text: str) -> str:
-    """Text as a part of a file's name: only letters, digits and few others."""
-    return _UNSAFE.sub("-", text).strip("-")
+    """Text as a part of a file's name: only letters and digits of any script, and few others; where nothing of it is
+    left, a number that stands for it.
+    """
+    return _UNSAFE.sub("-", text).strip("-") or hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def short(name: str) -> str:
     """What a profile or topology is called: its name, or that of its file without what comes after the last dot."""
-    return PurePath(name).stem if "/" in name else name
+    if "/" not in name:
+        return name
+    if name.startswith("matrix:"):
+        parts = (part.partition("=") for part in name.removeprefix("matrix:").split(","))
+        return "matrix:" + ",".join(f"{key}={PurePath(file).stem}" for key, _, file in parts)
+    return PurePath(name).stem
 
 
 def check_name(name: str) -> None:
     """Raise InputError where an experiment cannot be called so: its folder is."""
-    if not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name: use up to 64 of a-z, A-Z, 0-9, '_', '.', '-', no sign first")
+    if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
+        raise InputError(f"{name!r} is no name: use up to 64 letters, digits, '_', '.', '-', no sign first")
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,7 @@ class Experiment:
         (most, times), *_ = slugs.most_common(1)
         if times > 1:
             raise InputError(f"{times} runs would be called {most}; what differs between them must differ in name")
-        if len(longest := max(slugs, key=len)) > _LONGEST_SLUG:
+        if len((longest := max(slugs, key=lambda slug: len(slug.encode()))).encode()) > _LONGEST_SLUG:
             raise InputError(f"a run would be called {longest}, too long for a file's name; give fewer options")
 
     def runs(self) -> Iterator[Run]:

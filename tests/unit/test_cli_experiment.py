@@ -10,6 +10,9 @@ from typer.testing import CliRunner
 from harness.cli import experiment
 from harness.cli.output import count
 from harness.errors import HarnessError, InputError
+from harness.experiment.campaign import Campaign
+from harness.experiment.runner import Runner
+from harness.home import Home
 from harness.run_folder import RunFolder
 from harness.store import Store
 
@@ -18,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is missing: run scripts/setup"),
 ]
 
+ENDED = {"seconds": 1.0, "code": 0, "failed_rank": None, "last_lines": []}
 SMALL = "nodes: 2\nprofiles: [local, wan]\nstrategies: [ddp, {name: fedavg, H: [5, 10]}]\nsteps: 20\n"
 
 
@@ -107,6 +111,16 @@ def test_few_runs_may_take_too_long_too(refused, file):
     assert refused(file).startswith("6 runs, about ")
 
 
+@pytest.mark.usefixtures("performed")
+def test_a_large_model_over_bad_links_takes_too_long(refused, file):
+    """65 MB per step and rank, of which a link with 1 % loss passes some 80 kB in a second: days."""
+    task = "task: {name: text, width: 384, layers: 6}\n"
+    file.write_text(f"nodes: 4\nprofiles: mobile\nstrategies: ddp\nsteps: 200\n{task}")
+    message = refused(file)
+    assert message.startswith("1 run, about ")
+    assert int(message.removeprefix("1 run, about ").split(" h ")[0]) > 24
+
+
 def test_an_experiment_that_is_huge_is_told_at_once(refused, file):
     """Before every network is planned: a hundred thousand of them would take minutes."""
     file.write_text(SMALL + f"seeds: {list(range(9999))}\n")
@@ -134,6 +148,19 @@ def test_a_command_that_makes_no_sense(refused, words, message):
     assert message in refused(*words)
 
 
+BEGUN = {
+    "runtime": "docker",
+    "engine": "userspace",
+    "congestion-control": "reno",
+    "image": "mine",
+    "volume": ["/a:/b"],
+    "subnet": "198.18.4.0/24",
+    "subnet6": "fd01::/64",
+    "name": "lab",
+}
+"""Nothing of it is the default."""
+
+
 @pytest.fixture
 def begun(tmp_path, file):
     """The folder of an experiment of which one run has finished, as somebody else made it."""
@@ -142,8 +169,7 @@ def begun(tmp_path, file):
     from harness.experiment.campaign import new_folder
     from harness.experiment.file import load_experiment
 
-    home = {"runtime": "netns", "engine": "auto", "congestion-control": "cubic"}
-    folder = new_folder(tmp_path / "begun", load_experiment(file), file, home, time.localtime())
+    folder = new_folder(tmp_path / "begun", load_experiment(file), file, BEGUN, time.localtime())
     for slug, status in (("local.ring.ddp.seed0", "finished"), ("wan.ring.ddp.seed0", "failed")):
         RunFolder(folder / slug).end(status, seconds=1.0, code=0, failed_rank=None, last_lines=[])
     return folder
@@ -158,8 +184,66 @@ def test_to_resume_does_what_is_left(run, begun):
 
 
 def test_to_resume_elsewhere_is_refused(refused, begun):
-    message = refused("--resume", begun, "--engine", "netem", "--runtime", "docker")
-    assert message == f"{begun} was begun with other options; add --runtime netns --engine auto"
+    message = refused("--resume", begun, "--engine", "netem", "--runtime", "docker", "--image", "other")
+    assert message == (
+        f"{begun} was begun with --engine userspace with --image mine, and goes on so; leave out --engine, --image"
+    )
+
+
+@pytest.fixture
+def performed(monkeypatch):
+    """Runs by whom they were done; all of them finish at once, and nothing is made."""
+    done = []
+
+    def perform(runner, run, watch):
+        done.append((runner, run.slug))
+        runner.folder_of(run).end("finished", **ENDED)
+        return runner.folder_of(run).ending
+
+    monkeypatch.setattr(Runner, "perform", perform)
+    return done
+
+
+def test_to_resume_needs_no_option_that_it_was_begun_with(run, begun, performed, monkeypatch):
+    monkeypatch.setenv("HARNESS_RUNTIME", "netns")
+    assert run("--resume", begun, "--engine", "userspace").exit_code == 0
+    (runner, _), *_ = performed
+    assert runner.home == Home("docker", "userspace", "reno", "mine", ("/a:/b",))
+    assert (runner.name, runner.subnets) == ("lab", ("198.18.4.0/24", "fd01::/64"))
+    assert len(performed) == 5
+
+
+def test_a_resumed_networks_name_may_be_another(run, begun, performed, monkeypatch):
+    monkeypatch.setenv("HARNESS_NAME", "today")
+    assert run("--resume", begun).exit_code == 0
+    assert performed[0][0].name == "today"
+
+
+def test_what_is_begun_records_how(run, file, tmp_path, performed):
+    words = ("--image", "mine", "-v", "/a:/b", "--subnet", "198.18.4.0/24", "--name", "lab", "--runtime", "docker")
+    assert run(file, *words).exit_code == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    expected = BEGUN | {"engine": "auto", "congestion-control": "cubic", "subnet6": None}
+    assert json.loads((folder / "experiment.json").read_text())["home"] == expected
+    assert len(performed) == 6
+
+
+def test_what_another_command_has_done_meanwhile_is_not_done_again(run, begun, performed, monkeypatch):
+    """It ends its last run between our look at what is left and our turn."""
+    alone = Campaign.alone
+
+    def late(campaign):
+        RunFolder(begun / "wan.ring.ddp.seed0").end("finished", **ENDED)
+        return alone(campaign)
+
+    monkeypatch.setattr(Campaign, "alone", late)
+    assert run("--resume", begun).exit_code == 0
+    assert [slug for _, slug in performed] == [
+        "local.ring.fedavg-H=5.seed0",
+        "local.ring.fedavg-H=10.seed0",
+        "wan.ring.fedavg-H=5.seed0",
+        "wan.ring.fedavg-H=10.seed0",
+    ]
 
 
 def test_to_resume_what_another_version_made_is_refused(refused, begun):

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,14 @@ from harness.experiment.spec import Experiment, Variant
 from harness.run_folder import RunFolder
 
 NOW = time.struct_time((2026, 11, 22, 20, 15, 0, 6, 326, 0))
-HOME = {"runtime": "netns", "engine": "auto"}
+HOME = {
+    "runtime": "netns",
+    "engine": "auto",
+    "image": None,
+    "volume": [],
+    "subnet": "198.18.4.0/24",
+    "name": "default",
+}
 EXPERIMENT = Experiment("e", ("local", "wan"), ("ring",), (Variant("ddp"), Variant("fedavg", {"H": 5})))
 
 
@@ -36,8 +44,46 @@ def test_a_folder_says_what_it_is_and_keeps_the_file(folder, tmp_path, source):
     told = json.loads((folder / "experiment.json").read_text())
     assert (told["version"], told["id"], told["name"]) == (1, "e-20261122-201500", "e")
     assert told["runs"] == [run.slug for run in EXPERIMENT.runs()]
+    assert told["source"] == str(source)
+    assert told["home"] == HOME
     assert (folder / "experiment.yaml").read_bytes() == source.read_bytes()
-    assert load_folder(folder, HOME) == EXPERIMENT
+    assert load_folder(folder, HOME) == (EXPERIMENT, HOME)
+
+
+def test_the_source_is_where_it_is_for_everybody(tmp_path, source, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = new_folder(tmp_path / "runs", EXPERIMENT, Path(source.name), HOME, NOW)
+    assert json.loads((folder / "experiment.json").read_text())["source"] == str(source)
+
+
+def test_an_experiment_goes_on_where_it_was_begun(tmp_path, source):
+    begun = {**HOME, "runtime": "docker", "image": "mine", "volume": ["/a:/b", "/c:/d"], "name": "lab"}
+    folder = new_folder(tmp_path / "runs", EXPERIMENT, source, begun, NOW)
+    assert load_folder(folder, HOME) == (EXPERIMENT, begun)
+    assert load_folder(folder, {**HOME, "runtime": "docker"}, ["runtime"]) == (EXPERIMENT, begun)
+    assert load_folder(folder, {**HOME, "name": "other"}, ["name"]) == (EXPERIMENT, {**begun, "name": "other"})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"runtime": "docker"}, "was begun with --runtime netns, and goes on so; leave out --runtime$"),
+        ({"image": "mine"}, "was begun without --image, and goes on so; leave out --image$"),
+        (
+            {"subnet": "10.9.0.0/24", "volume": ["/a:/b"]},
+            r"with --subnet 198\.18\.4\.0/24 without --volume, and goes on so; leave out --subnet, --volume$",
+        ),
+    ],
+)
+def test_what_the_user_asks_for_otherwise_is_refused(folder, given, told):
+    with pytest.raises(InputError, match=told):
+        load_folder(folder, {**HOME, **given}, list(given))
+
+
+def test_a_folder_of_before_they_were_recorded_takes_todays_options(folder):
+    change(folder, home={"runtime": "netns", "engine": "auto"})
+    home = {**HOME, "subnet": "10.9.0.0/24"}
+    assert load_folder(folder, home, ["subnet"]) == (EXPERIMENT, home)
 
 
 def test_nothing_is_written_over(folder, tmp_path, source):
@@ -90,12 +136,16 @@ def change(folder, **values):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"version": 0}, "was made by another version of harness; begin anew from .*experiment.yaml"),
+        ({"version": 0}, "was made by another version of harness; begin anew from /.*/mine.yaml"),
+        ({"version": 0, "source": None}, "was made by another version of harness; begin anew from .*/experiment.yaml"),
         ({"spec": {"name": "e"}}, "makes no sense"),
         ({"spec": None}, "makes no sense"),
         ({"home": None}, "makes no sense"),
         ({"spec": {**EXPERIMENT.to_json(), "task": {"name": "poetry"}}}, "makes no sense"),
-        ({"home": {"runtime": "docker", "engine": "auto"}}, "was begun with other options; add --runtime docker$"),
+        ({"home": {"runtime": 3}}, "makes no sense"),
+        ({"home": {"runtime": ["netns"]}}, "makes no sense"),
+        ({"home": {"volume": "/a:/b"}}, "makes no sense"),
+        ({"home": {"volume": [3]}}, "makes no sense"),
     ],
 )
 def test_a_folder_that_cannot_be_gone_on_with(folder, values, message):

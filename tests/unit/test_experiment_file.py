@@ -7,6 +7,7 @@ import pytest
 
 from harness.errors import InputError, UnavailableError
 from harness.experiment.file import load_experiment
+from harness.experiment.runner import plan_of
 from harness.experiment.spec import Experiment, Variant
 from harness.tasks.find import TaskOptions
 
@@ -85,6 +86,25 @@ def test_files_are_looked_for_beside_it(read, tmp_path):
     assert [run.slug for run in made.runs()] == ["home.pair.mine.seed0", "home.pair.mine-Mine.seed0"]
 
 
+def test_the_files_of_a_matrix_are_looked_for_beside_it_too(read, tmp_path):
+    for name, cell in (("D", "5ms"), ("R", "10mbit")):
+        (tmp_path / f"{name}.csv").write_text(f"-,{cell}\n{cell},-\n")
+    made = read(
+        'profiles: wan\nstrategies: ddp\ntopologies: ["Matrix: delay=D.csv, rate = R.csv", "matrix:delay=D.csv"]\n'
+    )
+    assert made.topologies == (
+        f"matrix:delay={tmp_path}/D.csv,rate={tmp_path}/R.csv",
+        f"matrix:delay={tmp_path}/D.csv",
+    )
+    (run, *_) = made.runs()
+    assert plan_of(made, run).size == 2
+    assert "R.csv: " in refused(
+        read, 'profiles: wan\nstrategies: ddp\ntopologies: "matrix:delay=D.csv,rate=no/R.csv"\n'
+    )
+    for wrong in ("matrix:", "matrix:delay", "matrix:delay=", "matrix:a=D.csv"):
+        assert f"topology '{wrong.partition('=')[0]}" in refused(read, SMALL + f"topologies: '{wrong}'\n")
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("1.5 min", 90), ("2h", 7200), ("0.5s", 0.5)])
 def test_a_limit_has_a_unit(read, text, seconds):
     assert read(SMALL + f"limit: {text}\n").limit_seconds == seconds
@@ -95,6 +115,7 @@ def test_a_files_name_becomes_a_name_that_a_folder_may_have(tmp_path):
     path = tmp_path / "my experiment (2).yaml"
     path.write_text(SMALL)
     assert load_experiment(path, check_options=False).name == "my-experiment-2"
+    assert load_experiment(path.rename(tmp_path / "опыт.yaml"), check_options=False).name == "опыт"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ class CountingNetwork:
     def __init__(self):
         self.asked = 0
         self.refuses = False
+        self.notes = {0: (), 1: ()}
 
     def observe(self):
         if self.refuses:
@@ -32,7 +33,8 @@ class CountingNetwork:
         self.asked += 1
         stats = Stats(self.asked, 100 * self.asked, 3, 40, 2)
         reading = {(0, 1): EdgeReading(UNSHAPED, stats)}
-        return {0: NodeReading(reading, tcp=TcpCounters(9, 4)), 1: NodeReading({})}
+        first = NodeReading(reading, notes=self.notes[0], tcp=TcpCounters(9, 4))
+        return {0: first, 1: NodeReading({}, notes=self.notes[1])}
 
 
 @pytest.fixture
@@ -65,8 +67,9 @@ def job(net, folder, clock):
     def make(**given):
         experiment = Experiment("e", ("wan",), ("ring",), (Variant("ddp"),), **given)
         seen = []
-        made = Job(experiment, net, folder, {"attempt": 2, "started": clock.now}, seen.append)
-        made.seen = seen
+        told = []
+        made = Job(experiment, net, folder, {"attempt": 2, "started": clock.now}, seen.append, told.append)
+        made.seen, made.told = seen, told
         return made
 
     return make
@@ -149,7 +152,13 @@ def test_a_run_that_ends_by_itself_within_the_limit_has_finished_however_late_th
     assert not made.tick()
     clock.now += 61
     made.finish()
-    assert made.ending(FINE) == {"status": "finished", "code": 0, "failed_rank": None, "last_lines": []}
+    assert made.ending(FINE) == {
+        "status": "finished",
+        "code": 0,
+        "failed_rank": None,
+        "last_lines": [],
+        "notes": [],
+    }
 
 
 @pytest.mark.parametrize(("loss", "ends"), [(0.5, False), (0.3, True)])
@@ -189,6 +198,22 @@ def test_a_network_that_is_gone_ends_the_run_and_not_the_experiment(job, net):
     assert made.tick()
     made.finish()
     assert made.ending(CUT)["last_lines"] == ["node 1: observe: it is gone"]
+
+
+def test_what_happens_to_the_makers_of_links_stays_in_the_record_and_is_told_once(job, net, folder, clock):
+    made = job()
+    for clock.now, notes in (
+        (1000.0, ()),
+        (1001.0, ("12:00: restarted",)),
+        (1002.0, ("12:00: restarted", "12:01: again")),
+    ):
+        net.notes = {0: notes, 1: notes[:1]}
+        assert not made.tick()
+    net.notes = {0: (), 1: ("12:02: restarted",)}
+    made.finish()
+    assert made.ending(FINE)["notes"] == ["12:00: restarted", "12:01: again", "12:02: restarted"]
+    assert made.ending(Outcome(9, 1, {0: 143, 1: 9}))["notes"] == made.notes
+    assert made.told == [f"{folder.path.name}: {note}" for note in made.notes]
 
 
 def test_a_rank_that_failed_is_told_with_its_last_lines_whatever_else(job, net, folder):

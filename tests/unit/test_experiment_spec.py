@@ -35,6 +35,9 @@ def test_every_combination_with_all_strategies_of_a_network_side_by_side():
     [
         (Run("/home/me/home.yaml", "grid:2x3", DDP, 0), "home.grid-2x3.ddp.seed0"),
         (Run("wan", "ring", Variant("sparta", {"p": 0.005}), 1), "wan.ring.sparta-p=0-005.seed1"),
+        (Run("/x/дом.yaml", "ring", Variant("/x/ĉeno.py"), 0), "дом.ring.ĉeno.seed0"),
+        (Run("/x/家.yaml", "/x/😀.yaml", DDP, 0), "家.f0443a34.ddp.seed0"),
+        (Run("wan", "matrix:delay=/x/D.csv,rate=/y/R.csv", DDP, 0), "wan.matrix-delay=D-rate=R.ddp.seed0"),
         (Run("wan", "ring", Variant("/x/y/mine.py:Mine", {"a": "../../etc"}), 0), "wan.ring.mine-Mine-a=-etc.seed0"),
     ],
 )
@@ -83,7 +86,10 @@ def test_json_and_back():
         ({"target": ("accuracy", 0.9), "task": TaskOptions("text")}, "task text has no accuracy"),
         ({"name": "../evil"}, "'../evil' is no name"),
         ({"name": ""}, "'' is no name"),
+        ({"name": "_e"}, "'_e' is no name"),
+        ({"name": "家" * 60}, "is no name"),
         ({"variants": (Variant("ddp", {"x": "y" * 300}),)}, "too long for a file's name"),
+        ({"variants": (Variant("ddp", {"x": "家" * 80}),)}, "too long for a file's name"),
         ({"seeds": tuple(range(MAX_RUNS + 1))}, f"the experiment has {MAX_RUNS + 1} runs; at most {MAX_RUNS}"),
     ],
 )

@@ -146,6 +146,23 @@ def test_the_last_lines_of_a_rank(folder):
     assert folder.last_lines(7, 2) == []
 
 
+def test_the_last_lines_of_an_attempt_are_of_no_earlier_one(folder):
+    with folder.log(1) as log:
+        log.write(b"KeyError: of the first attempt")
+    again = RunFolder(folder.path)
+    again.log(1, attempt=2).close()
+    assert again.last_lines(1, 10) == []
+    with again.log(1, attempt=3) as log:
+        log.write(b"ValueError: of the third")
+    assert again.last_lines(1, 10) == ["ValueError: of the third"]
+    assert (folder.path / "rank-1.log").read_text().splitlines() == [
+        "KeyError: of the first attempt",
+        "--- attempt 2 ---",
+        "--- attempt 3 ---",
+        "ValueError: of the third",
+    ]
+
+
 def test_a_shared_folder_is_everybodys_to_write_to_and_nobody_elses_to_remove(folder):
     folder.make(shared=True)
     assert folder.path.stat().st_mode & 0o7777 == 0o1777
