@@ -52,5 +52,5 @@ def main() -> int:
 
 if __name__ == "__main__":
     code = main()
-    gc.collect()  # FSDP's cycles keep gloo's threads; at Python's own end they would abort now and then (pytorch #179291)
+    gc.collect()  # FSDP's cycles keep gloo's threads, which at Python's end abort now and then (pytorch #179291)
     sys.exit(code)

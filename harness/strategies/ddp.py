@@ -112,9 +112,9 @@ class Ddp(Strategy):
     def _fix_buckets(self) -> None:
         """Let DDP order its buckets now, by gradients of nothing that are sent nowhere.
 
-        It does so in the forward pass of its second step, by two broadcasts that would count as computing. And it decides
-        in which order ranks' gradients are added, and which memory of PowerSGD belongs to which bucket: a resumed run
-        must begin with the order that the first one kept.
+        It does so in the forward pass of its second step, by two broadcasts that would count as computing. And that
+        decides in which order ranks' gradients are added, and which memory of PowerSGD belongs to which bucket: a
+        resumed run must begin with the order that the first one kept.
         """
         for _ in range(2):
             self._wrapped().backward()
