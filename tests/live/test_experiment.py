@@ -1,6 +1,5 @@
 """``harness experiment`` on real networks, as a user runs it: failures, reshapes, Ctrl-C, a full disk, and going on."""
 
-import itertools
 import json
 import os
 import signal
@@ -92,7 +91,8 @@ def check_links(folder):
     samples = lines_of(folder / "links.jsonl")
     times = [sample["time"] for sample in samples]
     assert len(samples) >= 3
-    assert all(after - before > 0.4 for before, after in itertools.pairwise(times[:-1]))
+    assert times == sorted(times)
+    assert len(samples) <= 2 * (times[-1] - times[0]) + 3  # one that came late is made up for after half a second
     for pair in ((0, 1), (1, 0)):
         edges = [next(e for e in sample["edges"] if (e["src"], e["dst"]) == pair) for sample in samples]
         for key in ("sent_packets", "sent_bytes", "dropped"):
