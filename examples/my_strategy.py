@@ -1,6 +1,6 @@
 """A strategy of one's own: every rank votes on the direction of each parameter, one byte per vote.
 
-    harness run -n 4 -p mobile -- .venv/bin/python -m harness.workloads.train --strategy examples/my_strategy.py --option period=2
+    harness run -n 4 -p mobile -- .venv/bin/python -m harness.workloads.train --strategy examples/my_strategy.py
 
 Bernstein et al., signSGD with Majority Vote is Communication Efficient and Fault Tolerant, arXiv:1810.05291.
 """

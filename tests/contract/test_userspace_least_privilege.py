@@ -172,13 +172,13 @@ def test_a_link_has_its_delay(node, version):
 
 def test_a_link_changes_while_packets_cross_it(node):
     apply(shape(delay="20ms"))
-    with pinging(40) as ping:
-        before = times(ping.stdout.readline() for _ in range(10))
+    with pinging(80) as ping:  # long enough for a machine that stalls
+        before = times(ping.stdout.readline() for _ in range(40))
         apply(shape(delay="60ms", rate="10mbit"))
         after = times(ping.stdout)
-    assert len(before) + len(after) == 40
+    assert len(before) + len(after) == 80
     assert min(before) == about(20)
-    assert min(after[-10:]) == about(60)
+    assert min(after[-30:]) == about(60)
 
 
 def test_while_its_process_is_gone_no_packet_passes_and_then_the_link_is_back(node):
