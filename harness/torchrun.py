@@ -20,12 +20,17 @@ def environment(
     node becomes one job, with static and c10d rendezvous. Nodes in namespaces share a host name, by which c10d would
     tell who keeps its store and where workers meet: is_host and the address say so.
 
+    The workers of a job that torchrun starts again may read the addresses of those before them, where they share its
+    store (pytorch/pytorch issue 135712): over a slow link one whose peer starts later does. They do not share it here.
+
     What the user set of the variables that only tune stays. HARNESS_NEIGHBOURS is ours: the ranks with a direct link to
     this one, ``1,3``.
     """
     master = str(plan.addressing.ipv4(0))
-    env = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **base}
-    return env | {
+    tuning = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    return {
+        **tuning,
+        **base,
         "RANK": str(rank),
         "WORLD_SIZE": str(plan.size),
         "LOCAL_RANK": "0",

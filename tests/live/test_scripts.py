@@ -11,6 +11,7 @@ from tests.support.live import addressing, needs, own, runtime_name
 
 pytestmark = [*needs(), pytest.mark.torch]
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SUPPORT = Path(__file__).parents[1] / "support"
 SUBNETS = ["--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing().ipv6_net)]
 SLOW = os.environ.get("WITH_NETEM") == "uml"
 """One emulated CPU, where half a minute passes until torch is imported: one script stands for all."""
@@ -22,10 +23,10 @@ def script(harness):
     harness.env["HARNESS_NAME"] = own("scripts")
     docker = runtime_name() == DOCKER
     python = "python" if docker else sys.executable
-    folder = Path("/work/examples") if docker else EXAMPLES
-    volume = ["--volume", f"{EXAMPLES}:{folder}:ro"] if docker else []
 
-    def run(options, launcher, name, *arguments):
+    def run(options, launcher, name, *arguments, home=EXAMPLES):
+        folder = Path("/work/scripts") if docker else home
+        volume = ["--volume", f"{home}:{folder}:ro"] if docker else []
         words = [*options, *SUBNETS, *volume, "--", python, *launcher, str(folder / name), *arguments]
         return harness("run", *words).stdout
 
@@ -67,3 +68,9 @@ if not SLOW:
         printed = script(["-n", "2", "-p", "datacenter"], launcher, "elastic.py", "--folder", folder, "--die-at", "10")
         assert "] rank 1: dies at step 10" in printed
         assert printed.count("of 2: steps 10 to 20") == 2
+
+    def test_a_rank_that_starts_again_late_is_waited_for(script, folder):
+        launcher = [*TORCHRUN, "--rdzv-backend", "c10d", "--max-restarts", "1"]
+        printed = script(["-n", "2", "-p", "datacenter"], launcher, "late_rank.py", folder, home=SUPPORT)
+        for rank in range(2):
+            assert f"[{rank}] rank {rank}: again=True, 4" in printed

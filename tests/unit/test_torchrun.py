@@ -12,6 +12,7 @@ def test_variables_are_those_of_torchrun():
         "PATH": "/bin",
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
         "RANK": "2",
         "WORLD_SIZE": "3",
         "LOCAL_RANK": "0",
