@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from harness.errors import HarnessError, InputError, NetworkStateError, RecordError
 from harness.linux import host
@@ -100,19 +100,27 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Keep other commands from changing that network meanwhile. Raises NetworkStateError after a minute."""
+        """Keep other commands from changing that network meanwhile. Raises NetworkStateError after a minute.
+
+        The lock of a network that is not recorded at the end goes with it. Who waited for it holds a file that has no
+        name by then, sees that, and takes the new one.
+        """
         self._make_folder()
-        with open(self._folder / f"{self.check_name(name)}.lock", "w") as file:
-            deadline = time.monotonic() + _LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
+        path = self._folder / f"{self.check_name(name)}.lock"
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            with open(path, "w") as file:
+                if not _taken(file, path):
                     if time.monotonic() > deadline:
-                        raise NetworkStateError(f"network {name!r} is being changed by another command") from None
+                        raise NetworkStateError(f"network {name!r} is being changed by another command")
                     time.sleep(0.01)
-            yield
+                    continue
+                try:
+                    yield
+                finally:
+                    if not self._path(name).exists():
+                        path.unlink(missing_ok=True)
+                return
 
     def names(self) -> list[str]:
         """Every recorded name, whether its network still lives or not. Raises NetworkStateError."""
@@ -205,6 +213,15 @@ class Store:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{self.check_name(name)}.json"
+
+
+def _taken(file: IO[str], path: Path) -> bool:
+    """Lock the open file, if nobody else does and it is still the one of that name."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _default_folder() -> Path:

@@ -110,7 +110,8 @@ def test_verify_and_real_collectives_over_a_shaped_ring(harness):
     assert [row for row in rows if not row["ok"]] == []
     rtt = next(row for row in rows if row["quantity"] == "rtt")
     assert rtt["requested"] == rtt["applied"] == pytest.approx(0.03)
-    assert 0.03 <= rtt["measured"] < 0.033
+    assert rtt["measured"] >= 0.03
+    assert rtt["measured"] < 0.033 or rtt["machine_bound"]
 
     document = json.loads(
         harness("bench", "--json", "--sizes", "1KiB,256KiB", "--collectives", "all_reduce,barrier").stdout

@@ -180,6 +180,34 @@ def test_a_lock_is_given_back_after_an_error(store):
         pass
 
 
+def test_a_lock_goes_with_its_network(store, tmp_path):
+    with store.lock("demo"):
+        store.save(record())
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["demo.json", "demo.lock"]
+    with store.lock("demo"):
+        store.remove("demo")
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_one_at_a_time_holds_a_lock_that_comes_and_goes(store):
+    inside, most = [], []
+
+    def take_turns():
+        for _ in range(50):
+            with store.lock("demo"):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.0005)
+                inside.pop()
+
+    threads = [threading.Thread(target=take_turns) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 200
+
+
 def test_only_the_user_may_look_into_the_folder(store, tmp_path):
     store.save(record())
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
