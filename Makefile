@@ -19,8 +19,10 @@ lint: setup ## style, types, direction of imports, shell scripts
 	@scripts/lint
 
 bench: setup ## the figures that the project promises, measured on this machine
-	@scripts/with-netem .venv/bin/python -m benchmarks mesh fidelity no_shape
-	@.venv/bin/python -m benchmarks engines
+	@scripts/with-netem .venv/bin/python -m benchmarks mesh fidelity
+	@.venv/bin/python -m benchmarks no_shape recording engines
+	@scripts/with-docker scripts/build-image
+	@scripts/with-docker .venv/bin/python -m benchmarks containers
 
 clean: ## remove .venv and caches (the User-Mode Linux kernel in ~/.cache/tc-harness stays)
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -117,7 +117,7 @@ def statistics_seconds() -> float:
     """CPU seconds of a line of link statistics of a ring of four."""
     from harness.engine.capability import choose_engine
     from harness.engine.make import make_engine
-    from harness.experiment.job import sample
+    from harness.experiment.watcher import counted
     from harness.home import find_runtime
     from harness.plan_options import PlanOptions
     from harness.runtime.netns import NetnsRuntime
@@ -132,7 +132,7 @@ def statistics_seconds() -> float:
             took = []
             for _ in range(_SAMPLES):
                 before = os.times()
-                sample(network)
+                counted(network.observe())
                 took.append(sum(os.times()[:4]) - sum(before[:4]))
         finally:
             network.down()

@@ -1,6 +1,6 @@
 """Where the nodes of a network live and what makes its links: checked, started, and found again.
 
-What the command line and the Python API share; nothing here prints.
+What the command line, the Python API and experiments share; nothing here prints.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ class Home:
         for text in engine.beyond(plan.edges.values()):
             tell(text)
         runtime = NetnsRuntime(engine, self.congestion_control)
+        Store().sweep(lambda record: not find_runtime(record).alive)
         return Network.up(name, plan, runtime, Store(), find_runtime, transient=transient, progress=progress)
 
     def _start_containers(

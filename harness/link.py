@@ -240,5 +240,3 @@ def _ratio(share: float) -> Ratio:
 
 
 UNSHAPED: Final = LinkShape()
-BLACKHOLE: Final = LinkShape(loss=WHOLE)
-"""What a link that is down does: it loses every packet."""

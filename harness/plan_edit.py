@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ def parse_pairs(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[
         InputError: it is none of these.
         PlanError: an unknown rank or edge.
     """
+    _require_text(text)
     if text == "all":
         return sorted(plan.edges)
     pairs: list[Pair] = []
@@ -34,8 +35,20 @@ def parse_pairs(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[
     return pairs
 
 
+def _require_text(edges: object) -> None:
+    """Programs have pairs of ranks at hand. Raises InputError."""
+    match edges:
+        case str():
+            return
+        case (int(a), int(b)):
+            raise InputError(f"edges are text, not {edges!r}; write '{a}-{b}'")
+    raise InputError(f"edges are text, not {edges!r}; write '0-1', or several as '0-1,1-2', or 'all'")
+
+
 def crossing(groups: str, plan: NetworkPlan) -> list[Pair]:
     """The directed edges between different groups, e.g. of ``0,1|2,3``. Raises InputError, PlanError."""
+    if not isinstance(groups, str):
+        raise InputError(f"a partition is text, not {groups!r}; write e.g. '0,1|2,3'")
     member: dict[int, int] = {}
     for number, group in enumerate(groups.split("|")):
         for word in group.split(","):
@@ -47,6 +60,44 @@ def crossing(groups: str, plan: NetworkPlan) -> list[Pair]:
                 raise InputError(f"partition {groups!r}: rank {rank} is named twice")
             member[rank] = number
     return [(src, dst) for src, dst in plan.edges if member.get(src, -1) != member.get(dst, -1)]
+
+
+def undirected(pairs: Iterable[Pair]) -> list[Pair]:
+    """Each edge once, smaller rank first."""
+    return sorted({(min(pair), max(pair)) for pair in pairs})
+
+
+def shape_change(
+    edges: str,
+    texts: Mapping[str, str],
+    *,
+    one_way: bool = False,
+    profile: str | None = None,
+    seed: int | None = None,
+    clear: bool = False,
+) -> Callable[[NetworkPlan], NetworkPlan]:
+    """What ``harness link set`` and its like in Python ask for; see there.
+
+    Raises:
+        InputError: nothing is to change, or the texts or the profile make no sense. The change itself raises what
+            parse_pairs and reshaped raise.
+    """
+    if profile is not None and clear:
+        raise InputError("give a profile or clear, not both")
+    if not (texts or profile or clear):
+        raise InputError("nothing to set: give delay, jitter, loss, rate, profile, clear or another option")
+    edit = ShapeEdit.parse(texts)
+    loaded = None
+    if profile is not None:
+        from harness.profile_file import load_profile
+
+        loaded = load_profile(profile)
+
+    def change(plan: NetworkPlan) -> NetworkPlan:
+        pairs = parse_pairs(edges, plan, one_way=one_way)
+        return reshaped(plan, pairs, edit, profile=loaded, seed=seed, clear=clear)
+
+    return change
 
 
 def set_down(plan: NetworkPlan, pairs: Iterable[Pair], down: bool) -> NetworkPlan:

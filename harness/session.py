@@ -17,11 +17,8 @@ from harness.run_folder import RunFolder
 from harness.runtime.base import Progress, Runtime, Task
 from harness.store import Record
 
-
-class RuntimeMaker(Protocol):
-    """Finds the runtime of a recorded network again."""
-
-    def __call__(self, record: Record) -> Runtime: ...
+RuntimeFinder = Callable[[Record], Runtime]
+"""Finds the runtime of a recorded network again."""
 
 
 class Ledger(Protocol):
@@ -40,9 +37,9 @@ class Ledger(Protocol):
 
     def remove(self, name: str) -> None: ...
 
-    def record_in(self, name: str, folder: Path | None) -> None: ...
+    def record_in(self, name: str, folder: Path | None, created: float = 0.0) -> None: ...
 
-    def recording(self, name: str) -> Path | None: ...
+    def recording(self, name: str, created: float = 0.0) -> Path | None: ...
 
 
 def _silent(_: str) -> None:
@@ -93,7 +90,7 @@ class Network:
         plan: NetworkPlan,
         runtime: Runtime,
         store: Ledger,
-        find: RuntimeMaker,
+        find: RuntimeFinder,
         *,
         transient: bool = False,
         progress: Progress = _silent,
@@ -137,7 +134,7 @@ class Network:
             return cls(record, runtime, store)
 
     @classmethod
-    def find(cls, name: str, store: Ledger, find: RuntimeMaker) -> Network:
+    def find(cls, name: str, store: Ledger, find: RuntimeFinder) -> Network:
         """The network of that name. Raises NetworkStateError where none is up."""
         record = store.load(name)
         runtime = find(record) if record else None
@@ -178,7 +175,7 @@ class Network:
                     _apply(self.runtime, old, ranks, touched)
                     raise
                 self.plan = new
-                if touched and (folder := self._store.recording(self.name)):
+                if touched and (folder := self._store.recording(self.name, current.created)):
                     try:
                         RunFolder(folder).change(_change(old, new, touched, asked, acknowledged))
                     except HarnessError as error:
@@ -197,7 +194,10 @@ class Network:
     def record_in(self, folder: Path) -> None:
         """From now on, every reshape is told in changes.jsonl of this folder. Raises HarnessError."""
         with self._store.lock(self.name):
-            self._store.record_in(self.name, folder)
+            current = self._store.load(self.name)  # as others will find it: Docker has a clock of its own
+            if current is None:
+                raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
+            self._store.record_in(self.name, folder, current.created)
 
     def notes(self) -> list[str]:
         """What has happened to the engine since the network was made, each once. Raises NodeError."""
@@ -215,14 +215,10 @@ def _change(
 ) -> dict[str, Any]:
     """A line of changes.jsonl; see docs/runs.md."""
     edges = [
-        {"src": pair[0], "dst": pair[1], "before": _held(old, pair), "after": _held(new, pair)}
+        {"src": pair[0], "dst": pair[1], "before": old.edges[pair].to_json(), "after": new.edges[pair].to_json()}
         for pair in sorted(touched)
     ]
     return {"asked": asked, "acknowledged": acknowledged, "edges": edges}
-
-
-def _held(plan: NetworkPlan, pair: Pair) -> dict[str, Any]:
-    return plan.edges[pair].to_json()
 
 
 def _told(before: Mapping[str, Any], plan: NetworkPlan, touched: Collection[Pair]) -> dict[str, Any]:
@@ -231,7 +227,7 @@ def _told(before: Mapping[str, Any], plan: NetworkPlan, touched: Collection[Pair
     return {**before, "edges": edges}
 
 
-def remove(name: str, store: Ledger, find: RuntimeMaker, tell: Progress = _silent) -> bool:
+def remove(name: str, store: Ledger, find: RuntimeFinder, tell: Progress = _silent) -> bool:
     """Remove a network by name, also what a killed command left of it; whether there was something.
 
     A record that cannot be read is forgotten, and ``tell`` is called: what it named can no longer be found.
@@ -254,7 +250,7 @@ def remove(name: str, store: Ledger, find: RuntimeMaker, tell: Progress = _silen
         return True
 
 
-def _is_alive(name: str, store: Ledger, find: RuntimeMaker) -> bool:
+def _is_alive(name: str, store: Ledger, find: RuntimeFinder) -> bool:
     try:
         record = store.load(name)
         return record is not None and find(record).alive

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -160,28 +160,52 @@ class Store:
         self._path(name).unlink(missing_ok=True)
         self._recording(name).unlink(missing_ok=True)
 
-    def record_in(self, name: str, folder: Path | None) -> None:
+    def sweep(self, is_gone: Callable[[Record], bool]) -> None:
+        """Forget networks that are gone, and locks of none. What another command holds now is left alone.
+
+        Args:
+            is_gone: whether nothing is left of a recorded network.
+        """
+        for name in {path.stem for ending in ("json", "lock") for path in self._folder.glob(f"*.{ending}")}:
+            if not _NAME.fullmatch(name):
+                continue
+            path = self._folder / f"{name}.lock"
+            with contextlib.suppress(HarnessError, OSError), open(path, "w") as file:
+                if not _taken(file, path):
+                    continue
+                if (record := self.load(name)) and is_gone(record):
+                    self.remove(name)
+                if not self._path(name).exists():
+                    path.unlink()
+
+    def record_in(self, name: str, folder: Path | None, created: float = 0.0) -> None:
         """From now on, changes of that network are told in a file of this folder; None: nowhere. Raises HarnessError.
 
         To be called while the network is locked.
+
+        Args:
+            name: the network's.
+            folder: of a run.
+            created: the network's: a later one of that name, which a killed command did not know of, is another.
         """
         try:
             if folder is None:
                 self._recording(name).unlink(missing_ok=True)
                 return
             self._make_folder()
-            self._recording(name).write_text(str(folder.absolute()))
+            self._recording(name).write_text(f"{created!r}\n{folder.absolute()}")
         except OSError as problem:
             raise HarnessError(f"{self._recording(name)} cannot be written: {host.explain(problem)}") from None
 
-    def recording(self, name: str) -> Path | None:
-        """The folder in which changes of that network are told, or None."""
+    def recording(self, name: str, created: float = 0.0) -> Path | None:
+        """The folder in which changes of that network, which was created then, are told, or None."""
         self._check_owner()
         try:
             text = self._recording(name).read_text()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Path(text) if text else None
+        of, _, folder = text.partition("\n")
+        return Path(folder) if folder and of == repr(created) else None
 
     def _recording(self, name: str) -> Path:
         return self._folder / f"{self.check_name(name)}.recording"

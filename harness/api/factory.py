@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from harness.api.arguments import StrPath
 from harness.api.shaped import ShapedNetwork
 
 
@@ -14,10 +15,10 @@ class NetworkFactory(Protocol):
     def __call__(
         self,
         nodes: int | None = None,
-        topology: str = "fully_connected",
-        profile: str = "wan",
+        topology: StrPath = "fully_connected",
+        profile: StrPath = "wan",
         *,
-        between: str | None = None,
+        between: StrPath | None = None,
         seed: int = 0,
         subnet: str | None = None,
         subnet6: str | None = None,

@@ -108,8 +108,8 @@ def _runs(process: subprocess.Popen[bytes]) -> bool:
 class Job:
     """A launch (harness.launch) under way.
 
-    Made when all programs have begun. The thread that starts them stays until they have ended: the kernel ends them
-    with it.
+    Nothing of it runs before ``begin()``, so that who makes it can list it first. The thread that starts the programs
+    stays until they have ended: the kernel ends them with it.
 
     Args:
         runtime: where the nodes live.
@@ -139,18 +139,24 @@ class Job:
         self.ranks: Final = tuple(ranks)
         self.master_port: Final = master_port
         self.stopped = False
+        self._begun = False
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
         self._nodes = _Nodes(runtime, payload, len(self.ranks), lock)
         options: dict[str, Any] = {"ranks": self.ranks, "extra_env": env, "master_port": master_port}
         work = (cast("Runtime", self._nodes), plan, argv, sink)
         self._thread = threading.Thread(target=self._launch, args=(work, options), name="harness-job", daemon=True)
-        self._thread.start()
+
+    def begin(self) -> None:
+        """Start all programs; who interrupts it ends them all."""
         try:
+            self._thread.start()
             self._nodes.started.wait()
         except BaseException:
             self.stop()
             raise
+        finally:
+            self._begun = True
 
     def _launch(self, work: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         try:
@@ -162,8 +168,13 @@ class Job:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it has begun and not ended."""
         return self._thread.is_alive()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it runs, nor will."""
+        return self._begun and not self.running
 
     def wait(self, timeout: float | None = None) -> bool:
         """Whether it has ended, within that many seconds where they are given."""
@@ -176,11 +187,13 @@ class Job:
         return [rank for rank in self.ranks if rank not in started or _runs(started[rank])]
 
     def stop(self) -> None:
-        """End all programs: asked first, killed after a grace. Does nothing where they have ended."""
-        if not self.running:
+        """End all programs: asked first, killed after a grace; no more begin. Does nothing where it has ended."""
+        if self.ended:
             return
         self.stopped = True
         self._nodes.stop()
+        if not self.running:  # nor will it, also where its thread is about to
+            return
         for number in (signal.SIGTERM, signal.SIGKILL):
             self._nodes.signal(number)
             if self.wait(GRACE_SECONDS):

@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable
 from typing import Final, TypedDict, Unpack
 
+from harness.api.arguments import PROFILE, StrPath, whole, written
 from harness.api.errors import warn
 from harness.errors import InputError, NetworkStateError
 from harness.link import LinkShape
 from harness.plan import NetworkPlan, Pair
-from harness.plan_edit import crossing, parse_pairs, reshaped, set_down
-from harness.probe_plan import SECONDS
+from harness.plan_edit import crossing, parse_pairs, set_down, shape_change, undirected
+from harness.probe_plan import MAX_PARALLEL, SECONDS
 from harness.reading import EdgeReading, Stats
 from harness.session import Network, Reshaped
-from harness.shape_edit import ShapeEdit
 from harness.verdict import Verdict
 
 
@@ -88,7 +88,7 @@ class Links:
         edges: str = "all",
         *,
         one_way: bool = False,
-        profile: str | None = None,
+        profile: StrPath | None = None,
         seed: int | None = None,
         clear: bool = False,
         **shape: Unpack[ShapeTexts],
@@ -98,7 +98,7 @@ class Links:
         Args:
             edges: which.
             one_way: only from A to B.
-            profile: to draw whole new shapes from.
+            profile: to draw whole new shapes from: a name, or a YAML file.
             seed: of that draw; None: the network's own.
             clear: whether to begin with unshaped links.
             shape: see ShapeTexts.
@@ -111,22 +111,10 @@ class Links:
             raise InputError(
                 f"set: links have no {sorted(unknown)[0]!r}; they have {', '.join(ShapeTexts.__annotations__)}"
             )
-        if profile is not None and clear:
-            raise InputError("set: give profile or clear, not both")
-        if not (shape or profile or clear):
-            raise InputError("set: nothing to set: give delay, jitter, loss, rate, profile, clear or another option")
-        edit = ShapeEdit.parse({key: str(value) for key, value in shape.items()})
-        loaded = None
-        if profile is not None:
-            from harness.profile_file import load_profile
-
-            loaded = load_profile(profile)
-
-        def change(plan: NetworkPlan) -> NetworkPlan:
-            pairs = parse_pairs(edges, plan, one_way=one_way)
-            return reshaped(plan, pairs, edit, profile=loaded, seed=seed, clear=clear)
-
-        return self._reshape(change)
+        texts = {key: str(value) for key, value in shape.items()}
+        named = None if profile is None else written("profile", profile, PROFILE)
+        drawn = None if seed is None else whole("seed", seed, 1)
+        return self._reshape(shape_change(edges, texts, one_way=one_way, profile=named, seed=drawn, clear=clear))
 
     def link_down(self, edges: str, *, one_way: bool = False) -> Reshaped:
         """Let links lose every packet until they are up again. Routes stay: nothing goes around."""
@@ -179,8 +167,9 @@ class Links:
         """
         from harness.verification import verify
 
-        pairs = {(min(pair), max(pair)) for pair in parse_pairs(edges, self.plan)}
+        pairs = undirected(parse_pairs(edges, self.plan))
         if not pairs:
             return []
         with self._lock:
-            return verify(self._require(), pairs, lambda *_: None, lambda _: None, seconds=seconds, parallel=8)
+            quiet = self._require(), pairs, lambda *_: None, lambda _: None
+            return verify(*quiet, seconds=seconds, parallel=MAX_PARALLEL)

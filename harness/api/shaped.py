@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Never, Self, TypeVar
 
 from harness.api.answers import Answers, show
+from harness.api.arguments import StrPath, variables, whole_numbers, words
 from harness.api.call import Call
 from harness.api.job import Ended, Job
 from harness.api.links import Links
@@ -29,10 +30,11 @@ class ShapedNetwork(Links):
     def __init__(self, network: Network) -> None:
         super().__init__(network)
         self._jobs: list[Job] = []
-        self._ports: set[int] = set()
-        """Of jobs that are about to begin; this and the lists are changed under the lock."""
+        """Those that have not ended; this and the other list are changed under the lock."""
         self._calls: list[Call[Any]] = []
         """Those whose failure may have to be told at the end."""
+        self._gone = False
+        """Whether it is removed, and not only about to be."""
 
     def __repr__(self) -> str:
         state = "" if self._up else ", down"
@@ -48,7 +50,7 @@ class ShapedNetwork(Links):
         *arguments: Any,
         timeout: float | None = None,
         ranks: Sequence[int] | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, StrPath] | None = None,
         **keywords: Any,
     ) -> list[T]:
         """Call a function on every node, with torchrun's variables in its environment, and wait for what it returns.
@@ -69,11 +71,12 @@ class ShapedNetwork(Links):
             TimeoutError: names the ranks that had not ended.
             InputError: the function or an argument cannot be pickled.
         """
-        call = self._call(function, arguments, keywords, ranks, env)
+        job, call = self._call(function, arguments, keywords, ranks, env)
         try:
+            job.begin()
             return call.result(timeout)
         except BaseException:
-            call.stop()
+            job.stop()
             raise
 
     def start(
@@ -82,16 +85,22 @@ class ShapedNetwork(Links):
         /,
         *arguments: Any,
         ranks: Sequence[int] | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, StrPath] | None = None,
         **keywords: Any,
     ) -> Call[T]:
         """The same without waiting: reshape the links while it runs, then ask for its ``result()``.
 
         What still runs when the network ends is stopped. Where several run at once, each has a MASTER_PORT of its own.
         """
-        call = self._call(function, arguments, keywords, ranks, env)
-        with self._lock:
-            self._calls = [one for one in self._calls if one.unheard] + [call]
+        job, call = self._call(function, arguments, keywords, ranks, env)
+        try:
+            job.begin()
+            with self._lock:
+                self._require()  # it may have ended since
+                self._calls = [one for one in self._calls if one.unheard] + [call]
+        except BaseException:
+            job.stop()
+            raise
         return call
 
     def _call(
@@ -100,24 +109,25 @@ class ShapedNetwork(Links):
         arguments: Sequence[Any],
         keywords: Mapping[str, Any],
         ranks: Sequence[int] | None,
-        env: Mapping[str, str] | None,
-    ) -> Call[T]:
+        env: Mapping[str, StrPath] | None,
+    ) -> tuple[Job, Call[T]]:
+        """Which have not begun."""
+        chosen, given = self._chosen(ranks), variables(env)
         path = search_path() if self.runtime == NETNS else None
         marker = secrets.token_hex(16)
         payload = pack(function, arguments, keywords, marker=marker, path=path)
-        chosen = self._chosen(ranks)
         answers = Answers(marker, chosen)
         argv = [self._network.runtime.python, *CALL_ARGV]
-        job = self._begin(argv, answers, chosen, env, payload)
-        return Call(job, answers, getattr(function, "__name__", repr(function)))
+        job = self._job(argv, answers, chosen, given, payload)
+        return job, Call(job, answers, getattr(function, "__name__", repr(function)))
 
     def exec(
         self,
-        argv: Sequence[str],
+        argv: Sequence[StrPath],
         *,
         timeout: float | None = None,
         ranks: Sequence[int] | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, StrPath] | None = None,
     ) -> list[Ended]:
         """Run a program on every node as ``harness run`` does; the first that fails stops the others.
 
@@ -131,13 +141,11 @@ class ShapedNetwork(Links):
             Exit codes and output, in rank order. Output is kept by lines, so a last one without its newline gets one.
 
         Raises:
-            InputError: there is no program in it.
+            InputError: there is no program in it, or it is no list of words.
             TimeoutError: names the ranks that had not ended.
             NodeError: there is no such program (on namespaces; in a container it ends with 127).
         """
-        if not argv:
-            raise InputError("exec: name a program")
-        chosen = self._chosen(ranks)
+        program, chosen, given = words(argv), self._chosen(ranks), variables(env)
         lines: dict[tuple[int, Stream], list[bytes]] = {}
         width = len(str(max(chosen)))
 
@@ -148,61 +156,47 @@ class ShapedNetwork(Links):
         def text(rank: int, stream: Stream) -> str:
             return "".join(f"{line.decode(errors='replace')}\n" for line in lines.get((rank, stream), ()))
 
-        job = self._begin(argv, sink, chosen, env)
+        job = self._job(program, sink, chosen, given)
         try:
+            job.begin()
             if not job.wait(timeout):
                 left = ", ".join(map(str, job.unended()))
-                raise TimeoutError(f"{argv[0]}: not ended after {timeout:g} s: rank {left}")
+                raise TimeoutError(f"{program[0]}: not ended after {timeout:g} s: rank {left}")
         except BaseException:
             job.stop()
             raise
         codes = job.outcome().codes
         return [Ended(rank, codes[rank], text(rank, "stdout"), text(rank, "stderr")) for rank in chosen]
 
-    def _begin(
+    def _job(
         self,
         argv: Sequence[str],
         sink: Callable[[int, Stream, bytes], None],
         ranks: tuple[int, ...],
-        env: Mapping[str, str] | None,
+        env: Mapping[str, str],
         payload: bytes = b"",
     ) -> Job:
-        network = self._require()
-        with self._port() as port:
+        """One that has not begun, and that the network's end stops; with a MASTER_PORT that no other has."""
+        with self._lock:
+            network = self._require()
+            self._jobs = [job for job in self._jobs if not job.ended]
+            taken = {job.master_port for job in self._jobs}
             job = Job(
                 network.runtime,
                 network.plan,
                 argv,
                 sink,
                 ranks=ranks,
-                env=env or {},
-                master_port=port,
+                env=env,
+                master_port=next(port for port in range(MASTER_PORT, 1 << 16) if port not in taken),
                 lock=self._lock,
                 payload=payload,
             )
-            with self._lock:
-                self._jobs.append(job)
-        if not self._up:  # since it began: down() may not have seen it
-            job.stop()
-            self._require()
+            self._jobs.append(job)
         return job
 
-    @contextlib.contextmanager
-    def _port(self) -> Iterator[int]:
-        """A MASTER_PORT that no other job has, kept free until this one is listed."""
-        with self._lock:
-            self._jobs = [job for job in self._jobs if job.running]
-            taken = self._ports | {job.master_port for job in self._jobs}
-            port = next(port for port in range(MASTER_PORT, 1 << 16) if port not in taken)
-            self._ports.add(port)
-        try:
-            yield port
-        finally:
-            with self._lock:
-                self._ports.discard(port)
-
     def _chosen(self, ranks: Sequence[int] | None) -> tuple[int, ...]:
-        chosen = tuple(range(self.size) if ranks is None else ranks)
+        chosen = tuple(range(self.size)) if ranks is None else whole_numbers("ranks", ranks)
         for rank in chosen:
             self.plan.require_rank(rank)
         if not chosen or len(set(chosen)) < len(chosen):
@@ -210,7 +204,7 @@ class ShapedNetwork(Links):
         return chosen
 
     def down(self) -> None:
-        """Stop what runs in it and remove it. Does nothing where it is down.
+        """Stop what runs in it and remove it. Does nothing where it is down; may be called again where it failed.
 
         Raises:
             RankError: a function failed, and nobody has asked for its result.
@@ -222,15 +216,19 @@ class ShapedNetwork(Links):
             call.result()
 
     def _end(self) -> None:
-        if not self._up:
-            return
         with contextlib.ExitStack() as stack:
-            stack.callback(self._network.down)
+            stack.callback(self._remove)
             self._up = False
             with self._lock:
                 jobs = tuple(self._jobs)
             for job in jobs:
                 stack.callback(job.stop)
+
+    def _remove(self) -> None:
+        with self._lock:
+            if not self._gone:
+                self._network.down()
+                self._gone = True
 
     def __enter__(self) -> Self:
         return self

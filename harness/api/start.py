@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from harness.api.arguments import PROFILE, StrPath, several, whole, written
 from harness.api.errors import HarnessWarning, warn
 from harness.api.shaped import ShapedNetwork
 from harness.engine.capability import AUTO
@@ -23,10 +24,10 @@ _TRIES: Final = 8
 
 def network(
     nodes: int | None = None,
-    topology: str = "fully_connected",
-    profile: str = "wan",
+    topology: StrPath = "fully_connected",
+    profile: StrPath = "wan",
     *,
-    between: str | None = None,
+    between: StrPath | None = None,
     seed: int = 0,
     subnet: str | None = None,
     subnet6: str | None = None,
@@ -41,9 +42,9 @@ def network(
 
     Args:
         nodes: how many; None: 4, or what a topology file says.
-        topology: fully_connected, ring, star, line, tree[:ARITY], grid[:RxC], islands[:K], a YAML file, or
-            matrix:delay=D.csv,rate=R.csv.
-        profile: a name from ``harness profiles``, a YAML file, or none (unshaped).
+        topology: fully_connected, ring, star, line, tree[:ARITY], grid[:RxC], islands[:K], a YAML file (its path as
+            text or as a Path), or matrix:delay=D.csv,rate=R.csv.
+        profile: a name from ``harness profiles``, a YAML file (its path as text or as a Path), or none (unshaped).
         between: profile of the slow edges between islands; None: wan.
         seed: of every draw from the profile's ranges.
         subnet: IPv4 subnet of the nodes; None: 10.77.0.0/16, and for containers another one where that is taken.
@@ -61,16 +62,24 @@ def network(
         UnavailableError, PrivilegeError: what the machine lacks; the message says what mends it.
         NetworkStateError: the name or the subnet is taken.
     """
-    if nodes is not None and nodes < 1:
+    options = PlanOptions(
+        None if nodes is None else whole("nodes", nodes, 4),
+        written("topology", topology, "a name, e.g. 'ring', or a YAML file"),
+        written("profile", profile, PROFILE),
+        None if between is None else written("between", between, PROFILE),
+        whole("seed", seed, 1),
+        subnet,
+        subnet6,
+    )
+    if options.nodes is not None and options.nodes < 1:
         raise InputError(f"nodes={nodes}: a network has at least one node")
-    options = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6)
     options.plan()
     home = Home(
         runtime or os.environ.get("HARNESS_RUNTIME") or NETNS,
         engine or os.environ.get("HARNESS_ENGINE") or AUTO,
         congestion_control,
         image,
-        tuple(volumes),
+        several("volumes", volumes, "/HOST:/INSIDE"),
     )
     home.check()
     if name is not None:

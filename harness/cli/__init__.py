@@ -1,1 +1,1 @@
-"""The command line: one verb per file. Only here does anything print or exit."""
+"""The command line: one verb per file. Only here does the command print or exit."""

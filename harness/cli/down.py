@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from harness.cli import options
-from harness.cli.networks import find_runtime, ledgers, names_in
-from harness.cli.output import fail, note, say
+from harness.cli.networks import ledgers, names_in
+from harness.cli.output import fail, note, say, status
 from harness.errors import HarnessError
+from harness.home import find_runtime
 from harness.linux import host
 from harness.session import Ledger, remove
 from harness.store import Store
@@ -39,11 +40,14 @@ def down(
     gone, code = [], 0
     for one, ledger in found:
         try:
-            if remove(one, ledger, find_runtime, note):
-                gone.append(one)
+            with status(f"removing network {one!r}"):
+                removed = remove(one, ledger, find_runtime, note)
+            gone += [one] if removed else []
         except (HarnessError, OSError) as error:  # the others are removed all the same
             fail(f"network {one!r}: {host.explain(error) if isinstance(error, OSError) else error}")
             code = getattr(error, "exit_code", HarnessError.exit_code)
+    if all_:
+        Store().sweep(lambda record: not find_runtime(record).alive)
     if gone:
         say(f"removed: {', '.join(gone)}")
     elif not code:

@@ -13,7 +13,7 @@ from harness.launch import launch
 from harness.torchrun import MASTER_PORT, environment
 
 EPILOG = (
-    "Examples: [b]harness exec 0 -- ping -c 3 10.77.0.2[/b] | [b]harness exec 1 -- bash[/b] | "
+    "Examples: [b]harness exec 0 -- ping -U -c 3 10.77.0.2[/b] | [b]harness exec 1 -- bash[/b] | "
     "[b]harness exec all -- python train.py[/b]"
 )
 

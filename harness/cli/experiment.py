@@ -12,7 +12,7 @@ import typer
 
 from harness.cli import options
 from harness.cli.experiment_view import View, told
-from harness.cli.output import count, note, print_json, say, show, table
+from harness.cli.output import count, note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.experiment.campaign import Campaign, failed, load_folder, new_folder
 from harness.experiment.estimate import seconds_of
@@ -82,14 +82,16 @@ def run_experiment(
         "name": name,
     }
     _check(where)
-    if resume:
-        experiment, where = load_folder(resume, where, _given(context, where))
-        _check(where)
-    else:
-        experiment = _load(file or Path())
-    todo = Campaign(experiment, resume).todo() if resume else list(experiment.runs())
-    subnets = where["subnet"], where["subnet6"]
-    estimates = _estimates(experiment, todo, subnets)
+    with status("checking what is to be done"):
+        if resume:
+            experiment, where = load_folder(resume, where, _given(context, where))
+            _check(where)
+        else:
+            assert file is not None
+            experiment = _load(file)
+        todo = Campaign(experiment, resume).todo() if resume else list(experiment.runs())
+        subnets = where["subnet"], where["subnet6"]
+        estimates = _estimates(experiment, todo, subnets)
     total = sum(estimates.values())
     if dry_run:
         _show(experiment, todo, estimates, json_)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from harness.cli import networks, options
-from harness.cli.link import report
+from harness.cli.link import change_links
 from harness.plan_edit import set_down
 
 
@@ -19,4 +19,4 @@ def heal(
 ) -> None:
     """Set every link up again, with the shape that it had."""
     network = networks.find_network(name)
-    report(network, lambda plan: set_down(plan, list(plan.edges), False), dry_run=dry_run, json_=json_)
+    change_links(network, lambda plan: set_down(plan, list(plan.edges), False), dry_run=dry_run, json_=json_)

@@ -9,11 +9,9 @@ import typer
 
 from harness.cli import networks, options
 from harness.cli.output import note, print_json, say, show, table
-from harness.errors import InputError
 from harness.plan import NetworkPlan, Pair
-from harness.plan_edit import parse_pairs, reshaped, set_down
+from harness.plan_edit import parse_pairs, set_down, shape_change
 from harness.session import Network
-from harness.shape_edit import ShapeEdit
 
 app = typer.Typer(no_args_is_help=True, help="Show and change links: show, set, down, up.", rich_markup_mode="rich")
 
@@ -118,22 +116,8 @@ def set_links(
         "limit": limit, "queue": queue, "gilbert_elliott": gilbert_elliott,
     }  # fmt: skip
     wanted = {key: value for key, value in given.items() if value is not None}
-    if profile is not None and clear:
-        raise InputError("give --profile or --clear, not both")
-    if not (wanted or profile or clear):
-        raise InputError("nothing to set: give --delay, --jitter, --loss, --rate, --profile, --clear or another option")
-    edit = ShapeEdit.parse(wanted)
-    loaded = None
-    if profile is not None:
-        from harness.profile_file import load_profile
-
-        loaded = load_profile(profile)
-
-    def change(plan: NetworkPlan) -> NetworkPlan:
-        pairs = parse_pairs(edges, plan, one_way=one_way)
-        return reshaped(plan, pairs, edit, profile=loaded, seed=seed, clear=clear)
-
-    report(networks.find_network(name), change, dry_run=dry_run, json_=json_)
+    change = shape_change(edges, wanted, one_way=one_way, profile=profile, seed=seed, clear=clear)
+    change_links(networks.find_network(name), change, dry_run=dry_run, json_=json_)
 
 
 @app.command("down", epilog="Examples: [b]harness link down 0-1[/b] | [b]harness link down 0-1 --one-way[/b]")
@@ -164,10 +148,10 @@ def _set_down(edges: str, is_down: bool, one_way: bool, name: str, dry_run: bool
     def change(plan: NetworkPlan) -> NetworkPlan:
         return set_down(plan, parse_pairs(edges, plan, one_way=one_way), is_down)
 
-    report(networks.find_network(name), change, dry_run=dry_run, json_=json_)
+    change_links(networks.find_network(name), change, dry_run=dry_run, json_=json_)
 
 
-def report(network: Network, change: Callable[[NetworkPlan], NetworkPlan], *, dry_run: bool, json_: bool) -> None:
+def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan], *, dry_run: bool, json_: bool) -> None:
     """Reshape, or only say what would change; then print old and new."""
     old = network.plan
     if dry_run:

@@ -7,10 +7,11 @@ from typing import Any
 
 import typer
 
-from harness.cli.networks import find_runtime, ledgers, names_in
+from harness.cli.networks import ledgers, names_in
 from harness.cli.options import Json
 from harness.cli.output import note, print_json, say, show, table
 from harness.errors import RecordError
+from harness.home import find_runtime
 from harness.session import Ledger
 
 

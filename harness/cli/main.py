@@ -93,9 +93,10 @@ def main() -> None:
     except HarnessError as error:
         _tell(error, error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(128 + signal.SIGPIPE)
+    except SystemExit:
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # typer's, where nobody reads on: it would end with 1
+            os._exit(128 + signal.SIGPIPE)
+        raise
     except OSError as error:
         _tell(error, host.explain(error))
         sys.exit(HarnessError.exit_code)

@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, Final
 from harness.cli.options import DEFAULT_NAME
 from harness.cli.output import note
 from harness.errors import HarnessError, NetworkStateError, PrivilegeError, RecordError, UnavailableError
-from harness.home import DOCKER as DOCKER
-from harness.home import NETNS as NETNS
-from harness.home import check_engine as check_engine
-from harness.home import check_runtime as check_runtime
-from harness.home import find_runtime as find_runtime
+from harness.home import find_runtime
 from harness.session import Ledger, Network
 from harness.store import Store
 

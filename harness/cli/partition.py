@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import networks, options
-from harness.cli.link import report
+from harness.cli.link import change_links
 from harness.plan import NetworkPlan
 from harness.plan_edit import crossing, set_down
 
@@ -31,4 +31,4 @@ def partition(
     def change(plan: NetworkPlan) -> NetworkPlan:
         return set_down(plan, crossing(groups, plan), True)
 
-    report(network, change, dry_run=dry_run, json_=json_)
+    change_links(network, change, dry_run=dry_run, json_=json_)

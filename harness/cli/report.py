@@ -129,8 +129,11 @@ def _write(base: Path, ending: str, text: str) -> Path:
     """Write a file in one go: who has the page open never sees half of it."""
     path = base.with_name(f"{base.name}.{ending}")
     new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
     return path
 
 
@@ -160,5 +163,5 @@ def _require_drawing(wanted: tuple[str, ...]) -> None:
     if drawn and missing:
         raise UnavailableError(
             f"{' and '.join(drawn)} need {' and '.join(missing)}, which this Python lacks: "
-            "pip install 'tc-harness[report]'; --format csv,json and --json work without"
+            "run 'make setup', or pip install '.[report]' in the checkout; --format csv,json and --json work without"
         )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
-from harness.cli import networks, options
-from harness.cli.output import note, say
+from harness.cli import options
+from harness.cli.output import fail, note, say, status
 from harness.cli.plan import show_plan
 from harness.cli.up import start
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
 from harness.home import Home
 from harness.launch import Outcome, Sink, launch
 from harness.plan_options import PlanOptions
@@ -62,20 +62,30 @@ def run(
         raise InputError(misplaced("'--'", "run", command))
     made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     Store.check_name(name)
-    networks.check_engine(engine)
-    networks.check_runtime(runtime, image, volumes or ())
+    home = Home(runtime, engine, congestion_control, image, tuple(volumes or ()))
+    home.check()
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port)
         say("on every node, with its own RANK: " + " ".join(f"{key}={value}" for key, value in variables.items()))
         say(" ".join(command))
         return
-    home = Home(runtime, engine, congestion_control, image, tuple(volumes or ()))
     network = start(name, made, home, transient=True)
     try:
         outcome = launch(network.runtime, made, command, printer(made.size), master_port=master_port)
-    finally:
-        network.down()
+    except BaseException as first:
+        try:
+            network.down()
+        except HarnessError as second:
+            first.add_note(f"and to take the network down failed: {second}")
+        raise
+    try:
+        with status(f"removing network {name!r}"):
+            network.down()
+    except HarnessError as error:
+        if outcome.failed_rank is None:
+            raise
+        fail(error)
     end(outcome)
 
 
@@ -90,7 +100,7 @@ def misplaced(place: str, verb: str, command: Sequence[str], *arguments: str) ->
 def printer(ranks: int) -> Sink:
     """Print every line with its rank in front, standard error on standard error."""
     width = len(str(ranks - 1))
-    streams: Mapping[str, tuple[object, bool]] = {
+    streams: Mapping[str, tuple[BinaryIO, bool]] = {
         "stdout": (sys.stdout.buffer, sys.stdout.isatty()),
         "stderr": (sys.stderr.buffer, sys.stderr.isatty()),
     }
@@ -100,8 +110,8 @@ def printer(ranks: int) -> Sink:
         prefix = f"[{rank:>{width}}]"
         if coloured:
             prefix = f"\x1b[{_COLOURS[rank % len(_COLOURS)]}m{prefix}\x1b[0m"
-        target.write(prefix.encode() + b" " + line + b"\n")  # type: ignore[attr-defined]
-        target.flush()  # type: ignore[attr-defined]
+        target.write(prefix.encode() + b" " + line + b"\n")
+        target.flush()
 
     return sink
 

@@ -6,7 +6,7 @@ import time
 
 import typer
 
-from harness.cli import networks, options
+from harness.cli import options
 from harness.cli.output import count, note, print_json, say, status
 from harness.cli.plan import show_plan
 from harness.engine.capability import USERSPACE
@@ -47,13 +47,12 @@ def up(
     """Start a shaped network. Use it with exec, link, verify and bench; end it with down."""
     made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     Store.check_name(name)
-    networks.check_engine(engine)
-    networks.check_runtime(runtime, image, volumes or ())
+    home = Home(runtime, engine, congestion_control, image, tuple(volumes or ()))
+    home.check()
     if dry_run:
         print_json(made.to_json()) if json_ else show_plan(made)
         return
     started = time.monotonic()
-    home = Home(runtime, engine, congestion_control, image, tuple(volumes or ()))
     network = start(name, made, home, transient=False)
     seconds = time.monotonic() - started
     if json_:

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from harness.cli import networks, options
 from harness.cli.output import err, note, print_json, say, show
 from harness.plan import Pair
-from harness.plan_edit import parse_pairs
-from harness.probe_plan import SECONDS
+from harness.plan_edit import parse_pairs, undirected
+from harness.probe_plan import MAX_PARALLEL, SECONDS
 from harness.report.verify import verify_table
 from harness.verification import verify as measured
 
@@ -31,7 +31,7 @@ def verify(
     seconds: Annotated[
         float, typer.Option(min=1, help="Time for one edge: more of it gives narrower intervals.")
     ] = SECONDS,
-    parallel: Annotated[int, typer.Option(min=1, help="Edges measured side by side.")] = 8,
+    parallel: Annotated[int, typer.Option(min=1, help="Edges measured side by side.")] = MAX_PARALLEL,
     ipv6: Annotated[bool, typer.Option("--ipv6", help="Probe by IPv6.")] = False,
     name: options.Name = options.DEFAULT_NAME,
     json_: options.Json = False,
@@ -42,7 +42,7 @@ def verify(
     is off by chance. Jitter is in the profile's own unit.
     """
     network = networks.find_network(name)
-    pairs = {(min(pair), max(pair)) for pair in parse_pairs(edges, network.plan)}
+    pairs = undirected(parse_pairs(edges, network.plan))
     if not pairs:
         print_json([]) if json_ else say("this network has no edges")
         return

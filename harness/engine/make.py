@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from harness.engine.base import Engine
+from harness.engine.capability import AUTO, ENGINES, NETEM, USERSPACE
 from harness.errors import InputError
 from harness.suggest import suggest
 
 
 def make_engine(name: str) -> Engine:
     """The engine. Raises InputError where none has that name."""
-    if name == "netem":
+    if name == NETEM:
         from harness.engine.netem import NetemEngine
 
         return NetemEngine()
-    if name == "userspace":
+    if name == USERSPACE:
         from harness.engine.userspace.engine import UserspaceEngine
 
         return UserspaceEngine()
-    raise InputError(f"no engine is called {name!r}; {suggest(name, ('auto', 'netem', 'userspace'))}")
+    raise InputError(f"no engine is called {name!r}; {suggest(name, (AUTO, *ENGINES))}")

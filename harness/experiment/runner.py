@@ -13,9 +13,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from harness.experiment.job import Job
 from harness.experiment.progress import RunProgress
 from harness.experiment.spec import Experiment, Run, short
+from harness.experiment.watcher import Watcher
 from harness.home import DOCKER, Home
 from harness.launch import Stream, launch
 from harness.node.job import RUNS
@@ -100,8 +100,8 @@ class Runner:
             facts = self._facts(run, plan, network, before)
             folder.begin(facts)
             network.record_in(folder.path)
-            job = Job(self.experiment, network, folder, facts, watch, self.tell)
-            return self._train(run, network, folder, resume, facts["attempt"], job)
+            watcher = Watcher(self.experiment, network, folder, facts, watch, self.tell)
+            return self._train(run, network, folder, resume, facts["attempt"], watcher)
         finally:
             network.down()
 
@@ -116,7 +116,7 @@ class Runner:
         return home
 
     def _train(
-        self, run: Run, network: Network, folder: RunFolder, resume: bool, attempt: int, job: Job
+        self, run: Run, network: Network, folder: RunFolder, resume: bool, attempt: int, watcher: Watcher
     ) -> Mapping[str, Any]:
         out = INSIDE if network.runtime.name == DOCKER else str(folder.path.absolute())
         argv = [network.runtime.python, "-m", "harness.workloads.train", *arguments(self.experiment, run, out, resume)]
@@ -128,15 +128,20 @@ class Runner:
                 def sink(rank: int, _: Stream, line: bytes) -> None:
                     logs[rank].write(line)
 
-                outcome = launch(network.runtime, network.plan, argv, sink, tick=job.tick)
+                outcome = launch(network.runtime, network.plan, argv, sink, tick=watcher.tick)
         except (KeyboardInterrupt, SystemExit) as end:
             code = end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT
-            told = {"failed_rank": None, "last_lines": [], "notes": job.notes}
+            told = {
+                "failed_rank": None,
+                "last_lines": [],
+                "notes": watcher.notes,
+                "reached_at_step": watcher.progress.reached_at,
+            }
             folder.end("stopped", seconds=time.time() - began, code=code, **told)
             raise
         seconds = time.time() - began
-        job.finish()
-        folder.end(seconds=seconds, reached_at_step=job.progress.reached_at, **job.ending(outcome))
+        watcher.finish()
+        folder.end(seconds=seconds, reached_at_step=watcher.progress.reached_at, **watcher.ending(outcome))
         return folder.ending or {}
 
     def _facts(self, run: Run, plan: NetworkPlan, network: Network, before: Mapping[str, Any] | None) -> dict[str, Any]:

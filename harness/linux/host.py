@@ -1,4 +1,4 @@
-"""What the host grants a process: open files, and whether there is IPv6."""
+"""What the host grants a process: open files, and whether there is IPv6; its errors in one line."""
 
 from __future__ import annotations
 

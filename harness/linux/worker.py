@@ -33,7 +33,8 @@ def forked(work: Callable[[], T]) -> T:
         raise HarnessError(f"a worker process ended with status {status} before it answered")
     ok, value = pickle.loads(answer)
     if ok:
-        return value  # type: ignore[no-any-return]
+        result: T = value
+        return result
     raise value
 
 

@@ -1,7 +1,8 @@
 """What a function from a pytest module needs of pytest in a node that has no pytest.
 
-Pytest rewrites ``assert`` in test modules: a condition that is false asks these functions for its words
-(_pytest/assertion/rewrite.py). A container's image has no pytest.
+Pytest rewrites ``assert`` in test modules: a condition that is false asks these functions for its words, and with
+enable_assertion_pass_hook one that is true asks whether somebody wants them (_pytest/assertion/rewrite.py). A
+container's image has no pytest.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def stand_in() -> None:
         _should_repr_global_name,
         _call_reprcompare,
         _format_boolop,
+        _check_if_assertion_pass_impl,
     ):
         setattr(module, function.__name__, function)
     parent, _, _ = _MODULE.rpartition(".")
@@ -63,3 +65,8 @@ def _call_reprcompare(_: Sequence[str], results: Sequence[object], told: Sequenc
 
 def _format_boolop(told: Sequence[str], is_or: bool) -> str:
     return "(" + (" or " if is_or else " and ").join(told).replace("%", "%%") + ")"
+
+
+def _check_if_assertion_pass_impl() -> bool:
+    """Nobody here wants to hear of conditions that are true."""
+    return False

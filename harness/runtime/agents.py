@@ -63,16 +63,18 @@ class AgentLine:
         rest = memoryview(data)
         while b"\n" not in self._lines:
             left = deadline - time.monotonic()
-            readable, writable, _ = select.select([connection], [connection] if rest else [], [], max(left, 0))
-            if not readable and not writable:
+            poll = select.poll()
+            poll.register(connection, select.POLLIN | (select.POLLOUT if rest else 0))
+            events = sum(ready for _, ready in poll.poll(max(left, 0) * 1000))
+            if not events:
                 self.close()  # what it answers later is no answer to the next request
                 raise NodeError(
                     self._rank, what, f"no answer in {_ANSWER_SECONDS:.0f} s", "is its container paused (docker ps)?"
                 )
-            if writable:
+            if rest and events & (select.POLLOUT | select.POLLERR):
                 with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError):
                     rest = rest[connection.send(rest) :]
-            if readable and not self._receive(connection):
+            if events & ~select.POLLOUT and not self._receive(connection):
                 self.close()
                 cause = self._said.decode(errors="replace").strip() or "its container ended"
                 raise NodeError(self._rank, what, cause, "see its log: docker logs")

@@ -10,13 +10,14 @@ DOCKER_CERT_PATH. Contexts of Docker's command are not known, as the SDK does no
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import socket
 import ssl
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -44,9 +45,11 @@ class Daemon:
         self.host = environ.get("DOCKER_HOST") or _UNIX
         self._connection = _connection(self.host, environ)
         answer = self._request("GET", "/_ping", None, {})
-        answer.read()
         version = answer.headers.get("Api-Version", "0.0")
-        if tuple(int(part) for part in version.split(".")) < _OLDEST:
+        with self._explained():
+            answer.read()
+            spoken = tuple(int(part) for part in version.split("."))
+        if spoken < _OLDEST:
             raise UnavailableError(
                 f"Docker at {self.host} speaks API {version}; {'.'.join(map(str, _OLDEST))} is needed (Engine 20.10)"
             )
@@ -55,30 +58,44 @@ class Daemon:
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """A request and its answer in JSON. Raises DockerRefusal, UnavailableError."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        return json.loads(self._request(method, self._version + path, body, headers).read())
+        answer = self._request(method, self._version + path, body, headers)
+        with self._explained():
+            return json.loads(answer.read())
 
     def upgrade(self, path: str, body: Mapping[str, Any]) -> tuple[socket.socket, bytes]:
         """A request that turns the connection into a stream; the stream, and what came with the answer already.
 
         Raises:
             DockerRefusal: it does not.
+            UnavailableError: it ended meanwhile.
         """
         headers = {"Content-Type": "application/json", "Connection": "Upgrade", "Upgrade": "tcp"}
         answer = self._request("POST", self._version + path, body, headers)
         self._answer = answer  # holds the stream open
         stream: socket.socket = self._connection.sock
         stream.setblocking(False)
-        try:
-            return stream, answer.fp.peek()
-        except ssl.SSLWantReadError:
-            return stream, b""
+        with self._explained():
+            try:
+                return stream, answer.fp.peek()
+            except ssl.SSLWantReadError:
+                return stream, b""
 
     def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
     ) -> http.client.HTTPResponse:
-        try:
-            self._connection.request(method, path, None if body is None else json.dumps(body), dict(headers))
+        data = None if body is None else json.dumps(body)
+        with self._explained():
+            self._connection.request(method, path, data, dict(headers))
             answer = self._connection.getresponse()
+            if answer.status >= 300:
+                raise DockerRefusal(answer.status, _cause(answer.status, answer.read()))
+        return answer
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Make what goes wrong while we talk to it an error of ours. Raises PrivilegeError, UnavailableError."""
+        try:
+            yield
         except PermissionError:
             raise PrivilegeError(
                 f"may not talk to Docker at {self.host}; join the group docker, or run as root"
@@ -88,9 +105,10 @@ class Daemon:
             raise UnavailableError(
                 f"no Docker daemon answers at {self.host} ({cause}); start it, or set DOCKER_HOST"
             ) from None
-        if answer.status >= 300:
-            raise DockerRefusal(answer.status, _cause(answer.status, answer.read()))
-        return answer
+        except ValueError as problem:
+            raise UnavailableError(
+                f"what answers at {self.host} is no Docker daemon ({problem}); set DOCKER_HOST to where one is"
+            ) from None
 
 
 class DockerRefusal(HarnessError):

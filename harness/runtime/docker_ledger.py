@@ -70,10 +70,10 @@ class DockerLedger:
         docker_setup.remove(name)
         self._store.remove(name)
 
-    def record_in(self, name: str, folder: Path | None) -> None:
+    def record_in(self, name: str, folder: Path | None, created: float = 0.0) -> None:
         """See Store: it is of this machine."""
-        self._store.record_in(name, folder)
+        self._store.record_in(name, folder, created)
 
-    def recording(self, name: str) -> Path | None:
+    def recording(self, name: str, created: float = 0.0) -> Path | None:
         """See Store: it is of this machine."""
-        return self._store.recording(name)
+        return self._store.recording(name, created)

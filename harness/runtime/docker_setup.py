@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool, Mount
 from requests.exceptions import RequestException
 
-from harness.errors import HarnessError, NetworkStateError, NodeError, UnavailableError
+from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
 from harness.linux.sysctls import CONTAINER
 from harness.node.settings import NAMES, TRANSIENT, packed
 from harness.plan import NetworkPlan
@@ -32,23 +33,41 @@ AGENT: Final = "harness-node"
 """The program in the image that is process 1."""
 _AT_ONCE: Final = 8
 _STOP_SECONDS: Final = 5
+_LEAVE_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.5
 
 
 @contextlib.contextmanager
 def _client() -> Iterator[Any]:
-    """The daemon that the environment names. Raises UnavailableError."""
+    """The daemon that the environment names; what the SDK raises in the block becomes an error of ours.
+
+    Raises:
+        UnavailableError: it does not answer, or no more.
+        HarnessError: it refuses a request.
+    """
     try:
         client = docker.from_env(timeout=120)
     except DockerException as problem:
         raise UnavailableError(f"no Docker daemon answers ({problem}); start it, or set DOCKER_HOST") from None
     with contextlib.closing(client):
-        yield client
+        try:
+            yield client
+        except APIError as problem:
+            cause = problem.explanation or f"HTTP {problem.status_code}"
+            raise HarnessError(f"Docker refuses: {cause}") from None
+        except RequestException as problem:
+            raise UnavailableError(
+                f"the Docker daemon does not answer a request ({problem}); see its log, start it again"
+            ) from None
+        except DockerException as problem:
+            raise HarnessError(f"Docker cannot be asked that: {problem}") from None
 
 
 def create(network: str, plan: NetworkPlan, recipe: Recipe, progress: Progress) -> dict[int, str]:
     """A bridge network with one container per node; their ids by rank. What was made stays where it fails.
 
     Raises:
+        InputError: no image can have that name.
         UnavailableError: there is no daemon or no image.
         NetworkStateError: names or subnets are taken.
     """
@@ -60,6 +79,10 @@ def create(network: str, plan: NetworkPlan, recipe: Recipe, progress: Progress) 
             raise UnavailableError(
                 f"there is no image {recipe.image!r} at this Docker daemon; make it: scripts/build-image"
             ) from None
+        except APIError as problem:
+            if problem.status_code != 400:
+                raise
+            raise InputError(f"--image {recipe.image!r} is no name of an image: {problem.explanation}") from None
         progress("making a bridge network")
         _make_network(client, network, plan)
         made: dict[int, str] = {}
@@ -195,11 +218,26 @@ def remove(network: str) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(one, found):
                 pass
+        deadline = time.monotonic() + _LEAVE_SECONDS
         for left in client.networks.list(filters=ours):
-            try:
-                left.remove()
-            except NotFound:
-                continue
-            except APIError as problem:
-                cause = problem.explanation
-                raise HarnessError(f"Docker cannot remove the network {left.name!r}: {cause}") from None
+            while not _is_removed(left, network, deadline):
+                time.sleep(_POLL_SECONDS)
+
+
+def _is_removed(left: Any, network: str, deadline: float) -> bool:
+    """Try to remove it; not, until the deadline, where containers that are about to go are still on it."""
+    try:
+        left.remove()
+    except NotFound:
+        return True
+    except APIError as problem:
+        remedy, cause = "", str(problem.explanation)
+        if "active endpoints" in cause:
+            if time.monotonic() < deadline:
+                return False
+            remedy = (
+                f"; remove the containers that 'docker network inspect {left.name}' lists,"
+                f" then run 'harness down --name {network}'"
+            )
+        raise HarnessError(f"Docker cannot remove the network {left.name!r}: {cause}{remedy}") from None
+    return True

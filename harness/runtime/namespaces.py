@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Never
 
-from harness.errors import NetworkStateError, UnavailableError
+from harness.errors import InputError, NetworkStateError, UnavailableError
 from harness.linux import host, syscalls
 
 
@@ -67,13 +67,18 @@ class Keeper:
         """What a forked child calls to become, just before exec, a process in that node.
 
         The caller's child stays outside as a proxy that passes on the exit code (128 + signal number for a signal),
-        because only a further child can be in the PID namespace.
+        because only a further child can be in the PID namespace. Raises InputError where the current folder is gone.
         """
-        kinds = (("ns/mnt", syscalls.CLONE_NEWNS), ("ns/pid", syscalls.CLONE_NEWPID))
-        user = [(self.open("ns/user"), syscalls.CLONE_NEWUSER)] if self.rootless else []
-        fds = [*user, (self.open(f"fd/{self.nodes[rank]}"), syscalls.CLONE_NEWNET)]
-        fds += [(self.open(path), kind) for path, kind in kinds]
-        directory = os.getcwd()
+        user = [("ns/user", syscalls.CLONE_NEWUSER)] if self.rootless else []
+        net = (f"fd/{self.nodes[rank]}", syscalls.CLONE_NEWNET)
+        kinds = [*user, net, ("ns/mnt", syscalls.CLONE_NEWNS), ("ns/pid", syscalls.CLONE_NEWPID)]
+        fds: list[tuple[int, int]] = []
+        try:
+            directory = os.getcwd()
+        except OSError as problem:
+            raise InputError(
+                f"programs in nodes start in the current folder, which is gone ({problem.strerror}); cd to another"
+            ) from None
 
         def enter() -> None:
             for fd, kind in fds:
@@ -89,11 +94,11 @@ class Keeper:
             syscalls.die_with_parent()
             host.restore_open_files()
 
-        try:
+        with contextlib.ExitStack() as stack:
+            for path, kind in kinds:
+                fds.append((self.open(path), kind))
+                stack.callback(os.close, fds[-1][0])
             yield enter
-        finally:
-            for fd, _ in fds:
-                os.close(fd)
 
 
 def start_time(pid: int) -> int | None:

@@ -127,8 +127,8 @@ class NetnsRuntime:
     def in_each(self, ranks: Iterable[int], work: Callable[[int], T], what: str = "work in it") -> dict[int, T]:
         """Do this in every one of these nodes' network namespaces. Raises what it raises; for an OSError, NodeError.
 
-        Root enters them itself, which saves a fork; who needs the keeper's user namespace first could not leave that
-        again, and sends a worker.
+        Root enters them itself, which saves a fork, and takes no signal until it is home again; who needs the keeper's
+        user namespace first could not leave that again, and sends a worker.
         """
         keeper, chosen = self._require(), list(ranks)
 
@@ -146,12 +146,13 @@ class NetnsRuntime:
 
         if keeper.rootless:
             return forked(tour)
-        home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return tour()
-        finally:
-            syscalls.setns(home, syscalls.CLONE_NEWNET)
-            os.close(home)
+        with signals.held():
+            home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return tour()
+            finally:
+                syscalls.setns(home, syscalls.CLONE_NEWNET)
+                os.close(home)
 
     def keep(self) -> None:
         """See Runtime."""
@@ -216,7 +217,9 @@ class NetnsRuntime:
         try:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-            if not select.select([handle], [], [], _END_SECONDS)[0]:
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            if not poll.poll(_END_SECONDS * 1000):
                 raise HarnessError(f"the network's keeper (process {keeper.pid}) does not end; kill it by hand")
         finally:
             os.close(handle)

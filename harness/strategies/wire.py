@@ -32,7 +32,7 @@ def all_gather_sent(size: float, ranks: int) -> float:
 
 
 def broadcast_sent(size: float, ranks: int) -> float:
-    """Tree: all ranks but one get it once; the mean over the ranks.
+    """Tree: all ranks but one get it once; the mean over the ranks. For strategies of your own: none here broadcasts.
 
     Args:
         size: of the tensor, in bytes.

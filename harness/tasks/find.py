@@ -58,6 +58,10 @@ class TaskOptions:
                 raise InputError(f"task {self.name}: {name} must be a number over 0, not {value}")
         if self.optimizer not in get_args(Optimizer):
             raise InputError(f"optimizer {self.optimizer!r} is unknown; {suggest(self.optimizer, get_args(Optimizer))}")
+        unused = {"digits": ("data", "layers", "context"), "mnist": ("layers", "context"), "text": ()}[self.name]
+        for name in unused:
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise InputError(f"task {self.name} has no use for {name}: leave it out, or take another task")
         if self.name == "text" and (self.width or 0) % WIDTH_STEP:
             raise InputError(f"task text: width {self.width} is no multiple of {WIDTH_STEP}")
 

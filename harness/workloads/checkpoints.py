@@ -1,10 +1,11 @@
-"""What a run goes on from after it was stopped: for each rank a file per saved step, of which the last few are kept."""
+"""What a run goes on from after it was stopped: for each rank a file per saved step, of which few are kept."""
 
 from __future__ import annotations
 
 import io
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,9 @@ from torch import distributed
 from harness.errors import HarnessError
 
 _KEPT: Final = 3
-"""Ranks that seldom meet may be apart by more than one."""
+"""At least."""
+_COMMON: Final = 2
+"""Steps that all ranks have saved: the newest may turn out to be damaged."""
 
 
 class Checkpoints:
@@ -24,15 +27,17 @@ class Checkpoints:
     Args:
         folder: of all ranks.
         rank: of this process.
+        ranks: how many.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
-        self._folder, self._rank = folder, rank
+    def __init__(self, folder: Path, rank: int, ranks: int) -> None:
+        self._folder, self._rank, self._ranks = folder, rank, ranks
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
         """Write a state; a reader finds it whole or not at all. Raises HarnessError.
 
-        Of earlier steps the last few are kept. Of later ones none: an attempt that counts no more has left them.
+        Of earlier steps those are kept that are needed: ranks that seldom meet may be far apart, and go on from where
+        all have been. Of later ones none: an attempt that counts no more has left them.
         """
         path = self._path(step)
         partial = path.with_suffix(".part")
@@ -48,8 +53,8 @@ class Checkpoints:
             except OSError:
                 partial.unlink(missing_ok=True)
                 raise
-            steps = self._steps()
-            kept = [other for other in steps if other <= step][-_KEPT:]
+            steps = self._steps(self._rank)
+            kept = self._kept([other for other in steps if other <= step])
             for other in set(steps) - set(kept):
                 self._path(other).unlink(missing_ok=True)
         except OSError as error:
@@ -57,36 +62,56 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove this rank's states."""
-        for step in self._steps():
+        for step in self._steps(self._rank):
             self._path(step).unlink(missing_ok=True)
 
     def load_newest(self) -> tuple[int, Mapping[str, Any]] | None:
         """The newest step that every rank can read, and this rank's state then; None where there is none.
 
-        All ranks call it at once.
+        All ranks call it at once. Raises HarnessError.
         """
-        mine = torch.zeros(_KEPT, dtype=torch.int64)
-        steps = [step for step in self._steps()[-_KEPT:] if self._load(step) is not None]
-        mine[: len(steps)] = torch.tensor(steps, dtype=torch.int64)
-        everyone = [torch.empty_like(mine) for _ in range(distributed.get_world_size())]
-        distributed.all_gather(everyone, mine)
-        common = set.intersection(*(set(one.tolist()) for one in everyone)) - {0}
+        steps: list[list[int]] = [[] for _ in range(self._ranks)]
+        distributed.all_gather_object(steps, self._steps(self._rank))
+        for step in sorted(set.intersection(*map(set, steps)), reverse=True):
+            state = self._load(step)
+            readable = torch.tensor(state is not None, dtype=torch.int32)
+            distributed.all_reduce(readable, distributed.ReduceOp.MIN)
+            if state is not None and readable:
+                return step, state
+        return None
+
+    def _kept(self, mine: list[int]) -> list[int]:
+        """Those of this rank's steps that a later attempt may go on from.
+
+        The last few, and all since two that every rank has saved. Where there are none yet, since the others are slow,
+        or have folders of their own, the first two: the others come by there.
+        """
+        common = sorted(set(mine).intersection(*(self._steps(rank) for rank in range(self._ranks))))[-_COMMON:]
         if not common:
-            return None
-        state = self._load(max(common))
-        assert state is not None
-        return max(common), state
+            return sorted({*mine[:_COMMON], *mine[-_KEPT:]})
+        return [step for step in mine if step >= min(common + mine[-_KEPT:])]
 
     def _load(self, step: int) -> Mapping[str, Any] | None:
-        """A state; None where its file is damaged, as a power cut may leave it."""
+        """A state; None, and a line on standard error, where its file is damaged, as a power cut may leave it.
+
+        Raises HarnessError where it cannot be read at all.
+        """
+        path = self._path(step)
         try:
-            state: Mapping[str, Any] = torch.load(self._path(step), weights_only=True)
-        except Exception:
+            data = path.read_bytes()
+        except OSError as error:
+            raise HarnessError(f"{path} cannot be read: {error.strerror}") from None
+        try:
+            state: Mapping[str, Any] = torch.load(io.BytesIO(data), weights_only=True)
+        except MemoryError:
+            raise
+        except Exception as error:  # a damaged file ends in many: pickle's, zip's, torch's own
+            print(f"{path.name} is damaged ({type(error).__name__}): not gone on from", file=sys.stderr, flush=True)
             return None
         return state
 
-    def _steps(self) -> list[int]:
-        name = re.compile(rf"rank-{self._rank}-step-(\d+)\.pt")
+    def _steps(self, rank: int) -> list[int]:
+        name = re.compile(rf"rank-{rank}-step-(\d+)\.pt")
         names = self._folder.iterdir() if self._folder.is_dir() else ()
         return sorted(int(found[1]) for path in names if (found := name.fullmatch(path.name)))
 

@@ -72,6 +72,11 @@ class FlightLog:
 
         self._dump: Callable[[bool, bool], str] = _distributed_c10d._dump_fr_trace_json  # type: ignore[attr-defined]
         self._newest = -1
+        self.forget()
+
+    def forget(self) -> None:
+        """What came until now is in no count, nor does it tell how many come from now on."""
+        self._newest = max((entry["record_id"] for entry in self._entries()), default=self._newest)
         self._read_at = time.perf_counter()
         self._due_at = self._read_at + _FIRST_PAUSE
 
@@ -87,9 +92,12 @@ class FlightLog:
         """What came since the last call: by operation how many and how many bytes; and how many were missed."""
         began = time.perf_counter()
         before = self._newest
-        entries = json.loads(self._dump(True, False)).get("entries", [])
-        ops, missed, self._newest = summed(entries, before)
+        ops, missed, self._newest = summed(self._entries(), before)
         now = time.perf_counter()
         self._due_at = now + pause(self._newest - before, began - self._read_at, now - began)
         self._read_at = began
         return ops, missed
+
+    def _entries(self) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = json.loads(self._dump(True, False)).get("entries", [])
+        return entries

@@ -62,7 +62,7 @@ class Recorder:
 
     def begin(self, elapsed: float = 0.0) -> None:
         """The clock starts, at what an earlier attempt had on it; collectives before it are in no count."""
-        self._flight.take()
+        self._flight.forget()
         self._before, self._began = elapsed, time.perf_counter()
         self._bytes = self._counters.read()
 

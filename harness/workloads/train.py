@@ -139,6 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def run() -> None:
         check_environment(os.environ)
+        if options.resume and not options.out:
+            raise InputError("--resume: where are the states? Name their folder by --out")
         _run(options, os.environ)
 
     return command.ended(run)

@@ -63,7 +63,7 @@ class Training:
         self._model = task.model()
         with blamed(group.rank, "making the strategy"):
             self._strategy = make_strategy(self._model, self._clock)
-        self._checkpoints = Checkpoints(course.checkpoints, group.rank) if course.checkpoints else None
+        self._checkpoints = Checkpoints(course.checkpoints, group.rank, group.size) if course.checkpoints else None
         self._due = 0
 
     def run(self, facts: dict[str, Any]) -> None:

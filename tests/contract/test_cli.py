@@ -1,6 +1,7 @@
 """The command line where no kernel with netem is needed: unshaped networks, processes, bad input."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -53,6 +54,26 @@ def test_a_killed_up_leaves_nothing(harness):
         process.wait()
         harness("down")
         wait_for(lambda: not processes("keeper.py"))
+
+
+def test_networks_that_are_no_more_are_forgotten_when_another_begins(harness, tmp_path):
+    harness("up", "-n", "2", "-p", "none", "--name", "gone")
+    for keeper in processes("keeper.py"):
+        if str(tmp_path).encode() in Path(f"/proc/{keeper}/environ").read_bytes():
+            os.kill(keeper, signal.SIGKILL)
+    wait_for(lambda: harness("ls", "--json").stdout.strip() == "[]")
+    assert {path.name for path in (tmp_path / "state").iterdir()} == {"gone.json", "gone.lock"}
+    harness("run", "-n", "1", "-p", "none", "--", "true")
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_who_reads_no_further_is_no_failed_verdict(harness):
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [*HARNESS, "plan", "-n", "30", "--json"]
+    with os.fdopen(writer, "wb") as nobody:
+        done = subprocess.run(words, env=harness.env, stdout=nobody, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 BAD = {

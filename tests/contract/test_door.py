@@ -1,17 +1,23 @@
 """The command line outside and an agent, as docker exec joins them: over a process with pipes."""
 
 import asyncio
+import fcntl
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 
 from harness.errors import InputError, NodeError
 from harness.node.door import ADDRESS, open_door
-from harness.runtime.agents import KNOCK
+from harness.runtime.agents import KNOCK, AgentLine
+
+MANY = 1500
 
 
 def answer(letter):
@@ -100,3 +106,56 @@ def test_nobody_answers_where_there_is_no_agent():
     done = subprocess.run([sys.executable, "-I", "-S", "-c", KNOCK], input=b"", capture_output=True, timeout=20)
     assert done.returncode == 1
     assert b"its agent does not answer" in done.stderr
+
+
+@pytest.fixture
+def line():
+    """To an agent, with a file number beyond those that select takes; and its end of the connection."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] <= MANY:
+        pytest.skip("may not open so many files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], MANY + 1), limits[1]))
+    low, theirs = socket.socketpair()
+    with low, theirs, socket.socket(fileno=fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, MANY)) as ours:
+        low.close()
+        ours.setblocking(False)
+        theirs.settimeout(5)
+        made = AgentLine(3, "c0ffee")
+        made._process = SimpleNamespace(socket=ours)
+        yield made, theirs
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def framed(text):
+    return b"\1\0\0\0" + len(text).to_bytes(4, "big") + text
+
+
+def test_a_process_with_many_open_files_hears_an_agent(line):
+    ours, theirs = line
+    heard = []
+
+    def agent():
+        with theirs.makefile("rb") as letters:
+            heard.append(json.loads(letters.readline()))
+        theirs.sendall(framed(b'{"well":') + framed(b"1}\n"))
+
+    thread = threading.Thread(target=agent)
+    thread.start()
+    letter = {"do": "x" * 3_000_000}  # more than the connection takes at once
+    assert ours.ask(letter) == {"well": 1}
+    thread.join()
+    assert heard == [letter]
+
+
+def test_an_agent_that_goes_away(line):
+    ours, theirs = line
+    theirs.sendall(b"\2" + framed(b"no such container")[1:])
+    theirs.shutdown(socket.SHUT_WR)
+    with pytest.raises(NodeError, match="node 3: ask its agent to a: no such container"):
+        ours.ask({"do": "a"})
+
+
+def test_an_agent_that_says_nothing(line, monkeypatch):
+    monkeypatch.setattr("harness.runtime.agents._ANSWER_SECONDS", 0.1)
+    with pytest.raises(NodeError, match="no answer in 0 s; is its container paused"):
+        line[0].ask({"do": "a"})

@@ -95,15 +95,15 @@ def test_sigterm_ends_a_rank_at_once_while_it_waits_for_others(loop):
 def test_parameters_that_drift_apart_are_an_error(loop, tmp_path):
     """Rank 3 alone moves one parameter by very little after the last step."""
     (tmp_path / "drifting.py").write_text(
-        "import os, sys\n"
-        "from harness.workloads import loop, model\n"
+        "import os\n"
+        "from harness.workloads import command, loop, model\n"
         "true = model.Model.digest\n"
         "def digest(self):\n"
         "    if os.environ['RANK'] == '3':\n"
         "        self.parameters.data[77] += 1e-6\n"
         "    return true(self)\n"
         "model.Model.digest = digest\n"
-        "sys.exit(loop.main())\n"
+        "command.leave(loop.main())\n"
     )
     processes = loop.start("drifting", "--steps", "2", "--pause", "0")
     assert [process.wait(PATIENCE) for process in processes] == [70] * RANKS

@@ -11,13 +11,14 @@ import pytest
 
 from harness.address import Addressing
 from harness.errors import NodeError
-from harness.link import BLACKHOLE, UNSHAPED, LinkShape
+from harness.link import UNSHAPED, LinkShape
 from harness.measurement import BulkSample, Direction, bulk_rate
 from harness.node.probe_process import PROBE_ARGV, NodeProbe
 from harness.node.prober import Prober
 from harness.plan import NetworkPlan, PlannedEdge
 from harness.units import Rate
 from harness.verdict import judge
+from tests.support.plans import BLACKHOLE
 
 MS = 10**6
 

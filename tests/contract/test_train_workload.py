@@ -93,10 +93,11 @@ def test_every_rank_records_what_the_documentation_says(undisturbed):
         assert evals[-1]["loss"] < evals[0]["loss"]
         size = start["parameters"] * 4
         counted = of_kind("collectives", lines)
+        assert {name for line in counted for name in line["ops"]} == {"all_reduce"}
         assert sum(line["ops"].get("all_reduce", {"bytes": 0})["bytes"] for line in counted) == 2 * size
         assert sum(line["missed"] for line in counted) == 0
-        averaged = [line["step"] for line in steps if line["sent_bytes"] > size / 2]
-        assert averaged == [12, 24]
+        # others send over this machine's loopback too, the other rank perhaps while this one is a step behind
+        assert {12, 24} <= {line["step"] for line in steps if line["sent_bytes"] > size / 2}
 
 
 def test_shards_differ_and_so_do_the_batches(undisturbed):

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import tempfile
@@ -130,7 +129,7 @@ def test_no_image(command, name):
 def image(*lines):
     """An image made from ours."""
     recipe = "\n".join((f"FROM {IMAGE}", *lines))
-    made = subprocess.check_output(["docker", "build", "-q", "-"], input=recipe, text=True).strip()
+    made = subprocess.check_output(["docker", "build", "-q", "-"], input=recipe, text=True, timeout=PATIENCE).strip()
     try:
         yield made
     finally:
@@ -297,12 +296,13 @@ def test_a_container_outside_of_compose(net):
 def test_what_a_killed_run_made_vanishes(command, name):
     words = [*HARNESS, "run", "-n", "2", "--profile", "none", *free(), "--", "sleep", "3600"]
     with subprocess.Popen(words, env=command.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        listed = ["ps", "-q", "--filter", f"label=tc-harness.network={name}"]
-        wait_for(lambda: len(docker(*listed).split()) == 2, PATIENCE)
-        containers = docker(*listed).split()
-        wait_for(lambda: "sleep" in docker("top", containers[0], code=None), PATIENCE)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        try:
+            listed = ["ps", "-q", "--filter", f"label=tc-harness.network={name}"]
+            wait_for(lambda: len(docker(*listed).split()) == 2, PATIENCE)
+            containers = docker(*listed).split()
+            wait_for(lambda: "sleep" in docker("top", containers[0], code=None), PATIENCE)
+        finally:
+            process.kill()
     wait_for(lambda: docker("ps", "-aq", "--filter", f"label=tc-harness.network={name}") == "", QUICK)
     assert len(left(name)) == 1  # the network of Docker, which no container can remove
     command("down")
@@ -312,8 +312,9 @@ def test_what_a_killed_run_made_vanishes(command, name):
 def test_what_a_run_killed_on_its_way_up_made_vanishes(command, name):
     words = [*HARNESS, "run", "-n", "4", "--profile", "none", *free(), "--", "sleep", "3600"]
     with subprocess.Popen(words, env=command.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait_for(lambda: docker("ps", "-q", "--filter", f"label=tc-harness.network={name}"), PATIENCE)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        try:
+            wait_for(lambda: docker("ps", "-q", "--filter", f"label=tc-harness.network={name}"), PATIENCE)
+        finally:
+            process.kill()
     command("down")
     assert left(name) == []

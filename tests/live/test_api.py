@@ -19,6 +19,10 @@ from tests.support.live import ledger, needs, own, runtime_name
 pytestmark = [*needs(), pytest.mark.filterwarnings("ignore::harness.HarnessWarning")]
 
 
+BOUND = 120
+"""Seconds; far more than is needed, so that what hangs fails."""
+
+
 @pytest.fixture(scope="module")
 def net():
     """Three nodes without shapes, for tests that leave the links alone."""
@@ -44,16 +48,16 @@ def test_results_are_in_rank_order_and_arguments_arrive(net):
         time.sleep(0.2 * (2 - rank()))  # the last rank answers first
         return sign * (factor * rank() + offset)
 
-    assert net.run(scaled, 1, sign=-1) == [-1, -11, -21]
+    assert net.run(scaled, 1, sign=-1, timeout=BOUND) == [-1, -11, -21]
 
 
 def test_some_ranks_in_the_order_asked(net):
-    assert net.run(rank, ranks=[2, 0]) == [2, 0]
+    assert net.run(rank, ranks=[2, 0], timeout=BOUND) == [2, 0]
 
 
 def test_nodes_have_torchruns_variables_and_those_given(net):
     names = ("WORLD_SIZE", "MASTER_ADDR", "MINE")
-    told = net.run(lambda: [os.environ[name] for name in names], env={"MINE": "seen"})
+    told = net.run(lambda: [os.environ[name] for name in names], env={"MINE": "seen"}, timeout=BOUND)
     assert told == [["3", net.address(0), "seen"]] * 3
 
 
@@ -63,7 +67,7 @@ def test_every_rank_is_in_its_own_node(net):
             one.connect((os.environ["MASTER_ADDR"], 1))
             return one.getsockname()[0]
 
-    assert net.run(own_address, ranks=[1, 2]) == [net.address(1), net.address(2)]
+    assert net.run(own_address, ranks=[1, 2], timeout=BOUND) == [net.address(1), net.address(2)]
 
 
 def test_what_functions_print_is_printed_with_the_rank(net, capsys):
@@ -73,7 +77,7 @@ def test_what_functions_print_is_printed_with_the_rank(net, capsys):
         os.write(1, b"no end of line")
         return b"\n" * 5000
 
-    assert net.run(talk, ranks=[0, 2]) == [b"\n" * 5000] * 2
+    assert net.run(talk, ranks=[0, 2], timeout=BOUND) == [b"\n" * 5000] * 2
     out, err = capsys.readouterr()
     assert sorted(out.splitlines()) == ["[0] I am 0", "[0] no end of line", "[2] I am 2", "[2] no end of line"]
     assert sorted(err.splitlines()) == ["[0] oh", "[2] oh"]
@@ -85,13 +89,14 @@ def test_a_result_of_20_megabytes(net):
     def large():
         return bytes([rank()]) * size
 
-    first, second = net.run(large, ranks=[1, 2])
+    first, second = net.run(large, ranks=[1, 2], timeout=BOUND)
     assert (first, second) == (b"\1" * size, b"\2" * size)
 
 
 def test_an_argument_of_20_megabytes(net):
     given = os.urandom(20 << 20)
-    assert net.run(lambda data: (len(data), data[-9:]), given, ranks=[1]) == [(len(given), given[-9:])]
+    told = net.run(lambda data: (len(data), data[-9:]), given, ranks=[1], timeout=BOUND)
+    assert told == [(len(given), given[-9:])]
 
 
 @pytest.mark.torch
@@ -123,12 +128,12 @@ def test_an_exception_says_its_rank_and_stops_the_others(net):
 
     started = time.monotonic()
     with pytest.raises(harness.RankError, match=r"rank 1: .*MyError: boom") as raised:
-        net.run(fails)
+        net.run(fails, timeout=BOUND)
     assert time.monotonic() - started < 50
     assert raised.value.rank == 1
     assert type(raised.value.__cause__) is MyError
     assert "in fails" in raised.value.__notes__[0]
-    assert net.run(rank) == [0, 1, 2]
+    assert net.run(rank, timeout=BOUND) == [0, 1, 2]
 
 
 def test_an_assertion_in_a_node_has_its_words(net):
@@ -137,7 +142,7 @@ def test_an_assertion_in_a_node_has_its_words(net):
         assert world == 17, "the world is small"
 
     with pytest.raises(harness.RankError, match=r"rank 0: AssertionError: the world is small\nassert 3 == 17"):
-        net.run(asserts, ranks=[0])
+        net.run(asserts, ranks=[0], timeout=BOUND)
 
 
 def test_a_rank_that_is_killed_says_its_last_words(net, capsys):
@@ -148,15 +153,15 @@ def test_a_rank_that_is_killed_says_its_last_words(net, capsys):
         time.sleep(100)
 
     with pytest.raises(harness.RankError, match="rank 2: it was killed by SIGKILL before it answered") as raised:
-        net.run(dies)
+        net.run(dies, timeout=BOUND)
     assert raised.value.__notes__ == ["the last that rank 2 printed:\nabout to go"]
 
 
 def test_a_rank_that_leaves_without_an_answer(net):
     with pytest.raises(harness.RankError, match="rank 1: it ended with exit code 0 before it answered"):
-        net.run(lambda: os._exit(0) if rank() == 1 else 5)
+        net.run(lambda: os._exit(0) if rank() == 1 else 5, timeout=BOUND)
     with pytest.raises(harness.RankError, match="rank 0: it ended with exit code 9 before it answered"):
-        net.run(os._exit, 9, ranks=[0])
+        net.run(os._exit, 9, ranks=[0], timeout=BOUND)
 
 
 def test_a_timeout_names_who_had_not_ended_and_stops_them(net):
@@ -167,7 +172,7 @@ def test_a_timeout_names_who_had_not_ended_and_stops_them(net):
     seconds = 3
     with pytest.raises(TimeoutError, match=r"some_sleep: not ended after 3 s: rank 0, 2$"):
         wait_long_enough(net, some_sleep, seconds)
-    assert net.run(rank) == [0, 1, 2]
+    assert net.run(rank, timeout=BOUND) == [0, 1, 2]
 
 
 def wait_long_enough(net, function, seconds):
@@ -191,18 +196,18 @@ def test_run_stops_all_at_its_timeout(net):
 
 def test_a_program_that_is_not_there(net):
     if net.runtime == "docker":
-        assert [ended.code for ended in net.exec(["no-such-program"], ranks=[1])] == [127]
+        assert [ended.code for ended in net.exec(["no-such-program"], ranks=[1], timeout=BOUND)] == [127]
     else:
         with pytest.raises(harness.HarnessError, match="node 1: start 'no-such-program'"):
-            net.exec(["no-such-program"], ranks=[1])
+            net.exec(["no-such-program"], ranks=[1], timeout=BOUND)
 
 
 def test_programs_on_all_nodes(net):
-    ended = net.exec(["sh", "-c", "echo $RANK of $WORLD_SIZE $MINE; echo oh >&2"], env={"MINE": "x"})
+    ended = net.exec(["sh", "-c", "echo $RANK of $WORLD_SIZE $MINE; echo oh >&2"], env={"MINE": "x"}, timeout=BOUND)
     assert [(one.rank, one.code, one.stdout, one.stderr) for one in ended] == [
         (number, 0, f"{number} of 3 x\n", "oh\n") for number in range(3)
     ]
-    failed = net.exec(["sh", "-c", "test $RANK != 1 && sleep 100; exit 3"])
+    failed = net.exec(["sh", "-c", "test $RANK != 1 && sleep 100; exit 3"], timeout=BOUND)
     assert failed[1].code == 3
     assert 0 not in [one.code for one in failed]
     with pytest.raises(TimeoutError, match="sleep: not ended after 1 s: rank 0, 1, 2"):
@@ -211,7 +216,7 @@ def test_programs_on_all_nodes(net):
 
 def test_a_network_cannot_be_sent_into_itself(net):
     with pytest.raises(harness.HarnessError, match="cannot be sent into its own nodes"):
-        net.run(lambda: net.size)
+        net.run(lambda: net.size, timeout=BOUND)
     with pytest.raises(TypeError, match="ShapedNetwork"):
         pickle.dumps(net)
 
@@ -219,7 +224,7 @@ def test_a_network_cannot_be_sent_into_itself(net):
 def test_ranks_that_make_no_sense(net):
     for ranks in ([], [1, 1], [3], [-1]):
         with pytest.raises(harness.HarnessError, match="rank"):
-            net.run(rank, ranks=ranks)
+            net.run(rank, ranks=ranks, timeout=BOUND)
 
 
 # Links that change
@@ -264,12 +269,12 @@ def test_a_reshape_is_felt_by_what_runs():
         assert done.changed == ((0, 1), (1, 0))
         times, nothing = call.result(timeout=90)
         assert nothing is None
-        fast, slow = [t for t in times if t < 0.3], [t for t in times if t >= 0.3]
+        fast, last = [t for t in times if t < 0.3], times[-8:]
         assert len(fast) >= 5
         assert min(fast) >= 0.040
         assert statistics.median(fast) < 0.080
-        assert min(slow) >= 0.300
-        assert statistics.median(slow) < 0.400
+        assert all(t >= 0.300 for t in last)
+        assert min(last) < 0.400
 
 
 def test_shapes_as_requested_and_as_applied():
@@ -291,7 +296,7 @@ def test_shapes_as_requested_and_as_applied():
 def test_a_partition_is_felt_and_healed():
     def ping(net, src, dst):
         argv = ["ping", "-c", "1", "-W", "2", net.address(dst)]
-        return net.exec(argv, ranks=[src])[0].code == 0
+        return net.exec(argv, ranks=[src], timeout=BOUND)[0].code == 0
 
     with harness.network(3, profile="none") as net:
         net.partition("0|1,2")
@@ -331,16 +336,25 @@ def test_nonsense_about_links_changes_nothing(net):
 
 
 def test_several_at_once_and_each_call_with_a_port_of_its_own():
+    gate = f"/tmp/{own('gate')}"
     with harness.network(2, profile="none") as one, harness.network(2, profile="none") as other:
         assert one.name != other.name
 
         def port():
-            if rank() == 0:
-                time.sleep(5)
+            deadline = time.monotonic() + 100
+            while rank() == 0 and not os.path.exists(gate) and time.monotonic() < deadline:
+                time.sleep(0.05)
             return os.environ["MASTER_PORT"]
 
         calls = [net.start(port) for net in (one, one, other)]
-        first, second, third = (call.result(100) for call in calls)
+        assert all(call.running for call in calls)
+        try:
+            for net in (one, other):  # in namespaces the same file twice
+                net.exec(["touch", gate], ranks=[0], timeout=BOUND)
+            first, second, third = (call.result(BOUND) for call in calls)
+        finally:
+            for net in (one, other):
+                net.exec(["rm", "-f", gate], ranks=[0], timeout=BOUND)
         assert first[0] == first[1] == third[0]
         assert second[0] != first[0]
 
@@ -353,7 +367,8 @@ def test_the_end_stops_what_runs_and_leaves_nothing():
         assert net.name in ledger().names()
     assert net.name not in ledger().names()
     wait_for(lambda: not processes(f"sleep\0{seconds}"))
-    for action in (call.result, net.heal, net.applied, lambda: net.run(rank), lambda: net.exec(["true"])):
+    run, execute = lambda: net.run(rank, timeout=BOUND), lambda: net.exec(["true"], timeout=BOUND)
+    for action in (call.result, net.heal, net.applied, run, execute):
         with pytest.raises(harness.HarnessError, match=r"stopped|down"):
             action()
     net.down()
@@ -389,7 +404,7 @@ import harness
 
 name, seconds = sys.argv[1:]
 with harness.network(2, profile="none", name=name) as net:
-    net.run(lambda: subprocess.run(["sleep", seconds]))
+    net.run(lambda: subprocess.run(["sleep", seconds]), timeout=300)
 """
 
 
@@ -426,4 +441,4 @@ def test_the_name_of_another_is_refused():
             with pytest.raises(harness.HarnessError, match=r"already up|taken") as raised:
                 harness.network(2, profile="none", name=net.name)
             assert raised.value.exit_code == 3, again
-        assert net.run(rank) == [0, 1]
+        assert net.run(rank, timeout=BOUND) == [0, 1]

@@ -17,6 +17,21 @@ SUBNETS = ["--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing()
 SLOW = os.environ.get("WITH_NETEM") == "uml"
 """One emulated CPU, where half a minute passes until torch is imported: one run stands for all."""
 FAR = "delay: 10ms\nloss: 1%\nrate: 50mbit\n"
+PATIENT = """
+import sys
+import time
+from pathlib import Path
+
+
+class PatientDdp(Ddp):
+    def share_parameters(self):
+        changes = Path(sys.argv[sys.argv.index("--out") + 1], "changes.jsonl")
+        deadline = time.monotonic() + 200
+        while self.steps == 20 and not changes.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        super().share_parameters()
+"""
+"""A user's strategy, whose ranks wait in the middle until a link has been changed."""
 COURSE = "nodes: 2\nprofiles: ./far.yaml\nevaluate_every: 10\ntask: {batch: 16, lr: 0.002}\n"
 
 
@@ -26,6 +41,7 @@ class Laboratory:
     def __init__(self, harness, folder):
         harness.env["HARNESS_NAME"] = own("experiment")
         self.harness, self.folder, self.root = harness, folder, folder / "runs"
+        self.processes = []
         (folder / "far.yaml").write_text(FAR)
         mortal(folder)
 
@@ -39,7 +55,8 @@ class Laboratory:
         subnets = [] if "--resume" in words else SUBNETS
         argv = [*HARNESS, "experiment", "run", *words, *subnets, "--runs", str(self.root)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(argv, env=self.harness.env, text=True, **pipes)
+        self.processes.append(subprocess.Popen(argv, env=self.harness.env, text=True, **pipes))
+        return self.processes[-1]
 
     def run(self, *words, code):
         process = self.start(*words)
@@ -66,12 +83,21 @@ class Laboratory:
     def is_up(self):
         return self.harness.env["HARNESS_NAME"] in self.harness("ls").stdout
 
+    def close(self):
+        """Leave nothing behind of a test that has failed either."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+            process.stderr.close()
+        self.harness("down")
+
 
 @pytest.fixture
 def laboratory(harness, tmp_path):
     made = Laboratory(harness, tmp_path)
     yield made
-    harness("down")
+    made.close()
 
 
 def lines_of(path):
@@ -116,17 +142,19 @@ if SLOW:
 else:
 
     def test_one_run_fails_the_others_go_on_and_only_that_one_is_done_again(laboratory):
-        strategies = "strategies: [./mortal.py:MortalDdp, ddp]\nsteps: 40\n"
+        strategies = "strategies: [./mortal.py:MortalDdp, ./mortal.py:PatientDdp]\nsteps: 40\n"
         path = laboratory.folder / "mortal.py"
-        healthy = path.read_text()
+        healthy = path.read_text() + PATIENT
         path.write_text(healthy.replace("    rank = os", "    os.environ.setdefault('EXIT_1', '5')\n    rank = os"))
         process = laboratory.start(laboratory.write(strategies))
-        wait_for(lambda: laboratory.has_step("far.ring.ddp.seed0", 3), 200)
+        wait_for(lambda: laboratory.has_step("far.ring.mortal-PatientDdp.seed0", 3), 200)
         laboratory.harness("link", "set", "0-1", "--delay", "30ms")
         out, errors = process.communicate(timeout=300)
         assert process.returncode == 70, f"{out}\n{errors}"
 
-        fine, broken = (laboratory.made / f"far.ring.{name}.seed0" for name in ("ddp", "mortal-MortalDdp"))
+        fine, broken = (
+            laboratory.made / f"far.ring.{name}.seed0" for name in ("mortal-PatientDdp", "mortal-MortalDdp")
+        )
         told = ending(broken)
         assert (told["status"], told["failed_rank"], told["code"]) == ("failed", 1, 9)
         assert told["last_lines"][-1] == "rank 1 has had enough"

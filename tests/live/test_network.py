@@ -22,7 +22,7 @@ def changed(plan, pairs, **texts):
     return plan.changed([replace(plan.edge(*pair), shape=new) for pair in pairs])
 
 
-def assert_costs(net, a, b, version, expected, slack):
+def assert_costs(net, a, b, expected, *, version=4, slack=SLACK):
     """The best round trip of ten, in ms; measured once more where it is off, as verify does: the machine stalls."""
     for _ in range(2):
         lost, least, _ = ping(net, a, b, version=version)
@@ -36,7 +36,7 @@ def test_a_packet_pays_the_delay_of_its_edge_each_way(version):
     plan = network("fully_connected", 3, e01=shape(delay="10ms"), e02=shape(delay="40ms"), e12=shape(delay="5ms"))
     with up(plan) as net:
         for a, b, expected in ((0, 1, 20), (0, 2, 80), (1, 2, 10)):
-            assert_costs(net, a, b, version, expected, SLACK)
+            assert_costs(net, a, b, expected, version=version)
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -48,7 +48,7 @@ def test_non_neighbours_share_the_links_between(version):
         for a, b in ((0, 2), (1, 3)):
             expected = 2 * sum(edge.shape.delay.ns for edge in ring.path(a, b)) / 1e6
             for _ in range(2):  # a redirect would let later packets take the short cut
-                assert_costs(net, a, b, version, expected, 2 * SLACK)
+                assert_costs(net, a, b, expected, version=version, slack=2 * SLACK)
 
 
 def test_neighbour_discovery_is_no_part_of_a_link():
@@ -57,15 +57,15 @@ def test_neighbour_discovery_is_no_part_of_a_link():
         run_as_root(net, 0, "ip", "-6", "neigh", "flush", "dev", "eth0")
         other = str(net.plan.addressing.ipv6(1))
         run(net, 0, "ping", "-c", "1", "-W", "1", other, check=False)
-        assert "lladdr" in run(net, 0, "ip", "-6", "neigh", "show", other)
+        wait_for(lambda: "lladdr" in run(net, 0, "ip", "-6", "neigh", "show", other), 5)
 
 
 def test_only_one_direction_is_slow_where_only_one_was_asked_for():
     plan = network("line", 2)
     plan = plan.changed([replace(plan.edge(0, 1), shape=shape(delay="30ms"))])
     with up(plan) as net:
-        assert 30 <= ping(net, 0, 1)[1] < 32
-        assert 30 <= ping(net, 1, 0)[1] < 32
+        assert_costs(net, 0, 1, 30)
+        assert_costs(net, 1, 0, 30)
 
 
 def test_a_reshape_loses_and_overtakes_nothing():
@@ -100,13 +100,13 @@ def test_a_link_that_is_down_carries_nothing_until_it_is_up():
 def test_an_unshaped_network_gets_shaped_and_unshaped_while_it_runs():
     with up(network("ring", 3)) as net:
         assert all(edge.applied.is_unshaped for edge in net.applied().values())
-        assert ping(net, 0, 1)[1] < 2
+        assert_costs(net, 0, 1, 0)
         done = net.reshape(lambda p: changed(p, [(0, 1), (1, 0)], delay="20ms", rate="10mbit"))
         assert done.segments_cut
-        assert 40 <= ping(net, 0, 1)[1] < 42
-        assert ping(net, 0, 2)[1] < 2
+        assert_costs(net, 0, 1, 40)
+        assert_costs(net, 0, 2, 0)
         net.reshape(lambda p: p.changed([replace(p.edge(*pair), shape=UNSHAPED) for pair in ((0, 1), (1, 0))]))
-        assert ping(net, 0, 1)[1] < 2
+        assert_costs(net, 0, 1, 0)
 
 
 def test_one_node_that_refuses_rolls_the_others_back():
@@ -129,8 +129,8 @@ def test_several_networks_live_side_by_side(tmp_path):
     slow, fast = network("line", 2, shape(delay="30ms")), network("line", 2, shape(delay="5ms"), place=1)
     names = {own("slow"), own("fast")}
     with up(slow, own("slow"), tmp_path) as one, up(fast, own("fast"), tmp_path) as other:
-        assert 60 <= ping(one, 0, 1)[1] < 62
-        assert 10 <= ping(other, 0, 1)[1] < 12
+        assert_costs(one, 0, 1, 60)
+        assert_costs(other, 0, 1, 10)
         with pytest.raises(NetworkStateError, match="already up"), up(fast, own("slow"), tmp_path):
             pass
         assert ping(one, 0, 1)[0] == 0
@@ -143,6 +143,6 @@ def test_down_ends_what_runs_in_nodes():
     with up(network("ring", 4, shape(delay="1ms"))) as net:
         sleeper = net.runtime.spawn(1, ["sh", "-c", f"sleep {seconds} & sleep {seconds}"])
         wait_for(lambda: len(processes(f"sleep\0{seconds}")) == 2)
-    assert sleeper.wait(10) == 137
+    assert sleeper.wait(30) == 137
     assert not processes(f"sleep\0{seconds}")
     assert net.name not in ledger().names()

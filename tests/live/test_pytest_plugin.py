@@ -13,6 +13,8 @@ from tests.support.live import ledger, needs
 
 pytestmark = needs()
 ROOT = Path(__file__).parents[2]
+PATIENCE = 600
+"""Seconds: a bound on hangs, far above what anything here takes."""
 TORCH_FREE = "import sys; import harness.pytest_plugin; print(sorted({'torch', 'typer', 'networkx', 'harness.plan', "
 TORCH_FREE += "'harness.api', 'cloudpickle'} & set(sys.modules)))"
 
@@ -39,7 +41,12 @@ def run(tmp_path):
         argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, *words, str(tmp_path)]
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
         done = subprocess.run(
-            argv, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path, **(env or {})}, capture_output=True, text=True
+            argv,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
@@ -57,7 +64,8 @@ def test_the_package_declares_the_plugin():
 
 
 def test_it_costs_other_test_runs_nothing():
-    done = subprocess.run([sys.executable, "-c", TORCH_FREE], capture_output=True, text=True, check=True, cwd=ROOT)
+    argv = [sys.executable, "-c", TORCH_FREE]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=ROOT, timeout=PATIENCE)
     assert done.stdout == "[]\n"
 
 

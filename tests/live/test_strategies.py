@@ -7,7 +7,8 @@ preamble in front of it, one that announces it, and one for a message that is aw
 is counted, to a few bytes. What may come on top is bounded by what it comes from:
 
 * gloo cuts a tensor into segments of whole elements, so a rank's share is some bytes above or below the mean;
-* a machine that stalls makes TCP send segments again (counted by the kernel), which others answer with a SACK option;
+* a machine that stalls makes TCP send segments again (counted by the kernel), which others answer with SACK options:
+  one lost in a burst makes a rank repeat them, of at most 28 bytes beside time stamps, in its every packet meanwhile;
 * a frame or two of the interface's own (neighbour discovery).
 """
 
@@ -25,7 +26,7 @@ pytestmark = [*needs(), pytest.mark.torch]
 
 NODES = 3
 STEPS = 8
-FRAME, PREAMBLE, SEGMENT, ELEMENT, SACK, STRAY = 66, 48, 1448, 4, 36, 100
+FRAME, PREAMBLE, SEGMENT, ELEMENT, SACK, STRAY = 66, 48, 1448, 4, 28, 100
 ALL_REDUCE = 2 * (NODES - 1) * 2
 """Messages that a rank sends, and gets, for an all_reduce: n - 1 chunks twice, each in two segments under 1 MiB."""
 ALL_GATHER = 2 * (NODES - 1)
@@ -84,6 +85,7 @@ def test_interfaces_count_what_a_strategy_says_it_sends(counted, name):
     total = sum(told["again"] for told in counted[name].values())
     for told in counted[name].values():
         written = told["sent"] - FRAME * told["packets"]
-        again = told["again"] * SEGMENT + SACK * (total - told["again"])
-        most = told["said"] + messages * (3 * PREAMBLE + ELEMENT) + again + STRAY
+        again = told["again"] * SEGMENT
+        answers = SACK * told["packets"] if total > told["again"] else 0
+        most = told["said"] + messages * (3 * PREAMBLE + ELEMENT) + again + answers + STRAY
         assert told["said"] <= written <= most, told

@@ -110,7 +110,7 @@ def real() -> tuple[Path | None, str]:
     return folder, ""
 
 
-def on_all_ranks(folder: Path, source: str, *packages: Path | None, ranks: int = RANKS) -> list[dict]:
+def on_all_ranks(folder: Path, source: str, *packages: Path | None) -> list[dict]:
     """What each rank put into its dict `told`: a program on loopback with torchrun's variables."""
     program = folder / "program.py"
     program.write_text(f"import json, sys\ntold = {{}}\n{source}\njson.dump(told, open(sys.argv[1], 'w'))\n")
@@ -118,18 +118,18 @@ def on_all_ranks(folder: Path, source: str, *packages: Path | None, ranks: int =
     paths = [str(path) for path in (*packages, *filter(None, sys.path)) if path]
     everyone = {
         **os.environ,
-        "WORLD_SIZE": str(ranks),
+        "WORLD_SIZE": str(RANKS),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": port,
         "GLOO_SOCKET_IFNAME": "lo",
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join(paths),
     }
-    files = [folder / f"told-{rank}.json" for rank in range(ranks)]
-    logs = [folder / f"log-{rank}.txt" for rank in range(ranks)]
+    files = [folder / f"told-{rank}.json" for rank in range(RANKS)]
+    logs = [folder / f"log-{rank}.txt" for rank in range(RANKS)]
     running = []
     try:
-        for rank in range(ranks):
+        for rank in range(RANKS):
             with logs[rank].open("w") as log:
                 command = [sys.executable, str(program), str(files[rank])]
                 env = everyone | {"RANK": str(rank), "LOCAL_RANK": "0"}

@@ -13,10 +13,10 @@ import pytest
 
 from benchmarks import udp
 from harness.address import Addressing
-from harness.cli.networks import DOCKER, NETNS
-from harness.cli.networks import find_runtime as find
 from harness.engine.capability import AUTO, choose_engine
 from harness.engine.make import make_engine
+from harness.home import DOCKER, NETNS
+from harness.home import find_runtime as find
 from harness.runtime.base import Stdio
 from harness.runtime.docker import DockerRuntime, Recipe
 from harness.runtime.docker_ledger import DockerLedger

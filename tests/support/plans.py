@@ -1,9 +1,9 @@
-"""Plans in a line, for tests."""
+"""Shapes and plans in a line, for tests."""
 
 from __future__ import annotations
 
 from harness.address import Addressing
-from harness.link import GilbertElliott, LinkShape
+from harness.link import WHOLE, GilbertElliott, LinkShape
 from harness.plan import NetworkPlan, make_plan
 from harness.profile import Profile
 from harness.topology import build_topology
@@ -12,6 +12,10 @@ from harness.units import Rate, Ratio, Size, Time
 _KINDS = {"rate": Rate, "delay": Time, "jitter": Time, "burst": Size, "queue": Time} | dict.fromkeys(
     ("loss", "loss_correlation", "duplicate", "corrupt", "reorder"), Ratio
 )
+
+
+BLACKHOLE = LinkShape(loss=WHOLE)
+"""Loses every packet."""
 
 
 def shape(**texts) -> LinkShape:

@@ -17,20 +17,18 @@ PLAN = network("ring", 3)
 
 
 class LocalRuntime:
-    """Starts the program here; the rank ``refused`` cannot, and ``slow`` waits for its gate."""
+    """Starts the program here; the rank ``refused`` cannot."""
 
     environ = os.environ
 
-    def __init__(self, refused=None, slow=None):
-        self.refused, self.slow = refused, slow
-        self.gate = threading.Event()
+    def __init__(self, refused=None):
+        self.refused = refused
+        self.started = []
 
     def spawn(self, rank, argv, *, env=None, stdio=None, own_group=True):
         if rank == self.refused:
             raise NodeError(rank, "start it", "no such program")
-        if rank == self.slow:
-            self.gate.wait(30)
-        return subprocess.Popen(
+        process = subprocess.Popen(
             argv,
             env=env,
             stdin=stdio.stdin,
@@ -38,22 +36,41 @@ class LocalRuntime:
             stderr=stdio.stderr,
             start_new_session=own_group,
         )
+        self.started.append(rank)
+        return process
 
 
 @pytest.fixture
-def begin():
-    """Starts a shell script on every node."""
+def make():
+    """Makes a job of a shell script on every node."""
     jobs = []
 
-    def start(script, *, runtime=None, sink=lambda *_: None, **options):
+    def made(script, *, runtime=None, sink=lambda *_: None, **options):
         lock = threading.RLock()
         settings = {"ranks": range(3), "env": {}, "master_port": 1, "lock": lock, **options}
         jobs.append(Job(runtime or LocalRuntime(), PLAN, ["sh", "-c", script], sink, **settings))
         return jobs[-1]
 
-    yield start
+    yield made
     for job in jobs:
         job.stop()
+
+
+@pytest.fixture
+def begin(make):
+    """Makes one that has begun."""
+
+    def begun(script, **options):
+        job = make(script, **options)
+        job.begin()
+        return job
+
+    return begun
+
+
+def threads():
+    """The names of those that live."""
+    return [thread.name for thread in threading.enumerate()]
 
 
 def test_every_rank_reads_the_whole_payload(begin):
@@ -127,21 +144,71 @@ def test_an_error_of_the_sink_is_the_outcome(begin):
 
 
 def test_an_interrupt_while_programs_begin_stops_those_that_have(begin):
+    class Interrupted(LocalRuntime):
+        def spawn(self, rank, argv, **options):
+            if rank == 1:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+                assert interrupt.wait(30)
+            return super().spawn(rank, argv, **options)
+
     def interrupted(*_):
+        interrupt.set()
         raise KeyboardInterrupt
 
-    runtime = LocalRuntime(slow=1)
-    before = signal.signal(signal.SIGALRM, interrupted)
-    release = threading.Timer(1.0, runtime.gate.set)
+    interrupt = threading.Event()
+    runtime = Interrupted()
+    before = signal.signal(signal.SIGUSR1, interrupted)
     try:
-        release.start()
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
         with pytest.raises(KeyboardInterrupt):
             begin("exec sleep 100", runtime=runtime)
     finally:
-        signal.signal(signal.SIGALRM, before)
-        release.cancel()
-    assert "harness-job" not in [thread.name for thread in threading.enumerate()]
+        signal.signal(signal.SIGUSR1, before)
+    assert runtime.started[:1] == [0]
+    assert "harness-job" not in threads()
+
+
+def test_an_interrupt_as_its_thread_begins_stops_the_programs(begin, monkeypatch):
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            begin("exec sleep 10")
+    assert "harness-job" not in threads()
+
+
+def test_a_thread_that_an_interrupt_overtook_begins_nothing(make, monkeypatch):
+    runtime, late = LocalRuntime(), []
+
+    def interrupted(thread):
+        late.append(thread)
+        raise KeyboardInterrupt
+
+    job = make("exec sleep 10", runtime=runtime)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            job.begin()
+    late[0].start()
+    late[0].join(30)
+    assert runtime.started == []
+    assert job.ended
+
+
+def test_one_that_is_stopped_before_it_begins_runs_nothing(make):
+    runtime = LocalRuntime()
+    job = make("exec sleep 10", runtime=runtime)
+    assert not job.ended
+    job.stop()
+    job.begin()
+    assert job.wait(30)
+    assert runtime.started == []
+    with pytest.raises(NetworkStateError, match="stopped"):
+        job.outcome()
 
 
 def test_to_ask_whether_a_program_runs_leaves_it_to_who_watches_it():

@@ -5,15 +5,19 @@ import sys
 import threading
 import time
 import weakref
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from harness.api import RankError, ShapedNetwork
+from harness.api import shaped as module
 from harness.errors import InputError, NetworkStateError
 from harness.home import NETNS
+from harness.session import Reshaped
+from tests.support.cli import wait_for
 from tests.support.plans import network as planned
-from tests.unit.test_api_job import LocalRuntime
+from tests.unit.test_api_job import LocalRuntime, threads
 
 
 class Runtime(LocalRuntime):
@@ -23,6 +27,7 @@ class Runtime(LocalRuntime):
 
     def __init__(self):
         super().__init__()
+        self.gate = threading.Event()
         self.gate.set()
         self.reached = threading.Event()
 
@@ -68,15 +73,18 @@ def open_soon(gate):
     threading.Timer(0.5, gate.set).start()
 
 
-PORT = ["sh", "-c", "echo $MASTER_PORT; sleep 0.5"]
+PORT = ["sh", "-c", 'echo $MASTER_PORT; while test -n "$GATE" && ! test -e "$GATE"; do sleep 0.05; done']
 
 
-def test_jobs_that_begin_in_two_threads_have_ports_of_their_own(net, runtime):
+def test_jobs_that_begin_in_two_threads_have_ports_of_their_own(net, runtime, tmp_path):
+    gate = tmp_path / "gate"
     runtime.gate.clear()
-    first = in_thread(lambda: net.exec(PORT))
+    first = in_thread(lambda: net.exec(PORT, env={"GATE": gate}))
     assert runtime.reached.wait(30)
-    second = in_thread(lambda: net.exec(PORT))
+    second = in_thread(lambda: net.exec(PORT, env={"GATE": gate}))
     open_soon(runtime.gate)
+    wait_for(lambda: len(runtime.started) == 6)
+    gate.touch()
     ports = [{one.stdout for one in ended()} for ended in (first, second)]
     assert sorted(map(sorted, ports)) == [["29500\n"], ["29501\n"]]
 
@@ -100,6 +108,44 @@ def test_a_job_that_begins_while_the_network_ends_is_stopped(net, runtime):
     error = ended()
     assert time.monotonic() - started < 20
     assert isinstance(error, NetworkStateError)
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_end_that_failed_can_be_tried_again(net, error):
+    tries = []
+
+    def down():
+        tries.append(len(tries))
+        if len(tries) == 1:
+            raise error
+
+    net._network.down = down
+    with pytest.raises(error):
+        net.down()
+    with pytest.raises(NetworkStateError, match="is down"):
+        net.heal()
+    net.down()
+    net.down()
+    assert tries == [0, 1]
+
+
+@pytest.mark.parametrize("method", ["__init__", "begin"])
+@pytest.mark.parametrize("use", [lambda net: net.run(time.sleep, 10), lambda net: net.exec(["sleep", "10"])])
+def test_an_interrupt_as_a_job_begins_leaves_nothing_that_runs(net, monkeypatch, method, use):
+    class Interrupted(module.Job):
+        pass
+
+    def interrupted(self, *arguments, **options):
+        getattr(super(Interrupted, self), method)(*arguments, **options)
+        raise KeyboardInterrupt
+
+    setattr(Interrupted, method, interrupted)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "Job", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            use(net)
+    assert "harness-job" not in threads()
+    assert net.exec(PORT, ranks=[0])[0].stdout == "29500\n"
 
 
 class Large:
@@ -149,6 +195,74 @@ def test_a_function_may_have_parameters_of_any_name_but_ours(net):
 def test_no_program_is_bad_input(net):
     with pytest.raises(InputError, match=r"^exec: name a program$"):
         net.exec([])
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("ls -l 'a b'", r"'a b'\" is one text; write a list of words, e\.g\. \['ls', '-l', 'a b'\]$"),
+        ("echo it's", r"write a list of words, e\.g\. \['echo', \"it's\"\]$"),
+        (b"ls", r"^exec: b'ls' is one text; write a list of words, e\.g\. \['ls'\]$"),
+        (Path("/bin/ls"), r"is one text; write a list of words, e\.g\. \['/bin/ls'\]$"),
+        (["sleep", 5], r"^exec: argv\[1\]=5: write text, e\.g\. '5'$"),
+    ],
+)
+def test_a_program_that_is_no_list_of_words_is_bad_input(net, runtime, argv, words):
+    with pytest.raises(InputError, match=words):
+        net.exec(argv)
+    assert not runtime.reached.is_set()
+
+
+@pytest.mark.parametrize(
+    "use", [lambda net: net.run, lambda net: net.start, lambda net: lambda _, **o: net.exec(["x"], **o)]
+)
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"A": "1", "LR": 0.1}, r"^env: LR=0\.1: write text, e\.g\. '0\.1'$"),
+        ({"LR": None}, "^env: LR=None: write text"),
+        ({1: "x"}, "^env: 1 is no name of a variable; write e.g. 'LR'$"),
+        ({"A=B": "x"}, "'A=B' is no name"),
+        (["LR=1"], r"^env=\['LR=1'\]: write a dict, e\.g\. {'LR': '0\.1'}$"),
+    ],
+)
+def test_a_variable_that_is_no_text_is_bad_input(net, runtime, use, env, words):
+    with pytest.raises(InputError, match=words):
+        use(net)(int, env=env)
+    assert not runtime.reached.is_set()
+
+
+@pytest.mark.parametrize("ranks", [0, "0", ["0"], [0.0]])
+def test_ranks_that_are_no_list_of_numbers_are_bad_input(net, runtime, ranks):
+    with pytest.raises(InputError, match=r"^ranks=.*: write a list of whole numbers, e\.g\. \[0, 1\]$"):
+        net.run(int, ranks=ranks)
+    assert not runtime.reached.is_set()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"profile": 3}, "^profile=3: write 'none', a name"),
+        ({"profile": "wan", "seed": "1"}, "^seed='1': write a whole number"),
+    ],
+)
+def test_what_links_cannot_be_drawn_from_is_bad_input(net, options, words):
+    with pytest.raises(InputError, match=words):
+        net.set(**options)
+
+
+def test_links_can_be_drawn_from_a_file_that_a_path_names(net, tmp_path):
+    (tmp_path / "slow.yaml").write_text("delay: 7ms\n")
+    changed = []
+    net._network.reshape = lambda change: changed.append(change(net.plan)) or Reshaped(changed[-1], (), 0.0, False)
+    net._network.runtime.engine = SimpleNamespace(beyond=lambda _: [])
+    net.set(profile=tmp_path / "slow.yaml")
+    assert {str(edge.shape.delay) for edge in changed[0].edges.values()} == {"7ms"}
+
+
+def test_paths_may_be_among_words_and_variables(net, tmp_path):
+    (ended,) = net.exec([Path("/bin/sh"), "-c", "echo $FOLDER"], env={"FOLDER": tmp_path}, ranks=[0])
+    assert ended.stdout == f"{tmp_path}\n"
 
 
 def test_output_is_kept_by_lines(net):

@@ -1,5 +1,6 @@
 """Bad input to harness.network ends before anything is touched; what the package offers, and what that costs."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import mypy.api
 import pytest
 
 import harness
+from harness.api.factory import NetworkFactory
 from harness.errors import InputError, PlanError, ProfileError, TopologyError
 from harness.home import Home
 from harness.store import Store
@@ -26,12 +28,73 @@ def untouched(monkeypatch):
     monkeypatch.delenv("HARNESS_RUNTIME", raising=False)
 
 
+def test_the_type_of_the_fixture_has_the_options_of_the_function():
+    offered = list(inspect.signature(NetworkFactory.__call__).parameters.values())[1:]
+    assert offered == list(inspect.signature(harness.network).parameters.values())
+
+
+@pytest.fixture
+def planned(untouched, monkeypatch):
+    """The plans of networks that would be started."""
+    plans = []
+
+    def start(self, name, plan, **_):
+        plans.append(plan)
+        raise AssertionError("a network was started")
+
+    monkeypatch.setattr(Home, "start", start)
+    return plans
+
+
+def test_files_are_named_by_text_or_path(planned, tmp_path):
+    profile, between, topology = (tmp_path / f"{name}.yaml" for name in ("profile", "between", "topology"))
+    profile.write_text("delay: 7ms\n")
+    between.write_text("delay: 9ms\n")
+    topology.write_text("edges:\n  - {between: [0, 1]}\n")
+    for kind in (Path, str):
+        for options in (
+            {"topology": kind(topology), "profile": kind(profile)},
+            {"nodes": 4, "topology": "islands", "profile": kind(profile), "between": kind(between)},
+        ):
+            with pytest.raises(AssertionError, match="started"):
+                harness.network(**options)
+    assert planned[:2] == planned[2:]
+    delays = [{str(edge.shape.delay) for edge in plan.edges.values()} for plan in planned[:2]]
+    assert delays == [{"7ms"}, {"7ms", "9ms"}]
+
+
+def test_any_whole_number_is_one(planned):
+    class Whole:
+        """As numpy's are."""
+
+        def __index__(self):
+            return 3
+
+    for seed in (-1, Whole()):
+        with pytest.raises(AssertionError, match="started"):
+            harness.network(Whole(), seed=seed)
+    assert [(plan.size, plan.seed, type(plan.seed)) for plan in planned] == [(3, -1, int), (3, 3, int)]
+
+
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
         ({"nodes": 0}, InputError, "nodes=0: a network has at least one node"),
         ({"nodes": -3}, InputError, "at least one node"),
+        ({"nodes": "4"}, InputError, "nodes='4': write a whole number, e.g. 4"),
+        ({"nodes": 4.0}, InputError, "nodes=4.0: write a whole number"),
+        ({"seed": "1"}, InputError, "seed='1': write a whole number, e.g. 1"),
+        ({"seed": 1.5}, InputError, "seed=1.5: write a whole number"),
+        ({"seed": None}, InputError, "seed=None: write a whole number"),
+        ({"profile": None}, InputError, "profile=None: write 'none', a name"),
+        ({"profile": {"delay": "1ms"}}, InputError, "write 'none', a name, e.g. 'wan', or a YAML file"),
+        ({"between": 3, "topology": "islands"}, InputError, "between=3: write"),
+        ({"topology": None}, InputError, "topology=None: write a name, e.g. 'ring', or a YAML file"),
+        ({"topology": [(0, 1)]}, InputError, "write a name, e.g. 'ring'"),
+        ({"profile": Path("no_such_p.yaml")}, ProfileError, "no_such_p.yaml"),
+        ({"topology": Path("no_such_p.yaml")}, TopologyError, "no_such_p.yaml"),
+        ({"volumes": "/data:/data", "runtime": "docker"}, InputError, r"volumes='/data:/data': write a list"),
         ({"profile": "wann"}, ProfileError, "wann"),
         ({"topology": "rind"}, TopologyError, "rind"),
         ({"engine": "pigeon"}, InputError, "no engine is called 'pigeon'"),
@@ -110,12 +173,13 @@ def test_a_users_types(tmp_path):
     options = ["--strict", "--cache-dir", str(tmp_path), "--config-file", os.devnull]
     out, err, code = mypy.api.run([*options, str(tmp_path / "user.py")])
     (line,) = [line.partition("user.py:")[2] for line in out.splitlines() if " error: " in line]
-    assert line.startswith('14: error: Unexpected keyword argument "delai"'), out + err
+    assert line.startswith('16: error: Unexpected keyword argument "delai"'), out + err
     assert code == 1
 
 
 ROOT = Path(harness.__file__).parents[1]
 USER = """
+from pathlib import Path
 from typing import assert_type
 import harness
 
@@ -125,7 +189,8 @@ def step(lr: float) -> int:
 def test_x(shaped_network: harness.NetworkFactory) -> None:
     with harness.network(4, "ring", seed=2) as net:
         net.set("0-1", delay="1ms")
-    net = shaped_network(nodes=2)
+        net.exec([Path("program"), "word"], env={"FOLDER": Path("/tmp"), "LR": "0.1"})
+    net = shaped_network(2, Path("pair.yaml"), profile=Path("slow.yaml"))
     assert_type(net.run(step, 0.1, timeout=3), list[int])
     assert_type(net.start(step, lr=0.1), harness.Call[int])
     net.set(delai="3ms")

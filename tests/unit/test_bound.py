@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from harness.bound import COLLECTIVES, WIRE_SHARE, LinkBound, bound_seconds, least_delay_ns
 from harness.errors import InputError
-from harness.link import BLACKHOLE, UNSHAPED, LinkShape
+from harness.link import UNSHAPED, LinkShape
 from harness.plan import NetworkPlan, PlannedEdge
 from harness.units import Rate, Ratio, Size, Time
+from tests.support.plans import BLACKHOLE
 
 MBIT = 10**6
-SIZED = [name for name in COLLECTIVES if name != "barrier"]
 
 
 def shape(mbit=None, ms=0.0, **more):

@@ -16,7 +16,7 @@ pytestmark = [
 def states(tmp_path):
     from harness.workloads.checkpoints import Checkpoints
 
-    return lambda rank: Checkpoints(tmp_path / "checkpoints", rank)
+    return lambda rank, ranks=1: Checkpoints(tmp_path / "checkpoints", rank, ranks)
 
 
 @pytest.fixture
@@ -49,9 +49,29 @@ def test_what_was_saved_last_comes_back(states, tmp_path):
 
 def test_of_each_rank_the_last_three_are_kept(states, tmp_path):
     for step in (2, 4, 6, 8, 10):
-        states(0).save(step, {})
-        states(1).save(step // 2, {})
-    assert names(tmp_path) == [f"rank-{r}-step-{s}.pt" for r, s in ((0, 10), (0, 6), (0, 8), (1, 3), (1, 4), (1, 5))]
+        states(0, 2).save(step, {})
+        states(1, 2).save(step, {})
+    assert names(tmp_path) == [f"rank-{rank}-step-{step}.pt" for rank in (0, 1) for step in (10, 6, 8)]
+
+
+def test_ranks_that_seldom_meet_keep_all_since_two_steps_that_both_have_saved(states, tmp_path):
+    for step in range(1, 5):
+        states(0, 2).save(step, {})
+        states(1, 2).save(step, {})
+    for step in range(5, 10):
+        states(0, 2).save(step, {})
+    assert names(tmp_path) == [
+        f"rank-{r}-step-{s}.pt" for r, s in ([(0, s) for s in range(3, 10)] + [(1, s) for s in (2, 3, 4)])
+    ]
+    states(1, 2).save(5, {})
+    states(0, 2).save(10, {})
+    assert names(tmp_path)[:3] == [f"rank-0-step-{step}.pt" for step in (10, 4, 5)]
+
+
+def test_who_is_ahead_keeps_the_first_two_until_the_others_come_by(states, tmp_path):
+    for step in range(1, 10):
+        states(0, 2).save(step, {})
+    assert names(tmp_path) == [f"rank-0-step-{step}.pt" for step in (1, 2, 7, 8, 9)]
 
 
 def test_states_of_an_attempt_that_counts_no_more_are_removed_and_never_what_was_just_saved(states, tmp_path):
@@ -63,13 +83,22 @@ def test_states_of_an_attempt_that_counts_no_more_are_removed_and_never_what_was
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_state_that_a_power_cut_has_damaged_gives_way_to_the_one_before(states, tmp_path):
+def test_a_state_that_a_power_cut_has_damaged_gives_way_to_the_one_before(states, tmp_path, capsys):
     for step in (5, 10):
         states(0).save(step, {"step": step})
     (tmp_path / "checkpoints" / "rank-0-step-10.pt").write_bytes(b"half")
     assert states(0).load_newest() == (5, {"step": 5})
+    assert "rank-0-step-10.pt is damaged (" in capsys.readouterr().err
     (tmp_path / "checkpoints" / "rank-0-step-5.pt").write_bytes(b"")
     assert states(0).load_newest() is None
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_state_that_cannot_be_read_is_not_passed_over(states, tmp_path):
+    states(0).save(5, {})
+    (tmp_path / "checkpoints" / "rank-0-step-10.pt").mkdir()
+    with pytest.raises(HarnessError, match=r"rank-0-step-10\.pt cannot be read: Is a directory"):
+        states(0).load_newest()
 
 
 def test_a_rank_clears_its_own_states_only(states, tmp_path):

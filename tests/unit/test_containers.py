@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.cli.networks import check_runtime
 from harness.errors import InputError
+from harness.home import check_runtime
 from harness.runtime.containers import parse_volume, sort_out
 
 

@@ -1,6 +1,11 @@
 """What a recorder's entries sum up to."""
 
-from harness.workloads.flight import enable, pause, summed
+import json
+
+import pytest
+
+from harness.workloads import flight
+from harness.workloads.flight import FlightLog, enable, pause, summed
 
 
 def entry(number, name="gloo:all_reduce", sizes=((10, 5),), dtypes=("Float",)):
@@ -65,3 +70,34 @@ def test_it_is_read_before_it_runs_over_and_seldom_where_little_comes():
 
 def test_reading_takes_a_hundredth_of_the_time_at_most():
     assert pause(count=100_000, elapsed=1.0, cost=0.02) == 2.0
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """What torch's recorder holds; a clock that stands still until it is told."""
+    torch = pytest.importorskip("torch._C._distributed_c10d")
+
+    class Recorded:
+        def __init__(self):
+            self.entries, self.now = [], 100.0
+
+        def perf_counter(self):
+            return self.now
+
+    made = Recorded()
+    monkeypatch.setattr(flight, "time", made)
+    monkeypatch.setattr(torch, "_dump_fr_trace_json", lambda *_: json.dumps({"entries": made.entries}))
+    return made
+
+
+def test_what_came_before_training_is_in_no_count_and_does_not_put_the_first_reading_off(recorded):
+    log = FlightLog()
+    recorded.now, recorded.entries = 105.0, [entry(number) for number in range(3)]
+    log.forget()
+    assert not log.is_due(105.9)
+    assert log.is_due(106.1), "three in five seconds would mean ten more"
+    recorded.now, recorded.entries = 106.1, [entry(number) for number in range(40)]
+    ops, missed = log.take()
+    assert (ops["all_reduce"]["count"], missed) == (37, 0)
+    assert not log.is_due(110)
+    assert log.is_due(117)

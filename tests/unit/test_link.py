@@ -8,8 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.errors import ShapeError
-from harness.link import BLACKHOLE, MAX_JITTER, UNSHAPED, GilbertElliott, LinkShape
+from harness.link import MAX_JITTER, UNSHAPED, GilbertElliott, LinkShape
 from harness.units import Rate, Ratio, Size, Time
+from tests.support.plans import BLACKHOLE
 
 MS = 10**6
 ratios = st.integers(0, 10**8).map(lambda n: Ratio(Fraction(n, 10**8)))

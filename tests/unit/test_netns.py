@@ -2,12 +2,15 @@
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
+import resource
+import signal
 
 import pytest
 
-from harness.errors import NetworkStateError, NodeError, UnavailableError
+from harness.errors import InputError, NetworkStateError, NodeError, UnavailableError
 from harness.runtime import netns as module
 from harness.runtime.base import Task
 from harness.runtime.namespaces import Keeper, start_time
@@ -17,6 +20,7 @@ from tests.support.plans import network
 
 GOOD = {"pid": 7, "start": 8, "rootless": False, "hub": 3, "nodes": [4, 5]}
 PLAN = network("ring", 3)
+MANY = 1500
 
 
 def test_a_network_is_found_again():
@@ -56,6 +60,17 @@ def runtime(monkeypatch):
     return NetnsRuntime(FakeEngine(), keeper=made)
 
 
+@pytest.fixture
+def many_files():
+    """Gives a file a number beyond those that select takes."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] <= MANY:
+        pytest.skip("may not open so many files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], MANY + 1), limits[1]))
+    yield lambda fd: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, MANY)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 def test_an_error_of_the_system_in_one_node_is_that_nodes_answer(runtime, monkeypatch):
     perform = FakeEngine.apply
 
@@ -78,6 +93,55 @@ def test_an_error_of_the_system_while_wiring_names_the_node(runtime):
 
     with pytest.raises(NodeError, match=r"node 2: configure it: Too many open files; .*ulimit -n"):
         runtime.in_each(range(3), work, "configure it")
+
+
+def test_ctrl_c_on_the_way_home_waits_until_it_is_home(runtime, monkeypatch):
+    home, entered = os.stat("/proc/self/ns/net").st_ino, []
+
+    def setns(fd, kind):
+        if fd and len(entered) == 3:
+            signal.raise_signal(signal.SIGINT)
+        entered.append(os.fstat(fd).st_ino if fd else 0)
+
+    monkeypatch.setattr(module.syscalls, "setns", setns)
+    with pytest.raises(KeyboardInterrupt):
+        runtime.in_each(range(3), lambda rank: rank)
+    assert entered == [0, 0, 0, home]
+
+
+def test_a_keeper_ends_also_where_this_process_has_many_files_open(runtime, monkeypatch, many_files):
+    reader, writer = os.pipe()
+    os.close(writer)
+    monkeypatch.setattr(Keeper, "alive", True)
+    monkeypatch.setattr(module.os, "pidfd_open", lambda pid: many_files(reader))
+    monkeypatch.setattr(module.signal, "pidfd_send_signal", lambda *_: None)
+    runtime.destroy()
+    os.close(reader)
+
+
+def test_the_current_folder_was_deleted(runtime, monkeypatch, tmp_path):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    monkeypatch.setattr(Keeper, "open", lambda self, path: os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(InputError, match=r"current folder, which is gone .No such file.*; cd to another$"):
+        runtime.spawn(0, ["true"])
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_keeper_that_ends_meanwhile_leaves_nothing_open(runtime, monkeypatch):
+    def open_first(self, path):
+        if path.startswith("ns"):
+            raise NetworkStateError("ended")
+        return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+
+    monkeypatch.setattr(Keeper, "open", open_first)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(NetworkStateError, match="ended"):
+        runtime.spawn(0, ["true"])
+    assert os.listdir("/proc/self/fd") == before
 
 
 @pytest.mark.parametrize("call", ["pidfd_open", "pidfd_send_signal"])

@@ -26,6 +26,26 @@ def test_what_is_no_edge_is_refused(text, error):
         parse_pairs(text, RING)
 
 
+@pytest.mark.parametrize(
+    ("edges", "words"),
+    [
+        ((0, 1), r"^edges are text, not \(0, 1\); write '0-1'$"),
+        ([2, 1], "write '2-1'"),
+        ([(0, 1), (1, 2)], "write '0-1', or several as '0-1,1-2', or 'all'"),
+        (None, "not None; write '0-1'"),
+    ],
+)
+def test_pairs_of_ranks_are_told_how_edges_are_written(edges, words):
+    with pytest.raises(InputError, match=words):
+        parse_pairs(edges, RING)
+
+
+@pytest.mark.parametrize("groups", [[[0, 1], [2, 3]], ["0,1", "2,3"], ([0], [1]), 0])
+def test_lists_of_ranks_are_told_how_a_partition_is_written(groups):
+    with pytest.raises(InputError, match=r"^a partition is text, not .*; write e\.g\. '0,1\|2,3'$"):
+        crossing(groups, RING)
+
+
 def test_a_partition_cuts_what_lies_between_groups():
     assert sorted(crossing("0,1|2,3", RING)) == [(0, 3), (1, 2), (2, 1), (3, 0)]
     assert sorted(crossing("0", RING)) == [(0, 1), (0, 3), (1, 0), (3, 0)]

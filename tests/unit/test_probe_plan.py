@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.distribution import form
-from harness.link import BLACKHOLE, UNSHAPED, LinkShape
+from harness.link import UNSHAPED, LinkShape
 from harness.plan import NetworkPlan, PlannedEdge
 from harness.probe_plan import MAX_PARALLEL, edges_of, probe_for, rounds
 from harness.units import Rate, Ratio, Size, Time
+from tests.support.plans import BLACKHOLE
 
 WAN = LinkShape(
     rate=Rate.parse("400mbit"), delay=Time.parse("30ms"), jitter=Time.parse("3ms"), loss=Ratio.parse("0.1%")

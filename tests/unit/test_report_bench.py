@@ -8,10 +8,11 @@ import pytest
 from rich.console import Console
 
 from harness.bound import bound_seconds
-from harness.link import BLACKHOLE, LinkShape
+from harness.link import LinkShape
 from harness.plan import NetworkPlan, PlannedEdge
 from harness.report.bench import bench_document, bench_table
 from harness.units import Rate, Time
+from tests.support.plans import BLACKHOLE
 
 SHAPE = LinkShape(rate=Rate.parse("20mbit"), delay=Time.parse("40ms"))
 NOTE = "gloo has none of its own: torch runs an all_reduce and each rank keeps its part"

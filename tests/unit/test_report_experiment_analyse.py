@@ -8,8 +8,13 @@ import pytest
 
 from harness.report.experiment.analyse import analyse
 from harness.report.experiment.answer import headline, margin, sentence
+from harness.report.experiment.document import document
+from harness.report.experiment.load import load_experiment
 from harness.report.experiment.records import End, Eval, Experiment, Rank, Run, Step, Target
+from harness.report.experiment.results_section import strategies_table
 from harness.report.experiment.table import winners_table
+from harness.report.experiment.tables import bus_table, share_table
+from tests.support.runs import DDP, make_experiment, write_lines
 
 HALF = Target("loss", 0.5)
 
@@ -271,3 +276,68 @@ def test_steps_and_shares():
     figures = analysed(run("ddp", every(1.0))).runs[0]
     assert (figures.steps, figures.comm_share, figures.step_p50) == (6, 0.75, 1.0)
     assert figures.sent_bytes == 6 * 100 * 2
+
+
+def crashed(label, *, seed, status="failed"):
+    """A run that ended in its third step, which was slow, and had been evaluated before the first step only."""
+    made = run(label, [], seed=seed, status=status)
+    steps = tuple(a_step(step, 9.0 * step, compute=1.0, comm=8.0, sent=900) for step in (1, 2, 3))
+    return replace(made, ranks=tuple(Rank(rank, steps, (evaluation(0, 6e-5, 2.3, 0.1),)) for rank in range(2)))
+
+
+@pytest.mark.parametrize("status", ["failed", "stopped", "unfinished"])
+def test_runs_that_do_not_count_are_in_no_figure_of_their_strategy(status):
+    runs = [run("ddp", every(1.0 + seed), seed=seed) for seed in (0, 1)]
+    analysis = analysed(*runs, crashed("ddp", seed=2, status=status))
+    (group,) = analysis.facets[0].groups
+    assert (group.best_loss.low, group.best_loss.high) == (pytest.approx(0.4), pytest.approx(0.4))
+    assert (group.accuracy.low, group.accuracy.count) == (pytest.approx(0.9), 2)
+    assert (group.step_seconds.high, group.comm_share.high, group.sent_bytes.high) == (1.0, 0.75, 200.0)
+    assert [row["ms"] for row in share_table(analysis.facets[0]).records()] == [250.0, 750.0]
+    assert "<td>2 of 3</td>" in strategies_table(analysis).replace(' class="number"', "")
+    assert list(winners_table(analysis).columns[-1].cells) == ["2 of 3"]
+    (told,) = document(analysis)["facets"][0]["strategies"]
+    assert (told["runs"], told["least_loss"]["count"], told["no_answer"]) == (3, 2, 1)
+
+
+def test_a_run_that_failed_after_it_had_reached_the_target_is_in_the_figures():
+    (group,) = (
+        analysed(run("ddp", every(1.0), seed=0, status="failed"), run("ddp", every(2.0), seed=1)).facets[0].groups
+    )
+    assert group.step_seconds.count == group.best_loss.count == 2
+
+
+def test_where_no_run_counts_yet_the_figures_are_of_all():
+    analysis = analysed(*(run("ddp", every(1.0, 3), seed=seed, status="unfinished") for seed in range(2)))
+    (group,) = analysis.facets[0].groups
+    assert (group.best_loss.count, group.comm_share.count) == (2, 2)
+    assert list(winners_table(analysis).columns[-1].cells) == ["2"]
+    (group,) = analysed(run("ddp", every(1.0, 3), target=None, status="unfinished")).facets[0].groups
+    assert (group.target, group.best_loss.count) == (None, 1)
+
+
+def test_a_seed_that_crashed_does_not_put_its_strategy_behind_others():
+    better = [run("better", every(1.0, 4), seed=0, status="limit"), crashed("better", seed=1)]
+    analysis = analysed(run("diloco", every(1.0)), *better, run("worse", every(1.0, 3), status="limit"))
+    assert analysis.facets[0].win.next.label == "better"
+
+
+def test_bus_bandwidth_is_of_the_runs_that_count(tmp_path):
+    folder = make_experiment(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), seeds=(0, 1), nodes=2, steps=20)
+    (before,) = bus_table(analyse(load_experiment(folder)).facets[0]).records()
+    path = folder / "wan.ring.ddp.seed1"
+    write_lines(path / "end.json", [{"status": "failed"}])
+    analysis = analyse(load_experiment(folder))
+    (after,) = bus_table(analysis.facets[0]).records()
+    alone = next(one.bus.share for one in analysis.runs if one.run.seed == 0)
+    assert after["share"] == pytest.approx(alone, rel=1e-4)
+    assert after["share"] != before["share"]
+
+
+def test_bytes_per_step_are_of_steps_that_all_ranks_recorded():
+    made = run("ddp", every(1.0), status="limit")
+    cut = replace(made.ranks[1], steps=made.ranks[1].steps[:-1])
+    analysis = analysed(replace(made, ranks=(made.ranks[0], cut)))
+    (group,) = analysis.facets[0].groups
+    assert group.sent_bytes.median == 200.0
+    assert analysis.runs[0].sent_bytes == 1100

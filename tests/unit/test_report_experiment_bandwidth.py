@@ -15,7 +15,7 @@ SIZE = 100_000
 
 
 def costs(count, wait):
-    return [StepCost(step, 1.0, 1.0 - wait, wait, wait) for step in range(1, count + 1)]
+    return [StepCost(step, 1.0, 1.0 - wait, wait, wait, 0) for step in range(1, count + 1)]
 
 
 def ranks(*counted, size=4):

@@ -74,8 +74,31 @@ def test_csv_files(folder, run, tmp_path):
     assert len(rows(tmp_path / "a" / "b-steps.csv")) == 2 * 2 * 100
     assert {row["rank"] for row in rows(tmp_path / "a" / "b-evals.csv")} == {"0", "1"}
     assert {(row["src"], row["dst"]) for row in rows(tmp_path / "a" / "b-links.csv")} == {("0", "1"), ("1", "0")}
+    assert {row["attempt"] for row in rows(tmp_path / "a" / "b-links.csv")} == {"1"}
     document = json.loads((tmp_path / "a" / "b.json").read_text())
     assert float(summary[0]["seconds"]) == document["runs"][0]["seconds"]
+
+
+def test_link_samples_of_a_resumed_run_have_their_attempt_and_no_pause(folder, run, tmp_path):
+    """Also of an attempt that did no step: its samples have no time of training."""
+    path = folder / "wan.ring.ddp.seed0"
+    samples = [json.loads(line) for line in (path / "links.jsonl").read_text().splitlines()][:3]
+    later = [
+        {**one, "attempt": attempt, "time": one["time"] + pause}
+        for attempt, pause in ((2, 500.0), (3, 1000.0))
+        for one in samples
+    ]
+    write_lines(path / "links.jsonl", [*samples, *later])
+    for rank in (0, 1):
+        lines = [json.loads(line) for line in (path / f"rank-{rank}.jsonl").read_text().splitlines()]
+        moved = [{**one, "time": one.get("time", 0.0) + 1000 * (one.get("step", 0) > 50)} for one in lines]
+        write_lines(path / f"rank-{rank}.jsonl", moved)
+    run(folder, "--format", "csv", "--out", tmp_path / "a.csv")
+    found = [row for row in rows(tmp_path / "a-links.csv") if row["run"] == path.name and row["src"] == "0"]
+    assert [row["attempt"] for row in found] == [*"111222333"]
+    times = [float(row["elapsed"]) if row["elapsed"] else None for row in found]
+    first = [pytest.approx(at) for at in (-2.0, -1.0, 0.0)]
+    assert times == [*first, None, None, None, *first]
 
 
 def test_the_page_stands_in_the_experiments_folder_and_is_opened(folder, run, monkeypatch):
@@ -94,7 +117,9 @@ def test_the_page_stands_in_the_experiments_folder_and_is_opened(folder, run, mo
 def test_without_altair_csv_and_json_still_work(folder, run, monkeypatch):
     for name in ("altair", "vl_convert"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(UnavailableError, match=r"html need altair and vl_convert.*pip install 'tc-harness\[report\]'"):
+    with pytest.raises(
+        UnavailableError, match=r"html need altair and vl_convert.*'make setup'.*pip install '\.\[report\]'"
+    ):
         run(folder)
     run(folder, "--format", "csv,json")
     assert json.loads(run(folder, "--json").stdout)["facets"]

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report.experiment.linkstats import edge_moments, link_use, tcp_moments
-from harness.report.experiment.records import EdgeCount, LinkSample, Rank, Run, Step
+from harness.report.experiment.figures import run_figures
+from harness.report.experiment.linkstats import change_moments, edge_moments, link_use, tcp_moments
+from harness.report.experiment.records import Change, EdgeCount, LinkSample, Rank, Run, Step
+from harness.report.experiment.tables import changes_table, links_table, tcp_table
 from harness.report.experiment.thin import thin
 from tests.support.plans import network, shape
 
@@ -36,12 +38,76 @@ def test_a_network_that_was_made_anew_makes_a_gap():
 def test_differences_are_taken_within_one_attempt():
     samples = sample(1.0, 10, tcp=(5, 1)), sample(2.0, 20, tcp=(6, 1)), sample(2.01, 9000, tcp=(90, 9), attempt=2)
     made = run(*samples, sample(3.01, 9500, tcp=(95, 10), attempt=2))
-    assert [(moment.seconds, moment.bit_s) for moment in edge_moments(made)] == [(1.0, 80.0)] * 2 + [(2.01, 4000.0)] * 2
+    told = [(moment.attempt, moment.seconds, moment.bit_s) for moment in edge_moments(made)]
+    assert told == [(1, 1.0, 80.0)] * 2 + [(2, 1.0, 4000.0)] * 2
     assert [moment.retransmitted for moment in tcp_moments(made)] == [0.0, 1.0]
     use = link_use(made)
     assert use is not None
-    assert (use.segments, use.retransmitted) == (6, 1)
+    assert (use.segments, use.retransmitted) == (7, 1)
     assert use.busiest_share == pytest.approx(510 * 8 / 2 / 1e6)
+
+
+def resumed():
+    """Steps of attempts 1, 3 and 4, a second each; none of 2 holds; between them nothing went on for long."""
+    samples = [
+        sample(at + second, 1000 * second, tcp=(9 * second, second), attempt=attempt)
+        for attempt, at in ((1, 10.0), (2, 500.0), (3, 1000.0), (4, 2000.0))
+        for second in range(3)
+    ]
+    made = run(*samples, first_step=11.0)  # at 0.5 on the clock of training
+    later = [Step(number, at, number - 0.5, 1.0, 1.0, 1.0, 0.0, 0, 0) for number, at in ((2, 1001.0), (3, 2001.0))]
+    slow = Rank(1, tuple(replace(step, time=step.time + 0.3) for step in (*made.ranks[0].steps, *later)))
+    changes = [Change(at - 0.2, at, (f"at {at}",)) for at in (11.25, 501.0, 999.75, 2001.25)]
+    return replace(made, ranks=(replace(made.ranks[0], steps=(*made.ranks[0].steps, *later)), slow), changes=changes)
+
+
+def test_the_pauses_of_a_resumed_run_are_in_no_time():
+    moments = [(moment.attempt, moment.seconds) for moment in edge_moments(resumed()) if moment.edge == (0, 1)]
+    assert moments == [(1, 0.5), (1, 1.5), (3, 1.5), (3, 2.5), (4, 2.5), (4, 3.5)]
+    assert [(moment.attempt, moment.seconds) for moment in tcp_moments(resumed())] == moments
+
+
+def test_a_change_is_in_the_attempt_that_went_on_then():
+    told = [(moment.attempt, moment.seconds) for moment in change_moments(resumed())]
+    assert told == [(1, 0.75), (2, None), (3, 0.25), (4, 2.75)]
+    assert changes_table(run_figures(resumed())).rows == (
+        (1, 0.75, "at 11.25"),
+        (3, 0.25, "at 999.75"),
+        (4, 2.75, "at 2001.25"),
+    )
+
+
+def test_a_change_of_a_run_that_did_nothing_has_no_time():
+    made = replace(run(), ranks=(), changes=(Change(5.0, 6.0, ("x",)),))
+    assert [(moment.attempt, moment.seconds) for moment in change_moments(made)] == [(1, None)]
+    assert changes_table(run_figures(made)).rows == ()
+
+
+def test_rows_of_a_chart_are_together_by_attempt():
+    figures = run_figures(resumed())
+    edges = [(row["edge"], row["attempt"], row["seconds"]) for row in links_table(figures).records()]
+    assert edges[:6] == [("0→1", n, at) for n, at in ((1, 0.5), (1, 1.5), (3, 1.5), (3, 2.5), (4, 2.5), (4, 3.5))]
+    assert [(row["rank"], row["attempt"]) for row in tcp_table(figures).records()] == [
+        ("rank 0", attempt) for attempt in (1, 1, 3, 3, 4, 4)
+    ]
+
+
+def test_long_attempts_are_thinned_apart():
+    samples = [
+        sample(at + second, 1000 * second, tcp=(0, second * (second % 7)), attempt=attempt)
+        for attempt, at in ((1, 0.0), (2, 5000.0))
+        for second in range(3000)
+    ]
+    made = run(*samples, first_step=1.0)
+    made = replace(made, ranks=(Rank(0, (*made.ranks[0].steps, Step(2, 5001.0, 1.0, 1.0, 0.5, 0.5, 0.0, 0, 0))),))
+    for made_of in (links_table(run_figures(made)), tcp_table(run_figures(made))):
+        rows = made_of.records()
+        assert len(rows) <= 1000
+        for who in {row.get("edge", row.get("rank")) for row in rows}:
+            for attempt in (1, 2):
+                of_one = [r["seconds"] for r in rows if r.get("edge", r.get("rank")) == who and r["attempt"] == attempt]
+                assert of_one == sorted(of_one)
+                assert of_one[-1] > 2990
 
 
 def test_the_busiest_links_share_leaves_start_up_out():
@@ -73,7 +139,7 @@ def test_the_use_of_links_over_the_whole_run():
     assert use is not None
     assert use.busiest == (0, 1)
     assert use.busiest_share == pytest.approx(50_000 * 8 / 4 / 1e6)
-    assert (use.dropped, use.sent_packets, use.retransmitted, use.segments) == (6, 100, 4, 99)
+    assert (use.dropped, use.sent_packets, use.retransmitted, use.segments) == (6, 100, 4, 103)  # 99 at first, 4 again
 
 
 def test_too_few_samples_say_nothing():

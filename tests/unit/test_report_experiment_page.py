@@ -10,12 +10,13 @@ from harness.plan_options import PlanOptions
 from harness.report.experiment import told
 from harness.report.experiment.analyse import analyse
 from harness.report.experiment.groups import Spread
+from harness.report.experiment.links_section import links_section
 from harness.report.experiment.load import load_experiment
 from harness.report.experiment.markup import Html, data_block, html, inline_safe, table, tag
 from harness.report.experiment.runs_section import about_section, run_notes, runs_section
 from harness.report.experiment.theme import COLOURS, config, literal, variable
 from harness.report.experiment.topology_drawing import positions, topology_svg
-from tests.support.runs import DDP, DILOCO, Strategy, make_experiment, write_lines
+from tests.support.runs import DDP, DILOCO, Strategy, make_experiment, read_lines, write_lines
 
 EVIL = "</script><script>alert(1)</script> & \"quoted\" <img src=x onerror='alert(2)'>"
 VEGA = "window.vegaEmbed = async () => {};"
@@ -79,6 +80,65 @@ def test_every_chart_names_tables_and_columns_that_there_are(tmp_path):
             columns = tables[chart.data[layer["data"]["name"]]].columns
             channels = [one for many in layer["encoding"].values() for one in _listed(many)]
             assert {one["field"] for one in channels if "field" in one} <= set(columns)
+
+
+def test_lines_of_links_are_not_joined_across_attempts(tmp_path):
+    vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
+    from harness.report.experiment.charts import timeline_charts
+    from harness.report.experiment.images import VEGA_LITE, image_spec
+    from harness.report.experiment.tables import data_tables
+
+    analysis = resumed(tmp_path / "x-1")
+    tables = data_tables(analysis)
+    for chart in timeline_charts(0, "x"):
+        svg = vl_convert.vegalite_to_svg(image_spec(chart, tables, "light"), vl_version=VEGA_LITE)
+        lines = re.findall(r'<path aria-label="seconds[^"]*"[^>]* d="(M[^"]*)"', svg)
+        assert len([line for line in lines if "L" in line]) == (3 if chart.data.get("tcp") else 6) * 2, chart.kind
+
+
+def resumed(folder):
+    """A run of three nodes that was resumed once, and an attempt that did no step; a change in each."""
+    made(folder, profiles=("wan",), strategies=(DDP,))
+    run = folder / "wan.ring.ddp.seed0"
+    samples = read_lines(run / "links.jsonl")[:6]
+    for number, one in enumerate(samples):
+        one["tcp"] = {rank: {"sent_segments": 9 * number, "retransmitted_segments": number} for rank in one["tcp"]}
+        for edge in one["edges"]:
+            edge.update(sent_bytes=1000 * number, dropped=number)
+    later = [{**one, "time": one["time"] + 600.0 * more, "attempt": 1 + more} for more in (1, 2) for one in samples]
+    write_lines(run / "links.jsonl", [*samples, *later])
+    for rank in range(3):
+        lines = read_lines(run / f"rank-{rank}.jsonl")
+        write_lines(
+            run / f"rank-{rank}.jsonl",
+            [{**one, "time": one.get("time", 0.0) + 600 * (one.get("step", 0) > 20)} for one in lines],
+        )
+    at = samples[3]["time"] + 0.1
+    changes = [{"asked": at + more - 0.1, "acknowledged": at + more, "edges": []} for more in (0, 600, 1200)]
+    write_lines(run / "changes.jsonl", changes)
+    return analyse(load_experiment(folder))
+
+
+def test_a_resumed_runs_links_are_told_on_the_clock_of_training(tmp_path):
+    told_links = links_section(resumed(tmp_path / "x-1"), ())
+    assert "TCP sent 45 of 450 segments again (10\u00a0%)" in told_links
+    assert "Of attempt 3 no step counts: what links did then is in no chart" in told_links
+    items = re.findall(r"<li>([^<]*)</li>", told_links.replace("\u00a0", " "))
+    assert [item.split(",")[0] for item in items] == ["at 1.1 s", "at 1.1 s", "in attempt 3"]
+    assert "attempt" not in links_section(made(tmp_path / "y-1", profiles=("wan",), strategies=(DDP,)), ())
+
+
+@pytest.mark.parametrize("topology", ["ring", "fully_connected"])
+def test_what_dashes_mean_is_true_of_few_links_and_of_many(tmp_path, topology):
+    from harness.report.experiment.tables import links_table
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), topologies=(topology,), nodes=5, steps=100)
+    rows = links_table(analysis.runs[0]).records()
+    few = topology == "ring"
+    assert {row["way"] for row in rows} == ({"up", "down"} if few else {"up"})
+    words = links_section(analysis, ())
+    assert "Of up to 8 links each has a colour" in words
+    assert "dashed the way back; of more, each rank that sends has a colour, and all lines are solid" in words
 
 
 def test_a_logarithmic_axis_shows_the_curves(tmp_path):
@@ -172,17 +232,17 @@ def test_the_command_that_makes_the_runs_again_names_the_file_itself_and_where_t
     folder = tmp_path / "x-1"
     made(folder, profiles=("wan",), strategies=(DDP,), nodes=2)
     assert again(folder) == str(folder / "experiment.yaml")
-    home = {"runtime": "netns", "engine": "auto", "congestion-control": "cubic", "image": None, "volumes": []}
+    home = {"runtime": "netns", "engine": "auto", "congestion-control": "cubic", "image": None, "volume": []}
     assert again(folder, source="/a b/x.yaml", home=home) == "'/a b/x.yaml'"
     home = {
         "runtime": "docker",
         "engine": "netem",
-        "congestion_control": "bbr",
+        "congestion-control": "bbr",
         "image": "mine",
         "subnet": "10.1.0.0/16",
     }
     told_home = "--runtime docker --engine netem --congestion-control bbr --image mine"
-    volumes = {"volumes": ["/a:/b", "/c:/d:ro"]}
+    volumes = {"volume": ["/a:/b", "/c:/d:ro"], "subnet6": "fd77::/64"}
     assert again(folder, source="/x.yaml", home=home | volumes) == (
         f"/x.yaml {told_home} --volume /a:/b --volume /c:/d:ro --subnet 10.1.0.0/16"
     )

@@ -309,3 +309,11 @@ def test_what_a_killed_command_left_is_not_believed(start, store, tmp_path):
     store.record_in("net", tmp_path)
     start(network("ring", 3)).reshape(slow((0, 1)))
     assert changes(tmp_path) == []
+
+
+def test_a_note_about_an_earlier_network_of_that_name_is_not_believed(start, store, tmp_path):
+    """Docker Compose starts networks past Network.up."""
+    net = start(network("ring", 3))
+    store.record_in("net", tmp_path, created=1.0)
+    net.reshape(slow((0, 1)))
+    assert changes(tmp_path) == []

@@ -161,6 +161,8 @@ def test_the_text_model_is_as_large_as_promised_and_begins_with_an_even_guess():
     [
         ({"name": "digit"}, "task 'digit' is unknown; did you mean 'digits'?"),
         ({"shards": "dirichlet:x"}, "shards 'dirichlet:x': write iid"),
+        ({"data": "mine.csv"}, "task digits has no use for data"),
+        ({"name": "mnist", "layers": 6}, "task mnist has no use for layers"),
         ({"optimizer": "adam"}, "optimizer 'adam' is unknown; did you mean 'adamw'?"),
         ({"lr": 0.0}, "task digits: lr must be a number over 0, not 0.0"),
         ({"lr": float("inf")}, "lr must be a number over 0, not inf"),

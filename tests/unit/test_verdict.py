@@ -5,12 +5,13 @@ import random
 import pytest
 
 from harness.distribution import table
-from harness.link import BLACKHOLE, UNSHAPED, GilbertElliott, LinkShape
+from harness.link import UNSHAPED, GilbertElliott, LinkShape
 from harness.measurement import BulkSample, Direction, EchoSample, EdgeMeasurement, TrainCount
 from harness.plan import PlannedEdge
 from harness.probe_plan import probe_for
 from harness.units import Rate, Ratio, Size, Time
 from harness.verdict import judge
+from tests.support.plans import BLACKHOLE
 
 FRAME, SMALL = 1514, 106
 WAN = LinkShape(rate=Rate.parse("100mbit"), delay=Time.parse("40ms"), jitter=Time.parse("4ms"), loss=Ratio.parse("1%"))

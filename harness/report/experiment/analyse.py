@@ -7,12 +7,10 @@ from typing import Final
 
 from harness.report.experiment.figures import RunFigures, run_figures
 from harness.report.experiment.groups import Group
-from harness.report.experiment.records import Experiment, Run, Target
+from harness.report.experiment.records import HAD_TIME, Experiment, Run, Target
 
 BASELINE: Final = "ddp"
 """The strategy that others are compared with: what everybody starts from."""
-_COUNTS: Final = ("finished", "limit")
-"""Runs that had the time which they were given."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def _easiest(targets: list[Target]) -> Target:
 
 def _common_loss(runs: list[RunFigures]) -> Target | None:
     """The least loss that every run reached which had its time and learned anything."""
-    learned = [run.curve.learned for run in runs if run.run.status in _COUNTS]
+    learned = [run.curve.learned for run in runs if run.run.status in HAD_TIME]
     losses = [loss for loss in learned if loss is not None]
     return Target("loss", max(losses)) if losses else None
 

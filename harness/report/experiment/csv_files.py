@@ -9,7 +9,7 @@ from typing import Final
 
 from harness.report.experiment.analyse import Analysis
 from harness.report.experiment.figures import RunFigures
-from harness.report.experiment.linkstats import origin
+from harness.report.experiment.linkstats import zeros
 
 Row = tuple[object, ...]
 
@@ -46,7 +46,8 @@ STEPS: Final = (
 )  # fmt: skip
 EVALS: Final = (*_RUN, "rank", "step", "elapsed", "loss", "accuracy")
 LINKS: Final = (
-    *_RUN, "elapsed", "src", "dst", "sent_packets", "sent_bytes", "dropped", "backlog_bytes", "backlog_packets",
+    *_RUN, "attempt", "elapsed", "src", "dst", "sent_packets", "sent_bytes", "dropped", "backlog_bytes",
+    "backlog_packets",
 )  # fmt: skip
 
 
@@ -100,8 +101,9 @@ def _eval_rows(analysis: Analysis) -> Iterator[Row]:
 
 def _link_rows(analysis: Analysis) -> Iterator[Row]:
     for run in analysis.runs:
-        zero = origin(run.run)
+        zero = zeros(run.run)
         for sample in run.run.links:
+            elapsed = sample.time - zero[sample.attempt] if sample.attempt in zero else None
             for (src, dst), now in sorted(sample.edges.items()):
                 counts = (now.sent_packets, now.sent_bytes, now.dropped, now.backlog_bytes, now.backlog_packets)
-                yield (*_names(run), sample.time - zero, src, dst, *counts)
+                yield (*_names(run), sample.attempt, elapsed, src, dst, *counts)

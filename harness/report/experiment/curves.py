@@ -60,13 +60,14 @@ class Curve:
 
 @dataclass(frozen=True)
 class StepCost:
-    """One step: means over ranks in seconds, and the wait of the rank that waited least."""
+    """One step: means over ranks in seconds, the wait of the rank that waited least, and what all ranks sent."""
 
     step: int
     seconds: float
     compute: float
     comm: float
     least_comm: float
+    sent_bytes: int
 
 
 class _Recorded(Protocol):
@@ -120,6 +121,7 @@ def step_costs(run: Run) -> list[StepCost]:
             compute=fmean(record.seconds_compute for record in of_ranks),
             comm=fmean(record.seconds_comm for record in of_ranks),
             least_comm=min(record.seconds_comm for record in of_ranks),
+            sent_bytes=sum(record.sent_bytes for record in of_ranks),
         )
         for step, of_ranks in _together(rank.steps for rank in run.ranks).items()
     ]

@@ -130,10 +130,10 @@ def bandwidth(order: Sequence[str], labels: tuple[str, ...], legend: bool) -> Sp
 
 
 def timeline(table: str, field: str, title: str, unit: str, legend: bool, named: bool) -> Spec:
-    """One value of the link statistics over time: a line per edge or rank, and a mark per reshape.
+    """One value of the link statistics over time: a line per edge or rank and attempt, and a mark per reshape.
 
     Args:
-        table: ``links``, which has a line per edge, or ``tcp``, which has one per rank.
+        table: ``links``, which has lines per edge, or ``tcp``, which has them per rank.
         field: the column.
         title, unit: of the value.
         legend: whether the chart has one.
@@ -151,7 +151,8 @@ def timeline(table: str, field: str, title: str, unit: str, legend: bool, named:
         alt.Tooltip(f"{field}:Q", title=f"{title} ({unit})", format=".4~r"),
     ]
     line = _named(table).mark_line(strokeWidth=1.4, clip=True)
-    line = line.encode(x=x, y=y, color=alt.Color(series, sort=None, legend=shown), detail=alt.Detail(who))
+    apart = [alt.Detail(who), alt.Detail("attempt:N")]
+    line = line.encode(x=x, y=y, color=alt.Color(series, sort=None, legend=shown), detail=apart)
     if table == "links":
         ways = alt.Scale(domain=["up", "down"], range=[[1, 0], [4, 3]])
         line = line.encode(strokeDash=alt.StrokeDash("way:N", scale=ways, legend=None))

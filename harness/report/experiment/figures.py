@@ -26,7 +26,8 @@ class RunFigures:
         best: the point with the least loss, or None where there is no point.
         steps: how many all ranks recorded.
         seconds: of the last step or evaluation, since the first step began.
-        sent_bytes: by all nodes' interfaces in steps.
+        sent_bytes: by all nodes' interfaces in steps, those too that not all ranks recorded.
+        step_bytes: by all nodes' interfaces per step that all ranks recorded, mean; None where there is none.
         compute: seconds per step, mean.
         comm: seconds per step that it waited for communication, mean.
         step_p50, step_p95: seconds of a step that so many percent stay under; None where there are too few steps.
@@ -40,6 +41,7 @@ class RunFigures:
     steps: int
     seconds: float
     sent_bytes: int
+    step_bytes: float | None
     compute: float
     comm: float
     step_p50: float | None
@@ -78,6 +80,7 @@ def run_figures(run: Run) -> RunFigures:
         steps=len(costs),
         seconds=max(ends, default=0.0),
         sent_bytes=sum(step.sent_bytes for rank in run.ranks for step in rank.steps),
+        step_bytes=fmean(cost.sent_bytes for cost in costs) if costs else None,
         compute=_mean([cost.compute for cost in costs]),
         comm=_mean([cost.comm for cost in costs]),
         step_p50=_percentile(times, 50),

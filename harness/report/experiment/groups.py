@@ -9,7 +9,7 @@ from statistics import median, stdev
 
 from harness.report.experiment.curves import Point
 from harness.report.experiment.figures import RunFigures
-from harness.report.experiment.records import Target
+from harness.report.experiment.records import HAD_TIME, Target
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,12 @@ class Group:
         return self.count("reached", "not reached")
 
     @property
+    def counted(self) -> tuple[RunFigures, ...]:
+        """Runs that had their time, or reached the target; all where none did, as while the first still goes on."""
+        some = tuple(run for run in self.runs if run.run.status in HAD_TIME or self._point(run))
+        return some or self.runs
+
+    @property
     def won_all(self) -> bool:
         """Whether every run that says something reached the target."""
         return self.reached > 0 and self.reached == self.answered
@@ -88,11 +94,6 @@ class Group:
         return Spread.of(point.bytes for run in self.runs if (point := self._point(run)))
 
     @property
-    def longest(self) -> float:
-        """Seconds of the longest run."""
-        return max((run.seconds for run in self.runs), default=0.0)
-
-    @property
     def given_up(self) -> Spread | None:
         """Seconds after which runs that had their time had not reached the target."""
         if self.target is None:
@@ -101,28 +102,28 @@ class Group:
 
     @property
     def best_loss(self) -> Spread | None:
-        """The least loss of each run."""
-        return Spread.of(run.best.loss for run in self.runs if run.best)
+        """The least loss of each run that counts."""
+        return Spread.of(run.best.loss for run in self.counted if run.best)
 
     @property
     def accuracy(self) -> Spread | None:
-        """The accuracy at each run's least loss."""
-        return Spread.of(run.best.accuracy for run in self.runs if run.best)
+        """The accuracy at the least loss of each run that counts."""
+        return Spread.of(run.best.accuracy for run in self.counted if run.best)
 
     @property
     def comm_share(self) -> Spread | None:
-        """Of the steps' time, what was waited for communication."""
-        return Spread.of(run.comm_share for run in self.runs)
+        """Of the steps' time, what was waited for communication, of the runs that count."""
+        return Spread.of(run.comm_share for run in self.counted)
 
     @property
     def step_seconds(self) -> Spread | None:
-        """The median step of each run."""
-        return Spread.of(run.step_p50 for run in self.runs)
+        """The median step of each run that counts."""
+        return Spread.of(run.step_p50 for run in self.counted)
 
     @property
     def sent_bytes(self) -> Spread | None:
-        """Bytes per step, all nodes together."""
-        return Spread.of(run.sent_bytes / run.steps for run in self.runs if run.steps)
+        """Bytes per step, all nodes together, of the runs that count."""
+        return Spread.of(run.step_bytes for run in self.counted)
 
     def _point(self, run: RunFigures) -> Point | None:
         return None if self.target is None else run.curve.reached(self.target)

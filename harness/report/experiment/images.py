@@ -26,14 +26,14 @@ def vega_program() -> str:
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))
 
 
-def write_images(analysis: Analysis, prefix: str, folder: Path, mode: Mode = "light") -> Iterator[Path]:
+def write_images(analysis: Analysis, prefix: str, folder: Path) -> Iterator[Path]:
     """Write one PNG per chart and topology; yields each file when it is there."""
     tables = data_tables(analysis)
     charts = [chart for of_facet in facet_charts(analysis, legend=True) for chart in of_facet.values()]
     for number, run in enumerate(analysis.runs):
         charts += timeline_charts(number, run.run.slug) if run.run.links else []
     for chart in charts:
-        spec = image_spec(chart, tables, mode)
+        spec = image_spec(chart, tables, "light")
         if spec:
             path = folder / f"{prefix}{chart.id}.png"
             path.write_bytes(vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=_SCALE))
@@ -42,7 +42,7 @@ def write_images(analysis: Analysis, prefix: str, folder: Path, mode: Mode = "li
     names = file_names([f"topology-{plan.profile}-{plan.topology}-seed{plan.seed}" for plan in plans])
     for plan, name in zip(plans, names, strict=True):
         path = folder / f"{prefix}{name}.png"
-        path.write_bytes(vl_convert.svg_to_png(topology_svg(plan, literal(mode)), scale=_SCALE))
+        path.write_bytes(vl_convert.svg_to_png(topology_svg(plan, literal("light")), scale=_SCALE))
         yield path
 
 

@@ -11,9 +11,10 @@ from harness.report.experiment import told
 from harness.report.experiment.analyse import Analysis
 from harness.report.experiment.charts import Chart
 from harness.report.experiment.figures import RunFigures
-from harness.report.experiment.linkstats import origin
+from harness.report.experiment.linkstats import change_moments, zeros
 from harness.report.experiment.markup import Html, table, tag
 from harness.report.experiment.results_section import figure
+from harness.report.experiment.tables import MOST_LINKS
 from harness.report.experiment.theme import variable
 from harness.report.experiment.topology_drawing import topology_svg
 
@@ -49,7 +50,8 @@ def links_section(analysis: Analysis, charts: Sequence[Chart]) -> Html:
         tag("div", *(figure(chart.id, chart.title) for chart in charts), class_="stack"),
         tag(
             "p",
-            "Solid lines are from the lower to the higher rank, dashed ones the way back. What waits in a link "
+            f"Of up to {MOST_LINKS} links each has a colour: solid lines are from the lower to the higher rank, dashed "
+            "the way back; of more, each rank that sends has a colour, and all lines are solid. What waits in a link "
             "includes packets that are in flight on it. A numbered mark is a change of links, at the moment when every "
             "node had read back what it then held.",
             class_="remark",
@@ -104,18 +106,33 @@ def _run_words(run: RunFigures) -> list[Html]:
         src, dst = use.busiest
         words += f"; the busiest link, {src}→{dst}, carried {told.percent(use.busiest_share)} of what its rate allows"
     parts = [tag("p", words + ".")]
+    if words := _attempts_words(run):
+        parts.append(tag("p", words, class_="remark"))
     if run.run.changes:
-        zero = origin(run.run)
-        items = [
-            tag(
-                "li",
-                f"at {change.acknowledged - zero:.1f} s, {told.seconds(change.acknowledged - change.asked)} after "
-                f"it was asked for: {'; '.join(change.edges)}",
-            )
-            for change in run.run.changes
-        ]
+        items = []
+        for moment in change_moments(run.run):
+            at = f"in attempt {moment.attempt}" if moment.seconds is None else f"at {moment.seconds:.1f} s"
+            took = told.seconds(moment.change.acknowledged - moment.change.asked)
+            items.append(tag("li", f"{at}, {took} after it was asked for: {'; '.join(moment.change.edges)}"))
         parts.append(tag("ol", *items))
     return parts
+
+
+def _attempts_words(run: RunFigures) -> str:
+    """What to know of the charts of a run that was resumed; nothing of another."""
+    attempts = sorted({sample.attempt for sample in run.run.links})
+    if len(attempts) < 2:
+        return ""
+    words = (
+        "The run was resumed. Every attempt has a network and lines of its own; seconds are of training, without the "
+        "time between, so lines overlap where an attempt did again what the one before had done, and while it started."
+    )
+    known = zeros(run.run)
+    unknown = [str(attempt) for attempt in attempts if attempt not in known]
+    if unknown:
+        which = f"attempt {unknown[0]}" if len(unknown) == 1 else f"attempts {' and '.join(unknown)}"
+        words += f" Of {which} no step counts: what links did then is in no chart."
+    return words
 
 
 def _plan_words(plan: NetworkPlan) -> list[object]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from harness.plan import NetworkPlan, Pair
-from harness.report.experiment.records import LinkSample, Run
+from harness.report.experiment.records import Change, LinkSample, Run
 
 _EVERY: Final = 0.05
 """Seconds: two samples closer than this give no rate worth showing."""
@@ -20,13 +20,15 @@ class EdgeMoment:
     """One directed edge between two samples.
 
     Args:
-        seconds: since the first step began; at the later sample.
+        attempt: whose network it is of.
+        seconds: of training, since the first step began; at the later sample.
         edge: it.
         bit_s: what it sent, frame headers included.
         dropped: packets per second that it lost, by chance or for want of room.
         backlog_bytes: what waited at the later sample, packets in flight on the link included.
     """
 
+    attempt: int
     seconds: float
     edge: Pair
     bit_s: float
@@ -38,9 +40,19 @@ class EdgeMoment:
 class TcpMoment:
     """One rank between two samples: segments per second that TCP sent again."""
 
+    attempt: int
     seconds: float
     rank: int
     retransmitted: float
+
+
+@dataclass(frozen=True)
+class ChangeMoment:
+    """A reshape, the attempt that it fell in, and the seconds of training then; None where no step of it holds."""
+
+    attempt: int
+    seconds: float | None
+    change: Change
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,7 @@ class LinkUse:
         dropped: packets, on all edges.
         sent_packets: on all edges.
         retransmitted: TCP segments that were sent again, of all ranks; None where nobody counted.
-        segments: that TCP sent, of all ranks.
+        segments: that TCP sent, those again included, of all ranks: the kernel counts the two apart.
     """
 
     busiest: Pair | None
@@ -64,25 +76,31 @@ class LinkUse:
     segments: int | None
 
 
-def began(run: Run) -> float | None:
-    """When the first step began, as a time; None where there was none. Elapsed times count from here."""
-    firsts = [rank.steps[0].time - rank.steps[0].elapsed for rank in run.ranks if rank.steps]
-    return min(firsts, default=None)
+def zeros(run: Run) -> dict[int, float]:
+    """Per attempt the time at which the clock of training, had it never paused, would have stood at 0.
 
-
-def origin(run: Run) -> float:
-    """Zero of a run's timeline: the first step's beginning, or the first sample where nothing was stepped."""
-    first = began(run)
-    if first is not None:
-        return first
-    return run.links[0].time if run.links else 0.0
+    Attempts of which no step holds have none. Where that is so of all, each counts from its first sample.
+    """
+    if not any(rank.steps for rank in run.ranks):
+        return _first_samples(run)
+    found = {}
+    for attempt, since, until in _spans(run):
+        firsts = []
+        for rank in run.ranks:
+            at = bisect_left(rank.steps, since, key=lambda step: step.time)
+            firsts += [step.time - step.elapsed for step in rank.steps[at : at + 1] if step.time < until]
+        if firsts:
+            found[attempt] = min(firsts)
+    return found
 
 
 def edge_moments(run: Run) -> list[EdgeMoment]:
     """Per edge and interval between samples of one attempt. Counters that went back make a gap, too."""
-    zero = origin(run)
+    zero = zeros(run)
     moments = []
     for earlier, later in _intervals(run.links):
+        if later.attempt not in zero:
+            continue
         seconds = later.time - earlier.time
         for edge, now in later.edges.items():
             before = earlier.edges.get(edge)
@@ -90,7 +108,8 @@ def edge_moments(run: Run) -> list[EdgeMoment]:
                 continue
             moments.append(
                 EdgeMoment(
-                    seconds=later.time - zero,
+                    attempt=later.attempt,
+                    seconds=later.time - zero[later.attempt],
                     edge=edge,
                     bit_s=(now.sent_bytes - before.sent_bytes) * 8 / seconds,
                     dropped=(now.dropped - before.dropped) / seconds,
@@ -101,14 +120,30 @@ def edge_moments(run: Run) -> list[EdgeMoment]:
 
 
 def tcp_moments(run: Run) -> list[TcpMoment]:
-    """Per rank and interval between samples."""
-    zero = origin(run)
+    """Per rank and interval between samples of one attempt."""
+    zero = zeros(run)
     moments = []
     for earlier, later in _intervals(run.links):
+        if later.attempt not in zero:
+            continue
+        at = later.time - zero[later.attempt]
         for rank, (_, now) in later.tcp.items():
             before = earlier.tcp.get(rank, (0, now + 1))[1]
             if now >= before:
-                moments.append(TcpMoment(later.time - zero, rank, (now - before) / (later.time - earlier.time)))
+                again = (now - before) / (later.time - earlier.time)
+                moments.append(TcpMoment(later.attempt, at, rank, again))
+    return moments
+
+
+def change_moments(run: Run) -> list[ChangeMoment]:
+    """Every reshape, in the order of the file; its attempt is that of the sample which is next to it in time."""
+    zero = zeros(run)
+    moments = []
+    for change in run.changes:
+        at = change.acknowledged
+        nearest = min(run.links, key=lambda sample: abs(sample.time - at), default=None)
+        attempt = nearest.attempt if nearest else 1
+        moments.append(ChangeMoment(attempt, at - zero[attempt] if attempt in zero else None, change))
     return moments
 
 
@@ -130,10 +165,11 @@ def link_use(run: Run) -> LinkUse | None:
                 sent[edge] = sent.get(edge, 0) + (now.sent_bytes - before.sent_bytes) * trains
                 dropped += max(0, now.dropped - before.dropped)
                 packets += max(0, now.sent_packets - before.sent_packets)
-        for rank, (all_now, again_now) in later.tcp.items():
-            if rank in earlier.tcp and all_now >= earlier.tcp[rank][0]:
-                segments += all_now - earlier.tcp[rank][0]
-                again += max(0, again_now - earlier.tcp[rank][1])
+        for rank, (first_now, again_now) in later.tcp.items():
+            if rank in earlier.tcp and first_now >= earlier.tcp[rank][0]:
+                resent = max(0, again_now - earlier.tcp[rank][1])
+                segments += first_now - earlier.tcp[rank][0] + resent
+                again += resent
     busiest, share = _busiest(sent, run.plan, seconds)
     return LinkUse(busiest, share, dropped, packets, again if counted else None, segments if counted else None)
 
@@ -156,16 +192,27 @@ def _begun(run: Run) -> dict[int, float] | None:
     starts = sorted(step.time - step.seconds for rank in run.ranks for step in rank.steps)
     if not starts:
         return None
-    first: dict[int, float] = {}
-    for sample in run.links:
-        first.setdefault(sample.attempt, sample.time)
-    ends = [*first.values(), math.inf][1:]
     begun = {}
-    for place, ((attempt, since), until) in enumerate(zip(first.items(), ends, strict=True)):
-        at = bisect_left(starts, since if place else -math.inf)
+    for attempt, since, until in _spans(run):
+        at = bisect_left(starts, since)
         if at < len(starts) and starts[at] < until:
             begun[attempt] = starts[at]
     return begun
+
+
+def _spans(run: Run) -> list[tuple[int, float, float]]:
+    """Each attempt, since when and until when it went on; without samples it is one."""
+    first = _first_samples(run) or {1: 0.0}
+    since = [-math.inf, *list(first.values())[1:]]
+    return list(zip(first, since, [*since[1:], math.inf], strict=True))
+
+
+def _first_samples(run: Run) -> dict[int, float]:
+    """The time of each attempt's first sample."""
+    first: dict[int, float] = {}
+    for sample in run.links:
+        first.setdefault(sample.attempt, sample.time)
+    return first
 
 
 def _intervals(samples: tuple[LinkSample, ...]) -> list[tuple[LinkSample, LinkSample]]:

@@ -11,6 +11,8 @@ from harness.plan import NetworkPlan, Pair
 
 UNFINISHED: Final = "unfinished"
 """The status of a run without an end: it was cut off, or still goes on."""
+HAD_TIME: Final = ("finished", "limit")
+"""Statuses of runs that had the time which they were given."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class EdgeCount:
 
 @dataclass(frozen=True)
 class LinkSample:
-    """All counters at one time; tcp has (segments sent, of these retransmitted) per rank.
+    """All counters at one time; tcp has per rank (segments sent, others that were sent again), each counted apart.
 
     Every attempt of a run has a network of its own, whose counters begin at 0.
     """

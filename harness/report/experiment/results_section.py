@@ -8,7 +8,7 @@ from harness.report.experiment import answer, told
 from harness.report.experiment.analyse import Analysis, Facet
 from harness.report.experiment.charts import Chart
 from harness.report.experiment.markup import Html, html, joined, table, tag
-from harness.report.experiment.tables import time_told
+from harness.report.experiment.tables import runs_told, time_told
 from harness.report.experiment.theme import SERIES
 
 FacetCharts = Sequence[Mapping[str, Chart]]
@@ -36,7 +36,8 @@ def winners_section(analysis: Analysis) -> Html:
         tag(
             "p",
             "Values are medians over seeds, with the least and the largest where there are several seeds. "
-            "Bytes are what all nodes sent, headers and relayed packets included.",
+            "Bytes are what all nodes sent, headers and relayed packets included. Where it says 2 of 3 seeds, one run "
+            "failed or has not ended, without having reached the target, and is in no figure.",
             class_="remark",
         ),
     )
@@ -83,7 +84,7 @@ def strategies_table(analysis: Analysis) -> Html:
                 [
                     analysis.told(facet),
                     chip(analysis, group.label),
-                    len(group.runs),
+                    runs_told(group),
                     time_told(group, ranged=True),
                     told.spread(group.bytes, told.size),
                     told.spread(group.best_loss, _loss),

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, Final
 
+from harness.address import DEFAULT_IPV4, DEFAULT_IPV6
 from harness.report.experiment import told
 from harness.report.experiment.analyse import Analysis
 from harness.report.experiment.figures import RunFigures
@@ -30,8 +31,8 @@ _DEFAULTS: Final = {
     "congestion-control": "cubic",
     "image": None,
     "volume": None,
-    "subnet": "10.77.0.0/16",
-    "subnet6": "fd77::/64",
+    "subnet": str(DEFAULT_IPV4),
+    "subnet6": str(DEFAULT_IPV6),
 }
 """Options of `harness experiment run` that say where runs are made, with what they are where nothing is given."""
 METHOD: Final = (
@@ -41,7 +42,8 @@ METHOD: Final = (
     "A run reached the target at its first evaluation after a step that met it: times are as fine as evaluations are "
     "frequent.",
     "Runs that differ in nothing but the seed are one strategy; one seed says nothing about spread.",
-    "Failed and unfinished runs that had not reached the target count neither for nor against their strategy.",
+    "Failed and unfinished runs that had not reached the target count neither for nor against their strategy, and are "
+    "in none of its figures; where there are no others yet, its figures are of those.",
 )
 
 
@@ -184,10 +186,8 @@ def _again(experiment: Experiment) -> str | None:
     if given is None:
         return None
     words = ["harness", "experiment", "run", given]
-    named = {key.replace("_", "-"): value for key, value in experiment.home.items()}
-    home = {"volume" if key == "volumes" else key: value for key, value in named.items()}
     for option, default in _DEFAULTS.items():
-        told = home.get(option)
+        told = experiment.home.get(option)
         for value in told if isinstance(told, list) else [told]:
             words += [f"--{option}", str(value)] if value not in (None, "", default) else []
     return shlex.join(words)

@@ -11,7 +11,7 @@ from harness.report.experiment import told
 from harness.report.experiment.analyse import Analysis, Win
 from harness.report.experiment.answer import headline, margin
 from harness.report.experiment.groups import Group
-from harness.report.experiment.tables import time_told
+from harness.report.experiment.tables import runs_told, time_told
 
 
 def winners_table(analysis: Analysis) -> Table:
@@ -36,7 +36,7 @@ def winners_table(analysis: Analysis) -> Table:
                 told.size(group.bytes.median if group.bytes else None),
                 told.NOTHING if group.best_loss is None else told.digits(group.best_loss.median),
                 told.percent(group.comm_share.median if group.comm_share else None),
-                str(len(group.runs)),
+                runs_told(group),
                 style="bold" if won else None,
             )
         table.add_section()

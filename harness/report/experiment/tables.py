@@ -11,12 +11,16 @@ from harness.report.experiment import told
 from harness.report.experiment.analyse import Analysis, Facet
 from harness.report.experiment.figures import RunFigures
 from harness.report.experiment.groups import Group, Spread
-from harness.report.experiment.linkstats import EdgeMoment, edge_moments, origin, tcp_moments
+from harness.report.experiment.linkstats import EdgeMoment, change_moments, edge_moments, tcp_moments
 from harness.report.experiment.thin import MOST_POINTS, thin
 
 Value = str | float | int | None
 LINK_POINTS: Final = 6000
 """Of one run's link statistics on the page, all edges together."""
+LEAST_POINTS: Final = 60
+"""Of one curve of them, however many there are."""
+MOST_LINKS: Final = 8
+"""Links up to which each has a colour of its own, and a dash for the way back."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,12 @@ def time_told(group: Group, ranged: bool = False) -> str:
     return " and ".join(dict.fromkeys(run.outcome(group.target) for run in group.runs))
 
 
+def runs_told(group: Group) -> str:
+    """``3``; ``2 of 3`` where figures are of those two only."""
+    counted, runs = len(group.counted), len(group.runs)
+    return str(runs) if counted == runs else f"{counted} of {runs}"
+
+
 def seeds_table(facet: Facet) -> DataTable:
     """Per run the time to the target, where a strategy has several."""
     hits = hits_table(facet).rows
@@ -117,8 +127,8 @@ def share_table(facet: Facet) -> DataTable:
     """Per strategy what a step spends on computing and on waiting, in ms: means over ranks, median over seeds."""
     rows: list[tuple[Value, ...]] = []
     for group in facet.groups:
-        compute = Spread.of(run.compute for run in group.runs if run.steps)
-        comm = Spread.of(run.comm for run in group.runs if run.steps)
+        compute = Spread.of(run.compute for run in group.counted if run.steps)
+        comm = Spread.of(run.comm for run in group.counted if run.steps)
         if compute is None or comm is None:
             continue
         share = group.comm_share
@@ -132,7 +142,7 @@ def bus_table(facet: Facet) -> DataTable:
     """Per strategy the bus bandwidth as a share of the bound, median over seeds; over 100 % it was partly hidden."""
     rows: list[tuple[Value, ...]] = []
     for group in facet.groups:
-        known = [run.bus for run in group.runs if run.bus]
+        known = [run.bus for run in group.counted if run.bus]
         if not known:
             rows.append((group.label, 0, "not recorded", f"{group.label}: not recorded"))
             continue
@@ -157,20 +167,20 @@ def bus_told(bus: float | None, bound: float | None) -> str:
 
 
 def links_table(run: RunFigures) -> DataTable:
-    """Per directed edge its moments, thinned; `way` tells the two directions of an edge apart."""
-    moments = sorted(edge_moments(run.run), key=lambda moment: (moment.edge, moment.seconds))
-    links = {frozenset(moment.edge) for moment in moments}
-    edges = len({moment.edge for moment in moments})
-    most = max(60, min(MOST_POINTS, LINK_POINTS // max(1, edges)))
+    """Per directed edge and attempt its moments, thinned; `way` tells the two directions of an edge apart."""
+    moments = sorted(edge_moments(run.run), key=lambda moment: (moment.edge, moment.attempt, moment.seconds))
+    few = len({frozenset(moment.edge) for moment in moments}) <= MOST_LINKS
+    curves = len({(moment.edge, moment.attempt) for moment in moments})
+    most = max(LEAST_POINTS, min(MOST_POINTS, LINK_POINTS // max(1, curves)))
     rows = []
-    for _, of_edge in groupby(moments, key=lambda moment: moment.edge):
-        for moment in _busy(list(of_edge), most):
+    for _, of_curve in groupby(moments, key=lambda moment: (moment.edge, moment.attempt)):
+        for moment in _busy(list(of_curve), most):
             src, dst = moment.edge
-            link = f"{min(src, dst)}–{max(src, dst)}" if len(links) <= 8 else f"from {src}"
-            way = "up" if src < dst or len(links) > 8 else "down"
+            link = f"{min(src, dst)}–{max(src, dst)}" if few else f"from {src}"
+            way = "up" if src < dst or not few else "down"
             values = (_short(moment.bit_s / 1e6), _short(moment.dropped), _short(moment.backlog_bytes / 1e3))
-            rows.append((_short(moment.seconds), f"{src}→{dst}", link, way, *values))
-    return DataTable(("seconds", "edge", "link", "way", "rate", "dropped", "backlog"), tuple(rows))
+            rows.append((_short(moment.seconds), f"{src}→{dst}", link, way, *values, moment.attempt))
+    return DataTable(("seconds", "edge", "link", "way", "rate", "dropped", "backlog", "attempt"), tuple(rows))
 
 
 def _busy(moments: Sequence[EdgeMoment], most: int) -> list[EdgeMoment]:
@@ -185,22 +195,23 @@ def _busy(moments: Sequence[EdgeMoment], most: int) -> list[EdgeMoment]:
 
 
 def tcp_table(run: RunFigures) -> DataTable:
-    """Per rank the segments that TCP sent again, thinned."""
-    moments = sorted(tcp_moments(run.run), key=lambda moment: (moment.rank, moment.seconds))
+    """Per rank and attempt the segments that TCP sent again, thinned."""
+    moments = sorted(tcp_moments(run.run), key=lambda moment: (moment.rank, moment.attempt, moment.seconds))
+    most = max(LEAST_POINTS, MOST_POINTS // max(1, len({moment.attempt for moment in moments})))
     rows = [
-        (_short(moment.seconds), f"rank {rank}", _short(moment.retransmitted))
-        for rank, of_rank in groupby(moments, key=lambda moment: moment.rank)
-        for moment in thin(list(of_rank), lambda moment: moment.retransmitted)
+        (_short(moment.seconds), f"rank {rank}", _short(moment.retransmitted), attempt)
+        for (rank, attempt), of_curve in groupby(moments, key=lambda moment: (moment.rank, moment.attempt))
+        for moment in thin(list(of_curve), lambda moment: moment.retransmitted, most)
     ]
-    return DataTable(("seconds", "rank", "retransmitted"), tuple(rows))
+    return DataTable(("seconds", "rank", "retransmitted", "attempt"), tuple(rows))
 
 
 def changes_table(run: RunFigures) -> DataTable:
-    """Every reshape, numbered."""
-    zero = origin(run.run)
+    """Every reshape, numbered, but those of an attempt of which no step holds."""
     rows = [
-        (number, _short(change.acknowledged - zero), "; ".join(change.edges[:4]))
-        for number, change in enumerate(run.run.changes, 1)
+        (number, _short(moment.seconds), "; ".join(moment.change.edges[:4]))
+        for number, moment in enumerate(change_moments(run.run), 1)
+        if moment.seconds is not None
     ]
     return DataTable(("number", "seconds", "told"), tuple(rows))
 

@@ -21,7 +21,7 @@ _CONNECT_SECONDS_PER_RANK: Final = 10.0
 """Of a core: each rank imports PyTorch."""
 
 
-class Job:
+class Watcher:
     """Watches one run.
 
     Args:
@@ -80,7 +80,14 @@ class Job:
 
     def ending(self, outcome: Outcome) -> dict[str, Any]:
         """How the run ended, and why: the part of end.json that follows from that."""
-        return {**self._ending(outcome), "notes": self.notes}
+        return self._told(**self._ending(outcome))
+
+    def stopped(self, code: object) -> dict[str, Any]:
+        """The same where the user has stopped it, by what would be this program's exit code."""
+        return self._told(status="stopped", code=code, failed_rank=None, last_lines=[])
+
+    def _told(self, **ending: Any) -> dict[str, Any]:
+        return {**ending, "notes": self.notes, "reached_at_step": self.progress.reached_at}
 
     def _ending(self, outcome: Outcome) -> dict[str, Any]:
         failed = outcome.failed_rank

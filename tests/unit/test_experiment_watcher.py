@@ -5,9 +5,9 @@ import json
 import pytest
 
 from harness.errors import HarnessError, NodeError
-from harness.experiment import job as module
-from harness.experiment.job import Job
+from harness.experiment import watcher as module
 from harness.experiment.spec import Experiment, Variant
+from harness.experiment.watcher import Watcher
 from harness.launch import Outcome
 from harness.link import UNSHAPED
 from harness.reading import EdgeReading, NodeReading, Stats, TcpCounters
@@ -63,12 +63,12 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def job(net, folder, clock):
+def watcher(net, folder, clock):
     def make(**given):
         experiment = Experiment("e", ("wan",), ("ring",), (Variant("ddp"),), **given)
         seen = []
         told = []
-        made = Job(experiment, net, folder, {"attempt": 2, "started": clock.now}, seen.append, told.append)
+        made = Watcher(experiment, net, folder, {"attempt": 2, "started": clock.now}, seen.append, told.append)
         made.seen, made.told = seen, told
         return made
 
@@ -94,8 +94,8 @@ def samples(folder):
     return [json.loads(line) for line in (folder.path / "links.jsonl").read_text().splitlines()]
 
 
-def test_links_are_recorded_once_a_second_and_at_the_end(job, folder, clock):
-    made = job()
+def test_links_are_recorded_once_a_second_and_at_the_end(watcher, folder, clock):
+    made = watcher()
     for clock.now in (1000.0, 1000.25, 1000.5, 1000.75, 1001.0, 1001.25, 1002.3):
         assert made.tick() is False
     made.finish()
@@ -124,8 +124,8 @@ def test_links_are_recorded_once_a_second_and_at_the_end(job, folder, clock):
     assert len(made.seen) == 8
 
 
-def test_the_limit_counts_from_the_start_of_training(job, folder, clock):
-    made = job(limit_seconds=60.0)
+def test_the_limit_counts_from_the_start_of_training(watcher, folder, clock):
+    made = watcher(limit_seconds=60.0)
     clock.now += 200
     assert not made.tick()
     begin(folder, clock.now)
@@ -137,8 +137,8 @@ def test_the_limit_counts_from_the_start_of_training(job, folder, clock):
     assert made.ending(CUT)["status"] == "limit"
 
 
-def test_what_an_earlier_attempt_trained_counts_for_the_limit(job, folder, clock):
-    made = job(limit_seconds=60.0)
+def test_what_an_earlier_attempt_trained_counts_for_the_limit(watcher, folder, clock):
+    made = watcher(limit_seconds=60.0)
     begin(folder, clock.now, elapsed=50.0)
     clock.now += 9
     assert not made.tick()
@@ -146,8 +146,8 @@ def test_what_an_earlier_attempt_trained_counts_for_the_limit(job, folder, clock
     assert made.tick()
 
 
-def test_a_run_that_ends_by_itself_within_the_limit_has_finished_however_late_that_is_seen(job, folder, clock):
-    made = job(limit_seconds=60.0)
+def test_a_run_that_ends_by_itself_within_the_limit_has_finished_however_late_that_is_seen(watcher, folder, clock):
+    made = watcher(limit_seconds=60.0)
     begin(folder, clock.now)
     assert not made.tick()
     clock.now += 61
@@ -158,12 +158,13 @@ def test_a_run_that_ends_by_itself_within_the_limit_has_finished_however_late_th
         "failed_rank": None,
         "last_lines": [],
         "notes": [],
+        "reached_at_step": None,
     }
 
 
 @pytest.mark.parametrize(("loss", "ends"), [(0.5, False), (0.3, True)])
-def test_the_target_ends_a_run_where_it_is_to_and_counts_as_finished(job, folder, clock, loss, ends):
-    made = job(target=("loss", 0.4), stop_at_target=True, limit_seconds=60.0)
+def test_the_target_ends_a_run_where_it_is_to_and_counts_as_finished(watcher, folder, clock, loss, ends):
+    made = watcher(target=("loss", 0.4), stop_at_target=True, limit_seconds=60.0)
     begin(folder, clock.now)
     reach(folder, loss)
     clock.now += 30
@@ -173,16 +174,26 @@ def test_the_target_ends_a_run_where_it_is_to_and_counts_as_finished(job, folder
     assert made.ending(CUT)["status"] == ("finished" if ends else "limit")
 
 
-def test_a_target_that_is_only_to_be_told_ends_nothing(job, folder, clock):
-    made = job(target=("loss", 0.4))
+def test_a_target_that_is_only_to_be_told_ends_nothing(watcher, folder, clock):
+    made = watcher(target=("loss", 0.4))
     begin(folder, clock.now)
     reach(folder, 0.1)
     assert not made.tick()
-    assert made.progress.reached_at == 5
+    assert made.ending(FINE)["reached_at_step"] == 5
 
 
-def test_ranks_that_never_begin_end_the_run_as_failed(job, clock):
-    made = job()
+def test_a_run_that_the_user_stops_says_what_it_had_reached(watcher, folder):
+    made = watcher(target=("loss", 0.4))
+    begin(folder, 1000.0)
+    reach(folder, 0.1)
+    assert not made.tick()
+    ending = made.stopped(130)
+    assert (ending["status"], ending["code"], ending["reached_at_step"]) == ("stopped", 130, 5)
+    assert ending.keys() == made.ending(FINE).keys()
+
+
+def test_ranks_that_never_begin_end_the_run_as_failed(watcher, clock):
+    made = watcher()
     clock.now += 319
     assert not made.tick()
     clock.now += 2
@@ -192,16 +203,16 @@ def test_ranks_that_never_begin_end_the_run_as_failed(job, clock):
     assert ending["last_lines"] == ["no rank began to train within 320 s; do the links let packets through?"]
 
 
-def test_a_network_that_is_gone_ends_the_run_and_not_the_experiment(job, net):
-    made = job()
+def test_a_network_that_is_gone_ends_the_run_and_not_the_experiment(watcher, net):
+    made = watcher()
     net.refuses = True
     assert made.tick()
     made.finish()
     assert made.ending(CUT)["last_lines"] == ["node 1: observe: it is gone"]
 
 
-def test_what_happens_to_the_makers_of_links_stays_in_the_record_and_is_told_once(job, net, folder, clock):
-    made = job()
+def test_what_happens_to_the_makers_of_links_stays_in_the_record_and_is_told_once(watcher, net, folder, clock):
+    made = watcher()
     for clock.now, notes in (
         (1000.0, ()),
         (1001.0, ("12:00: restarted",)),
@@ -216,8 +227,8 @@ def test_what_happens_to_the_makers_of_links_stays_in_the_record_and_is_told_onc
     assert made.told == [f"{folder.path.name}: {note}" for note in made.notes]
 
 
-def test_a_rank_that_failed_is_told_with_its_last_lines_whatever_else(job, net, folder):
-    made = job()
+def test_a_rank_that_failed_is_told_with_its_last_lines_whatever_else(watcher, net, folder):
+    made = watcher()
     with folder.log(1) as log:
         for number in range(30):
             log.write(f"line {number}".encode())
@@ -228,7 +239,7 @@ def test_a_rank_that_failed_is_told_with_its_last_lines_whatever_else(job, net, 
     assert ending["last_lines"] == [f"line {number}" for number in range(20, 30)]
 
 
-def test_statistics_that_cannot_be_written_are_an_error(job, folder):
+def test_statistics_that_cannot_be_written_are_an_error(watcher, folder):
     (folder.path / "links.jsonl").symlink_to("/dev/full")
     with pytest.raises(HarnessError, match=r"links\.jsonl cannot be written: No space left on device"):
-        job().tick()
+        watcher().tick()

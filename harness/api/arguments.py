@@ -1,0 +1,74 @@
+"""Arguments of Python programs: what is of another kind than was meant is told before anything starts."""
+
+from __future__ import annotations
+
+import operator
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+from harness.errors import InputError
+
+StrPath: TypeAlias = str | os.PathLike[str]
+PROFILE: Final = "'none', a name, e.g. 'wan', or a YAML file"
+
+
+def written(what: str, value: object, wanted: str) -> str:
+    """The text, or the path as text. Raises InputError: write what is wanted."""
+    found = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(found, str):
+        raise InputError(f"{what}={value!r}: write {wanted}")
+    return found
+
+
+def whole(what: str, value: object, example: int) -> int:
+    """The whole number, as an int where it is of another library. Raises InputError."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(f"{what}={value!r}: write a whole number, e.g. {example}") from None
+
+
+def whole_numbers(what: str, values: Sequence[int]) -> tuple[int, ...]:
+    """The whole numbers of a list. Raises InputError."""
+    try:
+        return tuple(operator.index(value) for value in values)
+    except TypeError:
+        raise InputError(f"{what}={values!r}: write a list of whole numbers, e.g. [0, 1]") from None
+
+
+def several(what: str, values: Sequence[str], example: str) -> tuple[str, ...]:
+    """The texts of a list. Raises InputError where it is no list, but one text."""
+    if isinstance(values, str):
+        raise InputError(f"{what}={values!r}: write a list, e.g. [{example!r}]")
+    return tuple(values)
+
+
+def words(argv: Sequence[StrPath]) -> list[str]:
+    """A program and its arguments. Raises InputError."""
+    if isinstance(argv, str | bytes | os.PathLike):
+        raise InputError(f"exec: {argv!r} is one text; write a list of words, e.g. {_split(os.fsdecode(argv))}")
+    if not argv:
+        raise InputError("exec: name a program")
+    return [written(f"exec: argv[{place}]", word, f"text, e.g. {str(word)!r}") for place, word in enumerate(argv)]
+
+
+def _split(line: str) -> list[str]:
+    """As a shell would."""
+    try:
+        return shlex.split(line)
+    except ValueError:  # a quotation mark without its fellow
+        return line.split()
+
+
+def variables(env: Mapping[str, StrPath] | None) -> dict[str, str]:
+    """Of an environment. Raises InputError, which names the one that is wrong."""
+    if not isinstance(env, Mapping | None):
+        raise InputError(f"env={env!r}: write a dict, e.g. {{'LR': '0.1'}}")
+    made = {}
+    for name, value in (env or {}).items():
+        if not isinstance(name, str) or not name or "=" in name:
+            raise InputError(f"env: {name!r} is no name of a variable; write e.g. 'LR'")
+        made[name] = written(f"env: {name}", value, f"text, e.g. {str(value)!r}")
+    return made
