@@ -1,20 +1,17 @@
 """What the proxy says where the daemon does not answer, or not as wished: one line, the right exit code."""
 
 import json
-import socketserver
-import threading
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from harness.errors import HarnessError, InputError, PrivilegeError, UnavailableError
 from harness.runtime.exec_socket import ExecSocket
+from tests.support.unix_http import Handler, served
 
 
-class Daemon(BaseHTTPRequestHandler):
+class Daemon(Handler):
     """Answers pings, and refuses everything else."""
 
-    protocol_version = "HTTP/1.1"
     api, status, message = "1.41", 500, "no"
 
     def do_GET(self):
@@ -34,30 +31,14 @@ class Daemon(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_):
-        pass
-
-    def address_string(self):
-        return "unix"
-
-
-class Server(socketserver.ThreadingUnixStreamServer):
-    """Does not wait for clients that stay connected."""
-
-    daemon_threads = True
-    block_on_close = False
-
 
 @pytest.fixture
 def daemon(tmp_path):
     class Mine(Daemon):
         pass
 
-    with Server(str(tmp_path / "docker.sock"), Mine) as server:
-        Mine.host = f"unix://{server.server_address}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with served(tmp_path, Mine) as Mine.host:
         yield Mine
-        server.shutdown()
 
 
 def start(host, whose=None, **environ):

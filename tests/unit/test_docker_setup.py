@@ -1,9 +1,6 @@
 """What Docker's SDK raises becomes an error of ours; networks whose containers are about to go."""
 
 import json
-import socketserver
-import threading
-from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -12,15 +9,14 @@ from harness.errors import HarnessError, InputError, NetworkStateError, Unavaila
 from harness.runtime import docker_setup
 from harness.runtime.docker import Recipe
 from tests.support.plans import network
+from tests.support.unix_http import Handler, served
 
 BUSY = "error while removing network: network harness-n id c0ffee has active endpoints"
 GOING = "removal of container c0ffee is already in progress"
 
 
-class Daemon(BaseHTTPRequestHandler):
+class Daemon(Handler):
     """Answers what it is told to, in order, the last for ever; hangs up where it is not told."""
-
-    protocol_version = "HTTP/1.1"
 
     def answer(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -39,19 +35,6 @@ class Daemon(BaseHTTPRequestHandler):
         self.wfile.write(b"" if status == 204 else data)
 
     do_GET = do_POST = do_DELETE = answer
-
-    def log_message(self, *_):
-        pass
-
-    def address_string(self):
-        return "unix"
-
-
-class Server(socketserver.ThreadingUnixStreamServer):
-    """Does not wait for clients that stay connected."""
-
-    daemon_threads = True
-    block_on_close = False
 
 
 @pytest.fixture
@@ -74,11 +57,9 @@ def daemon(tmp_path, monkeypatch):
     monkeypatch.setattr(docker_setup, "_POLL_SECONDS", 0.01)
     for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
         monkeypatch.delenv(name, raising=False)
-    with Server(str(tmp_path / "docker.sock"), Mine) as server:
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{server.server_address}")
-        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    with served(tmp_path, Mine) as address:
+        monkeypatch.setenv("DOCKER_HOST", address)
         yield Mine
-        server.shutdown()
 
 
 def create(image="harness-node"):
