@@ -131,17 +131,11 @@ class Runner:
                 outcome = launch(network.runtime, network.plan, argv, sink, tick=watcher.tick)
         except (KeyboardInterrupt, SystemExit) as end:
             code = end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT
-            told = {
-                "failed_rank": None,
-                "last_lines": [],
-                "notes": watcher.notes,
-                "reached_at_step": watcher.progress.reached_at,
-            }
-            folder.end("stopped", seconds=time.time() - began, code=code, **told)
+            folder.end(seconds=time.time() - began, **watcher.stopped(code))
             raise
         seconds = time.time() - began
         watcher.finish()
-        folder.end(seconds=seconds, reached_at_step=watcher.progress.reached_at, **watcher.ending(outcome))
+        folder.end(seconds=seconds, **watcher.ending(outcome))
         return folder.ending or {}
 
     def _facts(self, run: Run, plan: NetworkPlan, network: Network, before: Mapping[str, Any] | None) -> dict[str, Any]:

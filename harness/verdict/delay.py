@@ -95,7 +95,7 @@ def jitter(way: Way) -> Verdict:
     """The jitter in the profile's own unit: the standard deviation over the distribution's, for a jitter of 1.
 
     Where none is applied, all spread is the machine's, in rare long waits: then the standard deviation is that
-    of a normal distribution with the same middle half; and so is what the machine adds.
+    of a normal distribution with the same middle half; and so is what the machine adds by its waits together.
     """
     requested, applied = way.requested.jitter.seconds, way.applied.jitter.seconds
     shape = jitter_form(way.applied)
@@ -105,7 +105,7 @@ def jitter(way: Way) -> Verdict:
         return (row.left_out() if way.edge_measured.echo_left_out else row).holding(_ROUNDING_S, _ms)
     sampling = way.z * std_error(shape.kurtosis, seen.count)
     measured = (seen.std if applied else seen.robust_std) / shape.std
-    adds, noise = way.lateness.robust_std / shape.std, NOISE_S / shape.std
+    adds, noise = way.machine_spread / shape.std, NOISE_S / shape.std
     accepted = _Accepted.around(
         max(0.0, applied * (1 - JITTER_SHARE - sampling)),
         applied * (1 + JITTER_SHARE + sampling) + noise,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from statistics import NormalDist
 from typing import Any, Final, Literal
 
 from harness.distribution import form
 from harness.link import LinkShape
-from harness.measurement import Direction, EchoSample, EdgeMeasurement, Spread, spread
+from harness.measurement import Direction, EchoSample, EdgeMeasurement, Spread, spread, sum_of
 from harness.plan import PlannedEdge
 
 Quantity = Literal["rtt", "jitter", "loss", "rate", "duplicate", "reorder"]
 
 UNMEASURED: Final = "it was not measured"
+_WAITS: Final = 3
+"""That may be late, on a packet's way over one edge."""
+_STANDSTILL_S: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -108,13 +112,29 @@ class Way:
         """How late this machine's timers were during the measurement."""
         return spread(self.edge_measured.timers_late, form("normal").fence)
 
+    @cached_property
+    def _waits(self) -> tuple[float, float]:
+        """What several waits of this machine together add to a packet's way: median and spread, see sum_of.
+
+        A packet meets some, each of which may be late by itself: a timer that lets it go, a process that holds it in
+        user space, and the one that reads it. Stretches in which the machine stood still are not of that kind.
+        """
+        return sum_of([late for late in self.edge_measured.timers_late if late < _STANDSTILL_S], _WAITS)
+
+    @property
+    def machine_spread(self) -> float:
+        """What this machine adds to the spread of a packet's way, as a robust standard deviation in seconds."""
+        return self._waits[1]
+
     @property
     def machine_delay(self) -> float:
         """What this machine adds to a packet's way, in seconds: a late timer, and the time to send and to wake up.
 
         Medians: a stretch in which the machine stood still makes a few sleeps very late, and says nothing of the rest.
+        Where single waits are much later than most, the median of several is more than that of one as often.
         """
-        return self.lateness.median + spread(self.edge_measured.local_delays, form("normal").fence).median
+        late, local = self.lateness.median, spread(self.edge_measured.local_delays, form("normal").fence).median
+        return late + local + max(0.0, self._waits[0] - _WAITS * late)
 
     def row(
         self,
