@@ -10,11 +10,11 @@ sampling error of that measurement at the given confidence:
     loss    no tolerance: the exact binomial interval, for losses in bursts with fewer effective packets
     rate    92 % to 103 %, and what the timers' lateness may shift in the time that the estimate spans
 
-RTT and jitter are wider upwards on a slow or busy machine: up to twice what it adds itself (how late its sleeps end, of
-which a packet meets several, and a packet's way over its loopback, measured beside them), but by no more than 1 ms or
-the tolerance, whichever is larger. A row is machine-bound where the machine itself adds more than that, or only twice what it adds explains the
-value; a value beyond even that is off. So is a rate that is too low, unless the sender could not send it or the reader
-not read it: a busy CPU alone is no excuse.
+RTT and jitter are wider upwards on a slow or busy machine: up to twice what it adds itself (how late its sleeps end,
+of which a packet meets several, and a packet's way over its loopback, measured beside them), but by no more than 1 ms
+or the tolerance, whichever is larger. A row is machine-bound where the machine itself adds more than that, or only
+twice what it adds explains the value; a value beyond even that is off. So is a rate that is too low, unless the
+sender could not send it or the reader not read it: a busy CPU alone is no excuse.
 
 Units: seconds, shares between 0 and 1, bit/s on the wire.
 """
