@@ -34,7 +34,7 @@ _NODES = 4
 
 
 def rank_main(task: str, folder: str) -> None:
-    """One rank: prints, of each round of blocks, seconds without recording, of the control, with it, and the recorder's.
+    """One rank: prints, of each round of blocks, seconds without recording, of the control, with it, and its own share.
 
     Args:
         task: what is learned.
@@ -84,7 +84,7 @@ def rank_main(task: str, folder: str) -> None:
 
 
 def compare(task: str) -> tuple[float, float, float, float]:
-    """Seconds of a step of the slower rank: without recording, of the control, with it; those of the recorder itself."""
+    """Seconds of a step of the slower rank: without recording, of the control, with it; of the recorder itself."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
