@@ -15,6 +15,8 @@ from tests.support.plans import shape
 pytestmark = needs()
 SLACK = 2
 """Milliseconds that the machine may add to a round trip."""
+EARLY = 0.6
+"""By so much the best packet of some may come early: links in user space let go up to 0.15 ms early at each of four."""
 
 
 def changed(plan, pairs, **texts):
@@ -26,7 +28,7 @@ def assert_costs(net, a, b, expected, *, version=4, slack=SLACK):
     """The best round trip of ten, in ms; measured once more where it is off, as verify does: the machine stalls."""
     for _ in range(2):
         lost, least, _ = ping(net, a, b, version=version)
-        if lost == 0 and expected <= least < expected + slack:
+        if lost == 0 and expected - EARLY <= least < expected + slack:
             return
     raise AssertionError(f"{a}-{b}: {lost} lost, {least} ms where {expected} to {expected + slack} were due")
 
