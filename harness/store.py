@@ -163,9 +163,12 @@ class Store:
     def sweep(self, is_gone: Callable[[Record], bool]) -> None:
         """Forget networks that are gone, and locks of none. What another command holds now is left alone.
 
+        Raises NetworkStateError where the folder is not ours.
+
         Args:
             is_gone: whether nothing is left of a recorded network.
         """
+        self._check_owner()  # to open is to truncate, and what stands there may be a link to anywhere
         for name in {path.stem for ending in ("json", "lock") for path in self._folder.glob(f"*.{ending}")}:
             if not _NAME.fullmatch(name):
                 continue

@@ -258,6 +258,18 @@ def test_what_another_command_holds_is_not_swept(store, other_process, tmp_path)
     assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["demo.json", "demo.lock"]
 
 
+def test_nothing_is_swept_in_a_folder_of_another_user(store, tmp_path, monkeypatch):
+    """Who may write there could have put a link to a file of ours."""
+    store.save(record())
+    mine = tmp_path / "mine"
+    mine.write_text("dear to me")
+    (tmp_path / "state" / "demo.lock").symlink_to(mine)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(NetworkStateError, match="belongs to another user"):
+        store.sweep(lambda _: True)
+    assert mine.read_text() == "dear to me"
+
+
 def test_sweeping_makes_no_folder(store, tmp_path):
     store.sweep(lambda _: True)
     assert not (tmp_path / "state").exists()

@@ -58,3 +58,13 @@ def test_what_is_under_way_is_waited_for_by_going_on():
 
 def test_a_strategy_that_is_always_busy_is_saved_all_the_same():
     assert saved(5, range(100), 22) == [10, 20]
+
+
+def test_to_resume_without_a_folder_is_an_error_and_no_new_beginning(monkeypatch, capsys):
+    from harness.workloads import train
+
+    monkeypatch.delenv("HARNESS_RUN_DIR", raising=False)
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")):
+        monkeypatch.setenv(name, value)
+    assert train.main(["--resume"]) == 2
+    assert capsys.readouterr().err == "--resume: where are the states? Name their folder by --out\n"
