@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from harness.engine.userspace import control, nfqueue
+from harness.engine.userspace import clock, control, nfqueue
 from harness.engine.userspace.line import NEVER, Line
 from harness.engine.userspace.node import Node
 from harness.engine.userspace.state import State
@@ -128,12 +128,11 @@ class Holder:
 
     def _take(self, node: Node) -> None:
         packets = node.queue.receive()
-        now = time.monotonic_ns()
-        offset, lines, out = time.time_ns() - now, node.lines, node.out
+        (now, ahead), lines, out = clock.ahead(), node.lines, node.out
         touched = set()
         for queue, packet_id, stamp, length, payload in packets:
             line = lines.get(queue)
-            came = stamp - offset
+            came = stamp - ahead
             if not now - MAX_AGE_NS < came <= now:
                 came = now
             if line is None or not line.arrive(came, packet_id, length, payload):
