@@ -47,13 +47,14 @@ from functools import cached_property
 from typing import Final, Literal, get_args
 
 from harness.errors import InputError
+from harness.frame import FRAME, SEGMENT
 from harness.link import LinkShape
 from harness.plan import NetworkPlan, Pair
 
 Collective = Literal["all_reduce", "broadcast", "all_gather", "reduce_scatter", "all_to_all", "send_recv", "barrier"]
 COLLECTIVES: Final[tuple[str, ...]] = get_args(Collective)
 
-WIRE_SHARE: Final = 1514 / 1448
+WIRE_SHARE: Final = FRAME / SEGMENT
 """Bytes on the wire per byte carried: full TCP segments with timestamps in Ethernet frames of MTU 1500."""
 _SPARSE: Final = 4
 """Edges per rank up to which a graph is sparse: all O(ranks ** 2) intervals are tried (in a tree the routes do)."""

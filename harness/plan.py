@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from harness.address import Addressing
 from harness.errors import PlanError
+from harness.frame import FRAME
 from harness.link import LinkShape
 from harness.units import WHOLE, ZERO_RATIO, Time
 
@@ -25,7 +26,6 @@ SUPER_PACKET_TIME: Final = Time(50_000)
 """How long a TCP super-packet may occupy a loss-free link: smaller ones cost more CPU, larger ones coarsen the rate."""
 MAX_SEGMENTS: Final = 138
 """The segments of a super-packet of 200 kB, the largest that nodes send (runtime/wiring.py): more are never sent."""
-FRAME: Final = 1514
 
 
 @dataclass(frozen=True)

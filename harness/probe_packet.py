@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from harness.frame import ETHERNET, FRAME
+
 HEADER: Final = struct.Struct("!4sBxHIIQQQ")
 """Magic, kind, (pad), segments in a burst, job, sequence number, sent, turned round, sent back; clocks in ns."""
 MAGIC: Final = b"hprb"
@@ -17,13 +19,11 @@ ECHO, REPLY, TRAIN, BULK = range(4)
 
 SMALL_PAYLOAD: Final = 64
 """Bytes of UDP payload in a small packet."""
-FRAME: Final = 1514
-"""Bytes of a full Ethernet frame without checksum, as the kernel's qdiscs count them: MTU 1500 and 14."""
 
 
 def overhead(ipv6: bool) -> int:
     """Bytes on the wire besides the UDP payload: Ethernet 14, IPv4 20 or IPv6 40, UDP 8."""
-    return 62 if ipv6 else 42
+    return ETHERNET + (48 if ipv6 else 28)
 
 
 def small_frame(ipv6: bool) -> int:

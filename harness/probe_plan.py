@@ -17,9 +17,10 @@ from typing import Final
 
 from harness.binomial import loss_inflation
 from harness.distribution import jitter_form
+from harness.frame import FRAME
 from harness.link import LinkShape
 from harness.plan import NetworkPlan, Pair
-from harness.probe_packet import FRAME, small_frame
+from harness.probe_packet import small_frame
 
 MAX_PARALLEL: Final = 8
 """Edges measured at once by default."""

@@ -23,12 +23,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from harness.frame import FRAME
 from harness.link import Distribution, GilbertElliott, LinkShape
 from harness.plan import Port
 from harness.units import ZERO_RATIO, Rate, Ratio, Size, Time
 
 ROOT: Final = 0x1_0000
-MTU_FRAME: Final = 1514
 MIN_QUEUE: Final = 32
 MAX_AUTO_LIMIT: Final = 100_000
 UNLIMITED: Final = Rate(20 * 10**9)
@@ -149,15 +149,15 @@ def tbf_of(shape: LinkShape) -> Tbf | None:
     """The token bucket of a shape with a burst."""
     if shape.burst is None or shape.rate is None:
         return None
-    burst = max(shape.burst.bytes, MTU_FRAME)
+    burst = max(shape.burst.bytes, FRAME)
     queued = shape.rate.byte_s * (shape.queue or TBF_QUEUEING).ns // 10**9
-    return Tbf(shape.rate.byte_s, burst, limit=min(burst + max(queued, MIN_QUEUE * MTU_FRAME), 2**32 - 1))
+    return Tbf(shape.rate.byte_s, burst, limit=min(burst + max(queued, MIN_QUEUE * FRAME), 2**32 - 1))
 
 
 def queue_limit(shape: LinkShape) -> int:
     """Packets that netem's queue must hold: those in flight on the delay line, and a buffer behind the rate.
 
-    In flight: rate x (delay + jitter) / (8 x 1514). Buffer: one bandwidth-delay product of the round trip over this
+    In flight: rate x (delay + jitter) / (8 x FRAME). Buffer: one bandwidth-delay product of the round trip over this
     edge (2 x delay), at least 50 ms and 32 packets: the classical rule that lets one TCP flow fill the link
     (Villamizar and Song 1994). Without a rate there is no buffer, and the delay line is sized for 20 Gbit/s.
     """
@@ -166,7 +166,7 @@ def queue_limit(shape: LinkShape) -> int:
     rate = min(shape.rate or UNLIMITED, UNLIMITED)
     flight = (shape.delay.ns + shape.jitter.ns) / 1e9
     buffer = max(2 * shape.delay.ns, MIN_QUEUEING.ns) / 1e9 if shape.rate else 0.0
-    packets = math.ceil(rate.bit_s * flight / (8 * MTU_FRAME)) + math.ceil(rate.bit_s * buffer / (8 * MTU_FRAME))
+    packets = math.ceil(rate.bit_s * flight / (8 * FRAME)) + math.ceil(rate.bit_s * buffer / (8 * FRAME))
     return min(max(packets, MIN_QUEUE if shape.rate else 1000), MAX_AUTO_LIMIT)
 
 

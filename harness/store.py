@@ -24,6 +24,7 @@ from harness.plan import NetworkPlan
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 _LOCK_SECONDS: Final = 60.0
+_SILENT_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -102,17 +103,23 @@ class Store:
     def lock(self, name: str) -> Iterator[None]:
         """Keep other commands from changing that network meanwhile. Raises NetworkStateError after a minute.
 
+        Who waits for over two seconds is told so, by a warning of the logger of this module.
+
         The lock of a network that is not recorded at the end goes with it. Who waited for it holds a file that has no
         name by then, sees that, and takes the new one.
         """
         self._make_folder()
         path = self._folder / f"{self.check_name(name)}.lock"
-        deadline = time.monotonic() + _LOCK_SECONDS
+        began, told = time.monotonic(), False
         while True:
             with open(path, "w") as file:
                 if not _taken(file, path):
-                    if time.monotonic() > deadline:
+                    waited = time.monotonic() - began
+                    if waited > _LOCK_SECONDS:
                         raise NetworkStateError(f"network {name!r} is being changed by another command")
+                    if waited > _SILENT_SECONDS and not told:
+                        told = True
+                        _say(f"network {name!r} is being changed by another command: waiting up to {_LOCK_SECONDS:g} s")
                     time.sleep(0.01)
                     continue
                 try:
@@ -249,6 +256,12 @@ def _taken(file: IO[str], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except (BlockingIOError, FileNotFoundError):
         return False
+
+
+def _say(text: str) -> None:
+    import logging  # here, for it takes a while and is seldom needed
+
+    logging.getLogger(__name__).warning(text)
 
 
 def _default_folder() -> Path:

@@ -16,6 +16,7 @@ from typing import Final
 
 from harness.experiment.spec import Experiment, Run
 from harness.experiment.traffic import Traffic, evaluation_seconds, step_seconds, traffic_of
+from harness.frame import SEGMENT
 from harness.plan import NetworkPlan, Pair
 
 _START_SECONDS: Final = 4.0
@@ -26,7 +27,6 @@ _IMPORT_SECONDS: Final = 3.0
 """Of a core for each rank: Python and PyTorch."""
 _DELAYS_PER_HOP: Final = 2.5
 """gloo's receiver says that it is ready before a block is sent; measured 2 to 3 one-way delays per hop."""
-_SEGMENT_BYTES: Final = 1448
 _MATHIS: Final = 1.22
 _SHORTEST_ROUND_TRIP: Final = 1e-4
 _MACHINE_BYTES: Final = 2e8
@@ -85,7 +85,7 @@ def _bytes_per_second(plan: NetworkPlan, pair: Pair, shared: Mapping[Pair, int],
     if not loss:
         return most
     round_trip = max(_SHORTEST_ROUND_TRIP, _delay(plan, pair) + _delay(plan, (pair[1], pair[0])))
-    return min(most, _MATHIS * _SEGMENT_BYTES / (round_trip * math.sqrt(loss)))
+    return min(most, _MATHIS * SEGMENT / (round_trip * math.sqrt(loss)))
 
 
 def left(estimates: Mapping[str, float], took: Mapping[str, float], running: str | None, running_for: float) -> float:

@@ -29,8 +29,9 @@ from collections.abc import Callable
 from time import monotonic_ns, sleep
 from typing import Any, Final
 
+from harness.frame import FRAME
 from harness.node.probe_receiver import RECEIVE_BUFFER, Receiver
-from harness.probe_packet import ECHO, FRAME, TRAIN, burst, small
+from harness.probe_packet import ECHO, TRAIN, burst, small
 
 Answer = dict[str, Any]
 POLL_S: Final = 0.002

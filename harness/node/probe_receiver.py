@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from time import monotonic_ns
 from typing import Final
 
-from harness.probe_packet import ECHO, FRAME, HEADER, MAGIC, REPLY, overhead, small
+from harness.frame import FRAME
+from harness.probe_packet import ECHO, HEADER, MAGIC, REPLY, overhead, small
 
 RECEIVE_BUFFER: Final = 32 << 20
 _UDP_GRO: Final = 104

@@ -19,6 +19,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.address import INTERFACE
 from harness.errors import NodeError
+from harness.frame import SEGMENT
 from harness.linux.host import has_ipv6
 from harness.linux.sysctls import TCP_SETTINGS
 from harness.netlink.nlattr import attr
@@ -65,7 +66,7 @@ def allow_large(interfaces: Sequence[str]) -> None:
 
     Kernels before 6.3 do not know the IPv4 attributes and refuse or ignore this, which costs nothing but that speed.
     """
-    size = struct.pack("=I", MAX_SEGMENTS * 1448)
+    size = struct.pack("=I", MAX_SEGMENTS * SEGMENT)
     attributes = b"".join(attr(kind, size) for kind in _IFLA_SUPER_PACKETS)
     with Rtnetlink() as netlink:
         headers = [_IFINFOMSG.pack(0, 0, socket.if_nametoindex(name), 0, 0) for name in interfaces]

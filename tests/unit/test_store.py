@@ -234,6 +234,24 @@ def test_a_lock_on_a_file_that_has_lost_its_name_holds_nobody_out_and_is_none(st
             pass
 
 
+def test_who_waits_long_is_told_once(store, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.02)
+    with store.lock("demo"), pytest.raises(NetworkStateError), store.lock("demo"):
+        pass
+    assert caplog.messages == ["network 'demo' is being changed by another command: waiting up to 0.1 s"]
+
+
+def test_who_waits_a_moment_is_told_nothing(store, caplog):
+    first = store.lock("demo")
+    first.__enter__()
+    timer = threading.Timer(0.05, first.__exit__, (None, None, None))
+    timer.start()
+    with store.lock("demo"):
+        timer.join()
+    assert caplog.messages == []
+
+
 def test_networks_that_are_gone_are_swept_and_locks_of_none(store, tmp_path):
     for name in ("gone", "here"):
         with store.lock(name):

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Final
 
-ETHERNET: Final = 14
-MTU: Final = 1500
-_SEGMENT: Final = 1448
-_HEADERS: Final = 52
+from harness.frame import ETHERNET, HEADERS, MTU, SEGMENT
 
 Item = tuple[int, int, int, bytes]
 """A held packet: when it leaves (ns), its id or a copy's negative number, bytes on the wire, and the payload that
@@ -19,8 +15,8 @@ def wire_bytes(length: int) -> int:
     """Bytes of Ethernet frames, as qdiscs count them, of a packet or of a super-packet of TCP segments."""
     if length <= MTU:
         return length + ETHERNET
-    segments = -(-(length - _HEADERS) // _SEGMENT)
-    return length + ETHERNET + (segments - 1) * (_HEADERS + ETHERNET)
+    segments = -(-(length - HEADERS) // SEGMENT)
+    return length + ETHERNET + (segments - 1) * (HEADERS + ETHERNET)
 
 
 def flipped(payload: bytes, random: Random) -> bytes:

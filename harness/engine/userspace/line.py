@@ -18,8 +18,9 @@ from typing import Final
 
 from harness.distribution import SCALE, table
 from harness.engine.userspace.bucket import SECOND, Bucket
-from harness.engine.userspace.held import ETHERNET, MTU, Item, flipped, wire_bytes
+from harness.engine.userspace.held import Item, flipped, wire_bytes
 from harness.engine.userspace.nfqueue import accept_changed, accept_until, verdict
+from harness.frame import ETHERNET, MTU
 from harness.qdisc import Branch
 
 NEVER: Final = 1 << 62
