@@ -27,6 +27,8 @@ _PLAN: Final = "HARNESS_PLAN_{}"
 _PART: Final = 100_000
 """Bytes of one variable: Linux takes 128 KiB (MAX_ARG_STRLEN)."""
 DEFAULT_NODES: Final = 4
+HOST_NAME_LENGTH: Final = 63
+"""Characters of a host name that DNS takes."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,14 @@ class Settings:
         names = text(NAMES)
         if names.count("{}") != 1:
             raise InputError(f"{NAMES}={names!r}: write the nodes' host names with {{}} for the number, e.g. node-{{}}")
+        nodes = number("NODES", DEFAULT_NODES, 1, 4094)
+        if len(longest := names.replace("{}", str(nodes))) > HOST_NAME_LENGTH:
+            raise InputError(
+                f"{longest!r} is too long for a host name, which has up to {HOST_NAME_LENGTH} characters: give the"
+                " Compose project a shorter name (docker compose -p NAME)"
+            )
         options = PlanOptions(
-            nodes=number("NODES", DEFAULT_NODES, 1, 4094),
+            nodes=nodes,
             topology=text("TOPOLOGY", "fully_connected"),
             profile=text("PROFILE", "wan"),
             between=text("BETWEEN") or None,

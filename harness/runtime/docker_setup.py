@@ -15,7 +15,7 @@ from requests.exceptions import RequestException
 
 from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
 from harness.linux.sysctls import CONTAINER
-from harness.node.settings import NAMES, TRANSIENT, packed
+from harness.node.settings import HOST_NAME_LENGTH, NAMES, TRANSIENT, packed
 from harness.plan import NetworkPlan
 from harness.runtime import containers as labels
 from harness.runtime.base import Progress
@@ -67,10 +67,13 @@ def create(network: str, plan: NetworkPlan, recipe: Recipe, progress: Progress) 
     """A bridge network with one container per node; their ids by rank. What was made stays where it fails.
 
     Raises:
-        InputError: no image can have that name.
+        InputError: no image can have that name, or no container the network's.
         UnavailableError: there is no daemon or no image.
         NetworkStateError: names or subnets are taken.
     """
+    if (over := len(f"{_prefix(network)}-node-{plan.size}") - HOST_NAME_LENGTH) > 0:
+        most = len(network) - over
+        raise InputError(f"--name {network!r} is too long for {plan.size} containers: use up to {most} characters")
     with _client() as client:
         progress(f"looking for the image {recipe.image}")
         try:

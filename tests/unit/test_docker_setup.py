@@ -62,8 +62,8 @@ def daemon(tmp_path, monkeypatch):
         yield Mine
 
 
-def create(image="harness-node"):
-    docker_setup.create("n", network("ring", 2), Recipe(image), lambda _: None)
+def create(image="harness-node", *, name="n", nodes=2):
+    docker_setup.create(name, network("ring", nodes), Recipe(image), lambda _: None)
 
 
 # removing
@@ -103,6 +103,13 @@ def test_a_name_that_no_image_can_have(daemon):
     daemon.answers["GET /images/Bad Name/json"] = [(400, "invalid reference format")]
     with pytest.raises(InputError, match=r"^--image 'Bad Name' is no name of an image: invalid reference format$"):
         create("Bad Name")
+
+
+@pytest.mark.parametrize(("nodes", "most"), [(9, 48), (10, 47)])
+def test_a_name_that_is_too_long_for_a_container(daemon, nodes, most):
+    with pytest.raises(InputError, match=rf"^--name '{'n' * 49}' is too long .* use up to {most} characters$"):
+        create(name="n" * 49, nodes=nodes)
+    assert daemon.asked == []
 
 
 def test_no_name_of_an_image(daemon):

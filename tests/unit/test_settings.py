@@ -43,6 +43,7 @@ def test_everything_that_is_given_is_taken():
         ({"MASTER_PORT": "29321"}, "agents use that port"),
         ({"ON_FAILURE": "explode"}, "ON_FAILURE=explode"),
         ({"HARNESS_NAMES": "node"}, "HARNESS_NAMES='node'"),
+        ({"HARNESS_NAMES": "a" * 57 + "-node-{}", "NODES": "10"}, f"'{'a' * 57}-node-10' is too long .* 63 characters"),
         ({"HARNESS_PLAN_0": "nonsense!"}, "HARNESS_PLAN_0 holds no plan"),
     ],
 )
