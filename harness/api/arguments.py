@@ -19,6 +19,8 @@ def written(what: str, value: object, wanted: str) -> str:
     found = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(found, str):
         raise InputError(f"{what}={value!r}: write {wanted}")
+    if "\0" in found:
+        raise InputError(f"{what}={value!r}: has a NUL byte in it, which no argument, variable or path can have")
     return found
 
 
@@ -68,7 +70,7 @@ def variables(env: Mapping[str, StrPath] | None) -> dict[str, str]:
         raise InputError(f"env={env!r}: write a dict, e.g. {{'LR': '0.1'}}")
     made = {}
     for name, value in (env or {}).items():
-        if not isinstance(name, str) or not name or "=" in name:
+        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
             raise InputError(f"env: {name!r} is no name of a variable; write e.g. 'LR'")
         made[name] = written(f"env: {name}", value, f"text, e.g. {str(value)!r}")
     return made

@@ -205,6 +205,7 @@ def test_no_program_is_bad_input(net):
         (b"ls", r"^exec: b'ls' is one text; write a list of words, e\.g\. \['ls'\]$"),
         (Path("/bin/ls"), r"is one text; write a list of words, e\.g\. \['/bin/ls'\]$"),
         (["sleep", 5], r"^exec: argv\[1\]=5: write text, e\.g\. '5'$"),
+        (["echo", "a\0b"], r"^exec: argv\[1\]='a\\x00b': has a NUL byte in it"),
     ],
 )
 def test_a_program_that_is_no_list_of_words_is_bad_input(net, runtime, argv, words):
@@ -223,6 +224,8 @@ def test_a_program_that_is_no_list_of_words_is_bad_input(net, runtime, argv, wor
         ({"LR": None}, "^env: LR=None: write text"),
         ({1: "x"}, "^env: 1 is no name of a variable; write e.g. 'LR'$"),
         ({"A=B": "x"}, "'A=B' is no name"),
+        ({"A\0": "x"}, "is no name"),
+        ({"A": "x\0"}, r"^env: A='x\\x00': has a NUL byte"),
         (["LR=1"], r"^env=\['LR=1'\]: write a dict, e\.g\. {'LR': '0\.1'}$"),
     ],
 )
