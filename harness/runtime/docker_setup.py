@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -223,12 +223,12 @@ def remove(network: str) -> None:
                 pass
         deadline = time.monotonic() + _LEAVE_SECONDS
         for left in client.networks.list(filters=ours):
-            while not _is_removed(left, network, deadline):
+            while not _is_removed(left, {container.id for container in found}, network, deadline):
                 time.sleep(_POLL_SECONDS)
 
 
-def _is_removed(left: Any, network: str, deadline: float) -> bool:
-    """Try to remove it; not, until the deadline, where containers that are about to go are still on it."""
+def _is_removed(left: Any, ours: Set[str], network: str, deadline: float) -> bool:
+    """Try to remove it; not, until the deadline, where only containers of ours are on it, which are about to go."""
     try:
         left.remove()
     except NotFound:
@@ -236,11 +236,20 @@ def _is_removed(left: Any, network: str, deadline: float) -> bool:
     except APIError as problem:
         remedy, cause = "", str(problem.explanation)
         if "active endpoints" in cause:
-            if time.monotonic() < deadline:
+            others = _others(left, ours)
+            if not others and time.monotonic() < deadline:
                 return False
-            remedy = (
-                f"; remove the containers that 'docker network inspect {left.name}' lists,"
-                f" then run 'harness down --name {network}'"
-            )
+            who = ", ".join(others) or f"the containers that 'docker network inspect {left.name}' lists"
+            remedy = f"; remove {who}, then run 'harness down --name {network}'"
         raise HarnessError(f"Docker cannot remove the network {left.name!r}: {cause}{remedy}") from None
     return True
+
+
+def _others(network: Any, ours: Set[str]) -> list[str]:
+    """The names of containers on it that are not ours."""
+    try:
+        network.reload()
+    except NotFound:
+        return []
+    there = network.attrs.get("Containers") or {}
+    return sorted(one["Name"] for identity, one in there.items() if identity not in ours)

@@ -207,22 +207,9 @@ class NetnsRuntime:
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
-        keeper, self._keeper = self._keeper, None
-        if keeper is None or not keeper.alive:
-            return
-        try:
-            handle = os.pidfd_open(keeper.pid)
-        except ProcessLookupError:  # ended by itself just now
-            return
-        try:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-            poll = select.poll()
-            poll.register(handle, select.POLLIN)
-            if not poll.poll(_END_SECONDS * 1000):
-                raise HarnessError(f"the network's keeper (process {keeper.pid}) does not end; kill it by hand")
-        finally:
-            os.close(handle)
+        if self._keeper is not None and self._keeper.alive:
+            _kill(self._keeper.pid)
+        self._keeper = None
 
     def _require(self) -> Keeper:
         if self._keeper is None:
@@ -246,3 +233,20 @@ def _answer(line: bytes) -> dict[str, Any]:
     if remedy := host.open_files_remedy(answer["errno"]):
         raise UnavailableError(f"cannot make namespaces: {answer['error']}; {remedy}")
     raise HarnessError(f"cannot make namespaces: {answer['error']}")
+
+
+def _kill(pid: int) -> None:
+    """End the process and see it end. Raises HarnessError where it does not."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:  # ended by itself just now
+        return
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        if not poll.poll(_END_SECONDS * 1000):
+            raise HarnessError(f"the network's keeper (process {pid}) does not end; kill it by hand")
+    finally:
+        os.close(handle)

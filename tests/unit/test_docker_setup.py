@@ -52,6 +52,7 @@ def daemon(tmp_path, monkeypatch):
         "DELETE /containers/c0ffee": [(409, GOING)],
         "POST /containers/c0ffee/wait": [(404, "No such container: c0ffee")],
         "GET /networks": [(200, [{"Id": "f00d", "Name": "harness-n"}])],
+        "GET /networks/f00d": [(200, {"Id": "f00d", "Name": "harness-n", "Containers": {}})],
         "DELETE /networks/f00d": [(204, None)],
     }
     monkeypatch.setattr(docker_setup, "_POLL_SECONDS", 0.01)
@@ -87,6 +88,15 @@ def test_a_network_that_stays_in_use(daemon, monkeypatch):
     with pytest.raises(HarnessError, match=f"{told}.*harness down --name n"):
         docker_setup.remove("n")
     assert daemon.asked.count("DELETE /networks/f00d") > 1
+
+
+def test_a_container_that_is_not_ours_is_named_at_once(daemon):
+    there = {"c0ffee": {"Name": "harness-n-node-1"}, "beef": {"Name": "guest"}}
+    daemon.answers["DELETE /networks/f00d"] = [(403, BUSY)]
+    daemon.answers["GET /networks/f00d"] = [(200, {"Id": "f00d", "Name": "harness-n", "Containers": there})]
+    with pytest.raises(HarnessError, match=r"active endpoints; remove guest, then run 'harness down --name n'$"):
+        docker_setup.remove("n")
+    assert daemon.asked.count("DELETE /networks/f00d") == 1
 
 
 def test_a_network_that_may_not_go_is_not_waited_for(daemon):

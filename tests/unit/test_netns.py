@@ -10,7 +10,7 @@ import signal
 
 import pytest
 
-from harness.errors import InputError, NetworkStateError, NodeError, UnavailableError
+from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
 from harness.runtime import netns as module
 from harness.runtime.base import Task
 from harness.runtime.namespaces import Keeper, start_time
@@ -116,6 +116,22 @@ def test_a_keeper_ends_also_where_this_process_has_many_files_open(runtime, monk
     monkeypatch.setattr(module.os, "pidfd_open", lambda pid: many_files(reader))
     monkeypatch.setattr(module.signal, "pidfd_send_signal", lambda *_: None)
     runtime.destroy()
+    os.close(reader)
+
+
+def test_a_keeper_that_does_not_end_is_not_forgotten(runtime, monkeypatch):
+    reader, writer = os.pipe()
+    monkeypatch.setattr(Keeper, "alive", True)
+    monkeypatch.setattr(module.os, "pidfd_open", lambda pid: os.dup(reader))
+    monkeypatch.setattr(module.signal, "pidfd_send_signal", lambda *_: None)
+    monkeypatch.setattr(module, "_END_SECONDS", 0.01)
+    for _ in range(2):
+        with pytest.raises(HarnessError, match="does not end; kill it by hand"):
+            runtime.destroy()
+    assert runtime.alive
+    os.close(writer)
+    runtime.destroy()
+    assert not runtime.alive
     os.close(reader)
 
 
