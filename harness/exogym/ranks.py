@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import time
@@ -16,6 +17,8 @@ from harness.workloads.group import blamed, check_environment
 
 class Ranks:
     """The process group of torchrun's variables; one that the script has made already is taken.
+
+    One that is made here ends with the script: where it is left, gloo's threads may abort its end (pytorch #179291).
 
     Args:
         environment: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
@@ -36,6 +39,7 @@ class Ranks:
             where = f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}"
             with blamed(int(environment["RANK"]), f"connecting {environment['WORLD_SIZE']} ranks at {where}"):
                 dist.init_process_group("gloo")
+            atexit.register(_end, dist)
         self.rank: int = dist.get_rank()
         self.size: int = dist.get_world_size()
 
@@ -82,6 +86,11 @@ class Ranks:
                 self._dist.all_reduce(flat)
                 for tensor, part in zip(group, flat.split([tensor.numel() for tensor in group]), strict=True):
                     tensor.copy_(part.view_as(tensor))
+
+
+def _end(dist: Any) -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def outline(dataset: Any) -> bytes:

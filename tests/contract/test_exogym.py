@@ -174,6 +174,33 @@ told.update(minibatch=config.minibatch_size, kwargs=config.kwargs, project=confi
     assert run == second["run"] == time.strftime("%Y%m%d_%H%M%S", time.localtime(1_000_000_000))
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize("own", [False, True], ids=["made by us", "the script's own"])
+def test_the_process_group_that_fit_makes_ends_with_the_script(tmp_path, own):
+    on_all_ranks(
+        tmp_path,
+        SCRIPT
+        + f"""
+import atexit
+import torch.distributed as dist
+
+@atexit.register
+def last():
+    open(f"left-{{RANK}}", "w").write(str(dist.is_initialized()))
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+if {own}:
+    dist.init_process_group("gloo")
+for _ in range(2):
+    Trainer(Net(), data, data).fit(strategy=Local(), **usual)
+told["between"] = dist.is_initialized()
+""",
+        small(tmp_path),
+    )
+    assert [(tmp_path / f"left-{rank}").read_text() for rank in range(2)] == [str(own)] * 2
+
+
 class Anything:
     def method(self):
         pass

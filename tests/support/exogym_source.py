@@ -89,6 +89,16 @@ class Strategy:
 """
 
 
+_END = """
+import atexit, json, os, sys
+with open(sys.argv[1], "w") as file:
+    json.dump(told, file)
+atexit._run_exitfuncs()
+sys.stdout.flush()
+os._exit(0)  # torch's threads abort what comes then now and then: terminate called without an active exception
+"""
+
+
 def small(folder: Path) -> Path:
     """A folder with a package `exogym` of these parts, and nothing that communicates."""
     package = folder / "small" / "exogym"
@@ -113,7 +123,7 @@ def real() -> tuple[Path | None, str]:
 def on_all_ranks(folder: Path, source: str, *packages: Path | None) -> list[dict]:
     """What each rank put into its dict `told`: a program on loopback with torchrun's variables."""
     program = folder / "program.py"
-    program.write_text(f"import json, sys\ntold = {{}}\n{source}\njson.dump(told, open(sys.argv[1], 'w'))\n")
+    program.write_text(f"told = {{}}\n{source}\n{_END}")
     port = str(free_port())
     paths = [str(path) for path in (*packages, *filter(None, sys.path)) if path]
     everyone = {
