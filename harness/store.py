@@ -22,8 +22,8 @@ from harness.errors import HarnessError, InputError, NetworkStateError, RecordEr
 from harness.linux import host
 from harness.plan import NetworkPlan
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,52}")
-"""So long that every Compose project can be named whose containers' host names ("-node-4094") Linux takes: 63."""
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,55}")
+"""So long that every Compose project can be named that starts: its shortest host name, NAME-node-1, has 63 at most."""
 _LOCK_SECONDS: Final = 60.0
 _SILENT_SECONDS: Final = 2.0
 
@@ -97,7 +97,7 @@ class Store:
     def check_name(name: str) -> str:
         """The name, where it is a good one. Raises InputError."""
         if not _NAME.fullmatch(name):
-            raise InputError(f"--name {name!r}: use up to 53 of a-z, 0-9, '_', '.' and '-', a letter or digit first")
+            raise InputError(f"--name {name!r}: use up to 56 of a-z, 0-9, '_', '.' and '-', a letter or digit first")
         return name
 
     @contextlib.contextmanager
