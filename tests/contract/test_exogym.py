@@ -135,8 +135,8 @@ def factory(rank, num_nodes, train_dataset):
     told["factory"].append([rank, num_nodes, train_dataset])
     return random_split(data, [48 - rank, 16 + rank])[0]
 padding = [lambda batch: batch for _ in range(1000 * RANK + 1)]  # so that addresses differ
-alike = {"collate_fn": lambda batch: batch, "worker_init_fn": padding[-1]}
-Trainer(Net(), factory, data).fit(strategy=Local(), **usual, dataloader_kwargs={"more": [alike]})
+alike = {"worker_init_fn": padding[-1]}
+Trainer(Net(), factory, data).fit(strategy=Local(), **usual, dataloader_kwargs=alike)
 """,
         exogym,
     )
