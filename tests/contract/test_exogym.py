@@ -177,7 +177,7 @@ told.update(minibatch=config.minibatch_size, kwargs=config.kwargs, project=confi
 @pytest.mark.torch
 @pytest.mark.parametrize("own", [False, True], ids=["made by us", "the script's own"])
 def test_the_process_group_that_fit_makes_ends_with_the_script(tmp_path, own):
-    on_all_ranks(
+    told = on_all_ranks(
         tmp_path,
         SCRIPT
         + f"""
@@ -194,10 +194,11 @@ if {own}:
     dist.init_process_group("gloo")
 for _ in range(2):
     Trainer(Net(), data, data).fit(strategy=Local(), **usual)
-told["between"] = dist.is_initialized()
+told["before the end"] = dist.is_initialized()
 """,
         small(tmp_path),
     )
+    assert told == [{"before the end": True}] * 2
     assert [(tmp_path / f"left-{rank}").read_text() for rank in range(2)] == [str(own)] * 2
 
 
