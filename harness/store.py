@@ -262,7 +262,7 @@ def _taken(file: IO[str], path: Path) -> bool:
 def _say(text: str) -> None:
     import logging  # here, for it takes a while and is seldom needed
 
-    logging.getLogger(__name__).warning(text)
+    logging.getLogger(__name__).warning("harness: %s", text)  # on standard error, unless a program has set logging up
 
 
 def _default_folder() -> Path:

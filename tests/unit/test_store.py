@@ -239,7 +239,7 @@ def test_who_waits_long_is_told_once(store, monkeypatch, caplog):
     monkeypatch.setattr(module, "_SILENT_SECONDS", 0.02)
     with store.lock("demo"), pytest.raises(NetworkStateError), store.lock("demo"):
         pass
-    assert caplog.messages == ["network 'demo' is being changed by another command: waiting up to 0.1 s"]
+    assert caplog.messages == ["harness: network 'demo' is being changed by another command: waiting up to 0.1 s"]
 
 
 def test_who_waits_a_moment_is_told_nothing(store, monkeypatch, caplog):
