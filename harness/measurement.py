@@ -65,6 +65,7 @@ class BulkSample:
         received_bytes: on the wire.
         points: (arrival in s, bytes on the wire so far) of reads whose arrival is known.
         busiest_cpu: share of the time for which the busiest CPU was busy meanwhile.
+        ends: the first and the last read as points, be their arrival known or later than it was.
     """
 
     sent_bytes: int
@@ -72,6 +73,7 @@ class BulkSample:
     received_bytes: int
     points: tuple[tuple[float, int], ...]
     busiest_cpu: float = 0.0
+    ends: tuple[tuple[float, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -213,9 +215,9 @@ def bulk_rate(sample: BulkSample) -> Rate | None:
 
 def carried_rate(sample: BulkSample) -> Rate | None:
     """Bytes over time of the whole train as it was read: what the machine carried at least."""
-    if len(sample.points) < 2 or sample.points[-1][0] <= sample.points[0][0]:
+    if len(sample.ends) < 2 or sample.ends[1][0] <= sample.ends[0][0]:
         return None
-    (start, first), (end, last) = sample.points[0], sample.points[-1]
+    (start, first), (end, last) = sample.ends
     return Rate(max(8, round((last - first) * 8 / (end - start))))
 
 

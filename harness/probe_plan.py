@@ -52,6 +52,10 @@ _MAX_BULK_BYTES: Final = 64 << 20
 _BURST_S: Final = 0.004
 _MAX_SEGMENTS: Final = 43
 """Full frames that fit a UDP super-packet of 64 KiB."""
+_READS_PER_S: Final = 5_000
+"""Packets of a bulk train that a probe can read and never be late."""
+_UNLIMITED_BIT_S: Final = 1e9
+"""What to read a link without a limit for."""
 _OVERDRIVE: Final = 2.0
 """How many times the link's rate a bulk train is sent at."""
 _GENTLE_OVERDRIVE: Final = 1.2
@@ -94,6 +98,12 @@ class Bulk:
     def link_bit_s(self) -> float:
         """The link's rate that it was made for; 0: no limit."""
         return self.rate_bit_s / _OVERDRIVE
+
+    @property
+    def one_in(self) -> int:
+        """Of how many of its packets one is enough to read; a power of two."""
+        most = self.link_bit_s or _UNLIMITED_BIT_S
+        return 1 << max(1, int(most / (8 * FRAME * _READS_PER_S))).bit_length() - 1
 
     @property
     def seconds(self) -> float:

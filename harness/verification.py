@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from harness.node.probe_process import PROBE_ARGV, ProbeProcess
@@ -57,27 +57,34 @@ def verify(
     network: Network,
     pairs: Collection[Pair],
     tell: Callable[[int, int, str], None],
-    again: Callable[[list[Pair]], None],
+    again: Callable[[list[Verdict]], None],
     *,
     seconds: float,
     parallel: int,
     ipv6: bool = False,
 ) -> list[Verdict]:
-    """Measure edges; one that is off once more: only what is off both times is called off, since one of a hundred runs
-    is off by chance.
+    """Measure edges; one that is off once more: only a row that is off both times is called off, since one of a hundred
+    runs is off by chance.
 
     Args:
         network: see measure; the rest too.
         pairs: the edges.
         tell: progress.
-        again: called with the edges that are measured once more.
+        again: called with the rows for which edges are measured once more.
         seconds: for one edge.
         parallel: how many edges side by side.
         ipv6: whether to probe by IPv6.
     """
     rows = measure(network, pairs, tell, seconds=seconds, parallel=parallel, ipv6=ipv6)
-    off = sorted(pair for pair, found in rows.items() if not all(row.ok for row in found))
-    if off:
+    if off := [row for pair in sorted(rows) for row in rows[pair] if not row.ok]:
         again(off)
-        rows |= measure(network, off, tell, seconds=seconds, parallel=parallel, ipv6=ipv6)
+        edges = {(min(row.src, row.dst), max(row.src, row.dst)) for row in off}
+        for pair, found in measure(network, edges, tell, seconds=seconds, parallel=parallel, ipv6=ipv6).items():
+            rows[pair] = of_both(rows[pair], found)
     return [row for pair in sorted(rows) for row in rows[pair]]
+
+
+def of_both(first: Sequence[Verdict], second: Sequence[Verdict]) -> list[Verdict]:
+    """Of two measurements of an edge, the second one's rows; of the same link the first one's where only that is ok."""
+    was_ok = {(row.src, row.dst, row.quantity, row.applied): row for row in first if row.ok}
+    return [row if row.ok else was_ok.get((row.src, row.dst, row.quantity, row.applied), row) for row in second]

@@ -9,10 +9,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from harness.cli import networks, options
 from harness.cli.output import err, note, print_json, say, show
-from harness.plan import Pair
 from harness.plan_edit import parse_pairs, undirected
 from harness.probe_plan import MAX_PARALLEL, SECONDS
-from harness.report.verify import verify_table
+from harness.report.verify import in_words, verify_table
+from harness.verdict import Verdict
 from harness.verification import verify as measured
 
 EPILOG = (
@@ -38,8 +38,8 @@ def verify(
 ) -> None:
     """Measure RTT, jitter, loss and rate of every edge and direction: requested, applied, measured, verdict.
 
-    An edge that is off is measured once more: only what is off both times is called off, since one of a hundred runs
-    is off by chance. Jitter is in the profile's own unit.
+    An edge with a row that is off is measured once more: only a row that is off both times is called off, since one of
+    a hundred runs is off by chance. Jitter is in the profile's own unit.
     """
     network = networks.find_network(name)
     pairs = undirected(parse_pairs(edges, network.plan))
@@ -53,8 +53,8 @@ def verify(
         def tell(done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what)
 
-        def again(off: list[Pair]) -> None:
-            note(f"measuring once more: {', '.join(f'{a}-{b}' for a, b in off)}")
+        def again(off: list[Verdict]) -> None:
+            note(f"measuring once more, for it was off: {'; '.join(map(in_words, off))}")
 
         found = measured(network, pairs, tell, again, seconds=seconds, parallel=parallel, ipv6=ipv6)
     if json_:

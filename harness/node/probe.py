@@ -14,7 +14,8 @@ nanoseconds, sizes in bytes.
     bulk     peer, port, job, bursts, segments, interval_ns, end_ns
                                                   -> wire_bytes, elapsed_ns, segments
     collect  job, expect, wait_ns                 -> received, duplicates, overtakers
-    bulked   job, expect_bytes, wait_ns, kernel   -> points, wire_bytes, reads, waits
+    sample   one_in                               ->
+    bulked   job, expect_bytes, wait_ns, kernel   -> points, ends, wire_bytes, reads, waits
 
 It imports little, to start in some tens of milliseconds.
 """
@@ -142,15 +143,27 @@ class Probe:
         receiver.forget(job)
         return answer
 
+    def sample(self, one_in: int) -> Answer:
+        """Read one packet in so many of the rate trains that come, a power of two, and count the others."""
+        self._require(self._bulk).sample(one_in)
+        return {}
+
     def bulked(self, job: int, expect_bytes: int, wait_ns: int, kernel: bool) -> Answer:
         """What arrived of a rate train, once all is there or the time is up, stamped by the kernel or by the reader."""
         receiver = self._require(self._bulk)
         bulk = receiver.bulk(job)
-        _until(lambda: bulk.wire_bytes >= expect_bytes, wait_ns, lambda: bulk.reads)
+        _until(lambda: receiver.arrived(job) >= expect_bytes, wait_ns, lambda: bulk.reads)
+        arrived = receiver.arrived(job)
         receiver.forget(job)
         points = bulk.stamped if kernel else bulk.waited
         thinned = points[:: max(1, len(points) // MAX_POINTS)]
-        return {"points": thinned, "wire_bytes": bulk.wire_bytes, "reads": bulk.reads, "waits": len(bulk.waited)}
+        return {
+            "points": thinned,
+            "ends": bulk.ends,
+            "wire_bytes": arrived,
+            "reads": bulk.reads,
+            "waits": len(bulk.waited),
+        }
 
     @staticmethod
     def _require(receiver: Receiver | None) -> Receiver:
@@ -215,7 +228,7 @@ def main() -> None:
         try:
             request = json.loads(line)
             operation = request.pop("op")
-            if operation not in ("open", "echo", "train", "bulk", "collect", "bulked"):
+            if operation not in ("open", "echo", "train", "bulk", "collect", "sample", "bulked"):
                 raise ValueError(f"unknown operation {operation!r}")
             answer = {"ok": True, **getattr(probe, operation)(**request)}
         except (OSError, ValueError, TypeError, KeyError) as error:

@@ -2,7 +2,8 @@
 
 It needs no orders: a packet says which job it belongs to, so that no train can arrive before its receiver is ready.
 Stamps are taken in user space: a shaper there (NFQUEUE) delays a packet after the kernel has stamped it. Only bulk
-trains carry the kernel's stamps as well, for a reader that is slower than the link.
+trains carry the kernel's stamps as well, for a reader that is slower than the link; where those say nothing, fast
+trains are sampled.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Iterable
 from time import monotonic_ns
 from typing import Final
 
 from harness.frame import FRAME
+from harness.node.sampling import ROOM, Sampling
 from harness.probe_packet import ECHO, HEADER, MAGIC, REPLY, overhead, small
 
 RECEIVE_BUFFER: Final = 32 << 20
@@ -45,19 +46,22 @@ class Bulk:
     """What arrived of a train that measures the rate, as points of (arrival in ns, bytes on the wire so far).
 
     ``stamped`` has the kernel's stamp of every read. ``waited`` has the reader's own, of the reads that had to wait for
-    their packet: where packets lie ready, that stamp is the reader's speed and not the link's.
+    their packet: where packets lie ready, that stamp is the reader's speed and not the link's. ``ends`` has the
+    reader's of the first and the last read.
     """
 
     def __init__(self) -> None:
         self.stamped: list[tuple[int, int]] = []
         self.waited: list[tuple[int, int]] = []
+        self.ends: list[tuple[int, int]] = []
         self.wire_bytes = 0
         self.reads = 0
 
     def add(self, wire_bytes: int, arrival: int, waited: bool, stamp: int) -> None:
-        """Count one read, which is one packet or several that the kernel joined."""
+        """Count one read, which is one packet, several that the kernel joined, or one and those left out before it."""
         self.wire_bytes += wire_bytes
         self.reads += 1
+        self.ends[1:] = [(arrival, self.wire_bytes)]
         if waited:
             self.waited.append((arrival, self.wire_bytes))
         if stamp:
@@ -74,12 +78,17 @@ class Receiver(threading.Thread):
         for option in (socket.SO_RCVBUF, _SO_RCVBUFFORCE):
             self._try_option(socket.SOL_SOCKET, option, RECEIVE_BUFFER)
         self._bulk = bulk
+        self.sampling = Sampling(self.socket)
         if bulk:
-            self._try_option(socket.IPPROTO_UDP, _UDP_GRO, 1)
+            self._join(True)
             self._try_option(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self.socket.bind((address, 0))
         self.flows: dict[int, Flow] = {}
         self.bulks: dict[int, Bulk] = {}
+
+    def _join(self, join: bool) -> None:
+        """Whether the kernel may join packets of one flow, so that one read gives many."""
+        self._try_option(socket.IPPROTO_UDP, _UDP_GRO, int(join))
 
     def _try_option(self, level: int, option: int, value: int) -> None:
         try:
@@ -115,8 +124,8 @@ class Receiver(threading.Thread):
                 self.flow(job).add(sequence, (sent, turned, returned, arrival))
 
     def _run_bulk(self) -> None:
-        buffers, space = [bytearray(1 << 16)], socket.CMSG_SPACE(_TIMESPEC.size) * 2
-        read = self.socket.recvmsg_into
+        buffers, space = [bytearray(1 << 16)], socket.CMSG_SPACE(_TIMESPEC.size) * 2 + ROOM
+        read, left_out = self.socket.recvmsg_into, self.sampling.left_out
         while True:
             waited = False
             try:
@@ -129,7 +138,8 @@ class Receiver(threading.Thread):
                 continue
             magic, _, _, job, *_ = HEADER.unpack_from(buffers[0])
             if magic == MAGIC:
-                self.bulk(job).add(self._wire_bytes(size), arrival, waited, _stamp(ancillary))
+                wire_bytes = self._wire_bytes(size) + left_out(ancillary) * FRAME
+                self.bulk(job).add(wire_bytes, arrival, waited, _stamp(ancillary))
 
     def _wire_bytes(self, payload: int) -> int:
         extra = overhead(self.ipv6)
@@ -142,6 +152,17 @@ class Receiver(threading.Thread):
     def bulk(self, job: int) -> Bulk:
         """What arrived of a rate train so far."""
         return self.bulks.setdefault(job, Bulk())
+
+    def sample(self, one_in: int) -> None:
+        """Read one packet in so many from now on, a power of two; all are counted, each as a full frame."""
+        self.sampling.stop()
+        self._join(one_in == 1)
+        if one_in > 1 and not self.sampling.start(one_in):
+            self._join(True)
+
+    def arrived(self, job: int) -> int:
+        """Bytes on the wire of a rate train so far, with those that were left out since the last read."""
+        return self.bulk(job).wire_bytes + self.sampling.left_out_since() * FRAME
 
     def forget(self, job: int) -> None:
         """Drop what arrived of a job."""
@@ -158,7 +179,7 @@ class Receiver(threading.Thread):
         return {"received": len(flow.first), "duplicates": flow.duplicates, "overtakers": overtakers}
 
 
-def _stamp(ancillary: Iterable[tuple[int, int, bytes]]) -> int:
+def _stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
     """When the kernel received the packet, in ns of CLOCK_REALTIME; 0 where it does not say."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:

@@ -229,6 +229,8 @@ class Prober:
         planned, job = bulk.bursts * bulk.interval_s, next(self._jobs)
         heavy = not bulk.interval_s or bulk.rate_bit_s > _HEAVY_BIT_S
         with self._turn if heavy else contextlib.nullcontext():
+            if not self._kernel_stamps:
+                target.ask(0, op="sample", one_in=bulk.one_in)
             before = _cpu_times()
             left = source.ask(
                 _SLOWNESS * planned + 1,
@@ -255,6 +257,7 @@ class Prober:
             sent_s=left["elapsed_ns"] / 1e9,
             received_bytes=there["wire_bytes"],
             points=tuple((at / 1e9, size) for at, size in there["points"]),
+            ends=tuple((at / 1e9, size) for at, size in there["ends"]),
             busiest_cpu=busiest,
         )
 

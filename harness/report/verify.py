@@ -45,16 +45,26 @@ def verify_table(rows: Sequence[Verdict], title: str) -> Table:
     for row in rows:
         if last is not None and last != (row.src, row.dst):
             table.add_section()
-        text = _FORMAT[row.quantity]
-        requested, applied, measured = (
-            "-" if value is None else text(value) for value in (row.requested, row.applied, row.measured)
-        )
-        low, high = ("" if value is None else text(value) for value in (row.low, row.high))
+        values = (_text(row, value) for value in (row.requested, row.applied, row.measured))
         edge = "" if last == (row.src, row.dst) else f"{row.src}->{row.dst}"
-        accepted = f"{low} .. {high}" if low or high else ""
-        table.add_row(edge, row.quantity, requested, applied, measured, accepted, _verdict(row))
+        table.add_row(edge, row.quantity, *values, _accepted(row), _verdict(row))
         last = (row.src, row.dst)
     return table
+
+
+def in_words(row: Verdict) -> str:
+    """What was measured, as part of a sentence."""
+    accepted = _accepted(row)
+    return f"{row.src}->{row.dst} {row.quantity} {_text(row, row.measured)}" + (f" ({accepted})" if accepted else "")
+
+
+def _text(row: Verdict, value: float | None) -> str:
+    return "-" if value is None else _FORMAT[row.quantity](value)
+
+
+def _accepted(row: Verdict) -> str:
+    low, high = ("" if value is None else _text(row, value) for value in (row.low, row.high))
+    return f"{low} .. {high}" if low or high else ""
 
 
 def _verdict(row: Verdict) -> str:

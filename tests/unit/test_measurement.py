@@ -110,7 +110,7 @@ def test_a_stall_does_not_make_the_link_faster(begins):
 
 
 def test_a_train_of_which_little_is_known_gives_no_rate():
-    sample = BulkSample(10**6, 0.1, 10**6, ((0.0, 1514), (0.1, 10**6)))
+    sample = BulkSample(10**6, 0.1, 10**6, ((0.02, 200_000),), ends=((0.0, 1514), (0.1, 10**6)))
     assert bulk_rate(sample) is None
     assert estimate_span(sample) == 0
     assert carried_rate(sample).bit_s == ((10**6 - 1514) * 80)

@@ -170,5 +170,15 @@ def test_a_second_bulk_train_is_the_same_with_less_overdrive():
     assert bulk.gentle().bursts == bulk.bursts
 
 
+@pytest.mark.parametrize(
+    ("rate", "one_in"), [("1mbit", 1), ("60mbit", 1), ("200mbit", 2), ("700mbit", 8), ("10gbit", 128), (None, 16)]
+)
+def test_of_fast_trains_some_packets_are_read(rate, one_in):
+    bulk = probe(LinkShape(rate=Rate.parse(rate) if rate else None)).forward_bulk
+    assert bulk.one_in == one_in
+    if rate:
+        assert bulk.link_bit_s / 1514 / 8 / one_in < 10_000
+
+
 def test_the_time_is_told():
     assert 4 < probe(WAN).seconds < 12

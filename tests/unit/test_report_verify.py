@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from harness.report.verify import verify_table
+from harness.report.verify import in_words, verify_table
 from harness.verdict import Verdict
 
 
@@ -35,3 +35,9 @@ def test_every_verdict_comes_with_its_note(fields, said):
 
 def test_the_note_of_a_row_that_is_ok_is_dim():
     assert "\x1b[2mremark" in text_of(color=True, note="remark")
+
+
+def test_a_row_in_words():
+    row = Verdict(0, 1, "rate", 1e6, 1e6, 0.5e6, low=0.92e6, high=1.03e6)
+    assert in_words(row) == "0->1 rate 500 kbit/s (920 kbit/s .. 1.03 Mbit/s)"
+    assert in_words(Verdict(2, 0, "rtt", 0.01, 0.01)) == "2->0 rtt -"

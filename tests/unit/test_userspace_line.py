@@ -44,7 +44,7 @@ def left(one, until=NEVER - 1):
 def times(one, count, gap, length=1000):
     """When each of so many packets leaves, ns after it came: read one by one from ``next``."""
     for number in range(1, count + 1):
-        assert one.arrive(number * gap, number, length, b"")
+        assert one.arrive(number * gap, number, length, b"", [])
     found, last = {}, 0
     while one.next < NEVER:
         at = one.next
@@ -66,7 +66,7 @@ def test_delay_is_exact_and_keeps_the_order():
 
 def test_nothing_leaves_early():
     one = line(delay_ns=20 * MS)
-    one.arrive(0, 1, 100, b"")
+    one.arrive(0, 1, 100, b"", [])
     assert left(one, 20 * MS - 1) == []
     assert one.held == 1
     assert one.backlog_bytes == 114
@@ -77,7 +77,7 @@ def test_nothing_leaves_early():
 def test_packets_in_order_leave_by_one_verdict():
     one = line(delay_ns=MS)
     for number in range(1, 9):
-        one.arrive(0, number, 100, b"")
+        one.arrive(0, number, 100, b"", [])
     out = []
     one.release(MS, out)
     assert verdicts(out) == [(3, ACCEPT, 8)]
@@ -90,9 +90,9 @@ def test_rate_spaces_packets_by_their_length_with_headers():
 
 def test_an_idle_rate_gives_no_credit():
     one = line(rate_byte_s=1_000_000)
-    one.arrive(0, 1, 986, b"")
-    one.arrive(500 * MS, 2, 986, b"")
-    one.arrive(500 * MS, 3, 986, b"")
+    one.arrive(0, 1, 986, b"", [])
+    one.arrive(500 * MS, 2, 986, b"", [])
+    one.arrive(500 * MS, 3, 986, b"", [])
     assert left(one, MS) == [1]
     assert one.next == 501 * MS
     assert left(one, 501 * MS) == [2]
@@ -108,9 +108,26 @@ def test_a_super_packet_takes_as_long_as_its_segments():
 
 def test_the_limit_drops_at_the_tail_and_counts():
     one = line(delay_ns=MS, limit=3)
-    assert [one.arrive(0, number, 100, b"") for number in range(1, 6)] == [True, True, True, False, False]
+    assert [one.arrive(0, number, 100, b"", []) for number in range(1, 6)] == [True, True, True, False, False]
     assert left(one) == [3]
     assert one.counters == [3, 342, 2]
+
+
+@pytest.mark.parametrize("chance", [{}, {"corrupt": 1}], ids=["sure", "by chance"])
+def test_who_looks_late_drops_no_packet_that_found_room(chance):
+    """The machine stood still for 10 ms, while a packet a millisecond came; each was to stay for 2 ms."""
+    one, out = line(delay_ns=2 * MS, limit=3, **chance), []
+    assert all(one.arrive(number * MS, number, 100, b"", out) for number in range(1, 11))
+    assert [number for _, what, number in verdicts(out) if what == ACCEPT][-1] == 8
+    assert one.next == 11 * MS
+    assert one.counters == [8, 8 * 114, 0]
+
+
+def test_who_looks_late_finds_the_line_as_full_as_it_was():
+    """One every 3 ms, each to stay for 10: the fourth found three before it, all others found room."""
+    one = line(delay_ns=10 * MS, limit=3)
+    took = [one.arrive(number * 3 * MS, number, 100, b"", []) for number in range(1, 7)]
+    assert took == [True, True, True, False, True, True]
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
@@ -126,7 +143,7 @@ def test_jitter_reorders_without_a_rate_and_not_with_one():
     free, rated = line(delay_ns=20 * MS, jitter_ns=5 * MS), line(delay_ns=20 * MS, jitter_ns=5 * MS, rate_byte_s=10**8)
     for number in range(1, 201):
         for one in (free, rated):
-            one.arrive(number * MS // 10, number, 100, b"")
+            one.arrive(number * MS // 10, number, 100, b"", [])
     order = []
     while free.next < NEVER:
         order += left(free, free.next)
@@ -146,7 +163,7 @@ def test_no_packet_leaves_before_it_came():
 def test_loss_is_the_share_asked_for_and_the_same_for_a_seed():
     def lost(seed):
         one = line(loss=WHOLE // 20, seed=seed)
-        return [number for number in range(1, 40_001) if not one.arrive(0, number, 100, b"")]
+        return [number for number in range(1, 40_001) if not one.arrive(0, number, 100, b"", [])]
 
     assert len(lost(1)) / 40_000 == pytest.approx(0.05, abs=0.005)
     assert lost(1) == lost(1)
@@ -155,7 +172,7 @@ def test_loss_is_the_share_asked_for_and_the_same_for_a_seed():
 
 def test_a_link_that_loses_all_lets_nothing_pass():
     one = line(loss=WHOLE, delay_ns=MS, reorder=WHOLE // 2, gap=1)
-    assert not any(one.arrive(0, number, 100, b"") for number in range(1, 2000))
+    assert not any(one.arrive(0, number, 100, b"", []) for number in range(1, 2000))
     assert one.counters[DROPPED] == 1999
     assert one.next == NEVER
 
@@ -163,7 +180,7 @@ def test_a_link_that_loses_all_lets_nothing_pass():
 def test_the_chain_loses_in_bursts():
     p, r = 0.01, 0.2
     one = line(chain=(round(p * WHOLE), round(r * WHOLE), 0, 0))
-    lost = [not one.arrive(0, number, 100, b"") for number in range(100_000)]
+    lost = [not one.arrive(0, number, 100, b"", []) for number in range(100_000)]
     assert sum(lost) / len(lost) == pytest.approx(p / (p + r), abs=0.006)
     after_loss = [second for first, second in pairwise(lost) if first]
     assert sum(after_loss) / len(after_loss) == pytest.approx(1 - r, abs=0.03)
@@ -171,14 +188,14 @@ def test_the_chain_loses_in_bursts():
 
 def test_the_chain_loses_by_its_states():
     one = line(chain=(0, WHOLE, 0, WHOLE // 10))  # always good
-    lost = sum(not one.arrive(0, number, 100, b"") for number in range(50_000))
+    lost = sum(not one.arrive(0, number, 100, b"", []) for number in range(50_000))
     assert lost / 50_000 == pytest.approx(0.1, abs=0.01)
 
 
 def test_reordered_packets_skip_delay_and_rate():
     one = line(delay_ns=20 * MS, rate_byte_s=10**6, reorder=WHOLE // 4, gap=1)
     for number in range(1, 4001):
-        one.arrive(0, number, 100, b"")
+        one.arrive(0, number, 100, b"", [])
     assert len(left(one, 0)) / 4000 == pytest.approx(0.25, abs=0.03)
 
 
@@ -186,7 +203,7 @@ def test_sent_twice():
     packet = bytes([0x45]) + bytes(99)
     one = line(delay_ns=MS, duplicate=WHOLE // 10)
     for number in range(1, 10_001):
-        assert one.arrive(0, number, 100, packet)
+        assert one.arrive(0, number, 100, packet, [])
     out = []
     one.release(MS, out)
     assert len(one.copies) / 10_000 == pytest.approx(0.1, abs=0.012)
@@ -198,7 +215,7 @@ def test_sent_twice():
 def test_corruption_flips_one_bit_beyond_the_ip_header():
     packet = bytes([0x45]) + bytes(999)
     one = line(corrupt=WHOLE)
-    held = sum(one.arrive(0, number, 1000, packet) for number in range(1, 501))
+    held = sum(one.arrive(0, number, 1000, packet, []) for number in range(1, 501))
     assert held + one.counters[DROPPED] == 500
     assert one.counters[DROPPED] / 500 == pytest.approx(20 / 1000, abs=0.03)
     out = []
@@ -213,7 +230,7 @@ def test_corruption_flips_one_bit_beyond_the_ip_header():
 def test_a_changed_packet_keeps_its_place():
     packet = bytes([0x45]) + bytes(999)
     one = line(delay_ns=MS, corrupt=WHOLE // 3)
-    held = [number for number in range(1, 101) if one.arrive(0, number, 1000, packet)]
+    held = [number for number in range(1, 101) if one.arrive(0, number, 1000, packet, [])]
     out = []
     one.release(MS, out)
     numbers = [number for _, _, number in verdicts(out)]
@@ -223,9 +240,9 @@ def test_a_changed_packet_keeps_its_place():
 
 def test_a_change_is_for_packets_that_come_after_it():
     one = line(delay_ns=100 * MS)
-    one.arrive(0, 1, 100, b"")
+    one.arrive(0, 1, 100, b"", [])
     one.configure(replace(one.branch, netem=replace(one.branch.netem, delay_ns=10 * MS)))
-    one.arrive(MS, 2, 100, b"")
+    one.arrive(MS, 2, 100, b"", [])
     assert one.next == 11 * MS
     out = []
     one.release(11 * MS, out)
@@ -241,7 +258,7 @@ def test_a_change_loses_nothing():
         if number % 7 == 0:
             netem = replace(one.branch.netem, delay_ns=(number * 37 % 90) * MS, rate_byte_s=(number % 2) * 10**7)
             one.configure(replace(one.branch, netem=netem))
-        assert one.arrive(number * MS, number, 100, b"")
+        assert one.arrive(number * MS, number, 100, b"", [])
         out = []
         one.release(number * MS, out)
         ids += [(kind, n) for kind, _, n in verdicts(out)]
@@ -262,11 +279,21 @@ def test_a_token_bucket_stands_behind_the_delay():
 
 
 def test_a_full_token_bucket_drops_and_counts():
+    """Tokens for two, then room for three, as sch_tbf has it, which lets each go as it comes while there are tokens."""
     one = line(Tbf(rate_byte_s=1_000_000, burst=2000, limit=3000))
     for number in range(1, 7):
-        assert one.arrive(0, number, 986, b"")
+        assert one.arrive(0, number, 986, b"", [])
     out = []
     one.release(NEVER - 1, out)
-    assert [what for _, what, _ in verdicts(out)].count(DROP) == 3
-    assert one.counters == [3, 3000, 3]
+    assert [what for _, what, _ in verdicts(out)].count(DROP) == 1
+    assert one.counters == [5, 5000, 1]
     assert one.held == one.backlog_bytes == 0
+
+
+def test_who_looks_late_finds_room_in_a_token_bucket_as_it_was():
+    """A packet a millisecond, at the bucket's rate, seen all at once: none of them ever had to wait."""
+    one = line(Tbf(rate_byte_s=1_000_000, burst=2000, limit=3000))
+    for number in range(1, 31):
+        assert one.arrive(number * MS, number, 986, b"", [])
+    left(one)
+    assert one.counters == [30, 30_000, 0]

@@ -176,15 +176,18 @@ def test_a_busy_cpu_is_believed_only_of_a_sender_that_fell_short(busy, sender, b
 
 def test_an_unreadably_fast_train_is_machine_bound():
     fast = WAN.changed(rate=Rate.parse("4gbit"))
-    seen = EdgeMeasurement((0, 1), forward=Direction(bulk=BulkSample(10**7, 0.01, 10**7, ((0, 1514), (0.05, 10**7)))))
+    train = BulkSample(10**7, 0.01, 10**7, (), ends=((0, 1514), (0.05, 10**7)))  # not once did the reader wait
+    seen = EdgeMeasurement((0, 1), forward=Direction(bulk=train))
     row = rows(fast, HOME, seen)[0, "rate"]
     assert row.machine_bound
+    assert row.measured == pytest.approx(1.6e9, rel=0.01)
     assert row.note == "this machine reads slower than the link sends"
 
 
 def test_a_train_of_which_little_arrived_was_not_read_too_slowly():
     fast = WAN.changed(rate=Rate.parse("4gbit"))
-    seen = EdgeMeasurement((0, 1), forward=Direction(bulk=BulkSample(10**7, 0.01, 10**5, ((0, 1514), (0.05, 10**5)))))
+    train = BulkSample(10**7, 0.01, 10**5, (), ends=((0, 1514), (0.05, 10**5)))
+    seen = EdgeMeasurement((0, 1), forward=Direction(bulk=train))
     assert not rows(fast, HOME, seen)[0, "rate"].ok
 
 

@@ -135,7 +135,7 @@ class Holder:
             came = stamp - ahead
             if not now - MAX_AGE_NS < came <= now:
                 came = now
-            if line is None or not line.arrive(came, packet_id, length, payload):
+            if line is None or not line.arrive(came, packet_id, length, payload, out):
                 out.append(nfqueue.verdict(queue, packet_id, False))
             else:
                 touched.add(line)

@@ -106,7 +106,7 @@ class Line:
             times.append(self._bucket.queue[0][0])
         return min(times, default=NEVER)
 
-    def arrive(self, now: int, packet_id: int, length: int, payload: bytes) -> bool:
+    def arrive(self, now: int, packet_id: int, length: int, payload: bytes, out: list[bytes]) -> bool:
         """Take a packet; False where it is to be dropped.
 
         Args:
@@ -114,10 +114,11 @@ class Line:
             packet_id: its id in the queue.
             length: bytes from the network header on.
             payload: the whole packet where needs_payload.
+            out: where verdicts go of packets that were to leave before it came, and took room.
         """
         if self._chancy:
-            return self._arrive_by_chance(now, packet_id, length, payload)
-        if len(self._fifo) + len(self._heap) >= self._limit:
+            return self._arrive_by_chance(now, packet_id, length, payload, out)
+        if not self._has_room(now, out):
             self.counters[DROPPED] += 1
             return False
         if self._jitter or self._reorder:
@@ -137,7 +138,19 @@ class Line:
         self.backlog_bytes += size
         return True
 
-    def _arrive_by_chance(self, now: int, packet_id: int, length: int, payload: bytes) -> bool:
+    def _has_room(self, now: int, out: list[bytes]) -> bool:
+        """Whether a packet that came then found less than the limit in the line.
+
+        Whoever looks at lines late finds packets in them that were gone when this one came; they go first.
+        """
+        if len(self._fifo) + len(self._heap) < self._limit:
+            return True
+        if self.next > now:
+            return False
+        self.release(now, out)
+        return len(self._fifo) + len(self._heap) < self._limit
+
+    def _arrive_by_chance(self, now: int, packet_id: int, length: int, payload: bytes, out: list[bytes]) -> bool:
         chance, changed = self._random.random, b""
         twice = self._duplicate and chance() < self._duplicate
         lost = self._lost()
@@ -152,7 +165,7 @@ class Line:
             if not changed:
                 self.counters[DROPPED] += 1
                 return False
-        if len(self._fifo) + len(self._heap) >= self._limit:
+        if not self._has_room(now, out):
             self.counters[DROPPED] += 1
             return False
         self._hold(now, packet_id, wire_bytes(length), changed)
@@ -231,11 +244,15 @@ class Line:
 
     def _release_through(self, bucket: Bucket, until: int, out: list[bytes]) -> None:
         while (item := self._pop(until)) is not None:
+            self._empty(bucket, item[0], out)
             if not bucket.take(item):
                 self.backlog_bytes -= item[2]
                 self.counters[DROPPED] += 1
                 if item[1] > 0:
                     out.append(verdict(self.queue, item[1], False))
+        self._empty(bucket, until, out)
+
+    def _empty(self, bucket: Bucket, until: int, out: list[bytes]) -> None:
         while bucket.queue and bucket.queue[0][0] <= until:
             item = bucket.give()
             self._let_go(item, out)
