@@ -82,12 +82,16 @@ class Train:
 
 @dataclass(frozen=True)
 class Bulk:
-    """Bursts of full frames one way: how many, frames in each, spacing (s; 0: none), how long to wait for one more."""
+    """Bursts of full frames one way: how many, frames in each, spacing (s; 0: none), how long to wait for one more.
+
+    Overdrive: how many times the link's rate it is sent at.
+    """
 
     bursts: int
     segments: int
     interval_s: float
     wait_s: float
+    overdrive: float = _OVERDRIVE
 
     @property
     def rate_bit_s(self) -> float:
@@ -97,7 +101,7 @@ class Bulk:
     @property
     def link_bit_s(self) -> float:
         """The link's rate that it was made for; 0: no limit."""
-        return self.rate_bit_s / _OVERDRIVE
+        return self.rate_bit_s / self.overdrive
 
     @property
     def one_in(self) -> int:
@@ -108,11 +112,12 @@ class Bulk:
     @property
     def seconds(self) -> float:
         """How long the link takes for it, and the wait for the last."""
-        return self.bursts * self.interval_s * _OVERDRIVE + self.wait_s
+        return self.bursts * self.interval_s * self.overdrive + self.wait_s
 
     def gentle(self) -> Bulk:
         """The same train with hardly more than the link carries."""
-        return replace(self, interval_s=self.interval_s * _OVERDRIVE / _GENTLE_OVERDRIVE)
+        interval = self.interval_s * self.overdrive / _GENTLE_OVERDRIVE
+        return replace(self, interval_s=interval, overdrive=_GENTLE_OVERDRIVE)
 
 
 @dataclass(frozen=True)

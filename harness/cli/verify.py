@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -19,6 +19,8 @@ EPILOG = (
     "Examples: [b]harness verify[/b] | [b]harness verify 0-1 --seconds 20[/b] | [b]harness verify --ipv6 --json[/b]. "
     "Exit code 1 where an edge is off."
 )
+_NAMED: Final = 4
+"""Rows that are told one by one before their edges are measured once more."""
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +56,8 @@ def verify(
             bar.update(task, completed=done, total=total, description=what)
 
         def again(off: list[Verdict]) -> None:
-            note(f"measuring once more, for it was off: {'; '.join(map(in_words, off))}")
+            more = f"; and {len(off) - _NAMED} more" if len(off) > _NAMED else ""
+            note(f"measuring once more, for it was off: {'; '.join(map(in_words, off[:_NAMED]))}{more}")
 
         found = measured(network, pairs, tell, again, seconds=seconds, parallel=parallel, ipv6=ipv6)
     if json_:

@@ -85,7 +85,7 @@ class Sampling:
         return 0
 
     def left_out_since(self) -> int:
-        """How many packets have come since the one that was read last; also those that wait to be read."""
+        """How many packets were left out since the one that was read last."""
         return (self._dropped() - self._seen) & _WHOLE if self.on else 0
 
     def _dropped(self) -> int:

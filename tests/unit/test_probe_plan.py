@@ -167,7 +167,9 @@ def test_a_second_bulk_train_is_the_same_with_less_overdrive():
     bulk = probe(WAN).forward_bulk
     assert bulk.link_bit_s == pytest.approx(400e6)
     assert bulk.gentle().rate_bit_s == pytest.approx(1.2 * 400e6)
-    assert bulk.gentle().bursts == bulk.bursts
+    assert (bulk.gentle().bursts, bulk.gentle().link_bit_s) == (bulk.bursts, pytest.approx(bulk.link_bit_s))
+    assert bulk.gentle().one_in == bulk.one_in
+    assert bulk.gentle().seconds == pytest.approx(bulk.seconds)
 
 
 @pytest.mark.parametrize(

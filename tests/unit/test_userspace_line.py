@@ -123,6 +123,15 @@ def test_who_looks_late_drops_no_packet_that_found_room(chance):
     assert one.counters == [8, 8 * 114, 0]
 
 
+def test_who_looks_late_sends_as_many_twice():
+    """A packet and its copy every millisecond, each to stay for two: at most six at once."""
+    one, packet = line(delay_ns=2 * MS, limit=6, duplicate=WHOLE), bytes([0x45]) + bytes(99)
+    assert all(one.arrive(number * MS, number, 100, packet, []) for number in range(1, 11))
+    left(one)
+    assert len(one.copies) == 10
+    assert one.counters == [20, 20 * 114, 0]
+
+
 def test_who_looks_late_finds_the_line_as_full_as_it_was():
     """One every 3 ms, each to stay for 10: the fourth found three before it, all others found room."""
     one = line(delay_ns=10 * MS, limit=3)

@@ -157,7 +157,7 @@ class Line:
         if lost and not twice:
             self.counters[DROPPED] += 1
             return False
-        if twice and not lost and payload and self.held < self._limit:
+        if twice and not lost and payload and self._has_room(now, out):
             self._copies_made += 1
             self._hold(now, -self._copies_made, wire_bytes(length), payload)
         if self._corrupt and payload and chance() < self._corrupt:
