@@ -170,6 +170,13 @@ def test_duplicates_arrive_twice(family):
         assert " 0% packet loss" in text
 
 
+def test_a_copy_leaves_in_time_though_its_packet_found_no_room():
+    send = "import socket, sys; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', (sys.argv[1], 9))"
+    with slow_line(duplicate="100%", limit=1) as net:
+        run(net, 0, "python3", "-c", send, str(net.plan.addressing.ipv4(1)))
+        wait_for(lambda: (stats := net.applied()[0, 1].stats).sent_packets == stats.dropped == 1)
+
+
 def test_corrupt_packets_are_dropped_by_their_receiver():
     with slow_line(corrupt="30%") as net, paced_flow(net, 0, 1, count=1000, gap=0.002) as flow:
         pass

@@ -137,7 +137,7 @@ class Holder:
                 came = now
             if line is None or not line.arrive(came, packet_id, length, payload, out):
                 out.append(nfqueue.verdict(queue, packet_id, False))
-            else:
+            if line is not None:  # it may hold a copy of a packet that it dropped
                 touched.add(line)
         for line in touched:
             self._schedule(line, node)
