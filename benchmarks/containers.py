@@ -24,7 +24,7 @@ NODES: Final = 8
 PROJECT: Final = "harness-bench"
 HARNESS: Final = (sys.executable, "-m", "harness.cli.main")
 REPEATS: Final = 5
-JOB: Final = "python -m harness.workloads.loop --steps 1 --size 64KiB"
+JOB: Final = "python -m harness.training.small_loop --steps 1 --size 64KiB"
 NETWORK: Final = {"NODES": str(NODES), "TOPOLOGY": "ring", "PROFILE": "datacenter", "SUBNET": "10.78.0.0/16"}
 
 

@@ -22,8 +22,8 @@ from typing import Any
 
 from benchmarks.links import PARTS, measure, note
 from benchmarks.report import Row, side_by_side, table
-from harness.engine.capability import ENGINES, NETEM, USERSPACE, choose_engine, features, works
 from harness.errors import HarnessError
+from harness.shaping.detect import ENGINES, NETEM, USERSPACE, choose_engine, features, works
 
 
 def compare(only: Collection[str], seed: int = 0) -> None:

@@ -16,22 +16,22 @@ from typing import Any
 
 from benchmarks.report import Row, table
 from benchmarks.tcp import Spawn, goodput
-from harness.distribution import jitter_form
-from harness.engine.base import Engine
-from harness.engine.netem import NetemEngine
-from harness.link import Distribution, LinkShape
-from harness.measurement import EdgeMeasurement, spread
-from harness.node.probe_process import PROBE_ARGV, ProbeProcess
-from harness.node.prober import Prober
-from harness.plan import make_plan
-from harness.profile_file import load_profile
-from harness.runtime.base import Stdio
-from harness.runtime.netns import NetnsRuntime
-from harness.session import Network
-from harness.store import Store
-from harness.topology import build_topology
-from harness.units import Rate, Ratio, Time
-from harness.verdict import judge
+from harness.backends.base import Stdio
+from harness.backends.netns.backend import NetnsBackend
+from harness.model.distribution import jitter_form
+from harness.model.link import Distribution, LinkShape
+from harness.model.plan import make_plan
+from harness.model.profile_file import load_profile
+from harness.model.topology_names import build_topology
+from harness.model.units import Rate, Ratio, Time
+from harness.networks.network import Network
+from harness.networks.registry import LocalRegistry
+from harness.shaping.base import Engine
+from harness.shaping.netem import NetemEngine
+from harness.verify.driver import ProbeDriver
+from harness.verify.probe_process import PROBE_ARGV, ProbeProcess
+from harness.verify.stats import EdgeMeasurement, spread
+from harness.verify.verdict import judge
 
 RTT_MS = (1, 10, 50, 200, 500)
 RATES = ("1mbit", "10mbit", "100mbit", "500mbit")
@@ -46,8 +46,8 @@ def network(engine: Engine, topology: str, nodes: int, seed: int = 0) -> Iterato
     """A network that is up, without shapes."""
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(build_topology(topology, nodes), load_profile("none"), seed)
-        runtime = NetnsRuntime(engine)
-        net = Network.up("bench", plan, runtime, Store(Path(folder)), lambda _: runtime, transient=True)
+        runtime = NetnsBackend(engine)
+        net = Network.up("bench", plan, runtime, LocalRegistry(Path(folder)), lambda _: runtime, transient=True)
         try:
             yield net
         finally:
@@ -81,7 +81,7 @@ def programs_of(net: Network) -> Spawn:
 def measured(net: Network, seconds: float) -> EdgeMeasurement:
     """The edge, as ``harness verify`` measures it."""
 
-    with Prober(net.plan, probes_of(net), seconds=seconds) as prober:
+    with ProbeDriver(net.plan, probes_of(net), seconds=seconds) as prober:
         return next(iter(prober.measure()))
 
 

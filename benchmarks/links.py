@@ -21,18 +21,17 @@ from benchmarks.fidelity import JITTERS, jitter_row, network, pair, probes_of, p
 from benchmarks.report import Row
 from benchmarks.tcp import flows
 from benchmarks.udp import flooded, sunk
-from harness.binomial import CONFIDENCE, binomial_interval, loss_inflation
-from harness.distribution import SCALE, table
-from harness.engine.make import make_engine
-from harness.engine.userspace.limits import MAX_JITTERED
-from harness.link import Distribution, GilbertElliott
-from harness.measurement import EdgeMeasurement, TrainCount
-from harness.node.prober import Prober
-from harness.plan import Pair
-from harness.probe_packet import small_frame
-from harness.probe_plan import Echo, EdgeProbe, Train
-from harness.session import Network
-from harness.units import Rate, Ratio, Time
+from harness.model.distribution import SCALE, table
+from harness.model.link import Distribution, GilbertElliott
+from harness.model.plan import Pair
+from harness.model.units import Rate, Ratio, Time
+from harness.networks.network import Network
+from harness.shaping.make import make_engine
+from harness.shaping.userspace.limits import MAX_JITTERED
+from harness.verify.driver import ProbeDriver
+from harness.verify.probe_packet import small_frame
+from harness.verify.probe_plan import Echo, EdgeProbe, Train
+from harness.verify.stats import CONFIDENCE, EdgeMeasurement, TrainCount, binomial_interval, loss_inflation
 
 PROMISED_RTT_MS, SHORT_RTT_MS = (10, 50, 200), (1, 2, 4)
 ECHOES, TRAIN = 300, 20_000
@@ -53,7 +52,7 @@ SHARES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
-class Ends(Prober):
+class Ends(ProbeDriver):
     """The two ends of an edge, which send what they are told instead of what a plan suggests."""
 
     def exchange(self, echo: Echo | None = None, train: Train | None = None) -> EdgeMeasurement:
@@ -162,7 +161,7 @@ def engine_seconds(net: Network) -> float:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             fields = (process / "stat").read_text().rpartition(")")[2].split()
-            if fields[1] == keeper and b"userspace/holder.py" in (process / "cmdline").read_bytes():
+            if fields[1] == keeper and b"userspace/daemon.py" in (process / "cmdline").read_bytes():
                 ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 

@@ -17,17 +17,17 @@ from statistics import median
 
 from benchmarks.report import Row, table
 from benchmarks.udp import paced_flow
-from harness.engine.netem import NetemEngine
-from harness.plan import NetworkPlan, Pair, make_plan
-from harness.profile_file import load_profile
-from harness.qdisc import EMPTY, tree_of
-from harness.qdisc_diff import AddBranch, AddFilter, AddRoot, diff
-from harness.runtime.base import Stdio, Task
-from harness.runtime.netns import NetnsRuntime
-from harness.session import Network
-from harness.store import Store
-from harness.topology import build_topology
-from harness.units import ZERO_RATIO, Time
+from harness.backends.base import Stdio, Task
+from harness.backends.netns.backend import NetnsBackend
+from harness.model.plan import NetworkPlan, Pair, make_plan
+from harness.model.profile_file import load_profile
+from harness.model.topology_names import build_topology
+from harness.model.units import ZERO_RATIO, Time
+from harness.networks.network import Network
+from harness.networks.registry import LocalRegistry
+from harness.shaping.netem import NetemEngine
+from harness.shaping.qdisc import EMPTY, tree_of
+from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, diff
 
 PACKETS = 3000
 TARGETS = {16: 0.5, 64: 5.0}
@@ -37,9 +37,9 @@ def _plan(nodes: int) -> NetworkPlan:
     return make_plan(build_topology("fully_connected", nodes), load_profile("wan"), 1)
 
 
-def _up(nodes: int, folder: Path) -> tuple[NetnsRuntime, NetworkPlan]:
+def _up(nodes: int, folder: Path) -> tuple[NetnsBackend, NetworkPlan]:
     plan = _plan(nodes)
-    runtime = NetnsRuntime(NetemEngine())
+    runtime = NetnsBackend(NetemEngine())
     runtime.create(plan, lambda _: None)
     return runtime, plan
 
@@ -122,8 +122,8 @@ def reshape(nodes: int = 16) -> list[Row]:
     plan = _plan(nodes)
     clean = {pair: replace(edge, shape=edge.shape.changed(loss=ZERO_RATIO)) for pair, edge in plan.edges.items()}
     with tempfile.TemporaryDirectory() as name:
-        runtime = NetnsRuntime(NetemEngine())
-        net = Network.up("bench", plan.changed(clean.values()), runtime, Store(Path(name)), lambda _: runtime)
+        runtime = NetnsBackend(NetemEngine())
+        net = Network.up("bench", plan.changed(clean.values()), runtime, LocalRegistry(Path(name)), lambda _: runtime)
         one: list[float] = []
         every: list[float] = []
 

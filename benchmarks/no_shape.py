@@ -10,14 +10,14 @@ from statistics import median
 
 from benchmarks.report import Row, table
 from benchmarks.tcp import goodput
-from harness.engine.netem import NetemEngine
+from harness.backends.base import Stdio
+from harness.backends.netns.backend import NetnsBackend
 from harness.linux import syscalls
 from harness.linux.sysctls import TCP_SETTINGS
-from harness.plan import make_plan
-from harness.profile_file import load_profile
-from harness.runtime.base import Stdio
-from harness.runtime.netns import NetnsRuntime
-from harness.topology import build_topology
+from harness.model.plan import make_plan
+from harness.model.profile_file import load_profile
+from harness.model.topology_names import build_topology
+from harness.shaping.netem import NetemEngine
 
 ROUNDS = 11
 SECONDS = 1.0
@@ -64,7 +64,7 @@ class BarePair:
 def main() -> None:
     """Measure and print."""
     plan = make_plan(build_topology("line", 2), load_profile("none"), 0)
-    runtime = NetnsRuntime(NetemEngine())
+    runtime = NetnsBackend(NetemEngine())
     runtime.create(plan, lambda _: None)
     pair = BarePair()
     try:

@@ -40,22 +40,23 @@ def rank_main(task: str, folder: str) -> None:
         task: what is learned.
         folder: for records.
     """
-    from harness.strategies.base import CommClock, Setup
-    from harness.strategies.find import find_strategy
-    from harness.tasks.find import TaskOptions, make_task
-    from harness.workloads import flight
-    from harness.workloads.group import Group
-    from harness.workloads.recorder import InterfaceCounters, Recorder
+    from harness.training import flight_recorder
+    from harness.training.group import ProcessGroup
+    from harness.training.recorder import InterfaceCounters, Recorder
+    from harness.training.strategies.base import CommClock, StrategyContext
+    from harness.training.strategies.catalogue import find_strategy
+    from harness.training.tasks.catalogue import make_task
+    from harness.training.tasks.task_options import TaskOptions
 
-    flight.enable(os.environ)
-    group = Group(os.environ, 600)
+    flight_recorder.enable(os.environ)
+    group = ProcessGroup(os.environ, 600)
     import torch
 
     work = make_task(TaskOptions(task, batch=TASKS[task]), group.rank, group.size, 0)
     model, clock, kind = work.model(), CommClock(), find_strategy("ddp")
-    setup = Setup(model, lambda parameters: torch.optim.AdamW(parameters), group.rank, group.size, (), clock)
+    setup = StrategyContext(model, lambda parameters: torch.optim.AdamW(parameters), group.rank, group.size, (), clock)
     strategy = kind(setup, kind.Options())
-    recorder = Recorder(Path(folder), group.rank, InterfaceCounters("lo"), flight.FlightLog())
+    recorder = Recorder(Path(folder), group.rank, InterfaceCounters("lo"), flight_recorder.FlightLog())
     recorder.begin()
     step = 0
 
@@ -116,19 +117,19 @@ def _steady(rounds: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
 
 def statistics_seconds() -> float:
     """CPU seconds of a line of link statistics of a ring of four."""
-    from harness.engine.capability import choose_engine
-    from harness.engine.make import make_engine
+    from harness.backends.netns.backend import NetnsBackend
     from harness.experiment.watcher import counted
-    from harness.home import find_runtime
-    from harness.plan_options import PlanOptions
-    from harness.runtime.netns import NetnsRuntime
-    from harness.session import Network
-    from harness.store import Store
+    from harness.model.plan_options import PlanOptions
+    from harness.networks.network import Network
+    from harness.networks.placement import find_backend
+    from harness.networks.registry import LocalRegistry
+    from harness.shaping.detect import choose_engine
+    from harness.shaping.make import make_engine
 
     plan = PlanOptions(_NODES, "ring", "wan", None, 0, None, None).plan()
-    runtime = NetnsRuntime(make_engine(choose_engine("auto")[0]))
+    runtime = NetnsBackend(make_engine(choose_engine("auto")[0]))
     with tempfile.TemporaryDirectory() as folder:
-        network = Network.up("recording", plan, runtime, Store(Path(folder)), find_runtime, transient=True)
+        network = Network.up("recording", plan, runtime, LocalRegistry(Path(folder)), find_backend, transient=True)
         try:
             took = []
             for _ in range(_SAMPLES):

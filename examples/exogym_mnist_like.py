@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Subset, TensorDataset
 
-from harness.exogym import Trainer
+from harness.training.exogym import Trainer
 
 
 class Model(nn.Module):

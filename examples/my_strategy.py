@@ -1,6 +1,6 @@
 """A strategy of one's own: every rank votes on the direction of each parameter, one byte per vote.
 
-    harness run -n 4 -p mobile -- .venv/bin/python -m harness.workloads.train --strategy examples/my_strategy.py
+    harness run -n 4 -p mobile -- .venv/bin/python -m harness.training.train --strategy examples/my_strategy.py
 
 Bernstein et al., signSGD with Majority Vote is Communication Efficient and Fault Tolerant, arXiv:1810.05291.
 """
@@ -13,8 +13,8 @@ import torch
 import torch.distributed as dist
 
 from harness.errors import InputError
-from harness.strategies.base import Strategy, flat, scatter_back
-from harness.strategies.wire import all_reduce_sent
+from harness.training.strategies.base import Strategy, flat, scatter_back
+from harness.training.strategies.sent_bytes import all_reduce_sent
 
 
 @dataclass(frozen=True)

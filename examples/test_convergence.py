@@ -4,6 +4,7 @@ pytest examples/test_convergence.py
 """
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -49,14 +50,14 @@ def train(steps: int, patience: float = 60.0) -> list[float]:
     return losses
 
 
-def test_it_converges_across_a_mobile_network(shaped_network: harness.NetworkFactory) -> None:
+def test_it_converges_across_a_mobile_network(shaped_network: Callable[..., harness.ShapedNetwork]) -> None:
     """One to ten MB/s, 50 to 200 ms each way, 1 % loss: slow, and as good as anywhere."""
     net = shaped_network(nodes=2, profile="mobile", seed=1)
     for losses in net.run(train, 8, timeout=300):
         assert sum(losses[-3:]) < sum(losses[:3]) / 2
 
 
-def test_it_fails_cleanly_where_the_network_is_cut(shaped_network: harness.NetworkFactory) -> None:
+def test_it_fails_cleanly_where_the_network_is_cut(shaped_network: Callable[..., harness.ShapedNetwork]) -> None:
     """The job ends with an error that says what was waited for; it does not hang."""
     net = shaped_network(nodes=2, profile="wan")
     call = net.start(train, 100_000, patience=5)

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+from harness import public_names
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from harness.api import Call as Call
-    from harness.api import Ended as Ended
-    from harness.api import HarnessWarning as HarnessWarning
-    from harness.api import NetworkFactory as NetworkFactory
-    from harness.api import RankError as RankError
-    from harness.api import ShapedNetwork as ShapedNetwork
-    from harness.api import network as network
+    from harness.api.call import Call as Call
+    from harness.api.failures import HarnessWarning as HarnessWarning
+    from harness.api.failures import RankError as RankError
+    from harness.api.program import Ended as Ended
+    from harness.api.shaped import ShapedNetwork as ShapedNetwork
+    from harness.api.start import network as network
     from harness.errors import HarnessError as HarnessError
 
 __version__ = "0.1.0"
 
-_API = ("Call", "Ended", "HarnessError", "HarnessWarning", "NetworkFactory", "RankError", "ShapedNetwork", "network")
-"""What ``import harness`` offers, imported when asked for: every command imports this file."""
+_API = {
+    "Call": "harness.api.call",
+    "Ended": "harness.api.program",
+    "HarnessError": "harness.errors",
+    "HarnessWarning": "harness.api.failures",
+    "RankError": "harness.api.failures",
+    "ShapedNetwork": "harness.api.shaped",
+    "network": "harness.api.start",
+}
+"""What ``import harness`` offers and where it is, imported when asked for: every command imports this file."""
+
+public_names.install()
 
 
 def __getattr__(name: str) -> Any:
     if name not in _API:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from harness import api
+    from importlib import import_module
 
-    return getattr(api, name)
+    return getattr(import_module(_API[name]), name)
 
 
 def __dir__() -> list[str]:

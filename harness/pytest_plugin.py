@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from harness.api import NetworkFactory, ShapedNetwork
+    from harness.api.shaped import ShapedNetwork
 
 _SKIP = "harness_skip_unavailable"
 _CHOICES = {
@@ -40,7 +40,7 @@ def chosen(config: pytest.Config, word: str) -> str | None:
 
 
 @pytest.fixture
-def shaped_network(request: pytest.FixtureRequest) -> Iterator[NetworkFactory]:
+def shaped_network(request: pytest.FixtureRequest) -> Iterator[Callable[..., ShapedNetwork]]:
     """Makes networks, with the arguments of ``harness.network``; they end with the test.
 
     A test whose network this machine cannot make fails and says what mends it; with --harness-skip-unavailable it is
@@ -49,7 +49,7 @@ def shaped_network(request: pytest.FixtureRequest) -> Iterator[NetworkFactory]:
     with contextlib.ExitStack() as stack:
 
         def make(*arguments: Any, **options: Any) -> ShapedNetwork:
-            from harness.api import network
+            from harness.api.start import network
             from harness.errors import PrivilegeError, UnavailableError
 
             for word in _CHOICES:

@@ -52,7 +52,7 @@ def _succeeds(*argv):
 
 @cache
 def _features():
-    from harness.engine.capability import features
+    from harness.shaping.detect import features
 
     return features()
 
@@ -69,7 +69,7 @@ def _lacking(marker):
         return f"no network namespaces: {namespaces.detail}; {namespaces.remedy}"
     engine, remedy = _MISSING.get(marker, ("", ""))
     if marker == "links":
-        from harness.engine.capability import choose_engine
+        from harness.shaping.detect import choose_engine
 
         wanted = os.environ.get("HARNESS_ENGINE", "auto")
         try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from harness.api.answers import Answers
-from harness.api.job import Job
+from harness.api.output import RankOutput
+from harness.api.program import NodeProgram
 from harness.errors import NetworkStateError
 
 T = TypeVar("T")
@@ -14,7 +14,7 @@ T = TypeVar("T")
 class Call(Generic[T]):
     """A function under way, from ``ShapedNetwork.start``."""
 
-    def __init__(self, job: Job, answers: Answers, name: str) -> None:
+    def __init__(self, job: NodeProgram, answers: RankOutput, name: str) -> None:
         self._job, self._answers, self._name = job, answers, name
         self._results: list[T] | None = None
         self._error: Exception | None = None

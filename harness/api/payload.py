@@ -27,7 +27,7 @@ def pack(
     marker: str,
     path: Sequence[str] | None,
 ) -> bytes:
-    """What harness.node.call reads.
+    """What harness.api.remote reads.
 
     Args:
         function: to be called.

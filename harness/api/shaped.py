@@ -8,28 +8,28 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Never, Self, TypeVar
 
-from harness.api.answers import Answers, show
 from harness.api.arguments import StrPath, variables, whole_numbers, words
 from harness.api.call import Call
-from harness.api.job import Ended, Job
-from harness.api.links import Links
+from harness.api.edges import NetworkLinks
+from harness.api.output import RankOutput, show
 from harness.api.payload import pack, search_path
+from harness.api.program import Ended, NodeProgram
+from harness.api.remote import CALL_ARGV
 from harness.errors import InputError
-from harness.home import NETNS
-from harness.launch import Stream
-from harness.node.call import CALL_ARGV
-from harness.session import Network
-from harness.torchrun import MASTER_PORT
+from harness.model.torchrun import MASTER_PORT
+from harness.networks.launch import Stream
+from harness.networks.network import Network
+from harness.networks.placement import NETNS
 
 T = TypeVar("T")
 
 
-class ShapedNetwork(Links):
+class ShapedNetwork(NetworkLinks):
     """A network that is up: from ``harness.network(...)`` or the fixture ``shaped_network``."""
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
-        self._jobs: list[Job] = []
+        self._jobs: list[NodeProgram] = []
         """Those that have not ended; this and the other list are changed under the lock."""
         self._calls: list[Call[Any]] = []
         """Those whose failure may have to be told at the end."""
@@ -110,13 +110,13 @@ class ShapedNetwork(Links):
         keywords: Mapping[str, Any],
         ranks: Sequence[int] | None,
         env: Mapping[str, StrPath] | None,
-    ) -> tuple[Job, Call[T]]:
+    ) -> tuple[NodeProgram, Call[T]]:
         """Which have not begun."""
         chosen, given = self._chosen(ranks), variables(env)
         path = search_path() if self.runtime == NETNS else None
         marker = secrets.token_hex(16)
         payload = pack(function, arguments, keywords, marker=marker, path=path)
-        answers = Answers(marker, chosen)
+        answers = RankOutput(marker, chosen)
         argv = [self._network.runtime.python, *CALL_ARGV]
         job = self._job(argv, answers, chosen, given, payload)
         return job, Call(job, answers, getattr(function, "__name__", repr(function)))
@@ -175,13 +175,13 @@ class ShapedNetwork(Links):
         ranks: tuple[int, ...],
         env: Mapping[str, str],
         payload: bytes = b"",
-    ) -> Job:
+    ) -> NodeProgram:
         """One that has not begun, and that the network's end stops; with a MASTER_PORT that no other has."""
         with self._lock:
             network = self._require()
             self._jobs = [job for job in self._jobs if not job.ended]
             taken = {job.master_port for job in self._jobs}
-            job = Job(
+            job = NodeProgram(
                 network.runtime,
                 network.plan,
                 argv,

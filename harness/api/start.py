@@ -9,15 +9,15 @@ from dataclasses import replace
 from typing import Final
 
 from harness.api.arguments import PROFILE, StrPath, several, whole, written
-from harness.api.errors import HarnessWarning, warn
+from harness.api.failures import HarnessWarning, warn
 from harness.api.shaped import ShapedNetwork
-from harness.engine.capability import AUTO
 from harness.errors import InputError, NetworkStateError
-from harness.home import DOCKER, NETNS, Home
 from harness.linux import host
-from harness.plan_options import PlanOptions
-from harness.session import Network
-from harness.store import Store
+from harness.model.plan_options import PlanOptions
+from harness.networks.network import Network
+from harness.networks.placement import DOCKER, NETNS, Placement
+from harness.networks.registry import LocalRegistry
+from harness.shaping.detect import AUTO
 
 _TRIES: Final = 8
 
@@ -74,7 +74,7 @@ def network(
     if options.nodes is not None and options.nodes < 1:
         raise InputError(f"nodes={nodes}: a network has at least one node")
     options.plan()
-    home = Home(
+    home = Placement(
         runtime or os.environ.get("HARNESS_RUNTIME") or NETNS,
         engine or os.environ.get("HARNESS_ENGINE") or AUTO,
         congestion_control,
@@ -83,7 +83,7 @@ def network(
     )
     home.check()
     if name is not None:
-        Store.check_name(name)
+        LocalRegistry.check_name(name)
     host.raise_open_files()
     told: list[str] = []
     start = _beside_others if home.runtime == DOCKER and subnet is subnet6 is None else _start
@@ -98,22 +98,22 @@ def network(
     return shaped
 
 
-def _beside_others(name: str, options: PlanOptions, home: Home, tell: Callable[[str], None]) -> Network:
+def _beside_others(name: str, options: PlanOptions, home: Placement, tell: Callable[[str], None]) -> Network:
     """Start it in the first subnet that is free: no two networks of a Docker daemon may share one."""
-    from harness.runtime.docker_ledger import DockerLedger
+    from harness.backends.docker.registry import DockerRegistry
 
     for _ in range(_TRIES):
         try:
             return _start(name, options, home, tell)
         except NetworkStateError:
-            if name in DockerLedger(Store()).names():
+            if name in DockerRegistry(LocalRegistry()).names():
                 raise
             low, high = secrets.randbelow(256), secrets.randbelow(2)  # RFC 2544's 198.18.0.0/15: hardly anybody's
             options = replace(options, subnet=f"198.{18 + high}.{low}.0/24", subnet6=f"fd77:{high:x}{low:02x}::/64")
     return _start(name, options, home, tell)
 
 
-def _start(name: str, options: PlanOptions, home: Home, tell: Callable[[str], None]) -> Network:
+def _start(name: str, options: PlanOptions, home: Placement, tell: Callable[[str], None]) -> Network:
     return home.start(name, options.plan(), transient=True, progress=lambda _: None, tell=tell)
 
 

@@ -12,15 +12,15 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from harness.bound import COLLECTIVES
 from harness.cli import networks, options
 from harness.cli.output import err, print_json, show
 from harness.cli.run import end, printer
 from harness.errors import HarnessError, InputError, UnavailableError
-from harness.launch import Stream, launch
-from harness.session import Network
-from harness.suggest import suggest
-from harness.units import Size
+from harness.model.bound import COLLECTIVES
+from harness.model.suggest import suggest
+from harness.model.units import Size
+from harness.networks.launch import Stream, launch
+from harness.networks.network import Network
 
 EPILOG = (
     "Examples: [b]harness bench[/b] | [b]harness bench --sizes 1KiB,1MiB --collectives all_reduce,barrier[/b] | "
@@ -39,11 +39,11 @@ def bench(
     warmup: Annotated[int, typer.Option(min=1, help="Runs before those that count.")] = 1,
     repeats: Annotated[int, typer.Option(min=1, help="Runs that count.")] = 10,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for a row's runs; fewer of them to keep it.")] = 3.0,
-    name: options.Name = options.DEFAULT_NAME,
-    json_: options.Json = False,
+    name: options.NameOption = options.DEFAULT_NAME,
+    json_: options.JsonOption = False,
 ) -> None:
     """Time gloo's collectives over a sweep of sizes; bound is what delay and rate of the links allow at best."""
-    from harness.report.bench import bench_document, bench_table
+    from harness.cli.bench_table import bench_document, bench_table
 
     _check(collectives, sizes)
     network = networks.find_network(name)
@@ -86,7 +86,7 @@ def measure(network: Network, words: list[str]) -> dict[str, Any]:
             else:
                 update(message)
 
-        argv = [network.runtime.python, "-m", "harness.workloads.bench", *words]
+        argv = [network.runtime.python, "-m", "harness.training.bench", *words]
         outcome = launch(network.runtime, network.plan, argv, sink)
     end(outcome)
     if not result:

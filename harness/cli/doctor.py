@@ -10,13 +10,13 @@ from pathlib import Path
 
 import typer
 
-from harness.cli.options import Json
+from harness.agent.settings import NAMES
+from harness.backends.docker.containers import IMAGE
+from harness.cli.options import JsonOption
 from harness.cli.output import print_json, say, show, table
-from harness.engine.capability import AUTO, Feature, choose_engine, features
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.linux.host import has_ipv6
-from harness.node.settings import NAMES
-from harness.runtime.docker import IMAGE
+from harness.shaping.detect import AUTO, Feature, choose_engine, features
 
 _BACKLOG = Path("/proc/sys/net/core/netdev_max_backlog")
 _CONTROLS = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command("doctor", epilog="Examples: [b]harness doctor[/b] | [b]scripts/with-netem harness doctor[/b]")(doctor)
 
 
-def doctor(json_: Json = False) -> None:
+def doctor(json_: JsonOption = False) -> None:
     """Say what works here (by trying it), how to mend what does not, and which engine makes links. Changes nothing."""
     if NAMES in os.environ:
         raise InputError("this is a node; harness doctor is about the machine that networks are made on: run it there")
@@ -97,11 +97,11 @@ def _ipv6() -> Feature:
 
 def _docker() -> list[Feature]:
     """The daemon, Compose and our image."""
-    from harness.runtime.docker_http import Daemon, DockerRefusal
+    from harness.backends.docker.http import DockerDaemon, DockerRefusal
 
     purpose = "nodes as containers"
     try:
-        daemon = Daemon(os.environ)
+        daemon = DockerDaemon(os.environ)
         version = str(daemon.ask("GET", "/version")["Version"])
     except HarnessError as error:
         return [Feature("docker", purpose, False, str(error), "scripts/with-docker CMD brings one (Debian, as root)")]

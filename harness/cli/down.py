@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
+from harness.backends.registration import Registry
 from harness.cli import options
 from harness.cli.networks import ledgers, names_in
 from harness.cli.output import fail, note, say, status
 from harness.errors import HarnessError
-from harness.home import find_runtime
 from harness.linux import host
-from harness.session import Ledger, remove
-from harness.store import Store
+from harness.networks.network import remove
+from harness.networks.placement import find_backend
+from harness.networks.registry import LocalRegistry
 
 EPILOG = "Examples: [b]harness down[/b] | [b]harness down --name phones[/b] | [b]harness down --all[/b]"
 
@@ -24,13 +25,13 @@ def register(app: typer.Typer) -> None:
 
 
 def down(
-    name: options.Name = options.DEFAULT_NAME,
+    name: options.NameOption = options.DEFAULT_NAME,
     all_: Annotated[bool, typer.Option("--all", help="Every network.")] = False,
-    dry_run: options.DryRun = False,
+    dry_run: options.DryRunOption = False,
 ) -> None:
     """Remove a network and whatever runs in it. Does nothing where there is none."""
-    Store.check_name(name)
-    found: list[tuple[str, Ledger]] = []
+    LocalRegistry.check_name(name)
+    found: list[tuple[str, Registry]] = []
     for ledger in ledgers():
         if all_ or not found:  # who has a network of namespaces need not have Docker
             found += [(one, ledger) for one in names_in(ledger) if all_ or one == name]
@@ -41,13 +42,13 @@ def down(
     for one, ledger in found:
         try:
             with status(f"removing network {one!r}"):
-                removed = remove(one, ledger, find_runtime, note)
+                removed = remove(one, ledger, find_backend, note)
             gone += [one] if removed else []
         except (HarnessError, OSError) as error:  # the others are removed all the same
             fail(f"network {one!r}: {host.explain(error) if isinstance(error, OSError) else error}")
             code = getattr(error, "exit_code", HarnessError.exit_code)
     if all_:
-        Store().sweep(lambda record: not find_runtime(record).alive)
+        LocalRegistry().sweep(lambda record: not find_backend(record).alive)
     if gone:
         say(f"removed: {', '.join(gone)}")
     elif not code:

@@ -9,8 +9,8 @@ import typer
 from harness.cli import networks, options
 from harness.cli.run import end, misplaced, printer
 from harness.errors import InputError
-from harness.launch import launch
-from harness.torchrun import MASTER_PORT, environment
+from harness.model.torchrun import MASTER_PORT, environment
+from harness.networks.launch import launch
 
 EPILOG = (
     "Examples: [b]harness exec 0 -- ping -U -c 3 10.77.0.2[/b] | [b]harness exec 1 -- bash[/b] | "
@@ -29,7 +29,7 @@ def execute(
     master_port: Annotated[
         int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")
     ] = MASTER_PORT,
-    name: options.Name = options.DEFAULT_NAME,
+    name: options.NameOption = options.DEFAULT_NAME,
 ) -> None:
     """Run a program in one node, on this terminal; or on all, as run does. Ends with its exit code."""
     if command[0] == "--":

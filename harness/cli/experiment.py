@@ -14,15 +14,15 @@ from harness.cli import options
 from harness.cli.experiment_view import View, told
 from harness.cli.output import count, note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
-from harness.experiment.campaign import Campaign, failed, load_folder, new_folder
 from harness.experiment.estimate import seconds_of
-from harness.experiment.file import load_experiment
 from harness.experiment.progress import RunProgress
 from harness.experiment.runner import Runner, Subnets, plan_of
+from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
 from harness.experiment.spec import Experiment, Run, short
-from harness.home import Home
-from harness.plan import NetworkPlan
-from harness.store import Store
+from harness.experiment.spec_file import load_experiment
+from harness.model.plan import NetworkPlan
+from harness.networks.placement import Placement
+from harness.networks.registry import LocalRegistry
 
 app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run.", rich_markup_mode="rich")
 _MANY_RUNS = 100
@@ -52,16 +52,16 @@ def run_experiment(
     ] = None,
     root: Annotated[Path, typer.Option("--runs", help="Where the experiment's folder is made.")] = Path("runs"),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Begin also where it is many runs, or takes hours.")] = False,
-    subnet: options.Subnet = None,
-    subnet6: options.Subnet6 = None,
-    runtime: options.RuntimeName = "netns",
-    image: options.Image = None,
-    volumes: options.Volumes = None,
-    engine: options.Engine = "auto",
-    congestion_control: options.CongestionControl = "cubic",
-    name: options.Name = options.DEFAULT_NAME,
-    dry_run: options.DryRun = False,
-    json_: options.Json = False,
+    subnet: options.SubnetOption = None,
+    subnet6: options.Subnet6Option = None,
+    runtime: options.RuntimeNameOption = "netns",
+    image: options.ImageOption = None,
+    volumes: options.VolumesOption = None,
+    engine: options.EngineOption = "auto",
+    congestion_control: options.CongestionControlOption = "cubic",
+    name: options.NameOption = options.DEFAULT_NAME,
+    dry_run: options.DryRunOption = False,
+    json_: options.JsonOption = False,
 ) -> None:
     """Do every combination of profiles, topologies, strategies and seeds, each in a network of its own.
 
@@ -89,7 +89,7 @@ def run_experiment(
         else:
             assert file is not None
             experiment = _load(file)
-        todo = Campaign(experiment, resume).todo() if resume else list(experiment.runs())
+        todo = ExperimentRuns(experiment, resume).todo() if resume else list(experiment.runs())
         subnets = where["subnet"], where["subnet6"]
         estimates = _estimates(experiment, todo, subnets)
     total = sum(estimates.values())
@@ -101,7 +101,7 @@ def run_experiment(
         raise InputError(f"{runs}: add --yes where that is meant, or see which by --dry-run")
     folder = resume or new_folder(root, experiment, file or Path(), where, time.localtime())
     note(f"{runs}; records in {folder}")
-    campaign = Campaign(experiment, folder)
+    campaign = ExperimentRuns(experiment, folder)
     try:
         runner = Runner(experiment, folder, where["name"], _home(where), _told_once(), subnets)
         with campaign.alone():
@@ -119,13 +119,15 @@ def run_experiment(
 
 
 def _check(where: Mapping[str, Any]) -> None:
-    Store.check_name(where["name"])
+    LocalRegistry.check_name(where["name"])
     _home(where).check()
 
 
-def _home(where: Mapping[str, Any]) -> Home:
+def _home(where: Mapping[str, Any]) -> Placement:
     """Where nodes live, by the options' names."""
-    return Home(where["runtime"], where["engine"], where["congestion-control"], where["image"], tuple(where["volume"]))
+    return Placement(
+        where["runtime"], where["engine"], where["congestion-control"], where["image"], tuple(where["volume"])
+    )
 
 
 def _given(context: typer.Context, where: Mapping[str, Any]) -> list[str]:
@@ -158,7 +160,9 @@ def _estimates(experiment: Experiment, runs: list[Run], subnets: Subnets) -> dic
     return found
 
 
-def _perform(campaign: Campaign, runner: Runner, estimates: Mapping[str, float], tell: Callable[[str], None]) -> None:
+def _perform(
+    campaign: ExperimentRuns, runner: Runner, estimates: Mapping[str, float], tell: Callable[[str], None]
+) -> None:
     """Do what is left to do now that no other command is at it: one may have ended since the estimate was made."""
     todo = campaign.todo()
     with View(todo, {run.slug: estimates[run.slug] for run in todo}, campaign.experiment.steps, tell) as view:

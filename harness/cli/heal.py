@@ -6,7 +6,7 @@ import typer
 
 from harness.cli import networks, options
 from harness.cli.link import change_links
-from harness.plan_edit import set_down
+from harness.model.plan_edit import set_down
 
 
 def register(app: typer.Typer) -> None:
@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
 
 
 def heal(
-    name: options.Name = options.DEFAULT_NAME, dry_run: options.DryRun = False, json_: options.Json = False
+    name: options.NameOption = options.DEFAULT_NAME,
+    dry_run: options.DryRunOption = False,
+    json_: options.JsonOption = False,
 ) -> None:
     """Set every link up again, with the shape that it had."""
     network = networks.find_network(name)

@@ -9,9 +9,9 @@ import typer
 
 from harness.cli import networks, options
 from harness.cli.output import note, print_json, say, show, table
-from harness.plan import NetworkPlan, Pair
-from harness.plan_edit import parse_pairs, set_down, shape_change
-from harness.session import Network
+from harness.model.plan import NetworkPlan, Pair
+from harness.model.plan_edit import parse_pairs, set_down, shape_change
+from harness.networks.network import Network
 
 app = typer.Typer(no_args_is_help=True, help="Show and change links: show, set, down, up.", rich_markup_mode="rich")
 
@@ -28,21 +28,21 @@ OneWay = Annotated[bool, typer.Option("--one-way", help="Only from A to B.")]
 @app.command("show", epilog="Examples: [b]harness link show[/b] | [b]harness link show 0-1 --json[/b]")
 def show_links(
     edges: Annotated[str, typer.Argument(help="A-B, several as A-B,C-D, or all.", metavar="[A-B|all]")] = "all",
-    name: options.Name = options.DEFAULT_NAME,
-    json_: options.Json = False,
+    name: options.NameOption = options.DEFAULT_NAME,
+    json_: options.JsonOption = False,
 ) -> None:
     """What was requested, what the engine holds, and what it has counted, per direction."""
     network = networks.find_network(name)
     pairs = parse_pairs(edges, network.plan)
-    maker = network.runtime.engine.maker
-    nodes = network.observe(sorted({maker(pair) for pair in pairs}))
+    enforced_at = network.runtime.engine.enforced_at
+    nodes = network.observe(sorted({enforced_at(pair) for pair in pairs}))
     wrong: dict[Pair, str] = {}
     for text in dict.fromkeys(text for node in nodes.values() for text in node.notes):
         note(text)
     for node in nodes.values():
         for pair, what in node.mismatches:
             wrong[pair] = f"{wrong[pair]}; {what}" if pair in wrong else what
-    rows = [(network.plan.edges[pair], nodes[maker(pair)].edges[pair]) for pair in pairs]
+    rows = [(network.plan.edges[pair], nodes[enforced_at(pair)].edges[pair]) for pair in pairs]
     if json_:
         print_json(
             [
@@ -105,9 +105,9 @@ def set_links(
     seed: Annotated[int | None, typer.Option("--seed", help="Of the profile's draw; the network's own.")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Begin with an unshaped link.")] = False,
     one_way: OneWay = False,
-    name: options.Name = options.DEFAULT_NAME,
-    dry_run: options.DryRun = False,
-    json_: options.Json = False,
+    name: options.NameOption = options.DEFAULT_NAME,
+    dry_run: options.DryRunOption = False,
+    json_: options.JsonOption = False,
 ) -> None:
     """Change links in place, while jobs run: nothing queued is lost. What is not given stays as it is."""
     given = {
@@ -124,9 +124,9 @@ def set_links(
 def down(
     edges: Edges,
     one_way: OneWay = False,
-    name: options.Name = options.DEFAULT_NAME,
-    dry_run: options.DryRun = False,
-    json_: options.Json = False,
+    name: options.NameOption = options.DEFAULT_NAME,
+    dry_run: options.DryRunOption = False,
+    json_: options.JsonOption = False,
 ) -> None:
     """Let links lose every packet until they are up again. Routes stay: nothing goes around."""
     _set_down(edges, True, one_way, name, dry_run, json_)
@@ -136,9 +136,9 @@ def down(
 def up(
     edges: Edges,
     one_way: OneWay = False,
-    name: options.Name = options.DEFAULT_NAME,
-    dry_run: options.DryRun = False,
-    json_: options.Json = False,
+    name: options.NameOption = options.DEFAULT_NAME,
+    dry_run: options.DryRunOption = False,
+    json_: options.JsonOption = False,
 ) -> None:
     """Set links up again, with the shape that they had."""
     _set_down(edges, False, one_way, name, dry_run, json_)
@@ -160,7 +160,7 @@ def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan],
     else:
         done = network.reshape(change)
         new, changed = done.plan, list(done.changed)
-    for text in network.runtime.engine.beyond(new.edges[pair] for pair in changed):
+    for text in network.runtime.engine.precision_warnings(new.edges[pair] for pair in changed):
         note(text)
     seconds = done.seconds if done else None
     if json_:

@@ -7,12 +7,12 @@ from typing import Any
 
 import typer
 
+from harness.backends.registration import Registry
 from harness.cli.networks import ledgers, names_in
-from harness.cli.options import Json
+from harness.cli.options import JsonOption
 from harness.cli.output import note, print_json, say, show, table
 from harness.errors import RecordError
-from harness.home import find_runtime
-from harness.session import Ledger
+from harness.networks.placement import find_backend
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command("ls", epilog="Examples: [b]harness ls[/b] | [b]harness ls --json[/b]")(ls)
 
 
-def ls(json_: Json = False) -> None:
+def ls(json_: JsonOption = False) -> None:
     """List the networks that are up."""
     found = [one for ledger in ledgers() for name in names_in(ledger) if (one := _summary(name, ledger))]
     if json_:
@@ -44,11 +44,11 @@ def ls(json_: Json = False) -> None:
     show(made)
 
 
-def _summary(name: str, ledger: Ledger) -> dict[str, Any] | None:
+def _summary(name: str, ledger: Registry) -> dict[str, Any] | None:
     """What is to be told of a network that is up; of one whose record is damaged, that it is."""
     try:
         record = ledger.load(name)
-        return record.summary if record and find_runtime(record).alive else None
+        return record.summary if record and find_backend(record).alive else None
     except RecordError as error:
         note(error)
         return None

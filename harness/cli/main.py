@@ -82,7 +82,7 @@ def main() -> None:
     """Run the command line; errors become one line and an exit code."""
     _register(sys.argv[1:])
     try:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see entry.py
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see __main__.py
             signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, _ended)
         signal.signal(signal.SIGHUP, _ended)

@@ -7,26 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from harness.backends.registration import Registry
 from harness.cli.options import DEFAULT_NAME
 from harness.cli.output import note
 from harness.errors import HarnessError, NetworkStateError, PrivilegeError, RecordError, UnavailableError
-from harness.home import find_runtime
-from harness.session import Ledger, Network
-from harness.store import Store
+from harness.networks.network import Network
+from harness.networks.placement import find_backend
+from harness.networks.registry import LocalRegistry
 
 if TYPE_CHECKING:
-    from harness.runtime.docker_ledger import DockerLedger
+    from harness.backends.docker.registry import DockerRegistry
 
 _DOCKER_SOCKET: Final = "/var/run/docker.sock"
 
 
-def ledgers() -> list[Ledger]:
+def ledgers() -> list[Registry]:
     """Where networks are recorded: namespaces, then containers."""
     containers = _containers()
-    return [Store(), containers] if containers else [Store()]
+    return [LocalRegistry(), containers] if containers else [LocalRegistry()]
 
 
-def names_in(ledger: Ledger) -> list[str]:
+def names_in(ledger: Registry) -> list[str]:
     """What a ledger knows of, up or not; nothing, and a note, where a Docker daemon is not ours to ask."""
     try:
         return ledger.names()
@@ -35,13 +36,13 @@ def names_in(ledger: Ledger) -> list[str]:
         return []
 
 
-def _containers() -> DockerLedger | None:
+def _containers() -> DockerRegistry | None:
     """Networks of containers, where there seems to be a Docker daemon."""
     if not (os.environ.get("DOCKER_HOST") or os.path.exists(_DOCKER_SOCKET)):
         return None
-    from harness.runtime.docker_ledger import DockerLedger
+    from harness.backends.docker.registry import DockerRegistry
 
-    return DockerLedger(Store())
+    return DockerRegistry(LocalRegistry())
 
 
 def find_network(name: str) -> Network:
@@ -51,7 +52,7 @@ def find_network(name: str) -> Network:
         NetworkStateError: none is up.
     """
     try:
-        return Network.find(name, Store(), find_runtime)
+        return Network.find(name, LocalRegistry(), find_backend)
     except RecordError:
         raise
     except NetworkStateError as error:
@@ -64,9 +65,9 @@ def find_network(name: str) -> Network:
             error.add_note(f"networks of containers could not be looked for: {problem}")
             raise error from None
         if name in names:
-            return Network.find(name, containers, find_runtime)
+            return Network.find(name, containers, find_backend)
         if name == DEFAULT_NAME and len(names) == 1:
-            return Network.find(names[0], containers, find_runtime)
+            return Network.find(names[0], containers, find_backend)
         if names:
             error.add_note(f"networks of containers: {', '.join(names)}; name one with --name")
         raise

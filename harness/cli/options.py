@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-Name = Annotated[
+NameOption = Annotated[
     str, typer.Option("--name", envvar="HARNESS_NAME", help="Name of the network; several can be up at once.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")]
-Nodes = Annotated[
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")]
+NodesOption = Annotated[
     int | None, typer.Option("--nodes", "-n", min=1, help="Number of nodes; 4, or what a topology file says.")
 ]
-Topology = Annotated[
+TopologyOption = Annotated[
     str,
     typer.Option(
         "--topology",
@@ -23,17 +23,21 @@ Topology = Annotated[
         "matrix:delay=D.csv,rate=R.csv.",
     ),
 ]
-Profile = Annotated[
+ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="A name from 'harness profiles', a YAML file, or none (unshaped).")
 ]
-Between = Annotated[
+BetweenOption = Annotated[
     str | None,
     typer.Option("--between", help="Profile of the slow edges between islands; wan unless given."),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Of every draw from the profile's ranges.")]
-Subnet = Annotated[str | None, typer.Option("--subnet", help="IPv4 subnet of the nodes.", show_default="10.77.0.0/16")]
-Subnet6 = Annotated[str | None, typer.Option("--subnet6", help="IPv6 subnet of the nodes.", show_default="fd77::/64")]
-RuntimeName = Annotated[
+SeedOption = Annotated[int, typer.Option("--seed", help="Of every draw from the profile's ranges.")]
+SubnetOption = Annotated[
+    str | None, typer.Option("--subnet", help="IPv4 subnet of the nodes.", show_default="10.77.0.0/16")
+]
+Subnet6Option = Annotated[
+    str | None, typer.Option("--subnet6", help="IPv6 subnet of the nodes.", show_default="fd77::/64")
+]
+RuntimeNameOption = Annotated[
     str,
     typer.Option(
         "--runtime",
@@ -41,16 +45,16 @@ RuntimeName = Annotated[
         help="Where nodes live: netns (network namespaces) or docker (containers).",
     ),
 ]
-Image = Annotated[
+ImageOption = Annotated[
     str | None, typer.Option("--image", help="Of containers: harness-node, or one made from it.", show_default=False)
 ]
-Volumes = Annotated[
+VolumesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--volume", "-v", help="A folder for containers: /HOST:/INSIDE or /HOST:/INSIDE:ro. Programs start in /work."
     ),
 ]
-Engine = Annotated[
+EngineOption = Annotated[
     str,
     typer.Option(
         "--engine",
@@ -58,7 +62,7 @@ Engine = Annotated[
         help="What makes the links: netem (the kernel), userspace (NFQUEUE, for kernels without netem), or auto.",
     ),
 ]
-CongestionControl = Annotated[
+CongestionControlOption = Annotated[
     str, typer.Option("--congestion-control", help="TCP's congestion control in the nodes: it decides results.")
 ]
 DEFAULT_NAME = "default"

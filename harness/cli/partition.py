@@ -8,8 +8,8 @@ import typer
 
 from harness.cli import networks, options
 from harness.cli.link import change_links
-from harness.plan import NetworkPlan
-from harness.plan_edit import crossing, set_down
+from harness.model.plan import NetworkPlan
+from harness.model.plan_edit import crossing, set_down
 
 
 def register(app: typer.Typer) -> None:
@@ -21,9 +21,9 @@ def register(app: typer.Typer) -> None:
 
 def partition(
     groups: Annotated[str, typer.Argument(help="Ranks by group, e.g. '0,1|2,3'; ranks not named form one more group.")],
-    name: options.Name = options.DEFAULT_NAME,
-    dry_run: options.DryRun = False,
-    json_: options.Json = False,
+    name: options.NameOption = options.DEFAULT_NAME,
+    dry_run: options.DryRunOption = False,
+    json_: options.JsonOption = False,
 ) -> None:
     """Set every link between different groups down: its packets are lost. Links inside a group stay as they are."""
     network = networks.find_network(name)

@@ -6,8 +6,8 @@ import typer
 
 from harness.cli import options
 from harness.cli.output import count, print_json, show, table
-from harness.plan import NetworkPlan
-from harness.plan_options import PlanOptions
+from harness.model.plan import NetworkPlan
+from harness.model.plan_options import PlanOptions
 
 EPILOG = (
     "Examples: [b]harness plan --nodes 4 --topology ring --profile wan[/b] | "
@@ -21,14 +21,14 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    nodes: options.Nodes = None,
-    topology: options.Topology = "fully_connected",
-    profile: options.Profile = "wan",
-    between: options.Between = None,
-    seed: options.Seed = 0,
-    subnet: options.Subnet = None,
-    subnet6: options.Subnet6 = None,
-    json_: options.Json = False,
+    nodes: options.NodesOption = None,
+    topology: options.TopologyOption = "fully_connected",
+    profile: options.ProfileOption = "wan",
+    between: options.BetweenOption = None,
+    seed: options.SeedOption = 0,
+    subnet: options.SubnetOption = None,
+    subnet6: options.Subnet6Option = None,
+    json_: options.JsonOption = False,
 ) -> None:
     """Print nodes, routes and every edge's shape. Delays are one way: a round trip pays both directions."""
     made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json
+from harness.cli.options import JsonOption
 from harness.cli.output import print_json, show, table
 
 EPILOG = "Examples: [b]harness profiles[/b] | [b]harness profiles wan[/b] | [b]harness profiles ./mine.yaml --json[/b]"
@@ -21,10 +21,10 @@ def profiles(
     names: Annotated[
         list[str] | None, typer.Argument(help="Names or YAML files; all shipped ones unless given.")
     ] = None,
-    json_: Json = False,
+    json_: JsonOption = False,
 ) -> None:
     """List network profiles: delay is one way, each edge draws its own values from the ranges."""
-    from harness.profile_file import load_profile, shipped_profiles
+    from harness.model.profile_file import load_profile, shipped_profiles
 
     found = [load_profile(name) for name in names or shipped_profiles()]
     if json_:

@@ -14,10 +14,10 @@ import typer
 from harness.cli import options
 from harness.cli.output import count, note, print_json, say, show, status
 from harness.errors import InputError, UnavailableError
-from harness.suggest import suggest
+from harness.model.suggest import suggest
 
 if TYPE_CHECKING:
-    from harness.report.experiment.analyse import Analysis
+    from harness.experiment.report.analysis import Analysis
 
 EPILOG = (
     "Examples: [b]harness report runs/strategies-20261122-171742 --open[/b] | "
@@ -50,12 +50,12 @@ def report(
         typer.Option("--format", help="Comma-separated: html, png, csv, json; html, or what --out ends in."),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-    json_: options.Json = False,
+    json_: options.JsonOption = False,
 ) -> None:
     """Who won where, by how much, and why: one HTML page that works offline; also PNG, CSV and JSON."""
-    from harness.report.experiment.analyse import analyse
-    from harness.report.experiment.document import document
-    from harness.report.experiment.load import load_experiment
+    from harness.experiment.report.analysis import analyse
+    from harness.experiment.report.json_export import document
+    from harness.experiment.report.load import load_experiment
 
     wanted = () if json_ and formats is None and out is None else wanted_formats(formats, out)
     if open_ and "html" not in wanted:
@@ -82,7 +82,7 @@ def _without_format(path: Path) -> Path:
 
 
 def _tell(analysis: Analysis) -> None:
-    from harness.report.experiment.table import winners_table
+    from harness.experiment.report.table import winners_table
 
     show(winners_table(analysis))
     for run in analysis.experiment.runs:
@@ -103,23 +103,23 @@ def _written(
     for name in wanted:
         tell(f"making {name}")
         if name == "html":
-            from harness.report.experiment.images import vega_program
-            from harness.report.experiment.page import make_page
+            from harness.experiment.report.page.page import make_page
+            from harness.experiment.report.png_export import vega_program
 
             written[name] = [_write(base, name, make_page(analysis, vega_program()))]
         elif name == "png":
-            from harness.report.experiment.images import write_images
+            from harness.experiment.report.png_export import write_images
 
             written[name] = []
             for path in write_images(analysis, f"{base.name}-", base.parent):
                 tell(f"making png: {path.name}")
                 written[name].append(path)
         elif name == "csv":
-            from harness.report.experiment.csv_files import write_csv
+            from harness.experiment.report.csv_export import write_csv
 
             written[name] = write_csv(analysis, f"{base.name}-", base.parent)
         else:
-            from harness.report.experiment.document import document
+            from harness.experiment.report.json_export import document
 
             written[name] = [_write(base, name, json.dumps(document(analysis), indent=2) + "\n")]
     return written

@@ -14,11 +14,11 @@ from harness.cli.output import fail, note, say, status
 from harness.cli.plan import show_plan
 from harness.cli.up import start
 from harness.errors import HarnessError, InputError
-from harness.home import Home
-from harness.launch import Outcome, Sink, launch
-from harness.plan_options import PlanOptions
-from harness.store import Store
-from harness.torchrun import MASTER_PORT, environment
+from harness.model.plan_options import PlanOptions
+from harness.model.torchrun import MASTER_PORT, environment
+from harness.networks.launch import LaunchOutcome, Sink, launch
+from harness.networks.placement import Placement
+from harness.networks.registry import LocalRegistry
 
 EPILOG = (
     "Examples: [b]harness run --nodes 4 --topology ring --profile wan -- python train.py[/b] | "
@@ -36,23 +36,23 @@ def register(app: typer.Typer) -> None:
 
 def run(
     command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.", metavar="-- CMD...")],
-    nodes: options.Nodes = None,
-    topology: options.Topology = "fully_connected",
-    profile: options.Profile = "wan",
-    between: options.Between = None,
-    seed: options.Seed = 0,
-    subnet: options.Subnet = None,
-    subnet6: options.Subnet6 = None,
-    runtime: options.RuntimeName = "netns",
-    image: options.Image = None,
-    volumes: options.Volumes = None,
-    engine: options.Engine = "auto",
-    congestion_control: options.CongestionControl = "cubic",
+    nodes: options.NodesOption = None,
+    topology: options.TopologyOption = "fully_connected",
+    profile: options.ProfileOption = "wan",
+    between: options.BetweenOption = None,
+    seed: options.SeedOption = 0,
+    subnet: options.SubnetOption = None,
+    subnet6: options.Subnet6Option = None,
+    runtime: options.RuntimeNameOption = "netns",
+    image: options.ImageOption = None,
+    volumes: options.VolumesOption = None,
+    engine: options.EngineOption = "auto",
+    congestion_control: options.CongestionControlOption = "cubic",
     master_port: Annotated[
         int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")
     ] = MASTER_PORT,
-    name: options.Name = options.DEFAULT_NAME,
-    dry_run: options.DryRun = False,
+    name: options.NameOption = options.DEFAULT_NAME,
+    dry_run: options.DryRunOption = False,
 ) -> None:
     """Start a network, run CMD on every node with torchrun's variables, stop all at the first failure, tear down.
 
@@ -61,8 +61,8 @@ def run(
     if command[0].startswith("-"):
         raise InputError(misplaced("'--'", "run", command))
     made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
-    Store.check_name(name)
-    home = Home(runtime, engine, congestion_control, image, tuple(volumes or ()))
+    LocalRegistry.check_name(name)
+    home = Placement(runtime, engine, congestion_control, image, tuple(volumes or ()))
     home.check()
     if dry_run:
         show_plan(made)
@@ -116,7 +116,7 @@ def printer(ranks: int) -> Sink:
     return sink
 
 
-def end(outcome: Outcome) -> None:
+def end(outcome: LaunchOutcome) -> None:
     """Say which rank failed first, and leave with its code."""
     if outcome.failed_rank is None:
         return

@@ -9,12 +9,12 @@ import typer
 from harness.cli import options
 from harness.cli.output import count, note, print_json, say, status
 from harness.cli.plan import show_plan
-from harness.engine.capability import USERSPACE
-from harness.home import Home
-from harness.plan import NetworkPlan
-from harness.plan_options import PlanOptions
-from harness.session import Network
-from harness.store import Store
+from harness.model.plan import NetworkPlan
+from harness.model.plan_options import PlanOptions
+from harness.networks.network import Network
+from harness.networks.placement import Placement
+from harness.networks.registry import LocalRegistry
+from harness.shaping.detect import USERSPACE
 
 EPILOG = (
     "Examples: [b]harness up --nodes 4 --topology ring --profile wan[/b] | "
@@ -28,26 +28,26 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    nodes: options.Nodes = None,
-    topology: options.Topology = "fully_connected",
-    profile: options.Profile = "wan",
-    between: options.Between = None,
-    seed: options.Seed = 0,
-    subnet: options.Subnet = None,
-    subnet6: options.Subnet6 = None,
-    runtime: options.RuntimeName = "netns",
-    image: options.Image = None,
-    volumes: options.Volumes = None,
-    engine: options.Engine = "auto",
-    congestion_control: options.CongestionControl = "cubic",
-    name: options.Name = options.DEFAULT_NAME,
-    dry_run: options.DryRun = False,
-    json_: options.Json = False,
+    nodes: options.NodesOption = None,
+    topology: options.TopologyOption = "fully_connected",
+    profile: options.ProfileOption = "wan",
+    between: options.BetweenOption = None,
+    seed: options.SeedOption = 0,
+    subnet: options.SubnetOption = None,
+    subnet6: options.Subnet6Option = None,
+    runtime: options.RuntimeNameOption = "netns",
+    image: options.ImageOption = None,
+    volumes: options.VolumesOption = None,
+    engine: options.EngineOption = "auto",
+    congestion_control: options.CongestionControlOption = "cubic",
+    name: options.NameOption = options.DEFAULT_NAME,
+    dry_run: options.DryRunOption = False,
+    json_: options.JsonOption = False,
 ) -> None:
     """Start a shaped network. Use it with exec, link, verify and bench; end it with down."""
     made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
-    Store.check_name(name)
-    home = Home(runtime, engine, congestion_control, image, tuple(volumes or ()))
+    LocalRegistry.check_name(name)
+    home = Placement(runtime, engine, congestion_control, image, tuple(volumes or ()))
     home.check()
     if dry_run:
         print_json(made.to_json()) if json_ else show_plan(made)
@@ -70,7 +70,7 @@ def up(
             note(f"try: harness verify{hint} | harness bench{hint} | harness exec{hint} 0 -- {ping}")
 
 
-def start(name: str, made: NetworkPlan, home: Home, *, transient: bool) -> Network:
+def start(name: str, made: NetworkPlan, home: Placement, *, transient: bool) -> Network:
     """Make the network, with a spinner; what the machine lacks is told before anything is made."""
     with status(f"starting network {name!r}") as progress:
         return home.start(name, made, transient=transient, progress=progress, tell=note)

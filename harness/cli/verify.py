@@ -9,11 +9,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from harness.cli import networks, options
 from harness.cli.output import err, note, print_json, say, show
-from harness.plan_edit import parse_pairs, undirected
-from harness.probe_plan import MAX_PARALLEL, SECONDS
-from harness.report.verify import in_words, verify_table
-from harness.verdict import Verdict
-from harness.verification import verify as measured
+from harness.model.plan_edit import parse_pairs, undirected
+from harness.verify.probe_plan import MAX_PARALLEL, SECONDS
+from harness.verify.table import in_words, verify_table
+from harness.verify.verdict import Verdict
+from harness.verify.verification import verify as measured
 
 EPILOG = (
     "Examples: [b]harness verify[/b] | [b]harness verify 0-1 --seconds 20[/b] | [b]harness verify --ipv6 --json[/b]. "
@@ -35,8 +35,8 @@ def verify(
     ] = SECONDS,
     parallel: Annotated[int, typer.Option(min=1, help="Edges measured side by side.")] = MAX_PARALLEL,
     ipv6: Annotated[bool, typer.Option("--ipv6", help="Probe by IPv6.")] = False,
-    name: options.Name = options.DEFAULT_NAME,
-    json_: options.Json = False,
+    name: options.NameOption = options.DEFAULT_NAME,
+    json_: options.JsonOption = False,
 ) -> None:
     """Measure RTT, jitter, loss and rate of every edge and direction: requested, applied, measured, verdict.
 

@@ -16,8 +16,8 @@ from typing import Final
 
 from harness.experiment.spec import Experiment, Run
 from harness.experiment.traffic import Traffic, evaluation_seconds, step_seconds, traffic_of
-from harness.frame import SEGMENT
-from harness.plan import NetworkPlan, Pair
+from harness.model.address import SEGMENT
+from harness.model.plan import NetworkPlan, Pair
 
 _START_SECONDS: Final = 4.0
 """A network, the end; measured on the build machine (2 cores), as are those below."""

@@ -13,16 +13,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from harness.agent.job import RUNS
 from harness.experiment.progress import RunProgress
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.watcher import Watcher
-from harness.home import DOCKER, Home
-from harness.launch import Stream, launch
-from harness.node.job import RUNS
-from harness.plan import NetworkPlan
-from harness.plan_options import PlanOptions
-from harness.run_folder import RunFolder
-from harness.session import Network
+from harness.model.plan import NetworkPlan
+from harness.model.plan_options import PlanOptions
+from harness.networks.launch import Stream, launch
+from harness.networks.network import Network
+from harness.networks.placement import DOCKER, Placement
+from harness.run_files import RunFolder
 
 INSIDE: Final = str(RUNS)
 """Where a container has the folder of its run; its owner is whom programs there run as."""
@@ -70,7 +70,7 @@ class Runner:
     experiment: Experiment
     folder: Path
     name: str
-    home: Home
+    home: Placement
     tell: Callable[[str], None]
     subnets: Subnets = (None, None)
 
@@ -105,7 +105,7 @@ class Runner:
         finally:
             network.down()
 
-    def _home_of(self, run: Run, folder: RunFolder) -> Home:
+    def _home_of(self, run: Run, folder: RunFolder) -> Placement:
         """With what the programs in containers need of this machine: the run's folder, files that the user named."""
         home = self.home
         if home.runtime == DOCKER:
@@ -119,7 +119,7 @@ class Runner:
         self, run: Run, network: Network, folder: RunFolder, resume: bool, attempt: int, watcher: Watcher
     ) -> Mapping[str, Any]:
         out = INSIDE if network.runtime.name == DOCKER else str(folder.path.absolute())
-        argv = [network.runtime.python, "-m", "harness.workloads.train", *arguments(self.experiment, run, out, resume)]
+        argv = [network.runtime.python, "-m", "harness.training.train", *arguments(self.experiment, run, out, resume)]
         began = time.time()
         try:
             with ExitStack() as stack:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final, Self
 
 from harness.errors import InputError
-from harness.tasks.find import TaskOptions
+from harness.training.tasks.task_options import TaskOptions
 
 MAX_RUNS: Final = 10_000
 _UNSAFE: Final = re.compile(r"[^\w=+-]+")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.experiment.spec import Variant
-from harness.tasks.find import TaskOptions
+from harness.training.tasks.task_options import TaskOptions
 
 _SIDES: Final = {"digits": 8, "mnist": 28}
 _CLASSES: Final = 10
@@ -36,7 +36,7 @@ def parameters(task: TaskOptions, characters: int = _ALPHABET) -> int:
     """How many numbers the model has.
 
     Args:
-        task: see harness/tasks/images.py and text.py for its model.
+        task: see harness/training/tasks/images.py and text.py for its model.
         characters: of the text's alphabet.
     """
     if task.name == "text":

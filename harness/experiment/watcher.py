@@ -9,10 +9,10 @@ from typing import Any, Final
 from harness.errors import HarnessError
 from harness.experiment.progress import RunProgress
 from harness.experiment.spec import Experiment
-from harness.launch import Outcome
-from harness.reading import NodeReading
-from harness.run_folder import RunFolder
-from harness.session import Network
+from harness.model.status import NodeStatus
+from harness.networks.launch import LaunchOutcome
+from harness.networks.network import Network
+from harness.run_files import RunFolder
 
 _LAST_LINES: Final = 10
 _SAMPLE_SECONDS: Final = 1.0
@@ -78,7 +78,7 @@ class Watcher:
         self.progress.update()
         self._watch(self.progress)
 
-    def ending(self, outcome: Outcome) -> dict[str, Any]:
+    def ending(self, outcome: LaunchOutcome) -> dict[str, Any]:
         """How the run ended, and why: the part of end.json that follows from that."""
         return self._told(**self._ending(outcome))
 
@@ -89,7 +89,7 @@ class Watcher:
     def _told(self, **ending: Any) -> dict[str, Any]:
         return {**ending, "notes": self.notes, "reached_at_step": self.progress.reached_at}
 
-    def _ending(self, outcome: Outcome) -> dict[str, Any]:
+    def _ending(self, outcome: LaunchOutcome) -> dict[str, Any]:
         failed = outcome.failed_rank
         if failed is not None:
             lines = self._folder.last_lines(failed, _LAST_LINES)
@@ -113,7 +113,7 @@ class Watcher:
         return None
 
 
-def counted(readings: Mapping[int, NodeReading]) -> dict[str, Any]:
+def counted(readings: Mapping[int, NodeStatus]) -> dict[str, Any]:
     """What stands in a line of links.jsonl, by rank what its node holds."""
     edges = [
         {"src": src, "dst": dst, **vars(edge.stats)}

@@ -1,1 +1,1 @@
-"""System calls and worker processes."""
+"""Namespaces, signals, sysctls, forked children: what the standard library has no names for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.reading import TcpCounters
+from harness.model.status import TcpCounters
 
 
 def tcp_counters() -> TcpCounters:

@@ -1,1 +1,1 @@
-"""Rtnetlink, as little of it as the hot path needs."""
+"""Netlink sockets, and the wire formats of what is sent over them."""

@@ -14,7 +14,7 @@ from socketserver import UnixStreamServer
 
 import pytest
 
-from harness.runtime.docker_setup import CAPABILITIES
+from harness.backends.docker.create import CAPABILITIES
 from tests.support.cli import HARNESS, Command, wait_for
 from tests.support.compose import IMAGE, PATIENCE, docker, left, project, remove, subnets, took
 

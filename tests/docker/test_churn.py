@@ -12,7 +12,7 @@ from tests.support.compose import JOB, PATIENCE, docker, ends_at_failure, pause,
 
 pytestmark = pytest.mark.docker
 
-WORKLOAD = "python -m harness.workloads.loop --steps 100000 --size 64KiB --pause 0.02s"
+WORKLOAD = "python -m harness.training.small_loop --steps 100000 --size 64KiB --pause 0.02s"
 PROFILE = "rate: 100mbit\ndelay: 5ms\n"
 GONE = 137
 """The exit code of all where a node is gone: that of a process that was killed."""

@@ -12,7 +12,7 @@ from tests.support.compose import IMAGE, PATIENCE, docker, ends_at_failure, left
 
 pytestmark = pytest.mark.docker
 
-WORKLOAD = "python -m harness.workloads.loop --steps 5 --size 64KiB --pause 0s"
+WORKLOAD = "python -m harness.training.small_loop --steps 5 --size 64KiB --pause 0s"
 RING = {(0, 1): 5, (1, 2): 10, (2, 3): 20, (0, 3): 40}
 """One-way delay of every edge in ms."""
 PATHS = {**RING, (0, 2): 15, (1, 3): 30}

@@ -18,7 +18,7 @@ import time
 import docker
 import pytest
 
-from harness.runtime.exec_proxy import proxy_command
+from harness.backends.docker.exec.client import client_command
 
 pytestmark = pytest.mark.docker
 
@@ -59,7 +59,7 @@ def own_container():
 
 
 def spawn(container, *argv, env=None, more=None, **options):
-    command, variables = proxy_command(container.id, argv, env or {}, **options.pop("where", {}))
+    command, variables = client_command(container.id, argv, env or {}, **options.pop("where", {}))
     return subprocess.Popen(command, env={**variables, **(more or {})}, start_new_session=True, **options)
 
 
@@ -301,7 +301,7 @@ def test_a_terminal_is_passed_through_and_comes_back_as_it_was(container):
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 31, 91, 0, 0))
     before = termios.tcgetattr(theirs)
     text = "trap 'stty size' WINCH; trap 'echo interrupted; exit 5' INT; stty size; while :; do sleep 0.1; done"
-    command, env = proxy_command(container.id, ["sh", "-c", text], {})
+    command, env = client_command(container.id, ["sh", "-c", text], {})
     login = "import os,sys,fcntl,termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
     process = subprocess.Popen(
         [sys.executable, "-c", login, *command],

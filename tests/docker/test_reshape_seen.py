@@ -19,7 +19,7 @@ STEPS = 6
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
-    command = "python -m harness.workloads.loop --steps 100000 --size 64KiB --pause 0.02s"
+    command = "python -m harness.training.small_loop --steps 100000 --size 64KiB --pause 0.02s"
     folder = tmp_path_factory.mktemp("job")
     with project(folder, NODES=4, TOPOLOGY="ring", PROFILE="/work/even.yaml", COMMAND=command) as net:
         (net.work / "even.yaml").write_text(PROFILE)

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.torch]
 
 JOB = """
 until test -e go; do sleep 0.2; done
-exec python -m harness.workloads.loop --steps 100000 --size 1KiB --pause 500ms
+exec python -m harness.training.small_loop --steps 100000 --size 1KiB --pause 500ms
 """
 DELAY_S = 1.0
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness.home import DOCKER
+from harness.networks.placement import DOCKER
 from tests.support.cli import HARNESS
 from tests.support.live import addressing, engine_name, in_container, needs, runtime_name
 
@@ -85,7 +85,7 @@ def spoil(harness, src, dst):
 
 
 FLUSH = """
-from harness.engine.userspace.rules import remove
+from harness.shaping.userspace.rules import remove
 from harness.netlink.nfnetlink import Nfnetlink
 with Nfnetlink() as netlink:
     remove(netlink)

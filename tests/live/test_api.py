@@ -12,7 +12,7 @@ import time
 import pytest
 
 import harness
-from harness.home import DOCKER, find_runtime
+from harness.networks.placement import DOCKER, find_backend
 from tests.support.cli import processes, wait_for
 from tests.support.live import ledger, needs, own, runtime_name
 
@@ -432,7 +432,7 @@ def is_up(name):
     if runtime_name() == DOCKER:
         return name in ledger().running()
     record = ledger().load(name)
-    return record is not None and find_runtime(record).alive
+    return record is not None and find_backend(record).alive
 
 
 def test_the_name_of_another_is_refused():

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness.link import LinkShape
+from harness.model.link import LinkShape
 from tests.support.cli import HARNESS, wait_for
 from tests.support.live import addressing, needs, own
 from tests.support.trainers import holding, mortal, of_kind, records

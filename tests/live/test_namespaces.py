@@ -4,9 +4,9 @@ import os
 
 import pytest
 
+from harness.backends.netns.namespaces import start_time
 from harness.errors import NetworkStateError
-from harness.runtime.namespaces import start_time
-from harness.store import Store
+from harness.networks.registry import LocalRegistry
 from tests.support.cli import wait_for
 from tests.support.live import find, network, own, ping, up
 from tests.support.plans import shape
@@ -27,6 +27,6 @@ def test_a_network_whose_keeper_was_killed_is_found_gone(tmp_path):
         os.kill(net.runtime.handle["keeper"]["pid"], 9)
         wait_for(lambda: not net.runtime.alive)
         with pytest.raises(NetworkStateError, match="not up"):
-            type(net).find(name, Store(tmp_path), find)
+            type(net).find(name, LocalRegistry(tmp_path), find)
         with up(plan, name, tmp_path) as again:
             assert ping(again, 0, 1)[0] == 0

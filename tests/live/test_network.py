@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import NetworkStateError, NodeError
-from harness.link import UNSHAPED
+from harness.model.link import UNSHAPED
 from tests.support.cli import processes, wait_for
 from tests.support.live import ledger, needs, network, own, paced_flow, ping, run, run_as_root, up
 from tests.support.plans import shape

@@ -15,7 +15,9 @@ pytestmark = needs()
 ROOT = Path(__file__).parents[2]
 PATIENCE = 600
 """Seconds: a bound on hangs, far above what anything here takes."""
-TORCH_FREE = "import sys; import harness.pytest_plugin; print(sorted({'torch', 'typer', 'networkx', 'harness.plan', "
+TORCH_FREE = (
+    "import sys; import harness.pytest_plugin; print(sorted({'torch', 'typer', 'networkx', 'harness.model.plan', "
+)
 TORCH_FREE += "'harness.api', 'cloudpickle'} & set(sys.modules)))"
 
 HEADER = """
@@ -172,7 +174,7 @@ def test_skipping_hides_no_wrong_input(run):
 def test_a_warning_about_links_that_is_made_an_error_leaves_nothing(run):
     text = """
 import warnings
-from harness.home import Home
+from harness.networks.placement import Home
 
 def test_warned(shaped_network, monkeypatch):
     made, real = [], Home.start

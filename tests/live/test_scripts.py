@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.home import DOCKER
+from harness.networks.placement import DOCKER
 from tests.support.live import addressing, needs, own, runtime_name
 
 pytestmark = [*needs(), pytest.mark.torch]

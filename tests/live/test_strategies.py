@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.launch import launch
+from harness.networks.launch import launch
 from tests.support.live import needs, network, up
 from tests.support.plans import shape
 

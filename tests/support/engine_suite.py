@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.plan import PlannedEdge
-from harness.qdisc import Branch, netem_of, shape_of, tbf_of
+from harness.model.plan import PlannedEdge
+from harness.shaping.qdisc import Branch, netem_of, shape_of, tbf_of
 from tests.support.plans import SHAPES, network, shape
 
 

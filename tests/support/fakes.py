@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from harness.engine.readback import reading
 from harness.errors import HarnessError, NodeError
-from harness.qdisc import EMPTY, Tree, tree_of
-from harness.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, diff
-from harness.reading import Stats
+from harness.model.status import Stats
+from harness.shaping.qdisc import EMPTY, Tree, tree_of
+from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, diff
+from harness.shaping.readback import reading
 
 
 class FakeEngine:
@@ -19,7 +19,7 @@ class FakeEngine:
     """
 
     name = "fake"
-    companion = None
+    daemon_module = None
     kernel_stamps = True
     cuts_super_packets = False
 
@@ -29,10 +29,10 @@ class FakeEngine:
         self.refuse: set[tuple[int, int]] = set()
         self.log: list[object] = []
 
-    def maker(self, edge):
+    def enforced_at(self, edge):
         return edge[0] if self.end == "src" else edge[1]
 
-    def beyond(self, edges):
+    def precision_warnings(self, edges):
         return []
 
     def apply(self, node, touched=()):

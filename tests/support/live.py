@@ -12,17 +12,18 @@ from pathlib import Path
 import pytest
 
 from benchmarks import udp
-from harness.address import Addressing
-from harness.engine.capability import AUTO, choose_engine
-from harness.engine.make import make_engine
-from harness.home import DOCKER, NETNS
-from harness.home import find_runtime as find
-from harness.runtime.base import Stdio
-from harness.runtime.docker import DockerRuntime, Recipe
-from harness.runtime.docker_ledger import DockerLedger
-from harness.runtime.netns import NetnsRuntime
-from harness.session import Network
-from harness.store import Store
+from harness.backends.base import Stdio
+from harness.backends.docker.backend import DockerBackend
+from harness.backends.docker.containers import ContainerOptions
+from harness.backends.docker.registry import DockerRegistry
+from harness.backends.netns.backend import NetnsBackend
+from harness.model.address import Addressing
+from harness.networks.network import Network
+from harness.networks.placement import DOCKER, NETNS
+from harness.networks.placement import find_backend as find
+from harness.networks.registry import LocalRegistry
+from harness.shaping.detect import AUTO, choose_engine
+from harness.shaping.make import make_engine
 from tests.support import plans
 
 _BENCHMARKS = Path(udp.__file__).parent
@@ -67,8 +68,8 @@ def network(topology, nodes, every=None, /, *, place=0, **edges):
 
 def ledger(folder: Path | None = None):
     """Where networks of this runtime are recorded."""
-    store = Store(folder)
-    return DockerLedger(store) if runtime_name() == DOCKER else store
+    store = LocalRegistry(folder)
+    return DockerRegistry(store) if runtime_name() == DOCKER else store
 
 
 # Networks
@@ -80,9 +81,9 @@ def up(plan, name=None, folder: Path | None = None):
     name = name or own("test")
     if runtime_name() == DOCKER:
         volume = f"{_BENCHMARKS}:/work/{_BENCHMARKS.name}:ro"
-        runtime = DockerRuntime(name, recipe=Recipe(volumes=(volume,), engine=engine_name()))
+        runtime = DockerBackend(name, recipe=ContainerOptions(volumes=(volume,), engine=engine_name()))
     else:
-        runtime = NetnsRuntime(make_engine(engine_name()))
+        runtime = NetnsBackend(make_engine(engine_name()))
     network = Network.up(name, plan, runtime, ledger(folder), find)
     try:
         yield network

@@ -10,9 +10,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 import pytest
 from pyroute2 import IPRoute
 
-from harness.address import Addressing
 from harness.errors import NodeError
 from harness.linux.syscalls import CLONE_NEWNET, setns, unshare
+from harness.model.address import Addressing
 from tests.support.engine_suite import EngineSuite
 from tests.support.plans import network, shape
 

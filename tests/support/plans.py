@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from harness.address import Addressing
-from harness.link import WHOLE, GilbertElliott, LinkShape
-from harness.plan import NetworkPlan, make_plan
-from harness.profile import Profile
-from harness.topology import build_topology
-from harness.units import Rate, Ratio, Size, Time
+from harness.model.address import Addressing
+from harness.model.link import WHOLE, GilbertElliott, LinkShape
+from harness.model.plan import NetworkPlan, make_plan
+from harness.model.profile import Profile
+from harness.model.topology_names import build_topology
+from harness.model.units import Rate, Ratio, Size, Time
 
 _KINDS = {"rate": Rate, "delay": Time, "jitter": Time, "burst": Size, "queue": Time} | dict.fromkeys(
     ("loss", "loss_correlation", "duplicate", "corrupt", "reorder"), Ratio

@@ -8,9 +8,9 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.bound import LinkBound
-from harness.plan import NetworkPlan
-from harness.plan_options import PlanOptions
+from harness.model.bound import LinkBound
+from harness.model.plan import NetworkPlan
+from harness.model.plan_options import PlanOptions
 
 CREATED = 1_795_000_000.0
 PARAMETERS = 25_000

@@ -14,9 +14,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from harness.strategies.base import CommClock, Setup
-from harness.strategies.find import find_strategy
-from harness.strategies.options import read_options
+from harness.training.strategies.base import CommClock, StrategyContext
+from harness.training.strategies.catalogue import find_strategy
+from harness.training.strategies.option_values import read_options
 
 
 def counters():
@@ -33,7 +33,9 @@ def count(case, rank, size):
     optimizer = partial(torch.optim.SGD, lr=0.01)
     kind = find_strategy(case["strategy"])
     options = read_options(case["strategy"], kind.Options, case["options"])
-    strategy = kind(Setup(model, optimizer, rank, size, tuple(case["neighbours"][rank]), CommClock()), options)
+    strategy = kind(
+        StrategyContext(model, optimizer, rank, size, tuple(case["neighbours"][rank]), CommClock()), options
+    )
     draws = torch.Generator().manual_seed(rank)
 
     def train(steps):

@@ -17,9 +17,9 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn import functional
 
-from harness.strategies.base import CommClock, Setup, flat
-from harness.strategies.find import find_strategy
-from harness.strategies.options import read_options
+from harness.training.strategies.base import CommClock, StrategyContext, flat
+from harness.training.strategies.catalogue import find_strategy
+from harness.training.strategies.option_values import read_options
 
 OPTIMIZERS = {
     "sgd": partial(torch.optim.SGD, lr=0.1),
@@ -67,7 +67,7 @@ class Run:
         ring = tuple(sorted({(rank - 1) % size, (rank + 1) % size}))
         neighbours = tuple(case["neighbours"][rank]) if "neighbours" in case else ring
         optimizer = OPTIMIZERS[case.get("optimizer", "adamw")]
-        setup = Setup(self.model, optimizer, rank, size, neighbours, self.clock, case.get("seed", 0))
+        setup = StrategyContext(self.model, optimizer, rank, size, neighbours, self.clock, case.get("seed", 0))
         kind = find_strategy(case["strategy"])
         self.strategy = kind(setup, read_options(case["strategy"], kind.Options, case.get("options", {})))
 

@@ -1,4 +1,4 @@
-"""harness.workloads.train as two real processes with real gloo, over loopback only."""
+"""harness.training.train as two real processes with real gloo, over loopback only."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from tests.support.workload import PATIENCE, free_port
 
 RANKS = 2
-MODULE = "harness.workloads.train"
+MODULE = "harness.training.train"
 MORTAL = """
 import os
 import signal
-from harness.strategies.ddp import Ddp
-from harness.strategies.fedavg import FedAvg
+from harness.training.strategies.ddp import Ddp
+from harness.training.strategies.fedavg import FedAvg
 
 
 def perhaps_die(step):

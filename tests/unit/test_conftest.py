@@ -84,7 +84,7 @@ def ground():
     raise AssertionError("set up for a test that cannot run")
 
 def pretend():
-    import harness.engine.capability as capability
+    import harness.shaping.detect as capability
     capability.features = lambda: [
         SimpleNamespace(name=name, ok=ok, detail=detail, remedy=remedy, needed_by=needed_by)
         for name, ok, detail, remedy, needed_by in [
@@ -157,7 +157,7 @@ def test_what_docker_lacks_is_told(run, tmp_path, monkeypatch, lacks, told):
 
 
 def test_our_own_run_keeps_the_users_networks_out_of_reach():
-    from harness.store import Store
+    from harness.networks.registry import LocalRegistry
 
-    assert str(Store()._folder) == os.environ["HARNESS_STATE_DIR"]
+    assert str(LocalRegistry()._folder) == os.environ["HARNESS_STATE_DIR"]
     assert "pytest" in os.environ["HARNESS_STATE_DIR"]

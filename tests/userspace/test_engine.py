@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine.userspace import control
-from harness.engine.userspace.control import Refused
-from harness.engine.userspace.engine import UserspaceEngine
-from harness.engine.userspace.nfqueue import Nfqueue
-from harness.engine.userspace.node import QUEUE_BASE
-from harness.engine.userspace.rules import remove
 from harness.errors import NodeError
 from harness.netlink.nfnetlink import Nfnetlink
+from harness.shaping.userspace import control
+from harness.shaping.userspace.control import Refused
+from harness.shaping.userspace.engine import UserspaceEngine
+from harness.shaping.userspace.nfqueue import Nfqueue
+from harness.shaping.userspace.node_queues import QUEUE_BASE
+from harness.shaping.userspace.rules import remove
 from tests.support.cli import processes, wait_for
 from tests.support.namespace_node import NamespaceNode, RealEngineSuite, returning
 from tests.support.plans import network, shape
 
 pytestmark = [pytest.mark.nfqueue, pytest.mark.namespaces]
-SUPERVISOR = "from harness.engine.userspace.supervisor import Supervisor; Supervisor({0: None}, 64).run(0)"
+SUPERVISOR = "from harness.shaping.userspace.supervisor import Supervisor; Supervisor({0: None}, 64).run(0)"
 
 
 class UserspaceNode(NamespaceNode):
@@ -82,7 +82,7 @@ def test_no_process_is_one_clear_error(make, monkeypatch):
     node.apply(plan)
     node.supervisor.stdin.close()
     assert node.supervisor.wait(10) == 0
-    monkeypatch.setattr("harness.engine.userspace.control._START_SECONDS", 0.3)
+    monkeypatch.setattr("harness.shaping.userspace.control._START_SECONDS", 0.3)
     with pytest.raises(NodeError, match="the process that makes the links does not run: no packet passes"):
         node.observe(plan)
 
@@ -105,7 +105,7 @@ def test_an_answer_of_another_user_is_not_believed(make, monkeypatch):
     node.apply(plan)
     node.supervisor.stdin.close()
     node.supervisor.wait(10)
-    squat = "import os, time\nfrom harness.engine.userspace import control\nos.setuid(65534)\n"
+    squat = "import os, time\nfrom harness.shaping.userspace import control\nos.setuid(65534)\n"
     squat += "listener = control.listen()\nprint(1, flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", squat], stdout=subprocess.PIPE) as other:
         other.stdout.readline()
@@ -124,7 +124,7 @@ def test_no_process_is_left_by_a_supervisor_that_ends_at_once(make):
         supervisor.kill()
         supervisor.wait()
         supervisor.stdin.close()
-        wait_for(lambda left=left: not any(pid in processes("userspace/holder.py") for pid in left))
+        wait_for(lambda left=left: not any(pid in processes("userspace/daemon.py") for pid in left))
     assert node.supervisor.poll() is None
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import udp
-from harness.engine.userspace import supervisor
-from harness.runtime.base import Stdio
+from harness.backends.base import Stdio
+from harness.shaping.userspace import supervisor
 from tests.support.cli import HARNESS, processes, wait_for
 from tests.support.live import paced_flow, ping, run, up
 from tests.support.plans import network, shape
@@ -36,7 +36,7 @@ def slow_line(**more):
 def holders(net):
     """The processes that make its links: children of the network's first one."""
     keeper = net.runtime.handle["keeper"]["pid"]
-    return [pid for pid in processes("userspace/holder.py") if parent(pid) == keeper]
+    return [pid for pid in processes("userspace/daemon.py") if parent(pid) == keeper]
 
 
 def parent(pid):
@@ -48,7 +48,7 @@ def parent(pid):
 def started_with(variable):
     """Processes that make links whose environment has this."""
     found = []
-    for pid in processes("userspace/holder.py"):
+    for pid in processes("userspace/daemon.py"):
         with contextlib.suppress(OSError):
             if variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                 found.append(pid)
@@ -127,7 +127,7 @@ def test_a_stopped_process_lets_nothing_pass_and_is_replaced():
 def test_links_die_with_the_network():
     with slow_line() as net:
         (process,) = holders(net)
-    wait_for(lambda: process not in processes("userspace/holder.py"))
+    wait_for(lambda: process not in processes("userspace/daemon.py"))
 
 
 def test_a_change_while_packets_fly_loses_none():

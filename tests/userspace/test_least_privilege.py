@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.address import Addressing
-from harness.engine.userspace import control
-from harness.engine.userspace.engine import UserspaceEngine
-from harness.engine.userspace.supervisor import Supervisor
 from harness.errors import NodeError, UnavailableError
+from harness.linux.fork import forked
 from harness.linux.host import has_ipv6
-from harness.linux.worker import forked
-from harness.qdisc import Branch, Netem
+from harness.model.address import Addressing
+from harness.shaping.qdisc import Branch, Netem
+from harness.shaping.userspace import control
+from harness.shaping.userspace.engine import UserspaceEngine
+from harness.shaping.userspace.supervisor import Supervisor
 from tests.support.cli import wait_for
 from tests.support.plans import network, shape
 from tests.support.veth import cable

@@ -1,0 +1,250 @@
+"""The agent of one node, from the moment at which its links are shaped: it meets the others and runs the job."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+import traceback
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from harness.agent.changes import Changes
+from harness.agent.control_socket import open_control_socket
+from harness.agent.coordinator import Coordinator
+from harness.agent.discovery import Place, watch
+from harness.agent.job import GRACE_SECONDS, Job, make_run_folder, user_of
+from harness.agent.lifecycle import GONE, Circle, Lifecycle
+from harness.agent.links import NodeLinks
+from harness.agent.log import say
+from harness.agent.protocol import Edits, Message
+from harness.agent.settings import Settings
+from harness.agent.worker import Worker
+from harness.errors import HarnessError, InputError, NodeError
+from harness.linux import host
+from harness.model.torchrun import environment
+
+READY: Final = Path("/run/harness/ready")
+"""Is there while the node is shaped and all nodes have been: what the health check looks at."""
+_LEAVE_SECONDS: Final = 30.0
+"""How long a node waits at most for the others at the end."""
+_LOST_GRACE: Final = 5.0
+"""How long a job has to end by itself where a node is gone, in seconds: its collectives fail at once."""
+_HOLD_SECONDS: Final = 60.0
+
+
+class Agent:
+    """One node.
+
+    Args:
+        settings: what it was told.
+        links: its own, shaped.
+        names: host names of all nodes, by rank.
+        digest: of the plan as it was made.
+    """
+
+    def __init__(self, settings: Settings, links: NodeLinks, names: Sequence[str], digest: str) -> None:
+        self._settings, self._links, self._names = settings, links, names
+        edits = Edits()
+        self._changes = Changes(links, edits)
+        self._phase = "shaped"
+        self._job: Job | None = None
+        self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._final: int | None = None
+        self._held = False
+        self._running: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._circle: Circle
+        stops = settings.stops and bool(settings.job)  # without a job, a node that was away is welcome again
+        if links.rank == 0:
+            run = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+            roll = Lifecycle(links.plan.size, stops)
+            self._circle = Coordinator(roll, digest, edits, self._take, self._address, names, run, say)
+        else:
+            self._circle = Worker(links.rank, digest, edits, self._take, self._address, names, stops, say)
+
+    async def run(self) -> int:
+        """Until the network or its job has ended; the exit code."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stopped, 128 + signal.SIGTERM)
+        loop.add_signal_handler(signal.SIGINT, self._stopped, 128 + signal.SIGINT)
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        door = await open_control_socket(self._answer, self._left)
+        self._spawn(self._look_after())
+        self._spawn(watch(self._names, self._circle.watches, self._lose, self._follow))
+        self._spawn(self._circle.serve())
+        try:
+            return await self._end
+        finally:
+            READY.unlink(missing_ok=True)
+            door.close()
+            if self._job is not None and self._running is not None:
+                self._job.stop()
+                await asyncio.wait([self._running], timeout=2 * GRACE_SECONDS)
+            for task in self._tasks:
+                task.cancel()
+
+    def _address(self, rank: int = 0) -> str:
+        return str(self._links.plan.addressing.ipv4(rank))
+
+    # --- what other nodes say ------------------------------------------------------------------------------------
+
+    def _take(self, letter: Message) -> None:
+        rank = self._links.rank
+        match letter["do"]:
+            case "edits":
+                self._changes.merge(letter["edits"])
+            case "addresses":
+                self._changes.move(letter["ipv4"], letter["ipv6"])
+            case "go":
+                self._go(letter["run"])
+            case "lost" if letter["rank"] != rank:
+                say(f"rank {letter['rank']} is gone: its container has ended")
+                self._changes.cut(letter["rank"])
+            case "back" if letter["rank"] != rank:
+                say(f"rank {letter['rank']} is back")
+            case "stop":
+                self._stop(letter["rank"], letter["code"])
+            case "end" if self._final is None:
+                self._final = int(letter["code"])
+                self._spawn(self._leave())
+
+    def _go(self, run: str) -> None:
+        if self._phase != "shaped":
+            return
+        self._phase = "ready"
+        READY.parent.mkdir(parents=True, exist_ok=True)
+        READY.touch()
+        if self._links.rank == 0:
+            plan = self._links.plan
+            say(
+                f"{plan.size} nodes ready: {plan.topology}, profile {plan.profile}, seed {plan.seed},"
+                f" {len(plan.edges)} directed edges made by {self._links.engine.name}"
+            )
+        if self._settings.job:
+            self._phase = "running"
+            self._running = self._spawn(self._run_job(run))
+
+    async def _run_job(self, run: str) -> None:
+        if self._phase != "running":  # told to stop meanwhile
+            return
+        links, settings = self._links, self._settings
+        base = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
+        folder = make_run_folder(run)
+        if folder is not None:
+            base["HARNESS_RUN_DIR"] = str(folder)
+        env = environment(links.plan, links.rank, {**base, "HOME": "/tmp"}, settings.master_port)
+        self._job = Job(links.rank, settings.job, env)
+        code = await self._job.run()
+        self._phase = "done"
+        await self._circle.done(code)
+
+    def _stop(self, rank: int, code: int) -> None:
+        if rank == self._links.rank and code != GONE and not self._end.done():
+            say(f"rank {rank} failed first (exit code {code})")
+        elif self._job is not None:
+            self._job.stop(_LOST_GRACE if code == GONE else 0.0)
+        elif self._settings.job and self._phase != "done":  # not started, and never will be
+            self._phase = "done"
+            self._spawn(self._circle.done(128 + signal.SIGTERM))
+
+    async def _leave(self) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._circle.leave(), _LEAVE_SECONDS)
+        self._quit(0)
+
+    def _stopped(self, code: int) -> None:
+        """Somebody stops our container."""
+        self._quit(code)
+        if self._phase == "running":
+            self._circle.stopped(code)
+
+    def _quit(self, code: int) -> None:
+        """End, with that exit code where the job's is not known."""
+        if not self._end.done():
+            self._end.set_result(code if self._final is None else self._final)
+
+    def _lose(self, rank: int) -> None:
+        if self._final is None:
+            self._circle.lose(rank)
+
+    def _follow(self, places: Mapping[int, Place]) -> None:
+        if self._settings.plan is None and self._final is None and (letter := self._changes.moved(places)):
+            self._take(letter)
+            self._circle.share(letter)
+
+    # --- what the command line outside says ------------------------------------------------------------------------
+
+    def _answer(self, letter: Message) -> Mapping[str, Any]:
+        """Raises HarnessError."""
+        match letter["do"]:
+            case "state":
+                return self._state(bool(letter.get("plan")))
+            case "observe":
+                return self._links.observe().to_json()
+            case "edits" | "apply":
+                reading, news = self._changes.command(letter)
+                self._circle.share(news)
+                return reading.to_json() if reading else {}
+            case "hold":
+                self._held = True
+                return {}
+            case "begin":  # who made the network knows that all nodes are shaped
+                self._go("")
+                return {}
+        raise InputError(f"an agent knows no {letter['do']!r}")
+
+    def _state(self, with_plan: bool) -> dict[str, Any]:
+        state: dict[str, Any] = {
+            "engine": self._links.engine.name,
+            "user": ":".join(map(str, user_of())),
+        }
+        return {**state, "plan": self._links.plan.to_json()} if with_plan else state
+
+    def _left(self) -> None:
+        say("the command that made this network has ended")
+        self._quit(0)
+
+    # --- processes -----------------------------------------------------------------------------------------------
+
+    async def _look_after(self) -> None:
+        """Raises NodeError where something has ended that the links need."""
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(1.0)
+            self._reap()
+            if failed := self._links.failed:
+                raise NodeError(self._links.rank, "keep its links", failed)
+            if self._settings.transient and not self._held and time.monotonic() - began > _HOLD_SECONDS:
+                self._left()
+
+    def _reap(self) -> None:
+        """Take note of orphans that ended, which are left to process 1."""
+        ours = {self._links.daemon_module, self._job.pid if self._job else None}
+        with contextlib.suppress(ChildProcessError):
+            while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if found.si_pid in ours:
+                    return
+                os.waitpid(found.si_pid, os.WNOHANG)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        async def guarded() -> None:
+            try:
+                await work
+            except HarnessError as error:
+                say(str(error))
+                self._quit(error.exit_code)
+            except OSError as problem:
+                say(host.explain(problem))
+                self._quit(HarnessError.exit_code)
+            except Exception:  # a node that is only half there helps nobody
+                say(traceback.format_exc())
+                self._quit(HarnessError.exit_code)
+
+        task = asyncio.get_running_loop().create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,94 @@
+"""What becomes of one node's links while the network is up: edges that are reshaped, nodes that have moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from harness.agent.discovery import Place
+from harness.agent.links import NodeLinks
+from harness.agent.log import say
+from harness.agent.protocol import Edits, Message
+from harness.errors import HarnessError, NodeError
+from harness.linux import host
+from harness.model.status import NodeStatus
+from harness.netlink.sockdiag import SockDiag
+
+
+class Changes:
+    """Takes up changes from other nodes and from the command line.
+
+    Args:
+        links: the node's own.
+        edits: all that is known of changed edges.
+    """
+
+    def __init__(self, links: NodeLinks, edits: Edits) -> None:
+        self._links, self._edits = links, edits
+
+    def merge(self, letters: Sequence[Mapping[str, Any]]) -> None:
+        """What another node brings, applied here where it is about this node's links; a refusal is logged."""
+        links, before = self._links, self._links.plan.max_segments
+        taken = self._edits.merge(letters)
+        if not taken:
+            return
+        links.plan = links.plan.changed(taken)
+        ours = [edge for edge in taken if links.engine.enforced_at(edge.pair) == links.rank]
+        if ours or before != links.plan.max_segments:
+            touched = {edge.dst if edge.src == links.rank else edge.src for edge in ours}
+            self._attempt(lambda: links.apply(touched))
+
+    def command(self, letter: Message) -> tuple[NodeStatus | None, Message]:
+        """What the command line wants: what is held then, and what to tell the other nodes. Raises NodeError."""
+        links = self._links
+        for edge in self._edits.newer(letter["edits"]):
+            cause = "another command has changed it since, or its machine's clock is ahead"
+            raise NodeError(links.rank, f"reshape edge {edge}", cause, "look at it (harness link show) and try again")
+        taken = self._edits.merge(letter["edits"])
+        links.plan = links.plan.changed(taken)
+        news = {"do": "edits", "edits": self._edits.to_json(edge.pair for edge in taken)}
+        return (links.apply(letter["touched"]) if letter["do"] == "apply" else None), news
+
+    def moved(self, places: Mapping[int, Place]) -> Message | None:
+        """The addresses of all nodes, where one of these is elsewhere than the plan says."""
+        net = self._links.plan.addressing
+        fours, sixes = list(net.given4), list(net.given6)
+        for rank, place in places.items():
+            fours[rank] = place.ipv4
+            if sixes and place.ipv6 is not None:
+                sixes[rank] = place.ipv6
+        if (tuple(fours), tuple(sixes)) == (net.given4, net.given6):
+            return None
+        return {"do": "addresses", "ipv4": list(map(str, fours)), "ipv6": list(map(str, sixes))}
+
+    def move(self, ipv4: Sequence[str], ipv6: Sequence[str]) -> None:
+        """Follow nodes to their new addresses, with filters and routes; a refusal is logged."""
+        links = self._links
+        given4, given6 = tuple(map(IPv4Address, ipv4)), tuple(map(IPv6Address, ipv6))
+        old = links.plan.addressing
+        before, now = zip(old.given4, old.given6 or old.given4, strict=True), zip(given4, given6 or given4, strict=True)
+        moved = [rank for rank, (was, is_) in enumerate(zip(before, now, strict=True)) if was != is_]
+        if links.rank in moved:  # who asked has an old answer: we know where we are
+            return
+        links.detach(moved)
+        links.plan = replace(links.plan, addressing=replace(old, given4=given4, given6=given6))
+        say(f"rank {', '.join(map(str, moved))} has another address now")
+        self._attempt(links.shape)
+
+    def cut(self, rank: int) -> None:
+        """A node is gone: connections with it end now, instead of after TCP's quarter of an hour."""
+        net = self._links.plan.addressing
+        try:
+            with SockDiag() as sockets:
+                for version in net.versions:
+                    sockets.end_connections(net.address(rank, version))
+        except OSError as problem:
+            say(f"this kernel cannot end connections with it ({host.explain(problem)}): a job may wait for long")
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except HarnessError as error:
+            say(str(error))

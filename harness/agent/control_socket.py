@@ -1,0 +1,60 @@
+"""The agent's local socket: where the command line outside speaks with it, through ``docker exec``.
+
+It is an abstract socket in the container's network namespace, and listens to root only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from harness.agent.protocol import LONGEST, Message, received, send
+from harness.errors import HarnessError, NodeError
+
+ADDRESS: Final = "\0tc-harness-agent"
+
+Handler = Callable[[Message], Mapping[str, Any]]
+
+
+async def open_control_socket(answer: Handler, gone: Callable[[], None]) -> asyncio.Server:
+    """Listen.
+
+    Args:
+        answer: what to say to a request; its errors are told.
+        gone: called where a visitor leaves who asked to ``hold`` the network.
+
+    Raises:
+        OSError: there is an agent already.
+    """
+
+    async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        holds = False
+        try:
+            if _user(writer.get_extra_info("socket")) == os.geteuid():
+                async for letter in received(reader):
+                    holds = holds or letter.get("do") == "hold"
+                    send(writer, _answered(answer, letter))
+        finally:
+            writer.close()
+            if holds:
+                gone()
+
+    return await asyncio.start_unix_server(visit, ADDRESS, limit=LONGEST)
+
+
+def _answered(answer: Handler, letter: Message) -> Mapping[str, Any]:
+    try:
+        return answer(letter)
+    except NodeError as error:
+        return {"error": {"action": error.action, "cause": error.cause, "remedy": error.remedy}}
+    except (HarnessError, OSError, LookupError, ValueError, TypeError) as error:
+        return {"error": {"action": f"do {letter.get('do')!r}", "cause": str(error), "remedy": ""}}
+
+
+def _user(connection: socket.socket) -> int:
+    uid: int = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+    return uid

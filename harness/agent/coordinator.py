@@ -1,0 +1,179 @@
+"""Rank 0's part in keeping nodes together (see circle.py): all other agents are connected to it, over the links."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from harness.agent.discovery import just_gone
+from harness.agent.lifecycle import EVERYONE, Lifecycle, Notice
+from harness.agent.protocol import LONGEST, PORT, Edits, Message, keep_alive, received, send
+from harness.errors import NodeError
+
+_TELL_SECONDS: Final = 15.0
+_POLL_SECONDS: Final = 0.05
+
+
+class Coordinator:
+    """Calls the roll and passes on changes.
+
+    Args:
+        roll: whose decisions it carries out.
+        digest: of the plan as rank 0 made it; a node with another one is refused.
+        edits: all that is known of changed edges.
+        take: rank 0's own agent: is told what everyone is told, and what changes nodes bring.
+        address: where a rank is now.
+        names: host names of all nodes, by rank.
+        run: the name of this run, for the folder of results.
+        tell: a line for the log.
+    """
+
+    def __init__(
+        self,
+        roll: Lifecycle,
+        digest: str,
+        edits: Edits,
+        take: Callable[[Message], None],
+        address: Callable[[int], str],
+        names: Sequence[str],
+        run: str,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.roll, self._digest, self._edits = roll, digest, edits
+        self._take, self._address, self._names, self._run, self._tell = take, address, names, run, tell
+        self.watches: Sequence[int] = range(1, roll.size)
+        self._writers: dict[int, asyncio.StreamWriter] = {}
+        self._left: set[int] = set()
+        self._lives: dict[int, int] = {}
+        self._judging = asyncio.Lock()
+
+    async def serve(self) -> None:
+        """See Circle. Raises NodeError where the port is taken."""
+        address = self._address(0)
+        self._deliver(self.roll.call(0))
+        try:
+            server = await asyncio.start_server(self._welcome, address, PORT, limit=LONGEST)
+        except OSError as problem:
+            raise NodeError(0, f"listen on {address}:{PORT} for the other nodes", str(problem.strerror)) from None
+        try:
+            async with server:
+                await self._remind()
+        finally:
+            for writer in self._writers.values():
+                writer.close()
+
+    async def _remind(self) -> None:
+        """Say every now and then whom all are waiting for."""
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            if not self.roll.went and self.roll.missing:
+                waited = time.monotonic() - began
+                self._tell(f"waiting for rank {_few(self.roll.missing)} to shape its links ({waited:.0f} s)")
+
+    async def done(self, code: int) -> None:
+        """See Circle."""
+        await self._ended(0, code)
+
+    def stopped(self, code: int) -> None:
+        """See Circle."""
+        self._deliver(self.roll.done(0, code))
+
+    async def _ended(self, rank: int, code: int) -> None:
+        """A rank's job has ended. It may have failed because another node is gone, which nobody has noticed yet."""
+        async with self._judging:  # one after the other: the first failure is the one that counts
+            await self._judge(rank, code)
+
+    async def _judge(self, rank: int, code: int) -> None:
+        if code and self.roll.first is None:
+            others = [other for other in range(self.roll.size) if other not in (0, rank)]
+            for other in await just_gone(self._names, others):
+                self.lose(other)
+        self._deliver(self.roll.done(rank, code))
+
+    def lose(self, rank: int) -> None:
+        """See Circle."""
+        writer = self._writers.pop(rank, None)
+        if writer is not None:
+            writer.close()
+        self._deliver(self.roll.lose(rank))
+
+    async def leave(self) -> None:
+        """See Circle: when all have said goodbye, rank 0 goes first."""
+        while {*self.watches} - self._left - {*self.roll.gone}:
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def share(self, letter: Message, but: int = 0) -> None:
+        """See Circle: to every node, but for the one it comes from."""
+        for rank, writer in list(self._writers.items()):
+            if rank != but:
+                send(writer, letter)
+
+    def _deliver(self, letters: Iterable[Notice]) -> None:
+        for to, letter in letters:
+            if letter["do"] == "go":
+                letter = {**letter, "run": self._run}
+            if to in (EVERYONE, 0):
+                self._take(letter)
+            if to == EVERYONE:
+                self.share(letter)
+            elif to in self._writers:
+                send(self._writers[to], letter)
+
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        rank: int | None = None
+        try:
+            keep_alive(writer)
+            async for letter in received(reader):
+                if rank is None:
+                    rank = self._hello(letter, writer)
+                    if rank is None:
+                        return
+                elif letter["do"] == "done":
+                    await self._ended(rank, int(letter["code"]))
+                else:
+                    self._heard(rank, letter)
+        finally:
+            if rank is not None and self._writers.get(rank) is writer:
+                del self._writers[rank]
+            writer.close()
+
+    def _hello(self, letter: dict[str, Any], writer: asyncio.StreamWriter) -> int | None:
+        """The rank of who is there; None where it is no agent of this network: it must have that rank's address."""
+        rank = letter.get("rank") if letter.get("do") == "hello" else None
+        if not isinstance(rank, int) or rank not in self.watches:
+            return None
+        if writer.get_extra_info("peername")[0] != self._address(rank):
+            return None
+        if letter["digest"] != self._digest:
+            text = (
+                f"rank 0 has another plan than this node (rank {rank}): do all nodes have the same image, profiles,"
+                " variables and kernel?"
+            )
+            send(writer, {"do": "refuse", "text": text})
+            return None
+        if (old := self._writers.pop(rank, None)) is not None:
+            old.close()
+        self._writers[rank] = writer
+        if self._lives.setdefault(rank, letter["life"]) != letter["life"]:  # restarted, before anybody missed it
+            self._lives[rank] = letter["life"]
+            self._deliver(self.roll.lose(rank))
+        self._heard(rank, {"do": "edits", "edits": letter["edits"]})
+        send(writer, {"do": "edits", "edits": self._edits.to_json()})
+        return rank
+
+    def _heard(self, rank: int, letter: Message) -> None:
+        match letter["do"]:
+            case "shaped":
+                self._deliver(self.roll.call(rank))
+            case "bye":
+                self._left.add(rank)
+            case "edits" if letter["edits"]:
+                self._take(letter)
+                self.share(letter, but=rank)
+
+
+def _few(ranks: list[int]) -> str:
+    return ", ".join(map(str, ranks[:8])) + (" and others" if len(ranks) > 8 else "")

@@ -1,0 +1,224 @@
+"""Who the other nodes are: their addresses by their names, and which of them we are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from typing import Final
+
+from harness.errors import UnavailableError
+from harness.model.address import DEFAULT_IPV6, INTERFACE, Addressing
+
+_SIOCGIFNETMASK: Final = 0x891B
+_POLL_SECONDS: Final = 0.1
+_TELL_SECONDS: Final = 10.0
+_NO_SUCH_NAME: Final = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+_CHECK_SECONDS: Final = 2.0
+_WATCH_SECONDS: Final = 2.0
+_GLANCE_SECONDS: Final = 0.25
+_GLANCES: Final = 5
+_ABSENT: Final = 2
+"""A node whose name is unknown so many times in a row is gone."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a name leads.
+
+    Args:
+        ipv4: its address.
+        ipv6: the same, or None where the network has no IPv6.
+    """
+
+    ipv4: IPv4Address
+    ipv6: IPv6Address | None
+
+
+class Unanswered(Exception):
+    """The name server gave no answer: nothing is known."""
+
+
+def look_up(name: str) -> Place | None:
+    """A node's addresses by its name; None while it does not run: Docker's DNS forgets a container that has ended.
+
+    Raises:
+        Unanswered: the machine is busy, or Docker is.
+    """
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+    except socket.gaierror as problem:
+        if problem.errno in _NO_SUCH_NAME:
+            return None
+        raise Unanswered(problem.strerror) from None
+    fours = sorted(IPv4Address(text) for text in found if ":" not in text)
+    sixes = sorted(IPv6Address(text) for text in found if ":" in text)
+    if not fours:
+        raise Unanswered("half an answer")
+    return Place(fours[0], sixes[0] if sixes else None)
+
+
+def find_all(
+    names: Sequence[str],
+    patience: float,
+    tell: Callable[[str], None],
+    *,
+    ipv6: bool,
+    look: Callable[[str], Place | None] = look_up,
+) -> list[Place]:
+    """Wait until every node has an address, and one of IPv6 where the network has that.
+
+    Raises:
+        UnavailableError: after ``patience`` seconds, with who is missing.
+    """
+
+    def ask(name: str, unknown: Place | None) -> Place | None:
+        try:
+            return look(name)
+        except Unanswered:
+            return unknown
+
+    found: dict[str, Place] = {}
+    began = told = checked = time.monotonic()
+    while True:
+        if time.monotonic() - checked > _CHECK_SECONDS:
+            checked = time.monotonic()
+            for name in found:
+                if ask(name, found[name]) is None:
+                    raise UnavailableError(f"{name} ended before all nodes had started: its log says why")
+        for name in names:
+            if name not in found and (place := ask(name, None)) and (place.ipv6 or not ipv6):
+                found[name] = place
+        missing = [name for name in names if name not in found]
+        if not missing:
+            return [found[name] for name in names]
+        now = time.monotonic()
+        if now - began > patience:
+            raise UnavailableError(
+                f"these nodes did not start within {patience:.0f} s: {_some(missing)}; is NODES the number of"
+                " containers, and do their names lead to them?"
+            )
+        if now - told > _TELL_SECONDS:
+            told = now
+            tell(f"waiting for {_some(missing)} to start")
+        time.sleep(_POLL_SECONDS)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def addressing_of(places: Sequence[Place]) -> Addressing:
+    """The plan's addresses: those that were given to the nodes, in the subnets of our interface."""
+    mask = _ipv4_mask()
+    ipv4_net = IPv4Network((int(places[0].ipv4) & mask, mask.bit_count()))
+    sixes = tuple(place.ipv6 for place in places if place.ipv6 is not None)
+    if len(sixes) < len(places):
+        sixes = ()
+    ipv6_net = IPv6Network((int(sixes[0]), ipv6_prefix() or 64), strict=False) if sixes else DEFAULT_IPV6
+    return Addressing(ipv4_net, ipv6_net, tuple(place.ipv4 for place in places), sixes)
+
+
+def is_ours(address: IPv4Address) -> bool:
+    """Whether that is an address of this container."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+        return True
+
+
+def own_rank(addressing: Addressing, size: int) -> int:
+    """Which node we are: the one whose address is ours. Raises UnavailableError."""
+    for rank in range(size):
+        if is_ours(addressing.ipv4(rank)):
+            return rank
+    raise UnavailableError(
+        f"none of the {size} nodes has an address of this container: is it one of them, and is NODES right?"
+    )
+
+
+def _ipv4_mask() -> int:
+    request = struct.pack("16s24x", INTERFACE.encode())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        try:
+            answer = fcntl.ioctl(any_socket, _SIOCGIFNETMASK, request)
+        except OSError as problem:
+            raise UnavailableError(
+                f"{INTERFACE} has no IPv4 address ({problem.strerror}): nodes need one bridge network of their own"
+            ) from None
+    return int.from_bytes(answer[20:24], "big")
+
+
+def ipv6_prefix() -> int | None:
+    """The length of our interface's IPv6 prefix; None where it has no global address."""
+    try:
+        lines = Path("/proc/net/if_inet6").read_text().splitlines()
+    except OSError:  # no IPv6 on this machine
+        return None
+    for _, _, prefix, scope, _, name in map(str.split, lines):
+        if name == INTERFACE and scope == "00":
+            return int(prefix, 16)
+    return None
+
+
+def places(names: Sequence[str], ranks: Iterable[int]) -> dict[int, Place | None]:
+    """Where nodes are now; None where they are not; without those of which nothing is known."""
+    found = {}
+    for rank in ranks:
+        with contextlib.suppress(Unanswered):
+            found[rank] = look_up(names[rank])
+    return found
+
+
+async def watch(
+    names: Sequence[str],
+    ranks: Sequence[int],
+    lose: Callable[[int], None],
+    follow: Callable[[Mapping[int, Place]], None],
+) -> None:
+    """Look again and again, until cancelled.
+
+    Args:
+        names: host names of all nodes, by rank.
+        ranks: whom to look for.
+        lose: called when one is gone.
+        follow: called with where those are that are there.
+    """
+    absent: dict[int, int] = {}
+    while True:
+        await asyncio.sleep(_WATCH_SECONDS)
+        found = await asyncio.to_thread(places, names, ranks)
+        for rank, place in found.items():
+            absent[rank] = 0 if place else absent.get(rank, 0) + 1
+            if absent[rank] == _ABSENT:
+                lose(rank)
+        follow({rank: place for rank, place in found.items() if place})
+
+
+async def just_gone(names: Sequence[str], ranks: Sequence[int]) -> list[int]:
+    """Those of the nodes that have ended in this moment.
+
+    A collective fails within milliseconds of a kill, and Docker forgets the name when it has cleaned up behind the
+    container: so they are looked at for a second.
+    """
+    for _ in range(_GLANCES):
+        found = await asyncio.to_thread(places, names, ranks)
+        if gone := [rank for rank, place in found.items() if place is None]:
+            return gone
+        await asyncio.sleep(_GLANCE_SECONDS)
+    return []
+
+
+async def until_gone(names: Sequence[str], rank: int) -> None:
+    """Wait until a node's container has ended."""
+    while (await asyncio.to_thread(places, names, (rank,))).get(rank, True) is not None:
+        await asyncio.sleep(_GLANCE_SECONDS)

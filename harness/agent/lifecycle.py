@@ -1,0 +1,134 @@
+"""Who of the nodes is ready, done or gone: what the agent of rank 0 decides. Pure; roster of one network's one job.
+
+A node calls once it has shaped its links. When all have, the job may begin everywhere. The first rank that fails is
+the one that counts, and ends the job everywhere where it shall. Nodes stay until all ranks are done: they forward what
+others send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from harness.agent.protocol import Message
+
+EVERYONE: Final = -1
+GONE: Final = 137
+"""The exit code of a rank whose container is gone: that of a process that was killed (128 + SIGKILL)."""
+
+Notice = tuple[int, Mapping[str, Any]]
+"""A rank (or EVERYONE) and what it is told."""
+
+
+@dataclass
+class Lifecycle:
+    """The state of it; every method returns whom to tell what.
+
+    Args:
+        size: number of nodes.
+        stops: whether the first failure ends the job everywhere.
+    """
+
+    size: int
+    stops: bool = True
+    went: bool = False
+    codes: dict[int, int] = field(default_factory=dict)
+    first: tuple[int, int] | None = None
+    _here: set[int] = field(default_factory=set)
+    _gone: set[int] = field(default_factory=set)
+    _ended: bool = False
+
+    @property
+    def missing(self) -> list[int]:
+        """Ranks that have not called yet, or are gone."""
+        return [rank for rank in range(self.size) if rank not in self._here]
+
+    @property
+    def gone(self) -> list[int]:
+        """Ranks whose container is gone."""
+        return sorted(self._gone)
+
+    def call(self, rank: int) -> Iterator[Notice]:
+        """A node has shaped its links: for the first time, or again after it was restarted."""
+        if rank in self._gone:
+            self._gone.discard(rank)
+            yield EVERYONE, {"do": "back", "rank": rank}
+        self._here.add(rank)
+        if self.first is not None and self.stops:
+            yield rank, self._stop()
+        elif self.went:
+            self.codes.pop(rank, None)
+            yield rank, {"do": "go"}
+        elif len(self._here) == self.size:
+            self.went = True
+            yield EVERYONE, {"do": "go"}
+        if self._ended:
+            yield rank, self._end()
+
+    def done(self, rank: int, code: int) -> Iterator[Notice]:
+        """A node's job has ended."""
+        self.codes[rank] = code
+        yield from self._failed(rank, code)
+        yield from self._all_done()
+
+    def lose(self, rank: int) -> Iterator[Notice]:
+        """A node's container is gone."""
+        if rank in self._gone:
+            return
+        self._here.discard(rank)
+        self._gone.add(rank)
+        yield EVERYONE, {"do": "lost", "rank": rank}
+        if (self.went or self.stops) and rank not in self.codes:
+            yield from self._failed(rank, GONE)
+            yield from self._all_done()
+
+    def _failed(self, rank: int, code: int) -> Iterator[Notice]:
+        if code and self.first is None:
+            self.first = rank, code
+            if self.stops:
+                yield EVERYONE, self._stop()
+
+    def _all_done(self) -> Iterator[Notice]:
+        over = self.went or (self.stops and self.first is not None)
+        if not self._ended and over and {*self.codes, *self._gone} == set(range(self.size)):
+            self._ended = True
+            yield EVERYONE, self._end()
+
+    def _stop(self) -> dict[str, Any]:
+        assert self.first is not None
+        return {"do": "stop", "rank": self.first[0], "code": self.first[1]}
+
+    def _end(self) -> dict[str, Any]:
+        return {"do": "end", "code": self.first[1] if self.first else 0}
+
+
+class Circle(Protocol):
+    """Rank 0's side of it is hub.py, everybody else's member.py. What they hear goes to the agent as letters."""
+
+    watches: Sequence[int]
+    """Ranks whose containers are to be watched: to lose one is told to ``lose``."""
+
+    async def serve(self) -> None:
+        """Be part of it, with links that are shaped, until cancelled. Raises HarnessError."""
+        ...
+
+    async def done(self, code: int) -> None:
+        """Our job has ended with this exit code; where it failed, a node that is gone failed before it."""
+        ...
+
+    def stopped(self, code: int) -> None:
+        """We are being stopped, before our job has ended: what happens to others' jobs comes of it."""
+        ...
+
+    def share(self, letter: Message) -> None:
+        """Let all other nodes know."""
+        ...
+
+    def lose(self, rank: int) -> None:
+        """A node's container is gone."""
+        ...
+
+    async def leave(self) -> None:
+        """After the end: stay until nobody needs what this node forwards."""
+        ...

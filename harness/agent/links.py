@@ -1,0 +1,88 @@
+"""The links of one container: shaped by its own agent, in its own network namespace."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Collection
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Final
+
+from harness.agent.log import say
+from harness.agent.protocol import PORT
+from harness.agent.routes import drop_routes, forward, reserve, set_routes
+from harness.errors import NodeError
+from harness.linux.tcp import tcp_counters
+from harness.model.plan import NetworkPlan
+from harness.model.status import NodeStatus
+from harness.netlink.routes import Route
+from harness.shaping.base import Engine
+
+_COMPANION: Final = (
+    "import importlib, sys; importlib.import_module(sys.argv[1]).Supervisor({0: None}, int(sys.argv[2])).run(0)"
+)
+
+
+class NodeLinks:
+    """What one node makes of the plan.
+
+    Args:
+        plan: of the whole network.
+        rank: this node's.
+        engine: makes the links.
+        congestion_control: of TCP to the other nodes.
+    """
+
+    def __init__(self, plan: NetworkPlan, rank: int, engine: Engine, congestion_control: str) -> None:
+        self.plan, self.rank, self.engine = plan, rank, engine
+        self._congestion_control = congestion_control
+        self._routes: list[Route] = []
+        self._companion: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start what the engine needs beside it. Raises NodeError."""
+        forward(self.plan, self.rank)
+        if why := reserve(PORT):
+            say(f"jobs could speak to rank 0's agent: this kernel has no rules by user ({why})")
+        if self.engine.daemon_module:
+            importlib.import_module(self.engine.daemon_module)
+            root = Path(sys.modules["harness"].__path__[0]).parent
+            argv = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(root)!r}); {_COMPANION}"]
+            words = [self.engine.daemon_module, str(self.plan.size)]
+            self._companion = subprocess.Popen([*argv, *words], stdin=subprocess.PIPE, start_new_session=True, cwd="/")
+
+    @property
+    def failed(self) -> str:
+        """What has ended that must run while there are links, or an empty string."""
+        if self._companion is None or self._companion.poll() is None:
+            return ""
+        return f"the process that looks after its links ended with code {self._companion.returncode}"
+
+    @property
+    def daemon_module(self) -> int | None:
+        """The process id of what the engine needs beside it."""
+        return self._companion.pid if self._companion else None
+
+    def shape(self) -> None:
+        """Make all links and the routes over them. Raises NodeError."""
+        reading = self.apply()
+        for (src, dst), what in reading.mismatches:
+            raise NodeError(self.rank, f"shape edge {src}->{dst}", f"it was taken and something else is held: {what}")
+        self._routes = set_routes(self.plan.node(self.rank), self._congestion_control, self._routes)
+
+    def detach(self, ranks: Collection[int]) -> None:
+        """Let nothing go to these nodes until ``shape``: they have moved, and the links are about where they were."""
+        net = self.plan.addressing
+        gone = {ip_network(net.address(rank, version)) for rank in ranks for version in net.versions}
+        self._routes = drop_routes(self._routes, gone)
+
+    def apply(self, touched: Collection[int] = ()) -> NodeStatus:
+        """Make the links as the plan says now, in place. Raises NodeError."""
+        return self.engine.apply(self.plan.node(self.rank), touched)
+
+    def observe(self) -> NodeStatus:
+        """Read back. Raises NodeError."""
+        return replace(self.engine.observe(self.plan.node(self.rank)), tcp=tcp_counters())

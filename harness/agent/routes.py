@@ -1,0 +1,117 @@
+"""A container's routes: to every node through the neighbours of the plan, and to nobody else on its bridge.
+
+Docker gives a container a route to its whole subnet. What of that is no node of the plan is unreachable from here: a
+node that came back with another address cannot be reached past its links, which are about the old one.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Collection, Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from pathlib import Path
+from typing import Final
+
+from harness.errors import NodeError
+from harness.model.address import INTERFACE
+from harness.model.plan import NetworkPlan, NodePlan
+from harness.netlink.nlattr import attr
+from harness.netlink.policy import root_only
+from harness.netlink.routes import Route, held
+from harness.netlink.rtnetlink import Request, Rtnetlink
+
+_RTM_SETLINK: Final = 19
+_IFINFOMSG: Final = struct.Struct("=BxHiII")
+_AF_SPEC, _INET_CONF = 26, 1
+_FORWARDING, _ACCEPT_REDIRECTS, _SEND_REDIRECTS = 1, 4, 6
+"""IPV4_DEVCONF_* (linux/ip.h)."""
+_PASSING: Final = {_FORWARDING: 1, _ACCEPT_REDIRECTS: 0, _SEND_REDIRECTS: 0}
+_IPV6_FORWARDING: Final = "net/ipv6/conf/all/forwarding"
+
+
+def reserve(port: int) -> str:
+    """Keep jobs from speaking to agents of other nodes; why that is not to be had, or an empty string."""
+    with Rtnetlink() as netlink:
+        refusals = netlink.batch([root_only(port)])
+    return refusals[0].text if refusals and refusals[0].errno != errno.EEXIST else ""
+
+
+def forward(plan: NetworkPlan, rank: int, sysctls: str = "/proc/sys") -> None:
+    """Let a node pass on what is for others, and send and believe no redirects: with those the second hop is bypassed.
+
+    A container's /proc/sys cannot be written. IPv4's switches of an interface can be set by netlink; IPv6 believes no
+    redirects where it forwards (net/ipv6/ndisc.c), which only who starts the container can let it.
+
+    Raises:
+        NodeError: a path of the plan has relays, and this is not to be had.
+    """
+    if not any(plan.node(node).detours() for node in range(plan.size)):
+        return
+    conf = b"".join(attr(kind, struct.pack("=I", value)) for kind, value in _PASSING.items())
+    header = _IFINFOMSG.pack(0, 0, socket.if_nametoindex(INTERFACE), 0, 0)
+    body = header + attr(_AF_SPEC, attr(socket.AF_INET, attr(_INET_CONF, conf)))
+    with Rtnetlink() as netlink:
+        for refusal in netlink.batch([Request(_RTM_SETLINK, 0, body)]):
+            raise NodeError(rank, "let IPv4 pass to other nodes", refusal.text, "the container needs CAP_NET_ADMIN")
+    if 6 in plan.addressing.versions and Path(sysctls, _IPV6_FORWARDING).read_text().strip() != "1":
+        name = _IPV6_FORWARDING.replace("/", ".")
+        remedy = f"start its container with --sysctl {name}=1 (compose.yaml does)"
+        raise NodeError(rank, "let IPv6 pass to other nodes", f"{name} is 0", remedy)
+
+
+def set_routes(node: NodePlan, congestion_control: str, old: Collection[Route] = ()) -> list[Route]:
+    """Add the node's routes and remove those of ``old`` that are not among them; what is held now.
+
+    Raises:
+        NodeError: the kernel refused one.
+    """
+    index = socket.if_nametoindex(INTERFACE)
+    with Rtnetlink() as netlink:
+        wanted = [route for version in node.addressing.versions for route in _routes(netlink, node, version, index)]
+        wanted = [_with(route, congestion_control) for route in wanted]
+        new = [route for route in wanted if route not in old]
+        for refusal in netlink.batch([route.add(replace=True) for route in new]):
+            raise _error(node, new[refusal.index], refusal.errno, refusal.text)
+        gone = [route for route in old if route not in wanted]
+        netlink.batch([route.remove() for route in gone if all(route.target != other.target for other in wanted)])
+    return wanted
+
+
+def drop_routes(held: Collection[Route], targets: Collection[IPv4Network | IPv6Network]) -> list[Route]:
+    """Remove those of the routes that lead there: to the subnet's route, which refuses. What is held now."""
+    with Rtnetlink() as netlink:
+        netlink.batch([route.remove() for route in held if route.target in targets])
+    return [route for route in held if route.target not in targets]
+
+
+def _routes(netlink: Rtnetlink, node: NodePlan, version: int, index: int) -> Iterator[Route]:
+    net = node.addressing
+    hops = {rank: port.neighbour for port in node.egress for rank in port.ranks}
+    for rank, hop in sorted(hops.items()):
+        via = None if hop == rank else net.address(hop, version)
+        yield Route(ip_network(net.address(rank, version)), via, index)
+    subnet = net.ipv4_net if version == 4 else net.ipv6_net
+    gateways: set[IPv4Address | IPv6Address] = {
+        route.via for route in held(netlink, version) if route.via is not None and not route.target.prefixlen
+    }
+    for gateway in gateways:
+        if gateway in subnet:
+            yield Route(ip_network(gateway), None, index)
+    yield Route(subnet, None, None, metric=0 if version == 4 else 1)
+
+
+def _with(route: Route, congestion_control: str) -> Route:
+    if route.index is None:
+        return route
+    return Route(route.target, route.via, route.index, congestion_control, route.metric)
+
+
+def _error(node: NodePlan, route: Route, code: int, text: str) -> NodeError:
+    remedy = ""
+    if code == errno.EINVAL and route.congestion_control:
+        remedy = f"is {route.congestion_control!r} in /proc/sys/net/ipv4/tcp_available_congestion_control of the host?"
+    if code == errno.EPERM:
+        remedy = "the container needs CAP_NET_ADMIN"
+    return NodeError(node.rank, f"set the route to {route.target}", text, remedy)

@@ -1,0 +1,142 @@
+"""What a node is told by its environment: the options of the network, or a whole plan; and what its job is."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import itertools
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from harness.agent.protocol import PORT as AGENTS_PORT
+from harness.errors import InputError
+from harness.model.address import Addressing
+from harness.model.plan import NetworkPlan
+from harness.model.plan_options import PlanOptions
+from harness.model.torchrun import MASTER_PORT
+
+NAMES: Final = "HARNESS_NAMES"
+"""The variable with the host names of the nodes, with ``{}`` for the rank + 1."""
+TRANSIENT: Final = "HARNESS_TRANSIENT"
+"""The variable that says that the node ends with the command that made it."""
+_PLAN: Final = "HARNESS_PLAN_{}"
+_PART: Final = 100_000
+"""Bytes of one variable: Linux takes 128 KiB (MAX_ARG_STRLEN)."""
+DEFAULT_NODES: Final = 4
+HOST_NAME_LENGTH: Final = 63
+"""Characters of a host name that DNS takes."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a node needs to know beside what it finds on the network.
+
+    Args:
+        options: what the plan is made of, where there is no plan.
+        plan: made outside, with every node's address.
+        names: host names of the nodes, with ``{}`` for the rank + 1.
+        engine: what makes the links: auto, netem or userspace.
+        congestion_control: of TCP.
+        job: the program to run, or nothing: then the node waits for programs from outside.
+        master_port: of the job's rendezvous at rank 0.
+        stops: whether the job ends everywhere as soon as one rank has failed.
+        transient: whether the node ends with the command that made it.
+    """
+
+    options: PlanOptions
+    plan: NetworkPlan | None
+    names: str
+    engine: str
+    congestion_control: str
+    job: tuple[str, ...]
+    master_port: int
+    stops: bool
+    transient: bool
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], job: Sequence[str] = ()) -> Self:
+        """From a container's environment, where an empty variable is one that is not set. Raises InputError."""
+
+        def text(name: str, default: str = "") -> str:
+            return environ.get(name) or default
+
+        def number(name: str, default: int, least: int, most: int) -> int:
+            value = text(name, str(default))
+            with contextlib.suppress(ValueError):
+                if least <= int(value) <= most:
+                    return int(value)
+            raise InputError(f"{name}={value}: write a whole number from {least} to {most}")
+
+        on_failure = text("ON_FAILURE", "stop")
+        if on_failure not in ("stop", "continue"):
+            raise InputError(f"ON_FAILURE={on_failure}: write stop (the first failure ends the job) or continue")
+        names = text(NAMES)
+        if names.count("{}") != 1:
+            raise InputError(f"{NAMES}={names!r}: write the nodes' host names with {{}} for the number, e.g. node-{{}}")
+        nodes = number("NODES", DEFAULT_NODES, 1, 4094)
+        if len(longest := names.replace("{}", str(nodes))) > HOST_NAME_LENGTH:
+            raise InputError(
+                f"{longest!r} is too long for a host name, which has up to {HOST_NAME_LENGTH} characters: give the"
+                " Compose project a shorter name (docker compose -p NAME)"
+            )
+        options = PlanOptions(
+            nodes=nodes,
+            topology=text("TOPOLOGY", "fully_connected"),
+            profile=text("PROFILE", "wan"),
+            between=text("BETWEEN") or None,
+            seed=number("SEED", 0, -(2**63), 2**63 - 1),
+            subnet=text("SUBNET") or None,
+            subnet6=text("SUBNET6") or None,
+        )
+        if (port := number("MASTER_PORT", MASTER_PORT, 1, 65535)) == AGENTS_PORT:
+            raise InputError(f"MASTER_PORT={port}: agents use that port at rank 0; take another")
+        return cls(
+            options=options,
+            plan=_unpacked(environ),
+            names=names,
+            engine=text("ENGINE", "auto"),
+            congestion_control=text("CONGESTION_CONTROL", "cubic"),
+            job=tuple(job),
+            master_port=port,
+            stops=on_failure == "stop",
+            transient=bool(text(TRANSIENT)),
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return self.plan.size if self.plan else self.options.nodes or DEFAULT_NODES
+
+    def check(self) -> None:
+        """Raise InputError where no plan can be made of it, or Docker has not enough addresses."""
+        if self.plan:
+            return
+        Addressing.parse(self.options.subnet, self.options.subnet6).require(self.size, others=1)
+        self.options.plan()
+
+
+def packed(plan: NetworkPlan) -> dict[str, str]:
+    """The variables that hand a whole plan to a node."""
+    data = json.dumps(plan.to_json(), separators=(",", ":")).encode()
+    text = base64.b64encode(zlib.compress(data, 9)).decode()
+    return {_PLAN.format(i): text[at : at + _PART] for i, at in enumerate(range(0, len(text), _PART))}
+
+
+def _unpacked(environ: Mapping[str, str]) -> NetworkPlan | None:
+    def parts() -> Iterator[str]:
+        for i in itertools.count():
+            if not (part := environ.get(_PLAN.format(i))):
+                return
+            yield part
+
+    text = "".join(parts())
+    if not text:
+        return None
+    try:
+        return NetworkPlan.from_json(json.loads(zlib.decompress(base64.b64decode(text, validate=True))))
+    except (binascii.Error, zlib.error, ValueError, LookupError, TypeError) as problem:
+        raise InputError(f"{_PLAN.format(0)} holds no plan ({problem})") from None

@@ -1,0 +1,116 @@
+"""What every container runs: finds the other nodes, shapes its own links, meets the others, runs the job.
+
+``harness-node [CMD ARG...]``: with a program it ends when that has ended on all nodes, with the exit code of the rank
+that failed first; without one it stays until it is stopped. What the network is like stands in the environment (see
+settings.py). It is process 1 of its container, and the only one with privileges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from harness.agent import discovery
+from harness.agent.agent import READY, Agent
+from harness.agent.links import NodeLinks
+from harness.agent.log import say
+from harness.agent.settings import Settings
+from harness.errors import HarnessError, InputError, PrivilegeError
+from harness.linux import host
+from harness.model.plan import NetworkPlan
+from harness.shaping.detect import choose_engine, in_place_features
+from harness.shaping.make import make_engine
+
+_START_SECONDS: Final = 60.0
+_TELL_SECONDS: Final = 8.0
+_POLL_SECONDS: Final = 0.1
+_NET_ADMIN: Final = 12
+"""CAP_NET_ADMIN (linux/capability.h)."""
+
+
+def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
+    """Find the other nodes, plan, and shape this node's links. Raises HarnessError."""
+    _check_privilege()
+    plan = settings.plan
+    if plan is None:
+        places = discovery.find_all(names, _START_SECONDS, say, ipv6=discovery.ipv6_prefix() is not None)
+        plan = settings.options.plan(discovery.addressing_of(places))
+    rank = discovery.own_rank(plan.addressing, plan.size)
+    engine, told = choose_engine(settings.engine, in_place_features())
+    links = NodeLinks(plan, rank, make_engine(engine), settings.congestion_control)
+    if rank == 0:
+        for text in (told, *links.engine.precision_warnings(plan.edges.values())):
+            if text:
+                say(text)
+    links.start()
+    links.shape()
+    return links
+
+
+def _check_privilege() -> None:
+    """Raises PrivilegeError where this process may not change its network."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    if not int(status["CapEff"], 16) >> _NET_ADMIN & 1:
+        raise PrivilegeError(
+            "this container lacks CAP_NET_ADMIN, by which it shapes its links; start it with docker run --cap-add"
+            " NET_ADMIN, or cap_add as in compose.yaml"
+        )
+
+
+def _digest(links: NodeLinks) -> str:
+    """Of all that nodes must agree on; not of addresses, which may have changed since a node asked for them."""
+    plan: NetworkPlan = links.plan
+    edges = [plan.edges[pair].to_json() for pair in sorted(plan.edges)]
+    return hashlib.sha256(
+        json.dumps([edges, plan.size, plan.addressing.versions, links.engine.name]).encode()
+    ).hexdigest()
+
+
+def _leave_it_to(name: str) -> bool:
+    """Of what all nodes find wrong, one tells; whether it is another, who has told it when this returns.
+
+    Who ends before it has may be what lets Compose stop the others.
+    """
+    deadline = time.monotonic() + _TELL_SECONDS
+    other = False
+    while time.monotonic() < deadline:
+        with contextlib.suppress(discovery.Unanswered):
+            place = discovery.look_up(name)
+            if place is None or discovery.is_ours(place.ipv4):
+                return other
+            other = True
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+async def _serve(settings: Settings, links: NodeLinks, names: list[str], digest: str) -> int:
+    return await Agent(settings, links, names, digest).run()
+
+
+def main() -> int:
+    """Run; the exit code."""
+    READY.unlink(missing_ok=True)
+    try:
+        settings = Settings.read(os.environ, sys.argv[1:])
+        names = [settings.names.replace("{}", str(rank + 1)) for rank in range(settings.size)]
+        try:
+            settings.check()
+        except InputError as error:
+            if not _leave_it_to(names[0]):
+                say(str(error))
+            return error.exit_code
+        links = _prepare(settings, names)
+        return asyncio.run(_serve(settings, links, names, _digest(links)))
+    except HarnessError as error:
+        say(str(error))
+        return error.exit_code
+    except OSError as problem:
+        say(host.explain(problem))
+        return HarnessError.exit_code

@@ -1,0 +1,131 @@
+"""Every other rank's part in keeping nodes together (see circle.py): one connection to rank 0, made again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from harness.agent.discovery import just_gone, until_gone
+from harness.agent.lifecycle import GONE
+from harness.agent.protocol import LONGEST, PORT, Edits, Message, keep_alive, received, send
+from harness.errors import InputError
+
+_CONNECT_SECONDS: Final = 20.0
+_PAUSE: Final = 0.2
+_TELL_SECONDS: Final = 20.0
+
+
+class Worker:
+    """Says when this node is shaped and when its job has ended, and passes on what rank 0 says.
+
+    Args:
+        rank: this node's.
+        digest: of its plan.
+        edits: all that it knows of changed edges.
+        take: the agent: is told what rank 0 says.
+        where: rank 0's address, which may change while rank 0 is away.
+        names: host names of all nodes, by rank.
+        stops: whether the job ends here where rank 0 is gone.
+        tell: a line for the log.
+    """
+
+    def __init__(
+        self,
+        rank: int,
+        digest: str,
+        edits: Edits,
+        take: Callable[[Message], None],
+        where: Callable[[], str],
+        names: Sequence[str],
+        stops: bool,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._rank, self._digest, self._edits = rank, digest, edits
+        self._take, self._where, self._tell = take, where, tell
+        self.watches: Sequence[int] = (0,)
+        self._alone = False
+        self._life = time.time_ns()
+        self._names, self._stops = names, stops
+        self._writer: asyncio.StreamWriter | None = None
+        self._code: int | None = None
+
+    async def serve(self) -> None:
+        """See Circle. Raises InputError where rank 0 has another plan."""
+        began = told = time.monotonic()
+        while True:
+            if await self._connected():
+                began = told = time.monotonic()
+            now = time.monotonic()
+            if now - told > _TELL_SECONDS:
+                told = now
+                self._tell(f"no answer from rank 0 at {self._where()} over the links yet ({now - began:.0f} s)")
+            await asyncio.sleep(_PAUSE)
+
+    async def _connected(self) -> bool:
+        """Be connected for as long as it lasts; whether rank 0 ever answered."""
+        try:
+            connecting = asyncio.open_connection(self._where(), PORT, limit=LONGEST)
+            reader, writer = await asyncio.wait_for(connecting, _CONNECT_SECONDS)
+        except (TimeoutError, OSError):
+            return False
+        try:
+            keep_alive(writer)
+            await self._talk(reader, writer)
+            return self._writer is not None
+        finally:
+            self._writer = None
+            writer.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hello = {"do": "hello", "rank": self._rank, "digest": self._digest, "life": self._life}
+        hello["edits"] = self._edits.to_json()
+        send(writer, hello)
+        async for letter in received(reader):
+            if letter["do"] == "refuse":
+                raise InputError(str(letter["text"]))
+            self._take(letter)
+            self._alone = False
+            if self._writer is None:  # what rank 0 knows of the links has been applied: now we are as planned
+                self._writer = writer
+                self._say({"do": "shaped"})
+                if self._code is not None:
+                    self._say({"do": "done", "code": self._code})
+
+    async def done(self, code: int) -> None:
+        """See Circle."""
+        if code and not self._alone and await just_gone(self._names, (0,)):
+            self.lose(0)
+        self._code = code
+        self._say({"do": "done", "code": code})
+        if self._alone:
+            self._take({"do": "end", "code": GONE})
+
+    def stopped(self, code: int) -> None:
+        """See Circle."""
+        self._say({"do": "done", "code": code})
+
+    def share(self, letter: Message) -> None:
+        """See Circle: rank 0 tells everyone."""
+        self._say(letter)
+
+    def lose(self, rank: int) -> None:
+        """See Circle: without rank 0 each node is on its own."""
+        self._alone = True
+        if self._writer is not None:
+            self._writer.transport.abort()
+        self._take({"do": "lost", "rank": rank})
+        if self._code is not None:
+            self._take({"do": "end", "code": GONE})
+        elif self._stops:
+            self._take({"do": "stop", "rank": rank, "code": GONE})
+
+    async def leave(self) -> None:
+        """See Circle: rank 0 goes first, when it has heard from everyone."""
+        self._say({"do": "bye"})
+        await until_gone(self._names, 0)
+
+    def _say(self, letter: dict[str, Any] | Message) -> None:
+        if self._writer is not None:
+            send(self._writer, letter)

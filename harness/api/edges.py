@@ -1,0 +1,175 @@
+"""The links of a shaped network: what was asked for, what is held, what is measured, and changes while jobs run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final, TypedDict, Unpack
+
+from harness.api.arguments import PROFILE, StrPath, whole, written
+from harness.api.failures import warn
+from harness.errors import InputError, NetworkStateError
+from harness.model.link import LinkShape
+from harness.model.plan import NetworkPlan, Pair
+from harness.model.plan_edit import crossing, parse_pairs, set_down, shape_change, undirected
+from harness.model.status import EdgeStatus, Stats
+from harness.networks.network import Network, Reshaped
+from harness.verify.probe_plan import MAX_PARALLEL, SECONDS
+from harness.verify.verdict import Verdict
+
+
+class ShapeTexts(TypedDict, total=False):
+    """What ``set`` can change, written as for ``harness link set``: "120ms", "1%", "10mbit", "64KiB", "none"."""
+
+    delay: str
+    jitter: str
+    distribution: str
+    loss: str
+    loss_correlation: str
+    gilbert_elliott: str
+    rate: str
+    burst: str
+    queue: str
+    duplicate: str
+    corrupt: str
+    reorder: str
+    limit: str
+
+
+class NetworkLinks:
+    """What ShapedNetwork is to its links.
+
+    Edges are written as on the command line: ``"0-1"``, ``"0-1,1-2"`` or ``"all"``, both directions unless one way.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network: Final = network
+        self._lock: Final = threading.RLock()
+        """Held while the runtime does something: it is not made for several threads."""
+        self._up = True
+
+    @property
+    def name(self) -> str:
+        """For ``harness ... --name`` in another terminal."""
+        return self._network.name
+
+    @property
+    def size(self) -> int:
+        """How many nodes."""
+        return self._network.plan.size
+
+    @property
+    def plan(self) -> NetworkPlan:
+        """Topology, routes and requested shapes as they are now."""
+        return self._network.plan
+
+    @property
+    def runtime(self) -> str:
+        """Where its nodes live: netns or docker."""
+        return self._network.runtime.name
+
+    @property
+    def engine(self) -> str:
+        """What makes its links: netem or userspace."""
+        return self._network.engine
+
+    def address(self, rank: int) -> str:
+        """The IPv4 address of a node. Raises PlanError."""
+        self.plan.require_rank(rank)
+        return str(self.plan.addressing.ipv4(rank))
+
+    def _require(self) -> Network:
+        if not self._up:
+            raise NetworkStateError(f"network {self.name!r} is down")
+        return self._network
+
+    def set(
+        self,
+        edges: str = "all",
+        *,
+        one_way: bool = False,
+        profile: StrPath | None = None,
+        seed: int | None = None,
+        clear: bool = False,
+        **shape: Unpack[ShapeTexts],
+    ) -> Reshaped:
+        """Change links in place, while jobs run: nothing queued is lost. What is not given stays as it is.
+
+        Args:
+            edges: which.
+            one_way: only from A to B.
+            profile: to draw whole new shapes from: a name, or a YAML file.
+            seed: of that draw; None: the network's own.
+            clear: whether to begin with unshaped links.
+            shape: see ShapeTexts.
+
+        Raises:
+            InputError: something of it makes no sense; nothing was changed.
+            NodeError: a node refused; all links are as they were.
+        """
+        if unknown := shape.keys() - ShapeTexts.__annotations__.keys():
+            raise InputError(
+                f"set: links have no {sorted(unknown)[0]!r}; they have {', '.join(ShapeTexts.__annotations__)}"
+            )
+        texts = {key: str(value) for key, value in shape.items()}
+        named = None if profile is None else written("profile", profile, PROFILE)
+        drawn = None if seed is None else whole("seed", seed, 1)
+        return self._reshape(shape_change(edges, texts, one_way=one_way, profile=named, seed=drawn, clear=clear))
+
+    def link_down(self, edges: str, *, one_way: bool = False) -> Reshaped:
+        """Let links lose every packet until they are up again. Routes stay: nothing goes around."""
+        return self._reshape(lambda plan: set_down(plan, parse_pairs(edges, plan, one_way=one_way), True))
+
+    def link_up(self, edges: str = "all", *, one_way: bool = False) -> Reshaped:
+        """Set links up again, with the shape that they had."""
+        return self._reshape(lambda plan: set_down(plan, parse_pairs(edges, plan, one_way=one_way), False))
+
+    def partition(self, groups: str) -> Reshaped:
+        """Set every link between different groups down, e.g. of ``"0,1|2,3"``; ranks not named form one more group."""
+        return self._reshape(lambda plan: set_down(plan, crossing(groups, plan), True))
+
+    def heal(self) -> Reshaped:
+        """Set every link up again."""
+        return self.link_up()
+
+    def _reshape(self, change: Callable[[NetworkPlan], NetworkPlan]) -> Reshaped:
+        with self._lock:
+            network = self._require()
+            done = network.reshape(change)
+        for text in network.runtime.engine.precision_warnings(done.plan.edges[pair] for pair in done.changed):
+            warn(text)
+        return done
+
+    def requested(self, edges: str = "all") -> dict[Pair, LinkShape]:
+        """What was asked for, by (src, dst)."""
+        return {pair: self.plan.edges[pair].shape for pair in parse_pairs(edges, self.plan)}
+
+    def applied(self, edges: str = "all") -> dict[Pair, LinkShape]:
+        """What the nodes say that they hold, by (src, dst). Raises NodeError."""
+        return {pair: reading.applied for pair, reading in self._readings(edges).items()}
+
+    def stats(self, edges: str = "all") -> dict[Pair, Stats]:
+        """What was counted since the network began, by (src, dst). Raises NodeError."""
+        return {pair: reading.stats for pair, reading in self._readings(edges).items()}
+
+    def _readings(self, edges: str) -> dict[Pair, EdgeStatus]:
+        pairs = parse_pairs(edges, self.plan)
+        with self._lock:
+            found = self._require().applied()
+        return {pair: found[pair] for pair in pairs}
+
+    def verify(self, edges: str = "all", *, seconds: float = SECONDS) -> list[Verdict]:
+        """Measure round trip, jitter, loss and rate by traffic, as ``harness verify`` does; every row has ``ok``.
+
+        Args:
+            edges: which; each is measured in both directions.
+            seconds: for one edge; up to eight go side by side.
+        """
+        from harness.verify.verification import verify
+
+        pairs = undirected(parse_pairs(edges, self.plan))
+        if not pairs:
+            return []
+        with self._lock:
+            quiet = self._require(), pairs, lambda *_: None, lambda _: None
+            return verify(*quiet, seconds=seconds, parallel=MAX_PARALLEL)

@@ -1,0 +1,210 @@
+"""A program on the nodes in a thread of its own, which can be waited for and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from harness.errors import NetworkStateError
+from harness.networks.launch import GRACE_SECONDS, LaunchOutcome, Sink, launch
+
+if TYPE_CHECKING:
+    from harness.backends.base import Backend, Stdio
+    from harness.model.plan import NetworkPlan
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended on one rank.
+
+    Args:
+        rank: the node.
+        code: its exit code; 128 + number for a signal, 143 where it was stopped because another rank had failed.
+        stdout: what it printed, in lines: a last one without its newline gets one.
+        stderr: the same.
+    """
+
+    rank: int
+    code: int
+    stdout: str
+    stderr: str
+
+
+class _Nodes:
+    """A runtime whose programs read given bytes, and which remembers what it started.
+
+    Args:
+        runtime: the real one.
+        payload: their standard input.
+        ranks: how many will be started.
+        lock: held while a program starts: a runtime is not made for several threads.
+    """
+
+    def __init__(self, runtime: Backend, payload: bytes, ranks: int, lock: threading.RLock) -> None:
+        self._runtime, self._ranks, self._lock = runtime, ranks, lock
+        self.started = threading.Event()
+        """Set when all have begun, or none more will."""
+        self._stopped = False
+        self.environ = runtime.environ
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._file = open(os.memfd_create("harness"), "wb", buffering=0)  # noqa: SIM115
+        view = memoryview(payload)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def spawn(self, rank: int, argv: Sequence[str], *, env: Mapping[str, str], stdio: Stdio) -> subprocess.Popen[bytes]:
+        """See Backend. Raises NetworkStateError where it was stopped meanwhile."""
+        with self._lock, self._input() as stdin:
+            if self._stopped:
+                raise NetworkStateError(f"node {rank}: stopped before its program began")
+            self.processes[rank] = self._runtime.spawn(rank, argv, env=env, stdio=replace(stdio, stdin=stdin))
+            if len(self.processes) == self._ranks:
+                self.started.set()
+            return self.processes[rank]
+
+    @contextlib.contextmanager
+    def _input(self) -> Iterator[int]:
+        """The bytes, to be read from their beginning."""
+        fd = os.open(f"/proc/self/fd/{self._file.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Forget the bytes."""
+        self.started.set()
+        self._file.close()
+
+    def stop(self) -> None:
+        """Let no more begin."""
+        with self._lock:
+            self._stopped = True
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the process group of each that runs."""
+        for process in list(self.processes.values()):
+            if _runs(process):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+
+
+def _runs(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it has not ended; without reaping it, which is for the thread that watches it by its process id."""
+    if process.returncode is not None:
+        return False
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
+
+
+class NodeProgram:
+    """A launch (harness.networks.launch) under way.
+
+    Nothing of it runs before ``begin()``, so that who makes it can list it first. The thread that starts the programs
+    stays until they have ended: the kernel ends them with it.
+
+    Args:
+        runtime: where the nodes live.
+        plan: of the network.
+        argv: the program and its arguments.
+        sink: gets every line of output, in that thread.
+        ranks: where it runs.
+        env: beside the environment that the runtime gives its programs.
+        master_port: for the rendezvous at rank 0.
+        payload: standard input.
+        lock: see _Nodes.
+    """
+
+    def __init__(
+        self,
+        runtime: Backend,
+        plan: NetworkPlan,
+        argv: Sequence[str],
+        sink: Sink,
+        *,
+        ranks: Sequence[int],
+        env: Mapping[str, str],
+        master_port: int,
+        lock: threading.RLock,
+        payload: bytes = b"",
+    ) -> None:
+        self.ranks: Final = tuple(ranks)
+        self.master_port: Final = master_port
+        self.stopped = False
+        self._begun = False
+        self._outcome: LaunchOutcome | None = None
+        self._error: BaseException | None = None
+        self._nodes = _Nodes(runtime, payload, len(self.ranks), lock)
+        options: dict[str, Any] = {"ranks": self.ranks, "extra_env": env, "master_port": master_port}
+        work = (cast("Backend", self._nodes), plan, argv, sink)
+        self._thread = threading.Thread(target=self._launch, args=(work, options), name="harness-job", daemon=True)
+
+    def begin(self) -> None:
+        """Start all programs; who interrupts it ends them all."""
+        try:
+            self._thread.start()
+            self._nodes.started.wait()
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            self._begun = True
+
+    def _launch(self, work: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+        try:
+            self._outcome = launch(*work, **options)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._nodes.close()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self._thread.is_alive()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it runs, nor will."""
+        return self._begun and not self.running
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether it has ended, within that many seconds where they are given."""
+        self._thread.join(timeout)
+        return not self.running
+
+    def unended(self) -> list[int]:
+        """The ranks whose program has not ended."""
+        started = self._nodes.processes
+        return [rank for rank in self.ranks if rank not in started or _runs(started[rank])]
+
+    def stop(self) -> None:
+        """End all programs: asked first, killed after a grace; no more begin. Does nothing where it has ended."""
+        if self.ended:
+            return
+        self.stopped = True
+        self._nodes.stop()
+        if not self.running:  # nor will it, also where its thread is about to
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._nodes.signal(number)
+            if self.wait(GRACE_SECONDS):
+                return
+        self.wait()
+
+    def outcome(self) -> LaunchOutcome:
+        """How it ended. Raises what ended the launch itself; NetworkStateError where it was stopped."""
+        if self.stopped:
+            raise NetworkStateError("it was stopped before it ended")
+        if self._error is not None:
+            raise self._error
+        assert self._outcome is not None, "wait first"
+        return self._outcome

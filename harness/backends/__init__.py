@@ -1,0 +1,1 @@
+"""Where nodes live: network namespaces, or containers."""

@@ -1,0 +1,125 @@
+"""What a home of nodes can do, whichever kind it is."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import IO, Any, Literal, Protocol
+
+from harness.errors import HarnessError
+from harness.linux.tcp import tcp_counters
+from harness.model.plan import NetworkPlan, NodePlan, PlannedEdge
+from harness.model.status import NodeStatus
+from harness.shaping.base import Engine
+
+Progress = Callable[[str], None]
+"""Called with what is being done, e.g. ``"wiring 16 nodes"``."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to do inside a node.
+
+    Args:
+        action: ``apply`` makes the node's plan, ``observe`` only reads back.
+        node: the plan.
+        touched: see Engine.apply.
+    """
+
+    action: Literal["apply", "observe"]
+    node: NodePlan
+    touched: Collection[int] = ()
+
+    def edges(self, engine: Engine) -> list[PlannedEdge]:
+        """The directed edges that are touched, which the node makes by this engine."""
+        ports = (*self.node.egress, *self.node.ingress)
+        return [
+            port.edge
+            for port in ports
+            if port.neighbour in self.touched and engine.enforced_at(port.edge.pair) == self.node.rank
+        ]
+
+    def perform(self, engine: Engine) -> NodeStatus:
+        """Do it in the current network namespace."""
+        if self.action == "apply":
+            return engine.apply(self.node, self.touched)
+        return replace(engine.observe(self.node), tcp=tcp_counters())
+
+
+@dataclass(frozen=True)
+class Stdio:
+    """The standard streams of a process in a node; None inherits ours, subprocess.PIPE makes a pipe."""
+
+    stdin: int | IO[Any] | None = None
+    stdout: int | IO[Any] | None = None
+    stderr: int | IO[Any] | None = None
+
+
+class Backend(Protocol):
+    """The nodes of one network. Made by ``create``, or found again from ``handle``."""
+
+    name: str
+    engine: Engine
+    """Makes the links, at the nodes that its ``enforced_at`` names."""
+    python: str
+    """The Python in the nodes that has this package."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment that programs in nodes begin with; nodes that have one of their own give nothing here."""
+        ...
+
+    @property
+    def handle(self) -> Mapping[str, Any]:
+        """Plain JSON from which another process finds the same nodes again."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether the nodes are there."""
+        ...
+
+    def create(self, plan: NetworkPlan, progress: Progress) -> None:
+        """Make the nodes and wire them, with no traffic possible yet. They vanish with this process until ``keep``."""
+        ...
+
+    def open(self, plan: NetworkPlan) -> None:
+        """Let traffic flow; called once every node is shaped."""
+        ...
+
+    def keep(self) -> None:
+        """From now on the nodes outlive this process."""
+        ...
+
+    def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
+        """Perform each rank's task inside its node. An error is an answer: the others' tasks are done all the same."""
+        ...
+
+    def spawn(
+        self,
+        rank: int,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdio: Stdio = Stdio(),
+        own_group: bool = True,
+    ) -> subprocess.Popen[bytes]:
+        """Start a program in a node; it dies with this process.
+
+        Args:
+            rank: the node.
+            argv: the program and its arguments.
+            env: its environment, made from ``environ``; None: just that.
+            stdio: its standard streams.
+            own_group: whether it gets a session of its own, so that a signal can be sent to all that it starts;
+                False for a program that shall read from our terminal.
+
+        Raises:
+            NodeError: there is no such program.
+        """
+        ...
+
+    def destroy(self) -> None:
+        """Remove every node and whatever runs in it. Does nothing where there is nothing."""
+        ...

@@ -1,0 +1,183 @@
+"""Nodes as containers: made by us or by Compose, each with an agent that shapes its own links (harness/agent)."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from harness.agent.protocol import edit
+from harness.backends.base import Progress, Stdio, Task
+from harness.backends.docker.agents import Agents
+from harness.backends.docker.containers import ContainerOptions
+from harness.backends.docker.exec.client import client_command
+from harness.errors import HarnessError, NodeError, RecordError
+from harness.model.plan import NetworkPlan
+from harness.model.status import NodeStatus
+from harness.shaping.base import Engine
+from harness.shaping.make import make_engine
+
+_READY_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 0.2
+_GROUPS: Final = ("running", "ended")
+
+
+class DockerBackend:
+    """See Backend. Nodes shape themselves as they start; ``call`` talks to their agents."""
+
+    name = "docker"
+    python = "python3"
+
+    def __init__(
+        self,
+        network: str,
+        engine: Engine | None = None,
+        containers: Mapping[int, str] | None = None,
+        ended: Mapping[int, str] | None = None,
+        recipe: ContainerOptions = ContainerOptions(),
+    ) -> None:
+        self.engine = engine or make_engine("netem")
+        """Which it is, agents find out where none is given: then it is known only when ``create`` is through."""
+        self._network, self._recipe = network, recipe
+        self._containers, self._ended = dict(containers or {}), dict(ended or {})
+        self._agents = Agents(self._containers, self._ended)
+        self._ours = containers is not None
+        """Whether what has that name may be removed: it was found up, or is being made."""
+        self._user: str | None = None
+
+    @classmethod
+    def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> DockerBackend:
+        """The network that somebody else made. Raises RecordError."""
+        try:
+            running, ended = (
+                {int(rank): str(container) for rank, container in handle[group].items()} for group in _GROUPS
+            )
+            return cls(handle["network"], engine, running, ended)
+        except (LookupError, TypeError, ValueError, AttributeError) as problem:
+            raise RecordError(f"its record does not say where its nodes are ({problem!r})") from None
+
+    @property
+    def handle(self) -> Mapping[str, Any]:
+        """See Backend."""
+        running, ended = ({str(rank): c for rank, c in group.items()} for group in (self._containers, self._ended))
+        return {"network": self._network, **dict(zip(_GROUPS, (running, ended), strict=True))}
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """See Backend: containers have an environment of their own."""
+        return {}
+
+    @property
+    def alive(self) -> bool:
+        """See Backend."""
+        return bool(self._containers)
+
+    def create(self, plan: NetworkPlan, progress: Progress) -> None:
+        """See Backend."""
+        from harness.backends.docker import create
+
+        plan.addressing.require(plan.size, others=1)
+        create.check_free(self._network)
+        self._ours = True
+        self._containers = create.create(self._network, plan, self._recipe, progress)
+        self._agents = Agents(self._containers)
+        progress(f"waiting until {plan.size} nodes have shaped their links")
+        self._wait(plan)
+
+    def _wait(self, plan: NetworkPlan) -> None:
+        """Until every agent says that its links are shaped; then all may begin. Raises NodeError.
+
+        Agents tell each other too, but over the links, which may lose everything.
+        """
+        from harness.backends.docker import create
+
+        deadline = time.monotonic() + _READY_SECONDS
+        waiting = set(range(plan.size))
+        letter = {"do": "hold" if self._recipe.transient else "state"}
+        while waiting:
+            answers = self._agents.ask(dict.fromkeys(waiting, letter))
+            refusals = {rank: answer for rank, answer in answers.items() if isinstance(answer, HarnessError)}
+            waiting = set(refusals)
+            if waiting:
+                create.check_running({rank: self._containers[rank] for rank in waiting})
+                if time.monotonic() > deadline:
+                    raise refusals[min(refusals)]
+                time.sleep(_POLL_SECONDS)
+        for answer in self._agents.ask({rank: {"do": "begin"} for rank in range(plan.size)}).values():
+            if isinstance(answer, HarnessError):
+                raise answer
+        self.engine = make_engine(str(self.state()["engine"]))
+
+    def open(self, plan: NetworkPlan) -> None:
+        """See Backend: the agents have done it when their links were shaped."""
+
+    def keep(self) -> None:
+        """See Backend: containers outlive us unless they were made transient."""
+
+    def state(self, plan: bool = False) -> dict[str, Any]:
+        """What the agent of rank 0 says of the network; where it does not run, that of another. Raises HarnessError.
+
+        Args:
+            plan: whether with the plan.
+        """
+        error: HarnessError = NodeError(0, "ask its agent", "no container of this network runs")
+        for rank in self._agents.ranks:
+            answer = self._agents.ask({rank: {"do": "state", "plan": plan}})[rank]
+            if not isinstance(answer, HarnessError):
+                return answer
+            error = answer
+        raise error
+
+    def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
+        """See Backend. Rank 0 is told of every change too: it tells the others, and nodes that come back."""
+        at = time.time_ns()
+        edges = {edge.pair: edge for task in tasks.values() for edge in task.edges(self.engine)}
+        edits = [edit(edge, at) for edge in edges.values()]
+        letters: dict[int, dict[str, Any]] = {}
+        for rank, task in tasks.items():
+            letters[rank] = {"do": "observe"}
+            if task.action == "apply":
+                letters[rank] = {"do": "apply", "edits": edits, "touched": sorted(task.touched)}
+        if edits and 0 in self._agents.ranks:
+            letters.setdefault(0, {"do": "edits", "edits": edits})
+        answers = self._agents.ask(letters)
+        return {
+            rank: answer if isinstance(answer, HarnessError) else NodeStatus.from_json(answer)
+            for rank, answer in answers.items()
+            if rank in tasks
+        }
+
+    def spawn(
+        self,
+        rank: int,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdio: Stdio = Stdio(),
+        own_group: bool = True,
+    ) -> subprocess.Popen[bytes]:
+        """See Backend."""
+        self._agents.require(rank, f"start {argv[0]!r}")
+        if self._user is None:
+            self._user = str(self.state()["user"])
+        command, environ = client_command(
+            self._containers[rank], argv, env or {}, whose=f"node {rank}", user=self._user
+        )
+        return subprocess.Popen(
+            command,
+            env=environ,
+            stdin=stdio.stdin,
+            stdout=stdio.stdout,
+            stderr=stdio.stderr,
+            start_new_session=own_group,
+        )
+
+    def destroy(self) -> None:
+        """See Backend."""
+        from harness.backends.docker import create
+
+        self._agents.close()
+        if self._ours:
+            create.remove(self._network)
+        self._containers = {}

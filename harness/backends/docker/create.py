@@ -1,0 +1,253 @@
+"""Makes and removes containers and their network, by Docker's SDK."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import EndpointConfig, IPAMConfig, IPAMPool, Mount
+from requests.exceptions import RequestException
+
+from harness.agent.settings import HOST_NAME_LENGTH, NAMES, TRANSIENT, packed
+from harness.backends.base import Progress
+from harness.backends.docker import containers as labels
+from harness.backends.docker.containers import ContainerOptions
+from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
+from harness.linux.sysctls import CONTAINER
+from harness.model.plan import NetworkPlan
+
+CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "KILL")
+"""Of the agent: links and routes, packets that a link duplicates, running the job as another user and ending it."""
+SYSCTLS: Final = {name.replace("/", "."): value for name, value in CONTAINER.items()}
+SECURITY: Final = ("no-new-privileges:true",)
+TMPFS: Final = {"/tmp": "exec", "/run": ""}
+DNS_OPTIONS: Final = ("ndots:1", "timeout:1", "attempts:1")
+AGENT: Final = "harness-node"
+"""The program in the image that is process 1."""
+_AT_ONCE: Final = 8
+_STOP_SECONDS: Final = 5
+_LEAVE_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.5
+
+
+@contextlib.contextmanager
+def _client() -> Iterator[Any]:
+    """The daemon that the environment names; what the SDK raises in the block becomes an error of ours.
+
+    Raises:
+        UnavailableError: it does not answer, or no more.
+        HarnessError: it refuses a request.
+    """
+    try:
+        client = docker.from_env(timeout=120)
+    except DockerException as problem:
+        raise UnavailableError(f"no Docker daemon answers ({problem}); start it, or set DOCKER_HOST") from None
+    with contextlib.closing(client):
+        try:
+            yield client
+        except APIError as problem:
+            cause = problem.explanation or f"HTTP {problem.status_code}"
+            raise HarnessError(f"Docker refuses: {cause}") from None
+        except RequestException as problem:
+            raise UnavailableError(
+                f"the Docker daemon does not answer a request ({problem}); see its log, start it again"
+            ) from None
+        except DockerException as problem:
+            raise HarnessError(f"Docker cannot be asked that: {problem}") from None
+
+
+def create(network: str, plan: NetworkPlan, recipe: ContainerOptions, progress: Progress) -> dict[int, str]:
+    """A bridge network with one container per node; their ids by rank. What was made stays where it fails.
+
+    Raises:
+        InputError: no image can have that name, or no container the network's.
+        UnavailableError: there is no daemon or no image.
+        NetworkStateError: names or subnets are taken.
+    """
+    if (over := len(f"{_prefix(network)}-node-{plan.size}") - HOST_NAME_LENGTH) > 0:
+        most = len(network) - over
+        raise InputError(f"--name {network!r} is too long for {plan.size} containers: use up to {most} characters")
+    with _client() as client:
+        progress(f"looking for the image {recipe.image}")
+        try:
+            client.images.get(recipe.image)
+        except ImageNotFound:
+            raise UnavailableError(
+                f"there is no image {recipe.image!r} at this Docker daemon; make it: scripts/build-image"
+            ) from None
+        except APIError as problem:
+            if problem.status_code != 400:
+                raise
+            raise InputError(f"--image {recipe.image!r} is no name of an image: {problem.explanation}") from None
+        progress("making a bridge network")
+        _make_network(client, network, plan)
+        made: dict[int, str] = {}
+
+        def one(rank: int) -> None:
+            made[rank] = _make_node(client, network, plan, rank, recipe)
+
+        progress(f"starting {plan.size} containers")
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(one, range(plan.size)):
+                pass
+        return made
+
+
+def check_free(network: str) -> None:
+    """Raise NetworkStateError where containers of such a network are there, though none of them runs."""
+    with _client() as client:
+        ours = {"label": f"{labels.NETWORK}={network}"}
+        if client.containers.list(all=True, filters=ours, ignore_removed=True):
+            raise NetworkStateError(
+                f"containers of a network {network!r} are there, which have ended; remove them with"
+                f" 'harness down --name {network}', or give another --name"
+            )
+
+
+def _prefix(network: str) -> str:
+    """What the names of its network and containers at Docker begin with."""
+    return f"harness-{network}"
+
+
+def _make_network(client: Any, network: str, plan: NetworkPlan) -> None:
+    net = plan.addressing
+    for old in client.networks.list(filters={"label": f"{labels.NETWORK}={network}"}):
+        with contextlib.suppress(APIError):  # what a killed command left; one in use is told below
+            old.remove()
+    name = _prefix(network)
+    if client.networks.list(names=[f"^{name}$"]):
+        raise NetworkStateError(f"Docker has a network {name!r} that is not ours; give another --name")
+    pools = [IPAMPool(str(subnet), gateway=str(subnet[-2])) for subnet in (net.ipv4_net, net.ipv6_net)]
+    try:
+        client.networks.create(
+            name,
+            driver="bridge",
+            enable_ipv6=True,
+            ipam=IPAMConfig(pool_configs=pools),
+            labels={labels.NETWORK: network},
+        )
+    except APIError as problem:
+        if "overlap" in str(problem.explanation):
+            raise NetworkStateError(
+                f"{net.ipv4_net} or {net.ipv6_net} is taken by another network of Docker (docker network ls);"
+                " give another --subnet and --subnet6"
+            ) from None
+        raise HarnessError(f"Docker cannot make the network {name!r}: {problem.explanation}") from None
+
+
+def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: ContainerOptions) -> str:
+    net = plan.addressing
+    endpoint = EndpointConfig(client.api._version, ipv4_address=str(net.ipv4(rank)), ipv6_address=str(net.ipv6(rank)))
+    name = f"{_prefix(network)}-node-{rank + 1}"
+    mine = {labels.NETWORK: network, labels.RANK: str(rank)}
+    environment = {
+        NAMES: f"{_prefix(network)}-node-{{}}",
+        "ENGINE": recipe.engine,
+        "CONGESTION_CONTROL": recipe.congestion_control,
+        **packed(plan),
+    }
+    if recipe.transient:
+        mine[labels.TRANSIENT] = environment[TRANSIENT] = "1"
+    try:
+        container = client.containers.create(
+            recipe.image,
+            entrypoint=[AGENT],  # without the image's own command, which would be a job
+            name=name,
+            hostname=name,
+            labels=mine,
+            environment=environment,
+            network=_prefix(network),
+            networking_config={_prefix(network): endpoint},
+            mounts=[_mount(volume) for volume in recipe.volumes],
+            cap_drop=["ALL"],
+            cap_add=list(CAPABILITIES),
+            security_opt=list(SECURITY),
+            read_only=True,
+            tmpfs=TMPFS,
+            shm_size="1g",
+            sysctls=SYSCTLS,
+            dns_search=["."],
+            dns_opt=list(DNS_OPTIONS),
+            auto_remove=recipe.transient,
+        )
+        container.start()
+    except APIError as problem:
+        if problem.status_code == 409:
+            raise NetworkStateError(f"Docker has a container {name!r} already; give another --name") from None
+        cause = str(problem.explanation)
+        lacks = "executable file not found" in cause
+        remedy = f"make {recipe.image} from harness-node: it has no {AGENT} on its PATH" if lacks else ""
+        raise NodeError(rank, "start its container", cause, remedy) from None
+    return str(container.id)
+
+
+def _mount(volume: str) -> Mount:
+    source, target, read_only = labels.parse_volume(volume)
+    return Mount(target, source, type="bind", read_only=read_only)
+
+
+def check_running(containers: Mapping[int, str]) -> None:
+    """Raise NodeError with its last words where one of these has ended."""
+    with _client() as client:
+        for rank, identity in containers.items():
+            try:
+                container = client.containers.get(identity)
+            except NotFound:
+                raise NodeError(rank, "start", "its container ended and was removed") from None
+            if container.status in ("exited", "dead"):
+                lines = container.logs(tail=3).decode(errors="replace").strip().splitlines()
+                raise NodeError(rank, "start", lines[-1] if lines else f"its container ended ({container.status})")
+
+
+def remove(network: str) -> None:
+    """Remove all containers and networks of that name. Does nothing where there are none. Raises HarnessError."""
+    with _client() as client:
+        ours = {"label": f"{labels.NETWORK}={network}"}
+        found = client.containers.list(all=True, filters=ours, ignore_removed=True)
+
+        def one(container: Any) -> None:
+            with contextlib.suppress(APIError):  # it may end, or remove itself, at any moment
+                container.remove(force=True)
+            with contextlib.suppress(APIError, RequestException):
+                container.wait(condition="removed", timeout=_STOP_SECONDS)
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(one, found):
+                pass
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        for left in client.networks.list(filters=ours):
+            while not _is_removed(left, {container.id for container in found}, network, deadline):
+                time.sleep(_POLL_SECONDS)
+
+
+def _is_removed(left: Any, ours: Set[str], network: str, deadline: float) -> bool:
+    """Try to remove it; not, until the deadline, where only containers of ours are on it, which are about to go."""
+    try:
+        left.remove()
+    except NotFound:
+        return True
+    except APIError as problem:
+        remedy, cause = "", str(problem.explanation)
+        if "active endpoints" in cause:
+            others = _others(left, ours)
+            if not others and time.monotonic() < deadline:
+                return False
+            who = ", ".join(others) or f"the containers that 'docker network inspect {left.name}' lists"
+            remedy = f"; remove {who}, then run 'harness down --name {network}'"
+        raise HarnessError(f"Docker cannot remove the network {left.name!r}: {cause}{remedy}") from None
+    return True
+
+
+def _others(network: Any, ours: Set[str]) -> list[str]:
+    """The names of containers on it that are not ours."""
+    try:
+        network.reload()
+    except NotFound:
+        return []
+    there = network.attrs.get("Containers") or {}
+    return sorted(one["Name"] for identity, one in there.items() if identity not in ours)

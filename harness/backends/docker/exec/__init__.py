@@ -1,0 +1,1 @@
+"""A program in a container, started from outside: the shim runs in the container, the client stands here."""

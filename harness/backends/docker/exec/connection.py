@@ -1,0 +1,58 @@
+"""A process in a container, and the connection to its standard streams."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+
+from harness.backends.docker.http import DockerDaemon, DockerRefusal
+from harness.errors import HarnessError, PrivilegeError
+
+
+class ExecSocket:
+    """A process in a container and the connection to its standard streams, multiplexed by Docker.
+
+    Args:
+        environ: where DOCKER_HOST and the like stand.
+        container: name or id.
+        user: ``uid:gid`` in the container.
+        argv: the program and its arguments.
+        whose: what messages call the container, e.g. ``"node 1"``; None: by its id.
+
+    Raises:
+        UnavailableError: no daemon, or one too old.
+        PrivilegeError: we may not talk to it.
+        HarnessError: it refused.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], container: str, user: str, argv: Sequence[str], whose: str | None = None
+    ) -> None:
+        self._environ = environ
+        self._daemon = DockerDaemon(environ)
+        streams = {f"Attach{name}": True for name in ("Stdin", "Stdout", "Stderr")}
+        create = {**streams, "Tty": False, "User": user, "Cmd": list(argv)}
+        try:
+            self._id: str = self._daemon.ask("POST", f"/containers/{container}/exec", create)["Id"]
+            start = {"Detach": False, "Tty": False}
+            stream, self.early = self._daemon.upgrade(f"/exec/{self._id}/start", start)
+        except DockerRefusal as refusal:
+            raise _explained(refusal, whose or f"container {container[:12]}", self._daemon.host) from None
+        self.socket: socket.socket = stream
+
+    def exit_code(self) -> int | None:
+        """Of the process as the daemon knows it; None where it still runs. Raises HarnessError."""
+        code: int | None = DockerDaemon(self._environ).ask("GET", f"/exec/{self._id}/json")["ExitCode"]
+        return code
+
+
+def _explained(refusal: DockerRefusal, whose: str, host: str) -> HarnessError:
+    what, cause = f"{whose}: ", refusal.cause
+    if refusal.status == 404:
+        return HarnessError(f"{what}it is gone ({cause}); run 'harness ls'")
+    if refusal.status == 409:
+        mend = "run 'docker unpause'" if "paused" in cause else "start its network again"
+        return HarnessError(f"{what}{cause}; {mend}")
+    if refusal.status in (401, 403):
+        return PrivilegeError(f"{what}Docker at {host} does not let us start a program in it: {cause}")
+    return HarnessError(f"{what}Docker cannot start a program in it: {cause}")

@@ -1,0 +1,212 @@
+"""Between the standard streams and signals of this process, and the frames of a wrapper in a container."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import ssl
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from harness.backends.docker.exec import shim
+from harness.backends.docker.exec.shim import frame
+from harness.errors import UnavailableError
+
+SHIM: Final = Path(shim.__file__).read_bytes()
+BOOT: Final = f"import os;n={len(SHIM)};t=b''\nwhile len(t)<n:t+=os.read(0,n-len(t)) or os._exit(0)\nexec(t)"
+"""What Python runs in the container: a wrapper that comes on its standard input."""
+_FORWARDED: Final = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+_PAGE: Final = 4096
+"""Bytes that a pipe which is ready takes without blocking."""
+_ENOUGH: Final = 1 << 18
+"""Bytes of output that may wait here for their reader."""
+
+
+class Demultiplexer:
+    """Takes apart what Docker sends: stream (1 byte, 1 output, 2 errors), 3 zeros, length (4 bytes), bytes."""
+
+    def __init__(self) -> None:
+        self._header, self._stream, self._left = b"", 0, 0
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Stream and bytes, in order."""
+        pieces, view = [], memoryview(data)
+        while view:
+            if not self._left:
+                missing = 8 - len(self._header)
+                self._header, view = self._header + bytes(view[:missing]), view[missing:]
+                if len(self._header) == 8:
+                    self._stream, self._left = struct.unpack(">BxxxL", self._header)
+                    self._header = b""
+                continue
+            piece, view = bytes(view[: self._left]), view[self._left :]
+            self._left -= len(piece)
+            pieces.append((self._stream, piece))
+        return pieces
+
+
+class StreamForwarder:
+    """Copies between our standard streams and the frames of the wrapper in the container.
+
+    Args:
+        connection: to the wrapper.
+        early: what came from it already.
+        terminal: whether our input is a terminal in raw mode.
+    """
+
+    def __init__(self, connection: socket.socket, early: bytes, terminal: bool) -> None:
+        self._socket, self._early, self.terminal = connection, early, terminal
+        self._docker, self._frames = Demultiplexer(), shim.Frames()
+        self._said: bytearray | None = bytearray()
+        self._to_send = bytearray()
+        self._outputs = {1: bytearray(), 2: bytearray()}
+        self._unread: set[int] = set()
+        self._window, self._input_open, self._open = shim.WINDOW, True, True
+        self.code: int | None = None
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str], cwd: str | None) -> None:
+        """Send the wrapper, and what it is to start."""
+        self._to_send += SHIM
+        tty = _size() if self.terminal else None
+        variables = {**env, "TERM": os.environ.get("TERM", "xterm")} if tty else env
+        start = {"argv": list(argv), "env": dict(variables), "cwd": cwd, "tty": tty}
+        self._to_send += frame(shim.START, json.dumps(start).encode())
+
+    def run(self) -> None:
+        """Until the connection ends, or the program and its output have. Raises UnavailableError."""
+        wake, ring = os.pipe()
+        os.set_blocking(ring, False)
+        signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
+        for number in (*_FORWARDED, *([signal.SIGWINCH] if self.terminal else [])):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda *_: None)
+        self._receive(self._early)
+        while (self._open and self.code is None) or any(self._outputs.values()):
+            self._step(wake)
+        if self._said is not None:
+            said = self._said.decode(errors="replace").strip() or "it ended at once"
+            raise UnavailableError(f"cannot run python3 in the container: {said}; its image needs Python 3.8 or newer")
+
+    def _step(self, wake: int) -> None:
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        for fd, waiting in self._outputs.items():
+            if waiting:
+                poll.register(fd, select.POLLOUT)
+        hears = self._open and max(map(len, self._outputs.values())) < _ENOUGH
+        if self._open and (hears or self._to_send):
+            events = (select.POLLIN if hears else 0) | (select.POLLOUT if self._to_send else 0)
+            poll.register(self._socket, events)
+        if self._open and self._input_open and self._window and len(self._to_send) < shim.CHUNK:
+            poll.register(0, select.POLLIN)
+        decrypted = hears and isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
+        ready = dict(poll.poll(0 if decrypted else None))
+        for fd in self._outputs:
+            if fd in ready:
+                self._write(fd)
+        if wake in ready:
+            for number in os.read(wake, _PAGE):
+                self._signal(number)
+        if 0 in ready:
+            self._read_input()
+        events = ready.get(self._socket.fileno(), 0) if self._open else 0
+        if self._to_send and events & ~select.POLLIN:
+            self._send()
+        if decrypted or events & ~select.POLLOUT:
+            self._read_socket()
+
+    def _signal(self, number: int) -> None:
+        if number == signal.SIGWINCH:
+            size = _size()
+            self._to_send += frame(shim.SIZE, struct.pack("2H", size["rows"], size["cols"]))
+        else:
+            self._to_send += frame(shim.SIGNAL, bytes([number]))
+
+    def _read_input(self) -> None:
+        try:
+            data = os.read(0, min(self._window, shim.CHUNK))
+        except OSError:  # closed, or a terminal that hung up
+            data = b""
+        self._window -= len(data)
+        self._input_open = bool(data)
+        self._to_send += frame(shim.DATA, data) if data else frame(shim.EOF)
+
+    def _send(self) -> None:
+        try:
+            del self._to_send[: self._socket.send(self._to_send[: shim.CHUNK])]
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError:
+            self._to_send.clear()
+
+    def _read_socket(self) -> None:
+        try:
+            data = self._socket.recv(shim.CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return
+        except OSError:
+            data = b""
+        self._open = bool(data)
+        self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
+        for stream, piece in self._docker.feed(data):
+            if stream != 1:
+                self._put(2, piece)
+                continue
+            if self._said is not None:
+                self._said += piece
+                ready = frame(shim.READY)
+                if not self._said.startswith(ready):
+                    continue
+                piece, self._said = bytes(self._said), None
+            for kind, payload in self._frames.feed(piece):
+                self._obey(kind, payload)
+
+    def _obey(self, kind: bytes, payload: bytes) -> None:
+        if kind == shim.STDOUT:
+            self._put(1, payload)
+        elif kind == shim.STDERR:
+            self._put(2, payload)
+        elif kind == shim.TAKEN:
+            self._window += struct.unpack("!I", payload)[0]
+        elif kind == shim.CLOSED and self._input_open:
+            self._input_open = False
+            if not self.terminal:
+                null = os.open(os.devnull, os.O_RDONLY)
+                os.dup2(null, 0)  # who writes to us shall see it too
+                os.close(null)
+        elif kind == shim.EXIT:
+            self.code = payload[0]
+
+    def _put(self, fd: int, data: bytes) -> None:
+        if fd not in self._unread:
+            self._outputs[fd] += data
+
+    def _write(self, fd: int) -> None:
+        waiting = self._outputs[fd]
+        try:
+            del waiting[: os.write(fd, waiting[:_PAGE])]
+        except BlockingIOError:  # somebody else set it so
+            return
+        except OSError:
+            waiting.clear()
+            self._unread.add(fd)
+            self._to_send += frame(shim.CLOSED, shim.STDOUT if fd == 1 else shim.STDERR)
+
+
+def _size() -> dict[str, int]:
+    columns, rows = os.get_terminal_size(1)
+    return {"rows": rows, "cols": columns}

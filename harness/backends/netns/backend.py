@@ -1,0 +1,252 @@
+"""Nodes as network namespaces with veth pairs on a bridge, in a namespace of their own; rootless where possible."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from harness.backends.base import Progress, Stdio, Task
+from harness.backends.netns.namespaces import Keeper, start_time
+from harness.errors import HarnessError, InputError, NodeError, PrivilegeError, RecordError, UnavailableError
+from harness.linux import host, signals, syscalls
+from harness.linux.fork import forked
+from harness.model.plan import NetworkPlan
+from harness.model.status import NodeStatus
+from harness.shaping.base import Engine
+
+T = TypeVar("T")
+_KEEPER: Final = Path(__file__).with_name("keeper.py")
+_END_SECONDS: Final = 10
+
+
+class NetnsBackend:
+    """See Backend. The nodes live in a keeper process; see keeper.py."""
+
+    name = "netns"
+    python = sys.executable
+
+    def __init__(self, engine: Engine, congestion_control: str = "cubic", keeper: Keeper | None = None) -> None:
+        self.engine = engine
+        self._congestion_control = congestion_control
+        self._keeper = keeper
+        self._lifeline: int | None = None
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """See Backend."""
+        return os.environ
+
+    @classmethod
+    def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> NetnsBackend:
+        """The network that another process made. Raises RecordError."""
+        try:
+            keeper = Keeper(**{**handle["keeper"], "nodes": tuple(handle["keeper"]["nodes"])})
+            numbers = (keeper.pid, keeper.start, keeper.hub, *keeper.nodes)
+            if not all(isinstance(number, int) and number >= 0 for number in numbers):
+                raise ValueError(f"no process, time and files: {numbers}")
+            return cls(engine, handle["congestion_control"], keeper)
+        except (LookupError, TypeError, ValueError) as problem:
+            raise RecordError(f"its record does not say where its nodes are ({problem!r})") from None
+
+    @property
+    def handle(self) -> Mapping[str, Any]:
+        """See Backend."""
+        return {"keeper": vars(self._require()), "congestion_control": self._congestion_control}
+
+    @property
+    def alive(self) -> bool:
+        """See Backend."""
+        return self._keeper is not None and self._keeper.alive
+
+    def create(self, plan: NetworkPlan, progress: Progress) -> None:
+        """See Backend."""
+        from harness.backends.netns import wiring
+
+        if plan.size > wiring.BRIDGE_PORTS:
+            raise InputError(
+                f"{plan.size} nodes: a Linux bridge has {wiring.BRIDGE_PORTS} ports, one per node; take fewer"
+            )
+        progress(f"making {plan.size} network namespaces")
+        self._keeper = self._start(plan.size)
+        progress(f"wiring {plan.size} nodes to a bridge")
+        forked(self._make_hub)
+        self.in_each(range(plan.size), lambda rank: wiring.configure(plan.node(rank)), "configure it")
+
+    def _start(self, nodes: int) -> Keeper:
+        reader, writer = os.pipe()
+        try:
+            with signals.held():
+                process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(_KEEPER), str(nodes), self.engine.daemon_module or ""],
+                    stdin=reader,
+                    stdout=subprocess.PIPE,
+                    stderr=None if self.engine.daemon_module else subprocess.DEVNULL,
+                    start_new_session=True,
+                    cwd="/",
+                )
+        finally:
+            os.close(reader)
+        self._lifeline = writer
+        assert process.stdout is not None
+        with process.stdout as answers:
+            first, second = _answer(answers.readline()), _answer(answers.readline())
+        process.wait()
+        pid = first["pid"]
+        start = start_time(pid)
+        if start is None:
+            raise HarnessError(f"the network's keeper (process {pid}) ended at once")
+        return Keeper(pid, start, first["rootless"], second["hub"], tuple(second["nodes"]))
+
+    def _make_hub(self) -> None:
+        from harness.backends.netns import wiring
+
+        keeper = self._require()
+        namespaces = [keeper.open(f"fd/{fd}") for fd in keeper.nodes]
+        hub = keeper.open(f"fd/{keeper.hub}")
+        keeper.enter_user()
+        syscalls.setns(hub, syscalls.CLONE_NEWNET)
+        wiring.create_bridge()
+        wiring.attach_veth(list(enumerate(namespaces)))
+
+    def open(self, plan: NetworkPlan) -> None:
+        """See Backend."""
+        from harness.backends.netns import wiring
+
+        control = self._congestion_control
+        self.in_each(range(plan.size), lambda rank: wiring.bring_up(plan.node(rank), control), "let traffic flow")
+
+    def in_each(self, ranks: Iterable[int], work: Callable[[int], T], what: str = "work in it") -> dict[int, T]:
+        """Do this in every one of these nodes' network namespaces. Raises what it raises; for an OSError, NodeError.
+
+        Root enters them itself, which saves a fork, and takes no signal until it is home again; who needs the keeper's
+        user namespace first could not leave that again, and sends a worker.
+        """
+        keeper, chosen = self._require(), list(ranks)
+
+        def tour() -> dict[int, T]:
+            answers = {}
+            with keeper.namespaces(chosen) as namespaces:
+                keeper.enter_user()
+                for rank, namespace in zip(chosen, namespaces, strict=True):
+                    try:
+                        syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+                        answers[rank] = work(rank)
+                    except OSError as problem:
+                        raise NodeError(rank, what, host.explain(problem)) from None
+            return answers
+
+        if keeper.rootless:
+            return forked(tour)
+        with signals.held():
+            home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return tour()
+            finally:
+                syscalls.setns(home, syscalls.CLONE_NEWNET)
+                os.close(home)
+
+    def keep(self) -> None:
+        """See Backend."""
+        if self._lifeline is not None:
+            os.write(self._lifeline, b"k")
+            os.close(self._lifeline)
+            self._lifeline = None
+
+    def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
+        """See Backend."""
+
+        def perform(rank: int) -> NodeStatus | HarnessError:
+            try:
+                return tasks[rank].perform(self.engine)
+            except HarnessError as error:
+                return error
+            except OSError as problem:
+                what = "shape its links" if tasks[rank].action == "apply" else "read its links"
+                return NodeError(rank, what, host.explain(problem))
+
+        return self.in_each(tasks, perform, "enter it")
+
+    def spawn(
+        self,
+        rank: int,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdio: Stdio = Stdio(),
+        own_group: bool = True,
+    ) -> subprocess.Popen[bytes]:
+        """See Backend."""
+        with self._require().entrance(rank) as enter, signals.held():
+            try:
+                return subprocess.Popen(
+                    list(argv),
+                    env=None if env is None else dict(env),
+                    stdin=stdio.stdin,
+                    stdout=stdio.stdout,
+                    stderr=stdio.stderr,
+                    start_new_session=own_group,
+                    preexec_fn=enter,
+                )
+            except OSError as problem:
+                mend = host.open_files_remedy(problem.errno)
+                raise NodeError(rank, f"start {argv[0]!r}", problem.strerror or str(problem), mend) from None
+            except subprocess.SubprocessError as problem:
+                raise NodeError(rank, f"enter the node to start {argv[0]!r}", str(problem)) from None
+
+    def destroy(self) -> None:
+        """See Backend."""
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+        if self._keeper is not None and self._keeper.alive:
+            _kill(self._keeper.pid)
+        self._keeper = None
+
+    def _require(self) -> Keeper:
+        if self._keeper is None:
+            raise HarnessError("the network was not created")
+        return self._keeper
+
+
+def _answer(line: bytes) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(line) if line else {"error": "the keeper ended without an answer", "errno": 0}
+    if "error" not in answer:
+        return answer
+    if answer["errno"] in (errno.EPERM, errno.EACCES):
+        raise PrivilegeError(
+            f"cannot make namespaces: {answer['error']}; run as root, or allow user namespaces (run 'harness doctor')"
+        )
+    if answer["errno"] in (errno.ENOSPC, errno.EUSERS):
+        raise UnavailableError(
+            f"cannot make namespaces: {answer['error']};"
+            " raise /proc/sys/user/max_user_namespaces and max_net_namespaces"
+        )
+    if remedy := host.open_files_remedy(answer["errno"]):
+        raise UnavailableError(f"cannot make namespaces: {answer['error']}; {remedy}")
+    raise HarnessError(f"cannot make namespaces: {answer['error']}")
+
+
+def _kill(pid: int) -> None:
+    """End the process and see it end. Raises HarnessError where it does not."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:  # ended by itself just now
+        return
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        if not poll.poll(_END_SECONDS * 1000):
+            raise HarnessError(f"the network's keeper (process {pid}) does not end; kill it by hand")
+    finally:
+        os.close(handle)

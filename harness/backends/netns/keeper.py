@@ -1,0 +1,74 @@
+"""The process that a network lives in: ``keeper.py NODES [COMPANION]``.
+
+It is process 1 of a PID namespace of its own, so killing it makes the kernel kill everything that runs in the
+network's nodes; and it holds the only references to the nodes' network namespaces, so they vanish with it. It ends
+when its standard input ends - the command that made the network was killed - unless one byte came before: ``harness
+up`` sends that when the network is complete.
+
+It answers one JSON line on standard output: its process id as the maker sees it, and the file descriptors of the
+nodes' namespaces. COMPANION is a module whose ``Supervisor(namespaces by rank).run(lifeline)`` keeps processes alive
+beside the nodes: an engine's in user space.
+
+Its standard error is that of the command that made the network, until the byte comes: who waits for a job hears there
+what happens to the companion.
+
+It needs nothing but the standard library, and is run with ``-I -S`` to start fast.
+"""
+
+import importlib
+import json
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
+
+from harness.linux import host, syscalls
+
+
+def first_stage(*arguments: str) -> None:
+    """Enter new namespaces, and execute the keeper as process 1 of the PID namespace.
+
+    It must be a new program: the kernel lets others look into a process that gained privileges in a user namespace
+    only after an exec.
+    """
+    flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET
+    rootless = syscalls.unshare_as_root_or_not(flags)
+    child = os.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-I", "-S", os.path.abspath(__file__), "--second-stage", *arguments])
+    print(json.dumps({"pid": child, "rootless": rootless}), flush=True)
+
+
+def second_stage(nodes: int, daemon_module: str = "") -> None:
+    """Make the nodes' namespaces and hold them until told to end."""
+    host.raise_open_files()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID_NODEV_NOEXEC)
+    hub = os.open("/proc/self/ns/net", os.O_RDONLY)
+    held = []
+    for _ in range(nodes):
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        held.append(os.open("/proc/self/ns/net", os.O_RDONLY))
+    syscalls.setns(hub, syscalls.CLONE_NEWNET)
+    supervisor = importlib.import_module(daemon_module).Supervisor(dict(enumerate(held))) if daemon_module else None
+    print(json.dumps({"hub": hub, "nodes": held}), flush=True)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if supervisor:
+        supervisor.run(0)
+    elif os.read(0, 1):
+        while True:
+            signal.pause()
+
+
+if __name__ == "__main__":
+    try:
+        if sys.argv[1] == "--second-stage":
+            second_stage(int(sys.argv[2]), *sys.argv[3:])
+        else:
+            first_stage(*sys.argv[1:])
+    except OSError as problem:
+        print(json.dumps({"error": problem.strerror, "errno": problem.errno}), flush=True)
+        sys.exit(1)

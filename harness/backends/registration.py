@@ -1,0 +1,87 @@
+"""Which networks are up: what is known of each, and what a registry of them can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.errors import HarnessError, RecordError
+from harness.model.plan import NetworkPlan
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What is known of one network.
+
+    Args:
+        name: the user's.
+        runtime: the runtime's name, e.g. ``netns``.
+        engine: the engine's name, e.g. ``netem``.
+        handle: from which the runtime finds the nodes again.
+        plan: as it was last applied, in JSON.
+        created: seconds since the epoch.
+        transient: whether it belongs to a running ``harness run`` and ends with it.
+    """
+
+    name: str
+    runtime: str
+    engine: str
+    handle: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    created: float
+    transient: bool
+
+    @property
+    def network_plan(self) -> NetworkPlan:
+        """The plan as a value. Raises RecordError where it is damaged, or of another version."""
+        try:
+            return NetworkPlan.from_json(self.plan)
+        except (LookupError, ValueError, TypeError, AttributeError, HarnessError) as problem:
+            raise RecordError(
+                f"the record of network {self.name!r} is damaged ({problem!r}); run 'harness down --name {self.name}'"
+            ) from None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a list of networks says of it, as JSON. Raises RecordError where it is damaged."""
+        try:
+            plan = self.plan
+            return {
+                "name": str(self.name),
+                "runtime": str(self.runtime),
+                "engine": str(self.engine),
+                "created": float(self.created),
+                "transient": bool(self.transient),
+                "topology": str(plan["topology"]),
+                "profile": str(plan["profile"]),
+                "seed": int(plan["seed"]),
+                "nodes": len(plan["nodes"]),
+            }
+        except (LookupError, ValueError, TypeError) as problem:
+            raise RecordError(
+                f"the record of network {self.name!r} is damaged ({problem!r}); run 'harness down --name {self.name}'"
+            ) from None
+
+
+class Registry(Protocol):
+    """Where it is written which networks are up; see LocalRegistry."""
+
+    unread: str
+    """What a user is told whose network is removed though its record cannot be read; with ``{name}``."""
+
+    def lock(self, name: str) -> AbstractContextManager[None]: ...
+
+    def names(self) -> list[str]: ...
+
+    def load(self, name: str) -> Registration | None: ...
+
+    def save(self, record: Registration) -> None: ...
+
+    def remove(self, name: str) -> None: ...
+
+    def record_in(self, name: str, folder: Path | None, created: float = 0.0) -> None: ...
+
+    def recording(self, name: str, created: float = 0.0) -> Path | None: ...

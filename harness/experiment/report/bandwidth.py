@@ -1,0 +1,153 @@
+"""Bus bandwidth of a run's collectives against what its links allow.
+
+What is recorded says how often each collective ran and with how many bytes, and how long steps waited for
+communication in all; not how long each collective took. So both sides are of the whole run:
+
+    bus bandwidth = sum over collectives of (bytes x bus factor) / seconds waited
+    bound         = sum over collectives of (bytes x bus factor) / sum of (count x least seconds at their mean size)
+
+with bytes and bus factors as nccl-tests has them (NVIDIA/nccl-tests: doc/PERFORMANCE.md), the least seconds from
+harness.model.bound, and as seconds waited, of every step, those of the rank that waited least: what others waited
+longer they waited for that rank and not for the network. Steps after the last count of collectives are in
+neither, and neither are those whose count was lost when the run was resumed.
+
+The least time is convex in the size, so at the mean size it is at most the mean of the least times: the bound holds for
+sizes that differ. It holds for collectives that come one after another and that nothing hides. A strategy that
+communicates while it computes, or runs several collectives at once, can wait less; then its bandwidth is no more than
+apparent, and `hidden` says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from harness.experiment.report.curves import StepCost
+from harness.experiment.report.records import Collectives, Ops, Rank
+from harness.model.bound import LinkBound
+from harness.model.plan import NetworkPlan
+
+_KINDS: Final = {
+    "all_reduce": ("all_reduce", "allreduce", "allreduce_coalesced", "all_reduce_coalesced"),
+    "all_gather": ("all_gather", "allgather", "_all_gather_base", "_allgather_base", "all_gather_into_tensor"),
+    "reduce_scatter": ("reduce_scatter", "_reduce_scatter_base", "reduce_scatter_tensor"),
+    "all_to_all": ("all_to_all", "alltoall", "alltoall_base", "all_to_all_single"),
+    "broadcast": ("broadcast", "_broadcast_oop"),
+    "barrier": ("barrier",),
+}
+"""Collectives that harness.model.bound knows, and what torch's flight recorder calls them."""
+KIND_OF: Final = {name: kind for kind, names in _KINDS.items() for name in names}
+
+
+@dataclass(frozen=True)
+class CollectiveTraffic:
+    """One kind of collective in one run, as one rank saw it.
+
+    Args:
+        kind: as harness.model.bound names it, or torch's word where it knows none (send, recv).
+        count: how often it ran.
+        bytes: moved, as nccl-tests counts them.
+        bound_seconds: the least time that the links allow for all of them one after another; None: not known.
+    """
+
+    kind: str
+    count: int
+    bytes: int
+    bound_seconds: float | None
+
+
+@dataclass(frozen=True)
+class BusBandwidth:
+    """A run's bus bandwidth and its bound.
+
+    Args:
+        traffic: what it is made of; kinds with a bound only are in the figures.
+        waited_seconds: for communication, by the rank that waited least in each step.
+        bit_s: bus bandwidth over that wait; None where there was none.
+        bound_bit_s: the most that the links allow; None where nothing limits it.
+        missed: collectives that were not counted; the figures are too low by them.
+    """
+
+    traffic: tuple[CollectiveTraffic, ...]
+    waited_seconds: float
+    bit_s: float | None
+    bound_bit_s: float | None
+    missed: int = 0
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it waited less than its collectives need one after another: part went on meanwhile."""
+        return self.bit_s is not None and self.bound_bit_s is not None and self.bit_s > self.bound_bit_s
+
+    @property
+    def share(self) -> float | None:
+        """Of the bound; None where one of the two is not known."""
+        return self.bit_s / self.bound_bit_s if self.bit_s is not None and self.bound_bit_s else None
+
+
+def bus_factor(kind: str, ranks: int) -> float:
+    """Bytes that cross a bus per byte of a collective, by nccl-tests' doc/PERFORMANCE.md."""
+    if kind == "all_reduce":
+        return 2 * (ranks - 1) / ranks
+    if kind in ("all_gather", "reduce_scatter", "all_to_all"):
+        return (ranks - 1) / ranks
+    return 1.0
+
+
+def bus_bandwidth(ranks: Sequence[Rank], plan: NetworkPlan | None, costs: Sequence[StepCost]) -> BusBandwidth | None:
+    """The bus bandwidth of a run; None where no collective was recorded.
+
+    Args:
+        ranks: what they recorded; the one that counted furthest is taken.
+        plan: the links, as they were when the run began.
+        costs: of every step that all ranks recorded.
+    """
+    last = costs[-1].step if costs else 0
+    counter = max(ranks, key=lambda rank: max((one.step for one in _until(rank, last)), default=0), default=Rank(0))
+    counted = _until(counter, last)
+    size = plan.size if plan else len(ranks)
+    traffic = tuple(_traffic(_by_kind(counted), LinkBound(plan) if plan else None, size))
+    bounded = [one for one in traffic if one.kind in _KINDS and one.bytes]
+    crossed = sum(one.bytes * bus_factor(one.kind, size) for one in bounded) * 8
+    if not crossed:
+        return None
+    waited = sum(cost.least_comm for cost in costs if cost.step <= counted[-1].step and counter.counts(cost.step))
+    least = sum(one.bound_seconds or 0.0 for one in bounded)
+    return BusBandwidth(
+        traffic=traffic,
+        waited_seconds=waited,
+        bit_s=crossed / waited if waited > 0 else None,
+        bound_bit_s=crossed / least if least > 0 else None,
+        missed=sum(one.missed for one in counted),
+    )
+
+
+def _until(rank: Rank, last: int) -> list[Collectives]:
+    """What a rank counted in the steps that all ranks recorded."""
+    return [counted for counted in rank.collectives if counted.step <= last]
+
+
+def _by_kind(counted: Iterable[Collectives]) -> dict[str, Ops]:
+    """All counts together, torch's several names of a collective as one."""
+    kinds: dict[str, Ops] = {}
+    for one in counted:
+        for name, ops in one.ops.items():
+            plain = name.rpartition(":")[2]
+            kind = KIND_OF.get(plain, plain)
+            before = kinds.get(kind, Ops(0, 0))
+            kinds[kind] = Ops(before.count + ops.count, before.bytes + ops.bytes)
+    return kinds
+
+
+def _traffic(kinds: Mapping[str, Ops], bound: LinkBound | None, ranks: int) -> list[CollectiveTraffic]:
+    found = []
+    for kind, ops in sorted(kinds.items(), key=lambda item: -item[1].bytes):
+        moved = ops.bytes * ranks if kind == "all_gather" else ops.bytes
+        least = None
+        if bound is not None and kind in _KINDS and ops.count:
+            once = bound.seconds(kind, moved // ops.count)
+            least = once * ops.count if math.isfinite(once) else None
+        found.append(CollectiveTraffic(kind, ops.count, moved, least))
+    return found

@@ -1,0 +1,203 @@
+"""The charts as Altair draws them: the only import of altair. Colours are the theme's: a drawing names styles only.
+
+Every function returns a Vega-Lite specification whose data are named, not in it. Layers are put together here, and
+channels are given as objects, not as strings: with Altair's own `layer` and strings, which it validates, copies and
+looks up at every turn, the charts of nine runs took five times as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import altair as alt
+
+from harness.experiment.report.page.theme import DASHES, SERIES
+
+Spec = dict[str, Any]
+HEIGHT: Final = 230
+ROW: Final = 42
+"""Of a bar with its words above it."""
+LOWER: Final = 9
+"""How far a bar lies below, and its words above, the middle of their row."""
+_LABEL: Final = alt.Tooltip("label:N", title="strategy")
+
+
+@lru_cache
+def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, several: bool, legend: bool) -> Spec:
+    """Loss over seconds or bytes: a line per run, the target, and a dot where a run first had reached it.
+
+    A logarithmic axis has no place for what was before the first step: with a 0 among them all points are at its left.
+
+    Args:
+        labels: all strategies, in the order of their colours.
+        field: ``seconds`` or ``bytes``.
+        title: of the x axis.
+        kind: which loss.
+        log: whether the x axis is logarithmic.
+        several: whether strategies have several seeds: their lines are thinner.
+        legend: whether the chart has one.
+    """
+    short = "format(datum.value, '~s')" if field == "bytes" else "format(datum.value, '~r')"
+    axis = alt.Axis(labelExpr=short, tickCount=5)
+    scale = alt.Scale(type="log", nice=False) if log else alt.Scale(nice=False, zero=True)
+    x = alt.X(f"{field}:Q", title=title + (", log scale" if log else ""), axis=axis, scale=scale)
+    y = alt.Y("loss:Q", title=kind, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    colour = _colour(labels, legend)
+    tips = [
+        _LABEL,
+        alt.Tooltip("seed:N"),
+        alt.Tooltip("step:Q"),
+        alt.Tooltip("seconds:Q", title="wall time (s)", format=".4~r"),
+        alt.Tooltip("bytes:Q", title="bytes sent", format=".4~s"),
+        alt.Tooltip("loss:Q", format=".4~r"),
+    ]
+    dashes = [DASHES[place // SERIES % len(DASHES)] for place in range(len(labels))]
+    dash = alt.StrokeDash("label:N", scale=alt.Scale(domain=list(labels), range=dashes), legend=None)
+    width, opacity = (1.3, 0.8) if several else (2, 1)
+    curve, hits = _named("curve"), _named("hits")
+    if log:
+        curve = curve.transform_filter(f"datum.step > 0 && datum.{field} > 0")
+        hits = hits.transform_filter(f"datum.{field} > 0")
+    line = curve.mark_line(strokeWidth=width, opacity=opacity, clip=True)
+    at = alt.Y("loss:Q")
+    return _spec(
+        HEIGHT,
+        line.encode(x=x, y=y, color=colour, strokeDash=dash, detail=alt.Detail("seed:N")),
+        _named("target").mark_rule(style="target").encode(y=at),
+        _named("target")
+        .mark_text(style="target-name", dx=4, dy=-3)
+        .encode(y=at, x=alt.value(0), text=alt.Text("told:N")),
+        hits.mark_point(filled=True, size=50, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
+        curve.mark_point(opacity=0, size=120).encode(x=x, y=y, tooltip=tips),
+    )
+
+
+def target(order: Sequence[str], labels: tuple[str, ...], longest: float, legend: bool) -> Spec:
+    """Time to the target: bars of medians, whiskers over seeds, and words where it was not reached.
+
+    Args:
+        order: strategies from top to bottom.
+        labels: all strategies, in the order of their colours.
+        longest: seconds that must fit; 0 where nobody reached it.
+        legend: whether the chart has one.
+    """
+    scale = alt.Scale(domain=[0, longest * 1.03 or 1], nice=False)
+    x = alt.X("median:Q", title="seconds", scale=scale, axis=alt.Axis(tickCount=5, format="~r", labels=longest > 0))
+    tips = [
+        _LABEL,
+        alt.Tooltip("told:N", title="time to target"),
+        alt.Tooltip("low:Q", title="fastest seed (s)", format=".4~r"),
+        alt.Tooltip("high:Q", title="slowest seed (s)", format=".4~r"),
+    ]
+    y = _rows(order)
+    return _spec(
+        ROW * len(order),
+        _bars("times").encode(y=y, x=x, color=_colour(labels, legend), tooltip=tips),
+        _named("times").mark_rule(style="whisker", yOffset=LOWER).encode(y=y, x=alt.X("low:Q"), x2=alt.X2("high:Q")),
+        _named("seeds").mark_point(style="seed", yOffset=LOWER).encode(y=y, x=alt.X("seconds:Q")),
+        _words("times", y),
+    )
+
+
+def share(order: Sequence[str], longest: float, legend: bool) -> Spec:
+    """What a step spends on computing and on waiting, in ms; `longest` of them must fit."""
+    scale = alt.Scale(domain=[0, longest * 1.03 or 1], nice=False)
+    axis = alt.Axis(tickCount=5, format="~r")
+    parts = alt.Scale(domain=["computing", "waiting"], range="ordinal")
+    shown = alt.Legend(title=None, orient="top") if legend else None
+    tips = [_LABEL, alt.Tooltip("part:N"), alt.Tooltip("ms:Q", title="ms per step", format=".4~r")]
+    y = _rows(order)
+    bars = _bars("share").encode(
+        y=y,
+        x=alt.X("ms:Q", title="ms per step", scale=scale, axis=axis, stack="zero"),
+        color=alt.Color("part:N", scale=parts, legend=shown),
+        order=alt.Order("order:Q"),
+        tooltip=tips,
+    )
+    return _spec(ROW * len(order), bars, _words("share", y))
+
+
+def bandwidth(order: Sequence[str], labels: tuple[str, ...], legend: bool) -> Spec:
+    """Bus bandwidth as a share of the bound, with the figures above each bar."""
+    axis = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])
+    x = alt.X("share:Q", title="of the bound", scale=alt.Scale(domain=[0, 1]), axis=axis)
+    tips = [_LABEL, alt.Tooltip("told:N", title="bus bandwidth of bound")]
+    y = _rows(order)
+    bars = _bars("bus").encode(y=y, x=x, color=_colour(labels, legend), tooltip=tips)
+    return _spec(ROW * len(order), bars, _words("bus", y))
+
+
+def timeline(table: str, field: str, title: str, unit: str, legend: bool, named: bool) -> Spec:
+    """One value of the link statistics over time: a line per edge or rank and attempt, and a mark per reshape.
+
+    Args:
+        table: ``links``, which has lines per edge, or ``tcp``, which has them per rank.
+        field: the column.
+        title, unit: of the value.
+        legend: whether the chart has one.
+        named: whether its time axis says what it is: one of several below each other is enough.
+    """
+    x_title = "seconds since the first step" if named else None
+    x = alt.X("seconds:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(format="~r"))
+    axis = alt.Axis(tickCount=3, format=",.4~r", minExtent=44, maxExtent=44)
+    y = alt.Y(f"{field}:Q", title=None, axis=axis)
+    who, series = ("rank:N", "rank:N") if table == "tcp" else ("edge:N", "link:N")
+    shown = alt.Legend(title=None, orient="top", columns=8) if legend else None
+    tips = [
+        alt.Tooltip("seconds:Q", format=".4~r"),
+        alt.Tooltip(who),
+        alt.Tooltip(f"{field}:Q", title=f"{title} ({unit})", format=".4~r"),
+    ]
+    line = _named(table).mark_line(strokeWidth=1.4, clip=True)
+    apart = [alt.Detail(who), alt.Detail("attempt:N")]
+    line = line.encode(x=x, y=y, color=alt.Color(series, sort=None, legend=shown), detail=apart)
+    if table == "links":
+        ways = alt.Scale(domain=["up", "down"], range=[[1, 0], [4, 3]])
+        line = line.encode(strokeDash=alt.StrokeDash("way:N", scale=ways, legend=None))
+    when = alt.X("seconds:Q")
+    told = [alt.Tooltip("seconds:Q", format=".4~r"), alt.Tooltip("told:N", title="links changed")]
+    return _spec(
+        120,
+        line,
+        _named("changes").mark_rule(style="change").encode(x=when, tooltip=told),
+        _named("changes")
+        .mark_text(style="change-name", dx=3)
+        .encode(x=when, y=alt.value(0), text=alt.Text("number:N")),
+        _named(table).mark_point(opacity=0, size=60).encode(x=x, y=y, tooltip=tips),
+    )
+
+
+def _named(name: str) -> alt.Chart:
+    return alt.Chart(alt.NamedData(name=name))
+
+
+def _colour(labels: tuple[str, ...], legend: bool) -> alt.Color:
+    """A strategy has the same colour in every chart: its place among the labels."""
+    shown = alt.Legend(title=None, orient="top", columns=3) if legend else None
+    return alt.Color("label:N", scale=alt.Scale(domain=list(labels)), legend=shown)
+
+
+def _rows(order: Sequence[str]) -> alt.Y:
+    """One row per strategy, without an axis: names stand above the bars, where they have room on a phone too."""
+    return alt.Y("label:N", sort=list(order), scale=alt.Scale(domain=list(order)), axis=None)
+
+
+def _bars(table: str) -> alt.Chart:
+    bars: alt.Chart = _named(table).mark_bar(height={"band": 0.32}, yOffset=LOWER, opacity=0.9)
+    return bars
+
+
+def _words(table: str, y: alt.Y) -> alt.Chart:
+    """``line``, a strategy's name and figures, above its bar; cut where the chart ends."""
+    text = _named(table).mark_text(style="note", dy=-LOWER, limit=alt.ExprRef("width"))
+    words: alt.Chart = text.encode(y=y, x=alt.value(0), text=alt.Text("line:N"))
+    return words
+
+
+def _spec(height: int, *layers: alt.Chart) -> Spec:
+    """The layers as one chart that is as wide as what it stands in."""
+    bare = [layer.to_dict(validate=False) for layer in layers]
+    stacked = [{key: value for key, value in layer.items() if key not in ("$schema", "config")} for layer in bare]
+    return {"$schema": alt.SCHEMA_URL, "width": "container", "height": height, "layer": stacked}

@@ -1,0 +1,100 @@
+"""The figures of one run: what it reached, when, and what that cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import fmean, quantiles
+from typing import Final, Literal
+
+from harness.experiment.report.bandwidth import BusBandwidth, bus_bandwidth
+from harness.experiment.report.curves import Curve, CurvePoint, make_curve, step_costs
+from harness.experiment.report.link_statistics import LinkUse, link_use
+from harness.experiment.report.records import UNFINISHED, RecordedRun, Target
+
+RunOutcome = Literal["reached", "not reached", "failed", "unfinished"]
+_NO_ANSWER: Final[dict[str, RunOutcome]] = {"failed": "failed", UNFINISHED: "unfinished", "stopped": "unfinished"}
+"""Of a run that had not reached the target when it ended like this, nobody knows whether it would have."""
+
+
+@dataclass(frozen=True)
+class RunFigures:
+    """What is worked out of one run.
+
+    Args:
+        run: the run.
+        curve: its loss by step.
+        best: the point with the least loss, or None where there is no point.
+        steps: how many all ranks recorded.
+        seconds: of the last step or evaluation, since the first step began.
+        sent_bytes: by all nodes' interfaces in steps, those too that not all ranks recorded.
+        step_bytes: by all nodes' interfaces per step that all ranks recorded, mean; None where there is none.
+        compute: seconds per step, mean.
+        comm: seconds per step that it waited for communication, mean.
+        step_p50, step_p95: seconds of a step that so many percent stay under; None where there are too few steps.
+        bus: its collectives' bandwidth, or None where none was recorded.
+        links: what its links carried, or None where nobody counted.
+    """
+
+    run: RecordedRun
+    curve: Curve
+    best: CurvePoint | None
+    steps: int
+    seconds: float
+    sent_bytes: int
+    step_bytes: float | None
+    compute: float
+    comm: float
+    step_p50: float | None
+    step_p95: float | None
+    bus: BusBandwidth | None
+    links: LinkUse | None
+
+    @property
+    def last(self) -> CurvePoint | None:
+        """The last evaluation."""
+        return self.curve.points[-1] if self.curve.points else None
+
+    @property
+    def comm_share(self) -> float | None:
+        """Of the steps' time, what was waited for communication; None where nothing was stepped."""
+        total = self.compute + self.comm
+        return self.comm / total if total > 0 else None
+
+    def outcome(self, target: Target) -> RunOutcome:
+        """Whether the run reached a target, and where it did not, whether that says something."""
+        if self.curve.reached(target):
+            return "reached"
+        return _NO_ANSWER.get(self.run.status, "not reached")
+
+
+def run_figures(run: RecordedRun) -> RunFigures:
+    """Work out the figures of a run, however little it recorded."""
+    curve, costs = make_curve(run), step_costs(run)
+    times = [cost.seconds for cost in costs]
+    ends = [step.elapsed for rank in run.ranks for step in rank.steps[-1:]]
+    ends += [evaluation.elapsed for rank in run.ranks for evaluation in rank.evals[-1:]]
+    return RunFigures(
+        run=run,
+        curve=curve,
+        best=min(curve.points, key=lambda point: point.loss, default=None),
+        steps=len(costs),
+        seconds=max(ends, default=0.0),
+        sent_bytes=sum(step.sent_bytes for rank in run.ranks for step in rank.steps),
+        step_bytes=fmean(cost.sent_bytes for cost in costs) if costs else None,
+        compute=_mean([cost.compute for cost in costs]),
+        comm=_mean([cost.comm for cost in costs]),
+        step_p50=_percentile(times, 50),
+        step_p95=_percentile(times, 95),
+        bus=bus_bandwidth(run.ranks, run.plan, costs),
+        links=link_use(run),
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return fmean(values) if values else 0.0
+
+
+def _percentile(values: list[float], percent: int) -> float | None:
+    if len(values) < 2:
+        return None
+    return quantiles(values, n=100, method="inclusive")[percent - 1]

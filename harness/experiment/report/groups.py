@@ -1,0 +1,129 @@
+"""Runs that differ in nothing but their seed, and what they say together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median, stdev
+
+from harness.experiment.report.curves import CurvePoint
+from harness.experiment.report.figures import RunFigures
+from harness.experiment.report.records import HAD_TIME, Target
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """Values of several seeds.
+
+    Args:
+        median: of them.
+        low, high: the least and the largest.
+        std: sample standard deviation; None for a single value, whose spread nobody knows.
+        count: how many.
+    """
+
+    median: float
+    low: float
+    high: float
+    std: float | None
+    count: int
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> SeedSpread | None:
+        """The spread of what is known; None where nothing is."""
+        known = [value for value in values if value is not None and math.isfinite(value)]
+        if not known:
+            return None
+        return cls(median(known), min(known), max(known), stdev(known) if len(known) > 1 else None, len(known))
+
+    def overlaps(self, other: SeedSpread) -> bool:
+        """Whether some seed of one lies within the range of the other."""
+        return self.low <= other.high and other.low <= self.high
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """One strategy with its options under one profile and topology.
+
+    Args:
+        label: what charts call it.
+        strategy: its name without options.
+        target: what its runs are timed to; None where there is nothing.
+        runs: its runs, one per seed.
+    """
+
+    label: str
+    strategy: str
+    target: Target | None
+    runs: tuple[RunFigures, ...]
+
+    def count(self, *outcomes: str) -> int:
+        """How many runs ended like this with regard to the target."""
+        return 0 if self.target is None else sum(run.outcome(self.target) in outcomes for run in self.runs)
+
+    @property
+    def reached(self) -> int:
+        """Runs that reached the target."""
+        return self.count("reached")
+
+    @property
+    def answered(self) -> int:
+        """Runs that reached the target, or had their time and did not; failed and unfinished ones say nothing."""
+        return self.count("reached", "not reached")
+
+    @property
+    def counted(self) -> tuple[RunFigures, ...]:
+        """Runs that had their time, or reached the target; all where none did, as while the first still goes on."""
+        some = tuple(run for run in self.runs if run.run.status in HAD_TIME or self._point(run))
+        return some or self.runs
+
+    @property
+    def won_all(self) -> bool:
+        """Whether every run that says something reached the target."""
+        return self.reached > 0 and self.reached == self.answered
+
+    @property
+    def seconds(self) -> SeedSpread | None:
+        """Time to the target, of the runs that reached it."""
+        return SeedSpread.of(point.seconds for run in self.runs if (point := self._point(run)))
+
+    @property
+    def bytes(self) -> SeedSpread | None:
+        """Bytes that all nodes had sent when the target was reached, of the runs that reached it."""
+        return SeedSpread.of(point.bytes for run in self.runs if (point := self._point(run)))
+
+    @property
+    def given_up(self) -> SeedSpread | None:
+        """Seconds after which runs that had their time had not reached the target."""
+        if self.target is None:
+            return None
+        return SeedSpread.of(run.seconds for run in self.runs if run.outcome(self.target) == "not reached")
+
+    @property
+    def best_loss(self) -> SeedSpread | None:
+        """The least loss of each run that counts."""
+        return SeedSpread.of(run.best.loss for run in self.counted if run.best)
+
+    @property
+    def accuracy(self) -> SeedSpread | None:
+        """The accuracy at the least loss of each run that counts."""
+        return SeedSpread.of(run.best.accuracy for run in self.counted if run.best)
+
+    @property
+    def comm_share(self) -> SeedSpread | None:
+        """Of the steps' time, what was waited for communication, of the runs that count."""
+        return SeedSpread.of(run.comm_share for run in self.counted)
+
+    @property
+    def step_seconds(self) -> SeedSpread | None:
+        """The median step of each run that counts."""
+        return SeedSpread.of(run.step_p50 for run in self.counted)
+
+    @property
+    def sent_bytes(self) -> SeedSpread | None:
+        """Bytes per step, all nodes together, of the runs that count."""
+        return SeedSpread.of(run.step_bytes for run in self.counted)
+
+    def _point(self, run: RunFigures) -> CurvePoint | None:
+        return None if self.target is None else run.curve.reached(self.target)

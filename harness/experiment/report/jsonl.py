@@ -1,0 +1,124 @@
+"""Reading files that may have been cut off anywhere: what cannot be read becomes a note, never an error."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from harness.experiment.report.records import Note
+
+_TOLD: Final = 3
+"""Notes of one file about lines that cannot be read; the rest are counted."""
+_LARGEST: Final = 1e18
+"""Beyond it no time, size or loss makes sense."""
+
+
+class Oddities:
+    """Collects notes about the files of one folder.
+
+    Args:
+        folder: what paths in notes are relative to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.notes: list[Note] = []
+
+    def add(self, path: Path, what: str, line: int | None = None) -> None:
+        """Note something about a file."""
+        name = str(path.relative_to(self._folder)) if path.is_relative_to(self._folder) else str(path)
+        self.notes.append(Note(name if line is None else f"{name}:{line}", what))
+
+
+class Malformed(Exception):
+    """A record lacks a field, or has nonsense in it."""
+
+
+def number(record: Mapping[str, Any], key: str, default: float | None = None) -> float:
+    """A finite number. Raises Malformed."""
+    value = record.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Malformed(f"{key} is {value!r}, no number")
+    if not abs(value) < _LARGEST:
+        raise Malformed(f"{key} is {value!r}, which makes no sense")
+    return float(value)
+
+
+def number_or_none(record: Mapping[str, Any], key: str) -> float | None:
+    """A finite number where there is one."""
+    try:
+        return number(record, key)
+    except Malformed:
+        return None
+
+
+def whole(record: Mapping[str, Any], key: str, default: int | None = None) -> int:
+    """A whole number of 0 or more. Raises Malformed."""
+    value = number(record, key, default)
+    if value < 0:
+        raise Malformed(f"{key} is {value!r}, no count")
+    return int(value)
+
+
+def loss(record: Mapping[str, Any]) -> float:
+    """A loss, which may be infinite or no number at all: null is one too. Raises Malformed."""
+    value = record.get("loss")
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return math.nan if value is None else value
+    return number(record, "loss")
+
+
+def mapping(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """An object; an empty one where the key is missing. Raises Malformed."""
+    value = record.get(key, {})
+    if not isinstance(value, dict):
+        raise Malformed(f"{key} is {value!r}, no object")
+    return value
+
+
+def read_object(path: Path, oddities: Oddities) -> dict[str, Any] | None:
+    """A file that holds one JSON object; None where it is missing or cannot be read."""
+    try:
+        value = json.loads(path.read_text(errors="replace"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as problem:
+        oddities.add(path, f"cannot be read ({problem}); ignored")
+        return None
+    if not isinstance(value, dict):
+        oddities.add(path, "holds no JSON object; ignored")
+        return None
+    return value
+
+
+def read_lines(path: Path, oddities: Oddities) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) for every line that holds one. A missing file has none; the caller says what it means."""
+    try:
+        text = path.read_text(errors="replace")
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        oddities.add(path, f"cannot be read ({problem}); ignored")
+        return
+    bad = 0
+    lines = text.split("\n")
+    for place, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError:
+            value = None
+        if isinstance(value, dict):
+            yield place, value
+        elif place == len(lines):
+            oddities.add(path, "the last line was cut off; ignored", place)
+        else:
+            bad += 1
+            if bad <= _TOLD:
+                oddities.add(path, "no JSON object; ignored", place)
+    if bad > _TOLD:
+        oddities.add(path, f"{bad - _TOLD} more such lines ignored")

@@ -1,0 +1,224 @@
+"""Counters of links -> what happened over time: rates, drops, backlog, retransmits."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from harness.experiment.report.records import LinkSample, RecordedChange, RecordedRun
+from harness.model.plan import NetworkPlan, Pair
+
+_EVERY: Final = 0.05
+"""Seconds: two samples closer than this give no rate worth showing."""
+
+
+@dataclass(frozen=True)
+class EdgeMoment:
+    """One directed edge between two samples.
+
+    Args:
+        attempt: whose network it is of.
+        seconds: of training, since the first step began; at the later sample.
+        edge: it.
+        bit_s: what it sent, frame headers included.
+        dropped: packets per second that it lost, by chance or for want of room.
+        backlog_bytes: what waited at the later sample, packets in flight on the link included.
+    """
+
+    attempt: int
+    seconds: float
+    edge: Pair
+    bit_s: float
+    dropped: float
+    backlog_bytes: int
+
+
+@dataclass(frozen=True)
+class TcpMoment:
+    """One rank between two samples: segments per second that TCP sent again."""
+
+    attempt: int
+    seconds: float
+    rank: int
+    retransmitted: float
+
+
+@dataclass(frozen=True)
+class ChangeMoment:
+    """A reshape, the attempt that it fell in, and the seconds of training then; None where no step of it holds."""
+
+    attempt: int
+    seconds: float | None
+    change: RecordedChange
+
+
+@dataclass(frozen=True)
+class LinkUse:
+    """A run's links over its whole time.
+
+    Args:
+        busiest: the edge that was used most of its rate; None where no edge has a rate.
+        busiest_share: sent / (rate x time) of that edge while steps were done, by the rate that it had at the start.
+        dropped: packets, on all edges.
+        sent_packets: on all edges.
+        retransmitted: TCP segments that were sent again, of all ranks; None where nobody counted.
+        segments: that TCP sent, those again included, of all ranks: the kernel counts the two apart.
+    """
+
+    busiest: Pair | None
+    busiest_share: float | None
+    dropped: int
+    sent_packets: int
+    retransmitted: int | None
+    segments: int | None
+
+
+def zeros(run: RecordedRun) -> dict[int, float]:
+    """Per attempt the time at which the clock of training, had it never paused, would have stood at 0.
+
+    Attempts of which no step holds have none. Where that is so of all, each counts from its first sample.
+    """
+    if not any(rank.steps for rank in run.ranks):
+        return _first_samples(run)
+    found = {}
+    for attempt, since, until in _spans(run):
+        firsts = []
+        for rank in run.ranks:
+            at = bisect_left(rank.steps, since, key=lambda step: step.time)
+            firsts += [step.time - step.elapsed for step in rank.steps[at : at + 1] if step.time < until]
+        if firsts:
+            found[attempt] = min(firsts)
+    return found
+
+
+def edge_moments(run: RecordedRun) -> list[EdgeMoment]:
+    """Per edge and interval between samples of one attempt. Counters that went back make a gap, too."""
+    zero = zeros(run)
+    moments = []
+    for earlier, later in _intervals(run.links):
+        if later.attempt not in zero:
+            continue
+        seconds = later.time - earlier.time
+        for edge, now in later.edges.items():
+            before = earlier.edges.get(edge)
+            if before is None or now.sent_bytes < before.sent_bytes or now.dropped < before.dropped:
+                continue
+            moments.append(
+                EdgeMoment(
+                    attempt=later.attempt,
+                    seconds=later.time - zero[later.attempt],
+                    edge=edge,
+                    bit_s=(now.sent_bytes - before.sent_bytes) * 8 / seconds,
+                    dropped=(now.dropped - before.dropped) / seconds,
+                    backlog_bytes=now.backlog_bytes,
+                )
+            )
+    return moments
+
+
+def tcp_moments(run: RecordedRun) -> list[TcpMoment]:
+    """Per rank and interval between samples of one attempt."""
+    zero = zeros(run)
+    moments = []
+    for earlier, later in _intervals(run.links):
+        if later.attempt not in zero:
+            continue
+        at = later.time - zero[later.attempt]
+        for rank, (_, now) in later.tcp.items():
+            before = earlier.tcp.get(rank, (0, now + 1))[1]
+            if now >= before:
+                again = (now - before) / (later.time - earlier.time)
+                moments.append(TcpMoment(later.attempt, at, rank, again))
+    return moments
+
+
+def change_moments(run: RecordedRun) -> list[ChangeMoment]:
+    """Every reshape, in the order of the file; its attempt is that of the sample which is next to it in time."""
+    zero = zeros(run)
+    moments = []
+    for change in run.changes:
+        at = change.acknowledged
+        nearest = min(run.links, key=lambda sample: abs(sample.time - at), default=None)
+        attempt = nearest.attempt if nearest else 1
+        moments.append(ChangeMoment(attempt, at - zero[attempt] if attempt in zero else None, change))
+    return moments
+
+
+def link_use(run: RecordedRun) -> LinkUse | None:
+    """Sums over the run; None where nothing was sampled twice."""
+    pairs = _intervals(run.links)
+    if not pairs:
+        return None
+    sent: dict[Pair, int] = {}
+    seconds, dropped, packets, again, segments = 0.0, 0, 0, 0, 0
+    counted = any(sample.tcp for sample in run.links)
+    begun = _begun(run)
+    for earlier, later in pairs:
+        trains = begun is None or later.time >= begun.get(later.attempt, math.inf)
+        seconds += (later.time - earlier.time) * trains
+        for edge, now in later.edges.items():
+            before = earlier.edges.get(edge)
+            if before is not None and now.sent_bytes >= before.sent_bytes:
+                sent[edge] = sent.get(edge, 0) + (now.sent_bytes - before.sent_bytes) * trains
+                dropped += max(0, now.dropped - before.dropped)
+                packets += max(0, now.sent_packets - before.sent_packets)
+        for rank, (first_now, again_now) in later.tcp.items():
+            if rank in earlier.tcp and first_now >= earlier.tcp[rank][0]:
+                resent = max(0, again_now - earlier.tcp[rank][1])
+                segments += first_now - earlier.tcp[rank][0] + resent
+                again += resent
+    busiest, share = _busiest(sent, run.plan, seconds)
+    return LinkUse(busiest, share, dropped, packets, again if counted else None, segments if counted else None)
+
+
+def _busiest(sent: dict[Pair, int], plan: NetworkPlan | None, seconds: float) -> tuple[Pair | None, float | None]:
+    rates = {pair: edge.shape.rate for pair, edge in plan.edges.items()} if plan else {}
+    if not seconds:
+        return None, None
+    shares = {
+        edge: total * 8 / seconds / rate.bit_s for edge, total in sent.items() if (rate := rates.get(edge)) is not None
+    }
+    if not shares:
+        return None, None
+    edge = max(shares, key=shares.__getitem__)
+    return edge, shares[edge]
+
+
+def _begun(run: RecordedRun) -> dict[int, float] | None:
+    """When the first step of each attempt began, of those attempts of which steps hold; None where no step was done."""
+    starts = sorted(step.time - step.seconds for rank in run.ranks for step in rank.steps)
+    if not starts:
+        return None
+    begun = {}
+    for attempt, since, until in _spans(run):
+        at = bisect_left(starts, since)
+        if at < len(starts) and starts[at] < until:
+            begun[attempt] = starts[at]
+    return begun
+
+
+def _spans(run: RecordedRun) -> list[tuple[int, float, float]]:
+    """Each attempt, since when and until when it went on; without samples it is one."""
+    first = _first_samples(run) or {1: 0.0}
+    since = [-math.inf, *list(first.values())[1:]]
+    return list(zip(first, since, [*since[1:], math.inf], strict=True))
+
+
+def _first_samples(run: RecordedRun) -> dict[int, float]:
+    """The time of each attempt's first sample."""
+    first: dict[int, float] = {}
+    for sample in run.links:
+        first.setdefault(sample.attempt, sample.time)
+    return first
+
+
+def _intervals(samples: tuple[LinkSample, ...]) -> list[tuple[LinkSample, LinkSample]]:
+    """Samples with the next one of the same attempt that is far enough away."""
+    kept: list[LinkSample] = []
+    for sample in samples:
+        if not kept or sample.attempt != kept[-1].attempt or sample.time - kept[-1].time >= _EVERY:
+            kept.append(sample)
+    return [(earlier, later) for earlier, later in pairwise(kept) if earlier.attempt == later.attempt]

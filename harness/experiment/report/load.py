@@ -1,0 +1,172 @@
+"""A folder of runs -> `Experiment`. Tolerant: a run that was cut off anywhere is told as far as it got."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from harness.errors import HarnessError, InputError
+from harness.experiment.report.jsonl import Malformed, Oddities, number_or_none, read_object, whole
+from harness.experiment.report.load_links import load_changes, load_links
+from harness.experiment.report.load_rank import load_rank
+from harness.experiment.report.records import End, RecordedExperiment, RecordedRun, Target
+from harness.model.address import MAX_NODES
+from harness.model.plan import NetworkPlan
+
+_YEAR_3000: Final = 32_503_680_000
+
+
+def load_experiment(folder: Path) -> RecordedExperiment:
+    """Read runs/<id>, or one run of it (runs/<id>/<slug>).
+
+    Args:
+        folder: as the user gave it.
+
+    Raises:
+        InputError: no such folder, or no run in it.
+    """
+    folder = folder.absolute()
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; 'harness experiment run FILE' makes one, e.g. runs/<id>")
+    alone = (folder / "run.json").is_file()
+    oddities = Oddities(folder.parent if alone else folder)
+    about = read_object((folder.parent if alone else folder) / "experiment.json", oddities) or {}
+    slugs = [folder.name] if alone else _slugs(folder, about)
+    runs, missing = [], []
+    for slug in slugs:
+        run = _load_run(folder if alone else folder / slug, oddities)
+        if run:
+            runs.append(run)
+        elif not (folder / slug).exists():
+            missing.append(slug)
+    if not runs:
+        raise InputError(f"{folder}: {_remedy(folder, missing)}")
+    if not about and not alone:
+        oddities.add(folder / "experiment.json", "missing: runs that have not begun are not known")
+    created = number_or_none(about, "created")
+    source, home = about.get("source"), about.get("home")
+    return RecordedExperiment(
+        id=str(about.get("id", folder.name)),
+        name=str(about.get("name", folder.name)),
+        folder=folder,
+        created=created if created is not None and 0 <= created < _YEAR_3000 else None,
+        runs=tuple(runs),
+        missing=tuple(missing),
+        notes=tuple(oddities.notes),
+        source=source if isinstance(source, str) and source else None,
+        home=home if isinstance(home, dict) else {},
+    )
+
+
+def _slugs(folder: Path, about: Mapping[str, Any]) -> list[str]:
+    """Runs as experiment.json orders them, then those that it does not name."""
+    listed = about.get("runs")
+    named = [slug for slug in listed if isinstance(slug, str)] if isinstance(listed, list) else []
+    named = [slug for slug in named if Path(slug).name == slug and slug not in ("", ".", "..")]
+    found = sorted(path.parent.name for path in folder.glob("*/run.json"))
+    return list(dict.fromkeys([*named, *found]))
+
+
+def _remedy(folder: Path, missing: list[str]) -> str:
+    if missing:
+        return f"none of its {len(missing)} runs has begun; start or resume it with 'harness experiment run'"
+    inside = sorted(path.parent.name for path in folder.glob("*/experiment.json"))
+    if inside:
+        return f"holds experiments, and a report is of one: give e.g. {folder / inside[-1]}"
+    return "holds no run (no <slug>/run.json); give a folder that 'harness experiment run' made"
+
+
+def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
+    settings = read_object(folder / "run.json", oddities)
+    if settings is None:
+        if folder.is_dir():
+            oddities.add(folder, "no run.json that can be read: this run is left out")
+        return None
+    strategy = str(settings.get("strategy", "?"))
+    nodes = _nodes(settings, folder)
+    began = any(folder.glob("rank-*.jsonl"))
+    if not began:
+        oddities.add(folder, "holds no rank's records: this run recorded nothing")
+    return RecordedRun(
+        slug=folder.name,
+        profile=str(settings.get("profile", "?")),
+        topology=str(settings.get("topology", "?")),
+        nodes=nodes,
+        seed=_or_zero(settings, "seed"),
+        strategy=strategy,
+        label=str(settings.get("label") or strategy),
+        target=_target(settings),
+        engine=str(settings.get("engine", "?")),
+        settings={key: value for key, value in settings.items() if key != "plan"},
+        plan=_plan(settings, folder, oddities),
+        ranks=tuple(load_rank(folder / f"rank-{rank}.jsonl", rank, oddities) for rank in range(nodes)) if began else (),
+        links=load_links(folder / "links.jsonl", oddities) if began else (),
+        changes=load_changes(folder / "changes.jsonl", oddities),
+        end=_end(folder, oddities),
+    )
+
+
+def _nodes(settings: Mapping[str, Any], folder: Path) -> int:
+    """How many ranks there are: what run.json says, or the files where it says nothing."""
+    files = len(list(folder.glob("rank-*.jsonl")))
+    told = _or_zero(settings, "nodes")
+    return told if 0 < told <= MAX_NODES else files
+
+
+def _or_zero(settings: Mapping[str, Any], key: str) -> int:
+    try:
+        return whole(settings, key, 0)
+    except Malformed:
+        return 0
+
+
+def _target(settings: Mapping[str, Any]) -> Target | None:
+    told = settings.get("target")
+    if not isinstance(told, dict):
+        return None
+    loss, accuracy = number_or_none(told, "loss"), number_or_none(told, "accuracy")
+    if loss is not None:
+        return Target("loss", loss)
+    return None if accuracy is None else Target("accuracy", accuracy)
+
+
+def _plan(settings: Mapping[str, Any], folder: Path, oddities: Oddities) -> NetworkPlan | None:
+    try:
+        plan = NetworkPlan.from_json(settings["plan"])
+        _check(plan)
+        return plan
+    except (HarnessError, KeyError, TypeError, ValueError, AttributeError) as problem:
+        what = f"no plan that can be read ({type(problem).__name__}: {problem}); no drawing, no bound"
+        oddities.add(folder / "run.json", what)
+        return None
+
+
+def _check(plan: NetworkPlan) -> None:
+    """Raise where what was read has the form of a plan but is none: the rest of the report relies on it."""
+    if not isinstance(plan.topology, str):
+        raise TypeError(f"the topology is {plan.topology!r}, no name")
+    plan.to_json()
+    for (src, dst), edge in plan.edges.items():
+        edge.shape.describe()
+        if (dst, src) not in plan.edges or not {src, dst} <= set(range(plan.size)):
+            raise ValueError(f"edge {edge} has no way back, or no such rank")
+    for rank in range(plan.size):
+        if any((rank, hop) not in plan.edges for hop in plan.next_hops[rank].values()):
+            raise ValueError(f"rank {rank} has a route over an edge that is not there")
+
+
+def _end(folder: Path, oddities: Oddities) -> End | None:
+    told = read_object(folder / "end.json", oddities)
+    if told is None:
+        return None
+    code, rank, lines = told.get("code"), told.get("failed_rank"), told.get("last_lines")
+    notes = told.get("notes")
+    return End(
+        status=str(told.get("status", "?")),
+        seconds=number_or_none(told, "seconds"),
+        code=code if isinstance(code, int) else None,
+        failed_rank=rank if isinstance(rank, int) else None,
+        last_lines=tuple(map(str, lines)) if isinstance(lines, list) else (),
+        notes=tuple(map(str, notes)) if isinstance(notes, list) else (),
+    )

@@ -1,0 +1,93 @@
+"""links.jsonl and changes.jsonl: what the kernel counted, and when links were changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.experiment.report.jsonl import Malformed, Oddities, mapping, number, read_lines, whole
+from harness.experiment.report.records import EdgeCount, LinkSample, RecordedChange
+from harness.model.link import LinkShape
+
+
+def load_links(path: Path, oddities: Oddities) -> tuple[LinkSample, ...]:
+    """The samples in the order of their time; a missing file has none, and is noted."""
+    if not path.is_file():
+        oddities.add(path, "missing: there are no link statistics of this run")
+    samples = []
+    for line, record in read_lines(path, oddities):
+        try:
+            samples.append(_sample(record))
+        except Malformed as problem:
+            oddities.add(path, f"{problem}; line ignored", line)
+    return tuple(sorted(samples, key=lambda sample: sample.time))
+
+
+def _sample(record: Mapping[str, Any]) -> LinkSample:
+    edges = {}
+    listed = record.get("edges", [])
+    if not isinstance(listed, list) or not all(isinstance(edge, dict) for edge in listed):
+        raise Malformed("edges is no list of objects")
+    for edge in listed:
+        edges[whole(edge, "src"), whole(edge, "dst")] = EdgeCount(
+            sent_packets=whole(edge, "sent_packets", 0),
+            sent_bytes=whole(edge, "sent_bytes", 0),
+            dropped=whole(edge, "dropped", 0),
+            backlog_bytes=whole(edge, "backlog_bytes", 0),
+            backlog_packets=whole(edge, "backlog_packets", 0),
+        )
+    tcp = {}
+    told = mapping(record, "tcp")
+    for rank in told:
+        if not rank.isdecimal():
+            raise Malformed(f"tcp has {rank!r}, no rank")
+        counts = mapping(told, rank)
+        tcp[int(rank)] = whole(counts, "sent_segments", 0), whole(counts, "retransmitted_segments", 0)
+    return LinkSample(number(record, "time"), edges, tcp, whole(record, "attempt", 1))
+
+
+def load_changes(path: Path, oddities: Oddities) -> tuple[RecordedChange, ...]:
+    """Every reshape in the order of the file; a missing file has none."""
+    changes = []
+    for line, record in read_lines(path, oddities):
+        try:
+            changes.append(_change(record))
+        except Malformed as problem:
+            oddities.add(path, f"{problem}; line ignored", line)
+    return tuple(changes)
+
+
+def _change(record: Mapping[str, Any]) -> RecordedChange:
+    edges = record.get("edges", [])
+    if not isinstance(edges, list) or not all(isinstance(edge, dict) for edge in edges):
+        raise Malformed("edges is no list of objects")
+    told = []
+    for edge in edges:
+        told.append(f"{whole(edge, 'src')}→{whole(edge, 'dst')}: {_told(edge.get('before'), edge.get('after'))}")
+    return RecordedChange(number(record, "asked"), number(record, "acknowledged"), tuple(told))
+
+
+def _told(before: object, after: object) -> str:
+    """What changed of a shape, in tc's words: ``delay 20ms → delay 120ms``; a link that is down is told as such."""
+    old, new = _shape(before), _shape(after)
+    if isinstance(old, LinkShape) and isinstance(new, LinkShape):
+        names = [field.name for field in fields(LinkShape) if getattr(old, field.name) != getattr(new, field.name)]
+        parts = (LinkShape.unchecked(**{name: getattr(shape, name) for name in names}) for shape in (old, new))
+        return " → ".join(part.describe() for part in parts) if names else "as before"
+    return " → ".join(shape.describe() if isinstance(shape, LinkShape) else shape for shape in (old, new))
+
+
+def _shape(told: object) -> LinkShape | str:
+    if not isinstance(told, dict):
+        return "?"
+    if told.get("down"):
+        return "down"
+    try:
+        shape = LinkShape.from_json(told, checked=False)
+        shape.describe()
+    except (HarnessError, KeyError, TypeError, ValueError, AttributeError):
+        return "?"
+    return shape

@@ -1,0 +1,139 @@
+"""rank-R.jsonl: what one rank recorded, over all attempts of its run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.experiment.report.jsonl import (
+    Malformed,
+    Oddities,
+    loss,
+    mapping,
+    number,
+    number_or_none,
+    read_lines,
+    whole,
+)
+from harness.experiment.report.records import Collectives, Eval, Ops, Rank, RecordedStep
+
+
+def load_rank(path: Path, rank: int, oddities: Oddities) -> Rank:
+    """Read one rank's records; see docs/runs.md for what a resume takes back.
+
+    Args:
+        path: the file; a missing one is an empty record and a note.
+        rank: whose it is.
+        oddities: takes what is odd.
+    """
+    if not path.is_file():
+        oddities.add(path, f"missing: rank {rank} is in no mean of this run")
+    taken = _Records()
+    for line, record in read_lines(path, oddities):
+        try:
+            taken.add(record)
+        except Malformed as problem:
+            oddities.add(path, f"{problem}; line ignored", line)
+    if taken.not_finite:
+        first, steps = taken.not_finite[0], len(taken.not_finite)
+        oddities.add(path, f"the loss is no finite number from step {first} on, at {steps} steps; not drawn there")
+    return taken.rank(rank)
+
+
+class _Records:
+    """Records in the order of their lines, the later of a step in place of the earlier."""
+
+    def __init__(self) -> None:
+        self._steps: dict[int, RecordedStep] = {}
+        self._evals: dict[int, Eval] = {}
+        self._collectives: list[Collectives] = []
+        self._start: Mapping[str, Any] = {}
+        self._resumed: list[int] = []
+        self._uncounted: list[tuple[int, int]] = []
+        self._started = False
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take one record. Raises Malformed where its fields make no sense; kinds that are not known pass."""
+        kind = record.get("kind")
+        if kind == "start":
+            self._begin(record)
+        elif kind == "step":
+            step = _step(record)
+            self._steps[step.step] = step
+        elif kind == "eval":
+            evaluation = _eval(record)
+            self._evals[evaluation.step] = evaluation
+        elif kind == "collectives":
+            ops = mapping(record, "ops")
+            counted = {
+                name: Ops(whole(mapping(ops, name), "count"), whole(mapping(ops, name), "bytes")) for name in ops
+            }
+            self._collectives.append(Collectives(whole(record, "step"), counted, whole(record, "missed", 0)))
+
+    def _begin(self, record: Mapping[str, Any]) -> None:
+        self._start = record
+        if record.get("resumed_from") is None:
+            last = 0
+        else:
+            last = whole(record, "resumed_from")
+            self._resumed.append(last)
+        if self._started:
+            self._steps = {at: step for at, step in self._steps.items() if at <= last}
+            self._evals = {at: evaluation for at, evaluation in self._evals.items() if at <= last}
+            self._collectives = [counted for counted in self._collectives if counted.step <= last]
+            self._forget_counts(last)
+        self._started = True
+
+    def _forget_counts(self, last: int) -> None:
+        """Steps up to ``last`` hold; of those after the last count that is left, nobody counts the collectives."""
+        counted = max((counted.step for counted in self._collectives), default=0)
+        kept = [(after, min(until, last)) for after, until in self._uncounted if after < last]
+        counted = max([counted, *(until for _, until in kept)])
+        self._uncounted = [*kept, (counted, last)] if counted < last else kept
+
+    @property
+    def not_finite(self) -> list[int]:
+        """Steps whose loss is NaN or infinite."""
+        records: list[RecordedStep | Eval] = [*self._steps.values(), *self._evals.values()]
+        return sorted({record.step for record in records if not math.isfinite(record.loss)})
+
+    def rank(self, rank: int) -> Rank:
+        """All that holds in the end."""
+        parameters, per_step = (number_or_none(self._start, key) for key in ("parameters", "bytes_per_step"))
+        return Rank(
+            rank=rank,
+            steps=tuple(self._steps[at] for at in sorted(self._steps)),
+            evals=tuple(self._evals[at] for at in sorted(self._evals)),
+            collectives=tuple(sorted(self._collectives, key=lambda counted: counted.step)),
+            parameters=None if parameters is None else int(parameters),
+            bytes_per_step=per_step,
+            resumed_from=tuple(self._resumed),
+            uncounted=tuple(self._uncounted),
+        )
+
+
+def _step(record: Mapping[str, Any]) -> RecordedStep:
+    return RecordedStep(
+        step=whole(record, "step"),
+        time=number(record, "time"),
+        elapsed=number(record, "elapsed"),
+        loss=loss(record),
+        seconds=number(record, "seconds"),
+        seconds_compute=number(record, "seconds_compute"),
+        seconds_comm=number(record, "seconds_comm"),
+        sent_bytes=whole(record, "sent_bytes", 0),
+        received_bytes=whole(record, "received_bytes", 0),
+    )
+
+
+def _eval(record: Mapping[str, Any]) -> Eval:
+    accuracy = record.get("accuracy")
+    return Eval(
+        step=whole(record, "step"),
+        time=number(record, "time"),
+        elapsed=number(record, "elapsed"),
+        loss=loss(record),
+        accuracy=None if accuracy is None else number(record, "accuracy"),
+    )

@@ -1,0 +1,232 @@
+"""What a folder of runs holds, as values. Field names and units are those of docs/runs.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from harness.model.plan import NetworkPlan, Pair
+
+UNFINISHED: Final = "unfinished"
+"""The status of a run without an end: it was cut off, or still goes on."""
+HAD_TIME: Final = ("finished", "limit")
+"""Statuses of runs that had the time which they were given."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something odd in a file.
+
+    Args:
+        where: the file, and the line where there is one: ``wan.ring.ddp.seed0/rank-1.jsonl:17``.
+        what: what is odd, and what the report makes of it.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a run is to reach: a loss of `value` or less, or an accuracy of `value` or more."""
+
+    kind: Literal["loss", "accuracy"]
+    value: float
+
+    def __str__(self) -> str:
+        """As people read it: ``loss 0.4``, ``accuracy 90 %``."""
+        return f"accuracy {self.value * 100:.4g} %" if self.kind == "accuracy" else f"loss {self.value:.4g}"
+
+    def met(self, loss: float, accuracy: float | None) -> bool:
+        """Whether these means over ranks have reached it."""
+        if self.kind == "accuracy":
+            return accuracy is not None and accuracy >= self.value
+        return loss <= self.value
+
+
+@dataclass(frozen=True)
+class RecordedStep:
+    """One step of one rank; `seconds_comm` is what it waited for communication."""
+
+    step: int
+    time: float
+    elapsed: float
+    loss: float
+    seconds: float
+    seconds_compute: float
+    seconds_comm: float
+    sent_bytes: int
+    received_bytes: int
+
+
+@dataclass(frozen=True)
+class Eval:
+    """One rank's model on the whole held-out set."""
+
+    step: int
+    time: float
+    elapsed: float
+    loss: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Ops:
+    """How often a collective ran, and the bytes of its input tensors in all."""
+
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Collectives:
+    """What torch's recorder saw between two looks at it.
+
+    Args:
+        step: the last one that is in it.
+        ops: per collective, as torch names it.
+        missed: collectives that the recorder had dropped before they were counted.
+    """
+
+    step: int
+    ops: Mapping[str, Ops]
+    missed: int = 0
+
+
+@dataclass(frozen=True)
+class Rank:
+    """What one rank recorded, without what a resumed attempt took back.
+
+    Args:
+        rank: which.
+        steps: by step, ascending.
+        evals: by step, ascending.
+        collectives: by step, ascending; the last steps of a run that was cut off are in none.
+        parameters: of the model; None where it did not say.
+        bytes_per_step: payload that the strategy says it sends per step on average; None where it did not say.
+        resumed_from: the steps from which later attempts went on.
+        uncounted: steps whose collectives a resume took back though the steps hold: after the first of a pair, up to
+            the second.
+    """
+
+    rank: int
+    steps: tuple[RecordedStep, ...] = ()
+    evals: tuple[Eval, ...] = ()
+    collectives: tuple[Collectives, ...] = ()
+    parameters: int | None = None
+    bytes_per_step: float | None = None
+    resumed_from: tuple[int, ...] = ()
+    uncounted: tuple[tuple[int, int], ...] = ()
+
+    def counts(self, step: int) -> bool:
+        """Whether the collectives of a step are in what was counted, by the lines up to the last."""
+        return not any(after < step <= until for after, until in self.uncounted)
+
+
+@dataclass(frozen=True)
+class EdgeCount:
+    """The kernel's counters of one directed edge since the network was made; the backlog is what waits now."""
+
+    sent_packets: int
+    sent_bytes: int
+    dropped: int
+    backlog_bytes: int
+    backlog_packets: int
+
+
+@dataclass(frozen=True)
+class LinkSample:
+    """All counters at one time; tcp has per rank (segments sent, others that were sent again), each counted apart.
+
+    Every attempt of a run has a network of its own, whose counters begin at 0.
+    """
+
+    time: float
+    edges: Mapping[Pair, EdgeCount]
+    tcp: Mapping[int, tuple[int, int]]
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class RecordedChange:
+    """A reshape of links while the run went on.
+
+    Args:
+        asked: when the command began to change them.
+        acknowledged: when every node had read back what it then held.
+        edges: what changed, as a person reads it: ``0->1: delay 20ms -> 120ms``.
+    """
+
+    asked: float
+    acknowledged: float
+    edges: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended; `notes` is what happened meanwhile that its results may have felt."""
+
+    status: str
+    seconds: float | None = None
+    code: int | None = None
+    failed_rank: int | None = None
+    last_lines: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """One run. `settings` is run.json as it stands, without the plan."""
+
+    slug: str
+    profile: str
+    topology: str
+    nodes: int
+    seed: int
+    strategy: str
+    label: str
+    target: Target | None
+    engine: str
+    settings: Mapping[str, Any]
+    plan: NetworkPlan | None = None
+    ranks: tuple[Rank, ...] = ()
+    links: tuple[LinkSample, ...] = ()
+    changes: tuple[RecordedChange, ...] = ()
+    end: End | None = None
+
+    @property
+    def status(self) -> str:
+        """finished, failed, stopped, limit or unfinished."""
+        return self.end.status if self.end else UNFINISHED
+
+
+@dataclass(frozen=True)
+class RecordedExperiment:
+    """All runs of a folder.
+
+    Args:
+        id: the folder's name, or what experiment.json says.
+        name: of the experiment.
+        folder: where it was read.
+        created: seconds since the epoch, or None where nothing says it.
+        runs: those that left a run.json, in the experiment's order.
+        missing: runs that experiment.json names and that have left nothing yet.
+        notes: what was odd in the files.
+        source: the path of the file that it was made from; None where nothing says it.
+        home: options of `harness experiment run` that say where it ran, by name.
+    """
+
+    id: str
+    name: str
+    folder: Path
+    created: float | None
+    runs: tuple[RecordedRun, ...]
+    missing: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    source: str | None = None
+    home: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,102 @@
+"""Addresses of the nodes: rank r is the (r + 1)-th host of the subnet, unless somebody else gave them out (Docker)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final, Self
+
+from harness.errors import PlanError
+
+INTERFACE: Final = "eth0"
+"""The one interface of every node."""
+MAX_NODES: Final = 4094
+"""The most nodes of a network: a u32 filter's node id has 12 bits, of which 0 and the last stay free."""
+
+DEFAULT_IPV4 = IPv4Network("10.77.0.0/16")
+DEFAULT_IPV6 = IPv6Network("fd77::/64")
+
+
+@dataclass(frozen=True)
+class Addressing:
+    """The two subnets of a network, and who has which address in them.
+
+    Args:
+        ipv4_net: the IPv4 subnet.
+        ipv6_net: the IPv6 subnet.
+        given4: by rank, where somebody else gave the addresses out.
+        given6: the same; empty beside a given4 that is not: the network has no IPv6.
+    """
+
+    ipv4_net: IPv4Network = DEFAULT_IPV4
+    ipv6_net: IPv6Network = DEFAULT_IPV6
+    given4: tuple[IPv4Address, ...] = ()
+    given6: tuple[IPv6Address, ...] = ()
+
+    @classmethod
+    def parse(cls, ipv4: str | None = None, ipv6: str | None = None) -> Self:
+        """Read subnets in CIDR notation. Raises PlanError."""
+        try:
+            made = cls(IPv4Network(ipv4 or DEFAULT_IPV4), IPv6Network(ipv6 or DEFAULT_IPV6))
+        except ValueError as error:
+            raise PlanError(f"subnet: {error}; write e.g. 10.77.0.0/16 or fd77::/64") from None
+        for net in (made.ipv4_net, made.ipv6_net):
+            if net.is_loopback or net.is_multicast or net.is_link_local or net.is_unspecified:
+                raise PlanError(f"subnet: {net} is no network for hosts; write e.g. 10.77.0.0/16 or fd77::/64")
+        return made
+
+    def require(self, nodes: int, others: int = 0) -> None:
+        """Raise PlanError where that many nodes do not fit beside others that need an address (a gateway)."""
+        hosts = min(self.ipv4_net.num_addresses, self.ipv6_net.num_addresses) - 2 - others
+        room = min(hosts, MAX_NODES)
+        if nodes > room:
+            raise PlanError(
+                f"{nodes} nodes do not fit: {self.ipv4_net} and {self.ipv6_net} have room for {max(room, 0)}"
+                + ("; give a larger --subnet" if room < MAX_NODES else " (the most this tool makes)")
+            )
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions of IP that nodes have addresses of."""
+        return (4,) if self.given4 and not self.given6 else (4, 6)
+
+    def ipv4(self, rank: int) -> IPv4Address:
+        """The node's IPv4 address."""
+        return self.given4[rank] if self.given4 else self.ipv4_net[rank + 1]
+
+    def ipv6(self, rank: int) -> IPv6Address:
+        """The node's IPv6 address. Raises PlanError where there is no IPv6."""
+        if self.given6:
+            return self.given6[rank]
+        if self.given4:
+            raise PlanError("this network has no IPv6")
+        return self.ipv6_net[rank + 1]
+
+    def address(self, rank: int, version: int) -> IPv4Address | IPv6Address:
+        """The node's address of that version of IP. Raises PlanError."""
+        return self.ipv4(rank) if version == 4 else self.ipv6(rank)
+
+    def rank_of(self, address: IPv4Address | IPv6Address) -> int | None:
+        """Whose address that is, or None."""
+        if self.given4:
+            return self._owners.get(address)
+        net = self.ipv4_net if address.version == 4 else self.ipv6_net
+        rank = int(address) - int(net.network_address) - 1
+        return rank if 0 <= rank < MAX_NODES else None
+
+    @cached_property
+    def _owners(self) -> dict[IPv4Address | IPv6Address, int]:
+        owners: dict[IPv4Address | IPv6Address, int] = {own: rank for rank, own in enumerate(self.given4)}
+        return owners | {own: rank for rank, own in enumerate(self.given6)}
+
+
+MTU: Final = 1500
+ETHERNET: Final = 14
+"""The header."""
+FRAME: Final = MTU + ETHERNET
+"""A full one."""
+SEGMENT: Final = 1448
+"""What a full TCP segment carries: with timestamps, over IPv4."""
+HEADERS: Final = MTU - SEGMENT
+"""Its IPv4 and TCP headers."""

@@ -1,0 +1,288 @@
+"""What the links allow: the least time that a collective can take on a plan, by any algorithm.
+
+Hockney's model (Hockney 1994, "The communication challenge for MPP") gives a message of m bytes the time alpha + m
+beta; Thakur, Rabenseifner and Gropp 2005 ("Optimization of collective communication operations in MPICH") and Chan,
+Heimlich, Purkayastha and van de Geijn 2007 ("Collective communication: theory, practice, and experience") give the
+classical terms for uniform networks. Here every link has its own alpha and beta, so both are taken from first
+principles:
+
+*alpha.* What rank s knows reaches rank r no sooner than D(s, r), the least sum of link delays over any walk from s to
+r. Any route, and any relaying by an algorithm, is such a walk. In a broadcast every r waits for the root; in the
+others every rank waits for every rank. So T >= max D, at any size.
+
+*beta.* Split the ranks in X and Y. Let s in X and r in Y be ranks such that r needs b bytes that come from s. They
+cross links X -> Y. The first of them crosses no sooner than s can reach the near end of such a link; all such links
+together pass ``rate * t + burst`` bits in t; and the last one to cross still has to come from there to r. Three times
+that follow each other, hence their sum bounds T:
+
+    T >= min over links D(s, near end)  +  (wire bits - burst) / rate  +  min over links (delay + D(far end, r))
+
+Bytes that cross, with S and n as nccl-tests has them: broadcast S, the root in X; all_reduce S (the sum over X: an
+element of it is as large as one of a single rank); all_gather |X| S/n; reduce_scatter |Y| S/n; all_to_all |X| |Y| S/n.
+Where b grows with the ranks of a side, each part of them (the farthest, the two farthest, ...) gives a bound of its
+own.
+
+*all_reduce, once more.* In a partition of the ranks in k parts each element must be sent between parts 2 (k - 1)
+times: that many one-way calls it takes until all of k know what each knew (Harary and Schwenk 1974, "The communication
+problem on graphs and digraphs"); with a part per rank it is the bound of Patarasuk and Yuan 2009 ("Bandwidth optimal
+all-reduce algorithms for clusters of workstations").
+
+Every split gives a true bound, so which ones are tried decides only how tight the result is: each rank alone, what
+lies behind each link by the routes (an island, the far side of a bridge), and ranks i to j (in a dense graph 0 to j).
+The choice looks at the graph only: were it guided by rates, a faster link could lead to a better split and a longer
+bound.
+
+*send_recv* leaves an algorithm nothing to choose, so there the routes count: all that share a link must pass it.
+
+Not counted, so that the bound holds: loss, TCP's start and acknowledgements, and computing. Delays count as the least
+that jitter leaves of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Literal, get_args
+
+from harness.errors import InputError
+from harness.model.address import FRAME, SEGMENT
+from harness.model.link import LinkShape
+from harness.model.plan import NetworkPlan, Pair
+
+Collective = Literal["all_reduce", "broadcast", "all_gather", "reduce_scatter", "all_to_all", "send_recv", "barrier"]
+COLLECTIVES: Final[tuple[str, ...]] = get_args(Collective)
+
+WIRE_SHARE: Final = FRAME / SEGMENT
+"""Bytes on the wire per byte carried: full TCP segments with timestamps in Ethernet frames of MTU 1500."""
+_SPARSE: Final = 4
+"""Edges per rank up to which a graph is sparse: all O(ranks ** 2) intervals are tried (in a tree the routes do)."""
+_TABLE_REACH: Final = 4
+"""How many times the jitter a delay can be off its mean by netem's tables: they hold 16 bits in steps of 1/8192."""
+
+
+def bound_seconds(plan: NetworkPlan, collective: str, size: int) -> float:
+    """The least time in seconds that a collective can take on these links.
+
+    Args:
+        plan: the network.
+        collective: one of COLLECTIVES; a broadcast's root is rank 0, send_recv sends from each rank to the next.
+        size: bytes, as nccl-tests defines them (see harness.training.bench).
+
+    Returns:
+        0.0 where no link limits it; infinity where links that are down leave no way.
+
+    Raises:
+        InputError: unknown collective, or a negative size.
+    """
+    return LinkBound(plan).seconds(collective, size)
+
+
+def least_delay_ns(shape: LinkShape) -> int:
+    """The shortest time that a packet can take, in ns: a reordered one skips the delay, jitter shortens it."""
+    if shape.reorder:
+        return 0
+    return max(0, shape.delay.ns - shape.jitter.ns * (1 if shape.distribution == "uniform" else _TABLE_REACH))
+
+
+@dataclass(frozen=True)
+class _Link:
+    src: int
+    dst: int
+    delay_ns: int
+    bit_s: float
+    burst_bits: int
+
+
+@dataclass(frozen=True)
+class _Pipe:
+    """Links that traffic must pass, taken together."""
+
+    bit_s: float
+    burst_bits: int
+
+    @classmethod
+    def of(cls, links: Iterable[_Link]) -> _Pipe:
+        rate, burst = 0.0, 0
+        for link in links:
+            rate += link.bit_s
+            burst += link.burst_bits
+        return cls(rate, burst)
+
+    def seconds(self, size: float) -> float:
+        """Time to pass that many bytes of payload, none of which it has already."""
+        bits = size * 8 * WIRE_SHARE - self.burst_bits
+        if bits <= 0 or self.bit_s == math.inf:
+            return 0.0
+        return bits / self.bit_s if self.bit_s else math.inf
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The links from X to Y.
+
+    Args:
+        pipe: all of them together.
+        from_root: seconds from rank 0 to the nearest of them, or None where rank 0 is in Y.
+        before: (k, t) where k ranks of X are t seconds or more from the nearest of them; longest t first.
+        after: (k, t) where k ranks of Y are t seconds or more away over any of them; longest t first.
+    """
+
+    pipe: _Pipe
+    from_root: float | None
+    before: list[tuple[int, float]]
+    after: list[tuple[int, float]]
+
+    def seconds(self, collective: str, size: float, ranks: int) -> float:
+        """The bound that this cut gives."""
+        block = size / ranks
+        (_, before), (_, after) = self.before[0], self.after[0]
+        if collective == "broadcast":
+            return 0.0 if self.from_root is None else self.from_root + self.pipe.seconds(size) + after
+        if collective == "all_reduce":
+            return before + self.pipe.seconds(size) + after
+        if collective == "all_gather":
+            return self._farthest(self.before, block) + after
+        if collective == "reduce_scatter":
+            return self._farthest(self.after, block) + before
+        (senders, nearest_sender), (receivers, nearest_receiver) = self.before[-1], self.after[-1]
+        return max(
+            self._farthest(self.before, block * receivers) + nearest_receiver,
+            self._farthest(self.after, block * senders) + nearest_sender,
+        )
+
+    def _farthest(self, delays: list[tuple[int, float]], each: float) -> float:
+        """Most of: the k farthest ranks' bytes can only cross within what their delay leaves, for every k."""
+        return max(delay + self.pipe.seconds(each * count) for count, delay in delays)
+
+
+def _staircase(delays: Iterable[float]) -> list[tuple[int, float]]:
+    """For each distinct delay, how many are at least as long; longest first."""
+    counts = {delay: count for count, delay in enumerate(sorted(delays, reverse=True), 1)}
+    return [(count, delay) for delay, count in counts.items()]
+
+
+class LinkBound:
+    """The bounds of one plan; what they share is worked out once, so ask one instance for a whole sweep."""
+
+    def __init__(self, plan: NetworkPlan) -> None:
+        self._plan = plan
+        self._size = plan.size
+        self._links: list[_Link] = []
+        for edge in plan.edges.values():
+            shape = edge.effective
+            if shape.mean_loss < 1:
+                rate = math.inf if shape.rate is None else float(shape.rate.bit_s)
+                burst = shape.burst.bytes * 8 if shape.burst else 0
+                self._links.append(_Link(edge.src, edge.dst, least_delay_ns(shape), rate, burst))
+
+    def seconds(self, collective: str, size: int) -> float:
+        """See bound_seconds."""
+        if collective not in COLLECTIVES:
+            raise InputError(f"collective {collective!r} is unknown; one of {', '.join(COLLECTIVES)}")
+        if size < 0:
+            raise InputError(f"a size of {size} bytes is negative")
+        if self._size < 2:
+            return 0.0
+        if collective == "send_recv":
+            return self._send_recv(size)
+        rows = self._reach[:1] if collective == "broadcast" else self._reach
+        alpha = max(map(max, rows)) / 1e9
+        if collective == "barrier" or size == 0 or alpha == math.inf:
+            return alpha
+        bounds = [alpha, *(cut.seconds(collective, size, self._size) for cut in self._cuts)]
+        if collective == "all_reduce":
+            bounds += [delay + pipe.seconds(2 * (parts - 1) * size) for parts, delay, pipe in self._partitions]
+        return max(bounds)
+
+    def _send_recv(self, size: int) -> float:
+        alive = {(link.src, link.dst): link for link in self._links}
+        shares: dict[Pair, list[tuple[int, int]]] = {}
+        longest = 0.0
+        for src in range(self._size):
+            pairs = [edge.pair for edge in self._plan.path(src, (src + 1) % self._size)]
+            if any(pair not in alive for pair in pairs):
+                return math.inf
+            total, before = sum(alive[pair].delay_ns for pair in pairs), 0
+            for pair in pairs:
+                longest = max(longest, total / 1e9 + _Pipe.of([alive[pair]]).seconds(size))
+                shares.setdefault(pair, []).append((before, total - before))
+                before += alive[pair].delay_ns
+        for pair, flows in shares.items():
+            delay = (min(before for before, _ in flows) + min(after for _, after in flows)) / 1e9
+            longest = max(longest, delay + _Pipe.of([alive[pair]]).seconds(size * len(flows)))
+        return longest
+
+    @cached_property
+    def _reach(self) -> list[list[float]]:
+        """D in ns, by Floyd's and Warshall's algorithm."""
+        reach = [[0.0 if src == dst else math.inf for dst in range(self._size)] for src in range(self._size)]
+        for link in self._links:
+            reach[link.src][link.dst] = min(link.delay_ns, reach[link.src][link.dst])
+        for via in range(self._size):
+            onward = reach[via]
+            for src, row in enumerate(reach):
+                first = row[via]
+                if first < math.inf and src != via:
+                    reach[src] = [min(old, first + new) for old, new in zip(row, onward, strict=True)]
+        return reach
+
+    @cached_property
+    def _cuts(self) -> list[_Cut]:
+        """Both directions of every split worth trying, but for those that nothing limits."""
+        everyone = (1 << self._size) - 1
+        sides = {min(side, everyone ^ side) for side in self._splits()} - {0}
+        cuts = (self._cut(near) for side in sorted(sides) for near in (side, everyone ^ side))
+        return [cut for cut in cuts if cut is not None]
+
+    def _splits(self) -> Iterator[int]:
+        """Sets of ranks, as bit masks."""
+        edges = len(self._plan.edges) / 2
+        intervals_from = range(self._size if self._size <= edges <= _SPARSE * self._size else 1)
+        for rank in range(self._size):
+            yield 1 << rank
+            behind: dict[int, int] = {}
+            for dst, hop in self._plan.next_hops.get(rank, {}).items():
+                behind[hop] = behind.get(hop, 0) | 1 << dst
+            yield from behind.values()
+            yield from ((2 << rank) - (1 << first) for first in intervals_from if first < rank)
+
+    def _cut(self, near: int) -> _Cut | None:
+        links = [link for link in self._links if near >> link.src & 1 and not near >> link.dst & 1]
+        pipe = _Pipe.of(links)
+        if not links or pipe.bit_s == math.inf:
+            return None
+        tails = {link.src for link in links}
+        heads: dict[int, int] = {}
+        for link in links:
+            heads[link.dst] = min(link.delay_ns, heads.get(link.dst, link.delay_ns))
+        reach = self._reach
+        before = {
+            rank: min(map(reach[rank].__getitem__, tails)) / 1e9 for rank in range(self._size) if near >> rank & 1
+        }
+        after = [
+            min(delay + reach[head][rank] for head, delay in heads.items()) / 1e9
+            for rank in range(self._size)
+            if not near >> rank & 1
+        ]
+        return _Cut(pipe, before.get(0), _staircase(before.values()), _staircase(after))
+
+    @cached_property
+    def _partitions(self) -> list[tuple[int, float, _Pipe]]:
+        """Per partition: number of parts, seconds that the fastest link between parts takes, those links together.
+
+        One part per rank; and as each rank sees it by its routes, what lies behind each neighbour that relays, and the
+        rest. Seen from the gateway of an island these are the islands.
+        """
+        partitions = {tuple(range(self._size))}
+        for hops in self._plan.next_hops.values():
+            relays = {hop for dst, hop in hops.items() if hop != dst}
+            partitions.add(tuple(hop if (hop := hops.get(dst, -1)) in relays else -1 for dst in range(self._size)))
+        found = []
+        for parts in partitions:
+            between = [link for link in self._links if parts[link.src] != parts[link.dst]]
+            if between:
+                delay = min(link.delay_ns for link in between) / 1e9
+                found.append((len(set(parts)), delay, _Pipe.of(between)))
+        return found

@@ -1,0 +1,244 @@
+"""What one direction of one edge does to packets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, Final, Literal, Self, get_args
+
+from harness.errors import ShapeError
+from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
+
+Pair = tuple[int, int]
+"""Source and destination of a directed edge, or the two ends of an undirected one, the smaller first."""
+Distribution = Literal["uniform", "normal", "pareto"]
+DISTRIBUTIONS: Final[tuple[str, ...]] = get_args(Distribution)
+
+MAX_TIME: Final = Time(275 * 10**9)
+"""The longest delay: netem's tick field, 2**32 ticks of 64 ns."""
+MAX_JITTER: Final = Time(2**31 - 1)
+"""Netem cuts longer jitter to this in silence (net/sched/sch_netem.c, netem_change: tabledist takes 32 bits)."""
+MAX_LIMIT: Final = 2**31 - 1
+MAX_BURST: Final = Size(2**31)
+"""Half of what tbf's 32-bit fields hold, so that its queue fits on top."""
+MAX_BURST_TIME: Final = Time(274 * 10**9)
+"""The longest that a burst may take at its rate: tbf's tick field, 2**32 ticks of 64 ns."""
+
+
+@dataclass(frozen=True)
+class GilbertElliott:
+    """Loss in bursts: a good and a bad state, changed by chance at every packet (Gilbert 1960, Elliott 1963).
+
+    Args:
+        p: chance to go from good to bad.
+        r: chance to go from bad to good.
+        loss_bad: share of packets lost in the bad state (1 - h in the papers).
+        loss_good: share of packets lost in the good state (1 - k).
+    """
+
+    p: Ratio
+    r: Ratio
+    loss_bad: Ratio = WHOLE
+    loss_good: Ratio = ZERO_RATIO
+
+    def __post_init__(self) -> None:
+        if self.p.value + self.r.value == 0:
+            raise ShapeError("gilbert_elliott: p and r are both 0%, so the state never changes; give at least one")
+
+    @classmethod
+    def from_correlation(cls, loss: Ratio, correlation: Ratio) -> Self:
+        """The two-state chain with this mean loss whose neighbouring packets' losses correlate this much.
+
+        The chain loses all in the bad state and nothing in the good one. Its stationary loss is p / (p + r) and its
+        lag-1 autocorrelation 1 - p - r; solved for p and r.
+        """
+        free = 1 - correlation.value
+        return cls(p=Ratio(loss.value * free), r=Ratio((1 - loss.value) * free))
+
+    @property
+    def bad_share(self) -> float:
+        """Share of packets that meet the bad state."""
+        return float(self.p.value / (self.p.value + self.r.value))
+
+    @property
+    def mean_loss(self) -> float:
+        """Share of packets lost in the long run."""
+        return self.bad_share * float(self.loss_bad) + (1 - self.bad_share) * float(self.loss_good)
+
+    @property
+    def correlation(self) -> float:
+        """Lag-1 autocorrelation of the state: 1 - p - r."""
+        return float(1 - self.p.value - self.r.value)
+
+
+@dataclass(frozen=True)
+class LinkShape:
+    """One direction of one edge. A field that is None or zero does nothing.
+
+    Args:
+        rate: serialisation rate on the wire, frame headers included; None is unlimited.
+        delay: one-way delay.
+        jitter: half-width of a uniform spread around the delay; the standard deviation for normal and pareto.
+        distribution: of the jitter, as netem's tables have it.
+        loss: share of packets lost at random.
+        loss_correlation: lag-1 correlation of losses; made by a Gilbert chain, for netem's own does not work.
+        gilbert_elliott: loss in bursts, instead of loss.
+        duplicate: share of packets sent twice.
+        corrupt: share of packets with one flipped bit.
+        reorder: share of packets that overtake, i.e. skip the delay.
+        limit: packets that the queue holds, those in flight on the delay line included; None: sized from rate x delay.
+        burst: a token bucket's depth: makes the rate by tbf instead of netem.
+        queue: time that a packet may wait for tokens before tail drop (tbf's latency); with burst only.
+    """
+
+    rate: Rate | None = None
+    delay: Time = ZERO_TIME
+    jitter: Time = ZERO_TIME
+    distribution: Distribution = "uniform"
+    loss: Ratio = ZERO_RATIO
+    loss_correlation: Ratio = ZERO_RATIO
+    gilbert_elliott: GilbertElliott | None = None
+    duplicate: Ratio = ZERO_RATIO
+    corrupt: Ratio = ZERO_RATIO
+    reorder: Ratio = ZERO_RATIO
+    limit: int | None = None
+    burst: Size | None = None
+    queue: Time | None = None
+
+    def __post_init__(self) -> None:
+        if self.distribution not in DISTRIBUTIONS:
+            raise ShapeError(f"distribution {self.distribution!r} is unknown; one of {', '.join(DISTRIBUTIONS)}")
+        if self.delay.ns < 0 or self.jitter.ns < 0:
+            raise ShapeError("delay and jitter cannot be negative")
+        if self.delay + self.jitter > MAX_TIME:
+            raise ShapeError(f"delay {self.delay} + jitter {self.jitter} is over {MAX_TIME}, the most that netem holds")
+        if self.jitter > MAX_JITTER:
+            raise ShapeError(f"jitter {self.jitter} is over {MAX_JITTER}, the most that netem holds")
+        if self.jitter > self.delay:
+            raise ShapeError(
+                f"jitter {self.jitter} is over the delay {self.delay}: a packet cannot arrive before it left"
+            )
+        if self.loss and self.gilbert_elliott:
+            raise ShapeError("give loss or gilbert_elliott, not both")
+        if self.loss_correlation and not self.loss:
+            raise ShapeError("loss_correlation needs loss")
+        if self.loss_correlation.value == 1:
+            raise ShapeError("loss_correlation must be under 100%")
+        if self.reorder and not self.delay.ns:
+            raise ShapeError("reorder needs a delay: a reordered packet is one that skips it")
+        if self.limit is not None and not 1 <= self.limit <= MAX_LIMIT:
+            raise ShapeError(f"limit {self.limit} is not between 1 and {MAX_LIMIT} packets")
+        if self.burst is not None and self.rate is None:
+            raise ShapeError("burst needs a rate")
+        if self.burst is not None and self.burst.bytes < 1:
+            raise ShapeError("burst 0B lets no packet pass; give at least one packet's size, e.g. 1600B")
+        if self.burst is not None and self.burst.bytes > MAX_BURST.bytes:
+            raise ShapeError(f"burst {self.burst} is over {MAX_BURST}, the most that tbf holds")
+        if (
+            self.burst is not None
+            and self.rate is not None
+            and self.rate.seconds(self.burst.bytes) > MAX_BURST_TIME.seconds
+        ):
+            raise ShapeError(f"burst {self.burst} takes over {MAX_BURST_TIME} at {self.rate}, the most that tbf holds")
+        if self.queue is not None and self.burst is None:
+            raise ShapeError("queue needs a burst (it is the token bucket's latency)")
+
+    @classmethod
+    def unchecked(cls, **values: Any) -> Self:
+        """A shape whose parts may contradict each other: what a kernel holds after somebody used tc by hand."""
+        shape = object.__new__(cls)
+        for field in fields(cls):
+            object.__setattr__(shape, field.name, values.get(field.name, field.default))
+        return shape
+
+    @property
+    def is_unshaped(self) -> bool:
+        """Whether packets pass as if there were no shape."""
+        return self == LinkShape(distribution=self.distribution)
+
+    @property
+    def loss_chain(self) -> GilbertElliott | None:
+        """The two-state chain that makes the loss, or None where losses are independent."""
+        if self.gilbert_elliott is None and self.loss_correlation:
+            return GilbertElliott.from_correlation(self.loss, self.loss_correlation)
+        return self.gilbert_elliott
+
+    @property
+    def mean_loss(self) -> float:
+        """Share of packets lost in the long run, whichever way the loss is made.
+
+        Netem draws both for every packet: one that is to be lost and to be sent twice is sent once (netem_enqueue).
+        """
+        lost = self.gilbert_elliott.mean_loss if self.gilbert_elliott else float(self.loss)
+        return lost * (1 - float(self.duplicate))
+
+    def changed(self, **changes: Any) -> LinkShape:
+        """A copy with these fields replaced. Raises ShapeError where the parts then contradict each other."""
+        return replace(self, **changes)
+
+    def describe(self) -> str:
+        """The shape in tc's words, e.g. ``rate 80Mbit delay 20ms jitter 2ms loss 0.1%``."""
+        words = [f"{field.name} {value}" for field in fields(self) if (value := self._told(field.name))]
+        return " ".join(words) or "unshaped"
+
+    def _told(self, name: str) -> str:
+        value = getattr(self, name)
+        if name == "distribution":
+            return str(value) if self.jitter.ns and value != "uniform" else ""
+        if isinstance(value, GilbertElliott):
+            return f"p {value.p} r {value.r} bad {value.loss_bad} good {value.loss_good}"
+        if value is None or value in (ZERO_TIME, ZERO_RATIO):
+            return ""
+        return str(value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field as plain JSON in SI units: bit/s, seconds, shares, packets, bytes."""
+        chain = self.gilbert_elliott
+        return {
+            "rate_bit_s": self.rate.bit_s if self.rate else None,
+            "delay_s": self.delay.seconds,
+            "jitter_s": self.jitter.seconds,
+            "distribution": self.distribution,
+            "loss": float(self.loss),
+            "loss_correlation": float(self.loss_correlation),
+            "gilbert_elliott": chain and {f.name: float(getattr(chain, f.name)) for f in fields(chain)},
+            "duplicate": float(self.duplicate),
+            "corrupt": float(self.corrupt),
+            "reorder": float(self.reorder),
+            "limit_packets": self.limit,
+            "burst_bytes": self.burst.bytes if self.burst else None,
+            "queue_s": self.queue.seconds if self.queue else None,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], *, checked: bool = True) -> Self:
+        """The inverse of to_json; exact for what to_json wrote. Parts may contradict each other where not checked."""
+        chain = data.get("gilbert_elliott")
+        rate, burst, queue = data.get("rate_bit_s"), data.get("burst_bytes"), data.get("queue_s")
+        make = cls if checked else cls.unchecked
+        return make(
+            rate=None if rate is None else Rate(rate),
+            delay=Time.from_seconds(data["delay_s"]),
+            jitter=Time.from_seconds(data["jitter_s"]),
+            distribution=data["distribution"],
+            loss=_ratio(data["loss"]),
+            loss_correlation=_ratio(data["loss_correlation"]),
+            gilbert_elliott=None if chain is None else GilbertElliott(**{key: _ratio(v) for key, v in chain.items()}),
+            duplicate=_ratio(data["duplicate"]),
+            corrupt=_ratio(data["corrupt"]),
+            reorder=_ratio(data["reorder"]),
+            limit=data.get("limit_packets"),
+            burst=None if burst is None else Size(burst),
+            queue=None if queue is None else Time.from_seconds(queue),
+        )
+
+
+@lru_cache(maxsize=256)
+def _ratio(share: float) -> Ratio:
+    """The exact ratio that a float was written from."""
+    return Ratio(Fraction(repr(share)))
+
+
+UNSHAPED: Final = LinkShape()

@@ -1,0 +1,307 @@
+"""A network as a value: which node sends what to whom, over which edges, of which shape.
+
+Every node computes the same plan from the same topology, profile and seed; nothing here touches the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from harness.errors import PlanError
+from harness.model.address import FRAME, Addressing
+from harness.model.link import LinkShape
+from harness.model.link import Pair as Pair
+from harness.model.units import WHOLE, ZERO_RATIO, Time
+
+if TYPE_CHECKING:
+    from harness.model.profile import Profile
+    from harness.model.topology import Topology
+
+SUPER_PACKET_TIME: Final = Time(50_000)
+"""How long a TCP super-packet may occupy a loss-free link: smaller ones cost more CPU, larger ones coarsen the rate."""
+MAX_SEGMENTS: Final = 138
+"""The segments of a super-packet of 200 kB, the largest that nodes send (runtime/wiring.py): more are never sent."""
+
+
+@dataclass(frozen=True)
+class PlannedEdge:
+    """One direction of one edge.
+
+    Args:
+        src: the rank that sends.
+        dst: the neighbour that receives.
+        shape: what was requested.
+        origin: where the shape comes from: a profile's name, ``file`` or ``set``.
+        down: whether the link is down: it loses every packet until it is up again.
+    """
+
+    src: int
+    dst: int
+    shape: LinkShape
+    origin: str = ""
+    down: bool = False
+
+    @property
+    def pair(self) -> Pair:
+        """(src, dst)."""
+        return self.src, self.dst
+
+    @property
+    def effective(self) -> LinkShape:
+        """What the kernel must do now: the shape, or the shape with every packet lost where the link is down.
+
+        Nothing is duplicated then: netem lets a copy pass where the packet is lost.
+        """
+        if not self.down:
+            return self.shape
+        return self.shape.changed(loss=WHOLE, loss_correlation=ZERO_RATIO, gilbert_elliott=None, duplicate=ZERO_RATIO)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, in SI units."""
+        return {
+            "src": self.src,
+            "dst": self.dst,
+            **self.shape.to_json(),
+            "origin": self.origin,
+            "down": self.down,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        return cls(data["src"], data["dst"], LinkShape.from_json(data), data["origin"], data["down"])
+
+    def __str__(self) -> str:
+        return f"{self.src}->{self.dst}"
+
+
+@dataclass(frozen=True)
+class Port:
+    """One neighbour as a node sees it, in one direction.
+
+    Args:
+        edge: the directed edge to the neighbour, or from it.
+        neighbour: the rank at the other end, whichever the direction.
+        ranks: of an outgoing port, the final destinations that go through the neighbour; of an incoming port, the
+            original sources whose packets come through it. The neighbour is one of them.
+    """
+
+    edge: PlannedEdge
+    neighbour: int
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """All that one node must know to make its own part of the network.
+
+    Args:
+        rank: its own.
+        addressing: the subnets.
+        egress: per neighbour, what goes there.
+        ingress: per neighbour, what comes from there.
+        forwards: whether packets of others cross it.
+        max_segments: see NetworkPlan.max_segments.
+        seed: of every draw.
+    """
+
+    rank: int
+    addressing: Addressing
+    egress: tuple[Port, ...]
+    ingress: tuple[Port, ...]
+    forwards: bool
+    max_segments: int | None
+    seed: int
+
+    @property
+    def ipv4(self) -> IPv4Address:
+        """Its own IPv4 address."""
+        return self.addressing.ipv4(self.rank)
+
+    @property
+    def ipv6(self) -> IPv6Address:
+        """Its own IPv6 address."""
+        return self.addressing.ipv6(self.rank)
+
+    def detours(self) -> list[tuple[int, int]]:
+        """(destination, next hop) for every destination that is no neighbour."""
+        return [(dst, port.neighbour) for port in self.egress for dst in port.ranks if dst != port.neighbour]
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """The whole network.
+
+    Args:
+        topology: its name, as the user gave it.
+        profile: its name, as the user gave it.
+        seed: of every draw.
+        size: number of nodes; their ranks are 0 to size - 1.
+        edges: by (src, dst), both directions of every edge.
+        next_hops: per rank and final destination, the neighbour to send to.
+        addressing: the subnets.
+    """
+
+    topology: str
+    profile: str
+    seed: int
+    size: int
+    edges: Mapping[Pair, PlannedEdge]
+    next_hops: Mapping[int, Mapping[int, int]]
+    addressing: Addressing = field(default_factory=Addressing)
+
+    def edge(self, src: int, dst: int) -> PlannedEdge:
+        """One direction of one edge. Raises PlanError for an unknown rank or edge."""
+        self.require_rank(src)
+        self.require_rank(dst)
+        if (src, dst) not in self.edges:
+            near = ", ".join(f"{src}-{n}" for n in self.neighbours(src)) or "none"
+            raise PlanError(f"there is no edge {src}-{dst} in this {self.topology}; node {src} has: {near}")
+        return self.edges[src, dst]
+
+    def require_rank(self, rank: int) -> None:
+        """Raise PlanError where the network has no such rank."""
+        if not 0 <= rank < self.size:
+            raise PlanError(f"there is no rank {rank}; this network has ranks 0 to {self.size - 1}")
+
+    def neighbours(self, rank: int) -> list[int]:
+        """The ranks at the other ends of this rank's edges, ascending."""
+        return list(self._neighbours.get(rank, ()))
+
+    @cached_property
+    def _neighbours(self) -> dict[int, list[int]]:
+        near: dict[int, list[int]] = {}
+        for src, dst in sorted(self.edges):
+            near.setdefault(src, []).append(dst)
+        return near
+
+    def path(self, src: int, dst: int) -> list[PlannedEdge]:
+        """The directed edges that a packet from src to dst crosses."""
+        self.require_rank(src)
+        self.require_rank(dst)
+        path = []
+        while src != dst:
+            hop = self.next_hops[src][dst]
+            path.append(self.edges[src, hop])
+            src = hop
+        return path
+
+    def node(self, rank: int) -> NodePlan:
+        """One node's part of the plan.
+
+        Routes are symmetric (Topology.next_hops): what a rank sent arrives through the neighbour that leads to it.
+        """
+        self.require_rank(rank)
+        behind: dict[int, list[int]] = {}
+        for dst, hop in sorted(self.next_hops[rank].items()):
+            behind.setdefault(hop, []).append(dst)
+        near = [(neighbour, tuple(behind.get(neighbour, ()))) for neighbour in self.neighbours(rank)]
+        return NodePlan(
+            rank=rank,
+            addressing=self.addressing,
+            egress=tuple(Port(self.edges[rank, neighbour], neighbour, ranks) for neighbour, ranks in near),
+            ingress=tuple(Port(self.edges[neighbour, rank], neighbour, ranks) for neighbour, ranks in near),
+            forwards=len(near) > 1,
+            max_segments=self.max_segments,
+            seed=self.seed,
+        )
+
+    @cached_property
+    def max_segments(self) -> int | None:
+        """The most segments of a TCP super-packet on every node, or None for the kernel's default.
+
+        Loss, duplication, queue limits and rates act on whole super-packets, which have up to 64 KiB by default. It is
+        one number for the network, because a relay passes on what others sent.
+        """
+        limits = [most for edge in self.edges.values() if (most := _segments(edge.shape)) is not None]
+        return min(limits, default=None)
+
+    def changed(self, edges: Iterable[PlannedEdge]) -> NetworkPlan:
+        """A copy with these edges in place of the ones between the same ranks."""
+        return replace(self, edges={**self.edges, **{self.edge(*edge.pair).pair: edge for edge in edges}})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; from_json reads it back."""
+        return {
+            "topology": self.topology,
+            "profile": self.profile,
+            "seed": self.seed,
+            "ipv4_subnet": str(self.addressing.ipv4_net),
+            "ipv6_subnet": str(self.addressing.ipv6_net),
+            "nodes": [
+                {
+                    "rank": rank,
+                    "ipv4": str(self.addressing.ipv4(rank)),
+                    "ipv6": str(self.addressing.ipv6(rank)) if 6 in self.addressing.versions else None,
+                    "neighbours": self.neighbours(rank),
+                    "routes": {str(dst): hop for dst, hop in sorted(self.next_hops[rank].items())},
+                }
+                for rank in range(self.size)
+            ],
+            "edges": [self.edges[pair].to_json() for pair in sorted(self.edges)],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        edges = [PlannedEdge.from_json(edge) for edge in data["edges"]]
+        addressing = Addressing(IPv4Network(data["ipv4_subnet"]), IPv6Network(data["ipv6_subnet"]))
+        given4 = tuple(IPv4Address(node["ipv4"]) for node in data["nodes"])
+        given6 = tuple(IPv6Address(node["ipv6"]) for node in data["nodes"] if node["ipv6"])
+        if (given4, given6) != tuple(tuple(map(own, range(len(given4)))) for own in (addressing.ipv4, addressing.ipv6)):
+            addressing = replace(addressing, given4=given4, given6=given6)
+        return cls(
+            topology=data["topology"],
+            profile=data["profile"],
+            seed=data["seed"],
+            size=len(data["nodes"]),
+            edges={edge.pair: edge for edge in edges},
+            next_hops={n["rank"]: {int(dst): hop for dst, hop in n["routes"].items()} for n in data["nodes"]},
+            addressing=addressing,
+        )
+
+
+def _segments(shape: LinkShape) -> int | None:
+    """How many segments a super-packet may have on such a link: one where single packets may be lost or counted."""
+    if shape.mean_loss or shape.duplicate or shape.corrupt or shape.reorder or shape.limit or shape.burst:
+        return 1
+    if shape.rate is None:
+        return None
+    most = int(shape.rate.bit_s * SUPER_PACKET_TIME.seconds / (8 * FRAME))
+    return None if most >= MAX_SEGMENTS else max(1, most)
+
+
+def make_plan(
+    topology: Topology,
+    profile: Profile,
+    seed: int,
+    *,
+    between: Profile | None = None,
+    addressing: Addressing | None = None,
+) -> NetworkPlan:
+    """Draw every edge's shape and find every route.
+
+    Args:
+        topology: the graph; shapes that it gives itself (a custom file) win over the profile's.
+        profile: of the edges.
+        seed: of the draws.
+        between: profile of the slow edges (tier 1) of a topology with islands; None: the same profile.
+        addressing: the subnets.
+
+    Raises:
+        PlanError: more nodes than addresses.
+    """
+    addressing = addressing or Addressing()
+    addressing.require(topology.size)
+    edges: dict[Pair, PlannedEdge] = {}
+    for edge in topology.edges:
+        source = between if between is not None and edge.tier else profile
+        there, back = edge.shapes(source.sample(seed, edge.a, edge.b))
+        for src, dst, shape, own in ((edge.a, edge.b, there, edge.forward), (edge.b, edge.a, back, edge.backward)):
+            edges[src, dst] = PlannedEdge(src, dst, shape, source.name if own is None else "file")
+    name = f"{profile.name}+{between.name}" if between else profile.name
+    return NetworkPlan(topology.name, name, seed, topology.size, edges, topology.next_hops(), addressing)

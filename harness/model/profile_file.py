@@ -1,0 +1,150 @@
+"""Profiles in YAML files: those that come with the package, and users' own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from harness.errors import ProfileError, ShapeError, UnitError
+from harness.model.link import DISTRIBUTIONS, MAX_LIMIT
+from harness.model.profile import NONE, SHAPE_KEYS, BurstLoss, Profile, Range
+from harness.model.suggest import suggest
+from harness.model.units import Rate, Ratio, Size, Time
+from harness.model.yaml_file import Entry, read_yaml
+
+SHIPPED_ORDER: Final = (
+    "local",
+    "datacenter",
+    "wan",
+    "mobile",
+    "poor",
+    "mobile-real",
+    "datacenter-real",
+    "cross-continental",
+)
+
+
+def _quantity(entry: Entry, kind: type[Any]) -> Any:
+    if kind is int:
+        value = entry.whole_number("a number of packets, e.g. 1000,")
+        if not 1 <= value <= MAX_LIMIT:
+            raise entry.fault(f"{value} is not between 1 and {MAX_LIMIT} packets")
+        return value
+    text = entry.text(f"a {kind.KIND}, e.g. {kind.EXAMPLES},")
+    if kind is Size and text.strip("0 ").isdecimal():
+        raise entry.fault(f"{text!r} is not a size: it has no unit; write e.g. {kind.EXAMPLES}")
+    try:
+        return kind.parse(text)
+    except UnitError as cause:
+        raise entry.fault(cause) from None
+
+
+def _range(entry: Entry, kind: type[Any]) -> Range[Any]:
+    parts = entry.items() if entry.is_list else [entry, entry]
+    if len(parts) != 2:
+        raise entry.fault(f"a range is [low, high]; this list has {len(parts)}")
+    low, high = (_quantity(part, kind) for part in parts)
+    words = [part.text("a value").strip() for part in parts]
+    words = [str(value) if word == "0" else word for word, value in zip(words, (low, high), strict=True)]
+    try:
+        return Range(low, high, words[0] if low == high else " - ".join(words))
+    except UnitError as cause:
+        raise entry.fault(cause) from None
+
+
+def _jitter(entry: Entry) -> Range[Time] | Range[Ratio]:
+    parts = entry.items() if entry.is_list else [entry]
+    words = [str(part.node.value).strip() for part in parts]
+    shares = [word.endswith("%") for word in words]
+    if any(shares) and not all(share or word == "0" for share, word in zip(shares, words, strict=True)):
+        raise entry.fault("one end is a time and the other a share of the delay; write two times or two shares")
+    return _range(entry, Ratio if any(shares) else Time)
+
+
+def _chain(entry: Entry) -> BurstLoss:
+    values = {key: _range(value, Ratio) for key, value in entry.mapping(["p", "r", "loss_bad", "loss_good"]).items()}
+    if missing := [key for key in ("p", "r") if key not in values]:
+        raise entry.fault(f"{' and '.join(missing)} missing; a chain needs p (good to bad) and r (bad to good)")
+    return BurstLoss(**values)
+
+
+def _distribution(entry: Entry) -> str:
+    text = entry.text(f"one of {', '.join(DISTRIBUTIONS)}")
+    if text not in DISTRIBUTIONS:
+        raise entry.fault(f"{text!r} is unknown; {suggest(text, DISTRIBUTIONS)}")
+    return text
+
+
+_READERS: Final[dict[str, Callable[[Entry], Any]]] = {
+    "rate": lambda entry: _range(entry, Rate),
+    "delay": lambda entry: _range(entry, Time),
+    "jitter": _jitter,
+    "distribution": _distribution,
+    "loss": lambda entry: _range(entry, Ratio),
+    "loss_correlation": lambda entry: _range(entry, Ratio),
+    "gilbert_elliott": _chain,
+    "duplicate": lambda entry: _range(entry, Ratio),
+    "corrupt": lambda entry: _range(entry, Ratio),
+    "reorder": lambda entry: _range(entry, Ratio),
+    "limit": lambda entry: _range(entry, int),
+    "burst": lambda entry: _range(entry, Size),
+    "queue": lambda entry: _range(entry, Time),
+}
+"""How to read each of SHAPE_KEYS, in profiles and in the edges of topology files."""
+
+
+def read_shape(place: Entry, values: Mapping[str, Entry], base: Profile) -> Profile:
+    """The base with those of the values replaced that shape a link. What is wrong raises the place's error."""
+    read = {key: _READERS[key](entry) for key, entry in values.items() if key in _READERS}
+    try:
+        return replace(base, **read)
+    except ShapeError as cause:
+        named = (word.strip(":") for word in str(cause).split())
+        at = next((word for word in named if word in read), "")
+        raise values.get(at, place).fault(str(cause).removeprefix(f"{at}: ")) from None
+
+
+def _shipped_directory() -> Path:
+    package = Path(__file__).parents[1]
+    for directory in (package / "tc_profiles", package.parent / "tc_profiles"):
+        if directory.is_dir():
+            return directory
+    raise ProfileError(f"the shipped profiles are missing beside {package}; install the package again")
+
+
+def shipped_profiles() -> list[str]:
+    """The names that come with the package: those of the guide in its order, then the others by alphabet."""
+    names = sorted(path.stem for path in _shipped_directory().glob("*.yaml"))
+    return sorted(names, key=lambda name: SHIPPED_ORDER.index(name) if name in SHIPPED_ORDER else len(SHIPPED_ORDER))
+
+
+def is_profile_path(text: str) -> bool:
+    """Whether this names a file rather than a shipped profile: it has a slash, or ends with .yaml or .yml."""
+    return "/" in text or text.lower().endswith((".yaml", ".yml"))
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """A profile by shipped name (`-` and `_` alike), by path, or ``none`` for no shaping.
+
+    Raises:
+        ProfileError: there is no such profile, or its file is wrong; the message has file, line and YAML path.
+    """
+    if is_profile_path(name_or_path):
+        return _load_file(Path(name_or_path))
+    name = name_or_path.strip().lower().replace("_", "-")
+    if name == NONE.name:
+        return NONE
+    shipped = shipped_profiles()
+    if name not in shipped:
+        hint = suggest(name, [NONE.name, *shipped])
+        raise ProfileError(f"profile {name_or_path!r} is unknown; {hint} (a file of your own: ./NAME.yaml)")
+    return _load_file(_shipped_directory() / f"{name}.yaml")
+
+
+def _load_file(path: Path) -> Profile:
+    root = read_yaml(path, ProfileError)
+    values = root.mapping(["description", *SHAPE_KEYS])
+    told = " ".join(values["description"].text("a line of text").split()) if "description" in values else ""
+    return read_shape(root, values, Profile(path.stem, told, path))

@@ -1,0 +1,82 @@
+"""What was read back from a node: the shapes that it holds, and what it has counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from harness.model.link import LinkShape
+from harness.model.plan import Pair
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counters of one direction of one edge. ``dropped`` counts random loss and overflow alike."""
+
+    sent_packets: int = 0
+    sent_bytes: int = 0
+    dropped: int = 0
+    backlog_bytes: int = 0
+    backlog_packets: int = 0
+
+
+@dataclass(frozen=True)
+class TcpCounters:
+    """Of all TCP connections that a node has had, its relaying of others' not included (RFC 2012, tcpOutSegs)."""
+
+    sent_segments: int = 0
+    retransmitted_segments: int = 0
+
+
+@dataclass(frozen=True)
+class EdgeStatus:
+    """What a node holds for one direction of one edge, and has counted."""
+
+    applied: LinkShape
+    stats: Stats
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, in SI units."""
+        return {"applied": self.applied.to_json(), "stats": vars(self.stats)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        return cls(LinkShape.from_json(data["applied"], checked=False), Stats(**data["stats"]))
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """What a node holds.
+
+    Args:
+        edges: by (src, dst), the directed edges that this node makes.
+        mismatches: (src, dst) and the difference, where what is held is not what was asked for.
+        notes: what a user should know about the engine at this node, e.g. that its process was restarted.
+        tcp: what its TCP has counted.
+    """
+
+    edges: Mapping[Pair, EdgeStatus]
+    mismatches: tuple[tuple[Pair, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    tcp: TcpCounters = TcpCounters()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; from_json reads it back."""
+        return {
+            "edges": [{"src": src, "dst": dst, **edge.to_json()} for (src, dst), edge in self.edges.items()],
+            "mismatches": [[*pair, what] for pair, what in self.mismatches],
+            "notes": list(self.notes),
+            "tcp": vars(self.tcp),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        return cls(
+            {(edge["src"], edge["dst"]): EdgeStatus.from_json(edge) for edge in data["edges"]},
+            tuple(((src, dst), what) for src, dst, what in data["mismatches"]),
+            tuple(data["notes"]),
+            TcpCounters(**data["tcp"]),
+        )

@@ -1,0 +1,161 @@
+"""A topology as a graph: which ranks are joined by an edge, and through whom the others reach each other."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harness.errors import TopologyError
+from harness.model.address import MAX_NODES
+from harness.model.link import LinkShape
+from harness.model.units import ZERO_RATIO, ZERO_TIME, Time
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True)
+class TopologyEdge:
+    """An edge between two ranks, a < b.
+
+    Args:
+        a, b: the ranks.
+        tier: 1 for the slow edges between islands, else 0.
+        forward: the shape of a->b where a custom file gives it; None: the profile draws it.
+        backward: the same for b->a.
+        inherits: fields of forward and backward that the profile gives none the less (a delay matrix without rates).
+    """
+
+    a: int
+    b: int
+    tier: int = 0
+    forward: LinkShape | None = None
+    backward: LinkShape | None = None
+    inherits: frozenset[str] = frozenset()
+
+    def shapes(self, drawn: LinkShape) -> tuple[LinkShape, LinkShape]:
+        """The shapes of a->b and of b->a, given what the profile drew for this edge.
+
+        An inherited jitter keeps the share of the delay that it has in the profile's draw, for a jitter that fits one
+        delay makes no sense for another; an inherited reorder is dropped where there is no delay to skip.
+        """
+        return self._shape(self.forward, drawn), self._shape(self.backward, drawn)
+
+    def _shape(self, own: LinkShape | None, drawn: LinkShape) -> LinkShape:
+        if own is None or not self.inherits:
+            return drawn if own is None else own
+        taken = {name: getattr(drawn, name) for name in self.inherits}
+        if "jitter" in taken:
+            taken["jitter"] = Time(own.delay.ns * drawn.jitter.ns // drawn.delay.ns) if drawn.delay.ns else ZERO_TIME
+        if not own.delay.ns:
+            taken["reorder"] = ZERO_RATIO
+        return own.changed(**taken)
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A connected graph of the ranks 0 to size - 1.
+
+    Args:
+        name: as in the spec, e.g. ``ring`` or ``grid:2x3``; of a custom file the name without its ending.
+        size: number of ranks.
+        edges: by (a, b), each pair once.
+
+    Raises TopologyError where an edge has unknown or equal ranks, is there twice, or the graph falls apart.
+    """
+
+    name: str
+    size: int
+    edges: tuple[TopologyEdge, ...]
+    _by_pair: dict[tuple[int, int], TopologyEdge] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        from networkx import connected_components  # here, because importing networkx takes 0.3 s
+
+        check_size(self.size)
+        by_pair = {(edge.a, edge.b): edge for edge in sorted(self.edges, key=lambda edge: (edge.a, edge.b))}
+        for a, b in by_pair:
+            if not 0 <= a < b < self.size:
+                raise TopologyError(f"{self.name}: {a}-{b} is no edge between two of the ranks 0 to {self.size - 1}")
+        if len(by_pair) != len(self.edges):
+            raise TopologyError(f"{self.name}: an edge is there twice")
+        object.__setattr__(self, "edges", tuple(by_pair.values()))
+        object.__setattr__(self, "_by_pair", by_pair)
+        parts = [sorted(part) for part in connected_components(self._graph)]
+        if len(parts) > 1:
+            told = " | ".join(_told(part) for part in parts[:4]) + (" | ..." if len(parts) > 4 else "")
+            raise TopologyError(
+                f"{self.name} falls into {len(parts)} parts that no edge joins: {told}; add edges between them"
+            )
+
+    @cached_property
+    def _graph(self) -> nx.Graph[int]:
+        """The ranks and edges, these with the weights that `next_hops` explains."""
+        import networkx as nx
+
+        graph: nx.Graph[int] = nx.Graph()
+        graph.add_nodes_from(range(self.size))
+        graph.add_weighted_edges_from((a, b, 2**64 + _tie_break(a, b)) for a, b in self._by_pair)
+        return graph
+
+    def neighbours(self, rank: int) -> list[int]:
+        """The ranks at the other ends of this rank's edges, ascending. Raises TopologyError for an unknown rank."""
+        if not 0 <= rank < self.size:
+            raise TopologyError(f"there is no rank {rank} in {self.name}; ranks are 0 to {self.size - 1}")
+        return sorted(self._graph[rank])
+
+    def edge(self, a: int, b: int) -> TopologyEdge:
+        """The edge between two ranks, in either order. Raises TopologyError where there is none."""
+        found = self._by_pair.get((min(a, b), max(a, b)))
+        if found is None:
+            near = ", ".join(f"{a}-{rank}" for rank in self.neighbours(a)) or "none"
+            raise TopologyError(f"there is no edge {a}-{b} in {self.name}; node {a} has: {near}")
+        return found
+
+    def next_hops(self) -> dict[int, dict[int, int]]:
+        """For every rank, for every other rank: the neighbour through which it goes.
+
+        The way has the fewest hops. Where several have, the tie is broken by giving every edge the weight
+        2**64 + a 40-bit SHA-256 of its two ranks and taking the lightest way: the first term makes hops count first (no
+        sum of the others reaches 2**64), the second makes the lightest way unique (two ways of equal weight would need
+        40-bit sums that collide). Unique ways of an undirected graph are symmetric (B to A is A to B backwards, so that
+        a round trip crosses the same links both ways) and consistent (each rank on the way goes on as the first would
+        have; no loops). They depend on the edges' ranks alone, not on the order of edges.
+
+        Found by Dijkstra's algorithm from every destination: as ways are symmetric, the rank before X on the lightest
+        way from D to X is where X sends what goes to D. Time and memory grow with size x edges and size squared.
+        """
+        from networkx import dijkstra_predecessor_and_distance
+
+        hops: dict[int, dict[int, int]] = {rank: {} for rank in range(self.size)}
+        for destination in range(self.size):
+            if len(self._graph[destination]) == self.size - 1:  # no need to search
+                before = {rank: [destination] for rank in self._graph[destination]}
+            else:
+                before, _ = dijkstra_predecessor_and_distance(self._graph, destination)
+            for rank, previous in before.items():
+                if previous:
+                    hops[rank][destination] = previous[0]
+        return hops
+
+
+def _tie_break(a: int, b: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{a}-{b}".encode()).digest()[:5], "big")
+
+
+def _told(part: list[int]) -> str:
+    return ",".join(map(str, part[:8])) + (",..." if len(part) > 8 else "")
+
+
+def check_size(size: int) -> None:
+    """Raise TopologyError where no network has that many nodes."""
+    if not 1 <= size <= MAX_NODES:
+        raise TopologyError(f"{size} nodes: give a number from 1 to {MAX_NODES}")
+
+
+def check_clash(where: str, size: int, nodes: int | None) -> None:
+    """Raise TopologyError where a spec's number of nodes is not the one that the user asked for."""
+    if nodes is not None and nodes != size:
+        raise TopologyError(f"{where} has {size} nodes, but --nodes is {nodes}; leave --nodes out")

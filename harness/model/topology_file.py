@@ -1,0 +1,226 @@
+"""Custom topologies: a YAML list of edges, or a delay matrix (and a rate matrix) as CSV.
+
+YAML::
+
+    description: two sites          # optional
+    nodes: 3                        # optional: the highest rank + 1
+    edges:
+      - {between: [0, 1], delay: 20ms, rate: 10MB/s}    # both directions
+      - {from: 1, to: 2, delay: 80ms, loss: 1%}         # one direction ...
+      - {from: 2, to: 1, delay: 95ms}                   # ... needs an entry for the other one
+      - {between: [0, 2], profile: wan, delay: 50ms}    # drawn from this profile, with another delay
+
+The keys that shape an edge are those of a profile, scalars or ranges. An edge without any of them is drawn from the
+network's profile. An edge with some is complete: what it does not name does not happen, unless it names a `profile` to
+start from (by name, or by a path relative to the file). Nothing is guessed for a direction that is not given.
+
+CSV: ``matrix:delay=D.csv,rate=R.csv``. Cell (i, j), both counted from 0, is i->j with its unit (``20ms``); a cell
+that is empty or ``-`` is no edge, and the diagonal does not count. What the files do not give (the rate where there is
+only a delay matrix; jitter, loss and the rest) comes from the network's profile. Lines that start with ``#`` are
+comments.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from harness.errors import InputError, ShapeError, TopologyError, UnitError
+from harness.model.address import MAX_NODES
+from harness.model.link import LinkShape, Pair
+from harness.model.profile import SHAPE_KEYS, Profile
+from harness.model.profile_file import is_profile_path, load_profile, read_shape
+from harness.model.suggest import suggest
+from harness.model.topology import Topology, TopologyEdge, check_clash
+from harness.model.units import Rate, Time
+from harness.model.yaml_file import Entry, read_text, read_yaml
+
+Q = TypeVar("Q", Rate, Time)
+_MATRIX_EXAMPLE: Final = "matrix:delay=delays.csv,rate=rates.csv"
+
+
+def load_custom(spec: str, nodes: int | None, seed: int) -> Topology:
+    """The topology of a YAML file's path or of a ``matrix:`` spec; see this module's docstring.
+
+    Args:
+        spec: as `harness.model.topology_names.build_topology` takes it.
+        nodes: what the user asked for; None: as many as the file has.
+        seed: for the ranges of edges.
+
+    Raises:
+        TopologyError: the file is missing or wrong (with file, line and place), or has another number of nodes.
+    """
+    head, _, argument = spec.partition(":")
+    if head.strip().lower() == "matrix":
+        return _load_matrix(spec, argument, nodes)
+    if spec.lower().endswith(".csv"):
+        raise TopologyError(f"topology {spec!r}: a CSV file needs to say what it holds; write {_MATRIX_EXAMPLE}")
+    return _load_yaml(Path(spec), nodes, seed)
+
+
+@dataclass(frozen=True)
+class _Direction:
+    place: Entry
+    profile: Profile | None
+
+
+def _load_yaml(path: Path, nodes: int | None, seed: int) -> Topology:
+    root = read_yaml(path, TopologyError)
+    values = root.mapping(["description", "nodes", "edges"])
+    if "description" in values:
+        values["description"].text("a line of text")
+    given: dict[Pair, _Direction] = {}
+    for place in values["edges"].items() if "edges" in values else []:
+        _read_edge(place, path, given)
+    size = 1 + max((max(pair) for pair in given), default=0)
+    if "nodes" in values:
+        told = values["nodes"].whole_number("a number of nodes")
+        if not 1 <= told <= MAX_NODES:
+            raise values["nodes"].fault(f"{told} nodes: give a number from 1 to {MAX_NODES}")
+        for pair, direction in given.items():
+            if max(pair) >= told:
+                raise direction.place.fault(
+                    f"there is no rank {max(pair)}; with nodes: {told}, ranks are 0 to {told - 1}"
+                )
+        size = told
+    elif not given:
+        raise root.fault("neither nodes nor edges are given")
+    check_clash(str(path), size, nodes)
+    for (a, b), direction in given.items():
+        if (b, a) not in given:
+            raise direction.place.fault(
+                f"edge {a}->{b} has no {b}->{a}; add an entry with from: {b}, to: {a}, or write between: [{a}, {b}]"
+            )
+
+    def shape(a: int, b: int) -> LinkShape | None:
+        profile = given[a, b].profile
+        return profile.sample(seed, a, b) if profile else None
+
+    edges = [TopologyEdge(a, b, forward=shape(a, b), backward=shape(b, a)) for a, b in sorted(given) if a < b]
+    return _topology(path, size, edges)
+
+
+def _read_edge(place: Entry, path: Path, given: dict[Pair, _Direction]) -> None:
+    values = place.mapping(["between", "from", "to", "profile", *SHAPE_KEYS])
+    if "between" in values and not values.keys() & {"from", "to"}:
+        ends = values["between"].items()
+        if len(ends) != 2:
+            raise values["between"].fault(f"an edge is between two ranks, e.g. [0, 1]; this list has {len(ends)}")
+    elif "between" not in values and values.keys() >= {"from", "to"}:
+        ends = [values["from"], values["to"]]
+    else:
+        raise place.fault("an edge has either between: [A, B], for both directions, or from: A and to: B, for one")
+    a, b = (_rank(end) for end in ends)
+    if a == b:
+        raise place.fault(f"rank {a} needs no edge to itself")
+    direction = _Direction(place, _inline_profile(place, values, path))
+    for pair in [(a, b), (b, a)] if "between" in values else [(a, b)]:
+        if pair in given:
+            raise place.fault(f"{pair[0]}->{pair[1]} is given twice (first in line {given[pair].place.line})")
+        given[pair] = direction
+
+
+def _rank(entry: Entry) -> int:
+    rank = entry.whole_number("a rank (0, 1, 2, ...)")
+    if rank >= MAX_NODES:
+        raise entry.fault(f"there is no rank {rank}; the highest possible is {MAX_NODES - 1}")
+    return rank
+
+
+def _inline_profile(place: Entry, values: Mapping[str, Entry], path: Path) -> Profile | None:
+    if not values.keys() & {"profile", *SHAPE_KEYS}:
+        return None
+    base = Profile(place.path)
+    if "profile" in values:
+        name = values["profile"].text("the name or path of a profile")
+        try:
+            base = load_profile(str(path.parent / name) if is_profile_path(name) else name)
+        except InputError as cause:
+            raise values["profile"].fault(cause) from None
+    return read_shape(place, values, base)
+
+
+def _load_matrix(spec: str, argument: str, nodes: int | None) -> Topology:
+    files: dict[str, Path] = {}
+    for part in argument.split(","):
+        key, equals, name = part.partition("=")
+        key = key.strip()
+        if not equals or not name.strip() or key in files:
+            raise TopologyError(f"topology {spec!r}: write it as {_MATRIX_EXAMPLE}")
+        if key not in ("delay", "rate"):
+            raise TopologyError(f"topology {spec!r}: unknown key {key!r}; {suggest(key, ['delay', 'rate'])}")
+        files[key] = Path(name.strip())
+    if "delay" not in files:
+        raise TopologyError(f"topology {spec!r} has no delay; write it as {_MATRIX_EXAMPLE}")
+    delays = _Matrix.read(files["delay"], Time)
+    rates = _Matrix.read(files["rate"], Rate) if "rate" in files else None
+    check_clash(str(delays.path), delays.size, nodes)
+    if rates and rates.size != delays.size:
+        raise TopologyError(f"{rates.path} is for {rates.size} nodes, but {delays.path} for {delays.size}")
+    for cell in rates.cells if rates else ():
+        if cell not in delays.cells:
+            raise delays.fault(cell, f"no delay, but {rates and rates.path} has a rate there")
+    shapes: dict[Pair, LinkShape] = {}
+    for (a, b), delay in delays.cells.items():
+        if (b, a) not in delays.cells:
+            raise delays.fault((b, a), f"no delay, but {a}->{b} has one; an edge needs both directions")
+        if rates and (a, b) not in rates.cells:
+            raise rates.fault((a, b), f"no rate, but {delays.path} has a delay there")
+        try:
+            shapes[a, b] = LinkShape(delay=delay, rate=rates.cells[a, b] if rates else None)
+        except ShapeError as cause:
+            raise delays.fault((a, b), str(cause)) from None
+    inherits = frozenset(field.name for field in fields(LinkShape)) - ({"delay", "rate"} if rates else {"delay"})
+    edges = [TopologyEdge(a, b, 0, shapes[a, b], shapes[b, a], inherits) for a, b in sorted(shapes) if a < b]
+    return _topology(delays.path, delays.size, edges)
+
+
+def _topology(path: Path, size: int, edges: list[TopologyEdge]) -> Topology:
+    try:
+        return Topology(path.stem, size, tuple(edges))
+    except TopologyError as cause:
+        raise TopologyError(f"{path}: {cause}") from None
+
+
+@dataclass(frozen=True)
+class _Matrix(Generic[Q]):
+    path: Path
+    lines: list[int]
+    cells: dict[Pair, Q]
+
+    @property
+    def size(self) -> int:
+        return len(self.lines)
+
+    def fault(self, cell: Pair, why: str) -> TopologyError:
+        a, b = cell
+        return TopologyError(f"{self.path}:{self.lines[a]}: row {a}, column {b} ({a}->{b}): {why}")
+
+    @classmethod
+    def read(cls, path: Path, kind: type[Q]) -> _Matrix[Q]:
+        rows: dict[int, list[str]] = {}
+        for number, line in enumerate(read_text(path, TopologyError).splitlines(), 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                try:
+                    rows[number] = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True))]
+                except csv.Error as cause:
+                    raise TopologyError(f"{path}:{number}: this is not CSV: {cause}") from None
+        if not rows:
+            raise TopologyError(f"{path} is empty; write one row per node and one cell per node in it")
+        matrix = cls(path, list(rows), {})
+        for a, (number, row) in enumerate(rows.items()):
+            if len(row) != len(rows):
+                raise TopologyError(
+                    f"{path}:{number}: row {a} has {len(row)} cells, but there are {len(rows)} rows; "
+                    "the matrix must be square, without headings"
+                )
+            for b, cell in enumerate(row):
+                if a != b and cell not in ("", "-"):
+                    try:
+                        matrix.cells[a, b] = kind.parse(cell)
+                    except UnitError as cause:
+                        raise matrix.fault((a, b), str(cause)) from None
+        return matrix

@@ -1,0 +1,61 @@
+"""The variables that torchrun gives a process, for one process per node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from harness.model.address import INTERFACE
+from harness.model.plan import NetworkPlan
+
+MASTER_PORT: Final = 29500
+
+
+def environment(
+    plan: NetworkPlan, rank: int, base: Mapping[str, str], master_port: int = MASTER_PORT
+) -> dict[str, str]:
+    """What torchrun sets (docs.pytorch.org, elastic/run: environment variables), one process per node.
+
+    And what it reads: PET_X is the default of its option --x, so that `torchrun --nproc-per-node 2 train.py` in every
+    node becomes one job, with static and c10d rendezvous. Nodes in namespaces share a host name, by which c10d would
+    tell who keeps its store and where workers meet: is_host and the address say so.
+
+    The workers of a job that torchrun starts again may read the addresses of those before them, where they share its
+    store (pytorch/pytorch issue 135712): over a slow link one whose peer starts later does. They do not share it here.
+
+    What the user set of the variables that only tune stays. HARNESS_NEIGHBOURS is ours: the ranks with a direct link to
+    this one, ``1,3``.
+    """
+    master = str(plan.addressing.ipv4(0))
+    tuning = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    return {
+        **tuning,
+        **base,
+        "RANK": str(rank),
+        "WORLD_SIZE": str(plan.size),
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "1",
+        "GROUP_RANK": str(rank),
+        "GROUP_WORLD_SIZE": str(plan.size),
+        "NODE_RANK": str(rank),
+        "HARNESS_NEIGHBOURS": ",".join(map(str, plan.neighbours(rank))),
+        "ROLE_NAME": "default",
+        "ROLE_RANK": str(rank),
+        "ROLE_WORLD_SIZE": str(plan.size),
+        "MASTER_ADDR": master,
+        "MASTER_PORT": str(master_port),
+        "TORCHELASTIC_RUN_ID": "none",
+        "TORCHELASTIC_RESTART_COUNT": "0",
+        "TORCHELASTIC_MAX_RESTARTS": "0",
+        "TORCHELASTIC_USE_AGENT_STORE": "False",
+        "PET_NNODES": str(plan.size),
+        "PET_NODE_RANK": str(rank),
+        "PET_MASTER_ADDR": master,
+        "PET_MASTER_PORT": str(master_port),
+        "PET_RDZV_ENDPOINT": f"{master}:{master_port}",
+        "PET_RDZV_CONF": f"is_host={rank == 0}",
+        "PET_LOCAL_ADDR": str(plan.addressing.ipv4(rank)),
+        "GLOO_SOCKET_IFNAME": INTERFACE,
+        "NCCL_SOCKET_IFNAME": INTERFACE,
+        "TP_SOCKET_IFNAME": INTERFACE,
+    }

@@ -1,0 +1,133 @@
+"""Reading YAML that people write: every value knows its file, line and path, and what is wrong with it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from harness.errors import HarnessError, InputError
+from harness.model.suggest import suggest
+from harness.model.units import Size
+
+if TYPE_CHECKING:
+    from yaml.nodes import Node
+
+MAX_FILE_BYTES: Final = 16 * 1024**2
+
+
+def read_text(path: Path, error: type[HarnessError]) -> str:
+    """The text of a file that a user named. Raises `error`, with one line, where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise error(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise error(f"{path} is a directory, not a file") from None
+    except (OSError, ValueError) as cause:
+        raise error(f"{path} cannot be read: {getattr(cause, 'strerror', None) or cause}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise error(f"{path} is over {Size(MAX_FILE_BYTES)}: not a file of this kind")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise error(f"{path} is not a text file (no UTF-8)") from None
+
+
+def read_yaml(path: Path, error: type[InputError]) -> Entry:
+    """The root of a YAML file. Raises `error` where it is missing, no YAML or empty."""
+    import yaml  # here, because importing it takes 30 ms
+
+    text = read_text(path, error)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as cause:
+        mark = getattr(cause, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        why = " ".join(part for name in ("context", "problem") if (part := getattr(cause, name, None)))
+        raise error(f"{place}: this is not YAML: {why or str(cause).splitlines()[0]}") from None
+    except RecursionError:
+        raise error(f"{path}: this is not YAML: nested too deeply") from None
+    if node is None:
+        raise error(f"{path} is empty")
+    return Entry(str(path), "", node, error)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A YAML node and where it stands: ``source:line: path``. What is wrong with it raises `error` with that place."""
+
+    source: str
+    path: str
+    node: Node
+    error: type[InputError]
+
+    def fault(self, why: object) -> InputError:
+        """The error to raise: place and reason."""
+        place = f"{self.source}:{self.node.start_mark.line + 1}: "
+        return self.error(f"{place}{self.path}: {why}" if self.path else f"{place}{why}")
+
+    @property
+    def line(self) -> int:
+        """Counted from 1."""
+        return int(self.node.start_mark.line) + 1
+
+    @property
+    def is_list(self) -> bool:
+        """Whether this is a sequence."""
+        return self._kind == "sequence"
+
+    @property
+    def _kind(self) -> str:
+        return str(getattr(self.node, "id", ""))
+
+    def mapping(self, known: Iterable[str]) -> dict[str, Entry]:
+        """The values under their keys. Refused: no mapping, a key that is not known, a key given twice."""
+        known = list(known)
+        if self._kind != "mapping":
+            raise self.fault(f"{self._told()} where a mapping is expected, with keys such as {', '.join(known[:4])}")
+        values: dict[str, Entry] = {}
+        for key_node, value_node in self.node.value:
+            key = Entry(self.source, self.path, key_node, self.error)
+            name = key_node.value
+            if key._kind != "scalar":
+                raise key.fault("a key must be a plain word")
+            if name not in known:
+                raise key.fault(f"unknown key {name!r}; {suggest(name, known)}")
+            if name in values:
+                raise key.fault(f"key {name!r} is given twice (first in line {values[name].line})")
+            values[name] = Entry(self.source, f"{self.path}.{name}" if self.path else name, value_node, self.error)
+        return values
+
+    def items(self) -> list[Entry]:
+        """The members of a list."""
+        if not self.is_list:
+            raise self.fault(f"{self._told()} where a list is expected")
+        return [
+            Entry(self.source, f"{self.path}[{index}]", node, self.error) for index, node in enumerate(self.node.value)
+        ]
+
+    def text(self, expected: str) -> str:
+        """A scalar as it is written."""
+        if self._kind != "scalar" or self._tag not in ("str", "int", "float", "timestamp"):
+            raise self.fault(f"{self._told()} where {expected} is expected")
+        return str(self.node.value)
+
+    def whole_number(self, expected: str) -> int:
+        """A whole number without sign."""
+        text = self.text(expected)
+        if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+            raise self.fault(f"{text!r} where {expected} is expected")
+        return int(text)
+
+    def _told(self) -> str:
+        if self._kind != "scalar":
+            return {"sequence": "a list", "mapping": "a mapping"}[self._kind]
+        told = {"null": "nothing", "bool": f"the truth value {self.node.value}"}.get(self._tag, repr(self.node.value))
+        return f"{told} with the tag {self._tag}" if self._tag.startswith("!") else told
+
+    @property
+    def _tag(self) -> str:
+        return str(self.node.tag).removeprefix("tag:yaml.org,2002:")

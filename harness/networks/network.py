@@ -1,0 +1,260 @@
+"""One network from up to down, through the protocols only: create, shape, open, reshape, read back, remove."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.backends.base import Backend, Progress, Task
+from harness.backends.registration import Registration, Registry
+from harness.errors import HarnessError, NetworkStateError, NodeError, RecordError
+from harness.linux import signals
+from harness.model.plan import MAX_SEGMENTS, NetworkPlan, Pair
+from harness.model.status import EdgeStatus, NodeStatus
+from harness.run_files import RunFolder
+
+BackendFinder = Callable[[Registration], Backend]
+"""Finds the runtime of a recorded network again."""
+
+
+def _silent(_: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """The outcome of a reshape.
+
+    Args:
+        plan: as it is now.
+        changed: the directed edges that are not as they were.
+        seconds: how long the engine's part took: reading, changing and reading back.
+        segments_cut: whether TCP super-packets were cut to single packets by this change; connections that are open
+            already keep sending super-packets.
+    """
+
+    plan: NetworkPlan
+    changed: tuple[Pair, ...]
+    seconds: float
+    segments_cut: bool
+
+
+class Network:
+    """A network that is up."""
+
+    def __init__(self, record: Registration, runtime: Backend, store: Registry) -> None:
+        self._record = record
+        self._store = store
+        self.runtime = runtime
+        self.plan = record.network_plan
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._record.name
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that makes its links."""
+        return self._record.engine
+
+    @classmethod
+    def up(
+        cls,
+        name: str,
+        plan: NetworkPlan,
+        runtime: Backend,
+        store: Registry,
+        find: BackendFinder,
+        *,
+        transient: bool = False,
+        progress: Progress = _silent,
+    ) -> Network:
+        """Make a network: nodes first, then their shapes, then traffic may flow. Leaves nothing where it fails.
+
+        Raises:
+            NetworkStateError: the name is taken.
+            NodeError: a node refused; the rest was removed again.
+        """
+        with store.lock(name):
+            old = store.load(name)
+            if old is not None:
+                if find(old).alive:
+                    how = "'harness run'" if old.transient else "'harness up'"
+                    raise NetworkStateError(
+                        f"network {name!r} is already up (from {how}); use it, remove it with"
+                        f" 'harness down --name {name}', or give another --name"
+                    )
+                store.remove(name)
+            store.record_in(name, None)  # a command that was killed may have left it
+            try:
+                runtime.create(plan, progress)
+                record = Registration(
+                    name, runtime.name, runtime.engine.name, runtime.handle, plan.to_json(), time.time(), transient
+                )
+                store.save(record)
+                progress(f"shaping {len(plan.edges)} directed edges")
+                _apply(runtime, plan, range(plan.size))
+                runtime.open(plan)
+                if not transient:
+                    runtime.keep()
+            except BaseException as first:
+                try:
+                    runtime.destroy()
+                except Exception as second:
+                    first.add_note(f"and to clean up failed: {second}")
+                finally:
+                    store.remove(name)
+                raise
+            return cls(record, runtime, store)
+
+    @classmethod
+    def find(cls, name: str, store: Registry, find: BackendFinder) -> Network:
+        """The network of that name. Raises NetworkStateError where none is up."""
+        record = store.load(name)
+        runtime = find(record) if record else None
+        if record is None or runtime is None or not runtime.alive:
+            others = [other for other in store.names() if other != name and _is_alive(other, store, find)]
+            hint = f"; up are: {', '.join(others)}" if others else ""
+            raise NetworkStateError(f"network {name!r} is not up{hint}; start it with 'harness up --name {name}'")
+        return cls(record, runtime, store)
+
+    def reshape(self, change: Callable[[NetworkPlan], NetworkPlan]) -> Reshaped:
+        """Change edges in place, one command at a time; where a node refuses, the others go back to what they were.
+
+        Args:
+            change: makes the new plan from the current one; sees what another command changed meanwhile.
+
+        Raises:
+            NodeError: names node, edge and cause.
+        """
+        with self._store.lock(self.name):
+            current = self._store.load(self.name)
+            if current is None:
+                raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
+            old = self.plan if current.plan == self._record.plan else current.network_plan
+            new = change(old)
+            touched = {pair for pair, edge in new.edges.items() if edge != old.edges[pair]}
+            cut = (new.max_segments or MAX_SEGMENTS) < (old.max_segments or MAX_SEGMENTS)
+            everywhere = new.max_segments != old.max_segments
+            ranks = sorted(
+                range(new.size) if everywhere else {self.runtime.engine.enforced_at(pair) for pair in touched}
+            )
+            with signals.held():  # kernel and record change together, also where Ctrl-C comes now
+                asked, started = time.time(), time.perf_counter()
+                try:
+                    _apply(self.runtime, new, ranks, touched)
+                    seconds = time.perf_counter() - started
+                    acknowledged = time.time()
+                    self._record = replace(current, plan=_told(current.plan, new, touched))
+                    self._store.save(self._record)
+                except BaseException:
+                    _apply(self.runtime, old, ranks, touched)
+                    raise
+                self.plan = new
+                if touched and (folder := self._store.recording(self.name, current.created)):
+                    try:
+                        RunFolder(folder).change(_change(old, new, touched, asked, acknowledged))
+                    except HarnessError as error:
+                        raise HarnessError(f"the links are changed, but not on record: {error}") from None
+        return Reshaped(new, tuple(sorted(touched)), seconds, cut)
+
+    def observe(self, ranks: Iterable[int] | None = None) -> dict[int, NodeStatus]:
+        """What the nodes hold now. Raises NodeError."""
+        chosen = range(self.plan.size) if ranks is None else ranks
+        return _readings(self.runtime.call({rank: Task("observe", self.plan.node(rank)) for rank in chosen}))
+
+    def applied(self) -> dict[Pair, EdgeStatus]:
+        """What is held for every directed edge, and what was counted on it. Raises NodeError."""
+        return {pair: reading for node in self.observe().values() for pair, reading in node.edges.items()}
+
+    def record_in(self, folder: Path) -> None:
+        """From now on, every reshape is told in changes.jsonl of this folder. Raises HarnessError."""
+        with self._store.lock(self.name):
+            current = self._store.load(self.name)  # as others will find it: Docker has a clock of its own
+            if current is None:
+                raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
+            self._store.record_in(self.name, folder, current.created)
+
+    def notes(self) -> list[str]:
+        """What has happened to the engine since the network was made, each once. Raises NodeError."""
+        return list(dict.fromkeys(text for node in self.observe().values() for text in node.notes))
+
+    def down(self) -> None:
+        """Remove the network and all that runs in it."""
+        with self._store.lock(self.name):
+            self.runtime.destroy()
+            self._store.remove(self.name)
+
+
+def _change(
+    old: NetworkPlan, new: NetworkPlan, touched: Collection[Pair], asked: float, acknowledged: float
+) -> dict[str, Any]:
+    """A line of changes.jsonl; see docs/runs.md."""
+    edges = [
+        {"src": pair[0], "dst": pair[1], "before": old.edges[pair].to_json(), "after": new.edges[pair].to_json()}
+        for pair in sorted(touched)
+    ]
+    return {"asked": asked, "acknowledged": acknowledged, "edges": edges}
+
+
+def _told(before: Mapping[str, Any], plan: NetworkPlan, touched: Collection[Pair]) -> dict[str, Any]:
+    """The plan in JSON, given that of the plan before: only edges that were touched differ."""
+    edges = [plan.edges[pair].to_json() if (pair := (e["src"], e["dst"])) in touched else e for e in before["edges"]]
+    return {**before, "edges": edges}
+
+
+def remove(name: str, store: Registry, find: BackendFinder, tell: Progress = _silent) -> bool:
+    """Remove a network by name, also what a killed command left of it; whether there was something.
+
+    A record that cannot be read is forgotten, and ``tell`` is called: what it named can no longer be found.
+    """
+    with store.lock(name):
+        try:
+            record = store.load(name)
+            runtime = find(record) if record else None
+        except RecordError:
+            tell(store.unread.format(name=name))
+            store.remove(name)
+            return True
+        if runtime is None and name not in store.names():
+            return False
+        if runtime is None:  # remains of a network that is not up
+            store.remove(name)
+            return True
+        runtime.destroy()
+        store.remove(name)
+        return True
+
+
+def _is_alive(name: str, store: Registry, find: BackendFinder) -> bool:
+    try:
+        record = store.load(name)
+        return record is not None and find(record).alive
+    except RecordError:
+        return False
+
+
+def _apply(runtime: Backend, plan: NetworkPlan, ranks: Iterable[int], touched: Collection[Pair] = ()) -> None:
+    """Apply these nodes' plans and compare what they then hold. Raises NodeError."""
+    neighbours: dict[int, set[int]] = {}
+    for pair in touched:
+        rank = runtime.engine.enforced_at(pair)
+        neighbours.setdefault(rank, set()).add(pair[1] if rank == pair[0] else pair[0])
+    tasks = {rank: Task("apply", plan.node(rank), frozenset(neighbours.get(rank, ()))) for rank in ranks}
+    for rank, reading in _readings(runtime.call(tasks)).items():
+        for (src, dst), what in reading.mismatches:
+            raise NodeError(rank, f"shape edge {src}->{dst}", f"it was taken and something else is held: {what}")
+
+
+def _readings(answers: Mapping[int, NodeStatus | HarnessError]) -> dict[int, NodeStatus]:
+    readings = {}
+    for rank in sorted(answers):
+        answer = answers[rank]
+        if isinstance(answer, HarnessError):
+            raise answer
+        readings[rank] = answer
+    return readings

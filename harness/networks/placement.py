@@ -1,0 +1,138 @@
+"""Where the nodes of a network live and what makes its links: checked, started, and found again.
+
+What the command line, the Python API and experiments share; nothing here prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+from harness.backends.base import Backend, Progress
+from harness.backends.docker.containers import parse_volume
+from harness.backends.netns.backend import NetnsBackend
+from harness.backends.registration import Registration
+from harness.errors import InputError, RecordError, UnavailableError
+from harness.model.plan import NetworkPlan
+from harness.model.suggest import suggest
+from harness.networks.network import Network
+from harness.networks.registry import LocalRegistry
+from harness.shaping.detect import AUTO, LIMITS, NETEM, USERSPACE, choose_engine
+from harness.shaping.make import make_engine
+
+NETNS: Final = NetnsBackend.name
+DOCKER: Final = "docker"
+RUNTIMES: Final = (NETNS, DOCKER)
+
+
+def check_backend(name: str, image: str | None, volumes: Sequence[str]) -> None:
+    """Raise InputError where --runtime knows no such name, or an option is not for it."""
+    if name not in RUNTIMES:
+        raise InputError(f"no runtime is called {name!r}; {suggest(name, RUNTIMES)}")
+    if name != DOCKER and (image or volumes):
+        raise InputError("--image and --volume are for containers: add --runtime docker")
+    for volume in volumes:
+        parse_volume(volume)
+
+
+def check_engine(name: str) -> None:
+    """Raise InputError where --engine knows no such name."""
+    if name != AUTO:
+        make_engine(name)
+
+
+def find_backend(record: Registration) -> Backend:
+    """The runtime of a recorded network. Raises RecordError where the record does not say which it is."""
+    try:
+        if record.runtime == DOCKER:
+            from harness.backends.docker.backend import DockerBackend
+
+            return DockerBackend.from_handle(record.handle, make_engine(record.engine))
+        return NetnsBackend.from_handle(record.handle, make_engine(record.engine))
+    except (RecordError, InputError) as error:
+        raise RecordError(f"network {record.name!r}: {error}; run 'harness down --name {record.name}'") from None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where nodes are to live, and what makes their links, as the options say.
+
+    Args:
+        runtime: netns or docker.
+        engine: auto, netem or userspace.
+        congestion_control: of TCP.
+        image: of containers.
+        volumes: of containers, /HOST:/INSIDE[:ro].
+    """
+
+    runtime: str = NETNS
+    engine: str = AUTO
+    congestion_control: str = "cubic"
+    image: str | None = None
+    volumes: tuple[str, ...] = ()
+
+    def with_volume(self, volume: str) -> Self:
+        """The same with one more volume."""
+        return replace(self, volumes=(*self.volumes, volume))
+
+    def check(self) -> None:
+        """Raise InputError where an option makes no sense; touches no machine."""
+        check_engine(self.engine)
+        check_backend(self.runtime, self.image, self.volumes)
+
+    def start(
+        self, name: str, plan: NetworkPlan, *, transient: bool, progress: Progress, tell: Callable[[str], None]
+    ) -> Network:
+        """Make the network; what the machine lacks ends it before anything is made.
+
+        Args:
+            name: of the network.
+            plan: of it.
+            transient: whether it ends with this process.
+            progress: called with what is being done.
+            tell: called with what the user should know about the links, one line each.
+
+        Raises:
+            NetworkStateError: the name is taken.
+            UnavailableError, PrivilegeError: what the machine lacks; the message says what mends it.
+            NodeError: a node refused; the rest was removed again.
+        """
+        if self.runtime == DOCKER:
+            return self._start_containers(name, plan, transient, progress, tell)
+        engine = make_engine(_chosen(self.engine, plan, tell))
+        for text in engine.precision_warnings(plan.edges.values()):
+            tell(text)
+        runtime = NetnsBackend(engine, self.congestion_control)
+        LocalRegistry().sweep(lambda record: not find_backend(record).alive)
+        return Network.up(name, plan, runtime, LocalRegistry(), find_backend, transient=transient, progress=progress)
+
+    def _start_containers(
+        self, name: str, plan: NetworkPlan, transient: bool, progress: Progress, tell: Callable[[str], None]
+    ) -> Network:
+        from harness.backends.docker.backend import DockerBackend
+        from harness.backends.docker.containers import IMAGE, ContainerOptions
+        from harness.backends.docker.registry import DockerRegistry
+
+        recipe = ContainerOptions(self.image or IMAGE, self.volumes, self.engine, self.congestion_control, transient)
+        runtime, ledger = DockerBackend(name, recipe=recipe), DockerRegistry(LocalRegistry())
+        network = Network.up(name, plan, runtime, ledger, find_backend, transient=transient, progress=progress)
+        if network.engine == USERSPACE and self.engine != USERSPACE:
+            tell(LIMITS)
+        for text in runtime.engine.precision_warnings(plan.edges.values()):
+            tell(text)
+        return network
+
+
+def _chosen(wanted: str, plan: NetworkPlan, tell: Callable[[str], None]) -> str:
+    """The engine's name; a network that shapes nothing needs none that works, and no word about it."""
+    shaped = any(not edge.shape.is_unshaped for edge in plan.edges.values())
+    try:
+        engine, told = choose_engine(wanted)
+    except UnavailableError:
+        if shaped:
+            raise
+        return NETEM
+    if told and shaped:
+        tell(told)
+    return engine

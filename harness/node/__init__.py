@@ -1,1 +1,0 @@
-"""What runs inside a node, and what drives it from outside."""

@@ -1,0 +1,75 @@
+"""Names of modules that users' scripts import, and the modules behind them.
+
+``from harness.exogym import Trainer`` and ``python -m harness.workloads.train`` work wherever the code lives.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False  # without the import of typing: every command imports this file
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import CodeType, ModuleType
+
+PUBLIC_NAMES = {
+    "harness.exogym": "harness.training.exogym",
+    "harness.strategies": "harness.training.strategies",
+    "harness.strategies.base": "harness.training.strategies.base",
+    "harness.strategies.wire": "harness.training.strategies.sent_bytes",
+    "harness.workloads": "harness.training",
+    "harness.workloads.bench": "harness.training.bench",
+    "harness.workloads.loop": "harness.training.small_loop",
+    "harness.workloads.train": "harness.training.train",
+}
+
+
+class _Alias:
+    """Loads the module behind a public name: the same module object has both names."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module, imported now where it was not."""
+        from importlib import import_module
+
+        module = import_module(self._target)
+        self._true_spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has run already; the import system has just given it the alias's spec, so give it its own again."""
+        module.__spec__ = self._true_spec
+
+    def get_code(self, _: str) -> CodeType | None:
+        """What ``python -m`` runs."""
+        spec = _spec(self._target)
+        return spec.loader.get_code(self._target)  # type: ignore[union-attr, no-any-return]
+
+
+class _Finder:
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """See importlib.abc.MetaPathFinder."""
+        if name not in PUBLIC_NAMES:
+            return None
+        from importlib.machinery import ModuleSpec
+
+        real = _spec(PUBLIC_NAMES[name])
+        alias = _Alias(PUBLIC_NAMES[name])
+        is_package = real.submodule_search_locations is not None
+        return ModuleSpec(name, alias, origin=real.origin, is_package=is_package)  # type: ignore[arg-type]
+
+
+def _spec(name: str) -> ModuleSpec:
+    from importlib.util import find_spec
+
+    spec = find_spec(name)
+    assert spec is not None, name
+    return spec
+
+
+def install() -> None:
+    """Let Python find modules by their public names."""
+    sys.meta_path.insert(0, _Finder())

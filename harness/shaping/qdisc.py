@@ -1,0 +1,217 @@
+"""A node's ports as the qdisc tree that makes them; qdisc_diff.py has the changes that make it of what is held.
+
+::
+
+    eth0 root  htb 1:  default 0                        (what matches no filter passes unshaped: ARP)
+     |- class 1:(n+1)   never limits; one per neighbour n
+     |   `- netem (n+16):   delay, jitter, loss, ..., rate
+     |       `- tbf (n+0x4010):   only where a burst was asked for; then it makes the rate
+     `- u32 filters: prio 1, IPv6 neighbour discovery -> 1:0, unshaped as ARP is; IPv4 prio 2 and IPv6 prio 3, one per
+        final destination -> class of the next hop
+
+The tree is built once and changed in place afterwards, so nothing queued is dropped and no moment is unshaped.
+A branch that is no longer needed stays, with a netem that does nothing.
+
+The engine in user space imitates a branch at the receiver: there are no qdiscs then, but the fields are these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from harness.model.address import FRAME
+from harness.model.link import Distribution, GilbertElliott, LinkShape
+from harness.model.plan import Port
+from harness.model.units import ZERO_RATIO, Rate, Ratio, Size, Time
+
+ROOT: Final = 0x1_0000
+MIN_QUEUE: Final = 32
+MAX_AUTO_LIMIT: Final = 100_000
+UNLIMITED: Final = Rate(20 * 10**9)
+"""Rate of a class that must not limit, and the most that an unlimited delay line is sized for."""
+PASSING_BYTE_S: Final = 2**37 - 1
+"""Rate of a token bucket that is no longer wanted: 1.1 Tbit/s, which nobody has and nobody asks for to the byte."""
+PASSING_BURST: Final = PASSING_BYTE_S // 1000
+MIN_QUEUEING: Final = Time(50 * 10**6)
+TBF_QUEUEING: Final = Time(50 * 10**6)
+"""How long a packet may wait for tokens unless the shape says otherwise (tbf's latency)."""
+
+
+@dataclass(frozen=True)
+class Netem:
+    """Netem's parameters in the kernel's own fields; probabilities scaled so that 2**32 - 1 is 100 %."""
+
+    delay_ns: int = 0
+    jitter_ns: int = 0
+    limit: int = 1000
+    loss: int = 0
+    chain: tuple[int, int, int, int] | None = None
+    """Gilbert-Elliott: p, r, h (survival in the bad state), k1 (loss in the good state)."""
+    duplicate: int = 0
+    corrupt: int = 0
+    reorder: int = 0
+    gap: int = 0
+    rate_byte_s: int = 0
+    distribution: Distribution = "uniform"
+    """Not readable: the kernel does not give its table back."""
+    seed: int = 0
+    """Of netem's random numbers; older kernels ignore it and do not give it back."""
+
+
+@dataclass(frozen=True)
+class Tbf:
+    """A token bucket's parameters in the kernel's own fields."""
+
+    rate_byte_s: int
+    burst: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class Branch:
+    """All that shapes one direction of the edge to one neighbour."""
+
+    neighbour: int
+    netem: Netem
+    tbf: Tbf | None = None
+
+    @property
+    def rate_byte_s(self) -> int:
+        """What the class above must not limit; 0 where there is no rate."""
+        return max(self.netem.rate_byte_s, self.tbf.rate_byte_s if self.tbf else 0)
+
+    @property
+    def classid(self) -> int:
+        """Of the htb class."""
+        return ROOT | (self.neighbour + 1)
+
+    @property
+    def netem_handle(self) -> int:
+        """Of the netem qdisc."""
+        return (self.neighbour + 0x10) << 16
+
+    @property
+    def tbf_handle(self) -> int:
+        """Of the tbf qdisc."""
+        return (self.neighbour + 0x4010) << 16
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A node's whole tree: branches by neighbour, and the branch of every rank whose packets are classified.
+
+    Args:
+        rooted: whether the htb root is there.
+        branches: by neighbour.
+        filters: (rank at the far end, IP version) -> neighbour. At the far end is the final destination for an engine
+            at the sender, the original source for one at the receiver.
+        stale: filters at the place of a rank that match an address which is not that rank's (any more), with the
+            handle by which the kernel knows them.
+    """
+
+    rooted: bool
+    branches: Mapping[int, Branch]
+    filters: Mapping[tuple[int, int], int]
+    stale: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+
+EMPTY: Final = Tree(False, {}, {})
+
+
+def netem_of(port: Port, seed: int) -> Netem:
+    """The netem that makes the shape of a port's edge (its rate too, unless a burst asks for tbf)."""
+    shape = port.edge.effective
+    chain = None
+    if model := shape.loss_chain:
+        survives = Ratio(1 - model.loss_bad.value)
+        chain = (model.p.u32, model.r.u32, survives.u32, model.loss_good.u32)
+    return Netem(
+        delay_ns=shape.delay.ns,
+        jitter_ns=shape.jitter.ns,
+        limit=queue_limit(shape),
+        loss=0 if chain else shape.loss.u32,
+        chain=chain,
+        duplicate=shape.duplicate.u32,
+        corrupt=shape.corrupt.u32,
+        reorder=shape.reorder.u32,
+        gap=1 if shape.reorder else 0,
+        rate_byte_s=shape.rate.byte_s if shape.rate and not shape.burst else 0,
+        distribution=shape.distribution,
+        seed=edge_seed(seed, port.edge.src, port.edge.dst),
+    )
+
+
+def tbf_of(shape: LinkShape) -> Tbf | None:
+    """The token bucket of a shape with a burst."""
+    if shape.burst is None or shape.rate is None:
+        return None
+    burst = max(shape.burst.bytes, FRAME)
+    queued = shape.rate.byte_s * (shape.queue or TBF_QUEUEING).ns // 10**9
+    return Tbf(shape.rate.byte_s, burst, limit=min(burst + max(queued, MIN_QUEUE * FRAME), 2**32 - 1))
+
+
+def queue_limit(shape: LinkShape) -> int:
+    """Packets that netem's queue must hold: those in flight on the delay line, and a buffer behind the rate.
+
+    In flight: rate x (delay + jitter) / (8 x FRAME). Buffer: one bandwidth-delay product of the round trip over this
+    edge (2 x delay), at least 50 ms and 32 packets: the classical rule that lets one TCP flow fill the link
+    (Villamizar and Song 1994). Without a rate there is no buffer, and the delay line is sized for 20 Gbit/s.
+    """
+    if shape.limit is not None:
+        return shape.limit
+    rate = min(shape.rate or UNLIMITED, UNLIMITED)
+    flight = (shape.delay.ns + shape.jitter.ns) / 1e9
+    buffer = max(2 * shape.delay.ns, MIN_QUEUEING.ns) / 1e9 if shape.rate else 0.0
+    packets = math.ceil(rate.bit_s * flight / (8 * FRAME)) + math.ceil(rate.bit_s * buffer / (8 * FRAME))
+    return min(max(packets, MIN_QUEUE if shape.rate else 1000), MAX_AUTO_LIMIT)
+
+
+def edge_seed(seed: int, src: int, dst: int) -> int:
+    """A 64-bit seed of netem's random numbers, its own for every direction of every edge."""
+    return int.from_bytes(hashlib.sha256(f"netem {seed} {src} {dst}".encode()).digest()[:8], "little")
+
+
+def tree_of(ports: Iterable[Port], seed: int, versions: Collection[int] = (4, 6)) -> Tree:
+    """The tree that makes a node's outgoing or its incoming edges; an unshaped edge needs no branch.
+
+    Args:
+        ports: the node's, of one direction.
+        seed: of the plan.
+        versions: of IP that the nodes have addresses of.
+    """
+    branches: dict[int, Branch] = {}
+    filters: dict[tuple[int, int], int] = {}
+    for port in ports:
+        if port.edge.effective.is_unshaped:
+            continue
+        branches[port.neighbour] = Branch(port.neighbour, netem_of(port, seed), tbf_of(port.edge.effective))
+        filters |= {(rank, version): port.neighbour for rank in port.ranks for version in versions}
+    return Tree(bool(branches), branches, filters)
+
+
+def shape_of(branch: Branch) -> LinkShape:
+    """What a branch does to packets, in the words of a link shape: how a kernel reading is shown to people."""
+    netem, tbf = branch.netem, branch.tbf
+    passes = tbf is not None and tbf.rate_byte_s == PASSING_BYTE_S
+    rate_byte_s = tbf.rate_byte_s if tbf and not passes else netem.rate_byte_s
+    chain = None
+    if netem.chain:
+        p, r, survive, loss_good = (Ratio.from_u32(raw) for raw in netem.chain)
+        chain = GilbertElliott(p, r, Ratio(1 - survive.value), loss_good)
+    return LinkShape.unchecked(
+        rate=Rate(8 * rate_byte_s) if rate_byte_s else None,
+        delay=Time(netem.delay_ns),
+        jitter=Time(netem.jitter_ns),
+        distribution=netem.distribution,
+        loss=ZERO_RATIO if chain else Ratio.from_u32(netem.loss),
+        gilbert_elliott=chain,
+        duplicate=Ratio.from_u32(netem.duplicate),
+        corrupt=Ratio.from_u32(netem.corrupt),
+        reorder=Ratio.from_u32(netem.reorder),
+        limit=netem.limit,
+        burst=Size(tbf.burst) if tbf and not passes else None,
+    )

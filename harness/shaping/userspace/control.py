@@ -1,0 +1,113 @@
+"""How the engine talks to the process that holds the packets: one JSON line each way over an abstract socket.
+
+The socket is in the network namespace of the node, so that whoever may enter the node finds it, nobody needs a path,
+and it vanishes with the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from harness.errors import UnavailableError
+from harness.shaping.qdisc import Branch, Netem, Tbf
+
+ADDRESS: Final = "\0tc-harness-links"
+_START_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 10.0
+
+
+class Refused(Exception):
+    """The process could not do what it was asked for.
+
+    Args:
+        neighbour: the neighbour whose line it is about, or None.
+        text: why.
+    """
+
+    def __init__(self, neighbour: int | None, text: str) -> None:
+        super().__init__(text)
+        self.neighbour, self.text = neighbour, text
+
+
+def ask(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Send a request to the process of the current network namespace; its answer.
+
+    Waits for a process that is being started, and asks the next one where it ends before it has answered: a request
+    may be carried out twice.
+
+    Raises:
+        Refused: it cannot do that.
+        UnavailableError: it does not run, or does not answer.
+    """
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            line = _asked(json.dumps(request, separators=(",", ":")).encode() + b"\n")
+        except TimeoutError:
+            raise UnavailableError(
+                f"the process that makes the links has not answered for {_ANSWER_SECONDS:.0f} s; while it stands still"
+                " no packet passes"
+            ) from None
+        except OSError:
+            line = b""
+        if line:
+            break
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                "the process that makes the links does not run: no packet passes; 'harness down' and 'up' again"
+            )
+        time.sleep(0.005)
+    answer: dict[str, Any] = json.loads(line)
+    if "error" in answer:
+        raise Refused(answer.get("neighbour"), answer["error"])
+    return answer
+
+
+def _asked(line: bytes) -> bytes:
+    """The answer to one line; empty where the process ended first. Raises OSError, UnavailableError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_ANSWER_SECONDS)
+        connection.connect(ADDRESS)
+        if (uid := _user(connection)) != os.geteuid():
+            raise UnavailableError(f"the process that makes the links is user {uid}'s, who alone may ask it")
+        connection.sendall(line)
+        with connection.makefile("rb") as answers:
+            return answers.readline()
+
+
+def listen() -> socket.socket:
+    """The listening end, in the current network namespace. Raises OSError."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    listener.bind(ADDRESS)
+    listener.listen(16)
+    return listener
+
+
+def may_command(connection: socket.socket) -> bool:
+    """Whether who connected runs as our user: a job in a container that runs as another may not change its links."""
+    return _user(connection) == os.geteuid()
+
+
+def _user(connection: socket.socket) -> int:
+    """Of the other end, when it connected or began to listen."""
+    uid: int = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+    return uid
+
+
+def branch_to_json(branch: Branch) -> dict[str, Any]:
+    """A branch as plain JSON."""
+    return {"neighbour": branch.neighbour, "netem": vars(branch.netem), "tbf": branch.tbf and vars(branch.tbf)}
+
+
+def branch_from_json(data: Mapping[str, Any]) -> Branch:
+    """The inverse of branch_to_json."""
+    netem, tbf = dict(data["netem"]), data["tbf"]
+    if netem["chain"] is not None:
+        netem["chain"] = tuple(netem["chain"])
+    return Branch(data["neighbour"], Netem(**netem), Tbf(**tbf) if tbf else None)

@@ -1,0 +1,226 @@
+"""The process that holds packets: ``daemon.py JSON``; see main.
+
+It owns the queues of one or more nodes, each in its network namespace, and lets packets go when their line says so. It
+needs CAP_NET_ADMIN there and nothing but the standard library; CAP_NET_RAW as well to send packets twice. It is
+started by supervisor.py, and again when it ends: the kernel drops every packet of its queues meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
+
+import contextlib
+import gc
+import heapq
+import json
+import select
+import socket
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from harness.linux import syscalls
+from harness.shaping.userspace import clock, control, nfqueue
+from harness.shaping.userspace.link_queue import NEVER, LinkQueue
+from harness.shaping.userspace.node_queues import NodeQueues
+from harness.shaping.userspace.state import State
+
+LEAD_NS: Final = 80_000
+MAX_LEAD_NS: Final = 150_000
+_LEAD_STEP_NS: Final = 1_000
+"""How much before its time a packet is let go, at first and at most: to be woken and to tell the kernel takes a while.
+It is shortened by a step when a packet left early and lengthened when one left late, so that the median leaves on time.
+"""
+TICK_NS: Final = 300_000
+"""The least time between two looks at queues and agenda, so that a busy link costs no wake-up per packet."""
+MAX_AGE_NS: Final = 10**10
+"""Older stamps are not believed: the clock was set."""
+BEAT_SECONDS: Final = 0.5
+MAX_EVENTS: Final = 100
+EVENTS: Final = 0
+"""Number of the text in the state that says what has happened."""
+_SO_TIMESTAMPNS: Final = 35
+
+
+class ShaperDaemon:
+    """All nodes of this process, and its loop.
+
+    Args:
+        namespaces: file descriptors of the nodes' network namespaces; see Node.
+        size: nodes of the whole network.
+        state: where lines are remembered.
+    """
+
+    def __init__(self, namespaces: Sequence[int | None], size: int, state: State) -> None:
+        self._state = state
+        self._nodes = []
+        for index, namespace in enumerate(namespaces):
+            state.beat(time.monotonic_ns())  # after a restart, many lines take longer than we may show no sign of life
+            self._nodes.append(NodeQueues(namespace, state, index, size))
+        self._agenda: list[tuple[int, int, LinkQueue, NodeQueues]] = []
+        self._turn = 0
+        self._lead = LEAD_NS
+        self._poll = select.epoll()
+        self._sources: dict[int, Any] = {}
+        for node in self._nodes:
+            node.enter()
+            node.listener = control.listen()
+            self._watch(node.queue.fileno(), lambda node=node: self._take(node))
+            self._watch(node.listener.fileno(), lambda node=node: self._accept(node))
+        self._stamps = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._stamps.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)  # has the kernel stamp what comes in
+
+    def _watch(self, fd: int, handle: Any) -> None:
+        self._sources[fd] = handle
+        self._poll.register(fd, select.EPOLLIN)
+
+    def run(self) -> None:
+        """Hold packets until the process is ended."""
+        agenda, monotonic, poll, looked = self._agenda, time.monotonic_ns, self._poll, 0
+        while True:
+            now = monotonic()
+            if (early := looked + TICK_NS - now) > 0:
+                time.sleep(early / 1e9)
+                now = monotonic()
+            looked = now
+            self._state.beat(now)
+            for fd, _ in poll.poll(0):
+                self._sources[fd]()
+            until = monotonic() + self._lead
+            if agenda and agenda[0][0] <= until:
+                self._release(until)
+            wait = BEAT_SECONDS
+            if agenda:
+                wait = min(wait, (agenda[0][0] - self._lead - monotonic()) / 1e9)
+            if wait > 0:
+                select.select([poll], (), (), wait)
+
+    def _release(self, until: int) -> None:
+        agenda, dirty = self._agenda, set()
+        due = agenda[0][0]
+        while agenda and agenda[0][0] <= until:
+            _, _, line, node = heapq.heappop(agenda)
+            line.scheduled = NEVER
+            line.release(until, node.out)
+            dirty.add(node)
+            self._schedule(line, node)
+            if line.copies:
+                for packet in line.copies:
+                    node.repeat(packet)
+                line.copies.clear()
+        for node in dirty:
+            node.flush()
+        step = _LEAD_STEP_NS if time.monotonic_ns() > due else -_LEAD_STEP_NS
+        self._lead = max(0, min(MAX_LEAD_NS, self._lead + step))
+
+    def _schedule(self, line: LinkQueue, node: NodeQueues) -> None:
+        due = line.next
+        if due < line.scheduled:
+            line.scheduled = due
+            self._turn += 1
+            heapq.heappush(self._agenda, (due, self._turn, line, node))
+
+    def _take(self, node: NodeQueues) -> None:
+        packets = node.queue.receive()
+        (now, ahead), lines, out = clock.ahead(), node.lines, node.out
+        touched = set()
+        for queue, packet_id, stamp, length, payload in packets:
+            line = lines.get(queue)
+            came = stamp - ahead
+            if not now - MAX_AGE_NS < came <= now:
+                came = now
+            if line is None or not line.arrive(came, packet_id, length, payload, out):
+                out.append(nfqueue.verdict(queue, packet_id, False))
+            if line is not None:  # it may hold a copy of a packet that it dropped
+                touched.add(line)
+        for line in touched:
+            self._schedule(line, node)
+        if out:
+            node.flush()
+
+    def _accept(self, node: NodeQueues) -> None:
+        assert node.listener is not None
+        with contextlib.suppress(OSError):
+            connection, _ = node.listener.accept()
+            if not control.may_command(connection):
+                connection.close()
+                return
+            connection.setblocking(False)
+            pending = bytearray()
+            self._watch(connection.fileno(), lambda: self._serve(node, connection, pending))
+
+    def _serve(self, node: NodeQueues, connection: socket.socket, pending: bytearray) -> None:
+        try:
+            data = connection.recv(1 << 20)
+            pending += data
+            if data and not pending.endswith(b"\n"):
+                return
+            if data:
+                answer = json.dumps(self._answer(node, json.loads(pending)), separators=(",", ":"))
+                connection.settimeout(1)
+                connection.sendall(answer.encode() + b"\n")
+        except (OSError, ValueError):
+            pass
+        self._poll.unregister(connection.fileno())
+        del self._sources[connection.fileno()]
+        connection.close()
+
+    def _answer(self, node: NodeQueues, request: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            if request["do"] == "set":
+                node.set([control.branch_from_json(line) for line in request["lines"]])
+            return {"lines": node.reading(), "events": self._state.load(EVENTS) or []}
+        except control.Refused as refusal:
+            return {"error": refusal.text, "neighbour": refusal.neighbour}
+        except (KeyError, TypeError) as problem:
+            return {"error": f"makes no sense of the request: {problem!r}"}
+
+
+def remember(state: State, what: str) -> None:
+    """Keep something for those who ask later."""
+    events = [*(state.load(EVENTS) or []), f"{time.strftime('%H:%M:%S')}: the process that makes the links {what}"]
+    state.save(EVENTS, events[-MAX_EVENTS:])
+
+
+def hurry() -> None:
+    """Be woken in time: by timers without slack, and before other processes where that is allowed; be killed last."""
+    syscalls.precise_timers()
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("-500")
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def main(orders: str) -> None:
+    """Hold packets as the orders say: ``{"namespaces": [fd, ...], "size": nodes, "state": fd, "parent": pid,
+    "after": text}``."""
+    told = json.loads(orders)
+    syscalls.die_with_parent()
+    if os.getppid() != told["parent"]:  # it ended before we asked to end with it
+        return
+    state = State(told["state"], len(told["namespaces"]) * told["size"])
+    last_beat = state.last_beat
+    try:
+        holder = ShaperDaemon(told["namespaces"], told["size"], state)
+        if told["after"]:
+            down = (time.monotonic_ns() - last_beat) / 1e9
+            lost = f"for {down:.2f} s no packet passed, and what it held was lost"
+            remember(state, f"{told['after']}, and was started again; {lost}")
+        hurry()
+        holder.run()
+    except Exception as problem:
+        remember(state, f"failed: {problem!r} in {traceback.extract_tb(problem.__traceback__)[-1].name}")
+        raise
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,242 @@
+"""NFQUEUE over raw netlink (linux/netfilter/nfnetlink_queue.h): packets that wait in the kernel for our verdict.
+
+One socket can own many queues of the network namespace that it was opened in. A packet of a queue that nobody owns is
+dropped by the kernel; so is one that finds the queue, or the socket's buffer, full.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from harness.netlink.nlattr import NLM_F_ACK, NLMSG_ERROR, attr, message
+
+DROP, ACCEPT = 0, 1
+RECEIVE_BUFFER: Final = 32 << 20
+"""Bytes of messages that may wait for us; about 40,000 packets."""
+FULL_COPY: Final = 0xFFFF
+LENGTH_ONLY: Final = 1
+"""Bytes of a packet that must be copied for the kernel to tell its length."""
+
+_NETLINK_NETFILTER: Final = 12  # Python has no name for it before 3.13
+_SUBSYSTEM: Final = 3 << 8
+_PACKET, _VERDICT, _CONFIG, _VERDICT_BATCH = (_SUBSYSTEM | number for number in range(4))
+_CFG_CMD, _CFG_PARAMS, _CFG_QUEUE_MAXLEN, _CFG_MASK, _CFG_FLAGS = range(1, 6)
+_BIND: Final = 1
+_COPY_PACKET: Final = 2
+_F_GSO: Final = 1 << 2
+_PACKET_HDR, _VERDICT_HDR, _TIMESTAMP, _PAYLOAD, _CAP_LEN = 1, 2, 4, 10, 13
+_SO_RCVBUFFORCE: Final = 33
+_SOL_NETLINK: Final = 270
+_NO_ENOBUFS: Final = 5
+_MESSAGE: Final = 1 << 17
+_HEADS: Final = struct.Struct("=HH")
+_VERDICT_MESSAGE: Final = struct.Struct("=IHHII BB2s HH4s4s")
+_PROC: Final = Path("/proc/self/net/netfilter/nfnetlink_queue")
+
+
+WaitingPacket = tuple[int, int, int, int, bytes]
+"""A packet that waits in the kernel: the queue's number; the id by which its verdict names it (ascending within a
+queue, of 32 bits); when it came in, ns of CLOCK_REALTIME, or 0 where the kernel took no stamp; bytes from the network
+header on, where a super-packet counts whole; and as much of it as the queue copies. A named tuple would cost a third of
+a packet's time."""
+
+
+class Counters(NamedTuple):
+    """What the kernel has counted of a queue: packets in it, and those that it dropped since it was bound.
+
+    Args:
+        waiting: packets without a verdict.
+        overflow: dropped because the queue was full.
+        unread: dropped because the socket's buffer was full.
+    """
+
+    waiting: int
+    overflow: int
+    unread: int
+
+
+class Nfqueue:
+    """A netlink socket and the queues that it owns."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _NETLINK_NETFILTER
+        )
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        except PermissionError:  # rootless, on older kernels: as much as the machine allows
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        self.socket.setsockopt(_SOL_NETLINK, _NO_ENOBUFS, 1)
+        self.socket.bind((0, 0))
+        self._sequence = 0
+        self._early: list[bytes] = []
+        self._layout = _Layout()
+
+    def fileno(self) -> int:
+        """The socket's file descriptor, for select."""
+        return self.socket.fileno()
+
+    def close(self) -> None:
+        """Give up every queue; what waits in them is dropped."""
+        self.socket.close()
+
+    def bind(self, number: int, *, max_length: int, copy_bytes: int, segment: bool) -> None:
+        """Own a queue. Raises OSError: EBUSY where somebody else owns it, EPERM without CAP_NET_ADMIN.
+
+        Args:
+            number: of the queue, 0 to 65535.
+            max_length: packets that may wait for a verdict; what comes then is dropped.
+            copy_bytes: how much of every packet is given to us.
+            segment: whether the kernel cuts super-packets into packets first; it computes their checksums then.
+        """
+        try:
+            self._configure(number, attr(_CFG_CMD, struct.pack(">BxH", _BIND, 0)))
+        except PermissionError:
+            if number in counters():
+                raise OSError(errno.EBUSY, f"NFQUEUE {number} is taken by another process") from None
+            raise
+        self.set(number, max_length=max_length, copy_bytes=copy_bytes, segment=segment)
+
+    def set(self, number: int, *, max_length: int, copy_bytes: int, segment: bool) -> None:
+        """Change a queue that we own; see bind."""
+        flags = attr(_CFG_FLAGS, struct.pack(">I", 0 if segment else _F_GSO))
+        mask = attr(_CFG_MASK, struct.pack(">I", _F_GSO))
+        copy = attr(_CFG_PARAMS, struct.pack(">IB", copy_bytes, _COPY_PACKET))
+        self._configure(number, copy + attr(_CFG_QUEUE_MAXLEN, struct.pack(">I", max_length)) + flags + mask)
+
+    def _configure(self, number: int, attributes: bytes) -> None:
+        self._sequence += 1
+        with contextlib.suppress(BlockingIOError):  # else a full buffer has no room for the answer
+            while True:
+                self._early.append(self.socket.recv(_MESSAGE))
+        body = struct.pack(">BBH", 0, 0, number) + attributes
+        self.socket.send(message(_CONFIG, NLM_F_ACK, self._sequence, body))
+        while True:
+            try:
+                answer = self.socket.recv(_MESSAGE)
+            except BlockingIOError:
+                raise OSError(errno.ENOBUFS, f"no answer from NFQUEUE {number}") from None
+            _, kind, _, sequence = struct.unpack_from("=IHHI", answer)
+            if kind != NLMSG_ERROR:
+                self._early.append(answer)
+            elif sequence == self._sequence:
+                if code := -struct.unpack_from("=i", answer, 16)[0]:
+                    raise OSError(code, f"NFQUEUE {number}: {os.strerror(code)}")
+                return
+
+    def receive(self, most: int = 64) -> list[WaitingPacket]:
+        """The packets that have come, at most so many; an empty list where there are none."""
+        found: list[WaitingPacket] = []
+        if self._early:
+            early, self._early = self._early, []
+            for data in early:
+                if (packet := self._layout.read(data)) is not None:
+                    found.append(packet)
+        receive, read = self.socket.recv, self._layout.read
+        try:
+            for _ in range(most):
+                if (packet := read(receive(_MESSAGE))) is not None:
+                    found.append(packet)
+        except BlockingIOError:
+            pass
+        return found
+
+    def verdict(self, queue: int, packet_id: int, accept: bool) -> None:
+        """Let one packet go on, or drop it."""
+        self.send(verdict(queue, packet_id, accept))
+
+    def send(self, verdicts: bytes) -> None:
+        """Send verdicts that were made by the functions below, one after the other. Raises OSError."""
+        self.socket.send(verdicts)
+
+
+class _Layout:
+    """Reads packet messages. The kernel writes the same attributes at the same places into all packets of a kind, so
+    where the one before had them is tried first."""
+
+    def __init__(self) -> None:
+        self._struct = struct.Struct(">0xHIIQQII")
+        self._heads = (-1, -1)
+
+    def read(self, data: bytes) -> WaitingPacket | None:
+        """A message as a packet; None where it is something else."""
+        try:
+            queue, packet_id, stamp_head, seconds, micros, length_head, length = self._struct.unpack_from(data)
+        except struct.error:
+            return self._search(data)
+        if (stamp_head, length_head) != self._heads:
+            return self._search(data)
+        return queue, packet_id, seconds * 1_000_000_000 + micros * 1000, length, b""
+
+    def _search(self, data: bytes) -> WaitingPacket | None:
+        size, kind = struct.unpack_from("=IH", data)
+        if kind != _PACKET:
+            return None
+        queue = struct.unpack_from(">H", data, 18)[0]
+        places: dict[int, tuple[int, int]] = {}
+        offset = 20
+        while offset + 4 <= size:
+            length, attribute = _HEADS.unpack_from(data, offset)
+            if length < 4:
+                break
+            places[attribute & 0x3FFF] = offset, length
+            offset += (length + 3) & ~3
+        packet_id = struct.unpack_from(">I", data, places[_PACKET_HDR][0] + 4)[0]
+        stamp = 0
+        if _TIMESTAMP in places:
+            seconds, micros = struct.unpack_from(">QQ", data, places[_TIMESTAMP][0] + 4)
+            stamp = seconds * 1_000_000_000 + micros * 1000
+        payload = b""
+        if _PAYLOAD in places:
+            start, length = places[_PAYLOAD]
+            payload = data[start + 4 : start + length]
+        if _CAP_LEN not in places:
+            return queue, packet_id, stamp, len(payload), payload
+        total = struct.unpack_from(">I", data, places[_CAP_LEN][0] + 4)[0]
+        if len(payload) <= LENGTH_ONLY and _TIMESTAMP in places and places[_PACKET_HDR][0] == 20:
+            self._learn(data, places[_TIMESTAMP][0], places[_CAP_LEN][0])
+        return queue, packet_id, stamp, total, payload
+
+    def _learn(self, data: bytes, stamp_at: int, length_at: int) -> None:
+        if stamp_at >= 28 and length_at >= stamp_at + 20:
+            self._struct = struct.Struct(f">18xH4xI{stamp_at - 28}xIQQ{length_at - stamp_at - 20}xII")
+            heads = (struct.unpack_from(">I", data, at)[0] for at in (stamp_at, length_at))
+            self._heads = next(heads), next(heads)
+
+
+def verdict(queue: int, packet_id: int, accept: bool) -> bytes:
+    """The message that lets one packet go on, or drops it."""
+    return _verdict(_VERDICT, queue, packet_id, ACCEPT if accept else DROP)
+
+
+def accept_until(queue: int, packet_id: int) -> bytes:
+    """The message that lets this packet and all that came into the queue before it go on, in their order."""
+    return _verdict(_VERDICT_BATCH, queue, packet_id, ACCEPT)
+
+
+def accept_changed(queue: int, packet_id: int, payload: bytes) -> bytes:
+    """The message that lets a packet go on with other bytes from the network header on."""
+    body = struct.pack(">BBH", 0, 0, queue) + attr(_VERDICT_HDR, struct.pack(">II", ACCEPT, packet_id))
+    return message(_VERDICT, 0, 0, body + attr(_PAYLOAD, payload))
+
+
+def _verdict(kind: int, queue: int, packet_id: int, what: int) -> bytes:
+    return _VERDICT_MESSAGE.pack(
+        32, kind, 1, 0, 0, 0, 0, queue.to_bytes(2), 12, _VERDICT_HDR, what.to_bytes(4), packet_id.to_bytes(4)
+    )
+
+
+def counters() -> dict[int, Counters]:
+    """What the kernel has counted of every bound queue in the current network namespace; empty where it cannot tell."""
+    try:
+        lines = _PROC.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
+    rows = ([int(word) for word in line.split()] for line in lines)
+    return {row[0]: Counters(row[2], row[5], row[6]) for row in rows}

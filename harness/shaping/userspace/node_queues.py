@@ -1,0 +1,131 @@
+"""One node's queues: its lines in the kernel, and what is asked of them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any, Final
+
+from harness.linux import syscalls
+from harness.shaping.qdisc import Branch
+from harness.shaping.userspace import control, nfqueue
+from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS, LinkQueue
+from harness.shaping.userspace.state import State
+
+QUEUE_BASE: Final = 0x4800
+"""Number of the queue of what comes from neighbour 0: away from the low ones that other programs take."""
+FIRST_TEXT: Final = 1
+"""Number of the text in the state where the lines of the first node stand; those of others follow."""
+_ROOM: Final = 10_000
+"""Packets that may wait for us to read them, beyond those that a line holds."""
+_VERDICTS: Final = 256
+
+
+class NodeQueues:
+    """One node's queues.
+
+    Args:
+        namespace: file descriptor of its network namespace; None: the one that we are in, as in a container, where
+            we may not enter any.
+        state: where its lines are remembered.
+        index: of this node among those of the process: where its lines stand in the state.
+        size: nodes of the whole network.
+    """
+
+    def __init__(self, namespace: int | None, state: State, index: int, size: int) -> None:
+        self.namespace, self._state, self._index, self._size = namespace, state, index, size
+        self.enter()
+        self.queue = nfqueue.Nfqueue()
+        self.lines: dict[int, LinkQueue] = {}
+        self.out: list[bytes] = []
+        self.listener: socket.socket | None = None
+        self._raw: dict[int, socket.socket] = {}
+        if saved := state.load(FIRST_TEXT + index):
+            self.set([control.branch_from_json(branch) for branch in saved])
+
+    def enter(self) -> None:
+        """Be in its network namespace."""
+        if self.namespace is not None:
+            syscalls.setns(self.namespace, syscalls.CLONE_NEWNET)
+
+    def set(self, branches: list[Branch]) -> None:
+        """Make these lines, or change them in place, and remember them. Raises Refused."""
+        self.enter()
+        try:
+            self._set(branches)
+        finally:
+            lines = [control.branch_to_json(line.branch) for line in self.lines.values()]
+            self._state.save(FIRST_TEXT + self._index, lines)
+
+    def _set(self, branches: list[Branch]) -> None:
+        for branch in branches:
+            number = QUEUE_BASE + branch.neighbour
+            line = self.lines.get(number)
+            try:
+                if branch.netem.duplicate:
+                    self._open_raw()
+                if line is None:
+                    self._bind(number, branch)
+                else:
+                    line.configure(branch)
+                    self._tune(number, line)
+            except OSError as problem:
+                raise control.Refused(branch.neighbour, problem.strerror or str(problem)) from None
+
+    def _bind(self, number: int, branch: Branch) -> None:
+        line = LinkQueue(number, branch, self._state.counters(self._index * self._size + branch.neighbour))
+        self.queue.bind(number, **self._settings(line))
+        self.lines[number] = line
+
+    def _tune(self, number: int, line: LinkQueue) -> None:
+        self.queue.set(number, **self._settings(line))
+
+    def _settings(self, line: LinkQueue) -> dict[str, Any]:
+        bucket = line.branch.tbf.limit // 64 if line.branch.tbf else 0
+        return {
+            "max_length": min(line.branch.netem.limit + bucket, 1 << 30) + _ROOM,
+            "copy_bytes": nfqueue.FULL_COPY if line.needs_payload else nfqueue.LENGTH_ONLY,
+            "segment": line.per_packet,
+        }
+
+    def _open_raw(self) -> None:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            if family not in self._raw:
+                try:
+                    self._raw[family] = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
+                except PermissionError:
+                    raise OSError(0, "to send packets twice needs CAP_NET_RAW in the node") from None
+                except OSError:  # no IPv6 on this host
+                    continue
+
+    def repeat(self, packet: bytes) -> None:
+        """Send a packet that came from outside once more to where it goes."""
+        if packet[0] >> 4 == 4:
+            family, target = socket.AF_INET, socket.inet_ntop(socket.AF_INET, packet[16:20])
+        else:
+            family, target = socket.AF_INET6, socket.inet_ntop(socket.AF_INET6, packet[24:40])
+        with contextlib.suppress(OSError, KeyError):
+            self._raw[family].sendto(packet, (target, 0))
+
+    def flush(self) -> None:
+        """Send the verdicts that have been made."""
+        out, self.out = self.out, []
+        for start in range(0, len(out), _VERDICTS):
+            self.queue.send(b"".join(out[start : start + _VERDICTS]))
+
+    def reading(self) -> dict[int, dict[str, Any]]:
+        """Every line with its counters, as JSON by neighbour."""
+        self.enter()
+        kernel = nfqueue.counters()
+        lines = {}
+        for number, line in self.lines.items():
+            lost = kernel.get(number, nfqueue.Counters(0, 0, 0))
+            lines[number - QUEUE_BASE] = {
+                "branch": control.branch_to_json(line.branch),
+                "sent_packets": line.counters[SENT_PACKETS],
+                "sent_bytes": line.counters[SENT_BYTES],
+                "dropped": line.counters[DROPPED] + lost.overflow + lost.unread,
+                "backlog_bytes": line.backlog_bytes,
+                "backlog_packets": max(lost.waiting, line.held),
+            }
+        return lines

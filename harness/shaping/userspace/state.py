@@ -1,0 +1,85 @@
+"""What outlives the process that holds the packets: its lines, their counters, and when it was last alive.
+
+It is a file in memory (memfd) that the supervisor made; the process that comes after one that was killed reads there
+what links to make and goes on counting.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+import zlib
+from typing import Any, Final
+
+from harness.shaping.userspace.link_queue import COUNTERS
+
+_HEADER: Final = 4096
+_SLOT: Final = 8 * COUNTERS
+_ROOM: Final = 1 << 20
+"""Bytes for one version of one text; the file takes memory only where something stands."""
+_TEXT_HEAD: Final = struct.Struct("=QII")
+_BEAT: Final = 0
+
+
+class State:
+    """The file: a sign of life, the counters of lines, and numbered texts. One process writes it at a time.
+
+    Args:
+        fd: of the memfd.
+        lines: how many lines it has room for; the same for every process that opens it.
+    """
+
+    def __init__(self, fd: int, lines: int) -> None:
+        self._fd, self._texts_at = fd, _HEADER + -(-lines * _SLOT // 4096) * 4096
+        if os.fstat(fd).st_size < self._texts_at:
+            os.ftruncate(fd, self._texts_at)
+        self._numbers = memoryview(mmap.mmap(fd, self._texts_at)).cast("Q")
+
+    def counters(self, line: int) -> memoryview:
+        """The counters of one line, to be counted up in place."""
+        start = (_HEADER + line * _SLOT) // 8
+        return self._numbers[start : start + COUNTERS]
+
+    def beat(self, now: int) -> None:
+        """Tell the supervisor that we are alive (ns of the monotonic clock)."""
+        self._numbers[_BEAT] = now
+
+    @property
+    def last_beat(self) -> int:
+        """When the process was last alive, ns of the monotonic clock; 0 where it never was."""
+        return self._numbers[_BEAT]
+
+    def save(self, number: int, value: Any) -> None:
+        """Write a new version of a text beside the current one, which stays whole until the new one is.
+
+        Raises ValueError where it is too large.
+        """
+        data = json.dumps(value, separators=(",", ":")).encode()
+        if len(data) > _ROOM - _TEXT_HEAD.size:
+            raise ValueError(f"{len(data)} bytes are too many")
+        generation = 1 + max((found[0] for found in self._versions(number)), default=0)
+        at = self._at(number, generation & 1)
+        os.pwrite(self._fd, data, at + _TEXT_HEAD.size)
+        os.pwrite(self._fd, _TEXT_HEAD.pack(generation, len(data), zlib.crc32(data)), at)
+
+    def load(self, number: int) -> Any:
+        """The newest whole version of a text; None where there is none."""
+        found = self._versions(number)
+        return json.loads(max(found)[1]) if found else None
+
+    def _at(self, number: int, which: int) -> int:
+        return self._texts_at + (2 * number + which) * _ROOM
+
+    def _versions(self, number: int) -> list[tuple[int, bytes]]:
+        found = []
+        for which in (0, 1):
+            at = self._at(number, which)
+            head = os.pread(self._fd, _TEXT_HEAD.size, at)
+            if len(head) == _TEXT_HEAD.size:
+                generation, length, check = _TEXT_HEAD.unpack(head)
+                data = os.pread(self._fd, length, at + _TEXT_HEAD.size)
+                if generation and zlib.crc32(data) == check:
+                    found.append((generation, data))
+        return found

@@ -1,0 +1,135 @@
+"""Keeps the processes that hold packets alive: one for every two CPUs, each with its share of the nodes.
+
+One that ends is started again at once; one that stands still (stopped, or in a loop) is killed first. Until the new
+one has its queues the kernel drops every packet of its nodes: links go down, they do not become fast.
+
+Needs nothing but the standard library, and is imported by the first process of a network or container.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+STILL_SECONDS: Final = 5.0
+"""A process that has not shown a sign of life for so long is killed."""
+_POLL_SECONDS: Final = 1.0
+_SHORT_LIFE: Final = 1.0
+_PAUSE: Final = 0.5
+_OTHER_FILES: Final = 32
+"""Files that a worker opens beside a namespace, a queue and a control socket for every node."""
+_HOLDER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "daemon.py")
+
+
+class _Worker:
+    def __init__(self, namespaces: Sequence[int | None], size: int) -> None:
+        self.namespaces, self.size = namespaces, size
+        self.state = os.memfd_create("links")
+        for fd in (self.state, *namespaces):
+            if fd is not None:
+                os.set_inheritable(fd, True)
+        self.pid = 0
+        self.started = 0.0
+        self.standing = False
+
+    def start(self, after: str = "") -> None:
+        orders = {"namespaces": self.namespaces, "size": self.size, "state": self.state, "parent": os.getpid()}
+        self.started, self.standing = time.monotonic(), False
+        argv = [sys.executable, "-I", "-S", _HOLDER, json.dumps({**orders, "after": after})]
+        nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
+        self.pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=nothing)
+
+    def still(self) -> bool:
+        """Whether it shows no sign of life."""
+        beat = max(int.from_bytes(os.pread(self.state, 8, 0), "little") / 1e9, self.started)
+        return time.monotonic() - beat > STILL_SECONDS
+
+
+class Supervisor:
+    """All of them. Raises OSError where this process may not open as many files as they need.
+
+    Args:
+        namespaces: file descriptors of the nodes' network namespaces, by rank; None: the one that we are in.
+        size: nodes of the whole network; as many as there are namespaces unless given.
+    """
+
+    def __init__(self, namespaces: Mapping[int, int | None], size: int | None = None) -> None:
+        ranks, size = sorted(namespaces), size or len(namespaces)
+        count = max(1, min(len(ranks), len(os.sched_getaffinity(0)) // 2))
+        shares = [[namespaces[rank] for rank in ranks[i::count]] for i in range(count)]
+        needed = len(ranks) + 2 * len(shares[0]) + _OTHER_FILES
+        if needed > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        self._workers = [_Worker(share, size) for share in shares]
+        self._woken, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
+
+    def run(self, lifeline: int) -> None:
+        """Start them and keep them alive, until ``lifeline`` ends before it has given a byte.
+
+        Until that byte comes, what happens to them is told on standard error.
+        """
+        woken = self._woken
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for worker in self._workers:
+            worker.start()
+        watched, looked = [woken.fileno(), lifeline], time.monotonic()
+        while True:
+            ready = select.select(watched, (), (), _POLL_SECONDS)[0]
+            looked, before = time.monotonic(), looked
+            if looked - before > STILL_SECONDS / 2:  # we stood still, so they may have too: docker pause
+                for worker in self._workers:
+                    worker.started = looked
+            if lifeline in ready:
+                if not os.read(lifeline, 1):
+                    return
+                watched.remove(lifeline)
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            if woken.fileno() in ready:
+                woken.recv(4096)
+            self._reap()
+            for worker in self._workers:
+                if worker.still():
+                    worker.standing = True
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(worker.pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        """Take note of every child that ended, also of those that were left to us, and start ours again."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            for worker in self._workers:
+                if worker.pid == pid:
+                    reason = _reason(worker, status)
+                    _say(f"the process that makes the links {reason}: no packet passes until it is started again")
+                    if time.monotonic() - worker.started < _SHORT_LIFE:
+                        time.sleep(_PAUSE)
+                    worker.start(reason)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, f"harness: {text}\n".encode())
+
+
+def _reason(worker: _Worker, status: int) -> str:
+    if worker.standing:
+        return f"showed no sign of life for {STILL_SECONDS:.0f} s (stopped?)"
+    code = os.waitstatus_to_exitcode(status)
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -1,0 +1,80 @@
+"""What the command lines of workloads share: texts as values, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Final, Never
+
+from harness.errors import HarnessError, InputError
+from harness.model.units import Size, Time
+
+TIMEOUT_HELP: Final = "seconds until a collective counts as failed"
+
+
+def ended(run: Callable[[], None]) -> int:
+    """Run a workload; the exit code. An error is one line on standard error, as is a file or pipe that refuses."""
+    warnings.simplefilter("ignore", FutureWarning)
+    try:
+        run()
+    except HarnessError as error:
+        print(error, file=sys.stderr, flush=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        print(f"rank {os.environ['RANK']}: writing what was measured: {error.strerror}", file=sys.stderr, flush=True)
+        return HarnessError.exit_code
+    return 0
+
+
+def leave(code: int) -> Never:
+    """End at once: after a collective that failed, torch's threads abort an orderly end with SIGABRT now and then."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A finite number of seconds over 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds over 0")
+    return value
+
+
+def size(text: str) -> int:
+    """A size in bytes."""
+    try:
+        return Size.parse(text).bytes
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def duration(text: str) -> float:
+    """A time as a number of seconds."""
+    try:
+        return Time.parse(text).seconds
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

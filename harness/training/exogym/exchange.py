@@ -1,0 +1,145 @@
+"""What the ranks of a job tell each other beside training: the same model to begin with, its mean at the end."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
+from functools import partial
+from numbers import Number
+from typing import Any
+
+from harness.training.group import blamed, check_environment
+
+
+class ModelExchange:
+    """The process group of torchrun's variables; one that the script has made already is taken.
+
+    One that is made here ends with the script: where it is left, gloo's threads may abort its end (pytorch #179291).
+
+    Args:
+        environment: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
+
+    Raises:
+        InputError: these are not set.
+        HarnessError: a rank cannot be reached.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        check_environment(environment)
+        import torch
+        import torch.distributed as dist
+
+        self._torch: Any = torch
+        self._dist: Any = dist
+        if not dist.is_initialized():
+            where = f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}"
+            with blamed(int(environment["RANK"]), f"connecting {environment['WORLD_SIZE']} ranks at {where}"):
+                dist.init_process_group("gloo")
+            atexit.register(_end, dist)
+        self.rank: int = dist.get_rank()
+        self.size: int = dist.get_world_size()
+
+    def differing(self, parts: Mapping[str, bytes]) -> list[str]:
+        """The names of the parts that are not the same bytes on all ranks."""
+        digests = [int.from_bytes(hashlib.sha256(part).digest()[:7], "big") for part in parts.values()]
+        both = self._torch.tensor([digests, [-digest for digest in digests]])
+        self._dist.all_reduce(both, op=self._dist.ReduceOp.MAX)
+        largest, negated = both.tolist()
+        return [name for name, most, least in zip(parts, largest, negated, strict=True) if most != -least]
+
+    def copy_from_first(self, tensors: Iterable[Any]) -> None:
+        """Give them all rank 0's values, in place, by one broadcast."""
+        todo = [tensor for tensor in tensors if tensor.numel()]
+        with self._torch.no_grad():
+            parts = [tensor.detach().reshape(-1).view(self._torch.uint8) for tensor in todo]
+            if not parts:
+                return
+            flat = self._torch.cat(parts)
+            self._dist.broadcast(flat, src=0)
+            for tensor, part in zip(todo, flat.split([part.numel() for part in parts]), strict=True):
+                tensor.copy_(part.clone().view(tensor.dtype).view_as(tensor))
+
+    def first_clock(self) -> int:
+        """Rank 0's time, in whole seconds since 1970."""
+        seconds = self._torch.tensor([int(time.time())])
+        self.copy_from_first([seconds])
+        return int(seconds.item())
+
+    def average(self, tensors: Iterable[Any]) -> None:
+        """Give them all the mean over ranks, in place, by one all_reduce per type of number.
+
+        What is no number with a fraction (a count of batches) becomes rank 0's.
+        """
+        kinds: dict[Any, list[Any]] = {}
+        for tensor in tensors:
+            kinds.setdefault(tensor.dtype, []).append(tensor)
+        with self._torch.no_grad():
+            for kind, group in kinds.items():
+                if not (kind.is_floating_point or kind.is_complex):
+                    self.copy_from_first(group)
+                    continue
+                flat = self._torch.cat([tensor.detach().reshape(-1) for tensor in group]).div_(self.size)
+                self._dist.all_reduce(flat)
+                for tensor, part in zip(group, flat.split([tensor.numel() for tensor in group]), strict=True):
+                    tensor.copy_(part.view_as(tensor))
+
+
+def _end(dist: Any) -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def outline(dataset: Any) -> bytes:
+    """What tells a dataset from another one without reading it: kind, length, the choice of a split, its tensors."""
+    told = hashlib.sha256()
+    while dataset is not None:
+        length = len(dataset) if hasattr(dataset, "__len__") else None
+        told.update(f"{type(dataset).__qualname__} {length};".encode())
+        if (indices := getattr(dataset, "indices", None)) is not None:
+            told.update(repr([int(index) for index in indices]).encode())
+        for tensor in getattr(dataset, "tensors", ()):
+            told.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        dataset = getattr(dataset, "dataset", None)
+    return told.digest()
+
+
+def alike(value: Any) -> str:
+    """A text that is the same in every process that has the same: plain values in full, all else by its name or type.
+
+    The repr of a function has its address in it.
+    """
+    if value is None or isinstance(value, Number | str | bytes):
+        return repr(value)
+    if isinstance(value, os.PathLike):
+        return repr(os.fspath(value))
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(sorted(f'{alike(key)}: {alike(one)}' for key, one in value.items()))}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(alike, value))}]"
+    if isinstance(value, Set):
+        return f"{{{', '.join(sorted(map(alike, value)))}}}"
+    if isinstance(value, partial):
+        return f"partial({alike(value.func)}, {alike(value.args)}, {alike(value.keywords)})"
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{getattr(named, '__module__', '')}.{named.__qualname__}"
+
+
+@contextmanager
+def kept_random_numbers() -> Iterator[None]:
+    """What is drawn within leaves the generators of torch, numpy and Python as they were."""
+    import random
+
+    import numpy as np
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

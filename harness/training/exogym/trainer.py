@@ -1,0 +1,184 @@
+"""ExoGym's Trainer for one rank: the others run in the other nodes, and speak over the shaped links."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import os
+import time
+import warnings
+from typing import Any, Final
+
+from harness.errors import InputError
+from harness.training.exogym.exchange import ModelExchange, alike, kept_random_numbers, outline
+from harness.training.exogym.installed import ExoGym, load
+
+_FROM_KEYWORDS: Final = ("wandb_project", "run_name")
+"""Its checkpoints look for these in the config; TrainConfig has them in its kwargs."""
+
+
+class Trainer:
+    """Trains one rank in this process, with ExoGym's own loop and strategies.
+
+    Args:
+        model: called with a batch, it returns the loss.
+        train_dataset: a dataset, the same on all nodes, or ``f(rank, num_nodes, train_dataset=True)`` that makes one.
+        val_dataset: the same for validation.
+        start_port: not used: `harness run` and torchrun say where ranks meet.
+        device: not used: nodes train on the CPU. A warning tells where another was asked for.
+        devices: not used.
+        more: what other versions of ExoGym take here; as if given to ``fit``.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        train_dataset: Any,
+        val_dataset: Any,
+        start_port: int | None = None,
+        device: str | None = None,
+        devices: list[int] | None = None,
+        **more: Any,
+    ) -> None:
+        self.model_orig = model
+        self.train_dataset = train_dataset
+        self.val_dataset = val_dataset
+        self.port = start_port
+        self.device = device
+        self.devices = devices
+        self.config: Any = None
+        self._more = more
+
+    def fit(
+        self,
+        num_epochs: int = 1,
+        strategy: Any = None,
+        num_nodes: int | None = None,
+        max_steps: int | None = None,
+        batch_size: int = 16,
+        minibatch_size: int | None = None,
+        shuffle: bool = True,
+        val_size: int = 64,
+        val_interval: int = 100,
+        autocast: bool = False,
+        checkpoint_interval: int | None = None,
+        correlation_interval: int | None = None,
+        save_dir: str = "./checkpoints",
+        dataloader_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Train this rank until all ranks are through; the mean of all ranks' models, on every rank.
+
+        The arguments are ExoGym's. Where ``minibatch_size`` is not given it is ``batch_size``. Keywords that are fields
+        of its TrainConfig become these, all others go where its own Trainer puts them.
+
+        Raises:
+            UnavailableError: there is no ExoGym.
+            InputError: not under `harness run` or torchrun, another number of nodes, or ranks that do not begin alike.
+            HarnessError: a rank cannot be reached.
+        """
+        if strategy is None:
+            raise InputError("fit(strategy=...) is missing: for example exogym.strategy.FedAvgStrategy(H=20)")
+        if not 1 <= (minibatch_size or batch_size) <= batch_size:
+            raise InputError(f"batch_size={batch_size}, minibatch_size={minibatch_size}: 1 <= minibatch <= batch")
+        exogym = load()
+        ranks = ModelExchange(os.environ)
+        if num_nodes not in (None, ranks.size):
+            raise InputError(
+                f"fit(num_nodes={num_nodes}) on {ranks.size} nodes: start the script with "
+                f"`harness run --nodes {num_nodes}`, or leave num_nodes out"
+            )
+        settings = {
+            "num_epochs": num_epochs,
+            "max_steps": max_steps,
+            "batch_size": batch_size,
+            "minibatch_size": minibatch_size or self.find_minibatch_size(ranks.size, batch_size),
+            "shuffle": shuffle,
+            "val_size": val_size,
+            "val_interval": val_interval,
+            "autocast": autocast,
+            "checkpoint_interval": checkpoint_interval,
+            "correlation_interval": correlation_interval,
+            "save_dir": save_dir,
+            "dataloader_kwargs": dataloader_kwargs or {},
+        }
+        model = copy.deepcopy(self.model_orig).cpu()
+        self._check_alike(ranks, model, settings)
+        ranks.copy_from_first(filter(_is_tensor, model.state_dict().values()))
+        begun = ranks.first_clock()
+        more = self._more | kwargs
+        more["run_name"] = more.get("run_name") or time.strftime("%Y%m%d_%H%M%S", time.localtime(begun))
+        with kept_random_numbers():
+            self.config = self._config(exogym, ranks, model, copy.deepcopy(strategy), settings, more)
+            self.config.strategy._init_node(model, ranks.rank, ranks.size)
+            node = exogym.node(config=self.config)
+            state = node.train()
+            _close_bar(node)
+        ranks.average(filter(_is_tensor, state.values()))
+        trained = copy.deepcopy(self.model_orig)
+        trained.load_state_dict(state)
+        return trained
+
+    def find_minibatch_size(self, num_nodes: int, batch_size: int, force_recalculate: bool = False) -> int:
+        """The whole batch: ExoGym's probe would train on all the machine's memory, which nodes share."""
+        return batch_size
+
+    def clear_minibatch_cache(self) -> None:
+        """Nothing: no size is probed."""
+
+    def _check_alike(self, ranks: ModelExchange, model: Any, settings: dict[str, Any]) -> None:
+        """ExoGym makes model and data once; here every node does, and must come to the same."""
+        shapes = [(name, tuple(one.shape), one.dtype) for name, one in model.state_dict().items() if _is_tensor(one)]
+        parts = {"model's shape": repr(shapes).encode(), "fit's arguments": alike(settings).encode()}
+        for name, dataset in (("train_dataset", self.train_dataset), ("val_dataset", self.val_dataset)):
+            parts[name] = b"made for each rank" if callable(dataset) else outline(dataset)
+        if differ := ranks.differing(parts):
+            raise InputError(
+                f"not the same on all nodes: {', '.join(differ)}: each node runs the script: what it draws at random "
+                "needs a seed (torch.manual_seed(0) before random_split), data of each rank's own a factory"
+            )
+
+    def _config(
+        self,
+        exogym: ExoGym,
+        ranks: ModelExchange,
+        model: Any,
+        strategy: Any,
+        settings: dict[str, Any],
+        more: dict[str, Any],
+    ) -> Any:
+        import torch
+
+        if ranks.rank == 0 and any(wanted not in (None, "", "cpu") for wanted in (self.device, more.get("device"))):
+            warnings.warn("nodes train on the CPU: the device that was asked for is not used", stacklevel=3)
+        known = {field.name for field in dataclasses.fields(exogym.config)}
+        fields = settings | {key: value for key, value in more.items() if key in known}
+        rest = {key: value for key, value in more.items() if key not in known}
+        fields |= {
+            "model": model,
+            "train_dataset": self.train_dataset,
+            "val_dataset": self.val_dataset,
+            "strategy": strategy,
+            "num_nodes": ranks.size,
+            "rank": ranks.rank,
+            "device": torch.device("cpu"),
+            "devices": None,
+            "port": int(os.environ["MASTER_PORT"]),
+            "kwargs": rest,
+        }
+        config = exogym.config(**{key: value for key, value in fields.items() if key in known})
+        for key in _FROM_KEYWORDS:
+            if not hasattr(config, key):
+                setattr(config, key, rest.get(key))
+        return config
+
+
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "dtype")
+
+
+def _close_bar(node: Any) -> None:
+    """Its progress bar ends with its process, as a rule; the next fit's would stand below it."""
+    bar = getattr(getattr(node, "logger", None), "pbar", None)
+    if bar is not None:
+        bar.close()

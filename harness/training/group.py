@@ -1,0 +1,83 @@
+"""A gloo process group from torchrun's variables; failures within it as one line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+from harness.errors import HarnessError, InputError, UnavailableError
+
+_NEEDED: Final = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_SOURCE_PLACE: Final = re.compile(r"(\[[^]]*\.cc?p?p?:\d+\] ?)+")
+"""What gloo's and torch's messages have before each cause: ``[/pytorch/.../pair.cc:537] ``."""
+
+
+def check_environment(environment: Mapping[str, str]) -> None:
+    """Raise InputError where these are not torchrun's variables for at least 2 ranks."""
+    missing = [name for name in _NEEDED if not environment.get(name)]
+    if missing:
+        raise InputError(f"{', '.join(missing)} not set; run this under `harness run` or torchrun")
+    if not environment["RANK"].isdecimal() or not environment["WORLD_SIZE"].isdecimal():
+        raise InputError("RANK and WORLD_SIZE must be whole numbers")
+    if int(environment["WORLD_SIZE"]) < 2:
+        raise InputError("a collective needs at least 2 ranks")
+
+
+class ProcessGroup:
+    """The process group; made once all ranks are connected.
+
+    Args:
+        environment: torchrun's variables.
+        timeout: seconds until a collective, or connecting, counts as failed.
+
+    Raises:
+        UnavailableError: there is no torch.
+        HarnessError: a rank cannot be reached.
+    """
+
+    def __init__(self, environment: Mapping[str, str], timeout: float) -> None:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
+        try:
+            import torch
+            import torch.distributed as dist
+        except ImportError as error:
+            raise UnavailableError(f"PyTorch is missing ({error}); install torch==2.13.0+cpu") from None
+        torch.set_num_threads(1)
+        self.torch: Any = torch
+        self.dist: Any = dist
+        self.rank = int(environment["RANK"])
+        self.size = int(environment["WORLD_SIZE"])
+        where = f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}"
+        with blamed(self.rank, f"connecting {self.size} ranks at {where}"):
+            dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
+
+    def largest(self, values: Iterable[float]) -> list[float]:
+        """Of each value the largest of any rank."""
+        tensor = self.torch.tensor(list(values), dtype=self.torch.float64)
+        self.dist.all_reduce(tensor, op=self.dist.ReduceOp.MAX)
+        return list(tensor.tolist())
+
+    def agreed(self, number: int) -> bool:
+        """Whether all ranks have the same number, of at most 53 bits."""
+        return self.largest([number, -number]) == [number, -number]
+
+    def close(self) -> None:
+        """Leave once every rank has come here: the first to leave would cut off those that still receive."""
+        with blamed(self.rank, "waiting for the last rank"):
+            self.dist.barrier()
+        self.dist.destroy_process_group()
+
+
+@contextmanager
+def blamed(rank: int, action: str) -> Iterator[None]:
+    """Any failure within ends as one line that names rank, action and cause."""
+    try:
+        yield
+    except (HarnessError, OSError, RuntimeError, ValueError) as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        cause = _SOURCE_PLACE.sub("", line).partition(". This is typically ")[0]
+        raise HarnessError(f"rank {rank}: {action}: {cause}") from error

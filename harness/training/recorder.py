@@ -1,0 +1,153 @@
+"""A rank's record: one JSON object per line, written at once; docs/runs.md describes them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from harness.errors import HarnessError, InputError
+from harness.run_files import Lines
+from harness.training.flight_recorder import FlightLog
+from harness.training.strategies.base import CommClock
+from harness.training.tasks.base import Score
+
+
+class InterfaceCounters:
+    """What the kernel has counted on an interface; a reading takes some microseconds.
+
+    Args:
+        name: e.g. ``eth0``.
+    """
+
+    def __init__(self, name: str) -> None:
+        folder = Path("/sys/class/net", name, "statistics")
+        try:
+            self._files = [os.open(folder / f"{way}_bytes", os.O_RDONLY) for way in ("tx", "rx")]
+        except OSError as error:
+            raise InputError(f"GLOO_SOCKET_IFNAME={name}: {error.strerror}; run this under 'harness run'") from None
+
+    def read(self) -> tuple[int, int]:
+        """Bytes sent and received, headers included."""
+        sent, received = (int(os.pread(file, 32, 0)) for file in self._files)
+        return sent, received
+
+
+class Recorder:
+    """Writes what a rank does.
+
+    Args:
+        folder: where rank-R.jsonl is, or is made; None: nothing is written.
+        rank: of this process.
+        counters: of the node's interface.
+        flight: torch's record of collectives.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path | None, rank: int, counters: InterfaceCounters, flight: FlightLog) -> None:
+        self._counters, self._flight, self._rank = counters, flight, rank
+        self._file = _open(folder, rank) if folder else None
+        self._began = time.perf_counter()
+        self._before = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training until now, over all attempts."""
+        return self._before + time.perf_counter() - self._began
+
+    def begin(self, elapsed: float = 0.0) -> None:
+        """The clock starts, at what an earlier attempt had on it; collectives before it are in no count."""
+        self._flight.forget()
+        self._before, self._began = elapsed, time.perf_counter()
+        self._bytes = self._counters.read()
+
+    def start(self, **facts: Any) -> None:
+        """How this attempt begins."""
+        self._write("start", **facts)
+
+    def step(self, step: int, loss: float, seconds: float, clock: CommClock) -> None:
+        """A step is done.
+
+        Args:
+            step: from 1.
+            loss: of this rank's batch.
+            seconds: it took.
+            clock: what of them was waiting.
+        """
+        before, self._bytes = self._bytes, self._counters.read()
+        waiting = min(clock.take(), seconds)
+        self._write(
+            "step",
+            step=step,
+            elapsed=self.elapsed,
+            loss=_finite(loss),
+            seconds=seconds,
+            seconds_compute=seconds - waiting,
+            seconds_comm=waiting,
+            sent_bytes=self._bytes[0] - before[0],
+            received_bytes=self._bytes[1] - before[1],
+        )
+        if self._flight.is_due(time.perf_counter()):
+            self.collectives(step)
+
+    def evaluation(self, step: int, score: Score, elapsed: float, seconds: float) -> None:
+        """How good the model is after a step.
+
+        Args:
+            step: 0 before the first.
+            score: of this rank's model.
+            elapsed: when the step was done; to evaluate came after it.
+            seconds: evaluating took.
+        """
+        self._write(
+            "eval", step=step, elapsed=elapsed, loss=_finite(score.loss), accuracy=score.accuracy, seconds=seconds
+        )
+
+    def end(self, step: int) -> None:
+        """All is done."""
+        self.collectives(step)
+        self._write("end", elapsed=self.elapsed, step=step)
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._file:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def collectives(self, step: int) -> None:
+        """Sum up what has run since the last such line, up to this step."""
+        ops, missed = self._flight.take()
+        self._write("collectives", step=step, ops=ops, missed=missed)
+
+    def _write(self, kind: str, **values: Any) -> None:
+        if self._file:
+            line = json.dumps({"kind": kind, "time": time.time(), **values}, allow_nan=False)
+            try:
+                self._file.write(line.encode())
+            except HarnessError as error:
+                raise HarnessError(f"rank {self._rank}: {error}") from None
+
+
+def _open(folder: Path, rank: int) -> Lines:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Lines(folder / f"rank-{rank}.jsonl")
+    except OSError as error:
+        raise InputError(f"rank {rank}: --out {folder} cannot be made: {error.strerror}") from None
+    except HarnessError as error:
+        raise InputError(f"rank {rank}: {error}") from None
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows neither NaN nor infinity: a loss that is none."""
+    return value if math.isfinite(value) else None

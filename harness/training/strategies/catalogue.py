@@ -1,0 +1,106 @@
+"""Strategies by name: those that come with harness, and a user's own.
+
+Those that come with it are in TABLE. A user's is written ``./mine.py:Mine`` or ``my.package:Mine``; ``:Mine`` may be
+left out where the file has one strategy only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import is_dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.errors import InputError, UnavailableError
+from harness.model.suggest import suggest
+
+if TYPE_CHECKING:
+    from harness.training.strategies.base import Strategy
+
+TABLE: Final = {
+    "local": "harness.training.strategies.local",
+    "ddp": "harness.training.strategies.ddp",
+    "fedavg": "harness.training.strategies.fedavg",
+    "diloco": "harness.training.strategies.diloco",
+    "streaming-diloco": "harness.training.strategies.streaming_diloco",
+    "sparta": "harness.training.strategies.sparta",
+    "demo": "harness.training.strategies.demo",
+    "gossip": "harness.training.strategies.gossip",
+}
+"""The module of each."""
+
+
+def check_name(name: str) -> None:
+    """Raise InputError where there is no such strategy, as far as can be told without importing it."""
+    if not _is_own(name):
+        if name not in TABLE:
+            raise InputError(
+                f"strategy {name!r} is unknown; {suggest(name, list(TABLE))} (one of your own: ./mine.py:Mine)"
+            )
+        return
+    where = name.partition(":")[0]
+    if where.endswith(".py"):
+        if not Path(where).is_file():
+            raise InputError(f"strategy {name!r}: there is no file {where}")
+    elif not all(part.isidentifier() for part in where.split(".")):
+        raise InputError(f"strategy {name!r}: write ./mine.py:Mine or my.package:Mine")
+
+
+def find_strategy(name: str) -> type[Strategy]:
+    """The class.
+
+    Raises:
+        InputError: there is none of that name, or the user's cannot be imported or is not whole.
+        UnavailableError: there is no PyTorch.
+    """
+    check_name(name)
+    where, _, wanted = name.partition(":")
+    try:
+        from harness.training.strategies.base import Strategy
+
+        module = _load(where) if _is_own(name) else importlib.import_module(TABLE[name])
+    except ModuleNotFoundError as error:
+        if error.name == "torch":
+            raise UnavailableError("PyTorch is missing; install torch==2.13.0+cpu") from None
+        raise InputError(f"strategy {name!r}: importing it: {error}") from None
+    except Exception as error:
+        if not _is_own(name):
+            raise
+        raise InputError(f"strategy {name!r}: importing it: {type(error).__name__}: {error}") from error
+    classes = {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Strategy) and value is not Strategy
+    }
+    own = [value for value in classes.values() if value.__module__ == module.__name__]
+    chosen = classes.get(wanted) if wanted else own[0] if len(own) == 1 else None
+    if chosen is None:
+        have = ", ".join(classes) or "none"
+        raise InputError(f"strategy {name!r}: name one class of {where} after a colon; it has {have}")
+    if lacking := ", ".join(sorted(chosen.__abstractmethods__)):
+        raise InputError(f"strategy {name!r}: {chosen.__name__} lacks {lacking}")
+    if not is_dataclass(chosen.Options):
+        raise InputError(f"strategy {name!r}: Options of {chosen.__name__} is no dataclass")
+    return chosen
+
+
+def _is_own(name: str) -> bool:
+    return ":" in name or "/" in name or "." in name
+
+
+def _load(where: str) -> ModuleType:
+    path = Path(where)
+    if path.suffix != ".py":
+        return importlib.import_module(where)
+    spec: Any = importlib.util.spec_from_file_location(f"harness_user_{path.stem}", path)
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module.__name__]
+        raise
+    return module

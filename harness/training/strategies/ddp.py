@@ -1,0 +1,201 @@
+"""Synchronous data parallelism: gradients are averaged in every step, as they are computed.
+
+Li et al., PyTorch Distributed: Experiences on Accelerating Data Parallel Training, VLDB 2020, arXiv:2006.15704.
+What is sent can be made smaller by torch's own communication hooks; gloo adds float16 and bfloat16 as it adds float32.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from torch import Tensor, nn
+from torch.distributed import GradBucket
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
+from torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import PowerSGDState, powerSGD_hook
+from torch.futures import Future
+from torch.nn.parallel import DistributedDataParallel
+
+from harness.training.strategies.base import Strategy, StrategyContext
+from harness.training.strategies.option_values import at_least
+from harness.training.strategies.sent_bytes import all_reduce_sent
+
+Hook = Callable[[Any, GradBucket], Future[Tensor]]
+_HOOKS: dict[str, Hook] = {
+    "none": default_hooks.allreduce_hook,
+    "fp16": default_hooks.fp16_compress_hook,
+    "bf16": default_hooks.bf16_compress_hook,
+    "powersgd": powerSGD_hook,
+}
+
+
+@dataclass(frozen=True)
+class DdpOptions:
+    """What is sent instead of float32 gradients, by torch's own communication hooks."""
+
+    compress: Literal["none", "fp16", "bf16", "powersgd"] = "none"
+    rank: int = 1
+    """PowerSGD's: the rank of its approximation."""
+
+    def __post_init__(self) -> None:
+        at_least("rank", self.rank, 1)
+
+
+class Ddp(Strategy):
+    """torch's DistributedDataParallel. All ranks have the same parameters after every step.
+
+    Sends 2 (n - 1)/n of the gradients' bytes in every step; half of that with fp16 and bf16; with powersgd, after two
+    uncompressed steps, r (rows + columns) numbers of a matrix of rows x columns instead of rows * columns.
+
+    The wait that is counted begins when no gradient is left to compute. What PowerSGD computes while it averages (P is
+    orthogonalised, Q made of it) is in it: that happens in gloo's threads between messages.
+    """
+
+    Options = DdpOptions
+    paper = "Li et al., PyTorch Distributed, VLDB 2020, arXiv:2006.15704; PowerSGD: Vogels et al., arXiv:1905.13727"
+
+    def __init__(self, setup: StrategyContext, options: DdpOptions) -> None:
+        super().__init__(setup, options)
+        self._memory: Any = make_memory(options.rank, setup.seed) if options.compress == "powersgd" else None
+        self._ready = 0.0
+        self._warm = False
+        self._wrapped = DistributedDataParallel(
+            _Callable(setup.model), forward_sync_buffers=False, init_sync=False, bucket_cap_mb=self._bucket_mb()
+        )
+        self._wrapped.register_comm_hook(None, _named(self._average))
+        self._fix_buckets()
+
+    @property
+    def module(self) -> nn.Module:
+        """See Strategy."""
+        return self._wrapped
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute gradients while those that are there are averaged."""
+        super().backward(loss)
+        self.setup.clock.add(time.perf_counter() - self._ready)
+
+    def bytes_per_step(self) -> float:
+        """One all_reduce of all gradients, or of what stands for them."""
+        size: float = self.size_bytes
+        if self.options.compress in ("fp16", "bf16"):
+            size /= 2
+        elif self.options.compress == "powersgd":
+            numbers = sum(parameter.numel() for parameter in self.parameters)
+            shapes = [tuple(parameter.shape) for parameter in self.parameters]
+            size *= numbers_sent(shapes, self.options.rank) / numbers
+        return all_reduce_sent(size, self.setup.size)
+
+    def state(self) -> dict[str, Any]:
+        """See Strategy."""
+        return super().state() | ({"powersgd": saved(self._memory)} if self._memory else {})
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """See Strategy."""
+        super().load_state(state)
+        if self._memory:
+            restore(self._memory, state["powersgd"])
+
+    def _average(self, bucket: GradBucket) -> Future[Tensor]:
+        """Start to average a bucket; after the last one nothing is left to compute."""
+        if not self._warm:
+            done: Future[Tensor] = Future()
+            done.set_result(bucket.buffer())
+            return done
+        future = _HOOKS[self.options.compress](self._memory, bucket)
+        self._ready = time.perf_counter()
+        return future
+
+    def _fix_buckets(self) -> None:
+        """Let DDP order its buckets now, by gradients of nothing that are sent nowhere.
+
+        It does so in the forward pass of its second step, by two broadcasts that would count as computing. And that
+        decides in which order ranks' gradients are added, and which memory of PowerSGD belongs to which bucket: a
+        resumed run must begin with the order that the first one kept.
+        """
+        for _ in range(2):
+            self._wrapped().backward()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._warm = True
+
+    def _bucket_mb(self) -> int | None:
+        """One bucket for PowerSGD: its hook waits in gloo's two threads, and two buckets would block both for ever."""
+        return None if self._memory is None else self.size_bytes // 2**20 + 1
+
+
+class _Callable(nn.Module):
+    """The model; called without anything, a zero that depends on all of its parameters."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *args: Any, **more: Any) -> Any:
+        if args or more:
+            return self.model(*args, **more)
+        return sum(parameter.sum() * 0 for parameter in self.model.parameters() if parameter.requires_grad)
+
+
+def _named(average: Callable[[GradBucket], Future[Tensor]]) -> Hook:
+    """As a hook that DDP takes: it refuses annotations as texts, and, by its name, torch's own bf16 hook on gloo."""
+
+    def hook(_, bucket):  # type: ignore[no-untyped-def]  # noqa: ANN001
+        return average(bucket)
+
+    return hook
+
+
+FIRST: Final = 2
+"""Steps that are sent uncompressed: the fewest that torch allows with error feedback."""
+_MIN_RATE: Final = 2
+"""A matrix is compressed where that makes it smaller than 1/2: the hook's default, ``min_compression_rate``."""
+_MEMORY: Final = ("error_dict", "p_memory_dict", "q_memory_dict")
+
+
+def make_memory(rank: int, seed: int) -> PowerSGDState:
+    """A memory for a run's beginning; the same seed on all ranks. A gradient of zeros stays one, and makes no NaN."""
+    return PowerSGDState(
+        None,
+        matrix_approximation_rank=rank,
+        start_powerSGD_iter=FIRST,
+        min_compression_rate=_MIN_RATE,
+        orthogonalization_epsilon=1e-8,
+        random_seed=seed % 2**32,
+    )
+
+
+def numbers_sent(shapes: Iterable[tuple[int, ...]], rank: int) -> int:
+    """Elements that are averaged per step: P and Q of each matrix, the rest as it is.
+
+    Args:
+        shapes: of the parameters; the first dimension are a matrix's rows.
+        rank: of the approximation.
+    """
+    total = 0
+    for shape in shapes:
+        rows, columns = shape[0], int(np.prod(shape[1:]))
+        small = (rows + columns) * min(rows, columns, rank)
+        total += small if small * _MIN_RATE < rows * columns else rows * columns
+    return total
+
+
+def saved(memory: PowerSGDState) -> dict[str, Any]:
+    """What a resumed run needs of it: tensors and plain values."""
+    kind, keys, *rest = memory.rng.get_state()
+    return {
+        "iter": memory.iter,
+        "rng": [kind, keys.tolist(), *rest],
+        **{name: getattr(memory, name) for name in _MEMORY},
+    }
+
+
+def restore(memory: PowerSGDState, state: Mapping[str, Any]) -> None:
+    """The inverse of ``saved``."""
+    kind, keys, *rest = state["rng"]
+    memory.rng.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
+    memory.iter = state["iter"]
+    for name in _MEMORY:
+        setattr(memory, name, dict(state[name]))

@@ -1,0 +1,77 @@
+"""DiLoCo: many local steps, then one outer step on how far they led.
+
+Douillard et al., DiLoCo: Distributed Low-Communication Training of Language Models, arXiv:2311.08105, algorithm 1:
+every H inner steps (AdamW there, here whatever optimizer the workload makes; its state stays with its rank) the outer
+gradient is the mean over ranks of (parameters at the last meeting - parameters now), and SGD with Nesterov momentum
+applies it to the parameters of the last meeting; 0.7 and 0.9 are the paper's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch.distributed as dist
+from torch import nn
+from torch.optim import SGD
+
+from harness.training.strategies.base import Strategy, StrategyContext, flat, scatter_back
+from harness.training.strategies.option_values import at_least, positive, under_one
+from harness.training.strategies.sent_bytes import all_reduce_sent
+
+
+@dataclass(frozen=True)
+class DiLoCoOptions:
+    """How often ranks meet, and the outer optimizer."""
+
+    H: int = 50
+    """Inner steps between two outer steps."""
+    outer_lr: float = 0.7
+    outer_momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        at_least("H", self.H, 1)
+        positive("outer_lr", self.outer_lr)
+        under_one("outer_momentum", self.outer_momentum)
+
+
+class DiLoCo(Strategy):
+    """All ranks have the same parameters after every H-th step.
+
+    Sends 2 (n - 1)/n of the parameters' bytes every H steps.
+    """
+
+    Options = DiLoCoOptions
+    paper = "Douillard et al., DiLoCo, arXiv:2311.08105"
+
+    def __init__(self, setup: StrategyContext, options: DiLoCoOptions) -> None:
+        super().__init__(setup, options)
+        self._anchor = nn.Parameter(flat(self.parameters))
+        momentum = options.outer_momentum
+        self._outer = SGD([self._anchor], lr=options.outer_lr, momentum=momentum, nesterov=momentum > 0)
+
+    def share_parameters(self) -> None:
+        """The outer step after every H-th inner one."""
+        if self.steps % self.options.H:
+            return
+        mean = (self._anchor.data - flat(self.parameters)) / self.setup.size
+        with self.setup.clock.waiting():
+            dist.all_reduce(mean)
+        self._anchor.grad = mean
+        self._outer.step()
+        scatter_back(self._anchor.data, self.parameters)
+
+    def bytes_per_step(self) -> float:
+        """One all_reduce of as many numbers as the model has, in H steps."""
+        return all_reduce_sent(self.size_bytes, self.setup.size) / float(self.options.H)
+
+    def state(self) -> dict[str, Any]:
+        """See Strategy."""
+        return super().state() | {"anchor": self._anchor.data, "outer": self._outer.state_dict()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """See Strategy."""
+        super().load_state(state)
+        self._anchor.data.copy_(state["anchor"])
+        self._outer.load_state_dict(state["outer"])

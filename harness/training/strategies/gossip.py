@@ -1,0 +1,74 @@
+"""Gossip: every rank averages with its neighbours in the topology only; there is no global collective.
+
+D-PSGD: Lian et al., Can Decentralized Algorithms Outperform Centralized Algorithms? A Case Study for Decentralized
+Parallel Stochastic Gradient Descent, NeurIPS 2017, arXiv:1705.09056. There the average is of the parameters before the
+local step, here of those after it (adapt, then combine). Weights are Metropolis-Hastings' (Xiao, Boyd and Lall, A
+Scheme for Robust Distributed Sensor Fusion Based on Average Consensus, IPSN 2005): 1 / (1 + the greater degree of the
+two) for a neighbour, the rest for oneself; both ends of a link know them, and the mean over all ranks stays what it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from harness.training.strategies.base import Strategy, StrategyContext, flat, scatter_back
+from harness.training.strategies.option_values import at_least
+
+
+@dataclass(frozen=True)
+class GossipOptions:
+    """How often neighbours meet."""
+
+    H: int = 1
+    """Steps between two averages."""
+
+    def __post_init__(self) -> None:
+        at_least("H", self.H, 1)
+
+
+class Gossip(Strategy):
+    """Ranks have different parameters; the better the topology is connected, the closer they are.
+
+    Sends the parameters' bytes once per neighbour every H steps: ranks with more neighbours send more.
+    """
+
+    Options = GossipOptions
+    paper = "Lian et al., D-PSGD, NeurIPS 2017, arXiv:1705.09056"
+
+    def __init__(self, setup: StrategyContext, options: GossipOptions) -> None:
+        super().__init__(setup, options)
+        degree = len(setup.neighbours)
+        theirs = [int(other) for other in self._exchange(torch.tensor([degree]))]
+        self._weights = [1 / (1 + max(degree, other)) for other in theirs]
+
+    def share_parameters(self) -> None:
+        """Average with the neighbours after every H-th step."""
+        if self.steps % self.options.H:
+            return
+        own = flat(self.parameters)
+        mixed = own * (1 - sum(self._weights))
+        for weight, other in zip(self._weights, self._exchange(own), strict=True):
+            mixed += weight * other
+        scatter_back(mixed, self.parameters)
+
+    def bytes_per_step(self) -> float:
+        """All parameters to each neighbour, in H steps."""
+        return self.size_bytes * len(self.setup.neighbours) / float(self.options.H)
+
+    def _exchange(self, own: Tensor) -> list[Tensor]:
+        """Send it to all neighbours at once, and return what they sent, in their order.
+
+        Every receive is there before anything is waited for, so the order of ranks cannot make a circle of waits.
+        """
+        received = [torch.empty_like(own) for _ in self.setup.neighbours]
+        with self.setup.clock.waiting():
+            pairs = zip(self.setup.neighbours, received, strict=True)
+            works = [dist.irecv(buffer, src=rank) for rank, buffer in pairs]
+            works += [dist.isend(own, dst=rank) for rank in self.setup.neighbours]
+            for work in works:
+                work.wait()
+        return received

@@ -1,0 +1,15 @@
+"""No communication at all: every rank learns from its own data. The base line that sharing must beat."""
+
+from __future__ import annotations
+
+from harness.training.strategies.base import Strategy
+
+
+class Local(Strategy):
+    """Local steps only. Sends nothing."""
+
+    paper = "none: the base line"
+
+    def bytes_per_step(self) -> float:
+        """Nothing."""
+        return 0.0

@@ -1,0 +1,244 @@
+"""A probe: measures a link from inside a node, told by JSON lines on standard input.
+
+    python -m harness.verify.probe
+
+Every line is one request, ``{"op": ..., ...}``, and is answered by one line: ``{"ok": true, ...}`` or ``{"error":
+"..."}``. It ends at the end of standard input. No request blocks for longer than it says itself. Times are in
+nanoseconds, sizes in bytes.
+
+    open     bind                                 -> port, bulk_port
+    echo     peer, port, job, count, interval_ns,
+             wait_ns, end_ns                      -> sent, warm, late, local,
+                                                     samples [[sequence, sent, turned, returned, arrived]]
+    train    peer, port, job, count, interval_ns, end_ns            -> sent
+    bulk     peer, port, job, bursts, segments, interval_ns, end_ns
+                                                  -> wire_bytes, elapsed_ns, segments
+    collect  job, expect, wait_ns                 -> received, duplicates, overtakers
+    sample   one_in                               ->
+    bulked   job, expect_bytes, wait_ns, kernel   -> points, ends, wire_bytes, reads, waits
+
+It imports little, to start in some tens of milliseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from time import monotonic_ns, sleep
+from typing import Any, Final
+
+from harness.model.address import FRAME
+from harness.verify.probe_packet import ECHO, TRAIN, burst, small
+from harness.verify.probe_receiver import RECEIVE_BUFFER, Receiver
+
+ProbeAnswer = dict[str, Any]
+POLL_S: Final = 0.002
+MOST_WAIT_NS: Final = 10 * 10**9
+MAX_POINTS: Final = 400
+WARM_UP_NS: Final = 5 * 10**9
+"""How long to try for a first answer: address resolution sends one packet a second, and a lossy link may lose it."""
+_LOCAL_JOB: Final = (1 << 32) - 1
+"""A probe's packets to itself; job 0 is the warm-up."""
+_UDP_SEGMENT: Final = 103
+"""linux/udp.h; Python has no name for it."""
+_UDP, _SOCKET, _SNDBUF, _SNDBUFFORCE = 17, 1, 7, 32
+
+
+class Probe:
+    """The requests that a probe answers; each public method is one."""
+
+    def __init__(self) -> None:
+        self._small: Receiver | None = None
+        self._bulk: Receiver | None = None
+
+    def open(self, bind: str) -> ProbeAnswer:
+        """Listen on an address: one port for small packets, one for bulk."""
+        self._small, self._bulk = Receiver(bind), Receiver(bind, bulk=True)
+        for receiver in (self._small, self._bulk):
+            for option in (_SNDBUF, _SNDBUFFORCE):
+                with contextlib.suppress(OSError):
+                    receiver.socket.setsockopt(_SOCKET, option, RECEIVE_BUFFER)
+            receiver.start()
+        return {"port": self._small.port, "bulk_port": self._bulk.port}
+
+    def echo(
+        self, peer: str, port: int, job: int, count: int, interval_ns: int, wait_ns: int, end_ns: int
+    ) -> ProbeAnswer:
+        """Send packets that the peer sends back at once, and wait for the last.
+
+        A few come first to warm up: address resolution delays the first packet between two nodes.
+        """
+        receiver = self._require(self._small)
+        target, write = (peer, port), receiver.socket.sendto
+        warm, attempt, give_up = False, 0, monotonic_ns() + WARM_UP_NS
+        while not warm and (attempt < 2 or monotonic_ns() < give_up):
+            write(small(ECHO, 0, attempt, monotonic_ns()), target)
+            warm = _until(lambda: bool(receiver.flow(0).first), wait_ns)
+            attempt += 1
+        receiver.forget(0)
+        local = self._to_itself(receiver, count=20)
+        late: list[int] = []
+        sent = _paced(count, interval_ns, end_ns, lambda i: write(small(ECHO, job, i, monotonic_ns()), target), late)
+        flow = receiver.flow(job)
+        _until(lambda: len(flow.first) >= sent, wait_ns, lambda: len(flow.first))
+        samples = [[sequence, *stamps] for sequence, stamps in sorted(flow.first.copy().items())]
+        receiver.forget(job)
+        return {"sent": sent, "warm": warm, "late": late, "local": local, "samples": samples}
+
+    @staticmethod
+    def _to_itself(receiver: Receiver, count: int) -> list[int]:
+        """One-way delays over the loopback: what this machine takes to send a packet and to wake the reader."""
+        address = receiver.socket.getsockname()
+        with contextlib.suppress(OSError):
+            _paced(
+                count,
+                10**6,
+                10**9,
+                lambda i: receiver.socket.sendto(small(TRAIN, _LOCAL_JOB, i, monotonic_ns()), address),
+            )
+        flow = receiver.flow(_LOCAL_JOB)
+        _until(lambda: len(flow.first) >= count, 10**8)
+        receiver.forget(_LOCAL_JOB)
+        return [arrived - sent for sent, *_, arrived in flow.first.copy().values()]
+
+    def train(self, peer: str, port: int, job: int, count: int, interval_ns: int, end_ns: int) -> ProbeAnswer:
+        """Send small packets, evenly spaced."""
+        target, write = (peer, port), self._require(self._small).socket.sendto
+        sent = _paced(count, interval_ns, end_ns, lambda i: write(small(TRAIN, job, i, monotonic_ns()), target))
+        return {"sent": sent}
+
+    def bulk(
+        self, peer: str, port: int, job: int, bursts: int, segments: int, interval_ns: int, end_ns: int
+    ) -> ProbeAnswer:
+        """Send bursts of full frames, evenly spaced, or as fast as it goes.
+
+        A burst is handed to the kernel as one super-packet (UDP_SEGMENT). Qdiscs count all its frames' bytes, so
+        that the rate comes out right; what drops, drops whole bursts, so that it is no measure of loss.
+        """
+        receiver = self._require(self._bulk)
+        target, write, ipv6 = (peer, port), receiver.socket.sendto, receiver.ipv6
+        if not self._segmenting(receiver, target):
+            segments = 1
+        start = monotonic_ns()
+        sent = _paced(bursts, interval_ns, end_ns, lambda i: write(burst(job, i, segments, ipv6), target))
+        return {"wire_bytes": sent * segments * FRAME, "elapsed_ns": monotonic_ns() - start, "segments": segments}
+
+    @staticmethod
+    def _segmenting(receiver: Receiver, target: tuple[str, int]) -> bool:
+        """Switch on segmentation by the kernel, and try it: it fails where the interface computes no checksums."""
+        try:
+            receiver.socket.setsockopt(_UDP, _UDP_SEGMENT, len(burst(0, 0, 1, receiver.ipv6)))
+            receiver.socket.sendto(burst(0, 0, 2, receiver.ipv6), target)
+        except OSError:
+            with contextlib.suppress(OSError):
+                receiver.socket.setsockopt(_UDP, _UDP_SEGMENT, 0)
+            return False
+        return True
+
+    def collect(self, job: int, expect: int, wait_ns: int) -> ProbeAnswer:
+        """Count what arrived of a train, once all is there or the time is up."""
+        receiver = self._require(self._small)
+        flow = receiver.flow(job)
+        _until(lambda: len(flow.first) >= expect, wait_ns, lambda: len(flow.first))
+        answer = receiver.flow_answer(job)
+        receiver.forget(job)
+        return answer
+
+    def sample(self, one_in: int) -> ProbeAnswer:
+        """Read one packet in so many of the rate trains that come, a power of two, and count the others."""
+        self._require(self._bulk).sample(one_in)
+        return {}
+
+    def bulked(self, job: int, expect_bytes: int, wait_ns: int, kernel: bool) -> ProbeAnswer:
+        """What arrived of a rate train, once all is there or the time is up, stamped by the kernel or by the reader."""
+        receiver = self._require(self._bulk)
+        bulk = receiver.bulk(job)
+        _until(lambda: receiver.arrived(job) >= expect_bytes, wait_ns, lambda: bulk.reads)
+        arrived = receiver.arrived(job)
+        receiver.forget(job)
+        points = bulk.stamped if kernel else bulk.waited
+        thinned = points[:: max(1, len(points) // MAX_POINTS)]
+        return {
+            "points": thinned,
+            "ends": bulk.ends,
+            "wire_bytes": arrived,
+            "reads": bulk.reads,
+            "waits": len(bulk.waited),
+        }
+
+    @staticmethod
+    def _require(receiver: Receiver | None) -> Receiver:
+        if receiver is None:
+            raise ValueError("the first request must be open")
+        return receiver
+
+
+def _until(done: Callable[[], bool], wait_ns: int, count: Callable[[], int] = lambda: 0) -> bool:
+    """Poll until something holds; whether it does before the time is up.
+
+    The time starts anew while the count grows, up to MOST_WAIT_NS more: a slow reader still has packets to read.
+    """
+    seen, start = count(), monotonic_ns()
+    end, last_end = start + wait_ns, start + wait_ns + MOST_WAIT_NS
+    while not done():
+        now = monotonic_ns()
+        if now >= end:
+            return False
+        if count() != seen:
+            seen, end = count(), min(now + wait_ns, last_end)
+        sleep(POLL_S)
+    return True
+
+
+def _paced(
+    count: int, interval_ns: int, end_ns: int, send: Callable[[int], object], late: list[int] | None = None
+) -> int:
+    """Call send(0), send(1), ... each when it is due, late ones at once; how many before the time was up.
+
+    How much later than asked for each sleep ended goes to ``late``, in ns.
+    """
+    start = monotonic_ns()
+    end = start + end_ns
+    for index in range(count):
+        due, now = start + index * interval_ns, monotonic_ns()
+        if now >= end:
+            return index
+        if due > now:
+            sleep((due - now) / 1e9)
+            if late is not None:
+                late.append(monotonic_ns() - due)
+        with contextlib.suppress(BlockingIOError):
+            send(index)
+    return count
+
+
+def _be_prompt() -> None:
+    """Ask for exact timers (a sleep may else end 50 us late) and a high priority, where the kernel allows it."""
+    with contextlib.suppress(OSError), open("/proc/self/timerslack_ns", "w", encoding="ascii") as slack:
+        slack.write("1")
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    sys.setswitchinterval(0.0005)
+
+
+def main() -> None:
+    """Answer requests until standard input ends."""
+    _be_prompt()
+    probe = Probe()
+    for line in sys.stdin:
+        try:
+            request = json.loads(line)
+            operation = request.pop("op")
+            if operation not in ("open", "echo", "train", "bulk", "collect", "sample", "bulked"):
+                raise ValueError(f"unknown operation {operation!r}")
+            answer = {"ok": True, **getattr(probe, operation)(**request)}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

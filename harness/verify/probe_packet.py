@@ -1,0 +1,43 @@
+"""The packets of a probe, and what they weigh on the wire.
+
+A small packet carries its sender's clock, and an echo also the reflector's. All nodes share one host, hence one
+CLOCK_MONOTONIC: the difference of two nodes' clocks is a one-way delay.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from harness.model.address import ETHERNET, FRAME
+
+HEADER: Final = struct.Struct("!4sBxHIIQQQ")
+"""Magic, kind, (pad), segments in a burst, job, sequence number, sent, turned round, sent back; clocks in ns."""
+MAGIC: Final = b"hprb"
+ECHO, REPLY, TRAIN, BULK = range(4)
+"""Kinds: to be sent back, what was sent back, one of a paced train, one of a train that measures the rate."""
+
+SMALL_PAYLOAD: Final = 64
+"""Bytes of UDP payload in a small packet."""
+
+
+def overhead(ipv6: bool) -> int:
+    """Bytes on the wire besides the UDP payload: Ethernet 14, IPv4 20 or IPv6 40, UDP 8."""
+    return ETHERNET + (48 if ipv6 else 28)
+
+
+def small_frame(ipv6: bool) -> int:
+    """Bytes on the wire of a small packet."""
+    return SMALL_PAYLOAD + overhead(ipv6)
+
+
+def small(kind: int, job: int, sequence: int, sent: int, turned: int = 0, returned: int = 0) -> bytes:
+    """A small packet."""
+    header = HEADER.pack(MAGIC, kind, 0, job, sequence, sent, turned, returned)
+    return header.ljust(SMALL_PAYLOAD, b"\0")
+
+
+def burst(job: int, sequence: int, segments: int, ipv6: bool) -> bytes:
+    """The payload of that many full frames, each with the header of the same sequence number."""
+    header = HEADER.pack(MAGIC, BULK, segments, job, sequence, 0, 0, 0)
+    return header.ljust(FRAME - overhead(ipv6), b"\0") * segments

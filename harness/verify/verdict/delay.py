@@ -1,0 +1,192 @@
+"""Verdicts on the round trip and the jitter, both from the one-way delays of an echo exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import hypot, sqrt
+from typing import Final
+
+from harness.model.distribution import jitter_form
+from harness.model.link import LinkShape
+from harness.verify.probe_packet import small_frame
+from harness.verify.stats import NOISE_S, EchoSample, Spread, spread, std_error
+from harness.verify.verdict.row import UNMEASURED, Verdict, Way
+
+RTT_FLOOR_S: Final = 0.0005
+RTT_SHARE: Final = 0.02
+JITTER_SHARE: Final = 0.15
+MACHINE_TIMES: Final = 2
+"""How many times what the machine itself adds to a delay, as measured beside it, is put up with: that varies."""
+MOST_WIDENING_S: Final = 0.001
+"""The most that the machine may widen an interval by unless the tolerance itself is more: an idle User-Mode Linux
+guest, the slowest machine this is meant for, adds 0.5 to 1 ms to a round trip."""
+_ROUNDING_S: Final = 2e-6
+"""What netem's fields round a time to, with room: microseconds in old ones, 64 ns ticks, nanoseconds in new ones."""
+
+
+def skipped(delay: float, shape: LinkShape) -> bool:
+    """Whether a packet skipped the delay line, as some do where reordering is applied."""
+    return bool(shape.reorder) and delay < (shape.delay.seconds - shape.jitter.seconds) / 2
+
+
+@dataclass(frozen=True)
+class _Accepted:
+    """Where a value may lie: from low to high; up to ``widest`` where the machine makes that much of it.
+
+    On a machine that adds nothing it would be up to ``plain``. Coarse: the machine adds more than it may widen by.
+    """
+
+    low: float
+    plain: float
+    high: float
+    widest: float
+    coarse: bool
+
+    @classmethod
+    def around(cls, low: float, plain: float, tolerance: float, adds: float, wide: float) -> _Accepted:
+        """Widen an interval upwards, for the machine can only add.
+
+        Args:
+            low: its lower end.
+            plain: its upper end.
+            tolerance: what plain has for the link's own imprecision.
+            adds: what this machine adds, in the same unit.
+            wide: how much wider the machine would have it.
+        """
+        most = max(MOST_WIDENING_S, tolerance)
+        return cls(low, plain, plain + min(wide, most), plain + wide, adds > most)
+
+    def holds(self, value: float) -> bool:
+        """Whether the value can come from a link that is right."""
+        return self.low <= value <= self.widest
+
+    def bound(self, value: float) -> bool:
+        """Whether that much of the value may be the machine's that it says little of the link."""
+        return self.holds(value) and (self.coarse or value > self.high)
+
+
+def rtt(way: Way) -> Verdict:
+    """The round trip that starts at src; its way there must be right by itself, too."""
+    requested = way.requested.delay.seconds + way.back.effective.delay.seconds
+    applied = way.applied.delay.seconds + way.applied_back.delay.seconds
+    fence = max(jitter_form(way.applied).fence, jitter_form(way.applied_back).fence)
+    seen = spread(_delays(way, lambda echo: echo.round_trip), fence)
+    if not seen.count:
+        sent = way.edge_measured.echoes_sent
+        row = way.row("rtt", requested, applied, note=f"no packet came back of {sent}" if sent else UNMEASURED)
+        return (row.left_out() if way.edge_measured.echo_left_out else row).holding(2 * _ROUNDING_S, _ms)
+    one_way = _expected(way.applied, way.ipv6)
+    expected = one_way + _expected(way.applied_back, way.ipv6)
+    measured, accepted = _judged(way, expected, seen, way.applied, way.applied_back)
+    row = way.row("rtt", requested, applied, measured, low=accepted.low, high=accepted.high, samples=seen.count)
+    row = row.noting(_note(way, expected - applied, measured > accepted.plain))
+    there, accepted_there = _judged(
+        way, one_way, spread(_delays(way, lambda echo: echo.forward), jitter_form(way.applied).fence), way.applied
+    )
+    if not accepted_there.holds(there):
+        row = row.failed(f"one way takes {_ms(there)}, {_ms(one_way)} expected")
+    elif accepted.holds(measured) and (accepted.bound(measured) or accepted_there.bound(there)):
+        row = _bound(row, accepted, 2 * way.machine_delay, accepted.widest - expected)
+    return row.holding(2 * _ROUNDING_S, _ms)
+
+
+def jitter(way: Way) -> Verdict:
+    """The jitter in the profile's own unit: the standard deviation over the distribution's, for a jitter of 1.
+
+    Where none is applied, all spread is the machine's, in rare long waits: then the standard deviation is that
+    of a normal distribution with the same middle half; and so is what the machine adds by its waits together.
+    """
+    requested, applied = way.requested.jitter.seconds, way.applied.jitter.seconds
+    shape = jitter_form(way.applied)
+    seen = spread(_delays(way, lambda echo: echo.forward), shape.fence)
+    if seen.count < 2:
+        row = way.row("jitter", requested, applied, note="too few packets came back")
+        return (row.left_out() if way.edge_measured.echo_left_out else row).holding(_ROUNDING_S, _ms)
+    sampling = way.z * std_error(shape.kurtosis, seen.count)
+    measured = (seen.std if applied else seen.robust_std) / shape.std
+    adds, noise = way.machine_spread / shape.std, NOISE_S / shape.std
+    accepted = _Accepted.around(
+        max(0.0, applied * (1 - JITTER_SHARE - sampling)),
+        applied * (1 + JITTER_SHARE + sampling) + noise,
+        JITTER_SHARE * applied,
+        adds,
+        max(0.0, MACHINE_TIMES * adds - noise),
+    )
+    row = way.row(
+        "jitter",
+        requested,
+        applied,
+        measured,
+        low=accepted.low,
+        high=accepted.high,
+        samples=seen.count,
+        note=f"{seen.stalls} stalls of the machine left out" if seen.stalls and applied else "",
+    )
+    if accepted.bound(measured):
+        row = _bound(row, accepted, adds, accepted.widest - applied)
+    if requested and way.applied.distribution != way.requested.distribution:
+        row = row.failed(f"the engine holds {way.applied.distribution}, {way.requested.distribution} was requested")
+    return row.holding(_ROUNDING_S, _ms)
+
+
+def _delays(way: Way, of: Callable[[EchoSample], float]) -> list[float]:
+    """One value of each echo, without those that skipped a delay line."""
+    return [
+        of(echo)
+        for echo in way.echoes
+        if not skipped(echo.forward, way.applied) and not skipped(echo.backward, way.applied_back)
+    ]
+
+
+def _expected(shape: LinkShape, ipv6: bool) -> float:
+    """The mean one-way delay of an echo packet: its jitter's mean need not be zero, and the rate takes time."""
+    line = shape.rate.seconds(small_frame(ipv6)) if shape.rate and not shape.burst else 0.0
+    return shape.delay.seconds + jitter_form(shape).mean * shape.jitter.seconds + line
+
+
+def _judged(way: Way, expected: float, seen: Spread, *shapes: LinkShape) -> tuple[float, _Accepted]:
+    """The centre of delays over these shapes, and where it may lie.
+
+    The centre is the median where the distributions are symmetric: no stall moves it. Else the mean, of what the
+    fence lets pass. Standard errors: the mean's is std / sqrt(n); the median's is 1 / (2 f sqrt(n)) with the density f
+    at the median, which is the interquartile range over sqrt(n) for a uniform distribution and less for a normal one
+    and for sums. The spread is the model's; what was seen beyond it widens as the machine's noise, as far as the
+    spread of its sleeps explains it.
+    """
+    forms = [(jitter_form(shape), shape.jitter.seconds) for shape in shapes]
+    if all(_symmetric(shape) for shape in shapes):
+        centre, scale = seen.median, seen.middle
+        model = hypot(*(form.high / form.fence * jitter for form, jitter in forms))
+    else:
+        centre, scale = seen.mean, seen.std
+        model = hypot(*(form.std * jitter for form, jitter in forms))
+    errors = way.z / sqrt(seen.count)
+    tolerance, adds = max(RTT_FLOOR_S, RTT_SHARE * expected), len(shapes) * way.machine_delay
+    noise = min(max(0.0, scale - model), NOISE_S + MACHINE_TIMES * len(shapes) * way.lateness.middle)
+    wide = max(0.0, MACHINE_TIMES * adds - tolerance) + errors * noise
+    reach = tolerance + errors * model
+    return centre, _Accepted.around(max(0.0, expected - reach), expected + reach, tolerance, adds, wide)
+
+
+def _symmetric(shape: LinkShape) -> bool:
+    """Whether delays lie as far above their mean as below: not for pareto, nor where a delay would be negative."""
+    return not shape.jitter.ns or (shape.distribution != "pareto" and abs(jitter_form(shape).mean) < 0.001)
+
+
+def _bound(row: Verdict, accepted: _Accepted, adds: float, room: float) -> Verdict:
+    note = f"this machine adds {_ms(adds)} itself, so this cannot be judged finer than {_ms(room)}"
+    return replace(row, ok=True, machine_bound=True, high=accepted.widest, note=note)
+
+
+def _note(way: Way, extra: float, widened: bool) -> str:
+    notes = []
+    if abs(extra) > RTT_FLOOR_S / 2:
+        notes.append(f"{_ms(extra)} more expected: the jitter's mean, and sending the probe itself")
+    if widened:
+        notes.append(f"this machine itself adds {_ms(2 * way.machine_delay)}")
+    return "; ".join(notes)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.4g} ms"

@@ -1,0 +1,87 @@
+"""The verdict on the rate, and whether it was the link or the machine that set it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from harness.model.units import Rate
+from harness.verify.stats import BulkSample, Spread, bulk_rate, carried_rate, estimate_span, sent_rate
+from harness.verify.verdict.row import UNMEASURED, Verdict, Way
+
+RATE_LOW: Final = 0.92
+RATE_HIGH: Final = 1.03
+_BUSY: Final = 0.9
+"""Share of the time from which a CPU may be the bottleneck; it is believed only of a sender that fell short, too."""
+_EASY: Final = Rate(100_000_000)
+"""A rate that every machine can carry: under it, a busy CPU is no excuse."""
+_KEPT_BUSY: Final = 1.1
+"""How much faster than the link a sender must be for the link to be the bottleneck."""
+_PASSED: Final = 0.85
+"""Share of the sender's rate that arrives where the sender is the bottleneck."""
+_ROUNDING: Final = 1e-6
+_MOST_SLACK: Final = 0.1
+
+
+def rate(way: Way) -> Verdict | None:
+    """The rate on the wire; without a limit, for information. None where there is neither limit nor measurement."""
+    requested, applied = (shape.rate.bit_s if shape.rate else None for shape in (way.requested, way.applied))
+    bulk = way.measured.bulk
+    if bulk is None:
+        if requested is None and applied is None:
+            return None
+        row = way.row("rate", requested, applied, note=UNMEASURED)
+        return (row.left_out() if "bulk" in way.measured.left_out else row).holding(_rounding(requested), _mbit)
+    found = bulk_rate(bulk) or carried_rate(bulk)
+    measured = float(found.bit_s) if found else None
+    if applied is None:
+        row = way.row("rate", requested, applied, measured, samples=len(bulk.points))
+        row = replace(row, ok=True, note="no limit requested: what this machine carries")
+        return row.holding(0, _mbit)
+    slack = _slack(way.lateness, bulk)
+    low, high = applied * (RATE_LOW - slack), applied * (RATE_HIGH + slack)
+    row = way.row("rate", requested, applied, measured, low=low, high=high, samples=len(bulk.points))
+    if not bulk.received_bytes:
+        row = row.failed("no packet arrived")
+    elif measured is None or measured < low:
+        why = _machine(applied, measured, bulk)
+        row = (
+            replace(row, ok=True, machine_bound=True, note=why)
+            if why
+            else row.failed("the link is slower than its rate")
+        )
+    elif measured > high:
+        row = row.failed("the link is faster than its rate")
+    return row.holding(_rounding(requested), _mbit)
+
+
+def _rounding(requested: float | None) -> float:
+    return max(8, _ROUNDING * (requested or 0))
+
+
+def _slack(late: Spread, bulk: BulkSample) -> float:
+    """The share of the rate that one late timer at either end of the estimate's span makes."""
+    span = estimate_span(bulk)
+    return min(_MOST_SLACK, (late.median + 2 * late.robust_std) / span) if span else 0.0
+
+
+def _machine(applied: float, measured: float | None, bulk: BulkSample) -> str:
+    """How this machine, and not the link, set the rate; empty where nothing proves it.
+
+    A busy CPU by itself proves nothing: with one CPU, a train at twice the link's rate always makes it busy. What was
+    handed over faster than the link was meant to take it, and came out slower, was held back by the link.
+    """
+    sent = sent_rate(bulk)
+    if measured is None:
+        return ""
+    if sent and sent.bit_s < applied * _KEPT_BUSY and measured > _PASSED * sent.bit_s:
+        return f"this machine sends no more than {_mbit(sent.bit_s)}"
+    if applied >= _EASY.bit_s and bulk_rate(bulk) is None and 2 * bulk.received_bytes > bulk.sent_bytes:
+        return "this machine reads slower than the link sends"
+    if applied >= _EASY.bit_s and bulk.busiest_cpu >= _BUSY and sent and sent.bit_s < applied:
+        return f"this machine carries no more than {_mbit(measured)}: a CPU is {bulk.busiest_cpu:.0%} busy"
+    return ""
+
+
+def _mbit(bit_s: float) -> str:
+    return f"{bit_s / 1e6:.4g} Mbit/s"

@@ -1,0 +1,155 @@
+"""A row of the table, and one direction of an edge with what its rows need to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from statistics import NormalDist
+from typing import Any, Final, Literal
+
+from harness.model.distribution import form
+from harness.model.link import LinkShape
+from harness.model.plan import PlannedEdge
+from harness.verify.stats import Direction, EchoSample, EdgeMeasurement, Spread, spread, sum_of
+
+Quantity = Literal["rtt", "jitter", "loss", "rate", "duplicate", "reorder"]
+
+UNMEASURED: Final = "it was not measured"
+_WAITS: Final = 3
+"""That may be late, on a packet's way over one edge."""
+_STANDSTILL_S: Final = 0.02
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row: a quantity of one direction of an edge.
+
+    Args:
+        src: the rank that sends.
+        dst: the neighbour that receives.
+        quantity: which; rtt is of the round trip that starts at src.
+        requested: by the plan; None: no limit.
+        applied: what the engine holds; None: no limit.
+        measured: by traffic; None: nothing arrived to measure it by, or, in a row that is ok, nothing was sent.
+        low: the least measured value that agrees with what is applied.
+        high: the greatest.
+        ok: whether all agree, as far as this machine can tell.
+        samples: packets that the measured value comes from.
+        machine_bound: whether the machine sets the limit: it carries less than the link, or adds more than it delays.
+        note: why it is off, or what to know about it.
+    """
+
+    src: int
+    dst: int
+    quantity: Quantity
+    requested: float | None
+    applied: float | None
+    measured: float | None = None
+    low: float | None = None
+    high: float | None = None
+    ok: bool = False
+    samples: int = 0
+    machine_bound: bool = False
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, in SI units."""
+        return asdict(self)
+
+    def failed(self, note: str) -> Verdict:
+        """This row, off for that reason."""
+        return replace(self, ok=False, machine_bound=False, note=note)
+
+    def left_out(self) -> Verdict:
+        """This row, not measured because the link is too slow for the time that was given."""
+        return replace(self, ok=True, note="too slow to tell in this time: give it more --seconds")
+
+    def noting(self, note: str) -> Verdict:
+        """This row with something to know about it."""
+        return replace(self, note=note)
+
+    def holding(self, rounding: float, text: Callable[[float], str]) -> Verdict:
+        """This row, failed where the engine holds something else than was requested."""
+        if self.requested == self.applied:
+            return self
+        if self.requested is not None and self.applied is not None and abs(self.requested - self.applied) <= rounding:
+            return self
+        requested, applied = ("no limit" if v is None else text(v) for v in (self.requested, self.applied))
+        return self.failed(f"the engine holds {applied}, {requested} was requested")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One direction of an edge: as planned, as the engine holds it, as measured; and what of the way back matters."""
+
+    edge: PlannedEdge
+    back: PlannedEdge
+    applied: LinkShape
+    applied_back: LinkShape
+    edge_measured: EdgeMeasurement
+    echoes: tuple[EchoSample, ...]
+    measured: Direction
+    confidence: float
+
+    @property
+    def requested(self) -> LinkShape:
+        """What the plan asks for now."""
+        return self.edge.effective
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether the probes were IPv6."""
+        return self.edge_measured.ipv6
+
+    @property
+    def z(self) -> float:
+        """How many standard errors to either side the confidence asks for."""
+        return NormalDist().inv_cdf((1 + self.confidence) / 2)
+
+    @property
+    def lateness(self) -> Spread:
+        """How late this machine's timers were during the measurement."""
+        return spread(self.edge_measured.timers_late, form("normal").fence)
+
+    @cached_property
+    def _waits(self) -> tuple[float, float]:
+        """What several waits of this machine together add to a packet's way: median and spread, see sum_of.
+
+        A packet meets some, each of which may be late by itself: a timer that lets it go, a process that holds it in
+        user space, and the one that reads it. Stretches in which the machine stood still are not of that kind.
+        """
+        return sum_of([late for late in self.edge_measured.timers_late if late < _STANDSTILL_S], _WAITS)
+
+    @property
+    def machine_spread(self) -> float:
+        """What this machine adds to the spread of a packet's way, as a robust standard deviation in seconds."""
+        return self._waits[1]
+
+    @property
+    def machine_delay(self) -> float:
+        """What this machine adds to a packet's way, in seconds: a late timer, and the time to send and to wake up.
+
+        Medians: a stretch in which the machine stood still makes a few sleeps very late, and says nothing of the rest.
+        Where single waits are much later than most, the median of several is more than that of one as often.
+        """
+        late, local = self.lateness.median, spread(self.edge_measured.local_delays, form("normal").fence).median
+        return late + local + max(0.0, self._waits[0] - _WAITS * late)
+
+    def row(
+        self,
+        quantity: Quantity,
+        requested: float | None,
+        applied: float | None,
+        measured: float | None = None,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        samples: int = 0,
+        note: str = "",
+    ) -> Verdict:
+        """A row that is ok where its measured value lies between low and high."""
+        ok = measured is not None and (low is None or low <= measured) and (high is None or measured <= high)
+        return Verdict(
+            self.edge.src, self.edge.dst, quantity, requested, applied, measured, low, high, ok, samples, note=note
+        )

@@ -1,0 +1,283 @@
+"""Agents meet over TCP: rank 0's hub and everybody else's member, in one process, over loopback."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+import pytest
+
+from harness.agent import discovery
+from harness.agent.coordinator import Coordinator
+from harness.agent.lifecycle import GONE, Lifecycle
+from harness.agent.protocol import Edits, edit
+from harness.agent.worker import Worker
+from harness.errors import HarnessError, InputError
+from harness.model.units import Time
+from tests.support.plans import network
+
+PLAN = network("ring", 3)
+NAMES = ["zero", "one", "two"]
+
+
+def where(rank=0):
+    return "127.0.0.1"
+
+
+def changed(pair, ms):
+    edge = PLAN.edges[pair]
+    return replace(edge, shape=edge.shape.changed(delay=Time(ms * 10**6)))
+
+
+class Node:
+    """An agent that only listens."""
+
+    def __init__(self, rank, digest="same", stops=True, size=3):
+        self.rank, self.heard, self.edits, self.said = rank, [], Edits(), []
+        if rank:
+            self.circle = Worker(
+                rank, digest, self.edits, self.take, lambda: "127.0.0.1", NAMES, stops, self.said.append
+            )
+        else:
+            roll = Lifecycle(size, stops)
+            self.circle = Coordinator(
+                roll, digest, self.edits, self.take, lambda rank: where(rank), NAMES, "run", self.said.append
+            )
+        self.task = None
+
+    def take(self, letter):
+        self.heard.append(letter)
+        if letter["do"] == "edits":
+            self.edits.merge(letter["edits"])
+
+    def kinds(self):
+        return [letter["do"] for letter in self.heard]
+
+    def start(self):
+        self.task = asyncio.ensure_future(self.circle.serve())
+        return self
+
+    async def end(self):
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, HarnessError):
+            await self.task
+
+
+async def until(condition, seconds=5.0):
+    async def wait():
+        while not condition():
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(wait(), seconds)
+
+
+@pytest.fixture(autouse=True)
+def present(monkeypatch):
+    """The names of the containers that run."""
+    names = set(NAMES)
+    monkeypatch.setattr(discovery, "look_up", lambda name: object() if name in names else None)
+    return names
+
+
+def play(scene):
+    """Run a coroutine function with the nodes that it makes; they are ended afterwards."""
+
+    async def run():
+        nodes = []
+
+        def node(rank, **options):
+            nodes.append(Node(rank, **options).start())
+            return nodes[-1]
+
+        try:
+            await scene(node)
+        finally:
+            for one in reversed(nodes):
+                await one.end()
+
+    asyncio.run(run())
+
+
+def test_all_are_told_to_go_once_the_last_is_there():
+    async def scene(node):
+        two, hub = node(2), node(0)  # whoever comes first
+        await asyncio.sleep(0.3)
+        assert "go" not in two.kinds() + hub.kinds()
+        assert hub.circle.roll.missing == [1]
+        one = node(1)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+        assert {"do": "go", "run": "run"} in one.heard
+
+    play(scene)
+
+
+def test_the_end_is_told_to_all_and_rank_0_waits_for_goodbyes(present):
+    async def scene(node):
+        hub, one, two = node(0), node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+        await one.circle.done(0)
+        await two.circle.done(4)
+        await until(lambda: {"do": "stop", "rank": 2, "code": 4} in one.heard)
+        await hub.circle.done(143)
+        await until(lambda: {"do": "end", "code": 4} in one.heard and {"do": "end", "code": 4} in two.heard)
+        leaving = asyncio.ensure_future(hub.circle.leave())
+        late = asyncio.ensure_future(one.circle.leave())
+        await asyncio.sleep(0.2)
+        assert not leaving.done(), "rank 2 has not said goodbye"
+        other = asyncio.ensure_future(two.circle.leave())
+        await asyncio.wait_for(leaving, 5)
+        assert not late.done(), "who forwards stays until rank 0 has left"
+        present.clear()
+        await asyncio.wait_for(asyncio.gather(late, other), 5)
+
+    play(scene)
+
+
+def test_a_change_that_one_node_takes_reaches_all_and_who_comes_later():
+    async def scene(node):
+        hub, one = node(0), node(1)
+        await until(lambda: hub.circle.roll.missing == [2])
+        news = [edit(changed((1, 2), 33), 7)]
+        one.edits.merge(news)
+        one.circle.share({"do": "edits", "edits": news})
+        await until(lambda: hub.edits.to_json() == news)
+        two = node(2)
+        await until(lambda: two.edits.to_json() == news)
+
+    play(scene)
+
+
+def test_what_a_node_knows_outlives_rank_0():
+    async def scene(node):
+        hub, one = node(0), node(1)
+        news = [edit(changed((0, 1), 50), 9)]
+        await until(lambda: hub.circle.roll.missing == [2])
+        one.edits.merge(news)
+        await hub.end()
+        again = node(0)
+        await until(lambda: again.edits.to_json() == news)
+
+    play(scene)
+
+
+def test_a_node_with_another_plan_is_refused_and_says_so():
+    async def scene(node):
+        node(0)
+        other = node(1, digest="different")
+        with pytest.raises(InputError, match="rank 0 has another plan than this node"):
+            await asyncio.wait_for(asyncio.shield(other.task), 5)
+
+    play(scene)
+
+
+def test_strangers_at_the_door_do_no_harm():
+    async def scene(node):
+        hub = node(0)
+        for line in (
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"[1, 2]\n",
+            b'{"do":"shaped"}\n',
+            b'{"do":"hello","rank":7}\n',
+            b"\xff\n",
+        ):
+            for _ in range(50):
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", 29321)
+                    break
+                await asyncio.sleep(0.02)
+            writer.write(line)
+            await writer.drain()
+            writer.close()
+        await asyncio.sleep(0.1)
+        assert hub.circle.roll.missing == [1, 2]
+        assert not hub.task.done()
+        one, two = node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+
+    play(scene)
+
+
+def test_without_rank_0_each_node_is_on_its_own():
+    async def scene(node):
+        hub, one, two = node(0), node(1, stops=True), node(2, stops=False)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+        await hub.end()
+        one.circle.lose(0)
+        two.circle.lose(0)
+        assert one.kinds()[-2:] == ["lost", "stop"]
+        assert two.kinds()[-1] == "lost"
+        await one.circle.done(1)
+        await two.circle.done(0)
+        assert one.heard[-1] == {"do": "end", "code": GONE}
+        assert two.heard[-1] == {"do": "end", "code": GONE}
+
+    play(scene)
+
+
+def test_a_node_whose_container_is_gone_is_told_to_the_others_and_back_when_it_is():
+    async def scene(node):
+        hub, one, two = node(0, stops=False), node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+        await two.end()
+        hub.circle.lose(2)
+        await until(lambda: {"do": "lost", "rank": 2} in one.heard)
+        assert hub.circle.roll.gone == [2]
+        back = node(2)
+        await until(lambda: "go" in back.kinds() and {"do": "back", "rank": 2} in one.heard)
+        assert hub.circle.roll.gone == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_rank_that_is_gone_is_blamed_and_not_the_one_that_felt_it_first(present, first):
+    """A collective fails within milliseconds, and names are looked at every two seconds."""
+
+    async def scene(node):
+        nodes = hub, one, two = node(0), node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in nodes))
+        await two.end()
+        present.discard("two")
+        await nodes[first].circle.done(70)
+        await until(lambda: {"do": "stop", "rank": 2, "code": GONE} in one.heard)
+        await nodes[1 - first].circle.done(70)
+        await until(lambda: {"do": "end", "code": GONE} in one.heard and {"do": "end", "code": GONE} in hub.heard)
+
+    play(scene)
+
+
+def test_rank_0_is_blamed_where_it_is_rank_0_that_is_gone(present):
+    async def scene(node):
+        hub, one, two = node(0), node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+        await hub.end()
+        present.discard("zero")
+        await one.circle.done(70)
+        assert one.heard[-1] == {"do": "end", "code": GONE}
+
+    play(scene)
+
+
+def test_a_node_that_is_restarted_before_anybody_missed_it_is_known_to_have_been_away(present):
+    async def scene(node):
+        hub, one, two = node(0), node(1), node(2)
+        await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
+        await two.end()
+        again = node(2)
+        await until(lambda: {"do": "lost", "rank": 2} in one.heard)
+        await until(lambda: {"do": "stop", "rank": 2, "code": GONE} in again.heard)
+        for other in (hub, one, again):
+            await other.circle.done(143)
+        await until(lambda: all({"do": "end", "code": GONE} in n.heard for n in (hub, one, again)))
+
+    play(scene)
+
+
+def test_only_who_has_a_ranks_address_speaks_for_it(monkeypatch):
+    async def scene(node):
+        monkeypatch.setitem(globals(), "where", lambda rank=0: "127.0.0.1" if rank == 0 else "127.0.0.9")
+        hub, one = node(0), node(1)
+        await asyncio.sleep(0.5)
+        assert hub.circle.roll.missing == [1, 2]
+        assert not one.heard
+
+    play(scene)

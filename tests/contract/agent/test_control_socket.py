@@ -1,0 +1,163 @@
+"""The command line outside and an agent, as docker exec joins them: over a process with pipes."""
+
+import asyncio
+import fcntl
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from harness.agent.control_socket import ADDRESS, open_control_socket
+from harness.backends.docker.agents import CONTROL_CLIENT, AgentConnection
+from harness.errors import InputError, NodeError
+
+MANY = 1500
+
+
+def answer(letter):
+    match letter["do"]:
+        case "fail":
+            raise NodeError(3, "shape edge 3->4", "the kernel refused", "load sch_netem")
+        case "misread":
+            raise InputError("an agent knows no 'misread'")
+    return {"heard": letter["do"]}
+
+
+def visit(*letters, keep_open=False):
+    """Answers to these letters, what it said on standard error, and how often the agent saw a holder leave."""
+    left = []
+
+    async def scene():
+        server = await open_control_socket(answer, lambda: left.append(True))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", "-c", CONTROL_CLIENT,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=1 << 23,
+        )  # fmt: skip
+        try:
+            answers = []
+            for letter in letters:
+                process.stdin.write(json.dumps(letter).encode() + b"\n")
+                line = await asyncio.wait_for(process.stdout.readline(), 5)
+                answers.append(json.loads(line) if line else None)
+            process.kill() if keep_open else process.stdin.close()
+            await process.wait()
+            await asyncio.sleep(0.1)
+            return answers
+        finally:
+            server.close()
+
+    return asyncio.run(scene()), left
+
+
+def test_several_letters_over_one_connection():
+    assert visit({"do": "a"}, {"do": "b"})[0] == [{"heard": "a"}, {"heard": "b"}]
+
+
+def test_errors_travel_with_their_parts():
+    failed, misread, next_one = visit({"do": "fail"}, {"do": "misread"}, {"do": "a"})[0]
+    assert failed["error"] == {"action": "shape edge 3->4", "cause": "the kernel refused", "remedy": "load sch_netem"}
+    assert "knows no" in misread["error"]["cause"]
+    assert next_one == {"heard": "a"}, "an error ends no conversation"
+
+
+def test_a_large_letter_passes_whole():
+    assert visit({"do": "x" * 3_000_000})[0] == [{"heard": "x" * 3_000_000}]
+
+
+@pytest.mark.parametrize(
+    ("letters", "leaves"),
+    [(["a"], 0), (["hold"], 1), (["hold", "a"], 1)],
+)
+@pytest.mark.parametrize("killed", [False, True])
+def test_who_holds_the_network_and_leaves_is_noticed(letters, leaves, killed):
+    _, left = visit(*({"do": one} for one in letters), keep_open=killed)
+    assert len(left) == leaves
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_another_user_is_not_heard():
+    async def scene():
+        server = await open_control_socket(answer, lambda: None)
+        stranger = socket.socket(socket.AF_UNIX)
+        os.seteuid(65534)
+        try:
+            stranger.connect(ADDRESS)
+        finally:
+            os.seteuid(0)
+        stranger.settimeout(5)
+        stranger.sendall(b'{"do":"a"}\n')
+        try:
+            return await asyncio.to_thread(stranger.recv, 100)
+        except ConnectionResetError:
+            return b""
+        finally:
+            server.close()
+
+    assert asyncio.run(scene()) == b""
+
+
+def test_nobody_answers_where_there_is_no_agent():
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", CONTROL_CLIENT], input=b"", capture_output=True, timeout=20
+    )
+    assert done.returncode == 1
+    assert b"its agent does not answer" in done.stderr
+
+
+@pytest.fixture
+def line():
+    """To an agent, with a file number beyond those that select takes; and its end of the connection."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] <= MANY:
+        pytest.skip("may not open so many files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], MANY + 1), limits[1]))
+    low, theirs = socket.socketpair()
+    with low, theirs, socket.socket(fileno=fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, MANY)) as ours:
+        low.close()
+        ours.setblocking(False)
+        theirs.settimeout(5)
+        made = AgentConnection(3, "c0ffee")
+        made._process = SimpleNamespace(socket=ours)
+        yield made, theirs
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def framed(text):
+    return b"\1\0\0\0" + len(text).to_bytes(4, "big") + text
+
+
+def test_a_process_with_many_open_files_hears_an_agent(line):
+    ours, theirs = line
+    heard = []
+
+    def agent():
+        with theirs.makefile("rb") as letters:
+            heard.append(json.loads(letters.readline()))
+        theirs.sendall(framed(b'{"well":') + framed(b"1}\n"))
+
+    thread = threading.Thread(target=agent)
+    thread.start()
+    letter = {"do": "x" * 3_000_000}  # more than the connection takes at once
+    assert ours.ask(letter) == {"well": 1}
+    thread.join()
+    assert heard == [letter]
+
+
+def test_an_agent_that_goes_away(line):
+    ours, theirs = line
+    theirs.sendall(b"\2" + framed(b"no such container")[1:])
+    theirs.shutdown(socket.SHUT_WR)
+    with pytest.raises(NodeError, match="node 3: ask its agent to a: no such container"):
+        ours.ask({"do": "a"})
+
+
+def test_an_agent_that_says_nothing(line, monkeypatch):
+    monkeypatch.setattr("harness.backends.docker.agents._ANSWER_SECONDS", 0.1)
+    with pytest.raises(NodeError, match="no answer in 0 s; is its container paused"):
+        line[0].ask({"do": "a"})

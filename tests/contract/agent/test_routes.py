@@ -1,0 +1,144 @@
+"""Routes of a container, in a network namespace that looks like one of Docker's."""
+
+import errno
+import json
+import os
+import socket
+import subprocess
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from harness.agent.routes import forward, reserve, set_routes
+from harness.errors import NodeError
+from harness.netlink.routes import held
+from harness.netlink.rtnetlink import Rtnetlink
+from tests.support.namespace_node import given, returning
+from tests.support.plans import network
+
+pytestmark = [pytest.mark.namespaces, pytest.mark.skipif(os.geteuid() != 0, reason="enters a namespace as root")]
+NODES = ("10.9.0.2", "10.9.0.3", "10.9.0.4", "10.9.0.5")
+GATEWAYS = ("10.9.0.1", "fd09::1")
+
+
+def ip(*words):
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def container():
+    """Be in a namespace whose eth0 has the address of rank 0, a route to its subnet and a gateway."""
+    from harness.linux.syscalls import CLONE_NEWNET, unshare
+
+    with returning():
+        unshare(CLONE_NEWNET)
+        ip("link", "set", "lo", "up")
+        ip("link", "add", "eth0", "type", "veth", "peer", "far")
+        ip("link", "set", "far", "up")
+        ip("address", "add", f"{NODES[0]}/16", "dev", "eth0")
+        ip("address", "add", "fd09::2/64", "dev", "eth0", "nodad")
+        ip("link", "set", "eth0", "up")
+        for gateway in GATEWAYS:
+            ip("route", "add", "default", "via", gateway)
+        yield
+
+
+def way(address):
+    """The next hop of a packet for there, or None where that is on the link."""
+    return json.loads(ip("-j", "route", "get", address))[0].get("gateway")
+
+
+def refused(address):
+    done = subprocess.run(["ip", "route", "get", address], capture_output=True, text=True)
+    return "No route to host" in done.stderr
+
+
+def test_neighbours_are_on_the_link_and_others_behind_them(container):
+    plan = given(network("ring", 4), *NODES)
+    set_routes(plan.node(0), "reno")
+    assert way("10.9.0.3") is None
+    assert "dev eth0" in ip("route", "get", "10.9.0.5")
+    hop = plan.next_hops[0][2]
+    assert way("10.9.0.4") == NODES[hop]
+    assert way("fd09::4") == f"fd09::{NODES[hop][-1]}"
+    assert "reno" in ip("-d", "route", "show", "10.9.0.3")
+
+
+@pytest.mark.parametrize("address", ["10.9.0.77", "fd09::77"])
+def test_an_address_of_the_subnet_that_is_no_node_is_unreachable(container, address):
+    assert "dev eth0" in ip("route", "get", address)
+    set_routes(given(network("ring", 4), *NODES).node(0), "reno")
+    assert refused(address)
+
+
+def test_the_rest_of_the_world_stays_behind_the_gateway(container):
+    set_routes(given(network("ring", 4), *NODES).node(0), "reno")
+    assert way("192.0.2.1") == GATEWAYS[0]
+    assert way("2001:db8::1") == GATEWAYS[1]
+    for gateway in GATEWAYS:
+        assert "dev eth0" in ip("route", "get", gateway)
+
+
+def test_routes_follow_nodes_that_move_and_the_old_address_leads_nowhere(container):
+    before = given(network("ring", 4), *NODES)
+    routes = set_routes(before.node(0), "reno")
+    after = given(before, NODES[0], "10.9.0.4", "10.9.0.9", NODES[3])
+    routes = set_routes(after.node(0), "reno", routes)
+    hop = str(after.addressing.ipv4(after.next_hops[0][2]))
+    assert way("10.9.0.9") == hop
+    assert "dev eth0" in ip("route", "get", "10.9.0.4")
+    assert refused("10.9.0.3")
+    assert set_routes(after.node(0), "reno", routes) == routes, "the same again changes nothing"
+
+
+def test_a_congestion_control_that_the_kernel_lacks_is_one_clear_error(container):
+    with pytest.raises(NodeError, match="is 'nonsense' in /proc/sys/net/ipv4/tcp_available_congestion_control"):
+        set_routes(given(network("ring", 4), *NODES).node(0), "nonsense")
+
+
+def test_what_is_held_is_told(container):
+    with Rtnetlink() as netlink:
+        routes = list(held(netlink, 4))
+    assert [(str(r.target), r.via and str(r.via)) for r in routes] == [
+        ("0.0.0.0/0", GATEWAYS[0]),
+        ("10.9.0.0/16", None),
+    ]
+    assert IPv4Address(GATEWAYS[0]) in [r.via for r in routes]
+
+
+def test_relays_forward_and_nobody_believes_redirects(container):
+    Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
+    forward(given(network("ring", 4), *NODES), 0)
+    folder = Path("/proc/sys/net/ipv4/conf/eth0")
+    told = {name: (folder / name).read_text().strip() for name in ("forwarding", "accept_redirects", "send_redirects")}
+    assert told == {"forwarding": "1", "accept_redirects": "0", "send_redirects": "0"}
+
+
+def test_a_container_that_cannot_forward_ipv6_is_told_how_it_can(container, tmp_path):
+    switch = tmp_path / "net/ipv6/conf/all/forwarding"
+    switch.parent.mkdir(parents=True)
+    switch.write_text("0\n")
+    with pytest.raises(NodeError, match=r"--sysctl net\.ipv6\.conf\.all\.forwarding=1"):
+        forward(given(network("ring", 4), *NODES), 0, str(tmp_path))
+    forward(given(network("fully_connected", 4), *NODES), 0, str(tmp_path))  # nothing to pass on
+
+
+def test_only_root_speaks_to_the_agents_of_other_nodes(container):
+    set_routes(given(network("fully_connected", 4), *NODES).node(0), "reno")
+
+    def attempt(port, uid):
+        os.seteuid(uid)
+        try:
+            with socket.socket() as one:
+                one.setblocking(False)
+                return one.connect_ex(("10.9.0.3", port))
+        finally:
+            os.seteuid(0)
+
+    assert attempt(29321, 1000) == errno.EINPROGRESS
+    for _ in range(2):  # an agent that is started again
+        assert reserve(29321) == ""
+    assert attempt(29321, 1000) == errno.EACCES
+    assert attempt(29321, 0) == errno.EINPROGRESS
+    assert attempt(29322, 1000) == errno.EINPROGRESS

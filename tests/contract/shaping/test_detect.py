@@ -1,0 +1,74 @@
+"""What the probes say of the running kernel."""
+
+import json
+import subprocess
+from contextlib import suppress
+
+import pytest
+
+from harness.errors import UnavailableError
+from harness.linux.fork import forked
+from harness.shaping import trial
+from harness.shaping.detect import AUTO, choose_engine, features
+from harness.shaping.userspace import rules
+from harness.shaping.userspace.nfqueue import Nfqueue
+from tests.support.cli import HARNESS
+
+pytestmark = pytest.mark.namespaces
+
+
+def outcome():
+    """Of the queue's trial in a namespace of its own: how it works, or why it does not."""
+
+    def work():
+        trial.enter()
+        try:
+            return trial.nfqueue()
+        except OSError as problem:
+            return problem.strerror
+
+    return forked(work)
+
+
+def test_every_feature_is_tried_and_what_fails_has_a_remedy():
+    found = {feature.name: feature for feature in features()}
+    assert {"namespaces", "veth", "bridge", "sch_htb", "cls_u32", "sch_netem", "sch_tbf", "nfqueue"} == found.keys()
+    for feature in found.values():
+        assert feature.ok or (feature.detail and feature.remedy)
+
+
+def test_doctor_tells_the_engine_and_fails_only_where_there_is_none(harness):
+    done = subprocess.run([*HARNESS, "doctor", "--json"], env=harness.env, capture_output=True, text=True, timeout=60)
+    told, engine = json.loads(done.stdout), None
+    with suppress(UnavailableError):
+        engine = choose_engine(AUTO)[0]
+    assert told["engine"] == engine
+    assert told["why"]
+    assert done.returncode == (0 if engine else UnavailableError.exit_code)
+    words = subprocess.run([*HARNESS, "doctor"], env=harness.env, capture_output=True, text=True, timeout=60).stdout
+    assert words.splitlines()[-1] == (f"--engine auto takes {engine}: {told['why']}" if engine else told["why"])
+
+
+@pytest.mark.nfqueue
+def test_the_queue_says_which_way_it_works():
+    assert outcome() in (f"by {rules.NATIVE}", f"by {rules.COMPAT}")
+
+
+@pytest.mark.nfqueue
+def test_a_kernel_that_takes_rules_and_does_nothing_has_no_queue(monkeypatch):
+    monkeypatch.setattr(rules, "install", lambda *_: rules.NATIVE)
+    assert outcome() == "packets pass by the queue"
+
+
+@pytest.mark.nfqueue
+def test_a_queue_that_gets_nothing_is_none(monkeypatch):
+    monkeypatch.setattr(trial, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(Nfqueue, "bind", lambda *_, **__: None)
+    assert outcome() == "packets do not come into the queue"
+
+
+@pytest.mark.nfqueue
+def test_a_queue_that_lets_nothing_go_is_none(monkeypatch):
+    monkeypatch.setattr(trial, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(Nfqueue, "verdict", lambda *_: None)
+    assert outcome() == "packets that the queue accepts do not go on"

@@ -1,0 +1,274 @@
+"""The rules that send packets to queues, on the running kernel."""
+
+import contextlib
+import errno
+import os
+import select
+import time
+from ipaddress import IPv4Address, ip_address
+
+import pytest
+
+from harness.linux.fork import forked
+from harness.linux.host import has_ipv6
+from harness.linux.syscalls import CLONE_NEWNET, CLONE_NEWUSER, unshare
+from harness.netlink import nftables as nft
+from harness.netlink.channel import Request
+from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, WHOLE, Nfnetlink, header, text
+from harness.shaping.userspace import rules
+from harness.shaping.userspace.nfqueue import Nfqueue
+from harness.shaping.userspace.rules import Rule, Rules
+from tests.support.veth import cable as new_cable
+
+pytestmark = [pytest.mark.nfqueue, pytest.mark.skipif(os.geteuid() != 0, reason="enters a namespace as root")]
+
+ELSEWHERE = 99
+UDP_BYTES = {4: 20 + 8 + 5, 6: 40 + 8 + 5}
+
+
+def held(rules):
+    """Without counters."""
+    return [(str(rule.source), rule.queue) for rule in rules]
+
+
+def of(*sources):
+    return [Rule(ip_address(source), 100 + number) for number, source in enumerate(sources)]
+
+
+@pytest.fixture
+def cable():
+    with new_cable() as made:
+        yield made
+
+
+@pytest.fixture(params=[None, False], ids=["the kernel's way", "nft_compat"])
+def netlink(request, monkeypatch, cable):
+    if request.param is not None:
+        monkeypatch.setattr(rules, "_native", [request.param])
+    with Nfnetlink() as made:
+        yield made
+
+
+@contextlib.contextmanager
+def listener(*numbers):
+    queue = Nfqueue()
+    try:
+        for number in numbers:
+            queue.bind(number, max_length=100, copy_bytes=1, segment=False)
+        yield queue
+    finally:
+        queue.close()
+
+
+def packets_of(queue, seconds=0.5):
+    select.select([queue], [], [], seconds)
+    return queue.receive()
+
+
+# What the kernel holds
+
+
+def test_rules_are_read_back_as_asked(netlink, cable):
+    asked = [*of(*cable.sources), Rule(IPv4Address("255.255.255.255"), 65535), Rule(IPv4Address("0.0.0.0"), 0)]
+    assert rules.install(netlink, cable.index, asked) in (rules.NATIVE, rules.COMPAT)
+    found = rules.read(netlink, cable.index)
+    assert found.rooted
+    assert sorted(held(found.rules)) == sorted(held(asked))
+
+
+def test_to_install_again_replaces_what_was_there(netlink, cable):
+    for asked in (of("10.0.0.2", "10.0.0.3"), of("10.0.0.3"), of("10.0.0.3"), []):
+        rules.install(netlink, cable.index, asked)
+        assert rules.read(netlink, cable.index) == Rules(True, tuple(asked))
+
+
+def test_rules_can_be_added_later_and_keep_the_counters_of_those_before(netlink, cable):
+    first, second = of("10.0.0.2", "10.0.0.3")
+    rules.install(netlink, cable.index, [first])
+    assert not cable.arrives("10.0.0.2")
+    rules.add(netlink, [second])
+    assert rules.read(netlink, cable.index) == Rules(True, (Rule(first.source, 100, 1, UDP_BYTES[4]), second))
+
+
+def test_nothing_is_told_of_where_nothing_was_installed(netlink, cable):
+    assert rules.read(netlink, cable.index) == Rules(False, ())
+
+
+def test_removed_rules_are_gone_and_may_be_removed_again(netlink, cable):
+    rules.install(netlink, cable.index, of(*cable.sources))
+    for _ in range(2):
+        rules.remove(netlink)
+        assert rules.read(netlink, cable.index) == Rules(False, ())
+    assert all(cable.arrives(source) for source in cable.sources)
+
+
+def test_rules_of_another_interface_are_not_ours(netlink, cable):
+    rules.install(netlink, ELSEWHERE, of("10.0.0.2"))
+    assert not rules.read(netlink, cable.index).rooted
+    assert rules.read(netlink, ELSEWHERE).rooted
+
+
+def delete_rules(family, chain):
+    return Request(nft._NEWRULE + 2, 0, header(family) + text(1, rules.TABLE) + text(2, chain))
+
+
+def changes():
+    chain = rules.TABLE, rules.CHAIN
+    yield "a flushed chain", [delete_rules(NFPROTO_IPV4, rules.CHAIN)]
+    yield "a deleted table", [nft.delete_table(NFPROTO_IPV4, rules.TABLE)]
+    yield "a rule of others", [nft.add_rule(NFPROTO_IPV4, *chain, [nft.Counter(), nft.Accept()])]
+    yield "an accept rule too many", [nft.add_rule(NFPROTO_IPV4, *chain, rules._leading(NFPROTO_IPV4, 2)[0])]
+    yield (
+        "another hook",
+        [
+            nft.delete_table(NFPROTO_IPV4, rules.TABLE),
+            nft.add_table(NFPROTO_IPV4, rules.TABLE),
+            nft.add_chain(NFPROTO_IPV4, *chain, nft.RAW + 1),
+            nft.add_rule(NFPROTO_IPV4, *chain, rules._leading(NFPROTO_IPV4, 2)[0]),
+        ],
+    )
+    if has_ipv6():
+        yield "a flushed chain of IPv6", [delete_rules(NFPROTO_IPV6, rules.CHAIN)]
+        yield "a deleted table of IPv6", [nft.delete_table(NFPROTO_IPV6, rules.TABLE)]
+
+
+@pytest.mark.parametrize("change", [pytest.param(change, id=name) for name, change in changes()])
+def test_damage_is_seen_and_mended(netlink, cable, change):
+    asked = of(*cable.sources)
+    rules.install(netlink, cable.index, asked)
+    assert netlink.transaction(change) == []
+    assert not rules.read(netlink, cable.index).rooted
+    rules.install(netlink, cable.index, asked)
+    found = rules.read(netlink, cable.index)
+    assert (found.rooted, held(found.rules)) == (True, held(asked))
+
+
+# What the kernel does to packets
+
+
+def test_without_a_listener_packets_are_dropped_and_counted(netlink, cable):
+    *queued, free = cable.sources
+    assert all(cable.arrives(source) for source in cable.sources)
+    rules.install(netlink, cable.index, of(*queued))
+    for source in queued:
+        assert not cable.arrives(source)
+        assert not cable.arrives(source)
+    assert cable.arrives(free)
+    for rule in rules.read(netlink, cable.index).rules:
+        assert (rule.packets, rule.bytes) == (2, 2 * UDP_BYTES[rule.source.version])
+
+
+def test_a_listener_that_ends_turns_links_off(netlink, cable):
+    rules.install(netlink, cable.index, of("10.0.0.2"))
+    with listener(100) as queue:
+        near = cable.send("10.0.0.2")
+        assert len(packets_of(queue)) == 1
+    with near, pytest.raises(TimeoutError):
+        near.recv(100)
+    assert not cable.arrives("10.0.0.2")
+
+
+def test_neighbours_are_found_though_their_packets_are_dropped(netlink, cable):
+    """The first datagram needs ARP or neighbour discovery in both directions; that it is counted proves them done."""
+    rules.install(netlink, cable.index, of(*cable.sources))
+    for source in cable.sources:
+        assert not cable.arrives(source)
+    assert [rule.packets for rule in rules.read(netlink, cable.index).rules] == [1] * len(cable.sources)
+
+
+def test_a_packet_waits_in_the_queue_of_its_source(netlink, cable):
+    asked = of(*cable.sources)
+    rules.install(netlink, cable.index, asked)
+    with listener(*(rule.queue for rule in asked)) as queue:
+        for rule in asked:
+            with cable.send(str(rule.source)) as near:
+                ((number, waiting, _, length, _),) = packets_of(queue)
+                assert (number, length) == (rule.queue, UDP_BYTES[rule.source.version])
+                with pytest.raises(TimeoutError):
+                    near.recv(100)
+                queue.verdict(number, waiting, True)
+                assert near.recv(100) == b"hello"
+
+
+def test_packets_that_come_by_another_interface_pass(netlink, cable):
+    rules.install(netlink, ELSEWHERE, of(*cable.sources))
+    assert all(cable.arrives(source) for source in cable.sources)
+
+
+def test_the_first_of_two_rules_of_one_source_acts(netlink, cable):
+    rules.install(netlink, cable.index, [Rule(IPv4Address("10.0.0.2"), 1), Rule(IPv4Address("10.0.0.2"), 2)])
+    assert not cable.arrives("10.0.0.2")
+    assert [(rule.queue, rule.packets) for rule in rules.read(netlink, cable.index).rules] == [(1, 1), (2, 0)]
+
+
+# Errors, other users, time
+
+
+def test_what_the_kernel_refuses_is_told_in_words_and_undone(netlink, cable):
+    rules.install(netlink, cable.index, of("10.0.0.2"))
+    assert netlink.transaction([nft.delete_table(NFPROTO_IPV4, rules.TABLE)]) == []
+    with pytest.raises(OSError, match=r"^\[Errno 2\] send packets of 10.0.0.3 to queue 7: No such file") as error:
+        rules.add(netlink, [Rule(IPv4Address("10.0.0.3"), 7), Rule(IPv4Address("10.0.0.4"), 8)])
+    assert error.value.errno == errno.ENOENT
+    assert rules.read(netlink, cable.index).rules == ()
+
+
+def test_a_transaction_is_whole_or_not_at_all(netlink):
+    good, bad = nft.add_table(NFPROTO_IPV4, "good"), nft.delete_table(NFPROTO_IPV4, "none")
+    refusals = netlink.transaction([good, bad, bad])
+    assert [(refusal.index, refusal.errno) for refusal in refusals] == [(1, errno.ENOENT), (2, errno.ENOENT)]
+    assert list(netlink.dump(*nft.tables_request(NFPROTO_IPV4))) == []
+    assert netlink.transaction([good]) == []
+    assert [nft.read_table(body) for body in netlink.dump(*nft.tables_request(NFPROTO_IPV4))] == ["good"]
+
+
+def test_a_subsystem_that_is_not_there_refuses_the_whole(netlink):
+    (refusal,) = netlink.transaction([Request(200 << 8, 0, header(NFPROTO_IPV4))])
+    assert refusal.index == WHOLE
+    assert netlink.transaction([nft.add_table(NFPROTO_IPV4, "next")]) == [], "old answers do not confuse it"
+
+
+def test_an_ordinary_user_has_rules_in_a_namespace_of_its_own():
+    def work():
+        unshare(CLONE_NEWUSER | CLONE_NEWNET)
+        with Nfnetlink() as netlink:
+            rules.install(netlink, 1, of("10.0.0.2"))
+            return rules.read(netlink, 1)
+
+    assert forked(work) == Rules(True, tuple(of("10.0.0.2")))
+
+
+def test_without_the_right_the_answer_says_so(cable):
+    def work():
+        unshare(CLONE_NEWUSER)
+        with Nfnetlink() as netlink:
+            try:
+                rules.install(netlink, 1, of("10.0.0.2"))
+            except OSError as problem:
+                return problem.errno, problem.strerror
+        return None
+
+    code, told = forked(work)
+    assert code == errno.EPERM
+    assert told == "read nf_tables: Operation not permitted"
+
+
+def test_a_node_of_a_large_mesh_takes_little_time(cable):
+    asked = [Rule(ip_address(f"{net}{number}"), number) for net in ("10.0.1.", "fd00::1:") for number in range(1, 64)]
+    asked = [rule for rule in asked if has_ipv6() or rule.source.version == 4]
+    took = []
+    with Nfnetlink() as netlink:
+        for _ in range(5):
+            start = time.perf_counter()
+            rules.install(netlink, cable.index, asked)
+            found = rules.read(netlink, cable.index)
+            took.append(time.perf_counter() - start)
+        assert found == Rules(True, tuple(asked))
+    assert min(took) < 0.1, "10 ms on the build machines"
+
+
+def test_what_others_have_at_the_same_hook_is_not_touched(netlink, cable):
+    assert netlink.transaction([nft.add_table(NFPROTO_IPV4, "others")]) == []
+    rules.install(netlink, cable.index, of("10.0.0.2"))
+    rules.remove(netlink)
+    assert [nft.read_table(body) for body in netlink.dump(*nft.tables_request(NFPROTO_IPV4))] == ["others"]

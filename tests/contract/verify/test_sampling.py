@@ -1,0 +1,70 @@
+"""A real socket that reads some of its packets and counts all."""
+
+import socket
+
+import pytest
+
+from harness.verify.sampling import ROOM, Sampling
+
+
+@pytest.fixture
+def ends():
+    with socket.socket(type=socket.SOCK_DGRAM) as a, socket.socket(type=socket.SOCK_DGRAM) as b:
+        b.bind(("127.0.0.1", 0))
+        b.setblocking(False)
+        a.connect(b.getsockname())
+        yield a, b
+
+
+def drained(receiver, sampling):
+    """Packets that were read, and all that came up to the last of those."""
+    read = left_out = 0
+    while True:
+        try:
+            _, ancillary, _, _ = receiver.recvmsg(100, ROOM)
+        except BlockingIOError:
+            return read, read + left_out
+        read, left_out = read + 1, left_out + sampling.left_out(ancillary)
+
+
+@pytest.mark.parametrize("one_in", [2, 16])
+def test_some_are_read_and_all_are_counted(ends, one_in):
+    sender, receiver = ends
+    sampling = Sampling(receiver)
+    assert sampling.start(one_in)
+    read = known = 0
+    for _ in range(400):
+        for _ in range(10):
+            sender.send(b"x")
+        more, came = drained(receiver, sampling)
+        read, known = read + more, known + came
+    assert known + sampling.left_out_since() == 4000
+    assert read == pytest.approx(4000 / one_in, rel=0.4)
+
+
+def test_what_finds_no_room_is_counted_too(ends):
+    sender, receiver = ends
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000)
+    sampling = Sampling(receiver)
+    assert sampling.start(2)
+    for _ in range(1000):
+        sender.send(b"x" * 50)
+    read, known = drained(receiver, sampling)
+    assert read < 100
+    assert known + sampling.left_out_since() == 1000
+
+
+def test_a_new_start_counts_anew_and_an_end_reads_all(ends):
+    sender, receiver = ends
+    sampling = Sampling(receiver)
+    for one_in in (4, 4):
+        assert sampling.start(one_in)
+        for _ in range(40):
+            sender.send(b"x")
+        _, known = drained(receiver, sampling)
+        assert known + sampling.left_out_since() == 40
+    sampling.stop()
+    for _ in range(40):
+        sender.send(b"x")
+    assert drained(receiver, sampling) == (40, 40)
+    assert sampling.left_out_since() == 0

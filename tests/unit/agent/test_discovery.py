@@ -1,0 +1,70 @@
+"""Waiting for the other nodes by their names."""
+
+from ipaddress import IPv4Address, IPv6Address
+
+import pytest
+
+from harness.agent import discovery
+from harness.agent.discovery import Place, Unanswered, find_all
+from harness.errors import UnavailableError
+
+NAMES = ["n-1", "n-2", "n-3"]
+
+
+def place(number):
+    return Place(IPv4Address(f"10.0.0.{number}"), IPv6Address(f"fd00::{number}"))
+
+
+class Dns:
+    """Answers that change with every question: per name a list, of which the last stays."""
+
+    def __init__(self, **answers):
+        self.answers = {name.replace("_", "-"): list(given) for name, given in answers.items()}
+
+    def __call__(self, name):
+        given = self.answers[name]
+        answer = given.pop(0) if len(given) > 1 else given[0]
+        if answer is Unanswered:
+            raise Unanswered("try again")
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(discovery, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(discovery, "_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(discovery, "_TELL_SECONDS", 0.1)
+
+
+def test_all_are_found_in_the_order_of_their_ranks_however_they_come():
+    dns = Dns(n_1=[None, None, place(4)], n_2=[place(2)], n_3=[None, Unanswered, place(3)])
+    assert find_all(NAMES, 5, print, ipv6=True, look=dns) == [place(4), place(2), place(3)]
+
+
+def test_who_is_missing_is_told_while_we_wait_and_at_the_end():
+    told = []
+    with pytest.raises(UnavailableError, match="did not start within 0 s: n-2; is NODES the number of"):
+        find_all(NAMES, 0.3, told.append, ipv6=True, look=Dns(n_1=[place(1)], n_2=[None], n_3=[place(3)]))
+    assert told[0] == "waiting for n-2 to start"
+
+
+def test_a_node_that_ends_while_we_wait_for_others_is_told_at_once():
+    dns = Dns(n_1=[place(1), None], n_2=[None], n_3=[place(3)])
+    with pytest.raises(UnavailableError, match="n-1 ended before all nodes had started"):
+        find_all(NAMES, 30, print, ipv6=True, look=dns)
+
+
+def test_a_name_server_that_says_nothing_for_a_while_ends_nobody():
+    dns = Dns(n_1=[place(1), *[Unanswered] * 20, place(1)], n_2=[*[None] * 20, place(2)], n_3=[place(3)])
+    assert find_all(NAMES, 5, print, ipv6=True, look=dns) == [place(1), place(2), place(3)]
+
+
+def test_half_an_answer_is_waited_out_where_the_network_has_ipv6():
+    half = Place(IPv4Address("10.0.0.2"), None)
+    dns = Dns(n_1=[place(1)], n_2=[half, half, place(2)], n_3=[place(3)])
+    assert find_all(NAMES, 5, print, ipv6=True, look=dns) == [place(1), place(2), place(3)]
+    assert find_all(["n-2"], 5, print, ipv6=False, look=Dns(n_2=[half])) == [half]
+
+
+def test_a_name_that_leads_somewhere_is_found():
+    assert discovery.look_up("localhost") is not None

@@ -1,0 +1,60 @@
+"""What a container's environment says to its agent."""
+
+import pytest
+
+from harness.agent.settings import Settings, packed
+from harness.errors import InputError
+from tests.support.plans import network
+
+NAMES = {"HARNESS_NAMES": "harness-node-{}"}
+
+
+def test_without_more_it_is_four_nodes_on_a_wan():
+    told = Settings.read(NAMES)
+    assert (told.options.nodes, told.options.topology, told.options.profile) == (4, "fully_connected", "wan")
+    assert (told.engine, told.congestion_control, told.job, told.stops, told.transient) == (
+        "auto", "cubic", (), True, False,
+    )  # fmt: skip
+    assert told.plan is None
+
+
+def test_empty_variables_are_as_good_as_none():
+    """What ``VARIABLE: ${VARIABLE:-}`` in a compose file makes of a variable that is not set."""
+    empty = dict.fromkeys(("NODES", "TOPOLOGY", "BETWEEN", "SEED", "ENGINE", "MASTER_PORT", "ON_FAILURE"), "")
+    assert Settings.read({**NAMES, **empty}) == Settings.read(NAMES)
+
+
+def test_everything_that_is_given_is_taken():
+    told = Settings.read(
+        {**NAMES, "NODES": "8", "TOPOLOGY": "star", "PROFILE": "mobile", "SEED": "-3", "ON_FAILURE": "continue"},
+        ["python", "train.py"],
+    )
+    assert (told.options.nodes, told.options.topology, told.options.seed) == (8, "star", -3)
+    assert (told.job, told.stops) == (("python", "train.py"), False)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"NODES": "many"}, "NODES=many: write a whole number from 1 to 4094"),
+        ({"NODES": "0"}, "NODES=0"),
+        ({"MASTER_PORT": "70000"}, "MASTER_PORT=70000"),
+        ({"NODES": "--5"}, "NODES=--5"),
+        ({"MASTER_PORT": "29321"}, "agents use that port"),
+        ({"ON_FAILURE": "explode"}, "ON_FAILURE=explode"),
+        ({"HARNESS_NAMES": "node"}, "HARNESS_NAMES='node'"),
+        ({"HARNESS_NAMES": "a" * 57 + "-node-{}", "NODES": "10"}, f"'{'a' * 57}-node-10' is too long .* 63 characters"),
+        ({"HARNESS_PLAN_0": "nonsense!"}, "HARNESS_PLAN_0 holds no plan"),
+    ],
+)
+def test_nonsense_names_its_variable(variables, message):
+    with pytest.raises(InputError, match=message):
+        Settings.read({**NAMES, **variables})
+
+
+def test_a_plan_travels_whole_in_pieces_that_the_kernel_takes():
+    plan = network("fully_connected", 64)
+    variables = packed(plan)
+    assert all(len(value) + len(name) < 128 * 1024 for name, value in variables.items())
+    told = Settings.read({**NAMES, **variables})
+    assert told.plan == plan

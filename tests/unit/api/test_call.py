@@ -1,0 +1,269 @@
+"""A function sent to another Python and called there, as a node does it, without a network."""
+
+import ast
+import functools
+import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import cloudpickle
+import pytest
+from _pytest.assertion import rewrite
+
+import harness
+from harness.api.payload import is_installed, pack, search_path
+from harness.api.remote import CALL_ARGV
+from harness.api.result_lines import ResultReader
+from harness.errors import InputError
+
+MARKER = "k" * 32
+GLOBAL = "of the module"
+
+
+@dataclass
+class Mine:
+    number: int
+
+
+class MyError(Exception):
+    pass
+
+
+class Awkward(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+def helper(number):
+    return Mine(number + 1), GLOBAL
+
+
+def call(function, *arguments, path=True, change=None, modules=None, **keywords):
+    """(answer, what it printed, exit code)."""
+    where = search_path() if path else None
+    payload = pack(function, arguments, keywords, marker=MARKER, path=where)
+    if change:
+        head, _, body = payload.partition(b"\n")
+        payload = json.dumps({**json.loads(head), **change}).encode() + b"\n" + body
+    python = [sys.executable] if modules is None else [sys.executable, "-S"]
+    env = {**os.environ, **({} if modules is None else {"PYTHONPATH": str(modules)})}
+    done = subprocess.run([*python, *CALL_ARGV], input=payload, capture_output=True, timeout=60, cwd="/", env=env)
+    sorter = ResultReader(MARKER.encode())
+    lines = [line for text in done.stdout.split(b"\n") for line in sorter.feed(text)]
+    answer = sorter.answer and pickle.loads(sorter.answer)
+    return answer, (b"\n".join(lines).decode(), done.stderr.decode()), done.returncode
+
+
+def result(*arguments, **keywords):
+    answer, printed, code = call(*arguments, **keywords)
+    assert code == 0, (answer, printed)
+    assert answer["ok"]
+    return pickle.loads(answer["value"])
+
+
+def failure(*arguments, **keywords):
+    answer, _, code = call(*arguments, **keywords)
+    assert code == 1
+    assert not answer["ok"]
+    return answer
+
+
+@pytest.mark.parametrize("path", [True, False], ids=["namespace", "container"])
+def test_a_function_of_a_test_module_needs_no_module_there(path):
+    made, text = result(helper, 4, path=path)
+    assert text == GLOBAL
+    assert made == Mine(5)
+    assert type(made) is Mine
+
+
+def test_closures_lambdas_methods_and_partials():
+    near = [1, 2]
+
+    class Local:
+        def total(self, more):
+            return sum(near) + more
+
+    assert result(lambda: near) == [1, 2]
+    assert result(Local().total, 4) == 7
+    assert result(functools.partial(helper, 1), path=False)[0] == Mine(2)
+    assert result(lambda *, made: made.number, made=Mine(8), path=False) == 8
+    assert result(len, "abc") == 3
+
+
+def test_modules_that_this_process_finds_are_found_there(tmp_path, monkeypatch):
+    (tmp_path / "only_here_p.py").write_text("def seven():\n    return 7\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def use():
+        import only_here_p
+
+        return only_here_p.seven()
+
+    assert result(use) == 7
+    answer = failure(use, path=False)
+    assert answer["what"] == "ModuleNotFoundError: No module named 'only_here_p'"
+
+
+def test_a_module_that_the_node_lacks_is_told_with_what_mends_it(tmp_path, monkeypatch):
+    (tmp_path / "helpers_p.py").write_text("def seven():\n    return 7\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import helpers_p
+
+    answer = failure(lambda: helpers_p.seven(), path=False)
+    assert "the function cannot be read in the node: ModuleNotFoundError: No module named 'helpers_p'" in answer["what"]
+    assert "register_pickle_by_value(helpers_p)" in answer["what"]
+
+
+def test_what_it_raises_comes_back_with_its_traceback():
+    def fails():
+        raise MyError("boom")
+
+    answer = failure(fails)
+    assert answer["what"].endswith("MyError: boom")
+    assert "in fails" in answer["trace"]
+    assert "harness/api/remote.py" not in answer["trace"]
+    error = pickle.loads(answer["error"])
+    assert (type(error), error.args) == (MyError, ("boom",))
+
+
+def test_an_error_that_cannot_be_pickled_or_read_is_told_in_words():
+    def awkward():
+        raise Awkward("one", "two")
+
+    def locked():
+        raise MyError(threading.Lock())
+
+    assert failure(awkward)["what"].endswith("Awkward: one two")
+    assert failure(locked)["error"] is None
+
+
+def test_an_assertion_has_its_words():
+    def compares(left, right):
+        assert left == right
+
+    assert "assert 3 == 4" in failure(compares, 3, 4)["what"]
+
+
+@pytest.fixture
+def no_pytest(tmp_path):
+    """A folder of modules as in a container: harness and what it needs."""
+    for module in (harness, cloudpickle):
+        folder = Path(module.__file__).parent
+        (tmp_path / folder.name).symlink_to(folder)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "words"),
+    [(3, 3, "assert 3 < 3"), (5, 3, "assert 5 < 3"), ("%s", "%d", "assert '%s' < '%d'")],
+)
+def test_an_assertion_has_its_words_where_there_is_no_pytest(left, right, words, no_pytest):
+    def compares(left, right):
+        import sys
+
+        assert "pytest" not in sys.modules
+        assert left < right, "because"
+
+    answer = failure(compares, left, right, path=False, modules=no_pytest)
+    assert words in answer["what"]
+    assert "because" in answer["what"]
+
+
+def test_assertions_with_a_hook_for_those_that_pass_do_so_where_there_is_no_pytest(no_pytest, monkeypatch):
+    source = b"def compares(left, right):\n    assert left < right, 'because'\n    return left\n"
+    tree = ast.parse(source)
+    rewrite.rewrite_asserts(tree, source, config=SimpleNamespace(getini=lambda name: True))
+    module = ModuleType("hooked_p")
+    module.__file__ = "hooked_p.py"
+    exec(compile(tree, module.__file__, "exec"), vars(module))
+    monkeypatch.setitem(sys.modules, "hooked_p", module)
+    assert "_check_if_assertion_pass_impl" in module.compares.__code__.co_names
+
+    assert result(module.compares, 1, 2, path=False, modules=no_pytest) == 1
+    assert "because\nassert 3 < 3" in failure(module.compares, 3, 3, path=False, modules=no_pytest)["what"]
+
+
+def test_leaving_by_sys_exit_is_no_result():
+    assert failure(lambda: sys.exit(0))["what"] == "SystemExit: 0"
+
+
+def test_what_it_prints_is_no_answer():
+    def prints():
+        print("out")
+        print("err", file=sys.stderr)
+        subprocess.run(["sh", "-c", "echo child; printf partial"], check=True)
+        return "value"
+
+    answer, (out, err), _ = call(prints)
+    assert pickle.loads(answer["value"]) == "value"
+    assert out.split() == ["out", "child", "partial"]
+    assert err == "err\n"
+
+
+def test_closing_standard_output_does_not_lose_the_answer():
+    def closes():
+        os.close(1)
+        return 3
+
+    answer, _, _ = call(closes)
+    assert pickle.loads(answer["value"]) == 3
+
+
+@pytest.mark.parametrize("how", ["close", "detach", "none"])
+def test_nor_does_closing_the_stream(how):
+    def closes():
+        print("before")
+        if how == "close":
+            sys.stdout.close()
+        elif how == "detach":
+            sys.stdout.detach()
+        else:
+            sys.stdout = None
+        return 3
+
+    answer, _, _ = call(closes)
+    assert pickle.loads(answer["value"]) == 3
+
+
+def test_its_standard_input_is_empty():
+    assert result(lambda: sys.stdin.read()) == ""
+
+
+def test_a_result_that_cannot_be_pickled_is_told():
+    answer = failure(lambda: threading.Lock())
+    assert answer["what"].startswith("the result, a lock, cannot be sent: TypeError: cannot pickle")
+
+
+def test_another_python_is_refused():
+    answer = failure(helper, 1, change={"python": [3, 99]})
+    assert "the function comes from 3.99" in answer["what"]
+
+
+def test_what_cannot_be_pickled_here_is_told_before_anything_starts():
+    lock = threading.Lock()
+
+    def uses():
+        return lock
+
+    with pytest.raises(InputError, match=r"uses cannot be sent to the nodes: TypeError: cannot pickle '_thread.lock'"):
+        pack(uses, (), {}, marker=MARKER, path=None)
+
+
+def test_the_list_of_modules_by_value_is_as_it_was():
+    before = cloudpickle.list_registry_pickle_by_value()
+    pack(helper, (), {}, marker=MARKER, path=None)
+    assert cloudpickle.list_registry_pickle_by_value() == before
+
+
+def test_which_modules_nodes_have():
+    assert is_installed("json", json)
+    assert is_installed("pytest", pytest)
+    assert is_installed("harness", harness)
+    assert is_installed("sys", sys)
+    assert not is_installed(__name__, sys.modules[__name__])

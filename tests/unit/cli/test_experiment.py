@@ -1,0 +1,268 @@
+"""``harness experiment run``: what it says before it begins, and what it refuses before anything is touched."""
+
+import importlib.util
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from harness.cli import experiment
+from harness.cli.output import count
+from harness.errors import HarnessError, InputError
+from harness.experiment.runner import Runner
+from harness.experiment.runs import ExperimentRuns
+from harness.networks.placement import Placement
+from harness.networks.registry import LocalRegistry
+from harness.run_files import RunFolder
+
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is missing: run scripts/setup"),
+]
+
+ENDED = {"seconds": 1.0, "code": 0, "failed_rank": None, "last_lines": []}
+SMALL = "nodes: 2\nprofiles: [local, wan]\nstrategies: [ddp, {name: fedavg, H: [5, 10]}]\nsteps: 20\n"
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """The verb with these words, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer()
+    experiment.register(app)
+
+    def invoke(*words):
+        return CliRunner().invoke(app, ["experiment", "run", *map(str, words)])
+
+    return invoke
+
+
+@pytest.fixture
+def refused(run, tmp_path):
+    """What the verb says as it refuses; nothing may have been made."""
+
+    def invoke(*words, code=2):
+        done = run(*words)
+        assert isinstance(done.exception, HarnessError), done.output
+        assert done.exception.exit_code == code
+        assert not (tmp_path / "runs").exists()
+        assert LocalRegistry().names() == []
+        (message,) = str(done.exception).splitlines()
+        return message
+
+    return invoke
+
+
+def test_a_dry_run_names_every_run_and_makes_nothing(run, file, tmp_path):
+    done = run(file, "--dry-run")
+    assert done.exit_code == 0
+    slugs = ["local.ring.ddp.seed0", "wan.ring.ddp.seed0", "wan.ring.fedavg-H=10.seed0"]
+    assert all(slug in done.stdout for slug in slugs)
+    assert done.stdout.splitlines()[-1].startswith("6 runs, about ")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_dry_run_as_json(run, file):
+    told = json.loads(run(file, "--dry-run", "--json").stdout)
+    assert [one["slug"] for one in told["runs"]][:2] == ["local.ring.ddp.seed0", "local.ring.fedavg-H=5.seed0"]
+    assert told["seconds"] == pytest.approx(sum(one["seconds"] for one in told["runs"]))
+    assert told["experiment"]["strategies"][1] == {"name": "fedavg", "options": {"H": 5}}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("profiles: [wann]", "mine.yaml:2: profiles[0]: profile 'wann' is unknown; did you mean 'wan'?"),
+        ("topologies: rnig", "mine.yaml:5: topologies: topology 'rnig' is unknown; did you mean 'ring'?"),
+        ("strategies: dilocco", "mine.yaml:3: strategies: strategy 'dilocco' is unknown; did you mean 'diloco'?"),
+        ("strategies: [{name: ddp, H: 3}]", "mine.yaml:3: strategies[0]: strategy ddp has no option 'H'; known: "),
+        ("task: {name: digit}", "mine.yaml:5: task: task 'digit' is unknown; did you mean 'digits'?"),
+        ("target: soon", "mine.yaml:5: target: 'soon' where a mapping is expected, with keys such as loss, accuracy"),
+        ("seeds: []", "mine.yaml:5: seeds: an empty list: there is nothing to run"),
+        ("profiles: wan: 3", "mine.yaml:2: this is not YAML"),
+        ("nodes: 100000", "mine.yaml:1: nodes: "),
+    ],
+)
+def test_a_file_that_makes_no_sense(refused, file, line, message):
+    key = line.partition(":")[0] + ":"
+    rest = [one for one in SMALL.splitlines() if not one.startswith(key)]
+    place = next((number for number, one in enumerate(SMALL.splitlines()) if one.startswith(key)), len(rest))
+    file.write_text("\n".join([*rest[:place], line, *rest[place:]]) + "\n")
+    assert message in refused(file)
+
+
+def test_how_many_runs_and_how_long_is_told_before_it_starts(refused, file):
+    file.write_text(SMALL + f"seeds: {list(range(50))}\n")
+    message = refused(file)
+    assert message.startswith("300 runs, about ")
+    assert message.endswith(": add --yes where that is meant, or see which by --dry-run")
+
+
+def test_few_runs_may_take_too_long_too(refused, file):
+    file.write_text(SMALL.replace("steps: 20", "steps: 1000000"))
+    assert refused(file).startswith("6 runs, about ")
+
+
+@pytest.mark.usefixtures("performed")
+def test_a_large_model_over_bad_links_takes_too_long(refused, file):
+    """65 MB per step and rank, of which a link with 1 % loss passes some 80 kB in a second: days."""
+    task = "task: {name: text, width: 384, layers: 6}\n"
+    file.write_text(f"nodes: 4\nprofiles: mobile\nstrategies: ddp\nsteps: 200\n{task}")
+    message = refused(file)
+    assert message.startswith("1 run, about ")
+    assert int(message.removeprefix("1 run, about ").split(" h ")[0]) > 24
+
+
+def test_an_experiment_that_is_huge_is_told_at_once(refused, file):
+    """Before every network is planned: a hundred thousand of them would take minutes."""
+    file.write_text(SMALL + f"seeds: {list(range(9999))}\n")
+    assert refused(file).endswith("mine.yaml: the experiment has 59994 runs; at most 10000 fit into one")
+    file.write_text(SMALL + f"seeds: {list(range(1600))}\n")
+    assert refused(file).startswith("9600 runs, about ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name a file, or the folder of an experiment to --resume"),
+        (["mine.yaml", "--resume", "x"], "name a file, or the folder of an experiment to --resume"),
+        (["none.yaml"], "none.yaml: there is no such file"),
+        (["--resume", "none"], "none is no experiment's folder: it has no experiment.json; see 'ls runs'"),
+        (["mine.yaml", "--runs", "/proc/x"], "cannot be made: No such file or directory; name a folder"),
+        (["mine.yaml", "--name", "My Net"], "--name 'My Net'"),
+        (["mine.yaml", "--runtime", "vm"], "no runtime is called 'vm'"),
+        (["mine.yaml", "--engine", "magic"], "no engine is called 'magic'"),
+        (["mine.yaml", "--image", "mine"], "add --runtime docker"),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("file")
+def test_a_command_that_makes_no_sense(refused, words, message):
+    assert message in refused(*words)
+
+
+BEGUN = {
+    "runtime": "docker",
+    "engine": "userspace",
+    "congestion-control": "reno",
+    "image": "mine",
+    "volume": ["/a:/b"],
+    "subnet": "198.18.4.0/24",
+    "subnet6": "fd01::/64",
+    "name": "lab",
+}
+"""Nothing of it is the default."""
+
+
+@pytest.fixture
+def begun(tmp_path, file):
+    """The folder of an experiment of which one run has finished, as somebody else made it."""
+    import time
+
+    from harness.experiment.runs import new_folder
+    from harness.experiment.spec_file import load_experiment
+
+    folder = new_folder(tmp_path / "begun", load_experiment(file), file, BEGUN, time.localtime())
+    for slug, status in (("local.ring.ddp.seed0", "finished"), ("wan.ring.ddp.seed0", "failed")):
+        RunFolder(folder / slug).end(status, seconds=1.0, code=0, failed_rank=None, last_lines=[])
+    return folder
+
+
+def test_to_resume_does_what_is_left(run, begun):
+    told = json.loads(run("--resume", begun, "--dry-run", "--json").stdout)
+    slugs = [one["slug"] for one in told["runs"]]
+    assert len(slugs) == 5
+    assert "local.ring.ddp.seed0" not in slugs
+    assert "wan.ring.ddp.seed0" in slugs
+
+
+def test_to_resume_elsewhere_is_refused(refused, begun):
+    message = refused("--resume", begun, "--engine", "netem", "--runtime", "docker", "--image", "other")
+    assert message == (
+        f"{begun} was begun with --engine userspace with --image mine, and goes on so; leave out --engine, --image"
+    )
+
+
+@pytest.fixture
+def performed(monkeypatch):
+    """Runs by whom they were done; all of them finish at once, and nothing is made."""
+    done = []
+
+    def perform(runner, run, watch):
+        done.append((runner, run.slug))
+        runner.folder_of(run).end("finished", **ENDED)
+        return runner.folder_of(run).ending
+
+    monkeypatch.setattr(Runner, "perform", perform)
+    return done
+
+
+def test_to_resume_needs_no_option_that_it_was_begun_with(run, begun, performed, monkeypatch):
+    monkeypatch.setenv("HARNESS_RUNTIME", "netns")
+    assert run("--resume", begun, "--engine", "userspace").exit_code == 0
+    (runner, _), *_ = performed
+    assert runner.home == Placement("docker", "userspace", "reno", "mine", ("/a:/b",))
+    assert (runner.name, runner.subnets) == ("lab", ("198.18.4.0/24", "fd01::/64"))
+    assert len(performed) == 5
+
+
+def test_a_resumed_networks_name_may_be_another(run, begun, performed, monkeypatch):
+    monkeypatch.setenv("HARNESS_NAME", "today")
+    assert run("--resume", begun).exit_code == 0
+    assert performed[0][0].name == "today"
+
+
+def test_what_is_begun_records_how(run, file, tmp_path, performed):
+    words = ("--image", "mine", "-v", "/a:/b", "--subnet", "198.18.4.0/24", "--name", "lab", "--runtime", "docker")
+    assert run(file, *words).exit_code == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    expected = BEGUN | {"engine": "auto", "congestion-control": "cubic", "subnet6": None}
+    assert json.loads((folder / "experiment.json").read_text())["home"] == expected
+    assert len(performed) == 6
+
+
+def test_what_another_command_has_done_meanwhile_is_not_done_again(run, begun, performed, monkeypatch):
+    """It ends its last run between our look at what is left and our turn."""
+    alone = ExperimentRuns.alone
+
+    def late(campaign):
+        RunFolder(begun / "wan.ring.ddp.seed0").end("finished", **ENDED)
+        return alone(campaign)
+
+    monkeypatch.setattr(ExperimentRuns, "alone", late)
+    assert run("--resume", begun).exit_code == 0
+    assert [slug for _, slug in performed] == [
+        "local.ring.fedavg-H=5.seed0",
+        "local.ring.fedavg-H=10.seed0",
+        "wan.ring.fedavg-H=5.seed0",
+        "wan.ring.fedavg-H=10.seed0",
+    ]
+
+
+def test_to_resume_what_another_version_made_is_refused(refused, begun):
+    path = begun / "experiment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 0}))
+    assert "was made by another version of harness" in refused("--resume", begun)
+
+
+def test_nothing_left_to_do_is_fine(run, begun):
+    for slug in json.loads((begun / "experiment.json").read_text())["runs"]:
+        RunFolder(begun / slug).end("finished", seconds=1.0, code=0, failed_rank=None, last_lines=[])
+    done = run("--resume", begun)
+    assert done.exit_code == 0
+    assert f"{count(0, 'run')}, about 0 s" in done.stderr
+
+
+def test_the_command_ends_with_2_and_one_line(harness, file):
+    file.write_text(SMALL.replace("wan", "wann"))
+    done = harness("experiment", "run", str(file), code=InputError.exit_code)
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"harness: error: {file}:2: profiles[1]: profile 'wann' is unknown")

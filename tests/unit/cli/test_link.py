@@ -1,0 +1,54 @@
+"""``harness link show`` asks the nodes that make the edges, whichever end that is."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from harness.cli import link, networks
+from harness.networks.network import Network
+from harness.networks.registry import LocalRegistry
+from tests.support.fakes import FakeEngine, FakeRuntime
+from tests.support.plans import network, shape
+
+
+@pytest.fixture(params=["src", "dst"])
+def engine(request, tmp_path, monkeypatch):
+    """Of a line of three nodes that is up."""
+    made, store = FakeEngine(request.param), LocalRegistry(tmp_path)
+    plan = network("line", 3, e01=shape(delay="10ms"), e12=shape(delay="20ms"))
+    net = Network.up("net", plan, FakeRuntime(made), store, lambda record: FakeRuntime(made, record.handle))
+    monkeypatch.setattr(networks, "find_network", lambda name: net)
+    yield made
+    FakeRuntime.living.clear()
+
+
+def test_every_direction_is_shown_as_its_maker_holds_it(engine, capsys):
+    link.show_links("all", "net", True)
+    found = {(row["src"], row["dst"]): row for row in json.loads(capsys.readouterr().out)}
+    assert {pair: row["applied"]["delay_s"] for pair, row in found.items()} == {
+        (0, 1): 0.01,
+        (1, 0): 0.01,
+        (1, 2): 0.02,
+        (2, 1): 0.02,
+    }
+    assert not any(row["mismatch"] for row in found.values())
+
+
+def test_what_is_not_held_is_told_with_its_edge(engine, capsys):
+    del engine.trees[engine.enforced_at((1, 2))]
+    link.show_links("1-2", "net", False)
+    assert "edge 1->2: what is held is not what was requested: nothing is held for it" in capsys.readouterr().err
+    link.show_links("1-2", "net", True)
+    found = {(row["src"], row["dst"]): row["mismatch"] for row in json.loads(capsys.readouterr().out)}
+    assert "nothing is held for it; no IPv4 filter sends packets of node " in found[1, 2]
+    assert found[2, 1] is None
+
+
+def test_notes_of_nodes_are_passed_on_once(engine, capsys, monkeypatch):
+    observe = engine.observe
+    monkeypatch.setattr(engine, "observe", lambda node: replace(observe(node), notes=("started again at 12:00",)))
+    link.show_links("0-1", "net", True)
+    told = capsys.readouterr()
+    assert told.err.splitlines() == ["harness: started again at 12:00"]
+    assert len(json.loads(told.out)) == 2

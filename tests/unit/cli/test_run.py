@@ -1,0 +1,52 @@
+"""How ``harness run`` ends where taking the network down fails: the job's own result is not lost."""
+
+from types import SimpleNamespace
+
+import pytest
+import typer
+
+from harness.cli import run as module
+from harness.errors import HarnessError
+from harness.networks.launch import LaunchOutcome
+
+FAILED, FINE = LaunchOutcome(9, 1, {0: 143, 1: 9}), LaunchOutcome(0, None, {0: 0, 1: 0})
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run a command on a network that does not go, with this outcome or error of the job."""
+
+    def down():
+        raise HarnessError("it has active endpoints")
+
+    def runner(outcome):
+        def launch(*_, **__):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr(module, "start", lambda *_, **__: SimpleNamespace(runtime=None, down=down))
+        monkeypatch.setattr(module, "launch", launch)
+        module.run(["true"], nodes=2, name="n")
+
+    return runner
+
+
+def test_the_rank_that_failed_gives_the_exit_code(run, capsys):
+    with pytest.raises(typer.Exit) as end:
+        run(FAILED)
+    assert end.value.exit_code == 9
+    told = capsys.readouterr().err
+    assert "it has active endpoints" in told
+    assert "rank 1 failed first (exit code 9)" in told
+
+
+def test_a_job_that_went_well_ends_with_what_went_wrong_then(run):
+    with pytest.raises(HarnessError, match="active endpoints"):
+        run(FINE)
+
+
+def test_an_interrupt_stays_one_and_tells_both(run):
+    with pytest.raises(KeyboardInterrupt) as end:
+        run(KeyboardInterrupt())
+    assert end.value.__notes__ == ["and to take the network down failed: it has active endpoints"]

@@ -1,0 +1,338 @@
+"""harness.experiment.report.page.page and what it is made of: valid charts, nothing fetched, nothing unescaped."""
+
+import json
+import re
+from html import unescape
+
+import pytest
+
+from harness.experiment.report import told
+from harness.experiment.report.analysis import analyse
+from harness.experiment.report.groups import SeedSpread
+from harness.experiment.report.load import load_experiment
+from harness.experiment.report.page.links_section import links_section
+from harness.experiment.report.page.markup import Html, data_block, html, inline_safe, table, tag
+from harness.experiment.report.page.runs_section import about_section, run_notes, runs_section
+from harness.experiment.report.page.theme import COLOURS, config, literal, variable
+from harness.experiment.report.page.topology_drawing import positions, topology_svg
+from harness.model.plan_options import PlanOptions
+from tests.support.runs import DDP, DILOCO, Strategy, make_experiment, read_lines, write_lines
+
+EVIL = "</script><script>alert(1)</script> & \"quoted\" <img src=x onerror='alert(2)'>"
+VEGA = "window.vegaEmbed = async () => {};"
+
+
+def made(folder, **options):
+    return analyse(load_experiment(make_experiment(folder, **{"nodes": 3, "steps": 40, "limit": None, **options})))
+
+
+def test_text_is_escaped_and_markup_is_not():
+    made = tag("p", "<b>", Html("<i>"), title='"x"', hidden=True, id=None, class_="a")
+    assert made == '<p title="&quot;x&quot;" hidden class="a">&lt;b&gt;<i></p>'
+    assert html("12 ms & 3 %") == "12\u00a0ms &amp; 3\u00a0%"
+    assert "<td>&lt;script&gt;</td>" in table("c", ("a", "b"), [("x", "<script>")])
+
+
+def test_data_and_programs_cannot_end_their_element():
+    assert "<" not in data_block("d", [EVIL]).removeprefix("<script").removesuffix("</script>")
+    assert json.loads(re.sub(r"</?script[^>]*>", "", data_block("d", [EVIL]))) == [EVIL]
+    assert inline_safe("a='</script>';b='<!--'") == "a='<\\/script>';b='\\x3c!--'"
+
+
+def test_the_page_has_no_address_and_no_text_of_the_data_as_markup(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.page.page import make_page
+
+    folder = tmp_path / "evil-1"
+    made(folder, profiles=("wan",), strategies=(DDP, Strategy("evil", EVIL)))
+    slug = "wan.ring.evil.seed0"
+    end = {"status": "failed", "time": 1, "seconds": 1, "code": 1, "failed_rank": 2, "last_lines": [EVIL]}
+    write_lines(folder / slug / "end.json", [end])
+    page = make_page(analyse(load_experiment(folder)), VEGA)
+    assert page.count("<script>") == 2
+    assert "<img" not in page
+    assert "rank 2 ended with exit code 1" in page
+    assert not re.search(r'(?:src|href)="(?!#|data:,)', page)
+    assert "url(" not in page
+    assert "default-src 'none'" in unescape(page)
+
+
+def test_every_chart_is_valid_vega_lite(tmp_path):
+    alt = pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.charts import facet_charts, timeline_charts
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, DILOCO), seeds=(0, 1))
+    (of_facet,) = facet_charts(analysis, legend=True)
+    assert list(of_facet) == ["time", "bytes", "target", "share", "bandwidth"]
+    for chart in [*of_facet.values(), *timeline_charts(0)]:
+        alt.Chart.from_dict({**chart.spec, "datasets": {}}, validate=True)
+
+
+def test_every_chart_names_tables_and_columns_that_there_are(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.chart_data import data_tables
+    from harness.experiment.report.charts import facet_charts, timeline_charts
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,))
+    tables = data_tables(analysis)
+    for chart in [*facet_charts(analysis)[0].values(), *timeline_charts(0)]:
+        for layer in chart.spec["layer"]:
+            columns = tables[chart.data[layer["data"]["name"]]].columns
+            channels = [one for many in layer["encoding"].values() for one in _listed(many)]
+            assert {one["field"] for one in channels if "field" in one} <= set(columns)
+
+
+def test_lines_of_links_are_not_joined_across_attempts(tmp_path):
+    vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
+    from harness.experiment.report.chart_data import data_tables
+    from harness.experiment.report.charts import timeline_charts
+    from harness.experiment.report.png_export import VEGA_LITE, image_spec
+
+    analysis = resumed(tmp_path / "x-1")
+    tables = data_tables(analysis)
+    for chart in timeline_charts(0, "x"):
+        svg = vl_convert.vegalite_to_svg(image_spec(chart, tables, "light"), vl_version=VEGA_LITE)
+        lines = re.findall(r'<path aria-label="seconds[^"]*"[^>]* d="(M[^"]*)"', svg)
+        assert len([line for line in lines if "L" in line]) == (3 if chart.data.get("tcp") else 6) * 2, chart.kind
+
+
+def resumed(folder):
+    """A run of three nodes that was resumed once, and an attempt that did no step; a change in each."""
+    made(folder, profiles=("wan",), strategies=(DDP,))
+    run = folder / "wan.ring.ddp.seed0"
+    samples = read_lines(run / "links.jsonl")[:6]
+    for number, one in enumerate(samples):
+        one["tcp"] = {rank: {"sent_segments": 9 * number, "retransmitted_segments": number} for rank in one["tcp"]}
+        for edge in one["edges"]:
+            edge.update(sent_bytes=1000 * number, dropped=number)
+    later = [{**one, "time": one["time"] + 600.0 * more, "attempt": 1 + more} for more in (1, 2) for one in samples]
+    write_lines(run / "links.jsonl", [*samples, *later])
+    for rank in range(3):
+        lines = read_lines(run / f"rank-{rank}.jsonl")
+        write_lines(
+            run / f"rank-{rank}.jsonl",
+            [{**one, "time": one.get("time", 0.0) + 600 * (one.get("step", 0) > 20)} for one in lines],
+        )
+    at = samples[3]["time"] + 0.1
+    changes = [{"asked": at + more - 0.1, "acknowledged": at + more, "edges": []} for more in (0, 600, 1200)]
+    write_lines(run / "changes.jsonl", changes)
+    return analyse(load_experiment(folder))
+
+
+def test_a_resumed_runs_links_are_told_on_the_clock_of_training(tmp_path):
+    told_links = links_section(resumed(tmp_path / "x-1"), ())
+    assert "TCP sent 45 of 450 segments again (10\u00a0%)" in told_links
+    assert "Of attempt 3 no step counts: what links did then is in no chart" in told_links
+    items = re.findall(r"<li>([^<]*)</li>", told_links.replace("\u00a0", " "))
+    assert [item.split(",")[0] for item in items] == ["at 1.1 s", "at 1.1 s", "in attempt 3"]
+    assert "attempt" not in links_section(made(tmp_path / "y-1", profiles=("wan",), strategies=(DDP,)), ())
+
+
+@pytest.mark.parametrize("topology", ["ring", "fully_connected"])
+def test_what_dashes_mean_is_true_of_few_links_and_of_many(tmp_path, topology):
+    from harness.experiment.report.chart_data import links_table
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), topologies=(topology,), nodes=5, steps=100)
+    rows = links_table(analysis.runs[0]).records()
+    few = topology == "ring"
+    assert {row["way"] for row in rows} == ({"up", "down"} if few else {"up"})
+    words = links_section(analysis, ())
+    assert "Of up to 8 links each has a colour" in words
+    assert "dashed the way back; of more, each rank that sends has a colour, and all lines are solid" in words
+
+
+def test_a_logarithmic_axis_shows_the_curves(tmp_path):
+    vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
+    from harness.experiment.report.chart_data import data_tables
+    from harness.experiment.report.charts import facet_charts
+    from harness.experiment.report.png_export import VEGA_LITE, image_spec
+
+    seldom = Strategy("diloco", "diloco H=40", {"H": 40}, every=40, pace=46)
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, seldom), steps=80, target=1.0)
+    (of_facet,) = facet_charts(analysis)
+    chart = of_facet["bytes"]
+    assert "log scale" in json.dumps(chart.spec)
+    svg = vl_convert.vegalite_to_svg(image_spec(chart, data_tables(analysis), "light"), vl_version=VEGA_LITE)
+    lines = re.findall(r'<path aria-label="bytes sent[^"]*"[^>]* d="(M[^"]*)"', svg)
+    lines = [line for line in lines if line.count("L") > 5]
+    assert len(lines) == 2
+    for line in lines:
+        across = [float(at) for at in re.findall(r"[ML](-?[\d.]+)", line)]
+        assert len({round(at) for at in across}) > 5, line
+        assert all(0 <= at <= 640 for at in across)
+
+
+def test_a_linear_axis_shows_what_was_before_the_first_step(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.chart_data import data_tables
+    from harness.experiment.report.charts import facet_charts
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,))
+    assert "transform" not in json.dumps(facet_charts(analysis)[0]["time"].spec)
+    assert data_tables(analysis)["curve-0"].records()[0]["step"] == 0
+
+
+def test_an_accuracy_is_no_line_in_a_chart_of_losses(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.chart_data import data_tables
+    from harness.experiment.report.charts import facet_charts
+    from harness.experiment.report.page.results_section import winners_section
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), steps=80, target={"accuracy": 0.9})
+    tables = data_tables(analysis)
+    assert tables["target-0"].rows == ()
+    assert len(tables["hits-0"].rows) == 1
+    assert facet_charts(analysis)[0]["target"].title == "wan: time to accuracy 90 %"
+    assert "accuracy 90\u00a0%" in winners_section(analysis)
+
+
+def test_charts_of_places_whose_names_are_alike_have_ids_of_their_own(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.charts import facet_charts, file_names
+
+    folder = make_experiment(tmp_path / "x-1", profiles=("wan", "local"), strategies=(DDP,), nodes=2, steps=10)
+    for slug, profile in (("wan", "a b"), ("local", "a-b")):
+        path = folder / f"{slug}.ring.ddp.seed0" / "run.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "profile": profile}))
+    ids = [chart.id for of_facet in facet_charts(analyse(load_experiment(folder))) for chart in of_facet.values()]
+    assert len(set(ids)) == len(ids)
+    assert file_names(["a b", "a-b", "A-B", "a-b-2", "c"]) == ["a-b", "a-b-1", "A-B-2", "a-b-2-3", "c"]
+
+
+def test_a_run_that_no_rank_ended_blames_none(tmp_path):
+    folder = tmp_path / "x-1"
+    made(folder, profiles=("wan",), strategies=(DDP,))
+    end = {"status": "failed", "code": 70, "failed_rank": None, "last_lines": ["the network is gone"]}
+    write_lines(folder / "wan.ring.ddp.seed0" / "end.json", [end])
+    told_runs = runs_section(analyse(load_experiment(folder)))
+    assert "ended after 40 steps, by no rank&#x27;s failure:" in told_runs
+    assert "<pre>the network is gone</pre>" in told_runs
+    assert "a rank ended" not in told_runs
+
+
+def test_what_happened_in_a_run_stands_at_the_top_and_at_the_run(tmp_path):
+    folder = tmp_path / "x-1"
+    assert run_notes(made(folder, profiles=("wan",), strategies=(DDP, DILOCO))) == ""
+    end = {"status": "finished", "notes": ["the engine's <process> was started again"]}
+    write_lines(folder / "wan.ring.ddp.seed0" / "end.json", [end])
+    analysis = analyse(load_experiment(folder))
+    assert "Something happened in wan, ddp, seed 0, and results may have felt that" in run_notes(analysis)
+    assert "engine&#x27;s &lt;process&gt; was started again" in runs_section(analysis)
+
+
+def again(folder, **about):
+    path = folder / "experiment.json"
+    kept = {key: value for key, value in json.loads(path.read_text()).items() if key not in ("source", "home")}
+    path.write_text(json.dumps(kept | about))
+    (command,) = re.findall("<pre>(harness experiment run .*)</pre>", about_section(analyse(load_experiment(folder))))
+    return unescape(command).removeprefix("harness experiment run ")
+
+
+def test_the_command_that_makes_the_runs_again_names_the_file_itself_and_where_they_were_made(tmp_path):
+    folder = tmp_path / "x-1"
+    made(folder, profiles=("wan",), strategies=(DDP,), nodes=2)
+    assert again(folder) == str(folder / "experiment.yaml")
+    home = {"runtime": "netns", "engine": "auto", "congestion-control": "cubic", "image": None, "volume": []}
+    assert again(folder, source="/a b/x.yaml", home=home) == "'/a b/x.yaml'"
+    home = {
+        "runtime": "docker",
+        "engine": "netem",
+        "congestion-control": "bbr",
+        "image": "mine",
+        "subnet": "10.1.0.0/16",
+    }
+    told_home = "--runtime docker --engine netem --congestion-control bbr --image mine"
+    volumes = {"volume": ["/a:/b", "/c:/d:ro"], "subnet6": "fd77::/64"}
+    assert again(folder, source="/x.yaml", home=home | volumes) == (
+        f"/x.yaml {told_home} --volume /a:/b --volume /c:/d:ro --subnet 10.1.0.0/16"
+    )
+
+
+def _listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def test_images_need_no_browser(tmp_path):
+    pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
+    from harness.experiment.report.png_export import write_images
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), nodes=2)
+    written = list(write_images(analysis, "x-", tmp_path))
+    assert "x-loss-time-wan.png" in [path.name for path in written]
+    assert "x-topology-wan-ring-seed0.png" in [path.name for path in written]
+    assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 2000 for path in written)
+
+
+def test_colours_have_contrast():
+    def luminance(colour):
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(one, other):
+        low, high = sorted((luminance(one), luminance(other)))
+        return (high + 0.05) / (low + 0.05)
+
+    for colours in COLOURS.values():
+        for name in ("ink", "soft", "link", "good", "bad"):
+            assert contrast(colours[name], colours["paper"]) >= 4.5, name
+            assert contrast(colours[name], colours["panel"]) >= 4.5, name
+        for name in ("compute", "wait", *(f"c{number}" for number in range(8))):
+            assert contrast(colours[name], colours["paper"]) >= 3, name
+
+
+def test_both_themes_have_the_same_names():
+    assert COLOURS["light"].keys() == COLOURS["dark"].keys()
+    assert json.dumps(config(variable)).replace("var(--", "").count("#") == 0
+    assert config(literal("dark"))["range"]["category"][0] == COLOURS["dark"]["c0"]
+
+
+@pytest.mark.parametrize("topology", ["ring", "star", "grid", "tree", "islands", "line", "fully_connected"])
+@pytest.mark.parametrize("nodes", [2, 4, 7, 12])
+def test_ranks_do_not_lie_on_each_other(topology, nodes):
+    plan = PlanOptions(nodes, topology, "wan", None, 0, None, None).plan()
+    places = positions(plan)
+    assert sorted(places) == list(range(nodes))
+    for rank, (x, y) in places.items():
+        assert 16 <= x <= 444
+        assert 16 <= y <= 344
+        assert all((x - a) ** 2 + (y - b) ** 2 > 32**2 for other, (a, b) in places.items() if other != rank)
+
+
+def test_a_drawing_tells_what_edges_do():
+    svg = topology_svg(PlanOptions(2, "ring", "wan", None, 0, None, None).plan(), literal("light"))
+    assert re.findall(r">([^<>]+)</text>", svg) == ["0", "1", "767 Mbit/s", "24.1 ms · 0.1 %"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (told.seconds(0.0123), "12.3 ms"),
+        (told.seconds(12.34), "12.3 s"),
+        (told.seconds(250), "250 s"),
+        (told.seconds(3000), "50 min 0 s"),
+        (told.seconds(7300), "2 h 1 min"),
+        (told.seconds(0), "0 s"),
+        (told.seconds(2e-5), "20.0 µs"),
+        (told.seconds(None), "–"),
+        (told.size(12_345_678), "12.3 MB"),
+        (told.size(12), "12.0 B"),
+        (told.rate(999_999), "1.00 Mbit/s"),
+        (told.percent(0.123), "12 %"),
+        (told.percent(0.0123), "1.2 %"),
+        (told.percent(0.0001), "< 0.1 %"),
+        (told.percent(0.0), "0 %"),
+        (told.factor(1.04), "1.04"),
+        (told.factor(6.12), "6.1"),
+        (told.factor(61.2), "61"),
+        (told.digits(float("nan")), "?"),
+        (told.digits(float("inf")), "∞"),
+        (told.spread(SeedSpread(12.3, 11.9, 12.6, 0.3, 3)), "12.3 s (11.9–12.6)"),
+        (told.spread(SeedSpread(1.2, 0.9, 1.3, 0.2, 3)), "1.20 s (900 ms–1.30 s)"),
+        (told.spread(SeedSpread(5.0, 5.0, 5.0, 0.0, 3)), "5.00 s"),
+        (told.spread(SeedSpread(5.0, 5.0, 5.0, None, 1)), "5.00 s"),
+        (told.spread(None), "–"),
+    ],
+)
+def test_figures_as_people_read_them(text, expected):
+    assert text == expected

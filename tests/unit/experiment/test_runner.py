@@ -1,0 +1,65 @@
+"""What a run is started with: the workload's own parser reads what we write, and containers get the user's files."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from harness.experiment.runner import Runner, arguments, plan_of
+from harness.experiment.spec import Experiment, Run, Variant
+from harness.networks.placement import Placement
+from harness.run_files import RunFolder
+from harness.training import train
+from harness.training.tasks.task_options import TaskOptions
+
+TASKS = [
+    TaskOptions(),
+    TaskOptions("text", "dirichlet:0.3", 16, "sgd", 1e-05, 64, 2, 48, "/some/text of mine.txt"),
+]
+
+
+def experiment(**given):
+    return Experiment("e", ("wan",), ("ring",), (Variant("ddp"),), **given)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("resume", [False, True])
+def test_the_workload_reads_what_the_experiment_says(task, resume):
+    variant = Variant("/x/mine.py:Mine", {"H": 20, "lr": 0.7, "quantise": "int8", "nesterov": True})
+    made = experiment(task=task, steps=33, evaluate_every=7, checkpoint_every=0)
+    read = train._options(arguments(made, Run("wan", "ring", variant, 5), "/out", resume), {})
+    assert TaskOptions(**{one.name: getattr(read, one.name) for one in fields(TaskOptions)}) == task
+    assert (read.strategy, read.steps, read.evaluate_every, read.checkpoint_every) == (variant.strategy, 33, 7, 0)
+    assert (read.seed, read.out, read.resume) == (5, Path("/out"), resume)
+    assert dict(read.options) == {"H": "20", "lr": "0.7", "quantise": "int8", "nesterov": "True"}
+
+
+def test_the_seed_draws_the_network_too():
+    made = experiment(nodes=3)
+    plans = [plan_of(made, Run("wan", "ring", Variant("ddp"), seed)) for seed in (0, 0, 1)]
+    assert plans[0] == plans[1] != plans[2]
+    assert plans[0].size == 3
+    other = plan_of(made, Run("wan", "ring", Variant("ddp"), 0), ("198.18.4.0/24", None))
+    assert str(other.addressing.ipv4_net) == "198.18.4.0/24"
+
+
+def runner(home, task=TASKS[0]):
+    return Runner(experiment(task=task), Path("/runs/e"), "net", home, lambda _: None)
+
+
+def test_containers_have_the_runs_folder_and_the_files_that_the_user_named(tmp_path):
+    run = Run("wan", "ring", Variant("/x/mine.py:Mine"), 0)
+    home = runner(Placement("docker", volumes=("/a:/b",)), TASKS[1])._home_of(run, RunFolder(tmp_path))
+    assert home.volumes == (
+        "/a:/b",
+        f"{tmp_path}:/runs",
+        "/x/mine.py:/x/mine.py:ro",
+        "/some/text of mine.txt:/some/text of mine.txt:ro",
+    )
+    plain = runner(Placement("docker"))._home_of(Run("wan", "ring", Variant("ddp"), 0), RunFolder(tmp_path))
+    assert plain.volumes == (f"{tmp_path}:/runs",)
+
+
+def test_namespaces_see_all_files_anyway(tmp_path):
+    home = Placement()
+    assert runner(home)._home_of(Run("wan", "ring", Variant("/x/mine.py"), 0), RunFolder(tmp_path)) == home

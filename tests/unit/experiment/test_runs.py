@@ -1,0 +1,160 @@
+"""An experiment's folder: made once, found again, and what is left to do in it."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InputError, NetworkStateError
+from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
+from harness.experiment.spec import Experiment, Variant
+from harness.run_files import RunFolder
+
+NOW = time.struct_time((2026, 11, 22, 20, 15, 0, 6, 326, 0))
+HOME = {
+    "runtime": "netns",
+    "engine": "auto",
+    "image": None,
+    "volume": [],
+    "subnet": "198.18.4.0/24",
+    "name": "default",
+}
+EXPERIMENT = Experiment("e", ("local", "wan"), ("ring",), (Variant("ddp"), Variant("fedavg", {"H": 5})))
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("profiles: wan  # as it was written\n")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, source):
+    return new_folder(tmp_path / "runs", EXPERIMENT, source, HOME, NOW)
+
+
+def end(folder, run, status):
+    RunFolder(folder / run.slug).end(status, seconds=1.0, code=0, failed_rank=None, last_lines=[])
+
+
+def test_a_folder_says_what_it_is_and_keeps_the_file(folder, tmp_path, source):
+    assert folder == tmp_path / "runs" / "e-20261122-201500"
+    told = json.loads((folder / "experiment.json").read_text())
+    assert (told["version"], told["id"], told["name"]) == (1, "e-20261122-201500", "e")
+    assert told["runs"] == [run.slug for run in EXPERIMENT.runs()]
+    assert told["source"] == str(source)
+    assert told["home"] == HOME
+    assert (folder / "experiment.yaml").read_bytes() == source.read_bytes()
+    assert load_folder(folder, HOME) == (EXPERIMENT, HOME)
+
+
+def test_the_source_is_where_it_is_for_everybody(tmp_path, source, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = new_folder(tmp_path / "runs", EXPERIMENT, Path(source.name), HOME, NOW)
+    assert json.loads((folder / "experiment.json").read_text())["source"] == str(source)
+
+
+def test_an_experiment_goes_on_where_it_was_begun(tmp_path, source):
+    begun = {**HOME, "runtime": "docker", "image": "mine", "volume": ["/a:/b", "/c:/d"], "name": "lab"}
+    folder = new_folder(tmp_path / "runs", EXPERIMENT, source, begun, NOW)
+    assert load_folder(folder, HOME) == (EXPERIMENT, begun)
+    assert load_folder(folder, {**HOME, "runtime": "docker"}, ["runtime"]) == (EXPERIMENT, begun)
+    assert load_folder(folder, {**HOME, "name": "other"}, ["name"]) == (EXPERIMENT, {**begun, "name": "other"})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"runtime": "docker"}, "was begun with --runtime netns, and goes on so; leave out --runtime$"),
+        ({"image": "mine"}, "was begun without --image, and goes on so; leave out --image$"),
+        (
+            {"subnet": "10.9.0.0/24", "volume": ["/a:/b"]},
+            r"with --subnet 198\.18\.4\.0/24 without --volume, and goes on so; leave out --subnet, --volume$",
+        ),
+    ],
+)
+def test_what_the_user_asks_for_otherwise_is_refused(folder, given, told):
+    with pytest.raises(InputError, match=told):
+        load_folder(folder, {**HOME, **given}, list(given))
+
+
+def test_a_folder_of_before_they_were_recorded_takes_todays_options(folder):
+    change(folder, home={"runtime": "netns", "engine": "auto"})
+    home = {**HOME, "subnet": "10.9.0.0/24"}
+    assert load_folder(folder, home, ["subnet"]) == (EXPERIMENT, home)
+
+
+def test_nothing_is_written_over(folder, tmp_path, source):
+    with pytest.raises(InputError, match=f"{folder} is there already; go on with it by --resume {folder}"):
+        new_folder(tmp_path / "runs", EXPERIMENT, source, HOME, NOW)
+
+
+def test_a_place_where_no_folder_can_be_made(source, tmp_path):
+    with pytest.raises(InputError, match=r"/mine\.yaml/e-20261122-201500 cannot be made: .*; name a folder of yours"):
+        new_folder(source, EXPERIMENT, source, HOME, NOW)
+
+
+def test_what_counts_is_not_done_again(folder):
+    campaign = ExperimentRuns(EXPERIMENT, folder)
+    runs = list(EXPERIMENT.runs())
+    assert campaign.todo() == runs
+    for run, status in zip(runs, ("finished", "failed", "limit", "stopped"), strict=True):
+        end(folder, run, status)
+    assert campaign.done() == [runs[0], runs[2]]
+    assert campaign.todo() == [runs[1], runs[3]]
+    assert [status for _, status in campaign.statuses()] == ["finished", "failed", "limit", "stopped"]
+    assert failed(list(campaign.statuses())) == [runs[1]]
+
+
+def test_half_an_ending_is_none(folder):
+    run = next(EXPERIMENT.runs())
+    (folder / run.slug).mkdir()
+    (folder / run.slug / "end.json").write_text('{"status": "fin')
+    campaign = ExperimentRuns(EXPERIMENT, folder)
+    assert run in campaign.todo()
+    assert next(campaign.statuses()) == (run, "to do")
+
+
+def test_two_commands_do_not_do_the_same_experiment(folder):
+    with (
+        ExperimentRuns(EXPERIMENT, folder).alone(),
+        pytest.raises(NetworkStateError, match=f"another command is at {folder} already"),
+        ExperimentRuns(EXPERIMENT, folder).alone(),
+    ):
+        pass
+    with ExperimentRuns(EXPERIMENT, folder).alone():
+        pass
+
+
+def change(folder, **values):
+    path = folder / "experiment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"version": 0}, "was made by another version of harness; begin anew from /.*/mine.yaml"),
+        ({"version": 0, "source": None}, "was made by another version of harness; begin anew from .*/experiment.yaml"),
+        ({"spec": {"name": "e"}}, "makes no sense"),
+        ({"spec": None}, "makes no sense"),
+        ({"home": None}, "makes no sense"),
+        ({"spec": {**EXPERIMENT.to_json(), "task": {"name": "poetry"}}}, "makes no sense"),
+        ({"home": {"runtime": 3}}, "makes no sense"),
+        ({"home": {"runtime": ["netns"]}}, "makes no sense"),
+        ({"home": {"volume": "/a:/b"}}, "makes no sense"),
+        ({"home": {"volume": [3]}}, "makes no sense"),
+    ],
+)
+def test_a_folder_that_cannot_be_gone_on_with(folder, values, message):
+    change(folder, **values)
+    with pytest.raises(InputError, match=message):
+        load_folder(folder, HOME)
+
+
+def test_a_folder_that_is_no_experiments(tmp_path):
+    for place in (tmp_path, tmp_path / "none"):
+        with pytest.raises(InputError, match=r"is no experiment's folder: it has no experiment\.json"):
+            load_folder(place, HOME)

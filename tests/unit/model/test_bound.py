@@ -1,0 +1,422 @@
+"""harness.model.bound: worked examples, the ways it may move, and that no algorithm beats it."""
+
+import heapq
+import itertools
+import math
+import time
+from collections import deque
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from harness.errors import InputError
+from harness.model.bound import COLLECTIVES, WIRE_SHARE, LinkBound, bound_seconds, least_delay_ns
+from harness.model.link import UNSHAPED, LinkShape
+from harness.model.plan import NetworkPlan, PlannedEdge
+from harness.model.units import Rate, Ratio, Size, Time
+from tests.support.plans import BLACKHOLE
+
+MBIT = 10**6
+
+
+def shape(mbit=None, ms=0.0, **more):
+    return LinkShape(rate=None if mbit is None else Rate(int(mbit * MBIT)), delay=Time.from_seconds(ms / 1e3), **more)
+
+
+def plan(size, edges):
+    """A plan of directed edges {(src, dst): shape} with routes of fewest hops."""
+    hops = {rank: {} for rank in range(size)}
+    for dst in range(size):
+        queue, seen = deque([dst]), {dst}
+        while queue:
+            near = queue.popleft()
+            for far in sorted(src for src, to in edges if to == near and src not in seen):
+                hops[far][dst] = near
+                seen.add(far)
+                queue.append(far)
+    return NetworkPlan("test", "test", 0, size, {e: PlannedEdge(*e, s) for e, s in edges.items()}, hops)
+
+
+def both(pairs, same):
+    return {edge: same for a, b in pairs for edge in ((a, b), (b, a))}
+
+
+def mesh(n):
+    return list(itertools.combinations(range(n), 2))
+
+
+def ring(n):
+    return [(rank, (rank + 1) % n) for rank in range(n)]
+
+
+def line(n):
+    return [(rank, rank + 1) for rank in range(n - 1)]
+
+
+def star(n):
+    return [(0, rank) for rank in range(1, n)]
+
+
+def wire(size, mbit):
+    """Seconds that this payload takes at this rate."""
+    return size * 8 * WIRE_SHARE / (mbit * MBIT)
+
+
+S = 1448 * 1000
+
+# --- worked by hand ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("collective", ["all_reduce", "broadcast", "send_recv"])
+def test_two_ranks_send_everything_over_one_link(collective):
+    two = plan(2, both([(0, 1)], shape(10, 30)))
+    assert bound_seconds(two, collective, S) == pytest.approx(0.03 + 1514 * 1000 * 8 / 10e6)
+
+
+@pytest.mark.parametrize("collective", ["all_gather", "reduce_scatter", "all_to_all"])
+def test_two_ranks_send_half(collective):
+    two = plan(2, both([(0, 1)], shape(10, 30)))
+    assert bound_seconds(two, collective, S) == pytest.approx(0.03 + wire(S / 2, 10))
+
+
+def test_star_of_four():
+    four = plan(4, both(star(4), shape(10, 20)))
+    expected = {
+        # a leaf gets all of it over its one link; another is 20 ms further
+        "all_reduce": 0.04 + wire(S, 10),
+        "broadcast": 0.02 + wire(S, 10),
+        "all_gather": max(0.02 + wire(3 * S / 4, 10), 0.04 + wire(2 * S / 4, 10)),
+        "reduce_scatter": max(0.02 + wire(3 * S / 4, 10), 0.04 + wire(2 * S / 4, 10)),
+        "all_to_all": max(0.02 + wire(3 * S / 4, 10), 0.04 + wire(2 * S / 4, 10)),
+        "send_recv": 0.04 + wire(S, 10),
+        "barrier": 0.04,
+    }
+    for collective, seconds in expected.items():
+        assert bound_seconds(four, collective, S) == pytest.approx(seconds), collective
+
+
+def test_line_of_four():
+    four = plan(4, both(line(4), shape(10, 20)))
+    assert bound_seconds(four, "barrier", 0) == pytest.approx(0.06)
+    assert bound_seconds(four, "broadcast", S) == pytest.approx(0.06 + wire(S, 10))
+    assert bound_seconds(four, "all_reduce", S) == pytest.approx(0.06 + wire(S, 10))
+    # the middle link carries 2 x 2 blocks of S / 4
+    assert bound_seconds(four, "all_to_all", S) == pytest.approx(0.02 + wire(S, 10))
+    # 3 -> 0 takes all three links
+    assert bound_seconds(four, "send_recv", S) == pytest.approx(0.06 + wire(S, 10))
+
+
+def test_all_reduce_of_a_mesh_is_bound_by_all_links_together():
+    """2 (n - 1) S bytes over n (n - 1) links (Patarasuk and Yuan 2009)."""
+    assert bound_seconds(plan(4, both(mesh(4), shape(10))), "all_reduce", S) == pytest.approx(wire(2 * S / 4, 10))
+
+
+def test_send_recv_flows_share_the_links_of_their_routes():
+    """0-2, 2-1, 1-3: routes 0->1, 1->2, 2->3 and 3->0 put two flows on 2->1 (0->1 and 2->3)."""
+    four = plan(4, both([(0, 2), (1, 2), (1, 3)], shape(10)))
+    assert bound_seconds(four, "send_recv", S) == pytest.approx(wire(2 * S, 10))
+
+
+def test_islands_are_bound_by_what_joins_them():
+    """Three islands of three ranks: their first ranks joined by slow links."""
+    fast, slow = shape(1000), shape(1, 50)
+    firsts = [0, 3, 6]
+    edges = both([(a, b) for f in firsts for a, b in itertools.combinations(range(f, f + 3), 2)], fast)
+    nine = plan(9, edges | both(itertools.combinations(firsts, 2), slow))
+    # 2 (3 - 1) S bytes over six slow links; an island by itself: S over two
+    assert bound_seconds(nine, "all_reduce", S) == pytest.approx(0.05 + wire(4 * S / 6, 1))
+    # an island sends 3 x 6 blocks of S / 9 over its two slow links
+    assert bound_seconds(nine, "all_to_all", S) == pytest.approx(0.05 + wire(2 * S / 2, 1))
+
+
+def test_the_slow_direction_counts():
+    edges = {(0, 1): shape(100, 5), (1, 0): shape(1, 70)}
+    assert bound_seconds(plan(2, edges), "broadcast", S) == pytest.approx(0.005 + wire(S, 100))
+    assert bound_seconds(plan(2, edges), "all_reduce", S) == pytest.approx(0.07 + wire(S, 1))
+
+
+def test_a_detour_may_be_faster_than_the_route():
+    edges = both([(0, 1)], shape(ms=100)) | both([(0, 2), (2, 1)], shape(ms=10))
+    assert bound_seconds(plan(3, edges), "broadcast", S) == pytest.approx(0.02)
+    assert bound_seconds(plan(3, edges), "send_recv", S) == pytest.approx(0.1)
+
+
+def test_a_full_bucket_passes_its_burst_at_once():
+    two = plan(2, both([(0, 1)], shape(10, burst=Size(100_000))))
+    assert bound_seconds(two, "broadcast", S) == pytest.approx((1514 * 1000 - 100_000) * 8 / 10e6)
+    assert bound_seconds(two, "broadcast", 90_000) == 0
+
+
+def test_delays_count_as_the_least_that_jitter_leaves():
+    assert least_delay_ns(shape(ms=10, jitter=Time.parse("4ms"))) == 6 * MBIT
+    assert least_delay_ns(shape(ms=10, jitter=Time.parse("1ms"), distribution="normal")) == 6 * MBIT
+    assert least_delay_ns(shape(ms=10, jitter=Time.parse("5ms"), distribution="pareto")) == 0
+    assert least_delay_ns(shape(ms=10, reorder=Ratio.parse("1%"))) == 0
+
+
+@pytest.mark.parametrize("collective", COLLECTIVES)
+def test_unshaped_links_bind_nothing(collective):
+    assert bound_seconds(plan(5, both(ring(5), UNSHAPED)), collective, S) == 0
+
+
+@pytest.mark.parametrize("collective", COLLECTIVES)
+def test_a_line_that_is_cut_never_ends(collective):
+    cut = both(line(3), shape(10, 1)) | {(1, 2): BLACKHOLE}
+    assert bound_seconds(plan(3, cut), collective, S) == math.inf
+
+
+def test_a_link_that_is_down_is_not_used():
+    edges = both(ring(4), shape(10, 5))
+    four = plan(4, edges)
+    down = four.changed([replace(four.edge(0, 1), down=True)])
+    assert bound_seconds(down, "broadcast", S) == pytest.approx(0.015 + wire(S, 10))
+    assert bound_seconds(down, "send_recv", S) == math.inf
+
+
+def test_bad_input():
+    two = plan(2, both([(0, 1)], UNSHAPED))
+    with pytest.raises(InputError, match="'gossip' is unknown; one of all_reduce"):
+        bound_seconds(two, "gossip", 1)
+    with pytest.raises(InputError, match="negative"):
+        bound_seconds(two, "broadcast", -1)
+    assert bound_seconds(plan(1, {}), "all_reduce", S) == 0
+
+
+def test_64_nodes_take_seconds_not_minutes():
+    full = plan(64, both(mesh(64), shape(10, 5)))
+    began = time.process_time()
+    bound = LinkBound(full)
+    for collective in COLLECTIVES:
+        bound.seconds(collective, S)
+    assert time.process_time() - began < 10
+
+
+# --- the ways it may move ------------------------------------------------------------------------------------------
+
+
+@st.composite
+def plans(draw, most=5):
+    """Connected graphs with a shape per direction; some links unshaped."""
+    size = draw(st.integers(2, most))
+    pairs = {(draw(st.integers(0, rank - 1)), rank) for rank in range(1, size)}
+    pairs |= set(draw(st.lists(st.sampled_from(mesh(size)), max_size=6)))
+    rates = st.one_of(st.none(), st.integers(1, 50))
+    edges = {}
+    for a, b in sorted(pairs):
+        for edge in ((a, b), (b, a)):
+            burst = draw(st.sampled_from([None, None, Size(20_000)]))
+            rate = draw(rates)
+            edges[edge] = shape(rate, draw(st.integers(0, 50)), burst=burst if rate else None)
+    return plan(size, edges)
+
+
+sizes = st.integers(0, 10**6)
+
+
+@given(plans(), st.sampled_from(COLLECTIVES), sizes, sizes)
+def test_longer_with_size(network, collective, one, other):
+    assume(collective != "barrier")
+    small, large = sorted((one, other))
+    assert bound_seconds(network, collective, small) <= bound_seconds(network, collective, large) + 1e-12
+
+
+@given(plans(), st.sampled_from(COLLECTIVES), sizes, st.data())
+def test_longer_with_delay(network, collective, size, data):
+    edge = network.edges[data.draw(st.sampled_from(sorted(network.edges)))]
+    slower = edge.shape.changed(delay=edge.shape.delay + Time.from_seconds(data.draw(st.integers(1, 500)) / 1e3))
+    changed = network.changed([replace(edge, shape=slower)])
+    assert bound_seconds(network, collective, size) <= bound_seconds(changed, collective, size) + 1e-12
+
+
+@given(plans(), st.sampled_from(COLLECTIVES), sizes, st.data())
+def test_shorter_with_rate(network, collective, size, data):
+    edge = network.edges[data.draw(st.sampled_from(sorted(network.edges)))]
+    assume(edge.shape.rate is not None)
+    faster = edge.shape.changed(rate=Rate(edge.shape.rate.bit_s * data.draw(st.integers(2, 9))))
+    free = edge.shape.changed(rate=None, burst=None)
+    bounds = [
+        bound_seconds(network.changed([replace(edge, shape=s)]), collective, size) for s in (edge.shape, faster, free)
+    ]
+    assert bounds[0] + 1e-12 >= bounds[1]
+    assert bounds[1] + 1e-12 >= bounds[2]
+
+
+@given(plans(), st.sampled_from(COLLECTIVES), sizes, st.data())
+def test_longer_without_a_link(network, collective, size, data):
+    edge = network.edges[data.draw(st.sampled_from(sorted(network.edges)))]
+    changed = network.changed([replace(edge, down=True)])
+    assert bound_seconds(network, collective, size) <= bound_seconds(changed, collective, size) + 1e-12
+
+
+# --- no algorithm beats it -----------------------------------------------------------------------------------------
+
+
+class Simulator:
+    """Messages in packets over FIFO links with rate, burst and delay, along the plan's routes, store and forward."""
+
+    PACKETS = 6
+
+    def __init__(self, network):
+        self.network, self.now, self.events, self.order = network, 0.0, [], itertools.count()
+        self.links = {pair: [0.0, self.burst(pair)] for pair in network.edges}
+
+    def burst(self, pair):
+        held = self.network.edges[pair].shape.burst
+        return held.bytes * 8 if held else 0.0
+
+    def at(self, when, action):
+        heapq.heappush(self.events, (when, next(self.order), action))
+
+    def send(self, src, dst, size, arrived):
+        """Call arrived() when the whole message is there."""
+        left = [self.PACKETS]
+        path = self.network.path(src, dst)
+
+        def hop(place):
+            if place == len(path):
+                left[0] -= 1
+                if not left[0]:
+                    arrived()
+                return
+            edge = path[place]
+            done = self.transmit(edge.pair, size * 8 * WIRE_SHARE / self.PACKETS)
+            self.at(done + edge.shape.delay.seconds, lambda: hop(place + 1))
+
+        for _ in range(self.PACKETS):
+            hop(0)
+
+    def transmit(self, pair, bits):
+        rate, (free, tokens) = self.network.edges[pair].shape.rate, self.links[pair]
+        if rate is None:
+            return self.now
+        begin = max(self.now, free)
+        tokens = min(self.burst(pair), tokens + (begin - free) * rate.bit_s)
+        done = begin + max(0.0, bits - tokens) / rate.bit_s
+        self.links[pair] = [done, max(0.0, tokens - bits)]
+        return done
+
+    def run(self):
+        while self.events:
+            self.now, _, action = heapq.heappop(self.events)
+            action()
+        return self.now
+
+
+def after(count, action):
+    """A callback that does the action at its count-th call."""
+    left = [count]
+
+    def call():
+        left[0] -= 1
+        if not left[0]:
+            action()
+
+    return call
+
+
+def nothing():
+    pass
+
+
+def everyone_to_everyone(each):
+    def algorithm(sim, n, size):
+        for src, dst in itertools.permutations(range(n), 2):
+            sim.send(src, dst, each(size, n), nothing)
+
+    return algorithm
+
+
+def from_root(sim, n, size, root=0):
+    for dst in range(n):
+        if dst != root:
+            sim.send(root, dst, size, nothing)
+
+
+def along_chain(sim, n, size, rank=0):
+    if rank + 1 < n:
+        sim.send(rank, rank + 1, size, lambda: along_chain(sim, n, size, rank + 1))
+
+
+def by_binomial_tree(sim, n, size, rank=0, span=None):
+    span = span or 1 << (n - 1).bit_length()
+    for step in (span >> k for k in range(1, span.bit_length())):
+        child = rank + step
+        if child < n:
+            sim.send(rank, child, size, lambda child=child, step=step: by_binomial_tree(sim, n, size, child, step))
+
+
+def reduce_then_broadcast(sim, n, size):
+    root = n // 2
+    ready = after(n - 1, lambda: from_root(sim, n, size, root))
+    for src in range(n):
+        if src != root:
+            sim.send(src, root, size, ready)
+
+
+def around_ring(steps):
+    """Each rank passes on a block of S / n per step, when the one of the step before has come."""
+
+    def algorithm(sim, n, size):
+        def step(rank, count):
+            if count < steps(n):
+                sim.send(rank, (rank + 1) % n, size / n, lambda: step((rank + 1) % n, count + 1))
+
+        for rank in range(n):
+            step(rank, 0)
+
+    return algorithm
+
+
+def to_next(sim, n, size):
+    for rank in range(n):
+        sim.send(rank, (rank + 1) % n, size, nothing)
+
+
+ALGORITHMS = [
+    ("broadcast", from_root),
+    ("broadcast", along_chain),
+    ("broadcast", by_binomial_tree),
+    ("all_reduce", everyone_to_everyone(lambda size, n: size)),
+    ("all_reduce", reduce_then_broadcast),
+    ("all_reduce", around_ring(lambda n: 2 * (n - 1))),
+    ("all_gather", everyone_to_everyone(lambda size, n: size / n)),
+    ("all_gather", around_ring(lambda n: n - 1)),
+    ("reduce_scatter", everyone_to_everyone(lambda size, n: size / n)),
+    ("reduce_scatter", around_ring(lambda n: n - 1)),
+    ("all_to_all", everyone_to_everyone(lambda size, n: size / n)),
+    ("send_recv", to_next),
+    ("barrier", everyone_to_everyone(lambda size, n: 0)),
+]
+
+
+def simulated(network, algorithm, size):
+    simulator = Simulator(network)
+    algorithm(simulator, network.size, size)
+    return simulator.run()
+
+
+@pytest.mark.parametrize(("collective", "algorithm"), ALGORITHMS)
+@settings(max_examples=150, deadline=None)
+@given(network=plans(), size=sizes)
+def test_no_algorithm_beats_it(collective, algorithm, network, size):
+    assert bound_seconds(network, collective, size) <= simulated(network, algorithm, size) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("collective", "algorithm", "pairs", "share"),
+    [
+        ("send_recv", to_next, ring(6), 1.0),
+        ("all_reduce", around_ring(lambda n: 2 * (n - 1)), mesh(2), 0.5),
+        ("all_gather", everyone_to_everyone(lambda size, n: size / n), mesh(6), 0.8),
+        ("all_to_all", everyone_to_everyone(lambda size, n: size / n), mesh(6), 0.8),
+        ("all_to_all", everyone_to_everyone(lambda size, n: size / n), line(4), 0.6),
+        ("broadcast", from_root, mesh(2), 1.0),
+        ("broadcast", along_chain, line(2), 1.0),
+    ],
+)
+def test_good_algorithms_come_near_it(collective, algorithm, pairs, share):
+    network = plan(max(map(max, pairs)) + 1, both(pairs, shape(10, 10)))
+    size = 1448 * 500
+    assert bound_seconds(network, collective, size) >= share * simulated(network, algorithm, size) - 1e-9

@@ -1,0 +1,320 @@
+"""A network's life through the protocols, on the fakes: order, rollback, turns, names."""
+
+import json
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+
+from harness.errors import HarnessError, NetworkStateError, NodeError
+from harness.model.link import LinkShape
+from harness.networks.network import Network, remove
+from harness.networks.registry import LocalRegistry
+from tests.support.fakes import FakeEngine, FakeRuntime
+from tests.support.plans import SHAPES, network, shape
+
+SLOW = shape(delay="80ms")
+
+
+@pytest.fixture(params=["src", "dst"])
+def engine(request):
+    return FakeEngine(request.param)
+
+
+@pytest.fixture
+def store(tmp_path):
+    yield LocalRegistry(tmp_path)
+    FakeRuntime.living.clear()
+
+
+@pytest.fixture
+def find(engine):
+    return lambda record: FakeRuntime(engine, record.handle)
+
+
+@pytest.fixture
+def start(engine, store, find):
+    def up(plan, name="net", **options):
+        runtime = FakeRuntime(engine)
+        return Network.up(name, plan, runtime, store, find, **options)
+
+    return up
+
+
+def slow(*pairs):
+    return lambda plan: plan.changed([replace(plan.edge(*pair), shape=SLOW) for pair in pairs])
+
+
+def test_links_are_shaped_before_traffic_may_flow_and_kept_after(start):
+    net = start(network("ring", 3, shape(delay="1ms")))
+    assert net.runtime.events == ["create", "call apply", "open", "keep"]
+    assert net.applied()[0, 1].applied.delay.ns == 1_000_000
+
+
+def test_a_transient_network_ends_with_its_command(start):
+    assert "keep" not in start(network("ring", 3), transient=True).runtime.events
+
+
+def test_a_node_that_refuses_at_the_start_leaves_nothing(start, engine, store):
+    engine.refuse = {(1, 2)}
+    with pytest.raises(NodeError, match=f"node {engine.enforced_at((1, 2))}: shape edge 1->2"):
+        start(network("ring", 3, shape(delay="1ms")))
+    assert store.names() == []
+    assert not FakeRuntime.living
+
+
+def test_an_interrupt_at_the_start_leaves_nothing(start, store, monkeypatch):
+    def interrupted(self, plan):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeRuntime, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start(network("ring", 3))
+    assert store.names() == []
+    assert not FakeRuntime.living
+
+
+def test_a_reshape_touches_only_the_nodes_that_make_the_edges(start, engine):
+    net = start(network("ring", 4, shape(delay="1ms", loss="1%")))
+    engine.log.clear()
+    done = net.reshape(slow((0, 1)))
+    assert {rank for rank, _ in engine.log} == {engine.enforced_at((0, 1))}
+    assert done.changed == ((0, 1),)
+    applied = net.applied()
+    assert applied.keys() == net.plan.edges.keys()
+    assert {pair for pair, reading in applied.items() if reading.applied.delay == SLOW.delay} == {(0, 1)}
+
+
+def test_an_edge_that_changes_in_nothing_readable_is_set_again(start, engine):
+    net = start(network("star", 4, SHAPES["normal"]))
+    engine.log.clear()
+    net.reshape(lambda plan: plan.changed([replace(plan.edge(0, 2), shape=SHAPES["pareto"])]))
+    ((rank, action),) = engine.log
+    assert {rank, action.branch.neighbour} == {0, 2}
+    assert rank == engine.enforced_at((0, 2))
+    assert net.applied()[0, 2].applied.distribution == "pareto"
+    assert net.applied()[2, 0].applied.distribution == "normal"
+
+
+def test_a_partition_loses_everything_between_the_parts_and_heals(start):
+    plan = network("full", 4, shape(delay="1ms"))
+    net = start(plan)
+    across = {pair for pair in plan.edges if (pair[0] < 2) != (pair[1] < 2)}
+    done = net.reshape(lambda plan: plan.changed([replace(plan.edge(*pair), down=True) for pair in across]))
+    assert set(done.changed) == across
+    assert {pair for pair, reading in net.applied().items() if float(reading.applied.loss) == 1} == across
+    net.reshape(lambda plan: plan.changed([replace(plan.edge(*pair), down=False) for pair in across]))
+    assert not any(reading.applied.loss for reading in net.applied().values())
+
+
+def test_a_reshape_that_changes_nothing_calls_no_node(start, engine):
+    net = start(network("ring", 4, SLOW))
+    net.runtime.events.clear()
+    assert net.reshape(slow((0, 1))).changed == ()
+    assert net.runtime.events == ["call nothing"]
+
+
+def test_where_one_node_refuses_the_others_go_back(start, engine, store):
+    plan = network("ring", 4, shape(delay="1ms"))
+    net = start(plan)
+    engine.refuse = {(2, 3)}
+    with pytest.raises(NodeError, match=f"node {engine.enforced_at((2, 3))}: shape edge 2->3: refused"):
+        net.reshape(slow(*plan.edges))
+    engine.refuse = set()
+    assert {reading.applied.delay.ns for pair, reading in net.applied().items()} == {1_000_000}
+    assert store.load("net").network_plan == plan
+
+
+def test_an_interrupt_waits_until_kernel_and_record_agree(start, engine, store, monkeypatch):
+    net = start(network("ring", 4, shape(delay="1ms")))
+    perform = engine.apply
+
+    def apply(node, touched=()):
+        signal.raise_signal(signal.SIGINT)
+        return perform(node, touched)
+
+    monkeypatch.setattr(engine, "apply", apply)
+    with pytest.raises(KeyboardInterrupt):
+        net.reshape(slow((0, 1), (1, 0)))
+    assert store.load("net").network_plan.edge(1, 0).shape == SLOW
+    assert net.applied()[1, 0].applied.delay == SLOW.delay
+
+
+def test_where_the_record_cannot_be_written_the_links_go_back(start, store, monkeypatch):
+    net = start(network("ring", 4, shape(delay="1ms")))
+
+    def full(self, record):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(type(store), "save", full)
+    with pytest.raises(OSError, match="space"):
+        net.reshape(slow((0, 1)))
+    assert net.applied()[0, 1].applied.delay.ns == 1_000_000
+
+
+def test_the_first_need_for_single_packets_reaches_every_node(start, engine):
+    net = start(network("ring", 4))
+    engine.log.clear()
+    done = net.reshape(lambda plan: plan.changed([replace(plan.edge(0, 1), shape=shape(loss="1%"))]))
+    assert done.segments_cut
+    assert not net.reshape(slow((0, 1))).segments_cut
+
+
+def test_a_reshape_sees_what_another_command_changed(start, find, store):
+    net = start(network("ring", 4))
+    other = Network.find("net", store, find)
+    other.reshape(slow((1, 2)))
+    net.reshape(slow((0, 1)))
+    assert {pair for pair, edge in net.plan.edges.items() if edge.shape == SLOW} == {(0, 1), (1, 2)}
+
+
+def test_names(start, find, store):
+    net = start(network("line", 2), "one")
+    with pytest.raises(NetworkStateError, match="'one' is already up"):
+        start(network("line", 2), "one")
+    with pytest.raises(NetworkStateError, match="'two' is not up; up are: one"):
+        Network.find("two", store, find)
+    net.down()
+    with pytest.raises(NetworkStateError, match="'one' is not up"):
+        Network.find("one", store, find)
+
+
+def test_a_dead_network_gives_its_name_back(start, store):
+    start(network("line", 2), "one")
+    FakeRuntime.living.clear()
+    start(network("line", 3), "one")
+    assert store.load("one").network_plan.size == 3
+
+
+def test_removing_is_idempotent(start, find, store):
+    start(network("line", 2), "one")
+    assert remove("one", store, find)
+    assert not remove("one", store, find)
+    assert not FakeRuntime.living
+
+
+def test_what_is_not_held_after_applying_is_an_error(start, engine, monkeypatch):
+    net = start(network("line", 2, shape(delay="1ms")))
+    monkeypatch.setattr(FakeEngine, "apply", lambda self, node, touched=(): self.observe(node))
+    words = f"node {engine.enforced_at((0, 1))}: shape edge 0->1: "
+    words += "it was taken and something else is held: delay_ns 1000000 "
+    with pytest.raises(NodeError, match=words):
+        net.reshape(slow((0, 1)))
+
+
+def test_where_cleaning_up_fails_too_the_first_error_is_told_and_no_record_stays(start, engine, store, monkeypatch):
+    def stuck(self):
+        raise HarnessError("the keeper does not end")
+
+    monkeypatch.setattr(FakeRuntime, "destroy", stuck)
+    engine.refuse = {(1, 2)}
+    with pytest.raises(NodeError, match="shape edge 1->2") as caught:
+        start(network("ring", 3, shape(delay="1ms")))
+    assert "the keeper does not end" in caught.value.__notes__[0]
+    assert store.names() == []
+
+
+def test_where_cleaning_up_is_interrupted_no_record_stays(start, engine, store, monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeRuntime, "destroy", interrupted)
+    engine.refuse = {(1, 2)}
+    with pytest.raises(KeyboardInterrupt):
+        start(network("ring", 3, shape(delay="1ms")))
+    assert store.names() == []
+
+
+def test_a_damaged_record_is_forgotten_and_does_not_hide_the_others(start, find, store, tmp_path):
+    start(network("line", 2), "one")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(NetworkStateError, match="'two' is not up; up are: one;"):
+        Network.find("two", store, find)
+    told = []
+    assert remove("bad", store, find, told.append)
+    assert "'bad' was damaged and is forgotten" in told[0]
+    assert store.names() == ["one"]
+
+
+# Reshapes on record
+
+
+def changes(folder):
+    path = folder / "changes.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_a_reshape_is_recorded_with_what_was_and_what_is(start, tmp_path):
+    net = start(network("ring", 3, shape(delay="1ms")))
+    net.record_in(tmp_path)
+    before = time.time()
+    net.reshape(slow((0, 1), (1, 0)))
+    net.reshape(lambda plan: plan.changed([replace(plan.edge(1, 2), down=True)]))
+    first, second = changes(tmp_path)
+    assert list(first) == ["asked", "acknowledged", "edges"]
+    assert before <= first["asked"] <= first["acknowledged"] <= second["asked"] <= second["acknowledged"] <= time.time()
+    assert [(edge["src"], edge["dst"]) for edge in first["edges"]] == [(0, 1), (1, 0)]
+    for edge in first["edges"]:
+        assert LinkShape.from_json(edge["before"]) == shape(delay="1ms")
+        assert LinkShape.from_json(edge["after"]) == SLOW
+    (edge,) = second["edges"]
+    assert (edge["before"]["down"], edge["after"]["down"]) == (False, True)
+
+
+def test_another_commands_reshape_is_recorded_too(start, find, store, tmp_path):
+    start(network("ring", 3)).record_in(tmp_path)
+    Network.find("net", store, find).reshape(slow((0, 1)))
+    assert len(changes(tmp_path)) == 1
+
+
+def test_nothing_is_recorded_where_nobody_asked_or_nothing_changed(start, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    net = start(network("ring", 3))
+    net.reshape(slow((0, 1)))
+    net.record_in(tmp_path / "run")
+    net.reshape(slow((0, 1)))
+    assert not list(tmp_path.rglob("changes.jsonl"))
+
+
+def test_a_reshape_that_was_refused_is_not_recorded(start, engine, tmp_path):
+    net = start(network("ring", 3, shape(delay="1ms")))
+    net.record_in(tmp_path)
+    engine.refuse = {(0, 1)}
+    with pytest.raises(NodeError):
+        net.reshape(slow((0, 1)))
+    assert changes(tmp_path) == []
+
+
+def test_a_record_that_cannot_be_written_is_told_and_the_links_are_changed(start, tmp_path):
+    net = start(network("ring", 3, shape(delay="1ms")))
+    net.record_in(tmp_path)
+    (tmp_path / "changes.jsonl").symlink_to("/dev/full")
+    with pytest.raises(HarnessError, match=r"^the links are changed, but not on record: .*changes\.jsonl cannot be"):
+        net.reshape(slow((0, 1)))
+    assert net.applied()[0, 1].applied.delay == SLOW.delay
+    assert net.plan.edge(0, 1).shape == SLOW
+
+
+def test_the_record_ends_with_the_network(start, store, tmp_path):
+    net = start(network("ring", 3))
+    net.record_in(tmp_path)
+    net.down()
+    assert store.recording("net") is None
+    start(network("ring", 3)).reshape(slow((0, 1)))
+    assert changes(tmp_path) == []
+
+
+def test_what_a_killed_command_left_is_not_believed(start, store, tmp_path):
+    """Of a network of containers no more than this note is on this machine."""
+    store.record_in("net", tmp_path)
+    start(network("ring", 3)).reshape(slow((0, 1)))
+    assert changes(tmp_path) == []
+
+
+def test_a_note_about_an_earlier_network_of_that_name_is_not_believed(start, store, tmp_path):
+    """Docker Compose starts networks past Network.up."""
+    net = start(network("ring", 3))
+    store.record_in("net", tmp_path, created=1.0)
+    net.reshape(slow((0, 1)))
+    assert changes(tmp_path) == []

@@ -1,0 +1,409 @@
+"""The state folder: records are whole or absent, a lock keeps other processes out, names are checked."""
+
+import dataclasses
+import errno
+import json
+import multiprocessing
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.backends.registration import Registration
+from harness.errors import HarnessError, InputError, NetworkStateError, RecordError
+from harness.networks import registry as module
+from harness.networks.registry import LocalRegistry
+from tests.support.plans import SHAPES, network
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LocalRegistry(tmp_path / "state")
+
+
+def record(name="demo", plan=None):
+    plan = plan or network("ring", 3, SHAPES["everything"])
+    return Registration(name, "netns", "netem", {"keeper": {"pid": 7}}, plan.to_json(), 1.5, False)
+
+
+def test_a_record_comes_back_as_it_was(store):
+    plan = network("ring", 3, SHAPES["everything"])
+    assert store.load("demo") is None
+    store.save(record(plan=plan))
+    assert store.load("demo") == record(plan=plan)
+    assert store.load("demo").network_plan == plan
+    assert store.names() == ["demo"]
+
+
+def test_saving_again_replaces_and_leaves_no_other_file(store, tmp_path):
+    store.save(record())
+    store.save(dataclasses.replace(record(), created=9.0))
+    assert store.load("demo").created == 9.0
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["demo.json"]
+
+
+def test_a_record_that_cannot_be_written_leaves_the_old_one_and_nothing_else(store, tmp_path):
+    store.save(record())
+    with pytest.raises(TypeError):
+        store.save(dataclasses.replace(record(), handle={"not": {1j}}))
+    assert store.load("demo") == record()
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["demo.json"]
+
+
+def test_readers_see_whole_records_while_a_writer_saves(store):
+    small, large = record(), record(plan=network("fully_connected", 12, SHAPES["everything"]))
+    store.save(small)
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            store.save(large)
+            store.save(small)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        seen = {len(store.load("demo").plan["nodes"]) for _ in range(200)}
+    finally:
+        stop.set()
+        writer.join()
+    assert seen <= {3, 12}
+
+
+def test_removing_is_idempotent(store):
+    store.remove("demo")
+    store.save(record())
+    store.remove("demo")
+    store.remove("demo")
+    assert store.load("demo") is None
+    assert store.names() == []
+
+
+def test_names_are_sorted_and_only_those_that_could_be_ours(store, tmp_path):
+    assert store.names() == []
+    for name in ("b", "a.json", "a", "x.lock"):
+        store.save(record(name))
+    with store.lock("only-locked"):
+        (tmp_path / "state" / "Not A Name.json").write_text("{}")
+        assert store.names() == ["a", "a.json", "b", "x.lock"]
+    assert {store.load(name).name for name in store.names()} == {"a", "a.json", "b", "x.lock"}
+
+
+@pytest.mark.parametrize("name", ["a", "0", "my-net_2.x", "a" * 56])
+def test_good_names(name):
+    assert LocalRegistry.check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", ".a", "_a", "a/b", "..", "a b", "ä", "a\n", "a" * 57, "a\0"])
+def test_bad_names_touch_nothing(store, tmp_path, name):
+    for use in (store.load, store.remove, lambda name: store.lock(name).__enter__()):
+        with pytest.raises(InputError, match="--name"):
+            use(name)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"{}", b'{"name": "demo"}', b"\xff\xfe\x00", b'{"surprise": 1}'],
+    ids=["empty", "half", "list", "null", "object", "part", "binary", "unknown"],
+)
+def test_a_damaged_record_is_one_clear_error(store, tmp_path, content):
+    store.save(record())
+    (tmp_path / "state" / "demo.json").write_bytes(content)
+    with pytest.raises(NetworkStateError, match=r"state/demo\.json is damaged .*; remove it") as caught:
+        store.load("demo")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"nodes": None}, {"edges": "x"}, {"edges": [{}]}, {"ipv4_subnet": "x"}, {"nodes": [{"rank": 0}]}, None],
+)
+def test_a_record_with_a_damaged_plan_says_how_to_get_rid_of_it(store, damage):
+    plan = {} if damage is None else {**record().plan, **damage}
+    store.save(dataclasses.replace(record(), plan=plan))
+    with pytest.raises(NetworkStateError, match=r"of network 'demo' is damaged .*; run 'harness down --name demo'"):
+        _ = store.load("demo").network_plan
+
+
+def _hold(folder, name, held, release):
+    with LocalRegistry(folder).lock(name):
+        held.set()
+        release.wait(30)
+
+
+@pytest.fixture
+def other_process(tmp_path):
+    """Holds the lock of "demo" in another process until told to release it."""
+    context = multiprocessing.get_context("fork")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(tmp_path / "state", "demo", held, release))
+    process.start()
+    assert held.wait(30)
+    process.release = release
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_a_lock_excludes_another_process(store, other_process, monkeypatch):
+    monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
+    with (
+        pytest.raises(NetworkStateError, match="network 'demo' is being changed by another command"),
+        store.lock("demo"),
+    ):
+        pass
+    with store.lock("another"):
+        pass
+
+
+def test_a_lock_is_waited_for(store, other_process):
+    release = threading.Timer(0.2, other_process.release.set)
+    started = time.monotonic()
+    release.start()
+    with store.lock("demo"):
+        free, waited = other_process.release.is_set(), time.monotonic() - started
+    release.join()  # before the other process is killed: to set its event waits for it
+    assert free
+    assert waited < 8
+
+
+def test_a_lock_ends_with_the_process_that_held_it(store, other_process):
+    other_process.kill()
+    other_process.join()
+    with store.lock("demo"):
+        pass
+
+
+def test_a_lock_is_given_back_after_an_error(store):
+    with pytest.raises(ZeroDivisionError), store.lock("demo"):
+        raise ZeroDivisionError
+    with store.lock("demo"):
+        pass
+
+
+def test_a_lock_goes_with_its_network(store, tmp_path):
+    with store.lock("demo"):
+        store.save(record())
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["demo.json", "demo.lock"]
+    with store.lock("demo"):
+        store.remove("demo")
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_one_at_a_time_holds_a_lock_that_comes_and_goes(store):
+    inside, most = [], []
+
+    def take_turns():
+        for _ in range(50):
+            with store.lock("demo"):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.0005)
+                inside.pop()
+
+    threads = [threading.Thread(target=take_turns) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 200
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["gone", "made anew"])
+def test_a_lock_on_a_file_that_has_lost_its_name_holds_nobody_out_and_is_none(store, tmp_path, monkeypatch, anew):
+    """Its holder takes the file with it after this one has opened it."""
+    path, real = tmp_path / "state" / "demo.lock", module.fcntl.flock
+    taken = []
+
+    def flock(file, how):
+        if not taken:
+            path.unlink()
+            if anew:
+                path.touch()
+        taken.append(how)
+        real(file, how)
+
+    monkeypatch.setattr(module.fcntl, "flock", flock)
+    with store.lock("demo"):
+        assert len(taken) == 2
+        monkeypatch.setattr(module, "_LOCK_SECONDS", 0)
+        with pytest.raises(NetworkStateError, match="is being changed by another"), store.lock("demo"):
+            pass
+
+
+def test_who_waits_long_is_told_once(store, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.02)
+    with store.lock("demo"), pytest.raises(NetworkStateError), store.lock("demo"):
+        pass
+    assert caplog.messages == ["harness: network 'demo' is being changed by another command: waiting up to 0.1 s"]
+
+
+def test_who_waits_a_moment_is_told_nothing(store, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_SILENT_SECONDS", 30)  # the machine may stall
+    first = store.lock("demo")
+    first.__enter__()
+    timer = threading.Timer(0.05, first.__exit__, (None, None, None))
+    timer.start()
+    with store.lock("demo"):
+        timer.join()
+    assert caplog.messages == []
+
+
+def test_networks_that_are_gone_are_swept_and_locks_of_none(store, tmp_path):
+    for name in ("gone", "here"):
+        with store.lock(name):
+            store.save(record(name))
+    store.record_in("gone", tmp_path)
+    (tmp_path / "state" / "killed.lock").touch()
+    (tmp_path / "state" / "Not Ours.lock").touch()
+    (tmp_path / "state" / "bad.json").write_text("{")
+    store.sweep(lambda found: found.name == "gone")
+    assert {path.name for path in (tmp_path / "state").iterdir()} == {
+        "here.json",
+        "here.lock",
+        "bad.json",  # `harness down` says what became of it
+        "bad.lock",
+        "Not Ours.lock",
+    }
+
+
+def test_what_another_command_holds_is_not_swept(store, other_process, tmp_path):
+    store.save(record())
+    store.sweep(lambda _: True)
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["demo.json", "demo.lock"]
+
+
+def test_nothing_is_swept_in_a_folder_of_another_user(store, tmp_path, monkeypatch):
+    """Who may write there could have put a link to a file of ours."""
+    store.save(record())
+    mine = tmp_path / "mine"
+    mine.write_text("dear to me")
+    (tmp_path / "state" / "demo.lock").symlink_to(mine)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(NetworkStateError, match="belongs to another user"):
+        store.sweep(lambda _: True)
+    assert mine.read_text() == "dear to me"
+
+
+def test_sweeping_makes_no_folder(store, tmp_path):
+    store.sweep(lambda _: True)
+    assert not (tmp_path / "state").exists()
+
+
+def test_only_the_user_may_look_into_the_folder(store, tmp_path):
+    store.save(record())
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("variables", "user", "folder"),
+    [
+        ({"HARNESS_STATE_DIR": "/x/y", "XDG_RUNTIME_DIR": "/run/user/5"}, 5, "/x/y"),
+        ({"XDG_RUNTIME_DIR": "/run/user/5"}, 0, "/run/harness"),
+        ({"XDG_RUNTIME_DIR": "/run/user/5"}, 5, "/run/user/5/harness"),
+        ({}, 5, "/tmp/harness-5"),
+    ],
+)
+def test_the_folder(monkeypatch, variables, user, folder):
+    for name in ("HARNESS_STATE_DIR", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: "/tmp")
+    assert module._default_folder() == Path(folder)
+
+
+def test_records_are_json_that_others_can_read(store, tmp_path):
+    store.save(record())
+    assert json.loads((tmp_path / "state" / "demo.json").read_text())["engine"] == "netem"
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    store = LocalRegistry(tmp_path / "file" / "state")
+    with pytest.raises(NetworkStateError, match="HARNESS_STATE_DIR"), store.lock("demo"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "use", [LocalRegistry.names, lambda store: store.load("demo"), lambda store: store.save(record())]
+)
+def test_a_folder_of_another_user_is_not_believed(store, monkeypatch, use):
+    store.save(record())
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(NetworkStateError, match="state belongs to another user; set HARNESS_STATE_DIR"):
+        use(store)
+
+
+def test_reading_makes_no_folder(store, tmp_path):
+    assert store.names() == []
+    assert store.load("demo") is None
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_full_disk_is_one_clear_error(store, monkeypatch, tmp_path):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), source)
+
+    store.save(record())
+    monkeypatch.setattr(module.os, "replace", full)
+    with pytest.raises(HarnessError, match=r"state/demo\.json cannot be written: No space left on device$"):
+        store.save(dataclasses.replace(record(), created=9.0))
+    assert store.load("demo") == record()
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["demo.json"]
+
+
+def test_a_record_that_is_no_file_is_a_damaged_one(store, tmp_path):
+    (tmp_path / "state" / "demo.json").mkdir(parents=True)
+    with pytest.raises(RecordError, match="harness down --name demo"):
+        store.load("demo")
+
+
+@pytest.mark.parametrize("damage", [{"plan": {}}, {"plan": []}, {"created": "noon"}, {"plan": {"nodes": 5}}])
+def test_the_summary_of_a_damaged_record_says_how_to_get_rid_of_it(store, damage):
+    assert record().summary["nodes"] == 3
+    with pytest.raises(RecordError, match="harness down --name demo"):
+        _ = dataclasses.replace(record(), **damage).summary
+
+
+# Where changes are told
+
+
+def test_changes_are_told_nowhere_until_somebody_asks_for_it(store, tmp_path):
+    assert store.recording("demo") is None
+    store.save(record())
+    assert store.recording("demo") is None
+    store.record_in("demo", tmp_path / "run")
+    assert store.recording("demo") == tmp_path / "run"
+    assert store.recording("other") is None
+    assert store.names() == ["demo"]
+    store.record_in("demo", None)
+    assert store.recording("demo") is None
+    store.record_in("demo", None)
+
+
+def test_a_relative_folder_is_found_from_everywhere(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store.record_in("demo", Path("here"))
+    monkeypatch.chdir("/")
+    assert store.recording("demo") == tmp_path / "here"
+
+
+def test_a_network_that_is_forgotten_tells_its_changes_nowhere(store, tmp_path):
+    store.save(record())
+    store.record_in("demo", tmp_path)
+    store.remove("demo")
+    assert store.recording("demo") is None
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_a_note_for_which_there_was_no_room_names_no_folder(store, tmp_path):
+    store.record_in("demo", tmp_path)
+    next((tmp_path / "state").glob("demo.rec*")).write_text("")
+    assert store.recording("demo") is None

@@ -1,0 +1,481 @@
+"""Qdisc trees: what a plan needs, and the changes that lead there from whatever is there, in place."""
+
+import dataclasses
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.model.link import DISTRIBUTIONS, UNSHAPED, LinkShape
+from harness.model.plan import PlannedEdge
+from harness.model.units import Size, Time
+from harness.shaping.qdisc import (
+    EMPTY,
+    MAX_AUTO_LIMIT,
+    MIN_QUEUE,
+    PASSING_BYTE_S,
+    ROOT,
+    UNLIMITED,
+    Branch,
+    Netem,
+    Tbf,
+    Tree,
+    edge_seed,
+    netem_of,
+    queue_limit,
+    shape_of,
+    tbf_of,
+    tree_of,
+)
+from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, diff, mismatches
+from tests.support.plans import SHAPES, network, shape
+
+MAX_RANK = 4093
+
+
+def tree(topology="line", nodes=2, every=None, rank=0, **edges):
+    return sent_by(network(topology, nodes, every, **edges).node(rank))
+
+
+def sent_by(node):
+    """The tree of a node that makes the edges which leave it."""
+    return tree_of(node.egress, node.seed)
+
+
+def netem(own, seed=0):
+    return netem_of(network("line", 2, own).node(0).egress[0], seed)
+
+
+def perform(tree, actions):
+    """What a kernel makes of actions: it refuses what is there already or not yet, and what would go unshaped."""
+    rooted, branches, filters = tree.rooted, dict(tree.branches), dict(tree.filters)
+    for action in actions:
+        match action:
+            case AddRoot():
+                assert not rooted
+                rooted = True
+            case AddBranch(branch):
+                assert rooted
+                assert branch.neighbour not in branches
+                branches[branch.neighbour] = branch
+            case AddTbf(branch):
+                assert branches[branch.neighbour].tbf is None
+                assert branch.tbf is not None
+                branches[branch.neighbour] = dataclasses.replace(branches[branch.neighbour], tbf=branch.tbf)
+            case Change(branch, reason):
+                assert reason
+                assert (branches[branch.neighbour].tbf is None) == (branch.tbf is None), "tbf is neither made nor lost"
+                branches[branch.neighbour] = branch
+            case AddFilter(rank, version, neighbour):
+                assert neighbour in branches, "a filter before its branch sends packets past the shape"
+                assert (rank, version) not in filters
+                filters[rank, version] = neighbour
+    return Tree(rooted, branches, filters)
+
+
+def as_read(tree):
+    """The tree as the kernel tells it: without tables and seeds."""
+    branches = {
+        neighbour: dataclasses.replace(branch, netem=dataclasses.replace(branch.netem, distribution="uniform", seed=0))
+        for neighbour, branch in tree.branches.items()
+    }
+    return Tree(tree.rooted, branches, tree.filters)
+
+
+# What a plan needs
+
+
+def test_handles_of_all_possible_neighbours_are_apart():
+    for rank in (0, 1, MAX_RANK):
+        branch = Branch(rank, Netem())
+        assert branch.classid >> 16 == ROOT >> 16
+        assert 0 < branch.classid & 0xFFFF < 0x1000
+        assert branch.netem_handle & 0xFFFF == branch.tbf_handle & 0xFFFF == 0
+    handles = [h for n in range(MAX_RANK + 1) for h in (Branch(n, Netem()).netem_handle, Branch(n, Netem()).tbf_handle)]
+    assert len({ROOT, *handles}) == 2 * (MAX_RANK + 1) + 1
+    assert max(handles) < 2**32
+
+
+def test_unshaped_edges_need_nothing():
+    assert tree("full", 4) == EMPTY
+    assert tree("full", 4, LinkShape(distribution="normal")) == EMPTY
+
+
+def test_each_shaped_edge_has_a_branch_and_filters_for_both_protocols():
+    found = tree("full", 4, e02=SHAPES["delay"])
+    assert found.rooted
+    assert found.branches.keys() == {2}
+    assert found.filters == {(2, 4): 2, (2, 6): 2}
+    assert found.branches[2].netem.delay_ns == 20_000_000
+
+
+def test_what_goes_far_is_sent_into_the_class_of_the_next_hop():
+    found = tree("line", 5, SHAPES["delay"], rank=1)
+    assert found.branches.keys() == {0, 2}
+    assert found.filters == {(dst, version): hop for dst, hop in ((0, 0), (2, 2), (3, 2), (4, 2)) for version in (4, 6)}
+
+
+def test_what_goes_far_over_an_unshaped_edge_needs_no_filter():
+    found = tree("line", 4, SHAPES["delay"], rank=1, e12=UNSHAPED)
+    assert found.filters == {(0, 4): 0, (0, 6): 0}
+
+
+def test_a_link_that_is_down_has_a_branch_even_where_it_was_unshaped():
+    plan = network("line", 3)
+    plan = plan.changed([dataclasses.replace(plan.edge(1, 2), down=True)])
+    found = sent_by(plan.node(1))
+    assert found.branches.keys() == {2}
+    assert found.branches[2].netem.loss == 2**32 - 1
+    assert sent_by(plan.node(2)) == EMPTY
+
+
+def test_a_receiver_classifies_what_comes_from_far_by_the_hop_it_came_through():
+    plan = network("line", 5, SHAPES["delay"], e12=UNSHAPED).changed([PlannedEdge(0, 1, SHAPES["rate"])])
+    node = plan.node(1)
+    assert tree_of(node.ingress, 7) == Tree(
+        True, {0: Branch(0, netem_of(node.ingress[0], 7), None)}, {(0, 4): 0, (0, 6): 0}
+    )
+    assert netem_of(node.ingress[0], 7).rate_byte_s == 1_250_000
+    assert netem_of(node.ingress[0], 7).seed == edge_seed(7, 0, 1)
+    far = plan.node(3)
+    assert tree_of(far.ingress, 7).filters == {
+        (rank, version): hop for rank, hop in ((0, 2), (1, 2), (2, 2), (4, 4)) for version in (4, 6)
+    }
+
+
+def test_netem_of_a_shape():
+    own = LinkShape(
+        **{
+            **vars(SHAPES["everything"]),
+            "duplicate": shape(duplicate="50%").duplicate,
+            "limit": 321,
+            "distribution": "pareto",
+        }
+    )
+    found = netem(own, seed=5)
+    assert found == Netem(
+        delay_ns=30_000_000,
+        jitter_ns=3_000_000,
+        limit=321,
+        loss=round((2**32 - 1) / 1000),
+        duplicate=2**31,
+        corrupt=round((2**32 - 1) / 10_000),
+        reorder=round((2**32 - 1) / 100),
+        gap=1,
+        rate_byte_s=2_500_000,
+        distribution="pareto",
+        seed=edge_seed(5, 0, 1),
+    )
+
+
+def test_netem_loses_in_bursts_by_a_chain_alone():
+    found = netem(SHAPES["bursty"])
+    one = 2**32 - 1
+    assert found.loss == 0
+    assert found.chain == (round(one * 0.05 * 0.75), round(one * 0.95 * 0.75), 0, 0)
+    p, r, survives, loss_good = netem(SHAPES["chain"]).chain
+    assert (survives, loss_good) == (round(one * 0.3), round(one * 0.001))
+    assert (p, r) == (round(one * 0.01), round(one * 0.2))
+    assert netem(SHAPES["loss"]).chain is None
+
+
+def test_without_reorder_there_is_no_gap():
+    """With a gap, the kernel takes a missing reorder for 100 %."""
+    assert netem(SHAPES["delay"]).gap == 0
+
+
+def test_seeds_differ_by_seed_edge_and_direction():
+    seeds = {edge_seed(seed, a, b) for seed in range(3) for a, b in itertools.permutations(range(8), 2)}
+    assert len(seeds) == 3 * 56
+    assert all(0 <= seed < 2**64 for seed in seeds)
+    assert edge_seed(0, 0, 1) == 375008289924545576, "a change here changes which packets users lose"
+
+
+def test_a_burst_moves_the_rate_from_netem_to_a_bucket():
+    branch = tree(every=SHAPES["bucket"]).branches[1]
+    assert branch.netem.rate_byte_s == 0
+    assert branch.netem.delay_ns == 5_000_000
+    assert branch.tbf == Tbf(rate_byte_s=1_250_000, burst=32768, limit=32768 + 62_500)
+    assert tree(every=SHAPES["rate"]).branches[1].tbf is None
+    assert tree(every=SHAPES["rate"]).branches[1].netem.rate_byte_s == 1_250_000
+
+
+def test_a_bucket_holds_a_packet_and_queues_for_the_time_asked_for():
+    assert tbf_of(shape(rate="100mbit", burst="1B")).burst == 1514
+    found = tbf_of(shape(rate="80mbit", burst="16KiB", queue="200ms"))
+    assert found.limit == 16384 + 2_000_000
+    slow = tbf_of(shape(rate="8kbit", burst="1600B", queue="1ms"))
+    assert slow.limit == 1600 + MIN_QUEUE * 1514
+    assert tbf_of(shape(rate="80gbit", burst="2GiB", queue="10s")).limit == 2**32 - 1
+
+
+@pytest.mark.parametrize(
+    ("own", "packets"),
+    [
+        (shape(limit=7, rate="1gbit", delay="1s"), 7),
+        (shape(rate="1mbit"), MIN_QUEUE),
+        (shape(), 1000),
+        (shape(loss="1%"), 1000),
+        (shape(rate="10mbit"), 42),
+        (shape(rate="1gbit"), 4129),
+        (shape(rate="100mbit", delay="100ms"), 826 + 1652),
+        (shape(rate="100mbit", delay="100ms", jitter="50ms"), 1239 + 1652),
+        (shape(delay="10ms"), 16_513),
+        (shape(delay="200ms"), MAX_AUTO_LIMIT),
+        (shape(rate="80gbit"), 82_563),
+    ],
+)
+def test_queue_limits(own, packets):
+    assert queue_limit(own) == packets
+
+
+@given(st.integers(8, 10**9), st.integers(0, 10**9), st.integers(0, 10**8))
+def test_a_queue_holds_what_is_in_flight_and_more(rate, delay, jitter):
+    own = shape(rate=f"{rate}bit")
+    own = own.changed(delay=Time(delay), jitter=Time(min(jitter, delay)))
+    in_flight = rate * (delay + min(jitter, delay)) / 1e9 / 8 / 1514
+    assert min(in_flight, MAX_AUTO_LIMIT - MIN_QUEUE) <= queue_limit(own) <= MAX_AUTO_LIMIT
+    assert queue_limit(own) >= MIN_QUEUE
+
+
+# Changes
+
+
+def test_from_nothing_root_then_branches_then_filters():
+    desired = tree("line", 3, SHAPES["delay"])
+    branch = desired.branches[1]
+    assert diff(desired, EMPTY) == [
+        AddRoot(),
+        AddBranch(branch),
+        AddFilter(1, 4, 1),
+        AddFilter(1, 6, 1),
+        AddFilter(2, 4, 1),
+        AddFilter(2, 6, 1),
+    ]
+
+
+def test_nothing_for_nothing():
+    assert diff(EMPTY, EMPTY) == []
+    assert diff(EMPTY, Tree(True, {}, {})) == []
+
+
+def test_a_change_is_made_in_place_and_told():
+    old, new = tree(every=SHAPES["delay"]), tree(every=shape(delay="120ms", loss="1%"))
+    (action,) = diff(new, old)
+    assert isinstance(action, Change)
+    assert action.branch == new.branches[1]
+    assert "delay_ns 20000000 -> 120000000" in action.reason
+    assert "loss 0 -> 42949673" in action.reason
+    assert "tbf" not in action.reason
+
+
+def test_only_the_branch_that_differs_changes():
+    old = tree("star", 4, SHAPES["delay"])
+    (action,) = diff(tree("star", 4, SHAPES["delay"], e02=SHAPES["rate"]), old)
+    assert action.branch.neighbour == 2
+
+
+def test_a_branch_that_is_missing_comes_alone_with_its_filters():
+    desired = tree("star", 3, SHAPES["delay"])
+    observed = Tree(True, {1: desired.branches[1]}, {(1, 4): 1, (1, 6): 1})
+    assert diff(desired, observed) == [AddBranch(desired.branches[2]), AddFilter(2, 4, 2), AddFilter(2, 6, 2)]
+
+
+def test_a_filter_that_is_missing_comes_alone():
+    desired = tree(every=SHAPES["delay"])
+    assert diff(desired, dataclasses.replace(desired, filters={(1, 4): 1})) == [AddFilter(1, 6, 1)]
+
+
+def test_touched_branches_are_set_again_for_what_cannot_be_read():
+    old, new = tree(every=SHAPES["pareto"]), tree(every=SHAPES["normal"])
+    assert diff(new, old) == []
+    assert diff(new, old, touched={1}) == [Change(new.branches[1], "set again")]
+    assert diff(new, old, touched={2}) == []
+
+
+def test_a_bucket_is_added_below_a_netem_that_is_there():
+    old, new = tree(every=SHAPES["rate"]), tree(every=SHAPES["bucket"])
+    added, changed = diff(new, old)
+    assert added == AddTbf(new.branches[1])
+    assert changed.branch == new.branches[1]
+    assert "rate_byte_s 1250000 -> 0" in changed.reason
+
+
+def test_a_bucket_that_is_no_longer_wanted_lets_everything_pass():
+    old, new = tree(every=SHAPES["bucket"]), tree(every=SHAPES["fast"])
+    (action,) = diff(new, old)
+    assert action.branch.netem == new.branches[1].netem
+    assert action.branch.tbf.rate_byte_s == PASSING_BYTE_S > 2 * new.branches[1].netem.rate_byte_s
+    held = perform(old, [action])
+    assert diff(new, held) == []
+    assert list(mismatches(new, held)) == []
+    assert shape_of(held.branches[1]).rate == SHAPES["fast"].rate
+    assert shape_of(held.branches[1]).burst is None
+
+
+def test_a_bucket_comes_back():
+    bucket = tree(every=SHAPES["bucket"])
+    held = perform(bucket, diff(tree(every=SHAPES["fast"]), bucket))
+    (action,) = diff(bucket, held)
+    assert perform(held, [action]) == bucket
+
+
+def test_a_bucket_faster_than_any_class_is_still_one_that_was_asked_for():
+    own = shape(rate="80gbit", burst="1MB")
+    assert (shape_of(tree(every=own).branches[1]).rate, shape_of(tree(every=own).branches[1]).burst) == (
+        own.rate,
+        own.burst,
+    )
+    assert own.rate > UNLIMITED
+
+
+@pytest.mark.parametrize("name", ["delay", "bucket", "everything"])
+def test_a_branch_that_is_no_longer_wanted_stays_and_does_nothing(name):
+    old = tree("star", 3, SHAPES[name])
+    new = tree("star", 3, SHAPES[name], e01=UNSHAPED)
+    (action,) = diff(new, old)
+    assert isinstance(action, Change)
+    held = perform(old, [action])
+    assert held.branches.keys() == {1, 2}
+    assert held.filters == old.filters
+    assert shape_of(held.branches[1]) == LinkShape(limit=MAX_AUTO_LIMIT)
+    assert diff(new, held) == []
+    assert list(mismatches(new, held)) == []
+
+
+def test_a_link_goes_down_and_up_in_place():
+    plan = network("line", 2, SHAPES["everything"])
+    up, down = plan.node(0), plan.changed([dataclasses.replace(plan.edge(0, 1), down=True)]).node(0)
+    up, down = sent_by(up), sent_by(down)
+    (action,) = diff(down, up)
+    assert action.branch.netem == dataclasses.replace(up.branches[1].netem, loss=2**32 - 1)
+    assert perform(down, diff(up, down)) == up
+
+
+# Whatever is there
+
+shapes = st.sampled_from(list(SHAPES.values())) | st.builds(
+    lambda delay, jitter, bucket, distribution, rate: LinkShape(
+        delay=Time(delay + jitter),
+        jitter=Time(jitter),
+        distribution=distribution,
+        rate=shape(rate=f"{rate}kbit").rate,
+        burst=Size(5000) if bucket else None,
+    ),
+    st.integers(0, 10**9),
+    st.integers(0, 10**8),
+    st.booleans(),
+    st.sampled_from(DISTRIBUTIONS),
+    st.integers(1, 10**8),
+)
+
+
+@st.composite
+def nodes(draw, steps):
+    """One node of a small network, as it is planned at several times."""
+    topology, rank = draw(st.sampled_from([("star", 0), ("ring", 1), ("line", 1), ("full", 2)]))
+    plan, plans = network(topology, 4), []
+    for _ in range(steps):
+        changed = [
+            dataclasses.replace(edge, shape=draw(shapes), down=draw(st.booleans()))
+            for edge in plan.edges.values()
+            if edge.src == rank
+        ]
+        plans.append(plan.changed(changed).node(rank))
+    return plans
+
+
+@given(nodes(steps=1))
+def test_what_is_there_already_needs_no_action(planned):
+    desired = sent_by(planned[0])
+    assert diff(desired, desired) == []
+    assert diff(desired, as_read(desired)) == []
+    assert list(mismatches(desired, as_read(desired))) == []
+
+
+@given(nodes(steps=4), st.sets(st.integers(0, 3)))
+def test_from_any_state_the_actions_lead_to_the_plan(planned, touched):
+    held = EMPTY
+    for node in planned:
+        desired = sent_by(node)
+        actions = diff(desired, held, touched)
+        kinds = [isinstance(action, AddFilter) for action in actions]
+        assert kinds == sorted(kinds), "filters come after branches"
+        held = as_read(perform(held, actions))
+        assert diff(desired, held) == []
+        assert list(mismatches(desired, held)) == []
+        for port in node.egress:
+            neighbour = port.neighbour
+            if neighbour in desired.branches:
+                told, wanted = shape_of(held.branches[neighbour]), shape_of(as_read(desired).branches[neighbour])
+                assert told == wanted
+                assert all(held.filters[dst, 4] == held.filters[dst, 6] == neighbour for dst in port.ranks)
+            elif neighbour in held.branches:
+                assert shape_of(held.branches[neighbour]) == LinkShape(limit=MAX_AUTO_LIMIT)
+
+
+@given(nodes(steps=2))
+def test_nothing_is_taken_away(planned):
+    old, new = (sent_by(node) for node in planned)
+    held = perform(old, diff(new, old))
+    assert held.branches.keys() >= old.branches.keys()
+    assert held.filters.items() >= old.filters.items()
+
+
+# What the kernel holds
+
+
+@pytest.mark.parametrize("name", [name for name in SHAPES if name not in ("unshaped", "bursty")])
+def test_a_reading_is_the_shape_that_was_asked_for(name):
+    own = SHAPES[name]
+    told = shape_of(tree(every=own).branches[1])
+    for field in dataclasses.fields(LinkShape):
+        asked, held = getattr(own, field.name), getattr(told, field.name)
+        if field.name in ("loss", "duplicate", "corrupt", "reorder"):
+            assert float(held) == pytest.approx(float(asked), abs=2**-32)
+        elif field.name == "gilbert_elliott" and asked:
+            assert [float(v) for v in vars(held).values()] == pytest.approx([float(v) for v in vars(asked).values()])
+        elif field.name not in ("limit", "queue"):
+            assert held == asked, field.name
+
+
+def test_a_reading_of_a_correlated_loss_is_its_chain():
+    told = shape_of(tree(every=SHAPES["bursty"]).branches[1])
+    assert told.mean_loss == pytest.approx(0.05)
+    assert told.gilbert_elliott.correlation == pytest.approx(0.25)
+
+
+def test_a_reading_may_contradict_itself():
+    assert shape_of(Branch(1, Netem(jitter_ns=5, limit=0))).jitter == Time(5)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda t: dataclasses.replace(t, branches={}), "nothing is held for it"),
+        (lambda t: dataclasses.replace(t, filters={(1, 4): 1}), "no IPv6 filter sends packets of node 1 there"),
+        (lambda t: dataclasses.replace(t, filters={(1, 4): 1, (1, 6): 2}), "no IPv6 filter"),
+        (
+            lambda t: dataclasses.replace(t, branches={1: Branch(1, Netem(delay_ns=7, limit=16_513 * 2))}),
+            "delay_ns 7 -> 20000000 (held -> asked for)",
+        ),
+        (lambda t: dataclasses.replace(t, branches={1: dataclasses.replace(t.branches[1], tbf=Tbf(1, 2, 3))}), "tbf"),
+    ],
+)
+def test_what_is_not_held_is_told(spoil, words):
+    desired = tree(every=SHAPES["delay"])
+    found = next(iter(mismatches(desired, spoil(desired))))
+    assert found[0] == 1
+    assert words in found[1]
+
+
+@pytest.mark.parametrize("off", [-2, -1, 1, 2])
+def test_a_burst_may_be_off_by_the_kernels_ticks_and_no_more(off):
+    want = Branch(1, Netem(), Tbf(10**9, 10**6, 10**7))
+    tick = 64
+    desired = Tree(True, {1: want}, {})
+    near = Tree(True, {1: Branch(1, Netem(), Tbf(10**9, 10**6 + off * tick, 10**7))}, {})
+    far = Tree(True, {1: Branch(1, Netem(), Tbf(10**9, 10**6 + 2 * off * tick + off, 10**7))}, {})
+    assert list(mismatches(desired, near)) == []
+    assert bool(list(mismatches(desired, far))) == (abs(off) == 2)

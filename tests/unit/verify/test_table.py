@@ -1,0 +1,43 @@
+"""What the table of verdicts says."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from harness.verify.table import in_words, verify_table
+from harness.verify.verdict import Verdict
+
+
+def text_of(*, color=False, **fields):
+    row = Verdict(0, 1, "rtt", 0.01, 0.01, **{"measured": 0.0101, "low": 0.0095, "high": 0.0105, "ok": True, **fields})
+    out = io.StringIO()
+    Console(file=out, width=200, force_terminal=color, color_system="standard" if color else None).print(
+        verify_table([row], "title")
+    )
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "ok  "),
+        ({"note": "this machine adds 1 ms [itself]"}, "ok this machine adds 1 ms [itself]"),
+        ({"ok": False, "note": "too slow"}, "OFF too slow"),
+        ({"machine_bound": True, "note": "no finer"}, "machine-bound no finer"),
+        ({"measured": None, "note": "too slow to tell"}, "not measured too slow to tell"),
+        ({"measured": None, "ok": False, "note": "no packet came back"}, "OFF no packet came back"),
+    ],
+)
+def test_every_verdict_comes_with_its_note(fields, said):
+    assert said in text_of(**fields)
+
+
+def test_the_note_of_a_row_that_is_ok_is_dim():
+    assert "\x1b[2mremark" in text_of(color=True, note="remark")
+
+
+def test_a_row_in_words():
+    row = Verdict(0, 1, "rate", 1e6, 1e6, 0.5e6, low=0.92e6, high=1.03e6)
+    assert in_words(row) == "0->1 rate 500 kbit/s (920 kbit/s .. 1.03 Mbit/s)"
+    assert in_words(Verdict(2, 0, "rtt", 0.01, 0.01)) == "2->0 rtt -"

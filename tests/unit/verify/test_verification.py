@@ -1,0 +1,42 @@
+"""An edge that is off is measured twice; what is told then."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.verify import verification
+from harness.verify.verdict import Verdict
+
+RATE = Verdict(0, 1, "rate", 1e6, 1e6, 0.95e6, ok=True)
+LOSS = Verdict(0, 1, "loss", 0.01, 0.01, 0.011, ok=True)
+OFF_RATE = replace(RATE, measured=0.5e6, ok=False)
+OFF_LOSS = replace(LOSS, measured=0.1, ok=False)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ([OFF_RATE, LOSS], [RATE, LOSS], [RATE, LOSS]),
+        ([OFF_RATE, LOSS], [RATE, OFF_LOSS], [RATE, LOSS]),  # each was ok once
+        ([OFF_RATE, LOSS], [OFF_RATE, OFF_LOSS], [OFF_RATE, LOSS]),
+        ([OFF_RATE], [RATE, OFF_LOSS], [RATE, OFF_LOSS]),  # was not measured before
+        ([OFF_RATE, LOSS], [RATE, replace(OFF_LOSS, applied=0.5)], [RATE, replace(OFF_LOSS, applied=0.5)]),
+    ],
+)
+def test_a_row_is_off_where_it_is_off_both_times(monkeypatch, first, second, told):
+    asked, rows, said = [], [first, second], []
+
+    def measure(network, pairs, tell, **how):
+        asked.append(set(pairs))
+        return {(0, 1): rows.pop(0)} | ({(1, 2): [replace(RATE, src=1, dst=2)]} if len(asked) == 1 else {})
+
+    monkeypatch.setattr(verification, "measure", measure)
+    found = verification.verify(None, [(0, 1), (1, 2)], None, said.extend, seconds=5, parallel=8)
+    assert found == [*told, replace(RATE, src=1, dst=2)]
+    assert asked == [{(0, 1), (1, 2)}, {(0, 1)}]
+    assert said == [row for row in first if not row.ok]
+
+
+def test_what_is_ok_is_measured_once(monkeypatch):
+    monkeypatch.setattr(verification, "measure", lambda *_, **__: {(0, 1): [RATE, LOSS]})
+    assert verification.verify(None, [(0, 1)], None, pytest.fail, seconds=5, parallel=8) == [RATE, LOSS]
