@@ -1,4 +1,4 @@
-"""Rank 0's part in keeping nodes together (see circle.py): all other agents are connected to it, over the links."""
+"""Rank 0's part in keeping nodes together (see lifecycle.py): all other agents are connected to it, over the links."""
 
 from __future__ import annotations
 

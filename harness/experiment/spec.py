@@ -1,4 +1,4 @@
-"""What an experiment is: a value, read from a YAML file by ``file.py``. Pure."""
+"""What an experiment is: a value, read from a YAML file by ``spec_file.py``. Pure."""
 
 from __future__ import annotations
 
