@@ -174,17 +174,17 @@ def test_skipping_hides_no_wrong_input(run):
 def test_a_warning_about_links_that_is_made_an_error_leaves_nothing(run):
     text = """
 import warnings
-from harness.networks.placement import Home
+from harness.networks.placement import Placement
 
 def test_warned(shaped_network, monkeypatch):
-    made, real = [], Home.start
+    made, real = [], Placement.start
 
     def start(self, name, plan, *, transient, progress, tell):
         tell("slow links")
         made.append(real(self, name, plan, transient=transient, progress=progress, tell=tell))
         return made[0]
 
-    monkeypatch.setattr(Home, "start", start)
+    monkeypatch.setattr(Placement, "start", start)
     with warnings.catch_warnings():
         warnings.simplefilter("error", harness.HarnessWarning)
         with pytest.raises(harness.HarnessWarning, match="slow links"):

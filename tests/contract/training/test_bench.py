@@ -83,9 +83,9 @@ def test_a_killed_rank_ends_the_others_with_one_line(bench):
 def test_a_wrong_result_is_an_error(bench, tmp_path):
     """Every rank runs a bench whose rank 1 puts in numbers that are one too large."""
     (tmp_path / "lying.py").write_text(
-        "from harness.training import bench, command, ranks\n"
-        "true = ranks.Ranks.numbers\n"
-        "ranks.Ranks.numbers = lambda self, count, base: true(self, count, base + (self.rank == 1))\n"
+        "from harness.training import bench, bench_ranks, command\n"
+        "true = bench_ranks.BenchRanks.numbers\n"
+        "bench_ranks.BenchRanks.numbers = lambda self, count, base: true(self, count, base + (self.rank == 1))\n"
         "command.leave(bench.main())\n"
     )
     processes = bench.start("lying", "--collectives", "all_reduce", "--sizes", "1000")
@@ -98,9 +98,9 @@ def test_a_wrong_result_is_an_error(bench, tmp_path):
 def test_what_libraries_print_is_no_part_of_the_output(bench, tmp_path):
     (tmp_path / "chatty.py").write_text(
         "import os\n"
-        "from harness.training import bench, command, ranks\n"
-        "true = ranks.Ranks.start\n"
-        "ranks.Ranks.start = lambda self: (print('word'), os.write(1, b'byte\\n'), true(self))[2]\n"
+        "from harness.training import bench, bench_ranks, command\n"
+        "true = bench_ranks.BenchRanks.start\n"
+        "bench_ranks.BenchRanks.start = lambda self: (print('word'), os.write(1, b'byte\\n'), true(self))[2]\n"
         "command.leave(bench.main())\n"
     )
     bench.start("chatty", "--collectives", "barrier")
