@@ -6,6 +6,7 @@ import importlib.util
 import os
 import signal
 import subprocess
+import uuid
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -19,9 +20,10 @@ ALLOWED_SKIPS = Path(__file__).with_name("allowed-skips.txt")
 
 @pytest.fixture(scope="session", autouse=True)
 def state_folder(tmp_path_factory):
-    """Keep the user's networks out of reach, for the commands that tests start too."""
+    """Keep the user's networks out of reach of tests and of what they start; mark the processes of this run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("HARNESS_TEST_RUN", uuid.uuid4().hex)
         yield
 
 

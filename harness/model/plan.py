@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SUPER_PACKET_TIME: Final = Time(50_000)
 """How long a TCP super-packet may occupy a loss-free link: smaller ones cost more CPU, larger ones coarsen the rate."""
 MAX_SEGMENTS: Final = 138
-"""The segments of a super-packet of 200 kB, the largest that nodes send (backends/netns/wiring.py): more are never sent."""
+"""The segments of a super-packet of 200 kB, the largest that nodes send (see netns/wiring.py): more are never sent."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import HARNESS, processes, wait_for
+from tests.support.cli import HARNESS, own_processes, processes, wait_for
 
 pytestmark = [pytest.mark.namespaces]
 
@@ -40,7 +40,7 @@ def test_an_interrupted_run_leaves_nothing(harness, number, code):
     finally:
         if process.poll() is None:
             process.kill()
-    wait_for(lambda: not processes(f"sleep\x00{seconds}") and not processes("keeper.py"))
+    wait_for(lambda: not processes(f"sleep\x00{seconds}") and not own_processes("keeper.py"))
     harness("run", "-n", "2", "-p", "none", "--", "true")
 
 
@@ -53,12 +53,12 @@ def test_a_killed_up_leaves_nothing(harness):
         process.kill()
         process.wait()
         harness("down")
-        wait_for(lambda: not processes("keeper.py"))
+        wait_for(lambda: not own_processes("keeper.py"))
 
 
 def test_networks_that_are_no_more_are_forgotten_when_another_begins(harness, tmp_path):
     harness("up", "-n", "2", "-p", "none", "--name", "gone")
-    for keeper in processes("keeper.py"):
+    for keeper in own_processes("keeper.py"):
         if str(tmp_path).encode() in Path(f"/proc/{keeper}/environ").read_bytes():
             os.kill(keeper, signal.SIGKILL)
     wait_for(lambda: harness("ls", "--json").stdout.strip() == "[]")
@@ -170,7 +170,7 @@ def test_damaged_records_do_not_hide_the_other_networks(harness):
     (folder / "plan.json").unlink()  # its handle is that of the good one
     assert harness("down", "--all", "--dry-run").stdout == "would remove: aaa, good, handle\n"
     assert harness("down", "--all").stdout == "removed: aaa, good, handle\n"
-    wait_for(lambda: not processes("keeper.py"))
+    wait_for(lambda: not own_processes("keeper.py"))
 
 
 def test_down_all_goes_on_after_a_record_that_cannot_be_removed(harness):

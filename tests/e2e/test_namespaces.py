@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from tests.support.cli import processes
+from tests.support.cli import own_processes
 
 pytestmark = [pytest.mark.links, pytest.mark.namespaces]
 
@@ -38,4 +38,4 @@ def test_another_user_needs_no_root(harness):
         assert shown[0]["applied"]["delay_s"] == 0.04
         harness("down")
         harness.wrapper = []
-    assert not processes("keeper.py")
+    assert not own_processes("keeper.py")

@@ -46,6 +46,19 @@ def processes(word):
     return found
 
 
+def own_processes(word):
+    """The same, of those that this test run (or worker of it) has started: others may run beside it."""
+    ours = f"HARNESS_TEST_RUN={os.environ['HARNESS_TEST_RUN']}".encode()
+    found = []
+    for pid in processes(word):
+        try:
+            if ours in Path(f"/proc/{pid}/environ").read_bytes():
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
 def wait_for(condition, seconds=30):
     deadline = time.monotonic() + seconds
     while not condition():
