@@ -104,7 +104,7 @@ class Lifecycle:
 
 
 class Circle(Protocol):
-    """Rank 0's side of it is coordinator.py, everybody else's worker.py. What they hear goes to the agent as messages."""
+    """Rank 0's side of it is coordinator.py, the others' worker.py. What they hear goes to the agent as messages."""
 
     watches: Sequence[int]
     """Ranks whose containers are to be watched: to lose one is told to ``lose``."""

@@ -1,4 +1,4 @@
-"""Every other rank's part in keeping nodes together (see lifecycle.py): a connection to rank 0, made again and again."""
+"""Every other rank's part in keeping nodes together (see lifecycle.py): a connection to rank 0, made repeatedly."""
 
 from __future__ import annotations
 
