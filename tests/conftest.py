@@ -15,7 +15,8 @@ import pytest
 
 from harness.errors import HarnessError
 
-ALLOWED_SKIPS = Path(__file__).with_name("allowed-skips.txt")
+TESTS = Path(__file__).parent
+ALLOWED_SKIPS = TESTS / "allowed-skips.txt"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -89,6 +90,14 @@ def pytest_runtest_setup(item):
     for marker in ("namespaces", "links", "netem", "nfqueue", "torch", "docker"):
         if item.get_closest_marker(marker) and (reason := _lacking(marker)):
             pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items):
+    """Tests about containers or about netem are in folders of their own."""
+    for item in items:
+        for folder, marker in (("docker", "backend"), ("netem", "engine")):
+            if item.path.is_relative_to(TESTS / folder):
+                item.add_marker(marker)
 
 
 # Skips in CI

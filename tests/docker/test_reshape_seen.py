@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.compose import project
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timing]
 
 PROFILE = "rate: 100mbit\ndelay: 5ms\n"
 CROSSINGS = 2, 14

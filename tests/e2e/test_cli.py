@@ -18,6 +18,8 @@ def address(rank):
     return str(addressing().ipv4(rank))
 
 
+@pytest.mark.engine
+@pytest.mark.backend
 def test_the_life_of_a_network(harness):
     harness("up", "--nodes", "3", "--topology", "ring", "--profile", "wan", "--seed", "5", *SUBNETS)
     shown = json.loads(harness("link", "show", "--json").stdout)
@@ -56,6 +58,7 @@ def test_the_life_of_a_network(harness):
     harness("link", "show", code=3)
 
 
+@pytest.mark.engine
 def test_two_commands_that_change_one_network_take_turns(harness):
     harness("up", "-n", "2", "-p", "none", *SUBNETS)
     commands = [
@@ -92,6 +95,7 @@ with Nfnetlink() as netlink:
 """
 
 
+@pytest.mark.engine
 def test_a_network_changed_behind_our_back_is_told(harness):
     harness("up", "-n", "2", "-p", "wan", *SUBNETS)
     spoil(harness, 0, 1)
@@ -100,6 +104,8 @@ def test_a_network_changed_behind_our_back_is_told(harness):
     assert "edge 0->1: what is held is not what was requested" in shown.stderr
 
 
+@pytest.mark.timing
+@pytest.mark.full
 @pytest.mark.torch
 def test_verify_and_real_collectives_over_a_shaped_ring(harness):
     harness("up", "-n", "3", "-t", "ring", "-p", "none", *SUBNETS)

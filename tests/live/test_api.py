@@ -41,6 +41,7 @@ def rank():
 # Functions
 
 
+@pytest.mark.backend
 def test_results_are_in_rank_order_and_arguments_arrive(net):
     factor = 10
 
@@ -55,12 +56,14 @@ def test_some_ranks_in_the_order_asked(net):
     assert net.run(rank, ranks=[2, 0], timeout=BOUND) == [2, 0]
 
 
+@pytest.mark.backend
 def test_nodes_have_torchruns_variables_and_those_given(net):
     names = ("WORLD_SIZE", "MASTER_ADDR", "MINE")
     told = net.run(lambda: [os.environ[name] for name in names], env={"MINE": "seen"}, timeout=BOUND)
     assert told == [["3", net.address(0), "seen"]] * 3
 
 
+@pytest.mark.backend
 def test_every_rank_is_in_its_own_node(net):
     def own_address():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
@@ -70,6 +73,7 @@ def test_every_rank_is_in_its_own_node(net):
     assert net.run(own_address, ranks=[1, 2], timeout=BOUND) == [net.address(1), net.address(2)]
 
 
+@pytest.mark.backend
 def test_what_functions_print_is_printed_with_the_rank(net, capsys):
     def talk():
         print(f"I am {rank()}")
@@ -83,6 +87,7 @@ def test_what_functions_print_is_printed_with_the_rank(net, capsys):
     assert sorted(err.splitlines()) == ["[0] oh", "[2] oh"]
 
 
+@pytest.mark.backend
 def test_a_result_of_20_megabytes(net):
     size = 20 << 20
 
@@ -93,12 +98,14 @@ def test_a_result_of_20_megabytes(net):
     assert (first, second) == (b"\1" * size, b"\2" * size)
 
 
+@pytest.mark.backend
 def test_an_argument_of_20_megabytes(net):
     given = os.urandom(20 << 20)
     told = net.run(lambda data: (len(data), data[-9:]), given, ranks=[1], timeout=BOUND)
     assert told == [(len(given), given[-9:])]
 
 
+@pytest.mark.backend
 @pytest.mark.torch
 def test_gloo_collectives_just_work(net):
     def reduce():
@@ -120,6 +127,7 @@ def test_gloo_collectives_just_work(net):
 # Failures
 
 
+@pytest.mark.backend
 def test_an_exception_says_its_rank_and_stops_the_others(net):
     def fails():
         if rank() == 1:
@@ -136,6 +144,7 @@ def test_an_exception_says_its_rank_and_stops_the_others(net):
     assert net.run(rank, timeout=BOUND) == [0, 1, 2]
 
 
+@pytest.mark.backend
 def test_an_assertion_in_a_node_has_its_words(net):
     def asserts():
         world = int(os.environ["WORLD_SIZE"])
@@ -145,6 +154,7 @@ def test_an_assertion_in_a_node_has_its_words(net):
         net.run(asserts, ranks=[0], timeout=BOUND)
 
 
+@pytest.mark.backend
 def test_a_rank_that_is_killed_says_its_last_words(net, capsys):
     def dies():
         print("about to go")
@@ -164,6 +174,7 @@ def test_a_rank_that_leaves_without_an_answer(net):
         net.run(os._exit, 9, ranks=[0], timeout=BOUND)
 
 
+@pytest.mark.backend
 def test_a_timeout_names_who_had_not_ended_and_stops_them(net):
     def some_sleep():
         if rank() != 1:
@@ -194,6 +205,7 @@ def test_run_stops_all_at_its_timeout(net):
     wait_for(lambda: not processes(f"sleep\0{seconds}"))
 
 
+@pytest.mark.backend
 def test_a_program_that_is_not_there(net):
     if net.runtime == "docker":
         assert [ended.code for ended in net.exec(["no-such-program"], ranks=[1], timeout=BOUND)] == [127]
@@ -259,6 +271,7 @@ def ping_until(peer, slow, seconds=60):
     return times
 
 
+@pytest.mark.timing
 def test_a_reshape_is_felt_by_what_runs():
     with harness.network(2, "line", "none") as net:
         net.set("0-1", delay="20ms")
@@ -277,6 +290,7 @@ def test_a_reshape_is_felt_by_what_runs():
         assert min(last) < 0.400
 
 
+@pytest.mark.backend
 def test_shapes_as_requested_and_as_applied():
     with harness.network(3, "ring", "mobile", seed=3) as net:
         drawn = net.requested()
@@ -293,6 +307,7 @@ def test_shapes_as_requested_and_as_applied():
         assert net.requested() == drawn
 
 
+@pytest.mark.timing
 def test_a_partition_is_felt_and_healed():
     def ping(net, src, dst):
         argv = ["ping", "-c", "1", "-W", "2", net.address(dst)]
@@ -310,6 +325,7 @@ def test_a_partition_is_felt_and_healed():
         assert ping(net, 2, 1)
 
 
+@pytest.mark.timing
 def test_what_traffic_says_of_the_links():
     with harness.network(2, profile="none") as net:
         net.set(delay="20ms", rate="50mbit")
@@ -359,6 +375,7 @@ def test_several_at_once_and_each_call_with_a_port_of_its_own():
         assert second[0] != first[0]
 
 
+@pytest.mark.backend
 def test_the_end_stops_what_runs_and_leaves_nothing():
     seconds = str(30_000_000 + os.getpid())
     with harness.network(2, profile="none") as net:
@@ -408,6 +425,7 @@ with harness.network(2, profile="none", name=name) as net:
 """
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_program_that_is_interrupted_or_killed_leaves_nothing(number, tmp_path):
     name, seconds = own(f"py-{number}"), str(40_000_000 + 100_000 * number + os.getpid() % 100_000)

@@ -134,6 +134,7 @@ def check_links(folder):
 
 if SLOW:
 
+    @pytest.mark.backend
     def test_a_run_leaves_its_records(laboratory):
         laboratory.run(laboratory.write("strategies: ddp\nsteps: 20\n"), code=0)
         folder = laboratory.made / "far.ring.ddp.seed0"

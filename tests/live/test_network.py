@@ -12,7 +12,7 @@ from tests.support.cli import processes, wait_for
 from tests.support.live import ledger, needs, network, own, paced_flow, ping, run, run_as_root, up
 from tests.support.plans import shape
 
-pytestmark = needs()
+pytestmark = [*needs(), pytest.mark.timing, pytest.mark.engine]
 SLACK = 2
 """Milliseconds that the machine may add to a round trip."""
 EARLY = 0.6
@@ -33,6 +33,7 @@ def assert_costs(net, a, b, expected, *, version=4, slack=SLACK):
     raise AssertionError(f"{a}-{b}: {lost} lost, {least} ms where {expected} to {expected + slack} were due")
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_packet_pays_the_delay_of_its_edge_each_way(version):
     plan = network("fully_connected", 3, e01=shape(delay="10ms"), e02=shape(delay="40ms"), e12=shape(delay="5ms"))
@@ -41,6 +42,7 @@ def test_a_packet_pays_the_delay_of_its_edge_each_way(version):
             assert_costs(net, a, b, expected, version=version)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("version", [4, 6])
 def test_non_neighbours_share_the_links_between(version):
     ring = network(
@@ -70,6 +72,7 @@ def test_only_one_direction_is_slow_where_only_one_was_asked_for():
         assert_costs(net, 1, 0, 30)
 
 
+@pytest.mark.backend
 def test_a_reshape_loses_and_overtakes_nothing():
     plan = network("line", 2, shape(delay="50ms", rate="50mbit"))
     with up(plan) as net, paced_flow(net, 0, 1, count=1500, gap=0.004) as flow:
@@ -99,6 +102,7 @@ def test_a_link_that_is_down_carries_nothing_until_it_is_up():
         assert ping(net, 0, 1, count=3)[0] == 0
 
 
+@pytest.mark.backend
 def test_an_unshaped_network_gets_shaped_and_unshaped_while_it_runs():
     with up(network("ring", 3)) as net:
         assert all(edge.applied.is_unshaped for edge in net.applied().values())
@@ -111,6 +115,7 @@ def test_an_unshaped_network_gets_shaped_and_unshaped_while_it_runs():
         assert_costs(net, 0, 1, 0)
 
 
+@pytest.mark.backend
 def test_one_node_that_refuses_rolls_the_others_back():
     plan = network("ring", 4, shape(delay="10ms"))
     with up(plan) as net:
@@ -127,6 +132,7 @@ def test_loss_is_per_packet_of_a_tcp_stream():
         assert "gso_max_segs 1 " in run(net, 0, "ip", "-d", "link", "show", "eth0") + " "
 
 
+@pytest.mark.backend
 def test_several_networks_live_side_by_side(tmp_path):
     slow, fast = network("line", 2, shape(delay="30ms")), network("line", 2, shape(delay="5ms"), place=1)
     names = {own("slow"), own("fast")}

@@ -43,6 +43,7 @@ def folder(tmp_path):
 TORCHRUN = ["-m", "torch.distributed.run"]
 
 
+@pytest.mark.backend
 def test_ddp(script):
     printed = script(["-n", "2", "-p", "wan"], [], "ddp.py")
     assert "[0] rank 0 of 2: good" in printed
@@ -57,6 +58,7 @@ if not SLOW:
             assert f"[{rank}] rank {rank} of 3: " in printed
         assert printed.count(": good") == 3
 
+    @pytest.mark.full
     def test_torchrun_in_every_node_with_two_processes_each(script, folder):
         launcher = [*TORCHRUN, "--nproc-per-node", "2"]
         printed = script(["-n", "2", "-p", "wan"], launcher, "elastic.py", "--folder", folder)

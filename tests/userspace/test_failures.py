@@ -18,7 +18,7 @@ from tests.support.cli import HARNESS, processes, wait_for
 from tests.support.live import paced_flow, ping, run, up
 from tests.support.plans import network, shape
 
-pytestmark = [pytest.mark.nfqueue, pytest.mark.namespaces]
+pytestmark = [pytest.mark.nfqueue, pytest.mark.namespaces, pytest.mark.timing]
 
 
 @pytest.fixture(autouse=True)
