@@ -30,7 +30,8 @@ pytestmark = [
     pytest.mark.namespaces,
     pytest.mark.nfqueue,
     pytest.mark.skipif(os.geteuid() != 0, reason="enters a namespace as root"),
-, pytest.mark.timing]
+    pytest.mark.timing,
+]
 
 NET_ADMIN = 12
 NET_ADMIN_ALONE = {"CapInh": 0, "CapPrm": 1 << 12, "CapEff": 1 << 12, "CapBnd": 1 << 12, "CapAmb": 0}

@@ -20,6 +20,7 @@ from harness.verify.stats import BulkSample, Direction, bulk_rate
 from harness.verify.verdict import judge
 from tests.support.plans import BLACKHOLE
 
+pytestmark = pytest.mark.timing
 MS = 10**6
 
 
