@@ -1,6 +1,6 @@
 # What a person types. The work is in scripts/; each target sets up what it needs first.
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint format bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -18,6 +18,9 @@ test: setup ## every test that this machine can run, and what it could not run a
 lint: setup ## style, types, direction of imports, shell scripts
 	@scripts/lint
 
+format: setup ## write the style that lint checks
+	@.venv/bin/ruff check --fix -q; .venv/bin/ruff format
+
 bench: setup ## the figures that the project promises, measured on this machine
 	@scripts/with-netem .venv/bin/python -m benchmarks mesh fidelity
 	@.venv/bin/python -m benchmarks no_shape recording engines
@@ -25,5 +28,5 @@ bench: setup ## the figures that the project promises, measured on this machine
 	@scripts/with-docker .venv/bin/python -m benchmarks containers
 
 clean: ## remove .venv and caches (the User-Mode Linux kernel in ~/.cache/tc-harness stays)
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
