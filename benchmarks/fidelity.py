@@ -29,7 +29,7 @@ from harness.networks.registry import LocalRegistry
 from harness.shaping.base import Engine
 from harness.shaping.netem import NetemEngine
 from harness.verify.driver import ProbeDriver
-from harness.verify.probe_process import PROBE_ARGV, ProbeProcess
+from harness.verify.probe_client import PROBE_ARGV, ProbeProcess
 from harness.verify.stats import EdgeMeasurement, spread
 from harness.verify.verdict import judge
 

@@ -29,8 +29,8 @@ from harness.networks.network import Network
 from harness.shaping.make import make_engine
 from harness.shaping.userspace.limits import MAX_JITTERED
 from harness.verify.driver import ProbeDriver
-from harness.verify.probe_packet import small_frame
-from harness.verify.probe_plan import Echo, EdgeProbe, Train
+from harness.verify.node.packet import small_frame
+from harness.verify.plan import Echo, EdgeProbe, Train
 from harness.verify.stats import CONFIDENCE, EdgeMeasurement, TrainCount, binomial_interval, loss_inflation
 
 PROMISED_RTT_MS, SHORT_RTT_MS = (10, 50, 200), (1, 2, 4)

@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.report import Row, table
-from benchmarks.udp import paced_flow
 from harness.backends.base import Stdio, Task
 from harness.backends.netns.backend import NetnsBackend
 from harness.model.plan import NetworkPlan, Pair, make_plan
@@ -28,6 +27,7 @@ from harness.networks.registry import LocalRegistry
 from harness.shaping.netem import NetemEngine
 from harness.shaping.qdisc import EMPTY, tree_of
 from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, diff
+from tests.support.udp_flow import paced_flow
 
 PACKETS = 3000
 TARGETS = {16: 0.5, 64: 5.0}

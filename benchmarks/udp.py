@@ -1,4 +1,4 @@
-"""UDP flows of packets of 100 bytes: at an even pace, counted where they arrive; or as many as a machine can send."""
+"""UDP flows of packets of 100 bytes: as many a second as a machine can send, counted where they arrive."""
 
 from __future__ import annotations
 
@@ -15,32 +15,6 @@ from benchmarks.tcp import Spawn
 PORT = 5202
 _CHUNK = 100
 _NAP = 0.0005
-
-
-def send(host: str, count: int, gap: float) -> None:
-    """That many numbered packets of 100 bytes, ``gap`` seconds apart."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flow:
-        begin = time.monotonic()
-        for number in range(count):
-            time.sleep(max(0.0, begin + number * gap - time.monotonic()))
-            flow.sendto(number.to_bytes(4, "big") + bytes(96), (host, PORT))
-
-
-def receive(host: str, count: int) -> None:
-    """Print how many distinct packets came, and how many in all, three seconds after the last."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flow:
-        flow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        flow.bind((host, PORT))
-        print("ready", flush=True)
-        flow.settimeout(20)
-        seen: list[int] = []
-        try:
-            while len(seen) < count:
-                seen.append(int.from_bytes(flow.recv(200)[:4], "big"))
-                flow.settimeout(3)
-        except TimeoutError:
-            pass
-        print(len(set(seen)), len(seen))
 
 
 def flood(host: str, rate: float, seconds: float) -> None:
@@ -109,11 +83,7 @@ def paced_flow(spawn: Spawn, host: str, count: int, gap: float) -> Iterator[list
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "send":
-        send(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
-    elif sys.argv[1] == "receive":
-        receive(sys.argv[2], int(sys.argv[3]))
-    elif sys.argv[1] == "flood":
+    if sys.argv[1] == "flood":
         flood(sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))
     else:
         sink(sys.argv[2])

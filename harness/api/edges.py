@@ -14,7 +14,7 @@ from harness.model.plan import NetworkPlan, Pair
 from harness.model.plan_edit import crossing, parse_pairs, set_down, shape_change, undirected
 from harness.model.status import EdgeStatus, Stats
 from harness.networks.network import Network, Reshaped
-from harness.verify.probe_plan import MAX_PARALLEL, SECONDS
+from harness.verify.plan import MAX_PARALLEL, SECONDS
 from harness.verify.verdict import Verdict
 
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from harness.cli import networks, options
 from harness.cli.output import err, note, print_json, say, show
 from harness.model.plan_edit import parse_pairs, undirected
-from harness.verify.probe_plan import MAX_PARALLEL, SECONDS
+from harness.verify.plan import MAX_PARALLEL, SECONDS
 from harness.verify.table import in_words, verify_table
 from harness.verify.verdict import Verdict
 from harness.verify.verification import verify as measured

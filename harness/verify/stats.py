@@ -1,4 +1,4 @@
-"""What probes saw, and what follows from it: estimates with their standard errors. Pure.
+"""The samples that probes took, and estimates from them with their standard errors. Pure.
 
 Times are in seconds, rates in bit/s on the wire, shares between 0 and 1.
 """
@@ -16,18 +16,18 @@ from harness.model.link import LinkShape
 from harness.model.units import Rate
 
 NOISE_S: Final = 0.0003
-"""What the path itself (veth, bridge, wake-ups) adds to a delay's spread: 0.1-0.3 ms measured."""
+"""How much the path itself (veth, bridge, wake-ups) adds to the spread of delays: 0.1-0.3 ms measured."""
 _SLOPE_POINTS: Final = 128
-"""Points that a slope is made of, evenly picked: their pairs grow with the square."""
+"""Points from which a slope is estimated, evenly picked: the number of pairs grows with the square."""
 _QUANTILES: Final = 17
-"""That stand for a distribution."""
+"""Quantiles that represent a distribution."""
 NORMAL_QUARTILES: Final = 1.349
 """The interquartile range of a normal distribution in standard deviations."""
 
 
 @dataclass(frozen=True)
 class EchoSample:
-    """One packet's way there and back, in seconds; what the far end took to turn it round is in neither."""
+    """One packet's delays there and back, in seconds, without the time that the far end took to return it."""
 
     forward: float
     backward: float
@@ -64,9 +64,9 @@ class BulkSample:
         sent_bytes: on the wire.
         sent_s: how long it took to hand them to the kernel.
         received_bytes: on the wire.
-        points: (arrival in s, bytes on the wire so far) of reads whose arrival is known.
+        points: (arrival in s, bytes on the wire so far) of reads whose time of arrival is known.
         busiest_cpu: share of the time for which the busiest CPU was busy meanwhile.
-        ends: the first and the last read as points, be their arrival known or later than it was.
+        ends: the first and the last read as points, by the time of the read where that of the arrival is not known.
     """
 
     sent_bytes: int
@@ -81,7 +81,7 @@ class BulkSample:
 class Direction:
     """What was measured one way; None where it was not.
 
-    The ones in left_out were not meant to be: the link is too slow for a statement in the time that was given.
+    The steps in left_out were not tried, because the link is too slow for a result in the time that was given.
     """
 
     train: TrainCount | None = None
@@ -93,9 +93,9 @@ class Direction:
 class EdgeMeasurement:
     """What was measured over one edge: forward is from the first of its pair to the second.
 
-    What the machine itself adds to a delay was measured beside it: ``timers_late`` is how much later than asked for the
-    sender's sleeps ended (a qdisc's delay ends by a timer, too), ``local_delays`` what a packet takes from a node to
-    itself; both in seconds. The echo may have been left out as a direction's steps may.
+    How much the machine itself adds to a delay was measured beside it: ``timers_late`` is by how much the sender's
+    sleeps ended too late (a qdisc's delay ends by a timer, too), ``local_delays`` how long a packet takes from a node
+    to itself; both in seconds. ``echo_left_out``: see Direction.left_out.
     """
 
     pair: tuple[int, int]
@@ -114,12 +114,12 @@ class Spread:
     """Mean and standard deviation of delays, in seconds.
 
     Args:
-        count: of the delays that entered.
-        mean: of them.
+        count: delays that were used.
+        mean: of these.
         std: their sample standard deviation.
-        stalls: delays left out, because the machine and not the link made them.
+        stalls: delays that were not used, because the machine and not the link caused them.
         middle: the interquartile range, which a few late packets do not change.
-        median: of them, which does not change either.
+        median: which they do not change either.
     """
 
     count: int
@@ -147,10 +147,10 @@ def std_error(kurtosis: float, count: int) -> float:
 def spread(delays: Sequence[float], fence: float) -> Spread:
     """Mean and standard deviation of delays, without the machine's stalls.
 
-    A process that is not scheduled for some milliseconds makes a delay that no link made. Left out is what lies much
-    farther above the median than the distribution can reach, given its interquartile range: that uses the
-    distribution's form, not the jitter that was asked for, so that a link with too much of it is still found out. How
-    much farther allows for the error of that range in a small sample.
+    A process that is not scheduled for some milliseconds causes a delay that is not the link's. So this leaves out
+    delays that lie much farther above the median than the distribution can reach, given its interquartile range. It
+    uses the distribution's form, not the requested jitter, so a link with too much jitter is still detected. The limit
+    allows for the error of that range in a small sample.
 
     Args:
         delays: in seconds.
@@ -170,13 +170,13 @@ def spread(delays: Sequence[float], fence: float) -> Spread:
 
 
 def sum_of(delays: Sequence[float], times: int) -> tuple[float, float]:
-    """Median and robust standard deviation of the sum of several such delays, each on its own, in seconds.
+    """Median and robust standard deviation of the sum of several independent such delays, in seconds.
 
-    One in six that is late hardly shows in the middle half of single delays; of sums of three it is 42 %, and shows.
+    If one delay in six is late, the middle half of single delays hardly shows it; of sums of three 42 % are late.
 
     Args:
         delays: in seconds.
-        times: how many make a sum.
+        times: how many delays are added.
     """
     if not delays:
         return 0.0, 0.0
@@ -187,13 +187,13 @@ def sum_of(delays: Sequence[float], times: int) -> tuple[float, float]:
 
 
 def _second_half(sample: BulkSample) -> list[tuple[float, int]]:
-    """The points of the second half of what arrived; none where they are too few to tell."""
+    """The points of the second half of what arrived; none where they are too few for an estimate."""
     points = [point for point in sample.points if 2 * point[1] >= sample.received_bytes]
     return points if len(points) >= 5 and points[-1][0] > points[0][0] else []
 
 
 def estimate_span(sample: BulkSample) -> float:
-    """The time that bulk_rate looks at, in seconds."""
+    """The time that bulk_rate's estimate spans, in seconds."""
     points = _second_half(sample)
     return points[-1][0] - points[0][0] if points else 0.0
 
@@ -201,10 +201,10 @@ def estimate_span(sample: BulkSample) -> float:
 def bulk_rate(sample: BulkSample) -> Rate | None:
     """The link's rate: the median slope of bytes over time in the train's second half (Theil 1950, Sen 1968).
 
-    A stall - of the reader, or of a link made in user space - makes some points late, and none early; a line of least
-    squares through them would be too steep where the stall comes first. The median bears up to 29 % of such points.
-    Jitter stretches the first half: netem holds each packet behind the one before it, whose delay may be longer. None
-    where too few arrivals are known: the reader was slower than the link.
+    A stall - of the reader, or of the shaper daemon - makes some points late, and none early; a line of least squares
+    through them would be too steep where the stall comes first. The median tolerates up to 29 % of such points. Jitter
+    stretches the first half: netem keeps each packet behind the one before it, whose delay may be longer. None where
+    too few arrivals are known, because the reader was slower than the link.
     """
     points = _second_half(sample)
     if not points:
@@ -215,7 +215,7 @@ def bulk_rate(sample: BulkSample) -> Rate | None:
 
 
 def carried_rate(sample: BulkSample) -> Rate | None:
-    """Bytes over time of the whole train as it was read: what the machine carried at least."""
+    """Bytes over time of the whole train as it was read: the machine carried at least so much."""
     if len(sample.ends) < 2 or sample.ends[1][0] <= sample.ends[0][0]:
         return None
     (start, first), (end, last) = sample.ends
@@ -223,7 +223,7 @@ def carried_rate(sample: BulkSample) -> Rate | None:
 
 
 def sent_rate(sample: BulkSample) -> Rate | None:
-    """How fast the sender handed the train over; None where it took no time."""
+    """How fast the sender handed the train to the kernel; None where that took no time."""
     return Rate(max(8, round(sample.sent_bytes * 8 / sample.sent_s))) if sample.sent_s > 0 else None
 
 
@@ -231,7 +231,7 @@ CONFIDENCE: Final = 0.99
 
 
 def shared_confidence(rows: int, confidence: float = CONFIDENCE) -> float:
-    """The confidence of each of that many rows which gives all of them together the one asked for (Sidak 1967).
+    """The confidence that each of so many rows needs for all of them together to have the given one (Sidak 1967).
 
     Without it, one row in a hundred is off by chance alone: a ring of 16 nodes would fail one time in four.
     """
@@ -241,8 +241,8 @@ def shared_confidence(rows: int, confidence: float = CONFIDENCE) -> float:
 def binomial_interval(share: float, trials: int, confidence: float, inflation: float = 1.0) -> tuple[float, float]:
     """The shares that a sample may show without contradicting the true one.
 
-    A count is inside where neither tail from it on has less than half of what the confidence leaves over, that is,
-    where the Clopper-Pearson interval of the count (Biometrika 26, 1934) contains the true share.
+    A count is inside where both tails that begin at it have a probability over (1 - confidence) / 2, that is, where the
+    Clopper-Pearson interval of the count (Biometrika 26, 1934) contains the true share.
 
     Args:
         share: the true one.
@@ -280,7 +280,7 @@ def _quantile(share: float, size: int, tail: float) -> int:
 
 
 def loss_inflation(shape: LinkShape) -> float:
-    """How many packets with this loss tell as much as one packet with independent losses.
+    """How many packets with this loss give as much information as one packet with independent losses.
 
     It is the ratio of the variances of the number lost, 1 + 2 * (sum of the autocorrelations over all lags) for a long
     train (Bartlett 1946). In a Gilbert-Elliott chain with state correlation c = 1 - p - r, loss rates b and g in the

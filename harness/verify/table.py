@@ -1,4 +1,4 @@
-"""Verdicts as a table."""
+"""Verdicts as a table, and in words."""
 
 from __future__ import annotations
 
@@ -36,9 +36,14 @@ _FORMAT: Final[Mapping[Quantity, Callable[[float], str]]] = {
 }
 
 
+MACHINE_BOUND: Final = "machine-bound: this machine is too slow or too busy to tell whether the link is right"
+"""Printed below a table that has such a row."""
+
+
 def verify_table(rows: Sequence[Verdict], title: str) -> Table:
-    """One line per row; accepted is the interval in which a measurement agrees with what the engine holds."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    """One line per row; "accepted" is the interval in which a measurement agrees with what the engine reports."""
+    caption = MACHINE_BOUND if any(row.machine_bound for row in rows) else None
+    table = Table(title=title, title_justify="left", header_style="bold", caption=caption, caption_justify="left")
     for column in ("edge", "quantity", "requested", "applied", "measured", "accepted", "verdict"):
         table.add_column(column, justify="left" if column in ("edge", "quantity", "verdict") else "right")
     last = None
@@ -68,7 +73,7 @@ def _accepted(row: Verdict) -> str:
 
 
 def _verdict(row: Verdict) -> str:
-    """The verdict and its reason; what is merely to be known about a row that is ok is dim."""
+    """The verdict and its reason; the note of a row that is ok is dim."""
     if row.machine_bound:
         return f"[yellow]machine-bound[/yellow] {escape(row.note)}".rstrip()
     if not row.ok:

@@ -1,4 +1,4 @@
-"""Real traffic over the edges of a network, against what was asked for."""
+"""Measures edges of a network that is up and judges them; measures once more those that are off."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Final
 from harness.backends.base import Stdio
 from harness.model.plan import Pair
 from harness.networks.network import Network
-from harness.verify.driver import ProbeDriver
-from harness.verify.probe_process import PROBE_ARGV, ProbeProcess
-from harness.verify.verdict import Verdict, judge, shared_confidence
+from harness.verify.driver import ProbeDriver, Progress
+from harness.verify.probe_client import PROBE_ARGV, ProbeProcess
+from harness.verify.stats import shared_confidence
+from harness.verify.verdict import Verdict, judge
 
 _ROWS_PER_DIRECTION: Final = 4
 
@@ -19,7 +20,7 @@ _ROWS_PER_DIRECTION: Final = 4
 def measure(
     network: Network,
     pairs: Collection[Pair],
-    tell: Callable[[int, int, str], None],
+    progress: Progress,
     *,
     seconds: float,
     parallel: int,
@@ -30,13 +31,13 @@ def measure(
     Args:
         network: one that is up.
         pairs: the edges, smaller rank first.
-        tell: called with what is done, what is to do, and what is being done.
+        progress: called with the steps that are done, how many there are, and what was done.
         seconds: for one edge.
-        parallel: how many edges side by side.
+        parallel: how many edges at the same time.
         ipv6: whether to probe by IPv6.
     """
     plan = network.plan
-    applied = {pair: reading.applied for pair, reading in network.applied().items()}
+    applied = {pair: status.applied for pair, status in network.applied().items()}
     confidence = shared_confidence(2 * _ROWS_PER_DIRECTION * len(pairs))
 
     def spawn(rank: int) -> ProbeProcess:
@@ -44,9 +45,9 @@ def measure(
         return network.runtime.spawn(rank, [network.runtime.python, *PROBE_ARGV], stdio=stdio)
 
     stamps = network.runtime.engine.kernel_stamps
-    with ProbeDriver(plan, spawn, seconds=seconds, max_parallel=parallel, ipv6=ipv6, kernel_stamps=stamps) as prober:
+    with ProbeDriver(plan, spawn, seconds=seconds, max_parallel=parallel, ipv6=ipv6, kernel_stamps=stamps) as driver:
         verdicts = {}
-        for edge in prober.measure(pairs, tell):
+        for edge in driver.measure(pairs, progress):
             a, b = edge.pair
             ends = plan.edge(a, b), plan.edge(b, a), applied[a, b], applied[b, a]
             verdicts[edge.pair] = judge(*ends, edge, confidence=confidence)
@@ -56,35 +57,38 @@ def measure(
 def verify(
     network: Network,
     pairs: Collection[Pair],
-    tell: Callable[[int, int, str], None],
+    progress: Progress,
     again: Callable[[list[Verdict]], None],
     *,
     seconds: float,
     parallel: int,
     ipv6: bool = False,
 ) -> list[Verdict]:
-    """Measure edges; one that is off once more: only a row that is off both times is called off, since one of a hundred
-    runs is off by chance.
+    """Measure edges, and once more those of which a row is off: about one run in a hundred is off by chance, so only a
+    row that is off both times counts as off.
 
     Args:
         network: see measure; the rest too.
         pairs: the edges.
-        tell: progress.
-        again: called with the rows for which edges are measured once more.
+        progress: see measure.
+        again: called with the rows that are off before their edges are measured once more.
         seconds: for one edge.
-        parallel: how many edges side by side.
+        parallel: how many edges at the same time.
         ipv6: whether to probe by IPv6.
     """
-    rows = measure(network, pairs, tell, seconds=seconds, parallel=parallel, ipv6=ipv6)
+    rows = measure(network, pairs, progress, seconds=seconds, parallel=parallel, ipv6=ipv6)
     if off := [row for pair in sorted(rows) for row in rows[pair] if not row.ok]:
         again(off)
         edges = {(min(row.src, row.dst), max(row.src, row.dst)) for row in off}
-        for pair, found in measure(network, edges, tell, seconds=seconds, parallel=parallel, ipv6=ipv6).items():
+        for pair, found in measure(network, edges, progress, seconds=seconds, parallel=parallel, ipv6=ipv6).items():
             rows[pair] = of_both(rows[pair], found)
     return [row for pair in sorted(rows) for row in rows[pair]]
 
 
 def of_both(first: Sequence[Verdict], second: Sequence[Verdict]) -> list[Verdict]:
-    """Of two measurements of an edge, the second one's rows; of the same link the first one's where only that is ok."""
+    """The rows of an edge that was measured twice: the second ones, but the first where only that is ok.
+
+    A first row counts only if the link was not changed in between.
+    """
     was_ok = {(row.src, row.dst, row.quantity, row.applied): row for row in first if row.ok}
     return [row if row.ok else was_ok.get((row.src, row.dst, row.quantity, row.applied), row) for row in second]

@@ -11,8 +11,9 @@ from harness.model.link import GilbertElliott, LinkShape
 from harness.model.plan import NetworkPlan, PlannedEdge
 from harness.model.units import Rate, Ratio, Time
 from harness.verify.driver import ProbeDriver
-from harness.verify.probe_process import PROBE_ARGV
-from harness.verify.verdict import judge, shared_confidence
+from harness.verify.probe_client import PROBE_ARGV
+from harness.verify.stats import shared_confidence
+from harness.verify.verdict import judge
 
 pytestmark = [pytest.mark.netem, pytest.mark.namespaces]
 NAMES = [f"probe{os.getpid()}{end}" for end in "ab"]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import udp
 from harness.backends.base import Stdio
 from harness.backends.docker.backend import DockerBackend
 from harness.backends.docker.containers import ContainerOptions
@@ -24,9 +23,7 @@ from harness.networks.placement import find_backend as find
 from harness.networks.registry import LocalRegistry
 from harness.shaping.detect import AUTO, choose_engine
 from harness.shaping.make import make_engine
-from tests.support import plans
-
-_BENCHMARKS = Path(udp.__file__).parent
+from tests.support import plans, udp_flow
 
 
 def runtime_name():
@@ -80,8 +77,7 @@ def up(plan, name=None, folder: Path | None = None):
     """A network that is up, and gone afterwards."""
     name = name or own("test")
     if runtime_name() == DOCKER:
-        volume = f"{_BENCHMARKS}:/work/{_BENCHMARKS.name}:ro"
-        runtime = DockerBackend(name, recipe=ContainerOptions(volumes=(volume,), engine=engine_name()))
+        runtime = DockerBackend(name, recipe=ContainerOptions(engine=engine_name()))
     else:
         runtime = NetnsBackend(make_engine(engine_name()))
     network = Network.up(name, plan, runtime, ledger(folder), find)
@@ -142,5 +138,5 @@ def paced_flow(network, src, dst, count, gap):
         stdio = Stdio(subprocess.DEVNULL, subprocess.PIPE, None)
         return network.runtime.spawn((src, dst)[number], [network.runtime.python, *argv[1:]], stdio=stdio)
 
-    with udp.paced_flow(spawn, str(network.plan.addressing.ipv4(dst)), count, gap) as result:
+    with udp_flow.paced_flow(spawn, str(network.plan.addressing.ipv4(dst)), count, gap) as result:
         yield result

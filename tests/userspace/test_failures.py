@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import udp
 from harness.backends.base import Stdio
 from harness.shaping.userspace import supervisor
 from tests.support.cli import HARNESS, processes, wait_for
 from tests.support.live import paced_flow, ping, run, up
 from tests.support.plans import network, shape
+from tests.support.udp_flow import paced_flow as udp_flow
 
 pytestmark = [pytest.mark.nfqueue, pytest.mark.namespaces, pytest.mark.timing]
 
@@ -197,7 +197,7 @@ def test_a_paced_flow_comes_whole_through_loss_free_links():
     with slow_line(rate="100mbit") as net:
         address = str(net.plan.addressing.ipv4(1))
         spawn = lambda rank, argv: net.runtime.spawn(rank, argv, stdio=stdio)  # noqa: E731
-        with udp.paced_flow(spawn, address, 2000, 0.0005) as flow:
+        with udp_flow(spawn, address, 2000, 0.0005) as flow:
             pass
         assert flow == [2000, 2000]
 

@@ -1,8 +1,8 @@
-"""Requested, applied, measured: three facts about each quantity of a link, and whether they agree. Pure.
+"""Compares what was requested, applied and measured for each quantity of a link. Pure.
 
-A verdict compares twice. What the engine holds must be what was requested, up to rounding. What was
-measured must lie in an interval around what the engine holds, made of a tolerance (what the machine may add) and of the
-sampling error of that measurement at the given confidence:
+A verdict compares twice. What the engine reports must be what was requested, up to rounding. What was measured must lie
+in an interval around what the engine reports, made of a tolerance (what the machine may add) and of the sampling error
+of that measurement at the given confidence:
 
     rtt     max(0.5 ms, 2 %), and the standard error of the median, of the mean where the delays are skewed (pareto, or
             cut at zero); one way as well
@@ -12,15 +12,59 @@ sampling error of that measurement at the given confidence:
 
 RTT and jitter are wider upwards on a slow or busy machine: up to twice what it adds itself (how late its sleeps end,
 of which a packet meets several, and a packet's way over its loopback, measured beside them), but by no more than 1 ms
-or the tolerance, whichever is larger. A row is machine-bound where the machine itself adds more than that, or only
-twice what it adds explains the value; a value beyond even that is off. So is a rate that is too low, unless the
+or the tolerance, whichever is larger. A row is machine-bound where the machine itself adds more than that, or where
+only twice what it adds explains the value; a value beyond even that is off. So is a rate that is too low, unless the
 sender could not send it or the reader not read it: a busy CPU alone is no excuse.
 
 Units: seconds, shares between 0 and 1, bit/s on the wire.
 """
 
-from harness.verify.stats import shared_confidence
-from harness.verify.verdict.judge import judge
-from harness.verify.verdict.row import Quantity, Verdict
+from __future__ import annotations
 
-__all__ = ["Quantity", "Verdict", "judge", "shared_confidence"]
+from harness.model.link import LinkShape
+from harness.model.plan import PlannedEdge
+from harness.verify.stats import CONFIDENCE, EchoSample, EdgeMeasurement
+from harness.verify.verdict.loss import duplicate, loss, reorder
+from harness.verify.verdict.rate import rate
+from harness.verify.verdict.row import JudgedDirection, Quantity, Verdict
+from harness.verify.verdict.rtt_and_jitter import jitter, rtt
+
+__all__ = ["Quantity", "Verdict", "judge"]
+
+
+def judge(
+    edge: PlannedEdge,
+    back: PlannedEdge,
+    applied: LinkShape,
+    applied_back: LinkShape,
+    measured: EdgeMeasurement,
+    *,
+    confidence: float = CONFIDENCE,
+) -> list[Verdict]:
+    """Every row of both directions of one edge.
+
+    A direction that loses every packet, because it is down or was requested to, has a row for its loss only; then the
+    other direction has neither round trip nor jitter, since nothing comes back.
+
+    Args:
+        edge: as planned, from the first of ``measured.pair`` to the second.
+        back: the opposite direction.
+        applied: what the engine reports for edge.
+        applied_back: what it reports for back.
+        measured: the samples that the probes took.
+        confidence: of each row's interval.
+    """
+    mirrored = tuple(EchoSample(echo.backward, echo.forward) for echo in measured.echoes)
+    forward = JudgedDirection(
+        edge, back, applied, applied_back, measured, measured.echoes, measured.forward, confidence
+    )
+    backward = JudgedDirection(back, edge, applied_back, applied, measured, mirrored, measured.backward, confidence)
+    return [*_rows(forward), *_rows(backward)]
+
+
+def _rows(way: JudgedDirection) -> list[Verdict]:
+    if way.requested.mean_loss == 1:
+        return [loss(way)]
+    echoed = way.back.effective.mean_loss < 1
+    rows = [*((rtt(way), jitter(way)) if echoed else ()), loss(way), rate(way), duplicate(way), reorder(way)]
+    return [row for row in rows if row is not None]

@@ -1,48 +1,50 @@
-"""Verdicts on what happens to a share of the packets: loss, duplication, reordering."""
+"""Verdicts on shares of the packets: loss, duplicate, reorder."""
 
 from __future__ import annotations
 
 from typing import Final, Literal
 
 from harness.model.link import LinkShape
-from harness.verify.probe_packet import small_frame
+from harness.verify.node.packet import small_frame
 from harness.verify.stats import binomial_interval, loss_inflation
-from harness.verify.verdict.delay import skipped
-from harness.verify.verdict.row import UNMEASURED, Verdict, Way
+from harness.verify.verdict.row import UNMEASURED, JudgedDirection, Verdict
+from harness.verify.verdict.rtt_and_jitter import skipped
 
 _ROUNDING: Final = 1e-8
-"""What netem's 32-bit shares round to, with room."""
+"""More than netem's rounding to 32-bit shares."""
 
 
-def loss(way: Way) -> Verdict:
-    """Losses of a train against the exact binomial interval."""
+def loss(way: JudgedDirection) -> Verdict:
+    """Compares the losses of a train with the exact binomial interval."""
     requested, applied = (_visible(shape, way.ipv6) for shape in (way.requested, way.applied))
     train = way.measured.train
     if train is None or not train.sent:
         row = way.row("loss", requested, applied, note=UNMEASURED)
-        return (row.left_out() if "train" in way.measured.left_out else row).holding(_ROUNDING, _percent)
+        return (row.left_out() if "train" in way.measured.left_out else row).compared(_ROUNDING, _percent)
     inflation = loss_inflation(way.applied)
     low, high = binomial_interval(applied, train.sent, way.confidence, inflation)
     row = way.row("loss", requested, applied, train.loss, low=low, high=high, samples=train.sent)
     if way.edge.down and row.ok:
-        row = row.noting("the link is down")
+        row = row.with_note("the link is down")
     elif not train.received and not row.ok:
-        row = row.failed(f"no packet arrived of {train.sent}")
+        row = row.failed(f"none of {train.sent} packets arrived")
     elif inflation > 1:
-        row = row.noting(f"losses come in bursts: worth {train.sent / inflation:.0f} independent packets")
+        row = row.with_note(
+            f"losses come in bursts, so these packets count as {train.sent / inflation:.0f} independent ones"
+        )
     elif way.applied.corrupt:
-        row = row.noting("corrupted packets count as lost: their checksum is wrong")
-    return row.holding(_ROUNDING, _percent)
+        row = row.with_note("corrupted packets count as lost: their checksum is wrong")
+    return row.compared(_ROUNDING, _percent)
 
 
-def duplicate(way: Way) -> Verdict | None:
-    """Second copies among the packets that arrived; a copy can itself be lost."""
+def duplicate(way: JudgedDirection) -> Verdict | None:
+    """Counts second copies among the packets that arrived; a copy can itself be lost."""
     train = way.measured.train
     return _share(way, "duplicate", train.received, train.duplicates, 1 - way.applied.mean_loss) if train else None
 
 
-def reorder(way: Way) -> Verdict | None:
-    """Packets that overtook, by order of arrival; by delay where jitter without a rate changes the order as well."""
+def reorder(way: JudgedDirection) -> Verdict | None:
+    """Counts packets that overtook, by order of arrival; by delay where jitter without a rate reorders as well."""
     train = way.measured.train
     if way.applied.jitter.ns and way.applied.rate is None:
         return _share(way, "reorder", len(way.echoes), sum(skipped(echo.forward, way.applied) for echo in way.echoes))
@@ -50,9 +52,17 @@ def reorder(way: Way) -> Verdict | None:
 
 
 def _share(
-    way: Way, quantity: Literal["duplicate", "reorder"], trials: int, hits: int, seen: float = 1.0
+    way: JudgedDirection, quantity: Literal["duplicate", "reorder"], trials: int, hits: int, seen: float = 1.0
 ) -> Verdict | None:
-    """A share of the packets that arrived, of which a part is seen; no row where it is neither asked for nor there."""
+    """The verdict on a share of the packets that arrived; None where it is neither requested nor applied.
+
+    Args:
+        way: the direction.
+        quantity: which share.
+        trials: packets that arrived.
+        hits: those of them that were duplicated or reordered.
+        seen: the share of the duplicated or reordered packets that can be counted.
+    """
     requested, applied = (float(getattr(shape, quantity)) for shape in (way.requested, way.applied))
     if not requested and not applied:
         return None
@@ -60,13 +70,13 @@ def _share(
         return way.row(quantity, requested, applied, note="nothing arrived")
     low, high = binomial_interval(applied * seen, trials, way.confidence)
     row = way.row(quantity, requested, applied, hits / trials, low=low, high=high, samples=trials)
-    return row.holding(_ROUNDING, _percent)
+    return row.compared(_ROUNDING, _percent)
 
 
 def _visible(shape: LinkShape, ipv6: bool) -> float:
-    """The share of small packets that a socket does not get.
+    """The share of small packets that a socket does not receive.
 
-    A flipped bit makes a checksum wrong, except in the frame's source address, 6 bytes that nobody checks.
+    A flipped bit makes a checksum wrong, except in the frame's source address, 6 bytes that no receiver checks.
     """
     noticed = float(shape.corrupt) * (1 - 6 / small_frame(ipv6))
     return shape.mean_loss + noticed * (1 - shape.mean_loss)

@@ -1,4 +1,4 @@
-"""The verdict on the rate, and whether it was the link or the machine that set it."""
+"""The verdict on the rate, and whether the link or the machine limited it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Final
 
 from harness.model.units import Rate
 from harness.verify.stats import BulkSample, Spread, bulk_rate, carried_rate, estimate_span, sent_rate
-from harness.verify.verdict.row import UNMEASURED, Verdict, Way
+from harness.verify.verdict.row import UNMEASURED, JudgedDirection, Verdict
 
 RATE_LOW: Final = 0.92
 RATE_HIGH: Final = 1.03
 _BUSY: Final = 0.9
-"""Share of the time from which a CPU may be the bottleneck; it is believed only of a sender that fell short, too."""
+"""From this share of the time on, a CPU may be the bottleneck, if the sender was slower than planned, too."""
 _EASY: Final = Rate(100_000_000)
-"""A rate that every machine can carry: under it, a busy CPU is no excuse."""
+"""Every machine can carry this rate: below it, a busy CPU does not explain a slow link."""
 _KEPT_BUSY: Final = 1.1
-"""How much faster than the link a sender must be for the link to be the bottleneck."""
+"""How many times the link's rate a sender must reach for the link to be the bottleneck."""
 _PASSED: Final = 0.85
 """Share of the sender's rate that arrives where the sender is the bottleneck."""
 _ROUNDING: Final = 1e-6
 _MOST_SLACK: Final = 0.1
 
 
-def rate(way: Way) -> Verdict | None:
+def rate(way: JudgedDirection) -> Verdict | None:
     """The rate on the wire; without a limit, for information. None where there is neither limit nor measurement."""
     requested, applied = (shape.rate.bit_s if shape.rate else None for shape in (way.requested, way.applied))
     bulk = way.measured.bulk
@@ -31,13 +31,13 @@ def rate(way: Way) -> Verdict | None:
         if requested is None and applied is None:
             return None
         row = way.row("rate", requested, applied, note=UNMEASURED)
-        return (row.left_out() if "bulk" in way.measured.left_out else row).holding(_rounding(requested), _mbit)
+        return (row.left_out() if "bulk" in way.measured.left_out else row).compared(_rounding(requested), _mbit)
     found = bulk_rate(bulk) or carried_rate(bulk)
     measured = float(found.bit_s) if found else None
     if applied is None:
         row = way.row("rate", requested, applied, measured, samples=len(bulk.points))
         row = replace(row, ok=True, note="no limit requested: what this machine carries")
-        return row.holding(0, _mbit)
+        return row.compared(0, _mbit)
     slack = _slack(way.lateness, bulk)
     low, high = applied * (RATE_LOW - slack), applied * (RATE_HIGH + slack)
     row = way.row("rate", requested, applied, measured, low=low, high=high, samples=len(bulk.points))
@@ -52,7 +52,7 @@ def rate(way: Way) -> Verdict | None:
         )
     elif measured > high:
         row = row.failed("the link is faster than its rate")
-    return row.holding(_rounding(requested), _mbit)
+    return row.compared(_rounding(requested), _mbit)
 
 
 def _rounding(requested: float | None) -> float:
@@ -60,16 +60,16 @@ def _rounding(requested: float | None) -> float:
 
 
 def _slack(late: Spread, bulk: BulkSample) -> float:
-    """The share of the rate that one late timer at either end of the estimate's span makes."""
+    """By what share of the rate one late timer at either end of the estimate's span can shift it."""
     span = estimate_span(bulk)
     return min(_MOST_SLACK, (late.median + 2 * late.robust_std) / span) if span else 0.0
 
 
 def _machine(applied: float, measured: float | None, bulk: BulkSample) -> str:
-    """How this machine, and not the link, set the rate; empty where nothing proves it.
+    """How this machine, and not the link, limited the rate; empty where nothing proves it.
 
-    A busy CPU by itself proves nothing: with one CPU, a train at twice the link's rate always makes it busy. What was
-    handed over faster than the link was meant to take it, and came out slower, was held back by the link.
+    A busy CPU by itself proves nothing: with one CPU, a train at twice the link's rate always makes it busy. If the
+    sender was faster than the link's rate and the train arrived slower than it, then the link limited it.
     """
     sent = sent_rate(bulk)
     if measured is None:

@@ -1,4 +1,4 @@
-"""A row of the table, and one direction of an edge with what its rows need to know."""
+"""The verdict on one quantity (a row of the table), and the direction of an edge that the verdicts judge."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ Quantity = Literal["rtt", "jitter", "loss", "rate", "duplicate", "reorder"]
 
 UNMEASURED: Final = "it was not measured"
 _WAITS: Final = 3
-"""That may be late, on a packet's way over one edge."""
+"""Waits on a packet's way over one edge that may each end late."""
 _STANDSTILL_S: Final = 0.02
+"""A wait that ends so late was not late by itself: the whole machine stood still."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,15 @@ class Verdict:
         dst: the neighbour that receives.
         quantity: which; rtt is of the round trip that starts at src.
         requested: by the plan; None: no limit.
-        applied: what the engine holds; None: no limit.
+        applied: what the engine reports; None: no limit.
         measured: by traffic; None: nothing arrived to measure it by, or, in a row that is ok, nothing was sent.
         low: the least measured value that agrees with what is applied.
         high: the greatest.
         ok: whether all agree, as far as this machine can tell.
         samples: packets that the measured value comes from.
-        machine_bound: whether the machine sets the limit: it carries less than the link, or adds more than it delays.
-        note: why it is off, or what to know about it.
+        machine_bound: whether this machine, not the link, limits the measured value: it carries less than the link, or
+            adds so much delay itself that it cannot tell whether the link is right.
+        note: why it is off, or what a reader should know about it.
     """
 
     src: int
@@ -63,25 +65,25 @@ class Verdict:
 
     def left_out(self) -> Verdict:
         """This row, not measured because the link is too slow for the time that was given."""
-        return replace(self, ok=True, note="too slow to tell in this time: give it more --seconds")
+        return replace(self, ok=True, note="the link is too slow to be measured in this time: use a larger --seconds")
 
-    def noting(self, note: str) -> Verdict:
-        """This row with something to know about it."""
+    def with_note(self, note: str) -> Verdict:
+        """This row with a note."""
         return replace(self, note=note)
 
-    def holding(self, rounding: float, text: Callable[[float], str]) -> Verdict:
-        """This row, failed where the engine holds something else than was requested."""
+    def compared(self, rounding: float, text: Callable[[float], str]) -> Verdict:
+        """This row, failed where the engine reports something else than was requested."""
         if self.requested == self.applied:
             return self
         if self.requested is not None and self.applied is not None and abs(self.requested - self.applied) <= rounding:
             return self
         requested, applied = ("no limit" if v is None else text(v) for v in (self.requested, self.applied))
-        return self.failed(f"the engine holds {applied}, {requested} was requested")
+        return self.failed(f"requested {requested}, but the engine reports {applied}")
 
 
 @dataclass(frozen=True)
-class Way:
-    """One direction of an edge: as planned, as the engine holds it, as measured; and what of the way back matters."""
+class JudgedDirection:
+    """One direction of an edge: as planned, as the engine reports it, as measured; ``back`` is the opposite one."""
 
     edge: PlannedEdge
     back: PlannedEdge
@@ -104,7 +106,7 @@ class Way:
 
     @property
     def z(self) -> float:
-        """How many standard errors to either side the confidence asks for."""
+        """Half the width of the confidence interval, in standard errors."""
         return NormalDist().inv_cdf((1 + self.confidence) / 2)
 
     @property
@@ -114,24 +116,24 @@ class Way:
 
     @cached_property
     def _waits(self) -> tuple[float, float]:
-        """What several waits of this machine together add to a packet's way: median and spread, see sum_of.
+        """What several waits of this machine together add to a packet's delay: median and spread, see sum_of.
 
-        A packet meets some, each of which may be late by itself: a timer that lets it go, a process that holds it in
-        user space, and the one that reads it. Stretches in which the machine stood still are not of that kind.
+        Each wait on a packet's way may end late independently: the timer that releases it, the shaper daemon's, and the
+        reader's. Times at which the whole machine stood still do not count as such.
         """
         return sum_of([late for late in self.edge_measured.timers_late if late < _STANDSTILL_S], _WAITS)
 
     @property
     def machine_spread(self) -> float:
-        """What this machine adds to the spread of a packet's way, as a robust standard deviation in seconds."""
+        """What this machine adds to the spread of a packet's delay, as a robust standard deviation in seconds."""
         return self._waits[1]
 
     @property
     def machine_delay(self) -> float:
-        """What this machine adds to a packet's way, in seconds: a late timer, and the time to send and to wake up.
+        """What this machine adds to a packet's delay, in seconds: a late timer, and the time to send and to wake up.
 
-        Medians: a stretch in which the machine stood still makes a few sleeps very late, and says nothing of the rest.
-        Where single waits are much later than most, the median of several is more than that of one as often.
+        It uses medians, because a standstill makes a few sleeps very late and says nothing of the others. Where a few
+        waits are much later than most, the median of a sum of waits is larger than the sum of their medians.
         """
         late, local = self.lateness.median, spread(self.edge_measured.local_delays, form("normal").fence).median
         return late + local + max(0.0, self._waits[0] - _WAITS * late)

@@ -15,8 +15,10 @@ from harness.model.link import UNSHAPED, LinkShape
 from harness.model.plan import NetworkPlan, PlannedEdge
 from harness.model.units import Rate
 from harness.verify.driver import ProbeDriver
-from harness.verify.probe_process import PROBE_ARGV, NodeProbe
+from harness.verify.plan import probe_for
+from harness.verify.probe_client import PROBE_ARGV, ProbeClient
 from harness.verify.stats import BulkSample, Direction, bulk_rate
+from harness.verify.steps import EdgeSteps
 from harness.verify.verdict import judge
 from tests.support.plans import BLACKHOLE
 
@@ -42,7 +44,7 @@ def have_ipv6():
 def pair(request):
     if request.param == "::1" and not have_ipv6():
         pytest.skip("this machine has no IPv6")
-    probes = [NodeProbe(rank, spawn()) for rank in range(2)]
+    probes = [ProbeClient(rank, spawn()) for rank in range(2)]
     try:
         for probe in probes:
             probe.open(request.param)
@@ -52,7 +54,7 @@ def pair(request):
             probe.close()
 
 
-def test_an_echo_gives_both_ways_of_every_packet(pair):
+def test_an_echo_gives_both_delays_of_every_packet(pair):
     a, b = pair
     answer = a.ask(
         1, op="echo", peer=b.address, port=b.port, job=1, count=30, interval_ns=2 * MS, wait_ns=500 * MS, end_ns=10**10
@@ -120,7 +122,9 @@ def test_a_bulk_train_paced_at_a_rate_is_measured_at_it(pair, kernel, one_in):
         end_ns=10**10,
     )
     there = b.ask(1, op="bulked", job=3, expect_bytes=left["wire_bytes"], wait_ns=500 * MS, kernel=kernel)
-    trial = 2 * 1514  # by which the sender finds out whether it can send super-packets; left out, it has no name
+    trial = (
+        2 * 1514
+    )  # the sender tries super-packets with it; a sampled receiver counts it although it belongs to no job
     assert left["wire_bytes"] == bursts * left["segments"] * 1514
     assert 0 <= there["wire_bytes"] - left["wire_bytes"] <= (trial if one_in > 1 else 0)
     points = tuple((at / 1e9, size) for at, size in there["points"])
@@ -142,7 +146,7 @@ def test_sampling_ends(pair):
     assert there["wire_bytes"] == 20 * 1514
 
 
-def test_requests_that_make_no_sense_are_refused_and_survived(pair):
+def test_a_probe_refuses_invalid_requests_and_goes_on(pair):
     a, _ = pair
     for request in ({"op": "main"}, {"op": "_require"}, {"op": "train"}, {"op": "collect", "job": "x"}):
         with pytest.raises(NodeError, match="node 0: probe"):
@@ -167,11 +171,11 @@ def test_a_probe_that_dies_is_named(pair):
 
 
 def test_a_probe_that_hangs_is_named(monkeypatch):
-    monkeypatch.setattr("harness.verify.probe_process.PATIENCE_S", 0.1)
+    monkeypatch.setattr("harness.verify.probe_client.PATIENCE_S", 0.1)
     pipe = subprocess.PIPE
-    probe = NodeProbe(3, subprocess.Popen(["sleep", "60"], stdin=pipe, stdout=pipe))
+    probe = ProbeClient(3, subprocess.Popen(["sleep", "60"], stdin=pipe, stdout=pipe))
     try:
-        with pytest.raises(NodeError, match="node 3: probe open: no answer"):
+        with pytest.raises(NodeError, match="node 3: probe open: the probe did not answer"):
             probe.open("127.0.0.1")
     finally:
         probe.close()
@@ -186,16 +190,16 @@ def network(size, shape):
 
 
 def test_the_driver_measures_every_edge_and_leaves_no_probe():
-    plan, processes, told = network(4, UNSHAPED), [], []
+    plan, processes, reported = network(4, UNSHAPED), [], []
 
     def start(rank):
         processes.append(spawn())
         return processes[-1]
 
-    with ProbeDriver(plan, start, seconds=0.5) as prober:
-        seen = list(prober.measure(progress=lambda *step: told.append(step)))
+    with ProbeDriver(plan, start, seconds=0.5) as driver:
+        seen = list(driver.measure(progress=lambda *step: reported.append(step)))
     assert sorted(edge.pair for edge in seen) == [(0, 1), (1, 2), (2, 3)]
-    assert [step[:2] for step in told] == [(done, 9) for done in range(1, 10)]
+    assert [step[:2] for step in reported] == [(done, 9) for done in range(1, 10)]
     assert len(processes) == 4
     assert [process.poll() for process in processes] == [0] * 4
     for edge in seen:
@@ -207,21 +211,21 @@ def test_the_driver_measures_every_edge_and_leaves_no_probe():
         assert {row.quantity for row in verdicts} == {"rtt", "jitter", "loss", "rate"}
 
 
-def test_a_link_without_its_rate_is_told_from_one_with_it():
+def test_a_link_without_its_rate_is_off():
     shape = LinkShape(rate=Rate.parse("20mbit"))
     plan = network(2, shape)
-    with ProbeDriver(plan, lambda rank: spawn(), seconds=0.5) as prober:
-        (seen,) = prober.measure()
+    with ProbeDriver(plan, lambda rank: spawn(), seconds=0.5) as driver:
+        (seen,) = driver.measure()
     row = next(row for row in judge(plan.edge(0, 1), plan.edge(1, 0), shape, shape, seen) if row.quantity == "rate")
     assert not row.ok
     assert row.note == "the link is faster than its rate"
 
 
-def test_a_link_too_slow_for_the_time_is_left_out_and_told():
+def test_a_link_too_slow_for_the_time_is_left_out_and_marked():
     shape = LinkShape(rate=Rate.parse("1kbit"))
     plan, start = network(2, shape), time.monotonic()
-    with ProbeDriver(plan, lambda rank: spawn(), seconds=0.5) as prober:
-        (seen,) = prober.measure()
+    with ProbeDriver(plan, lambda rank: spawn(), seconds=0.5) as driver:
+        (seen,) = driver.measure()
     assert time.monotonic() - start < 5
     assert seen.echo_left_out
     assert seen.forward.left_out == seen.backward.left_out == ("train", "bulk")
@@ -232,8 +236,8 @@ def test_a_link_too_slow_for_the_time_is_left_out_and_told():
 
 def test_a_link_that_is_down_is_not_left_out():
     plan = network(2, BLACKHOLE)
-    with ProbeDriver(plan, lambda rank: spawn(), seconds=0.5) as prober:
-        (seen,) = prober.measure()
+    with ProbeDriver(plan, lambda rank: spawn(), seconds=0.5) as driver:
+        (seen,) = driver.measure()
     assert not seen.echo_left_out
     assert seen.forward.left_out == seen.backward.left_out == ()
 
@@ -255,9 +259,11 @@ def test_a_fast_link_that_seems_slow_gets_a_gentler_train(monkeypatch, planned, 
         step = 1514 * 8 / (left.pop(0) * rate.bit_s)
         return BulkSample(1514 * 100, 1, 1514 * 100, tuple((i * step, 1514 * i) for i in range(1, 101)))
 
-    monkeypatch.setattr(ProbeDriver, "_bulk_once", bulk_once)
-    prober = ProbeDriver(network(2, LinkShape(rate=rate)), spawn)
-    sample = prober._bulk(None, None, prober._probe_for((0, 1), 1).forward_bulk, Direction()).bulk
+    monkeypatch.setattr(EdgeSteps, "_bulk_once", bulk_once)
+    shape = LinkShape(rate=rate)
+    planned = probe_for((0, 1), shape, shape, seconds=5, sharing=1, ipv6=False)
+    steps = EdgeSteps(network(2, shape), kernel_stamps=True)
+    sample = steps._bulk(None, None, planned.forward_bulk, Direction()).bulk
     assert bulk_rate(sample).bit_s == pytest.approx(taken * rate.bit_s, rel=0.01)
     assert asked == pytest.approx([2, 1.2][: len(speeds)])
 
@@ -271,6 +277,6 @@ def test_the_driver_cleans_up_when_a_probe_dies():
             processes[-1].kill()
         return processes[-1]
 
-    with pytest.raises(NodeError, match="node 1"), ProbeDriver(network(3, UNSHAPED), start, seconds=0.5) as prober:
-        list(prober.measure())
+    with pytest.raises(NodeError, match="node 1"), ProbeDriver(network(3, UNSHAPED), start, seconds=0.5) as driver:
+        list(driver.measure())
     assert all(process.poll() is not None for process in processes)

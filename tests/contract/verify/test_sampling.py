@@ -1,10 +1,10 @@
-"""A real socket that reads some of its packets and counts all."""
+"""A real socket that reads only some of its packets and counts all."""
 
 import socket
 
 import pytest
 
-from harness.verify.sampling import ROOM, Sampling
+from harness.verify.node.sampling import ROOM, Sampling
 
 
 @pytest.fixture
@@ -18,13 +18,13 @@ def ends():
 
 def drained(receiver, sampling):
     """Packets that were read, and all that came up to the last of those."""
-    read = left_out = 0
+    read = skipped = 0
     while True:
         try:
             _, ancillary, _, _ = receiver.recvmsg(100, ROOM)
         except BlockingIOError:
-            return read, read + left_out
-        read, left_out = read + 1, left_out + sampling.left_out(ancillary)
+            return read, read + skipped
+        read, skipped = read + 1, skipped + sampling.skipped(ancillary)
 
 
 @pytest.mark.parametrize("one_in", [2, 16])
@@ -38,11 +38,11 @@ def test_some_are_read_and_all_are_counted(ends, one_in):
             sender.send(b"x")
         more, came = drained(receiver, sampling)
         read, known = read + more, known + came
-    assert known + sampling.left_out_since() == 4000
+    assert known + sampling.skipped_since() == 4000
     assert read == pytest.approx(4000 / one_in, rel=0.4)
 
 
-def test_what_finds_no_room_is_counted_too(ends):
+def test_packets_that_find_the_buffer_full_are_counted_too(ends):
     sender, receiver = ends
     receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000)
     sampling = Sampling(receiver)
@@ -51,10 +51,10 @@ def test_what_finds_no_room_is_counted_too(ends):
         sender.send(b"x" * 50)
     read, known = drained(receiver, sampling)
     assert read < 100
-    assert known + sampling.left_out_since() == 1000
+    assert known + sampling.skipped_since() == 1000
 
 
-def test_a_new_start_counts_anew_and_an_end_reads_all(ends):
+def test_start_resets_the_count_and_stop_reads_all(ends):
     sender, receiver = ends
     sampling = Sampling(receiver)
     for one_in in (4, 4):
@@ -62,9 +62,9 @@ def test_a_new_start_counts_anew_and_an_end_reads_all(ends):
         for _ in range(40):
             sender.send(b"x")
         _, known = drained(receiver, sampling)
-        assert known + sampling.left_out_since() == 40
+        assert known + sampling.skipped_since() == 40
     sampling.stop()
     for _ in range(40):
         sender.send(b"x")
     assert drained(receiver, sampling) == (40, 40)
-    assert sampling.left_out_since() == 0
+    assert sampling.skipped_since() == 0

@@ -33,6 +33,12 @@ def test_every_verdict_comes_with_its_note(fields, said):
     assert said in text_of(**fields)
 
 
+def test_machine_bound_is_explained_once_below_the_table():
+    explained = "machine-bound: this machine is too slow or too busy to tell whether the link is right"
+    assert explained in text_of(machine_bound=True)
+    assert "too busy" not in text_of()
+
+
 def test_the_note_of_a_row_that_is_ok_is_dim():
     assert "\x1b[2mremark" in text_of(color=True, note="remark")
 

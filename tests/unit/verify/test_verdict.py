@@ -8,7 +8,7 @@ from harness.model.distribution import table
 from harness.model.link import UNSHAPED, GilbertElliott, LinkShape
 from harness.model.plan import PlannedEdge
 from harness.model.units import Rate, Ratio, Size, Time
-from harness.verify.probe_plan import probe_for
+from harness.verify.plan import probe_for
 from harness.verify.stats import BulkSample, Direction, EchoSample, EdgeMeasurement, TrainCount
 from harness.verify.verdict import judge
 from tests.support.plans import BLACKHOLE
@@ -68,7 +68,7 @@ def rows(forward, backward, seen, *, applied=None, applied_back=None, down=False
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
-def test_a_link_that_is_right_passes_all_but_one_time_in_a_hundred(distribution):
+def test_about_one_row_of_a_hundred_of_a_right_link_is_off(distribution):
     rng, alarms, judged = random.Random(1), 0, 0
     forward, backward = WAN.changed(distribution=distribution), HOME.changed(distribution=distribution)
     for _ in range(60):
@@ -100,7 +100,7 @@ def test_delays_that_are_exchanged_are_caught_although_the_round_trip_is_right()
     row = rows(WAN, HOME, measurement(HOME, WAN, random.Random(3)))[0, "rtt"]
     assert not row.ok
     assert row.low <= row.measured <= row.high
-    assert row.note == "one way takes 10.19 ms, 40.01 ms expected"
+    assert row.note == "one way takes 10.19 ms instead of 40.01 ms"
 
 
 def test_the_round_trip_is_of_both_directions_for_both():
@@ -112,25 +112,27 @@ def test_the_round_trip_is_of_both_directions_for_both():
 
 
 @pytest.mark.parametrize(
-    ("held", "quantity", "note"),
+    ("applied", "quantity", "note"),
     [
-        (WAN.changed(delay=Time.parse("41ms")), "rtt", "the engine holds 51 ms, 50 ms was requested"),
-        (WAN.changed(jitter=Time.parse("5ms")), "jitter", "the engine holds 5 ms, 4 ms was requested"),
-        (WAN.changed(distribution="pareto"), "jitter", "the engine holds pareto, uniform was requested"),
-        (WAN.changed(loss=Ratio.parse("2%")), "loss", "the engine holds 2 %, 1 % was requested"),
-        (WAN.changed(rate=Rate.parse("50mbit")), "rate", "the engine holds 50 Mbit/s, 100 Mbit/s was requested"),
-        (WAN.changed(rate=None), "rate", "the engine holds no limit, 100 Mbit/s was requested"),
+        (WAN.changed(delay=Time.parse("41ms")), "rtt", "requested 50 ms, but the engine reports 51 ms"),
+        (WAN.changed(jitter=Time.parse("5ms")), "jitter", "requested 4 ms, but the engine reports 5 ms"),
+        (WAN.changed(distribution="pareto"), "jitter", "requested uniform, but the engine reports pareto"),
+        (WAN.changed(loss=Ratio.parse("2%")), "loss", "requested 1 %, but the engine reports 2 %"),
+        (WAN.changed(rate=Rate.parse("50mbit")), "rate", "requested 100 Mbit/s, but the engine reports 50 Mbit/s"),
+        (WAN.changed(rate=None), "rate", "requested 100 Mbit/s, but the engine reports no limit"),
     ],
 )
-def test_a_kernel_that_holds_something_else_fails_though_traffic_agrees_with_it(held, quantity, note):
-    row = rows(WAN, HOME, measurement(held, HOME, random.Random(5)), applied=held)[0, quantity]
+def test_a_row_is_off_where_the_engine_reports_another_value_although_traffic_agrees_with_it(applied, quantity, note):
+    row = rows(WAN, HOME, measurement(applied, HOME, random.Random(5)), applied=applied)[0, quantity]
     assert not row.ok
     assert row.note == note
 
 
 def test_the_kernels_rounding_is_no_difference():
-    held = WAN.changed(delay=Time(WAN.delay.ns + 64), loss=Ratio.from_u32(WAN.loss.u32), rate=Rate(WAN.rate.bit_s - 4))
-    verdicts = rows(WAN, HOME, measurement(WAN, HOME, random.Random(6)), applied=held)
+    applied = WAN.changed(
+        delay=Time(WAN.delay.ns + 64), loss=Ratio.from_u32(WAN.loss.u32), rate=Rate(WAN.rate.bit_s - 4)
+    )
+    verdicts = rows(WAN, HOME, measurement(WAN, HOME, random.Random(6)), applied=applied)
     assert all(row.ok for row in verdicts.values())
 
 
@@ -143,7 +145,7 @@ def test_a_sender_that_is_too_slow_makes_the_link_machine_bound():
     assert row.measured == pytest.approx(3e9, rel=0.05)
 
 
-def test_a_slow_sender_is_no_excuse_for_a_link_that_holds_back():
+def test_a_slow_sender_does_not_explain_a_link_that_is_slower_still():
     wrong = WAN.changed(rate=Rate.parse("30mbit"))
     row = rows(WAN, HOME, measurement(wrong, HOME, random.Random(8), sender=100e6))[0, "rate"]
     assert not row.ok
@@ -161,7 +163,7 @@ def test_a_slow_sender_is_no_excuse_for_a_link_that_holds_back():
         (0.5, 2.1e9, True),  # nearly all that was sent arrived
     ],
 )
-def test_a_busy_cpu_is_believed_only_of_a_sender_that_fell_short(busy, sender, bound):
+def test_a_busy_cpu_counts_only_where_the_sender_was_slower_than_planned(busy, sender, bound):
     fast, slower = WAN.changed(rate=Rate.parse("4gbit")), WAN.changed(rate=Rate.parse("2gbit"))
     sample = bulk(slower, random.Random(9), sender=sender)
     seen = EdgeMeasurement(
@@ -207,8 +209,8 @@ def test_an_edge_from_which_nothing_came_back():
     )
     verdicts = rows(WAN, HOME, seen)
     assert not any(verdicts[0, name].ok for name in ("rtt", "jitter", "loss", "rate"))
-    assert verdicts[0, "rtt"].note == "no packet came back of 50"
-    assert verdicts[0, "loss"].note == "no packet arrived of 200"
+    assert verdicts[0, "rtt"].note == "none of 50 packets came back"
+    assert verdicts[0, "loss"].note == "none of 200 packets arrived"
     assert verdicts[0, "rate"].note == "no packet arrived"
     assert verdicts[1, "rate"].note == "it was not measured"
 
@@ -235,7 +237,7 @@ def test_losses_in_bursts_have_a_wider_interval():
     seen = EdgeMeasurement((0, 1), forward=Direction(TrainCount(2000, 1970)))
     plain, bursts = (rows(shape, HOME, seen)[0, "loss"] for shape in (WAN, chain))
     assert bursts.high - bursts.low > 2 * (plain.high - plain.low)
-    assert bursts.note == "losses come in bursts: worth 222 independent packets"
+    assert bursts.note == "losses come in bursts, so these packets count as 222 independent ones"
 
 
 def test_corrupted_packets_count_as_lost():
@@ -294,13 +296,13 @@ def on_a_machine(extra, adds, *, shape=UNSHAPED, count=100, stalled=0):
         (0.0100, 0.0035, "OFF"),
     ],
 )
-def test_a_busy_machine_widens_by_a_millisecond_and_is_told_beyond(extra, adds, verdict):
+def test_a_busy_machine_widens_by_a_millisecond_and_is_machine_bound_beyond(extra, adds, verdict):
     row = rows(UNSHAPED, UNSHAPED, on_a_machine(extra, adds))[0, "rtt"]
     assert ("machine-bound" if row.machine_bound else "ok" if row.ok else "OFF") == verdict
     if verdict == "ok":
         assert row.high < 0.0018
     if verdict == "machine-bound":
-        assert row.note.startswith("this machine adds 7.")
+        assert row.note.startswith("this machine itself adds 7.")
         assert 0.014 < row.high < 0.0155
 
 
@@ -316,7 +318,7 @@ def test_a_link_ten_milliseconds_off_is_off_though_the_machine_once_stood_still(
     assert right[0, "rtt"].high < 0.0125
 
 
-def test_a_spread_that_no_sleep_explains_is_the_links():
+def test_a_spread_that_late_sleeps_do_not_explain_counts_as_the_links():
     rng = random.Random(20)
     echoes = tuple(EchoSample(rng.choice((0, 0.012)) + 0.0001, 0.0001) for _ in range(20))
     row = rows(UNSHAPED, UNSHAPED, EdgeMeasurement((0, 1), 20, echoes, timers_late=(0.0001,) * 20))[0, "rtt"]
@@ -324,7 +326,7 @@ def test_a_spread_that_no_sleep_explains_is_the_links():
     assert row.high < 0.001
 
 
-def test_jitter_widens_by_a_millisecond_and_is_told_beyond():
+def test_jitter_widens_by_a_millisecond_and_is_machine_bound_beyond():
     steady, rng = WAN.changed(jitter=Time(0)), random.Random(18)
 
     def seen(spread, late):
@@ -342,7 +344,7 @@ def test_jitter_widens_by_a_millisecond_and_is_told_beyond():
 
 
 @pytest.mark.parametrize(("jitter", "late", "ok"), [("0ms", 0.17, True), ("8ms", 0.17, False), ("1ms", 0.0, False)])
-def test_waits_that_are_seldom_late_alone_but_often_together_are_no_jitter(jitter, late, ok):
+def test_waits_that_are_seldom_late_alone_but_often_together_do_not_count_as_jitter(jitter, late, ok):
     """As on a virtual machine whose host is busy: one wait in six, and a packet meets three of them."""
     steady, rng = WAN.changed(jitter=Time(0)), random.Random(21)
     shaken = steady.changed(jitter=Time.parse(jitter))
@@ -369,17 +371,17 @@ def test_few_echoes_seldom_raise_a_false_alarm_about_the_round_trip(count, distr
     assert alarms <= 6
 
 
-def test_what_was_left_out_for_want_of_time_is_not_off():
+def test_a_step_that_was_left_out_because_the_link_is_slow_is_not_off():
     neither = Direction(left_out=("train", "bulk"))
     found = rows(WAN, HOME, EdgeMeasurement((0, 1), forward=neither, backward=neither, echo_left_out=True))
     assert len(found) == 8
     for row in found.values():
         assert row.ok
         assert row.measured is None
-        assert row.note == "too slow to tell in this time: give it more --seconds"
-    held = WAN.changed(delay=Time.parse("1ms"), loss=Ratio.parse("2%"), rate=Rate.parse("1mbit"), jitter=Time(0))
+        assert row.note == "the link is too slow to be measured in this time: use a larger --seconds"
+    applied = WAN.changed(delay=Time.parse("1ms"), loss=Ratio.parse("2%"), rate=Rate.parse("1mbit"), jitter=Time(0))
     seen = EdgeMeasurement((0, 1), forward=neither, backward=neither, echo_left_out=True)
-    assert not any(rows(WAN, HOME, seen, applied=held)[0, quantity].ok for quantity in ("rtt", "loss", "rate"))
+    assert not any(rows(WAN, HOME, seen, applied=applied)[0, quantity].ok for quantity in ("rtt", "loss", "rate"))
 
 
 def test_a_slow_machine_widens_upwards_by_what_it_adds_and_says_so():
@@ -394,12 +396,12 @@ def test_a_slow_machine_widens_upwards_by_what_it_adds_and_says_so():
     )
     row = rows(WAN, HOME, late)[0, "rtt"]
     assert (row.ok, row.machine_bound) == (True, True)
-    assert row.note.startswith("this machine adds 2.4 ms itself, so this cannot be judged finer than 5.")
+    assert row.note.startswith("this machine itself adds 2.4 ms, so it cannot detect a difference under 5.")
     prompt = EdgeMeasurement((0, 1), late.echoes_sent, late.echoes, seen.timers_late, seen.local_delays)
     assert not rows(WAN, HOME, prompt)[0, "rtt"].ok
 
 
-def test_without_jitter_a_machines_rare_waits_are_no_jitter_but_a_spread_of_all_is():
+def test_without_jitter_rare_waits_do_not_count_but_a_spread_of_all_packets_does():
     rng, steady = random.Random(16), WAN.changed(jitter=Time(0))
     for spread, ok in ((0.0002, True), (0.004, False)):
         echoes = tuple(

@@ -1,4 +1,4 @@
-"""An edge that is off is measured twice; what is told then."""
+"""An edge that is off is measured twice; a row is off only where it is off both times."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ OFF_LOSS = replace(LOSS, measured=0.1, ok=False)
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "told"),
+    ("first", "second", "expected"),
     [
         ([OFF_RATE, LOSS], [RATE, LOSS], [RATE, LOSS]),
         ([OFF_RATE, LOSS], [RATE, OFF_LOSS], [RATE, LOSS]),  # each was ok once
@@ -23,16 +23,16 @@ OFF_LOSS = replace(LOSS, measured=0.1, ok=False)
         ([OFF_RATE, LOSS], [RATE, replace(OFF_LOSS, applied=0.5)], [RATE, replace(OFF_LOSS, applied=0.5)]),
     ],
 )
-def test_a_row_is_off_where_it_is_off_both_times(monkeypatch, first, second, told):
+def test_a_row_is_off_where_it_is_off_both_times(monkeypatch, first, second, expected):
     asked, rows, said = [], [first, second], []
 
-    def measure(network, pairs, tell, **how):
+    def measure(network, pairs, progress, **how):
         asked.append(set(pairs))
         return {(0, 1): rows.pop(0)} | ({(1, 2): [replace(RATE, src=1, dst=2)]} if len(asked) == 1 else {})
 
     monkeypatch.setattr(verification, "measure", measure)
     found = verification.verify(None, [(0, 1), (1, 2)], None, said.extend, seconds=5, parallel=8)
-    assert found == [*told, replace(RATE, src=1, dst=2)]
+    assert found == [*expected, replace(RATE, src=1, dst=2)]
     assert asked == [{(0, 1), (1, 2)}, {(0, 1)}]
     assert said == [row for row in first if not row.ok]
 

@@ -1,12 +1,12 @@
-"""What to send over each edge to measure it, and which edges can be measured side by side. Pure.
+"""What to send over each edge to measure it, and which edges can be measured at the same time. Pure.
 
 An edge is measured in three steps. An *echo* exchange gives the one-way delay of both directions, and the round trip. A
 *train* of small packets each way gives the loss. A *bulk* train of full frames each way gives the rate, by how far the
 link spreads it.
 
 No edge takes longer than 6 x the seconds it is given, plus the delays: 3 for the echo, 1 for the trains, 1 for the bulk
-train of each direction. Slow links get fewer packets for that, hence wider intervals, down to a least number of packets
-under which nothing can be said; a step that cannot send so many is left out.
+train of each direction. To keep that, slow links get fewer packets and hence wider intervals. Below a minimum number of
+packets a measurement says nothing; a step that cannot send so many is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness.model.address import FRAME
 from harness.model.distribution import jitter_form
 from harness.model.link import LinkShape
 from harness.model.plan import NetworkPlan, Pair
-from harness.verify.probe_packet import small_frame
+from harness.verify.node.packet import small_frame
 from harness.verify.stats import loss_inflation
 
 MAX_PARALLEL: Final = 8
@@ -29,16 +29,16 @@ SECONDS: Final = 5.0
 
 _MIN_ECHOES, _MAX_ECHOES = 20, 300
 _FEWEST_ECHOES: Final = 5
-"""A median of 5 is wrong by a stall only where 3 of them stall."""
+"""A stall moves the median of 5 only where 3 of them are delayed."""
 _MIN_INTERVAL_S: Final = 0.005
 _PACKETS_PER_S: Final = 20_000
 """Small packets per second that the machine may send in all: 2 cores carry twice that with ease."""
 _MIN_TRAIN, _MAX_TRAIN = 200, 100_000
 _FEWEST_SMALL: Final = 20
-"""Packets of a train: of 20 that should all arrive, a loss of 14 % takes one 19 times in 20."""
+"""Packets of a train. With 20, a loss of 14 % on a link that should lose none shows 19 times in 20."""
 _WANTED_EVENTS: Final = 20
 _MARGIN_S: Final = 0.5
-"""What a busy machine may be late."""
+"""How late a busy machine may be."""
 _BULK_MARGIN_S: Final = 0.2
 """The same for a bulk train, whose end may be missed: fast ones take turns, so that waiting costs every edge."""
 _MIN_FRAMES: Final = 60
@@ -53,13 +53,13 @@ _BURST_S: Final = 0.004
 _MAX_SEGMENTS: Final = 43
 """Full frames that fit a UDP super-packet of 64 KiB."""
 _READS_PER_S: Final = 5_000
-"""Packets of a bulk train that a probe can read and never be late."""
+"""Packets of a bulk train that a probe can read without falling behind."""
 _UNLIMITED_BIT_S: Final = 1e9
-"""What to read a link without a limit for."""
+"""The rate that sampling assumes of a link without a limit."""
 _OVERDRIVE: Final = 2.0
 """How many times the link's rate a bulk train is sent at."""
 _GENTLE_OVERDRIVE: Final = 1.2
-"""The same for a second attempt, if the first came out slow on a machine that may have choked on it."""
+"""The same for a second train, if the first seemed slow, perhaps because it overloaded the machine."""
 
 
 @dataclass(frozen=True)
@@ -95,27 +95,27 @@ class Bulk:
 
     @property
     def rate_bit_s(self) -> float:
-        """What it is sent at, on the wire; 0 where as fast as it goes."""
+        """Rate at which it is sent, on the wire; 0: as fast as the machine can."""
         return self.segments * FRAME * 8 / self.interval_s if self.interval_s else 0.0
 
     @property
     def link_bit_s(self) -> float:
-        """The link's rate that it was made for; 0: no limit."""
+        """The link's rate that it was planned for; 0: no limit."""
         return self.rate_bit_s / self.overdrive
 
     @property
     def one_in(self) -> int:
-        """Of how many of its packets one is enough to read; a power of two."""
+        """The receiver needs to read one packet in this many; a power of two."""
         most = self.link_bit_s or _UNLIMITED_BIT_S
         return 1 << max(1, int(most / (8 * FRAME * _READS_PER_S))).bit_length() - 1
 
     @property
     def seconds(self) -> float:
-        """How long the link takes for it, and the wait for the last."""
+        """How long the link takes for it, with the wait for the last packet."""
         return self.bursts * self.interval_s * self.overdrive + self.wait_s
 
     def gentle(self) -> Bulk:
-        """The same train with hardly more than the link carries."""
+        """The same train at hardly more than the link's rate."""
         interval = self.interval_s * self.overdrive / _GENTLE_OVERDRIVE
         return replace(self, interval_s=interval, overdrive=_GENTLE_OVERDRIVE)
 
@@ -136,7 +136,7 @@ class EdgeProbe:
 
     @property
     def seconds(self) -> float:
-        """About how long it takes."""
+        """About how long measuring the edge takes."""
         echo = self.echo.count * self.echo.interval_s + 2 * self.echo.wait_s if self.echo else 0.0
         trains = [train for train in (self.forward_train, self.backward_train) if train]
         bulks = [bulk for bulk in (self.forward_bulk, self.backward_bulk) if bulk]
@@ -158,7 +158,7 @@ def _longest(shape: LinkShape) -> float:
 
 
 def _shares(shape: LinkShape) -> tuple[float, ...]:
-    """The shares of packets that something is meant to happen to."""
+    """The shares of packets that are to be lost, duplicated, reordered or corrupted."""
     return shape.mean_loss, float(shape.duplicate), float(shape.reorder), float(shape.corrupt)
 
 
@@ -174,8 +174,8 @@ def probe_for(
 
     Args:
         pair: its ranks.
-        forward: what packets from the first to the second are expected to meet; a down link loses all.
-        backward: the other way.
+        forward: the shape from the first to the second; a link that is down loses all.
+        backward: the shape of the opposite direction.
         seconds: time for the edge, of which the echo takes 60 % and the loss train 40 %. Where the jitter is large or
             the link slow, the least number of packets takes longer, up to 6 times that and the delays.
         sharing: how many edges are measured at once.
@@ -196,23 +196,23 @@ def _echo(forward: LinkShape, backward: LinkShape, seconds: float, ipv6: bool) -
     """Space the packets so that none waits for the one before.
 
     With a rate netem keeps packets in order: one that drew a long delay holds up the next, which would lengthen the
-    mean and narrow the spread. It cannot happen over the sum of both directions' spreads; at 3/4 of that it happens
-    to 1 packet in 400.
+    mean and narrow the spread. Packets that are further apart than the sum of both directions' spreads cannot meet; at
+    3/4 of that, 1 packet in 400 waits.
     """
-    line = _serialisation(forward, small_frame(ipv6)) + _serialisation(backward, small_frame(ipv6))
+    serialisation = _serialisation(forward, small_frame(ipv6)) + _serialisation(backward, small_frame(ipv6))
     spread = _spread(forward) + _spread(backward)
-    interval = max(_MIN_INTERVAL_S, 0.75 * spread + 1.5 * line)
+    interval = max(_MIN_INTERVAL_S, 0.75 * spread + 1.5 * serialisation)
     wanted = max(_MIN_ECHOES, min(_MAX_ECHOES, int(0.6 * seconds / interval)))
     count = min(wanted, int((_MOST_ECHO * seconds + 2 * spread) / interval))
     if count < _FEWEST_ECHOES:
         return None
-    return Echo(count, interval, _longest(forward) + _longest(backward) + line + _MARGIN_S)
+    return Echo(count, interval, _longest(forward) + _longest(backward) + serialisation + _MARGIN_S)
 
 
 def _train(shape: LinkShape, seconds: float, sharing: int, ipv6: bool) -> Train | None:
     """Enough packets for 20 losses (or whatever is rarer), if the time allows, at less than half of the link's rate."""
-    line = _serialisation(shape, small_frame(ipv6))
-    interval = max(2 * sharing / _PACKETS_PER_S, 2.5 * line)
+    serialisation = _serialisation(shape, small_frame(ipv6))
+    interval = max(2 * sharing / _PACKETS_PER_S, 2.5 * serialisation)
     rarest = min((share for share in _shares(shape) if 0 < share < 1), default=1.0)
     wanted = int(_WANTED_EVENTS * loss_inflation(shape) / rarest)
     wished = max(_MIN_TRAIN, min(_MAX_TRAIN, wanted, int(0.4 * seconds / interval)))
@@ -223,28 +223,27 @@ def _train(shape: LinkShape, seconds: float, sharing: int, ipv6: bool) -> Train 
 def _bulk(shape: LinkShape, seconds: float) -> Bulk | None:
     """Enough full frames to keep the link busy through the jitter, sent at twice its rate.
 
-    What is sent at more than the link's rate arrives at the link's rate. Until every frame has a delay over the
-    greatest jitter behind it, jitter stretches the train; the estimate takes its second half, so that half must last
-    longer than the jitter's spread. A token bucket lets twice its depth pass before it shapes such a train. None where
-    the link takes too long for so much.
+    What is sent at more than the link's rate arrives at the link's rate. Jitter stretches the beginning of the train;
+    the estimate uses its second half, so that half must last longer than the jitter's spread. A token bucket passes
+    twice its depth before it limits such a train. None where the link would take too long for so much.
     """
     if shape.rate is None:
         return Bulk(
             _MAX_BULK_BYTES // (2 * _MAX_SEGMENTS * FRAME), _MAX_SEGMENTS, 0.0, _longest(shape) + _BULK_MARGIN_S
         )
-    line = shape.rate.seconds(FRAME)
-    jitter = int(2.5 * _spread(shape) / line)
+    per_frame = shape.rate.seconds(FRAME)
+    jitter = int(2.5 * _spread(shape) / per_frame)
     bucket = 4 * (shape.burst.bytes if shape.burst else 0) // FRAME
-    room = int(_MOST_BULK * seconds / line) + jitter - bucket
+    room = int(_MOST_BULK * seconds / per_frame) + jitter - bucket
     if room < max(_FEWEST_FRAMES, jitter):
         return None
-    frames = min(max(_MIN_FRAMES, int(_BULK_S / line), jitter), _MAX_BULK_BYTES // FRAME, room) + bucket
-    segments = max(1, min(_MAX_SEGMENTS, int(_BURST_S / line)))
+    frames = min(max(_MIN_FRAMES, int(_BULK_S / per_frame), jitter), _MAX_BULK_BYTES // FRAME, room) + bucket
+    segments = max(1, min(_MAX_SEGMENTS, int(_BURST_S / per_frame)))
     return Bulk(
         -(-frames // segments),
         segments,
-        segments * line / _OVERDRIVE,
-        _longest(shape) + segments * line + _BULK_MARGIN_S,
+        segments * per_frame / _OVERDRIVE,
+        _longest(shape) + segments * per_frame + _BULK_MARGIN_S,
     )
 
 
@@ -258,8 +257,8 @@ def rounds(
 ) -> list[list[Pair]]:
     """Group edges so that those of a group share no node, and thus no link: a proper edge colouring.
 
-    First fit over two orders, the better one wins. Ordered by (a + b) mod n, the edges that follow each other in a
-    complete graph are a matching, which gives n rounds; an even ring takes two.
+    Tries first fit in two orders and takes the better one. Ordered by (a + b) mod n, the edges that follow each other
+    in a complete graph are a matching, which gives n rounds; an even ring takes two.
     """
     edges = edges_of(plan) if pairs is None else sorted({(min(pair), max(pair)) for pair in pairs})
     by_sum = sorted(edges, key=lambda pair: (sum(pair) % plan.size, pair))

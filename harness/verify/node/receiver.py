@@ -1,9 +1,9 @@
 """The receiving half of a probe: one thread per socket that stamps, counts and sends back what arrives.
 
-It needs no orders: a packet says which job it belongs to, so that no train can arrive before its receiver is ready.
-Stamps are taken in user space: a shaper there (NFQUEUE) delays a packet after the kernel has stamped it. Only bulk
-trains carry the kernel's stamps as well, for a reader that is slower than the link; where those say nothing, fast
-trains are sampled.
+It needs no request first: a packet says which job it belongs to, so no train can arrive before its receiver is ready.
+Stamps are taken in user space, because a shaper there (NFQUEUE) delays a packet after the kernel has stamped it. Only
+bulk trains have the kernel's stamps as well, for a reader that is slower than the link; where the engine makes those
+meaningless, the receiver samples fast trains.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from time import monotonic_ns
 from typing import Final
 
 from harness.model.address import FRAME
-from harness.verify.probe_packet import ECHO, HEADER, MAGIC, REPLY, overhead, small
-from harness.verify.sampling import ROOM, Sampling
+from harness.verify.node.packet import ECHO, HEADER, MAGIC, REPLY, overhead, small
+from harness.verify.node.sampling import ROOM, Sampling
 
 RECEIVE_BUFFER: Final = 32 << 20
 _UDP_GRO: Final = 104
@@ -43,11 +43,11 @@ class Flow:
 
 
 class BulkFlow:
-    """What arrived of a train that measures the rate, as points of (arrival in ns, bytes on the wire so far).
+    """What arrived of a bulk train, as points of (arrival in ns, bytes on the wire so far).
 
-    ``stamped`` has the kernel's stamp of every read. ``waited`` has the reader's own, of the reads that had to wait for
-    their packet: where packets lie ready, that stamp is the reader's speed and not the link's. ``ends`` has the
-    reader's of the first and the last read.
+    ``stamped`` has the kernel's stamp of every read. ``waited`` has the reader's own stamps, only of reads that had to
+    wait for their packet: where packets are ready to be read, the stamps show the reader's speed and not the link's.
+    ``ends`` has the reader's stamps of the first and the last read.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class BulkFlow:
         self.reads = 0
 
     def add(self, wire_bytes: int, arrival: int, waited: bool, stamp: int) -> None:
-        """Count one read, which is one packet, several that the kernel joined, or one and those left out before it."""
+        """Count one read: one packet, several that the kernel joined, or one and those skipped before it."""
         self.wire_bytes += wire_bytes
         self.reads += 1
         self.ends[1:] = [(arrival, self.wire_bytes)]
@@ -87,14 +87,14 @@ class Receiver(threading.Thread):
         self.bulks: dict[int, BulkFlow] = {}
 
     def _join(self, join: bool) -> None:
-        """Whether the kernel may join packets of one flow, so that one read gives many."""
+        """Set whether the kernel may join packets of one flow, so that one read gives many."""
         self._try_option(socket.IPPROTO_UDP, _UDP_GRO, int(join))
 
     def _try_option(self, level: int, option: int, value: int) -> None:
         try:
             self.socket.setsockopt(level, option, value)
         except OSError:
-            return  # an older kernel, or not privileged: slower, not wrong
+            return  # an older kernel, or no privilege: reading is slower, and still correct
 
     @property
     def port(self) -> int:
@@ -118,14 +118,14 @@ class Receiver(threading.Thread):
             if magic != MAGIC:
                 continue
             if kind == ECHO:
-                with contextlib.suppress(OSError):  # no way back: the sender will miss it
+                with contextlib.suppress(OSError):  # no route back: the sender counts it as lost
                     write(small(REPLY, job, sequence, sent, arrival, monotonic_ns()), peer)
             else:
                 self.flow(job).add(sequence, (sent, turned, returned, arrival))
 
     def _run_bulk(self) -> None:
         buffers, space = [bytearray(1 << 16)], socket.CMSG_SPACE(_TIMESPEC.size) * 2 + ROOM
-        read, left_out = self.socket.recvmsg_into, self.sampling.left_out
+        read, skipped = self.socket.recvmsg_into, self.sampling.skipped
         while True:
             waited = False
             try:
@@ -138,7 +138,7 @@ class Receiver(threading.Thread):
                 continue
             magic, _, _, job, *_ = HEADER.unpack_from(buffers[0])
             if magic == MAGIC:
-                wire_bytes = self._wire_bytes(size) + left_out(ancillary) * FRAME
+                wire_bytes = self._wire_bytes(size) + skipped(ancillary) * FRAME
                 self.bulk(job).add(wire_bytes, arrival, waited, _stamp(ancillary))
 
     def _wire_bytes(self, payload: int) -> int:
@@ -150,19 +150,19 @@ class Receiver(threading.Thread):
         return self.flows.setdefault(job, Flow())
 
     def bulk(self, job: int) -> BulkFlow:
-        """What arrived of a rate train so far."""
+        """What arrived of a bulk train so far."""
         return self.bulks.setdefault(job, BulkFlow())
 
     def sample(self, one_in: int) -> None:
-        """Read one packet in so many from now on, a power of two; all are counted, each as a full frame."""
+        """From now on read one packet in ``one_in`` (a power of two), and count all, each as a full frame."""
         self.sampling.stop()
         self._join(one_in == 1)
         if one_in > 1 and not self.sampling.start(one_in):
             self._join(True)
 
     def arrived(self, job: int) -> int:
-        """Bytes on the wire of a rate train so far, with those that were left out since the last read."""
-        return self.bulk(job).wire_bytes + self.sampling.left_out_since() * FRAME
+        """Bytes on the wire of a bulk train so far, those skipped since the last read included."""
+        return self.bulk(job).wire_bytes + self.sampling.skipped_since() * FRAME
 
     def forget(self, job: int) -> None:
         """Drop what arrived of a job."""
@@ -180,7 +180,7 @@ class Receiver(threading.Thread):
 
 
 def _stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """When the kernel received the packet, in ns of CLOCK_REALTIME; 0 where it does not say."""
+    """When the kernel received the packet, in ns of CLOCK_REALTIME; 0 where it took no stamp."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
             seconds, nanoseconds = _TIMESPEC.unpack(data)

@@ -9,32 +9,33 @@ from typing import Final
 
 from harness.model.distribution import jitter_form
 from harness.model.link import LinkShape
-from harness.verify.probe_packet import small_frame
+from harness.verify.node.packet import small_frame
 from harness.verify.stats import NOISE_S, EchoSample, Spread, spread, std_error
-from harness.verify.verdict.row import UNMEASURED, Verdict, Way
+from harness.verify.verdict.row import UNMEASURED, JudgedDirection, Verdict
 
 RTT_FLOOR_S: Final = 0.0005
 RTT_SHARE: Final = 0.02
 JITTER_SHARE: Final = 0.15
 MACHINE_TIMES: Final = 2
-"""How many times what the machine itself adds to a delay, as measured beside it, is put up with: that varies."""
+"""An interval allows for so many times what the machine was measured to add to a delay, because that varies."""
 MOST_WIDENING_S: Final = 0.001
 """The most that the machine may widen an interval by unless the tolerance itself is more: an idle User-Mode Linux
 guest, the slowest machine this is meant for, adds 0.5 to 1 ms to a round trip."""
 _ROUNDING_S: Final = 2e-6
-"""What netem's fields round a time to, with room: microseconds in old ones, 64 ns ticks, nanoseconds in new ones."""
+"""More than netem's rounding of a time: microseconds in its old fields, 64 ns ticks, nanoseconds in its new ones."""
 
 
 def skipped(delay: float, shape: LinkShape) -> bool:
-    """Whether a packet skipped the delay line, as some do where reordering is applied."""
+    """Whether a packet skipped the delay, as some do where reordering is applied."""
     return bool(shape.reorder) and delay < (shape.delay.seconds - shape.jitter.seconds) / 2
 
 
 @dataclass(frozen=True)
 class _Accepted:
-    """Where a value may lie: from low to high; up to ``widest`` where the machine makes that much of it.
+    """Where a value may lie: from ``low`` to ``high``, or machine-bound up to ``widest``.
 
-    On a machine that adds nothing it would be up to ``plain``. Coarse: the machine adds more than it may widen by.
+    On a machine that adds nothing the upper end would be ``plain``. ``coarse``: the machine adds more than the interval
+    may be widened by.
     """
 
     low: float
@@ -45,64 +46,64 @@ class _Accepted:
 
     @classmethod
     def around(cls, low: float, plain: float, tolerance: float, adds: float, wide: float) -> _Accepted:
-        """Widen an interval upwards, for the machine can only add.
+        """Widen an interval upwards only, because the machine can only add delay.
 
         Args:
             low: its lower end.
             plain: its upper end.
-            tolerance: what plain has for the link's own imprecision.
+            tolerance: the part of plain that allows for the link's own imprecision.
             adds: what this machine adds, in the same unit.
-            wide: how much wider the machine would have it.
+            wide: by how much what the machine adds would widen the interval.
         """
         most = max(MOST_WIDENING_S, tolerance)
         return cls(low, plain, plain + min(wide, most), plain + wide, adds > most)
 
     def holds(self, value: float) -> bool:
-        """Whether the value can come from a link that is right."""
+        """Whether a link that is right can cause the value."""
         return self.low <= value <= self.widest
 
     def bound(self, value: float) -> bool:
-        """Whether that much of the value may be the machine's that it says little of the link."""
+        """Whether the value says little about the link, because the machine may have caused so much of it."""
         return self.holds(value) and (self.coarse or value > self.high)
 
 
-def rtt(way: Way) -> Verdict:
-    """The round trip that starts at src; its way there must be right by itself, too."""
+def rtt(way: JudgedDirection) -> Verdict:
+    """The round trip that starts at src; the delay from src to dst must be right by itself, too."""
     requested = way.requested.delay.seconds + way.back.effective.delay.seconds
     applied = way.applied.delay.seconds + way.applied_back.delay.seconds
     fence = max(jitter_form(way.applied).fence, jitter_form(way.applied_back).fence)
     seen = spread(_delays(way, lambda echo: echo.round_trip), fence)
     if not seen.count:
         sent = way.edge_measured.echoes_sent
-        row = way.row("rtt", requested, applied, note=f"no packet came back of {sent}" if sent else UNMEASURED)
-        return (row.left_out() if way.edge_measured.echo_left_out else row).holding(2 * _ROUNDING_S, _ms)
+        row = way.row("rtt", requested, applied, note=f"none of {sent} packets came back" if sent else UNMEASURED)
+        return (row.left_out() if way.edge_measured.echo_left_out else row).compared(2 * _ROUNDING_S, _ms)
     one_way = _expected(way.applied, way.ipv6)
     expected = one_way + _expected(way.applied_back, way.ipv6)
     measured, accepted = _judged(way, expected, seen, way.applied, way.applied_back)
     row = way.row("rtt", requested, applied, measured, low=accepted.low, high=accepted.high, samples=seen.count)
-    row = row.noting(_note(way, expected - applied, measured > accepted.plain))
+    row = row.with_note(_note(way, expected - applied, measured > accepted.plain))
     there, accepted_there = _judged(
         way, one_way, spread(_delays(way, lambda echo: echo.forward), jitter_form(way.applied).fence), way.applied
     )
     if not accepted_there.holds(there):
-        row = row.failed(f"one way takes {_ms(there)}, {_ms(one_way)} expected")
+        row = row.failed(f"one way takes {_ms(there)} instead of {_ms(one_way)}")
     elif accepted.holds(measured) and (accepted.bound(measured) or accepted_there.bound(there)):
         row = _bound(row, accepted, 2 * way.machine_delay, accepted.widest - expected)
-    return row.holding(2 * _ROUNDING_S, _ms)
+    return row.compared(2 * _ROUNDING_S, _ms)
 
 
-def jitter(way: Way) -> Verdict:
+def jitter(way: JudgedDirection) -> Verdict:
     """The jitter in the profile's own unit: the standard deviation over the distribution's, for a jitter of 1.
 
-    Where none is applied, all spread is the machine's, in rare long waits: then the standard deviation is that
-    of a normal distribution with the same middle half; and so is what the machine adds by its waits together.
+    Where none is applied, rare long waits of the machine cause all spread: then the standard deviation is that of a
+    normal distribution with the same interquartile range. What the machine adds is estimated like that, too.
     """
     requested, applied = way.requested.jitter.seconds, way.applied.jitter.seconds
     shape = jitter_form(way.applied)
     seen = spread(_delays(way, lambda echo: echo.forward), shape.fence)
     if seen.count < 2:
         row = way.row("jitter", requested, applied, note="too few packets came back")
-        return (row.left_out() if way.edge_measured.echo_left_out else row).holding(_ROUNDING_S, _ms)
+        return (row.left_out() if way.edge_measured.echo_left_out else row).compared(_ROUNDING_S, _ms)
     sampling = way.z * std_error(shape.kurtosis, seen.count)
     measured = (seen.std if applied else seen.robust_std) / shape.std
     adds, noise = way.machine_spread / shape.std, NOISE_S / shape.std
@@ -126,12 +127,12 @@ def jitter(way: Way) -> Verdict:
     if accepted.bound(measured):
         row = _bound(row, accepted, adds, accepted.widest - applied)
     if requested and way.applied.distribution != way.requested.distribution:
-        row = row.failed(f"the engine holds {way.applied.distribution}, {way.requested.distribution} was requested")
-    return row.holding(_ROUNDING_S, _ms)
+        row = row.failed(f"requested {way.requested.distribution}, but the engine reports {way.applied.distribution}")
+    return row.compared(_ROUNDING_S, _ms)
 
 
-def _delays(way: Way, of: Callable[[EchoSample], float]) -> list[float]:
-    """One value of each echo, without those that skipped a delay line."""
+def _delays(way: JudgedDirection, of: Callable[[EchoSample], float]) -> list[float]:
+    """One value of each echo, without those that skipped a delay."""
     return [
         of(echo)
         for echo in way.echoes
@@ -141,18 +142,18 @@ def _delays(way: Way, of: Callable[[EchoSample], float]) -> list[float]:
 
 def _expected(shape: LinkShape, ipv6: bool) -> float:
     """The mean one-way delay of an echo packet: its jitter's mean need not be zero, and the rate takes time."""
-    line = shape.rate.seconds(small_frame(ipv6)) if shape.rate and not shape.burst else 0.0
-    return shape.delay.seconds + jitter_form(shape).mean * shape.jitter.seconds + line
+    serialisation = shape.rate.seconds(small_frame(ipv6)) if shape.rate and not shape.burst else 0.0
+    return shape.delay.seconds + jitter_form(shape).mean * shape.jitter.seconds + serialisation
 
 
-def _judged(way: Way, expected: float, seen: Spread, *shapes: LinkShape) -> tuple[float, _Accepted]:
-    """The centre of delays over these shapes, and where it may lie.
+def _judged(way: JudgedDirection, expected: float, seen: Spread, *shapes: LinkShape) -> tuple[float, _Accepted]:
+    """The centre of delays over links of these shapes, and where it may lie.
 
     The centre is the median where the distributions are symmetric: no stall moves it. Else the mean, of what the
     fence lets pass. Standard errors: the mean's is std / sqrt(n); the median's is 1 / (2 f sqrt(n)) with the density f
     at the median, which is the interquartile range over sqrt(n) for a uniform distribution and less for a normal one
-    and for sums. The spread is the model's; what was seen beyond it widens as the machine's noise, as far as the
-    spread of its sleeps explains it.
+    and for sums. The spread is computed from the shapes. What was measured beyond it widens the interval, as the
+    machine's noise, up to what the spread of the machine's sleeps explains.
     """
     forms = [(jitter_form(shape), shape.jitter.seconds) for shape in shapes]
     if all(_symmetric(shape) for shape in shapes):
@@ -175,14 +176,16 @@ def _symmetric(shape: LinkShape) -> bool:
 
 
 def _bound(row: Verdict, accepted: _Accepted, adds: float, room: float) -> Verdict:
-    note = f"this machine adds {_ms(adds)} itself, so this cannot be judged finer than {_ms(room)}"
+    note = f"this machine itself adds {_ms(adds)}, so it cannot detect a difference under {_ms(room)}"
     return replace(row, ok=True, machine_bound=True, high=accepted.widest, note=note)
 
 
-def _note(way: Way, extra: float, widened: bool) -> str:
+def _note(way: JudgedDirection, extra: float, widened: bool) -> str:
     notes = []
     if abs(extra) > RTT_FLOOR_S / 2:
-        notes.append(f"{_ms(extra)} more expected: the jitter's mean, and sending the probe itself")
+        notes.append(
+            f"expected {_ms(extra)} more: the jitter's mean, and the time that the link's rate takes for the probe"
+        )
     if widened:
         notes.append(f"this machine itself adds {_ms(2 * way.machine_delay)}")
     return "; ".join(notes)

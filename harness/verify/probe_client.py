@@ -1,4 +1,4 @@
-"""One probe in a node, as its driver outside sees it."""
+"""Sends requests to one probe, which runs in a node, and waits for its answers. Runs outside the node."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import IO, Any, Final, Protocol
 
 from harness.errors import NodeError
 
-PROBE_ARGV: Final = ("-m", "harness.verify.probe")
-"""What Python runs in a node."""
+PROBE_ARGV: Final = ("-m", "harness.verify.node.probe")
+"""Arguments for Python in a node: they start the probe."""
 PATIENCE_S: Final = 20.0
 """How much longer than planned a probe may take before it counts as hung: a start-up on a busy machine."""
 
 
 class ProbeProcess(Protocol):
-    """A running probe: what subprocess.Popen with pipes is."""
+    """A running probe, e.g. a subprocess.Popen with pipes."""
 
     @property
     def stdin(self) -> IO[bytes] | None:
@@ -39,8 +39,8 @@ class ProbeProcess(Protocol):
         """End it."""
 
 
-class NodeProbe:
-    """One probe, as its driver sees it. Raises NodeError with its rank where it dies, hangs or refuses."""
+class ProbeClient:
+    """One probe. Its methods raise NodeError with its rank where it dies, hangs or refuses."""
 
     def __init__(self, rank: int, process: ProbeProcess) -> None:
         self.rank, self._process = rank, process
@@ -55,12 +55,12 @@ class NodeProbe:
         self._lines.put(None)
 
     def open(self, address: str) -> None:
-        """Bind its sockets."""
+        """Have it bind its sockets to an address."""
         answer = self.ask(0.0, op="open", bind=address)
         self.address, self.port, self.bulk_port = address, answer["port"], answer["bulk_port"]
 
     def ask(self, seconds: float, **request: Any) -> dict[str, Any]:
-        """Send a request and wait for its answer, which should take that many seconds."""
+        """Send a request and wait for its answer, which should come within that many seconds."""
         self.start(request)
         return self.finish(seconds, request["op"])
 
@@ -78,14 +78,16 @@ class NodeProbe:
         try:
             line = self._lines.get(timeout=seconds + PATIENCE_S)
         except queue.Empty:
-            raise NodeError(self.rank, f"probe {what}", f"no answer in {seconds + PATIENCE_S:.0f} s") from None
+            raise NodeError(
+                self.rank, f"probe {what}", f"the probe did not answer within {seconds + PATIENCE_S:.0f} s"
+            ) from None
         if line is None:
             raise self._dead(what)
         try:
             answer: dict[str, Any] = json.loads(line)
         except ValueError:
             raise NodeError(
-                self.rank, f"probe {what}", f"it answered {line.strip().decode(errors='replace')!r}"
+                self.rank, f"probe {what}", f"the probe answered {line.strip().decode(errors='replace')!r}"
             ) from None
         if "error" in answer:
             raise NodeError(self.rank, f"probe {what}", answer["error"])
@@ -97,7 +99,7 @@ class NodeProbe:
         return NodeError(self.rank, f"probe {what}", f"the probe ended with code {self._process.poll()}")
 
     def close(self) -> None:
-        """End it: by the end of its input, or by force where it does not listen."""
+        """End it: close its input, and kill it if it does not exit within a second."""
         with contextlib.suppress(OSError, ValueError):
             if self._process.stdin is not None:
                 self._process.stdin.close()

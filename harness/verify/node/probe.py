@@ -1,10 +1,10 @@
-"""A probe: measures a link from inside a node, told by JSON lines on standard input.
+"""The probe: measures links from inside a node. It takes requests as JSON lines on standard input.
 
-    python -m harness.verify.probe
+    python -m harness.verify.node.probe
 
-Every line is one request, ``{"op": ..., ...}``, and is answered by one line: ``{"ok": true, ...}`` or ``{"error":
-"..."}``. It ends at the end of standard input. No request blocks for longer than it says itself. Times are in
-nanoseconds, sizes in bytes.
+Every line is one request, ``{"op": ..., ...}``, and the probe answers it by one line: ``{"ok": true, ...}`` or
+``{"error": "..."}``. It exits at the end of standard input. Every request says how long it may take at most. Times are
+in nanoseconds, sizes in bytes.
 
     open     bind                                 -> port, bulk_port
     echo     peer, port, job, count, interval_ns,
@@ -31,8 +31,8 @@ from time import monotonic_ns, sleep
 from typing import Any, Final
 
 from harness.model.address import FRAME
-from harness.verify.probe_packet import ECHO, TRAIN, burst, small
-from harness.verify.probe_receiver import RECEIVE_BUFFER, Receiver
+from harness.verify.node.packet import ECHO, TRAIN, burst, small
+from harness.verify.node.receiver import RECEIVE_BUFFER, Receiver
 
 ProbeAnswer = dict[str, Any]
 POLL_S: Final = 0.002
@@ -48,7 +48,7 @@ _UDP, _SOCKET, _SNDBUF, _SNDBUFFORCE = 17, 1, 7, 32
 
 
 class Probe:
-    """The requests that a probe answers; each public method is one."""
+    """The requests that a probe answers: one public method each."""
 
     def __init__(self) -> None:
         self._small: Receiver | None = None
@@ -69,7 +69,7 @@ class Probe:
     ) -> ProbeAnswer:
         """Send packets that the peer sends back at once, and wait for the last.
 
-        A few come first to warm up: address resolution delays the first packet between two nodes.
+        A few packets before them warm the path up: address resolution delays the first packet between two nodes.
         """
         receiver = self._require(self._small)
         target, write = (peer, port), receiver.socket.sendto
@@ -90,7 +90,7 @@ class Probe:
 
     @staticmethod
     def _to_itself(receiver: Receiver, count: int) -> list[int]:
-        """One-way delays over the loopback: what this machine takes to send a packet and to wake the reader."""
+        """One-way delays over the loopback: how long this machine takes to send a packet and to wake the reader."""
         address = receiver.socket.getsockname()
         with contextlib.suppress(OSError):
             _paced(
@@ -113,10 +113,10 @@ class Probe:
     def bulk(
         self, peer: str, port: int, job: int, bursts: int, segments: int, interval_ns: int, end_ns: int
     ) -> ProbeAnswer:
-        """Send bursts of full frames, evenly spaced, or as fast as it goes.
+        """Send bursts of full frames, evenly spaced, or without a pause.
 
-        A burst is handed to the kernel as one super-packet (UDP_SEGMENT). Qdiscs count all its frames' bytes, so
-        that the rate comes out right; what drops, drops whole bursts, so that it is no measure of loss.
+        The kernel gets each burst as one super-packet (UDP_SEGMENT). Qdiscs count the bytes of all its frames, so the
+        rate is right; but they drop whole bursts, so this does not measure loss.
         """
         receiver = self._require(self._bulk)
         target, write, ipv6 = (peer, port), receiver.socket.sendto, receiver.ipv6
@@ -128,7 +128,7 @@ class Probe:
 
     @staticmethod
     def _segmenting(receiver: Receiver, target: tuple[str, int]) -> bool:
-        """Switch on segmentation by the kernel, and try it: it fails where the interface computes no checksums."""
+        """Switch on segmentation by the kernel, and try it: sending fails where the interface computes no checksums."""
         try:
             receiver.socket.setsockopt(_UDP, _UDP_SEGMENT, len(burst(0, 0, 1, receiver.ipv6)))
             receiver.socket.sendto(burst(0, 0, 2, receiver.ipv6), target)
@@ -139,7 +139,7 @@ class Probe:
         return True
 
     def collect(self, job: int, expect: int, wait_ns: int) -> ProbeAnswer:
-        """Count what arrived of a train, once all is there or the time is up."""
+        """Count the packets of a train that arrived, once all have or the time is up."""
         receiver = self._require(self._small)
         flow = receiver.flow(job)
         _until(lambda: len(flow.first) >= expect, wait_ns, lambda: len(flow.first))
@@ -148,12 +148,12 @@ class Probe:
         return answer
 
     def sample(self, one_in: int) -> ProbeAnswer:
-        """Read one packet in so many of the rate trains that come, a power of two, and count the others."""
+        """From the next bulk train on, read only one packet in ``one_in`` (a power of two) and count the others."""
         self._require(self._bulk).sample(one_in)
         return {}
 
     def bulked(self, job: int, expect_bytes: int, wait_ns: int, kernel: bool) -> ProbeAnswer:
-        """What arrived of a rate train, once all is there or the time is up, stamped by the kernel or by the reader."""
+        """What arrived of a bulk train, once all has or the time is up, with the kernel's stamps or the reader's."""
         receiver = self._require(self._bulk)
         bulk = receiver.bulk(job)
         _until(lambda: receiver.arrived(job) >= expect_bytes, wait_ns, lambda: bulk.reads)
@@ -177,7 +177,7 @@ class Probe:
 
 
 def _until(done: Callable[[], bool], wait_ns: int, count: Callable[[], int] = lambda: 0) -> bool:
-    """Poll until something holds; whether it does before the time is up.
+    """Poll until ``done()``; whether it becomes true before the time is up.
 
     The time starts anew while the count grows, up to MOST_WAIT_NS more: a slow reader still has packets to read.
     """
@@ -196,9 +196,9 @@ def _until(done: Callable[[], bool], wait_ns: int, count: Callable[[], int] = la
 def _paced(
     count: int, interval_ns: int, end_ns: int, send: Callable[[int], object], late: list[int] | None = None
 ) -> int:
-    """Call send(0), send(1), ... each when it is due, late ones at once; how many before the time was up.
+    """Call send(0), send(1), ... each when it is due, late ones at once; returns how many before the time was up.
 
-    How much later than asked for each sleep ended goes to ``late``, in ns.
+    Appends to ``late`` by how many ns each sleep ended too late.
     """
     start = monotonic_ns()
     end = start + end_ns

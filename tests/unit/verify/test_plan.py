@@ -10,7 +10,7 @@ from harness.model.distribution import form
 from harness.model.link import UNSHAPED, LinkShape
 from harness.model.plan import NetworkPlan, PlannedEdge
 from harness.model.units import Rate, Ratio, Size, Time
-from harness.verify.probe_plan import MAX_PARALLEL, edges_of, probe_for, rounds
+from harness.verify.plan import MAX_PARALLEL, edges_of, probe_for, rounds
 from tests.support.plans import BLACKHOLE
 
 WAN = LinkShape(
@@ -163,7 +163,7 @@ def test_a_bucket_that_takes_too_long_to_empty_leaves_the_rate_out():
     assert probe(LinkShape(rate=Rate.parse("10kbit"), burst=Size.parse("100kB"))).forward_bulk is None
 
 
-def test_a_second_bulk_train_is_the_same_with_less_overdrive():
+def test_a_gentle_bulk_train_is_the_same_with_less_overdrive():
     bulk = probe(WAN).forward_bulk
     assert bulk.link_bit_s == pytest.approx(400e6)
     assert bulk.gentle().rate_bit_s == pytest.approx(1.2 * 400e6)
@@ -175,12 +175,12 @@ def test_a_second_bulk_train_is_the_same_with_less_overdrive():
 @pytest.mark.parametrize(
     ("rate", "one_in"), [("1mbit", 1), ("60mbit", 1), ("200mbit", 2), ("700mbit", 8), ("10gbit", 128), (None, 16)]
 )
-def test_of_fast_trains_some_packets_are_read(rate, one_in):
+def test_only_some_packets_of_fast_trains_are_read(rate, one_in):
     bulk = probe(LinkShape(rate=Rate.parse(rate) if rate else None)).forward_bulk
     assert bulk.one_in == one_in
     if rate:
         assert bulk.link_bit_s / 1514 / 8 / one_in < 10_000
 
 
-def test_the_time_is_told():
+def test_measuring_a_wan_link_takes_under_twelve_seconds():
     assert 4 < probe(WAN).seconds < 12

@@ -1,9 +1,9 @@
-"""A socket that reads some of its packets, and knows how many came in all.
+"""Reads only some packets of a socket, and still counts all that came.
 
 At 60,000 packets a second a reader in Python takes more of a small machine than the link does, and is late for most of
-them. Here the kernel picks one packet in some by chance, with a filter (classic BPF, linux/filter.h), and each of those
-tells how many were left out before it: the kernel counts what a filter leaves out among a socket's drops, as it does
-what finds its buffer full.
+them. So a filter in the kernel (classic BPF, linux/filter.h) passes one packet in ``one_in`` at random. The kernel
+counts the packets that the filter rejects as drops of the socket, as it counts those that find its buffer full, and
+reports that count with every packet that is read.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _RANDOM: Final = 0xFFFFF000 + 56
 _WHOLE: Final = 0xFFFFFFFF
 
 ROOM: Final = socket.CMSG_SPACE(_DROPS.size)
-"""Bytes of ancillary data that tell the drops."""
+"""Bytes of ancillary data in which the kernel reports the drops."""
 
 
 class Sampling:
-    """How many packets a UDP socket leaves out, be it by chance or for want of room.
+    """Counts the packets that a UDP socket skips, because of the filter or because its buffer is full.
 
     Args:
         of: the socket.
@@ -43,10 +43,10 @@ class Sampling:
         self.on = False
 
     def start(self, one_in: int) -> bool:
-        """From now on, read one packet in so many, a power of two.
+        """From now on, read one packet in ``one_in``, a power of two.
 
         Returns:
-            False on a kernel that has no count of drops, as before 4.12; then it reads all.
+            False on a kernel that does not report drops (before 4.12); then the socket reads all.
         """
         self.stop()
         program = array.array(
@@ -76,16 +76,16 @@ class Sampling:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 0)
         self.on = False
 
-    def left_out(self, ancillary: list[tuple[int, int, bytes]]) -> int:
-        """How many packets came between the one read before this one and this one, whose ancillary data it is."""
+    def skipped(self, ancillary: list[tuple[int, int, bytes]]) -> int:
+        """How many packets were skipped between the previous read and this one, whose ancillary data this is."""
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
                 before, self._seen = self._seen, _DROPS.unpack(data)[0]
                 return (self._seen - before) & _WHOLE
         return 0
 
-    def left_out_since(self) -> int:
-        """How many packets were left out since the one that was read last."""
+    def skipped_since(self) -> int:
+        """How many packets were skipped since the last read."""
         return (self._dropped() - self._seen) & _WHOLE if self.on else 0
 
     def _dropped(self) -> int:

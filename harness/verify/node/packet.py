@@ -15,7 +15,7 @@ HEADER: Final = struct.Struct("!4sBxHIIQQQ")
 """Magic, kind, (pad), segments in a burst, job, sequence number, sent, turned round, sent back; clocks in ns."""
 MAGIC: Final = b"hprb"
 ECHO, REPLY, TRAIN, BULK = range(4)
-"""Kinds: to be sent back, what was sent back, one of a paced train, one of a train that measures the rate."""
+"""Kinds of packets: one to be sent back, one that was sent back, one of a train, one of a bulk train."""
 
 SMALL_PAYLOAD: Final = 64
 """Bytes of UDP payload in a small packet."""
