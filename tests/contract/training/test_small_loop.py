@@ -96,7 +96,7 @@ def test_parameters_that_drift_apart_are_an_error(loop, tmp_path):
     """Rank 3 alone moves one parameter by very little after the last step."""
     (tmp_path / "drifting.py").write_text(
         "import os\n"
-        "from harness.training import command, loop, model\n"
+        "from harness.training import command, small_loop as loop, small_model as model\n"
         "true = model.Model.digest\n"
         "def digest(self):\n"
         "    if os.environ['RANK'] == '3':\n"
