@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class HarnessError(Exception):
-    """The root: one line that says where, what and how to mend it."""
+    """The root: one line that says where, what and how to fix it."""
 
     exit_code = 70
 
@@ -51,7 +51,7 @@ class RecordError(NetworkStateError):
 
 
 class UnavailableError(HarnessError):
-    """The machine lacks something (a kernel feature, a program, PyTorch); the message says what mends it."""
+    """The machine lacks something (a kernel feature, a program, PyTorch); the message says how to fix it."""
 
     exit_code = 69
 

@@ -43,7 +43,7 @@ def chosen(config: pytest.Config, word: str) -> str | None:
 def shaped_network(request: pytest.FixtureRequest) -> Iterator[Callable[..., ShapedNetwork]]:
     """Makes networks, with the arguments of ``harness.network``; they end with the test.
 
-    A test whose network this machine cannot make fails and says what mends it; with --harness-skip-unavailable it is
+    A test whose network this machine cannot make fails and says how to fix it; with --harness-skip-unavailable it is
     skipped.
     """
     with contextlib.ExitStack() as stack:

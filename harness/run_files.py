@@ -135,7 +135,7 @@ class RunFolder:
     def can_go_on(self) -> bool:
         """Whether there is an attempt that was stopped or cut off, and has saved states to go on from.
 
-        One that failed is done anew: what made it fail may have been mended, and a run that two programs made half
+        One that failed is done anew: what made it fail may have been fixed, and a run that two programs made half
         each can be compared with nothing.
         """
         status = (self.ending or {"status": "stopped"}).get("status")

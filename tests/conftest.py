@@ -148,7 +148,7 @@ class SkipWatch:
             terminalreporter.section("skipped, which is a failure in CI", red=True)
             for nodeid, reason in self._skips.items():
                 terminalreporter.line(f"{nodeid}: {reason}")
-            terminalreporter.line(f"mend the cause, or allow it with a reason in {ALLOWED_SKIPS}")
+            terminalreporter.line(f"fix the cause, or allow it with a reason in {ALLOWED_SKIPS}")
 
 
 # The command line

@@ -195,7 +195,7 @@ class Agent:
             case "begin":  # who made the network knows that all nodes are shaped
                 self._go("")
                 return {}
-        raise InputError(f"an agent knows no {letter['do']!r}")
+        raise InputError(f"the agent has no request {letter['do']!r}")
 
     def _state(self, with_plan: bool) -> dict[str, Any]:
         state: dict[str, Any] = {

@@ -61,7 +61,7 @@ def look_up(name: str) -> Place | None:
     fours = sorted(IPv4Address(text) for text in found if ":" not in text)
     sixes = sorted(IPv6Address(text) for text in found if ":" in text)
     if not fours:
-        raise Unanswered("half an answer")
+        raise Unanswered("the name server returned no IPv4 address")
     return Place(fours[0], sixes[0] if sixes else None)
 
 

@@ -70,7 +70,11 @@ class NodeLinks:
         """Make all links and the routes over them. Raises NodeError."""
         reading = self.apply()
         for (src, dst), what in reading.mismatches:
-            raise NodeError(self.rank, f"shape edge {src}->{dst}", f"it was taken and something else is held: {what}")
+            raise NodeError(
+                self.rank,
+                f"shape edge {src}->{dst}",
+                f"the engine accepted the change but reports something else: {what}",
+            )
         self._routes = set_routes(self.plan.node(self.rank), self._congestion_control, self._routes)
 
     def detach(self, ranks: Collection[int]) -> None:

@@ -74,7 +74,7 @@ def _digest(links: NodeLinks) -> str:
 
 
 def _leave_it_to(name: str) -> bool:
-    """Of what all nodes find wrong, one tells; whether it is another, who has told it when this returns.
+    """Only one node logs what all nodes find wrong; whether another one has logged it when this returns.
 
     Who ends before it has may be what lets Compose stop the others.
     """

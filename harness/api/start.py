@@ -59,7 +59,7 @@ def network(
 
     Raises:
         InputError: an option makes no sense; nothing was touched.
-        UnavailableError, PrivilegeError: what the machine lacks; the message says what mends it.
+        UnavailableError, PrivilegeError: what the machine lacks; the message says how to fix it.
         NetworkStateError: the name or the subnet is taken.
     """
     options = PlanOptions(

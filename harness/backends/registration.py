@@ -70,7 +70,7 @@ class Registry(Protocol):
     """Where it is written which networks are up; see LocalRegistry."""
 
     unread: str
-    """What a user is told whose network is removed though its record cannot be read; with ``{name}``."""
+    """Printed for a user whose network is removed though its record cannot be read; with ``{name}``."""
 
     def lock(self, name: str) -> AbstractContextManager[None]: ...
 

@@ -1,4 +1,4 @@
-"""``harness doctor``: what this machine can do, and the line that mends each thing it cannot."""
+"""``harness doctor``: what this machine can do, and how to fix what it cannot."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(json_: JsonOption = False) -> None:
-    """Say what works here (by trying it), how to mend what does not, and which engine makes links. Changes nothing."""
+    """Print what works here (by trying it), how to fix the rest, and the engine that auto takes. Changes nothing."""
     if NAMES in os.environ:
         raise InputError("this is a node; harness doctor is about the machine that networks are made on: run it there")
     found = features()

@@ -51,7 +51,7 @@ def run_experiment(
         typer.Option("--resume", help="Folder of an experiment to go on with: runs/ID.", show_default=False),
     ] = None,
     root: Annotated[Path, typer.Option("--runs", help="Where the experiment's folder is made.")] = Path("runs"),
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Begin also where it is many runs, or takes hours.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Start also where it is many runs, or takes hours.")] = False,
     subnet: options.SubnetOption = None,
     subnet6: options.Subnet6Option = None,
     runtime: options.RuntimeNameOption = "netns",

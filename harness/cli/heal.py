@@ -1,4 +1,4 @@
-"""``harness heal``: mend every link that is down."""
+"""``harness heal``: set every link that is down up again."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def show_links(
         made.add_row(str(edge), requested, applied, sent, str(stats.dropped), f"{_scaled(stats.backlog_bytes)}B")
     show(made)
     for pair, what in wrong.items():
-        note(f"edge {pair[0]}->{pair[1]}: what is held is not what was requested: {what}")
+        note(f"edge {pair[0]}->{pair[1]}: applied differs from requested: {what}")
 
 
 def _scaled(count: int) -> str:
@@ -172,7 +172,7 @@ def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan],
                 ("down; " if e.down else "") + e.shape.describe() for e in (old.edges[pair], new.edges[pair])
             )
             made.add_row(str(new.edges[pair]), before, after)
-        show(made) if changed else say("nothing to change: the links are so already")
+        show(made) if changed else say("nothing to change: the links already have these values")
         if seconds is not None and changed:
             say(f"applied and read back in {seconds * 1000:.1f} ms")
     if done and done.segments_cut and not network.runtime.engine.cuts_super_packets:

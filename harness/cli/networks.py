@@ -32,7 +32,7 @@ def names_in(ledger: Registry) -> list[str]:
     try:
         return ledger.names()
     except (UnavailableError, PrivilegeError) as error:
-        note(f"networks of containers cannot be looked for: {error}")
+        note(f"cannot list networks of containers: {error}")
         return []
 
 
@@ -62,7 +62,7 @@ def find_network(name: str) -> Network:
         try:
             names = containers.running()
         except HarnessError as problem:
-            error.add_note(f"networks of containers could not be looked for: {problem}")
+            error.add_note(f"could not list networks of containers: {problem}")
             raise error from None
         if name in names:
             return Network.find(name, containers, find_backend)
@@ -75,7 +75,7 @@ def find_network(name: str) -> Network:
 
 @contextmanager
 def watched(network: Network) -> Iterator[None]:
-    """Tell at the end of the block what happened to the engine during it: results may have felt that."""
+    """Tell at the end of the block what happened to the engine during it: this may have affected results."""
     before = set(network.notes())
     yield
     for text in network.notes():

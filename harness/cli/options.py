@@ -59,7 +59,7 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         envvar="HARNESS_ENGINE",
-        help="What makes the links: netem (the kernel), userspace (NFQUEUE, for kernels without netem), or auto.",
+        help="What enforces the links: netem (the kernel), userspace (NFQUEUE, for kernels without netem), or auto.",
     ),
 ]
 CongestionControlOption = Annotated[

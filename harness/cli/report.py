@@ -87,7 +87,7 @@ def _tell(analysis: Analysis) -> None:
     show(winners_table(analysis))
     for run in analysis.experiment.runs:
         for text in run.end.notes if run.end else ():
-            note(f"{run.slug}: {text}; its results may have felt that")
+            note(f"{run.slug}: {text}; this may have affected its results")
     notes = analysis.experiment.notes
     if notes:
         note(f"{count(len(notes), 'remark')} on the files, which the page and --json list; the first: {notes[0]}")

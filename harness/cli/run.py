@@ -77,7 +77,7 @@ def run(
         try:
             network.down()
         except HarnessError as second:
-            first.add_note(f"and to take the network down failed: {second}")
+            first.add_note(f"removing the network failed too: {second}")
         raise
     try:
         with status(f"removing network {name!r}"):

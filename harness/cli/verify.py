@@ -57,7 +57,7 @@ def verify(
 
         def again(off: list[Verdict]) -> None:
             more = f"; and {len(off) - _NAMED} more" if len(off) > _NAMED else ""
-            note(f"measuring once more, for it was off: {'; '.join(map(in_words, off[:_NAMED]))}{more}")
+            note(f"off in the first measurement, measuring again: {'; '.join(map(in_words, off[:_NAMED]))}{more}")
 
         found = measured(network, pairs, tell, again, seconds=seconds, parallel=parallel, ipv6=ipv6)
     if json_:

@@ -66,7 +66,7 @@ class Watcher:
         bound = _CONNECT_SECONDS + _CONNECT_SECONDS_PER_RANK * self._network.plan.size
         if trained is None and now - self._began > bound:
             self.trouble = HarnessError(
-                f"no rank began to train within {bound:.0f} s; do the links let packets through?"
+                f"no rank started training within {bound:.0f} s; do the links let packets through?"
             )
         reached = self._experiment.stop_at_target and self.progress.reached_at is not None
         self.over_limit = not reached and limit is not None and trained is not None and trained > limit

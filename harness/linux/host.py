@@ -29,12 +29,12 @@ def restore_open_files() -> None:
 
 
 def open_files_remedy(code: int | None) -> str:
-    """What mends it where this error number says that too many files are open, or an empty string."""
+    """How to fix it where this error number says that too many files are open, or an empty string."""
     return _REMEDIES.get(code or 0, "")
 
 
 def explain(problem: OSError) -> str:
-    """An error of the operating system in one line, with its file and what mends it."""
+    """An error of the operating system in one line, with its file and how to fix it."""
     told = problem.strerror or str(problem) or type(problem).__name__
     if problem.filename is not None:
         told = f"{os.fsdecode(problem.filename)}: {told}"

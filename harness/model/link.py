@@ -113,9 +113,9 @@ class LinkShape:
         if self.delay.ns < 0 or self.jitter.ns < 0:
             raise ShapeError("delay and jitter cannot be negative")
         if self.delay + self.jitter > MAX_TIME:
-            raise ShapeError(f"delay {self.delay} + jitter {self.jitter} is over {MAX_TIME}, the most that netem holds")
+            raise ShapeError(f"delay {self.delay} + jitter {self.jitter} is over {MAX_TIME}, the most that netem takes")
         if self.jitter > MAX_JITTER:
-            raise ShapeError(f"jitter {self.jitter} is over {MAX_JITTER}, the most that netem holds")
+            raise ShapeError(f"jitter {self.jitter} is over {MAX_JITTER}, the most that netem takes")
         if self.jitter > self.delay:
             raise ShapeError(
                 f"jitter {self.jitter} is over the delay {self.delay}: a packet cannot arrive before it left"
@@ -135,13 +135,13 @@ class LinkShape:
         if self.burst is not None and self.burst.bytes < 1:
             raise ShapeError("burst 0B lets no packet pass; give at least one packet's size, e.g. 1600B")
         if self.burst is not None and self.burst.bytes > MAX_BURST.bytes:
-            raise ShapeError(f"burst {self.burst} is over {MAX_BURST}, the most that tbf holds")
+            raise ShapeError(f"burst {self.burst} is over {MAX_BURST}, the most that tbf takes")
         if (
             self.burst is not None
             and self.rate is not None
             and self.rate.seconds(self.burst.bytes) > MAX_BURST_TIME.seconds
         ):
-            raise ShapeError(f"burst {self.burst} takes over {MAX_BURST_TIME} at {self.rate}, the most that tbf holds")
+            raise ShapeError(f"burst {self.burst} takes over {MAX_BURST_TIME} at {self.rate}, the most that tbf takes")
         if self.queue is not None and self.burst is None:
             raise ShapeError("queue needs a burst (it is the token bucket's latency)")
 

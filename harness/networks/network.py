@@ -105,7 +105,7 @@ class Network:
                 try:
                     runtime.destroy()
                 except Exception as second:
-                    first.add_note(f"and to clean up failed: {second}")
+                    first.add_note(f"cleaning up failed too: {second}")
                 finally:
                     store.remove(name)
                 raise
@@ -159,7 +159,9 @@ class Network:
                     try:
                         RunFolder(folder).change(_change(old, new, touched, asked, acknowledged))
                     except HarnessError as error:
-                        raise HarnessError(f"the links are changed, but not on record: {error}") from None
+                        raise HarnessError(
+                            f"the links are changed, but the change could not be recorded: {error}"
+                        ) from None
         return Reshaped(new, tuple(sorted(touched)), seconds, cut)
 
     def observe(self, ranks: Iterable[int] | None = None) -> dict[int, NodeStatus]:
@@ -247,7 +249,9 @@ def _apply(runtime: Backend, plan: NetworkPlan, ranks: Iterable[int], touched: C
     tasks = {rank: Task("apply", plan.node(rank), frozenset(neighbours.get(rank, ()))) for rank in ranks}
     for rank, reading in _readings(runtime.call(tasks)).items():
         for (src, dst), what in reading.mismatches:
-            raise NodeError(rank, f"shape edge {src}->{dst}", f"it was taken and something else is held: {what}")
+            raise NodeError(
+                rank, f"shape edge {src}->{dst}", f"the engine accepted the change but reports something else: {what}"
+            )
 
 
 def _readings(answers: Mapping[int, NodeStatus | HarnessError]) -> dict[int, NodeStatus]:

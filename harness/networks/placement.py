@@ -95,7 +95,7 @@ class Placement:
 
         Raises:
             NetworkStateError: the name is taken.
-            UnavailableError, PrivilegeError: what the machine lacks; the message says what mends it.
+            UnavailableError, PrivilegeError: what the machine lacks; the message says how to fix it.
             NodeError: a node refused; the rest was removed again.
         """
         if self.runtime == DOCKER:

@@ -49,7 +49,7 @@ class LocalRegistry:
     def lock(self, name: str) -> Iterator[None]:
         """Keep other commands from changing that network meanwhile. Raises NetworkStateError after a minute.
 
-        Who waits for over two seconds is told so, by a warning of the logger of this module.
+        Logs a warning after two seconds of waiting.
 
         The lock of a network that is not recorded at the end goes with it. Who waited for it holds a file that has no
         name by then, sees that, and takes the new one.

@@ -18,7 +18,7 @@ USERSPACE: Final = "userspace"
 ENGINES: Final = (NETEM, USERSPACE)
 """The first that works is what AUTO takes."""
 LIMITS: Final = (
-    f"links are made in user space (NFQUEUE), which does not promise delays under {MIN_DELAY} one way, rates over"
+    f"links are enforced in user space (NFQUEUE), which is not exact for delays under {MIN_DELAY} one way, rates over"
     f" {MAX_RATE} per edge, or over {MAX_JITTERED:,} packets/s with jitter"
 )
 
@@ -36,7 +36,7 @@ class Feature:
         purpose: what it is for.
         ok: whether it works here.
         detail: the kernel's answer where it does not, or how it works.
-        remedy: what mends it.
+        remedy: how to fix it.
         needed_by: engines that make no links without it.
     """
 
@@ -90,7 +90,7 @@ def choose_engine(wanted: str, found: Sequence[Feature] | None = None) -> tuple[
 
     Raises:
         InputError: no engine has that name.
-        UnavailableError: it does not work here; the message says what is missing and what mends it.
+        UnavailableError: it does not work here; the message says what is missing and how to fix it.
         PrivilegeError: this user may not have network namespaces.
     """
     if wanted not in (AUTO, *ENGINES):
@@ -112,7 +112,7 @@ def choose_engine(wanted: str, found: Sequence[Feature] | None = None) -> tuple[
 def _unavailable(missing: Sequence[Feature], otherwise: str = "") -> HarnessError:
     first = missing[0]
     kind = PrivilegeError if first.name == "namespaces" else UnavailableError
-    return kind(f"{first.name}: {first.detail} ({first.purpose}); mend it: {first.remedy}{otherwise}")
+    return kind(f"{first.name}: {first.detail} ({first.purpose}); fix: {first.remedy}{otherwise}")
 
 
 def _no_engine(found: Sequence[Feature]) -> HarnessError:
@@ -122,7 +122,7 @@ def _no_engine(found: Sequence[Feature]) -> HarnessError:
         return _unavailable(common)
     first = {engine: lacking(engine, found)[0] for engine in ENGINES}
     told = "; ".join(f"{engine} lacks {feature.name} ({feature.detail})" for engine, feature in first.items())
-    return UnavailableError(f"no engine works here: {told}; mend it: {first[NETEM].remedy}")
+    return UnavailableError(f"no engine works here: {told}; fix: {first[NETEM].remedy}")
 
 
 def _try_all() -> list[Feature]:

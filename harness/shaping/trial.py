@@ -40,7 +40,7 @@ def enter() -> str:
 
 
 def modules(names: str) -> str:
-    """What mends it where these kernel modules are missing."""
+    """How to fix it where these kernel modules are missing."""
     several = "-a " if " " in names else ""
     packages = f"Debian, Ubuntu: apt install linux-modules-extra-{platform.release()}; Fedora: dnf install"
     return f"modprobe {several}{names} ({packages} kernel-modules-extra)"
@@ -81,9 +81,9 @@ def netem() -> str:
         held = [tcwire.read(body) for body in netlink.dump(tcwire.RTM_GETQDISC, tcwire.dump_request(_LOOPBACK))]
     options = [found.options for found in held if (found.kind, found.handle) == ("netem", handle)]
     if not options:
-        raise OSError(errno.ENODATA, "the kernel takes it, but has none then")
+        raise OSError(errno.ENODATA, "the kernel accepts it, but lists none")
     if wrong := differences(Branch(0, spec), Branch(0, tcwire.read_netem(options[0]))):
-        raise OSError(errno.ENODATA, f"the kernel takes it, but holds something else: {', '.join(wrong)}")
+        raise OSError(errno.ENODATA, f"the kernel accepts it, but reports something else: {', '.join(wrong)}")
     return ""
 
 

@@ -106,7 +106,11 @@ class Checkpoints:
         except MemoryError:
             raise
         except Exception as error:  # a damaged file ends in many: pickle's, zip's, torch's own
-            print(f"{path.name} is damaged ({type(error).__name__}): not gone on from", file=sys.stderr, flush=True)
+            print(
+                f"{path.name} is damaged ({type(error).__name__}); it is not used to resume",
+                file=sys.stderr,
+                flush=True,
+            )
             return None
         return state
 

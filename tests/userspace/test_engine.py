@@ -83,7 +83,7 @@ def test_no_process_is_one_clear_error(make, monkeypatch):
     node.supervisor.stdin.close()
     assert node.supervisor.wait(10) == 0
     monkeypatch.setattr("harness.shaping.userspace.control._START_SECONDS", 0.3)
-    with pytest.raises(NodeError, match="the process that makes the links does not run: no packet passes"):
+    with pytest.raises(NodeError, match="the shaper daemon does not run: no packet passes"):
         node.observe(plan)
 
 
@@ -109,7 +109,7 @@ def test_an_answer_of_another_user_is_not_believed(make, monkeypatch):
     squat += "listener = control.listen()\nprint(1, flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", squat], stdout=subprocess.PIPE) as other:
         other.stdout.readline()
-        with pytest.raises(NodeError, match="is user 65534's, who alone may ask it"):
+        with pytest.raises(NodeError, match="is user 65534; only that user may ask it"):
             node.observe(plan)
         other.kill()
 

@@ -56,7 +56,7 @@ def started_with(variable):
 
 
 def wound(net, number):
-    """Send a signal to the process that makes the links; wait until another one does."""
+    """Send a signal to the shaper daemon; wait until another one does."""
     (first,) = holders(net)
     os.kill(first, number)
     wait_for(lambda: holders(net) not in ([], [first]), supervisor.STILL_SECONDS + 10)
@@ -212,7 +212,7 @@ def test_a_run_is_told_at_once_that_its_links_went_down(harness):
             os.kill(pid, signal.SIGKILL)
         told = process.communicate(timeout=60)[1]
     assert process.returncode == 0
-    assert told.count("the process that makes the links was killed by SIGKILL: no packet passes until") == 1
+    assert told.count("the shaper daemon was killed by SIGKILL: no packet passes until") == 1
 
 
 def test_a_pipe_behind_up_ends_with_it(harness):

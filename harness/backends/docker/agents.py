@@ -126,7 +126,7 @@ class Agents:
         return sorted(self._lines)
 
     def require(self, rank: int, action: str) -> None:
-        """Raise NodeError where the node's container does not run: what cannot be done, and what mends it."""
+        """Raise NodeError where the node's container does not run: what cannot be done, and how to fix it."""
         if rank in self._lines:
             return
         if rank in self._ended:

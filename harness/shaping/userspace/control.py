@@ -51,7 +51,7 @@ def ask(request: Mapping[str, Any]) -> dict[str, Any]:
             line = _asked(json.dumps(request, separators=(",", ":")).encode() + b"\n")
         except TimeoutError:
             raise UnavailableError(
-                f"the process that makes the links has not answered for {_ANSWER_SECONDS:.0f} s; while it stands still"
+                f"the shaper daemon has not answered for {_ANSWER_SECONDS:.0f} s; while it stands still"
                 " no packet passes"
             ) from None
         except OSError:
@@ -59,9 +59,7 @@ def ask(request: Mapping[str, Any]) -> dict[str, Any]:
         if line:
             break
         if time.monotonic() > deadline:
-            raise UnavailableError(
-                "the process that makes the links does not run: no packet passes; 'harness down' and 'up' again"
-            )
+            raise UnavailableError("the shaper daemon does not run: no packet passes; 'harness down' and 'up' again")
         time.sleep(0.005)
     answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
@@ -75,7 +73,7 @@ def _asked(line: bytes) -> bytes:
         connection.settimeout(_ANSWER_SECONDS)
         connection.connect(ADDRESS)
         if (uid := _user(connection)) != os.geteuid():
-            raise UnavailableError(f"the process that makes the links is user {uid}'s, who alone may ask it")
+            raise UnavailableError(f"the shaper daemon belongs to user {uid}; only that user may ask it")
         connection.sendall(line)
         with connection.makefile("rb") as answers:
             return answers.readline()

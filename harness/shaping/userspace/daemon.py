@@ -184,7 +184,7 @@ class ShaperDaemon:
 
 def remember(state: State, what: str) -> None:
     """Keep something for those who ask later."""
-    events = [*(state.load(EVENTS) or []), f"{time.strftime('%H:%M:%S')}: the process that makes the links {what}"]
+    events = [*(state.load(EVENTS) or []), f"{time.strftime('%H:%M:%S')}: the shaper daemon {what}"]
     state.save(EVENTS, events[-MAX_EVENTS:])
 
 

@@ -76,7 +76,7 @@ def _ask(node: NodePlan, request: Mapping[str, Any]) -> dict[str, Any]:
         edge = "" if refusal.neighbour is None else f" {refusal.neighbour}->{node.rank}"
         raise NodeError(node.rank, f"make edge{edge} in user space", refusal.text) from None
     except UnavailableError as problem:
-        raise NodeError(node.rank, "reach the process that makes its links", str(problem)) from None
+        raise NodeError(node.rank, "reach its shaper daemon", str(problem)) from None
 
 
 def _add_rules(

@@ -94,7 +94,7 @@ class NodeQueues:
                 try:
                     self._raw[family] = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
                 except PermissionError:
-                    raise OSError(0, "to send packets twice needs CAP_NET_RAW in the node") from None
+                    raise OSError(0, "duplicating packets needs CAP_NET_RAW in the node") from None
                 except OSError:  # no IPv6 on this host
                     continue
 

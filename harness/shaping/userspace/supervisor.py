@@ -117,7 +117,7 @@ class Supervisor:
             for worker in self._workers:
                 if worker.pid == pid:
                     reason = _reason(worker, status)
-                    _say(f"the process that makes the links {reason}: no packet passes until it is started again")
+                    _say(f"the shaper daemon {reason}: no packet passes until it is started again")
                     if time.monotonic() - worker.started < _SHORT_LIFE:
                         time.sleep(_PAUSE)
                     worker.start(reason)

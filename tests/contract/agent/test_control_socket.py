@@ -25,7 +25,7 @@ def answer(letter):
         case "fail":
             raise NodeError(3, "shape edge 3->4", "the kernel refused", "load sch_netem")
         case "misread":
-            raise InputError("an agent knows no 'misread'")
+            raise InputError("the agent has no request 'misread'")
     return {"heard": letter["do"]}
 
 

@@ -148,7 +148,7 @@ def test_what_happened_meanwhile_is_told(folder, run):
     end = {"status": "finished", "notes": ["the engine's process was started again"]}
     write_lines(folder / "wan.ring.ddp.seed0" / "end.json", [end])
     told = " ".join(run(folder, "--format", "json").stderr.split())
-    assert "wan.ring.ddp.seed0: the engine's process was started again; its results may have felt that" in told
+    assert "wan.ring.ddp.seed0: the engine's process was started again; this may have affected its results" in told
 
 
 @pytest.mark.parametrize(

@@ -49,4 +49,4 @@ def test_a_job_that_went_well_ends_with_what_went_wrong_then(run):
 def test_an_interrupt_stays_one_and_tells_both(run):
     with pytest.raises(KeyboardInterrupt) as end:
         run(KeyboardInterrupt())
-    assert end.value.__notes__ == ["and to take the network down failed: it has active endpoints"]
+    assert end.value.__notes__ == ["removing the network failed too: it has active endpoints"]

@@ -200,7 +200,7 @@ def test_ranks_that_never_begin_end_the_run_as_failed(watcher, clock):
     assert made.tick()
     ending = made.ending(CUT)
     assert (ending["status"], ending["failed_rank"], ending["code"]) == ("failed", None, 70)
-    assert ending["last_lines"] == ["no rank began to train within 320 s; do the links let packets through?"]
+    assert ending["last_lines"] == ["no rank started training within 320 s; do the links let packets through?"]
 
 
 def test_a_network_that_is_gone_ends_the_run_and_not_the_experiment(watcher, net):

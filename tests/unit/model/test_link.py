@@ -73,7 +73,7 @@ def test_a_description_is_one_line(shape):
         ({"limit": 0}, "not between 1 and"),
         ({"burst": Size(1600)}, "burst needs a rate"),
         ({"burst": Size(0), "rate": Rate(800)}, "no packet pass"),
-        ({"burst": Size(2**31 + 1), "rate": Rate(10**12)}, "is over 2GiB, the most that tbf holds"),
+        ({"burst": Size(2**31 + 1), "rate": Rate(10**12)}, "is over 2GiB, the most that tbf takes"),
         ({"burst": Size(65536), "rate": Rate(1000)}, "burst 64KiB takes over 274s at 1kbit"),
         ({"queue": Time(MS), "rate": Rate(800)}, "queue needs a burst"),
     ],

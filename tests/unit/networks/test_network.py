@@ -198,7 +198,7 @@ def test_what_is_not_held_after_applying_is_an_error(start, engine, monkeypatch)
     net = start(network("line", 2, shape(delay="1ms")))
     monkeypatch.setattr(FakeEngine, "apply", lambda self, node, touched=(): self.observe(node))
     words = f"node {engine.enforced_at((0, 1))}: shape edge 0->1: "
-    words += "it was taken and something else is held: delay_ns 1000000 "
+    words += "the engine accepted the change but reports something else: delay_ns 1000000 "
     with pytest.raises(NodeError, match=words):
         net.reshape(slow((0, 1)))
 
@@ -290,7 +290,9 @@ def test_a_record_that_cannot_be_written_is_told_and_the_links_are_changed(start
     net = start(network("ring", 3, shape(delay="1ms")))
     net.record_in(tmp_path)
     (tmp_path / "changes.jsonl").symlink_to("/dev/full")
-    with pytest.raises(HarnessError, match=r"^the links are changed, but not on record: .*changes\.jsonl cannot be"):
+    with pytest.raises(
+        HarnessError, match=r"^the links are changed, but the change could not be recorded: .*changes\.jsonl cannot be"
+    ):
         net.reshape(slow((0, 1)))
     assert net.applied()[0, 1].applied.delay == SLOW.delay
     assert net.plan.edge(0, 1).shape == SLOW

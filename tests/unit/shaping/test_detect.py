@@ -45,10 +45,10 @@ def test_auto_takes_the_kernels_own_links_in_silence():
     assert choose_engine(AUTO, machine()) == (NETEM, "")
 
 
-def test_auto_says_why_it_takes_user_space_and_what_that_does_not_promise():
+def test_auto_says_why_it_takes_user_space_and_what_that_is_not_exact_for():
     engine, line = choose_engine(AUTO, machine("sch_netem"))
     assert engine == USERSPACE
-    assert line.startswith("no sch_netem here: links are made in user space (NFQUEUE), which does not promise ")
+    assert line.startswith("no sch_netem here: links are enforced in user space (NFQUEUE), which is not exact for ")
     for limit in ("1ms one way", "1Gbit per edge", "100,000 packets/s"):
         assert limit in line
 
@@ -56,28 +56,28 @@ def test_auto_says_why_it_takes_user_space_and_what_that_does_not_promise():
 def test_an_engine_that_was_asked_for_is_not_replaced():
     with pytest.raises(UnavailableError) as error:
         choose_engine(NETEM, machine("sch_netem"))
-    told = "sch_netem: no sch_netem (its purpose); mend it: get sch_netem; or use --engine userspace"
+    told = "sch_netem: no sch_netem (its purpose); fix: get sch_netem; or use --engine userspace"
     assert str(error.value) == told
-    with pytest.raises(UnavailableError, match=r"mend it: get nfqueue$"):
+    with pytest.raises(UnavailableError, match=r"fix: get nfqueue$"):
         choose_engine(USERSPACE, machine("nfqueue", "sch_netem"))
 
 
 def test_where_no_engine_works_all_are_told():
     with pytest.raises(UnavailableError) as error:
         choose_engine(AUTO, machine("sch_netem", "nfqueue"))
-    told = "netem lacks sch_netem (no sch_netem); userspace lacks nfqueue (no nfqueue); mend it: get sch_netem"
+    told = "netem lacks sch_netem (no sch_netem); userspace lacks nfqueue (no nfqueue); fix: get sch_netem"
     assert str(error.value) == f"no engine works here: {told}"
 
 
 def test_what_all_engines_need_is_told_first():
-    with pytest.raises(UnavailableError, match=r"^veth: no veth \(its purpose\); mend it: get veth$"):
+    with pytest.raises(UnavailableError, match=r"^veth: no veth \(its purpose\); fix: get veth$"):
         choose_engine(AUTO, machine("sch_netem", "veth"))
 
 
 @pytest.mark.parametrize("wanted", [AUTO, *ENGINES])
 def test_without_namespaces_it_is_a_question_of_rights(wanted):
     only = [Feature("namespaces", "nodes", False, "not permitted", "be root", ENGINES)]
-    with pytest.raises(PrivilegeError, match=r"^namespaces: not permitted \(nodes\); mend it: be root$"):
+    with pytest.raises(PrivilegeError, match=r"^namespaces: not permitted \(nodes\); fix: be root$"):
         choose_engine(wanted, only)
 
 
@@ -100,8 +100,8 @@ def test_without_findings_they_are_asked_for(monkeypatch):
 @pytest.mark.parametrize(
     ("held", "told"),
     [
-        (None, "the kernel takes it, but has none then"),
-        (Netem(), "the kernel takes it, but holds something else: delay_ns 0 -> 64000000, "),
+        (None, "the kernel accepts it, but lists none"),
+        (Netem(), "the kernel accepts it, but reports something else: delay_ns 0 -> 64000000, "),
     ],
 )
 def test_a_kernel_that_takes_netem_and_does_nothing_has_no_netem(monkeypatch, held, told):

@@ -114,7 +114,7 @@ def run_notes(analysis: Analysis) -> Html:
     if not noted:
         return Html("")
     some = "; ".join(noted[:_MOST_NAMED]) + (f" and {len(noted) - _MOST_NAMED} more" if noted[_MOST_NAMED:] else "")
-    what = f"Something happened in {some}, and results may have felt that: see "
+    what = f"Something happened in {some}, which may have affected results: see "
     return tag("p", what, tag("a", "Runs", href="#runs"), ".", class_="remark")
 
 

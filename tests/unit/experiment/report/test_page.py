@@ -216,7 +216,7 @@ def test_what_happened_in_a_run_stands_at_the_top_and_at_the_run(tmp_path):
     end = {"status": "finished", "notes": ["the engine's <process> was started again"]}
     write_lines(folder / "wan.ring.ddp.seed0" / "end.json", [end])
     analysis = analyse(load_experiment(folder))
-    assert "Something happened in wan, ddp, seed 0, and results may have felt that" in run_notes(analysis)
+    assert "Something happened in wan, ddp, seed 0, which may have affected results" in run_notes(analysis)
     assert "engine&#x27;s &lt;process&gt; was started again" in runs_section(analysis)
 
 
