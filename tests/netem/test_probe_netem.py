@@ -92,7 +92,7 @@ def test_a_link_that_is_right_passes(nodes, pair, ipv6):
 
 def test_a_link_that_is_off_fails_in_what_is_off(nodes):
     held = BRIEF.changed(
-        delay=Time.parse("30ms"), jitter=Time.parse("15ms"), rate=Rate.parse("7mbit"), loss=Ratio.parse("4%")
+        delay=Time.parse("60ms"), jitter=Time.parse("50ms"), rate=Rate.parse("7mbit"), loss=Ratio.parse("4%")
     )
     rows = verdicts((BRIEF, LONG), (held, LONG))
     assert {key for key, row in rows.items() if not row.ok} >= {(0, "rtt"), (0, "jitter"), (0, "loss"), (0, "rate")}
