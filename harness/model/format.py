@@ -96,7 +96,8 @@ def format_range(low: T, high: T, text: Callable[[T], str] = format_value) -> st
     if first == last:
         return last
     number, _, unit = first.partition(" ")
-    return f"{number if unit == last.partition(' ')[2] and ' ' not in unit else first} – {last}"
+    same_unit = " " not in unit and unit == last.partition(" ")[2]
+    return f"{number if number == '0' or same_unit else first} – {last}"
 
 
 def format_shape(shape: LinkShape, digits: int = DIGITS) -> str:

@@ -102,6 +102,7 @@ def test_ranges():
     assert format_range(Rate(80_000_000), Rate(2_000_000_000)) == "80 Mbit/s – 2 Gbit/s"
     assert format_range(Rate(80_000_000), Rate(80_000_000)) == "80 Mbit/s"
     assert format_range(90.0, 150.0, format_time) == "1 min 30 s – 2 min 30 s"
+    assert format_range(Time(0), Time(10_000_000)) == "0 – 10 ms"
     assert format_range(100, 200) == "100 – 200"
 
 
