@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from harness.model.bound import LinkBound
+from harness.model.format import format_range, format_rate, format_share, format_size, format_time
 from harness.model.plan import NetworkPlan
 from harness.model.units import Size
 
@@ -62,39 +63,14 @@ def bench_table(document: Mapping[str, Any]) -> Table:
         bound, median = row["bound_seconds"], row["seconds_median"]
         table.add_row(
             row["collective"] if row["collective"] != last else "",
-            _size(row["bytes"]) if row["bytes"] else "-",
-            _seconds(median),
-            f"{_seconds(row['seconds_min'])} - {_seconds(row['seconds_max'])}",
+            format_size(Size(row["bytes"]) if row["bytes"] else None),
+            format_time(median),
+            format_range(row["seconds_min"], row["seconds_max"], format_time),
             str(row.get("repeats", "")),
-            _rate(row["algbw_bit_s"]),
-            _rate(row["busbw_bit_s"]),
-            _seconds(bound) if bound else "-",
-            f"{bound / median:.0%}" if bound and median else "-",
+            format_rate(row["algbw_bit_s"] or None),
+            format_rate(row["busbw_bit_s"] or None),
+            format_time(bound or None),
+            format_share(bound / median if bound and median else None),
         )
         last = row["collective"]
     return table
-
-
-def _size(value: int) -> str:
-    exact = str(Size(value))
-    return exact if len(exact) <= 8 else f"{value / 1024**2:.2f}MiB"
-
-
-def _seconds(value: float) -> str:
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if value * factor >= 0.9995:
-            return f"{_three_digits(value * factor)}{unit}"
-    return f"{value * 1e6:.2f}us"
-
-
-def _rate(bit_s: float) -> str:
-    if not bit_s:
-        return "-"
-    for prefix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if bit_s >= factor * 0.9995:
-            return f"{_three_digits(bit_s / factor)}{prefix}bit"
-    return f"{bit_s:.0f}bit"
-
-
-def _three_digits(value: float) -> str:
-    return f"{value:.{max(0, 2 - math.floor(math.log10(value * 1.0005)))}f}"

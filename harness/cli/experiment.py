@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli import options
-from harness.cli.experiment_view import View, told
+from harness.cli.experiment_view import View
 from harness.cli.output import count, note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.experiment.estimate import seconds_of
@@ -20,6 +20,7 @@ from harness.experiment.runner import Runner, Subnets, plan_of
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.spec_file import load_experiment
+from harness.model.format import format_time
 from harness.model.plan import NetworkPlan
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
@@ -96,7 +97,7 @@ def run_experiment(
     if dry_run:
         _show(experiment, todo, estimates, json_)
         return
-    runs = f"{count(len(todo), 'run')}, about {told(total)}"
+    runs = f"{count(len(todo), 'run')}, about {format_time(round(total))}"
     if (len(todo) > _MANY_RUNS or total > _LONG_SECONDS) and not yes:
         raise InputError(f"{runs}: add --yes where that is meant, or see which by --dry-run")
     folder = resume or new_folder(root, experiment, file or Path(), where, time.localtime())
@@ -199,9 +200,9 @@ def _show(experiment: Experiment, todo: list[Run], estimates: dict[str, float], 
     made = table(f"Experiment {experiment.name}", "run", "profile", "topology", "strategy", "seed>", "about>")
     for run in todo:
         words = (short(run.profile), short(run.topology), run.variant.label, str(run.seed))
-        made.add_row(run.slug, *words, told(estimates[run.slug]))
+        made.add_row(run.slug, *words, format_time(round(estimates[run.slug])))
     show(made)
-    say(f"{count(len(estimates), 'run')}, about {told(total)}")
+    say(f"{count(len(estimates), 'run')}, about {format_time(round(total))}")
 
 
 def _cpus() -> int:

@@ -13,17 +13,7 @@ from harness.cli.output import err, out
 from harness.experiment.estimate import left
 from harness.experiment.progress import RunProgress
 from harness.experiment.spec import Run
-
-
-def told(seconds: float) -> str:
-    """``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
+from harness.model.format import format_time
 
 
 class View:
@@ -61,7 +51,7 @@ class View:
 
     def watch(self, progress: RunProgress) -> None:
         """How far the run is."""
-        told = f"{_loss(progress)}  {progress.elapsed:.0f} s" if progress.step else "connecting"
+        told = f"{_loss(progress)}  {format_time(round(progress.elapsed))}" if progress.step else "connecting"
         self._bars.update(self._one, completed=progress.step, told=told)
         self._tell_rest()
 
@@ -75,7 +65,7 @@ class View:
 
     def _tell_rest(self) -> None:
         rest = left(self._estimates, self._took, self._running, time.monotonic() - self._began)
-        self._bars.update(self._all, told=f"about {told(rest)} left")
+        self._bars.update(self._all, told=f"about {format_time(round(rest))} left")
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -97,7 +87,7 @@ def outcome(ending: Mapping[str, Any], progress: RunProgress | None, steps: int)
     step = f"step {progress.step}" + ("" if progress.step >= steps else f" of {steps}")
     reached = progress.reached_at
     target = f"target at step {reached}" if reached is not None else "time limit" if status == "limit" else ""
-    return "  ".join(part for part in (step, f"{progress.elapsed:.1f} s", _loss(progress), target) if part)
+    return "  ".join(part for part in (step, f"{format_time(progress.elapsed)}", _loss(progress), target) if part)
 
 
 def _loss(progress: RunProgress) -> str:

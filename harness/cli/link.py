@@ -9,6 +9,7 @@ import typer
 
 from harness.cli import networks, options
 from harness.cli.output import note, print_json, say, show, table
+from harness.model.format import format_distinct, format_shape, format_size, format_time
 from harness.model.plan import NetworkPlan, Pair
 from harness.model.plan_edit import parse_pairs, set_down, shape_change
 from harness.networks.network import Network
@@ -61,20 +62,13 @@ def show_links(
     made = table(f"Links of {network.name!r}", "edge", "requested", "applied", "sent>", "dropped>", "backlog>")
     for edge, reading in rows:
         stats = reading.stats
-        requested = ("down; " if edge.down else "") + edge.shape.describe()
-        applied = reading.applied.describe() + (" [red](differs)[/red]" if edge.pair in wrong else "")
-        sent = f"{stats.sent_packets} pkt {_scaled(stats.sent_bytes)}B"
-        made.add_row(str(edge), requested, applied, sent, str(stats.dropped), f"{_scaled(stats.backlog_bytes)}B")
+        requested = ("down; " if edge.down else "") + format_shape(edge.shape)
+        applied = format_shape(reading.applied) + (" [red](differs)[/red]" if edge.pair in wrong else "")
+        sent = f"{stats.sent_packets} pkt {format_size(stats.sent_bytes)}"
+        made.add_row(str(edge), requested, applied, sent, str(stats.dropped), format_size(stats.backlog_bytes))
     show(made)
     for pair, what in wrong.items():
         note(f"edge {pair[0]}->{pair[1]}: applied differs from requested: {what}")
-
-
-def _scaled(count: int) -> str:
-    for prefix, factor in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if count >= factor:
-            return f"{count / factor:.1f} {prefix}"
-    return f"{count} "
 
 
 @app.command(
@@ -168,13 +162,13 @@ def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan],
     else:
         made = table("Would change" if dry_run else "Changed", "edge", "before", "after")
         for pair in changed:
-            before, after = (
-                ("down; " if e.down else "") + e.shape.describe() for e in (old.edges[pair], new.edges[pair])
-            )
+            edges = (old.edges[pair], new.edges[pair])
+            texts = format_distinct(format_shape, [edge.shape for edge in edges])
+            before, after = (("down; " if edge.down else "") + text for edge, text in zip(edges, texts, strict=True))
             made.add_row(str(new.edges[pair]), before, after)
         show(made) if changed else say("nothing to change: the links already have these values")
         if seconds is not None and changed:
-            say(f"applied and read back in {seconds * 1000:.1f} ms")
+            say(f"applied and read back in {format_time(seconds)}")
     if done and done.segments_cut and not network.runtime.engine.cuts_super_packets:
         note(
             "TCP connections that are open already still send super-packets of up to 64 KiB;"

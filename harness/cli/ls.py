@@ -12,6 +12,7 @@ from harness.cli.networks import ledgers, names_in
 from harness.cli.options import JsonOption
 from harness.cli.output import note, print_json, say, show, table
 from harness.errors import RecordError
+from harness.model.format import format_time
 from harness.networks.placement import find_backend
 
 
@@ -39,7 +40,7 @@ def ls(json_: JsonOption = False) -> None:
             str(one["seed"]),
             one["runtime"],
             one["engine"],
-            f"{time.time() - one['created']:.0f} s",
+            format_time(round(time.time() - one["created"])),
         )
     show(made)
 

@@ -6,6 +6,7 @@ import typer
 
 from harness.cli import options
 from harness.cli.output import count, print_json, show, table
+from harness.model.format import format_shape
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PlanOptions
 
@@ -58,5 +59,5 @@ def show_plan(made: NetworkPlan) -> None:
     edges = table("Directed edges", "edge", "from", "shape")
     for pair in sorted(made.edges):
         edge = made.edges[pair]
-        edges.add_row(str(edge), edge.origin, edge.shape.describe() + (" (down)" if edge.down else ""))
+        edges.add_row(str(edge), edge.origin, format_shape(edge.shape) + (" (down)" if edge.down else ""))
     show(edges)

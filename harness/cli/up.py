@@ -9,6 +9,7 @@ import typer
 from harness.cli import options
 from harness.cli.output import count, note, print_json, say, status
 from harness.cli.plan import show_plan
+from harness.model.format import format_time
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PlanOptions
 from harness.networks.network import Network
@@ -59,7 +60,7 @@ def up(
         print_json({"name": name, "engine": network.engine, "runtime": runtime, "seconds": seconds, **made.to_json()})
     else:
         say(
-            f"network {name!r} is up in {seconds:.1f} s: {count(made.size, 'node')}, {made.topology},"
+            f"network {name!r} is up in {format_time(seconds)}: {count(made.size, 'node')}, {made.topology},"
             f" profile {made.profile}, {count(len(made.edges), 'directed edge')} made by {network.engine}"
         )
         hint = "" if name == options.DEFAULT_NAME else f" --name {name}"

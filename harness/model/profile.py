@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from harness.errors import UnitError
+from harness.model.format import format_range
 from harness.model.link import Distribution, GilbertElliott, LinkShape
 from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
 
@@ -90,9 +91,6 @@ class BurstLoss:
     r: Range[Ratio]
     loss_bad: Range[Ratio] = Range(WHOLE, WHOLE)
     loss_good: Range[Ratio] = Range(ZERO_RATIO, ZERO_RATIO)
-
-    def __str__(self) -> str:
-        return ", ".join(f"{name} {value}" for name, value in vars(self).items())
 
 
 _CHAIN: Final = ("gilbert_elliott.p", "gilbert_elliott.r")
@@ -195,11 +193,11 @@ class Profile:
         )
 
     def describe(self) -> dict[str, str]:
-        """The fields that do something, as text: ``{"rate": "10MB/s - 100MB/s", "jitter": "10%", ...}``."""
-        told = {key: str(value) for key in SHAPE_KEYS if (value := getattr(self, key)) is not None}
+        """The fields that do something, for people: ``{"rate": "80 – 800 Mbit/s", "jitter": "10 %", ...}``."""
+        fields_set = {key: value for key in SHAPE_KEYS if (value := getattr(self, key)) is not None}
         if self.jitter is None or self.distribution == "uniform":
-            del told["distribution"]
-        return told
+            del fields_set["distribution"]
+        return {key: _text(value) for key, value in fields_set.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Every range as ``[low, high]`` in SI units (bit/s, seconds, shares, packets, bytes), or None."""
@@ -228,6 +226,12 @@ class Profile:
             "burst_bytes": pair(self.burst),
             "queue_s": pair(self.queue),
         }
+
+
+def _text(value: Range[Any] | BurstLoss | str) -> str:
+    if isinstance(value, BurstLoss):
+        return ", ".join(f"{name} {_text(values)}" for name, values in vars(value).items())
+    return format_range(value.low, value.high) if isinstance(value, Range) else value
 
 
 NONE: Final = Profile("none", "No shaping: the baseline to compare with")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ProfileError
+from harness.model.format import format_range
 from harness.model.link import UNSHAPED, LinkShape
 from harness.model.profile import NONE, SHAPE_KEYS, Range
 from harness.model.profile_file import _READERS, SHIPPED_ORDER, load_profile, shipped_profiles
@@ -54,7 +55,7 @@ def test_shipped_profiles_are_those_of_the_table(name):
     assert profile.description
     assert profile.name == name
     assert load_profile(name.replace("-", "_").upper()) == profile
-    assert profile.describe()["rate"] == rate
+    assert profile.describe()["rate"] == format_range(profile.rate.low, profile.rate.high)
 
 
 def test_shipped_order():
@@ -92,17 +93,17 @@ def test_every_key(load):
     assert Fraction(1, 100) <= shape.gilbert_elliott.p.value <= Fraction(2, 100)
     assert shape.gilbert_elliott.loss_bad == Ratio(Fraction(4, 5))
     assert profile.describe() == {
-        "rate": "1MB/s - 2MB/s",
-        "delay": "10ms - 20ms",
-        "jitter": "1ms - 5ms",
+        "rate": "8 – 16 Mbit/s",
+        "delay": "10 – 20 ms",
+        "jitter": "1 – 5 ms",
         "distribution": "pareto",
-        "gilbert_elliott": "p 1% - 2%, r 25%, loss_bad 80%, loss_good 0%",
-        "duplicate": "0.1%",
-        "corrupt": "0% - 0.1%",
-        "reorder": "1%",
-        "limit": "100 - 200",
-        "burst": "16KiB",
-        "queue": "50ms",
+        "gilbert_elliott": "p 1 – 2 %, r 25 %, loss_bad 80 %, loss_good 0 %",
+        "duplicate": "0.1 %",
+        "corrupt": "0 – 0.1 %",
+        "reorder": "1 %",
+        "limit": "100 – 200",
+        "burst": "16 KiB",
+        "queue": "50 ms",
     }
     told = json.loads(json.dumps(profile.to_json()))
     assert told["rate_bit_s"] == [8_000_000, 16_000_000]
@@ -122,7 +123,7 @@ def test_loss_with_correlation(load):
 
 def test_zero_needs_no_unit_and_anchors_work(load):
     assert load("delay: 0\nloss: 0\njitter: 0").sample(0, 0, 1) == UNSHAPED
-    assert load("delay: [0, 10ms]\njitter: [0, 10%]").describe()["jitter"] == "0% - 10%"
+    assert load("delay: [0, 10ms]\njitter: [0, 10%]").describe()["jitter"] == "0 – 10 %"
     assert load("delay: &d 5ms\njitter: *d").sample(0, 0, 1).jitter == Time(5_000_000)
 
 
