@@ -187,7 +187,7 @@ class Agent:
                 return self._links.observe().to_json()
             case "edits" | "apply":
                 reading, news = self._changes.command(letter)
-                self._circle.share(news)
+                self._circle.share(news, letter.get("asked", ()))
                 return reading.to_json() if reading else {}
             case "hold":
                 self._held = True

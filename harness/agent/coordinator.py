@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 from harness.agent.discovery import just_gone
 from harness.agent.lifecycle import EVERYONE, Lifecycle, Notice
-from harness.agent.protocol import LONGEST, PORT, Edits, Message, keep_alive, received, send
+from harness.agent.protocol import CONFIRM_SECONDS, LONGEST, PORT, Edits, Message, keep_alive, received, send
 from harness.errors import NodeError
 
 _TELL_SECONDS: Final = 15.0
@@ -48,6 +48,7 @@ class Coordinator:
         self._left: set[int] = set()
         self._lives: dict[int, int] = {}
         self._judging = asyncio.Lock()
+        self._confirming: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
         """See Circle. Raises NodeError where the port is taken."""
@@ -61,6 +62,8 @@ class Coordinator:
             async with server:
                 await self._remind()
         finally:
+            if self._confirming is not None:
+                self._confirming.cancel()
             for writer in self._writers.values():
                 writer.close()
 
@@ -105,10 +108,23 @@ class Coordinator:
         while {*self.watches} - self._left - {*self.roll.gone}:
             await asyncio.sleep(_POLL_SECONDS)
 
-    def share(self, letter: Message, but: int = 0) -> None:
-        """See Circle: to every node, but for the one it comes from."""
+    def share(self, letter: Message, asked: Collection[int] = ()) -> None:
+        """See Circle."""
+        self._send_to_all(letter, asked)
+        if self._confirming is not None:
+            self._confirming.cancel()
+        self._confirming = asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._confirm)
+
+    def _confirm(self) -> None:
+        self._send_to_all({"do": "known", "fingerprint": self._edits.fingerprint})
+
+    def _send(self, rank: int, letter: Message) -> None:
+        if rank in self._writers:
+            send(self._writers[rank], letter)
+
+    def _send_to_all(self, letter: Message, but: Collection[int] = ()) -> None:
         for rank, writer in list(self._writers.items()):
-            if rank != but:
+            if rank not in but:
                 send(writer, letter)
 
     def _deliver(self, letters: Iterable[Notice]) -> None:
@@ -118,9 +134,9 @@ class Coordinator:
             if to in (EVERYONE, 0):
                 self._take(letter)
             if to == EVERYONE:
-                self.share(letter)
-            elif to in self._writers:
-                send(self._writers[to], letter)
+                self._send_to_all(letter)
+            else:
+                self._send(to, letter)
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         rank: int | None = None
@@ -170,9 +186,15 @@ class Coordinator:
                 self._deliver(self.roll.call(rank))
             case "bye":
                 self._left.add(rank)
-            case "edits" if letter["edits"]:
-                self._take(letter)
-                self.share(letter, but=rank)
+            case "known" if letter["fingerprint"] != self._edits.fingerprint:
+                self._send(rank, {"do": "edits", "edits": self._edits.to_json(), "answer": True})
+            case "edits":
+                if fresh := self._edits.fresh(letter["edits"]):
+                    news = {"do": "edits", "edits": fresh}
+                    self._take(news)
+                    self._send_to_all(news, {rank, *letter.get("asked", ())})
+                if letter.get("answer"):
+                    self._send(rank, {"do": "edits", "edits": self._edits.to_json()})
 
 
 def _few(ranks: list[int]) -> str:

@@ -7,7 +7,7 @@ others send.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -121,8 +121,14 @@ class Circle(Protocol):
         """We are being stopped, before our job has ended: what happens to others' jobs comes of it."""
         ...
 
-    def share(self, letter: Message) -> None:
-        """Let all other nodes know."""
+    def share(self, letter: Message, asked: Collection[int] = ()) -> None:
+        """Send a change that came from outside to all other nodes.
+
+        Args:
+            letter: the change.
+            asked: ranks to which the command line sends it itself. They get only a fingerprint, CONFIRM_SECONDS later,
+                and the change where they turn out to have missed it.
+        """
         ...
 
     def lose(self, rank: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -16,6 +17,9 @@ PORT: Final = 29321
 """Where the agent of rank 0 listens, on its node's own addresses."""
 LONGEST: Final = 64 << 20
 """Bytes of a line: a plan of thousands of edges is one."""
+
+CONFIRM_SECONDS: Final = 5.0
+"""How long after a change from the command line agents compare what they know: it may still be asking other nodes."""
 
 Message = Mapping[str, Any]
 
@@ -64,6 +68,21 @@ class Edits:
         """Edges of which something newer than this is known."""
         edges = [(int(letter["at"]), PlannedEdge.from_json(letter["edge"])) for letter in letters]
         return [edge for at, edge in edges if edge.pair in self._newest and self._newest[edge.pair][0] > at]
+
+    def fresh(self, messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Those of the edits, as merge reads them, that are newer than what is known."""
+
+        def is_fresh(message: Mapping[str, Any]) -> bool:
+            known = self._newest.get((message["edge"]["src"], message["edge"]["dst"]))
+            return known is None or int(message["at"]) > known[0]
+
+        return [message for message in messages if is_fresh(message)]
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two nodes exactly if they know the same changes."""
+        known = sorted((pair, at) for pair, (at, _) in self._newest.items())
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
     def to_json(self, pairs: Iterable[Pair] | None = None) -> list[dict[str, Any]]:
         """Plain JSON; merge reads it. Of these edges, or of all that were changed."""

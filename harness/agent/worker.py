@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from harness.agent.discovery import just_gone, until_gone
 from harness.agent.lifecycle import GONE
-from harness.agent.protocol import LONGEST, PORT, Edits, Message, keep_alive, received, send
+from harness.agent.protocol import CONFIRM_SECONDS, LONGEST, PORT, Edits, Message, keep_alive, received, send
 from harness.errors import InputError
 
 _CONNECT_SECONDS: Final = 20.0
@@ -50,6 +50,7 @@ class Worker:
         self._names, self._stops = names, stops
         self._writer: asyncio.StreamWriter | None = None
         self._code: int | None = None
+        self._confirming: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
         """See Circle. Raises InputError where rank 0 has another plan."""
@@ -85,8 +86,14 @@ class Worker:
         async for letter in received(reader):
             if letter["do"] == "refuse":
                 raise InputError(str(letter["text"]))
-            self._take(letter)
             self._alone = False
+            if letter["do"] == "known":
+                if letter["fingerprint"] != self._edits.fingerprint:
+                    self._say({"do": "edits", "edits": self._edits.to_json(), "answer": True})
+                continue
+            self._take(letter)
+            if letter.get("answer"):
+                self._say({"do": "edits", "edits": self._edits.to_json()})
             if self._writer is None:  # what rank 0 knows of the links has been applied: now we are as planned
                 self._writer = writer
                 self._say({"do": "shaped"})
@@ -106,9 +113,16 @@ class Worker:
         """See Circle."""
         self._say({"do": "done", "code": code})
 
-    def share(self, letter: Message) -> None:
-        """See Circle: rank 0 tells everyone."""
-        self._say(letter)
+    def share(self, letter: Message, asked: Collection[int] = ()) -> None:
+        """See Circle: rank 0 passes it on, unless the command line sends it the same."""
+        if 0 not in asked:
+            self._say({**letter, "asked": list(asked)})
+        if self._confirming is not None:
+            self._confirming.cancel()
+        self._confirming = asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._confirm)
+
+    def _confirm(self) -> None:
+        self._say({"do": "known", "fingerprint": self._edits.fingerprint})
 
     def lose(self, rank: int) -> None:
         """See Circle: without rank 0 each node is on its own."""

@@ -130,7 +130,7 @@ class DockerBackend:
         raise error
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
-        """See Backend. Rank 0 is told of every change too: it tells the others, and nodes that come back."""
+        """See Backend. Rank 0 gets every change too, and sends it to nodes that are not asked or come back."""
         at = time.time_ns()
         edges = {edge.pair: edge for task in tasks.values() for edge in task.edges(self.engine)}
         edits = [edit(edge, at) for edge in edges.values()]
@@ -141,7 +141,8 @@ class DockerBackend:
                 letters[rank] = {"do": "apply", "edits": edits, "touched": sorted(task.touched)}
         if edits and 0 in self._agents.ranks:
             letters.setdefault(0, {"do": "edits", "edits": edits})
-        answers = self._agents.ask(letters)
+        asked = sorted(rank for rank, letter in letters.items() if "edits" in letter)
+        answers = self._agents.ask({rank: {**letter, "asked": asked} for rank, letter in letters.items()})
         return {
             rank: answer if isinstance(answer, HarnessError) else NodeStatus.from_json(answer)
             for rank, answer in answers.items()
