@@ -24,7 +24,7 @@ NODES: Final = 8
 PROJECT: Final = "harness-bench"
 HARNESS: Final = (sys.executable, "-m", "harness.cli.main")
 REPEATS: Final = 5
-JOB: Final = "python -m harness.training.small_loop --steps 1 --size 64KiB"
+JOB: Final = "python -m harness.training.train --steps 1 --checkpoint-every 0"
 NETWORK: Final = {"NODES": str(NODES), "TOPOLOGY": "ring", "PROFILE": "datacenter", "SUBNET": "10.78.0.0/16"}
 
 
@@ -51,7 +51,8 @@ def composed(variables: Mapping[str, str], *words: str) -> Iterator[float]:
 def first_collective(folder: Path) -> float:
     """Seconds from the command to the end of the first all_reduce, the import of PyTorch among them."""
     with composed({"COMMAND": JOB, "RUNS": str(folder)}) as began:
-        record = json.loads(next(folder.glob("*/rank-0.jsonl")).read_text().splitlines()[0])
+        records = map(json.loads, next(folder.glob("*/rank-0.jsonl")).read_text().splitlines())
+        record = next(record for record in records if record["kind"] == "step")
         return float(record["time"]) - began
 
 

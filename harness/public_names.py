@@ -20,7 +20,7 @@ PUBLIC_NAMES = {
     "harness.strategies.wire": "harness.training.strategies.sent_bytes",
     "harness.workloads": "harness.training",
     "harness.workloads.bench": "harness.training.bench",
-    "harness.workloads.loop": "harness.training.small_loop",
+    "harness.workloads.loop": "harness.training.train",
     "harness.workloads.train": "harness.training.train",
 }
 

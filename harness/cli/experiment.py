@@ -166,7 +166,7 @@ def _perform(
 ) -> None:
     """Do what is left to do now that no other command is at it: one may have ended since the estimate was made."""
     todo = campaign.todo()
-    with View(todo, {run.slug: estimates[run.slug] for run in todo}, campaign.experiment.steps, tell) as view:
+    with View(todo, {run.slug: estimates[run.slug] for run in todo}, campaign.experiment.schedule.steps, tell) as view:
         for run in todo:
             last: list[RunProgress] = []
 

@@ -46,8 +46,8 @@ def seconds_of(experiment: Experiment, run: Run, plan: NetworkPlan, cpus: int) -
     crowd = max(1.0, plan.size / cpus)
     traffic = traffic_of(run.variant, plan.size, task)
     step = step_seconds(task) * crowd + (_round_seconds(plan, traffic, crowd) / traffic.every if traffic else 0.0)
-    evaluations = 1 + math.ceil(experiment.steps / experiment.evaluate_every)
-    training = experiment.steps * step + evaluations * evaluation_seconds(task) * crowd
+    evaluations = 1 + math.ceil(experiment.schedule.steps / experiment.schedule.evaluate_every)
+    training = experiment.schedule.steps * step + evaluations * evaluation_seconds(task) * crowd
     if experiment.limit_seconds is not None:
         training = min(training, experiment.limit_seconds)
     connecting = _START_DELAYS * max((_delay(plan, pair) for pair in _circle(plan)), default=0.0)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-import platform
 import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +22,8 @@ from harness.networks.launch import Stream, launch
 from harness.networks.network import Network
 from harness.networks.placement import DOCKER, Placement
 from harness.run_files import RunFolder
+from harness.training.options import TrainOptions
+from harness.training.run_description import describe
 
 INSIDE: Final = str(RUNS)
 """Where a container has the folder of its run; its owner is whom programs there run as."""
@@ -37,21 +38,24 @@ def plan_of(experiment: Experiment, run: Run, subnets: Subnets = (None, None)) -
     return PlanOptions(experiment.nodes, run.topology, run.profile, None, run.seed, *subnets).plan()
 
 
-def arguments(experiment: Experiment, run: Run, out: str, resume: bool) -> list[str]:
-    """What the training workload is called with."""
-    task = experiment.task
-    words = [
-        *("--task", task.name, "--shards", task.shards, "--batch", str(task.batch)),
-        *("--optimizer", task.optimizer, "--lr", repr(task.lr), "--layers", str(task.layers)),
-        *("--context", str(task.context), "--strategy", run.variant.strategy, "--steps", str(experiment.steps)),
-        *("--seed", str(run.seed), "--evaluate-every", str(experiment.evaluate_every)),
-        *("--checkpoint-every", str(experiment.checkpoint_every), "--out", out),
-    ]
-    for name, value in (("--width", task.width), ("--data", task.data)):
-        words += [] if value is None else [name, str(value)]
-    for name, value in run.variant.options.items():
-        words += ["--option", f"{name}={value}"]
-    return [*words, "--resume"] if resume else words
+def train_options(experiment: Experiment, run: Run, out: str, resume: bool) -> TrainOptions:
+    """What each rank of a run is to do.
+
+    Args:
+        experiment: that it belongs to.
+        run: which.
+        out: the run's folder, as a rank sees it.
+        resume: whether to go on from the newest checkpoint.
+    """
+    return TrainOptions(
+        task=experiment.task,
+        strategy=run.variant.strategy,
+        options=run.variant.options,
+        schedule=experiment.schedule,
+        seed=run.seed,
+        resume=resume,
+        out=Path(out),
+    )
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ class Runner:
         self, run: Run, network: Network, folder: RunFolder, resume: bool, attempt: int, watcher: Watcher
     ) -> Mapping[str, Any]:
         out = INSIDE if network.runtime.name == DOCKER else str(folder.path.absolute())
-        argv = [network.runtime.python, "-m", "harness.training.train", *arguments(self.experiment, run, out, resume)]
+        options = json.dumps(train_options(self.experiment, run, out, resume).to_json())
+        argv = [network.runtime.python, "-m", "harness.training.train", "--json", options]
         began = time.time()
         try:
             with ExitStack() as stack:
@@ -142,17 +147,11 @@ class Runner:
         """What run.json says."""
         experiment = self.experiment
         return {
-            "version": 1,
             "slug": run.slug,
             "profile": short(run.profile),
             "topology": short(run.topology),
             "nodes": plan.size,
-            "seed": run.seed,
-            "strategy": run.variant.strategy,
-            "options": dict(run.variant.options),
-            "label": run.variant.label,
-            "task": vars(experiment.task),
-            "steps": experiment.steps,
+            **describe(train_options(experiment, run, "", resume=False)),
             "target": {experiment.target[0]: experiment.target[1]} if experiment.target else None,
             "stop_at_target": experiment.stop_at_target,
             "limit_seconds": experiment.limit_seconds,
@@ -160,18 +159,5 @@ class Runner:
             "engine": network.engine,
             "congestion_control": self.home.congestion_control,
             "plan": plan.to_json(),
-            "versions": versions(),
-            "started": time.time(),
             "attempt": (int(before.get("attempt", 1)) + 1) if before else 1,
         }
-
-
-def versions() -> dict[str, str]:
-    """Of what makes a difference."""
-    found = {"python": platform.python_version(), "kernel": platform.release(), "machine": platform.machine()}
-    for name, package in (("harness", "tc-harness"), ("torch", "torch"), ("numpy", "numpy")):
-        try:
-            found[name] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {**found, "cpus": str(len(os.sched_getaffinity(0)))}

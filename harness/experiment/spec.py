@@ -6,12 +6,14 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import product
 from pathlib import Path, PurePath
 from typing import Any, Final, Self
 
 from harness.errors import InputError
+from harness.training.options import Schedule
+from harness.training.strategies.catalogue import strategy_label
 from harness.training.tasks.task_options import TaskOptions
 
 MAX_RUNS: Final = 10_000
@@ -66,8 +68,7 @@ class Variant:
     @property
     def label(self) -> str:
         """What charts and tables call it, e.g. ``diloco H=20``."""
-        name = self.strategy.rpartition("/")[2].removesuffix(".py").replace(".py:", ":")
-        return " ".join([name, *(f"{key}={value}" for key, value in self.options.items())])
+        return strategy_label(self.strategy, self.options)
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,7 @@ class Experiment:
         seeds: ... each of these.
         nodes: ranks; None: as the topology says.
         task: what is learned.
-        steps: of each run.
-        evaluate_every: steps.
-        checkpoint_every: steps; 0: a run that was stopped begins anew.
+        schedule: of each run. Without checkpoints, a run that was stopped begins anew.
         target: ``loss`` or ``accuracy`` on held-out data, and the value that counts as learned; None: there is none.
         stop_at_target: whether a run ends when the mean over its ranks has reached the target.
         limit_seconds: of training, after which a run ends and counts as it is; None: no limit.
@@ -120,9 +119,7 @@ class Experiment:
     seeds: tuple[int, ...] = (0,)
     nodes: int | None = None
     task: TaskOptions = field(default_factory=TaskOptions)
-    steps: int = 200
-    evaluate_every: int = 10
-    checkpoint_every: int = 50
+    schedule: Schedule = field(default_factory=Schedule)
     target: tuple[str, float] | None = None
     stop_at_target: bool = False
     limit_seconds: float | None = None
@@ -166,9 +163,7 @@ class Experiment:
             "seeds": list(self.seeds),
             "nodes": self.nodes,
             "task": vars(self.task),
-            "steps": self.steps,
-            "evaluate_every": self.evaluate_every,
-            "checkpoint_every": self.checkpoint_every,
+            **vars(self.schedule),
             "target": {self.target[0]: self.target[1]} if self.target else None,
             "stop_at_target": self.stop_at_target,
             "limit_seconds": self.limit_seconds,
@@ -185,9 +180,7 @@ class Experiment:
             seeds=tuple(data["seeds"]),
             nodes=data["nodes"],
             task=TaskOptions.from_json(data["task"]),
-            steps=data["steps"],
-            evaluate_every=data["evaluate_every"],
-            checkpoint_every=data["checkpoint_every"],
+            schedule=Schedule(**{one.name: data[one.name] for one in fields(Schedule)}),
             target=next(iter(data["target"].items())) if data["target"] else None,
             stop_at_target=data["stop_at_target"],
             limit_seconds=data["limit_seconds"],

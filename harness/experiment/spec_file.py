@@ -35,14 +35,16 @@ from harness.experiment.spec import MAX_RUNS, Experiment, Variant, check_name, p
 from harness.model.profile_file import is_profile_path, load_profile
 from harness.model.topology_names import build_topology
 from harness.model.yaml_file import Entry, read_yaml
+from harness.training.declared import least_of
+from harness.training.options import Schedule
 from harness.training.strategies.catalogue import check_name as check_strategy
 from harness.training.strategies.catalogue import find_strategy
 from harness.training.strategies.option_values import read_options
 from harness.training.tasks.task_options import TaskOptions
 
 _KEYS: Final = (
-    "name", "nodes", "topologies", "profiles", "strategies", "H", "seeds", "task", "steps", "evaluate_every",
-    "checkpoint_every", "target", "stop_at_target", "limit",
+    "name", "nodes", "topologies", "profiles", "strategies", "H", "seeds", "task",
+    *(one.name for one in fields(Schedule)), "target", "stop_at_target", "limit",
 )  # fmt: skip
 _TOPOLOGY: Final = "ring"
 _UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -77,11 +79,8 @@ def load_experiment(path: Path, *, check_options: bool = True) -> Experiment:
     given["variants"] = tuple(_strategies(values["strategies"], values.get("H"), root, check_options))
     if "task" in values:
         given["task"] = _task(values["task"], root)
-    for key in ("steps", "evaluate_every"):
-        if key in values:
-            given[key] = _count(values[key])
-    if "checkpoint_every" in values:
-        given["checkpoint_every"] = values["checkpoint_every"].whole_number("a number of steps; 0: never,")
+    schedule = {one: _count(values[one.name], least_of(one)) for one in fields(Schedule) if one.name in values}
+    given["schedule"] = Schedule(**{one.name: value for one, value in schedule.items()})
     if "target" in values:
         given["target"] = _target(values["target"])
     if "stop_at_target" in values:

@@ -48,8 +48,8 @@ from typing import IO, Any, Final
 
 from harness.model.bound import COLLECTIVES
 from harness.training import command
+from harness.training.bench_collectives import CASES, NOTES, WIDTH, bus_factor, moved_bytes
 from harness.training.bench_ranks import BenchRanks
-from harness.training.collectives import CASES, NOTES, WIDTH, bus_factor, moved_bytes
 from harness.training.group import blamed, check_environment
 
 MIN_REPEATS: Final = 3

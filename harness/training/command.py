@@ -1,4 +1,4 @@
-"""What the command lines of workloads share: texts as values, and how they end."""
+"""What the command lines of train and bench share: how texts become values, and how the programs end."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Final, Never
 
 from harness.errors import HarnessError, InputError
-from harness.model.units import Size, Time
+from harness.model.units import Size
 
-TIMEOUT_HELP: Final = "seconds until a collective counts as failed"
+TIMEOUT_HELP: Final = "seconds after which a collective counts as failed"
 
 
 def ended(run: Callable[[], None]) -> int:
-    """Run a workload; the exit code. An error is one line on standard error, as is a file or pipe that refuses."""
+    """Run a program; the exit code. Errors, those of writing a file or a pipe too, are one line on standard error."""
     warnings.simplefilter("ignore", FutureWarning)
     try:
         run()
@@ -33,7 +33,7 @@ def ended(run: Callable[[], None]) -> int:
 
 
 def leave(code: int) -> Never:
-    """End at once: after a collective that failed, torch's threads abort an orderly end with SIGABRT now and then."""
+    """End at once: after a failed collective, torch's threads sometimes abort an orderly exit with SIGABRT."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -68,13 +68,5 @@ def size(text: str) -> int:
     """A size in bytes."""
     try:
         return Size.parse(text).bytes
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def duration(text: str) -> float:
-    """A time as a number of seconds."""
-    try:
-        return Time.parse(text).seconds
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

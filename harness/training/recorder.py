@@ -54,6 +54,8 @@ class Recorder:
         self._file = _open(folder, rank) if folder else None
         self._began = time.perf_counter()
         self._before = 0.0
+        self.last_seconds = 0.0, 0.0
+        """Of the last step: how long it computed, and how long it waited for communication."""
 
     @property
     def elapsed(self) -> float:
@@ -81,6 +83,7 @@ class Recorder:
         """
         before, self._bytes = self._bytes, self._counters.read()
         waiting = min(clock.take(), seconds)
+        self.last_seconds = seconds - waiting, waiting
         self._write(
             "step",
             step=step,

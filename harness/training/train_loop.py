@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from harness.errors import InputError
 from harness.training.checkpoints import Checkpoints
 from harness.training.group import ProcessGroup, blamed
+from harness.training.options import Schedule
 from harness.training.recorder import Recorder
 from harness.training.strategies.base import CommClock, Strategy, StrategyContext
 from harness.training.tasks.base import LearningTask
 
 _SECONDS_BETWEEN_LINES: Final = 1.0
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long to train, and what happens on the way.
-
-    Args:
-        steps: how many.
-        evaluate_every: steps between two evaluations; there is one before the first step and one after the last.
-        checkpoint_every: steps between two saved states; 0: none.
-        checkpoints: their folder; None: no states are saved.
-        resume: whether to go on from the newest saved state.
-        identity: what tells this run from another one, by name; saved states of another are refused.
-    """
-
-    steps: int
-    evaluate_every: int
-    checkpoint_every: int = 0
-    checkpoints: Path | None = None
-    resume: bool = False
-    identity: Mapping[str, str] = field(default_factory=dict)
 
 
 class Training:
@@ -45,9 +24,11 @@ class Training:
     Args:
         group: the process group.
         task: what is learned.
-        make_strategy: from a setup without what follows from the task and the group.
-        course: how long.
+        make_strategy: makes the strategy for a model and a clock.
+        schedule: how long to train, and when to evaluate and save.
         recorder: of this rank.
+        checkpoints: of this rank; None: none are saved.
+        identity: what tells this run from another one, by name; checkpoints of another run are refused.
     """
 
     def __init__(
@@ -55,24 +36,29 @@ class Training:
         group: ProcessGroup,
         task: LearningTask,
         make_strategy: Callable[[Any, CommClock], Strategy],
-        course: Schedule,
+        schedule: Schedule,
         recorder: Recorder,
+        checkpoints: Checkpoints | None = None,
+        identity: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._group, self._task, self._course, self._recorder = group, task, course, recorder
+        self._group, self._task, self._schedule, self._recorder = group, task, schedule, recorder
+        self._checkpoints, self._identity = checkpoints, identity
         self._clock = CommClock()
         self._model = task.model()
         with blamed(group.rank, "making the strategy"):
             self._strategy = make_strategy(self._model, self._clock)
-        self._checkpoints = Checkpoints(course.checkpoints, group.rank, group.size) if course.checkpoints else None
-        self._due = 0
+        self._printed = -_SECONDS_BETWEEN_LINES
+        self._save_since = 0
+        """The step at which a checkpoint became due that could not be saved yet; 0: none is due."""
 
-    def run(self, facts: dict[str, Any]) -> None:
+    def run(self, facts: dict[str, Any], *, resume: bool) -> None:
         """Train to the end. Raises HarnessError with rank and step.
 
         Args:
             facts: for the record's first line, beside what is known here.
+            resume: whether to go on from the newest checkpoint; else this rank's checkpoints are removed.
         """
-        first, elapsed = self._resumed()
+        first, elapsed = self._resumed(resume)
         size = sum(parameter.numel() for parameter in self._model.parameters())
         self._recorder.start(
             rank=self._group.rank,
@@ -90,20 +76,26 @@ class Training:
             self._group.dist.barrier()
         self._clock.take()
         self._recorder.begin(elapsed)
-        told = 0.0
-        for step in range(first + 1, self._course.steps + 1):
+        for step in range(first + 1, self._schedule.steps + 1):
             loss = self._step(step)
-            last = step == self._course.steps
-            if self._group.rank == 0 and (last or time.perf_counter() - told >= _SECONDS_BETWEEN_LINES):
-                print(f"step {step}/{self._course.steps}  loss {loss:.3f}", flush=True)
-                told = time.perf_counter()
+            last = step == self._schedule.steps
+            self._print_progress(step, loss, last)
             if last:
-                with blamed(self._group.rank, "waiting for what is under way"):
+                with blamed(self._group.rank, "waiting for communication that is still under way"):
                     self._strategy.settle()
-            if last or step % self._course.evaluate_every == 0:
+            if last or step % self._schedule.evaluate_every == 0:
                 self._evaluate(step, self._recorder.elapsed)
             self._save_if_due(step)
-        self._recorder.end(self._course.steps)
+        self._recorder.end(self._schedule.steps)
+
+    def _print_progress(self, step: int, loss: float, last: bool) -> None:
+        """Rank 0 prints a line for a step, at most every second, and for the last one."""
+        now = time.perf_counter()
+        if self._group.rank == 0 and (last or now - self._printed >= _SECONDS_BETWEEN_LINES):
+            computing, waiting = self._recorder.last_seconds
+            times = f"compute {computing * 1e3:.1f} ms  communication {waiting * 1e3:.1f} ms"
+            print(f"step {step}/{self._schedule.steps}  loss {loss:.3f}  {times}", flush=True)
+            self._printed = now
 
     def _step(self, step: int) -> float:
         batch = self._task.batch(step)
@@ -119,54 +111,56 @@ class Training:
         score = self._task.evaluate(self._model)
         self._model.train()
         self._recorder.evaluation(step, score, elapsed, time.perf_counter() - start)
-        if self._group.rank == 0 and step == self._course.steps:
-            told = "" if score.accuracy is None else f", accuracy {score.accuracy:.1%}"
-            print(f"held-out loss {score.loss:.3f}{told} after {elapsed:.1f} s", flush=True)
+        if self._group.rank == 0 and step == self._schedule.steps:
+            accuracy = "" if score.accuracy is None else f", accuracy {score.accuracy:.1%}"
+            print(f"held-out loss {score.loss:.3f}{accuracy} after {elapsed:.1f} s", flush=True)
 
     def _save_if_due(self, step: int) -> None:
-        """At the first step that is due and hides nothing from the steps after it; the same step on all ranks."""
-        every = self._course.checkpoint_every
+        """Save a checkpoint every ``checkpoint_every`` steps, the same step on all ranks.
+
+        While the strategy is busy it waits for a later step, since to settle would show communication that later steps
+        hide; but no longer than until the next checkpoint is due.
+        """
+        every = self._schedule.checkpoint_every
         if not self._checkpoints or not every:
             return
         if step % every == 0:
-            self._due = self._due or step
-        if not self._due or (self._strategy.busy and step - self._due < every):
+            self._save_since = self._save_since or step
+        if not self._save_since or (self._strategy.busy and step - self._save_since < every):
             return
-        self._due = 0
+        self._save_since = 0
         with blamed(self._group.rank, f"saving step {step}"):
             self._strategy.settle()
-            self._clock.take()  # that wait belongs to no step
+            self._clock.take()  # the time that settling took belongs to no step
             self._recorder.collectives(step)
-            state = {"model": self._model.state_dict(), "strategy": self._strategy.state(), "of": self._course.identity}
+            state = {"model": self._model.state_dict(), "strategy": self._strategy.state(), "of": self._identity}
             self._checkpoints.save(step, {**state, "elapsed": self._recorder.elapsed})
 
-    def _resumed(self) -> tuple[int, float]:
-        """The last step that counts, and the seconds until then."""
+    def _resumed(self, resume: bool) -> tuple[int, float]:
+        """The last step that counts, and the seconds of training until then; (0, 0) for a new run."""
         if not self._checkpoints:
             return 0, 0.0
-        if not self._course.resume:
-            self._checkpoints.clear()  # no later attempt shall go on from another run's
+        if not resume:
+            self._checkpoints.clear()  # a later --resume must not go on from another run's
             return 0, 0.0
         with blamed(self._group.rank, "resuming"):
             found = self._checkpoints.load_newest()
             if found is None:
                 return 0, 0.0
             step, state = found
-            if state["of"] != self._course.identity:
-                raise InputError(
-                    f"the saved states are of another run: {_differing(state['of'], self._course.identity)}"
-                )
+            if state["of"] != self._identity:
+                raise InputError(f"the checkpoints are of another run: {_differing(state['of'], self._identity)}")
             self._model.load_state_dict(state["model"])
             self._strategy.load_state(state["strategy"])
             return step, float(state["elapsed"])
 
 
 def _differing(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
-    told = (f"{name} was {theirs.get(name)}, not {ours[name]}" for name in ours if theirs.get(name) != ours[name])
-    return ", ".join(told) or "they say more than ours"
+    parts = (f"{name} was {theirs.get(name)}, not {ours[name]}" for name in ours if theirs.get(name) != ours[name])
+    return ", ".join(parts) or "theirs has more settings than ours"
 
 
-def setup_maker(
+def strategy_maker(
     kind: type[Strategy],
     options: Any,
     optimizer: Callable[..., Any],
@@ -174,7 +168,7 @@ def setup_maker(
     neighbours: tuple[int, ...],
     seed: int,
 ) -> Callable[[Any, CommClock], Strategy]:
-    """What makes a strategy from a model and a clock."""
+    """Makes a strategy of this kind for a model and a clock."""
 
     def make(model: Any, clock: CommClock) -> Strategy:
         return kind(StrategyContext(model, optimizer, group.rank, group.size, neighbours, clock, seed), options)

@@ -12,7 +12,7 @@ from tests.support.compose import IMAGE, PATIENCE, docker, ends_at_failure, left
 
 pytestmark = pytest.mark.docker
 
-WORKLOAD = "python -m harness.training.small_loop --steps 5 --size 64KiB --pause 0s"
+WORKLOAD = "python -m harness.training.train --steps 5"
 RING = {(0, 1): 5, (1, 2): 10, (2, 3): 20, (0, 3): 40}
 """One-way delay of every edge in ms."""
 PATHS = {**RING, (0, 2): 15, (1, 3): 30}
@@ -132,13 +132,15 @@ def test_a_node_that_comes_late_is_waited_for(tmp_path):
 def test_the_default_workload_runs_to_its_end(tmp_path):
     with project(tmp_path, NODES=4, TOPOLOGY="ring", PROFILE="wan", COMMAND=WORKLOAD) as net:
         done = net.run()
-        assert "[0] 5 steps in" in done.stdout
-        assert "parameters equal on 4 ranks" in done.stdout
+        assert "[0] step 5/5  loss " in done.stdout
+        assert "[0] held-out loss " in done.stdout
         (folder,) = net.runs.iterdir()
-        assert sorted(file.name for file in folder.iterdir()) == [f"rank-{rank}.jsonl" for rank in range(4)]
-        for file in folder.iterdir():
-            assert len(file.read_text().splitlines()) == 5
-            assert file.stat().st_uid == 1000
+        files = {file.name for file in folder.iterdir() if file.is_file()}
+        assert files == {"run.json", "end.json", *(f"rank-{rank}.jsonl" for rank in range(4))}
+        assert all((folder / name).stat().st_uid == 1000 for name in files)
+        assert [len(net.records(rank)) for rank in range(4)] == [5] * 4
+        assert json.loads((folder / "end.json").read_text())["status"] == "finished"
+        assert "5" in net.harness("report", str(folder), "--json").stdout
         assert [net.state(rank)["ExitCode"] for rank in range(4)] == [0] * 4
         net.compose("down")
         assert left(net.name) == []

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.torch]
 
 JOB = """
 until test -e go; do sleep 0.2; done
-exec python -m harness.training.small_loop --steps 100000 --size 1KiB --pause 500ms
+exec python -m harness.training.train --steps 100000 --evaluate-every 100000 --checkpoint-every 0
 """
 DELAY_S = 1.0
 

@@ -202,10 +202,10 @@ class Project:
         return not subprocess.run(command, capture_output=True, check=False).returncode
 
     def records(self, rank=0):
-        """The lines that the default workload has written so far."""
+        """The steps that a rank of the default job has recorded so far."""
         found = sorted(self.runs.glob(f"*/rank-{rank}.jsonl"))
         lines = found[-1].read_text().split("\n")[:-1] if found else []
-        return [json.loads(line) for line in lines]
+        return [step for step in map(json.loads, lines) if step["kind"] == "step"]
 
     def wait_for_records(self, count, seconds=PATIENCE):
         """Until rank 0 has written so many lines more; these."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -47,6 +48,12 @@ def check_name(name: str) -> None:
             raise InputError(f"strategy {name!r}: there is no file {where}")
     elif not all(part.isidentifier() for part in where.split(".")):
         raise InputError(f"strategy {name!r}: write ./mine.py:Mine or my.package:Mine")
+
+
+def strategy_label(name: str, options: Mapping[str, Any]) -> str:
+    """What charts and tables call a strategy with the options that a user chose, e.g. ``diloco H=20``."""
+    short = name.rpartition("/")[2].removesuffix(".py").replace(".py:", ":")
+    return " ".join([short, *(f"{key}={value}" for key, value in options.items())])
 
 
 def find_strategy(name: str) -> type[Strategy]:

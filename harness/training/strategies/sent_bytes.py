@@ -29,13 +29,3 @@ def all_gather_sent(size: float, ranks: int) -> float:
         ranks: how many.
     """
     return (ranks - 1) * size
-
-
-def broadcast_sent(size: float, ranks: int) -> float:
-    """Tree: all ranks but one get it once; the mean over the ranks. For strategies of your own: none here broadcasts.
-
-    Args:
-        size: of the tensor, in bytes.
-        ranks: how many.
-    """
-    return (ranks - 1) / ranks * size

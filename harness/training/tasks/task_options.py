@@ -1,4 +1,4 @@
-"""Which task is learned and how, as a user writes it. Pure; the defaults of every task option stand here."""
+"""Which task is learned and how, as a user writes it. Pure; every option of a task is declared here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Self, get_args
 
 from harness.errors import InputError
 from harness.model.suggest import suggest
+from harness.training.declared import declared
 
 TASKS: Final = ("digits", "mnist", "text")
 Optimizer = Literal["adamw", "sgd"]
@@ -18,29 +19,17 @@ WIDTH_STEP: Final = 32
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """What is learned, and how.
+    """What is learned, and how."""
 
-    Args:
-        name: one of TASKS.
-        shards: who has which examples: ``iid`` or ``dirichlet:ALPHA``.
-        batch: examples per rank and step.
-        optimizer: of local steps.
-        lr: its learning rate.
-        width: of the model; None: as suits the task.
-        layers: of the text model.
-        context: characters in a window of text.
-        data: a folder with MNIST, or a text file; None: see the task.
-    """
-
-    name: str = "digits"
-    shards: str = "iid"
-    batch: int = 32
-    optimizer: Optimizer = "adamw"
-    lr: float = 1e-3
-    width: int | None = None
-    layers: int = 3
-    context: int = 128
-    data: str | None = None
+    name: str = declared("digits", "what is learned", flag="task", choices=TASKS)
+    shards: str = declared("iid", "which rank has which examples: iid, or dirichlet:ALPHA")
+    batch: int = declared(32, "examples per rank and step")
+    optimizer: Optimizer = declared("adamw", "optimizer of the local steps")  # noqa: RUF009
+    lr: float = declared(1e-3, "its learning rate")
+    width: int | None = declared(None, "width of the model's hidden layers; default: 16, for text 192")
+    layers: int = declared(3, "layers of the text model")
+    context: int = declared(128, "characters in a window of text")
+    data: str | None = declared(None, "a folder with MNIST, or a text file")
 
     def __post_init__(self) -> None:
         if self.name not in TASKS:

@@ -111,7 +111,7 @@ def test_shards_differ_and_so_do_the_batches(undisturbed):
 def test_rank_0_says_how_it_goes_and_the_others_nothing(undisturbed):
     _, ended = undisturbed
     first, *_, last = ended.output[0]
-    assert re.fullmatch(r"step 1/24  loss \d\.\d{3}", first)
+    assert re.fullmatch(r"step 1/24  loss \d\.\d{3}  compute \d+\.\d ms  communication \d+\.\d ms", first)
     assert re.fullmatch(r"held-out loss \d\.\d{3}, accuracy \d+\.\d% after \d+\.\d s", last)
     assert ended.output[1] == []
     assert ended.errors == [[], []]

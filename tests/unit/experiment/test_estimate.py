@@ -8,15 +8,16 @@ import pytest
 from harness.experiment.estimate import left, seconds_of
 from harness.experiment.runner import plan_of
 from harness.experiment.spec import Experiment, Run, Variant
+from harness.training.options import Schedule
 from harness.training.tasks.task_options import TaskOptions
 from tests.support.plans import network, shape
 
 STEPS = 100
 
 
-def estimate(variant, plan, cpus=2, **given):
+def estimate(variant, plan, cpus=2, evaluate_every=10, **given):
     run = Run("wan", "ring", variant, 0)
-    experiment = Experiment("e", ("wan",), ("ring",), (variant,), steps=STEPS, **given)
+    experiment = Experiment("e", ("wan",), ("ring",), (variant,), schedule=Schedule(STEPS, evaluate_every), **given)
     return seconds_of(experiment, run, plan, cpus)
 
 
@@ -113,7 +114,7 @@ def test_a_larger_batch_a_longer_context_and_more_evaluations_take_longer():
 def test_what_was_measured_lies_within_a_factor_of_two(profile, steps, variant, measured):
     """The runs of examples/strategies.yaml on 2 cores, seconds of the ranks' lives, 2026-11-22."""
     task = TaskOptions("digits", "dirichlet:0.3", 128, lr=0.004)
-    experiment = Experiment("e", (profile,), ("ring",), (variant,), nodes=4, steps=steps, task=task)
+    experiment = Experiment("e", (profile,), ("ring",), (variant,), nodes=4, schedule=Schedule(steps), task=task)
     (run,) = experiment.runs()
     seconds = seconds_of(experiment, run, plan_of(experiment, run), 2)
     assert measured / 2 < seconds < measured * 2

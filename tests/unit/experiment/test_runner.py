@@ -1,16 +1,17 @@
 """What a run is started with: the workload's own parser reads what we write, and containers get the user's files."""
 
-from dataclasses import fields
+import json
 from pathlib import Path
 
 import pytest
 
-from harness.experiment.runner import Runner, arguments, plan_of
+from harness.experiment.runner import Runner, plan_of, train_options
 from harness.experiment.spec import Experiment, Run, Variant
 from harness.networks.placement import Placement
 from harness.run_files import RunFolder
-from harness.training import train
+from harness.training.options import Schedule
 from harness.training.tasks.task_options import TaskOptions
+from harness.training.train import read_arguments
 
 TASKS = [
     TaskOptions(),
@@ -26,12 +27,12 @@ def experiment(**given):
 @pytest.mark.parametrize("resume", [False, True])
 def test_the_workload_reads_what_the_experiment_says(task, resume):
     variant = Variant("/x/mine.py:Mine", {"H": 20, "lr": 0.7, "quantise": "int8", "nesterov": True})
-    made = experiment(task=task, steps=33, evaluate_every=7, checkpoint_every=0)
-    read = train._options(arguments(made, Run("wan", "ring", variant, 5), "/out", resume), {})
-    assert TaskOptions(**{one.name: getattr(read, one.name) for one in fields(TaskOptions)}) == task
-    assert (read.strategy, read.steps, read.evaluate_every, read.checkpoint_every) == (variant.strategy, 33, 7, 0)
-    assert (read.seed, read.out, read.resume) == (5, Path("/out"), resume)
-    assert dict(read.options) == {"H": "20", "lr": "0.7", "quantise": "int8", "nesterov": "True"}
+    made = experiment(task=task, schedule=Schedule(33, 7, 0))
+    asked = train_options(made, Run("wan", "ring", variant, 5), "/out", resume)
+    read = read_arguments(["--json", json.dumps(asked.to_json())], {})()
+    assert read == asked
+    assert (read.task, read.schedule, read.strategy, read.options) == (task, made.schedule, *vars(variant).values())
+    assert (read.seed, read.out, read.resume, read.describe) == (5, Path("/out"), resume, False)
 
 
 def test_the_seed_draws_the_network_too():

@@ -1,6 +1,7 @@
 """Reading an experiment's file: what is wrong is told with file, line and place."""
 
 import importlib.util
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from harness.errors import InputError, UnavailableError
 from harness.experiment.runner import plan_of
 from harness.experiment.spec import Experiment, Variant
 from harness.experiment.spec_file import load_experiment
+from harness.training.options import Schedule
 from harness.training.tasks.task_options import TaskOptions
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is missing")
@@ -53,13 +55,19 @@ def test_everything_that_can_be_said(read):
         (0, 3),
         6,
         TaskOptions("text", "dirichlet:0.3", 16, "sgd", 0.1, 64, 2),
-        50,
-        5,
-        0,
+        Schedule(50, 5, 0),
         ("loss", 0.4),
         True,
         120.0,
     )
+
+
+def test_every_option_of_a_schedule_and_a_task_is_a_key_of_the_file(read):
+    for one in fields(Schedule):
+        assert getattr(read(f"profiles: wan\nstrategies: local\n{one.name}: 7\n").schedule, one.name) == 7
+    with pytest.raises(InputError) as error:
+        read("profiles: wan\nstrategies: local\ntask: {nothing: 1}\n")
+    assert all(one.name in str(error.value) for one in fields(TaskOptions))
 
 
 @pytest.mark.torch

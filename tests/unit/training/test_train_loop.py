@@ -30,14 +30,15 @@ class Saved(Quiet):
 
 def saved(every, busy, steps):
     """The steps of which a state is saved, for a strategy that is busy after these."""
-    from harness.training.train_loop import Schedule, Training
+    from harness.training.options import Schedule
+    from harness.training.train_loop import Training
 
     training = object.__new__(Training)
     strategy = SimpleNamespace(settle=lambda: None, state=dict, busy=False)
-    training._course = Schedule(steps, 1, every)
+    training._schedule, training._identity = Schedule(steps, 1, every), {}
     training._group = SimpleNamespace(rank=0)
     training._clock = training._recorder = training._model = Quiet()
-    training._strategy, training._checkpoints, training._due = strategy, Saved(), 0
+    training._strategy, training._checkpoints, training._save_since = strategy, Saved(), 0
     for step in range(1, steps + 1):
         strategy.busy = step in busy
         training._save_if_due(step)
@@ -67,4 +68,4 @@ def test_to_resume_without_a_folder_is_an_error_and_no_new_beginning(monkeypatch
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")):
         monkeypatch.setenv(name, value)
     assert train.main(["--resume"]) == 2
-    assert capsys.readouterr().err == "--resume: where are the states? Name their folder by --out\n"
+    assert capsys.readouterr().err == "--resume: there is no folder to go on from; name it by --out\n"
