@@ -51,7 +51,12 @@ def bench_table(document: Mapping[str, Any]) -> Table:
     rows = document["rows"]
     notes = dict.fromkeys(f"{row['collective']}: {row['note']}" for row in rows if row.get("note"))
     table = Table(
-        title=title, caption="\n".join(notes) or None, caption_justify="left", box=SIMPLE_HEAD, collapse_padding=True
+        title=title,
+        caption="\n".join(notes) or None,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
     )
     table.add_column("collective", no_wrap=True)
     for name in ("size", "median", "min - max", "runs", "algbw", "busbw", "bound", "of median"):
