@@ -62,7 +62,7 @@ def test_several_letters_over_one_connection():
 def test_errors_travel_with_their_parts():
     failed, misread, next_one = visit({"do": "fail"}, {"do": "misread"}, {"do": "a"})[0]
     assert failed["error"] == {"action": "shape edge 3->4", "cause": "the kernel refused", "remedy": "load sch_netem"}
-    assert "knows no" in misread["error"]["cause"]
+    assert "has no request" in misread["error"]["cause"]
     assert next_one == {"heard": "a"}, "an error ends no conversation"
 
 
