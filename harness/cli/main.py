@@ -30,7 +30,7 @@ VERBS: Final = {
     "experiment": ("experiment", "Many runs from one file"),
     "report": ("report", "Who won where, by how much, and why"),
     "ls": ("ls", "List the networks that are up"),
-    "doctor": ("doctor", "Print what works here (by trying it), and how to fix the rest"),
+    "doctor": ("doctor", "Print what works here (by trying it), how to fix the rest"),
     "down": ("down", "Remove a network and whatever runs in it"),
 }
 """Verbs in the order of the help: the module of this package that adds each, and what its help begins with."""
