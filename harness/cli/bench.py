@@ -23,8 +23,8 @@ from harness.networks.launch import Stream, launch
 from harness.networks.network import Network
 
 EPILOG = (
-    "Examples: [b]harness bench[/b] | [b]harness bench --sizes 1KiB,1MiB --collectives all_reduce,barrier[/b] | "
-    "[b]harness bench --json > bench.json[/b]"
+    "Examples: harness bench | harness bench --sizes 1KiB,1MiB --collectives all_reduce,barrier | "
+    "harness bench --json > bench.json"
 )
 
 

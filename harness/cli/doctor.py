@@ -25,7 +25,7 @@ _ENOUGH_BACKLOG = 20_000
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("doctor", epilog="Examples: [b]harness doctor[/b] | [b]scripts/with-netem harness doctor[/b]")(doctor)
+    app.command("doctor", epilog="Examples: harness doctor | scripts/with-netem harness doctor")(doctor)
 
 
 def doctor(json_: JsonOption = False) -> None:

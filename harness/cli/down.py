@@ -16,7 +16,7 @@ from harness.networks.network import remove
 from harness.networks.placement import find_backend
 from harness.networks.registry import LocalRegistry
 
-EPILOG = "Examples: [b]harness down[/b] | [b]harness down --name phones[/b] | [b]harness down --all[/b]"
+EPILOG = "Examples: harness down | harness down --name phones | harness down --all"
 
 
 def register(app: typer.Typer) -> None:

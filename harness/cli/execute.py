@@ -13,8 +13,7 @@ from harness.model.torchrun import MASTER_PORT, environment
 from harness.networks.launch import launch
 
 EPILOG = (
-    "Examples: [b]harness exec 0 -- ping -U -c 3 10.77.0.2[/b] | [b]harness exec 1 -- bash[/b] | "
-    "[b]harness exec all -- python train.py[/b]"
+    "Examples: harness exec 0 -- ping -U -c 3 10.77.0.2 | harness exec 1 -- bash | harness exec all -- python train.py"
 )
 
 
@@ -31,7 +30,10 @@ def execute(
     ] = MASTER_PORT,
     name: options.NameOption = options.DEFAULT_NAME,
 ) -> None:
-    """Run a program in one node, on this terminal; or on all, as run does. Ends with its exit code."""
+    """Run a program in one node, or in all. In one it has this terminal; in all it runs as with run.
+
+    Ends with the program's exit code.
+    """
     if command[0] == "--":
         command = command[1:]
     elif command[0].startswith("-"):

@@ -25,7 +25,7 @@ from harness.model.plan import NetworkPlan
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 
-app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run.", rich_markup_mode="rich")
+app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run.")
 _MANY_RUNS = 100
 _LONG_SECONDS = 4 * 3600.0
 
@@ -36,10 +36,10 @@ def register(parent: typer.Typer) -> None:
 
 
 EPILOG = (
-    "Examples: [b]harness experiment run examples/strategies.yaml[/b] | "
-    "[b]harness experiment run examples/strategies.yaml --dry-run[/b] | "
-    "[b]harness experiment run --resume runs/strategies-20261122-201500[/b]. Then: [b]harness report runs/ID[/b]. "
-    "While it runs, reshape links from another terminal: [b]harness link set 0-1 --delay 120ms[/b]"
+    "Examples: harness experiment run examples/strategies.yaml | "
+    "harness experiment run examples/strategies.yaml --dry-run | "
+    "harness experiment run --resume runs/strategies-20261122-201500. Then: harness report runs/ID. "
+    "While it runs, reshape links from another terminal: harness link set 0-1 --delay 120ms"
 )
 
 

@@ -14,7 +14,7 @@ from harness.model.plan import NetworkPlan, Pair
 from harness.model.plan_edit import parse_pairs, set_down, shape_change
 from harness.networks.network import Network
 
-app = typer.Typer(no_args_is_help=True, help="Show and change links: show, set, down, up.", rich_markup_mode="rich")
+app = typer.Typer(no_args_is_help=True, help="Show and change links: show, set, down, up.")
 
 
 def register(parent: typer.Typer) -> None:
@@ -26,7 +26,7 @@ Edges = Annotated[str, typer.Argument(help="A-B, several as A-B,C-D, or all.", m
 OneWay = Annotated[bool, typer.Option("--one-way", help="Only from A to B.")]
 
 
-@app.command("show", epilog="Examples: [b]harness link show[/b] | [b]harness link show 0-1 --json[/b]")
+@app.command("show", epilog="Examples: harness link show | harness link show 0-1 --json")
 def show_links(
     edges: Annotated[str, typer.Argument(help="A-B, several as A-B,C-D, or all.", metavar="[A-B|all]")] = "all",
     name: options.NameOption = options.DEFAULT_NAME,
@@ -73,8 +73,8 @@ def show_links(
 
 @app.command(
     "set",
-    epilog="Examples: [b]harness link set 0-1 --delay 120ms[/b] | [b]harness link set all --profile mobile[/b] | "
-    "[b]harness link set 0-1 --one-way --rate 10mbit --loss 1%[/b] | [b]harness link set 0-1 --clear[/b]",
+    epilog="Examples: harness link set 0-1 --delay 120ms | harness link set all --profile mobile | "
+    "harness link set 0-1 --one-way --rate 10mbit --loss 1% | harness link set 0-1 --clear",
 )
 def set_links(
     edges: Edges,
@@ -114,7 +114,7 @@ def set_links(
     change_links(networks.find_network(name), change, dry_run=dry_run, json_=json_)
 
 
-@app.command("down", epilog="Examples: [b]harness link down 0-1[/b] | [b]harness link down 0-1 --one-way[/b]")
+@app.command("down", epilog="Examples: harness link down 0-1 | harness link down 0-1 --one-way")
 def down(
     edges: Edges,
     one_way: OneWay = False,
@@ -126,7 +126,7 @@ def down(
     _set_down(edges, True, one_way, name, dry_run, json_)
 
 
-@app.command("up", epilog="Examples: [b]harness link up 0-1[/b] | [b]harness link up all[/b]")
+@app.command("up", epilog="Examples: harness link up 0-1 | harness link up all")
 def up(
     edges: Edges,
     one_way: OneWay = False,

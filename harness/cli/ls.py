@@ -18,7 +18,7 @@ from harness.networks.placement import find_backend
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("ls", epilog="Examples: [b]harness ls[/b] | [b]harness ls --json[/b]")(ls)
+    app.command("ls", epilog="Examples: harness ls | harness ls --json")(ls)
 
 
 def ls(json_: JsonOption = False) -> None:

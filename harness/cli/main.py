@@ -10,67 +10,116 @@ from collections.abc import Sequence
 from typing import Annotated, Final, Never
 
 import typer
+from typer.core import TyperGroup
 
 from harness import __version__
-from harness.cli.output import fail, note
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.linux import host
 
+VERBS: Final = {
+    "profiles": ("profiles", "List network profiles"),
+    "plan": ("plan", "Print nodes, routes and every edge's shape"),
+    "up": ("up", "Start a shaped network"),
+    "run": ("run", "Start a network, run CMD on every node, take the network down"),
+    "exec": ("execute", "Run a program in one node, or in all"),
+    "link": ("link", "Show and change links: show, set, down, up"),
+    "partition": ("partition", "Set every link between different groups of nodes down"),
+    "heal": ("heal", "Set every link up again"),
+    "verify": ("verify", "Measure RTT, jitter, loss and rate of every edge"),
+    "bench": ("bench", "Time gloo's collectives over a sweep of sizes"),
+    "experiment": ("experiment", "Many runs from one file"),
+    "report": ("report", "Who won where, by how much, and why"),
+    "ls": ("ls", "List the networks that are up"),
+    "doctor": ("doctor", "Print what works here (by trying it), how to fix the rest"),
+    "down": ("down", "Remove a network and whatever runs in it"),
+}
+"""Verbs in the order of the help: the module of this package that adds each, and what its help begins with."""
+LEVELS: Final = ("debug", "info", "warning")
+
+
+class _Verbs(TyperGroup):
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Where nobody reads standard output any more, end as other programs do: 128 + SIGPIPE."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python flushes at its end
+            raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+# Without rich's markup: rich and its Markdown parser would double the time of --help.
 app = typer.Typer(
     name="harness",
+    cls=_Verbs,
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Real networks for distributed training on one Linux machine: netem-shaped links, real gloo, all measured.",
     epilog="Exit codes: 0 done; 1 something measured is off; 2 wrong input; 3 network not up, up already or busy; "
     "69 the machine lacks something; 70 the kernel or a node refused; 77 not permitted; 130 interrupted. "
-    "[b]run[/b] and [b]exec[/b] end with the program's own code.",
+    "run and exec end with the program's own code.",
 )
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        import platform
+
+        from harness.shaping.detect import AUTO, choose_engine, features
+
         typer.echo(f"harness {__version__}")
+        try:
+            engine, _ = choose_engine(AUTO, features())
+        except HarnessError as error:
+            engine = f"none: {error}"
+        typer.echo(f"engine {engine}")
+        typer.echo(f"kernel {platform.release()}")
         raise typer.Exit
 
 
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print version, engine of auto, and kernel."),
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log to standard error, as HARNESS_LOG=debug (info, warning) does.")
     ] = False,
 ) -> None:
     """Shape links, run jobs across them, measure what they do."""
+    if level := "debug" if verbose else os.environ.get("HARNESS_LOG"):
+        _configure_logging(level)
 
 
-VERBS: Final = {
-    "profiles": "profiles",
-    "plan": "plan",
-    "up": "up",
-    "run": "run",
-    "exec": "execute",
-    "link": "link",
-    "partition": "partition",
-    "heal": "heal",
-    "verify": "verify",
-    "bench": "bench",
-    "experiment": "experiment",
-    "report": "report",
-    "ls": "ls",
-    "doctor": "doctor",
-    "down": "down",
-}
-"""Verbs and the modules of this package that add them, in the order of the help."""
+def _configure_logging(level: str) -> None:
+    """Let the standard library's logging print to standard error. Raises InputError for an unknown level."""
+    import logging
+
+    if level.lower() not in LEVELS:
+        raise InputError(f"HARNESS_LOG={level}: write one of {', '.join(LEVELS)}")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("harness").setLevel(level.upper())
+    logging.getLogger(__name__).debug("harness %s: %s", __version__, sys.argv[1:])
 
 
 def _register(arguments: Sequence[str]) -> None:
-    """Add the verb that is asked for, or all where it is none (help, completion, a typing error).
+    """Add the verb that is asked for; where it is none (help, a typing error), all of them with their help alone.
 
-    To import and declare all of them takes longer than most verbs do.
+    To import and declare all verbs takes longer than most of them do. Completion asks for the options of any verb.
     """
-    wanted = arguments[0] if arguments and "_HARNESS_COMPLETE" not in os.environ else None
-    for module in [VERBS[wanted]] if wanted in VERBS else VERBS.values():
-        importlib.import_module(f"harness.cli.{module}").register(app)
+    wanted = next((word for word in arguments if not word.startswith("-")), None)
+    for name, (module, line) in VERBS.items():
+        if wanted == name or "_HARNESS_COMPLETE" in os.environ:
+            importlib.import_module(f"harness.cli.{module}").register(app)
+        elif wanted not in VERBS:
+            app.command(name, help=f"{line}.")(_never)
+
+
+def _never() -> Never:
+    """What a verb that nobody asked for would do."""
+    raise AssertionError("only the verb that the command line names is called")
 
 
 def _ended(number: int, _: object) -> Never:
@@ -91,18 +140,20 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except HarnessError as error:
-        _tell(error, error)
+        _print(error, error)
         sys.exit(error.exit_code)
-    except SystemExit:
-        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # typer's, where nobody reads on: it would end with 1
-            os._exit(128 + signal.SIGPIPE)
-        raise
     except OSError as error:
-        _tell(error, host.explain(error))
+        _print(error, host.explain(error))
         sys.exit(HarnessError.exit_code)
 
 
-def _tell(error: Exception, text: object) -> None:
+def _print(error: Exception, text: object) -> None:
+    """The error in one line and its notes; where debugging is logged, its traceback too."""
+    import logging
+
+    from harness.cli.output import fail, note
+
+    logging.getLogger(__name__).debug("traceback", exc_info=error)
     fail(text)
     for more in getattr(error, "__notes__", ()):
         note(more)

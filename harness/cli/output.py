@@ -11,8 +11,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-out = Console(highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end with 1, which means that something measured is off; main.py gives the exit code."""
+        raise BrokenPipeError
+
+
+out = _Console(highlight=False, soft_wrap=False)
+err = _Console(stderr=True, highlight=False)
 
 
 def fail(error: object) -> None:
@@ -53,7 +60,7 @@ def show(made: Table) -> None:
     if out.is_terminal:
         out.print(made)
     else:
-        Console(highlight=False, width=160).print(made)
+        _Console(highlight=False, width=160).print(made)
 
 
 @contextlib.contextmanager

@@ -14,9 +14,7 @@ from harness.model.plan_edit import crossing, set_down
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("partition", epilog='Examples: [b]harness partition "0,1|2,3"[/b] | [b]harness partition "0"[/b]')(
-        partition
-    )
+    app.command("partition", epilog='Examples: harness partition "0,1|2,3" | harness partition "0"')(partition)
 
 
 def partition(
@@ -25,7 +23,10 @@ def partition(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Set every link between different groups down: its packets are lost. Links inside a group stay as they are."""
+    """Set every link between different groups of nodes down.
+
+    Its packets are lost. Links inside a group stay as they are.
+    """
     network = networks.find_network(name)
 
     def change(plan: NetworkPlan) -> NetworkPlan:

@@ -11,8 +11,8 @@ from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PlanOptions
 
 EPILOG = (
-    "Examples: [b]harness plan --nodes 4 --topology ring --profile wan[/b] | "
-    "[b]harness plan -t islands:2 -n 8 -p datacenter --between wan --seed 7 --json[/b]"
+    "Examples: harness plan --nodes 4 --topology ring --profile wan | "
+    "harness plan -t islands:2 -n 8 -p datacenter --between wan --seed 7 --json"
 )
 
 

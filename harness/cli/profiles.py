@@ -9,7 +9,7 @@ import typer
 from harness.cli.options import JsonOption
 from harness.cli.output import print_json, show, table
 
-EPILOG = "Examples: [b]harness profiles[/b] | [b]harness profiles wan[/b] | [b]harness profiles ./mine.yaml --json[/b]"
+EPILOG = "Examples: harness profiles | harness profiles wan | harness profiles ./mine.yaml --json"
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def profiles(
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """List network profiles: delay is one way, each edge draws its own values from the ranges."""
+    """List network profiles. Delay is one way, each edge draws its own values from the ranges."""
     from harness.model.profile_file import load_profile, shipped_profiles
 
     found = [load_profile(name) for name in names or shipped_profiles()]

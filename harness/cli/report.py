@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from harness.experiment.report.analysis import Analysis
 
 EPILOG = (
-    "Examples: [b]harness report runs/strategies-20261122-171742 --open[/b] | "
-    "[b]harness report runs/strategies-20261122-171742 --format html,png,csv,json[/b] | "
-    "[b]harness report runs/strategies-20261122-171742 --json[/b]"
+    "Examples: harness report runs/strategies-20261122-171742 --open | "
+    "harness report runs/strategies-20261122-171742 --format html,png,csv,json | "
+    "harness report runs/strategies-20261122-171742 --json"
 )
 FORMATS: Final = ("html", "png", "csv", "json")
 _DRAWN: Final = ("html", "png")

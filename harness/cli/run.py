@@ -21,9 +21,9 @@ from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 
 EPILOG = (
-    "Examples: [b]harness run --nodes 4 --topology ring --profile wan -- python train.py[/b] | "
-    "[b]harness run -n 2 -p mobile -- sh -c 'echo I am $RANK of $WORLD_SIZE'[/b]. "
-    "While it runs, reshape its links from another terminal: [b]harness link set 0-1 --delay 120ms[/b]"
+    "Examples: harness run --nodes 4 --topology ring --profile wan -- python train.py | "
+    "harness run -n 2 -p mobile -- sh -c 'echo I am $RANK of $WORLD_SIZE'. "
+    "While it runs, reshape its links from another terminal: harness link set 0-1 --delay 120ms"
 )
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
@@ -54,7 +54,9 @@ def run(
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
 ) -> None:
-    """Start a network, run CMD on every node with torchrun's variables, stop all at the first failure, tear down.
+    """Start a network, run CMD on every node, take the network down.
+
+    Programs get the variables that torchrun sets. The first that fails ends the others.
 
     Ends with the exit code of the rank that failed first (128 + N for signal N).
     """

@@ -18,8 +18,8 @@ from harness.networks.registry import LocalRegistry
 from harness.shaping.detect import USERSPACE
 
 EPILOG = (
-    "Examples: [b]harness up --nodes 4 --topology ring --profile wan[/b] | "
-    "[b]harness up -n 8 -t star -p mobile --name phones[/b] | [b]harness up -t ./mine.yaml --dry-run[/b]"
+    "Examples: harness up --nodes 4 --topology ring --profile wan | "
+    "harness up -n 8 -t star -p mobile --name phones | harness up -t ./mine.yaml --dry-run"
 )
 
 

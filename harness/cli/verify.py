@@ -16,7 +16,7 @@ from harness.verify.verdict import Verdict
 from harness.verify.verification import verify as measured
 
 EPILOG = (
-    "Examples: [b]harness verify[/b] | [b]harness verify 0-1 --seconds 20[/b] | [b]harness verify --ipv6 --json[/b]. "
+    "Examples: harness verify | harness verify 0-1 --seconds 20 | harness verify --ipv6 --json. "
     "Exit code 1 where an edge is off."
 )
 _NAMED: Final = 4
@@ -38,7 +38,7 @@ def verify(
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
-    """Measure RTT, jitter, loss and rate of every edge and direction: requested, applied, measured, verdict.
+    """Measure RTT, jitter, loss and rate of every edge, in both directions: requested, applied, measured, verdict.
 
     An edge with a row that is off is measured once more: only a row that is off both times is called off, since one of
     a hundred runs is off by chance. Jitter is in the profile's own unit.

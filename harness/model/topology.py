@@ -72,8 +72,6 @@ class Topology:
     _by_pair: dict[tuple[int, int], TopologyEdge] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        from networkx import connected_components  # here, because importing networkx takes 0.3 s
-
         check_size(self.size)
         by_pair = {(edge.a, edge.b): edge for edge in sorted(self.edges, key=lambda edge: (edge.a, edge.b))}
         for a, b in by_pair:
@@ -83,11 +81,22 @@ class Topology:
             raise TopologyError(f"{self.name}: an edge is there twice")
         object.__setattr__(self, "edges", tuple(by_pair.values()))
         object.__setattr__(self, "_by_pair", by_pair)
+        if not self._is_mesh:
+            self._require_connected()
+
+    @property
+    def _is_mesh(self) -> bool:
+        """Whether all are neighbours. Then nothing needs networkx, whose import takes 0.12 s."""
+        return len(self.edges) == self.size * (self.size - 1) // 2
+
+    def _require_connected(self) -> None:
+        from networkx import connected_components
+
         parts = [sorted(part) for part in connected_components(self._graph)]
         if len(parts) > 1:
-            told = " | ".join(_told(part) for part in parts[:4]) + (" | ..." if len(parts) > 4 else "")
+            shown = " | ".join(map(_ranks_as_text, parts[:4])) + (" | ..." if len(parts) > 4 else "")
             raise TopologyError(
-                f"{self.name} falls into {len(parts)} parts that no edge joins: {told}; add edges between them"
+                f"{self.name} falls into {len(parts)} parts that no edge joins: {shown}; add edges between them"
             )
 
     @cached_property
@@ -104,7 +113,7 @@ class Topology:
         """The ranks at the other ends of this rank's edges, ascending. Raises TopologyError for an unknown rank."""
         if not 0 <= rank < self.size:
             raise TopologyError(f"there is no rank {rank} in {self.name}; ranks are 0 to {self.size - 1}")
-        return sorted(self._graph[rank])
+        return sorted(b if a == rank else a for a, b in self._by_pair if rank in (a, b))
 
     def edge(self, a: int, b: int) -> TopologyEdge:
         """The edge between two ranks, in either order. Raises TopologyError where there is none."""
@@ -127,6 +136,8 @@ class Topology:
         Found by Dijkstra's algorithm from every destination: as ways are symmetric, the rank before X on the lightest
         way from D to X is where X sends what goes to D. Time and memory grow with size x edges and size squared.
         """
+        if self._is_mesh:
+            return {rank: {other: other for other in range(self.size) if other != rank} for rank in range(self.size)}
         from networkx import dijkstra_predecessor_and_distance
 
         hops: dict[int, dict[int, int]] = {rank: {} for rank in range(self.size)}
@@ -145,7 +156,7 @@ def _tie_break(a: int, b: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{a}-{b}".encode()).digest()[:5], "big")
 
 
-def _told(part: list[int]) -> str:
+def _ranks_as_text(part: list[int]) -> str:
     return ",".join(map(str, part[:8])) + (",..." if len(part) > 8 else "")
 
 
