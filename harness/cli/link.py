@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from harness.cli import networks, options
 from harness.cli.output import note, print_json, say, show, table
 from harness.model.format import format_distinct, format_shape, format_size, format_time
+from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan, Pair
 from harness.model.plan_edit import parse_pairs, set_down, shape_change
 from harness.networks.network import Network
@@ -71,28 +73,32 @@ def show_links(
         note(f"edge {pair[0]}->{pair[1]}: applied differs from requested: {what}")
 
 
+def _with_link_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give the function an option for every field of a link, in place of its ``**fields``."""
+    edges, *others, _ = inspect.signature(function, eval_str=True).parameters.values()
+    made = [
+        inspect.Parameter(
+            key,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[str | None, typer.Option(help=one.help, metavar=one.metavar or "TEXT")],
+        )
+        for key, one in LINK_FIELDS.items()
+    ]
+    signature = inspect.Signature([edges, *made, *(one.replace(kind=made[0].kind) for one in others)])
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    function.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
+    return function
+
+
 @app.command(
     "set",
     epilog="Examples: harness link set 0-1 --delay 120ms | harness link set all --profile mobile | "
     "harness link set 0-1 --one-way --rate 10mbit --loss 1% | harness link set 0-1 --clear",
 )
+@_with_link_options
 def set_links(
     edges: Edges,
-    delay: Annotated[str | None, typer.Option(help="One-way delay, e.g. 120ms.")] = None,
-    jitter: Annotated[str | None, typer.Option(help="A time, or a share of the delay, e.g. 10%.")] = None,
-    distribution: Annotated[str | None, typer.Option(help="Of the jitter: uniform, normal or pareto.")] = None,
-    loss: Annotated[str | None, typer.Option(help="Share of packets lost, e.g. 1%.")] = None,
-    loss_correlation: Annotated[str | None, typer.Option(help="Correlation of losses, e.g. 25%.")] = None,
-    gilbert_elliott: Annotated[
-        str | None, typer.Option(help="Loss in bursts: P,R[,LOSS_BAD[,LOSS_GOOD]], e.g. 1%,20%,90%.", metavar="P,R")
-    ] = None,
-    rate: Annotated[str | None, typer.Option(help="e.g. 80mbit or 10MB/s; none for no limit.")] = None,
-    burst: Annotated[str | None, typer.Option(help="Depth of a token bucket, e.g. 64KiB; none for no bucket.")] = None,
-    queue: Annotated[str | None, typer.Option(help="Most that a packet waits for tokens, e.g. 50ms.")] = None,
-    duplicate: Annotated[str | None, typer.Option(help="Share of packets sent twice.")] = None,
-    corrupt: Annotated[str | None, typer.Option(help="Share of packets with a flipped bit.")] = None,
-    reorder: Annotated[str | None, typer.Option(help="Share of packets that skip the delay.")] = None,
-    limit: Annotated[str | None, typer.Option(help="Packets in the queue; auto: sized from rate x delay.")] = None,
     profile: Annotated[
         str | None, typer.Option("--profile", "-p", help="Draw a whole new shape from a profile.")
     ] = None,
@@ -102,14 +108,10 @@ def set_links(
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
+    **fields: str | None,
 ) -> None:
     """Change links in place, while jobs run: nothing queued is lost. What is not given stays as it is."""
-    given = {
-        "delay": delay, "jitter": jitter, "distribution": distribution, "loss": loss, "rate": rate, "burst": burst,
-        "loss_correlation": loss_correlation, "duplicate": duplicate, "corrupt": corrupt, "reorder": reorder,
-        "limit": limit, "queue": queue, "gilbert_elliott": gilbert_elliott,
-    }  # fmt: skip
-    wanted = {key: value for key, value in given.items() if value is not None}
+    wanted = {key: value for key, value in fields.items() if value is not None}
     change = shape_change(edges, wanted, one_way=one_way, profile=profile, seed=seed, clear=clear)
     change_links(networks.find_network(name), change, dry_run=dry_run, json_=json_)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from fractions import Fraction
-from functools import lru_cache
 from typing import Any, Final, Literal, Self, get_args
 
-from harness.errors import ShapeError
+from harness.errors import InputError, ShapeError
+from harness.model.link_field import LinkField, exact_ratio, link_field
 from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
 
 Pair = tuple[int, int]
@@ -48,6 +47,23 @@ class GilbertElliott:
             raise ShapeError("gilbert_elliott: p and r are both 0%, so the state never changes; give at least one")
 
     @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``P,R[,LOSS_BAD[,LOSS_GOOD]]``. Raises InputError."""
+        parts = [Ratio.parse(part) for part in text.split(",")]
+        if not 2 <= len(parts) <= 4:
+            raise InputError(f"{text!r} is no chain; write P,R[,LOSS_BAD[,LOSS_GOOD]], e.g. 1%,20%,90%")
+        return cls(*parts)
+
+    def to_json(self) -> dict[str, float]:
+        """Shares by name."""
+        return {name: float(share) for name, share in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, float]) -> Self:
+        """The inverse of to_json, exact for what that wrote."""
+        return cls(**{name: exact_ratio(share) for name, share in data.items()})
+
+    @classmethod
     def from_correlation(cls, loss: Ratio, correlation: Ratio) -> Self:
         """The two-state chain with this mean loss whose neighbouring packets' losses correlate this much.
 
@@ -73,6 +89,16 @@ class GilbertElliott:
         return float(1 - self.p.value - self.r.value)
 
 
+def _parse_jitter(text: str) -> Time | Ratio:
+    return Ratio.parse(text) if "%" in text else Time.parse(text)
+
+
+def _parse_limit(text: str) -> int:
+    if not text.isdecimal():
+        raise InputError(f"{text!r} is not a number of packets, or auto")
+    return int(text)
+
+
 @dataclass(frozen=True)
 class LinkShape:
     """One direction of one edge. A field that is None or zero does nothing.
@@ -93,19 +119,35 @@ class LinkShape:
         queue: time that a packet may wait for tokens before tail drop (tbf's latency); with burst only.
     """
 
-    rate: Rate | None = None
-    delay: Time = ZERO_TIME
-    jitter: Time = ZERO_TIME
-    distribution: Distribution = "uniform"
-    loss: Ratio = ZERO_RATIO
-    loss_correlation: Ratio = ZERO_RATIO
-    gilbert_elliott: GilbertElliott | None = None
-    duplicate: Ratio = ZERO_RATIO
-    corrupt: Ratio = ZERO_RATIO
-    reorder: Ratio = ZERO_RATIO
-    limit: int | None = None
-    burst: Size | None = None
-    queue: Time | None = None
+    rate: Rate | None = link_field(Rate, "rate_bit_s", "e.g. 80mbit or 10MB/s; none for no limit.", off="none")
+    delay: Time = link_field(Time, "delay_s", "One-way delay, e.g. 120ms.", ZERO_TIME)
+    jitter: Time = link_field(
+        Time, "jitter_s", "A time, or a share of the delay, e.g. 10%.", ZERO_TIME, parse=_parse_jitter
+    )
+    distribution: Distribution = link_field(
+        str, "distribution", "Of the jitter: uniform, normal or pareto.", "uniform", choices=DISTRIBUTIONS
+    )
+    loss: Ratio = link_field(Ratio, "loss", "Share of packets lost, e.g. 1%.", ZERO_RATIO)
+    loss_correlation: Ratio = link_field(Ratio, "loss_correlation", "Correlation of losses, e.g. 25%.", ZERO_RATIO)
+    gilbert_elliott: GilbertElliott | None = link_field(
+        GilbertElliott,
+        "gilbert_elliott",
+        "Loss in bursts: P,R[,LOSS_BAD[,LOSS_GOOD]], e.g. 1%,20%,90%; none for no bursts.",
+        off="none",
+        metavar="P,R",
+    )
+    duplicate: Ratio = link_field(Ratio, "duplicate", "Share of packets sent twice.", ZERO_RATIO)
+    corrupt: Ratio = link_field(Ratio, "corrupt", "Share of packets with a flipped bit.", ZERO_RATIO)
+    reorder: Ratio = link_field(Ratio, "reorder", "Share of packets that skip the delay.", ZERO_RATIO)
+    limit: int | None = link_field(
+        int, "limit_packets", "Packets in the queue; auto: sized from rate x delay.", off="auto", parse=_parse_limit
+    )
+    burst: Size | None = link_field(
+        Size, "burst_bytes", "Depth of a token bucket, e.g. 64KiB; none for no bucket.", off="none"
+    )
+    queue: Time | None = link_field(
+        Time, "queue_s", "Most that a packet waits for tokens, e.g. 50ms; none for 50ms.", off="none"
+    )
 
     def __post_init__(self) -> None:
         if self.distribution not in DISTRIBUTIONS:
@@ -180,10 +222,10 @@ class LinkShape:
 
     def describe(self) -> str:
         """The shape in tc's words, e.g. ``rate 80Mbit delay 20ms jitter 2ms loss 0.1%``."""
-        words = [f"{field.name} {value}" for field in fields(self) if (value := self._told(field.name))]
+        words = [f"{field.name} {value}" for field in fields(self) if (value := self._described(field.name))]
         return " ".join(words) or "unshaped"
 
-    def _told(self, name: str) -> str:
+    def _described(self, name: str) -> str:
         value = getattr(self, name)
         if name == "distribution":
             return str(value) if self.jitter.ns and value != "uniform" else ""
@@ -195,50 +237,15 @@ class LinkShape:
 
     def to_json(self) -> dict[str, Any]:
         """Every field as plain JSON in SI units: bit/s, seconds, shares, packets, bytes."""
-        chain = self.gilbert_elliott
-        return {
-            "rate_bit_s": self.rate.bit_s if self.rate else None,
-            "delay_s": self.delay.seconds,
-            "jitter_s": self.jitter.seconds,
-            "distribution": self.distribution,
-            "loss": float(self.loss),
-            "loss_correlation": float(self.loss_correlation),
-            "gilbert_elliott": chain and {f.name: float(getattr(chain, f.name)) for f in fields(chain)},
-            "duplicate": float(self.duplicate),
-            "corrupt": float(self.corrupt),
-            "reorder": float(self.reorder),
-            "limit_packets": self.limit,
-            "burst_bytes": self.burst.bytes if self.burst else None,
-            "queue_s": self.queue.seconds if self.queue else None,
-        }
+        return {one.json: one.to_json(getattr(self, name)) for name, one in LINK_FIELDS.items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], *, checked: bool = True) -> Self:
         """The inverse of to_json; exact for what to_json wrote. Parts may contradict each other where not checked."""
-        chain = data.get("gilbert_elliott")
-        rate, burst, queue = data.get("rate_bit_s"), data.get("burst_bytes"), data.get("queue_s")
         make = cls if checked else cls.unchecked
-        return make(
-            rate=None if rate is None else Rate(rate),
-            delay=Time.from_seconds(data["delay_s"]),
-            jitter=Time.from_seconds(data["jitter_s"]),
-            distribution=data["distribution"],
-            loss=_ratio(data["loss"]),
-            loss_correlation=_ratio(data["loss_correlation"]),
-            gilbert_elliott=None if chain is None else GilbertElliott(**{key: _ratio(v) for key, v in chain.items()}),
-            duplicate=_ratio(data["duplicate"]),
-            corrupt=_ratio(data["corrupt"]),
-            reorder=_ratio(data["reorder"]),
-            limit=data.get("limit_packets"),
-            burst=None if burst is None else Size(burst),
-            queue=None if queue is None else Time.from_seconds(queue),
-        )
+        return make(**{name: one.from_json(data[one.json]) for name, one in LINK_FIELDS.items() if one.json in data})
 
 
-@lru_cache(maxsize=256)
-def _ratio(share: float) -> Ratio:
-    """The exact ratio that a float was written from."""
-    return Ratio(Fraction(repr(share)))
-
-
+LINK_FIELDS: Final[Mapping[str, LinkField]] = {each.name: each.metadata["link"] for each in fields(LinkShape)}
+"""What is declared of the fields of a link, by name."""
 UNSHAPED: Final = LinkShape()

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +15,12 @@ from typing import Any, Final, Generic, TypeVar
 
 from harness.errors import UnitError
 from harness.model.format import format_range
-from harness.model.link import Distribution, GilbertElliott, LinkShape
+from harness.model.link import LINK_FIELDS, Distribution, GilbertElliott, LinkShape
 from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
 
 T = TypeVar("T", Rate, Time, Ratio, Size, int)
 
-SHAPE_KEYS: Final = tuple(each.name for each in fields(LinkShape))
+SHAPE_KEYS: Final = tuple(LINK_FIELDS)
 """The fields of a profile that shape a link: those of a link shape."""
 
 _STEPS: Final[dict[type, tuple[Callable[[Any], Any], Fraction]]] = {
@@ -176,21 +176,16 @@ class Profile:
         jitter = draw("jitter", spread) or ZERO_TIME
         if isinstance(jitter, Ratio):
             jitter = Time(round(delay.ns * jitter.value))
-        return LinkShape(
-            rate=draw("rate", self.rate),
-            delay=delay,
-            jitter=jitter,
-            distribution=self.distribution,
-            loss=share("loss", self.loss),
-            loss_correlation=share("loss_correlation", self.loss_correlation),
-            gilbert_elliott=chain,
-            duplicate=share("duplicate", self.duplicate),
-            corrupt=share("corrupt", self.corrupt),
-            reorder=share("reorder", self.reorder),
-            limit=draw("limit", self.limit),
-            burst=draw("burst", self.burst),
-            queue=draw("queue", self.queue),
-        )
+        made: dict[str, Any] = {
+            "delay": delay,
+            "jitter": jitter,
+            "distribution": self.distribution,
+            "gilbert_elliott": chain,
+        }
+        for name, one in LINK_FIELDS.items():
+            if name not in made:
+                made[name] = (share if one.kind is Ratio else draw)(name, getattr(self, name))
+        return LinkShape(**made)
 
     def describe(self) -> dict[str, str]:
         """The fields that do something, for people: ``{"rate": "80 – 800 Mbit/s", "jitter": "10 %", ...}``."""
@@ -206,25 +201,17 @@ class Profile:
             return values.to_json() if values else None
 
         is_share = self.jitter is not None and isinstance(self.jitter.low, Ratio)
+        values: dict[str, Any] = {one.json: getattr(self, name) for name, one in LINK_FIELDS.items()}
         chain = self.gilbert_elliott
         return {
             "name": self.name,
             "description": self.description,
             "source": self.source and str(self.source),
-            "rate_bit_s": pair(self.rate),
-            "delay_s": pair(self.delay),
+            **{key: pair(value) for key, value in values.items() if isinstance(value, Range | None)},
             "jitter_s": None if is_share else pair(self.jitter),
             "jitter_share": pair(self.jitter) if is_share else None,
             "distribution": self.distribution,
-            "loss": pair(self.loss),
-            "loss_correlation": pair(self.loss_correlation),
             "gilbert_elliott": chain and {key: pair(value) for key, value in vars(chain).items()},
-            "duplicate": pair(self.duplicate),
-            "corrupt": pair(self.corrupt),
-            "reorder": pair(self.reorder),
-            "limit_packets": pair(self.limit),
-            "burst_bytes": pair(self.burst),
-            "queue_s": pair(self.queue),
         }
 
 

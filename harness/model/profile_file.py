@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import ProfileError, ShapeError, UnitError
-from harness.model.link import DISTRIBUTIONS, MAX_LIMIT
+from harness.model.link import DISTRIBUTIONS, LINK_FIELDS, MAX_LIMIT
 from harness.model.profile import NONE, SHAPE_KEYS, BurstLoss, Profile, Range
 from harness.model.suggest import suggest
-from harness.model.units import Rate, Ratio, Size, Time
+from harness.model.units import Ratio, Size, Time
 from harness.model.yaml_file import Entry, read_yaml
 
 SHIPPED_ORDER: Final = (
@@ -77,27 +77,22 @@ def _distribution(entry: Entry) -> str:
     return text
 
 
-_READERS: Final[dict[str, Callable[[Entry], Any]]] = {
-    "rate": lambda entry: _range(entry, Rate),
-    "delay": lambda entry: _range(entry, Time),
+_OWN_READERS: Final[dict[str, Callable[[Entry], Any]]] = {
     "jitter": _jitter,
     "distribution": _distribution,
-    "loss": lambda entry: _range(entry, Ratio),
-    "loss_correlation": lambda entry: _range(entry, Ratio),
     "gilbert_elliott": _chain,
-    "duplicate": lambda entry: _range(entry, Ratio),
-    "corrupt": lambda entry: _range(entry, Ratio),
-    "reorder": lambda entry: _range(entry, Ratio),
-    "limit": lambda entry: _range(entry, int),
-    "burst": lambda entry: _range(entry, Size),
-    "queue": lambda entry: _range(entry, Time),
 }
-"""How to read each of SHAPE_KEYS, in profiles and in the edges of topology files."""
+
+
+def _read(name: str, entry: Entry) -> Any:
+    """A field of a link, in a profile or at an edge of a topology file: a scalar or a range of its kind."""
+    own = _OWN_READERS.get(name)
+    return own(entry) if own else _range(entry, LINK_FIELDS[name].kind)
 
 
 def read_shape(place: Entry, values: Mapping[str, Entry], base: Profile) -> Profile:
     """The base with those of the values replaced that shape a link. What is wrong raises the place's error."""
-    read = {key: _READERS[key](entry) for key, entry in values.items() if key in _READERS}
+    read = {key: _read(key, entry) for key, entry in values.items() if key in LINK_FIELDS}
     try:
         return replace(base, **read)
     except ShapeError as cause:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from harness.errors import ProfileError
 from harness.model.format import format_range
 from harness.model.link import UNSHAPED, LinkShape
-from harness.model.profile import NONE, SHAPE_KEYS, Range
-from harness.model.profile_file import _READERS, SHIPPED_ORDER, load_profile, shipped_profiles
+from harness.model.profile import NONE, Range
+from harness.model.profile_file import SHIPPED_ORDER, load_profile, shipped_profiles
 from harness.model.units import Rate, Ratio, Size, Time
 
 
@@ -111,10 +111,6 @@ def test_every_key(load):
     assert told["jitter_share"] is None
     assert told["limit_packets"] == [100, 200]
     assert told["gilbert_elliott"]["p"] == [0.01, 0.02]
-
-
-def test_every_field_that_shapes_a_link_can_be_read():
-    assert list(_READERS) == list(SHAPE_KEYS)
 
 
 def test_loss_with_correlation(load):

@@ -1,0 +1,142 @@
+"""A field of a link is declared once, in LinkShape: each place that cannot be derived from that has every field."""
+
+import json
+import re
+from dataclasses import fields
+from typing import get_args
+
+import pytest
+import typer
+from typer.main import get_command
+
+from harness.api.edges import ShapeTexts
+from harness.cli import link as link_command
+from harness.model.link import LINK_FIELDS, UNSHAPED, LinkShape
+from harness.model.plan import PlannedEdge, Port
+from harness.model.profile import Profile
+from harness.model.profile_file import load_profile
+from harness.model.status import EdgeStatus, Stats
+from harness.shaping.qdisc import Branch, netem_of, shape_of, tbf_of
+from harness.verify.verdict.row import Quantity
+
+TEXTS = {
+    "rate": "10mbit",
+    "delay": "20ms",
+    "jitter": "2ms",
+    "distribution": "normal",
+    "loss": "1%",
+    "loss_correlation": "25%",
+    "gilbert_elliott": "1%,20%",
+    "duplicate": "1%",
+    "corrupt": "1%",
+    "reorder": "1%",
+    "limit": "50",
+    "burst": "64KiB",
+    "queue": "100ms",
+}
+"""By field, something that a user may write."""
+NEEDS = {
+    "jitter": {"delay"},
+    "distribution": {"delay", "jitter"},
+    "reorder": {"delay"},
+    "loss_correlation": {"loss"},
+    "burst": {"rate"},
+    "queue": {"rate", "burst"},
+}
+"""Fields that another one makes no sense without."""
+VERDICTS = {
+    "rate": "rate",
+    "delay": "rtt",
+    "jitter": "jitter",
+    "distribution": "jitter",
+    "loss": "loss",
+    "loss_correlation": "loss",
+    "gilbert_elliott": "loss",
+    "duplicate": "duplicate",
+    "corrupt": "loss",  # the receiver's kernel drops what has a wrong checksum
+    "reorder": "reorder",
+    "limit": "loss",  # what finds the queue full is lost
+    "burst": "rate",
+    "queue": "loss",
+}
+"""The quantity of ``harness verify`` that shows whether a field is kept."""
+
+
+def made(*names):
+    return LinkShape(**{name: LINK_FIELDS[name].read(TEXTS[name]) for name in names})
+
+
+def branch(of):
+    port = Port(PlannedEdge(0, 1, of), 1, (1,))
+    return Branch(1, netem_of(port, 0), tbf_of(of))
+
+
+def test_every_field_is_declared():
+    assert list(LINK_FIELDS) == [one.name for one in fields(LinkShape)]
+    assert TEXTS.keys() == VERDICTS.keys() == LINK_FIELDS.keys()
+    assert len({one.json for one in LINK_FIELDS.values()}) == len(LINK_FIELDS)
+
+
+def test_link_set_has_an_option_for_each_with_its_help():
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    link_command.register(app)
+    options = {one.name: one for one in get_command(app).commands["link"].commands["set"].params}
+    for name, one in LINK_FIELDS.items():
+        assert options[name].opts == [f"--{name.replace('_', '-')}"]
+        assert options[name].help == one.help
+
+
+def test_python_has_a_keyword_for_each():
+    assert set(ShapeTexts.__annotations__) == set(LINK_FIELDS)
+
+
+def test_a_profile_has_a_range_for_each():
+    assert [one.name for one in fields(Profile) if one.name in LINK_FIELDS] == list(LINK_FIELDS)
+    document = Profile("p").to_json()
+    assert {one.json for one in LINK_FIELDS.values()} <= document.keys()
+
+
+@pytest.mark.parametrize("name", LINK_FIELDS)
+def test_a_profile_in_a_file_reads_it(name, tmp_path):
+    wanted = {*NEEDS.get(name, ()), name}
+    texts = {key: {"p": "1%", "r": "20%"} if key == "gilbert_elliott" else TEXTS[key] for key in wanted}
+    path = tmp_path / "p.yaml"
+    path.write_text(json.dumps(texts))
+    assert load_profile(str(path)).sample(0, 0, 1) == made(*wanted)
+
+
+@pytest.mark.parametrize("name", LINK_FIELDS)
+def test_json_has_it_and_gives_it_back(name):
+    of = made(*NEEDS.get(name, ()), name)
+    document = json.loads(json.dumps(of.to_json()))
+    assert document[LINK_FIELDS[name].json] != UNSHAPED.to_json()[LINK_FIELDS[name].json]
+    assert LinkShape.from_json(document) == of
+    assert EdgeStatus.from_json(EdgeStatus(of, Stats()).to_json()).applied == of
+
+
+@pytest.mark.parametrize("name", LINK_FIELDS)
+def test_people_are_shown_it(name):
+    needed = NEEDS.get(name, ())
+    assert made(*needed, name).describe() != made(*needed).describe()
+
+
+@pytest.mark.parametrize("name", LINK_FIELDS)
+def test_the_engines_make_it(name):
+    needed = NEEDS.get(name, ())
+    assert branch(made(*needed, name)) != branch(made(*needed))
+
+
+@pytest.mark.parametrize("name", [name for name in LINK_FIELDS if name != "queue"])  # the kernel has it in tbf's limit
+def test_it_is_read_back(name):
+    tree = branch(made(*NEEDS.get(name, ()), name))
+    assert branch(shape_of(tree)) == tree
+
+
+def test_verify_has_a_quantity_for_each():
+    assert set(VERDICTS.values()) == set(get_args(Quantity))
+
+
+def test_the_documents_name_each():
+    """With its meaning, in the docstring of LinkShape."""
+    assert re.findall(r"^        (\w+): ", LinkShape.__doc__, re.MULTILINE) == list(LINK_FIELDS)
