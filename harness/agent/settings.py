@@ -16,7 +16,7 @@ from harness.agent.protocol import PORT as AGENTS_PORT
 from harness.errors import InputError
 from harness.model.address import Addressing
 from harness.model.plan import NetworkPlan
-from harness.model.plan_options import PlanOptions
+from harness.model.plan_options import DEFAULTS, PlanOptions
 from harness.model.torchrun import MASTER_PORT
 
 NAMES: Final = "HARNESS_NAMES"
@@ -85,10 +85,10 @@ class Settings:
             )
         options = PlanOptions(
             nodes=nodes,
-            topology=text("TOPOLOGY", "fully_connected"),
-            profile=text("PROFILE", "wan"),
+            topology=text("TOPOLOGY", DEFAULTS.topology),
+            profile=text("PROFILE", DEFAULTS.profile),
             between=text("BETWEEN") or None,
-            seed=number("SEED", 0, -(2**63), 2**63 - 1),
+            seed=number("SEED", DEFAULTS.seed, -(2**63), 2**63 - 1),
             subnet=text("SUBNET") or None,
             subnet6=text("SUBNET6") or None,
         )
@@ -98,8 +98,8 @@ class Settings:
             options=options,
             plan=_unpacked(environ),
             names=names,
-            engine=text("ENGINE", "auto"),
-            congestion_control=text("CONGESTION_CONTROL", "cubic"),
+            engine=text("ENGINE", DEFAULTS.engine),
+            congestion_control=text("CONGESTION_CONTROL", DEFAULTS.congestion_control),
             job=tuple(job),
             master_port=port,
             stops=on_failure == "stop",

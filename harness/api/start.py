@@ -13,27 +13,26 @@ from harness.api.failures import HarnessWarning, warn
 from harness.api.shaped import ShapedNetwork
 from harness.errors import InputError, NetworkStateError
 from harness.linux import host
-from harness.model.plan_options import PlanOptions
+from harness.model.plan_options import DEFAULTS, OPTIONS, PlanOptions
 from harness.networks.network import Network
-from harness.networks.placement import DOCKER, NETNS, Placement
+from harness.networks.placement import DOCKER, Placement
 from harness.networks.registry import LocalRegistry
-from harness.shaping.detect import AUTO
 
 _TRIES: Final = 8
 
 
 def network(
     nodes: int | None = None,
-    topology: StrPath = "fully_connected",
-    profile: StrPath = "wan",
+    topology: StrPath = DEFAULTS.topology,
+    profile: StrPath = DEFAULTS.profile,
     *,
     between: StrPath | None = None,
-    seed: int = 0,
+    seed: int = DEFAULTS.seed,
     subnet: str | None = None,
     subnet6: str | None = None,
     runtime: str | None = None,
     engine: str | None = None,
-    congestion_control: str = "cubic",
+    congestion_control: str = DEFAULTS.congestion_control,
     image: str | None = None,
     volumes: Sequence[str] = (),
     name: str | None = None,
@@ -75,8 +74,8 @@ def network(
         raise InputError(f"nodes={nodes}: a network has at least one node")
     options.plan()
     home = Placement(
-        runtime or os.environ.get("HARNESS_RUNTIME") or NETNS,
-        engine or os.environ.get("HARNESS_ENGINE") or AUTO,
+        runtime or os.environ.get(OPTIONS["runtime"].environ) or DEFAULTS.runtime,
+        engine or os.environ.get(OPTIONS["engine"].environ) or DEFAULTS.engine,
         congestion_control,
         image,
         several("volumes", volumes, "/HOST:/INSIDE"),

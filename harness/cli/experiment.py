@@ -22,6 +22,7 @@ from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.spec_file import load_experiment
 from harness.model.format import format_time
 from harness.model.plan import NetworkPlan
+from harness.model.plan_options import DEFAULTS
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 
@@ -55,11 +56,11 @@ def run_experiment(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Start also where it is many runs, or takes hours.")] = False,
     subnet: options.SubnetOption = None,
     subnet6: options.Subnet6Option = None,
-    runtime: options.RuntimeNameOption = "netns",
+    runtime: options.RuntimeNameOption = DEFAULTS.runtime,
     image: options.ImageOption = None,
     volumes: options.VolumesOption = None,
-    engine: options.EngineOption = "auto",
-    congestion_control: options.CongestionControlOption = "cubic",
+    engine: options.EngineOption = DEFAULTS.engine,
+    congestion_control: options.CongestionControlOption = DEFAULTS.congestion_control,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,

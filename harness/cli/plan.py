@@ -8,7 +8,7 @@ from harness.cli import options
 from harness.cli.output import count, print_json, show, table
 from harness.model.format import format_shape
 from harness.model.plan import NetworkPlan
-from harness.model.plan_options import PlanOptions
+from harness.model.plan_options import DEFAULTS, PlanOptions
 
 EPILOG = (
     "Examples: harness plan --nodes 4 --topology ring --profile wan | "
@@ -23,10 +23,10 @@ def register(app: typer.Typer) -> None:
 
 def plan(
     nodes: options.NodesOption = None,
-    topology: options.TopologyOption = "fully_connected",
-    profile: options.ProfileOption = "wan",
+    topology: options.TopologyOption = DEFAULTS.topology,
+    profile: options.ProfileOption = DEFAULTS.profile,
     between: options.BetweenOption = None,
-    seed: options.SeedOption = 0,
+    seed: options.SeedOption = DEFAULTS.seed,
     subnet: options.SubnetOption = None,
     subnet6: options.Subnet6Option = None,
     json_: options.JsonOption = False,

@@ -14,7 +14,7 @@ from harness.cli.output import fail, note, say, status
 from harness.cli.plan import show_plan
 from harness.cli.up import start
 from harness.errors import HarnessError, InputError
-from harness.model.plan_options import PlanOptions
+from harness.model.plan_options import DEFAULTS, PlanOptions
 from harness.model.torchrun import MASTER_PORT, environment
 from harness.networks.launch import LaunchOutcome, Sink, launch
 from harness.networks.placement import Placement
@@ -37,17 +37,17 @@ def register(app: typer.Typer) -> None:
 def run(
     command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.", metavar="-- CMD...")],
     nodes: options.NodesOption = None,
-    topology: options.TopologyOption = "fully_connected",
-    profile: options.ProfileOption = "wan",
+    topology: options.TopologyOption = DEFAULTS.topology,
+    profile: options.ProfileOption = DEFAULTS.profile,
     between: options.BetweenOption = None,
-    seed: options.SeedOption = 0,
+    seed: options.SeedOption = DEFAULTS.seed,
     subnet: options.SubnetOption = None,
     subnet6: options.Subnet6Option = None,
-    runtime: options.RuntimeNameOption = "netns",
+    runtime: options.RuntimeNameOption = DEFAULTS.runtime,
     image: options.ImageOption = None,
     volumes: options.VolumesOption = None,
-    engine: options.EngineOption = "auto",
-    congestion_control: options.CongestionControlOption = "cubic",
+    engine: options.EngineOption = DEFAULTS.engine,
+    congestion_control: options.CongestionControlOption = DEFAULTS.congestion_control,
     master_port: Annotated[
         int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")
     ] = MASTER_PORT,

@@ -11,7 +11,7 @@ from harness.cli.output import count, note, print_json, say, status
 from harness.cli.plan import show_plan
 from harness.model.format import format_time
 from harness.model.plan import NetworkPlan
-from harness.model.plan_options import PlanOptions
+from harness.model.plan_options import DEFAULTS, PlanOptions
 from harness.networks.network import Network
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
@@ -30,17 +30,17 @@ def register(app: typer.Typer) -> None:
 
 def up(
     nodes: options.NodesOption = None,
-    topology: options.TopologyOption = "fully_connected",
-    profile: options.ProfileOption = "wan",
+    topology: options.TopologyOption = DEFAULTS.topology,
+    profile: options.ProfileOption = DEFAULTS.profile,
     between: options.BetweenOption = None,
-    seed: options.SeedOption = 0,
+    seed: options.SeedOption = DEFAULTS.seed,
     subnet: options.SubnetOption = None,
     subnet6: options.Subnet6Option = None,
-    runtime: options.RuntimeNameOption = "netns",
+    runtime: options.RuntimeNameOption = DEFAULTS.runtime,
     image: options.ImageOption = None,
     volumes: options.VolumesOption = None,
-    engine: options.EngineOption = "auto",
-    congestion_control: options.CongestionControlOption = "cubic",
+    engine: options.EngineOption = DEFAULTS.engine,
+    congestion_control: options.CongestionControlOption = DEFAULTS.congestion_control,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,

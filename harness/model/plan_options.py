@@ -1,9 +1,14 @@
-"""What a network's plan is made of, as a user writes it: on a command line, or in a container's environment."""
+"""The options of a network, each declared once: command line, Python, a container's environment and compose.yaml agree.
+
+``cli/options.py`` and ``agent/settings.py`` are made from this. tests/unit/model/test_plan_options.py fails where a
+verb, ``harness.network()``, ``compose.yaml`` or ``.env.example`` lacks an option or has another default.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import InputError
 
@@ -13,16 +18,57 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class NetworkOption:
+    """What there is to know of an option beside its name, type and default.
+
+    Args:
+        help: of the command line.
+        flags: of the command line.
+        compose: its variable in compose.yaml and in a node; an empty string: it has none.
+        environ: the variable that the command line and Python take it from; an empty string: none.
+        shown: the default as people are shown it, where None stands for one.
+    """
+
+    help: str
+    flags: tuple[str, ...]
+    compose: str = ""
+    environ: str = ""
+    shown: str = ""
+
+
+def option(default: Any, help_: str, *flags: str, **more: str) -> Any:
+    """A dataclass field that is an option of a network; see NetworkOption."""
+    return field(default=default, metadata={"option": NetworkOption(help_, flags, **more)})
+
+
+@dataclass(frozen=True)
 class PlanOptions:
     """What a plan is made of, as the user wrote it."""
 
-    nodes: int | None
-    topology: str
-    profile: str
-    between: str | None
-    seed: int
-    subnet: str | None
-    subnet6: str | None
+    nodes: int | None = option(
+        None, "Number of nodes; 4, or what a topology file says.", "--nodes", "-n", compose="NODES"
+    )
+    topology: str = option(
+        "fully_connected",
+        "fully_connected, ring, star, line, tree[:ARITY], grid[:RxC], islands[:K], a YAML file, or "
+        "matrix:delay=D.csv,rate=R.csv.",
+        "--topology",
+        "-t",
+        compose="TOPOLOGY",
+    )
+    profile: str = option(
+        "wan",
+        "A name from 'harness profiles', a YAML file, or none (unshaped).",
+        "--profile",
+        "-p",
+        compose="PROFILE",
+    )
+    between: str | None = option(
+        None, "Profile of the slow edges between islands; wan unless given.", "--between", compose="BETWEEN"
+    )
+    seed: int = option(0, "Of every draw from the profile's ranges.", "--seed", compose="SEED")
+    subnet: str | None = option(None, "IPv4 subnet of the nodes.", "--subnet", compose="SUBNET", shown="10.77.0.0/16")
+    subnet6: str | None = option(None, "IPv6 subnet of the nodes.", "--subnet6", compose="SUBNET6", shown="fd77::/64")
 
     def plan(self, addressing: Addressing | None = None) -> NetworkPlan:
         """Read and draw everything; touches no machine. Raises InputError.
@@ -42,7 +88,46 @@ class PlanOptions:
         has_islands = any(edge.tier for edge in topology.edges)
         if self.between is not None and not has_islands:
             raise InputError(f"--between is for topologies with islands; {topology.name} has none")
-        between = load_profile(self.between or "wan") if has_islands else None
+        between = load_profile(self.between or PlanOptions.profile) if has_islands else None
         if has_islands and self.profile == "none" and self.between is None:
             between = None
         return make_plan(topology, load_profile(self.profile), self.seed, between=between, addressing=addressing)
+
+
+@dataclass(frozen=True)
+class NetworkOptions(PlanOptions):
+    """A plan's options, and where nodes live and what makes their links."""
+
+    runtime: str = option(
+        "netns",
+        "Where nodes live: netns (network namespaces) or docker (containers).",
+        "--runtime",
+        environ="HARNESS_RUNTIME",
+    )
+    engine: str = option(
+        "auto",
+        "What makes the links: netem (the kernel), userspace (NFQUEUE, for kernels without netem), or auto.",
+        "--engine",
+        compose="ENGINE",
+        environ="HARNESS_ENGINE",
+    )
+    congestion_control: str = option(
+        "cubic",
+        "TCP's congestion control in the nodes: it decides results.",
+        "--congestion-control",
+        compose="CONGESTION_CONTROL",
+    )
+    image: str | None = option(
+        None, "Of containers: harness-node, or one made from it.", "--image", compose="IMAGE", shown="harness-node"
+    )
+    volumes: tuple[str, ...] = option(
+        (),
+        "A folder for containers: /HOST:/INSIDE or /HOST:/INSIDE:ro. Programs start in /work.",
+        "--volume",
+        "-v",
+    )
+
+
+DEFAULTS: Final = NetworkOptions()
+OPTIONS: Final[Mapping[str, NetworkOption]] = {each.name: each.metadata["option"] for each in fields(NetworkOptions)}
+"""What is declared of the options, by name."""
