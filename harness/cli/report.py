@@ -158,7 +158,7 @@ def wanted_formats(formats: str | None, out: Path | None) -> tuple[str, ...]:
 
 
 def _require_drawing(wanted: tuple[str, ...]) -> None:
-    missing = [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("altair", "jinja2", "vl_convert") if importlib.util.find_spec(name) is None]
     drawn = [name for name in wanted if name in _DRAWN]
     if drawn and missing:
         raise UnavailableError(

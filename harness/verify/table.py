@@ -8,34 +8,17 @@ from typing import Final
 from rich.markup import escape
 from rich.table import Table
 
+from harness.model.format import DIGITS, format_distinct, format_rate, format_share, format_time
 from harness.verify.verdict import Quantity, Verdict
 
-
-def _time(seconds: float) -> str:
-    return f"{seconds * 1000:.2f} ms"
-
-
-def _share(share: float) -> str:
-    return f"{share * 100:.3g} %"
-
-
-def _rate(bit_s: float) -> str:
-    for prefix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if bit_s >= factor:
-            return f"{bit_s / factor:.4g} {prefix}bit/s"
-    return f"{bit_s:.4g} bit/s"
-
-
-_FORMAT: Final[Mapping[Quantity, Callable[[float], str]]] = {
-    "rtt": _time,
-    "jitter": _time,
-    "loss": _share,
-    "duplicate": _share,
-    "reorder": _share,
-    "rate": _rate,
+_FORMAT: Final[Mapping[Quantity, Callable[[float | None, int], str]]] = {
+    "rtt": format_time,
+    "jitter": format_time,
+    "loss": format_share,
+    "duplicate": format_share,
+    "reorder": format_share,
+    "rate": format_rate,
 }
-
-
 MACHINE_BOUND: Final = "machine-bound: this machine is too slow or too busy to tell whether the link is right"
 """Printed below a table that has such a row."""
 
@@ -50,26 +33,27 @@ def verify_table(rows: Sequence[Verdict], title: str) -> Table:
     for row in rows:
         if last is not None and last != (row.src, row.dst):
             table.add_section()
-        values = (_text(row, value) for value in (row.requested, row.applied, row.measured))
         edge = "" if last == (row.src, row.dst) else f"{row.src}->{row.dst}"
-        table.add_row(edge, row.quantity, *values, _accepted(row), _verdict(row))
+        table.add_row(edge, row.quantity, *_texts(row), _verdict(row))
         last = (row.src, row.dst)
     return table
 
 
 def in_words(row: Verdict) -> str:
     """What was measured, as part of a sentence."""
-    accepted = _accepted(row)
-    return f"{row.src}->{row.dst} {row.quantity} {_text(row, row.measured)}" + (f" ({accepted})" if accepted else "")
+    *_, measured, accepted = _texts(row)
+    return f"{row.src}->{row.dst} {row.quantity} {measured}" + (f" ({accepted})" if accepted else "")
 
 
-def _text(row: Verdict, value: float | None) -> str:
-    return "-" if value is None else _FORMAT[row.quantity](value)
-
-
-def _accepted(row: Verdict) -> str:
-    low, high = ("" if value is None else _text(row, value) for value in (row.low, row.high))
-    return f"{low} .. {high}" if low or high else ""
+def _texts(row: Verdict) -> tuple[str, str, str, str]:
+    """Requested, applied, measured and accepted; of a row that is off with all digits that show why."""
+    values = (row.requested, row.applied, row.measured, row.low, row.high)
+    text = _FORMAT[row.quantity]
+    requested, applied, measured, low, high = (
+        [text(value, DIGITS) for value in values] if row.ok else format_distinct(text, values)
+    )
+    low, high = ("" if value is None else shown for value, shown in ((row.low, low), (row.high, high)))
+    return requested, applied, measured, f"{low} .. {high}" if low or high else ""
 
 
 def _verdict(row: Verdict) -> str:

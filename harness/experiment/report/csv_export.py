@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from harness.experiment.report.analysis import Analysis
-from harness.experiment.report.figures import RunFigures
-from harness.experiment.report.link_statistics import zeros
+from harness.experiment.report.analysis.figures import RunFigures
+from harness.experiment.report.analysis.links import zeros
 
 Row = tuple[object, ...]
 
@@ -56,14 +56,14 @@ def _names(run: RunFigures) -> Row:
 
 
 def _summary_rows(analysis: Analysis) -> Iterator[Row]:
-    for facet in analysis.facets:
-        for run in facet.runs:
-            hit = run.curve.reached(facet.target) if facet.target is not None else None
+    for scenario in analysis.scenarios:
+        for run in scenario.runs:
+            hit = run.curve.reached(scenario.target) if scenario.target is not None else None
             yield (
                 *_names(run),
                 run.run.status,
-                facet.target.value if facet.target and facet.target.kind == "loss" else None,
-                run.outcome(facet.target) if facet.target is not None else None,
+                scenario.target_value("loss"),
+                run.outcome(scenario.target) if scenario.target is not None else None,
                 hit.seconds if hit else None,
                 hit.bytes if hit else None,
                 run.best.loss if run.best else None,
@@ -79,7 +79,7 @@ def _summary_rows(analysis: Analysis) -> Iterator[Row]:
                 run.bus.bound_bit_s if run.bus else None,
                 run.links.dropped if run.links else None,
                 run.links.retransmitted if run.links else None,
-                facet.target.value if facet.target and facet.target.kind == "accuracy" else None,
+                scenario.target_value("accuracy"),
             )
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from harness.experiment.report.analysis import Analysis, Comparison, Scenario
-from harness.experiment.report.figures import RunFigures
-from harness.experiment.report.groups import RunGroup, SeedSpread
-from harness.experiment.report.summary import headline, sentence
+from harness.experiment.report.analysis import Analysis, Scenario
+from harness.experiment.report.analysis.figures import RunFigures
+from harness.experiment.report.analysis.groups import RunGroup, SeedSpread
+from harness.experiment.report.analysis.sentences import headline, sentence
 
 VERSION: Final = 1
 
@@ -24,7 +24,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "name": experiment.name,
         "created": experiment.created,
         "answer": headline(analysis),
-        "facets": [_facet(analysis, facet) for facet in analysis.facets],
+        "facets": [_scenario(analysis, scenario) for scenario in analysis.scenarios],
         "runs": [_run(run) for run in analysis.runs],
         "not_begun": list(experiment.missing),
         "notes": [asdict(note) for note in experiment.notes],
@@ -32,25 +32,21 @@ def document(analysis: Analysis) -> dict[str, Any]:
     return dict(_finite(made))
 
 
-def _facet(analysis: Analysis, facet: Scenario) -> dict[str, Any]:
-    win = facet.win
+def _scenario(analysis: Analysis, scenario: Scenario) -> dict[str, Any]:
+    win = scenario.win
     return {
-        "profile": facet.profile,
-        "topology": facet.topology,
-        "nodes": facet.nodes,
-        "target_loss": facet.target.value if facet.target and facet.target.kind == "loss" else None,
-        "target_accuracy": facet.target.value if facet.target and facet.target.kind == "accuracy" else None,
-        "target_chosen_by_report": facet.chosen and facet.target is not None,
-        "answer": sentence(analysis, facet),
+        "profile": scenario.profile,
+        "topology": scenario.topology,
+        "nodes": scenario.nodes,
+        "target_loss": scenario.target_value("loss"),
+        "target_accuracy": scenario.target_value("accuracy"),
+        "target_chosen_by_report": scenario.chosen and scenario.target is not None,
+        "answer": sentence(analysis, scenario),
         "winner": win.winner.label if win else None,
-        "next": _rival(win.next) if win else None,
-        "baseline": _rival(win.baseline) if win else None,
-        "strategies": [_group(group) for group in facet.groups],
+        "next": asdict(win.next) if win and win.next else None,
+        "baseline": asdict(win.baseline) if win and win.baseline else None,
+        "strategies": [_group(group) for group in scenario.groups],
     }
-
-
-def _rival(rival: Comparison | None) -> dict[str, Any] | None:
-    return asdict(rival) if rival else None
 
 
 def _group(group: RunGroup) -> dict[str, Any]:

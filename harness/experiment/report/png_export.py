@@ -9,11 +9,11 @@ from typing import Any, Final
 import vl_convert
 
 from harness.experiment.report.analysis import Analysis
-from harness.experiment.report.chart_data import DataTable, data_tables
-from harness.experiment.report.charts import Chart, facet_charts, file_names, timeline_charts
-from harness.experiment.report.page.links_section import distinct_plans
+from harness.experiment.report.page.chart_data import DataTable, data_tables
+from harness.experiment.report.page.charts import Chart, file_names, scenario_charts, timeline_charts
+from harness.experiment.report.page.links import distinct_plans
 from harness.experiment.report.page.theme import COLOURS, Mode, config, literal
-from harness.experiment.report.page.topology_drawing import topology_svg
+from harness.experiment.report.page.topology import topology_svg
 
 VEGA_LITE: Final = "6.4"
 """The version of Vega-Lite that Altair 6 writes; vl-convert carries several."""
@@ -29,7 +29,7 @@ def vega_program() -> str:
 def write_images(analysis: Analysis, prefix: str, folder: Path) -> Iterator[Path]:
     """Write one PNG per chart and topology; yields each file when it is there."""
     tables = data_tables(analysis)
-    charts = [chart for of_facet in facet_charts(analysis, legend=True) for chart in of_facet.values()]
+    charts = [chart for of_scenario in scenario_charts(analysis, legend=True) for chart in of_scenario.values()]
     for number, run in enumerate(analysis.runs):
         charts += timeline_charts(number, run.run.slug) if run.run.links else []
     for chart in charts:

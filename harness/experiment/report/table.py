@@ -7,36 +7,36 @@ import math
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from harness.experiment.report import told
-from harness.experiment.report.analysis import Analysis, Winner
-from harness.experiment.report.chart_data import runs_told, time_told
-from harness.experiment.report.groups import RunGroup
-from harness.experiment.report.summary import headline, margin
+from harness.experiment.report.analysis import Analysis
+from harness.experiment.report.analysis.groups import RunGroup
+from harness.experiment.report.analysis.sentences import headline, margin, runs_counted, time_to_target
+from harness.experiment.report.analysis.winners import Winner
+from harness.model.format import NOTHING, format_number, format_share, format_size
 
 
 def winners_table(analysis: Analysis) -> Table:
-    """Profiles and topologies, each with its strategies, the fastest first."""
+    """Scenarios, each with its strategies, the fastest first."""
     table = Table(title=headline(analysis).replace("[", "\\["), title_justify="left", box=SIMPLE_HEAD)
     for name in ("where", "strategy"):
         table.add_column(name)
     for name in ("time to target", "winner's lead", "bytes to target", "least loss", "waiting", "runs"):
         table.add_column(name, justify="right")
-    for facet in analysis.facets:
-        win = facet.win
-        rivals = {rival.label: margin(rival) for rival in (win.next, win.baseline) if rival} if win else {}
-        order = sorted(facet.groups, key=lambda group: _place(group, win))
-        target = "" if facet.target is None else f" to {facet.target}"
+    for scenario in analysis.scenarios:
+        win = scenario.win
+        margins = {other.label: margin(other) for other in win.comparisons} if win else {}
+        order = sorted(scenario.groups, key=lambda group: _place(group, win))
+        target = "" if scenario.target is None else f" to {scenario.target}"
         for place, group in enumerate(order):
             won = win is not None and group is win.winner
             table.add_row(
-                (analysis.told(facet) + target).replace("[", "\\[") if not place else "",
+                (analysis.name(scenario) + target).replace("[", "\\[") if not place else "",
                 group.label.replace("[", "\\["),
-                time_told(group, ranged=True),
-                "fastest" if won else rivals.get(group.label, ""),
-                told.size(group.bytes.median if group.bytes else None),
-                told.NOTHING if group.best_loss is None else told.digits(group.best_loss.median),
-                told.percent(group.comm_share.median if group.comm_share else None),
-                runs_told(group),
+                time_to_target(group, ranged=True),
+                "fastest" if won else margins.get(group.label, ""),
+                format_size(group.bytes.median if group.bytes else None),
+                NOTHING if group.best_loss is None else format_number(group.best_loss.median),
+                format_share(group.comm_share.median if group.comm_share else None),
+                runs_counted(group),
                 style="bold" if won else None,
             )
         table.add_section()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from harness.model.format import format_share
 from harness.model.link import LinkShape
 from harness.verify.node.packet import small_frame
 from harness.verify.stats import binomial_interval, loss_inflation
@@ -20,7 +21,7 @@ def loss(way: JudgedDirection) -> Verdict:
     train = way.measured.train
     if train is None or not train.sent:
         row = way.row("loss", requested, applied, note=UNMEASURED)
-        return (row.left_out() if "train" in way.measured.left_out else row).compared(_ROUNDING, _percent)
+        return (row.left_out() if "train" in way.measured.left_out else row).compared(_ROUNDING, format_share)
     inflation = loss_inflation(way.applied)
     low, high = binomial_interval(applied, train.sent, way.confidence, inflation)
     row = way.row("loss", requested, applied, train.loss, low=low, high=high, samples=train.sent)
@@ -34,7 +35,7 @@ def loss(way: JudgedDirection) -> Verdict:
         )
     elif way.applied.corrupt:
         row = row.with_note("corrupted packets count as lost: their checksum is wrong")
-    return row.compared(_ROUNDING, _percent)
+    return row.compared(_ROUNDING, format_share)
 
 
 def duplicate(way: JudgedDirection) -> Verdict | None:
@@ -70,7 +71,7 @@ def _share(
         return way.row(quantity, requested, applied, note="nothing arrived")
     low, high = binomial_interval(applied * seen, trials, way.confidence)
     row = way.row(quantity, requested, applied, hits / trials, low=low, high=high, samples=trials)
-    return row.compared(_ROUNDING, _percent)
+    return row.compared(_ROUNDING, format_share)
 
 
 def _visible(shape: LinkShape, ipv6: bool) -> float:
@@ -80,7 +81,3 @@ def _visible(shape: LinkShape, ipv6: bool) -> float:
     """
     noticed = float(shape.corrupt) * (1 - 6 / small_frame(ipv6))
     return shape.mean_loss + noticed * (1 - shape.mean_loss)
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.4g} %"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from harness.model.format import format_rate, format_share
 from harness.model.units import Rate
 from harness.verify.stats import BulkSample, Spread, bulk_rate, carried_rate, estimate_span, sent_rate
 from harness.verify.verdict.row import UNMEASURED, JudgedDirection, Verdict
@@ -31,13 +32,13 @@ def rate(way: JudgedDirection) -> Verdict | None:
         if requested is None and applied is None:
             return None
         row = way.row("rate", requested, applied, note=UNMEASURED)
-        return (row.left_out() if "bulk" in way.measured.left_out else row).compared(_rounding(requested), _mbit)
+        return (row.left_out() if "bulk" in way.measured.left_out else row).compared(_rounding(requested), format_rate)
     found = bulk_rate(bulk) or carried_rate(bulk)
     measured = float(found.bit_s) if found else None
     if applied is None:
         row = way.row("rate", requested, applied, measured, samples=len(bulk.points))
         row = replace(row, ok=True, note="no limit requested: what this machine carries")
-        return row.compared(0, _mbit)
+        return row.compared(0, format_rate)
     slack = _slack(way.lateness, bulk)
     low, high = applied * (RATE_LOW - slack), applied * (RATE_HIGH + slack)
     row = way.row("rate", requested, applied, measured, low=low, high=high, samples=len(bulk.points))
@@ -52,7 +53,7 @@ def rate(way: JudgedDirection) -> Verdict | None:
         )
     elif measured > high:
         row = row.failed("the link is faster than its rate")
-    return row.compared(_rounding(requested), _mbit)
+    return row.compared(_rounding(requested), format_rate)
 
 
 def _rounding(requested: float | None) -> float:
@@ -75,13 +76,10 @@ def _machine(applied: float, measured: float | None, bulk: BulkSample) -> str:
     if measured is None:
         return ""
     if sent and sent.bit_s < applied * _KEPT_BUSY and measured > _PASSED * sent.bit_s:
-        return f"this machine sends no more than {_mbit(sent.bit_s)}"
+        return f"this machine sends no more than {format_rate(sent.bit_s)}"
     if applied >= _EASY.bit_s and bulk_rate(bulk) is None and 2 * bulk.received_bytes > bulk.sent_bytes:
         return "this machine reads slower than the link sends"
     if applied >= _EASY.bit_s and bulk.busiest_cpu >= _BUSY and sent and sent.bit_s < applied:
-        return f"this machine carries no more than {_mbit(measured)}: a CPU is {bulk.busiest_cpu:.0%} busy"
+        busy = format_share(bulk.busiest_cpu)
+        return f"this machine carries no more than {format_rate(measured)}: a CPU is {busy} busy"
     return ""
-
-
-def _mbit(bit_s: float) -> str:
-    return f"{bit_s / 1e6:.4g} Mbit/s"

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import Any, Final, Literal
 
 from harness.model.distribution import form
+from harness.model.format import format_distinct
 from harness.model.link import LinkShape
 from harness.model.plan import PlannedEdge
 from harness.verify.stats import Direction, EchoSample, EdgeMeasurement, Spread, spread, sum_of
@@ -71,13 +72,14 @@ class Verdict:
         """This row with a note."""
         return replace(self, note=note)
 
-    def compared(self, rounding: float, text: Callable[[float], str]) -> Verdict:
+    def compared(self, rounding: float, text: Callable[[float | None, int], str]) -> Verdict:
         """This row, failed where the engine reports something else than was requested."""
         if self.requested == self.applied:
             return self
         if self.requested is not None and self.applied is not None and abs(self.requested - self.applied) <= rounding:
             return self
-        requested, applied = ("no limit" if v is None else text(v) for v in (self.requested, self.applied))
+        texts = format_distinct(text, values := (self.requested, self.applied))
+        requested, applied = ("no limit" if v is None else shown for v, shown in zip(values, texts, strict=True))
         return self.failed(f"requested {requested}, but the engine reports {applied}")
 
 

@@ -8,6 +8,7 @@ from math import hypot, sqrt
 from typing import Final
 
 from harness.model.distribution import jitter_form
+from harness.model.format import format_time
 from harness.model.link import LinkShape
 from harness.verify.node.packet import small_frame
 from harness.verify.stats import NOISE_S, EchoSample, Spread, spread, std_error
@@ -76,7 +77,7 @@ def rtt(way: JudgedDirection) -> Verdict:
     if not seen.count:
         sent = way.edge_measured.echoes_sent
         row = way.row("rtt", requested, applied, note=f"none of {sent} packets came back" if sent else UNMEASURED)
-        return (row.left_out() if way.edge_measured.echo_left_out else row).compared(2 * _ROUNDING_S, _ms)
+        return (row.left_out() if way.edge_measured.echo_left_out else row).compared(2 * _ROUNDING_S, format_time)
     one_way = _expected(way.applied, way.ipv6)
     expected = one_way + _expected(way.applied_back, way.ipv6)
     measured, accepted = _judged(way, expected, seen, way.applied, way.applied_back)
@@ -86,10 +87,10 @@ def rtt(way: JudgedDirection) -> Verdict:
         way, one_way, spread(_delays(way, lambda echo: echo.forward), jitter_form(way.applied).fence), way.applied
     )
     if not accepted_there.holds(there):
-        row = row.failed(f"one way takes {_ms(there)} instead of {_ms(one_way)}")
+        row = row.failed(f"one way takes {format_time(there)} instead of {format_time(one_way)}")
     elif accepted.holds(measured) and (accepted.bound(measured) or accepted_there.bound(there)):
         row = _bound(row, accepted, 2 * way.machine_delay, accepted.widest - expected)
-    return row.compared(2 * _ROUNDING_S, _ms)
+    return row.compared(2 * _ROUNDING_S, format_time)
 
 
 def jitter(way: JudgedDirection) -> Verdict:
@@ -103,7 +104,7 @@ def jitter(way: JudgedDirection) -> Verdict:
     seen = spread(_delays(way, lambda echo: echo.forward), shape.fence)
     if seen.count < 2:
         row = way.row("jitter", requested, applied, note="too few packets came back")
-        return (row.left_out() if way.edge_measured.echo_left_out else row).compared(_ROUNDING_S, _ms)
+        return (row.left_out() if way.edge_measured.echo_left_out else row).compared(_ROUNDING_S, format_time)
     sampling = way.z * std_error(shape.kurtosis, seen.count)
     measured = (seen.std if applied else seen.robust_std) / shape.std
     adds, noise = way.machine_spread / shape.std, NOISE_S / shape.std
@@ -128,7 +129,7 @@ def jitter(way: JudgedDirection) -> Verdict:
         row = _bound(row, accepted, adds, accepted.widest - applied)
     if requested and way.applied.distribution != way.requested.distribution:
         row = row.failed(f"requested {way.requested.distribution}, but the engine reports {way.applied.distribution}")
-    return row.compared(_ROUNDING_S, _ms)
+    return row.compared(_ROUNDING_S, format_time)
 
 
 def _delays(way: JudgedDirection, of: Callable[[EchoSample], float]) -> list[float]:
@@ -176,20 +177,14 @@ def _symmetric(shape: LinkShape) -> bool:
 
 
 def _bound(row: Verdict, accepted: _Accepted, adds: float, room: float) -> Verdict:
-    note = f"this machine itself adds {_ms(adds)}, so it cannot detect a difference under {_ms(room)}"
+    note = f"this machine itself adds {format_time(adds)}, so it cannot detect a difference under {format_time(room)}"
     return replace(row, ok=True, machine_bound=True, high=accepted.widest, note=note)
 
 
 def _note(way: JudgedDirection, extra: float, widened: bool) -> str:
     notes = []
     if abs(extra) > RTT_FLOOR_S / 2:
-        notes.append(
-            f"expected {_ms(extra)} more: the jitter's mean, and the time that the link's rate takes for the probe"
-        )
+        notes.append(f"expected {format_time(extra)} more: the jitter's mean, and the probe's time at the link's rate")
     if widened:
-        notes.append(f"this machine itself adds {_ms(2 * way.machine_delay)}")
+        notes.append(f"this machine itself adds {format_time(2 * way.machine_delay)}")
     return "; ".join(notes)
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.4g} ms"

@@ -193,11 +193,11 @@ def test_another_run_is_chosen(browser, page):
     words = "return document.querySelector('.run-panel:not([hidden])').textContent"
     marks = "return document.querySelectorAll('[data-chart=links-rate] .mark-rule.role-mark line').length"
     first = browser.execute_script(words)
-    assert "300ms" in first
+    assert "delay 300\u00a0ms" in first
     assert browser.execute_script(marks) > 0
     Select(browser.find_element("id", "run")).select_by_visible_text("wan, diloco H=20, seed 1")
     WebDriverWait(browser, SECONDS).until(lambda driver: driver.execute_script(marks) == 0)
     assert browser.execute_script(words) != first
     plans = "return [...document.querySelectorAll('.plan-panel:not([hidden])')].map(p => p.textContent.slice(0, 60))"
-    (told,) = browser.execute_script(plans)
-    assert "profile wan, seed 1" in told
+    (text,) = browser.execute_script(plans)
+    assert "profile wan, seed 1" in text

@@ -46,4 +46,9 @@ def test_the_note_of_a_row_that_is_ok_is_dim():
 def test_a_row_in_words():
     row = Verdict(0, 1, "rate", 1e6, 1e6, 0.5e6, low=0.92e6, high=1.03e6)
     assert in_words(row) == "0->1 rate 500 kbit/s (920 kbit/s .. 1.03 Mbit/s)"
-    assert in_words(Verdict(2, 0, "rtt", 0.01, 0.01)) == "2->0 rtt -"
+    assert in_words(Verdict(2, 0, "rtt", 0.01, 0.01)) == "2->0 rtt –"
+
+
+def test_a_row_that_is_off_has_the_digits_that_show_why():
+    row = Verdict(0, 1, "rtt", 0.024, 0.024, 0.024134, low=0.0235, high=0.024131)
+    assert in_words(row) == "0->1 rtt 24.134 ms (23.5 ms .. 24.131 ms)"

@@ -9,30 +9,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Final
 
-from harness.experiment.report.analysis import Analysis
-from harness.experiment.report.chart_data import data_tables
-from harness.experiment.report.charts import Chart, facet_charts, timeline_charts
-from harness.experiment.report.page.links_section import links_section
-from harness.experiment.report.page.markup import Html, data_block, inline_safe, script, tag
-from harness.experiment.report.page.results_section import answer_section, charts_section, winners_section
-from harness.experiment.report.page.runs_section import about_section, run_notes, runs_section
-from harness.experiment.report.page.theme import config, css_variables, variable
+from markupsafe import Markup
 
-_CONTENTS: Final = (
-    ("answer", "Answer"),
-    ("winners", "Winners"),
-    ("loss", "Loss"),
-    ("time", "Time to target"),
-    ("communication", "Communication"),
-    ("links", "Links"),
-    ("runs", "Runs"),
-    ("about", "About"),
-)
-_WORDS: Final = {"limit": "ended by the time limit"}
+from harness.experiment.report.analysis import Analysis
+from harness.experiment.report.page.chart_data import data_tables
+from harness.experiment.report.page.charts import Chart, scenario_charts, timeline_charts
+from harness.experiment.report.page.rendering import inline_safe, render
+from harness.experiment.report.page.sections import context
+from harness.experiment.report.page.theme import config, css_variables, variable
+from harness.model.format import count
+
+_STATUS: Final = {"limit": "ended by the time limit"}
 
 
 def make_page(analysis: Analysis, vega: str) -> str:
@@ -42,94 +35,50 @@ def make_page(analysis: Analysis, vega: str) -> str:
         analysis: what to show.
         vega: a program that defines `vegaEmbed`.
     """
-    charts, timelines = facet_charts(analysis), timeline_charts()
-    drawn = [chart for of_facet in charts for chart in of_facet.values()]
-    data = {
-        "charts": {chart.id: _chart_json(chart) for chart in (*drawn, *timelines)},
-        "tables": {name: table.to_json() for name, table in data_tables(analysis).items()},
-        "config": config(variable),
-    }
-    ours = _resource("page.js")
-    title = f"{analysis.experiment.name}: report"
-    body = tag(
-        "body",
-        _header(analysis),
-        tag(
-            "main",
-            answer_section(analysis),
-            run_notes(analysis),
-            winners_section(analysis),
-            charts_section(analysis, charts),
-            links_section(analysis, timelines),
-            runs_section(analysis),
-            about_section(analysis),
-        ),
-        tag("noscript", tag("p", "The charts need JavaScript; tables and drawings do not.")),
-        data_block("data", data),
-        script(vega),
-        script(ours),
+    charts, timelines = scenario_charts(analysis), timeline_charts()
+    drawn = [chart for of_scenario in charts for chart in of_scenario.values()]
+    programs = [inline_safe(vega), inline_safe(_resource("page.js"))]
+    return render(
+        "page.html.j2",
+        **context(analysis, charts, timelines),
+        data={
+            "charts": {chart.id: _chart_json(chart) for chart in (*drawn, *timelines)},
+            "tables": {name: table.to_json() for name, table in data_tables(analysis).items()},
+            "config": config(variable),
+        },
+        facts=_facts(analysis),
+        policy=_policy(programs),
+        programs=programs,
+        style=Markup(_resource("page.css")),
+        themes={mode: Markup(css_variables(mode)) for mode in ("light", "dark")},
     )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_policy(vega, ours)),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("link", rel="icon", href="data:,"),
-        tag("title", title),
-        tag("style", Html(_style())),
-    )
-    return "<!doctype html>\n" + tag("html", head, body, lang="en")
 
 
 def _chart_json(chart: Chart) -> dict[str, object]:
     return {"kind": chart.kind, "spec": {**chart.spec, "description": chart.about}, "data": chart.data}
 
 
-def _header(analysis: Analysis) -> Html:
+def _facts(analysis: Analysis) -> list[str]:
+    """For the line below the title: how many runs, how many did not finish, when they were made."""
     experiment = analysis.experiment
-    runs = len(analysis.runs)
-    parts = [experiment.id, f"{runs} run{'' if runs == 1 else 's'}"]
-    parts += [f"{count} {_WORDS.get(status, status)}" for status, count in _statuses(analysis).items()]
+    statuses = Counter(run.run.status for run in analysis.runs)
+    facts = [experiment.id, count(len(analysis.runs), "run")]
+    facts += [f"{number} {_STATUS.get(status, status)}" for status, number in statuses.items() if status != "finished"]
     if experiment.missing:
-        parts.append(f"{len(experiment.missing)} not begun")
+        facts.append(f"{len(experiment.missing)} not begun")
     if experiment.created is not None:
-        parts.append(datetime.fromtimestamp(experiment.created, UTC).strftime("%Y-%m-%d %H:%M UTC"))
+        facts.append(datetime.fromtimestamp(experiment.created, UTC).strftime("%Y-%m-%d %H:%M UTC"))
     if experiment.notes:
-        parts.append(f"{len(experiment.notes)} remarks on the files")
-    return tag(
-        "header",
-        tag("button", "Light or dark", type="button", id="theme"),
-        tag("h1", experiment.name),
-        tag("p", " · ".join(parts), class_="remark"),
-        tag("nav", *(tag("a", word, href=f"#{name}") for name, word in _CONTENTS), aria_label="Contents"),
-    )
+        facts.append(f"{count(len(experiment.notes), 'remark')} on the files")
+    return facts
 
 
-def _statuses(analysis: Analysis) -> dict[str, int]:
-    """How many runs ended otherwise than by finishing, by how."""
-    found: dict[str, int] = {}
-    for run in analysis.runs:
-        found[run.run.status] = found.get(run.run.status, 0) + 1
-    return {status: count for status, count in found.items() if status != "finished"}
-
-
-def _policy(*programs: str) -> str:
-    hashes = (base64.b64encode(hashlib.sha256(inline_safe(one).encode()).digest()).decode() for one in programs)
+def _policy(programs: Sequence[str]) -> str:
+    hashes = (base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in programs)
     allowed = " ".join(f"'sha256-{one}'" for one in hashes)
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _style() -> str:
-    light, dark = css_variables("light"), css_variables("dark")
-    return (
-        f":root{{color-scheme:light;{light}}}"
-        f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{color-scheme:dark;{dark}}}}}"
-        f":root[data-theme=dark]{{color-scheme:dark;{dark}}}"
-        f"@media print{{:root:root:root{{color-scheme:light;{light}}}}}" + _resource("page.css")
     )
 
 

@@ -1,4 +1,4 @@
-"""harness.experiment.report.analysis and answer: who won, by how much, and never more than the data say."""
+"""harness.experiment.report.analysis: who won and by how much, in sentences that claim no more than the data show."""
 
 import math
 from dataclasses import replace
@@ -7,12 +7,21 @@ from pathlib import Path
 import pytest
 
 from harness.experiment.report.analysis import analyse
-from harness.experiment.report.chart_data import bus_table, share_table
+from harness.experiment.report.analysis.sentences import headline, margin, sentence
 from harness.experiment.report.json_export import document
 from harness.experiment.report.load import load_experiment
-from harness.experiment.report.page.results_section import strategies_table
-from harness.experiment.report.records import End, Eval, Rank, RecordedExperiment, RecordedRun, RecordedStep, Target
-from harness.experiment.report.summary import headline, margin, sentence
+from harness.experiment.report.load.records import (
+    End,
+    Eval,
+    Rank,
+    RecordedExperiment,
+    RecordedRun,
+    RecordedStep,
+    Target,
+)
+from harness.experiment.report.page.chart_data import bus_table, share_table
+from harness.experiment.report.page.rendering import render
+from harness.experiment.report.page.sections import context
 from harness.experiment.report.table import winners_table
 from tests.support.runs import DDP, make_experiment, write_lines
 
@@ -58,7 +67,7 @@ def analysed(*runs):
 
 def sentences(*runs):
     analysis = analysed(*runs)
-    return [sentence(analysis, facet) for facet in analysis.facets]
+    return [sentence(analysis, scenario) for scenario in analysis.scenarios]
 
 
 def every(seconds, count=6):
@@ -67,7 +76,7 @@ def every(seconds, count=6):
 
 def test_time_and_bytes_to_the_target_are_those_of_the_first_evaluation_at_it_or_under_it():
     analysis = analysed(run("ddp", every(1.0)))
-    (group,) = analysis.facets[0].groups
+    (group,) = analysis.scenarios[0].groups
     assert group.seconds is not None
     assert group.bytes is not None
     assert (group.seconds.median, group.seconds.std) == (5.0, None)
@@ -94,7 +103,7 @@ def test_without_evaluations_the_training_loss_is_smoothed():
     assert [point.loss for point in curve.points[9:]] == [pytest.approx(0.5)] * 31
 
 
-def test_points_without_a_finite_loss_are_left_out_and_the_step_is_told():
+def test_points_without_a_finite_loss_are_left_out_and_the_step_is_recorded():
     ranks = (Rank(0, evals=(evaluation(1, 1.0, 0.9), evaluation(2, 2.0, math.nan), evaluation(3, 3.0, math.inf))),)
     made = RecordedRun("s", "wan", "ring", 1, 0, "ddp", "ddp", HALF, "netem", {}, None, ranks, end=End("finished"))
     curve = analysed(made).runs[0].curve
@@ -104,59 +113,57 @@ def test_points_without_a_finite_loss_are_left_out_and_the_step_is_told():
 
 
 def test_a_clear_win_over_seeds():
-    told = sentences(
+    text = sentences(
         *(run("ddp", every(5.0 + seed), seed=seed) for seed in range(3)),
         *(run("diloco H=20", every(1.0 + 0.1 * seed), seed=seed) for seed in range(3)),
     )
-    assert told == [
-        "On wan, diloco H=20 reached loss 0.5 in 5.50 s (5.00–6.00 over 3 seeds), 5.5 times as fast as ddp."
-    ]
+    assert text == ["On wan, diloco H=20 reached loss 0.5 in 5.5 s (5 – 6 over 3 seeds), 5.45 times as fast as ddp."]
 
 
 def test_one_seed_says_that_spread_is_unknown():
-    (told,) = sentences(run("ddp", every(5.0)), run("diloco", every(1.0)))
-    assert told == "On wan, diloco reached loss 0.5 in 5.00 s (one seed: spread unknown), 5.0 times as fast as ddp."
+    (text,) = sentences(run("ddp", every(5.0)), run("diloco", every(1.0)))
+    assert text == "On wan, diloco reached loss 0.5 in 5 s (one seed: spread unknown), 5 times as fast as ddp."
 
 
 def test_where_ddp_wins_the_next_is_named():
-    (told,) = sentences(run("ddp", every(1.0)), run("diloco", every(1.2)), run("sparta", every(2.0)))
-    assert told.endswith("1.20 times as fast as diloco.")
+    (text,) = sentences(run("ddp", every(1.0)), run("diloco", every(1.2)), run("sparta", every(2.0)))
+    assert text.endswith("1.2 times as fast as diloco.")
 
 
 def test_the_next_is_named_beside_ddp():
-    (told,) = sentences(run("ddp", every(4.0)), run("diloco", every(1.0)), run("sparta", every(2.0)))
-    assert told.endswith("4.0 times as fast as ddp and 2.0 times as fast as sparta.")
+    (text,) = sentences(run("ddp", every(4.0)), run("diloco", every(1.0)), run("sparta", every(2.0)))
+    assert text.endswith("4 times as fast as ddp and 2 times as fast as sparta.")
 
 
 def test_ranges_that_overlap_are_too_close_to_call():
     runs = [run("ddp", every(1.0 + 0.4 * seed), seed=seed) for seed in range(2)]
     runs += [run("diloco", every(1.1 + 0.1 * seed), seed=seed) for seed in range(2)]
-    (told,) = sentences(*runs)
-    assert "ddp overlap: too close to call" in told or "diloco overlap: too close to call" in told
+    (text,) = sentences(*runs)
+    assert "ddp overlap: too close to call" in text or "diloco overlap: too close to call" in text
     assert headline(analysed(*runs)).endswith("on wan (too close to call).")
 
 
-def test_a_rival_that_did_not_reach_the_target_gives_a_lower_bound():
-    (told,) = sentences(run("ddp", every(8.0, 3), status="limit"), run("diloco", every(1.0)))
-    assert told.endswith("more than 4.8 times as fast as ddp, which did not reach it.")
+def test_a_strategy_that_did_not_reach_the_target_gives_a_lower_bound():
+    (text,) = sentences(run("ddp", every(8.0, 3), status="limit"), run("diloco", every(1.0)))
+    assert text.endswith("more than 4.8 times as fast as ddp, which did not reach it.")
 
 
-def test_a_rival_that_had_less_time_than_the_winner_needed_gives_no_factor():
-    (told,) = sentences(run("ddp", every(1.0, 3), status="limit"), run("diloco", every(1.0)))
-    assert told.endswith("while ddp did not reach it.")
+def test_a_strategy_that_had_less_time_than_the_winner_needed_gives_no_factor():
+    (text,) = sentences(run("ddp", every(1.0, 3), status="limit"), run("diloco", every(1.0)))
+    assert text.endswith("while ddp did not reach it.")
 
 
 @pytest.mark.parametrize("status", ["failed", "unfinished", "stopped"])
 def test_runs_that_had_no_fair_time_count_neither_way(status):
     analysis = analysed(run("ddp", every(1.0, 3), status=status), run("diloco", every(1.0)))
-    win = analysis.facets[0].win
+    win = analysis.scenarios[0].win
     assert win is not None
     assert (win.winner.label, win.next, win.baseline) == ("diloco", None, None)
 
 
 def test_a_failed_run_that_had_reached_the_target_counts():
     analysis = analysed(run("ddp", every(1.0), status="failed"), run("diloco", every(2.0)))
-    assert analysis.facets[0].win.winner.label == "ddp"
+    assert analysis.scenarios[0].win.winner.label == "ddp"
 
 
 def test_who_reached_it_with_every_seed_is_before_who_did_with_some():
@@ -166,7 +173,7 @@ def test_who_reached_it_with_every_seed_is_before_who_did_with_some():
         run("sure", every(2.0), seed=0),
         run("sure", every(2.0), seed=1),
     )
-    win = analysis.facets[0].win
+    win = analysis.scenarios[0].win
     assert (win.winner.label, win.next.label, win.next.won_all) == ("sure", "fast", False)
 
 
@@ -190,10 +197,10 @@ def test_without_a_target_the_report_takes_the_loss_that_all_reached():
         run("diloco", every(1.0, 4), target=None),
         run("broken", every(1.0, 1), target=None, status="failed"),
     )
-    facet = analysis.facets[0]
-    assert facet.target.value == pytest.approx(0.6)
-    assert facet.chosen
-    assert sentence(analysis, facet).endswith("this is the lowest loss that every strategy reached.")
+    scenario = analysis.scenarios[0]
+    assert scenario.target.value == pytest.approx(0.6)
+    assert scenario.chosen
+    assert sentence(analysis, scenario).endswith("this is the lowest loss that every strategy reached.")
 
 
 def test_without_a_target_a_strategy_that_learns_nothing_does_not_make_everybody_win_at_once():
@@ -201,51 +208,51 @@ def test_without_a_target_a_strategy_that_learns_nothing_does_not_make_everybody
         before_training(run(label, every(time), target=None)) for label, time in (("ddp", 2.0), ("diloco", 1.0))
     ]
     analysis = analysed(*learning, flat("broken", every(1.0)))
-    (facet,) = analysis.facets
-    assert facet.target == Target("loss", pytest.approx(0.4))
-    assert (facet.win.winner.label, facet.win.winner.seconds.median) == ("diloco", 6.0)
-    assert [group.reached for group in facet.groups] == [1, 1, 0]
-    assert sentence(analysis, facet).endswith("the lowest loss that every run reached whose loss fell at all.")
+    (scenario,) = analysis.scenarios
+    assert scenario.target == Target("loss", pytest.approx(0.4))
+    assert (scenario.win.winner.label, scenario.win.winner.seconds.median) == ("diloco", 6.0)
+    assert [group.reached for group in scenario.groups] == [1, 1, 0]
+    assert sentence(analysis, scenario).endswith("the lowest loss that every run reached whose loss fell at all.")
 
 
 def test_where_nothing_is_learned_there_is_no_target():
     analysis = analysed(flat("ddp", every(1.0)), flat("diloco", every(1.0)))
-    (facet,) = analysis.facets
-    assert (facet.target, facet.win) == (None, None)
-    assert sentence(analysis, facet) == "On wan no run has had its time and a loss less than at first."
+    (scenario,) = analysis.scenarios
+    assert (scenario.target, scenario.win) == (None, None)
+    assert sentence(analysis, scenario) == "On wan no run has had its time and a loss less than at first."
 
 
 def test_a_target_is_not_reached_before_the_first_step():
     analysis = analysed(before_training(run("ddp", every(1.0)), loss=0.4))
-    assert analysis.facets[0].win.winner.seconds.median == 5.0
+    assert analysis.scenarios[0].win.winner.seconds.median == 5.0
 
 
 def test_an_accuracy_is_reached_from_below_as_the_mean_over_ranks():
     wanted = Target("accuracy", 0.6)
     runs = [replace(run(label, every(time)), target=wanted) for label, time in (("ddp", 2.0), ("diloco", 1.0))]
     assert sentences(*runs) == [
-        "On wan, diloco reached accuracy 60 % in 4.00 s (one seed: spread unknown), 2.0 times as fast as ddp."
+        "On wan, diloco reached accuracy 60 % in 4 s (one seed: spread unknown), 2 times as fast as ddp."
     ]
     (none,) = sentences(replace(runs[0], target=Target("accuracy", 0.95)))
     assert none == "On wan no strategy reached accuracy 95 %."
     unequal = (Rank(0, evals=(evaluation(1, 1.0, 0.1, 0.9),)), Rank(1, evals=(evaluation(1, 1.0, 0.1, 0.2),)))
     assert sentences(replace(runs[0], ranks=unequal)) == ["On wan no strategy reached accuracy 60 %."]
-    assert analysed(replace(runs[0], ranks=(Rank(0, evals=(evaluation(1, 1.0, 0.1),)),))).facets[0].win is None
+    assert analysed(replace(runs[0], ranks=(Rank(0, evals=(evaluation(1, 1.0, 0.1),)),))).scenarios[0].win is None
 
 
-def test_a_rival_that_reached_it_in_some_runs_is_not_said_to_have_failed():
+def test_a_strategy_that_reached_it_in_some_runs_is_not_said_to_have_failed():
     runs = [run("diloco", every(1.0 + 0.1 * seed), seed=seed) for seed in range(3)]
     runs += [run("fedavg", every(9.0, 3 if seed == 2 else 6), seed=seed) for seed in range(3)]
     analysis = analysed(*runs)
-    win = analysis.facets[0].win
+    win = analysis.scenarios[0].win
     assert (win.next.factor, win.next.reached, win.next.answered) == (None, 2, 3)
-    assert sentence(analysis, analysis.facets[0]).endswith(", while fedavg reached it in 2 of 3 runs only.")
+    assert sentence(analysis, analysis.scenarios[0]).endswith(", while fedavg reached it in 2 of 3 runs only.")
     assert margin(win.next) == "reached in 2 of 3"
 
 
 def test_a_winner_of_which_one_seed_of_two_reached_it():
-    (told,) = sentences(run("ddp", every(1.0), seed=0), run("ddp", every(1.0, 3), seed=1))
-    assert told == "On wan, ddp reached loss 0.5 in 5.00 s (one of 2 seeds reached it)."
+    (text,) = sentences(run("ddp", every(1.0), seed=0), run("ddp", every(1.0, 3), seed=1))
+    assert text == "On wan, ddp reached loss 0.5 in 5 s (one of 2 seeds reached it)."
 
 
 def test_the_table_has_the_winner_first_and_who_never_reached_it_last():
@@ -257,11 +264,11 @@ def test_the_table_has_the_winner_first_and_who_never_reached_it_last():
     assert list(winners_table(analysis).columns[1].cells) == ["most", "few", "never"]
 
 
-def test_facets_are_named_as_short_as_they_are_clear():
+def test_scenarios_have_the_shortest_unambiguous_names():
     one = analysed(run("ddp", every(1.0)), run("ddp", every(1.0), profile="local"))
-    assert [one.told(facet) for facet in one.facets] == ["wan", "local"]
+    assert [one.name(scenario) for scenario in one.scenarios] == ["wan", "local"]
     two = analysed(run("ddp", every(1.0)), run("ddp", every(1.0), topology="star", n=3))
-    assert [two.told(facet) for facet in two.facets] == ["wan/ring/2 nodes", "wan/star/3 nodes"]
+    assert [two.name(scenario) for scenario in two.scenarios] == ["wan/ring/2 nodes", "wan/star/3 nodes"]
 
 
 def test_the_headline_puts_the_places_of_a_winner_together():
@@ -289,46 +296,46 @@ def crashed(label, *, seed, status="failed"):
 def test_runs_that_do_not_count_are_in_no_figure_of_their_strategy(status):
     runs = [run("ddp", every(1.0 + seed), seed=seed) for seed in (0, 1)]
     analysis = analysed(*runs, crashed("ddp", seed=2, status=status))
-    (group,) = analysis.facets[0].groups
+    (group,) = analysis.scenarios[0].groups
     assert (group.best_loss.low, group.best_loss.high) == (pytest.approx(0.4), pytest.approx(0.4))
     assert (group.accuracy.low, group.accuracy.count) == (pytest.approx(0.9), 2)
     assert (group.step_seconds.high, group.comm_share.high, group.sent_bytes.high) == (1.0, 0.75, 200.0)
-    assert [row["ms"] for row in share_table(analysis.facets[0]).records()] == [250.0, 750.0]
-    assert "<td>2 of 3</td>" in strategies_table(analysis).replace(' class="number"', "")
+    assert [row["ms"] for row in share_table(analysis.scenarios[0]).records()] == [250.0, 750.0]
+    assert '<td class="number">2 of 3</td>' in render("winners.html.j2", **context(analysis))
     assert list(winners_table(analysis).columns[-1].cells) == ["2 of 3"]
-    (told,) = document(analysis)["facets"][0]["strategies"]
-    assert (told["runs"], told["least_loss"]["count"], told["no_answer"]) == (3, 2, 1)
+    (text,) = document(analysis)["facets"][0]["strategies"]
+    assert (text["runs"], text["least_loss"]["count"], text["no_answer"]) == (3, 2, 1)
 
 
 def test_a_run_that_failed_after_it_had_reached_the_target_is_in_the_figures():
     (group,) = (
-        analysed(run("ddp", every(1.0), seed=0, status="failed"), run("ddp", every(2.0), seed=1)).facets[0].groups
+        analysed(run("ddp", every(1.0), seed=0, status="failed"), run("ddp", every(2.0), seed=1)).scenarios[0].groups
     )
     assert group.step_seconds.count == group.best_loss.count == 2
 
 
 def test_where_no_run_counts_yet_the_figures_are_of_all():
     analysis = analysed(*(run("ddp", every(1.0, 3), seed=seed, status="unfinished") for seed in range(2)))
-    (group,) = analysis.facets[0].groups
+    (group,) = analysis.scenarios[0].groups
     assert (group.best_loss.count, group.comm_share.count) == (2, 2)
     assert list(winners_table(analysis).columns[-1].cells) == ["2"]
-    (group,) = analysed(run("ddp", every(1.0, 3), target=None, status="unfinished")).facets[0].groups
+    (group,) = analysed(run("ddp", every(1.0, 3), target=None, status="unfinished")).scenarios[0].groups
     assert (group.target, group.best_loss.count) == (None, 1)
 
 
 def test_a_seed_that_crashed_does_not_put_its_strategy_behind_others():
     better = [run("better", every(1.0, 4), seed=0, status="limit"), crashed("better", seed=1)]
     analysis = analysed(run("diloco", every(1.0)), *better, run("worse", every(1.0, 3), status="limit"))
-    assert analysis.facets[0].win.next.label == "better"
+    assert analysis.scenarios[0].win.next.label == "better"
 
 
 def test_bus_bandwidth_is_of_the_runs_that_count(tmp_path):
     folder = make_experiment(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), seeds=(0, 1), nodes=2, steps=20)
-    (before,) = bus_table(analyse(load_experiment(folder)).facets[0]).records()
+    (before,) = bus_table(analyse(load_experiment(folder)).scenarios[0]).records()
     path = folder / "wan.ring.ddp.seed1"
     write_lines(path / "end.json", [{"status": "failed"}])
     analysis = analyse(load_experiment(folder))
-    (after,) = bus_table(analysis.facets[0]).records()
+    (after,) = bus_table(analysis.scenarios[0]).records()
     alone = next(one.bus.share for one in analysis.runs if one.run.seed == 0)
     assert after["share"] == pytest.approx(alone, rel=1e-4)
     assert after["share"] != before["share"]
@@ -338,6 +345,6 @@ def test_bytes_per_step_are_of_steps_that_all_ranks_recorded():
     made = run("ddp", every(1.0), status="limit")
     cut = replace(made.ranks[1], steps=made.ranks[1].steps[:-1])
     analysis = analysed(replace(made, ranks=(made.ranks[0], cut)))
-    (group,) = analysis.facets[0].groups
+    (group,) = analysis.scenarios[0].groups
     assert group.sent_bytes.median == 200.0
     assert analysis.runs[0].sent_bytes == 1100

@@ -1,12 +1,12 @@
-"""harness.experiment.report.bandwidth: bus bandwidth of a whole run against harness.model.bound."""
+"""harness.experiment.report.analysis.bandwidth: bus bandwidth of a whole run against harness.model.bound."""
 
 from dataclasses import replace
 
 import pytest
 
-from harness.experiment.report.bandwidth import bus_bandwidth
-from harness.experiment.report.curves import StepCost
-from harness.experiment.report.records import Collectives, Ops, Rank
+from harness.experiment.report.analysis.bandwidth import bus_bandwidth
+from harness.experiment.report.analysis.curves import StepCost
+from harness.experiment.report.load.records import Collectives, Ops, Rank
 from harness.model.bound import bound_seconds
 from tests.support.plans import network, shape
 
@@ -82,7 +82,7 @@ def test_an_all_gather_counts_what_is_gathered():
     assert bus.bit_s == pytest.approx(4 * SIZE * 8 * 3 / 4)
 
 
-def test_what_has_no_bound_is_told_but_in_no_figure():
+def test_what_has_no_bound_is_listed_but_in_no_figure():
     some = Collectives(1, {"send": Ops(3, 300), "all_reduce": Ops(1, SIZE), "barrier": Ops(1, 0)})
     bus = bus_bandwidth(ranks(some), PLAN, costs(1, 1.0))
     assert bus is not None

@@ -1,14 +1,21 @@
-"""harness.experiment.report.link_statistics and thin: counters as rates, and fewer points that keep the peaks."""
+"""harness.experiment.report.analysis.links and thin: counters as rates, and fewer points that keep the peaks."""
 
 from dataclasses import replace
 
 import pytest
 
-from harness.experiment.report.chart_data import changes_table, links_table, tcp_table
-from harness.experiment.report.downsample import thin
-from harness.experiment.report.figures import run_figures
-from harness.experiment.report.link_statistics import change_moments, edge_moments, link_use, tcp_moments
-from harness.experiment.report.records import EdgeCount, LinkSample, Rank, RecordedChange, RecordedRun, RecordedStep
+from harness.experiment.report.analysis.figures import run_figures
+from harness.experiment.report.analysis.links import change_moments, edge_moments, link_use, tcp_moments
+from harness.experiment.report.load.records import (
+    EdgeCount,
+    LinkSample,
+    Rank,
+    RecordedChange,
+    RecordedRun,
+    RecordedStep,
+)
+from harness.experiment.report.page.chart_data import changes_table, links_table, tcp_table
+from harness.experiment.report.page.downsample import thin
 from tests.support.plans import network, shape
 
 PLAN = network("ring", 2, shape(rate="1mbit"))
@@ -38,8 +45,8 @@ def test_a_network_that_was_made_anew_makes_a_gap():
 def test_differences_are_taken_within_one_attempt():
     samples = sample(1.0, 10, tcp=(5, 1)), sample(2.0, 20, tcp=(6, 1)), sample(2.01, 9000, tcp=(90, 9), attempt=2)
     made = run(*samples, sample(3.01, 9500, tcp=(95, 10), attempt=2))
-    told = [(moment.attempt, moment.seconds, moment.bit_s) for moment in edge_moments(made)]
-    assert told == [(1, 1.0, 80.0)] * 2 + [(2, 1.0, 4000.0)] * 2
+    found = [(moment.attempt, moment.seconds, moment.bit_s) for moment in edge_moments(made)]
+    assert found == [(1, 1.0, 80.0)] * 2 + [(2, 1.0, 4000.0)] * 2
     assert [moment.retransmitted for moment in tcp_moments(made)] == [0.0, 1.0]
     use = link_use(made)
     assert use is not None
@@ -70,8 +77,8 @@ def test_the_pauses_of_a_resumed_run_are_in_no_time():
 
 
 def test_a_change_is_in_the_attempt_that_went_on_then():
-    told = [(moment.attempt, moment.seconds) for moment in change_moments(resumed())]
-    assert told == [(1, 0.75), (2, None), (3, 0.25), (4, 2.75)]
+    found = [(moment.attempt, moment.seconds) for moment in change_moments(resumed())]
+    assert found == [(1, 0.75), (2, None), (3, 0.25), (4, 2.75)]
     assert changes_table(run_figures(resumed())).rows == (
         (1, 0.75, "at 11.25"),
         (3, 0.25, "at 999.75"),

@@ -10,7 +10,7 @@ from harness.errors import InputError
 from harness.experiment.report.analysis import analyse
 from harness.experiment.report.json_export import document
 from harness.experiment.report.load import load_experiment
-from harness.experiment.report.records import Target
+from harness.experiment.report.load.records import Target
 from tests.support.runs import DDP, DILOCO, make_experiment, read_lines, write_lines
 
 SLUG = "wan.ring.ddp.seed0"
@@ -148,13 +148,13 @@ def test_targets(folder, target, expected):
     assert load_experiment(folder).runs[0].target == expected
 
 
-def test_an_experiment_knows_its_file_and_its_home(folder):
+def test_an_experiment_knows_its_file_and_its_options(folder):
     experiment = load_experiment(folder / SLUG)
     assert experiment.source == "/home/me/bad.yaml"
-    assert experiment.home["engine"] == "userspace"
+    assert experiment.run_options["engine"] == "userspace"
     (folder / "experiment.json").write_text(json.dumps({"source": 3, "home": []}))
     experiment = load_experiment(folder)
-    assert (experiment.source, experiment.home) == (None, {})
+    assert (experiment.source, experiment.run_options) == (None, {})
 
 
 def test_an_end_has_notes(folder):
@@ -190,7 +190,7 @@ def test_a_run_of_which_only_the_settings_are_there(folder):
             path.unlink()
     experiment = load_experiment(folder)
     assert experiment.runs[0].ranks == ()
-    assert notes(experiment) == [f"{SLUG}: holds no rank's records: this run recorded nothing"]
+    assert notes(experiment) == [f"{SLUG}: contains no rank's records: this run recorded nothing"]
 
 
 def test_a_plan_that_cannot_be_read_costs_the_drawing_only(folder):
@@ -229,7 +229,7 @@ def test_changes_are_told_in_words(folder):
     write_lines(folder / SLUG / "changes.jsonl", [change, odd, down, {"asked": 3}])
     experiment = load_experiment(folder)
     first, second, third = (change.edges[0] for change in experiment.runs[0].changes)
-    assert first == "0→1: delay 24.131ms → delay 120ms"
+    assert first == "0→1: delay 24.1 ms → delay 120 ms"
     assert (second, third) == ("0→1: ? → ?", "1→0: ? → down")
     assert "acknowledged is None" in notes(experiment)[0]
 
@@ -255,8 +255,8 @@ def test_a_file_that_was_cut_off_anywhere_can_be_reported(folder, file, share):
     ("make", "remedy"),
     [
         (lambda folder: None, "no such folder"),
-        (lambda folder: folder.mkdir(), "holds no run"),
-        (lambda folder: (folder / "e1").mkdir(parents=True), "holds no run"),
+        (lambda folder: folder.mkdir(), "contains no run"),
+        (lambda folder: (folder / "e1").mkdir(parents=True), "contains no run"),
         (lambda folder: folder.write_text("x"), "no such folder"),
     ],
 )
@@ -267,7 +267,7 @@ def test_nothing_to_read_is_wrong_input(tmp_path, make, remedy):
 
 
 def test_the_folder_of_all_experiments_is_wrong_input_that_names_one(folder):
-    with pytest.raises(InputError, match=r"holds experiments.*bad-1"):
+    with pytest.raises(InputError, match=r"contains several experiments.*bad-1"):
         load_experiment(folder.parent)
 
 

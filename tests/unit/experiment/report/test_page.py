@@ -1,4 +1,4 @@
-"""harness.experiment.report.page.page and what it is made of: valid charts, nothing fetched, nothing unescaped."""
+"""The HTML page: valid charts, nothing fetched, nothing unescaped."""
 
 import json
 import re
@@ -6,15 +6,14 @@ from html import unescape
 
 import pytest
 
-from harness.experiment.report import told
 from harness.experiment.report.analysis import analyse
-from harness.experiment.report.groups import SeedSpread
+from harness.experiment.report.analysis.groups import SeedSpread, format_spread
 from harness.experiment.report.load import load_experiment
-from harness.experiment.report.page.links_section import links_section
-from harness.experiment.report.page.markup import Html, data_block, html, inline_safe, table, tag
-from harness.experiment.report.page.runs_section import about_section, run_notes, runs_section
+from harness.experiment.report.page.rendering import inline_safe, render
+from harness.experiment.report.page.sections import context
 from harness.experiment.report.page.theme import COLOURS, config, literal, variable
-from harness.experiment.report.page.topology_drawing import positions, topology_svg
+from harness.experiment.report.page.topology import positions, topology_svg
+from harness.model.format import format_number, format_share, format_time
 from harness.model.plan_options import PlanOptions
 from tests.support.runs import DDP, DILOCO, Strategy, make_experiment, read_lines, write_lines
 
@@ -26,16 +25,21 @@ def made(folder, **options):
     return analyse(load_experiment(make_experiment(folder, **{"nodes": 3, "steps": 40, "limit": None, **options})))
 
 
-def test_text_is_escaped_and_markup_is_not():
-    made = tag("p", "<b>", Html("<i>"), title='"x"', hidden=True, id=None, class_="a")
-    assert made == '<p title="&quot;x&quot;" hidden class="a">&lt;b&gt;<i></p>'
-    assert html("12 ms & 3 %") == "12\u00a0ms &amp; 3\u00a0%"
-    assert "<td>&lt;script&gt;</td>" in table("c", ("a", "b"), [("x", "<script>")])
+def section(name, analysis):
+    """One section of the page, with plain spaces."""
+    return render(f"{name}.html.j2", **context(analysis)).replace("\u00a0", " ")
 
 
-def test_data_and_programs_cannot_end_their_element():
-    assert "<" not in data_block("d", [EVIL]).removeprefix("<script").removesuffix("</script>")
-    assert json.loads(re.sub(r"</?script[^>]*>", "", data_block("d", [EVIL]))) == [EVIL]
+def test_text_is_escaped_and_numbers_stay_with_their_units(tmp_path):
+    folder = tmp_path / "x-1"
+    made(folder, profiles=("wan",), strategies=(Strategy("evil", EVIL),))
+    page = render("runs.html.j2", **context(analyse(load_experiment(folder))))
+    assert EVIL not in page
+    assert "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;quoted&#34;" in page
+    assert re.search(r">[\d.]+\u00a0kB<|>[\d.]+\u00a0MB<", page)
+
+
+def test_programs_cannot_end_their_element():
     assert inline_safe("a='</script>';b='<!--'") == "a='<\\/script>';b='\\x3c!--'"
 
 
@@ -51,6 +55,9 @@ def test_the_page_has_no_address_and_no_text_of_the_data_as_markup(tmp_path):
     page = make_page(analyse(load_experiment(folder)), VEGA)
     assert page.count("<script>") == 2
     assert "<img" not in page
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1]
+    assert "<" not in data
+    assert EVIL in [row[0] for row in json.loads(data)["tables"]["curve-0"]["rows"]]
     assert "rank 2 ended with exit code 1" in page
     assert not re.search(r'(?:src|href)="(?!#|data:,)', page)
     assert "url(" not in page
@@ -59,23 +66,23 @@ def test_the_page_has_no_address_and_no_text_of_the_data_as_markup(tmp_path):
 
 def test_every_chart_is_valid_vega_lite(tmp_path):
     alt = pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.charts import facet_charts, timeline_charts
+    from harness.experiment.report.page.charts import scenario_charts, timeline_charts
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, DILOCO), seeds=(0, 1))
-    (of_facet,) = facet_charts(analysis, legend=True)
-    assert list(of_facet) == ["time", "bytes", "target", "share", "bandwidth"]
-    for chart in [*of_facet.values(), *timeline_charts(0)]:
+    (of_scenario,) = scenario_charts(analysis, legend=True)
+    assert list(of_scenario) == ["time", "bytes", "target", "share", "bandwidth"]
+    for chart in [*of_scenario.values(), *timeline_charts(0)]:
         alt.Chart.from_dict({**chart.spec, "datasets": {}}, validate=True)
 
 
 def test_every_chart_names_tables_and_columns_that_there_are(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.chart_data import data_tables
-    from harness.experiment.report.charts import facet_charts, timeline_charts
+    from harness.experiment.report.page.chart_data import data_tables
+    from harness.experiment.report.page.charts import scenario_charts, timeline_charts
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,))
     tables = data_tables(analysis)
-    for chart in [*facet_charts(analysis)[0].values(), *timeline_charts(0)]:
+    for chart in [*scenario_charts(analysis)[0].values(), *timeline_charts(0)]:
         for layer in chart.spec["layer"]:
             columns = tables[chart.data[layer["data"]["name"]]].columns
             channels = [one for many in layer["encoding"].values() for one in _listed(many)]
@@ -84,8 +91,8 @@ def test_every_chart_names_tables_and_columns_that_there_are(tmp_path):
 
 def test_lines_of_links_are_not_joined_across_attempts(tmp_path):
     vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
-    from harness.experiment.report.chart_data import data_tables
-    from harness.experiment.report.charts import timeline_charts
+    from harness.experiment.report.page.chart_data import data_tables
+    from harness.experiment.report.page.charts import timeline_charts
     from harness.experiment.report.png_export import VEGA_LITE, image_spec
 
     analysis = resumed(tmp_path / "x-1")
@@ -119,38 +126,38 @@ def resumed(folder):
     return analyse(load_experiment(folder))
 
 
-def test_a_resumed_runs_links_are_told_on_the_clock_of_training(tmp_path):
-    told_links = links_section(resumed(tmp_path / "x-1"), ())
-    assert "TCP sent 45 of 450 segments again (10\u00a0%)" in told_links
-    assert "Of attempt 3 no step counts: what links did then is in no chart" in told_links
-    items = re.findall(r"<li>([^<]*)</li>", told_links.replace("\u00a0", " "))
+def test_a_resumed_runs_links_are_on_the_clock_of_training(tmp_path):
+    text = section("links", resumed(tmp_path / "x-1"))
+    assert "TCP sent 45 of 450 segments again (10 %)" in text
+    assert "No step of attempt 3 counts, so no chart shows its links" in text
+    items = re.findall(r"<li>([^<]*)</li>", text)
     assert [item.split(",")[0] for item in items] == ["at 1.1 s", "at 1.1 s", "in attempt 3"]
-    assert "attempt" not in links_section(made(tmp_path / "y-1", profiles=("wan",), strategies=(DDP,)), ())
+    assert "attempt" not in section("links", made(tmp_path / "y-1", profiles=("wan",), strategies=(DDP,)))
 
 
 @pytest.mark.parametrize("topology", ["ring", "fully_connected"])
 def test_what_dashes_mean_is_true_of_few_links_and_of_many(tmp_path, topology):
-    from harness.experiment.report.chart_data import links_table
+    from harness.experiment.report.page.chart_data import links_table
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), topologies=(topology,), nodes=5, steps=100)
     rows = links_table(analysis.runs[0]).records()
     few = topology == "ring"
     assert {row["way"] for row in rows} == ({"up", "down"} if few else {"up"})
-    words = links_section(analysis, ())
+    words = " ".join(section("links", analysis).split())
     assert "Of up to 8 links each has a colour" in words
     assert "dashed the way back; of more, each rank that sends has a colour, and all lines are solid" in words
 
 
 def test_a_logarithmic_axis_shows_the_curves(tmp_path):
     vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
-    from harness.experiment.report.chart_data import data_tables
-    from harness.experiment.report.charts import facet_charts
+    from harness.experiment.report.page.chart_data import data_tables
+    from harness.experiment.report.page.charts import scenario_charts
     from harness.experiment.report.png_export import VEGA_LITE, image_spec
 
     seldom = Strategy("diloco", "diloco H=40", {"H": 40}, every=40, pace=46)
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, seldom), steps=80, target=1.0)
-    (of_facet,) = facet_charts(analysis)
-    chart = of_facet["bytes"]
+    (of_scenario,) = scenario_charts(analysis)
+    chart = of_scenario["bytes"]
     assert "log scale" in json.dumps(chart.spec)
     svg = vl_convert.vegalite_to_svg(image_spec(chart, data_tables(analysis), "light"), vl_version=VEGA_LITE)
     lines = re.findall(r'<path aria-label="bytes sent[^"]*"[^>]* d="(M[^"]*)"', svg)
@@ -164,37 +171,38 @@ def test_a_logarithmic_axis_shows_the_curves(tmp_path):
 
 def test_a_linear_axis_shows_what_was_before_the_first_step(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.chart_data import data_tables
-    from harness.experiment.report.charts import facet_charts
+    from harness.experiment.report.page.chart_data import data_tables
+    from harness.experiment.report.page.charts import scenario_charts
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,))
-    assert "transform" not in json.dumps(facet_charts(analysis)[0]["time"].spec)
+    assert "transform" not in json.dumps(scenario_charts(analysis)[0]["time"].spec)
     assert data_tables(analysis)["curve-0"].records()[0]["step"] == 0
 
 
 def test_an_accuracy_is_no_line_in_a_chart_of_losses(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.chart_data import data_tables
-    from harness.experiment.report.charts import facet_charts
-    from harness.experiment.report.page.results_section import winners_section
+    from harness.experiment.report.page.chart_data import data_tables
+    from harness.experiment.report.page.charts import scenario_charts
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), steps=80, target={"accuracy": 0.9})
     tables = data_tables(analysis)
     assert tables["target-0"].rows == ()
     assert len(tables["hits-0"].rows) == 1
-    assert facet_charts(analysis)[0]["target"].title == "wan: time to accuracy 90 %"
-    assert "accuracy 90\u00a0%" in winners_section(analysis)
+    assert scenario_charts(analysis)[0]["target"].title == "wan: time to accuracy 90 %"
+    assert "accuracy 90 %" in section("winners", analysis)
 
 
 def test_charts_of_places_whose_names_are_alike_have_ids_of_their_own(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.charts import facet_charts, file_names
+    from harness.experiment.report.page.charts import file_names, scenario_charts
 
     folder = make_experiment(tmp_path / "x-1", profiles=("wan", "local"), strategies=(DDP,), nodes=2, steps=10)
     for slug, profile in (("wan", "a b"), ("local", "a-b")):
         path = folder / f"{slug}.ring.ddp.seed0" / "run.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), "profile": profile}))
-    ids = [chart.id for of_facet in facet_charts(analyse(load_experiment(folder))) for chart in of_facet.values()]
+    ids = [
+        chart.id for of_scenario in scenario_charts(analyse(load_experiment(folder))) for chart in of_scenario.values()
+    ]
     assert len(set(ids)) == len(ids)
     assert file_names(["a b", "a-b", "A-B", "a-b-2", "c"]) == ["a-b", "a-b-1", "A-B-2", "a-b-2-3", "c"]
 
@@ -204,27 +212,30 @@ def test_a_run_that_no_rank_ended_blames_none(tmp_path):
     made(folder, profiles=("wan",), strategies=(DDP,))
     end = {"status": "failed", "code": 70, "failed_rank": None, "last_lines": ["the network is gone"]}
     write_lines(folder / "wan.ring.ddp.seed0" / "end.json", [end])
-    told_runs = runs_section(analyse(load_experiment(folder)))
-    assert "ended after 40 steps, by no rank&#x27;s failure:" in told_runs
-    assert "<pre>the network is gone</pre>" in told_runs
-    assert "a rank ended" not in told_runs
+    text = " ".join(section("runs", analyse(load_experiment(folder))).split())
+    assert "ended after 40 steps, by no rank's failure:" in text
+    assert "<pre>the network is gone</pre>" in text
+    assert "a rank ended" not in text
 
 
 def test_what_happened_in_a_run_stands_at_the_top_and_at_the_run(tmp_path):
     folder = tmp_path / "x-1"
-    assert run_notes(made(folder, profiles=("wan",), strategies=(DDP, DILOCO))) == ""
+    assert "Something happened" not in section("answer", made(folder, profiles=("wan",), strategies=(DDP, DILOCO)))
     end = {"status": "finished", "notes": ["the engine's <process> was started again"]}
     write_lines(folder / "wan.ring.ddp.seed0" / "end.json", [end])
     analysis = analyse(load_experiment(folder))
-    assert "Something happened in wan, ddp, seed 0, which may have affected results" in run_notes(analysis)
-    assert "engine&#x27;s &lt;process&gt; was started again" in runs_section(analysis)
+    answer = " ".join(section("answer", analysis).split())
+    assert "Something happened in wan, ddp, seed 0, which may have affected results" in answer
+    assert "engine&#39;s &lt;process&gt; was started again" in section("runs", analysis)
 
 
 def again(folder, **about):
     path = folder / "experiment.json"
     kept = {key: value for key, value in json.loads(path.read_text()).items() if key not in ("source", "home")}
     path.write_text(json.dumps(kept | about))
-    (command,) = re.findall("<pre>(harness experiment run .*)</pre>", about_section(analyse(load_experiment(folder))))
+    (command,) = re.findall(
+        "<pre>(harness experiment run .*)</pre>", section("about", analyse(load_experiment(folder)))
+    )
     return unescape(command).removeprefix("harness experiment run ")
 
 
@@ -241,10 +252,10 @@ def test_the_command_that_makes_the_runs_again_names_the_file_itself_and_where_t
         "image": "mine",
         "subnet": "10.1.0.0/16",
     }
-    told_home = "--runtime docker --engine netem --congestion-control bbr --image mine"
+    options = "--runtime docker --engine netem --congestion-control bbr --image mine"
     volumes = {"volume": ["/a:/b", "/c:/d:ro"], "subnet6": "fd77::/64"}
     assert again(folder, source="/x.yaml", home=home | volumes) == (
-        f"/x.yaml {told_home} --volume /a:/b --volume /c:/d:ro --subnet 10.1.0.0/16"
+        f"/x.yaml {options} --volume /a:/b --volume /c:/d:ro --subnet 10.1.0.0/16"
     )
 
 
@@ -299,40 +310,25 @@ def test_ranks_do_not_lie_on_each_other(topology, nodes):
         assert all((x - a) ** 2 + (y - b) ** 2 > 32**2 for other, (a, b) in places.items() if other != rank)
 
 
-def test_a_drawing_tells_what_edges_do():
-    svg = topology_svg(PlanOptions(2, "ring", "wan", None, 0, None, None).plan(), literal("light"))
+def test_a_drawing_has_the_values_of_edges():
+    svg = topology_svg(PlanOptions(2, "ring", "wan", None, 0, None, None).plan(), literal("light")).replace(
+        "\u00a0", " "
+    )
     assert re.findall(r">([^<>]+)</text>", svg) == ["0", "1", "767 Mbit/s", "24.1 ms · 0.1 %"]
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("value", "form", "text"),
     [
-        (told.seconds(0.0123), "12.3 ms"),
-        (told.seconds(12.34), "12.3 s"),
-        (told.seconds(250), "250 s"),
-        (told.seconds(3000), "50 min 0 s"),
-        (told.seconds(7300), "2 h 1 min"),
-        (told.seconds(0), "0 s"),
-        (told.seconds(2e-5), "20.0 µs"),
-        (told.seconds(None), "–"),
-        (told.size(12_345_678), "12.3 MB"),
-        (told.size(12), "12.0 B"),
-        (told.rate(999_999), "1.00 Mbit/s"),
-        (told.percent(0.123), "12 %"),
-        (told.percent(0.0123), "1.2 %"),
-        (told.percent(0.0001), "< 0.1 %"),
-        (told.percent(0.0), "0 %"),
-        (told.factor(1.04), "1.04"),
-        (told.factor(6.12), "6.1"),
-        (told.factor(61.2), "61"),
-        (told.digits(float("nan")), "?"),
-        (told.digits(float("inf")), "∞"),
-        (told.spread(SeedSpread(12.3, 11.9, 12.6, 0.3, 3)), "12.3 s (11.9–12.6)"),
-        (told.spread(SeedSpread(1.2, 0.9, 1.3, 0.2, 3)), "1.20 s (900 ms–1.30 s)"),
-        (told.spread(SeedSpread(5.0, 5.0, 5.0, 0.0, 3)), "5.00 s"),
-        (told.spread(SeedSpread(5.0, 5.0, 5.0, None, 1)), "5.00 s"),
-        (told.spread(None), "–"),
+        (SeedSpread(12.3, 11.9, 12.6, 0.3, 3), format_time, "12.3 s (11.9 – 12.6)"),
+        (SeedSpread(1.2, 0.9, 1.3, 0.2, 3), format_time, "1.2 s (900 ms – 1.3 s)"),
+        (SeedSpread(90, 70, 150, 0.2, 3), format_time, "1 min 30 s (1 min 10 s – 2 min 30 s)"),
+        (SeedSpread(5.0, 5.0, 5.0, 0.0, 3), format_time, "5 s"),
+        (SeedSpread(5.0, 5.0, 5.0, None, 1), format_time, "5 s"),
+        (SeedSpread(0.3734, 0.371, 0.375, 0.1, 2), format_number, "0.373 (0.371 – 0.375)"),
+        (SeedSpread(0.12, 0.1, 0.14, 0.1, 2), format_share, "12 % (10 – 14)"),
+        (None, format_time, "–"),
     ],
 )
-def test_figures_as_people_read_them(text, expected):
-    assert text == expected
+def test_a_spread_over_seeds(value, form, text):
+    assert format_spread(value, form) == text

@@ -24,8 +24,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.experiment.report.curves import StepCost
-from harness.experiment.report.records import Collectives, Ops, Rank
+from harness.experiment.report.analysis.curves import StepCost
+from harness.experiment.report.load.records import Collectives, Ops, Rank
 from harness.model.bound import LinkBound
 from harness.model.plan import NetworkPlan
 

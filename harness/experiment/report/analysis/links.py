@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from harness.experiment.report.records import LinkSample, RecordedChange, RecordedRun
+from harness.experiment.report.load.records import LinkSample, RecordedChange, RecordedRun
 from harness.model.plan import NetworkPlan, Pair
 
 _EVERY: Final = 0.05

@@ -11,7 +11,7 @@ from itertools import accumulate
 from statistics import fmean
 from typing import Final, Literal, Protocol, TypeVar
 
-from harness.experiment.report.records import Rank, RecordedRun, Target
+from harness.experiment.report.load.records import Rank, RecordedRun, Target
 
 SMOOTHED: Final = 10
 """Steps over which the training loss is averaged where a run has no evaluations."""
@@ -133,8 +133,8 @@ def _finite(kind: LossKind, points: list[CurvePoint]) -> Curve:
 
 
 def _mean_or_none(values: list[float | None]) -> float | None:
-    told = [value for value in values if value is not None and math.isfinite(value)]
-    return fmean(told) if told else None
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return fmean(known) if known else None
 
 
 def _together(recorded: Iterable[Iterable[R]]) -> dict[int, list[R]]:

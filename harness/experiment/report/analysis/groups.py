@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median, stdev
 
-from harness.experiment.report.curves import CurvePoint
-from harness.experiment.report.figures import RunFigures
-from harness.experiment.report.records import HAD_TIME, Target
+from harness.experiment.report.analysis.curves import CurvePoint
+from harness.experiment.report.analysis.figures import RunFigures
+from harness.experiment.report.load.records import HAD_TIME, Target
+from harness.model.format import NOTHING, format_time
 
 
 @dataclass(frozen=True)
@@ -127,3 +128,22 @@ class RunGroup:
 
     def _point(self, run: RunFigures) -> CurvePoint | None:
         return None if self.target is None else run.curve.reached(self.target)
+
+
+def format_spread(value: SeedSpread | None, text: Callable[[float | None], str] = format_time, over: str = "") -> str:
+    """``12.3 s (11.9 – 12.6)``; the value alone where there is one, or all read the same.
+
+    Args:
+        value: of several seeds.
+        text: formats one value.
+        over: follows the range within the brackets, e.g. `` over 3 seeds``.
+    """
+    if value is None:
+        return NOTHING
+    middle, low, high = text(value.median), text(value.low), text(value.high)
+    if value.count < 2 or (low == high and not over):
+        return middle
+    unit = middle.partition(" ")[2]
+    if unit and all(one.split(" ")[1:] == [unit] for one in (low, high)):
+        low, high = low.split(" ")[0], high.split(" ")[0]
+    return f"{middle} ({low if low == high else f'{low} – {high}'}{over})"

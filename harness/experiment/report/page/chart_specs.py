@@ -1,4 +1,5 @@
-"""The charts as Altair draws them: the only import of altair. Colours are the theme's: a drawing names styles only.
+"""The charts as Altair draws them: the only import of altair. A specification names
+styles only; theme.py has the colours.
 
 Every function returns a Vega-Lite specification whose data are named, not in it. Layers are put together here, and
 channels are given as objects, not as strings: with Altair's own `layer` and strings, which it validates, copies and
@@ -68,7 +69,7 @@ def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, 
         _named("target").mark_rule(style="target").encode(y=at),
         _named("target")
         .mark_text(style="target-name", dx=4, dy=-3)
-        .encode(y=at, x=alt.value(0), text=alt.Text("told:N")),
+        .encode(y=at, x=alt.value(0), text=alt.Text("text:N")),
         hits.mark_point(filled=True, size=50, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
         curve.mark_point(opacity=0, size=120).encode(x=x, y=y, tooltip=tips),
     )
@@ -87,7 +88,7 @@ def target(order: Sequence[str], labels: tuple[str, ...], longest: float, legend
     x = alt.X("median:Q", title="seconds", scale=scale, axis=alt.Axis(tickCount=5, format="~r", labels=longest > 0))
     tips = [
         _LABEL,
-        alt.Tooltip("told:N", title="time to target"),
+        alt.Tooltip("text:N", title="time to target"),
         alt.Tooltip("low:Q", title="fastest seed (s)", format=".4~r"),
         alt.Tooltip("high:Q", title="slowest seed (s)", format=".4~r"),
     ]
@@ -123,7 +124,7 @@ def bandwidth(order: Sequence[str], labels: tuple[str, ...], legend: bool) -> Sp
     """Bus bandwidth as a share of the bound, with the figures above each bar."""
     axis = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])
     x = alt.X("share:Q", title="of the bound", scale=alt.Scale(domain=[0, 1]), axis=axis)
-    tips = [_LABEL, alt.Tooltip("told:N", title="bus bandwidth of bound")]
+    tips = [_LABEL, alt.Tooltip("text:N", title="bus bandwidth of bound")]
     y = _rows(order)
     bars = _bars("bus").encode(y=y, x=x, color=_colour(labels, legend), tooltip=tips)
     return _spec(ROW * len(order), bars, _words("bus", y))
@@ -157,11 +158,11 @@ def timeline(table: str, field: str, title: str, unit: str, legend: bool, named:
         ways = alt.Scale(domain=["up", "down"], range=[[1, 0], [4, 3]])
         line = line.encode(strokeDash=alt.StrokeDash("way:N", scale=ways, legend=None))
     when = alt.X("seconds:Q")
-    told = [alt.Tooltip("seconds:Q", format=".4~r"), alt.Tooltip("told:N", title="links changed")]
+    changed = [alt.Tooltip("seconds:Q", format=".4~r"), alt.Tooltip("text:N", title="links changed")]
     return _spec(
         120,
         line,
-        _named("changes").mark_rule(style="change").encode(x=when, tooltip=told),
+        _named("changes").mark_rule(style="change").encode(x=when, tooltip=changed),
         _named("changes")
         .mark_text(style="change-name", dx=3)
         .encode(x=when, y=alt.value(0), text=alt.Text("number:N")),

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.experiment.report.jsonl import Malformed, Oddities, mapping, number, read_lines, whole
-from harness.experiment.report.records import EdgeCount, LinkSample, RecordedChange
+from harness.experiment.report.load.jsonl import Malformed, Oddities, mapping, number, read_lines, whole
+from harness.experiment.report.load.records import EdgeCount, LinkSample, RecordedChange
+from harness.model.format import format_distinct, format_shape
 from harness.model.link import LinkShape
 
 
@@ -40,11 +41,11 @@ def _sample(record: Mapping[str, Any]) -> LinkSample:
             backlog_packets=whole(edge, "backlog_packets", 0),
         )
     tcp = {}
-    told = mapping(record, "tcp")
-    for rank in told:
+    by_rank = mapping(record, "tcp")
+    for rank in by_rank:
         if not rank.isdecimal():
             raise Malformed(f"tcp has {rank!r}, no rank")
-        counts = mapping(told, rank)
+        counts = mapping(by_rank, rank)
         tcp[int(rank)] = whole(counts, "sent_segments", 0), whole(counts, "retransmitted_segments", 0)
     return LinkSample(number(record, "time"), edges, tcp, whole(record, "attempt", 1))
 
@@ -64,30 +65,31 @@ def _change(record: Mapping[str, Any]) -> RecordedChange:
     edges = record.get("edges", [])
     if not isinstance(edges, list) or not all(isinstance(edge, dict) for edge in edges):
         raise Malformed("edges is no list of objects")
-    told = []
-    for edge in edges:
-        told.append(f"{whole(edge, 'src')}→{whole(edge, 'dst')}: {_told(edge.get('before'), edge.get('after'))}")
-    return RecordedChange(number(record, "asked"), number(record, "acknowledged"), tuple(told))
+    texts = (f"{whole(edge, 'src')}→{whole(edge, 'dst')}: {_change_text(edge)}" for edge in edges)
+    return RecordedChange(number(record, "asked"), number(record, "acknowledged"), tuple(texts))
 
 
-def _told(before: object, after: object) -> str:
-    """What changed of a shape, in tc's words: ``delay 20ms → delay 120ms``; a link that is down is told as such."""
-    old, new = _shape(before), _shape(after)
+def _change_text(edge: Mapping[str, Any]) -> str:
+    """The fields that changed: ``delay 20 ms → delay 120 ms``; ``down`` for a link that is down."""
+    shapes = [_shape(edge.get("before")), _shape(edge.get("after"))]
+    old, new = shapes
     if isinstance(old, LinkShape) and isinstance(new, LinkShape):
         names = [field.name for field in fields(LinkShape) if getattr(old, field.name) != getattr(new, field.name)]
-        parts = (LinkShape.unchecked(**{name: getattr(shape, name) for name in names}) for shape in (old, new))
-        return " → ".join(part.describe() for part in parts) if names else "as before"
-    return " → ".join(shape.describe() if isinstance(shape, LinkShape) else shape for shape in (old, new))
+        if not names:
+            return "as before"
+        changed = [LinkShape.unchecked(**{name: getattr(shape, name) for name in names}) for shape in (old, new)]
+        return " → ".join(format_distinct(format_shape, changed))
+    return " → ".join(format_shape(shape) if isinstance(shape, LinkShape) else shape for shape in shapes)
 
 
-def _shape(told: object) -> LinkShape | str:
-    if not isinstance(told, dict):
+def _shape(recorded: object) -> LinkShape | str:
+    if not isinstance(recorded, dict):
         return "?"
-    if told.get("down"):
+    if recorded.get("down"):
         return "down"
     try:
-        shape = LinkShape.from_json(told, checked=False)
-        shape.describe()
+        shape = LinkShape.from_json(recorded, checked=False)
+        format_shape(shape)
     except (HarnessError, KeyError, TypeError, ValueError, AttributeError):
         return "?"
     return shape

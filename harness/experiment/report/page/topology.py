@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from html import escape
 from typing import Final
 
-from harness.experiment.report import told
+from markupsafe import Markup
+
+from harness.experiment.report.page.rendering import render
 from harness.experiment.report.page.theme import FONT
+from harness.model.format import format_rate, format_share, format_time
 from harness.model.link import LinkShape
 from harness.model.plan import NetworkPlan, PlannedEdge
 
@@ -22,35 +24,28 @@ MOST_LABELS: Final = 15
 Point = tuple[float, float]
 
 
-def topology_svg(plan: NetworkPlan, colour: Callable[[str], str]) -> str:
+def topology_svg(plan: NetworkPlan, colour: Callable[[str], str]) -> Markup:
     """The network as an SVG.
 
     Args:
-        plan: it.
+        plan: of the network.
         colour: name -> colour, see theme.
     """
     places = positions(plan)
     pairs = sorted({(min(edge), max(edge)) for edge in plan.edges})
-    lines, labels = [], []
-    for a, b in pairs:
-        (x1, y1), (x2, y2) = places[a], places[b]
-        down = plan.edges[a, b].down and plan.edges[b, a].down
-        dash = ' stroke-dasharray="4 4"' if down else ""
-        lines.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"{dash}/>')
-        if len(pairs) <= MOST_LABELS:
-            labels.append(_label(_label_place(a, b, plan.size, places), edge_words(plan, a, b)))
-    circles = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_NODE}"/>' for x, y in places.values()]
-    names = [f'<text x="{x:.1f}" y="{y + 4.5:.1f}">{rank}</text>' for rank, (x, y) in places.items()]
-    paper, ink, soft, panel = map(colour, ("paper", "ink", "soft", "panel"))
-    title = escape(f"{plan.topology} of {plan.size} nodes, profile {plan.profile}, seed {plan.seed}")
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}" '
-        f'font-family="{FONT}" text-anchor="middle">'
-        f'<g stroke="{soft}" stroke-width="1.5">{"".join(lines)}</g>'
-        f'<g fill="{panel}" stroke="{ink}" stroke-width="1.5">{"".join(circles)}</g>'
-        f'<g fill="{ink}" font-size="14" font-weight="600">{"".join(names)}</g>'
-        f'<g fill="{ink}" font-size="13" stroke="{paper}" stroke-width="5" stroke-linejoin="round" '
-        f'paint-order="stroke">{"".join(labels)}</g></svg>'
+    lines = [(places[a], places[b], plan.edges[a, b].down and plan.edges[b, a].down) for a, b in pairs]
+    labels = [(_label_place(a, b, plan.size, places), edge_words(plan, a, b)) for a, b in pairs]
+    return render(
+        "topology.svg.j2",
+        title=f"{plan.topology} of {plan.size} nodes, profile {plan.profile}, seed {plan.seed}",
+        width=WIDTH,
+        height=HEIGHT,
+        font=FONT,
+        radius=_NODE,
+        colour=colour,
+        lines=lines,
+        places=places,
+        labels=labels if len(pairs) <= MOST_LABELS else [],
     )
 
 
@@ -69,16 +64,16 @@ def shape_words(edge: PlannedEdge) -> str:
 
 
 def _rate(edge: PlannedEdge) -> str:
-    return told.rate(edge.shape.rate.bit_s) if edge.shape.rate and not edge.down else ""
+    return format_rate(edge.shape.rate) if edge.shape.rate and not edge.down else ""
 
 
 def _rest(edge: PlannedEdge) -> str:
     if edge.down:
         return "down"
     shape: LinkShape = edge.shape
-    parts = [told.seconds(shape.delay.seconds)] if shape.delay.ns else []
+    parts = [format_time(shape.delay)] if shape.delay.ns else []
     if shape.mean_loss:
-        parts.append(f"{shape.mean_loss * 100:.2g} %")
+        parts.append(format_share(shape.mean_loss))
     return " · ".join(parts)
 
 
@@ -143,11 +138,3 @@ def _label_place(a: int, b: int, size: int, places: dict[int, Point]) -> Point:
     if abs(x1 - x2) < 60 < abs(y1 - y2) and b % 2 and share == 0.5:
         share = 0.34  # steep edges of a tree lie side by side
     return x1 + (x2 - x1) * share, y1 + (y2 - y1) * share
-
-
-def _label(place: Point, lines: list[str]) -> str:
-    x, y = place
-    first = y + 4 - 8 * (len(lines) - 1)
-    return "".join(
-        f'<text x="{x:.1f}" y="{first + 16 * number:.1f}">{escape(line)}</text>' for number, line in enumerate(lines)
-    )

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from harness.experiment.report.records import Note
+from harness.experiment.report.load.records import Note
 
-_TOLD: Final = 3
+_MOST_NOTES: Final = 3
 """Notes of one file about lines that cannot be read; the rest are counted."""
 _LARGEST: Final = 1e18
 """Beyond it no time, size or loss makes sense."""
@@ -80,7 +80,7 @@ def mapping(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def read_object(path: Path, oddities: Oddities) -> dict[str, Any] | None:
-    """A file that holds one JSON object; None where it is missing or cannot be read."""
+    """A file with one JSON object; None where it is missing or cannot be read."""
     try:
         value = json.loads(path.read_text(errors="replace"))
     except FileNotFoundError:
@@ -89,13 +89,13 @@ def read_object(path: Path, oddities: Oddities) -> dict[str, Any] | None:
         oddities.add(path, f"cannot be read ({problem}); ignored")
         return None
     if not isinstance(value, dict):
-        oddities.add(path, "holds no JSON object; ignored")
+        oddities.add(path, "contains no JSON object; ignored")
         return None
     return value
 
 
 def read_lines(path: Path, oddities: Oddities) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) for every line that holds one. A missing file has none; the caller says what it means."""
+    """(line number, object) for every line with one. A missing file yields nothing; the caller reports it."""
     try:
         text = path.read_text(errors="replace")
     except FileNotFoundError:
@@ -118,7 +118,7 @@ def read_lines(path: Path, oddities: Oddities) -> Iterator[tuple[int, dict[str, 
             oddities.add(path, "the last line was cut off; ignored", place)
         else:
             bad += 1
-            if bad <= _TOLD:
+            if bad <= _MOST_NOTES:
                 oddities.add(path, "no JSON object; ignored", place)
-    if bad > _TOLD:
-        oddities.add(path, f"{bad - _TOLD} more such lines ignored")
+    if bad > _MOST_NOTES:
+        oddities.add(path, f"{bad - _MOST_NOTES} more such lines ignored")

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
-from harness.experiment.report import told
 from harness.experiment.report.analysis import Analysis, Scenario
-from harness.experiment.report.downsample import MOST_POINTS, thin
-from harness.experiment.report.figures import RunFigures
-from harness.experiment.report.groups import RunGroup, SeedSpread
-from harness.experiment.report.link_statistics import EdgeMoment, change_moments, edge_moments, tcp_moments
+from harness.experiment.report.analysis.figures import RunFigures
+from harness.experiment.report.analysis.groups import SeedSpread
+from harness.experiment.report.analysis.links import EdgeMoment, change_moments, edge_moments, tcp_moments
+from harness.experiment.report.analysis.sentences import time_to_target
+from harness.experiment.report.page.downsample import MOST_POINTS, thin
+from harness.model.format import format_number, format_rate, format_share
 
 Value = str | float | int | None
 LINK_POINTS: Final = 6000
@@ -42,14 +43,14 @@ class DataTable:
 def data_tables(analysis: Analysis) -> dict[str, DataTable]:
     """Every table that a chart names."""
     tables: dict[str, DataTable] = {}
-    for number, facet in enumerate(analysis.facets):
-        tables[f"curve-{number}"] = curve_table(facet)
-        tables[f"hits-{number}"] = hits_table(facet)
-        tables[f"target-{number}"] = target_table(facet)
-        tables[f"times-{number}"] = times_table(facet)
-        tables[f"seeds-{number}"] = seeds_table(facet)
-        tables[f"share-{number}"] = share_table(facet)
-        tables[f"bus-{number}"] = bus_table(facet)
+    for number, scenario in enumerate(analysis.scenarios):
+        tables[f"curve-{number}"] = curve_table(scenario)
+        tables[f"hits-{number}"] = hits_table(scenario)
+        tables[f"target-{number}"] = target_table(scenario)
+        tables[f"times-{number}"] = times_table(scenario)
+        tables[f"seeds-{number}"] = seeds_table(scenario)
+        tables[f"share-{number}"] = share_table(scenario)
+        tables[f"bus-{number}"] = bus_table(scenario)
     for number, run in enumerate(analysis.runs):
         tables[f"links-{number}"] = links_table(run)
         tables[f"tcp-{number}"] = tcp_table(run)
@@ -57,117 +58,99 @@ def data_tables(analysis: Analysis) -> dict[str, DataTable]:
     return tables
 
 
-def curve_table(facet: Scenario) -> DataTable:
+def curve_table(scenario: Scenario) -> DataTable:
     """Every run's points."""
     rows = [
         (group.label, run.run.seed, _short(p.seconds), p.bytes, _short(p.loss), _short(p.accuracy), p.step)
-        for group in facet.groups
+        for group in scenario.groups
         for run in group.runs
         for p in thin(run.curve.points, lambda point: point.loss)
     ]
     return DataTable(("label", "seed", "seconds", "bytes", "loss", "accuracy", "step"), tuple(rows))
 
 
-def hits_table(facet: Scenario) -> DataTable:
+def hits_table(scenario: Scenario) -> DataTable:
     """Where a run first had reached the target."""
     rows = [
         (group.label, run.run.seed, _short(point.seconds), point.bytes, _short(point.loss), point.step)
-        for group in facet.groups
+        for group in scenario.groups
         for run in group.runs
-        if facet.target is not None and (point := run.curve.reached(facet.target))
+        if scenario.target is not None and (point := run.curve.reached(scenario.target))
     ]
     return DataTable(("label", "seed", "seconds", "bytes", "loss", "step"), tuple(rows))
 
 
-def target_table(facet: Scenario) -> DataTable:
+def target_table(scenario: Scenario) -> DataTable:
     """The loss that strategies are timed to, if it is a loss."""
-    target = facet.target if facet.target and facet.target.kind == "loss" else None
-    rows = ((target.value, f"target {target.value:.4g}"),) if target else ()
-    return DataTable(("loss", "told"), rows)
+    loss = scenario.target_value("loss")
+    rows = () if loss is None else ((loss, f"target {format_number(loss)}"),)
+    return DataTable(("loss", "text"), rows)
 
 
-def times_table(facet: Scenario) -> DataTable:
+def times_table(scenario: Scenario) -> DataTable:
     """Per strategy the time to the target; those that did not reach it have no time but a text."""
     rows = []
-    for group in facet.groups:
+    for group in scenario.groups:
         time = group.seconds
         low, high, middle = (time.low, time.high, time.median) if time else (None, None, None)
-        text = time_told(group)
+        text = time_to_target(group)
         line = f"{group.label}: {text}"
         rows.append((group.label, _short(middle), _short(low), _short(high), text, line))
-    return DataTable(("label", "median", "low", "high", "told", "line"), tuple(rows))
+    return DataTable(("label", "median", "low", "high", "text", "line"), tuple(rows))
 
 
-def time_told(group: RunGroup, ranged: bool = False) -> str:
-    """``12.3 s``, ``12.3 s, 2 of 3 seeds``, ``not reached in 120 s``, ``failed``; with the range if wanted."""
-    if group.target is None:
-        return told.NOTHING
-    if group.seconds:
-        rest = "" if group.reached == len(group.runs) else f", {group.reached} of {len(group.runs)} seeds"
-        return (told.spread(group.seconds) if ranged else told.seconds(group.seconds.median)) + rest
-    if group.given_up:
-        return f"not reached in {told.seconds(group.given_up.low)}"
-    return " and ".join(dict.fromkeys(run.outcome(group.target) for run in group.runs))
-
-
-def runs_told(group: RunGroup) -> str:
-    """``3``; ``2 of 3`` where figures are of those two only."""
-    counted, runs = len(group.counted), len(group.runs)
-    return str(runs) if counted == runs else f"{counted} of {runs}"
-
-
-def seeds_table(facet: Scenario) -> DataTable:
+def seeds_table(scenario: Scenario) -> DataTable:
     """Per run the time to the target, where a strategy has several."""
-    hits = hits_table(facet).rows
-    several = {group.label for group in facet.groups if len(group.runs) > 1}
+    hits = hits_table(scenario).rows
+    several = {group.label for group in scenario.groups if len(group.runs) > 1}
     return DataTable(("label", "seed", "seconds"), tuple(hit[:3] for hit in hits if hit[0] in several))
 
 
-def share_table(facet: Scenario) -> DataTable:
+def share_table(scenario: Scenario) -> DataTable:
     """Per strategy what a step spends on computing and on waiting, in ms: means over ranks, median over seeds."""
     rows: list[tuple[Value, ...]] = []
-    for group in facet.groups:
+    for group in scenario.groups:
         compute = SeedSpread.of(run.compute for run in group.counted if run.steps)
         comm = SeedSpread.of(run.comm for run in group.counted if run.steps)
         if compute is None or comm is None:
             continue
         share = group.comm_share
-        line = f"{group.label}: {told.percent(share.median)} waiting" if share else group.label
+        line = f"{group.label}: {format_share(share.median)} waiting" if share else group.label
         rows.append((group.label, "computing", _short(compute.median * 1e3), 0, line))
         rows.append((group.label, "waiting", _short(comm.median * 1e3), 1, ""))
     return DataTable(("label", "part", "ms", "order", "line"), tuple(rows))
 
 
-def bus_table(facet: Scenario) -> DataTable:
+def bus_table(scenario: Scenario) -> DataTable:
     """Per strategy the bus bandwidth as a share of the bound, median over seeds; over 100 % it was partly hidden."""
     rows: list[tuple[Value, ...]] = []
-    for group in facet.groups:
+    for group in scenario.groups:
         known = [run.bus for run in group.counted if run.bus]
         if not known:
             rows.append((group.label, 0, "not recorded", f"{group.label}: not recorded"))
             continue
         share, bus = SeedSpread.of(bus.share for bus in known), SeedSpread.of(bus.bit_s for bus in known)
         bound = SeedSpread.of(bus.bound_bit_s for bus in known)
-        text = bus_told(bus.median if bus else None, bound.median if bound else None)
+        text = bus_text(bus.median if bus else None, bound.median if bound else None)
         if any(one.hidden for one in known):
             text += ", partly hidden"
         line = f"{group.label}: {text}"
         rows.append((group.label, _short(min(share.median, 1.0)) if share else 0, text, line))
-    return DataTable(("label", "share", "told", "line"), tuple(rows))
+    return DataTable(("label", "share", "text", "line"), tuple(rows))
 
 
-def bus_told(bus: float | None, bound: float | None) -> str:
+def bus_text(bus: float | None, bound: float | None) -> str:
     """``20.2 of 27.4 Mbit/s``, from bit/s; in words where one of the two is not known."""
     if bus is None:
-        return f"no wait; bound {told.rate(bound)}" if bound else "no wait, no limit"
+        return f"no wait; bound {format_rate(bound)}" if bound else "no wait, no limit"
     if bound is None:
-        return f"{told.rate(bus)}, no limit"
-    have, limit = told.rate(bus).split(" "), told.rate(bound).split(" ")
-    return f"{have[0] if have[1] == limit[1] else ' '.join(have)} of {' '.join(limit)}"
+        return f"{format_rate(bus)}, no limit"
+    (have, unit), limit = format_rate(bus).split(" "), format_rate(bound)
+    return f"{have if limit.endswith(f' {unit}') else f'{have} {unit}'} of {limit}"
 
 
 def links_table(run: RunFigures) -> DataTable:
-    """Per directed edge and attempt its moments, thinned; `way` tells the two directions of an edge apart."""
+    """Per directed edge and attempt its moments, thinned; `way` is the direction of the edge."""
     moments = sorted(edge_moments(run.run), key=lambda moment: (moment.edge, moment.attempt, moment.seconds))
     few = len({frozenset(moment.edge) for moment in moments}) <= MOST_LINKS
     curves = len({(moment.edge, moment.attempt) for moment in moments})
@@ -207,13 +190,13 @@ def tcp_table(run: RunFigures) -> DataTable:
 
 
 def changes_table(run: RunFigures) -> DataTable:
-    """Every reshape, numbered, but those of an attempt of which no step holds."""
+    """Every reshape, numbered; without those of attempts that contributed no step."""
     rows = [
         (number, _short(moment.seconds), "; ".join(moment.change.edges[:4]))
         for number, moment in enumerate(change_moments(run.run), 1)
         if moment.seconds is not None
     ]
-    return DataTable(("number", "seconds", "told"), tuple(rows))
+    return DataTable(("number", "seconds", "text"), tuple(rows))
 
 
 def _short(value: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""What a folder of runs holds, as values. Field names and units are those of docs/runs.md."""
+"""The contents of a folder of runs, as values. Field names and units are those of docs/runs.md."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from harness.model.format import format_number, format_share
 from harness.model.plan import NetworkPlan, Pair
 
 UNFINISHED: Final = "unfinished"
@@ -40,7 +41,9 @@ class Target:
 
     def __str__(self) -> str:
         """As people read it: ``loss 0.4``, ``accuracy 90 %``."""
-        return f"accuracy {self.value * 100:.4g} %" if self.kind == "accuracy" else f"loss {self.value:.4g}"
+        return (
+            f"accuracy {format_share(self.value)}" if self.kind == "accuracy" else f"loss {format_number(self.value)}"
+        )
 
     def met(self, loss: float, accuracy: float | None) -> bool:
         """Whether these means over ranks have reached it."""
@@ -158,7 +161,7 @@ class RecordedChange:
 
     Args:
         asked: when the command began to change them.
-        acknowledged: when every node had read back what it then held.
+        acknowledged: when every node had read back its new settings.
         edges: what changed, as a person reads it: ``0->1: delay 20ms -> 120ms``.
     """
 
@@ -169,7 +172,7 @@ class RecordedChange:
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended; `notes` is what happened meanwhile that its results may have felt."""
+    """How a run ended; `notes` is what happened meanwhile and may have affected its results."""
 
     status: str
     seconds: float | None = None
@@ -218,7 +221,7 @@ class RecordedExperiment:
         missing: runs that experiment.json names and that have left nothing yet.
         notes: what was odd in the files.
         source: the path of the file that it was made from; None where nothing says it.
-        home: options of `harness experiment run` that say where it ran, by name.
+        run_options: options of `harness experiment run` that say where it ran, by name.
     """
 
     id: str
@@ -229,4 +232,4 @@ class RecordedExperiment:
     missing: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     source: str | None = None
-    home: Mapping[str, Any] = field(default_factory=dict)
+    run_options: Mapping[str, Any] = field(default_factory=dict)

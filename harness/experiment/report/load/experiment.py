@@ -1,4 +1,4 @@
-"""A folder of runs -> `Experiment`. Tolerant: a run that was cut off anywhere is told as far as it got."""
+"""A folder of runs -> `RecordedExperiment`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import HarnessError, InputError
-from harness.experiment.report.jsonl import Malformed, Oddities, number_or_none, read_object, whole
-from harness.experiment.report.load_links import load_changes, load_links
-from harness.experiment.report.load_rank import load_rank
-from harness.experiment.report.records import End, RecordedExperiment, RecordedRun, Target
+from harness.experiment.report.load.jsonl import Malformed, Oddities, number_or_none, read_object, whole
+from harness.experiment.report.load.links import load_changes, load_links
+from harness.experiment.report.load.rank import load_rank
+from harness.experiment.report.load.records import End, RecordedExperiment, RecordedRun, Target
 from harness.model.address import MAX_NODES
+from harness.model.format import format_shape
 from harness.model.plan import NetworkPlan
 
 _YEAR_3000: Final = 32_503_680_000
@@ -45,7 +46,7 @@ def load_experiment(folder: Path) -> RecordedExperiment:
     if not about and not alone:
         oddities.add(folder / "experiment.json", "missing: runs that have not begun are not known")
     created = number_or_none(about, "created")
-    source, home = about.get("source"), about.get("home")
+    source, options = about.get("source"), about.get("home")
     return RecordedExperiment(
         id=str(about.get("id", folder.name)),
         name=str(about.get("name", folder.name)),
@@ -55,7 +56,7 @@ def load_experiment(folder: Path) -> RecordedExperiment:
         missing=tuple(missing),
         notes=tuple(oddities.notes),
         source=source if isinstance(source, str) and source else None,
-        home=home if isinstance(home, dict) else {},
+        run_options=options if isinstance(options, dict) else {},
     )
 
 
@@ -73,8 +74,8 @@ def _remedy(folder: Path, missing: list[str]) -> str:
         return f"none of its {len(missing)} runs has begun; start or resume it with 'harness experiment run'"
     inside = sorted(path.parent.name for path in folder.glob("*/experiment.json"))
     if inside:
-        return f"holds experiments, and a report is of one: give e.g. {folder / inside[-1]}"
-    return "holds no run (no <slug>/run.json); give a folder that 'harness experiment run' made"
+        return f"contains several experiments, and a report is of one: give e.g. {folder / inside[-1]}"
+    return "contains no run (no <slug>/run.json); give a folder that 'harness experiment run' made"
 
 
 def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
@@ -87,7 +88,7 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
     nodes = _nodes(settings, folder)
     began = any(folder.glob("rank-*.jsonl"))
     if not began:
-        oddities.add(folder, "holds no rank's records: this run recorded nothing")
+        oddities.add(folder, "contains no rank's records: this run recorded nothing")
     return RecordedRun(
         slug=folder.name,
         profile=str(settings.get("profile", "?")),
@@ -110,8 +111,8 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
 def _nodes(settings: Mapping[str, Any], folder: Path) -> int:
     """How many ranks there are: what run.json says, or the files where it says nothing."""
     files = len(list(folder.glob("rank-*.jsonl")))
-    told = _or_zero(settings, "nodes")
-    return told if 0 < told <= MAX_NODES else files
+    nodes = _or_zero(settings, "nodes")
+    return nodes if 0 < nodes <= MAX_NODES else files
 
 
 def _or_zero(settings: Mapping[str, Any], key: str) -> int:
@@ -122,10 +123,10 @@ def _or_zero(settings: Mapping[str, Any], key: str) -> int:
 
 
 def _target(settings: Mapping[str, Any]) -> Target | None:
-    told = settings.get("target")
-    if not isinstance(told, dict):
+    target = settings.get("target")
+    if not isinstance(target, dict):
         return None
-    loss, accuracy = number_or_none(told, "loss"), number_or_none(told, "accuracy")
+    loss, accuracy = number_or_none(target, "loss"), number_or_none(target, "accuracy")
     if loss is not None:
         return Target("loss", loss)
     return None if accuracy is None else Target("accuracy", accuracy)
@@ -143,12 +144,12 @@ def _plan(settings: Mapping[str, Any], folder: Path, oddities: Oddities) -> Netw
 
 
 def _check(plan: NetworkPlan) -> None:
-    """Raise where what was read has the form of a plan but is none: the rest of the report relies on it."""
+    """Raise where the values do not make a network: the rest of the report relies on the plan."""
     if not isinstance(plan.topology, str):
         raise TypeError(f"the topology is {plan.topology!r}, no name")
     plan.to_json()
     for (src, dst), edge in plan.edges.items():
-        edge.shape.describe()
+        format_shape(edge.shape)
         if (dst, src) not in plan.edges or not {src, dst} <= set(range(plan.size)):
             raise ValueError(f"edge {edge} has no way back, or no such rank")
     for rank in range(plan.size):
@@ -157,14 +158,14 @@ def _check(plan: NetworkPlan) -> None:
 
 
 def _end(folder: Path, oddities: Oddities) -> End | None:
-    told = read_object(folder / "end.json", oddities)
-    if told is None:
+    end = read_object(folder / "end.json", oddities)
+    if end is None:
         return None
-    code, rank, lines = told.get("code"), told.get("failed_rank"), told.get("last_lines")
-    notes = told.get("notes")
+    code, rank, lines = end.get("code"), end.get("failed_rank"), end.get("last_lines")
+    notes = end.get("notes")
     return End(
-        status=str(told.get("status", "?")),
-        seconds=number_or_none(told, "seconds"),
+        status=str(end.get("status", "?")),
+        seconds=number_or_none(end, "seconds"),
         code=code if isinstance(code, int) else None,
         failed_rank=rank if isinstance(rank, int) else None,
         last_lines=tuple(map(str, lines)) if isinstance(lines, list) else (),

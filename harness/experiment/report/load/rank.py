@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.experiment.report.jsonl import (
+from harness.experiment.report.load.jsonl import (
     Malformed,
     Oddities,
     loss,
@@ -17,7 +17,7 @@ from harness.experiment.report.jsonl import (
     read_lines,
     whole,
 )
-from harness.experiment.report.records import Collectives, Eval, Ops, Rank, RecordedStep
+from harness.experiment.report.load.records import Collectives, Eval, Ops, Rank, RecordedStep
 
 
 def load_rank(path: Path, rank: int, oddities: Oddities) -> Rank:
@@ -100,7 +100,7 @@ class _Records:
         return sorted({record.step for record in records if not math.isfinite(record.loss)})
 
     def rank(self, rank: int) -> Rank:
-        """All that holds in the end."""
+        """The record of the rank, after all attempts."""
         parameters, per_step = (number_or_none(self._start, key) for key in ("parameters", "bytes_per_step"))
         return Rank(
             rank=rank,

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.experiment.report import drawings
 from harness.experiment.report.analysis import Analysis, Scenario
-from harness.experiment.report.chart_data import bus_table, share_table, times_table
+from harness.experiment.report.page import chart_specs
+from harness.experiment.report.page.chart_data import bus_table, share_table, times_table
 
 _LOG_FROM: Final = 20
 """Times by which the longest curve exceeds the shortest: from there on the axis is logarithmic, or one is a dot."""
@@ -35,51 +35,51 @@ class Chart:
     data: Mapping[str, str]
 
 
-def facet_charts(analysis: Analysis, legend: bool = False) -> list[dict[str, Chart]]:
-    """Per facet its charts by kind, those that have something to show.
+def scenario_charts(analysis: Analysis, legend: bool = False) -> list[dict[str, Chart]]:
+    """Per scenario its charts by kind, those that have something to show.
 
     Args:
         analysis: what to draw.
         legend: whether charts have a legend of their own: images need one, the page has one for all.
     """
-    names = file_names([analysis.told(facet) for facet in analysis.facets])
+    names = file_names([analysis.name(scenario) for scenario in analysis.scenarios])
     return [
-        {chart.kind: chart for chart in _of_facet(analysis, number, facet, names[number], legend)}
-        for number, facet in enumerate(analysis.facets)
+        {chart.kind: chart for chart in _of_scenario(analysis, number, scenario, names[number], legend)}
+        for number, scenario in enumerate(analysis.scenarios)
     ]
 
 
-def _of_facet(analysis: Analysis, number: int, facet: Scenario, file: str, legend: bool) -> Iterator[Chart]:
-    where, labels = analysis.told(facet), analysis.labels
+def _of_scenario(analysis: Analysis, number: int, scenario: Scenario, file: str, legend: bool) -> Iterator[Chart]:
+    where, labels = analysis.name(scenario), analysis.labels
 
-    def chart(kind: str, name: str, title: str, spec: drawings.Spec, *tables: str) -> Chart:
+    def chart(kind: str, name: str, title: str, spec: chart_specs.Spec, *tables: str) -> Chart:
         data = {table: f"{table}-{number}" for table in tables}
         return Chart(kind, f"{name}-{file}", f"{where}: {title}", f"{title} on {where}", spec, data)
 
-    drawn = [run for run in facet.runs if run.curve.points]
-    several = any(len(group.runs) > 1 for group in facet.groups)
+    drawn = [run for run in scenario.runs if run.curve.points]
+    several = any(len(group.runs) > 1 for group in scenario.groups)
     if drawn:
         loss = drawn[0].curve.kind
         log = _spans([run.curve.points[-1].seconds for run in drawn])
-        spec = drawings.loss(labels, "seconds", "wall time (s)", loss, log, several, legend)
+        spec = chart_specs.loss(labels, "seconds", "wall time (s)", loss, log, several, legend)
         yield chart("time", "loss-time", f"{loss} over wall time", spec, "curve", "hits", "target")
     if drawn and any(run.sent_bytes for run in drawn):
         log = _spans([run.curve.points[-1].bytes for run in drawn])
-        spec = drawings.loss(labels, "bytes", "bytes sent by all nodes", loss, log, several, legend)
+        spec = chart_specs.loss(labels, "bytes", "bytes sent by all nodes", loss, log, several, legend)
         yield chart("bytes", "loss-bytes", f"{loss} over bytes sent", spec, "curve", "hits", "target")
-    if facet.target is not None:
-        rows = times_table(facet).rows
+    if scenario.target is not None:
+        rows = times_table(scenario).rows
         times = {row[0]: float(row[1] if row[1] is not None else "inf") for row in rows}
-        order = sorted(times, key=times.__getitem__)
-        spec = drawings.target([str(label) for label in order], labels, max(float(row[3] or 0) for row in rows), legend)
-        yield chart("target", "time-to-target", f"time to {facet.target}", spec, "times", "seeds")
-    if rows := share_table(facet).rows:
-        order_told = list(dict.fromkeys(str(row[0]) for row in rows))
-        longest = max(sum(float(row[2] or 0) for row in rows if row[0] == label) for label in order_told)
-        spec = drawings.share(order_told, longest, legend)
+        fastest_first = [str(label) for label in sorted(times, key=times.__getitem__)]
+        spec = chart_specs.target(fastest_first, labels, max(float(row[3] or 0) for row in rows), legend)
+        yield chart("target", "time-to-target", f"time to {scenario.target}", spec, "times", "seeds")
+    if rows := share_table(scenario).rows:
+        order = list(dict.fromkeys(str(row[0]) for row in rows))
+        longest = max(sum(float(row[2] or 0) for row in rows if row[0] == label) for label in order)
+        spec = chart_specs.share(order, longest, legend)
         yield chart("share", "communication", "computing and waiting per step", spec, "share")
-    if any(run.bus for run in facet.runs):
-        spec = drawings.bandwidth([str(row[0]) for row in bus_table(facet).rows], labels, legend)
+    if any(run.bus for run in scenario.runs):
+        spec = chart_specs.bandwidth([str(row[0]) for row in bus_table(scenario).rows], labels, legend)
         yield chart("bandwidth", "bus-bandwidth", "bus bandwidth against the bound", spec, "bus")
 
 
@@ -102,7 +102,9 @@ def timeline_charts(number: int | None = None, slug: str = "") -> list[Chart]:
             id=f"links-{kind}" + (f"-{file_name(slug)}" if slug else ""),
             title=(f"{slug}: " if slug else "") + f"{title}, {unit}",
             about=f"{title} over time, in {unit}",
-            spec=drawings.timeline(table, kind, title, unit, number is not None, number is not None or table == "tcp"),
+            spec=chart_specs.timeline(
+                table, kind, title, unit, number is not None, number is not None or table == "tcp"
+            ),
             data={name: name if number is None else f"{name}-{number}" for name in (table, "changes")},
         )
         for table, kind, title, unit in values

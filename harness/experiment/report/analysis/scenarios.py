@@ -1,0 +1,108 @@
+"""An experiment -> its scenarios (a profile on a topology) with their strategies, targets and winners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.experiment.report.analysis.figures import RunFigures, run_figures
+from harness.experiment.report.analysis.groups import RunGroup
+from harness.experiment.report.analysis.winners import Winner, find_winner
+from harness.experiment.report.load.records import HAD_TIME, RecordedExperiment, RecordedRun, Target
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One profile on one topology.
+
+    Args:
+        profile, topology, nodes: of its runs.
+        target: what strategies are timed to; None where there is none.
+        chosen: whether the report chose the target, as the experiment names none.
+        groups: the strategies, in the experiment's order.
+        win: who reached the target first; None where nobody did.
+    """
+
+    profile: str
+    topology: str
+    nodes: int
+    target: Target | None
+    chosen: bool
+    groups: tuple[RunGroup, ...]
+    win: Winner | None
+
+    @property
+    def runs(self) -> list[RunFigures]:
+        """All of its runs."""
+        return [run for group in self.groups for run in group.runs]
+
+    def target_value(self, kind: str) -> float | None:
+        """The loss or the accuracy that is the target; None where the target is the other, or there is none."""
+        return self.target.value if self.target and self.target.kind == kind else None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that the report shows.
+
+    Args:
+        experiment: the records.
+        scenarios: profiles x topologies, in the experiment's order.
+        runs: the figures of every run, in the experiment's order.
+        labels: the strategies, in the experiment's order: a strategy's place here is its colour everywhere.
+    """
+
+    experiment: RecordedExperiment
+    scenarios: tuple[Scenario, ...]
+    runs: tuple[RunFigures, ...]
+    labels: tuple[str, ...]
+
+    def name(self, scenario: Scenario) -> str:
+        """A scenario's name, as short as it is unambiguous: ``wan``, ``wan/ring`` or ``wan/ring/8 nodes``."""
+        parts = [scenario.profile]
+        if len({other.topology for other in self.scenarios}) > 1:
+            parts.append(scenario.topology)
+        if len({other.nodes for other in self.scenarios}) > 1:
+            parts.append(f"{scenario.nodes} nodes")
+        return "/".join(parts)
+
+    def run_name(self, run: RunFigures) -> str:
+        """``wan/ring, diloco H=20, seed 0``."""
+        scenario = next(scenario for scenario in self.scenarios if run in scenario.runs)
+        return f"{self.name(scenario)}, {run.run.label}, seed {run.run.seed}"
+
+
+def analyse(experiment: RecordedExperiment) -> Analysis:
+    """Work out everything from the records."""
+    runs = tuple(map(run_figures, experiment.runs))
+    keys = dict.fromkeys(map(_key, experiment.runs))
+    scenarios = tuple(_scenario([run for run in runs if _key(run.run) == key]) for key in keys)
+    return Analysis(experiment, scenarios, runs, tuple(dict.fromkeys(run.run.label for run in runs)))
+
+
+def _key(run: RecordedRun) -> tuple[str, str, int]:
+    return run.profile, run.topology, run.nodes
+
+
+def _scenario(runs: list[RunFigures]) -> Scenario:
+    named = [run.run.target for run in runs if run.run.target is not None]
+    target = _easiest(named) if named else _common_loss(runs)
+    by_label: dict[str, list[RunFigures]] = {}
+    for run in runs:
+        by_label.setdefault(run.run.label, []).append(run)
+    groups = tuple(RunGroup(label, own[0].run.strategy, target, tuple(own)) for label, own in by_label.items())
+    profile, topology, nodes = _key(runs[0].run)
+    return Scenario(profile, topology, nodes, target, not named, groups, find_winner(groups))
+
+
+def _easiest(targets: list[Target]) -> Target:
+    """The first, or one of its kind that is easier to reach: runs of one experiment have the same."""
+    same = [target for target in targets if target.kind == targets[0].kind]
+    easiest = max if targets[0].kind == "loss" else min
+    return easiest(same, key=lambda target: target.value)
+
+
+def _common_loss(runs: list[RunFigures]) -> Target | None:
+    """The least loss that every run reached which had its time and whose loss fell."""
+    learned = [run.curve.learned for run in runs if run.run.status in HAD_TIME]
+    losses = [loss for loss in learned if loss is not None]
+    return Target("loss", max(losses)) if losses else None

@@ -1,0 +1,40 @@
+"""What the templates of the page's sections get; without Altair, which only charts need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.experiment.report.analysis import Analysis
+from harness.experiment.report.page import links, runs
+from harness.experiment.report.page.chart_data import MOST_LINKS
+from harness.experiment.report.page.topology import topology_svg
+
+if TYPE_CHECKING:
+    from harness.experiment.report.page.charts import Chart
+
+
+def context(
+    analysis: Analysis, charts: Sequence[Mapping[str, Chart]] = (), timelines: Sequence[Chart] = ()
+) -> dict[str, Any]:
+    """What the templates of the page's sections use.
+
+    Args:
+        analysis: what to show.
+        charts: of each scenario, by kind.
+        timelines: the charts of the link statistics.
+    """
+    plans, plan_of_run = links.distinct_plans(analysis)
+    return {
+        "analysis": analysis,
+        "experiment": analysis.experiment,
+        "charts": charts,
+        "timelines": timelines,
+        "plans": plans,
+        "plan_of_run": plan_of_run,
+        "first_run": links.first_run(analysis),
+        "links": links,
+        "runs": runs,
+        "topology_svg": topology_svg,
+        "MOST_LINKS": MOST_LINKS,
+    }
