@@ -87,7 +87,7 @@ def outcome(ending: Mapping[str, Any], progress: RunProgress | None, steps: int)
     step = f"step {progress.step}" + ("" if progress.step >= steps else f" of {steps}")
     reached = progress.reached_at
     target = f"target at step {reached}" if reached is not None else "time limit" if status == "limit" else ""
-    return "  ".join(part for part in (step, f"{progress.elapsed:.1f} s", _loss(progress), target) if part)
+    return "  ".join(part for part in (step, format_time(progress.elapsed), _loss(progress), target) if part)
 
 
 def _loss(progress: RunProgress) -> str:
