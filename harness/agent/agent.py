@@ -21,6 +21,7 @@ from harness.agent.lifecycle import GONE, Circle, Lifecycle
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
 from harness.agent.protocol import Edits, Message
+from harness.agent.run_recorder import RunRecorder
 from harness.agent.settings import Settings
 from harness.agent.worker import Worker
 from harness.errors import HarnessError, InputError, NodeError
@@ -52,6 +53,8 @@ class Agent:
         self._changes = Changes(links, edits)
         self._phase = "shaped"
         self._job: Job | None = None
+        self._recorder: RunRecorder | None = None
+        self._failed_rank: int | None = None
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._final: int | None = None
         self._held = False
@@ -84,6 +87,8 @@ class Agent:
             if self._job is not None and self._running is not None:
                 self._job.stop()
                 await asyncio.wait([self._running], timeout=2 * GRACE_SECONDS)
+            if self._recorder is not None and self._end.done() and not self._end.cancelled():
+                self._recorder.end(self._end.result(), self._failed_rank)
             for task in self._tasks:
                 task.cancel()
 
@@ -136,6 +141,8 @@ class Agent:
         folder = make_run_folder(run)
         if folder is not None:
             base["HARNESS_RUN_DIR"] = str(folder)
+            self._recorder = RunRecorder(folder, links, settings.congestion_control, user_of())
+            self._spawn(self._recorder.run())
         env = environment(links.plan, links.rank, {**base, "HOME": "/tmp"}, settings.master_port)
         self._job = Job(links.rank, settings.job, env)
         code = await self._job.run()
@@ -143,6 +150,7 @@ class Agent:
         await self._circle.done(code)
 
     def _stop(self, rank: int, code: int) -> None:
+        self._failed_rank = rank
         if rank == self._links.rank and code != GONE and not self._end.done():
             say(f"rank {rank} failed first (exit code {code})")
         elif self._job is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,21 +13,17 @@ from harness.cli import options
 from harness.cli.experiment_view import View
 from harness.cli.output import count, note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
-from harness.experiment.estimate import seconds_of
 from harness.experiment.progress import RunProgress
-from harness.experiment.runner import Runner, Subnets, plan_of
+from harness.experiment.runner import Runner, plan_of
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.spec_file import load_experiment
-from harness.model.format import format_time
-from harness.model.plan import NetworkPlan
 from harness.model.plan_options import DEFAULTS
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 
 app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run.")
 _MANY_RUNS = 100
-_LONG_SECONDS = 4 * 3600.0
 
 
 def register(parent: typer.Typer) -> None:
@@ -93,13 +88,13 @@ def run_experiment(
             experiment = _load(file)
         todo = ExperimentRuns(experiment, resume).todo() if resume else list(experiment.runs())
         subnets = where["subnet"], where["subnet6"]
-        estimates = _estimates(experiment, todo, subnets)
-    total = sum(estimates.values())
+        for network in {(run.profile, run.topology): run for run in todo}.values():
+            plan_of(experiment, network, subnets)  # raises InputError before anything is made
     if dry_run:
-        _show(experiment, todo, estimates, json_)
+        _show(experiment, todo, json_)
         return
-    runs = f"{count(len(todo), 'run')}, about {format_time(round(total))}"
-    if (len(todo) > _MANY_RUNS or total > _LONG_SECONDS) and not yes:
+    runs = count(len(todo), "run")
+    if len(todo) > _MANY_RUNS and not yes:
         raise InputError(f"{runs}: add --yes where that is meant, or see which by --dry-run")
     folder = resume or new_folder(root, experiment, file or Path(), where, time.localtime())
     note(f"{runs}; records in {folder}")
@@ -107,7 +102,7 @@ def run_experiment(
     try:
         runner = Runner(experiment, folder, where["name"], _home(where), _told_once(), subnets)
         with campaign.alone():
-            _perform(campaign, runner, estimates, note if json_ else say)
+            _perform(campaign, runner, note if json_ else say)
     except BaseException:
         note(f"to go on: harness experiment run --resume {folder}")
         raise
@@ -151,23 +146,10 @@ def _load(file: Path) -> Experiment:
         return load_experiment(file, check_options=False)
 
 
-def _estimates(experiment: Experiment, runs: list[Run], subnets: Subnets) -> dict[str, float]:
-    """Seconds of each run, by slug; by one network's plan for all of its seeds, which draw about the same."""
-    plans: dict[tuple[str, str], NetworkPlan] = {}
-    found = {}
-    for run in runs:
-        key = run.profile, run.topology
-        plan = plans[key] = plans.get(key) or plan_of(experiment, run, subnets)
-        found[run.slug] = seconds_of(experiment, run, plan, _cpus())
-    return found
-
-
-def _perform(
-    campaign: ExperimentRuns, runner: Runner, estimates: Mapping[str, float], tell: Callable[[str], None]
-) -> None:
-    """Do what is left to do now that no other command is at it: one may have ended since the estimate was made."""
-    todo = campaign.todo()
-    with View(todo, {run.slug: estimates[run.slug] for run in todo}, campaign.experiment.schedule.steps, tell) as view:
+def _perform(campaign: ExperimentRuns, runner: Runner, print_line: Callable[[str], None]) -> None:
+    """Do what is left to do now that no other command works on it: another one may have done some of it meanwhile."""
+    todo, experiment = campaign.todo(), campaign.experiment
+    with View(todo, experiment.schedule.steps, experiment.limit_seconds, print_line) as view:
         for run in todo:
             last: list[RunProgress] = []
 
@@ -192,19 +174,12 @@ def _told_once() -> Callable[[str], None]:
     return tell
 
 
-def _show(experiment: Experiment, todo: list[Run], estimates: dict[str, float], json_: bool) -> None:
-    total = sum(estimates.values())
+def _show(experiment: Experiment, todo: list[Run], json_: bool) -> None:
     if json_:
-        runs = [{"slug": slug, "seconds": seconds} for slug, seconds in estimates.items()]
-        print_json({"experiment": experiment.to_json(), "runs": runs, "seconds": total})
+        print_json({"experiment": experiment.to_json(), "runs": [{"slug": run.slug} for run in todo]})
         return
-    made = table(f"Experiment {experiment.name}", "run", "profile", "topology", "strategy", "seed>", "about>")
+    made = table(f"Experiment {experiment.name}", "run", "profile", "topology", "strategy", "seed>")
     for run in todo:
-        words = (short(run.profile), short(run.topology), run.variant.label, str(run.seed))
-        made.add_row(run.slug, *words, format_time(round(estimates[run.slug])))
+        made.add_row(run.slug, short(run.profile), short(run.topology), run.variant.label, str(run.seed))
     show(made)
-    say(f"{count(len(estimates), 'run')}, about {format_time(round(total))}")
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0))
+    say(count(len(todo), "run"))

@@ -1,4 +1,4 @@
-"""What is seen of an experiment while it runs: bars with an estimate on a terminal, a line per run elsewhere."""
+"""What an experiment shows while it runs: bars and the remaining time on a terminal, elsewhere a line per run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from harness.cli.output import err, out
-from harness.experiment.estimate import left
 from harness.experiment.progress import RunProgress
+from harness.experiment.remaining import experiment_remaining, run_remaining
 from harness.experiment.spec import Run
 from harness.model.format import format_time
 
@@ -21,51 +21,51 @@ class View:
 
     Args:
         runs: all that are to be done now.
-        estimates: seconds of each, by slug.
         steps: of each run.
-        tell: called with a line that stays.
+        limit: of each run's training, in seconds; None: no limit.
+        print_line: prints a line that stays.
     """
 
-    def __init__(
-        self, runs: list[Run], estimates: Mapping[str, float], steps: int, tell: Callable[[str], None]
-    ) -> None:
-        self._tell = tell
-        self._estimates, self._took = dict(estimates), dict[str, float]()
+    def __init__(self, runs: list[Run], steps: int, limit: float | None, print_line: Callable[[str], None]) -> None:
+        self._print_line = print_line
+        self._count, self._took = len(runs), list[float]()
         self._width = max((len(run.slug) for run in runs), default=0)
-        self._running: str | None = None
         self._began = 0.0
+        self._limit = limit
         text = TextColumn("{task.description}", table_column=None)
-        columns = (text, BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[told]}"))
+        columns = (text, BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
         self._bars = Progress(
             *columns, console=err, transient=True, disable=not err.is_terminal, redirect_stdout=out.is_terminal
         )
-        self._all = self._bars.add_task("runs", total=len(runs), told="")
-        self._one = self._bars.add_task("", total=steps, told="", visible=False)
+        self._all = self._bars.add_task("runs", total=len(runs), note="")
+        self._one = self._bars.add_task("", total=steps, note="", visible=False)
         self._steps = steps
 
     def begin(self, run: Run) -> None:
         """A run starts."""
-        self._running, self._began = run.slug, time.monotonic()
-        self._bars.update(self._one, description=run.slug, completed=0, told="starting", visible=True)
-        self._tell_rest()
+        self._began = time.monotonic()
+        self._bars.update(self._one, description=run.slug, completed=0, note="starting", visible=True)
+        self._show_remaining(None)
 
     def watch(self, progress: RunProgress) -> None:
         """How far the run is."""
-        told = f"{_loss(progress)}  {format_time(round(progress.elapsed))}" if progress.step else "connecting"
-        self._bars.update(self._one, completed=progress.step, told=told)
-        self._tell_rest()
+        text = f"{_loss(progress)}  {format_time(round(progress.elapsed))}" if progress.step else "connecting"
+        self._bars.update(self._one, completed=progress.step, note=text)
+        left = run_remaining(progress.step, self._steps, progress.elapsed, self._limit)
+        self._show_remaining(left)
 
     def end(self, run: Run, ending: Mapping[str, Any], progress: RunProgress | None) -> None:
         """The run is over: a line that stays."""
-        self._took[run.slug] = time.monotonic() - self._began
-        self._running = None
+        self._took.append(time.monotonic() - self._began)
         self._bars.update(self._all, completed=len(self._took))
         self._bars.update(self._one, visible=False)
-        self._tell(f"{run.slug:<{self._width}}  {outcome(ending, progress, self._steps)}")
+        self._print_line(f"{run.slug:<{self._width}}  {outcome(ending, progress, self._steps)}")
 
-    def _tell_rest(self) -> None:
-        rest = left(self._estimates, self._took, self._running, time.monotonic() - self._began)
-        self._bars.update(self._all, told=f"about {format_time(round(rest))} left")
+    def _show_remaining(self, run_left: float | None) -> None:
+        """What is left of the experiment, while a run goes on that still needs so many seconds, where that is known."""
+        waiting = self._count - len(self._took) - 1
+        seconds = experiment_remaining(self._took, waiting, time.monotonic() - self._began, run_left)
+        self._bars.update(self._all, note="" if seconds is None else f"about {format_time(round(seconds))} left")
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -87,7 +87,7 @@ def outcome(ending: Mapping[str, Any], progress: RunProgress | None, steps: int)
     step = f"step {progress.step}" + ("" if progress.step >= steps else f" of {steps}")
     reached = progress.reached_at
     target = f"target at step {reached}" if reached is not None else "time limit" if status == "limit" else ""
-    return "  ".join(part for part in (step, f"{format_time(progress.elapsed)}", _loss(progress), target) if part)
+    return "  ".join(part for part in (step, format_time(progress.elapsed), _loss(progress), target) if part)
 
 
 def _loss(progress: RunProgress) -> str:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from harness.agent.run_recorder import links_line
 from harness.errors import HarnessError
 from harness.experiment.progress import RunProgress
 from harness.experiment.spec import Experiment
-from harness.model.status import NodeStatus
 from harness.networks.launch import LaunchOutcome
 from harness.networks.network import Network
 from harness.run_files import RunFolder
@@ -105,19 +105,9 @@ class Watcher:
             readings = self._network.observe()
         except HarnessError as error:
             return error
-        self._folder.links({"time": time.time(), "attempt": self._attempt, **counted(readings)})
+        self._folder.links(links_line(time.time(), self._attempt, readings))
         for text in dict.fromkeys(text for node in readings.values() for text in node.notes):
             if text not in self.notes:
                 self.notes.append(text)
                 self._tell(f"{self._folder.path.name}: {text}")
         return None
-
-
-def counted(readings: Mapping[int, NodeStatus]) -> dict[str, Any]:
-    """What stands in a line of links.jsonl, by rank what its node holds."""
-    edges = [
-        {"src": src, "dst": dst, **vars(edge.stats)}
-        for node in readings.values()
-        for (src, dst), edge in node.edges.items()
-    ]
-    return {"edges": edges, "tcp": {str(rank): vars(one.tcp) for rank, one in readings.items()}}

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from harness.experiment.report.load import load_experiment
 from tests.support.cli import wait_for
 from tests.support.compose import IMAGE, PATIENCE, docker, ends_at_failure, left, project, took
 
@@ -136,11 +137,20 @@ def test_the_default_workload_runs_to_its_end(tmp_path):
         assert "[0] held-out loss " in done.stdout
         (folder,) = net.runs.iterdir()
         files = {file.name for file in folder.iterdir() if file.is_file()}
-        assert files == {"run.json", "end.json", *(f"rank-{rank}.jsonl" for rank in range(4))}
+        assert files == {
+            "run.json",
+            "end.json",
+            *(f"{name}-{rank}.jsonl" for rank in range(4) for name in ("rank", "links")),
+        }
         assert all((folder / name).stat().st_uid == 1000 for name in files)
         assert [len(net.records(rank)) for rank in range(4)] == [5] * 4
-        assert json.loads((folder / "end.json").read_text())["status"] == "finished"
-        assert "5" in net.harness("report", str(folder), "--json").stdout
+        (run,) = load_experiment(folder).runs
+        assert (run.profile, run.topology, run.end.status, run.end.code) == ("wan", "ring", "finished", 0)
+        assert set(run.links[-1].edges) == set(run.plan.edges)
+        assert all(
+            run.links[-1].edges[pair].sent_bytes > run.links[0].edges[pair].sent_bytes for pair in run.plan.edges
+        )
+        net.harness("report", str(folder), "--json")
         assert [net.state(rank)["ExitCode"] for rank in range(4)] == [0] * 4
         net.compose("down")
         assert left(net.name) == []

@@ -178,7 +178,7 @@ else:
         path.write_text(healthy)
         before = (fine / "end.json").read_bytes()
         out, errors = laboratory.run("--resume", str(laboratory.made), code=0)
-        assert "1 run, about" in errors
+        assert "1 run; records in" in errors
         assert (fine / "end.json").read_bytes() == before
         assert (ending(broken)["status"], facts(broken)["attempt"]) == ("finished", 2)
         (start,) = of_kind("start", records(broken, 0))

@@ -66,14 +66,13 @@ def test_a_dry_run_names_every_run_and_makes_nothing(run, file, tmp_path):
     assert done.exit_code == 0
     slugs = ["local.ring.ddp.seed0", "wan.ring.ddp.seed0", "wan.ring.fedavg-H=10.seed0"]
     assert all(slug in done.stdout for slug in slugs)
-    assert done.stdout.splitlines()[-1].startswith("6 runs, about ")
+    assert done.stdout.splitlines()[-1] == "6 runs"
     assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_dry_run_as_json(run, file):
     told = json.loads(run(file, "--dry-run", "--json").stdout)
     assert [one["slug"] for one in told["runs"]][:2] == ["local.ring.ddp.seed0", "local.ring.fedavg-H=5.seed0"]
-    assert told["seconds"] == pytest.approx(sum(one["seconds"] for one in told["runs"]))
     assert told["experiment"]["strategies"][1] == {"name": "fedavg", "options": {"H": 5}}
 
 
@@ -99,26 +98,10 @@ def test_a_file_that_makes_no_sense(refused, file, line, message):
     assert message in refused(file)
 
 
-def test_how_many_runs_and_how_long_is_told_before_it_starts(refused, file):
+def test_many_runs_need_a_yes(refused, file):
     file.write_text(SMALL + f"seeds: {list(range(50))}\n")
     message = refused(file)
-    assert message.startswith("300 runs, about ")
-    assert message.endswith(": add --yes where that is meant, or see which by --dry-run")
-
-
-def test_few_runs_may_take_too_long_too(refused, file):
-    file.write_text(SMALL.replace("steps: 20", "steps: 1000000"))
-    assert refused(file).startswith("6 runs, about ")
-
-
-@pytest.mark.usefixtures("performed")
-def test_a_large_model_over_bad_links_takes_too_long(refused, file):
-    """65 MB per step and rank, of which a link with 1 % loss passes some 80 kB in a second: days."""
-    task = "task: {name: text, width: 384, layers: 6}\n"
-    file.write_text(f"nodes: 4\nprofiles: mobile\nstrategies: ddp\nsteps: 200\n{task}")
-    message = refused(file)
-    assert message.startswith("1 run, about ")
-    assert int(message.removeprefix("1 run, about ").split(" h ")[0]) > 24
+    assert message == "300 runs: add --yes where that is meant, or see which by --dry-run"
 
 
 def test_an_experiment_that_is_huge_is_told_at_once(refused, file):
@@ -126,7 +109,7 @@ def test_an_experiment_that_is_huge_is_told_at_once(refused, file):
     file.write_text(SMALL + f"seeds: {list(range(9999))}\n")
     assert refused(file).endswith("mine.yaml: the experiment has 59994 runs; at most 10000 fit into one")
     file.write_text(SMALL + f"seeds: {list(range(1600))}\n")
-    assert refused(file).startswith("9600 runs, about ")
+    assert refused(file).startswith("9600 runs: ")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +240,7 @@ def test_nothing_left_to_do_is_fine(run, begun):
         RunFolder(begun / slug).end("finished", seconds=1.0, code=0, failed_rank=None, last_lines=[])
     done = run("--resume", begun)
     assert done.exit_code == 0
-    assert f"{count(0, 'run')}, about 0 s" in done.stderr
+    assert f"{count(0, 'run')}; records in" in done.stderr
 
 
 def test_the_command_ends_with_2_and_one_line(harness, file):

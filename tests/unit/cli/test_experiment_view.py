@@ -39,7 +39,7 @@ def test_a_run_that_failed(progress):
 
 def test_every_run_leaves_a_line_and_nothing_else_where_there_is_no_terminal(progress, capsys):
     lines = []
-    with View(RUNS, {run.slug: 10.0 for run in RUNS}, 200, lines.append) as view:
+    with View(RUNS, 200, None, lines.append) as view:
         for run in RUNS:
             view.begin(run)
             view.watch(progress())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, Final
 
 from harness.errors import HarnessError
 from harness.experiment.report.load.jsonl import Malformed, Oddities, mapping, number, read_lines, whole
@@ -13,18 +14,46 @@ from harness.experiment.report.load.records import EdgeCount, LinkSample, Record
 from harness.model.format import format_distinct, format_shape
 from harness.model.link import LinkShape
 
+_EARLY: Final = 0.1
+"""Seconds that a timer may fire before the whole second that it was set for."""
+
 
 def load_links(path: Path, oddities: Oddities) -> tuple[LinkSample, ...]:
-    """The samples in the order of their time; a missing file has none, and is noted."""
+    """The samples in the order of their time; a missing file has none, and is noted.
+
+    Args:
+        path: of links.jsonl; where it is missing, each node's links-R.jsonl beside it is read.
+        oddities: takes what is odd.
+    """
+    of_nodes = sorted(path.parent.glob("links-*.jsonl"))
+    if not path.is_file() and of_nodes:
+        return _joined([sample for one in of_nodes for sample in _samples(one, oddities)])
     if not path.is_file():
         oddities.add(path, "missing: there are no link statistics of this run")
+    return tuple(sorted(_samples(path, oddities), key=lambda sample: sample.time))
+
+
+def _samples(path: Path, oddities: Oddities) -> list[LinkSample]:
     samples = []
     for line, record in read_lines(path, oddities):
         try:
             samples.append(_sample(record))
         except Malformed as problem:
             oddities.add(path, f"{problem}; line ignored", line)
-    return tuple(sorted(samples, key=lambda sample: sample.time))
+    return samples
+
+
+def _joined(samples: list[LinkSample]) -> tuple[LinkSample, ...]:
+    """Samples of all nodes in place of those of each: nodes take theirs at whole seconds."""
+    moments: dict[tuple[int, int], list[LinkSample]] = {}
+    for sample in samples:
+        moments.setdefault((sample.attempt, int(sample.time + _EARLY)), []).append(sample)
+    joined = []
+    for (attempt, _), parts in sorted(moments.items()):
+        edges = {pair: count for part in parts for pair, count in part.edges.items()}
+        tcp = {rank: counts for part in parts for rank, counts in part.tcp.items()}
+        joined.append(LinkSample(fmean(part.time for part in parts), edges, tcp, attempt))
+    return tuple(joined)
 
 
 def _sample(record: Mapping[str, Any]) -> LinkSample:

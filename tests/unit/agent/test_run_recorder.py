@@ -1,0 +1,97 @@
+"""What an agent writes of its job's run, as the report reads it."""
+
+import asyncio
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from harness.agent.run_recorder import RunRecorder
+from harness.experiment.report.load import load_experiment
+from harness.model.link import UNSHAPED
+from harness.model.status import EdgeStatus, NodeStatus, Stats, TcpCounters
+from tests.support.plans import network
+
+PLAN = network("line", 2)
+USER = os.getuid(), os.getgid()
+"""pytest's folders are its user's alone; other users are for tests/docker."""
+NOW = 1_795_000_000.0
+
+
+class CountingLinks:
+    """One node's links, which have sent 100 bytes more at each look."""
+
+    plan, engine = PLAN, SimpleNamespace(name="userspace")
+
+    def __init__(self, rank):
+        self.rank, self.looks = rank, 0
+
+    def observe(self):
+        self.looks += 1
+        stats = Stats(self.looks, 100 * self.looks, 0, 0, 0)
+        return NodeStatus({(self.rank, 1 - self.rank): EdgeStatus(UNSHAPED, stats)}, tcp=TcpCounters(9, self.looks))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = SimpleNamespace(now=NOW)
+    monkeypatch.setattr("harness.agent.run_recorder.time", SimpleNamespace(time=lambda: made.now))
+    return made
+
+
+@pytest.fixture
+def recorders(tmp_path):
+    return [RunRecorder(tmp_path, CountingLinks(rank), "cubic", USER) for rank in range(2)]
+
+
+def end(tmp_path):
+    return json.loads((tmp_path / "end.json").read_text())
+
+
+def test_the_report_joins_what_all_nodes_have_counted(tmp_path, clock, recorders):
+    (tmp_path / "rank-0.jsonl").write_text("")
+    for second in range(3):
+        for rank, recorder in enumerate(recorders):
+            clock.now = NOW + second + 0.02 * rank - (0.01 if second else 0)
+            recorder.sample()
+    (run,) = load_experiment(tmp_path).runs
+    assert (run.plan, run.engine, run.profile) == (PLAN, "userspace", PLAN.profile)
+    assert [sample.edges[0, 1].sent_bytes for sample in run.links] == [100, 200, 300]
+    assert [set(sample.edges) for sample in run.links] == [{(0, 1), (1, 0)}] * 3
+    assert [sample.tcp for sample in run.links] == [{0: (9, n), 1: (9, n)} for n in (1, 2, 3)]
+
+
+def test_rank_0_alone_describes_the_run(tmp_path):
+    RunRecorder(tmp_path, CountingLinks(1), "cubic", USER)
+    assert [one.name for one in tmp_path.iterdir()] == ["links-1.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("code", "rank", "status", "told"),
+    [(0, None, "finished", None), (7, 2, "failed", 2), (143, None, "stopped", None), (143, 1, "stopped", None)],
+)
+def test_how_a_job_ended(tmp_path, recorders, code, rank, status, told):
+    recorders[1].end(code, rank)
+    assert not (tmp_path / "end.json").exists()
+    recorders[0].end(code, rank)
+    assert (end(tmp_path)["status"], end(tmp_path)["code"], end(tmp_path)["failed_rank"]) == (status, code, told)
+
+
+def test_what_the_trainer_has_recorded_of_the_end_stays(tmp_path, recorders):
+    (tmp_path / "end.json").write_text('{"status": "failed", "code": 70, "last_lines": ["rank 0: step 3: closed"]}')
+    recorders[0].end(137, 2)
+    made = end(tmp_path)
+    assert (made["code"], made["failed_rank"], made["last_lines"]) == (137, 2, ["rank 0: step 3: closed"])
+
+
+def test_counters_are_recorded_every_second(tmp_path, recorders):
+    async def a_while():
+        task = asyncio.create_task(recorders[0].run())
+        await asyncio.sleep(2.3)
+        task.cancel()
+
+    asyncio.run(a_while())
+    lines = [json.loads(line) for line in (tmp_path / "links-0.jsonl").read_text().splitlines()]
+    assert len(lines) in (3, 4)
+    assert all(line["time"] % 1 < 0.3 or line["time"] % 1 > 0.99 for line in lines[1:])
