@@ -19,6 +19,7 @@ SLOW = os.environ.get("WITH_NETEM") == "uml"
 """One emulated CPU, where half a minute passes until torch is imported: one run stands for all."""
 FAR = "delay: 10ms\nloss: 1%\nrate: 50mbit\n"
 PATIENT = """
+import json
 import sys
 import time
 from pathlib import Path
@@ -26,7 +27,7 @@ from pathlib import Path
 
 class PatientDdp(Ddp):
     def share_parameters(self):
-        changes = Path(sys.argv[sys.argv.index("--out") + 1], "changes.jsonl")
+        changes = Path(json.loads(sys.argv[sys.argv.index("--json") + 1])["out"], "changes.jsonl")
         deadline = time.monotonic() + 200
         while self.steps == 20 and not changes.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
