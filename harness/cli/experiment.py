@@ -12,7 +12,7 @@ import typer
 
 from harness.cli import options
 from harness.cli.experiment_view import View
-from harness.cli.output import count, note, print_json, say, show, status, table
+from harness.cli.output import note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.experiment.estimate import seconds_of
 from harness.experiment.progress import RunProgress
@@ -20,7 +20,7 @@ from harness.experiment.runner import Runner, Subnets, plan_of
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.spec_file import load_experiment
-from harness.model.format import format_time
+from harness.model.format import count, format_time
 from harness.model.plan import NetworkPlan
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from harness.cli import options
-from harness.cli.output import count, note, print_json, say, show, status
+from harness.cli.output import note, print_json, say, show, status
 from harness.errors import InputError, UnavailableError
+from harness.model.format import count
 from harness.model.suggest import suggest
 
 if TYPE_CHECKING:
