@@ -11,13 +11,14 @@ import typer
 
 from harness.cli import options
 from harness.cli.experiment_view import View
-from harness.cli.output import count, note, print_json, say, show, status, table
+from harness.cli.output import note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.experiment.progress import RunProgress
 from harness.experiment.runner import Runner, plan_of
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.spec_file import load_experiment
+from harness.model.format import count
 from harness.model.plan_options import DEFAULTS
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry

@@ -37,11 +37,6 @@ def say(text: object) -> None:
     out.print(_plain(text), soft_wrap=True)
 
 
-def count(number: int, noun: str) -> str:
-    """``1 node``, ``2 nodes``."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
 def print_json(value: Any) -> None:
     """JSON on standard output, for programs."""
     typer.echo(json.dumps(value, indent=2))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from harness.cli import options
-from harness.cli.output import count, print_json, show, table
-from harness.model.format import format_shape
+from harness.cli.output import print_json, show, table
+from harness.model.format import count, format_shape
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import DEFAULTS, PlanOptions
 

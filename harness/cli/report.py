@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from harness.cli import options
-from harness.cli.output import count, note, print_json, say, show, status
+from harness.cli.output import note, print_json, say, show, status
 from harness.errors import InputError, UnavailableError
+from harness.model.format import count
 from harness.model.suggest import suggest
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def report(
         typer.Option(
             "--out",
             "-o",
-            help="The file. csv and png make several: they stand beside it, and begin with its name.",
+            help="The file. csv and png write several files beside it, whose names begin with its name.",
             show_default=False,
         ),
     ] = None,
@@ -61,19 +62,19 @@ def report(
     if open_ and "html" not in wanted:
         raise InputError("--open shows the page: add html to --format, or leave --json out")
     _require_drawing(wanted)
-    with status("reading records") as tell:
+    with status("reading records") as show_step:
         analysis = analyse(load_experiment(folder))
         base = _without_format(out or folder / "report" / "report.html")
-        written = _written(analysis, base, wanted, tell)
+        written = _write_formats(analysis, base, wanted, show_step)
     if json_:
         print_json(document(analysis))
     else:
-        _tell(analysis)
+        _print_winners(analysis)
     for name, paths in written.items():
-        told = paths[0] if len(paths) == 1 else f"{count(len(paths), f'{name} file')} in {base.parent}"
-        note(told) if json_ else say(told)
+        text = paths[0] if len(paths) == 1 else f"{count(len(paths), f'{name} file')} in {base.parent}"
+        note(text) if json_ else say(text)
     if open_ and not webbrowser.open(written["html"][0].absolute().as_uri()):
-        note("no browser opened here; open the file that is named above")
+        note("found no browser to open; open the file above yourself")
 
 
 def _without_format(path: Path) -> Path:
@@ -81,7 +82,7 @@ def _without_format(path: Path) -> Path:
     return path.with_suffix("") if path.suffix.lstrip(".").lower() in FORMATS else path
 
 
-def _tell(analysis: Analysis) -> None:
+def _print_winners(analysis: Analysis) -> None:
     from harness.experiment.report.table import winners_table
 
     show(winners_table(analysis))
@@ -93,15 +94,15 @@ def _tell(analysis: Analysis) -> None:
         note(f"{count(len(notes), 'remark')} on the files, which the page and --json list; the first: {notes[0]}")
 
 
-def _written(
-    analysis: Analysis, base: Path, wanted: tuple[str, ...], tell: Callable[[str], None]
+def _write_formats(
+    analysis: Analysis, base: Path, wanted: tuple[str, ...], show_step: Callable[[str], None]
 ) -> dict[str, list[Path]]:
-    """Write every format; its files. ``base`` is their path without an ending."""
+    """Write every format and return its files. ``base`` is their path without an ending."""
     written: dict[str, list[Path]] = {}
     if wanted:
         base.parent.mkdir(parents=True, exist_ok=True)
     for name in wanted:
-        tell(f"making {name}")
+        show_step(f"making {name}")
         if name == "html":
             from harness.experiment.report.page.page import make_page
             from harness.experiment.report.png_export import vega_program
@@ -112,7 +113,7 @@ def _written(
 
             written[name] = []
             for path in write_images(analysis, f"{base.name}-", base.parent):
-                tell(f"making png: {path.name}")
+                show_step(f"making png: {path.name}")
                 written[name].append(path)
         elif name == "csv":
             from harness.experiment.report.csv_export import write_csv
@@ -126,7 +127,7 @@ def _written(
 
 
 def _write(base: Path, ending: str, text: str) -> Path:
-    """Write a file in one go: who has the page open never sees half of it."""
+    """Replace the file in one step, so that a browser never loads half of it."""
     path = base.with_name(f"{base.name}.{ending}")
     new = path.with_name(f".{path.name}.new")
     try:
@@ -141,19 +142,19 @@ def wanted_formats(formats: str | None, out: Path | None) -> tuple[str, ...]:
     """What to write, from --format or else from the ending of --out.
 
     Raises:
-        InputError: an unknown format, or an ending that is none.
+        InputError: an unknown format, or an --out without a format's ending.
     """
     if formats is None:
         ending = out.suffix.lstrip(".").lower() if out else "html"
         if ending not in FORMATS:
-            raise InputError(f"--out {out}: a name that ends in .html, .png, .csv or .json says what to write")
+            raise InputError(f"--out {out}: give a name that ends in .html, .png, .csv or .json, or --format")
         return (ending,)
     words = [word.strip() for word in formats.split(",") if word.strip()]
     for word in words:
         if word not in FORMATS:
             raise InputError(f"--format: {word!r} is unknown; {suggest(word, FORMATS)}")
     if not words:
-        raise InputError("--format names nothing; give some of html, png, csv, json")
+        raise InputError("--format is empty; give some of html, png, csv, json")
     return tuple(dict.fromkeys(words))
 
 

@@ -7,9 +7,9 @@ import time
 import typer
 
 from harness.cli import options
-from harness.cli.output import count, note, print_json, say, status
+from harness.cli.output import note, print_json, say, status
 from harness.cli.plan import show_plan
-from harness.model.format import format_time
+from harness.model.format import count, format_time
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import DEFAULTS, PlanOptions
 from harness.networks.network import Network

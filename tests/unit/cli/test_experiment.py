@@ -8,10 +8,10 @@ import typer
 from typer.testing import CliRunner
 
 from harness.cli import experiment
-from harness.cli.output import count
 from harness.errors import HarnessError, InputError
 from harness.experiment.runner import Runner
 from harness.experiment.runs import ExperimentRuns
+from harness.model.format import count
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 from harness.run_files import RunFolder

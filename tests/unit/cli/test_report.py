@@ -109,7 +109,7 @@ def test_the_page_stands_in_the_experiments_folder_and_is_opened(folder, run, mo
     page = folder / "report" / "report.html"
     assert str(page) in outcome.stdout.replace("\n", "")
     assert asked == [page.as_uri()]
-    assert "no browser opened here" in outcome.stderr
+    assert "found no browser to open" in outcome.stderr
     assert 900_000 < page.stat().st_size < 3_000_000
     assert [path.name for path in page.parent.iterdir()] == ["report.html"]
 
@@ -155,7 +155,7 @@ def test_what_happened_meanwhile_is_told(folder, run):
     ("words", "message"),
     [
         (["--format", "pgn"], "did you mean 'png'"),
-        (["--format", ","], "names nothing"),
+        (["--format", ","], "--format is empty"),
         (["--out", "x.pdf"], "ends in .html"),
         (["--json", "--open"], "--open shows the page"),
         (["--format", "csv", "--open"], "--open shows the page"),
