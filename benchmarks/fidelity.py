@@ -20,7 +20,7 @@ from harness.backends.base import Stdio
 from harness.backends.netns.backend import NetnsBackend
 from harness.model.distribution import jitter_form
 from harness.model.link import Distribution, LinkShape
-from harness.model.plan import make_plan
+from harness.model.make_plan import make_plan
 from harness.model.profile_file import load_profile
 from harness.model.topology_names import build_topology
 from harness.model.units import Rate, Ratio, Time

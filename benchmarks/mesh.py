@@ -18,7 +18,8 @@ from statistics import median
 from benchmarks.report import Row, table
 from harness.backends.base import Stdio, Task
 from harness.backends.netns.backend import NetnsBackend
-from harness.model.plan import NetworkPlan, Pair, make_plan
+from harness.model.make_plan import make_plan
+from harness.model.plan import NetworkPlan, Pair
 from harness.model.profile_file import load_profile
 from harness.model.topology_names import build_topology
 from harness.model.units import ZERO_RATIO, Time

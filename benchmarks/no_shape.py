@@ -14,7 +14,7 @@ from harness.backends.base import Stdio
 from harness.backends.netns.backend import NetnsBackend
 from harness.linux import syscalls
 from harness.linux.sysctls import TCP_SETTINGS
-from harness.model.plan import make_plan
+from harness.model.make_plan import make_plan
 from harness.model.profile_file import load_profile
 from harness.model.topology_names import build_topology
 from harness.shaping.netem import NetemEngine

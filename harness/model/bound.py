@@ -62,23 +62,6 @@ _TABLE_REACH: Final = 4
 """How many times the jitter a delay can be off its mean by netem's tables: they hold 16 bits in steps of 1/8192."""
 
 
-def bound_seconds(plan: NetworkPlan, collective: str, size: int) -> float:
-    """The least time in seconds that a collective can take on these links.
-
-    Args:
-        plan: the network.
-        collective: one of COLLECTIVES; a broadcast's root is rank 0, send_recv sends from each rank to the next.
-        size: bytes, as nccl-tests defines them (see harness.training.bench).
-
-    Returns:
-        0.0 where no link limits it; infinity where links that are down leave no way.
-
-    Raises:
-        InputError: unknown collective, or a negative size.
-    """
-    return LinkBound(plan).seconds(collective, size)
-
-
 def least_delay_ns(shape: LinkShape) -> int:
     """The shortest time that a packet can take, in ns: a reordered one skips the delay, jitter shortens it."""
     if shape.reorder:
@@ -178,7 +161,18 @@ class LinkBound:
                 self._links.append(_Link(edge.src, edge.dst, least_delay_ns(shape), rate, burst))
 
     def seconds(self, collective: str, size: int) -> float:
-        """See bound_seconds."""
+        """The least time that a collective can take on these links.
+
+        Args:
+            collective: one of COLLECTIVES; a broadcast's root is rank 0, send_recv sends from each rank to the next.
+            size: bytes, as nccl-tests defines them (see harness.training.bench).
+
+        Returns:
+            0.0 where no link limits it; infinity where links that are down leave no way.
+
+        Raises:
+            InputError: unknown collective, or a negative size.
+        """
         if collective not in COLLECTIVES:
             raise InputError(f"collective {collective!r} is unknown; one of {', '.join(COLLECTIVES)}")
         if size < 0:

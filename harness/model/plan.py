@@ -9,17 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from harness.errors import PlanError
 from harness.model.address import FRAME, Addressing
 from harness.model.link import LinkShape
 from harness.model.link import Pair as Pair
 from harness.model.units import WHOLE, ZERO_RATIO, Time
-
-if TYPE_CHECKING:
-    from harness.model.profile import Profile
-    from harness.model.topology import Topology
 
 SUPER_PACKET_TIME: Final = Time(50_000)
 """How long a TCP super-packet may occupy a loss-free link: smaller ones cost more CPU, larger ones coarsen the rate."""
@@ -273,35 +269,3 @@ def _segments(shape: LinkShape) -> int | None:
         return None
     most = int(shape.rate.bit_s * SUPER_PACKET_TIME.seconds / (8 * FRAME))
     return None if most >= MAX_SEGMENTS else max(1, most)
-
-
-def make_plan(
-    topology: Topology,
-    profile: Profile,
-    seed: int,
-    *,
-    between: Profile | None = None,
-    addressing: Addressing | None = None,
-) -> NetworkPlan:
-    """Draw every edge's shape and find every route.
-
-    Args:
-        topology: the graph; shapes that it gives itself (a custom file) win over the profile's.
-        profile: of the edges.
-        seed: of the draws.
-        between: profile of the slow edges (tier 1) of a topology with islands; None: the same profile.
-        addressing: the subnets.
-
-    Raises:
-        PlanError: more nodes than addresses.
-    """
-    addressing = addressing or Addressing()
-    addressing.require(topology.size)
-    edges: dict[Pair, PlannedEdge] = {}
-    for edge in topology.edges:
-        source = between if between is not None and edge.tier else profile
-        there, back = edge.shapes(source.sample(seed, edge.a, edge.b))
-        for src, dst, shape, own in ((edge.a, edge.b, there, edge.forward), (edge.b, edge.a, back, edge.backward)):
-            edges[src, dst] = PlannedEdge(src, dst, shape, source.name if own is None else "file")
-    name = f"{profile.name}+{between.name}" if between else profile.name
-    return NetworkPlan(topology.name, name, seed, topology.size, edges, topology.next_hops(), addressing)

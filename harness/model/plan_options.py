@@ -77,7 +77,7 @@ class PlanOptions:
             addressing: who has which address; None: as the subnets say.
         """
         from harness.model.address import Addressing
-        from harness.model.plan import make_plan
+        from harness.model.make_plan import make_plan
         from harness.model.profile_file import load_profile
         from harness.model.topology_names import build_topology
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from harness.model.address import Addressing
 from harness.model.link import WHOLE, GilbertElliott, LinkShape
-from harness.model.plan import NetworkPlan, make_plan
+from harness.model.make_plan import make_plan
+from harness.model.plan import NetworkPlan
 from harness.model.profile import Profile
 from harness.model.topology_names import build_topology
 from harness.model.units import Rate, Ratio, Size, Time

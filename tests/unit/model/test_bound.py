@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.model.bound import COLLECTIVES, WIRE_SHARE, LinkBound, bound_seconds, least_delay_ns
+from harness.model.bound import COLLECTIVES, WIRE_SHARE, LinkBound, least_delay_ns
 from harness.model.link import UNSHAPED, LinkShape
 from harness.model.plan import NetworkPlan, PlannedEdge
 from harness.model.units import Rate, Ratio, Size, Time
@@ -72,13 +72,13 @@ S = 1448 * 1000
 @pytest.mark.parametrize("collective", ["all_reduce", "broadcast", "send_recv"])
 def test_two_ranks_send_everything_over_one_link(collective):
     two = plan(2, both([(0, 1)], shape(10, 30)))
-    assert bound_seconds(two, collective, S) == pytest.approx(0.03 + 1514 * 1000 * 8 / 10e6)
+    assert LinkBound(two).seconds(collective, S) == pytest.approx(0.03 + 1514 * 1000 * 8 / 10e6)
 
 
 @pytest.mark.parametrize("collective", ["all_gather", "reduce_scatter", "all_to_all"])
 def test_two_ranks_send_half(collective):
     two = plan(2, both([(0, 1)], shape(10, 30)))
-    assert bound_seconds(two, collective, S) == pytest.approx(0.03 + wire(S / 2, 10))
+    assert LinkBound(two).seconds(collective, S) == pytest.approx(0.03 + wire(S / 2, 10))
 
 
 def test_star_of_four():
@@ -94,29 +94,29 @@ def test_star_of_four():
         "barrier": 0.04,
     }
     for collective, seconds in expected.items():
-        assert bound_seconds(four, collective, S) == pytest.approx(seconds), collective
+        assert LinkBound(four).seconds(collective, S) == pytest.approx(seconds), collective
 
 
 def test_line_of_four():
     four = plan(4, both(line(4), shape(10, 20)))
-    assert bound_seconds(four, "barrier", 0) == pytest.approx(0.06)
-    assert bound_seconds(four, "broadcast", S) == pytest.approx(0.06 + wire(S, 10))
-    assert bound_seconds(four, "all_reduce", S) == pytest.approx(0.06 + wire(S, 10))
+    assert LinkBound(four).seconds("barrier", 0) == pytest.approx(0.06)
+    assert LinkBound(four).seconds("broadcast", S) == pytest.approx(0.06 + wire(S, 10))
+    assert LinkBound(four).seconds("all_reduce", S) == pytest.approx(0.06 + wire(S, 10))
     # the middle link carries 2 x 2 blocks of S / 4
-    assert bound_seconds(four, "all_to_all", S) == pytest.approx(0.02 + wire(S, 10))
+    assert LinkBound(four).seconds("all_to_all", S) == pytest.approx(0.02 + wire(S, 10))
     # 3 -> 0 takes all three links
-    assert bound_seconds(four, "send_recv", S) == pytest.approx(0.06 + wire(S, 10))
+    assert LinkBound(four).seconds("send_recv", S) == pytest.approx(0.06 + wire(S, 10))
 
 
 def test_all_reduce_of_a_mesh_is_bound_by_all_links_together():
     """2 (n - 1) S bytes over n (n - 1) links (Patarasuk and Yuan 2009)."""
-    assert bound_seconds(plan(4, both(mesh(4), shape(10))), "all_reduce", S) == pytest.approx(wire(2 * S / 4, 10))
+    assert LinkBound(plan(4, both(mesh(4), shape(10)))).seconds("all_reduce", S) == pytest.approx(wire(2 * S / 4, 10))
 
 
 def test_send_recv_flows_share_the_links_of_their_routes():
     """0-2, 2-1, 1-3: routes 0->1, 1->2, 2->3 and 3->0 put two flows on 2->1 (0->1 and 2->3)."""
     four = plan(4, both([(0, 2), (1, 2), (1, 3)], shape(10)))
-    assert bound_seconds(four, "send_recv", S) == pytest.approx(wire(2 * S, 10))
+    assert LinkBound(four).seconds("send_recv", S) == pytest.approx(wire(2 * S, 10))
 
 
 def test_islands_are_bound_by_what_joins_them():
@@ -126,27 +126,27 @@ def test_islands_are_bound_by_what_joins_them():
     edges = both([(a, b) for f in firsts for a, b in itertools.combinations(range(f, f + 3), 2)], fast)
     nine = plan(9, edges | both(itertools.combinations(firsts, 2), slow))
     # 2 (3 - 1) S bytes over six slow links; an island by itself: S over two
-    assert bound_seconds(nine, "all_reduce", S) == pytest.approx(0.05 + wire(4 * S / 6, 1))
+    assert LinkBound(nine).seconds("all_reduce", S) == pytest.approx(0.05 + wire(4 * S / 6, 1))
     # an island sends 3 x 6 blocks of S / 9 over its two slow links
-    assert bound_seconds(nine, "all_to_all", S) == pytest.approx(0.05 + wire(2 * S / 2, 1))
+    assert LinkBound(nine).seconds("all_to_all", S) == pytest.approx(0.05 + wire(2 * S / 2, 1))
 
 
 def test_the_slow_direction_counts():
     edges = {(0, 1): shape(100, 5), (1, 0): shape(1, 70)}
-    assert bound_seconds(plan(2, edges), "broadcast", S) == pytest.approx(0.005 + wire(S, 100))
-    assert bound_seconds(plan(2, edges), "all_reduce", S) == pytest.approx(0.07 + wire(S, 1))
+    assert LinkBound(plan(2, edges)).seconds("broadcast", S) == pytest.approx(0.005 + wire(S, 100))
+    assert LinkBound(plan(2, edges)).seconds("all_reduce", S) == pytest.approx(0.07 + wire(S, 1))
 
 
 def test_a_detour_may_be_faster_than_the_route():
     edges = both([(0, 1)], shape(ms=100)) | both([(0, 2), (2, 1)], shape(ms=10))
-    assert bound_seconds(plan(3, edges), "broadcast", S) == pytest.approx(0.02)
-    assert bound_seconds(plan(3, edges), "send_recv", S) == pytest.approx(0.1)
+    assert LinkBound(plan(3, edges)).seconds("broadcast", S) == pytest.approx(0.02)
+    assert LinkBound(plan(3, edges)).seconds("send_recv", S) == pytest.approx(0.1)
 
 
 def test_a_full_bucket_passes_its_burst_at_once():
     two = plan(2, both([(0, 1)], shape(10, burst=Size(100_000))))
-    assert bound_seconds(two, "broadcast", S) == pytest.approx((1514 * 1000 - 100_000) * 8 / 10e6)
-    assert bound_seconds(two, "broadcast", 90_000) == 0
+    assert LinkBound(two).seconds("broadcast", S) == pytest.approx((1514 * 1000 - 100_000) * 8 / 10e6)
+    assert LinkBound(two).seconds("broadcast", 90_000) == 0
 
 
 def test_delays_count_as_the_least_that_jitter_leaves():
@@ -158,30 +158,30 @@ def test_delays_count_as_the_least_that_jitter_leaves():
 
 @pytest.mark.parametrize("collective", COLLECTIVES)
 def test_unshaped_links_bind_nothing(collective):
-    assert bound_seconds(plan(5, both(ring(5), UNSHAPED)), collective, S) == 0
+    assert LinkBound(plan(5, both(ring(5), UNSHAPED))).seconds(collective, S) == 0
 
 
 @pytest.mark.parametrize("collective", COLLECTIVES)
 def test_a_line_that_is_cut_never_ends(collective):
     cut = both(line(3), shape(10, 1)) | {(1, 2): BLACKHOLE}
-    assert bound_seconds(plan(3, cut), collective, S) == math.inf
+    assert LinkBound(plan(3, cut)).seconds(collective, S) == math.inf
 
 
 def test_a_link_that_is_down_is_not_used():
     edges = both(ring(4), shape(10, 5))
     four = plan(4, edges)
     down = four.changed([replace(four.edge(0, 1), down=True)])
-    assert bound_seconds(down, "broadcast", S) == pytest.approx(0.015 + wire(S, 10))
-    assert bound_seconds(down, "send_recv", S) == math.inf
+    assert LinkBound(down).seconds("broadcast", S) == pytest.approx(0.015 + wire(S, 10))
+    assert LinkBound(down).seconds("send_recv", S) == math.inf
 
 
 def test_bad_input():
     two = plan(2, both([(0, 1)], UNSHAPED))
     with pytest.raises(InputError, match="'gossip' is unknown; one of all_reduce"):
-        bound_seconds(two, "gossip", 1)
+        LinkBound(two).seconds("gossip", 1)
     with pytest.raises(InputError, match="negative"):
-        bound_seconds(two, "broadcast", -1)
-    assert bound_seconds(plan(1, {}), "all_reduce", S) == 0
+        LinkBound(two).seconds("broadcast", -1)
+    assert LinkBound(plan(1, {})).seconds("all_reduce", S) == 0
 
 
 def test_64_nodes_take_seconds_not_minutes():
@@ -219,7 +219,7 @@ sizes = st.integers(0, 10**6)
 def test_longer_with_size(network, collective, one, other):
     assume(collective != "barrier")
     small, large = sorted((one, other))
-    assert bound_seconds(network, collective, small) <= bound_seconds(network, collective, large) + 1e-12
+    assert LinkBound(network).seconds(collective, small) <= LinkBound(network).seconds(collective, large) + 1e-12
 
 
 @given(plans(), st.sampled_from(COLLECTIVES), sizes, st.data())
@@ -227,7 +227,7 @@ def test_longer_with_delay(network, collective, size, data):
     edge = network.edges[data.draw(st.sampled_from(sorted(network.edges)))]
     slower = edge.shape.changed(delay=edge.shape.delay + Time.from_seconds(data.draw(st.integers(1, 500)) / 1e3))
     changed = network.changed([replace(edge, shape=slower)])
-    assert bound_seconds(network, collective, size) <= bound_seconds(changed, collective, size) + 1e-12
+    assert LinkBound(network).seconds(collective, size) <= LinkBound(changed).seconds(collective, size) + 1e-12
 
 
 @given(plans(), st.sampled_from(COLLECTIVES), sizes, st.data())
@@ -237,7 +237,8 @@ def test_shorter_with_rate(network, collective, size, data):
     faster = edge.shape.changed(rate=Rate(edge.shape.rate.bit_s * data.draw(st.integers(2, 9))))
     free = edge.shape.changed(rate=None, burst=None)
     bounds = [
-        bound_seconds(network.changed([replace(edge, shape=s)]), collective, size) for s in (edge.shape, faster, free)
+        LinkBound(network.changed([replace(edge, shape=s)])).seconds(collective, size)
+        for s in (edge.shape, faster, free)
     ]
     assert bounds[0] + 1e-12 >= bounds[1]
     assert bounds[1] + 1e-12 >= bounds[2]
@@ -247,7 +248,7 @@ def test_shorter_with_rate(network, collective, size, data):
 def test_longer_without_a_link(network, collective, size, data):
     edge = network.edges[data.draw(st.sampled_from(sorted(network.edges)))]
     changed = network.changed([replace(edge, down=True)])
-    assert bound_seconds(network, collective, size) <= bound_seconds(changed, collective, size) + 1e-12
+    assert LinkBound(network).seconds(collective, size) <= LinkBound(changed).seconds(collective, size) + 1e-12
 
 
 # --- no algorithm beats it -----------------------------------------------------------------------------------------
@@ -401,7 +402,7 @@ def simulated(network, algorithm, size):
 @settings(max_examples=150, deadline=None)
 @given(network=plans(), size=sizes)
 def test_no_algorithm_beats_it(collective, algorithm, network, size):
-    assert bound_seconds(network, collective, size) <= simulated(network, algorithm, size) + 1e-9
+    assert LinkBound(network).seconds(collective, size) <= simulated(network, algorithm, size) + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -419,4 +420,4 @@ def test_no_algorithm_beats_it(collective, algorithm, network, size):
 def test_good_algorithms_come_near_it(collective, algorithm, pairs, share):
     network = plan(max(map(max, pairs)) + 1, both(pairs, shape(10, 10)))
     size = 1448 * 500
-    assert bound_seconds(network, collective, size) >= share * simulated(network, algorithm, size) - 1e-9
+    assert LinkBound(network).seconds(collective, size) >= share * simulated(network, algorithm, size) - 1e-9
