@@ -101,7 +101,7 @@ def test_a_network_changed_behind_our_back_is_told(harness):
     spoil(harness, 0, 1)
     shown = harness("link", "show")
     assert "differs" in shown.stdout
-    assert "edge 0->1: what is held is not what was requested" in shown.stderr
+    assert "edge 0->1: applied differs from requested" in shown.stderr
 
 
 @pytest.mark.timing
