@@ -2,7 +2,7 @@
 
 And what pyroute2 costs in it: its import, its messages, and the routes that it would encode.
 
-Ours includes computing every node's part, a worker process, and reading everything back and comparing; tc's is only
+Ours includes computing every node's part, and reading everything back and comparing; tc's is only
 ``tc -batch`` in every node, one process per node, from ready-made files.
 """
 
