@@ -26,7 +26,7 @@ from harness.model.link import Distribution, GilbertElliott
 from harness.model.plan import Pair
 from harness.model.units import Rate, Ratio, Time
 from harness.networks.network import Network
-from harness.shaping.make import make_engine
+from harness.shaping.detect import make_engine
 from harness.shaping.userspace.limits import MAX_JITTERED
 from harness.verify.driver import ProbeDriver
 from harness.verify.node.packet import small_frame

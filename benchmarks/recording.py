@@ -123,8 +123,7 @@ def statistics_seconds() -> float:
     from harness.networks.network import Network
     from harness.networks.placement import find_backend
     from harness.networks.registry import LocalRegistry
-    from harness.shaping.detect import choose_engine
-    from harness.shaping.make import make_engine
+    from harness.shaping.detect import choose_engine, make_engine
 
     plan = PlanOptions(_NODES, "ring", "wan", None, 0, None, None).plan()
     runtime = NetnsBackend(make_engine(choose_engine("auto")[0]))

@@ -11,7 +11,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. ``reached`` is None where there is no target; ``requested`` is told by side_by_side only."""
+    """One figure. ``reached`` is None where there is no target; ``requested`` is printed by side_by_side only."""
 
     what: str
     measured: str

@@ -17,9 +17,8 @@ from typing import Final
 from harness.errors import NodeError
 from harness.model.address import INTERFACE
 from harness.model.plan import NetworkPlan, NodePlan
-from harness.netlink.nlattr import attr
-from harness.netlink.policy import root_only
-from harness.netlink.routes import Route, held
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
+from harness.netlink.routes import Route, main_table
 from harness.netlink.rtnetlink import Request, Rtnetlink
 
 _RTM_SETLINK: Final = 19
@@ -32,9 +31,22 @@ _IPV6_FORWARDING: Final = "net/ipv6/conf/all/forwarding"
 
 
 def reserve(port: int) -> str:
-    """Keep jobs from speaking to agents of other nodes; why that is not to be had, or an empty string."""
+    """Keep jobs from speaking to agents of other nodes, by IPv4: nobody but root connects to that TCP port elsewhere.
+
+    Others get EACCES. Needs kernel 4.17. Returns why that cannot be had, or an empty string.
+    """
+    from pyroute2.netlink.rtnl import RTM_NEWRULE
+    from pyroute2.netlink.rtnl.fibmsg import FR_ACT_NAMES, fibmsg
+
+    before_main, users = 100, f"1:{2**32 - 2}"
+    rule = fibmsg()
+    rule.update(family=socket.AF_INET, action=FR_ACT_NAMES["FR_ACT_PROHIBIT"])
+    rule["attrs"] = [["FRA_PRIORITY", before_main], ["FRA_UID_RANGE", users]]
+    rule["attrs"] += [["FRA_IP_PROTO", socket.IPPROTO_TCP], ["FRA_DPORT_RANGE", f"{port}:{port}"]]
+    rule.encode()
+    request = Request(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, bytes(rule.data[16:]))
     with Rtnetlink() as netlink:
-        refusals = netlink.batch([root_only(port)])
+        refusals = netlink.batch([request])
     return refusals[0].text if refusals and refusals[0].errno != errno.EEXIST else ""
 
 
@@ -94,7 +106,7 @@ def _routes(netlink: Rtnetlink, node: NodePlan, version: int, index: int) -> Ite
         yield Route(ip_network(net.address(rank, version)), via, index)
     subnet = net.ipv4_net if version == 4 else net.ipv6_net
     gateways: set[IPv4Address | IPv6Address] = {
-        route.via for route in held(netlink, version) if route.via is not None and not route.target.prefixlen
+        route.via for route in main_table(netlink, version) if route.via is not None and not route.target.prefixlen
     }
     for gateway in gateways:
         if gateway in subnet:

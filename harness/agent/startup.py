@@ -25,8 +25,7 @@ from harness.agent.settings import Settings
 from harness.errors import HarnessError, InputError, PrivilegeError
 from harness.linux import host
 from harness.model.plan import NetworkPlan
-from harness.shaping.detect import choose_engine, in_place_features
-from harness.shaping.make import make_engine
+from harness.shaping.detect import choose_engine, in_place_features, make_engine
 
 _START_SECONDS: Final = 60.0
 _TELL_SECONDS: Final = 8.0

@@ -35,11 +35,11 @@ def open_files_remedy(code: int | None) -> str:
 
 def explain(problem: OSError) -> str:
     """An error of the operating system in one line, with its file and how to fix it."""
-    told = problem.strerror or str(problem) or type(problem).__name__
+    text = problem.strerror or str(problem) or type(problem).__name__
     if problem.filename is not None:
-        told = f"{os.fsdecode(problem.filename)}: {told}"
+        text = f"{os.fsdecode(problem.filename)}: {text}"
     remedy = open_files_remedy(problem.errno)
-    return f"{told}; {remedy}" if remedy else told
+    return f"{text}; {remedy}" if remedy else text
 
 
 def has_ipv6(sysctls: str = "/proc/sys") -> bool:

@@ -94,7 +94,7 @@ Expression = Meta | Payload | Compare | Counter | Queue | Accept | Foreign
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain as the kernel tells it; ``hook`` and ``priority`` are None where it is no base chain."""
+    """A chain as the kernel reports it; ``hook`` and ``priority`` are None where it is no base chain."""
 
     table: str
     name: str
@@ -113,7 +113,7 @@ def add_table(family: int, table: str) -> Request:
 
 
 def delete_table(family: int, table: str) -> Request:
-    """Deletes a table with all that it holds."""
+    """Deletes a table with its chains and rules."""
     return Request(_DELTABLE, 0, header(family) + text(1, table))
 
 

@@ -1,6 +1,6 @@
-"""Netlink messages and attributes as bytes (linux/netlink.h): the little that the hot path needs.
+"""Netlink messages and attributes as bytes (linux/netlink.h).
 
-pyroute2's generic encoder takes 260 us per netem message (measured); a full mesh of 64 nodes has 16,000 messages.
+For what pyroute2 does not do, or too slowly: NFQUEUE, nf_tables, and the figures that benchmarks/mesh.py prints.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Routes as rtnetlink takes them (linux/rtnetlink.h)."""
+"""Routes as rtnetlink takes them (linux/rtnetlink.h).
+
+A ring of 256 nodes has 130,000 routes. pyroute2 takes 115 us to encode one, this 3 us (benchmarks/mesh.py).
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ class Route:
         return body
 
 
-def held(netlink: Rtnetlink, version: int) -> Iterator[Route]:
+def main_table(netlink: Rtnetlink, version: int) -> Iterator[Route]:
     """The unicast routes of the main table, without their metrics of TCP."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     for body in netlink.dump(_RTM_GETROUTE, _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):

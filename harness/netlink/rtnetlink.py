@@ -16,7 +16,9 @@ _CHUNK: Final = 96 * 1024
 
 
 class Rtnetlink(Channel):
-    """A netlink socket for links, qdiscs, classes and filters."""
+    """A netlink socket for links, routes, qdiscs, classes and filters.
+
+    Why not pyroute2's: its batch wants an acknowledgement per message and does not say which one was refused."""
 
     def __init__(self) -> None:
         super().__init__(socket.NETLINK_ROUTE)
@@ -24,7 +26,7 @@ class Rtnetlink(Channel):
     def batch(self, requests: Sequence[Request]) -> list[Refusal]:
         """Send all requests, in order; the kernel goes on after one that fails. Returns what it refused.
 
-        Only the last request of a chunk asks for an acknowledgement: errors are always told.
+        Only the last request of a chunk asks for an acknowledgement: the kernel reports errors in any case.
         """
         refusals: list[Refusal] = []
         start = 0

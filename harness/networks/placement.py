@@ -18,8 +18,7 @@ from harness.model.plan import NetworkPlan
 from harness.model.suggest import suggest
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
-from harness.shaping.detect import AUTO, LIMITS, NETEM, USERSPACE, choose_engine
-from harness.shaping.make import make_engine
+from harness.shaping.detect import AUTO, LIMITS, NETEM, USERSPACE, choose_engine, make_engine
 
 NETNS: Final = NetnsBackend.name
 DOCKER: Final = "docker"

@@ -1,15 +1,18 @@
-"""What the running kernel can do, and which engine that is enough for."""
+"""What the running kernel can do, which engine that is enough for, and that engine.
+
+pyroute2 is imported when something is probed, not before: it takes 0.14 s.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from harness.errors import HarnessError, InputError, PrivilegeError, UnavailableError
 from harness.linux.fork import forked
 from harness.model.suggest import suggest
-from harness.shaping import trial
+from harness.shaping.base import Engine
 from harness.shaping.userspace.limits import MAX_JITTERED, MAX_RATE, MIN_DELAY
 
 AUTO: Final = "auto"
@@ -23,10 +26,6 @@ LIMITS: Final = (
 )
 
 
-Trial = tuple[str, str, tuple[str, ...], str, Callable[[], str]]
-"""Name, purpose and users of a feature, the kernel's modules for it, and what tries it."""
-
-
 @dataclass(frozen=True)
 class Feature:
     """Something that the machine has or lacks.
@@ -37,7 +36,7 @@ class Feature:
         ok: whether it works here.
         detail: the kernel's answer where it does not, or how it works.
         remedy: how to fix it.
-        needed_by: engines that make no links without it.
+        needed_by: engines that do not work without it.
     """
 
     name: str
@@ -50,8 +49,10 @@ class Feature:
 
 def features() -> list[Feature]:
     """Probe everything. Needs root, or user namespaces; where neither is there, that is the only answer."""
+    from harness.shaping import kernel_probes  # noqa: F401 (before the fork: what makes the network needs it too)
+
     try:
-        return forked(_try_all)
+        return forked(_in_new_namespace)
     except PrivilegeError as error:
         remedy = "run as root, or allow them: sysctl user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1"
         return [Feature("namespaces", "nodes of their own", False, str(error), remedy, ENGINES)]
@@ -60,12 +61,14 @@ def features() -> list[Feature]:
 def in_place_features() -> list[Feature]:
     """Probe in the current network namespace, on its loopback: for a container, which may not make another one.
 
-    Nothing of it stays. What only a maker of networks needs (veth, bridge) is not asked.
+    Removes what it has made. veth and bridge are not probed: only who makes networks needs them.
     """
+    from harness.shaping import kernel_probes
+
     try:
-        return _tried([one for one in _TRIALS if one[0] not in ("veth", "bridge")])
+        return _probe_all([feature for feature in _FEATURES if feature[0] not in ("veth", "bridge")])
     finally:
-        trial.clean()
+        kernel_probes.clean()
 
 
 def works(engine: str, found: Iterable[Feature]) -> bool:
@@ -79,14 +82,14 @@ def lacking(engine: str, found: Iterable[Feature]) -> list[Feature]:
 
 
 def choose_engine(wanted: str, found: Sequence[Feature] | None = None) -> tuple[str, str]:
-    """The engine that makes the links.
+    """The engine that shapes the links.
 
     Args:
-        wanted: its name; AUTO takes the kernel's own links where they work, else those in user space.
-        found: what features() told; None asks it.
+        wanted: its name; AUTO takes the kernel's netem where it works, else user space.
+        found: what features() returned; None calls it.
 
     Returns:
-        Its name, and one line to tell the user, or an empty string.
+        Its name, and one line to print for the user, or an empty string.
 
     Raises:
         InputError: no engine has that name.
@@ -109,6 +112,19 @@ def choose_engine(wanted: str, found: Sequence[Feature] | None = None) -> tuple[
     return USERSPACE, f"no {missing.name} here: {LIMITS}"
 
 
+def make_engine(name: str) -> Engine:
+    """The engine of that name; imports it. Raises InputError where none has that name."""
+    if name == NETEM:
+        from harness.shaping.netem import NetemEngine
+
+        return NetemEngine()
+    if name == USERSPACE:
+        from harness.shaping.userspace.engine import UserspaceEngine
+
+        return UserspaceEngine()
+    raise InputError(f"no engine is called {name!r}; {suggest(name, (AUTO, *ENGINES))}")
+
+
 def _unavailable(missing: Sequence[Feature], otherwise: str = "") -> HarnessError:
     first = missing[0]
     kind = PrivilegeError if first.name == "namespaces" else UnavailableError
@@ -121,39 +137,43 @@ def _no_engine(found: Sequence[Feature]) -> HarnessError:
     if common:
         return _unavailable(common)
     first = {engine: lacking(engine, found)[0] for engine in ENGINES}
-    told = "; ".join(f"{engine} lacks {feature.name} ({feature.detail})" for engine, feature in first.items())
-    return UnavailableError(f"no engine works here: {told}; fix: {first[NETEM].remedy}")
+    reasons = "; ".join(f"{engine} lacks {feature.name} ({feature.detail})" for engine, feature in first.items())
+    return UnavailableError(f"no engine works here: {reasons}; fix: {first[NETEM].remedy}")
 
 
-def _try_all() -> list[Feature]:
-    """In a forked process: enter a namespace of its own and try each thing there."""
+def _in_new_namespace() -> list[Feature]:
+    """In a forked process: enter a network namespace of its own and probe each feature there."""
+    from harness.shaping import kernel_probes
+
     try:
-        how = trial.enter()
+        how = kernel_probes.enter()
     except OSError as problem:
         raise PrivilegeError(f"cannot make a network namespace: {problem.strerror}") from None
-    return [Feature("namespaces", "nodes of their own", True, how, "", ENGINES), *_tried(_TRIALS)]
+    return [Feature("namespaces", "nodes of their own", True, how, "", ENGINES), *_probe_all(_FEATURES)]
 
 
-def _tried(trials: Iterable[Trial]) -> list[Feature]:
+def _probe_all(wanted: Iterable[tuple[str, str, tuple[str, ...], str]]) -> list[Feature]:
+    from harness.shaping import kernel_probes
+
     found = []
-    for name, purpose, needed_by, modules, attempt in trials:
+    for name, purpose, needed_by, modules in wanted:
         try:
-            found.append(Feature(name, purpose, True, attempt(), "", needed_by))
+            found.append(Feature(name, purpose, True, kernel_probes.PROBES[name](), "", needed_by))
         except OSError as problem:
-            told = problem.strerror or str(problem)
-            remedy = trial.modules(modules) + ("" if needed_by == _USERSPACE_ONLY else _OTHER_KERNEL)
-            found.append(Feature(name, purpose, False, told, remedy, needed_by))
+            why = problem.strerror or str(problem)
+            remedy = kernel_probes.modules(modules) + ("" if needed_by == (USERSPACE,) else _OTHER_KERNEL)
+            found.append(Feature(name, purpose, False, why, remedy, needed_by))
     return found
 
 
 _OTHER_KERNEL: Final = "; where the kernel was built without it: scripts/with-netem harness ..."
-_NETEM_ONLY, _USERSPACE_ONLY = (NETEM,), (USERSPACE,)
-_TRIALS: Final[tuple[Trial, ...]] = (
-    ("veth", "cables between nodes and bridge", ENGINES, "veth", trial.veth),
-    ("bridge", "the network that nodes share", ENGINES, "bridge", trial.bridge),
-    ("sch_htb", "one class per neighbour", _NETEM_ONLY, "sch_htb", trial.htb),
-    ("cls_u32", "sends packets to their neighbour's class", _NETEM_ONLY, "cls_u32", trial.u32),
-    ("sch_netem", "delay, jitter, loss and rate", _NETEM_ONLY, "sch_netem", trial.netem),
-    ("sch_tbf", "token buckets, where a profile asks for a burst", (), "sch_tbf", trial.tbf),
-    ("nfqueue", "links in user space", _USERSPACE_ONLY, "nf_tables nft_queue nfnetlink_queue", trial.nfqueue),
+_FEATURES: Final = (
+    ("veth", "cables between nodes and bridge", ENGINES, "veth"),
+    ("bridge", "the network that nodes share", ENGINES, "bridge"),
+    ("sch_htb", "one class per neighbour", (NETEM,), "sch_htb"),
+    ("cls_u32", "sends packets to their neighbour's class", (NETEM,), "cls_u32"),
+    ("sch_netem", "delay, jitter, loss and rate", (NETEM,), "sch_netem"),
+    ("sch_tbf", "token buckets, where a profile asks for a burst", (), "sch_tbf"),
+    ("nfqueue", "links in user space", (USERSPACE,), "nf_tables nft_queue nfnetlink_queue"),
 )
+"""Name, purpose, the engines that need it, and the kernel's modules for it."""

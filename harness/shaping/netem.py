@@ -1,4 +1,4 @@
-"""The kernel's own links: htb, netem and tbf, written and read over rtnetlink in batches."""
+"""Shapes links with the kernel's htb, netem and tbf: pyroute2's messages, many in one send; then reads them back."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from harness.model.plan import NodePlan, Pair, PlannedEdge
 from harness.model.status import NodeStatus, Stats
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
 from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
-from harness.shaping import tcwire
+from harness.shaping import tc_messages as tc
 from harness.shaping.qdisc import EMPTY, ROOT, Branch, Netem, Tbf, Tree, shape_of, tree_of
 from harness.shaping.qdisc_diff import Action, AddBranch, AddFilter, AddRoot, AddTbf, Change, DropFilter, diff
-from harness.shaping.readback import reading
+from harness.shaping.readback import node_status
 from harness.shaping.segments import cut_segments, interface_index
 
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
@@ -27,7 +27,7 @@ _REMEDY: Final = {
 
 
 class NetemEngine:
-    """Makes links with the kernel's qdiscs in the current network namespace."""
+    """Shapes the links of a node with qdiscs in the current network namespace."""
 
     name = "netem"
     daemon_module: str | None = None
@@ -39,7 +39,7 @@ class NetemEngine:
         return edge[0]
 
     def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:
-        """See Engine.precision_warnings: what the machine cannot carry is found by verify."""
+        """See Engine.precision_warnings: verify finds what the machine cannot carry."""
         return []
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeStatus:
@@ -57,12 +57,12 @@ class NetemEngine:
                 _undo(netlink, index, branches)
                 raise
             _perform(netlink, node, index, [action for action in actions if isinstance(action, AddFilter | DropFilter)])
-            return _reading(node, desired, *_read(netlink, node, index))
+            return _status(node, desired, *_read(netlink, node, index))
 
     def observe(self, node: NodePlan) -> NodeStatus:
         """See Engine.observe."""
         with Rtnetlink() as netlink:
-            return _reading(node, _desired(node), *_read(netlink, node, interface_index(node)))
+            return _status(node, _desired(node), *_read(netlink, node, interface_index(node)))
 
 
 def _desired(node: NodePlan) -> Tree:
@@ -80,53 +80,46 @@ def _perform(netlink: Rtnetlink, node: NodePlan, index: int, actions: Sequence[A
 def _undo(netlink: Rtnetlink, index: int, actions: Sequence[Action]) -> None:
     """Remove branches that were being added when one was refused: no filter sends anything into them yet."""
     classes = [action.branch.classid for action in actions if isinstance(action, AddBranch)]
-    netlink.batch([Request(tcwire.RTM_DELTCLASS, 0, tcwire.tcmsg(index, c, ROOT, 0, "htb", None)) for c in classes])
+    netlink.batch([tc.request(tc.RTM_DELTCLASS, 0, index, classid, ROOT, "htb") for classid in classes])
 
 
 def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
     """The netlink messages that carry out an action."""
 
-    def qdisc(flags: int, handle: int, parent: int, kind: str, options: bytes) -> Request:
-        return Request(tcwire.RTM_NEWQDISC, flags, tcwire.tcmsg(index, handle, parent, 0, kind, options))
+    def qdisc(flags: int, handle: int, parent: int, kind: str, options: tc.Options) -> Request:
+        return tc.request(tc.RTM_NEWQDISC, flags, index, handle, parent, kind, options)
 
     def tbf(flags: int, branch: Branch, spec: Tbf) -> Request:
-        return qdisc(flags, branch.tbf_handle, branch.netem_handle | 1, "tbf", tcwire.tbf(spec))
+        return qdisc(flags, branch.tbf_handle, branch.netem_handle | 1, "tbf", tc.tbf(spec))
 
     match action:
         case AddRoot():
-            yield qdisc(_NEW, ROOT, tcwire.TC_H_ROOT, "htb", tcwire.htb_root())
-            for number, (info, options) in enumerate(tcwire.discovery_filters(), 1):
-                body = tcwire.tcmsg(index, number, ROOT, info, "u32", options)
-                yield Request(tcwire.RTM_NEWTFILTER, _NEW, body)
+            yield qdisc(_NEW, ROOT, tc.TC_H_ROOT, "htb", tc.htb_root())
+            for number, (info, options) in enumerate(tc.discovery_filters(), 1):
+                yield tc.request(tc.RTM_NEWTFILTER, _NEW, index, number, ROOT, "u32", options, info)
         case AddBranch(branch):
-            options = tcwire.htb_class(branch.rate_byte_s)
-            body = tcwire.tcmsg(index, branch.classid, ROOT, 0, "htb", options)
-            yield Request(tcwire.RTM_NEWTCLASS, NLM_F_CREATE, body)  # may be there, from an attempt that failed
-            yield qdisc(_NEW, branch.netem_handle, branch.classid, "netem", tcwire.netem(branch.netem, fresh=True))
+            # without NLM_F_EXCL: an attempt that failed may have left the class
+            yield tc.new_class(index, branch.classid, branch.rate_byte_s, NLM_F_CREATE)
+            yield qdisc(_NEW, branch.netem_handle, branch.classid, "netem", tc.netem(branch.netem, fresh=True))
             if branch.tbf:
                 yield tbf(_NEW, branch, branch.tbf)
         case AddTbf(branch):
             if branch.tbf:
                 yield tbf(_NEW, branch, branch.tbf)
         case Change(branch):
-            options = tcwire.htb_class(branch.rate_byte_s)
-            yield Request(tcwire.RTM_NEWTCLASS, 0, tcwire.tcmsg(index, branch.classid, ROOT, 0, "htb", options))
-            yield qdisc(0, branch.netem_handle, branch.classid, "netem", tcwire.netem(branch.netem, fresh=False))
+            yield tc.new_class(index, branch.classid, branch.rate_byte_s, 0)
+            yield qdisc(0, branch.netem_handle, branch.classid, "netem", tc.netem(branch.netem, fresh=False))
             if branch.tbf:
                 yield tbf(0, branch, branch.tbf)
         case DropFilter(_, version, handle):
-            body = tcwire.tcmsg(index, handle, ROOT, tcwire.filter_info(version), "u32", None)
-            yield Request(tcwire.RTM_DELTFILTER, 0, body)
+            yield tc.request(tc.RTM_DELTFILTER, 0, index, handle, ROOT, "u32", info=tc.filter_info(version))
         case AddFilter(destination, version, neighbour):
             address = node.addressing.address(destination, version)
-            options = tcwire.u32_filter(address, Branch(neighbour, Netem()).classid)
-            info = tcwire.filter_info(version)
-            body = tcwire.tcmsg(index, destination + 1, ROOT, info, "u32", options)
-            yield Request(tcwire.RTM_NEWTFILTER, _NEW, body)
+            yield tc.new_filter(index, destination + 1, address, Branch(neighbour, Netem()).classid)
 
 
 def _error(node: NodePlan, actions: Sequence[Action], refusals: Sequence[Refusal]) -> NodeError:
-    """The first refusal, in words."""
+    """The first refusal as an error that names node, edge, action and cause."""
     refusal = refusals[0]
     match actions[refusal.index]:
         case AddRoot():
@@ -136,54 +129,54 @@ def _error(node: NodePlan, actions: Sequence[Action], refusals: Sequence[Refusal
         case Change(branch):
             what = f"reshape edge {node.rank}->{branch.neighbour} ({shape_of(branch).describe()})"
         case DropFilter(destination, version):
-            what = f"forget the old IPv{version} address of node {destination}"
+            what = f"remove the filter for the old IPv{version} address of node {destination}"
         case AddFilter(destination, version, neighbour):
             what = f"send IPv{version} for node {destination} through edge {node.rank}->{neighbour}"
     return NodeError(node.rank, what, refusal.text, _REMEDY.get(refusal.errno, ""))
 
 
 def _read(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[int, Stats]]:
-    """The tree that the kernel holds, and the counters of every branch."""
-    request = tcwire.dump_request(index)
-    qdiscs = [o for b in netlink.dump(tcwire.RTM_GETQDISC, request) if (o := tcwire.read(b)).ifindex == index]
-    if not any(o.kind == "htb" and o.handle == ROOT for o in qdiscs):
+    """The tree that the kernel has, and the counters of every branch."""
+    request = tc.dump_request(index)
+    qdiscs = [found for body in netlink.dump(tc.RTM_GETQDISC, request) if (found := tc.read(body))["index"] == index]
+    kinds = [found.get_attr("TCA_KIND") for found in qdiscs]
+    if not any(kind == "htb" and found["handle"] == ROOT for kind, found in zip(kinds, qdiscs, strict=True)):
         return EMPTY, {}
-    classes = {tcwire.read(body).handle for body in netlink.dump(tcwire.RTM_GETTCLASS, request)}
-    tbfs = {o.parent >> 16 << 16: tcwire.read_tbf(o.options) for o in qdiscs if o.kind == "tbf"}
+    classes = {tc.read_handle(body) for body in netlink.dump(tc.RTM_GETTCLASS, request)}
+    tbfs = {f["parent"] >> 16 << 16: tc.read_tbf(f) for kind, f in zip(kinds, qdiscs, strict=True) if kind == "tbf"}
     branches, stats = {}, {}
-    for found in qdiscs:
-        if found.kind != "netem" or found.parent not in classes or found.parent >> 16 != ROOT >> 16:
+    for kind, found in zip(kinds, qdiscs, strict=True):
+        parent = found["parent"]
+        if kind != "netem" or parent not in classes or parent >> 16 != ROOT >> 16:
             continue
-        branch = Branch((found.parent & 0xFFFF) - 1, tcwire.read_netem(found.options), tbfs.get(found.handle))
+        branch = Branch((parent & 0xFFFF) - 1, tc.read_netem(found), tbfs.get(found["handle"]))
         branches[branch.neighbour] = branch
-        stats[branch.neighbour] = found.stats
+        stats[branch.neighbour] = tc.read_stats(found)
     return Tree(True, branches, *_filters(netlink, node, index)), stats
 
 
 def _filters(
     netlink: Rtnetlink, node: NodePlan, index: int
 ) -> tuple[dict[tuple[int, int], int], dict[tuple[int, int], int]]:
-    """Filters and stale ones of a Tree. A filter's place, of a rank, is in the low bits of its handle."""
-    found: dict[tuple[int, int], int] = {}
+    """``filters`` and ``stale`` of a Tree. The low bits of a filter's handle name the rank that it is for."""
+    filters: dict[tuple[int, int], int] = {}
     stale: dict[tuple[int, int], int] = {}
-    for body in netlink.dump(tcwire.RTM_GETTFILTER, tcwire.dump_request(index, ROOT)):
-        held = tcwire.read(body)
-        rule = tcwire.read_u32(held.options)
-        if rule is not None:
-            address, classid = rule
-            rank = (held.handle & 0xFFF) - 1
+    for body in netlink.dump(tc.RTM_GETTFILTER, tc.dump_request(index, ROOT)):
+        if (found := tc.read_filter(bytes(body))) is not None:
+            handle, address, classid = found
+            rank = (handle & 0xFFF) - 1
             if node.addressing.rank_of(address) == rank:
-                found[rank, address.version] = (classid & 0xFFFF) - 1
+                filters[rank, address.version] = (classid & 0xFFFF) - 1
             else:
-                stale[rank, address.version] = held.handle
-    return found, stale
+                stale[rank, address.version] = handle
+    return filters, stale
 
 
-def _reading(node: NodePlan, desired: Tree, observed: Tree, stats: dict[int, Stats]) -> NodeStatus:
-    """The kernel does not tell the jitter's table: it is taken to be the one that was asked for."""
+def _status(node: NodePlan, desired: Tree, observed: Tree, stats: dict[int, Stats]) -> NodeStatus:
+    """The kernel does not report the jitter's table: this takes it to be the one that was asked for."""
     branches = dict(observed.branches)
     for port in node.egress:
-        if (held := branches.get(port.neighbour)) is not None:
-            netem = replace(held.netem, distribution=port.edge.shape.distribution)
-            branches[port.neighbour] = replace(held, netem=netem)
-    return reading(node.egress, desired, replace(observed, branches=branches), stats)
+        if (branch := branches.get(port.neighbour)) is not None:
+            netem = replace(branch.netem, distribution=port.edge.shape.distribution)
+            branches[port.neighbour] = replace(branch, netem=netem)
+    return node_status(node.egress, desired, replace(observed, branches=branches), stats)

@@ -1,4 +1,4 @@
-"""A node's ports as the qdisc tree that makes them; qdisc_diff.py has the changes that make it of what is held.
+"""The qdisc tree that a node's ports ask for; qdisc_diff.py computes the changes that lead to it.
 
 ::
 
@@ -194,7 +194,7 @@ def tree_of(ports: Iterable[Port], seed: int, versions: Collection[int] = (4, 6)
 
 
 def shape_of(branch: Branch) -> LinkShape:
-    """What a branch does to packets, in the words of a link shape: how a kernel reading is shown to people."""
+    """What a branch does to packets, in the words of a link shape: how what the kernel reports is shown to people."""
     netem, tbf = branch.netem, branch.tbf
     passes = tbf is not None and tbf.rate_byte_s == PASSING_BYTE_S
     rate_byte_s = tbf.rate_byte_s if tbf and not passes else netem.rate_byte_s

@@ -1,4 +1,4 @@
-"""What turns the tree that is held into the one that is wanted, and where they differ."""
+"""The changes that turn the tree that the kernel has into the desired one, and where the two differ."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[A
 
     Args:
         desired: what shall be.
-        observed: what the kernel holds.
+        observed: what the kernel reports.
         touched: neighbours whose branch is set in any case, for what cannot be read (the jitter's distribution).
     """
     actions: list[Action] = [AddRoot()] if desired.rooted and not observed.rooted else []
@@ -94,8 +94,8 @@ def _branch_actions(want: Branch, have: Branch | None, touched: bool) -> Iterato
 
 
 def _settled(want: Branch, have: Branch) -> Branch:
-    """What is wanted, given what is there: a token bucket no longer needed lets everything pass, for to remove it
-    would drop what it holds."""
+    """The desired branch, given the present one: a token bucket that is no longer needed stays and lets everything
+    pass, because removing it would drop the packets in it."""
     if want.tbf is not None or have.tbf is None:
         return want
     limit = max(have.tbf.limit, 4 * PASSING_BURST)
@@ -116,7 +116,7 @@ def differences(want: Branch, have: Branch) -> list[str]:
 
 
 def _same_bucket(want: Tbf | None, have: Tbf | None) -> bool:
-    """Whether two token buckets are one; the kernel tells the burst as ticks of 64 ns of the rate."""
+    """Whether two token buckets are equal; the kernel reports the burst in ticks of 64 ns of the rate."""
     if want is None or have is None:
         return want is have
     tick = math.ceil(want.rate_byte_s * 128e-9) + 1
@@ -124,13 +124,13 @@ def _same_bucket(want: Tbf | None, have: Tbf | None) -> bool:
 
 
 def mismatches(desired: Tree, observed: Tree) -> Iterable[tuple[int, str]]:
-    """(neighbour, what differs) for everything desired that is not held."""
+    """(neighbour, what differs) for everything desired that the kernel does not report."""
     for neighbour, branch in desired.branches.items():
         have = observed.branches.get(neighbour)
         if have is None:
-            yield neighbour, "nothing is held for it"
+            yield neighbour, "nothing shapes it"
         elif reasons := differences(_settled(branch, have), have):
-            yield neighbour, ", ".join(f"{reason} (held -> asked for)" for reason in reasons)
+            yield neighbour, ", ".join(f"{reason} (applied -> requested)" for reason in reasons)
     for (rank, version), neighbour in desired.filters.items():
         if observed.filters.get((rank, version)) != neighbour:
             yield neighbour, f"no IPv{version} filter sends packets of node {rank} there"

@@ -1,4 +1,4 @@
-"""What an engine holds, told by directed edge and compared with what was asked for."""
+"""What an engine reports, by directed edge, compared with what the plan asks for."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from harness.shaping.qdisc import Tree, shape_of
 from harness.shaping.qdisc_diff import mismatches
 
 
-def reading(
+def node_status(
     ports: Sequence[Port], desired: Tree, observed: Tree, stats: Mapping[int, Stats], notes: Sequence[str] = ()
 ) -> NodeStatus:
-    """The reading of a node.
+    """The status of a node.
 
     Args:
-        ports: those whose edges the node makes.
-        desired: the tree that makes them.
-        observed: the tree that is held.
-        stats: counters by neighbour, of every branch that is held.
+        ports: those whose edges this node shapes.
+        desired: the tree that the plan asks for.
+        observed: the tree that the kernel, or the shaper daemon, reports.
+        stats: counters by neighbour, of every branch of ``observed``.
         notes: see NodeStatus.
     """
     edges, pairs = {}, {port.neighbour: port.edge.pair for port in ports}
     for neighbour, pair in pairs.items():
         branch = observed.branches.get(neighbour)
-        held = (UNSHAPED, Stats()) if branch is None else (shape_of(branch), stats[neighbour])
-        edges[pair] = EdgeStatus(*held)
+        edges[pair] = (
+            EdgeStatus(UNSHAPED, Stats()) if branch is None else EdgeStatus(shape_of(branch), stats[neighbour])
+        )
     wrong = tuple((pairs[neighbour], what) for neighbour, what in mismatches(desired, observed))
     return NodeStatus(edges, wrong, tuple(notes))

@@ -8,7 +8,7 @@ from harness.errors import HarnessError, NodeError
 from harness.model.status import Stats
 from harness.shaping.qdisc import EMPTY, Tree, tree_of
 from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, diff
-from harness.shaping.readback import reading
+from harness.shaping.readback import node_status
 
 
 class FakeEngine:
@@ -56,7 +56,7 @@ class FakeEngine:
 
     def observe(self, node):
         tree = self.trees.get(node.rank, EMPTY)
-        return reading(self._ports(node), self._desired(node), tree, dict.fromkeys(tree.branches, Stats()))
+        return node_status(self._ports(node), self._desired(node), tree, dict.fromkeys(tree.branches, Stats()))
 
     def _ports(self, node):
         return node.egress if self.end == "src" else node.ingress

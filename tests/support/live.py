@@ -21,8 +21,7 @@ from harness.networks.network import Network
 from harness.networks.placement import DOCKER, NETNS
 from harness.networks.placement import find_backend as find
 from harness.networks.registry import LocalRegistry
-from harness.shaping.detect import AUTO, choose_engine
-from harness.shaping.make import make_engine
+from harness.shaping.detect import AUTO, choose_engine, make_engine
 from tests.support import plans, udp_flow
 
 

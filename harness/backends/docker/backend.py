@@ -16,7 +16,7 @@ from harness.errors import HarnessError, NodeError, RecordError
 from harness.model.plan import NetworkPlan
 from harness.model.status import NodeStatus
 from harness.shaping.base import Engine
-from harness.shaping.make import make_engine
+from harness.shaping.detect import make_engine
 
 _READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.2

@@ -15,7 +15,7 @@ from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.qdisc import Tree, tree_of
 from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddTbf, Change, diff
-from harness.shaping.readback import reading
+from harness.shaping.readback import node_status
 from harness.shaping.segments import cut_segments, interface_index
 from harness.shaping.userspace import control, rules
 from harness.shaping.userspace.control import Refused
@@ -124,7 +124,7 @@ def _read(netlink: Nfnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[st
 def _reading(node: NodePlan, desired: Tree, observed: Tree, answer: Mapping[str, Any]) -> NodeStatus:
     names = vars(Stats())
     stats = {int(near): Stats(**{name: line[name] for name in names}) for near, line in answer["lines"].items()}
-    found = reading(node.ingress, desired, observed, stats, answer["events"])
+    found = node_status(node.ingress, desired, observed, stats, answer["events"])
     if not desired.rooted or observed.rooted:
         return found
     shaped = (port.edge.pair for port in node.ingress if port.neighbour in desired.branches)

@@ -12,7 +12,7 @@ import pytest
 
 from harness.agent.routes import forward, reserve, set_routes
 from harness.errors import NodeError
-from harness.netlink.routes import held
+from harness.netlink.routes import main_table
 from harness.netlink.rtnetlink import Rtnetlink
 from tests.support.namespace_node import given, returning
 from tests.support.plans import network
@@ -99,7 +99,7 @@ def test_a_congestion_control_that_the_kernel_lacks_is_one_clear_error(container
 
 def test_what_is_held_is_told(container):
     with Rtnetlink() as netlink:
-        routes = list(held(netlink, 4))
+        routes = list(main_table(netlink, 4))
     assert [(str(r.target), r.via and str(r.via)) for r in routes] == [
         ("0.0.0.0/0", GATEWAYS[0]),
         ("10.9.0.0/16", None),

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import UnavailableError
 from harness.linux.fork import forked
-from harness.shaping import trial
+from harness.shaping import kernel_probes
 from harness.shaping.detect import AUTO, choose_engine, features
 from harness.shaping.userspace import rules
 from harness.shaping.userspace.nfqueue import Nfqueue
@@ -18,12 +18,12 @@ pytestmark = pytest.mark.namespaces
 
 
 def outcome():
-    """Of the queue's trial in a namespace of its own: how it works, or why it does not."""
+    """Of the queue's probe in a namespace of its own: how it works, or why it does not."""
 
     def work():
-        trial.enter()
+        kernel_probes.enter()
         try:
-            return trial.nfqueue()
+            return kernel_probes.nfqueue()
         except OSError as problem:
             return problem.strerror
 
@@ -57,18 +57,18 @@ def test_the_queue_says_which_way_it_works():
 @pytest.mark.nfqueue
 def test_a_kernel_that_takes_rules_and_does_nothing_has_no_queue(monkeypatch):
     monkeypatch.setattr(rules, "install", lambda *_: rules.NATIVE)
-    assert outcome() == "packets pass by the queue"
+    assert outcome() == "packets bypass the queue"
 
 
 @pytest.mark.nfqueue
 def test_a_queue_that_gets_nothing_is_none(monkeypatch):
-    monkeypatch.setattr(trial, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(kernel_probes, "_WAIT_SECONDS", 0.1)
     monkeypatch.setattr(Nfqueue, "bind", lambda *_, **__: None)
-    assert outcome() == "packets do not come into the queue"
+    assert outcome() == "packets do not reach the queue"
 
 
 @pytest.mark.nfqueue
 def test_a_queue_that_lets_nothing_go_is_none(monkeypatch):
-    monkeypatch.setattr(trial, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(kernel_probes, "_WAIT_SECONDS", 0.1)
     monkeypatch.setattr(Nfqueue, "verdict", lambda *_: None)
-    assert outcome() == "packets that the queue accepts do not go on"
+    assert outcome() == "packets that the queue accepts do not arrive"

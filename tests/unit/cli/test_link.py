@@ -38,10 +38,10 @@ def test_every_direction_is_shown_as_its_maker_holds_it(engine, capsys):
 def test_what_is_not_held_is_told_with_its_edge(engine, capsys):
     del engine.trees[engine.enforced_at((1, 2))]
     link.show_links("1-2", "net", False)
-    assert "edge 1->2: applied differs from requested: nothing is held for it" in capsys.readouterr().err
+    assert "edge 1->2: applied differs from requested: nothing shapes it" in capsys.readouterr().err
     link.show_links("1-2", "net", True)
     found = {(row["src"], row["dst"]): row["mismatch"] for row in json.loads(capsys.readouterr().out)}
-    assert "nothing is held for it; no IPv4 filter sends packets of node " in found[1, 2]
+    assert "nothing shapes it; no IPv4 filter sends packets of node " in found[1, 2]
     assert found[2, 1] is None
 
 

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from harness.errors import InputError, PrivilegeError, UnavailableError
-from harness.shaping import detect, tcwire, trial
+from harness.shaping import detect, kernel_probes
+from harness.shaping import tc_messages as tc
 from harness.shaping.detect import AUTO, ENGINES, NETEM, USERSPACE, Feature, choose_engine, works
 from harness.shaping.qdisc import ROOT, Netem
 
@@ -105,10 +106,11 @@ def test_without_findings_they_are_asked_for(monkeypatch):
     ],
 )
 def test_a_kernel_that_takes_netem_and_does_nothing_has_no_netem(monkeypatch, held, told):
-    body = b"" if held is None else tcwire.netem(held, fresh=True)
-    answer = memoryview(tcwire.tcmsg(1, 0x10 << 16, ROOT | 1, 0, "netem", body))
-    kernel = SimpleNamespace(batch=lambda _: [], dump=lambda *_: [] if held is None else [answer])
-    monkeypatch.setattr(trial, "Rtnetlink", lambda: nullcontext(kernel))
+    answer = None
+    if held is not None:
+        answer = tc.request(tc.RTM_NEWQDISC, 0, 1, 0x10 << 16, ROOT | 1, "netem", tc.netem(held, fresh=True)).body
+    kernel = SimpleNamespace(batch=lambda _: [], dump=lambda *_: [] if answer is None else [memoryview(answer)])
+    monkeypatch.setattr(kernel_probes, "Rtnetlink", lambda: nullcontext(kernel))
     with pytest.raises(OSError) as error:
-        trial.netem()
+        kernel_probes.netem()
     assert error.value.strerror.startswith(told)

@@ -453,12 +453,12 @@ def test_a_reading_may_contradict_itself():
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda t: dataclasses.replace(t, branches={}), "nothing is held for it"),
+        (lambda t: dataclasses.replace(t, branches={}), "nothing shapes it"),
         (lambda t: dataclasses.replace(t, filters={(1, 4): 1}), "no IPv6 filter sends packets of node 1 there"),
         (lambda t: dataclasses.replace(t, filters={(1, 4): 1, (1, 6): 2}), "no IPv6 filter"),
         (
             lambda t: dataclasses.replace(t, branches={1: Branch(1, Netem(delay_ns=7, limit=16_513 * 2))}),
-            "delay_ns 7 -> 20000000 (held -> asked for)",
+            "delay_ns 7 -> 20000000 (applied -> requested)",
         ),
         (lambda t: dataclasses.replace(t, branches={1: dataclasses.replace(t.branches[1], tbf=Tbf(1, 2, 3))}), "tbf"),
     ],

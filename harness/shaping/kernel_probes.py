@@ -1,7 +1,7 @@
-"""Attempts to do what the engines do, in a throwaway network namespace.
+"""One probe per kernel feature, each of which does what an engine does, in a throwaway network namespace.
 
-Each returns how it works, or an empty string, and raises OSError with the reason where it does not. They build on each
-other: in order, in one process.
+A probe returns how the feature works, or an empty string, and raises OSError with the reason where it does not. They
+build on each other: call them in the order of PROBES, in one process.
 """
 
 from __future__ import annotations
@@ -11,22 +11,26 @@ import errno
 import platform
 import select
 import socket
-import struct
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from ipaddress import IPv4Address
 from typing import Final
 
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
 from harness.linux.syscalls import CLONE_NEWNET, unshare_as_root_or_not
 from harness.netlink.nfnetlink import Nfnetlink
-from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
 from harness.netlink.rtnetlink import Request, Rtnetlink
-from harness.shaping import tcwire
+from harness.shaping import tc_messages as tc
 from harness.shaping.qdisc import ROOT, Branch, Netem, Tbf
 from harness.shaping.qdisc_diff import differences
 from harness.shaping.userspace import rules
 from harness.shaping.userspace.nfqueue import Nfqueue
 
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
+_RTM_NEWLINK: Final = 16
+_IFF_UP: Final = 1
 _LOOPBACK: Final = 1
 _SOURCE: Final = "127.0.0.2"
 _QUEUE: Final = 1
@@ -58,46 +62,41 @@ def bridge() -> str:
 
 def htb() -> str:
     """An htb root with a class."""
-    body = tcwire.tcmsg(_LOOPBACK, ROOT | 1, ROOT, 0, "htb", tcwire.htb_class(0))
-    root = _qdisc(ROOT, tcwire.TC_H_ROOT, "htb", tcwire.htb_root())
-    return _ask(root, Request(tcwire.RTM_NEWTCLASS, _NEW, body))
+    root = _qdisc(ROOT, tc.TC_H_ROOT, "htb", tc.htb_root())
+    return _ask(root, tc.new_class(_LOOPBACK, ROOT | 1, 0, _NEW))
 
 
 def u32() -> str:
     """A filter by destination."""
-    options = tcwire.u32_filter(IPv4Address("127.0.0.1"), ROOT | 1)
-    body = tcwire.tcmsg(_LOOPBACK, 1, ROOT, tcwire.filter_info(4), "u32", options)
-    return _ask(Request(tcwire.RTM_NEWTFILTER, _NEW, body))
+    return _ask(tc.new_filter(_LOOPBACK, 1, IPv4Address("127.0.0.1"), ROOT | 1))
 
 
 def netem() -> str:
-    """A netem that tells what it was told: some kernels take it and do nothing."""
+    """A netem that reports what it was given: some kernels accept it and do nothing."""
     spec = Netem(
         delay_ns=64_000_000, jitter_ns=64_000, loss=1 << 30, limit=99, rate_byte_s=10**6, distribution="normal"
     )
     handle = 0x10 << 16
-    _ask(_qdisc(handle, ROOT | 1, "netem", tcwire.netem(spec, fresh=True)))
+    _ask(_qdisc(handle, ROOT | 1, "netem", tc.netem(spec, fresh=True)))
     with Rtnetlink() as netlink:
-        held = [tcwire.read(body) for body in netlink.dump(tcwire.RTM_GETQDISC, tcwire.dump_request(_LOOPBACK))]
-    options = [found.options for found in held if (found.kind, found.handle) == ("netem", handle)]
-    if not options:
+        qdiscs = [tc.read(body) for body in netlink.dump(tc.RTM_GETQDISC, tc.dump_request(_LOOPBACK))]
+    listed = [found for found in qdiscs if found["handle"] == handle and found.get_attr("TCA_KIND") == "netem"]
+    if not listed:
         raise OSError(errno.ENODATA, "the kernel accepts it, but lists none")
-    if wrong := differences(Branch(0, spec), Branch(0, tcwire.read_netem(options[0]))):
+    if wrong := differences(Branch(0, spec), Branch(0, tc.read_netem(listed[0]))):
         raise OSError(errno.ENODATA, f"the kernel accepts it, but reports something else: {', '.join(wrong)}")
     return ""
 
 
 def tbf() -> str:
     """A token bucket."""
-    body = tcwire.tcmsg(_LOOPBACK, ROOT | 2, ROOT, 0, "htb", tcwire.htb_class(0))
-    options = tcwire.tbf(Tbf(1_000_000, 10_000, 100_000))
-    return _ask(Request(tcwire.RTM_NEWTCLASS, _NEW, body), _qdisc(0x20 << 16, ROOT | 2, "tbf", options))
+    options = tc.tbf(Tbf(1_000_000, 10_000, 100_000))
+    return _ask(tc.new_class(_LOOPBACK, ROOT | 2, 0, _NEW), _qdisc(0x20 << 16, ROOT | 2, "tbf", options))
 
 
 def nfqueue() -> str:
-    """A datagram that waits in a queue, and goes on when it is let."""
-    up = Request(tcwire.RTM_NEWLINK, 0, struct.pack("=BxHiII", 0, 0, _LOOPBACK, 1, 1))
-    _ask(up)
+    """A datagram that waits in a queue until the queue's reader accepts it."""
+    _ask(_link_request(0, index=_LOOPBACK, flags=_IFF_UP, change=_IFF_UP))
     with (
         Nfnetlink() as netlink,
         closing(Nfqueue()) as queue,
@@ -111,21 +110,21 @@ def nfqueue() -> str:
         sender.sendto(b"probe", receiver.getsockname())
         packets = queue.receive() if _readable(queue, _WAIT_SECONDS) else []
         if _readable(receiver, 0):
-            raise OSError(errno.ENODATA, "packets pass by the queue")
+            raise OSError(errno.ENODATA, "packets bypass the queue")
         if not packets:
-            raise OSError(errno.ETIMEDOUT, "packets do not come into the queue")
-        _, waiting, *_ = packets[0]
-        queue.verdict(_QUEUE, waiting, True)
+            raise OSError(errno.ETIMEDOUT, "packets do not reach the queue")
+        _, number, *_ = packets[0]
+        queue.verdict(_QUEUE, number, True)
         if not _readable(receiver, _WAIT_SECONDS):
-            raise OSError(errno.ETIMEDOUT, "packets that the queue accepts do not go on")
+            raise OSError(errno.ETIMEDOUT, "packets that the queue accepts do not arrive")
     return f"by {how}"
 
 
 def clean() -> None:
-    """Take back from the current network namespace what htb, u32, netem, tbf and nfqueue have left there."""
+    """Remove from the current network namespace what htb, u32, netem, tbf and nfqueue have left there."""
     with Rtnetlink() as netlink:
-        body = tcwire.tcmsg(_LOOPBACK, ROOT, tcwire.TC_H_ROOT, 0, "htb", None)
-        netlink.batch([Request(tcwire.RTM_DELQDISC, 0, body)])  # refused where htb could not be made
+        root = tc.request(tc.RTM_DELQDISC, 0, _LOOPBACK, ROOT, tc.TC_H_ROOT, "htb")
+        netlink.batch([root])  # refused where htb could not be made
     with contextlib.suppress(OSError), Nfnetlink() as netfilter:
         rules.remove(netfilter)
 
@@ -138,13 +137,32 @@ def _ask(*requests: Request) -> str:
 
 
 def _link(name: str, kind: str) -> Request:
-    header = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
-    return Request(tcwire.RTM_NEWLINK, _NEW, header + attr(3, name.encode() + b"\0") + attr(18, attr(1, kind.encode())))
+    attributes = [["IFLA_IFNAME", name], ["IFLA_LINKINFO", {"attrs": [["IFLA_INFO_KIND", kind]]}]]
+    return _link_request(_NEW, attrs=attributes)
 
 
-def _qdisc(handle: int, parent: int, kind: str, options: bytes) -> Request:
-    return Request(tcwire.RTM_NEWQDISC, _NEW, tcwire.tcmsg(_LOOPBACK, handle, parent, 0, kind, options))
+def _link_request(message_flags: int, **fields: object) -> Request:
+    made = ifinfmsg()
+    made.update(fields)
+    made.encode()
+    return Request(_RTM_NEWLINK, message_flags, bytes(made.data[16:]))
+
+
+def _qdisc(handle: int, parent: int, kind: str, options: tc.Options) -> Request:
+    return tc.request(tc.RTM_NEWQDISC, _NEW, _LOOPBACK, handle, parent, kind, options)
 
 
 def _readable(source: socket.socket | Nfqueue, seconds: float) -> bool:
     return bool(select.select([source], [], [], seconds)[0])
+
+
+PROBES: Final[Mapping[str, Callable[[], str]]] = {
+    "veth": veth,
+    "bridge": bridge,
+    "sch_htb": htb,
+    "cls_u32": u32,
+    "sch_netem": netem,
+    "sch_tbf": tbf,
+    "nfqueue": nfqueue,
+}
+"""By feature."""

@@ -1,0 +1,279 @@
+"""Qdiscs, classes and filters as pyroute2's messages, and back.
+
+Units at this edge: times in ns (netem's 64-bit fields; its old ones count ticks of 64 ns), rates in byte/s.
+
+What this costs, and that shaping a mesh is still faster than by ``tc -batch``: benchmarks/mesh.py. The classes and
+filters of a full mesh are the same in every node, so their messages are encoded and decoded once (``lru_cache``).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final
+
+from pyroute2.netlink import nlmsg
+from pyroute2.netlink.rtnl.tcmsg import tcmsg
+
+from harness.model.distribution import table
+from harness.model.link import Distribution
+from harness.model.status import Stats
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, message
+from harness.netlink.rtnetlink import Request
+from harness.shaping.qdisc import ROOT, UNLIMITED, Netem, Tbf
+from harness.shaping.tc_plugin import TcMessage
+
+RTM_NEWQDISC: Final = 36
+RTM_DELQDISC: Final = 37
+RTM_GETQDISC: Final = 38
+RTM_NEWTCLASS: Final = 40
+RTM_DELTCLASS: Final = 41
+RTM_GETTCLASS: Final = 42
+RTM_NEWTFILTER: Final = 44
+RTM_DELTFILTER: Final = 45
+RTM_GETTFILTER: Final = 46
+
+TC_H_ROOT: Final = 0xFFFFFFFF
+TICK_NS: Final = 64
+U32_MAX: Final = 0xFFFFFFFF
+CLASS_BURST_SECONDS: Final = 160e-6
+"""Depth of a class's bucket: 400 kB at 20 Gbit/s, which measured as not limiting."""
+_CLASS_QUANTUM: Final = 60_000
+_ETHERNET: Final = 1
+"""Link layer of a rate. With it the kernel needs no rate table."""
+_ETH_P = {4: 0x0800, 6: 0x86DD}
+_PRIORITY = {4: 2, 6: 3}
+_DISCOVERY_PRIORITY: Final = 1
+_NETEM_LOSS_GE: Final = 2
+_DESTINATION_OFFSET = {4: 16, 6: 24}
+
+Options = dict[str, Any]
+"""What pyroute2 encodes as TCA_OPTIONS: fields by name, and ``attrs``, a list of [name, value]."""
+
+
+# Encoding
+
+
+def new_class(index: int, classid: int, rate_byte_s: int, flags: int) -> Request:
+    """The message that adds or changes an htb class below the root, which never limits that rate."""
+    return _new_class(index, classid, max(UNLIMITED.byte_s, 2 * rate_byte_s), flags)
+
+
+@lru_cache(maxsize=4096)
+def _new_class(index: int, classid: int, rate: int, flags: int) -> Request:
+    return request(RTM_NEWTCLASS, flags, index, classid, ROOT, "htb", _htb_class(rate))
+
+
+@lru_cache(maxsize=4096)
+def new_filter(index: int, number: int, destination: IPv4Address | IPv6Address, classid: int) -> Request:
+    """The message that adds a filter below the root, which sends one destination to a class."""
+    info, options = filter_info(destination.version), u32_filter(destination, classid)
+    return request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, index, number, ROOT, "u32", options, info)
+
+
+def request(
+    kind: int, flags: int, index: int, handle: int, parent: int, tc: str, options: Options | None = None, info: int = 0
+) -> Request:
+    """A message of type ``kind`` about the qdisc, class or filter ``tc`` of interface ``index``."""
+    made = TcMessage()
+    made.update(index=index, handle=handle, parent=parent, info=info)
+    made["attrs"] = [["TCA_KIND", tc]]
+    if options is not None:
+        made["attrs"].append(["TCA_OPTIONS", options])
+    made.encode()
+    return Request(kind, flags, bytes(made.data[16:]))
+
+
+def dump_request(index: int, parent: int = 0) -> bytes:
+    """The body of a dump request for one interface."""
+    made = TcMessage()
+    made.update(index=index, parent=parent)
+    made.encode()
+    return bytes(made.data[16:])
+
+
+def htb_root() -> Options:
+    """Of the root: what no filter matches passes unshaped (default 0)."""
+    return {"attrs": [["TCA_HTB_INIT", {"version": 3, "rate2quantum": 10}]]}
+
+
+def _htb_class(rate: int) -> Options:
+    ticks = round(CLASS_BURST_SECONDS * 1e9 / TICK_NS)
+    parms = {"rate": min(rate, U32_MAX), "ceil": min(rate, U32_MAX)}
+    parms |= {"rate___reserved": _ETHERNET, "ceil___reserved": _ETHERNET}
+    parms |= {"buffer": ticks, "cbuffer": ticks, "quantum": _CLASS_QUANTUM}
+    attributes: list[list[Any]] = [["TCA_HTB_PARMS", parms]]
+    if rate > U32_MAX:
+        attributes += [["TCA_HTB_RATE64", rate], ["TCA_HTB_CEIL64", rate]]
+    return {"attrs": attributes}
+
+
+@lru_cache(maxsize=4)
+def _table(distribution: Distribution) -> bytes:
+    values = table(distribution)
+    return struct.pack(f"={len(values)}h", *values)
+
+
+def netem(spec: Netem, *, fresh: bool) -> Options:
+    """Of a netem, every attribute sent: the kernel keeps the old value of one that is absent.
+
+    Args:
+        spec: the parameters.
+        fresh: whether the qdisc is new; one that is not may have another jitter table, which can only be overwritten.
+    """
+
+    def ticks(ns: int) -> int:
+        return min(ns // TICK_NS, U32_MAX)
+
+    attributes: list[list[Any]] = [
+        ["TCA_NETEM_CORR", (0, 0, 0)],
+        ["TCA_NETEM_REORDER", (spec.reorder, 0)],
+        ["TCA_NETEM_CORRUPT", (spec.corrupt, 0)],
+        ["TCA_NETEM_RATE", (min(spec.rate_byte_s, U32_MAX), 0, 0, 0)],
+        ["TCA_NETEM_LATENCY64", (spec.delay_ns,)],
+        ["TCA_NETEM_JITTER64", (spec.jitter_ns,)],
+        ["TCA_NETEM_PRNG_SEED", (spec.seed,)],
+    ]
+    if spec.rate_byte_s > U32_MAX:
+        attributes.append(["TCA_NETEM_RATE64", (spec.rate_byte_s,)])
+    if spec.chain:
+        attributes.append(["TCA_NETEM_LOSS", (20, _NETEM_LOSS_GE, *spec.chain)])
+    if spec.jitter_ns and not (fresh and spec.distribution == "uniform"):
+        attributes.append(["TCA_NETEM_DELAY_DIST", _table(spec.distribution)])
+    return {
+        "delay": ticks(spec.delay_ns),
+        "limit": spec.limit,
+        "loss": spec.loss,
+        "gap": spec.gap,
+        "duplicate": spec.duplicate,
+        "jitter": ticks(spec.jitter_ns),
+        "attrs": attributes,
+    }
+
+
+def tbf(spec: Tbf) -> Options:
+    """Of a token bucket."""
+    ticks = min(round(spec.burst / spec.rate_byte_s * 1e9 / TICK_NS), U32_MAX)
+    parms = {"rate": min(spec.rate_byte_s, U32_MAX), "rate___reserved": _ETHERNET, "limit": spec.limit, "buffer": ticks}
+    attributes: list[list[Any]] = [["TCA_TBF_PARMS", parms], ["TCA_TBF_BURST", spec.burst]]
+    if spec.rate_byte_s > U32_MAX:
+        attributes.append(["TCA_TBF_RATE64", spec.rate_byte_s])
+    return {"attrs": attributes}
+
+
+def u32_filter(destination: IPv4Address | IPv6Address, classid: int) -> Options:
+    """Of a filter that sends one destination to a class."""
+    packed, start = destination.packed, _DESTINATION_OFFSET[destination.version]
+    keys = [f"0x{packed[at : at + 4].hex()}/0xffffffff+{start + at}" for at in range(0, len(packed), 4)]
+    return _u32(classid, keys)
+
+
+def discovery_filters() -> list[tuple[int, Options]]:
+    """(tcm_info, options) of the filters that let IPv6 neighbour discovery pass unshaped, as ARP does.
+
+    Solicitations (ICMPv6 type 135) and advertisements (136) to a node's own address would else pay its link's delay.
+    """
+    info = _info(_DISCOVERY_PRIORITY, _ETH_P[6])
+    next_header = "0x3a000000/0xff000000+6"  # ICMPv6
+    return [(info, _u32(ROOT, [next_header, f"{kind << 24:#x}/0xff000000+40"])) for kind in (135, 136)]
+
+
+def _u32(classid: int, keys: list[str]) -> Options:
+    return {"attrs": [["TCA_U32_CLASSID", classid], ["TCA_U32_SEL", {"keys": keys}]]}
+
+
+def filter_info(version: int) -> int:
+    """The tcm_info of a filter: priority and protocol (big-endian)."""
+    return _info(_PRIORITY[version], _ETH_P[version])
+
+
+def _info(priority: int, protocol: int) -> int:
+    return priority << 16 | ((protocol & 0xFF) << 8 | protocol >> 8)
+
+
+# Decoding
+
+
+_ZEROS: Final[Mapping[str, int]] = defaultdict(int)
+"""The fields of an attribute that the kernel left out."""
+
+
+class _Header(nlmsg):
+    header = None
+    fields = tcmsg.fields
+
+
+def read_handle(body: memoryview) -> int:
+    """The handle of a message of a dump, without its attributes: all that matters of a class."""
+    found = _Header(body)
+    found.decode()
+    return int(found["handle"])
+
+
+def read(body: bytes | memoryview) -> TcMessage:
+    """A message of a dump."""
+    found = TcMessage(message(RTM_NEWQDISC, 0, 0, bytes(body)))
+    found.decode()
+    return found
+
+
+def _attributes(found: Any) -> dict[str, Any]:
+    """The attributes of a message or of an attribute, by name; of none where there is none."""
+    return {} if found is None else {slot.name: slot.value for slot in found["attrs"]}
+
+
+def read_stats(found: TcMessage) -> Stats:
+    """The counters of a qdisc; packets from TCA_STATS_PKT64 where TCA_STATS_BASIC cannot count them."""
+    nested = _attributes(found.get_attr("TCA_STATS2"))
+    basic, queue = nested.get("TCA_STATS_BASIC", _ZEROS), nested.get("TCA_STATS_QUEUE", _ZEROS)
+    packets = nested.get("TCA_STATS_PKT64", basic["packets"])
+    return Stats(packets, basic["bytes"], queue["drops"], queue["backlog"], queue["qlen"])
+
+
+def read_netem(found: TcMessage) -> Netem:
+    """The parameters of a netem. Not every kernel reports the jitter table and the seed: both are left out."""
+    options = found.get_attr("TCA_OPTIONS")
+    nested = dict(options["attrs"])
+
+    def first(name: str, default: int = 0) -> int:
+        return int(nested.get(name, (default,))[0])
+
+    chain = nested.get("TCA_NETEM_LOSS")
+    chain = chain[2:] if chain and chain[1] == _NETEM_LOSS_GE else None
+    return Netem(
+        delay_ns=first("TCA_NETEM_LATENCY64", options["delay"] * TICK_NS),
+        jitter_ns=first("TCA_NETEM_JITTER64", options["jitter"] * TICK_NS),
+        limit=options["limit"],
+        loss=0 if chain else options["loss"],
+        chain=chain,
+        duplicate=options["duplicate"],
+        corrupt=first("TCA_NETEM_CORRUPT"),
+        reorder=first("TCA_NETEM_REORDER"),
+        gap=options["gap"],
+        rate_byte_s=first("TCA_NETEM_RATE64", first("TCA_NETEM_RATE")),
+    )
+
+
+def read_tbf(found: TcMessage) -> Tbf:
+    """The parameters of a token bucket. The kernel reports the burst in ticks of 64 ns: it is rounded to bytes."""
+    nested = _attributes(found.get_attr("TCA_OPTIONS"))
+    parms = nested["TCA_TBF_PARMS"]
+    rate = nested.get("TCA_TBF_RATE64", parms["rate"])
+    return Tbf(rate, round(parms["buffer"] * TICK_NS * rate / 1e9), parms["limit"])
+
+
+@lru_cache(maxsize=4096)
+def read_filter(body: bytes) -> tuple[int, IPv4Address | IPv6Address, int] | None:
+    """(handle, destination, classid) of a filter that we made; None for hash tables and others' filters."""
+    found = read(body)
+    options = _attributes(found.get_attr("TCA_OPTIONS"))
+    selector, classid = options.get("TCA_U32_SEL"), options.get("TCA_U32_CLASSID")
+    if selector is None or classid is None:
+        return None
+    address = b"".join(struct.pack(">I", key["key_val"]) for key in selector["keys"])
+    if len(address) == 4:
+        return found["handle"], IPv4Address(address), classid
+    return (found["handle"], IPv6Address(address), classid) if len(address) == 16 else None
