@@ -114,7 +114,7 @@ class LinkShape:
         duplicate: share of packets sent twice.
         corrupt: share of packets with one flipped bit.
         reorder: share of packets that overtake, i.e. skip the delay.
-        limit: packets that the queue holds, those in flight on the delay line included; None: sized from rate x delay.
+        limit: most packets in the queue, those in flight on the delay line included; None: sized from rate x delay.
         burst: a token bucket's depth: makes the rate by tbf instead of netem.
         queue: time that a packet may wait for tokens before tail drop (tbf's latency); with burst only.
     """
@@ -189,7 +189,7 @@ class LinkShape:
 
     @classmethod
     def unchecked(cls, **values: Any) -> Self:
-        """A shape whose parts may contradict each other: what a kernel holds after somebody used tc by hand."""
+        """A shape whose parts may contradict each other: what the kernel reports after a change by tc."""
         shape = object.__new__(cls)
         for field in fields(cls):
             object.__setattr__(shape, field.name, values.get(field.name, field.default))

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from harness.cli.bench_table import bench_document, bench_table
-from harness.model.bound import bound_seconds
+from harness.model.bound import LinkBound
 from harness.model.link import LinkShape
 from harness.model.plan import NetworkPlan, PlannedEdge
 from harness.model.units import Rate, Time
@@ -55,7 +55,7 @@ def test_the_document_has_the_names_that_programs_rely_on():
     names = {"collective", "bytes", "seconds_median", "seconds_min", "seconds_max", "algbw_bit_s", "busbw_bit_s"}
     for got in document["rows"]:
         assert got.keys() >= names | {"bound_seconds"}
-        assert got["bound_seconds"] == bound_seconds(plan, got["collective"], got["bytes"])
+        assert got["bound_seconds"] == LinkBound(plan).seconds(got["collective"], got["bytes"])
     assert document["rows"][1]["bound_seconds"] == pytest.approx(0.04)
 
 

@@ -7,7 +7,7 @@ import pytest
 from harness.experiment.report.bandwidth import bus_bandwidth
 from harness.experiment.report.curves import StepCost
 from harness.experiment.report.records import Collectives, Ops, Rank
-from harness.model.bound import bound_seconds
+from harness.model.bound import LinkBound
 from tests.support.plans import network, shape
 
 PLAN = network("ring", 4, shape(rate="80mbit", delay="10ms"))
@@ -27,7 +27,7 @@ def reduced(step, count, *, name="all_reduce", missed=0):
 
 
 def test_one_all_reduce_per_step():
-    least = bound_seconds(PLAN, "all_reduce", SIZE)
+    least = LinkBound(PLAN).seconds("all_reduce", SIZE)
     bus = bus_bandwidth(ranks(reduced(10, 10)), PLAN, costs(10, 2 * least))
     assert bus is not None
     assert bus.bit_s == pytest.approx(SIZE * 8 * 1.5 / (2 * least))
@@ -36,7 +36,7 @@ def test_one_all_reduce_per_step():
 
 
 def test_less_wait_than_the_links_need_is_called_hidden():
-    bus = bus_bandwidth(ranks(reduced(10, 10)), PLAN, costs(10, bound_seconds(PLAN, "all_reduce", SIZE) / 2))
+    bus = bus_bandwidth(ranks(reduced(10, 10)), PLAN, costs(10, LinkBound(PLAN).seconds("all_reduce", SIZE) / 2))
     assert bus is not None
     assert bus.hidden
 
