@@ -243,7 +243,9 @@ class LinkShape:
     def from_json(cls, data: Mapping[str, Any], *, checked: bool = True) -> Self:
         """The inverse of to_json; exact for what to_json wrote. Parts may contradict each other where not checked."""
         make = cls if checked else cls.unchecked
-        return make(**{name: one.from_json(data[one.json]) for name, one in LINK_FIELDS.items() if one.json in data})
+        absent: dict[str, Any] = {one.json: None for name, one in LINK_FIELDS.items() if getattr(cls, name) is None}
+        values = absent | dict(data)
+        return make(**{name: one.from_json(values[one.json]) for name, one in LINK_FIELDS.items()})
 
 
 LINK_FIELDS: Final[Mapping[str, LinkField]] = {each.name: each.metadata["link"] for each in fields(LinkShape)}
