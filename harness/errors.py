@@ -21,11 +21,11 @@ class InputError(HarnessError):
 
 
 class UnitError(InputError):
-    """A quantity that cannot be read or held."""
+    """A quantity that cannot be read, or that the kernel cannot represent."""
 
 
 class ShapeError(InputError):
-    """A link shape whose parts contradict each other or exceed what a kernel field holds."""
+    """A link shape whose parts contradict each other or exceed a kernel field."""
 
 
 class ProfileError(InputError):

@@ -1,4 +1,4 @@
-"""Arguments of Python programs: what is of another kind than was meant is told before anything starts."""
+"""Arguments of Python programs: values of the wrong type raise InputError before anything starts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _split(line: str) -> list[str]:
     """As a shell would."""
     try:
         return shlex.split(line)
-    except ValueError:  # a quotation mark without its fellow
+    except ValueError:  # an unmatched quotation mark
         return line.split()
 
 

@@ -68,5 +68,5 @@ def _format_boolop(told: Sequence[str], is_or: bool) -> str:
 
 
 def _check_if_assertion_pass_impl() -> bool:
-    """Nobody here wants to hear of conditions that are true."""
+    """Without pytest no hook wants conditions that are true."""
     return False

@@ -19,7 +19,7 @@ class Call(Generic[T]):
         self._results: list[T] | None = None
         self._error: Exception | None = None
         self.asked = False
-        """Whether somebody has asked for the result: a failure that nobody asks for is raised when the network ends."""
+        """Whether the caller has asked for the result. Otherwise a failure is raised when the network ends."""
 
     @property
     def running(self) -> bool:
@@ -59,8 +59,8 @@ class Call(Generic[T]):
         return self._job.stopped
 
     @property
-    def unheard(self) -> bool:
-        """Whether it runs, or has failed and nobody has asked for its result."""
+    def unreported(self) -> bool:
+        """Whether it still runs, or has failed and its result was never asked for."""
         if self.asked or self.stopped:
             return False
         if self.running:

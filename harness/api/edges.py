@@ -1,4 +1,4 @@
-"""The links of a shaped network: what was asked for, what is held, what is measured, and changes while jobs run."""
+"""The links of a shaped network: requested, applied and measured, and changes while jobs run."""
 
 from __future__ import annotations
 
@@ -145,14 +145,14 @@ class NetworkLinks:
         return {pair: self.plan.edges[pair].shape for pair in parse_pairs(edges, self.plan)}
 
     def applied(self, edges: str = "all") -> dict[Pair, LinkShape]:
-        """What the nodes say that they hold, by (src, dst). Raises NodeError."""
-        return {pair: reading.applied for pair, reading in self._readings(edges).items()}
+        """What the nodes' engines report, by (src, dst). Raises NodeError."""
+        return {pair: status.applied for pair, status in self._status(edges).items()}
 
     def stats(self, edges: str = "all") -> dict[Pair, Stats]:
         """What was counted since the network began, by (src, dst). Raises NodeError."""
-        return {pair: reading.stats for pair, reading in self._readings(edges).items()}
+        return {pair: status.stats for pair, status in self._status(edges).items()}
 
-    def _readings(self, edges: str) -> dict[Pair, EdgeStatus]:
+    def _status(self, edges: str) -> dict[Pair, EdgeStatus]:
         pairs = parse_pairs(edges, self.plan)
         with self._lock:
             found = self._require().applied()

@@ -11,7 +11,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 class HarnessWarning(UserWarning):
-    """Something about the links that results may feel, e.g. that user space makes them."""
+    """Something about the links that can change results, e.g. that user space makes them."""
 
 
 class RankError(HarnessError):

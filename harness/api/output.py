@@ -26,7 +26,7 @@ class RankOutput:
 
     Args:
         marker: what lines of an answer begin with.
-        ranks: who will answer.
+        ranks: those that will answer.
     """
 
     def __init__(self, marker: str, ranks: tuple[int, ...]) -> None:
@@ -53,12 +53,12 @@ class RankOutput:
         return [self._value(rank) for rank in self._ranks]
 
     def failure(self, outcome: LaunchOutcome) -> RankError | None:
-        """Of the rank that failed first: one that died unheard, or else the first that said so."""
+        """Of the rank that failed first: one that died without an answer, or else the first that reported an error."""
         died = outcome.failed_rank
         if died is None or died in self._answers:
             for rank, answer in self._answers.items():
                 if not answer["ok"]:
-                    return _told(rank, answer)
+                    return _error(rank, answer)
         if died is None:
             died = next((rank for rank in self._ranks if rank not in self._answers), None)
         return None if died is None else self._died(died, outcome.codes[died])
@@ -89,7 +89,7 @@ def _ending(code: int) -> str:
         return f"it ended with exit code {code}"
 
 
-def _told(rank: int, answer: dict[str, Any]) -> RankError:
+def _error(rank: int, answer: dict[str, Any]) -> RankError:
     error = RankError(rank, answer["what"])
     if answer["trace"]:
         error.add_note(f"in the node of rank {rank}:\n{answer['trace'].rstrip()}")

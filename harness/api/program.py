@@ -43,7 +43,7 @@ class _Nodes:
         runtime: the real one.
         payload: their standard input.
         ranks: how many will be started.
-        lock: held while a program starts: a runtime is not made for several threads.
+        lock: taken while a program starts, for a backend is not thread-safe.
     """
 
     def __init__(self, runtime: Backend, payload: bytes, ranks: int, lock: threading.RLock) -> None:
@@ -108,7 +108,7 @@ def _runs(process: subprocess.Popen[bytes]) -> bool:
 class NodeProgram:
     """A launch (harness.networks.launch) under way.
 
-    Nothing of it runs before ``begin()``, so that who makes it can list it first. The thread that starts the programs
+    Nothing of it runs before ``begin()``, so that the caller can list it first. The thread that starts the programs
     stays until they have ended: the kernel ends them with it.
 
     Args:
@@ -148,7 +148,7 @@ class NodeProgram:
         self._thread = threading.Thread(target=self._launch, args=(work, options), name="harness-job", daemon=True)
 
     def begin(self) -> None:
-        """Start all programs; who interrupts it ends them all."""
+        """Start all programs; an interrupt ends them all."""
         try:
             self._thread.start()
             self._nodes.started.wait()

@@ -53,6 +53,6 @@ class ResultReader:
         return self.end()
 
     def end(self) -> list[bytes]:
-        """Empty lines that were held back."""
-        held, self._empty = self._empty, 0
-        return [b""] * held
+        """Empty lines that were kept back."""
+        count, self._empty = self._empty, 0
+        return [b""] * count

@@ -32,7 +32,7 @@ class ShapedNetwork(NetworkLinks):
         self._jobs: list[NodeProgram] = []
         """Those that have not ended; this and the other list are changed under the lock."""
         self._calls: list[Call[Any]] = []
-        """Those whose failure may have to be told at the end."""
+        """Those whose failure may have to be raised at the end."""
         self._gone = False
         """Whether it is removed, and not only about to be."""
 
@@ -97,7 +97,7 @@ class ShapedNetwork(NetworkLinks):
             job.begin()
             with self._lock:
                 self._require()  # it may have ended since
-                self._calls = [one for one in self._calls if one.unheard] + [call]
+                self._calls = [one for one in self._calls if one.unreported] + [call]
         except BaseException:
             job.stop()
             raise
@@ -207,11 +207,11 @@ class ShapedNetwork(NetworkLinks):
         """Stop what runs in it and remove it. Does nothing where it is down; may be called again where it failed.
 
         Raises:
-            RankError: a function failed, and nobody has asked for its result.
+            RankError: a function failed, and its result was never asked for.
         """
         self._end()
         with self._lock:
-            self._calls = calls = [call for call in self._calls if call.unheard]
+            self._calls = calls = [call for call in self._calls if call.unreported]
         for call in calls:
             call.result()
 

@@ -54,7 +54,7 @@ def network(
         congestion_control: TCP's, in the nodes.
         image: of containers: harness-node, or one made from it.
         volumes: folders for containers: /HOST:/INSIDE or /HOST:/INSIDE:ro.
-        name: for ``harness ... --name``; None: one that nobody else has, so that tests can run side by side.
+        name: for ``harness ... --name``; None: a unique one, so that tests can run side by side.
 
     Raises:
         InputError: an option makes no sense; nothing was touched.
@@ -73,23 +73,23 @@ def network(
     if options.nodes is not None and options.nodes < 1:
         raise InputError(f"nodes={nodes}: a network has at least one node")
     options.plan()
-    home = Placement(
+    placement = Placement(
         runtime or os.environ.get(OPTIONS["runtime"].environ) or DEFAULTS.runtime,
         engine or os.environ.get(OPTIONS["engine"].environ) or DEFAULTS.engine,
         congestion_control,
         image,
         several("volumes", volumes, "/HOST:/INSIDE"),
     )
-    home.check()
+    placement.check()
     if name is not None:
         LocalRegistry.check_name(name)
     host.raise_open_files()
-    told: list[str] = []
-    start = _beside_others if home.runtime == DOCKER and subnet is subnet6 is None else _start
-    made = start(name or _new_name(), options, home, told.append)
+    notes: list[str] = []
+    start = _beside_others if placement.runtime == DOCKER and subnet is subnet6 is None else _start
+    made = start(name or _new_name(), options, placement, notes.append)
     shaped = ShapedNetwork(made)
     try:
-        for text in told:
+        for text in notes:
             warn(text)
     except HarnessWarning:
         shaped.down()
@@ -97,23 +97,23 @@ def network(
     return shaped
 
 
-def _beside_others(name: str, options: PlanOptions, home: Placement, tell: Callable[[str], None]) -> Network:
+def _beside_others(name: str, options: PlanOptions, placement: Placement, note: Callable[[str], None]) -> Network:
     """Start it in the first subnet that is free: no two networks of a Docker daemon may share one."""
     from harness.backends.docker.registry import DockerRegistry
 
     for _ in range(_TRIES):
         try:
-            return _start(name, options, home, tell)
+            return _start(name, options, placement, note)
         except NetworkStateError:
             if name in DockerRegistry(LocalRegistry()).names():
                 raise
             low, high = secrets.randbelow(256), secrets.randbelow(2)  # RFC 2544's 198.18.0.0/15: hardly anybody's
             options = replace(options, subnet=f"198.{18 + high}.{low}.0/24", subnet6=f"fd77:{high:x}{low:02x}::/64")
-    return _start(name, options, home, tell)
+    return _start(name, options, placement, note)
 
 
-def _start(name: str, options: PlanOptions, home: Placement, tell: Callable[[str], None]) -> Network:
-    return home.start(name, options.plan(), transient=True, progress=lambda _: None, tell=tell)
+def _start(name: str, options: PlanOptions, placement: Placement, note: Callable[[str], None]) -> Network:
+    return placement.start(name, options.plan(), transient=True, progress=lambda _: None, tell=note)
 
 
 def _new_name() -> str:

@@ -95,7 +95,7 @@ def measure(network: Network, words: list[str]) -> dict[str, Any]:
 
 
 def _message(line: bytes) -> dict[str, Any] | None:
-    """What the workload says in this line; None where it is somebody else's."""
+    """The message of the workload in this line, or None where the line is other output."""
     with contextlib.suppress(ValueError):
         message = json.loads(line)
         if isinstance(message, dict) and ("result" in message or {"done", "total"} <= message.keys()):
@@ -112,7 +112,7 @@ def _bar() -> Iterator[Callable[[dict[str, Any]], None]]:
 
         def update(message: dict[str, Any]) -> None:
             row = message.get("row")
-            told = f"{row['collective']} of {row['bytes']} B" if row else "measuring"
-            bar.update(task, description=told, completed=message["done"], total=message["total"])
+            doing = f"{row['collective']} of {row['bytes']} B" if row else "measuring"
+            bar.update(task, description=doing, completed=message["done"], total=message["total"])
 
         yield update

@@ -21,7 +21,7 @@ def bench_document(engine: str, plan: NetworkPlan, result: Mapping[str, Any]) ->
     Args:
         engine: what shaped the links, e.g. ``netem``.
         plan: the network as it was while the collectives ran.
-        result: the `result` that harness.training.bench told.
+        result: the `result` of harness.training.bench.
 
     Returns:
         ``engine``, ``nodes`` (their number), ``topology``, ``profile``, ``seed``, what the result says beside its rows

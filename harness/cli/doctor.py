@@ -36,12 +36,12 @@ def doctor(json_: JsonOption = False) -> None:
     engine, why = _engine(found)
     found += [_torch(), _backlog(), _congestion_control(), _ipv6(), *_docker()]
     if json_:
-        told = [vars(feature) for feature in found]
-        print_json({"kernel": platform.release(), "engine": engine, "why": why, "features": told})
+        listed = [vars(feature) for feature in found]
+        print_json({"kernel": platform.release(), "engine": engine, "why": why, "features": listed})
     else:
         made = table(f"Kernel {platform.release()}", "", "feature", "for", "engines", "answer")
         for feature in found:
-            answer = feature.detail if feature.ok else f"{feature.detail}\nmend: {feature.remedy}"
+            answer = feature.detail if feature.ok else f"{feature.detail}\nfix: {feature.remedy}"
             made.add_row(_mark(feature, engine), feature.name, feature.purpose, ", ".join(feature.needed_by), answer)
         show(made)
         say(f"--engine auto takes {engine}: {why}" if engine else why)
@@ -120,6 +120,6 @@ def _compose() -> Feature:
         done = subprocess.run(["docker", "compose", "version", "--short"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired) as problem:
         return Feature("compose", purpose, False, str(problem), remedy)
-    told = (done.stdout or done.stderr).strip()
-    there = done.returncode == 0 and not told.startswith("1.")
-    return Feature("compose", purpose, there, told.splitlines()[0] if told else "", remedy)
+    answer = (done.stdout or done.stderr).strip()
+    there = done.returncode == 0 and not answer.startswith("1.")
+    return Feature("compose", purpose, there, answer.splitlines()[0] if answer else "", remedy)

@@ -8,7 +8,7 @@ import typer
 
 from harness.backends.registration import Registry
 from harness.cli import options
-from harness.cli.networks import ledgers, names_in
+from harness.cli.networks import names_in, registries
 from harness.cli.output import fail, note, say, status
 from harness.errors import HarnessError
 from harness.linux import host
@@ -32,17 +32,17 @@ def down(
     """Remove a network and whatever runs in it. Does nothing where there is none."""
     LocalRegistry.check_name(name)
     found: list[tuple[str, Registry]] = []
-    for ledger in ledgers():
-        if all_ or not found:  # who has a network of namespaces need not have Docker
-            found += [(one, ledger) for one in names_in(ledger) if all_ or one == name]
+    for registry in registries():
+        if all_ or not found:  # a network of namespaces needs no Docker
+            found += [(one, registry) for one in names_in(registry) if all_ or one == name]
     if dry_run:
         say(f"would remove: {', '.join(one for one, _ in found) or 'nothing'}")
         return
     gone, code = [], 0
-    for one, ledger in found:
+    for one, registry in found:
         try:
             with status(f"removing network {one!r}"):
-                removed = remove(one, ledger, find_backend, note)
+                removed = remove(one, registry, find_backend, note)
             gone += [one] if removed else []
         except (HarnessError, OSError) as error:  # the others are removed all the same
             fail(f"network {one!r}: {host.explain(error) if isinstance(error, OSError) else error}")

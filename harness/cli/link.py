@@ -34,7 +34,7 @@ def show_links(
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
-    """What was requested, what the engine holds, and what it has counted, per direction."""
+    """What was requested, what the engine reports, and what it has counted, per direction."""
     network = networks.find_network(name)
     pairs = parse_pairs(edges, network.plan)
     enforced_at = network.runtime.engine.enforced_at
@@ -54,18 +54,18 @@ def show_links(
                     "dst": edge.dst,
                     "down": edge.down,
                     "requested": edge.shape.to_json(),
-                    **reading.to_json(),
+                    **status.to_json(),
                     "mismatch": wrong.get(edge.pair),
                 }
-                for edge, reading in rows
+                for edge, status in rows
             ]
         )
         return
     made = table(f"Links of {network.name!r}", "edge", "requested", "applied", "sent>", "dropped>", "backlog>")
-    for edge, reading in rows:
-        stats = reading.stats
+    for edge, status in rows:
+        stats = status.stats
         requested = ("down; " if edge.down else "") + format_shape(edge.shape)
-        applied = format_shape(reading.applied) + (" [red](differs)[/red]" if edge.pair in wrong else "")
+        applied = format_shape(status.applied) + (" [red](differs)[/red]" if edge.pair in wrong else "")
         sent = f"{stats.sent_packets} pkt {format_size(stats.sent_bytes)}"
         made.add_row(str(edge), requested, applied, sent, str(stats.dropped), format_size(stats.backlog_bytes))
     show(made)

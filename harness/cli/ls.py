@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from harness.backends.registration import Registry
-from harness.cli.networks import ledgers, names_in
+from harness.cli.networks import names_in, registries
 from harness.cli.options import JsonOption
 from harness.cli.output import note, print_json, say, show, table
 from harness.errors import RecordError
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def ls(json_: JsonOption = False) -> None:
     """List the networks that are up."""
-    found = [one for ledger in ledgers() for name in names_in(ledger) if (one := _summary(name, ledger))]
+    found = [one for registry in registries() for name in names_in(registry) if (one := _summary(name, registry))]
     if json_:
         print_json(found)
         return
@@ -45,10 +45,10 @@ def ls(json_: JsonOption = False) -> None:
     show(made)
 
 
-def _summary(name: str, ledger: Registry) -> dict[str, Any] | None:
-    """What is to be told of a network that is up; of one whose record is damaged, that it is."""
+def _summary(name: str, registry: Registry) -> dict[str, Any] | None:
+    """A row for a network that is up; None, and a note, where its record is damaged."""
     try:
-        record = ledger.load(name)
+        record = registry.load(name)
         return record.summary if record and find_backend(record).alive else None
     except RecordError as error:
         note(error)

@@ -39,7 +39,7 @@ LEVELS: Final = ("debug", "info", "warning")
 
 class _Verbs(TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        """Where nobody reads standard output any more, end as other programs do: 128 + SIGPIPE."""
+        """Run the verb; where the reader of standard output is gone, exit as after SIGPIPE: with 141."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -118,7 +118,7 @@ def _register(arguments: Sequence[str]) -> None:
 
 
 def _never() -> Never:
-    """What a verb that nobody asked for would do."""
+    """Stands for the verbs that are only listed."""
     raise AssertionError("only the verb that the command line names is called")
 
 

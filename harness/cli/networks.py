@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 _DOCKER_SOCKET: Final = "/var/run/docker.sock"
 
 
-def ledgers() -> list[Registry]:
+def registries() -> list[Registry]:
     """Where networks are recorded: namespaces, then containers."""
     containers = _containers()
     return [LocalRegistry(), containers] if containers else [LocalRegistry()]
 
 
-def names_in(ledger: Registry) -> list[str]:
-    """What a ledger knows of, up or not; nothing, and a note, where a Docker daemon is not ours to ask."""
+def names_in(registry: Registry) -> list[str]:
+    """The networks that a registry lists, up or not; none, and a note, where Docker refuses this user."""
     try:
-        return ledger.names()
+        return registry.names()
     except (UnavailableError, PrivilegeError) as error:
         note(f"cannot list networks of containers: {error}")
         return []

@@ -64,15 +64,15 @@ def run(
         raise InputError(misplaced("'--'", "run", command))
     made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     LocalRegistry.check_name(name)
-    home = Placement(runtime, engine, congestion_control, image, tuple(volumes or ()))
-    home.check()
+    placement = Placement(runtime, engine, congestion_control, image, tuple(volumes or ()))
+    placement.check()
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port)
         say("on every node, with its own RANK: " + " ".join(f"{key}={value}" for key, value in variables.items()))
         say(" ".join(command))
         return
-    network = start(name, made, home, transient=True)
+    network = start(name, made, placement, transient=True)
     try:
         outcome = launch(network.runtime, made, command, printer(made.size), master_port=master_port)
     except BaseException as first:
@@ -95,8 +95,8 @@ def misplaced(place: str, verb: str, command: Sequence[str], *arguments: str) ->
     """What to write instead where a command begins with what look like our options."""
     words = list(command)
     cut = words.index("--") if "--" in words else None
-    told, program = (["OPTIONS"], ["PROGRAM", "..."]) if cut is None else (words[:cut], words[cut + 1 :])
-    return f"options go before {place}: " + shlex.join(["harness", verb, *told, *arguments, "--", *program])
+    ours, program = (["OPTIONS"], ["PROGRAM", "..."]) if cut is None else (words[:cut], words[cut + 1 :])
+    return f"options go before {place}: " + shlex.join(["harness", verb, *ours, *arguments, "--", *program])
 
 
 def printer(ranks: int) -> Sink:

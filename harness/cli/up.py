@@ -48,13 +48,13 @@ def up(
     """Start a shaped network. Use it with exec, link, verify and bench; end it with down."""
     made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
     LocalRegistry.check_name(name)
-    home = Placement(runtime, engine, congestion_control, image, tuple(volumes or ()))
-    home.check()
+    placement = Placement(runtime, engine, congestion_control, image, tuple(volumes or ()))
+    placement.check()
     if dry_run:
         print_json(made.to_json()) if json_ else show_plan(made)
         return
     started = time.monotonic()
-    network = start(name, made, home, transient=False)
+    network = start(name, made, placement, transient=False)
     seconds = time.monotonic() - started
     if json_:
         print_json({"name": name, "engine": network.engine, "runtime": runtime, "seconds": seconds, **made.to_json()})
@@ -64,14 +64,14 @@ def up(
             f" profile {made.profile}, {count(len(made.edges), 'directed edge')} made by {network.engine}"
         )
         hint = "" if name == options.DEFAULT_NAME else f" --name {name}"
-        if made.size == 1:  # nobody to measure with
+        if made.size == 1:  # there is no other node to measure with
             note(f"try: harness exec{hint} 0 -- ip address")
         else:
             ping = f"ping {'-U ' if network.engine == USERSPACE else ''}{made.addressing.ipv4(1)}"
             note(f"try: harness verify{hint} | harness bench{hint} | harness exec{hint} 0 -- {ping}")
 
 
-def start(name: str, made: NetworkPlan, home: Placement, *, transient: bool) -> Network:
-    """Make the network, with a spinner; what the machine lacks is told before anything is made."""
+def start(name: str, made: NetworkPlan, placement: Placement, *, transient: bool) -> Network:
+    """Start the network, with a spinner. What the machine lacks is printed before anything is made."""
     with status(f"starting network {name!r}") as progress:
-        return home.start(name, made, transient=transient, progress=progress, tell=note)
+        return placement.start(name, made, transient=transient, progress=progress, tell=note)

@@ -20,7 +20,7 @@ EPILOG = (
     "Exit code 1 where an edge is off."
 )
 _NAMED: Final = 4
-"""Rows that are told one by one before their edges are measured once more."""
+"""Rows that are printed one by one before their edges are measured once more."""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,14 +52,14 @@ def verify(
     with networks.watched(network), Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("starting probes", total=None)
 
-        def tell(done: int, total: int, what: str) -> None:
+        def progress(done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what)
 
         def again(off: list[Verdict]) -> None:
             more = f"; and {len(off) - _NAMED} more" if len(off) > _NAMED else ""
             note(f"off in the first measurement, measuring again: {'; '.join(map(in_words, off[:_NAMED]))}{more}")
 
-        found = measured(network, pairs, tell, again, seconds=seconds, parallel=parallel, ipv6=ipv6)
+        found = measured(network, pairs, progress, again, seconds=seconds, parallel=parallel, ipv6=ipv6)
     if json_:
         print_json([{**row.to_json(), "engine": network.engine} for row in found])
     else:

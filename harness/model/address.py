@@ -1,4 +1,4 @@
-"""Addresses of the nodes: rank r is the (r + 1)-th host of the subnet, unless somebody else gave them out (Docker)."""
+"""Addresses of the nodes: rank r is the (r + 1)-th host of the subnet, unless Docker gave them out."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DEFAULT_IPV6 = IPv6Network("fd77::/64")
 
 @dataclass(frozen=True)
 class Addressing:
-    """The two subnets of a network, and who has which address in them.
+    """The two subnets of a network, and the nodes' addresses in them.
 
     Args:
         ipv4_net: the IPv4 subnet.
         ipv6_net: the IPv6 subnet.
-        given4: by rank, where somebody else gave the addresses out.
+        given4: by rank, where Docker gave the addresses out.
         given6: the same; empty beside a given4 that is not: the network has no IPv6.
     """
 
@@ -78,7 +78,7 @@ class Addressing:
         return self.ipv4(rank) if version == 4 else self.ipv6(rank)
 
     def rank_of(self, address: IPv4Address | IPv6Address) -> int | None:
-        """Whose address that is, or None."""
+        """The rank that has this address, or None."""
         if self.given4:
             return self._owners.get(address)
         net = self.ipv4_net if address.version == 4 else self.ipv6_net

@@ -114,7 +114,7 @@ class LinkShape:
         duplicate: share of packets sent twice.
         corrupt: share of packets with one flipped bit.
         reorder: share of packets that overtake, i.e. skip the delay.
-        limit: packets that the queue holds, those in flight on the delay line included; None: sized from rate x delay.
+        limit: most packets in the queue, those in flight on the delay line included; None: sized from rate x delay.
         burst: a token bucket's depth: makes the rate by tbf instead of netem.
         queue: time that a packet may wait for tokens before tail drop (tbf's latency); with burst only.
     """
@@ -189,7 +189,7 @@ class LinkShape:
 
     @classmethod
     def unchecked(cls, **values: Any) -> Self:
-        """A shape whose parts may contradict each other: what a kernel holds after somebody used tc by hand."""
+        """A shape whose parts may contradict each other: what the kernel reports after a change by tc."""
         shape = object.__new__(cls)
         for field in fields(cls):
             object.__setattr__(shape, field.name, values.get(field.name, field.default))
@@ -243,7 +243,9 @@ class LinkShape:
     def from_json(cls, data: Mapping[str, Any], *, checked: bool = True) -> Self:
         """The inverse of to_json; exact for what to_json wrote. Parts may contradict each other where not checked."""
         make = cls if checked else cls.unchecked
-        return make(**{name: one.from_json(data[one.json]) for name, one in LINK_FIELDS.items() if one.json in data})
+        absent: dict[str, Any] = {one.json: None for name, one in LINK_FIELDS.items() if getattr(cls, name) is None}
+        values = absent | dict(data)
+        return make(**{name: one.from_json(values[one.json]) for name, one in LINK_FIELDS.items()})
 
 
 LINK_FIELDS: Final[Mapping[str, LinkField]] = {each.name: each.metadata["link"] for each in fields(LinkShape)}

@@ -74,7 +74,7 @@ class PlanOptions:
         """Read and draw everything; touches no machine. Raises InputError.
 
         Args:
-            addressing: who has which address; None: as the subnets say.
+            addressing: the nodes' addresses; None: in order, from the subnets.
         """
         from harness.model.address import Addressing
         from harness.model.make_plan import make_plan

@@ -141,5 +141,5 @@ def load_profile(name_or_path: str) -> Profile:
 def _load_file(path: Path) -> Profile:
     root = read_yaml(path, ProfileError)
     values = root.mapping(["description", *SHAPE_KEYS])
-    told = " ".join(values["description"].text("a line of text").split()) if "description" in values else ""
-    return read_shape(root, values, Profile(path.stem, told, path))
+    description = " ".join(values["description"].text("a line of text").split()) if "description" in values else ""
+    return read_shape(root, values, Profile(path.stem, description, path))

@@ -1,4 +1,4 @@
-"""What was read back from a node: the shapes that it holds, and what it has counted."""
+"""What was read back from a node: the shapes that its engine reports, and its counters."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TcpCounters:
 
 @dataclass(frozen=True)
 class EdgeStatus:
-    """What a node holds for one direction of one edge, and has counted."""
+    """What a node reports of one direction of one edge."""
 
     applied: LinkShape
     stats: Stats
@@ -48,11 +48,11 @@ class EdgeStatus:
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """What a node holds.
+    """What a node reports.
 
     Args:
         edges: by (src, dst), the directed edges that this node makes.
-        mismatches: (src, dst) and the difference, where what is held is not what was asked for.
+        mismatches: (src, dst) and the difference, where applied and requested differ.
         notes: what a user should know about the engine at this node, e.g. that its process was restarted.
         tcp: what its TCP has counted.
     """

@@ -77,15 +77,14 @@ def _load_yaml(path: Path, nodes: int | None, seed: int) -> Topology:
         _read_edge(place, path, given)
     size = 1 + max((max(pair) for pair in given), default=0)
     if "nodes" in values:
-        told = values["nodes"].whole_number("a number of nodes")
-        if not 1 <= told <= MAX_NODES:
-            raise values["nodes"].fault(f"{told} nodes: give a number from 1 to {MAX_NODES}")
+        size = values["nodes"].whole_number("a number of nodes")
+        if not 1 <= size <= MAX_NODES:
+            raise values["nodes"].fault(f"{size} nodes: give a number from 1 to {MAX_NODES}")
         for pair, direction in given.items():
-            if max(pair) >= told:
+            if max(pair) >= size:
                 raise direction.place.fault(
-                    f"there is no rank {max(pair)}; with nodes: {told}, ranks are 0 to {told - 1}"
+                    f"there is no rank {max(pair)}; with nodes: {size}, ranks are 0 to {size - 1}"
                 )
-        size = told
     elif not given:
         raise root.fault("neither nodes nor edges are given")
     check_clash(str(path), size, nodes)

@@ -121,8 +121,8 @@ def build_topology(spec: str, nodes: int | None = None, seed: int = 0) -> Topolo
     if name == "islands":
         count = _number(spec, argument, "islands:3") if colon else min(2, size)
         if count > size:
-            told = f"--nodes is {nodes}" if nodes else f"--nodes is {DEFAULT_NODES} where it is not given"
-            raise TopologyError(f"topology {spec!r} needs at least {count} nodes, one per island; {told}")
+            given = f"--nodes is {nodes}" if nodes else f"--nodes is {DEFAULT_NODES} where it is not given"
+            raise TopologyError(f"topology {spec!r} needs at least {count} nodes, one per island; {given}")
         return _collect(f"islands:{count}", size, _islands(size, count))
     return _collect(name, size, map(_edge, _PLAIN[name](size)))
 

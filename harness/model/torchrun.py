@@ -18,7 +18,7 @@ def environment(
 
     And what it reads: PET_X is the default of its option --x, so that `torchrun --nproc-per-node 2 train.py` in every
     node becomes one job, with static and c10d rendezvous. Nodes in namespaces share a host name, by which c10d would
-    tell who keeps its store and where workers meet: is_host and the address say so.
+    find the host of its store: is_host and the address name it instead.
 
     The workers of a job that torchrun starts again may read the addresses of those before them, where they share its
     store (pytorch/pytorch issue 135712): over a slow link one whose peer starts later does. They do not share it here.

@@ -27,8 +27,8 @@ _MAX_DIGITS = 30
 def _split(text: str, kind: str, examples: str) -> tuple[Fraction, str]:
     match = _NUMBER.fullmatch(text)
     if match is None or len(text) > _MAX_DIGITS + 10:
-        told = text if len(text) <= _MAX_DIGITS else f"{text[:_MAX_DIGITS]}..."
-        raise UnitError(f"{told!r} is not a {kind}; write e.g. {examples}")
+        shown = text if len(text) <= _MAX_DIGITS else f"{text[:_MAX_DIGITS]}..."
+        raise UnitError(f"{shown!r} is not a {kind}; write e.g. {examples}")
     mantissa, _, exponent = match[1].lower().partition("e")
     if abs(int(exponent or 0)) > _MAX_DIGITS:
         raise UnitError(f"{text!r} is an absurd {kind}")
@@ -79,7 +79,7 @@ class Rate:
 
     @property
     def byte_s(self) -> int:
-        """Whole bytes per second, rounded down: what a kernel field holds."""
+        """Whole bytes per second, rounded down: the kernel's unit."""
         return self.bit_s // 8
 
     def seconds(self, size_bytes: float) -> float:

@@ -87,7 +87,9 @@ class Entry:
         """The values under their keys. Refused: no mapping, a key that is not known, a key given twice."""
         known = list(known)
         if self._kind != "mapping":
-            raise self.fault(f"{self._told()} where a mapping is expected, with keys such as {', '.join(known[:4])}")
+            raise self.fault(
+                f"{self._in_words()} where a mapping is expected, with keys such as {', '.join(known[:4])}"
+            )
         values: dict[str, Entry] = {}
         for key_node, value_node in self.node.value:
             key = Entry(self.source, self.path, key_node, self.error)
@@ -104,7 +106,7 @@ class Entry:
     def items(self) -> list[Entry]:
         """The members of a list."""
         if not self.is_list:
-            raise self.fault(f"{self._told()} where a list is expected")
+            raise self.fault(f"{self._in_words()} where a list is expected")
         return [
             Entry(self.source, f"{self.path}[{index}]", node, self.error) for index, node in enumerate(self.node.value)
         ]
@@ -112,7 +114,7 @@ class Entry:
     def text(self, expected: str) -> str:
         """A scalar as it is written."""
         if self._kind != "scalar" or self._tag not in ("str", "int", "float", "timestamp"):
-            raise self.fault(f"{self._told()} where {expected} is expected")
+            raise self.fault(f"{self._in_words()} where {expected} is expected")
         return str(self.node.value)
 
     def whole_number(self, expected: str) -> int:
@@ -122,11 +124,11 @@ class Entry:
             raise self.fault(f"{text!r} where {expected} is expected")
         return int(text)
 
-    def _told(self) -> str:
+    def _in_words(self) -> str:
         if self._kind != "scalar":
             return {"sequence": "a list", "mapping": "a mapping"}[self._kind]
-        told = {"null": "nothing", "bool": f"the truth value {self.node.value}"}.get(self._tag, repr(self.node.value))
-        return f"{told} with the tag {self._tag}" if self._tag.startswith("!") else told
+        words = {"null": "nothing", "bool": f"the truth value {self.node.value}"}.get(self._tag, repr(self.node.value))
+        return f"{words} with the tag {self._tag}" if self._tag.startswith("!") else words
 
     @property
     def _tag(self) -> str:

@@ -115,6 +115,13 @@ def test_json_has_it_and_gives_it_back(name):
     assert EdgeStatus.from_json(EdgeStatus(of, Stats()).to_json()).applied == of
 
 
+def test_json_of_a_link_without_a_delay_is_no_link():
+    document = UNSHAPED.to_json()
+    assert LinkShape.from_json({key: value for key, value in document.items() if value is not None}) == UNSHAPED
+    with pytest.raises(KeyError):
+        LinkShape.from_json({key: value for key, value in document.items() if key != "delay_s"})
+
+
 @pytest.mark.parametrize("name", LINK_FIELDS)
 def test_people_are_shown_it(name):
     needed = NEEDS.get(name, ())
