@@ -109,7 +109,7 @@ def test_an_answer_of_another_user_is_not_believed(make, monkeypatch):
     squat += "listener = control.listen()\nprint(1, flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", squat], stdout=subprocess.PIPE) as other:
         other.stdout.readline()
-        with pytest.raises(NodeError, match="is user 65534; only that user may ask it"):
+        with pytest.raises(NodeError, match="belongs to user 65534; only that user may ask it"):
             node.observe(plan)
         other.kill()
 
