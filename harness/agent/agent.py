@@ -17,7 +17,7 @@ from harness.agent.control_socket import open_control_socket
 from harness.agent.coordinator import Coordinator
 from harness.agent.discovery import Place, watch
 from harness.agent.job import GRACE_SECONDS, Job, make_run_folder, user_of
-from harness.agent.lifecycle import GONE, Circle, Lifecycle
+from harness.agent.lifecycle import GONE, Lifecycle, Membership
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
 from harness.agent.protocol import Edits, Message
@@ -60,14 +60,14 @@ class Agent:
         self._held = False
         self._running: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._circle: Circle
+        self._membership: Membership
         stops = settings.stops and bool(settings.job)  # without a job, a node that was away is welcome again
         if links.rank == 0:
             run = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-            roll = Lifecycle(links.plan.size, stops)
-            self._circle = Coordinator(roll, digest, edits, self._take, self._address, names, run, say)
+            lifecycle = Lifecycle(links.plan.size, stops)
+            self._membership = Coordinator(lifecycle, digest, edits, self._take, self._address, names, run, say)
         else:
-            self._circle = Worker(links.rank, digest, edits, self._take, self._address, names, stops, say)
+            self._membership = Worker(links.rank, digest, edits, self._take, self._address, names, stops, say)
 
     async def run(self) -> int:
         """Until the network or its job has ended; the exit code."""
@@ -77,8 +77,8 @@ class Agent:
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         door = await open_control_socket(self._answer, self._left)
         self._spawn(self._look_after())
-        self._spawn(watch(self._names, self._circle.watches, self._lose, self._follow))
-        self._spawn(self._circle.serve())
+        self._spawn(watch(self._names, self._membership.watches, self._lose, self._follow))
+        self._spawn(self._membership.serve())
         try:
             return await self._end
         finally:
@@ -97,24 +97,24 @@ class Agent:
 
     # --- what other nodes say ------------------------------------------------------------------------------------
 
-    def _take(self, letter: Message) -> None:
+    def _take(self, message: Message) -> None:
         rank = self._links.rank
-        match letter["do"]:
+        match message["do"]:
             case "edits":
-                self._changes.merge(letter["edits"])
+                self._changes.merge(message["edits"])
             case "addresses":
-                self._changes.move(letter["ipv4"], letter["ipv6"])
+                self._changes.move(message["ipv4"], message["ipv6"])
             case "go":
-                self._go(letter["run"])
-            case "lost" if letter["rank"] != rank:
-                say(f"rank {letter['rank']} is gone: its container has ended")
-                self._changes.cut(letter["rank"])
-            case "back" if letter["rank"] != rank:
-                say(f"rank {letter['rank']} is back")
+                self._go(message["run"])
+            case "lost" if message["rank"] != rank:
+                say(f"rank {message['rank']} is gone: its container has ended")
+                self._changes.cut(message["rank"])
+            case "back" if message["rank"] != rank:
+                say(f"rank {message['rank']} is back")
             case "stop":
-                self._stop(letter["rank"], letter["code"])
+                self._stop(message["rank"], message["code"])
             case "end" if self._final is None:
-                self._final = int(letter["code"])
+                self._final = int(message["code"])
                 self._spawn(self._leave())
 
     def _go(self, run: str) -> None:
@@ -147,7 +147,7 @@ class Agent:
         self._job = Job(links.rank, settings.job, env)
         code = await self._job.run()
         self._phase = "done"
-        await self._circle.done(code)
+        await self._membership.done(code)
 
     def _stop(self, rank: int, code: int) -> None:
         self._failed_rank = rank
@@ -157,18 +157,18 @@ class Agent:
             self._job.stop(_LOST_GRACE if code == GONE else 0.0)
         elif self._settings.job and self._phase != "done":  # not started, and never will be
             self._phase = "done"
-            self._spawn(self._circle.done(128 + signal.SIGTERM))
+            self._spawn(self._membership.done(128 + signal.SIGTERM))
 
     async def _leave(self) -> None:
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._circle.leave(), _LEAVE_SECONDS)
+            await asyncio.wait_for(self._membership.leave(), _LEAVE_SECONDS)
         self._quit(0)
 
     def _stopped(self, code: int) -> None:
         """Somebody stops our container."""
         self._quit(code)
         if self._phase == "running":
-            self._circle.stopped(code)
+            self._membership.stopped(code)
 
     def _quit(self, code: int) -> None:
         """End, with that exit code where the job's is not known."""
@@ -177,25 +177,25 @@ class Agent:
 
     def _lose(self, rank: int) -> None:
         if self._final is None:
-            self._circle.lose(rank)
+            self._membership.lose(rank)
 
     def _follow(self, places: Mapping[int, Place]) -> None:
-        if self._settings.plan is None and self._final is None and (letter := self._changes.moved(places)):
-            self._take(letter)
-            self._circle.share(letter)
+        if self._settings.plan is None and self._final is None and (message := self._changes.moved(places)):
+            self._take(message)
+            self._membership.share(message)
 
     # --- what the command line outside says ------------------------------------------------------------------------
 
-    def _answer(self, letter: Message) -> Mapping[str, Any]:
+    def _answer(self, message: Message) -> Mapping[str, Any]:
         """Raises HarnessError."""
-        match letter["do"]:
+        match message["do"]:
             case "state":
-                return self._state(bool(letter.get("plan")))
+                return self._state(bool(message.get("plan")))
             case "observe":
                 return self._links.observe().to_json()
             case "edits" | "apply":
-                reading, news = self._changes.command(letter)
-                self._circle.share(news, letter.get("asked", ()))
+                reading, news = self._changes.command(message)
+                self._membership.share(news, message.get("asked", ()))
                 return reading.to_json() if reading else {}
             case "hold":
                 self._held = True
@@ -203,7 +203,7 @@ class Agent:
             case "begin":  # who made the network knows that all nodes are shaped
                 self._go("")
                 return {}
-        raise InputError(f"the agent has no request {letter['do']!r}")
+        raise InputError(f"the agent has no request {message['do']!r}")
 
     def _state(self, with_plan: bool) -> dict[str, Any]:
         state: dict[str, Any] = {

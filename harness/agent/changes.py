@@ -28,10 +28,10 @@ class Changes:
     def __init__(self, links: NodeLinks, edits: Edits) -> None:
         self._links, self._edits = links, edits
 
-    def merge(self, letters: Sequence[Mapping[str, Any]]) -> None:
+    def merge(self, messages: Sequence[Mapping[str, Any]]) -> None:
         """What another node brings, applied here where it is about this node's links; a refusal is logged."""
         links, before = self._links, self._links.plan.max_segments
-        taken = self._edits.merge(letters)
+        taken = self._edits.merge(messages)
         if not taken:
             return
         links.plan = links.plan.changed(taken)
@@ -40,16 +40,16 @@ class Changes:
             touched = {edge.dst if edge.src == links.rank else edge.src for edge in ours}
             self._attempt(lambda: links.apply(touched))
 
-    def command(self, letter: Message) -> tuple[NodeStatus | None, Message]:
+    def command(self, message: Message) -> tuple[NodeStatus | None, Message]:
         """What the command line wants: what is held then, and what to tell the other nodes. Raises NodeError."""
         links = self._links
-        for edge in self._edits.newer(letter["edits"]):
+        for edge in self._edits.newer(message["edits"]):
             cause = "another command has changed it since, or its machine's clock is ahead"
             raise NodeError(links.rank, f"reshape edge {edge}", cause, "look at it (harness link show) and try again")
-        taken = self._edits.merge(letter["edits"])
+        taken = self._edits.merge(message["edits"])
         links.plan = links.plan.changed(taken)
         news = {"do": "edits", "edits": self._edits.to_json(edge.pair for edge in taken)}
-        return (links.apply(letter["touched"]) if letter["do"] == "apply" else None), news
+        return (links.apply(message["touched"]) if message["do"] == "apply" else None), news
 
     def moved(self, places: Mapping[int, Place]) -> Message | None:
         """The addresses of all nodes, where one of these is elsewhere than the plan says."""

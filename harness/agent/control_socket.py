@@ -24,7 +24,7 @@ async def open_control_socket(answer: Handler, gone: Callable[[], None]) -> asyn
     """Listen.
 
     Args:
-        answer: what to say to a request; its errors are told.
+        answer: what to say to a request; its errors are part of the reply.
         gone: called where a visitor leaves who asked to ``hold`` the network.
 
     Raises:
@@ -35,9 +35,9 @@ async def open_control_socket(answer: Handler, gone: Callable[[], None]) -> asyn
         holds = False
         try:
             if _user(writer.get_extra_info("socket")) == os.geteuid():
-                async for letter in received(reader):
-                    holds = holds or letter.get("do") == "hold"
-                    send(writer, _answered(answer, letter))
+                async for message in received(reader):
+                    holds = holds or message.get("do") == "hold"
+                    send(writer, _reply(answer, message))
         finally:
             writer.close()
             if holds:
@@ -46,13 +46,13 @@ async def open_control_socket(answer: Handler, gone: Callable[[], None]) -> asyn
     return await asyncio.start_unix_server(visit, ADDRESS, limit=LONGEST)
 
 
-def _answered(answer: Handler, letter: Message) -> Mapping[str, Any]:
+def _reply(answer: Handler, message: Message) -> Mapping[str, Any]:
     try:
-        return answer(letter)
+        return answer(message)
     except NodeError as error:
         return {"error": {"action": error.action, "cause": error.cause, "remedy": error.remedy}}
     except (HarnessError, OSError, LookupError, ValueError, TypeError) as error:
-        return {"error": {"action": f"do {letter.get('do')!r}", "cause": str(error), "remedy": ""}}
+        return {"error": {"action": f"do {message.get('do')!r}", "cause": str(error), "remedy": ""}}
 
 
 def _user(connection: socket.socket) -> int:

@@ -17,13 +17,13 @@ _POLL_SECONDS: Final = 0.05
 
 
 class Coordinator:
-    """Calls the roll and passes on changes.
+    """Coordinates readiness and the end of the job, and passes on changes.
 
     Args:
-        roll: whose decisions it carries out.
+        lifecycle: whose decisions it carries out.
         digest: of the plan as rank 0 made it; a node with another one is refused.
         edits: all that is known of changed edges.
-        take: rank 0's own agent: is told what everyone is told, and what changes nodes bring.
+        take: rank 0's own agent: called with what everyone is sent, and what changes nodes bring.
         address: where a rank is now.
         names: host names of all nodes, by rank.
         run: the name of this run, for the folder of results.
@@ -32,7 +32,7 @@ class Coordinator:
 
     def __init__(
         self,
-        roll: Lifecycle,
+        lifecycle: Lifecycle,
         digest: str,
         edits: Edits,
         take: Callable[[Message], None],
@@ -41,9 +41,9 @@ class Coordinator:
         run: str,
         tell: Callable[[str], None],
     ) -> None:
-        self.roll, self._digest, self._edits = roll, digest, edits
+        self.lifecycle, self._digest, self._edits = lifecycle, digest, edits
         self._take, self._address, self._names, self._run, self._tell = take, address, names, run, tell
-        self.watches: Sequence[int] = range(1, roll.size)
+        self.watches: Sequence[int] = range(1, lifecycle.size)
         self._writers: dict[int, asyncio.StreamWriter] = {}
         self._left: set[int] = set()
         self._lives: dict[int, int] = {}
@@ -51,9 +51,9 @@ class Coordinator:
         self._confirming: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
-        """See Circle. Raises NodeError where the port is taken."""
+        """See Membership. Raises NodeError where the port is taken."""
         address = self._address(0)
-        self._deliver(self.roll.call(0))
+        self._deliver(self.lifecycle.call(0))
         try:
             server = await asyncio.start_server(self._welcome, address, PORT, limit=LONGEST)
         except OSError as problem:
@@ -72,17 +72,17 @@ class Coordinator:
         began = time.monotonic()
         while True:
             await asyncio.sleep(_TELL_SECONDS)
-            if not self.roll.went and self.roll.missing:
+            if not self.lifecycle.went and self.lifecycle.missing:
                 waited = time.monotonic() - began
-                self._tell(f"waiting for rank {_few(self.roll.missing)} to shape its links ({waited:.0f} s)")
+                self._tell(f"waiting for rank {_few(self.lifecycle.missing)} to shape its links ({waited:.0f} s)")
 
     async def done(self, code: int) -> None:
-        """See Circle."""
+        """See Membership."""
         await self._ended(0, code)
 
     def stopped(self, code: int) -> None:
-        """See Circle."""
-        self._deliver(self.roll.done(0, code))
+        """See Membership."""
+        self._deliver(self.lifecycle.done(0, code))
 
     async def _ended(self, rank: int, code: int) -> None:
         """A rank's job has ended. It may have failed because another node is gone, which nobody has noticed yet."""
@@ -90,27 +90,27 @@ class Coordinator:
             await self._judge(rank, code)
 
     async def _judge(self, rank: int, code: int) -> None:
-        if code and self.roll.first is None:
-            others = [other for other in range(self.roll.size) if other not in (0, rank)]
+        if code and self.lifecycle.first is None:
+            others = [other for other in range(self.lifecycle.size) if other not in (0, rank)]
             for other in await just_gone(self._names, others):
                 self.lose(other)
-        self._deliver(self.roll.done(rank, code))
+        self._deliver(self.lifecycle.done(rank, code))
 
     def lose(self, rank: int) -> None:
-        """See Circle."""
+        """See Membership."""
         writer = self._writers.pop(rank, None)
         if writer is not None:
             writer.close()
-        self._deliver(self.roll.lose(rank))
+        self._deliver(self.lifecycle.lose(rank))
 
     async def leave(self) -> None:
-        """See Circle: when all have said goodbye, rank 0 goes first."""
-        while {*self.watches} - self._left - {*self.roll.gone}:
+        """See Membership: when all have said goodbye, rank 0 goes first."""
+        while {*self.watches} - self._left - {*self.lifecycle.gone}:
             await asyncio.sleep(_POLL_SECONDS)
 
-    def share(self, letter: Message, asked: Collection[int] = ()) -> None:
-        """See Circle."""
-        self._send_to_all(letter, asked)
+    def share(self, message: Message, asked: Collection[int] = ()) -> None:
+        """See Membership."""
+        self._send_to_all(message, asked)
         if self._confirming is not None:
             self._confirming.cancel()
         self._confirming = asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._confirm)
@@ -118,52 +118,52 @@ class Coordinator:
     def _confirm(self) -> None:
         self._send_to_all({"do": "known", "fingerprint": self._edits.fingerprint})
 
-    def _send(self, rank: int, letter: Message) -> None:
+    def _send(self, rank: int, message: Message) -> None:
         if rank in self._writers:
-            send(self._writers[rank], letter)
+            send(self._writers[rank], message)
 
-    def _send_to_all(self, letter: Message, but: Collection[int] = ()) -> None:
+    def _send_to_all(self, message: Message, but: Collection[int] = ()) -> None:
         for rank, writer in list(self._writers.items()):
             if rank not in but:
-                send(writer, letter)
+                send(writer, message)
 
-    def _deliver(self, letters: Iterable[Notice]) -> None:
-        for to, letter in letters:
-            if letter["do"] == "go":
-                letter = {**letter, "run": self._run}
+    def _deliver(self, messages: Iterable[Notice]) -> None:
+        for to, message in messages:
+            if message["do"] == "go":
+                message = {**message, "run": self._run}
             if to in (EVERYONE, 0):
-                self._take(letter)
+                self._take(message)
             if to == EVERYONE:
-                self._send_to_all(letter)
+                self._send_to_all(message)
             else:
-                self._send(to, letter)
+                self._send(to, message)
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         rank: int | None = None
         try:
             keep_alive(writer)
-            async for letter in received(reader):
+            async for message in received(reader):
                 if rank is None:
-                    rank = self._hello(letter, writer)
+                    rank = self._hello(message, writer)
                     if rank is None:
                         return
-                elif letter["do"] == "done":
-                    await self._ended(rank, int(letter["code"]))
+                elif message["do"] == "done":
+                    await self._ended(rank, int(message["code"]))
                 else:
-                    self._heard(rank, letter)
+                    self._heard(rank, message)
         finally:
             if rank is not None and self._writers.get(rank) is writer:
                 del self._writers[rank]
             writer.close()
 
-    def _hello(self, letter: dict[str, Any], writer: asyncio.StreamWriter) -> int | None:
+    def _hello(self, message: dict[str, Any], writer: asyncio.StreamWriter) -> int | None:
         """The rank of who is there; None where it is no agent of this network: it must have that rank's address."""
-        rank = letter.get("rank") if letter.get("do") == "hello" else None
+        rank = message.get("rank") if message.get("do") == "hello" else None
         if not isinstance(rank, int) or rank not in self.watches:
             return None
         if writer.get_extra_info("peername")[0] != self._address(rank):
             return None
-        if letter["digest"] != self._digest:
+        if message["digest"] != self._digest:
             text = (
                 f"rank 0 has another plan than this node (rank {rank}): do all nodes have the same image, profiles,"
                 " variables and kernel?"
@@ -173,27 +173,27 @@ class Coordinator:
         if (old := self._writers.pop(rank, None)) is not None:
             old.close()
         self._writers[rank] = writer
-        if self._lives.setdefault(rank, letter["life"]) != letter["life"]:  # restarted, before anybody missed it
-            self._lives[rank] = letter["life"]
-            self._deliver(self.roll.lose(rank))
-        self._heard(rank, {"do": "edits", "edits": letter["edits"]})
+        if self._lives.setdefault(rank, message["life"]) != message["life"]:  # restarted, before anybody missed it
+            self._lives[rank] = message["life"]
+            self._deliver(self.lifecycle.lose(rank))
+        self._heard(rank, {"do": "edits", "edits": message["edits"]})
         send(writer, {"do": "edits", "edits": self._edits.to_json()})
         return rank
 
-    def _heard(self, rank: int, letter: Message) -> None:
-        match letter["do"]:
+    def _heard(self, rank: int, message: Message) -> None:
+        match message["do"]:
             case "shaped":
-                self._deliver(self.roll.call(rank))
+                self._deliver(self.lifecycle.call(rank))
             case "bye":
                 self._left.add(rank)
-            case "known" if letter["fingerprint"] != self._edits.fingerprint:
+            case "known" if message["fingerprint"] != self._edits.fingerprint:
                 self._send(rank, {"do": "edits", "edits": self._edits.to_json(), "answer": True})
             case "edits":
-                if fresh := self._edits.fresh(letter["edits"]):
+                if fresh := self._edits.fresh(message["edits"]):
                     news = {"do": "edits", "edits": fresh}
                     self._take(news)
-                    self._send_to_all(news, {rank, *letter.get("asked", ())})
-                if letter.get("answer"):
+                    self._send_to_all(news, {rank, *message.get("asked", ())})
+                if message.get("answer"):
                     self._send(rank, {"do": "edits", "edits": self._edits.to_json()})
 
 

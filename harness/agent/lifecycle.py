@@ -18,12 +18,12 @@ GONE: Final = 137
 """The exit code of a rank whose container is gone: that of a process that was killed (128 + SIGKILL)."""
 
 Notice = tuple[int, Mapping[str, Any]]
-"""A rank (or EVERYONE) and what it is told."""
+"""A rank (or EVERYONE) and the message for it."""
 
 
 @dataclass
 class Lifecycle:
-    """The state of it; every method returns whom to tell what.
+    """The state of it; every method returns the messages to send.
 
     Args:
         size: number of nodes.
@@ -103,11 +103,11 @@ class Lifecycle:
         return {"do": "end", "code": self.first[1] if self.first else 0}
 
 
-class Circle(Protocol):
+class Membership(Protocol):
     """Rank 0's side of it is coordinator.py, the others' worker.py. What they hear goes to the agent as messages."""
 
     watches: Sequence[int]
-    """Ranks whose containers are to be watched: to lose one is told to ``lose``."""
+    """Ranks whose containers are to be watched: the loss of one is reported to ``lose``."""
 
     async def serve(self) -> None:
         """Be part of it, with links that are shaped, until cancelled. Raises HarnessError."""
@@ -121,11 +121,11 @@ class Circle(Protocol):
         """We are being stopped, before our job has ended: what happens to others' jobs comes of it."""
         ...
 
-    def share(self, letter: Message, asked: Collection[int] = ()) -> None:
+    def share(self, message: Message, asked: Collection[int] = ()) -> None:
         """Send a change that came from outside to all other nodes.
 
         Args:
-            letter: the change.
+            message: the change.
             asked: ranks to which the command line sends it itself. They get only a fingerprint, CONFIRM_SECONDS later,
                 and the change where they turn out to have missed it.
         """

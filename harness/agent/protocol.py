@@ -32,20 +32,20 @@ def keep_alive(writer: asyncio.StreamWriter) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def send(writer: asyncio.StreamWriter, letter: Message) -> None:
+def send(writer: asyncio.StreamWriter, message: Message) -> None:
     """Send one; it waits in memory while the link is slow or down."""
     if not writer.is_closing():
-        writer.write(json.dumps(letter, separators=(",", ":")).encode() + b"\n")
+        writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
 
 async def received(reader: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
-    """All that come, until the other end is gone, or says what is no letter."""
+    """All that come, until the other end is gone, or says what is no message."""
     with contextlib.suppress(OSError, ValueError):
         while line := await reader.readline():
-            letter = json.loads(line)
-            if not isinstance(letter, dict):
+            message = json.loads(line)
+            if not isinstance(message, dict):
                 return
-            yield letter
+            yield message
 
 
 @dataclass
@@ -54,19 +54,19 @@ class Edits:
 
     _newest: dict[Pair, tuple[int, PlannedEdge]] = field(default_factory=dict)
 
-    def merge(self, letters: Iterable[Mapping[str, Any]]) -> list[PlannedEdge]:
+    def merge(self, messages: Iterable[Mapping[str, Any]]) -> list[PlannedEdge]:
         """Take up what is newer; the edges that are."""
         taken = {}
-        for letter in letters:
-            edge, at = PlannedEdge.from_json(letter["edge"]), int(letter["at"])
+        for message in messages:
+            edge, at = PlannedEdge.from_json(message["edge"]), int(message["at"])
             if edge.pair not in self._newest or at > self._newest[edge.pair][0]:
                 self._newest[edge.pair] = at, edge
                 taken[edge.pair] = edge
         return list(taken.values())
 
-    def newer(self, letters: Iterable[Mapping[str, Any]]) -> list[PlannedEdge]:
+    def newer(self, messages: Iterable[Mapping[str, Any]]) -> list[PlannedEdge]:
         """Edges of which something newer than this is known."""
-        edges = [(int(letter["at"]), PlannedEdge.from_json(letter["edge"])) for letter in letters]
+        edges = [(int(message["at"]), PlannedEdge.from_json(message["edge"])) for message in messages]
         return [edge for at, edge in edges if edge.pair in self._newest and self._newest[edge.pair][0] > at]
 
     def fresh(self, messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

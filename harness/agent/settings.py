@@ -1,4 +1,4 @@
-"""What a node is told by its environment: the options of the network, or a whole plan; and what its job is."""
+"""What a node gets from its environment: the options of the network, or a whole plan; and what its job is."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Worker:
         rank: this node's.
         digest: of its plan.
         edits: all that it knows of changed edges.
-        take: the agent: is told what rank 0 says.
+        take: the agent: called with what rank 0 sends.
         where: rank 0's address, which may change while rank 0 is away.
         names: host names of all nodes, by rank.
         stops: whether the job ends here where rank 0 is gone.
@@ -53,7 +53,7 @@ class Worker:
         self._confirming: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
-        """See Circle. Raises InputError where rank 0 has another plan."""
+        """See Membership. Raises InputError where rank 0 has another plan."""
         began = told = time.monotonic()
         while True:
             if await self._connected():
@@ -83,16 +83,16 @@ class Worker:
         hello = {"do": "hello", "rank": self._rank, "digest": self._digest, "life": self._life}
         hello["edits"] = self._edits.to_json()
         send(writer, hello)
-        async for letter in received(reader):
-            if letter["do"] == "refuse":
-                raise InputError(str(letter["text"]))
+        async for message in received(reader):
+            if message["do"] == "refuse":
+                raise InputError(str(message["text"]))
             self._alone = False
-            if letter["do"] == "known":
-                if letter["fingerprint"] != self._edits.fingerprint:
+            if message["do"] == "known":
+                if message["fingerprint"] != self._edits.fingerprint:
                     self._say({"do": "edits", "edits": self._edits.to_json(), "answer": True})
                 continue
-            self._take(letter)
-            if letter.get("answer"):
+            self._take(message)
+            if message.get("answer"):
                 self._say({"do": "edits", "edits": self._edits.to_json()})
             if self._writer is None:  # what rank 0 knows of the links has been applied: now we are as planned
                 self._writer = writer
@@ -101,7 +101,7 @@ class Worker:
                     self._say({"do": "done", "code": self._code})
 
     async def done(self, code: int) -> None:
-        """See Circle."""
+        """See Membership."""
         if code and not self._alone and await just_gone(self._names, (0,)):
             self.lose(0)
         self._code = code
@@ -110,13 +110,13 @@ class Worker:
             self._take({"do": "end", "code": GONE})
 
     def stopped(self, code: int) -> None:
-        """See Circle."""
+        """See Membership."""
         self._say({"do": "done", "code": code})
 
-    def share(self, letter: Message, asked: Collection[int] = ()) -> None:
-        """See Circle: rank 0 passes it on, unless the command line sends it the same."""
+    def share(self, message: Message, asked: Collection[int] = ()) -> None:
+        """See Membership: rank 0 passes it on, unless the command line sends it the same."""
         if 0 not in asked:
-            self._say({**letter, "asked": list(asked)})
+            self._say({**message, "asked": list(asked)})
         if self._confirming is not None:
             self._confirming.cancel()
         self._confirming = asyncio.get_running_loop().call_later(CONFIRM_SECONDS, self._confirm)
@@ -125,7 +125,7 @@ class Worker:
         self._say({"do": "known", "fingerprint": self._edits.fingerprint})
 
     def lose(self, rank: int) -> None:
-        """See Circle: without rank 0 each node is on its own."""
+        """See Membership: without rank 0 each node is on its own."""
         self._alone = True
         if self._writer is not None:
             self._writer.transport.abort()
@@ -136,10 +136,10 @@ class Worker:
             self._take({"do": "stop", "rank": rank, "code": GONE})
 
     async def leave(self) -> None:
-        """See Circle: rank 0 goes first, when it has heard from everyone."""
+        """See Membership: rank 0 goes first, when it has heard from everyone."""
         self._say({"do": "bye"})
         await until_gone(self._names, 0)
 
-    def _say(self, letter: dict[str, Any] | Message) -> None:
+    def _say(self, message: dict[str, Any] | Message) -> None:
         if self._writer is not None:
-            send(self._writer, letter)
+            send(self._writer, message)

@@ -42,15 +42,15 @@ class AgentConnection:
         self._lines = b""
         self._said = b""
 
-    def ask(self, letter: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request and wait for the answer. Raises NodeError."""
-        what = f"ask its agent to {letter['do']}"
+        what = f"ask its agent to {message['do']}"
         try:
             if self._process is None:
                 knocker = ["python3", "-I", "-S", "-c", CONTROL_CLIENT]
                 self._process = ExecSocket(os.environ, self._container, ROOT, knocker, f"node {self._rank}")
                 self._take(self._process.early)
-            data = json.dumps(letter, separators=(",", ":")).encode() + b"\n"
+            data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
             answer: dict[str, Any] = json.loads(self._exchange(self._process.socket, data, what))
         except OSError as problem:
             raise NodeError(self._rank, what, problem.strerror or str(problem)) from None
@@ -133,20 +133,20 @@ class Agents:
             raise NodeError(rank, action, "its container has ended", f"docker start {self._ended[rank][:12]}")
         raise NodeError(rank, action, "its container is gone", "'harness down', or 'docker compose up' again")
 
-    def ask(self, letters: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any] | HarnessError]:
+    def ask(self, messages: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any] | HarnessError]:
         """Ask several at once; an error is an answer."""
 
         def one(rank: int) -> dict[str, Any] | HarnessError:
             try:
-                self.require(rank, f"ask its agent to {letters[rank]['do']}")
-                return self._lines[rank].ask(letters[rank])
+                self.require(rank, f"ask its agent to {messages[rank]['do']}")
+                return self._lines[rank].ask(messages[rank])
             except HarnessError as error:
                 return error
 
-        if len(letters) == 1:
-            return {rank: one(rank) for rank in letters}
+        if len(messages) == 1:
+            return {rank: one(rank) for rank in messages}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return dict(zip(letters, pool.map(one, letters), strict=True))
+            return dict(zip(messages, pool.map(one, messages), strict=True))
 
     def close(self) -> None:
         """End all conversations."""

@@ -94,9 +94,9 @@ class DockerBackend:
 
         deadline = time.monotonic() + _READY_SECONDS
         waiting = set(range(plan.size))
-        letter = {"do": "hold" if self._recipe.transient else "state"}
+        message = {"do": "hold" if self._recipe.transient else "state"}
         while waiting:
-            answers = self._agents.ask(dict.fromkeys(waiting, letter))
+            answers = self._agents.ask(dict.fromkeys(waiting, message))
             refusals = {rank: answer for rank, answer in answers.items() if isinstance(answer, HarnessError)}
             waiting = set(refusals)
             if waiting:
@@ -134,15 +134,15 @@ class DockerBackend:
         at = time.time_ns()
         edges = {edge.pair: edge for task in tasks.values() for edge in task.edges(self.engine)}
         edits = [edit(edge, at) for edge in edges.values()]
-        letters: dict[int, dict[str, Any]] = {}
+        messages: dict[int, dict[str, Any]] = {}
         for rank, task in tasks.items():
-            letters[rank] = {"do": "observe"}
+            messages[rank] = {"do": "observe"}
             if task.action == "apply":
-                letters[rank] = {"do": "apply", "edits": edits, "touched": sorted(task.touched)}
+                messages[rank] = {"do": "apply", "edits": edits, "touched": sorted(task.touched)}
         if edits and 0 in self._agents.ranks:
-            letters.setdefault(0, {"do": "edits", "edits": edits})
-        asked = sorted(rank for rank, letter in letters.items() if "edits" in letter)
-        answers = self._agents.ask({rank: {**letter, "asked": asked} for rank, letter in letters.items()})
+            messages.setdefault(0, {"do": "edits", "edits": edits})
+        asked = sorted(rank for rank, message in messages.items() if "edits" in message)
+        answers = self._agents.ask({rank: {**message, "asked": asked} for rank, message in messages.items()})
         return {
             rank: answer if isinstance(answer, HarnessError) else NodeStatus.from_json(answer)
             for rank, answer in answers.items()

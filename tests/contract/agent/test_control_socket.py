@@ -22,17 +22,17 @@ pytestmark = pytest.mark.timing  # there is one port, and one control socket, fo
 MANY = 1500
 
 
-def answer(letter):
-    match letter["do"]:
+def answer(message):
+    match message["do"]:
         case "fail":
             raise NodeError(3, "shape edge 3->4", "the kernel refused", "load sch_netem")
         case "misread":
             raise InputError("the agent has no request 'misread'")
-    return {"heard": letter["do"]}
+    return {"heard": message["do"]}
 
 
-def visit(*letters, keep_open=False):
-    """Answers to these letters, what it said on standard error, and how often the agent saw a holder leave."""
+def visit(*messages, keep_open=False):
+    """Answers to these messages, what it said on standard error, and how often the agent saw a holder leave."""
     left = []
 
     async def scene():
@@ -43,8 +43,8 @@ def visit(*letters, keep_open=False):
         )  # fmt: skip
         try:
             answers = []
-            for letter in letters:
-                process.stdin.write(json.dumps(letter).encode() + b"\n")
+            for message in messages:
+                process.stdin.write(json.dumps(message).encode() + b"\n")
                 line = await asyncio.wait_for(process.stdout.readline(), 5)
                 answers.append(json.loads(line) if line else None)
             process.kill() if keep_open else process.stdin.close()
@@ -73,12 +73,12 @@ def test_a_large_letter_passes_whole():
 
 
 @pytest.mark.parametrize(
-    ("letters", "leaves"),
+    ("messages", "leaves"),
     [(["a"], 0), (["hold"], 1), (["hold", "a"], 1)],
 )
 @pytest.mark.parametrize("killed", [False, True])
-def test_who_holds_the_network_and_leaves_is_noticed(letters, leaves, killed):
-    _, left = visit(*({"do": one} for one in letters), keep_open=killed)
+def test_who_holds_the_network_and_leaves_is_noticed(messages, leaves, killed):
+    _, left = visit(*({"do": one} for one in messages), keep_open=killed)
     assert len(left) == leaves
 
 
@@ -139,16 +139,16 @@ def test_a_process_with_many_open_files_hears_an_agent(line):
     heard = []
 
     def agent():
-        with theirs.makefile("rb") as letters:
-            heard.append(json.loads(letters.readline()))
+        with theirs.makefile("rb") as messages:
+            heard.append(json.loads(messages.readline()))
         theirs.sendall(framed(b'{"well":') + framed(b"1}\n"))
 
     thread = threading.Thread(target=agent)
     thread.start()
-    letter = {"do": "x" * 3_000_000}  # more than the connection takes at once
-    assert ours.ask(letter) == {"well": 1}
+    message = {"do": "x" * 3_000_000}  # more than the connection takes at once
+    assert ours.ask(message) == {"well": 1}
     thread.join()
-    assert heard == [letter]
+    assert heard == [message]
 
 
 def test_an_agent_that_goes_away(line):

@@ -45,13 +45,13 @@ def test_what_was_taken_can_be_passed_on_as_a_whole_or_in_part():
 
 @given(st.lists(st.tuples(st.sampled_from([(0, 1), (1, 0), (1, 2)]), st.integers(1, 50)), max_size=12), st.randoms())
 def test_two_nodes_agree_whatever_the_order(changes, random):
-    letters = [edit(changed(pair, ms), at) for at, (pair, ms) in enumerate(changes)]
+    messages = [edit(changed(pair, ms), at) for at, (pair, ms) in enumerate(changes)]
     one, other = Edits(), Edits()
-    one.merge(letters)
-    shuffled = list(letters)
+    one.merge(messages)
+    shuffled = list(messages)
     random.shuffle(shuffled)
-    for letter in shuffled:
-        other.merge([letter])
+    for message in shuffled:
+        other.merge([message])
 
     def by_edge(edits):
         return sorted(edits.to_json(), key=lambda e: (e["edge"]["src"], e["edge"]["dst"]))

@@ -36,26 +36,26 @@ class Node:
     def __init__(self, rank, digest="same", stops=True, size=3):
         self.rank, self.heard, self.edits, self.said = rank, [], Edits(), []
         if rank:
-            self.circle = Worker(
+            self.membership = Worker(
                 rank, digest, self.edits, self.take, lambda: "127.0.0.1", NAMES, stops, self.said.append
             )
         else:
-            roll = Lifecycle(size, stops)
-            self.circle = Coordinator(
-                roll, digest, self.edits, self.take, lambda rank: where(rank), NAMES, "run", self.said.append
+            lifecycle = Lifecycle(size, stops)
+            self.membership = Coordinator(
+                lifecycle, digest, self.edits, self.take, lambda rank: where(rank), NAMES, "run", self.said.append
             )
         self.task = None
 
-    def take(self, letter):
-        self.heard.append(letter)
-        if letter["do"] == "edits":
-            self.edits.merge(letter["edits"])
+    def take(self, message):
+        self.heard.append(message)
+        if message["do"] == "edits":
+            self.edits.merge(message["edits"])
 
     def kinds(self):
-        return [letter["do"] for letter in self.heard]
+        return [message["do"] for message in self.heard]
 
     def start(self):
-        self.task = asyncio.ensure_future(self.circle.serve())
+        self.task = asyncio.ensure_future(self.membership.serve())
         return self
 
     async def end(self):
@@ -104,7 +104,7 @@ def test_all_are_told_to_go_once_the_last_is_there():
         two, hub = node(2), node(0)  # whoever comes first
         await asyncio.sleep(0.3)
         assert "go" not in two.kinds() + hub.kinds()
-        assert hub.circle.roll.missing == [1]
+        assert hub.membership.lifecycle.missing == [1]
         one = node(1)
         await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
         assert {"do": "go", "run": "run"} in one.heard
@@ -116,16 +116,16 @@ def test_the_end_is_told_to_all_and_rank_0_waits_for_goodbyes(present):
     async def scene(node):
         hub, one, two = node(0), node(1), node(2)
         await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
-        await one.circle.done(0)
-        await two.circle.done(4)
+        await one.membership.done(0)
+        await two.membership.done(4)
         await until(lambda: {"do": "stop", "rank": 2, "code": 4} in one.heard)
-        await hub.circle.done(143)
+        await hub.membership.done(143)
         await until(lambda: {"do": "end", "code": 4} in one.heard and {"do": "end", "code": 4} in two.heard)
-        leaving = asyncio.ensure_future(hub.circle.leave())
-        late = asyncio.ensure_future(one.circle.leave())
+        leaving = asyncio.ensure_future(hub.membership.leave())
+        late = asyncio.ensure_future(one.membership.leave())
         await asyncio.sleep(0.2)
         assert not leaving.done(), "rank 2 has not said goodbye"
-        other = asyncio.ensure_future(two.circle.leave())
+        other = asyncio.ensure_future(two.membership.leave())
         await asyncio.wait_for(leaving, 5)
         assert not late.done(), "who forwards stays until rank 0 has left"
         present.clear()
@@ -137,10 +137,10 @@ def test_the_end_is_told_to_all_and_rank_0_waits_for_goodbyes(present):
 def test_a_change_that_one_node_takes_reaches_all_and_who_comes_later():
     async def scene(node):
         hub, one = node(0), node(1)
-        await until(lambda: hub.circle.roll.missing == [2])
+        await until(lambda: hub.membership.lifecycle.missing == [2])
         news = [edit(changed((1, 2), 33), 7)]
         one.edits.merge(news)
-        one.circle.share({"do": "edits", "edits": news})
+        one.membership.share({"do": "edits", "edits": news})
         await until(lambda: hub.edits.to_json() == news)
         two = node(2)
         await until(lambda: two.edits.to_json() == news)
@@ -152,7 +152,7 @@ def test_what_a_node_knows_outlives_rank_0():
     async def scene(node):
         hub, one = node(0), node(1)
         news = [edit(changed((0, 1), 50), 9)]
-        await until(lambda: hub.circle.roll.missing == [2])
+        await until(lambda: hub.membership.lifecycle.missing == [2])
         one.edits.merge(news)
         await hub.end()
         again = node(0)
@@ -190,7 +190,7 @@ def test_strangers_at_the_door_do_no_harm():
             await writer.drain()
             writer.close()
         await asyncio.sleep(0.1)
-        assert hub.circle.roll.missing == [1, 2]
+        assert hub.membership.lifecycle.missing == [1, 2]
         assert not hub.task.done()
         one, two = node(1), node(2)
         await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
@@ -203,12 +203,12 @@ def test_without_rank_0_each_node_is_on_its_own():
         hub, one, two = node(0), node(1, stops=True), node(2, stops=False)
         await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
         await hub.end()
-        one.circle.lose(0)
-        two.circle.lose(0)
+        one.membership.lose(0)
+        two.membership.lose(0)
         assert one.kinds()[-2:] == ["lost", "stop"]
         assert two.kinds()[-1] == "lost"
-        await one.circle.done(1)
-        await two.circle.done(0)
+        await one.membership.done(1)
+        await two.membership.done(0)
         assert one.heard[-1] == {"do": "end", "code": GONE}
         assert two.heard[-1] == {"do": "end", "code": GONE}
 
@@ -220,12 +220,12 @@ def test_a_node_whose_container_is_gone_is_told_to_the_others_and_back_when_it_i
         hub, one, two = node(0, stops=False), node(1), node(2)
         await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
         await two.end()
-        hub.circle.lose(2)
+        hub.membership.lose(2)
         await until(lambda: {"do": "lost", "rank": 2} in one.heard)
-        assert hub.circle.roll.gone == [2]
+        assert hub.membership.lifecycle.gone == [2]
         back = node(2)
         await until(lambda: "go" in back.kinds() and {"do": "back", "rank": 2} in one.heard)
-        assert hub.circle.roll.gone == []
+        assert hub.membership.lifecycle.gone == []
 
     play(scene)
 
@@ -239,9 +239,9 @@ def test_the_rank_that_is_gone_is_blamed_and_not_the_one_that_felt_it_first(pres
         await until(lambda: all("go" in n.kinds() for n in nodes))
         await two.end()
         present.discard("two")
-        await nodes[first].circle.done(70)
+        await nodes[first].membership.done(70)
         await until(lambda: {"do": "stop", "rank": 2, "code": GONE} in one.heard)
-        await nodes[1 - first].circle.done(70)
+        await nodes[1 - first].membership.done(70)
         await until(lambda: {"do": "end", "code": GONE} in one.heard and {"do": "end", "code": GONE} in hub.heard)
 
     play(scene)
@@ -253,7 +253,7 @@ def test_rank_0_is_blamed_where_it_is_rank_0_that_is_gone(present):
         await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
         await hub.end()
         present.discard("zero")
-        await one.circle.done(70)
+        await one.membership.done(70)
         assert one.heard[-1] == {"do": "end", "code": GONE}
 
     play(scene)
@@ -268,7 +268,7 @@ def test_a_node_that_is_restarted_before_anybody_missed_it_is_known_to_have_been
         await until(lambda: {"do": "lost", "rank": 2} in one.heard)
         await until(lambda: {"do": "stop", "rank": 2, "code": GONE} in again.heard)
         for other in (hub, one, again):
-            await other.circle.done(143)
+            await other.membership.done(143)
         await until(lambda: all({"do": "end", "code": GONE} in n.heard for n in (hub, one, again)))
 
     play(scene)
@@ -279,7 +279,7 @@ def test_only_who_has_a_ranks_address_speaks_for_it(monkeypatch):
         monkeypatch.setitem(globals(), "where", lambda rank=0: "127.0.0.1" if rank == 0 else "127.0.0.9")
         hub, one = node(0), node(1)
         await asyncio.sleep(0.5)
-        assert hub.circle.roll.missing == [1, 2]
+        assert hub.membership.lifecycle.missing == [1, 2]
         assert not one.heard
 
     play(scene)
