@@ -64,24 +64,6 @@ def flooded(spawn: Spawn, host: str, rate: float, seconds: float) -> tuple[int, 
     return sum(int(sent) for sent, _ in told), sum(int(sent) / float(elapsed) for sent, elapsed in told)
 
 
-@contextmanager
-def paced_flow(spawn: Spawn, host: str, count: int, gap: float) -> Iterator[list[int]]:
-    """A flow from node 0 to node 1 while the block runs; the list gets (distinct, all) received at its end."""
-    receiver = spawn(1, [sys.executable, "-m", "benchmarks.udp", "receive", host, str(count)])
-    assert receiver.stdout is not None
-    assert receiver.stdout.readline() == b"ready\n"
-    sender = spawn(0, [sys.executable, "-m", "benchmarks.udp", "send", host, str(count), str(gap)])
-    result: list[int] = []
-    try:
-        yield result
-        assert sender.wait(120) == 0
-        result += map(int, receiver.communicate(timeout=120)[0].split())
-    finally:
-        for process in (sender, receiver):
-            process.kill()
-            process.wait()
-
-
 if __name__ == "__main__":
     if sys.argv[1] == "flood":
         flood(sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))

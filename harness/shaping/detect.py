@@ -11,6 +11,7 @@ from typing import Final
 
 from harness.errors import HarnessError, InputError, PrivilegeError, UnavailableError
 from harness.linux.fork import forked
+from harness.model.format import format_rate, format_time
 from harness.model.suggest import suggest
 from harness.shaping.base import Engine
 from harness.shaping.userspace.limits import MAX_JITTERED, MAX_RATE, MIN_DELAY
@@ -21,8 +22,8 @@ USERSPACE: Final = "userspace"
 ENGINES: Final = (NETEM, USERSPACE)
 """The first that works is what AUTO takes."""
 LIMITS: Final = (
-    f"links are enforced in user space (NFQUEUE), which is not exact for delays under {MIN_DELAY} one way, rates over"
-    f" {MAX_RATE} per edge, or over {MAX_JITTERED:,} packets/s with jitter"
+    "links are enforced in user space (NFQUEUE), which is not exact for delays under"
+    f" {format_time(MIN_DELAY)} one way, rates over {format_rate(MAX_RATE)} per edge, or over {MAX_JITTERED:,} packets/s with jitter"
 )
 
 

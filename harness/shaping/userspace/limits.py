@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from harness.model.format import format_rate, format_time
 from harness.model.link import LinkShape
 from harness.model.plan import PlannedEdge
 from harness.model.units import Rate, Time
@@ -30,8 +31,11 @@ def _too_many(shape: LinkShape) -> bool:
 
 
 _LIMITS: Final[tuple[tuple[Callable[[LinkShape], bool], str], ...]] = (
-    (_too_short, f"a delay under {MIN_DELAY}: user space itself adds some 0.2 ms, and more where the machine is busy"),
-    (_too_fast, f"a rate over {MAX_RATE}: a Python process must see every packet"),
+    (
+        _too_short,
+        f"a delay under {format_time(MIN_DELAY)}: user space itself adds some 0.2 ms, and more where the machine is busy",
+    ),
+    (_too_fast, f"a rate over {format_rate(MAX_RATE)}: a Python process must see every packet"),
     (_too_many, f"jitter and no rate: kept up to {MAX_JITTERED:,} packets/s of all links together, dropped beyond"),
 )
 

@@ -50,7 +50,7 @@ def test_auto_says_why_it_takes_user_space_and_what_that_is_not_exact_for():
     engine, line = choose_engine(AUTO, machine("sch_netem"))
     assert engine == USERSPACE
     assert line.startswith("no sch_netem here: links are enforced in user space (NFQUEUE), which is not exact for ")
-    for limit in ("1ms one way", "1Gbit per edge", "100,000 packets/s"):
+    for limit in ("1 ms one way", "1 Gbit/s per edge", "100,000 packets/s"):
         assert limit in line
 
 

@@ -138,8 +138,8 @@ def test_what_user_space_does_not_promise_is_told_by_edge():
     )
     told = precision_warnings(plan.edges.values())
     assert len(told) == 3
-    assert "on 0->1, 1->0: a delay under 1ms" in told[0]
-    assert "on 0->2, 2->0: a rate over 1Gbit" in told[1]
+    assert "on 0->1, 1->0: a delay under 1 ms" in told[0]
+    assert "on 0->2, 2->0: a rate over 1 Gbit/s" in told[1]
     assert "on 0->3, 3->0: jitter and no rate: kept up to 100,000 packets/s" in told[2]
     assert precision_warnings(network("ring", 3).edges.values()) == []
     assert (
