@@ -23,7 +23,8 @@ ENGINES: Final = (NETEM, USERSPACE)
 """The first that works is what AUTO takes."""
 LIMITS: Final = (
     "links are enforced in user space (NFQUEUE), which is not exact for delays under"
-    f" {format_time(MIN_DELAY)} one way, rates over {format_rate(MAX_RATE)} per edge, or over {MAX_JITTERED:,} packets/s with jitter"
+    f" {format_time(MIN_DELAY)} one way, rates over {format_rate(MAX_RATE)} per edge,"
+    f" or over {MAX_JITTERED:,} packets/s with jitter"
 )
 
 

@@ -36,7 +36,7 @@ _LIMITS: Final[tuple[tuple[Callable[[LinkShape], bool], str], ...]] = (
         f"a delay under {format_time(MIN_DELAY)}: user space itself adds some 0.2 ms, and more where the machine is busy",
     ),
     (_too_fast, f"a rate over {format_rate(MAX_RATE)}: a Python process must see every packet"),
-    (_too_many, f"jitter and no rate: kept up to {MAX_JITTERED:,} packets/s of all links together, dropped beyond"),
+    (_too_many, f"jitter and no rate: kept up to {MAX_JITTERED:,} packets/s of all links, dropped beyond"),
 )
 
 
