@@ -33,10 +33,10 @@ def _too_many(shape: LinkShape) -> bool:
 _LIMITS: Final[tuple[tuple[Callable[[LinkShape], bool], str], ...]] = (
     (
         _too_short,
-        f"a delay under {format_time(MIN_DELAY)}: user space itself adds some 0.2 ms, and more where the machine is busy",
+        f"a delay under {format_time(MIN_DELAY)}: user space adds some 0.2 ms, and more on a busy machine",
     ),
     (_too_fast, f"a rate over {format_rate(MAX_RATE)}: a Python process must see every packet"),
-    (_too_many, f"jitter and no rate: kept up to {MAX_JITTERED:,} packets/s of all links, dropped beyond"),
+    (_too_many, f"jitter and no rate: kept up to {MAX_JITTERED:,} packets/s of all links together, dropped beyond"),
 )
 
 
