@@ -1,11 +1,13 @@
 """harness.training.train as two real processes with real gloo, over loopback only."""
 
 import re
+import signal
+import time
 
 import pytest
 
 from tests.support.trainers import RANKS, holding, mortal, of_kind, records, train
-from tests.support.workload import ALONE, alone, needs_torch
+from tests.support.workload import ALONE, alone, needs_torch, workload
 
 pytestmark = [pytest.mark.torch, needs_torch]
 
@@ -233,3 +235,15 @@ def test_states_of_another_run_are_refused_and_a_new_run_removes_them(tmp_path):
     assert "of another run: seed was 0, not 7" in other.errors[0][0]
     assert train("--strategy", "local", *course[:-4], "--checkpoint-every", "0", *course[-2:]).codes == [0] * RANKS
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_sigterm_ends_a_rank_at_once_while_it_waits_for_others(tmp_path):
+    """Rank 1 is stopped, so all others wait inside a collective."""
+    with workload(tmp_path) as ranks:
+        processes = ranks.start("harness.training.train", "--steps", "1000000", "--checkpoint-every", "0")
+        ranks.wait_for_output()
+        processes[1].send_signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        processes[3].send_signal(signal.SIGTERM)
+        assert processes[3].wait(5) == -signal.SIGTERM
+        assert ranks.errors(3) == []
