@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.agent.links import NodeLinks
+from harness.agent.log import say
 from harness.errors import HarnessError
 from harness.model.status import NodeStatus
 from harness.run_files import Lines, RunFolder, append_json
@@ -50,7 +51,7 @@ def _as_user(uid: int, gid: int) -> Iterator[None]:
 
 
 class RunRecorder:
-    """Records one run of a job. Raises HarnessError where the folder cannot be written to.
+    """Records one run of a job. Where that fails, it logs why and records no more: the job goes on without.
 
     Args:
         folder: of the run.
@@ -62,60 +63,76 @@ class RunRecorder:
     def __init__(self, folder: Path, links: NodeLinks, congestion_control: str, user: tuple[int, int]) -> None:
         self._folder, self._links, self._user, self._began = RunFolder(folder), links, user, time.time()
         self._counters = folder / f"links-{links.rank}.jsonl"
-        plan = links.plan
-        with _as_user(*user):
+        self._failed = False
+        with self._writing():
             Lines(self._counters).close()
             if links.rank == 0:
-                self._folder.begin(
-                    {
-                        "version": 1,
-                        "slug": folder.name,
-                        "profile": plan.profile,
-                        "topology": plan.topology,
-                        "nodes": plan.size,
-                        "seed": plan.seed,
-                        "target": None,
-                        "stop_at_target": False,
-                        "limit_seconds": None,
-                        "runtime": "docker",
-                        "engine": links.engine.name,
-                        "congestion_control": congestion_control,
-                        "plan": plan.to_json(),
-                        "started": self._began,
-                        "attempt": 1,
-                    }
-                )
+                self._folder.begin(self._facts(congestion_control))
+
+    def _facts(self, congestion_control: str) -> dict[str, Any]:
+        """What run.json says of the network."""
+        plan = self._links.plan
+        return {
+            "version": 1,
+            "slug": self._folder.path.name,
+            "profile": plan.profile,
+            "topology": plan.topology,
+            "nodes": plan.size,
+            "seed": plan.seed,
+            "target": None,
+            "stop_at_target": False,
+            "limit_seconds": None,
+            "runtime": "docker",
+            "engine": self._links.engine.name,
+            "congestion_control": congestion_control,
+            "plan": plan.to_json(),
+            "started": self._began,
+            "attempt": 1,
+        }
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write as the job's user; the first failure is logged, and ends the recording."""
+        try:
+            with _as_user(*self._user):
+                yield
+        except HarnessError as error:
+            if not self._failed:
+                say(f"this run is not recorded: {error}")
+            self._failed = True
 
     async def run(self) -> None:
-        """Sample at every whole second, so that the samples of all nodes are of the same moments.
-
-        Raises HarnessError where the counters cannot be read or written.
-        """
-        while True:
+        """Sample at every whole second, so that the samples of all nodes are of the same moments."""
+        while not self._failed:
             self.sample()
             await asyncio.sleep(1 - time.time() % 1)
 
     def sample(self) -> None:
         """Record what this node's links have counted."""
-        line = links_line(time.time(), 1, {self._links.rank: self._links.observe()})
-        with _as_user(*self._user):
-            append_json(self._counters, line)
+        if self._failed:
+            return
+        try:
+            status = self._links.observe()
+        except HarnessError as error:
+            say(f"the counters of this node's links are not recorded for this second: {error}")
+            return
+        with self._writing():
+            append_json(self._counters, links_line(time.time(), 1, {self._links.rank: status}))
 
     def end(self, code: int, failed_rank: int | None) -> None:
-        """Record the last counters and, at rank 0, how the job has ended. Where that is impossible nothing is written.
+        """Record the last counters and, at rank 0, how the job has ended.
 
         Args:
             code: the exit code of all nodes.
             failed_rank: the one that failed first, if any did.
         """
-        with contextlib.suppress(HarnessError):
-            self.sample()
-        if self._links.rank:
+        self.sample()
+        if self._links.rank or self._failed:
             return
         status = "finished" if code == 0 else "stopped" if code in _SIGNALS else "failed"
         usual = {"seconds": time.time() - self._began, "last_lines": [], "reached_at_step": None, "notes": []}
         ending = {**usual, **(self._folder.ending or {}), "code": code}
         ending["failed_rank"] = failed_rank if status == "failed" else None
         rest = {name: value for name, value in ending.items() if name not in ("status", "time")}
-        with _as_user(*self._user), contextlib.suppress(HarnessError):
+        with self._writing():
             self._folder.end(status, **rest)

@@ -146,10 +146,9 @@ def test_the_default_workload_runs_to_its_end(tmp_path):
         assert [len(net.records(rank)) for rank in range(4)] == [5] * 4
         (run,) = load_experiment(folder).runs
         assert (run.profile, run.topology, run.end.status, run.end.code) == ("wan", "ring", "finished", 0)
-        assert set(run.links[-1].edges) == set(run.plan.edges)
-        assert all(
-            run.links[-1].edges[pair].sent_bytes > run.links[0].edges[pair].sent_bytes for pair in run.plan.edges
-        )
+        for pair in run.plan.edges:  # the first and last second may have samples of some nodes only
+            sent = [sample.edges[pair].sent_bytes for sample in run.links if pair in sample.edges]
+            assert sent[-1] > sent[0]
         net.harness("report", str(folder), "--json")
         assert [net.state(rank)["ExitCode"] for rank in range(4)] == [0] * 4
         net.compose("down")

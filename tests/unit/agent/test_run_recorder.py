@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.agent.run_recorder import RunRecorder
+from harness.errors import NodeError
 from harness.experiment.report.load import load_experiment
 from harness.model.link import UNSHAPED
 from harness.model.status import EdgeStatus, NodeStatus, Stats, TcpCounters
@@ -95,3 +96,25 @@ def test_counters_are_recorded_every_second(tmp_path, recorders):
     lines = [json.loads(line) for line in (tmp_path / "links-0.jsonl").read_text().splitlines()]
     assert len(lines) in (3, 4)
     assert all(line["time"] % 1 < 0.3 or line["time"] % 1 > 0.99 for line in lines[1:])
+
+
+def test_a_folder_that_cannot_be_written_to_is_logged_once_and_ends_no_job(tmp_path, capfd):
+    (tmp_path / "file").write_text("")
+    recorder = RunRecorder(tmp_path / "file" / "run", CountingLinks(0), "cubic", USER)
+    recorder.sample()
+    asyncio.run(asyncio.wait_for(recorder.run(), 5))
+    recorder.end(0, None)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("harness: this run is not recorded: ")
+
+
+def test_counters_that_cannot_be_read_once_are_recorded_again_later(tmp_path, recorders, monkeypatch, capfd):
+    def refuse(_):
+        raise NodeError(0, "read its qdiscs", "no buffer space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CountingLinks, "observe", refuse)
+        recorders[0].sample()
+    assert "no buffer space" in capfd.readouterr().err
+    recorders[0].sample()
+    assert len((tmp_path / "links-0.jsonl").read_text().splitlines()) == 1
