@@ -20,7 +20,11 @@ from harness.shaping.userspace.nfqueue import Nfqueue
 from harness.shaping.userspace.rules import Rule, Rules
 from tests.support.veth import cable as new_cable
 
-pytestmark = [pytest.mark.nfqueue, pytest.mark.skipif(os.geteuid() != 0, reason="enters a namespace as root"), pytest.mark.timing]
+pytestmark = [
+    pytest.mark.nfqueue,
+    pytest.mark.skipif(os.geteuid() != 0, reason="enters a namespace as root"),
+    pytest.mark.timing,
+]
 
 ELSEWHERE = 99
 UDP_BYTES = {4: 20 + 8 + 5, 6: 40 + 8 + 5}
