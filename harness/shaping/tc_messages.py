@@ -50,7 +50,7 @@ _DISCOVERY_PRIORITY: Final = 1
 _NETEM_LOSS_GE: Final = 2
 _DESTINATION_OFFSET = {4: 16, 6: 24}
 
-Options = dict[str, Any]
+TcOptions = dict[str, Any]
 """What pyroute2 encodes as TCA_OPTIONS: fields by name, and ``attrs``, a list of [name, value]."""
 
 
@@ -75,7 +75,14 @@ def new_filter(index: int, number: int, destination: IPv4Address | IPv6Address, 
 
 
 def request(
-    kind: int, flags: int, index: int, handle: int, parent: int, tc: str, options: Options | None = None, info: int = 0
+    kind: int,
+    flags: int,
+    index: int,
+    handle: int,
+    parent: int,
+    tc: str,
+    options: TcOptions | None = None,
+    info: int = 0,
 ) -> Request:
     """A message of type ``kind`` about the qdisc, class or filter ``tc`` of interface ``index``."""
     made = TcMessage()
@@ -95,12 +102,12 @@ def dump_request(index: int, parent: int = 0) -> bytes:
     return bytes(made.data[16:])
 
 
-def htb_root() -> Options:
+def htb_root() -> TcOptions:
     """Of the root: what no filter matches passes unshaped (default 0)."""
     return {"attrs": [["TCA_HTB_INIT", {"version": 3, "rate2quantum": 10}]]}
 
 
-def _htb_class(rate: int) -> Options:
+def _htb_class(rate: int) -> TcOptions:
     ticks = round(CLASS_BURST_SECONDS * 1e9 / TICK_NS)
     parms = {"rate": min(rate, U32_MAX), "ceil": min(rate, U32_MAX)}
     parms |= {"rate___reserved": _ETHERNET, "ceil___reserved": _ETHERNET}
@@ -117,7 +124,7 @@ def _table(distribution: Distribution) -> bytes:
     return struct.pack(f"={len(values)}h", *values)
 
 
-def netem(spec: Netem, *, fresh: bool) -> Options:
+def netem(spec: Netem, *, fresh: bool) -> TcOptions:
     """Of a netem, every attribute sent: the kernel keeps the old value of one that is absent.
 
     Args:
@@ -154,7 +161,7 @@ def netem(spec: Netem, *, fresh: bool) -> Options:
     }
 
 
-def tbf(spec: Tbf) -> Options:
+def tbf(spec: Tbf) -> TcOptions:
     """Of a token bucket."""
     ticks = min(round(spec.burst / spec.rate_byte_s * 1e9 / TICK_NS), U32_MAX)
     parms = {"rate": min(spec.rate_byte_s, U32_MAX), "rate___reserved": _ETHERNET, "limit": spec.limit, "buffer": ticks}
@@ -164,14 +171,14 @@ def tbf(spec: Tbf) -> Options:
     return {"attrs": attributes}
 
 
-def u32_filter(destination: IPv4Address | IPv6Address, classid: int) -> Options:
+def u32_filter(destination: IPv4Address | IPv6Address, classid: int) -> TcOptions:
     """Of a filter that sends one destination to a class."""
     packed, start = destination.packed, _DESTINATION_OFFSET[destination.version]
     keys = [f"0x{packed[at : at + 4].hex()}/0xffffffff+{start + at}" for at in range(0, len(packed), 4)]
     return _u32(classid, keys)
 
 
-def discovery_filters() -> list[tuple[int, Options]]:
+def discovery_filters() -> list[tuple[int, TcOptions]]:
     """(tcm_info, options) of the filters that let IPv6 neighbour discovery pass unshaped, as ARP does.
 
     Solicitations (ICMPv6 type 135) and advertisements (136) to a node's own address would else pay its link's delay.
@@ -181,7 +188,7 @@ def discovery_filters() -> list[tuple[int, Options]]:
     return [(info, _u32(ROOT, [next_header, f"{kind << 24:#x}/0xff000000+40"])) for kind in (135, 136)]
 
 
-def _u32(classid: int, keys: list[str]) -> Options:
+def _u32(classid: int, keys: list[str]) -> TcOptions:
     return {"attrs": [["TCA_U32_CLASSID", classid], ["TCA_U32_SEL", {"keys": keys}]]}
 
 

@@ -21,7 +21,7 @@ from harness.verify.stats import EdgeMeasurement
 from harness.verify.steps import EdgeSteps, Step
 
 Spawn = Callable[[int], ProbeProcess]
-Progress = Callable[[int, int, str], None]
+ProbeProgress = Callable[[int, int, str], None]
 
 
 class ProbeDriver:
@@ -69,7 +69,7 @@ class ProbeDriver:
                 list(pool.map(ProbeClient.close, probes))
 
     def measure(
-        self, pairs: Iterable[Pair] | None = None, progress: Progress = lambda done, total, what: None
+        self, pairs: Iterable[Pair] | None = None, progress: ProbeProgress = lambda done, total, what: None
     ) -> Iterator[EdgeMeasurement]:
         """Measure edges, all by default; yields each one's measurement when its round is over.
 
