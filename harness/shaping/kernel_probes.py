@@ -148,7 +148,7 @@ def _link_request(message_flags: int, **fields: object) -> Request:
     return Request(_RTM_NEWLINK, message_flags, bytes(made.data[16:]))
 
 
-def _qdisc(handle: int, parent: int, kind: str, options: tc.Options) -> Request:
+def _qdisc(handle: int, parent: int, kind: str, options: tc.TcOptions) -> Request:
     return tc.request(tc.RTM_NEWQDISC, _NEW, _LOOPBACK, handle, parent, kind, options)
 
 

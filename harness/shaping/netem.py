@@ -86,7 +86,7 @@ def _undo(netlink: Rtnetlink, index: int, actions: Sequence[Action]) -> None:
 def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
     """The netlink messages that carry out an action."""
 
-    def qdisc(flags: int, handle: int, parent: int, kind: str, options: tc.Options) -> Request:
+    def qdisc(flags: int, handle: int, parent: int, kind: str, options: tc.TcOptions) -> Request:
         return tc.request(tc.RTM_NEWQDISC, flags, index, handle, parent, kind, options)
 
     def tbf(flags: int, branch: Branch, spec: Tbf) -> Request:

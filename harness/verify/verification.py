@@ -9,7 +9,7 @@ from typing import Final
 from harness.backends.base import Stdio
 from harness.model.plan import Pair
 from harness.networks.network import Network
-from harness.verify.driver import ProbeDriver, Progress
+from harness.verify.driver import ProbeDriver, ProbeProgress
 from harness.verify.probe_client import PROBE_ARGV, ProbeProcess
 from harness.verify.stats import shared_confidence
 from harness.verify.verdict import Verdict, judge
@@ -20,7 +20,7 @@ _ROWS_PER_DIRECTION: Final = 4
 def measure(
     network: Network,
     pairs: Collection[Pair],
-    progress: Progress,
+    progress: ProbeProgress,
     *,
     seconds: float,
     parallel: int,
@@ -57,7 +57,7 @@ def measure(
 def verify(
     network: Network,
     pairs: Collection[Pair],
-    progress: Progress,
+    progress: ProbeProgress,
     again: Callable[[list[Verdict]], None],
     *,
     seconds: float,
