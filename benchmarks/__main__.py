@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("mesh", "fidelity", "no_shape", "engines", "containers", "recording")
+NAMES = ("mesh", "fidelity", "no_shape", "engines", "containers", "recording", "startup")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:

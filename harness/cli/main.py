@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from harness import __version__
+from harness.cli import quick_params
 from harness.errors import HarnessError, InputError
 from harness.linux import host
 
@@ -129,6 +130,7 @@ def _ended(number: int, _: object) -> Never:
 
 def main() -> None:
     """Run the command line; errors become one line and an exit code."""
+    quick_params.install()
     _register(sys.argv[1:])
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see __main__.py

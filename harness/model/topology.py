@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from harness.errors import TopologyError
 from harness.model.address import MAX_NODES
 from harness.model.link import LinkShape
 from harness.model.units import ZERO_RATIO, ZERO_TIME, Time
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 
 @dataclass(frozen=True)
@@ -86,28 +83,46 @@ class Topology:
 
     @property
     def _is_mesh(self) -> bool:
-        """Whether all are neighbours. Then nothing needs networkx, whose import takes 0.12 s."""
+        """Whether all are neighbours: then nothing needs to be searched."""
         return len(self.edges) == self.size * (self.size - 1) // 2
 
-    def _require_connected(self) -> None:
-        from networkx import connected_components
+    @cached_property
+    def _near(self) -> list[dict[int, int]]:
+        """Per rank, the weight that breaks ties (see `next_hops`) of the edge to each neighbour."""
+        near: list[dict[int, int]] = [{} for _ in range(self.size)]
+        for a, b in self._by_pair:
+            near[a][b] = near[b][a] = _tie_break(a, b)
+        return near
 
-        parts = [sorted(part) for part in connected_components(self._graph)]
+    def _require_connected(self) -> None:
+        parts: list[list[int]] = []
+        left = set(range(self.size))
+        while left:
+            first = min(left)
+            parts.append(sorted({first, *self._ways_from(first)}))
+            left.difference_update(parts[-1])
         if len(parts) > 1:
             shown = " | ".join(map(_ranks_as_text, parts[:4])) + (" | ..." if len(parts) > 4 else "")
             raise TopologyError(
                 f"{self.name} falls into {len(parts)} parts that no edge joins: {shown}; add edges between them"
             )
 
-    @cached_property
-    def _graph(self) -> nx.Graph[int]:
-        """The ranks and edges, these with the weights that `next_hops` explains."""
-        import networkx as nx
+    def _ways_from(self, start: int) -> dict[int, int]:
+        """For every rank that can be reached, the one before it on the way from the start; see `next_hops`.
 
-        graph: nx.Graph[int] = nx.Graph()
-        graph.add_nodes_from(range(self.size))
-        graph.add_weighted_edges_from((a, b, 2**64 + _tie_break(a, b)) for a, b in self._by_pair)
-        return graph
+        A search by breadth: of the ranks that are one hop farther, each takes the neighbour with the lightest way.
+        """
+        before: dict[int, int] = {}
+        layer = {start: (0, start)}
+        while layer:
+            farther: dict[int, tuple[int, int]] = {}
+            for rank, (weight, _) in layer.items():
+                for other, tie in self._near[rank].items():
+                    if other != start and other not in before:
+                        farther[other] = min((weight + tie, rank), farther.get(other, (math.inf, rank)))
+            before |= {rank: previous for rank, (_, previous) in farther.items()}
+            layer = farther
+        return before
 
     def neighbours(self, rank: int) -> list[int]:
         """The ranks at the other ends of this rank's edges, ascending. Raises TopologyError for an unknown rank."""
@@ -126,29 +141,21 @@ class Topology:
     def next_hops(self) -> dict[int, dict[int, int]]:
         """For every rank, for every other rank: the neighbour through which it goes.
 
-        The way has the fewest hops. Where several have, the tie is broken by giving every edge the weight
-        2**64 + a 40-bit SHA-256 of its two ranks and taking the lightest way: the first term makes hops count first (no
-        sum of the others reaches 2**64), the second makes the lightest way unique (two ways of equal weight would need
-        40-bit sums that collide). Unique ways of an undirected graph are symmetric (B to A is A to B backwards, so that
-        a round trip crosses the same links both ways) and consistent (each rank on the way goes on as the first would
-        have; no loops). They depend on the edges' ranks alone, not on the order of edges.
+        The way has the fewest hops. Where several have, each edge weighs a 40-bit SHA-256 of its two ranks, and the
+        lightest way is taken. It is unique (two ways of equal weight would need 40-bit sums that collide). Unique ways
+        of an undirected graph are symmetric (B to A is A to B backwards, so that a round trip crosses the same links
+        both ways) and consistent (each rank on the way goes on as the first would have; no loops). They depend on the
+        edges' ranks alone, not on the order of edges.
 
-        Found by Dijkstra's algorithm from every destination: as ways are symmetric, the rank before X on the lightest
-        way from D to X is where X sends what goes to D. Time and memory grow with size x edges and size squared.
+        As ways are symmetric, the rank before X on the way from D to X is where X sends what goes to D. Time and memory
+        grow with size x edges and size squared.
         """
         if self._is_mesh:
             return {rank: {other: other for other in range(self.size) if other != rank} for rank in range(self.size)}
-        from networkx import dijkstra_predecessor_and_distance
-
         hops: dict[int, dict[int, int]] = {rank: {} for rank in range(self.size)}
         for destination in range(self.size):
-            if len(self._graph[destination]) == self.size - 1:  # no need to search
-                before = {rank: [destination] for rank in self._graph[destination]}
-            else:
-                before, _ = dijkstra_predecessor_and_distance(self._graph, destination)
-            for rank, previous in before.items():
-                if previous:
-                    hops[rank][destination] = previous[0]
+            for rank, previous in self._ways_from(destination).items():
+                hops[rank][destination] = previous
         return hops
 
 

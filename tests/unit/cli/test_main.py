@@ -39,7 +39,7 @@ sys.argv = ["harness", {option!r}]
 try:
     main()
 finally:
-    print({{"rich", "pydantic", "yaml", "networkx", "harness.cli.up", "harness.cli.output"}} & set(sys.modules))
+    print({{"rich", "pydantic", "yaml", "harness.cli.up", "harness.cli.output"}} & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert [
@@ -47,6 +47,38 @@ finally:
     ] == list(VERBS)
     assert done.stdout.endswith("set()\n")
     assert "HARNESS_LOG" in done.stdout
+
+
+@pytest.mark.parametrize("topology", ["ring", "star", "mesh", "islands:2", "grid"])
+def test_a_plan_imports_neither_pydantic_nor_a_graph_library(topology):
+    """They would double its time; benchmarks/startup.py measures it."""
+    code = f"""
+import sys
+from harness.cli.main import main
+sys.argv = ["harness", "plan", "-n", "4", "-t", {topology!r}, "--json"]
+try:
+    main()
+finally:
+    print({{"pydantic", "networkx"}} & set(sys.modules), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "set()\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--nodes", "0"], "greater than or equal to 1"),
+        (["--nodes", "x"], "valid integer"),
+        (["--nodes", "٤"], "valid integer"),
+        (["--seed", "1.5"], "valid integer"),
+        (["--nodes", "9" * 30], "nodes"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(words, error):
+    done = harness("plan", *words)
+    assert done.returncode == 2
+    assert error in done.stderr
 
 
 def test_dash_h_of_a_verb():
