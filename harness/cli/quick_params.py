@@ -47,4 +47,4 @@ _make_adapter: Any = getattr(core, "build_runtime_param", None)
 def install() -> None:
     """Let Typer's parameters in this process read plain values by themselves."""
     if _make_adapter is not None:
-        core.build_runtime_param = _QuickParam  # type: ignore[assignment]
+        vars(core)["build_runtime_param"] = _QuickParam

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from harness.errors import TopologyError
 from harness.model.address import MAX_NODES
 from harness.model.link import LinkShape
 from harness.model.units import ZERO_RATIO, ZERO_TIME, Time
+
+_HEAVIER: Final = 2**64
+"""Than any way: it has fewer than 2**24 hops, of 40 bits each."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Topology:
             for rank, (weight, _) in layer.items():
                 for other, tie in self._near[rank].items():
                     if other != start and other not in before:
-                        farther[other] = min((weight + tie, rank), farther.get(other, (math.inf, rank)))
+                        farther[other] = min((weight + tie, rank), farther.get(other, (_HEAVIER, rank)))
             before |= {rank: previous for rank, (_, previous) in farther.items()}
             layer = farther
         return before
