@@ -8,12 +8,15 @@ import signal
 from typing import Final
 
 CLONE_NEWNS: Final = 0x0002_0000
+CLONE_NEWUTS: Final = 0x0400_0000
 CLONE_NEWUSER: Final = 0x1000_0000
 CLONE_NEWPID: Final = 0x2000_0000
 CLONE_NEWNET: Final = 0x4000_0000
+MS_BIND: Final = 0x1000
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 0x4_0000
 MS_NOSUID_NODEV_NOEXEC: Final = 0x2 | 0x4 | 0x8
+_MNT_DETACH: Final = 2
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_TIMERSLACK: Final = 29
 
@@ -57,6 +60,11 @@ def mount(source: str, target: str, fstype: str, flags: int) -> None:
     """Mount a file system. Raises OSError."""
     arguments = (source.encode(), target.encode(), fstype.encode(), ctypes.c_ulong(flags), None)
     _checked(_libc.mount(*arguments), f"mount {fstype} on {target}")
+
+
+def unmount(target: str) -> None:
+    """Take a mount out of the tree; it ends with its last use. Raises OSError."""
+    _checked(_libc.umount2(target.encode(), _MNT_DETACH), f"unmount {target}")
 
 
 def die_with_parent() -> None:

@@ -14,6 +14,12 @@ INTERFACE: Final = "eth0"
 MAX_NODES: Final = 4094
 """The most nodes of a network: a u32 filter's node id has 12 bits, of which 0 and the last stay free."""
 
+
+def node_name(rank: int) -> str:
+    """The host name of a node in a network of namespaces, and its alias in one of containers: ``node-0``."""
+    return f"node-{rank}"
+
+
 DEFAULT_IPV4 = IPv4Network("10.77.0.0/16")
 DEFAULT_IPV6 = IPv6Network("fd77::/64")
 

@@ -19,6 +19,7 @@ from harness.backends.docker import containers as labels
 from harness.backends.docker.containers import ContainerOptions
 from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
 from harness.linux.sysctls import CONTAINER
+from harness.model.address import node_name
 from harness.model.plan import NetworkPlan
 
 CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "KILL")
@@ -142,7 +143,12 @@ def _make_network(client: Any, network: str, plan: NetworkPlan) -> None:
 
 def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: ContainerOptions) -> str:
     net = plan.addressing
-    endpoint = EndpointConfig(client.api._version, ipv4_address=str(net.ipv4(rank)), ipv6_address=str(net.ipv6(rank)))
+    endpoint = EndpointConfig(
+        client.api._version,
+        aliases=[node_name(rank)],
+        ipv4_address=str(net.ipv4(rank)),
+        ipv6_address=str(net.ipv6(rank)),
+    )
     name = f"{_prefix(network)}-node-{rank + 1}"
     mine = {labels.NETWORK: network, labels.RANK: str(rank)}
     environment = {

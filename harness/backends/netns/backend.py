@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from harness.backends.base import Progress, Stdio, Task
+from harness.backends.netns.names import name_files
 from harness.backends.netns.namespaces import Keeper, start_time
 from harness.errors import HarnessError, InputError, NodeError, PrivilegeError, RecordError, UnavailableError
 from harness.linux import host, signals, syscalls
 from harness.linux.fork import forked
+from harness.model.address import node_name
 from harness.model.plan import NetworkPlan
 from harness.model.status import NodeStatus
 from harness.shaping.base import Engine
@@ -76,25 +78,37 @@ class NetnsBackend:
                 f"{plan.size} nodes: a Linux bridge has {wiring.BRIDGE_PORTS} ports, one per node; take fewer"
             )
         progress(f"making {plan.size} network namespaces")
-        self._keeper = self._start(plan.size)
+        self._keeper = self._start(plan)
         progress(f"wiring {plan.size} nodes to a bridge")
         forked(self._make_hub)
         self.in_each(range(plan.size), lambda rank: wiring.configure(plan.node(rank)), "configure it")
 
-    def _start(self, nodes: int) -> Keeper:
+    def _start(self, plan: NetworkPlan) -> Keeper:
         reader, writer = os.pipe()
+        files = os.memfd_create("names")
         try:
+            os.pwrite(files, json.dumps(name_files(plan)).encode(), 0)
             with signals.held():
                 process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(_KEEPER), str(nodes), self.engine.daemon_module or ""],
+                    [
+                        sys.executable,
+                        "-I",
+                        "-S",
+                        str(_KEEPER),
+                        str(plan.size),
+                        str(files),
+                        self.engine.daemon_module or "",
+                    ],
                     stdin=reader,
                     stdout=subprocess.PIPE,
                     stderr=None if self.engine.daemon_module else subprocess.DEVNULL,
                     start_new_session=True,
+                    pass_fds=[files],
                     cwd="/",
                 )
         finally:
             os.close(reader)
+            os.close(files)
         self._lifeline = writer
         assert process.stdout is not None
         with process.stdout as answers:
@@ -185,6 +199,8 @@ class NetnsBackend:
         own_group: bool = True,
     ) -> subprocess.Popen[bytes]:
         """See Backend."""
+        if env is not None and "HOSTNAME" in env:  # some shells export the host's
+            env = {**env, "HOSTNAME": node_name(rank)}
         with self._require().entrance(rank) as enter, signals.held():
             try:
                 return subprocess.Popen(

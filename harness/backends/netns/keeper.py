@@ -1,4 +1,4 @@
-"""The process that a network lives in: ``keeper.py NODES [COMPANION]``.
+"""The process that a network lives in: ``keeper.py NODES FILES [COMPANION]``.
 
 It is process 1 of a PID namespace of its own, so killing it makes the kernel kill everything that runs in the
 network's nodes; and it holds the only references to the nodes' network namespaces, so they vanish with it. It ends
@@ -8,6 +8,8 @@ up`` sends that when the network is complete.
 It answers one JSON line on standard output: its process id as the maker sees it, and the file descriptors of the
 nodes' namespaces. COMPANION is a module whose ``Supervisor(namespaces by rank).run(lifeline)`` keeps processes alive
 beside the nodes: an engine's in user space.
+
+FILES is a file descriptor: the contents of files, by path in JSON, that the nodes see instead of the host's.
 
 Its standard error is that of the command that made the network, until the byte comes: who waits for a job hears there
 what happens to the companion.
@@ -40,12 +42,14 @@ def first_stage(*arguments: str) -> None:
     print(json.dumps({"pid": child, "rootless": rootless}), flush=True)
 
 
-def second_stage(nodes: int, daemon_module: str = "") -> None:
+def second_stage(nodes: int, files: int, daemon_module: str = "") -> None:
     """Make the nodes' namespaces and hold them until told to end."""
     host.raise_open_files()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    with open(files) as file:
+        cover(json.load(file))
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID_NODEV_NOEXEC)
     hub = os.open("/proc/self/ns/net", os.O_RDONLY)
     held = []
@@ -63,10 +67,24 @@ def second_stage(nodes: int, daemon_module: str = "") -> None:
             signal.pause()
 
 
+def cover(files: dict[str, str]) -> None:
+    """Put these contents in the place of the host's files, as programs in the nodes see them; what the host lacks stays
+    absent. They lie in memory, in a file system that is mounted for a moment where there is always a folder."""
+    syscalls.mount("tmpfs", "/proc", "tmpfs", syscalls.MS_NOSUID_NODEV_NOEXEC)
+    for number, (path, content) in enumerate(files.items()):
+        if os.path.exists(path):
+            source = f"/proc/{number}"
+            with open(source, "w") as file:
+                file.write(content)
+            os.chmod(source, 0o644)
+            syscalls.mount(source, path, "", syscalls.MS_BIND)
+    syscalls.unmount("/proc")
+
+
 if __name__ == "__main__":
     try:
         if sys.argv[1] == "--second-stage":
-            second_stage(int(sys.argv[2]), *sys.argv[3:])
+            second_stage(int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])
         else:
             first_stage(*sys.argv[1:])
     except OSError as problem:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Never
 
 from harness.errors import InputError, NetworkStateError, UnavailableError
 from harness.linux import host, syscalls
+from harness.model.address import node_name
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class Keeper:
         def enter() -> None:
             for fd, kind in fds:
                 syscalls.setns(fd, kind)
-            syscalls.unshare(syscalls.CLONE_NEWNS)
+            syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS)
+            socket.sethostname(node_name(rank))
             with contextlib.suppress(OSError):  # a nicety: /sys/class/net then shows the node's own interfaces
                 syscalls.mount("sysfs", "/sys", "sysfs", syscalls.MS_NOSUID_NODEV_NOEXEC)
             os.chdir(directory)
