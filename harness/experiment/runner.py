@@ -35,7 +35,7 @@ Subnets = tuple[str | None, str | None]
 
 def plan_of(experiment: Experiment, run: Run, subnets: Subnets = (None, None)) -> NetworkPlan:
     """The network of a run. Raises InputError."""
-    return PlanOptions(experiment.nodes, run.topology, run.profile, None, run.seed, *subnets).plan()
+    return PlanOptions(experiment.nodes, run.topology, run.profile, None, run.drawn_with, *subnets).plan()
 
 
 def train_options(experiment: Experiment, run: Run, out: str, resume: bool) -> TrainOptions:
@@ -152,6 +152,7 @@ class Runner:
             "topology": short(run.topology),
             "nodes": plan.size,
             **describe(train_options(experiment, run, "", resume=False)),
+            "network_seed": run.drawn_with,
             "target": {experiment.target[0]: experiment.target[1]} if experiment.target else None,
             "stop_at_target": experiment.stop_at_target,
             "limit_seconds": experiment.limit_seconds,

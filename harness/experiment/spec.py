@@ -79,13 +79,20 @@ class Run:
         profile: of all links.
         topology: of the network.
         variant: the strategy.
-        seed: of the network's draws, the model, the data and the strategy.
+        seed: of the model, the data and the strategy.
+        network_seed: of the network's draws; None: the same as ``seed``.
     """
 
     profile: str
     topology: str
     variant: Variant
     seed: int
+    network_seed: int | None = None
+
+    @property
+    def drawn_with(self) -> int:
+        """The seed of the network's draws."""
+        return self.seed if self.network_seed is None else self.network_seed
 
     @property
     def slug(self) -> str:
@@ -104,6 +111,7 @@ class Experiment:
         topologies: ... each of these, times ...
         variants: ... each of these, times ...
         seeds: ... each of these.
+        network_seed: one network for all seeds; None: every seed draws a network of its own.
         nodes: ranks; None: as the topology says.
         task: what is learned.
         schedule: of each run. Without checkpoints, a run that was stopped begins anew.
@@ -123,6 +131,7 @@ class Experiment:
     target: tuple[str, float] | None = None
     stop_at_target: bool = False
     limit_seconds: float | None = None
+    network_seed: int | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -151,7 +160,7 @@ class Experiment:
     def runs(self) -> Iterator[Run]:
         """Every combination: all strategies on one network first, since that is what is compared."""
         for profile, topology, seed, variant in product(self.profiles, self.topologies, self.seeds, self.variants):
-            yield Run(profile, topology, variant, seed)
+            yield Run(profile, topology, variant, seed, self.network_seed)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; from_json reads it back."""
@@ -161,6 +170,7 @@ class Experiment:
             "topologies": list(self.topologies),
             "strategies": [{"name": one.strategy, "options": dict(one.options)} for one in self.variants],
             "seeds": list(self.seeds),
+            "network_seed": self.network_seed,
             "nodes": self.nodes,
             "task": vars(self.task),
             **vars(self.schedule),
@@ -184,4 +194,5 @@ class Experiment:
             target=next(iter(data["target"].items())) if data["target"] else None,
             stop_at_target=data["stop_at_target"],
             limit_seconds=data["limit_seconds"],
+            network_seed=data.get("network_seed"),
         )

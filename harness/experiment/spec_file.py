@@ -1,16 +1,18 @@
-"""An experiment from a YAML file; what is wrong with it is told with file and line, before any machine is touched.
+"""Reads an experiment from a YAML file. Errors give file and line, and come before anything is started.
 
-Files that it names (./mine.py, ./home.yaml, a task's data) are looked for from its own folder.
+Paths in the file (./mine.py, ./home.yaml, a task's data) are relative to its own folder.
 
 name: strategies
 nodes: 4
-topologies: ring                     one, or a list
+topologies: ring                     one, or a list; default: fully_connected, as for every verb
 profiles: [local, wan, mobile]
 strategies:                          names, or mappings with options; an option that is a list multiplies
   - ddp
   - {name: diloco, H: [10, 50]}
 H: 10                                for all strategies that have this option and do not say otherwise
 seeds: [0, 1, 2]
+network_seed: 0                      one network for all seeds; default: each seed draws its own
+task: digits                         or with options, as in the next line
 task: {name: digits, shards: "dirichlet:0.3", batch: 32, lr: 0.002}
 steps: 200
 evaluate_every: 10
@@ -28,10 +30,11 @@ from dataclasses import fields
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, cast, get_type_hints
 
 from harness.errors import InputError
 from harness.experiment.spec import MAX_RUNS, Experiment, Variant, check_name, plain
+from harness.model.plan_options import DEFAULTS
 from harness.model.profile_file import is_profile_path, load_profile
 from harness.model.topology_names import build_topology
 from harness.model.yaml_file import Entry, read_yaml
@@ -43,10 +46,9 @@ from harness.training.strategies.option_values import read_options
 from harness.training.tasks.task_options import TaskOptions
 
 _KEYS: Final = (
-    "name", "nodes", "topologies", "profiles", "strategies", "H", "seeds", "task",
+    "name", "nodes", "topologies", "profiles", "strategies", "H", "seeds", "network_seed", "task",
     *(one.name for one in fields(Schedule)), "target", "stop_at_target", "limit",
 )  # fmt: skip
-_TOPOLOGY: Final = "ring"
 _UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -72,10 +74,12 @@ def load_experiment(path: Path, *, check_options: bool = True) -> Experiment:
     if topologies := values.get("topologies"):
         given["topologies"] = _checked(topologies, root, lambda name: build_topology(name, given.get("nodes")))
     else:
-        _told(values.get("nodes", values["profiles"]), lambda: build_topology(_TOPOLOGY, given.get("nodes")))
-        given["topologies"] = (_TOPOLOGY,)
+        _located(values.get("nodes", values["profiles"]), lambda: build_topology(DEFAULTS.topology, given.get("nodes")))
+        given["topologies"] = (DEFAULTS.topology,)
     if "seeds" in values:
-        given["seeds"] = tuple(_several(values["seeds"], lambda one: one.whole_number("a seed, e.g. 0,")))
+        given["seeds"] = tuple(_several(values["seeds"], _seed))
+    if "network_seed" in values:
+        given["network_seed"] = _seed(values["network_seed"])
     given["variants"] = tuple(_strategies(values["strategies"], values.get("H"), root, check_options))
     if "task" in values:
         given["task"] = _task(values["task"], root)
@@ -93,8 +97,8 @@ def load_experiment(path: Path, *, check_options: bool = True) -> Experiment:
         raise InputError(f"{path}: {error}") from None
 
 
-def _told(entry: Entry, read: Callable[[], Any]) -> Any:
-    """What reading gives; an error gets the entry's place."""
+def _located(entry: Entry, read: Callable[[], Any]) -> Any:
+    """The result of `read`; an InputError gets the entry's file and line."""
     try:
         return read()
     except InputError as error:
@@ -112,8 +116,12 @@ def _several(entry: Entry, read: Callable[[Entry], Any]) -> list[Any]:
 
 def _name(entry: Entry) -> str:
     name = entry.text("a name")
-    _told(entry, lambda: check_name(name))
+    _located(entry, lambda: check_name(name))
     return name
+
+
+def _seed(entry: Entry) -> int:
+    return entry.whole_number("a seed, e.g. 0,")
 
 
 def _count(entry: Entry, least: int = 1) -> int:
@@ -127,7 +135,7 @@ def _limit(entry: Entry) -> float:
     text = entry.text("a time, e.g. 90s or 2min,").strip().lower()
     number = text.rstrip("hmins ")
     unit = text.removeprefix(number).strip()
-    seconds = _told(entry, lambda: _number(number)) * _UNITS[unit] if number and unit in _UNITS else math.nan
+    seconds = _located(entry, lambda: _number(number)) * _UNITS[unit] if number and unit in _UNITS else math.nan
     if not 0 < seconds < math.inf:
         raise entry.fault(f"{text!r} where a time is expected, e.g. 90s, 2min or 1.5h")
     return seconds
@@ -143,14 +151,14 @@ def _checked(entry: Entry, root: Path, check: Callable[[str], object]) -> tuple[
             name = f"matrix:{','.join(_rooted(file, root) for file in files.split(','))}"
         elif is_profile_path(name):
             name = str((root / name).resolve())
-        _told(part, lambda: check(name))
+        _located(part, lambda: check(name))
         return name
 
     return tuple(_several(entry, one))
 
 
 def _rooted(part: str, root: Path) -> str:
-    """A matrix's ``KEY=FILE`` with an absolute path; what is none is told by who reads it."""
+    """A matrix's ``KEY=FILE`` with an absolute path; anything else unchanged: build_topology refuses it."""
     key, _, file = part.partition("=")
     return f"{key.strip()}={(root / file.strip()).resolve()}" if file.strip() else part.strip()
 
@@ -174,7 +182,7 @@ def _options(entry: Entry, name: str) -> list[tuple[str, str]]:
 
 def _strategies(entry: Entry, shared: Entry | None, root: Path, check_options: bool) -> list[Variant]:
     if shared and not check_options:
-        raise shared.fault("which strategies have it cannot be told without PyTorch here; write H at each strategy")
+        raise shared.fault("without PyTorch, which strategies have this option is unknown; write H at each strategy")
     options = _options(shared, "H") if shared else []
     found = _several(entry, lambda one: _variants(one, options, root, check_options))
     variants = [variant for of_one in found for variant in of_one]
@@ -186,7 +194,7 @@ def _strategies(entry: Entry, shared: Entry | None, root: Path, check_options: b
 def _variants(entry: Entry, shared: list[tuple[str, str]], root: Path, check_options: bool) -> list[Variant]:
     """A strategy, once for each combination of options that are lists."""
     if getattr(entry.node, "id", "") == "mapping":
-        keys = [str(key.value) for key, _ in entry.node.value]  # the strategy says later which of them it knows
+        keys = [str(key.value) for key, _ in entry.node.value]  # read_options checks them
         values = entry.mapping(keys)
         if "name" not in values:
             raise entry.fault("a strategy needs a name")
@@ -196,8 +204,8 @@ def _variants(entry: Entry, shared: list[tuple[str, str]], root: Path, check_opt
     name = named.text("a strategy's name")
     if name.partition(":")[0].endswith(".py"):
         name = str((root / name).resolve())
-    _told(named, lambda: check_strategy(name))
-    kind = _told(named, lambda: find_strategy(name).Options) if check_options else None
+    _located(named, lambda: check_strategy(name))
+    kind = _located(named, lambda: find_strategy(name).Options) if check_options else None
     known = {field.name for field in fields(kind)} if kind else set()
     choices = [_options(value, key) for key, value in values.items()]
     if shared and "H" in known and "H" not in values:
@@ -208,7 +216,7 @@ def _variants(entry: Entry, shared: list[tuple[str, str]], root: Path, check_opt
     for combination in product(*choices):
         options: dict[str, Any] = dict(combination)
         if kind:
-            options = _told(entry, partial(_read_options, name, kind, options))
+            options = _located(entry, partial(_read_options, name, kind, options))
         found.append(Variant(name, options))
     return found
 
@@ -219,6 +227,9 @@ def _read_options(name: str, kind: type[Any], given: Mapping[str, Any]) -> dict[
 
 
 def _task(entry: Entry, root: Path) -> TaskOptions:
+    if getattr(entry.node, "id", "") != "mapping":
+        name = entry.text("a task's name")
+        return cast(TaskOptions, _located(entry, lambda: TaskOptions(name)))
     types = get_type_hints(TaskOptions)
     given: dict[str, Any] = {}
     for key, value in entry.mapping([one.name for one in fields(TaskOptions)]).items():
@@ -230,11 +241,10 @@ def _task(entry: Entry, root: Path) -> TaskOptions:
         elif types[key] in (int, int | None):
             given[key] = _count(value)
         elif types[key] is float:
-            given[key] = _told(value, partial(_number, text))
+            given[key] = _located(value, partial(_number, text))
         else:
             given[key] = text
-    made: TaskOptions = _told(entry, lambda: TaskOptions(**given))
-    return made
+    return cast(TaskOptions, _located(entry, lambda: TaskOptions(**given)))
 
 
 def _number(text: str) -> float:
@@ -249,7 +259,7 @@ def _target(entry: Entry) -> tuple[str, float]:
     if len(values) != 1:
         raise entry.fault("a target is one of loss and accuracy, e.g. {loss: 0.4}")
     ((name, value),) = values.items()
-    number = _told(value, lambda: _number(value.text("a number")))
+    number = _located(value, lambda: _number(value.text("a number")))
     if not 0 < number < math.inf or (name == "accuracy" and number > 1):
         raise value.fault(
             f"{number:g} where {'a share up to 1' if name == 'accuracy' else 'a loss over 0'} is expected"

@@ -34,7 +34,7 @@ class PatientDdp(Ddp):
         super().share_parameters()
 """
 """A user's strategy, whose ranks wait in the middle until a link has been changed."""
-COURSE = "nodes: 2\nprofiles: ./far.yaml\nevaluate_every: 10\ntask: {batch: 16, lr: 0.002}\n"
+COURSE = "nodes: 2\ntopologies: ring\nprofiles: ./far.yaml\nevaluate_every: 10\ntask: {batch: 16, lr: 0.002}\n"
 
 
 class Laboratory:

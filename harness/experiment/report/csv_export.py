@@ -38,7 +38,7 @@ SUMMARY: Final = (
     *_RUN, "status", "target_loss", "outcome", "seconds_to_target", "bytes_to_target", "least_loss", "accuracy",
     "steps", "seconds", "sent_bytes", "step_seconds_compute", "step_seconds_comm", "step_seconds_p50",
     "step_seconds_p95", "bus_bit_s", "bus_bound_bit_s", "dropped_packets", "retransmitted_segments",
-    "target_accuracy",
+    "target_accuracy", "network_seed",
 )  # fmt: skip
 STEPS: Final = (
     *_RUN, "rank", "step", "elapsed", "loss", "seconds", "seconds_compute", "seconds_comm", "sent_bytes",
@@ -80,6 +80,7 @@ def _summary_rows(analysis: Analysis) -> Iterator[Row]:
                 run.links.dropped if run.links else None,
                 run.links.retransmitted if run.links else None,
                 scenario.target_value("accuracy"),
+                run.run.seeds[0],
             )
 
 

@@ -79,6 +79,7 @@ def _run(run: RunFigures) -> dict[str, Any]:
         "nodes": run.run.nodes,
         "label": run.run.label,
         "seed": run.run.seed,
+        "network_seed": run.run.seeds[0],
         "engine": run.run.engine,
         "status": run.run.status,
         "failed_rank": end.failed_rank if end else None,

@@ -64,7 +64,11 @@ def refused(run, tmp_path):
 def test_a_dry_run_names_every_run_and_makes_nothing(run, file, tmp_path):
     done = run(file, "--dry-run")
     assert done.exit_code == 0
-    slugs = ["local.ring.ddp.seed0", "wan.ring.ddp.seed0", "wan.ring.fedavg-H=10.seed0"]
+    slugs = [
+        "local.fully_connected.ddp.seed0",
+        "wan.fully_connected.ddp.seed0",
+        "wan.fully_connected.fedavg-H=10.seed0",
+    ]
     assert all(slug in done.stdout for slug in slugs)
     assert done.stdout.splitlines()[-1] == "6 runs"
     assert list(tmp_path.iterdir()) == [file]
@@ -72,7 +76,10 @@ def test_a_dry_run_names_every_run_and_makes_nothing(run, file, tmp_path):
 
 def test_a_dry_run_as_json(run, file):
     told = json.loads(run(file, "--dry-run", "--json").stdout)
-    assert [one["slug"] for one in told["runs"]][:2] == ["local.ring.ddp.seed0", "local.ring.fedavg-H=5.seed0"]
+    assert [one["slug"] for one in told["runs"]][:2] == [
+        "local.fully_connected.ddp.seed0",
+        "local.fully_connected.fedavg-H=5.seed0",
+    ]
     assert told["experiment"]["strategies"][1] == {"name": "fedavg", "options": {"H": 5}}
 
 
@@ -153,7 +160,7 @@ def begun(tmp_path, file):
     from harness.experiment.spec_file import load_experiment
 
     folder = new_folder(tmp_path / "begun", load_experiment(file), file, BEGUN, time.localtime())
-    for slug, status in (("local.ring.ddp.seed0", "finished"), ("wan.ring.ddp.seed0", "failed")):
+    for slug, status in (("local.fully_connected.ddp.seed0", "finished"), ("wan.fully_connected.ddp.seed0", "failed")):
         RunFolder(folder / slug).end(status, seconds=1.0, code=0, failed_rank=None, last_lines=[])
     return folder
 
@@ -162,8 +169,8 @@ def test_to_resume_does_what_is_left(run, begun):
     told = json.loads(run("--resume", begun, "--dry-run", "--json").stdout)
     slugs = [one["slug"] for one in told["runs"]]
     assert len(slugs) == 5
-    assert "local.ring.ddp.seed0" not in slugs
-    assert "wan.ring.ddp.seed0" in slugs
+    assert "local.fully_connected.ddp.seed0" not in slugs
+    assert "wan.fully_connected.ddp.seed0" in slugs
 
 
 def test_to_resume_elsewhere_is_refused(refused, begun):
@@ -216,16 +223,16 @@ def test_what_another_command_has_done_meanwhile_is_not_done_again(run, begun, p
     alone = ExperimentRuns.alone
 
     def late(campaign):
-        RunFolder(begun / "wan.ring.ddp.seed0").end("finished", **ENDED)
+        RunFolder(begun / "wan.fully_connected.ddp.seed0").end("finished", **ENDED)
         return alone(campaign)
 
     monkeypatch.setattr(ExperimentRuns, "alone", late)
     assert run("--resume", begun).exit_code == 0
     assert [slug for _, slug in performed] == [
-        "local.ring.fedavg-H=5.seed0",
-        "local.ring.fedavg-H=10.seed0",
-        "wan.ring.fedavg-H=5.seed0",
-        "wan.ring.fedavg-H=10.seed0",
+        "local.fully_connected.fedavg-H=5.seed0",
+        "local.fully_connected.fedavg-H=10.seed0",
+        "wan.fully_connected.fedavg-H=5.seed0",
+        "wan.fully_connected.fedavg-H=10.seed0",
     ]
 
 

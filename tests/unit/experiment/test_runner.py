@@ -40,6 +40,7 @@ def test_the_seed_draws_the_network_too():
     plans = [plan_of(made, Run("wan", "ring", Variant("ddp"), seed)) for seed in (0, 0, 1)]
     assert plans[0] == plans[1] != plans[2]
     assert plans[0].size == 3
+    assert plan_of(made, Run("wan", "ring", Variant("ddp"), 1, 0)) == plans[0]
     other = plan_of(made, Run("wan", "ring", Variant("ddp"), 0), ("198.18.4.0/24", None))
     assert str(other.addressing.ipv4_net) == "198.18.4.0/24"
 

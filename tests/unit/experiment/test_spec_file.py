@@ -10,6 +10,7 @@ from harness.errors import InputError, UnavailableError
 from harness.experiment.runner import plan_of
 from harness.experiment.spec import Experiment, Variant
 from harness.experiment.spec_file import load_experiment
+from harness.model.plan_options import PlanOptions
 from harness.training.options import Schedule
 from harness.training.tasks.task_options import TaskOptions
 
@@ -37,7 +38,33 @@ def refused(read, text, **options):
 
 
 def test_two_words_are_an_experiment(read):
-    assert read(SMALL) == Experiment("mine", ("wan",), ("ring",), (Variant("ddp"),))
+    assert read(SMALL) == Experiment("mine", ("wan",), ("fully_connected",), (Variant("ddp"),))
+
+
+def test_the_default_topology_is_that_of_every_verb(read):
+    assert read(SMALL).topologies == (PlanOptions().topology,)
+    (run,) = read(SMALL).runs()
+    assert plan_of(read(SMALL), run).topology == PlanOptions().plan().topology
+
+
+def test_a_task_without_options_is_its_name(read):
+    assert read(SMALL + "task: mnist\n").task == TaskOptions("mnist")
+
+
+def test_the_network_has_a_seed_of_its_own_where_the_file_says_so(read):
+    made = read(SMALL + "seeds: [0, 1]\nnetwork_seed: 7\n")
+    plans = [plan_of(made, run) for run in made.runs()]
+    assert plans[0].edges == plans[1].edges
+    assert (plans[0].seed, made) == (7, Experiment.from_json(made.to_json()))
+    alone = read(SMALL + "seeds: [0, 1]\n")
+    plans = [plan_of(alone, run) for run in alone.runs()]
+    assert plans[0].edges != plans[1].edges
+
+
+def test_an_experiment_that_was_begun_before_network_seed_goes_on_with_one_seed_for_both(read):
+    begun = read(SMALL).to_json()
+    del begun["network_seed"]
+    assert Experiment.from_json(begun) == read(SMALL)
 
 
 def test_everything_that_can_be_said(read):
@@ -138,7 +165,7 @@ def test_a_files_name_becomes_a_name_that_a_folder_may_have(tmp_path):
         ("profiles: wan\nstrategies: dddp\n", "mine.yaml:2: strategies: strategy 'dddp' is unknown; did you"),
         ("profiles: wan\nstrategies: [./no.py]\n", "mine.yaml:2: strategies[0]: strategy "),
         ("profiles: wan\nstrategies:\n  - {H: 3}\n", "mine.yaml:3: strategies[0]: a strategy needs a name"),
-        (SMALL + "task: digitz\n", "mine.yaml:3: task: 'digitz' where a mapping is expected"),
+        (SMALL + "task: digitz\n", "mine.yaml:3: task: task 'digitz' is unknown; did you mean 'digits'?"),
         (SMALL + "task: {name: digitz}\n", "mine.yaml:3: task: task 'digitz' is unknown; did you mean 'digits'?"),
         (SMALL + "task:\n  lr: fast\n", "mine.yaml:4: task.lr: 'fast' where a number is expected"),
         (SMALL + "task: {lr: -1}\n", "mine.yaml:3: task: task digits: lr must be a number over 0"),
@@ -153,7 +180,7 @@ def test_a_files_name_becomes_a_name_that_a_folder_may_have(tmp_path):
         ("profiles: []\nstrategies: ddp\n", "mine.yaml:1: profiles: an empty list"),
         ("profiles: wan\nstrategies: []\n", "mine.yaml:2: strategies: an empty list"),
         ("profiles: wan\nstrategies: [{name: diloco, H: []}]\n", "mine.yaml:2: strategies[0].H: an empty list"),
-        (SMALL + "seeds: [1, 1]\n", "mine.yaml: 2 runs would be called wan.ring.ddp.seed1"),
+        (SMALL + "seeds: [1, 1]\n", "mine.yaml: 2 runs would be called wan.fully_connected.ddp.seed1"),
         (SMALL + "target: low\n", "mine.yaml:3: target: 'low' where a mapping is expected"),
         (SMALL + "target: {loss: 0.4, accuracy: 0.9}\n", "mine.yaml:3: target: a target is one of loss and accuracy"),
         (SMALL + "target: {loss: low}\n", "mine.yaml:3: target.loss: 'low' where a number is expected"),
@@ -164,7 +191,7 @@ def test_a_files_name_becomes_a_name_that_a_folder_may_have(tmp_path):
         (SMALL + "limit: long\n", "mine.yaml:3: limit: 'long' where a time is expected, e.g. 90s, 2min or 1.5h"),
         (SMALL + "limit: 0s\n", "mine.yaml:3: limit: '0s' where a time is expected"),
         (SMALL + "name: a/b\n", "mine.yaml:3: name: 'a/b' is no name"),
-        (SMALL + "H: 3\n", "mine.yaml:3: H: which strategies have it cannot be told without PyTorch here"),
+        (SMALL + "H: 3\n", "mine.yaml:3: H: without PyTorch, which strategies have this option is unknown"),
         ("profiles: wan\nstrategies: [{name: ddp, a: [1, 2], b: " + MANY + ", c: " + MANY + "}]\n",
          "mine.yaml:2: strategies[0]: 20402 combinations of options: an experiment has at most 10000 runs"),
         ("profiles: [wan\n", "this is not YAML"),

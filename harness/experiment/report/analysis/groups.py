@@ -6,11 +6,15 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median, stdev
+from typing import TypeAlias
 
 from harness.experiment.report.analysis.curves import CurvePoint
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.load.records import HAD_TIME, Target
 from harness.model.format import NOTHING, format_time
+
+SeedKey: TypeAlias = tuple[int, int]
+"""The seed of the network and the seed of the training: runs of two strategies that have the same are a pair."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,21 @@ class RunGroup:
         return self.reached > 0 and self.reached == self.answered
 
     @property
+    def times(self) -> dict[SeedKey, float]:
+        """Seconds to the target by seed, of the runs that reached it."""
+        return {run.run.seeds: point.seconds for run in self.runs if (point := self._point(run))}
+
+    @property
+    def times_given_up(self) -> dict[SeedKey, float]:
+        """Seconds after which runs that had their time had not reached the target, by seed."""
+        if self.target is None:
+            return {}
+        return {run.run.seeds: run.seconds for run in self.runs if run.outcome(self.target) == "not reached"}
+
+    @property
     def seconds(self) -> SeedSpread | None:
         """Time to the target, of the runs that reached it."""
-        return SeedSpread.of(point.seconds for run in self.runs if (point := self._point(run)))
+        return SeedSpread.of(self.times.values())
 
     @property
     def bytes(self) -> SeedSpread | None:
@@ -97,9 +113,7 @@ class RunGroup:
     @property
     def given_up(self) -> SeedSpread | None:
         """Seconds after which runs that had their time had not reached the target."""
-        if self.target is None:
-            return None
-        return SeedSpread.of(run.seconds for run in self.runs if run.outcome(self.target) == "not reached")
+        return SeedSpread.of(self.times_given_up.values())
 
     @property
     def best_loss(self) -> SeedSpread | None:

@@ -38,14 +38,15 @@ def sentence(analysis: Analysis, scenario: Scenario) -> str:
 
 
 def margin(other: Comparison) -> str:
-    """The winner's lead over another strategy: ``2.9 ×``, ``> 4.1 ×, not reached``, ``reached in 2 of 3``."""
+    """The winner's lead over another strategy: ``2.9 × (2.5 – 3.1)``, ``> 4.1 ×, not reached``."""
     if other.reached and not other.won_all:
         return f"reached in {other.reached} of {other.answered}"
     if other.factor is None:
         return "" if other.reached else "not reached"
     if not other.reached:
         return f"> {format_factor(other.factor)}, not reached"
-    return format_factor(other.factor) + (", ranges overlap" if other.overlaps else "")
+    span = f" ({_range(other)})" if other.pairs > 1 else ""
+    return f"{format_factor(other.factor)}{span}" + (", too close" if other.overlaps else "")
 
 
 def time_to_target(group: RunGroup, ranged: bool = False) -> str:
@@ -79,7 +80,8 @@ def _time(win: Winner) -> str:
 
 def _versus(other: Comparison) -> str:
     if other.won_all:
-        return "" if other.factor is None else f"{format_number(other.factor)} times as fast as {other.label}"
+        lead = "" if other.factor is None else f"{format_number(other.factor)} times as fast as {other.label}"
+        return lead and lead + _basis(other)
     if other.reached:
         return f"while {other.label} reached it in {other.reached} of {other.answered} runs only"
     if other.factor is not None:
@@ -87,12 +89,25 @@ def _versus(other: Comparison) -> str:
     return f"while {other.label} did not reach it"
 
 
+def _basis(other: Comparison) -> str:
+    """What a factor is of: the median over seeds that both have, and their range."""
+    if other.pairs == 1:
+        return ""
+    if not other.pairs:
+        return " (a ratio of medians, since no seed ran with both)"
+    return f" (median of {other.pairs} seeds compared pairwise: {_range(other)})"
+
+
+def _range(other: Comparison) -> str:
+    return " – ".join(dict.fromkeys(format_number(one or 0.0) for one in (other.factor_low, other.factor_high)))
+
+
 def _doubts(scenario: Scenario, win: Winner) -> str:
     doubts = ""
     if 1 < win.winner.reached < len(win.winner.runs):
         doubts += f" Only {win.winner.reached} of its {len(win.winner.runs)} runs did."
     if win.next and win.too_close:
-        doubts += f" The ranges over seeds of {win.winner.label} and {win.next.label} overlap: too close to call."
+        doubts += f" {win.winner.label} was not ahead of {win.next.label} with every seed: too close to call."
     if scenario.chosen:
         all_did = not any(group.count("not reached") for group in scenario.groups)
         who = "every strategy reached" if all_did else "every run reached whose loss fell at all"

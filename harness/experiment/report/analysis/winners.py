@@ -1,11 +1,18 @@
-"""Who won where: which strategy reached the target first in a scenario, and how far ahead of the others."""
+"""Who won where: which strategy reached the target first in a scenario, and how far ahead of the others.
+
+Two strategies are compared seed by seed: a seed draws the network (unless network_seed fixes it), the model and the
+order of the data, so that times of different seeds differ for reasons that have nothing to do with the strategy. The
+lead is the median of the ratios of the two times of each seed, and its range is theirs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Final
 
-from harness.experiment.report.analysis.groups import RunGroup
+from harness.experiment.report.analysis.groups import RunGroup, SeedKey, SeedSpread
 
 BASELINE: Final = "ddp"
 """The strategy that others are compared with: what everybody starts from."""
@@ -17,11 +24,13 @@ class Comparison:
 
     Args:
         label: of the other strategy.
-        factor: its median time to the target / the winner's. Where it never reached the target: the time that it had
-            / the winner's, which is less than the true factor. None: unknown.
+        factor: the median over seeds of its time to the target / the winner's. Where it never reached the target: the
+            least of the time that it had / the winner's, which is less than the true factor. None: unknown.
         reached: its runs that reached the target.
         answered: its runs that reached the target, or had their time and did not.
-        overlaps: whether the two strategies' ranges over seeds overlap.
+        overlaps: whether it is too close to call: the winner was not ahead with every seed.
+        factor_low, factor_high: the least and the largest of the seeds' ratios.
+        pairs: seeds that both have; 0: none, so that the factor is of the medians over different seeds.
     """
 
     label: str
@@ -29,6 +38,9 @@ class Comparison:
     reached: int
     answered: int
     overlaps: bool = False
+    factor_low: float | None = None
+    factor_high: float | None = None
+    pairs: int = 0
 
     @property
     def won_all(self) -> bool:
@@ -38,7 +50,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Winner:
-    """The strategy that reached the target first, by the median over seeds.
+    """The strategy that reached the target first.
 
     Args:
         winner: its runs.
@@ -52,7 +64,7 @@ class Winner:
 
     @property
     def too_close(self) -> bool:
-        """Whether the ranges over seeds of the winner and the next overlap."""
+        """Whether the winner was not ahead of the next with every seed."""
         return self.next is not None and self.next.overlaps and self.winner.reached > 1
 
     @property
@@ -65,30 +77,63 @@ class Winner:
 
 
 def find_winner(groups: tuple[RunGroup, ...]) -> Winner | None:
-    """The strategy with the largest share of runs that reached the target, and of those the least median time."""
-    placed = sorted(
-        (group for group in groups if group.reached),
-        key=lambda group: (-group.reached / max(1, group.answered), group.seconds.median if group.seconds else 0.0),
-    )
-    if not placed:
+    """The strategy with the largest share of runs that reached the target, and of those the fastest seed by seed."""
+    reached = [group for group in groups if group.reached]
+    if not reached:
         return None
-    winner = placed[0]
+    winner = _first(reached)
     others = [group for group in groups if group is not winner and group.answered]
-    following = placed[1:] or sorted(others, key=lambda group: group.best_loss.median if group.best_loss else 0.0)
+    following = [group for group in reached if group is not winner]
+    by_loss = sorted(others, key=lambda group: group.best_loss.median if group.best_loss else 0.0)
+    second = _first(following) if following else next(iter(by_loss), None)
     baseline = next((group for group in others if group.strategy == group.label == BASELINE), None)
     return Winner(
         winner=winner,
-        next=_compare(winner, following[0]) if following else None,
+        next=_compare(winner, second) if second else None,
         baseline=_compare(winner, baseline) if baseline else None,
     )
 
 
+def _first(groups: list[RunGroup]) -> RunGroup:
+    """The first by share and median time, unless another with the same share is faster seed by seed."""
+    ordered = sorted(groups, key=lambda group: (-_share(group), group.seconds.median if group.seconds else 0.0))
+    same = [group for group in ordered if _share(group) == _share(ordered[0])]
+    return reduce(lambda best, other: other if _ahead(other, best) else best, same)
+
+
+def _share(group: RunGroup) -> float:
+    return group.reached / max(1, group.answered)
+
+
+def _ahead(group: RunGroup, other: RunGroup) -> bool:
+    ratios = _ratios(group.times, other.times)
+    return ratios is not None and ratios.median > 1
+
+
+def _ratios(ours: Mapping[SeedKey, float], theirs: Mapping[SeedKey, float]) -> SeedSpread | None:
+    """Their times / ours, of the seeds that both have."""
+    return SeedSpread.of(theirs[seed] / ours[seed] for seed in ours if seed in theirs and ours[seed] > 0)
+
+
 def _compare(winner: RunGroup, other: RunGroup) -> Comparison:
-    ours, theirs = winner.seconds, other.seconds if other.won_all else other.given_up
     unknown = Comparison(other.label, None, other.reached, other.answered)
+    if other.reached and not other.won_all:
+        return unknown
+    ratios = _ratios(winner.times, other.times if other.won_all else other.times_given_up)
+    if ratios is None:
+        return _compare_medians(winner, other, unknown)
+    known = replace(unknown, factor_low=ratios.low, factor_high=ratios.high, pairs=ratios.count)
+    if other.won_all:
+        return replace(known, factor=ratios.median, overlaps=ratios.count > 1 and ratios.low <= 1)
+    return replace(known, factor=ratios.low) if ratios.low > 1 else unknown
+
+
+def _compare_medians(winner: RunGroup, other: RunGroup, unknown: Comparison) -> Comparison:
+    """The same where the two have no seed in common."""
+    ours, theirs = winner.seconds, other.seconds if other.won_all else other.given_up
     if ours is None or theirs is None or ours.median <= 0:
         return unknown
     if other.won_all:
         return replace(unknown, factor=theirs.median / ours.median, overlaps=ours.overlaps(theirs))
     at_least = theirs.low / ours.median
-    return replace(unknown, factor=at_least) if at_least > 1 and not other.reached else unknown
+    return replace(unknown, factor=at_least) if at_least > 1 else unknown

@@ -184,7 +184,7 @@ class End:
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """One run. `settings` is run.json as it stands, without the plan."""
+    """One run. `settings` is run.json as it stands, without the plan; `network_seed` None: the same as `seed`."""
 
     slug: str
     profile: str
@@ -201,6 +201,12 @@ class RecordedRun:
     links: tuple[LinkSample, ...] = ()
     changes: tuple[RecordedChange, ...] = ()
     end: End | None = None
+    network_seed: int | None = None
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """The seed of the network's draws and the seed of the training."""
+        return self.seed if self.network_seed is None else self.network_seed, self.seed
 
     @property
     def status(self) -> str:

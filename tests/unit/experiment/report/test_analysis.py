@@ -117,7 +117,50 @@ def test_a_clear_win_over_seeds():
         *(run("ddp", every(5.0 + seed), seed=seed) for seed in range(3)),
         *(run("diloco H=20", every(1.0 + 0.1 * seed), seed=seed) for seed in range(3)),
     )
-    assert text == ["On wan, diloco H=20 reached loss 0.5 in 5.5 s (5 – 6 over 3 seeds), 5.45 times as fast as ddp."]
+    assert text == [
+        "On wan, diloco H=20 reached loss 0.5 in 5.5 s (5 – 6 over 3 seeds), "
+        "5.45 times as fast as ddp (median of 3 seeds compared pairwise: 5 – 5.83)."
+    ]
+
+
+def test_a_lead_is_the_median_of_the_factors_of_each_seed():
+    """Every seed draws another network: the ratio of the medians, 8.4, belongs to no network."""
+    ddp, diloco = {0: 2.02, 1: 1.68, 2: 0.61}, {0: 0.2, 1: 0.3, 2: 0.1}
+    runs = [run("ddp", every(time), seed=seed) for seed, time in ddp.items()]
+    runs += [run("diloco", every(time), seed=seed) for seed, time in diloco.items()]
+    analysis = analysed(*runs)
+    lead = analysis.scenarios[0].win.baseline
+    assert (lead.factor, lead.pairs) == (pytest.approx(6.1), 3)
+    assert (lead.factor_low, lead.factor_high) == (pytest.approx(5.6), pytest.approx(10.1))
+    assert "6.1 times as fast as ddp (median of 3 seeds compared pairwise: 5.6 – 10.1)." in sentences(*runs)[0]
+    assert margin(lead) == "6.1 × (5.6 – 10.1)"
+    (scenario,) = document(analysis)["facets"]
+    assert [scenario["baseline"][key] for key in ("pairs", "factor")] == [3, pytest.approx(6.1)]
+
+
+def test_who_is_faster_with_each_seed_wins_though_its_median_is_larger():
+    runs = [run("steady", every(time), seed=seed) for seed, time in enumerate((1.0, 5.0, 9.0))]
+    runs += [run("lucky", every(time), seed=seed) for seed, time in enumerate((1.1, 4.9, 9.9))]
+    win = analysed(*runs).scenarios[0].win
+    assert (win.winner.label, win.next.factor, win.too_close) == ("steady", pytest.approx(1.1), True)
+
+
+def test_a_seed_of_the_network_of_its_own_is_part_of_a_pair():
+    runs = [replace(run("ddp", every(4.0), seed=1), network_seed=0), replace(run("ddp", every(9.0)), network_seed=1)]
+    runs += [replace(run("diloco", every(2.0), seed=1), network_seed=0)]
+    lead = analysed(*runs).scenarios[0].win.baseline
+    assert (lead.factor, lead.pairs) == (2.0, 1)
+
+
+def test_strategies_without_a_seed_in_common_are_compared_by_their_medians_and_the_answer_says_so():
+    (text,) = sentences(run("ddp", every(4.0), seed=0), run("diloco", every(2.0), seed=1))
+    assert text.endswith(", 2 times as fast as ddp (a ratio of medians, since no seed ran with both).")
+
+
+def test_a_lower_bound_holds_with_every_seed():
+    runs = [run("ddp", every(8.0, 3), status="limit", seed=seed) for seed in (0, 1)]
+    runs += [run("diloco", every(time), seed=seed) for seed, time in enumerate((1.0, 4.0))]
+    assert "more than 1.2 times as fast as ddp, which did not reach it." in sentences(*runs)[0]
 
 
 def test_one_seed_says_that_spread_is_unknown():
@@ -135,11 +178,11 @@ def test_the_next_is_named_beside_ddp():
     assert text.endswith("4 times as fast as ddp and 2 times as fast as sparta.")
 
 
-def test_ranges_that_overlap_are_too_close_to_call():
+def test_who_is_not_ahead_with_every_seed_is_too_close_to_call():
     runs = [run("ddp", every(1.0 + 0.4 * seed), seed=seed) for seed in range(2)]
     runs += [run("diloco", every(1.1 + 0.1 * seed), seed=seed) for seed in range(2)]
     (text,) = sentences(*runs)
-    assert "ddp overlap: too close to call" in text or "diloco overlap: too close to call" in text
+    assert text.endswith("diloco was not ahead of ddp with every seed: too close to call.")
     assert headline(analysed(*runs)).endswith("on wan (too close to call).")
 
 
