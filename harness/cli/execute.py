@@ -9,7 +9,7 @@ import typer
 from harness.cli import networks, options
 from harness.cli.run import end, misplaced, printer
 from harness.errors import InputError
-from harness.model.torchrun import MASTER_PORT, environment
+from harness.model.torchrun import environment
 from harness.networks.launch import launch
 
 EPILOG = (
@@ -25,9 +25,7 @@ def register(app: typer.Typer) -> None:
 def execute(
     rank: Annotated[str, typer.Argument(help="A rank, or all.")],
     command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.", metavar="-- CMD...")],
-    master_port: Annotated[
-        int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")
-    ] = MASTER_PORT,
+    master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
     name: options.NameOption = options.DEFAULT_NAME,
 ) -> None:
     """Run a program in one node, or in all. In one it has this terminal; in all it runs as with run.

@@ -19,12 +19,13 @@ from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_fol
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.spec_file import load_experiment
 from harness.model.format import count
-from harness.model.plan_options import DEFAULTS
+from harness.model.plan_options import DEFAULTS, NetworkOptions
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 
 app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run.")
 _MANY_RUNS = 100
+_OPTIONS = ("subnet", "subnet6", "runtime", "image", "volumes", "engine", "congestion_control")
 
 
 def register(parent: typer.Typer) -> None:
@@ -41,6 +42,7 @@ EPILOG = (
 
 
 @app.command("run", epilog=EPILOG)
+@options.network_options(*_OPTIONS)
 def run_experiment(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="What to do: a YAML file.", show_default=False)] = None,
@@ -50,13 +52,7 @@ def run_experiment(
     ] = None,
     root: Annotated[Path, typer.Option("--runs", help="Where the experiment's folder is made.")] = Path("runs"),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Start also where it is many runs, or takes hours.")] = False,
-    subnet: options.SubnetOption = None,
-    subnet6: options.Subnet6Option = None,
-    runtime: options.RuntimeNameOption = DEFAULTS.runtime,
-    image: options.ImageOption = None,
-    volumes: options.VolumesOption = None,
-    engine: options.EngineOption = DEFAULTS.engine,
-    congestion_control: options.CongestionControlOption = DEFAULTS.congestion_control,
+    chosen: NetworkOptions = DEFAULTS,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
@@ -70,13 +66,13 @@ def run_experiment(
     if (file is None) == (resume is None):
         raise InputError("name a file, or the folder of an experiment to --resume")
     where: dict[str, Any] = {
-        "runtime": runtime,
-        "engine": engine,
-        "congestion-control": congestion_control,
-        "image": image,
-        "volume": list(volumes or ()),
-        "subnet": subnet,
-        "subnet6": subnet6,
+        "runtime": chosen.runtime,
+        "engine": chosen.engine,
+        "congestion-control": chosen.congestion_control,
+        "image": chosen.image,
+        "volume": list(chosen.volumes),
+        "subnet": chosen.subnet,
+        "subnet6": chosen.subnet6,
         "name": name,
     }
     _check(where)
@@ -132,8 +128,7 @@ def _given(context: typer.Context, where: Mapping[str, Any]) -> list[str]:
     """Options that the user has written; the environment's are for what is begun, but a network's name is of today."""
     found = []
     for option in where:
-        parameter = "volumes" if option == "volume" else option.replace("-", "_")
-        source = context.get_parameter_source(parameter)
+        source = context.get_parameter_source("volumes" if option == "volume" else option.replace("-", "_"))
         if source and source.name in (("COMMANDLINE", "ENVIRONMENT") if option == "name" else ("COMMANDLINE",)):
             found.append(option)
     return found

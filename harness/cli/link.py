@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Final
 
 import typer
 
@@ -24,13 +23,12 @@ def register(parent: typer.Typer) -> None:
     parent.add_typer(app, name="link")
 
 
-Edges = Annotated[str, typer.Argument(help="A-B, several as A-B,C-D, or all.", metavar="A-B|all")]
 OneWay = Annotated[bool, typer.Option("--one-way", help="Only from A to B.")]
 
 
 @app.command("show", epilog="Examples: harness link show | harness link show 0-1 --json")
 def show_links(
-    edges: Annotated[str, typer.Argument(help="A-B, several as A-B,C-D, or all.", metavar="[A-B|all]")] = "all",
+    edges: options.AllEdgesArgument = "all",
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
@@ -73,22 +71,14 @@ def show_links(
         note(f"edge {pair[0]}->{pair[1]}: applied differs from requested: {what}")
 
 
-def _with_link_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give the function an option for every field of a link, in place of its ``**fields``."""
-    edges, *others, _ = inspect.signature(function, eval_str=True).parameters.values()
-    made = [
-        inspect.Parameter(
-            key,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[str | None, typer.Option(help=one.help, metavar=one.metavar or "TEXT")],
-        )
-        for key, one in LINK_FIELDS.items()
-    ]
-    signature = inspect.Signature([edges, *made, *(one.replace(kind=made[0].kind) for one in others)])
-    function.__signature__ = signature  # type: ignore[attr-defined]
-    function.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
-    return function
+_FIELDS: Final = {
+    key: (Annotated[str | None, typer.Option(help=one.help, metavar=one.metavar or "TEXT")], None)
+    for key, one in LINK_FIELDS.items()
+}
+
+
+def _given(texts: Mapping[str, str | None]) -> dict[str, str]:
+    return {key: text for key, text in texts.items() if text is not None}
 
 
 @app.command(
@@ -96,9 +86,10 @@ def _with_link_options(function: Callable[..., None]) -> Callable[..., None]:
     epilog="Examples: harness link set 0-1 --delay 120ms | harness link set all --profile mobile | "
     "harness link set 0-1 --one-way --rate 10mbit --loss 1% | harness link set 0-1 --clear",
 )
-@_with_link_options
+@options.in_place_of("texts", _FIELDS, _given)
 def set_links(
-    edges: Edges,
+    edges: options.EdgesArgument,
+    texts: Mapping[str, str],
     profile: Annotated[
         str | None, typer.Option("--profile", "-p", help="Draw a whole new shape from a profile.")
     ] = None,
@@ -108,17 +99,15 @@ def set_links(
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
-    **fields: str | None,
 ) -> None:
     """Change links in place, while jobs run: nothing queued is lost. What is not given stays as it is."""
-    wanted = {key: value for key, value in fields.items() if value is not None}
-    change = shape_change(edges, wanted, one_way=one_way, profile=profile, seed=seed, clear=clear)
+    change = shape_change(edges, texts, one_way=one_way, profile=profile, seed=seed, clear=clear)
     change_links(networks.find_network(name), change, dry_run=dry_run, json_=json_)
 
 
 @app.command("down", epilog="Examples: harness link down 0-1 | harness link down 0-1 --one-way")
 def down(
-    edges: Edges,
+    edges: options.EdgesArgument,
     one_way: OneWay = False,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
@@ -130,7 +119,7 @@ def down(
 
 @app.command("up", epilog="Examples: harness link up 0-1 | harness link up all")
 def up(
-    edges: Edges,
+    edges: options.EdgesArgument,
     one_way: OneWay = False,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,

@@ -2,34 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
-from harness.model.plan_options import OPTIONS
+from harness.model.plan_options import DEFAULTS, OPTIONS, NetworkOptions
+from harness.model.torchrun import MASTER_PORT
 
-
-def _network(name: str, **more: Any) -> Any:
-    """Typer's part of a network's option."""
-    one = OPTIONS[name]
-    return typer.Option(*one.flags, help=one.help, envvar=one.environ or None, show_default=one.shown or True, **more)
-
-
+DEFAULT_NAME: Final = "default"
 NameOption = Annotated[
     str, typer.Option("--name", envvar="HARNESS_NAME", help="Name of the network; several can be up at once.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")]
-NodesOption = Annotated[int | None, _network("nodes", min=1)]
-TopologyOption = Annotated[str, _network("topology")]
-ProfileOption = Annotated[str, _network("profile")]
-BetweenOption = Annotated[str | None, _network("between")]
-SeedOption = Annotated[int, _network("seed")]
-SubnetOption = Annotated[str | None, _network("subnet")]
-Subnet6Option = Annotated[str | None, _network("subnet6")]
-RuntimeNameOption = Annotated[str, _network("runtime")]
-ImageOption = Annotated[str | None, _network("image")]
-VolumesOption = Annotated[list[str] | None, _network("volumes")]
-EngineOption = Annotated[str, _network("engine")]
-CongestionControlOption = Annotated[str, _network("congestion_control")]
-DEFAULT_NAME = "default"
+MasterPortOption = Annotated[int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")]
+DEFAULT_MASTER_PORT: Final = MASTER_PORT
+EdgesArgument = Annotated[str, typer.Argument(help="A-B, several as A-B,C-D, or all.", metavar="A-B|all")]
+AllEdgesArgument = Annotated[str, typer.Argument(help="A-B, several as A-B,C-D, or all.", metavar="[A-B|all]")]
+
+Verb = Callable[..., None]
+
+
+def network_options(*names: str) -> Callable[[Verb], Verb]:
+    """Give a verb these options of a network in place of its parameter ``chosen``, which gets all as NetworkOptions."""
+    kinds = get_type_hints(NetworkOptions)
+    made = {}
+    for name in names:
+        one, default = OPTIONS[name], getattr(DEFAULTS, name)
+        declared = typer.Option(
+            *one.flags, help=one.help, envvar=one.environ or None, show_default=one.shown or True, min=one.least
+        )
+        several = isinstance(default, tuple)
+        kind = list[str] | None if several else kinds[name]
+        made[name] = (Annotated[kind, declared], None if several else default)
+    return in_place_of("chosen", made, _chosen)
+
+
+def _chosen(values: Mapping[str, Any]) -> NetworkOptions:
+    several = {key: tuple(value or ()) for key, value in values.items() if isinstance(getattr(DEFAULTS, key), tuple)}
+    return NetworkOptions(**{**values, **several})
+
+
+def in_place_of(
+    place: str, options: Mapping[str, tuple[Any, Any]], make: Callable[[Mapping[str, Any]], Any]
+) -> Callable[[Verb], Verb]:
+    """Let many options stand for one parameter of a verb.
+
+    Args:
+        place: the parameter; the options are listed where it stands.
+        options: by name, Typer's annotation and the default.
+        make: of the options' values by name, what the parameter gets.
+    """
+
+    def decorate(function: Verb) -> Verb:
+        def verb(**given: Any) -> None:
+            function(**{place: make({name: given.pop(name) for name in options})}, **given)
+
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters: list[inspect.Parameter] = []
+        for one in inspect.signature(function, eval_str=True).parameters.values():
+            if one.name != place:
+                parameters.append(one.replace(kind=kind))
+                continue
+            for name, (annotation, default) in options.items():
+                parameters.append(inspect.Parameter(name, kind, default=default, annotation=annotation))
+        verb.__doc__ = function.__doc__
+        verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        verb.__annotations__ = {one.name: one.annotation for one in parameters}
+        return verb
+
+    return decorate

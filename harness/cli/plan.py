@@ -8,7 +8,7 @@ from harness.cli import options
 from harness.cli.output import print_json, show, table
 from harness.model.format import count, format_shape
 from harness.model.plan import NetworkPlan
-from harness.model.plan_options import DEFAULTS, PlanOptions
+from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
 
 EPILOG = (
     "Examples: harness plan --nodes 4 --topology ring --profile wan | "
@@ -21,18 +21,13 @@ def register(app: typer.Typer) -> None:
     app.command("plan", epilog=EPILOG)(plan)
 
 
+@options.network_options(*PLAN_OPTIONS)
 def plan(
-    nodes: options.NodesOption = None,
-    topology: options.TopologyOption = DEFAULTS.topology,
-    profile: options.ProfileOption = DEFAULTS.profile,
-    between: options.BetweenOption = None,
-    seed: options.SeedOption = DEFAULTS.seed,
-    subnet: options.SubnetOption = None,
-    subnet6: options.Subnet6Option = None,
+    chosen: NetworkOptions,
     json_: options.JsonOption = False,
 ) -> None:
     """Print nodes, routes and every edge's shape. Delays are one way: a round trip pays both directions."""
-    made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
+    made = chosen.plan()
     if json_:
         print_json(made.to_json())
     else:

@@ -12,13 +12,11 @@ import typer
 from harness.cli import options
 from harness.cli.output import fail, note, say, status
 from harness.cli.plan import show_plan
-from harness.cli.up import start
+from harness.cli.up import prepare, start
 from harness.errors import HarnessError, InputError
-from harness.model.plan_options import DEFAULTS, PlanOptions
-from harness.model.torchrun import MASTER_PORT, environment
+from harness.model.plan_options import OPTIONS, NetworkOptions
+from harness.model.torchrun import environment
 from harness.networks.launch import LaunchOutcome, Sink, launch
-from harness.networks.placement import Placement
-from harness.networks.registry import LocalRegistry
 
 EPILOG = (
     "Examples: harness run --nodes 4 --topology ring --profile wan -- python train.py | "
@@ -34,23 +32,11 @@ def register(app: typer.Typer) -> None:
     app.command("run", epilog=EPILOG, context_settings=settings)(run)
 
 
+@options.network_options(*OPTIONS)
 def run(
     command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.", metavar="-- CMD...")],
-    nodes: options.NodesOption = None,
-    topology: options.TopologyOption = DEFAULTS.topology,
-    profile: options.ProfileOption = DEFAULTS.profile,
-    between: options.BetweenOption = None,
-    seed: options.SeedOption = DEFAULTS.seed,
-    subnet: options.SubnetOption = None,
-    subnet6: options.Subnet6Option = None,
-    runtime: options.RuntimeNameOption = DEFAULTS.runtime,
-    image: options.ImageOption = None,
-    volumes: options.VolumesOption = None,
-    engine: options.EngineOption = DEFAULTS.engine,
-    congestion_control: options.CongestionControlOption = DEFAULTS.congestion_control,
-    master_port: Annotated[
-        int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")
-    ] = MASTER_PORT,
+    chosen: NetworkOptions,
+    master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
 ) -> None:
@@ -62,10 +48,7 @@ def run(
     """
     if command[0].startswith("-"):
         raise InputError(misplaced("'--'", "run", command))
-    made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
-    LocalRegistry.check_name(name)
-    placement = Placement(runtime, engine, congestion_control, image, tuple(volumes or ()))
-    placement.check()
+    made, placement = prepare(name, chosen)
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port)

@@ -11,7 +11,7 @@ from harness.cli.output import note, print_json, say, status
 from harness.cli.plan import show_plan
 from harness.model.format import count, format_time
 from harness.model.plan import NetworkPlan
-from harness.model.plan_options import DEFAULTS, PlanOptions
+from harness.model.plan_options import OPTIONS, NetworkOptions
 from harness.networks.network import Network
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
@@ -28,28 +28,15 @@ def register(app: typer.Typer) -> None:
     app.command("up", epilog=EPILOG)(up)
 
 
+@options.network_options(*OPTIONS)
 def up(
-    nodes: options.NodesOption = None,
-    topology: options.TopologyOption = DEFAULTS.topology,
-    profile: options.ProfileOption = DEFAULTS.profile,
-    between: options.BetweenOption = None,
-    seed: options.SeedOption = DEFAULTS.seed,
-    subnet: options.SubnetOption = None,
-    subnet6: options.Subnet6Option = None,
-    runtime: options.RuntimeNameOption = DEFAULTS.runtime,
-    image: options.ImageOption = None,
-    volumes: options.VolumesOption = None,
-    engine: options.EngineOption = DEFAULTS.engine,
-    congestion_control: options.CongestionControlOption = DEFAULTS.congestion_control,
+    chosen: NetworkOptions,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
     """Start a shaped network. Use it with exec, link, verify and bench; end it with down."""
-    made = PlanOptions(nodes, topology, profile, between, seed, subnet, subnet6).plan()
-    LocalRegistry.check_name(name)
-    placement = Placement(runtime, engine, congestion_control, image, tuple(volumes or ()))
-    placement.check()
+    made, placement = prepare(name, chosen)
     if dry_run:
         print_json(made.to_json()) if json_ else show_plan(made)
         return
@@ -57,7 +44,9 @@ def up(
     network = start(name, made, placement, transient=False)
     seconds = time.monotonic() - started
     if json_:
-        print_json({"name": name, "engine": network.engine, "runtime": runtime, "seconds": seconds, **made.to_json()})
+        print_json(
+            {"name": name, "engine": network.engine, "runtime": chosen.runtime, "seconds": seconds, **made.to_json()}
+        )
     else:
         say(
             f"network {name!r} is up in {format_time(seconds)}: {count(made.size, 'node')}, {made.topology},"
@@ -69,6 +58,15 @@ def up(
         else:
             ping = f"ping {'-U ' if network.engine == USERSPACE else ''}{made.addressing.ipv4(1)}"
             note(f"try: harness verify{hint} | harness bench{hint} | harness exec{hint} 0 -- {ping}")
+
+
+def prepare(name: str, chosen: NetworkOptions) -> tuple[NetworkPlan, Placement]:
+    """The plan, and where it is to be; touches no machine. Raises InputError."""
+    made = chosen.plan()
+    LocalRegistry.check_name(name)
+    placement = Placement.of(chosen)
+    placement.check()
+    return made, placement
 
 
 def start(name: str, made: NetworkPlan, placement: Placement, *, transient: bool) -> Network:

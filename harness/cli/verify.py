@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    edges: Annotated[str, typer.Argument(help="A-B, several as A-B,C-D, or all.", metavar="[A-B|all]")] = "all",
+    edges: options.AllEdgesArgument = "all",
     seconds: Annotated[
         float, typer.Option(min=1, help="Time for one edge: more of it gives narrower intervals.")
     ] = SECONDS,

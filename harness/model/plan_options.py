@@ -27,6 +27,7 @@ class NetworkOption:
         compose: its variable in compose.yaml and in a node; an empty string: it has none.
         environ: the variable that the command line and Python take it from; an empty string: none.
         shown: the default as people are shown it, where None stands for one.
+        least: the smallest number that it can be; None: any.
     """
 
     help: str
@@ -34,9 +35,10 @@ class NetworkOption:
     compose: str = ""
     environ: str = ""
     shown: str = ""
+    least: int | None = None
 
 
-def option(default: Any, help_: str, *flags: str, **more: str) -> Any:
+def option(default: Any, help_: str, *flags: str, **more: Any) -> Any:
     """A dataclass field that is an option of a network; see NetworkOption."""
     return field(default=default, metadata={"option": NetworkOption(help_, flags, **more)})
 
@@ -46,7 +48,7 @@ class PlanOptions:
     """What a plan is made of, as the user wrote it."""
 
     nodes: int | None = option(
-        None, "Number of nodes; 4, or what a topology file says.", "--nodes", "-n", compose="NODES"
+        None, "Number of nodes; 4, or what a topology file says.", "--nodes", "-n", compose="NODES", least=1
     )
     topology: str = option(
         "fully_connected",
@@ -128,6 +130,7 @@ class NetworkOptions(PlanOptions):
     )
 
 
+PLAN_OPTIONS: Final = tuple(each.name for each in fields(PlanOptions))
 DEFAULTS: Final = NetworkOptions()
 OPTIONS: Final[Mapping[str, NetworkOption]] = {each.name: each.metadata["option"] for each in fields(NetworkOptions)}
 """What is declared of the options, by name."""

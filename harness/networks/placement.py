@@ -15,6 +15,7 @@ from harness.backends.netns.backend import NetnsBackend
 from harness.backends.registration import Registration
 from harness.errors import InputError, RecordError, UnavailableError
 from harness.model.plan import NetworkPlan
+from harness.model.plan_options import NetworkOptions
 from harness.model.suggest import suggest
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
@@ -70,6 +71,11 @@ class Placement:
     congestion_control: str = "cubic"
     image: str | None = None
     volumes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, chosen: NetworkOptions) -> Self:
+        """As a network's options say."""
+        return cls(chosen.runtime, chosen.engine, chosen.congestion_control, chosen.image, chosen.volumes)
 
     def with_volume(self, volume: str) -> Self:
         """The same with one more volume."""

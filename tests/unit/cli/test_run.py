@@ -27,7 +27,7 @@ def run(monkeypatch):
 
         monkeypatch.setattr(module, "start", lambda *_, **__: SimpleNamespace(runtime=None, down=down))
         monkeypatch.setattr(module, "launch", launch)
-        module.run(["true"], nodes=2, name="n")
+        module.run(command=["true"], nodes=2, name="n")
 
     return runner
 
