@@ -58,7 +58,8 @@ def in_place_of(
 
     def decorate(function: Verb) -> Verb:
         def verb(**given: Any) -> None:
-            function(**{place: make({name: given.pop(name) for name in options})}, **given)
+            values = {name: given.pop(name, default) for name, (_, default) in options.items()}
+            function(**{place: make(values)}, **given)
 
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters: list[inspect.Parameter] = []

@@ -8,6 +8,7 @@ refused: tc reads it as bytes per second, most people mean bits.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Self
@@ -19,9 +20,33 @@ _PREFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
     f"{letter}i": 1024**power for power, letter in enumerate("kmgt", 1)
 }
 _RATE_UNIT = re.compile(r"(ki?|mi?|gi?|ti?|)(bits?(?:/s)?|[bB]/s)", re.IGNORECASE | re.ASCII)
+_BPS = re.compile(r"(?<![a-z])[kmgt]?i?bps\s*$", re.IGNORECASE | re.ASCII)
 _SIZE_UNIT = re.compile(r"(ki?|mi?|gi?|ti?|)b", re.IGNORECASE | re.ASCII)
 _TIME_UNIT = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
 _MAX_DIGITS = 30
+
+
+def _bits(unit: str) -> int | None:
+    match = _RATE_UNIT.fullmatch(unit)
+    return match and _PREFIX[match[1].lower()] * (8 if match[2] in ("B/s", "B/S") else 1)
+
+
+def _nanoseconds(unit: str) -> int | None:
+    return _TIME_UNIT.get(unit.lower())
+
+
+def _bytes(unit: str) -> int | None:
+    match = _SIZE_UNIT.fullmatch(unit or "B")
+    return match and _PREFIX[match[1].lower()]
+
+
+def _read(text: str, of: type[Rate | Time | Size], scale: Callable[[str], int | None], smallest: str) -> int:
+    """A number and its unit, in the smallest unit of its kind; a bare 0 needs no unit. Raises UnitError."""
+    value, unit = _split(text, of.KIND, of.EXAMPLES)
+    factor = scale(unit)
+    if factor is None and (unit or value):
+        raise UnitError(f"{text!r} is not a {of.KIND}: unknown unit {unit!r}; write e.g. {of.EXAMPLES}")
+    return _whole(value * (factor or 0), text, of.KIND, smallest)
 
 
 def _split(text: str, kind: str, examples: str) -> tuple[Fraction, str]:
@@ -65,14 +90,9 @@ class Rate:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a rate. Raises UnitError."""
-        value, unit = _split(text, cls.KIND, cls.EXAMPLES)
-        if re.fullmatch(r"[kmgt]?i?bps", unit, re.IGNORECASE):
+        if _BPS.search(text):
             raise UnitError(f"{text!r}: 'bps' means bytes to tc and bits to most people; write {cls.EXAMPLES}")
-        match = _RATE_UNIT.fullmatch(unit)
-        if match is None:
-            raise UnitError(f"{text!r} is not a rate: unknown unit {unit!r}; write e.g. {cls.EXAMPLES}")
-        bits = 8 if match[2].startswith("B") and match[2][1:] == "/s" else 1
-        rate = cls(_whole(value * _PREFIX[match[1].lower()] * bits, text, cls.KIND, "1 bit/s"))
+        rate = cls(_read(text, cls, _bits, "1 bit/s"))
         if rate.bit_s < 8:
             raise UnitError(f"{text!r}: a rate must be at least 8 bit/s (the kernel counts whole bytes)")
         return rate
@@ -104,12 +124,7 @@ class Time:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a time; a bare 0 needs no unit. Raises UnitError."""
-        value, unit = _split(text, cls.KIND, cls.EXAMPLES)
-        if unit == "" and value == 0:
-            return cls(0)
-        if unit.lower() not in _TIME_UNIT:
-            raise UnitError(f"{text!r} is not a time: unknown unit {unit!r}; write e.g. {cls.EXAMPLES}")
-        return cls(_whole(value * _TIME_UNIT[unit.lower()], text, cls.KIND, "1 ns"))
+        return cls(_read(text, cls, _nanoseconds, "1 ns"))
 
     @classmethod
     def from_seconds(cls, seconds: float) -> Self:
@@ -186,11 +201,7 @@ class Size:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a size; a bare number is bytes. Raises UnitError."""
-        value, unit = _split(text, cls.KIND, cls.EXAMPLES)
-        match = _SIZE_UNIT.fullmatch(unit or "B")
-        if match is None:
-            raise UnitError(f"{text!r} is not a size: unknown unit {unit!r}; write e.g. {cls.EXAMPLES}")
-        return cls(_whole(value * _PREFIX[match[1].lower()], text, cls.KIND, "1 byte"))
+        return cls(_read(text, cls, _bytes, "1 byte"))
 
     def __str__(self) -> str:
         for prefix, factor in (("Gi", 1024**3), ("Mi", 1024**2), ("Ki", 1024)):
