@@ -102,6 +102,8 @@ ETHERNET: Final = 14
 """The header."""
 FRAME: Final = MTU + ETHERNET
 """A full one."""
+SMALLEST_FRAME: Final = ETHERNET + 28
+"""An empty UDP datagram or ping over IPv4."""
 SEGMENT: Final = 1448
 """What a full TCP segment carries: with timestamps, over IPv4."""
 HEADERS: Final = MTU - SEGMENT

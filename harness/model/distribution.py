@@ -31,6 +31,11 @@ def table(distribution: Distribution) -> tuple[int, ...]:
     return _normal() if distribution == "normal" else _pareto()
 
 
+def highest(distribution: Distribution) -> float:
+    """The most that a jitter of 1 can add to the delay: by a table, what 16 bits hold."""
+    return 1.0 if distribution == "uniform" else _HIGHEST / SCALE
+
+
 def _normal() -> tuple[int, ...]:
     """netem/normal.c: the last x on a grid of 0.00005 from -10 whose share of 16384 rounds to i, for every fourth i."""
     from statistics import NormalDist  # not at the top: it takes 10 ms to import

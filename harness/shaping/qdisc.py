@@ -23,16 +23,22 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.model.address import FRAME
+from harness.model.address import FRAME, SMALLEST_FRAME
+from harness.model.distribution import highest
 from harness.model.link import Distribution, GilbertElliott, LinkShape
 from harness.model.plan import Port
 from harness.model.units import ZERO_RATIO, Rate, Ratio, Size, Time
 
 ROOT: Final = 0x1_0000
 MIN_QUEUE: Final = 32
-MAX_AUTO_LIMIT: Final = 100_000
+"""Full frames that may wait for a rate, however low it is."""
+MIN_LIMIT: Final = 1000
+"""Packets of a queue without a rate: netem's own default."""
+MAX_AUTO_LIMIT: Final = 1_000_000
+MAX_PACKETS_PER_S: Final = 1_000_000
+"""More than the sockets of one machine send: what a delay line is sized for where no rate allows less."""
 UNLIMITED: Final = Rate(20 * 10**9)
-"""Rate of a class that must not limit, and the most that an unlimited delay line is sized for."""
+"""Rate of a class that must not limit, and the most that a queue is sized for."""
 PASSING_BYTE_S: Final = 2**37 - 1
 """Rate of a token bucket that is no longer wanted: 1.1 Tbit/s, which nobody has and nobody asks for to the byte."""
 PASSING_BURST: Final = PASSING_BYTE_S // 1000
@@ -60,6 +66,9 @@ class Netem:
     """Not readable: the kernel does not give its table back."""
     seed: int = 0
     """Of netem's random numbers; older kernels ignore it and do not give it back."""
+    queue_bytes: int = 0
+    """What may wait for the rate; 0: as much as the limit allows. The user-space engine enforces it. Netem cannot, for
+    its limit counts packets, whatever their size."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,7 @@ def netem_of(port: Port, seed: int) -> Netem:
         delay_ns=shape.delay.ns,
         jitter_ns=shape.jitter.ns,
         limit=queue_limit(shape),
+        queue_bytes=queue_bytes(shape),
         loss=0 if chain else shape.loss.u32,
         chain=chain,
         duplicate=shape.duplicate.u32,
@@ -154,20 +164,31 @@ def tbf_of(shape: LinkShape) -> Tbf | None:
     return Tbf(shape.rate.byte_s, burst, limit=min(burst + max(queued, MIN_QUEUE * FRAME), 2**32 - 1))
 
 
-def queue_limit(shape: LinkShape) -> int:
-    """Packets that netem's queue must hold: those in flight on the delay line, and a buffer behind the rate.
+def queue_bytes(shape: LinkShape) -> int:
+    """Bytes that may wait for the rate; 0 where there is none, where tbf bounds them, or the user gave a limit.
 
-    In flight: rate x (delay + jitter) / (8 x FRAME). Buffer: one bandwidth-delay product of the round trip over this
-    edge (2 x delay), at least 50 ms and 32 packets: the classical rule that lets one TCP flow fill the link
-    (Villamizar and Song 1994). Without a rate there is no buffer, and the delay line is sized for 20 Gbit/s.
+    One bandwidth-delay product of the round trip over this edge (2 x delay), at least 50 ms and 32 full frames: the
+    classical rule that lets one TCP flow fill the link (Villamizar and Song 1994).
+    """
+    if shape.rate is None or shape.burst is not None or shape.limit is not None:
+        return 0
+    seconds = max(2 * shape.delay.ns, MIN_QUEUEING.ns) / 1e9
+    return max(math.ceil(min(shape.rate, UNLIMITED).bit_s * seconds / 8), MIN_QUEUE * FRAME)
+
+
+def queue_limit(shape: LinkShape) -> int:
+    """Packets that netem's queue must hold: those in flight on the delay line, and those that wait for the rate.
+
+    A packet in flight is not to be dropped, whatever its size: with a rate there are at most rate x (delay + the most
+    that the jitter adds) / SMALLEST_FRAME. Those that wait count as full frames (queue_bytes). Before a token bucket
+    packets are in flight at any rate.
     """
     if shape.limit is not None:
         return shape.limit
-    rate = min(shape.rate or UNLIMITED, UNLIMITED)
-    flight = (shape.delay.ns + shape.jitter.ns) / 1e9
-    buffer = max(2 * shape.delay.ns, MIN_QUEUEING.ns) / 1e9 if shape.rate else 0.0
-    packets = math.ceil(rate.bit_s * flight / (8 * FRAME)) + math.ceil(rate.bit_s * buffer / (8 * FRAME))
-    return min(max(packets, MIN_QUEUE if shape.rate else 1000), MAX_AUTO_LIMIT)
+    longest = (shape.delay.ns + highest(shape.distribution) * shape.jitter.ns) / 1e9
+    rated = shape.rate.bit_s / (8 * SMALLEST_FRAME) if shape.rate and not shape.burst else MAX_PACKETS_PER_S
+    packets = math.ceil(min(rated, MAX_PACKETS_PER_S) * longest) + math.ceil(queue_bytes(shape) / FRAME)
+    return min(max(packets, MIN_QUEUE if shape.rate else MIN_LIMIT), MAX_AUTO_LIMIT)
 
 
 def edge_seed(seed: int, src: int, dst: int) -> int:

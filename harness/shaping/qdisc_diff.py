@@ -104,7 +104,7 @@ def _settled(want: Branch, have: Branch) -> Branch:
 
 def differences(want: Branch, have: Branch) -> list[str]:
     """The readable parameters in which two branches differ, e.g. ``delay_ns 20000000 -> 120000000``."""
-    unreadable = {"distribution", "seed"}
+    unreadable = {"distribution", "seed", "queue_bytes"}
     found = [
         f"{name} {old} -> {new}"
         for name in (field.name for field in fields(Netem))

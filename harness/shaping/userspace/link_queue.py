@@ -7,6 +7,10 @@ net/sched/sch_netem.c (6.18), so that the same `Branch` means the same link on b
 * with a rate, a packet leaves at ``max(when the one before left, now + delay) + length / rate``, so that nothing
   overtakes; without one, jitter reorders, for every packet leaves at ``now + delay``;
 * a token bucket (tbf) stands behind the delay where a burst was asked for.
+
+Two things netem cannot do. What waits for the rate is bounded in bytes, and what is on the delay line not at all: a
+packet is dropped where those ahead of it, sent at the rate since they came, would take longer than Netem.queue_bytes
+does. And a new rate holds for what is queued, too.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from harness.shaping.userspace.packet import Packet, flipped, wire_bytes
 from harness.shaping.userspace.token_bucket import SECOND, TokenBucket
 
 NEVER: Final = 1 << 62
-"""When a line that holds nothing has to be looked at again."""
+"""When an empty queue has to be looked at again."""
 SENT_PACKETS, SENT_BYTES, DROPPED = range(3)
 COUNTERS: Final = 3
 _WHOLE: Final = 0xFFFFFFFF
@@ -34,7 +38,7 @@ Counts = list[int] | memoryview
 
 
 class LinkQueue:
-    """Holds the packets of one queue.
+    """The packets of one directed edge that wait in the kernel for a verdict, and what becomes of them.
 
     Args:
         queue: the number of its NFQUEUE.
@@ -47,29 +51,31 @@ class LinkQueue:
         self.copies: list[bytes] = []
         """Payloads of copies whose time has come; the caller sends and removes them."""
         self.scheduled = NEVER
-        """Kept by the caller: when it will look at this line again."""
+        """Kept by the caller: when it will look at this queue again."""
         self.backlog_bytes = 0
         self._fifo: deque[Packet] = deque()
         self._heap: list[Packet] = []
         self._bucket: TokenBucket | None = None
         self._last = 0
+        self._busy_until = 0
+        """When all that came would be sent if there were no delay: what waits for the rate now takes until then."""
         self._bad = False
         self._copies_made = 0
         self._random = Random(branch.netem.seed)
-        self.configure(branch)
+        self._rate = 0
+        self.configure(branch, 0)
 
-    def configure(self, branch: Branch) -> None:
-        """Do this to packets that come from now on; what is held leaves when it was to leave."""
+    def configure(self, branch: Branch, now: int) -> None:
+        """Do this to packets that come from now on; what is queued leaves at the new rate, otherwise as before."""
         netem = branch.netem
+        if self._rate != netem.rate_byte_s:
+            self._change_rate(netem.rate_byte_s, now)
         if branch.netem.seed != getattr(self, "branch", branch).netem.seed:
             self._random = Random(netem.seed)
         self.branch = branch
-        self._delay, self._jitter, self._limit, self._rate = (
-            netem.delay_ns,
-            netem.jitter_ns,
-            netem.limit,
-            netem.rate_byte_s,
-        )
+        self._delay, self._jitter = netem.delay_ns, netem.jitter_ns
+        self._limit = NEVER if netem.queue_bytes else netem.limit
+        self._longest_wait = netem.queue_bytes * SECOND // netem.rate_byte_s if netem.queue_bytes else NEVER
         self._loss, self._duplicate, self._corrupt, self._reorder = (
             share / _WHOLE for share in (netem.loss, netem.duplicate, netem.corrupt, netem.reorder if netem.gap else 0)
         )
@@ -79,7 +85,31 @@ class LinkQueue:
         if branch.tbf is not None:
             if self._bucket is None:
                 self._bucket = TokenBucket(branch.tbf)
-            self._bucket.spec = branch.tbf
+            self._bucket.change(branch.tbf, now)
+
+    def _change_rate(self, rate: int, now: int) -> None:
+        """Send what is queued at a new rate in byte/s, 0 for none; also the rest of a packet that is half sent."""
+        old, self._rate = self._rate, rate
+        if not old:  # nothing waits, for what is on the delay line leaves at its end
+            return
+
+        def seconds(ns: int) -> int:
+            return ns * old // rate if rate else 0
+
+        packets = sorted([*self._fifo, *self._heap])
+        self._fifo.clear()
+        self._heap.clear()
+        last = 0
+        for leaves, number, size, payload, ready in packets:
+            due = leaves
+            if leaves > now:
+                begun = max(0, now - (leaves - size * SECOND // old))  # ns for which it has been sent already
+                whole = size * SECOND // old
+                due = max(last, ready, now if begun else 0) + seconds(whole - min(begun, whole))
+                last = due
+            self._queue(due, number, size, payload, ready)
+        self._last = last or now
+        self._busy_until = now + seconds(max(0, self._busy_until - now))
 
     @property
     def needs_payload(self) -> bool:
@@ -92,16 +122,16 @@ class LinkQueue:
         return bool(self._chancy or self._reorder)
 
     @property
-    def held(self) -> int:
-        """Packets that it holds."""
+    def queued(self) -> int:
+        """Packets in the queue, on the delay line or waiting."""
         return len(self._fifo) + len(self._heap) + (len(self._bucket.queue) if self._bucket else 0)
 
     @property
     def next(self) -> int:
-        """When the next packet leaves, ns; NEVER where it holds none."""
+        """When the next packet leaves, ns; NEVER where none is queued."""
         if not self._heap and self._bucket is None:
             return self._fifo[0][0] if self._fifo else NEVER
-        times = [line[0][0] for line in (self._fifo, self._heap) if line]
+        times = [packets[0][0] for packets in (self._fifo, self._heap) if packets]
         if self._bucket and self._bucket.queue:
             times.append(self._bucket.queue[0][0])
         return min(times, default=NEVER)
@@ -122,27 +152,29 @@ class LinkQueue:
             self.counters[DROPPED] += 1
             return False
         if self._jitter or self._reorder:
-            self._hold(now, packet_id, wire_bytes(length), b"")
+            self._enqueue(now, packet_id, wire_bytes(length), b"")
             return True
-        size = length + ETHERNET if length <= MTU else wire_bytes(length)  # _hold, without the calls: it is hot
-        due = now + self._delay
+        size = length + ETHERNET if length <= MTU else wire_bytes(length)  # _enqueue, without the calls: it is hot
+        due = ready = now + self._delay
         if self._rate:
-            if due < self._last:
-                due = self._last
-            due = self._last = due + size * SECOND // self._rate
+            sending = size * SECOND // self._rate
+            due = self._last = (ready if ready > self._last else self._last) + sending
+            self._busy_until = (now if now > self._busy_until else self._busy_until) + sending
         fifo = self._fifo
         if not fifo or fifo[-1][0] <= due:
-            fifo.append((due, packet_id, size, b""))
+            fifo.append((due, packet_id, size, b"", ready))
         else:
-            heapq.heappush(self._heap, (due, packet_id, size, b""))
+            heapq.heappush(self._heap, (due, packet_id, size, b"", ready))
         self.backlog_bytes += size
         return True
 
     def _has_room(self, now: int, out: list[bytes]) -> bool:
-        """Whether a packet that came then found less than the limit in the line.
+        """Whether a packet that came then found room: little enough that waits for the rate, and less than the limit.
 
-        Whoever looks at lines late finds packets in them that were gone when this one came; they go first.
+        Whoever looks at the queue late finds packets in it that were gone when this one came; they go first.
         """
+        if self._busy_until - now > self._longest_wait:
+            return False
         if len(self._fifo) + len(self._heap) < self._limit:
             return True
         if self.next > now:
@@ -159,7 +191,7 @@ class LinkQueue:
             return False
         if twice and not lost and payload and self._has_room(now, out):
             self._copies_made += 1
-            self._hold(now, -self._copies_made, wire_bytes(length), payload)
+            self._enqueue(now, -self._copies_made, wire_bytes(length), payload)
         if self._corrupt and payload and chance() < self._corrupt:
             changed = flipped(payload, self._random)
             if not changed:
@@ -168,7 +200,7 @@ class LinkQueue:
         if not self._has_room(now, out):
             self.counters[DROPPED] += 1
             return False
-        self._hold(now, packet_id, wire_bytes(length), changed)
+        self._enqueue(now, packet_id, wire_bytes(length), changed)
         return True
 
     def _lost(self) -> bool:
@@ -183,22 +215,26 @@ class LinkQueue:
         self._bad = chance() >= to_good
         return chance() > survive
 
-    def _hold(self, now: int, number: int, size: int, payload: bytes) -> None:
-        if self._reorder and self._random.random() < self._reorder:
-            heapq.heappush(self._heap, (now, number, size, payload))
-            self.backlog_bytes += size
-            return
-        due = now + self._delay
-        if self._jitter:
-            due = max(now, due + self._deviation())
-        if self._rate:
-            due = self._last = max(due, self._last) + size * SECOND // self._rate
-        fifo = self._fifo
-        if number > 0 and (not fifo or fifo[-1][0] <= due):
-            fifo.append((due, number, size, payload))
-        else:
-            heapq.heappush(self._heap, (due, number, size, payload))
+    def _enqueue(self, now: int, number: int, size: int, payload: bytes) -> None:
         self.backlog_bytes += size
+        if self._reorder and self._random.random() < self._reorder:
+            heapq.heappush(self._heap, (now, number, size, payload, now))
+            return
+        due = ready = now + self._delay
+        if self._jitter:
+            due = ready = max(now, ready + self._deviation())
+        if self._rate:
+            sending = size * SECOND // self._rate
+            due = self._last = max(ready, self._last) + sending
+            self._busy_until = max(now, self._busy_until) + sending
+        self._queue(due, number, size, payload, ready)
+
+    def _queue(self, due: int, number: int, size: int, payload: bytes, ready: int) -> None:
+        fifo = self._fifo
+        if number > 0 and (not fifo or (fifo[-1][0] <= due and fifo[-1][1] < number)):
+            fifo.append((due, number, size, payload, ready))
+        else:
+            heapq.heappush(self._heap, (due, number, size, payload, ready))
 
     def _deviation(self) -> int:
         """Netem's tabledist, less its mean."""
@@ -214,22 +250,22 @@ class LinkQueue:
             return
         fifo, packets, total, last = self._fifo, 0, 0, 0
         if self._heap:
-            while (item := self._pop(until)) is not None:
+            while (packet := self._pop(until)) is not None:
                 packets += 1
-                total += item[2]
-                self._let_go(item, out)
+                total += packet[2]
+                self._let_go(packet, out)
         else:
             while fifo and fifo[0][0] <= until:
-                item = fifo.popleft()
+                packet = fifo.popleft()
                 packets += 1
-                total += item[2]
-                if item[3]:
+                total += packet[2]
+                if packet[3]:
                     if last:
                         out.append(accept_until(self.queue, last))
                         last = 0
-                    self._let_go(item, out)
+                    self._let_go(packet, out)
                 else:
-                    last = item[1]
+                    last = packet[1]
             if last:
                 out.append(accept_until(self.queue, last))
         if packets:
@@ -243,23 +279,23 @@ class LinkQueue:
         return fifo.popleft() if fifo and fifo[0][0] <= until else None
 
     def _release_through(self, bucket: TokenBucket, until: int, out: list[bytes]) -> None:
-        while (item := self._pop(until)) is not None:
-            self._empty(bucket, item[0], out)
-            if not bucket.take(item):
-                self.backlog_bytes -= item[2]
+        while (packet := self._pop(until)) is not None:
+            self._empty(bucket, packet[0], out)
+            if not bucket.take(packet):
+                self.backlog_bytes -= packet[2]
                 self.counters[DROPPED] += 1
-                if item[1] > 0:
-                    out.append(verdict(self.queue, item[1], False))
+                if packet[1] > 0:
+                    out.append(verdict(self.queue, packet[1], False))
         self._empty(bucket, until, out)
 
     def _empty(self, bucket: TokenBucket, until: int, out: list[bytes]) -> None:
         while bucket.queue and bucket.queue[0][0] <= until:
-            item = bucket.give()
-            self._let_go(item, out)
-            self._count(1, item[2])
+            packet = bucket.give()
+            self._let_go(packet, out)
+            self._count(1, packet[2])
 
-    def _let_go(self, item: Packet, out: list[bytes]) -> None:
-        _, number, _, payload = item
+    def _let_go(self, packet: Packet, out: list[bytes]) -> None:
+        _, number, _, payload, _ = packet
         if number < 0:
             self.copies.append(payload)
         else:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from typing import Any, Final
 
 from harness.linux import syscalls
+from harness.model.address import SMALLEST_FRAME
 from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import control, nfqueue
 from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS, LinkQueue
@@ -67,7 +69,7 @@ class NodeQueues:
                 if line is None:
                     self._bind(number, branch)
                 else:
-                    line.configure(branch)
+                    line.configure(branch, time.monotonic_ns())
                     self._tune(number, line)
             except OSError as problem:
                 raise control.Refused(branch.neighbour, problem.strerror or str(problem)) from None
@@ -81,9 +83,9 @@ class NodeQueues:
         self.queue.set(number, **self._settings(line))
 
     def _settings(self, line: LinkQueue) -> dict[str, Any]:
-        bucket = line.branch.tbf.limit // 64 if line.branch.tbf else 0
+        waiting = (line.branch.tbf.limit if line.branch.tbf else line.branch.netem.queue_bytes) // SMALLEST_FRAME
         return {
-            "max_length": min(line.branch.netem.limit + bucket, 1 << 30) + _ROOM,
+            "max_length": min(line.branch.netem.limit + waiting, 1 << 30) + _ROOM,
             "copy_bytes": nfqueue.FULL_COPY if line.needs_payload else nfqueue.LENGTH_ONLY,
             "segment": line.per_packet,
         }
@@ -126,6 +128,6 @@ class NodeQueues:
                 "sent_bytes": line.counters[SENT_BYTES],
                 "dropped": line.counters[DROPPED] + lost.overflow + lost.unread,
                 "backlog_bytes": line.backlog_bytes,
-                "backlog_packets": max(lost.waiting, line.held),
+                "backlog_packets": max(lost.waiting, line.queued),
             }
         return lines

@@ -1,4 +1,4 @@
-"""A packet that is held: what is known of it, and its bytes."""
+"""A queued packet: what is known of it, and its bytes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from random import Random
 
 from harness.model.address import ETHERNET, HEADERS, MTU, SEGMENT
 
-Packet = tuple[int, int, int, bytes]
-"""A held packet: when it leaves (ns), its id or a copy's negative number, bytes on the wire, and the payload that
-replaces its own (empty where it stays as it is)."""
+Packet = tuple[int, int, int, bytes, int]
+"""A queued packet: when it leaves (ns), its id or a copy's negative number, bytes on the wire, the payload that
+replaces its own (empty where it stays as it is), and when it is at the end of the delay line (ns)."""
 
 
 def wire_bytes(length: int) -> int:

@@ -105,10 +105,13 @@ class Probe:
         return [arrived - sent for sent, *_, arrived in flow.first.copy().values()]
 
     def train(self, peer: str, port: int, job: int, count: int, interval_ns: int, end_ns: int) -> ProbeAnswer:
-        """Send small packets, evenly spaced."""
+        """Send small packets, evenly spaced; late ones at twice the pace, for a burst might find a full queue."""
         target, write = (peer, port), self._require(self._small).socket.sendto
-        sent = _paced(count, interval_ns, end_ns, lambda i: write(small(TRAIN, job, i, monotonic_ns()), target))
-        return {"sent": sent}
+
+        def send(index: int) -> None:
+            write(small(TRAIN, job, index, monotonic_ns()), target)
+
+        return {"sent": _paced(count, interval_ns, end_ns, send, gap_ns=interval_ns // 2)}
 
     def bulk(
         self, peer: str, port: int, job: int, bursts: int, segments: int, interval_ns: int, end_ns: int
@@ -194,22 +197,28 @@ def _until(done: Callable[[], bool], wait_ns: int, count: Callable[[], int] = la
 
 
 def _paced(
-    count: int, interval_ns: int, end_ns: int, send: Callable[[int], object], late: list[int] | None = None
+    count: int,
+    interval_ns: int,
+    end_ns: int,
+    send: Callable[[int], object],
+    late: list[int] | None = None,
+    gap_ns: int = 0,
 ) -> int:
-    """Call send(0), send(1), ... each when it is due, late ones at once; returns how many before the time was up.
+    """Call send(0), send(1), ... each when it is due; returns how many before the time was up.
 
-    Appends to ``late`` by how many ns each sleep ended too late.
+    Late ones follow each other by gap_ns. Appends to ``late`` by how many ns each sleep ended too late.
     """
     start = monotonic_ns()
-    end = start + end_ns
+    end, last = start + end_ns, start - gap_ns
     for index in range(count):
-        due, now = start + index * interval_ns, monotonic_ns()
+        due, now = max(start + index * interval_ns, last + gap_ns), monotonic_ns()
         if now >= end:
             return index
         if due > now:
             sleep((due - now) / 1e9)
             if late is not None:
                 late.append(monotonic_ns() - due)
+        last = monotonic_ns()
         with contextlib.suppress(BlockingIOError):
             send(index)
     return count

@@ -13,6 +13,7 @@ from harness.model.units import Size, Time
 from harness.shaping.qdisc import (
     EMPTY,
     MAX_AUTO_LIMIT,
+    MAX_PACKETS_PER_S,
     MIN_QUEUE,
     PASSING_BYTE_S,
     ROOT,
@@ -23,6 +24,7 @@ from harness.shaping.qdisc import (
     Tree,
     edge_seed,
     netem_of,
+    queue_bytes,
     queue_limit,
     shape_of,
     tbf_of,
@@ -219,10 +221,12 @@ def test_a_bucket_holds_a_packet_and_queues_for_the_time_asked_for():
         (shape(loss="1%"), 1000),
         (shape(rate="10mbit"), 42),
         (shape(rate="1gbit"), 4129),
-        (shape(rate="100mbit", delay="100ms"), 826 + 1652),
-        (shape(rate="100mbit", delay="100ms", jitter="50ms"), 1239 + 1652),
-        (shape(delay="10ms"), 16_513),
-        (shape(delay="200ms"), MAX_AUTO_LIMIT),
+        (shape(rate="100mbit", delay="100ms"), 29_762 + 1652),
+        (shape(rate="100mbit", delay="100ms", jitter="50ms"), 44_643 + 1652),
+        (shape(rate="100mbit", delay="100ms", jitter="10ms", distribution="normal"), 41_667 + 1652),
+        (shape(delay="10ms"), 10_000),
+        (shape(rate="1mbit", burst="4KiB", delay="10ms"), 10_000),
+        (shape(delay="2s"), MAX_AUTO_LIMIT),
         (shape(rate="80gbit"), 82_563),
     ],
 )
@@ -234,9 +238,18 @@ def test_queue_limits(own, packets):
 def test_a_queue_holds_what_is_in_flight_and_more(rate, delay, jitter):
     own = shape(rate=f"{rate}bit")
     own = own.changed(delay=Time(delay), jitter=Time(min(jitter, delay)))
-    in_flight = rate * (delay + min(jitter, delay)) / 1e9 / 8 / 1514
+    in_flight = int(min(rate / (8 * 42), MAX_PACKETS_PER_S) * (delay + min(jitter, delay)) / 1e9)
     assert min(in_flight, MAX_AUTO_LIMIT - MIN_QUEUE) <= queue_limit(own) <= MAX_AUTO_LIMIT
     assert queue_limit(own) >= MIN_QUEUE
+
+
+def test_what_may_wait_for_the_rate_is_counted_in_bytes():
+    assert queue_bytes(shape(rate="100mbit", delay="100ms")) == 2_500_000
+    assert queue_bytes(shape(rate="100mbit")) == 625_000
+    assert queue_bytes(shape(rate="64kbit")) == MIN_QUEUE * 1514
+    assert queue_bytes(shape(rate="80gbit")) == 125_000_000
+    for own in (shape(), shape(delay="1s"), shape(rate="1mbit", limit=7), shape(rate="1mbit", burst="4KiB")):
+        assert queue_bytes(own) == 0
 
 
 # Changes

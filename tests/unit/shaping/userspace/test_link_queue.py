@@ -8,10 +8,12 @@ from statistics import fmean, stdev
 import pytest
 
 from harness.model.distribution import moments
-from harness.shaping.qdisc import Branch, Netem, Tbf
+from harness.model.plan import PlannedEdge, Port
+from harness.shaping.qdisc import Branch, Netem, Tbf, netem_of, tbf_of
 from harness.shaping.userspace.link_queue import DROPPED, NEVER, SENT_BYTES, SENT_PACKETS, LinkQueue
 from harness.shaping.userspace.nfqueue import ACCEPT, DROP
 from harness.shaping.userspace.packet import wire_bytes
+from tests.support.plans import shape
 
 MS = 10**6
 WHOLE = 2**32 - 1
@@ -68,10 +70,10 @@ def test_nothing_leaves_early():
     one = line(delay_ns=20 * MS)
     one.arrive(0, 1, 100, b"", [])
     assert left(one, 20 * MS - 1) == []
-    assert one.held == 1
+    assert one.queued == 1
     assert one.backlog_bytes == 114
     assert left(one, 20 * MS) == [1]
-    assert (one.held, one.backlog_bytes) == (0, 0)
+    assert (one.queued, one.backlog_bytes) == (0, 0)
 
 
 def test_packets_in_order_leave_by_one_verdict():
@@ -250,7 +252,7 @@ def test_a_changed_packet_keeps_its_place():
 def test_a_change_is_for_packets_that_come_after_it():
     one = line(delay_ns=100 * MS)
     one.arrive(0, 1, 100, b"", [])
-    one.configure(replace(one.branch, netem=replace(one.branch.netem, delay_ns=10 * MS)))
+    one.configure(replace(one.branch, netem=replace(one.branch.netem, delay_ns=10 * MS)), MS)
     one.arrive(MS, 2, 100, b"", [])
     assert one.next == 11 * MS
     out = []
@@ -266,7 +268,7 @@ def test_a_change_loses_nothing():
     for number in range(1, 1001):
         if number % 7 == 0:
             netem = replace(one.branch.netem, delay_ns=(number * 37 % 90) * MS, rate_byte_s=(number % 2) * 10**7)
-            one.configure(replace(one.branch, netem=netem))
+            one.configure(replace(one.branch, netem=netem), number * MS)
         assert one.arrive(number * MS, number, 100, b"", [])
         out = []
         one.release(number * MS, out)
@@ -274,7 +276,7 @@ def test_a_change_loses_nothing():
     out = []
     one.release(NEVER - 1, out)
     assert one.counters[SENT_PACKETS] == 1000
-    assert one.counters[DROPPED] == one.held == one.backlog_bytes == 0
+    assert one.counters[DROPPED] == one.queued == one.backlog_bytes == 0
 
 
 def test_a_token_bucket_lets_a_burst_pass_and_then_its_rate():
@@ -296,7 +298,7 @@ def test_a_full_token_bucket_drops_and_counts():
     one.release(NEVER - 1, out)
     assert [what for _, what, _ in verdicts(out)].count(DROP) == 1
     assert one.counters == [5, 5000, 1]
-    assert one.held == one.backlog_bytes == 0
+    assert one.queued == one.backlog_bytes == 0
 
 
 def test_who_looks_late_finds_room_in_a_token_bucket_as_it_was():
@@ -306,3 +308,134 @@ def test_who_looks_late_finds_room_in_a_token_bucket_as_it_was():
         assert one.arrive(number * MS, number, 986, b"", [])
     left(one)
     assert one.counters == [30, 30_000, 0]
+
+
+# What waits for the rate
+
+
+def shaped(**values):
+    """The queue of an edge with that shape, as the engine makes it."""
+    edge = PlannedEdge(0, 1, shape(**values))
+    port = Port(edge, 1, (1,))
+    return LinkQueue(7, Branch(1, netem_of(port, 0), tbf_of(edge.shape)), [0, 0, 0])
+
+
+def fill(one, count, length=1500, now=0):
+    """Whether each of so many packets that come at the same time finds room."""
+    return [one.arrive(now, number, length, b"", []) for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("length", [28, 128, 600, 1500])
+@pytest.mark.parametrize("jitter", ["0ms", "150ms"])
+def test_no_packet_in_flight_is_dropped_whatever_its_size(length, jitter):
+    """At 0.9 of the rate for 20 round trips: 200 ms at 1 Mbit/s are 595 of the smallest packets and 17 full frames."""
+    one = shaped(rate="1mbit", delay="200ms", jitter=jitter)
+    gap = (length + ETHERNET) * 8000 * 10 // 9
+    most = 0
+    for number in range(1, int(8e9 / gap)):
+        assert one.arrive(number * gap, number, length, b"", [])
+        one.release(number * gap, [])
+        most = max(most, one.queued)
+    assert one.counters[DROPPED] == 0
+    assert most <= one.branch.netem.limit
+
+
+@pytest.mark.parametrize("length", [128, 1500])
+def test_what_waits_is_bounded_in_bytes(length):
+    """100 ms at 1 Mbit/s: a round trip's worth, 25 kB, is less than 32 full frames."""
+    one = shaped(rate="1mbit", delay="100ms")
+    taken = sum(fill(one, 2000, length)) * (length + ETHERNET)
+    assert taken == pytest.approx(32 * 1514, abs=2 * 1514)
+
+
+def test_room_comes_back_at_the_rate():
+    one = shaped(rate="8mbit")
+    assert fill(one, 100).count(True) == 34
+    assert one.arrive(100 * MS, 101, 1500, b"", [])
+    assert one.counters[DROPPED] == 66
+
+
+def test_a_limit_in_packets_counts_those_in_flight_too():
+    one = shaped(rate="1mbit", delay="100ms", limit=7)
+    assert fill(one, 20, 100).count(True) == 7
+
+
+# A change of the rate
+
+
+def reshaped(one, now, rate_byte_s, tbf=None):
+    one.configure(replace(one.branch, netem=replace(one.branch.netem, rate_byte_s=rate_byte_s), tbf=tbf), now)
+
+
+def departures(one):
+    found = {}
+    while one.next < NEVER:
+        at = one.next
+        found |= dict.fromkeys(left(one, at), at)
+    return found
+
+
+def test_what_waits_leaves_at_a_raised_rate_at_once():
+    """10 packets of 1000 bytes at 1 kB/s, and after 1.5 s at 1 MB/s: half of the second one is still to be sent."""
+    one = line(rate_byte_s=1000)
+    assert all(fill(one, 10, 986))
+    assert left(one, 1500 * MS) == [1]
+    reshaped(one, 1500 * MS, 10**6)
+    assert departures(one) == {number: 1500 * MS + MS // 2 + (number - 2) * MS for number in range(2, 11)}
+
+
+def test_what_waits_leaves_at_a_lowered_rate():
+    one = line(rate_byte_s=10**6)
+    assert all(fill(one, 3, 986))
+    reshaped(one, 0, 10**5)
+    assert departures(one) == {1: 10 * MS, 2: 20 * MS, 3: 30 * MS}
+    assert one.arrive(0, 4, 986, b"", [])
+
+
+def test_without_a_rate_what_waited_leaves_at_the_end_of_its_delay():
+    one = line(rate_byte_s=1000, delay_ns=20 * MS)
+    assert all(fill(one, 3, 986))
+    assert one.arrive(90 * MS, 4, 986, b"", [])
+    reshaped(one, 100 * MS, 0)
+    assert departures(one) == {3: 100 * MS, 4: 110 * MS}
+    assert one.counters == [4, 4000, 0]
+
+
+def test_what_is_in_flight_keeps_its_delay_when_the_rate_changes():
+    one = line(rate_byte_s=10**6, delay_ns=100 * MS)
+    assert one.arrive(0, 1, 986, b"", [])
+    reshaped(one, 50 * MS, 10**9)
+    assert departures(one) == {1: 100 * MS + 1000}
+
+
+def test_new_packets_come_after_what_waits_at_the_new_rate():
+    one = line(rate_byte_s=1000)
+    assert all(fill(one, 5, 986))
+    reshaped(one, 0, 10**6)
+    assert one.arrive(0, 6, 986, b"", [])
+    assert departures(one) == {number: number * MS for number in range(1, 7)}
+
+
+def test_a_raised_rate_makes_room_at_once():
+    one = shaped(rate="8kbit")
+    fill(one, 100)
+    assert not one.arrive(MS, 101, 1500, b"", [])
+    reshaped(one, MS, 10**8)
+    assert one.arrive(2 * MS, 102, 1500, b"", [])
+
+
+def test_a_token_buckets_new_rate_holds_for_what_waits():
+    """A burst of 2 packets passes; the third has got 400 of its 1000 tokens when the rate rises to a thousandfold."""
+    one = line(Tbf(rate_byte_s=1000, burst=2000, limit=100_000))
+    assert all(fill(one, 5, 986))
+    assert left(one, 400 * MS) == [1, 2]
+    one.configure(replace(one.branch, tbf=Tbf(rate_byte_s=10**6, burst=2000, limit=100_000)), 400 * MS)
+    assert departures(one) == {number: 400 * MS + 600_000 + (number - 3) * MS for number in (3, 4, 5)}
+    assert one.queued == one.backlog_bytes == one.counters[DROPPED] == 0
+
+
+def test_a_token_bucket_keeps_its_tokens_when_its_rate_changes():
+    one = line(Tbf(rate_byte_s=10**6, burst=2000, limit=100_000))
+    one.configure(replace(one.branch, tbf=Tbf(rate_byte_s=1000, burst=2000, limit=100_000)), 5 * MS)
+    assert all(fill(one, 3, 986, now=10 * MS))
+    assert departures(one) == {1: 10 * MS, 2: 10 * MS, 3: 1010 * MS}
