@@ -46,8 +46,8 @@ def network(engine: Engine, topology: str, nodes: int, seed: int = 0) -> Iterato
     """A network that is up, without shapes."""
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(build_topology(topology, nodes), load_profile("none"), seed)
-        runtime = NetnsBackend(engine)
-        net = Network.up("bench", plan, runtime, LocalRegistry(Path(folder)), lambda _: runtime, transient=True)
+        backend = NetnsBackend(engine)
+        net = Network.up("bench", plan, backend, LocalRegistry(Path(folder)), transient=True)
         try:
             yield net
         finally:
@@ -70,12 +70,12 @@ def reshape(net: Network, **values: Any) -> None:
 
 def probes_of(net: Network) -> Callable[[int], ProbeProcess]:
     """Starts a probe in a node."""
-    return lambda rank: net.runtime.spawn(rank, [sys.executable, *PROBE_ARGV], stdio=PIPES)
+    return lambda rank: net.backend.spawn(rank, [sys.executable, *PROBE_ARGV], stdio=PIPES)
 
 
 def programs_of(net: Network) -> Spawn:
     """Starts a program in a node."""
-    return lambda rank, argv: net.runtime.spawn(rank, argv, stdio=OUTPUT)
+    return lambda rank, argv: net.backend.spawn(rank, argv, stdio=OUTPUT)
 
 
 def measured(net: Network, seconds: float) -> EdgeMeasurement:
@@ -91,7 +91,7 @@ def rtts(net: Network) -> list[Row]:
     for ms in RTT_MS:
         reshape(net, delay=Time(ms * 500_000), rate=Rate(10**9))
         argv = ["ping", "-n", "-c", "41", "-i", "0.05", str(net.plan.addressing.ipv4(1))]
-        output = net.runtime.spawn(0, argv, stdio=OUTPUT).communicate(timeout=60)[0].decode()
+        output = net.backend.spawn(0, argv, stdio=OUTPUT).communicate(timeout=60)[0].decode()
         trips = [float(text) for text in re.findall(r"time=([\d.]+)", output)][1:]
         room = max(0.5, 0.02 * ms)
         middle = median(trips)

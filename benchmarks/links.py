@@ -157,7 +157,7 @@ def goodputs(net: Network, ways: Sequence[Pair], warm: float, seconds: float) ->
 
 def engine_seconds(net: Network) -> float:
     """CPU time of the network's processes that hold packets; none where the kernel does."""
-    keeper, ticks = str(net.runtime.handle["keeper"]["pid"]), 0
+    keeper, ticks = str(net.backend.handle["keeper"]["pid"]), 0
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             fields = (process / "stat").read_text().rpartition(")")[2].split()

@@ -51,9 +51,9 @@ def _plan(nodes: int) -> NetworkPlan:
 
 def _up(nodes: int, folder: Path) -> tuple[NetnsBackend, NetworkPlan]:
     plan = _plan(nodes)
-    runtime = NetnsBackend(NetemEngine())
-    runtime.create(plan, lambda _: None)
-    return runtime, plan
+    backend = NetnsBackend(NetemEngine())
+    backend.create(plan, lambda _: None)
+    return backend, plan
 
 
 def tc_batch(plan: NetworkPlan, rank: int) -> str:
@@ -94,28 +94,28 @@ def shape_mesh(nodes: int) -> list[Row]:
     """Time both ways of making one mesh's trees, each on fresh namespaces."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        runtime, plan = _up(nodes, folder)
+        backend, plan = _up(nodes, folder)
         try:
             start = time.perf_counter()
-            answers = runtime.call({rank: Task("apply", plan.node(rank)) for rank in range(nodes)})
+            answers = backend.call({rank: Task("apply", plan.node(rank)) for rank in range(nodes)})
             ours = time.perf_counter() - start
             assert not any(isinstance(a, Exception) or a.mismatches for a in answers.values())
         finally:
-            runtime.destroy()
-        runtime, plan = _up(nodes, folder)
+            backend.destroy()
+        backend, plan = _up(nodes, folder)
         try:
             files = []
             for rank in range(nodes):
                 files.append(folder / str(rank))
                 files[-1].write_text(tc_batch(plan, rank))
             start = time.perf_counter()
-            codes = runtime.in_each(
+            codes = backend.in_each(
                 range(nodes), lambda rank: subprocess.run(["tc", "-batch", str(files[rank])]).returncode
             )
             theirs = time.perf_counter() - start
             assert not any(codes.values()), codes
         finally:
-            runtime.destroy()
+            backend.destroy()
     edges = len(plan.edges)
     return [
         Row(
@@ -134,8 +134,8 @@ def reshape(nodes: int = 16) -> list[Row]:
     plan = _plan(nodes)
     clean = {pair: replace(edge, shape=edge.shape.changed(loss=ZERO_RATIO)) for pair, edge in plan.edges.items()}
     with tempfile.TemporaryDirectory() as name:
-        runtime = NetnsBackend(NetemEngine())
-        net = Network.up("bench", plan.changed(clean.values()), runtime, LocalRegistry(Path(name)), lambda _: runtime)
+        backend = NetnsBackend(NetemEngine())
+        net = Network.up("bench", plan.changed(clean.values()), backend, LocalRegistry(Path(name)))
         one: list[float] = []
         every: list[float] = []
 
@@ -146,7 +146,7 @@ def reshape(nodes: int = 16) -> list[Row]:
             )
 
         def spawn(rank: int, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-            return runtime.spawn(rank, argv, stdio=Stdio(subprocess.DEVNULL, subprocess.PIPE, None))
+            return backend.spawn(rank, argv, stdio=Stdio(subprocess.DEVNULL, subprocess.PIPE, None))
 
         try:
             kinds = (([(0, 1), (1, 0)], one), (list(net.plan.edges), every))

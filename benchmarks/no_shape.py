@@ -64,18 +64,18 @@ class BarePair:
 def main() -> None:
     """Measure and print."""
     plan = make_plan(build_topology("line", 2), load_profile("none"), 0)
-    runtime = NetnsBackend(NetemEngine())
-    runtime.create(plan, lambda _: None)
+    backend = NetnsBackend(NetemEngine())
+    backend.create(plan, lambda _: None)
     pair = BarePair()
     try:
-        runtime.open(plan)
+        backend.open(plan)
         ours, bare = [], []
         for _ in range(ROUNDS):
             bare.append(goodput(pair.spawn, "10.78.0.2", 0.3, SECONDS))
-            ours.append(goodput(lambda r, a: runtime.spawn(r, a, stdio=STDIO), "10.77.0.2", 0.3, SECONDS))
+            ours.append(goodput(lambda r, a: backend.spawn(r, a, stdio=STDIO), "10.77.0.2", 0.3, SECONDS))
     finally:
         pair.close()
-        runtime.destroy()
+        backend.destroy()
     ratio = median(ours) / median(bare)
     table(
         f"No shape, no cost ({os.environ.get('WITH_NETEM', 'native')})",

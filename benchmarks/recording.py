@@ -121,14 +121,13 @@ def statistics_seconds() -> float:
     from harness.experiment.watcher import counted
     from harness.model.plan_options import PlanOptions
     from harness.networks.network import Network
-    from harness.networks.placement import find_backend
     from harness.networks.registry import LocalRegistry
     from harness.shaping.detect import choose_engine, make_engine
 
     plan = PlanOptions(_NODES, "ring", "wan", None, 0, None, None).plan()
-    runtime = NetnsBackend(make_engine(choose_engine("auto")[0]))
+    backend = NetnsBackend(make_engine(choose_engine("auto")[0]))
     with tempfile.TemporaryDirectory() as folder:
-        network = Network.up("recording", plan, runtime, LocalRegistry(Path(folder)), find_backend, transient=True)
+        network = Network.up("recording", plan, backend, LocalRegistry(Path(folder)), transient=True)
         try:
             took = []
             for _ in range(_SAMPLES):

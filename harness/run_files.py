@@ -17,24 +17,44 @@ from harness.errors import HarnessError
 _MEASURED: Final = ("rank-*.jsonl", "links.jsonl", "changes.jsonl", "end.json", "checkpoints")
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def replace_file(path: Path, data: bytes | memoryview, *, sync: bool = False) -> None:
     """Write a whole file; a reader sees the old one or the new one. Raises HarnessError.
+
+    Args:
+        path: of the file, whose folder is there.
+        data: all that it has then.
+        sync: whether it must outlive a power cut.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no link: others may write to a folder
+    try:
+        partial.unlink(missing_ok=True)  # of a writer that was killed
+        try:
+            with open(os.open(partial, flags, 0o666), "wb") as file:
+                file.write(data)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as problem:
+        raise _refused(path, problem) from None
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a whole file as replace_file does. Raises HarnessError.
 
     Args:
         path: of the file; its folder is made.
         value: plain JSON.
     """
-    partial = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_text(json.dumps(value, indent=1) + "\n")
-            os.replace(partial, path)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
     except OSError as problem:
         raise _refused(path, problem) from None
+    replace_file(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def append_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -56,6 +76,11 @@ def _refused(path: Path, problem: OSError) -> HarnessError:
     return HarnessError(f"{path} cannot be written: {problem.strerror}")
 
 
+def _no_link(path: str, flags: int) -> int:
+    """Open a file that is no link: jobs in containers are other users, and may write to the folder of their run."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 class Lines:
     """A file to which lines are added, each at once and whole: where the disk is full, nothing stays of a line.
 
@@ -69,7 +94,7 @@ class Lines:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = io.FileIO(path, "a+")
+            self._file = io.FileIO(path, "a+", opener=_no_link)
             self._end_the_last()
         except OSError as problem:
             raise _refused(path, problem) from None

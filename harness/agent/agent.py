@@ -231,7 +231,7 @@ class Agent:
 
     def _reap(self) -> None:
         """Take note of orphans that ended, which are left to process 1."""
-        ours = {self._links.daemon_module, self._job.pid if self._job else None}
+        ours = {self._links.supervisor, self._job.pid if self._job else None}
         with contextlib.suppress(ChildProcessError):
             while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 if found.si_pid in ours:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from harness.agent.protocol import LONGEST, Message, received, send
 from harness.errors import HarnessError, NodeError
+from harness.linux.peer import peer_user
 
 ADDRESS: Final = "\0tc-harness-agent"
 
@@ -34,7 +33,7 @@ async def open_control_socket(answer: Handler, gone: Callable[[], None]) -> asyn
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         holds = False
         try:
-            if _user(writer.get_extra_info("socket")) == os.geteuid():
+            if peer_user(writer.get_extra_info("socket")) == os.geteuid():
                 async for message in received(reader):
                     holds = holds or message.get("do") == "hold"
                     send(writer, _reply(answer, message))
@@ -53,8 +52,3 @@ def _reply(answer: Handler, message: Message) -> Mapping[str, Any]:
         return {"error": {"action": error.action, "cause": error.cause, "remedy": error.remedy}}
     except (HarnessError, OSError, LookupError, ValueError, TypeError) as error:
         return {"error": {"action": f"do {message.get('do')!r}", "cause": str(error), "remedy": ""}}
-
-
-def _user(connection: socket.socket) -> int:
-    uid: int = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
-    return uid

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from harness.errors import InputError
+from harness.linux.line_splitter import LineSplitter
 
 RUNS: Final = Path("/runs")
 """Where results go: a folder of the host."""
@@ -20,7 +21,6 @@ GRACE_SECONDS: Final = 5.0
 NOBODY: Final = 1000
 """The user that programs run as where the folder for results is nobody's but root's."""
 _CHUNK: Final = 1 << 16
-_LONGEST_LINE: Final = 1 << 20
 _NOT_FOUND, _NOT_STARTED = 127, 126
 
 
@@ -128,17 +128,16 @@ class Job:
         reader = asyncio.StreamReader()
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-        rest = b""
+        splitter = LineSplitter()
         try:
             while data := await reader.read(_CHUNK):
-                *lines, rest = (rest + data).split(b"\n")
-                if len(rest) > _LONGEST_LINE:
-                    lines, rest = [*lines, rest], b""
-                _write(target, b"".join(self._prefix + line + b"\n" for line in lines))
+                self._print(target, splitter.feed(data))
         finally:
-            if rest:
-                _write(target, self._prefix + rest + b"\n")
+            self._print(target, splitter.end())
             transport.close()
+
+    def _print(self, target: int, lines: Sequence[bytes]) -> None:
+        _write(target, b"".join(self._prefix + line + b"\n" for line in lines))
 
 
 def _write(target: int, data: bytes) -> None:

@@ -21,7 +21,7 @@ from harness.model.status import NodeStatus
 from harness.netlink.routes import Route
 from harness.shaping.base import Engine
 
-_COMPANION: Final = (
+_SUPERVISE: Final = (
     "import importlib, sys; importlib.import_module(sys.argv[1]).Supervisor({0: None}, int(sys.argv[2])).run(0)"
 )
 
@@ -40,7 +40,7 @@ class NodeLinks:
         self.plan, self.rank, self.engine = plan, rank, engine
         self._congestion_control = congestion_control
         self._routes: list[Route] = []
-        self._companion: subprocess.Popen[bytes] | None = None
+        self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start what the engine needs beside it. Raises NodeError."""
@@ -50,21 +50,21 @@ class NodeLinks:
         if self.engine.daemon_module:
             importlib.import_module(self.engine.daemon_module)
             root = Path(sys.modules["harness"].__path__[0]).parent
-            argv = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(root)!r}); {_COMPANION}"]
+            argv = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(root)!r}); {_SUPERVISE}"]
             words = [self.engine.daemon_module, str(self.plan.size)]
-            self._companion = subprocess.Popen([*argv, *words], stdin=subprocess.PIPE, start_new_session=True, cwd="/")
+            self._supervisor = subprocess.Popen([*argv, *words], stdin=subprocess.PIPE, start_new_session=True, cwd="/")
 
     @property
     def failed(self) -> str:
         """What has ended that must run while there are links, or an empty string."""
-        if self._companion is None or self._companion.poll() is None:
+        if self._supervisor is None or self._supervisor.poll() is None:
             return ""
-        return f"the process that looks after its links ended with code {self._companion.returncode}"
+        return f"the process that looks after its links ended with code {self._supervisor.returncode}"
 
     @property
-    def daemon_module(self) -> int | None:
+    def supervisor(self) -> int | None:
         """The process id of what the engine needs beside it."""
-        return self._companion.pid if self._companion else None
+        return self._supervisor.pid if self._supervisor else None
 
     def shape(self) -> None:
         """Make all links and the routes over them. Raises NodeError."""

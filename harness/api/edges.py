@@ -45,7 +45,7 @@ class NetworkLinks:
     def __init__(self, network: Network) -> None:
         self._network: Final = network
         self._lock: Final = threading.RLock()
-        """Held while the runtime does something: it is not made for several threads."""
+        """Held while the backend does something: it is not made for several threads."""
         self._up = True
 
     @property
@@ -66,7 +66,7 @@ class NetworkLinks:
     @property
     def runtime(self) -> str:
         """Where its nodes live: netns or docker."""
-        return self._network.runtime.name
+        return self._network.backend.name
 
     @property
     def engine(self) -> str:
@@ -136,7 +136,7 @@ class NetworkLinks:
         with self._lock:
             network = self._require()
             done = network.reshape(change)
-        for text in network.runtime.engine.precision_warnings(done.plan.edges[pair] for pair in done.changed):
+        for text in network.backend.engine.precision_warnings(done.plan.edges[pair] for pair in done.changed):
             warn(text)
         return done
 

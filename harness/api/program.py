@@ -9,14 +9,12 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
+from harness.backends.base import ProgramStarter, Stdio
 from harness.errors import NetworkStateError
+from harness.model.plan import NetworkPlan
 from harness.networks.launch import GRACE_SECONDS, LaunchOutcome, Sink, launch
-
-if TYPE_CHECKING:
-    from harness.backends.base import Backend, Stdio
-    from harness.model.plan import NetworkPlan
 
 
 @dataclass(frozen=True)
@@ -37,33 +35,43 @@ class Ended:
 
 
 class _Nodes:
-    """A runtime whose programs read given bytes, and which remembers what it started.
+    """Starts programs that read given bytes, and remembers them; a ProgramStarter.
 
     Args:
-        runtime: the real one.
+        starter: the network's backend.
         payload: their standard input.
         ranks: how many will be started.
         lock: taken while a program starts, for a backend is not thread-safe.
     """
 
-    def __init__(self, runtime: Backend, payload: bytes, ranks: int, lock: threading.RLock) -> None:
-        self._runtime, self._ranks, self._lock = runtime, ranks, lock
+    def __init__(self, starter: ProgramStarter, payload: bytes, ranks: int, lock: threading.RLock) -> None:
+        self._starter, self._ranks, self._lock = starter, ranks, lock
         self.started = threading.Event()
         """Set when all have begun, or none more will."""
         self._stopped = False
-        self.environ = runtime.environ
+        self.environ = starter.environ
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self._file = open(os.memfd_create("harness"), "wb", buffering=0)  # noqa: SIM115
         view = memoryview(payload)
         while view:
             view = view[self._file.write(view) :]
 
-    def spawn(self, rank: int, argv: Sequence[str], *, env: Mapping[str, str], stdio: Stdio) -> subprocess.Popen[bytes]:
-        """See Backend. Raises NetworkStateError where it was stopped meanwhile."""
+    def spawn(
+        self,
+        rank: int,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdio: Stdio = Stdio(),
+        own_group: bool = True,
+    ) -> subprocess.Popen[bytes]:
+        """See ProgramStarter. Raises NetworkStateError where it was stopped meanwhile."""
         with self._lock, self._input() as stdin:
             if self._stopped:
                 raise NetworkStateError(f"node {rank}: stopped before its program began")
-            self.processes[rank] = self._runtime.spawn(rank, argv, env=env, stdio=replace(stdio, stdin=stdin))
+            self.processes[rank] = self._starter.spawn(
+                rank, argv, env=env, stdio=replace(stdio, stdin=stdin), own_group=own_group
+            )
             if len(self.processes) == self._ranks:
                 self.started.set()
             return self.processes[rank]
@@ -112,12 +120,12 @@ class NodeProgram:
     stays until they have ended: the kernel ends them with it.
 
     Args:
-        runtime: where the nodes live.
+        backend: where the nodes live.
         plan: of the network.
         argv: the program and its arguments.
         sink: gets every line of output, in that thread.
         ranks: where it runs.
-        env: beside the environment that the runtime gives its programs.
+        env: beside the environment that the backend gives its programs.
         master_port: for the rendezvous at rank 0.
         payload: standard input.
         lock: see _Nodes.
@@ -125,7 +133,7 @@ class NodeProgram:
 
     def __init__(
         self,
-        runtime: Backend,
+        backend: ProgramStarter,
         plan: NetworkPlan,
         argv: Sequence[str],
         sink: Sink,
@@ -142,9 +150,9 @@ class NodeProgram:
         self._begun = False
         self._outcome: LaunchOutcome | None = None
         self._error: BaseException | None = None
-        self._nodes = _Nodes(runtime, payload, len(self.ranks), lock)
+        self._nodes = _Nodes(backend, payload, len(self.ranks), lock)
         options: dict[str, Any] = {"ranks": self.ranks, "extra_env": env, "master_port": master_port}
-        work = (cast("Backend", self._nodes), plan, argv, sink)
+        work = (self._nodes, plan, argv, sink)
         self._thread = threading.Thread(target=self._launch, args=(work, options), name="harness-job", daemon=True)
 
     def begin(self) -> None:

@@ -17,9 +17,9 @@ from harness.api.program import Ended, NodeProgram
 from harness.api.remote import CALL_ARGV
 from harness.errors import InputError
 from harness.model.torchrun import MASTER_PORT
+from harness.networks.backends import NETNS
 from harness.networks.launch import Stream
 from harness.networks.network import Network
-from harness.networks.placement import NETNS
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ class ShapedNetwork(NetworkLinks):
         marker = secrets.token_hex(16)
         payload = pack(function, arguments, keywords, marker=marker, path=path)
         answers = RankOutput(marker, chosen)
-        argv = [self._network.runtime.python, *CALL_ARGV]
+        argv = [self._network.backend.python, *CALL_ARGV]
         job = self._job(argv, answers, chosen, given, payload)
         return job, Call(job, answers, getattr(function, "__name__", repr(function)))
 
@@ -182,7 +182,7 @@ class ShapedNetwork(NetworkLinks):
             self._jobs = [job for job in self._jobs if not job.ended]
             taken = {job.master_port for job in self._jobs}
             job = NodeProgram(
-                network.runtime,
+                network.backend,
                 network.plan,
                 argv,
                 sink,

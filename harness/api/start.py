@@ -14,8 +14,9 @@ from harness.api.shaped import ShapedNetwork
 from harness.errors import InputError, NetworkStateError
 from harness.linux import host
 from harness.model.plan_options import DEFAULTS, OPTIONS, PlanOptions
+from harness.networks.backends import DOCKER
 from harness.networks.network import Network
-from harness.networks.placement import DOCKER, Placement
+from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 
 _TRIES: Final = 8

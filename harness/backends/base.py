@@ -1,4 +1,4 @@
-"""What a home of nodes can do, whichever kind it is."""
+"""What a backend - where nodes live - can do, whichever kind it is."""
 
 from __future__ import annotations
 
@@ -56,7 +56,40 @@ class Stdio:
     stderr: int | IO[Any] | None = None
 
 
-class Backend(Protocol):
+class ProgramStarter(Protocol):
+    """Nodes, as far as programs can be started in them."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment that programs in nodes begin with; nodes that have one of their own give nothing here."""
+        ...
+
+    def spawn(
+        self,
+        rank: int,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdio: Stdio = Stdio(),
+        own_group: bool = True,
+    ) -> subprocess.Popen[bytes]:
+        """Start a program in a node; it dies with this process.
+
+        Args:
+            rank: the node.
+            argv: the program and its arguments.
+            env: its environment, made from ``environ``; None: just that.
+            stdio: its standard streams.
+            own_group: whether it gets a session of its own, so that a signal can be sent to all that it starts;
+                False for a program that shall read from our terminal.
+
+        Raises:
+            NodeError: there is no such program.
+        """
+        ...
+
+
+class Backend(ProgramStarter, Protocol):
     """The nodes of one network. Made by ``create``, or found again from ``handle``."""
 
     name: str
@@ -64,11 +97,6 @@ class Backend(Protocol):
     """Makes the links, at the nodes that its ``enforced_at`` names."""
     python: str
     """The Python in the nodes that has this package."""
-
-    @property
-    def environ(self) -> Mapping[str, str]:
-        """The environment that programs in nodes begin with; nodes that have one of their own give nothing here."""
-        ...
 
     @property
     def handle(self) -> Mapping[str, Any]:
@@ -94,30 +122,6 @@ class Backend(Protocol):
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
         """Perform each rank's task inside its node. An error is an answer: the others' tasks are done all the same."""
-        ...
-
-    def spawn(
-        self,
-        rank: int,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str] | None = None,
-        stdio: Stdio = Stdio(),
-        own_group: bool = True,
-    ) -> subprocess.Popen[bytes]:
-        """Start a program in a node; it dies with this process.
-
-        Args:
-            rank: the node.
-            argv: the program and its arguments.
-            env: its environment, made from ``environ``; None: just that.
-            stdio: its standard streams.
-            own_group: whether it gets a session of its own, so that a signal can be sent to all that it starts;
-                False for a program that shall read from our terminal.
-
-        Raises:
-            NodeError: there is no such program.
-        """
         ...
 
     def destroy(self) -> None:

@@ -49,7 +49,7 @@ def bench(
     network = networks.find_network(name)
     if network.plan.size < 2:
         raise InputError(f"network {name!r} has one node; a collective needs at least 2")
-    if network.runtime.python == sys.executable and importlib.util.find_spec("torch") is None:
+    if network.backend.python == sys.executable and importlib.util.find_spec("torch") is None:
         raise UnavailableError("harness bench needs PyTorch, which this Python lacks: run 'make setup' (CPU build)")
     words = ["--sizes", sizes, "--warmup", str(warmup), "--repeats", str(repeats), "--seconds", str(seconds)]
     if collectives:
@@ -86,8 +86,8 @@ def measure(network: Network, words: list[str]) -> dict[str, Any]:
             else:
                 update(message)
 
-        argv = [network.runtime.python, "-m", "harness.training.bench", *words]
-        outcome = launch(network.runtime, network.plan, argv, sink)
+        argv = [network.backend.python, "-m", "harness.training.bench", *words]
+        outcome = launch(network.backend, network.plan, argv, sink)
     end(outcome)
     if not result:
         raise HarnessError("rank 0 ended without a result")

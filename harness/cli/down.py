@@ -12,8 +12,8 @@ from harness.cli.networks import names_in, registries
 from harness.cli.output import fail, note, say, status
 from harness.errors import HarnessError
 from harness.linux import host
+from harness.networks.backends import find_backend
 from harness.networks.network import remove
-from harness.networks.placement import find_backend
 from harness.networks.registry import LocalRegistry
 
 EPILOG = "Examples: harness down | harness down --name phones | harness down --all"
@@ -42,7 +42,7 @@ def down(
     for one, registry in found:
         try:
             with status(f"removing network {one!r}"):
-                removed = remove(one, registry, find_backend, note)
+                removed = remove(one, registry, note)
             gone += [one] if removed else []
         except (HarnessError, OSError) as error:  # the others are removed all the same
             fail(f"network {one!r}: {host.explain(error) if isinstance(error, OSError) else error}")

@@ -40,13 +40,13 @@ def execute(
     if not command:
         raise InputError("no program given; write e.g. harness exec 0 -- ip addr")
     if rank == "all":
-        end(launch(network.runtime, network.plan, command, printer(network.plan.size), master_port=master_port))
+        end(launch(network.backend, network.plan, command, printer(network.plan.size), master_port=master_port))
         return
     if not rank.isdecimal():
         raise InputError(f"{rank!r} is no rank; write a number from 0 to {network.plan.size - 1}, or all")
     network.plan.require_rank(int(rank))
-    env = environment(network.plan, int(rank), network.runtime.environ, master_port)
-    process = network.runtime.spawn(int(rank), command, env=env, own_group=False)
+    env = environment(network.plan, int(rank), network.backend.environ, master_port)
+    process = network.backend.spawn(int(rank), command, env=env, own_group=False)
     while True:
         try:
             code = process.wait()

@@ -35,7 +35,7 @@ def show_links(
     """What was requested, what the engine reports, and what it has counted, per direction."""
     network = networks.find_network(name)
     pairs = parse_pairs(edges, network.plan)
-    enforced_at = network.runtime.engine.enforced_at
+    enforced_at = network.backend.engine.enforced_at
     nodes = network.observe(sorted({enforced_at(pair) for pair in pairs}))
     wrong: dict[Pair, str] = {}
     for text in dict.fromkeys(text for node in nodes.values() for text in node.notes):
@@ -145,7 +145,7 @@ def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan],
     else:
         done = network.reshape(change)
         new, changed = done.plan, list(done.changed)
-    for text in network.runtime.engine.precision_warnings(new.edges[pair] for pair in changed):
+    for text in network.backend.engine.precision_warnings(new.edges[pair] for pair in changed):
         note(text)
     seconds = done.seconds if done else None
     if json_:
@@ -160,7 +160,7 @@ def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan],
         show(made) if changed else say("nothing to change: the links already have these values")
         if seconds is not None and changed:
             say(f"applied and read back in {format_time(seconds)}")
-    if done and done.segments_cut and not network.runtime.engine.cuts_super_packets:
+    if done and done.segments_cut and not network.backend.engine.cuts_super_packets:
         note(
             "TCP connections that are open already still send super-packets of up to 64 KiB;"
             " loss and limits act on those whole"

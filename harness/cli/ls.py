@@ -13,7 +13,7 @@ from harness.cli.options import JsonOption
 from harness.cli.output import note, print_json, say, show, table
 from harness.errors import RecordError
 from harness.model.format import format_time
-from harness.networks.placement import find_backend
+from harness.networks.backends import find_backend
 
 
 def register(app: typer.Typer) -> None:

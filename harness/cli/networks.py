@@ -12,7 +12,6 @@ from harness.cli.options import DEFAULT_NAME
 from harness.cli.output import note
 from harness.errors import HarnessError, NetworkStateError, PrivilegeError, RecordError, UnavailableError
 from harness.networks.network import Network
-from harness.networks.placement import find_backend
 from harness.networks.registry import LocalRegistry
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def find_network(name: str) -> Network:
         NetworkStateError: none is up.
     """
     try:
-        return Network.find(name, LocalRegistry(), find_backend)
+        return Network.find(name, LocalRegistry())
     except RecordError:
         raise
     except NetworkStateError as error:
@@ -65,9 +64,9 @@ def find_network(name: str) -> Network:
             error.add_note(f"could not list networks of containers: {problem}")
             raise error from None
         if name in names:
-            return Network.find(name, containers, find_backend)
+            return Network.find(name, containers)
         if name == DEFAULT_NAME and len(names) == 1:
-            return Network.find(names[0], containers, find_backend)
+            return Network.find(names[0], containers)
         if names:
             error.add_note(f"networks of containers: {', '.join(names)}; name one with --name")
         raise

@@ -16,6 +16,7 @@ from harness.cli.output import note, print_json, say, show, status
 from harness.errors import InputError, UnavailableError
 from harness.model.format import count
 from harness.model.suggest import suggest
+from harness.run_files import replace_file
 
 if TYPE_CHECKING:
     from harness.experiment.report.analysis import Analysis
@@ -129,12 +130,7 @@ def _write_formats(
 def _write(base: Path, ending: str, text: str) -> Path:
     """Replace the file in one step, so that a browser never loads half of it."""
     path = base.with_name(f"{base.name}.{ending}")
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.write_text(text, encoding="utf-8")
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    replace_file(path, text.encode())
     return path
 
 

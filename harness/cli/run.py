@@ -57,7 +57,7 @@ def run(
         return
     network = start(name, made, placement, transient=True)
     try:
-        outcome = launch(network.runtime, made, command, printer(made.size), master_port=master_port)
+        outcome = launch(network.backend, made, command, printer(made.size), master_port=master_port)
     except BaseException as first:
         try:
             network.down()

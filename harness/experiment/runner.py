@@ -18,9 +18,10 @@ from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.watcher import Watcher
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PlanOptions
+from harness.networks.backends import DOCKER
 from harness.networks.launch import Stream, launch
 from harness.networks.network import Network
-from harness.networks.placement import DOCKER, Placement
+from harness.networks.placement import Placement
 from harness.run_files import RunFolder
 from harness.training.options import TrainOptions
 from harness.training.run_description import describe
@@ -122,9 +123,9 @@ class Runner:
     def _train(
         self, run: Run, network: Network, folder: RunFolder, resume: bool, attempt: int, watcher: Watcher
     ) -> Mapping[str, Any]:
-        out = INSIDE if network.runtime.name == DOCKER else str(folder.path.absolute())
+        out = INSIDE if network.backend.name == DOCKER else str(folder.path.absolute())
         options = json.dumps(train_options(self.experiment, run, out, resume).to_json())
-        argv = [network.runtime.python, "-m", "harness.training.train", "--json", options]
+        argv = [network.backend.python, "-m", "harness.training.train", "--json", options]
         began = time.time()
         try:
             with ExitStack() as stack:
@@ -133,7 +134,7 @@ class Runner:
                 def sink(rank: int, _: Stream, line: bytes) -> None:
                     logs[rank].write(line)
 
-                outcome = launch(network.runtime, network.plan, argv, sink, tick=watcher.tick)
+                outcome = launch(network.backend, network.plan, argv, sink, tick=watcher.tick)
         except (KeyboardInterrupt, SystemExit) as end:
             code = end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT
             folder.end(seconds=time.time() - began, **watcher.stopped(code))
@@ -156,7 +157,7 @@ class Runner:
             "target": {experiment.target[0]: experiment.target[1]} if experiment.target else None,
             "stop_at_target": experiment.stop_at_target,
             "limit_seconds": experiment.limit_seconds,
-            "runtime": network.runtime.name,
+            "runtime": network.backend.name,
             "engine": network.engine,
             "congestion_control": self.home.congestion_control,
             "plan": plan.to_json(),

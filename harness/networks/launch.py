@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final, Literal
 
-from harness.backends.base import Backend, Stdio
+from harness.backends.base import ProgramStarter, Stdio
+from harness.linux.line_splitter import LineSplitter
 from harness.model.plan import NetworkPlan
 from harness.model.torchrun import MASTER_PORT, environment
 
@@ -25,8 +26,6 @@ TICK_SECONDS: Final = 0.25
 _CHUNK: Final = 1 << 16
 _PIPE: Final = 1 << 20
 """Bytes that a pipe can hold unless root asks for more (/proc/sys/fs/pipe-max-size)."""
-_LONGEST_LINE: Final = 1 << 20
-"""Bytes; a longer line is passed on in pieces."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,9 @@ class LaunchOutcome:
 class _Rank:
     rank: int
     process: subprocess.Popen[bytes]
-    partial: dict[Stream, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
+    lines: dict[Stream, LineSplitter] = field(
+        default_factory=lambda: {"stdout": LineSplitter(), "stderr": LineSplitter()}
+    )
 
     def pipe(self, stream: Stream) -> IO[bytes]:
         pipe = self.process.stdout if stream == "stdout" else self.process.stderr
@@ -65,7 +66,7 @@ class _Rank:
 
 
 def launch(
-    runtime: Backend,
+    nodes: ProgramStarter,
     plan: NetworkPlan,
     argv: Sequence[str],
     sink: Sink,
@@ -78,22 +79,22 @@ def launch(
     """Run a program on the nodes until all end, or until the first fails: then the others are stopped.
 
     Args:
-        runtime: where the nodes live.
+        nodes: where programs start.
         plan: of the network.
         argv: the program and its arguments.
         sink: gets every line of output.
         ranks: where to run it; None: everywhere.
         master_port: for the rendezvous at rank 0.
-        extra_env: beside the environment that the runtime gives its programs.
+        extra_env: beside the environment that the nodes give their programs.
         tick: called every TICK_SECONDS while the program runs; True ends it on all ranks.
     """
     started: list[_Rank] = []
-    base = {**runtime.environ, **(extra_env or {})}
+    base = {**nodes.environ, **(extra_env or {})}
     stdio = Stdio(subprocess.DEVNULL, subprocess.PIPE, subprocess.PIPE)
     try:
         for rank in range(plan.size) if ranks is None else ranks:
             env = environment(plan, rank, base, master_port)
-            started.append(_Rank(rank, runtime.spawn(rank, argv, env=env, stdio=stdio)))
+            started.append(_Rank(rank, nodes.spawn(rank, argv, env=env, stdio=stdio)))
         return _watch(started, sink, tick)
     finally:
         _stop([one.process for one in started])
@@ -112,7 +113,7 @@ def _watch(ranks: Sequence[_Rank], sink: Sink, tick: Callable[[], bool] | None) 
             handle = os.pidfd_open(one.process.pid)
             stack.callback(os.close, handle)
             selector.register(handle, selectors.EVENT_READ, (one, None))
-            for stream in one.partial:
+            for stream in one.lines:
                 os.set_blocking(one.pipe(stream).fileno(), False)
                 selector.register(one.pipe(stream), selectors.EVENT_READ, (one, stream))
         deadline: float | None = None
@@ -157,11 +158,7 @@ def _read(one: _Rank, stream: Stream, sink: Sink) -> bool:
         data = os.read(one.pipe(stream).fileno(), _CHUNK)
     except BlockingIOError:
         return True
-    *lines, rest = (one.partial[stream] + data).split(b"\n")
-    if rest and (not data or len(rest) > _LONGEST_LINE):
-        lines, rest = [*lines, rest], b""
-    one.partial[stream] = rest
-    for line in lines:
+    for line in one.lines[stream].feed(data) if data else one.lines[stream].end():
         sink(one.rank, stream, line)
     return bool(data)
 
@@ -171,8 +168,8 @@ def _drain(one: _Rank, stream: Stream, sink: Sink) -> None:
     for _ in range(_PIPE // _CHUNK):
         if not _read(one, stream, sink):
             break
-    if one.partial[stream]:
-        sink(one.rank, stream, one.partial[stream])
+    for line in one.lines[stream].end():
+        sink(one.rank, stream, line)
 
 
 def _exit_code(process: subprocess.Popen[bytes]) -> int:

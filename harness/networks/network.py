@@ -14,10 +14,8 @@ from harness.errors import HarnessError, NetworkStateError, NodeError, RecordErr
 from harness.linux import signals
 from harness.model.plan import MAX_SEGMENTS, NetworkPlan, Pair
 from harness.model.status import EdgeStatus, NodeStatus
+from harness.networks.backends import find_backend
 from harness.run_files import RunFolder
-
-BackendFinder = Callable[[Registration], Backend]
-"""Finds the runtime of a recorded network again."""
 
 
 def _silent(_: str) -> None:
@@ -45,10 +43,10 @@ class Reshaped:
 class Network:
     """A network that is up."""
 
-    def __init__(self, record: Registration, runtime: Backend, store: Registry) -> None:
+    def __init__(self, record: Registration, backend: Backend, store: Registry) -> None:
         self._record = record
         self._store = store
-        self.runtime = runtime
+        self.backend = backend
         self.plan = record.network_plan
 
     @property
@@ -66,9 +64,8 @@ class Network:
         cls,
         name: str,
         plan: NetworkPlan,
-        runtime: Backend,
+        backend: Backend,
         store: Registry,
-        find: BackendFinder,
         *,
         transient: bool = False,
         progress: Progress = _silent,
@@ -82,7 +79,7 @@ class Network:
         with store.lock(name):
             old = store.load(name)
             if old is not None:
-                if find(old).alive:
+                if find_backend(old).alive:
                     how = "'harness run'" if old.transient else "'harness up'"
                     raise NetworkStateError(
                         f"network {name!r} is already up (from {how}); use it, remove it with"
@@ -91,36 +88,36 @@ class Network:
                 store.remove(name)
             store.record_in(name, None)  # a command that was killed may have left it
             try:
-                runtime.create(plan, progress)
+                backend.create(plan, progress)
                 record = Registration(
-                    name, runtime.name, runtime.engine.name, runtime.handle, plan.to_json(), time.time(), transient
+                    name, backend.name, backend.engine.name, backend.handle, plan.to_json(), time.time(), transient
                 )
                 store.save(record)
                 progress(f"shaping {len(plan.edges)} directed edges")
-                _apply(runtime, plan, range(plan.size))
-                runtime.open(plan)
+                _apply(backend, plan, range(plan.size))
+                backend.open(plan)
                 if not transient:
-                    runtime.keep()
+                    backend.keep()
             except BaseException as first:
                 try:
-                    runtime.destroy()
+                    backend.destroy()
                 except Exception as second:
                     first.add_note(f"cleaning up failed too: {second}")
                 finally:
                     store.remove(name)
                 raise
-            return cls(record, runtime, store)
+            return cls(record, backend, store)
 
     @classmethod
-    def find(cls, name: str, store: Registry, find: BackendFinder) -> Network:
+    def find(cls, name: str, store: Registry) -> Network:
         """The network of that name. Raises NetworkStateError where none is up."""
         record = store.load(name)
-        runtime = find(record) if record else None
-        if record is None or runtime is None or not runtime.alive:
-            others = [other for other in store.names() if other != name and _is_alive(other, store, find)]
+        backend = find_backend(record) if record else None
+        if record is None or backend is None or not backend.alive:
+            others = [other for other in store.names() if other != name and _is_alive(other, store)]
             hint = f"; up are: {', '.join(others)}" if others else ""
             raise NetworkStateError(f"network {name!r} is not up{hint}; start it with 'harness up --name {name}'")
-        return cls(record, runtime, store)
+        return cls(record, backend, store)
 
     def reshape(self, change: Callable[[NetworkPlan], NetworkPlan]) -> Reshaped:
         """Change edges in place, one command at a time; where a node refuses, the others go back to what they were.
@@ -141,18 +138,18 @@ class Network:
             cut = (new.max_segments or MAX_SEGMENTS) < (old.max_segments or MAX_SEGMENTS)
             everywhere = new.max_segments != old.max_segments
             ranks = sorted(
-                range(new.size) if everywhere else {self.runtime.engine.enforced_at(pair) for pair in touched}
+                range(new.size) if everywhere else {self.backend.engine.enforced_at(pair) for pair in touched}
             )
             with signals.held():  # kernel and record change together, also where Ctrl-C comes now
                 asked, started = time.time(), time.perf_counter()
                 try:
-                    _apply(self.runtime, new, ranks, touched)
+                    _apply(self.backend, new, ranks, touched)
                     seconds = time.perf_counter() - started
                     acknowledged = time.time()
                     self._record = replace(current, plan=_told(current.plan, new, touched))
                     self._store.save(self._record)
                 except BaseException:
-                    _apply(self.runtime, old, ranks, touched)
+                    _apply(self.backend, old, ranks, touched)
                     raise
                 self.plan = new
                 if touched and (folder := self._store.recording(self.name, current.created)):
@@ -167,7 +164,7 @@ class Network:
     def observe(self, ranks: Iterable[int] | None = None) -> dict[int, NodeStatus]:
         """What the nodes hold now. Raises NodeError."""
         chosen = range(self.plan.size) if ranks is None else ranks
-        return _readings(self.runtime.call({rank: Task("observe", self.plan.node(rank)) for rank in chosen}))
+        return _readings(self.backend.call({rank: Task("observe", self.plan.node(rank)) for rank in chosen}))
 
     def applied(self) -> dict[Pair, EdgeStatus]:
         """What is held for every directed edge, and what was counted on it. Raises NodeError."""
@@ -188,7 +185,7 @@ class Network:
     def down(self) -> None:
         """Remove the network and all that runs in it."""
         with self._store.lock(self.name):
-            self.runtime.destroy()
+            self.backend.destroy()
             self._store.remove(self.name)
 
 
@@ -209,7 +206,7 @@ def _told(before: Mapping[str, Any], plan: NetworkPlan, touched: Collection[Pair
     return {**before, "edges": edges}
 
 
-def remove(name: str, store: Registry, find: BackendFinder, tell: Progress = _silent) -> bool:
+def remove(name: str, store: Registry, tell: Progress = _silent) -> bool:
     """Remove a network by name, also what a killed command left of it; whether there was something.
 
     A record that cannot be read is forgotten, and ``tell`` is called: what it named can no longer be found.
@@ -217,37 +214,37 @@ def remove(name: str, store: Registry, find: BackendFinder, tell: Progress = _si
     with store.lock(name):
         try:
             record = store.load(name)
-            runtime = find(record) if record else None
+            backend = find_backend(record) if record else None
         except RecordError:
             tell(store.unread.format(name=name))
             store.remove(name)
             return True
-        if runtime is None and name not in store.names():
+        if backend is None and name not in store.names():
             return False
-        if runtime is None:  # remains of a network that is not up
+        if backend is None:  # remains of a network that is not up
             store.remove(name)
             return True
-        runtime.destroy()
+        backend.destroy()
         store.remove(name)
         return True
 
 
-def _is_alive(name: str, store: Registry, find: BackendFinder) -> bool:
+def _is_alive(name: str, store: Registry) -> bool:
     try:
         record = store.load(name)
-        return record is not None and find(record).alive
+        return record is not None and find_backend(record).alive
     except RecordError:
         return False
 
 
-def _apply(runtime: Backend, plan: NetworkPlan, ranks: Iterable[int], touched: Collection[Pair] = ()) -> None:
+def _apply(backend: Backend, plan: NetworkPlan, ranks: Iterable[int], touched: Collection[Pair] = ()) -> None:
     """Apply these nodes' plans and compare what they then hold. Raises NodeError."""
     neighbours: dict[int, set[int]] = {}
     for pair in touched:
-        rank = runtime.engine.enforced_at(pair)
+        rank = backend.engine.enforced_at(pair)
         neighbours.setdefault(rank, set()).add(pair[1] if rank == pair[0] else pair[0])
     tasks = {rank: Task("apply", plan.node(rank), frozenset(neighbours.get(rank, ()))) for rank in ranks}
-    for rank, reading in _readings(runtime.call(tasks)).items():
+    for rank, reading in _readings(backend.call(tasks)).items():
         for (src, dst), what in reading.mismatches:
             raise NodeError(
                 rank, f"shape edge {src}->{dst}", f"the engine accepted the change but reports something else: {what}"

@@ -7,29 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Self
 
-from harness.backends.base import Backend, Progress
+from harness.backends.base import Progress
 from harness.backends.docker.containers import parse_volume
-from harness.backends.netns.backend import NetnsBackend
-from harness.backends.registration import Registration
-from harness.errors import InputError, RecordError, UnavailableError
+from harness.errors import InputError, UnavailableError
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import NetworkOptions
 from harness.model.suggest import suggest
+from harness.networks.backends import BACKENDS, DOCKER, NETNS, find_backend
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
 from harness.shaping.detect import AUTO, LIMITS, NETEM, USERSPACE, choose_engine, make_engine
 
-NETNS: Final = NetnsBackend.name
-DOCKER: Final = "docker"
-RUNTIMES: Final = (NETNS, DOCKER)
-
 
 def check_backend(name: str, image: str | None, volumes: Sequence[str]) -> None:
     """Raise InputError where --runtime knows no such name, or an option is not for it."""
-    if name not in RUNTIMES:
-        raise InputError(f"no runtime is called {name!r}; {suggest(name, RUNTIMES)}")
+    if name not in BACKENDS:
+        raise InputError(f"no runtime is called {name!r}; {suggest(name, BACKENDS)}")
     if name != DOCKER and (image or volumes):
         raise InputError("--image and --volume are for containers: add --runtime docker")
     for volume in volumes:
@@ -40,18 +35,6 @@ def check_engine(name: str) -> None:
     """Raise InputError where --engine knows no such name."""
     if name != AUTO:
         make_engine(name)
-
-
-def find_backend(record: Registration) -> Backend:
-    """The runtime of a recorded network. Raises RecordError where the record does not say which it is."""
-    try:
-        if record.runtime == DOCKER:
-            from harness.backends.docker.backend import DockerBackend
-
-            return DockerBackend.from_handle(record.handle, make_engine(record.engine))
-        return NetnsBackend.from_handle(record.handle, make_engine(record.engine))
-    except (RecordError, InputError) as error:
-        raise RecordError(f"network {record.name!r}: {error}; run 'harness down --name {record.name}'") from None
 
 
 @dataclass(frozen=True)
@@ -105,12 +88,14 @@ class Placement:
         """
         if self.runtime == DOCKER:
             return self._start_containers(name, plan, transient, progress, tell)
+        from harness.backends.netns.backend import NetnsBackend
+
         engine = make_engine(_chosen(self.engine, plan, tell))
         for text in engine.precision_warnings(plan.edges.values()):
             tell(text)
-        runtime = NetnsBackend(engine, self.congestion_control)
+        backend = NetnsBackend(engine, self.congestion_control)
         LocalRegistry().sweep(lambda record: not find_backend(record).alive)
-        return Network.up(name, plan, runtime, LocalRegistry(), find_backend, transient=transient, progress=progress)
+        return Network.up(name, plan, backend, LocalRegistry(), transient=transient, progress=progress)
 
     def _start_containers(
         self, name: str, plan: NetworkPlan, transient: bool, progress: Progress, tell: Callable[[str], None]
@@ -120,11 +105,11 @@ class Placement:
         from harness.backends.docker.registry import DockerRegistry
 
         recipe = ContainerOptions(self.image or IMAGE, self.volumes, self.engine, self.congestion_control, transient)
-        runtime, ledger = DockerBackend(name, recipe=recipe), DockerRegistry(LocalRegistry())
-        network = Network.up(name, plan, runtime, ledger, find_backend, transient=transient, progress=progress)
+        backend, registry = DockerBackend(name, recipe=recipe), DockerRegistry(LocalRegistry())
+        network = Network.up(name, plan, backend, registry, transient=transient, progress=progress)
         if network.engine == USERSPACE and self.engine != USERSPACE:
             tell(LIMITS)
-        for text in runtime.engine.precision_warnings(plan.edges.values()):
+        for text in backend.engine.precision_warnings(plan.edges.values()):
             tell(text)
         return network
 

@@ -1,4 +1,4 @@
-"""Which networks are up: one JSON record per name under a state folder, and a lock per name.
+"""Which networks are up: one JSON record per name under a state folder, and a file of locks.
 
 The folder is $HARNESS_STATE_DIR, or /run/harness for root, or $XDG_RUNTIME_DIR/harness, or a folder of the user's own
 below the system's temporary one.
@@ -7,24 +7,31 @@ below the system's temporary one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import re
+import stat
+import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from harness.backends.registration import Registration
 from harness.errors import HarnessError, InputError, NetworkStateError, RecordError
 from harness.linux import host
+from harness.run_files import replace_file
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,55}")
 """So long that every Compose project can be named that starts: its shortest host name, NAME-node-1, has 63 at most."""
 _LOCK_SECONDS: Final = 60.0
 _SILENT_SECONDS: Final = 2.0
+_LOCK_BYTES: Final = 2**61 - 1
+"""A prime near the largest offset in a file: names of up to seven characters have a byte each."""
+_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 class LocalRegistry:
@@ -50,42 +57,41 @@ class LocalRegistry:
         """Keep other commands from changing that network meanwhile. Raises NetworkStateError after a minute.
 
         Logs a warning after two seconds of waiting.
-
-        The lock of a network that is not recorded at the end goes with it. Who waited for it holds a file that has no
-        name by then, sees that, and takes the new one.
         """
+        self.check_name(name)
         self._make_folder()
-        path = self._folder / f"{self.check_name(name)}.lock"
-        began, told = time.monotonic(), False
-        while True:
-            with open(path, "w") as file:
-                if not _taken(file, path):
-                    waited = time.monotonic() - began
-                    if waited > _LOCK_SECONDS:
-                        raise NetworkStateError(f"network {name!r} is being changed by another command")
-                    if waited > _SILENT_SECONDS and not told:
-                        told = True
-                        _say(f"network {name!r} is being changed by another command: waiting up to {_LOCK_SECONDS:g} s")
-                    time.sleep(0.01)
-                    continue
-                try:
-                    yield
-                finally:
-                    if not self._path(name).exists():
-                        path.unlink(missing_ok=True)
-                return
+        began, warned = time.monotonic(), False
+        with self._locks() as locks:
+            while not _lock(locks, name):
+                waited = time.monotonic() - began
+                if waited > _LOCK_SECONDS:
+                    raise NetworkStateError(f"network {name!r} is being changed by another command")
+                if waited > _SILENT_SECONDS and not warned:
+                    warned = True
+                    _say(f"network {name!r} is being changed by another command: waiting up to {_LOCK_SECONDS:g} s")
+                time.sleep(0.01)
+            yield
+
+    @contextlib.contextmanager
+    def _locks(self) -> Iterator[int]:
+        """The file of locks, which stays: each name has a byte of it, whether or not the file is that long."""
+        fd = os.open(self._folder / "locks", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def names(self) -> list[str]:
         """Every recorded name, whether its network still lives or not. Raises NetworkStateError."""
-        self._check_owner()
+        self._check_folder()
         return sorted(path.stem for path in self._folder.glob("*.json") if _NAME.fullmatch(path.stem))
 
     def load(self, name: str) -> Registration | None:
         """A record, or None. Raises RecordError where it is damaged, NetworkStateError where it may not be believed."""
         path = self._path(name)
-        self._check_owner()
+        self._check_folder()
         try:
-            return Registration(**json.loads(path.read_bytes()))
+            return Registration(**json.loads(_read(path)))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, TypeError, OSError, RecursionError) as problem:
@@ -94,19 +100,9 @@ class LocalRegistry:
     def save(self, record: Registration) -> None:
         """Write a record; a reader sees the old one or the new one, never half of it. Raises HarnessError."""
         path = self._path(record.name)
+        data = json.dumps(vars(record)).encode()  # dumps, unlike dump, encodes in C
         self._make_folder()
-        try:
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
-                try:
-                    file.write(json.dumps(vars(record)))  # dumps, unlike dump, encodes in C
-                    file.flush()
-                    os.replace(file.name, path)
-                except BaseException:
-                    os.unlink(file.name)
-                    raise
-        except OSError as problem:
-            problem.filename = None  # the temporary file's
-            raise HarnessError(f"{path} cannot be written: {host.explain(problem)}") from None
+        replace_file(path, data)
 
     def remove(self, name: str) -> None:
         """Forget a network."""
@@ -114,25 +110,22 @@ class LocalRegistry:
         self._recording(name).unlink(missing_ok=True)
 
     def sweep(self, is_gone: Callable[[Registration], bool]) -> None:
-        """Forget networks that are gone, and locks of none. What another command holds now is left alone.
-
-        Raises NetworkStateError where the folder is not ours.
+        """Forget networks that are gone; those that another command is changing now are left alone.
 
         Args:
             is_gone: whether nothing is left of a recorded network.
+
+        Raises:
+            NetworkStateError: the folder is not ours.
         """
-        self._check_owner()  # to open is to truncate, and what stands there may be a link to anywhere
-        for name in {path.stem for ending in ("json", "lock") for path in self._folder.glob(f"*.{ending}")}:
-            if not _NAME.fullmatch(name):
-                continue
-            path = self._folder / f"{name}.lock"
-            with contextlib.suppress(HarnessError, OSError), open(path, "w") as file:
-                if not _taken(file, path):
-                    continue
-                if (record := self.load(name)) and is_gone(record):
-                    self.remove(name)
-                if not self._path(name).exists():
-                    path.unlink()
+        names = self.names()
+        if not names:
+            return
+        with self._locks() as locks:
+            for name in names:
+                with contextlib.suppress(HarnessError):
+                    if _lock(locks, name) and (record := self.load(name)) and is_gone(record):
+                        self.remove(name)
 
     def record_in(self, name: str, folder: Path | None, created: float = 0.0) -> None:
         """From now on, changes of that network are told in a file of this folder; None: nowhere. Raises HarnessError.
@@ -144,20 +137,21 @@ class LocalRegistry:
             folder: of a run.
             created: the network's: a later one of that name, which a killed command did not know of, is another.
         """
-        try:
-            if folder is None:
-                self._recording(name).unlink(missing_ok=True)
-                return
+        path = self._recording(name)
+        if folder is not None:
             self._make_folder()
-            self._recording(name).write_text(f"{created!r}\n{folder.absolute()}")
+            replace_file(path, os.fsencode(f"{created!r}\n{folder.absolute()}"))
+            return
+        try:
+            path.unlink(missing_ok=True)
         except OSError as problem:
-            raise HarnessError(f"{self._recording(name)} cannot be written: {host.explain(problem)}") from None
+            raise HarnessError(f"{path} cannot be removed: {host.explain(problem)}") from None
 
     def recording(self, name: str, created: float = 0.0) -> Path | None:
         """The folder in which changes of that network, which was created then, are told, or None."""
-        self._check_owner()
+        self._check_folder()
         try:
-            text = self._recording(name).read_text()
+            text = os.fsdecode(_read(self._recording(name)))
         except (FileNotFoundError, NotADirectoryError):
             return None
         of, _, folder = text.partition("\n")
@@ -174,34 +168,56 @@ class LocalRegistry:
             raise NetworkStateError(
                 f"{self._folder} cannot be made ({problem.strerror}); set HARNESS_STATE_DIR to a folder of yours"
             ) from None
-        self._check_owner()
+        self._check_folder()
 
-    def _check_owner(self) -> None:
-        """Let nobody else tell us what is up. Raises NetworkStateError; a folder that is not there is fine."""
+    def _check_folder(self) -> None:
+        """Let nobody else write what is believed. Raises NetworkStateError; a folder that is not there is fine."""
+        folder, remedy = Path(os.path.realpath(self._folder)), "set HARNESS_STATE_DIR to a folder of yours"
         try:
-            found = self._folder.stat()
+            found = folder.stat()
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as problem:
-            raise NetworkStateError(
-                f"{self._folder} cannot be read ({problem.strerror}); set HARNESS_STATE_DIR to a folder of yours"
-            ) from None
+            raise NetworkStateError(f"{folder} cannot be read ({problem.strerror}); {remedy}") from None
         if found.st_uid != os.geteuid():
+            raise NetworkStateError(f"{folder} belongs to another user; {remedy}")
+        if found.st_mode & _OTHERS_WRITE:
             raise NetworkStateError(
-                f"{self._folder} belongs to another user; set HARNESS_STATE_DIR to a folder of yours"
+                f"other users may write to {folder} (mode {stat.S_IMODE(found.st_mode):04o}); if nobody did, run"
+                f" 'chmod 700 {folder}', else {remedy}"
             )
+        for parent in folder.parents:
+            mode = parent.stat().st_mode
+            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+                raise NetworkStateError(
+                    f"other users may exchange {folder}: {parent} has mode {stat.S_IMODE(mode):04o}; run"
+                    f" 'chmod o-w {parent}', or {remedy}"
+                )
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{self.check_name(name)}.json"
 
 
-def _taken(file: IO[str], path: Path) -> bool:
-    """Lock the open file, if nobody else does and it is still the one of that name."""
+def _lock(locks: int, name: str) -> bool:
+    """Lock the byte of that name in the open file, unless somebody else has; closing the file gives all back.
+
+    It is a lock of the open file (F_OFD_SETLK, fcntl(2)), so it holds between threads too. Two names that share a byte
+    only wait for each other.
+    """
+    byte = int.from_bytes(name.encode()) % _LOCK_BYTES
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except (BlockingIOError, FileNotFoundError):
+        fcntl.fcntl(locks, fcntl.F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0))
+        return True
+    except BlockingIOError:
         return False
+
+
+def _read(path: Path) -> bytes:
+    """What a file of the folder has. Raises OSError, also where another user wrote it."""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        if os.fstat(file.fileno()).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "another user wrote it", str(path))
+        return file.read()
 
 
 def _say(text: str) -> None:

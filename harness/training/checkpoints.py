@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import torch
 from torch import distributed
 
 from harness.errors import HarnessError
+from harness.run_files import replace_file
 
 _KEPT: Final = 3
 """At least."""
@@ -40,19 +40,11 @@ class Checkpoints:
         all have been. Of later ones none: an attempt that counts no more has left them.
         """
         path = self._path(step)
-        partial = path.with_suffix(".part")
         data = io.BytesIO()  # torch tells nothing of why a file refuses
         torch.save(dict(state), data)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with partial.open("wb") as file:
-                    file.write(data.getbuffer())
-                    os.fsync(file.fileno())
-                os.replace(partial, path)
-            except OSError:
-                partial.unlink(missing_ok=True)
-                raise
+            replace_file(path, data.getbuffer(), sync=True)
             steps = self._steps(self._rank)
             kept = self._kept([other for other in steps if other <= step])
             for other in set(steps) - set(kept):

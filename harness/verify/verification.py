@@ -42,9 +42,9 @@ def measure(
 
     def spawn(rank: int) -> ProbeProcess:
         stdio = Stdio(subprocess.PIPE, subprocess.PIPE, None)
-        return network.runtime.spawn(rank, [network.runtime.python, *PROBE_ARGV], stdio=stdio)
+        return network.backend.spawn(rank, [network.backend.python, *PROBE_ARGV], stdio=stdio)
 
-    stamps = network.runtime.engine.kernel_stamps
+    stamps = network.backend.engine.kernel_stamps
     with ProbeDriver(plan, spawn, seconds=seconds, max_parallel=parallel, ipv6=ipv6, kernel_stamps=stamps) as driver:
         verdicts = {}
         for edge in driver.measure(pairs, progress):

@@ -62,9 +62,9 @@ def test_networks_that_are_no_more_are_forgotten_when_another_begins(harness, tm
         if str(tmp_path).encode() in Path(f"/proc/{keeper}/environ").read_bytes():
             os.kill(keeper, signal.SIGKILL)
     wait_for(lambda: harness("ls", "--json").stdout.strip() == "[]")
-    assert {path.name for path in (tmp_path / "state").iterdir()} == {"gone.json", "gone.lock"}
+    assert {path.name for path in (tmp_path / "state").iterdir()} == {"gone.json", "locks"}
     harness("run", "-n", "1", "-p", "none", "--", "true")
-    assert list((tmp_path / "state").iterdir()) == []
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["locks"]
 
 
 def test_who_reads_no_further_is_no_failed_verdict(harness):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness.networks.placement import DOCKER
+from harness.networks.backends import DOCKER
 from tests.support.cli import HARNESS
 from tests.support.live import addressing, engine_name, in_container, needs, runtime_name
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 import harness
-from harness.networks.placement import DOCKER, find_backend
+from harness.networks.backends import DOCKER, find_backend
 from tests.support.cli import processes, wait_for
 from tests.support.live import ledger, needs, own, runtime_name
 

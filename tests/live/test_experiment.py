@@ -204,14 +204,15 @@ else:
         assert all((folder / f"rank-{rank}.log").read_text().count("Traceback") == 0 for rank in (0, 1))
 
         (folder / "links.jsonl").rename(folder / "kept")
-        (folder / "links.jsonl").symlink_to("/dev/full")
+        (folder / "links.jsonl").mkdir()
         _, errors = laboratory.run("--resume", str(laboratory.made), code=70)
-        assert f"{folder}/links.jsonl cannot be written: No space left on device" in errors
+        assert f"{folder}/links.jsonl cannot be written: Is a directory" in errors
         assert "to go on: harness experiment run --resume" in errors
         assert "Traceback" not in errors
         assert not (folder / "end.json").exists()
         assert not laboratory.is_up()
 
+        (folder / "links.jsonl").rmdir()
         (folder / "kept").rename(folder / "links.jsonl")
         laboratory.run("--resume", str(laboratory.made), code=0)
         assert (ending(folder)["status"], facts(folder)["attempt"]) == ("finished", 3)

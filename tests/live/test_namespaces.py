@@ -8,7 +8,7 @@ from harness.backends.netns.namespaces import start_time
 from harness.errors import NetworkStateError
 from harness.networks.registry import LocalRegistry
 from tests.support.cli import wait_for
-from tests.support.live import find, network, own, ping, up
+from tests.support.live import network, own, ping, up
 from tests.support.plans import shape
 
 pytestmark = [pytest.mark.links, pytest.mark.namespaces]
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.links, pytest.mark.namespaces]
 
 def test_the_keeper_ends_with_its_network():
     with up(network("line", 2)) as net:
-        keeper = net.runtime.handle["keeper"]["pid"]
+        keeper = net.backend.handle["keeper"]["pid"]
         assert start_time(keeper) is not None
     assert start_time(keeper) is None
 
@@ -24,9 +24,9 @@ def test_the_keeper_ends_with_its_network():
 def test_a_network_whose_keeper_was_killed_is_found_gone(tmp_path):
     plan, name = network("line", 2, shape(delay="1ms")), own("gone")
     with up(plan, name, tmp_path) as net:
-        os.kill(net.runtime.handle["keeper"]["pid"], 9)
-        wait_for(lambda: not net.runtime.alive)
+        os.kill(net.backend.handle["keeper"]["pid"], 9)
+        wait_for(lambda: not net.backend.alive)
         with pytest.raises(NetworkStateError, match="not up"):
-            type(net).find(name, LocalRegistry(tmp_path), find)
+            type(net).find(name, LocalRegistry(tmp_path))
         with up(plan, name, tmp_path) as again:
             assert ping(again, 0, 1)[0] == 0

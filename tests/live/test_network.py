@@ -149,7 +149,7 @@ def test_several_networks_live_side_by_side(tmp_path):
 def test_down_ends_what_runs_in_nodes():
     seconds = str(10_000_000 + os.getpid())
     with up(network("ring", 4, shape(delay="1ms"))) as net:
-        sleeper = net.runtime.spawn(1, ["sh", "-c", f"sleep {seconds} & sleep {seconds}"])
+        sleeper = net.backend.spawn(1, ["sh", "-c", f"sleep {seconds} & sleep {seconds}"])
         wait_for(lambda: len(processes(f"sleep\0{seconds}")) == 2)
     assert sleeper.wait(30) == 137
     assert not processes(f"sleep\0{seconds}")

@@ -189,7 +189,7 @@ def test_warned(shaped_network, monkeypatch):
         warnings.simplefilter("error", harness.HarnessWarning)
         with pytest.raises(harness.HarnessWarning, match="slow links"):
             shaped_network(nodes=2, profile="none")
-    assert not made[0].runtime.alive
+    assert not made[0].backend.alive
 """
     assert "1 passed" in run(text)
 

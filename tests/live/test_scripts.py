@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.networks.placement import DOCKER
+from harness.networks.backends import DOCKER
 from tests.support.live import addressing, needs, own, runtime_name
 
 pytestmark = [*needs(), pytest.mark.torch]

@@ -72,8 +72,8 @@ def counted(tmp_path_factory):
 
     plan = network("fully_connected", NODES, shape(delay="1ms", rate="200mbit"))
     with up(plan, folder=tmp_path_factory.mktemp("state")) as net:
-        argv = [net.runtime.python, "-c", PROGRAM.read_text(), json.dumps(cases)]
-        outcome = launch(net.runtime, plan, argv, sink)
+        argv = [net.backend.python, "-c", PROGRAM.read_text(), json.dumps(cases)]
+        outcome = launch(net.backend, plan, argv, sink)
     assert outcome.code == 0, "\n".join(lines)
     return found
 

@@ -65,7 +65,7 @@ class FakeEngine:
         return tree_of(self._ports(node), node.seed)
 
 
-class FakeRuntime:
+class FakeBackend:
     """Nodes that are nothing but their tasks."""
 
     name = "fake"
@@ -82,11 +82,11 @@ class FakeRuntime:
 
     @property
     def alive(self):
-        return self.number in FakeRuntime.living
+        return self.number in FakeBackend.living
 
     def create(self, plan, progress):
-        self.number = max(FakeRuntime.living, default=0) + 1
-        FakeRuntime.living.add(self.number)
+        self.number = max(FakeBackend.living, default=0) + 1
+        FakeBackend.living.add(self.number)
         progress("making")
         self.events.append("create")
 
@@ -108,4 +108,4 @@ class FakeRuntime:
 
     def destroy(self):
         self.events.append("destroy")
-        FakeRuntime.living.discard(self.number)
+        FakeBackend.living.discard(self.number)

@@ -17,9 +17,8 @@ from harness.backends.docker.containers import ContainerOptions
 from harness.backends.docker.registry import DockerRegistry
 from harness.backends.netns.backend import NetnsBackend
 from harness.model.address import Addressing
+from harness.networks.backends import DOCKER, NETNS
 from harness.networks.network import Network
-from harness.networks.placement import DOCKER, NETNS
-from harness.networks.placement import find_backend as find
 from harness.networks.registry import LocalRegistry
 from harness.shaping.detect import AUTO, choose_engine, make_engine
 from tests.support import plans, udp_flow
@@ -76,10 +75,10 @@ def up(plan, name=None, folder: Path | None = None):
     """A network that is up, and gone afterwards."""
     name = name or own("test")
     if runtime_name() == DOCKER:
-        runtime = DockerBackend(name, recipe=ContainerOptions(engine=engine_name()))
+        backend = DockerBackend(name, recipe=ContainerOptions(engine=engine_name()))
     else:
-        runtime = NetnsBackend(make_engine(engine_name()))
-    network = Network.up(name, plan, runtime, ledger(folder), find)
+        backend = NetnsBackend(make_engine(engine_name()))
+    network = Network.up(name, plan, backend, ledger(folder))
     try:
         yield network
     finally:
@@ -88,7 +87,7 @@ def up(plan, name=None, folder: Path | None = None):
 
 def run(network, rank, *argv, check=True, timeout=120):
     """A program's standard output, run in a node."""
-    process = network.runtime.spawn(rank, argv, stdio=Stdio(subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT))
+    process = network.backend.spawn(rank, argv, stdio=Stdio(subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT))
     try:
         output = process.communicate(timeout=timeout)[0].decode()
     finally:
@@ -104,7 +103,7 @@ def run_as_root(network, rank, *argv):
     """The same, where programs in nodes are no root also past the harness."""
     if runtime_name() == NETNS:
         return run(network, rank, *argv)
-    return in_container(network.runtime.handle["running"][str(rank)], *argv)
+    return in_container(network.backend.handle["running"][str(rank)], *argv)
 
 
 def in_container(container, *argv):
@@ -135,7 +134,7 @@ def paced_flow(network, src, dst, count, gap):
 
     def spawn(number, argv):
         stdio = Stdio(subprocess.DEVNULL, subprocess.PIPE, None)
-        return network.runtime.spawn((src, dst)[number], [network.runtime.python, *argv[1:]], stdio=stdio)
+        return network.backend.spawn((src, dst)[number], [network.backend.python, *argv[1:]], stdio=stdio)
 
     with udp_flow.paced_flow(spawn, str(network.plan.addressing.ipv4(dst)), count, gap) as result:
         yield result

@@ -1,5 +1,6 @@
 """A run's files: whole lines only, also where the disk is full; what is forgotten, and what a run goes on from."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -40,6 +41,21 @@ def test_where_a_file_cannot_be_written_the_old_one_stays_and_nothing_else(tmp_p
     assert told == f"{path} cannot be written: File too large\n"
     assert read_json(path) == {"a": 1}
     assert [one.name for one in tmp_path.iterdir()] == ["here.json"]
+
+
+@pytest.mark.parametrize("left", [".here.json.part", "links.jsonl", "rank-0.log"])
+def test_no_link_that_a_job_left_in_the_folder_is_followed(tmp_path, left):
+    """Jobs in containers may write to the folder of their run, and we may be root."""
+    mine, folder = tmp_path / "mine", tmp_path / "run"
+    mine.write_text("dear to me")
+    folder.mkdir()
+    (folder / left).symlink_to(mine)
+    write_json(folder / "here.json", {"a": 1})
+    for write in (lambda: RunFolder(folder).links({"b": 2}), lambda: RunFolder(folder).log(0).write(b"c")):
+        with contextlib.suppress(HarnessError):
+            write()
+    assert mine.read_text() == "dear to me"
+    assert read_json(folder / "here.json") == {"a": 1}
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"half', b"[1]", b"\xff"])

@@ -35,7 +35,7 @@ def slow_line(**more):
 
 def holders(net):
     """The processes that make its links: children of the network's first one."""
-    keeper = net.runtime.handle["keeper"]["pid"]
+    keeper = net.backend.handle["keeper"]["pid"]
     return [pid for pid in processes("userspace/daemon.py") if parent(pid) == keeper]
 
 
@@ -196,7 +196,7 @@ def test_a_paced_flow_comes_whole_through_loss_free_links():
     stdio = Stdio(subprocess.DEVNULL, subprocess.PIPE, None)
     with slow_line(rate="100mbit") as net:
         address = str(net.plan.addressing.ipv4(1))
-        spawn = lambda rank, argv: net.runtime.spawn(rank, argv, stdio=stdio)  # noqa: E731
+        spawn = lambda rank, argv: net.backend.spawn(rank, argv, stdio=stdio)  # noqa: E731
         with udp_flow(spawn, address, 2000, 0.0005) as flow:
             pass
         assert flow == [2000, 2000]

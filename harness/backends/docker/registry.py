@@ -52,10 +52,10 @@ class DockerRegistry:
         found = next((one for one in self.found() if one.name == name and one.running), None)
         if found is None:
             return None
-        runtime = DockerBackend(name, None, found.running, found.ended)
-        handle = runtime.handle
+        backend = DockerBackend(name, None, found.running, found.ended)
+        handle = backend.handle
         try:
-            state = runtime.state(plan=True)
+            state = backend.state(plan=True)
         except NodeError as error:
             raise RecordError(f"network {name!r} does not answer: {error}") from None
         return Registration(name, "docker", state["engine"], handle, state["plan"], found.created, found.transient)

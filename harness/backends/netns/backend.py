@@ -52,7 +52,7 @@ class NetnsBackend:
         """The network that another process made. Raises RecordError."""
         try:
             keeper = Keeper(**{**handle["keeper"], "nodes": tuple(handle["keeper"]["nodes"])})
-            numbers = (keeper.pid, keeper.start, keeper.hub, *keeper.nodes)
+            numbers = (keeper.pid, keeper.start, keeper.bridge, *keeper.nodes)
             if not all(isinstance(number, int) and number >= 0 for number in numbers):
                 raise ValueError(f"no process, time and files: {numbers}")
             return cls(engine, handle["congestion_control"], keeper)
@@ -80,7 +80,7 @@ class NetnsBackend:
         progress(f"making {plan.size} network namespaces")
         self._keeper = self._start(plan)
         progress(f"wiring {plan.size} nodes to a bridge")
-        forked(self._make_hub)
+        forked(self._wire)
         self.in_each(range(plan.size), lambda rank: wiring.configure(plan.node(rank)), "configure it")
 
     def _start(self, plan: NetworkPlan) -> Keeper:
@@ -118,16 +118,16 @@ class NetnsBackend:
         start = start_time(pid)
         if start is None:
             raise HarnessError(f"the network's keeper (process {pid}) ended at once")
-        return Keeper(pid, start, first["rootless"], second["hub"], tuple(second["nodes"]))
+        return Keeper(pid, start, first["rootless"], second["bridge"], tuple(second["nodes"]))
 
-    def _make_hub(self) -> None:
+    def _wire(self) -> None:
         from harness.backends.netns import wiring
 
         keeper = self._require()
         namespaces = [keeper.open(f"fd/{fd}") for fd in keeper.nodes]
-        hub = keeper.open(f"fd/{keeper.hub}")
+        bridge = keeper.open(f"fd/{keeper.bridge}")
         keeper.enter_user()
-        syscalls.setns(hub, syscalls.CLONE_NEWNET)
+        syscalls.setns(bridge, syscalls.CLONE_NEWNET)
         wiring.create_bridge()
         wiring.attach_veth(list(enumerate(namespaces)))
 

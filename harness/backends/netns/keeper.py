@@ -1,4 +1,4 @@
-"""The process that a network lives in: ``keeper.py NODES FILES [COMPANION]``.
+"""The process that a network lives in: ``keeper.py NODES FILES [DAEMON]``.
 
 It is process 1 of a PID namespace of its own, so killing it makes the kernel kill everything that runs in the
 network's nodes; and it holds the only references to the nodes' network namespaces, so they vanish with it. It ends
@@ -6,13 +6,13 @@ when its standard input ends - the command that made the network was killed - un
 up`` sends that when the network is complete.
 
 It answers one JSON line on standard output: its process id as the maker sees it, and the file descriptors of the
-nodes' namespaces. COMPANION is a module whose ``Supervisor(namespaces by rank).run(lifeline)`` keeps processes alive
+nodes' namespaces. DAEMON is a module whose ``Supervisor(namespaces by rank).run(lifeline)`` keeps processes alive
 beside the nodes: an engine's in user space.
 
 FILES is a file descriptor: the contents of files, by path in JSON, that the nodes see instead of the host's.
 
 Its standard error is that of the command that made the network, until the byte comes: who waits for a job hears there
-what happens to the companion.
+what happens to the daemon.
 
 It needs nothing but the standard library, and is run with ``-I -S`` to start fast.
 """
@@ -51,14 +51,14 @@ def second_stage(nodes: int, files: int, daemon_module: str = "") -> None:
     with open(files) as file:
         cover(json.load(file))
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID_NODEV_NOEXEC)
-    hub = os.open("/proc/self/ns/net", os.O_RDONLY)
+    bridge = os.open("/proc/self/ns/net", os.O_RDONLY)
     held = []
     for _ in range(nodes):
         syscalls.unshare(syscalls.CLONE_NEWNET)
         held.append(os.open("/proc/self/ns/net", os.O_RDONLY))
-    syscalls.setns(hub, syscalls.CLONE_NEWNET)
+    syscalls.setns(bridge, syscalls.CLONE_NEWNET)
     supervisor = importlib.import_module(daemon_module).Supervisor(dict(enumerate(held))) if daemon_module else None
-    print(json.dumps({"hub": hub, "nodes": held}), flush=True)
+    print(json.dumps({"bridge": bridge, "nodes": held}), flush=True)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if supervisor:
         supervisor.run(0)

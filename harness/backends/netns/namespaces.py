@@ -23,20 +23,20 @@ class Keeper:
         pid: its process id, as we see it.
         start: its start time in clock ticks, so that another process with the same id is not taken for it.
         rootless: whether its namespaces belong to a user namespace of their own.
-        hub: its file descriptor of the namespace that the bridge is in.
+        bridge: its file descriptor of the namespace that the bridge is in.
         nodes: its file descriptors of the nodes' namespaces, by rank.
     """
 
     pid: int
     start: int
     rootless: bool
-    hub: int
+    bridge: int
     nodes: tuple[int, ...]
 
     @property
     def alive(self) -> bool:
         """Whether it runs and is not about to end: then its files are closed already."""
-        return start_time(self.pid) == self.start and os.path.exists(f"/proc/{self.pid}/fd/{self.hub}")
+        return start_time(self.pid) == self.start and os.path.exists(f"/proc/{self.pid}/fd/{self.bridge}")
 
     def open(self, path: str) -> int:
         """Open a file of its /proc folder, e.g. ``fd/4`` or ``ns/user``. Raises NetworkStateError, UnavailableError."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from harness.errors import UnavailableError
+from harness.linux.peer import peer_user
 from harness.shaping.qdisc import Branch, Netem, Tbf
 
 ADDRESS: Final = "\0tc-harness-links"
@@ -72,7 +72,7 @@ def _asked(line: bytes) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_ANSWER_SECONDS)
         connection.connect(ADDRESS)
-        if (uid := _user(connection)) != os.geteuid():
+        if (uid := peer_user(connection)) != os.geteuid():
             raise UnavailableError(f"the shaper daemon belongs to user {uid}; only that user may ask it")
         connection.sendall(line)
         with connection.makefile("rb") as answers:
@@ -89,13 +89,7 @@ def listen() -> socket.socket:
 
 def may_command(connection: socket.socket) -> bool:
     """Whether who connected runs as our user: a job in a container that runs as another may not change its links."""
-    return _user(connection) == os.geteuid()
-
-
-def _user(connection: socket.socket) -> int:
-    """Of the other end, when it connected or began to listen."""
-    uid: int = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
-    return uid
+    return peer_user(connection) == os.geteuid()
 
 
 def branch_to_json(branch: Branch) -> dict[str, Any]:

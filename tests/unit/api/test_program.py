@@ -16,7 +16,7 @@ from tests.support.plans import network
 PLAN = network("ring", 3)
 
 
-class LocalRuntime:
+class LocalBackend:
     """Starts the program here; the rank ``refused`` cannot."""
 
     environ = os.environ
@@ -45,10 +45,10 @@ def make():
     """Makes a job of a shell script on every node."""
     jobs = []
 
-    def made(script, *, runtime=None, sink=lambda *_: None, **options):
+    def made(script, *, backend=None, sink=lambda *_: None, **options):
         lock = threading.RLock()
         settings = {"ranks": range(3), "env": {}, "master_port": 1, "lock": lock, **options}
-        jobs.append(NodeProgram(runtime or LocalRuntime(), PLAN, ["sh", "-c", script], sink, **settings))
+        jobs.append(NodeProgram(backend or LocalBackend(), PLAN, ["sh", "-c", script], sink, **settings))
         return jobs[-1]
 
     yield made
@@ -126,7 +126,7 @@ def test_a_job_that_has_ended_was_not_stopped(begin):
 
 
 def test_where_a_rank_cannot_start_that_is_the_outcome_and_the_others_end(begin):
-    job = begin("exec sleep 100", runtime=LocalRuntime(refused=1))
+    job = begin("exec sleep 100", backend=LocalBackend(refused=1))
     assert job.wait(60)
     assert job.unended() == [1, 2]
     with pytest.raises(NodeError, match="node 1"):
@@ -144,7 +144,7 @@ def test_an_error_of_the_sink_is_the_outcome(begin):
 
 
 def test_an_interrupt_while_programs_begin_stops_those_that_have(begin):
-    class Interrupted(LocalRuntime):
+    class Interrupted(LocalBackend):
         def spawn(self, rank, argv, **options):
             if rank == 1:
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
@@ -156,14 +156,14 @@ def test_an_interrupt_while_programs_begin_stops_those_that_have(begin):
         raise KeyboardInterrupt
 
     interrupt = threading.Event()
-    runtime = Interrupted()
+    backend = Interrupted()
     before = signal.signal(signal.SIGUSR1, interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
-            begin("exec sleep 100", runtime=runtime)
+            begin("exec sleep 100", backend=backend)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert runtime.started[:1] == [0]
+    assert backend.started[:1] == [0]
     assert "harness-job" not in threads()
 
 
@@ -182,31 +182,31 @@ def test_an_interrupt_as_its_thread_begins_stops_the_programs(begin, monkeypatch
 
 
 def test_a_thread_that_an_interrupt_overtook_begins_nothing(make, monkeypatch):
-    runtime, late = LocalRuntime(), []
+    backend, late = LocalBackend(), []
 
     def interrupted(thread):
         late.append(thread)
         raise KeyboardInterrupt
 
-    job = make("exec sleep 10", runtime=runtime)
+    job = make("exec sleep 10", backend=backend)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):
             job.begin()
     late[0].start()
     late[0].join(30)
-    assert runtime.started == []
+    assert backend.started == []
     assert job.ended
 
 
 def test_one_that_is_stopped_before_it_begins_runs_nothing(make):
-    runtime = LocalRuntime()
-    job = make("exec sleep 10", runtime=runtime)
+    backend = LocalBackend()
+    job = make("exec sleep 10", backend=backend)
     assert not job.ended
     job.stop()
     job.begin()
     assert job.wait(30)
-    assert runtime.started == []
+    assert backend.started == []
     with pytest.raises(NetworkStateError, match="stopped"):
         job.outcome()
 

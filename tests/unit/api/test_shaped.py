@@ -14,14 +14,14 @@ from harness.api import shaped as module
 from harness.api.failures import RankError
 from harness.api.shaped import ShapedNetwork
 from harness.errors import InputError, NetworkStateError
+from harness.networks.backends import NETNS
 from harness.networks.network import Reshaped
-from harness.networks.placement import NETNS
 from tests.support.cli import wait_for
 from tests.support.plans import network as planned
-from tests.unit.api.test_program import LocalRuntime, threads
+from tests.unit.api.test_program import LocalBackend, threads
 
 
-class Backend(LocalRuntime):
+class Backend(LocalBackend):
     """The first program begins once ``gate`` is open."""
 
     name, python = NETNS, sys.executable
@@ -39,13 +39,13 @@ class Backend(LocalRuntime):
 
 
 @pytest.fixture
-def runtime():
+def backend():
     return Backend()
 
 
 @pytest.fixture
-def net(runtime):
-    made = SimpleNamespace(name="local", plan=planned("ring", 3), runtime=runtime, engine="none", down=lambda: None)
+def net(backend):
+    made = SimpleNamespace(name="local", plan=planned("ring", 3), backend=backend, engine="none", down=lambda: None)
     with ShapedNetwork(made) as net:
         yield net
 
@@ -77,20 +77,20 @@ def open_soon(gate):
 PORT = ["sh", "-c", 'echo $MASTER_PORT; while test -n "$GATE" && ! test -e "$GATE"; do sleep 0.05; done']
 
 
-def test_jobs_that_begin_in_two_threads_have_ports_of_their_own(net, runtime, tmp_path):
+def test_jobs_that_begin_in_two_threads_have_ports_of_their_own(net, backend, tmp_path):
     gate = tmp_path / "gate"
-    runtime.gate.clear()
+    backend.gate.clear()
     first = in_thread(lambda: net.exec(PORT, env={"GATE": gate}))
-    assert runtime.reached.wait(30)
+    assert backend.reached.wait(30)
     second = in_thread(lambda: net.exec(PORT, env={"GATE": gate}))
-    open_soon(runtime.gate)
-    wait_for(lambda: len(runtime.started) == 6)
+    open_soon(backend.gate)
+    wait_for(lambda: len(backend.started) == 6)
     gate.touch()
     ports = [{one.stdout for one in ended()} for ended in (first, second)]
     assert sorted(map(sorted, ports)) == [["29500\n"], ["29501\n"]]
 
 
-def test_a_port_is_free_again_after_a_job_and_after_one_that_could_not_begin(net, runtime, monkeypatch):
+def test_a_port_is_free_again_after_a_job_and_after_one_that_could_not_begin(net, backend, monkeypatch):
     assert net.exec(PORT, ranks=[0])[0].stdout == "29500\n"
     with monkeypatch.context() as patch:
         patch.setattr("harness.api.shaped.NodeProgram", None)
@@ -99,11 +99,11 @@ def test_a_port_is_free_again_after_a_job_and_after_one_that_could_not_begin(net
     assert net.exec(PORT, ranks=[0])[0].stdout == "29500\n"
 
 
-def test_a_job_that_begins_while_the_network_ends_is_stopped(net, runtime):
-    runtime.gate.clear()
+def test_a_job_that_begins_while_the_network_ends_is_stopped(net, backend):
+    backend.gate.clear()
     ended = in_thread(lambda: net.exec(["sleep", "30"]))
-    assert runtime.reached.wait(30)
-    open_soon(runtime.gate)
+    assert backend.reached.wait(30)
+    open_soon(backend.gate)
     started = time.monotonic()
     net.down()
     error = ended()
@@ -209,10 +209,10 @@ def test_no_program_is_bad_input(net):
         (["echo", "a\0b"], r"^exec: argv\[1\]='a\\x00b': has a NUL byte in it"),
     ],
 )
-def test_a_program_that_is_no_list_of_words_is_bad_input(net, runtime, argv, words):
+def test_a_program_that_is_no_list_of_words_is_bad_input(net, backend, argv, words):
     with pytest.raises(InputError, match=words):
         net.exec(argv)
-    assert not runtime.reached.is_set()
+    assert not backend.reached.is_set()
 
 
 @pytest.mark.parametrize(
@@ -230,17 +230,17 @@ def test_a_program_that_is_no_list_of_words_is_bad_input(net, runtime, argv, wor
         (["LR=1"], r"^env=\['LR=1'\]: write a dict, e\.g\. {'LR': '0\.1'}$"),
     ],
 )
-def test_a_variable_that_is_no_text_is_bad_input(net, runtime, use, env, words):
+def test_a_variable_that_is_no_text_is_bad_input(net, backend, use, env, words):
     with pytest.raises(InputError, match=words):
         use(net)(int, env=env)
-    assert not runtime.reached.is_set()
+    assert not backend.reached.is_set()
 
 
 @pytest.mark.parametrize("ranks", [0, "0", ["0"], [0.0]])
-def test_ranks_that_are_no_list_of_numbers_are_bad_input(net, runtime, ranks):
+def test_ranks_that_are_no_list_of_numbers_are_bad_input(net, backend, ranks):
     with pytest.raises(InputError, match=r"^ranks=.*: write a list of whole numbers, e\.g\. \[0, 1\]$"):
         net.run(int, ranks=ranks)
-    assert not runtime.reached.is_set()
+    assert not backend.reached.is_set()
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_links_can_be_drawn_from_a_file_that_a_path_names(net, tmp_path):
     (tmp_path / "slow.yaml").write_text("delay: 7ms\n")
     changed = []
     net._network.reshape = lambda change: changed.append(change(net.plan)) or Reshaped(changed[-1], (), 0.0, False)
-    net._network.runtime.engine = SimpleNamespace(precision_warnings=lambda _: [])
+    net._network.backend.engine = SimpleNamespace(precision_warnings=lambda _: [])
     net.set(profile=tmp_path / "slow.yaml")
     assert {str(edge.shape.delay) for edge in changed[0].edges.values()} == {"7ms"}
 

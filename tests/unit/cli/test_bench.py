@@ -46,13 +46,13 @@ def run(tmp_path, capfdbinary, monkeypatch):
         python.chmod(0o700)
         made.append(LocalRuntime(python))
         try:
-            found = measure(SimpleNamespace(runtime=made[-1], plan=network("ring", 3)), ["--sizes", "1KiB"])
+            found = measure(SimpleNamespace(backend=made[-1], plan=network("ring", 3)), ["--sizes", "1KiB"])
         except (typer.Exit, HarnessError) as error:
             found = error
         return found, *(text.decode() for text in capfdbinary.readouterr())
 
     yield runner
-    for process in (process for runtime in made for process in runtime.processes):
+    for process in (process for backend in made for process in backend.processes):
         with suppress(ProcessLookupError):
             process.kill()
         process.wait()

@@ -53,7 +53,7 @@ def test_python_dash_m(tmp_path):
 
 
 def test_an_error_of_the_system_that_nobody_foresaw_is_one_line(tmp_path):
-    (tmp_path / "default.lock").mkdir()
+    (tmp_path / "locks").mkdir()
     done = subprocess.run(
         [sys.executable, "-m", "harness.cli.main", "up", "-n", "1", "-p", "none"],
         env={**os.environ, "HARNESS_STATE_DIR": str(tmp_path)},
@@ -62,4 +62,4 @@ def test_an_error_of_the_system_that_nobody_foresaw_is_one_line(tmp_path):
         timeout=60,
     )
     assert done.returncode == 70
-    assert done.stderr == f"harness: error: {tmp_path}/default.lock: Is a directory\n"
+    assert done.stderr == f"harness: error: {tmp_path}/locks: Is a directory\n"

@@ -8,7 +8,7 @@ import pytest
 from harness.cli import link, networks
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
-from tests.support.fakes import FakeEngine, FakeRuntime
+from tests.support.fakes import FakeBackend, FakeEngine
 from tests.support.plans import network, shape
 
 
@@ -17,10 +17,10 @@ def engine(request, tmp_path, monkeypatch):
     """Of a line of three nodes that is up."""
     made, store = FakeEngine(request.param), LocalRegistry(tmp_path)
     plan = network("line", 3, e01=shape(delay="10ms"), e12=shape(delay="20ms"))
-    net = Network.up("net", plan, FakeRuntime(made), store, lambda record: FakeRuntime(made, record.handle))
+    net = Network.up("net", plan, FakeBackend(made), store)
     monkeypatch.setattr(networks, "find_network", lambda name: net)
     yield made
-    FakeRuntime.living.clear()
+    FakeBackend.living.clear()
 
 
 def test_every_direction_is_shown_as_its_maker_holds_it(engine, capsys):

@@ -25,7 +25,7 @@ def run(monkeypatch):
                 raise outcome
             return outcome
 
-        monkeypatch.setattr(module, "start", lambda *_, **__: SimpleNamespace(runtime=None, down=down))
+        monkeypatch.setattr(module, "start", lambda *_, **__: SimpleNamespace(backend=None, down=down))
         monkeypatch.setattr(module, "launch", launch)
         module.run(command=["true"], nodes=2, name="n")
 

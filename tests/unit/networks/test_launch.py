@@ -18,7 +18,7 @@ from tests.support.plans import network
 PLAN = network("ring", 3)
 
 
-class LocalRuntime:
+class LocalBackend:
     """Starts the program here, once per rank; refuses the ranks in `refused`."""
 
     environ = os.environ
@@ -58,8 +58,8 @@ def sink():
 
 
 @pytest.fixture
-def runtime():
-    made = LocalRuntime()
+def backend():
+    made = LocalBackend()
     yield made
     for process in made.processes.values():
         with suppress(ProcessLookupError):
@@ -105,42 +105,42 @@ def gone(pid):
     return False
 
 
-def test_every_rank_gets_its_variables_and_its_lines_reach_the_sink(runtime, sink, monkeypatch):
+def test_every_rank_gets_its_variables_and_its_lines_reach_the_sink(backend, sink, monkeypatch):
     monkeypatch.setenv("OURS", "seen")
     script = 'echo "$RANK/$WORLD_SIZE $MASTER_ADDR:$MASTER_PORT $OURS $EXTRA"; echo "oh $RANK" >&2'
-    outcome = launch(runtime, PLAN, shell(script), sink, master_port=4711, extra_env={"EXTRA": "too"})
+    outcome = launch(backend, PLAN, shell(script), sink, master_port=4711, extra_env={"EXTRA": "too"})
     assert outcome == LaunchOutcome(0, None, {0: 0, 1: 0, 2: 0})
     for rank in range(3):
         assert sink.of(rank) == [f"{rank}/3 10.77.0.1:4711 seen too".encode()]
         assert sink.of(rank, "stderr") == [f"oh {rank}".encode()]
 
 
-def test_some_ranks_only(runtime, sink):
-    outcome = launch(runtime, PLAN, shell("echo $RANK"), sink, ranks=[2, 0])
+def test_some_ranks_only(backend, sink):
+    outcome = launch(backend, PLAN, shell("echo $RANK"), sink, ranks=[2, 0])
     assert outcome.codes == {0: 0, 2: 0}
     assert {rank for rank, _, _ in sink.lines} == {0, 2}
 
 
-def test_standard_input_is_empty(runtime, sink):
-    assert launch(runtime, PLAN, ["cat"], sink).code == 0
+def test_standard_input_is_empty(backend, sink):
+    assert launch(backend, PLAN, ["cat"], sink).code == 0
     assert sink.lines == []
 
 
-def test_the_first_failing_rank_gives_the_code_and_the_others_are_stopped(runtime, sink):
+def test_the_first_failing_rank_gives_the_code_and_the_others_are_stopped(backend, sink):
     script = "if [[ $RANK == 1 ]]; then exit 7; else exec sleep 60; fi"
     started = time.monotonic()
-    outcome = launch(runtime, PLAN, shell(script), sink)
+    outcome = launch(backend, PLAN, shell(script), sink)
     assert time.monotonic() - started < 20
     assert (outcome.code, outcome.failed_rank) == (7, 1)
     assert outcome.codes == {0: 128 + signal.SIGTERM, 1: 7, 2: 128 + signal.SIGTERM}
 
 
-def test_what_a_stopped_rank_answers_does_not_hide_the_first_failure(runtime, sink, awaited):
+def test_what_a_stopped_rank_answers_does_not_hide_the_first_failure(backend, sink, awaited):
     script = f"""
     if [[ $RANK == 2 ]]; then {awaited("0", "1")}; exit 3; fi
     trap 'echo stopping; exit 99' TERM; >"$HERE/$RANK"; while :; do sleep 0.05; done
     """
-    outcome = launch(runtime, PLAN, shell(script), sink)
+    outcome = launch(backend, PLAN, shell(script), sink)
     assert (outcome.code, outcome.failed_rank) == (3, 2)
     assert outcome.codes == {0: 99, 1: 99, 2: 3}
     assert sink.of(0) == [b"stopping"]
@@ -148,7 +148,7 @@ def test_what_a_stopped_rank_answers_does_not_hide_the_first_failure(runtime, si
 
 @pytest.mark.usefixtures("short_grace")
 @pytest.mark.parametrize("doing", ["time.sleep(0.1)", "print('still here', flush=True)"], ids=["quiet", "talkative"])
-def test_a_rank_that_ignores_being_asked_is_killed(runtime, sink, awaited, doing):
+def test_a_rank_that_ignores_being_asked_is_killed(backend, sink, awaited, doing):
     code = f"""
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -161,34 +161,34 @@ while True:
     exec {shlex.join(python(code))}
     """
     started = time.monotonic()
-    outcome = launch(runtime, PLAN, shell(script), sink)
+    outcome = launch(backend, PLAN, shell(script), sink)
     assert time.monotonic() - started < 10
     assert outcome == LaunchOutcome(5, 0, {0: 5, 1: 128 + signal.SIGKILL, 2: 128 + signal.SIGKILL})
 
 
-def test_death_by_signal_is_128_and_its_number(runtime, sink):
-    outcome = launch(runtime, PLAN, shell("kill -SEGV $$"), sink, ranks=[1])
+def test_death_by_signal_is_128_and_its_number(backend, sink):
+    outcome = launch(backend, PLAN, shell("kill -SEGV $$"), sink, ranks=[1])
     assert outcome == LaunchOutcome(139, 1, {1: 139})
 
 
-def test_the_others_children_are_stopped_too(runtime, sink, awaited):
+def test_the_others_children_are_stopped_too(backend, sink, awaited):
     script = f"""
     if [[ $RANK == 1 ]]; then {awaited("0", "2")}; exit 1; fi
     sleep 60 & echo $!; >"$HERE/$RANK"; wait
     """
-    launch(runtime, PLAN, shell(script), sink)
+    launch(backend, PLAN, shell(script), sink)
     children = [int(line) for rank in (0, 2) for line in sink.of(rank)]
     assert len(children) == 2
     assert all(gone(pid) for pid in children)
 
 
-def test_a_last_line_without_newline_is_not_lost(runtime, sink):
-    launch(runtime, PLAN, shell("printf 'a\\nb'; printf '\\n\\nc' >&2"), sink, ranks=[0])
+def test_a_last_line_without_newline_is_not_lost(backend, sink):
+    launch(backend, PLAN, shell("printf 'a\\nb'; printf '\\n\\nc' >&2"), sink, ranks=[0])
     assert sink.of(0) == [b"a", b"b"]
     assert sink.of(0, "stderr") == [b"", b"", b"c"]
 
 
-def test_a_last_line_without_newline_does_not_wait_for_the_other_ranks(runtime, awaited, tmp_path):
+def test_a_last_line_without_newline_does_not_wait_for_the_other_ranks(backend, awaited, tmp_path):
     """Rank 1 ends when that line of rank 0 has come, or gives up."""
     seen = []
 
@@ -197,23 +197,23 @@ def test_a_last_line_without_newline_does_not_wait_for_the_other_ranks(runtime, 
         (tmp_path / f"from-{rank}").touch()
 
     script = f"printf last; if [[ $RANK == 1 ]]; then {awaited('from-0')}; echo end; fi"
-    launch(runtime, PLAN, shell(script), noted, ranks=[0, 1])
+    launch(backend, PLAN, shell(script), noted, ranks=[0, 1])
     assert seen == [(0, b"last"), (1, b"lastend")]
 
 
-def test_a_megabyte_of_output_arrives_whole_and_in_order(runtime, sink):
+def test_a_megabyte_of_output_arrives_whole_and_in_order(backend, sink):
     code = "import sys\nfor i in range(20000): print(f'{i:051d}')\nprint('x' * 100, end='', file=sys.stderr)"
-    outcome = launch(runtime, PLAN, python(code), sink)
+    outcome = launch(backend, PLAN, python(code), sink)
     assert outcome.code == 0
     for rank in range(3):
         assert sink.of(rank) == [f"{i:051d}".encode() for i in range(20000)]
         assert sink.of(rank, "stderr") == [b"x" * 100]
 
 
-def test_an_endless_line_is_passed_on_in_pieces(runtime, sink):
+def test_an_endless_line_is_passed_on_in_pieces(backend, sink):
     size = 5 << 20
     started = time.monotonic()
-    launch(runtime, PLAN, python(f"print('y' * {size}, end='')"), sink, ranks=[0])
+    launch(backend, PLAN, python(f"print('y' * {size}, end='')"), sink, ranks=[0])
     assert time.monotonic() - started < 5
     pieces = sink.of(0)
     assert len(pieces) > 1
@@ -222,9 +222,9 @@ def test_an_endless_line_is_passed_on_in_pieces(runtime, sink):
 
 @pytest.mark.usefixtures("short_grace")
 @pytest.mark.parametrize("doing", ["sleep 60", "yes still here"], ids=["quiet", "talkative"])
-def test_grandchildren_that_hold_the_pipe_do_not_hang_it(runtime, sink, doing):
+def test_grandchildren_that_hold_the_pipe_do_not_hang_it(backend, sink, doing):
     started = time.monotonic()
-    outcome = launch(runtime, PLAN, shell(f"({doing}) & echo mine; printf partial >&2"), sink, ranks=[0])
+    outcome = launch(backend, PLAN, shell(f"({doing}) & echo mine; printf partial >&2"), sink, ranks=[0])
     assert time.monotonic() - started < 20
     assert outcome == LaunchOutcome(0, None, {0: 0})
     assert b"mine" in sink.of(0)
@@ -232,25 +232,25 @@ def test_grandchildren_that_hold_the_pipe_do_not_hang_it(runtime, sink, doing):
 
 
 def test_where_a_rank_cannot_start_the_ones_before_are_stopped(sink):
-    runtime = LocalRuntime(refused={1})
+    backend = LocalBackend(refused={1})
     with pytest.raises(NodeError, match="node 1"):
-        launch(runtime, PLAN, ["sleep", "60"], sink)
-    assert runtime.processes[0].returncode == -signal.SIGTERM
-    assert 2 not in runtime.processes
+        launch(backend, PLAN, ["sleep", "60"], sink)
+    assert backend.processes[0].returncode == -signal.SIGTERM
+    assert 2 not in backend.processes
 
 
-def test_an_error_of_the_sink_stops_all(runtime):
+def test_an_error_of_the_sink_stops_all(backend):
     def broken(rank, stream, line):
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        launch(runtime, PLAN, shell("echo hello; exec sleep 60"), broken)
-    assert all(process.returncode == -signal.SIGTERM for process in runtime.processes.values())
+        launch(backend, PLAN, shell("echo hello; exec sleep 60"), broken)
+    assert all(process.returncode == -signal.SIGTERM for process in backend.processes.values())
 
 
-def test_no_file_stays_open(runtime, sink):
+def test_no_file_stays_open(backend, sink):
     before = os.listdir("/proc/self/fd")
-    launch(runtime, PLAN, shell("echo $RANK"), sink)
+    launch(backend, PLAN, shell("echo $RANK"), sink)
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
@@ -274,7 +274,7 @@ class Ticks:
 
 
 @pytest.mark.usefixtures("quick_ticks")
-def test_ticks_come_while_it_runs_and_do_not_change_how_it_ends(runtime, sink, awaited, tmp_path):
+def test_ticks_come_while_it_runs_and_do_not_change_how_it_ends(backend, sink, awaited, tmp_path):
     """The third one lets the ranks end."""
 
     def third():
@@ -283,7 +283,7 @@ def test_ticks_come_while_it_runs_and_do_not_change_how_it_ends(runtime, sink, a
 
     tick = Ticks(last=3, when=third)
     started = time.monotonic()
-    outcome = launch(runtime, PLAN, shell(f"{awaited('third')}; echo done"), sink, tick=tick)
+    outcome = launch(backend, PLAN, shell(f"{awaited('third')}; echo done"), sink, tick=tick)
     assert time.monotonic() - started < 15, "the ranks have given up"
     assert tick.count >= 3
     assert outcome == LaunchOutcome(0, None, {0: 0, 1: 0, 2: 0})
@@ -291,36 +291,36 @@ def test_ticks_come_while_it_runs_and_do_not_change_how_it_ends(runtime, sink, a
 
 
 @pytest.mark.usefixtures("quick_ticks")
-def test_output_does_not_bring_ticks_nearer(runtime, sink, monkeypatch):
+def test_output_does_not_bring_ticks_nearer(backend, sink, monkeypatch):
     monkeypatch.setattr(module, "TICK_SECONDS", 60)
     tick = Ticks()
-    launch(runtime, PLAN, shell("for i in {1..50}; do echo $i; sleep 0.01; done"), sink, tick=tick)
+    launch(backend, PLAN, shell("for i in {1..50}; do echo $i; sleep 0.01; done"), sink, tick=tick)
     assert tick.count == 1
 
 
 @pytest.mark.usefixtures("quick_ticks")
-def test_a_tick_ends_the_job_and_that_is_no_failure(runtime, sink):
+def test_a_tick_ends_the_job_and_that_is_no_failure(backend, sink):
     tick = Ticks(last=2)
-    outcome = launch(runtime, PLAN, shell("exec sleep 60"), sink, tick=tick)
+    outcome = launch(backend, PLAN, shell("exec sleep 60"), sink, tick=tick)
     assert outcome == LaunchOutcome(0, None, dict.fromkeys(range(3), 128 + signal.SIGTERM), cut=True)
     assert tick.count == 2, "there is none after it"
 
 
 @pytest.mark.usefixtures("quick_ticks")
-def test_what_a_rank_answers_to_the_cut_is_no_failure_and_one_that_ignores_it_is_killed(runtime, sink):
+def test_what_a_rank_answers_to_the_cut_is_no_failure_and_one_that_ignores_it_is_killed(backend, sink):
     script = """
     if [[ $RANK == 0 ]]; then trap 'echo going; exit 3' TERM; fi
     if [[ $RANK == 1 ]]; then trap '' TERM; fi
     echo ready; while :; do sleep 0.05; done
     """
-    outcome = launch(runtime, PLAN, shell(script), sink, tick=Ticks(when=lambda: len(sink.lines) == 3, last=1))
+    outcome = launch(backend, PLAN, shell(script), sink, tick=Ticks(when=lambda: len(sink.lines) == 3, last=1))
     assert (outcome.code, outcome.failed_rank, outcome.cut) == (0, None, True)
     assert outcome.codes == {0: 3, 1: 128 + signal.SIGKILL, 2: 128 + signal.SIGTERM}
     assert b"going" in sink.of(0)
 
 
 @pytest.mark.usefixtures("quick_ticks")
-def test_a_failure_before_the_cut_is_the_failure(runtime, sink, awaited):
+def test_a_failure_before_the_cut_is_the_failure(backend, sink, awaited):
     """The others end slowly, and while they do nobody is asked whether the job is to end."""
 
     def tick():
@@ -330,17 +330,17 @@ def test_a_failure_before_the_cut_is_the_failure(runtime, sink, awaited):
     if [[ $RANK == 1 ]]; then {awaited("0", "2")}; exit 7; fi
     trap 'echo stopping; sleep 0.5; exit 9' TERM; >"$HERE/$RANK"; sleep 60 & wait
     """
-    outcome = launch(runtime, PLAN, shell(script), sink, tick=tick)
+    outcome = launch(backend, PLAN, shell(script), sink, tick=tick)
     assert [sink.of(rank) for rank in range(3)] == [[b"stopping"], [], [b"stopping"]]
     assert (outcome.code, outcome.failed_rank, outcome.cut) == (7, 1, False)
     assert outcome.codes == {0: 9, 1: 7, 2: 9}
 
 
 @pytest.mark.usefixtures("quick_ticks")
-def test_an_error_of_a_tick_stops_all(runtime, sink):
+def test_an_error_of_a_tick_stops_all(backend, sink):
     def tick():
         raise NodeError(2, "observe", "it is gone")
 
     with pytest.raises(NodeError, match="it is gone"):
-        launch(runtime, PLAN, shell("exec sleep 60"), sink, tick=tick)
-    assert all(process.returncode == -signal.SIGTERM for process in runtime.processes.values())
+        launch(backend, PLAN, shell("exec sleep 60"), sink, tick=tick)
+    assert all(process.returncode == -signal.SIGTERM for process in backend.processes.values())

@@ -185,16 +185,25 @@ def test_a_lock_is_given_back_after_an_error(store):
         pass
 
 
-def test_a_lock_goes_with_its_network(store, tmp_path):
-    with store.lock("demo"):
-        store.save(record())
-    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["demo.json", "demo.lock"]
-    with store.lock("demo"):
-        store.remove("demo")
-    assert list((tmp_path / "state").iterdir()) == []
+def test_locks_of_all_networks_are_one_file_that_stays(store, tmp_path):
+    for name in ("demo", "py-12345-" + "0123456789abcdef" * 2):
+        with store.lock(name):
+            store.save(record(name))
+            store.remove(name)
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["locks"]
 
 
-def test_one_at_a_time_holds_a_lock_that_comes_and_goes(store):
+def test_a_lock_does_not_follow_a_link(store, tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_text("dear to me")
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state" / "locks").symlink_to(mine)
+    with pytest.raises(OSError, match="symbolic links"), store.lock("demo"):
+        pass
+    assert mine.read_text() == "dear to me"
+
+
+def test_one_at_a_time_holds_a_lock(store):
     inside, most = [], []
 
     def take_turns():
@@ -211,28 +220,6 @@ def test_one_at_a_time_holds_a_lock_that_comes_and_goes(store):
     for thread in threads:
         thread.join()
     assert most == [1] * 200
-
-
-@pytest.mark.parametrize("anew", [False, True], ids=["gone", "made anew"])
-def test_a_lock_on_a_file_that_has_lost_its_name_holds_nobody_out_and_is_none(store, tmp_path, monkeypatch, anew):
-    """Its holder takes the file with it after this one has opened it."""
-    path, real = tmp_path / "state" / "demo.lock", module.fcntl.flock
-    taken = []
-
-    def flock(file, how):
-        if not taken:
-            path.unlink()
-            if anew:
-                path.touch()
-        taken.append(how)
-        real(file, how)
-
-    monkeypatch.setattr(module.fcntl, "flock", flock)
-    with store.lock("demo"):
-        assert len(taken) == 2
-        monkeypatch.setattr(module, "_LOCK_SECONDS", 0)
-        with pytest.raises(NetworkStateError, match="is being changed by another"), store.lock("demo"):
-            pass
 
 
 def test_who_waits_long_is_told_once(store, monkeypatch, caplog):
@@ -254,40 +241,29 @@ def test_who_waits_a_moment_is_told_nothing(store, monkeypatch, caplog):
     assert caplog.messages == []
 
 
-def test_networks_that_are_gone_are_swept_and_locks_of_none(store, tmp_path):
+def test_networks_that_are_gone_are_swept(store, tmp_path):
     for name in ("gone", "here"):
-        with store.lock(name):
-            store.save(record(name))
+        store.save(record(name))
     store.record_in("gone", tmp_path)
-    (tmp_path / "state" / "killed.lock").touch()
-    (tmp_path / "state" / "Not Ours.lock").touch()
     (tmp_path / "state" / "bad.json").write_text("{")
     store.sweep(lambda found: found.name == "gone")
-    assert {path.name for path in (tmp_path / "state").iterdir()} == {
-        "here.json",
-        "here.lock",
-        "bad.json",  # `harness down` says what became of it
-        "bad.lock",
-        "Not Ours.lock",
-    }
+    left = {path.name for path in (tmp_path / "state").iterdir()}
+    assert left == {"here.json", "bad.json", "locks"}  # `harness down` says what became of the bad one
 
 
 def test_what_another_command_holds_is_not_swept(store, other_process, tmp_path):
     store.save(record())
     store.sweep(lambda _: True)
-    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["demo.json", "demo.lock"]
+    assert store.names() == ["demo"]
 
 
 def test_nothing_is_swept_in_a_folder_of_another_user(store, tmp_path, monkeypatch):
-    """Who may write there could have put a link to a file of ours."""
     store.save(record())
-    mine = tmp_path / "mine"
-    mine.write_text("dear to me")
-    (tmp_path / "state" / "demo.lock").symlink_to(mine)
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     with pytest.raises(NetworkStateError, match="belongs to another user"):
         store.sweep(lambda _: True)
-    assert mine.read_text() == "dear to me"
+    monkeypatch.undo()
+    assert store.names() == ["demo"]
 
 
 def test_sweeping_makes_no_folder(store, tmp_path):
@@ -341,6 +317,62 @@ def test_a_folder_of_another_user_is_not_believed(store, monkeypatch, use):
         use(store)
 
 
+USES = [
+    LocalRegistry.names,
+    lambda store: store.load("demo"),
+    lambda store: store.save(record()),
+    lambda store: store.lock("demo").__enter__(),
+    lambda store: store.sweep(lambda _: True),
+    lambda store: store.recording("demo"),
+]
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o702])
+@pytest.mark.parametrize("use", USES)
+def test_a_folder_that_others_may_write_to_is_not_believed(store, tmp_path, use, mode):
+    store.save(record())
+    (tmp_path / "state").chmod(mode)
+    with pytest.raises(NetworkStateError, match=rf"mode {mode:04o}.*chmod 700 {tmp_path}/state.*HARNESS_STATE_DIR"):
+        use(store)
+    (tmp_path / "state").chmod(0o700)
+    assert store.names() == ["demo"]
+
+
+@pytest.mark.parametrize(("mode", "fine"), [(0o777, False), (0o1777, True), (0o755, True)])
+def test_a_folder_that_others_may_exchange_is_not_believed(tmp_path, mode, fine):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(mode)
+    store = LocalRegistry(tmp_path / "open" / "state")
+    if fine:
+        store.save(record())
+        assert store.names() == ["demo"]
+        return
+    with pytest.raises(NetworkStateError, match=f"chmod o-w {tmp_path}/open"):
+        store.save(record())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_record_that_another_user_left_is_not_believed(store, tmp_path):
+    """It kills a process: the one that it names as the network's."""
+    store.save(record())
+    os.chown(tmp_path / "state" / "demo.json", 54321, 54321)
+    with pytest.raises(RecordError, match="another user wrote it"):
+        store.load("demo")
+
+
+@pytest.mark.parametrize("name", ["demo.json", "demo.recording", ".demo.json.part", ".demo.recording.part"])
+def test_no_link_in_the_folder_is_followed(store, tmp_path, name):
+    store.save(record())
+    mine = tmp_path / "mine"
+    mine.write_text("dear to me")
+    (tmp_path / "state" / name).unlink(missing_ok=True)
+    (tmp_path / "state" / name).symlink_to(mine)
+    store.save(record())
+    store.record_in("demo", tmp_path)
+    assert mine.read_text() == "dear to me"
+    assert store.load("demo") == record()
+
+
 def test_reading_makes_no_folder(store, tmp_path):
     assert store.names() == []
     assert store.load("demo") is None
@@ -352,7 +384,7 @@ def test_a_full_disk_is_one_clear_error(store, monkeypatch, tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), source)
 
     store.save(record())
-    monkeypatch.setattr(module.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(HarnessError, match=r"state/demo\.json cannot be written: No space left on device$"):
         store.save(dataclasses.replace(record(), created=9.0))
     assert store.load("demo") == record()

@@ -18,14 +18,14 @@ from harness.errors import HarnessError, InputError, NetworkStateError, NodeErro
 from tests.support.fakes import FakeEngine
 from tests.support.plans import network
 
-GOOD = {"pid": 7, "start": 8, "rootless": False, "hub": 3, "nodes": [4, 5]}
+GOOD = {"pid": 7, "start": 8, "rootless": False, "bridge": 3, "nodes": [4, 5]}
 PLAN = network("ring", 3)
 MANY = 1500
 
 
 def test_a_network_is_found_again():
-    runtime = NetnsBackend.from_handle({"keeper": GOOD, "congestion_control": "reno"}, FakeEngine())
-    assert json.loads(json.dumps(runtime.handle)) == {"keeper": GOOD, "congestion_control": "reno"}
+    backend = NetnsBackend.from_handle({"keeper": GOOD, "congestion_control": "reno"}, FakeEngine())
+    assert json.loads(json.dumps(backend.handle)) == {"keeper": GOOD, "congestion_control": "reno"}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_damaged_handle_is_a_clear_error(handle):
 
 
 @pytest.fixture
-def runtime(monkeypatch):
+def backend(monkeypatch):
     """In which to enter a node does nothing."""
     monkeypatch.setattr(Keeper, "namespaces", lambda self, ranks: contextlib.nullcontext([0 for _ in ranks]))
     monkeypatch.setattr(module.syscalls, "setns", lambda fd, kind: None)
@@ -71,7 +71,7 @@ def many_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_an_error_of_the_system_in_one_node_is_that_nodes_answer(runtime, monkeypatch):
+def test_an_error_of_the_system_in_one_node_is_that_nodes_answer(backend, monkeypatch):
     perform = FakeEngine.apply
 
     def apply(self, node, touched=()):
@@ -80,22 +80,22 @@ def test_an_error_of_the_system_in_one_node_is_that_nodes_answer(runtime, monkey
         return perform(self, node, touched)
 
     monkeypatch.setattr(FakeEngine, "apply", apply)
-    answers = runtime.call({rank: Task("apply", PLAN.node(rank)) for rank in range(3)})
+    answers = backend.call({rank: Task("apply", PLAN.node(rank)) for rank in range(3)})
     assert isinstance(answers[1], NodeError)
     assert str(answers[1]) == "node 1: shape its links: No buffer space available"
     assert not any(isinstance(answers[rank], Exception) for rank in (0, 2))
 
 
-def test_an_error_of_the_system_while_wiring_names_the_node(runtime):
+def test_an_error_of_the_system_while_wiring_names_the_node(backend):
     def work(rank):
         if rank == 2:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with pytest.raises(NodeError, match=r"node 2: configure it: Too many open files; .*ulimit -n"):
-        runtime.in_each(range(3), work, "configure it")
+        backend.in_each(range(3), work, "configure it")
 
 
-def test_ctrl_c_on_the_way_home_waits_until_it_is_home(runtime, monkeypatch):
+def test_ctrl_c_on_the_way_home_waits_until_it_is_home(backend, monkeypatch):
     home, entered = os.stat("/proc/self/ns/net").st_ino, []
 
     def setns(fd, kind):
@@ -105,21 +105,21 @@ def test_ctrl_c_on_the_way_home_waits_until_it_is_home(runtime, monkeypatch):
 
     monkeypatch.setattr(module.syscalls, "setns", setns)
     with pytest.raises(KeyboardInterrupt):
-        runtime.in_each(range(3), lambda rank: rank)
+        backend.in_each(range(3), lambda rank: rank)
     assert entered == [0, 0, 0, home]
 
 
-def test_a_keeper_ends_also_where_this_process_has_many_files_open(runtime, monkeypatch, many_files):
+def test_a_keeper_ends_also_where_this_process_has_many_files_open(backend, monkeypatch, many_files):
     reader, writer = os.pipe()
     os.close(writer)
     monkeypatch.setattr(Keeper, "alive", True)
     monkeypatch.setattr(module.os, "pidfd_open", lambda pid: many_files(reader))
     monkeypatch.setattr(module.signal, "pidfd_send_signal", lambda *_: None)
-    runtime.destroy()
+    backend.destroy()
     os.close(reader)
 
 
-def test_a_keeper_that_does_not_end_is_not_forgotten(runtime, monkeypatch):
+def test_a_keeper_that_does_not_end_is_not_forgotten(backend, monkeypatch):
     reader, writer = os.pipe()
     monkeypatch.setattr(Keeper, "alive", True)
     monkeypatch.setattr(module.os, "pidfd_open", lambda pid: os.dup(reader))
@@ -127,15 +127,15 @@ def test_a_keeper_that_does_not_end_is_not_forgotten(runtime, monkeypatch):
     monkeypatch.setattr(module, "_END_SECONDS", 0.01)
     for _ in range(2):
         with pytest.raises(HarnessError, match="does not end; kill it by hand"):
-            runtime.destroy()
-    assert runtime.alive
+            backend.destroy()
+    assert backend.alive
     os.close(writer)
-    runtime.destroy()
-    assert not runtime.alive
+    backend.destroy()
+    assert not backend.alive
     os.close(reader)
 
 
-def test_the_current_folder_was_deleted(runtime, monkeypatch, tmp_path):
+def test_the_current_folder_was_deleted(backend, monkeypatch, tmp_path):
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -143,11 +143,11 @@ def test_the_current_folder_was_deleted(runtime, monkeypatch, tmp_path):
     monkeypatch.setattr(Keeper, "open", lambda self, path: os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
     before = os.listdir("/proc/self/fd")
     with pytest.raises(InputError, match=r"current folder, which is gone .No such file.*; cd to another$"):
-        runtime.spawn(0, ["true"])
+        backend.spawn(0, ["true"])
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_a_keeper_that_ends_meanwhile_leaves_nothing_open(runtime, monkeypatch):
+def test_a_keeper_that_ends_meanwhile_leaves_nothing_open(backend, monkeypatch):
     def open_first(self, path):
         if path.startswith("ns"):
             raise NetworkStateError("ended")
@@ -156,12 +156,12 @@ def test_a_keeper_that_ends_meanwhile_leaves_nothing_open(runtime, monkeypatch):
     monkeypatch.setattr(Keeper, "open", open_first)
     before = os.listdir("/proc/self/fd")
     with pytest.raises(NetworkStateError, match="ended"):
-        runtime.spawn(0, ["true"])
+        backend.spawn(0, ["true"])
     assert os.listdir("/proc/self/fd") == before
 
 
 @pytest.mark.parametrize("call", ["pidfd_open", "pidfd_send_signal"])
-def test_a_keeper_that_ends_by_itself_meanwhile_is_gone(runtime, monkeypatch, call):
+def test_a_keeper_that_ends_by_itself_meanwhile_is_gone(backend, monkeypatch, call):
     def vanished(*_):
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
 
@@ -173,8 +173,8 @@ def test_a_keeper_that_ends_by_itself_meanwhile_is_gone(runtime, monkeypatch, ca
         monkeypatch.setattr(module.signal, "pidfd_send_signal", vanished)
     else:
         monkeypatch.setattr(module.os, "pidfd_open", vanished)
-    runtime.destroy()
-    assert not runtime.alive
+    backend.destroy()
+    assert not backend.alive
 
 
 def test_too_many_open_files_of_the_keeper_has_a_remedy():

@@ -1,0 +1,29 @@
+"""The backends by name, and finding the nodes of a registered network again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.backends.base import Backend
+from harness.backends.registration import Registration
+from harness.errors import InputError, RecordError
+
+NETNS: Final = "netns"
+DOCKER: Final = "docker"
+BACKENDS: Final = (NETNS, DOCKER)
+
+
+def find_backend(record: Registration) -> Backend:
+    """The nodes of a registered network. Raises RecordError where the record does not say which they are."""
+    from harness.shaping.detect import make_engine
+
+    try:
+        if record.runtime == DOCKER:
+            from harness.backends.docker.backend import DockerBackend
+
+            return DockerBackend.from_handle(record.handle, make_engine(record.engine))
+        from harness.backends.netns.backend import NetnsBackend
+
+        return NetnsBackend.from_handle(record.handle, make_engine(record.engine))
+    except (RecordError, InputError) as error:
+        raise RecordError(f"network {record.name!r}: {error}; run 'harness down --name {record.name}'") from None
