@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "Examples: harness report runs/strategies-20261122-171742 --open | "
-    "harness report runs/strategies-20261122-171742 --format html,png,csv,json | "
+    "harness report runs/strategies-20261122-171742 --format html,png,svg,pdf,csv,json | "
     "harness report runs/strategies-20261122-171742 --json"
 )
-FORMATS: Final = ("html", "png", "csv", "json")
-_DRAWN: Final = ("html", "png")
+_IMAGES: Final = ("png", "svg", "pdf")
+FORMATS: Final = ("html", *_IMAGES, "csv", "json")
+_DRAWN: Final = ("html", *_IMAGES)
 """Formats that need the extra `report`."""
 
 
@@ -43,18 +44,18 @@ def report(
         typer.Option(
             "--out",
             "-o",
-            help="The file. csv and png write several files beside it, whose names begin with its name.",
+            help="The file. csv and images are several files beside it, whose names begin with its name.",
             show_default=False,
         ),
     ] = None,
     formats: Annotated[
         str | None,
-        typer.Option("--format", help="Comma-separated: html, png, csv, json; html, or what --out ends in."),
+        typer.Option("--format", help="Comma-separated: html, png, svg, pdf, csv, json; html, or what --out ends in."),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Who won where, by how much, and why: one HTML page that works offline; also PNG, CSV and JSON."""
+    """Who won where, by how much, and why: one HTML page that works offline; also PNG, SVG, PDF, CSV and JSON."""
     from harness.experiment.report.analysis import analyse
     from harness.experiment.report.json_export import document
     from harness.experiment.report.load import load_experiment
@@ -105,16 +106,16 @@ def _write_formats(
     for name in wanted:
         show_step(f"making {name}")
         if name == "html":
+            from harness.experiment.report.image_export import vega_program
             from harness.experiment.report.page.page import make_page
-            from harness.experiment.report.png_export import vega_program
 
             written[name] = [_write(base, name, make_page(analysis, vega_program()))]
-        elif name == "png":
-            from harness.experiment.report.png_export import write_images
+        elif name in _IMAGES:
+            from harness.experiment.report.image_export import write_images
 
             written[name] = []
-            for path in write_images(analysis, f"{base.name}-", base.parent):
-                show_step(f"making png: {path.name}")
+            for path in write_images(analysis, f"{base.name}-", base.parent, name):
+                show_step(f"making {name}: {path.name}")
                 written[name].append(path)
         elif name == "csv":
             from harness.experiment.report.csv_export import write_csv
@@ -143,14 +144,16 @@ def wanted_formats(formats: str | None, out: Path | None) -> tuple[str, ...]:
     if formats is None:
         ending = out.suffix.lstrip(".").lower() if out else "html"
         if ending not in FORMATS:
-            raise InputError(f"--out {out}: give a name that ends in .html, .png, .csv or .json, or --format")
+            raise InputError(
+                f"--out {out}: give a name that ends in {', '.join(f'.{one}' for one in FORMATS)}, or --format"
+            )
         return (ending,)
     words = [word.strip() for word in formats.split(",") if word.strip()]
     for word in words:
         if word not in FORMATS:
             raise InputError(f"--format: {word!r} is unknown; {suggest(word, FORMATS)}")
     if not words:
-        raise InputError("--format is empty; give some of html, png, csv, json")
+        raise InputError(f"--format is empty; give some of {', '.join(FORMATS)}")
     return tuple(dict.fromkeys(words))
 
 

@@ -32,8 +32,8 @@ SECONDS = 120
 def page(tmp_path_factory):
     """A page with all that it can have: a failure, a reshape, markup in names, a run that has not begun."""
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.image_export import vega_program
     from harness.experiment.report.page.page import make_page
-    from harness.experiment.report.png_export import vega_program
 
     folder = tmp_path_factory.mktemp("runs") / "browser-1"
     make_experiment(folder, profiles=("wan", "mobile"), strategies=(DDP, DILOCO, EVIL), seeds=(0, 1), steps=100)
@@ -67,8 +67,6 @@ def browser(tmp_path_factory):
 
 def shown(browser, page, scheme, size):
     """The page, drawn; what the browser logged, and the addresses that it asked for."""
-    from selenium.webdriver.support.ui import WebDriverWait
-
     width, height, mobile = SIZES[size]
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -77,8 +75,7 @@ def shown(browser, page, scheme, size):
     for log in ("browser", "performance"):
         browser.get_log(log)  # forgets what was before
     browser.get(page.as_uri())
-    drawn = "return document.documentElement.dataset.charts === 'drawn'"
-    WebDriverWait(browser, SECONDS).until(lambda driver: driver.execute_script(drawn))
+    wait_drawn(browser)
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     return browser.get_log("browser"), asked
@@ -154,9 +151,9 @@ def test_the_page(browser, page, tmp_path, scheme, size):
     logged, asked = shown(browser, page, scheme, size)
     assert logged == []
     assert asked == [page.as_uri()]
-    marks = browser.execute_script(MARKS)
-    assert len(marks) == 2 * 5 + 4
-    for chart, count, width, text in marks:
+    drawn = browser.execute_script(MARKS)
+    assert len(drawn) == 2 * 5 + 4
+    for chart, count, width, text in drawn:
         assert count > 0 or text == "None at all.", chart
         assert width > 250 or text == "None at all.", chart
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
@@ -166,6 +163,83 @@ def test_the_page(browser, page, tmp_path, scheme, size):
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 28)"}[scheme]
     assert distinct_rows(screenshot(browser, tmp_path / f"{scheme}-{size}.png")) > 500
+
+
+def wait_drawn(browser):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    drawn = "return document.documentElement.dataset.charts === 'drawn'"
+    WebDriverWait(browser, SECONDS).until(lambda driver: driver.execute_script(drawn))
+
+
+def rows(browser, table):
+    """The first cells of the rows that are shown, from the top."""
+    shown_rows = f"document.querySelectorAll('#{table} tbody tr:not([hidden])')"
+    return browser.execute_script(f"return [...{shown_rows}].map(row => row.cells[0].innerText)")
+
+
+def places(browser):
+    """Of the charts that are shown, the captions."""
+    figures = "document.querySelectorAll('figure[data-scenario]:not([hidden]) figcaption')"
+    return set(browser.execute_script(f"return [...{figures}].map(caption => caption.innerText)"))
+
+
+def marks(browser, chart, kind):
+    """How many lines, areas or bars a chart has."""
+    script = f"return document.querySelectorAll('[data-chart={chart}] .mark-{kind} path').length"
+    return browser.execute_script(script)
+
+
+def test_a_strategy_and_a_place_are_switched_off(browser, page):
+    from selenium.webdriver.support.ui import Select
+
+    shown(browser, page, "light", "desktop")
+    assert (marks(browser, "loss-time-wan", "line"), marks(browser, "communication-wan", "rect")) == (3, 6)
+    assert (len(rows(browser, "figures")), len(rows(browser, "all-runs"))) == (6, 12)
+    browser.find_element("css selector", ".toggle[data-toggle='1']").click()
+    wait_drawn(browser)
+    assert (marks(browser, "loss-time-wan", "line"), marks(browser, "communication-wan", "rect")) == (2, 4)
+    assert len(rows(browser, "figures")) == 4
+    Select(browser.find_element("id", "where")).select_by_visible_text("mobile")
+    wait_drawn(browser)
+    assert (len(rows(browser, "figures")), len(rows(browser, "all-runs"))) == (2, 4)
+    assert places(browser) == {"mobile"}
+
+
+def test_runs_are_found_and_sorted_and_drawn_one_by_one(browser, page):
+    shown(browser, page, "light", "desktop")
+    find = browser.find_element("id", "find")
+    find.send_keys("wan diloco seed")
+    wait_drawn(browser)
+    assert rows(browser, "all-runs") == ["wan, diloco H=20, seed 0", "wan, diloco H=20, seed 1"]
+    column = "return [...document.querySelectorAll('#all-runs tbody tr')].map(row => Number(row.cells[3].dataset.sort))"
+    head = browser.find_elements("css selector", "#all-runs thead button")[3]
+    for backwards in (False, True):
+        browser.execute_script("arguments[0].click()", head)
+        times = browser.execute_script(column)
+        assert times == sorted(times, reverse=backwards)
+    assert [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")] == [3, 3]
+    browser.execute_script("document.getElementById('every-run').click()")
+    wait_drawn(browser)
+    assert [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")] == [6, 0]
+
+
+def test_a_large_experiment_is_a_page_that_one_can_read(browser, tmp_path):
+    """96 runs on eight places: the first is shown, the others when they are chosen."""
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.image_export import vega_program
+    from harness.experiment.report.page.page import make_page
+
+    folder = tmp_path / "large-1"
+    eight = {"profiles": ("local", "datacenter", "wan", "mobile"), "topologies": ("ring", "star")}
+    others = [Strategy(name, name, {}, every=5, pace=50) for name in ("fedavg", "gossip")]
+    make_experiment(folder, **eight, strategies=(DDP, DILOCO, *others), seeds=(0, 1, 2), steps=40, nodes=4)
+    path = folder / "page.html"
+    path.write_text(make_page(analyse(load_experiment(folder)), vega_program()))
+    shown(browser, path, "light", "desktop")
+    assert places(browser) == {"local/ring"}
+    assert browser.execute_script("return document.documentElement.scrollHeight") < 9000
+    assert path.stat().st_size < 2.5e6
 
 
 def test_nothing_of_the_data_became_markup(browser, page):

@@ -156,7 +156,7 @@ def test_what_happened_meanwhile_is_told(folder, run):
     [
         (["--format", "pgn"], "did you mean 'png'"),
         (["--format", ","], "--format is empty"),
-        (["--out", "x.pdf"], "ends in .html"),
+        (["--out", "x.bmp"], "ends in .html, .png, .svg, .pdf, .csv, .json"),
         (["--json", "--open"], "--open shows the page"),
         (["--format", "csv", "--open"], "--open shows the page"),
     ],

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.experiment.report.analysis.curves import StepCost
-from harness.experiment.report.load.records import Collectives, Ops, Rank
+from harness.experiment.report.load.records import Collectives, Ops, Rank, RecordedRun
 from harness.model.bound import LinkBound
 from harness.model.plan import NetworkPlan
 
@@ -122,6 +122,23 @@ def bus_bandwidth(ranks: Sequence[Rank], plan: NetworkPlan | None, costs: Sequen
         bound_bit_s=crossed / least if least > 0 else None,
         missed=sum(one.missed for one in counted),
     )
+
+
+def no_bus_reason(runs: Sequence[RecordedRun]) -> str:
+    """Why none of these runs has a bus bandwidth, in words."""
+    counted = [one for run in runs for rank in run.ranks for one in rank.collectives]
+    kinds = _by_kind(counted)
+    if not any(run.ranks for run in runs):
+        return "no rank recorded anything"
+    if not counted:
+        return "ended before its collectives were first counted"
+    if not kinds:
+        return "it ran no collective"
+    if not any(kind in _KINDS for kind in kinds):
+        return f"{' and '.join(sorted(kinds))} have no bus bandwidth"
+    if not any(ops.bytes for kind, ops in kinds.items() if kind in _KINDS):
+        return f"only {' and '.join(sorted(kinds))}, without bytes"
+    return "no step that all ranks recorded has a count"
 
 
 def _until(rank: Rank, last: int) -> list[Collectives]:

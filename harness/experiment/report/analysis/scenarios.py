@@ -65,9 +65,18 @@ class Analysis:
             parts.append(f"{scenario.nodes} nodes")
         return "/".join(parts)
 
+    @property
+    def several_seeds(self) -> bool:
+        """Whether some strategy has more than one run in a scenario."""
+        return any(len(group.runs) > 1 for scenario in self.scenarios for group in scenario.groups)
+
+    def scenario_of(self, run: RunFigures) -> int:
+        """The place of a run's scenario."""
+        return next(place for place, scenario in enumerate(self.scenarios) if run in scenario.runs)
+
     def run_name(self, run: RunFigures) -> str:
         """``wan/ring, diloco H=20, seed 0``."""
-        scenario = next(scenario for scenario in self.scenarios if run in scenario.runs)
+        scenario = self.scenarios[self.scenario_of(run)]
         return f"{self.name(scenario)}, {run.run.label}, seed {run.run.seed}"
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from statistics import fmean
 from typing import Any, Final
 
 from harness.experiment.report.analysis import Analysis, Scenario
+from harness.experiment.report.analysis.bandwidth import no_bus_reason
+from harness.experiment.report.analysis.curves import CurvePoint
 from harness.experiment.report.analysis.figures import RunFigures
-from harness.experiment.report.analysis.groups import SeedSpread
+from harness.experiment.report.analysis.groups import RunGroup, SeedSpread
 from harness.experiment.report.analysis.links import EdgeMoment, change_moments, edge_moments, tcp_moments
 from harness.experiment.report.analysis.sentences import time_to_target
 from harness.experiment.report.page.downsample import MOST_POINTS, thin
@@ -18,7 +21,10 @@ from harness.model.format import format_number, format_rate, format_share
 Value = str | float | int | None
 LINK_POINTS: Final = 6000
 """Of one run's link statistics on the page, all edges together."""
-LEAST_POINTS: Final = 60
+PAGE_LINK_POINTS: Final = 300_000
+PAGE_CURVE_POINTS: Final = 40_000
+"""Of all runs together: they keep a page of 192 runs under 5 MB."""
+LEAST_POINTS: Final = 24
 """Of one curve of them, however many there are."""
 MOST_LINKS: Final = 8
 """Links up to which each has a colour of its own, and a dash for the way back."""
@@ -43,8 +49,11 @@ class DataTable:
 def data_tables(analysis: Analysis) -> dict[str, DataTable]:
     """Every table that a chart names."""
     tables: dict[str, DataTable] = {}
+    runs = max(1, len(analysis.runs))
+    of_curve = max(LEAST_POINTS, min(MOST_POINTS, PAGE_CURVE_POINTS // runs))
     for number, scenario in enumerate(analysis.scenarios):
-        tables[f"curve-{number}"] = curve_table(scenario)
+        tables[f"curve-{number}"] = curve_table(scenario, of_curve)
+        tables[f"mean-{number}"] = mean_table(scenario)
         tables[f"hits-{number}"] = hits_table(scenario)
         tables[f"target-{number}"] = target_table(scenario)
         tables[f"times-{number}"] = times_table(scenario)
@@ -52,21 +61,44 @@ def data_tables(analysis: Analysis) -> dict[str, DataTable]:
         tables[f"share-{number}"] = share_table(scenario)
         tables[f"bus-{number}"] = bus_table(scenario)
     for number, run in enumerate(analysis.runs):
-        tables[f"links-{number}"] = links_table(run)
+        tables[f"links-{number}"] = links_table(run, min(LINK_POINTS, PAGE_LINK_POINTS // runs))
         tables[f"tcp-{number}"] = tcp_table(run)
         tables[f"changes-{number}"] = changes_table(run)
     return tables
 
 
-def curve_table(scenario: Scenario) -> DataTable:
-    """Every run's points."""
+def curve_table(scenario: Scenario, most: int = MOST_POINTS) -> DataTable:
+    """Every run's points, at most so many of each."""
     rows = [
         (group.label, run.run.seed, _short(p.seconds), p.bytes, _short(p.loss), _short(p.accuracy), p.step)
         for group in scenario.groups
         for run in group.runs
-        for p in thin(run.curve.points, lambda point: point.loss)
+        for p in thin(run.curve.points, lambda point: point.loss, most)
     ]
     return DataTable(("label", "seed", "seconds", "bytes", "loss", "accuracy", "step"), tuple(rows))
+
+
+def mean_table(scenario: Scenario) -> DataTable:
+    """Per strategy the mean over its seeds at every step that all of them evaluated, and the least and largest loss."""
+    rows = [
+        (group.label, len(points), *map(_short, (seconds, size, fmean(losses), min(losses), max(losses))), step)
+        for group in scenario.groups
+        for step, points in _thinned_steps(group)
+        for seconds, size, losses in [
+            (fmean(p.seconds for p in points), fmean(p.bytes for p in points), [p.loss for p in points])
+        ]
+    ]
+    return DataTable(("label", "seeds", "seconds", "bytes", "loss", "low", "high", "step"), tuple(rows))
+
+
+def _thinned_steps(group: RunGroup) -> list[tuple[int, list[CurvePoint]]]:
+    by_step: dict[int, list[CurvePoint]] = {}
+    runs = [run for run in group.counted if run.curve.points]
+    for run in runs:
+        for point in run.curve.points:
+            by_step.setdefault(point.step, []).append(point)
+    common = [(step, points) for step, points in sorted(by_step.items()) if len(points) == len(runs)]
+    return thin(common, lambda one: fmean(point.loss for point in one[1]))
 
 
 def hits_table(scenario: Scenario) -> DataTable:
@@ -127,7 +159,8 @@ def bus_table(scenario: Scenario) -> DataTable:
     for group in scenario.groups:
         known = [run.bus for run in group.counted if run.bus]
         if not known:
-            rows.append((group.label, 0, "not recorded", f"{group.label}: not recorded"))
+            text = f"not recorded: {no_bus_reason([run.run for run in group.counted])}"
+            rows.append((group.label, 0, text, f"{group.label}: {text}"))
             continue
         share, bus = SeedSpread.of(bus.share for bus in known), SeedSpread.of(bus.bit_s for bus in known)
         bound = SeedSpread.of(bus.bound_bit_s for bus in known)
@@ -149,12 +182,12 @@ def bus_text(bus: float | None, bound: float | None) -> str:
     return f"{have if limit.endswith(f' {unit}') else f'{have} {unit}'} of {limit}"
 
 
-def links_table(run: RunFigures) -> DataTable:
-    """Per directed edge and attempt its moments, thinned; `way` is the direction of the edge."""
+def links_table(run: RunFigures, points: int = LINK_POINTS) -> DataTable:
+    """Per directed edge and attempt its moments, thinned to about so many points; `way` is the edge's direction."""
     moments = sorted(edge_moments(run.run), key=lambda moment: (moment.edge, moment.attempt, moment.seconds))
     few = len({frozenset(moment.edge) for moment in moments}) <= MOST_LINKS
     curves = len({(moment.edge, moment.attempt) for moment in moments})
-    most = max(LEAST_POINTS, min(MOST_POINTS, LINK_POINTS // max(1, curves)))
+    most = max(LEAST_POINTS, min(MOST_POINTS, points // max(1, curves)))
     rows = []
     for _, of_curve in groupby(moments, key=lambda moment: (moment.edge, moment.attempt)):
         for moment in _busy(list(of_curve), most):

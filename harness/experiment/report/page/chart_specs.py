@@ -27,7 +27,8 @@ _LABEL: Final = alt.Tooltip("label:N", title="strategy")
 
 @lru_cache
 def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, several: bool, legend: bool) -> Spec:
-    """Loss over seconds or bytes: a line per run, the target, and a dot where a run first had reached it.
+    """Loss over seconds or bytes: the mean over seeds and their band, or a line per run, whichever table has rows; the
+    target, and a dot where a run first had reached it.
 
     A logarithmic axis has no place for what was before the first step: with a 0 among them all points are at its left.
 
@@ -37,7 +38,7 @@ def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, 
         title: of the x axis.
         kind: which loss.
         log: whether the x axis is logarithmic.
-        several: whether strategies have several seeds: their lines are thinner.
+        several: whether strategies have several seeds: a run's line is thinner, and there is a band.
         legend: whether the chart has one.
     """
     short = "format(datum.value, '~s')" if field == "bytes" else "format(datum.value, '~r')"
@@ -57,20 +58,34 @@ def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, 
     dashes = [DASHES[place // SERIES % len(DASHES)] for place in range(len(labels))]
     dash = alt.StrokeDash("label:N", scale=alt.Scale(domain=list(labels), range=dashes), legend=None)
     width, opacity = (1.3, 0.8) if several else (2, 1)
-    curve, hits = _named("curve"), _named("hits")
+    mean_tips = [
+        _LABEL,
+        alt.Tooltip("seeds:Q", title="mean of seeds"),
+        *tips[2:],
+        alt.Tooltip("low:Q", title="least loss", format=".4~r"),
+        alt.Tooltip("high:Q", title="largest loss", format=".4~r"),
+    ]
+    mean, curve, hits = _named("mean"), _named("curve"), _named("hits")
     if log:
+        mean = mean.transform_filter(f"datum.step > 0 && datum.{field} > 0")
         curve = curve.transform_filter(f"datum.step > 0 && datum.{field} > 0")
         hits = hits.transform_filter(f"datum.{field} > 0")
     line = curve.mark_line(strokeWidth=width, opacity=opacity, clip=True)
     at = alt.Y("loss:Q")
+    band = mean.mark_area(opacity=0.18, clip=True)
+    low = alt.Y("low:Q", title=kind, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    bands = [band.encode(x=x, y=low, y2=alt.Y2("high:Q"), color=colour)] if several else []
     return _spec(
         HEIGHT,
+        *bands,
+        mean.mark_line(strokeWidth=2, clip=True).encode(x=x, y=y, color=colour, strokeDash=dash),
         line.encode(x=x, y=y, color=colour, strokeDash=dash, detail=alt.Detail("seed:N")),
         _named("target").mark_rule(style="target").encode(y=at),
         _named("target")
         .mark_text(style="target-name", dx=4, dy=-3)
         .encode(y=at, x=alt.value(0), text=alt.Text("text:N")),
         hits.mark_point(filled=True, size=50, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
+        mean.mark_point(opacity=0, size=120).encode(x=x, y=y, tooltip=mean_tips),
         curve.mark_point(opacity=0, size=120).encode(x=x, y=y, tooltip=tips),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,13 +43,17 @@ def scenario_charts(analysis: Analysis, legend: bool = False) -> list[dict[str, 
         legend: whether charts have a legend of their own: images need one, the page has one for all.
     """
     names = file_names([analysis.name(scenario) for scenario in analysis.scenarios])
+    log_fields = {field for field in ("seconds", "bytes") if any(_spans(one, field) for one in analysis.scenarios)}
     return [
-        {chart.kind: chart for chart in _of_scenario(analysis, number, scenario, names[number], legend)}
+        {chart.kind: chart for chart in _of_scenario(analysis, number, scenario, names[number], legend, log_fields)}
         for number, scenario in enumerate(analysis.scenarios)
     ]
 
 
-def _of_scenario(analysis: Analysis, number: int, scenario: Scenario, file: str, legend: bool) -> Iterator[Chart]:
+def _of_scenario(
+    analysis: Analysis, number: int, scenario: Scenario, file: str, legend: bool, log_fields: Set[str]
+) -> Iterator[Chart]:
+    """The charts of one scenario; those of a row have the same kind of axis: ``log_fields`` are logarithmic."""
     where, labels = analysis.name(scenario), analysis.labels
 
     def chart(kind: str, name: str, title: str, spec: chart_specs.Spec, *tables: str) -> Chart:
@@ -60,13 +64,13 @@ def _of_scenario(analysis: Analysis, number: int, scenario: Scenario, file: str,
     several = any(len(group.runs) > 1 for group in scenario.groups)
     if drawn:
         loss = drawn[0].curve.kind
-        log = _spans([run.curve.points[-1].seconds for run in drawn])
-        spec = chart_specs.loss(labels, "seconds", "wall time (s)", loss, log, several, legend)
-        yield chart("time", "loss-time", f"{loss} over wall time", spec, "curve", "hits", "target")
+        tables = ("mean", "curve", "hits", "target")
+        spec = chart_specs.loss(labels, "seconds", "wall time (s)", loss, "seconds" in log_fields, several, legend)
+        yield chart("time", "loss-time", f"{loss} over wall time", spec, *tables)
     if drawn and any(run.sent_bytes for run in drawn):
-        log = _spans([run.curve.points[-1].bytes for run in drawn])
+        log = "bytes" in log_fields
         spec = chart_specs.loss(labels, "bytes", "bytes sent by all nodes", loss, log, several, legend)
-        yield chart("bytes", "loss-bytes", f"{loss} over bytes sent", spec, "curve", "hits", "target")
+        yield chart("bytes", "loss-bytes", f"{loss} over bytes sent", spec, *tables)
     if scenario.target is not None:
         rows = times_table(scenario).rows
         times = {row[0]: float(row[1] if row[1] is not None else "inf") for row in rows}
@@ -111,8 +115,9 @@ def timeline_charts(number: int | None = None, slug: str = "") -> list[Chart]:
     ]
 
 
-def _spans(ends: list[float]) -> bool:
-    """Whether a linear axis would make some curves invisible."""
+def _spans(scenario: Scenario, field: str) -> bool:
+    """Whether a linear axis would make some curves of a scenario invisible."""
+    ends = [float(getattr(run.curve.points[-1], field)) for run in scenario.runs if run.curve.points]
     some = [end for end in ends if end > 0]
     return bool(some) and max(some) > _LOG_FROM * min(some)
 

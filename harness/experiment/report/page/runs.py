@@ -57,12 +57,14 @@ def settings(run: RunFigures) -> dict[str, str]:
 
 
 def common_settings(analysis: Analysis) -> dict[str, str]:
-    """Engine, runtime and versions where all runs agree on them."""
-    each = [
-        {"engine": run.run.engine, "runtime": str(run.run.settings.get("runtime", "?")), **_versions(run)}
-        for run in analysis.runs
-    ]
-    return {key: _plain(value) for key, value in each[0].items() if all(one.get(key) == value for one in each)}
+    """The settings that all runs agree on."""
+    first, *others = [settings(run) for run in analysis.runs]
+    return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+
+
+def own_settings(run: RunFigures, common: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a run that are not common to all."""
+    return {key: value for key, value in settings(run).items() if common.get(key) != value}
 
 
 def command_again(experiment: RecordedExperiment) -> str | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.page import links, runs
 from harness.experiment.report.page.chart_data import MOST_LINKS
 from harness.experiment.report.page.topology import topology_svg
+
+MOST_SCENARIOS: Final = 6
+"""Scenarios up to which the page shows all of them at first; of more the first, and the others when they are chosen."""
 
 if TYPE_CHECKING:
     from harness.experiment.report.page.charts import Chart
@@ -37,4 +40,5 @@ def context(
         "runs": runs,
         "topology_svg": topology_svg,
         "MOST_LINKS": MOST_LINKS,
+        "MOST_SCENARIOS": MOST_SCENARIOS,
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 from markupsafe import Markup
 
@@ -13,39 +13,54 @@ from harness.experiment.report.page.rendering import render
 from harness.experiment.report.page.theme import FONT
 from harness.model.format import format_rate, format_share, format_time
 from harness.model.link import LinkShape
-from harness.model.plan import NetworkPlan, PlannedEdge
+from harness.model.plan import NetworkPlan, Pair, PlannedEdge
 
 WIDTH: Final = 460
 HEIGHT: Final = 360
 _MARGIN: Final = 64
 _NODE: Final = 16
-MOST_LABELS: Final = 15
-"""Edges up to which a drawing has room for what they do; the table beside it has them all."""
+_SIZES: Final = tuple((round(WIDTH * scale), round(HEIGHT * scale)) for scale in (1, 1.25, 1.5))
+"""Of a drawing: the first in which the labels have room."""
+_LETTER: Final = 7.2
+"""Width of a letter of a label, generously."""
+LINE: Final = 16
+"""Height of a line of a label."""
+_SHARES: Final = (0.5, 0.4, 0.6, 0.34, 0.66, 0.28, 0.72)
+"""Of an edge's length, where its label may stand, the best first."""
+_CENTRE: Final = 40
+"""Around the drawing's centre, where edges cross: a label there could be anyone's."""
+MOST_LABELS: Final = 28
+"""Edges up to which labels are tried; the table beside the drawing has them all."""
 Point = tuple[float, float]
 
 
-def topology_svg(plan: NetworkPlan, colour: Callable[[str], str]) -> Markup:
+def topology_svg(plan: NetworkPlan, colour: Callable[[str], str], paper: bool = False) -> Markup:
     """The network as an SVG.
 
     Args:
         plan: of the network.
         colour: name -> colour, see theme.
+        paper: whether it has a background of its own: images need one.
     """
-    places = positions(plan)
     pairs = sorted({(min(edge), max(edge)) for edge in plan.edges})
-    lines = [(places[a], places[b], plan.edges[a, b].down and plan.edges[b, a].down) for a, b in pairs]
-    labels = [(_label_place(a, b, plan.size, places), edge_words(plan, a, b)) for a, b in pairs]
+    words = {pair: edge_words(plan, *pair) for pair in pairs} if len(pairs) <= MOST_LABELS else {}
+    size, labels = next(
+        ((size, found) for size in _SIZES if (found := place_labels(words, positions(plan, size), size)) is not None),
+        ((WIDTH, HEIGHT), {}),
+    )
+    places = positions(plan, size)
     return render(
         "topology.svg.j2",
         title=f"{plan.topology} of {plan.size} nodes, profile {plan.profile}, seed {plan.seed}",
-        width=WIDTH,
-        height=HEIGHT,
+        width=size[0],
+        height=size[1],
         font=FONT,
         radius=_NODE,
         colour=colour,
-        lines=lines,
+        paper=paper,
+        lines=[(places[a], places[b], plan.edges[a, b].down and plan.edges[b, a].down) for a, b in pairs],
         places=places,
-        labels=labels if len(pairs) <= MOST_LABELS else [],
+        labels=[(place, words[pair]) for pair, place in labels.items()],
     )
 
 
@@ -77,44 +92,51 @@ def _rest(edge: PlannedEdge) -> str:
     return " · ".join(parts)
 
 
-def positions(plan: NetworkPlan) -> dict[int, Point]:
-    """Where ranks are drawn: a star around its centre, trees and grids in rows, all else on a circle."""
-    size, pairs = plan.size, len(plan.edges) // 2
-    hub = next((rank for rank in range(size) if len(plan.neighbours(rank)) == size - 1), None)
-    if pairs == size - 1 and hub is not None and size > 3:
-        rest = [rank for rank in range(size) if rank != hub]
-        return {hub: (WIDTH / 2, HEIGHT / 2), **_circle(rest)}
-    if plan.topology.startswith("tree") and pairs == size - 1:
-        return _rows(_levels(plan))
-    if plan.topology.startswith("grid") and size > 3:
+def positions(plan: NetworkPlan, size: tuple[int, int] = (WIDTH, HEIGHT)) -> dict[int, Point]:
+    """Where ranks are drawn: a star around its centre, trees and grids in rows, all else on a circle.
+
+    Args:
+        plan: of the network.
+        size: width and height of the drawing.
+    """
+    nodes, pairs = plan.size, len(plan.edges) // 2
+    hub = next((rank for rank in range(nodes) if len(plan.neighbours(rank)) == nodes - 1), None)
+    if pairs == nodes - 1 and hub is not None and nodes > 3:
+        rest = [rank for rank in range(nodes) if rank != hub]
+        return {hub: (size[0] / 2, size[1] / 2), **_circle(rest, size)}
+    if plan.topology.startswith("tree") and pairs == nodes - 1:
+        return _rows(_levels(plan), size)
+    if plan.topology.startswith("grid") and nodes > 3:
         columns = max(plan.neighbours(0))
-        return _rows([list(range(first, min(first + columns, size))) for first in range(0, size, columns)], columns)
-    return _circle(list(range(size)))
+        return _rows(
+            [list(range(first, min(first + columns, nodes))) for first in range(0, nodes, columns)], size, columns
+        )
+    return _circle(list(range(nodes)), size)
 
 
-def _circle(ranks: list[int]) -> dict[int, Point]:
+def _circle(ranks: list[int], size: tuple[int, int]) -> dict[int, Point]:
     corners = 1.25 if len(ranks) == 4 else 1.0
-    wide, high = (WIDTH / 2 - _MARGIN) * corners, (HEIGHT / 2 - _NODE - 18) * corners
+    wide, high = (size[0] / 2 - _MARGIN) * corners, (size[1] / 2 - _NODE - 18) * corners
     turn = -math.pi / 2 if len(ranks) != 4 else -math.pi * 3 / 4
     if len(ranks) == 2:
         turn = math.pi
     angles = {rank: turn + 2 * math.pi * place / len(ranks) for place, rank in enumerate(ranks)}
     return {
-        rank: (WIDTH / 2 + wide * math.cos(angle), HEIGHT / 2 + high * math.sin(angle))
+        rank: (size[0] / 2 + wide * math.cos(angle), size[1] / 2 + high * math.sin(angle))
         for rank, angle in angles.items()
     }
 
 
-def _rows(rows: list[list[int]], columns: int | None = None) -> dict[int, Point]:
+def _rows(rows: list[list[int]], size: tuple[int, int], columns: int | None = None) -> dict[int, Point]:
     """Rows from top to bottom; a grid's are filled from the left, others are centred."""
-    high = (HEIGHT - 2 * (_NODE + 18)) / max(1, len(rows) - 1)
+    high = (size[1] - 2 * (_NODE + 18)) / max(1, len(rows) - 1)
     found = {}
     for row, ranks in enumerate(rows):
         across = columns or len(ranks)
         for column, rank in enumerate(ranks):
             share = (column + 0.5) / across
-            y = HEIGHT / 2 if len(rows) == 1 else _NODE + 18 + high * row
-            found[rank] = (_MARGIN / 2 + share * (WIDTH - _MARGIN), y)
+            y = size[1] / 2 if len(rows) == 1 else _NODE + 18 + high * row
+            found[rank] = (_MARGIN / 2 + share * (size[0] - _MARGIN), y)
     return found
 
 
@@ -130,11 +152,43 @@ def _levels(plan: NetworkPlan) -> list[list[int]]:
     return [[rank for rank in sorted(depth) if depth[rank] == level] for level in range(max(depth.values()) + 1)]
 
 
-def _label_place(a: int, b: int, size: int, places: dict[int, Point]) -> Point:
-    """The middle of the edge; nearer to one end where the edge crosses the drawing's centre, as others do there."""
-    (x1, y1), (x2, y2) = places[a], places[b]
-    middle = math.dist(((x1 + x2) / 2, (y1 + y2) / 2), (WIDTH / 2, HEIGHT / 2))
-    share = 0.3 if middle < 40 and size > 2 else 0.5
-    if abs(x1 - x2) < 60 < abs(y1 - y2) and b % 2 and share == 0.5:
-        share = 0.34  # steep edges of a tree lie side by side
-    return x1 + (x2 - x1) * share, y1 + (y2 - y1) * share
+def place_labels(
+    words: Mapping[Pair, Sequence[str]], places: Mapping[int, Point], size: tuple[int, int]
+) -> dict[Pair, Point] | None:
+    """Where the labels of edges stand: on their edge, on no node and no other label; None where there is no such place.
+
+    Args:
+        words: the lines of each edge's label.
+        places: of the nodes.
+        size: width and height of the drawing.
+    """
+    nodes = [_box(place, (2 * _NODE, 2 * _NODE)) for place in places.values()]
+    taken: list[_Box] = []
+    found: dict[Pair, Point] = {}
+    for pair, lines in words.items():
+        extent = max(map(len, lines)) * _LETTER, len(lines) * LINE
+        (x1, y1), (x2, y2) = places[pair[0]], places[pair[1]]
+        crossing = len(places) > 2 and math.dist(((x1 + x2) / 2, (y1 + y2) / 2), (size[0] / 2, size[1] / 2)) < _CENTRE
+        for share in _SHARES[3:] if crossing else _SHARES:
+            x = min(max(x1 + (x2 - x1) * share, extent[0] / 2), size[0] - extent[0] / 2)
+            place = x, y1 + (y2 - y1) * share
+            box = _box(place, extent)
+            if not any(_meet(box, other) for other in (*nodes, *taken)):
+                found[pair] = place
+                taken.append(box)
+                break
+        else:
+            return None
+    return found
+
+
+_Box: TypeAlias = tuple[float, float, float, float]
+
+
+def _box(middle: Point, extent: tuple[float, float]) -> _Box:
+    (x, y), (width, height) = middle, extent
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _meet(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

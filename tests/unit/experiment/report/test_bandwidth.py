@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.experiment.report.analysis.bandwidth import bus_bandwidth
+from harness.experiment.report.analysis.bandwidth import bus_bandwidth, no_bus_reason
 from harness.experiment.report.analysis.curves import StepCost
-from harness.experiment.report.load.records import Collectives, Ops, Rank
+from harness.experiment.report.load.records import Collectives, Ops, Rank, RecordedRun
 from harness.model.bound import LinkBound
 from tests.support.plans import network, shape
 
@@ -24,6 +24,22 @@ def ranks(*counted, size=4):
 
 def reduced(step, count, *, name="all_reduce", missed=0):
     return Collectives(step, {name: Ops(count, count * SIZE)}, missed)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "reason"),
+    [
+        ((), "no rank recorded anything"),
+        (ranks(), "ended before its collectives were first counted"),
+        (ranks(Collectives(10, {})), "it ran no collective"),
+        (ranks(Collectives(10, {"send": Ops(9, 9), "recv": Ops(9, 9)})), "recv and send have no bus bandwidth"),
+        (ranks(Collectives(10, {"barrier": Ops(9, 0)})), "only barrier, without bytes"),
+    ],
+)
+def test_why_there_is_no_bus_bandwidth(recorded, reason):
+    run = RecordedRun("s", "wan", "ring", 4, 0, "x", "x", None, "netem", {}, PLAN, tuple(recorded))
+    assert bus_bandwidth(run.ranks, PLAN, costs(10, 1.0)) is None
+    assert no_bus_reason([run]) == reason
 
 
 def test_one_all_reduce_per_step():

@@ -1,7 +1,10 @@
 """The HTML page: valid charts, nothing fetched, nothing unescaped."""
 
+import base64
+import gzip
 import json
 import re
+import zlib
 from html import unescape
 
 import pytest
@@ -57,7 +60,8 @@ def test_the_page_has_no_address_and_no_text_of_the_data_as_markup(tmp_path):
     assert "<img" not in page
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1]
     assert "<" not in data
-    assert EVIL in [row[0] for row in json.loads(data)["tables"]["curve-0"]["rows"]]
+    table = json.loads(gzip.decompress(base64.b64decode(json.loads(data)["tables"]["curve-0"])))
+    assert EVIL in [row[0] for row in table["rows"]]
     assert "rank 2 ended with exit code 1" in page
     assert not re.search(r'(?:src|href)="(?!#|data:,)', page)
     assert "url(" not in page
@@ -91,9 +95,9 @@ def test_every_chart_names_tables_and_columns_that_there_are(tmp_path):
 
 def test_lines_of_links_are_not_joined_across_attempts(tmp_path):
     vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
+    from harness.experiment.report.image_export import VEGA_LITE, image_spec
     from harness.experiment.report.page.chart_data import data_tables
     from harness.experiment.report.page.charts import timeline_charts
-    from harness.experiment.report.png_export import VEGA_LITE, image_spec
 
     analysis = resumed(tmp_path / "x-1")
     tables = data_tables(analysis)
@@ -150,9 +154,9 @@ def test_what_dashes_mean_is_true_of_few_links_and_of_many(tmp_path, topology):
 
 def test_a_logarithmic_axis_shows_the_curves(tmp_path):
     vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
+    from harness.experiment.report.image_export import VEGA_LITE, image_spec
     from harness.experiment.report.page.chart_data import data_tables
     from harness.experiment.report.page.charts import scenario_charts
-    from harness.experiment.report.png_export import VEGA_LITE, image_spec
 
     seldom = Strategy("diloco", "diloco H=40", {"H": 40}, every=40, pace=46)
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, seldom), steps=80, target=1.0)
@@ -263,15 +267,105 @@ def _listed(value):
     return value if isinstance(value, list) else [value]
 
 
-def test_images_need_no_browser(tmp_path):
+def first_pixel(png):
+    """Red, green, blue and, where there is one, alpha: no filter of a PNG changes the first pixel."""
+    place, data, channels = 8, b"", 0
+    while place < len(png):
+        length = int.from_bytes(png[place : place + 4], "big")
+        kind, chunk = png[place + 4 : place + 8], png[place + 8 : place + 8 + length]
+        channels = {2: 3, 6: 4}[chunk[9]] if kind == b"IHDR" else channels
+        data += chunk if kind == b"IDAT" else b""
+        place += 12 + length
+    return tuple(zlib.decompress(data)[1 : 1 + channels])
+
+
+@pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<svg"), ("pdf", b"%PDF")])
+def test_images_need_no_browser(tmp_path, ending, start):
     pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
-    from harness.experiment.report.png_export import write_images
+    from harness.experiment.report.image_export import write_images
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), nodes=2)
-    written = list(write_images(analysis, "x-", tmp_path))
-    assert "x-loss-time-wan.png" in [path.name for path in written]
-    assert "x-topology-wan-ring-seed0.png" in [path.name for path in written]
-    assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 2000 for path in written)
+    written = list(write_images(analysis, "x-", tmp_path, ending))
+    names = [path.name for path in written]
+    assert {f"x-loss-time-wan.{ending}", f"x-topology-wan-ring-seed0.{ending}"} <= set(names)
+    for path in written:
+        image = path.read_bytes()
+        assert image.startswith(start), path.name
+        assert len(image) > 900, path.name
+        if ending == "png":
+            assert set(first_pixel(image)) == {255}, path.name
+        if ending == "svg":
+            assert re.search(rb'<rect[^>]*fill="(#ffffff|white)"', image), path.name
+
+
+@pytest.mark.parametrize(
+    ("topology", "nodes"),
+    [("ring", 8), ("star", 8), ("line", 8), ("tree", 8), ("grid", 8), ("islands", 8), ("fully_connected", 4)],
+)
+def test_labels_of_a_drawing_do_not_overlap(topology, nodes):
+    svg = str(topology_svg(PlanOptions(nodes, topology, "mobile", None, 0, None, None).plan(), literal("light")))
+    texts = [
+        (float(x), float(y), unescape(text)) for x, y, text in re.findall(r'<text x="(.*?)" y="(.*?)">(.*?)<', svg)
+    ]
+    nodes_at, labels = texts[:nodes], texts[nodes:]
+    edges = svg.count("<line ")
+    assert len(labels) == 2 * edges
+    boxes = [(x, y, len(text) * 7.2, 13) for x, y, text in labels]
+    boxes += [(x, y, 32, 32) for x, y, _ in nodes_at]
+    for place, (x, y, wide, high) in enumerate(boxes):
+        for a, b, width, height in boxes[place + 1 :]:
+            assert abs(x - a) * 2 >= wide + width or abs(y - b) * 2 >= high + height, (x, y, a, b)
+
+
+def test_loss_charts_of_a_row_have_one_kind_of_axis(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.page.charts import scenario_charts
+
+    seldom = Strategy("diloco", "diloco H=40", {"H": 40}, every=40, pace=46)
+    analysis = made(tmp_path / "x-1", profiles=("local", "poor"), strategies=(DDP, seldom), target=1.0)
+    spans = []
+    for scenario in analysis.scenarios:
+        ends = [run.curve.points[-1].seconds for run in scenario.runs]
+        spans.append(max(ends) / min(ends) > 20)
+    assert spans == [False, True]
+    specs = [json.dumps(charts["time"].spec) for charts in scenario_charts(analysis)]
+    assert ["log scale" in spec for spec in specs] == [True, True]
+
+
+def test_several_seeds_are_a_mean_and_a_band_at_the_steps_that_all_have(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.image_export import image_spec
+    from harness.experiment.report.page.chart_data import data_tables
+    from harness.experiment.report.page.charts import scenario_charts
+
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), seeds=(0, 1, 2))
+    losses = [[point.loss for point in run.curve.points if point.step == 20] for run in analysis.runs]
+    tables = data_tables(analysis)
+    (row,) = [row for row in tables["mean-0"].records() if row["step"] == 20]
+    values = [loss for (loss,) in losses]
+    assert row["seeds"] == 3
+    assert [row[key] for key in ("low", "loss", "high")] == [
+        pytest.approx(one, rel=1e-4) for one in (min(values), sum(values) / 3, max(values))
+    ]
+    spec = image_spec(scenario_charts(analysis)[0]["time"], tables, "light")
+    assert spec["datasets"]["curve"] == []
+    assert "area" in [layer["mark"]["type"] for layer in spec["layer"]]
+    one = made(tmp_path / "y-1", profiles=("wan",), strategies=(DDP,))
+    spec = image_spec(scenario_charts(one)[0]["time"], data_tables(one), "light")
+    assert spec["datasets"]["mean"] == []
+    assert len(spec["datasets"]["curve"]) > 2
+
+
+def test_links_of_many_runs_have_fewer_points_each(tmp_path):
+    from harness.experiment.report.page.chart_data import LEAST_POINTS, links_table
+
+    analysis = made(
+        tmp_path / "x-1", profiles=("poor",), strategies=(DDP,), topologies=("ring",), steps=60, limit=200.0
+    )
+    whole = links_table(analysis.runs[0])
+    few = links_table(analysis.runs[0], 6 * LEAST_POINTS)
+    assert len(whole.rows) > len(few.rows)
+    assert len(few.rows) <= 6 * LEAST_POINTS
 
 
 def test_colours_have_contrast():
