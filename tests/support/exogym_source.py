@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import warm_python
 from tests.support.workload import PATIENCE, free_port
 
 RANKS = 2
@@ -141,13 +141,12 @@ def on_all_ranks(folder: Path, source: str, *packages: Path | None) -> list[dict
     try:
         for rank in range(RANKS):
             with logs[rank].open("w") as log:
-                command = [sys.executable, str(program), str(files[rank])]
                 env = everyone | {"RANK": str(rank), "LOCAL_RANK": "0"}
-                running.append(subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log))
+                running.append(warm_python.start("program", [str(files[rank])], env, log, log, folder=folder))
         codes = [process.wait(PATIENCE) for process in running]
     finally:
         for process in running:
             process.kill()
-            process.wait()
+            process.wait(PATIENCE)
     assert not any(codes), "\n".join(log.read_text() for log in logs)
     return [json.loads(file.read_text()) for file in files]

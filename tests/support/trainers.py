@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 
+from tests.support import warm_python
 from tests.support.workload import PATIENCE, free_port
 
 RANKS = 2
@@ -53,22 +55,18 @@ class Ended:
     errors: list[list[str]] = field(default_factory=list)
 
 
-def train(*arguments, largest_file: int | None = None, **environment) -> Ended:
+def train(*arguments, largest_file: int | None = None, new_interpreters=False, **environment) -> Ended:
     """Both ranks to their end.
 
     Args:
         arguments: of the program.
         largest_file: in bytes, that a rank may write.
+        new_interpreters: that import PyTorch, each with a hash seed of its own.
         environment: beside torchrun's variables.
     """
     port = free_port()
-    processes = []
-
-    def limit():
-        if largest_file is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-
-    try:
+    processes, files = [], []
+    with ExitStack() as at_end:
         for rank in range(RANKS):
             variables = {
                 **os.environ,
@@ -79,16 +77,18 @@ def train(*arguments, largest_file: int | None = None, **environment) -> Ended:
                 "GLOO_SOCKET_IFNAME": "lo",
                 **environment,
             }
-            argv = [sys.executable, "-m", MODULE, *arguments]
-            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-            processes.append(subprocess.Popen(argv, env=variables, preexec_fn=limit, text=True, **pipes))
-        told = [process.communicate(timeout=PATIENCE) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    codes = [process.returncode for process in processes]
-    return Ended(codes, [out.splitlines() for out, _ in told], [errors.splitlines() for _, errors in told])
+            both = [at_end.enter_context(TemporaryFile("w+")) for _ in range(2)]
+            if new_interpreters:
+                argv = [sys.executable, "-m", MODULE, *arguments]
+                process = subprocess.Popen(argv, env=variables, stdout=both[0], stderr=both[1])
+            else:
+                process = warm_python.start(MODULE, arguments, variables, *both, largest_file=largest_file)
+            at_end.callback(process.wait, PATIENCE)
+            at_end.callback(process.kill)
+            processes.append(process)
+            files.append(both)
+        codes = [process.wait(PATIENCE) for process in processes]
+        return Ended(codes, [_lines(out) for out, _ in files], [_lines(errors) for _, errors in files])
 
 
 def mortal(folder: Path) -> Path:
@@ -123,6 +123,11 @@ def holding(lines: list[dict]) -> list[dict]:
             held = [one for one in held if last is not None and one.get("step", 0) <= last]
         held.append(line)
     return held
+
+
+def _lines(file):
+    file.seek(0)
+    return file.read().splitlines()
 
 
 def _refuse(name):

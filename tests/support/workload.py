@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.support import warm_python
+
 RANKS = 4
 PATIENCE = 180
 """Seconds: four imports of torch at once take half a minute in a User-Mode Linux guest."""
@@ -49,8 +51,7 @@ class Workload:
                 **environment,
             }
             with self._file("stdout", rank).open("w") as out, self._file("stderr", rank).open("w") as errors:
-                command = [sys.executable, "-m", module, *arguments]
-                self.processes.append(subprocess.Popen(command, env=variables, stdout=out, stderr=errors))
+                self.processes.append(warm_python.start(module, arguments, variables, out, errors))
         return self.processes
 
     def succeed(self):
@@ -83,7 +84,7 @@ def workload(folder):
     finally:
         for process in made.processes:
             process.kill()
-            process.wait()
+            process.wait(PATIENCE)
 
 
 def alone(module, *arguments, **environment):

@@ -126,7 +126,10 @@ def test_only_the_last_states_are_kept(undisturbed):
 
 
 def test_a_killed_run_goes_on_to_the_same_end_bit_for_bit(undisturbed, strategy, tmp_path):
-    """Rank 0 has saved steps 2, 4 and 6 when it dies, rank 1 has saved 6, 8 and 10: 6 is the newest that both have."""
+    """Rank 0 has saved steps 2, 4 and 6 when it dies, rank 1 has saved 6, 8 and 10: 6 is the newest that both have.
+
+    What goes on is a new interpreter, with other hashes than the run that is compared with.
+    """
     words = [*strategy("MortalFedAvg"), *COURSE, "--out", str(tmp_path)]
     killed = train(*words, KILL_0="7", KILL_1="11")
     assert killed.codes == [-9, -9]
@@ -134,7 +137,7 @@ def test_a_killed_run_goes_on_to_the_same_end_bit_for_bit(undisturbed, strategy,
         file.write('{"kind": "step", "step": 7, "ti')
     (tmp_path / "checkpoints" / "rank-1-step-10.part").write_bytes(b"half of a state")
 
-    resumed = train(*words, "--resume")
+    resumed = train(*words, "--resume", new_interpreters=True)
     assert resumed.codes == [0] * RANKS, resumed.errors
     for rank in range(RANKS):
         lines = records(tmp_path, rank)
