@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,16 +16,18 @@ from harness.cli.experiment_view import View
 from harness.cli.output import note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.experiment.progress import RunProgress
+from harness.experiment.recorded import RUNS, recorded
 from harness.experiment.runner import Runner, plan_of
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.spec_file import load_experiment
 from harness.model.format import count
 from harness.model.plan_options import DEFAULTS, NetworkOptions
+from harness.networks.backends import NETNS
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 
-app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run.")
+app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run, list.")
 _MANY_RUNS = 100
 _OPTIONS = ("subnet", "subnet6", "runtime", "image", "volumes", "engine", "congestion_control")
 
@@ -50,7 +54,7 @@ def run_experiment(
         Path | None,
         typer.Option("--resume", help="Folder of an experiment to go on with: runs/ID.", show_default=False),
     ] = None,
-    root: Annotated[Path, typer.Option("--runs", help="Where the experiment's folder is made.")] = Path("runs"),
+    root: Annotated[Path, typer.Option("--runs", help="Where the experiment's folder is made.")] = RUNS,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Start also where it is many runs, or takes hours.")] = False,
     chosen: NetworkOptions = DEFAULTS,
     name: options.NameOption = options.DEFAULT_NAME,
@@ -90,6 +94,7 @@ def run_experiment(
     if dry_run:
         _show(experiment, todo, json_)
         return
+    _check_torch(where["runtime"])
     runs = count(len(todo), "run")
     if len(todo) > _MANY_RUNS and not yes:
         raise InputError(f"{runs}: add --yes where that is meant, or see which by --dry-run")
@@ -110,6 +115,36 @@ def run_experiment(
     if wrong := failed(statuses):
         note(f"{count(len(wrong), 'run')} failed: {', '.join(run.slug for run in wrong)}; again: --resume {folder}")
         raise typer.Exit(HarnessError.exit_code)
+
+
+@app.command("list", epilog="Examples: harness experiment list | harness experiment list --json")
+def list_recorded(
+    root: Annotated[Path, typer.Option("--runs", help="Where the folders are.")] = RUNS,
+    json_: options.JsonOption = False,
+) -> None:
+    """List the experiments and single runs on this disk, the newest first, with their state."""
+    found = recorded(root)
+    if json_:
+        print_json([one.to_json() for one in found])
+        return
+    if not found:
+        note(f"there are no records in {root}/; 'harness experiment run FILE' makes some")
+        return
+    made = table("", "folder", "kind", "state", "runs", "begun")
+    for one in found:
+        statuses = ", ".join(f"{number} {status}" for status, number in one.runs.items())
+        begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.created))
+        made.add_row(str(one.folder), one.kind, one.state, statuses, begun)
+    show(made)
+
+
+def _check_torch(runtime: str) -> None:
+    """Raise UnavailableError where nodes would run this Python, and it has no PyTorch: no run could begin."""
+    if runtime == NETNS and importlib.util.find_spec("torch") is None:
+        raise UnavailableError(
+            f"PyTorch is missing in {sys.executable}, which every node would run: pip install torch, "
+            "or --runtime docker, whose image has it"
+        )
 
 
 def _check(where: Mapping[str, Any]) -> None:

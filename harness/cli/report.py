@@ -14,6 +14,7 @@ import typer
 from harness.cli import options
 from harness.cli.output import note, print_json, say, show, status
 from harness.errors import InputError, UnavailableError
+from harness.experiment.recorded import resolve
 from harness.model.format import count
 from harness.model.suggest import suggest
 from harness.run_files import replace_file
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from harness.experiment.report.analysis import Analysis
 
 EPILOG = (
-    "Examples: harness report runs/strategies-20261122-171742 --open | "
+    "Examples: harness report --open | harness report runs/strategies-20261122-171742 --open | "
     "harness report runs/strategies-20261122-171742 --format html,png,svg,pdf,csv,json | "
     "harness report runs/strategies-20261122-171742 --json"
 )
@@ -38,7 +39,12 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="runs/<id>, or one run of it: runs/<id>/<slug>.", show_default=False)],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="runs/<id>, or one run of it: runs/<id>/<slug>; latest: the newest in runs.", show_default="latest"
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -60,6 +66,7 @@ def report(
     from harness.experiment.report.json_export import document
     from harness.experiment.report.load import load_experiment
 
+    folder = resolve(folder)
     wanted = () if json_ and formats is None and out is None else wanted_formats(formats, out)
     if open_ and "html" not in wanted:
         raise InputError("--open shows the page: add html to --format, or leave --json out")

@@ -39,8 +39,8 @@ def run(tmp_path, monkeypatch):
     app = typer.Typer()
     experiment.register(app)
 
-    def invoke(*words):
-        return CliRunner().invoke(app, ["experiment", "run", *map(str, words)])
+    def invoke(*words, verb="run"):
+        return CliRunner().invoke(app, ["experiment", verb, *map(str, words)])
 
     return invoke
 
@@ -117,6 +117,13 @@ def test_an_experiment_that_is_huge_is_told_at_once(refused, file):
     assert refused(file).endswith("mine.yaml: the experiment has 59994 runs; at most 10000 fit into one")
     file.write_text(SMALL + f"seeds: {list(range(1600))}\n")
     assert refused(file).startswith("9600 runs: ")
+
+
+def test_without_torch_it_is_refused_at_once(refused, run, file, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "torch" else find(name, *more))
+    assert "which every node would run" in refused(file, code=69)
+    assert run(file, "--dry-run").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -256,3 +263,11 @@ def test_the_command_ends_with_2_and_one_line(harness, file):
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"harness: error: {file}:2: profiles[1]: profile 'wann' is unknown")
+
+
+def test_what_is_on_the_disk_is_listed(run, begun):
+    assert begun.name in run("--runs", "begun", verb="list").stdout
+    (listed,) = json.loads(run("--json", "--runs", "begun", verb="list").stdout)
+    assert (listed["folder"], listed["kind"]) == (f"begun/{begun.name}", "experiment")
+    assert sum(listed["runs"].values()) == 6
+    assert json.loads(run("--json", "--runs", "elsewhere", verb="list").stdout) == []

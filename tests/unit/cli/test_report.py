@@ -63,6 +63,14 @@ def test_json_holds_no_numbers_that_json_has_not(folder, run):
     assert document["runs"][0]["diverged_at_step"] == 0
 
 
+def test_the_newest_is_taken_where_no_folder_is_named(folder, run, monkeypatch):
+    (folder.parent / "runs").mkdir()
+    folder.rename(folder.parent / "runs" / folder.name)
+    monkeypatch.chdir(folder.parent)
+    assert json.loads(run("--json").stdout)["id"] == folder.name
+    assert json.loads(run("latest", "--json").stdout)["id"] == folder.name
+
+
 def test_csv_files(folder, run, tmp_path):
     outcome = run(folder, "--format", "csv,json", "--out", tmp_path / "a" / "b.html")
     assert "4 csv files in" in outcome.stdout

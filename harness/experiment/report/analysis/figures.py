@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from statistics import fmean, quantiles
 from typing import Final, Literal
 
+from harness.experiment.recorded import UNFINISHED
 from harness.experiment.report.analysis.bandwidth import BusBandwidth, bus_bandwidth
 from harness.experiment.report.analysis.curves import Curve, CurvePoint, make_curve, step_costs
 from harness.experiment.report.analysis.links import LinkUse, link_use
-from harness.experiment.report.load.records import UNFINISHED, RecordedRun, Target
+from harness.experiment.report.load.records import RecordedRun, Target
 
 RunOutcome = Literal["reached", "not reached", "failed", "unfinished"]
 _NO_ANSWER: Final[dict[str, RunOutcome]] = {"failed": "failed", UNFINISHED: "unfinished", "stopped": "unfinished"}

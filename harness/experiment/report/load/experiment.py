@@ -75,7 +75,9 @@ def _remedy(folder: Path, missing: list[str]) -> str:
     inside = sorted(path.parent.name for path in folder.glob("*/experiment.json"))
     if inside:
         return f"contains several experiments, and a report is of one: give e.g. {folder / inside[-1]}"
-    return "contains no run (no <slug>/run.json); give a folder that 'harness experiment run' made"
+    if not any(folder.iterdir()):
+        return "is empty: nothing was recorded there (where a job's user may not write, its node's log says so)"
+    return "contains no run (no run.json, no <slug>/run.json); 'harness experiment list' shows those that there are"
 
 
 def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
@@ -84,11 +86,11 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
         if folder.is_dir():
             oddities.add(folder, "no run.json that can be read: this run is left out")
         return None
-    strategy = str(settings.get("strategy", "?"))
+    strategy = str(settings.get("strategy", "not recorded"))
     nodes = _nodes(settings, folder)
     began = any(folder.glob("rank-*.jsonl"))
     if not began:
-        oddities.add(folder, "contains no rank's records: this run recorded nothing")
+        oddities.add(folder, "no rank-R.jsonl: no rank recorded its training, as harness.training.train does")
     return RecordedRun(
         slug=folder.name,
         profile=str(settings.get("profile", "?")),
@@ -102,7 +104,7 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
         settings={key: value for key, value in settings.items() if key != "plan"},
         plan=_plan(settings, folder, oddities),
         ranks=tuple(load_rank(folder / f"rank-{rank}.jsonl", rank, oddities) for rank in range(nodes)) if began else (),
-        links=load_links(folder / "links.jsonl", oddities) if began else (),
+        links=load_links(folder / "links.jsonl", oddities) if began or any(folder.glob("links*.jsonl")) else (),
         changes=load_changes(folder / "changes.jsonl", oddities),
         end=_end(folder, oddities),
         network_seed=_network_seed(settings),

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from harness.experiment.recorded import UNFINISHED
 from harness.model.format import format_number, format_share
 from harness.model.plan import NetworkPlan, Pair
 
-UNFINISHED: Final = "unfinished"
-"""The status of a run without an end: it was cut off, or still goes on."""
 HAD_TIME: Final = ("finished", "limit")
 """Statuses of runs that had the time which they were given."""
 

@@ -184,13 +184,23 @@ def test_what_is_missing_is_noted(folder):
     }
 
 
+def test_the_links_of_a_job_that_does_not_train_are_read(folder):
+    for path in (folder / SLUG).glob("rank-*.jsonl"):
+        path.unlink()
+    (run,) = [run for run in load_experiment(folder).runs if run.slug == SLUG]
+    assert run.ranks == ()
+    assert len(run.links) > 1
+
+
 def test_a_run_of_which_only_the_settings_are_there(folder):
     for path in (folder / SLUG).glob("*.json*"):
         if path.name != "run.json":
             path.unlink()
     experiment = load_experiment(folder)
     assert experiment.runs[0].ranks == ()
-    assert notes(experiment) == [f"{SLUG}: contains no rank's records: this run recorded nothing"]
+    assert notes(experiment) == [
+        f"{SLUG}: no rank-R.jsonl: no rank recorded its training, as harness.training.train does"
+    ]
 
 
 def test_a_plan_that_cannot_be_read_costs_the_drawing_only(folder):
@@ -255,7 +265,7 @@ def test_a_file_that_was_cut_off_anywhere_can_be_reported(folder, file, share):
     ("make", "remedy"),
     [
         (lambda folder: None, "no such folder"),
-        (lambda folder: folder.mkdir(), "contains no run"),
+        (lambda folder: folder.mkdir(), "is empty: nothing was recorded there"),
         (lambda folder: (folder / "e1").mkdir(parents=True), "contains no run"),
         (lambda folder: folder.write_text("x"), "no such folder"),
     ],
