@@ -13,7 +13,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness.cli import networks, options
-from harness.cli.output import err, print_json, show
+from harness.cli.console import err
+from harness.cli.output import print_json, show
 from harness.cli.run import end, printer
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.model.bound import COLLECTIVES
@@ -22,9 +23,10 @@ from harness.model.units import Size
 from harness.networks.launch import Stream, launch
 from harness.networks.network import Network
 
-EPILOG = (
-    "Examples: harness bench | harness bench --sizes 1KiB,1MiB --collectives all_reduce,barrier | "
-    "harness bench --json > bench.json"
+EPILOG = options.examples(
+    "harness bench",
+    "harness bench --sizes 1KiB,1MiB --collectives all_reduce,barrier",
+    "harness bench --json > bench.json",
 )
 
 

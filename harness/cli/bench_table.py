@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from typing import Any, Final
 
 from harness.model.bound import LinkBound
 from harness.model.format import format_range, format_rate, format_share, format_size, format_time
 from harness.model.plan import NetworkPlan
+from harness.model.table import Column, Table
 from harness.model.units import Size
+
+_NUMBERS: Final = ("size", "median", "min - max", "runs", "algbw", "busbw", "bound", "of median")
+_OPTIONAL: Final = ("min - max", "runs", "algbw")
 
 
 def bench_document(engine: str, plan: NetworkPlan, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,25 +47,17 @@ def bench_document(engine: str, plan: NetworkPlan, result: Mapping[str, Any]) ->
 
 
 def bench_table(document: Mapping[str, Any]) -> Table:
-    """The document as a table that fits 100 columns; remarks on a collective stand below it."""
+    """The document as a table; remarks on a collective stand below it."""
     title = "{nodes} nodes, {topology}, profile {profile}, seed {seed}, engine {engine}".format(**document)
     rows = document["rows"]
     notes = dict.fromkeys(f"{row['collective']}: {row['note']}" for row in rows if row.get("note"))
-    table = Table(
-        title=title,
-        caption="\n".join(notes) or None,
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        collapse_padding=True,
-        pad_edge=False,
-    )
-    table.add_column("collective", no_wrap=True)
-    for name in ("size", "median", "min - max", "runs", "algbw", "busbw", "bound", "of median"):
-        table.add_column(name, justify="right", no_wrap=True)
+    columns = [Column("collective")]
+    columns += [Column(name, right=True, optional=name in _OPTIONAL) for name in _NUMBERS]
+    table = Table(title, columns, "\n".join(notes))
     last = None
     for row in rows:
         if last not in (None, row["collective"]):
-            table.add_section()
+            table.end_section()
         bound, median = row["bound_seconds"], row["seconds_median"]
         table.add_row(
             row["collective"] if row["collective"] != last else "",

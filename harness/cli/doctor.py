@@ -12,10 +12,11 @@ import typer
 
 from harness.agent.settings import NAMES
 from harness.backends.docker.containers import IMAGE
-from harness.cli.options import JsonOption
+from harness.cli import options
 from harness.cli.output import print_json, say, show, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.linux.host import has_ipv6
+from harness.model.table import Styled
 from harness.shaping.detect import AUTO, Feature, choose_engine, features
 
 _BACKLOG = Path("/proc/sys/net/core/netdev_max_backlog")
@@ -25,10 +26,10 @@ _ENOUGH_BACKLOG = 20_000
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("doctor", epilog="Examples: harness doctor | scripts/with-netem harness doctor")(doctor)
+    app.command("doctor", epilog=options.examples("harness doctor", "scripts/with-netem harness doctor"))(doctor)
 
 
-def doctor(json_: JsonOption = False) -> None:
+def doctor(json_: options.JsonOption = False) -> None:
     """Print what works here (by trying it), how to fix the rest, and the engine that auto takes. Changes nothing."""
     if NAMES in os.environ:
         raise InputError("this is a node; harness doctor is about the machine that networks are made on: run it there")
@@ -39,11 +40,16 @@ def doctor(json_: JsonOption = False) -> None:
         listed = [vars(feature) for feature in found]
         print_json({"kernel": platform.release(), "engine": engine, "why": why, "features": listed})
     else:
-        made = table(f"Kernel {platform.release()}", "", "feature", "for", "engines", "answer")
+        made = table(f"Kernel {platform.release()}", "", "feature", "for~", "answer~")
         for feature in found:
-            answer = feature.detail if feature.ok else f"{feature.detail}\nfix: {feature.remedy}"
-            made.add_row(_mark(feature, engine), feature.name, feature.purpose, ", ".join(feature.needed_by), answer)
+            needed = f" ({', '.join(feature.needed_by)})" if feature.needed_by else ""
+            answer = feature.detail if feature.ok else "see below"
+            made.add_row(_mark(feature, engine), feature.name, feature.purpose + needed, answer)
         show(made)
+        for feature in found:
+            if not feature.ok:
+                detail = f"{feature.detail}; " if feature.detail else ""
+                say(f"{feature.name}: {detail}fix: {feature.remedy}")
         say(f"--engine auto takes {engine}: {why}" if engine else why)
     if engine is None:
         raise typer.Exit(UnavailableError.exit_code)
@@ -60,8 +66,8 @@ def _engine(found: list[Feature]) -> tuple[str | None, str]:
 
 def _mark(feature: Feature, engine: str | None) -> str:
     if feature.ok:
-        return "[green]ok[/green]"
-    return "[red]MISSING[/red]" if engine is None and feature.needed_by else "[yellow]no[/yellow]"
+        return Styled("ok", "green")
+    return Styled("MISSING", "red") if engine is None and feature.needed_by else Styled("no", "yellow")
 
 
 def _torch() -> Feature:

@@ -16,7 +16,7 @@ from harness.networks.backends import find_backend
 from harness.networks.network import remove
 from harness.networks.registry import LocalRegistry
 
-EPILOG = "Examples: harness down | harness down --name phones | harness down --all"
+EPILOG = options.examples("harness down", "harness down --name phones", "harness down --all")
 
 
 def register(app: typer.Typer) -> None:

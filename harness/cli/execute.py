@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import networks, options
+from harness.cli import completion, networks, options
 from harness.cli.run import end, misplaced, printer
 from harness.errors import InputError
 from harness.model.torchrun import environment
 from harness.networks.launch import launch
 
-EPILOG = (
-    "Examples: harness exec 0 -- ping -U -c 3 10.77.0.2 | harness exec 1 -- bash | harness exec all -- python train.py"
+EPILOG = options.examples(
+    "harness exec 0 -- ping -U -c 3 10.77.0.2", "harness exec 1 -- bash", "harness exec all -- python train.py"
 )
 
 
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def execute(
-    rank: Annotated[str, typer.Argument(help="A rank, or all.")],
+    rank: Annotated[str, typer.Argument(help="A rank, or all.", autocompletion=completion.ranks)],
     command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.", metavar="-- CMD...")],
     master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
     name: options.NameOption = options.DEFAULT_NAME,

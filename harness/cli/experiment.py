@@ -37,11 +37,12 @@ def register(parent: typer.Typer) -> None:
     parent.add_typer(app, name="experiment")
 
 
-EPILOG = (
-    "Examples: harness experiment run examples/strategies.yaml | "
-    "harness experiment run examples/strategies.yaml --dry-run | "
-    "harness experiment run --resume runs/strategies-20261122-201500. Then: harness report runs/ID. "
-    "While it runs, reshape links from another terminal: harness link set 0-1 --delay 120ms"
+EPILOG = options.examples(
+    "harness experiment run examples/strategies.yaml",
+    "harness experiment run examples/strategies.yaml --dry-run",
+    "harness experiment run --resume runs/strategies-20261122-201500",
+    then="Then: harness report runs/ID. "
+    "While it runs, reshape links from another terminal: harness link set 0-1 --delay 120ms",
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from harness.cli.output import err, out
+from harness.cli.console import err, out
 from harness.experiment.progress import RunProgress
 from harness.experiment.remaining import experiment_remaining, run_remaining
 from harness.experiment.spec import Run

@@ -11,7 +11,7 @@ from harness.model.plan_edit import set_down
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("heal", epilog="Examples: harness heal | harness heal --name phones")(heal)
+    app.command("heal", epilog=options.examples("harness heal", "harness heal --name phones"))(heal)
 
 
 def heal(

@@ -7,12 +7,13 @@ from typing import Annotated, Final
 
 import typer
 
-from harness.cli import networks, options
+from harness.cli import completion, networks, options
 from harness.cli.output import note, print_json, say, show, table
 from harness.model.format import format_distinct, format_shape, format_size, format_time
 from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan, Pair
 from harness.model.plan_edit import parse_pairs, set_down, shape_change
+from harness.model.table import Styled
 from harness.networks.network import Network
 
 app = typer.Typer(no_args_is_help=True, help="Show and change links: show, set, down, up.")
@@ -26,7 +27,7 @@ def register(parent: typer.Typer) -> None:
 OneWay = Annotated[bool, typer.Option("--one-way", help="Only from A to B.")]
 
 
-@app.command("show", epilog="Examples: harness link show | harness link show 0-1 --json")
+@app.command("show", epilog=options.examples("harness link show", "harness link show 0-1 --json"))
 def show_links(
     edges: options.AllEdgesArgument = "all",
     name: options.NameOption = options.DEFAULT_NAME,
@@ -59,11 +60,13 @@ def show_links(
             ]
         )
         return
-    made = table(f"Links of {network.name!r}", "edge", "requested", "applied", "sent>", "dropped>", "backlog>")
+    made = table(f"Links of {network.name!r}", "edge", "requested,", "applied,", "sent>", "dropped>", "backlog>")
     for edge, status in rows:
         stats = status.stats
         requested = ("down; " if edge.down else "") + format_shape(edge.shape)
-        applied = format_shape(status.applied) + (" [red](differs)[/red]" if edge.pair in wrong else "")
+        applied = format_shape(status.applied)
+        if edge.pair in wrong:
+            applied = Styled(f"{applied} (differs)", "red")
         sent = f"{stats.sent_packets} pkt {format_size(stats.sent_bytes)}"
         made.add_row(str(edge), requested, applied, sent, str(stats.dropped), format_size(stats.backlog_bytes))
     show(made)
@@ -83,15 +86,22 @@ def _given(texts: Mapping[str, str | None]) -> dict[str, str]:
 
 @app.command(
     "set",
-    epilog="Examples: harness link set 0-1 --delay 120ms | harness link set all --profile mobile | "
-    "harness link set 0-1 --one-way --rate 10mbit --loss 1% | harness link set 0-1 --clear",
+    epilog=options.examples(
+        "harness link set 0-1 --delay 120ms",
+        "harness link set all --profile mobile",
+        "harness link set 0-1 --one-way --rate 10mbit --loss 1%",
+        "harness link set 0-1 --clear",
+    ),
 )
 @options.in_place_of("texts", _FIELDS, _given)
 def set_links(
     edges: options.EdgesArgument,
     texts: Mapping[str, str],
     profile: Annotated[
-        str | None, typer.Option("--profile", "-p", help="Draw a whole new shape from a profile.")
+        str | None,
+        typer.Option(
+            "--profile", "-p", help="Draw a whole new shape from a profile.", autocompletion=completion.profiles
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of the profile's draw; the network's own.")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Begin with an unshaped link.")] = False,
@@ -105,7 +115,7 @@ def set_links(
     change_links(networks.find_network(name), change, dry_run=dry_run, json_=json_)
 
 
-@app.command("down", epilog="Examples: harness link down 0-1 | harness link down 0-1 --one-way")
+@app.command("down", epilog=options.examples("harness link down 0-1", "harness link down 0-1 --one-way"))
 def down(
     edges: options.EdgesArgument,
     one_way: OneWay = False,
@@ -117,7 +127,7 @@ def down(
     _set_down(edges, True, one_way, name, dry_run, json_)
 
 
-@app.command("up", epilog="Examples: harness link up 0-1 | harness link up all")
+@app.command("up", epilog=options.examples("harness link up 0-1", "harness link up all"))
 def up(
     edges: options.EdgesArgument,
     one_way: OneWay = False,
@@ -151,7 +161,7 @@ def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan],
     if json_:
         print_json({"seconds": seconds, "changed": [new.edges[pair].to_json() for pair in changed]})
     else:
-        made = table("Would change" if dry_run else "Changed", "edge", "before", "after")
+        made = table("Would change" if dry_run else "Changed", "edge", "before,", "after,")
         for pair in changed:
             edges = (old.edges[pair], new.edges[pair])
             texts = format_distinct(format_shape, [edge.shape for edge in edges])

@@ -8,8 +8,8 @@ from typing import Any
 import typer
 
 from harness.backends.registration import Registry
+from harness.cli import options
 from harness.cli.networks import names_in, registries
-from harness.cli.options import JsonOption
 from harness.cli.output import note, print_json, say, show, table
 from harness.errors import RecordError
 from harness.model.format import format_time
@@ -18,10 +18,10 @@ from harness.networks.backends import find_backend
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("ls", epilog="Examples: harness ls | harness ls --json")(ls)
+    app.command("ls", epilog=options.examples("harness ls", "harness ls --json"))(ls)
 
 
-def ls(json_: JsonOption = False) -> None:
+def ls(json_: options.JsonOption = False) -> None:
     """List the networks that are up."""
     found = [one for registry in registries() for name in names_in(registry) if (one := _summary(name, registry))]
     if json_:

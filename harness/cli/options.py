@@ -8,21 +8,42 @@ from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
+from harness.cli import completion
 from harness.model.plan_options import DEFAULTS, OPTIONS, NetworkOptions
 from harness.model.torchrun import MASTER_PORT
 
 DEFAULT_NAME: Final = "default"
 NameOption = Annotated[
-    str, typer.Option("--name", envvar="HARNESS_NAME", help="Name of the network; several can be up at once.")
+    str,
+    typer.Option(
+        "--name",
+        envvar="HARNESS_NAME",
+        help="Name of the network; several can be up at once.",
+        autocompletion=completion.network_names,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")]
 MasterPortOption = Annotated[int, typer.Option("--master-port", min=1, max=65535, help="MASTER_PORT at rank 0.")]
 DEFAULT_MASTER_PORT: Final = MASTER_PORT
-EdgesArgument = Annotated[str, typer.Argument(help="A-B, several as A-B,C-D, or all.", metavar="A-B|all")]
-AllEdgesArgument = Annotated[str, typer.Argument(help="A-B, several as A-B,C-D, or all.", metavar="[A-B|all]")]
+_EDGES: Final = "A-B, several as A-B,C-D, or all."
+EdgesArgument = Annotated[str, typer.Argument(help=_EDGES, metavar="A-B|all", autocompletion=completion.edges)]
+AllEdgesArgument = Annotated[str, typer.Argument(help=_EDGES, metavar="[A-B|all]", autocompletion=completion.edges)]
+_COMPLETED: Final[Mapping[str, Callable[[str], list[str]]]] = {
+    "topology": completion.topologies,
+    "profile": completion.profiles,
+    "between": completion.profiles,
+    "runtime": completion.runtimes,
+    "engine": completion.engines,
+}
 
 Verb = Callable[..., None]
+
+
+def examples(*commands: str, then: str = "") -> str:
+    """What stands below a verb's options: commands to copy, one a line and never broken, and a word on what is next."""
+    listed = "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+    return f"{listed}\n\n{then}" if then else listed
 
 
 def network_options(*names: str) -> Callable[[Verb], Verb]:
@@ -32,7 +53,12 @@ def network_options(*names: str) -> Callable[[Verb], Verb]:
     for name in names:
         one, default = OPTIONS[name], getattr(DEFAULTS, name)
         declared = typer.Option(
-            *one.flags, help=one.help, envvar=one.environ or None, show_default=one.shown or True, min=one.least
+            *one.flags,
+            help=one.help,
+            envvar=one.environ or None,
+            show_default=one.shown or True,
+            min=one.least,
+            autocompletion=_COMPLETED.get(name),
         )
         several = isinstance(default, tuple)
         kind = list[str] | None if several else kinds[name]

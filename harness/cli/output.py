@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from harness.model.table import Column, Table
+
+_STYLES: Final = {
+    "bold": {"bold": True},
+    "dim": {"dim": True},
+    "red": {"fg": "red"},
+    "green": {"fg": "green"},
+    "yellow": {"fg": "yellow"},
+}
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Rich would end with 1, which means that something measured is off; main.py gives the exit code."""
-        raise BrokenPipeError
-
-
-out = _Console(highlight=False, soft_wrap=False)
-err = _Console(stderr=True, highlight=False)
+def paint(text: str, style: str) -> str:
+    """The text in a style, for a terminal; other places get it without (typer.echo), as does who sets NO_COLOR."""
+    if not style or os.environ.get("NO_COLOR"):
+        return text
+    return typer.style(text, **_STYLES[style])  # type: ignore[arg-type]
 
 
 def fail(error: object) -> None:
     """One line on standard error."""
-    err.print(f"[red]harness: error:[/red] {_plain(error)}", soft_wrap=True)
+    typer.echo(f"{paint('harness: error:', 'red')} {error}", err=True)
 
 
 def note(text: object) -> None:
     """Something worth knowing, on standard error."""
-    err.print(f"[yellow]harness:[/yellow] {_plain(text)}", soft_wrap=True)
+    typer.echo(f"{paint('harness:', 'yellow')} {text}", err=True)
 
 
 def say(text: object) -> None:
     """A result in words, on standard output."""
-    out.print(_plain(text), soft_wrap=True)
+    typer.echo(str(text))
 
 
 def print_json(value: Any) -> None:
@@ -43,27 +51,24 @@ def print_json(value: Any) -> None:
 
 
 def table(title: str, *columns: str) -> Table:
-    """An empty table; columns that end in ``>`` are right-aligned."""
-    made = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
-        made.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left")
-    return made
+    """An empty table; a column ends in ``>`` (right-aligned), ``,`` or ``~`` (breaks at commas or spaces)."""
+    breaks = {",": ", ", "~": " "}
+    return Table(title, [Column(name.rstrip(">,~"), name.endswith(">"), breaks.get(name[-1:], "")) for name in columns])
 
 
 def show(made: Table) -> None:
-    """Print a table; where the output is no terminal it is as wide as it needs to be."""
-    if out.is_terminal:
-        out.print(made)
-    else:
-        _Console(highlight=False, width=160).print(made)
+    """Print a table: on a terminal as wide as that is, elsewhere in columns that programs can read."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    typer.echo("\n".join(made.lines(width, paint)))
 
 
 @contextlib.contextmanager
 def status(first: str) -> Iterator[Callable[[str], None]]:
-    """A spinner with what is being done; yields the function that changes the text."""
+    """A spinner with what is being done, on a terminal; yields the function that changes the text."""
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    from harness.cli.console import err
+
     with err.status(first) as shown:
         yield lambda text: shown.update(text)
-
-
-def _plain(text: object) -> str:
-    return str(text).replace("[", "\\[")

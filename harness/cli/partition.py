@@ -14,7 +14,7 @@ from harness.model.plan_edit import crossing, set_down
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("partition", epilog='Examples: harness partition "0,1|2,3" | harness partition "0"')(partition)
+    app.command("partition", epilog=options.examples('harness partition "0,1|2,3"', 'harness partition "0"'))(partition)
 
 
 def partition(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import typer
 
 from harness.cli import options
-from harness.cli.output import print_json, show, table
+from harness.cli.output import print_json, say, show, table
 from harness.model.format import count, format_shape
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
 
-EPILOG = (
-    "Examples: harness plan --nodes 4 --topology ring --profile wan | "
-    "harness plan -t islands:2 -n 8 -p datacenter --between wan --seed 7 --json"
+EPILOG = options.examples(
+    "harness plan --nodes 4 --topology ring --profile wan",
+    "harness plan -t islands:2 -n 8 -p datacenter --between wan --seed 7 --json",
 )
 
 
@@ -36,11 +36,8 @@ def plan(
 
 def show_plan(made: NetworkPlan) -> None:
     """The plan as tables."""
-    ranks = table(
-        f"{count(made.size, 'node')}, {made.topology}, profile {made.profile}, seed {made.seed}", "rank>", "address"
-    )
-    for column in ("neighbours", "through neighbours"):
-        ranks.add_column(column)
+    title = f"{count(made.size, 'node')}, {made.topology}, profile {made.profile}, seed {made.seed}"
+    ranks = table(title, "rank>", "address", "neighbours,", "through neighbours,")
     for rank in range(made.size):
         hops = [f"{dst} via {hop}" for dst, hop in sorted(made.next_hops[rank].items()) if dst != hop]
         near = ", ".join(map(str, made.neighbours(rank)))
@@ -51,7 +48,8 @@ def show_plan(made: NetworkPlan) -> None:
             ", ".join(hops),
         )
     show(ranks)
-    edges = table("Directed edges", "edge", "from", "shape")
+    say("")
+    edges = table("Directed edges", "edge", "from", "shape,")
     for pair in sorted(made.edges):
         edge = made.edges[pair]
         edges.add_row(str(edge), edge.origin, format_shape(edge.shape) + (" (down)" if edge.down else ""))

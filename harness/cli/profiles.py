@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import JsonOption
+from harness.cli import completion, options
 from harness.cli.output import print_json, show, table
 
-EPILOG = "Examples: harness profiles | harness profiles wan | harness profiles ./mine.yaml --json"
+EPILOG = options.examples("harness profiles", "harness profiles wan", "harness profiles ./mine.yaml --json")
 
 
 def register(app: typer.Typer) -> None:
@@ -19,9 +19,10 @@ def register(app: typer.Typer) -> None:
 
 def profiles(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Names or YAML files; all shipped ones unless given.")
+        list[str] | None,
+        typer.Argument(help="Names or YAML files; all shipped ones unless given.", autocompletion=completion.profiles),
     ] = None,
-    json_: JsonOption = False,
+    json_: options.JsonOption = False,
 ) -> None:
     """List network profiles. Delay is one way, each edge draws its own values from the ranges."""
     from harness.model.profile_file import load_profile, shipped_profiles
@@ -33,7 +34,7 @@ def profiles(
     described = [profile.describe() for profile in found]
     usual = ["rate", "delay", "jitter", "loss"]
     rarer = sorted({key for one in described for key in one} - {*usual, "description", "name"})
-    made = table("Profiles", "name", *usual, *rarer, "description")
+    made = table("Profiles", "name", *usual, *rarer, "description~")
     for profile, one in zip(found, described, strict=True):
         made.add_row(profile.name, *(one.get(key, "") for key in usual + rarer), profile.description)
     show(made)

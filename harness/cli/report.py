@@ -22,10 +22,11 @@ from harness.run_files import replace_file
 if TYPE_CHECKING:
     from harness.experiment.report.analysis import Analysis
 
-EPILOG = (
-    "Examples: harness report --open | harness report runs/strategies-20261122-171742 --open | "
-    "harness report runs/strategies-20261122-171742 --format html,png,svg,pdf,csv,json | "
-    "harness report runs/strategies-20261122-171742 --json"
+EPILOG = options.examples(
+    "harness report --open",
+    "harness report runs/strategies-20261122-171742 --open",
+    "harness report runs/strategies-20261122-171742 --format html,png,svg,pdf,csv,json",
+    "harness report runs/strategies-20261122-171742 --json",
 )
 _IMAGES: Final = ("png", "svg", "pdf")
 FORMATS: Final = ("html", *_IMAGES, "csv", "json")

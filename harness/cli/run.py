@@ -18,10 +18,10 @@ from harness.model.plan_options import OPTIONS, NetworkOptions
 from harness.model.torchrun import environment
 from harness.networks.launch import LaunchOutcome, Sink, launch
 
-EPILOG = (
-    "Examples: harness run --nodes 4 --topology ring --profile wan -- python train.py | "
-    "harness run -n 2 -p mobile -- sh -c 'echo I am $RANK of $WORLD_SIZE'. "
-    "While it runs, reshape its links from another terminal: harness link set 0-1 --delay 120ms"
+EPILOG = options.examples(
+    "harness run --nodes 4 --topology ring --profile wan -- python train.py",
+    "harness run -n 2 -p mobile -- sh -c 'echo I am $RANK of $WORLD_SIZE'",
+    then="While it runs, reshape its links from another terminal: harness link set 0-1 --delay 120ms",
 )
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 

@@ -17,9 +17,10 @@ from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 from harness.shaping.detect import USERSPACE
 
-EPILOG = (
-    "Examples: harness up --nodes 4 --topology ring --profile wan | "
-    "harness up -n 8 -t star -p mobile --name phones | harness up -t ./mine.yaml --dry-run"
+EPILOG = options.examples(
+    "harness up --nodes 4 --topology ring --profile wan",
+    "harness up -n 8 -t star -p mobile --name phones",
+    "harness up -t ./mine.yaml --dry-run",
 )
 
 

@@ -8,16 +8,19 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from harness.cli import networks, options
-from harness.cli.output import err, note, print_json, say, show
+from harness.cli.console import err
+from harness.cli.output import note, print_json, say, show
 from harness.model.plan_edit import parse_pairs, undirected
 from harness.verify.plan import MAX_PARALLEL, SECONDS
 from harness.verify.table import in_words, verify_table
 from harness.verify.verdict import Verdict
 from harness.verify.verification import verify as measured
 
-EPILOG = (
-    "Examples: harness verify | harness verify 0-1 --seconds 20 | harness verify --ipv6 --json. "
-    "Exit code 1 where an edge is off."
+EPILOG = options.examples(
+    "harness verify",
+    "harness verify 0-1 --seconds 20",
+    "harness verify --ipv6 --json",
+    then="Exit code 1 where an edge is off.",
 )
 _NAMED: Final = 4
 """Rows that are printed one by one before their edges are measured once more."""

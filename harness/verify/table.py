@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from rich.markup import escape
-from rich.table import Table
-
-from harness.model.format import DIGITS, format_distinct, format_rate, format_share, format_time
+from harness.model.format import DIGITS, format_distinct, format_range, format_rate, format_share, format_time
+from harness.model.table import Column, Styled, Table
 from harness.verify.verdict import Quantity, Verdict
 
 _FORMAT: Final[Mapping[Quantity, Callable[[float | None, int], str]]] = {
@@ -26,13 +24,13 @@ MACHINE_BOUND: Final = "machine-bound: this machine is too slow or too busy to t
 def verify_table(rows: Sequence[Verdict], title: str) -> Table:
     """One line per row; "accepted" is the interval in which a measurement agrees with what the engine reports."""
     caption = MACHINE_BOUND if any(row.machine_bound for row in rows) else None
-    table = Table(title=title, title_justify="left", header_style="bold", caption=caption, caption_justify="left")
-    for column in ("edge", "quantity", "requested", "applied", "measured", "accepted", "verdict"):
-        table.add_column(column, justify="left" if column in ("edge", "quantity", "verdict") else "right")
+    names = ("requested", "applied", "measured", "accepted")
+    numbers = [Column(name, right=True) for name in names]
+    table = Table(title, [Column("edge"), Column("quantity"), *numbers, Column("verdict", breaks=" ")], caption or "")
     last = None
     for row in rows:
         if last is not None and last != (row.src, row.dst):
-            table.add_section()
+            table.end_section()
         edge = "" if last == (row.src, row.dst) else f"{row.src}->{row.dst}"
         table.add_row(edge, row.quantity, *_texts(row), _verdict(row))
         last = (row.src, row.dst)
@@ -53,14 +51,15 @@ def _texts(row: Verdict) -> tuple[str, str, str, str]:
         [text(value, DIGITS) for value in values] if row.ok else format_distinct(text, values)
     )
     low, high = ("" if value is None else shown for value, shown in ((row.low, low), (row.high, high)))
-    return requested, applied, measured, f"{low} .. {high}" if low or high else ""
+    return requested, applied, measured, format_range(low, high) if low and high else low or high
 
 
 def _verdict(row: Verdict) -> str:
-    """The verdict and its reason; the note of a row that is ok is dim."""
+    """The verdict and its reason."""
     if row.machine_bound:
-        return f"[yellow]machine-bound[/yellow] {escape(row.note)}".rstrip()
-    if not row.ok:
-        return f"[red]OFF[/red] {escape(row.note)}".rstrip()
-    word = "[yellow]not measured[/yellow]" if row.measured is None else "[green]ok[/green]"
-    return f"{word} [dim]{escape(row.note)}[/dim]" if row.note else word
+        word, style = "machine-bound", "yellow"
+    elif not row.ok:
+        word, style = "OFF", "red"
+    else:
+        word, style = ("not measured", "yellow") if row.measured is None else ("ok", "green")
+    return Styled(f"{word} {row.note}".rstrip(), style)

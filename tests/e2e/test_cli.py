@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from harness.networks.backends import DOCKER
-from tests.support.cli import HARNESS
+from tests.support.cli import HARNESS, on_terminal
 from tests.support.live import addressing, engine_name, in_container, needs, runtime_name
 
 pytestmark = needs()
@@ -102,6 +102,35 @@ def test_a_network_changed_behind_our_back_is_told(harness):
     shown = harness("link", "show")
     assert "differs" in shown.stdout
     assert "edge 0->1: applied differs from requested" in shown.stderr
+
+
+def test_screens_of_a_network_at_80_columns_and_what_a_shell_completes(harness):
+    """Names, numbers and commands whole; elsewhere one line per row."""
+    harness("up", "-n", "3", "-t", "ring", "-p", "mobile-real", *SUBNETS)
+    harness("link", "set", "0-1", "--loss", "0%", "--rate", "100mbit")
+    name = harness.env["HARNESS_NAME"]
+    for words, rows in {
+        ("ls",): [name],
+        ("link", "show"): ["0->1", "2->0"],
+        ("link", "set", "all", "--delay", "123ms", "--dry-run"): ["0->1", "2->0"],
+        ("verify", "0-1", "--seconds", "1"): ["rtt", "jitter", "loss", "rate"],
+    }.items():
+        shown = on_terminal(words, env=harness.env)
+        assert all(len(line) <= 80 for line in shown.splitlines())
+        assert set(rows) <= set(shown.split())
+    piped = harness("link", "show").stdout.splitlines()
+    assert [line.split()[0] for line in piped[2:]] == ["0->1", "0->2", "1->0", "1->2", "2->0", "2->1"]
+
+    def offered(words):
+        extra = {"_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        start = "import sys; sys.argv = ['harness']; from harness.cli.main import main; main()"
+        argv = [sys.executable, "-c", start]
+        return subprocess.run(argv, env=harness.env | extra, capture_output=True, text=True, timeout=60).stdout.split()
+
+    assert name in offered("harness down --name ")
+    assert offered("harness exec ") == ["0", "1", "2", "all"]
+    assert offered("harness link set 0") == ["0-1", "0-2"]
+    assert offered("harness verify 0-1,1") == ["0-1,1-2"]
 
 
 @pytest.mark.timing

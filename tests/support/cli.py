@@ -64,3 +64,21 @@ def wait_for(condition, seconds=30):
     while not condition():
         assert time.monotonic() < deadline, "did not come true in time"
         time.sleep(0.05)
+
+
+def on_terminal(words, columns=80, env=None):
+    """What the command shows on a terminal of that width, without colours."""
+    ours, theirs = os.openpty()
+    env = {**(env or os.environ), "COLUMNS": str(columns), "NO_COLOR": "1"}
+    process = subprocess.Popen([*HARNESS, *words], env=env, stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    shown = b""
+    try:
+        while data := os.read(ours, 1 << 16):
+            shown += data
+    except OSError:  # nobody has the other end open: it has ended
+        pass
+    finally:
+        os.close(ours)
+    process.wait(60)
+    return shown.decode().replace("\r\n", "\n")

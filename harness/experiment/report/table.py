@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import math
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.analysis.groups import RunGroup
 from harness.experiment.report.analysis.sentences import headline, margin, runs_counted, time_to_target
 from harness.experiment.report.analysis.winners import Winner
 from harness.model.format import NOTHING, format_number, format_share, format_size
+from harness.model.table import Column, Table
 
 
 def winners_table(analysis: Analysis) -> Table:
     """Scenarios, each with its strategies, the fastest first."""
-    table = Table(title=headline(analysis).replace("[", "\\["), title_justify="left", box=SIMPLE_HEAD)
-    for name in ("where", "strategy"):
-        table.add_column(name)
-    for name in ("time to target", "winner's lead", "bytes to target", "least loss", "waiting", "runs"):
-        table.add_column(name, justify="right")
+    numbers = ("time to target", "winner's lead", "bytes to target", "least loss", "waiting", "runs")
+    optional = ("bytes to target", "least loss", "waiting")
+    columns = [
+        Column("where"),
+        Column("strategy"),
+        *(Column(name, right=True, optional=name in optional) for name in numbers),
+    ]
+    table = Table(headline(analysis), columns)
     for scenario in analysis.scenarios:
         win = scenario.win
         margins = {other.label: margin(other) for other in win.comparisons} if win else {}
@@ -29,17 +30,17 @@ def winners_table(analysis: Analysis) -> Table:
         for place, group in enumerate(order):
             won = win is not None and group is win.winner
             table.add_row(
-                (analysis.name(scenario) + target).replace("[", "\\[") if not place else "",
-                group.label.replace("[", "\\["),
+                (analysis.name(scenario) + target) if not place else "",
+                group.label,
                 time_to_target(group, ranged=True),
                 "fastest" if won else margins.get(group.label, ""),
                 format_size(group.bytes.median if group.bytes else None),
                 NOTHING if group.best_loss is None else format_number(group.best_loss.median),
                 format_share(group.comm_share.median if group.comm_share else None),
                 runs_counted(group),
-                style="bold" if won else None,
+                bold=won,
             )
-        table.add_section()
+        table.end_section()
     return table
 
 

@@ -1,11 +1,9 @@
 """harness.cli.bench_table: names that programs rely on, and a table that fits."""
 
-import io
 import json
 import re
 
 import pytest
-from rich.console import Console
 
 from harness.cli.bench_table import bench_document, bench_table
 from harness.model.bound import LinkBound
@@ -41,10 +39,8 @@ def result(*rows):
     return {"rows": list(rows), "torch": "2.13.0+cpu", "world_size": 2, "start": "shared clock"}
 
 
-def rendered(document):
-    console = Console(width=100, file=io.StringIO())
-    console.print(bench_table(document))
-    return console.file.getvalue()
+def rendered(document, width=100):
+    return "\n".join(bench_table(document).lines(width))
 
 
 def test_the_document_has_the_names_that_programs_rely_on():
@@ -82,16 +78,17 @@ def test_a_row_of_the_table():
     ]
 
 
-def test_the_table_is_readable_at_100_columns():
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_table_is_readable(width):
     rows = [
         row("reduce_scatter", 1020, 0.12345, note=NOTE),
         row("all_to_all", 64 * 1024**2 - 4, 12.345),
         row("barrier", 0),
     ]
-    text = rendered(bench_document("userspace", pair(), result(*rows)))
-    assert "…" not in text
+    text = rendered(bench_document("userspace", pair(), result(*rows)), width)
     assert "67.1 MB" in text
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(map(len, text.splitlines())) <= width
+    assert ("too narrow for: " in text) == (width == 80)
     assert "".join(NOTE.split()) in "".join(text.split())
 
 

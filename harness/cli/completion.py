@@ -1,0 +1,84 @@
+"""What a shell offers where an option or argument is being typed; ``harness --install-completion`` turns it on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import typer
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.model.plan import NetworkPlan
+
+
+def topologies(incomplete: str) -> list[str]:
+    """Topologies by name; a file of one's own is for the shell to complete."""
+    from harness.model.topology_names import TOPOLOGIES
+
+    return _matching(TOPOLOGIES, incomplete)
+
+
+def profiles(incomplete: str) -> list[str]:
+    """Profiles that ship, and none."""
+    from harness.model.profile_file import shipped_profiles
+
+    return _matching([*shipped_profiles(), "none"], incomplete)
+
+
+def runtimes(incomplete: str) -> list[str]:
+    """Where nodes can live."""
+    from harness.networks.placement import RUNTIMES
+
+    return _matching(RUNTIMES, incomplete)
+
+
+def engines(incomplete: str) -> list[str]:
+    """What can make links."""
+    from harness.shaping.detect import AUTO, NETEM, USERSPACE
+
+    return _matching([AUTO, NETEM, USERSPACE], incomplete)
+
+
+def network_names(incomplete: str) -> list[str]:
+    """Networks that are up, or were."""
+    from harness.cli.networks import registries
+
+    found: list[str] = []
+    for registry in registries():
+        try:
+            found += registry.names()
+        except (HarnessError, OSError):  # Docker may refuse: the others are offered
+            continue
+    return _matching(found, incomplete)
+
+
+def ranks(context: typer.Context, incomplete: str) -> list[str]:
+    """The ranks of the network that the command names, and all."""
+    plan = _plan(context)
+    return _matching([*map(str, range(plan.size if plan else 0)), "all"], incomplete)
+
+
+def edges(context: typer.Context, incomplete: str) -> list[str]:
+    """The edges of the network that the command names, the last of a list that is being written, and all."""
+    from harness.model.plan_edit import undirected
+
+    plan = _plan(context)
+    before, comma, last = incomplete.rpartition(",")
+    pairs = [f"{a}-{b}" for a, b in undirected(plan.edges)] if plan else []
+    return [before + comma + pair for pair in _matching([*pairs, *([] if comma else ["all"])], last)]
+
+
+def _plan(context: typer.Context) -> NetworkPlan | None:
+    from harness.cli.networks import find_network
+    from harness.cli.options import DEFAULT_NAME
+
+    try:
+        return find_network(context.params.get("name") or DEFAULT_NAME).plan
+    except (HarnessError, OSError):
+        return None
+
+
+def _matching(words: Iterable[str], incomplete: str) -> list[str]:
+    return [word for word in words if word.startswith(incomplete)]

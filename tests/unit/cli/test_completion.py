@@ -1,0 +1,44 @@
+"""What a shell is offered: profiles, topologies, engines; names, ranks and edges of networks are in tests/e2e."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+START = "import sys; sys.argv = ['harness']; from harness.cli.main import main; main()"
+
+
+def offered(words, **environ):
+    """What bash is offered for the last of the words."""
+    env = os.environ | {"_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": words, **environ}
+    env["COMP_CWORD"] = str(len(words.split(" ")) - 1)
+    done = subprocess.run([sys.executable, "-c", START], env=env, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "some"),
+    [
+        ("harness p", {"plan", "profiles", "partition"}),
+        ("harness up --profile mob", {"mobile", "mobile-real"}),
+        ("harness profiles cross", {"cross-continental"}),
+        ("harness link set 0-1 -p no", {"none"}),
+        ("harness plan -t is", {"islands"}),
+        ("harness run --topology ", {"ring", "star", "fully_connected"}),
+        ("harness up --engine ", {"auto", "netem", "userspace"}),
+        ("harness experiment run --runtime d", {"docker"}),
+        ("harness plan --between wa", {"wan"}),
+        ("harness link s", {"set", "show"}),
+    ],
+)
+def test_words(words, some):
+    found = offered(words)
+    assert some <= set(found)
+    assert all(word.startswith(words.rpartition(" ")[2]) for word in found)
+
+
+def test_no_network_no_ranks_and_no_error(tmp_path):
+    assert offered("harness exec ", HARNESS_STATE_DIR=str(tmp_path)) == ["all"]
+    assert offered("harness link down ", HARNESS_STATE_DIR=str(tmp_path)) == ["all"]

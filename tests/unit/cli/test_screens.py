@@ -1,0 +1,73 @@
+"""What people see: 80 columns cut and break nothing that must be copied; piped output is plain columns; help."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from harness.cli.main import VERBS
+from harness.model.profile_file import shipped_profiles
+from tests.support.cli import on_terminal
+from tests.unit.cli.test_main import harness
+
+BOXES = re.compile("[─-╿…]")
+TABLES = {
+    "profiles": shipped_profiles(),
+    "plan -t islands:2 -n 9 -p cross-continental": ["10.77.0.9 fd77::9", "cross-continental+wan", "0->1", "8->5"],
+    "plan -n 12 -p mobile-real": ["10.77.0.12 fd77::c", "mobile-real", "11->10"],
+    "up --dry-run -n 3": ["10.77.0.3 fd77::3", "2->1"],
+    "run --dry-run -n 2 -- true": ["10.77.0.2 fd77::2", "MASTER_ADDR=10.77.0.1"],
+    "experiment run examples/strategies.yaml --dry-run": ["mobile.ring.diloco-H=10.seed0"],
+}
+QUANTITY = re.compile(r"[\d.]+ (?:[kMG]?bit/s|[mµ]?s|%)")
+
+
+@pytest.mark.parametrize("words", TABLES)
+def test_at_80_columns_nothing_is_cut_or_broken(words):
+    shown, piped = on_terminal(words.split()), harness(*words.split()).stdout
+    assert shown.splitlines()
+    assert not BOXES.search(shown)
+    for text in (*TABLES[words], *QUANTITY.findall(piped)):
+        assert text in shown
+    assert all(len(line) <= 80 for line in shown.splitlines() if not line.startswith("on every node"))
+
+
+@pytest.mark.parametrize("words", TABLES)
+def test_piped_output_is_plain_columns(words):
+    done = harness(*words.split(), COLUMNS="40")
+    assert done.returncode == 0
+    assert not BOXES.search(done.stdout)
+    assert "\x1b" not in done.stdout
+    assert all(line == line.rstrip() for line in done.stdout.splitlines())
+    assert done.stdout == harness(*words.split(), COLUMNS="200", FORCE_COLOR="1").stdout
+
+
+def test_doctor_gives_every_remedy_whole():
+    shown, piped = on_terminal(["doctor"]), harness("doctor").stdout
+    assert not BOXES.search(shown + piped)
+    for line in piped.splitlines():
+        if "; fix: " in line or re.match(r"[\w-]+: fix: ", line):
+            assert line in shown
+            assert re.search(rf"^no +{line.partition(':')[0]} ", piped, re.MULTILINE)
+
+
+EVERY = [[verb] for verb in VERBS] + [["link", one] for one in ("show", "set", "down", "up")] + [["experiment", "run"]]
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_help_by_either_name_with_examples_one_a_line(words):
+    code = "import sys; sys.argv = ['harness', *sys.argv[1:]]; from harness.cli.main import main; main()"
+    env = os.environ | {"COLUMNS": "60"}
+    by_h, by_help = (
+        subprocess.run([sys.executable, "-c", code, *words, one], env=env, capture_output=True, text=True, check=True)
+        for one in ("-h", "--help")
+    )
+    assert by_h.stdout == by_help.stdout
+    if words in (["link"], ["experiment"]):
+        return
+    examples = by_h.stdout.partition("\n  Examples:\n")[2].partition("\n\n")[0].splitlines()
+    assert examples
+    for line in examples:
+        assert re.match(rf"    (scripts/with-netem )?harness {' '.join(words)}\b", line)
