@@ -29,9 +29,9 @@ def profiles(incomplete: str) -> list[str]:
 
 def runtimes(incomplete: str) -> list[str]:
     """Where nodes can live."""
-    from harness.networks.placement import RUNTIMES
+    from harness.networks.backends import BACKENDS
 
-    return _matching(RUNTIMES, incomplete)
+    return _matching(BACKENDS, incomplete)
 
 
 def engines(incomplete: str) -> list[str]:

@@ -118,7 +118,7 @@ def run_experiment(
         raise typer.Exit(HarnessError.exit_code)
 
 
-@app.command("list", epilog="Examples: harness experiment list | harness experiment list --json")
+@app.command("list", epilog=options.examples("harness experiment list", "harness experiment list --json"))
 def list_recorded(
     root: Annotated[Path, typer.Option("--runs", help="Where the folders are.")] = RUNS,
     json_: options.JsonOption = False,

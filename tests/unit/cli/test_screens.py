@@ -53,7 +53,11 @@ def test_doctor_gives_every_remedy_whole():
             assert re.search(rf"^no +{line.partition(':')[0]} ", piped, re.MULTILINE)
 
 
-EVERY = [[verb] for verb in VERBS] + [["link", one] for one in ("show", "set", "down", "up")] + [["experiment", "run"]]
+EVERY = (
+    [[verb] for verb in VERBS]
+    + [["link", one] for one in ("show", "set", "down", "up")]
+    + [["experiment", "run"], ["experiment", "list"]]
+)
 
 
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
