@@ -35,7 +35,7 @@ def net():
 
 
 def python(net, rank, source, *words):
-    return json.loads(run(net, rank, net.runtime.python, "-c", source, *words))
+    return json.loads(run(net, rank, net.backend.python, "-c", source, *words))
 
 
 @pytest.mark.backend
@@ -58,7 +58,7 @@ if runtime_name() != DOCKER:
 
     def test_an_exported_host_name_is_the_nodes_too(net):
         command = ["sh", "-c", 'test "$HOSTNAME" = node-1']
-        assert net.runtime.spawn(1, command, env={"HOSTNAME": "elsewhere", "PATH": "/bin:/usr/bin"}).wait() == 0
+        assert net.backend.spawn(1, command, env={"HOSTNAME": "elsewhere", "PATH": "/bin:/usr/bin"}).wait() == 0
 
     def test_addresses_have_names(net):
         addressing = net.plan.addressing
@@ -91,5 +91,5 @@ print(time.monotonic() - began)
 """
     with up(plan, own("dns")) as net:
         began = time.monotonic()
-        assert float(run(net, 0, net.runtime.python, "-c", source)) < 1
+        assert float(run(net, 0, net.backend.python, "-c", source)) < 1
         assert time.monotonic() - began < 5
