@@ -23,7 +23,8 @@ from typing import Any
 from benchmarks.links import PARTS, measure, note
 from benchmarks.report import Row, side_by_side, table
 from harness.errors import HarnessError
-from harness.shaping.detect import ENGINES, NETEM, USERSPACE, choose_engine, features, works
+from harness.shaping.detect import choose_engine, features, works
+from harness.shaping.facts import ENGINES, NETEM, USERSPACE
 
 
 def compare(only: Collection[str], seed: int = 0) -> None:

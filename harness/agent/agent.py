@@ -16,11 +16,12 @@ from harness.agent.changes import Changes
 from harness.agent.control_socket import open_control_socket
 from harness.agent.coordinator import Coordinator
 from harness.agent.discovery import Place, watch
+from harness.agent.edits import Edits, fingerprint
 from harness.agent.job import GRACE_SECONDS, Job, make_run_folder, user_of
 from harness.agent.lifecycle import GONE, Lifecycle, Membership
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
-from harness.agent.protocol import Edits, Message
+from harness.agent.protocol import Message
 from harness.agent.run_recorder import RunRecorder
 from harness.agent.settings import Settings
 from harness.agent.worker import Worker
@@ -190,7 +191,7 @@ class Agent:
         """Raises HarnessError."""
         match message["do"]:
             case "state":
-                return self._state(bool(message.get("plan")))
+                return self._state(bool(message.get("plan")), message.get("known"))
             case "observe":
                 return self._links.observe().to_json()
             case "edits" | "apply":
@@ -205,12 +206,11 @@ class Agent:
                 return {}
         raise InputError(f"the agent has no request {message['do']!r}")
 
-    def _state(self, with_plan: bool) -> dict[str, Any]:
-        state: dict[str, Any] = {
-            "engine": self._links.engine.name,
-            "user": ":".join(map(str, user_of())),
-        }
-        return {**state, "plan": self._links.plan.to_json()} if with_plan else state
+    def _state(self, with_plan: bool, known: str | None) -> dict[str, Any]:
+        """With the plan, unless it is the one of which who asks knows the fingerprint."""
+        state = {"engine": self._links.engine.name, "user": ":".join(map(str, user_of()))}
+        plan = self._links.plan.to_json() if with_plan else None
+        return state if plan is None or fingerprint(plan) == known else {**state, "plan": plan}
 
     def _left(self) -> None:
         say("the command that made this network has ended")

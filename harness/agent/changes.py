@@ -8,9 +8,10 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from harness.agent.discovery import Place
+from harness.agent.edits import Edits
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
-from harness.agent.protocol import Edits, Message
+from harness.agent.protocol import Message
 from harness.errors import HarnessError, NodeError
 from harness.linux import host
 from harness.model.status import NodeStatus

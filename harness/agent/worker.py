@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from harness.agent.discovery import just_gone, until_gone
+from harness.agent.edits import Edits
 from harness.agent.lifecycle import GONE
-from harness.agent.protocol import CONFIRM_SECONDS, LONGEST, PORT, Edits, Message, keep_alive, received, send
+from harness.agent.protocol import CONFIRM_SECONDS, LONGEST, PORT, Message, keep_alive, received, send
 from harness.errors import InputError
 
 _CONNECT_SECONDS: Final = 20.0

@@ -11,7 +11,7 @@ from harness.errors import HarnessError
 from harness.linux.tcp import tcp_counters
 from harness.model.plan import NetworkPlan, NodePlan, PlannedEdge
 from harness.model.status import NodeStatus
-from harness.shaping.base import Engine
+from harness.shaping.base import Engine, EngineFacts
 
 Progress = Callable[[str], None]
 """Called with what is being done, e.g. ``"wiring 16 nodes"``."""
@@ -31,7 +31,7 @@ class Task:
     node: NodePlan
     touched: Collection[int] = ()
 
-    def edges(self, engine: Engine) -> list[PlannedEdge]:
+    def edges(self, engine: EngineFacts) -> list[PlannedEdge]:
         """The directed edges that are touched, which the node makes by this engine."""
         ports = (*self.node.egress, *self.node.ingress)
         return [
@@ -93,10 +93,13 @@ class Backend(ProgramStarter, Protocol):
     """The nodes of one network. Made by ``create``, or found again from ``handle``."""
 
     name: str
-    engine: Engine
-    """Makes the links, at the nodes that its ``enforced_at`` names."""
     python: str
     """The Python in the nodes that has this package."""
+
+    @property
+    def engine(self) -> EngineFacts:
+        """Of what makes the links, at the nodes that its ``enforced_at`` names."""
+        ...
 
     @property
     def handle(self) -> Mapping[str, Any]:

@@ -11,13 +11,14 @@ from pathlib import Path
 import typer
 
 from harness.agent.settings import NAMES
-from harness.backends.docker.containers import IMAGE
+from harness.backends.docker.container_options import IMAGE
 from harness.cli import options
 from harness.cli.output import print_json, say, show, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.linux.host import has_ipv6
 from harness.model.table import Styled
-from harness.shaping.detect import AUTO, Feature, choose_engine, features
+from harness.shaping.detect import Feature, choose_engine, features
+from harness.shaping.facts import AUTO
 
 _BACKLOG = Path("/proc/sys/net/core/netdev_max_backlog")
 _CONTROLS = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")

@@ -12,7 +12,7 @@ from harness.cli.output import note, print_json, say, show, table
 from harness.model.format import format_distinct, format_shape, format_size, format_time
 from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan, Pair
-from harness.model.plan_edit import parse_pairs, set_down, shape_change
+from harness.model.plan_edit import named_ranks, parse_pairs, set_down, shape_change
 from harness.model.table import Styled
 from harness.networks.network import Network
 
@@ -34,7 +34,7 @@ def show_links(
     json_: options.JsonOption = False,
 ) -> None:
     """What was requested, what the engine reports, and what it has counted, per direction."""
-    network = networks.find_network(name)
+    network = networks.find_network(name, named_ranks(edges))
     pairs = parse_pairs(edges, network.plan)
     enforced_at = network.backend.engine.enforced_at
     nodes = network.observe(sorted({enforced_at(pair) for pair in pairs}))
@@ -112,7 +112,8 @@ def set_links(
 ) -> None:
     """Change links in place, while jobs run: nothing queued is lost. What is not given stays as it is."""
     change = shape_change(edges, texts, one_way=one_way, profile=profile, seed=seed, clear=clear)
-    change_links(networks.find_network(name), change, dry_run=dry_run, json_=json_)
+    network = networks.find_network(name, () if dry_run else named_ranks(edges))
+    change_links(network, change, dry_run=dry_run, json_=json_)
 
 
 @app.command("down", epilog=options.examples("harness link down 0-1", "harness link down 0-1 --one-way"))
@@ -143,7 +144,8 @@ def _set_down(edges: str, is_down: bool, one_way: bool, name: str, dry_run: bool
     def change(plan: NetworkPlan) -> NetworkPlan:
         return set_down(plan, parse_pairs(edges, plan, one_way=one_way), is_down)
 
-    change_links(networks.find_network(name), change, dry_run=dry_run, json_=json_)
+    network = networks.find_network(name, () if dry_run else named_ranks(edges))
+    change_links(network, change, dry_run=dry_run, json_=json_)
 
 
 def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan], *, dry_run: bool, json_: bool) -> None:

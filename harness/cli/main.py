@@ -67,7 +67,8 @@ def _version(wanted: bool) -> None:
     if wanted:
         import platform
 
-        from harness.shaping.detect import AUTO, choose_engine, features
+        from harness.shaping.detect import choose_engine, features
+        from harness.shaping.facts import AUTO
 
         typer.echo(f"harness {__version__}")
         try:

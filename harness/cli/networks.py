@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -44,32 +44,45 @@ def _containers() -> DockerRegistry | None:
     return DockerRegistry(LocalRegistry())
 
 
-def find_network(name: str) -> Network:
-    """The network of that name; without one, also the only one whose nodes are containers.
+def find_network(name: str, ranks: Collection[int] = ()) -> Network:
+    """The network of that name; for the name that verbs take without --name, also the only one that is up.
+
+    Args:
+        name: its name.
+        ranks: what nodes will be asked next: where they are containers, that begins at once.
 
     Raises:
-        NetworkStateError: none is up.
+        NetworkStateError: none is up, or it is not clear which is meant.
     """
+    local = LocalRegistry()
+    if network := Network.find(name, local):
+        return network
+    up = {other: network for other in local.names() if (network := _is_up(other, local))}
+    containers, problem = _containers(), None
     try:
-        return Network.find(name, LocalRegistry())
+        listed = {found.name: found for found in containers.found() if found.running} if containers else {}
+    except HarnessError as error:
+        listed, problem = {}, error
+    names = sorted({*up, *listed})
+    wanted = names[0] if name == DEFAULT_NAME and len(names) == 1 and name not in names else name
+    if wanted in up:
+        return up[wanted]
+    if containers and wanted in listed:
+        network = Network.of(containers.registration(listed[wanted], ranks), containers)
+        if network:
+            return network
+    hint = f"; up are: {', '.join(names)}; choose one with --name" if names else ""
+    missing = NetworkStateError(f"network {name!r} is not up{hint}; start it with 'harness up --name {name}'")
+    if problem:
+        missing.add_note(f"could not list networks of containers: {problem}")
+    raise missing
+
+
+def _is_up(name: str, registry: Registry) -> Network | None:
+    try:
+        return Network.find(name, registry)
     except RecordError:
-        raise
-    except NetworkStateError as error:
-        containers = _containers()
-        if containers is None:
-            raise
-        try:
-            names = containers.running()
-        except HarnessError as problem:
-            error.add_note(f"could not list networks of containers: {problem}")
-            raise error from None
-        if name in names:
-            return Network.find(name, containers)
-        if name == DEFAULT_NAME and len(names) == 1:
-            return Network.find(names[0], containers)
-        if names:
-            error.add_note(f"networks of containers: {', '.join(names)}; name one with --name")
-        raise
+        return None
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from harness.model.plan_options import OPTIONS, NetworkOptions
 from harness.networks.network import Network
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
-from harness.shaping.detect import USERSPACE
+from harness.shaping.facts import USERSPACE
 
 EPILOG = options.examples(
     "harness up --nodes 4 --topology ring --profile wan",

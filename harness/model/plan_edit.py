@@ -35,6 +35,11 @@ def parse_pairs(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[
     return pairs
 
 
+def named_ranks(text: str) -> frozenset[int]:
+    """The ranks that such a text names, before a plan says whether they are there; none for ``all``."""
+    return frozenset(int(word) for word in text.replace("-", ",").split(",") if word.strip().isdecimal())
+
+
 def _require_text(edges: object) -> None:
     """Programs have pairs of ranks at hand. Raises InputError."""
     match edges:

@@ -7,6 +7,7 @@ from typing import Final
 from harness.backends.base import Backend
 from harness.backends.registration import Registration
 from harness.errors import InputError, RecordError
+from harness.shaping.facts import engine_facts
 
 NETNS: Final = "netns"
 DOCKER: Final = "docker"
@@ -15,14 +16,13 @@ BACKENDS: Final = (NETNS, DOCKER)
 
 def find_backend(record: Registration) -> Backend:
     """The nodes of a registered network. Raises RecordError where the record does not say which they are."""
-    from harness.shaping.detect import make_engine
-
     try:
         if record.runtime == DOCKER:
             from harness.backends.docker.backend import DockerBackend
 
-            return DockerBackend.from_handle(record.handle, make_engine(record.engine))
+            return DockerBackend.from_handle(record.handle, engine_facts(record.engine))
         from harness.backends.netns.backend import NetnsBackend
+        from harness.shaping.detect import make_engine
 
         return NetnsBackend.from_handle(record.handle, make_engine(record.engine))
     except (RecordError, InputError) as error:

@@ -109,15 +109,16 @@ class Network:
             return cls(record, backend, store)
 
     @classmethod
-    def find(cls, name: str, store: Registry) -> Network:
-        """The network of that name. Raises NetworkStateError where none is up."""
+    def find(cls, name: str, store: Registry) -> Network | None:
+        """The network of that name, or None where none is up. Raises RecordError."""
         record = store.load(name)
-        backend = find_backend(record) if record else None
-        if record is None or backend is None or not backend.alive:
-            others = [other for other in store.names() if other != name and _is_alive(other, store)]
-            hint = f"; up are: {', '.join(others)}" if others else ""
-            raise NetworkStateError(f"network {name!r} is not up{hint}; start it with 'harness up --name {name}'")
-        return cls(record, backend, store)
+        return cls.of(record, store) if record else None
+
+    @classmethod
+    def of(cls, record: Registration, store: Registry) -> Network | None:
+        """The network that was registered so, or None where it is no more. Raises RecordError."""
+        backend = find_backend(record)
+        return cls(record, backend, store) if backend.alive else None
 
     def reshape(self, change: Callable[[NetworkPlan], NetworkPlan]) -> Reshaped:
         """Change edges in place, one command at a time; where a node refuses, the others go back to what they were.
@@ -129,7 +130,7 @@ class Network:
             NodeError: names node, edge and cause.
         """
         with self._store.lock(self.name):
-            current = self._store.load(self.name)
+            current = self._store.load(self.name, self._record)
             if current is None:
                 raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
             old = self.plan if current.plan == self._record.plan else current.network_plan
@@ -227,14 +228,6 @@ def remove(name: str, store: Registry, tell: Progress = _silent) -> bool:
         backend.destroy()
         store.remove(name)
         return True
-
-
-def _is_alive(name: str, store: Registry) -> bool:
-    try:
-        record = store.load(name)
-        return record is not None and find_backend(record).alive
-    except RecordError:
-        return False
 
 
 def _apply(backend: Backend, plan: NetworkPlan, ranks: Iterable[int], touched: Collection[Pair] = ()) -> None:

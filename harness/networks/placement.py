@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from harness.backends.base import Progress
-from harness.backends.docker.containers import parse_volume
+from harness.backends.docker.container_options import parse_volume
 from harness.errors import InputError, UnavailableError
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import NetworkOptions
@@ -18,7 +18,8 @@ from harness.model.suggest import suggest
 from harness.networks.backends import BACKENDS, DOCKER, NETNS, find_backend
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
-from harness.shaping.detect import AUTO, LIMITS, NETEM, USERSPACE, choose_engine, make_engine
+from harness.shaping.detect import LIMITS, choose_engine, make_engine
+from harness.shaping.facts import AUTO, NETEM, USERSPACE, engine_facts
 
 
 def check_backend(name: str, image: str | None, volumes: Sequence[str]) -> None:
@@ -34,7 +35,7 @@ def check_backend(name: str, image: str | None, volumes: Sequence[str]) -> None:
 def check_engine(name: str) -> None:
     """Raise InputError where --engine knows no such name."""
     if name != AUTO:
-        make_engine(name)
+        engine_facts(name)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Placement:
         self, name: str, plan: NetworkPlan, transient: bool, progress: Progress, tell: Callable[[str], None]
     ) -> Network:
         from harness.backends.docker.backend import DockerBackend
-        from harness.backends.docker.containers import IMAGE, ContainerOptions
+        from harness.backends.docker.container_options import IMAGE, ContainerOptions
         from harness.backends.docker.registry import DockerRegistry
 
         recipe = ContainerOptions(self.image or IMAGE, self.volumes, self.engine, self.congestion_control, transient)

@@ -86,7 +86,7 @@ class LocalRegistry:
         self._check_folder()
         return sorted(path.stem for path in self._folder.glob("*.json") if _NAME.fullmatch(path.stem))
 
-    def load(self, name: str) -> Registration | None:
+    def load(self, name: str, known: Registration | None = None) -> Registration | None:
         """A record, or None. Raises RecordError where it is damaged, NetworkStateError where it may not be believed."""
         path = self._path(name)
         self._check_folder()

@@ -9,8 +9,8 @@ from harness.model.plan import NodePlan, Pair, PlannedEdge
 from harness.model.status import NodeStatus
 
 
-class Engine(Protocol):
-    """Shapes every directed edge at one of its two ends; a node's apply and observe concern the edges shaped there."""
+class EngineFacts(Protocol):
+    """What an engine is like, wherever the nodes are that it shapes."""
 
     name: str
     daemon_module: str | None
@@ -27,6 +27,10 @@ class Engine(Protocol):
     def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:
         """One line for each reason why it cannot shape some of these edges as exactly as verify asks for."""
         ...
+
+
+class Engine(EngineFacts, Protocol):
+    """Shapes every directed edge at one of its two ends; a node's apply and observe concern the edges shaped there."""
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeStatus:
         """Change the kernel's state in place into what the node's plan asks for, and read it back.

@@ -14,13 +14,9 @@ from harness.linux.fork import forked
 from harness.model.format import format_rate, format_time
 from harness.model.suggest import suggest
 from harness.shaping.base import Engine
+from harness.shaping.facts import AUTO, ENGINES, NETEM, USERSPACE, engine_facts
 from harness.shaping.userspace.limits import MAX_JITTERED, MAX_RATE, MIN_DELAY
 
-AUTO: Final = "auto"
-NETEM: Final = "netem"
-USERSPACE: Final = "userspace"
-ENGINES: Final = (NETEM, USERSPACE)
-"""The first that works is what AUTO takes."""
 LIMITS: Final = (
     "links are enforced in user space (NFQUEUE), which is not exact for delays under"
     f" {format_time(MIN_DELAY)} one way, rates over {format_rate(MAX_RATE)} per edge,"
@@ -116,15 +112,13 @@ def choose_engine(wanted: str, found: Sequence[Feature] | None = None) -> tuple[
 
 def make_engine(name: str) -> Engine:
     """The engine of that name; imports it. Raises InputError where none has that name."""
-    if name == NETEM:
+    if engine_facts(name).name == NETEM:
         from harness.shaping.netem import NetemEngine
 
         return NetemEngine()
-    if name == USERSPACE:
-        from harness.shaping.userspace.engine import UserspaceEngine
+    from harness.shaping.userspace.engine import UserspaceEngine
 
-        return UserspaceEngine()
-    raise InputError(f"no engine is called {name!r}; {suggest(name, (AUTO, *ENGINES))}")
+    return UserspaceEngine()
 
 
 def _unavailable(missing: Sequence[Feature], otherwise: str = "") -> HarnessError:

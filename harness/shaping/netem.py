@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from harness.errors import NodeError
-from harness.model.plan import NodePlan, Pair, PlannedEdge
+from harness.model.plan import NodePlan
 from harness.model.status import NodeStatus, Stats
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
 from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
 from harness.shaping import tc_messages as tc
+from harness.shaping.facts import NetemFacts
 from harness.shaping.qdisc import EMPTY, ROOT, Branch, Netem, Tbf, Tree, shape_of, tree_of
 from harness.shaping.qdisc_diff import Action, AddBranch, AddFilter, AddRoot, AddTbf, Change, DropFilter, diff
 from harness.shaping.readback import node_status
@@ -26,21 +27,8 @@ _REMEDY: Final = {
 }
 
 
-class NetemEngine:
+class NetemEngine(NetemFacts):
     """Shapes the links of a node with qdiscs in the current network namespace."""
-
-    name = "netem"
-    daemon_module: str | None = None
-    kernel_stamps = True
-    cuts_super_packets = False
-
-    def enforced_at(self, edge: Pair) -> int:
-        """See Engine.enforced_at: the sender."""
-        return edge[0]
-
-    def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:
-        """See Engine.precision_warnings: verify finds what the machine cannot carry."""
-        return []
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeStatus:
         """See Engine.apply."""

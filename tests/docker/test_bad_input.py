@@ -77,7 +77,7 @@ def test_no_daemon(command, tmp_path):
 
 def test_no_permission(command):
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
-        Path(folder).chmod(0o777)
+        Path(folder).chmod(0o1777)
         server.bind(f"{folder}/docker.sock")
         server.listen()
         Path(folder, "docker.sock").chmod(0o600)

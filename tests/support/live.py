@@ -13,14 +13,15 @@ import pytest
 
 from harness.backends.base import Stdio
 from harness.backends.docker.backend import DockerBackend
-from harness.backends.docker.containers import ContainerOptions
+from harness.backends.docker.container_options import ContainerOptions
 from harness.backends.docker.registry import DockerRegistry
 from harness.backends.netns.backend import NetnsBackend
 from harness.model.address import Addressing
 from harness.networks.backends import DOCKER, NETNS
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
-from harness.shaping.detect import AUTO, choose_engine, make_engine
+from harness.shaping.detect import choose_engine, make_engine
+from harness.shaping.facts import AUTO
 from tests.support import plans, udp_flow
 
 

@@ -6,29 +6,25 @@ import contextlib
 import json
 import os
 import select
-import socket
 import ssl
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from harness.backends.docker.exec import control_client
-from harness.backends.docker.exec.connection import ExecSocket
-from harness.backends.docker.exec.streams import Demultiplexer
+from harness.backends.docker.exec.connection import Demultiplexer, ExecSocket
+from harness.backends.docker.http import DockerDaemon
 from harness.errors import HarnessError, NodeError
 
 ROOT: Final = "0:0"
-CONTROL_CLIENT: Final = Path(control_client.__file__).read_text()
+CONTROL_CLIENT: Final = Path(__file__).with_name("exec").joinpath("control_client.py").read_text()
 """What Python runs in the container."""
-_AT_ONCE: Final = 16
 _ANSWER_SECONDS: Final = 30.0
 
 
 class AgentConnection:
-    """Requests to one agent and its answers. Raises NodeError with the node's rank.
+    """Requests to one agent and its answers. Everything raises NodeError with the node's rank.
 
     Args:
         rank: the node's.
@@ -39,52 +35,71 @@ class AgentConnection:
         self._rank, self._container = rank, container
         self._process: ExecSocket | None = None
         self._streams = Demultiplexer()
-        self._lines = b""
+        self._what = "ask its agent"
+        self._to_send = b""
+        self._received = b""
         self._said = b""
 
-    def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a request and wait for the answer. Raises NodeError."""
-        what = f"ask its agent to {message['do']}"
+    def open(self, daemon: DockerDaemon | None = None) -> None:
+        """Start the process in the container, unless it runs; by this connection, or a new one."""
+        if self._process is not None:
+            return
+        argv = ["python3", "-I", "-S", "-c", CONTROL_CLIENT]
         try:
-            if self._process is None:
-                knocker = ["python3", "-I", "-S", "-c", CONTROL_CLIENT]
-                self._process = ExecSocket(os.environ, self._container, ROOT, knocker, f"node {self._rank}")
-                self._take(self._process.early)
-            data = json.dumps(message, separators=(",", ":")).encode() + b"\n"
-            answer: dict[str, Any] = json.loads(self._exchange(self._process.socket, data, what))
+            self._process = ExecSocket(
+                daemon or DockerDaemon(os.environ), self._container, ROOT, argv, f"node {self._rank}"
+            )
         except OSError as problem:
-            raise NodeError(self._rank, what, problem.strerror or str(problem)) from None
+            raise self._failed(problem.strerror or str(problem)) from None
+        self._take(self._process.early)
+
+    def begin(self, message: Mapping[str, Any]) -> None:
+        """Have a request that ``step`` sends."""
+        self._what = f"ask its agent to {message['do']}"
+        self.open()
+        self._to_send = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+    def register(self, poll: select.poll) -> int:
+        """Have the poll wait for what ``step`` needs; the file descriptor."""
+        assert self._process is not None
+        fd = self._process.socket.fileno()
+        poll.register(fd, select.POLLIN | (select.POLLOUT if self._to_send else 0))
+        return fd
+
+    def step(self, events: int) -> dict[str, Any] | None:
+        """Do what the poll says can be done; the answer, once it is whole."""
+        try:
+            if self._to_send and events & (select.POLLOUT | select.POLLERR):
+                self._send()
+            if b"\n" not in self._received and events & ~select.POLLOUT and not self._receive():
+                self.close()
+                cause = self._said.decode(errors="replace").strip() or "its container ended"
+                raise self._failed(cause, "see its log: docker logs")
+        except OSError as problem:
+            raise self._failed(problem.strerror or str(problem)) from None
+        if b"\n" not in self._received:
+            return None
+        line, _, self._received = self._received.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise NodeError(self._rank, **answer["error"])
         return answer
 
-    def _exchange(self, connection: socket.socket, data: bytes, what: str) -> bytes:
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        rest = memoryview(data)
-        while b"\n" not in self._lines:
-            left = deadline - time.monotonic()
-            poll = select.poll()
-            poll.register(connection, select.POLLIN | (select.POLLOUT if rest else 0))
-            events = sum(ready for _, ready in poll.poll(max(left, 0) * 1000))
-            if not events:
-                self.close()  # what it answers later is no answer to the next request
-                raise NodeError(
-                    self._rank, what, f"no answer in {_ANSWER_SECONDS:.0f} s", "is its container paused (docker ps)?"
-                )
-            if rest and events & (select.POLLOUT | select.POLLERR):
-                with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError):
-                    rest = rest[connection.send(rest) :]
-            if events & ~select.POLLOUT and not self._receive(connection):
-                self.close()
-                cause = self._said.decode(errors="replace").strip() or "its container ended"
-                raise NodeError(self._rank, what, cause, "see its log: docker logs")
-        line, _, self._lines = self._lines.partition(b"\n")
-        return line
+    def give_up(self) -> NodeError:
+        """End the conversation, for what comes later is no answer to the next request; the error to report."""
+        self.close()
+        return self._failed(f"no answer in {_ANSWER_SECONDS:.0f} s", "is its container paused (docker ps)?")
 
-    def _receive(self, connection: socket.socket) -> bool:
+    def _send(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError):
+            self._to_send = self._to_send[self._process.socket.send(self._to_send) :]
+
+    def _receive(self) -> bool:
         """Take all that has come, also what TLS has read ahead; whether more can come."""
+        assert self._process is not None
         with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
-            while data := connection.recv(1 << 16):
+            while data := self._process.socket.recv(1 << 16):
                 self._take(data)
             return False
         return True
@@ -92,16 +107,19 @@ class AgentConnection:
     def _take(self, data: bytes) -> None:
         for stream, piece in self._streams.feed(data):
             if stream == 1:
-                self._lines += piece
+                self._received += piece
             else:
                 self._said += piece
+
+    def _failed(self, cause: str, remedy: str = "") -> NodeError:
+        return NodeError(self._rank, self._what, cause, remedy)
 
     def close(self) -> None:
         """End the conversation."""
         if self._process is not None:
             with contextlib.suppress(OSError):
                 self._process.socket.close()
-            self._process = None
+        self._process, self._streams, self._received = None, Demultiplexer(), b""
 
 
 _open: Final[dict[str, AgentConnection]] = {}
@@ -133,20 +151,48 @@ class Agents:
             raise NodeError(rank, action, "its container has ended", f"docker start {self._ended[rank][:12]}")
         raise NodeError(rank, action, "its container is gone", "'harness down', or 'docker compose up' again")
 
+    def connect(self, ranks: Iterable[int], daemon: DockerDaemon | None = None) -> None:
+        """Start to talk to these agents; what fails now is reported when they are asked.
+
+        Args:
+            ranks: whose; a rank without a container is passed over.
+            daemon: a connection that the first of them takes over.
+        """
+        for rank in ranks:
+            if rank in self._lines:
+                with contextlib.suppress(HarnessError):
+                    self._lines[rank].open(daemon)
+                daemon = None
+
     def ask(self, messages: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any] | HarnessError]:
         """Ask several at once; an error is an answer."""
-
-        def one(rank: int) -> dict[str, Any] | HarnessError:
+        answers: dict[int, dict[str, Any] | HarnessError] = {}
+        waiting: dict[int, AgentConnection] = {}
+        for rank, message in messages.items():
             try:
-                self.require(rank, f"ask its agent to {messages[rank]['do']}")
-                return self._lines[rank].ask(messages[rank])
+                self.require(rank, f"ask its agent to {message['do']}")
+                self._lines[rank].begin(message)
+                waiting[rank] = self._lines[rank]
             except HarnessError as error:
-                return error
-
-        if len(messages) == 1:
-            return {rank: one(rank) for rank in messages}
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return dict(zip(messages, pool.map(one, messages), strict=True))
+                answers[rank] = error
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while waiting:
+            poll = select.poll()
+            ranks = {line.register(poll): rank for rank, line in waiting.items()}
+            ready = poll.poll(max(deadline - time.monotonic(), 0) * 1000)
+            if not ready:
+                answers |= {rank: line.give_up() for rank, line in waiting.items()}
+                break
+            for fd, events in ready:
+                rank = ranks[fd]
+                try:
+                    answer: dict[str, Any] | HarnessError | None = waiting[rank].step(events)
+                except HarnessError as error:
+                    answer = error
+                if answer is not None:
+                    answers[rank] = answer
+                    del waiting[rank]
+        return {rank: answers[rank] for rank in messages}
 
     def close(self) -> None:
         """End all conversations."""

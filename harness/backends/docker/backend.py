@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from harness.agent.protocol import edit
+from harness.agent.edits import edit, fingerprint
 from harness.backends.base import Progress, Stdio, Task
 from harness.backends.docker.agents import Agents
-from harness.backends.docker.containers import ContainerOptions
-from harness.backends.docker.exec.client import client_command
+from harness.backends.docker.container_options import ContainerOptions
+from harness.backends.docker.http import DockerDaemon
 from harness.errors import HarnessError, NodeError, RecordError
 from harness.model.plan import NetworkPlan
 from harness.model.status import NodeStatus
-from harness.shaping.base import Engine
-from harness.shaping.detect import make_engine
+from harness.shaping.base import EngineFacts
+from harness.shaping.facts import NETEM, engine_facts
 
 _READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.2
@@ -32,12 +32,12 @@ class DockerBackend:
     def __init__(
         self,
         network: str,
-        engine: Engine | None = None,
+        engine: EngineFacts | None = None,
         containers: Mapping[int, str] | None = None,
         ended: Mapping[int, str] | None = None,
         recipe: ContainerOptions = ContainerOptions(),
     ) -> None:
-        self.engine = engine or make_engine("netem")
+        self.engine = engine or engine_facts(NETEM)
         """Which it is, agents find out where none is given: then it is known only when ``create`` is through."""
         self._network, self._recipe = network, recipe
         self._containers, self._ended = dict(containers or {}), dict(ended or {})
@@ -47,7 +47,7 @@ class DockerBackend:
         self._user: str | None = None
 
     @classmethod
-    def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> DockerBackend:
+    def from_handle(cls, handle: Mapping[str, Any], engine: EngineFacts | None = None) -> DockerBackend:
         """The network that somebody else made. Raises RecordError."""
         try:
             running, ended = (
@@ -107,7 +107,7 @@ class DockerBackend:
         for answer in self._agents.ask({rank: {"do": "begin"} for rank in range(plan.size)}).values():
             if isinstance(answer, HarnessError):
                 raise answer
-        self.engine = make_engine(str(self.state()["engine"]))
+        self.engine = engine_facts(str(self.state()["engine"]))
 
     def open(self, plan: NetworkPlan) -> None:
         """See Backend: the agents have done it when their links were shaped."""
@@ -115,15 +115,29 @@ class DockerBackend:
     def keep(self) -> None:
         """See Backend: containers outlive us unless they were made transient."""
 
-    def state(self, plan: bool = False) -> dict[str, Any]:
+    def connect(self, ranks: Collection[int], daemon: DockerDaemon | None) -> None:
+        """Begin to talk to the first agent, the one of ``state``, and to these, without waiting for any.
+
+        Args:
+            ranks: of the others.
+            daemon: a connection that the first one takes over.
+        """
+        first = self._agents.ranks[:1]
+        self._agents.connect([*first, *(rank for rank in ranks if rank not in first)], daemon)
+
+    def state(self, *, plan: bool = False, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What the agent of rank 0 says of the network; where it does not run, that of another. Raises HarnessError.
 
         Args:
-            plan: whether with the plan.
+            plan: whether with the plan,
+            known: unless it is this one.
         """
+        message: dict[str, Any] = {"do": "state", "plan": plan}
+        if known is not None:
+            message["known"] = fingerprint(known)
         error: HarnessError = NodeError(0, "ask its agent", "no container of this network runs")
         for rank in self._agents.ranks:
-            answer = self._agents.ask({rank: {"do": "state", "plan": plan}})[rank]
+            answer = self._agents.ask({rank: message})[rank]
             if not isinstance(answer, HarnessError):
                 return answer
             error = answer
@@ -159,6 +173,8 @@ class DockerBackend:
         own_group: bool = True,
     ) -> subprocess.Popen[bytes]:
         """See Backend."""
+        from harness.backends.docker.exec.client import client_command
+
         self._agents.require(rank, f"start {argv[0]!r}")
         if self._user is None:
             self._user = str(self.state()["user"])

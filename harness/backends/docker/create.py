@@ -15,8 +15,8 @@ from requests.exceptions import RequestException
 
 from harness.agent.settings import HOST_NAME_LENGTH, NAMES, TRANSIENT, packed
 from harness.backends.base import Progress
-from harness.backends.docker import containers as labels
-from harness.backends.docker.containers import ContainerOptions
+from harness.backends.docker import registry as labels
+from harness.backends.docker.container_options import ContainerOptions, parse_volume
 from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
 from harness.linux.sysctls import CONTAINER
 from harness.model.address import node_name
@@ -193,7 +193,7 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
 
 
 def _mount(volume: str) -> Mount:
-    source, target, read_only = labels.parse_volume(volume)
+    source, target, read_only = parse_volume(volume)
     return Mount(target, source, type="bind", read_only=read_only)
 
 

@@ -42,6 +42,7 @@ class DockerDaemon:
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
         self.host = environ.get("DOCKER_HOST") or _UNIX
         self._connection = _connection(self.host, environ)
         answer = self._request("GET", "/_ping", None, {})

@@ -1,64 +1,136 @@
-"""The record of networks of containers: Docker knows which there are, and their agents what they are like."""
+"""Which networks of containers there are: Docker knows them by labels, and their agents know what they are like.
+
+Whoever started them: Compose, or ``harness up``.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
-from harness.backends.docker import containers
 from harness.backends.docker.backend import DockerBackend
-from harness.backends.docker.containers import Found, sort_out
 from harness.backends.docker.http import DockerDaemon
 from harness.backends.registration import Registration, Registry
 from harness.errors import NodeError, RecordError
 
+NETWORK: Final = "tc-harness.network"
+"""The label with the network's name."""
+RANK: Final = "tc-harness.rank"
+"""The label with the rank, where it is not Compose who numbers the containers."""
+TRANSIENT: Final = "tc-harness.transient"
+"""The label of what ends with the command that made it."""
+_NUMBER: Final = "com.docker.compose.container-number"
+_OURS: Final = quote(f'{{"label":["{NETWORK}"]}}')
+
+
+@dataclass(frozen=True)
+class Found:
+    """The containers of one network.
+
+    Args:
+        name: the network's.
+        running: by rank, the ids of those that run (or are paused).
+        ended: by rank, the ids of those that do not.
+        created: seconds since the epoch.
+        transient: whether they end with the command that started them.
+    """
+
+    name: str
+    running: Mapping[int, str]
+    ended: Mapping[int, str]
+    created: float
+    transient: bool
+
+
+def sort_out(listed: Iterable[Mapping[str, Any]]) -> list[Found]:
+    """Networks by name, from what ``GET /containers/json?all=1`` lists (Docker Engine API)."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for one in listed:
+        if name := one["Labels"].get(NETWORK):
+            groups.setdefault(name, []).append(one)
+    return [_found(name, groups[name]) for name in sorted(groups)]
+
+
+def _found(name: str, listed: list[Mapping[str, Any]]) -> Found:
+    running: dict[int, str] = {}
+    ended: dict[int, str] = {}
+    for one in listed:
+        labels = one["Labels"]
+        if RANK in labels or _NUMBER in labels:
+            rank = int(labels[RANK]) if RANK in labels else int(labels[_NUMBER]) - 1
+            (running if one["State"] in ("running", "paused") else ended)[rank] = one["Id"]
+    return Found(
+        name,
+        running,
+        ended,
+        min(float(one["Created"]) for one in listed),
+        any(TRANSIENT in one["Labels"] for one in listed),
+    )
+
 
 class DockerRegistry:
-    """What Store is for namespaces; nothing is written, agents hold it all. Raises UnavailableError without Docker."""
+    """What LocalRegistry is for namespaces; nothing is written. Raises UnavailableError without Docker.
+
+    Args:
+        local: keeps the locks, and where changes are recorded: those are of this machine.
+    """
 
     unread = "no agent of network {name!r} answers; its containers are removed all the same"
 
-    _filters = quote(f'{{"label":["{containers.NETWORK}"]}}')
-
-    def __init__(self, store: Registry) -> None:
-        self._store = store
+    def __init__(self, local: Registry) -> None:
+        self._local = local
+        self._daemon: DockerDaemon | None = None
+        """The connection by which containers were listed: the next conversation with an agent takes it over."""
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """See Registry: it keeps commands of this machine from each other."""
-        return self._store.lock(name)
+        return self._local.lock(name)
 
     def found(self) -> list[Found]:
         """All networks that have containers."""
-        path = f"/containers/json?all=1&filters={self._filters}"
-        listed: list[Mapping[str, Any]] = DockerDaemon(os.environ).ask("GET", path)
+        self._daemon = DockerDaemon(os.environ)
+        listed: list[Mapping[str, Any]] = self._daemon.ask("GET", f"/containers/json?all=1&filters={_OURS}")
         return sort_out(listed)
-
-    def running(self) -> list[str]:
-        """The names of those whose containers run."""
-        return [found.name for found in self.found() if found.running]
 
     def names(self) -> list[str]:
         """Of all networks of which something is there: containers that have ended, or only a bridge."""
-        bridges: list[Mapping[str, Any]] = DockerDaemon(os.environ).ask("GET", f"/networks?filters={self._filters}")
-        names = {one["Labels"][containers.NETWORK] for one in bridges}
-        return sorted(names | {found.name for found in self.found()})
+        found = self.found()
+        assert self._daemon is not None
+        bridges: list[Mapping[str, Any]] = self._daemon.ask("GET", f"/networks?filters={_OURS}")
+        return sorted({one["Labels"][NETWORK] for one in bridges} | {one.name for one in found})
 
-    def load(self, name: str) -> Registration | None:
-        """A network whose containers run, or None. Raises RecordError where no agent answers."""
+    def load(self, name: str, known: Registration | None = None) -> Registration | None:
+        """See Registry: a network whose containers run, or None. Raises RecordError where no agent answers."""
+        if known is not None:
+            with contextlib.suppress(NodeError):  # then its containers may be others by now
+                state = DockerBackend.from_handle(known.handle).state(plan=True, known=known.plan)
+                return replace(known, plan=state.get("plan", known.plan))
         found = next((one for one in self.found() if one.name == name and one.running), None)
-        if found is None:
-            return None
-        backend = DockerBackend(name, None, found.running, found.ended)
-        handle = backend.handle
+        return None if found is None else self.registration(found)
+
+    def registration(self, found: Found, ranks: Collection[int] = ()) -> Registration:
+        """Of a network whose containers run. Raises RecordError where no agent answers.
+
+        Args:
+            found: its containers.
+            ranks: whose agents will be asked next: they are connected while the first one answers.
+        """
+        backend = DockerBackend(found.name, None, found.running, found.ended)
+        daemon, self._daemon = self._daemon, None
+        backend.connect(ranks, daemon)
         try:
             state = backend.state(plan=True)
         except NodeError as error:
-            raise RecordError(f"network {name!r} does not answer: {error}") from None
-        return Registration(name, "docker", state["engine"], handle, state["plan"], found.created, found.transient)
+            raise RecordError(f"network {found.name!r} does not answer: {error}") from None
+        return Registration(
+            found.name, "docker", state["engine"], backend.handle, state["plan"], found.created, found.transient
+        )
 
     def save(self, record: Registration) -> None:
         """Nothing: agents keep what they were told."""
@@ -68,12 +140,12 @@ class DockerRegistry:
         from harness.backends.docker import create
 
         create.remove(name)
-        self._store.remove(name)
+        self._local.remove(name)
 
     def record_in(self, name: str, folder: Path | None, created: float = 0.0) -> None:
         """See Registry: it is of this machine."""
-        self._store.record_in(name, folder, created)
+        self._local.record_in(name, folder, created)
 
     def recording(self, name: str, created: float = 0.0) -> Path | None:
         """See Registry: it is of this machine."""
-        return self._store.recording(name, created)
+        return self._local.recording(name, created)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from harness.errors import NodeError, UnavailableError
 from harness.linux.host import has_ipv6
-from harness.model.plan import NodePlan, Pair, PlannedEdge
+from harness.model.plan import NodePlan
 from harness.model.status import NodeStatus, Stats
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.rtnetlink import Rtnetlink
+from harness.shaping.facts import UserspaceFacts
 from harness.shaping.qdisc import Tree, tree_of
 from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddTbf, Change, diff
 from harness.shaping.readback import node_status
 from harness.shaping.segments import cut_segments, interface_index
 from harness.shaping.userspace import control, rules
 from harness.shaping.userspace.control import Refused
-from harness.shaping.userspace.limits import precision_warnings
 from harness.shaping.userspace.node_queues import QUEUE_BASE
 
 _REMEDY: Final = {
@@ -28,21 +28,8 @@ _REMEDY: Final = {
 }
 
 
-class UserspaceEngine:
+class UserspaceEngine(UserspaceFacts):
     """Makes links with NFQUEUE in the current network namespace, where a process of supervisor.py serves it."""
-
-    name = "userspace"
-    daemon_module: str | None = "harness.shaping.userspace.supervisor"
-    kernel_stamps = False
-    cuts_super_packets = True
-
-    def enforced_at(self, edge: Pair) -> int:
-        """See Engine.enforced_at: the receiver, where packets no longer belong to the socket that sent them."""
-        return edge[1]
-
-    def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:
-        """See Engine.precision_warnings."""
-        return precision_warnings(edges)
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeStatus:
         """See Engine.apply."""

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.agent.control_socket import ADDRESS, open_control_socket
-from harness.backends.docker.agents import CONTROL_CLIENT, AgentConnection
+from harness.backends.docker.agents import CONTROL_CLIENT, AgentConnection, Agents
 from harness.errors import InputError, NodeError
 
 pytestmark = pytest.mark.timing  # there is one port, and one control socket, for agents
@@ -126,7 +126,9 @@ def line():
         theirs.settimeout(5)
         made = AgentConnection(3, "c0ffee")
         made._process = SimpleNamespace(socket=ours)
-        yield made, theirs
+        agents = Agents({})
+        agents._lines[3] = made
+        yield (lambda message: agents.ask({3: message})[3]), theirs
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
@@ -135,7 +137,7 @@ def framed(text):
 
 
 def test_a_process_with_many_open_files_hears_an_agent(line):
-    ours, theirs = line
+    ask, theirs = line
     heard = []
 
     def agent():
@@ -146,20 +148,18 @@ def test_a_process_with_many_open_files_hears_an_agent(line):
     thread = threading.Thread(target=agent)
     thread.start()
     message = {"do": "x" * 3_000_000}  # more than the connection takes at once
-    assert ours.ask(message) == {"well": 1}
+    assert ask(message) == {"well": 1}
     thread.join()
     assert heard == [message]
 
 
 def test_an_agent_that_goes_away(line):
-    ours, theirs = line
+    ask, theirs = line
     theirs.sendall(b"\2" + framed(b"no such container")[1:])
     theirs.shutdown(socket.SHUT_WR)
-    with pytest.raises(NodeError, match="node 3: ask its agent to a: no such container"):
-        ours.ask({"do": "a"})
+    assert "node 3: ask its agent to a: no such container" in str(ask({"do": "a"}))
 
 
 def test_an_agent_that_says_nothing(line, monkeypatch):
     monkeypatch.setattr("harness.backends.docker.agents._ANSWER_SECONDS", 0.1)
-    with pytest.raises(NodeError, match="no answer in 0 s; is its container paused"):
-        line[0].ask({"do": "a"})
+    assert "node 3: ask its agent to a: no answer in 0 s; is its container paused" in str(line[0]({"do": "a"}))

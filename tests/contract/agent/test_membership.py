@@ -8,8 +8,8 @@ import pytest
 
 from harness.agent import discovery
 from harness.agent.coordinator import Coordinator
+from harness.agent.edits import Edits, edit
 from harness.agent.lifecycle import GONE, Lifecycle
-from harness.agent.protocol import Edits, edit
 from harness.agent.worker import Worker
 from harness.errors import HarnessError, InputError
 from harness.model.units import Time

@@ -10,8 +10,8 @@ import pytest
 from harness.agent import coordinator, discovery, worker
 from harness.agent.changes import Changes
 from harness.agent.coordinator import Coordinator
+from harness.agent.edits import Edits, edit
 from harness.agent.lifecycle import Lifecycle
-from harness.agent.protocol import Edits, edit
 from harness.agent.worker import Worker
 from harness.model.status import NodeStatus
 from harness.model.units import Time

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from harness.backends.docker.exec.connection import ExecSocket
+from harness.backends.docker.http import DockerDaemon
 from harness.errors import HarnessError, InputError, PrivilegeError, UnavailableError
 from tests.support.unix_http import Handler, served
 
@@ -42,7 +43,7 @@ def daemon(tmp_path):
 
 
 def start(host, whose=None, **environ):
-    return ExecSocket({"DOCKER_HOST": host, **environ}, "c0ffee", "1:1", ["true"], whose)
+    return ExecSocket(DockerDaemon({"DOCKER_HOST": host, **environ}), "c0ffee", "1:1", ["true"], whose)
 
 
 @pytest.mark.parametrize(

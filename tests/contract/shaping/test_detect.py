@@ -9,7 +9,8 @@ import pytest
 from harness.errors import UnavailableError
 from harness.linux.fork import forked
 from harness.shaping import kernel_probes
-from harness.shaping.detect import AUTO, choose_engine, features
+from harness.shaping.detect import choose_engine, features
+from harness.shaping.facts import AUTO
 from harness.shaping.userspace import rules
 from harness.shaping.userspace.nfqueue import Nfqueue
 from tests.support.cli import HARNESS

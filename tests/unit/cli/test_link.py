@@ -18,7 +18,7 @@ def engine(request, tmp_path, monkeypatch):
     made, store = FakeEngine(request.param), LocalRegistry(tmp_path)
     plan = network("line", 3, e01=shape(delay="10ms"), e12=shape(delay="20ms"))
     net = Network.up("net", plan, FakeBackend(made), store)
-    monkeypatch.setattr(networks, "find_network", lambda name: net)
+    monkeypatch.setattr(networks, "find_network", lambda name, ranks=(): net)
     yield made
     FakeBackend.living.clear()
 

@@ -8,7 +8,8 @@ import pytest
 from harness.errors import InputError, PrivilegeError, UnavailableError
 from harness.shaping import detect, kernel_probes
 from harness.shaping import tc_messages as tc
-from harness.shaping.detect import AUTO, ENGINES, NETEM, USERSPACE, Feature, choose_engine, works
+from harness.shaping.detect import Feature, choose_engine, works
+from harness.shaping.facts import AUTO, ENGINES, NETEM, USERSPACE
 from harness.shaping.qdisc import ROOT, Netem
 
 

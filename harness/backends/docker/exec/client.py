@@ -29,6 +29,7 @@ from typing import Final
 
 from harness.backends.docker.exec.connection import ExecSocket
 from harness.backends.docker.exec.streams import BOOT, StreamForwarder
+from harness.backends.docker.http import DockerDaemon
 from harness.errors import HarnessError
 from harness.linux.syscalls import die_with_parent
 
@@ -89,7 +90,8 @@ def _raw(wanted: bool) -> Iterator[None]:
 def _run(container: str, whose: str, user: str, cwd: str, argv: Sequence[str]) -> int:
     """The exit code of the program."""
     env = {name[len(_PREFIX) :]: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
-    process = ExecSocket(os.environ, container, user, ["python3", "-I", "-S", "-c", BOOT, "harness-inside"], whose)
+    argv_inside = ["python3", "-I", "-S", "-c", BOOT, "harness-inside"]
+    process = ExecSocket(DockerDaemon(os.environ), container, user, argv_inside, whose)
     relay = StreamForwarder(process.socket, process.early, _on_terminal())
     relay.start(argv, env, cwd or None)
     with _raw(relay.terminal):

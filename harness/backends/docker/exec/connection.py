@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Sequence
 
 from harness.backends.docker.http import DockerDaemon, DockerRefusal
 from harness.errors import HarnessError, PrivilegeError
+
+
+class Demultiplexer:
+    """Takes apart what Docker sends: stream (1 byte, 1 output, 2 errors), 3 zeros, length (4 bytes), bytes."""
+
+    def __init__(self) -> None:
+        self._header, self._stream, self._left = b"", 0, 0
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Stream and bytes, in order."""
+        pieces, view = [], memoryview(data)
+        while view:
+            if not self._left:
+                missing = 8 - len(self._header)
+                self._header, view = self._header + bytes(view[:missing]), view[missing:]
+                if len(self._header) == 8:
+                    self._stream, self._left = struct.unpack(">BxxxL", self._header)
+                    self._header = b""
+                continue
+            piece, view = bytes(view[: self._left]), view[self._left :]
+            self._left -= len(piece)
+            pieces.append((self._stream, piece))
+        return pieces
 
 
 class ExecSocket:
     """A process in a container and the connection to its standard streams, multiplexed by Docker.
 
     Args:
-        environ: where DOCKER_HOST and the like stand.
+        daemon: a connection to it, which becomes the one to the streams.
         container: name or id.
         user: ``uid:gid`` in the container.
         argv: the program and its arguments.
         whose: what messages call the container, e.g. ``"node 1"``; None: by its id.
 
     Raises:
-        UnavailableError: no daemon, or one too old.
-        PrivilegeError: we may not talk to it.
-        HarnessError: it refused.
+        UnavailableError: the daemon does not answer.
+        PrivilegeError, HarnessError: it refused.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], container: str, user: str, argv: Sequence[str], whose: str | None = None
+        self, daemon: DockerDaemon, container: str, user: str, argv: Sequence[str], whose: str | None = None
     ) -> None:
-        self._environ = environ
-        self._daemon = DockerDaemon(environ)
+        self._daemon = daemon
         streams = {f"Attach{name}": True for name in ("Stdin", "Stdout", "Stderr")}
         create = {**streams, "Tty": False, "User": user, "Cmd": list(argv)}
         try:
@@ -42,7 +64,7 @@ class ExecSocket:
 
     def exit_code(self) -> int | None:
         """Of the process as the daemon knows it; None where it still runs. Raises HarnessError."""
-        code: int | None = DockerDaemon(self._environ).ask("GET", f"/exec/{self._id}/json")["ExitCode"]
+        code: int | None = DockerDaemon(self._daemon.environ).ask("GET", f"/exec/{self._id}/json")["ExitCode"]
         return code
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.backends.docker.exec import shim
+from harness.backends.docker.exec.connection import Demultiplexer
 from harness.backends.docker.exec.shim import frame
 from harness.errors import UnavailableError
 
@@ -32,29 +33,6 @@ _PAGE: Final = 4096
 """Bytes that a pipe which is ready takes without blocking."""
 _ENOUGH: Final = 1 << 18
 """Bytes of output that may wait here for their reader."""
-
-
-class Demultiplexer:
-    """Takes apart what Docker sends: stream (1 byte, 1 output, 2 errors), 3 zeros, length (4 bytes), bytes."""
-
-    def __init__(self) -> None:
-        self._header, self._stream, self._left = b"", 0, 0
-
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Stream and bytes, in order."""
-        pieces, view = [], memoryview(data)
-        while view:
-            if not self._left:
-                missing = 8 - len(self._header)
-                self._header, view = self._header + bytes(view[:missing]), view[missing:]
-                if len(self._header) == 8:
-                    self._stream, self._left = struct.unpack(">BxxxL", self._header)
-                    self._header = b""
-                continue
-            piece, view = bytes(view[: self._left]), view[self._left :]
-            self._left -= len(piece)
-            pieces.append((self._stream, piece))
-        return pieces
 
 
 class StreamForwarder:

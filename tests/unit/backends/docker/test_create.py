@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from harness.backends.docker import create as module
-from harness.backends.docker.containers import ContainerOptions
+from harness.backends.docker.container_options import ContainerOptions
 from harness.errors import HarnessError, InputError, NetworkStateError, UnavailableError
 from tests.support.plans import network
 from tests.support.unix_http import Handler, served

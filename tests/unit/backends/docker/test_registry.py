@@ -2,7 +2,8 @@
 
 import pytest
 
-from harness.backends.docker.containers import parse_volume, sort_out
+from harness.backends.docker.container_options import parse_volume
+from harness.backends.docker.registry import sort_out
 from harness.errors import InputError
 from harness.networks.placement import check_backend
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agent.protocol import Edits, edit
+from harness.agent.edits import Edits, edit
 from harness.model.units import Time
 from tests.support.plans import network
 
