@@ -104,7 +104,7 @@ def _ipv6() -> Feature:
 
 def _docker() -> list[Feature]:
     """The daemon, Compose and our image."""
-    from harness.backends.docker.http import DockerDaemon, DockerRefusal
+    from harness.backends.docker.daemon import DockerDaemon, DockerRefusal
 
     purpose = "nodes as containers"
     try:

@@ -6,15 +6,15 @@ import contextlib
 import json
 import os
 import select
-import ssl
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from harness.backends.docker.daemon import DockerDaemon
 from harness.backends.docker.exec.connection import Demultiplexer, ExecSocket
-from harness.backends.docker.http import DockerDaemon
+from harness.backends.docker.http import would_block
 from harness.errors import HarnessError, NodeError
 
 ROOT: Final = "0:0"
@@ -71,12 +71,11 @@ class AgentConnection:
         try:
             if self._to_send and events & (select.POLLOUT | select.POLLERR):
                 self._send()
-            if b"\n" not in self._received and events & ~select.POLLOUT and not self._receive():
-                self.close()
-                cause = self._said.decode(errors="replace").strip() or "its container ended"
-                raise self._failed(cause, "see its log: docker logs")
+            if b"\n" not in self._received and events & ~select.POLLOUT:
+                self._receive()
         except OSError as problem:
-            raise self._failed(problem.strerror or str(problem)) from None
+            if not would_block(problem):
+                raise self._failed(problem.strerror or str(problem)) from None
         if b"\n" not in self._received:
             return None
         line, _, self._received = self._received.partition(b"\n")
@@ -92,17 +91,16 @@ class AgentConnection:
 
     def _send(self) -> None:
         assert self._process is not None
-        with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError):
-            self._to_send = self._to_send[self._process.socket.send(self._to_send) :]
+        self._to_send = self._to_send[self._process.socket.send(self._to_send) :]
 
-    def _receive(self) -> bool:
-        """Take all that has come, also what TLS has read ahead; whether more can come."""
+    def _receive(self) -> None:
+        """Take all that has come, also what TLS has read ahead. Raises OSError, NodeError where no more can come."""
         assert self._process is not None
-        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
-            while data := self._process.socket.recv(1 << 16):
-                self._take(data)
-            return False
-        return True
+        while data := self._process.socket.recv(1 << 16):
+            self._take(data)
+        self.close()
+        cause = self._said.decode(errors="replace").strip() or "its container ended"
+        raise self._failed(cause, "see its log: docker logs")
 
     def _take(self, data: bytes) -> None:
         for stream, piece in self._streams.feed(data):

@@ -11,7 +11,7 @@ from harness.agent.edits import edit, fingerprint
 from harness.backends.base import Progress, Stdio, Task
 from harness.backends.docker.agents import Agents
 from harness.backends.docker.container_options import ContainerOptions
-from harness.backends.docker.http import DockerDaemon
+from harness.backends.docker.daemon import DockerDaemon
 from harness.errors import HarnessError, NodeError, RecordError
 from harness.model.plan import NetworkPlan
 from harness.model.status import NodeStatus

@@ -1,208 +1,99 @@
-"""The requests to a Docker daemon that every command and every program takes, which shall be quick.
+"""HTTP/1.1 (RFC 9112) over a connected socket, as much of it as a Docker daemon speaks.
 
-Without the SDK, for three reasons: sixteen programs start at once, and ``import docker`` takes 0.2 s of a core each
-where this takes 0.05 s; the SDK drops what the daemon sends in one piece with its answer to "start"; and over ssh it
-needs paramiko where this, as Docker's own command does, runs ``ssh HOST docker system dial-stdio``.
-
-The daemon is found as by ``docker.from_env``: DOCKER_HOST (unix, tcp, http, https, ssh), DOCKER_TLS_VERIFY,
-DOCKER_CERT_PATH. Contexts of Docker's command are not known, as the SDK does not know them there.
+Every command and every program in a container begins with it, sixteen at once: ``import http.client`` and ssl take
+20 ms of a core, this 2 ms.
 """
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import json
-import os
 import socket
-import ssl
-import subprocess
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
-from urllib.parse import urlsplit
-
-from harness.errors import HarnessError, InputError, PrivilegeError, UnavailableError
-
-_UNIX: Final = "unix:///var/run/docker.sock"
-_OLDEST: Final = (1, 41)
-"""The API of Docker Engine 20.10."""
-_CONNECT_S: Final = 20.0
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 
-class DockerDaemon:
-    """One connection to the daemon that the environment names.
+@dataclass(frozen=True)
+class Answer:
+    """What came.
 
     Args:
-        environ: where DOCKER_HOST and the like stand.
-
-    Raises:
-        InputError: DOCKER_HOST makes no sense.
-        UnavailableError: no daemon, or one too old.
-        PrivilegeError: we may not talk to it.
+        status: e.g. 200.
+        headers: by name in small letters.
+        body: all of it; where the connection became a stream, what came of that already.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.host = environ.get("DOCKER_HOST") or _UNIX
-        self._connection = _connection(self.host, environ)
-        answer = self._request("GET", "/_ping", None, {})
-        version = answer.headers.get("Api-Version", "0.0")
-        with self._explained():
-            answer.read()
-            spoken = tuple(int(part) for part in version.split("."))
-        if spoken < _OLDEST:
-            raise UnavailableError(
-                f"Docker at {self.host} speaks API {version}; {'.'.join(map(str, _OLDEST))} is needed (Engine 20.10)"
-            )
-        self._version = f"/v{version}"
-
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """A request and its answer in JSON. Raises DockerRefusal, UnavailableError."""
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        answer = self._request(method, self._version + path, body, headers)
-        with self._explained():
-            return json.loads(answer.read())
-
-    def upgrade(self, path: str, body: Mapping[str, Any]) -> tuple[socket.socket, bytes]:
-        """A request that turns the connection into a stream; the stream, and what came with the answer already.
-
-        Raises:
-            DockerRefusal: it does not.
-            UnavailableError: it ended meanwhile.
-        """
-        headers = {"Content-Type": "application/json", "Connection": "Upgrade", "Upgrade": "tcp"}
-        answer = self._request("POST", self._version + path, body, headers)
-        self._answer = answer  # holds the stream open
-        stream: socket.socket = self._connection.sock
-        stream.setblocking(False)
-        with self._explained():
-            try:
-                return stream, answer.fp.peek()
-            except ssl.SSLWantReadError:
-                return stream, b""
-
-    def _request(
-        self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
-    ) -> http.client.HTTPResponse:
-        data = None if body is None else json.dumps(body)
-        with self._explained():
-            self._connection.request(method, path, data, dict(headers))
-            answer = self._connection.getresponse()
-            if answer.status >= 300:
-                raise DockerRefusal(answer.status, _cause(answer.status, answer.read()))
-        return answer
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Make what goes wrong while we talk to it an error of ours. Raises PrivilegeError, UnavailableError."""
-        try:
-            yield
-        except PermissionError:
-            raise PrivilegeError(
-                f"may not talk to Docker at {self.host}; join the group docker, or run as root"
-            ) from None
-        except (OSError, http.client.HTTPException) as problem:
-            cause = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-            raise UnavailableError(
-                f"no Docker daemon answers at {self.host} ({cause}); start it, or set DOCKER_HOST"
-            ) from None
-        except ValueError as problem:
-            raise UnavailableError(
-                f"what answers at {self.host} is no Docker daemon ({problem}); set DOCKER_HOST to where one is"
-            ) from None
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
-class DockerRefusal(HarnessError):
-    """The daemon's answer to a request that it does not carry out.
+class HttpConnection:
+    """Requests one after the other. Everything raises OSError, and ValueError where it is not HTTP that comes.
 
     Args:
-        status: HTTP's.
-        cause: in its words.
+        connected: to the server, with a timeout.
     """
-
-    def __init__(self, status: int, cause: str) -> None:
-        super().__init__(f"Docker refuses: {cause}")
-        self.status, self.cause = status, cause
-
-
-def _cause(status: int, body: bytes) -> str:
-    try:
-        return str(json.loads(body)["message"])
-    except (ValueError, LookupError, TypeError):
-        return body.decode(errors="replace").strip() or f"HTTP {status}"
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a socket that is there."""
 
     def __init__(self, connected: socket.socket) -> None:
-        super().__init__("docker", timeout=_CONNECT_S)
-        self.sock = connected
+        self.socket = connected
+        self._data = b""
+
+    def request(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str], *, stream: bool = False
+    ) -> Answer:
+        """Send a request and wait for its answer.
+
+        Args:
+            method: e.g. GET.
+            target: path and query.
+            body: what is sent with it.
+            headers: those that the request needs beside Host and Content-Length.
+            stream: whether the connection becomes a stream where the answer is no error.
+        """
+        length = {} if body is None else {"Content-Length": str(len(body))}
+        lines = [f"{name}: {value}" for name, value in {"Host": "docker", **length, **headers}.items()]
+        head = "\r\n".join([f"{method} {target} HTTP/1.1", *lines, "", ""])
+        self.socket.sendall(head.encode() + (body or b""))
+        first, *fields = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        version, status, *_ = [*first.split(" ", 2), ""]
+        if not version.startswith("HTTP/1."):
+            raise ValueError(f"it says {first[:40]!r}")
+        named = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+        if stream and int(status) < 300:
+            rest, self._data = self._data, b""
+        else:
+            rest = self._body(named)
+        return Answer(int(status), named, rest)
+
+    def _body(self, headers: Mapping[str, str]) -> bytes:
+        if headers.get("transfer-encoding") != "chunked":
+            return self._exactly(int(headers.get("content-length", "0")))
+        parts = []
+        while size := int(self._until(b"\r\n").partition(b";")[0], 16):
+            parts.append(self._exactly(size))
+            self._until(b"\r\n")
+        while self._until(b"\r\n"):  # trailers
+            pass
+        return b"".join(parts)
+
+    def _until(self, end: bytes) -> bytes:
+        while end not in self._data:
+            self._more()
+        found, _, self._data = self._data.partition(end)
+        return found
+
+    def _exactly(self, size: int) -> bytes:
+        while len(self._data) < size:
+            self._more()
+        found, self._data = self._data[:size], self._data[size:]
+        return found
+
+    def _more(self) -> None:
+        data = self.socket.recv(1 << 16)
+        if not data:
+            raise ConnectionResetError("it ended the connection")
+        self._data += data
 
 
-def _connection(host: str, environ: Mapping[str, str]) -> http.client.HTTPConnection:
-    """To the daemon. Raises InputError, UnavailableError, OSError (also later, when it is used)."""
-    try:
-        url = urlsplit(host if "://" in host else f"tcp://{host}")
-        port = url.port
-    except ValueError as problem:
-        raise InputError(f"DOCKER_HOST={host!r}: {problem}") from None
-    if url.scheme in ("unix", "http+unix"):
-        return _UnixConnection(f"{url.netloc}{url.path}" or urlsplit(_UNIX).path)
-    if url.scheme == "ssh" and url.hostname:
-        return _Connection(_over_ssh(url.hostname, url.username, port))
-    if url.scheme not in ("tcp", "http", "https") or not url.hostname or not port:
-        raise InputError(f"DOCKER_HOST={host!r}: write unix:///PATH, tcp://HOST:PORT or ssh://[USER@]HOST[:PORT]")
-    context = _tls(environ, url.scheme == "https")
-    if context:
-        return http.client.HTTPSConnection(url.hostname, port, timeout=_CONNECT_S, context=context)
-    return http.client.HTTPConnection(url.hostname, port, timeout=_CONNECT_S)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("docker", timeout=_CONNECT_S)
-        self._path = path
-
-    def connect(self) -> None:
-        """See HTTPConnection."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_CONNECT_S)
-        self.sock.connect(self._path)
-
-
-def _over_ssh(host: str, user: str | None, port: int | None) -> socket.socket:
-    """Connect to the daemon at another machine. ssh gets a session of its own: our signals are not for it."""
-    options = [*(["-l", user] if user else []), *(["-p", str(port)] if port else [])]
-    ours, theirs = socket.socketpair()
-    with theirs:
-        try:
-            subprocess.Popen(
-                ["ssh", *options, "--", host, "docker system dial-stdio"],
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                start_new_session=True,
-            )
-        except FileNotFoundError:
-            raise UnavailableError("DOCKER_HOST names a machine behind ssh, and there is no ssh; install it") from None
-    ours.settimeout(_CONNECT_S)
-    return ours
-
-
-def _tls(environ: Mapping[str, str], https: bool) -> ssl.SSLContext | None:
-    """As docker.from_env: encrypted with DOCKER_CERT_PATH or DOCKER_TLS_VERIFY, whose empty value means no check."""
-    verify, folder = bool(environ.get("DOCKER_TLS_VERIFY")), environ.get("DOCKER_CERT_PATH")
-    if not (verify or folder or https):
-        return None
-    context = ssl.create_default_context()
-    if not (verify or folder):
-        return context
-    folder = folder or os.path.expanduser("~/.docker")
-    try:
-        context.load_verify_locations(f"{folder}/ca.pem")
-        context.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
-    except OSError as problem:
-        raise UnavailableError(f"certificates for Docker in {folder} (DOCKER_CERT_PATH): {problem}") from None
-    if not verify:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
+def would_block(problem: OSError) -> bool:
+    """Whether a socket, also one with TLS, only says: not now. Without importing ssl where nobody needs it."""
+    return isinstance(problem, BlockingIOError) or type(problem).__name__ in ("SSLWantReadError", "SSLWantWriteError")

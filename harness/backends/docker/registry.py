@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from harness.backends.docker.backend import DockerBackend
-from harness.backends.docker.http import DockerDaemon
+from harness.backends.docker.daemon import DockerDaemon
 from harness.backends.registration import Registration, Registry
 from harness.errors import NodeError, RecordError
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from harness.backends.docker.daemon import DockerDaemon
 from harness.backends.docker.exec.connection import ExecSocket
-from harness.backends.docker.http import DockerDaemon
 from harness.errors import HarnessError, InputError, PrivilegeError, UnavailableError
 from tests.support.unix_http import Handler, served
 

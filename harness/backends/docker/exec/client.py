@@ -27,9 +27,9 @@ import tty
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from harness.backends.docker.daemon import DockerDaemon
 from harness.backends.docker.exec.connection import ExecSocket
 from harness.backends.docker.exec.streams import BOOT, StreamForwarder
-from harness.backends.docker.http import DockerDaemon
 from harness.errors import HarnessError
 from harness.linux.syscalls import die_with_parent
 

@@ -6,7 +6,7 @@ import socket
 import struct
 from collections.abc import Sequence
 
-from harness.backends.docker.http import DockerDaemon, DockerRefusal
+from harness.backends.docker.daemon import DockerDaemon, DockerRefusal
 from harness.errors import HarnessError, PrivilegeError
 
 

@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import socket
-import ssl
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Final
 from harness.backends.docker.exec import shim
 from harness.backends.docker.exec.connection import Demultiplexer
 from harness.backends.docker.exec.shim import frame
+from harness.backends.docker.http import would_block
 from harness.errors import UnavailableError
 
 SHIM: Final = Path(shim.__file__).read_bytes()
@@ -89,7 +89,7 @@ class StreamForwarder:
             poll.register(self._socket, events)
         if self._open and self._input_open and self._window and len(self._to_send) < shim.CHUNK:
             poll.register(0, select.POLLIN)
-        decrypted = hears and isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
+        decrypted = hears and hasattr(self._socket, "pending") and self._socket.pending()  # TLS has read ahead
         ready = dict(poll.poll(0 if decrypted else None))
         for fd in self._outputs:
             if fd in ready:
@@ -124,17 +124,16 @@ class StreamForwarder:
     def _send(self) -> None:
         try:
             del self._to_send[: self._socket.send(self._to_send[: shim.CHUNK])]
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return
-        except OSError:
-            self._to_send.clear()
+        except OSError as problem:
+            if not would_block(problem):
+                self._to_send.clear()
 
     def _read_socket(self) -> None:
         try:
             data = self._socket.recv(shim.CHUNK)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return
-        except OSError:
+        except OSError as problem:
+            if would_block(problem):
+                return
             data = b""
         self._open = bool(data)
         self._receive(data)

@@ -1,66 +1,78 @@
-"""A daemon that goes away in the middle of an answer, or is none: one line, the right exit code."""
+"""Answers are understood whatever the pieces in which they come."""
 
-import re
 import socket
 import threading
 
 import pytest
 
-from harness.backends.docker.http import DockerDaemon
-from harness.errors import UnavailableError
+from harness.backends.docker.http import HttpConnection
 
-PING = b"HTTP/1.1 200 OK\r\nApi-Version: 1.44\r\nContent-Length: 2\r\n\r\nOK"
-HALF = b"HTTP/1.1 %d Whatever\r\nApi-Version: 1.44\r\nContent-Length: 100\r\n\r\n[{"
-CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n[{"
-PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<html/>"
-ODD = b"HTTP/1.1 200 OK\r\nApi-Version: of late\r\nContent-Length: 2\r\n\r\nOK"
+HEAD = b"HTTP/1.1 200 OK\r\nApi-Version: 1.44\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\n[1,2\r\n3;ext=1\r\n,3]\r\n0\r\nTrailer: x\r\n\r\n"
+LONG = HEAD + b"Content-Length: 7\r\n\r\n[1,2,3]"
+STREAM = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\n\r\n"
 
 
 @pytest.fixture
-def says(tmp_path):
-    """Has a daemon give these answers, and go away; its address."""
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(tmp_path / "docker.sock"))
-        server.listen()
-        threads = []
+def answering():
+    """A connection to a server that answers every request with these pieces."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5)
 
-        def serve(answers):
-            client, _ = server.accept()
-            with client:
-                for answer in answers:
-                    client.recv(1 << 16)
-                    client.sendall(answer)
+    def made(*pieces, requests=1):
+        def serve():
+            for _ in range(requests):
+                heard.append(theirs.recv(1 << 16))
+                for piece in pieces:
+                    theirs.sendall(piece)
+            theirs.close()
 
-        def start(*answers):
-            threads.append(threading.Thread(target=serve, args=[answers], daemon=True))
-            threads[-1].start()
-            return {"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"}
+        thread.append(threading.Thread(target=serve, daemon=True))
+        thread[0].start()
+        return HttpConnection(ours)
 
-        yield start
-        for thread in threads:
-            thread.join(5)
-
-
-@pytest.mark.parametrize("answer", [HALF % 200, HALF % 500, CHUNK, b"HTTP/1.1", b""])
-def test_a_daemon_that_goes_away_in_the_middle_of_an_answer(says, answer):
-    environ = says(PING, answer)
-    daemon = DockerDaemon(environ)
-    gone = f"^no Docker daemon answers at {re.escape(environ['DOCKER_HOST'])} \\(.+\\); start it, or set DOCKER_HOST$"
-    with pytest.raises(UnavailableError, match=gone):
-        daemon.ask("GET", "/containers/json")
+    heard, thread = [], []
+    made.heard = heard
+    with ours:
+        yield made
+    thread[0].join(5)
 
 
-def test_a_daemon_that_goes_away_at_once(says):
-    with pytest.raises(UnavailableError, match="no Docker daemon answers at"):
-        DockerDaemon(says(HALF % 200))
+@pytest.mark.parametrize("answer", [CHUNKED, LONG], ids=["chunked", "length"])
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_two_requests_over_one_connection(answering, answer, size):
+    connection = answering(*(answer[at : at + size] for at in range(0, len(answer), size)), requests=2)
+    for _ in range(2):
+        found = connection.request("GET", "/x", None, {})
+        assert (found.status, found.headers["api-version"], found.body) == (200, "1.44", b"[1,2,3]")
 
 
-def test_what_is_no_daemon(says):
-    daemon = DockerDaemon(says(PING, PAGE))
-    with pytest.raises(UnavailableError, match=r"^what answers at .* is no Docker daemon .*; set DOCKER_HOST"):
-        daemon.ask("GET", "/containers/json")
+def test_a_request_is_whole(answering):
+    answering(LONG).request("POST", "/v1.44/x?y=1", b"{}", {"Content-Type": "application/json"})
+    assert answering.heard == [
+        b"POST /v1.44/x?y=1 HTTP/1.1\r\nHost: docker\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
+    ]
 
 
-def test_a_version_that_is_none(says):
-    with pytest.raises(UnavailableError, match=r"is no Docker daemon .*of late"):
-        DockerDaemon(says(ODD))
+def test_what_comes_with_the_answer_of_a_stream_is_kept(answering):
+    answer = answering(STREAM + b"\1\0\0\0").request("POST", "/exec/1/start", b"{}", {}, stream=True)
+    assert (answer.status, answer.body) == (101, b"\1\0\0\0")
+
+
+def test_a_refused_stream_has_a_whole_body(answering):
+    refusal = b"HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\n\r\n{}"
+    answer = answering(refusal[:30], refusal[30:]).request("POST", "/exec/1/start", b"{}", {}, stream=True)
+    assert (answer.status, answer.body) == (409, b"{}")
+
+
+@pytest.mark.parametrize(
+    "text", [b"SSH-2.0-OpenSSH\r\n\r\n", HEAD + b"Content-Length: many\r\n\r\n", b"HTTP/1.1 ok\r\n\r\n"]
+)
+def test_what_is_not_http(answering, text):
+    with pytest.raises(ValueError, match=r"SSH|many|ok"):
+        answering(text).request("GET", "/x", None, {})
+
+
+def test_an_answer_that_ends_in_the_middle(answering):
+    with pytest.raises(ConnectionError):
+        answering(LONG[:-1]).request("GET", "/x", None, {})
