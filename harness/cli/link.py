@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,7 +14,9 @@ from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan, Pair
 from harness.model.plan_edit import named_ranks, parse_pairs, set_down, shape_change
 from harness.model.table import Styled
-from harness.networks.network import Network
+
+if TYPE_CHECKING:
+    from harness.networks.network import Network
 
 app = typer.Typer(no_args_is_help=True, help="Show and change links: show, set, down, up.")
 

@@ -11,11 +11,11 @@ from harness.backends.registration import Registry
 from harness.cli.options import DEFAULT_NAME
 from harness.cli.output import note
 from harness.errors import HarnessError, NetworkStateError, PrivilegeError, RecordError, UnavailableError
-from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
 
 if TYPE_CHECKING:
-    from harness.backends.docker.registry import DockerRegistry
+    from harness.backends.docker.registry import DockerRegistry, Found
+    from harness.networks.network import Network
 
 _DOCKER_SOCKET: Final = "/var/run/docker.sock"
 
@@ -55,22 +55,19 @@ def find_network(name: str, ranks: Collection[int] = ()) -> Network:
         NetworkStateError: none is up, or it is not clear which is meant.
     """
     local = LocalRegistry()
-    if network := Network.find(name, local):
+    if network := _in(local, name):
         return network
-    up = {other: network for other in local.names() if (network := _is_up(other, local))}
-    containers, problem = _containers(), None
+    containers, problem, listed = _containers(), None, {}
     try:
         listed = {found.name: found for found in containers.found() if found.running} if containers else {}
     except HarnessError as error:
-        listed, problem = {}, error
+        problem = error
+    if containers and name in listed:
+        return _connected(containers, listed[name], ranks)
+    up = {other: network for other in local.names() if (network := _if_readable(local, other))}
     names = sorted({*up, *listed})
-    wanted = names[0] if name == DEFAULT_NAME and len(names) == 1 and name not in names else name
-    if wanted in up:
-        return up[wanted]
-    if containers and wanted in listed:
-        network = Network.of(containers.registration(listed[wanted], ranks), containers)
-        if network:
-            return network
+    if name == DEFAULT_NAME and len(names) == 1:
+        return up[names[0]] if up or not containers else _connected(containers, listed[names[0]], ranks)
     hint = f"; up are: {', '.join(names)}; choose one with --name" if names else ""
     missing = NetworkStateError(f"network {name!r} is not up{hint}; start it with 'harness up --name {name}'")
     if problem:
@@ -78,9 +75,27 @@ def find_network(name: str, ranks: Collection[int] = ()) -> Network:
     raise missing
 
 
-def _is_up(name: str, registry: Registry) -> Network | None:
+def _connected(containers: DockerRegistry, found: Found, ranks: Collection[int]) -> Network:
+    """Imports what it needs while the agents' processes start, which takes as long."""
+    containers.connect(found, ranks)
+    from harness.networks.network import Network
+
+    return Network(containers.registration(found), containers)
+
+
+def _in(registry: Registry, name: str) -> Network | None:
+    record = registry.load(name)
+    if record is None:
+        return None
+    from harness.networks.network import Network
+
+    network = Network(record, registry)
+    return network if network.backend.alive else None
+
+
+def _if_readable(registry: Registry, name: str) -> Network | None:
     try:
-        return Network.find(name, registry)
+        return _in(registry, name)
     except RecordError:
         return None
 

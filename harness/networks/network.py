@@ -41,12 +41,18 @@ class Reshaped:
 
 
 class Network:
-    """A network that is up."""
+    """A network that is up, if its backend is alive.
 
-    def __init__(self, record: Registration, backend: Backend, store: Registry) -> None:
+    Args:
+        record: its registration.
+        store: where that is.
+        backend: where its nodes live; None: as the registration says, or RecordError.
+    """
+
+    def __init__(self, record: Registration, store: Registry, backend: Backend | None = None) -> None:
         self._record = record
         self._store = store
-        self.backend = backend
+        self.backend = backend or find_backend(record)
         self.plan = record.network_plan
 
     @property
@@ -106,19 +112,7 @@ class Network:
                 finally:
                     store.remove(name)
                 raise
-            return cls(record, backend, store)
-
-    @classmethod
-    def find(cls, name: str, store: Registry) -> Network | None:
-        """The network of that name, or None where none is up. Raises RecordError."""
-        record = store.load(name)
-        return cls.of(record, store) if record else None
-
-    @classmethod
-    def of(cls, record: Registration, store: Registry) -> Network | None:
-        """The network that was registered so, or None where it is no more. Raises RecordError."""
-        backend = find_backend(record)
-        return cls(record, backend, store) if backend.alive else None
+            return cls(record, store, backend)
 
     def reshape(self, change: Callable[[NetworkPlan], NetworkPlan]) -> Reshaped:
         """Change edges in place, one command at a time; where a node refuses, the others go back to what they were.

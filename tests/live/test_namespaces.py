@@ -25,6 +25,6 @@ def test_a_network_whose_keeper_was_killed_is_found_gone(tmp_path):
     with up(plan, name, tmp_path) as net:
         os.kill(net.backend.handle["keeper"]["pid"], 9)
         wait_for(lambda: not net.backend.alive)
-        assert type(net).find(name, LocalRegistry(tmp_path)) is None
+        assert not type(net)(LocalRegistry(tmp_path).load(name), LocalRegistry(tmp_path)).backend.alive
         with up(plan, name, tmp_path) as again:
             assert ping(again, 0, 1)[0] == 0

@@ -150,13 +150,13 @@ class Agents:
         raise NodeError(rank, action, "its container is gone", "'harness down', or 'docker compose up' again")
 
     def connect(self, ranks: Iterable[int], daemon: DockerDaemon | None = None) -> None:
-        """Start to talk to these agents; what fails now is reported when they are asked.
+        """Begin to talk to the first agent and to these, without waiting; what fails is reported when they are asked.
 
         Args:
-            ranks: whose; a rank without a container is passed over.
-            daemon: a connection that the first of them takes over.
+            ranks: of the others; one without a container is passed over.
+            daemon: a connection that the first agent takes over.
         """
-        for rank in ranks:
+        for rank in dict.fromkeys([*self.ranks[:1], *ranks]):
             if rank in self._lines:
                 with contextlib.suppress(HarnessError):
                     self._lines[rank].open(daemon)

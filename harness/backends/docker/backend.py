@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from harness.agent.edits import edit, fingerprint
 from harness.backends.base import Progress, Stdio, Task
 from harness.backends.docker.agents import Agents
 from harness.backends.docker.container_options import ContainerOptions
-from harness.backends.docker.daemon import DockerDaemon
 from harness.errors import HarnessError, NodeError, RecordError
 from harness.model.plan import NetworkPlan
 from harness.model.status import NodeStatus
@@ -114,16 +113,6 @@ class DockerBackend:
 
     def keep(self) -> None:
         """See Backend: containers outlive us unless they were made transient."""
-
-    def connect(self, ranks: Collection[int], daemon: DockerDaemon | None) -> None:
-        """Begin to talk to the first agent, the one of ``state``, and to these, without waiting for any.
-
-        Args:
-            ranks: of the others.
-            daemon: a connection that the first one takes over.
-        """
-        first = self._agents.ranks[:1]
-        self._agents.connect([*first, *(rank for rank in ranks if rank not in first)], daemon)
 
     def state(self, *, plan: bool = False, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What the agent of rank 0 says of the network; where it does not run, that of another. Raises HarnessError.

@@ -11,13 +11,16 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from harness.backends.docker.backend import DockerBackend
+from harness.backends.docker.agents import Agents
 from harness.backends.docker.daemon import DockerDaemon
 from harness.backends.registration import Registration, Registry
 from harness.errors import NodeError, RecordError
+
+if TYPE_CHECKING:
+    from harness.backends.docker.backend import DockerBackend
 
 NETWORK: Final = "tc-harness.network"
 """The label with the network's name."""
@@ -109,27 +112,31 @@ class DockerRegistry:
         """See Registry: a network whose containers run, or None. Raises RecordError where no agent answers."""
         if known is not None:
             with contextlib.suppress(NodeError):  # then its containers may be others by now
-                state = DockerBackend.from_handle(known.handle).state(plan=True, known=known.plan)
+                state = _backend().from_handle(known.handle).state(plan=True, known=known.plan)
                 return replace(known, plan=state.get("plan", known.plan))
         found = next((one for one in self.found() if one.name == name and one.running), None)
         return None if found is None else self.registration(found)
 
-    def registration(self, found: Found, ranks: Collection[int] = ()) -> Registration:
-        """Of a network whose containers run. Raises RecordError where no agent answers.
+    def connect(self, found: Found, ranks: Collection[int] = ()) -> None:
+        """Begin to talk to the agents of a network, without waiting for any.
 
         Args:
             found: its containers.
-            ranks: whose agents will be asked next: they are connected while the first one answers.
+            ranks: whose agents will be asked for more than the registration.
         """
-        backend = DockerBackend(found.name, None, found.running, found.ended)
         daemon, self._daemon = self._daemon, None
-        backend.connect(ranks, daemon)
+        Agents(found.running, found.ended).connect(ranks, daemon)
+
+    def registration(self, found: Found) -> Registration:
+        """Of a network whose containers run. Raises RecordError where no agent answers."""
+        self.connect(found)
+        backend = _backend()(found.name, None, found.running, found.ended)
         try:
             state = backend.state(plan=True)
         except NodeError as error:
             raise RecordError(f"network {found.name!r} does not answer: {error}") from None
         return Registration(
-            found.name, "docker", state["engine"], backend.handle, state["plan"], found.created, found.transient
+            found.name, backend.name, state["engine"], backend.handle, state["plan"], found.created, found.transient
         )
 
     def save(self, record: Registration) -> None:
@@ -149,3 +156,10 @@ class DockerRegistry:
     def recording(self, name: str, created: float = 0.0) -> Path | None:
         """See Registry: it is of this machine."""
         return self._local.recording(name, created)
+
+
+def _backend() -> type[DockerBackend]:
+    """Imported once the agents are connected: while their processes start there is time for it."""
+    from harness.backends.docker.backend import DockerBackend
+
+    return DockerBackend

@@ -24,8 +24,10 @@ class Containers(LocalRegistry):
             raise self.refuses
         return [SimpleNamespace(name=name, running=True) for name in self.names()]
 
-    def registration(self, found, ranks):
+    def connect(self, found, ranks):
         self.asked = ranks
+
+    def registration(self, found):
         return self.load(found.name)
 
 

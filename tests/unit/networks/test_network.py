@@ -159,7 +159,7 @@ def test_the_first_need_for_single_packets_reaches_every_node(start, engine):
 
 def test_a_reshape_sees_what_another_command_changed(start, store):
     net = start(network("ring", 4))
-    other = Network.find("net", store)
+    other = Network(store.load("net"), store)
     other.reshape(slow((1, 2)))
     net.reshape(slow((0, 1)))
     assert {pair for pair, edge in net.plan.edges.items() if edge.shape == SLOW} == {(0, 1), (1, 2)}
@@ -169,10 +169,10 @@ def test_names(start, store):
     net = start(network("line", 2), "one")
     with pytest.raises(NetworkStateError, match="'one' is already up"):
         start(network("line", 2), "one")
-    assert Network.find("one", store).plan == net.plan
-    assert Network.find("two", store) is None
+    found = Network(store.load("one"), store)
+    assert (found.name, found.plan, found.backend.alive) == ("one", net.plan, True)
     net.down()
-    assert Network.find("one", store) is None
+    assert store.load("one") is None
 
 
 def test_a_dead_network_gives_its_name_back(start, store):
@@ -257,7 +257,7 @@ def test_a_reshape_is_recorded_with_what_was_and_what_is(start, tmp_path):
 
 def test_another_commands_reshape_is_recorded_too(start, store, tmp_path):
     start(network("ring", 3)).record_in(tmp_path)
-    Network.find("net", store).reshape(slow((0, 1)))
+    Network(store.load("net"), store).reshape(slow((0, 1)))
     assert len(changes(tmp_path)) == 1
 
 
