@@ -36,7 +36,7 @@ def runtimes(incomplete: str) -> list[str]:
 
 def engines(incomplete: str) -> list[str]:
     """What can make links."""
-    from harness.shaping.detect import AUTO, NETEM, USERSPACE
+    from harness.shaping.facts import AUTO, NETEM, USERSPACE
 
     return _matching([AUTO, NETEM, USERSPACE], incomplete)
 
