@@ -7,6 +7,18 @@ Exit codes: 1 something measured is off, 2 wrong input, 3 the named network is i
 
 from __future__ import annotations
 
+from typing import Final
+
+MOST_QUOTED: Final = 100
+"""Characters of an input that a message repeats: the input may be a whole file of another kind."""
+
+
+def quoted(value: object) -> str:
+    """The input in quotes, as Python writes it, cut where it is long."""
+    text = repr(value[:MOST_QUOTED] if isinstance(value, str) else value)
+    cut = isinstance(value, str) and len(value) > MOST_QUOTED
+    return f"{text[: MOST_QUOTED - 4]}...{text[0]}" if cut or len(text) > MOST_QUOTED else text
+
 
 class HarnessError(Exception):
     """The root: one line that says where, what and how to fix it."""

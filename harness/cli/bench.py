@@ -16,7 +16,7 @@ from harness.cli import networks, options
 from harness.cli.console import err
 from harness.cli.output import print_json, show
 from harness.cli.run import end, printer
-from harness.errors import HarnessError, InputError, UnavailableError
+from harness.errors import HarnessError, InputError, UnavailableError, quoted
 from harness.model.bound import COLLECTIVES
 from harness.model.suggest import suggest
 from harness.model.units import Size
@@ -50,7 +50,7 @@ def bench(
     _check(collectives, sizes)
     network = networks.find_network(name)
     if network.plan.size < 2:
-        raise InputError(f"network {name!r} has one node; a collective needs at least 2")
+        raise InputError(f"network {quoted(name)} has one node; a collective needs at least 2")
     if network.backend.python == sys.executable and importlib.util.find_spec("torch") is None:
         raise UnavailableError("harness bench needs PyTorch, which this Python lacks: run 'make setup' (CPU build)")
     words = ["--sizes", sizes, "--warmup", str(warmup), "--repeats", str(repeats), "--seconds", str(seconds)]
@@ -65,10 +65,12 @@ def _check(collectives: str | None, sizes: str) -> None:
     """Raise InputError here, once, rather than on every node."""
     for word in collectives.split(",") if collectives else ():
         if word.strip() not in COLLECTIVES:
-            raise InputError(f"--collectives: {word.strip()!r} is unknown; {suggest(word.strip(), COLLECTIVES)}")
+            raise InputError(f"--collectives: {quoted(word.strip())} is unknown; {suggest(word.strip(), COLLECTIVES)}")
     for word in sizes.split(","):
         try:
-            Size.parse(word)
+            size = Size.parse(word)
+            if not size.bytes:
+                raise InputError(f"{quoted(word.strip())} is nothing to send; write e.g. 1KiB")
         except InputError as error:
             raise InputError(f"--sizes: {error}") from None
 

@@ -8,8 +8,9 @@ import typer
 
 from harness.cli import completion, networks, options
 from harness.cli.run import end, misplaced, printer
-from harness.errors import InputError
+from harness.errors import InputError, quoted
 from harness.model.torchrun import environment
+from harness.model.units import is_whole_number
 from harness.networks.launch import launch
 
 EPILOG = options.examples(
@@ -42,8 +43,8 @@ def execute(
     if rank == "all":
         end(launch(network.backend, network.plan, command, printer(network.plan.size), master_port=master_port))
         return
-    if not rank.isdecimal():
-        raise InputError(f"{rank!r} is no rank; write a number from 0 to {network.plan.size - 1}, or all")
+    if not is_whole_number(rank):
+        raise InputError(f"{quoted(rank)} is no rank; write a number from 0 to {network.plan.size - 1}, or all")
     network.plan.require_rank(int(rank))
     env = environment(network.plan, int(rank), network.backend.environ, master_port)
     process = network.backend.spawn(int(rank), command, env=env, own_group=False)

@@ -7,12 +7,11 @@ adapters nothing changes; tests/unit/cli/test_main.py fails where this no longer
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from typer import core
 
-_DIGITS: Final = 18
-"""The longest text that is read as a number here."""
+from harness.model.units import is_whole_number
 
 
 class _QuickParam:
@@ -30,15 +29,11 @@ class _QuickParam:
             return value
         if kind == list[str] and isinstance(value, (list, tuple)):
             return list(value)
-        if kind is int and _is_number(value):
+        if kind is int and isinstance(value, str) and is_whole_number(value):
             low, high = (getattr(self._descriptor.parameter_info, end) for end in ("min", "max"))
             if (low is None or low <= int(value)) and (high is None or int(value) <= high):
                 return int(value)
         return _make_adapter(self._descriptor).coerce(value, param=param, ctx=ctx)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _DIGITS
 
 
 _make_adapter: Any = getattr(core, "build_runtime_param", None)

@@ -13,7 +13,7 @@ import typer
 
 from harness.cli import options
 from harness.cli.output import note, print_json, say, show, status
-from harness.errors import InputError, UnavailableError
+from harness.errors import InputError, UnavailableError, quoted
 from harness.experiment.recorded import resolve
 from harness.model.format import count
 from harness.model.suggest import suggest
@@ -159,7 +159,7 @@ def wanted_formats(formats: str | None, out: Path | None) -> tuple[str, ...]:
     words = [word.strip() for word in formats.split(",") if word.strip()]
     for word in words:
         if word not in FORMATS:
-            raise InputError(f"--format: {word!r} is unknown; {suggest(word, FORMATS)}")
+            raise InputError(f"--format: {quoted(word)} is unknown; {suggest(word, FORMATS)}")
     if not words:
         raise InputError(f"--format is empty; give some of {', '.join(FORMATS)}")
     return tuple(dict.fromkeys(words))

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path, PurePath
 from typing import Any, Final, Self
 
-from harness.errors import InputError
+from harness.errors import InputError, quoted
 from harness.training.options import Schedule
 from harness.training.strategies.catalogue import strategy_label
 from harness.training.tasks.task_options import TaskOptions
@@ -44,7 +44,7 @@ def short(name: str) -> str:
 def check_name(name: str) -> None:
     """Raise InputError where an experiment cannot be called so: its folder is."""
     if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
-        raise InputError(f"{name!r} is no name: use up to 64 letters, digits, '_', '.', '-', no sign first")
+        raise InputError(f"{quoted(name)} is no name: use up to 64 letters, digits, '_', '.', '-', no sign first")
 
 
 @dataclass(frozen=True)

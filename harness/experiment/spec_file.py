@@ -32,7 +32,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final, cast, get_type_hints
 
-from harness.errors import InputError
+from harness.errors import InputError, quoted
 from harness.experiment.spec import MAX_RUNS, Experiment, Variant, check_name, plain
 from harness.model.plan_options import DEFAULTS
 from harness.model.profile_file import is_profile_path, load_profile
@@ -137,7 +137,7 @@ def _limit(entry: Entry) -> float:
     unit = text.removeprefix(number).strip()
     seconds = _located(entry, lambda: _number(number)) * _UNITS[unit] if number and unit in _UNITS else math.nan
     if not 0 < seconds < math.inf:
-        raise entry.fault(f"{text!r} where a time is expected, e.g. 90s, 2min or 1.5h")
+        raise entry.fault(f"{quoted(text)} where a time is expected, e.g. 90s, 2min or 1.5h")
     return seconds
 
 
@@ -172,7 +172,7 @@ def _scalar(entry: Entry) -> str:
 def _truth(entry: Entry) -> bool:
     words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
     if (word := _scalar(entry).lower()) not in words:
-        raise entry.fault(f"{word!r} where true or false is expected")
+        raise entry.fault(f"{quoted(word)} where true or false is expected")
     return words[word]
 
 
@@ -251,7 +251,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"{text!r} where a number is expected") from None
+        raise InputError(f"{quoted(text)} where a number is expected") from None
 
 
 def _target(entry: Entry) -> tuple[str, float]:

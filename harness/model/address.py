@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final, Self
 
 from harness.errors import PlanError
@@ -22,6 +22,12 @@ def node_name(rank: int) -> str:
 
 DEFAULT_IPV4 = IPv4Network("10.77.0.0/16")
 DEFAULT_IPV6 = IPv6Network("fd77::/64")
+
+_NO_HOSTS: Final = tuple(
+    ip_network(text)
+    for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
+)
+"""Unspecified, loopback, link-local, multicast and reserved addresses: a node's interface cannot have them."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Addressing:
         except ValueError as error:
             raise PlanError(f"subnet: {error}; write e.g. 10.77.0.0/16 or fd77::/64") from None
         for net in (made.ipv4_net, made.ipv6_net):
-            if net.is_loopback or net.is_multicast or net.is_link_local or net.is_unspecified:
+            if any(net.overlaps(other) for other in _NO_HOSTS if net.version == other.version):
                 raise PlanError(f"subnet: {net} is no network for hosts; write e.g. 10.77.0.0/16 or fd77::/64")
         return made
 

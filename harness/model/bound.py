@@ -46,7 +46,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal, get_args
 
-from harness.errors import InputError
+from harness.errors import InputError, quoted
 from harness.model.address import FRAME, SEGMENT
 from harness.model.link import LinkShape
 from harness.model.plan import NetworkPlan, Pair
@@ -174,7 +174,7 @@ class LinkBound:
             InputError: unknown collective, or a negative size.
         """
         if collective not in COLLECTIVES:
-            raise InputError(f"collective {collective!r} is unknown; one of {', '.join(COLLECTIVES)}")
+            raise InputError(f"collective {quoted(collective)} is unknown; one of {', '.join(COLLECTIVES)}")
         if size < 0:
             raise InputError(f"a size of {size} bytes is negative")
         if self._size < 2:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, Self, get_args
 
-from harness.errors import InputError, ShapeError
+from harness.errors import InputError, ShapeError, quoted
 from harness.model.link_field import LinkField, exact_ratio, link_field
-from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
+from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time, is_whole_number
 
 Pair = tuple[int, int]
 """Source and destination of a directed edge, or the two ends of an undirected one, the smaller first."""
@@ -51,7 +51,7 @@ class GilbertElliott:
         """Read ``P,R[,LOSS_BAD[,LOSS_GOOD]]``. Raises InputError."""
         parts = [Ratio.parse(part) for part in text.split(",")]
         if not 2 <= len(parts) <= 4:
-            raise InputError(f"{text!r} is no chain; write P,R[,LOSS_BAD[,LOSS_GOOD]], e.g. 1%,20%,90%")
+            raise InputError(f"{quoted(text)} is no chain; write P,R[,LOSS_BAD[,LOSS_GOOD]], e.g. 1%,20%,90%")
         return cls(*parts)
 
     def to_json(self) -> dict[str, float]:
@@ -94,8 +94,8 @@ def _parse_jitter(text: str) -> Time | Ratio:
 
 
 def _parse_limit(text: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"{text!r} is not a number of packets, or auto")
+    if not is_whole_number(text):
+        raise InputError(f"{quoted(text)} is not a number of packets, or auto")
     return int(text)
 
 
@@ -151,7 +151,7 @@ class LinkShape:
 
     def __post_init__(self) -> None:
         if self.distribution not in DISTRIBUTIONS:
-            raise ShapeError(f"distribution {self.distribution!r} is unknown; one of {', '.join(DISTRIBUTIONS)}")
+            raise ShapeError(f"distribution {quoted(self.distribution)} is unknown; one of {', '.join(DISTRIBUTIONS)}")
         if self.delay.ns < 0 or self.jitter.ns < 0:
             raise ShapeError("delay and jitter cannot be negative")
         if self.delay + self.jitter > MAX_TIME:

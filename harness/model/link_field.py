@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
 
-from harness.errors import InputError
+from harness.errors import InputError, quoted
 from harness.model.units import Rate, Ratio, Size, Time
 
 
@@ -44,7 +44,7 @@ class LinkField:
         if self.off and text == self.off:
             return None
         if self.choices and text not in self.choices:
-            raise InputError(f"{text!r} is unknown; one of {', '.join(self.choices)}")
+            raise InputError(f"{quoted(text)} is unknown; one of {', '.join(self.choices)}")
         return self.parse(text) if self.parse else getattr(self.kind, "parse", self.kind)(text)
 
     def to_json(self, value: Any) -> Any:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError, ShapeError
+from harness.errors import InputError, ShapeError, quoted
 from harness.model.link import UNSHAPED
 from harness.model.link_edit import ShapeEdit
 from harness.model.plan import NetworkPlan, Pair
+from harness.model.units import is_whole_number
 
 if TYPE_CHECKING:
     from harness.model.profile import Profile
@@ -28,8 +29,10 @@ def parse_pairs(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[
     pairs: list[Pair] = []
     for word in text.split(","):
         a, dash, b = word.strip().partition("-")
-        if not (dash and a.isdecimal() and b.isdecimal()):
-            raise InputError(f"{word!r} is no edge; write A-B with two ranks, e.g. 0-1, or several as 0-1,1-2, or all")
+        if not (dash and is_whole_number(a) and is_whole_number(b)):
+            raise InputError(
+                f"{quoted(word)} is no edge; write A-B with two ranks, e.g. 0-1, or several as 0-1,1-2, or all"
+            )
         there, back = plan.edge(int(a), int(b)), plan.edge(int(b), int(a))
         pairs += [there.pair] if one_way else [there.pair, back.pair]
     return pairs
@@ -46,23 +49,23 @@ def _require_text(edges: object) -> None:
         case str():
             return
         case (int(a), int(b)):
-            raise InputError(f"edges are text, not {edges!r}; write '{a}-{b}'")
-    raise InputError(f"edges are text, not {edges!r}; write '0-1', or several as '0-1,1-2', or 'all'")
+            raise InputError(f"edges are text, not {quoted(edges)}; write '{a}-{b}'")
+    raise InputError(f"edges are text, not {quoted(edges)}; write '0-1', or several as '0-1,1-2', or 'all'")
 
 
 def crossing(groups: str, plan: NetworkPlan) -> list[Pair]:
     """The directed edges between different groups, e.g. of ``0,1|2,3``. Raises InputError, PlanError."""
     if not isinstance(groups, str):
-        raise InputError(f"a partition is text, not {groups!r}; write e.g. '0,1|2,3'")
+        raise InputError(f"a partition is text, not {quoted(groups)}; write e.g. '0,1|2,3'")
     member: dict[int, int] = {}
     for number, group in enumerate(groups.split("|")):
         for word in group.split(","):
-            if not word.strip().isdecimal():
-                raise InputError(f"partition {groups!r}: {word.strip()!r} is no rank; write e.g. '0,1|2,3'")
+            if not is_whole_number(word.strip()):
+                raise InputError(f"partition {quoted(groups)}: {quoted(word.strip())} is no rank; write e.g. '0,1|2,3'")
             rank = int(word)
             plan.require_rank(rank)
             if rank in member:
-                raise InputError(f"partition {groups!r}: rank {rank} is named twice")
+                raise InputError(f"partition {quoted(groups)}: rank {rank} is named twice")
             member[rank] = number
     return [(src, dst) for src, dst in plan.edges if member.get(src, -1) != member.get(dst, -1)]
 

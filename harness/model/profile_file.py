@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from harness.errors import ProfileError, ShapeError, UnitError
+from harness.errors import ProfileError, ShapeError, UnitError, quoted
 from harness.model.link import DISTRIBUTIONS, LINK_FIELDS, MAX_LIMIT
 from harness.model.profile import NONE, SHAPE_KEYS, BurstLoss, Profile, Range
 from harness.model.suggest import suggest
@@ -34,7 +34,7 @@ def _quantity(entry: Entry, kind: type[Any]) -> Any:
         return value
     text = entry.text(f"a {kind.KIND}, e.g. {kind.EXAMPLES},")
     if kind is Size and text.strip("0 ").isdecimal():
-        raise entry.fault(f"{text!r} is not a size: it has no unit; write e.g. {kind.EXAMPLES}")
+        raise entry.fault(f"{quoted(text)} is not a size: it has no unit; write e.g. {kind.EXAMPLES}")
     try:
         return kind.parse(text)
     except UnitError as cause:
@@ -73,7 +73,7 @@ def _chain(entry: Entry) -> BurstLoss:
 def _distribution(entry: Entry) -> str:
     text = entry.text(f"one of {', '.join(DISTRIBUTIONS)}")
     if text not in DISTRIBUTIONS:
-        raise entry.fault(f"{text!r} is unknown; {suggest(text, DISTRIBUTIONS)}")
+        raise entry.fault(f"{quoted(text)} is unknown; {suggest(text, DISTRIBUTIONS)}")
     return text
 
 
@@ -134,7 +134,7 @@ def load_profile(name_or_path: str) -> Profile:
     shipped = shipped_profiles()
     if name not in shipped:
         hint = suggest(name, [NONE.name, *shipped])
-        raise ProfileError(f"profile {name_or_path!r} is unknown; {hint} (a file of your own: ./NAME.yaml)")
+        raise ProfileError(f"profile {quoted(name_or_path)} is unknown; {hint} (a file of your own: ./NAME.yaml)")
     return _load_file(_shipped_directory() / f"{name}.yaml")
 
 

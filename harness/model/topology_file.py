@@ -28,7 +28,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from harness.errors import InputError, ShapeError, TopologyError, UnitError
+from harness.errors import InputError, ShapeError, TopologyError, UnitError, quoted
 from harness.model.address import MAX_NODES
 from harness.model.link import LinkShape, Pair
 from harness.model.profile import SHAPE_KEYS, Profile
@@ -57,7 +57,7 @@ def load_custom(spec: str, nodes: int | None, seed: int) -> Topology:
     if head.strip().lower() == "matrix":
         return _load_matrix(spec, argument, nodes)
     if spec.lower().endswith(".csv"):
-        raise TopologyError(f"topology {spec!r}: a CSV file needs to say what it holds; write {_MATRIX_EXAMPLE}")
+        raise TopologyError(f"topology {quoted(spec)}: a CSV file needs to say what it holds; write {_MATRIX_EXAMPLE}")
     return _load_yaml(Path(spec), nodes, seed)
 
 
@@ -148,12 +148,14 @@ def _load_matrix(spec: str, argument: str, nodes: int | None) -> Topology:
         key, equals, name = part.partition("=")
         key = key.strip()
         if not equals or not name.strip() or key in files:
-            raise TopologyError(f"topology {spec!r}: write it as {_MATRIX_EXAMPLE}")
+            raise TopologyError(f"topology {quoted(spec)}: write it as {_MATRIX_EXAMPLE}")
         if key not in ("delay", "rate"):
-            raise TopologyError(f"topology {spec!r}: unknown key {key!r}; {suggest(key, ['delay', 'rate'])}")
+            raise TopologyError(
+                f"topology {quoted(spec)}: unknown key {quoted(key)}; {suggest(key, ['delay', 'rate'])}"
+            )
         files[key] = Path(name.strip())
     if "delay" not in files:
-        raise TopologyError(f"topology {spec!r} has no delay; write it as {_MATRIX_EXAMPLE}")
+        raise TopologyError(f"topology {quoted(spec)} has no delay; write it as {_MATRIX_EXAMPLE}")
     delays = _Matrix.read(files["delay"], Time)
     rates = _Matrix.read(files["rate"], Rate) if "rate" in files else None
     check_clash(str(delays.path), delays.size, nodes)

@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations, islice, pairwise
 from typing import Final
 
-from harness.errors import TopologyError
+from harness.errors import TopologyError, quoted
 from harness.model.link import Pair
 from harness.model.suggest import suggest
 from harness.model.topology import Topology, TopologyEdge, check_clash, check_size
 from harness.model.topology_file import load_custom
+from harness.model.units import is_whole_number
 
 DEFAULT_NODES: Final = 4
 MAX_EDGES: Final = 500_000
@@ -103,14 +104,14 @@ def build_topology(spec: str, nodes: int | None = None, seed: int = 0) -> Topolo
         return load_custom(spec, nodes, seed)
     if name not in TOPOLOGIES:
         hint = suggest(name, [*TOPOLOGIES, *_ALIASES, "matrix"])
-        raise TopologyError(f"topology {spec!r} is unknown; {hint} (a file of your own: ./NAME.yaml)")
+        raise TopologyError(f"topology {quoted(spec)} is unknown; {hint} (a file of your own: ./NAME.yaml)")
     if colon and name in _PLAIN:
-        raise TopologyError(f"topology {spec!r}: {name} takes no argument; write {name} and --nodes N")
+        raise TopologyError(f"topology {quoted(spec)}: {name} takes no argument; write {name} and --nodes N")
     size = nodes or DEFAULT_NODES
     if name == "grid" and colon:
         rows, _, columns = argument.lower().partition("x")
         size = _number(spec, rows, "grid:2x3") * _number(spec, columns, "grid:2x3")
-        check_clash(f"topology {spec!r}", size, nodes)
+        check_clash(f"topology {quoted(spec)}", size, nodes)
         check_size(size)
         return _collect(f"grid:{int(rows)}x{int(columns)}", size, map(_edge, _grid(size, int(columns))))
     if name == "grid":
@@ -122,7 +123,7 @@ def build_topology(spec: str, nodes: int | None = None, seed: int = 0) -> Topolo
         count = _number(spec, argument, "islands:3") if colon else min(2, size)
         if count > size:
             given = f"--nodes is {nodes}" if nodes else f"--nodes is {DEFAULT_NODES} where it is not given"
-            raise TopologyError(f"topology {spec!r} needs at least {count} nodes, one per island; {given}")
+            raise TopologyError(f"topology {quoted(spec)} needs at least {count} nodes, one per island; {given}")
         return _collect(f"islands:{count}", size, _islands(size, count))
     return _collect(name, size, map(_edge, _PLAIN[name](size)))
 
@@ -132,8 +133,8 @@ def _edge(pair: tuple[int, int]) -> TopologyEdge:
 
 
 def _number(spec: str, text: str, example: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 6 and int(text)):
-        raise TopologyError(f"topology {spec!r}: {text!r} is not a number from 1 up; write e.g. {example}")
+    if not (is_whole_number(text) and len(text) <= 6 and int(text)):
+        raise TopologyError(f"topology {quoted(spec)}: {quoted(text)} is not a number from 1 up; write e.g. {example}")
     return int(text)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar, Self
 
-from harness.errors import UnitError
+from harness.errors import UnitError, quoted
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([^\s\d].*?)?\s*", re.IGNORECASE | re.ASCII)
 _PREFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
@@ -24,6 +24,7 @@ _BPS = re.compile(r"(?<![a-z])[kmgt]?i?bps\s*$", re.IGNORECASE | re.ASCII)
 _SIZE_UNIT = re.compile(r"(ki?|mi?|gi?|ti?|)b", re.IGNORECASE | re.ASCII)
 _TIME_UNIT = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
 _MAX_DIGITS = 30
+_MAX_WHOLE_DIGITS = 18
 
 
 def _bits(unit: str) -> int | None:
@@ -45,28 +46,32 @@ def _read(text: str, of: type[Rate | Time | Size], scale: Callable[[str], int | 
     value, unit = _split(text, of.KIND, of.EXAMPLES)
     factor = scale(unit)
     if factor is None and (unit or value):
-        raise UnitError(f"{text!r} is not a {of.KIND}: unknown unit {unit!r}; write e.g. {of.EXAMPLES}")
+        raise UnitError(f"{quoted(text)} is not a {of.KIND}: unknown unit {quoted(unit)}; write e.g. {of.EXAMPLES}")
     return _whole(value * (factor or 0), text, of.KIND, smallest)
+
+
+def is_whole_number(text: str) -> bool:
+    """Whether this is a number from 0 up in ASCII digits, not absurdly long: ``int`` reads more than that."""
+    return text.isascii() and text.isdecimal() and len(text) <= _MAX_WHOLE_DIGITS
 
 
 def _split(text: str, kind: str, examples: str) -> tuple[Fraction, str]:
     match = _NUMBER.fullmatch(text)
     if match is None or len(text) > _MAX_DIGITS + 10:
-        shown = text if len(text) <= _MAX_DIGITS else f"{text[:_MAX_DIGITS]}..."
-        raise UnitError(f"{shown!r} is not a {kind}; write e.g. {examples}")
+        raise UnitError(f"{quoted(text)} is not a {kind}; write e.g. {examples}")
     mantissa, _, exponent = match[1].lower().partition("e")
     if abs(int(exponent or 0)) > _MAX_DIGITS:
-        raise UnitError(f"{text!r} is an absurd {kind}")
+        raise UnitError(f"{quoted(text)} is an absurd {kind}")
     return Fraction(mantissa) * Fraction(10) ** int(exponent or 0), match[2] or ""
 
 
 def _whole(value: Fraction, text: str, kind: str, smallest: str) -> int:
     if value < 0:
-        raise UnitError(f"{text!r}: a {kind} cannot be negative")
+        raise UnitError(f"{quoted(text)}: a {kind} cannot be negative")
     if value.denominator != 1:
-        raise UnitError(f"{text!r} is finer than {smallest}, the smallest step of a {kind}")
+        raise UnitError(f"{quoted(text)} is finer than {smallest}, the smallest step of a {kind}")
     if value >= 2**63:
-        raise UnitError(f"{text!r} is an absurd {kind}")
+        raise UnitError(f"{quoted(text)} is an absurd {kind}")
     return int(value)
 
 
@@ -91,10 +96,10 @@ class Rate:
     def parse(cls, text: str) -> Self:
         """Read a rate. Raises UnitError."""
         if _BPS.search(text):
-            raise UnitError(f"{text!r}: 'bps' means bytes to tc and bits to most people; write {cls.EXAMPLES}")
+            raise UnitError(f"{quoted(text)}: 'bps' means bytes to tc and bits to most people; write {cls.EXAMPLES}")
         rate = cls(_read(text, cls, _bits, "1 bit/s"))
         if rate.bit_s < 8:
-            raise UnitError(f"{text!r}: a rate must be at least 8 bit/s (the kernel counts whole bytes)")
+            raise UnitError(f"{quoted(text)}: a rate must be at least 8 bit/s (the kernel counts whole bytes)")
         return rate
 
     @property
@@ -165,9 +170,9 @@ class Ratio:
         if unit == "" and value == 0:
             return cls(Fraction(0))
         if unit != "%":
-            raise UnitError(f"{text!r} is not a ratio; write a percentage, e.g. {cls.EXAMPLES}")
+            raise UnitError(f"{quoted(text)} is not a ratio; write a percentage, e.g. {cls.EXAMPLES}")
         if not 0 <= value <= 100:
-            raise UnitError(f"{text!r} is not between 0% and 100%")
+            raise UnitError(f"{quoted(text)} is not between 0% and 100%")
         return cls(value / 100)
 
     @classmethod

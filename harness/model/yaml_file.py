@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.errors import HarnessError, InputError
+from harness.errors import MOST_QUOTED, HarnessError, InputError, quoted
 from harness.model.suggest import suggest
-from harness.model.units import Size
+from harness.model.units import Size, is_whole_number
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
 
 MAX_FILE_BYTES: Final = 16 * 1024**2
+_KINDS: Final = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+"""What is no file: reading it might wait, or never end."""
 
 
 def read_text(path: Path, error: type[HarnessError]) -> str:
     """The text of a file that a user named. Raises `error`, with one line, where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if kind := _KINDS.get(stat.S_IFMT(os.fstat(file.fileno()).st_mode)):
+                raise error(f"{path} is {kind}, not a file")
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise error(f"{path}: there is no such file") from None
@@ -47,7 +59,9 @@ def read_yaml(path: Path, error: type[InputError]) -> Entry:
         mark = getattr(cause, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
         why = " ".join(part for name in ("context", "problem") if (part := getattr(cause, name, None)))
-        raise error(f"{place}: this is not YAML: {why or str(cause).splitlines()[0]}") from None
+        why = " ".join((why or str(cause)).split())
+        more = "..." if len(why) > MOST_QUOTED else ""
+        raise error(f"{place}: this is not YAML: {why[:MOST_QUOTED]}{more}") from None
     except RecursionError:
         raise error(f"{path}: this is not YAML: nested too deeply") from None
     if node is None:
@@ -97,9 +111,9 @@ class Entry:
             if key._kind != "scalar":
                 raise key.fault("a key must be a plain word")
             if name not in known:
-                raise key.fault(f"unknown key {name!r}; {suggest(name, known)}")
+                raise key.fault(f"unknown key {quoted(name)}; {suggest(name, known)}")
             if name in values:
-                raise key.fault(f"key {name!r} is given twice (first in line {values[name].line})")
+                raise key.fault(f"key {quoted(name)} is given twice (first in line {values[name].line})")
             values[name] = Entry(self.source, f"{self.path}.{name}" if self.path else name, value_node, self.error)
         return values
 
@@ -120,15 +134,17 @@ class Entry:
     def whole_number(self, expected: str) -> int:
         """A whole number without sign."""
         text = self.text(expected)
-        if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-            raise self.fault(f"{text!r} where {expected} is expected")
+        if not is_whole_number(text):
+            raise self.fault(f"{quoted(text)} where {expected} is expected")
         return int(text)
 
     def _in_words(self) -> str:
         if self._kind != "scalar":
             return {"sequence": "a list", "mapping": "a mapping"}[self._kind]
-        words = {"null": "nothing", "bool": f"the truth value {self.node.value}"}.get(self._tag, repr(self.node.value))
-        return f"{words} with the tag {self._tag}" if self._tag.startswith("!") else words
+        value = str(self.node.value)
+        plain = {"null": "nothing", "bool": f"the truth value {value[:MOST_QUOTED]}"}
+        words = plain.get(self._tag, quoted(value))
+        return f"{words} with the tag {quoted(self._tag)}" if self._tag.startswith("!") else words
 
     @property
     def _tag(self) -> str:

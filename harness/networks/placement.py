@@ -5,13 +5,14 @@ What the command line, the Python API and experiments share; nothing here prints
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 from harness.backends.base import Progress
 from harness.backends.docker.container_options import parse_volume
-from harness.errors import InputError, UnavailableError
+from harness.errors import InputError, UnavailableError, quoted
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import NetworkOptions
 from harness.model.suggest import suggest
@@ -36,6 +37,10 @@ def check_engine(name: str) -> None:
     """Raise InputError where --engine knows no such name."""
     if name != AUTO:
         engine_facts(name)
+
+
+_CONGESTION_CONTROL: Final = re.compile(r"[A-Za-z0-9_-]{1,15}")
+"""What the kernel calls one: TCP_CA_NAME_MAX is 16, with the zero at its end."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Placement:
     def check(self) -> None:
         """Raise InputError where an option makes no sense; touches no machine."""
         check_engine(self.engine)
+        if not _CONGESTION_CONTROL.fullmatch(self.congestion_control):
+            raise InputError(f"--congestion-control {quoted(self.congestion_control)}: write one, e.g. cubic or bbr")
         check_backend(self.runtime, self.image, self.volumes)
 
     def start(

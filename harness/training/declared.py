@@ -9,7 +9,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from harness.errors import InputError
+from harness.errors import InputError, quoted
 from harness.model.suggest import suggest
 from harness.training import command
 
@@ -103,7 +103,7 @@ def _reader(kind: Any, least: int) -> Callable[[str], Any]:
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text!r}: write NAME=VALUE, like H=20")
+        raise argparse.ArgumentTypeError(f"{quoted(text)}: write NAME=VALUE, like H=20")
     return name, value
 
 
@@ -144,7 +144,7 @@ def from_json(kind: type[Options], data: Mapping[str, Any]) -> Options:
     values: dict[str, Any] = {}
     for name, value in data.items():
         if name not in types:
-            raise InputError(f"unknown key {name!r}; {suggest(name, list(types))}")
+            raise InputError(f"unknown key {quoted(name)}; {suggest(name, list(types))}")
         wanted = types[name]
         if is_dataclass(wanted):
             values[name] = from_json(types[name], value)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.errors import InputError, UnavailableError
+from harness.errors import InputError, UnavailableError, quoted
 from harness.model.suggest import suggest
 
 if TYPE_CHECKING:
@@ -39,15 +39,15 @@ def check_name(name: str) -> None:
     if not _is_own(name):
         if name not in TABLE:
             raise InputError(
-                f"strategy {name!r} is unknown; {suggest(name, list(TABLE))} (one of your own: ./mine.py:Mine)"
+                f"strategy {quoted(name)} is unknown; {suggest(name, list(TABLE))} (one of your own: ./mine.py:Mine)"
             )
         return
     where = name.partition(":")[0]
     if where.endswith(".py"):
         if not Path(where).is_file():
-            raise InputError(f"strategy {name!r}: there is no file {where}")
+            raise InputError(f"strategy {quoted(name)}: there is no file {where}")
     elif not all(part.isidentifier() for part in where.split(".")):
-        raise InputError(f"strategy {name!r}: write ./mine.py:Mine or my.package:Mine")
+        raise InputError(f"strategy {quoted(name)}: write ./mine.py:Mine or my.package:Mine")
 
 
 def strategy_label(name: str, options: Mapping[str, Any]) -> str:
@@ -72,11 +72,11 @@ def find_strategy(name: str) -> type[Strategy]:
     except ModuleNotFoundError as error:
         if error.name == "torch":
             raise UnavailableError("PyTorch is missing; install torch==2.13.0+cpu") from None
-        raise InputError(f"strategy {name!r}: importing it: {error}") from None
+        raise InputError(f"strategy {quoted(name)}: importing it: {error}") from None
     except Exception as error:
         if not _is_own(name):
             raise
-        raise InputError(f"strategy {name!r}: importing it: {type(error).__name__}: {error}") from error
+        raise InputError(f"strategy {quoted(name)}: importing it: {type(error).__name__}: {error}") from error
     classes = {
         key: value
         for key, value in vars(module).items()
@@ -86,11 +86,11 @@ def find_strategy(name: str) -> type[Strategy]:
     chosen = classes.get(wanted) if wanted else own[0] if len(own) == 1 else None
     if chosen is None:
         have = ", ".join(classes) or "none"
-        raise InputError(f"strategy {name!r}: name one class of {where} after a colon; it has {have}")
+        raise InputError(f"strategy {quoted(name)}: name one class of {where} after a colon; it has {have}")
     if lacking := ", ".join(sorted(chosen.__abstractmethods__)):
-        raise InputError(f"strategy {name!r}: {chosen.__name__} lacks {lacking}")
+        raise InputError(f"strategy {quoted(name)}: {chosen.__name__} lacks {lacking}")
     if not is_dataclass(chosen.Options):
-        raise InputError(f"strategy {name!r}: Options of {chosen.__name__} is no dataclass")
+        raise InputError(f"strategy {quoted(name)}: Options of {chosen.__name__} is no dataclass")
     return chosen
 
 

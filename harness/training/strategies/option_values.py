@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
-from harness.errors import InputError
+from harness.errors import InputError, quoted
 from harness.model.suggest import suggest
 
 _WORDS: Final = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
@@ -29,10 +29,10 @@ def read_options(strategy: str, kind: type[Any], given: Mapping[str, Any]) -> An
     for name in given:
         if name not in known:
             hint = suggest(name, known) if known else "it has none"
-            raise InputError(f"strategy {strategy} has no option {name!r}; {hint}")
+            raise InputError(f"strategy {strategy} has no option {quoted(name)}; {hint}")
     for field in fields(kind):
         if field.name not in given and field.default is MISSING and field.default_factory is MISSING:
-            raise InputError(f"strategy {strategy}: option {field.name!r} has no default: give it")
+            raise InputError(f"strategy {strategy}: option {quoted(field.name)} has no default: give it")
     values = {name: _value(f"strategy {strategy}: {name}", types[name], given[name]) for name in given}
     try:
         return kind(**values)

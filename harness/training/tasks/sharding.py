@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from harness.errors import InputError
+from harness.errors import InputError, quoted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,9 @@ class Sharding:
         except ValueError:
             alpha = 0.0
         if name != "dirichlet" or not 0 < alpha < math.inf:
-            raise InputError(f"shards {text!r}: write iid, or dirichlet:ALPHA with a number over 0, e.g. dirichlet:0.3")
+            raise InputError(
+                f"shards {quoted(text)}: write iid, or dirichlet:ALPHA with a number over 0, e.g. dirichlet:0.3"
+            )
         return cls(alpha)
 
     def divide(self, labels: NDArray[np.int64], ranks: int, seed: int) -> list[Indices]:

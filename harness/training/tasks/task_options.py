@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, get_args
 
-from harness.errors import InputError
+from harness.errors import InputError, quoted
 from harness.model.suggest import suggest
 from harness.training.declared import declared
 
@@ -33,7 +33,7 @@ class TaskOptions:
 
     def __post_init__(self) -> None:
         if self.name not in TASKS:
-            raise InputError(f"task {self.name!r} is unknown; {suggest(self.name, TASKS)}")
+            raise InputError(f"task {quoted(self.name)} is unknown; {suggest(self.name, TASKS)}")
         from harness.training.tasks.sharding import Sharding
 
         Sharding.parse(self.shards)
@@ -42,7 +42,9 @@ class TaskOptions:
             if value is not None and not 0 < value < math.inf:
                 raise InputError(f"task {self.name}: {name} must be a number over 0, not {value}")
         if self.optimizer not in get_args(Optimizer):
-            raise InputError(f"optimizer {self.optimizer!r} is unknown; {suggest(self.optimizer, get_args(Optimizer))}")
+            raise InputError(
+                f"optimizer {quoted(self.optimizer)} is unknown; {suggest(self.optimizer, get_args(Optimizer))}"
+            )
         unused = {"digits": ("data", "layers", "context"), "mnist": ("layers", "context"), "text": ()}[self.name]
         for name in unused:
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:

@@ -36,6 +36,16 @@ def test_subnets_of_the_users():
         (None, "10.0.0.0/8"),
         (None, "fd77::1/64"),
         (None, "x"),
+        ("0.0.0.0/0", None),
+        ("0.0.0.0/1", None),
+        ("64.0.0.0/2", None),
+        ("128.0.0.0/1", None),
+        ("127.0.0.0/24", None),
+        ("240.0.0.0/8", None),
+        (None, "::/0"),
+        (None, "::/64"),
+        (None, "8000::/1"),
+        (None, "fe80::/64"),
     ],
 )
 def test_what_is_no_subnet_is_one_clear_error(ipv4, ipv6):

@@ -101,7 +101,7 @@ def test_mappings(read, text, words):
         ("yes", "the truth value yes"),
         ("{x: 1}", "a mapping"),
         ("[1]", "a list"),
-        ("!mine 5", "'5' with the tag !mine"),
+        ("!mine 5", "'5' with the tag '!mine'"),
         ("-5", "'-5'"),
         ("1.5", "'1.5'"),
         ("²", "'²'"),
@@ -125,7 +125,7 @@ def test_what_is_no_list_is_told(read):
     [
         ("missing", "missing: there is no such file"),
         ("/", "/ is a directory, not a file"),
-        ("/dev/zero", "/dev/zero is over 16MiB"),
+        ("/dev/zero", "/dev/zero is a device, not a file"),
         ("/proc/self/mem", "cannot be read"),
         ("/nowhere\0/x", "cannot be read"),
     ],
