@@ -2,7 +2,7 @@
 
 Exit codes: 1 something measured is off, 2 wrong input, 3 the named network is in the wrong state,
 69 the machine lacks something (sysexits EX_UNAVAILABLE), 70 the kernel refused or a node failed (EX_SOFTWARE),
-77 not permitted (EX_NOPERM).
+77 not permitted (EX_NOPERM), 126 and 127 a program that cannot be started, as shells say it.
 """
 
 from __future__ import annotations
@@ -90,3 +90,11 @@ class NodeError(HarnessError):
 
     def __reduce__(self) -> tuple[type[NodeError], tuple[int, str, str, str]]:
         return type(self), (self.rank, self.action, self.cause, self.remedy)
+
+
+class ProgramError(NodeError):
+    """A program that is not there, or cannot be executed. Its exit code is a shell's: 127, or 126."""
+
+    def __init__(self, rank: int, program: str, cause: str, *, found: bool) -> None:
+        super().__init__(rank, f"start {program!r}", cause)
+        self.exit_code = 126 if found else 127

@@ -84,7 +84,8 @@ class ProgramStarter(Protocol):
                 False for a program that shall read from our terminal.
 
         Raises:
-            NodeError: there is no such program.
+            ProgramError: there is no such program; in a container it ends with 127 instead.
+            NodeError: it cannot be started.
         """
         ...
 

@@ -56,6 +56,30 @@ def test_a_killed_up_leaves_nothing(harness):
         wait_for(lambda: not own_processes("keeper.py"))
 
 
+def test_an_interrupted_up_says_nothing_of_what_it_had_started(harness):
+    for moment in range(16):
+        words = [*HARNESS, "up", "-n", "40", "-p", "none"]
+        process = subprocess.Popen(words, env=harness.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        time.sleep(0.2 + moment / 16)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]  # until the last process that could write there has ended
+        assert "Traceback" not in said
+        assert "Error" not in said
+        harness("down")
+
+
+def test_a_program_that_cannot_be_started_ends_as_in_a_shell(harness, tmp_path):
+    (tmp_path / "data").write_text("none")
+    for program, code in (("no-such-program", 127), (tmp_path / "data" / "x", 127), (tmp_path / "data", 126)):
+        done = harness("run", "-n", "2", "-p", "none", "--", str(program), code=code)
+        assert f"node 0: start '{program}'" in done.stderr
+    assert harness("ls", "--json").stdout.strip() == "[]"
+    harness("up", "-n", "1", "-p", "none")
+    harness("exec", "0", "--", "no-such-program", code=127)
+    harness("exec", "all", "--", "no-such-program", code=127)
+    harness("down")
+
+
 def test_networks_that_are_no_more_are_forgotten_when_another_begins(harness, tmp_path):
     harness("up", "-n", "2", "-p", "none", "--name", "gone")
     for keeper in own_processes("keeper.py"):

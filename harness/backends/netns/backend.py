@@ -17,7 +17,15 @@ from typing import Any, Final, TypeVar
 from harness.backends.base import Progress, Stdio, Task
 from harness.backends.netns.names import name_files
 from harness.backends.netns.namespaces import Keeper, start_time
-from harness.errors import HarnessError, InputError, NodeError, PrivilegeError, RecordError, UnavailableError
+from harness.errors import (
+    HarnessError,
+    InputError,
+    NodeError,
+    PrivilegeError,
+    ProgramError,
+    RecordError,
+    UnavailableError,
+)
 from harness.linux import host, signals, syscalls
 from harness.linux.fork import forked
 from harness.model.address import node_name
@@ -212,9 +220,14 @@ class NetnsBackend:
                     start_new_session=own_group,
                     preexec_fn=enter,
                 )
+            except (FileNotFoundError, NotADirectoryError) as problem:
+                raise ProgramError(rank, argv[0], problem.strerror or str(problem), found=False) from None
             except OSError as problem:
-                mend = host.open_files_remedy(problem.errno)
-                raise NodeError(rank, f"start {argv[0]!r}", problem.strerror or str(problem), mend) from None
+                cause = problem.strerror or str(problem)
+                if problem.errno in (errno.EACCES, errno.ENOEXEC):
+                    raise ProgramError(rank, argv[0], cause, found=True) from None
+                remedy = host.open_files_remedy(problem.errno)
+                raise NodeError(rank, f"start {argv[0]!r}", cause, remedy) from None
             except subprocess.SubprocessError as problem:
                 raise NodeError(rank, f"enter the node to start {argv[0]!r}", str(problem)) from None
 

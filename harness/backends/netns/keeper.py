@@ -39,7 +39,7 @@ def first_stage(*arguments: str) -> None:
     child = os.fork()
     if child == 0:
         os.execv(sys.executable, [sys.executable, "-I", "-S", os.path.abspath(__file__), "--second-stage", *arguments])
-    print(json.dumps({"pid": child, "rootless": rootless}), flush=True)
+    answer(pid=child, rootless=rootless)
 
 
 def second_stage(nodes: int, files: int, daemon_module: str = "") -> None:
@@ -58,13 +58,21 @@ def second_stage(nodes: int, files: int, daemon_module: str = "") -> None:
         held.append(os.open("/proc/self/ns/net", os.O_RDONLY))
     syscalls.setns(bridge, syscalls.CLONE_NEWNET)
     supervisor = importlib.import_module(daemon_module).Supervisor(dict(enumerate(held))) if daemon_module else None
-    print(json.dumps({"bridge": bridge, "nodes": held}), flush=True)
+    answer(bridge=bridge, nodes=held)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if supervisor:
         supervisor.run(0)
     elif os.read(0, 1):
         while True:
             signal.pause()
+
+
+def answer(**facts: object) -> None:
+    """Tell the command that makes the network; where it has been ended, end too, without a word."""
+    try:
+        os.write(1, json.dumps(facts).encode() + b"\n")
+    except BrokenPipeError:
+        os._exit(1)
 
 
 def cover(files: dict[str, str]) -> None:
@@ -88,5 +96,5 @@ if __name__ == "__main__":
         else:
             first_stage(*sys.argv[1:])
     except OSError as problem:
-        print(json.dumps({"error": problem.strerror, "errno": problem.errno}), flush=True)
+        answer(error=problem.strerror, errno=problem.errno)
         sys.exit(1)
