@@ -14,7 +14,6 @@ import os
 import re
 import stat
 import struct
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -233,4 +232,6 @@ def _default_folder() -> Path:
         return Path("/run/harness")
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
         return Path(runtime, "harness")
+    import tempfile  # here, for it takes 3 ms and is seldom needed
+
     return Path(tempfile.gettempdir(), f"harness-{os.geteuid()}")

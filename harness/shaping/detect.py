@@ -56,15 +56,21 @@ def features() -> list[Feature]:
         return [Feature("namespaces", "nodes of their own", False, str(error), remedy, ENGINES)]
 
 
-def in_place_features() -> list[Feature]:
+def in_place_features(wanted: str) -> list[Feature]:
     """Probe in the current network namespace, on its loopback: for a container, which may not make another one.
 
     Removes what it has made. veth and bridge are not probed: only who makes networks needs them.
+
+    Args:
+        wanted: the engine; of AUTO's, what goes with netem is probed only where there is netem.
     """
     from harness.shaping import kernel_probes
 
+    skipped = {"veth", "bridge"}
+    if wanted == USERSPACE or not kernel_probes.knows_netem():
+        skipped |= {"sch_htb", "cls_u32", "sch_tbf"} | ({"sch_netem"} if wanted == USERSPACE else set())
     try:
-        return _probe_all([feature for feature in _FEATURES if feature[0] not in ("veth", "bridge")])
+        return _probe_all([feature for feature in _FEATURES if feature[0] not in skipped])
     finally:
         kernel_probes.clean()
 

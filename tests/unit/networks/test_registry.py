@@ -291,7 +291,7 @@ def test_the_folder(monkeypatch, variables, user, folder):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(os, "geteuid", lambda: user)
-    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: "/tmp")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp")
     assert module._default_folder() == Path(folder)
 
 
