@@ -15,7 +15,7 @@ def test_who_waits_for_no_answer_is_told_nothing():
     reader, writer = os.pipe()
     os.close(reader)
     files = os.memfd_create("names")
-    os.write(files, b"{}")
+    os.pwrite(files, b"{}", 0)
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", str(backend._KEEPER), "2", str(files), ""],
         stdin=subprocess.DEVNULL,
