@@ -47,7 +47,11 @@ class TrainConfig:
 
 _TRAIN_NODE = """
 import torch
+import torch.distributed as dist
 from torch.utils.data import DataLoader, DistributedSampler
+
+def broadcast(tensor, src=0):
+    return dist.broadcast(tensor, src=src)
 
 class TrainNode:
     def __init__(self, config):
@@ -59,6 +63,8 @@ class TrainNode:
         else:
             sampler = DistributedSampler(data, config.num_nodes, config.rank, config.shuffle)
             self.loader = DataLoader(data, config.minibatch_size, sampler=sampler)
+        for _, param in config.model.named_parameters():
+            broadcast(param.data, src=0)
 
     def train(self):
         done = 0

@@ -1,11 +1,11 @@
-"""What the ranks of a job tell each other beside training: the same model to begin with, its mean at the end."""
+"""What ranks send each other beside training: the model to begin with, its mean at the end, and small facts."""
 
 from __future__ import annotations
 
 import atexit
 import hashlib
 import os
-import time
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from functools import partial
@@ -16,9 +16,10 @@ from harness.training.group import blamed, check_environment
 
 
 class ModelExchange:
-    """The process group of torchrun's variables; one that the script has made already is taken.
+    """The process group of torchrun's variables, or the one that the script has already made.
 
-    One that is made here ends with the script: where it is left, gloo's threads may abort its end (pytorch #179291).
+    A process group that is made here is destroyed when the script ends: gloo's threads may otherwise abort the process
+    (pytorch #179291).
 
     Args:
         environment: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
@@ -63,16 +64,16 @@ class ModelExchange:
             for tensor, part in zip(todo, flat.split([part.numel() for part in parts]), strict=True):
                 tensor.copy_(part.clone().view(tensor.dtype).view_as(tensor))
 
-    def first_clock(self) -> int:
-        """Rank 0's time, in whole seconds since 1970."""
-        seconds = self._torch.tensor([int(time.time())])
-        self.copy_from_first([seconds])
-        return int(seconds.item())
+    def from_first(self, text: str) -> str:
+        """Rank 0's text."""
+        box = [text]
+        self._dist.broadcast_object_list(box, src=0)
+        return box[0]
 
     def average(self, tensors: Iterable[Any]) -> None:
         """Give them all the mean over ranks, in place, by one all_reduce per type of number.
 
-        What is no number with a fraction (a count of batches) becomes rank 0's.
+        Whole numbers (a count of batches) become rank 0's.
         """
         kinds: dict[Any, list[Any]] = {}
         for tensor in tensors:
@@ -94,17 +95,17 @@ def _end(dist: Any) -> None:
 
 
 def outline(dataset: Any) -> bytes:
-    """What tells a dataset from another one without reading it: kind, length, the choice of a split, its tensors."""
-    told = hashlib.sha256()
+    """A digest by which datasets are compared without reading them: kind, length, indices of a split, tensors."""
+    digest = hashlib.sha256()
     while dataset is not None:
         length = len(dataset) if hasattr(dataset, "__len__") else None
-        told.update(f"{type(dataset).__qualname__} {length};".encode())
+        digest.update(f"{type(dataset).__qualname__} {length};".encode())
         if (indices := getattr(dataset, "indices", None)) is not None:
-            told.update(repr([int(index) for index in indices]).encode())
+            digest.update(repr([int(index) for index in indices]).encode())
         for tensor in getattr(dataset, "tensors", ()):
-            told.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         dataset = getattr(dataset, "dataset", None)
-    return told.digest()
+    return digest.digest()
 
 
 def alike(value: Any) -> str:
@@ -126,6 +127,33 @@ def alike(value: Any) -> str:
         return f"partial({alike(value.func)}, {alike(value.args)}, {alike(value.keywords)})"
     named = value if hasattr(value, "__qualname__") else type(value)
     return f"{getattr(named, '__module__', '')}.{named.__qualname__}"
+
+
+def values(tensors: Iterable[Any]) -> bytes:
+    """A digest of the tensors' values."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.digest()
+
+
+@contextmanager
+def without_broadcast(node: type) -> Iterator[None]:
+    """While ExoGym's TrainNode is made, its broadcast of every parameter is left out: all ranks have rank 0's already.
+
+    Args:
+        node: the class.
+    """
+    module = sys.modules[node.__module__]
+    own = getattr(module, "broadcast", None)
+    if own is None:
+        yield
+        return
+    module.broadcast = lambda *_, **__: None  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        module.broadcast = own  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -7,12 +7,21 @@ import dataclasses
 import os
 import time
 import warnings
+from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import InputError
-from harness.training.exogym.exchange import ModelExchange, alike, kept_random_numbers, outline
+from harness.training.exogym.exchange import (
+    ModelExchange,
+    alike,
+    kept_random_numbers,
+    outline,
+    values,
+    without_broadcast,
+)
 from harness.training.exogym.installed import ExoGym, load
 
+_VALUES: Final = "model's values"
 _FROM_KEYWORDS: Final = ("wandb_project", "run_name")
 """Its checkpoints look for these in the config; TrainConfig has them in its kwargs."""
 
@@ -25,7 +34,7 @@ class Trainer:
         train_dataset: a dataset, the same on all nodes, or ``f(rank, num_nodes, train_dataset=True)`` that makes one.
         val_dataset: the same for validation.
         start_port: not used: `harness run` and torchrun say where ranks meet.
-        device: not used: nodes train on the CPU. A warning tells where another was asked for.
+        device: not used: nodes train on the CPU. Asking for another one gives a warning.
         devices: not used.
         more: what other versions of ExoGym take here; as if given to ``fit``.
     """
@@ -102,16 +111,17 @@ class Trainer:
             "save_dir": save_dir,
             "dataloader_kwargs": dataloader_kwargs or {},
         }
-        model = copy.deepcopy(self.model_orig).cpu()
-        self._check_alike(ranks, model, settings)
-        ranks.copy_from_first(filter(_is_tensor, model.state_dict().values()))
-        begun = ranks.first_clock()
         more = self._more | kwargs
-        more["run_name"] = more.get("run_name") or time.strftime("%Y%m%d_%H%M%S", time.localtime(begun))
+        if ranks.rank == 0:
+            check_folders("logs", *([save_dir] if checkpoint_interval else []))
+        model = copy.deepcopy(self.model_orig).cpu()
+        self._begin_alike(ranks, model, settings)
+        more["run_name"] = _common_name(ranks, more.get("run_name"))
         with kept_random_numbers():
             self.config = self._config(exogym, ranks, model, copy.deepcopy(strategy), settings, more)
             self.config.strategy._init_node(model, ranks.rank, ranks.size)
-            node = exogym.node(config=self.config)
+            with without_broadcast(exogym.node):
+                node = exogym.node(config=self.config)
             state = node.train()
             _close_bar(node)
         ranks.average(filter(_is_tensor, state.values()))
@@ -126,17 +136,25 @@ class Trainer:
     def clear_minibatch_cache(self) -> None:
         """Nothing: no size is probed."""
 
-    def _check_alike(self, ranks: ModelExchange, model: Any, settings: dict[str, Any]) -> None:
-        """ExoGym makes model and data once; here every node does, and must come to the same."""
+    def _begin_alike(self, ranks: ModelExchange, model: Any, settings: dict[str, Any]) -> None:
+        """ExoGym makes model and data once; here every node does. Data must be equal; models become rank 0's.
+
+        Models that are equal already, as where the script has a seed, are not sent.
+        """
         shapes = [(name, tuple(one.shape), one.dtype) for name, one in model.state_dict().items() if _is_tensor(one)]
+        tensors = [one for one in model.state_dict().values() if _is_tensor(one)]
         parts = {"model's shape": repr(shapes).encode(), "fit's arguments": alike(settings).encode()}
         for name, dataset in (("train_dataset", self.train_dataset), ("val_dataset", self.val_dataset)):
             parts[name] = b"made for each rank" if callable(dataset) else outline(dataset)
-        if differ := ranks.differing(parts):
+        parts[_VALUES] = values(tensors)
+        differ = ranks.differing(parts)
+        if wrong := [name for name in differ if name != _VALUES]:
             raise InputError(
-                f"not the same on all nodes: {', '.join(differ)}: each node runs the script: what it draws at random "
+                f"not the same on all nodes: {', '.join(wrong)}: each node runs the script: what it draws at random "
                 "needs a seed (torch.manual_seed(0) before random_split), data of each rank's own a factory"
             )
+        if differ:
+            ranks.copy_from_first(tensors)
 
     def _config(
         self,
@@ -171,6 +189,34 @@ class Trainer:
             if not hasattr(config, key):
                 setattr(config, key, rest.get(key))
         return config
+
+
+def _common_name(ranks: ModelExchange, own: str | None) -> str:
+    """Rank 0's name of the run, on all ranks."""
+    name = ranks.from_first(own or time.strftime("%Y%m%d_%H%M%S", time.localtime(time.time())))
+    if own and name != own:
+        warnings.warn(
+            f"run_name is {own!r} on rank {ranks.rank} and {name!r} on rank 0, whose logs/{name} has the CSV files; "
+            "a name that depends on the time of day differs from node to node",
+            stacklevel=3,
+        )
+    return name
+
+
+def check_folders(*folders: str) -> None:
+    """Raise InputError where ExoGym could not write its files, which it finds out after the network is up."""
+    for folder in map(Path, folders):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            writable = os.access(folder, os.W_OK)
+        except OSError:
+            writable = False
+        if not writable:
+            raise InputError(
+                f"{folder.absolute()} cannot be written by user {os.getuid()}, and ExoGym writes its files there: "
+                f"'chown {os.getuid()} FOLDER' for the folder on the host, or start the script in one that this user "
+                "may write to (cd /tmp)"
+            )
 
 
 def _is_tensor(value: Any) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from harness.errors import InputError, UnavailableError
 from harness.training.exogym.exchange import alike
 from harness.training.exogym.installed import check_installed, load
-from harness.training.exogym.trainer import Trainer
+from harness.training.exogym.trainer import Trainer, check_folders
 from tests.support.exogym_source import on_all_ranks, real, small
 
 SCRIPT = """
@@ -109,6 +109,77 @@ told["again"] = [value.tolist() for value in again.parameters()]
     assert [one["untouched"] for one in told] == [5, 6]
     assert [one["next"] for one in told] == [one["expected"] for one in told], "the script's random numbers are its own"
     assert first["again"] == second["again"], "a second fit takes the process group that is there"
+
+
+@pytest.mark.torch
+def test_a_model_crosses_the_links_once_and_not_at_all_where_a_seed_makes_it_equal(exogym, tmp_path):
+    told = on_all_ranks(
+        tmp_path,
+        """
+import torch.distributed as dist
+SENT = []
+def counted(tensor, *args, inner=dist.broadcast, **kwargs):
+    SENT.append(tensor.numel() * tensor.element_size())
+    return inner(tensor, *args, **kwargs)
+dist.broadcast = counted
+"""
+        + SCRIPT
+        + """
+class Large(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 3000)
+
+    def forward(self, batch):
+        return F.cross_entropy(self.layer(batch[0]), batch[1])
+
+size = sum(one.numel() * one.element_size() for one in Large().parameters())
+for name, seed in (("equal", 0), ("differs", RANK)):
+    torch.manual_seed(seed)
+    model = Large()
+    SENT.clear()
+    Trainer(model, data, data).fit(strategy=Local(), **usual)
+    told[name] = sum(SENT) / size
+""",
+        exogym,
+    )
+    for one in told:
+        assert one["equal"] < 0.1
+        assert 1 <= one["differs"] < 1.1
+
+
+@pytest.mark.torch
+def test_all_ranks_have_the_name_of_rank_0s_run(exogym, tmp_path):
+    told = on_all_ranks(
+        tmp_path,
+        SCRIPT
+        + """
+import warnings
+for key, name in (("own", f"mnist_20261127_02310{RANK + 1}"), ("default", None)):
+    trainer = Trainer(Net(), data, data)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        torch.manual_seed(0)
+        trainer.fit(strategy=Local(), **usual | {"run_name": name})
+    told[key] = trainer.config.run_name
+    told[key + " warning"] = [str(one.message) for one in seen if "run_name" in str(one.message)]
+""",
+        exogym,
+    )
+    assert [one["own"] for one in told] == ["mnist_20261127_023101"] * 2
+    assert told[0]["default"] == told[1]["default"]
+    (warning,) = told[1]["own warning"]
+    assert "'mnist_20261127_023102' on rank 1 and 'mnist_20261127_023101' on rank 0" in warning
+    assert told[0]["own warning"] == told[1]["default warning"] == []
+
+
+def test_where_exogym_cannot_write_its_files_the_error_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_folders("logs", "checkpoints/a")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["checkpoints", "logs"]
+    monkeypatch.chdir("/proc")  # where root may not write either
+    with pytest.raises(InputError, match=r"logs cannot be written by user .*: 'chown .* FOLDER'"):
+        check_folders("logs")
 
 
 @pytest.mark.torch
