@@ -144,7 +144,7 @@ class Agent:
             base["HARNESS_RUN_DIR"] = str(folder)
             self._recorder = RunRecorder(folder, links, settings.congestion_control, user_of())
             self._spawn(self._recorder.run())
-        env = environment(links.plan, links.rank, {**base, "HOME": "/tmp"}, settings.master_port)
+        env = environment(links.plan, links.rank, {**base, "HOME": "/tmp"}, settings.master_port, settings.job)
         self._job = Job(links.rank, settings.job, env)
         code = await self._job.run()
         self._phase = "done"

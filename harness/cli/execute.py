@@ -46,7 +46,7 @@ def execute(
     if not is_whole_number(rank):
         raise InputError(f"{quoted(rank)} is no rank; write a number from 0 to {network.plan.size - 1}, or all")
     network.plan.require_rank(int(rank))
-    env = environment(network.plan, int(rank), network.backend.environ, master_port)
+    env = environment(network.plan, int(rank), network.backend.environ, master_port, command)
     process = network.backend.spawn(int(rank), command, env=env, own_group=False)
     while True:
         try:

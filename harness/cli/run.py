@@ -51,7 +51,7 @@ def run(
     made, placement = prepare(name, chosen)
     if dry_run:
         show_plan(made)
-        variables = environment(made, 0, {}, master_port)
+        variables = environment(made, 0, {}, master_port, command)
         say("on every node, with its own RANK: " + " ".join(f"{key}={value}" for key, value in variables.items()))
         say(" ".join(command))
         return

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from harness.model.address import INTERFACE
 from harness.model.plan import NetworkPlan
+from harness.model.torchrun_options import left_out
 
 MASTER_PORT: Final = 29500
 
 
 def environment(
-    plan: NetworkPlan, rank: int, base: Mapping[str, str], master_port: int = MASTER_PORT
+    plan: NetworkPlan,
+    rank: int,
+    base: Mapping[str, str],
+    master_port: int = MASTER_PORT,
+    argv: Sequence[str] = (),
 ) -> dict[str, str]:
     """What torchrun sets (docs.pytorch.org, elastic/run: environment variables), one process per node.
 
     And what it reads: PET_X is the default of its option --x, so that `torchrun --nproc-per-node 2 train.py` in every
-    node becomes one job, with static and c10d rendezvous. Nodes in namespaces share a host name, by which c10d would
-    find the host of its store: is_host and the address name it instead.
+    node becomes one job, with static and c10d rendezvous; those are left out that contradict a torchrun in argv, the
+    command.
 
     The workers of a job that torchrun starts again may read the addresses of those before them, where they share its
     store (pytorch/pytorch issue 135712): over a slow link one whose peer starts later does. They do not share it here.
@@ -27,6 +32,15 @@ def environment(
     this one, ``1,3``.
     """
     master = str(plan.addressing.ipv4(0))
+    without = left_out(argv)
+    defaults = {
+        "NNODES": str(plan.size),
+        "NODE_RANK": str(rank),
+        "MASTER_ADDR": master,
+        "MASTER_PORT": str(master_port),
+        "RDZV_ENDPOINT": f"{master}:{master_port}",
+        "LOCAL_ADDR": str(plan.addressing.ipv4(rank)),
+    }
     tuning = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     return {
         **tuning,
@@ -48,13 +62,7 @@ def environment(
         "TORCHELASTIC_RESTART_COUNT": "0",
         "TORCHELASTIC_MAX_RESTARTS": "0",
         "TORCHELASTIC_USE_AGENT_STORE": "False",
-        "PET_NNODES": str(plan.size),
-        "PET_NODE_RANK": str(rank),
-        "PET_MASTER_ADDR": master,
-        "PET_MASTER_PORT": str(master_port),
-        "PET_RDZV_ENDPOINT": f"{master}:{master_port}",
-        "PET_RDZV_CONF": f"is_host={rank == 0}",
-        "PET_LOCAL_ADDR": str(plan.addressing.ipv4(rank)),
+        **{f"PET_{name}": value for name, value in defaults.items() if name not in without},
         "GLOO_SOCKET_IFNAME": INTERFACE,
         "NCCL_SOCKET_IFNAME": INTERFACE,
         "TP_SOCKET_IFNAME": INTERFACE,

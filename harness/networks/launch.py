@@ -93,7 +93,7 @@ def launch(
     stdio = Stdio(subprocess.DEVNULL, subprocess.PIPE, subprocess.PIPE)
     try:
         for rank in range(plan.size) if ranks is None else ranks:
-            env = environment(plan, rank, base, master_port)
+            env = environment(plan, rank, base, master_port, argv)
             started.append(_Rank(rank, nodes.spawn(rank, argv, env=env, stdio=stdio)))
         return _watch(started, sink, tick)
     finally:

@@ -81,3 +81,22 @@ if not SLOW:
         printed = script(["-n", "2", "-p", "datacenter"], launcher, "late_rank.py", folder, home=SUPPORT)
         for rank in range(2):
             assert f"[{rank}] rank {rank}: again=True, 4" in printed
+
+    FORMS = [
+        ("--nnodes 1", 1),
+        ("--standalone", 1),
+        ("--nnodes=1 --master_port=29611", 1),
+        ("--rdzv-backend c10d --rdzv-endpoint localhost:0", 1),
+        ("--master-addr localhost --master-port 29611", 1),
+        ("--nnodes 2 --rdzv-backend c10d --rdzv-endpoint node-1:29611", 2),
+        ("--nnodes 2 --master-addr node-0 --master-port 29611", 2),
+    ]
+    ALSO = [pytest.param(*form, marks=pytest.mark.full) for form in FORMS[1:-2]]
+
+    @pytest.mark.parametrize(("options", "nodes"), [FORMS[0], *ALSO, *FORMS[-2:]])
+    def test_torchruns_options_win_over_the_nodes_variables(script, options, nodes):
+        launcher = [*TORCHRUN, *options.split()]
+        printed = script(["-n", "2", "-p", "datacenter"], launcher, "which_job.py", home=SUPPORT)
+        ranks, size, total = ((0, 0), 1, 1) if nodes == 1 else ((0, 1), 2, 3)
+        for node, rank in enumerate(ranks):
+            assert f"[{node}] rank {rank} of {size}, together {total}" in printed

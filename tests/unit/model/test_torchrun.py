@@ -35,7 +35,6 @@ def test_variables_are_those_of_torchrun():
         "PET_MASTER_ADDR": "10.77.0.1",
         "PET_MASTER_PORT": "29511",
         "PET_RDZV_ENDPOINT": "10.77.0.1:29511",
-        "PET_RDZV_CONF": "is_host=False",
         "PET_LOCAL_ADDR": "10.77.0.3",
         "GLOO_SOCKET_IFNAME": "eth0",
         "NCCL_SOCKET_IFNAME": "eth0",
@@ -46,3 +45,9 @@ def test_variables_are_those_of_torchrun():
 def test_what_the_user_tuned_stays():
     told = environment(PLAN, 0, {"OMP_NUM_THREADS": "8", "PYTHONUNBUFFERED": ""}, 1)
     assert (told["OMP_NUM_THREADS"], told["PYTHONUNBUFFERED"]) == ("8", "")
+
+
+def test_a_job_of_its_own_in_every_node_finds_no_rendezvous_of_the_others():
+    told = environment(PLAN, 1, {}, argv=["torchrun", "--standalone", "x.py"])
+    assert not [name for name in told if name.startswith("PET_")]
+    assert (told["RANK"], told["MASTER_ADDR"]) == ("1", "10.77.0.1")
