@@ -17,7 +17,9 @@ from harness.errors import InputError
 from harness.model.address import Addressing
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import DEFAULTS, PlanOptions
+from harness.model.suggest import suggest
 from harness.model.torchrun import MASTER_PORT
+from harness.shaping.facts import AUTO, ENGINES
 
 NAMES: Final = "HARNESS_NAMES"
 """The variable with the host names of the nodes, with ``{}`` for the rank + 1."""
@@ -113,10 +115,17 @@ class Settings:
 
     def check(self) -> None:
         """Raise InputError where no plan can be made of it, or Docker has not enough addresses."""
+        if self.engine not in (AUTO, *ENGINES):
+            raise InputError(f"ENGINE={self.engine}: {suggest(self.engine, (AUTO, *ENGINES))}")
         if self.plan:
             return
         Addressing.parse(self.options.subnet, self.options.subnet6).require(self.size, others=1)
         self.options.plan()
+
+
+def is_no_node(environ: Mapping[str, str]) -> bool:
+    """Whether nothing describes a network: somebody started the image by itself, to look at it."""
+    return not any(environ.get(name) for name in (NAMES, "NODES", "TOPOLOGY", "PROFILE", _PLAN.format(0)))
 
 
 def packed(plan: NetworkPlan) -> dict[str, str]:

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from harness.agent import discovery
 from harness.agent.agent import READY, Agent
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
-from harness.agent.settings import Settings
+from harness.agent.settings import Settings, is_no_node
 from harness.errors import HarnessError, InputError, PrivilegeError
 from harness.linux import host
 from harness.model.plan import NetworkPlan
@@ -36,7 +37,6 @@ _NET_ADMIN: Final = 12
 
 def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
     """Find the other nodes, plan, and shape this node's links. Raises HarnessError."""
-    _check_privilege()
     plan = settings.plan
     if plan is None:
         places = discovery.find_all(names, _START_SECONDS, say, ipv6=discovery.ipv6_prefix() is not None)
@@ -93,23 +93,47 @@ async def _serve(settings: Settings, links: NodeLinks, names: list[str], digest:
     return await Agent(settings, links, names, digest).run()
 
 
-def main() -> int:
-    """Run; the exit code."""
-    READY.unlink(missing_ok=True)
+def main(end_with: Callable[[int | None], None]) -> int:
+    """Run; the exit code.
+
+    Args:
+        end_with: says what code a stop ends with from now on; None: that of its signal.
+    """
     try:
+        if is_no_node(os.environ):
+            return _run_alone(sys.argv[1:])
+        READY.unlink(missing_ok=True)
         settings = Settings.read(os.environ, sys.argv[1:])
         names = [settings.names.replace("{}", str(rank + 1)) for rank in range(settings.size)]
         try:
             settings.check()
         except InputError as error:
+            end_with(error.exit_code)
             if not _leave_it_to(names[0]):
                 say(str(error))
             return error.exit_code
+        _check_privilege()
+        end_with(None)
         links = _prepare(settings, names)
         return asyncio.run(_serve(settings, links, names, _digest(links)))
     except HarnessError as error:
+        end_with(error.exit_code)
         say(str(error))
         return error.exit_code
     except OSError as problem:
         say(host.explain(problem))
         return HarnessError.exit_code
+
+
+def _run_alone(command: list[str]) -> int:
+    """Become that program: somebody started the image by itself. Raises InputError where there is none."""
+    if not command:
+        raise InputError(
+            "this image is for nodes of a network, which harness up --runtime docker and docker compose up start; "
+            "by itself it runs what it is given, e.g. docker run -it harness-node sh"
+        )
+    say("no network is described here: running this alone, with links that are not shaped")
+    try:
+        os.execvp(command[0], command)
+    except FileNotFoundError:
+        raise InputError(f"no program is called {command[0]!r} in this image") from None

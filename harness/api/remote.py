@@ -83,7 +83,7 @@ def _remedy(error: BaseException) -> str:
     if not isinstance(error, ModuleNotFoundError):
         return ""
     if error.name == "cloudpickle":
-        return "; make the image again: scripts/build-image"
+        return "; make the image again: harness image build"
     return (
         f"; install {error.name} in the nodes' image, or if it is yours send it along:"
         f" cloudpickle.register_pickle_by_value({error.name})"

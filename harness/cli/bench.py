@@ -17,6 +17,7 @@ from harness.cli.console import err
 from harness.cli.output import print_json, show
 from harness.cli.run import end, printer
 from harness.errors import HarnessError, InputError, UnavailableError, quoted
+from harness.installed import INSTALL_TORCH
 from harness.model.bound import COLLECTIVES
 from harness.model.suggest import suggest
 from harness.model.units import Size
@@ -52,7 +53,7 @@ def bench(
     if network.plan.size < 2:
         raise InputError(f"network {quoted(name)} has one node; a collective needs at least 2")
     if network.backend.python == sys.executable and importlib.util.find_spec("torch") is None:
-        raise UnavailableError("harness bench needs PyTorch, which this Python lacks: run 'make setup' (CPU build)")
+        raise UnavailableError(f"harness bench needs PyTorch, which this Python lacks: {INSTALL_TORCH}")
     words = ["--sizes", sizes, "--warmup", str(warmup), "--repeats", str(repeats), "--seconds", str(seconds)]
     if collectives:
         words += ["--collectives", collectives]

@@ -15,6 +15,7 @@ from harness.backends.docker.container_options import IMAGE
 from harness.cli import options
 from harness.cli.output import print_json, say, show, table
 from harness.errors import HarnessError, InputError, UnavailableError
+from harness.installed import INSTALL_DOCKER, INSTALL_TORCH
 from harness.linux.host import has_ipv6
 from harness.model.table import Styled
 from harness.shaping.detect import Feature, choose_engine, features
@@ -27,7 +28,7 @@ _ENOUGH_BACKLOG = 20_000
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("doctor", epilog=options.examples("harness doctor", "scripts/with-netem harness doctor"))(doctor)
+    app.command("doctor", epilog=options.examples("harness doctor", "harness doctor --json"))(doctor)
 
 
 def doctor(json_: options.JsonOption = False) -> None:
@@ -73,8 +74,7 @@ def _mark(feature: Feature, engine: str | None) -> str:
 
 def _torch() -> Feature:
     there = importlib.util.find_spec("torch") is not None
-    remedy = "make setup (installs the CPU build into .venv)"
-    return Feature("torch", "harness bench and training jobs", there, "" if there else "not installed", remedy)
+    return Feature("torch", "harness bench and training jobs", there, "" if there else "not installed", INSTALL_TORCH)
 
 
 def _backlog() -> Feature:
@@ -111,12 +111,12 @@ def _docker() -> list[Feature]:
         daemon = DockerDaemon(os.environ)
         version = str(daemon.ask("GET", "/version")["Version"])
     except HarnessError as error:
-        return [Feature("docker", purpose, False, str(error), "scripts/with-docker CMD brings one (Debian, as root)")]
+        return [Feature("docker", purpose, False, str(error), INSTALL_DOCKER)]
     try:
         daemon.ask("GET", f"/images/{IMAGE}/json")
         image = Feature("image", IMAGE, True)
     except DockerRefusal as refusal:
-        image = Feature("image", IMAGE, False, refusal.cause, "scripts/build-image")
+        image = Feature("image", IMAGE, False, refusal.cause, "harness image build")
     return [Feature("docker", purpose, True, version), _compose(), image]
 
 

@@ -31,6 +31,8 @@ VERBS: Final = {
     "experiment": ("experiment", "Many runs from one file"),
     "report": ("report", "Who won where, by how much, and why"),
     "ls": ("ls", "List the networks that are up"),
+    "compose": ("compose", "Print the file for docker compose up"),
+    "image": ("image", "Build the image that containers run"),
     "doctor": ("doctor", "Print what works here (by trying it), how to fix the rest"),
     "down": ("down", "Remove a network and whatever runs in it"),
 }

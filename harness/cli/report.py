@@ -15,6 +15,7 @@ from harness.cli import options
 from harness.cli.output import note, print_json, say, show, status
 from harness.errors import InputError, UnavailableError, quoted
 from harness.experiment.recorded import resolve
+from harness.installed import remedy
 from harness.model.format import count
 from harness.model.suggest import suggest
 from harness.run_files import replace_file
@@ -171,5 +172,6 @@ def _require_drawing(wanted: tuple[str, ...]) -> None:
     if drawn and missing:
         raise UnavailableError(
             f"{' and '.join(drawn)} need {' and '.join(missing)}, which this Python lacks: "
-            "run 'make setup', or pip install '.[report]' in the checkout; --format csv,json and --json work without"
+            + remedy("run 'make setup'", "pip install 'tc-harness[report]'")
+            + "; --format csv,json and --json work without"
         )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.errors import HarnessError, InputError, PrivilegeError, UnavailableError
+from harness.installed import remedy
+from harness.linux.denied import namespaces_denied
 from harness.linux.fork import forked
 from harness.model.format import format_rate, format_time
 from harness.model.suggest import suggest
@@ -52,8 +54,7 @@ def features() -> list[Feature]:
     try:
         return forked(_in_new_namespace)
     except PrivilegeError as error:
-        remedy = "run as root, or allow them: sysctl user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1"
-        return [Feature("namespaces", "nodes of their own", False, str(error), remedy, ENGINES)]
+        return [Feature("namespaces", "nodes of their own", False, str(error), namespaces_denied(), ENGINES)]
 
 
 def in_place_features(wanted: str) -> list[Feature]:
@@ -163,12 +164,12 @@ def _probe_all(wanted: Iterable[tuple[str, str, tuple[str, ...], str]]) -> list[
             found.append(Feature(name, purpose, True, kernel_probes.PROBES[name](), "", needed_by))
         except OSError as problem:
             why = problem.strerror or str(problem)
-            remedy = kernel_probes.modules(modules) + ("" if needed_by == (USERSPACE,) else _OTHER_KERNEL)
-            found.append(Feature(name, purpose, False, why, remedy, needed_by))
+            fix = kernel_probes.modules(modules) + ("" if needed_by == (USERSPACE,) else _OTHER_KERNEL)
+            found.append(Feature(name, purpose, False, why, fix, needed_by))
     return found
 
 
-_OTHER_KERNEL: Final = "; where the kernel was built without it: scripts/with-netem harness ..."
+_OTHER_KERNEL: Final = remedy("; where the kernel was built without it: scripts/with-netem harness ...", "")
 _FEATURES: Final = (
     ("veth", "cables between nodes and bridge", ENGINES, "veth"),
     ("bridge", "the network that nodes share", ENGINES, "bridge"),

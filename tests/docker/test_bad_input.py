@@ -121,7 +121,7 @@ def test_a_daemon_too_old(command, tmp_path):
 
 def test_no_image(command, name):
     for words in (["up", "-n", "2", "--image", "nope", *free()], ["run", "-n", "2", "--image", "nope", "--", "true"]):
-        assert_told(command, words, 69, "'nope'", "scripts/build-image")
+        assert_told(command, words, 69, "'nope'", "harness image build")
     assert left(name) == []
 
 

@@ -1,6 +1,8 @@
 """Scripts for torchrun that know nothing of harness, on shaped links: the examples, as a user starts them."""
 
+import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -81,6 +83,34 @@ if not SLOW:
         printed = script(["-n", "2", "-p", "datacenter"], launcher, "late_rank.py", folder, home=SUPPORT)
         for rank in range(2):
             assert f"[{rank}] rank {rank}: again=True, 4" in printed
+
+    def test_a_parameter_server_on_rank_0(script):
+        printed = script(["-n", "3", "-t", "star", "-p", "datacenter"], [], "rpc_parameter_server.py")
+        for rank in (1, 2):
+            assert re.search(rf"\[{rank}\] rank {rank}: loss .*: good", printed)
+
+    PACKAGES = {
+        "accelerate_ddp.py": ("accelerate", 3),
+        "lightning_ddp.py": ("lightning", 3),
+        "flower_fedavg.py": ("flwr", 1),
+        "torchft_diloco.py": ("torchft", 3),
+        "hivemind_peers.py": ("hivemind", 3),
+    }
+
+    @pytest.mark.full
+    @pytest.mark.parametrize("name", PACKAGES)
+    def test_a_recipe_for_a_package(script, name):
+        package, good = PACKAGES[name]
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs {package}")
+        assert script(["-n", "3", "-t", "star", "-p", "wan"], [], name).count(": good") == good
+
+    @pytest.mark.full
+    def test_an_mpi_job(script):
+        if importlib.util.find_spec("mpi4py") is None:
+            pytest.skip("needs mpi4py and openmpi")
+        printed = script(["-n", "3", "-p", "wan"], [], "mpi_job.py")
+        assert [f"MPI rank {rank} of 3 on node-{rank}: sum 6" in printed for rank in range(3)] == [True] * 3
 
     FORMS = [
         ("--nnodes 1", 1),

@@ -15,7 +15,7 @@ class ContainerOptions:
     """What ``harness up --runtime docker`` was asked for.
 
     Args:
-        image: made by scripts/build-image, or made from that.
+        image: made by ``harness image build``, or made from that.
         volumes: HOST:CONTAINER[:ro], as docker run's.
         engine: what makes the links: auto, netem or userspace.
         congestion_control: of TCP.

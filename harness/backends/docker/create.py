@@ -8,11 +8,6 @@ from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import EndpointConfig, IPAMConfig, IPAMPool, Mount
-from requests.exceptions import RequestException
-
 from harness.agent.settings import HOST_NAME_LENGTH, NAMES, TRANSIENT, packed
 from harness.backends.base import Progress
 from harness.backends.docker import registry as labels
@@ -21,6 +16,16 @@ from harness.errors import HarnessError, InputError, NetworkStateError, NodeErro
 from harness.linux.sysctls import CONTAINER
 from harness.model.address import node_name
 from harness.model.plan import NetworkPlan
+
+try:
+    import docker
+    from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+    from docker.types import EndpointConfig, IPAMConfig, IPAMPool, Mount
+    from requests.exceptions import RequestException
+except ModuleNotFoundError as missing:
+    raise UnavailableError(
+        f"to start containers, this Python needs Docker's SDK, with {missing.name}: pip install 'tc-harness[docker]'"
+    ) from None
 
 CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "KILL")
 """Of the agent: links and routes, packets that a link duplicates, running the job as another user and ending it."""
@@ -79,7 +84,7 @@ def create(network: str, plan: NetworkPlan, recipe: ContainerOptions, progress: 
             client.images.get(recipe.image)
         except ImageNotFound:
             raise UnavailableError(
-                f"there is no image {recipe.image!r} at this Docker daemon; make it: scripts/build-image"
+                f"there is no image {recipe.image!r} at this Docker daemon; make it: harness image build"
             ) from None
         except APIError as problem:
             if problem.status_code != 400:

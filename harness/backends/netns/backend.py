@@ -27,6 +27,7 @@ from harness.errors import (
     UnavailableError,
 )
 from harness.linux import host, signals, syscalls
+from harness.linux.denied import namespaces_denied
 from harness.linux.fork import forked
 from harness.model.address import node_name
 from harness.model.plan import NetworkPlan
@@ -251,9 +252,7 @@ def _answer(line: bytes) -> dict[str, Any]:
     if "error" not in answer:
         return answer
     if answer["errno"] in (errno.EPERM, errno.EACCES):
-        raise PrivilegeError(
-            f"cannot make namespaces: {answer['error']}; run as root, or allow user namespaces (run 'harness doctor')"
-        )
+        raise PrivilegeError(f"cannot make namespaces: {answer['error']}; {namespaces_denied()}")
     if answer["errno"] in (errno.ENOSPC, errno.EUSERS):
         raise UnavailableError(
             f"cannot make namespaces: {answer['error']};"

@@ -130,7 +130,7 @@ def test_no_name_of_an_image(daemon):
 
 def test_an_image_that_is_not_there(daemon):
     daemon.answers["GET /images/nope/json"] = [(404, "No such image: nope")]
-    with pytest.raises(UnavailableError, match=r"no image 'nope' at this Docker daemon; make it: scripts/build-image"):
+    with pytest.raises(UnavailableError, match=r"no image 'nope' at this Docker daemon; make it: harness image build"):
         create("nope")
 
 

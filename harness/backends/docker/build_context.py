@@ -1,0 +1,33 @@
+"""The folder that the nodes' image is built from: a checkout, or the same files out of an installed package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+import harness
+from harness.installed import CHECKOUT, shipped
+
+_LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "project", "tc_profiles")
+"""Of the installed package: what a wheel adds to it."""
+
+
+def build_context() -> Path:
+    """The checkout, or a folder in the user's cache with the same layout, in which wheels stay for the next time.
+
+    Raises OSError where that cannot be written.
+    """
+    if CHECKOUT:
+        return CHECKOUT
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "tc-harness" / f"image-{harness.__version__}"
+    package = Path(harness.__file__).parent
+    for part in ("harness", "tc_profiles"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    shutil.copytree(shipped("."), folder, dirs_exist_ok=True)
+    shutil.copytree(package, folder / "harness", ignore=_LEFT_OUT)
+    shutil.copytree(package / "tc_profiles", folder / "tc_profiles")
+    (folder / "docker" / "wheels").mkdir(parents=True, exist_ok=True)
+    return folder

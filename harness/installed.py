@@ -1,0 +1,32 @@
+"""Where this package runs from: a checkout of the project, or what pip installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+_PACKAGE: Final = Path(__file__).resolve().parent
+CHECKOUT: Final = _PACKAGE.parent if (_PACKAGE.parent / "compose.yaml").exists() else None
+"""The project's folder, or None where pip installed the package."""
+
+
+def remedy(in_checkout: str, installed: str) -> str:
+    """The one of two remedies that this user can follow."""
+    return in_checkout if CHECKOUT else installed
+
+
+def shipped(name: str) -> Path:
+    """A file of the project that the package needs, e.g. ``compose.yaml``; a wheel has it inside (pyproject.toml)."""
+    return (CHECKOUT or _PACKAGE / "project") / name
+
+
+INSTALL_TORCH: Final = remedy(
+    "make setup (installs the CPU build into .venv)",
+    "pip install torch (for its CPU build, see PyTorch's install page)",
+)
+"""What to do where this Python has no PyTorch."""
+
+INSTALL_DOCKER: Final = remedy(
+    "scripts/with-docker CMD brings one (Debian, as root)", "install Docker (Debian: docker.io), or set DOCKER_HOST"
+)
+"""What to do where no Docker daemon answers."""

@@ -1,0 +1,77 @@
+"""Why the kernel lets this process make no namespaces, and what would let it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+_SYS_ADMIN, _NET_ADMIN = 21, 12
+"""Bits of capabilities (linux/capability.h)."""
+_FILTERED: Final = 2
+"""SECCOMP_MODE_FILTER (linux/seccomp.h)."""
+_CONTAINER: Final = "it may in a container that was started with docker run --privileged (or --runtime docker outside)"
+_SWITCHES: Final = (
+    ("user/max_user_namespaces", "0", "10000"),
+    ("kernel/unprivileged_userns_clone", "0", "1"),
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
+)
+"""Sysctls that forbid user namespaces: the name, the value that forbids, and one that allows."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """What /proc says of a process.
+
+    Args:
+        root: whether its effective user is root.
+        capabilities: its effective ones, as bits.
+        filtered: whether a seccomp filter decides about its system calls.
+        switches: values of the sysctls that forbid user namespaces, of those that are there.
+    """
+
+    root: bool
+    capabilities: int
+    filtered: bool
+    switches: dict[str, str]
+
+    @classmethod
+    def current(cls) -> Self:
+        """This process."""
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        switches = {}
+        for name, _, _ in _SWITCHES:
+            with contextlib.suppress(OSError):
+                switches[name] = Path("/proc/sys", name).read_text().strip()
+        filtered = int(status.get("Seccomp", "0")) == _FILTERED
+        return cls(os.geteuid() == 0, int(status["CapEff"], 16), filtered, switches)
+
+    def has(self, bit: int) -> bool:
+        """Whether it has that capability."""
+        return bool(self.capabilities >> bit & 1)
+
+
+def namespaces_denied(process: Process | None = None) -> str:
+    """Who forbids namespaces and how to allow them, for the end of a message."""
+    process = process or Process.current()
+    if process.root:
+        return f"{_what_root_lacks(process)}; {_CONTAINER}"
+    for name, forbids, allows in _SWITCHES:
+        if process.switches.get(name) == forbids:
+            return f"run as root, or allow user namespaces: sysctl -w {name.replace('/', '.')}={allows}"
+    if process.filtered:
+        return f"a seccomp filter forbids user namespaces; {_CONTAINER}"
+    return "run as root, or allow user namespaces: sysctl -w user.max_user_namespaces=10000"
+
+
+def _what_root_lacks(process: Process) -> str:
+    missing = [
+        name for name, bit in (("CAP_SYS_ADMIN", _SYS_ADMIN), ("CAP_NET_ADMIN", _NET_ADMIN)) if not process.has(bit)
+    ]
+    if missing:
+        return f"root lacks {' and '.join(missing)} here"
+    if process.filtered:
+        return "a seccomp filter forbids it to root"
+    return "a security module (AppArmor, SELinux) forbids it to root"

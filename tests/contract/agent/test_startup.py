@@ -1,0 +1,56 @@
+"""The agent's process before there is a network: what it is given wrong, and stops that come early."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+AGENT = [sys.executable, "-c", "import sys; from harness.agent.main import main; sys.exit(main())"]
+GIVEN = {"HARNESS_NAMES": "harness-test-{}.invalid"}
+CLEAN = {name: value for name, value in os.environ.items() if name not in ("NODES", "TOPOLOGY", "PROFILE", "ENGINE")}
+
+
+def start(*command, **variables):
+    env = {**CLEAN, **variables}
+    return subprocess.Popen([*AGENT, *command], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"TOPOLOGY": "nope"}, {"ENGINE": "x"}, {"NODES": "0"}, {"PROFILE": "nope"}, {"SEED": "x"}, {"ON_FAILURE": "x"}],
+    ids=lambda wrong: next(iter(wrong)),
+)
+@pytest.mark.parametrize("seconds", [0.05, 2.0], ids=["before it has read them", "later"])
+def test_a_stop_hides_no_wrong_variable(wrong, seconds):
+    """Compose stops the other nodes as soon as one has ended, and takes the last one's exit code."""
+    process = start("true", **GIVEN, **wrong)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode in ((2,) if seconds > 1 else (2, -signal.SIGTERM))
+
+
+def test_a_stop_of_one_that_is_right_is_a_stop():
+    process = start("true", **GIVEN)
+    time.sleep(3)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode in (128 + signal.SIGTERM, 77)  # 77: may not shape links here
+
+
+def test_the_image_by_itself_runs_what_it_is_given():
+    process = start("sh", "-c", "echo here")
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "here\n")
+    assert "HARNESS_NAMES" not in err
+    assert "not shaped" in err
+
+
+@pytest.mark.parametrize(("words", "text"), [([], "docker compose up"), (["no-such-program"], "no program is called")])
+def test_by_itself_with_nothing_to_run(words, text):
+    process = start(*words)
+    assert text in process.communicate(timeout=30)[1]
+    assert process.returncode == 2
