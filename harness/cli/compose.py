@@ -10,7 +10,7 @@ from harness.cli import options
 from harness.installed import CHECKOUT, shipped
 
 EPILOG = options.examples(
-    "harness compose > compose.yaml", "harness compose --env > .env", "NODES=4 PROFILE=wan docker compose up"
+    "harness compose > compose.yaml", "harness compose --env > .env", then="Then: NODES=4 PROFILE=wan docker compose up"
 )
 
 
