@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-_PACKAGE: Final = Path(__file__).resolve().parent
-CHECKOUT: Final = _PACKAGE.parent if (_PACKAGE.parent / "compose.yaml").exists() else None
+PACKAGE: Final = Path(__file__).resolve().parent
+"""The folder of this package."""
+CHECKOUT: Final = PACKAGE.parent if (PACKAGE.parent / "compose.yaml").exists() else None
 """The project's folder, or None where pip installed the package."""
 
 
@@ -17,7 +18,7 @@ def remedy(in_checkout: str, installed: str) -> str:
 
 def shipped(name: str) -> Path:
     """A file of the project that the package needs, e.g. ``compose.yaml``; a wheel has it inside (pyproject.toml)."""
-    return (CHECKOUT or _PACKAGE / "project") / name
+    return (CHECKOUT or PACKAGE / "project") / name
 
 
 INSTALL_TORCH: Final = remedy(

@@ -7,8 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-import harness
-from harness.installed import CHECKOUT, shipped
+from harness.installed import CHECKOUT, PACKAGE, shipped
 
 _LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "project", "tc_profiles")
 """Of the installed package: what a wheel adds to it."""
@@ -22,12 +21,11 @@ def build_context() -> Path:
     if CHECKOUT:
         return CHECKOUT
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "tc-harness" / f"image-{harness.__version__}"
-    package = Path(harness.__file__).parent
+    folder = cache / "tc-harness" / "image"
     for part in ("harness", "tc_profiles"):
         shutil.rmtree(folder / part, ignore_errors=True)
     shutil.copytree(shipped("."), folder, dirs_exist_ok=True)
-    shutil.copytree(package, folder / "harness", ignore=_LEFT_OUT)
-    shutil.copytree(package / "tc_profiles", folder / "tc_profiles")
+    shutil.copytree(PACKAGE, folder / "harness", ignore=_LEFT_OUT)
+    shutil.copytree(PACKAGE / "tc_profiles", folder / "tc_profiles")
     (folder / "docker" / "wheels").mkdir(parents=True, exist_ok=True)
     return folder
