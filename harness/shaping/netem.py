@@ -78,7 +78,12 @@ def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
         return tc.request(tc.RTM_NEWQDISC, flags, index, handle, parent, kind, options)
 
     def tbf(flags: int, branch: Branch, spec: Tbf) -> Request:
-        return qdisc(flags, branch.tbf_handle, branch.netem_handle | 1, "tbf", tc.tbf(spec))
+        return qdisc(flags, branch.tbf_handle, branch.queue_handle | 1, "tbf", tc.tbf(spec))
+
+    def netems(flags: int, branch: Branch, *, fresh: bool) -> Iterator[Request]:
+        line, queue = branch.stages
+        yield qdisc(flags, branch.netem_handle, branch.classid, "netem", tc.netem(line, fresh=fresh))
+        yield qdisc(flags, branch.queue_handle, branch.netem_handle | 1, "netem", tc.netem(queue, fresh=True))
 
     match action:
         case AddRoot():
@@ -88,7 +93,7 @@ def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
         case AddBranch(branch):
             # without NLM_F_EXCL: an attempt that failed may have left the class
             yield tc.new_class(index, branch.classid, branch.rate_byte_s, NLM_F_CREATE)
-            yield qdisc(_NEW, branch.netem_handle, branch.classid, "netem", tc.netem(branch.netem, fresh=True))
+            yield from netems(_NEW, branch, fresh=True)
             if branch.tbf:
                 yield tbf(_NEW, branch, branch.tbf)
         case AddTbf(branch):
@@ -96,7 +101,7 @@ def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
                 yield tbf(_NEW, branch, branch.tbf)
         case Change(branch):
             yield tc.new_class(index, branch.classid, branch.rate_byte_s, 0)
-            yield qdisc(0, branch.netem_handle, branch.classid, "netem", tc.netem(branch.netem, fresh=False))
+            yield from netems(0, branch, fresh=False)
             if branch.tbf:
                 yield tbf(0, branch, branch.tbf)
         case DropFilter(_, version, handle):
@@ -131,13 +136,20 @@ def _read(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[in
     if not any(kind == "htb" and found["handle"] == ROOT for kind, found in zip(kinds, qdiscs, strict=True)):
         return EMPTY, {}
     classes = {tc.read_handle(body) for body in netlink.dump(tc.RTM_GETTCLASS, request)}
-    tbfs = {f["parent"] >> 16 << 16: tc.read_tbf(f) for kind, f in zip(kinds, qdiscs, strict=True) if kind == "tbf"}
+    below = {(kind, found["parent"] >> 16 << 16): found for kind, found in zip(kinds, qdiscs, strict=True)}
     branches, stats = {}, {}
     for kind, found in zip(kinds, qdiscs, strict=True):
         parent = found["parent"]
         if kind != "netem" or parent not in classes or parent >> 16 != ROOT >> 16:
             continue
-        branch = Branch((parent & 0xFFFF) - 1, tc.read_netem(found), tbfs.get(found["handle"]))
+        queue = below.get(("netem", found["handle"]))
+        tbf = below.get(("tbf", queue["handle"])) if queue else None
+        branch = Branch.of_stages(
+            (parent & 0xFFFF) - 1,
+            tc.read_netem(found),
+            tc.read_netem(queue) if queue else None,
+            tc.read_tbf(tbf) if tbf else None,
+        )
         branches[branch.neighbour] = branch
         stats[branch.neighbour] = tc.read_stats(found)
     return Tree(True, branches, *_filters(netlink, node, index)), stats

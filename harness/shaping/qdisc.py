@@ -4,8 +4,9 @@
 
     eth0 root  htb 1:  default 0                        (what matches no filter passes unshaped: ARP)
      |- class 1:(n+1)   never limits; one per neighbour n
-     |   `- netem (n+16):   delay, jitter, loss, ..., rate
-     |       `- tbf (n+0x4010):   only where a burst was asked for; then it makes the rate
+     |   `- netem (n+16):   the delay line: delay, jitter, loss, ...; sets no rate, but keeps packets in order
+     |       `- netem (n+0x8010):   the queue for the rate; lets everything pass where there is none
+     |           `- tbf (n+0x4010):   only where a burst was asked for; then it makes the rate
      `- u32 filters: prio 1, IPv6 neighbour discovery -> 1:0, unshaped as ARP is; IPv4 prio 2 and IPv6 prio 3, one per
         final destination -> class of the next hop
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from harness.model.address import FRAME, SMALLEST_FRAME
@@ -67,8 +68,9 @@ class Netem:
     seed: int = 0
     """Of netem's random numbers; older kernels ignore it and do not give it back."""
     queue_bytes: int = 0
-    """What may wait for the rate; 0: as much as the limit allows. The user-space engine enforces it. Netem cannot, for
-    its limit counts packets, whatever their size."""
+    """What may wait for the rate; 0: as much as the limit allows. The user-space engine enforces it."""
+    queue_packets: int = 0
+    """The same for the kernel, whose netem counts packets, whatever their size."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,13 @@ class Branch:
     netem: Netem
     tbf: Tbf | None = None
 
+    @classmethod
+    def of_stages(cls, neighbour: int, line: Netem, queue: Netem | None, tbf: Tbf | None) -> Branch:
+        """The branch whose stages these are."""
+        if queue is not None and queue.rate_byte_s:
+            line = replace(line, rate_byte_s=queue.rate_byte_s, queue_packets=queue.limit)
+        return cls(neighbour, line, tbf)
+
     @property
     def rate_byte_s(self) -> int:
         """What the class above must not limit; 0 where there is no rate."""
@@ -104,9 +113,26 @@ class Branch:
         return (self.neighbour + 0x10) << 16
 
     @property
+    def queue_handle(self) -> int:
+        """Of the netem that makes the rate."""
+        return (self.neighbour + 0x8010) << 16
+
+    @property
     def tbf_handle(self) -> int:
         """Of the tbf qdisc."""
         return (self.neighbour + 0x4010) << 16
+
+    @property
+    def stages(self) -> tuple[Netem, Netem]:
+        """The netems that the kernel has: the delay line, and behind it the queue for the rate.
+
+        What waits for the rate is bounded apart from what is in flight. With a limit of the user's, both are in one
+        netem, as the limit says.
+        """
+        if not self.netem.queue_packets:
+            return self.netem, Netem(limit=MAX_AUTO_LIMIT)
+        line = replace(self.netem, rate_byte_s=PASSING_BYTE_S)
+        return line, Netem(limit=self.netem.queue_packets, rate_byte_s=self.netem.rate_byte_s)
 
 
 @dataclass(frozen=True)
@@ -143,6 +169,7 @@ def netem_of(port: Port, seed: int) -> Netem:
         jitter_ns=shape.jitter.ns,
         limit=queue_limit(shape),
         queue_bytes=queue_bytes(shape),
+        queue_packets=queue_packets(shape),
         loss=0 if chain else shape.loss.u32,
         chain=chain,
         duplicate=shape.duplicate.u32,
@@ -176,19 +203,33 @@ def queue_bytes(shape: LinkShape) -> int:
     return max(math.ceil(min(shape.rate, UNLIMITED).bit_s * seconds / 8), MIN_QUEUE * FRAME)
 
 
+def queue_packets(shape: LinkShape) -> int:
+    """Packets that may wait for the rate in the kernel: queue_bytes of full frames, and what jitter brings at once.
+
+    A link with a rate does not reorder: a packet that jitter holds for long holds those behind it, so what was sent
+    within the span of the jitter (twice its value) comes to the queue together, in the smallest frames at worst.
+    """
+    if not (waiting := queue_bytes(shape)) or shape.rate is None:
+        return 0
+    return math.ceil(waiting / FRAME) + _smallest_frames(shape.rate, 2 * shape.jitter.ns / 1e9)
+
+
 def queue_limit(shape: LinkShape) -> int:
-    """Packets that netem's queue must hold: those in flight on the delay line, and those that wait for the rate.
+    """Packets that the delay line has room for, and those behind it.
 
     A packet in flight is not to be dropped, whatever its size: with a rate there are at most rate x (delay + the most
-    that the jitter adds) / SMALLEST_FRAME. Those that wait count as full frames (queue_bytes). Before a token bucket
-    packets are in flight at any rate.
+    that the jitter adds) / SMALLEST_FRAME. Before a token bucket packets are in flight at any rate.
     """
     if shape.limit is not None:
         return shape.limit
     longest = (shape.delay.ns + highest(shape.distribution) * shape.jitter.ns) / 1e9
-    rated = shape.rate.bit_s / (8 * SMALLEST_FRAME) if shape.rate and not shape.burst else MAX_PACKETS_PER_S
-    packets = math.ceil(min(rated, MAX_PACKETS_PER_S) * longest) + math.ceil(queue_bytes(shape) / FRAME)
+    rate = shape.rate if shape.rate and not shape.burst else UNLIMITED
+    packets = _smallest_frames(rate, longest) + queue_packets(shape)
     return min(max(packets, MIN_QUEUE if shape.rate else MIN_LIMIT), MAX_AUTO_LIMIT)
+
+
+def _smallest_frames(rate: Rate, seconds: float) -> int:
+    return math.ceil(min(rate.bit_s / (8 * SMALLEST_FRAME), MAX_PACKETS_PER_S) * seconds)
 
 
 def edge_seed(seed: int, src: int, dst: int) -> int:

@@ -93,9 +93,10 @@ def test_handles_of_all_possible_neighbours_are_apart():
         branch = Branch(rank, Netem())
         assert branch.classid >> 16 == ROOT >> 16
         assert 0 < branch.classid & 0xFFFF < 0x1000
-        assert branch.netem_handle & 0xFFFF == branch.tbf_handle & 0xFFFF == 0
-    handles = [h for n in range(MAX_RANK + 1) for h in (Branch(n, Netem()).netem_handle, Branch(n, Netem()).tbf_handle)]
-    assert len({ROOT, *handles}) == 2 * (MAX_RANK + 1) + 1
+        assert branch.netem_handle & 0xFFFF == branch.queue_handle & 0xFFFF == branch.tbf_handle & 0xFFFF == 0
+    branches = [Branch(n, Netem()) for n in range(MAX_RANK + 1)]
+    handles = [h for branch in branches for h in (branch.netem_handle, branch.queue_handle, branch.tbf_handle)]
+    assert len({ROOT, *handles}) == 3 * (MAX_RANK + 1) + 1
     assert max(handles) < 2**32
 
 
@@ -222,8 +223,8 @@ def test_a_bucket_holds_a_packet_and_queues_for_the_time_asked_for():
         (shape(rate="10mbit"), 42),
         (shape(rate="1gbit"), 4129),
         (shape(rate="100mbit", delay="100ms"), 29_762 + 1652),
-        (shape(rate="100mbit", delay="100ms", jitter="50ms"), 44_643 + 1652),
-        (shape(rate="100mbit", delay="100ms", jitter="10ms", distribution="normal"), 41_667 + 1652),
+        (shape(rate="100mbit", delay="100ms", jitter="50ms"), 44_643 + 1652 + 29_762),
+        (shape(rate="100mbit", delay="100ms", jitter="10ms", distribution="normal"), 41_667 + 1652 + 5953),
         (shape(delay="10ms"), 10_000),
         (shape(rate="1mbit", burst="4KiB", delay="10ms"), 10_000),
         (shape(delay="2s"), MAX_AUTO_LIMIT),
@@ -241,6 +242,26 @@ def test_a_queue_holds_what_is_in_flight_and_more(rate, delay, jitter):
     in_flight = int(min(rate / (8 * 42), MAX_PACKETS_PER_S) * (delay + min(jitter, delay)) / 1e9)
     assert min(in_flight, MAX_AUTO_LIMIT - MIN_QUEUE) <= queue_limit(own) <= MAX_AUTO_LIMIT
     assert queue_limit(own) >= MIN_QUEUE
+
+
+def test_what_waits_for_the_rate_is_bounded_apart_from_what_is_in_flight():
+    """TCP without loss fills the queue: it waits for the queue's time then, however long the delay line is."""
+    line, queue = Branch(1, netem(shape(rate="100mbit", delay="50ms"))).stages
+    assert (line.delay_ns, line.limit) == (50_000_000, 14_881 + 826)
+    assert queue == Netem(limit=826, rate_byte_s=12_500_000)
+    assert queue.limit * 1514 / queue.rate_byte_s == pytest.approx(0.1, rel=0.01)
+
+
+@pytest.mark.parametrize("own", [shape(rate="1mbit", limit=7), shape(delay="1s"), shape(rate="1mbit", burst="4KiB")])
+def test_a_limit_of_the_users_counts_all_packets_and_a_link_without_a_rate_has_one_stage(own):
+    branch = Branch(1, netem(own))
+    assert branch.stages == (branch.netem, Netem(limit=MAX_AUTO_LIMIT))
+
+
+@pytest.mark.parametrize("own", SHAPES.values(), ids=SHAPES)
+def test_the_stages_of_a_branch_are_read_back_as_the_branch(own):
+    branch = Branch(1, dataclasses.replace(netem(own), queue_bytes=0), tbf_of(own))
+    assert Branch.of_stages(1, *branch.stages, branch.tbf) == branch
 
 
 def test_what_may_wait_for_the_rate_is_counted_in_bytes():
