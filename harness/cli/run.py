@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, Final
 
 import typer
 
@@ -22,6 +22,10 @@ EPILOG = options.examples(
     "harness run --nodes 4 --topology ring --profile wan -- python train.py",
     "harness run -n 2 -p mobile -- sh -c 'echo I am $RANK of $WORLD_SIZE'",
     then="While it runs, reshape its links from another terminal: harness link set 0-1 --delay 120ms",
+)
+_UNDESTROYED: Final = (
+    "; where its work was done, this is PyTorch's: threads of a process group that the script has not ended may abort "
+    "Python's end (pytorch #190489): end the script with dist.barrier() and dist.destroy_process_group()"
 )
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
@@ -108,5 +112,5 @@ def end(outcome: LaunchOutcome) -> None:
     why = f"exit code {outcome.code}" if outcome.code <= 128 else f"signal {outcome.code - 128}"
     stopped = outcome.stopped
     others = f"; {stopped} {'other was' if stopped == 1 else 'others were'} stopped" if stopped else ""
-    note(f"rank {outcome.failed_rank} failed first ({why}){others}")
+    note(f"rank {outcome.failed_rank} failed first ({why}){others}{_UNDESTROYED if outcome.terminated else ''}")
     raise typer.Exit(outcome.code)

@@ -23,6 +23,8 @@ Sink = Callable[[int, Stream, bytes], None]
 
 GRACE_SECONDS: Final = 5.0
 TICK_SECONDS: Final = 0.25
+TERMINATED: Final = b"terminate called without an active exception"
+"""What C++ prints where a thread is ended within C++ code: gloo's, where Python ends first (pytorch #190489)."""
 _CHUNK: Final = 1 << 16
 _PIPE: Final = 1 << 20
 """Bytes that a pipe can hold unless root asks for more (/proc/sys/fs/pipe-max-size)."""
@@ -37,12 +39,14 @@ class LaunchOutcome:
         failed_rank: that rank, or None.
         codes: of every rank; those of stopped ranks too.
         cut: whether the caller's ``tick`` ended it before any rank had failed.
+        terminated: whether the rank that failed first was ended by C++ with TERMINATED.
     """
 
     code: int
     failed_rank: int | None
     codes: Mapping[int, int]
     cut: bool = False
+    terminated: bool = False
 
     @property
     def stopped(self) -> int:
@@ -58,6 +62,7 @@ class _Rank:
     lines: dict[Stream, LineSplitter] = field(
         default_factory=lambda: {"stdout": LineSplitter(), "stderr": LineSplitter()}
     )
+    terminated: bool = False
 
     def pipe(self, stream: Stream) -> IO[bytes]:
         pipe = self.process.stdout if stream == "stdout" else self.process.stderr
@@ -149,7 +154,8 @@ def _watch(ranks: Sequence[_Rank], sink: Sink, tick: Callable[[], bool] | None) 
             if stream is not None:
                 _drain(one, stream, sink)
     codes |= {one.rank: _exit_code(one.process) for one in ranks if one.rank not in codes}
-    return LaunchOutcome(codes[first] if first is not None else 0, first, codes, cut)
+    terminated = any(one.terminated for one in ranks if one.rank == first)
+    return LaunchOutcome(codes[first] if first is not None else 0, first, codes, cut, terminated)
 
 
 def _read(one: _Rank, stream: Stream, sink: Sink) -> bool:
@@ -159,6 +165,7 @@ def _read(one: _Rank, stream: Stream, sink: Sink) -> bool:
     except BlockingIOError:
         return True
     for line in one.lines[stream].feed(data) if data else one.lines[stream].end():
+        one.terminated |= line == TERMINATED
         sink(one.rank, stream, line)
     return bool(data)
 

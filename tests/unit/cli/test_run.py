@@ -41,6 +41,15 @@ def test_the_rank_that_failed_gives_the_exit_code(run, capsys):
     assert "rank 1 failed first (exit code 9)" in told
 
 
+def test_an_abort_by_threads_of_a_process_group_is_explained(run, capsys):
+    with pytest.raises(typer.Exit) as end:
+        run(LaunchOutcome(134, 1, {0: 0, 1: 134}, terminated=True))
+    assert end.value.exit_code == 134
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "failed first" in line]
+    assert "rank 1 failed first (signal 6); where its work was done, this is PyTorch's" in line
+    assert line.endswith("end the script with dist.barrier() and dist.destroy_process_group()")
+
+
 def test_a_job_that_went_well_ends_with_what_went_wrong_then(run):
     with pytest.raises(HarnessError, match="active endpoints"):
         run(FINE)

@@ -171,6 +171,17 @@ def test_death_by_signal_is_128_and_its_number(backend, sink):
     assert outcome == LaunchOutcome(139, 1, {1: 139})
 
 
+def test_an_end_by_cpp_is_marked_for_the_rank_that_failed_first(backend, sink):
+    """As gloo's threads end Python where a script leaves its process group."""
+    says = "echo 'terminate called without an active exception' >&2"
+    assert launch(backend, PLAN, shell(f"{says}; kill -ABRT $$"), sink, ranks=[1]) == LaunchOutcome(
+        134, 1, {1: 134}, terminated=True
+    )
+    assert not launch(backend, PLAN, shell(f"{says}; true"), sink, ranks=[1]).terminated
+    other = f"if [[ $RANK == 0 ]]; then {says}; sleep 5; else sleep 1; exit 3; fi"
+    assert not launch(backend, PLAN, shell(other), sink, ranks=[0, 1]).terminated
+
+
 def test_the_others_children_are_stopped_too(backend, sink, awaited):
     script = f"""
     if [[ $RANK == 1 ]]; then {awaited("0", "2")}; exit 1; fi
