@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 NAMES = ("mesh", "fidelity", "no_shape", "engines", "containers", "recording", "startup")
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands start as a user's do, from the second one on
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:
         sys.exit(f"benchmarks: {name!r} is unknown; there are: {', '.join(NAMES)}")
