@@ -45,13 +45,13 @@ class Network:
 
     Args:
         record: its registration.
-        store: where that is.
+        registry: where that is written.
         backend: where its nodes live; None: as the registration says, or RecordError.
     """
 
-    def __init__(self, record: Registration, store: Registry, backend: Backend | None = None) -> None:
+    def __init__(self, record: Registration, registry: Registry, backend: Backend | None = None) -> None:
         self._record = record
-        self._store = store
+        self._registry = registry
         self.backend = backend or find_backend(record)
         self.plan = record.network_plan
 
@@ -71,7 +71,7 @@ class Network:
         name: str,
         plan: NetworkPlan,
         backend: Backend,
-        store: Registry,
+        registry: Registry,
         *,
         transient: bool = False,
         progress: Progress = _silent,
@@ -82,8 +82,8 @@ class Network:
             NetworkStateError: the name is taken.
             NodeError: a node refused; the rest was removed again.
         """
-        with store.lock(name):
-            old = store.load(name)
+        with registry.lock(name):
+            old = registry.load(name)
             if old is not None:
                 if find_backend(old).alive:
                     how = "'harness run'" if old.transient else "'harness up'"
@@ -91,14 +91,14 @@ class Network:
                         f"network {name!r} is already up (from {how}); use it, remove it with"
                         f" 'harness down --name {name}', or give another --name"
                     )
-                store.remove(name)
-            store.record_in(name, None)  # a command that was killed may have left it
+                registry.remove(name)
+            registry.record_in(name, None)  # a command that was killed may have left it
             try:
                 backend.create(plan, progress)
                 record = Registration(
                     name, backend.name, backend.engine.name, backend.handle, plan.to_json(), time.time(), transient
                 )
-                store.save(record)
+                registry.save(record)
                 progress(f"shaping {len(plan.edges)} directed edges")
                 _apply(backend, plan, range(plan.size))
                 backend.open(plan)
@@ -110,9 +110,9 @@ class Network:
                 except Exception as second:
                     first.add_note(f"cleaning up failed too: {second}")
                 finally:
-                    store.remove(name)
+                    registry.remove(name)
                 raise
-            return cls(record, store, backend)
+            return cls(record, registry, backend)
 
     def reshape(self, change: Callable[[NetworkPlan], NetworkPlan]) -> Reshaped:
         """Change edges in place, one command at a time; where a node refuses, the others go back to what they were.
@@ -123,8 +123,8 @@ class Network:
         Raises:
             NodeError: names node, edge and cause.
         """
-        with self._store.lock(self.name):
-            current = self._store.load(self.name, self._record)
+        with self._registry.lock(self.name):
+            current = self._registry.load(self.name, self._record)
             if current is None:
                 raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
             old = self.plan if current.plan == self._record.plan else current.network_plan
@@ -142,12 +142,12 @@ class Network:
                     seconds = time.perf_counter() - started
                     acknowledged = time.time()
                     self._record = replace(current, plan=_told(current.plan, new, touched))
-                    self._store.save(self._record)
+                    self._registry.save(self._record)
                 except BaseException:
                     _apply(self.backend, old, ranks, touched)
                     raise
                 self.plan = new
-                if touched and (folder := self._store.recording(self.name, current.created)):
+                if touched and (folder := self._registry.recording(self.name, current.created)):
                     try:
                         RunFolder(folder).change(_change(old, new, touched, asked, acknowledged))
                     except HarnessError as error:
@@ -167,11 +167,11 @@ class Network:
 
     def record_in(self, folder: Path) -> None:
         """From now on, every reshape is told in changes.jsonl of this folder. Raises HarnessError."""
-        with self._store.lock(self.name):
-            current = self._store.load(self.name)  # as others will find it: Docker has a clock of its own
+        with self._registry.lock(self.name):
+            current = self._registry.load(self.name)  # as others will find it: Docker has a clock of its own
             if current is None:
                 raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
-            self._store.record_in(self.name, folder, current.created)
+            self._registry.record_in(self.name, folder, current.created)
 
     def notes(self) -> list[str]:
         """What has happened to the engine since the network was made, each once. Raises NodeError."""
@@ -179,9 +179,9 @@ class Network:
 
     def down(self) -> None:
         """Remove the network and all that runs in it."""
-        with self._store.lock(self.name):
+        with self._registry.lock(self.name):
             self.backend.destroy()
-            self._store.remove(self.name)
+            self._registry.remove(self.name)
 
 
 def _change(
@@ -201,26 +201,26 @@ def _told(before: Mapping[str, Any], plan: NetworkPlan, touched: Collection[Pair
     return {**before, "edges": edges}
 
 
-def remove(name: str, store: Registry, tell: Progress = _silent) -> bool:
+def remove(name: str, registry: Registry, tell: Progress = _silent) -> bool:
     """Remove a network by name, also what a killed command left of it; whether there was something.
 
     A record that cannot be read is forgotten, and ``tell`` is called: what it named can no longer be found.
     """
-    with store.lock(name):
+    with registry.lock(name):
         try:
-            record = store.load(name)
+            record = registry.load(name)
             backend = find_backend(record) if record else None
         except RecordError:
-            tell(store.unread.format(name=name))
-            store.remove(name)
+            tell(registry.unread.format(name=name))
+            registry.remove(name)
             return True
-        if backend is None and name not in store.names():
+        if backend is None and name not in registry.names():
             return False
         if backend is None:  # remains of a network that is not up
-            store.remove(name)
+            registry.remove(name)
             return True
         backend.destroy()
-        store.remove(name)
+        registry.remove(name)
         return True
 
 

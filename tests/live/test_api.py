@@ -14,7 +14,7 @@ import pytest
 import harness
 from harness.networks.backends import DOCKER, find_backend
 from tests.support.cli import processes, wait_for
-from tests.support.live import ledger, needs, own, runtime_name
+from tests.support.live import needs, own, registry, runtime_name
 
 pytestmark = [*needs(), pytest.mark.filterwarnings("ignore::harness.HarnessWarning")]
 
@@ -381,8 +381,8 @@ def test_the_end_stops_what_runs_and_leaves_nothing():
     with harness.network(2, profile="none") as net:
         call = net.start(lambda: subprocess.run(["sleep", seconds]))
         wait_for(lambda: len(processes(f"sleep\0{seconds}")) == 2)
-        assert net.name in ledger().names()
-    assert net.name not in ledger().names()
+        assert net.name in registry().names()
+    assert net.name not in registry().names()
     wait_for(lambda: not processes(f"sleep\0{seconds}"))
     run, execute = lambda: net.run(rank, timeout=BOUND), lambda: net.exec(["true"], timeout=BOUND)
     for action in (call.result, net.heal, net.applied, run, execute):
@@ -448,8 +448,8 @@ def test_a_program_that_is_interrupted_or_killed_leaves_nothing(number, tmp_path
 def is_up(name):
     """Whether nodes of that network live; what else is left of one that was killed, the next of its name removes."""
     if runtime_name() == DOCKER:
-        return name in ledger().running()
-    record = ledger().load(name)
+        return name in [found.name for found in registry().found() if found.running]
+    record = registry().load(name)
     return record is not None and find_backend(record).alive
 
 

@@ -9,7 +9,7 @@ import pytest
 from harness.errors import NetworkStateError, NodeError
 from harness.model.link import UNSHAPED
 from tests.support.cli import processes, wait_for
-from tests.support.live import ledger, needs, network, own, paced_flow, ping, run, run_as_root, up
+from tests.support.live import needs, network, own, paced_flow, ping, registry, run, run_as_root, up
 from tests.support.plans import shape
 
 pytestmark = [*needs(), pytest.mark.timing, pytest.mark.engine]
@@ -142,8 +142,8 @@ def test_several_networks_live_side_by_side(tmp_path):
         with pytest.raises(NetworkStateError, match="already up"), up(fast, own("slow"), tmp_path):
             pass
         assert ping(one, 0, 1)[0] == 0
-        assert names <= set(ledger(tmp_path).names())
-    assert names.isdisjoint(ledger(tmp_path).names())
+        assert names <= set(registry(tmp_path).names())
+    assert names.isdisjoint(registry(tmp_path).names())
 
 
 def test_down_ends_what_runs_in_nodes():
@@ -153,4 +153,4 @@ def test_down_ends_what_runs_in_nodes():
         wait_for(lambda: len(processes(f"sleep\0{seconds}")) == 2)
     assert sleeper.wait(30) == 137
     assert not processes(f"sleep\0{seconds}")
-    assert net.name not in ledger().names()
+    assert net.name not in registry().names()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.live import ledger, needs
+from tests.support.live import needs, registry
 
 pytestmark = needs()
 ROOT = Path(__file__).parents[2]
@@ -89,7 +89,7 @@ def test_after():
     assert "2 passed" in out
     (names,) = [line.split()[1:] for line in out.splitlines() if "NAMES" in line]
     assert len(names) == 2
-    assert not set(names) & set(ledger().names())
+    assert not set(names) & set(registry().names())
 
 
 def test_a_failure_in_a_node_is_told_with_rank_lines_and_output(run):

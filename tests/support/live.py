@@ -62,10 +62,10 @@ def network(topology, nodes, every=None, /, *, place=0, **edges):
     return plans.network(topology, nodes, every, addressing=addressing(place), **edges)
 
 
-def ledger(folder: Path | None = None):
+def registry(folder: Path | None = None):
     """Where networks of this runtime are recorded."""
-    store = LocalRegistry(folder)
-    return DockerRegistry(store) if runtime_name() == DOCKER else store
+    local = LocalRegistry(folder)
+    return DockerRegistry(local) if runtime_name() == DOCKER else local
 
 
 # Networks
@@ -79,7 +79,7 @@ def up(plan, name=None, folder: Path | None = None):
         backend = DockerBackend(name, recipe=ContainerOptions(engine=engine_name()))
     else:
         backend = NetnsBackend(make_engine(engine_name()))
-    network = Network.up(name, plan, backend, ledger(folder))
+    network = Network.up(name, plan, backend, registry(folder))
     try:
         yield network
     finally:
