@@ -174,6 +174,11 @@ def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan],
         show(made) if changed else say("nothing to change: the links already have these values")
         if seconds is not None and changed:
             say(f"applied and read back in {format_time(seconds)}")
+    for (src, dst), left in (done.old_rate_s if done else {}).items():
+        note(
+            f"{src}->{dst}: what is queued already still leaves at the old rate, for another {format_time(left)}"
+            " (netem fixes a packet's departure when it is queued)"
+        )
     if done and done.segments_cut and not network.backend.engine.cuts_super_packets:
         note(
             "TCP connections that are open already still send super-packets of up to 64 KiB;"

@@ -216,6 +216,15 @@ class LinkShape:
         lost = self.gilbert_elliott.mean_loss if self.gilbert_elliott else float(self.loss)
         return lost * (1 - float(self.duplicate))
 
+    def waiting_seconds(self, queued_bytes: int) -> float:
+        """How long so many queued bytes wait for the rate: what they take beyond the delay, in seconds.
+
+        A full delay line holds delay x rate; 0 where netem makes no rate, or tbf does.
+        """
+        if self.rate is None or self.burst is not None:
+            return 0.0
+        return max(0.0, self.rate.seconds(queued_bytes) - self.delay.seconds)
+
     def changed(self, **changes: Any) -> LinkShape:
         """A copy with these fields replaced. Raises ShapeError where the parts then contradict each other."""
         return replace(self, **changes)

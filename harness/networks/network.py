@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from harness.backends.base import Backend, Progress, Task
 from harness.backends.registration import Registration, Registry
@@ -16,6 +16,9 @@ from harness.model.plan import MAX_SEGMENTS, NetworkPlan, Pair
 from harness.model.status import EdgeStatus, NodeStatus
 from harness.networks.backends import find_backend
 from harness.run_files import RunFolder
+
+OLD_RATE_S: Final = 0.1
+"""The least time that is worth a word; a link's buffer is 50 ms or more."""
 
 
 def _silent(_: str) -> None:
@@ -32,12 +35,15 @@ class Reshaped:
         seconds: how long the engine's part took: reading, changing and reading back.
         segments_cut: whether TCP super-packets were cut to single packets by this change; connections that are open
             already keep sending super-packets.
+        old_rate_s: how long what waited still leaves at its old rate, in seconds, by edge, where the engine cannot
+            change that and it takes over OLD_RATE_S.
     """
 
     plan: NetworkPlan
     changed: tuple[Pair, ...]
     seconds: float
     segments_cut: bool
+    old_rate_s: Mapping[Pair, float] = field(default_factory=dict)
 
 
 class Network:
@@ -138,7 +144,7 @@ class Network:
             with signals.held():  # kernel and record change together, also where Ctrl-C comes now
                 asked, started = time.time(), time.perf_counter()
                 try:
-                    _apply(self.backend, new, ranks, touched)
+                    found = _apply(self.backend, new, ranks, touched)
                     seconds = time.perf_counter() - started
                     acknowledged = time.time()
                     self._record = replace(current, plan=_told(current.plan, new, touched))
@@ -154,7 +160,8 @@ class Network:
                         raise HarnessError(
                             f"the links are changed, but the change could not be recorded: {error}"
                         ) from None
-        return Reshaped(new, tuple(sorted(touched)), seconds, cut)
+        waits = _old_rate_s(old, new, touched, found) if self.backend.engine.fixes_departures else {}
+        return Reshaped(new, tuple(sorted(touched)), seconds, cut, waits)
 
     def observe(self, ranks: Iterable[int] | None = None) -> dict[int, NodeStatus]:
         """What the nodes hold now. Raises NodeError."""
@@ -182,6 +189,16 @@ class Network:
         with self._registry.lock(self.name):
             self.backend.destroy()
             self._registry.remove(self.name)
+
+
+def _old_rate_s(
+    old: NetworkPlan, new: NetworkPlan, touched: Iterable[Pair], found: Mapping[int, NodeStatus]
+) -> dict[Pair, float]:
+    """See Reshaped.old_rate_s: from the bytes that were queued right after the change."""
+    queued = {pair: edge.stats.backlog_bytes for node in found.values() for pair, edge in node.edges.items()}
+    rated = (pair for pair in sorted(touched) if old.edges[pair].shape.rate != new.edges[pair].shape.rate)
+    waits = {pair: old.edges[pair].shape.waiting_seconds(queued[pair]) for pair in rated if pair in queued}
+    return {pair: seconds for pair, seconds in waits.items() if seconds > OLD_RATE_S}
 
 
 def _change(
@@ -224,18 +241,22 @@ def remove(name: str, registry: Registry, tell: Progress = _silent) -> bool:
         return True
 
 
-def _apply(backend: Backend, plan: NetworkPlan, ranks: Iterable[int], touched: Collection[Pair] = ()) -> None:
-    """Apply these nodes' plans and compare what they then hold. Raises NodeError."""
+def _apply(
+    backend: Backend, plan: NetworkPlan, ranks: Iterable[int], touched: Collection[Pair] = ()
+) -> dict[int, NodeStatus]:
+    """Apply these nodes' plans and compare what they then hold, which is returned. Raises NodeError."""
     neighbours: dict[int, set[int]] = {}
     for pair in touched:
         rank = backend.engine.enforced_at(pair)
         neighbours.setdefault(rank, set()).add(pair[1] if rank == pair[0] else pair[0])
     tasks = {rank: Task("apply", plan.node(rank), frozenset(neighbours.get(rank, ()))) for rank in ranks}
-    for rank, reading in _readings(backend.call(tasks)).items():
+    readings = _readings(backend.call(tasks))
+    for rank, reading in readings.items():
         for (src, dst), what in reading.mismatches:
             raise NodeError(
                 rank, f"shape edge {src}->{dst}", f"the engine accepted the change but reports something else: {what}"
             )
+    return readings
 
 
 def _readings(answers: Mapping[int, NodeStatus | HarnessError]) -> dict[int, NodeStatus]:

@@ -19,6 +19,8 @@ class EngineFacts(Protocol):
     """Whether the kernel's receive stamps are true: they are too early where packets wait at their receiver."""
     cuts_super_packets: bool
     """Whether loss, duplication and corruption act on single packets even where open connections send super-packets."""
+    fixes_departures: bool
+    """Whether a packet's departure is fixed when it is queued, so that a new rate does not hold for what waits."""
 
     def enforced_at(self, edge: Pair) -> int:
         """The rank at which this engine shapes a directed edge: its sender or its receiver."""

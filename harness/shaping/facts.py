@@ -29,6 +29,7 @@ class NetemFacts:
     daemon_module: str | None = None
     kernel_stamps = True
     cuts_super_packets = False
+    fixes_departures = True
 
     def enforced_at(self, edge: Pair) -> int:
         """See EngineFacts: the sender."""
@@ -46,6 +47,7 @@ class UserspaceFacts:
     daemon_module: str | None = "harness.shaping.userspace.supervisor"
     kernel_stamps = False
     cuts_super_packets = True
+    fixes_departures = False
 
     def enforced_at(self, edge: Pair) -> int:
         """See EngineFacts: the receiver, where packets no longer belong to the socket that sent them."""

@@ -1,7 +1,9 @@
 """Networks with shaped links, as traffic meets them: of namespaces or of containers."""
 
 import os
+import sys
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -91,6 +93,34 @@ def test_a_reshape_loses_and_overtakes_nothing():
             net.reshape(lambda plan, texts=texts: changed(plan, [(0, 1), (1, 0)], **texts))
     distinct, everything = flow
     assert distinct == everything == 1500
+
+
+@pytest.mark.backend
+def test_a_raised_rate_drains_what_waits_or_the_reshape_tells_for_how_long_not():
+    """32 full frames wait at 128 kbit/s, for 3 s."""
+    burst = "import socket; s = socket.socket(type=2); [s.sendto(bytes(1400), ('{}', 9)) for _ in range(50)]"
+    with up(network("line", 2, shape(rate="128kbit", delay="5ms"))) as net:
+        ping(net, 0, 1, count=2)
+        run(net, 0, sys.executable, "-c", burst.format(net.plan.addressing.ipv4(1)))
+        done = net.reshape(lambda plan: changed(plan, [(0, 1), (1, 0)], rate="100mbit", delay="5ms"))
+        if net.backend.engine.fixes_departures:
+            assert done.old_rate_s.keys() == {(0, 1)}
+            assert 1 < done.old_rate_s[0, 1] < 3.5
+            time.sleep(done.old_rate_s[0, 1])
+        else:
+            assert not done.old_rate_s
+        assert_costs(net, 0, 1, 10)
+
+
+@pytest.mark.backend
+def test_small_packets_far_below_the_rate_all_arrive():
+    """704 packets of 142 bytes a second are 0.8 of 1 Mbit/s; 140 of them are in flight at any time."""
+    with (
+        up(network("line", 2, shape(rate="1mbit", delay="200ms"))) as net,
+        paced_flow(net, 0, 1, count=1400, gap=1 / 704) as flow,
+    ):
+        pass
+    assert flow == [1400, 1400]
 
 
 def test_a_link_that_is_down_carries_nothing_until_it_is_up():

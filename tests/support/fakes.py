@@ -22,12 +22,14 @@ class FakeEngine:
     daemon_module = None
     kernel_stamps = True
     cuts_super_packets = False
+    fixes_departures = True
 
     def __init__(self, end: Literal["src", "dst"] = "src"):
         self.end = end
         self.trees: dict[int, Tree] = {}
         self.refuse: set[tuple[int, int]] = set()
         self.log: list[object] = []
+        self.stats = Stats()
 
     def enforced_at(self, edge):
         return edge[0] if self.end == "src" else edge[1]
@@ -56,7 +58,7 @@ class FakeEngine:
 
     def observe(self, node):
         tree = self.trees.get(node.rank, EMPTY)
-        return node_status(self._ports(node), self._desired(node), tree, dict.fromkeys(tree.branches, Stats()))
+        return node_status(self._ports(node), self._desired(node), tree, dict.fromkeys(tree.branches, self.stats))
 
     def _ports(self, node):
         return node.egress if self.end == "src" else node.ingress

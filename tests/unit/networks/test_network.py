@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import HarnessError, NetworkStateError, NodeError
 from harness.model.link import LinkShape
+from harness.model.status import Stats
 from harness.networks.network import Network, remove
 from harness.networks.registry import LocalRegistry
 from tests.support.fakes import FakeBackend, FakeEngine
@@ -155,6 +156,21 @@ def test_the_first_need_for_single_packets_reaches_every_node(start, engine):
     done = net.reshape(lambda plan: plan.changed([replace(plan.edge(0, 1), shape=shape(loss="1%"))]))
     assert done.segments_cut
     assert not net.reshape(slow((0, 1))).segments_cut
+
+
+def test_a_reshape_tells_how_long_what_waits_keeps_its_old_rate(start, engine):
+    """100 kB queued at 1 Mbit/s and 200 ms: 25 kB of it are in flight, the rest waits for 0.6 s."""
+
+    def at(rate):
+        return lambda plan: plan.changed([replace(plan.edge(0, 1), shape=shape(rate=rate, delay="200ms"))])
+
+    net = start(network("line", 2, shape(rate="1mbit", delay="200ms")))
+    engine.stats = Stats(backlog_bytes=100_000)
+    assert net.reshape(at("1mbit")).old_rate_s == {}
+    assert net.reshape(at("100mbit")).old_rate_s == {(0, 1): pytest.approx(0.6)}
+    assert net.reshape(at("1mbit")).old_rate_s == {}, "10 ms are not worth a word"
+    engine.fixes_departures = False
+    assert net.reshape(at("100mbit")).old_rate_s == {}
 
 
 def test_a_reshape_sees_what_another_command_changed(start, store):
