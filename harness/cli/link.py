@@ -13,7 +13,9 @@ from harness.model.format import format_distinct, format_shape, format_size, for
 from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan, Pair
 from harness.model.plan_edit import named_ranks, parse_pairs, set_down, shape_change
+from harness.model.status import Stats
 from harness.model.table import Styled
+from harness.networks.probe_counts import difference
 
 if TYPE_CHECKING:
     from harness.networks.network import Network
@@ -35,7 +37,10 @@ def show_links(
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
-    """What was requested, what the engine reports, and what it has counted, per direction."""
+    """What was requested, what the engine reports, and what it has counted, per direction.
+
+    What was counted while verify ran is shown by itself. In JSON, ``stats`` is all, ``verify`` its share.
+    """
     network = networks.find_network(name, named_ranks(edges))
     pairs = parse_pairs(edges, network.plan)
     enforced_at = network.backend.engine.enforced_at
@@ -46,6 +51,7 @@ def show_links(
     for node in nodes.values():
         for pair, what in node.mismatches:
             wrong[pair] = f"{wrong[pair]}; {what}" if pair in wrong else what
+    probed = network.probed()
     rows = [(network.plan.edges[pair], nodes[enforced_at(pair)].edges[pair]) for pair in pairs]
     if json_:
         print_json(
@@ -56,21 +62,26 @@ def show_links(
                     "down": edge.down,
                     "requested": edge.shape.to_json(),
                     **status.to_json(),
+                    "verify": vars(probed.get(edge.pair, Stats())),
                     "mismatch": wrong.get(edge.pair),
                 }
                 for edge, status in rows
             ]
         )
         return
-    made = table(f"Links of {network.name!r}", "edge", "requested,", "applied,", "sent>", "dropped>", "backlog>")
+    columns = ("edge", "requested,", "applied,", "sent>", "dropped>", *(("by verify>",) if probed else ()), "backlog>")
+    made = table(f"Links of {network.name!r}", *columns)
     for edge, status in rows:
-        stats = status.stats
+        by_verify = probed.get(edge.pair, Stats())
+        stats = difference({edge.pair: by_verify}, {edge.pair: status.stats})[edge.pair]
         requested = ("down; " if edge.down else "") + format_shape(edge.shape)
         applied = format_shape(status.applied)
         if edge.pair in wrong:
             applied = Styled(f"{applied} (differs)", "red")
         sent = f"{stats.sent_packets} pkt {format_size(stats.sent_bytes)}"
-        made.add_row(str(edge), requested, applied, sent, str(stats.dropped), format_size(stats.backlog_bytes))
+        tried = (f"{by_verify.sent_packets} pkt, {by_verify.dropped} dropped",) if probed else ()
+        backlog = format_size(status.stats.backlog_bytes)
+        made.add_row(str(edge), requested, applied, sent, str(stats.dropped), *tried, backlog)
     show(made)
     for pair, what in wrong.items():
         note(f"edge {pair[0]}->{pair[1]}: applied differs from requested: {what}")

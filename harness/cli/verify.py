@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Final
 
 import typer
@@ -10,8 +11,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from harness.cli import networks, options
 from harness.cli.console import err
 from harness.cli.output import note, print_json, say, show
+from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import parse_pairs, undirected
-from harness.verify.plan import MAX_PARALLEL, SECONDS
+from harness.verify.plan import MAX_PARALLEL, SECONDS, checked_seconds, enough_seconds
 from harness.verify.table import in_words, verify_table
 from harness.verify.verdict import Verdict
 from harness.verify.verification import verify as measured
@@ -20,7 +22,7 @@ EPILOG = options.examples(
     "harness verify",
     "harness verify 0-1 --seconds 20",
     "harness verify --ipv6 --json",
-    then="Exit code 1 where an edge is off.",
+    then="Exit code 1 where an edge is off, was changed meanwhile, or is too slow to be measured at all.",
 )
 _NAMED: Final = 4
 """Rows that are printed one by one before their edges are measured once more."""
@@ -33,9 +35,7 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     edges: options.AllEdgesArgument = "all",
-    seconds: Annotated[
-        float, typer.Option(min=1, help="Time for one edge: more of it gives narrower intervals.")
-    ] = SECONDS,
+    seconds: Annotated[float, typer.Option(help="Time for one edge: more of it gives narrower intervals.")] = SECONDS,
     parallel: Annotated[int, typer.Option(min=1, help="Edges measured side by side.")] = MAX_PARALLEL,
     ipv6: Annotated[bool, typer.Option("--ipv6", help="Probe by IPv6.")] = False,
     name: options.NameOption = options.DEFAULT_NAME,
@@ -46,6 +46,7 @@ def verify(
     An edge with a row that is off is measured once more: only a row that is off both times is called off, since one of
     a hundred runs is off by chance. Jitter is in the profile's own unit.
     """
+    checked_seconds(seconds)
     network = networks.find_network(name)
     pairs = undirected(parse_pairs(edges, network.plan))
     if not pairs:
@@ -59,15 +60,39 @@ def verify(
             bar.update(task, completed=done, total=total, description=what)
 
         def again(off: list[Verdict]) -> None:
-            more = f"; and {len(off) - _NAMED} more" if len(off) > _NAMED else ""
-            note(f"off in the first measurement, measuring again: {'; '.join(map(in_words, off[:_NAMED]))}{more}")
+            if changed := _edges(row for row in off if row.why_not == "changed"):
+                note(f"another command changed links that were being measured, measuring again: {changed}")
+            wrong = [in_words(row) for row in off if not row.why_not]
+            more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+            if wrong:
+                note(f"off in the first measurement, measuring again: {'; '.join(wrong[:_NAMED])}{more}")
 
         found = measured(network, pairs, progress, again, seconds=seconds, parallel=parallel, ipv6=ipv6)
     if json_:
         print_json([{**row.to_json(), "engine": network.engine} for row in found])
     else:
         show(verify_table(found, f"{network.plan.topology}, profile {network.plan.profile}, made by {network.engine}"))
-    wrong = [row for row in found if not row.ok]
-    if wrong:
-        note(f"{len(wrong)} of {len(found)} are off")
+    for text in _problems(found, network.plan, ipv6):
+        note(text)
+    if not all(row.ok for row in found):
         raise typer.Exit(1)
+
+
+def _problems(rows: Sequence[Verdict], plan: NetworkPlan, ipv6: bool) -> Iterator[str]:
+    """One line for each reason why the exit code is not 0."""
+    bad = [row for row in rows if not row.ok]
+    if off := [row for row in bad if not row.why_not]:
+        yield f"{len(off)} of {len(rows)} are off"
+    if changed := _edges(row for row in bad if row.why_not == "changed"):
+        yield f"not verified, because another command changed the links meanwhile: {changed}"
+    if slow := _edges(row for row in bad if row.why_not == "too slow"):
+        pairs = {(row.src, row.dst) for row in bad if row.why_not == "too slow"}
+        ends = [(plan.edge(*pair).effective, plan.edge(*pair[::-1]).effective) for pair in pairs]
+        enough = max(enough_seconds(*shapes, ipv6=ipv6) for shapes in ends)
+        yield f"nothing was measured on {slow}, which is too slow for this time: use --seconds {enough:g}"
+
+
+def _edges(rows: Iterable[Verdict]) -> str:
+    """The directed edges of rows, each once, as a list for people."""
+    names = list(dict.fromkeys(f"{row.src}->{row.dst}" for row in rows))
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

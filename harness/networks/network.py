@@ -13,7 +13,8 @@ from harness.backends.registration import Registration, Registry
 from harness.errors import HarnessError, NetworkStateError, NodeError, RecordError
 from harness.linux import signals
 from harness.model.plan import MAX_SEGMENTS, NetworkPlan, Pair
-from harness.model.status import EdgeStatus, NodeStatus
+from harness.model.status import EdgeStatus, NodeStatus, Stats
+from harness.networks import probe_counts
 from harness.networks.backends import find_backend
 from harness.run_files import RunFolder
 
@@ -130,9 +131,7 @@ class Network:
             NodeError: names node, edge and cause.
         """
         with self._registry.lock(self.name):
-            current = self._registry.load(self.name, self._record)
-            if current is None:
-                raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
+            current = self._registered(self._record)
             old = self.plan if current.plan == self._record.plan else current.network_plan
             new = change(old)
             touched = {pair for pair, edge in new.edges.items() if edge != old.edges[pair]}
@@ -172,13 +171,38 @@ class Network:
         """What is held for every directed edge, and what was counted on it. Raises NodeError."""
         return {pair: reading for node in self.observe().values() for pair, reading in node.edges.items()}
 
+    def current(self) -> dict[Pair, EdgeStatus]:
+        """The same, at a time when no other command changes links; ``plan`` is then the plan as others have left it.
+
+        Raises:
+            NetworkStateError: the network was removed meanwhile.
+            NodeError: a node does not answer.
+        """
+        with self._registry.lock(self.name):
+            self._record = self._registered()
+            self.plan = self._record.network_plan
+            return self.applied()
+
+    def probed(self) -> dict[Pair, Stats]:
+        """What verify added to the counters of links, by directed edge."""
+        return probe_counts.load(self._registry.probe_counts(self.name), self._record.created)
+
+    def count_probes(self, added: Mapping[Pair, Stats]) -> None:
+        """Remember what verify added to the counters. Raises HarnessError."""
+        with self._registry.lock(self.name):
+            created = self._registered().created
+            probe_counts.add(self._registry.probe_counts(self.name), created, added)
+
+    def _registered(self, known: Registration | None = None) -> Registration:
+        current = self._registry.load(self.name, known)  # as others will find it: Docker has a clock of its own
+        if current is None:
+            raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
+        return current
+
     def record_in(self, folder: Path) -> None:
         """From now on, every reshape is told in changes.jsonl of this folder. Raises HarnessError."""
         with self._registry.lock(self.name):
-            current = self._registry.load(self.name)  # as others will find it: Docker has a clock of its own
-            if current is None:
-                raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
-            self._registry.record_in(self.name, folder, current.created)
+            self._registry.record_in(self.name, folder, self._registered().created)
 
     def notes(self) -> list[str]:
         """What has happened to the engine since the network was made, each once. Raises NodeError."""

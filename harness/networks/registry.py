@@ -107,6 +107,11 @@ class LocalRegistry:
         """Forget a network."""
         self._path(name).unlink(missing_ok=True)
         self._recording(name).unlink(missing_ok=True)
+        self.probe_counts(name).unlink(missing_ok=True)
+
+    def probe_counts(self, name: str) -> Path:
+        """The file of what verify added to the counters of that network's links; see probe_counts.py."""
+        return self._folder / f"{self.check_name(name)}.probes"
 
     def sweep(self, is_gone: Callable[[Registration], bool]) -> None:
         """Forget networks that are gone; those that another command is changing now are left alone.

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from harness.errors import InputError
 from harness.model.address import FRAME
 from harness.model.distribution import jitter_form
 from harness.model.link import LinkShape
@@ -26,6 +27,8 @@ MAX_PARALLEL: Final = 8
 """Edges measured at once by default."""
 SECONDS: Final = 5.0
 """Time for one edge by default; more of it means more packets, hence narrower intervals."""
+MIN_SECONDS: Final = 1.0
+MAX_SECONDS: Final = 86_400.0
 
 _MIN_ECHOES, _MAX_ECHOES = 20, 300
 _FEWEST_ECHOES: Final = 5
@@ -165,6 +168,24 @@ def _shares(shape: LinkShape) -> tuple[float, ...]:
 def _serialisation(shape: LinkShape, wire_bytes: int) -> float:
     """How long the link's rate takes for a packet, in seconds."""
     return shape.rate.seconds(wire_bytes) if shape.rate else 0.0
+
+
+def checked_seconds(seconds: float) -> float:
+    """The time for one edge, where it is one. Raises InputError."""
+    if not MIN_SECONDS <= seconds <= MAX_SECONDS:  # nor is nan
+        raise InputError(f"--seconds {seconds:g}: use {MIN_SECONDS:g} to {MAX_SECONDS:g}, the time for one edge")
+    return seconds
+
+
+def enough_seconds(forward: LinkShape, backward: LinkShape, *, ipv6: bool) -> float:
+    """In how many seconds every quantity of an edge can be measured: a power of two, or MAX_SECONDS."""
+    seconds = MIN_SECONDS
+    while seconds < MAX_SECONDS:
+        probe = probe_for((0, 1), forward, backward, seconds=seconds, sharing=1, ipv6=ipv6)
+        if all((probe.echo, probe.forward_train, probe.backward_train, probe.forward_bulk, probe.backward_bulk)):
+            break
+        seconds *= 2
+    return min(seconds, MAX_SECONDS)
 
 
 def probe_for(

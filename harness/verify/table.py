@@ -59,7 +59,7 @@ def _verdict(row: Verdict) -> str:
     if row.machine_bound:
         word, style = "machine-bound", "yellow"
     elif not row.ok:
-        word, style = "OFF", "red"
+        word, style = {"": "OFF", "too slow": "not measured", "changed": "changed"}[row.why_not], "red"
     else:
         word, style = ("not measured", "yellow") if row.measured is None else ("ok", "green")
     return Styled(f"{word} {row.note}".rstrip(), style)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from harness.backends.base import Stdio
 from harness.model.plan import Pair
+from harness.model.status import EdgeStatus
 from harness.networks.network import Network
+from harness.networks.probe_counts import difference
 from harness.verify.driver import ProbeDriver, ProbeProgress
+from harness.verify.plan import checked_seconds
 from harness.verify.probe_client import PROBE_ARGV, ProbeProcess
 from harness.verify.stats import shared_confidence
 from harness.verify.verdict import Verdict, judge
@@ -26,7 +29,7 @@ def measure(
     parallel: int,
     ipv6: bool = False,
 ) -> dict[Pair, list[Verdict]]:
-    """Verdicts by undirected edge.
+    """Verdicts by undirected edge; of one that another command changed meanwhile the rows say so.
 
     Args:
         network: one that is up.
@@ -36,8 +39,9 @@ def measure(
         parallel: how many edges at the same time.
         ipv6: whether to probe by IPv6.
     """
+    before = network.current()
     plan = network.plan
-    applied = {pair: status.applied for pair, status in network.applied().items()}
+    applied = {pair: status.applied for pair, status in before.items()}
     confidence = shared_confidence(2 * _ROWS_PER_DIRECTION * len(pairs))
 
     def spawn(rank: int) -> ProbeProcess:
@@ -51,7 +55,20 @@ def measure(
             a, b = edge.pair
             ends = plan.edge(a, b), plan.edge(b, a), applied[a, b], applied[b, a]
             verdicts[edge.pair] = judge(*ends, edge, confidence=confidence)
-        return verdicts
+    after = network.current()
+    _count_probes(network, pairs, before, after)
+    for a, b in pairs:
+        if any(plan.edge(*way) != network.plan.edge(*way) for way in ((a, b), (b, a))):
+            verdicts[a, b] = [row.changed_meanwhile() for row in verdicts[a, b]]
+    return verdicts
+
+
+def _count_probes(
+    network: Network, pairs: Collection[Pair], before: Mapping[Pair, EdgeStatus], after: Mapping[Pair, EdgeStatus]
+) -> None:
+    """Have what was sent over the measured edges meanwhile counted as verify's."""
+    ways = [way for a, b in pairs for way in ((a, b), (b, a))]
+    network.count_probes(difference(*({way: found[way].stats for way in ways} for found in (before, after))))
 
 
 def verify(
@@ -72,12 +89,16 @@ def verify(
         pairs: the edges.
         progress: see measure.
         again: called with the rows that are off before their edges are measured once more.
-        seconds: for one edge.
+        seconds: for one edge; see checked_seconds.
         parallel: how many edges at the same time.
         ipv6: whether to probe by IPv6.
+
+    Raises:
+        InputError: that many seconds are none.
     """
+    checked_seconds(seconds)
     rows = measure(network, pairs, progress, seconds=seconds, parallel=parallel, ipv6=ipv6)
-    if off := [row for pair in sorted(rows) for row in rows[pair] if not row.ok]:
+    if off := [row for pair in sorted(rows) for row in rows[pair] if not row.ok and row.why_not != "too slow"]:
         again(off)
         edges = {(min(row.src, row.dst), max(row.src, row.dst)) for row in off}
         for pair, found in measure(network, edges, progress, seconds=seconds, parallel=parallel, ipv6=ipv6).items():

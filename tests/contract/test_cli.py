@@ -120,6 +120,7 @@ BAD = {
     ("link", "set", "0-1", "--rate", "10mbps"): (2, "bps"),
     ("link", "set", "0-1", "--delay", "10ms"): (3, "not up"),
     ("verify",): (3, "not up"),
+    **{("verify", "--seconds", word): (2, "--seconds .*use 1 to 86400") for word in ("inf", "nan", "0", "-3")},
     ("bench",): (3, "not up"),
     ("bench", "--warmup", "0"): (2, "warmup"),
     ("bench", "--collectives", "all_reduc"): (2, "all_reduce"),

@@ -10,6 +10,8 @@ import pytest
 
 from harness.errors import NetworkStateError, NodeError
 from harness.model.link import UNSHAPED
+from harness.networks.network import Network
+from harness.verify.verification import verify
 from tests.support.cli import processes, wait_for
 from tests.support.live import needs, network, own, paced_flow, ping, registry, run, run_as_root, up
 from tests.support.plans import shape
@@ -121,6 +123,32 @@ def test_small_packets_far_below_the_rate_all_arrive():
     ):
         pass
     assert flow == [1400, 1400]
+
+
+@pytest.mark.backend
+def test_verify_measures_again_what_another_command_changed_and_its_packets_count_apart():
+    reshaped, said = [], []
+
+    def progress(*_):
+        if not reshaped:
+            other = Network.find(net.name, ledger())
+            reshaped.append(other.reshape(lambda plan: changed(plan, [(0, 1)], delay="20ms", rate="20mbit")))
+
+    with up(network("line", 2, shape(delay="5ms", rate="20mbit"))) as net:
+        rows = verify(net, [(0, 1)], progress, said.extend, seconds=1, parallel=1)
+        stats, probed = net.applied()[0, 1].stats, net.probed()[0, 1]
+    assert {row.why_not for row in said} == {"changed"}
+    assert [row for row in rows if not row.ok] == []
+    assert rows[0].requested == pytest.approx(0.025)
+    assert probed.dropped > 0, "a train at twice the rate fills the queue"
+    assert stats.dropped == probed.dropped
+    assert 0 <= stats.sent_packets - probed.sent_packets < 10
+
+
+def test_nothing_measured_is_no_good_verdict():
+    with up(network("line", 2, shape(rate="500bit"))) as net:
+        rows = verify(net, [(0, 1)], lambda *_: None, pytest.fail, seconds=1, parallel=1)
+    assert {(row.ok, row.measured, row.why_not) for row in rows} == {(False, None, "too slow")}
 
 
 def test_a_link_that_is_down_carries_nothing_until_it_is_up():

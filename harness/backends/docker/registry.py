@@ -157,6 +157,10 @@ class DockerRegistry:
         """See Registry: it is of this machine."""
         return self._local.recording(name, created)
 
+    def probe_counts(self, name: str) -> Path:
+        """See Registry: it is of this machine."""
+        return self._local.probe_counts(name)
+
 
 def _backend() -> type[DockerBackend]:
     """Imported once the agents are connected: while their processes start there is time for it."""

@@ -21,6 +21,8 @@ Units: seconds, shares between 0 and 1, bit/s on the wire.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.model.link import LinkShape
 from harness.model.plan import PlannedEdge
 from harness.verify.stats import CONFIDENCE, EchoSample, EdgeMeasurement
@@ -67,4 +69,7 @@ def _rows(way: JudgedDirection) -> list[Verdict]:
         return [loss(way)]
     echoed = way.back.effective.mean_loss < 1
     rows = [*((rtt(way), jitter(way)) if echoed else ()), loss(way), rate(way), duplicate(way), reorder(way)]
-    return [row for row in rows if row is not None]
+    found = [row for row in rows if row is not None]
+    if all(row.why_not for row in found):  # a link of which nothing is known is not a link that is right
+        return [replace(row, ok=False) for row in found]
+    return found

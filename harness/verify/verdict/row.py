@@ -17,6 +17,8 @@ from harness.verify.stats import Direction, EchoSample, EdgeMeasurement, Spread,
 Quantity = Literal["rtt", "jitter", "loss", "rate", "duplicate", "reorder"]
 
 UNMEASURED: Final = "it was not measured"
+TOO_SLOW: Final = "the link is too slow to be measured in this time: use a larger --seconds"
+CHANGED: Final = "another command changed the link while it was measured"
 _WAITS: Final = 3
 """Waits on a packet's way over one edge that may each end late."""
 _STANDSTILL_S: Final = 0.02
@@ -41,6 +43,8 @@ class Verdict:
         machine_bound: whether this machine, not the link, limits the measured value: it carries less than the link, or
             adds so much delay itself that it cannot tell whether the link is right.
         note: why it is off, or what a reader should know about it.
+        why_not: why nothing was measured: the link is too slow for the time, or was changed meanwhile. Such a row is
+            ``ok`` where other rows of its direction were measured.
     """
 
     src: int
@@ -55,6 +59,7 @@ class Verdict:
     samples: int = 0
     machine_bound: bool = False
     note: str = ""
+    why_not: Literal["", "too slow", "changed"] = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, in SI units."""
@@ -62,11 +67,17 @@ class Verdict:
 
     def failed(self, note: str) -> Verdict:
         """This row, off for that reason."""
-        return replace(self, ok=False, machine_bound=False, note=note)
+        return replace(self, ok=False, machine_bound=False, note=note, why_not="")
 
     def left_out(self) -> Verdict:
         """This row, not measured because the link is too slow for the time that was given."""
-        return replace(self, ok=True, note="the link is too slow to be measured in this time: use a larger --seconds")
+        return replace(self, ok=True, note=TOO_SLOW, why_not="too slow")
+
+    def changed_meanwhile(self) -> Verdict:
+        """This row, not measured because another command changed the link during the measurement."""
+        return replace(
+            self, measured=None, low=None, high=None, ok=False, machine_bound=False, note=CHANGED, why_not="changed"
+        )
 
     def with_note(self, note: str) -> Verdict:
         """This row with a note."""

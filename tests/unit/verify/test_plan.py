@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.errors import InputError
 from harness.model.distribution import form
 from harness.model.link import UNSHAPED, LinkShape
 from harness.model.plan import NetworkPlan, PlannedEdge
 from harness.model.units import Rate, Ratio, Size, Time
-from harness.verify.plan import MAX_PARALLEL, edges_of, probe_for, rounds
+from harness.verify.plan import MAX_PARALLEL, checked_seconds, edges_of, enough_seconds, probe_for, rounds
 from tests.support.plans import BLACKHOLE
 
 WAN = LinkShape(
@@ -184,3 +185,17 @@ def test_only_some_packets_of_fast_trains_are_read(rate, one_in):
 
 def test_measuring_a_wan_link_takes_under_twelve_seconds():
     assert 4 < probe(WAN).seconds < 12
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), float("-inf"), 0.0, -5.0, 0.5, 1e6])
+def test_seconds_that_are_no_time_for_an_edge_are_refused(seconds):
+    with pytest.raises(InputError, match=r"--seconds .*: use 1 to 86400"):
+        checked_seconds(seconds)
+    assert checked_seconds(2.5) == 2.5
+
+
+def test_so_many_seconds_are_enough_for_a_slow_link_and_half_are_not():
+    slow = LinkShape(rate=Rate.parse("500bit"))
+    seconds = enough_seconds(slow, slow, ipv6=False)
+    assert probe(slow, seconds=seconds).forward_bulk is not None
+    assert probe(slow, seconds=seconds / 2).forward_bulk is None

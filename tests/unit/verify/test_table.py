@@ -20,6 +20,8 @@ def text_of(**fields):
         ({"machine_bound": True, "note": "no finer"}, "machine-bound no finer"),
         ({"measured": None, "note": "too slow to tell"}, "not measured too slow to tell"),
         ({"measured": None, "ok": False, "note": "no packet came back"}, "OFF no packet came back"),
+        ({"measured": None, "ok": False, "note": "use more time", "why_not": "too slow"}, "not measured use more time"),
+        ({"measured": None, "ok": False, "note": "it was", "why_not": "changed"}, "changed it was"),
     ],
 )
 def test_every_verdict_comes_with_its_note(fields, said):

@@ -1,6 +1,7 @@
 """Verdicts: seldom wrong about a link that is right, and seldom silent about one that is off."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -372,13 +373,22 @@ def test_few_echoes_seldom_raise_a_false_alarm_about_the_round_trip(count, distr
 
 
 def test_a_step_that_was_left_out_because_the_link_is_slow_is_not_off():
+    seen = measurement(WAN, HOME, random.Random(3))
+    no_bulk = replace(seen.forward, bulk=None, left_out=("bulk",))
+    row = rows(WAN, HOME, replace(seen, forward=no_bulk))[0, "rate"]
+    assert row.ok
+    assert row.measured is None
+    assert row.note == "the link is too slow to be measured in this time: use a larger --seconds"
+
+
+def test_an_edge_of_which_nothing_was_measured_is_not_ok():
     neither = Direction(left_out=("train", "bulk"))
     found = rows(WAN, HOME, EdgeMeasurement((0, 1), forward=neither, backward=neither, echo_left_out=True))
     assert len(found) == 8
     for row in found.values():
-        assert row.ok
+        assert not row.ok
+        assert row.why_not == "too slow"
         assert row.measured is None
-        assert row.note == "the link is too slow to be measured in this time: use a larger --seconds"
     applied = WAN.changed(delay=Time.parse("1ms"), loss=Ratio.parse("2%"), rate=Rate.parse("1mbit"), jitter=Time(0))
     seen = EdgeMeasurement((0, 1), forward=neither, backward=neither, echo_left_out=True)
     assert not any(rows(WAN, HOME, seen, applied=applied)[0, quantity].ok for quantity in ("rtt", "loss", "rate"))

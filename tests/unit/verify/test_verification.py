@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.errors import InputError
 from harness.verify import verification
 from harness.verify.verdict import Verdict
 
@@ -40,3 +41,23 @@ def test_a_row_is_off_where_it_is_off_both_times(monkeypatch, first, second, exp
 def test_what_is_ok_is_measured_once(monkeypatch):
     monkeypatch.setattr(verification, "measure", lambda *_, **__: {(0, 1): [RATE, LOSS]})
     assert verification.verify(None, [(0, 1)], None, pytest.fail, seconds=5, parallel=8) == [RATE, LOSS]
+
+
+def test_a_link_that_was_changed_meanwhile_is_measured_again(monkeypatch):
+    changed, rows, said = RATE.changed_meanwhile(), [[RATE.changed_meanwhile()], [RATE]], []
+    monkeypatch.setattr(verification, "measure", lambda *_, **__: {(0, 1): rows.pop(0)})
+    assert verification.verify(None, [(0, 1)], None, said.extend, seconds=5, parallel=8) == [RATE]
+    assert said == [changed]
+    assert not changed.ok
+
+
+def test_a_link_that_is_too_slow_is_not_measured_again(monkeypatch):
+    slow = replace(RATE.left_out(), ok=False)
+    monkeypatch.setattr(verification, "measure", lambda *_, **__: {(0, 1): [slow]})
+    assert verification.verify(None, [(0, 1)], None, pytest.fail, seconds=5, parallel=8) == [slow]
+
+
+def test_seconds_that_are_none_are_refused_before_anything_is_measured(monkeypatch):
+    monkeypatch.setattr(verification, "measure", pytest.fail)
+    with pytest.raises(InputError, match="--seconds inf"):
+        verification.verify(None, [(0, 1)], None, pytest.fail, seconds=float("inf"), parallel=8)
