@@ -1,7 +1,8 @@
 """Jitter distributions, as netem draws them: from a table of 16-bit values in units of the jitter.
 
 netem delays a packet by ``delay + jitter * table[random] / 8192`` (Linux, net/sched/sch_netem.c, tabledist). The tables
-for normal and pareto are those that iproute2 generates with netem/normal.c and netem/pareto.c, value for value.
+for normal, pareto and paretonormal are those that iproute2 generates with netem/normal.c, netem/pareto.c and
+netem/paretonormal.c, value for value.
 """
 
 from __future__ import annotations
@@ -28,7 +29,12 @@ def table(distribution: Distribution) -> tuple[int, ...]:
     """
     if distribution == "uniform":
         return tuple(round(SCALE * (2 * i / 1023 - 1)) for i in range(1024))
-    return _normal() if distribution == "normal" else _pareto()
+    normal, pareto = _normal(), _pareto()
+    if distribution == "normal":
+        return tuple(max(_LOWEST, min(_HIGHEST, value)) for value in normal)
+    if distribution == "pareto":
+        return pareto
+    return tuple(int((one + 3 * other) / 4) for one, other in zip(normal, pareto, strict=True))
 
 
 def highest(distribution: Distribution) -> float:
@@ -37,12 +43,15 @@ def highest(distribution: Distribution) -> float:
 
 
 def _normal() -> tuple[int, ...]:
-    """netem/normal.c: the last x on a grid of 0.00005 from -10 whose share of 16384 rounds to i, for every fourth i."""
+    """netem/normal.c: the last x on a grid of 0.00005 from -10 whose share of 16384 rounds to i, for every fourth i.
+
+    Not yet cut to 16 bits, for netem/paretonormal.c mixes it as it is: a quarter of it and three quarters of pareto.
+    """
     from statistics import NormalDist  # not at the top: it takes 10 ms to import
 
     quantile, step = NormalDist().inv_cdf, 0.00005
     grid = (-10 + step * floor((quantile((i + 0.5) / 16384) + 10) / step) for i in range(0, 16384, 4))
-    return tuple(max(_LOWEST, min(_HIGHEST, round(x * SCALE))) for x in grid)
+    return tuple(round(x * SCALE) for x in grid)
 
 
 def _pareto() -> tuple[int, ...]:

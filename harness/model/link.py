@@ -12,7 +12,7 @@ from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size,
 
 Pair = tuple[int, int]
 """Source and destination of a directed edge, or the two ends of an undirected one, the smaller first."""
-Distribution = Literal["uniform", "normal", "pareto"]
+Distribution = Literal["uniform", "normal", "pareto", "paretonormal"]
 DISTRIBUTIONS: Final[tuple[str, ...]] = get_args(Distribution)
 
 MAX_TIME: Final = Time(275 * 10**9)
@@ -48,11 +48,18 @@ class GilbertElliott:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``P,R[,LOSS_BAD[,LOSS_GOOD]]``. Raises InputError."""
-        parts = [Ratio.parse(part) for part in text.split(",")]
-        if not 2 <= len(parts) <= 4:
-            raise InputError(f"{quoted(text)} is no chain; write P,R[,LOSS_BAD[,LOSS_GOOD]], e.g. 1%,20%,90%")
-        return cls(*parts)
+        """Read ``p=1%,r=20%,loss_bad=90%,loss_good=0.1%``, or the shares alone in this order. Raises InputError."""
+        names = [field.name for field in fields(cls)]
+        words = [[side.strip() for side in part.split("=", 1)] for part in text.split(",")]
+        named = all(len(word) == 2 and word[0] in names for word in words)
+        if named or (len(words) <= len(names) and all(len(word) == 1 for word in words)):
+            chances = {word[0] if named else name: word[-1] for name, word in zip(names * 2, words, strict=False)}
+            if {"p", "r"} <= chances.keys() and len(chances) == len(words):
+                return cls(**{name: Ratio.parse(share) for name, share in chances.items()})
+        raise InputError(f"{quoted(text)} is no chain; write p=1%,r=20%[,loss_bad=90%[,loss_good=0%]], or 1%,20%,90%")
+
+    def __str__(self) -> str:
+        return ",".join(f"{name}={share}" for name, share in vars(self).items())
 
     def to_json(self) -> dict[str, float]:
         """Shares by name."""
@@ -106,7 +113,8 @@ class LinkShape:
     Args:
         rate: serialisation rate on the wire, frame headers included; None is unlimited.
         delay: one-way delay.
-        jitter: half-width of a uniform spread around the delay; the standard deviation for normal and pareto.
+        jitter: half-width of a uniform spread around the delay; about the standard deviation for the
+            others.
         distribution: of the jitter, as netem's tables have it.
         loss: share of packets lost at random.
         loss_correlation: lag-1 correlation of losses; made by a Gilbert chain, for netem's own does not work.
@@ -125,16 +133,16 @@ class LinkShape:
         Time, "jitter_s", "A time, or a share of the delay, e.g. 10%.", ZERO_TIME, parse=_parse_jitter
     )
     distribution: Distribution = link_field(
-        str, "distribution", "Of the jitter: uniform, normal or pareto.", "uniform", choices=DISTRIBUTIONS
+        str, "distribution", "Of the jitter: uniform, normal, pareto or paretonormal.", "uniform", choices=DISTRIBUTIONS
     )
     loss: Ratio = link_field(Ratio, "loss", "Share of packets lost, e.g. 1%.", ZERO_RATIO)
     loss_correlation: Ratio = link_field(Ratio, "loss_correlation", "Correlation of losses, e.g. 25%.", ZERO_RATIO)
     gilbert_elliott: GilbertElliott | None = link_field(
         GilbertElliott,
         "gilbert_elliott",
-        "Loss in bursts: P,R[,LOSS_BAD[,LOSS_GOOD]], e.g. 1%,20%,90%; none for no bursts.",
+        "Loss in bursts: p=1%,r=20%[,loss_bad=90%[,loss_good=0%]], or 1%,20%,90%; none for no bursts.",
         off="none",
-        metavar="P,R",
+        metavar="CHAIN",
     )
     duplicate: Ratio = link_field(Ratio, "duplicate", "Share of packets sent twice.", ZERO_RATIO)
     corrupt: Ratio = link_field(Ratio, "corrupt", "Share of packets with a flipped bit.", ZERO_RATIO)
@@ -238,8 +246,6 @@ class LinkShape:
         value = getattr(self, name)
         if name == "distribution":
             return str(value) if self.jitter.ns and value != "uniform" else ""
-        if isinstance(value, GilbertElliott):
-            return f"p {value.p} r {value.r} bad {value.loss_bad} good {value.loss_good}"
         if value is None or value in (ZERO_TIME, ZERO_RATIO):
             return ""
         return str(value)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from harness.errors import ProfileError, ShapeError, UnitError, quoted
-from harness.model.link import DISTRIBUTIONS, LINK_FIELDS, MAX_LIMIT
+from harness.errors import InputError, ProfileError, ShapeError, UnitError, quoted
+from harness.model.link import DISTRIBUTIONS, LINK_FIELDS, MAX_LIMIT, GilbertElliott
 from harness.model.profile import NONE, SHAPE_KEYS, BurstLoss, Profile, Range
 from harness.model.suggest import suggest
 from harness.model.units import Ratio, Size, Time
@@ -64,10 +64,21 @@ def _jitter(entry: Entry) -> Range[Time] | Range[Ratio]:
 
 
 def _chain(entry: Entry) -> BurstLoss:
+    if entry.is_scalar:
+        return _chain_in_words(entry)
     values = {key: _range(value, Ratio) for key, value in entry.mapping(["p", "r", "loss_bad", "loss_good"]).items()}
     if missing := [key for key in ("p", "r") if key not in values]:
         raise entry.fault(f"{' and '.join(missing)} missing; a chain needs p (good to bad) and r (bad to good)")
     return BurstLoss(**values)
+
+
+def _chain_in_words(entry: Entry) -> BurstLoss:
+    """As the command line has it."""
+    try:
+        chain = GilbertElliott.parse(entry.text("a chain, e.g. {p: 1%, r: 20%} or 1%,20%,90%,"))
+    except InputError as cause:
+        raise entry.fault(cause) from None
+    return BurstLoss(**{name: Range(share, share) for name, share in vars(chain).items()})
 
 
 def _distribution(entry: Entry) -> str:
@@ -86,7 +97,9 @@ _OWN_READERS: Final[dict[str, Callable[[Entry], Any]]] = {
 
 def _read(name: str, entry: Entry) -> Any:
     """A field of a link, in a profile or at an edge of a topology file: a scalar or a range of its kind."""
-    own = _OWN_READERS.get(name)
+    own, off = _OWN_READERS.get(name), LINK_FIELDS[name].off
+    if off and entry.says(off):
+        return None
     return own(entry) if own else _range(entry, LINK_FIELDS[name].kind)
 
 

@@ -8,12 +8,34 @@ from typing import Final
 
 from harness.errors import MOST_QUOTED
 
-_SYNONYMS: Final = {"bandwidth": "rate", "latency": "delay", "packet_loss": "loss", "correlation": "loss_correlation"}
+_SYNONYMS: Final = {
+    "bandwidth": "rate",
+    "latency": "delay",
+    "packet_loss": "loss",
+    "correlation": "loss_correlation",
+    "gemodel": "gilbert_elliott",
+    "duplication": "duplicate",
+    "corruption": "corrupt",
+    "reordering": "reorder",
+    "buffer": "burst",
+    "delay_distribution": "distribution",
+}
+_NOT_HERE: Final = {
+    "jitter_correlation": "delays here do not correlate",
+    "delay_correlation": "delays here do not correlate",
+    "reorder_correlation": "reordering here does not correlate",
+    "ecn": "links here drop packets and mark none",
+    "slot": "links here send packets one by one",
+    "gap": "links here reorder by chance: write reorder, e.g. 1%",
+}
+"""Words of netem that have no counterpart, though some look like one that has."""
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """``did you mean 'delay'?``, or the list of what is known where nothing is near."""
-    known = list(known)
-    near = [_SYNONYMS.get(word.lower(), ""), *difflib.get_close_matches(word.lower()[:MOST_QUOTED], known)]
+    known, plain = list(known), word.lower().replace("-", "_")
+    if why := _NOT_HERE.get(plain):
+        return why
+    near = [_SYNONYMS.get(plain, ""), *difflib.get_close_matches(word.lower()[:MOST_QUOTED], known)]
     found = next((name for name in near if name in known), None)
     return f"did you mean {found!r}?" if found else f"known: {', '.join(known)}"

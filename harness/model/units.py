@@ -1,8 +1,8 @@
 """Quantities: rate, time, ratio, size. Parsed from text exactly, formatted back, converted once at the netlink edge.
 
 Accepted texts: rates ``80mbit``, ``80Mbit/s``, ``10MB/s``; times ``80ms``, ``1.5s``, ``250us``; ratios ``1%``,
-``0.1%``; sizes ``1500B``, ``64KiB``, ``10MB``. Prefixes are decimal (k, M, G, T) or binary (Ki, Mi, Gi, Ti). ``bps`` is
-refused: tc reads it as bytes per second, most people mean bits.
+``0.1%``; sizes ``1500B``, ``64KiB``, ``10MB``; of tc's also ``80msec`` and ``10MB/sec``. Prefixes are decimal (k, M, G,
+T) or binary (Ki, Mi, Gi, Ti). ``bps`` is refused: tc reads it as bytes per second, most people mean bits.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ _NUMBER = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([^\s\d
 _PREFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
     f"{letter}i": 1024**power for power, letter in enumerate("kmgt", 1)
 }
-_RATE_UNIT = re.compile(r"(ki?|mi?|gi?|ti?|)(bits?(?:/s)?|[bB]/s)", re.IGNORECASE | re.ASCII)
+_RATE_UNIT = re.compile(r"(ki?|mi?|gi?|ti?|)(bits?(?:/s(?:ec)?)?|[bB]/s(?:ec)?)", re.IGNORECASE | re.ASCII)
 _BPS = re.compile(r"(?<![a-z])[kmgt]?i?bps\s*$", re.IGNORECASE | re.ASCII)
 _SIZE_UNIT = re.compile(r"(ki?|mi?|gi?|ti?|)b", re.IGNORECASE | re.ASCII)
 _TIME_UNIT = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
+_TIME_UNIT |= {f"{prefix}sec{end}": _TIME_UNIT[f"{prefix}s"] for prefix in ("n", "u", "m", "") for end in ("", "s")}
 _MAX_DIGITS = 30
 _MAX_WHOLE_DIGITS = 18
 
 
 def _bits(unit: str) -> int | None:
     match = _RATE_UNIT.fullmatch(unit)
-    return match and _PREFIX[match[1].lower()] * (8 if match[2] in ("B/s", "B/S") else 1)
+    return match and _PREFIX[match[1].lower()] * (8 if match[2].startswith("B/") else 1)
 
 
 def _nanoseconds(unit: str) -> int | None:

@@ -94,6 +94,15 @@ class Entry:
         return self._kind == "sequence"
 
     @property
+    def is_scalar(self) -> bool:
+        """Whether this is neither a list nor a mapping."""
+        return self._kind == "scalar"
+
+    def says(self, word: str) -> bool:
+        """Whether this is just that word."""
+        return self.is_scalar and str(self.node.value) == word
+
+    @property
     def _kind(self) -> str:
         return str(getattr(self.node, "id", ""))
 

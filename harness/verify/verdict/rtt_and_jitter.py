@@ -173,7 +173,8 @@ def _judged(way: JudgedDirection, expected: float, seen: Spread, *shapes: LinkSh
 
 def _symmetric(shape: LinkShape) -> bool:
     """Whether delays lie as far above their mean as below: not for pareto, nor where a delay would be negative."""
-    return not shape.jitter.ns or (shape.distribution != "pareto" and abs(jitter_form(shape).mean) < 0.001)
+    skewed = shape.distribution in ("pareto", "paretonormal")
+    return not shape.jitter.ns or (not skewed and abs(jitter_form(shape).mean) < 0.001)
 
 
 def _bound(row: Verdict, accepted: _Accepted, adds: float, room: float) -> Verdict:

@@ -33,7 +33,7 @@ netems = st.builds(
     reorder=u32,
     gap=st.integers(0, 1),
     rate_byte_s=st.just(0) | rates,
-    distribution=st.sampled_from(["uniform", "normal", "pareto"]),
+    distribution=st.sampled_from(["uniform", "normal", "pareto", "paretonormal"]),
     seed=st.integers(0, 2**64 - 1),
 ) | st.builds(Netem, chain=st.tuples(u32, u32, u32, u32))
 
@@ -149,7 +149,7 @@ def test_fields_that_pyroute2_does_not_know_are_where_the_kernel_looks():
 
 @pytest.mark.parametrize("jitter", [0, 1000])
 @pytest.mark.parametrize("fresh", [True, False])
-@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
 def test_the_jitter_table_is_sent_where_it_is_needed(distribution, fresh, jitter):
     spec = Netem(delay_ns=10**6, jitter_ns=jitter, distribution=distribution)
     found = attrs(raw("netem", tc.netem(spec, fresh=fresh))[24:])

@@ -24,7 +24,7 @@ def test_the_normal_table_is_what_iproute2s_loop_gives():
     assert table("normal") == slow_normal()
 
 
-@pytest.mark.parametrize("distribution", ["normal", "pareto"])
+@pytest.mark.parametrize("distribution", ["normal", "pareto", "paretonormal"])
 def test_tables_equal_the_files_that_iproute2_ships(distribution):
     file = next(
         (
@@ -38,6 +38,13 @@ def test_tables_equal_the_files_that_iproute2_ships(distribution):
         pytest.skip("iproute2's distribution files are not on this machine")
     lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
     assert table(distribution) == tuple(int(word) for line in lines for word in re.findall(r"-?\d+", line))
+
+
+def test_paretonormal_mixes_three_quarters_of_pareto():
+    values = table("paretonormal")
+    assert values[2048] == int((table("normal")[2048] + 3 * table("pareto")[2048]) / 4)
+    assert values[0] == -12305, "the normal part is mixed before it is cut to 16 bits"
+    assert list(values) == sorted(values)
 
 
 def test_pareto_by_hand():

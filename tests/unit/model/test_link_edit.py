@@ -49,6 +49,11 @@ def test_limit():
         ({"limit": "many"}, "--limit: 'many' is not a number of packets"),
         ({"distribution": "gauss"}, "--distribution: 'gauss' is unknown; one of uniform"),
         ({"gilbert_elliott": "1%"}, "--gilbert-elliott: '1%' is no chain"),
+        ({"gilbert_elliott": "p=1%,h=2%"}, "--gilbert-elliott: 'p=1%,h=2%' is no chain"),
+        ({"gilbert_elliott": "p=1%,p=2%"}, "is no chain"),
+        ({"gilbert_elliott": "1%,2%,3%,4%,5%"}, "is no chain"),
+        ({"gilbert_elliott": "p=1%,20%"}, "is no chain"),
+        ({"gilbert_elliott": "p=1%,loss_bad=20%"}, "is no chain"),
         ({"gilbert_elliott": "0,0"}, "--gilbert-elliott: .*never changes"),
     ],
 )

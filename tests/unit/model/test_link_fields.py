@@ -17,6 +17,7 @@ from harness.model.profile import Profile
 from harness.model.profile_file import load_profile
 from harness.model.status import EdgeStatus, Stats
 from harness.shaping.qdisc import Branch, netem_of, shape_of, tbf_of
+from harness.shaping.qdisc_diff import differences
 from harness.verify.verdict.row import Quantity
 
 TEXTS = {
@@ -137,7 +138,7 @@ def test_the_engines_make_it(name):
 @pytest.mark.parametrize("name", [name for name in LINK_FIELDS if name != "queue"])  # the kernel has it in tbf's limit
 def test_it_is_read_back(name):
     tree = branch(made(*NEEDS.get(name, ()), name))
-    assert branch(shape_of(tree)) == tree
+    assert not differences(tree, branch(shape_of(tree)))
 
 
 def test_verify_has_a_quantity_for_each():

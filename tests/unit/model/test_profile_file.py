@@ -154,7 +154,7 @@ BAD = [
     ("jitter: [5ms, 20ms]\ndelay: [10ms, 50ms]", "my.yaml:1: jitter: jitter 20ms is over the delay 10ms"),
     ("delay: [1s, 200s]\njitter: 50%", "over 275s"),
     ("distribution: norml", "distribution: 'norml' is unknown; did you mean 'normal'?"),
-    ("distribution: [uniform, normal]", "a list where one of uniform, normal, pareto is expected"),
+    ("distribution: [uniform, normal]", "a list where one of uniform, normal, pareto, paretonormal is expected"),
     ("limit: 1.5", "'1.5' where a number of packets"),
     ("limit: 0", "not between 1 and 2147483647"),
     ("limit: 99999999999", "not between 1 and 2147483647"),
@@ -168,7 +168,18 @@ BAD = [
     ("loss_correlation: 25%", "needs loss"),
     ("loss: [0, 1%]\nloss_correlation: 25%", "needs loss"),
     ("loss: 1%\ngilbert_elliott: {p: 1%, r: 10%}", "give loss or gilbert_elliott, not both"),
-    ("gilbert_elliott: 1%", "'1%' where a mapping is expected"),
+    ("gilbert_elliott: 1%", "gilbert_elliott: '1%' is no chain; write p=1%,r=20%"),
+    ("gilbert_elliott: 1%,r=5%", "is no chain"),
+    ("gilbert_elliott: [1%, 2%]", "a list where a mapping is expected"),
+    ("gilbert_elliott:", "nothing where a chain, e.g."),
+    ("packet-loss: 1%", "unknown key 'packet-loss'; did you mean 'loss'?"),
+    ("gemodel: 1%", "did you mean 'gilbert_elliott'?"),
+    ("loss-correlation: 25%", "did you mean 'loss_correlation'?"),
+    ("jitter_correlation: 25%", "unknown key 'jitter_correlation'; delays here do not correlate"),
+    ("slot: 5ms", "links here send packets one by one"),
+    ("ecn: true", "mark none"),
+    ("delay: none", "delay: 'none' is not a time"),
+    ("rate: [none, 1mbit]", "rate[0]: 'none' is not a rate"),
     ("gilbert_elliott: {p: 1%}", "r missing"),
     ("gilbert_elliott: {p: 1%, r: 5%, h: 1%}", "unknown key 'h'"),
     ("gilbert_elliott:\n  p: 1%\n  r: 5", "my.yaml:3: gilbert_elliott.r: '5' is not a ratio"),
@@ -214,3 +225,23 @@ def test_profiles_that_are_not_there(name, words):
     with pytest.raises(ProfileError) as caught:
         load_profile(name)
     assert words in str(caught.value)
+
+
+def test_a_chain_may_be_written_as_on_the_command_line(tmp_path):
+    file = tmp_path / "my.yaml"
+    shapes = set()
+    for text in (
+        "{p: 1%, r: 20%, loss_bad: 90%}",
+        "1%,20%,90%",
+        "p=1%, r=20%, loss_bad=90%",
+        "r=20%,loss_bad=90%,p=1%",
+    ):
+        file.write_text(f"gilbert_elliott: {text}\n")
+        shapes.add(load_profile(str(file)).sample(0, 0, 1))
+    assert [str(shape.gilbert_elliott) for shape in shapes] == ["p=1%,r=20%,loss_bad=90%,loss_good=0%"]
+
+
+def test_what_takes_a_field_away_in_link_set_does_so_in_a_file(tmp_path):
+    file = tmp_path / "my.yaml"
+    file.write_text("rate: none\nlimit: auto\nburst: none\nqueue: none\ngilbert_elliott: none\n")
+    assert load_profile(str(file)).sample(0, 0, 1) == UNSHAPED

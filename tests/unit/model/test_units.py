@@ -21,6 +21,9 @@ ratios = st.integers(0, 10**12).map(lambda n: Ratio(Fraction(n, 10**12)))
         ("10MB/s", 80 * 10**6),
         ("10 mb/s", 10 * 10**6),
         ("10MB/S", 80 * 10**6),
+        ("100Mbit/sec", 10**8),
+        ("10MB/sec", 80 * 10**6),
+        ("10Mb/sec", 10**7),
         ("1Gibit", 2**30),
         ("0.1MB/s", 800_000),
         ("1e3kbits", 10**6),
@@ -32,7 +35,18 @@ def test_rate(text, bit_s):
 
 
 @pytest.mark.parametrize(
-    ("text", "ns"), [("80ms", 80_000_000), ("1.5s", 1_500_000_000), ("250us", 250_000), ("1 µs", 1000), ("0", 0)]
+    ("text", "ns"),
+    [
+        ("80ms", 80_000_000),
+        ("1.5s", 1_500_000_000),
+        ("250us", 250_000),
+        ("1 µs", 1000),
+        ("0", 0),
+        ("100msec", 10**8),
+        ("2secs", 2 * 10**9),
+        ("5 usec", 5000),
+        ("1Sec", 10**9),
+    ],
 )
 def test_time(text, ns):
     assert Time.parse(text) == Time(ns)

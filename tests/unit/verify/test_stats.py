@@ -33,7 +33,7 @@ def delays(rng, distribution, jitter, count, delay=0.05):
     return [delay + jitter * rng.choice(values) / 8192 for _ in range(count)]
 
 
-@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
 @pytest.mark.parametrize("count", [20, 200])
 def test_hardly_any_true_delay_counts_as_a_stall(distribution, count):
     rng, stalls = random.Random(1), 0
@@ -69,7 +69,7 @@ def test_few_delays_make_no_spread():
     assert spread([0.1], 1) == spread([0.1], 5)
 
 
-@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
 def test_the_standard_error_of_a_standard_deviation(distribution):
     rng = random.Random(4)
     stds = [statistics.stdev(delays(rng, distribution, 1, 200)) for _ in range(400)]
@@ -97,7 +97,7 @@ def test_the_rate_comes_from_how_far_the_train_is_spread(rate):
     assert found.bit_s == pytest.approx(rate, rel=0.01)
 
 
-@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
 def test_jitter_does_not_bend_the_rate(distribution):
     rate, jitter = 1e7, 0.05
     frames = int(2.5 * form(distribution).span * jitter / (FRAME * 8 / rate))

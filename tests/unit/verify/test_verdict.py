@@ -68,7 +68,7 @@ def rows(forward, backward, seen, *, applied=None, applied_back=None, down=False
     return {(row.src, row.quantity): row for row in verdicts}
 
 
-@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
 def test_about_one_row_of_a_hundred_of_a_right_link_is_off(distribution):
     rng, alarms, judged = random.Random(1), 0, 0
     forward, backward = WAN.changed(distribution=distribution), HOME.changed(distribution=distribution)
@@ -362,7 +362,7 @@ def test_waits_that_are_seldom_late_alone_but_often_together_do_not_count_as_jit
 
 
 @pytest.mark.parametrize("count", [5, 20])
-@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
 def test_few_echoes_seldom_raise_a_false_alarm_about_the_round_trip(count, distribution):
     shape, rng, alarms = LinkShape(delay=Time.parse("40ms"), jitter=Time.parse("5ms")), random.Random(19), 0
     shape = shape.changed(distribution=distribution)

@@ -141,7 +141,7 @@ def test_who_looks_late_finds_the_line_as_full_as_it_was():
     assert took == [True, True, True, False, True, True]
 
 
-@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
 def test_jitter_has_the_moments_of_netems_tables(distribution):
     one = line(delay_ns=100 * MS, jitter_ns=10 * MS, distribution=distribution)
     delays = times(one, 20_000, 200 * MS)
