@@ -151,8 +151,16 @@ def _read(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[in
             tc.read_tbf(tbf) if tbf else None,
         )
         branches[branch.neighbour] = branch
-        stats[branch.neighbour] = tc.read_stats(found)
+        stats[branch.neighbour] = _with_queue(tc.read_stats(found), tc.read_stats(queue) if queue else Stats())
     return Tree(True, branches, *_filters(netlink, node, index)), stats
+
+
+def _with_queue(line: Stats, queue: Stats) -> Stats:
+    """What both stages hold: before Linux 6.13 a netem did not count what stands in the one below it."""
+    if line.backlog_bytes >= queue.backlog_bytes:
+        return line
+    packets = line.backlog_packets + queue.backlog_packets
+    return replace(line, backlog_bytes=line.backlog_bytes + queue.backlog_bytes, backlog_packets=packets)
 
 
 def _filters(
