@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from harness.cli import completion, networks, options
-from harness.cli.run import end, misplaced, printer
+from harness.cli.run import check_program, end, printer
 from harness.errors import InputError, quoted
 from harness.model.torchrun import environment
 from harness.model.units import is_whole_number
+from harness.networks.backends import DOCKER
 from harness.networks.launch import launch
 
 EPILOG = options.examples(
@@ -35,11 +36,10 @@ def execute(
     """
     if command[0] == "--":
         command = command[1:]
-    elif command[0].startswith("-"):
-        raise InputError(misplaced("the rank", "exec", command, rank))
-    network = networks.find_network(name)
     if not command:
         raise InputError("no program given; write e.g. harness exec 0 -- ip addr")
+    check_program("the rank", "exec", command, DOCKER, rank)
+    network = networks.find_network(name)
     if rank == "all":
         end(launch(network.backend, network.plan, command, printer(network.plan.size), master_port=master_port))
         return

@@ -68,11 +68,24 @@ def find_network(name: str, ranks: Collection[int] = ()) -> Network:
     names = sorted({*up, *listed})
     if name == DEFAULT_NAME and len(names) == 1:
         return up[names[0]] if up or not containers else _connected(containers, listed[names[0]], ranks)
+    if not names:
+        _refuse_inside_a_node()
     hint = f"; up are: {', '.join(names)}; choose one with --name" if names else ""
     missing = NetworkStateError(f"network {name!r} is not up{hint}; start it with 'harness up --name {name}'")
     if problem:
         missing.add_note(f"could not list networks of containers: {problem}")
     raise missing
+
+
+def _refuse_inside_a_node() -> None:
+    """Raise NetworkStateError where this runs in a node: from there no network can be seen, its own neither."""
+    from harness.model.torchrun import INSIDE_A_NODE
+
+    if INSIDE_A_NODE in os.environ:
+        raise NetworkStateError(
+            f"this is node {os.environ.get('RANK', '?')} of a network, and inside a node no network can be seen or"
+            " changed: run the command outside, in another terminal"
+        )
 
 
 def _connected(containers: DockerRegistry, found: Found, ranks: Collection[int]) -> Network:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, BinaryIO, Final
@@ -13,10 +15,15 @@ from harness.cli import options
 from harness.cli.output import fail, note, say, status
 from harness.cli.plan import show_plan
 from harness.cli.up import prepare, start
-from harness.errors import HarnessError, InputError
+from harness.errors import HarnessError, InputError, UnitError, quoted
+from harness.model.format import count
 from harness.model.plan_options import OPTIONS, NetworkOptions
 from harness.model.torchrun import environment
+from harness.model.units import parse_duration
+from harness.networks.backends import NETNS
 from harness.networks.launch import LaunchOutcome, Sink, launch
+from harness.networks.network import Network
+from harness.networks.until import ALL, parse_until
 
 EPILOG = options.examples(
     "harness run --nodes 4 --topology ring --profile wan -- python train.py",
@@ -27,6 +34,11 @@ _UNDESTROYED: Final = (
     "; where its work was done, this is PyTorch's: threads of a process group that the script has not ended may abort "
     "Python's end (pytorch #190489): end the script with dist.barrier() and dist.destroy_process_group()"
 )
+NOTHING_CROSSED: Final = (
+    "nothing crossed any link: the ranks did not talk to each other, or did so inside one node; a script that sets"
+    " MASTER_ADDR itself (localhost) runs beside the network: let it use the MASTER_ADDR and MASTER_PORT of its node"
+)
+"""What `run` says where the counters of all links stayed at zero."""
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
 
@@ -40,6 +52,16 @@ def register(app: typer.Typer) -> None:
 def run(
     command: Annotated[list[str], typer.Argument(help="The program and its arguments, after --.", metavar="-- CMD...")],
     chosen: NetworkOptions,
+    until: Annotated[
+        str,
+        typer.Option("--until", help="Whose end with 0 ends the others: all, first, or one rank, as rank:0."),
+    ] = ALL,
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout", help="Most time for the program, e.g. 90s or 10m; then all are ended (exit code 124)."
+        ),
+    ] = None,
     master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
@@ -50,9 +72,10 @@ def run(
 
     Ends with the exit code of the rank that failed first (128 + N for signal N).
     """
-    if command[0].startswith("-"):
-        raise InputError(misplaced("'--'", "run", command))
+    check_program("'--'", "run", command, chosen.runtime)
     made, placement = prepare(name, chosen)
+    last = parse_until(until, made.size)
+    seconds = _duration(timeout)
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port, command)
@@ -60,8 +83,12 @@ def run(
         say(" ".join(command))
         return
     network = start(name, made, placement, transient=True)
+    silent = False
     try:
-        outcome = launch(network.backend, made, command, printer(made.size), master_port=master_port)
+        outcome = launch(
+            network.backend, made, command, printer(made.size), master_port=master_port, until=last, timeout=seconds
+        )
+        silent = not outcome.code and _nothing_crossed(network)
     except BaseException as first:
         try:
             network.down()
@@ -72,10 +99,50 @@ def run(
         with status(f"removing network {name!r}"):
             network.down()
     except HarnessError as error:
-        if outcome.failed_rank is None:
+        if not outcome.code:
             raise
         fail(error)
+    if silent:
+        note(NOTHING_CROSSED)
     end(outcome)
+
+
+def _duration(text: str | None) -> float | None:
+    try:
+        return None if text is None else parse_duration(text)
+    except UnitError as error:
+        raise InputError(f"--timeout: {error}") from None
+
+
+def _nothing_crossed(network: Network) -> bool:
+    """Whether the links have counted no packet at all; False where that is not known: only shaped links count."""
+    edges = network.plan.edges.values()
+    if not edges or any(edge.shape.is_unshaped for edge in edges):
+        return False
+    with contextlib.suppress(HarnessError):
+        return not any(edge.stats.sent_packets for edge in network.applied().values())
+    return False
+
+
+def check_program(place: str, verb: str, command: Sequence[str], runtime: str, *arguments: str) -> None:
+    """Refuse what is no program: options in its place, or a Python file that nobody made executable.
+
+    Args:
+        place: before which our options go.
+        verb: ours.
+        command: what the user wrote.
+        runtime: where nodes live; a container may have files that this machine has not.
+        arguments: of the verb, before ``--``.
+
+    Raises:
+        InputError: says what to write instead.
+    """
+    if command[0].startswith("-"):
+        raise InputError(misplaced(place, verb, command, *arguments))
+    script = command[0]
+    if script.endswith(".py") and shutil.which(script) is None and (runtime == NETNS or "/" not in script):
+        program = shlex.join(["harness", verb, *arguments, "--", "python", *command])
+        raise InputError(f"{quoted(script)} is a Python file, not a program: {program}")
 
 
 def misplaced(place: str, verb: str, command: Sequence[str], *arguments: str) -> str:
@@ -107,7 +174,15 @@ def printer(ranks: int) -> Sink:
 
 def end(outcome: LaunchOutcome) -> None:
     """Say which rank failed first, and leave with its code."""
+    if outcome.unended:
+        running = ", ".join(map(str, outcome.unended))
+        ranks = "ranks" if len(outcome.unended) > 1 else "rank"
+        over = f"stopped because the time of --timeout was over: {ranks} {running} had not ended"
+        note(f"{over}; exit code {outcome.code}")
+        raise typer.Exit(outcome.code)
     if outcome.failed_rank is None:
+        if outcome.stopped:
+            note(f"{count(outcome.stopped, 'rank')} still ran and {'was' if outcome.stopped == 1 else 'were'} stopped")
         return
     why = f"exit code {outcome.code}" if outcome.code <= 128 else f"signal {outcome.code - 128}"
     stopped = outcome.stopped

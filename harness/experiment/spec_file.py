@@ -32,11 +32,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final, cast, get_type_hints
 
-from harness.errors import InputError, quoted
+from harness.errors import InputError, UnitError, quoted
 from harness.experiment.spec import MAX_RUNS, Experiment, Variant, check_name, plain
 from harness.model.plan_options import DEFAULTS
 from harness.model.profile_file import is_profile_path, load_profile
 from harness.model.topology_names import build_topology
+from harness.model.units import parse_duration
 from harness.model.yaml_file import Entry, read_yaml
 from harness.training.declared import least_of
 from harness.training.options import Schedule
@@ -49,7 +50,6 @@ _KEYS: Final = (
     "name", "nodes", "topologies", "profiles", "strategies", "H", "seeds", "network_seed", "task",
     *(one.name for one in fields(Schedule)), "target", "stop_at_target", "limit",
 )  # fmt: skip
-_UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 def load_experiment(path: Path, *, check_options: bool = True) -> Experiment:
@@ -132,13 +132,11 @@ def _count(entry: Entry, least: int = 1) -> int:
 
 
 def _limit(entry: Entry) -> float:
-    text = entry.text("a time, e.g. 90s or 2min,").strip().lower()
-    number = text.rstrip("hmins ")
-    unit = text.removeprefix(number).strip()
-    seconds = _located(entry, lambda: _number(number)) * _UNITS[unit] if number and unit in _UNITS else math.nan
-    if not 0 < seconds < math.inf:
-        raise entry.fault(f"{quoted(text)} where a time is expected, e.g. 90s, 2min or 1.5h")
-    return seconds
+    text = entry.text("a time, e.g. 90s or 2min,")
+    try:
+        return parse_duration(text)
+    except UnitError:
+        raise entry.fault(f"{quoted(text)} where a time is expected, e.g. 90s, 2min or 1.5h") from None
 
 
 def _checked(entry: Entry, root: Path, check: Callable[[str], object]) -> tuple[str, ...]:

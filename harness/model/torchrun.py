@@ -10,6 +10,8 @@ from harness.model.plan import NetworkPlan
 from harness.model.torchrun_options import left_out
 
 MASTER_PORT: Final = 29500
+INSIDE_A_NODE: Final = "HARNESS_NEIGHBOURS"
+"""The variable that only programs in nodes have."""
 
 
 def environment(
@@ -52,7 +54,7 @@ def environment(
         "GROUP_RANK": str(rank),
         "GROUP_WORLD_SIZE": str(plan.size),
         "NODE_RANK": str(rank),
-        "HARNESS_NEIGHBOURS": ",".join(map(str, plan.neighbours(rank))),
+        INSIDE_A_NODE: ",".join(map(str, plan.neighbours(rank))),
         "ROLE_NAME": "default",
         "ROLE_RANK": str(rank),
         "ROLE_WORLD_SIZE": str(plan.size),

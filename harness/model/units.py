@@ -24,6 +24,8 @@ _BPS = re.compile(r"(?<![a-z])[kmgt]?i?bps\s*$", re.IGNORECASE | re.ASCII)
 _SIZE_UNIT = re.compile(r"(ki?|mi?|gi?|ti?|)b", re.IGNORECASE | re.ASCII)
 _TIME_UNIT = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
 _TIME_UNIT |= {f"{prefix}sec{end}": _TIME_UNIT[f"{prefix}s"] for prefix in ("n", "u", "m", "") for end in ("", "s")}
+_DURATION_UNIT = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_DURATIONS = "90s, 10min or 1.5h"
 _MAX_DIGITS = 30
 _MAX_WHOLE_DIGITS = 18
 
@@ -49,6 +51,15 @@ def _read(text: str, of: type[Rate | Time | Size], scale: Callable[[str], int | 
     if factor is None and (unit or value):
         raise UnitError(f"{quoted(text)} is not a {of.KIND}: unknown unit {quoted(unit)}; write e.g. {of.EXAMPLES}")
     return _whole(value * (factor or 0), text, of.KIND, smallest)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a time that people wait for: ``90s``, ``10m``, ``2min``, ``1.5h``. Raises UnitError."""
+    value, unit = _split(text, "time", _DURATIONS)
+    factor = _DURATION_UNIT.get(unit.lower())
+    if factor is None or value <= 0:
+        raise UnitError(f"{quoted(text)} is not a time; write e.g. {_DURATIONS}")
+    return float(value * factor)
 
 
 def is_whole_number(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 import signal
@@ -16,6 +17,7 @@ from harness.backends.base import ProgramStarter, Stdio
 from harness.linux.line_splitter import LineSplitter
 from harness.model.plan import NetworkPlan
 from harness.model.torchrun import MASTER_PORT, environment
+from harness.networks.until import ALL, FIRST, Until
 
 Stream = Literal["stdout", "stderr"]
 Sink = Callable[[int, Stream, bytes], None]
@@ -25,6 +27,8 @@ GRACE_SECONDS: Final = 5.0
 TICK_SECONDS: Final = 0.25
 TERMINATED: Final = b"terminate called without an active exception"
 """What C++ prints where a thread is ended within C++ code: gloo's, where Python ends first (pytorch #190489)."""
+TIMED_OUT: Final = 124
+"""The exit code where the time is over, as of timeout(1)."""
 _CHUNK: Final = 1 << 16
 _PIPE: Final = 1 << 20
 """Bytes that a pipe can hold unless root asks for more (/proc/sys/fs/pipe-max-size)."""
@@ -35,11 +39,12 @@ class LaunchOutcome:
     """How a launch ended.
 
     Args:
-        code: 0, or the exit code of the rank that failed first (128 + number for a signal).
+        code: 0, or the exit code of the rank that failed first (128 + number for a signal), or TIMED_OUT.
         failed_rank: that rank, or None.
         codes: of every rank; those of stopped ranks too.
-        cut: whether the caller's ``tick`` ended it before any rank had failed.
+        cut: whether ``tick``, ``until`` or ``timeout`` ended it before any rank had failed.
         terminated: whether the rank that failed first was ended by C++ with TERMINATED.
+        unended: ranks that ran on until the time was over.
     """
 
     code: int
@@ -47,6 +52,7 @@ class LaunchOutcome:
     codes: Mapping[int, int]
     cut: bool = False
     terminated: bool = False
+    unended: tuple[int, ...] = ()
 
     @property
     def stopped(self) -> int:
@@ -80,6 +86,8 @@ def launch(
     master_port: int = MASTER_PORT,
     extra_env: Mapping[str, str] | None = None,
     tick: Callable[[], bool] | None = None,
+    until: Until = ALL,
+    timeout: float | None = None,
 ) -> LaunchOutcome:
     """Run a program on the nodes until all end, or until the first fails: then the others are stopped.
 
@@ -92,6 +100,8 @@ def launch(
         master_port: for the rendezvous at rank 0.
         extra_env: beside the environment that the nodes give their programs.
         tick: called every TICK_SECONDS while the program runs; True ends it on all ranks.
+        until: whose end with 0 ends the others.
+        timeout: seconds, after which all are stopped.
     """
     started: list[_Rank] = []
     base = {**nodes.environ, **(extra_env or {})}
@@ -100,7 +110,7 @@ def launch(
         for rank in range(plan.size) if ranks is None else ranks:
             env = environment(plan, rank, base, master_port, argv)
             started.append(_Rank(rank, nodes.spawn(rank, argv, env=env, stdio=stdio)))
-        return _watch(started, sink, tick)
+        return _watch(started, sink, tick, until, math.inf if timeout is None else time.monotonic() + timeout)
     finally:
         _stop([one.process for one in started])
         for one in started:
@@ -109,10 +119,13 @@ def launch(
                     pipe.close()
 
 
-def _watch(ranks: Sequence[_Rank], sink: Sink, tick: Callable[[], bool] | None) -> LaunchOutcome:
+def _watch(
+    ranks: Sequence[_Rank], sink: Sink, tick: Callable[[], bool] | None, until: Until, limit: float
+) -> LaunchOutcome:
     codes: dict[int, int] = {}
     first: int | None = None
     cut = False
+    unended: tuple[int, ...] = ()
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
         for one in ranks:
             handle = os.pidfd_open(one.process.pid)
@@ -122,18 +135,22 @@ def _watch(ranks: Sequence[_Rank], sink: Sink, tick: Callable[[], bool] | None) 
                 os.set_blocking(one.pipe(stream).fileno(), False)
                 selector.register(one.pipe(stream), selectors.EVENT_READ, (one, stream))
         deadline: float | None = None
-        due = 0.0
+        due = 0.0 if tick else math.inf
         while selector.get_map():
-            timeout = TICK_SECONDS if tick and deadline is None else None
-            if tick and deadline is None and time.monotonic() >= due:
-                due = time.monotonic() + TICK_SECONDS
-                if cut := tick():
+            now = time.monotonic()
+            if deadline is None:
+                if now >= limit:
+                    cut, unended = True, tuple(one.rank for one in ranks if one.rank not in codes)
+                elif tick and now >= due:
+                    due = now + TICK_SECONDS
+                    cut = tick()
+                if cut:
                     _signal([one.process for one in ranks], signal.SIGTERM)
                     deadline = time.monotonic() + GRACE_SECONDS
-            if deadline is not None:
-                timeout = deadline - time.monotonic()
-                if timeout <= 0:
-                    break
+            wake = min(limit, due) if deadline is None else deadline
+            timeout = None if wake == math.inf else wake - time.monotonic()
+            if deadline is not None and timeout is not None and timeout <= 0:
+                break
             for key, _ in sorted(selector.select(timeout), key=lambda event: event[0].data[1] is None):
                 one, stream = key.data
                 if stream is not None:
@@ -142,8 +159,8 @@ def _watch(ranks: Sequence[_Rank], sink: Sink, tick: Callable[[], bool] | None) 
                     continue
                 selector.unregister(key.fileobj)
                 codes[one.rank] = _exit_code(one.process)
-                if codes[one.rank] and first is None and not cut:
-                    first = one.rank
+                if first is None and not cut and (codes[one.rank] or until in (FIRST, one.rank)):
+                    first, cut = (one.rank, False) if codes[one.rank] else (None, True)
                     _signal([other.process for other in ranks], signal.SIGTERM)
                     deadline = time.monotonic() + GRACE_SECONDS
                 elif len(codes) == len(ranks) and deadline is None:
@@ -155,7 +172,8 @@ def _watch(ranks: Sequence[_Rank], sink: Sink, tick: Callable[[], bool] | None) 
                 _drain(one, stream, sink)
     codes |= {one.rank: _exit_code(one.process) for one in ranks if one.rank not in codes}
     terminated = any(one.terminated for one in ranks if one.rank == first)
-    return LaunchOutcome(codes[first] if first is not None else 0, first, codes, cut, terminated)
+    code = codes[first] if first is not None else TIMED_OUT if unended else 0
+    return LaunchOutcome(code, first, codes, cut, terminated, unended)
 
 
 def _read(one: _Rank, stream: Stream, sink: Sink) -> bool:

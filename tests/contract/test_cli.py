@@ -122,6 +122,8 @@ BAD = {
     ("verify",): (3, "not up"),
     **{("verify", "--seconds", word): (2, "--seconds .*use 1 to 86400") for word in ("inf", "nan", "0", "-3")},
     ("bench",): (3, "not up"),
+    ("run", "--until", "rank:4", "--", "true"): (2, "no such rank"),
+    ("run", "--timeout", "5", "--", "true"): (2, "--timeout: '5' is not a time"),
     ("bench", "--warmup", "0"): (2, "warmup"),
     ("bench", "--collectives", "all_reduc"): (2, "all_reduce"),
     ("bench", "--sizes", "1KiB,5x"): (2, "--sizes"),
@@ -233,6 +235,59 @@ def test_down_all_goes_on_after_a_record_that_cannot_be_removed(harness):
 )
 def test_options_in_the_place_of_the_program(harness, words, told):
     assert told in harness(*words, code=2).stderr
+
+
+def test_a_python_file_in_the_place_of_the_program(harness, tmp_path):
+    (tmp_path / "train.py").write_text("print(1)\n")
+    script = str(tmp_path / "train.py")
+    for words in (
+        ["run", "-p", "none", "--", script, "--lr", "1"],
+        ["run", "train.py"],
+        ["exec", "0", "--", "train.py"],
+    ):
+        done = harness(*words, code=2)
+        assert "is a Python file, not a program: harness" in done.stderr
+        assert re.search(rf"-- python {words[-1] if words[-1] != '1' else script}", done.stderr)
+    (tmp_path / "train.py").write_text("#!/bin/sh\necho ran\n")
+    (tmp_path / "train.py").chmod(0o755)
+    assert "[0] ran" in harness("run", "-n", "2", "-p", "none", "--", script).stdout
+
+
+def test_one_rank_ends_the_others(harness):
+    script = "[ $RANK = 0 ] && exit 0; exec sleep 300"
+    for until in ("rank:0", "first"):
+        started = time.monotonic()
+        done = harness("run", "-n", "3", "-p", "none", "--until", until, "--", "sh", "-c", script)
+        assert time.monotonic() - started < 60
+        assert "harness: 2 ranks still ran and were stopped" in done.stderr
+
+
+def test_the_time_of_a_run_is_over(harness):
+    done = harness("run", "-n", "2", "-p", "none", "--timeout", "1s", "--", "sleep", "300", code=124)
+    assert "stopped because the time of --timeout was over: ranks 0, 1 had not ended; exit code 124" in done.stderr
+
+
+def test_a_node_sees_no_network_and_says_so(harness):
+    harness("up", "-n", "2", "-p", "none")
+    done = harness("exec", "1", "--", *HARNESS, "link", "set", "0-1", "--delay", "1ms", code=3)
+    assert "this is node 1 of a network, and inside a node no network can be seen or changed" in done.stderr
+    assert "start it with" not in done.stderr
+
+
+def test_python_in_a_node_is_the_one_of_this_environment(harness):
+    if sys.prefix == sys.base_prefix:
+        pytest.skip("this Python is in no virtual environment")
+    harness.env.pop("VIRTUAL_ENV", None)
+    harness.env["PATH"] = "/usr/bin:/bin"
+    show = "import sys; print(sys.prefix)"
+    harness("up", "-n", "2", "-p", "none")
+    assert harness("exec", "0", "--", "python", "-c", show).stdout == f"{sys.prefix}\n"
+    assert (
+        f"[1] {sys.prefix}\n"
+        in harness("run", "--name", "two", "-n", "2", "-p", "none", "--", "python", "-c", show).stdout
+    )
+    harness.env["VIRTUAL_ENV"] = "/usr"  # the user has chosen another one
+    assert harness("exec", "0", "--", "sh", "-c", "echo $PATH").stdout == "/usr/bin:/bin\n"
 
 
 def limited(flag, number):

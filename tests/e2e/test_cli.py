@@ -133,6 +133,24 @@ def test_screens_of_a_network_at_80_columns_and_what_a_shell_completes(harness):
     assert offered("harness verify 0-1,1") == ["0-1,1-2"]
 
 
+@pytest.mark.engine
+@pytest.mark.backend
+def test_a_job_beside_the_network_is_told_so(harness):
+    """Where links count what crosses them: those that are shaped."""
+    beside = (
+        "import os, socket\n"
+        "os.environ['MASTER_ADDR'] = 'localhost'\n"
+        "server = socket.create_server(('localhost', 29500))\n"
+        "socket.create_connection((os.environ['MASTER_ADDR'], 29500)).send(b'x')\n"
+    )
+    done = harness("run", "-n", "2", "-p", "wan", *SUBNETS, "--", "python3", "-c", beside)
+    assert "harness: nothing crossed any link: " in done.stderr
+    done = harness("run", "-n", "2", "-p", "wan", *SUBNETS, "--", "ping", "-c", "1", address(0))
+    assert "nothing crossed" not in done.stderr
+    done = harness("run", "-n", "2", "-p", "none", *SUBNETS, "--", "true")
+    assert "nothing crossed" not in done.stderr
+
+
 @pytest.mark.timing
 @pytest.mark.full
 @pytest.mark.torch

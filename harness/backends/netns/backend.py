@@ -53,8 +53,15 @@ class NetnsBackend:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """See Backend."""
-        return os.environ
+        """See Backend. The first Python is that of the virtual environment which this one runs in, as with `uv run`.
+
+        Unless the user has activated another environment.
+        """
+        ours = os.path.join(sys.prefix, "bin")
+        active = os.environ.get("VIRTUAL_ENV") or os.environ.get("CONDA_PREFIX") or sys.prefix
+        if sys.prefix == sys.base_prefix or os.path.realpath(active) != os.path.realpath(sys.prefix):
+            return os.environ
+        return {**os.environ, "PATH": os.pathsep.join([ours, os.environ.get("PATH", os.defpath)])}
 
     @classmethod
     def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> NetnsBackend:

@@ -8,6 +8,7 @@ import typer
 from harness.cli import run as module
 from harness.errors import HarnessError
 from harness.networks.launch import LaunchOutcome
+from tests.support.plans import network
 
 FAILED, FINE = LaunchOutcome(9, 1, {0: 143, 1: 9}), LaunchOutcome(0, None, {0: 0, 1: 0})
 
@@ -25,7 +26,9 @@ def run(monkeypatch):
                 raise outcome
             return outcome
 
-        monkeypatch.setattr(module, "start", lambda *_, **__: SimpleNamespace(backend=None, down=down))
+        monkeypatch.setattr(
+            module, "start", lambda *_, **__: SimpleNamespace(backend=None, down=down, plan=network("line", 1))
+        )
         monkeypatch.setattr(module, "launch", launch)
         module.run(command=["true"], nodes=2, name="n")
 

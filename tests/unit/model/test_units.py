@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UnitError
-from harness.model.units import Rate, Ratio, Size, Time
+from harness.model.units import Rate, Ratio, Size, Time, parse_duration
 
 KINDS = [Rate, Time, Ratio, Size]
 ratios = st.integers(0, 10**12).map(lambda n: Ratio(Fraction(n, 10**12)))
@@ -170,3 +170,14 @@ def test_bytes_and_seconds():
     assert Rate(8).seconds(1) == 1
     assert Time.from_seconds(0.25) == Time.parse("250ms")
     assert str(Time(1) + Time(2)) == "3ns"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("2min", 120), ("1.5h", 5400), ("1d", 86400)])
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "0s", "-1s", "long", "5 weeks", "inf", "nans", "9" * 99 + "s"])
+def test_what_is_no_duration(text):
+    with pytest.raises(UnitError, match=r"write e\.g\. 90s, 10min or 1\.5h"):
+        parse_duration(text)

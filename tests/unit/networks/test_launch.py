@@ -355,3 +355,37 @@ def test_an_error_of_a_tick_stops_all(backend, sink):
     with pytest.raises(NodeError, match="it is gone"):
         launch(backend, PLAN, shell("exec sleep 60"), sink, tick=tick)
     assert all(process.returncode == -signal.SIGTERM for process in backend.processes.values())
+
+
+@pytest.mark.parametrize("until", ["first", 1])
+def test_the_rank_that_is_waited_for_ends_the_others_and_that_is_no_failure(backend, sink, awaited, until):
+    script = f'if [[ $RANK != 1 ]]; then echo > "$HERE/$RANK"; exec sleep 300; fi; {awaited("0", "2")}'
+    started = time.monotonic()
+    outcome = launch(backend, PLAN, shell(script), sink, until=until)
+    assert outcome == LaunchOutcome(0, None, {0: 143, 1: 0, 2: 143}, cut=True)
+    assert outcome.stopped == 2
+    assert time.monotonic() - started < 30
+
+
+def test_another_rank_than_the_one_that_is_waited_for_ends_nobody(backend, sink):
+    outcome = launch(backend, PLAN, shell("[[ $RANK = 0 ]] && sleep 0.5; echo $RANK"), sink, until=0)
+    assert outcome == LaunchOutcome(0, None, {0: 0, 1: 0, 2: 0}, cut=outcome.cut)
+    assert sink.of(0) == [b"0"]
+
+
+def test_a_failure_is_one_whoever_is_waited_for(backend, sink):
+    outcome = launch(backend, PLAN, shell("[[ $RANK = 2 ]] && exit 3; exec sleep 300"), sink, until="first")
+    assert (outcome.code, outcome.failed_rank, outcome.stopped) == (3, 2, 2)
+
+
+def test_the_time_is_over(backend, sink, awaited):
+    script = "trap 'echo asked; exit 0' TERM; [[ $RANK = 0 ]] && exit 0; sleep 300 & wait"
+    started = time.monotonic()
+    outcome = launch(backend, PLAN, shell(script), sink, timeout=1.5)
+    assert 1.5 <= time.monotonic() - started < 30
+    assert outcome == LaunchOutcome(124, None, {0: 0, 1: 0, 2: 0}, cut=True, unended=(1, 2))
+    assert sink.of(1) == sink.of(2) == [b"asked"]
+
+
+def test_a_job_that_ends_in_time_is_not_told_of_it(backend, sink):
+    assert launch(backend, PLAN, ["true"], sink, timeout=60) == LaunchOutcome(0, None, {0: 0, 1: 0, 2: 0})
