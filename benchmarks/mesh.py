@@ -36,7 +36,7 @@ from harness.networks.registry import LocalRegistry
 from harness.shaping import tc_messages
 from harness.shaping.netem import NetemEngine
 from harness.shaping.qdisc import EMPTY, Netem, tree_of
-from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, diff
+from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, Seal, diff
 from tests.support.udp_flow import paced_flow
 
 PACKETS = 3000
@@ -59,15 +59,22 @@ def _up(nodes: int, folder: Path) -> tuple[NetnsBackend, NetworkPlan]:
 def tc_batch(plan: NetworkPlan, rank: int) -> str:
     """The same tree in tc's words."""
     node, lines = plan.node(rank), []
-    for action in diff(tree_of(node.egress, node.seed), EMPTY):
+    for action in diff(tree_of(node, node.egress), EMPTY):
         match action:
             case AddRoot():
-                lines.append("qdisc add dev eth0 root handle 1: htb default 0")
+                lines.append("qdisc add dev eth0 root handle 1: htb default ffff")
                 lines += [
-                    "filter add dev eth0 parent 1: protocol ipv6 prio 1 u32 match u8 58 0xff at 6"
-                    f" match u8 {icmp_type} 0xff at 40 classid 1:0"
+                    "filter add dev eth0 parent 1: protocol ipv6 prio 1 u32 match u32 0x86dd 0xffff at -4"
+                    f" match u32 0x3aff 0xff00ffff at 4 match u8 {icmp_type} 0xff at 40 classid 1:0"
                     for icmp_type in (135, 136)
                 ]
+                lines.append(
+                    "filter add dev eth0 parent 1: protocol arp prio 4 u32 match u32 0x806 0xffff at -4"
+                    " match u32 0x10800 0xffffffff at 0 classid 1:0"
+                )
+            case Seal():
+                lines.append("class add dev eth0 parent 1: classid 1:ffff htb rate 20gbit")
+                lines.append("qdisc add dev eth0 parent 1:ffff handle 7fff: blackhole")
             case AddBranch(branch):
                 n = branch.netem
                 classid = f"1:{branch.classid & 0xFFFF:x}"

@@ -31,13 +31,13 @@ class Changes:
 
     def merge(self, messages: Sequence[Mapping[str, Any]]) -> None:
         """What another node brings, applied here where it is about this node's links; a refusal is logged."""
-        links, before = self._links, self._links.plan.max_segments
+        links, before = self._links, self._links.plan.network_wide
         taken = self._edits.merge(messages)
         if not taken:
             return
         links.plan = links.plan.changed(taken)
         ours = [edge for edge in taken if links.engine.enforced_at(edge.pair) == links.rank]
-        if ours or before != links.plan.max_segments:
+        if ours or before != links.plan.network_wide:
             touched = {edge.dst if edge.src == links.rank else edge.src for edge in ours}
             self._attempt(lambda: links.apply(touched))
 

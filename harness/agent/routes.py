@@ -10,15 +10,16 @@ import errno
 import socket
 import struct
 from collections.abc import Collection, Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
 
 from harness.errors import NodeError
 from harness.model.address import INTERFACE
 from harness.model.plan import NetworkPlan, NodePlan
+from harness.netlink.neighbours import lead_nowhere, look_up
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
-from harness.netlink.routes import Route, main_table
+from harness.netlink.routes import Route, default_gateways
 from harness.netlink.rtnetlink import Request, Rtnetlink
 
 _RTM_SETLINK: Final = 19
@@ -88,13 +89,19 @@ def set_routes(node: NodePlan, congestion_control: str, old: Collection[Route] =
             raise _error(node, new[refusal.index], refusal.errno, refusal.text)
         gone = [route for route in old if route not in wanted]
         netlink.batch([route.remove() for route in gone if all(route.target != other.target for other in wanted)])
+        netlink.batch([look_up(route.target.network_address, index) for route in gone if route.via])
+        relayed = [route for route in wanted if route.via]
+        for refusal in netlink.batch([lead_nowhere(route.target.network_address, index) for route in relayed]):
+            raise _error(node, relayed[refusal.index], refusal.errno, refusal.text)
     return wanted
 
 
 def drop_routes(held: Collection[Route], targets: Collection[IPv4Network | IPv6Network]) -> list[Route]:
     """Remove those of the routes that lead there: to the subnet's route, which refuses. What is held now."""
+    index, gone = socket.if_nametoindex(INTERFACE), [route for route in held if route.target in targets]
     with Rtnetlink() as netlink:
-        netlink.batch([route.remove() for route in held if route.target in targets])
+        netlink.batch([route.remove() for route in gone])
+        netlink.batch([look_up(route.target.network_address, index) for route in gone if route.via])
     return [route for route in held if route.target not in targets]
 
 
@@ -105,10 +112,7 @@ def _routes(netlink: Rtnetlink, node: NodePlan, version: int, index: int) -> Ite
         via = None if hop == rank else net.address(hop, version)
         yield Route(ip_network(net.address(rank, version)), via, index)
     subnet = net.ipv4_net if version == 4 else net.ipv6_net
-    gateways: set[IPv4Address | IPv6Address] = {
-        route.via for route in main_table(netlink, version) if route.via is not None and not route.target.prefixlen
-    }
-    for gateway in gateways:
+    for gateway in {*default_gateways(netlink, version, index)}:
         if gateway in subnet:
             yield Route(ip_network(gateway), None, index)
     yield Route(subnet, None, None, metric=0 if version == 4 else 1)

@@ -43,7 +43,7 @@ def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
         plan = settings.options.plan(discovery.addressing_of(places))
     rank = discovery.own_rank(plan.addressing, plan.size)
     engine, told = choose_engine(settings.engine, in_place_features(settings.engine))
-    links = NodeLinks(plan, rank, make_engine(engine), settings.congestion_control)
+    links = NodeLinks(plan, rank, make_engine(engine, outside=True), settings.congestion_control)
     if rank == 0:
         for text in (told, *links.engine.precision_warnings(plan.edges.values())):
             if text:

@@ -102,6 +102,7 @@ class NodePlan:
         ingress: per neighbour, what comes from there.
         forwards: whether packets of others cross it.
         max_segments: see NetworkPlan.max_segments.
+        guarded: see NetworkPlan.guarded.
         seed: of every draw.
     """
 
@@ -111,6 +112,7 @@ class NodePlan:
     ingress: tuple[Port, ...]
     forwards: bool
     max_segments: int | None
+    guarded: bool
     seed: int
 
     @property
@@ -175,6 +177,10 @@ class NetworkPlan:
             near.setdefault(src, []).append(dst)
         return near
 
+    @cached_property
+    def _relays(self) -> frozenset[int]:
+        return frozenset(hop for hops in self.next_hops.values() for dst, hop in hops.items() if hop != dst)
+
     def path(self, src: int, dst: int) -> list[PlannedEdge]:
         """The directed edges that a packet from src to dst crosses."""
         self.require_rank(src)
@@ -201,8 +207,9 @@ class NetworkPlan:
             addressing=self.addressing,
             egress=tuple(Port(self.edges[rank, neighbour], neighbour, ranks) for neighbour, ranks in near),
             ingress=tuple(Port(self.edges[neighbour, rank], neighbour, ranks) for neighbour, ranks in near),
-            forwards=len(near) > 1,
+            forwards=rank in self._relays,
             max_segments=self.max_segments,
+            guarded=self.guarded,
             seed=self.seed,
         )
 
@@ -215,6 +222,19 @@ class NetworkPlan:
         """
         limits = [most for edge in self.edges.values() if (most := _segments(edge.shape)) is not None]
         return min(limits, default=None)
+
+    @cached_property
+    def guarded(self) -> bool:
+        """Whether nodes drop what crosses no edge of the plan: as soon as any edge is shaped, or down.
+
+        It is one fact for the network, because a node without shaped edges could go around those of others.
+        """
+        return any(not edge.effective.is_unshaped for edge in self.edges.values())
+
+    @property
+    def network_wide(self) -> tuple[int | None, bool]:
+        """What every node must be told of where it changes, though none of its own edges does."""
+        return self.max_segments, self.guarded
 
     def changed(self, edges: Iterable[PlannedEdge]) -> NetworkPlan:
         """A copy with these edges in place of the ones between the same ranks."""

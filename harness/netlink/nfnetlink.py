@@ -13,6 +13,7 @@ from harness.netlink.channel import Channel, Refusal, Request
 from harness.netlink.nlattr import NLM_F_ACK, attr, message
 
 NFPROTO_IPV4: Final = 2
+NFPROTO_NETDEV: Final = 5
 NFPROTO_IPV6: Final = 10
 NLM_F_APPEND: Final = 0x800
 WHOLE: Final = -1

@@ -15,16 +15,18 @@ from harness.netlink.channel import Request
 from harness.netlink.nfnetlink import NLM_F_APPEND, header, integer, nest, text
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr, attrs, each
 
-PREROUTING: Final = 0
+PREROUTING, OUTPUT = 0, 3
+INGRESS, EGRESS = 0, 1
+"""Hooks of the family NFPROTO_NETDEV."""
 RAW: Final = -300
 """The chain's priority: before connection tracking and routing (NF_IP_PRI_RAW)."""
-ACCEPT: Final = 1
-IIF, L4PROTO = 4, 16
-NETWORK, TRANSPORT = 1, 2
+DROP, ACCEPT = 0, 1
+MARK, IIF, OIF, PKTTYPE = 3, 4, 5, 19
+LINK, NETWORK = 0, 1
 
 _SUBSYSTEM: Final = 10 << 8
 _NEWTABLE, _GETTABLE, _DELTABLE, _NEWCHAIN, _GETCHAIN = (_SUBSYSTEM | number for number in range(5))
-_NEWRULE, _GETRULE = _SUBSYSTEM | 6, _SUBSYSTEM | 7
+_NEWRULE, _GETRULE, _DELRULE = _SUBSYSTEM | 6, _SUBSYSTEM | 7, _SUBSYSTEM | 8
 _REGISTER: Final = 1
 _EQUAL, _UNEQUAL = 0, 1
 _NFQ_INFO: Final = struct.Struct("=3H2x")
@@ -34,18 +36,26 @@ _REVISION: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """Load what the kernel knows of the packet: the index of the interface it came in by (IIF), L4PROTO."""
+    """Load what the kernel knows of the packet: its MARK, the index of the interface it came in by (IIF) or leaves by
+    (OIF), to whom the frame is (PKTTYPE: 0 to this host alone)."""
 
     key: int
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Load bytes of the packet, counted from the start of a header (NETWORK, TRANSPORT)."""
+    """Load bytes of the packet, counted from the start of a header (LINK, NETWORK)."""
 
     base: int
     offset: int
     length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Keep only these bits of what was loaded."""
+
+    value: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +93,33 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True)
+class Drop:
+    """Let it vanish."""
+
+
+@dataclass(frozen=True, slots=True)
 class Foreign:
     """An expression that we never make."""
 
     name: str
 
 
-Expression = Meta | Payload | Compare | Counter | Queue | Accept | Foreign
+Expression = Meta | Payload | Mask | Compare | Counter | Queue | Accept | Drop | Foreign
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain as the kernel reports it; ``hook`` and ``priority`` are None where it is no base chain."""
+    """A chain as the kernel reports it; ``hook``, ``priority`` and ``policy`` are None where it is no base chain.
+
+    Args:
+        table: its table's name.
+        name: its own.
+        kind: ``filter`` for those we make.
+        hook: where it is called.
+        priority: the order among chains of that hook.
+        policy: what happens to a packet that no rule decides.
+        device: whose frames it sees, in the family NFPROTO_NETDEV.
+    """
 
     table: str
     name: str
@@ -102,6 +127,15 @@ class Chain:
     hook: int | None
     priority: int | None
     policy: int | None
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class HeldRule:
+    """A rule as the kernel reports it, with the number by which it can be deleted."""
+
+    handle: int
+    expressions: tuple[Expression, ...]
 
 
 # To the kernel
@@ -117,12 +151,20 @@ def delete_table(family: int, table: str) -> Request:
     return Request(_DELTABLE, 0, header(family) + text(1, table))
 
 
-def add_chain(family: int, table: str, name: str, priority: int | None = None) -> Request:
-    """Makes a chain; with a priority, a filter at PREROUTING that accepts what no rule decides."""
-    body = text(1, table) + text(3, name)
-    if priority is not None:
-        body += nest(4, integer(1, PREROUTING), integer(2, priority)) + integer(5, ACCEPT) + text(7, "filter")
+def add_chain(family: int, chain: Chain) -> Request:
+    """Makes a chain; one with a hook is a base chain."""
+    body = text(1, chain.table) + text(3, chain.name)
+    if chain.hook is not None and chain.priority is not None and chain.policy is not None:
+        device = text(3, chain.device) if chain.device else b""
+        place = nest(4, integer(1, chain.hook), integer(2, chain.priority), device)
+        body += place + integer(5, chain.policy) + text(7, chain.kind)
     return Request(_NEWCHAIN, NLM_F_CREATE, header(family) + body)
+
+
+def delete_rule(family: int, table: str, chain: str, handle: int) -> Request:
+    """Deletes one rule."""
+    body = text(1, table) + text(2, chain) + attr(3, struct.pack(">Q", handle))
+    return Request(_DELRULE, 0, header(family) + body)
 
 
 def add_rule(family: int, table: str, chain: str, rule: Iterable[Expression]) -> Request:
@@ -140,6 +182,9 @@ def _encoded(expression: Expression) -> bytes:
         case Payload(base, offset, length):
             place = integer(2, base) + integer(3, offset) + integer(4, length)
             return _expression("payload", integer(1, _REGISTER), place)
+        case Mask(value):
+            registers = integer(1, _REGISTER) + integer(2, _REGISTER) + integer(3, len(value))
+            return _expression("bitwise", registers, nest(4, attr(1, value)), nest(5, attr(1, bytes(len(value)))))
         case Compare(value, differs):
             operation = integer(2, _UNEQUAL if differs else _EQUAL)
             return _expression("cmp", integer(1, _REGISTER), operation, nest(3, attr(1, value)))
@@ -154,6 +199,8 @@ def _encoded(expression: Expression) -> bytes:
             return _expression("target", text(1, _NFQUEUE), integer(2, _REVISION), attr(3, info))
         case Accept():
             return _expression("immediate", integer(1, 0), nest(2, nest(2, integer(1, ACCEPT))))
+        case Drop():
+            return _expression("immediate", integer(1, 0), nest(2, nest(2, integer(1, DROP))))
         case Foreign(name):
             raise ValueError(f"no bytes are known for expression {name!r}")
 
@@ -196,13 +243,14 @@ def read_chain(body: memoryview) -> Chain:
     table, name, kind = (_string(found, key) for key in (1, 3, 7))
     number, policy = (_unsigned(source, key) for source, key in ((hook, 1), (found, 5)))
     priority = struct.unpack(">i", hook[2])[0] if 2 in hook else None
-    return Chain(table, name, kind, number, priority, policy)
+    return Chain(table, name, kind, number, priority, policy, _string(hook, 3))
 
 
-def read_rule(body: memoryview) -> tuple[Expression, ...]:
-    """The expressions of a message of the dump of rules."""
-    listed = attrs(body[4:]).get(4, b"")
-    return tuple(_decoded(bytes(element)) for kind, element in each(listed) if kind == 1)
+def read_rule(body: memoryview) -> HeldRule:
+    """A message of the dump of rules."""
+    found = attrs(body[4:])
+    expressions = tuple(_decoded(bytes(element)) for kind, element in each(found.get(4, b"")) if kind == 1)
+    return HeldRule(_unsigned(found, 3) or 0, expressions)
 
 
 @lru_cache(4096)
@@ -225,6 +273,8 @@ def _known(name: str, data: dict[int, memoryview]) -> Expression | None:
             return Meta(number(2))
         case "payload" if number(1) == _REGISTER:
             return Payload(number(2), number(3), number(4))
+        case "bitwise" if (number(1), number(2), number(6) if 6 in data else 0) == (_REGISTER, _REGISTER, 0):
+            return Mask(bytes(attrs(data[4])[1])) if not any(attrs(data[5])[1]) else None
         case "cmp" if number(1) == _REGISTER and number(2) in (_EQUAL, _UNEQUAL):
             return Compare(bytes(attrs(data[3])[1]), number(2) == _UNEQUAL)
         case "counter":
@@ -234,8 +284,9 @@ def _known(name: str, data: dict[int, memoryview]) -> Expression | None:
         case "target" if _string(data, 1) == _NFQUEUE and number(2) == _REVISION:
             queue, total, flags = _NFQ_INFO.unpack_from(data[3])
             return Queue(queue, native=False) if (total, flags) == (1, 0) else None
-        case "immediate" if number(1) == 0 and int.from_bytes(attrs(attrs(data[2])[2])[1]) == ACCEPT:
-            return Accept()
+        case "immediate" if number(1) == 0:
+            verdicts: dict[int, Expression] = {ACCEPT: Accept(), DROP: Drop()}
+            return verdicts.get(int.from_bytes(attrs(attrs(data[2])[2])[1]))
     return None
 
 

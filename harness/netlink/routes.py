@@ -81,5 +81,12 @@ def main_table(netlink: Rtnetlink, version: int) -> Iterator[Route]:
         yield Route(target, via, _number(found.get(_OIF), 0) or None, "", _number(found.get(_PRIORITY), 0))
 
 
+def default_gateways(netlink: Rtnetlink, version: int, index: int) -> Iterator[IPv4Address | IPv6Address]:
+    """Where the default routes through that interface lead."""
+    for route in main_table(netlink, version):
+        if route.via is not None and route.index == index and not route.target.prefixlen:
+            yield route.via
+
+
 def _number(value: memoryview | None, default: int) -> int:
     return default if value is None else struct.unpack("=I", value)[0]

@@ -136,7 +136,7 @@ class Network:
             new = change(old)
             touched = {pair for pair, edge in new.edges.items() if edge != old.edges[pair]}
             cut = (new.max_segments or MAX_SEGMENTS) < (old.max_segments or MAX_SEGMENTS)
-            everywhere = new.max_segments != old.max_segments
+            everywhere = new.network_wide != old.network_wide
             ranks = sorted(
                 range(new.size) if everywhere else {self.backend.engine.enforced_at(pair) for pair in touched}
             )

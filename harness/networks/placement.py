@@ -5,13 +5,14 @@ What the command line, the Python API and experiments share; nothing here prints
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from harness.backends.base import Progress
-from harness.backends.docker.container_options import parse_volume
+from harness.backends.docker.container_options import Limits, parse_volume
 from harness.errors import InputError, UnavailableError, quoted
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import NetworkOptions
@@ -76,6 +77,8 @@ class Placement:
         if not _CONGESTION_CONTROL.fullmatch(self.congestion_control):
             raise InputError(f"--congestion-control {quoted(self.congestion_control)}: write one, e.g. cubic or bbr")
         check_backend(self.runtime, self.image, self.volumes)
+        if self.runtime == DOCKER:
+            Limits.read(os.environ)
 
     def start(
         self, name: str, plan: NetworkPlan, *, transient: bool, progress: Progress, tell: Callable[[str], None]
@@ -112,7 +115,9 @@ class Placement:
         from harness.backends.docker.container_options import IMAGE, ContainerOptions
         from harness.backends.docker.registry import DockerRegistry
 
-        recipe = ContainerOptions(self.image or IMAGE, self.volumes, self.engine, self.congestion_control, transient)
+        limits = Limits.read(os.environ)
+        image = self.image or IMAGE
+        recipe = ContainerOptions(image, self.volumes, self.engine, self.congestion_control, transient, limits)
         backend, registry = DockerBackend(name, recipe=recipe), DockerRegistry(LocalRegistry())
         network = Network.up(name, plan, backend, registry, transient=transient, progress=progress)
         if network.engine == USERSPACE and self.engine != USERSPACE:

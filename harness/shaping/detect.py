@@ -117,15 +117,23 @@ def choose_engine(wanted: str, found: Sequence[Feature] | None = None) -> tuple[
     return USERSPACE, f"no {missing.name} here: {LIMITS}"
 
 
-def make_engine(name: str) -> Engine:
-    """The engine of that name; imports it. Raises InputError where none has that name."""
+def make_engine(name: str, *, outside: bool = False) -> Engine:
+    """The engine of that name; imports it.
+
+    Args:
+        name: one of ENGINES.
+        outside: whether nodes may send past their gateway, unshaped.
+
+    Raises:
+        InputError: none has that name.
+    """
     if engine_facts(name).name == NETEM:
         from harness.shaping.netem import NetemEngine
 
-        return NetemEngine()
+        return NetemEngine(outside)
     from harness.shaping.userspace.engine import UserspaceEngine
 
-    return UserspaceEngine()
+    return UserspaceEngine(outside)
 
 
 def _unavailable(missing: Sequence[Feature], otherwise: str = "") -> HarnessError:

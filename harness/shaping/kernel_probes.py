@@ -26,6 +26,7 @@ from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.shaping.qdisc import ROOT, Branch, Netem, Tbf
 from harness.shaping.qdisc_diff import differences
 from harness.shaping.userspace import rules
+from harness.shaping.userspace.guard import Guard
 from harness.shaping.userspace.nfqueue import Nfqueue
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ def nfqueue() -> str:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
     ):
-        how = rules.install(netlink, _LOOPBACK, [rules.Rule(IPv4Address(_SOURCE), _QUEUE)])
+        source = IPv4Address(_SOURCE)
+        how = rules.install(netlink, Guard(_LOOPBACK, (source,), device="lo"), [rules.Rule(source, _QUEUE)])
         queue.bind(_QUEUE, max_length=10, copy_bytes=1, segment=False)
         receiver.bind(("127.0.0.1", 0))
         sender.bind((_SOURCE, 0))

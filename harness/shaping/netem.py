@@ -5,20 +5,35 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from harness.errors import NodeError
 from harness.model.plan import NodePlan
 from harness.model.status import NodeStatus, Stats
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
+from harness.netlink.routes import default_gateways
 from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
 from harness.shaping import tc_messages as tc
 from harness.shaping.facts import NetemFacts
-from harness.shaping.qdisc import EMPTY, ROOT, Branch, Netem, Tbf, Tree, shape_of, tree_of
-from harness.shaping.qdisc_diff import Action, AddBranch, AddFilter, AddRoot, AddTbf, Change, DropFilter, diff
+from harness.shaping.qdisc import EMPTY, PASS, ROOT, Branch, Netem, Tbf, Tree, shape_of, tree_of
+from harness.shaping.qdisc_diff import (
+    Action,
+    AddBranch,
+    AddFilter,
+    AddRoot,
+    AddTbf,
+    Change,
+    DropFilter,
+    FilterAction,
+    MoveFilter,
+    Seal,
+    diff,
+)
 from harness.shaping.readback import node_status
 from harness.shaping.segments import cut_segments, interface_index
 
+Address = IPv4Address | IPv6Address
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
 _REMEDY: Final = {
     errno.ENOENT: "this kernel lacks that qdisc or filter: run 'harness doctor'",
@@ -28,7 +43,14 @@ _REMEDY: Final = {
 
 
 class NetemEngine(NetemFacts):
-    """Shapes the links of a node with qdiscs in the current network namespace."""
+    """Shapes the links of a node with qdiscs in the current network namespace.
+
+    Args:
+        outside: whether nodes may send past their gateway, unshaped.
+    """
+
+    def __init__(self, outside: bool = False) -> None:
+        self._outside = outside
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeStatus:
         """See Engine.apply."""
@@ -38,13 +60,15 @@ class NetemEngine(NetemFacts):
             observed, _ = _read(netlink, node, index)
             actions = diff(desired, observed, touched)
             cut_segments(netlink, node, index)
-            branches = [action for action in actions if not isinstance(action, AddFilter | DropFilter)]
+            branches = [action for action in actions if not isinstance(action, FilterAction)]
+            versions = node.addressing.versions if self._outside else ()
+            ways = [way for version in versions for way in default_gateways(netlink, version, index)]
             try:
-                _perform(netlink, node, index, branches)
+                _perform(netlink, node, index, ways, branches)
             except NodeError:
                 _undo(netlink, index, branches)
                 raise
-            _perform(netlink, node, index, [action for action in actions if isinstance(action, AddFilter | DropFilter)])
+            _perform(netlink, node, index, ways, [action for action in actions if isinstance(action, FilterAction)])
             return _status(node, desired, *_read(netlink, node, index))
 
     def observe(self, node: NodePlan) -> NodeStatus:
@@ -54,12 +78,14 @@ class NetemEngine(NetemFacts):
 
 
 def _desired(node: NodePlan) -> Tree:
-    return tree_of(node.egress, node.seed, node.addressing.versions)
+    return tree_of(node, node.egress, node.addressing.versions)
 
 
-def _perform(netlink: Rtnetlink, node: NodePlan, index: int, actions: Sequence[Action]) -> None:
+def _perform(
+    netlink: Rtnetlink, node: NodePlan, index: int, gateways: Sequence[Address], actions: Sequence[Action]
+) -> None:
     """Carry out actions in one batch. Raises NodeError."""
-    steps = [(action, request) for action in actions for request in _requests(node, index, action)]
+    steps = [(action, request) for action in actions for request in _requests(node, index, gateways, action)]
     refusals = netlink.batch([request for _, request in steps])
     if refusals:
         raise _error(node, [action for action, _ in steps], refusals)
@@ -71,7 +97,7 @@ def _undo(netlink: Rtnetlink, index: int, actions: Sequence[Action]) -> None:
     netlink.batch([tc.request(tc.RTM_DELTCLASS, 0, index, classid, ROOT, "htb") for classid in classes])
 
 
-def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
+def _requests(node: NodePlan, index: int, gateways: Sequence[Address], action: Action) -> Iterator[Request]:
     """The netlink messages that carry out an action."""
 
     def qdisc(flags: int, handle: int, parent: int, kind: str, options: tc.TcOptions) -> Request:
@@ -87,9 +113,7 @@ def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
 
     match action:
         case AddRoot():
-            yield qdisc(_NEW, ROOT, tc.TC_H_ROOT, "htb", tc.htb_root())
-            for number, (info, options) in enumerate(tc.discovery_filters(), 1):
-                yield tc.request(tc.RTM_NEWTFILTER, _NEW, index, number, ROOT, "u32", options, info)
+            yield from tc.new_root(index)
         case AddBranch(branch):
             # without NLM_F_EXCL: an attempt that failed may have left the class
             yield tc.new_class(index, branch.classid, branch.rate_byte_s, NLM_F_CREATE)
@@ -109,6 +133,11 @@ def _requests(node: NodePlan, index: int, action: Action) -> Iterator[Request]:
         case AddFilter(destination, version, neighbour):
             address = node.addressing.address(destination, version)
             yield tc.new_filter(index, destination + 1, address, Branch(neighbour, Netem()).classid)
+        case MoveFilter(destination, version, neighbour, handle):
+            address = node.addressing.address(destination, version)
+            yield tc.new_filter(index, handle, address, Branch(neighbour, Netem()).classid, 0)
+        case Seal():
+            yield from tc.seal(index, (node.addressing.ipv4_net, node.addressing.ipv6_net), gateways)
 
 
 def _error(node: NodePlan, actions: Sequence[Action], refusals: Sequence[Refusal]) -> NodeError:
@@ -123,7 +152,9 @@ def _error(node: NodePlan, actions: Sequence[Action], refusals: Sequence[Refusal
             what = f"reshape edge {node.rank}->{branch.neighbour} ({shape_of(branch).describe()})"
         case DropFilter(destination, version):
             what = f"remove the filter for the old IPv{version} address of node {destination}"
-        case AddFilter(destination, version, neighbour):
+        case Seal():
+            what = "drop what crosses no link"
+        case AddFilter(destination, version, neighbour) | MoveFilter(destination, version, neighbour, _):
             what = f"send IPv{version} for node {destination} through edge {node.rank}->{neighbour}"
     return NodeError(node.rank, what, refusal.text, _REMEDY.get(refusal.errno, ""))
 
@@ -137,6 +168,8 @@ def _read(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[in
         return EMPTY, {}
     classes = {tc.read_handle(body) for body in netlink.dump(tc.RTM_GETTCLASS, request)}
     below = {(kind, found["parent"] >> 16 << 16): found for kind, found in zip(kinds, qdiscs, strict=True)}
+    filters, stale, passing = _filters(netlink, node, index)
+    sealed = any(kind == "blackhole" and tc.is_seal(found) for kind, found in zip(kinds, qdiscs, strict=True))
     branches, stats = {}, {}
     for kind, found in zip(kinds, qdiscs, strict=True):
         parent = found["parent"]
@@ -152,7 +185,7 @@ def _read(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[in
         )
         branches[branch.neighbour] = branch
         stats[branch.neighbour] = _with_queue(tc.read_stats(found), tc.read_stats(queue) if queue else Stats())
-    return Tree(True, branches, *_filters(netlink, node, index)), stats
+    return Tree(True, branches, filters, stale, passing, sealed), stats
 
 
 def _with_queue(line: Stats, queue: Stats) -> Stats:
@@ -163,21 +196,23 @@ def _with_queue(line: Stats, queue: Stats) -> Stats:
     return replace(line, backlog_bytes=line.backlog_bytes + queue.backlog_bytes, backlog_packets=packets)
 
 
-def _filters(
-    netlink: Rtnetlink, node: NodePlan, index: int
-) -> tuple[dict[tuple[int, int], int], dict[tuple[int, int], int]]:
-    """``filters`` and ``stale`` of a Tree. The low bits of a filter's handle name the rank that it is for."""
+def _filters(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[dict[tuple[int, int], int], ...]:
+    """``filters``, ``stale`` and ``passing`` of a Tree. The low bits of a filter's handle name its rank."""
     filters: dict[tuple[int, int], int] = {}
     stale: dict[tuple[int, int], int] = {}
+    passing: dict[tuple[int, int], int] = {}
     for body in netlink.dump(tc.RTM_GETTFILTER, tc.dump_request(index, ROOT)):
         if (found := tc.read_filter(bytes(body))) is not None:
             handle, address, classid = found
             rank = (handle & 0xFFF) - 1
-            if node.addressing.rank_of(address) == rank:
-                filters[rank, address.version] = (classid & 0xFFFF) - 1
-            else:
+            neighbour = (classid & 0xFFFF) - 1
+            if node.addressing.rank_of(address) != rank:
                 stale[rank, address.version] = handle
-    return filters, stale
+            elif neighbour == PASS:
+                passing[rank, address.version] = handle
+            else:
+                filters[rank, address.version] = neighbour
+    return filters, stale, passing
 
 
 def _status(node: NodePlan, desired: Tree, observed: Tree, stats: dict[int, Stats]) -> NodeStatus:

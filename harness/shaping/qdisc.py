@@ -2,13 +2,16 @@
 
 ::
 
-    eth0 root  htb 1:  default 0                        (what matches no filter passes unshaped: ARP)
+    eth0 root  htb 1:  default ffff
      |- class 1:(n+1)   never limits; one per neighbour n
      |   `- netem (n+16):   the delay line: delay, jitter, loss, ...; sets no rate, but keeps packets in order
      |       `- netem (n+0x8010):   the queue for the rate; lets everything pass where there is none
      |           `- tbf (n+0x4010):   only where a burst was asked for; then it makes the rate
-     `- u32 filters: prio 1, IPv6 neighbour discovery -> 1:0, unshaped as ARP is; IPv4 prio 2 and IPv6 prio 3, one per
-        final destination -> class of the next hop
+     |- class 1:ffff
+     |   `- blackhole 7fff:   drops what matches no filter
+     `- u32 filters: prio 1, IPv6 neighbour discovery -> 1:0, unshaped; IPv4 prio 2 and IPv6 prio 3, one per final
+        destination -> class of the next hop, or 1:0 where that edge is unshaped; prio 4, ARP -> 1:0; prio 5 and 6, in
+        containers: beyond the gateway -> 1:0
 
 The tree is built once and changed in place afterwards, so nothing queued is dropped and no moment is unshaped.
 A branch that is no longer needed stays, with a netem that does nothing.
@@ -27,10 +30,14 @@ from typing import Final
 from harness.model.address import FRAME, SMALLEST_FRAME
 from harness.model.distribution import highest
 from harness.model.link import Distribution, GilbertElliott, LinkShape
-from harness.model.plan import Port
+from harness.model.plan import NodePlan, Port
 from harness.model.units import ZERO_RATIO, Rate, Ratio, Size, Time
 
 ROOT: Final = 0x1_0000
+DROPPING: Final = 0xFFFF
+"""Minor number of the class of what matches no filter."""
+PASS: Final = -1
+"""In place of a neighbour: packets cross an unshaped edge (class 1:0)."""
 MIN_QUEUE: Final = 32
 """Full frames that may wait for a rate, however low it is."""
 MIN_LIMIT: Final = 1000
@@ -146,12 +153,16 @@ class Tree:
             at the sender, the original source for one at the receiver.
         stale: filters at the place of a rank that match an address which is not that rank's (any more), with the
             handle by which the kernel knows them.
+        passing: filters of ranks behind unshaped edges, with the handle by which the kernel knows them.
+        sealed: whether what matches no filter is dropped.
     """
 
     rooted: bool
     branches: Mapping[int, Branch]
     filters: Mapping[tuple[int, int], int]
     stale: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    passing: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    sealed: bool = False
 
 
 EMPTY: Final = Tree(False, {}, {})
@@ -237,22 +248,27 @@ def edge_seed(seed: int, src: int, dst: int) -> int:
     return int.from_bytes(hashlib.sha256(f"netem {seed} {src} {dst}".encode()).digest()[:8], "little")
 
 
-def tree_of(ports: Iterable[Port], seed: int, versions: Collection[int] = (4, 6)) -> Tree:
+def tree_of(node: NodePlan, ports: Iterable[Port], versions: Collection[int] = (4, 6)) -> Tree:
     """The tree that makes a node's outgoing or its incoming edges; an unshaped edge needs no branch.
 
     Args:
+        node: whose tree it is.
         ports: the node's, of one direction.
-        seed: of the plan.
         versions: of IP that the nodes have addresses of.
     """
+    if not node.guarded:
+        return EMPTY
     branches: dict[int, Branch] = {}
     filters: dict[tuple[int, int], int] = {}
+    passing: dict[tuple[int, int], int] = {}
     for port in ports:
-        if port.edge.effective.is_unshaped:
-            continue
-        branches[port.neighbour] = Branch(port.neighbour, netem_of(port, seed), tbf_of(port.edge.effective))
-        filters |= {(rank, version): port.neighbour for rank in port.ranks for version in versions}
-    return Tree(bool(branches), branches, filters)
+        far, shape = [(rank, version) for rank in port.ranks for version in versions], port.edge.effective
+        if shape.is_unshaped:
+            passing |= dict.fromkeys(far, 0)
+        else:
+            branches[port.neighbour] = Branch(port.neighbour, netem_of(port, node.seed), tbf_of(shape))
+            filters |= dict.fromkeys(far, port.neighbour)
+    return Tree(True, branches, filters, passing=passing, sealed=True)
 
 
 def shape_of(branch: Branch) -> LinkShape:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 
-from harness.shaping.qdisc import MAX_AUTO_LIMIT, PASSING_BURST, PASSING_BYTE_S, Branch, Netem, Tbf, Tree
+from harness.shaping.qdisc import MAX_AUTO_LIMIT, PASS, PASSING_BURST, PASSING_BYTE_S, Branch, Netem, Tbf, Tree
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,26 @@ class Change:
 
 @dataclass(frozen=True)
 class AddFilter:
-    """Send a far rank's packets (see Tree.filters) into a neighbour's branch."""
+    """Send a far rank's packets (see Tree.filters) into a neighbour's branch, or past all (PASS)."""
 
     rank: int
     version: int
     neighbour: int
+
+
+@dataclass(frozen=True)
+class MoveFilter:
+    """Send a far rank's packets, which cross an unshaped edge so far, into a neighbour's branch."""
+
+    rank: int
+    version: int
+    neighbour: int
+    handle: int
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Drop what matches no filter."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +69,16 @@ class DropFilter:
     handle: int
 
 
-Action = AddRoot | AddBranch | AddTbf | Change | DropFilter | AddFilter
+FilterAction = AddFilter | MoveFilter | DropFilter | Seal
+Action = AddRoot | AddBranch | AddTbf | Change | FilterAction
 
 
 def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[Action]:
     """What turns the observed tree into the desired one, in an order that never lets packets pass unshaped.
 
-    Branches are complete before a filter sends anything into them. A branch that is observed and not desired is made
-    to do nothing; its filters stay, unless they match an address that is no more its rank's.
+    Branches are complete before a filter sends anything into them, and all filters are there before what matches none
+    is dropped. A branch that is observed and not desired is made to do nothing; its filters stay, unless they match an
+    address that is no more its rank's.
 
     Args:
         desired: what shall be.
@@ -76,8 +93,14 @@ def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[A
             actions += _branch_actions(Branch(neighbour, Netem(limit=MAX_AUTO_LIMIT)), old, False)
     actions += [DropFilter(rank, version, handle) for (rank, version), handle in observed.stale.items()]
     for (rank, version), neighbour in desired.filters.items():
-        if (rank, version) not in observed.filters:
+        if (handle := observed.passing.get((rank, version))) is not None:
+            actions.append(MoveFilter(rank, version, neighbour, handle))
+        elif (rank, version) not in observed.filters:
             actions.append(AddFilter(rank, version, neighbour))
+    for rank, version in desired.passing.keys() - observed.passing.keys() - observed.filters.keys():
+        actions.append(AddFilter(rank, version, PASS))
+    if desired.sealed and not observed.sealed:
+        actions.append(Seal())
     return actions
 
 
@@ -134,3 +157,6 @@ def mismatches(desired: Tree, observed: Tree) -> Iterable[tuple[int, str]]:
     for (rank, version), neighbour in desired.filters.items():
         if observed.filters.get((rank, version)) != neighbour:
             yield neighbour, f"no IPv{version} filter sends packets of node {rank} there"
+    if desired.sealed and not observed.sealed:
+        for neighbour in desired.branches:
+            yield neighbour, "what crosses no link is not dropped"

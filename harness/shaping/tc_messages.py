@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, Final
 
 from pyroute2.netlink import nlmsg
@@ -23,9 +23,11 @@ from harness.model.link import Distribution
 from harness.model.status import Stats
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, message
 from harness.netlink.rtnetlink import Request
-from harness.shaping.qdisc import ROOT, UNLIMITED, Netem, Tbf
+from harness.shaping.qdisc import DROPPING, ROOT, UNLIMITED, Netem, Tbf
 from harness.shaping.tc_plugin import TcMessage
 
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 RTM_NEWQDISC: Final = 36
 RTM_DELQDISC: Final = 37
 RTM_GETQDISC: Final = 38
@@ -35,6 +37,7 @@ RTM_GETTCLASS: Final = 42
 RTM_NEWTFILTER: Final = 44
 RTM_DELTFILTER: Final = 45
 RTM_GETTFILTER: Final = 46
+_NEW: Final = NLM_F_CREATE | NLM_F_EXCL
 
 TC_H_ROOT: Final = 0xFFFFFFFF
 TICK_NS: Final = 64
@@ -46,10 +49,22 @@ _ETHERNET: Final = 1
 """Link layer of a rate. With it the kernel needs no rate table."""
 _ETH_P = {4: 0x0800, 6: 0x86DD}
 _PRIORITY = {4: 2, 6: 3}
+_ETH_P_ARP: Final = 0x0806
 _DISCOVERY_PRIORITY: Final = 1
+_ARP_PRIORITY: Final = 4
+_OUTSIDE_PRIORITY: Final = {4: 5, 6: 6}
+_DROP_CLASS: Final = ROOT | DROPPING
+_DROP_HANDLE: Final = 0x7FFF_0000
+_NOT_UNICAST: Final[Mapping[int, tuple[Network, ...]]] = {
+    4: tuple(map(IPv4Network, ("127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"))),
+    6: tuple(map(IPv6Network, ("::/127", "fe80::/10", "ff00::/8"))),
+}
+"""Never beyond a gateway: loopback, this link alone, many receivers, broadcast."""
 _NETEM_LOSS_GE: Final = 2
 _DESTINATION_OFFSET = {4: 16, 6: 24}
 
+Key = tuple[int, int, int]
+"""Of a u32 filter: value, mask, and where the four bytes are, counted from the network header."""
 TcOptions = dict[str, Any]
 """What pyroute2 encodes as TCA_OPTIONS: fields by name, and ``attrs``, a list of [name, value]."""
 
@@ -68,10 +83,37 @@ def _new_class(index: int, classid: int, rate: int, flags: int) -> Request:
 
 
 @lru_cache(maxsize=4096)
-def new_filter(index: int, number: int, destination: IPv4Address | IPv6Address, classid: int) -> Request:
+def new_filter(index: int, handle: int, destination: Address, classid: int, flags: int = _NEW) -> Request:
     """The message that adds a filter below the root, which sends one destination to a class."""
     info, options = filter_info(destination.version), u32_filter(destination, classid)
-    return request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, index, number, ROOT, "u32", options, info)
+    return request(RTM_NEWTFILTER, flags, index, handle, ROOT, "u32", options, info)
+
+
+def new_root(index: int) -> Iterator[Request]:
+    """The messages that put the root on an interface, with the filters of what is never shaped."""
+    yield request(RTM_NEWQDISC, _NEW, index, ROOT, TC_H_ROOT, "htb", htb_root())
+    for number, (info, options) in enumerate([*discovery_filters(), arp_filter()], 1):
+        yield request(RTM_NEWTFILTER, _NEW, index, number, ROOT, "u32", options, info)
+
+
+def seal(index: int, nets: Iterable[Network], gateways: Iterable[Address]) -> Iterator[Request]:
+    """The messages that drop what matches no filter.
+
+    Args:
+        index: of the interface.
+        nets: those of the nodes.
+        gateways: ways out of them; what goes there, or beyond, passes. None: nothing does.
+    """
+    for version in sorted({way.version for way in gateways}):
+        info = _info(_OUTSIDE_PRIORITY[version], _ETH_P[version])
+        ways: list[Network] = [ip_network(way) for way in gateways if way.version == version]
+        kept = [*(net for net in nets if net.version == version), *_NOT_UNICAST[version]]
+        anywhere = ip_network("0.0.0.0/0" if version == 4 else "::/0")
+        chosen = [*((net, ROOT) for net in ways), *((net, _DROP_CLASS) for net in kept), (anywhere, ROOT)]
+        for number, (net, classid) in enumerate(chosen, 1):
+            yield request(RTM_NEWTFILTER, NLM_F_CREATE, index, number, ROOT, "u32", _to_net(net, classid), info)
+    yield new_class(index, _DROP_CLASS, 0, NLM_F_CREATE)
+    yield request(RTM_NEWQDISC, NLM_F_CREATE, index, _DROP_HANDLE, _DROP_CLASS, "blackhole")
 
 
 def request(
@@ -103,8 +145,8 @@ def dump_request(index: int, parent: int = 0) -> bytes:
 
 
 def htb_root() -> TcOptions:
-    """Of the root: what no filter matches passes unshaped (default 0)."""
-    return {"attrs": [["TCA_HTB_INIT", {"version": 3, "rate2quantum": 10}]]}
+    """Of the root: what no filter matches passes unshaped until the class is there that drops it."""
+    return {"attrs": [["TCA_HTB_INIT", {"version": 3, "rate2quantum": 10, "defcls": DROPPING}]]}
 
 
 def _htb_class(rate: int) -> TcOptions:
@@ -171,24 +213,40 @@ def tbf(spec: Tbf) -> TcOptions:
     return {"attrs": attributes}
 
 
-def u32_filter(destination: IPv4Address | IPv6Address, classid: int) -> TcOptions:
+def u32_filter(destination: Address, classid: int) -> TcOptions:
     """Of a filter that sends one destination to a class."""
-    packed, start = destination.packed, _DESTINATION_OFFSET[destination.version]
-    keys = [f"0x{packed[at : at + 4].hex()}/0xffffffff+{start + at}" for at in range(0, len(packed), 4)]
-    return _u32(classid, keys)
+    return _to_net(ip_network(destination), classid)
 
 
 def discovery_filters() -> list[tuple[int, TcOptions]]:
     """(tcm_info, options) of the filters that let IPv6 neighbour discovery pass unshaped, as ARP does.
 
     Solicitations (ICMPv6 type 135) and advertisements (136) to a node's own address would else pay its link's delay.
+    Only what receivers believe (RFC 4861, 7.1: a hop limit of 255, no header between), and less than 256 bytes of it.
     """
     info = _info(_DISCOVERY_PRIORITY, _ETH_P[6])
-    next_header = "0x3a000000/0xff000000+6"  # ICMPv6
-    return [(info, _u32(ROOT, [next_header, f"{kind << 24:#x}/0xff000000+40"])) for kind in (135, 136)]
+    believed = _ethertype(_ETH_P[6]), (0x00003AFF, 0xFF00FFFF, 4)
+    return [(info, _u32(ROOT, *believed, (kind << 24, 0xFF000000, 40))) for kind in (135, 136)]
 
 
-def _u32(classid: int, keys: list[str]) -> TcOptions:
+def arp_filter() -> tuple[int, TcOptions]:
+    """(tcm_info, options) of the filter that lets ARP for IPv4 on Ethernet pass unshaped."""
+    return _info(_ARP_PRIORITY, _ETH_P_ARP), _u32(ROOT, _ethertype(_ETH_P_ARP), (0x00010800, U32_MAX, 0))
+
+
+def _ethertype(value: int) -> Key:
+    """What the frame itself says: who sends by a packet socket may tell the kernel something else."""
+    return value, 0x0000FFFF, -4
+
+
+def _to_net(net: Network, classid: int) -> TcOptions:
+    start, mask = _DESTINATION_OFFSET[net.version], net.netmask.packed
+    words = [(net.network_address.packed[at : at + 4], mask[at : at + 4], start + at) for at in range(0, len(mask), 4)]
+    keys = [(int.from_bytes(value), int.from_bytes(part), at) for value, part, at in words if any(part)]
+    return _u32(classid, *(keys or [(0, 0, start)]))
+
+
+def _u32(classid: int, *keys: Key) -> TcOptions:
     return {"attrs": [["TCA_U32_CLASSID", classid], ["TCA_U32_SEL", {"keys": keys}]]}
 
 
@@ -264,6 +322,11 @@ def read_netem(found: TcMessage) -> Netem:
     )
 
 
+def is_seal(found: TcMessage) -> bool:
+    """Whether a qdisc is where what matches no filter goes."""
+    return bool(found["parent"] == _DROP_CLASS)
+
+
 def read_tbf(found: TcMessage) -> Tbf:
     """The parameters of a token bucket. The kernel reports the burst in ticks of 64 ns: it is rounded to bytes."""
     nested = _attributes(found.get_attr("TCA_OPTIONS"))
@@ -273,14 +336,14 @@ def read_tbf(found: TcMessage) -> Tbf:
 
 
 @lru_cache(maxsize=4096)
-def read_filter(body: bytes) -> tuple[int, IPv4Address | IPv6Address, int] | None:
+def read_filter(body: bytes) -> tuple[int, Address, int] | None:
     """(handle, destination, classid) of a filter that we made; None for hash tables and others' filters."""
     found = read(body)
     options = _attributes(found.get_attr("TCA_OPTIONS"))
     selector, classid = options.get("TCA_U32_SEL"), options.get("TCA_U32_CLASSID")
-    if selector is None or classid is None:
+    if selector is None or classid is None or found["info"] >> 16 not in _PRIORITY.values():
         return None
-    address = b"".join(struct.pack(">I", key["key_val"]) for key in selector["keys"])
+    address = b"".join(struct.pack(">I", value) for value, _, _ in selector["keys"])
     if len(address) == 4:
         return found["handle"], IPv4Address(address), classid
     return (found["handle"], IPv6Address(address), classid) if len(address) == 16 else None

@@ -1,20 +1,24 @@
 """What pyroute2 0.9.7 lacks of traffic control: attributes of netem and tbf, and reading u32 filters.
 
 Missing are netem's delay table, Gilbert-Elliott loss, 64-bit rate, nanosecond times and seed, and tbf's 64-bit rate and
-burst; and pyroute2's decoder looks for the keys of a u32 filter 4 bytes too early. The fields are pyroute2's own.
+burst. Of u32 filters' keys, pyroute2's decoder looks 4 bytes too early, and its encoder knows no negative offset and
+closes up the gaps of a mask. The fields are pyroute2's own.
 See linux/pkt_sched.h, linux/pkt_cls.h and net/sched/sch_netem.c.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from pyroute2.netlink import nla
-from pyroute2.netlink.rtnl.tcmsg import cls_u32, sched_htb, sched_netem, sched_tbf, tcmsg
+from pyroute2.netlink.rtnl.tcmsg import sched_htb, sched_netem, sched_tbf, tcmsg
 from pyroute2.netlink.rtnl.tcmsg.common import stats2
 
 from harness.netlink.nlattr import attr, each
+
+_U32_TERMINAL: Final = 1
 
 
 class _Struct(nla):
@@ -111,13 +115,25 @@ class _TbfOptions(nla):
 class _U32Options(nla):
     nla_map = ((1, "TCA_U32_CLASSID", "uint32"), (5, "TCA_U32_SEL", "u32_sel"))
 
-    class u32_sel(cls_u32.options.u32_sel):
+    class u32_sel(nla):
+        """``keys`` are (value, mask, offset); the offset counts from the network header, and may be negative."""
+
+        fields = (("flags", "B"), ("offshift", "B"), ("nkeys", "B"), ("rest", "13s"))
+        key = struct.Struct(">II4s4x")  # struct tc_u32_key: mask, value, offset (in the machine's order)
+
+        def encode(self) -> None:
+            given: Sequence[tuple[int, int, int]] = dict.__getitem__(self, "keys")
+            keys = [self.key.pack(mask, value, struct.pack("=i", at)) for value, mask, at in given]
+            head = bytes((_U32_TERMINAL, 0, len(keys)))
+            made = attr(dict.__getitem__(self, "header")["type"], head + bytes(13) + b"".join(keys))
+            self.length = len(made)
+            self.data.extend(made)
+
         def decode(self) -> None:
-            nla.decode(self)
-            start = self.offset + 20  # 4 of header, 16 of fields
-            self["keys"] = [self.u32_key(data=self.data, offset=start + 16 * n) for n in range(self["nkeys"])]
-            for key in self["keys"]:
-                key.decode()
+            data = memoryview(self.data)[self.offset + 20 : self.offset + self.length]
+            found = self.key.iter_unpack(data[: len(data) // self.key.size * self.key.size])
+            self["keys"] = [(value, mask, struct.unpack("=i", at)[0]) for mask, value, at in found]
+            self.decoded = True
 
 
 class _Stats(stats2):

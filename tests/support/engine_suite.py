@@ -89,6 +89,24 @@ class EngineSuite:
         assert float(node.apply(downed, touched={1}).edges[pair].applied.loss) == 1
         assert node.apply(plan, touched={1}).edges[pair].applied == before.applied
 
+    def test_an_unshaped_edge_beside_a_shaped_one_is_shaped_and_unshaped_in_place(self, make):
+        plan = network("star", 3, e02=shape(delay="20ms"))
+        shaped = network("star", 3, e01=shape(delay="10ms"), e02=shape(delay="20ms"))
+        node = make(plan)
+        for asked, delay in ((plan, 0), (shaped, 10_000_000), (plan, 0), (shaped, 10_000_000)):
+            reading = node.apply(asked)
+            assert not reading.mismatches
+            assert self.edge(reading, 1)[1].applied.delay.ns == delay
+            assert node.apply(asked).edges == reading.edges
+
+    def test_a_node_without_shaped_edges_is_guarded_where_the_network_has_some(self, make):
+        plan = network("line", 3, e12=shape(delay="20ms"))
+        node = make(network("line", 3))
+        for asked in (network("line", 3), plan, plan, network("line", 3)):
+            reading = node.apply(asked)
+            assert not reading.mismatches
+            assert self.edge(reading, 1)[1].applied.is_unshaped
+
     def test_observing_something_else_than_asked_for_is_a_mismatch(self, make):
         plan = network("line", 2, shape(delay="20ms"))
         node = make(plan)

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from harness.errors import HarnessError, NodeError
 from harness.model.status import Stats
-from harness.shaping.qdisc import EMPTY, Tree, tree_of
-from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, diff
+from harness.shaping.qdisc import EMPTY, PASS, Tree, tree_of
+from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, MoveFilter, Seal, diff
 from harness.shaping.readback import node_status
 
 
@@ -40,7 +40,8 @@ class FakeEngine:
     def apply(self, node, touched=()):
         desired, tree = self._desired(node), self.trees.get(node.rank, EMPTY)
         edges = {port.neighbour: port.edge for port in self._ports(node)}
-        branches, filters, rooted = dict(tree.branches), dict(tree.filters), tree.rooted
+        branches, filters, passing = dict(tree.branches), dict(tree.filters), dict(tree.passing)
+        rooted, sealed = tree.rooted, tree.sealed
         for action in diff(desired, tree, touched):
             self.log.append((node.rank, action))
             match action:
@@ -50,10 +51,15 @@ class FakeEngine:
                     if edges[branch.neighbour].pair in self.refuse:
                         raise NodeError(node.rank, f"shape edge {edges[branch.neighbour]}", "refused")
                     branches[branch.neighbour] = branch
-                case AddFilter(rank, version, neighbour):
+                case Seal():
+                    sealed = True
+                case AddFilter(rank, version, neighbour) if neighbour == PASS:
+                    passing[rank, version] = 1
+                case AddFilter(rank, version, neighbour) | MoveFilter(rank, version, neighbour, _):
                     assert neighbour in branches, "a filter before its branch lets packets into nowhere"
                     filters[rank, version] = neighbour
-            self.trees[node.rank] = Tree(rooted, dict(branches), dict(filters))
+                    passing.pop((rank, version), None)
+            self.trees[node.rank] = Tree(rooted, dict(branches), dict(filters), {}, dict(passing), sealed)
         return self.observe(node)
 
     def observe(self, node):
@@ -64,7 +70,7 @@ class FakeEngine:
         return node.egress if self.end == "src" else node.ingress
 
     def _desired(self, node):
-        return tree_of(self._ports(node), node.seed)
+        return tree_of(node, self._ports(node))
 
 
 class FakeBackend:

@@ -24,6 +24,8 @@ from tests.support.plans import network, shape
 pytestmark = [pytest.mark.nfqueue, pytest.mark.namespaces]
 SUPERVISOR = "from harness.shaping.userspace.supervisor import Supervisor; Supervisor({0: None}, 64).run(0)"
 
+ELSEWHERE = "from harness.linux.syscalls import CLONE_NEWNET, unshare; unshare(CLONE_NEWNET); "
+
 
 class UserspaceNode(NamespaceNode):
     """With the processes that make its links."""
@@ -105,8 +107,8 @@ def test_an_answer_of_another_user_is_not_believed(make, monkeypatch):
     node.apply(plan)
     node.supervisor.stdin.close()
     node.supervisor.wait(10)
-    squat = "import os, time\nfrom harness.shaping.userspace import control\nos.setuid(65534)\n"
-    squat += "listener = control.listen()\nprint(1, flush=True)\ntime.sleep(60)"
+    squat = "import os, time\nfrom harness.shaping.userspace import control_address\nos.setuid(65534)\n"
+    squat += "listener = control_address.listen()\nprint(1, flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", squat], stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         with pytest.raises(NodeError, match="belongs to user 65534; only that user may ask it"):
@@ -114,10 +116,26 @@ def test_an_answer_of_another_user_is_not_believed(make, monkeypatch):
         other.kill()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_nobody_takes_the_daemons_address_while_it_is_started_again(make):
+    plan = network("line", 2, shape(delay="1ms"))
+    node = make(plan)
+    node.apply(plan)
+    squat = "import os\nfrom harness.shaping.userspace import control_address\nos.setuid(65534)\nwhile True:\n"
+    squat += " try: control_address.listen()\n except OSError: continue\n print('taken', flush=True)"
+    with subprocess.Popen([sys.executable, "-c", squat], stdout=subprocess.PIPE) as other:
+        for _ in range(3):
+            (daemon,) = children(node.supervisor.pid)
+            os.kill(daemon, 9)
+            assert not node.observe(plan).mismatches
+        other.kill()
+        assert other.stdout.read() == b""
+
+
 def test_no_process_is_left_by_a_supervisor_that_ends_at_once(make):
     node = make(network("line", 2))
     for wait in (0, 0.01, 0.03, 0.1):
-        supervisor = subprocess.Popen([sys.executable, "-c", SUPERVISOR], stdin=subprocess.PIPE)
+        supervisor = subprocess.Popen([sys.executable, "-c", ELSEWHERE + SUPERVISOR], stdin=subprocess.PIPE)
         wait_for(lambda supervisor=supervisor: children(supervisor.pid))
         time.sleep(wait)
         left = children(supervisor.pid)

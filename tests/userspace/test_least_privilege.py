@@ -111,11 +111,9 @@ class Node:
 
     @property
     def holder(self):
-        """The process that holds packets now: who answers at the socket."""
-        control.ask({"do": "read"})  # waits for one
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(control.ADDRESS)
-            return struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        """The process that holds packets now."""
+        (pid,) = Path(f"/proc/{self.supervisor}/task/{self.supervisor}/children").read_text().split()
+        return int(pid)
 
     @contextlib.contextmanager
     def without_holder(self):

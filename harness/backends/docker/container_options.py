@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Final, Self
 
 from harness.errors import InputError
 
 IMAGE: Final = "harness-node"
+
+
+_AMOUNT: Final = re.compile(r"\d+[bkmg]?", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a container may use; 0: as much as there is.
+
+    Args:
+        pids: processes and threads.
+        memory: bytes, in Docker's notation: 512m, 16g. Shared memory and /tmp are part of it.
+        tmp: bytes of /tmp, in the same notation.
+    """
+
+    pids: str = "4096"
+    memory: str = "16g"
+    tmp: str = "4g"
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """As HARNESS_PIDS, HARNESS_MEMORY and HARNESS_TMP say; compose.yaml knows them too. Raises InputError."""
+        made = cls(**{one.name: environ.get(f"HARNESS_{one.name.upper()}") or str(one.default) for one in fields(cls)})
+        if not made.pids.isascii() or not made.pids.isdigit():
+            raise InputError(f"HARNESS_PIDS={made.pids!r}: write a number of processes, e.g. 4096, or 0 for no limit")
+        for name, value in (("MEMORY", made.memory), ("TMP", made.tmp)):
+            if not _AMOUNT.fullmatch(value):
+                raise InputError(
+                    f"HARNESS_{name}={value!r}: write an amount of memory, e.g. 512m or 16g, or 0 for no limit"
+                )
+        return made
 
 
 @dataclass(frozen=True)
@@ -20,6 +53,7 @@ class ContainerOptions:
         engine: what makes the links: auto, netem or userspace.
         congestion_control: of TCP.
         transient: whether they end with this process.
+        limits: of each container.
     """
 
     image: str = IMAGE
@@ -27,6 +61,7 @@ class ContainerOptions:
     engine: str = "auto"
     congestion_control: str = "cubic"
     transient: bool = False
+    limits: Limits = Limits()
 
 
 def parse_volume(text: str) -> tuple[str, str, bool]:

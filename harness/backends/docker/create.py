@@ -31,7 +31,8 @@ CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "KILL")
 """Of the agent: links and routes, packets that a link duplicates, running the job as another user and ending it."""
 SYSCTLS: Final = {name.replace("/", "."): value for name, value in CONTAINER.items()}
 SECURITY: Final = ("no-new-privileges:true",)
-TMPFS: Final = {"/tmp": "exec", "/run": ""}
+TMPFS: Final = {"/tmp": "exec,size={tmp}", "/run": "size=16m"}
+"""By folder, its options; of /tmp, the size is the options'."""
 DNS_OPTIONS: Final = ("ndots:1", "timeout:1", "attempts:1")
 AGENT: Final = "harness-node"
 """The program in the image that is process 1."""
@@ -179,7 +180,9 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
             cap_add=list(CAPABILITIES),
             security_opt=list(SECURITY),
             read_only=True,
-            tmpfs=TMPFS,
+            tmpfs={folder: mount.format(tmp=recipe.limits.tmp) for folder, mount in TMPFS.items()},
+            pids_limit=int(recipe.limits.pids),
+            mem_limit=recipe.limits.memory,
             shm_size="1g",
             sysctls=SYSCTLS,
             dns_search=["."],

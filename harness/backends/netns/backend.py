@@ -67,9 +67,11 @@ class NetnsBackend:
     def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> NetnsBackend:
         """The network that another process made. Raises RecordError."""
         try:
-            keeper = Keeper(**{**handle["keeper"], "nodes": tuple(handle["keeper"]["nodes"])})
-            numbers = (keeper.pid, keeper.start, keeper.bridge, *keeper.nodes)
-            if not all(isinstance(number, int) and number >= 0 for number in numbers):
+            told = handle["keeper"]
+            keeper = Keeper(**{**told, "nodes": tuple(told["nodes"]), "firsts": tuple(told["firsts"])})
+            numbers = (keeper.pid, keeper.start, keeper.bridge, *keeper.nodes, *keeper.firsts)
+            sound = all(isinstance(number, int) and number >= 0 for number in numbers)
+            if len(keeper.nodes) != len(keeper.firsts) or not sound:
                 raise ValueError(f"no process, time and files: {numbers}")
             return cls(engine, handle["congestion_control"], keeper)
         except (LookupError, TypeError, ValueError) as problem:
@@ -134,7 +136,8 @@ class NetnsBackend:
         start = start_time(pid)
         if start is None:
             raise HarnessError(f"the network's keeper (process {pid}) ended at once")
-        return Keeper(pid, start, first["rootless"], second["bridge"], tuple(second["nodes"]))
+        namespaces, firsts = tuple(second["nodes"]), tuple(second["firsts"])
+        return Keeper(pid, start, first["rootless"], second["bridge"], namespaces, firsts)
 
     def _wire(self) -> None:
         from harness.backends.netns import wiring

@@ -5,9 +5,12 @@ network's nodes; and it holds the only references to the nodes' network namespac
 when its standard input ends - the command that made the network was killed - unless one byte came before: ``harness
 up`` sends that when the network is complete.
 
-It answers one JSON line on standard output: its process id as the maker sees it, and the file descriptors of the
-nodes' namespaces. DAEMON is a module whose ``Supervisor(namespaces by rank).run(lifeline)`` keeps processes alive
-beside the nodes: an engine's in user space.
+Every node has a PID namespace of its own below the keeper's, with a first process that only waits: a program that
+kills all it can see reaches its own node's programs, and no engine.
+
+It answers in JSON on standard output: its process id as the maker sees it, the file descriptors of the nodes' network
+namespaces, and their first processes, as it sees them. DAEMON is a module whose ``Supervisor(namespaces by
+rank).run(lifeline)`` keeps processes alive beside the nodes: an engine's in user space.
 
 FILES is a file descriptor: the contents of files, by path in JSON, that the nodes see instead of the host's.
 
@@ -17,6 +20,7 @@ what happens to the daemon.
 It needs nothing but the standard library, and is run with ``-I -S`` to start fast.
 """
 
+import errno
 import importlib
 import json
 import os
@@ -57,8 +61,9 @@ def second_stage(nodes: int, files: int, daemon_module: str = "") -> None:
         syscalls.unshare(syscalls.CLONE_NEWNET)
         held.append(os.open("/proc/self/ns/net", os.O_RDONLY))
     syscalls.setns(bridge, syscalls.CLONE_NEWNET)
+    firsts = first_processes(nodes)
     supervisor = importlib.import_module(daemon_module).Supervisor(dict(enumerate(held))) if daemon_module else None
-    answer(bridge=bridge, nodes=held)
+    answer(bridge=bridge, nodes=held, firsts=firsts)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if supervisor:
         supervisor.run(0)
@@ -73,6 +78,45 @@ def answer(**facts: object) -> None:
         os.write(1, json.dumps(facts).encode() + b"\n")
     except BrokenPipeError:
         os._exit(1)
+
+
+def first_processes(nodes: int) -> list[int]:
+    """One per node, in a PID namespace of its own with its own /proc: it collects what programs there leave behind."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+    reader, writer = os.pipe()
+    pids = []
+    for _ in range(nodes):
+        syscalls.unshare(syscalls.CLONE_NEWPID)
+        pids.append(os.fork())
+        if pids[-1] == 0:
+            wait_as_first(writer)
+        syscalls.setns(own, syscalls.CLONE_NEWPID)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answers:
+        told = answers.read(nodes)
+    os.close(own)
+    if len(told) < nodes or any(told):
+        code = max(told, default=0) or errno.EIO
+        raise OSError(code, f"start the nodes' first processes: {os.strerror(code)}")
+    return pids
+
+
+def wait_as_first(writer: int) -> None:
+    """Be a node's first process; never returns. Writes one byte: 0, or why it cannot (errno)."""
+    code = 0
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID_NODEV_NOEXEC)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(nothing, number)
+    except OSError as problem:
+        code = problem.errno or errno.EIO
+    os.write(writer, bytes((code,)))
+    os.closerange(3, 1 << 20)
+    while not code:
+        signal.pause()
+    os._exit(1)
 
 
 def cover(files: dict[str, str]) -> None:

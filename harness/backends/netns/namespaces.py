@@ -24,7 +24,8 @@ class Keeper:
         start: its start time in clock ticks, so that another process with the same id is not taken for it.
         rootless: whether its namespaces belong to a user namespace of their own.
         bridge: its file descriptor of the namespace that the bridge is in.
-        nodes: its file descriptors of the nodes' namespaces, by rank.
+        nodes: its file descriptors of the nodes' network namespaces, by rank.
+        firsts: process ids, as it sees them, of the first processes of the nodes' PID namespaces, by rank.
     """
 
     pid: int
@@ -32,6 +33,7 @@ class Keeper:
     rootless: bool
     bridge: int
     nodes: tuple[int, ...]
+    firsts: tuple[int, ...]
 
     @property
     def alive(self) -> bool:
@@ -73,7 +75,8 @@ class Keeper:
         """
         user = [("ns/user", syscalls.CLONE_NEWUSER)] if self.rootless else []
         net = (f"fd/{self.nodes[rank]}", syscalls.CLONE_NEWNET)
-        kinds = [*user, net, ("ns/mnt", syscalls.CLONE_NEWNS), ("ns/pid", syscalls.CLONE_NEWPID)]
+        first = f"root/proc/{self.firsts[rank]}/ns"
+        kinds = [*user, net, (f"{first}/mnt", syscalls.CLONE_NEWNS), (f"{first}/pid", syscalls.CLONE_NEWPID)]
         fds: list[tuple[int, int]] = []
         try:
             directory = os.getcwd()
@@ -98,6 +101,10 @@ class Keeper:
             host.restore_open_files()
 
         with contextlib.ExitStack() as stack:
+            if not os.path.exists(f"/proc/{self.pid}/{first}/pid") and self.alive:
+                raise NetworkStateError(
+                    f"the first process of node {rank} was killed, and all that ran there; 'harness down' and 'up'"
+                )
             for path, kind in kinds:
                 fds.append((self.open(path), kind))
                 stack.callback(os.close, fds[-1][0])

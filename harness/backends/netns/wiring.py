@@ -23,6 +23,7 @@ from harness.linux.host import has_ipv6
 from harness.linux.sysctls import TCP_SETTINGS
 from harness.model.address import INTERFACE, SEGMENT
 from harness.model.plan import MAX_SEGMENTS, NodePlan
+from harness.netlink.neighbours import lead_nowhere
 from harness.netlink.nlattr import attr
 from harness.netlink.routes import Route
 from harness.netlink.rtnetlink import Request, Rtnetlink
@@ -118,7 +119,11 @@ def bring_up(node: NodePlan, congestion_control: str) -> None:
                 ip_network(net.address(destination, version)), net.address(hop, version), index, congestion_control
             )
             routes.append((f"add the route to node {destination} through node {hop}", route))
+    versions = (4, 6) if has_ipv6() else (4,)
+    far = [net.address(destination, version) for destination, _ in node.detours() for version in versions]
     with Rtnetlink() as netlink:
+        for refusal in netlink.batch([lead_nowhere(address, index) for address in far]):
+            raise NodeError(node.rank, f"keep {far[refusal.index]} from being reached past its relay", refusal.text)
         refusals = netlink.batch([route.add() for _, route in routes])
     if refusals:
         refusal = refusals[0]

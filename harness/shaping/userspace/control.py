@@ -16,8 +16,8 @@ from typing import Any, Final
 from harness.errors import UnavailableError
 from harness.linux.peer import peer_user
 from harness.shaping.qdisc import Branch, Netem, Tbf
+from harness.shaping.userspace.control_address import ADDRESS
 
-ADDRESS: Final = "\0tc-harness-links"
 _START_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 10.0
 
@@ -77,14 +77,6 @@ def _asked(line: bytes) -> bytes:
         connection.sendall(line)
         with connection.makefile("rb") as answers:
             return answers.readline()
-
-
-def listen() -> socket.socket:
-    """The listening end, in the current network namespace. Raises OSError."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    listener.bind(ADDRESS)
-    listener.listen(16)
-    return listener
 
 
 def may_command(connection: socket.socket) -> bool:

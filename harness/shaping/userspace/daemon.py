@@ -55,9 +55,10 @@ class ShaperDaemon:
         namespaces: file descriptors of the nodes' network namespaces; see Node.
         size: nodes of the whole network.
         state: where lines are remembered.
+        listeners: file descriptors of the nodes' control sockets.
     """
 
-    def __init__(self, namespaces: Sequence[int | None], size: int, state: State) -> None:
+    def __init__(self, namespaces: Sequence[int | None], size: int, state: State, listeners: Sequence[int]) -> None:
         self._state = state
         self._nodes = []
         for index, namespace in enumerate(namespaces):
@@ -68,9 +69,8 @@ class ShaperDaemon:
         self._lead = LEAD_NS
         self._poll = select.epoll()
         self._sources: dict[int, Any] = {}
-        for node in self._nodes:
-            node.enter()
-            node.listener = control.listen()
+        for node, listener in zip(self._nodes, listeners, strict=True):
+            node.listener = socket.socket(fileno=listener)
             self._watch(node.queue.fileno(), lambda node=node: self._take(node))
             self._watch(node.listener.fileno(), lambda node=node: self._accept(node))
         self._stamps = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -201,8 +201,8 @@ def hurry() -> None:
 
 
 def main(orders: str) -> None:
-    """Hold packets as the orders say: ``{"namespaces": [fd, ...], "size": nodes, "state": fd, "parent": pid,
-    "after": text}``."""
+    """Hold packets as the orders say: ``{"namespaces": [fd, ...], "size": nodes, "state": fd, "listeners": [fd, ...],
+    "parent": pid, "after": text}``."""
     told = json.loads(orders)
     syscalls.die_with_parent()
     if os.getppid() != told["parent"]:  # it ended before we asked to end with it
@@ -210,7 +210,7 @@ def main(orders: str) -> None:
     state = State(told["state"], len(told["namespaces"]) * told["size"])
     last_beat = state.last_beat
     try:
-        holder = ShaperDaemon(told["namespaces"], told["size"], state)
+        holder = ShaperDaemon(told["namespaces"], told["size"], state, told["listeners"])
         if told["after"]:
             down = (time.monotonic_ns() - last_beat) / 1e9
             lost = f"for {down:.2f} s no packet passed, and what it held was lost"

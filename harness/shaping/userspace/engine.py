@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from harness.errors import NodeError, UnavailableError
@@ -12,48 +13,68 @@ from harness.linux.host import has_ipv6
 from harness.model.plan import NodePlan
 from harness.model.status import NodeStatus, Stats
 from harness.netlink.nfnetlink import Nfnetlink
+from harness.netlink.routes import default_gateways
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.facts import UserspaceFacts
-from harness.shaping.qdisc import Tree, tree_of
-from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddTbf, Change, diff
+from harness.shaping.qdisc import PASS, Tree, tree_of
+from harness.shaping.qdisc_diff import Action, AddBranch, AddFilter, AddTbf, Change, MoveFilter, diff
 from harness.shaping.readback import node_status
 from harness.shaping.segments import cut_segments, interface_index
 from harness.shaping.userspace import control, rules
 from harness.shaping.userspace.control import Refused
+from harness.shaping.userspace.guard import Guard
 from harness.shaping.userspace.node_queues import QUEUE_BASE
 
 _REMEDY: Final = {
     errno.ENOENT: "this kernel lacks nf_tables' queue: run 'harness doctor'",
     errno.EPERM: "needs CAP_NET_ADMIN in the node's network namespace",
 }
+_NO_FRAMES: Final = (
+    "this kernel's nf_tables sees no frames (CONFIG_NF_TABLES_NETDEV): those that are neither IP nor ARP pass unshaped"
+)
 
 
 class UserspaceEngine(UserspaceFacts):
-    """Makes links with NFQUEUE in the current network namespace, where a process of supervisor.py serves it."""
+    """Makes links with NFQUEUE in the current network namespace, where a process of supervisor.py serves it.
+
+    Args:
+        outside: whether nodes may send past their gateway, unshaped.
+    """
+
+    def __init__(self, outside: bool = False) -> None:
+        self._outside = outside
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeStatus:
         """See Engine.apply."""
-        index, desired = interface_index(node), _desired(node)
+        guard, desired = self._guard(node), _desired(node)
         with Nfnetlink() as netlink:
-            observed, _ = _read(netlink, node, index)
+            observed, _ = _read(netlink, node, guard)
             actions = diff(desired, observed, touched)
             with Rtnetlink() as links:
-                cut_segments(links, node, index)
+                cut_segments(links, node, guard.index)
             branches = [action.branch for action in actions if isinstance(action, AddBranch | AddTbf | Change)]
             if branches:
                 _ask(node, {"do": "set", "lines": [control.branch_to_json(branch) for branch in branches]})
-            added = [action for action in actions if isinstance(action, AddFilter)]
-            _add_rules(netlink, node, index, added, desired, observed)
-            return _reading(node, desired, *_read(netlink, node, index))
+            _set_rules(netlink, node, guard, actions, desired, observed)
+            return _reading(netlink, node, desired, *_read(netlink, node, guard))
 
     def observe(self, node: NodePlan) -> NodeStatus:
         """See Engine.observe."""
         with Nfnetlink() as netlink:
-            return _reading(node, _desired(node), *_read(netlink, node, interface_index(node)))
+            return _reading(netlink, node, _desired(node), *_read(netlink, node, self._guard(node)))
+
+    def _guard(self, node: NodePlan) -> Guard:
+        net, index = node.addressing, interface_index(node)
+        own = tuple(net.address(node.rank, version) for version in net.versions)
+        ways: list[IPv4Address | IPv6Address] = []
+        if self._outside:
+            with Rtnetlink() as links:
+                ways = [way for version in net.versions for way in default_gateways(links, version, index)]
+        return Guard(index, own, (net.ipv4_net, net.ipv6_net), tuple(ways), node.forwards)
 
 
 def _desired(node: NodePlan) -> Tree:
-    return tree_of(node.ingress, node.seed, node.addressing.versions if has_ipv6() else (4,))
+    return tree_of(node, node.ingress, node.addressing.versions if has_ipv6() else (4,))
 
 
 def _ask(node: NodePlan, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,52 +87,60 @@ def _ask(node: NodePlan, request: Mapping[str, Any]) -> dict[str, Any]:
         raise NodeError(node.rank, "reach its shaper daemon", str(problem)) from None
 
 
-def _add_rules(
-    netlink: Nfnetlink, node: NodePlan, index: int, added: Sequence[AddFilter], desired: Tree, observed: Tree
+def _set_rules(
+    netlink: Nfnetlink, node: NodePlan, guard: Guard, actions: Sequence[Action], desired: Tree, observed: Tree
 ) -> None:
     """All rules in one transaction where there are none of ours, or wrong ones; else what is missing."""
-    whole = bool(not observed.rooted or observed.stale)
-    filters = {(action.rank, action.version): action.neighbour for action in added}
+    filters = {(one.rank, one.version): one.neighbour for one in actions if isinstance(one, AddFilter | MoveFilter)}
+    moved = [one for one in actions if isinstance(one, MoveFilter)]
+    whole = (desired.rooted and not observed.rooted) or bool(observed.stale)
     if whole:
-        filters = {**observed.filters, **desired.filters}
+        filters = {**dict.fromkeys(desired.passing, PASS), **observed.filters, **desired.filters}
     made = [
-        rules.Rule(node.addressing.address(rank, version), QUEUE_BASE + neighbour)
+        rules.Rule(node.addressing.address(rank, version), None if neighbour == PASS else QUEUE_BASE + neighbour)
         for (rank, version), neighbour in filters.items()
     ]
-    if not made and not observed.stale:
+    if not made and not whole:
         return
+    old = [rules.Rule(node.addressing.address(one.rank, one.version), None, handle=one.handle) for one in moved]
     try:
-        rules.install(netlink, index, made) if whole else rules.add(netlink, made)
+        rules.install(netlink, guard, made) if whole else rules.add(netlink, made, old)
     except OSError as problem:
         remedy = _REMEDY.get(problem.errno or 0, "")
         raise NodeError(node.rank, "send packets to its queues", problem.strerror or str(problem), remedy) from None
 
 
-def _read(netlink: Nfnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[str, Any]]:
+def _read(netlink: Nfnetlink, node: NodePlan, guard: Guard) -> tuple[Tree, dict[str, Any]]:
     """What the process and the kernel hold, and the process's whole answer."""
     answer = _ask(node, {"do": "read"})
     branches = {int(near): control.branch_from_json(line["branch"]) for near, line in answer["lines"].items()}
     try:
-        held = rules.read(netlink, index)
+        held = rules.read(netlink, guard)
     except OSError as problem:
         remedy = _REMEDY.get(problem.errno or 0, "")
         raise NodeError(node.rank, "read its rules", problem.strerror or str(problem), remedy) from None
     ways = {rank: port.neighbour for port in node.ingress for rank in port.ranks}
     filters: dict[tuple[int, int], int] = {}
     stale: dict[tuple[int, int], int] = {}
+    passing: dict[tuple[int, int], int] = {}
     for rule in held.rules:
-        rank = node.addressing.rank_of(rule.source)
-        if rank is None or ways.get(rank) != rule.queue - QUEUE_BASE:
-            stale[len(stale), rule.source.version] = rule.queue
+        rank, version = node.addressing.rank_of(rule.source), rule.source.version
+        if rank in ways and rule.queue is None:
+            passing[rank, version] = rule.handle
+        elif rank in ways and rule.queue == QUEUE_BASE + ways[rank]:
+            filters.setdefault((rank, version), ways[rank])
         else:
-            filters.setdefault((rank, rule.source.version), rule.queue - QUEUE_BASE)
-    return Tree(held.rooted, branches, filters, stale), answer
+            stale[len(stale), version] = rule.handle
+    return Tree(held.rooted, branches, filters, stale, passing, held.rooted), answer
 
 
-def _reading(node: NodePlan, desired: Tree, observed: Tree, answer: Mapping[str, Any]) -> NodeStatus:
+def _reading(
+    netlink: Nfnetlink, node: NodePlan, desired: Tree, observed: Tree, answer: Mapping[str, Any]
+) -> NodeStatus:
     names = vars(Stats())
     stats = {int(near): Stats(**{name: line[name] for name in names}) for near, line in answer["lines"].items()}
-    found = node_status(node.ingress, desired, observed, stats, answer["events"])
+    notes = [*answer["events"], *([] if not desired.rooted or rules.sees_frames(netlink) else [_NO_FRAMES])]
+    found = node_status(node.ingress, replace(desired, sealed=False), observed, stats, notes)
     if not desired.rooted or observed.rooted:
         return found
     shaped = (port.edge.pair for port in node.ingress if port.neighbour in desired.branches)

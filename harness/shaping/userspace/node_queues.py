@@ -11,6 +11,7 @@ from harness.linux import syscalls
 from harness.model.address import SMALLEST_FRAME
 from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import control, nfqueue
+from harness.shaping.userspace.guard import COPY_MARK
 from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS, LinkQueue
 from harness.shaping.userspace.state import State
 
@@ -95,6 +96,7 @@ class NodeQueues:
             if family not in self._raw:
                 try:
                     self._raw[family] = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
+                    self._raw[family].setsockopt(socket.SOL_SOCKET, socket.SO_MARK, COPY_MARK)
                 except PermissionError:
                     raise OSError(0, "duplicating packets needs CAP_NET_RAW in the node") from None
                 except OSError:  # no IPv6 on this host

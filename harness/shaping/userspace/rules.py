@@ -1,13 +1,13 @@
 """Which packets of the current network namespace go to which queue: nf_tables rules at raw PREROUTING, by source.
 
-A packet whose queue has no listener is dropped by the kernel: a link whose process is gone is no fast link.
+A packet whose queue has no listener is dropped by the kernel: a link whose process is gone is no fast link; and so is
+what no rule and not the guard (guard.py) lets pass.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -16,21 +16,29 @@ from typing import Final
 from harness.linux.host import has_ipv6
 from harness.netlink import nftables as nft
 from harness.netlink.channel import Refusal, Request
-from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, WHOLE, Nfnetlink
+from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV, WHOLE, Nfnetlink
+from harness.shaping.userspace.guard import (
+    FAMILY,
+    FRAMES,
+    SOURCE,
+    TABLE,
+    Guard,
+    GuardChain,
+    frames_chain,
+    links_chain,
+    own_chain,
+)
 
-TABLE: Final = "harness"
 CHAIN: Final = "links"
 NATIVE: Final = "nft queue"
 COMPAT: Final = "nft_compat NFQUEUE"
 
-_CHAIN: Final = nft.Chain(TABLE, CHAIN, "filter", nft.PREROUTING, nft.RAW, nft.ACCEPT)
-_FAMILY: Final = {4: NFPROTO_IPV4, 6: NFPROTO_IPV6}
-_WORDS: Final = {NFPROTO_IPV4: "IPv4", NFPROTO_IPV6: "IPv6"}
-_SOURCE: Final = {4: nft.Payload(nft.NETWORK, 12, 4), 6: nft.Payload(nft.NETWORK, 8, 16)}
-_ICMPV6: Final = b"\x3a"
-_SOLICITATION, _ADVERTISEMENT = b"\x87", b"\x88"
+_WORDS: Final = {NFPROTO_IPV4: "IPv4", NFPROTO_IPV6: "IPv6", NFPROTO_NETDEV: "frames"}
+_NO_SUCH_FAMILY: Final = (errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EINVAL, errno.ENOENT)
 _native: list[bool] = []
 """Whether the kernel has nft's own queue expression; empty until it was asked."""
+_frames: list[int | None] = []
+"""At which hook the kernel shows frames, or None; empty until it was asked."""
 
 RuleStep = tuple[str, Request]
 """What is being done, in words, and the message that does it."""
@@ -42,15 +50,17 @@ class Rule:
 
     Args:
         source: the packets' source address.
-        queue: the queue's number.
+        queue: the queue's number; None: they cross an unshaped edge, and pass.
         packets: that the kernel has counted; super-packets count once.
         bytes: that the kernel has counted, from the network header on.
+        handle: by which the kernel knows it; 0 where it is not from there.
     """
 
     source: IPv4Address | IPv6Address
-    queue: int
+    queue: int | None
     packets: int = 0
     bytes: int = 0
+    handle: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,8 +68,7 @@ class Rules:
     """What the kernel holds.
 
     Args:
-        rooted: whether the chains of every IP version are there, begin with the rules that let other interfaces' and
-            neighbour discovery's packets pass, and hold no rule that is not ours.
+        rooted: whether the guard's chains are there, begin with the guard's rules, and hold no rule that is not ours.
         rules: in the order in which the kernel tries them; of two with one source, the first is the one that acts.
     """
 
@@ -67,14 +76,14 @@ class Rules:
     rules: tuple[Rule, ...]
 
 
-def install(netlink: Nfnetlink, index: int, rules: Iterable[Rule]) -> str:
+def install(netlink: Nfnetlink, guard: Guard, rules: Iterable[Rule]) -> str:
     """Make these rules the only ones, in one transaction: at no moment are there fewer than before or after it.
 
     Packets that wait in a queue of rules that were there before are dropped by the kernel.
 
     Args:
         netlink: opened in the network namespace whose packets are meant.
-        index: of the interface whose packets are queued; those of others pass.
+        guard: of the interface whose packets are queued.
         rules: their counters are ignored.
 
     Returns:
@@ -83,13 +92,17 @@ def install(netlink: Nfnetlink, index: int, rules: Iterable[Rule]) -> str:
     Raises:
         OSError: what was being done, and the kernel's words.
     """
-    steps = [*_stale(netlink), *(step for family in _families() for step in _base(family, index))]
+    steps = [*_stale(netlink), *_base(netlink, guard)]
     return _perform(netlink, steps, rules)
 
 
-def add(netlink: Nfnetlink, rules: Iterable[Rule]) -> str:
-    """Append rules to those that are there, in one transaction. Returns and raises as install does."""
-    return _perform(netlink, [], rules)
+def add(netlink: Nfnetlink, rules: Iterable[Rule], old: Iterable[Rule] = ()) -> str:
+    """Append rules to those that are there, and delete others, in one transaction. Returns and raises as install."""
+    steps = [
+        (f"replace the rule for {rule.source}", nft.delete_rule(FAMILY[rule.source.version], TABLE, CHAIN, rule.handle))
+        for rule in old
+    ]
+    return _perform(netlink, steps, rules)
 
 
 def remove(netlink: Nfnetlink) -> None:
@@ -97,28 +110,42 @@ def remove(netlink: Nfnetlink) -> None:
     _send(netlink, list(_stale(netlink)))
 
 
-def read(netlink: Nfnetlink, index: int) -> Rules:
+def read(netlink: Nfnetlink, guard: Guard) -> Rules:
     """What the kernel holds, told from the rules' expressions. Raises OSError where it has no nf_tables.
 
     Args:
         netlink: opened in the network namespace that is meant.
-        index: of the interface whose packets should be queued.
+        guard: that should be there.
     """
     rooted, found = True, []
-    for family in _families():
-        ours = _CHAIN in [nft.read_chain(body) for body in _dump(netlink, nft.chains_request(family))]
-        bodies = _dump(netlink, nft.rules_request(family, TABLE, CHAIN)) if ours else ()
+    for wanted in _chains(netlink, guard):
+        family, name = wanted.family, wanted.chain.name
+        ours = wanted.chain in [nft.read_chain(body) for body in _dump(netlink, nft.chains_request(family))]
+        bodies = _dump(netlink, nft.rules_request(family, TABLE, name)) if ours else ()
         held = [nft.read_rule(body) for body in bodies]
-        rules = [_rule(family, expressions) for expressions in held]
-        leading = _leading(family, index)
-        others = [expressions for expressions, rule in zip(held, rules, strict=True) if rule is None]
-        rooted = rooted and ours and held[: len(leading)] == leading == others
+        rules = [_rule(family, one) if name == CHAIN else None for one in held]
+        others = [one.expressions for one, rule in zip(held, rules, strict=True) if rule is None]
+        leading = [one.expressions for one in held[: len(wanted.rules)]]
+        rooted = rooted and ours and leading == list(wanted.rules) == others
         found += [rule for rule in rules if rule is not None]
     return Rules(rooted, tuple(found))
 
 
-def _families() -> list[int]:
-    return [NFPROTO_IPV4, NFPROTO_IPV6] if has_ipv6() else [NFPROTO_IPV4]
+def sees_frames(netlink: Nfnetlink) -> bool:
+    """Whether this kernel's nf_tables can drop frames that are neither IP nor ARP. Raises OSError."""
+    return _frames_hook(netlink) is not None
+
+
+def _versions() -> list[int]:
+    return [4, 6] if has_ipv6() else [4]
+
+
+def _chains(netlink: Nfnetlink, guard: Guard) -> Iterator[GuardChain]:
+    for version in _versions():
+        yield links_chain(guard, version)
+        yield own_chain(guard, version)
+    if (hook := _frames_hook(netlink)) is not None:
+        yield frames_chain(guard, hook)
 
 
 def _stale(netlink: Nfnetlink) -> Iterator[RuleStep]:
@@ -127,34 +154,29 @@ def _stale(netlink: Nfnetlink) -> Iterator[RuleStep]:
     To make one and delete it in the same transaction would need no look, but keeps the kernel busy for an RCU grace
     period, for which the next transaction and the closing of the socket wait (10 to 30 ms).
     """
-    for family in _families():
+    for family, word in _WORDS.items():
         if TABLE in [nft.read_table(body) for body in _dump(netlink, nft.tables_request(family))]:
-            yield f"delete the table for {_WORDS[family]}", nft.delete_table(family, TABLE)
+            yield f"delete the table for {word}", nft.delete_table(family, TABLE)
 
 
-def _base(family: int, index: int) -> Iterator[RuleStep]:
-    yield f"make a table for {_WORDS[family]}", nft.add_table(family, TABLE)
-    yield "make a chain at raw PREROUTING", nft.add_chain(family, TABLE, CHAIN, nft.RAW)
-    for rule in _leading(family, index):
-        yield "make the rules that let packets pass", nft.add_rule(family, TABLE, CHAIN, rule)
+def _base(netlink: Nfnetlink, guard: Guard) -> Iterator[RuleStep]:
+    made = set()
+    for one in _chains(netlink, guard):
+        if one.family not in made:
+            yield f"make a table for {_WORDS[one.family]}", nft.add_table(one.family, TABLE)
+            made.add(one.family)
+        yield f"make the chain {one.chain.name}", nft.add_chain(one.family, one.chain)
+        for rule in one.rules:
+            yield "make the rules that guard the interface", nft.add_rule(one.family, TABLE, one.chain.name, rule)
 
 
-def _leading(family: int, index: int) -> list[tuple[nft.Expression, ...]]:
-    """The rules before those of the links: other interfaces' packets pass, and so does what ARP does for IPv4."""
-    others = (nft.Meta(nft.IIF), nft.Compare(struct.pack("=I", index), differs=True), nft.Accept())
-    if family == NFPROTO_IPV4:
-        return [others]
-    icmp = nft.Meta(nft.L4PROTO), nft.Compare(_ICMPV6), nft.Payload(nft.TRANSPORT, 0, 1)
-    return [others, *((*icmp, nft.Compare(kind), nft.Accept()) for kind in (_SOLICITATION, _ADVERTISEMENT))]
-
-
-def _rule(family: int, expressions: Sequence[nft.Expression]) -> Rule | None:
-    match expressions:
-        case (nft.Payload() as place, nft.Compare(value, False), nft.Counter(packets, size), nft.Queue(queue)):
+def _rule(family: int, held: nft.HeldRule) -> Rule | None:
+    match held.expressions:
+        case (nft.Payload() as place, nft.Compare(value, False), nft.Counter(packets, size), act):
             version = 4 if family == NFPROTO_IPV4 else 6
-            if place == _SOURCE[version] and len(value) == place.length:
+            if place == SOURCE[version] and len(value) == place.length and isinstance(act, nft.Queue | nft.Accept):
                 source = IPv4Address(value) if version == 4 else IPv6Address(value)
-                return Rule(source, queue, packets, size)
+                return Rule(source, act.number if isinstance(act, nft.Queue) else None, packets, size, held.handle)
     return None
 
 
@@ -162,10 +184,11 @@ def _perform(netlink: Nfnetlink, steps: list[RuleStep], rules: Iterable[Rule]) -
     native = _is_native(netlink)
     for rule in rules:
         version = rule.source.version
-        queue = nft.Queue(rule.queue, native)
-        expressions = (_SOURCE[version], nft.Compare(rule.source.packed), nft.Counter(), queue)
-        request = nft.add_rule(_FAMILY[version], TABLE, CHAIN, expressions)
-        steps.append((f"send packets of {rule.source} to queue {rule.queue}", request))
+        act = nft.Accept() if rule.queue is None else nft.Queue(rule.queue, native)
+        expressions = (SOURCE[version], nft.Compare(rule.source.packed), nft.Counter(), act)
+        request = nft.add_rule(FAMILY[version], TABLE, CHAIN, expressions)
+        where = "pass" if rule.queue is None else f"to queue {rule.queue}"
+        steps.append((f"send packets of {rule.source} {where}", request))
     _send(netlink, steps)
     return NATIVE if native else COMPAT
 
@@ -195,15 +218,10 @@ def _is_native(netlink: Nfnetlink) -> bool:
     """
     if _native:
         return _native[0]
-    table = f"{TABLE}-probe"
+    chain = nft.Chain(f"{TABLE}-probe", CHAIN, "filter", None, None, None)
     for native in (True, False):
-        rule = nft.add_rule(NFPROTO_IPV4, table, CHAIN, [nft.Queue(0, native)])
-        steps = [
-            ("make a table for IPv4", nft.add_table(NFPROTO_IPV4, table)),
-            ("make a chain", nft.add_chain(NFPROTO_IPV4, table, CHAIN)),
-            ("send packets to a queue", rule),
-            ("delete a table", nft.delete_table(NFPROTO_IPV4, table)),
-        ]
+        rule = nft.add_rule(NFPROTO_IPV4, chain.table, CHAIN, [nft.Queue(0, native)])
+        steps = _probe(NFPROTO_IPV4, chain, ("send packets to a queue", rule))
         refusals = netlink.transaction([request for _, request in steps])
         if not refusals:
             _native.append(native)
@@ -212,3 +230,36 @@ def _is_native(netlink: Nfnetlink) -> bool:
             raise _error(steps, refusals[0])
     lacks = "this kernel has neither nft_queue nor nft_compat with xt_NFQUEUE"
     raise OSError(errno.ENOENT, f"send packets to a queue: {os.strerror(errno.ENOENT)} ({lacks})")
+
+
+def _frames_hook(netlink: Nfnetlink) -> int | None:
+    """Where this kernel's nf_tables sees frames: as they leave an interface (5.16), or as they come; asked once.
+
+    A chain that is there says so; to make one for a moment takes milliseconds (see _stale).
+    """
+    if not _frames:
+        held = [nft.read_chain(body) for body in _dump(netlink, nft.chains_request(NFPROTO_NETDEV))]
+        _frames.extend([one.hook for one in held if (one.table, one.name) == (TABLE, FRAMES)][:1])
+    if not _frames:
+        for hook in (nft.EGRESS, nft.INGRESS):
+            chain = nft.Chain(f"{TABLE}-probe", FRAMES, "filter", hook, nft.RAW, nft.ACCEPT, "lo")
+            steps = _probe(NFPROTO_NETDEV, chain)
+            refusals = netlink.transaction([request for _, request in steps])
+            if refusals and refusals[0].errno not in _NO_SUCH_FAMILY:
+                raise _error(steps, refusals[0])
+            if not refusals:
+                _frames.append(hook)
+                break
+        else:
+            _frames.append(None)
+    return _frames[0]
+
+
+def _probe(family: int, chain: nft.Chain, *more: RuleStep) -> list[RuleStep]:
+    """What makes a table with that chain, and deletes it."""
+    return [
+        (f"make a table for {_WORDS[family]}", nft.add_table(family, chain.table)),
+        ("make a chain", nft.add_chain(family, chain)),
+        *more,
+        ("delete a table", nft.delete_table(family, chain.table)),
+    ]

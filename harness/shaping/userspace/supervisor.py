@@ -21,13 +21,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from harness.shaping.userspace.control_address import listen_in
+
 STILL_SECONDS: Final = 5.0
 """A process that has not shown a sign of life for so long is killed."""
 _POLL_SECONDS: Final = 1.0
 _SHORT_LIFE: Final = 1.0
 _PAUSE: Final = 0.5
 _OTHER_FILES: Final = 32
-"""Files that a worker opens beside a namespace, a queue and a control socket for every node."""
+"""Files that a worker opens beside the namespaces and control sockets of all nodes and a queue for each of its own."""
 _HOLDER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "daemon.py")
 
 
@@ -35,7 +37,8 @@ class _Worker:
     def __init__(self, namespaces: Sequence[int | None], size: int) -> None:
         self.namespaces, self.size = namespaces, size
         self.state = os.memfd_create("links")
-        for fd in (self.state, *namespaces):
+        self.listeners = [listen_in(namespace) for namespace in namespaces]
+        for fd in (self.state, *namespaces, *(listener.fileno() for listener in self.listeners)):
             if fd is not None:
                 os.set_inheritable(fd, True)
         self.pid = 0
@@ -43,7 +46,9 @@ class _Worker:
         self.standing = False
 
     def start(self, after: str = "") -> None:
-        orders = {"namespaces": self.namespaces, "size": self.size, "state": self.state, "parent": os.getpid()}
+        listeners = [listener.fileno() for listener in self.listeners]
+        orders = {"namespaces": self.namespaces, "size": self.size, "state": self.state, "listeners": listeners}
+        orders |= {"parent": os.getpid()}
         self.started, self.standing = time.monotonic(), False
         argv = [sys.executable, "-I", "-S", _HOLDER, json.dumps({**orders, "after": after})]
         nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
@@ -67,7 +72,7 @@ class Supervisor:
         ranks, size = sorted(namespaces), size or len(namespaces)
         count = max(1, min(len(ranks), len(os.sched_getaffinity(0)) // 2))
         shares = [[namespaces[rank] for rank in ranks[i::count]] for i in range(count)]
-        needed = len(ranks) + 2 * len(shares[0]) + _OTHER_FILES
+        needed = 2 * len(ranks) + len(shares[0]) + _OTHER_FILES
         if needed > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         self._workers = [_Worker(share, size) for share in shares]

@@ -5,6 +5,7 @@ import errno
 import os
 import select
 import time
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 
 import pytest
@@ -14,10 +15,12 @@ from harness.linux.host import has_ipv6
 from harness.linux.syscalls import CLONE_NEWNET, CLONE_NEWUSER, unshare
 from harness.netlink import nftables as nft
 from harness.netlink.channel import Request
-from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, WHOLE, Nfnetlink, header, text
+from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV, WHOLE, Nfnetlink, header, text
 from harness.shaping.userspace import rules
+from harness.shaping.userspace.guard import Guard, links_chain
 from harness.shaping.userspace.nfqueue import Nfqueue
 from harness.shaping.userspace.rules import Rule, Rules
+from tests.support.veth import NEAR
 from tests.support.veth import cable as new_cable
 
 pytestmark = [
@@ -28,6 +31,10 @@ pytestmark = [
 
 ELSEWHERE = 99
 UDP_BYTES = {4: 20 + 8 + 5, 6: 40 + 8 + 5}
+
+
+def guard(index, device="eth0"):
+    return Guard(index, tuple(map(ip_address, NEAR.values())), device=device)
 
 
 def held(rules):
@@ -74,42 +81,59 @@ def packets_of(queue, seconds=0.5):
 
 def test_rules_are_read_back_as_asked(netlink, cable):
     asked = [*of(*cable.sources), Rule(IPv4Address("255.255.255.255"), 65535), Rule(IPv4Address("0.0.0.0"), 0)]
-    assert rules.install(netlink, cable.index, asked) in (rules.NATIVE, rules.COMPAT)
-    found = rules.read(netlink, cable.index)
+    assert rules.install(netlink, guard(cable.index), asked) in (rules.NATIVE, rules.COMPAT)
+    found = rules.read(netlink, guard(cable.index))
     assert found.rooted
     assert sorted(held(found.rules)) == sorted(held(asked))
 
 
 def test_to_install_again_replaces_what_was_there(netlink, cable):
     for asked in (of("10.0.0.2", "10.0.0.3"), of("10.0.0.3"), of("10.0.0.3"), []):
-        rules.install(netlink, cable.index, asked)
-        assert rules.read(netlink, cable.index) == Rules(True, tuple(asked))
+        rules.install(netlink, guard(cable.index), asked)
+        found = rules.read(netlink, guard(cable.index))
+        assert (found.rooted, held(found.rules)) == (True, held(asked))
 
 
 def test_rules_can_be_added_later_and_keep_the_counters_of_those_before(netlink, cable):
     first, second = of("10.0.0.2", "10.0.0.3")
-    rules.install(netlink, cable.index, [first])
+    rules.install(netlink, guard(cable.index), [first])
     assert not cable.arrives("10.0.0.2")
     rules.add(netlink, [second])
-    assert rules.read(netlink, cable.index) == Rules(True, (Rule(first.source, 100, 1, UDP_BYTES[4]), second))
+    found = rules.read(netlink, guard(cable.index)).rules
+    assert [(rule.source, rule.queue, rule.packets, rule.bytes) for rule in found] == [
+        (first.source, 100, 1, UDP_BYTES[4]),
+        (second.source, 101, 0, 0),
+    ]
+
+
+def test_what_passes_is_sent_to_a_queue_in_one_step(netlink, cable):
+    (source,) = (rule.source for rule in of("10.0.0.2"))
+    rules.install(netlink, guard(cable.index), [Rule(source, None)])
+    assert cable.arrives("10.0.0.2")
+    (passing,) = rules.read(netlink, guard(cable.index)).rules
+    assert (passing.queue, passing.packets) == (None, 1)
+    rules.add(netlink, [Rule(source, 100)], [passing])
+    found = rules.read(netlink, guard(cable.index))
+    assert (found.rooted, held(found.rules)) == (True, [("10.0.0.2", 100)])
+    assert not cable.arrives("10.0.0.2")
 
 
 def test_nothing_is_told_of_where_nothing_was_installed(netlink, cable):
-    assert rules.read(netlink, cable.index) == Rules(False, ())
+    assert rules.read(netlink, guard(cable.index)) == Rules(False, ())
 
 
 def test_removed_rules_are_gone_and_may_be_removed_again(netlink, cable):
-    rules.install(netlink, cable.index, of(*cable.sources))
+    rules.install(netlink, guard(cable.index), of(*cable.sources))
     for _ in range(2):
         rules.remove(netlink)
-        assert rules.read(netlink, cable.index) == Rules(False, ())
+        assert rules.read(netlink, guard(cable.index)) == Rules(False, ())
     assert all(cable.arrives(source) for source in cable.sources)
 
 
 def test_rules_of_another_interface_are_not_ours(netlink, cable):
-    rules.install(netlink, ELSEWHERE, of("10.0.0.2"))
-    assert not rules.read(netlink, cable.index).rooted
-    assert rules.read(netlink, ELSEWHERE).rooted
+    rules.install(netlink, guard(ELSEWHERE), of("10.0.0.2"))
+    assert not rules.read(netlink, guard(cable.index)).rooted
+    assert rules.read(netlink, guard(ELSEWHERE)).rooted
 
 
 def delete_rules(family, chain):
@@ -118,19 +142,22 @@ def delete_rules(family, chain):
 
 def changes():
     chain = rules.TABLE, rules.CHAIN
+    wanted = links_chain(guard(2), 4)
     yield "a flushed chain", [delete_rules(NFPROTO_IPV4, rules.CHAIN)]
     yield "a deleted table", [nft.delete_table(NFPROTO_IPV4, rules.TABLE)]
     yield "a rule of others", [nft.add_rule(NFPROTO_IPV4, *chain, [nft.Counter(), nft.Accept()])]
-    yield "an accept rule too many", [nft.add_rule(NFPROTO_IPV4, *chain, rules._leading(NFPROTO_IPV4, 2)[0])]
+    yield "an accept rule too many", [nft.add_rule(NFPROTO_IPV4, *chain, wanted.rules[0])]
     yield (
         "another hook",
         [
             nft.delete_table(NFPROTO_IPV4, rules.TABLE),
             nft.add_table(NFPROTO_IPV4, rules.TABLE),
-            nft.add_chain(NFPROTO_IPV4, *chain, nft.RAW + 1),
-            nft.add_rule(NFPROTO_IPV4, *chain, rules._leading(NFPROTO_IPV4, 2)[0]),
+            nft.add_chain(NFPROTO_IPV4, replace(wanted.chain, priority=nft.RAW + 1)),
+            *(nft.add_rule(NFPROTO_IPV4, *chain, rule) for rule in wanted.rules),
         ],
     )
+    yield "a flushed chain of the node's own", [delete_rules(NFPROTO_IPV4, "own")]
+    yield "frames that nobody looks at", [nft.delete_table(NFPROTO_NETDEV, rules.TABLE)]
     if has_ipv6():
         yield "a flushed chain of IPv6", [delete_rules(NFPROTO_IPV6, rules.CHAIN)]
         yield "a deleted table of IPv6", [nft.delete_table(NFPROTO_IPV6, rules.TABLE)]
@@ -139,11 +166,11 @@ def changes():
 @pytest.mark.parametrize("change", [pytest.param(change, id=name) for name, change in changes()])
 def test_damage_is_seen_and_mended(netlink, cable, change):
     asked = of(*cable.sources)
-    rules.install(netlink, cable.index, asked)
+    rules.install(netlink, guard(cable.index), asked)
     assert netlink.transaction(change) == []
-    assert not rules.read(netlink, cable.index).rooted
-    rules.install(netlink, cable.index, asked)
-    found = rules.read(netlink, cable.index)
+    assert not rules.read(netlink, guard(cable.index)).rooted
+    rules.install(netlink, guard(cable.index), asked)
+    found = rules.read(netlink, guard(cable.index))
     assert (found.rooted, held(found.rules)) == (True, held(asked))
 
 
@@ -151,19 +178,19 @@ def test_damage_is_seen_and_mended(netlink, cable, change):
 
 
 def test_without_a_listener_packets_are_dropped_and_counted(netlink, cable):
-    *queued, free = cable.sources
+    *queued, unknown = cable.sources
     assert all(cable.arrives(source) for source in cable.sources)
-    rules.install(netlink, cable.index, of(*queued))
+    rules.install(netlink, guard(cable.index), of(*queued))
     for source in queued:
         assert not cable.arrives(source)
         assert not cable.arrives(source)
-    assert cable.arrives(free)
-    for rule in rules.read(netlink, cable.index).rules:
+    assert not cable.arrives(unknown), "what no rule is about is dropped too, and neighbours are found all the same"
+    for rule in rules.read(netlink, guard(cable.index)).rules:
         assert (rule.packets, rule.bytes) == (2, 2 * UDP_BYTES[rule.source.version])
 
 
 def test_a_listener_that_ends_turns_links_off(netlink, cable):
-    rules.install(netlink, cable.index, of("10.0.0.2"))
+    rules.install(netlink, guard(cable.index), of("10.0.0.2"))
     with listener(100) as queue:
         near = cable.send("10.0.0.2")
         assert len(packets_of(queue)) == 1
@@ -174,15 +201,15 @@ def test_a_listener_that_ends_turns_links_off(netlink, cable):
 
 def test_neighbours_are_found_though_their_packets_are_dropped(netlink, cable):
     """The first datagram needs ARP or neighbour discovery in both directions; that it is counted proves them done."""
-    rules.install(netlink, cable.index, of(*cable.sources))
+    rules.install(netlink, guard(cable.index), of(*cable.sources))
     for source in cable.sources:
         assert not cable.arrives(source)
-    assert [rule.packets for rule in rules.read(netlink, cable.index).rules] == [1] * len(cable.sources)
+    assert [rule.packets for rule in rules.read(netlink, guard(cable.index)).rules] == [1] * len(cable.sources)
 
 
 def test_a_packet_waits_in_the_queue_of_its_source(netlink, cable):
     asked = of(*cable.sources)
-    rules.install(netlink, cable.index, asked)
+    rules.install(netlink, guard(cable.index), asked)
     with listener(*(rule.queue for rule in asked)) as queue:
         for rule in asked:
             with cable.send(str(rule.source)) as near:
@@ -195,26 +222,26 @@ def test_a_packet_waits_in_the_queue_of_its_source(netlink, cable):
 
 
 def test_packets_that_come_by_another_interface_pass(netlink, cable):
-    rules.install(netlink, ELSEWHERE, of(*cable.sources))
+    rules.install(netlink, guard(ELSEWHERE), of(*cable.sources))
     assert all(cable.arrives(source) for source in cable.sources)
 
 
 def test_the_first_of_two_rules_of_one_source_acts(netlink, cable):
-    rules.install(netlink, cable.index, [Rule(IPv4Address("10.0.0.2"), 1), Rule(IPv4Address("10.0.0.2"), 2)])
+    rules.install(netlink, guard(cable.index), [Rule(IPv4Address("10.0.0.2"), 1), Rule(IPv4Address("10.0.0.2"), 2)])
     assert not cable.arrives("10.0.0.2")
-    assert [(rule.queue, rule.packets) for rule in rules.read(netlink, cable.index).rules] == [(1, 1), (2, 0)]
+    assert [(rule.queue, rule.packets) for rule in rules.read(netlink, guard(cable.index)).rules] == [(1, 1), (2, 0)]
 
 
 # Errors, other users, time
 
 
 def test_what_the_kernel_refuses_is_told_in_words_and_undone(netlink, cable):
-    rules.install(netlink, cable.index, of("10.0.0.2"))
+    rules.install(netlink, guard(cable.index), of("10.0.0.2"))
     assert netlink.transaction([nft.delete_table(NFPROTO_IPV4, rules.TABLE)]) == []
     with pytest.raises(OSError, match=r"^\[Errno 2\] send packets of 10.0.0.3 to queue 7: No such file") as error:
         rules.add(netlink, [Rule(IPv4Address("10.0.0.3"), 7), Rule(IPv4Address("10.0.0.4"), 8)])
     assert error.value.errno == errno.ENOENT
-    assert rules.read(netlink, cable.index).rules == ()
+    assert rules.read(netlink, guard(cable.index)).rules == ()
 
 
 def test_a_transaction_is_whole_or_not_at_all(netlink):
@@ -236,10 +263,11 @@ def test_an_ordinary_user_has_rules_in_a_namespace_of_its_own():
     def work():
         unshare(CLONE_NEWUSER | CLONE_NEWNET)
         with Nfnetlink() as netlink:
-            rules.install(netlink, 1, of("10.0.0.2"))
-            return rules.read(netlink, 1)
+            rules.install(netlink, guard(1, "lo"), of("10.0.0.2"))
+            return rules.read(netlink, guard(1, "lo"))
 
-    assert forked(work) == Rules(True, tuple(of("10.0.0.2")))
+    found = forked(work)
+    assert (found.rooted, held(found.rules)) == (True, held(of("10.0.0.2")))
 
 
 def test_without_the_right_the_answer_says_so(cable):
@@ -247,7 +275,7 @@ def test_without_the_right_the_answer_says_so(cable):
         unshare(CLONE_NEWUSER)
         with Nfnetlink() as netlink:
             try:
-                rules.install(netlink, 1, of("10.0.0.2"))
+                rules.install(netlink, guard(1, "lo"), of("10.0.0.2"))
             except OSError as problem:
                 return problem.errno, problem.strerror
         return None
@@ -264,15 +292,15 @@ def test_a_node_of_a_large_mesh_takes_little_time(cable):
     with Nfnetlink() as netlink:
         for _ in range(5):
             start = time.perf_counter()
-            rules.install(netlink, cable.index, asked)
-            found = rules.read(netlink, cable.index)
+            rules.install(netlink, guard(cable.index), asked)
+            found = rules.read(netlink, guard(cable.index))
             took.append(time.perf_counter() - start)
-        assert found == Rules(True, tuple(asked))
+        assert (found.rooted, held(found.rules)) == (True, held(asked))
     assert min(took) < 0.1, "10 ms on the build machines"
 
 
 def test_what_others_have_at_the_same_hook_is_not_touched(netlink, cable):
     assert netlink.transaction([nft.add_table(NFPROTO_IPV4, "others")]) == []
-    rules.install(netlink, cable.index, of("10.0.0.2"))
+    rules.install(netlink, guard(cable.index), of("10.0.0.2"))
     rules.remove(netlink)
     assert [nft.read_table(body) for body in netlink.dump(*nft.tables_request(NFPROTO_IPV4))] == ["others"]

@@ -85,7 +85,7 @@ def test_htb_root():
     assert {key: fields[key] for key in ("version", "rate2quantum", "defcls", "debug")} == {
         "version": 3,
         "rate2quantum": 10,
-        "defcls": 0,
+        "defcls": 0xFFFF,
         "debug": 0,
     }
 
@@ -241,20 +241,26 @@ def test_filters_have_a_priority_per_protocol(version, info):
     assert tc.filter_info(version) == info
 
 
-def test_neighbour_discovery_is_matched_by_next_header_and_type():
+def test_neighbour_discovery_is_matched_as_receivers_believe_it():
     for (info, made), kind in zip(tc.discovery_filters(), (135, 136), strict=True):
         assert info == 1 << 16 | 0xDD86
         selector = bytes(attrs(raw("u32", made))[5])
-        keys = [struct.unpack_from("=4s4sii", selector, 16 + 16 * n) for n in range(2)]
-        assert keys == [(b"\xff\0\0\0", bytes((value, 0, 0, 0)), at, 0) for value, at in ((58, 6), (kind, 40))]
+        keys = [struct.unpack_from("=4s4sii", selector, 16 + 16 * n) for n in range(selector[2])]
+        assert keys == [
+            (b"\0\0\xff\xff", b"\0\0\x86\xdd", -4, 0),
+            (b"\xff\0\xff\xff", b"\0\0\x3a\xff", 4, 0),
+            (b"\xff\0\0\0", bytes((kind, 0, 0, 0)), 40, 0),
+        ]
 
 
 def test_filters_of_others_are_told_apart():
     hash_table = {"attrs": [["TCA_U32_CLASSID", 9]]}
-    keys = ["0x1/0xffffffff+16", "0x2/0xffffffff+24"]
+    keys = [(1, 2**32 - 1, 16), (2, 2**32 - 1, 24)]
     two_keys = {"attrs": [["TCA_U32_CLASSID", 9], ["TCA_U32_SEL", {"keys": keys}]]}
-    assert tc.read_filter(body("u32", hash_table).body) is None
-    assert tc.read_filter(body("u32", two_keys).body) is None, "eight bytes are no address"
+    ours = tc.filter_info(4)
+    assert tc.read_filter(body("u32", hash_table, info=ours).body) is None
+    assert tc.read_filter(body("u32", two_keys, info=ours).body) is None, "eight bytes are no address"
+    assert tc.read_filter(body("u32", tc.u32_filter(IPv4Address("10.0.0.1"), 9), info=5 << 16).body) is None
     assert tc.read_filter(tc.new_filter(7, 1, IPv4Address("10.0.0.1"), 9).body) == (1, IPv4Address("10.0.0.1"), 9)
 
 

@@ -137,6 +137,15 @@ def test_a_nodes_part():
     assert (str(node.ipv4), str(node.ipv6)) == ("10.77.0.2", "fd77::2")
     assert node.forwards
     assert not network("line", 3).node(0).forwards
+    assert not network("fully_connected", 3).node(0).forwards, "its neighbours reach each other without it"
+
+
+def test_a_network_is_guarded_where_an_edge_is_shaped_or_down():
+    plain = network("line", 3)
+    downed = plain.changed([dataclasses.replace(plain.edge(1, 2), down=True)])
+    for plan, guarded in ((plain, False), (network("line", 3, e01=shape(delay="1ms")), True), (downed, True)):
+        assert plan.guarded is guarded
+        assert {plan.node(rank).guarded for rank in range(3)} == {guarded}
     assert network("line", 3).node(0).detours() == [(2, 1)]
 
 

@@ -11,7 +11,7 @@ from harness.netlink import nftables as nft
 from harness.netlink.channel import Refusal, Request
 from harness.netlink.nfnetlink import WHOLE, Nfnetlink, header, integer, nest, text
 from harness.netlink.nftables import Accept, Compare, Counter, Foreign, Meta, Payload, Queue
-from harness.netlink.nlattr import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, attrs, message, messages
+from harness.netlink.nlattr import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, attr, attrs, message, messages
 
 NF_TABLES = 10
 u16, u32 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
@@ -22,6 +22,8 @@ expressions = st.one_of(
     st.builds(Counter, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)),
     st.builds(Queue, u16, st.booleans()),
     st.just(Accept()),
+    st.just(nft.Drop()),
+    st.builds(nft.Mask, st.binary(min_size=1, max_size=16)),
 )
 
 
@@ -31,7 +33,7 @@ expressions = st.one_of(
 @given(st.lists(expressions, max_size=6))
 def test_a_rule_comes_back(rule):
     request = nft.add_rule(2, "t", "c", rule)
-    assert nft.read_rule(memoryview(request.body)) == tuple(rule)
+    assert nft.read_rule(memoryview(request.body)) == nft.HeldRule(0, tuple(rule))
 
 
 def test_integers_are_big_endian_and_nests_say_so():
@@ -82,7 +84,9 @@ NFQUEUE = text(1, "NFQUEUE")
         ("cmp", integer(1, 1) + integer(2, 3) + nest(3, attr_of_value := integer(1, 7))),
         ("cmp", integer(1, 1) + integer(2, 0) + nest(3)),
         ("payload", integer(1, 9) + integer(2, 1) + integer(3, 12) + integer(4, 4)),
-        ("immediate", integer(1, 0) + nest(2, nest(2, integer(1, 0)))),
+        ("immediate", integer(1, 0) + nest(2, nest(2, integer(1, -1)))),
+        ("bitwise", integer(1, 1) + integer(2, 2) + integer(3, 1) + nest(4, attr(1, b"a")) + nest(5, attr(1, b"\0"))),
+        ("bitwise", integer(1, 1) + integer(2, 1) + integer(3, 1) + nest(4, attr(1, b"a")) + nest(5, attr(1, b"b"))),
         ("immediate", integer(1, 1) + nest(2, attr_of_value)),
         ("limit", b""),
         ("", b""),
@@ -90,7 +94,7 @@ NFQUEUE = text(1, "NFQUEUE")
 )
 def test_what_we_never_make_is_foreign(name, data):
     """Above all queues that let packets pass where nobody listens (flag 1 of both)."""
-    assert nft.read_rule(told(name, data)) == (Foreign(name),)
+    assert nft.read_rule(told(name, data)).expressions == (Foreign(name),)
 
 
 def test_a_foreign_expression_has_no_bytes():
@@ -99,9 +103,12 @@ def test_a_foreign_expression_has_no_bytes():
 
 
 def test_a_chain_comes_back():
-    body = memoryview(nft.add_chain(10, "t", "c", -300).body)
-    assert nft.read_chain(body) == nft.Chain("t", "c", "filter", 0, -300, 1)
-    assert nft.read_chain(memoryview(nft.add_chain(10, "t", "c").body)) == nft.Chain("t", "c", "", None, None, None)
+    for chain in (
+        nft.Chain("t", "c", "filter", nft.OUTPUT, -300, nft.DROP),
+        nft.Chain("t", "c", "filter", nft.EGRESS, -300, nft.ACCEPT, "eth0"),
+        nft.Chain("t", "c", "", None, None, None),
+    ):
+        assert nft.read_chain(memoryview(nft.add_chain(10, chain).body)) == chain
 
 
 # Transactions

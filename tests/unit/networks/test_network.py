@@ -173,6 +173,16 @@ def test_a_reshape_tells_how_long_what_waits_keeps_its_old_rate(start, engine):
     assert net.reshape(at("100mbit")).old_rate_s == {}
 
 
+def test_the_first_shaped_edge_has_every_node_drop_what_crosses_none(start, engine):
+    net = start(network("line", 4))
+    assert not any(tree.sealed for tree in engine.trees.values())
+    net.reshape(slow((0, 1)))
+    assert {rank for rank, tree in engine.trees.items() if tree.sealed} == {0, 1, 2, 3}
+    engine.log.clear()
+    net.reshape(slow((2, 3)))
+    assert {rank for rank, _ in engine.log} == {engine.enforced_at((2, 3))}
+
+
 def test_a_reshape_sees_what_another_command_changed(start, store):
     net = start(network("ring", 4))
     other = Network(store.load("net"), store)

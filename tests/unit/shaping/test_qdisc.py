@@ -15,6 +15,7 @@ from harness.shaping.qdisc import (
     MAX_AUTO_LIMIT,
     MAX_PACKETS_PER_S,
     MIN_QUEUE,
+    PASS,
     PASSING_BYTE_S,
     ROOT,
     UNLIMITED,
@@ -30,7 +31,18 @@ from harness.shaping.qdisc import (
     tbf_of,
     tree_of,
 )
-from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, diff, mismatches
+from harness.shaping.qdisc_diff import (
+    AddBranch,
+    AddFilter,
+    AddRoot,
+    AddTbf,
+    Change,
+    FilterAction,
+    MoveFilter,
+    Seal,
+    diff,
+    mismatches,
+)
 from tests.support.plans import SHAPES, network, shape
 
 MAX_RANK = 4093
@@ -42,7 +54,7 @@ def tree(topology="line", nodes=2, every=None, rank=0, **edges):
 
 def sent_by(node):
     """The tree of a node that makes the edges which leave it."""
-    return tree_of(node.egress, node.seed)
+    return tree_of(node, node.egress)
 
 
 def netem(own, seed=0):
@@ -52,6 +64,7 @@ def netem(own, seed=0):
 def perform(tree, actions):
     """What a kernel makes of actions: it refuses what is there already or not yet, and what would go unshaped."""
     rooted, branches, filters = tree.rooted, dict(tree.branches), dict(tree.filters)
+    passing, sealed = dict(tree.passing), tree.sealed
     for action in actions:
         match action:
             case AddRoot():
@@ -69,11 +82,21 @@ def perform(tree, actions):
                 assert reason
                 assert (branches[branch.neighbour].tbf is None) == (branch.tbf is None), "tbf is neither made nor lost"
                 branches[branch.neighbour] = branch
+            case AddFilter(rank, version, neighbour) if neighbour == PASS:
+                assert not sealed, "packets of an unshaped edge would be dropped meanwhile"
+                passing[rank, version] = 9
+            case MoveFilter(rank, version, neighbour, handle):
+                assert neighbour in branches
+                assert passing.pop((rank, version)) == handle
+                filters[rank, version] = neighbour
+            case Seal():
+                assert not sealed
+                sealed = True
             case AddFilter(rank, version, neighbour):
                 assert neighbour in branches, "a filter before its branch sends packets past the shape"
                 assert (rank, version) not in filters
                 filters[rank, version] = neighbour
-    return Tree(rooted, branches, filters)
+    return Tree(rooted, branches, filters, passing=passing, sealed=sealed)
 
 
 def as_read(tree):
@@ -82,7 +105,7 @@ def as_read(tree):
         neighbour: dataclasses.replace(branch, netem=dataclasses.replace(branch.netem, distribution="uniform", seed=0))
         for neighbour, branch in tree.branches.items()
     }
-    return Tree(tree.rooted, branches, tree.filters)
+    return dataclasses.replace(tree, branches=branches)
 
 
 # What a plan needs
@@ -119,9 +142,10 @@ def test_what_goes_far_is_sent_into_the_class_of_the_next_hop():
     assert found.filters == {(dst, version): hop for dst, hop in ((0, 0), (2, 2), (3, 2), (4, 2)) for version in (4, 6)}
 
 
-def test_what_goes_far_over_an_unshaped_edge_needs_no_filter():
+def test_what_goes_far_over_an_unshaped_edge_passes():
     found = tree("line", 4, SHAPES["delay"], rank=1, e12=UNSHAPED)
     assert found.filters == {(0, 4): 0, (0, 6): 0}
+    assert found.passing.keys() == {(rank, version) for rank in (2, 3) for version in (4, 6)}
 
 
 def test_a_link_that_is_down_has_a_branch_even_where_it_was_unshaped():
@@ -130,19 +154,26 @@ def test_a_link_that_is_down_has_a_branch_even_where_it_was_unshaped():
     found = sent_by(plan.node(1))
     assert found.branches.keys() == {2}
     assert found.branches[2].netem.loss == 2**32 - 1
-    assert sent_by(plan.node(2)) == EMPTY
+    other = sent_by(plan.node(2))
+    assert (other.branches, other.filters, other.sealed) == ({}, {}, True)
+    assert other.passing.keys() == {(rank, version) for rank in (0, 1) for version in (4, 6)}
 
 
 def test_a_receiver_classifies_what_comes_from_far_by_the_hop_it_came_through():
     plan = network("line", 5, SHAPES["delay"], e12=UNSHAPED).changed([PlannedEdge(0, 1, SHAPES["rate"])])
     node = plan.node(1)
-    assert tree_of(node.ingress, 7) == Tree(
-        True, {0: Branch(0, netem_of(node.ingress[0], 7), None)}, {(0, 4): 0, (0, 6): 0}
+    ahead = {(rank, version): 0 for rank in (2, 3, 4) for version in (4, 6)}
+    assert tree_of(node, node.ingress) == Tree(
+        True,
+        {0: Branch(0, netem_of(node.ingress[0], plan.seed), None)},
+        {(0, 4): 0, (0, 6): 0},
+        passing=ahead,
+        sealed=True,
     )
     assert netem_of(node.ingress[0], 7).rate_byte_s == 1_250_000
     assert netem_of(node.ingress[0], 7).seed == edge_seed(7, 0, 1)
     far = plan.node(3)
-    assert tree_of(far.ingress, 7).filters == {
+    assert tree_of(far, far.ingress).filters == {
         (rank, version): hop for rank, hop in ((0, 2), (1, 2), (2, 2), (4, 4)) for version in (4, 6)
     }
 
@@ -286,6 +317,7 @@ def test_from_nothing_root_then_branches_then_filters():
         AddFilter(1, 6, 1),
         AddFilter(2, 4, 1),
         AddFilter(2, 6, 1),
+        Seal(),
     ]
 
 
@@ -312,7 +344,7 @@ def test_only_the_branch_that_differs_changes():
 
 def test_a_branch_that_is_missing_comes_alone_with_its_filters():
     desired = tree("star", 3, SHAPES["delay"])
-    observed = Tree(True, {1: desired.branches[1]}, {(1, 4): 1, (1, 6): 1})
+    observed = Tree(True, {1: desired.branches[1]}, {(1, 4): 1, (1, 6): 1}, sealed=True)
     assert diff(desired, observed) == [AddBranch(desired.branches[2]), AddFilter(2, 4, 2), AddFilter(2, 6, 2)]
 
 
@@ -434,7 +466,7 @@ def test_from_any_state_the_actions_lead_to_the_plan(planned, touched):
     for node in planned:
         desired = sent_by(node)
         actions = diff(desired, held, touched)
-        kinds = [isinstance(action, AddFilter) for action in actions]
+        kinds = [isinstance(action, FilterAction) for action in actions]
         assert kinds == sorted(kinds), "filters come after branches"
         held = as_read(perform(held, actions))
         assert diff(desired, held) == []
@@ -455,6 +487,8 @@ def test_nothing_is_taken_away(planned):
     held = perform(old, diff(new, old))
     assert held.branches.keys() >= old.branches.keys()
     assert held.filters.items() >= old.filters.items()
+    assert held.passing.keys() | held.filters.keys() >= old.passing.keys()
+    assert held.sealed >= old.sealed
 
 
 # What the kernel holds

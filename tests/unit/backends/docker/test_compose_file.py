@@ -8,6 +8,7 @@ import yaml
 
 from harness.agent.settings import NAMES, Settings
 from harness.backends.docker import create, registry
+from harness.backends.docker.container_options import Limits
 
 ROOT = Path(__file__).parents[4]
 
@@ -39,7 +40,13 @@ def test_the_same_privileges(node):
     assert tuple(node["cap_add"]) == create.CAPABILITIES
     assert tuple(node["security_opt"]) == create.SECURITY
     assert node["read_only"] is True
-    assert dict((*one.split(":"), "")[:2] for one in node["tmpfs"]) == create.TMPFS
+
+
+def test_the_same_limits(node):
+    limits = Limits()
+    wanted = {folder: options.format(tmp=limits.tmp) for folder, options in create.TMPFS.items()}
+    assert dict(one.split(":") for one in node["tmpfs"]) == wanted
+    assert (node["pids_limit"], node["mem_limit"]) == (limits.pids, limits.memory)
 
 
 def test_the_same_switches(node):

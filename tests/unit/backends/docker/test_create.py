@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from harness.backends.docker import create as module
-from harness.backends.docker.container_options import ContainerOptions
+from harness.backends.docker.container_options import ContainerOptions, Limits
 from harness.errors import HarnessError, InputError, NetworkStateError, UnavailableError
 from tests.support.plans import network
 from tests.support.unix_http import Handler, served
@@ -19,9 +19,10 @@ class Daemon(Handler):
     """Answers what it is told to, in order, the last for ever; hangs up where it is not told."""
 
     def answer(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        told = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = f"{self.command} {unquote(urlsplit(self.path).path).removeprefix('/v1.44')}"
         self.asked.append(request)
+        self.bodies.append((request, told))
         answers = self.answers.get(request)
         if not answers:
             self.close_connection = True
@@ -44,7 +45,7 @@ def daemon(tmp_path, monkeypatch):
     class Mine(Daemon):
         pass
 
-    Mine.asked = []
+    Mine.asked, Mine.bodies = [], []
     Mine.answers = {
         "GET /version": [(200, {"ApiVersion": "1.44"})],
         "GET /containers/json": [(200, [{"Id": "c0ffee"}])],
@@ -155,3 +156,21 @@ def test_a_daemon_that_is_not_there(monkeypatch):
 def test_errors_of_ours_pass(daemon):
     with pytest.raises(NetworkStateError, match="harness down --name n"):
         module.check_free("n")
+
+
+# limits
+
+
+def test_a_container_is_asked_for_with_its_limits(daemon):
+    daemon.answers |= {
+        "GET /images/harness-node/json": [(200, {"Id": "1"})],
+        "GET /networks": [(200, [])],
+        "POST /networks/create": [(201, {"Id": "f00d"})],
+        "GET /networks/f00d": [(200, {"Id": "f00d", "Name": "harness-n"})],
+        "POST /containers/create": [(201, {"Id": "c0ffee"})],
+        "POST /containers/c0ffee/start": [(204, None)],
+    }
+    options = ContainerOptions(limits=Limits("7", "64m", "1m"))
+    module.create("n", network("ring", 2), options, lambda _: None)
+    made = [json.loads(told)["HostConfig"] for request, told in daemon.bodies if request == "POST /containers/create"]
+    assert {(one["PidsLimit"], one["Memory"], one["Tmpfs"]["/tmp"]) for one in made} == {(7, 64 << 20, "exec,size=1m")}

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import UnavailableError
 from harness.shaping.qdisc import Branch, netem_of, tbf_of
-from harness.shaping.userspace import control
+from harness.shaping.userspace import control, control_address
 from harness.shaping.userspace.limits import precision_warnings
 from harness.shaping.userspace.state import State
 from tests.support.plans import SHAPES, network, shape
@@ -78,10 +78,11 @@ def test_branches_go_through_json(name):
 
 @pytest.fixture
 def listener(monkeypatch):
-    monkeypatch.setattr(control, "ADDRESS", f"\0tc-harness-test-{os.getpid()}")
+    for module in (control, control_address):
+        monkeypatch.setattr(module, "ADDRESS", f"\0tc-harness-test-{os.getpid()}")
     monkeypatch.setattr(control, "_START_SECONDS", 0.2)
     monkeypatch.setattr(control, "_ANSWER_SECONDS", 0.2)
-    with control.listen() as listener:
+    with control_address.listen() as listener:
         listener.setblocking(True)
         yield listener
 

@@ -1,0 +1,139 @@
+"""What may pass a node's interface, as nf_tables chains that drop everything else::
+
+    ip, ip6  links    raw PREROUTING   other interfaces, neighbour discovery, from beyond the gateway (containers): pass
+                                       to many receivers, to this link alone: drop; then one rule per source (rules.py)
+    ip, ip6  own      raw OUTPUT       other interfaces, neighbour discovery, from the node's own address: pass
+    netdev   frames   egress           IPv4 and IPv6, but on relays only from the node's own address; ARP: pass
+                                       (at ingress where the kernel has no egress hook, from any address)
+
+``own`` keeps a program from taking another edge by a source address that is not its node's, also without privileges
+(IPV6_FREEBIND); what a relay passes on does not meet it. ``frames`` sees what packet sockets send too.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final
+
+from harness.model.address import INTERFACE
+from harness.netlink import nftables as nft
+from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV
+
+TABLE: Final = "harness"
+FRAMES: Final = "frames"
+COPY_MARK: Final = 0x7C01
+"""Of packets that a link duplicates: they leave a relay with the source that they came with."""
+SOURCE: Final = {4: nft.Payload(nft.NETWORK, 12, 4), 6: nft.Payload(nft.NETWORK, 8, 16)}
+FAMILY: Final = {4: NFPROTO_IPV4, 6: NFPROTO_IPV6}
+_DROP, _PASS = nft.Drop(), nft.Accept()
+_TO_US: Final = b"\0"
+_LINK_LOCAL: Final = nft.Mask(b"\xff\xc0"), b"\xfe\x80"
+_ARP_FOR_IPV4: Final = b"\0\1\x08\0"
+"""Hardware type Ethernet, protocol type IPv4."""
+_DISCOVERY: Final = (b"\x87", b"\x88")
+"""ICMPv6's types of a neighbour's solicitation and advertisement."""
+
+Address = IPv4Address | IPv6Address
+Rule = tuple[nft.Expression, ...]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Whose interface it is.
+
+    Args:
+        index: of the interface; what comes and leaves by others passes.
+        own: the node's addresses.
+        nets: those of the nodes.
+        gateways: on the nodes' nets; packets from these, and from beyond the nets of their IP version, pass.
+        relays: whether it passes on packets of others.
+        device: the interface's name.
+    """
+
+    index: int
+    own: tuple[Address, ...]
+    nets: tuple[IPv4Network | IPv6Network, ...] = ()
+    gateways: tuple[Address, ...] = ()
+    relays: bool = True
+    device: str = INTERFACE
+
+
+@dataclass(frozen=True)
+class GuardChain:
+    """A chain with the rules that it begins with."""
+
+    family: int
+    chain: nft.Chain
+    rules: tuple[Rule, ...]
+
+
+def links_chain(guard: Guard, version: int) -> GuardChain:
+    """Of what comes in; the rules of the links follow."""
+    chain = nft.Chain(TABLE, "links", "filter", nft.PREROUTING, nft.RAW, nft.DROP)
+    rules = [_other(nft.IIF, guard), *_discovery(version), (nft.Meta(nft.PKTTYPE), nft.Compare(_TO_US, True), _DROP)]
+    if version == 6:
+        mask, value = _LINK_LOCAL
+        rules.append((nft.Payload(nft.NETWORK, 24, 2), mask, nft.Compare(value), _DROP))
+    return GuardChain(FAMILY[version], chain, (*rules, *_outside(guard, version)))
+
+
+def own_chain(guard: Guard, version: int) -> GuardChain:
+    """Of what programs of the node send."""
+    chain = nft.Chain(TABLE, "own", "filter", nft.OUTPUT, nft.RAW, nft.DROP)
+    copies = (nft.Meta(nft.MARK), nft.Compare(struct.pack("=I", COPY_MARK)), _PASS)
+    return GuardChain(
+        FAMILY[version], chain, (_other(nft.OIF, guard), *_own(guard, version), *_discovery(version), copies)
+    )
+
+
+def frames_chain(guard: Guard, hook: int) -> GuardChain:
+    """Of all that leaves (or, at ingress, comes to) the interface."""
+    chain = nft.Chain(TABLE, FRAMES, "filter", hook, nft.RAW, nft.DROP, guard.device)
+    rules: list[Rule] = [(*_ethertype(0x0806), nft.Payload(nft.LINK, 14, 4), nft.Compare(_ARP_FOR_IPV4), _PASS)]
+    for version, ethertype in ((4, 0x0800), (6, 0x86DD)):
+        if guard.relays or hook == nft.INGRESS:
+            rules.append((*_ethertype(ethertype), _PASS))
+        else:
+            rules += [(*_ethertype(ethertype), *rule) for rule in (*_own(guard, version), *_discovery(version))]
+    return GuardChain(NFPROTO_NETDEV, chain, tuple(rules))
+
+
+def _ethertype(value: int) -> Rule:
+    return nft.Payload(nft.LINK, 12, 2), nft.Compare(struct.pack(">H", value))
+
+
+def _own(guard: Guard, version: int) -> Iterator[Rule]:
+    for one in guard.own:
+        if one.version == version:
+            yield SOURCE[version], nft.Compare(one.packed), _PASS
+
+
+def _other(key: int, guard: Guard) -> Rule:
+    return nft.Meta(key), nft.Compare(struct.pack("=I", guard.index), differs=True), _PASS
+
+
+def _discovery(version: int) -> Iterator[Rule]:
+    """The same packets that netem's filters pass (tc_messages.discovery_filters)."""
+    if version == 6:
+        short = nft.Payload(nft.NETWORK, 4, 1), nft.Compare(b"\0")
+        believed = nft.Payload(nft.NETWORK, 6, 2), nft.Compare(b"\x3a\xff")
+        for kind in _DISCOVERY:
+            yield *short, *believed, nft.Payload(nft.NETWORK, 40, 1), nft.Compare(kind), _PASS
+
+
+def _outside(guard: Guard, version: int) -> Iterator[Rule]:
+    hosts = [one for one in guard.gateways if one.version == version]
+    for one in hosts:
+        yield SOURCE[version], nft.Compare(one.packed), _PASS
+    if hosts:
+        beyond: Rule = ()
+        for net in (one for one in guard.nets if one.version == version):
+            part = nft.Mask(net.netmask.packed), nft.Compare(net.network_address.packed, True)
+            beyond = (*beyond, SOURCE[version], *part)
+        if version == 6:
+            mask, value = _LINK_LOCAL
+            beyond = (*beyond, nft.Payload(nft.NETWORK, 8, 2), mask, nft.Compare(value, True))
+        yield *beyond, _PASS

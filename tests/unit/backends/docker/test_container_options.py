@@ -1,0 +1,30 @@
+"""What containers are asked for."""
+
+import pytest
+
+from harness.backends.docker.container_options import Limits
+from harness.errors import InputError
+
+
+def test_limits_are_generous_and_can_be_set_or_lifted():
+    assert Limits.read({}) == Limits("4096", "16g", "4g")
+    given = {"HARNESS_PIDS": "0", "HARNESS_MEMORY": "512M", "HARNESS_TMP": "1000000"}
+    assert Limits.read(given) == Limits("0", "512M", "1000000")
+    assert Limits.read(dict.fromkeys(given, "")) == Limits(), "as Compose takes an empty variable"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HARNESS_PIDS", "many"),
+        ("HARNESS_PIDS", "-1"),
+        ("HARNESS_PIDS", "٤"),
+        ("HARNESS_MEMORY", "16 GB"),
+        ("HARNESS_MEMORY", "-1g"),
+        ("HARNESS_TMP", "4g,exec"),
+        ("HARNESS_TMP", "lots"),
+    ],
+)
+def test_nonsense_is_refused_by_name(name, value):
+    with pytest.raises(InputError, match=rf"^{name}=.*: write .*0 for no limit$"):
+        Limits.read({name: value})
