@@ -39,17 +39,30 @@ from harness.model.profile_file import is_profile_path, load_profile
 from harness.model.topology_names import build_topology
 from harness.model.units import parse_duration
 from harness.model.yaml_file import Entry, read_yaml
-from harness.training.declared import least_of
+from harness.training.declared import help_of, least_of
 from harness.training.options import Schedule
 from harness.training.strategies.catalogue import check_name as check_strategy
 from harness.training.strategies.catalogue import find_strategy
 from harness.training.strategies.option_values import read_options
 from harness.training.tasks.task_options import TaskOptions
 
-_KEYS: Final = (
-    "name", "nodes", "topologies", "profiles", "strategies", "H", "seeds", "network_seed", "task",
-    *(one.name for one in fields(Schedule)), "target", "stop_at_target", "limit",
-)  # fmt: skip
+KEYS: Final = {
+    "name": "Of the experiment's folder; the file's name unless given.",
+    "nodes": "How many nodes every run has; 4, or what a topology's file says, unless given.",
+    "topologies": f"A name, a file, or a list of them; {DEFAULTS.topology} unless given.",
+    "profiles": "A name, a file, or a list of them. Required.",
+    "strategies": "A name, a mapping of `name` and options, or a list of these; an option that is a list makes a run "
+    "for each value. Required.",
+    "H": "For all strategies that have this option and do not say otherwise: a number, or a list.",
+    "seeds": "A number, or a list: of the model, the data and the strategy; 0 unless given.",
+    "network_seed": "Of the network's draws: one network for all seeds; each seed draws its own unless given.",
+    "task": "A name, or a mapping with the keys below; digits unless given.",
+    **{one.name: f"{help_of(one).capitalize()}; {one.default} unless given." for one in fields(Schedule)},
+    "target": "`{loss: 0.4}` or `{accuracy: 0.9}`, on the held-out set: the report says when it was reached.",
+    "stop_at_target": "Whether a run ends there: true or false; false unless given.",
+    "limit": "The longest that a run may train: 90s, 2min or 1.5h; no limit unless given.",
+}
+"""The keys of the file, with what they mean (docs/reference/)."""
 
 
 def load_experiment(path: Path, *, check_options: bool = True) -> Experiment:
@@ -63,7 +76,7 @@ def load_experiment(path: Path, *, check_options: bool = True) -> Experiment:
         InputError: with file and line.
         UnavailableError: there is no PyTorch to check options with.
     """
-    values = read_yaml(path, InputError).mapping(_KEYS)
+    values = read_yaml(path, InputError).mapping(KEYS)
     root = path.parent
     given: dict[str, Any] = {"name": _name(values["name"]) if "name" in values else plain(path.stem)}
     if missing := [key for key in ("profiles", "strategies") if key not in values]:

@@ -24,6 +24,8 @@ SHIPPED_ORDER: Final = (
     "datacenter-real",
     "cross-continental",
 )
+PROFILE_KEYS: Final = {"description": "One line for people."}
+"""The keys of a profile's file beside those of a link, with what they mean (docs/reference/)."""
 
 
 def _quantity(entry: Entry, kind: type[Any]) -> Any:
@@ -153,6 +155,6 @@ def load_profile(name_or_path: str) -> Profile:
 
 def _load_file(path: Path) -> Profile:
     root = read_yaml(path, ProfileError)
-    values = root.mapping(["description", *SHAPE_KEYS])
+    values = root.mapping([*PROFILE_KEYS, *SHAPE_KEYS])
     description = " ".join(values["description"].text("a line of text").split()) if "description" in values else ""
     return read_shape(root, values, Profile(path.stem, description, path))

@@ -40,6 +40,19 @@ from harness.model.yaml_file import Entry, read_text, read_yaml
 
 Q = TypeVar("Q", Rate, Time)
 _MATRIX_EXAMPLE: Final = "matrix:delay=delays.csv,rate=rates.csv"
+TOPOLOGY_KEYS: Final = {
+    "description": "One line for people.",
+    "nodes": "How many there are; the highest rank of an edge + 1 unless given.",
+    "edges": "A list of edges.",
+}
+"""The keys of a topology's file, with what they mean (docs/reference/)."""
+EDGE_KEYS: Final = {
+    "between": "Two ranks, `[0, 1]`: an edge with both its directions.",
+    "from": "Instead of `between`, with `to`: one direction. The other one needs an entry of its own.",
+    "to": "See `from`.",
+    "profile": "What the edge is drawn from where it says nothing itself: a name, or a file beside this one.",
+}
+"""The keys of an edge beside those of a link."""
 
 
 def load_custom(spec: str, nodes: int | None, seed: int) -> Topology:
@@ -69,7 +82,7 @@ class _Direction:
 
 def _load_yaml(path: Path, nodes: int | None, seed: int) -> Topology:
     root = read_yaml(path, TopologyError)
-    values = root.mapping(["description", "nodes", "edges"])
+    values = root.mapping(TOPOLOGY_KEYS)
     if "description" in values:
         values["description"].text("a line of text")
     given: dict[Pair, _Direction] = {}
@@ -103,7 +116,7 @@ def _load_yaml(path: Path, nodes: int | None, seed: int) -> Topology:
 
 
 def _read_edge(place: Entry, path: Path, given: dict[Pair, _Direction]) -> None:
-    values = place.mapping(["between", "from", "to", "profile", *SHAPE_KEYS])
+    values = place.mapping([*EDGE_KEYS, *SHAPE_KEYS])
     if "between" in values and not values.keys() & {"from", "to"}:
         ends = values["between"].items()
         if len(ends) != 2:

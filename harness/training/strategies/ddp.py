@@ -37,6 +37,7 @@ class DdpOptions:
     """What is sent instead of float32 gradients, by torch's own communication hooks."""
 
     compress: Literal["none", "fp16", "bf16", "powersgd"] = "none"
+    """What is sent instead of float32 gradients."""
     rank: int = 1
     """PowerSGD's: the rank of its approximation."""
 

@@ -28,7 +28,9 @@ class DiLoCoOptions:
     H: int = 50
     """Inner steps between two outer steps."""
     outer_lr: float = 0.7
+    """Learning rate of the outer step."""
     outer_momentum: float = 0.9
+    """Momentum of the outer step (Nesterov's); 0: none."""
 
     def __post_init__(self) -> None:
         at_least("H", self.H, 1)

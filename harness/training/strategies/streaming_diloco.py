@@ -37,13 +37,17 @@ class StreamingDiLoCoOptions:
     H: int = 50
     """Steps between two outer steps of the same fragment."""
     fragments: int = 2
+    """Parts of the model that meet in turn."""
     overlap: int = 1
     """Steps that are computed while a fragment is under way; 0 waits for it."""
     alpha: float = 0.5
     """How much of its own parameters a rank keeps when a fragment arrives."""
     outer_lr: float = 0.4
+    """Learning rate of the outer step."""
     outer_momentum: float = 0.9
+    """Momentum of the outer step (Nesterov's); 0: none."""
     quantise: Literal["none", "int8", "int4", "e3m0"] = "none"
+    """How the outer gradients are sent."""
 
     def __post_init__(self) -> None:
         at_least("H", self.H, 1)

@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""Write docs/reference/: one page for each file format and one for the environment, from what the code declares.
+
+    .venv/bin/python scripts/reference.py
+
+tests/unit/test_reference.py fails where a page is not what this writes.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+
+from harness.experiment import spec_file
+from harness.model import topology_file
+from harness.model.link import LINK_FIELDS, GilbertElliott, LinkShape
+from harness.model.plan_options import OPTIONS, NetworkOptions
+from harness.model.profile_file import PROFILE_KEYS
+from harness.model.topology_file import EDGE_KEYS, TOPOLOGY_KEYS
+from harness.model.torchrun import environment
+from harness.training.declared import help_of
+from harness.training.strategies.catalogue import TABLE, find_strategy
+from harness.training.tasks.task_options import TaskOptions
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+FOLDER: Final = ROOT / "docs" / "reference"
+NOTE: Final = "<!-- Written by scripts/reference.py from what the code declares: change that, and run it. -->\n"
+
+COMMAND: Final = {
+    "HARNESS_NAME": "The network's `--name`.",
+    **{one.environ: f"`{one.flags[0]}`: {one.help}" for one in OPTIONS.values() if one.environ},
+    "HARNESS_STATE_DIR": "Where networks are registered: /run/harness, or $XDG_RUNTIME_DIR/harness without root.",
+    "HARNESS_LOG": "debug, info or warning: a log on standard error, as `harness -v`.",
+    "DOCKER_HOST": "The Docker daemon, as for docker.",
+}
+"""What the command line and the Python API read."""
+SETUP: Final = {
+    "HARNESS_PYTHON": "The Python of `make setup`, and whose pip collects wheels for the image.",
+    "HARNESS_TORCH": "skip: `make setup` goes without PyTorch.",
+    "HARNESS_TORCH_INDEX_URL": "The index with PyTorch's CPU wheels, for `make setup` and `harness image build`.",
+    "BASE": "Another base for `harness image build`: Debian or Ubuntu with Python 3.11 or newer.",
+}
+NODE: Final = {
+    "HARNESS_NAMES": "Host names of the nodes, with `{}` for the rank + 1. Without it a container is no node.",
+    "HARNESS_PLAN_0": "A whole plan, packed, instead of the variables above; HARNESS_PLAN_1, ... where it is long.",
+    "HARNESS_TRANSIENT": "Whether the node ends with the command that made it.",
+}
+"""What a container reads beside the variables of compose.yaml; `harness up --runtime docker` sets it."""
+OURS: Final = {
+    "HARNESS_NEIGHBOURS": "Ranks with a direct link to this one: `1,3`.",
+    "HARNESS_RUN_DIR": "In containers with a folder for results: this run's own folder there.",
+}
+"""What programs in nodes find of ours."""
+INTERNAL: Final = ("HARNESS_PROGRAM_",)
+"""Beginnings of names that harness uses between its own processes."""
+
+
+def attributes(kind: type[Any]) -> dict[str, str]:
+    """What a class says of its fields: in `Args:` of its docstring, or in a text below the field."""
+    told: dict[str, str] = {}
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    for field, text in zip(tree.body, tree.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            told[field.target.id] = " ".join(str(text.value.value).split())  # type: ignore[union-attr]
+    _, _, listed = (inspect.getdoc(kind) or "").partition("Args:\n")
+    for name, text in re.findall(r"^    (\w+): (.*(?:\n      +.*)*)", listed, re.MULTILINE):
+        told[name] = " ".join(text.split()).replace("None is", "unless given,").replace("None:", "unless given,")
+    return told
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in [list(heads), *map(list, rows)]]
+    lines = [f"| {' | '.join(row)} |" for row in escaped]
+    return "\n".join([lines[0], "|" + "---|" * len(escaped[0]), *lines[1:]]) + "\n"
+
+
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def kind_of(name: str) -> str:
+    """What a field of a link can be, for people."""
+    field = LINK_FIELDS[name]
+    if name == "jitter":
+        return "a time, or a share of the delay: 10%"
+    if field.choices:
+        return " or ".join(field.choices)
+    if field.kind is GilbertElliott:
+        return "a mapping, see below"
+    return "a whole number" if field.kind is int else f"a {field.kind.KIND}: {field.kind.EXAMPLES}"
+
+
+def link_keys() -> str:
+    """The keys that shape a link, in profiles and at edges."""
+    told = attributes(LinkShape)
+    return table(("key", "value", "meaning"), ((f"`{n}`", kind_of(n), sentence(told[n])) for n in LINK_FIELDS))
+
+
+def profile() -> str:
+    """The page on profiles."""
+    chain = attributes(GilbertElliott)
+    return f"""# A profile
+
+A YAML file: the ranges that every edge of a network draws its own values from. `--profile ./mine.yaml`. A key that is
+missing does nothing; a value is one, or a range `[low, high]`, from which every direction of every edge gets its own,
+the same for the same seed. An unknown key is an error. The profiles that ship are such files (tc_profiles/).
+
+{table(("key", "meaning"), ((f"`{key}`", text) for key, text in PROFILE_KEYS.items()))}
+## Keys of a link
+
+{link_keys()}
+## Keys of gilbert_elliott
+
+{table(("key", "meaning"), ((f"`{key}`", sentence(chain[key])) for key in chain))}
+`p` and `r` are required. `loss_bad` is 100%, `loss_good` 0% unless given.
+"""
+
+
+def topology() -> str:
+    """The page on topologies."""
+    listed = table(("key", "meaning"), ((f"`{key}`", text) for key, text in TOPOLOGY_KEYS.items()))
+    edge = table(("key", "meaning"), ((f"`{key}`", text) for key, text in EDGE_KEYS.items()))
+    _, _, told = (topology_file.__doc__ or "").partition("YAML::\n\n")
+    example, _, format_ = told.strip("\n").partition("\n\n")
+    return f"""# A topology
+
+A YAML file of edges, or matrices as CSV. `--topology ./mine.yaml`.
+
+{listed}
+## Keys of an edge
+
+{edge}
+And every [key of a link](profile.md#keys-of-a-link). An edge without any of these is drawn from the network's profile.
+An edge with some is complete: what it does not name does not happen, unless it names a `profile` to start from.
+
+## Format, with an example
+
+```yaml
+{textwrap.dedent(example)}
+```
+
+{format_.replace("``", "`").replace("CSV: ", "**CSV**: ", 1)}
+"""
+
+
+def type_text(kind: Any) -> str:
+    """A type of an option, for people."""
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    names = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
+    words = [names.get(word.strip(), word.strip()) for word in getattr(kind, "__name__", str(kind)).split("|")]
+    return " or ".join(word for word in words if word != "None")
+
+
+def default_text(field: Any) -> str:
+    """A field's default."""
+    return "" if field.default is MISSING or field.default is None else f"`{field.default}`"
+
+
+def strategy_options() -> Iterator[tuple[str, str, str, str, str]]:
+    """Every option of every strategy that ships."""
+    for name in TABLE:
+        options = find_strategy(name).Options
+        told, types = attributes(options), get_type_hints(options)
+        for field in fields(options):
+            text = told.get(field.name, "")
+            yield f"`{name}`", f"`{field.name}`", type_text(types[field.name]), default_text(field), text
+
+
+def experiment() -> str:
+    """The page on experiments."""
+    types = get_type_hints(TaskOptions)
+    task = (
+        (f"`{one.name}`", type_text(types[one.name]), default_text(one), sentence(help_of(one)))
+        for one in fields(TaskOptions)
+    )
+    example = (spec_file.__doc__ or "").partition("\n\n")[2].partition("\n\n")[2].strip()
+    return f"""# An experiment
+
+A YAML file: `harness experiment run FILE` makes a run of every combination of profile, topology, strategy and seed.
+Paths in it are relative to its own folder.
+
+```yaml
+{example}
+```
+
+{table(("key", "meaning"), ((f"`{key}`", text) for key, text in spec_file.KEYS.items()))}
+## Keys of task
+
+{table(("key", "value", "default", "meaning"), task)}
+## Options of strategies
+
+What each strategy does: [strategies.md](../strategies.md).
+
+{table(("strategy", "option", "value", "default", "meaning"), strategy_options())}"""
+
+
+def compose_variables() -> Iterator[tuple[str, str, str]]:
+    """The variables of .env.example with their defaults and the comments above them."""
+    comment: list[str] = []
+    for line in (ROOT / ".env.example").read_text().splitlines():
+        if line.startswith("# ---"):
+            comment = []
+        elif line.startswith("#"):
+            comment.append(line.lstrip("# "))
+        elif "=" in line:
+            name, _, value = line.partition("=")
+            yield f"`{name}`", f"`{value}`" if value else "", " ".join(comment) or "The same, for IPv6."
+            comment = []
+        else:
+            comment = []
+
+
+def program_variables() -> list[str]:
+    """What a program in a node finds."""
+    return [name for name in environment(NetworkOptions(nodes=2).plan(), 0, {}) if name not in OURS]
+
+
+def variables(told: Mapping[str, str]) -> str:
+    """A table of variables."""
+    return table(("variable", "meaning"), ((f"`{name}`", text) for name, text in told.items()))
+
+
+def environment_page() -> str:
+    """The page on variables."""
+    found = ", ".join(f"`{name}`" for name in program_variables())
+    return f"""# Environment variables
+
+## Of the harness command and the Python API
+
+{variables(COMMAND)}
+## Of set-up and the image
+
+{variables(SETUP)}
+## Of docker compose
+
+{table(("variable", "default", "meaning"), compose_variables())}
+## Of a container that is a node
+
+The variables of the network and the job above, and:
+
+{variables(NODE)}
+## What a program in a node finds
+
+{variables(OURS)}
+And what torchrun sets, and reads as defaults of its options (`PET_...`; those are left out that contradict a torchrun
+in the command): {found}.
+"""
+
+
+PAGES: Final = {
+    "profile.md": profile,
+    "topology.md": topology,
+    "experiment.md": experiment,
+    "environment.md": environment_page,
+}
+
+
+def write() -> None:
+    """Write all pages."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(NOTE + page())
+
+
+if __name__ == "__main__":
+    write()
