@@ -54,6 +54,16 @@ from harness.model.plan import NetworkPlan, Pair
 Collective = Literal["all_reduce", "broadcast", "all_gather", "reduce_scatter", "all_to_all", "send_recv", "barrier"]
 COLLECTIVES: Final[tuple[str, ...]] = get_args(Collective)
 
+
+def bus_factor(collective: str, ranks: int) -> float:
+    """Bus bandwidth / algorithm bandwidth, by nccl-tests' doc/PERFORMANCE.md."""
+    if collective == "all_reduce":
+        return 2 * (ranks - 1) / ranks
+    if collective in ("all_gather", "reduce_scatter", "all_to_all"):
+        return (ranks - 1) / ranks
+    return 1.0
+
+
 WIRE_SHARE: Final = FRAME / SEGMENT
 """Bytes on the wire per byte carried: full TCP segments with timestamps in Ethernet frames of MTU 1500."""
 _SPARSE: Final = 4

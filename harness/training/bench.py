@@ -1,4 +1,4 @@
-"""Times torch.distributed's gloo collectives on whatever network is there: what `harness bench` runs on every rank.
+"""Times torch.distributed's gloo collectives: what `harness bench` runs on every rank.
 
 Run on every rank, with torchrun's variables (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, GLOO_SOCKET_IFNAME):
 
@@ -21,11 +21,11 @@ send_recv). With n ranks, `bytes` is S:
 algbw = S / t with the median t. Elements are float32. Sizes are cut to whole elements, the same number for every rank
 where ranks have parts, at least one: `bytes` is what was moved, `bytes_asked` what was asked.
 
-A repeat begins at one moment on all ranks, which they agree on before by an all_reduce of their clocks, far enough
-ahead that all know it in time, by a clock that they share; it lasts until the last rank is through. Where ranks do not
-share a clock (more than one machine) each starts when that all_reduce lets it, and the longest of their times counts;
-the result's `start` tells which it was. A rank that comes too late makes a repeat longer: `late_max` has the worst.
-What ranks tell each other about times is sent after all the repeats.
+A repeat starts at the same moment on all ranks, by a clock that they share: they agree on the moment beforehand, by an
+all_reduce of their clocks. It lasts until the last rank has finished. Ranks without a shared clock (more than one
+machine) start when that all_reduce returns, and the longest of their times counts; the result's `start` says which it
+was. A rank that starts late makes a repeat longer: `late_max` is the largest delay. Ranks exchange their times after
+all repeats.
 
 Rank 0 writes JSON to standard output, one object per line and nothing else: first `{"done": 0, "total": 12}` when all
 ranks are connected, then one per finished row, `{"done": 1, "total": 12, "row": {...}}`, and at last
@@ -46,9 +46,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, Final
 
-from harness.model.bound import COLLECTIVES
+from harness.model.bound import COLLECTIVES, bus_factor
 from harness.training import command
-from harness.training.bench_collectives import CASES, NOTES, WIDTH, bus_factor, moved_bytes
+from harness.training.bench_collectives import CASES, NOTES, WIDTH, moved_bytes
 from harness.training.bench_ranks import BenchRanks
 from harness.training.group import blamed, check_environment
 
@@ -56,19 +56,19 @@ MIN_REPEATS: Final = 3
 
 
 def sweep(collectives: Sequence[str], sizes: Sequence[int]) -> list[tuple[str, int]]:
-    """The rows to measure, in order; a barrier has no size and comes once."""
+    """The rows to measure, in order; a barrier has no size and is measured once."""
     return [(name, size) for name in collectives for size in ((0,) if name == "barrier" else sizes)]
 
 
 def repeats_within(budget: float | None, asked: int, seconds: float) -> int:
-    """How many repeats of this duration fit the budget: at most what was asked, but MIN_REPEATS if so many were."""
+    """The number of repeats that fit the budget: at most `asked`, at least MIN_REPEATS if so many were asked."""
     if budget is None:
         return asked
     return min(asked, max(MIN_REPEATS, int(budget / max(seconds, 1e-6))))
 
 
 def warmups_within(budget: float | None, asked: int, seconds: float) -> int:
-    """How many warm-up runs of this duration fit a quarter of the budget: at most what was asked, at least one."""
+    """The number of warm-up runs that fit a quarter of the budget: at most `asked`, at least one."""
     if budget is None:
         return asked
     return min(asked, max(1, int(budget / 4 / max(seconds, 1e-6))))
@@ -124,17 +124,17 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str], out: IO[st
     todo = sweep(options.collectives, options.sizes)
     rows: list[dict[str, Any]] = []
 
-    def tell(line: Mapping[str, Any]) -> None:
+    def emit(line: Mapping[str, Any]) -> None:
         if ranks.rank == 0:
             print(json.dumps(line), file=out, flush=True)
 
-    tell({"done": 0, "total": len(todo)})
+    emit({"done": 0, "total": len(todo)})
     for collective, size in todo:
         rows.append(_measure(ranks, collective, size, options))
-        tell({"done": len(rows), "total": len(todo), "row": rows[-1]})
+        emit({"done": len(rows), "total": len(todo), "row": rows[-1]})
     start = "shared clock" if ranks.shared_clock else "all_reduce"
     version = str(ranks.torch.__version__)
-    tell({"result": {"rows": rows, "torch": version, "world_size": ranks.size, "start": start}})
+    emit({"result": {"rows": rows, "torch": version, "world_size": ranks.size, "start": start}})
     ranks.close()
 
 
@@ -160,13 +160,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; the exit code."""
+    """Measure and return the exit code."""
     options = _options(sys.argv[1:] if arguments is None else arguments)
 
     def run() -> None:
         check_environment(os.environ)
         with os.fdopen(os.dup(sys.stdout.fileno()), "w") as out:
-            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no part of the result
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries may print, but not into the result
             _run(options, os.environ, out)
 
     return command.ended(run)

@@ -1,6 +1,6 @@
-"""The collectives that are timed: what each moves, how nccl-tests counts it, and whether its result is right.
+"""The collectives that `harness bench` times: the data that each moves, and a check of its result.
 
-Sizes and factors are those of NVIDIA/nccl-tests (doc/PERFORMANCE.md, and src/sendrecv.cu for send_recv).
+Sizes are those of NVIDIA/nccl-tests (doc/PERFORMANCE.md, and src/sendrecv.cu for send_recv).
 """
 
 from __future__ import annotations
@@ -20,17 +20,8 @@ NOTES: Final = {
 """Read in PyTorch's ProcessGroupGloo.cpp; in torch 2.13.0 it moved 2 (n - 1) S bytes in all, as all_reduce does."""
 
 
-def bus_factor(collective: str, ranks: int) -> float:
-    """busbw / algbw, by nccl-tests' doc/PERFORMANCE.md."""
-    if collective == "all_reduce":
-        return 2 * (ranks - 1) / ranks
-    if collective in ("all_gather", "reduce_scatter", "all_to_all"):
-        return (ranks - 1) / ranks
-    return 1.0
-
-
 def moved_bytes(collective: str, asked: int, ranks: int) -> int:
-    """The size that is moved for the size asked: whole elements, the same number for each rank."""
+    """Bytes that are moved for the bytes asked: whole elements, the same number for each rank."""
     if collective == "barrier":
         return 0
     step = WIDTH * (ranks if collective in ("all_gather", "reduce_scatter", "all_to_all") else 1)
@@ -42,9 +33,9 @@ class Case:
     """One collective, ready to run again and again.
 
     Args:
-        prepare: puts input in place and spoils the output.
-        run: the collective itself, until this rank has its result.
-        pairs: (what the output is, what it must be) after a run.
+        prepare: fills the input and overwrites the output.
+        run: runs the collective until this rank has its result.
+        pairs: (output, expected output) after a run.
     """
 
     prepare: Callable[[], None]

@@ -1,4 +1,4 @@
-"""The ranks of a measurement: a process group, moments that its ranks agree on, and numbers that they know."""
+"""The ranks of a measurement: a process group whose ranks start together, and test data that all of them know."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.training.group import ProcessGroup, blamed
 
 
 class BenchRanks(ProcessGroup):
-    """A process group whose ranks start things together. Arguments and errors as Group."""
+    """A process group whose ranks start together. Arguments and errors as ProcessGroup."""
 
     def __init__(self, environment: Mapping[str, str], timeout: float) -> None:
         super().__init__(environment, timeout)
@@ -25,9 +25,9 @@ class BenchRanks(ProcessGroup):
                 self.start()
 
     def start(self) -> float:
-        """Return at the same moment on all ranks; that moment by this process's clock.
+        """Return at the same moment on all ranks, and what this process's clock said then.
 
-        The margin is half as long again as the ranks last needed to hear from each other.
+        The margin is 1.5 times what the last all_reduces took.
         """
         last, wait = self.largest([time.perf_counter(), self._wait])
         if not self.shared_clock:
@@ -43,7 +43,7 @@ class BenchRanks(ProcessGroup):
         return (self.torch.arange(count) % 5 + base).to(self.torch.float32)
 
     def empty(self, count: int) -> Any:
-        """An array to be filled."""
+        """An uninitialised array."""
         return self.torch.empty(count, dtype=self.torch.float32)
 
     def sum_of_all(self, count: int) -> Any:

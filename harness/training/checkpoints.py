@@ -1,4 +1,4 @@
-"""What a run goes on from after it was stopped: for each rank a file per saved step, of which few are kept."""
+"""Checkpoints, from which a stopped run continues: one file per rank and saved step; the newest few are kept."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from harness.errors import HarnessError
 from harness.run_files import replace_file
 
 _KEPT: Final = 3
-"""At least."""
+"""The least number of files that a rank keeps."""
 _COMMON: Final = 2
-"""Steps that all ranks have saved: the newest may turn out to be damaged."""
+"""Steps saved by all ranks that are kept: the newest may be damaged."""
 
 
 class Checkpoints:
@@ -36,11 +36,12 @@ class Checkpoints:
     def save(self, step: int, state: Mapping[str, Any]) -> None:
         """Write a state; a reader finds it whole or not at all. Raises HarnessError.
 
-        Of earlier steps those are kept that are needed: ranks that seldom meet may be far apart, and go on from where
-        all have been. Of later ones none: an attempt that counts no more has left them.
+        Earlier steps are kept as long as a resumed run may need them: ranks that rarely synchronise may be far apart,
+        and all continue from a step that every rank has saved. Later steps are of an attempt that no longer counts, and
+        are removed.
         """
         path = self._path(step)
-        data = io.BytesIO()  # torch tells nothing of why a file refuses
+        data = io.BytesIO()  # torch does not report why a file cannot be written
         torch.save(dict(state), data)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -58,9 +59,9 @@ class Checkpoints:
             self._path(step).unlink(missing_ok=True)
 
     def load_newest(self) -> tuple[int, Mapping[str, Any]] | None:
-        """The newest step that every rank can read, and this rank's state then; None where there is none.
+        """The newest step that every rank can read, and this rank's state of it; None: there is none.
 
-        All ranks call it at once. Raises HarnessError.
+        A collective: all ranks must call it. Raises HarnessError.
         """
         steps: list[list[int]] = [[] for _ in range(self._ranks)]
         distributed.all_gather_object(steps, self._steps(self._rank))
@@ -73,10 +74,10 @@ class Checkpoints:
         return None
 
     def _kept(self, mine: list[int]) -> list[int]:
-        """Those of this rank's steps that a later attempt may go on from.
+        """The steps of this rank from which a later attempt may continue.
 
-        The last few, and all since two that every rank has saved. Where there are none yet, since the others are slow,
-        or have folders of their own, the first two: the others come by there.
+        The last few, and all since the last two that every rank has saved. Where there are no such steps (other ranks
+        are slow, or have folders of their own), the first two, which the others will reach.
         """
         common = sorted(set(mine).intersection(*(self._steps(rank) for rank in range(self._ranks))))[-_COMMON:]
         if not common:
@@ -84,7 +85,7 @@ class Checkpoints:
         return [step for step in mine if step >= min(common + mine[-_KEPT:])]
 
     def _load(self, step: int) -> Mapping[str, Any] | None:
-        """A state; None, and a line on standard error, where its file is damaged, as a power cut may leave it.
+        """A state; None, and a line on standard error, if its file is damaged, e.g. by a power cut.
 
         Raises HarnessError where it cannot be read at all.
         """
@@ -97,7 +98,7 @@ class Checkpoints:
             state: Mapping[str, Any] = torch.load(io.BytesIO(data), weights_only=True)
         except MemoryError:
             raise
-        except Exception as error:  # a damaged file ends in many: pickle's, zip's, torch's own
+        except Exception as error:  # a damaged file raises many kinds: pickle's, zip's, torch's own
             print(
                 f"{path.name} is damaged ({type(error).__name__}); it is not used to resume",
                 file=sys.stderr,

@@ -1,4 +1,4 @@
-"""What the command lines of train and bench share: how texts become values, and how the programs end."""
+"""Shared by the programs train and bench: parsers of command line values, and how the programs end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMEOUT_HELP: Final = "seconds after which a collective counts as failed"
 
 
 def ended(run: Callable[[], None]) -> int:
-    """Run a program; the exit code. Errors, those of writing a file or a pipe too, are one line on standard error."""
+    """Run a program and return its exit code. An error, also one of writing a file or pipe, is one line on stderr."""
     warnings.simplefilter("ignore", FutureWarning)
     try:
         run()
@@ -33,7 +33,7 @@ def ended(run: Callable[[], None]) -> int:
 
 
 def leave(code: int) -> Never:
-    """End at once: after a failed collective, torch's threads sometimes abort an orderly exit with SIGABRT."""
+    """Exit without Python's shutdown: after a failed collective, torch's threads sometimes abort that with SIGABRT."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

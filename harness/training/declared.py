@@ -1,4 +1,4 @@
-"""Options that are declared once, as fields of frozen dataclasses, and what is derived from the declarations. Pure."""
+"""Options declared once, as fields of frozen dataclasses; command line and JSON are derived from them. Pure."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def declared(
     """A field that is an option.
 
     Args:
-        default: its value where the user gives none.
-        help_: what ``--help`` and the documentation say.
-        flag: its name on the command line; empty: the field's name, None: it is no option of the command line.
+        default: its default value.
+        help_: the text of ``--help`` and of the documentation.
+        flag: its name on the command line; empty: the field's name, None: not an option of the command line.
         least: the smallest value of a whole number, 0 or 1.
-        choices: the values of a text, where only some make sense.
-        read: makes a value of a command line's text, where the field's type alone does not say how.
+        choices: the allowed values of a text; empty: any.
+        read: parses the command line's text; None: by the field's type.
     """
     metadata = {_DECLARED: {"help": help_, "flag": flag, "least": least, "choices": choices, "read": read}}
     if isinstance(default, dict):
@@ -51,7 +51,7 @@ def flag_of(one: Field[Any]) -> str | None:
 
 
 def help_of(one: Field[Any]) -> str:
-    """What a field's declaration says that it is."""
+    """The help text of a field."""
     return str(one.metadata[_DECLARED]["help"])
 
 
@@ -61,7 +61,7 @@ def least_of(one: Field[Any]) -> int:
 
 
 def declarations(kind: type[Any]) -> list[Field[Any]]:
-    """The options of a dataclass, those of the dataclasses within it where they stand."""
+    """The options of a dataclass and of the dataclasses in it, in order."""
     types, found = get_type_hints(kind), []
     for one in fields(kind):
         found += declarations(types[one.name]) if is_dataclass(types[one.name]) else [one]
@@ -69,7 +69,7 @@ def declarations(kind: type[Any]) -> list[Field[Any]]:
 
 
 def add_arguments(parser: argparse.ArgumentParser, kind: type[Any]) -> None:
-    """Give a parser one argument for each option of a dataclass, by the field's name."""
+    """Add one argument per option of a dataclass to a parser, named after the field."""
     types = get_type_hints(kind)
     for one in fields(kind):
         if is_dataclass(types[one.name]):
@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser, kind: type[Any]) -> None:
 
 
 def _argument(one: Field[Any], kind: Any) -> dict[str, Any]:
-    """What argparse must know of an option."""
+    """The keyword arguments of add_argument for an option."""
     if kind is bool:
         return {"action": "store_true"}
     if get_origin(kind) is Mapping:
@@ -93,7 +93,7 @@ def _argument(one: Field[Any], kind: Any) -> dict[str, Any]:
 
 
 def _reader(kind: Any, least: int) -> Callable[[str], Any]:
-    """What makes a value of a text."""
+    """The parser of a text."""
     plain = next((part for part in get_args(kind) if part is not NoneType), kind)
     if plain is int:
         return command.count if least else command.whole
@@ -108,12 +108,12 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def from_arguments(kind: type[Options], parsed: argparse.Namespace, **given: Any) -> Options:
-    """The dataclass of what a parser has read. Raises InputError.
+    """Make the dataclass from parsed arguments. Raises InputError.
 
     Args:
         kind: the dataclass.
-        parsed: by a parser that ``add_arguments`` has filled.
-        given: values of fields that are no options.
+        parsed: by a parser that ``add_arguments`` prepared.
+        given: values of fields that are not options.
     """
     types, values = get_type_hints(kind), dict(given)
     for one in fields(kind):  # type: ignore[arg-type]

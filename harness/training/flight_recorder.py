@@ -1,7 +1,7 @@
-"""Which collectives have run, by torch's own flight recorder: nothing of torch.distributed is wrapped or replaced.
+"""Counts the collectives that ran, from torch's own flight recorder: torch.distributed is not wrapped or replaced.
 
 The recorder keeps the last N collectives and point-to-point transfers of this process (torch/csrc/distributed/c10d/
-FlightRecorder.hpp; gloo has it too). What fell out of it before it was read is told as missed.
+FlightRecorder.hpp; gloo has it too). Entries that were overwritten before they were read are counted as missed.
 """
 
 from __future__ import annotations
@@ -13,26 +13,28 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final
 
 _KEPT: Final = 512
-"""To read all of them takes 20 ms of a core, and more where the machine is busy."""
+"""Reading all of them takes 20 ms of a core, and more on a busy machine."""
 _READ_AT: Final = 300
-"""Collectives after which it is time to read, lest some fall out."""
+"""Collectives after which to read, before some are overwritten."""
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 10.0
 _SHARE: Final = 0.01
-"""Of the time, that reading may take."""
+"""Share of the time that reading may take."""
 _WIDTHS: Final = {
     "Double": 8, "Long": 8, "Float": 4, "Int": 4, "Half": 2, "BFloat16": 2, "Short": 2, "Byte": 1, "Char": 1, "Bool": 1,
 }  # fmt: skip
 
 
 def enable(environment: MutableMapping[str, str]) -> None:
-    """Make torch record; to be called before the process group is made."""
+    """Make torch record; call it before the process group is made."""
     environment.setdefault("TORCH_FR_BUFFER_SIZE", str(_KEPT))
 
 
 def summed(entries: Iterable[Mapping[str, Any]], after: int) -> tuple[dict[str, dict[str, int]], int, int]:
-    """Entries newer than the one with the id ``after``: by operation how many and how many bytes; how many are missed
-    between; the newest id. Bytes are those of the input tensors.
+    """Sum up the entries that are newer than the one with the id ``after``.
+
+    Returns:
+        Count and bytes of input tensors by operation; how many entries were missed; the newest id.
     """
     ops: dict[str, dict[str, int]] = {}
     seen, newest = 0, after
@@ -52,12 +54,12 @@ def summed(entries: Iterable[Mapping[str, Any]], after: int) -> tuple[dict[str, 
 def pause(count: int, elapsed: float, cost: float) -> float:
     """Seconds until the recorder should be read again.
 
-    Before it runs over, going by how many came lately, but never so often that reading takes more than a small share of
-    the time: then some are missed.
+    Soon enough that nothing is overwritten at the recent rate, but never so often that reading takes more than a small
+    share of the time: then some entries are missed.
 
     Args:
-        count: collectives that came since the reading before, missed ones too.
-        elapsed: seconds since then.
+        count: collectives since the last reading, missed ones included.
+        elapsed: seconds since the last reading.
         cost: seconds that this reading took.
     """
     full = _READ_AT * elapsed / count if count else _LONGEST_PAUSE
@@ -65,7 +67,7 @@ def pause(count: int, elapsed: float, cost: float) -> float:
 
 
 class FlightLog:
-    """Reads the recorder now and then."""
+    """Reads the recorder at intervals."""
 
     def __init__(self) -> None:
         from torch._C import _distributed_c10d
@@ -75,7 +77,7 @@ class FlightLog:
         self.forget()
 
     def forget(self) -> None:
-        """What came until now is in no count, nor does it tell how many come from now on."""
+        """Ignore all entries so far, and start the estimate of their rate again."""
         self._newest = max((entry["record_id"] for entry in self._entries()), default=self._newest)
         self._read_at = time.perf_counter()
         self._due_at = self._read_at + _FIRST_PAUSE
@@ -89,7 +91,7 @@ class FlightLog:
         return now >= self._due_at
 
     def take(self) -> tuple[dict[str, dict[str, int]], int]:
-        """What came since the last call: by operation how many and how many bytes; and how many were missed."""
+        """Count and bytes by operation since the last call; and how many entries were missed."""
         began = time.perf_counter()
         before = self._newest
         ops, missed, self._newest = summed(self._entries(), before)

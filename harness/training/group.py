@@ -1,4 +1,4 @@
-"""A gloo process group from torchrun's variables; failures within it as one line."""
+"""A gloo process group from torchrun's variables, and one-line errors that name rank and action."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.errors import HarnessError, InputError, UnavailableError
 
 _NEEDED: Final = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _SOURCE_PLACE: Final = re.compile(r"(\[[^]]*\.cc?p?p?:\d+\] ?)+")
-"""What gloo's and torch's messages have before each cause: ``[/pytorch/.../pair.cc:537] ``."""
+"""What gloo and torch print before each cause: ``[/pytorch/.../pair.cc:537] ``."""
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
@@ -28,7 +28,7 @@ def check_environment(environment: Mapping[str, str]) -> None:
 
 
 class ProcessGroup:
-    """The process group; made once all ranks are connected.
+    """The process group. The constructor returns when all ranks are connected.
 
     Args:
         environment: torchrun's variables.
@@ -56,7 +56,7 @@ class ProcessGroup:
             dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
 
     def largest(self, values: Iterable[float]) -> list[float]:
-        """Of each value the largest of any rank."""
+        """The maximum over ranks of each value."""
         tensor = self.torch.tensor(list(values), dtype=self.torch.float64)
         self.dist.all_reduce(tensor, op=self.dist.ReduceOp.MAX)
         return list(tensor.tolist())
@@ -66,7 +66,7 @@ class ProcessGroup:
         return self.largest([number, -number]) == [number, -number]
 
     def close(self) -> None:
-        """Leave once every rank has come here: the first to leave would cut off those that still receive."""
+        """Wait for all ranks, then destroy the group: the first to leave would cut off those that still receive."""
         with blamed(self.rank, "waiting for the last rank"):
             self.dist.barrier()
         self.dist.destroy_process_group()
@@ -74,7 +74,7 @@ class ProcessGroup:
 
 @contextmanager
 def blamed(rank: int, action: str) -> Iterator[None]:
-    """Any failure within ends as one line that names rank, action and cause."""
+    """Turn a failure of the block into a HarnessError of one line that names rank, action and cause."""
     try:
         yield
     except (HarnessError, OSError, RuntimeError, ValueError) as error:

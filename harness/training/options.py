@@ -1,4 +1,4 @@
-"""What the trainer can be asked to do. Every option is declared once, here or in tasks/task_options.py.
+"""The options of the trainer, each declared once, here or in tasks/task_options.py.
 
 A field of ``TrainOptions``, ``Schedule`` or ``TaskOptions`` is an option of the command line, a key of the JSON that an
 experiment hands to each rank and, for the last two, a key of an experiment's file. ``declared.py`` derives these.
@@ -19,9 +19,9 @@ from harness.training.tasks.task_options import TaskOptions
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train, and what happens on the way. The runs of an experiment have it in common.
+    """How long to train, and when to evaluate and save; the same for all runs of an experiment.
 
-    There is an evaluation before the first step and one after the last, whatever ``evaluate_every`` says.
+    The model is evaluated before the first step and after the last one too, whatever ``evaluate_every`` is.
     """
 
     steps: int = declared(200, "how many steps to train")
@@ -39,12 +39,12 @@ class TrainOptions:
     """
 
     task: TaskOptions = field(default_factory=TaskOptions)
-    strategy: str = declared("ddp", "how ranks share what they learn: a name, or ./mine.py:Mine")
+    strategy: str = declared("ddp", "strategy: a name, or ./mine.py:Mine")
     options: Mapping[str, Any] = declared({}, "an option of the strategy, NAME=VALUE; may be repeated", flag="option")
     schedule: Schedule = field(default_factory=Schedule)
     seed: int = declared(0, "seed of the model, the data and the strategy", least=0)
     timeout: float = declared(1800.0, command.TIMEOUT_HELP, read=command.seconds)
-    resume: bool = declared(False, "go on from the newest checkpoint in FOLDER/checkpoints")
+    resume: bool = declared(False, "continue from the newest checkpoint in FOLDER/checkpoints")
     out: Path | None = declared(None, "folder for records and checkpoints; default: $HARNESS_RUN_DIR")  # noqa: RUF009
     describe: bool = declared(False, "", flag=None)
 
@@ -52,7 +52,7 @@ class TrainOptions:
         if self.seed >= 2**63:
             raise InputError(f"seed {self.seed} is over 2^63 - 1, the largest that torch takes")
         if self.resume and not self.out:
-            raise InputError("--resume: there is no folder to go on from; name it by --out")
+            raise InputError("--resume: there is no folder to continue from; name it with --out")
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; from_json reads it back."""

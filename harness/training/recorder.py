@@ -1,4 +1,4 @@
-"""A rank's record: one JSON object per line, written at once; docs/runs.md describes them."""
+"""Writes rank-R.jsonl: one JSON object per line, written immediately; docs/runs.md has the format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.training.tasks.base import Score
 
 
 class InterfaceCounters:
-    """What the kernel has counted on an interface; a reading takes some microseconds.
+    """The kernel's byte counters of an interface; reading them takes some microseconds.
 
     Args:
         name: e.g. ``eth0``.
@@ -37,10 +37,10 @@ class InterfaceCounters:
 
 
 class Recorder:
-    """Writes what a rank does.
+    """Records the steps, evaluations and collectives of a rank.
 
     Args:
-        folder: where rank-R.jsonl is, or is made; None: nothing is written.
+        folder: of rank-R.jsonl; None: nothing is written.
         rank: of this process.
         counters: of the node's interface.
         flight: torch's record of collectives.
@@ -55,7 +55,7 @@ class Recorder:
         self._began = time.perf_counter()
         self._before = 0.0
         self.last_seconds = 0.0, 0.0
-        """Of the last step: how long it computed, and how long it waited for communication."""
+        """Of the last step: seconds of computing, and of waiting for communication."""
 
     @property
     def elapsed(self) -> float:
@@ -63,23 +63,27 @@ class Recorder:
         return self._before + time.perf_counter() - self._began
 
     def begin(self, elapsed: float = 0.0) -> None:
-        """The clock starts, at what an earlier attempt had on it; collectives before it are in no count."""
+        """Start the clock; collectives until now are not counted.
+
+        Args:
+            elapsed: seconds of training in earlier attempts.
+        """
         self._flight.forget()
         self._before, self._began = elapsed, time.perf_counter()
         self._bytes = self._counters.read()
 
     def start(self, **facts: Any) -> None:
-        """How this attempt begins."""
+        """Record the start of this attempt."""
         self._write("start", **facts)
 
     def step(self, step: int, loss: float, seconds: float, clock: CommClock) -> None:
-        """A step is done.
+        """Record a step.
 
         Args:
             step: from 1.
             loss: of this rank's batch.
-            seconds: it took.
-            clock: what of them was waiting.
+            seconds: that it took.
+            clock: how long of that it waited.
         """
         before, self._bytes = self._bytes, self._counters.read()
         waiting = min(clock.take(), seconds)
@@ -99,20 +103,20 @@ class Recorder:
             self.collectives(step)
 
     def evaluation(self, step: int, score: Score, elapsed: float, seconds: float) -> None:
-        """How good the model is after a step.
+        """Record an evaluation.
 
         Args:
-            step: 0 before the first.
+            step: after which; 0: before the first.
             score: of this rank's model.
-            elapsed: when the step was done; to evaluate came after it.
-            seconds: evaluating took.
+            elapsed: at the end of the step, before the evaluation.
+            seconds: that the evaluation took.
         """
         self._write(
             "eval", step=step, elapsed=elapsed, loss=_finite(score.loss), accuracy=score.accuracy, seconds=seconds
         )
 
     def end(self, step: int) -> None:
-        """All is done."""
+        """Record that all steps are finished."""
         self.collectives(step)
         self._write("end", elapsed=self.elapsed, step=step)
 
@@ -128,7 +132,7 @@ class Recorder:
         self.close()
 
     def collectives(self, step: int) -> None:
-        """Sum up what has run since the last such line, up to this step."""
+        """Record the collectives since the last such line, up to this step."""
         ops, missed = self._flight.take()
         self._write("collectives", step=step, ops=ops, missed=missed)
 
@@ -152,5 +156,5 @@ def _open(folder: Path, rank: int) -> Lines:
 
 
 def _finite(value: float) -> float | None:
-    """JSON knows neither NaN nor infinity: a loss that is none."""
+    """None for NaN and infinity, which JSON does not have."""
     return value if math.isfinite(value) else None

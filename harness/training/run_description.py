@@ -1,6 +1,6 @@
-"""run.json and end.json of a run that no experiment has started (docs/runs.md): rank 0 writes them.
+"""Writes run.json and end.json of a run that is not part of an experiment (docs/runs.md), on rank 0.
 
-In a container the node's agent has already written what it knows of the network to run.json; what is trained is added.
+In a container the node's agent has already written the network's part of run.json; the training's part is added.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _INTERRUPTED: Final = 130
 
 
 def describe(options: TrainOptions) -> dict[str, Any]:
-    """What run.json says of a run's training."""
+    """The training's part of run.json."""
     return {
         "version": 1,
         "seed": options.seed,
@@ -37,7 +37,7 @@ def describe(options: TrainOptions) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of the software that runs here; and how many CPUs there are."""
+    """Versions of the software here, and the number of CPUs."""
     found = {"python": platform.python_version(), "kernel": platform.release(), "machine": platform.machine()}
     for name, package in (("harness", "tc-harness"), ("torch", "torch"), ("numpy", "numpy")):
         try:
@@ -48,13 +48,13 @@ def versions() -> dict[str, str]:
 
 
 def attempt_after(before: Mapping[str, Any] | None) -> int:
-    """The number of an attempt, by what run.json said before it; an agent's run.json is no attempt yet."""
+    """The number of an attempt, from the run.json before it; one that only an agent wrote is not an attempt yet."""
     return int(before.get("attempt", 1)) + 1 if before and "strategy" in before else 1
 
 
 @contextmanager
 def described(options: TrainOptions, rank: int, ranks: int) -> Iterator[None]:
-    """Write run.json, and end.json when what is within has ended, where this process is the one that has to.
+    """Write run.json, and end.json when the block has ended, if this is rank 0 of such a run.
 
     Args:
         options: of this run.

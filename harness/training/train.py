@@ -7,9 +7,9 @@ Run on every rank, with torchrun's variables (RANK, WORLD_SIZE, MASTER_ADDR, MAS
 
 The options are declared in options.py. An experiment hands them to each rank as one JSON object, ``--json OBJECT``.
 
-Everything but the network's timing follows from --seed. With --out, or HARNESS_RUN_DIR in the environment, every rank
-appends what it does to FOLDER/rank-R.jsonl (docs/runs.md) and saves a checkpoint every --checkpoint-every steps;
---resume goes on from there, and gives the same model as a run that was not stopped. Rank 0 also writes run.json and
+--seed determines everything but the network's timing. With --out, or HARNESS_RUN_DIR in the environment, every rank
+records its steps in FOLDER/rank-R.jsonl (docs/runs.md) and saves a checkpoint every --checkpoint-every steps;
+--resume continues from there, and gives the same model as a run that was not stopped. Rank 0 also writes run.json and
 end.json, so that `harness report FOLDER` can read the folder.
 
 Exit codes: 0; 2 wrong input; 130 interrupted; 69 no torch, or no data; 70 a rank failed, with one line on standard
@@ -99,7 +99,7 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
 
 
 def _optimizer(torch: Any, options: TaskOptions) -> Callable[..., Any]:
-    """Makes the optimizer of local steps."""
+    """A function that makes the optimizer of local steps from parameters."""
     if options.optimizer == "sgd":
         return lambda parameters: torch.optim.SGD(parameters, lr=options.lr, momentum=0.9)
     return lambda parameters: torch.optim.AdamW(parameters, lr=options.lr)
@@ -113,10 +113,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def read_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> Callable[[], TrainOptions]:
-    """Parse a command line, which ends the process where an argument makes no sense.
+    """Parse a command line; argparse exits for an invalid argument.
 
     Returns:
-        What makes the options, or raises InputError where they do not fit together.
+        A function that makes the options, or raises InputError where they do not fit together.
     """
     parsed = _parser().parse_args(arguments)
     if parsed.out is None and environment.get("HARNESS_RUN_DIR"):
@@ -134,7 +134,7 @@ def _from_text(text: str) -> TrainOptions:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train; the exit code."""
+    """Train and return the exit code."""
     options = read_arguments(sys.argv[1:] if arguments is None else arguments, os.environ)
 
     def run() -> None:

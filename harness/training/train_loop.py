@@ -1,4 +1,4 @@
-"""The training loop: a task, a strategy, a record."""
+"""The training loop of one rank: steps, evaluations, checkpoints."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Training:
         schedule: how long to train, and when to evaluate and save.
         recorder: of this rank.
         checkpoints: of this rank; None: none are saved.
-        identity: what tells this run from another one, by name; checkpoints of another run are refused.
+        identity: settings by name that identify the run; checkpoints with others are refused.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Training:
             self._strategy = make_strategy(self._model, self._clock)
         self._printed = -_SECONDS_BETWEEN_LINES
         self._save_since = 0
-        """The step at which a checkpoint became due that could not be saved yet; 0: none is due."""
+        """The step of a checkpoint that is due but could not be saved yet; 0: none."""
 
     def run(self, facts: dict[str, Any], *, resume: bool) -> None:
         """Train to the end. Raises HarnessError with rank and step.
 
         Args:
-            facts: for the record's first line, beside what is known here.
-            resume: whether to go on from the newest checkpoint; else this rank's checkpoints are removed.
+            facts: more fields for the record's first line.
+            resume: whether to continue from the newest checkpoint; else this rank's checkpoints are removed.
         """
         first, elapsed = self._resumed(resume)
         size = sum(parameter.numel() for parameter in self._model.parameters())
@@ -89,7 +89,7 @@ class Training:
         self._recorder.end(self._schedule.steps)
 
     def _print_progress(self, step: int, loss: float, last: bool) -> None:
-        """Rank 0 prints a line for a step, at most every second, and for the last one."""
+        """On rank 0, print a line per step, at most one a second, and one for the last step."""
         now = time.perf_counter()
         if self._group.rank == 0 and (last or now - self._printed >= _SECONDS_BETWEEN_LINES):
             computing, waiting = self._recorder.last_seconds
@@ -118,8 +118,8 @@ class Training:
     def _save_if_due(self, step: int) -> None:
         """Save a checkpoint every ``checkpoint_every`` steps, the same step on all ranks.
 
-        While the strategy is busy it waits for a later step, since to settle would show communication that later steps
-        hide; but no longer than until the next checkpoint is due.
+        While the strategy is busy, saving waits for a later step: settling would expose communication that later steps
+        hide. It waits until the next checkpoint is due at most.
         """
         every = self._schedule.checkpoint_every
         if not self._checkpoints or not every:
@@ -168,7 +168,7 @@ def strategy_maker(
     neighbours: tuple[int, ...],
     seed: int,
 ) -> Callable[[Any, CommClock], Strategy]:
-    """Makes a strategy of this kind for a model and a clock."""
+    """A function that makes a strategy of this kind for a model and a clock."""
 
     def make(model: Any, clock: CommClock) -> Strategy:
         return kind(StrategyContext(model, optimizer, group.rank, group.size, neighbours, clock, seed), options)

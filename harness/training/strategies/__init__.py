@@ -1,1 +1,1 @@
-"""How ranks share what they learn: one strategy per file. ``base.py`` is what they have in common."""
+"""Strategies: how ranks share what they learn. base.py is what all have in common; one file per strategy."""

@@ -1,6 +1,6 @@
-"""What every strategy is: a training step that also shares what was learned.
+"""The base class of strategies: a training step that also shares what was learned.
 
-A strategy of your own is one class in one file; docs/strategies.md walks through one, examples/my_strategy.py is it.
+Your own strategy is one class in one file: docs/strategies.md explains examples/my_strategy.py.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch.optim import Optimizer
 
 
 class CommClock:
-    """Adds up how long this rank has waited for communication."""
+    """Adds up the time that this rank waits for communication."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """What happens within is waiting: the rank computes nothing meanwhile."""
+        """Count the time of the block as waiting: the rank must compute nothing in it."""
         start = time.perf_counter()
         try:
             yield
@@ -33,26 +33,26 @@ class CommClock:
             self.add(time.perf_counter() - start)
 
     def add(self, seconds: float) -> None:
-        """Count a wait that was measured otherwise."""
+        """Add a wait that was measured in another way."""
         self._seconds += seconds
 
     def take(self) -> float:
-        """Seconds since the last call, which begin anew."""
+        """Seconds of waiting since the last call."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
 
 @dataclass(frozen=True)
 class StrategyContext:
-    """What a strategy is given. The default process group (gloo) is there; all ranks' models are equal.
+    """What a strategy gets. The default process group (gloo) exists, and all ranks' models are equal.
 
     Args:
-        model: to be trained, in place.
+        model: trained in place.
         optimizer: makes the optimizer of local steps from parameters.
         rank: of this process.
         size: number of ranks.
         neighbours: the ranks with a direct link to this one, in order.
-        clock: every wait for others goes through it: ``with setup.clock.waiting(): dist.all_reduce(...)``.
+        clock: measures every wait for other ranks: ``with setup.clock.waiting(): dist.all_reduce(...)``.
         seed: the same on all ranks.
     """
 
@@ -67,19 +67,19 @@ class StrategyContext:
 
 @dataclass(frozen=True)
 class NoOptions:
-    """For a strategy without any."""
+    """The options of a strategy that has none."""
 
 
 class Strategy(ABC):
-    """One rank's part of a strategy. A step is computed, shared and applied by ``step``; override what differs.
+    """One rank's part of a strategy. ``step`` computes, shares and applies a step; override what differs.
 
-    ``Options`` is a frozen dataclass of int, float, bool, str and Literal fields, all with defaults: what a user may
-    set by ``--option H=20`` or in an experiment's file. It raises InputError where a value makes no sense.
+    ``Options`` is a frozen dataclass of int, float, bool, str and Literal fields with defaults, which users set by
+    ``--option H=20`` or in an experiment's file. It raises InputError for an invalid value.
     """
 
     Options: ClassVar[type[Any]] = NoOptions
     paper: ClassVar[str] = ""
-    """Where it comes from: authors, title, arXiv number or venue."""
+    """Its source: authors, title, arXiv number or venue."""
 
     def __init__(self, setup: StrategyContext, options: Any) -> None:
         self.setup, self.options = setup, options
@@ -89,31 +89,31 @@ class Strategy(ABC):
 
     @property
     def module(self) -> nn.Module:
-        """What a step calls with its batch: the model, or a wrapper of it."""
+        """What ``step`` passes to ``loss_of``: the model, or a wrapper of it."""
         return self.model
 
     @property
     def parameters(self) -> list[Tensor]:
-        """The model's, in its order, without the graph."""
+        """The data of the model's parameters, in its order."""
         return [parameter.data for parameter in self.model.parameters()]
 
     @property
     def size_bytes(self) -> int:
-        """Of all parameters together."""
+        """Bytes of all parameters."""
         return sum(parameter.numel() * parameter.element_size() for parameter in self.model.parameters())
 
     @abstractmethod
     def bytes_per_step(self) -> float:
-        """Payload that this rank sends per step, the mean over a whole period; without TCP's and IP's headers.
+        """Payload bytes that this rank sends per step, the mean over a whole period, without TCP's and IP's headers.
 
-        With gloo's algorithms, see wire.py. tests/live/test_strategies.py holds it against what interfaces counted.
+        By gloo's algorithms (sent_bytes.py). tests/live/test_strategies.py compares it with the interfaces' counters.
         """
 
     def step(self, loss_of: Callable[[nn.Module], Tensor]) -> float:
-        """One step; the loss of this rank's batch before it.
+        """Do one step and return the loss of this rank's batch before it.
 
         Args:
-            loss_of: computes it, by calling the module that it is given.
+            loss_of: computes the loss by calling the module that it gets.
         """
         self.optimizer.zero_grad(set_to_none=True)
         loss = loss_of(self.module)
@@ -129,31 +129,31 @@ class Strategy(ABC):
         loss.backward()
 
     def share_gradients(self) -> None:  # noqa: B027
-        """Called when gradients are there and before the optimizer uses them."""
+        """Called after the backward pass and before the optimizer's step."""
 
     def share_parameters(self) -> None:  # noqa: B027
-        """Called after the optimizer's step, when ``self.steps`` counts it."""
+        """Called after the optimizer's step; ``self.steps`` already counts it."""
 
     @property
     def busy(self) -> bool:
-        """Whether something is under way that later steps hide; the same on all ranks. States are saved when not."""
+        """Whether communication is in flight that later steps hide; the same on all ranks. Saving waits for its end."""
         return False
 
     def settle(self) -> None:  # noqa: B027
-        """Wait for what is still under way, so that the state is whole; called before it is saved and at the end."""
+        """Wait for communication in flight; called before the state is saved, and at the end."""
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs, beside the model: tensors and plain values. Extend it where there is more."""
+        """What a resumed run needs beside the model: tensors and plain values. Extend it if there is more."""
         return {"steps": self.steps, "optimizer": self.optimizer.state_dict()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """The inverse of ``state``; the model has its parameters already."""
+        """The inverse of ``state``; the model's parameters are already loaded."""
         self.steps = state["steps"]
         self.optimizer.load_state_dict(state["optimizer"])
 
 
 def flat(tensors: Iterable[Tensor]) -> Tensor:
-    """A copy of all of them in one dimension: one collective is faster than many."""
+    """A copy of all tensors in one dimension: one collective is faster than many."""
     return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 

@@ -1,7 +1,6 @@
-"""Strategies by name: those that come with harness, and a user's own.
+"""Finds strategies by name: those in TABLE, and a user's own.
 
-Those that come with it are in TABLE. A user's is written ``./mine.py:Mine`` or ``my.package:Mine``; ``:Mine`` may be
-left out where the file has one strategy only.
+A user's own is ``./mine.py:Mine`` or ``my.package:Mine``; ``:Mine`` is optional if the file has only one strategy.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ TABLE: Final = {
     "demo": "harness.training.strategies.demo",
     "gossip": "harness.training.strategies.gossip",
 }
-"""The module of each."""
+"""Name -> module."""
 
 
 def check_name(name: str) -> None:
-    """Raise InputError where there is no such strategy, as far as can be told without importing it."""
+    """Raise InputError if there is no such strategy, as far as is known without importing it."""
     if not _is_own(name):
         if name not in TABLE:
             raise InputError(
@@ -51,7 +50,7 @@ def check_name(name: str) -> None:
 
 
 def strategy_label(name: str, options: Mapping[str, Any]) -> str:
-    """What charts and tables call a strategy with the options that a user chose, e.g. ``diloco H=20``."""
+    """The name of a strategy with the options that a user chose, in charts and tables, e.g. ``diloco H=20``."""
     short = name.rpartition("/")[2].removesuffix(".py").replace(".py:", ":")
     return " ".join([short, *(f"{key}={value}" for key, value in options.items())])
 
@@ -60,7 +59,7 @@ def find_strategy(name: str) -> type[Strategy]:
     """The class.
 
     Raises:
-        InputError: there is none of that name, or the user's cannot be imported or is not whole.
+        InputError: there is none of that name, or the user's own cannot be imported or is incomplete.
         UnavailableError: there is no PyTorch.
     """
     check_name(name)

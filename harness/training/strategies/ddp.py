@@ -34,7 +34,7 @@ _HOOKS: dict[str, Hook] = {
 
 @dataclass(frozen=True)
 class DdpOptions:
-    """What is sent instead of float32 gradients, by torch's own communication hooks."""
+    """Compression of the gradients, by torch's own communication hooks."""
 
     compress: Literal["none", "fp16", "bf16", "powersgd"] = "none"
     """What is sent instead of float32 gradients."""
@@ -51,8 +51,8 @@ class Ddp(Strategy):
     Sends 2 (n - 1)/n of the gradients' bytes in every step; half of that with fp16 and bf16; with powersgd, after two
     uncompressed steps, r (rows + columns) numbers of a matrix of rows x columns instead of rows * columns.
 
-    The wait that is counted begins when no gradient is left to compute. What PowerSGD computes while it averages (P is
-    orthogonalised, Q made of it) is in it: that happens in gloo's threads between messages.
+    The counted wait begins when all gradients are computed. It includes what PowerSGD computes between its messages, in
+    gloo's threads (P is orthogonalised, Q is computed).
     """
 
     Options = DdpOptions
@@ -75,12 +75,12 @@ class Ddp(Strategy):
         return self._wrapped
 
     def backward(self, loss: Tensor) -> None:
-        """Compute gradients while those that are there are averaged."""
+        """Compute gradients while finished buckets are averaged."""
         super().backward(loss)
         self.setup.clock.add(time.perf_counter() - self._ready)
 
     def bytes_per_step(self) -> float:
-        """One all_reduce of all gradients, or of what stands for them."""
+        """One all_reduce of all gradients, or of their compressed form."""
         size: float = self.size_bytes
         if self.options.compress in ("fp16", "bf16"):
             size /= 2
@@ -101,7 +101,7 @@ class Ddp(Strategy):
             restore(self._memory, state["powersgd"])
 
     def _average(self, bucket: GradBucket) -> Future[Tensor]:
-        """Start to average a bucket; after the last one nothing is left to compute."""
+        """Start to average a bucket. After the last bucket all gradients are computed."""
         if not self._warm:
             done: Future[Tensor] = Future()
             done.set_result(bucket.buffer())
@@ -111,11 +111,11 @@ class Ddp(Strategy):
         return future
 
     def _fix_buckets(self) -> None:
-        """Let DDP order its buckets now, by gradients of nothing that are sent nowhere.
+        """Make DDP order its buckets now, by two backward passes of zeros that send nothing.
 
-        It does so in the forward pass of its second step, by two broadcasts that would count as computing. And that
-        decides in which order ranks' gradients are added, and which memory of PowerSGD belongs to which bucket: a
-        resumed run must begin with the order that the first one kept.
+        DDP orders them in the forward pass of its second step, by two broadcasts that would count as computing. The
+        order decides how gradients are added up, and which memory of PowerSGD belongs to which bucket: a resumed run
+        must begin with the same order as the first attempt.
         """
         for _ in range(2):
             self._wrapped().backward()
@@ -123,12 +123,12 @@ class Ddp(Strategy):
         self._warm = True
 
     def _bucket_mb(self) -> int | None:
-        """One bucket for PowerSGD: its hook waits in gloo's two threads, and two buckets would block both for ever."""
+        """One bucket for PowerSGD: its hook blocks gloo's two threads, and two buckets would block both for ever."""
         return None if self._memory is None else self.size_bytes // 2**20 + 1
 
 
 class _Callable(nn.Module):
-    """The model; called without anything, a zero that depends on all of its parameters."""
+    """The model; without arguments it returns a zero that depends on all of its parameters."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class _Callable(nn.Module):
 
 
 def _named(average: Callable[[GradBucket], Future[Tensor]]) -> Hook:
-    """As a hook that DDP takes: it refuses annotations as texts, and, by its name, torch's own bf16 hook on gloo."""
+    """A hook that DDP accepts: it refuses string annotations, and torch's own bf16 hook on gloo by its name."""
 
     def hook(_, bucket):  # type: ignore[no-untyped-def]  # noqa: ANN001
         return average(bucket)
@@ -150,14 +150,14 @@ def _named(average: Callable[[GradBucket], Future[Tensor]]) -> Hook:
 
 
 FIRST: Final = 2
-"""Steps that are sent uncompressed: the fewest that torch allows with error feedback."""
+"""Uncompressed steps: the fewest that torch allows with error feedback."""
 _MIN_RATE: Final = 2
-"""A matrix is compressed where that makes it smaller than 1/2: the hook's default, ``min_compression_rate``."""
+"""A matrix is compressed if that at least halves it: the hook's default ``min_compression_rate``."""
 _MEMORY: Final = ("error_dict", "p_memory_dict", "q_memory_dict")
 
 
 def make_memory(rank: int, seed: int) -> PowerSGDState:
-    """A memory for a run's beginning; the same seed on all ranks. A gradient of zeros stays one, and makes no NaN."""
+    """A new memory, with the same seed on all ranks. The epsilon keeps gradients of zeros from becoming NaN."""
     return PowerSGDState(
         None,
         matrix_approximation_rank=rank,
@@ -169,10 +169,10 @@ def make_memory(rank: int, seed: int) -> PowerSGDState:
 
 
 def numbers_sent(shapes: Iterable[tuple[int, ...]], rank: int) -> int:
-    """Elements that are averaged per step: P and Q of each matrix, the rest as it is.
+    """Number of elements averaged per step: P and Q of each compressed matrix, all elements of the others.
 
     Args:
-        shapes: of the parameters; the first dimension are a matrix's rows.
+        shapes: of the parameters; the first dimension is a matrix's rows.
         rank: of the approximation.
     """
     total = 0
@@ -184,7 +184,7 @@ def numbers_sent(shapes: Iterable[tuple[int, ...]], rank: int) -> int:
 
 
 def saved(memory: PowerSGDState) -> dict[str, Any]:
-    """What a resumed run needs of it: tensors and plain values."""
+    """The state of a memory: tensors and plain values."""
     kind, keys, *rest = memory.rng.get_state()
     return {
         "iter": memory.iter,

@@ -1,4 +1,4 @@
-"""DeMo: momentum stays with its rank; only its strongest waves are exchanged.
+"""DeMo: each rank keeps its momentum and exchanges only the largest coefficients of its DCT.
 
 Peng, Quesnelle and Kingma, DeMo: Decoupled Momentum Optimization, arXiv:2411.19870, algorithm 1, with the signed step
 and the averaging of the authors' code (bloc97/DeMo, demo.py). Per step:
@@ -8,8 +8,8 @@ and the averaging of the authors' code (bloc97/DeMo, demo.py). Per step:
     momentum = momentum - inverse DCT of own
     parameters = parameters - lr * sign(inverse DCT of the mean over those ranks that sent a coefficient)
 
-The optimizer that the workload makes gives its learning rate only. (The authors' code multiplies gradients by the rate
-before they enter the momentum: the same, while the rate does not change.)
+Only the learning rate of the workload's optimizer is used. (The authors' code multiplies gradients by the rate before
+they enter the momentum: the same, while the rate does not change.)
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from harness.training.strategies.sent_bytes import all_gather_sent
 
 @dataclass(frozen=True)
 class DeMoOptions:
-    """How much is exchanged, and the optimizer. Chunk, topk and decay are those of the authors' code."""
+    """How much is exchanged, and the optimizer. Defaults of chunk, topk and decay as in the authors' code."""
 
     chunk: int = 64
     """The longest side of a block: 64 x 64 in matrices, 64 in vectors."""
     topk: int = 32
-    """Coefficients that are sent per block."""
+    """Coefficients sent per block."""
     decay: float = 0.999
     """Of the momentum, per step."""
     weight_decay: float = 0.0
-    """Parameters shrink by lr times this per step."""
+    """Parameters are reduced by lr times this share per step."""
     lr: float = 0.0
-    """The length of a step; 0: the rate of the workload's optimizer."""
+    """Learning rate; 0: that of the workload's optimizer."""
 
     def __post_init__(self) -> None:
         at_least("chunk", self.chunk, 1)
@@ -53,7 +53,7 @@ class DeMoOptions:
 
 
 class DeMo(Strategy):
-    """All ranks have the same parameters after every step; each has a momentum of its own.
+    """All ranks have the same parameters after every step; each has its own momentum.
 
     Sends to n - 1 ranks per step: min(topk, block) coefficients of each block as float32, with their places as 1, 2 or
     4 bytes.
@@ -70,7 +70,7 @@ class DeMo(Strategy):
         self._momenta = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def share_gradients(self) -> None:
-        """Put the signs of what all ranks sent where the gradients are."""
+        """Replace the gradients by the signs of the mean of what all ranks sent."""
         own = [self._extract(*each) for each in zip(self._blocks, self._momenta, self.model.parameters(), strict=True)]
         message = torch.cat([part.contiguous().view(-1).view(torch.uint8) for pair in own for part in pair])
         messages = [torch.empty_like(message) for _ in range(self.setup.size)]

@@ -1,9 +1,9 @@
-"""DiLoCo: many local steps, then one outer step on how far they led.
+"""DiLoCo: many local steps, then one outer step with the mean of the ranks' changes as its gradient.
 
 Douillard et al., DiLoCo: Distributed Low-Communication Training of Language Models, arXiv:2311.08105, algorithm 1:
-every H inner steps (AdamW there, here whatever optimizer the workload makes; its state stays with its rank) the outer
-gradient is the mean over ranks of (parameters at the last meeting - parameters now), and SGD with Nesterov momentum
-applies it to the parameters of the last meeting; 0.7 and 0.9 are the paper's choice.
+every H inner steps (AdamW in the paper, here the workload's optimizer, whose state stays on its rank) the outer
+gradient is the mean over ranks of (parameters at the last outer step - parameters now), and SGD with Nesterov momentum
+applies it to the parameters of the last outer step; 0.7 and 0.9 are the paper's choice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from harness.training.strategies.sent_bytes import all_reduce_sent
 
 @dataclass(frozen=True)
 class DiLoCoOptions:
-    """How often ranks meet, and the outer optimizer."""
+    """How often there is an outer step, and its optimizer."""
 
     H: int = 50
     """Inner steps between two outer steps."""

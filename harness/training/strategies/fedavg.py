@@ -20,7 +20,7 @@ from harness.training.strategies.sent_bytes import all_reduce_sent
 
 @dataclass(frozen=True)
 class FedAvgOptions:
-    """How often ranks meet."""
+    """How often ranks average."""
 
     H: int = 10
     """Local steps between two averages."""

@@ -1,4 +1,4 @@
-"""Gossip: every rank averages with its neighbours in the topology only; there is no global collective.
+"""Gossip: every rank averages with its neighbours in the topology only, without a global collective.
 
 D-PSGD: Lian et al., Can Decentralized Algorithms Outperform Centralized Algorithms? A Case Study for Decentralized
 Parallel Stochastic Gradient Descent, NeurIPS 2017, arXiv:1705.09056. There the average is of the parameters before the
@@ -21,7 +21,7 @@ from harness.training.strategies.option_values import at_least
 
 @dataclass(frozen=True)
 class GossipOptions:
-    """How often neighbours meet."""
+    """How often neighbours exchange parameters."""
 
     H: int = 1
     """Steps between two averages."""
@@ -31,7 +31,7 @@ class GossipOptions:
 
 
 class Gossip(Strategy):
-    """Ranks have different parameters; the better the topology is connected, the closer they are.
+    """Ranks have different parameters: the better connected the topology, the closer they are.
 
     Sends the parameters' bytes once per neighbour every H steps: ranks with more neighbours send more.
     """
@@ -60,9 +60,9 @@ class Gossip(Strategy):
         return self.size_bytes * len(self.setup.neighbours) / float(self.options.H)
 
     def _exchange(self, own: Tensor) -> list[Tensor]:
-        """Send it to all neighbours at once, and return what they sent, in their order.
+        """Send a tensor to all neighbours at once, and return theirs, in the neighbours' order.
 
-        Every receive is there before anything is waited for, so the order of ranks cannot make a circle of waits.
+        All receives are posted before the first wait, so ranks cannot deadlock.
         """
         received = [torch.empty_like(own) for _ in self.setup.neighbours]
         with self.setup.clock.waiting():

@@ -1,4 +1,4 @@
-"""No communication at all: every rank learns from its own data. The base line that sharing must beat."""
+"""No communication: every rank learns from its own data. The baseline that sharing must beat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from harness.training.strategies.base import Strategy
 class Local(Strategy):
     """Local steps only. Sends nothing."""
 
-    paper = "none: the base line"
+    paper = "none: the baseline"
 
     def bytes_per_step(self) -> float:
         """Nothing."""

@@ -1,4 +1,4 @@
-"""A strategy's options from texts or YAML values: names and types checked, pure."""
+"""Reads a strategy's options from texts or YAML values; checks names and types. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORDS: Final = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(
 
 
 def read_options(strategy: str, kind: type[Any], given: Mapping[str, Any]) -> Any:
-    """The options that a user gave, over the defaults.
+    """A strategy's options: the user's values, and defaults for the others.
 
     Args:
         strategy: its name, for messages.
@@ -22,7 +22,7 @@ def read_options(strategy: str, kind: type[Any], given: Mapping[str, Any]) -> An
         given: by name; texts, or values of the right type.
 
     Raises:
-        InputError: an unknown name, or a value of the wrong type or that makes no sense.
+        InputError: an unknown name, a value of the wrong type, or an invalid value.
     """
     types = get_type_hints(kind)
     known = [field.name for field in fields(kind)]
@@ -41,25 +41,25 @@ def read_options(strategy: str, kind: type[Any], given: Mapping[str, Any]) -> An
 
 
 def at_least(name: str, value: float, least: float) -> None:
-    """Raise InputError for an option that is smaller."""
+    """Raise InputError if the value is less than ``least``."""
     if value < least:
         raise InputError(f"{name}={value:g}: at least {least:g}")
 
 
 def share(name: str, value: float) -> None:
-    """Raise InputError for an option that is no share of something."""
+    """Raise InputError unless 0 < value <= 1."""
     if not 0 < value <= 1:
         raise InputError(f"{name}={value:g}: a share over 0 and at most 1")
 
 
 def under_one(name: str, value: float) -> None:
-    """Raise InputError for an option that is no momentum, decay or weight."""
+    """Raise InputError unless 0 <= value < 1, as for a momentum, a decay or a weight."""
     if not 0 <= value < 1:
         raise InputError(f"{name}={value:g}: at least 0 and under 1")
 
 
 def positive(name: str, value: float) -> None:
-    """Raise InputError for an option, such as a learning rate, that is not over 0."""
+    """Raise InputError unless value > 0, as for a learning rate."""
     if value <= 0:
         raise InputError(f"{name}={value:g}: over 0")
 
@@ -83,5 +83,5 @@ def _value(where: str, kind: Any, value: Any) -> Any:
             raise ValueError
         return read
     except (TypeError, ValueError):
-        told = {int: "a whole number", float: "a number", str: "a text"}.get(kind, str(kind))
-        raise InputError(f"{where}={value}: write {told}") from None
+        expected = {int: "a whole number", float: "a number", str: "a text"}.get(kind, str(kind))
+        raise InputError(f"{where}={value}: write {expected}") from None

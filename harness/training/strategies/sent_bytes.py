@@ -1,8 +1,8 @@
-"""What a rank sends for a collective of gloo, in bytes of payload. Pure.
+"""Payload bytes that a rank sends for a collective of gloo. Pure.
 
-Read in pytorch/gloo at commit 70dc360: gloo/allreduce.cc (``ring``, which is what runs unless another algorithm is
-asked for, and PyTorch's ProcessGroupGloo.cpp asks for none), gloo/allgather.cc, gloo/broadcast.cc.
-tests/live/test_strategies.py holds it against the counters of interfaces.
+Read in pytorch/gloo at commit 70dc360: gloo/allreduce.cc (``ring``, the default, since PyTorch's
+ProcessGroupGloo.cpp selects no other), gloo/allgather.cc, gloo/broadcast.cc.
+tests/live/test_strategies.py compares it with the counters of interfaces.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 def all_reduce_sent(size: float, ranks: int) -> float:
     """Ring: reduce-scatter, then all-gather; each rank sends (n - 1)/n of the tensor twice.
 
-    Exact as the mean over the ranks. One rank sends twice the tensor but for two of the n chunks, which are equal but
-    for the last: it may be shorter, in tensors of a few elements empty.
+    Exact as the mean over the ranks: a rank sends twice the tensor except two of the n chunks, and the last chunk may
+    be shorter, or empty for tensors of a few elements.
 
     Args:
         size: of the tensor, in bytes.

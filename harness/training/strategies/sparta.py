@@ -3,7 +3,7 @@
 Beton, Reed, Howes, Cheema and Baioumy (EXO Labs), Improving the Efficiency of Distributed Training using Sparse
 Parameter Averaging, 2025, openreview.net/forum?id=stFPf3gzq1. The authors' code (exo-explore/gym) draws a mask on rank
 0 and broadcasts it; here every rank draws the same indices from the seed and the step, so only values are sent.
-Of every 1/p parameters in a row one is drawn: each has the chance p, and the number is the same in every step.
+Of every 1/p consecutive parameters one is drawn: each with probability p, and the number is the same in every step.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from harness.training.strategies.sent_bytes import all_reduce_sent
 
 @dataclass(frozen=True)
 class SpartaOptions:
-    """How much is averaged, and how often. The default share is that of the authors' code."""
+    """How much is averaged, and how often. The default of p is that of the authors' code."""
 
     p: float = 0.005
-    """The share of the parameters that is averaged at a time."""
+    """Share of the parameters that is averaged at a time."""
     interval: int = 1
-    """Steps from one time to the next."""
+    """Steps between two averages."""
 
     def __post_init__(self) -> None:
         share("p", self.p)
@@ -35,7 +35,7 @@ class SpartaOptions:
 
 
 class Sparta(Strategy):
-    """Ranks have different parameters, which are kept close.
+    """Ranks have different parameters, which the averages keep close.
 
     Sends 2 (n - 1)/n of p times the parameters' bytes every ``interval`` steps.
     """
@@ -50,7 +50,7 @@ class Sparta(Strategy):
         self._count = max(1, round(sum(sizes) * options.p))
 
     def share_parameters(self) -> None:
-        """Average those of this step."""
+        """Average the parameters drawn for this step."""
         if self.steps % self.options.interval:
             return
         places = self._places()
@@ -61,12 +61,12 @@ class Sparta(Strategy):
             own[place] = mean
 
     def bytes_per_step(self) -> float:
-        """One all_reduce of the values that were drawn."""
+        """One all_reduce of the drawn values."""
         width = self.size_bytes / int(self._ends[-1])
         return all_reduce_sent(self._count * width, self.setup.size) / float(self.options.interval)
 
     def _places(self) -> list[tuple[Tensor, Tensor]]:
-        """Each tensor, flat, with the indices in it."""
+        """Each tensor, flat, with its drawn indices."""
         drawn = draw(int(self._ends[-1]), self._count, self.setup.seed, self.steps)
         ends = torch.searchsorted(drawn, self._ends).tolist()
         starts = [0, *ends[:-1]]

@@ -1,8 +1,8 @@
-"""Streaming DiLoCo: a part of the parameters at a time, sent while the ranks go on computing, in few bits.
+"""Streaming DiLoCo: sends one fragment of the parameters at a time, in few bits, while the ranks go on computing.
 
 Douillard et al., Streaming DiLoCo with overlapping communication: Towards a Distributed Free Lunch, arXiv:2501.18512,
-algorithm 2. The layers are dealt out to fragments in turn (the paper's strided pattern; a layer is a module that has
-parameters of its own). Each fragment has its outer step every H steps, fragments at evenly spread steps. What is sent
+algorithm 2. Layers are assigned to fragments in turn (the paper's strided pattern; a layer is a module with its own
+parameters). Each fragment has its outer step every H steps, fragments at evenly spread steps. What is sent
 at step t is applied at step t + overlap: parameters = alpha * own + (1 - alpha) * outer. Outer gradients are measured
 from the fragment's last outer parameters, which are the same on all ranks, as in meta-pytorch/torchft's local_sgd.py.
 
@@ -32,16 +32,16 @@ from harness.training.strategies.sent_bytes import all_gather_sent, all_reduce_s
 
 @dataclass(frozen=True)
 class StreamingDiLoCoOptions:
-    """When which part is sent, how, and what is made of it."""
+    """When each fragment is sent, how, and how it is applied."""
 
     H: int = 50
     """Steps between two outer steps of the same fragment."""
     fragments: int = 2
     """Parts of the model that meet in turn."""
     overlap: int = 1
-    """Steps that are computed while a fragment is under way; 0 waits for it."""
+    """Steps computed while a fragment is in flight; 0 waits for it."""
     alpha: float = 0.5
-    """How much of its own parameters a rank keeps when a fragment arrives."""
+    """Weight of a rank's own parameters when a fragment arrives."""
     outer_lr: float = 0.4
     """Learning rate of the outer step."""
     outer_momentum: float = 0.9
@@ -63,17 +63,17 @@ class StreamingDiLoCoOptions:
 
 
 @dataclass
-class _UnderWay:
+class _InFlight:
     fragment: int
     due: int
     parts: list[Tensor]
-    """What is being received: the mean itself, or every rank's message."""
+    """The buffers: the mean itself, or every rank's message."""
     work: dist.Work | None
     """None: it has arrived."""
 
 
 class StreamingDiLoCo(Strategy):
-    """Ranks differ a little all the time, as alpha and overlap have it; the outer parameters are the same on all.
+    """Ranks always differ a little, by alpha and overlap; the outer parameters are the same on all ranks.
 
     Sends, every H steps, 2 (n - 1)/n of the parameters' bytes; or n - 1 times the parameters in 8 or 4 bits each.
     """
@@ -87,27 +87,27 @@ class StreamingDiLoCo(Strategy):
         self._anchors = [nn.Parameter(flat(self._own(number))) for number in range(options.fragments)]
         momentum = options.outer_momentum
         self._outer = SGD(self._anchors, lr=options.outer_lr, momentum=momentum, nesterov=momentum > 0)
-        self._under_way: list[_UnderWay] = []
+        self._in_flight: list[_InFlight] = []
 
     def share_parameters(self) -> None:
-        """Start and end what is due at this step."""
+        """Start and apply the fragments that are due at this step."""
         H, fragments = self.options.H, self.options.fragments
         for number in range(fragments):
             if (self.steps - number * H // fragments) % H == 0:
-                self._under_way.append(self._start(number))
-        for one in [one for one in self._under_way if one.due == self.steps]:
-            self._under_way.remove(one)
+                self._in_flight.append(self._start(number))
+        for one in [one for one in self._in_flight if one.due == self.steps]:
+            self._in_flight.remove(one)
             self._apply(one)
 
     @property
     def busy(self) -> bool:
-        """Whether a fragment is between its ranks."""
-        return bool(self._under_way)
+        """Whether a fragment is in flight."""
+        return bool(self._in_flight)
 
     def settle(self) -> None:
-        """Receive what is under way; it is applied when it is due, by a resumed run too."""
+        """Receive the fragments in flight; they are applied when they are due, also by a resumed run."""
         with self.setup.clock.waiting():
-            for one in self._under_way:
+            for one in self._in_flight:
                 if one.work is not None:
                     one.work.wait()
                     one.work = None
@@ -126,7 +126,7 @@ class StreamingDiLoCo(Strategy):
         return super().state() | {
             "anchors": [anchor.data for anchor in self._anchors],
             "outer": self._outer.state_dict(),
-            "under_way": [{"fragment": o.fragment, "due": o.due, "parts": o.parts} for o in self._under_way],
+            "under_way": [{"fragment": o.fragment, "due": o.due, "parts": o.parts} for o in self._in_flight],
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -135,12 +135,12 @@ class StreamingDiLoCo(Strategy):
         for anchor, saved in zip(self._anchors, state["anchors"], strict=True):
             anchor.data.copy_(saved)
         self._outer.load_state_dict(state["outer"])
-        self._under_way = [_UnderWay(**saved, work=None) for saved in state["under_way"]]
+        self._in_flight = [_InFlight(**saved, work=None) for saved in state["under_way"]]
 
     def _own(self, number: int) -> list[Tensor]:
         return [parameter.data for parameter in self._fragments[number]]
 
-    def _start(self, number: int) -> _UnderWay:
+    def _start(self, number: int) -> _InFlight:
         delta = self._anchors[number].data - flat(self._own(number))
         if self.options.quantise == "none":
             parts = [delta.div_(self.setup.size)]
@@ -149,9 +149,9 @@ class StreamingDiLoCo(Strategy):
             message = encode(delta, self.options.quantise)
             parts = [torch.empty_like(message) for _ in range(self.setup.size)]
             work = dist.all_gather(parts, message, async_op=True)
-        return _UnderWay(number, self.steps + self.options.overlap, parts, work)
+        return _InFlight(number, self.steps + self.options.overlap, parts, work)
 
-    def _apply(self, one: _UnderWay) -> None:
+    def _apply(self, one: _InFlight) -> None:
         if one.work is not None:
             with self.setup.clock.waiting():
                 one.work.wait()

@@ -1,1 +1,1 @@
-"""What is learned: a model, real data, and who has which part of it. ``base.py`` is what tasks have in common."""
+"""Learning tasks: a model, real data, and how it is divided among ranks. base.py is what all have in common."""

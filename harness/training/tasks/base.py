@@ -1,4 +1,4 @@
-"""What every learning task is: a model, a batch for each step, and how good a model is."""
+"""The protocol of learning tasks: a model, a batch per step, and an evaluation."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 Batch = tuple[Tensor, Tensor]
-"""Inputs and what they should give."""
+"""Inputs and targets."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How good a model is on the held-out data.
+    """A model's score on the held-out data.
 
     Args:
         loss: mean cross entropy, in nats.
-        accuracy: share that is right, or None where that says little.
+        accuracy: share of correct answers; None for tasks without one.
     """
 
     loss: float
@@ -25,7 +25,7 @@ class Score:
 
 
 class LearningTask(Protocol):
-    """One rank's view. Everything follows from the seed, the rank and the step, so that a run can be resumed."""
+    """One rank's view of a task. Seed, rank and step determine everything, so that a run can be resumed."""
 
     def model(self) -> nn.Module:
         """A new model; the same on all ranks."""
@@ -40,9 +40,9 @@ class LearningTask(Protocol):
         ...
 
     def evaluate(self, model: nn.Module) -> Score:
-        """On data that no rank learns from, the same on all ranks."""
+        """The score on held-out data, the same data on all ranks."""
         ...
 
     def facts(self) -> dict[str, Any]:
-        """What a record should say of the data, e.g. how many examples this rank has."""
+        """Facts about the data for the record, e.g. how many examples this rank has."""
         ...

@@ -1,8 +1,8 @@
 """Image classification on real data: scikit-learn's digits, which need no download, or MNIST by torchvision.
 
 Digits: 1797 images of 8 x 8 pixels (Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998). The
-model is a small convolutional network, after LeNet (LeCun et al., 1998): much to compute for what there is to send. Of
-each label every fifth image is held out.
+model is a small convolutional network, after LeNet (LeCun et al., 1998): much computing for few parameters. Every fifth
+image of each label is held out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Images:
 
 
 def load_digits() -> Images:
-    """From scikit-learn's file: to import scikit-learn takes 2 s of a core in every rank.
+    """Read scikit-learn's file; importing scikit-learn would take 2 s of a core in every rank.
 
     Raises:
         UnavailableError: there is no scikit-learn, or it keeps the digits elsewhere.
@@ -67,7 +67,7 @@ def load_mnist(folder: str) -> Images:
     """60,000 images of 28 x 28 (LeCun et al., 1998). Raises UnavailableError, InputError.
 
     Args:
-        folder: that has them.
+        folder: of the files.
     """
     try:
         from torchvision.datasets import MNIST
@@ -85,7 +85,7 @@ def load_mnist(folder: str) -> Images:
 
 
 class ImageTask:
-    """A convolutional network that learns to name images.
+    """A convolutional network that learns to classify images.
 
     Args:
         images: the data.
@@ -93,7 +93,7 @@ class ImageTask:
         ranks: how many.
         seed: of the run.
         batch_size: examples per rank and step.
-        sharding: who has which examples.
+        sharding: how examples are divided among ranks.
         width: channels of the first layer; the second has twice as many.
     """
 

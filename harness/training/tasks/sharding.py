@@ -1,4 +1,4 @@
-"""Who has which examples: evenly by chance, or unevenly by label. Pure."""
+"""Divides examples among ranks: evenly at random, or unevenly by label. Pure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Sharding:
     """How examples are divided among ranks.
 
     Args:
-        alpha: of the Dirichlet distribution; None: evenly by chance (IID). The smaller, the more unlike are the shards:
-            with 100 nearly IID, with 0.1 most ranks see two or three labels only.
+        alpha: of the Dirichlet distribution; None: evenly at random (IID). The smaller, the more the shards differ:
+            nearly IID at 100; at 0.1 most ranks have only two or three labels.
     """
 
     alpha: float | None = None
@@ -43,7 +43,7 @@ class Sharding:
         return cls(alpha)
 
     def divide(self, labels: NDArray[np.int64], ranks: int, seed: int) -> list[Indices]:
-        """Which examples each rank has; every example has one rank, every rank at least one example.
+        """The examples of each rank: each example belongs to one rank, and each rank has at least one.
 
         Unevenly as Hsu, Qi and Brown, Measuring the Effects of Non-Identical Data Distribution for Federated Visual
         Classification (2019, arXiv:1909.06335), but per label, as Li et al., arXiv:2102.02079: of each label the
@@ -72,7 +72,7 @@ class Sharding:
 
 
 def _none_empty(shards: list[Indices]) -> list[Indices]:
-    """Where a rank has nothing, the one that has most gives one example."""
+    """Give each rank without examples one of the rank that has most."""
     for rank, shard in enumerate(shards):
         if len(shard) == 0:
             richest = max(range(len(shards)), key=lambda other: len(shards[other]))
@@ -81,7 +81,7 @@ def _none_empty(shards: list[Indices]) -> list[Indices]:
 
 
 def batch_indices(shard: Indices, size: int, step: int, seed: int, rank: int) -> Indices:
-    """The examples of a step's batch: epochs in a new random order each; shards smaller than a batch repeat.
+    """The examples of a step's batch: each epoch has a new random order; shards smaller than a batch repeat.
 
     Args:
         shard: this rank's examples.

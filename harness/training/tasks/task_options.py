@@ -1,4 +1,4 @@
-"""Which task is learned and how, as a user writes it. Pure; every option of a task is declared here."""
+"""The options of a task, each declared once. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from harness.training.declared import declared
 TASKS: Final = ("digits", "mnist", "text")
 Optimizer = Literal["adamw", "sgd"]
 WIDTH_STEP: Final = 32
-"""A text model has a head for each so many numbers of its width."""
+"""Width of one attention head of the text model."""
 
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """What is learned, and how."""
+    """The task, and how it is learned."""
 
     name: str = declared("digits", "what is learned", flag="task", choices=TASKS)
-    shards: str = declared("iid", "which rank has which examples: iid, or dirichlet:ALPHA")
+    shards: str = declared("iid", "how examples are divided among ranks: iid, or dirichlet:ALPHA")
     batch: int = declared(32, "examples per rank and step")
     optimizer: Optimizer = declared("adamw", "optimizer of the local steps")  # noqa: RUF009
     lr: float = declared(1e-3, "its learning rate")

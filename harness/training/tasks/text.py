@@ -20,7 +20,7 @@ from harness.training.tasks.sharding import Sharding
 from harness.training.tasks.task_options import WIDTH_STEP
 
 _SECTIONS: Final = 10
-"""Into so many parts a text is cut where ranks shall have unlike ones: these stand for the labels of images."""
+"""Parts of the text that stand for labels where the ranks' shards are to differ."""
 _EVAL_WINDOWS: Final = 32
 
 
@@ -43,9 +43,9 @@ class Gpt(nn.Module):
 
     Args:
         characters: size of the alphabet.
-        width: of the embedding; a multiple of WIDTH_STEP, one head for each of them.
-        layers: how many blocks.
-        context: the most characters that it sees at once.
+        width: of the embedding; a multiple of WIDTH_STEP, with one head per WIDTH_STEP.
+        layers: number of blocks.
+        context: largest number of characters that it sees at once.
     """
 
     def __init__(self, characters: int, width: int, layers: int, context: int) -> None:
@@ -70,7 +70,7 @@ class Gpt(nn.Module):
 
 
 class TextTask:
-    """A GPT that learns to go on with a text.
+    """A GPT that learns to continue a text.
 
     Args:
         text: all of it.
@@ -78,7 +78,7 @@ class TextTask:
         ranks: how many.
         seed: of the run.
         batch_size: windows per rank and step.
-        sharding: who has which part of the text.
+        sharding: how the text is divided among ranks.
         width: of the embedding.
         layers: of the model.
         context: characters in a window.

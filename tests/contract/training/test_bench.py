@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from harness.model.bound import COLLECTIVES
+from harness.model.bound import COLLECTIVES, bus_factor
 from harness.training.bench import repeats_within, sweep, warmups_within
-from harness.training.bench_collectives import bus_factor, moved_bytes
+from harness.training.bench_collectives import moved_bytes
 from tests.support.workload import ALONE, PATIENCE, RANKS, alone, free_port, needs_torch, workload
 
 MODULE = "harness.training.bench"

@@ -68,4 +68,4 @@ def test_to_resume_without_a_folder_is_an_error_and_no_new_beginning(monkeypatch
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")):
         monkeypatch.setenv(name, value)
     assert train.main(["--resume"]) == 2
-    assert capsys.readouterr().err == "--resume: there is no folder to go on from; name it by --out\n"
+    assert capsys.readouterr().err == "--resume: there is no folder to continue from; name it with --out\n"

@@ -26,7 +26,7 @@ from typing import Final
 
 from harness.experiment.report.analysis.curves import StepCost
 from harness.experiment.report.load.records import Collectives, Ops, Rank, RecordedRun
-from harness.model.bound import LinkBound
+from harness.model.bound import LinkBound, bus_factor
 from harness.model.plan import NetworkPlan
 
 _KINDS: Final = {
@@ -85,15 +85,6 @@ class BusBandwidth:
     def share(self) -> float | None:
         """Of the bound; None where one of the two is not known."""
         return self.bit_s / self.bound_bit_s if self.bit_s is not None and self.bound_bit_s else None
-
-
-def bus_factor(kind: str, ranks: int) -> float:
-    """Bytes that cross a bus per byte of a collective, by nccl-tests' doc/PERFORMANCE.md."""
-    if kind == "all_reduce":
-        return 2 * (ranks - 1) / ranks
-    if kind in ("all_gather", "reduce_scatter", "all_to_all"):
-        return (ranks - 1) / ranks
-    return 1.0
 
 
 def bus_bandwidth(ranks: Sequence[Rank], plan: NetworkPlan | None, costs: Sequence[StepCost]) -> BusBandwidth | None:
