@@ -1,13 +1,14 @@
 """Of each edge the newest change counts, whoever brings it and in whatever order."""
 
+import json
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agent.edits import Edits, edit
+from harness.agent.edits import Edits, edit, fingerprint
 from harness.model.units import Time
-from tests.support.plans import network
+from tests.support.plans import SHAPES, network
 
 PLAN = network("ring", 3)
 
@@ -57,3 +58,15 @@ def test_two_nodes_agree_whatever_the_order(changes, random):
         return sorted(edits.to_json(), key=lambda e: (e["edge"]["src"], e["edge"]["dst"]))
 
     assert by_edge(one) == by_edge(other)
+
+
+def test_a_plan_that_came_as_json_has_the_fingerprint_of_the_agents_own():
+    """Else it would be fetched again and again."""
+    plan = network("islands", 6, SHAPES["everything"])
+    assert fingerprint(plan.to_json()) == fingerprint(json.loads(json.dumps(plan.to_json())))
+    other = plan.changed([replace(plan.edge(0, 1), down=True)])
+    assert fingerprint(other.to_json()) != fingerprint(plan.to_json())
+    merged = [
+        other.edge(0, 1).to_json() if (one["src"], one["dst"]) == (0, 1) else one for one in plan.to_json()["edges"]
+    ]
+    assert fingerprint({**plan.to_json(), "edges": merged}) == fingerprint(other.to_json())
