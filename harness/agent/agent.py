@@ -42,7 +42,7 @@ class Agent:
     """One node.
 
     Args:
-        settings: what it was told.
+        settings: from its environment.
         links: its own, shaped.
         names: host names of all nodes, by rank.
         digest: of the plan as it was made.
@@ -76,7 +76,7 @@ class Agent:
         loop.add_signal_handler(signal.SIGTERM, self._stopped, 128 + signal.SIGTERM)
         loop.add_signal_handler(signal.SIGINT, self._stopped, 128 + signal.SIGINT)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
-        door = await open_control_socket(self._answer, self._left)
+        control = await open_control_socket(self._answer, self._left)
         self._spawn(self._look_after())
         self._spawn(watch(self._names, self._membership.watches, self._lose, self._follow))
         self._spawn(self._membership.serve())
@@ -84,7 +84,7 @@ class Agent:
             return await self._end
         finally:
             READY.unlink(missing_ok=True)
-            door.close()
+            control.close()
             if self._job is not None and self._running is not None:
                 self._job.stop()
                 await asyncio.wait([self._running], timeout=2 * GRACE_SECONDS)
@@ -135,7 +135,7 @@ class Agent:
             self._running = self._spawn(self._run_job(run))
 
     async def _run_job(self, run: str) -> None:
-        if self._phase != "running":  # told to stop meanwhile
+        if self._phase != "running":  # stopped meanwhile
             return
         links, settings = self._links, self._settings
         base = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}

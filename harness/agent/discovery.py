@@ -86,7 +86,7 @@ def find_all(
             return unknown
 
     found: dict[str, Place] = {}
-    began = told = checked = time.monotonic()
+    began = logged = checked = time.monotonic()
     while True:
         if time.monotonic() - checked > _CHECK_SECONDS:
             checked = time.monotonic()
@@ -105,8 +105,8 @@ def find_all(
                 f"these nodes did not start within {patience:.0f} s: {_some(missing)}; is NODES the number of"
                 " containers, and do their names lead to them?"
             )
-        if now - told > _TELL_SECONDS:
-            told = now
+        if now - logged > _TELL_SECONDS:
+            logged = now
             tell(f"waiting for {_some(missing)} to start")
         time.sleep(_POLL_SECONDS)
 

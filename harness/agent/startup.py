@@ -42,10 +42,10 @@ def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
         places = discovery.find_all(names, _START_SECONDS, say, ipv6=discovery.ipv6_prefix() is not None)
         plan = settings.options.plan(discovery.addressing_of(places))
     rank = discovery.own_rank(plan.addressing, plan.size)
-    engine, told = choose_engine(settings.engine, in_place_features(settings.engine))
+    engine, why = choose_engine(settings.engine, in_place_features(settings.engine))
     links = NodeLinks(plan, rank, make_engine(engine, outside=True), settings.congestion_control)
     if rank == 0:
-        for text in (told, *links.engine.precision_warnings(plan.edges.values())):
+        for text in (why, *links.engine.precision_warnings(plan.edges.values())):
             if text:
                 say(text)
     links.start()

@@ -55,13 +55,13 @@ class Worker:
 
     async def serve(self) -> None:
         """See Membership. Raises InputError where rank 0 has another plan."""
-        began = told = time.monotonic()
+        began = logged = time.monotonic()
         while True:
             if await self._connected():
-                began = told = time.monotonic()
+                began = logged = time.monotonic()
             now = time.monotonic()
-            if now - told > _TELL_SECONDS:
-                told = now
+            if now - logged > _TELL_SECONDS:
+                logged = now
                 self._tell(f"no answer from rank 0 at {self._where()} over the links yet ({now - began:.0f} s)")
             await asyncio.sleep(_PAUSE)
 

@@ -18,9 +18,9 @@ class Registration:
 
     Args:
         name: the user's.
-        runtime: the runtime's name, e.g. ``netns``.
+        runtime: the backend's name, e.g. ``netns``.
         engine: the engine's name, e.g. ``netem``.
-        handle: from which the runtime finds the nodes again.
+        handle: from which the backend finds the nodes again.
         plan: as it was last applied, in JSON.
         created: seconds since the epoch.
         transient: whether it belongs to a running ``harness run`` and ends with it.

@@ -146,7 +146,7 @@ class Network:
                     found = _apply(self.backend, new, ranks, touched)
                     seconds = time.perf_counter() - started
                     acknowledged = time.time()
-                    self._record = replace(current, plan=_told(current.plan, new, touched))
+                    self._record = replace(current, plan=_updated(current.plan, new, touched))
                     self._registry.save(self._record)
                 except BaseException:
                     _apply(self.backend, old, ranks, touched)
@@ -200,7 +200,7 @@ class Network:
         return current
 
     def record_in(self, folder: Path) -> None:
-        """From now on, every reshape is told in changes.jsonl of this folder. Raises HarnessError."""
+        """From now on, record every reshape in changes.jsonl of this folder. Raises HarnessError."""
         with self._registry.lock(self.name):
             self._registry.record_in(self.name, folder, self._registered().created)
 
@@ -236,7 +236,7 @@ def _change(
     return {"asked": asked, "acknowledged": acknowledged, "edges": edges}
 
 
-def _told(before: Mapping[str, Any], plan: NetworkPlan, touched: Collection[Pair]) -> dict[str, Any]:
+def _updated(before: Mapping[str, Any], plan: NetworkPlan, touched: Collection[Pair]) -> dict[str, Any]:
     """The plan in JSON, given that of the plan before: only edges that were touched differ."""
     edges = [plan.edges[pair].to_json() if (pair := (e["src"], e["dst"])) in touched else e for e in before["edges"]]
     return {**before, "edges": edges}

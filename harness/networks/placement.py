@@ -131,11 +131,11 @@ def _chosen(wanted: str, plan: NetworkPlan, tell: Callable[[str], None]) -> str:
     """The engine's name; a network that shapes nothing needs none that works, and no word about it."""
     shaped = any(not edge.shape.is_unshaped for edge in plan.edges.values())
     try:
-        engine, told = choose_engine(wanted)
+        engine, why = choose_engine(wanted)
     except UnavailableError:
         if shaped:
             raise
         return NETEM
-    if told and shaped:
-        tell(told)
+    if why and shaped:
+        tell(why)
     return engine

@@ -132,7 +132,7 @@ class LocalRegistry:
                         self.remove(name)
 
     def record_in(self, name: str, folder: Path | None, created: float = 0.0) -> None:
-        """From now on, changes of that network are told in a file of this folder; None: nowhere. Raises HarnessError.
+        """From now on, record changes of that network in a file of this folder; None: nowhere. Raises HarnessError.
 
         To be called while the network is locked.
 
@@ -152,7 +152,7 @@ class LocalRegistry:
             raise HarnessError(f"{path} cannot be removed: {host.explain(problem)}") from None
 
     def recording(self, name: str, created: float = 0.0) -> Path | None:
-        """The folder in which changes of that network, which was created then, are told, or None."""
+        """The folder in which changes of that network, which was created then, are recorded, or None."""
         self._check_folder()
         try:
             text = os.fsdecode(_read(self._recording(name)))

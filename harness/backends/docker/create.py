@@ -124,7 +124,7 @@ def _prefix(network: str) -> str:
 def _make_network(client: Any, network: str, plan: NetworkPlan) -> None:
     net = plan.addressing
     for old in client.networks.list(filters={"label": f"{labels.NETWORK}={network}"}):
-        with contextlib.suppress(APIError):  # what a killed command left; one in use is told below
+        with contextlib.suppress(APIError):  # what a killed command left; one in use is reported below
             old.remove()
     name = _prefix(network)
     if client.networks.list(names=[f"^{name}$"]):

@@ -140,7 +140,7 @@ class DockerRegistry:
         )
 
     def save(self, record: Registration) -> None:
-        """Nothing: agents keep what they were told."""
+        """Nothing: agents keep what they were sent."""
 
     def remove(self, name: str) -> None:
         """Remove its containers and its bridge."""

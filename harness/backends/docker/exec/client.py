@@ -99,8 +99,8 @@ def _run(container: str, whose: str, user: str, cwd: str, argv: Sequence[str]) -
     if relay.code is not None:
         return relay.code
     code = process.exit_code()
-    told = "the connection to it ended" if code is None else f"it was killed with its wrapper (exit code {code})"
-    print(f"{whose}: {argv[0]!r}: {told}; did the container stop?", file=sys.stderr)
+    cause = "the connection to it ended" if code is None else f"it was killed with its wrapper (exit code {code})"
+    print(f"{whose}: {argv[0]!r}: {cause}; did the container stop?", file=sys.stderr)
     return code or HarnessError.exit_code
 
 

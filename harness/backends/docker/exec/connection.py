@@ -73,8 +73,8 @@ def _explained(refusal: DockerRefusal, whose: str, host: str) -> HarnessError:
     if refusal.status == 404:
         return HarnessError(f"{what}it is gone ({cause}); run 'harness ls'")
     if refusal.status == 409:
-        mend = "run 'docker unpause'" if "paused" in cause else "start its network again"
-        return HarnessError(f"{what}{cause}; {mend}")
+        remedy = "run 'docker unpause'" if "paused" in cause else "start its network again"
+        return HarnessError(f"{what}{cause}; {remedy}")
     if refusal.status in (401, 403):
         return PrivilegeError(f"{what}Docker at {host} does not let us start a program in it: {cause}")
     return HarnessError(f"{what}Docker cannot start a program in it: {cause}")
