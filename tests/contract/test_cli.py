@@ -173,7 +173,7 @@ def test_bad_input_to_a_network_that_is_up(harness):
         (("partition", "a|b"), "no rank"),
     ):
         assert told in harness(*words, code=2).stderr
-    assert "no-such-program" in harness("exec", "0", "--", "no-such-program", code=70).stderr
+    assert "no-such-program" in harness("exec", "0", "--", "no-such-program", code=127).stderr
     assert "already up" in harness("up", "-n", "2", "-p", "none", code=3).stderr
     assert harness("link", "show", "--json").stdout == before
 
