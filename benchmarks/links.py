@@ -1,6 +1,6 @@
 """What the links of one engine do: delay, jitter, shares, goodput, packets per second; each part yields rows.
 
-All of it is seen from user space: where the engine holds packets at their receiver, the kernel stamps them too early.
+All of it is seen from user space: where the engine delays packets at their receiver, the kernel stamps them too early.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from harness.model.plan import Pair
 from harness.model.units import Rate, Ratio, Time
 from harness.networks.network import Network
 from harness.shaping.detect import make_engine
-from harness.shaping.userspace.limits import MAX_JITTERED
+from harness.shaping.userspace.precision import MAX_JITTERED
 from harness.verify.driver import ProbeDriver
 from harness.verify.node.packet import small_frame
 from harness.verify.plan import Echo, EdgeProbe, Train

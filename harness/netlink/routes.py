@@ -18,7 +18,7 @@ from harness.netlink.rtnetlink import Request, Rtnetlink
 _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
 _RTMSG: Final = struct.Struct("=8BI")
 _DST, _OIF, _GATEWAY, _PRIORITY, _METRICS, _TABLE = 1, 4, 5, 6, 8, 15
-_CC_ALGO: Final = 16
+_LOCK, _MTU, _CC_ALGO = 1, 2, 16
 _MAIN, _STATIC, _UNICAST, _UNREACHABLE = 254, 4, 1, 7
 _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
 
@@ -33,6 +33,7 @@ class Route:
         index: of the interface; None: packets for there are refused (unreachable).
         congestion_control: of TCP connections to there, or an empty string.
         metric: the smaller wins; 0: the kernel's default.
+        mtu: the largest packet to there, whatever MTU the interface gets; 0: the interface's.
     """
 
     target: IPv4Network | IPv6Network
@@ -40,6 +41,7 @@ class Route:
     index: int | None
     congestion_control: str = ""
     metric: int = 0
+    mtu: int = 0
 
     def add(self, *, replace: bool = False) -> Request:
         """The message that adds it; one with the same target and metric is an error, or is replaced."""
@@ -60,11 +62,19 @@ class Route:
             body += attr(_OIF, struct.pack("=I", self.index))
         if self.metric:
             body += attr(_PRIORITY, struct.pack("=I", self.metric))
-        if self.congestion_control:
-            body += attr(_METRICS, attr(_CC_ALGO, self.congestion_control.encode() + bytes(1)))
+        if metrics := self._metrics():
+            body += attr(_METRICS, metrics)
         if self.via is not None:
             body += attr(_GATEWAY, self.via.packed)
         return body
+
+    def _metrics(self) -> bytes:
+        metrics = attr(_CC_ALGO, self.congestion_control.encode() + bytes(1)) if self.congestion_control else b""
+        if self.mtu:
+            metrics += attr(_MTU, struct.pack("=I", self.mtu))
+        if self.mtu and self.target.version == 6:  # else a change of the interface's MTU changes the route's
+            metrics += attr(_LOCK, struct.pack("=I", 1 << _MTU))
+        return metrics
 
 
 def main_table(netlink: Rtnetlink, version: int) -> Iterator[Route]:

@@ -17,7 +17,7 @@ from harness.model.format import format_rate, format_time
 from harness.model.suggest import suggest
 from harness.shaping.base import Engine
 from harness.shaping.facts import AUTO, ENGINES, NETEM, USERSPACE, engine_facts
-from harness.shaping.userspace.limits import MAX_JITTERED, MAX_RATE, MIN_DELAY
+from harness.shaping.userspace.precision import MAX_JITTERED, MAX_RATE, MIN_DELAY
 
 LIMITS: Final = (
     "links are enforced in user space (NFQUEUE), which is not exact for delays under"

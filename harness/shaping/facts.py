@@ -13,7 +13,7 @@ from harness.errors import InputError
 from harness.model.plan import Pair, PlannedEdge
 from harness.model.suggest import suggest
 from harness.shaping.base import EngineFacts
-from harness.shaping.userspace.limits import precision_warnings
+from harness.shaping.userspace.precision import precision_warnings
 
 AUTO: Final = "auto"
 NETEM: Final = "netem"

@@ -151,6 +151,17 @@ def test_nothing_measured_is_no_good_verdict():
     assert {(row.ok, row.measured, row.why_not) for row in rows} == {(False, None, "too slow")}
 
 
+def test_an_interface_with_a_larger_mtu_loses_nothing():
+    """The bridge drops frames over 1514 bytes without a word, so routes keep packets to 1500."""
+    with up(network("line", 2, shape(delay="1ms"))) as net:
+        for rank in (0, 1):
+            run(net, rank, "ip", "link", "set", "eth0", "mtu", "9000")
+        for version in ("-4", "-6"):
+            address = net.plan.addressing.address(1, int(version[1]))
+            said = run(net, 0, "ping", version, "-c", "3", "-i", "0.2", "-W", "2", "-s", "4000", str(address))
+            assert " 0% packet loss" in said
+
+
 def test_a_link_that_is_down_carries_nothing_until_it_is_up():
     plan = network("line", 2, shape(delay="1ms"))
     with up(plan) as net:

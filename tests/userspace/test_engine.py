@@ -93,7 +93,7 @@ def test_nonsense_does_not_end_the_process(make):
     plan = network("line", 2, shape(delay="1ms"))
     node = make(plan)
     node.apply(plan)
-    for request in ({"do": "set"}, {"do": "set", "lines": [1]}, {}, {"do": "dance"}, []):
+    for request in ({"do": "set"}, {"do": "set", "branches": [1]}, {}, {"do": "dance"}, []):
         with contextlib.suppress(Refused):
             control.ask(request)
     assert not node.observe(plan).mismatches

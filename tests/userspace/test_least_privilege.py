@@ -111,7 +111,7 @@ class Node:
 
     @property
     def holder(self):
-        """The process that holds packets now."""
+        """The shaper daemon now."""
         (pid,) = Path(f"/proc/{self.supervisor}/task/{self.supervisor}/children").read_text().split()
         return int(pid)
 
@@ -219,7 +219,7 @@ def test_another_user_may_neither_change_nor_read_links(node):
             return connection.recv(100)
         return b""
 
-    for request in ({"do": "read"}, {"do": "set", "lines": [down]}):
+    for request in ({"do": "read"}, {"do": "set", "branches": [down]}):
         assert as_nobody(by_hand, request) == b""
         with pytest.raises(UnavailableError):
             as_nobody(control.ask, request)

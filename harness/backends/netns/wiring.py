@@ -21,7 +21,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from harness.errors import NodeError
 from harness.linux.host import has_ipv6
 from harness.linux.sysctls import TCP_SETTINGS
-from harness.model.address import INTERFACE, SEGMENT
+from harness.model.address import INTERFACE, MTU, SEGMENT
 from harness.model.plan import MAX_SEGMENTS, NodePlan
 from harness.netlink.neighbours import lead_nowhere
 from harness.netlink.nlattr import attr
@@ -103,7 +103,8 @@ def configure(node: NodePlan) -> None:
 def bring_up(node: NodePlan, congestion_control: str) -> None:
     """Set the node's interface up and add its routes, in its namespace.
 
-    The routes carry TCP's congestion control: the sysctl of a namespace takes only what the whole host allows.
+    The routes carry TCP's congestion control: the sysctl of a namespace takes only what the whole host allows. They
+    carry the MTU, for root in a node can give the interface a larger one, and the bridge drops larger frames silently.
     """
     index = socket.if_nametoindex(INTERFACE)
     with IPRoute() as ip, _node_errors(node.rank, f"set {INTERFACE} up"):
@@ -113,10 +114,14 @@ def bring_up(node: NodePlan, congestion_control: str) -> None:
     for version, subnet in ((4, net.ipv4_net), (6, net.ipv6_net)):
         if version == 6 and not has_ipv6():
             continue
-        routes.append((f"add the route to {subnet}", Route(subnet, None, index, congestion_control)))
+        routes.append((f"add the route to {subnet}", Route(subnet, None, index, congestion_control, mtu=MTU)))
         for destination, hop in node.detours():
             route = Route(
-                ip_network(net.address(destination, version)), net.address(hop, version), index, congestion_control
+                ip_network(net.address(destination, version)),
+                net.address(hop, version),
+                index,
+                congestion_control,
+                mtu=MTU,
             )
             routes.append((f"add the route to node {destination} through node {hop}", route))
     versions = (4, 6) if has_ipv6() else (4,)

@@ -1,1 +1,1 @@
-"""Links made in user space, at the receiver: nf_tables sends packets to a queue, and a process holds them."""
+"""Links made in user space, at the receiver: nf_tables sends packets to a queue, and the shaper daemon delays them."""

@@ -1,4 +1,4 @@
-"""How far the clock of the kernel's stamps is ahead of the clock that packets are held by."""
+"""How far the clock of the kernel's stamps is ahead of the clock that packets are delayed by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the engine talks to the process that holds the packets: one JSON line each way over an abstract socket.
+"""How the engine talks to the shaper daemon: one JSON line each way over an abstract socket.
 
 The socket is in the network namespace of the node, so that whoever may enter the node finds it, nobody needs a path,
 and it vanishes with the process.
@@ -23,10 +23,10 @@ _ANSWER_SECONDS: Final = 10.0
 
 
 class Refused(Exception):
-    """The process could not do what it was asked for.
+    """The shaper daemon could not do what it was asked for.
 
     Args:
-        neighbour: the neighbour whose line it is about, or None.
+        neighbour: the neighbour whose link it is about, or None.
         text: why.
     """
 

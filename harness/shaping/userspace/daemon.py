@@ -1,7 +1,7 @@
-"""The process that holds packets: ``daemon.py JSON``; see main.
+"""The shaper daemon: ``daemon.py JSON``; see main.
 
-It owns the queues of one or more nodes, each in its network namespace, and lets packets go when their line says so. It
-needs CAP_NET_ADMIN there and nothing but the standard library; CAP_NET_RAW as well to send packets twice. It is
+It owns the NFQUEUEs of one or more nodes, each in its network namespace, and lets packets go when their link queue says
+so. It needs CAP_NET_ADMIN there and nothing but the standard library; CAP_NET_RAW as well to send packets twice. It is
 started by supervisor.py, and again when it ends: the kernel drops every packet of its queues meanwhile.
 """
 
@@ -54,7 +54,7 @@ class ShaperDaemon:
     Args:
         namespaces: file descriptors of the nodes' network namespaces; see Node.
         size: nodes of the whole network.
-        state: where lines are remembered.
+        state: where link queues are remembered.
         listeners: file descriptors of the nodes' control sockets.
     """
 
@@ -62,7 +62,7 @@ class ShaperDaemon:
         self._state = state
         self._nodes = []
         for index, namespace in enumerate(namespaces):
-            state.beat(time.monotonic_ns())  # after a restart, many lines take longer than we may show no sign of life
+            state.beat(time.monotonic_ns())  # many link queues take longer than we may show no sign of life
             self._nodes.append(NodeQueues(namespace, state, index, size))
         self._agenda: list[tuple[int, int, LinkQueue, NodeQueues]] = []
         self._turn = 0
@@ -81,7 +81,7 @@ class ShaperDaemon:
         self._poll.register(fd, select.EPOLLIN)
 
     def run(self) -> None:
-        """Hold packets until the process is ended."""
+        """Delay packets until the process is ended."""
         agenda, monotonic, poll, looked = self._agenda, time.monotonic_ns, self._poll, 0
         while True:
             now = monotonic()
@@ -105,42 +105,42 @@ class ShaperDaemon:
         agenda, dirty = self._agenda, set()
         due = agenda[0][0]
         while agenda and agenda[0][0] <= until:
-            _, _, line, node = heapq.heappop(agenda)
-            line.scheduled = NEVER
-            line.release(until, node.out)
+            _, _, link_queue, node = heapq.heappop(agenda)
+            link_queue.scheduled = NEVER
+            link_queue.release(until, node.out)
             dirty.add(node)
-            self._schedule(line, node)
-            if line.copies:
-                for packet in line.copies:
+            self._schedule(link_queue, node)
+            if link_queue.copies:
+                for packet in link_queue.copies:
                     node.repeat(packet)
-                line.copies.clear()
+                link_queue.copies.clear()
         for node in dirty:
             node.flush()
         step = _LEAD_STEP_NS if time.monotonic_ns() > due else -_LEAD_STEP_NS
         self._lead = max(0, min(MAX_LEAD_NS, self._lead + step))
 
-    def _schedule(self, line: LinkQueue, node: NodeQueues) -> None:
-        due = line.next
-        if due < line.scheduled:
-            line.scheduled = due
+    def _schedule(self, link_queue: LinkQueue, node: NodeQueues) -> None:
+        due = link_queue.next
+        if due < link_queue.scheduled:
+            link_queue.scheduled = due
             self._turn += 1
-            heapq.heappush(self._agenda, (due, self._turn, line, node))
+            heapq.heappush(self._agenda, (due, self._turn, link_queue, node))
 
     def _take(self, node: NodeQueues) -> None:
         packets = node.queue.receive()
-        (now, ahead), lines, out = clock.ahead(), node.lines, node.out
+        (now, ahead), link_queues, out = clock.ahead(), node.link_queues, node.out
         touched = set()
-        for queue, packet_id, stamp, length, payload in packets:
-            line = lines.get(queue)
+        for number, packet_id, stamp, length, payload in packets:
+            link_queue = link_queues.get(number)
             came = stamp - ahead
             if not now - MAX_AGE_NS < came <= now:
                 came = now
-            if line is None or not line.arrive(came, packet_id, length, payload, out):
-                out.append(nfqueue.verdict(queue, packet_id, False))
-            if line is not None:  # it may hold a copy of a packet that it dropped
-                touched.add(line)
-        for line in touched:
-            self._schedule(line, node)
+            if link_queue is None or not link_queue.arrive(came, packet_id, length, payload, out):
+                out.append(nfqueue.verdict(number, packet_id, False))
+            if link_queue is not None:  # a copy of a packet that it dropped may be queued
+                touched.add(link_queue)
+        for link_queue in touched:
+            self._schedule(link_queue, node)
         if out:
             node.flush()
 
@@ -174,8 +174,8 @@ class ShaperDaemon:
     def _answer(self, node: NodeQueues, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             if request["do"] == "set":
-                node.set([control.branch_from_json(line) for line in request["lines"]])
-            return {"lines": node.reading(), "events": self._state.load(EVENTS) or []}
+                node.set([control.branch_from_json(branch) for branch in request["branches"]])
+            return {"links": node.reading(), "events": self._state.load(EVENTS) or []}
         except control.Refused as refusal:
             return {"error": refusal.text, "neighbour": refusal.neighbour}
         except (KeyError, TypeError) as problem:
@@ -201,22 +201,22 @@ def hurry() -> None:
 
 
 def main(orders: str) -> None:
-    """Hold packets as the orders say: ``{"namespaces": [fd, ...], "size": nodes, "state": fd, "listeners": [fd, ...],
+    """Shape links as ``orders`` says: ``{"namespaces": [fd, ...], "size": nodes, "state": fd, "listeners": [fd, ...],
     "parent": pid, "after": text}``."""
-    told = json.loads(orders)
+    order = json.loads(orders)
     syscalls.die_with_parent()
-    if os.getppid() != told["parent"]:  # it ended before we asked to end with it
+    if os.getppid() != order["parent"]:  # it ended before we asked to end with it
         return
-    state = State(told["state"], len(told["namespaces"]) * told["size"])
+    state = State(order["state"], len(order["namespaces"]) * order["size"])
     last_beat = state.last_beat
     try:
-        holder = ShaperDaemon(told["namespaces"], told["size"], state, told["listeners"])
-        if told["after"]:
+        daemon = ShaperDaemon(order["namespaces"], order["size"], state, order["listeners"])
+        if order["after"]:
             down = (time.monotonic_ns() - last_beat) / 1e9
-            lost = f"for {down:.2f} s no packet passed, and what it held was lost"
-            remember(state, f"{told['after']}, and was started again; {lost}")
+            lost = f"for {down:.2f} s no packet passed, and what was queued was lost"
+            remember(state, f"{order['after']}, and was started again; {lost}")
         hurry()
-        holder.run()
+        daemon.run()
     except Exception as problem:
         remember(state, f"failed: {problem!r} in {traceback.extract_tb(problem.__traceback__)[-1].name}")
         raise

@@ -54,7 +54,7 @@ class UserspaceEngine(UserspaceFacts):
                 cut_segments(links, node, guard.index)
             branches = [action.branch for action in actions if isinstance(action, AddBranch | AddTbf | Change)]
             if branches:
-                _ask(node, {"do": "set", "lines": [control.branch_to_json(branch) for branch in branches]})
+                _ask(node, {"do": "set", "branches": [control.branch_to_json(branch) for branch in branches]})
             _set_rules(netlink, node, guard, actions, desired, observed)
             return _reading(netlink, node, desired, *_read(netlink, node, guard))
 
@@ -111,11 +111,11 @@ def _set_rules(
 
 
 def _read(netlink: Nfnetlink, node: NodePlan, guard: Guard) -> tuple[Tree, dict[str, Any]]:
-    """What the process and the kernel hold, and the process's whole answer."""
+    """What the shaper daemon and the kernel report, and the daemon's whole answer."""
     answer = _ask(node, {"do": "read"})
-    branches = {int(near): control.branch_from_json(line["branch"]) for near, line in answer["lines"].items()}
+    branches = {int(near): control.branch_from_json(link["branch"]) for near, link in answer["links"].items()}
     try:
-        held = rules.read(netlink, guard)
+        found = rules.read(netlink, guard)
     except OSError as problem:
         remedy = _REMEDY.get(problem.errno or 0, "")
         raise NodeError(node.rank, "read its rules", problem.strerror or str(problem), remedy) from None
@@ -123,7 +123,7 @@ def _read(netlink: Nfnetlink, node: NodePlan, guard: Guard) -> tuple[Tree, dict[
     filters: dict[tuple[int, int], int] = {}
     stale: dict[tuple[int, int], int] = {}
     passing: dict[tuple[int, int], int] = {}
-    for rule in held.rules:
+    for rule in found.rules:
         rank, version = node.addressing.rank_of(rule.source), rule.source.version
         if rank in ways and rule.queue is None:
             passing[rank, version] = rule.handle
@@ -131,14 +131,14 @@ def _read(netlink: Nfnetlink, node: NodePlan, guard: Guard) -> tuple[Tree, dict[
             filters.setdefault((rank, version), ways[rank])
         else:
             stale[len(stale), version] = rule.handle
-    return Tree(held.rooted, branches, filters, stale, passing, held.rooted), answer
+    return Tree(found.rooted, branches, filters, stale, passing, found.rooted), answer
 
 
 def _reading(
     netlink: Nfnetlink, node: NodePlan, desired: Tree, observed: Tree, answer: Mapping[str, Any]
 ) -> NodeStatus:
     names = vars(Stats())
-    stats = {int(near): Stats(**{name: line[name] for name in names}) for near, line in answer["lines"].items()}
+    stats = {int(near): Stats(**{name: link[name] for name in names}) for near, link in answer["links"].items()}
     notes = [*answer["events"], *([] if not desired.rooted or rules.sees_frames(netlink) else [_NO_FRAMES])]
     found = node_status(node.ingress, replace(desired, sealed=False), observed, stats, notes)
     if not desired.rooted or observed.rooted:

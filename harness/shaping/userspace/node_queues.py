@@ -1,4 +1,4 @@
-"""One node's queues: its lines in the kernel, and what is asked of them."""
+"""One node's link queues: their NFQUEUEs in the kernel, and what the engine asks of them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from harness.shaping.userspace.state import State
 QUEUE_BASE: Final = 0x4800
 """Number of the queue of what comes from neighbour 0: away from the low ones that other programs take."""
 FIRST_TEXT: Final = 1
-"""Number of the text in the state where the lines of the first node stand; those of others follow."""
+"""Number of the text in the state where the link queues of the first node stand; those of others follow."""
 _ROOM: Final = 10_000
-"""Packets that may wait for us to read them, beyond those that a line holds."""
+"""Packets that may wait for us to read them, beyond those in a link queue."""
 _VERDICTS: Final = 256
 
 
@@ -30,8 +30,8 @@ class NodeQueues:
     Args:
         namespace: file descriptor of its network namespace; None: the one that we are in, as in a container, where
             we may not enter any.
-        state: where its lines are remembered.
-        index: of this node among those of the process: where its lines stand in the state.
+        state: where its link queues are remembered.
+        index: of this node among those of the process: where its link queues stand in the state.
         size: nodes of the whole network.
     """
 
@@ -39,7 +39,7 @@ class NodeQueues:
         self.namespace, self._state, self._index, self._size = namespace, state, index, size
         self.enter()
         self.queue = nfqueue.Nfqueue()
-        self.lines: dict[int, LinkQueue] = {}
+        self.link_queues: dict[int, LinkQueue] = {}
         self.out: list[bytes] = []
         self.listener: socket.socket | None = None
         self._raw: dict[int, socket.socket] = {}
@@ -52,43 +52,45 @@ class NodeQueues:
             syscalls.setns(self.namespace, syscalls.CLONE_NEWNET)
 
     def set(self, branches: list[Branch]) -> None:
-        """Make these lines, or change them in place, and remember them. Raises Refused."""
+        """Make these link queues, or change them in place, and remember them. Raises Refused."""
         self.enter()
         try:
             self._set(branches)
         finally:
-            lines = [control.branch_to_json(line.branch) for line in self.lines.values()]
-            self._state.save(FIRST_TEXT + self._index, lines)
+            texts = [control.branch_to_json(link_queue.branch) for link_queue in self.link_queues.values()]
+            self._state.save(FIRST_TEXT + self._index, texts)
 
     def _set(self, branches: list[Branch]) -> None:
         for branch in branches:
             number = QUEUE_BASE + branch.neighbour
-            line = self.lines.get(number)
+            link_queue = self.link_queues.get(number)
             try:
                 if branch.netem.duplicate:
                     self._open_raw()
-                if line is None:
+                if link_queue is None:
                     self._bind(number, branch)
                 else:
-                    line.configure(branch, time.monotonic_ns())
-                    self._tune(number, line)
+                    link_queue.configure(branch, time.monotonic_ns())
+                    self._tune(number, link_queue)
             except OSError as problem:
                 raise control.Refused(branch.neighbour, problem.strerror or str(problem)) from None
 
     def _bind(self, number: int, branch: Branch) -> None:
-        line = LinkQueue(number, branch, self._state.counters(self._index * self._size + branch.neighbour))
-        self.queue.bind(number, **self._settings(line))
-        self.lines[number] = line
+        link_queue = LinkQueue(number, branch, self._state.counters(self._index * self._size + branch.neighbour))
+        self.queue.bind(number, **self._settings(link_queue))
+        self.link_queues[number] = link_queue
 
-    def _tune(self, number: int, line: LinkQueue) -> None:
-        self.queue.set(number, **self._settings(line))
+    def _tune(self, number: int, link_queue: LinkQueue) -> None:
+        self.queue.set(number, **self._settings(link_queue))
 
-    def _settings(self, line: LinkQueue) -> dict[str, Any]:
-        waiting = (line.branch.tbf.limit if line.branch.tbf else line.branch.netem.queue_bytes) // SMALLEST_FRAME
+    def _settings(self, link_queue: LinkQueue) -> dict[str, Any]:
+        waiting = (
+            link_queue.branch.tbf.limit if link_queue.branch.tbf else link_queue.branch.netem.queue_bytes
+        ) // SMALLEST_FRAME
         return {
-            "max_length": min(line.branch.netem.limit + waiting, 1 << 30) + _ROOM,
-            "copy_bytes": nfqueue.FULL_COPY if line.needs_payload else nfqueue.LENGTH_ONLY,
-            "segment": line.per_packet,
+            "max_length": min(link_queue.branch.netem.limit + waiting, 1 << 30) + _ROOM,
+            "copy_bytes": nfqueue.FULL_COPY if link_queue.needs_payload else nfqueue.LENGTH_ONLY,
+            "segment": link_queue.per_packet,
         }
 
     def _open_raw(self) -> None:
@@ -118,18 +120,18 @@ class NodeQueues:
             self.queue.send(b"".join(out[start : start + _VERDICTS]))
 
     def reading(self) -> dict[int, dict[str, Any]]:
-        """Every line with its counters, as JSON by neighbour."""
+        """Every link with its counters, as JSON by neighbour."""
         self.enter()
         kernel = nfqueue.counters()
-        lines = {}
-        for number, line in self.lines.items():
+        links = {}
+        for number, link_queue in self.link_queues.items():
             lost = kernel.get(number, nfqueue.Counters(0, 0, 0))
-            lines[number - QUEUE_BASE] = {
-                "branch": control.branch_to_json(line.branch),
-                "sent_packets": line.counters[SENT_PACKETS],
-                "sent_bytes": line.counters[SENT_BYTES],
-                "dropped": line.counters[DROPPED] + lost.overflow + lost.unread,
-                "backlog_bytes": line.backlog_bytes,
-                "backlog_packets": max(lost.waiting, line.queued),
+            links[number - QUEUE_BASE] = {
+                "branch": control.branch_to_json(link_queue.branch),
+                "sent_packets": link_queue.counters[SENT_PACKETS],
+                "sent_bytes": link_queue.counters[SENT_BYTES],
+                "dropped": link_queue.counters[DROPPED] + lost.overflow + lost.unread,
+                "backlog_bytes": link_queue.backlog_bytes,
+                "backlog_packets": max(lost.waiting, link_queue.queued),
             }
-        return lines
+        return links

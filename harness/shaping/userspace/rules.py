@@ -65,10 +65,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the kernel holds.
+    """What the kernel has.
 
     Args:
-        rooted: whether the guard's chains are there, begin with the guard's rules, and hold no rule that is not ours.
+        rooted: whether the guard's chains are there, begin with the guard's rules, and have no rule that is not ours.
         rules: in the order in which the kernel tries them; of two with one source, the first is the one that acts.
     """
 
@@ -111,7 +111,7 @@ def remove(netlink: Nfnetlink) -> None:
 
 
 def read(netlink: Nfnetlink, guard: Guard) -> Rules:
-    """What the kernel holds, told from the rules' expressions. Raises OSError where it has no nf_tables.
+    """What the kernel has, read from the rules' expressions. Raises OSError where it has no nf_tables.
 
     Args:
         netlink: opened in the network namespace that is meant.
@@ -122,10 +122,10 @@ def read(netlink: Nfnetlink, guard: Guard) -> Rules:
         family, name = wanted.family, wanted.chain.name
         ours = wanted.chain in [nft.read_chain(body) for body in _dump(netlink, nft.chains_request(family))]
         bodies = _dump(netlink, nft.rules_request(family, TABLE, name)) if ours else ()
-        held = [nft.read_rule(body) for body in bodies]
-        rules = [_rule(family, one) if name == CHAIN else None for one in held]
-        others = [one.expressions for one, rule in zip(held, rules, strict=True) if rule is None]
-        leading = [one.expressions for one in held[: len(wanted.rules)]]
+        present = [nft.read_rule(body) for body in bodies]
+        rules = [_rule(family, one) if name == CHAIN else None for one in present]
+        others = [one.expressions for one, rule in zip(present, rules, strict=True) if rule is None]
+        leading = [one.expressions for one in present[: len(wanted.rules)]]
         rooted = rooted and ours and leading == list(wanted.rules) == others
         found += [rule for rule in rules if rule is not None]
     return Rules(rooted, tuple(found))
@@ -238,8 +238,8 @@ def _frames_hook(netlink: Nfnetlink) -> int | None:
     A chain that is there says so; to make one for a moment takes milliseconds (see _stale).
     """
     if not _frames:
-        held = [nft.read_chain(body) for body in _dump(netlink, nft.chains_request(NFPROTO_NETDEV))]
-        _frames.extend([one.hook for one in held if (one.table, one.name) == (TABLE, FRAMES)][:1])
+        present = [nft.read_chain(body) for body in _dump(netlink, nft.chains_request(NFPROTO_NETDEV))]
+        _frames.extend([one.hook for one in present if (one.table, one.name) == (TABLE, FRAMES)][:1])
     if not _frames:
         for hook in (nft.EGRESS, nft.INGRESS):
             chain = nft.Chain(f"{TABLE}-probe", FRAMES, "filter", hook, nft.RAW, nft.ACCEPT, "lo")

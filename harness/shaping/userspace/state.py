@@ -1,4 +1,4 @@
-"""What outlives the process that holds the packets: its lines, their counters, and when it was last alive.
+"""What outlives a shaper daemon: its link queues, their counters, and when it was last alive.
 
 It is a file in memory (memfd) that the supervisor made; the process that comes after one that was killed reads there
 what links to make and goes on counting.
@@ -24,22 +24,22 @@ _BEAT: Final = 0
 
 
 class State:
-    """The file: a sign of life, the counters of lines, and numbered texts. One process writes it at a time.
+    """The file: a sign of life, the counters of link queues, and numbered texts. One process writes it at a time.
 
     Args:
         fd: of the memfd.
-        lines: how many lines it has room for; the same for every process that opens it.
+        link_queues: how many of them it has room for; the same for every process that opens it.
     """
 
-    def __init__(self, fd: int, lines: int) -> None:
-        self._fd, self._texts_at = fd, _HEADER + -(-lines * _SLOT // 4096) * 4096
+    def __init__(self, fd: int, link_queues: int) -> None:
+        self._fd, self._texts_at = fd, _HEADER + -(-link_queues * _SLOT // 4096) * 4096
         if os.fstat(fd).st_size < self._texts_at:
             os.ftruncate(fd, self._texts_at)
         self._numbers = memoryview(mmap.mmap(fd, self._texts_at)).cast("Q")
 
-    def counters(self, line: int) -> memoryview:
-        """The counters of one line, to be counted up in place."""
-        start = (_HEADER + line * _SLOT) // 8
+    def counters(self, number: int) -> memoryview:
+        """The counters of one link queue, to be counted up in place."""
+        start = (_HEADER + number * _SLOT) // 8
         return self._numbers[start : start + COUNTERS]
 
     def beat(self, now: int) -> None:

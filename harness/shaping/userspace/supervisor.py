@@ -1,4 +1,4 @@
-"""Keeps the processes that hold packets alive: one for every two CPUs, each with its share of the nodes.
+"""Keeps the shaper daemons alive: one for every two CPUs, each with its share of the nodes.
 
 One that ends is started again at once; one that stands still (stopped, or in a loop) is killed first. Until the new
 one has its queues the kernel drops every packet of its nodes: links go down, they do not become fast.
@@ -82,7 +82,7 @@ class Supervisor:
     def run(self, lifeline: int) -> None:
         """Start them and keep them alive, until ``lifeline`` ends before it has given a byte.
 
-        Until that byte comes, what happens to them is told on standard error.
+        Until that byte comes, what happens to them is printed on standard error.
         """
         woken = self._woken
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)

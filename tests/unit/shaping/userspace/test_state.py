@@ -1,4 +1,4 @@
-"""What outlives the process that holds packets, and how it is asked."""
+"""What outlives the shaper daemon, and how it is asked."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import pytest
 from harness.errors import UnavailableError
 from harness.shaping.qdisc import Branch, netem_of, tbf_of
 from harness.shaping.userspace import control, control_address
-from harness.shaping.userspace.limits import precision_warnings
+from harness.shaping.userspace.precision import precision_warnings
 from harness.shaping.userspace.state import State
 from tests.support.plans import SHAPES, network, shape
 
@@ -103,21 +103,21 @@ def answered(listener, answer, after=None):
 
 
 def test_an_answer(listener):
-    answered(listener, b'{"lines": {}}\n')
-    assert control.ask({"do": "read"}) == {"lines": {}}
+    answered(listener, b'{"links": {}}\n')
+    assert control.ask({"do": "read"}) == {"links": {}}
 
 
 def test_a_refusal_names_the_neighbour(listener):
     answered(listener, b'{"error": "no", "neighbour": 3}\n')
     with pytest.raises(control.Refused, match="no") as refused:
-        control.ask({"do": "set", "lines": []})
+        control.ask({"do": "set", "branches": []})
     assert refused.value.neighbour == 3
 
 
 def test_the_next_process_is_asked_where_one_ends_before_it_answers(listener):
     first = answered(listener, b"")
-    answered(listener, b'{"lines": {"1": 2}}\n', first)
-    assert control.ask({"do": "read"}) == {"lines": {"1": 2}}
+    answered(listener, b'{"links": {"1": 2}}\n', first)
+    assert control.ask({"do": "read"}) == {"links": {"1": 2}}
 
 
 def test_a_process_that_stands_still_or_is_not_there(listener):

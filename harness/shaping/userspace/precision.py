@@ -42,10 +42,10 @@ _LIMITS: Final[tuple[tuple[Callable[[LinkShape], bool], str], ...]] = (
 
 def precision_warnings(edges: Iterable[PlannedEdge]) -> list[str]:
     """One line for every limit that some of these edges are beyond, naming them."""
-    shaped, told = list(edges), []
+    shaped, warnings = list(edges), []
     for is_beyond, what in _LIMITS:
         names = [str(edge) for edge in shaped if is_beyond(edge.shape)]
         if names:
             rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            told.append(f"not promised by the userspace engine on {', '.join(names[:_NAMED])}{rest}: {what}")
-    return told
+            warnings.append(f"not promised by the userspace engine on {', '.join(names[:_NAMED])}{rest}: {what}")
+    return warnings
