@@ -196,6 +196,32 @@ def test_one_node_that_refuses_rolls_the_others_back():
         assert all(edge.applied.delay.ns == 10_000_000 for node in readings.values() for edge in node.edges.values())
 
 
+FLOOD = """
+import socket, sys, time
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flow:
+    begin, number = time.monotonic(), 0
+    while time.monotonic() < begin + 30:
+        flow.sendto(bytes(1400), (sys.argv[1], 9))
+        number += 1
+        time.sleep(max(0.0, begin + number * 1442 * 8 / 20e6 - time.monotonic()))
+"""
+"""Full packets at 20 Mbit/s; one in two finds no room."""
+
+
+def test_what_waits_for_the_rate_waits_for_the_queues_time_and_no_longer():
+    """However long the delay line is, and however small the packets on it may be, its room is not the queue's."""
+    with up(network("line", 2, shape(delay="50ms", rate="10mbit"))) as net:
+        sender = net.backend.spawn(0, [net.backend.python, "-c", FLOOD, str(net.plan.addressing.ipv4(1))])
+        try:
+            time.sleep(1)
+            lost, _, mean = ping(net, 0, 1, count=20)
+        finally:
+            sender.kill()
+            sender.wait(30)
+        assert lost < 20
+        assert 180 < mean < 240, "a round trip of 100 ms, and the 100 ms that full frames wait in a full queue"
+
+
 def test_loss_is_per_packet_of_a_tcp_stream():
     with up(network("line", 2, shape(delay="1ms", rate="1gbit", loss="0.1%"))) as net:
         assert "gso_max_segs 1 " in run(net, 0, "ip", "-d", "link", "show", "eth0") + " "
