@@ -1,4 +1,4 @@
-"""The figures of one run: what it reached, when, and what that cost."""
+"""The figures of one run: its loss, times, bytes, bandwidth and link use."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from harness.experiment.report.load.records import RecordedRun, Target
 
 RunOutcome = Literal["reached", "not reached", "failed", "unfinished"]
 _NO_ANSWER: Final[dict[str, RunOutcome]] = {"failed": "failed", UNFINISHED: "unfinished", "stopped": "unfinished"}
-"""Of a run that had not reached the target when it ended like this, nobody knows whether it would have."""
+"""Outcomes that say nothing about whether the run would have reached its target."""
 
 
 @dataclass(frozen=True)
 class RunFigures:
-    """What is worked out of one run.
+    """The figures of one run.
 
     Args:
         run: the run.
@@ -33,7 +33,7 @@ class RunFigures:
         comm: seconds per step that it waited for communication, mean.
         step_p50, step_p95: seconds of a step that so many percent stay under; None where there are too few steps.
         bus: its collectives' bandwidth, or None where none was recorded.
-        links: what its links carried, or None where nobody counted.
+        links: what its links carried; None: not recorded.
     """
 
     run: RecordedRun
@@ -62,14 +62,14 @@ class RunFigures:
         return self.comm / total if total > 0 else None
 
     def outcome(self, target: Target) -> RunOutcome:
-        """Whether the run reached a target, and where it did not, whether that says something."""
+        """Whether the run reached a target; if not, whether it had its time for it."""
         if self.curve.reached(target):
             return "reached"
         return _NO_ANSWER.get(self.run.status, "not reached")
 
 
 def run_figures(run: RecordedRun) -> RunFigures:
-    """Work out the figures of a run, however little it recorded."""
+    """Compute the figures of a run, however little it recorded."""
     curve, costs = make_curve(run), step_costs(run)
     times = [cost.seconds for cost in costs]
     ends = [step.elapsed for rank in run.ranks for step in rank.steps[-1:]]

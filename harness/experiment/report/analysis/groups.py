@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but their seed, and what they say together."""
+"""Groups of runs that differ only in their seed, and the spread of their figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SeedSpread:
     Args:
         median: of them.
         low, high: the least and the largest.
-        std: sample standard deviation; None for a single value, whose spread nobody knows.
+        std: sample standard deviation; None for a single value, whose spread is unknown.
         count: how many.
     """
 

@@ -64,7 +64,7 @@ class LinkUse:
         busiest_share: sent / (rate x time) of that edge while steps were done, by the rate that it had at the start.
         dropped: packets, on all edges.
         sent_packets: on all edges.
-        retransmitted: TCP segments that were sent again, of all ranks; None where nobody counted.
+        retransmitted: TCP segments that were sent again, of all ranks; None: not recorded.
         segments: that TCP sent, those again included, of all ranks: the kernel counts the two apart.
     """
 

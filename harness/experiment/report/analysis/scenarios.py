@@ -16,10 +16,10 @@ class Scenario:
 
     Args:
         profile, topology, nodes: of its runs.
-        target: what strategies are timed to; None where there is none.
-        chosen: whether the report chose the target, as the experiment names none.
+        target: to which strategies are timed; None: there is none.
+        chosen: whether the report chose the target because the experiment names none.
         groups: the strategies, in the experiment's order.
-        win: who reached the target first; None where nobody did.
+        win: which strategy reached the target first; None: none did.
     """
 
     profile: str
@@ -81,7 +81,7 @@ class Analysis:
 
 
 def analyse(experiment: RecordedExperiment) -> Analysis:
-    """Work out everything from the records."""
+    """Compute everything from the records."""
     runs = tuple(map(run_figures, experiment.runs))
     keys = dict.fromkeys(map(_key, experiment.runs))
     scenarios = tuple(_scenario([run for run in runs if _key(run.run) == key]) for key in keys)

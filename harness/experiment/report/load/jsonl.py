@@ -1,19 +1,22 @@
-"""Reading files that may have been cut off anywhere: what cannot be read becomes a note, never an error."""
+"""Reads files that may have been cut off anywhere: what cannot be read becomes a note, never an error."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from harness.experiment.report.load.records import Note
 
 _MOST_NOTES: Final = 3
-"""Notes of one file about lines that cannot be read; the rest are counted."""
+"""Notes per file about lines that cannot be read; the rest are only counted."""
 _LARGEST: Final = 1e18
-"""Beyond it no time, size or loss makes sense."""
+"""No time, size or loss is larger."""
+
+
+T = TypeVar("T")
 
 
 class Oddities:
@@ -34,16 +37,16 @@ class Oddities:
 
 
 class Malformed(Exception):
-    """A record lacks a field, or has nonsense in it."""
+    """A record lacks a field, or a field has an invalid value."""
 
 
 def number(record: Mapping[str, Any], key: str, default: float | None = None) -> float:
     """A finite number. Raises Malformed."""
     value = record.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Malformed(f"{key} is {value!r}, no number")
+        raise Malformed(f"{key} is {value!r}, not a number")
     if not abs(value) < _LARGEST:
-        raise Malformed(f"{key} is {value!r}, which makes no sense")
+        raise Malformed(f"{key} is {value!r}, which is too large")
     return float(value)
 
 
@@ -59,12 +62,12 @@ def whole(record: Mapping[str, Any], key: str, default: int | None = None) -> in
     """A whole number of 0 or more. Raises Malformed."""
     value = number(record, key, default)
     if value < 0:
-        raise Malformed(f"{key} is {value!r}, no count")
+        raise Malformed(f"{key} is {value!r}, not a count")
     return int(value)
 
 
 def loss(record: Mapping[str, Any]) -> float:
-    """A loss, which may be infinite or no number at all: null is one too. Raises Malformed."""
+    """A loss, which may be infinite or NaN, which is null in the file. Raises Malformed."""
     value = record.get("loss")
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return math.nan if value is None else value
@@ -75,7 +78,7 @@ def mapping(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """An object; an empty one where the key is missing. Raises Malformed."""
     value = record.get(key, {})
     if not isinstance(value, dict):
-        raise Malformed(f"{key} is {value!r}, no object")
+        raise Malformed(f"{key} is {value!r}, not an object")
     return value
 
 
@@ -95,7 +98,7 @@ def read_object(path: Path, oddities: Oddities) -> dict[str, Any] | None:
 
 
 def read_lines(path: Path, oddities: Oddities) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) for every line with one. A missing file yields nothing; the caller reports it."""
+    """(line number, object) for every line that has one. A missing file yields nothing; the caller reports it."""
     try:
         text = path.read_text(errors="replace")
     except FileNotFoundError:
@@ -122,3 +125,12 @@ def read_lines(path: Path, oddities: Oddities) -> Iterator[tuple[int, dict[str, 
                 oddities.add(path, "no JSON object; ignored", place)
     if bad > _MOST_NOTES:
         oddities.add(path, f"{bad - _MOST_NOTES} more such lines ignored")
+
+
+def parsed(path: Path, oddities: Oddities, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
+    """Every line's object as `parse` reads it; a line for which it raises Malformed becomes a note."""
+    for line, record in read_lines(path, oddities):
+        try:
+            yield parse(record)
+        except Malformed as problem:
+            oddities.add(path, f"{problem}; line ignored", line)

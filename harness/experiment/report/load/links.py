@@ -1,4 +1,4 @@
-"""links.jsonl and changes.jsonl: what the kernel counted, and when links were changed."""
+"""Reads links.jsonl and changes.jsonl: the counters of links, and when links were changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, Final
 
 from harness.errors import HarnessError
-from harness.experiment.report.load.jsonl import Malformed, Oddities, mapping, number, read_lines, whole
+from harness.experiment.report.load.jsonl import Malformed, Oddities, mapping, number, parsed, whole
 from harness.experiment.report.load.records import EdgeCount, LinkSample, RecordedChange
 from harness.model.format import format_distinct, format_shape
 from harness.model.link import LinkShape
@@ -27,24 +27,14 @@ def load_links(path: Path, oddities: Oddities) -> tuple[LinkSample, ...]:
     """
     of_nodes = sorted(path.parent.glob("links-*.jsonl"))
     if not path.is_file() and of_nodes:
-        return _joined([sample for one in of_nodes for sample in _samples(one, oddities)])
+        return _joined([sample for one in of_nodes for sample in parsed(one, oddities, _sample)])
     if not path.is_file():
         oddities.add(path, "missing: there are no link statistics of this run")
-    return tuple(sorted(_samples(path, oddities), key=lambda sample: sample.time))
-
-
-def _samples(path: Path, oddities: Oddities) -> list[LinkSample]:
-    samples = []
-    for line, record in read_lines(path, oddities):
-        try:
-            samples.append(_sample(record))
-        except Malformed as problem:
-            oddities.add(path, f"{problem}; line ignored", line)
-    return samples
+    return tuple(sorted(parsed(path, oddities, _sample), key=lambda sample: sample.time))
 
 
 def _joined(samples: list[LinkSample]) -> tuple[LinkSample, ...]:
-    """Samples of all nodes in place of those of each: nodes take theirs at whole seconds."""
+    """Join the samples of all nodes of the same second: nodes sample at whole seconds."""
     moments: dict[tuple[int, int], list[LinkSample]] = {}
     for sample in samples:
         moments.setdefault((sample.attempt, int(sample.time + _EARLY)), []).append(sample)
@@ -60,7 +50,7 @@ def _sample(record: Mapping[str, Any]) -> LinkSample:
     edges = {}
     listed = record.get("edges", [])
     if not isinstance(listed, list) or not all(isinstance(edge, dict) for edge in listed):
-        raise Malformed("edges is no list of objects")
+        raise Malformed("edges is not a list of objects")
     for edge in listed:
         edges[whole(edge, "src"), whole(edge, "dst")] = EdgeCount(
             sent_packets=whole(edge, "sent_packets", 0),
@@ -81,19 +71,13 @@ def _sample(record: Mapping[str, Any]) -> LinkSample:
 
 def load_changes(path: Path, oddities: Oddities) -> tuple[RecordedChange, ...]:
     """Every reshape in the order of the file; a missing file has none."""
-    changes = []
-    for line, record in read_lines(path, oddities):
-        try:
-            changes.append(_change(record))
-        except Malformed as problem:
-            oddities.add(path, f"{problem}; line ignored", line)
-    return tuple(changes)
+    return tuple(parsed(path, oddities, _change))
 
 
 def _change(record: Mapping[str, Any]) -> RecordedChange:
     edges = record.get("edges", [])
     if not isinstance(edges, list) or not all(isinstance(edge, dict) for edge in edges):
-        raise Malformed("edges is no list of objects")
+        raise Malformed("edges is not a list of objects")
     texts = (f"{whole(edge, 'src')}→{whole(edge, 'dst')}: {_change_text(edge)}" for edge in edges)
     return RecordedChange(number(record, "asked"), number(record, "acknowledged"), tuple(texts))
 

@@ -1,4 +1,4 @@
-"""rank-R.jsonl: what one rank recorded, over all attempts of its run."""
+"""Reads rank-R.jsonl: what one rank recorded, over all attempts of its run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.experiment.report.load.jsonl import (
-    Malformed,
     Oddities,
     loss,
     mapping,
     number,
     number_or_none,
-    read_lines,
+    parsed,
     whole,
 )
 from harness.experiment.report.load.records import Collectives, Eval, Ops, Rank, RecordedStep
@@ -31,11 +30,8 @@ def load_rank(path: Path, rank: int, oddities: Oddities) -> Rank:
     if not path.is_file():
         oddities.add(path, f"missing: rank {rank} is in no mean of this run")
     taken = _Records()
-    for line, record in read_lines(path, oddities):
-        try:
-            taken.add(record)
-        except Malformed as problem:
-            oddities.add(path, f"{problem}; line ignored", line)
+    for _ in parsed(path, oddities, taken.add):
+        pass
     if taken.not_finite:
         first, steps = taken.not_finite[0], len(taken.not_finite)
         oddities.add(path, f"the loss is no finite number from step {first} on, at {steps} steps; not drawn there")

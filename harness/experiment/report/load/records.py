@@ -87,12 +87,12 @@ class Ops:
 
 @dataclass(frozen=True)
 class Collectives:
-    """What torch's recorder saw between two looks at it.
+    """What torch's flight recorder counted between two readings.
 
     Args:
         step: the last one that is in it.
         ops: per collective, as torch names it.
-        missed: collectives that the recorder had dropped before they were counted.
+        missed: collectives that the recorder overwrote before they were read.
     """
 
     step: int
@@ -102,7 +102,7 @@ class Collectives:
 
 @dataclass(frozen=True)
 class Rank:
-    """What one rank recorded, without what a resumed attempt took back.
+    """What one rank recorded, without the lines that a resumed attempt made void.
 
     Args:
         rank: which.
@@ -112,8 +112,7 @@ class Rank:
         parameters: of the model; None where it did not say.
         bytes_per_step: payload that the strategy says it sends per step on average; None where it did not say.
         resumed_from: the steps from which later attempts went on.
-        uncounted: steps whose collectives a resume took back though the steps hold: after the first of a pair, up to
-            the second.
+        uncounted: ranges (after, until] of steps that count but whose collectives a resume made void.
     """
 
     rank: int
@@ -126,13 +125,13 @@ class Rank:
     uncounted: tuple[tuple[int, int], ...] = ()
 
     def counts(self, step: int) -> bool:
-        """Whether the collectives of a step are in what was counted, by the lines up to the last."""
+        """Whether the collectives of a step are counted."""
         return not any(after < step <= until for after, until in self.uncounted)
 
 
 @dataclass(frozen=True)
 class EdgeCount:
-    """The kernel's counters of one directed edge since the network was made; the backlog is what waits now."""
+    """The counters of one directed edge since the network was made; the backlog is what waits now."""
 
     sent_packets: int
     sent_bytes: int
@@ -143,7 +142,7 @@ class EdgeCount:
 
 @dataclass(frozen=True)
 class LinkSample:
-    """All counters at one time; tcp has per rank (segments sent, others that were sent again), each counted apart.
+    """All counters at one time; tcp has per rank (segments sent, segments retransmitted), each counted separately.
 
     Every attempt of a run has a network of its own, whose counters begin at 0.
     """
@@ -171,7 +170,7 @@ class RecordedChange:
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended; `notes` is what happened meanwhile and may have affected its results."""
+    """How a run ended; `notes` are events during the run that may have affected its results."""
 
     status: str
     seconds: float | None = None

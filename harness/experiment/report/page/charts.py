@@ -21,7 +21,7 @@ class Chart:
     Args:
         kind: ``time``, ``bytes``, ``target``, ``share``, ``bandwidth``; or a value of the link statistics.
         id: unique, fit for a file name.
-        title: what it shows, where, in an image; on the page `about` says it to those who cannot see it.
+        title: what it shows, where, in an image; on the page screen readers get `about`.
         about: the same in words.
         spec: Vega-Lite, with data by name.
         data: name in the specification -> name of the table.
@@ -123,7 +123,7 @@ def _spans(scenario: Scenario, field: str) -> bool:
 
 
 def file_names(texts: Sequence[str]) -> list[str]:
-    """A file name for each, unlike all others, also where a file system does not tell A from a."""
+    """A unique file name for each text, also on a file system that ignores case."""
     names: list[str] = []
     taken: set[str] = set()
     for number, text in enumerate(texts):
@@ -136,5 +136,5 @@ def file_names(texts: Sequence[str]) -> list[str]:
 
 
 def file_name(text: str) -> str:
-    """The text with what does not suit a file name replaced."""
+    """The text with characters that are not safe in a file name replaced."""
     return "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in text)

@@ -87,7 +87,7 @@ def test_a_record_with_nonsense_in_a_field_is_left_out_and_noted(folder, field):
     write_lines(folder / SLUG / "rank-0.jsonl", [start(), step(1), step(2, **{field: "many"}), step(3)])
     experiment = load_experiment(folder)
     assert [one.step for one in experiment.runs[0].ranks[0].steps] == [1, 3]
-    assert notes(experiment)[0].startswith(f"{SLUG}/rank-0.jsonl:3: {field} is 'many', no ")
+    assert notes(experiment)[0].startswith(f"{SLUG}/rank-0.jsonl:3: {field} is 'many', not a ")
 
 
 def test_losses_that_are_no_numbers_stay_and_are_noted(folder):
