@@ -50,23 +50,23 @@ EPILOG = options.examples(
 @options.network_options(*_OPTIONS)
 def run_experiment(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Argument(help="What to do: a YAML file.", show_default=False)] = None,
+    file: Annotated[Path | None, typer.Argument(help="The experiment: a YAML file.", show_default=False)] = None,
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", help="Folder of an experiment to go on with: runs/ID.", show_default=False),
+        typer.Option("--resume", help="Folder of an experiment to continue: runs/ID.", show_default=False),
     ] = None,
-    root: Annotated[Path, typer.Option("--runs", help="Where the experiment's folder is made.")] = RUNS,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Start also where it is many runs, or takes hours.")] = False,
+    root: Annotated[Path, typer.Option("--runs", help="Where to create the experiment's folder.")] = RUNS,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Start even if there are many runs.")] = False,
     chosen: NetworkOptions = DEFAULTS,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Do every combination of profiles, topologies, strategies and seeds, each in a network of its own.
+    """Run every combination of profiles, topologies, strategies and seeds, each in a network of its own.
 
-    A run in which a rank fails is marked so, and the others go on; the exit code is 70 then. What has finished is not
-    done again by --resume; a run that was stopped goes on from its last saved state, one that failed begins anew. Where
-    its networks live, and what makes their links, --resume knows from the folder.
+    If a rank fails, its run is marked as failed, the other runs follow, and the exit code is 70. --resume skips
+    finished runs, continues a stopped run from its last checkpoint, and starts a failed one again; it takes its options
+    from the folder.
     """
     if (file is None) == (resume is None):
         raise InputError("name a file, or the folder of an experiment to --resume")
@@ -81,7 +81,7 @@ def run_experiment(
         "name": name,
     }
     _check(where)
-    with status("checking what is to be done"):
+    with status("checking the experiment"):
         if resume:
             experiment, where = load_folder(resume, where, _given(context, where))
             _check(where)
@@ -91,25 +91,25 @@ def run_experiment(
         todo = ExperimentRuns(experiment, resume).todo() if resume else list(experiment.runs())
         subnets = where["subnet"], where["subnet6"]
         for network in {(run.profile, run.topology): run for run in todo}.values():
-            plan_of(experiment, network, subnets)  # raises InputError before anything is made
+            plan_of(experiment, network, subnets)  # raises InputError before anything is created
     if dry_run:
         _show(experiment, todo, json_)
         return
     _check_torch(where["runtime"])
     runs = count(len(todo), "run")
     if len(todo) > _MANY_RUNS and not yes:
-        raise InputError(f"{runs}: add --yes where that is meant, or see which by --dry-run")
+        raise InputError(f"{runs}: add --yes to start them, or list them with --dry-run")
     folder = resume or new_folder(root, experiment, file or Path(), where, time.localtime())
     note(f"{runs}; records in {folder}")
-    campaign = ExperimentRuns(experiment, folder)
+    experiment_runs = ExperimentRuns(experiment, folder)
     try:
-        runner = Runner(experiment, folder, where["name"], _home(where), _told_once(), subnets)
-        with campaign.alone():
-            _perform(campaign, runner, note if json_ else say)
+        runner = Runner(experiment, folder, where["name"], _placement(where), _once_each(), subnets)
+        with experiment_runs.lock():
+            _perform(experiment_runs, runner, note if json_ else say)
     except BaseException:
-        note(f"to go on: harness experiment run --resume {folder}")
+        note(f"to continue: harness experiment run --resume {folder}")
         raise
-    statuses = list(campaign.statuses())
+    statuses = list(experiment_runs.statuses())
     if json_:
         print_json({"folder": str(folder), "runs": [{"slug": run.slug, "status": status} for run, status in statuses]})
     note(f"try: harness report {folder} --open")
@@ -150,18 +150,18 @@ def _check_torch(runtime: str) -> None:
 
 def _check(where: Mapping[str, Any]) -> None:
     LocalRegistry.check_name(where["name"])
-    _home(where).check()
+    _placement(where).check()
 
 
-def _home(where: Mapping[str, Any]) -> Placement:
-    """Where nodes live, by the options' names."""
+def _placement(where: Mapping[str, Any]) -> Placement:
+    """The placement that the options describe."""
     return Placement(
         where["runtime"], where["engine"], where["congestion-control"], where["image"], tuple(where["volume"])
     )
 
 
 def _given(context: typer.Context, where: Mapping[str, Any]) -> list[str]:
-    """Options that the user has written; the environment's are for what is begun, but a network's name is of today."""
+    """Options that the user wrote; from the environment only the network's name: the others are for a new start."""
     found = []
     for option in where:
         source = context.get_parameter_source("volumes" if option == "volume" else option.replace("-", "_"))
@@ -171,16 +171,16 @@ def _given(context: typer.Context, where: Mapping[str, Any]) -> list[str]:
 
 
 def _load(file: Path) -> Experiment:
-    """The experiment, with strategies' options unchecked where there is no PyTorch here (but in the image)."""
+    """The experiment; without PyTorch here, as when only the image has it, strategies' options are not checked."""
     try:
         return load_experiment(file)
     except UnavailableError:
         return load_experiment(file, check_options=False)
 
 
-def _perform(campaign: ExperimentRuns, runner: Runner, print_line: Callable[[str], None]) -> None:
-    """Do what is left to do now that no other command works on it: another one may have done some of it meanwhile."""
-    todo, experiment = campaign.todo(), campaign.experiment
+def _perform(experiment_runs: ExperimentRuns, runner: Runner, print_line: Callable[[str], None]) -> None:
+    """Perform the runs that are left, read under the lock: another command may have finished some before."""
+    todo, experiment = experiment_runs.todo(), experiment_runs.experiment
     with View(todo, experiment.schedule.steps, experiment.limit_seconds, print_line) as view:
         for run in todo:
             last: list[RunProgress] = []
@@ -194,16 +194,16 @@ def _perform(campaign: ExperimentRuns, runner: Runner, print_line: Callable[[str
             view.end(run, ending, last[0] if last else None)
 
 
-def _told_once() -> Callable[[str], None]:
-    """A note that is the same for every run is told once."""
+def _once_each() -> Callable[[str], None]:
+    """Print each message once, though every run may have it."""
     seen: set[str] = set()
 
-    def tell(text: str) -> None:
+    def notify(text: str) -> None:
         if text not in seen:
             seen.add(text)
             note(text)
 
-    return tell
+    return notify
 
 
 def _show(experiment: Experiment, todo: list[Run], json_: bool) -> None:

@@ -1,4 +1,4 @@
-"""What an experiment shows while it runs: bars and the remaining time on a terminal, elsewhere a line per run."""
+"""Shows an experiment while it runs: bars and the remaining time on a terminal, elsewhere a line per run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from harness.model.format import format_time
 
 
 class View:
-    """Shows runs as they go on.
+    """Shows the progress of runs.
 
     Args:
-        runs: all that are to be done now.
+        runs: all runs of this command.
         steps: of each run.
         limit: of each run's training, in seconds; None: no limit.
         print_line: prints a line that stays.
@@ -48,21 +48,25 @@ class View:
         self._show_remaining(None)
 
     def watch(self, progress: RunProgress) -> None:
-        """How far the run is."""
+        """Show the progress of the run."""
         text = f"{_loss(progress)}  {format_time(round(progress.elapsed))}" if progress.step else "connecting"
         self._bars.update(self._one, completed=progress.step, note=text)
         left = run_remaining(progress.step, self._steps, progress.elapsed, self._limit)
         self._show_remaining(left)
 
     def end(self, run: Run, ending: Mapping[str, Any], progress: RunProgress | None) -> None:
-        """The run is over: a line that stays."""
+        """A run has ended: print a line that stays."""
         self._took.append(time.monotonic() - self._began)
         self._bars.update(self._all, completed=len(self._took))
         self._bars.update(self._one, visible=False)
         self._print_line(f"{run.slug:<{self._width}}  {outcome(ending, progress, self._steps)}")
 
     def _show_remaining(self, run_left: float | None) -> None:
-        """What is left of the experiment, while a run goes on that still needs so many seconds, where that is known."""
+        """Show the remaining time of the experiment.
+
+        Args:
+            run_left: seconds that the present run still needs; None: unknown.
+        """
         waiting = self._count - len(self._took) - 1
         seconds = experiment_remaining(self._took, waiting, time.monotonic() - self._began, run_left)
         self._bars.update(self._all, note="" if seconds is None else f"about {format_time(round(seconds))} left")
@@ -91,4 +95,4 @@ def outcome(ending: Mapping[str, Any], progress: RunProgress | None, steps: int)
 
 
 def _loss(progress: RunProgress) -> str:
-    return "loss is no number" if progress.loss is None else f"loss {progress.loss:.3f}"
+    return "loss is not a number" if progress.loss is None else f"loss {progress.loss:.3f}"

@@ -1,4 +1,4 @@
-"""How far a run is, from the records that its ranks write: followed line by line, never read twice."""
+"""The progress of a run: follows the records that its ranks write, each line read once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 
 class Tail:
-    """New whole lines of a file that grows.
+    """Reads the new whole lines of a growing file.
 
     Args:
-        path: of the file, which need not be there yet.
+        path: of the file, which may not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -21,7 +21,7 @@ class Tail:
         self._position = 0
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Those that came since the last call."""
+        """The lines since the last call."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
@@ -32,19 +32,18 @@ class Tail:
         for line in whole.splitlines():
             try:
                 yield json.loads(line)
-            except ValueError:  # the end of a line that an earlier attempt had begun
+            except ValueError:  # a line that was cut off when an earlier attempt was killed
                 continue
 
 
 class RunProgress:
-    """What a run's records say so far. A line that says how an attempt starts takes back what the one before did after
-    the state that it goes on from.
+    """The progress of a run so far. A `start` line resets it to the checkpoint from which the attempt continues.
 
     Args:
         folder: of the run.
-        ranks: how many.
-        target: ``loss`` or ``accuracy``, and its value; None: there is none.
-        since: when this attempt began, in seconds since the epoch.
+        ranks: number of ranks.
+        target: ``loss`` or ``accuracy``, and its value; None: no target.
+        since: start of this attempt, in seconds since the epoch.
     """
 
     def __init__(self, folder: Path, ranks: int, target: tuple[str, float] | None, since: float) -> None:
@@ -64,14 +63,14 @@ class RunProgress:
         return next((step for step in whole if self._reached(fmean(self._scores[step].values()))), None)
 
     def trained(self, now: float) -> float | None:
-        """Seconds of training until now, over all attempts; None while ranks still connect."""
+        """Seconds of training until now, over all attempts; None while ranks connect."""
         if self._started is None:
             return None
         at, before = self._started
         return now - at + before
 
     def update(self) -> None:
-        """Take what came."""
+        """Read the new lines of all ranks."""
         for rank, tail in enumerate(self._tails):
             for line in tail.lines():
                 self._take(rank, line)

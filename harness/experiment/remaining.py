@@ -1,4 +1,4 @@
-"""How long a run and an experiment still take, extrapolated from what has been measured so far. Pure."""
+"""Extrapolates the remaining time of a run and of an experiment from the measured times. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ def run_remaining(step: int, steps: int, elapsed: float, limit: float | None) ->
     """Seconds of training that a run still needs at the mean pace of its steps so far; None before the first step.
 
     Args:
-        step: the last one that is done.
+        step: the last finished one.
         steps: of the whole run.
         elapsed: seconds of training until then.
-        limit: of training, in seconds, after which the run ends; None: there is none.
+        limit: of training, in seconds; None: no limit.
     """
     if step < 1:
         return None
@@ -24,10 +24,10 @@ def run_remaining(step: int, steps: int, elapsed: float, limit: float | None) ->
 def experiment_remaining(
     finished: Sequence[float], waiting: int, running_for: float | None, run_left: float | None
 ) -> float | None:
-    """Seconds until all runs are done, if the others take as long as those that have; None while nothing is measured.
+    """Seconds until all runs are finished, at the mean time of the finished ones; None while nothing is measured.
 
     Args:
-        finished: how long each run took that was done now.
+        finished: seconds that each run took.
         waiting: runs that have not begun.
         running_for: how long the present run has gone on; None: there is none.
         run_left: seconds that it still needs, where that is known.

@@ -1,4 +1,4 @@
-"""One run: a network of its own, the training workload on every node, and a record of all of it."""
+"""Performs one run: makes a network, trains on every node, and records both."""
 
 from __future__ import annotations
 
@@ -26,12 +26,10 @@ from harness.run_files import RunFolder
 from harness.training.options import TrainOptions
 from harness.training.run_description import describe
 
-INSIDE: Final = str(RUNS)
-"""Where a container has the folder of its run; its owner is whom programs there run as."""
-
-
+RUN_FOLDER_IN_CONTAINER: Final = str(RUNS)
+"""Programs in a container run as this folder's owner."""
 Subnets = tuple[str | None, str | None]
-"""IPv4 and IPv6, as the user wrote them; None: the usual ones."""
+"""IPv4 and IPv6, as the user wrote them; None: the default."""
 
 
 def plan_of(experiment: Experiment, run: Run, subnets: Subnets = (None, None)) -> NetworkPlan:
@@ -40,13 +38,13 @@ def plan_of(experiment: Experiment, run: Run, subnets: Subnets = (None, None)) -
 
 
 def train_options(experiment: Experiment, run: Run, out: str, resume: bool) -> TrainOptions:
-    """What each rank of a run is to do.
+    """The options of the training program on each rank of a run.
 
     Args:
-        experiment: that it belongs to.
+        experiment: of the run.
         run: which.
         out: the run's folder, as a rank sees it.
-        resume: whether to go on from the newest checkpoint.
+        resume: whether to continue from the newest checkpoint.
     """
     return TrainOptions(
         task=experiment.task,
@@ -64,19 +62,19 @@ class Runner:
     """Performs runs, one after the other.
 
     Args:
-        experiment: that they belong to.
+        experiment: of the runs.
         folder: of the experiment.
-        name: of each run's network: with it, ``harness link set`` finds it.
-        home: where nodes live.
-        tell: called with what the user should know, one line each.
+        name: of each run's network, for ``harness link set``.
+        placement: where nodes live, and what makes their links.
+        notify: called with each message for the user, one line each.
         subnets: of each run's network.
     """
 
     experiment: Experiment
     folder: Path
     name: str
-    home: Placement
-    tell: Callable[[str], None]
+    placement: Placement
+    notify: Callable[[str], None]
     subnets: Subnets = (None, None)
 
     def folder_of(self, run: Run) -> RunFolder:
@@ -84,20 +82,19 @@ class Runner:
         return RunFolder(self.folder / run.slug)
 
     def perform(self, run: Run, watch: Callable[[RunProgress], None]) -> Mapping[str, Any]:
-        """Do a run; what its end.json says. A rank that fails ends the run, not the experiment.
+        """Perform a run and return its end.json. A rank that fails ends the run, not the experiment.
 
         Args:
             run: which.
-            watch: called some times a second with how far it is.
+            watch: called several times a second with the progress.
 
         Raises:
-            HarnessError: the network cannot be made, or the record not written.
+            HarnessError: the network cannot be made, or the records cannot be written.
         """
         plan, folder = plan_of(self.experiment, run, self.subnets), self.folder_of(run)
-        folder.make(shared=self.home.runtime == DOCKER and os.geteuid() == 0)
-        network = self._home_of(run, folder).start(
-            self.name, plan, transient=True, progress=lambda _: None, tell=self.tell
-        )
+        folder.make(shared=self.placement.runtime == DOCKER and os.geteuid() == 0)
+        placement = self._placement_of(run, folder)
+        network = placement.start(self.name, plan, transient=True, progress=lambda _: None, tell=self.notify)
         try:
             before, resume = folder.facts, folder.can_go_on
             if not resume:
@@ -105,25 +102,25 @@ class Runner:
             facts = self._facts(run, plan, network, before)
             folder.begin(facts)
             network.record_in(folder.path)
-            watcher = Watcher(self.experiment, network, folder, facts, watch, self.tell)
+            watcher = Watcher(self.experiment, network, folder, facts, watch, self.notify)
             return self._train(run, network, folder, resume, facts["attempt"], watcher)
         finally:
             network.down()
 
-    def _home_of(self, run: Run, folder: RunFolder) -> Placement:
-        """With what the programs in containers need of this machine: the run's folder, files that the user named."""
-        home = self.home
-        if home.runtime == DOCKER:
-            home = home.with_volume(f"{folder.path.absolute()}:{INSIDE}")
+    def _placement_of(self, run: Run, folder: RunFolder) -> Placement:
+        """The placement, with the run's folder and the user's files as volumes of containers."""
+        placement = self.placement
+        if placement.runtime == DOCKER:
+            placement = placement.with_volume(f"{folder.path.absolute()}:{RUN_FOLDER_IN_CONTAINER}")
             data = self.experiment.task.data
             for path in filter(None, (run.variant.file, Path(data) if data else None)):
-                home = home.with_volume(f"{path}:{path}:ro")
-        return home
+                placement = placement.with_volume(f"{path}:{path}:ro")
+        return placement
 
     def _train(
         self, run: Run, network: Network, folder: RunFolder, resume: bool, attempt: int, watcher: Watcher
     ) -> Mapping[str, Any]:
-        out = INSIDE if network.backend.name == DOCKER else str(folder.path.absolute())
+        out = RUN_FOLDER_IN_CONTAINER if network.backend.name == DOCKER else str(folder.path.absolute())
         options = json.dumps(train_options(self.experiment, run, out, resume).to_json())
         argv = [network.backend.python, "-m", "harness.training.train", "--json", options]
         began = time.time()
@@ -145,7 +142,7 @@ class Runner:
         return folder.ending or {}
 
     def _facts(self, run: Run, plan: NetworkPlan, network: Network, before: Mapping[str, Any] | None) -> dict[str, Any]:
-        """What run.json says."""
+        """The contents of run.json."""
         experiment = self.experiment
         return {
             "slug": run.slug,
@@ -159,7 +156,7 @@ class Runner:
             "limit_seconds": experiment.limit_seconds,
             "runtime": network.backend.name,
             "engine": network.engine,
-            "congestion_control": self.home.congestion_control,
+            "congestion_control": self.placement.congestion_control,
             "plan": plan.to_json(),
             "attempt": (int(before.get("attempt", 1)) + 1) if before else 1,
         }

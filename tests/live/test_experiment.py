@@ -197,7 +197,7 @@ else:
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=60)
         assert process.returncode == 130, f"{out}\n{errors}"
-        assert f"to go on: harness experiment run --resume {laboratory.made}" in errors
+        assert f"to continue: harness experiment run --resume {laboratory.made}" in errors
         folder = laboratory.made / slug
         assert ending(folder)["status"] == "stopped"
         assert not laboratory.is_up()
@@ -207,7 +207,7 @@ else:
         (folder / "links.jsonl").mkdir()
         _, errors = laboratory.run("--resume", str(laboratory.made), code=70)
         assert f"{folder}/links.jsonl cannot be written: Is a directory" in errors
-        assert "to go on: harness experiment run --resume" in errors
+        assert "to continue: harness experiment run --resume" in errors
         assert "Traceback" not in errors
         assert not (folder / "end.json").exists()
         assert not laboratory.is_up()

@@ -108,7 +108,7 @@ def test_a_file_that_makes_no_sense(refused, file, line, message):
 def test_many_runs_need_a_yes(refused, file):
     file.write_text(SMALL + f"seeds: {list(range(50))}\n")
     message = refused(file)
-    assert message == "300 runs: add --yes where that is meant, or see which by --dry-run"
+    assert message == "300 runs: add --yes to start them, or list them with --dry-run"
 
 
 def test_an_experiment_that_is_huge_is_told_at_once(refused, file):
@@ -132,8 +132,8 @@ def test_without_torch_it_is_refused_at_once(refused, run, file, monkeypatch):
         ([], "name a file, or the folder of an experiment to --resume"),
         (["mine.yaml", "--resume", "x"], "name a file, or the folder of an experiment to --resume"),
         (["none.yaml"], "none.yaml: there is no such file"),
-        (["--resume", "none"], "none is no experiment's folder: it has no experiment.json; see 'ls runs'"),
-        (["mine.yaml", "--runs", "/proc/x"], "cannot be made: No such file or directory; name a folder"),
+        (["--resume", "none"], "none has no experiment.json; 'harness experiment list' shows where one is"),
+        (["mine.yaml", "--runs", "/proc/x"], "cannot be made: No such file or directory; name another folder"),
         (["mine.yaml", "--name", "My Net"], "--name 'My Net'"),
         (["mine.yaml", "--runtime", "vm"], "no runtime is called 'vm'"),
         (["mine.yaml", "--engine", "magic"], "no engine is called 'magic'"),
@@ -183,7 +183,7 @@ def test_to_resume_does_what_is_left(run, begun):
 def test_to_resume_elsewhere_is_refused(refused, begun):
     message = refused("--resume", begun, "--engine", "netem", "--runtime", "docker", "--image", "other")
     assert message == (
-        f"{begun} was begun with --engine userspace with --image mine, and goes on so; leave out --engine, --image"
+        f"{begun} was started with --engine userspace with --image mine, and continues so; leave out --engine, --image"
     )
 
 
@@ -205,7 +205,7 @@ def test_to_resume_needs_no_option_that_it_was_begun_with(run, begun, performed,
     monkeypatch.setenv("HARNESS_RUNTIME", "netns")
     assert run("--resume", begun, "--engine", "userspace").exit_code == 0
     (runner, _), *_ = performed
-    assert runner.home == Placement("docker", "userspace", "reno", "mine", ("/a:/b",))
+    assert runner.placement == Placement("docker", "userspace", "reno", "mine", ("/a:/b",))
     assert (runner.name, runner.subnets) == ("lab", ("198.18.4.0/24", "fd01::/64"))
     assert len(performed) == 5
 
@@ -227,13 +227,13 @@ def test_what_is_begun_records_how(run, file, tmp_path, performed):
 
 def test_what_another_command_has_done_meanwhile_is_not_done_again(run, begun, performed, monkeypatch):
     """It ends its last run between our look at what is left and our turn."""
-    alone = ExperimentRuns.alone
+    alone = ExperimentRuns.lock
 
     def late(campaign):
         RunFolder(begun / "wan.fully_connected.ddp.seed0").end("finished", **ENDED)
         return alone(campaign)
 
-    monkeypatch.setattr(ExperimentRuns, "alone", late)
+    monkeypatch.setattr(ExperimentRuns, "lock", late)
     assert run("--resume", begun).exit_code == 0
     assert [slug for _, slug in performed] == [
         "local.fully_connected.fedavg-H=5.seed0",

@@ -25,7 +25,7 @@ def test_a_run_that_went_through(progress):
 
 def test_a_run_that_was_cut(progress):
     assert outcome({"status": "limit"}, progress(7, 2.0, 60.0), 200) == "step 7 of 200  1 min  loss 2.000  time limit"
-    assert outcome({"status": "finished"}, progress(7, None, 1.0), 200) == "step 7 of 200  1 s  loss is no number"
+    assert outcome({"status": "finished"}, progress(7, None, 1.0), 200) == "step 7 of 200  1 s  loss is not a number"
     assert outcome({"status": "limit"}, progress(), 200) == "limit"
     assert outcome({"status": "limit"}, None, 200) == "limit"
 

@@ -51,17 +51,17 @@ def runner(home, task=TASKS[0]):
 
 def test_containers_have_the_runs_folder_and_the_files_that_the_user_named(tmp_path):
     run = Run("wan", "ring", Variant("/x/mine.py:Mine"), 0)
-    home = runner(Placement("docker", volumes=("/a:/b",)), TASKS[1])._home_of(run, RunFolder(tmp_path))
+    home = runner(Placement("docker", volumes=("/a:/b",)), TASKS[1])._placement_of(run, RunFolder(tmp_path))
     assert home.volumes == (
         "/a:/b",
         f"{tmp_path}:/runs",
         "/x/mine.py:/x/mine.py:ro",
         "/some/text of mine.txt:/some/text of mine.txt:ro",
     )
-    plain = runner(Placement("docker"))._home_of(Run("wan", "ring", Variant("ddp"), 0), RunFolder(tmp_path))
+    plain = runner(Placement("docker"))._placement_of(Run("wan", "ring", Variant("ddp"), 0), RunFolder(tmp_path))
     assert plain.volumes == (f"{tmp_path}:/runs",)
 
 
 def test_namespaces_see_all_files_anyway(tmp_path):
     home = Placement()
-    assert runner(home)._home_of(Run("wan", "ring", Variant("/x/mine.py"), 0), RunFolder(tmp_path)) == home
+    assert runner(home)._placement_of(Run("wan", "ring", Variant("/x/mine.py"), 0), RunFolder(tmp_path)) == home

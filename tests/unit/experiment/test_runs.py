@@ -67,11 +67,11 @@ def test_an_experiment_goes_on_where_it_was_begun(tmp_path, source):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"runtime": "docker"}, "was begun with --runtime netns, and goes on so; leave out --runtime$"),
-        ({"image": "mine"}, "was begun without --image, and goes on so; leave out --image$"),
+        ({"runtime": "docker"}, "was started with --runtime netns, and continues so; leave out --runtime$"),
+        ({"image": "mine"}, "was started without --image, and continues so; leave out --image$"),
         (
             {"subnet": "10.9.0.0/24", "volume": ["/a:/b"]},
-            r"with --subnet 198\.18\.4\.0/24 without --volume, and goes on so; leave out --subnet, --volume$",
+            r"with --subnet 198\.18\.4\.0/24 without --volume, and continues so; leave out --subnet, --volume$",
         ),
     ],
 )
@@ -87,12 +87,12 @@ def test_a_folder_of_before_they_were_recorded_takes_todays_options(folder):
 
 
 def test_nothing_is_written_over(folder, tmp_path, source):
-    with pytest.raises(InputError, match=f"{folder} is there already; go on with it by --resume {folder}"):
+    with pytest.raises(InputError, match=f"{folder} exists already; continue it with --resume {folder}"):
         new_folder(tmp_path / "runs", EXPERIMENT, source, HOME, NOW)
 
 
 def test_a_place_where_no_folder_can_be_made(source, tmp_path):
-    with pytest.raises(InputError, match=r"/mine\.yaml/e-20261122-201500 cannot be made: .*; name a folder of yours"):
+    with pytest.raises(InputError, match=r"/mine\.yaml/e-20261122-201500 cannot be made: .*; name another folder"):
         new_folder(source, EXPERIMENT, source, HOME, NOW)
 
 
@@ -119,12 +119,12 @@ def test_half_an_ending_is_none(folder):
 
 def test_two_commands_do_not_do_the_same_experiment(folder):
     with (
-        ExperimentRuns(EXPERIMENT, folder).alone(),
-        pytest.raises(NetworkStateError, match=f"another command is at {folder} already"),
-        ExperimentRuns(EXPERIMENT, folder).alone(),
+        ExperimentRuns(EXPERIMENT, folder).lock(),
+        pytest.raises(NetworkStateError, match=f"another command works on {folder}"),
+        ExperimentRuns(EXPERIMENT, folder).lock(),
     ):
         pass
-    with ExperimentRuns(EXPERIMENT, folder).alone():
+    with ExperimentRuns(EXPERIMENT, folder).lock():
         pass
 
 
@@ -136,16 +136,16 @@ def change(folder, **values):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"version": 0}, "was made by another version of harness; begin anew from /.*/mine.yaml"),
-        ({"version": 0, "source": None}, "was made by another version of harness; begin anew from .*/experiment.yaml"),
-        ({"spec": {"name": "e"}}, "makes no sense"),
-        ({"spec": None}, "makes no sense"),
-        ({"home": None}, "makes no sense"),
-        ({"spec": {**EXPERIMENT.to_json(), "task": {"name": "poetry"}}}, "makes no sense"),
-        ({"home": {"runtime": 3}}, "makes no sense"),
-        ({"home": {"runtime": ["netns"]}}, "makes no sense"),
-        ({"home": {"volume": "/a:/b"}}, "makes no sense"),
-        ({"home": {"volume": [3]}}, "makes no sense"),
+        ({"version": 0}, "was made by another version of harness; start again from /.*/mine.yaml"),
+        ({"version": 0, "source": None}, "was made by another version of harness; start again from .*/experiment.yaml"),
+        ({"spec": {"name": "e"}}, "experiment.json cannot be read"),
+        ({"spec": None}, "experiment.json cannot be read"),
+        ({"home": None}, "experiment.json cannot be read"),
+        ({"spec": {**EXPERIMENT.to_json(), "task": {"name": "poetry"}}}, "experiment.json cannot be read"),
+        ({"home": {"runtime": 3}}, "experiment.json cannot be read"),
+        ({"home": {"runtime": ["netns"]}}, "experiment.json cannot be read"),
+        ({"home": {"volume": "/a:/b"}}, "experiment.json cannot be read"),
+        ({"home": {"volume": [3]}}, "experiment.json cannot be read"),
     ],
 )
 def test_a_folder_that_cannot_be_gone_on_with(folder, values, message):
@@ -156,5 +156,5 @@ def test_a_folder_that_cannot_be_gone_on_with(folder, values, message):
 
 def test_a_folder_that_is_no_experiments(tmp_path):
     for place in (tmp_path, tmp_path / "none"):
-        with pytest.raises(InputError, match=r"is no experiment's folder: it has no experiment\.json"):
+        with pytest.raises(InputError, match=r"has no experiment\.json"):
             load_folder(place, HOME)
