@@ -70,6 +70,15 @@ class Cable:
             far.sendto(text, near.getsockname())
         return near
 
+    def at_the_far_end(self):
+        """In the block, this process is there."""
+        return inside(self._far)
+
+    def sends_frame(self, ethertype):
+        """Send a frame from there to everybody; its length."""
+        with inside(self._far), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as far:
+            return far.sendto(b"\xff" * 6 + bytes(6) + ethertype.to_bytes(2) + bytes(46), ("eth0", ethertype))
+
     def arrives(self, source):
         """Whether a datagram sent from there gets through."""
         with self.send(source) as near, contextlib.suppress(TimeoutError):

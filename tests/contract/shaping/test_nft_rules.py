@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import select
+import socket
 import time
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
@@ -30,6 +31,7 @@ pytestmark = [
 ]
 
 ELSEWHERE = 99
+ETHERTYPE = 0x88B5
 UDP_BYTES = {4: 20 + 8 + 5, 6: 40 + 8 + 5}
 
 
@@ -224,6 +226,35 @@ def test_a_packet_waits_in_the_queue_of_its_source(netlink, cable):
 def test_packets_that_come_by_another_interface_pass(netlink, cable):
     rules.install(netlink, guard(ELSEWHERE), of(*cable.sources))
     assert all(cable.arrives(source) for source in cable.sources)
+
+
+@pytest.mark.parametrize("hook", [nft.EGRESS, nft.INGRESS])
+def test_frames_are_dropped_as_they_leave_or_where_the_kernel_cannot_as_they_come(cable, hook, monkeypatch):
+    monkeypatch.setattr(rules, "_frames", [hook])
+    with Nfnetlink() as netlink, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE)) as near:
+        near.settimeout(0.3)
+        near.bind(("eth0", ETHERTYPE))
+        assert cable.sends_frame(ETHERTYPE)
+        assert len(near.recv(100)) == 60
+        if hook == nft.EGRESS:
+            with cable.at_the_far_end(), Nfnetlink() as other:
+                rules.install(other, guard(cable.index), [])
+        else:
+            rules.install(netlink, guard(cable.index), [Rule(IPv4Address("10.0.0.2"), None)])
+            assert rules.read(netlink, guard(cable.index)).rooted
+            assert cable.arrives("10.0.0.2")
+        with contextlib.suppress(OSError):  # the sender is told where it leaves
+            cable.sends_frame(ETHERTYPE)
+        with pytest.raises(TimeoutError):
+            near.recv(100)
+
+
+def test_where_the_kernel_shows_no_frames_there_is_no_chain_for_them(netlink, cable, monkeypatch):
+    monkeypatch.setattr(rules, "_frames", [None])
+    rules.install(netlink, guard(cable.index), of("10.0.0.2"))
+    assert rules.read(netlink, guard(cable.index)).rooted
+    assert not rules.sees_frames(netlink)
+    assert list(netlink.dump(*nft.tables_request(NFPROTO_NETDEV))) == []
 
 
 def test_the_first_of_two_rules_of_one_source_acts(netlink, cable):
