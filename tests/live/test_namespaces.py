@@ -46,6 +46,13 @@ def test_a_program_that_kills_all_it_can_reaches_its_own_node_alone():
         assert not net.observe()[0].notes, "no engine was started again"
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/sys/kernel/ns_last_pid"), reason="no CONFIG_CHECKPOINT_RESTORE")
+def test_process_ids_of_nodes_are_apart_for_they_share_temporary_folders():
+    with up(network("line", 3)) as net:
+        first, second, third = (int(run(net, rank, "sh", "-c", "echo $$")) for rank in range(3))
+        assert first < 100 < second < third
+
+
 def test_what_a_program_leaves_behind_is_found_by_the_next_one_in_its_node():
     with up(network("line", 2)) as net:
         run(net, 0, "sh", "-c", "sleep 61 >/dev/null 2>&1 &")

@@ -20,6 +20,7 @@ what happens to the daemon.
 It needs nothing but the standard library, and is run with ``-I -S`` to start fast.
 """
 
+import contextlib
 import errno
 import importlib
 import json
@@ -85,11 +86,13 @@ def first_processes(nodes: int) -> list[int]:
     own = os.open("/proc/self/ns/pid", os.O_RDONLY)
     reader, writer = os.pipe()
     pids = []
-    for _ in range(nodes):
+    with open("/proc/sys/kernel/pid_max") as file:
+        most = int(file.read())
+    for rank in range(nodes):
         syscalls.unshare(syscalls.CLONE_NEWPID)
         pids.append(os.fork())
         if pids[-1] == 0:
-            wait_as_first(writer)
+            wait_as_first(writer, rank * most // nodes)
         syscalls.setns(own, syscalls.CLONE_NEWPID)
     os.close(writer)
     with os.fdopen(reader, "rb") as answers:
@@ -101,12 +104,18 @@ def first_processes(nodes: int) -> list[int]:
     return pids
 
 
-def wait_as_first(writer: int) -> None:
-    """Be a node's first process; never returns. Writes one byte: 0, or why it cannot (errno)."""
+def wait_as_first(writer: int, start: int) -> None:
+    """Be a node's first process; never returns. Writes one byte: 0, or why it cannot (errno).
+
+    The process ids of its programs begin at ``start``: nodes share the host's /tmp and /dev/shm, where programs make
+    names of their process ids.
+    """
     code = 0
     try:
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID_NODEV_NOEXEC)
+        with contextlib.suppress(OSError), open("/proc/sys/kernel/ns_last_pid", "w") as file:
+            file.write(str(max(1, start)))  # a kernel without CONFIG_CHECKPOINT_RESTORE has no such file
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in range(3):
             os.dup2(nothing, number)
