@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -168,6 +169,14 @@ def test_duplicates_arrive_twice(family):
         doubles = text.count("DUP!")
         assert 40 <= doubles <= 160  # either way may double: some 80
         assert " 0% packet loss" in text
+
+
+def test_a_relay_passes_on_both_copies():
+    """They leave it with the source that they came with, which its own programs may not use."""
+    with up(network("line", 3, shape(delay="1ms"), e01=shape(delay="1ms", duplicate="100%"))) as net:
+        for target in (net.plan.addressing.ipv4(2), net.plan.addressing.ipv6(2)):
+            text = run(net, 0, "ping", "-n", "-c", "3", "-i", "0.2", str(target))
+            assert int(re.search(r"\+(\d+) duplicates", text)[1]) >= 6
 
 
 def test_a_copy_leaves_in_time_though_its_packet_found_no_room():
