@@ -175,7 +175,7 @@ def test_a_relay_passes_on_both_copies():
     """They leave it with the source that they came with, which its own programs may not use."""
     with up(network("line", 3, shape(delay="1ms"), e01=shape(delay="1ms", duplicate="100%"))) as net:
         for target in (net.plan.addressing.ipv4(2), net.plan.addressing.ipv6(2)):
-            text = run(net, 0, "ping", "-n", "-c", "3", "-i", "0.2", str(target))
+            text = run(net, 0, "ping", "-n", "-c", "4", "-i", "0.2", str(target))
             assert int(re.search(r"\+(\d+) duplicates", text)[1]) >= 6
 
 
