@@ -89,7 +89,7 @@ def _problems(rows: Sequence[Verdict], plan: NetworkPlan, ipv6: bool) -> Iterato
         pairs = {(row.src, row.dst) for row in bad if row.why_not == "too slow"}
         ends = [(plan.edge(*pair).effective, plan.edge(*pair[::-1]).effective) for pair in pairs]
         enough = max(enough_seconds(*shapes, ipv6=ipv6) for shapes in ends)
-        yield f"nothing was measured on {slow}, which is too slow for this time: use --seconds {enough:g}"
+        yield f"nothing was measured on {slow}: too slow for this time; use --seconds {enough:g}"
 
 
 def _edges(rows: Iterable[Verdict]) -> str:

@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from harness.cli import link, networks
+from harness.model.status import Stats
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
 from tests.support.fakes import FakeBackend, FakeEngine
@@ -52,3 +54,34 @@ def test_notes_of_nodes_are_passed_on_once(engine, capsys, monkeypatch):
     told = capsys.readouterr()
     assert told.err.splitlines() == ["harness: started again at 12:00"]
     assert len(json.loads(told.out)) == 2
+
+
+def test_what_verify_sent_is_counted_apart(engine, capsys, monkeypatch):
+    engine.stats = Stats(sent_packets=5896, sent_bytes=8_000_000, dropped=3370)
+    net = networks.find_network("net")
+    net.count_probes({(0, 1): Stats(5800, 7_900_000, 3366)})
+    link.show_links("0-1", "net", False)
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("0->1", "1->0"))]
+    assert "96 pkt 100 kB" in shown[0]
+    assert "5800 pkt, 3366 dropped" in shown[0]
+    assert " 4 " in shown[0]
+    assert "5896 pkt 8 MB" in shown[1]
+    link.show_links("0-1", "net", True)
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["verify"]["dropped"] for row in rows] == [3366, 0]
+    assert [row["stats"]["dropped"] for row in rows] == [3370, 3370]
+
+
+def test_link_set_says_for_how_long_what_waits_keeps_its_old_rate(engine, capsys):
+    net = networks.find_network("net")
+    for rate in ("64kbit", "100mbit"):
+        new = shape(rate=rate)
+        change = partial(reshape, pair=(0, 1), to=new)
+        link.change_links(net, change, dry_run=False, json_=True)
+        engine.stats = Stats(backlog_bytes=40_000)
+    said = capsys.readouterr().err
+    assert "harness: 0->1: what is queued already still leaves at the old rate, for another 5 s" in said
+
+
+def reshape(plan, pair, to):
+    return plan.changed([replace(plan.edge(*pair), shape=to)])

@@ -1,0 +1,34 @@
+"""Why ``harness verify`` ends with 1: one line for each reason."""
+
+from dataclasses import replace
+
+from harness.cli.verify import _problems
+from harness.verify.verdict import Verdict
+from tests.support.plans import network, shape
+
+OK = Verdict(0, 1, "loss", 0.0, 0.0, 0.0, ok=True)
+PLAN = network("line", 3, shape(rate="500bit"))
+
+
+def problems(*rows):
+    return list(_problems(rows, PLAN, ipv6=False))
+
+
+def test_nothing_is_said_of_what_is_ok():
+    assert problems(OK, replace(OK, measured=None, why_not="too slow")) == []
+
+
+def test_rows_that_are_off_are_counted():
+    assert problems(OK, replace(OK, ok=False), replace(OK, ok=False)) == ["2 of 3 are off"]
+
+
+def test_changed_links_are_no_rows_that_are_off():
+    (said,) = problems(OK.changed_meanwhile(), replace(OK, quantity="rate").changed_meanwhile(), replace(OK, src=2))
+    assert said == "not verified, because another command changed the links meanwhile: 0->1"
+
+
+def test_what_is_too_slow_is_named_with_the_seconds_that_are_enough():
+    slow = replace(OK.left_out(), ok=False)
+    (said,) = problems(slow, replace(slow, src=1, dst=0), replace(slow, src=1, dst=2))
+    assert said.startswith("nothing was measured on 0->1, 1->0, 1->2: too slow for this time; use --seconds ")
+    assert float(said.rsplit(maxsplit=1)[1]) >= 200
