@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,12 +123,12 @@ class ExperimentRuns:
         """Hold the experiment's lock. Raises NetworkStateError where another command does, InputError."""
         path = self.folder / ".lock"
         try:
-            file = path.open("w")
+            lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError as problem:
             raise InputError(f"{path} cannot be written: {problem.strerror}") from None
-        with file:
+        with os.fdopen(lock, "w"):
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise NetworkStateError(f"another command works on {self.folder}; wait for it") from None
             yield

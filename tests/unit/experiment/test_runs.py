@@ -128,6 +128,14 @@ def test_two_commands_do_not_do_the_same_experiment(folder):
         pass
 
 
+def test_the_lock_of_an_experiment_follows_no_link(folder, tmp_path):
+    (tmp_path / "mine").write_text("dear to me")
+    (folder / ".lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match=r"\.lock cannot be written"), ExperimentRuns(EXPERIMENT, folder).lock():
+        pass
+    assert (tmp_path / "mine").read_text() == "dear to me"
+
+
 def change(folder, **values):
     path = folder / "experiment.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
