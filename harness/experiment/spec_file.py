@@ -12,8 +12,7 @@ strategies:                          names, or mappings with options; an option 
 H: 10                                for all strategies that have this option and do not say otherwise
 seeds: [0, 1, 2]
 network_seed: 0                      one network for all seeds; default: each seed draws its own
-task: digits                         or with options, as in the next line
-task: {name: digits, shards: "dirichlet:0.3", batch: 32, lr: 0.002}
+task: {name: digits, shards: "dirichlet:0.3", batch: 32, lr: 0.002}     or its name alone: digits
 steps: 200
 evaluate_every: 10
 checkpoint_every: 50
