@@ -1,4 +1,4 @@
-"""The records and what was worked out of them as CSV files, for spreadsheets and data frames."""
+"""The records and the figures as CSV files, for spreadsheets and data frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = tuple[object, ...]
 
 
 def write_csv(analysis: Analysis, prefix: str, folder: Path) -> list[Path]:
-    """Write the summary, and every step, evaluation and link sample; the files."""
+    """Write the summary, and every step, evaluation and link sample; returns the files."""
     tables: dict[str, tuple[Sequence[str], Iterable[Row]]] = {
         "summary": (SUMMARY, _summary_rows(analysis)),
         "steps": (STEPS, _step_rows(analysis)),

@@ -1,4 +1,4 @@
-"""What `harness report` prints: who won where."""
+"""The table that `harness report` prints: who won where."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records -> who won where, by how much, and what every run cost. Pure: nothing here reads a file."""
+"""Computes who won where, by how much, and what every run cost. Pure: reads no file."""
 
 from harness.experiment.report.analysis.scenarios import Analysis, Scenario, analyse
 

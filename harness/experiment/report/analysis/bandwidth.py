@@ -37,7 +37,7 @@ _KINDS: Final = {
     "broadcast": ("broadcast", "_broadcast_oop"),
     "barrier": ("barrier",),
 }
-"""Collectives that harness.model.bound knows, and what torch's flight recorder calls them."""
+"""The collectives of harness.model.bound, and their names in torch's flight recorder."""
 KIND_OF: Final = {name: kind for kind, names in _KINDS.items() for name in names}
 
 
@@ -78,12 +78,12 @@ class BusBandwidth:
 
     @property
     def hidden(self) -> bool:
-        """Whether it waited less than its collectives need one after another: part went on meanwhile."""
+        """Whether it waited less than its collectives need one after another: part was hidden behind computing."""
         return self.bit_s is not None and self.bound_bit_s is not None and self.bit_s > self.bound_bit_s
 
     @property
     def share(self) -> float | None:
-        """Of the bound; None where one of the two is not known."""
+        """Share of the bound; None if one of the two is unknown."""
         return self.bit_s / self.bound_bit_s if self.bit_s is not None and self.bound_bit_s else None
 
 
@@ -133,12 +133,12 @@ def no_bus_reason(runs: Sequence[RecordedRun]) -> str:
 
 
 def _until(rank: Rank, last: int) -> list[Collectives]:
-    """What a rank counted in the steps that all ranks recorded."""
+    """A rank's counts of collectives in the steps that all ranks recorded."""
     return [counted for counted in rank.collectives if counted.step <= last]
 
 
 def _by_kind(counted: Iterable[Collectives]) -> dict[str, Ops]:
-    """All counts together, torch's several names of a collective as one."""
+    """The sum of all counts by collective; torch has several names for some."""
     kinds: dict[str, Ops] = {}
     for one in counted:
         for name, ops in one.ops.items():

@@ -1,4 +1,4 @@
-"""The curve of a run: what loss it had reached after how many seconds and how many bytes; and what its steps cost."""
+"""The curve of a run: loss over seconds and bytes; and the cost of its steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol, TypeVar
 from harness.experiment.report.load.records import Rank, RecordedRun, Target
 
 SMOOTHED: Final = 10
-"""Steps over which the training loss is averaged where a run has no evaluations."""
+"""Steps over which the training loss is averaged in a run without evaluations."""
 LossKind = Literal["held-out loss", "training loss"]
 
 
@@ -46,13 +46,13 @@ class Curve:
     diverged: int | None = None
 
     def reached(self, target: Target) -> CurvePoint | None:
-        """The first evaluation after a step at which the target was met; None where it never was."""
+        """The first evaluation after a step that met the target; None: none did."""
         met = (point for point in self.points if point.step > 0 and target.met(point.loss, point.accuracy))
         return next(met, None)
 
     @property
     def learned(self) -> float | None:
-        """The least loss after a step, where it is less than before the first; None where nothing was learned."""
+        """The lowest loss after a step if it is lower than before the first; None: nothing was learned."""
         before = min((point.loss for point in self.points if point.step == 0), default=math.inf)
         after = min((point.loss for point in self.points if point.step > 0), default=math.inf)
         return after if after < before else None
@@ -83,7 +83,7 @@ R = TypeVar("R", bound=_Recorded)
 
 
 def make_curve(run: RecordedRun) -> Curve:
-    """The held-out loss of a run; its training loss, smoothed over SMOOTHED steps, where nothing was evaluated."""
+    """The held-out loss of a run; without evaluations its training loss, averaged over SMOOTHED steps."""
     sent = _sent_by(run.ranks)
     if any(rank.evals for rank in run.ranks):
         by_step = _together(rank.evals for rank in run.ranks)
@@ -113,7 +113,7 @@ def make_curve(run: RecordedRun) -> Curve:
 
 
 def step_costs(run: RecordedRun) -> list[StepCost]:
-    """What every step cost that all ranks recorded."""
+    """The cost of every step that all ranks recorded."""
     return [
         StepCost(
             step=step,
@@ -138,7 +138,7 @@ def _mean_or_none(values: list[float | None]) -> float | None:
 
 
 def _together(recorded: Iterable[Iterable[R]]) -> dict[int, list[R]]:
-    """Per step the records of all ranks, where every rank that recorded anything has one."""
+    """Per step the records of all ranks, if every rank that recorded anything has one."""
     by_step: dict[int, list[R]] = defaultdict(list)
     ranks = 0
     for of_rank in map(list, recorded):
@@ -159,6 +159,6 @@ def _sent_by(ranks: Iterable[Rank]) -> list[tuple[int, int]]:
 
 
 def _at(sent: list[tuple[int, int]], step: int) -> int:
-    """What had been sent by the end of a step."""
+    """Bytes sent by the end of a step."""
     place = bisect_right(sent, (step, math.inf))
     return sent[place - 1][1] if place else 0

@@ -57,7 +57,7 @@ class RunFigures:
 
     @property
     def comm_share(self) -> float | None:
-        """Of the steps' time, what was waited for communication; None where nothing was stepped."""
+        """Share of the steps' time that waited for communication; None without steps."""
         total = self.compute + self.comm
         return self.comm / total if total > 0 else None
 

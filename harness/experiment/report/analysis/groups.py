@@ -64,7 +64,7 @@ class RunGroup:
     runs: tuple[RunFigures, ...]
 
     def count(self, *outcomes: str) -> int:
-        """How many runs ended like this with regard to the target."""
+        """Number of runs with these outcomes."""
         return 0 if self.target is None else sum(run.outcome(self.target) in outcomes for run in self.runs)
 
     @property
@@ -79,13 +79,13 @@ class RunGroup:
 
     @property
     def counted(self) -> tuple[RunFigures, ...]:
-        """Runs that had their time, or reached the target; all where none did, as while the first still goes on."""
+        """Runs that had their time or reached the target; if there are none yet, all runs."""
         some = tuple(run for run in self.runs if run.run.status in HAD_TIME or self._point(run))
         return some or self.runs
 
     @property
     def won_all(self) -> bool:
-        """Whether every run that says something reached the target."""
+        """Whether every run that had its time reached the target."""
         return self.reached > 0 and self.reached == self.answered
 
     @property
@@ -127,7 +127,7 @@ class RunGroup:
 
     @property
     def comm_share(self) -> SeedSpread | None:
-        """Of the steps' time, what was waited for communication, of the runs that count."""
+        """Share of the steps' time that waited for communication, of the runs that count."""
         return SeedSpread.of(run.comm_share for run in self.counted)
 
     @property

@@ -1,4 +1,4 @@
-"""Counters of links -> what happened over time: rates, drops, backlog, retransmits."""
+"""Computes rates, drops, backlog and retransmits over time from the counters of links."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.experiment.report.load.records import LinkSample, RecordedChange, R
 from harness.model.plan import NetworkPlan, Pair
 
 _EVERY: Final = 0.05
-"""Seconds: two samples closer than this give no rate worth showing."""
+"""Seconds: samples closer than this give no useful rate."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class EdgeMoment:
 
 @dataclass(frozen=True)
 class TcpMoment:
-    """One rank between two samples: segments per second that TCP sent again."""
+    """One rank between two samples: TCP's retransmitted segments per second."""
 
     attempt: int
     seconds: float
@@ -48,7 +48,7 @@ class TcpMoment:
 
 @dataclass(frozen=True)
 class ChangeMoment:
-    """A reshape, the attempt that it fell in, and the seconds of training then; None where no step of it holds."""
+    """A reshape, its attempt, and the seconds of training then; None if no step of the attempt counts."""
 
     attempt: int
     seconds: float | None
@@ -57,15 +57,15 @@ class ChangeMoment:
 
 @dataclass(frozen=True)
 class LinkUse:
-    """A run's links over its whole time.
+    """Totals of a run's links.
 
     Args:
         busiest: the edge that was used most of its rate; None where no edge has a rate.
         busiest_share: sent / (rate x time) of that edge while steps were done, by the rate that it had at the start.
         dropped: packets, on all edges.
         sent_packets: on all edges.
-        retransmitted: TCP segments that were sent again, of all ranks; None: not recorded.
-        segments: that TCP sent, those again included, of all ranks: the kernel counts the two apart.
+        retransmitted: TCP segments, of all ranks; None: not recorded.
+        segments: that TCP sent, retransmitted ones included, of all ranks: the kernel counts the two separately.
     """
 
     busiest: Pair | None
@@ -77,9 +77,9 @@ class LinkUse:
 
 
 def zeros(run: RecordedRun) -> dict[int, float]:
-    """Per attempt the time at which the clock of training, had it never paused, would have stood at 0.
+    """Per attempt the time at which the clock of training would have been 0, had it never paused.
 
-    Attempts of which no step holds have none. Where that is so of all, each counts from its first sample.
+    Attempts without a step that counts have none. If no attempt has one, each counts from its first sample.
     """
     if not any(rank.steps for rank in run.ranks):
         return _first_samples(run)
@@ -95,7 +95,7 @@ def zeros(run: RecordedRun) -> dict[int, float]:
 
 
 def edge_moments(run: RecordedRun) -> list[EdgeMoment]:
-    """Per edge and interval between samples of one attempt. Counters that went back make a gap, too."""
+    """The moments per edge and interval between samples of one attempt. Counters that decrease make a gap."""
     zero = zeros(run)
     moments = []
     for earlier, later in _intervals(run.links):
@@ -120,7 +120,7 @@ def edge_moments(run: RecordedRun) -> list[EdgeMoment]:
 
 
 def tcp_moments(run: RecordedRun) -> list[TcpMoment]:
-    """Per rank and interval between samples of one attempt."""
+    """The moments per rank and interval between samples of one attempt."""
     zero = zeros(run)
     moments = []
     for earlier, later in _intervals(run.links):
@@ -136,7 +136,7 @@ def tcp_moments(run: RecordedRun) -> list[TcpMoment]:
 
 
 def change_moments(run: RecordedRun) -> list[ChangeMoment]:
-    """Every reshape, in the order of the file; its attempt is that of the sample which is next to it in time."""
+    """Every reshape, in the order of the file; its attempt is that of the sample closest in time."""
     zero = zeros(run)
     moments = []
     for change in run.changes:
@@ -148,7 +148,7 @@ def change_moments(run: RecordedRun) -> list[ChangeMoment]:
 
 
 def link_use(run: RecordedRun) -> LinkUse | None:
-    """Sums over the run; None where nothing was sampled twice."""
+    """The totals of a run; None without two samples."""
     pairs = _intervals(run.links)
     if not pairs:
         return None
@@ -188,7 +188,7 @@ def _busiest(sent: dict[Pair, int], plan: NetworkPlan | None, seconds: float) ->
 
 
 def _begun(run: RecordedRun) -> dict[int, float] | None:
-    """When the first step of each attempt began, of those attempts of which steps hold; None where no step was done."""
+    """The start of the first step of each attempt with steps that count; None without any step."""
     starts = sorted(step.time - step.seconds for rank in run.ranks for step in rank.steps)
     if not starts:
         return None
@@ -201,7 +201,7 @@ def _begun(run: RecordedRun) -> dict[int, float] | None:
 
 
 def _spans(run: RecordedRun) -> list[tuple[int, float, float]]:
-    """Each attempt, since when and until when it went on; without samples it is one."""
+    """(attempt, start, end) of each attempt; a run without samples is one attempt."""
     first = _first_samples(run) or {1: 0.0}
     since = [-math.inf, *list(first.values())[1:]]
     return list(zip(first, since, [*since[1:], math.inf], strict=True))
@@ -216,7 +216,7 @@ def _first_samples(run: RecordedRun) -> dict[int, float]:
 
 
 def _intervals(samples: tuple[LinkSample, ...]) -> list[tuple[LinkSample, LinkSample]]:
-    """Samples with the next one of the same attempt that is far enough away."""
+    """Pairs of consecutive samples of the same attempt, far enough apart."""
     kept: list[LinkSample] = []
     for sample in samples:
         if not kept or sample.attempt != kept[-1].attempt or sample.time - kept[-1].time >= _EVERY:

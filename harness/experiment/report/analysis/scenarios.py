@@ -36,7 +36,7 @@ class Scenario:
         return [run for group in self.groups for run in group.runs]
 
     def target_value(self, kind: str) -> float | None:
-        """The loss or the accuracy that is the target; None where the target is the other, or there is none."""
+        """The target's value if it is of this kind, else None."""
         return self.target.value if self.target and self.target.kind == kind else None
 
 
@@ -104,14 +104,14 @@ def _scenario(runs: list[RunFigures]) -> Scenario:
 
 
 def _easiest(targets: list[Target]) -> Target:
-    """The first, or one of its kind that is easier to reach: runs of one experiment have the same."""
+    """The easiest target of the first one's kind; all runs of one experiment have the same."""
     same = [target for target in targets if target.kind == targets[0].kind]
     easiest = max if targets[0].kind == "loss" else min
     return easiest(same, key=lambda target: target.value)
 
 
 def _common_loss(runs: list[RunFigures]) -> Target | None:
-    """The least loss that every run reached which had its time and whose loss fell."""
+    """The lowest loss that was reached by every run that had its time and whose loss fell."""
     learned = [run.curve.learned for run in runs if run.run.status in HAD_TIME]
     losses = [loss for loss in learned if loss is not None]
     return Target("loss", max(losses)) if losses else None

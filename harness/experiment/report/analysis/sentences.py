@@ -1,4 +1,4 @@
-"""The result in sentences, which claim no more than the data show."""
+"""The results in sentences that claim no more than the data show."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _versus(other: Comparison) -> str:
 
 
 def _basis(other: Comparison) -> str:
-    """What a factor is of: the median over seeds that both have, and their range."""
+    """How a factor was computed: the median over seeds that both have, and their range."""
     if other.pairs == 1:
         return ""
     if not other.pairs:

@@ -15,7 +15,7 @@ from typing import Final
 from harness.experiment.report.analysis.groups import RunGroup, SeedKey, SeedSpread
 
 BASELINE: Final = "ddp"
-"""The strategy that others are compared with: what everybody starts from."""
+"""The baseline strategy with which others are compared."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _compare(winner: RunGroup, other: RunGroup) -> Comparison:
 
 
 def _compare_medians(winner: RunGroup, other: RunGroup, unknown: Comparison) -> Comparison:
-    """The same where the two have no seed in common."""
+    """A comparison of medians, for strategies without a seed in common."""
     ours, theirs = winner.seconds, other.seconds if other.won_all else other.given_up
     if ours is None or theirs is None or ours.median <= 0:
         return unknown

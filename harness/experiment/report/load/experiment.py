@@ -112,7 +112,7 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
 
 
 def _nodes(settings: Mapping[str, Any], folder: Path) -> int:
-    """How many ranks there are: what run.json says, or the files where it says nothing."""
+    """The number of ranks: as in run.json, else the number of files."""
     files = len(list(folder.glob("rank-*.jsonl")))
     nodes = _or_zero(settings, "nodes")
     return nodes if 0 < nodes <= MAX_NODES else files
@@ -151,7 +151,7 @@ def _plan(settings: Mapping[str, Any], folder: Path, oddities: Oddities) -> Netw
 
 
 def _check(plan: NetworkPlan) -> None:
-    """Raise where the values do not make a network: the rest of the report relies on the plan."""
+    """Raise unless the plan is consistent: the rest of the report relies on it."""
     if not isinstance(plan.topology, str):
         raise TypeError(f"the topology is {plan.topology!r}, no name")
     plan.to_json()

@@ -15,11 +15,11 @@ from harness.model.format import format_distinct, format_shape
 from harness.model.link import LinkShape
 
 _EARLY: Final = 0.1
-"""Seconds that a timer may fire before the whole second that it was set for."""
+"""Seconds by which a timer may fire before its whole second."""
 
 
 def load_links(path: Path, oddities: Oddities) -> tuple[LinkSample, ...]:
-    """The samples in the order of their time; a missing file has none, and is noted.
+    """The samples in order of time; a missing file has none, and gets a note.
 
     Args:
         path: of links.jsonl; where it is missing, each node's links-R.jsonl beside it is read.

@@ -20,7 +20,7 @@ from harness.experiment.report.load.records import Collectives, Eval, Ops, Rank,
 
 
 def load_rank(path: Path, rank: int, oddities: Oddities) -> Rank:
-    """Read one rank's records; see docs/runs.md for what a resume takes back.
+    """Read one rank's records; docs/runs.md says which lines a resume makes void.
 
     Args:
         path: the file; a missing one is an empty record and a note.
@@ -39,7 +39,7 @@ def load_rank(path: Path, rank: int, oddities: Oddities) -> Rank:
 
 
 class _Records:
-    """Records in the order of their lines, the later of a step in place of the earlier."""
+    """Collects records in the order of their lines; a later record of a step replaces an earlier one."""
 
     def __init__(self) -> None:
         self._steps: dict[int, RecordedStep] = {}
@@ -51,7 +51,7 @@ class _Records:
         self._started = False
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Take one record. Raises Malformed where its fields make no sense; kinds that are not known pass."""
+        """Add one record. Raises Malformed for invalid fields; unknown kinds are ignored."""
         kind = record.get("kind")
         if kind == "start":
             self._begin(record)
@@ -83,7 +83,7 @@ class _Records:
         self._started = True
 
     def _forget_counts(self, last: int) -> None:
-        """Steps up to ``last`` hold; of those after the last count that is left, nobody counts the collectives."""
+        """Note that the collectives of the steps after the last remaining count, up to ``last``, are not counted."""
         counted = max((counted.step for counted in self._collectives), default=0)
         kept = [(after, min(until, last)) for after, until in self._uncounted if after < last]
         counted = max([counted, *(until for _, until in kept)])

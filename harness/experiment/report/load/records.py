@@ -1,4 +1,4 @@
-"""The contents of a folder of runs, as values. Field names and units are those of docs/runs.md."""
+"""The records of a folder of runs. Field names and units are those of docs/runs.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.model.format import format_number, format_share
 from harness.model.plan import NetworkPlan, Pair
 
 HAD_TIME: Final = ("finished", "limit")
-"""Statuses of runs that had the time which they were given."""
+"""Statuses of runs that used their full time."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Target:
-    """What a run is to reach: a loss of `value` or less, or an accuracy of `value` or more."""
+    """The target of a run: a loss of at most `value`, or an accuracy of at least `value`."""
 
     kind: Literal["loss", "accuracy"]
     value: float

@@ -1,4 +1,4 @@
-"""The numbers behind the charts: small tables by name, as columns and rows, with no more points than are seen."""
+"""The data of the charts: small tables by name, with no more points than a chart can show."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from harness.model.format import format_number, format_rate, format_share
 
 Value = str | float | int | None
 LINK_POINTS: Final = 6000
-"""Of one run's link statistics on the page, all edges together."""
+"""Most points of one run's link statistics on the page, all edges together."""
 PAGE_LINK_POINTS: Final = 300_000
 PAGE_CURVE_POINTS: Final = 40_000
-"""Of all runs together: they keep a page of 192 runs under 5 MB."""
+"""Most points of all runs together: they keep a page of 192 runs under 5 MB."""
 LEAST_POINTS: Final = 24
-"""Of one curve of them, however many there are."""
+"""Least number of points of a curve."""
 MOST_LINKS: Final = 8
-"""Links up to which each has a colour of its own, and a dash for the way back."""
+"""Up to so many links each has its own colour, and a dash for the way back."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def hits_table(scenario: Scenario) -> DataTable:
 
 
 def target_table(scenario: Scenario) -> DataTable:
-    """The loss that strategies are timed to, if it is a loss."""
+    """The target, if it is a loss."""
     loss = scenario.target_value("loss")
     rows = () if loss is None else ((loss, f"target {format_number(loss)}"),)
     return DataTable(("loss", "text"), rows)
@@ -139,7 +139,7 @@ def seeds_table(scenario: Scenario) -> DataTable:
 
 
 def share_table(scenario: Scenario) -> DataTable:
-    """Per strategy what a step spends on computing and on waiting, in ms: means over ranks, median over seeds."""
+    """Per strategy the computing and waiting time of a step in ms: means over ranks, median over seeds."""
     rows: list[tuple[Value, ...]] = []
     for group in scenario.groups:
         compute = SeedSpread.of(run.compute for run in group.counted if run.steps)
@@ -173,7 +173,7 @@ def bus_table(scenario: Scenario) -> DataTable:
 
 
 def bus_text(bus: float | None, bound: float | None) -> str:
-    """``20.2 of 27.4 Mbit/s``, from bit/s; in words where one of the two is not known."""
+    """``20.2 of 27.4 Mbit/s``, from bit/s; a text where one of the two is unknown."""
     if bus is None:
         return f"no wait; bound {format_rate(bound)}" if bound else "no wait, no limit"
     if bound is None:
@@ -200,7 +200,7 @@ def links_table(run: RunFigures, points: int = LINK_POINTS) -> DataTable:
 
 
 def _busy(moments: Sequence[EdgeMoment], most: int) -> list[EdgeMoment]:
-    """The moments that stay: those with peaks of any of the three values."""
+    """The moments that are kept: those with peaks of any of the three values."""
     third = max(4, most // 3)
     if len(moments) <= most:
         return list(moments)
@@ -211,7 +211,7 @@ def _busy(moments: Sequence[EdgeMoment], most: int) -> list[EdgeMoment]:
 
 
 def tcp_table(run: RunFigures) -> DataTable:
-    """Per rank and attempt the segments that TCP sent again, thinned."""
+    """Per rank and attempt TCP's retransmitted segments, thinned."""
     moments = sorted(tcp_moments(run.run), key=lambda moment: (moment.rank, moment.attempt, moment.seconds))
     most = max(LEAST_POINTS, MOST_POINTS // max(1, len({moment.attempt for moment in moments})))
     rows = [

@@ -19,9 +19,9 @@ from harness.experiment.report.page.theme import DASHES, SERIES
 Spec = dict[str, Any]
 HEIGHT: Final = 230
 ROW: Final = 42
-"""Of a bar with its words above it."""
+"""Height of a bar with the text above it."""
 LOWER: Final = 9
-"""How far a bar lies below, and its words above, the middle of their row."""
+"""Distance of a bar below, and of its text above, the middle of the row."""
 _LABEL: Final = alt.Tooltip("label:N", title="strategy")
 
 
@@ -91,7 +91,7 @@ def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, 
 
 
 def target(order: Sequence[str], labels: tuple[str, ...], longest: float, legend: bool) -> Spec:
-    """Time to the target: bars of medians, whiskers over seeds, and words where it was not reached.
+    """Time to the target: bars of medians, whiskers over seeds, and a text where it was not reached.
 
     Args:
         order: strategies from top to bottom.
@@ -118,7 +118,7 @@ def target(order: Sequence[str], labels: tuple[str, ...], longest: float, legend
 
 
 def share(order: Sequence[str], longest: float, legend: bool) -> Spec:
-    """What a step spends on computing and on waiting, in ms; `longest` of them must fit."""
+    """Computing and waiting time of a step in ms; the axis ends at `longest`."""
     scale = alt.Scale(domain=[0, longest * 1.03 or 1], nice=False)
     axis = alt.Axis(tickCount=5, format="~r")
     parts = alt.Scale(domain=["computing", "waiting"], range="ordinal")
@@ -213,7 +213,7 @@ def _words(table: str, y: alt.Y) -> alt.Chart:
 
 
 def _spec(height: int, *layers: alt.Chart) -> Spec:
-    """The layers as one chart that is as wide as what it stands in."""
+    """The layers as one chart, as wide as its container."""
     bare = [layer.to_dict(validate=False) for layer in layers]
     stacked = [{key: value for key, value in layer.items() if key not in ("$schema", "config")} for layer in bare]
     return {"$schema": alt.SCHEMA_URL, "width": "container", "height": height, "layer": stacked}

@@ -1,4 +1,4 @@
-"""Which charts there are: their names, words, specifications and data."""
+"""The charts: their names, titles, specifications and data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.experiment.report.page import chart_specs
 from harness.experiment.report.page.chart_data import bus_table, share_table, times_table
 
 _LOG_FROM: Final = 20
-"""Times by which the longest curve exceeds the shortest: from there on the axis is logarithmic, or one is a dot."""
+"""If the longest curve is more than so many times as long as the shortest, the axis is logarithmic."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Fewer points for the eye: what a chart of some hundred pixels can show of a long series."""
+"""Thins a long series to the points that a chart of some hundred pixels can show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def thin(points: Sequence[T], height: Callable[[T], float], most: int = MOST_POINTS) -> list[T]:
-    """At most so many points, in order: first, last, and of each stretch between the lowest and the highest.
+    """At most `most` points, in order: the first, the last, and the lowest and highest of each stretch between.
 
     Peaks stay, which an average or every n-th point would hide.
 

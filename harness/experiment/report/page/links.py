@@ -1,4 +1,4 @@
-"""What the page's section about links shows: plans that differ, and per run what its links did."""
+"""The links section of the page: distinct plans, and what the links of each run did."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from harness.model.format import count, format_share, format_time
 from harness.model.plan import NetworkPlan, PlannedEdge
 
 MOST_EDGES: Final = 64
-"""Edges that a table lists; of larger networks it has the first."""
+"""Most edges that a table lists; of larger networks it lists the first."""
 MOST_OPEN: Final = 16
-"""Edges up to which that table is open at first."""
+"""Up to so many edges the table is open at first."""
 
 
 def distinct_plans(analysis: Analysis) -> tuple[list[NetworkPlan], list[int | None]]:
-    """Plans that differ, and for every run the place of its plan among them."""
+    """The distinct plans, and for every run the index of its plan."""
     plans: dict[str, NetworkPlan] = {}
     keys = [json.dumps(run.run.plan.to_json()) if run.run.plan else None for run in analysis.runs]
     for key, run in zip(keys, analysis.runs, strict=True):
@@ -29,7 +29,7 @@ def distinct_plans(analysis: Analysis) -> tuple[list[NetworkPlan], list[int | No
 
 
 def first_run(analysis: Analysis) -> int:
-    """The run that is shown at first: one whose links were changed, else the one whose links dropped most."""
+    """The run that is shown first: one whose links were changed, else the one with most drops."""
     numbers = range(len(analysis.runs))
     changed = [number for number in numbers if analysis.runs[number].run.changes]
     if changed:

@@ -1,8 +1,7 @@
-"""The report as one HTML page that needs nothing else: no network, no other file.
+"""The report as one HTML page that works offline, without other files.
 
-Everything is in it: styles, data, Vega's programs (vl-convert carries them) and ours. A content security policy
-forbids every request and every program but these two, by their hashes, so that nothing in a label or a log line can
-run, whatever it is.
+It contains styles, data, Vega's programs (from vl-convert) and page.js. A content security policy forbids every
+request, and every program except these two, by their hashes: nothing in a label or a log line can run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the page says about runs: status, settings, the command that repeats them."""
+"""The runs on the page: status, settings, and the command that repeats them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def name_with_status(analysis: Analysis, run: RunFigures) -> str:
 
 
 def settings(run: RunFigures) -> dict[str, str]:
-    """Everything that is recorded about a run, by name."""
+    """All recorded settings of a run, by name."""
     first = run.run.ranks[0] if run.run.ranks else None
     found: dict[str, Any] = {
         "folder": run.run.slug,
@@ -68,7 +68,7 @@ def own_settings(run: RunFigures, common: Mapping[str, str]) -> dict[str, str]:
 
 
 def command_again(experiment: RecordedExperiment) -> str | None:
-    """The command that makes the same runs, with the file's own path: files that it names are looked for beside it."""
+    """The command that repeats the runs, with the file's own path, since paths in it are relative to its folder."""
     file = experiment.source
     if file is None:
         folders = (experiment.folder, experiment.folder.parent)

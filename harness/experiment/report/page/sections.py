@@ -1,4 +1,4 @@
-"""What the templates of the page's sections get; without Altair, which only charts need."""
+"""The variables of the page's templates; without Altair, which only charts need."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.experiment.report.page.chart_data import MOST_LINKS
 from harness.experiment.report.page.topology import topology_svg
 
 MOST_SCENARIOS: Final = 6
-"""Scenarios up to which the page shows all of them at first; of more the first, and the others when they are chosen."""
+"""Up to so many scenarios the page shows all at first; of more only the first, until another is chosen."""
 
 if TYPE_CHECKING:
     from harness.experiment.report.page.charts import Chart
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def context(
     analysis: Analysis, charts: Sequence[Mapping[str, Chart]] = (), timelines: Sequence[Chart] = ()
 ) -> dict[str, Any]:
-    """What the templates of the page's sections use.
+    """The variables of the templates.
 
     Args:
         analysis: what to show.

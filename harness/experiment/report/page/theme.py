@@ -57,18 +57,18 @@ COLOURS: Final[Mapping[Mode, Mapping[str, str]]] = {
     },
 }
 SERIES: Final = 8
-"""Colours of strategies; what is beyond takes the same again, with a dash."""
+"""Number of colours of strategies; further strategies reuse them with dashes."""
 DASHES: Final = ([1, 0], [6, 3], [2, 2])
 FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
 def variable(name: str) -> str:
-    """A colour as the page knows it."""
+    """A colour as a CSS variable, for the page."""
     return f"var(--{name})"
 
 
 def literal(mode: Mode) -> Callable[[str], str]:
-    """A colour as an image needs it."""
+    """A colour as a value, for images."""
     return COLOURS[mode].__getitem__
 
 

@@ -1,4 +1,4 @@
-"""A plan as a drawing: ranks, edges, and on every edge what its links do."""
+"""Draws a plan: ranks, edges, and the shape of every edge."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NODE: Final = 16
 _SIZES: Final = tuple((round(WIDTH * scale), round(HEIGHT * scale)) for scale in (1, 1.25, 1.5))
 """Of a drawing: the first in which the labels have room."""
 _LETTER: Final = 7.2
-"""Width of a letter of a label, generously."""
+"""Width of a letter of a label, estimated from above."""
 LINE: Final = 16
 """Height of a line of a label."""
 _SHARES: Final = (0.5, 0.4, 0.6, 0.34, 0.66, 0.28, 0.72)
@@ -65,7 +65,7 @@ def topology_svg(plan: NetworkPlan, colour: Callable[[str], str], paper: bool = 
 
 
 def edge_words(plan: NetworkPlan, a: int, b: int) -> list[str]:
-    """What the edge does, in short lines; each direction by itself where they differ."""
+    """The edge's shape in short lines; each direction separately if they differ."""
     there, back = plan.edges[a, b], plan.edges[b, a]
     if (there.shape, there.down) == (back.shape, back.down):
         rate, rest = _rate(there), _rest(there)
@@ -74,7 +74,7 @@ def edge_words(plan: NetworkPlan, a: int, b: int) -> list[str]:
 
 
 def shape_words(edge: PlannedEdge) -> str:
-    """``94.1 Mbit/s · 23.1 ms · 0.1 %``; empty for a link that does nothing."""
+    """``94.1 Mbit/s · 23.1 ms · 0.1 %``; empty for an unshaped link."""
     return " · ".join(part for part in (_rate(edge), _rest(edge)) if part)
 
 
