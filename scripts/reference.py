@@ -95,8 +95,9 @@ def kind_of(name: str) -> str:
     if field.choices:
         return " or ".join(field.choices)
     if field.kind is GilbertElliott:
-        return "a mapping, see below"
-    return "a whole number" if field.kind is int else f"a {field.kind.KIND}: {field.kind.EXAMPLES}"
+        return "a mapping, see below, or p=1%,r=20%; or none"
+    kind = "a whole number" if field.kind is int else f"a {field.kind.KIND}: {field.kind.EXAMPLES}"
+    return f"{kind}; or {field.off}" if field.off else kind
 
 
 def link_keys() -> str:
