@@ -15,7 +15,7 @@ import torch.distributed.rpc as rpc
 from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 
-STEPS = 40
+STEPS = 80
 
 
 def make_model() -> torch.nn.Module:
@@ -29,7 +29,7 @@ class Server:
 
     def __init__(self) -> None:
         self.model = make_model()
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.3)
         self.lock = threading.Lock()
 
     def update(self, gradients: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -31,3 +31,9 @@ INSTALL_DOCKER: Final = remedy(
     "scripts/with-docker CMD brings one (Debian, as root)", "install Docker (Debian: docker.io), or set DOCKER_HOST"
 )
 """What to do where no Docker daemon answers."""
+
+INSTALL_TRAINING: Final = remedy(
+    "make setup (installs the CPU build of PyTorch into .venv)",
+    "pip install 'tc-harness[torch]' (for PyTorch's CPU build, install that first: see its install page)",
+)
+"""What to do where this Python lacks something that the training workload needs."""

@@ -21,6 +21,7 @@ from harness.experiment.runner import Runner, plan_of
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.spec_file import load_experiment
+from harness.installed import INSTALL_TRAINING
 from harness.model.format import count
 from harness.model.plan_options import DEFAULTS, NetworkOptions
 from harness.networks.backends import NETNS
@@ -95,7 +96,7 @@ def run_experiment(
     if dry_run:
         _show(experiment, todo, json_)
         return
-    _check_torch(where["runtime"])
+    _check_training(where["runtime"], experiment.task.name)
     runs = count(len(todo), "run")
     if len(todo) > _MANY_RUNS and not yes:
         raise InputError(f"{runs}: add --yes to start them, or list them with --dry-run")
@@ -139,11 +140,13 @@ def list_recorded(
     show(made)
 
 
-def _check_torch(runtime: str) -> None:
-    """Raise UnavailableError where nodes would run this Python, and it has no PyTorch: no run could begin."""
-    if runtime == NETNS and importlib.util.find_spec("torch") is None:
+def _check_training(runtime: str, task: str) -> None:
+    """Raise UnavailableError where nodes would run this Python and it lacks what training needs."""
+    needs = ["torch", "numpy", *(["sklearn"] if task == "digits" else [])]
+    missing = [name for name in needs if importlib.util.find_spec(name) is None]
+    if runtime == NETNS and missing:
         raise UnavailableError(
-            f"PyTorch is missing in {sys.executable}, which every node would run: pip install torch, "
+            f"{' and '.join(missing)} missing in {sys.executable}, which every node would run: {INSTALL_TRAINING}, "
             "or --runtime docker, whose image has it"
         )
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from harness.errors import HarnessError, InputError, UnavailableError
+from harness.installed import INSTALL_TORCH
 
 _NEEDED: Final = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _SOURCE_PLACE: Final = re.compile(r"(\[[^]]*\.cc?p?p?:\d+\] ?)+")
@@ -45,7 +46,7 @@ class ProcessGroup:
             import torch
             import torch.distributed as dist
         except ImportError as error:
-            raise UnavailableError(f"PyTorch is missing ({error}); install torch==2.13.0+cpu") from None
+            raise UnavailableError(f"PyTorch is missing ({error}): {INSTALL_TORCH}") from None
         torch.set_num_threads(1)
         self.torch: Any = torch
         self.dist: Any = dist

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import InputError, UnavailableError, quoted
+from harness.installed import INSTALL_TRAINING
 from harness.model.suggest import suggest
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def find_strategy(name: str) -> type[Strategy]:
 
         module = _load(where) if _is_own(name) else importlib.import_module(TABLE[name])
     except ModuleNotFoundError as error:
-        if error.name == "torch":
-            raise UnavailableError("PyTorch is missing; install torch==2.13.0+cpu") from None
+        if error.name == "torch" or not _is_own(name):
+            raise UnavailableError(f"{error.name} is missing in this Python: {INSTALL_TRAINING}") from None
         raise InputError(f"strategy {quoted(name)}: importing it: {error}") from None
     except Exception as error:
         if not _is_own(name):

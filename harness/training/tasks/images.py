@@ -47,7 +47,7 @@ def load_digits() -> Images:
     """
     found = importlib.util.find_spec("sklearn")
     if found is None or not found.submodule_search_locations:
-        raise UnavailableError("the digits come with scikit-learn, which is missing; pip install scikit-learn")
+        raise UnavailableError("the digits come with scikit-learn, which is missing: pip install scikit-learn")
     path = Path(found.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
     try:
         table = np.loadtxt(path, delimiter=",")

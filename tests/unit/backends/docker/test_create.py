@@ -1,6 +1,8 @@
 """What Docker's SDK raises becomes an error of ours; networks whose containers are about to go."""
 
 import json
+import subprocess
+import sys
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -174,3 +176,9 @@ def test_a_container_is_asked_for_with_its_limits(daemon):
     module.create("n", network("ring", 2), options, lambda _: None)
     made = [json.loads(told)["HostConfig"] for request, told in daemon.bodies if request == "POST /containers/create"]
     assert {(one["PidsLimit"], one["Memory"], one["Tmpfs"]["/tmp"]) for one in made} == {(7, 64 << 20, "exec,size=1m")}
+
+
+def test_without_dockers_sdk_the_extra_is_named():
+    source = "import sys; sys.modules['docker'] = None; import harness.backends.docker.create"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].endswith("pip install 'tc-harness[docker]'"), done.stderr
