@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final, Self
 
 from harness.errors import InputError, quoted
+from harness.model.matrix_topology import matrix_keys
 from harness.training.options import Schedule
 from harness.training.strategies.catalogue import strategy_label
 from harness.training.tasks.task_options import TaskOptions
@@ -36,8 +37,7 @@ def short(name: str) -> str:
     if "/" not in name:
         return name
     if name.startswith("matrix:"):
-        parts = (part.partition("=") for part in name.removeprefix("matrix:").split(","))
-        return "matrix:" + ",".join(f"{key}={PurePath(file).stem}" for key, _, file in parts)
+        return "matrix:" + ",".join(f"{key}={PurePath(value).stem}" for key, value in matrix_keys(name).items())
     return PurePath(name).stem
 
 

@@ -33,6 +33,7 @@ from typing import Any, Final, cast, get_type_hints
 
 from harness.errors import InputError, UnitError, quoted
 from harness.experiment.spec import MAX_RUNS, Experiment, Variant, check_name, plain
+from harness.model.matrix_topology import rooted_matrix
 from harness.model.plan_options import DEFAULTS
 from harness.model.profile_file import is_profile_path, load_profile
 from harness.model.topology_names import build_topology
@@ -156,21 +157,15 @@ def _checked(entry: Entry, root: Path, check: Callable[[str], object]) -> tuple[
 
     def one(part: Entry) -> str:
         name = part.text("a name")
-        head, colon, files = name.partition(":")
+        head, colon, _ = name.partition(":")
         if colon and head.strip().lower() == "matrix":
-            name = f"matrix:{','.join(_rooted(file, root) for file in files.split(','))}"
+            name = rooted_matrix(name, root)
         elif is_profile_path(name):
             name = str((root / name).resolve())
         _located(part, lambda: check(name))
         return name
 
     return tuple(_several(entry, one))
-
-
-def _rooted(part: str, root: Path) -> str:
-    """A matrix's ``KEY=FILE`` with an absolute path; anything else unchanged: build_topology refuses it."""
-    key, _, file = part.partition("=")
-    return f"{key.strip()}={(root / file.strip()).resolve()}" if file.strip() else part.strip()
 
 
 def _scalar(entry: Entry) -> str:

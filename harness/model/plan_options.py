@@ -53,7 +53,7 @@ class PlanOptions:
     topology: str = option(
         "fully_connected",
         "fully_connected, ring, star, line, tree[:ARITY], grid[:RxC], islands[:K], a YAML file, or "
-        "matrix:delay=D.csv,rate=R.csv.",
+        "matrix:delay=D.csv,rate=R.csv, or matrix:rtt=D.csv,unit=ms.",
         "--topology",
         "-t",
         compose="TOPOLOGY",

@@ -15,31 +15,39 @@ network's profile. An edge with some is complete: what it does not name does not
 start from (by name, or by a path relative to the file). Nothing is guessed for a direction that is not given.
 
 CSV: ``matrix:delay=D.csv,rate=R.csv``. Cell (i, j), both counted from 0, is i->j with its unit (``20ms``); a cell
-that is empty or ``-`` is no edge, and the diagonal does not count. What the files do not give (the rate where there is
-only a delay matrix; jitter, loss and the rest) comes from the network's profile. Lines that start with ``#`` are
-comments.
+that is empty, ``-``, ``N/A``, ``inf`` or ``-1`` is no edge, and the diagonal does not count. What the files do not give
+(the rate where there is only a delay matrix; jitter, loss and the rest) comes from the network's profile. Lines that
+start with ``#`` are comments.
+
+Latency matrices are read as they are published. ``matrix:rtt=pings.csv,unit=ms`` takes plain numbers as milliseconds of
+a round trip: each way gets half, which the network's name says, and a pair that was measured from one side only is the
+same from the other. ``unit`` is for delay and rtt, ``rate_unit=mbit`` for the rates. Cells end at commas, semicolons or
+tabs. The first row and the first column may name the nodes; ranks follow the order of the rows, and a second file is
+brought into that order by the names. Instead of a square, a file may have one line per pair, under a heading that
+begins ``src,dst`` (``from,to``; ``source,destination``) and goes on with the value; further columns do not count:
+
+    source;destination;RTT [ms]
+    Amsterdam;London;7,4
+    Amsterdam;Tokyo;234,1
+    London;Tokyo;N/A
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final
 
-from harness.errors import InputError, ShapeError, TopologyError, UnitError, quoted
+from harness.errors import InputError, TopologyError, quoted
 from harness.model.address import MAX_NODES
 from harness.model.link import LinkShape, Pair
+from harness.model.matrix_topology import MATRIX_EXAMPLE, load_matrix
 from harness.model.profile import SHAPE_KEYS, Profile
 from harness.model.profile_file import is_profile_path, load_profile, read_shape
-from harness.model.suggest import suggest
 from harness.model.topology import Topology, TopologyEdge, check_clash
-from harness.model.units import Rate, Time
-from harness.model.yaml_file import Entry, read_text, read_yaml
+from harness.model.yaml_file import Entry, read_yaml
 
-Q = TypeVar("Q", Rate, Time)
-_MATRIX_EXAMPLE: Final = "matrix:delay=delays.csv,rate=rates.csv"
 TOPOLOGY_KEYS: Final = {
     "description": "One line for people.",
     "nodes": "How many there are; the highest rank of an edge + 1 unless given.",
@@ -66,11 +74,11 @@ def load_custom(spec: str, nodes: int | None, seed: int) -> Topology:
     Raises:
         TopologyError: the file is missing or wrong (with file, line and place), or has another number of nodes.
     """
-    head, _, argument = spec.partition(":")
+    head, _, _ = spec.partition(":")
     if head.strip().lower() == "matrix":
-        return _load_matrix(spec, argument, nodes)
+        return load_matrix(spec, nodes)
     if spec.lower().endswith(".csv"):
-        raise TopologyError(f"topology {quoted(spec)}: a CSV file needs to say what it holds; write {_MATRIX_EXAMPLE}")
+        raise TopologyError(f"topology {quoted(spec)}: a CSV file needs to say what it holds; write {MATRIX_EXAMPLE}")
     return _load_yaml(Path(spec), nodes, seed)
 
 
@@ -155,86 +163,8 @@ def _inline_profile(place: Entry, values: Mapping[str, Entry], path: Path) -> Pr
     return read_shape(place, values, base)
 
 
-def _load_matrix(spec: str, argument: str, nodes: int | None) -> Topology:
-    files: dict[str, Path] = {}
-    for part in argument.split(","):
-        key, equals, name = part.partition("=")
-        key = key.strip()
-        if not equals or not name.strip() or key in files:
-            raise TopologyError(f"topology {quoted(spec)}: write it as {_MATRIX_EXAMPLE}")
-        if key not in ("delay", "rate"):
-            raise TopologyError(
-                f"topology {quoted(spec)}: unknown key {quoted(key)}; {suggest(key, ['delay', 'rate'])}"
-            )
-        files[key] = Path(name.strip())
-    if "delay" not in files:
-        raise TopologyError(f"topology {quoted(spec)} has no delay; write it as {_MATRIX_EXAMPLE}")
-    delays = _Matrix.read(files["delay"], Time)
-    rates = _Matrix.read(files["rate"], Rate) if "rate" in files else None
-    check_clash(str(delays.path), delays.size, nodes)
-    if rates and rates.size != delays.size:
-        raise TopologyError(f"{rates.path} is for {rates.size} nodes, but {delays.path} for {delays.size}")
-    for cell in rates.cells if rates else ():
-        if cell not in delays.cells:
-            raise delays.fault(cell, f"no delay, but {rates and rates.path} has a rate there")
-    shapes: dict[Pair, LinkShape] = {}
-    for (a, b), delay in delays.cells.items():
-        if (b, a) not in delays.cells:
-            raise delays.fault((b, a), f"no delay, but {a}->{b} has one; an edge needs both directions")
-        if rates and (a, b) not in rates.cells:
-            raise rates.fault((a, b), f"no rate, but {delays.path} has a delay there")
-        try:
-            shapes[a, b] = LinkShape(delay=delay, rate=rates.cells[a, b] if rates else None)
-        except ShapeError as cause:
-            raise delays.fault((a, b), str(cause)) from None
-    inherits = frozenset(field.name for field in fields(LinkShape)) - ({"delay", "rate"} if rates else {"delay"})
-    edges = [TopologyEdge(a, b, 0, shapes[a, b], shapes[b, a], inherits) for a, b in sorted(shapes) if a < b]
-    return _topology(delays.path, delays.size, edges)
-
-
 def _topology(path: Path, size: int, edges: list[TopologyEdge]) -> Topology:
     try:
         return Topology(path.stem, size, tuple(edges))
     except TopologyError as cause:
         raise TopologyError(f"{path}: {cause}") from None
-
-
-@dataclass(frozen=True)
-class _Matrix(Generic[Q]):
-    path: Path
-    lines: list[int]
-    cells: dict[Pair, Q]
-
-    @property
-    def size(self) -> int:
-        return len(self.lines)
-
-    def fault(self, cell: Pair, why: str) -> TopologyError:
-        a, b = cell
-        return TopologyError(f"{self.path}:{self.lines[a]}: row {a}, column {b} ({a}->{b}): {why}")
-
-    @classmethod
-    def read(cls, path: Path, kind: type[Q]) -> _Matrix[Q]:
-        rows: dict[int, list[str]] = {}
-        for number, line in enumerate(read_text(path, TopologyError).splitlines(), 1):
-            if line.strip() and not line.lstrip().startswith("#"):
-                try:
-                    rows[number] = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True))]
-                except csv.Error as cause:
-                    raise TopologyError(f"{path}:{number}: this is not CSV: {cause}") from None
-        if not rows:
-            raise TopologyError(f"{path} is empty; write one row per node and one cell per node in it")
-        matrix = cls(path, list(rows), {})
-        for a, (number, row) in enumerate(rows.items()):
-            if len(row) != len(rows):
-                raise TopologyError(
-                    f"{path}:{number}: row {a} has {len(row)} cells, but there are {len(rows)} rows; "
-                    "the matrix must be square, without headings"
-                )
-            for b, cell in enumerate(row):
-                if a != b and cell not in ("", "-"):
-                    try:
-                        matrix.cells[a, b] = kind.parse(cell)
-                    except UnitError as cause:
-                        raise matrix.fault((a, b), str(cause)) from None
-        return matrix

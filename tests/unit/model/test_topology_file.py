@@ -101,6 +101,8 @@ def test_the_examples_make_sense():
     assert topology.edge(4, 5).forward is None
     assert Time(80 * MS) <= topology.edge(0, 4).forward.delay <= Time(100 * MS)
     assert topology.next_hops()[1][5] == 0
+    cities = build_topology(f"matrix:rtt={EXAMPLES / 'cities-rtt.csv'},unit=ms")
+    assert (cities.name, cities.edge(0, 1).forward.delay) == ("cities-rtt (RTT halved)", Time(40 * MS))
     spec = ",".join(f"{key}={EXAMPLES}/three-continents-{key}.csv" for key in ("delay", "rate"))
     assert build_topology(f"matrix:{spec}").edge(1, 2).forward == LinkShape(delay=Time(110 * MS), rate=Rate(240 * MS))
 
@@ -168,8 +170,7 @@ def test_bad_yaml(text, words):
         ("-,300s\n300s,-", None, "over 275s"),
         ("-,20ms", None, "row 0 has 2 cells, but there are 1 rows; the matrix must be square"),
         ("-,20ms,1ms\n20ms,-", None, "d.csv:1: row 0 has 3 cells"),
-        ("a,b\n-,1ms\n1ms,-", None, "must be square, without headings"),
-        ("-;1ms\n1ms;-", None, "row 0 has 1 cells"),
+        ("a,b\n-,1ms,2ms\n1ms,-,3ms,4ms", None, "row 0 has 3 cells, but there are 2 rows; the matrix must be square"),
         ("-,-\n-,-", None, "falls into 2 parts"),
         ("", None, "d.csv is empty"),
         ("# only a comment\n", None, "d.csv is empty"),
