@@ -25,7 +25,7 @@ CONTENTS = {
     "a long value of a known key": "delay: " + "9" * MANY,
     "a long value of nodes": "nodes: " + "9" * MANY + "\nedges: []",
     "a long list where a text is": "description: [" + ", ".join(["12"] * 999) + "]",
-    "a long tag": "!" + "x" * 900 + " 1\n1,1",
+    "a long tag": "!" + "x" * 900 + " 1\n1,1,1",
     "a long alias": "a: *" + "x" * MANY,
     "a long anchor twice": "a: &" + "x" * 900 + " 1\nb: &" + "x" * 900 + " 2",
     "a truth value that is none": "delay: !!bool " + "x" * MANY,
