@@ -72,6 +72,9 @@ def _facts(analysis: Analysis) -> list[str]:
     statuses = Counter(run.run.status for run in analysis.runs)
     facts = [experiment.id, count(len(analysis.runs), "run")]
     facts += [f"{number} {_STATUS.get(status, status)}" for status, number in statuses.items() if status != "finished"]
+    if analysis.several_seeds:
+        networks = {one.run.seeds[0] for one in analysis.runs}
+        facts.append("one network for all seeds" if len(networks) == 1 else "a network per seed")
     if experiment.missing:
         facts.append(f"{len(experiment.missing)} not begun")
     if experiment.created is not None:

@@ -356,6 +356,20 @@ def test_several_seeds_are_a_mean_and_a_band_at_the_steps_that_all_have(tmp_path
     assert len(spec["datasets"]["curve"]) > 2
 
 
+def test_the_page_says_whether_seeds_share_a_network(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.page.page import make_page
+
+    folder = tmp_path / "x-1"
+    assert "a network per seed" in make_page(made(folder, profiles=("wan",), strategies=(DDP,), seeds=(0, 1)), VEGA)
+    for path in folder.glob("*/run.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "network_seed": 7}))
+    assert "one network for all seeds" in make_page(analyse(load_experiment(folder)), VEGA)
+    one = make_page(made(tmp_path / "y-1", profiles=("wan",), strategies=(DDP,)), VEGA)
+    assert "network per seed" not in one
+    assert "network for all seeds" not in one
+
+
 def test_links_of_many_runs_have_fewer_points_each(tmp_path):
     from harness.experiment.report.page.chart_data import LEAST_POINTS, links_table
 
