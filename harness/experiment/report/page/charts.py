@@ -97,8 +97,8 @@ def timeline_charts(number: int | None = None, slug: str = "") -> list[Chart]:
     values = (
         ("links", "rate", "sent", "Mbit/s"),
         ("links", "dropped", "dropped", "packets/s"),
-        ("links", "backlog", "waiting in the link", "kB"),
-        ("tcp", "retransmitted", "sent again by TCP", "segments/s"),
+        ("links", "backlog", "queued in the link", "kB"),
+        ("tcp", "retransmitted", "retransmitted by TCP", "segments/s"),
     )
     return [
         Chart(

@@ -42,7 +42,7 @@ def use_words(use: LinkUse) -> str:
     words = f"{use.dropped} of {count(use.sent_packets + use.dropped, 'packet')} were dropped on the links"
     if use.retransmitted is not None and use.segments is not None:
         share = use.retransmitted / use.segments if use.segments else 0
-        words += f"; TCP sent {use.retransmitted} of {use.segments} segments again ({format_share(share)})"
+        words += f"; TCP retransmitted {use.retransmitted} of {use.segments} segments ({format_share(share)})"
     if use.busiest is not None:
         src, dst = use.busiest
         words += f"; the busiest link, {src}→{dst}, carried {format_share(use.busiest_share)} of what its rate allows"

@@ -132,7 +132,7 @@ def resumed(folder):
 
 def test_a_resumed_runs_links_are_on_the_clock_of_training(tmp_path):
     text = section("links", resumed(tmp_path / "x-1"))
-    assert "TCP sent 45 of 450 segments again (10 %)" in text
+    assert "TCP retransmitted 45 of 450 segments (10 %)" in text
     assert "No step of attempt 3 counts, so no chart shows its links" in text
     items = re.findall(r"<li>([^<]*)</li>", text)
     assert [item.split(",")[0] for item in items] == ["at 1.1 s", "at 1.1 s", "in attempt 3"]
@@ -217,7 +217,7 @@ def test_a_run_that_no_rank_ended_blames_none(tmp_path):
     end = {"status": "failed", "code": 70, "failed_rank": None, "last_lines": ["the network is gone"]}
     write_lines(folder / "wan.ring.ddp.seed0" / "end.json", [end])
     text = " ".join(section("runs", analyse(load_experiment(folder))).split())
-    assert "ended after 40 steps, by no rank's failure:" in text
+    assert "ended after 40 steps, without the failure of a rank:" in text
     assert "<pre>the network is gone</pre>" in text
     assert "a rank ended" not in text
 
