@@ -131,7 +131,10 @@ def test_verify_measures_again_what_another_command_changed_and_its_packets_coun
 
     def progress(*_):
         if not reshaped:
-            other = Network.find(net.name, registry())
+            records = registry()
+            record = records.load(net.name)
+            assert record is not None
+            other = Network(record, records)
             reshaped.append(other.reshape(lambda plan: changed(plan, [(0, 1)], delay="20ms", rate="20mbit")))
 
     with up(network("line", 2, shape(delay="5ms", rate="20mbit"))) as net:
