@@ -12,7 +12,8 @@ _SYS_ADMIN, _NET_ADMIN = 21, 12
 """Bits of capabilities (linux/capability.h)."""
 _FILTERED: Final = 2
 """SECCOMP_MODE_FILTER (linux/seccomp.h)."""
-_CONTAINER: Final = "it may in a container that was started with docker run --privileged (or --runtime docker outside)"
+PRIVILEGED: Final = "it may in a container that was started with docker run --privileged (or --runtime docker outside)"
+"""What a container must have for networks to be made in it."""
 _SWITCHES: Final = (
     ("user/max_user_namespaces", "0", "10000"),
     ("kernel/unprivileged_userns_clone", "0", "1"),
@@ -57,12 +58,12 @@ def namespaces_denied(process: Process | None = None) -> str:
     """Who forbids namespaces and how to allow them, for the end of a message."""
     process = process or Process.current()
     if process.root:
-        return f"{_what_root_lacks(process)}; {_CONTAINER}"
+        return f"{_what_root_lacks(process)}; {PRIVILEGED}"
     for name, forbids, allows in _SWITCHES:
         if process.switches.get(name) == forbids:
             return f"run as root, or allow user namespaces: sysctl -w {name.replace('/', '.')}={allows}"
     if process.filtered:
-        return f"a seccomp filter forbids user namespaces; {_CONTAINER}"
+        return f"a seccomp filter forbids user namespaces; {PRIVILEGED}"
     return "run as root, or allow user namespaces: sysctl -w user.max_user_namespaces=10000"
 
 

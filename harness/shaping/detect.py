@@ -5,6 +5,8 @@ pyroute2 is imported when something is probed, not before: it takes 0.14 s.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -138,7 +140,8 @@ def make_engine(name: str, *, outside: bool = False) -> Engine:
 
 def _unavailable(missing: Sequence[Feature], otherwise: str = "") -> HarnessError:
     first = missing[0]
-    kind = PrivilegeError if first.name == "namespaces" else UnavailableError
+    denied = first.name == "namespaces" or first.detail == os.strerror(errno.EPERM)
+    kind = PrivilegeError if denied else UnavailableError
     return kind(f"{first.name}: {first.detail} ({first.purpose}); fix: {first.remedy}{otherwise}")
 
 
@@ -173,6 +176,8 @@ def _probe_all(wanted: Iterable[tuple[str, str, tuple[str, ...], str]]) -> list[
         except OSError as problem:
             why = problem.strerror or str(problem)
             fix = kernel_probes.modules(modules) + ("" if needed_by == (USERSPACE,) else _OTHER_KERNEL)
+            if problem.errno == errno.EPERM:
+                fix = namespaces_denied()
             found.append(Feature(name, purpose, False, why, fix, needed_by))
     return found
 

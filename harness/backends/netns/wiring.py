@@ -10,7 +10,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from errno import EINVAL
+from errno import EINVAL, EROFS
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,8 @@ from typing import Final
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from harness.errors import NodeError
+from harness.errors import NodeError, PrivilegeError
+from harness.linux.denied import PRIVILEGED
 from harness.linux.host import has_ipv6
 from harness.linux.sysctls import TCP_SETTINGS
 from harness.model.address import INTERFACE, MTU, SEGMENT
@@ -42,11 +43,21 @@ _IFLA_SUPER_PACKETS: Final = (41, 58, 63, 64)
 def create_bridge() -> None:
     """The bridge, in the current namespace. Frames pass it as in a switch, without a detour through iptables."""
     for switch in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*"):
-        switch.write_text("0")
+        _set(switch, "0")
     with IPRoute() as ip:
         ip.link("set", index=1, state="up")
         ip.link("add", ifname=BRIDGE, kind="bridge", br_stp_state=0, br_mcast_snooping=0, br_ageing_time=2**31 // 100)
         ip.link("set", ifname=BRIDGE, state="up")
+
+
+def _set(switch: Path, value: str) -> None:
+    """Write a sysctl. Raises OSError, or PrivilegeError in a container that may not."""
+    try:
+        switch.write_text(value)
+    except OSError as problem:
+        if problem.errno != EROFS:
+            raise
+        raise PrivilegeError(f"{switch} is read-only here, as in a container; {PRIVILEGED}") from None
 
 
 def attach_veth(ranks: Sequence[tuple[int, int]]) -> None:
@@ -79,7 +90,7 @@ def configure(node: NodePlan) -> None:
     """Addresses and sysctls of a node, in its namespace; its interface stays down. IPv4 only where there is no IPv6."""
     for name, value in sysctls(node).items():
         try:
-            Path("/proc/sys", name).write_text(value)
+            _set(Path("/proc/sys", name), value)
         except OSError as problem:
             raise NodeError(node.rank, f"set {name.replace('/', '.')}={value}", str(problem.strerror)) from None
     prefixes: list[tuple[IPv4Address | IPv6Address, int]] = [(node.ipv4, node.addressing.ipv4_net.prefixlen)]
