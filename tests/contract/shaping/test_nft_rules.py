@@ -17,7 +17,7 @@ from harness.linux.syscalls import CLONE_NEWNET, CLONE_NEWUSER, unshare
 from harness.netlink import nftables as nft
 from harness.netlink.channel import Request
 from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV, WHOLE, Nfnetlink, header, text
-from harness.shaping.userspace import rules
+from harness.shaping.userspace import nft_features, rules
 from harness.shaping.userspace.guard import Guard, links_chain
 from harness.shaping.userspace.nfqueue import Nfqueue
 from harness.shaping.userspace.rules import Rule, Rules
@@ -57,7 +57,7 @@ def cable():
 @pytest.fixture(params=[None, False], ids=["the kernel's way", "nft_compat"])
 def netlink(request, monkeypatch, cable):
     if request.param is not None:
-        monkeypatch.setattr(rules, "_native", [request.param])
+        monkeypatch.setattr(nft_features, "_native", [request.param])
     with Nfnetlink() as made:
         yield made
 
@@ -230,7 +230,7 @@ def test_packets_that_come_by_another_interface_pass(netlink, cable):
 
 @pytest.mark.parametrize("hook", [nft.EGRESS, nft.INGRESS])
 def test_frames_are_dropped_as_they_leave_or_where_the_kernel_cannot_as_they_come(cable, hook, monkeypatch):
-    monkeypatch.setattr(rules, "_frames", [hook])
+    monkeypatch.setattr(nft_features, "_frames", [hook])
     with Nfnetlink() as netlink, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE)) as near:
         near.settimeout(0.3)
         near.bind(("eth0", ETHERTYPE))
@@ -250,7 +250,7 @@ def test_frames_are_dropped_as_they_leave_or_where_the_kernel_cannot_as_they_com
 
 
 def test_where_the_kernel_shows_no_frames_there_is_no_chain_for_them(netlink, cable, monkeypatch):
-    monkeypatch.setattr(rules, "_frames", [None])
+    monkeypatch.setattr(nft_features, "_frames", [None])
     rules.install(netlink, guard(cable.index), of("10.0.0.2"))
     assert rules.read(netlink, guard(cable.index)).rooted
     assert not rules.sees_frames(netlink)

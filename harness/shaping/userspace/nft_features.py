@@ -1,0 +1,71 @@
+"""What the kernel's nf_tables can do, asked once per process, with tables that are gone when the answer comes.
+
+A refused transaction, and a chain that is made for a moment, cost milliseconds (an RCU grace period): that is why the
+answers are kept.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Final
+
+from harness.netlink import nftables as nft
+from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_NETDEV, Nfnetlink
+from harness.netlink.nft_steps import Step, attempt, dump, refusal_error
+from harness.shaping.userspace.guard import FRAMES, TABLE
+
+_NO_SUCH_FAMILY: Final = (errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EINVAL, errno.ENOENT)
+_native: list[bool] = []
+"""Whether the kernel has nft's own queue expression; empty until it was asked."""
+_frames: list[int | None] = []
+"""At which hook the kernel shows frames, or None; empty until it was asked."""
+
+
+def has_queue(netlink: Nfnetlink) -> bool:
+    """Whether the kernel has nft's own queue expression; else it has iptables' NFQUEUE. Raises OSError without both."""
+    if _native:
+        return _native[0]
+    chain = nft.Chain(f"{TABLE}-probe", "queue", "filter", None, None, None)
+    for native in (True, False):
+        rule = nft.add_rule(NFPROTO_IPV4, chain.table, chain.name, [nft.Queue(0, native)])
+        steps = _probe(NFPROTO_IPV4, chain, ("send packets to a queue", rule))
+        refusals = attempt(netlink, steps)
+        if not refusals:
+            _native.append(native)
+            return native
+        if (refusals[0].index, refusals[0].errno) != (2, errno.ENOENT):
+            raise refusal_error(steps, refusals[0])
+    lacks = "this kernel has neither nft_queue nor nft_compat with xt_NFQUEUE"
+    raise OSError(errno.ENOENT, f"send packets to a queue: {os.strerror(errno.ENOENT)} ({lacks})")
+
+
+def frames_hook(netlink: Nfnetlink) -> int | None:
+    """Where nf_tables sees frames: as they leave an interface (Linux 5.16), or as they come; None: nowhere.
+
+    A chain that is there says so. Raises OSError.
+    """
+    if not _frames:
+        present = [nft.read_chain(body) for body in dump(netlink, nft.chains_request(NFPROTO_NETDEV))]
+        _frames.extend([one.hook for one in present if (one.table, one.name) == (TABLE, FRAMES)][:1])
+    if not _frames:
+        _frames.append(next((hook for hook in (nft.EGRESS, nft.INGRESS) if _shows_frames(netlink, hook)), None))
+    return _frames[0]
+
+
+def _shows_frames(netlink: Nfnetlink, hook: int) -> bool:
+    steps = _probe(NFPROTO_NETDEV, nft.Chain(f"{TABLE}-probe", FRAMES, "filter", hook, nft.RAW, nft.ACCEPT, "lo"))
+    refusals = attempt(netlink, steps)
+    if refusals and refusals[0].errno not in _NO_SUCH_FAMILY:
+        raise refusal_error(steps, refusals[0])
+    return not refusals
+
+
+def _probe(family: int, chain: nft.Chain, *more: Step) -> list[Step]:
+    """What makes a table with that chain, and deletes it."""
+    return [
+        ("make a table", nft.add_table(family, chain.table)),
+        ("make a chain", nft.add_chain(family, chain)),
+        *more,
+        ("delete a table", nft.delete_table(family, chain.table)),
+    ]
