@@ -79,6 +79,6 @@ def test_one_listing_and_one_exec_per_agent(network, real, tmp_path, words, agen
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     command, name = Command(tmp_path_factory.mktemp("state")), own("connections")
-    command("up", "--runtime", "docker", "--image", IMAGE, "-n", "3", "-p", "none", "--name", name, *SUBNETS)
+    command("up", "--runtime", "docker", "--image", IMAGE, "-n", "3", "-p", "wan", "--name", name, *SUBNETS)
     yield command, name
     command("down", "--name", name)
