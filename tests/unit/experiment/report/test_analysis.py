@@ -307,6 +307,17 @@ def test_the_table_has_the_winner_first_and_who_never_reached_it_last():
     assert [row[1] for row in winners_table(analysis).rows] == ["most", "few", "never"]
 
 
+@pytest.mark.parametrize("width", [80, 100, None])
+def test_the_table_is_whole_at_80_columns(width):
+    names = ("streaming_diloco", "fedavg H=10")
+    analysis = analysed(*(run(name, every(1.0 + seed), seed=seed) for name in names for seed in range(3)))
+    lines = winners_table(analysis).lines(width)
+    assert all(len(line) <= 80 for line in lines) or width != 80
+    assert all(any(name in line for line in lines) for name in names)
+    assert any("fastest" in line for line in lines)
+    assert ("too narrow for" in lines[-1]) == (width is not None)
+
+
 def test_scenarios_have_the_shortest_unambiguous_names():
     one = analysed(run("ddp", every(1.0)), run("ddp", every(1.0), profile="local"))
     assert [one.name(scenario) for scenario in one.scenarios] == ["wan", "local"]
