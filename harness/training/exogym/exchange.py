@@ -103,7 +103,7 @@ def outline(dataset: Any) -> bytes:
         if (indices := getattr(dataset, "indices", None)) is not None:
             digest.update(repr([int(index) for index in indices]).encode())
         for tensor in getattr(dataset, "tensors", ()):
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(_bytes(tensor))
         dataset = getattr(dataset, "dataset", None)
     return digest.digest()
 
@@ -133,8 +133,15 @@ def values(tensors: Iterable[Any]) -> bytes:
     """A digest of the tensors' values."""
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(_bytes(tensor))
     return digest.digest()
+
+
+def _bytes(tensor: Any) -> bytes:
+    """A tensor's values as bytes; numpy itself does not know all of torch's types (bfloat16)."""
+    import torch
+
+    return bytes(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 @contextmanager

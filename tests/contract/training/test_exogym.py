@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, UnavailableError
-from harness.training.exogym.exchange import alike
+from harness.training.exogym.exchange import alike, values
 from harness.training.exogym.installed import check_installed, load
 from harness.training.exogym.trainer import Trainer, check_folders
 from tests.support.exogym_source import on_all_ranks, real, small
@@ -171,6 +171,18 @@ for key, name in (("own", f"mnist_20261127_02310{RANK + 1}"), ("default", None))
     (warning,) = told[1]["own warning"]
     assert "'mnist_20261127_023102' on rank 1 and 'mnist_20261127_023101' on rank 0" in warning
     assert told[0]["own warning"] == told[1]["default warning"] == []
+
+
+@pytest.mark.torch
+def test_tensors_of_every_type_are_compared():
+    torch = pytest.importorskip("torch")
+    made = [torch.ones(2, 2, dtype=kind) for kind in (torch.float32, torch.bfloat16, torch.int64, torch.bool)]
+    made += [torch.tensor(3), torch.empty(0), torch.ones(3, requires_grad=True)]
+    assert values(made) == values([one.clone() for one in made])
+    for place, one in enumerate(made):
+        if one.numel():
+            other = [*made[:place], torch.zeros_like(one), *made[place + 1 :]]
+            assert values(other) != values(made), one.dtype
 
 
 def test_where_exogym_cannot_write_its_files_the_error_says_so(tmp_path, monkeypatch):
