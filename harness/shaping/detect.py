@@ -191,5 +191,6 @@ _FEATURES: Final = (
     ("sch_netem", "delay, jitter, loss and rate", (NETEM,), "sch_netem"),
     ("sch_tbf", "token buckets, where a profile asks for a burst", (), "sch_tbf"),
     ("nfqueue", "links in user space", (USERSPACE,), "nf_tables nft_queue nfnetlink_queue"),
+    ("nft_netdev", "with those, drops frames that are neither IP nor ARP", (), "nf_tables"),
 )
 """Name, purpose, the engines that need it, and the kernel's modules for it."""

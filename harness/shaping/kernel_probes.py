@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.linux.syscalls import CLONE_NEWNET, unshare_as_root_or_not
 from harness.netlink.nfnetlink import Nfnetlink
+from harness.netlink.nftables import EGRESS
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.shaping.qdisc import ROOT, Branch, Netem, Tbf
@@ -28,6 +29,7 @@ from harness.shaping.qdisc_diff import differences
 from harness.shaping.userspace import rules
 from harness.shaping.userspace.guard import Guard
 from harness.shaping.userspace.nfqueue import Nfqueue
+from harness.shaping.userspace.nft_features import frames_hook
 
 if TYPE_CHECKING:
     from harness.shaping.tc_messages import TcOptions
@@ -148,6 +150,15 @@ def nfqueue() -> str:
     return f"by {how}"
 
 
+def frames() -> str:
+    """A chain of nf_tables that sees every frame of an interface."""
+    with Nfnetlink() as netlink:
+        hook = frames_hook(netlink)
+    if hook is None:
+        raise OSError(errno.EOPNOTSUPP, "this kernel was built without CONFIG_NF_TABLES_NETDEV")
+    return "as they leave" if hook == EGRESS else "as they come (as they leave: Linux 5.16)"
+
+
 def clean() -> None:
     """Remove from the current network namespace what htb, u32, netem, tbf and nfqueue have left there."""
     if knows_netem():
@@ -191,5 +202,6 @@ PROBES: Final[Mapping[str, Callable[[], str]]] = {
     "sch_netem": netem,
     "sch_tbf": tbf,
     "nfqueue": nfqueue,
+    "nft_netdev": frames,
 }
 """By feature."""

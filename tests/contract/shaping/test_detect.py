@@ -34,7 +34,17 @@ def outcome():
 
 def test_every_feature_is_tried_and_what_fails_has_a_remedy():
     found = {feature.name: feature for feature in features()}
-    assert {"namespaces", "veth", "bridge", "sch_htb", "cls_u32", "sch_netem", "sch_tbf", "nfqueue"} == found.keys()
+    assert {
+        "namespaces",
+        "veth",
+        "bridge",
+        "sch_htb",
+        "cls_u32",
+        "sch_netem",
+        "sch_tbf",
+        "nfqueue",
+        "nft_netdev",
+    } == found.keys()
     for feature in found.values():
         assert feature.ok or (feature.detail and feature.remedy)
 
