@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
-from harness.errors import InputError
+from harness.errors import InputError, quoted
 
 StrPath: TypeAlias = str | os.PathLike[str]
 PROFILE: Final = "'none', a name, e.g. 'wan', or a YAML file"
@@ -18,9 +18,9 @@ def written(what: str, value: object, wanted: str) -> str:
     """The text, or the path as text. Raises InputError: write what is wanted."""
     found = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(found, str):
-        raise InputError(f"{what}={value!r}: write {wanted}")
+        raise InputError(f"{what}={quoted(value)}: write {wanted}")
     if "\0" in found:
-        raise InputError(f"{what}={value!r}: has a NUL byte in it, which no argument, variable or path can have")
+        raise InputError(f"{what}={quoted(value)}: has a NUL byte in it, which no argument, variable or path can have")
     return found
 
 
@@ -29,7 +29,7 @@ def whole(what: str, value: object, example: int) -> int:
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise InputError(f"{what}={value!r}: write a whole number, e.g. {example}") from None
+        raise InputError(f"{what}={quoted(value)}: write a whole number, e.g. {example}") from None
 
 
 def whole_numbers(what: str, values: Sequence[int]) -> tuple[int, ...]:
@@ -37,23 +37,23 @@ def whole_numbers(what: str, values: Sequence[int]) -> tuple[int, ...]:
     try:
         return tuple(operator.index(value) for value in values)
     except TypeError:
-        raise InputError(f"{what}={values!r}: write a list of whole numbers, e.g. [0, 1]") from None
+        raise InputError(f"{what}={quoted(values)}: write a list of whole numbers, e.g. [0, 1]") from None
 
 
 def several(what: str, values: Sequence[str], example: str) -> tuple[str, ...]:
     """The texts of a list. Raises InputError where it is no list, but one text."""
     if isinstance(values, str):
-        raise InputError(f"{what}={values!r}: write a list, e.g. [{example!r}]")
+        raise InputError(f"{what}={quoted(values)}: write a list, e.g. [{example!r}]")
     return tuple(values)
 
 
 def words(argv: Sequence[StrPath]) -> list[str]:
     """A program and its arguments. Raises InputError."""
     if isinstance(argv, str | bytes | os.PathLike):
-        raise InputError(f"exec: {argv!r} is one text; write a list of words, e.g. {_split(os.fsdecode(argv))}")
+        raise InputError(f"exec: {quoted(argv)} is one text; write a list of words, e.g. {_split(os.fsdecode(argv))}")
     if not argv:
         raise InputError("exec: name a program")
-    return [written(f"exec: argv[{place}]", word, f"text, e.g. {str(word)!r}") for place, word in enumerate(argv)]
+    return [written(f"exec: argv[{place}]", word, f"text, e.g. {quoted(str(word))}") for place, word in enumerate(argv)]
 
 
 def _split(line: str) -> list[str]:
@@ -67,10 +67,10 @@ def _split(line: str) -> list[str]:
 def variables(env: Mapping[str, StrPath] | None) -> dict[str, str]:
     """Of an environment. Raises InputError, which names the one that is wrong."""
     if not isinstance(env, Mapping | None):
-        raise InputError(f"env={env!r}: write a dict, e.g. {{'LR': '0.1'}}")
+        raise InputError(f"env={quoted(env)}: write a dict, e.g. {{'LR': '0.1'}}")
     made = {}
     for name, value in (env or {}).items():
         if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-            raise InputError(f"env: {name!r} is no name of a variable; write e.g. 'LR'")
-        made[name] = written(f"env: {name}", value, f"text, e.g. {str(value)!r}")
+            raise InputError(f"env: {quoted(name)} is no name of a variable; write e.g. 'LR'")
+        made[name] = written(f"env: {name}", value, f"text, e.g. {quoted(str(value))}")
     return made

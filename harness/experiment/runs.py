@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from harness.errors import InputError, NetworkStateError
+from harness.errors import InputError, NetworkStateError, quoted
 from harness.experiment.spec import Experiment, Run
 from harness.run_files import RunFolder, read_json, write_json
 
@@ -81,7 +81,7 @@ def load_folder(
     try:
         experiment, recorded = Experiment.from_json(described["spec"]), _known(dict(described["home"]), options)
     except (LookupError, TypeError, ValueError, AttributeError, InputError) as problem:
-        raise InputError(f"{folder}/experiment.json cannot be read ({problem!r}); {restart}") from None
+        raise InputError(f"{folder}/experiment.json cannot be read ({quoted(problem)}); {restart}") from None
     named = {name: options[name] for name in given}
     if wrong := [name for name in named if name not in _MAY_DIFFER and named[name] != recorded.get(name, named[name])]:
         before = " ".join(_option(name, recorded[name]) for name in wrong)
@@ -96,7 +96,7 @@ def _known(recorded: dict[str, Any], options: Mapping[str, Any]) -> dict[str, An
     for name, value in found.items():
         of = value if isinstance(value, list) else [] if value is None else [value]
         if isinstance(value, list) != isinstance(options[name], list) or not all(isinstance(one, str) for one in of):
-            raise TypeError(f"home: {name}: {value!r}")
+            raise TypeError(f"home: {name}: {quoted(value)}")
     return found
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.backends.registration import Registration
-from harness.errors import HarnessError, InputError, NetworkStateError, RecordError
+from harness.errors import HarnessError, InputError, NetworkStateError, RecordError, quoted
 from harness.linux import host
 from harness.run_files import replace_file
 
@@ -48,7 +48,9 @@ class LocalRegistry:
     def check_name(name: str) -> str:
         """The name, where it is a good one. Raises InputError."""
         if not _NAME.fullmatch(name):
-            raise InputError(f"--name {name!r}: use up to 56 of a-z, 0-9, '_', '.' and '-', a letter or digit first")
+            raise InputError(
+                f"--name {quoted(name)}: use up to 56 of a-z, 0-9, '_', '.' and '-', a letter or digit first"
+            )
         return name
 
     @contextlib.contextmanager
