@@ -27,12 +27,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any, Final, cast, get_type_hints
 
 from harness.errors import InputError, UnitError, quoted
-from harness.experiment.spec import MAX_RUNS, Experiment, Variant, check_name, plain
+from harness.experiment.spec import Experiment, check_name, plain
+from harness.experiment.spec_strategies import read_strategies
+from harness.experiment.spec_values import count, located, number, seed, several, truth
 from harness.model.matrix_topology import rooted_matrix
 from harness.model.plan_options import DEFAULTS
 from harness.model.profile_file import is_profile_path, load_profile
@@ -41,9 +42,6 @@ from harness.model.units import parse_duration
 from harness.model.yaml_file import Entry, read_yaml
 from harness.training.declared import help_of, least_of
 from harness.training.options import Schedule
-from harness.training.strategies.catalogue import check_name as check_strategy
-from harness.training.strategies.catalogue import find_strategy
-from harness.training.strategies.option_values import read_options
 from harness.training.tasks.task_options import TaskOptions
 
 KEYS: Final = {
@@ -82,26 +80,26 @@ def load_experiment(path: Path, *, check_options: bool = True) -> Experiment:
     if missing := [key for key in ("profiles", "strategies") if key not in values]:
         raise InputError(f"{path}: {' and '.join(missing)} missing; an experiment needs both")
     if "nodes" in values:
-        given["nodes"] = _count(values["nodes"], 2)
+        given["nodes"] = count(values["nodes"], 2)
     given["profiles"] = _checked(values["profiles"], root, load_profile)
     if topologies := values.get("topologies"):
         given["topologies"] = _checked(topologies, root, lambda name: build_topology(name, given.get("nodes")))
     else:
-        _located(values.get("nodes", values["profiles"]), lambda: build_topology(DEFAULTS.topology, given.get("nodes")))
+        located(values.get("nodes", values["profiles"]), lambda: build_topology(DEFAULTS.topology, given.get("nodes")))
         given["topologies"] = (DEFAULTS.topology,)
     if "seeds" in values:
-        given["seeds"] = tuple(_several(values["seeds"], _seed))
+        given["seeds"] = tuple(several(values["seeds"], seed))
     if "network_seed" in values:
-        given["network_seed"] = _seed(values["network_seed"])
-    given["variants"] = tuple(_strategies(values["strategies"], values.get("H"), root, check_options))
+        given["network_seed"] = seed(values["network_seed"])
+    given["variants"] = tuple(read_strategies(values["strategies"], values.get("H"), root, check_options))
     if "task" in values:
         given["task"] = _task(values["task"], root)
-    schedule = {one: _count(values[one.name], least_of(one)) for one in fields(Schedule) if one.name in values}
+    schedule = {one: count(values[one.name], least_of(one)) for one in fields(Schedule) if one.name in values}
     given["schedule"] = Schedule(**{one.name: value for one, value in schedule.items()})
     if "target" in values:
         given["target"] = _target(values["target"])
     if "stop_at_target" in values:
-        given["stop_at_target"] = _truth(values["stop_at_target"])
+        given["stop_at_target"] = truth(values["stop_at_target"])
     if "limit" in values:
         given["limit_seconds"] = _limit(values["limit"])
     try:
@@ -110,38 +108,10 @@ def load_experiment(path: Path, *, check_options: bool = True) -> Experiment:
         raise InputError(f"{path}: {error}") from None
 
 
-def _located(entry: Entry, read: Callable[[], Any]) -> Any:
-    """The result of `read`; an InputError gets the entry's file and line."""
-    try:
-        return read()
-    except InputError as error:
-        raise entry.fault(error) from None
-
-
-def _several(entry: Entry, read: Callable[[Entry], Any]) -> list[Any]:
-    parts = entry.items() if entry.is_list else [entry]
-    if not parts:
-        raise entry.fault("an empty list: there is nothing to run")
-    if len(parts) > MAX_RUNS:
-        raise entry.fault(f"a list of {len(parts)}: an experiment has at most {MAX_RUNS} runs")
-    return [read(one) for one in parts]
-
-
 def _name(entry: Entry) -> str:
     name = entry.text("a name")
-    _located(entry, lambda: check_name(name))
+    located(entry, lambda: check_name(name))
     return name
-
-
-def _seed(entry: Entry) -> int:
-    return entry.whole_number("a seed, e.g. 0,")
-
-
-def _count(entry: Entry, least: int = 1) -> int:
-    number = entry.whole_number(f"a whole number from {least}")
-    if number < least:
-        raise entry.fault(f"{number} where a whole number from {least} is expected")
-    return number
 
 
 def _limit(entry: Entry) -> float:
@@ -162,79 +132,16 @@ def _checked(entry: Entry, root: Path, check: Callable[[str], object]) -> tuple[
             name = rooted_matrix(name, root)
         elif is_profile_path(name):
             name = str((root / name).resolve())
-        _located(part, lambda: check(name))
+        located(part, lambda: check(name))
         return name
 
-    return tuple(_several(entry, one))
-
-
-def _scalar(entry: Entry) -> str:
-    """As it is written, a truth value too."""
-    kind = getattr(entry.node, "tag", "").removeprefix("tag:yaml.org,2002:")
-    return str(entry.node.value) if kind == "bool" else entry.text("a value")
-
-
-def _truth(entry: Entry) -> bool:
-    words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-    if (word := _scalar(entry).lower()) not in words:
-        raise entry.fault(f"{quoted(word)} where true or false is expected")
-    return words[word]
-
-
-def _options(entry: Entry, name: str) -> list[tuple[str, str]]:
-    return [(name, value) for value in _several(entry, _scalar)]
-
-
-def _strategies(entry: Entry, shared: Entry | None, root: Path, check_options: bool) -> list[Variant]:
-    if shared and not check_options:
-        raise shared.fault("without PyTorch, which strategies have this option is unknown; write H at each strategy")
-    options = _options(shared, "H") if shared else []
-    found = _several(entry, lambda one: _variants(one, options, root, check_options))
-    variants = [variant for of_one in found for variant in of_one]
-    if shared and not any("H" in variant.options for variant in variants):
-        raise shared.fault("none of the strategies has this option")
-    return variants
-
-
-def _variants(entry: Entry, shared: list[tuple[str, str]], root: Path, check_options: bool) -> list[Variant]:
-    """A strategy, once for each combination of options that are lists."""
-    if getattr(entry.node, "id", "") == "mapping":
-        keys = [str(key.value) for key, _ in entry.node.value]  # read_options checks them
-        values = entry.mapping(keys)
-        if "name" not in values:
-            raise entry.fault("a strategy needs a name")
-        named = values.pop("name")
-    else:
-        values, named = {}, entry
-    name = named.text("a strategy's name")
-    if name.partition(":")[0].endswith(".py"):
-        name = str((root / name).resolve())
-    _located(named, lambda: check_strategy(name))
-    kind = _located(named, lambda: find_strategy(name).Options) if check_options else None
-    known = {field.name for field in fields(kind)} if kind else set()
-    choices = [_options(value, key) for key, value in values.items()]
-    if shared and "H" in known and "H" not in values:
-        choices.append(shared)
-    if (count := math.prod(map(len, choices))) > MAX_RUNS:
-        raise entry.fault(f"{count} combinations of options: an experiment has at most {MAX_RUNS} runs")
-    found = []
-    for combination in product(*choices):
-        options: dict[str, Any] = dict(combination)
-        if kind:
-            options = _located(entry, partial(_read_options, name, kind, options))
-        found.append(Variant(name, options))
-    return found
-
-
-def _read_options(name: str, kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    made = read_options(name, kind, given)
-    return {key: getattr(made, key) for key in given}
+    return tuple(several(entry, one))
 
 
 def _task(entry: Entry, root: Path) -> TaskOptions:
     if getattr(entry.node, "id", "") != "mapping":
         name = entry.text("a task's name")
-        return cast(TaskOptions, _located(entry, lambda: TaskOptions(name)))
+        return cast(TaskOptions, located(entry, lambda: TaskOptions(name)))
     types = get_type_hints(TaskOptions)
     given: dict[str, Any] = {}
     for key, value in entry.mapping([one.name for one in fields(TaskOptions)]).items():
@@ -244,19 +151,12 @@ def _task(entry: Entry, root: Path) -> TaskOptions:
             if not Path(given[key]).exists():
                 raise value.fault(f"there is no {given[key]}")
         elif types[key] in (int, int | None):
-            given[key] = _count(value)
+            given[key] = count(value)
         elif types[key] is float:
-            given[key] = _located(value, partial(_number, text))
+            given[key] = located(value, partial(number, text))
         else:
             given[key] = text
-    return cast(TaskOptions, _located(entry, lambda: TaskOptions(**given)))
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"{quoted(text)} where a number is expected") from None
+    return cast(TaskOptions, located(entry, lambda: TaskOptions(**given)))
 
 
 def _target(entry: Entry) -> tuple[str, float]:
@@ -264,9 +164,7 @@ def _target(entry: Entry) -> tuple[str, float]:
     if len(values) != 1:
         raise entry.fault("a target is one of loss and accuracy, e.g. {loss: 0.4}")
     ((name, value),) = values.items()
-    number = _located(value, lambda: _number(value.text("a number")))
-    if not 0 < number < math.inf or (name == "accuracy" and number > 1):
-        raise value.fault(
-            f"{number:g} where {'a share up to 1' if name == 'accuracy' else 'a loss over 0'} is expected"
-        )
-    return name, number
+    least = located(value, lambda: number(value.text("a number")))
+    if not 0 < least < math.inf or (name == "accuracy" and least > 1):
+        raise value.fault(f"{least:g} where {'a share up to 1' if name == 'accuracy' else 'a loss over 0'} is expected")
+    return name, least
