@@ -115,7 +115,10 @@ def _duration(text: str | None) -> float | None:
 
 
 def _nothing_crossed(network: Network) -> bool:
-    """Whether the links have counted no packet at all; False where that is not known: only shaped links count."""
+    """Whether the links have counted no packet at all; False where that is not known.
+
+    Only shaped links count; in containers they count the agents' messages too, so there something always crosses.
+    """
     edges = network.plan.edges.values()
     if not edges or any(edge.shape.is_unshaped for edge in edges):
         return False

@@ -134,9 +134,8 @@ def test_screens_of_a_network_at_80_columns_and_what_a_shell_completes(harness):
 
 
 @pytest.mark.engine
-@pytest.mark.backend
 def test_a_job_beside_the_network_is_told_so(harness):
-    """Where links count what crosses them: those that are shaped."""
+    """Where links count what crosses them: those that are shaped (in containers, the agents' own messages cross)."""
     beside = (
         "import os, socket\n"
         "os.environ['MASTER_ADDR'] = 'localhost'\n"
