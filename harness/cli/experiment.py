@@ -132,11 +132,11 @@ def list_recorded(
     if not found:
         note(f"there are no records in {root}/; 'harness experiment run FILE' makes some")
         return
-    made = table("", "folder", "kind", "state", "runs", "begun")
+    made = table("", "folder", "kind", "state", "runs", "started")
     for one in found:
         statuses = ", ".join(f"{number} {status}" for status, number in one.runs.items())
-        begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.created))
-        made.add_row(str(one.folder), one.kind, one.state, statuses, begun)
+        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.created))
+        made.add_row(str(one.folder), one.kind, one.state, statuses, started)
     show(made)
 
 
