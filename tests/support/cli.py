@@ -46,13 +46,14 @@ def processes(word):
     return found
 
 
-def own_processes(word):
-    """The same, of those that this test run (or worker of it) has started: others may run beside it."""
+def own_processes(word, text=""):
+    """The same, of those that this test run (or worker of it) has started, with that text in their environment."""
     ours = f"HARNESS_TEST_RUN={os.environ['HARNESS_TEST_RUN']}".encode()
     found = []
     for pid in processes(word):
         try:
-            if ours in Path(f"/proc/{pid}/environ").read_bytes():
+            environ = Path(f"/proc/{pid}/environ").read_bytes()
+            if ours in environ and text.encode() in environ:
                 found.append(pid)
         except OSError:
             continue

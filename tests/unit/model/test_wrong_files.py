@@ -11,7 +11,7 @@ from harness.experiment.spec_file import load_experiment
 from harness.model.profile_file import load_profile
 from harness.model.topology_names import build_topology
 
-MANY = 200_000
+MANY = 20_000
 CONTENTS = {
     "a mahimahi trace": "\n".join(str(number // 3) for number in range(MANY)),
     "XML": "<?xml version='1.0'?>\n<graphml>" + "<node id='n0'/>\n" * MANY + "</graphml>",
