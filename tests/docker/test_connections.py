@@ -59,7 +59,7 @@ def real():
         (("link", "set", "0-1", "--delay", "7ms"), {1, 2}),
         (("link", "show", "1-2"), {1, 2, 3}),
         (("link", "set", "all", "--delay", "9ms"), {1, 2, 3}),
-        (("link", "set", "0-1", "--delay", "1ms", "--dry-run"), {1}),
+        (("link", "set", "0-1", "--loss", "1%", "--dry-run"), {1}),
     ],
 )
 def test_one_listing_and_one_exec_per_agent(network, real, tmp_path, words, agents):
