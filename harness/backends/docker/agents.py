@@ -79,7 +79,11 @@ class AgentConnection:
         if b"\n" not in self._received:
             return None
         line, _, self._received = self._received.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError:  # Docker's own words, where the container ends just when the process should start
+            self.close()
+            raise self._failed(line.decode(errors="replace").strip(), "is its container running (docker ps)?") from None
         if "error" in answer:
             raise NodeError(self._rank, **answer["error"])
         return answer

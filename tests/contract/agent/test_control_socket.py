@@ -160,6 +160,12 @@ def test_an_agent_that_goes_away(line):
     assert "node 3: ask its agent to a: no such container" in str(ask({"do": "a"}))
 
 
+def test_a_container_that_ends_while_the_process_in_it_starts(line):
+    ask, theirs = line
+    theirs.sendall(framed(b"OCI runtime exec failed: container has ended\r\n"))
+    assert "node 3: ask its agent to a: OCI runtime exec failed: container has ended; is its" in str(ask({"do": "a"}))
+
+
 def test_an_agent_that_says_nothing(line, monkeypatch):
     monkeypatch.setattr("harness.backends.docker.agents._ANSWER_SECONDS", 0.1)
     assert "node 3: ask its agent to a: no answer in 0 s; is its container paused" in str(line[0]({"do": "a"}))
