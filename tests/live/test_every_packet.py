@@ -13,14 +13,20 @@ import pytest
 
 from harness.backends.base import Stdio
 from harness.model.link import UNSHAPED
+from harness.networks.backends import DOCKER
 from tests.support import frames
 from tests.support.frame_exchange import outcomes
 from tests.support.frames import DELAYED, DROPPED
 from tests.support.frames import UNSHAPED as PASSES
-from tests.support.live import engine_name, needs, network, run, up
+from tests.support.live import engine_name, needs, network, run, runtime_name, up
 from tests.support.plans import shape
 
-pytestmark = [*needs(), pytest.mark.timing, pytest.mark.engine]
+pytestmark = [
+    *needs(),
+    pytest.mark.timing,
+    pytest.mark.engine,
+    pytest.mark.skipif(runtime_name() == DOCKER, reason="jobs in containers have no packet sockets"),
+]
 DELAY = 0.05
 
 

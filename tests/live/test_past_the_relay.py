@@ -12,7 +12,7 @@ from harness.backends.base import Stdio
 from tests.support.live import needs, network, up
 from tests.support.plans import shape
 
-pytestmark = [*needs(), pytest.mark.timing, pytest.mark.engine]
+pytestmark = [*needs(), pytest.mark.timing, pytest.mark.engine, pytest.mark.backend]
 SEND = textwrap.dedent(
     """
     import os, socket, sys
