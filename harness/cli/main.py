@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -135,6 +136,7 @@ def main() -> None:
     """Run the command line; errors become one line and an exit code."""
     quick_params.install()
     _register(sys.argv[1:])
+    gc.enable()  # see __main__.py
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see __main__.py
             signal.signal(signal.SIGINT, signal.default_int_handler)
