@@ -1,7 +1,6 @@
 """Networks with shaped links, as traffic meets them: of namespaces or of containers."""
 
 import os
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -103,7 +102,7 @@ def test_a_raised_rate_drains_what_waits_or_the_reshape_tells_for_how_long_not()
     burst = "import socket; s = socket.socket(type=2); [s.sendto(bytes(1400), ('{}', 9)) for _ in range(50)]"
     with up(network("line", 2, shape(rate="128kbit", delay="5ms"))) as net:
         ping(net, 0, 1, count=2)
-        run(net, 0, sys.executable, "-c", burst.format(net.plan.addressing.ipv4(1)))
+        run(net, 0, net.backend.python, "-c", burst.format(net.plan.addressing.ipv4(1)))
         done = net.reshape(lambda plan: changed(plan, [(0, 1), (1, 0)], rate="100mbit", delay="5ms"))
         if net.backend.engine.fixes_departures:
             assert done.old_rate_s.keys() == {(0, 1)}

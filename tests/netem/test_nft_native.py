@@ -33,12 +33,16 @@ def bridged():
         ip.addr("add", index=index, address=NEAR[4], prefixlen=24)
         ip.link("set", index=index, state="up")
         assert made.arrives("10.0.0.2")
-        base = [nft.add_table(BRIDGE, "t"), nft.add_chain(BRIDGE, "t", "c", nft.RAW)]
+        chain = nft.Chain("t", "c", "filter", nft.PREROUTING, nft.RAW, nft.ACCEPT)
+        base = [nft.add_table(BRIDGE, "t"), nft.add_chain(BRIDGE, chain)]
         refusals = netlink.transaction([*base, nft.add_rule(BRIDGE, "t", "c", (*FROM_FAR, nft.Queue(QUEUE)))])
         if [refusal.errno for refusal in refusals] == [errno.ENOENT]:
             pytest.skip("this kernel has no nft_queue")
         assert refusals == []
-        yield made, lambda: [nft.read_rule(body) for body in netlink.dump(*nft.rules_request(BRIDGE, "t", "c"))]
+        yield (
+            made,
+            lambda: [nft.read_rule(body).expressions for body in netlink.dump(*nft.rules_request(BRIDGE, "t", "c"))],
+        )
 
 
 def test_without_a_listener_packets_are_dropped(bridged):
