@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.linux import syscalls
+from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import clock, control, nfqueue
 from harness.shaping.userspace.link_queue import NEVER, LinkQueue
 from harness.shaping.userspace.node_queues import NodeQueues
@@ -105,7 +106,9 @@ class ShaperDaemon:
         agenda, dirty = self._agenda, set()
         due = agenda[0][0]
         while agenda and agenda[0][0] <= until:
-            _, _, link_queue, node = heapq.heappop(agenda)
+            at, _, link_queue, node = heapq.heappop(agenda)
+            if at != link_queue.scheduled:  # it was scheduled for an earlier time since
+                continue
             link_queue.scheduled = NEVER
             link_queue.release(until, node.out)
             dirty.add(node)
@@ -174,12 +177,19 @@ class ShaperDaemon:
     def _answer(self, node: NodeQueues, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             if request["do"] == "set":
-                node.set([control.branch_from_json(branch) for branch in request["branches"]])
+                self._set(node, [control.branch_from_json(branch) for branch in request["branches"]])
             return {"links": node.reading(), "events": self._state.load(EVENTS) or []}
         except control.Refused as refusal:
             return {"error": refusal.text, "neighbour": refusal.neighbour}
         except (KeyError, TypeError) as problem:
             return {"error": f"makes no sense of the request: {problem!r}"}
+
+    def _set(self, node: NodeQueues, branches: list[Branch]) -> None:
+        try:
+            node.set(branches)
+        finally:
+            for link_queue in node.link_queues.values():  # at a higher rate the first packet leaves earlier
+                self._schedule(link_queue, node)
 
 
 def remember(state: State, what: str) -> None:
