@@ -75,6 +75,7 @@ class AgentConnection:
                 self._receive()
         except OSError as problem:
             if not would_block(problem):
+                self.close()
                 raise self._failed(problem.strerror or str(problem)) from None
         if b"\n" not in self._received:
             return None
@@ -102,8 +103,8 @@ class AgentConnection:
         assert self._process is not None
         while data := self._process.socket.recv(1 << 16):
             self._take(data)
-        self.close()
         cause = self._said.decode(errors="replace").strip() or "its container ended"
+        self.close()
         raise self._failed(cause, "see its log: docker logs")
 
     def _take(self, data: bytes) -> None:
@@ -121,7 +122,7 @@ class AgentConnection:
         if self._process is not None:
             with contextlib.suppress(OSError):
                 self._process.socket.close()
-        self._process, self._streams, self._received = None, Demultiplexer(), b""
+        self._process, self._streams, self._received, self._said = None, Demultiplexer(), b"", b""
 
 
 _open: Final[dict[str, AgentConnection]] = {}

@@ -160,6 +160,43 @@ def test_an_agent_that_goes_away(line):
     assert "node 3: ask its agent to a: no such container" in str(ask({"do": "a"}))
 
 
+@pytest.fixture
+def connected():
+    """A conversation that was begun anew, and its end of the connection; call it again for the next one."""
+    made, ends = AgentConnection(3, "c0ffee"), []
+    agents = Agents({})
+    agents._lines[3] = made
+
+    def again():
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        ends.extend((ours, theirs))
+        made._process = SimpleNamespace(socket=ours)
+        return theirs
+
+    yield made, (lambda: str(agents.ask({3: {"do": "a"}})[3])), again
+    for end in ends:
+        end.close()
+
+
+def test_an_error_is_not_repeated_in_the_next_one(connected):
+    """Whoever waits for a container asks five times a second."""
+    _, ask, again = connected
+    for _ in range(2):
+        theirs = again()
+        theirs.sendall(b"\2" + framed(b"its agent does not answer\n")[1:])
+        theirs.shutdown(socket.SHUT_WR)
+        error = ask()
+    assert error.count("its agent does not answer") == 1
+
+
+def test_a_connection_that_broke_is_not_used_again(connected):
+    made, ask, again = connected
+    again().close()
+    assert "node 3: ask its agent to a: Broken pipe" in ask()
+    assert made._process is None
+
+
 def test_a_container_that_ends_while_the_process_in_it_starts(line):
     ask, theirs = line
     theirs.sendall(framed(b"OCI runtime exec failed: container has ended\r\n"))
