@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import time
 from typing import Any, Final
@@ -101,8 +102,9 @@ class NodeQueues:
                     self._raw[family].setsockopt(socket.SOL_SOCKET, socket.SO_MARK, COPY_MARK)
                 except PermissionError:
                     raise OSError(0, "duplicating packets needs CAP_NET_RAW in the node") from None
-                except OSError:  # no IPv6 on this host
-                    continue
+                except OSError as problem:
+                    if problem.errno != errno.EAFNOSUPPORT:  # no IPv6 on this host
+                        raise
 
     def repeat(self, packet: bytes) -> None:
         """Send a packet that came from outside once more to where it goes."""
