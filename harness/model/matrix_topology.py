@@ -94,6 +94,9 @@ def _reader(spec: str, keys: dict[str, str], key: str, kind: type[Q], example: s
     """What reads a cell: a number without a unit has the one that the spec gives."""
     unit = keys.get(key)
     if unit is not None:
+        if any(letter.isdigit() for letter in unit):
+            why = f"{key}={quoted(unit)} is no unit: write it without a number, e.g. {key}={example}"
+            raise TopologyError(f"topology {quoted(spec)}: {why}")
         try:
             smallest = Fraction(_steps(kind.parse(f"8{unit}")), 8)
         except UnitError as cause:

@@ -124,6 +124,8 @@ def test_rates_with_a_unit_are_brought_into_the_order_of_the_names():
         ("0,20\n20,0", "delay=d.csv", "where numbers have no unit, say which: matrix:...,unit=ms"),
         ("0,20\n20,0", "delay=d.csv,unit=parsec", "unit: '8parsec' is not a time: unknown unit 'parsec'"),
         ("0,20\n20,0", "delay=d.csv,units=ms", "unknown key 'units'; did you mean 'unit'?"),
+        ("0,20\n20,0", "delay=d.csv,unit=1ms", "unit='1ms' is no unit: write it without a number, e.g. unit=ms"),
+        ("0,20\n20,0", "delay=d.csv,unit=e3us", "unit='e3us' is no unit"),
         ("0,20\n20,0", "delay=d.csv,unit=ms,unit=s", "write it as matrix:delay="),
         ("0,20\n20,0", "delay=d.csv,rtt=d.csv,unit=ms", "has both delay and rtt; give one"),
         ("0,-5\n20,0", "delay=d.csv,unit=ms", "row 0, column 1 (0->1): '-5ms': a time cannot be negative"),
