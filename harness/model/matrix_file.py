@@ -62,7 +62,8 @@ class Matrix(Generic[Q]):
         if missing := sorted(set(names) ^ set(self.names)):
             raise TopologyError(f"{self.path} names other nodes: {quoted(missing[0])} is in one of the two files only")
         old = [self.names.index(name) for name in names]
-        cells = {(old.index(a), old.index(b)): value for (a, b), value in self.cells.items()}
+        new = {rank: number for number, rank in enumerate(old)}
+        cells = {(new[a], new[b]): value for (a, b), value in self.cells.items()}
         return Matrix(self.path, tuple(names), self.size, cells, lambda pair: self.lines((old[pair[0]], old[pair[1]])))
 
 

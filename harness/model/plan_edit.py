@@ -40,7 +40,8 @@ def parse_pairs(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[
 
 def named_ranks(text: str) -> frozenset[int]:
     """The ranks that such a text names, before a plan says whether they are there; none for ``all``."""
-    return frozenset(int(word) for word in text.replace("-", ",").split(",") if word.strip().isdecimal())
+    words = (word.strip() for word in text.replace("-", ",").split(","))
+    return frozenset(int(word) for word in words if is_whole_number(word))
 
 
 def _require_text(edges: object) -> None:
