@@ -140,8 +140,7 @@ A YAML file of edges, or matrices as CSV. `--topology ./mine.yaml`.
 ## Keys of an edge
 
 {edge}
-And every [key of a link](profile.md#keys-of-a-link). An edge without any of these is drawn from the network's profile.
-An edge with some is complete: what it does not name does not happen, unless it names a `profile` to start from.
+And every [key of a link](profile.md#keys-of-a-link).
 
 ## Format, with an example
 

@@ -207,7 +207,7 @@ class Agent:
         raise InputError(f"the agent has no request {message['do']!r}")
 
     def _state(self, with_plan: bool, known: str | None) -> dict[str, Any]:
-        """With the plan, unless it is the one of which who asks knows the fingerprint."""
+        """What a command asks first. The plan is left out where the command sent the fingerprint of this one."""
         state = {"engine": self._links.engine.name, "user": ":".join(map(str, user_of()))}
         plan = self._links.plan.to_json() if with_plan else None
         return state if plan is None or fingerprint(plan) == known else {**state, "plan": plan}

@@ -99,7 +99,7 @@ class Backend(ProgramStarter, Protocol):
 
     @property
     def engine(self) -> EngineFacts:
-        """Of what makes the links, at the nodes that its ``enforced_at`` names."""
+        """The engine that enforces the links, at the nodes that its ``enforced_at`` names."""
         ...
 
     @property

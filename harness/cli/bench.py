@@ -41,7 +41,9 @@ def bench(
     sizes: Annotated[str, typer.Option(help="Comma-separated sizes, as nccl-tests counts them.")] = "1KiB,64KiB,1MiB",
     warmup: Annotated[int, typer.Option(min=1, help="Runs before those that count.")] = 1,
     repeats: Annotated[int, typer.Option(min=1, help="Runs that count.")] = 10,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time for a row's runs; fewer of them to keep it.")] = 3.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="Time limit for each row; a slow collective gets fewer runs.")
+    ] = 3.0,
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:

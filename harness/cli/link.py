@@ -116,8 +116,11 @@ def set_links(
             "--profile", "-p", help="Draw a whole new shape from a profile.", autocompletion=completion.profiles
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the profile's draw; the network's own.")] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Begin with an unshaped link.")] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", help="Seed for the values drawn from --profile; default: the network's seed."),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Drop all present settings of the link first.")] = False,
     one_way: OneWay = False,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,

@@ -54,7 +54,10 @@ def run(
     chosen: NetworkOptions,
     until: Annotated[
         str,
-        typer.Option("--until", help="Whose end with 0 ends the others: all, first, or one rank, as rank:0."),
+        typer.Option(
+            "--until",
+            help="End the job when all ranks have ended (all), any with 0 (first), or rank R with 0 (rank:R).",
+        ),
     ] = ALL,
     timeout: Annotated[
         str | None,

@@ -44,7 +44,10 @@ def short(name: str) -> str:
 def check_name(name: str) -> None:
     """Raise InputError where an experiment cannot be called so: its folder is."""
     if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
-        raise InputError(f"{quoted(name)} is no name: use up to 64 letters, digits, '_', '.', '-', no sign first")
+        raise InputError(
+            f"{quoted(name)} cannot be a name: use up to 64 letters, digits, '_', '.' and '-', "
+            "and begin with a letter or a digit"
+        )
 
 
 @dataclass(frozen=True)

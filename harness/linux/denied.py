@@ -12,7 +12,7 @@ _SYS_ADMIN, _NET_ADMIN = 21, 12
 """Bits of capabilities (linux/capability.h)."""
 _FILTERED: Final = 2
 """SECCOMP_MODE_FILTER (linux/seccomp.h)."""
-PRIVILEGED: Final = "it may in a container that was started with docker run --privileged (or --runtime docker outside)"
+PRIVILEGED: Final = "start this container with docker run --privileged, or use --runtime docker outside of it"
 """What a container must have for networks to be made in it."""
 _SWITCHES: Final = (
     ("user/max_user_namespaces", "0", "10000"),

@@ -233,7 +233,7 @@ class NetworkPlan:
 
     @property
     def network_wide(self) -> tuple[int | None, bool]:
-        """What every node must be told of where it changes, though none of its own edges does."""
+        """What every node must learn where it changes, even if none of its own edges changes."""
         return self.max_segments, self.guarded
 
     def changed(self, edges: Iterable[PlannedEdge]) -> NetworkPlan:

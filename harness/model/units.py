@@ -73,7 +73,7 @@ def _split(text: str, kind: str, examples: str) -> tuple[Fraction, str]:
         raise UnitError(f"{quoted(text)} is not a {kind}; write e.g. {examples}")
     mantissa, _, exponent = match[1].lower().partition("e")
     if abs(int(exponent or 0)) > _MAX_DIGITS:
-        raise UnitError(f"{quoted(text)} is an absurd {kind}")
+        raise UnitError(f"{quoted(text)} is too large or too small for a {kind}")
     return Fraction(mantissa) * Fraction(10) ** int(exponent or 0), match[2] or ""
 
 
@@ -83,7 +83,7 @@ def _whole(value: Fraction, text: str, kind: str, smallest: str) -> int:
     if value.denominator != 1:
         raise UnitError(f"{quoted(text)} is finer than {smallest}, the smallest step of a {kind}")
     if value >= 2**63:
-        raise UnitError(f"{quoted(text)} is an absurd {kind}")
+        raise UnitError(f"{quoted(text)} is too large or too small for a {kind}")
     return int(value)
 
 

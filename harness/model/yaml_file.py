@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES: Final = 16 * 1024**2
 _KINDS: Final = {
-    stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -29,14 +28,18 @@ _KINDS: Final = {
 
 def read_text(path: Path, error: type[HarnessError]) -> str:
     """The text of a file that a user named. Raises `error`, with one line, where it cannot be read."""
+
+    def unwaiting(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NONBLOCK)
+
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open(path, "rb", opener=unwaiting) as file:
             if kind := _KINDS.get(stat.S_IFMT(os.fstat(file.fileno()).st_mode)):
                 raise error(f"{path} is {kind}, not a file")
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise error(f"{path}: there is no such file") from None
-    except IsADirectoryError:
+    except IsADirectoryError:  # Python's own open refuses it, and closes it
         raise error(f"{path} is a directory, not a file") from None
     except (OSError, ValueError) as cause:
         raise error(f"{path} cannot be read: {getattr(cause, 'strerror', None) or cause}") from None

@@ -148,8 +148,11 @@ class Network:
                     acknowledged = time.time()
                     self._record = replace(current, plan=_updated(current.plan, new, touched))
                     self._registry.save(self._record)
-                except BaseException:
-                    _apply(self.backend, old, ranks, touched)
+                except BaseException as first:
+                    try:
+                        _apply(self.backend, old, ranks, touched)
+                    except Exception as second:
+                        first.add_note(f"going back to the old links failed too: {second}")
                     raise
                 self.plan = new
                 if touched and (folder := self._registry.recording(self.name, current.created)):

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any, Final
 
 from harness.agent.settings import HOST_NAME_LENGTH, NAMES, TRANSIENT, packed
@@ -225,8 +226,11 @@ def remove(network: str) -> None:
         found = client.containers.list(all=True, filters=ours, ignore_removed=True)
 
         def one(container: Any) -> None:
-            with contextlib.suppress(APIError):  # it may end, or remove itself, at any moment
+            try:
                 container.remove(force=True)
+            except APIError as problem:
+                if problem.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # it is removing itself
+                    raise
             with contextlib.suppress(APIError, RequestException):
                 container.wait(condition="removed", timeout=_STOP_SECONDS)
 

@@ -17,7 +17,7 @@ class Answer:
 
     Args:
         status: e.g. 200.
-        headers: by name in small letters.
+        headers: by lower-case name.
         body: all of it; where the connection became a stream, what came of that already.
     """
 

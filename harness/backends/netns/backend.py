@@ -67,8 +67,8 @@ class NetnsBackend:
     def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> NetnsBackend:
         """The network that another process made. Raises RecordError."""
         try:
-            told = handle["keeper"]
-            keeper = Keeper(**{**told, "nodes": tuple(told["nodes"]), "firsts": tuple(told["firsts"])})
+            saved = handle["keeper"]
+            keeper = Keeper(**{**saved, "nodes": tuple(saved["nodes"]), "firsts": tuple(saved["firsts"])})
             numbers = (keeper.pid, keeper.start, keeper.bridge, *keeper.nodes, *keeper.firsts)
             sound = all(isinstance(number, int) and number >= 0 for number in numbers)
             if len(keeper.nodes) != len(keeper.firsts) or not sound:

@@ -8,9 +8,9 @@ up`` sends that when the network is complete.
 Every node has a PID namespace of its own below the keeper's, with a first process that only waits: a program that
 kills all it can see reaches its own node's programs, and no engine.
 
-It answers in JSON on standard output: its process id as the maker sees it, the file descriptors of the nodes' network
-namespaces, and their first processes, as it sees them. DAEMON is a module whose ``Supervisor(namespaces by
-rank).run(lifeline)`` keeps processes alive beside the nodes: an engine's in user space.
+It answers in JSON on standard output: its process id as the command that made the network sees it, the file descriptors
+of the nodes' network namespaces, and their first processes, as it sees them. DAEMON is a module whose
+``Supervisor(namespaces by rank).run(lifeline)`` keeps processes alive beside the nodes: an engine's in user space.
 
 FILES is a file descriptor: the contents of files, by path in JSON, that the nodes see instead of the host's.
 
@@ -48,7 +48,7 @@ def first_stage(*arguments: str) -> None:
 
 
 def second_stage(nodes: int, files: int, daemon_module: str = "") -> None:
-    """Make the nodes' namespaces and hold them until told to end."""
+    """Make the nodes' namespaces and hold them until its standard input ends."""
     host.raise_open_files()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -96,10 +96,10 @@ def first_processes(nodes: int) -> list[int]:
         syscalls.setns(own, syscalls.CLONE_NEWPID)
     os.close(writer)
     with os.fdopen(reader, "rb") as answers:
-        told = answers.read(nodes)
+        errors = answers.read(nodes)
     os.close(own)
-    if len(told) < nodes or any(told):
-        code = max(told, default=0) or errno.EIO
+    if len(errors) < nodes or any(errors):
+        code = max(errors, default=0) or errno.EIO
         raise OSError(code, f"start the nodes' first processes: {os.strerror(code)}")
     return pids
 

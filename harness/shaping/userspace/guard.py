@@ -71,7 +71,7 @@ class GuardChain:
 
 
 def links_chain(guard: Guard, version: int) -> GuardChain:
-    """Of what comes in; the rules of the links follow."""
+    """The chain for packets that arrive; the rules of the links follow in it."""
     chain = nft.Chain(TABLE, "links", "filter", nft.PREROUTING, nft.RAW, nft.DROP)
     rules = [_other(nft.IIF, guard), *_discovery(version), (nft.Meta(nft.PKTTYPE), nft.Compare(_TO_US, True), _DROP)]
     if version == 6:
@@ -81,7 +81,7 @@ def links_chain(guard: Guard, version: int) -> GuardChain:
 
 
 def own_chain(guard: Guard, version: int) -> GuardChain:
-    """Of what programs of the node send."""
+    """The chain for packets that programs of the node send."""
     chain = nft.Chain(TABLE, "own", "filter", nft.OUTPUT, nft.RAW, nft.DROP)
     copies = (nft.Meta(nft.MARK), nft.Compare(struct.pack("=I", COPY_MARK)), _PASS)
     return GuardChain(

@@ -190,7 +190,7 @@ def test_a_files_name_becomes_a_name_that_a_folder_may_have(tmp_path):
         (SMALL + "stop_at_target: perhaps\n", "mine.yaml:3: stop_at_target: 'perhaps' where true or false is expected"),
         (SMALL + "limit: long\n", "mine.yaml:3: limit: 'long' where a time is expected, e.g. 90s, 2min or 1.5h"),
         (SMALL + "limit: 0s\n", "mine.yaml:3: limit: '0s' where a time is expected"),
-        (SMALL + "name: a/b\n", "mine.yaml:3: name: 'a/b' is no name"),
+        (SMALL + "name: a/b\n", "mine.yaml:3: name: 'a/b' cannot be a name"),
         (SMALL + "H: 3\n", "mine.yaml:3: H: without PyTorch, which strategies have this option is unknown"),
         ("profiles: wan\nstrategies: [{name: ddp, a: [1, 2], b: " + MANY + ", c: " + MANY + "}]\n",
          "mine.yaml:2: strategies[0]: 20402 combinations of options: an experiment has at most 10000 runs"),

@@ -11,7 +11,7 @@ SYS_ADMIN, NET_ADMIN = 1 << 21, 1 << 12
 @pytest.mark.parametrize(
     ("process", "text"),
     [
-        (Process(True, ALL & ~SYS_ADMIN, False, {}), "root lacks CAP_SYS_ADMIN here; it may in a container"),
+        (Process(True, ALL & ~SYS_ADMIN, False, {}), "root lacks CAP_SYS_ADMIN here; start this container"),
         (Process(True, 0, True, {}), "root lacks CAP_SYS_ADMIN and CAP_NET_ADMIN here"),
         (Process(True, ALL, True, {}), "a seccomp filter forbids it to root"),
         (Process(True, ALL, False, {}), "a security module"),

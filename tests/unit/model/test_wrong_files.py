@@ -73,9 +73,10 @@ def a_device(path):
 def test_what_is_no_file_is_refused_at_once(tmp_path, monkeypatch, make, reader):
     monkeypatch.chdir(tmp_path)  # a socket's path is short
     make(tmp_path / "mine.yaml")
-    started = time.monotonic()
+    started, files = time.monotonic(), len(os.listdir("/proc/self/fd"))
     with pytest.raises(InputError) as caught:
         READERS[reader](tmp_path / "mine")
+    assert len(os.listdir("/proc/self/fd")) == files
     assert time.monotonic() - started < 1
     assert str(tmp_path / "mine.yaml") in str(caught.value)
     kind = make.__name__.replace("_", " ").replace("fifo", "FIFO")

@@ -62,7 +62,7 @@ class RunFigures:
         return self.comm / total if total > 0 else None
 
     def outcome(self, target: Target) -> RunOutcome:
-        """Whether the run reached a target; if not, whether it had its time for it."""
+        """Whether the run reached a target; if not, whether it ran its full length."""
         if self.curve.reached(target):
             return "reached"
         return _NO_ANSWER.get(self.run.status, "not reached")

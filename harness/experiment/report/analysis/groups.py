@@ -85,7 +85,7 @@ class RunGroup:
 
     @property
     def won_all(self) -> bool:
-        """Whether every run that had its time reached the target."""
+        """Whether every run that ran its full length reached the target."""
         return self.reached > 0 and self.reached == self.answered
 
     @property

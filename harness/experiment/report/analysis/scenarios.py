@@ -111,7 +111,7 @@ def _easiest(targets: list[Target]) -> Target:
 
 
 def _common_loss(runs: list[RunFigures]) -> Target | None:
-    """The lowest loss that was reached by every run that had its time and whose loss fell."""
+    """The lowest loss that was reached by every run that ran its full length and whose loss fell."""
     learned = [run.curve.learned for run in runs if run.run.status in HAD_TIME]
     losses = [loss for loss in learned if loss is not None]
     return Target("loss", max(losses)) if losses else None

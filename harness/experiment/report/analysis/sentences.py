@@ -28,7 +28,7 @@ def sentence(analysis: Analysis, scenario: Scenario) -> str:
     if scenario.target is None:
         if not any(run.curve.points for run in scenario.runs):
             return f"{where} no run has recorded a loss yet."
-        return f"{where} no run has had its time and a loss less than at first{_pending(scenario)}."
+        return f"{where} no run that ran its full length lowered its loss{_pending(scenario)}."
     if scenario.win is None:
         return f"{where} no strategy reached {scenario.target}{_pending(scenario)}."
     win = scenario.win

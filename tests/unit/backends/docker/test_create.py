@@ -109,6 +109,12 @@ def test_a_network_that_may_not_go_is_not_waited_for(daemon):
     assert daemon.asked.count("DELETE /networks/f00d") == 1
 
 
+def test_a_container_that_cannot_be_removed_is_no_success(daemon):
+    daemon.answers["DELETE /containers/c0ffee"] = [(500, "driver failed to remove root filesystem")]
+    with pytest.raises(HarnessError, match=r"^Docker refuses: driver failed to remove root filesystem$"):
+        module.remove("n")
+
+
 # refusals
 
 

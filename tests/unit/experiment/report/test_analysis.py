@@ -262,7 +262,7 @@ def test_where_nothing_is_learned_there_is_no_target():
     analysis = analysed(flat("ddp", every(1.0)), flat("diloco", every(1.0)))
     (scenario,) = analysis.scenarios
     assert (scenario.target, scenario.win) == (None, None)
-    assert sentence(analysis, scenario) == "On wan no run has had its time and a loss less than at first."
+    assert sentence(analysis, scenario) == "On wan no run that ran its full length lowered its loss."
 
 
 def test_a_target_is_not_reached_before_the_first_step():
