@@ -231,7 +231,8 @@ def test_a_link_too_slow_for_the_time_is_left_out_and_marked():
     assert seen.forward.left_out == seen.backward.left_out == ("train", "bulk")
     verdicts = judge(plan.edge(0, 1), plan.edge(1, 0), shape, shape, seen)
     assert len(verdicts) == 8
-    assert all(row.ok and row.measured is None for row in verdicts)
+    assert not any(row.ok for row in verdicts), "of this link nothing is known"
+    assert all(row.why_not and row.measured is None for row in verdicts)
 
 
 def test_a_link_that_is_down_is_not_left_out():
