@@ -1,5 +1,6 @@
 """Networks of namespaces: the keeper that holds them."""
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -65,14 +66,22 @@ def test_what_a_program_leaves_behind_is_found_by_the_next_one_in_its_node():
         wait_for(lambda: run(net, 0, "pgrep", "-c", "sleep", check=False) == "0\n")
 
 
+def running(mark, name):
+    """A process of that name whose command line has the mark, or None: until it is executed, it has another name."""
+    for pid in processes(mark):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text() == f"{name}\n":
+                return pid
+    return None
+
+
 @pytest.mark.parametrize("victim", ["proxy", "program", "first"])
 def test_whichever_process_is_killed_nothing_of_the_program_is_left(victim):
     with up(network("line", 2)) as net:
         mark = f"6{os.getpid()}"
         program = start(net, 0, f"exec sleep {mark}")
-        wait_for(lambda: processes(mark))
         keeper = net.backend.handle["keeper"]["pid"]
-        inside = next(pid for pid in processes(mark) if Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
+        inside = wait_for(lambda: running(mark, "sleep"))
         firsts = [pid for pid in children(keeper) if own_number(pid) == net.backend.handle["keeper"]["firsts"][0]]
         os.kill({"proxy": program.pid, "program": inside, "first": firsts[0]}[victim], 9)
         assert program.wait(20) in (-9, 0, 128 + 9)

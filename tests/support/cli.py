@@ -61,10 +61,12 @@ def own_processes(word, text=""):
 
 
 def wait_for(condition, seconds=30):
+    """What the condition returns, as soon as that is true."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, "did not come true in time"
         time.sleep(0.05)
+    return found
 
 
 def on_terminal(words, columns=80, env=None):
