@@ -22,7 +22,7 @@ format: setup ## write the style that lint checks
 	@.venv/bin/ruff check --fix -q; .venv/bin/ruff format
 
 bench: setup ## the figures that the project promises, measured on this machine
-	@scripts/with-netem .venv/bin/python -m benchmarks mesh fidelity
+	@scripts/with-netem .venv/bin/python -m benchmarks mesh fidelity profiles
 	@.venv/bin/python -m benchmarks startup no_shape recording engines
 	@scripts/with-docker scripts/build-image
 	@scripts/with-docker .venv/bin/python -m benchmarks containers

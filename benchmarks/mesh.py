@@ -76,17 +76,14 @@ def tc_batch(plan: NetworkPlan, rank: int) -> str:
                 lines.append("class add dev eth0 parent 1: classid 1:ffff htb rate 20gbit")
                 lines.append("qdisc add dev eth0 parent 1:ffff handle 7fff: blackhole")
             case AddBranch(branch):
-                n = branch.netem
                 classid = f"1:{branch.classid & 0xFFFF:x}"
                 lines.append(
                     f"class add dev eth0 parent 1: classid {classid} htb rate 20gbit ceil 20gbit burst 400000"
                     " cburst 400000 quantum 60000"
                 )
-                lines.append(
-                    f"qdisc add dev eth0 parent {classid} handle {branch.netem_handle >> 16:x}: netem limit {n.limit}"
-                    f" delay {n.delay_ns / 1e3:.1f}us {n.jitter_ns / 1e3:.1f}us loss {n.loss / (2**32 - 1) * 100:.6f}%"
-                    f" rate {n.rate_byte_s * 8}bit"
-                )
+                line, queue = branch.stages
+                lines.append(_netem(classid, branch.netem_handle, line))
+                lines.append(_netem(f"{branch.netem_handle >> 16:x}:", branch.queue_handle, queue))
             case AddFilter(destination, version, neighbour):
                 address = plan.addressing.ipv4(destination) if version == 4 else plan.addressing.ipv6(destination)
                 protocol, match = ("ip", "ip") if version == 4 else ("ipv6", "ip6")
@@ -95,6 +92,15 @@ def tc_batch(plan: NetworkPlan, rank: int) -> str:
                     f" {match} dst {address}/{address.max_prefixlen} classid 1:{neighbour + 1:x}"
                 )
     return "\n".join(lines) + "\n"
+
+
+def _netem(parent: str, handle: int, netem: Netem) -> str:
+    rate = f" rate {netem.rate_byte_s * 8}bit" if netem.rate_byte_s else ""
+    return (
+        f"qdisc add dev eth0 parent {parent} handle {handle >> 16:x}: netem limit {netem.limit}"
+        f" delay {netem.delay_ns / 1e3:.1f}us {netem.jitter_ns / 1e3:.1f}us loss {netem.loss / (2**32 - 1) * 100:.6f}%"
+        f"{rate}"
+    )
 
 
 def shape_mesh(nodes: int) -> list[Row]:
