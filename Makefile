@@ -23,7 +23,7 @@ format: setup ## write the style that lint checks
 
 bench: setup ## the figures that the project promises, measured on this machine
 	@scripts/with-netem .venv/bin/python -m benchmarks mesh fidelity profiles
-	@.venv/bin/python -m benchmarks startup no_shape recording engines
+	@.venv/bin/python -m benchmarks startup no_shape recording engines profiles
 	@scripts/with-docker scripts/build-image
 	@scripts/with-docker .venv/bin/python -m benchmarks containers
 

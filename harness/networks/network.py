@@ -152,7 +152,8 @@ class Network:
                     try:
                         _apply(self.backend, old, ranks, touched)
                     except Exception as second:
-                        first.add_note(f"going back to the old links failed too: {second}")
+                        if str(second) != str(first):  # e.g. the same node is gone, both times
+                            first.add_note(f"going back to the old links failed too: {second}")
                     raise
                 self.plan = new
                 if touched and (folder := self._registry.recording(self.name, current.created)):
