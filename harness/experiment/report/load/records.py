@@ -101,6 +101,38 @@ class Collectives:
 
 
 @dataclass(frozen=True)
+class TimedCollective:
+    """One collective of one rank.
+
+    Args:
+        op: as torch names it: ``all_reduce``.
+        start: when the rank called it, seconds since the epoch.
+        seconds: until it was complete on this rank; None where it cannot be timed.
+        bytes: of its input tensors.
+        ranks: how many take part.
+        group: the process group's name.
+        step: in which it ran; None where nothing says it.
+    """
+
+    op: str
+    start: float
+    seconds: float | None
+    bytes: int
+    ranks: int
+    group: str
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What a script logged at one time with `harness.log`, e.g. ``loss`` and ``accuracy``, by name."""
+
+    time: float
+    step: int | None
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Rank:
     """What one rank recorded, without the lines that a resumed attempt made void.
 
@@ -113,6 +145,8 @@ class Rank:
         bytes_per_step: payload that the strategy says it sends per step on average; None where it did not say.
         resumed_from: the steps from which later attempts went on.
         uncounted: ranges (after, until] of steps that count but whose collectives a resume made void.
+        timed: its collectives that were seen one by one, by start.
+        logs: what its script logged, in the order of the file.
     """
 
     rank: int
@@ -123,6 +157,8 @@ class Rank:
     bytes_per_step: float | None = None
     resumed_from: tuple[int, ...] = ()
     uncounted: tuple[tuple[int, int], ...] = ()
+    timed: tuple[TimedCollective, ...] = ()
+    logs: tuple[Logged, ...] = ()
 
     def counts(self, step: int) -> bool:
         """Whether the collectives of a step are counted."""
@@ -151,6 +187,60 @@ class LinkSample:
     edges: Mapping[Pair, EdgeCount]
     tcp: Mapping[int, tuple[int, int]]
     attempt: int = 1
+
+
+@dataclass(frozen=True)
+class FlowSample:
+    """What the sender's TCP says of one flow at one time (the kernel's struct tcp_info).
+
+    Args:
+        time: seconds since the epoch.
+        cwnd: congestion window, in segments.
+        rtt: smoothed round trip, in seconds.
+        retransmits: segments sent again, in total.
+        delivery_rate: in bit/s, the last that TCP measured.
+        acked_bytes: in total.
+        busy: seconds with data to send or unacknowledged, in total.
+        rwnd_limited: seconds for which the receiver's window held it back, in total.
+    """
+
+    time: float
+    cwnd: int
+    rtt: float
+    retransmits: int
+    delivery_rate: float
+    acked_bytes: int
+    busy: float
+    rwnd_limited: float
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One direction of one TCP connection between nodes, seen from its sender.
+
+    Args:
+        id: unique with `attempt` and `src`.
+        attempt: of the run.
+        src: rank that sends.
+        dst: rank that receives.
+        src_port: of the sender.
+        dst_port: of the receiver.
+        congestion_control: by the kernel's name: ``cubic``.
+        mss: largest segment, in bytes.
+        samples: by time; there is none while nothing changed.
+        ended: when it was gone, seconds since the epoch; None where it was there at the end.
+    """
+
+    id: int
+    attempt: int
+    src: int
+    dst: int
+    src_port: int
+    dst_port: int
+    congestion_control: str
+    mss: int
+    samples: tuple[FlowSample, ...] = ()
+    ended: float | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +290,7 @@ class RecordedRun:
     changes: tuple[RecordedChange, ...] = ()
     end: End | None = None
     network_seed: int | None = None
+    flows: tuple[Flow, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, int]:
