@@ -86,7 +86,7 @@ def make_curve(run: RecordedRun) -> Curve:
     """The held-out loss of a run; without evaluations its training loss, averaged over SMOOTHED steps."""
     sent = _sent_by(run.ranks)
     if any(rank.evals for rank in run.ranks):
-        by_step = _together(rank.evals for rank in run.ranks)
+        by_step = together(rank.evals for rank in run.ranks)
         points = [
             CurvePoint(
                 step=step,
@@ -98,7 +98,7 @@ def make_curve(run: RecordedRun) -> Curve:
             for step, evaluations in by_step.items()
         ]
         return _finite("held-out loss", points)
-    steps = _together(rank.steps for rank in run.ranks)
+    steps = together(rank.steps for rank in run.ranks)
     losses = [fmean(step.loss for step in of_ranks) for of_ranks in steps.values()]
     points = [
         CurvePoint(
@@ -123,7 +123,7 @@ def step_costs(run: RecordedRun) -> list[StepCost]:
             least_comm=min(record.seconds_comm for record in of_ranks),
             sent_bytes=sum(record.sent_bytes for record in of_ranks),
         )
-        for step, of_ranks in _together(rank.steps for rank in run.ranks).items()
+        for step, of_ranks in together(rank.steps for rank in run.ranks).items()
     ]
 
 
@@ -137,7 +137,7 @@ def _mean_or_none(values: list[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _together(recorded: Iterable[Iterable[R]]) -> dict[int, list[R]]:
+def together(recorded: Iterable[Iterable[R]]) -> dict[int, list[R]]:
     """Per step the records of all ranks, if every rank that recorded anything has one."""
     by_step: dict[int, list[R]] = defaultdict(list)
     ranks = 0
