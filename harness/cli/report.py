@@ -15,6 +15,7 @@ from harness.cli import options
 from harness.cli.output import note, print_json, say, show, status
 from harness.errors import InputError, UnavailableError, quoted
 from harness.experiment.recorded import resolve
+from harness.experiment.report.figure_names import FIGURES, Paper, checked_figure, points
 from harness.installed import remedy
 from harness.model.format import count
 from harness.model.suggest import suggest
@@ -26,13 +27,17 @@ if TYPE_CHECKING:
 EPILOG = options.examples(
     "harness report --open",
     "harness report runs/strategies-20261122-171742 --open",
-    "harness report runs/strategies-20261122-171742 --format html,png,svg,pdf,csv,json",
+    "harness report runs/strategies-20261122-171742 --format html,png,svg,pdf,csv,json,parquet",
+    "harness report --figure time-to-loss --font 9 --width 84mm --format pdf",
     "harness report runs/strategies-20261122-171742 --json",
 )
 _IMAGES: Final = ("png", "svg", "pdf")
-FORMATS: Final = ("html", *_IMAGES, "csv", "json")
-_DRAWN: Final = ("html", *_IMAGES)
-"""Formats that need the extra `report`."""
+FORMATS: Final = ("html", *_IMAGES, "csv", "json", "parquet")
+_NEEDS: Final = {
+    **dict.fromkeys(("html", *_IMAGES), ("report", ("altair", "jinja2", "vl_convert"))),
+    "parquet": ("parquet", ("pyarrow",)),
+}
+"""Of formats the extra, and its packages."""
 
 
 def register(app: typer.Typer) -> None:
@@ -58,25 +63,51 @@ def report(
     ] = None,
     formats: Annotated[
         str | None,
-        typer.Option("--format", help="Comma-separated: html, png, svg, pdf, csv, json; html, or what --out ends in."),
+        typer.Option(
+            "--format",
+            help=f"Comma-separated: {', '.join(FORMATS)}. Without it: html, or what --out ends in; pdf with --figure.",
+            show_default=False,
+        ),
+    ] = None,
+    figure: Annotated[
+        str | None,
+        typer.Option(
+            "--figure",
+            metavar="NAME",
+            help=f"Only this figure, for a paper: {', '.join(FIGURES)}; or one place's or run's, e.g. loss-time-wan.",
+            autocompletion=lambda: list(FIGURES),
+            show_default=False,
+        ),
+    ] = None,
+    font: Annotated[
+        float | None, typer.Option("--font", min=4, max=40, help="The figure's font in points; 9.", show_default=False)
+    ] = None,
+    width: Annotated[
+        str | None,
+        typer.Option("--width", help="The figure's width: 240pt, 85mm, 3.3in; 240pt.", show_default=False),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Who won where, by how much, and why: one HTML page that works offline; also PNG, SVG, PDF, CSV and JSON."""
+    """Who won where, by how much, and why: one HTML page that works offline; also PNG, SVG, PDF, CSV, JSON, Parquet."""
     from harness.experiment.report.analysis import analyse
     from harness.experiment.report.json_export import document
     from harness.experiment.report.load import load_experiment
 
     folder = resolve(folder)
-    wanted = () if json_ and formats is None and out is None else wanted_formats(formats, out)
+    drawn = _figure(figure, font, width)
+    wanted = (
+        () if json_ and formats is None and out is None else wanted_formats(formats, out, "pdf" if drawn else "html")
+    )
     if open_ and "html" not in wanted:
         raise InputError("--open shows the page: add html to --format, or leave --json out")
-    _require_drawing(wanted)
+    if drawn and (others := [name for name in wanted if name not in _IMAGES]):
+        raise InputError(f"--figure is an image, not {' or '.join(others)}: give --format {', '.join(_IMAGES)}")
+    _require(wanted)
     with status("reading records") as show_step:
         analysis = analyse(load_experiment(folder))
         base = _without_format(out or folder / "report" / "report.html")
-        written = _write_formats(analysis, base, wanted, show_step)
+        written = _write_formats(analysis, base, wanted, drawn, show_step)
     if json_:
         print_json(document(analysis))
     else:
@@ -105,8 +136,23 @@ def _print_winners(analysis: Analysis) -> None:
         note(f"{count(len(notes), 'remark')} on the files, which the page and --json list; the first: {notes[0]}")
 
 
+def _figure(name: str | None, font: float | None, width: str | None) -> tuple[str, Paper] | None:
+    """The one figure that is wanted, and its size; None: all of them."""
+    if name is None:
+        if font is not None or width is not None:
+            raise InputError("--font and --width are of one figure: give --figure NAME")
+        return None
+    return checked_figure(name), Paper(
+        Paper.font if font is None else font, Paper.width if width is None else points(width)
+    )
+
+
 def _write_formats(
-    analysis: Analysis, base: Path, wanted: tuple[str, ...], show_step: Callable[[str], None]
+    analysis: Analysis,
+    base: Path,
+    wanted: tuple[str, ...],
+    figure: tuple[str, Paper] | None,
+    show_step: Callable[[str], None],
 ) -> dict[str, list[Path]]:
     """Write every format and return its files. ``base`` is their path without an ending."""
     written: dict[str, list[Path]] = {}
@@ -123,13 +169,19 @@ def _write_formats(
             from harness.experiment.report.image_export import write_images
 
             written[name] = []
-            for path in write_images(analysis, f"{base.name}-", base.parent, name):
+            for path in write_images(analysis, f"{base.name}-", base.parent, name, *(figure or ())):
                 show_step(f"making {name}: {path.name}")
                 written[name].append(path)
+            if figure and not written[name]:
+                raise InputError(f"--figure: nothing was recorded for {quoted(figure[0])}")
         elif name == "csv":
             from harness.experiment.report.csv_export import write_csv
 
             written[name] = write_csv(analysis, f"{base.name}-", base.parent)
+        elif name == "parquet":
+            from harness.experiment.report.parquet_export import write_parquet
+
+            written[name] = write_parquet(analysis, f"{base.name}-", base.parent)
         else:
             from harness.experiment.report.json_export import document
 
@@ -144,14 +196,14 @@ def _write(base: Path, ending: str, text: str) -> Path:
     return path
 
 
-def wanted_formats(formats: str | None, out: Path | None) -> tuple[str, ...]:
-    """What to write, from --format or else from the ending of --out.
+def wanted_formats(formats: str | None, out: Path | None, plain: str = "html") -> tuple[str, ...]:
+    """What to write, from --format or else from the ending of --out; ``plain`` where neither is given.
 
     Raises:
         InputError: an unknown format, or an --out without a format's ending.
     """
     if formats is None:
-        ending = out.suffix.lstrip(".").lower() if out else "html"
+        ending = out.suffix.lstrip(".").lower() if out else plain
         if ending not in FORMATS:
             raise InputError(
                 f"--out {out}: give a name that ends in {', '.join(f'.{one}' for one in FORMATS)}, or --format"
@@ -166,12 +218,15 @@ def wanted_formats(formats: str | None, out: Path | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words))
 
 
-def _require_drawing(wanted: tuple[str, ...]) -> None:
-    missing = [name for name in ("altair", "jinja2", "vl_convert") if importlib.util.find_spec(name) is None]
-    drawn = [name for name in wanted if name in _DRAWN]
-    if drawn and missing:
-        raise UnavailableError(
-            f"{' and '.join(drawn)} need {' and '.join(missing)}, which this Python lacks: "
-            + remedy("run 'make setup'", "pip install 'tc-harness[report]'")
-            + "; --format csv,json and --json work without"
-        )
+def _require(wanted: tuple[str, ...]) -> None:
+    for extra, packages in dict.fromkeys(_NEEDS[name] for name in wanted if name in _NEEDS):
+        missing = [name for name in packages if importlib.util.find_spec(name) is None]
+        if missing:
+            need = [name for name in wanted if name in _NEEDS and _NEEDS[name][0] == extra]
+            checkout = "'make setup'" if extra == "report" else f".venv/bin/pip install '.[{extra}]'"
+            raise UnavailableError(
+                f"{' and '.join(need)} need{'s' if len(need) == 1 else ''} {' and '.join(missing)}, "
+                "which this Python lacks: "
+                + remedy(f"run {checkout}", f"pip install 'tc-harness[{extra}]'")
+                + "; --format csv,json and --json work without"
+            )

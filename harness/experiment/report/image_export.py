@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import vl_convert
 
 from harness.experiment.report.analysis import Analysis
+from harness.experiment.report.figure_names import Paper
 from harness.experiment.report.page.chart_data import DataTable, data_tables
 from harness.experiment.report.page.charts import Chart, file_names, scenario_charts, timeline_charts
 from harness.experiment.report.page.links import distinct_plans
@@ -18,17 +21,12 @@ from harness.experiment.report.page.topology import topology_svg
 VEGA_LITE: Final = "6.4"
 """The version of Vega-Lite that Altair 6 writes; vl-convert carries several."""
 _WIDTH: Final = 640
-_SCALE: Final = 2
-_OF_CHART: Final[Mapping[str, Callable[[dict[str, Any]], bytes]]] = {
-    "png": lambda spec: vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=_SCALE),
-    "svg": lambda spec: vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE).encode(),
-    "pdf": lambda spec: vl_convert.vegalite_to_pdf(spec, vl_version=VEGA_LITE),
-}
-_OF_DRAWING: Final[Mapping[str, Callable[[str], bytes]]] = {
-    "png": lambda svg: vl_convert.svg_to_png(svg, scale=_SCALE),
-    "svg": str.encode,
-    "pdf": vl_convert.svg_to_pdf,
-}
+_FONT: Final = 11
+"""Of labels and titles, as theme.py has it; of a drawing it is 13."""
+_DRAWING_FONT: Final = 13
+_PPI: Final = {False: 144, True: 300}
+"""Pixels per inch of a PNG that is an image of its own, and of one for a paper."""
+_SIZE: Final = re.compile(r'<svg [^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>')
 
 
 def vega_program() -> str:
@@ -36,7 +34,9 @@ def vega_program() -> str:
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))
 
 
-def write_images(analysis: Analysis, prefix: str, folder: Path, ending: str = "png") -> Iterator[Path]:
+def write_images(
+    analysis: Analysis, prefix: str, folder: Path, ending: str = "png", figure: str = "", paper: Paper | None = None
+) -> Iterator[Path]:
     """Write one file per chart and topology; yields each file when it is there.
 
     Args:
@@ -44,27 +44,62 @@ def write_images(analysis: Analysis, prefix: str, folder: Path, ending: str = "p
         prefix: of the files' names.
         folder: where they are written.
         ending: ``png``, ``svg`` or ``pdf``.
+        figure: only the one of this name, or those whose name it begins; else all.
+        paper: the size that they have in a paper, without titles; else they are images of their own.
     """
-    tables = data_tables(analysis)
-    charts = [chart for of_scenario in scenario_charts(analysis, legend=True) for chart in of_scenario.values()]
-    for number, run in enumerate(analysis.runs):
-        charts += timeline_charts(number, run.run.slug) if run.run.links else []
-    for chart in charts:
-        spec = image_spec(chart, tables, "light")
-        if spec:
-            path = folder / f"{prefix}{chart.id}.{ending}"
-            path.write_bytes(_OF_CHART[ending](spec))
-            yield path
-    plans = distinct_plans(analysis)[0]
-    names = file_names([f"topology-{plan.profile}-{plan.topology}-seed{plan.seed}" for plan in plans])
-    for plan, name in zip(plans, names, strict=True):
+    unit = "pt" if ending == "svg" else ""  # vl-convert makes 1 point of 1 pixel
+    for name, svg in _drawings(analysis, figure, paper, unit):
         path = folder / f"{prefix}{name}.{ending}"
-        path.write_bytes(_OF_DRAWING[ending](topology_svg(plan, literal("light"), paper=True)))
+        path.write_bytes(_encoded(svg, ending, paper is not None))
         yield path
 
 
-def image_spec(chart: Chart, tables: dict[str, DataTable], mode: Mode) -> dict[str, Any] | None:
-    """A specification with its data, colours and title in it; None where there is nothing to see."""
+def _encoded(svg: str, ending: str, paper: bool) -> bytes:
+    if ending == "svg":
+        return svg.encode()
+    return bytes(vl_convert.svg_to_pdf(svg) if ending == "pdf" else vl_convert.svg_to_png(svg, ppi=_PPI[paper]))
+
+
+def _drawings(analysis: Analysis, figure: str, paper: Paper | None, unit: str) -> Iterator[tuple[str, str]]:
+    """The name and the SVG of every figure that was asked for and has something to show."""
+    tables = data_tables(analysis)
+    for chart in _charts(analysis):
+        if figure in ("", chart.figure, chart.id):
+            spec = image_spec(chart, tables, "light", paper)
+            if spec:
+                svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+                yield chart.id, _sized(svg, unit, paper.font / _FONT) if paper else svg
+    plans = distinct_plans(analysis)[0]
+    names = file_names([f"topology-{plan.profile}-{plan.topology}-seed{plan.seed}" for plan in plans])
+    for plan, name in zip(plans, names, strict=True):
+        if figure in ("", "topology", name):
+            svg = str(topology_svg(plan, literal("light"), paper=True))
+            yield name, _sized(svg, unit, paper.font / _DRAWING_FONT, paper.width) if paper else svg
+
+
+def _charts(analysis: Analysis) -> Iterator[Chart]:
+    for of_scenario in scenario_charts(analysis, legend=True):
+        yield from of_scenario.values()
+    for number, run in enumerate(analysis.runs):
+        yield from timeline_charts(number, run.run.slug) if run.run.links else []
+
+
+def _sized(svg: str, unit: str, scale: float, widest: float = math.inf) -> str:
+    """The drawing with all in it so many times as large, or as it fits the width; it says its size."""
+
+    def sized(match: re.Match[str]) -> str:
+        width, height = float(match[1]), float(match[2])
+        times = min(scale, widest / width)
+        bare = re.sub(r' (?:width|height)="[^"]*"', "", match[0])
+        return bare.replace("<svg", f'<svg width="{width * times:g}{unit}" height="{height * times:g}{unit}"', 1)
+
+    return _SIZE.sub(sized, svg, count=1)
+
+
+def image_spec(
+    chart: Chart, tables: Mapping[str, DataTable], mode: Mode, paper: Paper | None = None
+) -> dict[str, Any] | None:
+    """A specification with its data and colours, and, except on paper, a title; None: there is nothing to see."""
     datasets = {inside: tables[name].records() for inside, name in chart.data.items()}
     if "mean" in datasets:  # of several seeds the mean and its band, else every run's curve
         several = any(row["seeds"] != 1 for row in datasets["mean"])
@@ -73,12 +108,14 @@ def image_spec(chart: Chart, tables: dict[str, DataTable], mode: Mode) -> dict[s
     values = [row[chart.kind] for rows in datasets.values() for row in rows if chart.kind in row]
     if not layers or (values and not any(values)):
         return None
+    size: dict[str, Any] = {"title": chart.title, "width": _WIDTH, "padding": 16}
+    if paper:
+        fit = {"type": "fit-x", "contains": "padding"}
+        size = {"width": paper.width * _FONT / paper.font, "padding": 1, "autosize": fit}
     return {
         **chart.spec,
         "layer": layers,
         "datasets": datasets,
-        "title": chart.title,
-        "width": _WIDTH,
-        "padding": 16,
+        **size,
         "config": {**config(literal(mode)), "background": COLOURS[mode]["paper"]},
     }

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -125,10 +126,55 @@ def test_the_page_stands_in_the_experiments_folder_and_is_opened(folder, run, mo
 def test_without_altair_csv_and_json_still_work(folder, run, monkeypatch):
     for name in ("altair", "vl_convert"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(UnavailableError, match=r"html need altair and vl_convert.*'make setup'"):
+    with pytest.raises(UnavailableError, match=r"html needs altair and vl_convert.*'make setup'"):
         run(folder)
     run(folder, "--format", "csv,json")
     assert json.loads(run(folder, "--json").stdout)["facets"]
+
+
+def test_parquet_has_what_csv_has_with_types(folder, run, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra 'parquet' is not installed")
+    run(folder, "--format", "csv,parquet", "--out", tmp_path / "a.csv")
+    for name in ("summary", "steps", "evals", "links"):
+        table = parquet.read_table(tmp_path / f"a-{name}.parquet")
+        found = [{key: "" if value is None else str(value) for key, value in row.items()} for row in table.to_pylist()]
+        assert found == rows(tmp_path / f"a-{name}.csv")
+        assert found, name
+    steps = parquet.read_table(tmp_path / "a-steps.parquet").schema
+    assert [str(steps.field(name).type) for name in ("run", "step", "seconds")] == ["string", "int64", "double"]
+
+
+def test_without_pyarrow_parquet_names_the_extra(folder, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UnavailableError, match=r"parquet needs pyarrow, .*pip install '.\[parquet\]'.*csv,json"):
+        run(folder, "--format", "csv,parquet")
+    assert not (folder / "report").exists()
+
+
+@pytest.mark.parametrize("name", ["time-to-loss", "time-to-target-wan", "links-rate-wan.ring.ddp.seed0", "topology"])
+def test_one_figure_for_a_paper_has_the_width_and_the_font_that_were_asked_for(folder, run, tmp_path, name):
+    pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
+    words = ["--figure", name, "--font", "8", "--width", "84mm", "--out", tmp_path / "f", "--format", "pdf,svg,png"]
+    run(folder, *words)
+    pdf, png, svg = (path.read_bytes() for path in sorted(tmp_path.glob("f-*")))
+    points = 84 / 25.4 * 72
+    assert sorted(path.suffix for path in tmp_path.glob("f-*")) == [".pdf", ".png", ".svg"]
+    box = [float(one) for one in re.search(rb"/MediaBox ?\[0 0 ([\d.]+) ([\d.]+)\]", pdf).groups()]
+    assert box[0] == pytest.approx(points, abs=1)
+    assert int.from_bytes(png[16:20]) == pytest.approx(84 / 25.4 * 300, abs=4)
+    head, width, across = re.search(rb'<svg [^>]*?width="([\d.]+)pt"[^>]*?viewBox="0 0 ([\d.]+)', svg).group(0, 1, 2)
+    assert float(width) == pytest.approx(points, abs=1)
+    sizes = {float(size) for size in re.findall(rb'font-size="([\d.]+)(?:px)?"', svg)}
+    real = {size * float(width) / float(across) for size in sizes}
+    assert max(real) <= 8.7, head
+    if name != "topology":
+        assert {round(size, 1) for size in real} == {8.0}
+
+
+def test_a_figure_is_a_pdf_where_nothing_else_is_said(folder, run):
+    pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
+    run(folder, "--figure", "communication")
+    assert [path.name for path in (folder / "report").iterdir()] == ["report-communication-wan.pdf"]
 
 
 def test_a_name_loses_its_ending_only_where_that_is_a_format(folder, run, tmp_path):
@@ -162,12 +208,20 @@ def test_what_happened_meanwhile_is_told(folder, run):
     [
         (["--format", "pgn"], "did you mean 'png'"),
         (["--format", ","], "--format is empty"),
-        (["--out", "x.bmp"], "ends in .html, .png, .svg, .pdf, .csv, .json"),
+        (["--out", "x.bmp"], "ends in .html, .png, .svg, .pdf, .csv, .json, .parquet"),
+        (["--figure", "tim"], "'tim' is unknown; there are loss-time, loss-bytes, time-to-target, "),
+        (["--figure", "loss-time-mars"], "nothing was recorded for 'loss-time-mars'"),
+        (["--figure", "topology", "--format", "png,csv"], "--figure is an image, not csv: give --format png, svg, pdf"),
+        (["--figure", "topology", "--width", "8"], "'8': give 60 to 3000 points, or as mm, cm or in"),
+        (["--figure", "topology", "--width", "wide"], "'wide': give 60 to 3000 points"),
+        (["--font", "9"], "of one figure: give --figure NAME"),
         (["--json", "--open"], "--open shows the page"),
         (["--format", "csv", "--open"], "--open shows the page"),
     ],
 )
 def test_bad_input(folder, run, words, message):
+    if "--figure" in words:
+        pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
     with pytest.raises(InputError, match=message):
         run(folder, *words)
 
@@ -177,6 +231,7 @@ def test_bad_input(folder, run, words, message):
     [
         (None, None, ("html",)),
         (None, Path("x.JSON"), ("json",)),
+        (None, Path("x.parquet"), ("parquet",)),
         ("png, csv,png", Path("x.html"), ("png", "csv")),
     ],
 )

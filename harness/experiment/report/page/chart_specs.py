@@ -191,7 +191,7 @@ def _named(name: str) -> alt.Chart:
 
 def _colour(labels: tuple[str, ...], legend: bool) -> alt.Color:
     """A strategy has the same colour in every chart: its place among the labels."""
-    shown = alt.Legend(title=None, orient="top", columns=3) if legend else None
+    shown = alt.Legend(title=None, orient="top", columns=3, symbolOpacity=1) if legend else None
     return alt.Color("label:N", scale=alt.Scale(domain=list(labels)), legend=shown)
 
 

@@ -20,6 +20,7 @@ class Chart:
 
     Args:
         kind: ``time``, ``bytes``, ``target``, ``share``, ``bandwidth``; or a value of the link statistics.
+        figure: its name in figure_names.
         id: unique, fit for a file name.
         title: what it shows, where, in an image; on the page screen readers get `about`.
         about: the same in words.
@@ -28,6 +29,7 @@ class Chart:
     """
 
     kind: str
+    figure: str
     id: str
     title: str
     about: str
@@ -58,7 +60,7 @@ def _of_scenario(
 
     def chart(kind: str, name: str, title: str, spec: chart_specs.Spec, *tables: str) -> Chart:
         data = {table: f"{table}-{number}" for table in tables}
-        return Chart(kind, f"{name}-{file}", f"{where}: {title}", f"{title} on {where}", spec, data)
+        return Chart(kind, name, f"{name}-{file}", f"{where}: {title}", f"{title} on {where}", spec, data)
 
     drawn = [run for run in scenario.runs if run.curve.points]
     several = any(len(group.runs) > 1 for group in scenario.groups)
@@ -103,6 +105,7 @@ def timeline_charts(number: int | None = None, slug: str = "") -> list[Chart]:
     return [
         Chart(
             kind=kind,
+            figure=f"links-{kind}",
             id=f"links-{kind}" + (f"-{file_name(slug)}" if slug else ""),
             title=(f"{slug}: " if slug else "") + f"{title}, {unit}",
             about=f"{title} over time, in {unit}",

@@ -1,0 +1,119 @@
+"""The records and the figures as tables: what CSV and Parquet files have, for spreadsheets and data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from harness.experiment.report.analysis import Analysis
+from harness.experiment.report.analysis.figures import RunFigures
+from harness.experiment.report.analysis.links import zeros
+
+Row = tuple[object, ...]
+Kind = type[str] | type[int] | type[float]
+
+
+@dataclass(frozen=True)
+class RecordTable:
+    """Rows under named columns.
+
+    Args:
+        name: of the table.
+        columns: name -> what its values are, or None where they are unknown.
+        rows: them, in any number; read once.
+    """
+
+    name: str
+    columns: Mapping[str, Kind]
+    rows: Iterator[Row]
+
+
+_RUN: Final[Mapping[str, Kind]] = {"run": str, "profile": str, "topology": str, "strategy": str, "seed": int}
+_SUMMARY: Final[Mapping[str, Kind]] = {
+    **_RUN, "status": str, "target_loss": float, "outcome": str, "seconds_to_target": float, "bytes_to_target": int,
+    "least_loss": float, "accuracy": float, "steps": int, "seconds": float, "sent_bytes": int,
+    "step_seconds_compute": float, "step_seconds_comm": float, "step_seconds_p50": float, "step_seconds_p95": float,
+    "bus_bit_s": float, "bus_bound_bit_s": float, "dropped_packets": int, "retransmitted_segments": int,
+    "target_accuracy": float, "network_seed": int,
+}  # fmt: skip
+_STEPS: Final[Mapping[str, Kind]] = {
+    **_RUN, "rank": int, "step": int, "elapsed": float, "loss": float, "seconds": float, "seconds_compute": float,
+    "seconds_comm": float, "sent_bytes": int, "received_bytes": int,
+}  # fmt: skip
+_EVALS: Final[Mapping[str, Kind]] = {
+    **_RUN, "rank": int, "step": int, "elapsed": float, "loss": float, "accuracy": float,
+}  # fmt: skip
+_LINKS: Final[Mapping[str, Kind]] = {
+    **_RUN, "attempt": int, "elapsed": float, "src": int, "dst": int, "sent_packets": int, "sent_bytes": int,
+    "dropped": int, "backlog_bytes": int, "backlog_packets": int,
+}  # fmt: skip
+
+
+def record_tables(analysis: Analysis) -> list[RecordTable]:
+    """The summary, and every step, evaluation and link sample."""
+    return [
+        RecordTable("summary", _SUMMARY, _summary_rows(analysis)),
+        RecordTable("steps", _STEPS, _step_rows(analysis)),
+        RecordTable("evals", _EVALS, _eval_rows(analysis)),
+        RecordTable("links", _LINKS, _link_rows(analysis)),
+    ]
+
+
+def _names(run: RunFigures) -> Row:
+    return run.run.slug, run.run.profile, run.run.topology, run.run.label, run.run.seed
+
+
+def _summary_rows(analysis: Analysis) -> Iterator[Row]:
+    for scenario in analysis.scenarios:
+        for run in scenario.runs:
+            hit = run.curve.reached(scenario.target) if scenario.target is not None else None
+            yield (
+                *_names(run),
+                run.run.status,
+                scenario.target_value("loss"),
+                run.outcome(scenario.target) if scenario.target is not None else None,
+                hit.seconds if hit else None,
+                hit.bytes if hit else None,
+                run.best.loss if run.best else None,
+                run.best.accuracy if run.best else None,
+                run.steps,
+                run.seconds,
+                run.sent_bytes,
+                run.compute,
+                run.comm,
+                run.step_p50,
+                run.step_p95,
+                run.bus.bit_s if run.bus else None,
+                run.bus.bound_bit_s if run.bus else None,
+                run.links.dropped if run.links else None,
+                run.links.retransmitted if run.links else None,
+                scenario.target_value("accuracy"),
+                run.run.seeds[0],
+            )
+
+
+def _step_rows(analysis: Analysis) -> Iterator[Row]:
+    for run in analysis.runs:
+        for rank in run.run.ranks:
+            for step in rank.steps:
+                times = (step.seconds, step.seconds_compute, step.seconds_comm)
+                yield (*_names(run), rank.rank, step.step, step.elapsed, step.loss, *times, step.sent_bytes,
+                       step.received_bytes)  # fmt: skip
+
+
+def _eval_rows(analysis: Analysis) -> Iterator[Row]:
+    for run in analysis.runs:
+        for rank in run.run.ranks:
+            for one in rank.evals:
+                yield (*_names(run), rank.rank, one.step, one.elapsed, one.loss, one.accuracy)
+
+
+def _link_rows(analysis: Analysis) -> Iterator[Row]:
+    for run in analysis.runs:
+        zero = zeros(run.run)
+        for sample in run.run.links:
+            elapsed = sample.time - zero[sample.attempt] if sample.attempt in zero else None
+            for (src, dst), now in sorted(sample.edges.items()):
+                counts = (now.sent_packets, now.sent_bytes, now.dropped, now.backlog_bytes, now.backlog_packets)
+                yield (*_names(run), sample.attempt, elapsed, src, dst, *counts)
