@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from harness.agent.job import RUNS
 from harness.experiment.progress import RunProgress
+from harness.experiment.recording import Recording, network_facts, recorded_placement
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.watcher import Watcher
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PlanOptions
 from harness.networks.backends import DOCKER
-from harness.networks.launch import Stream, launch
+from harness.networks.launch import launch
 from harness.networks.network import Network
 from harness.networks.placement import Placement
 from harness.run_files import RunFolder
 from harness.training.options import TrainOptions
 from harness.training.run_description import describe
 
-RUN_FOLDER_IN_CONTAINER: Final = str(RUNS)
-"""Programs in a container run as this folder's owner."""
 Subnets = tuple[str | None, str | None]
 """IPv4 and IPv6, as the user wrote them; None: the default."""
 
@@ -92,71 +87,52 @@ class Runner:
             HarnessError: the network cannot be made, or the records cannot be written.
         """
         plan, folder = plan_of(self.experiment, run, self.subnets), self.folder_of(run)
-        folder.make(shared=self.placement.runtime == DOCKER and os.geteuid() == 0)
         placement = self._placement_of(run, folder)
         network = placement.start(self.name, plan, transient=True, progress=lambda _: None, tell=self.notify)
         try:
             before, resume = folder.facts, folder.can_go_on
             if not resume:
                 folder.clear()
-            facts = self._facts(run, plan, network, before)
-            folder.begin(facts)
-            network.record_in(folder.path)
-            watcher = Watcher(self.experiment, network, folder, facts, watch, self.notify)
-            return self._train(run, network, folder, resume, facts["attempt"], watcher)
+            with Recording(network, folder, self._facts(run, network, before), self.notify) as recording:
+                self._train(run, recording, resume, Watcher(self.experiment, recording, watch))
         finally:
             network.down()
+        return folder.ending or {}
 
     def _placement_of(self, run: Run, folder: RunFolder) -> Placement:
-        """The placement, with the run's folder and the user's files as volumes of containers."""
-        placement = self.placement
+        """The placement, with the run's folder, which is made, and the user's files as volumes of containers."""
+        placement = recorded_placement(self.placement, folder)
         if placement.runtime == DOCKER:
-            placement = placement.with_volume(f"{folder.path.absolute()}:{RUN_FOLDER_IN_CONTAINER}")
             data = self.experiment.task.data
             for path in filter(None, (run.variant.file, Path(data) if data else None)):
                 placement = placement.with_volume(f"{path}:{path}:ro")
         return placement
 
-    def _train(
-        self, run: Run, network: Network, folder: RunFolder, resume: bool, attempt: int, watcher: Watcher
-    ) -> Mapping[str, Any]:
-        out = RUN_FOLDER_IN_CONTAINER if network.backend.name == DOCKER else str(folder.path.absolute())
-        options = json.dumps(train_options(self.experiment, run, out, resume).to_json())
-        argv = [network.backend.python, "-m", "harness.training.train", "--json", options]
-        began = time.time()
+    def _train(self, run: Run, recording: Recording, resume: bool, watcher: Watcher) -> None:
+        backend, plan = recording.network.backend, recording.network.plan
+        options = json.dumps(train_options(self.experiment, run, recording.folder_of_ranks, resume).to_json())
+        argv = [backend.python, "-m", "harness.training.train", "--json", options]
         try:
-            with ExitStack() as stack:
-                logs = [stack.enter_context(folder.log(rank, attempt)) for rank in range(network.plan.size)]
-
-                def sink(rank: int, _: Stream, line: bytes) -> None:
-                    logs[rank].write(line)
-
-                outcome = launch(network.backend, network.plan, argv, sink, tick=watcher.tick)
+            outcome = launch(backend, plan, argv, recording.sink, extra_env=recording.environ, tick=watcher.tick)
         except (KeyboardInterrupt, SystemExit) as end:
             code = end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT
-            folder.end(seconds=time.time() - began, **watcher.stopped(code))
+            recording.end(**watcher.stopped(code))
             raise
-        seconds = time.time() - began
         watcher.finish()
-        folder.end(seconds=seconds, **watcher.ending(outcome))
-        return folder.ending or {}
+        recording.end(**watcher.ending(outcome))
 
-    def _facts(self, run: Run, plan: NetworkPlan, network: Network, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _facts(self, run: Run, network: Network, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """The contents of run.json."""
         experiment = self.experiment
         return {
+            **network_facts(network, self.placement.congestion_control),
+            **describe(train_options(experiment, run, "", resume=False)),
             "slug": run.slug,
             "profile": short(run.profile),
             "topology": short(run.topology),
-            "nodes": plan.size,
-            **describe(train_options(experiment, run, "", resume=False)),
             "network_seed": run.drawn_with,
             "target": {experiment.target[0]: experiment.target[1]} if experiment.target else None,
             "stop_at_target": experiment.stop_at_target,
             "limit_seconds": experiment.limit_seconds,
-            "runtime": network.backend.name,
-            "engine": network.engine,
-            "congestion_control": self.placement.congestion_control,
-            "plan": plan.to_json(),
             "attempt": (int(before.get("attempt", 1)) + 1) if before else 1,
         }

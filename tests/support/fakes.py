@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import ClassVar, Literal
 
 from harness.errors import HarnessError, NodeError
-from harness.model.status import Stats
+from harness.model.link import UNSHAPED
+from harness.model.status import EdgeStatus, NodeStatus, Stats, TcpCounters
 from harness.shaping.qdisc import EMPTY, PASS, Tree, tree_of
 from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, MoveFilter, Seal, diff
 from harness.shaping.readback import node_status
+from tests.support.plans import network
 
 
 class FakeEngine:
@@ -117,3 +120,28 @@ class FakeBackend:
     def destroy(self):
         self.events.append("destroy")
         FakeBackend.living.discard(self.number)
+
+
+class CountingNetwork:
+    """A Network of two nodes that answers with one more packet each time; refuses where it shall."""
+
+    plan = network("line", 2)
+    engine = "fake"
+
+    def __init__(self, backend="netns"):
+        self.backend = SimpleNamespace(name=backend)
+        self.asked = 0
+        self.refuses = False
+        self.notes = {0: (), 1: ()}
+        self.recorded_in = None
+
+    def observe(self):
+        if self.refuses:
+            raise NodeError(1, "observe", "it is gone")
+        self.asked += 1
+        stats = Stats(self.asked, 100 * self.asked, 3, 40, 2)
+        first = NodeStatus({(0, 1): EdgeStatus(UNSHAPED, stats)}, notes=self.notes[0], tcp=TcpCounters(9, 4))
+        return {0: first, 1: NodeStatus({}, notes=self.notes[1])}
+
+    def record_in(self, folder):
+        self.recorded_in = folder

@@ -1,0 +1,187 @@
+"""The record of one run: its folder, what ranks print, the counters of links, reshapes, how it ended (docs/runs.md)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Final, Self
+
+from harness.agent.job import RUNS
+from harness.agent.run_recorder import links_line
+from harness.errors import HarnessError
+from harness.networks.backends import DOCKER
+from harness.networks.launch import LaunchOutcome, Stream
+from harness.networks.network import Network
+from harness.networks.placement import Placement
+from harness.run_files import Lines, RunFolder
+from harness.training.run_description import versions
+
+FOLDER_IN_CONTAINER: Final = str(RUNS)
+"""Programs in a container run as this folder's owner."""
+_LAST_LINES: Final = 10
+_SAMPLE_SECONDS: Final = 1.0
+
+
+def recorded_placement(placement: Placement, folder: RunFolder) -> Placement:
+    """The placement in which ranks can write to the folder of a run, which is made here. Raises HarnessError."""
+    in_containers = placement.runtime == DOCKER
+    folder.make(shared=in_containers and os.geteuid() == 0)
+    volume = f"{folder.path.absolute()}:{FOLDER_IN_CONTAINER}"
+    return placement.with_volume(volume) if in_containers else placement
+
+
+def network_facts(network: Network, congestion_control: str) -> dict[str, Any]:
+    """What run.json says of a run's network and of the software here.
+
+    Args:
+        network: as it is when the run begins.
+        congestion_control: of TCP.
+    """
+    plan = network.plan
+    return {
+        "version": 1,
+        "profile": plan.profile,
+        "topology": plan.topology,
+        "nodes": plan.size,
+        "seed": plan.seed,
+        "network_seed": plan.seed,
+        "target": None,
+        "stop_at_target": False,
+        "limit_seconds": None,
+        "runtime": network.backend.name,
+        "engine": network.engine,
+        "congestion_control": congestion_control,
+        "plan": plan.to_json(),
+        "versions": versions(),
+        "started": time.time(),
+        "attempt": 1,
+    }
+
+
+class Recording:
+    """Records one run on a network, from entering to ``end``.
+
+    Args:
+        network: of the run.
+        folder: of the run, which is there.
+        facts: the contents of run.json.
+        notify: called with each message for the user, one line each.
+        required: whether a record that cannot be written is an error. Otherwise that is reported once, and the run goes
+            on.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        folder: RunFolder,
+        facts: Mapping[str, Any],
+        notify: Callable[[str], None],
+        *,
+        required: bool = True,
+    ) -> None:
+        self.network, self.folder, self.facts = network, folder, facts
+        self._notify, self._required = notify, required
+        self._logs: dict[int, Lines] = {}
+        self._open = ExitStack()
+        self.notes: list[str] = []
+        """Messages of the engine, each once, e.g. that a shaper daemon was restarted: meanwhile its links were down."""
+        self._gap: str | None = None
+        """Why a record could not be written, first."""
+        self._began = time.time()
+        self._sample_at = 0.0
+
+    def __enter__(self) -> Self:
+        """Write run.json; from now on reshapes are recorded. Raises HarnessError."""
+        with ExitStack() as opened:
+            self._write(self.folder.begin, self.facts)
+            self._write(self.network.record_in, self.folder.path)
+            for rank in range(self.network.plan.size):
+                self._write(self._open_log, opened, rank)
+            self._open = opened.pop_all()
+        return self
+
+    def _open_log(self, opened: ExitStack, rank: int) -> None:
+        self._logs[rank] = opened.enter_context(self.folder.log(rank, self.facts["attempt"]))
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        self._open.close()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Variables for the ranks: the folder as they see it."""
+        return {"HARNESS_RUN_DIR": self.folder_of_ranks}
+
+    @property
+    def folder_of_ranks(self) -> str:
+        """The run's folder, as a rank sees it."""
+        return FOLDER_IN_CONTAINER if self.network.backend.name == DOCKER else str(self.folder.path.absolute())
+
+    def sink(self, rank: int, _: Stream, line: bytes) -> None:
+        """Take a line that a rank has printed. Raises HarnessError."""
+        if log := self._logs.get(rank):
+            self._write(log.write, line)
+
+    def tick(self) -> HarnessError | None:
+        """Record the counters of all links where that is due.
+
+        Returns:
+            Why the network gives none; it is gone then.
+
+        Raises:
+            HarnessError: the records cannot be written.
+        """
+        now = time.time()
+        if now < self._sample_at:
+            return None
+        self._sample_at = max(self._sample_at + _SAMPLE_SECONDS, now + _SAMPLE_SECONDS / 2)
+        return self.sample()
+
+    def sample(self) -> HarnessError | None:
+        """The same at once."""
+        try:
+            statuses = self.network.observe()
+        except HarnessError as error:
+            return error
+        self._write(self.folder.links, links_line(time.time(), self.facts["attempt"], statuses))
+        for text in dict.fromkeys(text for node in statuses.values() for text in node.notes):
+            if text not in self.notes:
+                self.notes.append(text)
+                self._notify(f"{self.folder.path.name}: {text}")
+        return None
+
+    def ending(self, outcome: LaunchOutcome) -> dict[str, Any]:
+        """The fields of end.json that say how a program has ended on all ranks, for ``end``."""
+        failed = outcome.failed_rank
+        status = "failed" if failed is not None else "limit" if outcome.unended else "finished"
+        return {
+            "status": status,
+            "code": outcome.code,
+            "codes": {str(rank): code for rank, code in sorted(outcome.codes.items())},
+            "failed_rank": failed,
+            "last_lines": [] if failed is None else self.folder.last_lines(failed, _LAST_LINES),
+        }
+
+    def end(self, status: str, **fields: Any) -> None:
+        """Write end.json. Raises HarnessError.
+
+        Args:
+            status: finished, failed, stopped or limit.
+            fields: what differs from that of a run in which no rank failed.
+        """
+        notes = [*self.notes, *([f"the record is incomplete: {self._gap}"] if self._gap else [])]
+        usual = {"code": 0, "codes": {}, "failed_rank": None, "last_lines": [], "reached_at_step": None, "notes": notes}
+        seconds = time.time() - self._began
+        self._write(lambda: self.folder.end(status, **{"seconds": seconds, **usual, **fields}))
+
+    def _write(self, work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except HarnessError as problem:
+            if self._required:
+                raise
+            if self._gap is None:
+                self._gap = str(problem)
+                self._notify(f"{problem}: the record of this run will be incomplete, and the run goes on")
