@@ -12,6 +12,7 @@ from typing import Any
 from harness.experiment.progress import RunProgress
 from harness.experiment.recording import Recording, network_facts, recorded_placement
 from harness.experiment.spec import Experiment, Run, short
+from harness.experiment.variants import StrategyVariant
 from harness.experiment.watcher import Watcher
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PlanOptions
@@ -41,6 +42,7 @@ def train_options(experiment: Experiment, run: Run, out: str, resume: bool) -> T
         out: the run's folder, as a rank sees it.
         resume: whether to continue from the newest checkpoint.
     """
+    assert isinstance(run.variant, StrategyVariant)
     return TrainOptions(
         task=experiment.task,
         strategy=run.variant.strategy,
@@ -104,7 +106,7 @@ class Runner:
         placement = recorded_placement(self.placement, folder)
         if placement.runtime == DOCKER:
             data = self.experiment.task.data
-            for path in filter(None, (run.variant.file, Path(data) if data else None)):
+            for path in filter(None, (getattr(run.variant, "file", None), Path(data) if data else None)):
                 placement = placement.with_volume(f"{path}:{path}:ro")
         return placement
 

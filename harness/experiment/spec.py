@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import product
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, Final, Self
 
 from harness.errors import InputError, quoted
+from harness.experiment.measure import Measure
+from harness.experiment.variants import CommandVariant, OwnCommand, StrategyVariant, Variant
 from harness.model.matrix_topology import matrix_keys
 from harness.training.options import Schedule
-from harness.training.strategies.catalogue import strategy_label
 from harness.training.tasks.task_options import TaskOptions
 
 MAX_RUNS: Final = 10_000
@@ -51,38 +52,14 @@ def check_name(name: str) -> None:
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A strategy with the options that the user chose for it.
-
-    Args:
-        strategy: its name.
-        options: by name; the others are the strategy's defaults.
-    """
-
-    strategy: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def file(self) -> Path | None:
-        """Where it is, if it is one of the user's own in a file."""
-        where = self.strategy.partition(":")[0]
-        return Path(where) if where.endswith(".py") else None
-
-    @property
-    def label(self) -> str:
-        """What charts and tables call it, e.g. ``diloco H=20``."""
-        return strategy_label(self.strategy, self.options)
-
-
-@dataclass(frozen=True)
 class Run:
     """One combination.
 
     Args:
         profile: of all links.
         topology: of the network.
-        variant: the strategy.
-        seed: of the model, the data and the strategy.
+        variant: the strategy, or the command.
+        seed: of the training.
         network_seed: of the network's draws; None: the same as ``seed``.
     """
 
@@ -103,6 +80,17 @@ class Run:
         parts = (short(self.profile), short(self.topology), self.variant.label)
         return ".".join([*map(plain, parts), f"seed{self.seed}"])
 
+    def values(self, nodes: int, run_dir: str) -> dict[str, str]:
+        """The values of a command's placeholders (placeholders.ALWAYS, and its parameters).
+
+        Args:
+            nodes: of the network.
+            run_dir: the run's folder, as the command sees it.
+        """
+        parameters = self.variant.parameters if isinstance(self.variant, CommandVariant) else {}
+        always = {"seed": str(self.seed), "nodes": str(nodes), "run_dir": run_dir}
+        return {"profile": short(self.profile), "topology": short(self.topology), **always, **parameters}
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -112,15 +100,18 @@ class Experiment:
         name: of the experiment.
         profiles: one run for each, times ...
         topologies: ... each of these, times ...
-        variants: ... each of these, times ...
+        variants: ... each of these, all strategies or all points of one command's grid, times ...
         seeds: ... each of these.
         network_seed: one network for all seeds; None: every seed draws a network of its own.
         nodes: ranks; None: as the topology says.
-        task: what is learned.
-        schedule: of each run. Without checkpoints, a run that was stopped begins anew.
-        target: ``loss`` or ``accuracy`` on held-out data, and the value that counts as learned; None: there is none.
+        task: what is learned by strategies.
+        schedule: of each strategy's run. Without checkpoints, a run that was stopped begins anew.
+        target: ``loss`` or ``accuracy``, and the value that counts as learned; None: there is none. Of a strategy it is
+            on held-out data.
         stop_at_target: whether a run ends when the mean over its ranks has reached the target.
-        limit_seconds: of training, after which a run ends and counts as it is; None: no limit.
+        limit_seconds: of training, after which a run ends and counts as it is; None: no limit. Of a command, it is
+            from its start.
+        measure: what counts of a command; of strategies it is the loss.
     """
 
     name: str
@@ -135,6 +126,7 @@ class Experiment:
     stop_at_target: bool = False
     limit_seconds: float | None = None
     network_seed: int | None = None
+    measure: Measure | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -165,31 +157,48 @@ class Experiment:
         for profile, topology, seed, variant in product(self.profiles, self.topologies, self.seeds, self.variants):
             yield Run(profile, topology, variant, seed, self.network_seed)
 
+    @property
+    def command(self) -> OwnCommand | None:
+        """The command of all runs; None: they train by strategies."""
+        first = self.variants[0]
+        return first.command if isinstance(first, CommandVariant) else None
+
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON; from_json reads it back."""
+        """Plain JSON; from_json reads that of strategies back. A command's environment is not in it."""
         return {
             "name": self.name,
             "profiles": list(self.profiles),
             "topologies": list(self.topologies),
-            "strategies": [{"name": one.strategy, "options": dict(one.options)} for one in self.variants],
+            **self._work(),
             "seeds": list(self.seeds),
             "network_seed": self.network_seed,
             "nodes": self.nodes,
-            "task": vars(self.task),
-            **vars(self.schedule),
             "target": {self.target[0]: self.target[1]} if self.target else None,
             "stop_at_target": self.stop_at_target,
             "limit_seconds": self.limit_seconds,
         }
 
+    def _work(self) -> dict[str, Any]:
+        """What the runs do."""
+        if self.command:
+            points = [dict(one.parameters) for one in self.variants if isinstance(one, CommandVariant)]
+            measure = self.measure.to_json() if self.measure else None
+            return {"command": list(self.command.argv), "parameters": points, "measure": measure}
+        strategies = [one for one in self.variants if isinstance(one, StrategyVariant)]
+        return {
+            "strategies": [{"name": one.strategy, "options": dict(one.options)} for one in strategies],
+            "task": vars(self.task),
+            **vars(self.schedule),
+        }
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of to_json."""
+        """The inverse of to_json, of strategies."""
         return cls(
             name=data["name"],
             profiles=tuple(data["profiles"]),
             topologies=tuple(data["topologies"]),
-            variants=tuple(Variant(one["name"], one["options"]) for one in data["strategies"]),
+            variants=tuple(StrategyVariant(one["name"], one["options"]) for one in data["strategies"]),
             seeds=tuple(data["seeds"]),
             nodes=data["nodes"],
             task=TaskOptions.from_json(data["task"]),

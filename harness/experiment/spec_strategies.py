@@ -10,8 +10,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from harness.experiment.spec import MAX_RUNS, Variant
+from harness.experiment.spec import MAX_RUNS
 from harness.experiment.spec_values import located, scalar, several
+from harness.experiment.variants import StrategyVariant
 from harness.model.yaml_file import Entry
 from harness.training.strategies.catalogue import check_name, find_strategy
 from harness.training.strategies.option_values import read_options
@@ -21,7 +22,7 @@ def _options(entry: Entry, name: str) -> list[tuple[str, str]]:
     return [(name, value) for value in several(entry, scalar)]
 
 
-def read_strategies(entry: Entry, shared: Entry | None, root: Path, check_options: bool) -> list[Variant]:
+def read_strategies(entry: Entry, shared: Entry | None, root: Path, check_options: bool) -> list[StrategyVariant]:
     """The strategies of a file, each once for every combination of its options.
 
     Args:
@@ -44,7 +45,7 @@ def read_strategies(entry: Entry, shared: Entry | None, root: Path, check_option
     return variants
 
 
-def _variants(entry: Entry, shared: list[tuple[str, str]], root: Path, check_options: bool) -> list[Variant]:
+def _variants(entry: Entry, shared: list[tuple[str, str]], root: Path, check_options: bool) -> list[StrategyVariant]:
     """A strategy, once for each combination of options that are lists."""
     if getattr(entry.node, "id", "") == "mapping":
         keys = [str(key.value) for key, _ in entry.node.value]  # read_options checks them
@@ -70,7 +71,7 @@ def _variants(entry: Entry, shared: list[tuple[str, str]], root: Path, check_opt
         options: dict[str, Any] = dict(combination)
         if kind:
             options = located(entry, partial(_read_options, name, kind, options))
-        found.append(Variant(name, options))
+        found.append(StrategyVariant(name, options))
     return found
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from harness.backends.base import Progress, Stdio, Task
+from harness.backends.netns.environ import program_environment
 from harness.backends.netns.names import name_files
 from harness.backends.netns.namespaces import Keeper, start_time
 from harness.errors import (
@@ -53,15 +54,8 @@ class NetnsBackend:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """See Backend. The first Python is that of the virtual environment which this one runs in, as with `uv run`.
-
-        Unless the user has activated another environment.
-        """
-        ours = os.path.join(sys.prefix, "bin")
-        active = os.environ.get("VIRTUAL_ENV") or os.environ.get("CONDA_PREFIX") or sys.prefix
-        if sys.prefix == sys.base_prefix or os.path.realpath(active) != os.path.realpath(sys.prefix):
-            return os.environ
-        return {**os.environ, "PATH": os.pathsep.join([ours, os.environ.get("PATH", os.defpath)])}
+        """See Backend."""
+        return program_environment()
 
     @classmethod
     def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> NetnsBackend:

@@ -4,9 +4,10 @@ import pytest
 
 from harness.cli.experiment_view import View, outcome
 from harness.experiment.progress import RunProgress
-from harness.experiment.spec import Run, Variant
+from harness.experiment.spec import Run
+from harness.experiment.variants import StrategyVariant
 
-RUNS = [Run("wan", "ring", Variant("ddp"), 0), Run("local", "ring", Variant("ddp"), 0)]
+RUNS = [Run("wan", "ring", StrategyVariant("ddp"), 0), Run("local", "ring", StrategyVariant("ddp"), 0)]
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.experiment.runner import Runner, plan_of, train_options
-from harness.experiment.spec import Experiment, Run, Variant
+from harness.experiment.spec import Experiment, Run
+from harness.experiment.variants import StrategyVariant
 from harness.networks.placement import Placement
 from harness.run_files import RunFolder
 from harness.training.options import Schedule
@@ -20,13 +21,13 @@ TASKS = [
 
 
 def experiment(**given):
-    return Experiment("e", ("wan",), ("ring",), (Variant("ddp"),), **given)
+    return Experiment("e", ("wan",), ("ring",), (StrategyVariant("ddp"),), **given)
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("resume", [False, True])
 def test_the_workload_reads_what_the_experiment_says(task, resume):
-    variant = Variant("/x/mine.py:Mine", {"H": 20, "lr": 0.7, "quantise": "int8", "nesterov": True})
+    variant = StrategyVariant("/x/mine.py:Mine", {"H": 20, "lr": 0.7, "quantise": "int8", "nesterov": True})
     made = experiment(task=task, schedule=Schedule(33, 7, 0))
     asked = train_options(made, Run("wan", "ring", variant, 5), "/out", resume)
     read = read_arguments(["--json", json.dumps(asked.to_json())], {})()
@@ -37,11 +38,11 @@ def test_the_workload_reads_what_the_experiment_says(task, resume):
 
 def test_the_seed_draws_the_network_too():
     made = experiment(nodes=3)
-    plans = [plan_of(made, Run("wan", "ring", Variant("ddp"), seed)) for seed in (0, 0, 1)]
+    plans = [plan_of(made, Run("wan", "ring", StrategyVariant("ddp"), seed)) for seed in (0, 0, 1)]
     assert plans[0] == plans[1] != plans[2]
     assert plans[0].size == 3
-    assert plan_of(made, Run("wan", "ring", Variant("ddp"), 1, 0)) == plans[0]
-    other = plan_of(made, Run("wan", "ring", Variant("ddp"), 0), ("198.18.4.0/24", None))
+    assert plan_of(made, Run("wan", "ring", StrategyVariant("ddp"), 1, 0)) == plans[0]
+    other = plan_of(made, Run("wan", "ring", StrategyVariant("ddp"), 0), ("198.18.4.0/24", None))
     assert str(other.addressing.ipv4_net) == "198.18.4.0/24"
 
 
@@ -50,7 +51,7 @@ def runner(home, task=TASKS[0]):
 
 
 def test_containers_have_the_runs_folder_and_the_files_that_the_user_named(tmp_path):
-    run = Run("wan", "ring", Variant("/x/mine.py:Mine"), 0)
+    run = Run("wan", "ring", StrategyVariant("/x/mine.py:Mine"), 0)
     home = runner(Placement("docker", volumes=("/a:/b",)), TASKS[1])._placement_of(run, RunFolder(tmp_path))
     assert home.volumes == (
         "/a:/b",
@@ -58,10 +59,12 @@ def test_containers_have_the_runs_folder_and_the_files_that_the_user_named(tmp_p
         "/x/mine.py:/x/mine.py:ro",
         "/some/text of mine.txt:/some/text of mine.txt:ro",
     )
-    plain = runner(Placement("docker"))._placement_of(Run("wan", "ring", Variant("ddp"), 0), RunFolder(tmp_path))
+    plain = runner(Placement("docker"))._placement_of(
+        Run("wan", "ring", StrategyVariant("ddp"), 0), RunFolder(tmp_path)
+    )
     assert plain.volumes == (f"{tmp_path}:/runs",)
 
 
 def test_namespaces_see_all_files_anyway(tmp_path):
     home = Placement()
-    assert runner(home)._placement_of(Run("wan", "ring", Variant("/x/mine.py"), 0), RunFolder(tmp_path)) == home
+    assert runner(home)._placement_of(Run("wan", "ring", StrategyVariant("/x/mine.py"), 0), RunFolder(tmp_path)) == home

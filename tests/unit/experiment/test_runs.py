@@ -8,7 +8,8 @@ import pytest
 
 from harness.errors import InputError, NetworkStateError
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
-from harness.experiment.spec import Experiment, Variant
+from harness.experiment.spec import Experiment
+from harness.experiment.variants import StrategyVariant
 from harness.run_files import RunFolder
 
 NOW = time.struct_time((2026, 11, 22, 20, 15, 0, 6, 326, 0))
@@ -20,7 +21,7 @@ HOME = {
     "subnet": "198.18.4.0/24",
     "name": "default",
 }
-EXPERIMENT = Experiment("e", ("local", "wan"), ("ring",), (Variant("ddp"), Variant("fedavg", {"H": 5})))
+EXPERIMENT = Experiment("e", ("local", "wan"), ("ring",), (StrategyVariant("ddp"), StrategyVariant("fedavg", {"H": 5})))
 
 
 @pytest.fixture

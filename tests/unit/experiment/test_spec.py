@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
-from harness.experiment.spec import MAX_RUNS, Experiment, Run, Variant
+from harness.experiment.spec import MAX_RUNS, Experiment, Run
+from harness.experiment.variants import StrategyVariant
 from harness.training.tasks.task_options import TaskOptions
 
-DDP, DILOCO = Variant("ddp"), Variant("diloco", {"H": 20})
+DDP, DILOCO = StrategyVariant("ddp"), StrategyVariant("diloco", {"H": 20})
 
 
 def experiment(**given):
@@ -34,11 +35,14 @@ def test_every_combination_with_all_strategies_of_a_network_side_by_side():
     ("run", "slug"),
     [
         (Run("/home/me/home.yaml", "grid:2x3", DDP, 0), "home.grid-2x3.ddp.seed0"),
-        (Run("wan", "ring", Variant("sparta", {"p": 0.005}), 1), "wan.ring.sparta-p=0-005.seed1"),
-        (Run("/x/дом.yaml", "ring", Variant("/x/ĉeno.py"), 0), "дом.ring.ĉeno.seed0"),
+        (Run("wan", "ring", StrategyVariant("sparta", {"p": 0.005}), 1), "wan.ring.sparta-p=0-005.seed1"),
+        (Run("/x/дом.yaml", "ring", StrategyVariant("/x/ĉeno.py"), 0), "дом.ring.ĉeno.seed0"),
         (Run("/x/家.yaml", "/x/😀.yaml", DDP, 0), "家.f0443a34.ddp.seed0"),
         (Run("wan", "matrix:delay=/x/D.csv,rate=/y/R.csv", DDP, 0), "wan.matrix-delay=D-rate=R.ddp.seed0"),
-        (Run("wan", "ring", Variant("/x/y/mine.py:Mine", {"a": "../../etc"}), 0), "wan.ring.mine-Mine-a=-etc.seed0"),
+        (
+            Run("wan", "ring", StrategyVariant("/x/y/mine.py:Mine", {"a": "../../etc"}), 0),
+            "wan.ring.mine-Mine-a=-etc.seed0",
+        ),
     ],
 )
 def test_a_run_is_called_after_what_it_is_and_its_name_is_one_folders(run, slug):
@@ -50,10 +54,10 @@ def test_a_run_is_called_after_what_it_is_and_its_name_is_one_folders(run, slug)
     ("variant", "label", "file"),
     [
         (DDP, "ddp", None),
-        (Variant("diloco", {"H": 20, "lr": 0.7}), "diloco H=20 lr=0.7", None),
-        (Variant("/x/mine.py"), "mine", Path("/x/mine.py")),
-        (Variant("/x/mine.py:Mine"), "mine:Mine", Path("/x/mine.py")),
-        (Variant("my.package:Mine"), "my.package:Mine", None),
+        (StrategyVariant("diloco", {"H": 20, "lr": 0.7}), "diloco H=20 lr=0.7", None),
+        (StrategyVariant("/x/mine.py"), "mine", Path("/x/mine.py")),
+        (StrategyVariant("/x/mine.py:Mine"), "mine:Mine", Path("/x/mine.py")),
+        (StrategyVariant("my.package:Mine"), "my.package:Mine", None),
     ],
 )
 def test_what_charts_call_a_strategy_and_where_it_is(variant, label, file):
@@ -88,8 +92,8 @@ def test_json_and_back():
         ({"name": ""}, "'' cannot be a name"),
         ({"name": "_e"}, "'_e' cannot be a name"),
         ({"name": "家" * 60}, "cannot be a name"),
-        ({"variants": (Variant("ddp", {"x": "y" * 300}),)}, "too long for a file's name"),
-        ({"variants": (Variant("ddp", {"x": "家" * 80}),)}, "too long for a file's name"),
+        ({"variants": (StrategyVariant("ddp", {"x": "y" * 300}),)}, "too long for a file's name"),
+        ({"variants": (StrategyVariant("ddp", {"x": "家" * 80}),)}, "too long for a file's name"),
         ({"seeds": tuple(range(MAX_RUNS + 1))}, f"the experiment has {MAX_RUNS + 1} runs; at most {MAX_RUNS}"),
     ],
 )

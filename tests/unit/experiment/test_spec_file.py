@@ -8,8 +8,9 @@ import pytest
 
 from harness.errors import InputError, UnavailableError
 from harness.experiment.runner import plan_of
-from harness.experiment.spec import Experiment, Variant
+from harness.experiment.spec import Experiment
 from harness.experiment.spec_file import load_experiment
+from harness.experiment.variants import StrategyVariant
 from harness.model.plan_options import PlanOptions
 from harness.training.options import Schedule
 from harness.training.tasks.task_options import TaskOptions
@@ -38,7 +39,7 @@ def refused(read, text, **options):
 
 
 def test_two_words_are_an_experiment(read):
-    assert read(SMALL) == Experiment("mine", ("wan",), ("fully_connected",), (Variant("ddp"),))
+    assert read(SMALL) == Experiment("mine", ("wan",), ("fully_connected",), (StrategyVariant("ddp"),))
 
 
 def test_the_default_topology_is_that_of_every_verb(read):
@@ -78,7 +79,7 @@ def test_everything_that_can_be_said(read):
         "all",
         ("local", "wan"),
         ("ring", "grid:2x3"),
-        (Variant("ddp"), Variant("diloco", {"H": "10"}), Variant("diloco", {"H": "50"})),
+        (StrategyVariant("ddp"), StrategyVariant("diloco", {"H": "10"}), StrategyVariant("diloco", {"H": "50"})),
         (0, 3),
         6,
         TaskOptions("text", "dirichlet:0.3", 16, "sgd", 0.1, 64, 2),

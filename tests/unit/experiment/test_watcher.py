@@ -6,7 +6,8 @@ import pytest
 
 from harness.experiment import recording, watcher
 from harness.experiment.recording import Recording
-from harness.experiment.spec import Experiment, Variant
+from harness.experiment.spec import Experiment
+from harness.experiment.variants import StrategyVariant
 from harness.experiment.watcher import Watcher
 from harness.networks.launch import LaunchOutcome
 from harness.run_files import RunFolder
@@ -44,7 +45,7 @@ def folder(tmp_path):
 @pytest.fixture
 def watching(net, folder, clock):
     def make(**given):
-        experiment = Experiment("e", ("wan",), ("ring",), (Variant("ddp"),), **given)
+        experiment = Experiment("e", ("wan",), ("ring",), (StrategyVariant("ddp"),), **given)
         told = []
         recording = Recording(net, folder, {"attempt": 2, "started": clock.now}, told.append)
         made = Watcher(experiment, recording, lambda progress: None)

@@ -1,0 +1,153 @@
+"""What counts of a run of an own command, and how it is found while the command runs. Pure, but for reading files."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, Self
+
+from harness.errors import InputError, quoted
+from harness.experiment.placeholders import fill
+
+Kind = Literal["wall_time", "log", "regex", "jsonl"]
+WALL: Final = "wall_time"
+_STEP: Final = "step"
+"""The group of a regular expression, and the key of a line, that say after which step a value was measured."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What counts.
+
+    Args:
+        kind: seconds from start to end; a value of ``harness.log``; what a regular expression finds in the output of
+            ranks; or a key of the lines of a file.
+        name: of what is measured; the file's target names it too.
+        pattern: the regular expression, whose group has the value.
+        path: of the file, with placeholders.
+        key: of its lines.
+    """
+
+    kind: Kind = WALL
+    name: str = WALL
+    pattern: str = ""
+    path: str = ""
+    key: str = ""
+
+    @classmethod
+    def of_regex(cls, pattern: str) -> Self:
+        """What a regular expression finds: loss, or what its first named group other than ``step`` is called.
+
+        Raises:
+            InputError: it is none, or has no group.
+        """
+        try:
+            found = re.compile(pattern)
+        except re.error as problem:
+            raise InputError(f"{quoted(pattern)} is no regular expression: {problem}") from None
+        named = [name for name in found.groupindex if name != _STEP]
+        if found.groups == (_STEP in found.groupindex):
+            raise InputError(
+                f"{quoted(pattern)} has no group for the value: put it in parentheses, e.g. 'loss=([0-9.]+)'"
+            )
+        return cls("regex", named[0] if named else "loss", pattern=pattern)
+
+    def at(self, values: Mapping[str, str]) -> Measure:
+        """The same for one run."""
+        return replace(self, path=fill(self.path, values))
+
+    @property
+    def sought(self) -> str:
+        """Where a value is looked for, in words."""
+        return {
+            WALL: "",
+            "log": f"harness.log({self.name}=...) in the command",
+            "regex": f"a match of {self.pattern!r} with a number in its group, in a line that a rank prints",
+            "jsonl": f"a line of {self.path} with a number as {self.key!r}",
+        }[self.kind]
+
+    def to_json(self) -> dict[str, Any]:
+        """For run.json: the name, and how it is measured."""
+        how = {WALL: {}, "log": {}, "regex": {"regex": self.pattern}, "jsonl": {"jsonl": self.path, "key": self.key}}
+        return {"kind": self.kind, "name": self.name, **how[self.kind]}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A value of what is measured.
+
+    Args:
+        rank: whose.
+        step: after which; counted where nothing says it.
+        value: of it; infinite or NaN too.
+    """
+
+    rank: int
+    step: int
+    value: float
+
+    def line(self, name: str, now: float) -> dict[str, Any]:
+        """A line of rank-R.jsonl (docs/runs.md); a value that is not finite is null there."""
+        value = self.value if math.isfinite(self.value) else None
+        return {"kind": "log", "time": now, "step": self.step, "values": {name: value}}
+
+
+class OutputReader:
+    """Finds values in what ranks print.
+
+    Args:
+        pattern: the regular expression.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = re.compile(pattern)
+        named = self._pattern.groupindex
+        self._group = next((number for name, number in named.items() if name != _STEP), 0)
+        self._group = self._group or next(n for n in range(1, self._pattern.groups + 1) if n != named.get(_STEP))
+        self._found: Counter[int] = Counter()
+
+    def find(self, rank: int, line: bytes) -> Iterator[Found]:
+        """The values in a line, without its newline."""
+        for match in self._pattern.finditer(line.decode(errors="replace")):
+            value = _number(match[self._group])
+            if value is not None:
+                self._found[rank] += 1
+                step = _whole(match.groupdict().get(_STEP))
+                yield Found(rank, self._found[rank] if step is None else step, value)
+
+
+class FileReader:
+    """Finds values in the lines of a file that one rank writes: they count as rank 0's.
+
+    Args:
+        key: of the value.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._found = 0
+
+    def find(self, line: object) -> Iterator[Found]:
+        """The value of a line, parsed, if there is one."""
+        value = _number(line.get(self._key)) if isinstance(line, dict) else None
+        if value is not None and isinstance(line, dict):
+            self._found += 1
+            step = _whole(line.get(_STEP))
+            yield Found(0, self._found if step is None else step, value)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _whole(value: object) -> int | None:
+    found = _number(value)
+    return int(found) if found is not None and 0 <= found < math.inf and found.is_integer() else None

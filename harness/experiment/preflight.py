@@ -1,0 +1,80 @@
+"""What can be said of an own command before the first network is made: is there such a program, and such a script?"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Final
+
+from harness.errors import InputError, quoted
+from harness.experiment.variants import SCRIPTS, OwnCommand
+
+_PYTHON: Final = re.compile(r"python[\d.]*")
+_SHELL: Final = re.compile(r"sh|bash|dash")
+_NO_FILE: Final = {
+    _PYTHON: re.compile(r"-|-[bBdEhiIOPqsSuvx]*[cm].*"),
+    _SHELL: re.compile(r"-\w*[cs]\w*"),
+    re.compile("torchrun"): re.compile("-m|--module|--no-python|--run-path"),
+}
+"""Options by which an interpreter, or torchrun, is given something else than a script."""
+_WITH_A_VALUE: Final = ("-W", "-X", "-o", "+o", "+O")
+"""Options of interpreters whose value is the next word."""
+
+
+def check_command(
+    command: OwnCommand, fillings: Sequence[Mapping[str, str]], environ: Mapping[str, str] | None
+) -> None:
+    """Raise InputError where a program or a script of the command is missing.
+
+    Args:
+        command: with placeholders.
+        fillings: the placeholders' values, of each run.
+        environ: of programs in namespaces; None: in containers, which have programs of their own.
+    """
+    for program, path in dict.fromkeys(_programs(command, fillings, environ)):
+        _check_program(command, program, path)
+    for script in dict.fromkeys(filter(None, (_script(command.filled(values)) for values in fillings))):
+        if not (environ is None and Path(script).is_absolute()) and not (command.folder / script).exists():
+            raise InputError(f"command: there is no file {script} in {command.folder}, where the command starts")
+
+
+def _programs(
+    command: OwnCommand, fillings: Sequence[Mapping[str, str]], environ: Mapping[str, str] | None
+) -> Iterator[tuple[str, str]]:
+    """Each program, and where programs are looked for."""
+    for values in fillings if environ is not None else ():
+        found = {**(environ or {}), **command.environment(values)}
+        yield command.filled(values)[0], found.get("PATH", os.defpath)
+
+
+def _check_program(command: OwnCommand, program: str, path: str) -> None:
+    where = str(command.folder / program) if "/" in program else program
+    if shutil.which(where, path=path):
+        return
+    if program.endswith(SCRIPTS):
+        interpreter = "python" if program.endswith(".py") else "sh"
+        raise InputError(f"command: {quoted(program)} is a script, not a program: write [{interpreter}, {program}]")
+    if "/" not in program:
+        raise InputError(f"command: there is no program {quoted(program)} in PATH")
+    what = "is no program that can be executed" if Path(where).exists() else "does not exist"
+    raise InputError(f"command: {where} {what}")
+
+
+def _script(argv: Sequence[str]) -> str | None:
+    """The script that an interpreter, or torchrun, is given, as far as that can be seen."""
+    program = PurePath(argv[0]).name
+    no_file = next((other for kind, other in _NO_FILE.items() if kind.fullmatch(program)), None)
+    if no_file is None:
+        return None
+    words = iter(argv[1:])
+    for word in words:
+        if no_file.fullmatch(word):
+            return None
+        if word in _WITH_A_VALUE:
+            next(words, None)
+        elif not word.startswith(("-", "+")) and (program != "torchrun" or word.endswith(".py")):
+            return word
+    return None
