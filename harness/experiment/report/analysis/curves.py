@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
 from typing import Final, Literal, Protocol, TypeVar
 
-from harness.experiment.report.load.records import Rank, RecordedRun, Target
+from harness.experiment.report.load.records import Logged, Rank, RecordedRun, Target
+from harness.model.plan import Pair
 
 SMOOTHED: Final = 10
 """Steps over which the training loss is averaged in a run without evaluations."""
-LossKind = Literal["held-out loss", "training loss"]
+LossKind = Literal["held-out loss", "training loss", "logged loss", "logged error"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,13 @@ R = TypeVar("R", bound=_Recorded)
 
 
 def make_curve(run: RecordedRun) -> Curve:
-    """The held-out loss of a run; without evaluations its training loss, averaged over SMOOTHED steps."""
+    """The held-out loss of a run; without evaluations its training loss, averaged over SMOOTHED steps.
+
+    A run of an own script has what the script logged with a step: its loss, or where it logs accuracy alone the error,
+    1 - accuracy.
+    """
+    if not any(rank.evals or rank.steps for rank in run.ranks):
+        return _logged_curve(run)
     sent = _sent_by(run.ranks)
     if any(rank.evals for rank in run.ranks):
         by_step = together(rank.evals for rank in run.ranks)
@@ -110,6 +117,52 @@ def make_curve(run: RecordedRun) -> Curve:
         for place, (step, of_ranks) in enumerate(steps.items())
     ]
     return _finite("training loss", points)
+
+
+def _logged_curve(run: RecordedRun) -> Curve:
+    """What a script logged, as it logged it: means over the ranks that log a step; seconds since `origin`, and the
+    bytes that its links had carried by then.
+    """
+    by_step: dict[int, list[Logged]] = defaultdict(list)
+    for one in (one for rank in run.ranks for one in rank.logs):
+        if one.step is not None and one.values.keys() & {"loss", "accuracy"}:
+            by_step[one.step].append(one)
+    began, carried = origin(run) or 0.0, carried_by(run)
+    losses = any("loss" in one.values for logged in by_step.values() for one in logged)
+    points = []
+    loss = math.nan
+    for step, logged in sorted(by_step.items()):
+        accuracy = _mean_or_none([one.values.get("accuracy") for one in logged])
+        if found := [one.values["loss"] for one in logged if "loss" in one.values]:
+            loss = fmean(found)
+        elif not losses:
+            loss = math.nan if accuracy is None else 1 - accuracy
+        elif math.isnan(loss):
+            continue
+        at = max(one.time for one in logged)
+        points.append(CurvePoint(step, at - began, _at(carried, at), loss, accuracy))
+    return _finite("logged loss" if losses else "logged error", points)
+
+
+def origin(run: RecordedRun) -> float | None:
+    """When the clock of a run of an own script begins, in seconds since the epoch: when run.json says that it began,
+    else with what was logged first; None where there is neither.
+    """
+    started = run.settings.get("started")
+    if isinstance(started, int | float):
+        return float(started)
+    return min((one.time for rank in run.ranks for one in rank.logs), default=None)
+
+
+def carried_by(run: RecordedRun) -> list[tuple[float, int]]:
+    """(time, bytes that all links had carried by then) of the last attempt; each link that a packet crosses counts."""
+    carried = []
+    now: dict[Pair, int] = {}
+    for sample in run.links:
+        if sample.attempt == run.links[-1].attempt:
+            now.update((edge, count.sent_bytes) for edge, count in sample.edges.items())
+            carried.append((sample.time, sum(now.values())))
+    return carried
 
 
 def step_costs(run: RecordedRun) -> list[StepCost]:
@@ -158,7 +211,7 @@ def _sent_by(ranks: Iterable[Rank]) -> list[tuple[int, int]]:
     return list(zip(steps, accumulate(per_step[step] for step in steps), strict=True))
 
 
-def _at(sent: list[tuple[int, int]], step: int) -> int:
-    """Bytes sent by the end of a step."""
-    place = bisect_right(sent, (step, math.inf))
+def _at(sent: Sequence[tuple[float, int]], at: float) -> int:
+    """Bytes sent by the end of a step, or by a time."""
+    place = bisect_right(sent, (at, math.inf))
     return sent[place - 1][1] if place else 0

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from harness.experiment.recorded import UNFINISHED
 from harness.experiment.report.analysis.bandwidth import BusBandwidth, bus_bandwidth
-from harness.experiment.report.analysis.curves import Curve, CurvePoint, make_curve, step_costs
+from harness.experiment.report.analysis.curves import Curve, CurvePoint, carried_by, make_curve, step_costs
 from harness.experiment.report.analysis.links import LinkUse, link_use
 from harness.experiment.report.load.records import RecordedRun, Target
 
@@ -26,8 +26,9 @@ class RunFigures:
         curve: its loss by step.
         best: the point with the least loss, or None where there is no point.
         steps: how many all ranks recorded.
-        seconds: of the last step or evaluation, since the first step began.
-        sent_bytes: by all nodes' interfaces in steps, those too that not all ranks recorded.
+        seconds: of the last step or evaluation, since the first step began; of an own script: its wall time.
+        sent_bytes: by all nodes' interfaces in steps, those too that not all ranks recorded; of an own script: by all
+            links.
         step_bytes: by all nodes' interfaces per step that all ranks recorded, mean; None where there is none.
         compute: seconds per step, mean.
         comm: seconds per step that it waited for communication, mean.
@@ -74,13 +75,14 @@ def run_figures(run: RecordedRun) -> RunFigures:
     times = [cost.seconds for cost in costs]
     ends = [step.elapsed for rank in run.ranks for step in rank.steps[-1:]]
     ends += [evaluation.elapsed for rank in run.ranks for evaluation in rank.evals[-1:]]
+    trained = bool(ends)
     return RunFigures(
         run=run,
         curve=curve,
         best=min(curve.points, key=lambda point: point.loss, default=None),
         steps=len(costs),
-        seconds=max(ends, default=0.0),
-        sent_bytes=sum(step.sent_bytes for rank in run.ranks for step in rank.steps),
+        seconds=max(ends) if trained else _wall_seconds(run, curve),
+        sent_bytes=_sent(run) if trained else max((carried for _, carried in carried_by(run)), default=0),
         step_bytes=fmean(cost.sent_bytes for cost in costs) if costs else None,
         compute=_mean([cost.compute for cost in costs]),
         comm=_mean([cost.comm for cost in costs]),
@@ -89,6 +91,17 @@ def run_figures(run: RecordedRun) -> RunFigures:
         bus=bus_bandwidth(run.ranks, run.plan, costs),
         links=link_use(run),
     )
+
+
+def _sent(run: RecordedRun) -> int:
+    return sum(step.sent_bytes for rank in run.ranks for step in rank.steps)
+
+
+def _wall_seconds(run: RecordedRun, curve: Curve) -> float:
+    """Of a run without steps: its wall time, else that of the last point of its curve."""
+    if run.end and run.end.seconds is not None:
+        return run.end.seconds
+    return curve.points[-1].seconds if curve.points else 0.0
 
 
 def _mean(values: list[float]) -> float:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
-from harness.experiment.report.load.records import LinkSample, RecordedChange, RecordedRun
+from harness.experiment.report.analysis.curves import origin
+from harness.experiment.report.load.records import EdgeCount, LinkSample, RecordedChange, RecordedRun
 from harness.model.plan import NetworkPlan, Pair
 
+WINDOW: Final = 0.95
+"""Seconds of the windows of which rates are: of a second, as samples once a second are not quite a second apart."""
 _EVERY: Final = 0.05
 """Seconds: samples closer than this give no useful rate."""
 
 
 @dataclass(frozen=True)
 class EdgeMoment:
-    """One directed edge between two samples.
+    """One directed edge in a window between two samples.
 
     Args:
         attempt: whose network it is of.
@@ -25,7 +29,8 @@ class EdgeMoment:
         edge: it.
         bit_s: what it sent, frame headers included.
         dropped: packets per second that it lost, by chance or for want of room.
-        backlog_bytes: what waited at the later sample, packets in flight on the link included.
+        backlog_bytes: the most that waited at a sample of the window but the first, packets in flight on the link
+            included.
     """
 
     attempt: int
@@ -38,7 +43,7 @@ class EdgeMoment:
 
 @dataclass(frozen=True)
 class TcpMoment:
-    """One rank between two samples: TCP's retransmitted segments per second."""
+    """One rank in a window between two samples: TCP's retransmitted segments per second."""
 
     attempt: int
     seconds: float
@@ -82,7 +87,7 @@ def zeros(run: RecordedRun) -> dict[int, float]:
     Attempts without a step that counts have none. If no attempt has one, each counts from its first sample.
     """
     if not any(rank.steps for rank in run.ranks):
-        return _first_samples(run)
+        return _first_samples(run) | _own_zero(run)
     found = {}
     for attempt, since, until in _spans(run):
         firsts = []
@@ -94,33 +99,54 @@ def zeros(run: RecordedRun) -> dict[int, float]:
     return found
 
 
-def edge_moments(run: RecordedRun) -> list[EdgeMoment]:
-    """The moments per edge and interval between samples of one attempt. Counters that decrease make a gap."""
+def _own_zero(run: RecordedRun) -> dict[int, float]:
+    """The zero of the last attempt of a script that logs; nothing for other runs."""
+    began = origin(run) if any(rank.logs for rank in run.ranks) else None
+    return {} if began is None else {run.links[-1].attempt if run.links else 1: began}
+
+
+def edge_moments(run: RecordedRun, window: float = WINDOW) -> list[EdgeMoment]:
+    """The moments per edge and window between samples of one attempt. Counters that decrease make a gap.
+
+    Args:
+        run: whose links.
+        window: seconds that a window has at least, but for the last one; 0: from sample to sample.
+    """
     zero = zeros(run)
     moments = []
-    for earlier, later in _intervals(run.links):
-        if later.attempt not in zero:
-            continue
-        seconds = later.time - earlier.time
-        for edge, now in later.edges.items():
-            before = earlier.edges.get(edge)
-            if before is None or now.sent_bytes < before.sent_bytes or now.dropped < before.dropped:
-                continue
-            moments.append(
-                EdgeMoment(
-                    attempt=later.attempt,
-                    seconds=later.time - zero[later.attempt],
-                    edge=edge,
-                    bit_s=(now.sent_bytes - before.sent_bytes) * 8 / seconds,
-                    dropped=(now.dropped - before.dropped) / seconds,
-                    backlog_bytes=now.backlog_bytes,
-                )
-            )
+    for attempt, samples in _by_attempt(run.links).items():
+        if attempt in zero:
+            moments += list(_edge_moments(samples, zero[attempt], window))
     return moments
 
 
+def _edge_moments(samples: Sequence[LinkSample], zero: float, window: float) -> Iterator[EdgeMoment]:
+    """The moments of one attempt, per edge, which not every sample has where nodes sample on their own."""
+    last = {edge: sample.time for sample in samples for edge in sample.edges}
+    begun: dict[Pair, tuple[float, EdgeCount]] = {}
+    most: dict[Pair, int] = {}
+    for sample in samples:
+        time = sample.time
+        for edge, now in sample.edges.items():
+            since, before = begun.get(edge) or (time, now)
+            seconds = time - since
+            most[edge] = max(most.get(edge, 0), now.backlog_bytes)
+            if now.sent_bytes >= before.sent_bytes and now.dropped >= before.dropped and edge in begun:
+                if seconds < _EVERY or (seconds < window and time < last[edge]):
+                    continue
+                yield EdgeMoment(
+                    attempt=sample.attempt,
+                    seconds=time - zero,
+                    edge=edge,
+                    bit_s=(now.sent_bytes - before.sent_bytes) * 8 / seconds,
+                    dropped=(now.dropped - before.dropped) / seconds,
+                    backlog_bytes=most[edge],
+                )
+            begun[edge], most[edge] = (time, now), 0
+
+
 def tcp_moments(run: RecordedRun) -> list[TcpMoment]:
-    """The moments per rank and interval between samples of one attempt."""
+    """The moments per rank and window between samples of one attempt."""
     zero = zeros(run)
     moments = []
     for earlier, later in _intervals(run.links):
@@ -215,10 +241,28 @@ def _first_samples(run: RecordedRun) -> dict[int, float]:
     return first
 
 
-def _intervals(samples: tuple[LinkSample, ...]) -> list[tuple[LinkSample, LinkSample]]:
-    """Pairs of consecutive samples of the same attempt, far enough apart."""
-    kept: list[LinkSample] = []
+def _by_attempt(samples: Sequence[LinkSample]) -> dict[int, list[LinkSample]]:
+    of_attempts: dict[int, list[LinkSample]] = defaultdict(list)
     for sample in samples:
-        if not kept or sample.attempt != kept[-1].attempt or sample.time - kept[-1].time >= _EVERY:
-            kept.append(sample)
-    return [(earlier, later) for earlier, later in pairwise(kept) if earlier.attempt == later.attempt]
+        of_attempts[sample.attempt].append(sample)
+    return of_attempts
+
+
+def _intervals(samples: Sequence[LinkSample]) -> list[tuple[LinkSample, LinkSample]]:
+    """Windows of each attempt, from sample to sample; the last window may be shorter than the others.
+
+    Where nodes sample on their own, a sample is completed by what each node read last.
+    """
+    found = []
+    for attempt, of_attempt in _by_attempt(samples).items():
+        last = of_attempt[0]
+        edges, tcp = dict(last.edges), dict(last.tcp)
+        for place, sample in enumerate(of_attempt[1:], 2):
+            edges.update(sample.edges)
+            tcp.update(sample.tcp)
+            seconds = sample.time - last.time
+            if seconds >= WINDOW or (seconds >= _EVERY and place == len(of_attempt)):
+                whole = LinkSample(sample.time, dict(edges), dict(tcp), attempt)
+                found.append((last, whole))
+                last = whole
+    return found

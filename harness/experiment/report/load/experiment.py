@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import gc
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import HarnessError, InputError
+from harness.experiment.report.load.changes import load_changes
+from harness.experiment.report.load.flows import load_flows
 from harness.experiment.report.load.jsonl import Malformed, Oddities, number_or_none, read_object, whole
-from harness.experiment.report.load.links import load_changes, load_links
+from harness.experiment.report.load.links import load_links
 from harness.experiment.report.load.rank import load_rank
 from harness.experiment.report.load.records import End, RecordedExperiment, RecordedRun, Target
 from harness.model.address import MAX_NODES
@@ -16,6 +20,8 @@ from harness.model.format import format_shape
 from harness.model.plan import NetworkPlan
 
 _YEAR_3000: Final = 32_503_680_000
+OWN_COMMAND: Final = "own command"
+"""Stands for the strategy in runs of a command of the user's own."""
 
 
 def load_experiment(folder: Path) -> RecordedExperiment:
@@ -35,12 +41,13 @@ def load_experiment(folder: Path) -> RecordedExperiment:
     about = read_object((folder.parent if alone else folder) / "experiment.json", oddities) or {}
     slugs = [folder.name] if alone else _slugs(folder, about)
     runs, missing = [], []
-    for slug in slugs:
-        run = _load_run(folder if alone else folder / slug, oddities)
-        if run:
-            runs.append(run)
-        elif not (folder / slug).exists():
-            missing.append(slug)
+    with _no_garbage_collection():
+        for slug in slugs:
+            run = _load_run(folder if alone else folder / slug, oddities)
+            if run:
+                runs.append(run)
+            elif not (folder / slug).exists():
+                missing.append(slug)
     if not runs:
         raise InputError(f"{folder}: {_remedy(folder, missing)}")
     if not about and not alone:
@@ -58,6 +65,18 @@ def load_experiment(folder: Path) -> RecordedExperiment:
         source=source if isinstance(source, str) and source else None,
         run_options=options if isinstance(options, dict) else {},
     )
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Records are no cycles, and may be a million objects: to look for some took a third of the time of loading."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _slugs(folder: Path, about: Mapping[str, Any]) -> list[str]:
@@ -86,10 +105,11 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
         if folder.is_dir():
             oddities.add(folder, "no run.json that can be read: this run is left out")
         return None
-    strategy = str(settings.get("strategy", "not recorded"))
+    own = "command" in settings
+    strategy = str(settings.get("strategy") or (OWN_COMMAND if own else "not recorded"))
     nodes = _nodes(settings, folder)
-    began = any(folder.glob("rank-*.jsonl"))
-    if not began:
+    began = any(folder.glob("rank-*.jsonl")) or any(folder.glob("collectives-*.jsonl"))
+    if not began and not own:
         oddities.add(folder, "no rank-R.jsonl: no rank recorded its training, as harness.training.train does")
     return RecordedRun(
         slug=folder.name,
@@ -103,11 +123,12 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
         engine=str(settings.get("engine", "?")),
         settings={key: value for key, value in settings.items() if key != "plan"},
         plan=_plan(settings, folder, oddities),
-        ranks=tuple(load_rank(folder / f"rank-{rank}.jsonl", rank, oddities) for rank in range(nodes)) if began else (),
+        ranks=tuple(load_rank(folder, rank, oddities, trains=not own) for rank in range(nodes)) if began else (),
         links=load_links(folder / "links.jsonl", oddities) if began or any(folder.glob("links*.jsonl")) else (),
         changes=load_changes(folder / "changes.jsonl", oddities),
         end=_end(folder, oddities),
         network_seed=_network_seed(settings),
+        flows=load_flows(folder, oddities),
     )
 
 

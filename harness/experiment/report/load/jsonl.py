@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,6 +14,8 @@ _MOST_NOTES: Final = 3
 """Notes per file about lines that cannot be read; the rest are only counted."""
 _LARGEST: Final = 1e18
 """No time, size or loss is larger."""
+_INTEGERS: Final = frozenset((int,))
+_NUMBERS: Final = frozenset((int, float))
 
 
 T = TypeVar("T")
@@ -66,12 +68,22 @@ def whole(record: Mapping[str, Any], key: str, default: int | None = None) -> in
     return int(value)
 
 
-def loss(record: Mapping[str, Any]) -> float:
+def are_counts(values: Sequence[Any]) -> bool:
+    """Whether these are some finite numbers of 0 or more, as all but broken records have: quicker than one by one."""
+    return _NUMBERS.issuperset(map(type, values)) and min(values) >= 0 and sum(values) < _LARGEST
+
+
+def are_whole(values: Sequence[Any]) -> bool:
+    """Whether these are some integers of 0 or more."""
+    return _INTEGERS.issuperset(map(type, values)) and min(values) >= 0 and sum(values) < _LARGEST
+
+
+def loss(record: Mapping[str, Any], key: str = "loss") -> float:
     """A loss, which may be infinite or NaN, which is null in the file. Raises Malformed."""
-    value = record.get("loss")
+    value = record.get(key)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return math.nan if value is None else value
-    return number(record, "loss")
+    return number(record, key)
 
 
 def mapping(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -100,37 +112,56 @@ def read_object(path: Path, oddities: Oddities) -> dict[str, Any] | None:
 def read_lines(path: Path, oddities: Oddities) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, object) for every line that has one. A missing file yields nothing; the caller reports it."""
     try:
-        text = path.read_text(errors="replace")
+        file = path.open(errors="replace")
     except FileNotFoundError:
         return
     except OSError as problem:
         oddities.add(path, f"cannot be read ({problem}); ignored")
         return
-    bad = 0
-    lines = text.split("\n")
-    for place, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError:
-            value = None
-        if isinstance(value, dict):
-            yield place, value
-        elif place == len(lines):
-            oddities.add(path, "the last line was cut off; ignored", place)
-        else:
-            bad += 1
-            if bad <= _MOST_NOTES:
-                oddities.add(path, "no JSON object; ignored", place)
-    if bad > _MOST_NOTES:
-        oddities.add(path, f"{bad - _MOST_NOTES} more such lines ignored")
+    noted = _Noted(path, oddities)
+    with file:
+        for place, line in enumerate(file, 1):
+            try:
+                value = json.loads(line)
+            except ValueError:
+                value = None
+            if isinstance(value, dict):
+                yield place, value
+            elif not line.strip():
+                continue
+            elif not line.endswith("\n"):
+                oddities.add(path, "the last line was cut off; ignored", place)
+            else:
+                noted.add("no JSON object; ignored", place)
+    noted.sum_up()
+
+
+class _Noted:
+    """Notes the first lines of a file that cannot be read, and counts the others."""
+
+    def __init__(self, path: Path, oddities: Oddities) -> None:
+        self._path, self._oddities, self._bad = path, oddities, 0
+
+    def add(self, what: str, line: int) -> None:
+        """Note a line, or count it."""
+        self._bad += 1
+        if self._bad <= _MOST_NOTES:
+            self._oddities.add(self._path, what, line)
+
+    def sum_up(self) -> None:
+        """Note how many lines were only counted."""
+        if self._bad > _MOST_NOTES:
+            self._oddities.add(self._path, f"{self._bad - _MOST_NOTES} more such lines ignored")
 
 
 def parsed(path: Path, oddities: Oddities, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
     """Every line's object as `parse` reads it; a line for which it raises Malformed becomes a note."""
+    noted = _Noted(path, oddities)
     for line, record in read_lines(path, oddities):
         try:
-            yield parse(record)
+            value = parse(record)
         except Malformed as problem:
-            oddities.add(path, f"{problem}; line ignored", line)
+            noted.add(f"{problem}; line ignored", line)
+        else:
+            yield value
+    noted.sum_up()

@@ -1,21 +1,26 @@
-"""Reads links.jsonl and changes.jsonl: the counters of links, and when links were changed."""
+"""Reads links.jsonl, or links-R.jsonl of every node: the counters of links over time.
+
+A line may leave out what has not changed since the last line of its attempt: it is filled in here. A run of ten minutes
+on eight nodes has 336,000 counts of edges, so that what has not changed is one object, not one per sample.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any, Final
 
-from harness.errors import HarnessError
-from harness.experiment.report.load.jsonl import Malformed, Oddities, mapping, number, parsed, whole
-from harness.experiment.report.load.records import EdgeCount, LinkSample, RecordedChange
-from harness.model.format import format_distinct, format_shape
-from harness.model.link import LinkShape
+from harness.experiment.report.load.jsonl import Malformed, Oddities, are_whole, mapping, number, parsed, whole
+from harness.experiment.report.load.records import EdgeCount, LinkSample
+from harness.model.plan import Pair
 
+_TICKS: Final = (0.1, 1.0)
+"""Seconds between the moments at which all nodes sample: multiples of one of them, on every node's clock."""
 _EARLY: Final = 0.1
-"""Seconds by which a timer may fire before its whole second."""
+"""The share of a tick by which a timer may fire too early."""
+_FIELDS: Final = ("src", "dst", *EdgeCount._fields)
 
 
 def load_links(path: Path, oddities: Oddities) -> tuple[LinkSample, ...]:
@@ -27,82 +32,80 @@ def load_links(path: Path, oddities: Oddities) -> tuple[LinkSample, ...]:
     """
     of_nodes = sorted(path.parent.glob("links-*.jsonl"))
     if not path.is_file() and of_nodes:
-        return _joined([sample for one in of_nodes for sample in parsed(one, oddities, _sample)])
+        return _joined([_samples(one, oddities) for one in of_nodes])
     if not path.is_file():
         oddities.add(path, "missing: there are no link statistics of this run")
-    return tuple(sorted(parsed(path, oddities, _sample), key=lambda sample: sample.time))
+    return tuple(sorted(_samples(path, oddities), key=lambda sample: sample.time))
 
 
-def _joined(samples: list[LinkSample]) -> tuple[LinkSample, ...]:
-    """Join the samples of all nodes of the same second: nodes sample at whole seconds."""
+def _samples(path: Path, oddities: Oddities) -> list[LinkSample]:
+    return list(parsed(path, oddities, _Filled().sample))
+
+
+def _joined(of_nodes: list[list[LinkSample]]) -> tuple[LinkSample, ...]:
+    """Join the samples of all nodes of the same moment."""
+    tick = _tick(of_nodes)
     moments: dict[tuple[int, int], list[LinkSample]] = {}
-    for sample in samples:
-        moments.setdefault((sample.attempt, int(sample.time + _EARLY)), []).append(sample)
+    for sample in (sample for samples in of_nodes for sample in samples):
+        moments.setdefault((sample.attempt, int(sample.time / tick + _EARLY)), []).append(sample)
     joined = []
     for (attempt, _), parts in sorted(moments.items()):
         edges = {pair: count for part in parts for pair, count in part.edges.items()}
-        tcp = {rank: counts for part in parts for rank, counts in part.tcp.items()}
+        tcp = {rank: segments for part in parts for rank, segments in part.tcp.items()}
         joined.append(LinkSample(fmean(part.time for part in parts), edges, tcp, attempt))
     return tuple(joined)
 
 
-def _sample(record: Mapping[str, Any]) -> LinkSample:
-    edges = {}
+def _tick(of_nodes: list[list[LinkSample]]) -> float:
+    """How often nodes sample: by the node that samples most often."""
+    gaps = [median(after.time - before.time for before, after in pairwise(one)) for one in of_nodes if len(one) > 1]
+    return _TICKS[0] if gaps and min(gaps) < _TICKS[1] / 2 else _TICKS[1]
+
+
+class _Filled:
+    """Reads the lines of one file in their order, and fills in what has not changed."""
+
+    def __init__(self) -> None:
+        self._attempt = 0
+        self._edges: dict[Pair, EdgeCount] = {}
+        self._tcp: dict[int, tuple[int, int]] = {}
+        self._pairs: dict[Pair, Pair] = {}
+
+    def sample(self, record: Mapping[str, Any]) -> LinkSample:
+        """The counters after one more line. Raises Malformed."""
+        time, attempt = number(record, "time"), whole(record, "attempt", 1)
+        edges, tcp = _edges(record), _tcp(record)
+        if attempt != self._attempt:
+            self._attempt, self._edges, self._tcp = attempt, {}, {}
+        changed = {pair: count for pair, count in edges.items() if self._edges.get(pair) != count}
+        if changed:
+            self._edges = self._edges | {self._pairs.setdefault(pair, pair): changed[pair] for pair in changed}
+        if any(self._tcp.get(rank) != segments for rank, segments in tcp.items()):
+            self._tcp = self._tcp | tcp
+        return LinkSample(time, self._edges, self._tcp, attempt)
+
+
+def _edges(record: Mapping[str, Any]) -> dict[Pair, EdgeCount]:
     listed = record.get("edges", [])
     if not isinstance(listed, list) or not all(isinstance(edge, dict) for edge in listed):
         raise Malformed("edges is not a list of objects")
-    for edge in listed:
-        edges[whole(edge, "src"), whole(edge, "dst")] = EdgeCount(
-            sent_packets=whole(edge, "sent_packets", 0),
-            sent_bytes=whole(edge, "sent_bytes", 0),
-            dropped=whole(edge, "dropped", 0),
-            backlog_bytes=whole(edge, "backlog_bytes", 0),
-            backlog_packets=whole(edge, "backlog_packets", 0),
-        )
-    tcp = {}
+    return dict(map(_edge, listed))
+
+
+def _edge(edge: dict[str, Any]) -> tuple[Pair, EdgeCount]:
+    values = tuple(map(edge.get, _FIELDS))
+    if are_whole(values):
+        return values[:2], EdgeCount._make(values[2:])  # type: ignore[return-value]
+    counts = [whole(edge, name, 0) for name in EdgeCount._fields]
+    return (whole(edge, "src"), whole(edge, "dst")), EdgeCount(*counts)
+
+
+def _tcp(record: Mapping[str, Any]) -> dict[int, tuple[int, int]]:
     by_rank = mapping(record, "tcp")
+    tcp = {}
     for rank in by_rank:
         if not rank.isdecimal():
             raise Malformed(f"tcp has {rank!r}, no rank")
-        counts = mapping(by_rank, rank)
-        tcp[int(rank)] = whole(counts, "sent_segments", 0), whole(counts, "retransmitted_segments", 0)
-    return LinkSample(number(record, "time"), edges, tcp, whole(record, "attempt", 1))
-
-
-def load_changes(path: Path, oddities: Oddities) -> tuple[RecordedChange, ...]:
-    """Every reshape in the order of the file; a missing file has none."""
-    return tuple(parsed(path, oddities, _change))
-
-
-def _change(record: Mapping[str, Any]) -> RecordedChange:
-    edges = record.get("edges", [])
-    if not isinstance(edges, list) or not all(isinstance(edge, dict) for edge in edges):
-        raise Malformed("edges is not a list of objects")
-    texts = (f"{whole(edge, 'src')}→{whole(edge, 'dst')}: {_change_text(edge)}" for edge in edges)
-    return RecordedChange(number(record, "asked"), number(record, "acknowledged"), tuple(texts))
-
-
-def _change_text(edge: Mapping[str, Any]) -> str:
-    """The fields that changed: ``delay 20 ms → delay 120 ms``; ``down`` for a link that is down."""
-    shapes = [_shape(edge.get("before")), _shape(edge.get("after"))]
-    old, new = shapes
-    if isinstance(old, LinkShape) and isinstance(new, LinkShape):
-        names = [field.name for field in fields(LinkShape) if getattr(old, field.name) != getattr(new, field.name)]
-        if not names:
-            return "as before"
-        changed = [LinkShape.unchecked(**{name: getattr(shape, name) for name in names}) for shape in (old, new)]
-        return " → ".join(format_distinct(format_shape, changed))
-    return " → ".join(format_shape(shape) if isinstance(shape, LinkShape) else shape for shape in shapes)
-
-
-def _shape(recorded: object) -> LinkShape | str:
-    if not isinstance(recorded, dict):
-        return "?"
-    if recorded.get("down"):
-        return "down"
-    try:
-        shape = LinkShape.from_json(recorded, checked=False)
-        format_shape(shape)
-    except (HarnessError, KeyError, TypeError, ValueError, AttributeError):
-        return "?"
-    return shape
+        segments = mapping(by_rank, rank)
+        tcp[int(rank)] = whole(segments, "sent_segments", 0), whole(segments, "retransmitted_segments", 0)
+    return tcp

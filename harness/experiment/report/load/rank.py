@@ -1,12 +1,15 @@
-"""Reads rank-R.jsonl: what one rank recorded, over all attempts of its run."""
+"""Reads rank-R.jsonl and collectives-R.jsonl: what one rank recorded, over all attempts of its run."""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.experiment.report.load.collectives import load_collectives
 from harness.experiment.report.load.jsonl import (
     Oddities,
     loss,
@@ -16,18 +19,20 @@ from harness.experiment.report.load.jsonl import (
     parsed,
     whole,
 )
-from harness.experiment.report.load.records import Collectives, Eval, Ops, Rank, RecordedStep
+from harness.experiment.report.load.records import Collectives, Eval, Logged, Ops, Rank, RecordedStep
 
 
-def load_rank(path: Path, rank: int, oddities: Oddities) -> Rank:
+def load_rank(folder: Path, rank: int, oddities: Oddities, *, trains: bool = True) -> Rank:
     """Read one rank's records; docs/runs.md says which lines a resume makes void.
 
     Args:
-        path: the file; a missing one is an empty record and a note.
-        rank: whose it is.
+        folder: of the run.
+        rank: whose they are.
         oddities: takes what is odd.
+        trains: whether a missing file is odd; else this rank logged nothing.
     """
-    if not path.is_file():
+    path = folder / f"rank-{rank}.jsonl"
+    if trains and not path.is_file():
         oddities.add(path, f"missing: rank {rank} is in no mean of this run")
     taken = _Records()
     for _ in parsed(path, oddities, taken.add):
@@ -35,7 +40,8 @@ def load_rank(path: Path, rank: int, oddities: Oddities) -> Rank:
     if taken.not_finite:
         first, steps = taken.not_finite[0], len(taken.not_finite)
         oddities.add(path, f"the loss is no finite number from step {first} on, at {steps} steps; not drawn there")
-    return taken.rank(rank)
+    timed, untimed = load_collectives(folder / f"collectives-{rank}.jsonl", oddities)
+    return replace(taken.rank(rank), timed=tuple(one for one in timed if not taken.void(one.start)), untimed=untimed)
 
 
 class _Records:
@@ -45,7 +51,9 @@ class _Records:
         self._steps: dict[int, RecordedStep] = {}
         self._evals: dict[int, Eval] = {}
         self._collectives: list[Collectives] = []
+        self._logs: list[Logged] = []
         self._start: Mapping[str, Any] = {}
+        self._void: list[tuple[float, float]] = []
         self._resumed: list[int] = []
         self._uncounted: list[tuple[int, int]] = []
         self._started = False
@@ -61,6 +69,8 @@ class _Records:
         elif kind == "eval":
             evaluation = _eval(record)
             self._evals[evaluation.step] = evaluation
+        elif kind == "log":
+            self._logs.append(_logged(record))
         elif kind == "collectives":
             ops = mapping(record, "ops")
             counted = {
@@ -76,11 +86,20 @@ class _Records:
             last = whole(record, "resumed_from")
             self._resumed.append(last)
         if self._started:
+            self._void.append((self._time_of(last), number_or_none(record, "time") or -math.inf))
             self._steps = {at: step for at, step in self._steps.items() if at <= last}
             self._evals = {at: evaluation for at, evaluation in self._evals.items() if at <= last}
             self._collectives = [counted for counted in self._collectives if counted.step <= last]
             self._forget_counts(last)
         self._started = True
+
+    def _time_of(self, last: int) -> float:
+        """When the step was done from which a resumed attempt goes on; what is later is void."""
+        return max((step.time for at, step in self._steps.items() if at <= last), default=-math.inf)
+
+    def void(self, time: float) -> bool:
+        """Whether a later attempt did again what was done then."""
+        return any(after < time < until for after, until in self._void)
 
     def _forget_counts(self, last: int) -> None:
         """Note that the collectives of the steps after the last remaining count, up to ``last``, are not counted."""
@@ -107,6 +126,7 @@ class _Records:
             bytes_per_step=per_step,
             resumed_from=tuple(self._resumed),
             uncounted=tuple(self._uncounted),
+            logs=tuple(one for one in self._logs if not self.void(one.time)),
         )
 
 
@@ -132,4 +152,13 @@ def _eval(record: Mapping[str, Any]) -> Eval:
         elapsed=number(record, "elapsed"),
         loss=loss(record),
         accuracy=None if accuracy is None else number(record, "accuracy"),
+    )
+
+
+def _logged(record: Mapping[str, Any]) -> Logged:
+    values = mapping(record, "values")
+    return Logged(
+        time=number(record, "time"),
+        step=None if record.get("step") is None else whole(record, "step"),
+        values={sys.intern(name): loss(values, name) for name in values},
     )

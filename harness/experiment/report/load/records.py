@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from harness.experiment.recorded import UNFINISHED
 from harness.model.format import format_number, format_share
@@ -100,8 +100,7 @@ class Collectives:
     missed: int = 0
 
 
-@dataclass(frozen=True)
-class TimedCollective:
+class TimedCollective(NamedTuple):
     """One collective of one rank.
 
     Args:
@@ -146,6 +145,7 @@ class Rank:
         resumed_from: the steps from which later attempts went on.
         uncounted: ranges (after, until] of steps that count but whose collectives a resume made void.
         timed: its collectives that were seen one by one, by start.
+        untimed: how many more there were that nobody saw one by one.
         logs: what its script logged, in the order of the file.
     """
 
@@ -158,6 +158,7 @@ class Rank:
     resumed_from: tuple[int, ...] = ()
     uncounted: tuple[tuple[int, int], ...] = ()
     timed: tuple[TimedCollective, ...] = ()
+    untimed: int = 0
     logs: tuple[Logged, ...] = ()
 
     def counts(self, step: int) -> bool:
@@ -165,8 +166,7 @@ class Rank:
         return not any(after < step <= until for after, until in self.uncounted)
 
 
-@dataclass(frozen=True)
-class EdgeCount:
+class EdgeCount(NamedTuple):
     """The counters of one directed edge since the network was made; the backlog is what waits now."""
 
     sent_packets: int
@@ -178,7 +178,9 @@ class EdgeCount:
 
 @dataclass(frozen=True)
 class LinkSample:
-    """All counters at one time; tcp has per rank (segments sent, segments retransmitted), each counted separately.
+    """Counters at one time; tcp has per rank (segments sent, segments retransmitted), each counted separately.
+
+    In a run whose nodes sample on their own, an edge that was not read at this time is in neither.
 
     Every attempt of a run has a network of its own, whose counters begin at 0.
     """
@@ -189,8 +191,7 @@ class LinkSample:
     attempt: int = 1
 
 
-@dataclass(frozen=True)
-class FlowSample:
+class FlowSample(NamedTuple):
     """What the sender's TCP says of one flow at one time (the kernel's struct tcp_info).
 
     Args:

@@ -1,0 +1,53 @@
+"""Reads changes.jsonl: when links were changed, and what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.experiment.report.load.jsonl import Malformed, Oddities, number, parsed, whole
+from harness.experiment.report.load.records import RecordedChange
+from harness.model.format import format_distinct, format_shape
+from harness.model.link import LinkShape
+
+
+def load_changes(path: Path, oddities: Oddities) -> tuple[RecordedChange, ...]:
+    """Every reshape in the order of the file; a missing file has none."""
+    return tuple(parsed(path, oddities, _change))
+
+
+def _change(record: Mapping[str, Any]) -> RecordedChange:
+    edges = record.get("edges", [])
+    if not isinstance(edges, list) or not all(isinstance(edge, dict) for edge in edges):
+        raise Malformed("edges is not a list of objects")
+    texts = (f"{whole(edge, 'src')}→{whole(edge, 'dst')}: {_change_text(edge)}" for edge in edges)
+    return RecordedChange(number(record, "asked"), number(record, "acknowledged"), tuple(texts))
+
+
+def _change_text(edge: Mapping[str, Any]) -> str:
+    """The fields that changed: ``delay 20 ms → delay 120 ms``; ``down`` for a link that is down."""
+    shapes = [_shape(edge.get("before")), _shape(edge.get("after"))]
+    old, new = shapes
+    if isinstance(old, LinkShape) and isinstance(new, LinkShape):
+        names = [field.name for field in fields(LinkShape) if getattr(old, field.name) != getattr(new, field.name)]
+        if not names:
+            return "as before"
+        changed = [LinkShape.unchecked(**{name: getattr(shape, name) for name in names}) for shape in (old, new)]
+        return " → ".join(format_distinct(format_shape, changed))
+    return " → ".join(format_shape(shape) if isinstance(shape, LinkShape) else shape for shape in shapes)
+
+
+def _shape(recorded: object) -> LinkShape | str:
+    if not isinstance(recorded, dict):
+        return "?"
+    if recorded.get("down"):
+        return "down"
+    try:
+        shape = LinkShape.from_json(recorded, checked=False)
+        format_shape(shape)
+    except (HarnessError, KeyError, TypeError, ValueError, AttributeError):
+        return "?"
+    return shape

@@ -1,0 +1,97 @@
+"""Reads flows.jsonl, or flows-R.jsonl of every node: the TCP connections between nodes, over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from harness.errors import quoted
+from harness.experiment.report.load.jsonl import Malformed, Oddities, are_counts, number, parsed, whole
+from harness.experiment.report.load.records import Flow, FlowSample
+
+_US: Final = 1e-6
+_COLUMNS: Final = 8
+"""id, cwnd, rtt, retransmits, delivery rate, acknowledged bytes, busy, limited by the receiver's window."""
+
+
+def load_flows(folder: Path, oddities: Oddities) -> tuple[Flow, ...]:
+    """The flows of a run in the order in which they began; a run that recorded none has none.
+
+    Args:
+        folder: of the run.
+        oddities: takes what is odd.
+    """
+    one_for_all = folder / "flows.jsonl"
+    paths = [one_for_all] if one_for_all.is_file() else sorted(folder.glob("flows-*.jsonl"))
+    return tuple(flow for path in paths for flow in _load(path, oddities))
+
+
+def _load(path: Path, oddities: Oddities) -> list[Flow]:
+    taken = _Flows()
+    for _ in parsed(path, oddities, taken.add):
+        pass
+    if taken.unknown:
+        oddities.add(path, f"samples of {len(taken.unknown)} flows that no line describes; ignored")
+    return taken.flows()
+
+
+class _Flows:
+    """Collects the lines of one file."""
+
+    def __init__(self) -> None:
+        self._about: dict[tuple[int, int], Mapping[str, Any]] = {}
+        self._samples: dict[tuple[int, int], list[FlowSample]] = {}
+        self._ended: dict[tuple[int, int], float] = {}
+
+    @property
+    def unknown(self) -> set[tuple[int, int]]:
+        """(attempt, id) of flows that have samples and no line that describes them."""
+        return self._samples.keys() - self._about.keys()
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Add one record. Raises Malformed for invalid fields; unknown kinds are ignored."""
+        kind, time, attempt = record.get("kind"), number(record, "time"), whole(record, "attempt", 1)
+        if kind == "flow":
+            self._about[attempt, whole(record, "id")] = _about(record)
+        elif kind == "end":
+            self._ended[attempt, whole(record, "id")] = time
+        elif kind == "sample":
+            for key, sample in _samples(record, time):
+                self._samples.setdefault((attempt, key), []).append(sample)
+
+    def flows(self) -> list[Flow]:
+        """All that are described."""
+        return [
+            Flow(
+                id=key[1],
+                attempt=key[0],
+                **about,
+                samples=tuple(sorted(self._samples.get(key, ()))),
+                ended=self._ended.get(key),
+            )
+            for key, about in self._about.items()
+        ]
+
+
+def _about(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    numbers = {name: whole(record, name) for name in ("src", "dst", "src_port", "dst_port")}
+    return {
+        **numbers,
+        "congestion_control": str(record.get("congestion_control", "?")),
+        "mss": whole(record, "mss", 0),
+    }
+
+
+def _samples(record: Mapping[str, Any], time: float) -> list[tuple[int, FlowSample]]:
+    listed = record.get("flows", [])
+    if not isinstance(listed, list):
+        raise Malformed("flows is not a list")
+    return [_sample(values, time) for values in listed]
+
+
+def _sample(values: Any, time: float) -> tuple[int, FlowSample]:
+    if not isinstance(values, list) or len(values) < _COLUMNS or not are_counts(values):
+        raise Malformed(f"flows has {quoted(values)}, not {_COLUMNS} counts")
+    key, cwnd, rtt, retransmits, rate, acked, busy, held = values[:_COLUMNS]
+    return int(key), FlowSample(time, cwnd, rtt * _US, retransmits, rate * 8.0, acked, busy * _US, held * _US)
