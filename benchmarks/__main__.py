@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 
-NAMES = ("mesh", "fidelity", "no_shape", "engines", "containers", "recording", "startup", "profiles")
+NAMES = ("mesh", "fidelity", "no_shape", "engines", "containers", "recording", "startup", "profiles", "one_connection")
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands start as a user's do, from the second one on
 for name in sys.argv[1:] or NAMES:

@@ -16,6 +16,12 @@ def remedy(in_checkout: str, installed: str) -> str:
     return in_checkout if CHECKOUT else installed
 
 
+def install_extra(extra: str) -> str:
+    """What to do where this Python lacks the packages of an extra, e.g. ``report``, which a checkout has anyway."""
+    checkout = "'make setup'" if extra == "report" else f".venv/bin/pip install '.[{extra}]'"
+    return remedy(f"run {checkout}", f"pip install 'tc-harness[{extra}]'")
+
+
 def shipped(name: str) -> Path:
     """A file of the project that the package needs, e.g. ``compose.yaml``; a wheel has it inside (pyproject.toml)."""
     return (CHECKOUT or PACKAGE / "project") / name

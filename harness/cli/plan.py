@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from harness.cli import options
+from harness.cli.one_tcp import ONE_TCP
 from harness.cli.output import print_json, say, show, table
-from harness.model.format import count, format_shape
+from harness.model.format import count, format_rate, format_shape
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
+from harness.model.tcp import tcp_ceilings
 
 EPILOG = options.examples(
     "harness plan --nodes 4 --topology ring --profile wan",
@@ -26,16 +30,19 @@ def plan(
     chosen: NetworkOptions,
     json_: options.JsonOption = False,
 ) -> None:
-    """Print nodes, routes and every edge's shape. Delays are one way: a round trip pays both directions."""
+    """Print nodes, routes and every edge's shape, and what one TCP connection gets of it where packets are lost.
+
+    Delays are one way: a round trip pays both directions.
+    """
     made = chosen.plan()
     if json_:
-        print_json(made.to_json())
+        print_json(plan_json(made))
     else:
         show_plan(made)
 
 
 def show_plan(made: NetworkPlan) -> None:
-    """The plan as tables."""
+    """The plan as tables, with what one TCP connection gets of each edge."""
     title = f"{count(made.size, 'node')}, {made.topology}, profile {made.profile}, seed {made.seed}"
     ranks = table(title, "rank>", "address", "neighbours,", "through neighbours,")
     for rank in range(made.size):
@@ -49,8 +56,18 @@ def show_plan(made: NetworkPlan) -> None:
         )
     show(ranks)
     say("")
-    edges = table("Directed edges", "edge", "from", "shape,")
+    edges = table("Directed edges", "edge", "from", "shape,", "one TCP")
+    ceilings = tcp_ceilings(made)
     for pair in sorted(made.edges):
         edge = made.edges[pair]
-        edges.add_row(str(edge), edge.origin, format_shape(edge.shape) + (" (down)" if edge.down else ""))
+        shape = format_shape(edge.shape) + (" (down)" if edge.down else "")
+        edges.add_row(str(edge), edge.origin, shape, format_rate(ceilings[pair].bit_s))
+    if any(one.limit == "loss" for one in ceilings.values()):
+        edges.caption = ONE_TCP
     show(edges)
+
+
+def plan_json(made: NetworkPlan) -> dict[str, Any]:
+    """The plan for programs, with what one TCP connection gets of each edge."""
+    tcp = [{"src": src, "dst": dst, **vars(one)} for (src, dst), one in sorted(tcp_ceilings(made).items())]
+    return {**made.to_json(), "tcp": tcp}

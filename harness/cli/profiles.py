@@ -25,16 +25,22 @@ def profiles(
     json_: options.JsonOption = False,
 ) -> None:
     """List network profiles. Delay is one way, each edge draws its own values from the ranges."""
+    from harness.cli.one_tcp import ONE_TCP, one_tcp_range
     from harness.model.profile_file import load_profile, shipped_profiles
+    from harness.model.tcp import profile_ceilings
 
     found = [load_profile(name) for name in names or shipped_profiles()]
     if json_:
-        print_json([profile.to_json() for profile in found])
+        print_json(
+            [{**one.to_json(), "tcp_bit_s": [ceiling.bit_s for ceiling in profile_ceilings(one)]} for one in found]
+        )
         return
     described = [profile.describe() for profile in found]
     usual = ["rate", "delay", "jitter", "loss"]
     rarer = sorted({key for one in described for key in one} - {*usual, "description", "name"})
-    made = table("Profiles", "name", *usual, *rarer, "description~")
+    made = table("Profiles", "name", *usual, *rarer, "one TCP", "description~")
     for profile, one in zip(found, described, strict=True):
-        made.add_row(profile.name, *(one.get(key, "") for key in usual + rarer), profile.description)
+        tcp = one_tcp_range(*profile_ceilings(profile))
+        made.add_row(profile.name, *(one.get(key, "") for key in usual + rarer), tcp, profile.description)
+    made.caption = ONE_TCP
     show(made)

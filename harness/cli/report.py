@@ -16,7 +16,7 @@ from harness.cli.output import note, print_json, say, show, status
 from harness.errors import InputError, UnavailableError, quoted
 from harness.experiment.recorded import resolve
 from harness.experiment.report.figure_names import FIGURES, Paper, checked_figure, points
-from harness.installed import remedy
+from harness.installed import install_extra
 from harness.model.format import count
 from harness.model.suggest import suggest
 from harness.run_files import replace_file
@@ -223,10 +223,7 @@ def _require(wanted: tuple[str, ...]) -> None:
         missing = [name for name in packages if importlib.util.find_spec(name) is None]
         if missing:
             need = [name for name in wanted if name in _NEEDS and _NEEDS[name][0] == extra]
-            checkout = "'make setup'" if extra == "report" else f".venv/bin/pip install '.[{extra}]'"
             raise UnavailableError(
                 f"{' and '.join(need)} need{'s' if len(need) == 1 else ''} {' and '.join(missing)}, "
-                "which this Python lacks: "
-                + remedy(f"run {checkout}", f"pip install 'tc-harness[{extra}]'")
-                + "; --format csv,json and --json work without"
+                "which this Python lacks: " + install_extra(extra) + "; --format csv,json and --json work without"
             )

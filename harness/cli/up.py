@@ -7,8 +7,9 @@ import time
 import typer
 
 from harness.cli import options
+from harness.cli.one_tcp import slow_tcp
 from harness.cli.output import note, print_json, say, status
-from harness.cli.plan import show_plan
+from harness.cli.plan import plan_json, show_plan
 from harness.model.format import count, format_time
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import OPTIONS, NetworkOptions
@@ -39,7 +40,7 @@ def up(
     """Start a shaped network. Use it with exec, link, verify and bench; end it with down."""
     made, placement = prepare(name, chosen)
     if dry_run:
-        print_json(made.to_json()) if json_ else show_plan(made)
+        print_json(plan_json(made)) if json_ else show_plan(made)
         return
     started = time.monotonic()
     network = start(name, made, placement, transient=False)
@@ -71,6 +72,11 @@ def prepare(name: str, chosen: NetworkOptions) -> tuple[NetworkPlan, Placement]:
 
 
 def start(name: str, made: NetworkPlan, placement: Placement, *, transient: bool) -> Network:
-    """Start the network, with a spinner. What the machine lacks is printed before anything is made."""
+    """Start the network, with a spinner.
+
+    What the machine lacks, and how slow TCP is on lossy links, is printed before anything is made.
+    """
+    if slow := slow_tcp(made, placement.congestion_control):
+        note(slow)
     with status(f"starting network {name!r}") as progress:
         return placement.start(name, made, transient=transient, progress=progress, tell=note)

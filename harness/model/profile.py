@@ -132,7 +132,7 @@ class Profile:
     def __post_init__(self) -> None:
         spread = [name for name in _COUPLED if self._is_spread(name)]
         for ends in itertools.product((0.0, 1.0), repeat=len(spread)):
-            self._shape(defaultdict(float, zip(spread, ends, strict=True)).__getitem__)
+            self.shape_at(defaultdict(float, zip(spread, ends, strict=True)).__getitem__)
 
     def sample(self, seed: int, a: int, b: int) -> LinkShape:
         """The shape of the edge between ranks a and b; the same for both directions, whichever is named first.
@@ -150,7 +150,7 @@ class Profile:
             digest = hashlib.sha256(f"{seed}:{first}:{second}:{name}".encode()).digest()
             return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
-        return self._shape(quantile)
+        return self.shape_at(quantile)
 
     def _is_spread(self, name: str) -> bool:
         value: Any = self
@@ -158,7 +158,9 @@ class Profile:
             value = getattr(value, part, None)
         return value is not None and value.low != value.high
 
-    def _shape(self, quantile: Callable[[str], float]) -> LinkShape:
+    def shape_at(self, quantile: Callable[[str], float]) -> LinkShape:
+        """The shape with each field at this quantile of its range, 0 to 1, by the field's name."""
+
         def draw(name: str, values: Range[T] | None) -> T | None:
             if values is None:
                 return None

@@ -1,0 +1,54 @@
+"""What commands say of one TCP connection on lossy links."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.model.format import NOTHING, count, format_range, format_rate
+from harness.model.plan import NetworkPlan
+from harness.model.tcp import TcpCeiling, tcp_ceilings
+
+ONE_TCP: Final = (
+    "one TCP: about what one connection (cubic) gets in the long run; where packets are lost, that is less than the"
+    " rate (Mathis et al. 1997, RFC 9438). More: --congestion-control bbr, several connections, less loss."
+)
+_CUBIC: Final = "cubic"
+_FAR_LESS: Final = 0.5
+"""Share of the rate: below it, users of `up` and `run` get a note."""
+
+
+def slow_tcp(made: NetworkPlan, congestion_control: str) -> str | None:
+    """One line for a network on which one TCP connection gets far less than some edge's rate, because of losses.
+
+    Args:
+        made: the network.
+        congestion_control: of its nodes; only what cubic gets is known.
+    """
+    if congestion_control != _CUBIC:
+        return None
+    slow = []
+    for pair, one in tcp_ceilings(made).items():
+        rate = made.edges[pair].effective.rate
+        if one.limit == "loss" and one.bit_s and (rate is None or one.bit_s < rate.bit_s * _FAR_LESS):
+            slow.append((one.bit_s, pair, rate))
+    if not slow:
+        return None
+    bit_s, (src, dst), rate = min(slow)
+    of = "" if rate is None else f" of {format_rate(rate)}"
+    return (
+        f"because of lost packets, one TCP connection gets about {format_rate(bit_s)}{of} on {src}->{dst}"
+        f"{_others(len(slow) - 1)}; more with --congestion-control bbr, several connections or less loss"
+    )
+
+
+def _others(more: int) -> str:
+    return f", and less than half on {count(more, 'other edge')}" if more else ""
+
+
+def one_tcp_range(least: TcpCeiling, most: TcpCeiling) -> str:
+    """``0.13 – 8.9 Mbit/s``, for a table."""
+    if least.bit_s is None:
+        return NOTHING
+    if most.bit_s is None:
+        return f"{format_rate(least.bit_s)} or more"
+    return format_range(least.bit_s, most.bit_s, format_rate)

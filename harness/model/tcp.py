@@ -1,0 +1,106 @@
+"""What one TCP connection can get of a link: less than its rate where packets are lost. Pure.
+
+Two response functions, of which the larger counts, as CUBIC itself does it (RFC 9438, 4.3):
+
+* Mathis, Semke, Mahdavi and Ott 1997, "The macroscopic behavior of the TCP congestion avoidance algorithm": a window of
+  sqrt(3 / (2 p)) segments per round trip, for Reno and, in CUBIC's Reno-friendly region, for CUBIC.
+* RFC 9438, 5.1 (CUBIC, beta 0.7, C 0.4): a window of 1.054 (RTT / p)^0.75 segments.
+
+p counts losses as TCP does: those that follow each other (a chain's bad state) reduce the window once. Not in it: slow
+start, lost acknowledgements, jitter, and other traffic on the link. BBR does not slow down for losses of some percent,
+and several connections each get as much, until the rate is used up. Measured by ``python -m benchmarks
+one_connection``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from harness.model.address import FRAME, SEGMENT
+from harness.model.link import LinkShape
+from harness.model.plan import NetworkPlan, Pair
+from harness.model.profile import Profile
+
+Limit = Literal["rate", "loss"]
+_CUBIC: Final = 1.054
+"""Segments; RFC 9438, 5.1, figure 5."""
+
+_GOOD: Final = ("rate", "gilbert_elliott.r", "loss_correlation", "burst", "limit", "queue")
+"""Fields of which more is better for TCP."""
+
+
+@dataclass(frozen=True)
+class TcpCeiling:
+    """What one connection can get in the long run.
+
+    Args:
+        bit_s: goodput in bit/s; None: nothing limits it.
+        limit: by what; None: nothing.
+    """
+
+    bit_s: float | None
+    limit: Limit | None
+
+
+def mathis_rate(mss: int, rtt: float, loss: float) -> float:
+    """The goodput of Reno in bit/s: MSS / RTT x sqrt(3 / (2 p)).
+
+    Args:
+        mss: bytes in a segment.
+        rtt: round-trip time in seconds.
+        loss: share of segments lost, above 0.
+    """
+    return _goodput(math.sqrt(1.5 / loss), mss, rtt)
+
+
+def cubic_rate(mss: int, rtt: float, loss: float) -> float:
+    """The goodput of CUBIC in bit/s: that of Reno, or more where losses are rare and round trips are long."""
+    return max(mathis_rate(mss, rtt, loss), _goodput(_CUBIC * (rtt / loss) ** 0.75, mss, rtt))
+
+
+def loss_events(shape: LinkShape) -> float:
+    """Share of packets with which TCP sees a loss begin: of losses in a row, only the first."""
+    chain = shape.loss_chain
+    if chain is None:
+        lost = shape.mean_loss
+    else:
+        bad = chain.bad_share
+        lost = (1 - bad) * float(chain.loss_good) + bad * min(float(chain.r), float(chain.loss_bad))
+    return 1 - (1 - lost) * (1 - float(shape.corrupt))
+
+
+def tcp_ceiling(there: LinkShape, back: LinkShape) -> TcpCeiling:
+    """What one CUBIC connection can get of a link, its acknowledgements coming back over another.
+
+    Args:
+        there: the direction of the data.
+        back: that of the acknowledgements.
+    """
+    rate = None if there.rate is None else there.rate.bit_s * SEGMENT / FRAME
+    loss, rtt = loss_events(there), there.delay.seconds + back.delay.seconds
+    if loss > 0 and rtt > 0:
+        lossy = cubic_rate(SEGMENT, rtt, loss) if loss < 1 else 0.0
+        if rate is None or lossy < rate:
+            return TcpCeiling(lossy, "loss")
+    return TcpCeiling(rate, None if rate is None else "rate")
+
+
+def tcp_ceilings(plan: NetworkPlan) -> dict[Pair, TcpCeiling]:
+    """That of every directed edge of a network, as it is now: links that are down carry nothing."""
+    return {
+        (src, dst): tcp_ceiling(edge.effective, plan.edges[dst, src].effective)
+        for (src, dst), edge in plan.edges.items()
+    }
+
+
+def profile_ceilings(profile: Profile) -> tuple[TcpCeiling, TcpCeiling]:
+    """The least and the most that one connection can get of a link of a profile: at the ends of its ranges."""
+    best = profile.shape_at(lambda name: 1.0 if name in _GOOD else 0.0)
+    worst = profile.shape_at(lambda name: 0.0 if name in _GOOD else 1.0)
+    return tcp_ceiling(worst, worst), tcp_ceiling(best, best)
+
+
+def _goodput(window: float, mss: int, rtt: float) -> float:
+    return window * mss * 8 / rtt
