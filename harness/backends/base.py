@@ -72,6 +72,7 @@ class ProgramStarter(Protocol):
         env: Mapping[str, str] | None = None,
         stdio: Stdio = Stdio(),
         own_group: bool = True,
+        cwd: str | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a program in a node; it dies with this process.
 
@@ -82,6 +83,7 @@ class ProgramStarter(Protocol):
             stdio: its standard streams.
             own_group: whether it gets a session of its own, so that a signal can be sent to all that it starts;
                 False for a program that shall read from our terminal.
+            cwd: the folder in which it starts; None: ours, in a container its own.
 
         Raises:
             ProgramError: there is no such program; in a container it ends with 127 instead.

@@ -88,6 +88,7 @@ def launch(
     tick: Callable[[], bool] | None = None,
     until: Until = ALL,
     timeout: float | None = None,
+    cwd: str | None = None,
 ) -> LaunchOutcome:
     """Run a program on the nodes until all end, or until the first fails: then the others are stopped.
 
@@ -102,6 +103,7 @@ def launch(
         tick: called every TICK_SECONDS while the program runs; True ends it on all ranks.
         until: whose end with 0 ends the others.
         timeout: seconds, after which all are stopped.
+        cwd: the folder in which it starts; None: ours, in containers their own.
     """
     started: list[_Rank] = []
     base = {**nodes.environ, **(extra_env or {})}
@@ -109,7 +111,7 @@ def launch(
     try:
         for rank in range(plan.size) if ranks is None else ranks:
             env = environment(plan, rank, base, master_port, argv)
-            started.append(_Rank(rank, nodes.spawn(rank, argv, env=env, stdio=stdio)))
+            started.append(_Rank(rank, nodes.spawn(rank, argv, env=env, stdio=stdio, cwd=cwd)))
         return _watch(started, sink, tick, until, math.inf if timeout is None else time.monotonic() + timeout)
     finally:
         _stop([one.process for one in started])

@@ -160,6 +160,7 @@ class DockerBackend:
         env: Mapping[str, str] | None = None,
         stdio: Stdio = Stdio(),
         own_group: bool = True,
+        cwd: str | None = None,
     ) -> subprocess.Popen[bytes]:
         """See Backend."""
         from harness.backends.docker.exec.client import client_command
@@ -168,7 +169,7 @@ class DockerBackend:
         if self._user is None:
             self._user = str(self.state()["user"])
         command, environ = client_command(
-            self._containers[rank], argv, env or {}, whose=f"node {rank}", user=self._user
+            self._containers[rank], argv, env or {}, whose=f"node {rank}", user=self._user, cwd=cwd
         )
         return subprocess.Popen(
             command,

@@ -210,6 +210,7 @@ class NetnsBackend:
         env: Mapping[str, str] | None = None,
         stdio: Stdio = Stdio(),
         own_group: bool = True,
+        cwd: str | None = None,
     ) -> subprocess.Popen[bytes]:
         """See Backend."""
         if env is not None and "HOSTNAME" in env:  # some shells export the host's
@@ -223,6 +224,7 @@ class NetnsBackend:
                     stdout=stdio.stdout,
                     stderr=stdio.stderr,
                     start_new_session=own_group,
+                    cwd=cwd,
                     preexec_fn=enter,
                 )
             except (FileNotFoundError, NotADirectoryError) as problem:

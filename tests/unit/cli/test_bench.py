@@ -26,7 +26,7 @@ class LocalRuntime:
         self.python = str(python)
         self.processes = []
 
-    def spawn(self, rank, argv, *, env=None, stdio=None, own_group=True):
+    def spawn(self, rank, argv, *, env=None, stdio=None, own_group=True, cwd=None):
         self.processes.append(
             subprocess.Popen(
                 argv, env=env, stdin=stdio.stdin, stdout=stdio.stdout, stderr=stdio.stderr, process_group=0

@@ -27,7 +27,7 @@ class LocalBackend:
         self.refused = refused
         self.processes = {}
 
-    def spawn(self, rank, argv, *, env=None, stdio=None, own_group=True):
+    def spawn(self, rank, argv, *, env=None, stdio=None, own_group=True, cwd=None):
         if rank in self.refused:
             raise NodeError(rank, f"start {argv[0]!r}", "no such program")
         self.processes[rank] = subprocess.Popen(
