@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from harness.api.shaped import ShapedNetwork as ShapedNetwork
     from harness.api.start import network as network
     from harness.errors import HarnessError as HarnessError
+    from harness.metrics import log as log
 
 __version__ = "0.1.0"
 
@@ -25,6 +26,7 @@ _API = {
     "HarnessWarning": "harness.api.failures",
     "RankError": "harness.api.failures",
     "ShapedNetwork": "harness.api.shaped",
+    "log": "harness.metrics",
     "network": "harness.api.start",
 }
 """What ``import harness`` offers and where it is, imported when asked for: every command imports this file."""

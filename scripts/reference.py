@@ -54,7 +54,7 @@ NODE: Final = {
 """What a container reads beside the variables of compose.yaml; `harness up --runtime docker` sets it."""
 OURS: Final = {
     "HARNESS_NEIGHBOURS": "Ranks with a direct link to this one: `1,3`.",
-    "HARNESS_RUN_DIR": "In containers with a folder for results: this run's own folder there.",
+    "HARNESS_RUN_DIR": "The folder of this run as its ranks see it, where it is recorded; harness.log writes there.",
 }
 """What programs in nodes find of ours."""
 INTERNAL: Final = ("HARNESS_PROGRAM_",)
