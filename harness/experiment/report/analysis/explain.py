@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from harness.experiment.report.analysis.paths import EdgeLoad, base_round_trip, edge_loads, talking_pairs
-from harness.experiment.report.analysis.waits import Waits, waits
+from harness.experiment.report.analysis.causes.advice import Cause, advice
+from harness.experiment.report.analysis.causes.changes import FeltChange, felt_change
+from harness.experiment.report.analysis.causes.edge_loads import edge_loads
+from harness.experiment.report.analysis.causes.lost_time import Network, lost_time
+from harness.experiment.report.analysis.causes.reasons import SENTENCES, apart, changed, links_alone, machine
+from harness.experiment.report.analysis.causes.substitutes import with_logged_steps, with_rounds
+from harness.experiment.report.analysis.causes.waits import Waits, waits
+from harness.experiment.report.analysis.causes.without_steps import busy_waits
 from harness.experiment.report.load.records import RecordedRun
-from harness.model.format import format_number, format_rate, format_share, format_time
 
-Cause = Literal["latency", "loss", "rate", "queue", "straggler", "compute", "changed", "unknown"]
-
-_LARGE: Final = 0.25
-"""Share of the steps' time from which a cause is the answer: below, removing it would not be felt."""
-_SHORT_TRIP: Final = 0.001
-"""Seconds: round trips under this are lost among what software and processors take (0.2 ms on the build machine)."""
+_MOST: Final = 0.5
+"""Share of the steps' time from which computing is the answer, unless a straggler or a change takes _FELT."""
+_FELT: Final = 0.25
+"""Share from which a straggler, or a change, is the answer: removing it is felt whatever else there is."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Explanation:
     """Why a run took so long.
 
     Args:
-        cause: the largest one.
+        cause: what took most of the time.
         sentence: it with its evidence.
         lost: seconds beyond what computing alone would need, by cause; "unknown" where they cannot be split.
         advice: what to change first; empty where nothing is known to help.
@@ -32,72 +35,64 @@ class Explanation:
 
     cause: Cause
     sentence: str
-    lost: Mapping[str, float] = field(default_factory=dict)
+    lost: Mapping[Cause, float] = field(default_factory=dict)
     advice: str = ""
 
 
 def explain(run: RecordedRun) -> Explanation:
     """Explain one run, however little it recorded."""
-    found = waits(run)
-    if found is None or found.seconds <= 0:
-        return Explanation("unknown", "No steps were recorded: computing and waiting cannot be told apart.")
-    loads = edge_loads(run, found.begun, found.ended)
-    trip = _round_trip(run, loads)
-    lost = _lost(found, loads, trip)
-    cause = max(lost, key=lambda name: (name != "unknown", lost[name]))
-    if lost[cause] < _LARGE * found.seconds or cause == "unknown":
-        return _computing(found, lost)
-    if cause == "straggler":
-        return _straggler(found)
-    return _latency(found, loads, trip, lost) if cause == "latency" else _rate(found, loads, lost)
+    if found := waits(run):
+        return _explain_steps(run, found)
+    rounds = with_rounds(run)
+    if rounds and (found := waits(rounds)):
+        return _explain_steps(rounds, replace(found, unit="round of collectives"))
+    logged = with_logged_steps(run)
+    if logged and (found := waits(logged)) and (change := _felt(logged, found)):
+        return Explanation("changed", changed(change), {"changed": change.lost}, advice("changed", run))
+    return _explain_connections(run)
 
 
-def _round_trip(run: RecordedRun, loads: tuple[EdgeLoad, ...]) -> float | None:
-    if run.plan is None:
-        return None
-    return max((base_round_trip(run.plan, pair) for pair in talking_pairs(run, loads)), default=None)
+def _explain_steps(run: RecordedRun, found: Waits) -> Explanation:
+    if change := _felt(run, found):
+        return Explanation("changed", changed(change), _lost_with(run, found, change), advice("changed", run))
+    network = Network.of(run, found)
+    lost = lost_time(run, found, network)
+    cause = _cause(found, lost)
+    if cause == "unknown" and network.trip is not None and network.loads:
+        return Explanation("compute", machine(found, network, lost), lost, advice("compute", run))
+    return Explanation(cause, SENTENCES[cause](found, network, lost), lost, advice(cause, run))
 
 
-def _lost(found: Waits, loads: tuple[EdgeLoad, ...], trip: float | None) -> dict[str, float]:
-    full = max(((load.use or 0.0) * found.seconds for load in loads), default=0.0)
-    rate = min(found.network, full)
-    rest = found.network - rate
-    latency = rest if trip is not None and trip >= _SHORT_TRIP else 0.0
-    return {
-        "latency": latency,
-        "rate": rate,
-        "straggler": min(found.behind, found.seconds - found.compute),
-        "unknown": rest - latency + found.uneven,
-    }
+def _explain_connections(run: RecordedRun) -> Explanation:
+    known = busy_waits(run)
+    if known is None:
+        times = [sample.time for sample in run.links] or [0.0]
+        return Explanation("unknown", links_alone(edge_loads(run, times[0], times[-1])))
+    found, network = known
+    lost = lost_time(run, found, network)
+    cause = _cause(found, lost)
+    cause = "compute" if cause == "unknown" else cause
+    return Explanation(cause, apart(found, network, lost, cause), lost, advice(cause, run))
 
 
-def _computing(found: Waits, lost: Mapping[str, float]) -> Explanation:
-    share = format_share(found.compute / found.seconds, 2)
-    sentence = f"Bound by computing: {share} of a step of {format_time(found.seconds / found.steps)} is computing."
-    return Explanation("compute", sentence, lost, "a faster processor or a smaller model; the network is not the limit")
+def _felt(run: RecordedRun, found: Waits) -> FeltChange | None:
+    """The change that took a share of the time worth naming."""
+    change = felt_change(run)
+    return change if change and change.lost >= _FELT * found.seconds else None
 
 
-def _latency(found: Waits, loads: tuple[EdgeLoad, ...], trip: float | None, lost: Mapping[str, float]) -> Explanation:
-    assert trip
-    trips = format_number(lost["latency"] / found.steps / trip, 2)
-    used = max((load.use or 0.0 for load in loads), default=None)
-    links = "" if used is None else f"; the links are {format_share(used, 2)} used"
-    sentence = f"Bound by latency: {trips} round trips of {format_time(trip)} a step{links}."
-    return Explanation("latency", sentence, lost, "communicate less often (a larger H), in fewer and larger tensors")
+def _cause(found: Waits, lost: Mapping[Cause, float]) -> Cause:
+    if lost.get("straggler", 0.0) >= _FELT * found.seconds:
+        return "straggler"
+    if found.compute >= _MOST * found.seconds:
+        return "compute"
+    return max(lost, key=lost.__getitem__)
 
 
-def _rate(found: Waits, loads: tuple[EdgeLoad, ...], lost: Mapping[str, float]) -> Explanation:
-    full = max(loads, key=lambda load: load.use or 0.0)
-    where = f"link {full.pair[0]}->{full.pair[1]} carried {format_rate(full.bit_s)} of {format_rate(full.rate)}"
-    sentence = f"Bound by the rate: {where}, {format_time(lost['rate'] / found.steps)} of each step."
-    return Explanation("rate", sentence, lost, "send fewer bytes: compression, or a larger H")
-
-
-def _straggler(found: Waits) -> Explanation:
-    each, others = found.by_rank[found.slowest] / found.steps, found.compute / found.steps
-    sentence = (
-        f"Rank {found.slowest} is the straggler: it computes {format_time(each)} a step,"
-        f" the others {format_time(others)}, and wait for it."
-    )
-    lost = {"straggler": found.behind, "unknown": max(0.0, found.seconds - found.compute - found.behind)}
-    return Explanation("straggler", sentence, lost, f"find out what slows rank {found.slowest}")
+def _lost_with(run: RecordedRun, found: Waits, change: FeltChange) -> dict[Cause, float]:
+    """The time that a change cost, and the rest by what was lost before it, at the plan's links."""
+    before = lost_time(run, change.before, Network.of(run, change.before))
+    rest = max(0.0, found.seconds - found.compute - change.lost)
+    total = sum(before.values()) or 1.0
+    split: dict[Cause, float] = {cause: rest * seconds / total for cause, seconds in before.items()}
+    return {"changed": change.lost, **split}

@@ -1,50 +1,309 @@
-"""harness.experiment.report.analysis.explain on hand-made runs: one cause each, and the boundaries between them."""
+"""harness.experiment.report.analysis.explain on hand-made runs: one cause each, and the boundaries between them.
+
+tests/live/test_explain.py makes such runs on real links.
+"""
+
+from dataclasses import replace
 
 import pytest
 
 from harness.experiment.report.analysis.explain import explain
-from harness.experiment.report.load.records import EdgeCount, LinkSample, Rank, RecordedRun, RecordedStep
+from harness.experiment.report.load.records import (
+    Collectives,
+    EdgeCount,
+    Flow,
+    FlowSample,
+    LinkSample,
+    Logged,
+    Ops,
+    Rank,
+    RecordedChange,
+    RecordedRun,
+    RecordedStep,
+    TimedCollective,
+)
 from tests.support.plans import network, shape
 
+STEPS = 20
 
-def run(plan, compute, comm, sent=0, steps=10):
-    """A run whose every step is the same; compute and comm are seconds by rank, sent bytes per step on 0->1."""
-    took = compute[0] + comm[0]
-    ranks = tuple(
-        Rank(rank, tuple(RecordedStep(n, n * took, n * took, 1.0, took, *own, sent, sent) for n in range(1, steps + 1)))
-        for rank, own in enumerate(zip(compute, comm, strict=True))
+
+def steps(times, payload=None, sent=0):
+    """One rank's record; times are (compute, comm) of each step."""
+    made, now = [], 0.0
+    for number, (compute, comm) in enumerate(times, 1):
+        now += compute + comm
+        made.append(RecordedStep(number, now, now, 1.0, compute + comm, compute, comm, sent, sent))
+    return {"steps": tuple(made), "bytes_per_step": payload}
+
+
+def links(until, sent=0, packets=0, dropped=0, backlog=0, again=0, every=1.0):
+    """Samples whose counters grow evenly to these totals on 0->1, and stay 0 on 1->0."""
+    count = max(1, round(until / every))
+    return tuple(
+        LinkSample(
+            until * n / count,
+            {
+                (0, 1): EdgeCount(packets * n // count, sent * n // count, dropped * n // count, backlog, 0),
+                (1, 0): EdgeCount(0, 0, 0, 0, 0),
+            },
+            {0: (packets * n // count, again * n // count), 1: (0, 0)},
+        )
+        for n in range(count + 1)
     )
-    links = tuple(
-        LinkSample(n * took, {(0, 1): EdgeCount(n * sent // 1000, n * sent, 0, 0, 0)}, {}) for n in range(steps + 1)
-    )
-    return RecordedRun("s", "p", "ring", 2, 0, "ddp", "ddp", None, "netem", {}, plan, ranks, links)
 
 
-def test_nothing_recorded_is_unknown():
-    assert explain(run(network("ring", 2), [1.0, 1.0], [0.0, 0.0], steps=0)).cause == "unknown"
+def run(plan, ranks, samples=(), **more):
+    """A run of two ranks or more; `ranks` are keywords of Rank."""
+    made = tuple(Rank(number, **fields) for number, fields in enumerate(ranks))
+    settings = more.pop("settings", {"congestion_control": "cubic"})
+    made_run = RecordedRun("s", "p", "ring", len(made), 0, "ddp", "ddp", None, "netem", settings, plan, made, samples)
+    return replace(made_run, **more)
+
+
+def even(plan, compute, comm, payload=None, interface=0, **counters):
+    """A run of two ranks whose every step is the same."""
+    ranks = [steps([(compute, comm)] * STEPS, payload, interface)] * 2
+    return run(plan, ranks, links((compute + comm) * STEPS, **{"sent": 20_000, "packets": 20, **counters}))
+
+
+def flow(*samples, src=0, dst=1):
+    """A connection; samples are (time, rtt, retransmits, acked_bytes, busy)."""
+    made = tuple(FlowSample(time, 10, rtt, again, 0, acked, busy, 0.0) for time, rtt, again, acked, busy in samples)
+    return Flow(src * 10 + dst, 1, src, dst, 40000, 29500, "cubic", 1448, made)
+
+
+# Latency
 
 
 def test_round_trips_on_idle_links_are_latency():
-    plan = network("ring", 2, shape(delay="24ms", rate="100mbit"))
-    found = explain(run(plan, [0.01, 0.01], [0.12, 0.12], sent=1000))
+    found = explain(even(network("ring", 2, shape(delay="24ms", rate="100mbit")), 0.01, 0.12))
     assert found.cause == "latency"
     assert found.sentence == "Bound by latency: 2.5 round trips of 48 ms a step; the links are 0.062 % used."
-    assert found.lost["latency"] == pytest.approx(1.2, rel=0.01)
+    assert found.lost == {"latency": pytest.approx(2.4, rel=0.01), "rate": pytest.approx(0.0016)}
+    assert "fedavg or diloco with H local steps" in found.advice
+
+
+def test_a_strategy_with_h_is_told_to_enlarge_it():
+    one = even(network("ring", 2, shape(delay="24ms")), 0.01, 0.12)
+    assert "a larger H than 10" in explain(replace(one, settings={"options": {"H": 10}})).advice
+
+
+def test_round_trips_that_are_too_short_to_be_felt_are_not_latency():
+    plan = network("ring", 2, shape(delay="0.4ms", rate="1gbit"))
+    found = explain(even(plan, 0.01, 0.12))
+    assert found.cause == "compute"
+    assert found.sentence == (
+        "Bound by this machine: ranks wait 120 ms of a step of 130 ms, and its links do not explain it"
+        " (round trips take 800 µs; the links are 0.0062 % used, no loss)."
+    )
+    assert explain(even(network("ring", 2, shape(delay="0.6ms")), 0.01, 0.12)).cause == "latency"
+
+
+def test_waits_beyond_what_the_collectives_round_trips_can_take_are_not_latency():
+    plan = network("ring", 2, shape(delay="5ms"))
+    one = even(plan, 0.01, 0.12)
+    counted = replace(one.ranks[0], collectives=(Collectives(STEPS, {"all_reduce": Ops(STEPS, 1000)}),))
+    found = explain(replace(one, ranks=(counted, one.ranks[1])))
+    assert found.lost["latency"] == pytest.approx(STEPS * 2 * 3 * 0.01)
+    assert found.lost["unknown"] == pytest.approx(STEPS * 0.12 - found.lost["latency"])
+
+
+# The rate, and queues
 
 
 def test_a_full_link_is_the_rate():
-    found = explain(run(network("ring", 2, shape(rate="1mbit")), [0.01, 0.01], [0.1, 0.1], sent=12_500))
+    plan = network("ring", 2, shape(rate="1mbit"))
+    found = explain(even(plan, 0.01, 0.1, payload=11_000, interface=12_000, sent=240_000, packets=200))
     assert found.cause == "rate"
-    assert "link 0->1 carried 909 kbit/s of 1 Mbit/s" in found.sentence
+    assert found.sentence == (
+        "Bound by the rate: 0->1 carried 873 kbit/s of 1 Mbit/s, and the training's bytes take 96 ms of a step of"
+        " 110 ms."
+    )
+    assert "compress=fp16" in found.advice
+
+
+def test_a_link_full_of_other_traffic_is_a_queue():
+    plan = network("ring", 2, shape(rate="1mbit", delay="5ms", limit=1000))
+    found = explain(even(plan, 0.01, 0.5, payload=500, interface=60_000, sent=1_200_000, packets=900, backlog=20_000))
+    assert found.cause == "queue"
+    assert found.sentence == (
+        "Bound by a queue: a round trip 0->1 takes 165 ms, 10 ms with empty queues; 99 % of the bytes are other"
+        " traffic."
+    )
+    assert found.lost["queue"] > 0.9 * sum(found.lost.values())
+
+
+def test_the_round_trip_that_tcp_measured_is_named():
+    plan = network("ring", 2, shape(rate="1mbit", delay="5ms", limit=1000))
+    one = even(plan, 0.01, 0.5, payload=500, interface=60_000, sent=1_200_000, packets=900, backlog=20_000)
+    found = explain(replace(one, flows=(flow((1.0, 0.2, 0, 100, 0.5), (2.0, 0.222, 0, 10_000, 1.0)),)))
+    assert "a round trip 0->1 takes 211 ms" in found.sentence
+
+
+def test_drops_of_links_that_lose_nothing_are_those_of_a_full_queue():
+    plan = network("ring", 2, shape(rate="10mbit", delay="5ms", limit=10))
+    stalled = [(0.01, 0.02 if number % 3 else 0.3) for number in range(30)]
+    counters = links(4.0, sent=1_000_000, packets=900, dropped=100, again=90)
+    found = explain(run(plan, [steps(stalled, 30_000, 32_000)] * 2, counters))
+    assert found.cause == "queue"
+    assert found.sentence == (
+        "Bound by a queue: 0->1 dropped 10 % of its packets for want of room, 90 segments sent again;"
+        " one step in ten waits 300 ms or more, one in ten 20 ms or less."
+    )
+
+
+# Loss
+
+
+def test_small_windows_on_links_that_lose_are_loss():
+    plan = network("ring", 2, shape(rate="767mbit", delay="25ms", loss="0.1%"))
+    found = explain(even(plan, 0.01, 0.9, payload=1e6, interface=1_060_000, sent=21_200_000, packets=15_000, again=15))
+    assert found.cause == "loss"
+    assert found.sentence.startswith("Bound by loss: 0.1 % loss lets TCP have ")
+    assert found.sentence.endswith(" of 734 Mbit/s on 0->1; 15 segments sent again.")
+    assert "congestion control bbr" in found.advice
+
+
+def test_bbr_does_not_slow_down_by_loss():
+    plan = network("ring", 2, shape(rate="767mbit", delay="25ms", loss="0.1%"))
+    one = even(plan, 0.01, 0.12, payload=1e6, interface=1_060_000, sent=21_200_000, packets=15_000)
+    assert explain(replace(one, settings={"congestion_control": "bbr"})).cause == "latency"
+
+
+@pytest.mark.parametrize(("again", "cause"), [(0, "latency"), (1, "latency"), (10, "loss")])
+def test_steps_that_stand_still_are_loss_where_segments_were_sent_again(again, cause):
+    plan = network("ring", 2, shape(delay="5ms", loss="1%"))
+    stalled = [(0.01, 0.015 if number % 3 else 0.25) for number in range(30)]
+    found = explain(run(plan, [steps(stalled, 100, 1000)] * 2, links(3.1, sent=1000, packets=10, again=again)))
+    assert found.cause == cause
+    assert found.lost.get("loss", 0.0) == pytest.approx(min(again * 0.21, 10 * 0.235))
+
+
+# Ranks that compute longer, computing, changes
 
 
 def test_one_rank_that_computes_longer_is_the_straggler():
-    found = explain(run(network("ring", 2), [0.01, 0.03], [0.021, 0.001]))
+    found = explain(run(network("ring", 2), [steps([(0.01, 0.021)] * STEPS), steps([(0.03, 0.001)] * STEPS)]))
     assert found.cause == "straggler"
-    assert "Rank 1 is the straggler: it computes 30 ms a step, the others 10 ms" in found.sentence
+    assert found.sentence == (
+        "Rank 1 is a straggler: it computes 30 ms a step, the other 10 ms, and waits 400 ms for it in all."
+    )
+
+
+@pytest.mark.parametrize(("extra", "cause"), [(0.003, "compute"), (0.004, "straggler")])
+def test_a_straggler_counts_from_a_quarter_of_the_time(extra, cause):
+    ranks = [steps([(0.01, extra)] * STEPS)] * 2 + [steps([(0.01 + extra, 0.0)] * STEPS)]
+    assert explain(run(network("ring", 3), ranks)).cause == cause
+
+
+def test_ranks_that_do_not_wait_have_no_straggler():
+    found = explain(run(network("ring", 2), [steps([(0.01, 0.0)] * STEPS), steps([(0.03, 0.0)] * STEPS)]))
+    assert found.cause == "compute"
+    assert "straggler" not in found.lost
 
 
 def test_short_waits_are_computing():
-    found = explain(run(network("ring", 2, shape(delay="1ms")), [0.1, 0.1], [0.01, 0.01]))
+    found = explain(even(network("ring", 2, shape(delay="1ms")), 0.1, 0.02))
     assert found.cause == "compute"
-    assert "91 % of a step of 110 ms" in found.sentence
+    assert found.sentence == "Bound by computing: 83 % of a step of 120 ms is computing; 17 % goes to round trips."
+
+
+def changed(before, after, at=2.0, count=10):
+    plan = network("ring", 2, shape(delay="20ms"))
+    times = [(0.01, before - 0.01)] * count + [(0.01, after - 0.01)] * 20
+    change = RecordedChange(at, at, ("0→1: delay 20 ms → delay 120 ms", "1→0: delay 20 ms → delay 120 ms"))
+    return run(plan, [steps(times, 100, 100)] * 2, links(30.0, sent=1000), changes=(change,))
+
+
+def test_a_change_that_steps_felt():
+    found = explain(changed(0.2, 0.6))
+    assert found.cause == "changed"
+    assert found.sentence == (
+        "Changed: link 0-1 at 2 s (delay 20 ms → delay 120 ms): steps took 200 ms before and 600 ms after."
+    )
+    assert found.lost["changed"] == pytest.approx(19 * 0.4)  # one step was under way
+    assert sum(found.lost.values()) == pytest.approx(10 * 0.19 + 20 * 0.59)
+
+
+def test_a_change_for_the_better_counts_too():
+    assert "steps took 600 ms before and 200 ms after" in explain(changed(0.6, 0.2, at=6.0)).sentence
+
+
+def test_a_change_that_steps_hardly_felt_is_no_cause():
+    assert explain(changed(0.2, 0.28)).cause == "latency"
+
+
+def test_two_steps_before_a_change_tell_nothing():
+    assert explain(changed(0.2, 0.6, at=0.4, count=2)).cause == "latency"
+
+
+# Little data
+
+
+def test_nothing_recorded_is_unknown():
+    found = explain(run(network("ring", 2), [{}, {}]))
+    assert (found.cause, found.sentence) == ("unknown", "Unknown: neither steps nor connections were recorded.")
+
+
+def test_links_alone_tell_how_full_they_were():
+    plan = network("ring", 2, shape(rate="1mbit"))
+    found = explain(run(plan, [], links(10.0, sent=125_000)))
+    assert found.sentence == (
+        "Unknown: neither steps nor connections were recorded; its busiest link 0->1 was 10 % used."
+    )
+
+
+def test_waits_without_a_plan_and_counters_are_unknown():
+    found = explain(run(None, [steps([(0.01, 0.1)] * STEPS)] * 2))
+    assert found.cause == "unknown"
+    assert found.sentence == (
+        "Unknown: ranks wait 100 ms of a step of 110 ms; the counters of its links were not recorded, so"
+        " what for cannot be told."
+    )
+
+
+@pytest.mark.parametrize(
+    ("busy", "sent", "cause", "sentence"),
+    [
+        (1.0, 1e5, "compute", "Not bound by the network: data are under way for 10 % of the time at most; the links"),
+        (8.0, 1e5, "latency", "Bound by latency: data are under way for 80 % of the time, over round trips of 40 ms"),
+        (9.5, 1.1e7, "rate", "Bound by the rate: 0->1 carried 8.8 of 10 Mbit/s, data are under way for 95 %"),
+    ],
+)
+def test_a_command_without_steps(busy, sent, cause, sentence):
+    plan = network("ring", 2, shape(rate="10mbit", delay="20ms"))
+    one = flow((0.0, 0.04, 0, 0, 0.0), (10.0, 0.04, 0, int(sent / 1.05), busy))
+    found = explain(run(plan, [], links(10.0, sent=int(sent), packets=100), flows=(one,)))
+    assert found.cause == cause
+    assert found.sentence.startswith(sentence)
+    assert found.sentence.endswith("computing and waiting cannot be told apart without steps.")
+
+
+def test_a_command_on_links_that_lose():
+    plan = network("ring", 2, shape(rate="100mbit", delay="20ms", loss="1%"))
+    one = flow((0.0, 0.04, 0, 0, 0.0), (10.0, 0.04, 40, 3_000_000, 9.5))
+    found = explain(run(plan, [], links(10.0, sent=3_150_000, packets=2200, again=40), flows=(one,)))
+    assert found.cause == "loss"
+    assert "1 % loss lets TCP have" in found.sentence
+
+
+def test_collectives_that_were_timed_tell_computing_and_waiting_apart():
+    plan = network("ring", 2, shape(delay="25ms"))
+
+    def timed(late):
+        calls = [(second + late, 0.2 - late) for second in range(10)]
+        return {"timed": tuple(TimedCollective("all_reduce", at, took, 1000, 2, "default_pg") for at, took in calls)}
+
+    found = explain(run(plan, [timed(0.0), timed(0.0)], links(10.0)))
+    assert found.cause == "compute"
+    assert found.sentence.startswith("Bound by computing: 80 % of a round of collectives of 1 s is computing")
+    late = explain(run(plan, [timed(0.0), timed(0.15)], links(10.0)))
+    assert late.lost["straggler"] == pytest.approx(9 * 0.15)
+
+
+def test_steps_that_a_script_logged_tell_that_a_change_was_felt():
+    logs = tuple(Logged(time, 10 * n, {"loss": 1.0}) for n, time in enumerate([0.0, 1.0, 2.0, 3.0, 6.0, 9.0]))
+    change = RecordedChange(3.0, 3.0, ("0→1: delay 20 ms → delay 120 ms",))
+    found = explain(run(network("ring", 2), [{"logs": logs}, {}], links(9.0), changes=(change,)))
+    assert found.cause == "changed"
+    assert "steps took 100 ms before and 300 ms after" in found.sentence

@@ -1,32 +1,31 @@
-"""What the links and connections of a run show about the network: round trips, use, queues, losses."""
+"""What the edges of a run carried between two times, from the counters of its links."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean, median
+from statistics import fmean
 from typing import Final
 
 from harness.experiment.report.load.records import LinkSample, RecordedRun
 from harness.model.plan import NetworkPlan, Pair
 
-_USED: Final = 0.1
+USED: Final = 0.1
 """Share of the busiest edge's bytes from which an edge counts as used: gloo's ring leaves the others nearly idle."""
 
 
 @dataclass(frozen=True)
 class EdgeLoad:
-    """One directed edge while steps were done.
+    """One directed edge between two times.
 
     Args:
         pair: it.
         bytes: that it carried, frame headers included.
         packets: that it carried.
-        dropped: packets.
-        seconds: between the samples.
+        dropped: packets, by chance or for want of room.
+        seconds: between the samples, or between the two times where these are closer.
         rate: in bit/s; None: without limit, or not known.
-        loss: share of packets that it was to lose; None: not known.
         waiting: seconds that a packet waited in its queue for the rate, mean over the samples.
     """
 
@@ -36,18 +35,32 @@ class EdgeLoad:
     dropped: int
     seconds: float
     rate: float | None
-    loss: float | None
     waiting: float
+
+    @property
+    def name(self) -> str:
+        """``0->1``."""
+        return f"{self.pair[0]}->{self.pair[1]}"
+
+    @property
+    def full_seconds(self) -> float:
+        """How long it takes to send so much at its rate; 0 without a rate."""
+        return 0.0 if self.rate is None else self.bytes * 8 / self.rate
 
     @property
     def use(self) -> float | None:
         """Share of its rate that it carried; None without a rate."""
-        return None if self.rate is None or not self.seconds else self.bytes * 8 / self.rate / self.seconds
+        return None if self.rate is None or not self.seconds else self.full_seconds / self.seconds
 
     @property
     def bit_s(self) -> float:
         """What it carried, in bit/s."""
         return self.bytes * 8 / self.seconds if self.seconds else 0.0
+
+    @property
+    def drop_share(self) -> float:
+        """Share of its packets that it dropped."""
+        return self.dropped / (self.packets + self.dropped) if self.dropped else 0.0
 
 
 def edge_loads(run: RecordedRun, since: float, until: float) -> tuple[EdgeLoad, ...]:
@@ -55,45 +68,25 @@ def edge_loads(run: RecordedRun, since: float, until: float) -> tuple[EdgeLoad, 
 
     Args:
         run: the run.
-        since, until: seconds since the epoch; a sample just outside closes a range at either end.
+        since, until: seconds since the epoch; a sample just outside closes the range at either end.
     """
-    intervals = _within(run.links, since, until)
+    intervals = sample_intervals(run.links, since, until)
     pairs = {pair for _, later in intervals for pair in later.edges}
-    loads = sorted((_load(pair, intervals, run.plan) for pair in pairs), key=lambda load: -load.bytes)
-    return tuple(load for load in loads if load.bytes and load.bytes >= _USED * loads[0].bytes)
+    loads = sorted((_load(pair, intervals, run.plan, until - since) for pair in pairs), key=lambda load: -load.bytes)
+    return tuple(load for load in loads if load.bytes and load.bytes >= USED * loads[0].bytes)
 
 
-def base_round_trip(plan: NetworkPlan, pair: Pair) -> float:
-    """Seconds from one rank to another and back over links that are idle."""
-    src, dst = pair
-    return sum(edge.shape.delay.seconds for edge in (*plan.path(src, dst), *plan.path(dst, src)))
-
-
-def talking_pairs(run: RecordedRun, loads: Sequence[EdgeLoad]) -> tuple[Pair, ...]:
-    """The ranks that sent each other most: by their connections, else by the used edges."""
-    acked: dict[Pair, int] = {}
-    for flow in run.flows:
-        if flow.samples:
-            acked[flow.src, flow.dst] = acked.get((flow.src, flow.dst), 0) + flow.samples[-1].acked_bytes
-    most = max(acked.values(), default=0)
-    return tuple(pair for pair, size in acked.items() if size and size >= _USED * most) or tuple(
-        load.pair for load in loads
+def retransmits(run: RecordedRun, since: float, until: float) -> int:
+    """Segments that TCP of all nodes sent again between two times."""
+    return sum(
+        max(0, again - earlier.tcp[rank][1])
+        for earlier, later in sample_intervals(run.links, since, until)
+        for rank, (_, again) in later.tcp.items()
+        if rank in earlier.tcp
     )
 
 
-def measured_round_trip(run: RecordedRun, pair: Pair, since: float, until: float) -> float | None:
-    """The median of what TCP measured from one rank to another, in seconds; None where nothing was recorded."""
-    found = [
-        sample.rtt
-        for flow in run.flows
-        if (flow.src, flow.dst) == pair
-        for sample in flow.samples
-        if since <= sample.time <= until and sample.rtt > 0
-    ]
-    return median(found) if found else None
-
-
-def _within(samples: Sequence[LinkSample], since: float, until: float) -> list[tuple[LinkSample, LinkSample]]:
+def sample_intervals(samples: Sequence[LinkSample], since: float, until: float) -> list[tuple[LinkSample, LinkSample]]:
     """Pairs of consecutive samples of one attempt that overlap a range."""
     return [
         (earlier, later)
@@ -102,7 +95,9 @@ def _within(samples: Sequence[LinkSample], since: float, until: float) -> list[t
     ]
 
 
-def _load(pair: Pair, intervals: Sequence[tuple[LinkSample, LinkSample]], plan: NetworkPlan | None) -> EdgeLoad:
+def _load(
+    pair: Pair, intervals: Sequence[tuple[LinkSample, LinkSample]], plan: NetworkPlan | None, most: float
+) -> EdgeLoad:
     shape = plan.edges[pair].shape if plan and pair in plan.edges else None
     sent, packets, dropped, seconds, waiting = 0, 0, 0, 0.0, list[float]()
     for earlier, later in intervals:
@@ -119,8 +114,7 @@ def _load(pair: Pair, intervals: Sequence[tuple[LinkSample, LinkSample]], plan: 
         bytes=sent,
         packets=packets,
         dropped=dropped,
-        seconds=seconds,
+        seconds=min(seconds, most),
         rate=float(shape.rate.bit_s) if shape and shape.rate else None,
-        loss=shape.mean_loss if shape else None,
         waiting=fmean(waiting) if waiting else 0.0,
     )

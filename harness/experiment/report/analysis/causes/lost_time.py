@@ -1,0 +1,136 @@
+"""The seconds that a run's steps took beyond what computing alone needs, by cause.
+
+The split goes from what is certain to what is left:
+
+* *straggler*: what the others waited for the rank that computed longest (waits.py);
+* *rate*: what the training's bytes take at the rate of the edge that is busy longest;
+* *loss* or *queue*, by drops: where links are to lose packets, the drops are theirs, else those of full queues. They
+  make windows small, so that the bytes take longer than at the rate (harness.model.tcp), and single steps stand still
+  until TCP has sent again: what steps waited longer than the best tenth, RTO_MIN and a round trip per retransmit at
+  most;
+* of what is left, *queue* has the share that waiting in queues has of a round trip;
+* and *latency* the rest, as many round trips as gloo's rounds can take;
+* *unknown* is what remains: software, the machine, and ranks that were slow in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from harness.experiment.report.analysis.causes.advice import Cause
+from harness.experiment.report.analysis.causes.edge_loads import EdgeLoad, edge_loads, retransmits
+from harness.experiment.report.analysis.causes.paths import TalkingPair, own_share, talking_pairs
+from harness.experiment.report.analysis.causes.waits import Waits
+from harness.experiment.report.load.records import RecordedRun
+from harness.model.bound import WIRE_SHARE
+
+RTO_MIN: Final = 0.2
+"""Seconds until Linux sends again what was not acknowledged (TCP_RTO_MIN), on top of a round trip."""
+SHORT_TRIP: Final = 0.001
+"""Seconds: round trips under this are lost among what software and processors take (0.2 to 1 ms per message here)."""
+_TRIPS_PER_HOP: Final = 3
+"""Most round trips that a hop of gloo's ring takes: 1.5 (measured: 2.5 to 3 one-way delays), and TCP's slow start."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is known of the network while the steps were done.
+
+    Args:
+        loads: of the used edges.
+        pairs: ranks that talk to each other.
+        own: share of what was sent that is the training's own.
+        retransmits: segments that TCP sent again.
+        payload: bytes of payload that a rank sent, all steps together; None: not known.
+    """
+
+    loads: tuple[EdgeLoad, ...]
+    pairs: Sequence[TalkingPair]
+    own: float
+    retransmits: int
+    payload: float | None
+
+    @classmethod
+    def of(cls, run: RecordedRun, found: Waits, payload: float | None = None) -> Network:
+        """What a run's records say of the time of its steps; `payload` counts where no strategy says its own."""
+        loads = edge_loads(run, found.begun, found.ended)
+        per_step = [rank.bytes_per_step for rank in run.ranks if rank.bytes_per_step is not None]
+        return cls(
+            loads,
+            talking_pairs(run, loads, found.begun, found.ended),
+            own_share(run),
+            retransmits(run, found.begun, found.ended),
+            max(per_step) * found.steps if per_step else payload,
+        )
+
+    @property
+    def busiest(self) -> EdgeLoad | None:
+        """The edge that takes longest for its bytes."""
+        return max((load for load in self.loads if load.rate), key=lambda load: load.full_seconds, default=None)
+
+    @property
+    def farthest(self) -> TalkingPair | None:
+        """The pair with the longest round trip."""
+        return max((pair for pair in self.pairs if pair.base is not None), key=lambda p: p.base or 0.0, default=None)
+
+    @property
+    def trip(self) -> float | None:
+        """Seconds of the longest round trip, with empty queues; None: not known."""
+        return self.farthest.base if self.farthest else None
+
+    @property
+    def queued(self) -> TalkingPair | None:
+        """The pair whose packets wait longest in queues."""
+        return max(self.pairs, key=lambda pair: pair.waiting, default=None)
+
+    @property
+    def lossiest(self) -> TalkingPair | None:
+        """The pair that gets least for the packets that its path is to lose; None where nothing is to be lost."""
+        losing = (pair for pair in self.pairs if pair.loss > 0)
+        return min(losing, key=lambda pair: (pair.ceiling is None, pair.ceiling, -pair.loss), default=None)
+
+
+def lost_time(run: RecordedRun, found: Waits, network: Network) -> dict[Cause, float]:
+    """Seconds by cause, those that are 0 left out; their sum is what steps took beyond the median rank's computing."""
+    busiest, trip = network.busiest, network.trip
+    rate = min(found.network, busiest.full_seconds * network.own) if busiest else 0.0
+    drops = _drops(found, network, rate)
+    rest = found.network - rate - drops
+    waiting = network.queued.waiting if network.queued else 0.0
+    queue = rest * waiting / (waiting + (trip or 0.0)) if waiting else 0.0
+    latency = _latency(run, found, trip, rest - queue)
+    drops_of: Cause = "loss" if network.lossiest else "queue"
+    lost: dict[Cause, float] = {
+        "straggler": found.straggler,
+        "rate": rate,
+        "loss": 0.0,
+        "queue": queue,
+        "latency": latency,
+    }
+    lost[drops_of] += drops
+    lost["unknown"] = max(0.0, found.seconds - found.compute - sum(lost.values()))
+    return {cause: seconds for cause, seconds in lost.items() if seconds > 0}
+
+
+def _drops(found: Waits, network: Network, rate: float) -> float:
+    """Seconds that lost packets cost: small windows in all steps, and stand-stills in some."""
+    small_windows, lossiest = 0.0, network.lossiest
+    if lossiest and lossiest.ceiling and network.payload and network.payload / found.steps > lossiest.window:
+        at_rate = network.payload * WIRE_SHARE * 8 / lossiest.rate if lossiest.rate else 0.0
+        small_windows = network.payload * 8 / lossiest.ceiling - at_rate
+    stalls = network.retransmits * (RTO_MIN + (network.trip or 0.0))
+    if found.floor is None:
+        return min(max(0.0, small_windows) + stalls, found.network - rate)
+    floor = max(rate, found.floor)
+    return min(max(0.0, small_windows), floor - rate) + min(stalls, max(0.0, found.network - floor))
+
+
+def _latency(run: RecordedRun, found: Waits, trip: float | None, rest: float) -> float:
+    """Seconds of round trips: nothing where they are short, and no more than the counted collectives can take."""
+    if trip is None or trip < SHORT_TRIP:
+        return 0.0
+    counts = [sum(ops.count for one in rank.collectives for ops in one.ops.values()) for rank in run.ranks]
+    most = max(counts, default=0) * 2 * (run.nodes - 1) * _TRIPS_PER_HOP * trip
+    return min(rest, most) if most else rest

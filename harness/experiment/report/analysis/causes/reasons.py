@@ -1,0 +1,178 @@
+"""The sentence of each cause, with the figures that show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from harness.experiment.report.analysis.causes.advice import Cause
+from harness.experiment.report.analysis.causes.changes import FeltChange
+from harness.experiment.report.analysis.causes.edge_loads import EdgeLoad
+from harness.experiment.report.analysis.causes.lost_time import Network
+from harness.experiment.report.analysis.causes.waits import Waits
+from harness.model.bound import WIRE_SHARE
+from harness.model.format import count, format_number, format_rate, format_share, format_time
+
+_DIGITS: Final = 2
+_MENTIONED: Final = 0.1
+"""Share of the time from which a second cause is mentioned."""
+_TAIL: Final = 0.9
+"""Share of the steps that wait less than the one that stands for those in which packets were lost."""
+APART: Final = "computing and waiting cannot be told apart without steps"
+Lost = Mapping[Cause, float]
+
+
+def computing(found: Waits, _: Network, lost: Lost) -> str:
+    """Most of the time was computed."""
+    second = max(lost, key=lost.__getitem__, default=None)
+    also = ""
+    if second and second != "unknown" and lost[second] >= _MENTIONED * found.seconds:
+        also = f"; {_share(lost[second], found)} goes to {NAMES[second]}"
+    computed = f"{_share(found.compute, found)} of a {found.unit} of {_time(found.step)}"
+    return f"Bound by computing: {computed} is computing{also}."
+
+
+def latency(found: Waits, network: Network, lost: Lost) -> str:
+    """Round trips over links that have room."""
+    trip = network.trip or 0.0
+    trips = format_number(lost["latency"] / found.steps / trip, _DIGITS)
+    return f"Bound by latency: {trips} round trips of {_time(trip)} a {found.unit}{_used(network)}."
+
+
+def rate(found: Waits, network: Network, lost: Lost) -> str:
+    """A link that is full."""
+    busiest = network.busiest
+    assert busiest
+    where = f"{busiest.name} carried {_of(busiest.bit_s, busiest.rate)}"
+    takes = f"the training's bytes take {_time(lost['rate'] / found.steps)} of a {found.unit} of {_time(found.step)}"
+    return f"Bound by the rate: {where}, and {takes}."
+
+
+def loss(found: Waits, network: Network, _: Lost) -> str:
+    """Packets that are lost by chance."""
+    lossiest = network.lossiest
+    assert lossiest
+    share, again = format_share(lossiest.loss, _DIGITS), count(network.retransmits, "segment")
+    if lossiest.ceiling is not None and lossiest.rate is not None:
+        room = _of(lossiest.ceiling, lossiest.rate / WIRE_SHARE)
+        return f"Bound by loss: {share} loss lets TCP have {room} on {lossiest.name}; {again} sent again."
+    return f"Bound by loss: {share} loss on {lossiest.name}, {again} sent again{_stood_still(found)}."
+
+
+def queue(found: Waits, network: Network, lost: Lost) -> str:
+    """Packets wait in a queue, or find it full."""
+    queued, base = network.queued, network.trip or 0.0
+    if queued and queued.waiting > base:
+        takes = queued.measured or base + queued.waiting
+        trip = f"a round trip {queued.name} takes {_time(takes)}, {_time(queued.base or 0.0)} with empty queues"
+        others = (
+            "" if network.own == 1 else f"; {format_share(1 - network.own, _DIGITS)} of the bytes are other traffic"
+        )
+        return f"Bound by a queue: {trip}{others}."
+    dropped = max(network.loads, key=lambda load: load.dropped)
+    where = f"{dropped.name} dropped {format_share(dropped.drop_share, _DIGITS)} of its packets"
+    again = count(network.retransmits, "segment")
+    return f"Bound by a queue: {where} for want of room, {again} sent again{_stood_still(found)}."
+
+
+def straggler(found: Waits, _: Network, __: Lost) -> str:
+    """One rank computes longer than the others."""
+    each, others = found.by_rank[found.slowest] / found.steps, found.compute / found.steps
+    who = "the other" if len(found.by_rank) == 2 else "the others"
+    waits = "waits" if len(found.by_rank) == 2 else "wait"
+    longer = f"it computes {_time(each)} a {found.unit}, {who} {_time(others)}"
+    return f"Rank {found.slowest} is a straggler: {longer}, and {waits} {_time(found.straggler)} for it in all."
+
+
+def changed(change: FeltChange) -> str:
+    """Steps took longer, or shorter, after a change."""
+    at = change.moment.seconds
+    when = "" if at is None else f" at {_time(at, 3)}"
+    took = f"steps took {_time(change.before.step)} before and {_time(change.after.step)} after"
+    return f"Changed: {change.links}{when} ({change.what}): {took}."
+
+
+def machine(found: Waits, network: Network, lost: Lost) -> str:
+    """Waits on links that cost next to nothing."""
+    waited = f"ranks wait {_time(lost['unknown'] / found.steps)} of a {found.unit} of {_time(found.step)}"
+    trip = f"round trips take {_time(network.trip)}" if network.trip else "round trips have no delay"
+    return f"Bound by this machine: {waited}, and its links do not explain it ({trip}{_used(network)}, no loss)."
+
+
+def apart(found: Waits, network: Network, lost: Lost, cause: Cause) -> str:
+    """A run without steps."""
+    under_way = f"data are under way for {_share(found.network, found)} of the time"
+    if cause in ("compute", "unknown"):
+        return f"Not bound by the network: {under_way} at most{_used(network)}; {APART}."
+    if cause == "latency":
+        trips = f"over round trips of {_time(network.trip or 0.0)}"
+        return f"Bound by latency: {under_way}, {trips}{_used(network)}; {APART}."
+    if cause == "rate" and network.busiest:
+        full = network.busiest
+        carried = f"{full.name} carried {_of(full.bit_s, full.rate)}"
+        return f"Bound by the rate: {carried}, {under_way}; {APART}."
+    return f"{SENTENCES[cause](found, network, lost).removesuffix('.')}; {APART}."
+
+
+def links_alone(loads: Sequence[EdgeLoad]) -> str:
+    """A run of which only the links' counters are known, or nothing."""
+    use, name = max(((load.use or 0.0, load.name) for load in loads), default=(0.0, ""))
+    known = f"; its busiest link {name} was {format_share(use, _DIGITS)} used" if use else ""
+    return f"Unknown: neither steps nor connections were recorded{known}."
+
+
+def unexplained(found: Waits, network: Network, lost: Lost) -> str:
+    """Waits without records that could tell why."""
+    missing = "the settings of its links" if network.loads else "the counters of its links"
+    waited = f"ranks wait {_time(lost['unknown'] / found.steps)} of a {found.unit} of {_time(found.step)}"
+    return f"Unknown: {waited}; {missing} were not recorded, so what for cannot be told."
+
+
+SENTENCES: Final[Mapping[Cause, Callable[[Waits, Network, Lost], str]]] = {
+    "compute": computing,
+    "latency": latency,
+    "rate": rate,
+    "loss": loss,
+    "queue": queue,
+    "straggler": straggler,
+    "unknown": unexplained,
+}
+NAMES: Final[Mapping[Cause, str]] = {
+    "latency": "round trips",
+    "rate": "the links' rate",
+    "loss": "lost packets",
+    "queue": "queues",
+    "straggler": "waiting for the slowest rank",
+    "changed": "the change",
+    "unknown": "what cannot be split",
+}
+
+
+def _stood_still(found: Waits) -> str:
+    if found.steps == 1:
+        return ""
+    ordered = sorted(found.network_of)
+    slow, fast = ordered[int(_TAIL * (len(ordered) - 1))], ordered[int((1 - _TAIL) * (len(ordered) - 1))]
+    return f"; one {found.unit} in ten waits {_time(slow)} or more, one in ten {_time(fast)} or less"
+
+
+def _used(network: Network) -> str:
+    busiest = network.busiest
+    return (
+        "" if busiest is None or busiest.use is None else f"; the links are {format_share(busiest.use, _DIGITS)} used"
+    )
+
+
+def _share(seconds: float, found: Waits) -> str:
+    return format_share(seconds / found.seconds, _DIGITS)
+
+
+def _time(seconds: float, digits: int = _DIGITS) -> str:
+    return format_time(seconds, digits)
+
+
+def _of(part: float, whole: float | None) -> str:
+    """``9.1 of 767 Mbit/s``; ``900 kbit/s of 1 Mbit/s`` where the units differ."""
+    first, second = format_rate(part, _DIGITS), format_rate(whole)
+    number, _, unit = first.partition(" ")
+    return f"{number if unit == second.partition(' ')[2] else first} of {second}"

@@ -1,0 +1,108 @@
+"""Where the time of a run's steps went, before any cause is named.
+
+Ranks that share what they learn wait for the slowest of them, so a step's wait has two parts: the rank that waited
+least waited for the network alone; what the others waited longer, they waited for that rank.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median_low
+from typing import Final
+
+from harness.experiment.report.analysis.curves import together
+from harness.experiment.report.load.records import RecordedRun, RecordedStep
+
+_TALKS: Final = 0.1
+"""Share of the mean wait from which a step counts as one that communicates: with H = 20, one in twenty does."""
+_FLOOR: Final = 0.1
+"""Share of these steps that stay under the floor: few enough for the floor to be of steps that lost nothing."""
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Seconds of the steps that all ranks recorded, added up.
+
+    Args:
+        steps: how many.
+        seconds: that they took, mean over ranks.
+        by_rank: that each rank computed.
+        longest_wait: of the rank that waited longest in all.
+        network_of: what the rank that waited least waited, of each step, in order.
+        begun, ended: of the first and the last step, seconds since the epoch.
+        unit: what a step is, in words.
+    """
+
+    steps: int
+    seconds: float
+    by_rank: Mapping[int, float]
+    longest_wait: float
+    network_of: tuple[float, ...]
+    begun: float
+    ended: float
+    unit: str = "step"
+
+    @property
+    def compute(self) -> float:
+        """What the median rank computed (of two, the faster): what the run would take without any wait."""
+        return median_low(self.by_rank.values())
+
+    @property
+    def slowest(self) -> int:
+        """The rank that computed longest."""
+        return max(self.by_rank, key=self.by_rank.__getitem__)
+
+    @property
+    def network(self) -> float:
+        """Waits for the network."""
+        return sum(self.network_of)
+
+    @property
+    def straggler(self) -> float:
+        """How long the others waited for the slowest rank: no longer than it computed more than they."""
+        return max(0.0, min(self.by_rank[self.slowest] - self.compute, self.longest_wait - self.network))
+
+    @property
+    def floor(self) -> float | None:
+        """What steps that communicate waited for the network at the least, added up as if all had waited so.
+
+        None of fewer than ten steps, which have no least tenth.
+        """
+        if self.steps < 1 / _FLOOR:
+            return None
+        talking = sorted(wait for wait in self.network_of if wait > _TALKS * self.network / self.steps)
+        return talking[int(_FLOOR * len(talking))] * len(talking) if talking else 0.0
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step, mean."""
+        return self.seconds / self.steps
+
+
+def waits(run: RecordedRun, since: float = -math.inf, until: float = math.inf) -> Waits | None:
+    """The waits of a run's steps; None where no step was recorded by all ranks.
+
+    Args:
+        run: the run.
+        since, until: seconds since the epoch between which steps must begin and end.
+    """
+    steps = [
+        of_ranks
+        for of_ranks in together(rank.steps for rank in run.ranks).values()
+        if all(since <= step.time - step.seconds and step.time <= until for step in of_ranks)
+    ]
+    return _sum([rank.rank for rank in run.ranks if rank.steps], steps) if steps else None
+
+
+def _sum(ranks: Sequence[int], steps: Sequence[Sequence[RecordedStep]]) -> Waits:
+    return Waits(
+        steps=len(steps),
+        seconds=sum(fmean(record.seconds for record in step) for step in steps),
+        by_rank={rank: sum(step[place].seconds_compute for step in steps) for place, rank in enumerate(ranks)},
+        longest_wait=max(sum(step[place].seconds_comm for step in steps) for place in range(len(ranks))),
+        network_of=tuple(min(record.seconds_comm for record in step) for step in steps),
+        begun=min(record.time - record.seconds for step in steps for record in step),
+        ended=max(record.time for step in steps for record in step),
+    )
