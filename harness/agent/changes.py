@@ -42,7 +42,7 @@ class Changes:
             self._attempt(lambda: links.apply(touched))
 
     def command(self, message: Message) -> tuple[NodeStatus | None, Message]:
-        """What the command line wants: what is held then, and what to tell the other nodes. Raises NodeError."""
+        """Do what the command line asks for: the shapes read back, and news for the other nodes. Raises NodeError."""
         links = self._links
         for edge in self._edits.newer(message["edits"]):
             cause = "another command has changed it since, or its machine's clock is ahead"

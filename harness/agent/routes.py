@@ -75,7 +75,7 @@ def forward(plan: NetworkPlan, rank: int, sysctls: str = "/proc/sys") -> None:
 
 
 def set_routes(node: NodePlan, congestion_control: str, old: Collection[Route] = ()) -> list[Route]:
-    """Add the node's routes and remove those of ``old`` that are not among them; what is held now.
+    """Add the node's routes and remove those of ``old`` that are not among them; the routes that the node has then.
 
     Raises:
         NodeError: the kernel refused one.
@@ -97,7 +97,7 @@ def set_routes(node: NodePlan, congestion_control: str, old: Collection[Route] =
 
 
 def drop_routes(held: Collection[Route], targets: Collection[IPv4Network | IPv6Network]) -> list[Route]:
-    """Remove those of the routes that lead there: to the subnet's route, which refuses. What is held now."""
+    """Remove the routes that lead there: to the subnet's route, which refuses. The routes that the node has then."""
     index, gone = socket.if_nametoindex(INTERFACE), [route for route in held if route.target in targets]
     with Rtnetlink() as netlink:
         netlink.batch([route.remove() for route in gone])

@@ -172,7 +172,7 @@ class Network:
         return _readings(self.backend.call({rank: Task("observe", self.plan.node(rank)) for rank in chosen}))
 
     def applied(self) -> dict[Pair, EdgeStatus]:
-        """What is held for every directed edge, and what was counted on it. Raises NodeError."""
+        """What the nodes enforce on every directed edge, and what they counted on it. Raises NodeError."""
         return {pair: reading for node in self.observe().values() for pair, reading in node.edges.items()}
 
     def current(self) -> dict[Pair, EdgeStatus]:

@@ -30,7 +30,7 @@ _SHORT_LIFE: Final = 1.0
 _PAUSE: Final = 0.5
 _OTHER_FILES: Final = 32
 """Files that a worker opens beside the namespaces and control sockets of all nodes and a queue for each of its own."""
-_HOLDER: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "daemon.py")
+_DAEMON: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "daemon.py")
 
 
 class _Worker:
@@ -50,7 +50,7 @@ class _Worker:
         orders = {"namespaces": self.namespaces, "size": self.size, "state": self.state, "listeners": listeners}
         orders |= {"parent": os.getpid()}
         self.started, self.standing = time.monotonic(), False
-        argv = [sys.executable, "-I", "-S", _HOLDER, json.dumps({**orders, "after": after})]
+        argv = [sys.executable, "-I", "-S", _DAEMON, json.dumps({**orders, "after": after})]
         nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
         self.pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=nothing)
 
