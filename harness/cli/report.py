@@ -125,9 +125,11 @@ def _without_format(path: Path) -> Path:
 
 
 def _print_winners(analysis: Analysis) -> None:
-    from harness.experiment.report.table import winners_table
+    from harness.experiment.report.table import reasons_table, winners_table
 
     show(winners_table(analysis))
+    say("")
+    show(reasons_table(analysis))
     for run in analysis.experiment.runs:
         for text in run.end.notes if run.end else ():
             note(f"{run.slug}: {text}; this may have affected its results")

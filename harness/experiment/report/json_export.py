@@ -99,6 +99,7 @@ def _run(run: RunFigures) -> dict[str, Any]:
         "step_seconds_p95": run.step_p95,
         "bus": asdict(run.bus) | {"hidden": run.bus.hidden, "share_of_bound": run.bus.share} if run.bus else None,
         "links": asdict(run.links) if run.links else None,
+        "explanation": asdict(run.explanation),
     }
 
 

@@ -35,7 +35,7 @@ _SUMMARY: Final[Mapping[str, Kind]] = {
     "least_loss": float, "accuracy": float, "steps": int, "seconds": float, "sent_bytes": int,
     "step_seconds_compute": float, "step_seconds_comm": float, "step_seconds_p50": float, "step_seconds_p95": float,
     "bus_bit_s": float, "bus_bound_bit_s": float, "dropped_packets": int, "retransmitted_segments": int,
-    "target_accuracy": float, "network_seed": int,
+    "target_accuracy": float, "network_seed": int, "cause": str, "explanation": str,
 }  # fmt: skip
 _STEPS: Final[Mapping[str, Kind]] = {
     **_RUN, "rank": int, "step": int, "elapsed": float, "loss": float, "seconds": float, "seconds_compute": float,
@@ -90,6 +90,8 @@ def _summary_rows(analysis: Analysis) -> Iterator[Row]:
                 run.links.retransmitted if run.links else None,
                 scenario.target_value("accuracy"),
                 run.run.seeds[0],
+                run.explanation.cause,
+                run.explanation.sentence,
             )
 
 

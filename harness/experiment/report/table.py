@@ -1,8 +1,9 @@
-"""The table that `harness report` prints: who won where."""
+"""The tables that `harness report` prints: who won where, and why runs took so long."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.analysis.groups import RunGroup
@@ -41,6 +42,25 @@ def winners_table(analysis: Analysis) -> Table:
                 bold=won,
             )
         table.end_section()
+    return table
+
+
+def reasons_table(analysis: Analysis) -> Table:
+    """Why: of each strategy in each scenario, the sentence of the first run with the commonest cause."""
+    columns = [
+        Column("where"),
+        Column("strategy"),
+        Column("seeds", right=True, optional=True),
+        Column("why", breaks=" "),
+    ]
+    table = Table("Why it takes so long", columns)
+    for scenario in analysis.scenarios:
+        for place, group in enumerate(scenario.groups):
+            causes = Counter(run.explanation.cause for run in group.runs)
+            cause, times = causes.most_common(1)[0]
+            run = next(run for run in group.runs if run.explanation.cause == cause)
+            same = str(times) if times == len(group.runs) else f"{times} of {len(group.runs)}"
+            table.add_row("" if place else analysis.name(scenario), group.label, same, run.explanation.sentence)
     return table
 
 

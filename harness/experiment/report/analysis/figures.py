@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, quantiles
 from typing import Final, Literal
 
 from harness.experiment.recorded import UNFINISHED
 from harness.experiment.report.analysis.bandwidth import BusBandwidth, bus_bandwidth
 from harness.experiment.report.analysis.curves import Curve, CurvePoint, carried_by, make_curve, step_costs
+from harness.experiment.report.analysis.explain import Explanation, explain
 from harness.experiment.report.analysis.links import LinkUse, link_use
 from harness.experiment.report.load.records import RecordedRun, Target
 
@@ -55,6 +57,11 @@ class RunFigures:
     def last(self) -> CurvePoint | None:
         """The last evaluation."""
         return self.curve.points[-1] if self.curve.points else None
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        """Why the run took so long."""
+        return explain(self.run)
 
     @property
     def comm_share(self) -> float | None:

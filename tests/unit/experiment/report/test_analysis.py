@@ -22,7 +22,7 @@ from harness.experiment.report.load.records import (
 from harness.experiment.report.page.chart_data import bus_table, share_table
 from harness.experiment.report.page.rendering import render
 from harness.experiment.report.page.sections import context
-from harness.experiment.report.table import winners_table
+from harness.experiment.report.table import reasons_table, winners_table
 from tests.support.runs import DDP, make_experiment, write_lines
 
 HALF = Target("loss", 0.5)
@@ -316,6 +316,15 @@ def test_the_table_is_whole_at_80_columns(width):
     assert all(any(name in line for line in lines) for name in names)
     assert any("fastest" in line for line in lines)
     assert ("too narrow for" in lines[-1]) == (width is not None)
+
+
+def test_every_strategy_has_a_sentence_on_why_it_takes_so_long():
+    failed = replace(run("ddp", every(1.0), seed=2), ranks=())
+    analysis = analysed(*(run("ddp", every(1.0), seed=seed) for seed in range(2)), failed, run("local", []))
+    rows = reasons_table(analysis).rows
+    assert [row[:3] for row in rows] == [("wan", "ddp", "3"), ("", "local", "1")]
+    assert rows[0][3].startswith("Unknown: ranks wait 750 ms of a step of 1 s")
+    assert document(analysis)["runs"][0]["explanation"]["sentence"] == rows[0][3]
 
 
 def test_scenarios_have_the_shortest_unambiguous_names():
