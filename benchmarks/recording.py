@@ -40,7 +40,7 @@ def rank_main(task: str, folder: str) -> None:
         task: what is learned.
         folder: for records.
     """
-    from harness.training import flight_recorder
+    from harness.training.collectives import flight_recorder, profiler
     from harness.training.group import ProcessGroup
     from harness.training.recorder import InterfaceCounters, Recorder
     from harness.training.strategies.base import CommClock, StrategyContext
@@ -49,6 +49,7 @@ def rank_main(task: str, folder: str) -> None:
     from harness.training.tasks.task_options import TaskOptions
 
     flight_recorder.enable(os.environ)
+    profiler.quiet(os.environ)
     group = ProcessGroup(os.environ, 600)
     import torch
 
@@ -56,7 +57,7 @@ def rank_main(task: str, folder: str) -> None:
     model, clock, kind = work.model(), CommClock(), find_strategy("ddp")
     setup = StrategyContext(model, lambda parameters: torch.optim.AdamW(parameters), group.rank, group.size, (), clock)
     strategy = kind(setup, kind.Options())
-    recorder = Recorder(Path(folder), group.rank, InterfaceCounters("lo"), flight_recorder.FlightLog())
+    recorder = Recorder(Path(folder), group.rank, InterfaceCounters("lo"))
     recorder.begin()
     step = 0
 

@@ -5,7 +5,8 @@ train, train_loop      the training program, and its loop: step, evaluate, save
 strategies/            base is what a strategy is; one file per strategy; catalogue finds them by name
 tasks/                 base is what a task is; images (digits, mnist) and text; sharding divides examples among ranks
 group, command         the process group from torchrun's variables; how the programs parse and end
-recorder, flight_recorder, run_description      rank-R.jsonl; which collectives ran; run.json and end.json
+recorder, run_description                       rank-R.jsonl; run.json and end.json
+collectives/           which collectives ran, when and for how long: in the trainer, and in any job that asks for it
 checkpoints            saved states, and which of them every rank can load
 bench, bench_collectives, bench_ranks           `harness bench`: times gloo's collectives
 exogym/                ExoGym's Trainer, one rank per node

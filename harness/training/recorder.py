@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
 import os
@@ -11,7 +12,8 @@ from typing import Any, Self
 
 from harness.errors import HarnessError, InputError
 from harness.run_files import Lines
-from harness.training.flight_recorder import FlightLog
+from harness.training.collectives.flight_recorder import summed
+from harness.training.collectives.log import CollectiveLog
 from harness.training.strategies.base import CommClock
 from harness.training.tasks.base import Score
 
@@ -37,23 +39,25 @@ class InterfaceCounters:
 
 
 class Recorder:
-    """Records the steps, evaluations and collectives of a rank.
+    """Records the steps, evaluations and collectives of a rank; the latter also one by one, in collectives-R.jsonl.
 
     Args:
         folder: of rank-R.jsonl; None: nothing is written.
         rank: of this process.
         counters: of the node's interface.
-        flight: torch's record of collectives.
 
     Raises:
         InputError: the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path | None, rank: int, counters: InterfaceCounters, flight: FlightLog) -> None:
-        self._counters, self._flight, self._rank = counters, flight, rank
+    def __init__(self, folder: Path | None, rank: int, counters: InterfaceCounters) -> None:
+        self._counters, self._rank = counters, rank
         self._file = _open(folder, rank) if folder else None
+        self._collectives = CollectiveLog(folder, rank)
         self._began = time.perf_counter()
         self._before = 0.0
+        self._steps: list[tuple[float, float, int]] = []
+        """Beginning, end and number of the steps since collectives were read; seconds since the epoch."""
         self.last_seconds = 0.0, 0.0
         """Of the last step: seconds of computing, and of waiting for communication."""
 
@@ -68,7 +72,7 @@ class Recorder:
         Args:
             elapsed: seconds of training in earlier attempts.
         """
-        self._flight.forget()
+        self._collectives.begin()
         self._before, self._began = elapsed, time.perf_counter()
         self._bytes = self._counters.read()
 
@@ -85,6 +89,8 @@ class Recorder:
             seconds: that it took.
             clock: how long of that it waited.
         """
+        ended = time.time()
+        self._steps.append((ended - seconds, ended, step))
         before, self._bytes = self._bytes, self._counters.read()
         waiting = min(clock.take(), seconds)
         self.last_seconds = seconds - waiting, waiting
@@ -99,7 +105,7 @@ class Recorder:
             sent_bytes=self._bytes[0] - before[0],
             received_bytes=self._bytes[1] - before[1],
         )
-        if self._flight.is_due(time.perf_counter()):
+        if self._collectives.is_due(time.perf_counter()):
             self.collectives(step)
 
     def evaluation(self, step: int, score: Score, elapsed: float, seconds: float) -> None:
@@ -122,6 +128,7 @@ class Recorder:
 
     def close(self) -> None:
         """Write no more."""
+        self._collectives.close()
         if self._file:
             self._file.close()
 
@@ -133,8 +140,15 @@ class Recorder:
 
     def collectives(self, step: int) -> None:
         """Record the collectives since the last such line, up to this step."""
-        ops, missed = self._flight.take()
-        self._write("collectives", step=step, ops=ops, missed=missed)
+        self._collectives.cut()
+        calls, missed = self._collectives.write(self._step_at)
+        self._steps.clear()
+        self._write("collectives", step=step, ops=summed(calls), missed=missed)
+
+    def _step_at(self, moment: float) -> int | None:
+        place = bisect.bisect_right(self._steps, (moment, math.inf, 0))
+        began, ended, step = self._steps[place - 1] if place else (0.0, 0.0, 0)
+        return step if began <= moment <= ended else None
 
     def _write(self, kind: str, **values: Any) -> None:
         if self._file:

@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
-from harness.training import command, flight_recorder
+from harness.training import command
+from harness.training.collectives import flight_recorder, profiler
 from harness.training.declared import add_arguments, from_arguments
 from harness.training.group import ProcessGroup, check_environment
 from harness.training.options import TrainOptions
@@ -61,6 +62,7 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
     kind = find_strategy(options.strategy)
     strategy_options = read_options(options.strategy, kind.Options, options.options)
     flight_recorder.enable(os.environ)
+    profiler.quiet(os.environ)
     group = ProcessGroup(environment, options.timeout)
     import torch
 
@@ -89,7 +91,7 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
     }
     checkpoints = Checkpoints(options.out / "checkpoints", group.rank, group.size) if options.out else None
     with (
-        Recorder(options.out, group.rank, counters, flight_recorder.FlightLog()) as recorder,
+        Recorder(options.out, group.rank, counters) as recorder,
         described(options, group.rank, group.size),
     ):
         versions = {"torch": str(torch.__version__), "python": platform.python_version()}

@@ -1,5 +1,6 @@
 """harness.training.train as two real processes with real gloo, over loopback only."""
 
+import json
 import re
 import signal
 import time
@@ -100,6 +101,26 @@ def test_every_rank_records_what_the_documentation_says(undisturbed):
         assert sum(line["missed"] for line in counted) == 0
         # others send over this machine's loopback too, the other rank perhaps while this one is a step behind
         assert {12, 24} <= {line["step"] for line in steps if line["sent_bytes"] > size / 2}
+
+
+def test_every_collective_is_timed_within_its_step(undisturbed):
+    folder, _ = undisturbed
+    for rank in range(RANKS):
+        lines = [json.loads(line) for line in (folder / f"collectives-{rank}.jsonl").read_text().splitlines()]
+        steps = {line["step"]: line for line in of_kind("step", records(folder, rank))}
+        counted = [
+            line["ops"].get("all_reduce", {"count": 0})["count"]
+            for line in of_kind("collectives", records(folder, rank))
+        ]
+        assert len(lines) == sum(counted) > 0
+        assert {line["step"] for line in lines} == {12, 24}
+        for line in lines:
+            assert list(line) == ["op", "start", "seconds", "bytes", "ranks", "group", "step"]
+            assert (line["op"], line["ranks"], line["group"]) == ("all_reduce", RANKS, "default_pg")
+            step = steps[line["step"]]
+            assert 0 < line["seconds"] <= step["seconds_comm"]
+            assert step["time"] - step["seconds"] <= line["start"] + 0.001
+            assert line["start"] + line["seconds"] <= step["time"] + 0.001
 
 
 def test_shards_differ_and_so_do_the_batches(undisturbed):

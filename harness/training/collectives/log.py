@@ -1,0 +1,183 @@
+"""Writes collectives-R.jsonl: each collective of a rank with its start and duration (docs/runs.md)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from harness.errors import HarnessError
+from harness.run_files import Lines
+from harness.training.collectives.flight_recorder import READ_AT, Call, FlightLog
+from harness.training.collectives.profiler import GlooProfiler
+from harness.training.collectives.times import Span, timed
+
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 2.0
+"""What a rank that is killed loses."""
+_SHARE: Final = 0.01
+"""Share of the time that reading may take."""
+YIELDED: Final = "this script uses torch's profiler itself: from now on single collectives are counted, and not timed"
+
+
+def pause(count: int, elapsed: float, cost: float) -> float:
+    """Seconds until the collectives should be read again.
+
+    Soon enough that nothing is overwritten at the recent rate, but never so often that reading takes more than a small
+    share of the time: then some are missed.
+
+    Args:
+        count: collectives since the last reading, missed ones included.
+        elapsed: seconds since the last reading.
+        cost: seconds that this reading took.
+    """
+    full = READ_AT * elapsed / count if count else _LONGEST_PAUSE
+    return max(min(full, _LONGEST_PAUSE), cost / _SHARE)
+
+
+def report(text: str) -> None:
+    """Say something on standard error."""
+    print(f"harness: {text}", file=sys.stderr, flush=True)
+
+
+def no_step(_: float) -> int | None:
+    """Where a job does not say when its steps are."""
+    return None
+
+
+class CollectiveLog:
+    """Reads and writes the collectives of this process at intervals: ``cut``, then ``write``.
+
+    Nothing of it fails the job: what cannot be timed or written is reported once.
+
+    Args:
+        folder: of collectives-R.jsonl; None: they are counted only.
+        rank: R.
+        say: takes what is to be reported.
+
+    Raises:
+        ImportError, AttributeError: this torch has no flight recorder.
+    """
+
+    def __init__(self, folder: Path | None, rank: int, say: Callable[[str], None] = report) -> None:
+        self._flight, self._rank, self._say, self._said = FlightLog(), rank, say, set[str]()
+        self._file = self._open(folder / f"collectives-{rank}.jsonl") if folder else None
+        self._profiler = self._make_profiler() if self._file else None
+        self._sizes: dict[str, int] = {}
+        self._called, self._cost = 0, 0.0
+        self._spans: list[Span] = []
+        self._since = 0.0
+        self._read_at = self._due_at = time.perf_counter()
+
+    def _open(self, path: Path) -> Lines | None:
+        try:
+            return Lines(path)
+        except HarnessError as error:
+            self._report(f"{error}: collectives are not written one by one")
+            return None
+
+    def _make_profiler(self) -> GlooProfiler | None:
+        try:
+            return GlooProfiler()
+        except (ImportError, AttributeError, TypeError) as error:
+            self._report(f"single collectives are not timed, torch's profiler has changed: {error}")
+            return None
+
+    def begin(self, *, forget: bool = True) -> None:
+        """Begin, in the main thread.
+
+        Args:
+            forget: whether collectives until now are not counted.
+        """
+        if forget:
+            self._flight.forget()
+        if self._profiler:
+            self._profiler.stop()
+            self._profiler.start()
+        self._read_at = time.perf_counter()
+        self._due_at = self._read_at + _FIRST_PAUSE
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to read: while no collective is under way, whose end would not be known, if that comes.
+
+        Args:
+            now: by time.perf_counter.
+        """
+        if now < self._due_at:
+            return False
+        busy, called = self._flight.state()
+        return not busy or called - self._called >= READ_AT
+
+    def cut(self, *, last: bool = False) -> None:
+        """Take what the profiler has seen, in the main thread.
+
+        Args:
+            last: whether nothing is to be seen any more.
+        """
+        if not self._profiler:
+            return
+        began = time.perf_counter()
+        self._since = self._profiler.since
+        self._spans = self._profiler.stop()
+        if not last:
+            self._profiler.start()
+        if self._profiler.yielded:
+            self._report(YIELDED)
+        self._cost = time.perf_counter() - began
+
+    def write(self, step_at: Callable[[float], int | None] = no_step) -> tuple[list[Call], int]:
+        """Write what ``cut`` has taken, and when to do so again.
+
+        Args:
+            step_at: the step that was under way at a time, seconds since the epoch.
+
+        Returns:
+            The collectives since the last call, by the flight recorder; how many it has missed.
+        """
+        began, since = time.perf_counter(), self._read_at
+        self._read_at, self._called = began, self._flight.state()[1]
+        calls, missed = self._flight.read()
+        if self._file:
+            lines = [one.line(step_at(one.start)) for one in timed(calls, self._spans, self._since, self._ranks(calls))]
+            self._add([*lines, *([{"missed": missed, "time": time.time()}] if missed else [])])
+        self._spans = []
+        now = time.perf_counter()
+        cost, self._cost = self._cost + now - began, 0.0
+        self._due_at = now + pause(len(calls) + missed, began - since, cost)
+        return calls, missed
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._profiler:
+            self._profiler.stop()
+        if self._file:
+            self._file.close()
+
+    def _ranks(self, calls: list[Call]) -> dict[str, int]:
+        """The numbers of ranks of process groups, as far as they still exist or were seen before."""
+        from torch._C import _distributed_c10d
+
+        for name in {call.name for call in calls} - self._sizes.keys():
+            try:
+                self._sizes[name] = _distributed_c10d._resolve_process_group(name).size()
+            except (AttributeError, RuntimeError):
+                continue
+        return self._sizes
+
+    def _add(self, lines: list[dict[str, Any]]) -> None:
+        if not lines or not self._file:
+            return
+        try:
+            self._file.write("\n".join(json.dumps(line, separators=(",", ":")) for line in lines).encode())
+        except HarnessError as error:
+            self._report(f"{error}: collectives are no longer written one by one")
+            self._file.close()
+            self._file = None
+
+    def _report(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._say(f"rank {self._rank}: {text}")
