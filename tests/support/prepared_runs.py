@@ -127,7 +127,7 @@ PREPARED = {
     "latency-ddp": Prepared("latency", {"delay": "40ms", "rate": "100mbit"}),
     "latency-ring": Prepared("latency", {"delay": "20ms", "rate": "200mbit"}, nodes=3, steps=30),
     "loss-bulk": Prepared("loss", {"delay": "10ms", "rate": "200mbit", "loss": "2%"}, task=LARGER, steps=15),
-    "loss-small": Prepared("loss", {"delay": "5ms", "rate": "100mbit", "loss": "3%"}, steps=60),
+    "loss-small": Prepared("loss", {"delay": "2ms", "rate": "100mbit", "loss": "3%"}, steps=60),
     "rate-ddp": Prepared("rate", {"delay": "1ms", "rate": "5mbit"}),
     "rate-fedavg": Prepared("rate", {"delay": "2ms", "rate": "2mbit"}, "{name: fedavg, H: 2}"),
     "queue-upload": Prepared(
@@ -147,7 +147,7 @@ PREPARED = {
     "straggler-sleep": Prepared("straggler", LAN, "./mine.py:Sleepy"),
     "straggler-busy": Prepared("straggler", LAN, "./mine.py:Busy", nodes=3, steps=30),
     "compute-text": Prepared("compute", LAN, task="{name: text, batch: 16, width: 96, layers: 2}", steps=20),
-    "compute-digits": Prepared("compute", {"delay": "0.2ms"}, task="{name: digits, batch: 8192, width: 64}", steps=30),
+    "compute-digits": Prepared("compute", {"delay": "0.2ms"}, task="{name: digits, batch: 1024, width: 64}", steps=30),
     "changed-delay": Prepared("changed", {"delay": "2ms", "rate": "100mbit"}, steps=120, change=("--delay", "60ms")),
     "changed-rate": Prepared("changed", {"delay": "2ms", "rate": "100mbit"}, steps=120, change=("--rate", "2mbit")),
 }

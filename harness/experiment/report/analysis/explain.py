@@ -91,7 +91,7 @@ def _cause(found: Waits, lost: Mapping[Cause, float]) -> Cause:
 
 def _lost_with(run: RecordedRun, found: Waits, change: FeltChange) -> dict[Cause, float]:
     """The time that a change cost, and the rest by what was lost before it, at the plan's links."""
-    before = lost_time(run, change.before, Network.of(run, change.before))
+    before = lost_time(run, change.whole, Network.of(run, change.whole))
     rest = max(0.0, found.seconds - found.compute - change.lost)
     total = sum(before.values()) or 1.0
     split: dict[Cause, float] = {cause: rest * seconds / total for cause, seconds in before.items()}

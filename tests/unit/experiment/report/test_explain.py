@@ -108,6 +108,12 @@ def test_waits_beyond_what_the_collectives_round_trips_can_take_are_not_latency(
     assert found.lost["unknown"] == pytest.approx(STEPS * 0.12 - found.lost["latency"])
 
 
+def test_steps_that_seldom_communicate_count_their_round_trips_when_they_do():
+    times = [(0.001, 0.12 if number % 5 == 4 else 0.0) for number in range(30)]
+    found = explain(run(network("ring", 2, shape(delay="24ms")), [steps(times)] * 2, links(1.0, sent=1000)))
+    assert found.sentence == "Bound by latency: 2.5 round trips of 48 ms in each of 6 steps of 30."
+
+
 # The rate, and queues
 
 
@@ -131,6 +137,13 @@ def test_a_link_full_of_other_traffic_is_a_queue():
         " traffic."
     )
     assert found.lost["queue"] > 0.9 * sum(found.lost.values())
+
+
+def test_what_relays_pass_on_is_no_other_traffic():
+    plan = network("star", 4, shape(rate="1mbit", delay="5ms"))
+    ranks = [steps([(0.01, 0.2)] * STEPS, 10_000, sent) for sent in (43_000, 14_000, 14_000, 14_000)]
+    found = explain(run(plan, ranks, links(4.2, sent=475_000, packets=400, backlog=6_000)))
+    assert found.lost["rate"] == pytest.approx(3.8)
 
 
 def test_the_round_trip_that_tcp_measured_is_named():
@@ -168,6 +181,13 @@ def test_bbr_does_not_slow_down_by_loss():
     plan = network("ring", 2, shape(rate="767mbit", delay="25ms", loss="0.1%"))
     one = even(plan, 0.01, 0.12, payload=1e6, interface=1_060_000, sent=21_200_000, packets=15_000)
     assert explain(replace(one, settings={"congestion_control": "bbr"})).cause == "latency"
+
+
+def test_blocks_that_fit_into_the_window_are_not_slowed_by_loss():
+    plan = network("ring", 4, shape(rate="767mbit", delay="24ms", loss="0.1%"))
+    ranks = [steps([(0.01, 0.43)] * STEPS, 59_580, 67_000)] * 4
+    found = explain(run(plan, ranks, links(9.0, sent=1_300_000, packets=1500, again=1)))
+    assert found.cause == "latency"
 
 
 @pytest.mark.parametrize(("again", "cause"), [(0, "latency"), (1, "latency"), (10, "loss")])
@@ -227,6 +247,22 @@ def test_a_change_that_steps_felt():
 
 def test_a_change_for_the_better_counts_too():
     assert "steps took 600 ms before and 200 ms after" in explain(changed(0.6, 0.2, at=6.0)).sentence
+
+
+@pytest.mark.parametrize(("took", "cause"), [(9.0, "changed"), (0.9, "latency")])
+def test_a_link_that_was_down_during_a_step(took, cause):
+    times = [(0.01, 0.19)] * 10 + [(0.01, took - 0.01)] + [(0.01, 0.19)] * 10
+    down = (
+        RecordedChange(2.1, 2.1, ("0→1: delay 20 ms → down",)),
+        RecordedChange(8.0, 8.0, ("0→1: down → delay 20 ms",)),
+    )
+    plan = network("ring", 2, shape(delay="20ms"))
+    found = explain(run(plan, [steps(times, 100, 100)] * 2, links(13.0, sent=1000), changes=down))
+    assert found.cause == cause
+    assert (
+        found.sentence == "Changed: link 0-1 at 2.1 s (delay 20 ms → down, one of 2 changes): the step that was under"
+        " way took 9 s, those before 200 ms."
+    ) == (cause == "changed")
 
 
 def test_a_change_that_steps_hardly_felt_is_no_cause():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,8 @@ from harness.experiment.report.load.records import RecordedRun
 
 _FACTOR: Final = 1.5
 """How much longer or shorter steps must be after a change: on a busy machine they vary by a third without one."""
+_STALL: Final = 5
+"""How many times as long as others the step must be that was under way: some are hit by a lost packet meanwhile."""
 _STEPS: Final = 3
 """How many steps there must be on either side for a mean that is no accident."""
 
@@ -23,18 +25,20 @@ class FeltChange:
 
     Args:
         moment: it.
-        before, after: the steps between the change before it and it, and between it and the next one.
+        changes: how many there were.
+        whole: the steps before it, since the change before it.
+        before, after: seconds of a step since the change before it, and until the next one; mean.
+        during: seconds of the step that was under way, where that is what was felt; else None.
+        lost: seconds that steps took longer than they would have at the pace of the other side.
     """
 
     moment: ChangeMoment
-    before: Waits
-    after: Waits
-
-    @property
-    def lost(self) -> float:
-        """Seconds that the slower side took longer than it would have at the pace of the other."""
-        slower = max(self.before, self.after, key=lambda side: side.step)
-        return slower.steps * abs(self.after.step - self.before.step)
+    changes: int
+    whole: Waits
+    before: float
+    after: float | None
+    during: float | None
+    lost: float
 
     @property
     def links(self) -> str:
@@ -54,17 +58,31 @@ class FeltChange:
 def felt_change(run: RecordedRun) -> FeltChange | None:
     """The change that cost most time; None where steps took about as long before and after each."""
     moments = change_moments(run)
-    felt = [change for place in range(len(moments)) if (change := _felt(run, moments, place)) is not None]
+    felt = [change for place in range(len(moments)) for change in _felt(run, moments, place)]
     return max(felt, key=lambda change: change.lost, default=None)
 
 
-def _felt(run: RecordedRun, moments: Sequence[ChangeMoment], place: int) -> FeltChange | None:
-    times = [moment.change for moment in moments]
-    since = times[place - 1].acknowledged if place else -math.inf
-    until = times[place + 1].asked if place + 1 < len(times) else math.inf
-    before = waits(run, since, times[place].asked)
-    after = waits(run, times[place].acknowledged, until)
-    if before is None or after is None or min(before.steps, after.steps) < _STEPS:
-        return None
-    factor = after.step / before.step if before.step else math.inf
-    return FeltChange(moments[place], before, after) if factor >= _FACTOR or factor <= 1 / _FACTOR else None
+def _felt(run: RecordedRun, moments: Sequence[ChangeMoment], place: int) -> Iterator[FeltChange]:
+    """By the steps between the changes around it, and by the step that was under way."""
+    changes = [moment.change for moment in moments]
+    change = changes[place]
+    since = changes[place - 1].acknowledged if place else -math.inf
+    until = changes[place + 1].asked if place + 1 < len(changes) else math.inf
+    before, after = waits(run, since, change.asked), waits(run, change.acknowledged, until)
+    if before is None or before.steps < _STEPS or not before.step:
+        return
+    during = _under_way(run, change.acknowledged)
+    if during >= _STALL * before.step:
+        lost = during - before.step
+        yield FeltChange(moments[place], len(changes), before, before.step, None, during, lost)
+    if after is None or after.steps < _STEPS or 1 / _FACTOR < after.step / before.step < _FACTOR:
+        return
+    slower = max(before, after, key=lambda side: side.step)
+    lost = slower.steps * abs(after.step - before.step)
+    yield FeltChange(moments[place], len(changes), before, before.step, after.step, None, lost)
+
+
+def _under_way(run: RecordedRun, at: float) -> float:
+    """Seconds of the longest step that was under way then; 0 without one."""
+    steps = (step for rank in run.ranks for step in rank.steps)
+    return max((step.seconds for step in steps if step.time - step.seconds <= at < step.time), default=0.0)

@@ -24,7 +24,6 @@ from harness.experiment.report.analysis.causes.edge_loads import EdgeLoad, edge_
 from harness.experiment.report.analysis.causes.paths import TalkingPair, own_share, talking_pairs
 from harness.experiment.report.analysis.causes.waits import Waits
 from harness.experiment.report.load.records import RecordedRun
-from harness.model.bound import WIRE_SHARE
 
 RTO_MIN: Final = 0.2
 """Seconds until Linux sends again what was not acknowledged (TCP_RTO_MIN), on top of a round trip."""
@@ -44,6 +43,7 @@ class Network:
         own: share of what was sent that is the training's own.
         retransmits: segments that TCP sent again.
         payload: bytes of payload that a rank sent, all steps together; None: not known.
+        hops: of a collective, as gloo's ring has them.
     """
 
     loads: tuple[EdgeLoad, ...]
@@ -51,6 +51,7 @@ class Network:
     own: float
     retransmits: int
     payload: float | None
+    hops: int
 
     @classmethod
     def of(cls, run: RecordedRun, found: Waits, payload: float | None = None) -> Network:
@@ -63,6 +64,7 @@ class Network:
             own_share(run),
             retransmits(run, found.begun, found.ended),
             max(per_step) * found.steps if per_step else payload,
+            max(1, 2 * (run.nodes - 1)),
         )
 
     @property
@@ -100,7 +102,7 @@ def lost_time(run: RecordedRun, found: Waits, network: Network) -> dict[Cause, f
     rest = found.network - rate - drops
     waiting = network.queued.waiting if network.queued else 0.0
     queue = rest * waiting / (waiting + (trip or 0.0)) if waiting else 0.0
-    latency = _latency(run, found, trip, rest - queue)
+    latency = _latency(run, network, trip, rest - queue)
     drops_of: Cause = "loss" if network.lossiest else "queue"
     lost: dict[Cause, float] = {
         "straggler": found.straggler,
@@ -116,21 +118,28 @@ def lost_time(run: RecordedRun, found: Waits, network: Network) -> dict[Cause, f
 
 def _drops(found: Waits, network: Network, rate: float) -> float:
     """Seconds that lost packets cost: small windows in all steps, and stand-stills in some."""
-    small_windows, lossiest = 0.0, network.lossiest
-    if lossiest and lossiest.ceiling and network.payload and network.payload / found.steps > lossiest.window:
-        at_rate = network.payload * WIRE_SHARE * 8 / lossiest.rate if lossiest.rate else 0.0
-        small_windows = network.payload * 8 / lossiest.ceiling - at_rate
+    small_windows = _small_windows(found, network, rate)
     stalls = network.retransmits * (RTO_MIN + (network.trip or 0.0))
     if found.floor is None:
-        return min(max(0.0, small_windows) + stalls, found.network - rate)
+        return min(small_windows + stalls, found.network - rate)
     floor = max(rate, found.floor)
-    return min(max(0.0, small_windows), floor - rate) + min(stalls, max(0.0, found.network - floor))
+    return min(small_windows, floor - rate) + min(stalls, max(0.0, found.network - floor))
 
 
-def _latency(run: RecordedRun, found: Waits, trip: float | None, rest: float) -> float:
+def _small_windows(found: Waits, network: Network, rate: float) -> float:
+    """Seconds of the round trips, after the first, that a hop's block takes in windows that losses keep small."""
+    lossiest, talks = network.lossiest, len(found.talking)
+    if not lossiest or not network.payload or not talks:
+        return 0.0
+    blocks = talks * network.hops
+    trips = network.payload / blocks / lossiest.window - 1 if lossiest.window else 0.0
+    return max(0.0, blocks * trips * lossiest.trip - rate)
+
+
+def _latency(run: RecordedRun, network: Network, trip: float | None, rest: float) -> float:
     """Seconds of round trips: nothing where they are short, and no more than the counted collectives can take."""
     if trip is None or trip < SHORT_TRIP:
         return 0.0
     counts = [sum(ops.count for one in rank.collectives for ops in one.ops.values()) for rank in run.ranks]
-    most = max(counts, default=0) * 2 * (run.nodes - 1) * _TRIPS_PER_HOP * trip
+    most = max(counts, default=0) * network.hops * _TRIPS_PER_HOP * trip
     return min(rest, most) if most else rest

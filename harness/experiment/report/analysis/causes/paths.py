@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Final
 
 from harness.experiment.report.analysis.causes.edge_loads import USED, EdgeLoad
@@ -48,7 +48,12 @@ class TalkingPair:
         """Bytes that a connection may have in flight by its ceiling."""
         if self.ceiling is None:
             return math.inf
-        return self.ceiling / 8 * max(_LEAST_TRIP, self.base or 0.0)
+        return self.ceiling / 8 * self.trip
+
+    @property
+    def trip(self) -> float:
+        """Seconds of a round trip with empty queues, or the least that it can take."""
+        return max(_LEAST_TRIP, self.base or 0.0)
 
     @property
     def name(self) -> str:
@@ -108,9 +113,11 @@ def _ceiling(run: RecordedRun, pair: Pair, base: float, loss: float, rate: float
 def own_share(run: RecordedRun) -> float:
     """The share of what interfaces sent that is the training's own; 1 where it is not known, or most of it.
 
-    Small messages are mostly headers and acknowledgements, so only less than half tells of other traffic.
+    What relays pass on counts once per link, by the routes of gloo's ring. Small messages are mostly headers and
+    acknowledgements, so only less than half tells of other traffic.
     """
-    payload = sum((rank.bytes_per_step or 0.0) * len(rank.steps) for rank in run.ranks) * WIRE_SHARE
+    crossed = fmean(len(run.plan.path(r, (r + 1) % run.plan.size)) for r in range(run.plan.size)) if run.plan else 1.0
+    payload = sum((rank.bytes_per_step or 0.0) * len(rank.steps) for rank in run.ranks) * WIRE_SHARE * crossed
     sent = sum(step.sent_bytes for rank in run.ranks for step in rank.steps)
     if not payload or not sent or any(rank.bytes_per_step is None for rank in run.ranks):
         return 1.0

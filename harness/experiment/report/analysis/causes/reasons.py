@@ -35,8 +35,10 @@ def computing(found: Waits, _: Network, lost: Lost) -> str:
 def latency(found: Waits, network: Network, lost: Lost) -> str:
     """Round trips over links that have room."""
     trip = network.trip or 0.0
-    trips = format_number(lost["latency"] / found.steps / trip, _DIGITS)
-    return f"Bound by latency: {trips} round trips of {_time(trip)} a {found.unit}{_used(network)}."
+    often = len(found.talking)
+    trips = format_number(lost["latency"] / often / trip, _DIGITS)
+    where = f"a {found.unit}" if 2 * often > found.steps else f"in each of {often} steps of {found.steps}"
+    return f"Bound by latency: {trips} round trips of {_time(trip)} {where}{_used(network)}."
 
 
 def rate(found: Waits, network: Network, lost: Lost) -> str:
@@ -88,8 +90,11 @@ def changed(change: FeltChange) -> str:
     """Steps took longer, or shorter, after a change."""
     at = change.moment.seconds
     when = "" if at is None else f" at {_time(at, 3)}"
-    took = f"steps took {_time(change.before.step)} before and {_time(change.after.step)} after"
-    return f"Changed: {change.links}{when} ({change.what}): {took}."
+    others = f", one of {change.changes} changes" if change.changes > 1 else ""
+    took = f"steps took {_time(change.before)} before and {_time(change.after or 0.0)} after"
+    if change.during is not None:
+        took = f"the step that was under way took {_time(change.during)}, those before {_time(change.before)}"
+    return f"Changed: {change.links}{when} ({change.what}{others}): {took}."
 
 
 def machine(found: Waits, network: Network, lost: Lost) -> str:

@@ -65,6 +65,11 @@ class Waits:
         return max(0.0, min(self.by_rank[self.slowest] - self.compute, self.longest_wait - self.network))
 
     @property
+    def talking(self) -> list[float]:
+        """What the steps that communicate waited for the network, ascending."""
+        return sorted(wait for wait in self.network_of if wait > _TALKS * self.network / self.steps)
+
+    @property
     def floor(self) -> float | None:
         """What steps that communicate waited for the network at the least, added up as if all had waited so.
 
@@ -72,7 +77,7 @@ class Waits:
         """
         if self.steps < 1 / _FLOOR:
             return None
-        talking = sorted(wait for wait in self.network_of if wait > _TALKS * self.network / self.steps)
+        talking = self.talking
         return talking[int(_FLOOR * len(talking))] * len(talking) if talking else 0.0
 
     @property
