@@ -206,7 +206,7 @@ def test_one_rank_that_computes_longer_is_the_straggler():
     found = explain(run(network("ring", 2), [steps([(0.01, 0.021)] * STEPS), steps([(0.03, 0.001)] * STEPS)]))
     assert found.cause == "straggler"
     assert found.sentence == (
-        "Rank 1 is a straggler: it computes 30 ms a step, the other 10 ms, and waits 400 ms for it in all."
+        "Rank 1 is a straggler: it computes 30 ms a step, where the other takes 10 ms and waits, 400 ms in all."
     )
 
 

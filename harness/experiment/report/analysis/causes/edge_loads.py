@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import fmean
 from typing import Final
 
@@ -70,51 +70,50 @@ def edge_loads(run: RecordedRun, since: float, until: float) -> tuple[EdgeLoad, 
         run: the run.
         since, until: seconds since the epoch; a sample just outside closes the range at either end.
     """
-    intervals = sample_intervals(run.links, since, until)
-    pairs = {pair for _, later in intervals for pair in later.edges}
-    loads = sorted((_load(pair, intervals, run.plan, until - since) for pair in pairs), key=lambda load: -load.bytes)
-    return tuple(load for load in loads if load.bytes and load.bytes >= USED * loads[0].bytes)
+    spans = _spans(run.links, since, until)
+    sent = {pair: sum(_grown(span, pair, "sent_bytes") for span in spans) for span in spans for pair in span[-1].edges}
+    most = max(sent.values(), default=0)
+    used = sorted((pair for pair in sent if sent[pair] and sent[pair] >= USED * most), key=lambda pair: -sent[pair])
+    return tuple(_load(pair, spans, run.plan, until - since) for pair in used)
 
 
 def retransmits(run: RecordedRun, since: float, until: float) -> int:
     """Segments that TCP of all nodes sent again between two times."""
     return sum(
-        max(0, again - earlier.tcp[rank][1])
-        for earlier, later in sample_intervals(run.links, since, until)
-        for rank, (_, again) in later.tcp.items()
-        if rank in earlier.tcp
+        max(0, again - span[0].tcp[rank][1])
+        for span in _spans(run.links, since, until)
+        for rank, (_, again) in span[-1].tcp.items()
+        if rank in span[0].tcp
     )
 
 
-def sample_intervals(samples: Sequence[LinkSample], since: float, until: float) -> list[tuple[LinkSample, LinkSample]]:
-    """Pairs of consecutive samples of one attempt that overlap a range."""
-    return [
-        (earlier, later)
-        for earlier, later in pairwise(samples)
-        if earlier.attempt == later.attempt and later.time > since and earlier.time < until
-    ]
+def _spans(samples: Sequence[LinkSample], since: float, until: float) -> list[list[LinkSample]]:
+    """The samples of each attempt in a range, with the one before and the one after; two at least."""
+    by_attempt: dict[int, list[LinkSample]] = defaultdict(list)
+    for sample in samples:
+        of_attempt = by_attempt[sample.attempt]
+        if sample.time <= since:
+            of_attempt.clear()
+        if not of_attempt or of_attempt[-1].time < until:
+            of_attempt.append(sample)
+    return [span for span in by_attempt.values() if len(span) > 1]
 
 
-def _load(
-    pair: Pair, intervals: Sequence[tuple[LinkSample, LinkSample]], plan: NetworkPlan | None, most: float
-) -> EdgeLoad:
+def _grown(span: Sequence[LinkSample], pair: Pair, counter: str) -> int:
+    """How much a counter of an edge grew; 0 where it was not there from the first, or was set back."""
+    first, last = span[0].edges.get(pair), span[-1].edges.get(pair)
+    return max(0, getattr(last, counter) - getattr(first, counter)) if first and last else 0
+
+
+def _load(pair: Pair, spans: Sequence[Sequence[LinkSample]], plan: NetworkPlan | None, most: float) -> EdgeLoad:
     shape = plan.edges[pair].shape if plan and pair in plan.edges else None
-    sent, packets, dropped, seconds, waiting = 0, 0, 0, 0.0, list[float]()
-    for earlier, later in intervals:
-        before, now = earlier.edges.get(pair), later.edges.get(pair)
-        if before is None or now is None or now.sent_bytes < before.sent_bytes:
-            continue
-        sent += now.sent_bytes - before.sent_bytes
-        packets += now.sent_packets - before.sent_packets
-        dropped += max(0, now.dropped - before.dropped)
-        seconds += later.time - earlier.time
-        waiting.append(shape.waiting_seconds(now.backlog_bytes) if shape else 0.0)
+    backlogs = [sample.edges[pair].backlog_bytes for span in spans for sample in span[1:] if pair in sample.edges]
     return EdgeLoad(
         pair=pair,
-        bytes=sent,
-        packets=packets,
-        dropped=dropped,
-        seconds=min(seconds, most),
+        bytes=sum(_grown(span, pair, "sent_bytes") for span in spans),
+        packets=sum(_grown(span, pair, "sent_packets") for span in spans),
+        dropped=sum(_grown(span, pair, "dropped") for span in spans),
+        seconds=min(sum(span[-1].time - span[0].time for span in spans), most),
         rate=float(shape.rate.bit_s) if shape and shape.rate else None,
-        waiting=fmean(waiting) if waiting else 0.0,
+        waiting=fmean(map(shape.waiting_seconds, backlogs)) if shape and backlogs else 0.0,
     )

@@ -80,10 +80,9 @@ def queue(found: Waits, network: Network, lost: Lost) -> str:
 def straggler(found: Waits, _: Network, __: Lost) -> str:
     """One rank computes longer than the others."""
     each, others = found.by_rank[found.slowest] / found.steps, found.compute / found.steps
-    who = "the other" if len(found.by_rank) == 2 else "the others"
-    waits = "waits" if len(found.by_rank) == 2 else "wait"
-    longer = f"it computes {_time(each)} a {found.unit}, {who} {_time(others)}"
-    return f"Rank {found.slowest} is a straggler: {longer}, and {waits} {_time(found.straggler)} for it in all."
+    others_wait = "the other takes {} and waits" if len(found.by_rank) == 2 else "the others take {} and wait"
+    longer = f"it computes {_time(each)} a {found.unit}, where {others_wait.format(_time(others))}"
+    return f"Rank {found.slowest} is a straggler: {longer}, {_time(found.straggler)} in all."
 
 
 def changed(change: FeltChange) -> str:
