@@ -53,8 +53,9 @@ def make_experiment(
     steps=120,
     target: float | dict | None = 0.4,
     limit: float | None = 120.0,
+    sampled: bool = False,
 ) -> Path:
-    """Write a finished experiment of all combinations; its folder."""
+    """Write a finished experiment of all combinations; its folder. ``sampled``: with flows and single collectives."""
     slugs = []
     for profile in profiles:
         for topology in topologies:
@@ -63,6 +64,8 @@ def make_experiment(
                     slug = f"{profile}.{topology}.{strategy.name}{_suffix(strategy)}.seed{seed}"
                     plan = PlanOptions(nodes, topology, profile, None, seed, None, None).plan()
                     make_run(folder / slug, plan, strategy, seed=seed, steps=steps, target=target, limit=limit)
+                    if sampled:
+                        add_samples(folder / slug, plan)
                     slugs.append(slug)
     about = {
         "version": 1,
@@ -112,6 +115,35 @@ def make_run(folder: Path, plan: NetworkPlan, strategy: Strategy, *, seed=0, ste
     status = "finished" if ranks[0][-1]["step"] == steps else "limit"
     end = {"status": status, "time": CREATED + 2 + ended, "seconds": ended, "code": 0}
     (folder / "end.json").write_text(json.dumps({**end, "failed_rank": None, "last_lines": []}))
+
+
+def add_samples(folder: Path, plan: NetworkPlan) -> None:
+    """Add to a run the connections of a ring and its collectives, one by one."""
+    steps = [line for line in read_lines(folder / "rank-0.jsonl") if line["kind"] == "step"]
+    begun, ended = steps[0]["time"] - steps[0]["seconds"], steps[-1]["time"]
+    flows, chance = [], random.Random(f"flows of {folder.name}")
+    pairs = [pair for rank in range(plan.size) for pair in ((rank, (rank + 1) % plan.size),)]
+    pairs += [(dst, src) for src, dst in pairs if (dst, src) not in pairs]
+    for number, (src, dst) in enumerate(pairs):
+        about = {"src_port": 40000 + number, "dst_port": 29500, "congestion_control": "cubic", "mss": 1448}
+        flows.append({"kind": "flow", "time": begun, "attempt": 1, "id": number, "src": src, "dst": dst, **about})
+    trips = [sum(2e6 * edge.shape.delay.seconds for edge in plan.path(*pair)) + 200 for pair in pairs]
+    for tick in range(int((ended - begun) * 10) + 1):
+        rows = [
+            [number, 10 + (7 * tick + number) % 90, int(trip * (1 + chance.random() * 0.3)), tick // 20, 1_250_000,
+             12_500 * tick, 90_000 * tick, 0]
+            for number, trip in enumerate(trips)
+        ]  # fmt: skip
+        flows.append({"kind": "sample", "time": begun + tick / 10, "attempt": 1, "flows": rows})
+    write_lines(folder / "flows.jsonl", flows)
+    talked = [step for step in steps if step["sent_bytes"] > 66]
+    for rank in range(plan.size):
+        lines = [
+            {"op": "all_reduce", "start": step["time"] - step["seconds_comm"], "seconds": step["seconds_comm"] + 1e-4,
+             "bytes": 4 * PARAMETERS, "ranks": plan.size, "group": "default_pg", "step": step["step"]}
+            for step in talked
+        ]  # fmt: skip
+        write_lines(folder / f"collectives-{rank}.jsonl", lines)
 
 
 def write_lines(path: Path, lines) -> None:

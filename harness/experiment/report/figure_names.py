@@ -14,10 +14,15 @@ FIGURES: Final = {
     "time-to-target": "time to the target; time-to-loss is the same",
     "communication": "computing and waiting per step",
     "bus-bandwidth": "bus bandwidth against the bound",
-    "links-rate": "what links sent over time",
+    "steps-compute": "what each step computed, over time",
+    "steps-waiting": "what it waited for communication",
+    "links-use": "what each edge sent as a share of its rate, over time",
+    "links-rate": "what links sent",
     "links-dropped": "what they dropped",
     "links-backlog": "what was queued in them",
     "links-retransmitted": "what TCP retransmitted",
+    "flows-rtt": "the round trip that TCP measured",
+    "flows-cwnd": "TCP's congestion window",
     "topology": "the network with the shapes of its edges",
 }
 """By name, and what they show. A figure of one place or run has its name behind that: ``loss-time-wan``."""

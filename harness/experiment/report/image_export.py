@@ -12,8 +12,8 @@ import vl_convert
 
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.figure_names import Paper
-from harness.experiment.report.page.chart_data import DataTable, data_tables
-from harness.experiment.report.page.charts import Chart, file_names, scenario_charts, timeline_charts
+from harness.experiment.report.page.chart_data import DataTable
+from harness.experiment.report.page.charts import Chart, data_tables, file_names, scenario_charts, timeline_charts
 from harness.experiment.report.page.links import distinct_plans
 from harness.experiment.report.page.theme import COLOURS, Mode, config, literal
 from harness.experiment.report.page.topology import topology_svg
@@ -81,7 +81,7 @@ def _charts(analysis: Analysis) -> Iterator[Chart]:
     for of_scenario in scenario_charts(analysis, legend=True):
         yield from of_scenario.values()
     for number, run in enumerate(analysis.runs):
-        yield from timeline_charts(number, run.run.slug) if run.run.links else []
+        yield from timeline_charts(number, run.run.slug)
 
 
 def _sized(svg: str, unit: str, scale: float, widest: float = math.inf) -> str:
@@ -106,7 +106,7 @@ def image_spec(
         datasets["curve" if several else "mean"] = []
     layers = [layer for layer in chart.spec["layer"] if datasets[layer["data"]["name"]]]
     values = [row[chart.kind] for rows in datasets.values() for row in rows if chart.kind in row]
-    if not layers or (values and not any(values)):
+    if all(layer["data"]["name"] == "changes" for layer in layers) or (values and not any(values)):
         return None
     size: dict[str, Any] = {"title": chart.title, "width": _WIDTH, "padding": 16}
     if paper:

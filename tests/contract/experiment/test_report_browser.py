@@ -22,7 +22,7 @@ FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
 )
-SIZES = {"desktop": (1280, 900, False), "phone": (390, 844, True)}
+SIZES = {"desktop": (1400, 900, False), "tablet": (800, 1100, True), "phone": (390, 844, True)}
 EVIL = Strategy("evil", "<img src=x onerror=alert(1)> & a rather long name of a strategy", {"H": 3}, every=3, pace=50)
 SECONDS = 120
 """That a page may take to draw on a machine that does other things; it takes 2 s on one that does not."""
@@ -36,7 +36,9 @@ def page(tmp_path_factory):
     from harness.experiment.report.page.page import make_page
 
     folder = tmp_path_factory.mktemp("runs") / "browser-1"
-    make_experiment(folder, profiles=("wan", "mobile"), strategies=(DDP, DILOCO, EVIL), seeds=(0, 1), steps=100)
+    of = {"profiles": ("wan", "mobile"), "strategies": (DDP, DILOCO, EVIL), "seeds": (0, 1), "steps": 100}
+    make_experiment(folder, **of, sampled=True)
+    (folder / "mobile.ring.diloco-H20.seed1" / "flows.jsonl").unlink()
     failed = {"status": "failed", "time": 1, "seconds": 1, "code": -9, "failed_rank": 2, "last_lines": ["<script>x"]}
     write_lines(folder / "wan.ring.ddp.seed1" / "end.json", [failed])
     reshaped = folder / "mobile.ring.ddp.seed0"
@@ -152,7 +154,7 @@ def test_the_page(browser, page, tmp_path, scheme, size):
     assert logged == []
     assert asked == [page.as_uri()]
     drawn = browser.execute_script(MARKS)
-    assert len(drawn) == 2 * 5 + 4
+    assert len(drawn) == 2 * 5 + 9
     for chart, count, width, text in drawn:
         assert count > 0 or text == "None at all.", chart
         assert width > 250 or text == "None at all.", chart
@@ -208,7 +210,7 @@ def test_a_strategy_and_a_place_are_switched_off(browser, page):
 
 def test_runs_are_found_and_sorted_and_drawn_one_by_one(browser, page):
     shown(browser, page, "light", "desktop")
-    find = browser.find_element("id", "find")
+    find = browser.find_element("css selector", "[data-find=all-runs]")
     find.send_keys("wan diloco seed")
     wait_drawn(browser)
     assert rows(browser, "all-runs") == ["wan, diloco H=20, seed 0", "wan, diloco H=20, seed 1"]
@@ -222,6 +224,46 @@ def test_runs_are_found_and_sorted_and_drawn_one_by_one(browser, page):
     browser.execute_script("document.getElementById('every-run').click()")
     wait_drawn(browser)
     assert [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")] == [6, 0]
+
+
+def test_a_run_is_switched_off_and_the_others_of_its_strategy_are_drawn_one_by_one(browser, page):
+    shown(browser, page, "light", "desktop")
+    points = "return document.querySelectorAll('[data-chart=loss-time-wan] .mark-symbol path').length"
+    before = [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")], browser.execute_script(points)
+    box = browser.find_element("css selector", "#all-runs [aria-label='draw wan, diloco H=20, seed 0']")
+    box.send_keys(" ")
+    wait_drawn(browser)
+    assert [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")] == [3, 2]
+    browser.execute_script("document.getElementById('every-run').click()")
+    wait_drawn(browser)
+    assert marks(browser, "loss-time-wan", "line") == 5
+    browser.execute_script("document.getElementById('every-run').click()")
+    box.send_keys(" ")
+    wait_drawn(browser)
+    after = [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")], browser.execute_script(points)
+    assert after == before
+
+
+def test_why_a_run_took_so_long_leads_to_the_run(browser, page):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    shown(browser, page, "light", "desktop")
+    assert len(rows(browser, "explained")) == 12
+    browser.find_element("css selector", "[data-find=explained]").send_keys("mobile diloco")
+    wait_drawn(browser)
+    names = [f"mobile, diloco H=20, seed {seed}" for seed in (0, 1)]
+    assert rows(browser, "explained") == names
+    link = browser.find_element("link text", names[1])
+    link.send_keys("\ue007")
+    panel = "const p = document.querySelector('.run-panel:not([hidden])'); return p ? p.textContent : ''"
+    WebDriverWait(browser, SECONDS).until(lambda driver: "seed 1" in driver.execute_script(panel))
+    shown_charts = "return [...document.querySelectorAll('.part figure')].filter(f => f.checkVisibility()).length"
+    WebDriverWait(browser, SECONDS).until(lambda driver: driver.execute_script(shown_charts) == 7)
+    assert "TCP connections" not in browser.execute_script(panel)
+    axes = "return [...document.querySelectorAll('.part [aria-label^=X-axis] .role-axis-label')]"
+    labels = browser.execute_script(axes + ".filter(a => a.checkVisibility()).map(a => a.textContent)")
+    assert len(labels) >= 4  # of charts that are not zero throughout
+    assert len(set(labels)) == 1
 
 
 def test_a_large_experiment_is_a_page_that_one_can_read(browser, tmp_path):
@@ -238,7 +280,7 @@ def test_a_large_experiment_is_a_page_that_one_can_read(browser, tmp_path):
     path.write_text(make_page(analyse(load_experiment(folder)), vega_program()))
     shown(browser, path, "light", "desktop")
     assert places(browser) == {"local/ring"}
-    assert browser.execute_script("return document.documentElement.scrollHeight") < 9000
+    assert browser.execute_script("return document.documentElement.scrollHeight") < 10_000
     assert path.stat().st_size < 2.5e6
 
 

@@ -26,6 +26,7 @@ class EdgeMoment:
     Args:
         attempt: whose network it is of.
         seconds: of training, since the first step began; at the later sample.
+        duration: of the window, in seconds.
         edge: it.
         bit_s: what it sent, frame headers included.
         dropped: packets per second that it lost, by chance or for want of room.
@@ -35,6 +36,7 @@ class EdgeMoment:
 
     attempt: int
     seconds: float
+    duration: float
     edge: Pair
     bit_s: float
     dropped: float
@@ -137,6 +139,7 @@ def _edge_moments(samples: Sequence[LinkSample], zero: float, window: float) -> 
                 yield EdgeMoment(
                     attempt=sample.attempt,
                     seconds=time - zero,
+                    duration=seconds,
                     edge=edge,
                     bit_s=(now.sent_bytes - before.sent_bytes) * 8 / seconds,
                     dropped=(now.dropped - before.dropped) / seconds,

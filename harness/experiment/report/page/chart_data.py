@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from statistics import fmean
 from typing import Any, Final
 
 from harness.experiment.report.analysis import Analysis, Scenario
 from harness.experiment.report.analysis.bandwidth import no_bus_reason
 from harness.experiment.report.analysis.curves import CurvePoint
-from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.groups import RunGroup, SeedSpread
-from harness.experiment.report.analysis.links import EdgeMoment, change_moments, edge_moments, tcp_moments
 from harness.experiment.report.analysis.sentences import time_to_target
 from harness.experiment.report.page.downsample import MOST_POINTS, thin
 from harness.model.format import format_number, format_rate, format_share
 
 Value = str | float | int | None
-LINK_POINTS: Final = 6000
-"""Most points of one run's link statistics on the page, all edges together."""
-PAGE_LINK_POINTS: Final = 300_000
 PAGE_CURVE_POINTS: Final = 40_000
-"""Most points of all runs together: they keep a page of 192 runs under 5 MB."""
+"""Most points of all runs' curves together: they keep a page of 192 runs under 3 MB."""
 LEAST_POINTS: Final = 24
 """Least number of points of a curve."""
-MOST_LINKS: Final = 8
-"""Up to so many links each has its own colour, and a dash for the way back."""
 
 
 @dataclass(frozen=True)
@@ -42,35 +33,29 @@ class DataTable:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
     def to_json(self) -> dict[str, Any]:
-        """Column names once, then bare rows: a third of the size of records."""
-        return {"columns": self.columns, "rows": self.rows}
+        """By column, each name once: compressed it is two thirds of what rows take."""
+        return {name: [row[place] for row in self.rows] for place, name in enumerate(self.columns)}
 
 
-def data_tables(analysis: Analysis) -> dict[str, DataTable]:
-    """Every table that a chart names."""
-    tables: dict[str, DataTable] = {}
-    runs = max(1, len(analysis.runs))
-    of_curve = max(LEAST_POINTS, min(MOST_POINTS, PAGE_CURVE_POINTS // runs))
-    for number, scenario in enumerate(analysis.scenarios):
-        tables[f"curve-{number}"] = curve_table(scenario, of_curve)
-        tables[f"mean-{number}"] = mean_table(scenario)
-        tables[f"hits-{number}"] = hits_table(scenario)
-        tables[f"target-{number}"] = target_table(scenario)
-        tables[f"times-{number}"] = times_table(scenario)
-        tables[f"seeds-{number}"] = seeds_table(scenario)
-        tables[f"share-{number}"] = share_table(scenario)
-        tables[f"bus-{number}"] = bus_table(scenario)
-    for number, run in enumerate(analysis.runs):
-        tables[f"links-{number}"] = links_table(run, min(LINK_POINTS, PAGE_LINK_POINTS // runs))
-        tables[f"tcp-{number}"] = tcp_table(run)
-        tables[f"changes-{number}"] = changes_table(run)
-    return tables
+def scenario_tables(analysis: Analysis, scenario: Scenario) -> dict[str, DataTable]:
+    """Every table of one scenario."""
+    points = max(LEAST_POINTS, min(MOST_POINTS, PAGE_CURVE_POINTS // max(1, len(analysis.runs))))
+    return {
+        "curve": curve_table(scenario, points),
+        "mean": mean_table(scenario),
+        "hits": hits_table(scenario),
+        "target": target_table(scenario),
+        "times": times_table(scenario),
+        "seeds": seeds_table(scenario),
+        "share": share_table(scenario),
+        "bus": bus_table(scenario),
+    }
 
 
 def curve_table(scenario: Scenario, most: int = MOST_POINTS) -> DataTable:
     """Every run's points, at most so many of each."""
     rows = [
-        (group.label, run.run.seed, _short(p.seconds), p.bytes, _short(p.loss), _short(p.accuracy), p.step)
+        (group.label, run.run.seed, short(p.seconds), p.bytes, short(p.loss), short(p.accuracy), p.step)
         for group in scenario.groups
         for run in group.runs
         for p in thin(run.curve.points, lambda point: point.loss, most)
@@ -81,7 +66,7 @@ def curve_table(scenario: Scenario, most: int = MOST_POINTS) -> DataTable:
 def mean_table(scenario: Scenario) -> DataTable:
     """Per strategy the mean over its seeds at every step that all of them evaluated, and the least and largest loss."""
     rows = [
-        (group.label, len(points), *map(_short, (seconds, size, fmean(losses), min(losses), max(losses))), step)
+        (group.label, len(points), *map(short, (seconds, size, fmean(losses), min(losses), max(losses))), step)
         for group in scenario.groups
         for step, points in _thinned_steps(group)
         for seconds, size, losses in [
@@ -104,7 +89,7 @@ def _thinned_steps(group: RunGroup) -> list[tuple[int, list[CurvePoint]]]:
 def hits_table(scenario: Scenario) -> DataTable:
     """Where a run first had reached the target."""
     rows = [
-        (group.label, run.run.seed, _short(point.seconds), point.bytes, _short(point.loss), point.step)
+        (group.label, run.run.seed, short(point.seconds), point.bytes, short(point.loss), point.step)
         for group in scenario.groups
         for run in group.runs
         if scenario.target is not None and (point := run.curve.reached(scenario.target))
@@ -127,7 +112,7 @@ def times_table(scenario: Scenario) -> DataTable:
         low, high, middle = (time.low, time.high, time.median) if time else (None, None, None)
         text = time_to_target(group)
         line = f"{group.label}: {text}"
-        rows.append((group.label, _short(middle), _short(low), _short(high), text, line))
+        rows.append((group.label, short(middle), short(low), short(high), text, line))
     return DataTable(("label", "median", "low", "high", "text", "line"), tuple(rows))
 
 
@@ -148,8 +133,8 @@ def share_table(scenario: Scenario) -> DataTable:
             continue
         share = group.comm_share
         line = f"{group.label}: {format_share(share.median)} waiting" if share else group.label
-        rows.append((group.label, "computing", _short(compute.median * 1e3), 0, line))
-        rows.append((group.label, "waiting", _short(comm.median * 1e3), 1, ""))
+        rows.append((group.label, "computing", short(compute.median * 1e3), 0, line))
+        rows.append((group.label, "waiting", short(comm.median * 1e3), 1, ""))
     return DataTable(("label", "part", "ms", "order", "line"), tuple(rows))
 
 
@@ -168,7 +153,7 @@ def bus_table(scenario: Scenario) -> DataTable:
         if any(one.hidden for one in known):
             text += ", partly hidden"
         line = f"{group.label}: {text}"
-        rows.append((group.label, _short(min(share.median, 1.0)) if share else 0, text, line))
+        rows.append((group.label, short(min(share.median, 1.0)) if share else 0, text, line))
     return DataTable(("label", "share", "text", "line"), tuple(rows))
 
 
@@ -182,56 +167,9 @@ def bus_text(bus: float | None, bound: float | None) -> str:
     return f"{have if limit.endswith(f' {unit}') else f'{have} {unit}'} of {limit}"
 
 
-def links_table(run: RunFigures, points: int = LINK_POINTS) -> DataTable:
-    """Per directed edge and attempt its moments, thinned to about so many points; `way` is the edge's direction."""
-    moments = sorted(edge_moments(run.run), key=lambda moment: (moment.edge, moment.attempt, moment.seconds))
-    few = len({frozenset(moment.edge) for moment in moments}) <= MOST_LINKS
-    curves = len({(moment.edge, moment.attempt) for moment in moments})
-    most = max(LEAST_POINTS, min(MOST_POINTS, points // max(1, curves)))
-    rows = []
-    for _, of_curve in groupby(moments, key=lambda moment: (moment.edge, moment.attempt)):
-        for moment in _busy(list(of_curve), most):
-            src, dst = moment.edge
-            link = f"{min(src, dst)}–{max(src, dst)}" if few else f"from {src}"
-            way = "up" if src < dst or not few else "down"
-            values = (_short(moment.bit_s / 1e6), _short(moment.dropped), _short(moment.backlog_bytes / 1e3))
-            rows.append((_short(moment.seconds), f"{src}→{dst}", link, way, *values, moment.attempt))
-    return DataTable(("seconds", "edge", "link", "way", "rate", "dropped", "backlog", "attempt"), tuple(rows))
-
-
-def _busy(moments: Sequence[EdgeMoment], most: int) -> list[EdgeMoment]:
-    """The moments that are kept: those with peaks of any of the three values."""
-    third = max(4, most // 3)
-    if len(moments) <= most:
-        return list(moments)
-    kept = {moment.seconds: moment for moment in thin(moments, lambda moment: moment.bit_s, third)}
-    kept |= {moment.seconds: moment for moment in thin(moments, lambda moment: moment.dropped, third)}
-    kept |= {moment.seconds: moment for moment in thin(moments, lambda moment: moment.backlog_bytes, third)}
-    return [kept[seconds] for seconds in sorted(kept)]
-
-
-def tcp_table(run: RunFigures) -> DataTable:
-    """Per rank and attempt TCP's retransmitted segments, thinned."""
-    moments = sorted(tcp_moments(run.run), key=lambda moment: (moment.rank, moment.attempt, moment.seconds))
-    most = max(LEAST_POINTS, MOST_POINTS // max(1, len({moment.attempt for moment in moments})))
-    rows = [
-        (_short(moment.seconds), f"rank {rank}", _short(moment.retransmitted), attempt)
-        for (rank, attempt), of_curve in groupby(moments, key=lambda moment: (moment.rank, moment.attempt))
-        for moment in thin(list(of_curve), lambda moment: moment.retransmitted, most)
-    ]
-    return DataTable(("seconds", "rank", "retransmitted", "attempt"), tuple(rows))
-
-
-def changes_table(run: RunFigures) -> DataTable:
-    """Every reshape, numbered; without those of attempts that contributed no step."""
-    rows = [
-        (number, _short(moment.seconds), "; ".join(moment.change.edges[:4]))
-        for number, moment in enumerate(change_moments(run.run), 1)
-        if moment.seconds is not None
-    ]
-    return DataTable(("number", "seconds", "text"), tuple(rows))
-
-
-def _short(value: float | None) -> float | None:
-    """Five significant digits: more cannot be seen."""
-    return None if value is None else float(f"{value:.5g}")
+def short(value: float | None) -> float | None:
+    """Four significant digits: more cannot be seen. Whole numbers are int: ``5``, not ``5.0``."""
+    if value is None:
+        return None
+    number = float(f"{value:.4g}")
+    return int(number) if number.is_integer() else number

@@ -22,6 +22,9 @@ ROW: Final = 42
 """Height of a bar with the text above it."""
 LOWER: Final = 9
 """Distance of a bar below, and of its text above, the middle of the row."""
+STRIP: Final = 15
+"""Height of an edge's strip."""
+_SINCE: Final = "seconds since the first step"
 _LABEL: Final = alt.Tooltip("label:N", title="strategy")
 
 
@@ -145,44 +148,71 @@ def bandwidth(order: Sequence[str], labels: tuple[str, ...], legend: bool) -> Sp
     return _spec(ROW * len(order), bars, _words("bus", y))
 
 
-def timeline(table: str, field: str, title: str, unit: str, legend: bool, named: bool) -> Spec:
-    """One value of the link statistics over time: a line per edge or rank and attempt, and a mark per reshape.
+@lru_cache
+def timeline(table: str, field: str, who: str, series: str, title: str, unit: str, legend: bool, named: bool) -> Spec:
+    """One value of a run over time: a line per edge, rank or flow, and a mark per reshape.
 
     Args:
-        table: ``links``, which has lines per edge, or ``tcp``, which has them per rank.
+        table: its name; ``links``, ``tcp`` and ``flows`` have lines per attempt, too.
         field: the column.
+        who, series: the columns of what has a line of its own, and of what has a colour of its own.
         title, unit: of the value.
         legend: whether the chart has one.
         named: whether its time axis says what it is: one of several below each other is enough.
     """
-    x_title = "seconds since the first step" if named else None
+    x_title = _SINCE if named else None
     x = alt.X("seconds:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(format="~r"))
     axis = alt.Axis(tickCount=3, format=",.4~r", minExtent=44, maxExtent=44)
     y = alt.Y(f"{field}:Q", title=None, axis=axis)
-    who, series = ("rank:N", "rank:N") if table == "tcp" else ("edge:N", "link:N")
     shown = alt.Legend(title=None, orient="top", columns=8) if legend else None
     tips = [
         alt.Tooltip("seconds:Q", format=".4~r"),
-        alt.Tooltip(who),
+        alt.Tooltip(f"{who}:N"),
         alt.Tooltip(f"{field}:Q", title=f"{title} ({unit})", format=".4~r"),
     ]
     line = _named(table).mark_line(strokeWidth=1.4, clip=True)
-    apart = [alt.Detail(who), alt.Detail("attempt:N")]
-    line = line.encode(x=x, y=y, color=alt.Color(series, sort=None, legend=shown), detail=apart)
+    apart = [alt.Detail(f"{who}:N"), *([] if table == "steps" else [alt.Detail("attempt:N")])]
+    line = line.encode(x=x, y=y, color=alt.Color(f"{series}:N", sort=None, legend=shown), detail=apart)
     if table == "links":
         ways = alt.Scale(domain=["up", "down"], range=[[1, 0], [4, 3]])
         line = line.encode(strokeDash=alt.StrokeDash("way:N", scale=ways, legend=None))
+    points = _named(table).mark_point(opacity=0, size=60).encode(x=x, y=y, tooltip=tips)
+    return _spec(120, line, *_changes(), points)
+
+
+@lru_cache
+def heat_strips(title: str, legend: bool) -> Spec:
+    """How full each edge was over time: a strip per edge, darker where it carried more of its rate."""
+    axis = alt.Axis(format="~r")
+    x = alt.X("start:Q", title=None, scale=alt.Scale(nice=False, zero=False), axis=axis)
+    rows = alt.Axis(minExtent=44, ticks=False, domain=False)
+    y = alt.Y("edge:N", sort=None, title=None, axis=rows, scale=alt.Scale(paddingInner=0.15))
+    full = alt.Scale(domain=[0, 1], clamp=True, range=[0.07, 1])  # not a colour: a page's are variables
+    shown = alt.Legend(title=title, orient="top", format="%", values=[0, 0.5, 1]) if legend else None
+    tips = [
+        alt.Tooltip("edge:N"),
+        alt.Tooltip("start:Q", title="from (s)", format=".4~r"),
+        alt.Tooltip("end:Q", title="to (s)", format=".4~r"),
+        alt.Tooltip("share:Q", title=title, format=".3~%"),
+    ]
+    strips = (
+        _named("use")
+        .mark_rect(style="strip", clip=True)
+        .encode(x=x, x2=alt.X2("end:Q"), y=y, opacity=alt.Opacity("share:Q", scale=full, legend=shown), tooltip=tips)
+    )
+    fit = {"type": "fit-x", "contains": "padding"}
+    return {**_spec(0, strips, *_changes()), "height": {"step": STRIP}, "autosize": fit}
+
+
+def _changes() -> list[alt.Chart]:
+    """A numbered mark per reshape."""
     when = alt.X("seconds:Q")
     changed = [alt.Tooltip("seconds:Q", format=".4~r"), alt.Tooltip("text:N", title="links changed")]
-    return _spec(
-        120,
-        line,
-        _named("changes").mark_rule(style="change").encode(x=when, tooltip=changed),
-        _named("changes")
-        .mark_text(style="change-name", dx=3)
-        .encode(x=when, y=alt.value(0), text=alt.Text("number:N")),
-        _named(table).mark_point(opacity=0, size=60).encode(x=x, y=y, tooltip=tips),
-    )
+    marks = _named("changes")
+    return [
+        marks.mark_rule(style="change").encode(x=when, tooltip=changed),
+        marks.mark_text(style="change-name", dx=3).encode(x=when, y=alt.value(0), text=alt.Text("number:N")),
+    ]
 
 
 def _named(name: str) -> alt.Chart:

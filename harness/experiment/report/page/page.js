@@ -4,19 +4,41 @@
   const root = document.documentElement;
   const where = document.getElementById("where");
   const everyRun = document.getElementById("every-run");
-  const find = document.getElementById("find");
   const chooser = document.getElementById("run");
   const off = new Set(); // places of the strategies that are not shown
+  const none = "Nothing was recorded that could be drawn.";
 
-  async function rows(name) {
-    if (typeof data.tables[name] === "string") {
-      const bytes = Uint8Array.from(atob(data.tables[name]), (letter) => letter.charCodeAt(0));
+  // What is packed, unpacked once: JSON, gzipped, in base64.
+  const unpacked = new Map();
+  function unpack(packed) {
+    if (!unpacked.has(packed)) {
+      const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
       const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-      data.tables[name] = JSON.parse(await new Response(plain).text());
+      unpacked.set(packed, new Response(plain).json());
     }
-    const { columns, rows } = data.tables[name];
-    const made = rows.map((row) => Object.fromEntries(columns.map((column, place) => [column, row[place]])));
+    return unpacked.get(packed);
+  }
+
+  // A table's columns -> a record per row, without the strategies that are not shown.
+  function records(table) {
+    const columns = Object.entries(table);
+    const made = columns[0][1].map((_, row) => Object.fromEntries(columns.map(([name, values]) => [name, values[row]])));
     return made.filter((row) => !off.has(data.labels.indexOf(row.label)));
+  }
+
+  // Several seeds are a mean, unless every run is to be drawn, or a run of the strategy is not.
+  function chosenCurves(datasets, scenario) {
+    const boxes = document.querySelectorAll(`[data-scenario="${scenario}"] .drawn:not(:checked)`);
+    const name = (label, seed) => `${seed} ${label}`;
+    const gone = new Set([...boxes].map((box) => name(box.dataset.label, box.dataset.seed)));
+    const partly = new Set([...boxes].map((box) => box.dataset.label));
+    const several = datasets.mean.some((row) => row.seeds > 1) && !everyRun?.checked;
+    datasets.mean = several ? datasets.mean.filter((row) => !partly.has(row.label)) : [];
+    const asMean = new Set(datasets.mean.map((row) => row.label));
+    datasets.curve = datasets.curve.filter((row) => !asMean.has(row.label));
+    for (const table of ["curve", "hits"]) {
+      datasets[table] = datasets[table].filter((row) => !gone.has(name(row.label, row.seed)));
+    }
   }
 
   // Bars have a row per strategy: without those of strategies that are not shown.
@@ -31,30 +53,53 @@
     return { ...spec, layer, height: (spec.height * domain.length) / all.length };
   }
 
-  async function draw(plot, tableOf) {
-    const chart = data.charts[plot.dataset.chart];
+  // All charts of a run over time have the same axis.
+  function span(tables) {
+    const times = Object.values(tables).flatMap(({ seconds = [], start = [], end = [] }) => [...seconds, ...start, ...end]);
+    return times.reduce(([low, high], time) => [Math.min(low, time), Math.max(high, time)], [Infinity, -Infinity]);
+  }
+  function spanning(spec, domain, strips) {
+    const layer = spec.layer.map((one) => {
+      const x = { ...one.encoding.x, scale: { ...one.encoding.x.scale, domain } };
+      return { ...one, encoding: { ...one.encoding, x } };
+    });
+    return { ...spec, layer, height: spec.height.step ? spec.height.step * strips : spec.height };
+  }
+
+  async function embed(plot, chart, datasets, domain) {
+    const strips = new Set(datasets.use?.map((row) => row.edge)).size;
+    const spec = domain ? spanning(chart.spec, domain, strips) : fitted(chart.spec);
+    const layer = spec.layer.filter((one) => datasets[one.data.name].length);
+    const values = Object.values(datasets).flat().filter((row) => chart.kind in row).map((row) => row[chart.kind]);
+    if (!layer.length || (values.length && values.every((value) => value === 0))) {
+      plot.replaceChildren(values.length ? "None at all." : off.size ? "Nothing to draw of the strategies shown." : none);
+      return;
+    }
+    await vegaEmbed(plot, { ...spec, datasets, layer }, {
+      actions: false, ast: true, config: data.config, renderer: "svg", tooltip: { theme: "custom" },
+    });
+  }
+
+  async function draw(plot, datasetsOf, domain) {
     try {
-      const datasets = {};
-      for (const [inside, table] of Object.entries(chart.data)) datasets[inside] = await rows(tableOf(table));
-      if (datasets.mean) {
-        const several = datasets.mean.some((row) => row.seeds > 1);
-        datasets[several && !everyRun?.checked ? "curve" : "mean"] = [];
-      }
-      const spec = fitted(chart.spec);
-      const layer = spec.layer.filter((one) => datasets[one.data.name].length);
-      const values = Object.values(datasets).flat().filter((row) => chart.kind in row).map((row) => row[chart.kind]);
-      if (!layer.length || (values.length && values.every((value) => value === 0))) {
-        const none = off.size ? "Nothing to draw of the strategies shown." : "Nothing was recorded that could be drawn.";
-        plot.replaceChildren(values.length ? "None at all." : none);
-        return;
-      }
-      await vegaEmbed(plot, { ...spec, datasets, layer }, {
-        actions: false, ast: true, config: data.config, renderer: "svg", tooltip: { theme: "custom" },
-      });
+      const chart = data.charts[plot.dataset.chart];
+      await embed(plot, chart, await datasetsOf(chart), domain);
     } catch (error) {
       console.error(error);
       plot.textContent = `This chart could not be drawn: ${error}`;
     }
+  }
+
+  async function ofScenario(chart) {
+    const datasets = {};
+    let number = 0;
+    for (const [inside, table] of Object.entries(chart.data)) {
+      const [, name, place] = /^(.*)-(\d+)$/.exec(table);
+      datasets[inside] = records((await unpack(data.scenarios[place]))[name]);
+      number = place;
+    }
+    if (datasets.mean) chosenCurves(datasets, number);
+    return datasets;
   }
 
   function chip(name, place) {
@@ -66,37 +111,70 @@
     return made;
   }
 
+  // The colours of a part's charts: of each kind of thing that has colours, in the order of the data.
+  function legend(part, charts, tables) {
+    const kinds = new Map();
+    for (const chart of charts.filter((one) => one.series)) {
+      const values = tables[Object.values(chart.data)[0]][chart.series];
+      if (values.length) kinds.set(chart.series, [...new Set(values)]);
+    }
+    const chips = [...kinds.values()].map((names) => names.map(chip));
+    part.querySelector(".legend").replaceChildren(...chips.flatMap((some, place) => (place ? [" and: ", ...some] : some)));
+  }
+
+  // What the page says of another run, or of its network: unpacked when it is first asked for.
+  async function showPanel(holder, kind, place, packed) {
+    for (const panel of holder.children) panel.hidden = panel.dataset[kind] !== place;
+    if (place === undefined || [...holder.children].some((panel) => !panel.hidden)) return;
+    const made = document.createElement("template");
+    made.innerHTML = (await unpack(packed))[place];
+    holder.append(made.content);
+  }
+
   async function showRun() {
     const number = chooser.value;
-    let plan = null;
-    for (const panel of document.querySelectorAll(".run-panel")) {
-      panel.hidden = panel.dataset.run !== number;
-      if (!panel.hidden) plan = panel.dataset.plan;
+    const panels = document.getElementById("panels");
+    await showPanel(panels, "run", number, data.panels);
+    const plans = document.getElementById("plans");
+    if (plans) await showPanel(plans, "plan", panels.querySelector(":scope > :not([hidden])").dataset.plan, data.plans);
+    const tables = await unpack(data.runs[number]);
+    const drawn = [];
+    const domain = span(tables);
+    for (const part of document.querySelectorAll(".part")) {
+      const plots = [...part.querySelectorAll(".plot")];
+      const charts = plots.map((plot) => data.charts[plot.dataset.chart]);
+      const known = charts.map((chart) => Object.values(tables[Object.values(chart.data)[0]])[0].length > 0);
+      part.hidden = !known.includes(true);
+      legend(part, charts, tables);
+      plots.forEach((plot, place) => {
+        plot.closest("figure").hidden = !known[place];
+        const datasets = ({ data }) => Object.fromEntries(Object.keys(data).map((name) => [name, records(tables[name])]));
+        if (known[place]) drawn.push(draw(plot, datasets, domain));
+      });
     }
-    for (const panel of document.querySelectorAll(".plan-panel")) panel.hidden = panel.dataset.plan !== plan;
-    const links = new Set((await rows(`links-${number}`)).map((row) => row.link));
-    const ranks = [...new Set((await rows(`tcp-${number}`)).map((row) => row.rank))].filter((name) => !links.has(name));
-    const legend = document.getElementById("link-legend");
-    legend.replaceChildren(...[...links].map(chip), ...(ranks.length ? ["and for TCP: "] : []), ...ranks.map(chip));
-    const plots = document.querySelectorAll(".stack .plot");
-    await Promise.all([...plots].map((plot) => draw(plot, (table) => `${table}-${number}`)));
+    await Promise.all(drawn);
   }
 
   // Hides what belongs to another scenario or to a strategy that is switched off, and draws what is left.
   async function show() {
     root.dataset.charts = "drawing";
-    const words = find.value.toLowerCase().split(/\s+/);
+    const wordsOf = {};
+    for (const find of document.querySelectorAll("[data-find]")) {
+      wordsOf[find.dataset.find] = find.value.toLowerCase().split(/\s+/);
+    }
     for (const one of document.querySelectorAll("[data-scenario]")) {
       const here = !where || ["all", one.dataset.scenario].includes(where.value);
-      const found = !one.closest("#all-runs") || words.every((word) => one.textContent.toLowerCase().includes(word));
+      const words = wordsOf[one.closest(".tall")?.id] ?? [];
+      const found = words.every((word) => one.textContent.toLowerCase().includes(word));
       one.hidden = !here || !found || off.has(Number(one.dataset.strategy ?? -1));
     }
-    const state = `${[...off].sort()} ${everyRun?.checked}`;
+    const gone = [...document.querySelectorAll(".drawn:not(:checked)")].map((box) => box.ariaLabel);
+    const state = `${[...off].sort()} ${everyRun?.checked} ${gone}`;
     const plots = [...document.querySelectorAll("figure:not([hidden]) > .plot")].filter(
       (plot) => plot.closest(".grid") && plot.dataset.state !== state,
     );
     for (const plot of plots) plot.dataset.state = state;
-    await Promise.all(plots.map((plot) => draw(plot, (table) => table)));
+    await Promise.all(plots.map((plot) => draw(plot, ofScenario)));
     root.dataset.charts = "drawn";
   }
 
@@ -131,8 +209,14 @@
       cell.firstChild.addEventListener("click", () => sort(table, column));
     });
   }
+  for (const link of document.querySelectorAll("[data-show]")) {
+    link.addEventListener("click", () => {
+      chooser.value = link.dataset.show;
+      showRun();
+    });
+  }
   chooser.addEventListener("change", showRun);
-  for (const control of [where, everyRun]) control?.addEventListener("change", show);
-  find.addEventListener("input", show);
+  for (const control of [where, everyRun, ...document.querySelectorAll(".drawn")]) control?.addEventListener("change", show);
+  for (const find of document.querySelectorAll("[data-find]")) find.addEventListener("input", show);
   showRun().then(show);
 })();

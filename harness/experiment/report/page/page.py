@@ -11,21 +11,25 @@ import gzip
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 from markupsafe import Markup
 
 from harness.experiment.report.analysis import Analysis
-from harness.experiment.report.page.chart_data import DataTable, data_tables
-from harness.experiment.report.page.charts import Chart, scenario_charts, timeline_charts
+from harness.experiment.report.page import panels
+from harness.experiment.report.page.chart_data import DataTable, scenario_tables
+from harness.experiment.report.page.charts import Chart, scenario_charts, timeline_parts
 from harness.experiment.report.page.rendering import inline_safe, render
+from harness.experiment.report.page.run_data import RUN_POINTS, run_tables
 from harness.experiment.report.page.sections import context
 from harness.experiment.report.page.theme import config, css_variables, variable
 from harness.model.format import count
 
+PAGE_POINTS: Final = 150_000
+"""Most points of all runs' charts over time together."""
 _STATUS: Final = {"limit": "ended by the time limit"}
 
 
@@ -36,15 +40,20 @@ def make_page(analysis: Analysis, vega: str) -> str:
         analysis: what to show.
         vega: a program that defines `vegaEmbed`.
     """
-    charts, timelines = scenario_charts(analysis), timeline_charts()
+    charts, timelines = scenario_charts(analysis), timeline_parts()
     drawn = [chart for of_scenario in charts for chart in of_scenario.values()]
+    drawn += [chart for of_part in timelines.values() for chart in of_part]
     programs = [inline_safe(vega), inline_safe(_resource("page.js"))]
+    shown = context(analysis, charts, timelines)
     return render(
         "page.html.j2",
-        **context(analysis, charts, timelines),
+        **shown,
         data={
-            "charts": {chart.id: _chart_json(chart) for chart in (*drawn, *timelines)},
-            "tables": {name: packed(table) for name, table in data_tables(analysis).items()},
+            "charts": {chart.id: _chart_json(chart) for chart in drawn},
+            "scenarios": [_packed_tables(scenario_tables(analysis, scenario)) for scenario in analysis.scenarios],
+            "runs": [_packed_tables(run_tables(run, _points(analysis))) for run in analysis.runs],
+            "panels": packed(_panels(analysis, shown)),
+            "plans": packed([panels.plan_panel(plan, place) for place, plan in enumerate(shown["plans"])]),
             "labels": analysis.labels,
             "config": config(variable),
         },
@@ -56,13 +65,29 @@ def make_page(analysis: Analysis, vega: str) -> str:
     )
 
 
+def _points(analysis: Analysis) -> int:
+    """Of a run's charts over time, so that a page of 192 runs stays under 3 MB."""
+    return min(RUN_POINTS, PAGE_POINTS // max(1, len(analysis.runs)))
+
+
+def _panels(analysis: Analysis, shown: Mapping[str, Any]) -> list[str]:
+    """What the page says of each run."""
+    of_runs = zip(shown["whys"], shown["plan_of_run"], strict=True)
+    return [panels.panel(analysis, place, own, plan, shown["common"]) for place, (own, plan) in enumerate(of_runs)]
+
+
 def _chart_json(chart: Chart) -> dict[str, object]:
-    return {"kind": chart.kind, "spec": {**chart.spec, "description": chart.about}, "data": chart.data}
+    spec = {**chart.spec, "description": chart.about}
+    return {"kind": chart.kind, "spec": spec, "data": chart.data, "series": chart.series}
 
 
-def packed(table: DataTable) -> str:
-    """A table's JSON, gzipped, in base64: a quarter of its size; page.js unpacks what it draws."""
-    text = json.dumps(table.to_json(), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+def _packed_tables(tables: Mapping[str, DataTable]) -> str:
+    return packed({name: table.to_json() for name, table in tables.items()})
+
+
+def packed(value: object) -> str:
+    """JSON, gzipped, in base64: a quarter of its size; page.js unpacks what it draws."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.experiment.report.analysis import Analysis
-from harness.experiment.report.page import links, runs
-from harness.experiment.report.page.chart_data import MOST_LINKS
-from harness.experiment.report.page.topology import topology_svg
+from harness.experiment.report.page import links, panels, runs, why
+from harness.experiment.report.page.run_columns import run_columns
+from harness.experiment.report.page.run_data import MOST_LINKS
 
 MOST_SCENARIOS: Final = 6
 """Up to so many scenarios the page shows all at first; of more only the first, until another is chosen."""
@@ -18,27 +18,50 @@ if TYPE_CHECKING:
 
 
 def context(
-    analysis: Analysis, charts: Sequence[Mapping[str, Chart]] = (), timelines: Sequence[Chart] = ()
+    analysis: Analysis,
+    charts: Sequence[Mapping[str, Chart]] = (),
+    timelines: Mapping[str, Sequence[Chart]] | None = None,
 ) -> dict[str, Any]:
     """The variables of the templates.
 
     Args:
         analysis: what to show.
         charts: of each scenario, by kind.
-        timelines: the charts of the link statistics.
+        timelines: the charts of one run over time, by the heading that they stand under.
     """
     plans, plan_of_run = links.distinct_plans(analysis)
+    whys = why.explained(analysis)
+    kinds = {kind for of_scenario in charts for kind in of_scenario}
     return {
         "analysis": analysis,
         "experiment": analysis.experiment,
+        "causes": why.causes(whys),
         "charts": charts,
-        "timelines": timelines,
+        "columns": run_columns(analysis),
+        "common": runs.common_settings(analysis),
+        "contents": list(_contents(kinds)),
+        "kinds": kinds,
+        "timelines": timelines or {},
         "plans": plans,
         "plan_of_run": plan_of_run,
         "first_run": links.first_run(analysis),
         "links": links,
+        "panels": panels,
         "runs": runs,
-        "topology_svg": topology_svg,
+        "why": why,
+        "whys": whys,
         "MOST_LINKS": MOST_LINKS,
         "MOST_SCENARIOS": MOST_SCENARIOS,
     }
+
+
+def _contents(kinds: set[str]) -> Iterator[tuple[str, str]]:
+    """The sections that there are: id and title."""
+    yield from (("answer", "Answer"), ("winners", "Winners"), ("why", "Why"))
+    if "time" in kinds:
+        yield "loss", "Loss"
+    if "target" in kinds:
+        yield "time", "Time to target"
+    if "share" in kinds:
+        yield "communication", "Communication"
+    yield from (("links", "Links"), ("runs", "Runs"), ("about", "About"))

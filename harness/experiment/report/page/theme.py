@@ -112,6 +112,7 @@ def config(colour: Callable[[str], str]) -> dict[str, Any]:
             "target": {"color": colour("soft"), "strokeDash": [3, 3], "strokeWidth": 1},
             "target-name": {"color": colour("soft"), "fontSize": 11, "align": "left", "baseline": "bottom"},
             "note": {"color": colour("ink"), "fontSize": 11, "align": "left", "baseline": "middle"},
+            "strip": {"fill": colour("link")},
             "whisker": {"color": colour("ink"), "strokeWidth": 1.5},
             "seed": {"fill": colour("paper"), "stroke": colour("ink"), "strokeWidth": 1, "size": 26, "opacity": 1},
             "change": {"color": colour("ink"), "strokeDash": [2, 2], "strokeWidth": 1.5},

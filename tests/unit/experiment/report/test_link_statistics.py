@@ -14,8 +14,8 @@ from harness.experiment.report.load.records import (
     RecordedRun,
     RecordedStep,
 )
-from harness.experiment.report.page.chart_data import changes_table, links_table, tcp_table
 from harness.experiment.report.page.downsample import thin
+from harness.experiment.report.page.run_data import changes_table, links_table, tcp_table
 from tests.support.plans import network, shape
 
 PLAN = network("ring", 2, shape(rate="1mbit"))

@@ -28,6 +28,11 @@ def made(folder, **options):
     return analyse(load_experiment(make_experiment(folder, **{"nodes": 3, "steps": 40, "limit": None, **options})))
 
 
+def unpacked(text):
+    """What the page unpacks."""
+    return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
 def section(name, analysis):
     """One section of the page, with plain spaces."""
     return render(f"{name}.html.j2", **context(analysis)).replace("\u00a0", " ")
@@ -60,8 +65,11 @@ def test_the_page_has_no_address_and_no_text_of_the_data_as_markup(tmp_path):
     assert "<img" not in page
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1]
     assert "<" not in data
-    table = json.loads(gzip.decompress(base64.b64decode(json.loads(data)["tables"]["curve-0"])))
-    assert EVIL in [row[0] for row in table["rows"]]
+    scenario, *_ = map(unpacked, json.loads(data)["scenarios"])
+    assert EVIL in scenario["curve"]["label"]
+    first, evil = unpacked(json.loads(data)["panels"])
+    assert EVIL not in evil
+    assert "ddp" in first
     assert "rank 2 ended with exit code 1" in page
     assert not re.search(r'(?:src|href)="(?!#|data:,)', page)
     assert "url(" not in page
@@ -81,10 +89,9 @@ def test_every_chart_is_valid_vega_lite(tmp_path):
 
 def test_every_chart_names_tables_and_columns_that_there_are(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.page.chart_data import data_tables
-    from harness.experiment.report.page.charts import scenario_charts, timeline_charts
+    from harness.experiment.report.page.charts import data_tables, scenario_charts, timeline_charts
 
-    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,))
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), sampled=True)
     tables = data_tables(analysis)
     for chart in [*scenario_charts(analysis)[0].values(), *timeline_charts(0)]:
         for layer in chart.spec["layer"]:
@@ -96,12 +103,13 @@ def test_every_chart_names_tables_and_columns_that_there_are(tmp_path):
 def test_lines_of_links_are_not_joined_across_attempts(tmp_path):
     vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
     from harness.experiment.report.image_export import VEGA_LITE, image_spec
-    from harness.experiment.report.page.chart_data import data_tables
-    from harness.experiment.report.page.charts import timeline_charts
+    from harness.experiment.report.page.charts import data_tables, timeline_charts
 
     analysis = resumed(tmp_path / "x-1")
     tables = data_tables(analysis)
     for chart in timeline_charts(0, "x"):
+        if not {"links", "tcp"} & chart.data.keys():
+            continue
         svg = vl_convert.vegalite_to_svg(image_spec(chart, tables, "light"), vl_version=VEGA_LITE)
         lines = re.findall(r'<path aria-label="seconds[^"]*"[^>]* d="(M[^"]*)"', svg)
         assert len([line for line in lines if "L" in line]) == (3 if chart.data.get("tcp") else 6) * 2, chart.kind
@@ -141,7 +149,7 @@ def test_a_resumed_runs_links_are_on_the_clock_of_training(tmp_path):
 
 @pytest.mark.parametrize("topology", ["ring", "fully_connected"])
 def test_what_dashes_mean_is_true_of_few_links_and_of_many(tmp_path, topology):
-    from harness.experiment.report.page.chart_data import links_table
+    from harness.experiment.report.page.run_data import links_table
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), topologies=(topology,), nodes=5, steps=100)
     rows = links_table(analysis.runs[0]).records()
@@ -155,8 +163,7 @@ def test_what_dashes_mean_is_true_of_few_links_and_of_many(tmp_path, topology):
 def test_a_logarithmic_axis_shows_the_curves(tmp_path):
     vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
     from harness.experiment.report.image_export import VEGA_LITE, image_spec
-    from harness.experiment.report.page.chart_data import data_tables
-    from harness.experiment.report.page.charts import scenario_charts
+    from harness.experiment.report.page.charts import data_tables, scenario_charts
 
     seldom = Strategy("diloco", "diloco H=40", {"H": 40}, every=40, pace=46)
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, seldom), steps=80, target=1.0)
@@ -175,8 +182,7 @@ def test_a_logarithmic_axis_shows_the_curves(tmp_path):
 
 def test_a_linear_axis_shows_what_was_before_the_first_step(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.page.chart_data import data_tables
-    from harness.experiment.report.page.charts import scenario_charts
+    from harness.experiment.report.page.charts import data_tables, scenario_charts
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,))
     assert "transform" not in json.dumps(scenario_charts(analysis)[0]["time"].spec)
@@ -185,8 +191,7 @@ def test_a_linear_axis_shows_what_was_before_the_first_step(tmp_path):
 
 def test_an_accuracy_is_no_line_in_a_chart_of_losses(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.page.chart_data import data_tables
-    from harness.experiment.report.page.charts import scenario_charts
+    from harness.experiment.report.page.charts import data_tables, scenario_charts
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), steps=80, target={"accuracy": 0.9})
     tables = data_tables(analysis)
@@ -335,8 +340,7 @@ def test_loss_charts_of_a_row_have_one_kind_of_axis(tmp_path):
 def test_several_seeds_are_a_mean_and_a_band_at_the_steps_that_all_have(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
     from harness.experiment.report.image_export import image_spec
-    from harness.experiment.report.page.chart_data import data_tables
-    from harness.experiment.report.page.charts import scenario_charts
+    from harness.experiment.report.page.charts import data_tables, scenario_charts
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), seeds=(0, 1, 2))
     losses = [[point.loss for point in run.curve.points if point.step == 20] for run in analysis.runs]
@@ -345,7 +349,7 @@ def test_several_seeds_are_a_mean_and_a_band_at_the_steps_that_all_have(tmp_path
     values = [loss for (loss,) in losses]
     assert row["seeds"] == 3
     assert [row[key] for key in ("low", "loss", "high")] == [
-        pytest.approx(one, rel=1e-4) for one in (min(values), sum(values) / 3, max(values))
+        pytest.approx(one, rel=5e-4) for one in (min(values), sum(values) / 3, max(values))
     ]
     spec = image_spec(scenario_charts(analysis)[0]["time"], tables, "light")
     assert spec["datasets"]["curve"] == []
@@ -371,7 +375,7 @@ def test_the_page_says_whether_seeds_share_a_network(tmp_path):
 
 
 def test_links_of_many_runs_have_fewer_points_each(tmp_path):
-    from harness.experiment.report.page.chart_data import LEAST_POINTS, links_table
+    from harness.experiment.report.page.run_data import LEAST_POINTS, links_table
 
     analysis = made(
         tmp_path / "x-1", profiles=("poor",), strategies=(DDP,), topologies=("ring",), steps=60, limit=200.0

@@ -1,0 +1,93 @@
+"""What the TCP connections between nodes did: congestion window and round trip over time, and totals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+from harness.experiment.report.analysis.links import zeros
+from harness.experiment.report.load.records import Flow, RecordedRun
+
+
+@dataclass(frozen=True)
+class FlowMoment:
+    """One sample of a flow on the clock of training.
+
+    Args:
+        seconds: since the first step began.
+        rtt: smoothed round trip, in seconds.
+        cwnd: congestion window, in segments.
+    """
+
+    seconds: float
+    rtt: float
+    cwnd: int
+
+
+@dataclass(frozen=True)
+class FlowTotals:
+    """One flow as a whole.
+
+    Args:
+        flow: it.
+        bytes: that the receiver acknowledged.
+        retransmits: segments.
+        rtt, rtt_p95: seconds, over its samples.
+        cwnd: median, in segments.
+        bit_s: acknowledged over the time that it had something to send; None where that was no time.
+        rwnd_share: of the time that it had something to send, for how much the receiver's window held it back.
+    """
+
+    flow: Flow
+    bytes: int
+    retransmits: int
+    rtt: float
+    rtt_p95: float
+    cwnd: float
+    bit_s: float | None
+    rwnd_share: float | None
+
+
+def flow_name(flow: Flow, alone: bool) -> str:
+    """``0→1``; with the ports where it is not the only one between the two: ``0→1 :40001–29500``."""
+    return f"{flow.src}→{flow.dst}" + ("" if alone else f" :{flow.src_port}–{flow.dst_port}")
+
+
+def largest_flows(run: RecordedRun, most: int) -> list[tuple[str, Flow]]:
+    """The flows that carried most, by name, in the order of their ranks."""
+    known = [flow for flow in run.flows if flow.samples]
+    kept = sorted(known, key=lambda flow: -flow.samples[-1].acked_bytes)[:most]
+    pairs = [(flow.attempt, flow.src, flow.dst) for flow in known]
+    named = [(flow_name(flow, pairs.count((flow.attempt, flow.src, flow.dst)) == 1), flow) for flow in kept]
+    return sorted(named, key=lambda one: (one[1].src, one[1].dst, one[1].src_port, one[1].attempt))
+
+
+def flow_moments(run: RecordedRun, flows: Iterable[Flow]) -> list[list[FlowMoment]]:
+    """The samples of each on the clock of training; none where no step of the flow's attempt counts."""
+    zero = zeros(run) or {1: min((flow.samples[0].time for flow in run.flows if flow.samples), default=0.0)}
+    return [
+        [FlowMoment(sample.time - zero[flow.attempt], sample.rtt, sample.cwnd) for sample in flow.samples]
+        if flow.attempt in zero
+        else []
+        for flow in flows
+    ]
+
+
+def flow_totals(flow: Flow) -> FlowTotals:
+    """Sum up a flow that has samples."""
+    last, rtts = flow.samples[-1], [sample.rtt for sample in flow.samples]
+    return FlowTotals(
+        flow=flow,
+        bytes=last.acked_bytes,
+        retransmits=last.retransmits,
+        rtt=median(rtts),
+        rtt_p95=_p95(rtts),
+        cwnd=median(sample.cwnd for sample in flow.samples),
+        bit_s=last.acked_bytes * 8 / last.busy if last.busy > 0 else None,
+        rwnd_share=last.rwnd_limited / last.busy if last.busy > 0 else None,
+    )
+
+
+def _p95(values: list[float]) -> float:
+    return quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]

@@ -1,0 +1,86 @@
+"""The columns of the table of all runs: those of which some run has a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TypeAlias
+
+from harness.experiment.report.analysis import Analysis
+from harness.experiment.report.analysis.figures import RunFigures
+from harness.model.format import NOTHING, format_number, format_share, format_size, format_time
+
+Cell: TypeAlias = tuple[float | None, str]
+"""The value by which a cell is sorted, and its text."""
+
+
+@dataclass(frozen=True)
+class RunColumn:
+    """A column: its title, and the cell of a run."""
+
+    title: str
+    cell: Callable[[RunFigures], Cell]
+    number: bool = True
+
+    @property
+    def heading(self) -> str:
+        """As the macro `table` takes it."""
+        plain = self.title.rstrip(">")
+        return f"{plain}>" if self.number else plain
+
+
+def run_columns(analysis: Analysis) -> list[RunColumn]:
+    """Parameters of own commands, what every run has, what scripts logged, and what else was recorded."""
+    logged = dict.fromkeys(name for run in analysis.runs for name in last_logged(run) if name not in _IN_CURVES)
+    columns = [
+        *(_parameter(name) for name in dict.fromkeys(name for run in analysis.runs for name in parameters(run))),
+        RunColumn("steps", lambda run: (run.steps or None, str(run.steps))),
+        RunColumn("wall time", lambda run: (run.seconds, format_time(run.seconds))),
+        RunColumn("least loss", lambda run: _cell(run.best.loss if run.best else None, format_number)),
+        *(_logged(name) for name in logged),
+        RunColumn("waiting", lambda run: _cell(run.comm_share, format_share)),
+        RunColumn("sent", lambda run: (run.sent_bytes or None, format_size(run.sent_bytes))),
+        RunColumn("step p50 / p95", _step),
+        RunColumn("retransmits", lambda run: _cell(run.links.retransmitted if run.links else None, str)),
+    ]
+    return [column for column in columns if any(_known(column.cell(run)) for run in analysis.runs)]
+
+
+_IN_CURVES = ("loss", "accuracy")
+
+
+def parameters(run: RunFigures) -> dict[str, str]:
+    """The parameters of an own command, by name, as run.json has them."""
+    found = run.run.settings.get("parameters")
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def last_logged(run: RunFigures) -> dict[str, float]:
+    """By name what a script logged last, mean over the ranks that logged it."""
+    by_name: dict[str, list[float]] = {}
+    for rank in run.run.ranks:
+        last = {name: value for logged in rank.logs for name, value in logged.values.items()}
+        for name, value in last.items():
+            by_name.setdefault(name, []).append(value)
+    return {name: fmean(values) for name, values in by_name.items()}
+
+
+def _parameter(name: str) -> RunColumn:
+    return RunColumn(name, lambda run: (None, parameters(run).get(name, NOTHING)), number=False)
+
+
+def _logged(name: str) -> RunColumn:
+    return RunColumn(f"last {name}", lambda run: _cell(last_logged(run).get(name), format_number))
+
+
+def _step(run: RunFigures) -> Cell:
+    return run.step_p50, f"{format_time(run.step_p50)} / {format_time(run.step_p95)}"
+
+
+def _cell(value: float | None, text: Callable[[float], str]) -> Cell:
+    return (None, NOTHING) if value is None else (value, text(value))
+
+
+def _known(cell: Cell) -> bool:
+    return cell[0] is not None or cell[1] not in (NOTHING, "0", "0 B", f"{NOTHING} / {NOTHING}")

@@ -1,0 +1,136 @@
+"""The data of a run's charts over time: steps, links, TCP and its connections, changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Final, TypeVar
+
+from harness.experiment.report.analysis.figures import RunFigures
+from harness.experiment.report.analysis.flows import flow_moments, largest_flows
+from harness.experiment.report.analysis.links import change_moments, edge_moments, tcp_moments
+from harness.experiment.report.analysis.utilisation import MOST_BINS, edge_uses, use_stretches
+from harness.experiment.report.page.chart_data import DataTable, short
+from harness.experiment.report.page.downsample import MOST_POINTS, thin
+
+RUN_POINTS: Final = 8000
+"""Most points of one run on the page, all charts together."""
+LEAST_POINTS: Final = 24
+"""Least number of points of a curve."""
+MOST_LINKS: Final = 8
+"""Up to so many links, or flows, each has its own colour, and a dash for the way back."""
+MOST_STRIPS: Final = 32
+"""Most edges in the chart of utilisation: those that carried most."""
+_LEAST_BINS: Final = 12
+T = TypeVar("T")
+
+
+def run_tables(run: RunFigures, points: int = RUN_POINTS) -> dict[str, DataTable]:
+    """Every table of one run, together of about so many points."""
+    return {
+        "steps": steps_table(run, points // 4),
+        "use": use_table(run, points // 4),
+        "links": links_table(run, points // 4),
+        "tcp": tcp_table(run, points // 8),
+        "flows": flows_table(run, points // 4),
+        "changes": changes_table(run),
+    }
+
+
+def steps_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
+    """Per rank what its steps computed and waited, in ms, thinned; peaks stay."""
+    ranks = [rank for rank in run.run.ranks if rank.steps]
+    most = _share(points, len(ranks))
+    rows = [
+        (short(step.elapsed), f"rank {rank.rank}", short(step.seconds_compute * 1e3), short(step.seconds_comm * 1e3))
+        for rank in ranks
+        for step in peaks(rank.steps, most, lambda step: step.seconds_compute, lambda step: step.seconds_comm)
+    ]
+    return DataTable(("seconds", "rank", "compute", "waiting"), tuple(rows))
+
+
+def use_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
+    """Per directed edge and stretch of time the share of its rate that it carried; of many edges, the fullest."""
+    fullest = sorted(edge_uses(run.run), key=lambda use: -(use.share or 0.0))[:MOST_STRIPS]
+    edges = {use.edge for use in fullest}
+    bins = max(_LEAST_BINS, min(MOST_BINS, points // max(1, len(edges))))
+    rows = [
+        (f"{src}→{dst}", short(one.start), short(one.end), round(one.share, 3))
+        for one in use_stretches(run.run, bins)
+        if one.edge in edges
+        for src, dst in [one.edge]
+    ]
+    return DataTable(("edge", "start", "end", "share"), tuple(rows))
+
+
+def flows_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
+    """Per connection and direction its round trip in ms and its window in segments, thinned; the largest flows."""
+    flows = largest_flows(run.run, MOST_LINKS)
+    most = _share(points, len(flows))
+    rows = [
+        (short(moment.seconds), name, flow.attempt, short(moment.rtt * 1e3), moment.cwnd)
+        for (name, flow), moments in zip(flows, flow_moments(run.run, [flow for _, flow in flows]), strict=True)
+        for moment in peaks(moments, most, lambda one: one.rtt, lambda one: one.cwnd)
+    ]
+    return DataTable(("seconds", "flow", "attempt", "rtt", "cwnd"), tuple(rows))
+
+
+def links_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
+    """Per directed edge and attempt its moments, thinned to about so many points; `way` is the edge's direction."""
+    moments = sorted(edge_moments(run.run), key=lambda moment: (moment.edge, moment.attempt, moment.seconds))
+    few = len({frozenset(moment.edge) for moment in moments}) <= MOST_LINKS
+    curves = len({(moment.edge, moment.attempt) for moment in moments})
+    most = _share(points, curves)
+    values = (lambda one: one.bit_s, lambda one: one.dropped, lambda one: one.backlog_bytes)
+    rows = []
+    for _, of_curve in groupby(moments, key=lambda moment: (moment.edge, moment.attempt)):
+        for moment in peaks(list(of_curve), most, *values):
+            src, dst = moment.edge
+            link = f"{min(src, dst)}–{max(src, dst)}" if few else f"from {src}"
+            way = "up" if src < dst or not few else "down"
+            shown = (short(moment.bit_s / 1e6), short(moment.dropped), short(moment.backlog_bytes / 1e3))
+            rows.append((short(moment.seconds), f"{src}→{dst}", link, way, *shown, moment.attempt))
+    return DataTable(("seconds", "edge", "link", "way", "rate", "dropped", "backlog", "attempt"), tuple(rows))
+
+
+def tcp_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
+    """Per rank and attempt TCP's retransmitted segments, thinned."""
+    moments = sorted(tcp_moments(run.run), key=lambda moment: (moment.rank, moment.attempt, moment.seconds))
+    most = _share(points, len({(moment.rank, moment.attempt) for moment in moments}))
+    rows = [
+        (short(moment.seconds), f"rank {rank}", short(moment.retransmitted), attempt)
+        for (rank, attempt), of_curve in groupby(moments, key=lambda moment: (moment.rank, moment.attempt))
+        for moment in thin(list(of_curve), lambda moment: moment.retransmitted, most)
+    ]
+    return DataTable(("seconds", "rank", "retransmitted", "attempt"), tuple(rows))
+
+
+def changes_table(run: RunFigures) -> DataTable:
+    """Every reshape, numbered; without those of attempts that contributed no step."""
+    rows = [
+        (number, short(moment.seconds), "; ".join(moment.change.edges[:4]))
+        for number, moment in enumerate(change_moments(run.run), 1)
+        if moment.seconds is not None
+    ]
+    return DataTable(("number", "seconds", "text"), tuple(rows))
+
+
+def peaks(points: Sequence[T], most: int, *heights: Callable[[T], float]) -> list[T]:
+    """At most about so many points, with the peaks of each of these values."""
+    if len(points) <= most:
+        return list(points)
+    each = max(4, most // len(heights))
+    numbered = list(enumerate(points))
+    kept: dict[int, T] = {}
+    for height in heights:
+        kept |= thin(numbered, _of(height), each)
+    return [kept[place] for place in sorted(kept)]
+
+
+def _of(height: Callable[[T], float]) -> Callable[[tuple[int, T]], float]:
+    return lambda numbered: height(numbered[1])
+
+
+def _share(points: int, curves: int) -> int:
+    """The points of each curve."""
+    return max(LEAST_POINTS, min(MOST_POINTS, points // max(1, curves)))
