@@ -22,6 +22,7 @@ from harness.agent.lifecycle import GONE, Lifecycle, Membership
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
 from harness.agent.protocol import Message
+from harness.agent.recording_orders import RecordingOrders
 from harness.agent.run_recorder import RunRecorder
 from harness.agent.settings import Settings
 from harness.agent.worker import Worker
@@ -55,6 +56,7 @@ class Agent:
         self._phase = "shaped"
         self._job: Job | None = None
         self._recorder: RunRecorder | None = None
+        self._orders = RecordingOrders(links, self._spawn)
         self._failed_rank: int | None = None
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._final: int | None = None
@@ -90,6 +92,7 @@ class Agent:
                 await asyncio.wait([self._running], timeout=2 * GRACE_SECONDS)
             if self._recorder is not None and self._end.done() and not self._end.cancelled():
                 self._recorder.end(self._end.result(), self._failed_rank)
+            self._orders.end()
             for task in self._tasks:
                 task.cancel()
 
@@ -198,6 +201,8 @@ class Agent:
                 reading, news = self._changes.command(message)
                 self._membership.share(news, message.get("asked", ()))
                 return reading.to_json() if reading else {}
+            case "record" | "recorded":
+                return self._orders.answer(message)
             case "hold":
                 self._held = True
                 return {}

@@ -19,6 +19,7 @@ from harness.linux.tcp import tcp_counters
 from harness.model.plan import NetworkPlan
 from harness.model.status import NodeStatus
 from harness.netlink.routes import Route
+from harness.sampling.node import NodeSampler, sites
 from harness.shaping.base import Engine
 
 _SUPERVISE: Final = (
@@ -90,3 +91,7 @@ class NodeLinks:
     def observe(self) -> NodeStatus:
         """Read back. Raises NodeError."""
         return replace(self.engine.observe(self.plan.node(self.rank)), tcp=tcp_counters())
+
+    def sampler(self) -> NodeSampler:
+        """What reads this node's counters and flows often. Raises OSError, UnavailableError."""
+        return NodeSampler(sites(self.plan, self.engine.name)[self.rank])

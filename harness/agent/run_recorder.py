@@ -1,14 +1,12 @@
 """What an agent writes to the folder of its job's run (docs/runs.md): so that ``harness report`` can read it.
 
-Every node writes its own links' counters to links-R.jsonl, once a second. Rank 0 writes what it knows of the network to
-run.json before the job starts, and how the job has ended to end.json; the trainer adds to both.
+Every node records its own links and flows (node_recorder.py). Rank 0 writes what it knows of the network to run.json
+before the job starts, and how the job has ended to end.json; the trainer adds to both.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,9 +14,10 @@ from typing import Any, Final
 
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
+from harness.agent.node_recorder import NodeRecorder, as_user
 from harness.errors import HarnessError
 from harness.model.status import NodeStatus
-from harness.run_files import Lines, RunFolder, append_json
+from harness.run_files import RunFolder
 
 _SIGNALS: Final = (130, 143)
 """Exit codes of what a user has stopped, by SIGINT or SIGTERM."""
@@ -35,21 +34,6 @@ def links_line(now: float, attempt: int, statuses: Mapping[int, NodeStatus]) -> 
     return {"time": now, "attempt": attempt, "edges": edges, "tcp": tcp}
 
 
-@contextlib.contextmanager
-def _as_user(uid: int, gid: int) -> Iterator[None]:
-    """Files that are made within belong to that user. Root alone can do that; for others nothing changes."""
-    if os.getuid():
-        yield
-        return
-    os.setegid(gid)
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-
-
 class RunRecorder:
     """Records one run of a job. Where that fails, it logs why and records no more: the job goes on without.
 
@@ -62,12 +46,14 @@ class RunRecorder:
 
     def __init__(self, folder: Path, links: NodeLinks, congestion_control: str, user: tuple[int, int]) -> None:
         self._folder, self._links, self._user, self._began = RunFolder(folder), links, user, time.time()
-        self._counters = folder / f"links-{links.rank}.jsonl"
+        self.node: NodeRecorder | None = None
+        """What records this node's links and flows."""
         self._failed = False
         with self._writing():
-            Lines(self._counters).close()
             if links.rank == 0:
-                self._folder.begin(self._facts(congestion_control))
+                with as_user(*user):
+                    self._folder.begin(self._facts(congestion_control))
+            self.node = NodeRecorder(folder, links, 1, user, say)
 
     def _facts(self, congestion_control: str) -> dict[str, Any]:
         """What run.json says of the network."""
@@ -92,32 +78,18 @@ class RunRecorder:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Write as the job's user; the first failure is logged, and ends the recording."""
+        """The first failure is logged, and ends the recording."""
         try:
-            with _as_user(*self._user):
-                yield
+            yield
         except HarnessError as error:
             if not self._failed:
                 say(f"this run is not recorded: {error}")
             self._failed = True
 
     async def run(self) -> None:
-        """Sample at every whole second, so that the samples of all nodes are of the same moments."""
-        while not self._failed:
-            self.sample()
-            await asyncio.sleep(1 - time.time() % 1)
-
-    def sample(self) -> None:
-        """Record what this node's links have counted."""
-        if self._failed:
-            return
-        try:
-            status = self._links.observe()
-        except HarnessError as error:
-            say(f"the counters of this node's links are not recorded for this second: {error}")
-            return
-        with self._writing():
-            append_json(self._counters, links_line(time.time(), 1, {self._links.rank: status}))
+        """Sample for ever; where that cannot be done, return."""
+        if self.node:
+            await self.node.run()
 
     def end(self, code: int, failed_rank: int | None) -> None:
         """Record the last counters and, at rank 0, how the job has ended.
@@ -126,7 +98,8 @@ class RunRecorder:
             code: the exit code of all nodes.
             failed_rank: the one that failed first, if any did.
         """
-        self.sample()
+        if self.node:
+            self.node.end()
         if self._links.rank or self._failed:
             return
         status = "finished" if code == 0 else "stopped" if code in _SIGNALS else "failed"
@@ -134,5 +107,5 @@ class RunRecorder:
         ending = {**usual, **(self._folder.ending or {}), "code": code}
         ending["failed_rank"] = failed_rank if status == "failed" else None
         rest = {name: value for name, value in ending.items() if name not in ("status", "time")}
-        with self._writing():
+        with self._writing(), as_user(*self._user):
             self._folder.end(status, **rest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from harness.errors import HarnessError
@@ -92,6 +93,18 @@ class ProgramStarter(Protocol):
         ...
 
 
+class Sampling(Protocol):
+    """What samples a network's links and flows, and has begun."""
+
+    def messages(self) -> list[str]:
+        """What the user should know and was not told yet."""
+        ...
+
+    def stop(self) -> list[str]:
+        """Take a last sample and end; the last messages. Does nothing where it has ended."""
+        ...
+
+
 class Backend(ProgramStarter, Protocol):
     """The nodes of one network. Made by ``create``, or found again from ``handle``."""
 
@@ -128,6 +141,19 @@ class Backend(ProgramStarter, Protocol):
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
         """Perform each rank's task inside its node. An error is an answer: the others' tasks are done all the same."""
+        ...
+
+    def sample(self, plan: NetworkPlan, folder: Path, attempt: int) -> Sampling:
+        """Begin to record links and flows in that folder (docs/runs.md), until it is stopped or the nodes are gone.
+
+        Args:
+            plan: the network's.
+            folder: of the run, absolute.
+            attempt: at this run, from 1.
+
+        Raises:
+            HarnessError: it cannot be done.
+        """
         ...
 
     def destroy(self) -> None:

@@ -1,15 +1,59 @@
-"""What the kernel has counted of TCP in the network namespace of this thread."""
+"""What the kernel has counted of TCP in a network namespace: /proc/net/snmp, whose names are those of RFC 2012."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from typing import Final, NamedTuple
 
 from harness.model.status import TcpCounters
 
+_NAMES: Final = ("ActiveOpens", "PassiveOpens", "InSegs", "OutSegs", "RetransSegs")
+
+
+class TcpCounts(NamedTuple):
+    """Counts of all TCP connections.
+
+    Args:
+        opened: connections that were begun, from here or from elsewhere.
+        received: segments that came in.
+        sent: segments that went out.
+        retransmitted: segments that went out again.
+    """
+
+    opened: int
+    received: int
+    sent: int
+    retransmitted: int
+
+
+class TcpCounterFile:
+    """The counters of the network namespace that the thread is in now, read again and again. Raises OSError."""
+
+    def __init__(self) -> None:
+        self._fd = os.open("/proc/thread-self/net/snmp", os.O_RDONLY | os.O_CLOEXEC)
+        names, _ = self._rows()
+        self._places = [names.index(name.encode()) for name in _NAMES]
+
+    def read(self) -> TcpCounts:
+        """What was counted until now."""
+        values = self._rows()[1]
+        active, passive, received, sent, retransmitted = (int(values[place]) for place in self._places)
+        return TcpCounts(active + passive, received, sent, retransmitted)
+
+    def close(self) -> None:
+        """Read no more."""
+        os.close(self._fd)
+
+    def _rows(self) -> tuple[list[bytes], list[bytes]]:
+        names, values = os.pread(self._fd, 1 << 14, 0).split(b"\nTcp: ")[1:3]
+        return names.split(), values.partition(b"\n")[0].split()
+
 
 def tcp_counters() -> TcpCounters:
-    """From /proc/net/snmp, whose names are those of RFC 2012. Raises OSError."""
-    lines = [line.split() for line in Path("/proc/thread-self/net/snmp").read_text().splitlines()]
-    names, values = (words for words in lines if words[0] == "Tcp:")
-    counted = dict(zip(names, values, strict=True))
-    return TcpCounters(int(counted["OutSegs"]), int(counted["RetransSegs"]))
+    """What was counted in the network namespace of this thread. Raises OSError."""
+    file = TcpCounterFile()
+    try:
+        counts = file.read()
+        return TcpCounters(counts.sent, counts.retransmitted)
+    finally:
+        file.close()

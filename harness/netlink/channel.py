@@ -63,6 +63,10 @@ class Channel:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ask no more."""
         self._socket.close()
 
     def dump(self, kind: int, body: bytes) -> Iterator[memoryview]:

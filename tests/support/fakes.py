@@ -76,6 +76,22 @@ class FakeEngine:
         return tree_of(node, self._ports(node))
 
 
+class FakeSampling:
+    """Samples nothing."""
+
+    def __init__(self, events):
+        self.events = events
+        self.said = ["a message"]
+
+    def messages(self):
+        said, self.said = self.said, []
+        return said
+
+    def stop(self):
+        self.events.append("stop sampling")
+        return self.messages()
+
+
 class FakeBackend:
     """Nodes that are nothing but their tasks."""
 
@@ -116,6 +132,10 @@ class FakeBackend:
             except HarnessError as error:
                 answers[rank] = error
         return answers
+
+    def sample(self, plan, folder, attempt):
+        self.events.append(f"sample {folder} {attempt}")
+        return FakeSampling(self.events)
 
     def destroy(self):
         self.events.append("destroy")

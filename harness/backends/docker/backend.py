@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from harness.agent.edits import edit, fingerprint
 from harness.backends.base import Progress, Stdio, Task
 from harness.backends.docker.agents import Agents
 from harness.backends.docker.container_options import ContainerOptions
+from harness.backends.docker.sampling import AgentSampling
 from harness.errors import HarnessError, NodeError, RecordError
 from harness.model.plan import NetworkPlan
 from harness.model.status import NodeStatus
@@ -179,6 +181,10 @@ class DockerBackend:
             stderr=stdio.stderr,
             start_new_session=own_group,
         )
+
+    def sample(self, plan: NetworkPlan, folder: Path, attempt: int) -> AgentSampling:
+        """See Backend. The folder must be the one that the containers have for results."""
+        return AgentSampling(self._agents, attempt)
 
     def destroy(self) -> None:
         """See Backend."""

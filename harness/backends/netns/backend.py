@@ -18,6 +18,7 @@ from harness.backends.base import Progress, Stdio, Task
 from harness.backends.netns.environ import program_environment
 from harness.backends.netns.names import name_files
 from harness.backends.netns.namespaces import Keeper, start_time
+from harness.backends.netns.sampling_process import SamplingProcess
 from harness.errors import (
     HarnessError,
     InputError,
@@ -237,6 +238,11 @@ class NetnsBackend:
                 raise NodeError(rank, f"start {argv[0]!r}", cause, remedy) from None
             except subprocess.SubprocessError as problem:
                 raise NodeError(rank, f"enter the node to start {argv[0]!r}", str(problem)) from None
+
+    def sample(self, plan: NetworkPlan, folder: Path, attempt: int) -> SamplingProcess:
+        """See Backend."""
+        order = {"keeper": vars(self._require()), "plan": plan.to_json(), "engine": self.engine.name}
+        return SamplingProcess({**order, "folder": str(folder), "attempt": attempt})
 
     def destroy(self) -> None:
         """See Backend."""

@@ -35,8 +35,12 @@ class Refused(Exception):
         self.neighbour, self.text = neighbour, text
 
 
-def ask(request: Mapping[str, Any]) -> dict[str, Any]:
+def ask(request: Mapping[str, Any], files: list[int] | None = None) -> dict[str, Any]:
     """Send a request to the process of the current network namespace; its answer.
+
+    Args:
+        request: what to do.
+        files: takes the file descriptors that come with the answer.
 
     Waits for a process that is being started, and asks the next one where it ends before it has answered: a request
     may be carried out twice.
@@ -48,7 +52,7 @@ def ask(request: Mapping[str, Any]) -> dict[str, Any]:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
-            line = _asked(json.dumps(request, separators=(",", ":")).encode() + b"\n")
+            line = _asked(json.dumps(request, separators=(",", ":")).encode() + b"\n", files)
         except TimeoutError:
             raise UnavailableError(
                 f"the shaper daemon has not answered for {_ANSWER_SECONDS:.0f} s; while it stands still"
@@ -67,7 +71,7 @@ def ask(request: Mapping[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _asked(line: bytes) -> bytes:
+def _asked(line: bytes, files: list[int] | None) -> bytes:
     """The answer to one line; empty where the process ended first. Raises OSError, UnavailableError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_ANSWER_SECONDS)
@@ -75,8 +79,11 @@ def _asked(line: bytes) -> bytes:
         if (uid := peer_user(connection)) != os.geteuid():
             raise UnavailableError(f"the shaper daemon belongs to user {uid}; only that user may ask it")
         connection.sendall(line)
+        begun = b""
+        if files is not None:
+            begun, files[:], _, _ = socket.recv_fds(connection, 1 << 16, 1)
         with connection.makefile("rb") as answers:
-            return answers.readline()
+            return begun if begun.endswith(b"\n") else begun + answers.readline()
 
 
 def may_command(connection: socket.socket) -> bool:

@@ -30,7 +30,7 @@ from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import clock, control, nfqueue
 from harness.shaping.userspace.link_queue import NEVER, LinkQueue
 from harness.shaping.userspace.node_queues import NodeQueues
-from harness.shaping.userspace.state import State
+from harness.shaping.userspace.state import BACKLOG_BYTES, EVENTS, State
 
 LEAD_NS: Final = 80_000
 MAX_LEAD_NS: Final = 150_000
@@ -44,8 +44,6 @@ MAX_AGE_NS: Final = 10**10
 """Older stamps are not believed: the clock was set."""
 BEAT_SECONDS: Final = 0.5
 MAX_EVENTS: Final = 100
-EVENTS: Final = 0
-"""Number of the text in the state that says what has happened."""
 _SO_TIMESTAMPNS: Final = 35
 
 
@@ -60,7 +58,7 @@ class ShaperDaemon:
     """
 
     def __init__(self, namespaces: Sequence[int | None], size: int, state: State, listeners: Sequence[int]) -> None:
-        self._state = state
+        self._state, self._readable = state, state.readable()
         self._nodes = []
         for index, namespace in enumerate(namespaces):
             state.beat(time.monotonic_ns())  # many link queues take longer than we may show no sign of life
@@ -123,6 +121,8 @@ class ShaperDaemon:
         self._lead = max(0, min(MAX_LEAD_NS, self._lead + step))
 
     def _schedule(self, link_queue: LinkQueue, node: NodeQueues) -> None:
+        """Called after every change of a link queue: look at it when its next packet leaves."""
+        link_queue.counters[BACKLOG_BYTES] = link_queue.backlog_bytes
         due = link_queue.next
         if due < link_queue.scheduled:
             link_queue.scheduled = due
@@ -165,9 +165,10 @@ class ShaperDaemon:
             if data and not pending.endswith(b"\n"):
                 return
             if data:
-                answer = json.dumps(self._answer(node, json.loads(pending)), separators=(",", ":"))
+                request = json.loads(pending)
+                answer = json.dumps(self._answer(node, request), separators=(",", ":")).encode() + b"\n"
                 connection.settimeout(1)
-                connection.sendall(answer.encode() + b"\n")
+                socket.send_fds(connection, [answer], [self._readable] if request["do"] == "share" else [])
         except (OSError, ValueError):
             pass
         self._poll.unregister(connection.fileno())
@@ -178,6 +179,8 @@ class ShaperDaemon:
         try:
             if request["do"] == "set":
                 self._set(node, [control.branch_from_json(branch) for branch in request["branches"]])
+            if request["do"] == "share":
+                return {"link_queues": self._state.link_queues, "first": node.first_counters}
             return {"links": node.reading(), "events": self._state.load(EVENTS) or []}
         except control.Refused as refusal:
             return {"error": refusal.text, "neighbour": refusal.neighbour}

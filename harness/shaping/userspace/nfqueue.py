@@ -232,11 +232,31 @@ def _verdict(kind: int, queue: int, packet_id: int, what: int) -> bytes:
     )
 
 
+class CounterFile:
+    """What the kernel has counted of every queue of the network namespace that the process is in now, read again and
+    again. Raises OSError where the kernel cannot tell.
+    """
+
+    def __init__(self) -> None:
+        self._fd = os.open(_PROC, os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self) -> dict[int, Counters]:
+        """Of every bound queue, by number."""
+        rows = [line.split(None, 7) for line in os.pread(self._fd, 1 << 20, 0).splitlines()]
+        return {int(row[0]): Counters(int(row[2]), int(row[5]), int(row[6])) for row in rows}
+
+    def close(self) -> None:
+        """Read no more."""
+        os.close(self._fd)
+
+
 def counters() -> dict[int, Counters]:
     """What the kernel has counted of every bound queue in the current network namespace; empty where it cannot tell."""
     try:
-        lines = _PROC.read_text(encoding="ascii").splitlines()
+        file = CounterFile()
     except OSError:
         return {}
-    rows = ([int(word) for word in line.split()] for line in lines)
-    return {row[0]: Counters(row[2], row[5], row[6]) for row in rows}
+    try:
+        return file.read()
+    finally:
+        file.close()

@@ -14,7 +14,7 @@ from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import control, nfqueue
 from harness.shaping.userspace.guard import COPY_MARK
 from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS, LinkQueue
-from harness.shaping.userspace.state import State
+from harness.shaping.userspace.state import BACKLOG_BYTES, State
 
 QUEUE_BASE: Final = 0x4800
 """Number of the queue of what comes from neighbour 0: away from the low ones that other programs take."""
@@ -47,6 +47,11 @@ class NodeQueues:
         if saved := state.load(FIRST_TEXT + index):
             self.set([control.branch_from_json(branch) for branch in saved])
 
+    @property
+    def first_counters(self) -> int:
+        """The number in the state of the counters of the link queue from node 0; those from others follow."""
+        return self._index * self._size
+
     def enter(self) -> None:
         """Be in its network namespace."""
         if self.namespace is not None:
@@ -77,7 +82,9 @@ class NodeQueues:
                 raise control.Refused(branch.neighbour, problem.strerror or str(problem)) from None
 
     def _bind(self, number: int, branch: Branch) -> None:
-        link_queue = LinkQueue(number, branch, self._state.counters(self._index * self._size + branch.neighbour))
+        counters = self._state.counters(self.first_counters + branch.neighbour)
+        counters[BACKLOG_BYTES] = 0  # of a daemon that was killed
+        link_queue = LinkQueue(number, branch, counters)
         self.queue.bind(number, **self._settings(link_queue))
         self.link_queues[number] = link_queue
 

@@ -1,7 +1,8 @@
 """What outlives a shaper daemon: its link queues, their counters, and when it was last alive.
 
 It is a file in memory (memfd) that the supervisor made; the process that comes after one that was killed reads there
-what links to make and goes on counting.
+what links to make and goes on counting. Who samples the counters often (meter.py) reads it too, without a word to the
+process, which has packets to look after.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ from typing import Any, Final
 from harness.shaping.userspace.link_queue import COUNTERS
 
 _HEADER: Final = 4096
-_SLOT: Final = 8 * COUNTERS
+BACKLOG_BYTES: Final = COUNTERS
+"""Place behind a link queue's counters of what it holds now: bytes on the delay line or waiting."""
+NUMBERS: Final = COUNTERS + 1
+_SLOT: Final = 8 * NUMBERS
 _ROOM: Final = 1 << 20
 """Bytes for one version of one text; the file takes memory only where something stands."""
 _TEXT_HEAD: Final = struct.Struct("=QII")
 _BEAT: Final = 0
+EVENTS: Final = 0
+"""Number of the text that says what has happened to the daemons."""
 
 
 class State:
@@ -29,18 +35,25 @@ class State:
     Args:
         fd: of the memfd.
         link_queues: how many of them it has room for; the same for every process that opens it.
+        writable: False for who only reads.
     """
 
-    def __init__(self, fd: int, link_queues: int) -> None:
-        self._fd, self._texts_at = fd, _HEADER + -(-link_queues * _SLOT // 4096) * 4096
-        if os.fstat(fd).st_size < self._texts_at:
+    def __init__(self, fd: int, link_queues: int, *, writable: bool = True) -> None:
+        self._fd, self.link_queues = fd, link_queues
+        self._texts_at = _HEADER + -(-link_queues * _SLOT // 4096) * 4096
+        if writable and os.fstat(fd).st_size < self._texts_at:
             os.ftruncate(fd, self._texts_at)
-        self._numbers = memoryview(mmap.mmap(fd, self._texts_at)).cast("Q")
+        access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+        self._numbers = memoryview(mmap.mmap(fd, self._texts_at, access=access)).cast("Q")
+
+    def readable(self) -> int:
+        """A file descriptor by which others can read it. Raises OSError."""
+        return os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
 
     def counters(self, number: int) -> memoryview:
-        """The counters of one link queue, to be counted up in place."""
+        """The counters of one link queue, to be counted up in place, and BACKLOG_BYTES."""
         start = (_HEADER + number * _SLOT) // 8
-        return self._numbers[start : start + COUNTERS]
+        return self._numbers[start : start + NUMBERS]
 
     def beat(self, now: int) -> None:
         """Tell the supervisor that we are alive (ns of the monotonic clock)."""

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.agent.node_recorder import NodeRecorder
 from harness.agent.run_recorder import RunRecorder
-from harness.errors import NodeError
+from harness.errors import UnavailableError
 from harness.experiment.report.load import load_experiment
-from harness.model.link import UNSHAPED
-from harness.model.status import EdgeStatus, NodeStatus, Stats, TcpCounters
+from harness.sampling.flow_table import FlowNews
+from harness.sampling.node import NodeSample
 from tests.support.plans import network
 
 PLAN = network("line", 2)
@@ -28,16 +29,26 @@ class CountingLinks:
     def __init__(self, rank):
         self.rank, self.looks = rank, 0
 
-    def observe(self):
+    def sampler(self):
+        return self
+
+    def sample(self, *, thorough):
         self.looks += 1
-        stats = Stats(self.looks, 100 * self.looks, 0, 0, 0)
-        return NodeStatus({(self.rank, 1 - self.rank): EdgeStatus(UNSHAPED, stats)}, tcp=TcpCounters(9, self.looks))
+        counts = (self.looks, 100 * self.looks, 0, 0, 0)
+        return NodeSample({(self.rank, 1 - self.rank): counts}, (9, self.looks), FlowNews([], [], []))
+
+    def notes(self):
+        return []
+
+    def close(self):
+        pass
 
 
 @pytest.fixture
 def clock(monkeypatch):
     made = SimpleNamespace(now=NOW)
-    monkeypatch.setattr("harness.agent.run_recorder.time", SimpleNamespace(time=lambda: made.now))
+    for module in ("run_recorder", "node_recorder"):
+        monkeypatch.setattr(f"harness.agent.{module}.time", SimpleNamespace(time=lambda: made.now))
     return made
 
 
@@ -50,12 +61,14 @@ def end(tmp_path):
     return json.loads((tmp_path / "end.json").read_text())
 
 
-def test_the_report_joins_what_all_nodes_have_counted(tmp_path, clock, recorders):
+def test_the_report_joins_what_all_nodes_have_counted(tmp_path, clock):
     (tmp_path / "rank-0.jsonl").write_text("")
+    nodes = [NodeRecorder(tmp_path, CountingLinks(rank), 1, USER, pytest.fail) for rank in range(2)]
+    RunRecorder(tmp_path, CountingLinks(0), "cubic", USER)
     for second in range(3):
-        for rank, recorder in enumerate(recorders):
-            clock.now = NOW + second + 0.02 * rank - (0.01 if second else 0)
-            recorder.sample()
+        for rank, node in enumerate(nodes):
+            clock.now = NOW + second + 0.02 * rank
+            node.sample()
     (run,) = load_experiment(tmp_path).runs
     assert (run.plan, run.engine, run.profile) == (PLAN, "userspace", PLAN.profile)
     assert [sample.edges[0, 1].sent_bytes for sample in run.links] == [100, 200, 300]
@@ -65,7 +78,7 @@ def test_the_report_joins_what_all_nodes_have_counted(tmp_path, clock, recorders
 
 def test_rank_0_alone_describes_the_run(tmp_path):
     RunRecorder(tmp_path, CountingLinks(1), "cubic", USER)
-    assert [one.name for one in tmp_path.iterdir()] == ["links-1.jsonl"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["flows-1.jsonl", "links-1.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +99,7 @@ def test_what_the_trainer_has_recorded_of_the_end_stays(tmp_path, recorders):
     assert (made["code"], made["failed_rank"], made["last_lines"]) == (137, 2, ["rank 0: step 3: closed"])
 
 
-def test_counters_are_recorded_every_second(tmp_path, recorders):
+def test_counters_are_recorded_ten_times_a_second(tmp_path, recorders):
     async def a_while():
         task = asyncio.create_task(recorders[0].run())
         await asyncio.sleep(2.3)
@@ -94,14 +107,13 @@ def test_counters_are_recorded_every_second(tmp_path, recorders):
 
     asyncio.run(a_while())
     lines = [json.loads(line) for line in (tmp_path / "links-0.jsonl").read_text().splitlines()]
-    assert len(lines) in (3, 4)
-    assert all(line["time"] % 1 < 0.3 or line["time"] % 1 > 0.99 for line in lines[1:])
+    assert 12 <= len(lines) <= 26
+    assert all(line["time"] % 0.1 < 0.03 or line["time"] % 0.1 > 0.099 for line in lines[1:])
 
 
 def test_a_folder_that_cannot_be_written_to_is_logged_once_and_ends_no_job(tmp_path, capfd):
     (tmp_path / "file").write_text("")
     recorder = RunRecorder(tmp_path / "file" / "run", CountingLinks(0), "cubic", USER)
-    recorder.sample()
     asyncio.run(asyncio.wait_for(recorder.run(), 5))
     recorder.end(0, None)
     (line,) = capfd.readouterr().err.splitlines()
@@ -109,12 +121,23 @@ def test_a_folder_that_cannot_be_written_to_is_logged_once_and_ends_no_job(tmp_p
 
 
 def test_counters_that_cannot_be_read_once_are_recorded_again_later(tmp_path, recorders, monkeypatch, capfd):
-    def refuse(_):
-        raise NodeError(0, "read its qdiscs", "no buffer space")
+    def refuse(*_, **__):
+        raise OSError(105, "No buffer space available")
 
     with monkeypatch.context() as patch:
-        patch.setattr(CountingLinks, "observe", refuse)
-        recorders[0].sample()
-    assert "no buffer space" in capfd.readouterr().err
-    recorders[0].sample()
+        patch.setattr(CountingLinks, "sample", refuse)
+        recorders[0].node.sample()
+    assert "No buffer space" in capfd.readouterr().err
+    recorders[0].node.sample()
     assert len((tmp_path / "links-0.jsonl").read_text().splitlines()) == 1
+
+
+def test_what_cannot_be_sampled_is_logged_and_ends_no_job(tmp_path, monkeypatch, capfd):
+    def refuse(_):
+        raise UnavailableError("the shaper daemon does not run")
+
+    monkeypatch.setattr(CountingLinks, "sampler", refuse)
+    recorder = RunRecorder(tmp_path, CountingLinks(0), "cubic", USER)
+    asyncio.run(asyncio.wait_for(recorder.run(), 5))
+    recorder.end(0, None)
+    assert "this run is not recorded: the shaper daemon does not run" in capfd.readouterr().err

@@ -9,7 +9,7 @@ from harness.shaping.qdisc import Branch, Netem
 from harness.shaping.userspace import control
 from harness.shaping.userspace.daemon import ShaperDaemon
 from harness.shaping.userspace.link_queue import LinkQueue
-from harness.shaping.userspace.state import State
+from harness.shaping.userspace.state import NUMBERS, State
 
 MS = 10**6
 START = 10**12
@@ -20,7 +20,7 @@ class Node:
 
     def __init__(self, branch):
         self.out = []
-        self.queue = LinkQueue(1, branch, [0, 0, 0])
+        self.queue = LinkQueue(1, branch, [0] * NUMBERS)
         self.link_queues = {1: self.queue}
         self.packets = 0
 

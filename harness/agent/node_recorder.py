@@ -1,0 +1,75 @@
+"""Records the links and flows of one node while a job runs: links-R.jsonl and flows-R.jsonl (docs/runs.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from harness.agent.links import NodeLinks
+from harness.errors import HarnessError
+from harness.linux import host
+from harness.sampling.pace import NODES, SHARE, Pace
+from harness.sampling.sample_recorder import SampleRecorder
+
+
+@contextlib.contextmanager
+def as_user(uid: int, gid: int) -> Iterator[None]:
+    """Files that are made within belong to that user. Root alone can do that; for others nothing changes."""
+    if os.getuid():
+        yield
+        return
+    os.setegid(gid)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+class NodeRecorder:
+    """Samples this node's links and flows.
+
+    Args:
+        folder: of the run.
+        links: of this node.
+        attempt: at this run.
+        user: (uid, gid) to whom the files belong.
+        say: called with each message for the user, once.
+
+    Raises:
+        HarnessError: it cannot be done.
+    """
+
+    def __init__(
+        self, folder: Path, links: NodeLinks, attempt: int, user: tuple[int, int], say: Callable[[str], None]
+    ) -> None:
+        try:
+            self._node = links.sampler()
+        except OSError as problem:
+            raise HarnessError(f"links and flows cannot be recorded: {host.explain(problem)}") from None
+        files = folder / f"links-{links.rank}.jsonl", folder / f"flows-{links.rank}.jsonl"
+        with as_user(*user):
+            self._recorder = SampleRecorder({links.rank: self._node}, files, attempt, say)
+
+    def sample(self) -> None:
+        """Sample once."""
+        self._recorder.record(time.time())
+
+    async def run(self) -> None:
+        """Sample for ever, at the same moments as the other nodes."""
+        pace = Pace(SHARE / NODES)
+        while True:
+            before = time.thread_time()
+            self.sample()
+            await asyncio.sleep(pace.next(time.time(), time.thread_time() - before) - time.time())
+
+    def end(self) -> None:
+        """Take a last sample, and end."""
+        self._recorder.record(time.time(), last=True)
+        self._recorder.close()
+        self._node.close()

@@ -1,0 +1,104 @@
+"""Which flows a node has, and what is new about them: pure. A flow is what one end of a TCP connection sends."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Final, NamedTuple
+
+from harness.model.address import Addressing
+from harness.netlink.tcp_info import Connection, Found, TcpInfo
+
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+"""Before an IPv4 address within an IPv6 one: of sockets that serve both."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What flows.jsonl says of a flow once.
+
+    Args:
+        id: of no other flow of this run's attempt.
+        src: the rank whose end it is.
+        dst: the rank of the other end.
+        src_port: at src.
+        dst_port: at dst.
+        congestion_control: e.g. ``cubic``.
+        mss: bytes of payload in a segment.
+    """
+
+    id: int
+    src: int
+    dst: int
+    src_port: int
+    dst_port: int
+    congestion_control: str
+    mss: int
+
+
+class FlowNews(NamedTuple):
+    """What is new since the last time: flows, samples by flow, and the flows that are gone."""
+
+    begun: list[Flow]
+    samples: list[tuple[int, TcpInfo]]
+    ended: list[int]
+
+
+def ranks_by_address(addressing: Addressing, size: int) -> dict[bytes, int]:
+    """Every node's rank by its addresses, as Connection.remote has them."""
+    found = {}
+    for rank in range(size):
+        for version in addressing.versions:
+            address = addressing.address(rank, version)
+            if isinstance(address, IPv4Address):
+                found[address.packed + bytes(12)] = found[_MAPPED + address.packed] = rank
+            else:
+                found[address.packed] = rank
+    return found
+
+
+class FlowTable:
+    """The flows of one node.
+
+    Args:
+        rank: of the node.
+        size: of the network; ids of different nodes' flows are never the same.
+        ranks: see ranks_by_address.
+    """
+
+    def __init__(self, rank: int, size: int, ranks: Mapping[bytes, int]) -> None:
+        self._rank, self._ranks = rank, ranks
+        self._ids = itertools.count(rank + 1, size)
+        self._flows: dict[Connection, Flow] = {}
+        self._last: dict[Connection, TcpInfo] = {}
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that are known, to other nodes."""
+        return list(self._flows)
+
+    def discover(self, found: Iterable[Found]) -> list[Flow]:
+        """The flows among all the node's connections that were not known."""
+        begun = []
+        for connection, control, mss in found:
+            dst = self._ranks.get(connection.remote)
+            if dst is None or dst == self._rank or connection in self._flows:
+                continue
+            flow = Flow(next(self._ids), self._rank, dst, *connection.ports, control, mss)
+            self._flows[connection] = flow
+            begun.append(flow)
+        return begun
+
+    def update(self, seen: Sequence[tuple[Connection, TcpInfo | None]]) -> tuple[list[tuple[int, TcpInfo]], list[int]]:
+        """What changed since the last time: samples of known flows by id, and the ids of those that are over."""
+        samples, ended = [], []
+        for connection, info in seen:
+            if info is None:
+                ended.append(self._flows.pop(connection).id)
+                self._last.pop(connection, None)
+            elif info != self._last.get(connection):
+                self._last[connection] = info
+                samples.append((self._flows[connection].id, info))
+        return samples, ended

@@ -1,0 +1,84 @@
+"""The lines of links.jsonl and flows.jsonl (docs/runs.md), made of samples: pure.
+
+Written by hand: json.dumps takes four times as long for them, and they are all that a sample costs beside reading it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from harness.model.plan import Pair
+from harness.sampling.node import NodeSample
+from harness.shaping.meter import Counts
+
+
+class LinkLines:
+    """Lines of links.jsonl: one a moment with what changed since the line before, and a full one where it is asked for.
+
+    Args:
+        attempt: at this run.
+    """
+
+    def __init__(self, attempt: int) -> None:
+        self._attempt = attempt
+        self._edges: dict[Pair, Counts] = {}
+        self._tcp: dict[int, tuple[int, int]] = {}
+
+    def line(self, now: float, samples: Mapping[int, NodeSample], *, full: bool) -> str:
+        """The line of this moment; empty where nothing changed.
+
+        Args:
+            now: seconds since the epoch.
+            samples: of nodes, by rank; of one that is absent, what is known of it stays.
+            full: whether it has everything that is known.
+        """
+        edges = {pair: counts for sample in samples.values() for pair, counts in sample.edges.items()}
+        tcp = {rank: sample.tcp for rank, sample in samples.items()}
+        if not full:
+            edges = {pair: counts for pair, counts in edges.items() if counts != self._edges.get(pair)}
+            tcp = {rank: counts for rank, counts in tcp.items() if counts != self._tcp.get(rank)}
+        self._edges |= edges
+        self._tcp |= tcp
+        if full:
+            edges, tcp = self._edges, self._tcp
+        if not edges and not tcp:
+            return ""
+        return (
+            f'{{"time":{now:.4f},"attempt":{self._attempt}'
+            f',"edges":[{",".join(_edge(pair, counts) for pair, counts in edges.items())}]'
+            f',"tcp":{{{",".join(_tcp(rank, counts) for rank, counts in tcp.items())}}}}}'
+        )
+
+
+def _edge(pair: Pair, counts: Counts) -> str:
+    packets, size, dropped, backlog, queued = counts
+    return (
+        f'{{"src":{pair[0]},"dst":{pair[1]},"sent_packets":{packets},"sent_bytes":{size},"dropped":{dropped}'
+        f',"backlog_bytes":{backlog},"backlog_packets":{queued}}}'
+    )
+
+
+def _tcp(rank: int, counts: tuple[int, int]) -> str:
+    return f'"{rank}":{{"sent_segments":{counts[0]},"retransmitted_segments":{counts[1]}}}'
+
+
+def flow_lines(now: float, attempt: int, samples: Mapping[int, NodeSample]) -> list[str]:
+    """The lines of flows.jsonl of this moment: flows that begin, samples of all that changed, flows that ended.
+
+    Args:
+        now: seconds since the epoch.
+        attempt: at this run.
+        samples: of nodes, by rank.
+    """
+    stamp = f'"time":{now:.4f},"attempt":{attempt}'
+    news = [sample.flows for sample in samples.values()]
+    begun = [
+        f'{{"kind":"flow",{stamp},{json.dumps(vars(flow), separators=(",", ":"))[1:-1]}}}'
+        for one in news
+        for flow in one.begun
+    ]
+    rows = [f"[{flow},{','.join(map(str, info))}]" for one in news for flow, info in one.samples]
+    changed = [f'{{"kind":"sample",{stamp},"flows":[{",".join(rows)}]}}'] if rows else []
+    ended = [f'{{"kind":"end",{stamp},"id":{flow}}}' for one in news for flow in one.ended]
+    return [*begun, *changed, *ended]

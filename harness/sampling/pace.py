@@ -1,0 +1,44 @@
+"""How often to sample, so that it takes no more than its share of a core: pure."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+INTERVAL: Final = 0.1
+"""Seconds between samples, where that costs no more than it may."""
+SHARE: Final = 0.02
+"""Of one core, for all nodes of a network."""
+NODES: Final = 8
+"""In containers each node samples itself, with the share that a node of so many would have."""
+_MEMORY: Final = 0.1
+"""How much the newest sample counts in what a sample costs; the rest of it is what it cost before."""
+_EARLY: Final = 0.01
+"""The part of an interval by which a timer may fire before its moment, which is over then."""
+
+
+class Pace:
+    """Decides when to sample next.
+
+    Args:
+        share: of one core.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._cost = 0.0
+
+    @property
+    def interval(self) -> float:
+        """Seconds between samples now."""
+        return max(INTERVAL, self._cost / self._share)
+
+    def next(self, now: float, cost: float) -> float:
+        """When to sample next: at a multiple of the interval, so that nodes that sample themselves do it together.
+
+        Args:
+            now: seconds since the epoch.
+            cost: CPU seconds since the sample before.
+        """
+        self._cost = self._cost + _MEMORY * (cost - self._cost) if self._cost else cost
+        return (math.floor(now / self.interval + _EARLY) + 1) * self.interval

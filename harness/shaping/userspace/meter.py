@@ -1,0 +1,45 @@
+"""The counters of a node's link queues, read in the memory that its shaper daemon counts in; see shaping/meter.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from harness.shaping.meter import Counts
+from harness.shaping.userspace import control, nfqueue
+from harness.shaping.userspace.node_queues import QUEUE_BASE
+from harness.shaping.userspace.state import EVENTS, State
+
+
+class UserspaceMeter:
+    """See Meter.
+
+    Args:
+        neighbours: whose link queues to read.
+    """
+
+    def __init__(self, neighbours: Sequence[int]) -> None:
+        files: list[int] = []
+        answer = control.ask({"do": "share"}, files)
+        self._file = files[0]
+        self._state = State(self._file, answer["link_queues"], writable=False)
+        self._links = [(near, self._state.counters(answer["first"] + near)) for near in neighbours]
+        self._queues = nfqueue.CounterFile()
+
+    def read(self) -> dict[int, Counts]:
+        """See Meter. What the kernel dropped before the daemon saw it counts as well."""
+        kernel, found = self._queues.read(), {}
+        for near, numbers in self._links:
+            waiting, overflow, unread = kernel.get(QUEUE_BASE + near, (0, 0, 0))
+            packets, size, dropped, backlog = numbers
+            found[near] = packets, size, dropped + overflow + unread, backlog, waiting
+        return found
+
+    def notes(self) -> list[str]:
+        """See Meter: what has become of the daemon."""
+        return list(self._state.load(EVENTS) or ())
+
+    def close(self) -> None:
+        """See Meter. The memory is given back when nobody refers to it."""
+        self._queues.close()
+        os.close(self._file)
