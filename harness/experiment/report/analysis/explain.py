@@ -19,7 +19,7 @@ from harness.experiment.report.load.records import RecordedRun
 _MOST: Final = 0.5
 """Share of the steps' time from which computing is the answer, unless a straggler or a change takes _FELT."""
 _FELT: Final = 0.25
-"""Share from which a straggler, or a change, is the answer: removing it is felt whatever else there is."""
+"""Share from which a straggler that costs more than the network, or a change, is the answer: both can be removed."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,12 @@ def _felt(run: RecordedRun, found: Waits) -> FeltChange | None:
 
 
 def _cause(found: Waits, lost: Mapping[Cause, float]) -> Cause:
-    if lost.get("straggler", 0.0) >= _FELT * found.seconds:
-        return "straggler"
-    if found.compute >= _MOST * found.seconds:
+    if not lost:
         return "compute"
-    return max(lost, key=lost.__getitem__)
+    largest = max(lost, key=lost.__getitem__)
+    if largest == "straggler" and lost[largest] >= _FELT * found.seconds:
+        return largest
+    return "compute" if found.compute >= _MOST * found.seconds else largest
 
 
 def _lost_with(run: RecordedRun, found: Waits, change: FeltChange) -> dict[Cause, float]:

@@ -216,6 +216,12 @@ def test_a_straggler_counts_from_a_quarter_of_the_time(extra, cause):
     assert explain(run(network("ring", 3), ranks)).cause == cause
 
 
+def test_a_straggler_that_costs_less_than_the_network_is_not_named():
+    plan = network("ring", 2, shape(delay="20ms"))
+    ranks = [steps([(0.01, 0.09)] * STEPS), steps([(0.04, 0.06)] * STEPS)]
+    assert explain(run(plan, ranks, links(2.0, sent=1000))).cause == "latency"
+
+
 def test_ranks_that_do_not_wait_have_no_straggler():
     found = explain(run(network("ring", 2), [steps([(0.01, 0.0)] * STEPS), steps([(0.03, 0.0)] * STEPS)]))
     assert found.cause == "compute"
