@@ -6,7 +6,18 @@ import importlib
 import os
 import sys
 
-NAMES = ("mesh", "fidelity", "no_shape", "engines", "containers", "recording", "startup", "profiles", "one_connection")
+NAMES = (
+    "mesh",
+    "fidelity",
+    "no_shape",
+    "engines",
+    "containers",
+    "recording",
+    "startup",
+    "profiles",
+    "one_connection",
+    "page",
+)
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands start as a user's do, from the second one on
 for name in sys.argv[1:] or NAMES:

@@ -249,7 +249,7 @@ def test_why_a_run_took_so_long_leads_to_the_run(browser, page):
 
     shown(browser, page, "light", "desktop")
     assert len(rows(browser, "explained")) == 12
-    browser.find_element("css selector", "[data-find=explained]").send_keys("mobile diloco")
+    browser.find_element("css selector", "[data-find=explained]").send_keys("mobile h=20")
     wait_drawn(browser)
     names = [f"mobile, diloco H=20, seed {seed}" for seed in (0, 1)]
     assert rows(browser, "explained") == names

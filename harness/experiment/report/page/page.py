@@ -28,7 +28,7 @@ from harness.experiment.report.page.sections import context
 from harness.experiment.report.page.theme import config, css_variables, variable
 from harness.model.format import count
 
-PAGE_POINTS: Final = 150_000
+PAGE_POINTS: Final = 200_000
 """Most points of all runs' charts over time together."""
 _STATUS: Final = {"limit": "ended by the time limit"}
 
