@@ -31,6 +31,7 @@ VERBS: Final = {
     "bench": ("bench", "Time gloo's collectives over a sweep of sizes"),
     "experiment": ("experiment", "Many runs from one file"),
     "report": ("report", "Who won where, by how much, and why"),
+    "trace": ("trace", "One timeline of a run for Perfetto"),
     "ls": ("ls", "List the networks that are up"),
     "compose": ("compose", "Print the file for docker compose up"),
     "image": ("image", "Build the image that containers run"),

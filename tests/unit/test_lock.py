@@ -15,7 +15,7 @@ WANTED = {
     "build": DATA["build-system"]["requires"],
     "run": DATA["project"]["dependencies"],
     "torch": [line for line in EXTRAS["torch"] if not line.startswith("torch")],
-    "dev": [*EXTRAS["dev"], *EXTRAS["report"], *EXTRAS["docker"]],
+    "dev": [*EXTRAS["dev"], *EXTRAS["report"], *EXTRAS["perfetto"], *EXTRAS["docker"]],
 }
 
 

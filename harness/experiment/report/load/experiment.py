@@ -46,7 +46,7 @@ def load_experiment(folder: Path) -> RecordedExperiment:
             run = _load_run(folder if alone else folder / slug, oddities)
             if run:
                 runs.append(run)
-            elif not (folder / slug).exists():
+            elif not alone and not (folder / slug).exists():
                 missing.append(slug)
     if not runs:
         raise InputError(f"{folder}: {_remedy(folder, missing)}")
@@ -91,6 +91,8 @@ def _slugs(folder: Path, about: Mapping[str, Any]) -> list[str]:
 def _remedy(folder: Path, missing: list[str]) -> str:
     if missing:
         return f"none of its {len(missing)} runs has begun; start or resume it with 'harness experiment run'"
+    if (folder / "run.json").is_file():
+        return "its run.json cannot be read, so nothing is known of this run"
     inside = sorted(path.parent.name for path in folder.glob("*/experiment.json"))
     if inside:
         return f"contains several experiments, and a report is of one: give e.g. {folder / inside[-1]}"
@@ -198,4 +200,5 @@ def _end(folder: Path, oddities: Oddities) -> End | None:
         failed_rank=rank if isinstance(rank, int) else None,
         last_lines=tuple(map(str, lines)) if isinstance(lines, list) else (),
         notes=tuple(map(str, notes)) if isinstance(notes, list) else (),
+        time=number_or_none(end, "time"),
     )

@@ -269,6 +269,7 @@ class End:
     failed_rank: int | None = None
     last_lines: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    time: float | None = None
 
 
 @dataclass(frozen=True)

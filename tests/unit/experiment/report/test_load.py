@@ -222,6 +222,12 @@ def test_a_run_whose_settings_are_half_written_is_left_out(folder):
     assert any("this run is left out" in note for note in notes(experiment))
 
 
+def test_one_run_whose_settings_are_half_written_is_wrong_input(folder):
+    (folder / SLUG / "run.json").write_text('{"version": 1, "sl')
+    with pytest.raises(InputError, match=r"its run\.json cannot be read, so nothing is known of this run"):
+        load_experiment(folder / SLUG)
+
+
 def test_runs_that_have_not_begun_are_named(folder):
     path = folder / "experiment.json"
     about = json.loads(path.read_text())

@@ -1,0 +1,97 @@
+"""The network's part of a timeline: counters of every directed edge and of every TCP connection, and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from harness.experiment.report.load.records import EdgeCount, Flow, FlowSample, LinkSample, RecordedChange
+from harness.experiment.trace.events import Event, Instant, Track, Value, arguments
+from harness.model.plan import Pair
+
+LINKS: Final = "links"
+FLOWS: Final = "flows"
+LINK: Final = "link "
+"""With which the names of changes begin."""
+_NAMED: Final = 2
+"""Changed links that an instant's name has; its arguments have all."""
+_OF_FLOW: Final[tuple[tuple[str, str, Callable[[FlowSample], float]], ...]] = (
+    ("cwnd", "segments", lambda one: one.cwnd),
+    ("RTT", "ms", lambda one: round(one.rtt * 1e3, 3)),
+    ("delivery rate", "Mbit/s", lambda one: round(one.delivery_rate / 1e6, 6)),
+    ("retransmits", "segments", lambda one: one.retransmits),
+)
+
+
+def link_events(samples: Sequence[LinkSample]) -> Iterator[Value]:
+    """Rate, backlog and drops of each edge; a value that stays the same is there once.
+
+    A rate holds from the sample before until the sample with which it was found, so that its area is the bytes.
+    """
+    for edge in sorted({edge for sample in samples for edge in sample.edges}):
+        yield from _changed(_edge_values(edge, samples))
+
+
+def _edge_values(edge: Pair, samples: Sequence[LinkSample]) -> Iterator[Value]:
+    name = f"{edge[0]}→{edge[1]}"
+    rate = Track(LINKS, f"{name} rate", "Mbit/s")
+    backlog, drops = Track(LINKS, f"{name} backlog", "B"), Track(LINKS, f"{name} drops", "packets")
+    since: tuple[int, float, EdgeCount] | None = None
+    for now in ((one.attempt, one.time, one.edges[edge]) for one in samples if edge in one.edges):
+        yield Value(backlog, now[1], now[2].backlog_bytes)
+        yield Value(drops, now[1], now[2].dropped)
+        if since is None or now[1] > since[1]:
+            if since is not None:
+                yield Value(rate, since[1], _rate(since, now))
+            since = now
+    if since is not None:
+        yield Value(rate, since[1], 0)
+
+
+def _rate(before: tuple[int, float, EdgeCount], now: tuple[int, float, EdgeCount]) -> float:
+    """Mbit/s between two counts, to a bit/s; 0 where a network was made anew between them."""
+    sent = now[2].sent_bytes - before[2].sent_bytes
+    return round(sent * 8e-6 / (now[1] - before[1]), 6) if now[0] == before[0] and sent >= 0 else 0.0
+
+
+def flow_events(flow: Flow) -> Iterator[Value]:
+    """Congestion window, round trip, delivery rate and retransmits of one direction of a connection."""
+    name = f"{flow.src}→{flow.dst} {flow.src_port}→{flow.dst_port}"
+    if flow.attempt > 1:
+        name += f" attempt {flow.attempt}"
+    for what, unit, value_of in _OF_FLOW:
+        track = Track(FLOWS, f"{name} {what}", unit)
+        values = [Value(track, one.time, value_of(one)) for one in flow.samples]
+        if values and flow.ended is not None and what != "retransmits":
+            values.append(Value(track, flow.ended, 0))
+        yield from _changed(values)
+
+
+def _changed(values: Iterable[Value]) -> Iterator[Value]:
+    """Those that differ from the one before of their track."""
+    last: dict[Track, float] = {}
+    for one in values:
+        if last.get(one.track) != one.value:
+            last[one.track] = one.value
+            yield one
+
+
+def change_event(track: Track, change: RecordedChange) -> Event:
+    """``link 0-1: delay 20 ms → delay 120 ms``, when every node had read back its new settings."""
+    texts = _links(change.edges)
+    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    args = arguments(changed="; ".join(texts), seconds=change.acknowledged - change.asked)
+    return Instant(track, f"{LINK}{'; '.join(texts[:_NAMED])}{more}", change.acknowledged, args)
+
+
+def _links(edges: Sequence[str]) -> list[str]:
+    """What changed, with both directions as one where the same changed: ``0-1: ...`` for ``0→1`` and ``1→0``."""
+    changed = dict(text.partition(": ")[::2] for text in edges)
+    found = []
+    for edge, text in changed.items():
+        src, _, dst = edge.partition("→")
+        if changed.get(f"{dst}→{src}") != text:
+            found.append(f"{edge}: {text}")
+        elif int(src) < int(dst):
+            found.append(f"{src}-{dst}: {text}")
+    return found

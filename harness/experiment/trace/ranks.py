@@ -1,0 +1,62 @@
+"""A rank's part of a timeline: steps with compute and wait, collectives, losses and what its script logged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from harness.experiment.report.load.records import Rank, RecordedStep, TimedCollective
+from harness.experiment.trace.events import Event, Instant, Slice, Track, Value, arguments
+
+STEPS = "steps"
+COLLECTIVES = "collectives"
+
+
+def rank_events(rank: Rank) -> Iterator[Event]:
+    """Everything that a rank recorded."""
+    process = f"rank {rank.rank}"
+    steps, evaluations = Track(process, STEPS), ("held-out loss", "held-out accuracy")
+    end = -math.inf
+    for step in rank.steps:
+        yield _step(steps, step, end)
+        end = max(end, step.time)
+    for one in rank.timed:
+        yield _collective(process, one)
+    for step in rank.steps:
+        yield from _number(process, "training loss", step.time, step.loss)
+    for evaluation in rank.evals:
+        for name, value in zip(evaluations, (evaluation.loss, evaluation.accuracy), strict=True):
+            yield from _number(process, name, evaluation.time, value)
+    for logged in rank.logs:
+        for name, value in logged.values.items():
+            yield from _number(process, f"logged {name}", logged.time, value)
+
+
+def _step(track: Track, step: RecordedStep, earliest: float) -> Slice:
+    """What is recorded is how long a step computed and waited in all, not when: compute is drawn first.
+
+    It begins where the one before has ended, by a microsecond or a change of the clock, or later: slices that overlap
+    are drawn within each other.
+    """
+    args = arguments(
+        loss=step.loss,
+        sent_bytes=step.sent_bytes,
+        received_bytes=step.received_bytes,
+        seconds_compute=step.seconds_compute,
+        seconds_wait=step.seconds_comm,
+    )
+    within = (("compute", step.seconds_compute), ("wait", step.seconds_comm))
+    start = max(step.time - step.seconds, earliest)
+    return Slice(track, f"step {step.step}", start, max(start, step.time), args, within)
+
+
+def _collective(process: str, one: TimedCollective) -> Event:
+    args = arguments(bytes=one.bytes, ranks=one.ranks, seconds=one.seconds, group=one.group, step=one.step)
+    if one.seconds is None:
+        return Instant(Track(process, f"{COLLECTIVES} whose end is not known"), one.op, one.start, args)
+    return Slice(Track(process, COLLECTIVES, overlaps=True), one.op, one.start, one.start + one.seconds, args)
+
+
+def _number(process: str, name: str, time: float, value: float | None) -> Iterator[Value]:
+    if value is not None and math.isfinite(value):
+        yield Value(Track(process, name, unit=""), time, value)

@@ -1,0 +1,103 @@
+"""Reads the files that `harness trace` writes, each format by what it means to Perfetto."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Read:
+    """A file's contents; times are seconds since the timeline begins.
+
+    Args:
+        slices: (process, track, name, start, seconds, args); those that are in another one too.
+        counters: by process and name with its unit, (time, value).
+        instants: (process, track, name, time, args).
+        order: the processes, as they are shown.
+    """
+
+    slices: list[tuple] = field(default_factory=list)
+    counters: dict[tuple, list] = field(default_factory=lambda: defaultdict(list))
+    instants: list[tuple] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+
+    def within(self, process: str, track: str) -> list[tuple]:
+        """The slices of a track."""
+        return [one for one in self.slices if one[:2] == (process, track)]
+
+
+def read_trace(path: Path) -> Read:
+    """Read a file of either format, packed or not."""
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return _read_protobuf(data) if ".pftrace" in path.suffixes else _read_json(data)
+
+
+def _read_json(data: bytes) -> Read:
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    found, processes, threads, sorting, begun = Read(), {}, {}, {}, {}
+    for event in json.loads(data, parse_constant=refuse)["traceEvents"]:
+        kind, pid, args = event["ph"], event["pid"], event.get("args", {})
+        assert isinstance(event.get("ts", 0), int)
+        if kind == "M":
+            if event["name"] == "process_name":
+                processes[pid] = args["name"]
+            elif event["name"] == "thread_name":
+                assert (pid, event["tid"]) not in threads
+                threads[pid, event["tid"]] = args["name"]
+            else:
+                sorting[pid] = args["sort_index"]
+            continue
+        process, track, at = processes[pid], threads.get((pid, event["tid"])), event["ts"] / 1e6
+        if kind == "X":
+            found.slices.append((process, track, event["name"], at, event["dur"] / 1e6, args))
+        elif kind == "b":
+            begun[pid, event["cat"], event["id"]] = (process, track, event["name"], at, args)
+        elif kind == "e":
+            process, track, name, start, args = begun.pop((pid, event["cat"], event["id"]))
+            found.slices.append((process, track, name, start, at - start, args))
+        elif kind == "C":
+            ((unit, value),) = args.items()
+            found.counters[process, f"{event['name']} {unit}"].append((at, value))
+        else:
+            assert (kind, event["s"]) == ("i", "t")
+            found.instants.append((process, track, event["name"], at, args))
+    assert not begun, "a slice that never ends"
+    found.order = [processes[pid] for pid in sorted(processes, key=sorting.__getitem__)]
+    return found
+
+
+def _read_protobuf(data: bytes) -> Read:
+    from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
+
+    found, described, open_ = Read(), {}, defaultdict(list)
+    packets = list(Trace.FromString(data).packet)
+    for packet in packets:
+        if packet.HasField("track_descriptor"):
+            described[packet.track_descriptor.uuid] = packet.track_descriptor
+    order = [one for one in described.values() if one.HasField("process")]
+    found.order = [one.process.process_name for one in sorted(order, key=lambda one: one.process.legacy_sort_index)]
+    events = [packet for packet in packets if packet.HasField("track_event")]
+    for packet in sorted(events, key=lambda packet: packet.timestamp):  # as Perfetto does: stable
+        event, at = packet.track_event, packet.timestamp / 1e9
+        track = described[event.track_uuid]
+        process = described[track.parent_uuid].process.process_name
+        args = {one.name: getattr(one, one.WhichOneof("value")) for one in event.debug_annotations}
+        if event.type == TrackEvent.TYPE_SLICE_BEGIN:
+            open_[event.track_uuid].append((process, track.name, event.name, at, args))
+        elif event.type == TrackEvent.TYPE_SLICE_END:
+            process, name, slice_, start, args = open_[event.track_uuid].pop()
+            found.slices.append((process, name, slice_, start, at - start, args))
+        elif event.type == TrackEvent.TYPE_COUNTER:
+            unit = track.counter.unit_name or "value"
+            found.counters[process, f"{track.name} {unit}"].append((at, event.double_counter_value))
+        else:
+            assert event.type == TrackEvent.TYPE_INSTANT
+            found.instants.append((process, track.name, event.name, at, args))
+    assert not any(open_.values()), "a slice that never ends"
+    return found
