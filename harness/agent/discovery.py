@@ -102,8 +102,8 @@ def find_all(
         now = time.monotonic()
         if now - began > patience:
             raise UnavailableError(
-                f"these nodes did not start within {patience:.0f} s: {_some(missing)}; is NODES the number of"
-                " containers, and do their names lead to them?"
+                f"these nodes did not start within {patience:.0f} s (START_TIMEOUT): {_some(missing)}; is NODES the"
+                " number of containers, and do their names lead to them?"
             )
         if now - logged > _TELL_SECONDS:
             logged = now

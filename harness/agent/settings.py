@@ -29,6 +29,7 @@ _PLAN: Final = "HARNESS_PLAN_{}"
 _PART: Final = 100_000
 """Bytes of one variable: Linux takes 128 KiB (MAX_ARG_STRLEN)."""
 DEFAULT_NODES: Final = 4
+_START_SECONDS: Final = 60
 HOST_NAME_LENGTH: Final = 63
 """Characters of a host name that DNS takes."""
 
@@ -47,6 +48,7 @@ class Settings:
         master_port: of the job's rendezvous at rank 0.
         stops: whether the job ends everywhere as soon as one rank has failed.
         transient: whether the node ends with the command that made it.
+        start_timeout: seconds to wait until all nodes' names are known.
     """
 
     options: PlanOptions
@@ -58,6 +60,7 @@ class Settings:
     master_port: int
     stops: bool
     transient: bool
+    start_timeout: int
 
     @classmethod
     def read(cls, environ: Mapping[str, str], job: Sequence[str] = ()) -> Self:
@@ -106,6 +109,7 @@ class Settings:
             master_port=port,
             stops=on_failure == "stop",
             transient=bool(text(TRANSIENT)),
+            start_timeout=number("START_TIMEOUT", _START_SECONDS, 1, 86_400),
         )
 
     @property

@@ -28,7 +28,6 @@ from harness.linux import host
 from harness.model.plan import NetworkPlan
 from harness.shaping.detect import choose_engine, in_place_features, make_engine
 
-_START_SECONDS: Final = 60.0
 _TELL_SECONDS: Final = 8.0
 _POLL_SECONDS: Final = 0.1
 _NET_ADMIN: Final = 12
@@ -39,7 +38,7 @@ def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
     """Find the other nodes, plan, and shape this node's links. Raises HarnessError."""
     plan = settings.plan
     if plan is None:
-        places = discovery.find_all(names, _START_SECONDS, say, ipv6=discovery.ipv6_prefix() is not None)
+        places = discovery.find_all(names, settings.start_timeout, say, ipv6=discovery.ipv6_prefix() is not None)
         plan = settings.options.plan(discovery.addressing_of(places))
     rank = discovery.own_rank(plan.addressing, plan.size)
     engine, why = choose_engine(settings.engine, in_place_features(settings.engine))

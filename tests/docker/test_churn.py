@@ -18,6 +18,8 @@ GONE = 137
 """The exit code of all where a node is gone: that of a process that was killed."""
 BOUND = 15
 """Seconds within which the others see that a node is gone."""
+START = 20
+"""Seconds that a node waits for the others to appear."""
 BACK = 120
 """Seconds for a node to come back."""
 MESH = {(0, 1): 10, (0, 2): 20, (1, 2): 30, (0, 3): 40, (1, 3): 50, (2, 3): 60}
@@ -31,9 +33,9 @@ EARLY = 2
 # In the middle of a job
 
 
-def running(folder):
+def running(folder, **variables):
     """Three nodes with a training job."""
-    return project(folder, NODES=3, TOPOLOGY="ring", PROFILE="/work/even.yaml", COMMAND=WORKLOAD)
+    return project(folder, NODES=3, TOPOLOGY="ring", PROFILE="/work/even.yaml", COMMAND=WORKLOAD, **variables)
 
 
 def train(net):
@@ -100,10 +102,10 @@ def test_rank_0_is_killed(tmp_path):
 @pytest.mark.parametrize("rank", [0, 2])
 def test_a_restart_in_the_middle_of_a_job_ends_it_everywhere(tmp_path, rank):
     """The restarted one has nobody to go on with, and nobody waits for it for ever."""
-    with running(tmp_path) as net:
+    with running(tmp_path, START_TIMEOUT=START) as net:
         train(net)
         docker("restart", "-t", "0", net.container(rank))
-        said = ended(net, range(3), 6 * BOUND)  # one who has ended before it came back is waited for, for 60 s
+        said = ended(net, range(3), START + BOUND)  # one that has ended before it came back is waited for
         assert "Traceback" not in said
         assert all(net.state(other)["ExitCode"] for other in range(3)), said
 

@@ -20,8 +20,8 @@ def test_without_more_it_is_four_nodes_on_a_wan():
 
 def test_empty_variables_are_as_good_as_none():
     """What ``VARIABLE: ${VARIABLE:-}`` in a compose file makes of a variable that is not set."""
-    empty = dict.fromkeys(("NODES", "TOPOLOGY", "BETWEEN", "SEED", "ENGINE", "MASTER_PORT", "ON_FAILURE"), "")
-    assert Settings.read({**NAMES, **empty}) == Settings.read(NAMES)
+    names = ("NODES", "TOPOLOGY", "BETWEEN", "SEED", "ENGINE", "MASTER_PORT", "ON_FAILURE", "START_TIMEOUT")
+    assert Settings.read({**NAMES, **dict.fromkeys(names, "")}) == Settings.read(NAMES)
 
 
 def test_everything_that_is_given_is_taken():
@@ -29,7 +29,8 @@ def test_everything_that_is_given_is_taken():
         {**NAMES, "NODES": "8", "TOPOLOGY": "star", "PROFILE": "mobile", "SEED": "-3", "ON_FAILURE": "continue"},
         ["python", "train.py"],
     )
-    assert (told.options.nodes, told.options.topology, told.options.seed) == (8, "star", -3)
+    assert (told.options.nodes, told.options.topology, told.options.seed, told.start_timeout) == (8, "star", -3, 60)
+    assert Settings.read({**NAMES, "START_TIMEOUT": "300"}).start_timeout == 300
     assert (told.job, told.stops) == (("python", "train.py"), False)
 
 
@@ -40,6 +41,7 @@ def test_everything_that_is_given_is_taken():
         ({"NODES": "0"}, "NODES=0"),
         ({"MASTER_PORT": "70000"}, "MASTER_PORT=70000"),
         ({"NODES": "--5"}, "NODES=--5"),
+        ({"START_TIMEOUT": "0"}, "START_TIMEOUT=0: write a whole number from 1 to 86400"),
         ({"MASTER_PORT": "29321"}, "agents use that port"),
         ({"ON_FAILURE": "explode"}, "ON_FAILURE=explode"),
         ({"HARNESS_NAMES": "node"}, "HARNESS_NAMES='node'"),
