@@ -162,5 +162,5 @@ def harness(request, tmp_path):
     docker = request.node.get_closest_marker("docker") is not None
     command = Command(tmp_path / "state", docker)
     yield command
-    if not docker:
+    if not docker and any(Path(command.env["HARNESS_STATE_DIR"]).glob("*.json")):
         command("down", "--all")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.compose import project
 
-pytestmark = [pytest.mark.docker, pytest.mark.timing]
+pytestmark = [pytest.mark.docker, pytest.mark.timing, pytest.mark.xdist_group("one job")]
 
 PROFILE = "rate: 100mbit\ndelay: 5ms\n"
 CROSSINGS = 2, 14

@@ -310,7 +310,7 @@ def test_shapes_as_requested_and_as_applied():
 @pytest.mark.timing
 def test_a_partition_is_felt_and_healed():
     def ping(net, src, dst):
-        argv = ["ping", "-c", "1", "-W", "2", net.address(dst)]
+        argv = ["ping", "-c", "1", "-W", "1", net.address(dst)]
         return net.exec(argv, ranks=[src], timeout=BOUND)[0].code == 0
 
     with harness.network(3, profile="none") as net:

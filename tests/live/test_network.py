@@ -168,7 +168,7 @@ def test_a_link_that_is_down_carries_nothing_until_it_is_up():
     plan = network("line", 2, shape(delay="1ms"))
     with up(plan) as net:
         net.reshape(lambda p: p.changed([replace(p.edge(0, 1), down=True)]))
-        assert ping(net, 0, 1, count=3)[0] == 3
+        assert ping(net, 0, 1, count=3, patience=1)[0] == 3
         net.reshape(lambda p: p.changed([replace(p.edge(0, 1), down=False)]))
         assert ping(net, 0, 1, count=3)[0] == 0
 
@@ -210,13 +210,14 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flow:
 """Full packets at 20 Mbit/s; one in two finds no room."""
 
 
+@pytest.mark.alone
 def test_what_waits_for_the_rate_waits_for_the_queues_time_and_no_longer():
     """However long the delay line is, and however small the packets on it may be, its room is not the queue's."""
     with up(network("line", 2, shape(delay="50ms", rate="10mbit"))) as net:
         sender = net.backend.spawn(0, [net.backend.python, "-c", FLOOD, str(net.plan.addressing.ipv4(1))])
         try:
             time.sleep(1)
-            lost, _, mean = ping(net, 0, 1, count=20)
+            lost, _, mean = ping(net, 0, 1, count=20, patience=1)
         finally:
             sender.kill()
             sender.wait(30)

@@ -79,8 +79,15 @@ def verdicts(planned, held, **options):
     return {(row.src, row.quantity): row for row in rows}
 
 
-@pytest.mark.parametrize("ipv6", [False, True])
-@pytest.mark.parametrize("pair", [(BRIEF, LONG), (BURSTS, BRIEF)], ids=["random", "bursts"])
+@pytest.mark.parametrize(
+    ("pair", "ipv6"),
+    [
+        pytest.param((BRIEF, LONG), False, id="random"),
+        pytest.param((BRIEF, LONG), True, id="random, IPv6", marks=pytest.mark.full),
+        pytest.param((BURSTS, BRIEF), False, id="bursts", marks=pytest.mark.full),
+        pytest.param((BURSTS, BRIEF), True, id="bursts, IPv6"),
+    ],
+)
 def test_a_link_that_is_right_passes(nodes, pair, ipv6):
     rows = verdicts(pair, pair, ipv6=ipv6)
     if not all(row.ok for row in rows.values()):  # as harness verify does: off is what is off twice

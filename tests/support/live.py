@@ -113,17 +113,17 @@ def in_container(container, *argv):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=120).stdout
 
 
-def ping(network, src, dst, count=10, version=4, interval=0.1):
+def ping(network, src, dst, count=10, version=4, interval=0.1, patience=5):
     """(lost, smallest RTT in ms, mean RTT in ms); one packet before them resolves the addresses.
 
-    By user-space stamps: the kernel's are too early where a packet is held at its receiver.
+    By user-space stamps: the kernel's are too early where a packet is held at its receiver. An answer is waited for for
+    ``patience``, in whole seconds, each of the two times.
     """
     addressing = network.plan.addressing
     target = str(addressing.ipv4(dst) if version == 4 else addressing.ipv6(dst))
-    run(network, src, "ping", "-c", "1", "-W", "5", target, check=False)
-    text = run(
-        network, src, "ping", "-n", "-q", "-U", "-c", str(count), "-i", str(interval), "-W", "5", target, check=False
-    )
+    words = ["ping", "-n", "-q", "-U", "-W", str(patience)]
+    run(network, src, *words, "-c", "1", target, check=False)
+    text = run(network, src, *words, "-c", str(count), "-i", str(interval), target, check=False)
     sent, received = (int(re.search(rf"(\d+) {word}", text)[1]) for word in ("packets transmitted", "received"))
     times = re.search(r"= ([\d.]+)/([\d.]+)/", text)
     return sent - received, *(map(float, times.groups()) if times else (float("nan"), float("nan")))

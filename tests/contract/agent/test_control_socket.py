@@ -17,8 +17,6 @@ from harness.agent.control_socket import ADDRESS, open_control_socket
 from harness.backends.docker.agents import CONTROL_CLIENT, AgentConnection, Agents
 from harness.errors import InputError, NodeError
 
-pytestmark = pytest.mark.timing  # there is one port, and one control socket, for agents
-
 MANY = 1500
 
 

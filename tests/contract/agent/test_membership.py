@@ -15,8 +15,6 @@ from harness.errors import HarnessError, InputError
 from harness.model.units import Time
 from tests.support.plans import network
 
-pytestmark = pytest.mark.timing  # there is one port, and one control socket, for agents
-
 PLAN = network("ring", 3)
 NAMES = ["zero", "one", "two"]
 

@@ -17,8 +17,6 @@ from harness.model.status import NodeStatus
 from harness.model.units import Time
 from tests.support.plans import network
 
-pytestmark = pytest.mark.timing  # there is one port, and one control socket, for agents
-
 SIZE = 8
 PLAN = network("fully_connected", SIZE)
 NAMES = [f"n-{rank}" for rank in range(SIZE)]

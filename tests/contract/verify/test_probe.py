@@ -82,6 +82,7 @@ def test_an_echo_with_nobody_there_ends(pair):
     assert time.monotonic() - start < 10
 
 
+@pytest.mark.alone
 def test_trains_both_ways_at_once(pair):
     a, b = pair
     request = {"op": "train", "count": 500, "interval_ns": 100_000, "end_ns": 10**10}
@@ -105,6 +106,7 @@ def test_packets_that_never_come_are_missed_after_the_wait(pair):
     assert answer["received"] == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("kernel", "one_in"), [(True, 1), (False, 1), (False, 8)])
 def test_a_bulk_train_paced_at_a_rate_is_measured_at_it(pair, kernel, one_in):
     a, b = pair
@@ -189,6 +191,7 @@ def network(size, shape):
     return NetworkPlan("line", "none", 0, size, edges, {}, Addressing(IPv4Network("127.7.0.0/24")))
 
 
+@pytest.mark.alone
 def test_the_driver_measures_every_edge_and_leaves_no_probe():
     plan, processes, reported = network(4, UNSHAPED), [], []
 
