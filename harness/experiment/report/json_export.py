@@ -8,9 +8,14 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from harness.experiment.report.analysis import Analysis, Scenario
+from harness.experiment.report.analysis.collectives import collective_times
 from harness.experiment.report.analysis.figures import RunFigures
+from harness.experiment.report.analysis.flows import flow_totals
 from harness.experiment.report.analysis.groups import RunGroup, SeedSpread
+from harness.experiment.report.analysis.logged import last_logged, parameters
 from harness.experiment.report.analysis.sentences import headline, sentence
+from harness.experiment.report.analysis.utilisation import edge_uses
+from harness.experiment.report.load.records import Flow
 
 VERSION: Final = 1
 
@@ -99,8 +104,20 @@ def _run(run: RunFigures) -> dict[str, Any]:
         "step_seconds_p95": run.step_p95,
         "bus": asdict(run.bus) | {"hidden": run.bus.hidden, "share_of_bound": run.bus.share} if run.bus else None,
         "links": asdict(run.links) if run.links else None,
+        "parameters": parameters(run.run),
+        "logged_last": last_logged(run.run),
+        "collectives": [asdict(one) for one in collective_times(run.run.ranks, run.bus.traffic if run.bus else ())],
+        "edges": [asdict(use) | {"share": use.share, "peak_share": use.peak_share} for use in edge_uses(run.run)],
+        "flows": [_flow(flow) for flow in run.run.flows if flow.samples],
         "explanation": asdict(run.explanation),
     }
+
+
+def _flow(flow: Flow) -> dict[str, Any]:
+    """A connection in one direction, without its samples."""
+    whole = {key: value for key, value in vars(flow_totals(flow)).items() if key != "flow"}
+    ends = ("id", "attempt", "src", "dst", "src_port", "dst_port", "congestion_control")
+    return {key: getattr(flow, key) for key in ends} | whole
 
 
 def _finite(value: Any) -> Any:

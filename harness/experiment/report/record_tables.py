@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from harness.experiment.report.analysis import Analysis
+from harness.experiment.report.analysis.curves import origin
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.links import zeros
+from harness.experiment.report.analysis.logged import parameters
 
 Row = tuple[object, ...]
 Kind = type[str] | type[int] | type[float]
@@ -50,21 +52,45 @@ _LINKS: Final[Mapping[str, Kind]] = {
 }  # fmt: skip
 
 
+_FLOWS: Final[Mapping[str, Kind]] = {
+    **_RUN, "attempt": int, "elapsed": float, "src": int, "dst": int, "src_port": int, "dst_port": int,
+    "congestion_control": str, "cwnd": int, "rtt": float, "retransmits": int, "delivery_rate": float,
+    "acked_bytes": int, "busy": float, "rwnd_limited": float,
+}  # fmt: skip
+_COLLECTIVES: Final[Mapping[str, Kind]] = {
+    **_RUN, "rank": int, "op": str, "start": float, "seconds": float, "bytes": int, "ranks": int, "group": str,
+    "step": int,
+}  # fmt: skip
+_LOGGED: Final[Mapping[str, Kind]] = {**_RUN, "rank": int, "step": int, "elapsed": float, "name": str, "value": float}
+
+
 def record_tables(analysis: Analysis) -> list[RecordTable]:
-    """The summary, and every step, evaluation and link sample."""
-    return [
-        RecordTable("summary", _SUMMARY, _summary_rows(analysis)),
+    """The summary, and every step, evaluation and link sample; where there are any, samples of flows, single
+    collectives, and what scripts logged.
+    """
+    names = list(dict.fromkeys(name for run in analysis.runs for name in parameters(run.run)))
+    summary = {**_SUMMARY, **{f"parameter_{name}": str for name in names}}
+    ranks = [rank for run in analysis.runs for rank in run.run.ranks]
+    tables = [
+        RecordTable("summary", summary, _summary_rows(analysis, names)),
         RecordTable("steps", _STEPS, _step_rows(analysis)),
         RecordTable("evals", _EVALS, _eval_rows(analysis)),
         RecordTable("links", _LINKS, _link_rows(analysis)),
     ]
+    if any(run.run.flows for run in analysis.runs):
+        tables.append(RecordTable("flows", _FLOWS, _flow_rows(analysis)))
+    if any(rank.timed for rank in ranks):
+        tables.append(RecordTable("collectives", _COLLECTIVES, _collective_rows(analysis)))
+    if any(rank.logs for rank in ranks):
+        tables.append(RecordTable("logged", _LOGGED, _logged_rows(analysis)))
+    return tables
 
 
 def _names(run: RunFigures) -> Row:
     return run.run.slug, run.run.profile, run.run.topology, run.run.label, run.run.seed
 
 
-def _summary_rows(analysis: Analysis) -> Iterator[Row]:
+def _summary_rows(analysis: Analysis, names: Sequence[str]) -> Iterator[Row]:
     for scenario in analysis.scenarios:
         for run in scenario.runs:
             hit = run.curve.reached(scenario.target) if scenario.target is not None else None
@@ -92,6 +118,7 @@ def _summary_rows(analysis: Analysis) -> Iterator[Row]:
                 run.run.seeds[0],
                 run.explanation.cause,
                 run.explanation.sentence,
+                *(parameters(run.run).get(name) for name in names),
             )
 
 
@@ -119,3 +146,40 @@ def _link_rows(analysis: Analysis) -> Iterator[Row]:
             for (src, dst), now in sorted(sample.edges.items()):
                 counts = (now.sent_packets, now.sent_bytes, now.dropped, now.backlog_bytes, now.backlog_packets)
                 yield (*_names(run), sample.attempt, elapsed, src, dst, *counts)
+
+
+def _flow_rows(analysis: Analysis) -> Iterator[Row]:
+    for run in analysis.runs:
+        zero = zeros(run.run)
+        for flow in run.run.flows:
+            ends = (flow.src, flow.dst, flow.src_port, flow.dst_port, flow.congestion_control)
+            for sample in flow.samples:
+                elapsed = sample.time - zero[flow.attempt] if flow.attempt in zero else None
+                yield (*_names(run), flow.attempt, elapsed, *ends, *sample[1:])
+
+
+def _collective_rows(analysis: Analysis) -> Iterator[Row]:
+    for run in analysis.runs:
+        for rank in run.run.ranks:
+            for one in rank.timed:
+                yield (
+                    *_names(run),
+                    rank.rank,
+                    one.op,
+                    one.start,
+                    one.seconds,
+                    one.bytes,
+                    one.ranks,
+                    one.group,
+                    one.step,
+                )
+
+
+def _logged_rows(analysis: Analysis) -> Iterator[Row]:
+    for run in analysis.runs:
+        began = origin(run.run)
+        for rank in run.run.ranks:
+            for logged in rank.logs:
+                elapsed = logged.time - began if began is not None else None
+                for name, value in logged.values.items():
+                    yield (*_names(run), rank.rank, logged.step, elapsed, name, value)

@@ -88,6 +88,36 @@ def test_csv_files(folder, run, tmp_path):
     assert float(summary[0]["seconds"]) == document["runs"][0]["seconds"]
 
 
+def test_flows_collectives_and_what_was_logged_are_tables_where_there_are_any(folder, run, tmp_path):
+    sampled = make_experiment(tmp_path / "y-1", profiles=("wan",), strategies=(DDP,), nodes=2, steps=40, sampled=True)
+    slug = sampled / "wan.ring.ddp.seed0"
+    about = json.loads((slug / "run.json").read_text())
+    write_lines(slug / "run.json", [about | {"parameters": {"lr": "0.1"}}])
+    logs = [{"kind": "log", "time": about["started"] + 3, "step": 7, "values": {"tokens": 5.0}}]
+    path = slug / "rank-1.jsonl"
+    write_lines(path, [*(json.loads(line) for line in path.read_text().splitlines()), *logs])
+    run(sampled, "--format", "csv,json", "--out", tmp_path / "s.csv")
+    flows, collectives = rows(tmp_path / "s-flows.csv"), rows(tmp_path / "s-collectives.csv")
+    assert {(row["src"], row["dst"], row["congestion_control"]) for row in flows} == {
+        ("0", "1", "cubic"),
+        ("1", "0", "cubic"),
+    }
+    assert float(flows[0]["elapsed"]) == pytest.approx(0, abs=0.01)
+    assert 0.01 < float(flows[0]["rtt"]) < 1
+    assert float(flows[0]["delivery_rate"]) == 1e7
+    assert len(collectives) == 2 * 40
+    assert {row["op"] for row in collectives} == {"all_reduce"}
+    (logged,) = rows(tmp_path / "s-logged.csv")
+    assert [logged[key] for key in ("rank", "step", "elapsed", "name", "value")] == ["1", "7", "3.0", "tokens", "5.0"]
+    assert rows(tmp_path / "s-summary.csv")[0]["parameter_lr"] == "0.1"
+    (found,) = json.loads((tmp_path / "s.json").read_text())["runs"]
+    assert (found["parameters"], found["logged_last"]) == ({"lr": "0.1"}, {"tokens": 5.0})
+    assert [(one["op"], one["count"]) for one in found["collectives"]] == [("all_reduce", 40)]
+    assert found["collectives"][0]["median"] == pytest.approx(found["step_seconds_comm"], rel=0.3)
+    assert {(flow["src"], flow["dst"]) for flow in found["flows"]} == {(0, 1), (1, 0)}
+    assert [edge["edge"] for edge in found["edges"]] == [[0, 1], [1, 0]]
+
+
 def test_link_samples_of_a_resumed_run_have_their_attempt_and_no_pause(folder, run, tmp_path):
     """Also of an attempt that did no step: its samples have no time of training."""
     path = folder / "wan.ring.ddp.seed0"

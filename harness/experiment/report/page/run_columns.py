@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TypeAlias
 
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.analysis.figures import RunFigures
+from harness.experiment.report.analysis.logged import last_logged, parameters
 from harness.model.format import NOTHING, format_number, format_share, format_size, format_time
 
 Cell: TypeAlias = tuple[float | None, str]
@@ -32,9 +32,9 @@ class RunColumn:
 
 def run_columns(analysis: Analysis) -> list[RunColumn]:
     """Parameters of own commands, what every run has, what scripts logged, and what else was recorded."""
-    logged = dict.fromkeys(name for run in analysis.runs for name in last_logged(run) if name not in _IN_CURVES)
+    logged = dict.fromkeys(name for run in analysis.runs for name in last_logged(run.run) if name not in _IN_CURVES)
     columns = [
-        *(_parameter(name) for name in dict.fromkeys(name for run in analysis.runs for name in parameters(run))),
+        *(_parameter(name) for name in dict.fromkeys(name for run in analysis.runs for name in parameters(run.run))),
         RunColumn("steps", lambda run: (run.steps or None, str(run.steps))),
         RunColumn("wall time", lambda run: (run.seconds, format_time(run.seconds))),
         RunColumn("least loss", lambda run: _cell(run.best.loss if run.best else None, format_number)),
@@ -50,28 +50,12 @@ def run_columns(analysis: Analysis) -> list[RunColumn]:
 _IN_CURVES = ("loss", "accuracy")
 
 
-def parameters(run: RunFigures) -> dict[str, str]:
-    """The parameters of an own command, by name, as run.json has them."""
-    found = run.run.settings.get("parameters")
-    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
-
-
-def last_logged(run: RunFigures) -> dict[str, float]:
-    """By name what a script logged last, mean over the ranks that logged it."""
-    by_name: dict[str, list[float]] = {}
-    for rank in run.run.ranks:
-        last = {name: value for logged in rank.logs for name, value in logged.values.items()}
-        for name, value in last.items():
-            by_name.setdefault(name, []).append(value)
-    return {name: fmean(values) for name, values in by_name.items()}
-
-
 def _parameter(name: str) -> RunColumn:
-    return RunColumn(name, lambda run: (None, parameters(run).get(name, NOTHING)), number=False)
+    return RunColumn(name, lambda run: (None, parameters(run.run).get(name, NOTHING)), number=False)
 
 
 def _logged(name: str) -> RunColumn:
-    return RunColumn(f"last {name}", lambda run: _cell(last_logged(run).get(name), format_number))
+    return RunColumn(f"last {name}", lambda run: _cell(last_logged(run.run).get(name), format_number))
 
 
 def _step(run: RunFigures) -> Cell:
