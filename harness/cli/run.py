@@ -6,8 +6,9 @@ import contextlib
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Annotated, BinaryIO, Final
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 
@@ -16,18 +17,22 @@ from harness.cli.output import fail, note, say, status
 from harness.cli.plan import show_plan
 from harness.cli.up import prepare, start
 from harness.errors import HarnessError, InputError, UnitError, quoted
+from harness.experiment.recorded import RUNS
 from harness.model.format import count
+from harness.model.plan import NetworkPlan
 from harness.model.plan_options import OPTIONS, NetworkOptions
 from harness.model.torchrun import environment
 from harness.model.units import parse_duration
 from harness.networks.backends import NETNS
 from harness.networks.launch import LaunchOutcome, Sink, launch
 from harness.networks.network import Network
+from harness.networks.placement import Placement
 from harness.networks.until import ALL, parse_until
 
 EPILOG = options.examples(
     "harness run --nodes 4 --topology ring --profile wan -- python train.py",
     "harness run -n 2 -p mobile -- sh -c 'echo I am $RANK of $WORLD_SIZE'",
+    "harness run -p mobile --record -- python train.py",
     then="While it runs, reshape its links from another terminal: harness link set 0-1 --delay 120ms",
 )
 _UNDESTROYED: Final = (
@@ -65,6 +70,14 @@ def run(
             "--timeout", help="Most time for the program, e.g. 90s or 10m; then all are ended (exit code 124)."
         ),
     ] = None,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Record the run in a folder of its own, for 'harness report'; see docs/runs.md."),
+    ] = False,
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", help="Where --record makes that folder.", show_default=str(RUNS)),
+    ] = None,
     master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
@@ -77,20 +90,42 @@ def run(
     """
     check_program("'--'", "run", command, chosen.runtime)
     made, placement = prepare(name, chosen)
-    last = parse_until(until, made.size)
-    seconds = _duration(timeout)
+    limits: dict[str, Any] = {"until": parse_until(until, made.size), "timeout": _duration(timeout)}
+    limits["master_port"] = master_port
+    if runs is not None and not record:
+        raise InputError("--runs says where to record: add --record, or leave it out")
+    if record:
+        from harness.cli import record as recorder  # it takes a while to import
+
+        recorder.check_volumes(placement)
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port, command)
         say("on every node, with its own RANK: " + " ".join(f"{key}={value}" for key, value in variables.items()))
         say(" ".join(command))
+        if record:
+            say(f"recorded in {runs or RUNS}/{recorder.folder_name(command)}")
         return
-    network = start(name, made, placement, transient=True)
-    silent = False
-    try:
-        outcome = launch(
-            network.backend, made, command, printer(made.size), master_port=master_port, until=last, timeout=seconds
+    show = printer(made.size)
+    if record:
+        with recorder.recorded_job(runs or RUNS, command, placement) as (where, job):
+            outcome, silent = _on_network(name, made, where, lambda network: job(network, show, **limits))
+    else:
+        outcome, silent = _on_network(
+            name, made, placement, lambda network: launch(network.backend, made, command, show, **limits)
         )
+    if silent:
+        note(NOTHING_CROSSED)
+    end(outcome)
+
+
+def _on_network(
+    name: str, made: NetworkPlan, placement: Placement, job: Callable[[Network], LaunchOutcome]
+) -> tuple[LaunchOutcome, bool]:
+    """Make the network, perform the job on it, remove it; how the job ended, and whether it went well in silence."""
+    network = start(name, made, placement, transient=True)
+    try:
+        outcome = job(network)
         silent = not outcome.code and _nothing_crossed(network)
     except BaseException as first:
         try:
@@ -105,9 +140,7 @@ def run(
         if not outcome.code:
             raise
         fail(error)
-    if silent:
-        note(NOTHING_CROSSED)
-    end(outcome)
+    return outcome, silent
 
 
 def _duration(text: str | None) -> float | None:

@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 
 from harness.agent.job import RUNS
 from harness.agent.run_recorder import links_line
-from harness.errors import HarnessError
+from harness.backends.docker.container_options import parse_volume
+from harness.errors import HarnessError, InputError
 from harness.networks.backends import DOCKER
 from harness.networks.launch import LaunchOutcome, Stream
 from harness.networks.network import Network
@@ -23,6 +24,16 @@ FOLDER_IN_CONTAINER: Final = str(RUNS)
 """Programs in a container run as this folder's owner."""
 _LAST_LINES: Final = 10
 _SAMPLE_SECONDS: Final = 1.0
+
+
+def check_volumes(placement: Placement) -> None:
+    """Raise InputError where the user has a volume where the folder of a run goes."""
+    for volume in placement.volumes:
+        if parse_volume(volume)[1].rstrip("/") == FOLDER_IN_CONTAINER:
+            raise InputError(
+                f"--volume {volume}: a run that is recorded has its folder at {FOLDER_IN_CONTAINER} in containers; give"
+                " yours another one"
+            )
 
 
 def recorded_placement(placement: Placement, folder: RunFolder) -> Placement:

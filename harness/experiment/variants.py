@@ -14,6 +14,8 @@ SEED_VARIABLE: Final = "HARNESS_SEED"
 """The seed of the training, for commands."""
 SCRIPTS: Final = (".py", ".sh")
 """Endings by which an argument is known as the script of a command."""
+_LAUNCHERS: Final = ("torch.distributed.run", "torch.distributed.launch", "accelerate.commands.launch", "mpi4py")
+"""Modules that run the script, or module, that comes later."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,13 @@ class OwnCommand:
 
     @property
     def name(self) -> str:
-        """The script's name, or else the program's."""
-        script = next((word for word in self.argv[1:] if word.endswith(SCRIPTS)), self.argv[0])
-        return PurePath(script).stem or self.argv[0]
+        """The script's name, or that of the module that Python runs, or else the program's."""
+        for word, after in zip(self.argv, self.argv[1:], strict=False):
+            if after.endswith(SCRIPTS):
+                return PurePath(after).stem
+            if word == "-m" and after not in _LAUNCHERS:
+                return after.rpartition(".")[2]
+        return PurePath(self.argv[0]).stem or self.argv[0]
 
     def filled(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """The argv with the values of its placeholders: a value is a part of one argument, whatever stands in it."""

@@ -192,7 +192,8 @@ def _end(folder: Path, oddities: Oddities) -> End | None:
     if end is None:
         return None
     code, rank, lines = end.get("code"), end.get("failed_rank"), end.get("last_lines")
-    notes = end.get("notes")
+    notes, codes = end.get("notes"), end.get("codes")
+    by_rank = codes.items() if isinstance(codes, dict) else ()
     return End(
         status=str(end.get("status", "?")),
         seconds=number_or_none(end, "seconds"),
@@ -201,4 +202,5 @@ def _end(folder: Path, oddities: Oddities) -> End | None:
         last_lines=tuple(map(str, lines)) if isinstance(lines, list) else (),
         notes=tuple(map(str, notes)) if isinstance(notes, list) else (),
         time=number_or_none(end, "time"),
+        codes={int(rank): code for rank, code in by_rank if rank.isdecimal() and isinstance(code, int)},
     )

@@ -261,7 +261,7 @@ class RecordedChange:
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended; `notes` are events during the run that may have affected its results."""
+    """How a run ended; `notes` are events during the run that may have affected its results; `codes` by rank."""
 
     status: str
     seconds: float | None = None
@@ -270,6 +270,7 @@ class End:
     last_lines: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     time: float | None = None
+    codes: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

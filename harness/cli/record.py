@@ -1,0 +1,142 @@
+"""``harness run --record``: the folder of a run, the launch that writes it, and what is said of it at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import typer
+
+from harness.cli.output import note
+from harness.errors import HarnessError
+from harness.experiment.masked import masked
+from harness.experiment.recording import Recording, check_volumes, network_facts, recorded_placement
+from harness.experiment.report.load import load_experiment
+from harness.experiment.summary import summary
+from harness.experiment.variants import OwnCommand
+from harness.networks.launch import LaunchOutcome, Stream, launch
+from harness.networks.network import Network
+from harness.networks.placement import Placement
+from harness.run_files import RunFolder
+
+__all__ = ["check_volumes", "folder_name", "recorded_job"]
+
+Job: TypeAlias = Callable[..., LaunchOutcome]
+"""Called with a network, a sink for lines of output, and options of launch."""
+_LONGEST_NAME: Final = 60
+
+
+def folder_name(command: Sequence[str]) -> str:
+    """What the folder of a run that begins now is called: its script and the time."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", OwnCommand(tuple(command)).name).lstrip(".-")[:_LONGEST_NAME]
+    return f"{name or 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+@contextlib.contextmanager
+def recorded_job(root: Path, command: Sequence[str], placement: Placement) -> Iterator[tuple[Placement, Job]]:
+    """A job that is recorded in a new folder; at the end, say what it was. Without a folder the job runs all the same.
+
+    Args:
+        root: ``runs``.
+        command: the program and its arguments.
+        placement: of the network.
+
+    Yields:
+        The placement in which ranks see the folder, and what launches the command.
+    """
+    try:
+        folder = _new_folder(root, command)
+        placement = recorded_placement(placement, folder)
+    except HarnessError as problem:
+        note(f"this run is not recorded: {problem}")
+        yield (
+            placement,
+            lambda network, show, **options: launch(network.backend, network.plan, command, show, **options),
+        )
+        return
+
+    def job(network: Network, show: Callable[[int, Stream, bytes], None], **options: Any) -> LaunchOutcome:
+        facts = {
+            **network_facts(network, placement.congestion_control),
+            "slug": folder.path.name,
+            "label": OwnCommand(tuple(command)).name,
+            "command": masked(command),
+            "parameters": {},
+            "measure": None,
+            "limit_seconds": options["timeout"],
+        }
+        with Recording(network, folder, facts, note, required=False) as recording:
+            return _launch(recording, command, show, options)
+
+    try:
+        yield placement, job
+    finally:
+        if any(folder.path.iterdir()):
+            _say_summary(folder)
+        else:  # there was no network
+            folder.path.rmdir()
+
+
+def _launch(
+    recording: Recording, command: Sequence[str], show: Callable[[int, Stream, bytes], None], options: dict[str, Any]
+) -> LaunchOutcome:
+    """Launch the command; whatever ends it, its end is recorded."""
+    network = recording.network
+
+    def sink(rank: int, stream: Stream, line: bytes) -> None:
+        show(rank, stream, line)
+        recording.sink(rank, stream, line)
+
+    def tick() -> bool:
+        recording.tick()
+        return False
+
+    try:
+        outcome = launch(
+            network.backend, network.plan, command, sink, extra_env=recording.environ, tick=tick, **options
+        )
+    except (KeyboardInterrupt, SystemExit) as end:
+        recording.sample()
+        recording.end("stopped", code=end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT)
+        raise
+    except HarnessError as error:
+        recording.end("failed", code=error.exit_code, last_lines=[str(error)])
+        raise
+    recording.sample()
+    recording.end(**recording.ending(outcome))
+    return outcome
+
+
+def _new_folder(root: Path, command: Sequence[str]) -> RunFolder:
+    """A folder that no other run has. Raises HarnessError."""
+    first = root / folder_name(command)
+    path, number = first, 1
+    while True:
+        try:
+            path.mkdir(parents=True)
+            return RunFolder(path)
+        except FileExistsError as problem:
+            if not path.is_dir():
+                raise _refused(path, problem) from None
+            number += 1
+            path = first.with_name(f"{first.name}-{number}")
+        except OSError as problem:
+            raise _refused(path, problem) from None
+
+
+def _refused(path: Path, problem: OSError) -> HarnessError:
+    return HarnessError(f"{path} cannot be made: {problem.strerror}; name another folder with --runs")
+
+
+def _say_summary(folder: RunFolder) -> None:
+    """Ten lines at most, on standard error."""
+    note(f"recorded in {folder.path}; try: harness report {folder.path} --open")
+    with contextlib.suppress(HarnessError):
+        (run,) = load_experiment(folder.path).runs
+        for name, text in summary(run):
+            typer.echo(f"  {name:<11} {text}", err=True)

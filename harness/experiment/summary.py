@@ -1,0 +1,73 @@
+"""A run in a few lines, for its end. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from harness.experiment.report.analysis.curves import carried_by, make_curve
+from harness.experiment.report.analysis.explain import explain
+from harness.experiment.report.analysis.links import link_use
+from harness.experiment.report.load.records import End, RecordedRun
+from harness.model.format import count, format_number, format_rate, format_share, format_size, format_time
+
+_MOST_RANKS: Final = 8
+"""Exit codes are listed by rank up to here, and by code for more."""
+
+
+def summary(run: RecordedRun) -> list[tuple[str, str]]:
+    """(name, text) of each line, nine at most; what was not recorded has none."""
+    return [*_end(run), *_learned(run), *_carried(run), ("why", explain(run).sentence)]
+
+
+def _end(run: RecordedRun) -> Iterator[tuple[str, str]]:
+    end = run.end
+    if end is None:
+        yield "result", "its end was not recorded"
+        return
+    took = "" if end.seconds is None else f" after {format_time(end.seconds)}"
+    yield "result", f"{_RESULTS.get(end.status, end.status)}{took}"
+    if end.codes:
+        yield "exit codes", _codes(end)
+    for text in end.notes[:1]:
+        more = f" (and {len(end.notes) - 1} more in end.json)" if len(end.notes) > 1 else ""
+        yield "note", text + more
+
+
+_RESULTS: Final = {"limit": "time over"}
+
+
+def _codes(end: End) -> str:
+    codes = end.codes
+    if len(set(codes.values())) == 1:
+        return f"{next(iter(codes.values()))} on {'all ' if len(codes) > 1 else ''}{count(len(codes), 'rank')}"
+    if len(codes) <= _MOST_RANKS:
+        return ", ".join(f"rank {rank}: {code}" for rank, code in codes.items())
+    return ", ".join(f"{code} on {count(ranks, 'rank')}" for code, ranks in Counter(codes.values()).most_common())
+
+
+def _learned(run: RecordedRun) -> Iterator[tuple[str, str]]:
+    curve = make_curve(run)
+    if not curve.points:
+        return
+    first, last = curve.points[0], curve.points[-1]
+    before = "" if first is last else f"{format_number(first.loss)} at step {first.step}, "
+    after = "" if curve.diverged is None else f"; not finite at step {curve.diverged}"
+    yield "steps", f"{curve.kind} {before}{format_number(last.loss)} at step {last.step}{after}"
+
+
+def _carried(run: RecordedRun) -> Iterator[tuple[str, str]]:
+    carried, use = carried_by(run), link_use(run)
+    if carried:
+        yield "sent", f"{format_size(carried[-1][1])} in all, on every link that it crossed"
+    if use is None:
+        return
+    if use.busiest is not None and use.busiest_share is not None:
+        src, dst = use.busiest
+        rate = run.plan.edges[use.busiest].shape.rate if run.plan else None
+        yield "busiest", f"{src}->{dst}, {format_share(use.busiest_share)} of its {format_rate(rate)}"
+    lost = [f"{count(use.dropped, 'packet')} dropped of {use.sent_packets:,}"]
+    if use.retransmitted is not None:
+        lost.append(f"{count(use.retransmitted, 'TCP segment')} retransmitted")
+    yield "lost", ", ".join(lost)
