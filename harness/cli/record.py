@@ -92,13 +92,15 @@ def _launch(
         show(rank, stream, line)
         recording.sink(rank, stream, line)
 
-    def tick() -> bool:
-        recording.tick()
-        return False
-
     try:
         outcome = launch(
-            network.backend, network.plan, command, sink, extra_env=recording.environ, tick=tick, **options
+            network.backend,
+            network.plan,
+            command,
+            sink,
+            extra_env=recording.environ,
+            tick=lambda: recording.tick() is not None,
+            **options,
         )
     except (KeyboardInterrupt, SystemExit) as end:
         recording.sample()

@@ -100,7 +100,7 @@ class Recording:
         self.notes: list[str] = []
         """Messages of the engine, each once, e.g. that a shaper daemon was restarted: meanwhile its links were down."""
         self._gap: str | None = None
-        """Why a record could not be written, first."""
+        """Why something is not in the record: the first time."""
         self._began = time.time()
         self._sample_at = 0.0
 
@@ -139,7 +139,7 @@ class Recording:
         """Record the counters of all links where that is due.
 
         Returns:
-            Why the network gives none; it is gone then.
+            Why the network gives none, where a record is required: it is gone then.
 
         Raises:
             HarnessError: the records cannot be written.
@@ -155,7 +155,10 @@ class Recording:
         try:
             statuses = self.network.observe()
         except HarnessError as error:
-            return error
+            if self._required:
+                return error
+            self._missed(error)
+            return None
         self._write(self.folder.links, links_line(time.time(), self.facts["attempt"], statuses))
         for text in dict.fromkeys(text for node in statuses.values() for text in node.notes):
             if text not in self.notes:
@@ -193,6 +196,10 @@ class Recording:
         except HarnessError as problem:
             if self._required:
                 raise
-            if self._gap is None:
-                self._gap = str(problem)
-                self._notify(f"{problem}: the record of this run will be incomplete, and the run goes on")
+            self._missed(problem)
+
+    def _missed(self, why: HarnessError) -> None:
+        """Say once that something is not in the record."""
+        if self._gap is None:
+            self._gap = str(why)
+            self._notify(f"{why}: the record of this run will be incomplete, and the run goes on")

@@ -12,12 +12,14 @@ from harness.experiment.report.analysis.links import link_use
 from harness.experiment.report.load.records import End, RecordedRun
 from harness.model.format import count, format_number, format_rate, format_share, format_size, format_time
 
+_RESULTS: Final = {"limit": "time over"}
+"""Statuses that read differently here."""
 _MOST_RANKS: Final = 8
 """Exit codes are listed by rank up to here, and by code for more."""
 
 
 def summary(run: RecordedRun) -> list[tuple[str, str]]:
-    """(name, text) of each line, nine at most; what was not recorded has none."""
+    """(name, text) of each line; what was not recorded has none, and what was said before is not said again."""
     return [*_end(run), *_learned(run), *_carried(run), ("why", explain(run).sentence)]
 
 
@@ -30,12 +32,6 @@ def _end(run: RecordedRun) -> Iterator[tuple[str, str]]:
     yield "result", f"{_RESULTS.get(end.status, end.status)}{took}"
     if end.codes:
         yield "exit codes", _codes(end)
-    for text in end.notes[:1]:
-        more = f" (and {len(end.notes) - 1} more in end.json)" if len(end.notes) > 1 else ""
-        yield "note", text + more
-
-
-_RESULTS: Final = {"limit": "time over"}
 
 
 def _codes(end: End) -> str:
