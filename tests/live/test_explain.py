@@ -6,7 +6,7 @@ from harness.experiment.report.analysis.explain import explain
 from tests.support.live import addressing, needs, own
 from tests.support.prepared_runs import PREPARED, make
 
-pytestmark = [*needs(), pytest.mark.torch, pytest.mark.timing]
+pytestmark = [*needs(), pytest.mark.torch, pytest.mark.timing, pytest.mark.xdist_group("training")]
 EVIDENCE = {
     "latency-ddp": " round trips of 80 ms a step; the links are ",
     "loss-bulk": "Bound by loss: 2 % loss lets TCP have ",

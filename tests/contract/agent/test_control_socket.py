@@ -43,7 +43,7 @@ def visit(*messages, keep_open=False):
             answers = []
             for message in messages:
                 process.stdin.write(json.dumps(message).encode() + b"\n")
-                line = await asyncio.wait_for(process.stdout.readline(), 5)
+                line = await asyncio.wait_for(process.stdout.readline(), 30)
                 answers.append(json.loads(line) if line else None)
             process.kill() if keep_open else process.stdin.close()
             await process.wait()

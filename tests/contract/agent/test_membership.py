@@ -62,7 +62,7 @@ class Node:
             await self.task
 
 
-async def until(condition, seconds=5.0):
+async def until(condition, seconds=30.0):
     async def wait():
         while not condition():
             await asyncio.sleep(0.01)

@@ -17,6 +17,8 @@ from harness.model.status import NodeStatus
 from harness.model.units import Time
 from tests.support.plans import network
 
+pytestmark = pytest.mark.timing  # what agents confirm in time they do not send
+
 SIZE = 8
 PLAN = network("fully_connected", SIZE)
 NAMES = [f"n-{rank}" for rank in range(SIZE)]

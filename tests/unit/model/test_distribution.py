@@ -80,7 +80,7 @@ def test_the_form_bounds_every_value():
 
 def test_a_table_is_made_in_milliseconds_once():
     table.cache_clear()
-    start = time.perf_counter()
+    start = time.process_time()
     table("normal"), table("pareto")
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
     assert table("normal") is table("normal")
