@@ -55,7 +55,6 @@ NODE: Final = {
 OURS: Final = {
     "HARNESS_NEIGHBOURS": "Ranks with a direct link to this one: `1,3`.",
     "HARNESS_RUN_DIR": "The folder of this run as its ranks see it, where it is recorded; harness.log writes there.",
-    "HARNESS_SEED": "The seed of this run, in a command of an experiment.",
 }
 """What programs in nodes find of ours."""
 INTERNAL: Final = ("HARNESS_PROGRAM_",)

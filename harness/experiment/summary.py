@@ -20,7 +20,7 @@ _MOST_RANKS: Final = 8
 
 def summary(run: RecordedRun) -> list[tuple[str, str]]:
     """(name, text) of each line; what was not recorded has none, and what was said before is not said again."""
-    return [*_end(run), *_learned(run), *_carried(run), ("why", explain(run).sentence)]
+    return [*_end(run), *_learned(run), *_carried(run), *_reason(run)]
 
 
 def _end(run: RecordedRun) -> Iterator[tuple[str, str]]:
@@ -67,3 +67,10 @@ def _carried(run: RecordedRun) -> Iterator[tuple[str, str]]:
     if use.retransmitted is not None:
         lost.append(f"{count(use.retransmitted, 'TCP segment')} retransmitted")
     yield "lost", ", ".join(lost)
+
+
+def _reason(run: RecordedRun) -> Iterator[tuple[str, str]]:
+    why = explain(run)
+    yield "why", why.sentence
+    if why.advice:
+        yield "try", why.advice

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.experiment.report.load import load_experiment
 from harness.experiment.report.load.records import RecordedRun
 from tests.support.cli import HARNESS
+from tests.support.runs import read_lines
 
 STRATEGIES = """
 import os
@@ -99,6 +101,7 @@ class Bursts(Ddp):
                 time.sleep(0.65)
 """
 TINY = "{name: digits, batch: 16}"
+SMALLEST = "{name: digits, width: 4}"
 LARGER = "{name: text, batch: 2, width: 64, layers: 1, context: 32}"
 
 
@@ -127,21 +130,23 @@ PREPARED = {
     "latency-ddp": Prepared("latency", {"delay": "40ms", "rate": "100mbit"}),
     "latency-ring": Prepared("latency", {"delay": "20ms", "rate": "200mbit"}, nodes=3, steps=30),
     "loss-bulk": Prepared("loss", {"delay": "10ms", "rate": "200mbit", "loss": "2%"}, task=LARGER, steps=15),
-    "loss-small": Prepared("loss", {"delay": "2ms", "rate": "100mbit", "loss": "3%"}, steps=60),
+    "loss-fedavg": Prepared(
+        "loss", {"delay": "20ms", "rate": "1gbit", "loss": "1%"}, "{name: fedavg, H: 2}", task=LARGER, steps=20
+    ),
     "rate-ddp": Prepared("rate", {"delay": "1ms", "rate": "5mbit"}),
     "rate-fedavg": Prepared("rate", {"delay": "2ms", "rate": "2mbit"}, "{name: fedavg, H: 2}"),
     "queue-upload": Prepared(
         "queue",
         {"delay": "5ms", "rate": "10mbit", "limit": "1000"},
         "./mine.py:Upload",
-        "{name: digits, width: 4}",
+        SMALLEST,
         steps=20,
     ),
     "queue-bursts": Prepared(
         "queue",
         {"delay": "5ms", "rate": "5mbit", "limit": "1000"},
         "./mine.py:Bursts",
-        "{name: digits, width: 4}",
+        SMALLEST,
         steps=20,
     ),
     "straggler-sleep": Prepared("straggler", LAN, "./mine.py:Sleepy"),
@@ -199,6 +204,45 @@ def _steps(folder: Path) -> Iterator[int]:
                 yield json.loads(line).get("step", 0)
 
 
+# Copies
+
+
+_NOT_KEPT = {"versions", "data", "parameters", "received_bytes", "accuracy"}
+_EVERY = 0.5
+"""Seconds between the samples of links that a copy keeps."""
+
+
+def keep(run: Path, copy: Path) -> None:
+    """Copy what explain reads of a run, without more digits than it needs."""
+    copy.mkdir(parents=True)
+    for path in [*run.glob("rank-*.jsonl"), *run.glob("flows*.jsonl"), *run.glob("changes.jsonl")]:
+        _write_lines(copy / path.name, (line for line in read_lines(path) if line.get("kind") not in ("eval", "end")))
+    _write_lines(copy / "links.jsonl", _thinned(read_lines(run / "links.jsonl")))
+    for name in ("run.json", "end.json"):
+        (copy / name).write_text(json.dumps(_short(json.loads((run / name).read_text()))) + "\n")
+
+
+def _thinned(lines: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Whole lines, some time apart: one that leaves edges out says what has changed since the one before."""
+    most, last = max(len(line["edges"]) for line in lines), 0.0
+    for line in lines:
+        if len(line["edges"]) == most and line["time"] - last >= _EVERY:
+            last = line["time"]
+            yield line
+
+
+def _write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(_short(line), separators=(",", ":")) + "\n" for line in lines))
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _short(item) for key, item in value.items() if key not in _NOT_KEPT}
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    return round(value, 4) if isinstance(value, float) and value > 0.001 else value
+
+
 if __name__ == "__main__":
     import os
 
@@ -209,3 +253,5 @@ if __name__ == "__main__":
     for each in names or PREPARED:
         found = explain(make(each, Path(root), os.environ))
         print(f"{each}: {found.sentence} {found.lost}", flush=True)
+        (made,) = Path(root, each).glob("runs/*/*/run.json")
+        keep(made.parent, Path(root, "kept", each))

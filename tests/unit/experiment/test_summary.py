@@ -30,7 +30,7 @@ def of(run):
 
 def test_a_run_with_all_records(trained):
     found = of(trained)
-    assert list(found) == ["result", "exit codes", "steps", "sent", "busiest", "lost", "why"]
+    assert list(found) == ["result", "exit codes", "steps", "sent", "busiest", "lost", "why", "try"]
     assert found["exit codes"] == "0 on all 4 ranks"
     assert found["steps"].startswith("held-out loss ")
     assert "at step 0, " in found["steps"]

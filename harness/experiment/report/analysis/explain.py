@@ -67,7 +67,7 @@ def _explain_connections(run: RecordedRun) -> Explanation:
     known = busy_waits(run)
     if known is None:
         times = [sample.time for sample in run.links] or [0.0]
-        return Explanation("unknown", links_alone(edge_loads(run, times[0], times[-1])))
+        return Explanation("unknown", links_alone(edge_loads(run, times[0], times[-1]), run.status))
     found, network = known
     lost = lost_time(run, found, network)
     cause = _cause(found, lost)

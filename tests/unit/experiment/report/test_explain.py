@@ -11,6 +11,7 @@ from harness.experiment.report.analysis.explain import explain
 from harness.experiment.report.load.records import (
     Collectives,
     EdgeCount,
+    End,
     Flow,
     FlowSample,
     LinkSample,
@@ -285,6 +286,8 @@ def test_two_steps_before_a_change_tell_nothing():
 def test_nothing_recorded_is_unknown():
     found = explain(run(network("ring", 2), [{}, {}]))
     assert (found.cause, found.sentence) == ("unknown", "Unknown: neither steps nor connections were recorded.")
+    failed = explain(run(network("ring", 2), [{}, {}], end=End("failed")))
+    assert failed.sentence == "Unknown: it failed before steps or connections were recorded."
 
 
 def test_links_alone_tell_how_full_they_were():

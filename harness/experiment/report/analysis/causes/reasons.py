@@ -118,8 +118,10 @@ def apart(found: Waits, network: Network, lost: Lost, cause: Cause) -> str:
     return f"{SENTENCES[cause](found, network, lost).removesuffix('.')}; {APART}."
 
 
-def links_alone(loads: Sequence[EdgeLoad]) -> str:
+def links_alone(loads: Sequence[EdgeLoad], status: str) -> str:
     """A run of which only the links' counters are known, or nothing."""
+    if status == "failed":
+        return "Unknown: it failed before steps or connections were recorded."
     use, name = max(((load.use or 0.0, load.name) for load in loads), default=(0.0, ""))
     known = f"; its busiest link {name} was {format_share(use, _DIGITS)} used" if use else ""
     return f"Unknown: neither steps nor connections were recorded{known}."
