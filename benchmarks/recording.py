@@ -4,8 +4,8 @@ Two ranks over loopback with ddp, so that hardly anything but the step itself is
 a step takes longer, and the share is smaller. torch's flight recorder cannot be turned off within a run, and keeps what
 it keeps in all steps; to read it is part of those that are recorded. Kinds alternate every few steps, for the machine's
 own pace wanders, and a third kind, not recorded either, tells how much two that are alike differ: a ratio says no more
-than that. What a Recorder does within a step is measured by itself as well. So is the line of link statistics that
-`harness experiment` writes once a second, on a network of its own.
+than that. What a Recorder does within a step is measured by itself as well. What links and flows cost is measured by
+sampling.py, on networks of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks import sampling
 from benchmarks.report import Row, table
 
 RANKS = 2
@@ -29,8 +30,6 @@ BLOCKS = {"digits": 200, "text": 40}
 STEPS = {"digits": 5, "text": 1}
 """In a block of either kind."""
 LIMIT = 1.02
-_SAMPLES = 20
-_NODES = 4
 
 
 def rank_main(task: str, folder: str) -> None:
@@ -116,30 +115,6 @@ def _steady(rounds: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
     return ordered[: len(ordered) * 4 // 5]
 
 
-def statistics_seconds() -> float:
-    """CPU seconds of a line of link statistics of a ring of four."""
-    from harness.backends.netns.backend import NetnsBackend
-    from harness.experiment.watcher import counted
-    from harness.model.plan_options import PlanOptions
-    from harness.networks.network import Network
-    from harness.networks.registry import LocalRegistry
-    from harness.shaping.detect import choose_engine, make_engine
-
-    plan = PlanOptions(_NODES, "ring", "wan", None, 0, None, None).plan()
-    backend = NetnsBackend(make_engine(choose_engine("auto")[0]))
-    with tempfile.TemporaryDirectory() as folder:
-        network = Network.up("recording", plan, backend, LocalRegistry(Path(folder)), transient=True)
-        try:
-            took = []
-            for _ in range(_SAMPLES):
-                before = os.times()
-                counted(network.observe())
-                took.append(sum(os.times()[:4]) - sum(before[:4]))
-        finally:
-            network.down()
-    return sum(took) / len(took)
-
-
 def main() -> None:
     """Measure and print."""
     rows = []
@@ -152,11 +127,8 @@ def main() -> None:
             Row(f"{task}:   two without it, the one / the other", f"{control / without:.3f}"),
             Row(f"{task}: the recorder's own share of a step", f"{share:.2%}", "<= 2 %", share <= LIMIT - 1),
         ]
-    cpu = statistics_seconds()
-    share = cpu / len(os.sched_getaffinity(0))
-    rows.append(Row(f"link statistics once a second, {_NODES} nodes: CPU", f"{1000 * cpu:.1f} ms"))
-    rows.append(Row("link statistics: share of all cores", f"{share:.2%}", "<= 2 %", share <= LIMIT - 1))
     table("What recording costs", rows)
+    sampling.main()
 
 
 if __name__ == "__main__":

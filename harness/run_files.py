@@ -14,7 +14,10 @@ from typing import Any, Final, Self
 
 from harness.errors import HarnessError
 
-_MEASURED: Final = ("rank-*.jsonl", "collectives-*.jsonl", "links.jsonl", "changes.jsonl", "end.json", "checkpoints")
+_MEASURED: Final = (
+    *("rank-*.jsonl", "collectives-*.jsonl", "links.jsonl", "links-*.jsonl", "flows.jsonl", "flows-*.jsonl"),
+    *("changes.jsonl", "end.json", "checkpoints"),
+)
 
 
 def replace_file(path: Path, data: bytes | memoryview, *, sync: bool = False) -> None:

@@ -144,7 +144,8 @@ def test_a_run_goes_on_where_it_was_stopped_or_cut_off(folder, status, goes_on):
 
 def test_what_was_measured_is_forgotten_and_what_was_printed_stays(folder):
     folder.begin({"attempt": 1})
-    for name in ("rank-0.jsonl", "rank-12.jsonl", "links.jsonl", "changes.jsonl", "rank-0.log"):
+    sampled = ("links.jsonl", "links-3.jsonl", "flows.jsonl", "flows-3.jsonl")
+    for name in (*sampled, "rank-0.jsonl", "rank-12.jsonl", "changes.jsonl", "rank-0.log"):
         (folder.path / name).write_text("something\n")
     save_state(folder)
     folder.end("failed", **ENDED)
