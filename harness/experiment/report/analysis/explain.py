@@ -71,7 +71,6 @@ def _explain_connections(run: RecordedRun) -> Explanation:
     found, network = known
     lost = lost_time(run, found, network)
     cause = _cause(found, lost)
-    cause = "compute" if cause == "unknown" else cause
     return Explanation(cause, apart(found, network, lost, cause), lost, advice(cause, run))
 
 

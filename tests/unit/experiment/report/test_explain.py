@@ -324,6 +324,19 @@ def test_a_command_without_steps(busy, sent, cause, sentence):
     assert found.sentence.endswith("computing and waiting cannot be told apart without steps.")
 
 
+def test_a_busy_command_on_links_that_cost_nothing_is_unknown():
+    one = flow((0.0, 0.0002, 0, 0, 0.0), (10.0, 0.0002, 0, 100_000, 9.0))
+    found = explain(run(network("ring", 2), [], links(10.0, sent=100_000), flows=(one,)))
+    assert found.cause == "unknown"
+    assert found.sentence.startswith(
+        "Unknown: data are under way for 90 % of the time, and the links do not explain it;"
+    )
+
+
+def test_steps_that_took_no_time_tell_nothing():
+    assert explain(run(network("ring", 2), [steps([(0.0, 0.0)] * 3)] * 2)).cause == "unknown"
+
+
 def test_a_command_on_links_that_lose():
     plan = network("ring", 2, shape(rate="100mbit", delay="20ms", loss="1%"))
     one = flow((0.0, 0.04, 0, 0, 0.0), (10.0, 0.04, 40, 3_000_000, 9.5))

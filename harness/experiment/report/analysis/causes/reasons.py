@@ -106,7 +106,9 @@ def machine(found: Waits, network: Network, lost: Lost) -> str:
 def apart(found: Waits, network: Network, lost: Lost, cause: Cause) -> str:
     """A run without steps."""
     under_way = f"data are under way for {_share(found.network, found)} of the time"
-    if cause in ("compute", "unknown"):
+    if cause == "unknown":
+        return f"Unknown: {under_way}, and the links do not explain it{_used(network)}; {APART}."
+    if cause == "compute":
         return f"Not bound by the network: {under_way} at most{_used(network)}; {APART}."
     if cause == "latency":
         trips = f"over round trips of {_time(network.trip or 0.0)}"
@@ -170,7 +172,7 @@ def _used(network: Network) -> str:
 
 
 def _share(seconds: float, found: Waits) -> str:
-    return format_share(seconds / found.seconds, _DIGITS)
+    return format_share(min(1.0, seconds / found.seconds), _DIGITS)
 
 
 def _time(seconds: float, digits: int = _DIGITS) -> str:

@@ -87,7 +87,7 @@ class Waits:
 
 
 def waits(run: RecordedRun, since: float = -math.inf, until: float = math.inf) -> Waits | None:
-    """The waits of a run's steps; None where no step was recorded by all ranks.
+    """The waits of a run's steps; None where all ranks recorded no step that took time.
 
     Args:
         run: the run.
@@ -98,7 +98,8 @@ def waits(run: RecordedRun, since: float = -math.inf, until: float = math.inf) -
         for of_ranks in together(rank.steps for rank in run.ranks).values()
         if all(since <= step.time - step.seconds and step.time <= until for step in of_ranks)
     ]
-    return _sum([rank.rank for rank in run.ranks if rank.steps], steps) if steps else None
+    took_time = any(step.seconds > 0 for of_ranks in steps for step in of_ranks)
+    return _sum([rank.rank for rank in run.ranks if rank.steps], steps) if took_time else None
 
 
 def _sum(ranks: Sequence[int], steps: Sequence[Sequence[RecordedStep]]) -> Waits:
