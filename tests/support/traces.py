@@ -57,9 +57,9 @@ def _read_json(data: bytes) -> Read:
         if kind == "X":
             found.slices.append((process, track, event["name"], at, event["dur"] / 1e6, args))
         elif kind == "b":
-            begun[pid, event["cat"], event["id"]] = (process, track, event["name"], at, args)
+            begun[pid, event["cat"], event["id2"]["local"]] = (process, track, event["name"], at, args)
         elif kind == "e":
-            process, track, name, start, args = begun.pop((pid, event["cat"], event["id"]))
+            process, track, name, start, args = begun.pop((pid, event["cat"], event["id2"]["local"]))
             found.slices.append((process, track, name, start, at - start, args))
         elif kind == "C":
             ((unit, value),) = args.items()
@@ -86,10 +86,10 @@ def _read_protobuf(data: bytes) -> Read:
     for packet in sorted(events, key=lambda packet: packet.timestamp):  # as Perfetto does: stable
         event, at = packet.track_event, packet.timestamp / 1e9
         track = described[event.track_uuid]
-        process = described[track.parent_uuid].process.process_name
+        process, name = described[track.parent_uuid].process.process_name, track.name or track.thread.thread_name
         args = {one.name: getattr(one, one.WhichOneof("value")) for one in event.debug_annotations}
         if event.type == TrackEvent.TYPE_SLICE_BEGIN:
-            open_[event.track_uuid].append((process, track.name, event.name, at, args))
+            open_[event.track_uuid].append((process, name, event.name, at, args))
         elif event.type == TrackEvent.TYPE_SLICE_END:
             process, name, slice_, start, args = open_[event.track_uuid].pop()
             found.slices.append((process, name, slice_, start, at - start, args))
@@ -98,6 +98,6 @@ def _read_protobuf(data: bytes) -> Read:
             found.counters[process, f"{track.name} {unit}"].append((at, event.double_counter_value))
         else:
             assert event.type == TrackEvent.TYPE_INSTANT
-            found.instants.append((process, track.name, event.name, at, args))
+            found.instants.append((process, name, event.name, at, args))
     assert not any(open_.values()), "a slice that never ends"
     return found

@@ -14,7 +14,8 @@ from harness.experiment.trace.timeline import Timeline
 
 _TRACKS: Final = 1000
 """Thread numbers that each process has room for; its counters belong to the thread with the process's number."""
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+"""Letters as they are: Perfetto (v52) shows the names of counters with their escapes."""
 
 
 def chrome_json(timeline: Timeline, events: Iterable[Event]) -> Iterator[str]:
@@ -69,7 +70,8 @@ class _Lines:
         start, end = self._us(event.start), self._us(event.end)
         if event.track.overlaps:
             self._overlapping += 1
-            of_both = {"cat": event.track.name, "id": self._overlapping, **at, "name": event.name}
+            id2 = {"local": f"{self._overlapping:#x}"}  # an "id" would be one of all processes
+            of_both = {"cat": event.track.name, "id2": id2, **at, "name": event.name}
             yield {"ph": "b", **of_both, "ts": start, "args": event.args}
             yield {"ph": "e", **of_both, "ts": end}
             return

@@ -12,6 +12,8 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackDescri
 
 from harness.experiment.trace.events import Arguments, Event, Instant, Slice, Track
 
+_THREADS: Final = 1000
+"""Threads have larger numbers than processes."""
 _SEQUENCE: Final = 1
 """The number of the only writer of packets."""
 
@@ -69,10 +71,18 @@ class _Packets:
         line = self._id()
         self._tracks.setdefault(track, []).append((line, -float("inf")))
         parent = self._processes[track.process]
-        if track.unit is None:
-            yield self._described(uuid=line, parent_uuid=parent, name=track.name)
-        else:
-            yield self._described(uuid=line, parent_uuid=parent, name=track.name, counter={"unit_name": track.unit})
+        about: dict[str, Any] = {"name": track.name}
+        if track.unit is not None:
+            about["counter"] = {"unit_name": track.unit}
+        elif not track.overlaps:  # what is busy of a thread is shown of its process, too
+            about = {
+                "thread": {
+                    "pid": list(self._processes).index(track.process) + 1,
+                    "tid": _THREADS + line,
+                    "thread_name": track.name,
+                }
+            }
+        yield self._described(uuid=line, parent_uuid=parent, **about)
 
     def _id(self) -> int:
         self._ids += 1

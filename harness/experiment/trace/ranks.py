@@ -53,7 +53,7 @@ def _step(track: Track, step: RecordedStep, earliest: float) -> Slice:
 def _collective(process: str, one: TimedCollective) -> Event:
     args = arguments(bytes=one.bytes, ranks=one.ranks, seconds=one.seconds, group=one.group, step=one.step)
     if one.seconds is None:
-        return Instant(Track(process, f"{COLLECTIVES} whose end is not known"), one.op, one.start, args)
+        return Instant(Track(process, f"untimed {COLLECTIVES}"), one.op, one.start, args)
     return Slice(Track(process, COLLECTIVES, overlaps=True), one.op, one.start, one.start + one.seconds, args)
 
 

@@ -84,7 +84,7 @@ class _Counts:
             self._events += 1
             self._tracks.add(event.track)
             self._steps += event.track.name == STEPS
-            self._collectives += event.track.name.startswith(COLLECTIVES)
+            self._collectives += event.track.name.endswith(COLLECTIVES)
             self._changes += isinstance(event, Instant) and event.track == EVENTS and event.name.startswith(LINK)
             if self._events % _OFTEN == 0:
                 tell(f"writing: {self._events:,} events")
