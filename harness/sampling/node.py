@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from harness.linux.tcp import TcpCounterFile
 from harness.model.plan import NetworkPlan, Pair
@@ -12,6 +13,8 @@ from harness.netlink.tcp_info import Connections, TcpInfo
 from harness.sampling.flow_table import Flow, FlowNews, FlowTable, ranks_by_address
 from harness.shaping.facts import engine_facts
 from harness.shaping.meter import NOTHING, Counts, open_meter
+
+_NO_DIAG: Final = (errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 
 
 class NodeSample(NamedTuple):
@@ -73,6 +76,8 @@ class NodeSampler:
         self._meter = open_meter(site.engine, list(site.pairs))
         self._tcp = TcpCounterFile()
         self._connections = Connections()
+        self._no_flows = ""
+        """Why there are none."""
         self._table = FlowTable(site.rank, site.size, site.ranks)
         self._opened = self._segments = -1
 
@@ -94,7 +99,13 @@ class NodeSampler:
         """New flows, looked for where a connection was begun since the last time."""
         if opened == self._opened:
             return []
-        found, opening = self._connections.all()
+        try:
+            found, opening = self._connections.all()
+        except OSError as problem:
+            if problem.errno not in _NO_DIAG:
+                raise
+            self._no_flows = f"this kernel does not tell of TCP connections (CONFIG_INET_DIAG): {problem.strerror}"
+            found, opening = [], False
         self._opened = -1 if opening else opened
         return self._table.discover(found)
 
@@ -104,7 +115,7 @@ class NodeSampler:
 
     def notes(self) -> list[str]:
         """What has happened to the engine here, oldest first."""
-        return self._meter.notes()
+        return [*self._meter.notes(), *filter(None, [self._no_flows])]
 
     def close(self) -> None:
         """Read no more."""

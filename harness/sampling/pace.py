@@ -18,7 +18,7 @@ _EARLY: Final = 0.01
 
 
 class Pace:
-    """Decides when to sample next.
+    """Decides when to sample next: at multiples of INTERVAL, at all of them or at as many as it may.
 
     Args:
         share: of one core.
@@ -26,19 +26,15 @@ class Pace:
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._cost = 0.0
-
-    @property
-    def interval(self) -> float:
-        """Seconds between samples now."""
-        return max(INTERVAL, self._cost / self._share)
+        self._cost = self._due = 0.0
 
     def next(self, now: float, cost: float) -> float:
-        """When to sample next: at a multiple of the interval, so that nodes that sample themselves do it together.
+        """When to sample next. Nodes that sample themselves do it at the same moments.
 
         Args:
             now: seconds since the epoch.
             cost: CPU seconds since the sample before.
         """
         self._cost = self._cost + _MEMORY * (cost - self._cost) if self._cost else cost
-        return (math.floor(now / self.interval + _EARLY) + 1) * self.interval
+        self._due = max(now, self._due + max(INTERVAL, self._cost / self._share))
+        return max(math.ceil(self._due / INTERVAL - _EARLY), math.floor(now / INTERVAL + _EARLY) + 1) * INTERVAL

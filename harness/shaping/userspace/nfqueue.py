@@ -234,29 +234,34 @@ def _verdict(kind: int, queue: int, packet_id: int, what: int) -> bytes:
 
 class CounterFile:
     """What the kernel has counted of every queue of the network namespace that the process is in now, read again and
-    again. Raises OSError where the kernel cannot tell.
+    again; nothing where the kernel cannot tell.
     """
 
     def __init__(self) -> None:
-        self._fd = os.open(_PROC, os.O_RDONLY | os.O_CLOEXEC)
+        self._fd: int | None = None
+        with contextlib.suppress(OSError):
+            self._fd = os.open(_PROC, os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self) -> dict[int, Counters]:
-        """Of every bound queue, by number."""
+        """Of every bound queue, by number. Raises OSError."""
+        if self._fd is None:
+            return {}
         rows = [line.split(None, 7) for line in os.pread(self._fd, 1 << 20, 0).splitlines()]
         return {int(row[0]): Counters(int(row[2]), int(row[5]), int(row[6])) for row in rows}
 
     def close(self) -> None:
         """Read no more."""
-        os.close(self._fd)
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
 
 def counters() -> dict[int, Counters]:
     """What the kernel has counted of every bound queue in the current network namespace; empty where it cannot tell."""
-    try:
-        file = CounterFile()
-    except OSError:
-        return {}
+    file = CounterFile()
     try:
         return file.read()
+    except OSError:
+        return {}
     finally:
         file.close()
