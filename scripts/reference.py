@@ -55,6 +55,7 @@ NODE: Final = {
 OURS: Final = {
     "HARNESS_NEIGHBOURS": "Ranks with a direct link to this one: `1,3`.",
     "HARNESS_RUN_DIR": "The folder of this run as its ranks see it, where it is recorded; harness.log writes there.",
+    "HARNESS_SEED": "In an experiment of an own command: the seed of the training.",
 }
 """What programs in nodes find of ours."""
 INTERNAL: Final = ("HARNESS_PROGRAM_",)
@@ -186,8 +187,9 @@ def experiment() -> str:
     example = (spec_file.__doc__ or "").partition("\n\n")[2].partition("\n\n")[2].strip()
     return f"""# An experiment
 
-A YAML file: `harness experiment run FILE` makes a run of every combination of profile, topology, strategy and seed.
-Paths in it are relative to its own folder.
+A YAML file: `harness experiment run FILE` makes a run of every combination of profile, topology, strategy (or point of
+a command's grid) and seed. Paths in it are relative to its own folder. With an example:
+[experiments.md](../experiments.md).
 
 ```yaml
 {example}

@@ -11,21 +11,24 @@ from typing import Annotated, Any
 
 import typer
 
+from harness.backends.netns.environ import program_environment
 from harness.cli import options
-from harness.cli.experiment_view import View
+from harness.cli.experiment_perform import perform
+from harness.cli.experiment_preview import RUN_DIR, show_runs
 from harness.cli.output import note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
-from harness.experiment.progress import RunProgress
+from harness.experiment.jobs import Slot, check_files, read_jobs, slots
+from harness.experiment.preflight import check_command
 from harness.experiment.recorded import RUNS, recorded
-from harness.experiment.runner import Runner, plan_of
+from harness.experiment.runner import Runner, Subnets, plan_of, sharing
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
-from harness.experiment.spec import Experiment, Run, short
+from harness.experiment.spec import Experiment, Run
 from harness.experiment.spec_file import load_experiment
+from harness.experiment.worker import placement_of
 from harness.installed import INSTALL_TRAINING
 from harness.model.format import count
 from harness.model.plan_options import DEFAULTS, NetworkOptions
-from harness.networks.backends import NETNS
-from harness.networks.placement import Placement
+from harness.networks.backends import DOCKER, NETNS
 from harness.networks.registry import LocalRegistry
 
 app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run, list.")
@@ -40,7 +43,7 @@ def register(parent: typer.Typer) -> None:
 
 EPILOG = options.examples(
     "harness experiment run examples/strategies.yaml",
-    "harness experiment run examples/strategies.yaml --dry-run",
+    "harness experiment run examples/own_script.yaml --dry-run",
     "harness experiment run --resume runs/strategies-20261122-201500",
     then="Then: harness report runs/ID. "
     "While it runs, reshape links from another terminal: harness link set 0-1 --delay 120ms",
@@ -57,6 +60,12 @@ def run_experiment(
         typer.Option("--resume", help="Folder of an experiment to continue: runs/ID.", show_default=False),
     ] = None,
     root: Annotated[Path, typer.Option("--runs", help="Where to create the experiment's folder.")] = RUNS,
+    jobs: Annotated[
+        str,
+        typer.Option(
+            "--jobs", "-j", help="Runs at a time, or auto: cores / nodes. They share the cores, which distorts times."
+        ),
+    ] = "1",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Start even if there are many runs.")] = False,
     chosen: NetworkOptions = DEFAULTS,
     name: options.NameOption = options.DEFAULT_NAME,
@@ -65,9 +74,11 @@ def run_experiment(
 ) -> None:
     """Run every combination of profiles, topologies, strategies and seeds, each in a network of its own.
 
+    Instead of strategies, a file may have a command of your own, with a grid of parameters.
+
     If a rank fails, its run is marked as failed, the other runs follow, and the exit code is 70. --resume skips
-    finished runs, continues a stopped run from its last checkpoint, and starts a failed one again; it takes its options
-    from the folder.
+    finished runs, continues a stopped run from its last checkpoint, and starts a failed one, or one of your own
+    command, again; it takes its options from the folder.
     """
     if (file is None) == (resume is None):
         raise InputError("name a file, or the folder of an experiment to --resume")
@@ -91,22 +102,32 @@ def run_experiment(
             experiment = _load(file)
         todo = ExperimentRuns(experiment, resume).todo() if resume else list(experiment.runs())
         subnets = where["subnet"], where["subnet6"]
-        for network in {(run.profile, run.topology): run for run in todo}.values():
-            plan_of(experiment, network, subnets)  # raises InputError before anything is created
+        nodes = _nodes(experiment, todo, subnets)
+        if experiment.command:
+            environ = program_environment() if where["runtime"] == NETNS else None
+            values = [run.values(nodes[run.slug], RUN_DIR) for run in todo]
+            check_command(experiment.command, values, environ)
+        at_a_time = read_jobs(jobs, max(nodes.values(), default=1), len(todo))
+        if at_a_time > 1:
+            check_files(experiment, nodes)
+            _check_slots(experiment, todo, slots(at_a_time, where["name"], subnets, apart=where["runtime"] == DOCKER))
     if dry_run:
-        _show(experiment, todo, json_)
+        show_runs(experiment, todo, nodes, json_)
         return
-    _check_training(where["runtime"], experiment.task.name)
+    if not experiment.command:
+        _check_training(where["runtime"], experiment.task.name)
     runs = count(len(todo), "run")
     if len(todo) > _MANY_RUNS and not yes:
         raise InputError(f"{runs}: add --yes to start them, or list them with --dry-run")
     folder = resume or new_folder(root, experiment, file or Path(), where, time.localtime())
     note(f"{runs}; records in {folder}")
+    if at_a_time > 1:
+        note(sharing(at_a_time))
     experiment_runs = ExperimentRuns(experiment, folder)
     try:
-        runner = Runner(experiment, folder, where["name"], _placement(where), _once_each(), subnets)
+        runner = Runner(experiment, folder, where["name"], placement_of(where), _once_each(), subnets)
         with experiment_runs.lock():
-            _perform(experiment_runs, runner, note if json_ else say)
+            perform(experiment_runs, runner, where, nodes, at_a_time, note if json_ else say)
     except BaseException:
         note(f"to continue: harness experiment run --resume {folder}")
         raise
@@ -140,6 +161,23 @@ def list_recorded(
     show(made)
 
 
+def _nodes(experiment: Experiment, runs: list[Run], subnets: Subnets) -> dict[str, int]:
+    """How many nodes each run has, by its slug. Raises InputError where a network cannot be: nothing is made yet."""
+    sizes: dict[tuple[str, str], int] = {}
+    for run in runs:
+        network = run.profile, run.topology
+        if network not in sizes:
+            sizes[network] = plan_of(experiment, run, subnets).size
+    return {run.slug: sizes[run.profile, run.topology] for run in runs}
+
+
+def _check_slots(experiment: Experiment, runs: list[Run], own: list[Slot]) -> None:
+    """Raise InputError where a part of the subnets has no room for a run's nodes, or a name is too long."""
+    for slot in own:
+        LocalRegistry.check_name(slot.name)
+        _nodes(experiment, runs, slot.subnets)
+
+
 def _check_training(runtime: str, task: str) -> None:
     """Raise UnavailableError where nodes would run this Python and it lacks what training needs."""
     needs = ["torch", "numpy", *(["sklearn"] if task == "digits" else [])]
@@ -153,14 +191,7 @@ def _check_training(runtime: str, task: str) -> None:
 
 def _check(where: Mapping[str, Any]) -> None:
     LocalRegistry.check_name(where["name"])
-    _placement(where).check()
-
-
-def _placement(where: Mapping[str, Any]) -> Placement:
-    """The placement that the options describe."""
-    return Placement(
-        where["runtime"], where["engine"], where["congestion-control"], where["image"], tuple(where["volume"])
-    )
+    placement_of(where).check()
 
 
 def _given(context: typer.Context, where: Mapping[str, Any]) -> list[str]:
@@ -181,22 +212,6 @@ def _load(file: Path) -> Experiment:
         return load_experiment(file, check_options=False)
 
 
-def _perform(experiment_runs: ExperimentRuns, runner: Runner, print_line: Callable[[str], None]) -> None:
-    """Perform the runs that are left, read under the lock: another command may have finished some before."""
-    todo, experiment = experiment_runs.todo(), experiment_runs.experiment
-    with View(todo, experiment.schedule.steps, experiment.limit_seconds, print_line) as view:
-        for run in todo:
-            last: list[RunProgress] = []
-
-            def watch(progress: RunProgress, last: list[RunProgress] = last) -> None:
-                last[:] = [progress]
-                view.watch(progress)
-
-            view.begin(run)
-            ending = runner.perform(run, watch)
-            view.end(run, ending, last[0] if last else None)
-
-
 def _once_each() -> Callable[[str], None]:
     """Print each message once, though every run may have it."""
     seen: set[str] = set()
@@ -207,14 +222,3 @@ def _once_each() -> Callable[[str], None]:
             note(text)
 
     return notify
-
-
-def _show(experiment: Experiment, todo: list[Run], json_: bool) -> None:
-    if json_:
-        print_json({"experiment": experiment.to_json(), "runs": [{"slug": run.slug} for run in todo]})
-        return
-    made = table(f"Experiment {experiment.name}", "run", "profile", "topology", "strategy", "seed>")
-    for run in todo:
-        made.add_row(run.slug, short(run.profile), short(run.topology), run.variant.label, str(run.seed))
-    show(made)
-    say(count(len(todo), "run"))

@@ -65,7 +65,7 @@ class Measure:
         return {
             WALL: "",
             "log": f"harness.log({self.name}=...) in the command",
-            "regex": f"a match of {self.pattern!r} with a number in its group, in a line that a rank prints",
+            "regex": f"a match of {self.pattern!r} with a number in its group, in what the ranks print",
             "jsonl": f"a line of {self.path} with a number as {self.key!r}",
         }[self.kind]
 

@@ -34,6 +34,8 @@ def check_command(
         fillings: the placeholders' values, of each run.
         environ: of programs in namespaces; None: in containers, which have programs of their own.
     """
+    if not command.folder.is_dir():
+        raise InputError(f"command: there is no folder {command.folder}, in which the command starts")
     for program, path in dict.fromkeys(_programs(command, fillings, environ)):
         _check_program(command, program, path)
     for script in dict.fromkeys(filter(None, (_script(command.filled(values)) for values in fillings))):

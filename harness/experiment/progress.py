@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from harness.experiment.measure import WALL
+from harness.experiment.spec import Experiment
+from harness.run_files import RunFolder
 
 
 class Tail:
@@ -14,26 +20,36 @@ class Tail:
 
     Args:
         path: of the file, which may not exist yet.
+        from_end: whether what is there now counts as read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, from_end: bool = False) -> None:
         self._path = path
-        self._position = 0
+        self._position = _size(path) if from_end else 0
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """The lines since the last call."""
-        if not self._path.exists():
+        """The objects in the lines since the last call; all, where the file was begun anew."""
+        try:
+            with self._path.open("rb") as file:
+                if self._position > _size(self._path):
+                    self._position = 0
+                file.seek(self._position)
+                data = file.read()
+        except OSError:
             return
-        with self._path.open("rb") as file:
-            file.seek(self._position)
-            data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
         self._position += len(whole)
         for line in whole.splitlines():
             try:
-                yield json.loads(line)
+                found = json.loads(line)
             except ValueError:  # a line that was cut off when an earlier attempt was killed
                 continue
+            if isinstance(found, dict):
+                yield found
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 class RunProgress:
@@ -44,22 +60,36 @@ class RunProgress:
         ranks: number of ranks.
         target: ``loss`` or ``accuracy``, and its value; None: no target.
         since: start of this attempt, in seconds since the epoch.
+        logged: of an own command: the name of the logged value that counts. Then training begins with the attempt.
     """
 
-    def __init__(self, folder: Path, ranks: int, target: tuple[str, float] | None, since: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ranks: int,
+        target: tuple[str, float] | None,
+        since: float,
+        logged: str | None = None,
+    ) -> None:
         self._tails = [Tail(folder / f"rank-{rank}.jsonl") for rank in range(ranks)]
-        self._target = target
+        self._target, self._logged = target, logged
         self._scores: dict[int, dict[int, float]] = {}
         self.step = 0
+        """The last one; of an own command, of the lowest rank that logs."""
         self.elapsed = 0.0
-        self.loss: float | None = None
+        self.name = logged or "loss"
+        self.value: float | None = None
+        """What is called so, at that step."""
+        self.logging: Counter[int] = Counter()
+        """How many of these values each rank of an own command has logged."""
         self._since = since
-        self._started: tuple[float, float] | None = None
+        self._started: tuple[float, float] | None = (since, 0.0) if logged else None
 
     @property
     def reached_at(self) -> int | None:
-        """The first evaluated step at which the mean over all ranks has reached the target."""
-        whole = (step for step, scores in sorted(self._scores.items()) if len(scores) == len(self._tails))
+        """The first evaluated step at which the mean over all ranks has reached the target; over those that log."""
+        ranks = self.logging.keys() or set(range(len(self._tails)))
+        whole = (step for step, scores in sorted(self._scores.items()) if scores.keys() >= ranks)
         return next((step for step in whole if self._reached(fmean(self._scores[step].values()))), None)
 
     def trained(self, now: float) -> float | None:
@@ -80,11 +110,28 @@ class RunProgress:
         if kind == "start":
             self._start(rank, line)
         elif kind == "step" and rank == 0:
-            self.step, self.elapsed, self.loss = line["step"], line["elapsed"], line["loss"]
+            self.step, self.elapsed, self.value = line["step"], line["elapsed"], line["loss"]
         elif kind == "eval" and self._target:
             value = line[self._target[0]]
             scores = self._scores.setdefault(line["step"], {})
             scores[rank] = float("nan") if value is None else float(value)
+        elif kind == "log" and self._logged:
+            self._log(rank, line)
+
+    def _log(self, rank: int, line: Mapping[str, Any]) -> None:
+        values, step, now = line.get("values"), line.get("step"), line.get("time")
+        if not isinstance(values, dict) or self._logged not in values:
+            return
+        value = values[self._logged]
+        if isinstance(value, bool) or not isinstance(value, int | float | None):
+            return
+        self.logging[rank] += 1
+        at = step if isinstance(step, int) else self.logging[rank]
+        if self._target:
+            self._scores.setdefault(at, {})[rank] = math.nan if value is None else value
+        if rank == min(self.logging):
+            self.step, self.value = at, value
+            self.elapsed = now - self._since if isinstance(now, int | float) else self.elapsed
 
     def _start(self, rank: int, line: Mapping[str, Any]) -> None:
         last = line["resumed_from"]
@@ -92,7 +139,7 @@ class RunProgress:
             if last is None or step > last:
                 scores.pop(rank, None)
         if rank == 0:
-            self.step, self.loss = last or 0, None
+            self.step, self.value = last or 0, None
         if self._started is None and line["time"] >= self._since:
             self._started = float(line["time"]), float(line.get("elapsed", 0.0))
 
@@ -100,3 +147,10 @@ class RunProgress:
         assert self._target
         name, value = self._target
         return mean <= value if name == "loss" else mean >= value
+
+
+def progress_of(experiment: Experiment, folder: RunFolder, ranks: int, since: float) -> RunProgress:
+    """Of a run of an experiment; see RunProgress."""
+    measure = experiment.measure
+    logged = None if measure is None else "loss" if measure.kind == WALL else measure.name
+    return RunProgress(folder.path, ranks, experiment.target, since, logged)

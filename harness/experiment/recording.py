@@ -17,7 +17,7 @@ from harness.networks.backends import DOCKER
 from harness.networks.launch import LaunchOutcome, Stream
 from harness.networks.network import Network
 from harness.networks.placement import Placement
-from harness.run_files import Lines, RunFolder
+from harness.run_files import Lines, RunFolder, append_json
 from harness.training.run_description import versions
 
 FOLDER_IN_CONTAINER: Final = str(RUNS)
@@ -70,6 +70,11 @@ def network_facts(network: Network, congestion_control: str) -> dict[str, Any]:
         "started": time.time(),
         "attempt": 1,
     }
+
+
+def folder_of_ranks(network: Network, folder: RunFolder) -> str:
+    """A run's folder, as a rank sees it."""
+    return FOLDER_IN_CONTAINER if network.backend.name == DOCKER else str(folder.path.absolute())
 
 
 class Recording:
@@ -128,12 +133,24 @@ class Recording:
     @property
     def folder_of_ranks(self) -> str:
         """The run's folder, as a rank sees it."""
-        return FOLDER_IN_CONTAINER if self.network.backend.name == DOCKER else str(self.folder.path.absolute())
+        return folder_of_ranks(self.network, self.folder)
 
     def sink(self, rank: int, _: Stream, line: bytes) -> None:
         """Take a line that a rank has printed. Raises HarnessError."""
         if log := self._logs.get(rank):
             self._write(log.write, line)
+
+    def share_logs(self) -> None:
+        """Make every rank-R.jsonl, to which a rank in a container, another user, can add too. Raises HarnessError."""
+        for rank in range(self.network.plan.size):
+            path = self.folder.path / f"rank-{rank}.jsonl"
+            self._write(lambda path=path: Lines(path).close())
+            if path.stat().st_uid == os.geteuid():
+                path.chmod(0o666)
+
+    def log(self, rank: int, line: Mapping[str, Any]) -> None:
+        """Add a line to rank-R.jsonl, as ``harness.log`` does in a rank. Raises HarnessError."""
+        self._write(append_json, self.folder.path / f"rank-{rank}.jsonl", line)
 
     def tick(self) -> HarnessError | None:
         """Record the counters of all links where that is due.

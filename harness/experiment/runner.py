@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from harness.backends.docker.container_options import parse_volume
+from harness.experiment.measuring import Measuring
+from harness.experiment.program import facts_of, program_of
 from harness.experiment.progress import RunProgress
-from harness.experiment.recording import Recording, network_facts, recorded_placement
+from harness.experiment.recording import Recording, folder_of_ranks, network_facts, recorded_placement
 from harness.experiment.spec import Experiment, Run, short
-from harness.experiment.variants import StrategyVariant
+from harness.experiment.variants import CommandVariant, StrategyVariant
 from harness.experiment.watcher import Watcher
+from harness.model.format import count
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PlanOptions
 from harness.networks.backends import DOCKER
@@ -21,9 +25,9 @@ from harness.networks.launch import launch
 from harness.networks.network import Network
 from harness.networks.placement import Placement
 from harness.run_files import RunFolder
-from harness.training.options import TrainOptions
-from harness.training.run_description import describe
 
+START_IN_CONTAINER: Final = "/work"
+"""Where programs in containers start."""
 Subnets = tuple[str | None, str | None]
 """IPv4 and IPv6, as the user wrote them; None: the default."""
 
@@ -33,25 +37,10 @@ def plan_of(experiment: Experiment, run: Run, subnets: Subnets = (None, None)) -
     return PlanOptions(experiment.nodes, run.topology, run.profile, None, run.drawn_with, *subnets).plan()
 
 
-def train_options(experiment: Experiment, run: Run, out: str, resume: bool) -> TrainOptions:
-    """The options of the training program on each rank of a run.
-
-    Args:
-        experiment: of the run.
-        run: which.
-        out: the run's folder, as a rank sees it.
-        resume: whether to continue from the newest checkpoint.
-    """
-    assert isinstance(run.variant, StrategyVariant)
-    return TrainOptions(
-        task=experiment.task,
-        strategy=run.variant.strategy,
-        options=run.variant.options,
-        schedule=experiment.schedule,
-        seed=run.seed,
-        resume=resume,
-        out=Path(out),
-    )
+def sharing(together: int) -> str:
+    """What to say where several runs go on at a time."""
+    cores = count(len(os.sched_getaffinity(0)), "core")
+    return f"{together} runs at a time share {cores}: their times are not those that each would have alone"
 
 
 @dataclass(frozen=True)
@@ -65,6 +54,7 @@ class Runner:
         placement: where nodes live, and what makes their links.
         notify: called with each message for the user, one line each.
         subnets: of each run's network.
+        together: how many runs of the experiment go on at a time.
     """
 
     experiment: Experiment
@@ -73,6 +63,7 @@ class Runner:
     placement: Placement
     notify: Callable[[str], None]
     subnets: Subnets = (None, None)
+    together: int = 1
 
     def folder_of(self, run: Run) -> RunFolder:
         """Where a run's records are."""
@@ -92,11 +83,11 @@ class Runner:
         placement = self._placement_of(run, folder)
         network = placement.start(self.name, plan, transient=True, progress=lambda _: None, tell=self.notify)
         try:
-            before, resume = folder.facts, folder.can_go_on
+            before, resume = folder.facts, folder.can_go_on and isinstance(run.variant, StrategyVariant)
             if not resume:
                 folder.clear()
             with Recording(network, folder, self._facts(run, network, before), self.notify) as recording:
-                self._train(run, recording, resume, Watcher(self.experiment, recording, watch))
+                self._perform(run, recording, resume, watch)
         finally:
             network.down()
         return folder.ending or {}
@@ -105,17 +96,40 @@ class Runner:
         """The placement, with the run's folder, which is made, and the user's files as volumes of containers."""
         placement = recorded_placement(self.placement, folder)
         if placement.runtime == DOCKER:
-            data = self.experiment.task.data
-            for path in filter(None, (getattr(run.variant, "file", None), Path(data) if data else None)):
-                placement = placement.with_volume(f"{path}:{path}:ro")
+            for volume in self._files(run):
+                placement = placement.with_volume(volume)
         return placement
 
-    def _train(self, run: Run, recording: Recording, resume: bool, watcher: Watcher) -> None:
+    def _files(self, run: Run) -> Iterator[str]:
+        """The volumes with the user's files; a command's folder is where it starts, unless the user put another there.
+
+        All of them are read-only.
+        """
+        if isinstance(run.variant, CommandVariant):
+            if not any(parse_volume(volume)[1] == START_IN_CONTAINER for volume in self.placement.volumes):
+                yield f"{run.variant.command.folder}:{START_IN_CONTAINER}:ro"
+            return
+        data = self.experiment.task.data
+        for path in filter(None, (run.variant.file, Path(data) if data else None)):
+            yield f"{path}:{path}:ro"
+
+    def _perform(self, run: Run, recording: Recording, resume: bool, watch: Callable[[RunProgress], None]) -> None:
         backend, plan = recording.network.backend, recording.network.plan
-        options = json.dumps(train_options(self.experiment, run, recording.folder_of_ranks, resume).to_json())
-        argv = [backend.python, "-m", "harness.training.train", "--json", options]
+        program = program_of(self.experiment, run, plan.size, recording.folder_of_ranks, backend.python, resume)
+        measuring = self._measuring(run, recording)
+        watcher = Watcher(self.experiment, recording, watch, measuring)
+        if self.together > 1:
+            recording.notes.append(sharing(self.together))
         try:
-            outcome = launch(backend, plan, argv, recording.sink, extra_env=recording.environ, tick=watcher.tick)
+            outcome = launch(
+                backend,
+                plan,
+                program.argv,
+                measuring.sink if measuring else recording.sink,
+                extra_env={**recording.environ, **program.env},
+                tick=watcher.tick,
+                cwd=str(program.folder) if program.folder and backend.name != DOCKER else None,
+            )
         except (KeyboardInterrupt, SystemExit) as end:
             code = end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT
             recording.end(**watcher.stopped(code))
@@ -123,12 +137,21 @@ class Runner:
         watcher.finish()
         recording.end(**watcher.ending(outcome))
 
+    def _measuring(self, run: Run, recording: Recording) -> Measuring | None:
+        """What finds the values that count; None for strategies, which record themselves."""
+        measure = self.experiment.measure
+        if measure is None or not isinstance(run.variant, CommandVariant):
+            return None
+        nodes = recording.network.plan.size
+        here = measure.at(run.values(nodes, str(recording.folder.path.absolute())))  # as we see the files
+        return Measuring(here, recording, run.variant.command.folder / here.path if here.path else None)
+
     def _facts(self, run: Run, network: Network, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """The contents of run.json."""
         experiment = self.experiment
         return {
             **network_facts(network, self.placement.congestion_control),
-            **describe(train_options(experiment, run, "", resume=False)),
+            **facts_of(experiment, run, network.plan.size, folder_of_ranks(network, self.folder_of(run))),
             "slug": run.slug,
             "profile": short(run.profile),
             "topology": short(run.topology),

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from harness.errors import InputError, NetworkStateError, quoted
 from harness.experiment.spec import Experiment, Run
+from harness.experiment.spec_file import load_experiment
 from harness.run_files import RunFolder, read_json, write_json
 
 _VERSION: Final = 1
@@ -79,15 +80,32 @@ def load_folder(
     if described.get("version") != _VERSION:
         raise InputError(f"{folder} was made by another version of harness; {restart}")
     try:
-        experiment, recorded = Experiment.from_json(described["spec"]), _known(dict(described["home"]), options)
+        recorded = _known(dict(described["home"]), options)
+        own = described["spec"].get("command")
+        experiment = None if own else Experiment.from_json(described["spec"])
     except (LookupError, TypeError, ValueError, AttributeError, InputError) as problem:
         raise InputError(f"{folder}/experiment.json cannot be read ({quoted(problem)}); {restart}") from None
+    experiment = experiment or _of_command(folder, described)
     named = {name: options[name] for name in given}
     if wrong := [name for name in named if name not in _MAY_DIFFER and named[name] != recorded.get(name, named[name])]:
         before = " ".join(_option(name, recorded[name]) for name in wrong)
         leave_out = ", ".join(f"--{name}" for name in wrong)
         raise InputError(f"{folder} was started {before}, and continues so; leave out {leave_out}")
     return experiment, {**options, **recorded, **{name: named[name] for name in _MAY_DIFFER if name in named}}
+
+
+def _of_command(folder: Path, described: Mapping[str, Any]) -> Experiment:
+    """The experiment of a command, from the copy of its file: nothing else has the command's environment.
+
+    Raises:
+        InputError: the copy cannot be read, or is another experiment now.
+    """
+    copy = folder / "experiment.yaml"
+    root = Path(str(described.get("source"))).parent
+    experiment = load_experiment(copy, root=root, name=str(described.get("name")))
+    if [run.slug for run in experiment.runs()] != described.get("runs"):
+        raise InputError(f"{copy} was changed since, and has other runs: start it as an experiment of its own")
+    return experiment
 
 
 def _known(recorded: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

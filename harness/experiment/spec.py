@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any, Final, Self
 
 from harness.errors import InputError, quoted
+from harness.experiment.masked import masked
 from harness.experiment.measure import Measure
 from harness.experiment.variants import CommandVariant, OwnCommand, StrategyVariant, Variant
 from harness.model.matrix_topology import matrix_keys
@@ -183,7 +184,7 @@ class Experiment:
         if self.command:
             points = [dict(one.parameters) for one in self.variants if isinstance(one, CommandVariant)]
             measure = self.measure.to_json() if self.measure else None
-            return {"command": list(self.command.argv), "parameters": points, "measure": measure}
+            return {"command": masked(self.command.argv), "parameters": points, "measure": measure}
         strategies = [one for one in self.variants if isinstance(one, StrategyVariant)]
         return {
             "strategies": [{"name": one.strategy, "options": dict(one.options)} for one in strategies],

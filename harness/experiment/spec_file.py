@@ -19,6 +19,13 @@ checkpoint_every: 50
 target: {loss: 0.4}                  or accuracy: 0.9
 stop_at_target: true
 limit: 2min                          of training, per run
+
+Instead of strategies, task, H and steps, a command of your own:
+
+command: [python, train.py, --lr, "{lr}"]     runs on every node, in the file's folder, as under harness run; no shell
+grid: {lr: [0.1, 0.01], batch: 16}            each value stands for {lr} in command and env; lists multiply
+env: {BATCH: "{batch}"}                       may hold secrets: recorded nowhere but in the copy of this file
+measure: {regex: 'loss=([0-9.]+)'}            or wall_time, {log: loss}, {jsonl: "{run_dir}/m.jsonl", key: loss}
 """
 
 from __future__ import annotations
@@ -31,7 +38,9 @@ from pathlib import Path
 from typing import Any, Final, cast, get_type_hints
 
 from harness.errors import InputError, UnitError, quoted
+from harness.experiment.placeholders import ALWAYS
 from harness.experiment.spec import Experiment, check_name, plain
+from harness.experiment.spec_command import read_commands, read_measure
 from harness.experiment.spec_strategies import read_strategies
 from harness.experiment.spec_values import count, located, number, seed, several, truth
 from harness.model.matrix_topology import rooted_matrix
@@ -50,7 +59,7 @@ KEYS: Final = {
     "topologies": f"A name, a file, or a list of them; {DEFAULTS.topology} unless given.",
     "profiles": "A name, a file, or a list of them. Required.",
     "strategies": "A name, a mapping of `name` and options, or a list of these; an option that is a list makes a run "
-    "for each value. Required.",
+    "for each value. This or `command` is required.",
     "H": "For all strategies that have this option and do not say otherwise: a number, or a list.",
     "seeds": "A number, or a list: of the model, the data and the strategy; 0 unless given.",
     "network_seed": "Of the network's draws: one network for all seeds; each seed draws its own unless given.",
@@ -58,27 +67,42 @@ KEYS: Final = {
     **{one.name: f"{help_of(one).capitalize()}; {one.default} unless given." for one in fields(Schedule)},
     "target": "`{loss: 0.4}` or `{accuracy: 0.9}`, on the held-out set: the report says when it was reached.",
     "stop_at_target": "Whether a run ends there: true or false; false unless given.",
-    "limit": "The longest that a run may train: 90s, 2min or 1.5h; no limit unless given.",
+    "limit": "The longest that a run may train: 90s, 2min or 1.5h; no limit unless given. "
+    "Of a command, from its start.",
+    "command": "The program and its arguments, a list, run on every node. `{name}` stands for a value of the grid, "
+    f"or {', '.join(f'`{{{name}}}` ({what})' for name, what in ALWAYS.items())}; "
+    "`{{name}}` for `{name}` itself. The seed is in HARNESS_SEED, too.",
+    "grid": "Of a command: parameters with their values; makes a run for each combination.",
+    "env": "Of a command: variables of its environment, with placeholders.",
+    "measure": "Of a command, what counts: `wall_time`; `{log: loss}`, a value of `harness.log(loss=...)` in the "
+    "script; `{regex: 'loss=([0-9.]+)'}`, the group in lines that ranks print; `{jsonl: PATH, key: loss}`, in lines of "
+    "a file that the script writes. A group `(?P<accuracy>...)` names the value, which is `loss` unless given; a group "
+    "or key `step` is its step, else values are counted. What `target` names, or else `wall_time`, unless given.",
 }
 """The keys of the file, with what they mean (docs/reference/)."""
+_OF_STRATEGIES: Final = ("H", "task", *(one.name for one in fields(Schedule)))
+_OF_COMMANDS: Final = ("grid", "env", "measure")
 
 
-def load_experiment(path: Path, *, check_options: bool = True) -> Experiment:
+def load_experiment(
+    path: Path, *, check_options: bool = True, root: Path | None = None, name: str | None = None
+) -> Experiment:
     """Read and check a file; profiles, topologies and strategies that it names must be there.
 
     Args:
         path: of the file.
         check_options: whether strategies are imported to check their options: that needs PyTorch.
+        root: the folder to which its paths are relative; None: its own.
+        name: of the experiment, where the file gives none; None: the file's.
 
     Raises:
         InputError: with file and line.
         UnavailableError: there is no PyTorch to check options with.
     """
     values = read_yaml(path, InputError).mapping(KEYS)
-    root = path.parent
-    given: dict[str, Any] = {"name": _name(values["name"]) if "name" in values else plain(path.stem)}
-    if missing := [key for key in ("profiles", "strategies") if key not in values]:
-        raise InputError(f"{path}: {' and '.join(missing)} missing; an experiment needs both")
+    root = root or path.parent
+    given: dict[str, Any] = {"name": _name(values["name"]) if "name" in values else name or plain(path.stem)}
+    _check_keys(path, values)
     if "nodes" in values:
         given["nodes"] = count(values["nodes"], 2)
     given["profiles"] = _checked(values["profiles"], root, load_profile)
@@ -91,13 +115,17 @@ def load_experiment(path: Path, *, check_options: bool = True) -> Experiment:
         given["seeds"] = tuple(several(values["seeds"], seed))
     if "network_seed" in values:
         given["network_seed"] = seed(values["network_seed"])
-    given["variants"] = tuple(read_strategies(values["strategies"], values.get("H"), root, check_options))
+    if "target" in values:
+        given["target"] = _target(values["target"])
+    if "command" in values:
+        given["variants"] = tuple(read_commands(values, root))
+        given["measure"] = read_measure(values, given.get("target"))
+    else:
+        given["variants"] = tuple(read_strategies(values["strategies"], values.get("H"), root, check_options))
     if "task" in values:
         given["task"] = _task(values["task"], root)
     schedule = {one: count(values[one.name], least_of(one)) for one in fields(Schedule) if one.name in values}
     given["schedule"] = Schedule(**{one.name: value for one, value in schedule.items()})
-    if "target" in values:
-        given["target"] = _target(values["target"])
     if "stop_at_target" in values:
         given["stop_at_target"] = truth(values["stop_at_target"])
     if "limit" in values:
@@ -106,6 +134,20 @@ def load_experiment(path: Path, *, check_options: bool = True) -> Experiment:
         return Experiment(**given)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _check_keys(path: Path, values: Mapping[str, Entry]) -> None:
+    """Refuse a file that lacks what to do, or has keys of both kinds of it."""
+    work = [key for key in ("strategies", "command") if key in values]
+    if missing := [*([] if "profiles" in values else ["profiles"]), *([] if work else ["strategies"])]:
+        needs = "an experiment needs profiles, and strategies or a command"
+        raise InputError(f"{path}: {' and '.join(missing)} missing; {needs}")
+    if len(work) > 1:
+        raise values["command"].fault("an experiment has strategies or a command, not both")
+    others, kind = (_OF_STRATEGIES, "strategies") if "command" in values else (_OF_COMMANDS, "a command")
+    if wrong := next((key for key in others if key in values), None):
+        what = "its script decides that" if kind == "strategies" else "write options at each strategy"
+        raise values[wrong].fault(f"this is for {kind}; {what}")
 
 
 def _name(entry: Entry) -> str:

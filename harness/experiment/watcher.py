@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from harness.errors import HarnessError
-from harness.experiment.progress import RunProgress
+from harness.experiment.measuring import Measuring
+from harness.experiment.progress import RunProgress, progress_of
 from harness.experiment.recording import Recording
 from harness.experiment.spec import Experiment
 from harness.networks.launch import LaunchOutcome
@@ -24,13 +25,20 @@ class Watcher:
         experiment: with its limits.
         recording: of the run.
         watch: called with the progress, several times a second.
+        measuring: of an own command.
     """
 
-    def __init__(self, experiment: Experiment, recording: Recording, watch: Callable[[RunProgress], None]) -> None:
-        self._experiment, self._recording, self._watch = experiment, recording, watch
+    def __init__(
+        self,
+        experiment: Experiment,
+        recording: Recording,
+        watch: Callable[[RunProgress], None],
+        measuring: Measuring | None = None,
+    ) -> None:
+        self._experiment, self._recording, self._watch, self._measuring = experiment, recording, watch, measuring
         self._size = recording.network.plan.size
         self._began = float(recording.facts["started"])
-        self.progress = RunProgress(recording.folder.path, self._size, experiment.target, self._began)
+        self.progress = progress_of(experiment, recording.folder, self._size, self._began)
         self.over_limit = False
         self.error: HarnessError | None = None
         """Why the job was ended, where no rank failed."""
@@ -43,8 +51,7 @@ class Watcher:
         """
         now = time.time()
         self.error = self._recording.tick()
-        self.progress.update()
-        self._watch(self.progress)
+        self._read()
         limit, trained = self._experiment.limit_seconds, self.progress.trained(now)
         bound = _CONNECT_SECONDS + _CONNECT_SECONDS_PER_RANK * self._size
         if trained is None and now - self._began > bound:
@@ -58,11 +65,18 @@ class Watcher:
     def finish(self) -> None:
         """Record and read what came since the last tick, after the job has ended. Raises HarnessError as tick does."""
         self._recording.sample()
+        self._read()
+
+    def _read(self) -> None:
+        if self._measuring:
+            self._measuring.read()
         self.progress.update()
         self._watch(self.progress)
 
     def ending(self, outcome: LaunchOutcome) -> dict[str, Any]:
         """The fields of end.json that say how the run ended, and why."""
+        if self._measuring and outcome.failed_rank is None and not self.progress.logging:
+            self._recording.notes += self._measuring.missing
         found = {**self._recording.ending(outcome), "reached_at_step": self.progress.reached_at}
         if outcome.failed_rank is not None:
             return found

@@ -216,7 +216,7 @@ class NetnsBackend:
         """See Backend."""
         if env is not None and "HOSTNAME" in env:  # some shells export the host's
             env = {**env, "HOSTNAME": node_name(rank)}
-        with self._require().entrance(rank) as enter, signals.held():
+        with self._require().entrance(rank, cwd) as enter, signals.held():
             try:
                 return subprocess.Popen(
                     list(argv),
@@ -225,7 +225,6 @@ class NetnsBackend:
                     stdout=stdio.stdout,
                     stderr=stdio.stderr,
                     start_new_session=own_group,
-                    cwd=cwd,
                     preexec_fn=enter,
                 )
             except (FileNotFoundError, NotADirectoryError) as problem:

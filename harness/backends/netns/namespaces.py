@@ -67,8 +67,8 @@ class Keeper:
             os.close(fd)
 
     @contextlib.contextmanager
-    def entrance(self, rank: int) -> Iterator[Callable[[], None]]:
-        """What a forked child calls to become, just before exec, a process in that node.
+    def entrance(self, rank: int, folder: str | None = None) -> Iterator[Callable[[], None]]:
+        """What a forked child calls to become, just before exec, a process in that node, in that folder or ours.
 
         The caller's child stays outside as a proxy that passes on the exit code (128 + signal number for a signal),
         because only a further child can be in the PID namespace. Raises InputError where the current folder is gone.
@@ -79,7 +79,7 @@ class Keeper:
         kinds = [*user, net, (f"{first}/mnt", syscalls.CLONE_NEWNS), (f"{first}/pid", syscalls.CLONE_NEWPID)]
         fds: list[tuple[int, int]] = []
         try:
-            directory = os.getcwd()
+            directory = folder or os.getcwd()
         except OSError as problem:
             raise InputError(
                 f"programs in nodes start in the current folder, which is gone ({problem.strerror}); cd to another"

@@ -138,6 +138,8 @@ def test_without_torch_it_is_refused_at_once(refused, run, file, monkeypatch):
         (["mine.yaml", "--runtime", "vm"], "no runtime is called 'vm'"),
         (["mine.yaml", "--engine", "magic"], "no engine is called 'magic'"),
         (["mine.yaml", "--image", "mine"], "add --runtime docker"),
+        (["mine.yaml", "--jobs", "0"], "--jobs '0': write how many runs at a time, or auto"),
+        (["mine.yaml", "--jobs", "4", "--runtime", "docker", "--subnet", "198.18.4.0/29"], "2 nodes do not fit"),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("file")
@@ -271,3 +273,66 @@ def test_what_is_on_the_disk_is_listed(run, begun):
     assert (listed["folder"], listed["kind"]) == (f"begun/{begun.name}", "experiment")
     assert sum(listed["runs"].values()) == 6
     assert json.loads(run("--json", "--runs", "elsewhere", verb="list").stdout) == []
+
+
+OWN = """
+command: [python, train.py, --lr, "{lr}", --token, hunter2, --out, "{run_dir}"]
+grid: {lr: [0.1, "1 2"]}
+env: {SECRET: hunter2}
+profiles: [local, wan]
+nodes: 2
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(OWN)
+    (tmp_path / "train.py").write_text("")
+    return path
+
+
+def test_a_dry_run_of_a_command_prints_what_would_be_started_without_secrets(run, own):
+    done = run(own, "--dry-run")
+    assert done.exit_code == 0
+    assert "python train.py --lr '1 2' --token '***' --out '{run_dir}'" in done.stdout
+    assert "hunter2" not in done.stdout
+    told = json.loads(run(own, "--dry-run", "--json").stdout)
+    assert told["runs"][0] == {
+        "slug": "local.fully_connected.lr=0-1.seed0",
+        "command": ["python", "train.py", "--lr", "0.1", "--token", "***", "--out", "{run_dir}"],
+    }
+    assert told["experiment"]["parameters"] == [{"lr": "0.1"}, {"lr": "1 2"}]
+    assert "hunter2" not in json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("[python, train.py", "[pyhton, train.py", "command: there is no program 'pyhton' in PATH"),
+        ("train.py", "trian.py", "command: there is no file trian.py in "),
+        ('"{lr}"', '"{lrr}"', "own.yaml:2: command[3]: placeholder '{lrr}' has no value; did you mean 'lr'?"),
+    ],
+)
+def test_a_command_that_cannot_be_started_is_refused_before_the_first_network(refused, own, before, after, message):
+    own.write_text(OWN.replace(before, after))
+    assert message in refused(own)
+
+
+def test_a_command_needs_no_torch_here(run, own, performed, monkeypatch, tmp_path):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "torch" else find(name, *more))
+    assert run(own).exit_code == 0
+    assert len(performed) == 4
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert [path.name for path in folder.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()] == [
+        "experiment.yaml"
+    ]
+    RunFolder(folder / "wan.fully_connected.lr=0-1.seed0").end("stopped", **ENDED)
+    assert run("--resume", folder).exit_code == 0
+    assert [slug for _, slug in performed[4:]] == ["wan.fully_connected.lr=0-1.seed0"]
+
+
+def test_several_runs_at_a_time_do_not_add_to_one_file(refused, own):
+    own.write_text(OWN + "measure: {jsonl: m.jsonl, key: loss}\n")
+    assert "runs would add to m.jsonl" in refused(own, "--jobs", "2")

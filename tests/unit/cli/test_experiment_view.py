@@ -1,5 +1,7 @@
 """What is told of runs, and how long that takes to read."""
 
+import json
+
 import pytest
 
 from harness.cli.experiment_view import View, outcome
@@ -14,7 +16,7 @@ RUNS = [Run("wan", "ring", StrategyVariant("ddp"), 0), Run("local", "ring", Stra
 def progress(tmp_path):
     def make(step=0, loss=None, elapsed=0.0):
         made = RunProgress(tmp_path, 1, None, 0.0)
-        made.step, made.loss, made.elapsed = step, loss, elapsed
+        made.step, made.value, made.elapsed = step, loss, elapsed
         return made
 
     return make
@@ -43,11 +45,49 @@ def test_every_run_leaves_a_line_and_nothing_else_where_there_is_no_terminal(pro
     with View(RUNS, 200, None, lines.append) as view:
         for run in RUNS:
             view.begin(run)
-            view.watch(progress())
-            view.watch(progress(3, 1.0, 2.0))
+            view.watch(run, progress())
+            view.watch(run, progress(3, 1.0, 2.0))
             view.end(run, {"status": "finished"}, progress(200, 0.5, 3.0))
     assert lines == [
         "wan.ring.ddp.seed0    step 200  3 s  loss 0.500",
         "local.ring.ddp.seed0  step 200  3 s  loss 0.500",
     ]
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.fixture
+def own(tmp_path):
+    def make(*values):
+        made = RunProgress(tmp_path, 1, ("accuracy", 0.9), 0.0, "accuracy")
+        lines = [
+            {"kind": "log", "time": 1.0, "step": n * 10, "values": {"accuracy": v}} for n, v in enumerate(values, 1)
+        ]
+        (tmp_path / "rank-0.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        made.update()
+        return made
+
+    return make
+
+
+def test_a_command_that_went_through(own):
+    ending = {"status": "finished", "seconds": 12.34, "notes": []}
+    assert outcome(ending, own(0.5, 0.8), None) == "12.3 s  accuracy 0.800 at step 20"
+    assert outcome(ending, own(0.5, 0.9), None) == "12.3 s  accuracy 0.900 at step 20  target at step 20"
+    assert outcome({**ending, "status": "limit"}, own(0.5), None) == "12.3 s  accuracy 0.500 at step 10  time limit"
+
+
+def test_a_value_that_never_came_is_said(own):
+    ending = {"status": "finished", "seconds": 12.34, "notes": ["x", "no accuracy was found; looked for y"]}
+    assert outcome(ending, own(), None) == "12.3 s  no accuracy was found; looked for y"
+    assert outcome({**ending, "notes": []}, own(), None) == "12.3 s"
+
+
+def test_several_at_a_time(own):
+    lines = []
+    with View(RUNS, None, None, lines.append, jobs=2) as view:
+        for run in RUNS:
+            view.begin(run)
+        for run in reversed(RUNS):
+            view.watch(run, own())
+            view.end(run, {"status": "finished", "seconds": 1.0}, own(0.5))
+    assert [line.split()[0] for line in lines] == ["local.ring.ddp.seed0", "wan.ring.ddp.seed0"]

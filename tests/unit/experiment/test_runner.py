@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.experiment.runner import Runner, plan_of, train_options
+from harness.experiment.measure import Measure
+from harness.experiment.program import facts_of, program_of, train_options
+from harness.experiment.runner import Runner, plan_of
 from harness.experiment.spec import Experiment, Run
-from harness.experiment.variants import StrategyVariant
+from harness.experiment.variants import CommandVariant, OwnCommand, StrategyVariant
 from harness.networks.placement import Placement
 from harness.run_files import RunFolder
 from harness.training.options import Schedule
@@ -68,3 +70,37 @@ def test_containers_have_the_runs_folder_and_the_files_that_the_user_named(tmp_p
 def test_namespaces_see_all_files_anyway(tmp_path):
     home = Placement()
     assert runner(home)._placement_of(Run("wan", "ring", StrategyVariant("/x/mine.py"), 0), RunFolder(tmp_path)) == home
+
+
+OWN = OwnCommand(
+    ("python", "train.py", "--lr={lr}", "--token", "{lr}"), {"KEY": "hunter2", "OUT": "{run_dir}"}, Path("/x")
+)
+RUN = Run("wan", "ring", CommandVariant(OWN, {"lr": "0.1"}), 5)
+
+
+def own(**given):
+    return Experiment("e", ("wan",), ("ring",), (RUN.variant,), measure=Measure("log", "loss"), **given)
+
+
+def test_a_command_is_started_with_its_values():
+    program = program_of(own(), RUN, 4, "/out", "python3", resume=True)
+    assert program.argv == ("python", "train.py", "--lr=0.1", "--token", "0.1")
+    assert program.env == {"KEY": "hunter2", "OUT": "/out", "HARNESS_SEED": "5"}
+    assert program.folder == Path("/x")
+
+
+def test_what_is_recorded_of_a_command_has_no_secret():
+    facts = facts_of(own(), RUN, 4, "/out")
+    assert facts == {
+        "seed": 5,
+        "label": "lr=0.1",
+        "command": ["python", "train.py", "--lr=0.1", "--token", "***"],
+        "parameters": {"lr": "0.1"},
+        "measure": {"kind": "log", "name": "loss"},
+    }
+
+
+@pytest.mark.parametrize(("volumes", "more"), [((), ("/x:/work:ro",)), (("/a:/work",), ())])
+def test_a_command_in_containers_starts_in_its_files_folder_unless_another_is_there(tmp_path, volumes, more):
+    made = Runner(own(), Path("/runs/e"), "net", Placement("docker", volumes=volumes), lambda _: None)
+    assert made._placement_of(RUN, RunFolder(tmp_path)).volumes == (*volumes, f"{tmp_path}:/runs", *more)

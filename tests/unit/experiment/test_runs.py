@@ -9,6 +9,7 @@ import pytest
 from harness.errors import InputError, NetworkStateError
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
 from harness.experiment.spec import Experiment
+from harness.experiment.spec_file import load_experiment
 from harness.experiment.variants import StrategyVariant
 from harness.run_files import RunFolder
 
@@ -167,3 +168,37 @@ def test_a_folder_that_is_no_experiments(tmp_path):
     for place in (tmp_path, tmp_path / "none"):
         with pytest.raises(InputError, match=r"has no experiment\.json"):
             load_folder(place, HOME)
+
+
+OWN = """
+command: [python, train.py, --lr, "{lr}", --token, hunter2]
+grid: {lr: [0.1, 1]}
+env: {TOKEN: hunter2}
+profiles: wan
+topologies: ring
+"""
+
+
+@pytest.fixture
+def own(tmp_path, source):
+    source.write_text(OWN)
+    experiment = load_experiment(source)
+    return experiment, new_folder(tmp_path / "runs", experiment, source, HOME, NOW)
+
+
+def test_the_experiment_of_a_command_goes_on_with_the_environment_of_its_file(own, tmp_path):
+    experiment, folder = own
+    assert load_folder(folder, HOME) == (experiment, HOME)
+    assert experiment.command.env == {"TOKEN": "hunter2"}
+    assert experiment.command.folder == tmp_path
+    assert "hunter2" not in (folder / "experiment.json").read_text()
+
+
+def test_a_copy_that_was_changed_or_is_gone_is_refused(own):
+    _, folder = own
+    (folder / "experiment.yaml").write_text(OWN.replace("0.1", "0.2"))
+    with pytest.raises(InputError, match="was changed since, and has other runs"):
+        load_folder(folder, HOME)
+    (folder / "experiment.yaml").unlink()
+    with pytest.raises(InputError, match="there is no such file"):
+        load_folder(folder, HOME)

@@ -157,7 +157,7 @@ def test_a_files_name_becomes_a_name_that_a_folder_may_have(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("profiles: wan\n", "mine.yaml: strategies missing; an experiment needs both"),
+        ("profiles: wan\n", "mine.yaml: strategies missing; an experiment needs profiles, and strategies or a command"),
         ("steps: 3\n", "mine.yaml: profiles and strategies missing"),
         ("profiles: wann\nstrategies: ddp\n", "mine.yaml:1: profiles: profile 'wann' is unknown; did you mean 'wan'?"),
         ("profiles:\n  - wan\n  - ./no.yaml\nstrategies: ddp\n", "mine.yaml:3: profiles[1]: "),

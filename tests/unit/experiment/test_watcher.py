@@ -5,9 +5,11 @@ import json
 import pytest
 
 from harness.experiment import recording, watcher
+from harness.experiment.measure import Measure
+from harness.experiment.measuring import Measuring
 from harness.experiment.recording import Recording
 from harness.experiment.spec import Experiment
-from harness.experiment.variants import StrategyVariant
+from harness.experiment.variants import CommandVariant, OwnCommand, StrategyVariant
 from harness.experiment.watcher import Watcher
 from harness.networks.launch import LaunchOutcome
 from harness.run_files import RunFolder
@@ -162,3 +164,53 @@ def test_a_rank_that_failed_is_told_whatever_else(watching, net):
     assert made.tick()
     ending = made.ending(LaunchOutcome(9, 1, {0: 143, 1: 9}))
     assert (ending["status"], ending["failed_rank"], ending["code"], ending["last_lines"]) == ("failed", 1, 9, [])
+
+
+COMMAND = CommandVariant(OwnCommand(("python", "train.py")))
+
+
+@pytest.fixture
+def own(net, folder, clock):
+    """A run of an own command whose regular expression finds its loss."""
+
+    def make(**given):
+        measure = Measure.of_regex("loss=(.+)")
+        experiment = Experiment("e", ("wan",), ("ring",), (COMMAND,), measure=measure, **given)
+        recording = Recording(net, folder, {"attempt": 1, "started": clock.now}, lambda text: None)
+        measuring = Measuring(measure, recording, None)
+        return Watcher(experiment, recording, lambda progress: None, measuring), measuring, recording
+
+    return make
+
+
+def test_a_commands_limit_counts_from_its_start_and_nothing_waits_for_training(own, clock):
+    made, _, _ = own()
+    clock.now += 10_000
+    assert not made.tick()
+    made, _, _ = own(limit_seconds=60.0)
+    clock.now += 59
+    assert not made.tick()
+    clock.now += 2
+    assert made.tick()
+    assert made.ending(CUT)["status"] == "limit"
+
+
+def test_what_a_command_prints_reaches_the_target(own):
+    made, measuring, recording = own(target=("loss", 0.4), stop_at_target=True)
+    measuring.sink(1, "stdout", b"loss=0.5")
+    assert not made.tick()
+    measuring.sink(1, "stdout", b"loss=0.3")
+    assert made.tick()
+    ending = made.ending(CUT)
+    assert (ending["status"], ending["reached_at_step"], recording.notes) == ("finished", 2, [])
+
+
+def test_a_value_that_never_came_is_noted_where_no_rank_failed(own):
+    made, measuring, recording = own()
+    measuring.sink(1, "stdout", b"Loss: 0.5")
+    made.finish()
+    assert made.ending(LaunchOutcome(9, 1, {0: 143, 1: 9}))["status"] == "failed"
+    assert recording.notes == []
+    assert made.ending(FINE)["status"] == "finished"
+    (note,) = recording.notes
+    assert note.startswith("no loss was found; looked for a match of 'loss=(.+)'")

@@ -1,0 +1,50 @@
+"""What ``harness experiment run --dry-run`` prints: the runs, and what each would start."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any, Final
+
+from harness.cli.output import print_json, say, show, table
+from harness.experiment.masked import masked
+from harness.experiment.spec import Experiment, Run, short
+from harness.experiment.variants import CommandVariant
+from harness.model.format import count
+
+RUN_DIR: Final = "{run_dir}"
+"""Stands for itself: the folder has no name yet."""
+
+
+def show_runs(experiment: Experiment, runs: list[Run], nodes: Mapping[str, int], json_: bool) -> None:
+    """Print them.
+
+    Args:
+        experiment: of the runs.
+        runs: which.
+        nodes: how many each has, by its slug.
+        json_: for programs.
+    """
+    if json_:
+        print_json({"experiment": experiment.to_json(), "runs": [_described(run, nodes[run.slug]) for run in runs]})
+        return
+    what = "command" if experiment.command else "strategy"
+    made = table(f"Experiment {experiment.name}", "run", "profile", "topology", what, "seed>")
+    for run in runs:
+        argv = _command(run, nodes[run.slug])
+        work = run.variant.label if argv is None else shlex.join(argv)
+        made.add_row(run.slug, short(run.profile), short(run.topology), work, str(run.seed))
+    show(made)
+    say(count(len(runs), "run"))
+
+
+def _described(run: Run, nodes: int) -> dict[str, Any]:
+    argv = _command(run, nodes)
+    return {"slug": run.slug} | ({} if argv is None else {"command": argv})
+
+
+def _command(run: Run, nodes: int) -> list[str] | None:
+    """What an own command starts, without secrets; None for a strategy."""
+    if not isinstance(run.variant, CommandVariant):
+        return None
+    return masked(run.variant.command.filled(run.values(nodes, RUN_DIR)))

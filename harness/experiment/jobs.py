@@ -1,0 +1,88 @@
+"""How many runs go on at a time, and what each needs of its own: a network's name, and in containers subnets."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from harness.errors import InputError, quoted
+from harness.experiment.runner import Subnets
+from harness.experiment.spec import Experiment
+from harness.model.address import Addressing
+from harness.model.units import is_whole_number
+
+AUTO: Final = "auto"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What one of several runs at a time has of its own.
+
+    Args:
+        name: of its networks.
+        subnets: of its networks.
+    """
+
+    name: str
+    subnets: Subnets
+
+
+def read_jobs(text: str, nodes: int, runs: int) -> int:
+    """How many runs at a time. Raises InputError.
+
+    Args:
+        text: a whole number, or auto: as many as each node has a core of its own.
+        nodes: of the largest network.
+        runs: how many there are.
+    """
+    if text == AUTO:
+        wanted = len(os.sched_getaffinity(0)) // max(1, nodes)
+    elif is_whole_number(text) and int(text) > 0:
+        wanted = int(text)
+    else:
+        raise InputError(f"--jobs {quoted(text)}: write how many runs at a time, or auto (cores / nodes)")
+    return max(1, min(wanted, runs))
+
+
+def slots(count: int, name: str, subnets: Subnets, *, apart: bool) -> list[Slot]:
+    """What each of ``count`` runs at a time has. Raises PlanError where a subnet cannot be divided.
+
+    Args:
+        count: of them.
+        name: of the network, where there is one.
+        subnets: as the user wrote them.
+        apart: whether networks that are up together must have different subnets: then each has a part of these.
+    """
+    if count == 1:
+        return [Slot(name, subnets)]
+    names = [f"{name}-{number}" for number in range(1, count + 1)]
+    if not apart:
+        return [Slot(each, subnets) for each in names]
+    whole, bits = Addressing.parse(*subnets), (count - 1).bit_length()
+    try:
+        parts = [list(net.subnets(prefixlen_diff=bits)) for net in (whole.ipv4_net, whole.ipv6_net)]
+    except ValueError:
+        raise InputError(f"--subnet {whole.ipv4_net} cannot be divided among {count} runs: give a larger one") from None
+    return [Slot(each, (str(four), str(six))) for each, four, six in zip(names, *parts, strict=False)]
+
+
+def check_files(experiment: Experiment, nodes: Mapping[str, int]) -> None:
+    """Raise InputError where runs at the same time would add to one file, which tells nothing of either.
+
+    Args:
+        experiment: of the runs.
+        nodes: how many each has, by its slug.
+    """
+    if experiment.measure is None or not experiment.measure.path:
+        return
+    runs = [run for run in experiment.runs() if run.slug in nodes]
+    paths = Counter(experiment.measure.at(run.values(nodes[run.slug], f"RUNS/{run.slug}")).path for run in runs)
+    path, times = max(paths.items(), key=lambda one: one[1], default=("", 0))
+    if times > 1:
+        raise InputError(
+            f"measure: {times} runs would add to {path}, some at the same time: write {{run_dir}} into its path "
+            "and have the command write there, or leave out --jobs"
+        )

@@ -1,0 +1,197 @@
+"""Experiments of own commands on real networks: compared, several at a time, stopped, and gone on with."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import HARNESS, wait_for
+from tests.support.live import addressing, needs, own
+
+pytestmark = [*needs(), pytest.mark.skipif(os.environ.get("WITH_NETEM") == "uml", reason="takes minutes there")]
+SUBNETS = ["--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing().ipv6_net)]
+PLAIN = """
+import os, socket, sys, time
+
+rank, seed = int(os.environ["RANK"]), int(os.environ["HARNESS_SEED"])
+if rank == 0:
+    with socket.create_server(("", 4000)) as server:
+        peer, _ = server.accept()
+else:
+    for _ in range(100):
+        try:
+            peer = socket.create_connection((os.environ["MASTER_ADDR"], 4000))
+            break
+        except OSError:
+            time.sleep(0.05)
+for step in range(1, int(sys.argv[1]) + 1):
+    if rank:
+        peer.sendall(b"x" * 2000)
+        peer.recv(1)
+    else:
+        left = 2000
+        while left:
+            left -= len(peer.recv(left))
+        peer.sendall(b"y")
+    time.sleep(0.02)
+    if rank == 0:
+        print(f"step {step}: loss={1 / step + seed / 100:.4f}", flush=True)
+"""
+"""Rank 1 sends 2000 bytes per step and waits for the answer."""
+HEAD = """
+nodes: 2
+topologies: ring
+profiles: [./near.yaml, ./far.yaml]
+seeds: [0, 1]
+"""
+
+
+class Laboratory:
+    """A folder with a script, an experiment's file and profiles, and the command that performs it."""
+
+    def __init__(self, harness, folder):
+        harness.env["HARNESS_NAME"] = own("command")
+        self.harness, self.folder, self.root = harness, folder, folder / "runs"
+        self.processes = []
+        (folder / "near.yaml").write_text("delay: 1ms\nrate: 50mbit\n")
+        (folder / "far.yaml").write_text("delay: 20ms\nrate: 50mbit\n")
+        (folder / "plain.py").write_text(PLAIN)
+
+    def write(self, text):
+        path = self.folder / "mine.yaml"
+        path.write_text(HEAD + text)
+        return str(path)
+
+    def start(self, *words):
+        subnets = [] if "--resume" in words else SUBNETS
+        argv = [*HARNESS, "experiment", "run", *words, *subnets, "--runs", str(self.root)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.processes.append(subprocess.Popen(argv, env=self.harness.env, text=True, **pipes))
+        return self.processes[-1]
+
+    def run(self, *words, code=0):
+        process = self.start(*words)
+        out, errors = process.communicate(timeout=150)
+        assert process.returncode == code, f"{out}\n{errors}"
+        return out, errors
+
+    @property
+    def made(self):
+        (folder,) = self.root.iterdir()
+        return folder
+
+    def networks(self):
+        """Those of ours that are up."""
+        return [one["name"] for one in json.loads(self.harness("ls", "--json").stdout)]
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+            process.stderr.close()
+
+
+@pytest.fixture
+def laboratory(harness, tmp_path):
+    made = Laboratory(harness, tmp_path)
+    yield made
+    made.close()
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def slugs(label):
+    return [f"{profile}.ring.{label}.seed{seed}" for profile in ("near", "far") for seed in (0, 1)]
+
+
+def test_a_plain_script_is_compared_on_two_networks(laboratory):
+    """Nothing in it knows of harness; what counts is found in what it prints."""
+    measure = "measure: {regex: 'step (?P<step>.+): loss=(.+)'}\ntarget: {loss: 0.1}\n"
+    command = "command: [python, plain.py, '{steps}']\ngrid: {steps: 30}\nenv: {SECRET: hunter2}\n"
+    out, _ = laboratory.run(laboratory.write(command + measure))
+    assert out.count("loss 0.033 at step 30  target at step 10") == 2
+    assert out.count("loss 0.043 at step 30  target at step 12") == 2
+    for slug in slugs("steps=30"):
+        folder = laboratory.made / slug
+        facts, ending = read(folder / "run.json"), read(folder / "end.json")
+        assert facts["command"] == ["python", "plain.py", "30"]
+        assert (facts["label"], facts["parameters"], facts["seed"]) == ("steps=30", {"steps": "30"}, int(slug[-1]))
+        assert (ending["status"], ending["notes"]) == ("finished", [])
+        logged = [line for line in lines_of(folder / "rank-0.jsonl") if line["kind"] == "log"]
+        assert [line["step"] for line in logged] == list(range(1, 31))
+        assert logged[9]["values"] == {"loss": round(0.1 + int(slug[-1]) / 100, 4)}
+    seconds = {slug: read(laboratory.made / slug / "end.json")["seconds"] for slug in slugs("steps=30")}
+    assert seconds["far.ring.steps=30.seed0"] > seconds["near.ring.steps=30.seed0"] + 30 * 0.038 * 0.8
+    told = [path for path in laboratory.made.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert [path.name for path in told] == ["experiment.yaml"]
+    assert laboratory.networks() == []
+
+
+def test_runs_at_the_same_time_end_together_by_one_signal_and_begin_anew(laboratory):
+    path = laboratory.write("command: [python, plain.py, '40']\nmeasure: {regex: 'loss=(.+)'}\nlimit: 1min\n")
+    process = laboratory.start(path, "--jobs", "2")
+    wait_for(lambda: laboratory.root.exists() and len(list(laboratory.made.glob("*/rank-0.jsonl"))) == 2, 60)
+    assert sorted(laboratory.networks()) == [f"{own('command')}-{number}" for number in (1, 2)]
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "2 runs at a time share" in errors
+    assert "Traceback" not in errors
+    assert laboratory.networks() == []
+    endings = [read(path) for path in laboratory.made.glob("*/end.json")]
+    assert [ending["status"] for ending in endings] == ["stopped", "stopped"]
+
+    out, _ = laboratory.run("--resume", str(laboratory.made), "--jobs", "2")
+    assert out.count("at step 40") == 4
+    attempts = []
+    for slug in slugs("plain"):
+        folder = laboratory.made / slug
+        attempts.append(read(folder / "run.json")["attempt"])
+        assert read(folder / "end.json")["status"] == "finished"
+        assert "2 runs at a time share" in read(folder / "end.json")["notes"][0]
+        assert len([line for line in lines_of(folder / "rank-0.jsonl") if line["kind"] == "log"]) == 40
+    assert sorted(attempts) == [1, 1, 2, 2]
+    assert laboratory.networks() == []
+
+
+def test_a_target_ends_a_run_and_a_value_that_never_comes_is_a_note(laboratory):
+    text = "command: [python, plain.py, '{steps}']\ngrid: {steps: [3, 3000]}\nmeasure: {regex: 'loss=(.+)'}\n"
+    laboratory.run(laboratory.write(text + "stop_at_target: true\ntarget: {loss: 0.2}\n"))
+    for slug, reached in (("near.ring.steps=3000.seed0", 5), ("near.ring.steps=3.seed0", None)):
+        ending = read(laboratory.made / slug / "end.json")
+        assert (ending["status"], ending["reached_at_step"]) == ("finished", reached)
+
+    laboratory.root = laboratory.folder / "other"
+    text = "command: [python, plain.py, '3']\nmeasure: {jsonl: '{run_dir}/m.jsonl', key: loss}\n"
+    out, _ = laboratory.run(laboratory.write(text))
+    assert out.count("no loss was found; looked for a line of ") == 4
+    (note,) = read(laboratory.made / "near.ring.plain.seed0" / "end.json")["notes"]
+    assert str(laboratory.made / "near.ring.plain.seed0" / "m.jsonl") in note
+
+
+@pytest.mark.torch
+def test_the_example_is_compared_on_one_page(laboratory):
+    """Plain PyTorch: from nothing to a page of two profiles and two seeds with one file of ten lines."""
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    example = Path(__file__).parents[2] / "examples" / "own_script.yaml"
+    lines = [line for line in example.read_text().splitlines() if not line.startswith("#")]
+    assert len(lines) <= 10
+    made = laboratory.folder / "own.yaml"
+    made.write_text("\n".join(lines).replace("[0.1, 0.05]", "0.1") + "\n")
+    (laboratory.folder / "own_script.py").write_text((example.parent / "own_script.py").read_text())
+    out, _ = laboratory.run(str(made))
+    assert out.count("target at step") == 4
+    page = laboratory.harness("report", str(laboratory.made), "--format", "html")
+    assert "report.html" in page.stdout
+    text = (laboratory.made / "report" / "report.html").read_text()
+    assert "lr=0.1" in text
