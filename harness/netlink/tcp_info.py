@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from harness.netlink.channel import Channel
@@ -32,6 +32,7 @@ _ANSWER: Final = struct.Struct("=BB2x48s20x")
 _PORTS: Final = struct.Struct(">HH")
 _HEADER: Final = 16
 """Bytes of a netlink message's header."""
+_SEQUENCE: Final = struct.Struct("=8xI")
 _ATTRIBUTES: Final = _ANSWER.size
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _TCP_INFO: Final = struct.Struct("=68xI8xI16xI16xQ32xQQQ")
@@ -122,16 +123,16 @@ class Connections(Channel):
             found += self._look(connections[start : start + _AT_ONCE])
         return found
 
-    def _look(self, connections: Sequence[Connection]) -> Iterator[TcpInfo | None]:
+    def _look(self, connections: Sequence[Connection]) -> list[TcpInfo | None]:
         first = self._number(len(connections))
-        requests = (
-            message(_BY_FAMILY, 0, number, _request(connection)) for number, connection in enumerate(connections, first)
-        )
-        self._socket.send(b"".join(requests))
-        receive, buffer = self._socket.recv_into, self._buffer
-        for _ in connections:
-            size = receive(buffer)
-            yield read_answer(buffer, size)
+        numbered = enumerate(connections, first)
+        self._socket.send(b"".join(message(_BY_FAMILY, 0, number, _request(one)) for number, one in numbered))
+        found: list[TcpInfo | None] = []
+        while len(found) < len(connections):  # the kernel answered within send, one by one and in order
+            size = self._socket.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+            if _SEQUENCE.unpack_from(self._buffer)[0] == first + len(found):  # none of a look that failed
+                found.append(read_answer(self._buffer, size))
+        return found
 
 
 def _request(connection: Connection) -> bytes:
