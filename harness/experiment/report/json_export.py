@@ -43,6 +43,7 @@ def _scenario(analysis: Analysis, scenario: Scenario) -> dict[str, Any]:
         "profile": scenario.profile,
         "topology": scenario.topology,
         "nodes": scenario.nodes,
+        "target": str(scenario.target) if scenario.target else None,
         "target_loss": scenario.target_value("loss"),
         "target_accuracy": scenario.target_value("accuracy"),
         "target_chosen_by_report": scenario.chosen and scenario.target is not None,

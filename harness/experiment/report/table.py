@@ -19,7 +19,7 @@ def winners_table(analysis: Analysis) -> Table:
     optional = ("bytes to target", "least loss", "waiting")
     columns = [
         Column("where"),
-        Column("strategy"),
+        Column(analysis.noun),
         *(Column(name, right=True, optional=name in optional) for name in numbers),
     ]
     table = Table(headline(analysis), columns)
@@ -49,7 +49,7 @@ def reasons_table(analysis: Analysis) -> Table:
     """Why: of each strategy in each scenario, the sentence of the first run with the commonest cause."""
     columns = [
         Column("where"),
-        Column("strategy"),
+        Column(analysis.noun),
         Column("seeds", right=True, optional=True),
         Column("why", breaks=" "),
     ]

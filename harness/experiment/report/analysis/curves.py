@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from statistics import fmean
 from typing import Final, Literal, Protocol, TypeVar
@@ -40,14 +40,24 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Curve:
-    """All points of a run with a finite loss, by step; `diverged` is the first step whose loss was not finite."""
+    """All points of a run with a finite loss, by step.
+
+    Args:
+        kind: of the loss.
+        points: them.
+        diverged: the first step whose loss was not finite.
+        end: when a command had finished, with its last step and loss; None where it has not.
+    """
 
     kind: LossKind
     points: tuple[CurvePoint, ...]
     diverged: int | None = None
+    end: CurvePoint | None = None
 
     def reached(self, target: Target) -> CurvePoint | None:
-        """The first evaluation after a step that met the target; None: none did."""
+        """The first evaluation after a step that met the target, or the end if that is the target; None: none did."""
+        if target.kind == "end":
+            return self.end
         met = (point for point in self.points if point.step > 0 and target.met(point.loss, point.accuracy))
         return next(met, None)
 
@@ -141,7 +151,16 @@ def _logged_curve(run: RecordedRun) -> Curve:
             continue
         at = max(one.time for one in logged)
         points.append(CurvePoint(step, at - began, _at(carried, at), loss, accuracy))
-    return _finite("logged loss" if losses else "logged error", points)
+    curve = _finite("logged loss" if losses else "logged error", points)
+    return replace(curve, end=_end(run, curve.points, carried))
+
+
+def _end(run: RecordedRun, points: Sequence[CurvePoint], carried: Sequence[tuple[float, int]]) -> CurvePoint | None:
+    """The end of a command that finished: its wall time, all that its links carried, and what it logged last."""
+    if run.end is None or run.end.status != "finished" or run.end.seconds is None:
+        return None
+    last = points[-1] if points else CurvePoint(0, 0.0, 0, math.nan)
+    return replace(last, seconds=run.end.seconds, bytes=max((size for _, size in carried), default=0))
 
 
 def origin(run: RecordedRun) -> float | None:

@@ -7,6 +7,11 @@ from statistics import fmean
 from harness.experiment.report.load.records import RecordedRun
 
 
+def own_command(run: RecordedRun) -> bool:
+    """Whether it is of a command of the user's own."""
+    return "command" in run.settings
+
+
 def parameters(run: RecordedRun) -> dict[str, str]:
     """The parameters of an own command, by name, as run.json has them."""
     found = run.settings.get("parameters")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from harness.experiment.report.analysis.figures import RunFigures, run_figures
 from harness.experiment.report.analysis.groups import RunGroup
+from harness.experiment.report.analysis.logged import own_command
 from harness.experiment.report.analysis.winners import Winner, find_winner
 from harness.experiment.report.load.records import HAD_TIME, RecordedExperiment, RecordedRun, Target
 
@@ -66,6 +67,11 @@ class Analysis:
         return "/".join(parts)
 
     @property
+    def noun(self) -> str:
+        """What is compared: strategies of the trainer, or commands of the user's own."""
+        return "command" if self.runs and all(own_command(run.run) for run in self.runs) else "strategy"
+
+    @property
     def several_seeds(self) -> bool:
         """Whether some strategy has more than one run in a scenario."""
         return any(len(group.runs) > 1 for scenario in self.scenarios for group in scenario.groups)
@@ -94,13 +100,19 @@ def _key(run: RecordedRun) -> tuple[str, str, int]:
 
 def _scenario(runs: list[RunFigures]) -> Scenario:
     named = [run.run.target for run in runs if run.run.target is not None]
-    target = _easiest(named) if named else _common_loss(runs)
+    target = _easiest(named) if named else _common_loss(runs) or _end(runs)
     by_label: dict[str, list[RunFigures]] = {}
     for run in runs:
         by_label.setdefault(run.run.label, []).append(run)
     groups = tuple(RunGroup(label, own[0].run.strategy, target, tuple(own)) for label, own in by_label.items())
     profile, topology, nodes = _key(runs[0].run)
-    return Scenario(profile, topology, nodes, target, not named, groups, find_winner(groups))
+    chosen = not named and (target is None or target.kind != "end")
+    return Scenario(profile, topology, nodes, target, chosen, groups, find_winner(groups))
+
+
+def _end(runs: list[RunFigures]) -> Target | None:
+    """The end, where all are commands of which some have finished."""
+    return Target("end") if any(run.curve.end for run in runs) else None
 
 
 def _easiest(targets: list[Target]) -> Target:

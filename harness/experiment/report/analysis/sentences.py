@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.groups import RunGroup, format_spread
+from harness.experiment.report.analysis.logged import own_command
 from harness.experiment.report.analysis.scenarios import Analysis, Scenario
 from harness.experiment.report.analysis.winners import Comparison, Winner
 from harness.model.format import NOTHING, count, format_factor, format_number, format_time
@@ -17,7 +21,8 @@ def headline(analysis: Analysis) -> str:
             won.setdefault(scenario.win.winner.label, []).append(analysis.name(scenario) + close)
     if not won:
         some = any(run.curve.points for run in analysis.runs)
-        return "No strategy has reached its target." if some else "No run has recorded a loss yet."
+        nothing = "No command has finished yet." if _own(analysis.runs) else "No run has recorded a loss yet."
+        return "No strategy has reached its target." if some else nothing
     parts = [f"{label} was the fastest on {_listed(names)}" for label, names in won.items()]
     return "; ".join(parts) + "."
 
@@ -27,7 +32,7 @@ def sentence(analysis: Analysis, scenario: Scenario) -> str:
     where = f"On {analysis.name(scenario)}"
     if scenario.target is None:
         if not any(run.curve.points for run in scenario.runs):
-            return f"{where} no run has recorded a loss yet."
+            return f"{where} no {'command has finished' if _own(scenario.runs) else 'run has recorded a loss'} yet."
         return f"{where} no run that ran its full length lowered its loss{_pending(scenario)}."
     if scenario.win is None:
         return f"{where} no strategy reached {scenario.target}{_pending(scenario)}."
@@ -65,6 +70,10 @@ def runs_counted(group: RunGroup) -> str:
     """``3``; ``2 of 3`` where figures are of two of three runs."""
     counted, runs = len(group.counted), len(group.runs)
     return str(runs) if counted == runs else f"{counted} of {runs}"
+
+
+def _own(runs: Iterable[RunFigures]) -> bool:
+    return all(own_command(run.run) for run in runs)
 
 
 def _time(win: Winner) -> str:

@@ -33,19 +33,23 @@ class Note:
 
 @dataclass(frozen=True)
 class Target:
-    """The target of a run: a loss of at most `value`, or an accuracy of at least `value`."""
+    """The target of a run: a loss of at most `value`, an accuracy of at least `value`, or the end of a command."""
 
-    kind: Literal["loss", "accuracy"]
-    value: float
+    kind: Literal["loss", "accuracy", "end"]
+    value: float = 0.0
 
     def __str__(self) -> str:
-        """As people read it: ``loss 0.4``, ``accuracy 90 %``."""
+        """As people read it: ``loss 0.4``, ``accuracy 90 %``, ``the end``."""
+        if self.kind == "end":
+            return "the end"
         return (
             f"accuracy {format_share(self.value)}" if self.kind == "accuracy" else f"loss {format_number(self.value)}"
         )
 
     def met(self, loss: float, accuracy: float | None) -> bool:
-        """Whether these means over ranks have reached it."""
+        """Whether these means over ranks have reached it; no loss and no accuracy is the end of a command."""
+        if self.kind == "end":
+            return False
         if self.kind == "accuracy":
             return accuracy is not None and accuracy >= self.value
         return loss <= self.value

@@ -92,7 +92,7 @@ def hits_table(scenario: Scenario) -> DataTable:
         (group.label, run.run.seed, short(point.seconds), point.bytes, short(point.loss), point.step)
         for group in scenario.groups
         for run in group.runs
-        if scenario.target is not None and (point := run.curve.reached(scenario.target))
+        if scenario.target and scenario.target.kind != "end" and (point := run.curve.reached(scenario.target))
     ]
     return DataTable(("label", "seed", "seconds", "bytes", "loss", "step"), tuple(rows))
 
@@ -118,9 +118,9 @@ def times_table(scenario: Scenario) -> DataTable:
 
 def seeds_table(scenario: Scenario) -> DataTable:
     """Per run the time to the target, where a strategy has several."""
-    hits = hits_table(scenario).rows
-    several = {group.label for group in scenario.groups if len(group.runs) > 1}
-    return DataTable(("label", "seed", "seconds"), tuple(hit[:3] for hit in hits if hit[0] in several))
+    several = [group for group in scenario.groups if len(group.runs) > 1]
+    rows = [(group.label, seed, short(time)) for group in several for (_, seed), time in group.times.items()]
+    return DataTable(("label", "seed", "seconds"), tuple(rows))
 
 
 def share_table(scenario: Scenario) -> DataTable:

@@ -53,10 +53,11 @@
     return { ...spec, layer, height: (spec.height * domain.length) / all.length };
   }
 
-  // All charts of a run over time have the same axis.
+  // All charts of a run over time have the same axis: from the first step, or without steps from what came first.
   function span(tables) {
     const times = Object.values(tables).flatMap(({ seconds = [], start = [], end = [] }) => [...seconds, ...start, ...end]);
-    return times.reduce(([low, high], time) => [Math.min(low, time), Math.max(high, time)], [Infinity, -Infinity]);
+    const least = times.reduce((low, time) => Math.min(low, time), Infinity);
+    return [tables.steps.seconds.length ? 0 : least, times.reduce((high, time) => Math.max(high, time), -Infinity)];
   }
   function spanning(spec, domain, strips) {
     const layer = spec.layer.map((one) => {
@@ -152,6 +153,7 @@
         if (known[place]) drawn.push(draw(plot, datasets, domain));
       });
     }
+    document.getElementById("over-time").hidden = !drawn.length;
     await Promise.all(drawn);
   }
 

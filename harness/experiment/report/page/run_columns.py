@@ -1,4 +1,4 @@
-"""The columns of the table of all runs: those of which some run has a value."""
+"""The columns of the tables of all runs and of all strategies: those of which some has a value."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.analysis.figures import RunFigures
+from harness.experiment.report.analysis.groups import RunGroup, SeedSpread
 from harness.experiment.report.analysis.logged import last_logged, parameters
 from harness.model.format import NOTHING, format_number, format_share, format_size, format_time
 
@@ -28,6 +29,33 @@ class RunColumn:
         """As the macro `table` takes it."""
         plain = self.title.rstrip(">")
         return f"{plain}>" if self.number else plain
+
+
+@dataclass(frozen=True)
+class GroupColumn:
+    """A column of figures of a strategy: its heading, its values, and how one is written."""
+
+    heading: str
+    spread: Callable[[RunGroup], SeedSpread | None]
+    form: Callable[[float | None], str]
+
+
+_GROUP_COLUMNS = (
+    GroupColumn("bytes to target>", lambda group: group.bytes, format_size),
+    GroupColumn("least loss>", lambda group: group.best_loss, lambda loss: format_number(loss or 0.0)),
+    GroupColumn("accuracy there>", lambda group: group.accuracy, format_share),
+    GroupColumn("median step>", lambda group: group.step_seconds, format_time),
+    GroupColumn("waiting>", lambda group: group.comm_share, format_share),
+    GroupColumn("sent per step>", lambda group: group.sent_bytes, format_size),
+)
+
+
+def group_columns(analysis: Analysis) -> list[GroupColumn]:
+    """Those of which some strategy has a value that is not 0."""
+    groups = [group for scenario in analysis.scenarios for group in scenario.groups]
+    return [
+        column for column in _GROUP_COLUMNS if any(spread.high for group in groups if (spread := column.spread(group)))
+    ]
 
 
 def run_columns(analysis: Analysis) -> list[RunColumn]:

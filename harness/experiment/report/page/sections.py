@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.page import links, panels, runs, why
-from harness.experiment.report.page.run_columns import run_columns
+from harness.experiment.report.page.run_columns import group_columns, run_columns
 from harness.experiment.report.page.run_data import MOST_LINKS
 
 MOST_SCENARIOS: Final = 6
@@ -38,6 +38,8 @@ def context(
         "causes": why.causes(whys),
         "charts": charts,
         "columns": run_columns(analysis),
+        "group_columns": group_columns(analysis),
+        "noun": analysis.noun,
         "common": runs.common_settings(analysis),
         "contents": list(_contents(kinds)),
         "kinds": kinds,

@@ -6,7 +6,9 @@ import re
 import pytest
 
 from harness.experiment.report.analysis import analyse
+from harness.experiment.report.analysis.sentences import headline, sentence
 from harness.experiment.report.load import load_experiment
+from harness.experiment.report.page.chart_data import hits_table, times_table
 from harness.experiment.report.page.panels import panel
 from harness.experiment.report.page.rendering import render
 from harness.experiment.report.page.run_columns import run_columns
@@ -110,6 +112,51 @@ def test_own_commands_without_a_log_have_no_chart_of_losses(tmp_path):
     logged = make_page(own_commands(tmp_path / "own-2"), "")
     assert 'href="#loss"' in logged
     assert "logged loss" in logged
+
+
+def test_commands_that_log_nothing_are_compared_by_their_wall_time(tmp_path):
+    analysis = own_commands(tmp_path / "own-1", logs=False)
+    assert headline(analysis) == "lr=0.1 was the fastest on wan."
+    (scenario,) = analysis.scenarios
+    assert sentence(analysis, scenario) == (
+        "On wan, lr=0.1 reached the end in 12.5 s (one seed: spread unknown), 3.2 times as fast as lr=0.01."
+    )
+    assert [row["median"] for row in times_table(scenario).records()] == [12.5, 40]
+    assert hits_table(scenario).rows == ()
+    text = plain(render("winners.html.j2", **context(analysis)))
+    assert "wan the end lr=0.1 12.5 s 1 of 1 lr=0.01 3.2 ×" in text
+    assert "where command seeds time to target wan lr=0.1 1 12.5 s" in text
+    assert "ddp" not in text
+
+
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [
+        ({"status": "failed", "seconds": 1.0, "code": 1, "failed_rank": 0}, "lr=0.01 was the fastest on wan."),
+        ({"status": "limit", "seconds": 20.0, "code": 0}, "lr=0.01 was the fastest on wan."),
+    ],
+)
+def test_a_command_that_did_not_finish_reached_no_end(tmp_path, ending, words):
+    folder = tmp_path / "own-1"
+    own_commands(folder, logs=False)
+    write_lines(folder / "wan.ring.lr-0.1.seed0" / "end.json", [ending])
+    analysis = analyse(load_experiment(folder))
+    assert headline(analysis) == words
+    assert len([row for row in times_table(analysis.scenarios[0]).records() if row["median"] is None]) == 1
+    for slug in ("wan.ring.lr-0.1.seed0", "wan.ring.lr-0.01.seed0"):
+        (folder / slug / "end.json").unlink()
+    assert headline(analyse(load_experiment(folder))) == "No command has finished yet."
+
+
+def test_the_wall_time_counts_where_the_file_says_so_though_a_loss_was_logged(tmp_path):
+    folder = tmp_path / "own-1"
+    (scenario,) = own_commands(folder).scenarios
+    assert (str(scenario.target), scenario.chosen) == ("loss 0.4", True)
+    for path in folder.glob("*/run.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "measure": {"kind": "wall_time"}}))
+    (scenario,) = analyse(load_experiment(folder)).scenarios
+    assert (str(scenario.target), scenario.chosen) == ("the end", False)
+    assert scenario.win.winner.seconds.median == 12.5
 
 
 def test_the_table_of_runs_switches_curves_off(tmp_path):
