@@ -134,6 +134,8 @@ def run_experiment(
     statuses = list(experiment_runs.statuses())
     if json_:
         print_json({"folder": str(folder), "runs": [{"slug": run.slug, "status": status} for run, status in statuses]})
+    else:
+        _show_reasons(folder)
     note(f"try: harness report {folder} --open")
     if wrong := failed(statuses):
         note(f"{count(len(wrong), 'run')} failed: {', '.join(run.slug for run in wrong)}; again: --resume {folder}")
@@ -159,6 +161,21 @@ def list_recorded(
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.created))
         made.add_row(str(one.folder), one.kind, one.state, statuses, started)
     show(made)
+
+
+def _show_reasons(folder: Path) -> None:
+    """Why each strategy took so long; nothing where no run left a record."""
+    from harness.experiment.report.analysis import analyse
+    from harness.experiment.report.load import load_experiment as load_records
+    from harness.experiment.report.table import reasons_table
+
+    try:
+        with status("reading records"):
+            reasons = reasons_table(analyse(load_records(folder)))
+    except InputError:
+        return
+    say("")
+    show(reasons)
 
 
 def _nodes(experiment: Experiment, runs: list[Run], subnets: Subnets) -> dict[str, int]:

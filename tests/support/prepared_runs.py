@@ -182,6 +182,7 @@ def make(name: str, folder: Path, env: Mapping[str, str], options: Sequence[str]
         threading.Thread(target=_change, args=(own, one, dict(env), process), daemon=True).start()
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
+    assert "Why it takes so long" in out
     (made,) = (own / "runs").iterdir()
     (run,) = load_experiment(made).runs
     return run
@@ -219,7 +220,8 @@ def keep(run: Path, copy: Path) -> None:
         _write_lines(copy / path.name, (line for line in read_lines(path) if line.get("kind") not in ("eval", "end")))
     _write_lines(copy / "links.jsonl", _thinned(read_lines(run / "links.jsonl")))
     for name in ("run.json", "end.json"):
-        (copy / name).write_text(json.dumps(_short(json.loads((run / name).read_text()))) + "\n")
+        text = (run / name).read_text().replace(str(run.parents[2]), ".")
+        (copy / name).write_text(json.dumps(_short(json.loads(text))) + "\n")
 
 
 def _thinned(lines: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
