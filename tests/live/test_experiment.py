@@ -8,9 +8,11 @@ import subprocess
 
 import pytest
 
+from harness.experiment.report.load import load_experiment
 from harness.model.link import LinkShape
 from tests.support.cli import HARNESS, wait_for
 from tests.support.live import addressing, needs, own
+from tests.support.traces import area, check_sums, read_trace
 from tests.support.trainers import holding, mortal, of_kind, records
 
 pytestmark = [*needs(), pytest.mark.torch]
@@ -133,6 +135,16 @@ def check_links(folder):
         assert samples[-1]["tcp"][rank]["retransmitted_segments"] > 0
 
 
+def check_trace(harness, folder):
+    """What `harness trace` writes of it has the sums of its records."""
+    harness("trace", str(folder))
+    read, (run,) = read_trace(folder / "trace.json.gz"), load_experiment(folder).runs
+    check_sums(read, run)
+    assert read.order[:3] == ["run", "rank 0", "rank 1"]
+    assert all(area(read.counters["links", f"{edge} rate Mbit/s"]) > 0 for edge in ("0→1", "1→0"))
+    return run
+
+
 if SLOW:
 
     @pytest.mark.backend
@@ -175,6 +187,7 @@ else:
         assert [(edge["src"], edge["dst"]) for edge in change["edges"]] == [(0, 1), (1, 0)]
         for when, delay in (("before", 10), ("after", 30)):
             assert {LinkShape.from_json(edge[when]).delay.ns for edge in change["edges"]} == {delay * 1_000_000}
+        assert len(check_trace(laboratory.harness, fine).changes) == 1
 
         path.write_text(healthy)
         before = (fine / "end.json").read_bytes()
@@ -228,3 +241,4 @@ else:
         attempts = [line["attempt"] for line in lines_of(folder / "links.jsonl")]
         assert set(attempts) == {1, 3}
         assert attempts == sorted(attempts)
+        check_trace(laboratory.harness, folder)

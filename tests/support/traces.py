@@ -6,7 +6,12 @@ import gzip
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+
+import pytest
+
+from harness.experiment.report.load.records import RecordedRun
 
 
 @dataclass
@@ -34,6 +39,38 @@ def read_trace(path: Path) -> Read:
     """Read a file of either format, packed or not."""
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     return _read_protobuf(data) if ".pftrace" in path.suffixes else _read_json(data)
+
+
+def area(values: list[tuple[float, float]]) -> float:
+    """Of a counter, to its last value."""
+    return sum(value * (until - since) for (since, value), (until, _) in pairwise(values))
+
+
+def check_sums(read: Read, run: RecordedRun) -> None:
+    """Hold a trace against the records that the report is made of: time, collectives, bytes per edge, changes."""
+    for rank in run.ranks:
+        process = f"rank {rank.rank}"
+        mine = read.within(process, "steps")
+        steps = [one for one in mine if one[2].startswith("step ")]
+        assert len(steps) == len(rank.steps)
+        least = 2e-6 * len(steps)  # two roundings of each
+        assert sum(one[4] for one in steps) == pytest.approx(sum(one.seconds for one in rank.steps), abs=least)
+        for name, field_ in (("compute", "seconds_compute"), ("wait", "seconds_comm")):
+            recorded = sum(getattr(one, field_) for one in rank.steps)
+            assert sum(one[4] for one in mine if one[2] == name) == pytest.approx(recorded, abs=2 * least)
+        timed, known = read.within(process, "collectives"), [one for one in rank.timed if one.seconds is not None]
+        assert len(timed) == len(known)
+        untimed = [one for one in read.instants if one[:2] == (process, "untimed collectives")]
+        assert len(untimed) == len(rank.timed) - len(known)
+        assert sum(one[5]["bytes"] for one in timed) == sum(one.bytes for one in known)
+    attempts = [[one for one in run.links if one.attempt == n] for n in {one.attempt for one in run.links}]
+    for src, dst in {edge for one in run.links for edge in one.edges}:
+        counts = [[one.edges[src, dst].sent_bytes for one in of if (src, dst) in one.edges] for of in attempts]
+        carried = sum(of[-1] - of[0] for of in counts if of)
+        rate = read.counters["links", f"{src}→{dst} rate Mbit/s"]
+        assert rate[-1][1] == 0
+        assert area(rate) * 1e6 / 8 == pytest.approx(carried, rel=1e-4, abs=100)
+    assert len([one for one in read.instants if one[2].startswith("link ")]) == len(run.changes)
 
 
 def _read_json(data: bytes) -> Read:

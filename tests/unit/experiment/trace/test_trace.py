@@ -3,7 +3,6 @@
 import io
 import json
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
@@ -14,7 +13,7 @@ from harness.experiment.trace import timeline
 from harness.experiment.trace.write import ENDINGS, write_trace
 from harness.model.plan_options import PlanOptions
 from tests.support.runs import CREATED, DDP, make_run, read_lines, write_lines
-from tests.support.traces import read_trace
+from tests.support.traces import area, check_sums, read_trace
 
 PLAN = PlanOptions(3, "ring", "wan", None, 0, None, None).plan()
 
@@ -79,28 +78,10 @@ def load(folder):
 def test_the_sums_of_a_trace_are_those_of_the_report(folder, write):
     run = load(folder)
     figures, read = run_figures(run), write(run)
-    for rank in run.ranks:
-        mine = read.within(f"rank {rank.rank}", "steps")
-        steps = [one for one in mine if one[2].startswith("step ")]
-        assert len(steps) == len(rank.steps) == 40
-        assert sum(one[4] for one in steps) == pytest.approx(sum(one.seconds for one in rank.steps), abs=40e-6)
-        for name, seconds in (("compute", "seconds_compute"), ("wait", "seconds_comm")):
-            of_name = sum(one[4] for one in mine if one[2] == name)
-            assert of_name == pytest.approx(sum(getattr(one, seconds) for one in rank.steps), abs=80e-6)
-        timed = read.within(f"rank {rank.rank}", "collectives")
-        untimed = [one for one in read.instants if one[1] == "untimed collectives"]
-        assert (len(timed), len(untimed)) == (4, 3)
-        assert sum(one[5]["bytes"] for one in timed) == 16_000
+    check_sums(read, run)
     assert sum(one[5].get("sent_bytes", 0) for one in read.slices) == figures.sent_bytes
-    changes = [one for one in read.instants if one[2].startswith("link ")]
-    assert len(changes) == len(run.changes) == 2
     counts = {"steps": 3 * 40, "collectives": 3 * 5, "changes": 2}
     assert write.summary.items() >= counts.items()
-
-
-def area(values):
-    """Of a counter, to its last value."""
-    return sum(value * (until - since) for (since, value), (until, _) in pairwise(values))
 
 
 def test_the_area_of_a_rate_is_the_bytes_of_its_edge(folder, write):
