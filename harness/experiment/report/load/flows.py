@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import quoted
+from harness.experiment.report.load.compact import FlowSamples
 from harness.experiment.report.load.jsonl import Malformed, Oddities, are_counts, number, parsed, whole
-from harness.experiment.report.load.records import Flow, FlowSample
+from harness.experiment.report.load.records import Flow
 
 _US: Final = 1e-6
 _COLUMNS: Final = 8
@@ -41,7 +43,7 @@ class _Flows:
 
     def __init__(self) -> None:
         self._about: dict[tuple[int, int], Mapping[str, Any]] = {}
-        self._samples: dict[tuple[int, int], list[FlowSample]] = {}
+        self._samples: dict[tuple[int, int], array[float]] = {}
         self._ended: dict[tuple[int, int], float] = {}
 
     @property
@@ -57,8 +59,9 @@ class _Flows:
         elif kind == "end":
             self._ended[attempt, whole(record, "id")] = time
         elif kind == "sample":
-            for key, sample in _samples(record, time):
-                self._samples.setdefault((attempt, key), []).append(sample)
+            for key, *values in _samples(record):
+                of_flow = self._samples.setdefault((attempt, int(key)), array("d"))
+                of_flow.extend((time, *values))
 
     def flows(self) -> list[Flow]:
         """All that are described."""
@@ -67,7 +70,7 @@ class _Flows:
                 id=key[1],
                 attempt=key[0],
                 **about,
-                samples=tuple(sorted(self._samples.get(key, ()))),
+                samples=FlowSamples(self._samples.get(key, array("d"))),
                 ended=self._ended.get(key),
             )
             for key, about in self._about.items()
@@ -83,15 +86,16 @@ def _about(record: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _samples(record: Mapping[str, Any], time: float) -> list[tuple[int, FlowSample]]:
+def _samples(record: Mapping[str, Any]) -> list[tuple[float, ...]]:
+    """(id, then the fields of FlowSample but the time) of every flow in a line. Raises Malformed."""
     listed = record.get("flows", [])
     if not isinstance(listed, list):
         raise Malformed("flows is not a list")
-    return [_sample(values, time) for values in listed]
+    return [_sample(values) for values in listed]
 
 
-def _sample(values: Any, time: float) -> tuple[int, FlowSample]:
+def _sample(values: Any) -> tuple[float, ...]:
     if not isinstance(values, list) or len(values) < _COLUMNS or not are_counts(values):
         raise Malformed(f"flows has {quoted(values)}, not {_COLUMNS} counts")
     key, cwnd, rtt, retransmits, rate, acked, busy, held = values[:_COLUMNS]
-    return int(key), FlowSample(time, cwnd, rtt * _US, retransmits, rate * 8.0, acked, busy * _US, held * _US)
+    return key, cwnd, rtt * _US, retransmits, rate * 8.0, acked, busy * _US, held * _US

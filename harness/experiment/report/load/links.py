@@ -1,17 +1,18 @@
 """Reads links.jsonl, or links-R.jsonl of every node: the counters of links over time.
 
-A line may leave out what has not changed since the last line of its attempt: it is filled in here. A run of ten minutes
-on eight nodes has 336,000 counts of edges, so that what has not changed is one object, not one per sample.
+A line may leave out what has not changed since the last line of its attempt: it is filled in here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
+from harness.experiment.report.load.compact import EdgeCounts
 from harness.experiment.report.load.jsonl import Malformed, Oddities, are_whole, mapping, number, parsed, whole
 from harness.experiment.report.load.records import EdgeCount, LinkSample
 from harness.model.plan import Pair
@@ -20,6 +21,7 @@ _TICKS: Final = (0.1, 1.0)
 """Seconds between the moments at which all nodes sample: multiples of one of them, on every node's clock."""
 _EARLY: Final = 0.1
 """The share of a tick by which a timer may fire too early."""
+_NO_EDGES: Final = EdgeCounts({}, array("q"))
 _FIELDS: Final = ("src", "dst", *EdgeCount._fields)
 
 
@@ -48,11 +50,13 @@ def _joined(of_nodes: list[list[LinkSample]]) -> tuple[LinkSample, ...]:
     moments: dict[tuple[int, int], list[LinkSample]] = {}
     for sample in (sample for samples in of_nodes for sample in samples):
         moments.setdefault((sample.attempt, int(sample.time / tick + _EARLY)), []).append(sample)
-    joined = []
+    joined, known = [], dict[tuple[Pair, ...], Mapping[Pair, int]]()
     for (attempt, _), parts in sorted(moments.items()):
-        edges = {pair: count for part in parts for pair, count in part.edges.items()}
+        edges = _NO_EDGES
+        for part in parts:
+            edges = edges.changed(part.edges)
         tcp = {rank: segments for part in parts for rank, segments in part.tcp.items()}
-        joined.append(LinkSample(fmean(part.time for part in parts), edges, tcp, attempt))
+        joined.append(LinkSample(fmean(part.time for part in parts), edges.sharing(known), tcp, attempt))
     return tuple(joined)
 
 
@@ -67,37 +71,35 @@ class _Filled:
 
     def __init__(self) -> None:
         self._attempt = 0
-        self._edges: dict[Pair, EdgeCount] = {}
+        self._edges = _NO_EDGES
         self._tcp: dict[int, tuple[int, int]] = {}
-        self._pairs: dict[Pair, Pair] = {}
 
     def sample(self, record: Mapping[str, Any]) -> LinkSample:
         """The counters after one more line. Raises Malformed."""
         time, attempt = number(record, "time"), whole(record, "attempt", 1)
         edges, tcp = _edges(record), _tcp(record)
         if attempt != self._attempt:
-            self._attempt, self._edges, self._tcp = attempt, {}, {}
-        changed = {pair: count for pair, count in edges.items() if self._edges.get(pair) != count}
-        if changed:
-            self._edges = self._edges | {self._pairs.setdefault(pair, pair): changed[pair] for pair in changed}
+            self._attempt, self._edges, self._tcp = attempt, _NO_EDGES, {}
+        if edges:
+            self._edges = self._edges.changed(edges)
         if any(self._tcp.get(rank) != segments for rank, segments in tcp.items()):
             self._tcp = self._tcp | tcp
         return LinkSample(time, self._edges, self._tcp, attempt)
 
 
-def _edges(record: Mapping[str, Any]) -> dict[Pair, EdgeCount]:
+def _edges(record: Mapping[str, Any]) -> dict[Pair, Sequence[int]]:
     listed = record.get("edges", [])
     if not isinstance(listed, list) or not all(isinstance(edge, dict) for edge in listed):
         raise Malformed("edges is not a list of objects")
     return dict(map(_edge, listed))
 
 
-def _edge(edge: dict[str, Any]) -> tuple[Pair, EdgeCount]:
+def _edge(edge: dict[str, Any]) -> tuple[Pair, Sequence[int]]:
     values = tuple(map(edge.get, _FIELDS))
     if are_whole(values):
-        return values[:2], EdgeCount._make(values[2:])  # type: ignore[return-value]
+        return values[:2], values[2:]  # type: ignore[return-value]
     counts = [whole(edge, name, 0) for name in EdgeCount._fields]
-    return (whole(edge, "src"), whole(edge, "dst")), EdgeCount(*counts)
+    return (whole(edge, "src"), whole(edge, "dst")), counts
 
 
 def _tcp(record: Mapping[str, Any]) -> dict[int, tuple[int, int]]:

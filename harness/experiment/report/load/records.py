@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -244,7 +244,7 @@ class Flow:
     dst_port: int
     congestion_control: str
     mss: int
-    samples: tuple[FlowSample, ...] = ()
+    samples: Sequence[FlowSample] = ()
     ended: float | None = None
 
 
