@@ -34,8 +34,8 @@ class Ended:
     stderr: str
 
 
-class _Nodes:
-    """Starts programs that read given bytes, and remembers them; a ProgramStarter.
+class _Nodes(ProgramStarter):
+    """Starts programs that read given bytes, and remembers them.
 
     Args:
         starter: the network's backend.
@@ -49,12 +49,16 @@ class _Nodes:
         self.started = threading.Event()
         """Set when all have begun, or none more will."""
         self._stopped = False
-        self.environ = starter.environ
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self._file = open(os.memfd_create("harness"), "wb", buffering=0)  # noqa: SIM115
         view = memoryview(payload)
         while view:
             view = view[self._file.write(view) :]
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """See ProgramStarter."""
+        return self._starter.environ
 
     def spawn(
         self,
@@ -64,13 +68,14 @@ class _Nodes:
         env: Mapping[str, str] | None = None,
         stdio: Stdio = Stdio(),
         own_group: bool = True,
+        cwd: str | None = None,
     ) -> subprocess.Popen[bytes]:
         """See ProgramStarter. Raises NetworkStateError where it was stopped meanwhile."""
         with self._lock, self._input() as stdin:
             if self._stopped:
                 raise NetworkStateError(f"node {rank}: stopped before its program began")
             self.processes[rank] = self._starter.spawn(
-                rank, argv, env=env, stdio=replace(stdio, stdin=stdin), own_group=own_group
+                rank, argv, env=env, stdio=replace(stdio, stdin=stdin), own_group=own_group, cwd=cwd
             )
             if len(self.processes) == self._ranks:
                 self.started.set()

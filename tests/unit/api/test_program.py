@@ -25,7 +25,7 @@ class LocalBackend:
         self.refused = refused
         self.started = []
 
-    def spawn(self, rank, argv, *, env=None, stdio=None, own_group=True):
+    def spawn(self, rank, argv, *, env=None, stdio=None, own_group=True, cwd=None):
         if rank == self.refused:
             raise NodeError(rank, "start it", "no such program")
         process = subprocess.Popen(

@@ -32,10 +32,10 @@ class Backend(LocalBackend):
         self.gate.set()
         self.reached = threading.Event()
 
-    def spawn(self, rank, argv, *, env=None, stdio=None, own_group=True):
+    def spawn(self, rank, argv, *, env=None, stdio=None, own_group=True, cwd=None):
         self.reached.set()
         assert self.gate.wait(30)
-        return super().spawn(rank, argv, env=env, stdio=stdio, own_group=own_group)
+        return super().spawn(rank, argv, env=env, stdio=stdio, own_group=own_group, cwd=cwd)
 
 
 @pytest.fixture
