@@ -140,7 +140,7 @@ def test_the_default_workload_runs_to_its_end(tmp_path):
         assert files == {
             "run.json",
             "end.json",
-            *(f"{name}-{rank}.jsonl" for rank in range(4) for name in ("rank", "links")),
+            *(f"{name}-{rank}.jsonl" for rank in range(4) for name in ("rank", "links", "flows", "collectives")),
         }
         assert all((folder / name).stat().st_uid == 1000 for name in files)
         assert [len(net.records(rank)) for rank in range(4)] == [5] * 4
@@ -149,6 +149,10 @@ def test_the_default_workload_runs_to_its_end(tmp_path):
         for pair in run.plan.edges:  # the first and last second may have samples of some nodes only
             sent = [sample.edges[pair].sent_bytes for sample in run.links if pair in sample.edges]
             assert sent[-1] > sent[0]
+        moments = [sample.time for sample in run.links]
+        assert len(moments) > 4 * (moments[-1] - moments[0]), "ten times a second, or as often as it may"
+        assert {(flow.src, flow.dst) for flow in run.flows} >= {(0, 1), (1, 2), (3, 0)}
+        assert all(flow.samples for flow in run.flows if (flow.src, flow.dst) == (0, 1))
         net.harness("report", str(folder), "--json")
         assert [net.state(rank)["ExitCode"] for rank in range(4)] == [0] * 4
         net.compose("down")
