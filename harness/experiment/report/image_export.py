@@ -24,6 +24,8 @@ _WIDTH: Final = 640
 _FONT: Final = 11
 """Of labels and titles, as theme.py has it; of a drawing it is 13."""
 _DRAWING_FONT: Final = 13
+_LETTER, _SYMBOL, _AXIS, _LABEL_LIMIT = 6.2, 28, 70, 240
+"""Pixels of a letter of a legend, of its symbol and what is around it, of an axis, and the most that a label has."""
 _PPI: Final = {False: 144, True: 300}
 """Pixels per inch of a PNG that is an image of its own, and of one for a paper."""
 _SIZE: Final = re.compile(r'<svg [^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>')
@@ -114,8 +116,20 @@ def image_spec(
         size = {"width": paper.width * _FONT / paper.font, "padding": 1, "autosize": fit}
     return {
         **chart.spec,
-        "layer": layers,
+        "layer": [_legend_fits(layer, datasets, size["width"]) for layer in layers],
         "datasets": datasets,
         **size,
         "config": {**config(literal(mode)), "background": COLOURS[mode]["paper"]},
     }
+
+
+def _legend_fits(layer: dict[str, Any], datasets: Mapping[str, list[dict[str, Any]]], width: float) -> dict[str, Any]:
+    """The layer with as many columns of its legend of colours as have room."""
+    colour = layer["encoding"].get("color", {})
+    if "columns" not in (colour.get("legend") or {}):
+        return layer
+    texts = {str(row.get(colour["field"], "")) for rows in datasets.values() for row in rows}
+    longest = min(_LABEL_LIMIT, _LETTER * max(map(len, texts), default=0))
+    columns = max(1, int((width - _AXIS) / (longest + _SYMBOL)))
+    legend = {**colour["legend"], "columns": columns}
+    return {**layer, "encoding": {**layer["encoding"], "color": {**colour, "legend": legend}}}

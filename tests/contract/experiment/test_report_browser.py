@@ -206,6 +206,10 @@ def test_a_strategy_and_a_place_are_switched_off(browser, page):
     wait_drawn(browser)
     assert (len(rows(browser, "figures")), len(rows(browser, "all-runs"))) == (2, 4)
     assert places(browser) == {"mobile"}
+    choices = "return [...document.querySelectorAll('#run option:not([hidden])')].map(option => option.text)"
+    found = browser.execute_script(choices)
+    assert len(found) == 4
+    assert all(name.startswith("mobile, ") and "diloco" not in name for name in found)
 
 
 def test_runs_are_found_and_sorted_and_drawn_one_by_one(browser, page):

@@ -163,7 +163,7 @@ def timeline(table: str, field: str, who: str, series: str, title: str, unit: st
     x_title = _SINCE if named else None
     x = alt.X("seconds:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(format="~r"))
     axis = alt.Axis(tickCount=3, format=",.4~r", minExtent=44, maxExtent=44)
-    y = alt.Y(f"{field}:Q", title=None, axis=axis)
+    y = alt.Y(f"{field}:Q", title=unit if legend else None, axis=axis)
     shown = alt.Legend(title=None, orient="top", columns=8) if legend else None
     tips = [
         alt.Tooltip("seconds:Q", format=".4~r"),
@@ -184,7 +184,7 @@ def timeline(table: str, field: str, who: str, series: str, title: str, unit: st
 def heat_strips(title: str, legend: bool) -> Spec:
     """How full each edge was over time: a strip per edge, darker where it carried more of its rate."""
     axis = alt.Axis(format="~r")
-    x = alt.X("start:Q", title=None, scale=alt.Scale(nice=False, zero=False), axis=axis)
+    x = alt.X("start:Q", title=_SINCE if legend else None, scale=alt.Scale(nice=False, zero=False), axis=axis)
     rows = alt.Axis(minExtent=44, ticks=False, domain=False)
     y = alt.Y("edge:N", sort=None, title=None, axis=rows, scale=alt.Scale(paddingInner=0.15))
     full = alt.Scale(domain=[0, 1], clamp=True, range=[0.07, 1])  # not a colour: a page's are variables

@@ -322,6 +322,25 @@ def test_labels_of_a_drawing_do_not_overlap(topology, nodes):
             assert abs(x - a) * 2 >= wide + width or abs(y - b) * 2 >= high + height, (x, y, a, b)
 
 
+def test_a_legend_has_as_many_columns_as_have_room(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.figure_names import Paper
+    from harness.experiment.report.image_export import image_spec
+    from harness.experiment.report.page.charts import data_tables, scenario_charts
+
+    long = Strategy("diloco", "diloco H=20 with a rather long name")
+    analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, long))
+    chart, tables = scenario_charts(analysis, legend=True)[0]["time"], data_tables(analysis)
+
+    def columns(paper):
+        layers = image_spec(chart, tables, "light", paper)["layer"]
+        return {layer["encoding"]["color"]["legend"]["columns"] for layer in layers if "color" in layer["encoding"]}
+
+    assert columns(Paper(width=240)) == {1}
+    assert columns(Paper(width=500)) == {2}
+    assert columns(Paper(width=500, font=14)) == {1}
+
+
 def test_loss_charts_of_a_row_have_one_kind_of_axis(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
     from harness.experiment.report.page.charts import scenario_charts
