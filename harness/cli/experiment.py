@@ -18,7 +18,8 @@ from harness.cli.experiment_preview import RUN_DIR, show_runs
 from harness.cli.output import note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.experiment.jobs import Slot, check_files, read_jobs, slots
-from harness.experiment.preflight import check_command
+from harness.experiment.measure import Measure
+from harness.experiment.preflight import check_command, check_measure
 from harness.experiment.recorded import RUNS, recorded
 from harness.experiment.runner import Runner, Subnets, plan_of, sharing
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
@@ -107,6 +108,7 @@ def run_experiment(
             environ = program_environment() if where["runtime"] == NETNS else None
             values = [run.values(nodes[run.slug], RUN_DIR) for run in todo]
             check_command(experiment.command, values, environ)
+            check_measure(experiment.measure or Measure(), where["runtime"] == DOCKER)
         at_a_time = read_jobs(jobs, max(nodes.values(), default=1), len(todo))
         if at_a_time > 1:
             check_files(experiment, nodes)

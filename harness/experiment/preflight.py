@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from harness.errors import InputError, quoted
+from harness.experiment.measure import Measure
 from harness.experiment.variants import SCRIPTS, OwnCommand
 
 _PYTHON: Final = re.compile(r"python[\d.]*")
@@ -41,6 +42,15 @@ def check_command(
     for script in dict.fromkeys(filter(None, (_script(command.filled(values)) for values in fillings))):
         if not (environ is None and Path(script).is_absolute()) and not (command.folder / script).exists():
             raise InputError(f"command: there is no file {script} in {command.folder}, where the command starts")
+
+
+def check_measure(measure: Measure, in_containers: bool) -> None:
+    """Raise InputError where a file is to be read that a container would not share with us."""
+    if in_containers and measure.path and not measure.path.startswith("{run_dir}/"):
+        raise InputError(
+            f"measure: a command in a container can leave a file in {{run_dir}} alone, and {quoted(measure.path)} is "
+            "not there: write e.g. {jsonl: '{run_dir}/metrics.jsonl', key: loss}"
+        )
 
 
 def _programs(

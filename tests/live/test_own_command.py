@@ -1,7 +1,6 @@
 """Experiments of own commands on real networks: compared, several at a time, stopped, and gone on with."""
 
 import json
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from tests.support.cli import HARNESS, wait_for
 from tests.support.live import addressing, needs, own
 
-pytestmark = [*needs(), pytest.mark.skipif(os.environ.get("WITH_NETEM") == "uml", reason="takes minutes there")]
+pytestmark = needs()
 SUBNETS = ["--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing().ipv6_net)]
 PLAIN = """
 import os, socket, sys, time

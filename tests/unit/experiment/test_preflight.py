@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from harness.errors import InputError
-from harness.experiment.preflight import check_command
+from harness.experiment.measure import Measure
+from harness.experiment.preflight import check_command, check_measure
 from harness.experiment.variants import OwnCommand
 
 VALUES = {"seed": "0"}
@@ -81,3 +82,11 @@ def test_containers_have_programs_of_their_own_but_the_files_folder(folder):
     check(folder, "python", "/opt/train.py", environ=None)
     with pytest.raises(InputError, match="there is no file no"):
         check(folder, "python", "no.py", environ=None)
+
+
+def test_a_file_that_a_container_would_keep_to_itself_is_refused():
+    here, there = (Measure("jsonl", "loss", path=path, key="loss") for path in ("{run_dir}/m", "/tmp/m"))
+    for measure, in_containers in ((here, True), (here, False), (there, False), (Measure(), True)):
+        check_measure(measure, in_containers)
+    with pytest.raises(InputError, match="'/tmp/m' is not there"):
+        check_measure(there, True)
