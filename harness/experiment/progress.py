@@ -82,6 +82,7 @@ class RunProgress:
         """What is called so, at that step."""
         self.logging: Counter[int] = Counter()
         """How many of these values each rank of an own command has logged."""
+        self._names_steps: set[int] = set()
         self._since = since
         self._started: tuple[float, float] | None = (since, 0.0) if logged else None
 
@@ -126,6 +127,10 @@ class RunProgress:
         if isinstance(value, bool) or not isinstance(value, int | float | None):
             return
         self.logging[rank] += 1
+        if isinstance(step, int):
+            self._names_steps.add(rank)
+        elif rank in self._names_steps:  # e.g. a summary at its end
+            return
         at = step if isinstance(step, int) else self.logging[rank]
         if self._target:
             self._scores.setdefault(at, {})[rank] = math.nan if value is None else value

@@ -149,6 +149,13 @@ def test_values_without_a_step_are_counted_and_what_makes_no_sense_is_passed_ove
     assert (made.step, made.value, made.reached_at, made.logging) == (3, 0.4, 3, {0: 3})
 
 
+def test_a_value_without_a_step_after_those_with_one_is_passed_over(tmp_path, write):
+    made = RunProgress(tmp_path, 1, ("loss", 0.4), 90.0, "loss")
+    write(0, logged(10, loss=0.5), logged(None, loss=0.1))
+    made.update()
+    assert (made.step, made.value, made.reached_at) == (10, 0.5, None)
+
+
 def test_a_value_that_is_no_number_reaches_nothing(tmp_path, write):
     made = RunProgress(tmp_path, 1, ("loss", 0.4), 90.0, "loss")
     write(0, logged(1, loss=None))

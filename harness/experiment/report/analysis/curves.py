@@ -131,12 +131,15 @@ def make_curve(run: RecordedRun) -> Curve:
 
 def _logged_curve(run: RecordedRun) -> Curve:
     """What a script logged, as it logged it: means over the ranks that log a step; seconds since `origin`, and the
-    bytes that its links had carried by then.
+    bytes that its links had carried by then. The values of a rank that never names a step are counted.
     """
     by_step: dict[int, list[Logged]] = defaultdict(list)
-    for one in (one for rank in run.ranks for one in rank.logs):
-        if one.step is not None and one.values.keys() & {"loss", "accuracy"}:
-            by_step[one.step].append(one)
+    for rank in run.ranks:
+        scored = [one for one in rank.logs if one.values.keys() & {"loss", "accuracy"}]
+        counted = all(one.step is None for one in scored)
+        for place, one in enumerate(scored, 1):
+            if counted or one.step is not None:
+                by_step[place if one.step is None else one.step].append(one)
     began, carried = origin(run) or 0.0, carried_by(run)
     losses = any("loss" in one.values for logged in by_step.values() for one in logged)
     points = []

@@ -318,6 +318,13 @@ def test_the_curve_of_an_own_script_is_the_mean_over_the_ranks_that_log(own):
     ]  # fmt: skip
 
 
+def test_values_of_a_rank_that_never_names_a_step_are_counted(own):
+    write_lines(own / "rank-0.jsonl", [log(2, None, loss=4.0), log(2.5, None, epoch=1), log(3, None, loss=2.0)])
+    write_lines(own / "rank-1.jsonl", [log(2, 1, loss=6.0)])
+    points = run_figures(load(own)[0]).curve.points
+    assert [(point.step, point.loss) for point in points] == [(1, 5.0), (2, 2.0)]
+
+
 def test_without_a_start_the_clock_begins_with_the_first_log(own):
     about = json.loads((own / "run.json").read_text())
     del about["started"]
