@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
+from harness.model.collectives_hook import COLLECTIVES
 from harness.training import command
 from harness.training.collectives import flight_recorder, profiler
 from harness.training.declared import add_arguments, from_arguments
@@ -61,6 +62,7 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     kind = find_strategy(options.strategy)
     strategy_options = read_options(options.strategy, kind.Options, options.options)
+    os.environ.pop(COLLECTIVES, None)  # the trainer records them itself, with their steps
     flight_recorder.enable(os.environ)
     profiler.quiet(os.environ)
     group = ProcessGroup(environment, options.timeout)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+import pickle
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 BUFFER: Final = "TORCH_FR_BUFFER_SIZE"
 KEPT: Final = 256
-"""Reading all of them takes 3 ms of a core, whether they are new or not."""
+"""Reading all of them takes 1.4 ms of a core, whether they are new or not."""
 READ_AT: Final = 150
 """Collectives after which to read, before some are overwritten."""
 WIDTHS: Final = {
@@ -93,7 +94,7 @@ class FlightLog:
     def __init__(self) -> None:
         from torch._C import _distributed_c10d
 
-        self._dump: Callable[[bool, bool], str] = _distributed_c10d._dump_fr_trace_json  # type: ignore[attr-defined]
+        self._torch: Any = _distributed_c10d
         self._newest = -1
 
     def forget(self) -> None:
@@ -102,7 +103,8 @@ class FlightLog:
 
     def read(self) -> tuple[list[Call], int]:
         """The calls since the last reading, and how many others were missed."""
-        calls, missed, self._newest = newer(self._load(entries=True).get("entries", []), self._newest)
+        entries = pickle.loads(self._torch._dump_fr_trace(True, False, False)).get("entries", [])  # half of JSON's cost
+        calls, missed, self._newest = newer(entries, self._newest)
         return calls, missed
 
     def state(self) -> tuple[bool, int]:
@@ -110,10 +112,6 @@ class FlightLog:
 
         Of a group of one rank, torch does not count what is complete.
         """
-        groups = self._load(entries=False).get("pg_status", {}).values()
+        groups = json.loads(self._torch._dump_fr_trace_json(False, False)).get("pg_status", {}).values()
         states = [(int(one["last_completed_collective"]), int(one["last_enqueued_collective"])) for one in groups]
         return any(0 <= done < called for done, called in states), sum(called for _, called in states)
-
-    def _load(self, *, entries: bool) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads(self._dump(entries, False))
-        return loaded

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ _LONGEST_PAUSE: Final = 2.0
 """What a rank that is killed loses."""
 _SHARE: Final = 0.01
 """Share of the time that reading may take."""
-YIELDED: Final = "this script uses torch's profiler itself: from now on single collectives are counted, and not timed"
+_YIELDED: Final = "this script uses torch's profiler itself: as long as it does, collectives are not timed"
 
 
 def pause(count: int, elapsed: float, cost: float) -> float:
@@ -69,7 +70,10 @@ class CollectiveLog:
         self._sizes: dict[str, int] = {}
         self._called, self._cost = 0, 0.0
         self._spans: list[Span] = []
-        self._since = 0.0
+        self._since, self._until = 0.0, math.inf
+        """The time that the spans are of."""
+        self._later: list[Call] = []
+        """What was called since then."""
         self._read_at = self._due_at = time.perf_counter()
 
     def _open(self, path: Path) -> Lines | None:
@@ -92,11 +96,14 @@ class CollectiveLog:
         Args:
             forget: whether collectives until now are not counted.
         """
+        import torch.distributed as dist
+
         if forget:
             self._flight.forget()
         if self._profiler:
             self._profiler.stop()
             self._profiler.start()
+            self._find_ranks([str(dist.group.WORLD.group_name)] if dist.group.WORLD else [])
         self._read_at = time.perf_counter()
         self._due_at = self._read_at + _FIRST_PAUSE
 
@@ -120,12 +127,12 @@ class CollectiveLog:
         if not self._profiler:
             return
         began = time.perf_counter()
-        self._since = self._profiler.since
+        self._since, self._until = self._profiler.since, math.inf if last else time.time()
         self._spans = self._profiler.stop()
         if not last:
             self._profiler.start()
         if self._profiler.yielded:
-            self._report(YIELDED)
+            self._report(_YIELDED)
         self._cost = time.perf_counter() - began
 
     def write(self, step_at: Callable[[float], int | None] = no_step) -> tuple[list[Call], int]:
@@ -135,18 +142,21 @@ class CollectiveLog:
             step_at: the step that was under way at a time, seconds since the epoch.
 
         Returns:
-            The collectives since the last call, by the flight recorder; how many it has missed.
+            The collectives until ``cut``, by the flight recorder; how many it has missed.
         """
         began, since = time.perf_counter(), self._read_at
         self._read_at, self._called = began, self._flight.state()[1]
-        calls, missed = self._flight.read()
+        new, missed = self._flight.read()
+        calls = [*self._later, *(call for call in new if call.time <= self._until)]
+        self._later = [call for call in new if call.time > self._until]
         if self._file:
-            lines = [one.line(step_at(one.start)) for one in timed(calls, self._spans, self._since, self._ranks(calls))]
+            self._find_ranks(call.name for call in calls)
+            lines = [one.line(step_at(one.start)) for one in timed(calls, self._spans, self._since, self._sizes)]
             self._add([*lines, *([{"missed": missed, "time": time.time()}] if missed else [])])
         self._spans = []
         now = time.perf_counter()
         cost, self._cost = self._cost + now - began, 0.0
-        self._due_at = now + pause(len(calls) + missed, began - since, cost)
+        self._due_at = now + pause(len(new) + missed, began - since, cost)
         return calls, missed
 
     def close(self) -> None:
@@ -156,16 +166,15 @@ class CollectiveLog:
         if self._file:
             self._file.close()
 
-    def _ranks(self, calls: list[Call]) -> dict[str, int]:
-        """The numbers of ranks of process groups, as far as they still exist or were seen before."""
+    def _find_ranks(self, names: Iterable[str]) -> None:
+        """Note the numbers of ranks of process groups, as far as these still exist."""
         from torch._C import _distributed_c10d
 
-        for name in {call.name for call in calls} - self._sizes.keys():
+        for name in set(names) - self._sizes.keys():
             try:
                 self._sizes[name] = _distributed_c10d._resolve_process_group(name).size()
             except (AttributeError, RuntimeError):
                 continue
-        return self._sizes
 
     def _add(self, lines: list[dict[str, Any]]) -> None:
         if not lines or not self._file:

@@ -11,7 +11,9 @@ for is under way.
 
 from __future__ import annotations
 
+import atexit
 import math
+import sys
 import time
 from collections.abc import MutableMapping
 from typing import Any, Final
@@ -22,6 +24,8 @@ _PREFIX: Final = "gloo:"
 _LOG_LEVEL: Final = "KINETO_LOG_LEVEL"
 _WIDTHS: Final = {"double": 8, "long int": 8, "float": 4, "int": 4, "c10::Half": 2, "c10::BFloat16": 2, "short int": 2}
 """Bytes of an element by C++'s names; of all others, 1."""
+_PREPARED: Final = "ProfilerStep"
+"""What torch.profiler enters when it is made, and removes at the end of its `with`."""
 _NANO: Final = 1e-9
 
 
@@ -33,8 +37,9 @@ def quiet(environment: MutableMapping[str, str]) -> None:
 class GlooProfiler:
     """Sees gloo's collectives of all threads.
 
-    A profiler of the script's own has precedence: from when there is one, this one sees nothing (``yielded``). It must
-    neither start nor stop while the other one records: torch would crash.
+    A profiler of the script's own has precedence: while there is one, this one sees nothing. It must not start after
+    the other one was prepared, nor stop while that records: torch would crash, as it does where one still records when
+    the process ends.
 
     Raises:
         ImportError, AttributeError, TypeError: this torch has no such profiler.
@@ -54,31 +59,37 @@ class GlooProfiler:
         self._activities, self._scopes = {kinds.ProfilerActivity.CPU}, {kinds.RecordScope.USER_SCOPE}
         self._on = False
         self.yielded = False
-        """Whether the script used a profiler of its own."""
+        """Whether the script used a profiler of its own at the last start or stop."""
         self.since = math.inf
         """When it began to see, seconds since the epoch."""
+        atexit.register(self.stop)
 
     def start(self) -> None:
         """Begin to see collectives that are called from now on."""
-        if self._gives_way():
+        if self._on:
+            return
+        self.yielded = self._others._is_profiler_enabled or _PREPARED in self._others.KinetoStepTracker._step_dict
+        if self.yielded or self._is_interrupted():
             return
         self._torch._prepare_profiler(self._config, self._activities)
         self._torch._enable_profiler(self._config, self._activities, self._scopes)
         self._on, self.since = True, time.time()
 
     def stop(self) -> list[Span]:
-        """What was complete since the start, and see no more."""
-        if self._gives_way() or not self._on:
+        """What was complete since the start; see no more."""
+        self.yielded = self._others._is_profiler_enabled
+        if not self._on or self.yielded or self._is_interrupted():
             return []
-        self._on = False
+        self._on, self.since = False, math.inf
         return [_span(event) for event in self._torch._disable_profiler().events() if event.name().startswith(_PREFIX)]
 
-    def _gives_way(self) -> bool:
-        """Whether the script profiles, or is about to: torch.profiler is prepared before it is enabled."""
-        prepared = "ProfilerStep" in self._others.KinetoStepTracker._step_dict
-        if prepared or self._others._is_profiler_enabled:
-            self.yielded, self.since = True, math.inf
-        return self.yielded
+    def _is_interrupted(self) -> bool:
+        """Whether the script is just within torch's profiler, neither before nor behind it."""
+        frame = sys._getframe()
+        while frame := frame.f_back:  # type: ignore[assignment]
+            if frame.f_code.co_filename == self._others.__file__:
+                return True
+        return False
 
 
 def _span(event: Any) -> Span:

@@ -118,7 +118,7 @@ def test_every_collective_is_timed_within_its_step(undisturbed):
             assert list(line) == ["op", "start", "seconds", "bytes", "ranks", "group", "step"]
             assert (line["op"], line["ranks"], line["group"]) == ("all_reduce", RANKS, "default_pg")
             step = steps[line["step"]]
-            assert 0 < line["seconds"] <= step["seconds_comm"]
+            assert 0 < line["seconds"] <= step["seconds_comm"] + 0.001
             assert step["time"] - step["seconds"] <= line["start"] + 0.001
             assert line["start"] + line["seconds"] <= step["time"] + 0.001
 

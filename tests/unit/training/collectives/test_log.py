@@ -1,6 +1,7 @@
 """How often collectives are read, and what is written of them."""
 
 import json
+import pickle
 import resource
 
 import pytest
@@ -45,15 +46,17 @@ def recorded(monkeypatch):
         def time(self):
             return self.now
 
-        def dump(self, entries, _):
-            if entries:
-                return json.dumps({"entries": self.entries})
+        def dump(self, *_):
+            return pickle.dumps({"entries": self.entries})
+
+        def state(self, *_):
             status = {"last_completed_collective": self.completed, "last_enqueued_collective": self.called}
             return json.dumps({"pg_status": {"0": status}})
 
     made = Recorded()
     monkeypatch.setattr(log, "time", made)
-    monkeypatch.setattr(torch, "_dump_fr_trace_json", made.dump)
+    monkeypatch.setattr(torch, "_dump_fr_trace", made.dump)
+    monkeypatch.setattr(torch, "_dump_fr_trace_json", made.state)
     return made
 
 
