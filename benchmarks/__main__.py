@@ -13,6 +13,7 @@ NAMES = (
     "engines",
     "containers",
     "recording",
+    "collectives",
     "startup",
     "profiles",
     "one_connection",

@@ -29,6 +29,10 @@ __all__ = ["check_volumes", "folder_name", "recorded_job"]
 Job: TypeAlias = Callable[..., LaunchOutcome]
 """Called with a network, a sink for lines of output, and options of launch."""
 _LONGEST_NAME: Final = 60
+_NO_COLLECTIVES: Final = (
+    "no collectives were recorded: no Python process of the job had a process group of torch.distributed, or it ignores"
+    " PYTHONPATH (python -I or -E)"
+)
 
 
 def folder_name(command: Sequence[str]) -> str:
@@ -38,20 +42,23 @@ def folder_name(command: Sequence[str]) -> str:
 
 
 @contextlib.contextmanager
-def recorded_job(root: Path, command: Sequence[str], placement: Placement) -> Iterator[tuple[Placement, Job]]:
+def recorded_job(
+    root: Path, command: Sequence[str], placement: Placement, *, collectives: bool = False
+) -> Iterator[tuple[Placement, Job]]:
     """A job that is recorded in a new folder; at the end, say what it was. Without a folder the job runs all the same.
 
     Args:
         root: ``runs``.
         command: the program and its arguments.
         placement: of the network.
+        collectives: whether each collective is recorded.
 
     Yields:
         The placement in which ranks see the folder, and what launches the command.
     """
     try:
         folder = _new_folder(root, command)
-        placement = recorded_placement(placement, folder)
+        placement = recorded_placement(placement, folder, collectives=collectives)
     except HarnessError as problem:
         note(f"this run is not recorded: {problem}")
         yield (
@@ -70,13 +77,15 @@ def recorded_job(root: Path, command: Sequence[str], placement: Placement) -> It
             "measure": None,
             "limit_seconds": options["timeout"],
         }
-        with Recording(network, folder, facts, note, required=False) as recording:
+        with Recording(network, folder, facts, note, required=False, collectives=collectives) as recording:
             return _launch(recording, command, show, options)
 
     try:
         yield placement, job
     finally:
         if any(folder.path.iterdir()):
+            if collectives and not any(folder.path.glob("collectives-*.jsonl")):
+                note(_NO_COLLECTIVES)
             _say_summary(folder)
         else:  # there was no network
             folder.path.rmdir()

@@ -74,6 +74,12 @@ def run(
         bool,
         typer.Option("--record", help="Record the run in a folder of its own, for 'harness report'; see docs/runs.md."),
     ] = False,
+    collectives: Annotated[
+        bool,
+        typer.Option(
+            "--collectives", help="Record each collective of torch.distributed too; the script stays as it is."
+        ),
+    ] = False,
     runs: Annotated[
         Path | None,
         typer.Option("--runs", help="Where --record makes that folder.", show_default=str(RUNS)),
@@ -94,6 +100,8 @@ def run(
     limits["master_port"] = master_port
     if runs is not None and not record:
         raise InputError("--runs says where to record: add --record, or leave it out")
+    if collectives and not record:
+        raise InputError("--collectives says what to record: add --record, or leave it out")
     if record:
         from harness.cli import record as recorder  # it takes a while to import
 
@@ -108,7 +116,7 @@ def run(
         return
     show = printer(made.size)
     if record:
-        with recorder.recorded_job(runs or RUNS, command, placement) as (where, job):
+        with recorder.recorded_job(runs or RUNS, command, placement, collectives=collectives) as (where, job):
             outcome, silent = _on_network(name, made, where, lambda network: job(network, show, **limits))
     else:
         outcome, silent = _on_network(

@@ -13,6 +13,8 @@ from harness.agent.job import RUNS
 from harness.agent.run_recorder import links_line
 from harness.backends.docker.container_options import parse_volume
 from harness.errors import HarnessError, InputError
+from harness.installed import PACKAGE
+from harness.model.collectives_hook import HOOK, RUN_DIR, collectives_environment
 from harness.networks.backends import DOCKER
 from harness.networks.launch import LaunchOutcome, Stream
 from harness.networks.network import Network
@@ -22,6 +24,7 @@ from harness.training.run_description import versions
 
 FOLDER_IN_CONTAINER: Final = str(RUNS)
 """Programs in a container run as this folder's owner."""
+_PACKAGE_IN_CONTAINER: Final = "/opt/harness-of-the-host/harness"
 _LAST_LINES: Final = 10
 _SAMPLE_SECONDS: Final = 1.0
 
@@ -36,12 +39,20 @@ def check_volumes(placement: Placement) -> None:
             )
 
 
-def recorded_placement(placement: Placement, folder: RunFolder) -> Placement:
-    """The placement in which ranks can write to the folder of a run, which is made here. Raises HarnessError."""
+def recorded_placement(placement: Placement, folder: RunFolder, *, collectives: bool = False) -> Placement:
+    """The placement in which ranks can write to the folder of a run, which is made here. Raises HarnessError.
+
+    Args:
+        placement: without it.
+        folder: of the run.
+        collectives: whether ranks record each collective, for which containers get this package, whatever their image.
+    """
     in_containers = placement.runtime == DOCKER
     folder.make(shared=in_containers and os.geteuid() == 0)
-    volume = f"{folder.path.absolute()}:{FOLDER_IN_CONTAINER}"
-    return placement.with_volume(volume) if in_containers else placement
+    if not in_containers:
+        return placement
+    placement = placement.with_volume(f"{folder.path.absolute()}:{FOLDER_IN_CONTAINER}")
+    return placement.with_volume(f"{PACKAGE}:{_PACKAGE_IN_CONTAINER}:ro") if collectives else placement
 
 
 def network_facts(network: Network, congestion_control: str) -> dict[str, Any]:
@@ -87,6 +98,7 @@ class Recording:
         notify: called with each message for the user, one line each.
         required: whether a record that cannot be written is an error. Otherwise that is reported once, and the run goes
             on.
+        collectives: whether ranks record each collective; see ``recorded_placement``.
     """
 
     def __init__(
@@ -97,9 +109,10 @@ class Recording:
         notify: Callable[[str], None],
         *,
         required: bool = True,
+        collectives: bool = False,
     ) -> None:
         self.network, self.folder, self.facts = network, folder, facts
-        self._notify, self._required = notify, required
+        self._notify, self._required, self._collectives = notify, required, collectives
         self._logs: dict[int, Lines] = {}
         self._open = ExitStack()
         self.notes: list[str] = []
@@ -127,8 +140,13 @@ class Recording:
 
     @property
     def environ(self) -> dict[str, str]:
-        """Variables for the ranks: the folder as they see it."""
-        return {"HARNESS_RUN_DIR": self.folder_of_ranks}
+        """Variables for the ranks: the folder as they see it, and what makes them record collectives."""
+        found = {RUN_DIR: self.folder_of_ranks}
+        if not self._collectives:
+            return found
+        nodes = self.network.backend
+        hook = f"{_PACKAGE_IN_CONTAINER}/{HOOK.name}" if nodes.name == DOCKER else str(HOOK)
+        return found | collectives_environment(nodes.environ, hook)
 
     @property
     def folder_of_ranks(self) -> str:

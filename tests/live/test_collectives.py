@@ -1,14 +1,12 @@
-"""Single collectives over a real link, as recorded: a round trip at least for what needs one."""
+"""`harness run --record --collectives` over a real link: what takes a round trip at least is recorded as such."""
 
 import json
-import textwrap
+import subprocess
 
 import pytest
 
-from harness.model.collectives_hook import collectives_environment
-from harness.networks.launch import launch
-from tests.support.live import needs, network, up
-from tests.support.plans import shape
+from tests.support.cli import HARNESS
+from tests.support.live import addressing, needs, own, runtime_name
 
 pytestmark = [*needs(), pytest.mark.torch]
 
@@ -24,7 +22,7 @@ dist.barrier()
 time.sleep(0.5)
 for number in range(10):
     dist.all_reduce(tensor)
-for number in range(10):
+for number in range(5):
     work = dist.all_reduce(tensor, async_op=True)
     time.sleep(1)
     work.wait()
@@ -33,19 +31,35 @@ dist.destroy_process_group()
 """
 
 
+def recorded(harness, folder, *command):
+    harness.env["HARNESS_NAME"] = own("collectives")
+    network = ["-n", "2", "-t", "ring", "--delay", "50ms", "--subnet", str(addressing().ipv4_net)]
+    words = [*HARNESS, "run", *network, "--subnet6", str(addressing().ipv6_net), "--record", "--runs", str(folder)]
+    return subprocess.run(
+        [*words, "--collectives", "--runtime", runtime_name(), "--", *command],
+        env=harness.env,
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+
+
 @pytest.mark.timing
-def test_an_all_reduce_takes_two_delays_and_ends_when_it_is_complete(tmp_path):
-    plan = network("fully_connected", 2, shape(delay="50ms", rate="100mbit"))
-    lines = []
-    with up(plan, folder=tmp_path / "state") as net:
-        extra = {**collectives_environment(net.backend.environ), "HARNESS_RUN_DIR": str(tmp_path)}
-        argv = [net.backend.python, "-c", textwrap.dedent(SCRIPT)]
-        outcome = launch(net.backend, plan, argv, lambda *line: lines.append(line), extra_env=extra)
-    assert outcome.code == 0, lines
+def test_an_all_reduce_takes_two_delays_and_ends_when_it_is_complete(harness, tmp_path):
+    done = recorded(harness, tmp_path / "runs", "python3", "-c", SCRIPT)
+    assert done.returncode == 0, done.stderr
+    assert "collectives" not in done.stderr, "nothing is wrong with them"
+    (folder,) = (tmp_path / "runs").iterdir()
     for rank in range(2):
-        recorded = [json.loads(line) for line in (tmp_path / f"collectives-{rank}.jsonl").read_text().splitlines()]
-        found = [line for line in recorded if line["op"] == "all_reduce"]
-        assert len(found) == 20
+        lines = [json.loads(line) for line in (folder / f"collectives-{rank}.jsonl").read_text().splitlines()]
+        found = [line for line in lines if line["op"] == "all_reduce"]
+        assert len(found) == 15
         for line in found:
-            assert line["bytes"] == 4000
-            assert 2 * DELAY <= line["seconds"] < 0.5, "until it was waited for, a second"
+            assert (line["bytes"], line["ranks"]) == (4000, 2)
+            assert 2 * DELAY <= line["seconds"] < 0.7, "a second later it was waited for"
+
+
+def test_a_job_without_collectives_is_told_so(harness, tmp_path):
+    done = recorded(harness, tmp_path / "runs", "python3", "-c", "print(1 + 1)")
+    assert done.returncode == 0, done.stderr
+    assert "no collectives were recorded: no Python process of the job had a process group" in done.stderr

@@ -1,0 +1,145 @@
+"""What timing each collective costs: steps of the digits job with it, against steps without, in turns.
+
+Two ranks over loopback with ddp: an all_reduce each some milliseconds, which is more than over any shaped link. Blocks
+take about half a second, and each begins and ends the recording as a job does. A third kind, without it as well, tells
+how much two that are alike differ. CPU seconds of the process say what the clock cannot on a busy machine. Collectives
+with nothing between them, in turns as well, tell what a single one costs, gloo's threads included.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.report import Row, table
+
+RANKS = 2
+BATCH = 128
+ROUNDS = 24
+STEPS = 100
+CALLS = 200
+LIMIT = 1.02
+KINDS = ("without", "control", "with")
+
+
+def rank_main(folder: str, port: str) -> None:
+    """One rank: prints by kind the seconds and CPU seconds of each block, of steps and of bare collectives.
+
+    Args:
+        folder: for records.
+        port: of the rendezvous.
+    """
+    from harness.training.collectives import flight_recorder, profiler
+    from harness.training.collectives.log import CollectiveLog
+    from harness.training.group import ProcessGroup
+    from harness.training.strategies.base import CommClock, StrategyContext
+    from harness.training.strategies.catalogue import find_strategy
+    from harness.training.tasks.catalogue import make_task
+    from harness.training.tasks.task_options import TaskOptions
+
+    flight_recorder.enable(os.environ)
+    profiler.quiet(os.environ)
+    group = ProcessGroup(os.environ | {"MASTER_PORT": port}, 600)
+    import torch
+
+    work = make_task(TaskOptions("digits", batch=BATCH), group.rank, group.size, 0)
+    model, kind = work.model(), find_strategy("ddp")
+    setup = StrategyContext(
+        model, lambda parameters: torch.optim.AdamW(parameters), group.rank, group.size, (), CommClock()
+    )
+    strategy = kind(setup, kind.Options())
+    log = CollectiveLog(Path(folder), group.rank)
+    tensor = torch.ones(10_000)
+
+    def step(number: int) -> None:
+        batch = work.batch(number + 1)
+        strategy.step(lambda module: work.loss(module, batch))
+
+    def block(count: int, what: Callable[[int], Any], recorded: bool) -> tuple[float, float]:
+        began, used = time.perf_counter(), time.process_time()
+        if recorded:
+            log.begin()
+        for number in range(count):
+            what(number)
+            if recorded and log.is_due(time.perf_counter()):
+                log.cut()
+                log.write()
+        if recorded:
+            log.cut(last=True)
+            log.write()
+        return time.perf_counter() - began, time.process_time() - used
+
+    block(STEPS, step, True)
+    found = {}
+    for name, count, what in (("steps", STEPS, step), ("calls", CALLS, lambda _: group.dist.all_reduce(tensor))):
+        rounds = []
+        for number in range(ROUNDS):
+            order = KINDS[number % 3 :] + KINDS[: number % 3]
+            took = {kind: block(count, what, kind == "with") for kind in order}
+            rounds.append([took[kind] for kind in KINDS])
+        found[name] = rounds
+    log.close()
+    print(json.dumps(found), flush=True)
+    group.close()
+
+
+def measure() -> list[dict[str, list[list[tuple[float, float]]]]]:
+    """What each rank printed."""
+    import socket
+
+    with socket.socket() as probe, tempfile.TemporaryDirectory() as folder:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        processes = []
+        try:
+            for rank in range(RANKS):
+                place = {"RANK": str(rank), "WORLD_SIZE": str(RANKS), "MASTER_ADDR": "127.0.0.1"}
+                env = {**os.environ, **place, "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+                argv = [sys.executable, "-m", "benchmarks.collectives", folder, str(port)]
+                processes.append(subprocess.Popen(argv, env=env, stdout=subprocess.PIPE))
+            told = [json.loads(process.communicate(timeout=600)[0]) for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+        lines = Path(folder, "collectives-0.jsonl").read_text().splitlines()
+        assert len(lines) > ROUNDS * STEPS
+        assert sum('"seconds":null' in line for line in lines) < len(lines) / 100
+    return told
+
+
+def ratio(rounds: list[list[tuple[float, float]]], kind: str, figure: int) -> float:
+    """The median over rounds of a kind's seconds (0) or CPU seconds (1), relative to those without recording."""
+    place = KINDS.index(kind)
+    return median(one[place][figure] / one[0][figure] for one in rounds)
+
+
+def main() -> None:
+    """Measure and print."""
+    ranks = measure()
+    steps = [one for rank in ranks for one in rank["steps"]]
+    calls = [one for rank in ranks for one in rank["calls"]]
+    clock, cpu = ratio(steps, "with", 0), ratio(steps, "with", 1)
+    single = median((one[2][1] - one[0][1]) / CALLS for one in calls)
+    rows = [
+        Row("digits: step without timing collectives", f"{1000 * median(one[0][0] for one in steps) / STEPS:.2f} ms"),
+        Row("digits: step with / without, by the clock", f"{clock:.3f}", "<= 1.02", clock <= LIMIT),
+        Row("digits:   two without it, the one / the other", f"{ratio(steps, 'control', 0):.3f}"),
+        Row("digits: step with / without, CPU", f"{cpu:.3f}", "<= 1.02", cpu <= LIMIT),
+        Row("digits:   two without it, the one / the other", f"{ratio(steps, 'control', 1):.3f}"),
+        Row("a collective: CPU that timing it takes", f"{1e6 * single:.0f} us"),
+    ]
+    table("What timing collectives costs", rows)
+
+
+if __name__ == "__main__":
+    rank_main(*sys.argv[1:])
