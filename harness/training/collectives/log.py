@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,6 +68,7 @@ class CollectiveLog:
         self._file = self._open(folder / f"collectives-{rank}.jsonl") if folder else None
         self._profiler = self._make_profiler() if self._file else None
         self._sizes: dict[str, int] = {}
+        self._groups = 0
         self._called, self._cost = 0, 0.0
         self._spans: list[Span] = []
         self._since, self._until = 0.0, math.inf
@@ -96,14 +97,11 @@ class CollectiveLog:
         Args:
             forget: whether collectives until now are not counted.
         """
-        import torch.distributed as dist
-
         if forget:
             self._flight.forget()
         if self._profiler:
             self._profiler.stop()
             self._profiler.start()
-            self._find_ranks([str(dist.group.WORLD.group_name)] if dist.group.WORLD else [])
         self._read_at = time.perf_counter()
         self._due_at = self._read_at + _FIRST_PAUSE
 
@@ -113,6 +111,7 @@ class CollectiveLog:
         Args:
             now: by time.perf_counter.
         """
+        self._find_ranks()
         if now < self._due_at:
             return False
         busy, called = self._flight.state()
@@ -150,7 +149,6 @@ class CollectiveLog:
         calls = [*self._later, *(call for call in new if call.time <= self._until)]
         self._later = [call for call in new if call.time > self._until]
         if self._file:
-            self._find_ranks(call.name for call in calls)
             lines = [one.line(step_at(one.start)) for one in timed(calls, self._spans, self._since, self._sizes)]
             self._add([*lines, *([{"missed": missed, "time": time.time()}] if missed else [])])
         self._spans = []
@@ -166,15 +164,14 @@ class CollectiveLog:
         if self._file:
             self._file.close()
 
-    def _find_ranks(self, names: Iterable[str]) -> None:
-        """Note the numbers of ranks of process groups, as far as these still exist."""
-        from torch._C import _distributed_c10d
+    def _find_ranks(self) -> None:
+        """Note the numbers of ranks of process groups: when their collectives are read, they may be gone."""
+        from torch.distributed import distributed_c10d
 
-        for name in set(names) - self._sizes.keys():
-            try:
-                self._sizes[name] = _distributed_c10d._resolve_process_group(name).size()
-            except (AttributeError, RuntimeError):
-                continue
+        groups = getattr(getattr(distributed_c10d, "_world", None), "pg_names", {})
+        if len(groups) != self._groups:
+            self._groups = len(groups)
+            self._sizes |= {name: group.size() for group, name in list(groups.items())}
 
     def _add(self, lines: list[dict[str, Any]]) -> None:
         if not lines or not self._file:
