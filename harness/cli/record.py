@@ -101,6 +101,10 @@ def _launch(
         show(rank, stream, line)
         recording.sink(rank, stream, line)
 
+    def tick() -> bool:
+        recording.tick()
+        return False
+
     try:
         outcome = launch(
             network.backend,
@@ -108,17 +112,15 @@ def _launch(
             command,
             sink,
             extra_env=recording.environ,
-            tick=lambda: recording.tick() is not None,
+            tick=tick,
             **options,
         )
     except (KeyboardInterrupt, SystemExit) as end:
-        recording.sample()
         recording.end("stopped", code=end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT)
         raise
     except HarnessError as error:
         recording.end("failed", code=error.exit_code, last_lines=[str(error)])
         raise
-    recording.sample()
     recording.end(**recording.ending(outcome))
     return outcome
 

@@ -1,7 +1,8 @@
-"""The record of one run: its folder, what ranks print, the counters of links, reshapes, how it ended (docs/runs.md)."""
+"""The record of one run: its folder, what ranks print, links and flows, reshapes, how it ended (docs/runs.md)."""
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from harness.agent.job import RUNS
-from harness.agent.run_recorder import links_line
 from harness.backends.docker.container_options import parse_volume
 from harness.errors import HarnessError, InputError
 from harness.installed import PACKAGE
@@ -19,6 +19,7 @@ from harness.networks.backends import DOCKER
 from harness.networks.launch import LaunchOutcome, Stream
 from harness.networks.network import Network
 from harness.networks.placement import Placement
+from harness.networks.sampler import Sampler
 from harness.run_files import Lines, RunFolder, append_json
 from harness.training.run_description import versions
 
@@ -26,7 +27,8 @@ FOLDER_IN_CONTAINER: Final = str(RUNS)
 """Programs in a container run as this folder's owner."""
 _PACKAGE_IN_CONTAINER: Final = "/opt/harness-of-the-host/harness"
 _LAST_LINES: Final = 10
-_SAMPLE_SECONDS: Final = 1.0
+_FULL: Final = os.strerror(errno.ENOSPC)
+"""That a disk is full is said once, whatever could not be written."""
 
 
 def check_volumes(placement: Placement) -> None:
@@ -116,19 +118,20 @@ class Recording:
         self._logs: dict[int, Lines] = {}
         self._open = ExitStack()
         self.notes: list[str] = []
-        """Messages of the engine, each once, e.g. that a shaper daemon was restarted: meanwhile its links were down."""
-        self._gap: str | None = None
-        """Why something is not in the record: the first time."""
+        """Of the engine and of what samples, each once, e.g. that a shaper daemon was restarted: meanwhile its links
+        were down."""
+        self._incomplete = False
         self._began = time.time()
-        self._sample_at = 0.0
+        self._sampler = Sampler(network, folder.path, facts["attempt"])
 
     def __enter__(self) -> Self:
-        """Write run.json; from now on reshapes are recorded. Raises HarnessError."""
+        """Write run.json; from now on links, flows and reshapes are recorded. Raises HarnessError."""
         with ExitStack() as opened:
             self._write(self.folder.begin, self.facts)
             self._write(self.network.record_in, self.folder.path)
             for rank in range(self.network.plan.size):
                 self._write(self._open_log, opened, rank)
+            self._write(self._sampler.start)
             self._open = opened.pop_all()
         return self
 
@@ -137,6 +140,7 @@ class Recording:
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         self._open.close()
+        self._sampler.stop()
 
     @property
     def environ(self) -> dict[str, str]:
@@ -170,36 +174,17 @@ class Recording:
         """Add a line to rank-R.jsonl, as ``harness.log`` does in a rank. Raises HarnessError."""
         self._write(append_json, self.folder.path / f"rank-{rank}.jsonl", line)
 
-    def tick(self) -> HarnessError | None:
-        """Record the counters of all links where that is due.
+    def tick(self) -> None:
+        """Say what became known of the engine, and of what samples, since the last tick."""
+        self._say(self._sampler.messages())
 
-        Returns:
-            Why the network gives none, where a record is required: it is gone then.
-
-        Raises:
-            HarnessError: the records cannot be written.
-        """
-        now = time.time()
-        if now < self._sample_at:
-            return None
-        self._sample_at = max(self._sample_at + _SAMPLE_SECONDS, now + _SAMPLE_SECONDS / 2)
-        return self.sample()
-
-    def sample(self) -> HarnessError | None:
-        """The same at once."""
-        try:
-            statuses = self.network.observe()
-        except HarnessError as error:
-            if self._required:
-                return error
-            self._missed(error)
-            return None
-        self._write(self.folder.links, links_line(time.time(), self.facts["attempt"], statuses))
-        for text in dict.fromkeys(text for node in statuses.values() for text in node.notes):
+    def _say(self, texts: list[str]) -> None:
+        for text in texts:
             if text not in self.notes:
+                full_before = any(_FULL in one for one in self.notes)
                 self.notes.append(text)
-                self._notify(f"{self.folder.path.name}: {text}")
-        return None
+                if not (full_before and _FULL in text):
+                    self._notify(f"{self.folder.path.name}: {text}")
 
     def ending(self, outcome: LaunchOutcome) -> dict[str, Any]:
         """The fields of end.json that say how a program has ended on all ranks, for ``end``."""
@@ -214,16 +199,16 @@ class Recording:
         }
 
     def end(self, status: str, **fields: Any) -> None:
-        """Write end.json. Raises HarnessError.
+        """Sample a last time and write end.json. Raises HarnessError.
 
         Args:
             status: finished, failed, stopped or limit.
             fields: what differs from that of a run in which no rank failed.
         """
-        notes = [*self.notes, *([f"the record is incomplete: {self._gap}"] if self._gap else [])]
-        usual = {"code": 0, "codes": {}, "failed_rank": None, "last_lines": [], "reached_at_step": None, "notes": notes}
         seconds = time.time() - self._began
-        self._write(lambda: self.folder.end(status, **{"seconds": seconds, **usual, **fields}))
+        self._say(self._sampler.stop())
+        usual = {"code": 0, "codes": {}, "failed_rank": None, "last_lines": [], "reached_at_step": None}
+        self._write(lambda: self.folder.end(status, **{"seconds": seconds, **usual, **fields, "notes": self.notes}))
 
     def _write(self, work: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -231,10 +216,6 @@ class Recording:
         except HarnessError as problem:
             if self._required:
                 raise
-            self._missed(problem)
-
-    def _missed(self, why: HarnessError) -> None:
-        """Say once that something is not in the record."""
-        if self._gap is None:
-            self._gap = str(why)
-            self._notify(f"{why}: the record of this run will be incomplete, and the run goes on")
+            if not self._incomplete:
+                self._say([f"{problem}; its record will be incomplete, and the run goes on"])
+            self._incomplete = True

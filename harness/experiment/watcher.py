@@ -1,4 +1,4 @@
-"""Watches a run while its ranks train: reads their progress, lets samples be recorded, enforces limits."""
+"""Watches a run while its ranks train: reads their progress, enforces limits."""
 
 from __future__ import annotations
 
@@ -44,13 +44,9 @@ class Watcher:
         """Why the job was ended, where no rank failed."""
 
     def tick(self) -> bool:
-        """Record a sample, read the progress, and return whether the job must end.
-
-        Raises:
-            HarnessError: the records cannot be written.
-        """
+        """Read the progress, and return whether the job must end."""
         now = time.time()
-        self.error = self._recording.tick()
+        self._recording.tick()
         self._read()
         limit, trained = self._experiment.limit_seconds, self.progress.trained(now)
         bound = _CONNECT_SECONDS + _CONNECT_SECONDS_PER_RANK * self._size
@@ -63,8 +59,7 @@ class Watcher:
         return self.over_limit or reached or self.error is not None
 
     def finish(self) -> None:
-        """Record and read what came since the last tick, after the job has ended. Raises HarnessError as tick does."""
-        self._recording.sample()
+        """Read what came since the last tick, after the job has ended."""
         self._read()
 
     def _read(self) -> None:

@@ -114,7 +114,7 @@ def test_a_reshape_is_recorded(record, harness):
         env=harness.env,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(lambda: list(record.runs.glob("*/links.jsonl")))
+    wait_for(lambda: list(record.runs.glob("*/links*.jsonl")))
     harness("link", "set", "0-1", "--delay", "30ms")
     (record.runs / "go").touch()
     assert process.wait(60) == 0
@@ -160,7 +160,7 @@ def test_a_run_that_is_stopped_leaves_a_whole_record(record, harness, number, co
 
 def test_a_run_that_was_killed_is_unfinished_and_can_be_read(record, harness):
     process = subprocess.Popen(record.argv("sleep", "60"), env=harness.env, stderr=subprocess.DEVNULL)
-    wait_for(lambda: list(record.runs.glob("*/links.jsonl")))
+    wait_for(lambda: list(record.runs.glob("*/links*.jsonl")))
     process.kill()
     process.wait()
     with (record.folder / "links.jsonl").open("a") as file:
@@ -191,7 +191,7 @@ def test_a_disk_that_is_full_is_said_once_by_each_and_the_job_goes_on(record, ha
     assert done.returncode == 0, done.stderr
     assert all(f"[{rank}] done" in done.stdout for rank in (0, 1))
     full = [line for line in done.stderr.splitlines() if "No space left on device" in line]
-    ours = [line for line in full if "the record of this run will be incomplete, and the run goes on" in line]
+    ours = [line for line in full if "harness.log" not in line]
     theirs = [line for line in full if "harness.log loses what it cannot write" in line]
     assert len(ours) == 1
     assert 1 <= len(theirs) <= 2

@@ -6,8 +6,7 @@ from types import SimpleNamespace
 from typing import ClassVar, Literal
 
 from harness.errors import HarnessError, NodeError
-from harness.model.link import UNSHAPED
-from harness.model.status import EdgeStatus, NodeStatus, Stats, TcpCounters
+from harness.model.status import Stats
 from harness.shaping.qdisc import EMPTY, PASS, Tree, tree_of
 from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, MoveFilter, Seal, diff
 from harness.shaping.readback import node_status
@@ -77,18 +76,18 @@ class FakeEngine:
 
 
 class FakeSampling:
-    """Samples nothing."""
+    """A Sampling whose messages a test gives it."""
 
-    def __init__(self, events):
-        self.events = events
-        self.said = ["a message"]
+    def __init__(self):
+        self.coming = []
+        self.ended = False
 
     def messages(self):
-        said, self.said = self.said, []
-        return said
+        found, self.coming = self.coming, []
+        return found
 
     def stop(self):
-        self.events.append("stop sampling")
+        self.ended = True
         return self.messages()
 
 
@@ -142,26 +141,29 @@ class FakeBackend:
         FakeBackend.living.discard(self.number)
 
 
-class CountingNetwork:
-    """A Network of two nodes that answers with one more packet each time; refuses where it shall."""
+class FakeNetwork:
+    """A Network of two nodes, of which everything that is asked of it works but what shall not.
+
+    Args:
+        backend: its name.
+        refuses: why it cannot be sampled.
+    """
 
     plan = network("line", 2)
     engine = "fake"
 
-    def __init__(self, backend="netns"):
-        self.backend = SimpleNamespace(name=backend)
-        self.asked = 0
-        self.refuses = False
-        self.notes = {0: (), 1: ()}
+    def __init__(self, backend="netns", refuses=None):
+        self.backend = SimpleNamespace(name=backend, sample=self._sample)
+        self.sampling = FakeSampling()
+        self.sampled = None
         self.recorded_in = None
+        self._refuses = refuses
 
-    def observe(self):
-        if self.refuses:
-            raise NodeError(1, "observe", "it is gone")
-        self.asked += 1
-        stats = Stats(self.asked, 100 * self.asked, 3, 40, 2)
-        first = NodeStatus({(0, 1): EdgeStatus(UNSHAPED, stats)}, notes=self.notes[0], tcp=TcpCounters(9, 4))
-        return {0: first, 1: NodeStatus({}, notes=self.notes[1])}
+    def _sample(self, plan, folder, attempt):
+        if self._refuses:
+            raise HarnessError(self._refuses)
+        self.sampled = plan, folder, attempt
+        return self.sampling
 
     def record_in(self, folder):
         self.recorded_in = folder

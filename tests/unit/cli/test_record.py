@@ -12,7 +12,7 @@ from harness.errors import HarnessError, ProgramError
 from harness.networks.launch import LaunchOutcome
 from harness.networks.placement import Placement
 from harness.run_files import RunFolder
-from tests.support.fakes import CountingNetwork
+from tests.support.fakes import FakeNetwork
 
 WHEN = time.struct_time((2026, 11, 27, 13, 0, 0, 4, 331, 0))
 FINE, FAILED = LaunchOutcome(0, None, {0: 0, 1: 0}), LaunchOutcome(9, 1, {0: 143, 1: 9})
@@ -42,7 +42,7 @@ def perform(monkeypatch, tmp_path):
         shown = []
         with recorded_job(tmp_path / "runs", command, Placement()) as (_, job):
             try:
-                return job(network or CountingNetwork(), lambda *line: shown.append(line), timeout=None)
+                return job(network or FakeNetwork(), lambda *line: shown.append(line), timeout=None)
             finally:
                 assert shown == [(1, "stdout", b"hello")]
 
@@ -109,11 +109,9 @@ def test_a_program_that_cannot_be_started(perform, folder):
     assert "nothing" in folder.ending["last_lines"][0]
 
 
-def test_a_network_that_does_not_answer_is_said_once_and_the_job_goes_on(perform, folder, capsys):
-    network = CountingNetwork()
-    network.refuses = True
-    assert perform(FINE, network=network) == FINE
-    assert capsys.readouterr().err.count("node 1: observe: it is gone") == 1
+def test_a_network_that_cannot_be_sampled_is_said_once_and_the_job_goes_on(perform, folder, capsys):
+    assert perform(FINE, network=FakeNetwork(refuses="node 1: it is gone")) == FINE
+    assert capsys.readouterr().err.count("node 1: it is gone") == 1
     assert folder.ending["status"] == "finished"
 
 

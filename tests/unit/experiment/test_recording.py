@@ -1,25 +1,23 @@
 """The record of a run, whatever it runs: samples, output, its end; and a disk that takes no more."""
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
 from harness.errors import HarnessError
-from harness.experiment import recording as module
 from harness.experiment.recording import Recording, network_facts, recorded_placement
 from harness.networks.launch import LaunchOutcome
 from harness.networks.placement import Placement
 from harness.run_files import RunFolder
-from tests.support.fakes import CountingNetwork
+from tests.support.fakes import FakeNetwork
 
 FACTS = {"attempt": 2, "started": 1000.0}
 
 
 @pytest.fixture
 def net():
-    return CountingNetwork()
+    return FakeNetwork()
 
 
 @pytest.fixture
@@ -43,10 +41,6 @@ def lenient(net, folder, told):
     return Recording(net, folder, FACTS, told.append, required=False)
 
 
-def lines_of(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def test_a_recording_says_what_runs_and_takes_reshapes_and_output(recording, net, folder):
     recording.sink(1, "stdout", b"hello")
     recording.sink(1, "stderr", b"oh")
@@ -57,60 +51,32 @@ def test_a_recording_says_what_runs_and_takes_reshapes_and_output(recording, net
 
 def test_ranks_find_the_folder(recording, folder, told):
     assert recording.environ == {"HARNESS_RUN_DIR": str(folder.path)}
-    assert Recording(CountingNetwork("docker"), folder, FACTS, told.append).environ == {"HARNESS_RUN_DIR": "/runs"}
-    relative = Recording(CountingNetwork(), RunFolder(Path("x")), FACTS, told.append)
+    assert Recording(FakeNetwork("docker"), folder, FACTS, told.append).environ == {"HARNESS_RUN_DIR": "/runs"}
+    relative = Recording(FakeNetwork(), RunFolder(Path("x")), FACTS, told.append)
     assert relative.environ == {"HARNESS_RUN_DIR": str(Path.cwd() / "x")}
 
 
-def test_links_are_recorded_about_once_a_second_and_when_asked(recording, folder, monkeypatch):
-    class Clock:
-        now = 1000.0
+def test_links_and_flows_are_sampled_until_the_end(recording, net, folder):
+    assert net.sampled == (net.plan, folder.path, 2)
+    assert not net.sampling.ended
+    recording.end("finished")
+    assert net.sampling.ended
 
-        def time(self):
-            return self.now
 
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    for clock.now in (1000.0, 1000.25, 1000.5, 1000.75, 1001.0, 1001.25, 1002.3):
-        assert recording.tick() is None
-    recording.sample()
-    found = lines_of(folder.path / "links.jsonl")
-    assert [line["time"] for line in found] == [1000.0, 1000.5, 1002.3, 1002.3]
-    assert found[0] == {
-        "time": 1000.0,
-        "attempt": 2,
-        "edges": [
-            {
-                "src": 0,
-                "dst": 1,
-                "sent_packets": 1,
-                "sent_bytes": 100,
-                "dropped": 3,
-                "backlog_bytes": 40,
-                "backlog_packets": 2,
-            }
-        ],
-        "tcp": {
-            "0": {"sent_segments": 9, "retransmitted_segments": 4},
-            "1": {"sent_segments": 0, "retransmitted_segments": 0},
-        },
-    }
+def test_whatever_ends_a_run_ends_the_sampling(net, folder):
+    with pytest.raises(KeyboardInterrupt), Recording(net, folder, FACTS, print):
+        raise KeyboardInterrupt
+    assert net.sampling.ended
 
 
 def test_what_happens_to_the_makers_of_links_stays_in_the_record_and_is_told_once(recording, net, folder, told):
-    for notes in ((), ("12:00: restarted",), ("12:00: restarted", "12:01: again")):
-        net.notes = {0: notes, 1: notes[:1]}
-        assert recording.sample() is None
-    net.notes = {0: (), 1: ("12:02: restarted",)}
-    recording.sample()
+    for texts in (["12:00: restarted"], ["12:00: restarted", "12:01: again"], []):
+        net.sampling.coming = texts
+        recording.tick()
+    net.sampling.coming = ["12:02: restarted"]
     recording.end("finished")
     assert folder.ending["notes"] == ["12:00: restarted", "12:01: again", "12:02: restarted"]
     assert told == [f"{folder.path.name}: {note}" for note in folder.ending["notes"]]
-
-
-def test_a_network_that_is_gone_is_an_answer(recording, net):
-    net.refuses = True
-    assert str(recording.tick()) == "node 1: observe: it is gone"
 
 
 def test_a_rank_that_failed_is_told_with_its_last_lines_of_this_attempt(recording):
@@ -138,27 +104,36 @@ def test_every_end_has_the_same_fields(recording, folder):
     assert (folder.ending["status"], folder.ending["code"], folder.ending["codes"]) == ("stopped", 130, {})
 
 
-def test_statistics_that_cannot_be_written_are_an_error_of_an_experiment(recording, folder):
-    (folder.path / "links.jsonl").mkdir()
-    with pytest.raises(HarnessError, match=r"links\.jsonl cannot be written: Is a directory"):
-        recording.tick()
+def test_links_that_cannot_be_sampled_are_an_error_of_an_experiment_and_a_gap_elsewhere(folder, told):
+    net = FakeNetwork(refuses="links.jsonl cannot be written: Is a directory")
+    with pytest.raises(HarnessError, match="Is a directory"), Recording(net, folder, FACTS, told.append):
+        pass
+    with Recording(net, folder, FACTS, told.append, required=False) as made:
+        made.tick()
+        made.end("finished")
+    (note,) = folder.ending["notes"]
+    assert note == "links.jsonl cannot be written: Is a directory; its record will be incomplete, and the run goes on"
+    assert told == [f"{folder.path.name}: {note}"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a Linux device")
-def test_a_disk_that_is_full_is_said_once_and_the_run_goes_on(lenient, folder, told, monkeypatch):
+def test_a_disk_that_is_full_is_said_once_and_the_run_goes_on(lenient, net, folder, told, monkeypatch):
     with lenient:
         lenient.sink(0, "stdout", b"before")
+        net.sampling.coming = [f"{folder.path}/links.jsonl cannot be written: No space left on device"]
+        lenient.tick()
         full = os.open("/dev/full", os.O_WRONLY)
-        monkeypatch.setattr(os, "open", lambda *_, **__: os.dup(full))
-        assert lenient.tick() is None
-        assert lenient.sample() is None
-        monkeypatch.undo()
-        os.close(full)
+        before = os.dup(lenient._logs[0]._file.fileno())
+        os.dup2(full, lenient._logs[0]._file.fileno())
+        lenient.sink(0, "stdout", b"lost")
+        lenient.sink(0, "stdout", b"lost")
+        os.dup2(before, lenient._logs[0]._file.fileno())
+        for file in (full, before):
+            os.close(file)
         lenient.sink(0, "stdout", b"after")
         lenient.end("finished")
-    why = f"{folder.path}/links.jsonl cannot be written: No space left on device"
-    assert told == [f"{why}: the record of this run will be incomplete, and the run goes on"]
-    assert folder.ending["notes"] == [f"the record is incomplete: {why}"]
+    links, log = folder.ending["notes"]
+    assert told == [f"{folder.path.name}: {links}"]
+    assert log.startswith(f"{folder.path}/rank-0.log cannot be written: No space left on device; its record will be")
     assert (folder.path / "rank-0.log").read_text().endswith("before\nafter\n")
 
 
@@ -170,7 +145,7 @@ def test_a_folder_that_is_gone_is_said_once(net, tmp_path, told):
         made.tick()
         made.end("finished")
     (line,) = told
-    assert line.startswith(f"{folder.path}/run.json cannot be written: Not a directory")
+    assert line.startswith(f"x: {folder.path}/run.json cannot be written: Not a directory")
 
 
 def test_facts_of_the_network_have_its_plan_and_versions(net):
