@@ -76,18 +76,18 @@ class FakeEngine:
 
 
 class FakeSampling:
-    """A Sampling whose messages a test gives it."""
+    """Samples nothing; a test may say what its messages are."""
 
-    def __init__(self):
-        self.coming = []
-        self.ended = False
+    def __init__(self, events):
+        self.events = events
+        self.said = ["a message"]
 
     def messages(self):
-        found, self.coming = self.coming, []
-        return found
+        said, self.said = self.said, []
+        return said
 
     def stop(self):
-        self.ended = True
+        self.events.append("stop sampling")
         return self.messages()
 
 
@@ -154,7 +154,8 @@ class FakeNetwork:
 
     def __init__(self, backend="netns", refuses=None):
         self.backend = SimpleNamespace(name=backend, sample=self._sample)
-        self.sampling = FakeSampling()
+        self.sampling = FakeSampling([])
+        self.sampling.said = []
         self.sampled = None
         self.recorded_in = None
         self._refuses = refuses

@@ -58,22 +58,22 @@ def test_ranks_find_the_folder(recording, folder, told):
 
 def test_links_and_flows_are_sampled_until_the_end(recording, net, folder):
     assert net.sampled == (net.plan, folder.path, 2)
-    assert not net.sampling.ended
+    assert not net.sampling.events
     recording.end("finished")
-    assert net.sampling.ended
+    assert net.sampling.events
 
 
 def test_whatever_ends_a_run_ends_the_sampling(net, folder):
     with pytest.raises(KeyboardInterrupt), Recording(net, folder, FACTS, print):
         raise KeyboardInterrupt
-    assert net.sampling.ended
+    assert net.sampling.events
 
 
 def test_what_happens_to_the_makers_of_links_stays_in_the_record_and_is_told_once(recording, net, folder, told):
     for texts in (["12:00: restarted"], ["12:00: restarted", "12:01: again"], []):
-        net.sampling.coming = texts
+        net.sampling.said = texts
         recording.tick()
-    net.sampling.coming = ["12:02: restarted"]
+    net.sampling.said = ["12:02: restarted"]
     recording.end("finished")
     assert folder.ending["notes"] == ["12:00: restarted", "12:01: again", "12:02: restarted"]
     assert told == [f"{folder.path.name}: {note}" for note in folder.ending["notes"]]
@@ -119,7 +119,7 @@ def test_links_that_cannot_be_sampled_are_an_error_of_an_experiment_and_a_gap_el
 def test_a_disk_that_is_full_is_said_once_and_the_run_goes_on(lenient, net, folder, told, monkeypatch):
     with lenient:
         lenient.sink(0, "stdout", b"before")
-        net.sampling.coming = [f"{folder.path}/links.jsonl cannot be written: No space left on device"]
+        net.sampling.said = [f"{folder.path}/links.jsonl cannot be written: No space left on device"]
         lenient.tick()
         full = os.open("/dev/full", os.O_WRONLY)
         before = os.dup(lenient._logs[0]._file.fileno())
