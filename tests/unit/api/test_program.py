@@ -35,6 +35,7 @@ class LocalBackend:
             stdout=stdio.stdout,
             stderr=stdio.stderr,
             start_new_session=own_group,
+            cwd=cwd,
         )
         self.started.append(rank)
         return process
