@@ -8,12 +8,12 @@ from harness.experiment.measure import Measure
 from harness.experiment.measuring import Measuring
 from harness.experiment.recording import Recording
 from harness.run_files import RunFolder
-from tests.support.fakes import CountingNetwork
+from tests.support.fakes import FakeNetwork
 
 
 @pytest.fixture
 def recording(tmp_path):
-    with Recording(CountingNetwork(), RunFolder(tmp_path), {"attempt": 1, "started": 0.0}, print) as made:
+    with Recording(FakeNetwork(), RunFolder(tmp_path), {"attempt": 1, "started": 0.0}, print) as made:
         yield made
 
 
@@ -55,6 +55,6 @@ def test_a_value_that_never_came_is_noted_with_what_was_looked_for(recording):
 
 
 def test_in_containers_other_users_can_add_to_the_same_files(tmp_path):
-    with Recording(CountingNetwork("docker"), RunFolder(tmp_path), {"attempt": 1, "started": 0.0}, print) as recording:
+    with Recording(FakeNetwork("docker"), RunFolder(tmp_path), {"attempt": 1, "started": 0.0}, print) as recording:
         Measuring(Measure.of_regex("(.)"), recording, None)
     assert [(tmp_path / f"rank-{rank}.jsonl").stat().st_mode & 0o777 for rank in (0, 1)] == [0o666] * 2
