@@ -36,5 +36,5 @@ class Pace:
             cost: CPU seconds since the sample before.
         """
         self._cost = self._cost + _MEMORY * (cost - self._cost) if self._cost else cost
-        self._due = max(now, self._due + max(INTERVAL, self._cost / self._share))
+        self._due = max(now, min(self._due, now) + max(INTERVAL, self._cost / self._share))
         return max(math.ceil(self._due / INTERVAL - _EARLY), math.floor(now / INTERVAL + _EARLY) + 1) * INTERVAL

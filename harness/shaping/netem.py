@@ -16,6 +16,8 @@ from harness.netlink.routes import default_gateways
 from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
 from harness.shaping import tc_messages as tc
 from harness.shaping.facts import NetemFacts
+from harness.shaping.meter import NOTHING
+from harness.shaping.netem_meter import read_counts, with_queue
 from harness.shaping.qdisc import EMPTY, PASS, ROOT, Branch, Netem, Tbf, Tree, shape_of, tree_of
 from harness.shaping.qdisc_diff import (
     Action,
@@ -162,7 +164,9 @@ def _error(node: NodePlan, actions: Sequence[Action], refusals: Sequence[Refusal
 def _read(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[int, Stats]]:
     """The tree that the kernel has, and the counters of every branch."""
     request = tc.dump_request(index)
-    qdiscs = [found for body in netlink.dump(tc.RTM_GETQDISC, request) if (found := tc.read(body))["index"] == index]
+    dumped = [(tc.read(body), read_counts(body)) for body in netlink.dump(tc.RTM_GETQDISC, request)]
+    qdiscs = [found for found, _ in dumped if found["index"] == index]
+    counts = {found["handle"]: counted for found, counted in dumped if found["index"] == index}
     kinds = [found.get_attr("TCA_KIND") for found in qdiscs]
     if not any(kind == "htb" and found["handle"] == ROOT for kind, found in zip(kinds, qdiscs, strict=True)):
         return EMPTY, {}
@@ -184,16 +188,9 @@ def _read(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[Tree, dict[in
             tc.read_tbf(tbf) if tbf else None,
         )
         branches[branch.neighbour] = branch
-        stats[branch.neighbour] = _with_queue(tc.read_stats(found), tc.read_stats(queue) if queue else Stats())
+        queued = counts[queue["handle"]] if queue else NOTHING
+        stats[branch.neighbour] = Stats(*with_queue(counts[found["handle"]], queued))
     return Tree(True, branches, filters, stale, passing, sealed), stats
-
-
-def _with_queue(line: Stats, queue: Stats) -> Stats:
-    """What both stages hold: before Linux 6.13 a netem did not count what stands in the one below it."""
-    if line.backlog_bytes >= queue.backlog_bytes:
-        return line
-    packets = line.backlog_packets + queue.backlog_packets
-    return replace(line, backlog_bytes=line.backlog_bytes + queue.backlog_bytes, backlog_packets=packets)
 
 
 def _filters(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[dict[tuple[int, int], int], ...]:

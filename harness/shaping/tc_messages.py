@@ -9,7 +9,6 @@ filters of a full mesh are the same in every node, so their messages are encoded
 from __future__ import annotations
 
 import struct
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
@@ -20,7 +19,6 @@ from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from harness.model.distribution import table
 from harness.model.link import Distribution
-from harness.model.status import Stats
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, message
 from harness.netlink.rtnetlink import Request
 from harness.shaping.qdisc import DROPPING, ROOT, UNLIMITED, Netem, Tbf
@@ -262,10 +260,6 @@ def _info(priority: int, protocol: int) -> int:
 # Decoding
 
 
-_ZEROS: Final[Mapping[str, int]] = defaultdict(int)
-"""The fields of an attribute that the kernel left out."""
-
-
 class _Header(nlmsg):
     header = None
     fields = tcmsg.fields
@@ -288,14 +282,6 @@ def read(body: bytes | memoryview) -> TcMessage:
 def _attributes(found: Any) -> dict[str, Any]:
     """The attributes of a message or of an attribute, by name; of none where there is none."""
     return {} if found is None else {slot.name: slot.value for slot in found["attrs"]}
-
-
-def read_stats(found: TcMessage) -> Stats:
-    """The counters of a qdisc; packets from TCA_STATS_PKT64 where TCA_STATS_BASIC cannot count them."""
-    nested = _attributes(found.get_attr("TCA_STATS2"))
-    basic, queue = nested.get("TCA_STATS_BASIC", _ZEROS), nested.get("TCA_STATS_QUEUE", _ZEROS)
-    packets = nested.get("TCA_STATS_PKT64", basic["packets"])
-    return Stats(packets, basic["bytes"], queue["drops"], queue["backlog"], queue["qlen"])
 
 
 def read_netem(found: TcMessage) -> Netem:

@@ -101,7 +101,7 @@ def test_a_queue_that_fills(tmp_path):
     assert max(edge["backlog_packets"] for edge in found) > 10
     sent = [edge["sent_bytes"] for edge in found]
     assert sent == sorted(sent)
-    assert len(set(sent)) > 15, "not only once a second"
+    assert len(set(sent)) > 4
     rtts = [row[1] for _, row in flow(tmp_path, 0, 1)[1]]
     assert max(rtts) > 30_000, "the round trip grows with what waits"
 

@@ -49,3 +49,9 @@ def test_after_a_pause_there_is_nothing_to_catch_up_with():
     pace = Pace(SHARE)
     pace.next(1000.0, 0.0001)
     assert pace.next(1060.03, 0.0001) == pytest.approx(1060.1)
+
+
+def test_a_clock_that_is_set_back_stops_nothing():
+    pace = Pace(SHARE)
+    pace.next(1000.0, 0.0001)
+    assert pace.next(500.0, 0.0001) == pytest.approx(500.1, abs=0.11)
