@@ -52,6 +52,7 @@ def _scenario(analysis: Analysis, scenario: Scenario) -> dict[str, Any]:
         "next": asdict(win.next) if win and win.next else None,
         "baseline": asdict(win.baseline) if win and win.baseline else None,
         "strategies": [_group(group) for group in scenario.groups],
+        "leads": [asdict(other) for other in win.others] if win else [],
     }
 
 

@@ -25,7 +25,7 @@ def winners_table(analysis: Analysis) -> Table:
     table = Table(headline(analysis), columns)
     for scenario in analysis.scenarios:
         win = scenario.win
-        margins = {other.label: margin(other) for other in win.comparisons} if win else {}
+        margins = {other.label: margin(other) for other in win.others} if win else {}
         order = sorted(scenario.groups, key=lambda group: _place(group, win))
         target = "" if scenario.target is None else f" to {scenario.target}"
         for place, group in enumerate(order):

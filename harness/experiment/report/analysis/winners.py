@@ -56,16 +56,22 @@ class Winner:
         winner: its runs.
         next: the second; None where no other strategy has a run that counts.
         baseline: ddp without options; None where it won, or did not take part.
+        others: every other strategy with a run that counts.
     """
 
     winner: RunGroup
     next: Comparison | None
     baseline: Comparison | None
+    others: tuple[Comparison, ...] = ()
 
     @property
     def too_close(self) -> bool:
         """Whether the winner was not ahead of the next with every seed."""
         return self.next is not None and self.next.overlaps and self.winner.reached > 1
+
+    def lead_over(self, label: str) -> Comparison | None:
+        """The winner compared with another strategy; None where that has no run that counts."""
+        return next((other for other in self.others if other.label == label), None)
 
     @property
     def comparisons(self) -> list[Comparison]:
@@ -91,6 +97,7 @@ def find_winner(groups: tuple[RunGroup, ...]) -> Winner | None:
         winner=winner,
         next=_compare(winner, second) if second else None,
         baseline=_compare(winner, baseline) if baseline else None,
+        others=tuple(_compare(winner, group) for group in others),
     )
 
 

@@ -138,6 +138,17 @@ def test_a_lead_is_the_median_of_the_factors_of_each_seed():
     assert [scenario["baseline"][key] for key in ("pairs", "factor")] == [3, pytest.approx(6.1)]
 
 
+def test_every_strategy_is_compared_with_the_winner_seed_by_seed():
+    runs = [run("ddp", every(4.0)), run("fast", every(1.0)), run("mid", every(2.0)), run("mid", every(3.0), seed=1)]
+    runs += [run("never", [1.0])]
+    win = analysed(*runs).scenarios[0].win
+    assert [win.lead_over(label).factor for label in ("ddp", "mid")] == [4.0, 2.0]
+    assert win.lead_over("fast") is None
+    assert not win.lead_over("never").reached
+    (scenario,) = document(analysed(*runs))["facets"]
+    assert {lead["label"] for lead in scenario["leads"]} == {"ddp", "mid", "never"}
+
+
 def test_who_is_faster_with_each_seed_wins_though_its_median_is_larger():
     runs = [run("steady", every(time), seed=seed) for seed, time in enumerate((1.0, 5.0, 9.0))]
     runs += [run("lucky", every(time), seed=seed) for seed, time in enumerate((1.1, 4.9, 9.9))]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import unescape
 
 import pytest
 
@@ -23,7 +24,7 @@ def made(folder, **options):
 
 def plain(markup):
     """Its text, in one line with plain spaces."""
-    return " ".join(re.sub(r"<[^>]*>", " ", str(markup)).replace("\u00a0", " ").split())
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", str(markup))).replace("\u00a0", " ").split())
 
 
 def shown(analysis, place=0):
@@ -125,7 +126,8 @@ def test_commands_that_log_nothing_are_compared_by_their_wall_time(tmp_path):
     assert hits_table(scenario).rows == ()
     text = plain(render("winners.html.j2", **context(analysis)))
     assert "wan the end lr=0.1 12.5 s 1 of 1 lr=0.01 3.2 ×" in text
-    assert "where command seeds time to target wan lr=0.1 1 12.5 s" in text
+    assert "where command seeds time to target winner's lead wan lr=0.1 1 12.5 s fastest" in text
+    assert "lr=0.01 1 40 s 3.2 ×" in text
     assert "ddp" not in text
 
 
