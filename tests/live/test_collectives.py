@@ -45,6 +45,7 @@ def recorded(harness, folder, *command):
 
 
 @pytest.mark.timing
+@pytest.mark.xdist_group("training")
 def test_an_all_reduce_takes_two_delays_and_ends_when_it_is_complete(harness, tmp_path):
     done = recorded(harness, tmp_path / "runs", "python3", "-c", SCRIPT)
     assert done.returncode == 0, done.stderr

@@ -113,6 +113,7 @@ def slugs(label):
     return [f"{profile}.ring.{label}.seed{seed}" for profile in ("near", "far") for seed in (0, 1)]
 
 
+@pytest.mark.timing
 def test_a_plain_script_is_compared_on_two_networks(laboratory):
     """Nothing in it knows of harness; what counts is found in what it prints."""
     measure = "measure: {regex: 'step (?P<step>.+): loss=(.+)'}\ntarget: {loss: 0.1}\n"

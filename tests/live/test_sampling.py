@@ -62,6 +62,7 @@ def flow(folder, src, dst):
     return begun, samples, ended
 
 
+@pytest.mark.timing
 @pytest.mark.engine
 def test_a_transfer_over_a_lossy_link(tmp_path):
     with up(network("line", 2, shape(delay="15ms", rate="20mbit", loss="1%"))) as net:
@@ -87,6 +88,7 @@ def test_a_transfer_over_a_lossy_link(tmp_path):
     assert last["dropped"] > 0
 
 
+@pytest.mark.timing
 @pytest.mark.engine
 def test_a_queue_that_fills(tmp_path):
     with up(network("line", 2, shape(delay="5ms", rate="10mbit"))) as net, Sampler(net, tmp_path):
