@@ -17,6 +17,7 @@ from harness.experiment.recording import Recording, folder_of_ranks, network_fac
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.variants import CommandVariant, StrategyVariant
 from harness.experiment.watcher import Watcher
+from harness.model.collectives_hook import COLLECTIVES
 from harness.model.format import count
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PlanOptions
@@ -35,6 +36,11 @@ Subnets = tuple[str | None, str | None]
 def plan_of(experiment: Experiment, run: Run, subnets: Subnets = (None, None)) -> NetworkPlan:
     """The network of a run. Raises InputError."""
     return PlanOptions(experiment.nodes, run.topology, run.profile, None, run.drawn_with, *subnets).plan()
+
+
+def _collectives() -> bool:
+    """Whether each collective of own commands is recorded; the trainer does so anyway."""
+    return os.environ.get(COLLECTIVES) == "1"
 
 
 def sharing(together: int) -> str:
@@ -86,7 +92,8 @@ class Runner:
             before, resume = folder.facts, folder.can_go_on and isinstance(run.variant, StrategyVariant)
             if not resume:
                 folder.clear()
-            with Recording(network, folder, self._facts(run, network, before), self.notify) as recording:
+            facts = self._facts(run, network, before)
+            with Recording(network, folder, facts, self.notify, collectives=_collectives()) as recording:
                 self._perform(run, recording, resume, watch)
         finally:
             network.down()
@@ -94,7 +101,7 @@ class Runner:
 
     def _placement_of(self, run: Run, folder: RunFolder) -> Placement:
         """The placement, with the run's folder, which is made, and the user's files as volumes of containers."""
-        placement = recorded_placement(self.placement, folder)
+        placement = recorded_placement(self.placement, folder, collectives=_collectives())
         if placement.runtime == DOCKER:
             for volume in self._files(run):
                 placement = placement.with_volume(volume)

@@ -135,7 +135,9 @@ class Recorder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind:  # the last collective is the one that failed
+            self._collectives.finish(self._step_at)
         self.close()
 
     def collectives(self, step: int) -> None:

@@ -121,7 +121,7 @@ class CollectiveLog:
         """Take what the profiler has seen, in the main thread.
 
         Args:
-            last: whether nothing is to be seen any more.
+            last: whether it ends.
         """
         if not self._profiler:
             return
@@ -156,6 +156,12 @@ class CollectiveLog:
         cost, self._cost = self._cost + now - began, 0.0
         self._due_at = now + pause(len(new) + missed, began - since, cost)
         return calls, missed
+
+    def finish(self, step_at: Callable[[float], int | None] = no_step) -> None:
+        """Write what is left, in the main thread: what is under way as well."""
+        self.cut(last=True)
+        self.write(step_at)
+        self.close()
 
     def close(self) -> None:
         """Write no more."""

@@ -92,9 +92,7 @@ class Watch:
         self._main.forget()
         self._stopped.set()
         self._idle.wait(5)
-        self._log.cut(last=True)
-        self._log.write()
-        self._log.close()
+        self._log.finish()
 
 
 def watch(environment: Mapping[str, str]) -> None:

@@ -190,6 +190,8 @@ def test_a_rank_that_dies_ends_the_other_with_one_line_and_a_loss_that_is_none_i
     assert [line["step"] for line in steps] == [1, 2, 3, 4, 5]
     assert steps[0]["loss"] > 0
     assert steps[-1]["loss"] is None
+    lines = [json.loads(line) for line in (tmp_path / "collectives-0.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["bytes"]] == [1, 2, 3, 4, 5, None], "the last one failed"
 
 
 def test_a_full_disk_is_one_line_that_names_the_file(tmp_path):
