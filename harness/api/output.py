@@ -6,6 +6,7 @@ import pickle
 import signal
 import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from harness.api.failures import RankError
@@ -27,9 +28,13 @@ class RankOutput:
     Args:
         marker: what lines of an answer begin with.
         ranks: those that will answer.
+        shown: what prints, see show.
     """
 
-    def __init__(self, marker: str, ranks: tuple[int, ...]) -> None:
+    def __init__(
+        self, marker: str, ranks: tuple[int, ...], shown: Callable[[int, Stream, bytes, int], None] = show
+    ) -> None:
+        self._show = shown
         self._ranks, self._width = ranks, len(str(max(ranks)))
         self._sorters = {rank: ResultReader(marker.encode()) for rank in ranks}
         self._last: dict[int, deque[bytes]] = {rank: deque(maxlen=_LAST_LINES) for rank in ranks}
@@ -41,7 +46,7 @@ class RankOutput:
         sorter = self._sorters[rank]
         for theirs in sorter.feed(line) if stream == "stdout" else [line]:
             self._last[rank].append(theirs)
-            show(rank, stream, theirs, self._width)
+            self._show(rank, stream, theirs, self._width)
         if sorter.answer is not None and rank not in self._answers:
             self._answers[rank] = pickle.loads(sorter.answer)
             sorter.answer = b""

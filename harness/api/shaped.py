@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Never, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
 
 from harness.api.arguments import StrPath, variables, whole_numbers, words
 from harness.api.call import Call
@@ -21,14 +22,18 @@ from harness.networks.backends import NETNS
 from harness.networks.launch import Stream
 from harness.networks.network import Network
 
+if TYPE_CHECKING:
+    from harness.api.record import NetworkRecord
+
 T = TypeVar("T")
 
 
 class ShapedNetwork(NetworkLinks):
     """A network that is up: from ``harness.network(...)`` or the fixture ``shaped_network``."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, record: NetworkRecord | None = None) -> None:
         super().__init__(network)
+        self._record = record
         self._jobs: list[NodeProgram] = []
         """Those that have not ended; this and the other list are changed under the lock."""
         self._calls: list[Call[Any]] = []
@@ -39,6 +44,11 @@ class ShapedNetwork(NetworkLinks):
     def __repr__(self) -> str:
         state = "" if self._up else ", down"
         return f"<ShapedNetwork {self.name}: {self.size} nodes, {self.plan.topology}, {self.plan.profile}{state}>"
+
+    @property
+    def run_folder(self) -> Path | None:
+        """Where what runs on it is recorded; None: nowhere."""
+        return self._record.folder if self._record else None
 
     def __reduce__(self) -> Never:
         raise TypeError("a ShapedNetwork cannot be sent into its own nodes: use what it says (address, plan) outside")
@@ -116,7 +126,7 @@ class ShapedNetwork(NetworkLinks):
         path = search_path() if self.runtime == NETNS else None
         marker = secrets.token_hex(16)
         payload = pack(function, arguments, keywords, marker=marker, path=path)
-        answers = RankOutput(marker, chosen)
+        answers = RankOutput(marker, chosen, self._show)
         argv = [self._network.backend.python, *CALL_ARGV]
         job = self._job(argv, answers, chosen, given, payload)
         return job, Call(job, answers, getattr(function, "__name__", repr(function)))
@@ -151,7 +161,7 @@ class ShapedNetwork(NetworkLinks):
 
         def sink(rank: int, stream: Stream, line: bytes) -> None:
             lines.setdefault((rank, stream), []).append(line)
-            show(rank, stream, line, width)
+            self._show(rank, stream, line, width)
 
         def text(rank: int, stream: Stream) -> str:
             return "".join(f"{line.decode(errors='replace')}\n" for line in lines.get((rank, stream), ()))
@@ -167,6 +177,12 @@ class ShapedNetwork(NetworkLinks):
             raise
         codes = job.outcome().codes
         return [Ended(rank, codes[rank], text(rank, "stdout"), text(rank, "stderr")) for rank in chosen]
+
+    def _show(self, rank: int, stream: Stream, line: bytes, width: int) -> None:
+        """Print a line, and record it."""
+        show(rank, stream, line, width)
+        if self._record:
+            self._record.sink(rank, stream, line)
 
     def _job(
         self,
@@ -187,12 +203,14 @@ class ShapedNetwork(NetworkLinks):
                 argv,
                 sink,
                 ranks=ranks,
-                env=env,
+                env={**(self._record.environ if self._record else {}), **env},
                 master_port=next(port for port in range(MASTER_PORT, 1 << 16) if port not in taken),
                 lock=self._lock,
                 payload=payload,
             )
             self._jobs.append(job)
+            if self._record:
+                self._record.add(job)
         return job
 
     def _chosen(self, ranks: Sequence[int] | None) -> tuple[int, ...]:
@@ -215,9 +233,11 @@ class ShapedNetwork(NetworkLinks):
         for call in calls:
             call.result()
 
-    def _end(self) -> None:
+    def _end(self, error: BaseException | None = None) -> None:
         with contextlib.ExitStack() as stack:
             stack.callback(self._remove)
+            if self._record:
+                stack.callback(self._record.end, error)
             self._up = False
             with self._lock:
                 jobs = tuple(self._jobs)
@@ -236,4 +256,4 @@ class ShapedNetwork(NetworkLinks):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.down() if error is None else self._end()
+        self.down() if error is None else self._end(error)

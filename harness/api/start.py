@@ -6,7 +6,8 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from harness.api.arguments import PROFILE, StrPath, several, whole, written
 from harness.api.failures import HarnessWarning, warn
@@ -18,6 +19,10 @@ from harness.networks.backends import DOCKER
 from harness.networks.network import Network
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
+
+if TYPE_CHECKING:
+    from harness.api.record import NetworkRecord
+    from harness.run_files import RunFolder
 
 _TRIES: Final = 8
 
@@ -37,6 +42,7 @@ def network(
     image: str | None = None,
     volumes: Sequence[str] = (),
     name: str | None = None,
+    record: bool | StrPath = False,
 ) -> ShapedNetwork:
     """Start a shaped network, which ends with the ``with`` block, ``down()``, or this process, whichever comes first.
 
@@ -56,9 +62,11 @@ def network(
         image: of containers: harness-node, or one made from it.
         volumes: folders for containers: /HOST:/INSIDE or /HOST:/INSIDE:ro.
         name: for ``harness ... --name``; None: a unique one, so that tests can run side by side.
+        record: whether to record what runs on it in a folder of its own in ``runs``, or the folder to use for ``runs``:
+            for ``harness report``. ``ShapedNetwork.run_folder`` says which it is.
 
     Raises:
-        InputError: an option makes no sense; nothing was touched.
+        InputError: an option makes no sense, or nothing can be recorded there; nothing was touched.
         UnavailableError, PrivilegeError: what the machine lacks; the message says how to fix it.
         NetworkStateError: the name or the subnet is taken.
     """
@@ -85,17 +93,50 @@ def network(
     if name is not None:
         LocalRegistry.check_name(name)
     host.raise_open_files()
+    folder, placement = _recorded(record, placement)
     notes: list[str] = []
     start = _beside_others if placement.runtime == DOCKER and subnet is subnet6 is None else _start
-    made = start(name or _new_name(), options, placement, notes.append)
-    shaped = ShapedNetwork(made)
+    try:
+        made = start(name or _new_name(), options, placement, notes.append)
+    except BaseException:
+        if folder:
+            folder.path.rmdir()
+        raise
+    try:
+        shaped = ShapedNetwork(made, _record(made, folder, congestion_control))
+    except BaseException:
+        made.down()
+        raise
     try:
         for text in notes:
             warn(text)
-    except HarnessWarning:
-        shaped.down()
+    except HarnessWarning as error:
+        shaped.__exit__(type(error), error, None)
         raise
     return shaped
+
+
+def _recorded(record: bool | StrPath, placement: Placement) -> tuple[RunFolder | None, Placement]:
+    """The folder of the run, and the placement that has it. Raises InputError, HarnessError."""
+    if record is False:
+        return None, placement
+    from harness.api.record import program_name
+    from harness.experiment.recorded import RUNS
+    from harness.experiment.recording import check_volumes, recorded_placement
+    from harness.experiment.run_folder import new_run_folder
+
+    root = RUNS if record is True else Path(written("record", record, "True, or a folder, e.g. 'runs'"))
+    check_volumes(placement)
+    folder = new_run_folder(root, program_name())
+    return folder, recorded_placement(placement, folder)
+
+
+def _record(network: Network, folder: RunFolder | None, congestion_control: str) -> NetworkRecord | None:
+    if folder is None:
+        return None
+    from harness.api.record import NetworkRecord
+
+    return NetworkRecord(network, folder, congestion_control)
 
 
 def _beside_others(name: str, options: PlanOptions, placement: Placement, note: Callable[[str], None]) -> Network:

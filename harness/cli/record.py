@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -17,6 +15,7 @@ from harness.errors import HarnessError
 from harness.experiment.masked import masked
 from harness.experiment.recording import Recording, check_volumes, network_facts, recorded_placement
 from harness.experiment.report.load import load_experiment
+from harness.experiment.run_folder import folder_name, new_run_folder
 from harness.experiment.summary import summary
 from harness.experiment.variants import OwnCommand
 from harness.networks.launch import LaunchOutcome, Stream, launch
@@ -24,21 +23,19 @@ from harness.networks.network import Network
 from harness.networks.placement import Placement
 from harness.run_files import RunFolder
 
-__all__ = ["check_volumes", "folder_name", "recorded_job"]
+__all__ = ["check_volumes", "place", "recorded_job"]
 
 Job: TypeAlias = Callable[..., LaunchOutcome]
 """Called with a network, a sink for lines of output, and options of launch."""
-_LONGEST_NAME: Final = 60
 _NO_COLLECTIVES: Final = (
     "no collectives were recorded: no Python process of the job had a process group of torch.distributed, or it ignores"
     " PYTHONPATH (python -I or -E)"
 )
 
 
-def folder_name(command: Sequence[str]) -> str:
-    """What the folder of a run that begins now is called: its script and the time."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", OwnCommand(tuple(command)).name).lstrip(".-")[:_LONGEST_NAME]
-    return f"{name or 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
+def place(root: Path, command: Sequence[str]) -> Path:
+    """Where a run of this command that begins now would be recorded."""
+    return root / folder_name(OwnCommand(tuple(command)).name)
 
 
 @contextlib.contextmanager
@@ -56,8 +53,9 @@ def recorded_job(
     Yields:
         The placement in which ranks see the folder, and what launches the command.
     """
+    name = OwnCommand(tuple(command)).name
     try:
-        folder = _new_folder(root, command)
+        folder = new_run_folder(root, name)
         placement = recorded_placement(placement, folder, collectives=collectives)
     except HarnessError as problem:
         note(f"this run is not recorded: {problem}")
@@ -71,7 +69,7 @@ def recorded_job(
         facts = {
             **network_facts(network, placement.congestion_control),
             "slug": folder.path.name,
-            "label": OwnCommand(tuple(command)).name,
+            "label": name,
             "command": masked(command),
             "parameters": {},
             "measure": None,
@@ -123,27 +121,6 @@ def _launch(
         raise
     recording.end(**recording.ending(outcome))
     return outcome
-
-
-def _new_folder(root: Path, command: Sequence[str]) -> RunFolder:
-    """A folder that no other run has. Raises HarnessError."""
-    first = root / folder_name(command)
-    path, number = first, 1
-    while True:
-        try:
-            path.mkdir(parents=True)
-            return RunFolder(path)
-        except FileExistsError as problem:
-            if not path.is_dir():
-                raise _refused(path, problem) from None
-            number += 1
-            path = first.with_name(f"{first.name}-{number}")
-        except OSError as problem:
-            raise _refused(path, problem) from None
-
-
-def _refused(path: Path, problem: OSError) -> HarnessError:
-    return HarnessError(f"{path} cannot be made: {problem.strerror}; name another folder with --runs")
 
 
 def _say_summary(folder: RunFolder) -> None:

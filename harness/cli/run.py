@@ -112,7 +112,7 @@ def run(
         say("on every node, with its own RANK: " + " ".join(f"{key}={value}" for key, value in variables.items()))
         say(" ".join(command))
         if record:
-            say(f"recorded in {runs or RUNS}/{recorder.folder_name(command)}")
+            say(f"recorded in {recorder.place(runs or RUNS, command)}")
         return
     show = printer(made.size)
     if record:

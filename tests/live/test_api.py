@@ -12,6 +12,7 @@ import time
 import pytest
 
 import harness
+from harness.experiment.report.load import load_experiment
 from harness.networks.backends import DOCKER, find_backend
 from tests.support.cli import processes, wait_for
 from tests.support.live import needs, own, registry, runtime_name
@@ -460,3 +461,38 @@ def test_the_name_of_another_is_refused():
                 harness.network(2, profile="none", name=net.name)
             assert raised.value.exit_code == 3, again
         assert net.run(rank, timeout=BOUND) == [0, 1]
+
+
+# Records
+
+
+@pytest.mark.backend
+def test_what_runs_on_a_network_is_recorded_where_that_is_asked_for(tmp_path):
+    def talk():
+        home = os.environ["MASTER_ADDR"], 5555
+        print(f"rank {rank()}")
+        if rank() == 0:
+            with socket.create_server(("", home[1])) as server, server.accept()[0] as other:
+                while other.recv(65536):
+                    pass
+        else:
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline:
+                try:
+                    with socket.create_connection(home) as connection:
+                        connection.sendall(bytes(300_000))
+                    break
+                except ConnectionRefusedError:
+                    time.sleep(0.1)
+        harness.log(step=1, loss=0.5)
+
+    with harness.network(2, profile="mobile", record=tmp_path) as net:
+        net.run(talk, timeout=BOUND)
+        net.set("0-1", delay="30ms")
+    (run,) = load_experiment(net.run_folder).runs
+    assert (run.status, dict(run.end.codes)) == ("finished", {0: 0, 1: 0})
+    assert [one.values for of_rank in run.ranks for one in of_rank.logs] == [{"loss": 0.5}] * 2
+    assert run.links[-1].edges[1, 0].sent_bytes > 300_000
+    assert any(flow.samples for flow in run.flows)
+    assert len(run.changes) == 1
+    assert [(net.run_folder / f"rank-{number}.log").read_text() for number in (0, 1)] == ["rank 0\n", "rank 1\n"]

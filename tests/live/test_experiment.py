@@ -117,14 +117,15 @@ def facts(folder):
 
 
 def check_links(folder):
-    """Once a second, counters of both directions that only grow, and TCP that had to send again."""
+    """Up to ten times a second, counters of both directions that only grow, and TCP that had to send again."""
     samples = lines_of(folder / "links.jsonl")
     times = [sample["time"] for sample in samples]
     assert len(samples) >= 3
     assert times == sorted(times)
-    assert len(samples) <= 2 * (times[-1] - times[0]) + 3  # one that came late is made up for after half a second
+    assert len(samples) <= 10 * (times[-1] - times[0]) + 3
     for pair in ((0, 1), (1, 0)):
-        edges = [next(e for e in sample["edges"] if (e["src"], e["dst"]) == pair) for sample in samples]
+        edges = [edge for sample in samples for edge in sample["edges"] if (edge["src"], edge["dst"]) == pair]
+        assert len(edges) >= 3
         for key in ("sent_packets", "sent_bytes", "dropped"):
             counts = [edge[key] for edge in edges]
             assert counts == sorted(counts)

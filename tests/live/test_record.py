@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.experiment.report.load import load_experiment
 from harness.networks.backends import DOCKER
 from tests.support.cli import HARNESS, wait_for
 from tests.support.live import addressing, needs, own, runtime_name
@@ -106,6 +107,20 @@ def test_a_script_leaves_a_record_that_the_report_reads(record, harness):
     assert (listed["folder"], listed["kind"], listed["state"]) == (str(folder), "run", "finished")
     reported = json.loads(harness("report", str(record.runs / "latest"), "--json").stdout)
     assert [run["slug"] for run in reported["runs"]] == [folder.name]
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(runtime_name() == DOCKER, reason="its image has the package, and not the examples")
+def test_a_plain_training_loop(record, harness):
+    script = Path(__file__).parents[2] / "examples" / "plain_loop.py"
+    record("python", str(script), "--lr", "0.5", options=["--profile", "datacenter"])
+    assert record.folder.name.startswith("plain_loop-")
+    (run,) = load_experiment(record.folder).runs
+    for rank in run.ranks:
+        assert [one.step for one in rank.logs] == list(range(30))
+        assert rank.logs[-1].values["loss"] < rank.logs[0].values["loss"] / 2
+    (reported,) = json.loads(harness("report", str(record.folder), "--json").stdout)["runs"]
+    assert reported["slug"] == record.folder.name
 
 
 def test_a_reshape_is_recorded(record, harness):

@@ -2,13 +2,15 @@
 
 import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from harness.cli import record as module
-from harness.cli.record import folder_name, recorded_job
+from harness.cli.record import place, recorded_job
 from harness.errors import HarnessError, ProgramError
+from harness.experiment import run_folder
 from harness.networks.launch import LaunchOutcome
 from harness.networks.placement import Placement
 from harness.run_files import RunFolder
@@ -22,7 +24,7 @@ FINE, FAILED = LaunchOutcome(0, None, {0: 0, 1: 0}), LaunchOutcome(9, 1, {0: 143
 def clock(monkeypatch):
     """It stands still where folders are named."""
     fixed = SimpleNamespace(strftime=lambda form: time.strftime(form, WHEN))
-    monkeypatch.setattr(module, "time", fixed)
+    monkeypatch.setattr(run_folder, "time", fixed)
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def folder(tmp_path):
     ],
 )
 def test_a_folder_is_called_after_its_script(command, name):
-    assert folder_name(command) == f"{name}-20261127-130000"
+    assert place(Path("runs"), command) == Path("runs", f"{name}-20261127-130000")
 
 
 def test_what_runs_and_how_it_ended(perform, folder, capsys):
@@ -130,7 +132,7 @@ def test_where_no_folder_can_be_made_the_job_runs_all_the_same(perform, tmp_path
     assert perform(FINE) == FINE
     (line,) = capsys.readouterr().err.splitlines()
     assert "this run is not recorded" in line
-    assert line.endswith("Not a directory; name another folder with --runs")
+    assert line.endswith("Not a directory; record in another folder")
 
 
 def test_without_a_network_no_folder_stays(tmp_path):
