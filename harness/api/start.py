@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -100,7 +101,8 @@ def network(
         made = start(name or _new_name(), options, placement, notes.append)
     except BaseException:
         if folder:
-            folder.path.rmdir()
+            with contextlib.suppress(OSError):
+                folder.path.rmdir()
         raise
     try:
         shaped = ShapedNetwork(made, _record(made, folder, congestion_control))

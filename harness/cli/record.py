@@ -81,12 +81,12 @@ def recorded_job(
     try:
         yield placement, job
     finally:
-        if any(folder.path.iterdir()):
+        with contextlib.suppress(OSError):  # it has something in it where there was a network
+            folder.path.rmdir()
+        if folder.path.is_dir():
             if collectives and not any(folder.path.glob("collectives-*.jsonl")):
                 note(_NO_COLLECTIVES)
             _say_summary(folder)
-        else:  # there was no network
-            folder.path.rmdir()
 
 
 def _launch(

@@ -1,6 +1,7 @@
 """The folder that ``harness run --record`` makes, and what is said where there is none."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -139,3 +140,15 @@ def test_without_a_network_no_folder_stays(tmp_path):
     with pytest.raises(HarnessError), recorded_job(tmp_path / "runs", ["x"], Placement()):
         raise HarnessError("no network here")
     assert os.listdir(tmp_path / "runs") == []
+
+
+def test_a_folder_that_the_user_removes_meanwhile_is_no_error(perform, folder, monkeypatch, capsys):
+    ended = module.Recording.end
+
+    def end(recording, **fields):
+        ended(recording, **fields)
+        shutil.rmtree(folder.path)
+
+    monkeypatch.setattr(module.Recording, "end", end)
+    assert perform(FINE) == FINE
+    assert capsys.readouterr().err == ""
