@@ -49,7 +49,7 @@ class NodeRecorder:
         self, folder: Path, links: NodeLinks, attempt: int, user: tuple[int, int], say: Callable[[str], None]
     ) -> None:
         try:
-            self._node = links.sampler()
+            self._node, self._size = links.sampler(), links.plan.size
         except OSError as problem:
             raise HarnessError(f"links and flows cannot be recorded: {host.explain(problem)}") from None
         files = folder / f"links-{links.rank}.jsonl", folder / f"flows-{links.rank}.jsonl"
@@ -62,7 +62,7 @@ class NodeRecorder:
 
     async def run(self) -> None:
         """Sample for ever, at the same moments as the other nodes."""
-        pace = Pace(SHARE / NODES)
+        pace = Pace(SHARE / min(self._size, NODES))
         while True:
             before = time.thread_time()
             self.sample()

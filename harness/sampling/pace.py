@@ -10,7 +10,7 @@ INTERVAL: Final = 0.1
 SHARE: Final = 0.02
 """Of one core, for all nodes of a network."""
 NODES: Final = 8
-"""In containers each node samples itself, with the share that a node of so many would have."""
+"""In containers each node samples itself, with its part of that share, but not less than one of so many would have."""
 _MEMORY: Final = 0.1
 """How much the newest sample counts in what a sample costs; the rest of it is what it cost before."""
 _EARLY: Final = 0.01

