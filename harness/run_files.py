@@ -224,10 +224,6 @@ class RunFolder:
             return file.read().decode(errors="replace").splitlines()[-count:]
         return []
 
-    def links(self, line: Mapping[str, Any]) -> None:
-        """Add what the kernel counted. Raises HarnessError."""
-        append_json(self.path / "links.jsonl", line)
-
     def change(self, line: Mapping[str, Any]) -> None:
         """Add a reshape. Raises HarnessError."""
         append_json(self.path / "changes.jsonl", line)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,22 +16,10 @@ from harness.agent.links import NodeLinks
 from harness.agent.log import say
 from harness.agent.node_recorder import NodeRecorder, as_user
 from harness.errors import HarnessError
-from harness.model.status import NodeStatus
 from harness.run_files import RunFolder
 
 _SIGNALS: Final = (130, 143)
 """Exit codes of what a user has stopped, by SIGINT or SIGTERM."""
-
-
-def links_line(now: float, attempt: int, statuses: Mapping[int, NodeStatus]) -> dict[str, Any]:
-    """A line of links.jsonl: what these nodes have counted until now (seconds since the epoch), by rank."""
-    edges = [
-        {"src": src, "dst": dst, **vars(edge.stats)}
-        for node in statuses.values()
-        for (src, dst), edge in node.edges.items()
-    ]
-    tcp = {str(rank): vars(node.tcp) for rank, node in statuses.items()}
-    return {"time": now, "attempt": attempt, "edges": edges, "tcp": tcp}
 
 
 class RunRecorder:

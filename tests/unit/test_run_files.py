@@ -51,7 +51,7 @@ def test_no_link_that_a_job_left_in_the_folder_is_followed(tmp_path, left):
     folder.mkdir()
     (folder / left).symlink_to(mine)
     write_json(folder / "here.json", {"a": 1})
-    for write in (lambda: RunFolder(folder).links({"b": 2}), lambda: RunFolder(folder).log(0).write(b"c")):
+    for write in (lambda: append_json(folder / "links.jsonl", {"b": 2}), lambda: RunFolder(folder).log(0).write(b"c")):
         with contextlib.suppress(HarnessError):
             write()
     assert mine.read_text() == "dear to me"
@@ -190,8 +190,6 @@ def test_a_folder_that_cannot_be_made():
         RunFolder(Path("/proc/x/run")).make(shared=False)
 
 
-def test_reshapes_and_counters_have_files_of_their_own(folder):
-    folder.links({"time": 1.5})
+def test_reshapes_have_a_file_of_their_own(folder):
     folder.change({"asked": 2.5})
-    assert json.loads((folder.path / "links.jsonl").read_text()) == {"time": 1.5}
     assert json.loads((folder.path / "changes.jsonl").read_text()) == {"asked": 2.5}

@@ -26,12 +26,13 @@ def test_from_one_order_to_the_other(tmp_path, mounted):
     async def job():
         orders = RecordingOrders(CountingLinks(1), asyncio.create_task, tmp_path)
         assert orders.answer({"do": "record", "attempt": 2}) == {"messages": []}
-        await asyncio.sleep(0.5)
+        while len(lines(tmp_path)) < 3:
+            await asyncio.sleep(0.01)
         assert orders.answer({"do": "recorded", "end": False}) == {"messages": []}
         orders.answer({"do": "recorded", "end": True})
         count = len(lines(tmp_path))
         await asyncio.sleep(0.3)
-        assert len(lines(tmp_path)) == count >= 3
+        assert len(lines(tmp_path)) == count > 3
         orders.answer({"do": "recorded", "end": True})
 
     asyncio.run(job())
@@ -44,7 +45,8 @@ def test_a_second_order_begins_anew(tmp_path, mounted):
         orders = RecordingOrders(CountingLinks(1), asyncio.create_task, tmp_path)
         for attempt in (1, 2):
             orders.answer({"do": "record", "attempt": attempt})
-            await asyncio.sleep(0.15)
+            while attempt not in (line["attempt"] for line in lines(tmp_path)):
+                await asyncio.sleep(0.01)
         orders.end()
 
     asyncio.run(job())
@@ -57,7 +59,7 @@ def test_messages_are_told_once(tmp_path, mounted, monkeypatch):
     async def job():
         orders = RecordingOrders(CountingLinks(1), asyncio.create_task, tmp_path)
         orders.answer({"do": "record", "attempt": 1})
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.5)
         told = [orders.answer({"do": "recorded", "end": False})["messages"] for _ in range(2)]
         orders.end()
         return told
