@@ -3,6 +3,7 @@
 import pytest
 
 from harness.experiment.report.analysis.explain import explain
+from harness.experiment.report.load import load_experiment
 from tests.support.live import addressing, needs, own
 from tests.support.prepared_runs import PREPARED, make
 
@@ -30,3 +31,42 @@ def test_a_run_is_slow_for_the_reason_that_it_was_made_for(name, harness, tmp_pa
     assert EVIDENCE.get(name, "") in found.sentence
     largest = max(found.lost, key=found.lost.__getitem__)
     assert found.cause in (largest, "compute"), found
+
+
+OWN = """
+import sys
+import torch
+import torch.distributed as dist
+
+dist.init_process_group("gloo")
+tensor = torch.zeros(int(sys.argv[1]))
+for _ in range(int(sys.argv[2])):
+    dist.all_reduce(tensor)
+dist.barrier()
+dist.destroy_process_group()
+"""
+"""A command that records nothing itself: all_reduces of so many numbers, so many times."""
+
+
+@pytest.mark.parametrize(
+    ("link", "numbers", "times", "cause", "evidence"),
+    [
+        ("delay: 40ms\nrate: 100mbit\n", 100, 30, "latency", ", over round trips of 80 ms; the links are "),
+        ("delay: 1ms\nrate: 5mbit\n", 50_000, 15, "rate", " of 5 Mbit/s, data are under way for "),
+        ("delay: 10ms\nrate: 200mbit\nloss: 2%\n", 100_000, 8, "loss", "2 % loss lets TCP have 5 of 191 Mbit/s on "),
+    ],
+)
+def test_a_command_without_steps_is_explained_by_its_connections(
+    link, numbers, times, cause, evidence, harness, tmp_path
+):
+    (tmp_path / "link.yaml").write_text(link)
+    harness.env["HARNESS_NAME"] = own("explain")
+    runs = str(tmp_path / "runs")
+    words = ["-n", "2", "-p", str(tmp_path / "link.yaml"), "--record", "--runs", runs, *SUBNETS, "--", "python", "-c"]
+    done = harness("run", *words, OWN, str(numbers), str(times))
+    (run,) = load_experiment(next((tmp_path / "runs").iterdir())).runs
+    found = explain(run)
+    assert found.cause == cause, found
+    assert evidence in found.sentence
+    assert found.sentence.endswith("computing and waiting cannot be told apart without steps.")
+    assert found.sentence in done.stderr
