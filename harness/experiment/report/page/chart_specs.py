@@ -187,7 +187,7 @@ def heat_strips(title: str, legend: bool) -> Spec:
     x = alt.X("start:Q", title=_SINCE if legend else None, scale=alt.Scale(nice=False, zero=False), axis=axis)
     rows = alt.Axis(minExtent=44, ticks=False, domain=False)
     y = alt.Y("edge:N", sort=None, title=None, axis=rows, scale=alt.Scale(paddingInner=0.15))
-    full = alt.Scale(domain=[0, 1], clamp=True, range=[0.07, 1])  # not a colour: a page's are variables
+    full = alt.Scale(type="sqrt", domain=[0, 1], clamp=True, range=[0.05, 1])  # not a colour: a page's are variables
     shown = alt.Legend(title=title, orient="top", format="%", values=[0, 0.5, 1]) if legend else None
     tips = [
         alt.Tooltip("edge:N"),
