@@ -23,3 +23,12 @@ def test_the_sentence_names_the_cause_that_the_run_was_made_for(name):
     assert sum(found.lost.values()) > 0
     assert found.sentence.endswith(".")
     assert found.advice
+
+
+@pytest.mark.parametrize("cause", ["latency", "rate", "loss"])
+def test_a_command_that_recorded_nothing_itself_is_explained_by_its_connections(cause):
+    (run,) = load_experiment(FOLDER / f"own-{cause}").runs
+    found = explain(run)
+    assert found.cause == cause, found
+    assert "data are under way for " in found.sentence or "lets TCP have" in found.sentence
+    assert found.sentence.endswith("computing and waiting cannot be told apart without steps.")
