@@ -93,8 +93,10 @@ def pytest_runtest_setup(item):
 
 
 def pytest_collection_modifyitems(items):
-    """Tests about containers or about netem are in folders of their own."""
+    """Tests about containers or about netem are in folders of their own, and pure logic takes no time."""
     for item in items:
+        if item.path.is_relative_to(TESTS / "unit") and item.get_closest_marker("timing"):
+            raise pytest.UsageError(f"{item.nodeid}: what measures time belongs into tests/contract or tests/live")
         for folder, marker in (("docker", "backend"), ("netem", "engine")):
             if item.path.is_relative_to(TESTS / folder):
                 item.add_marker(marker)

@@ -9,12 +9,12 @@ from contextlib import suppress
 import pytest
 
 from tests.support.cli import Command
-from tests.support.live import own
+from tests.support.live import addressing, own
 
 pytestmark = [pytest.mark.docker]
 
 IMAGE = os.environ.get("IMAGE", "harness-node")
-SUBNETS = ("--subnet", "198.19.77.0/24", "--subnet6", "fd12:77::/64")
+SUBNETS = ("--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing().ipv6_net))
 
 
 class Proxy:

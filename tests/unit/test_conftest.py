@@ -29,7 +29,8 @@ def test_known():
 @pytest.fixture
 def run(tmp_path):
     shutil.copy(CONFTEST, tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n netem\n nfqueue\n namespaces\n torch\n docker\n")
+    markers = ("netem", "nfqueue", "namespaces", "torch", "docker", "timing")
+    (tmp_path / "pytest.ini").write_text("\n ".join(("[pytest]\nmarkers =", *markers)))
 
     def runner(tests, allowed="", ci="true"):
         (tmp_path / "test_it.py").write_text(tests)
@@ -45,6 +46,16 @@ def test_outside_ci_a_skip_is_no_failure(run):
     result = run(TESTS, ci="")
     assert result.returncode == 0
     assert "is a failure" not in result.stdout
+
+
+def test_what_measures_time_is_refused_among_the_unit_tests(run, tmp_path):
+    measures = "import pytest\n\n@pytest.mark.timing\ndef test_measures():\n    pass\n"
+    assert run(measures).returncode == 0
+    (tmp_path / "unit").mkdir()
+    (tmp_path / "unit" / "test_unit.py").write_text(measures)
+    result = run(measures)
+    assert result.returncode == 4
+    assert "unit/test_unit.py::test_measures: what measures time belongs into tests/contract" in result.stderr
 
 
 def test_in_ci_a_skip_is_a_failure_and_named(run):
