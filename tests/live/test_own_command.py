@@ -131,7 +131,8 @@ def test_a_plain_script_is_compared_on_two_networks(laboratory):
         assert [line["step"] for line in logged] == list(range(1, 31))
         assert logged[9]["values"] == {"loss": round(0.1 + int(slug[-1]) / 100, 4)}
     seconds = {slug: read(laboratory.made / slug / "end.json")["seconds"] for slug in slugs("steps=30")}
-    assert seconds["far.ring.steps=30.seed0"] > seconds["near.ring.steps=30.seed0"] + 30 * 0.038 * 0.8
+    longer = seconds["far.ring.steps=30.seed0"] - seconds["near.ring.steps=30.seed0"]
+    assert longer > 0.5 * 30 * 0.038, "38 ms a step; the ranks' start takes some tenths of a second more or less"
     told = [path for path in laboratory.made.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
     assert [path.name for path in told] == ["experiment.yaml"]
     assert laboratory.networks() == []

@@ -132,6 +132,8 @@ def test_every_kind_of_collective_has_its_size_group_and_duration(tmp_path):
         assert all(line["step"] is None for line in lines)
 
 
+@pytest.mark.timing
+@pytest.mark.xdist_group("training")
 def test_the_end_is_when_it_is_complete_and_a_rank_that_comes_late_is_waited_for(tmp_path):
     (first, second), _ = run(tmp_path, LATE)
     assert first[0]["seconds"] == pytest.approx(0.5, abs=0.25)
