@@ -28,6 +28,7 @@ from harness.agent.settings import Settings
 from harness.agent.worker import Worker
 from harness.errors import HarnessError, InputError, NodeError
 from harness.linux import host
+from harness.model.collectives_hook import RUN_DIR, collectives_environment
 from harness.model.torchrun import environment
 
 READY: Final = Path("/run/harness/ready")
@@ -144,7 +145,8 @@ class Agent:
         base = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
         folder = make_run_folder(run)
         if folder is not None:
-            base["HARNESS_RUN_DIR"] = str(folder)
+            base[RUN_DIR] = str(folder)
+            base |= collectives_environment(base) if settings.collectives else {}
             self._recorder = RunRecorder(folder, links, settings.congestion_control, user_of())
             self._spawn(self._recorder.run())
         env = environment(links.plan, links.rank, {**base, "HOME": "/tmp"}, settings.master_port, settings.job)

@@ -49,6 +49,7 @@ class Settings:
         stops: whether the job ends everywhere as soon as one rank has failed.
         transient: whether the node ends with the command that made it.
         start_timeout: seconds to wait until all nodes' names are known.
+        collectives: whether the job records each of its collectives.
     """
 
     options: PlanOptions
@@ -61,6 +62,7 @@ class Settings:
     stops: bool
     transient: bool
     start_timeout: int
+    collectives: bool
 
     @classmethod
     def read(cls, environ: Mapping[str, str], job: Sequence[str] = ()) -> Self:
@@ -110,6 +112,7 @@ class Settings:
             stops=on_failure == "stop",
             transient=bool(text(TRANSIENT)),
             start_timeout=number("START_TIMEOUT", _START_SECONDS, 1, 86_400),
+            collectives=bool(number("COLLECTIVES", 0, 0, 1)),
         )
 
     @property

@@ -33,7 +33,9 @@ dist.destroy_process_group()
 
 def recorded(harness, folder, *command):
     harness.env["HARNESS_NAME"] = own("collectives")
-    network = ["-n", "2", "-t", "ring", "--delay", "50ms", "--subnet", str(addressing().ipv4_net)]
+    profile = folder.with_name("far.yaml")
+    profile.write_text("delay: 50ms\nrate: 100mbit\n")
+    network = ["-n", "2", "--profile", str(profile), "--subnet", str(addressing().ipv4_net)]
     words = [*HARNESS, "run", *network, "--subnet6", str(addressing().ipv6_net), "--record", "--runs", str(folder)]
     return subprocess.run(
         [*words, "--collectives", "--runtime", runtime_name(), "--", *command],

@@ -20,7 +20,17 @@ def test_without_more_it_is_four_nodes_on_a_wan():
 
 def test_empty_variables_are_as_good_as_none():
     """What ``VARIABLE: ${VARIABLE:-}`` in a compose file makes of a variable that is not set."""
-    names = ("NODES", "TOPOLOGY", "BETWEEN", "SEED", "ENGINE", "MASTER_PORT", "ON_FAILURE", "START_TIMEOUT")
+    names = (
+        "NODES",
+        "TOPOLOGY",
+        "BETWEEN",
+        "SEED",
+        "ENGINE",
+        "MASTER_PORT",
+        "ON_FAILURE",
+        "START_TIMEOUT",
+        "COLLECTIVES",
+    )
     assert Settings.read({**NAMES, **dict.fromkeys(names, "")}) == Settings.read(NAMES)
 
 
@@ -31,6 +41,7 @@ def test_everything_that_is_given_is_taken():
     )
     assert (told.options.nodes, told.options.topology, told.options.seed, told.start_timeout) == (8, "star", -3, 60)
     assert Settings.read({**NAMES, "START_TIMEOUT": "300"}).start_timeout == 300
+    assert (told.collectives, Settings.read({**NAMES, "COLLECTIVES": "1"}).collectives) == (False, True)
     assert (told.job, told.stops) == (("python", "train.py"), False)
 
 
@@ -41,6 +52,7 @@ def test_everything_that_is_given_is_taken():
         ({"NODES": "0"}, "NODES=0"),
         ({"MASTER_PORT": "70000"}, "MASTER_PORT=70000"),
         ({"NODES": "--5"}, "NODES=--5"),
+        ({"COLLECTIVES": "yes"}, "COLLECTIVES=yes: write a whole number from 0 to 1"),
         ({"START_TIMEOUT": "0"}, "START_TIMEOUT=0: write a whole number from 1 to 86400"),
         ({"MASTER_PORT": "29321"}, "agents use that port"),
         ({"ON_FAILURE": "explode"}, "ON_FAILURE=explode"),
