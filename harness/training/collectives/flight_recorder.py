@@ -17,7 +17,7 @@ from typing import Any, Final
 BUFFER: Final = "TORCH_FR_BUFFER_SIZE"
 KEPT: Final = 256
 """Reading all of them takes 1.4 ms of a core, whether they are new or not."""
-READ_AT: Final = 150
+READ_AT: Final = 200
 """Collectives after which to read, before some are overwritten."""
 WIDTHS: Final = {
     "Double": 8, "Long": 8, "Float": 4, "Int": 4, "Half": 2, "BFloat16": 2, "Short": 2, "Byte": 1, "Char": 1, "Bool": 1,

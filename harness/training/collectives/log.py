@@ -21,6 +21,7 @@ _LONGEST_PAUSE: Final = 2.0
 """What a rank that is killed loses."""
 _SHARE: Final = 0.01
 """Share of the time that reading may take."""
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 _YIELDED: Final = "this script uses torch's profiler itself: as long as it does, collectives are not timed"
 
 
@@ -183,7 +184,7 @@ class CollectiveLog:
         if not lines or not self._file:
             return
         try:
-            self._file.write("\n".join(json.dumps(line, separators=(",", ":")) for line in lines).encode())
+            self._file.write("\n".join(_ENCODE(line) for line in lines).encode())
         except HarnessError as error:
             self._report(f"{error}: collectives are no longer written one by one")
             self._file.close()

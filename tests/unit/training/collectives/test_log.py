@@ -22,7 +22,7 @@ def entry(number):
 
 
 def test_they_are_read_before_they_run_over_and_seldom_where_little_comes():
-    assert pause(count=300, elapsed=2.0, cost=0.001) == 1.0
+    assert pause(count=400, elapsed=2.0, cost=0.001) == 1.0
     assert pause(count=3, elapsed=4.0, cost=0.001) == 2.0
     assert pause(count=0, elapsed=4.0, cost=0.001) == 2.0
 
@@ -78,12 +78,12 @@ def test_reading_waits_until_no_collective_is_under_way_unless_they_run_over(rec
     counted.begin()
     recorded.called, recorded.completed = 10, 9
     assert not counted.is_due(200.0)
-    recorded.called, recorded.completed = 160, 158
+    recorded.called, recorded.completed = 210, 208
     assert counted.is_due(200.0)
     recorded.entries = [entry(0)]
     counted.write()
     assert not counted.is_due(300.0)
-    recorded.completed = 160
+    recorded.completed = 210
     assert counted.is_due(300.0)
 
 
