@@ -16,6 +16,7 @@ FIGURES: Final = {
     "bus-bandwidth": "bus bandwidth against the bound",
     "steps-compute": "what each step computed, over time",
     "steps-waiting": "what it waited for communication",
+    "logged": "what a script logged; logged-NAME is one of them",
     "links-use": "what each edge sent as a share of its rate, over time",
     "links-rate": "what links sent",
     "links-dropped": "what they dropped",

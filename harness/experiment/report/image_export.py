@@ -13,9 +13,11 @@ import vl_convert
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.figure_names import Paper
 from harness.experiment.report.page.chart_data import DataTable
-from harness.experiment.report.page.charts import Chart, data_tables, file_names, scenario_charts, timeline_charts
+from harness.experiment.report.page.charts import Chart, file_names, scenario_charts
 from harness.experiment.report.page.links import distinct_plans
+from harness.experiment.report.page.run_data import logged_names
 from harness.experiment.report.page.theme import COLOURS, Mode, config, literal
+from harness.experiment.report.page.timelines import data_tables, timeline_charts
 from harness.experiment.report.page.topology import topology_svg
 
 VEGA_LITE: Final = "6.4"
@@ -66,7 +68,7 @@ def _drawings(analysis: Analysis, figure: str, paper: Paper | None, unit: str) -
     """The name and the SVG of every figure that was asked for and has something to show."""
     tables = data_tables(analysis)
     for chart in _charts(analysis):
-        if figure in ("", chart.figure, chart.id):
+        if figure in ("", chart.figure, chart.id) or (figure == "logged" and chart.figure.startswith("logged-")):
             spec = image_spec(chart, tables, "light", paper)
             if spec:
                 svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
@@ -83,7 +85,7 @@ def _charts(analysis: Analysis) -> Iterator[Chart]:
     for of_scenario in scenario_charts(analysis, legend=True):
         yield from of_scenario.values()
     for number, run in enumerate(analysis.runs):
-        yield from timeline_charts(number, run.run.slug)
+        yield from timeline_charts(number, run.run.slug, logged_names(analysis))
 
 
 def _sized(svg: str, unit: str, scale: float, widest: float = math.inf) -> str:

@@ -24,7 +24,7 @@ LOWER: Final = 9
 """Distance of a bar below, and of its text above, the middle of the row."""
 STRIP: Final = 15
 """Height of an edge's strip."""
-_SINCE: Final = "seconds since the first step"
+_SINCE: Final = "seconds"
 _LABEL: Final = alt.Tooltip("label:N", title="strategy")
 
 
@@ -163,15 +163,15 @@ def timeline(table: str, field: str, who: str, series: str, title: str, unit: st
     x_title = _SINCE if named else None
     x = alt.X("seconds:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(format="~r"))
     axis = alt.Axis(tickCount=3, format=",.4~r", minExtent=44, maxExtent=44)
-    y = alt.Y(f"{field}:Q", title=unit if legend else None, axis=axis)
+    y = alt.Y(f"{field}:Q", title=(unit or title) if legend else None, axis=axis)
     shown = alt.Legend(title=None, orient="top", columns=8) if legend else None
     tips = [
         alt.Tooltip("seconds:Q", format=".4~r"),
         alt.Tooltip(f"{who}:N"),
-        alt.Tooltip(f"{field}:Q", title=f"{title} ({unit})", format=".4~r"),
+        alt.Tooltip(f"{field}:Q", title=f"{title} ({unit})" if unit else title, format=".4~r"),
     ]
     line = _named(table).mark_line(strokeWidth=1.4, clip=True)
-    apart = [alt.Detail(f"{who}:N"), *([] if table == "steps" else [alt.Detail("attempt:N")])]
+    apart = [alt.Detail(f"{who}:N"), *([alt.Detail("attempt:N")] if table in ("links", "tcp", "flows") else [])]
     line = line.encode(x=x, y=y, color=alt.Color(f"{series}:N", sort=None, legend=shown), detail=apart)
     if table == "links":
         ways = alt.Scale(domain=["up", "down"], range=[[1, 0], [4, 3]])

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from harness.experiment.report.analysis import Analysis, Scenario
 from harness.experiment.report.page import chart_specs
-from harness.experiment.report.page.chart_data import DataTable, bus_table, scenario_tables, share_table, times_table
-from harness.experiment.report.page.run_data import run_tables
+from harness.experiment.report.page.chart_data import bus_table, share_table, times_table
 
 _LOG_FROM: Final = 20
 """If the longest curve is more than so many times as long as the shortest, the axis is logarithmic."""
@@ -90,92 +89,6 @@ def _of_scenario(
     if any(run.bus for run in scenario.runs):
         spec = chart_specs.bandwidth([str(row[0]) for row in bus_table(scenario).rows], labels, legend)
         yield chart("bandwidth", "bus-bandwidth", "bus bandwidth against the bound", spec, "bus")
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """A value of one run over time.
-
-    Args:
-        part: the heading that it stands under on the page.
-        figure: its name in figure_names.
-        table: of run_data.
-        field: its column of values.
-        who, series: columns: what has a line of its own, and what has a colour of its own.
-        title, unit: of the value.
-    """
-
-    part: str
-    figure: str
-    table: str
-    field: str
-    who: str
-    series: str
-    title: str
-    unit: str
-
-
-TIMELINES: Final = (
-    Timeline("Steps", "steps-compute", "steps", "compute", "rank", "rank", "computing, each step", "ms"),
-    Timeline("Steps", "steps-waiting", "steps", "waiting", "rank", "rank", "waiting, each step", "ms"),
-    Timeline("Links", "links-use", "use", "share", "edge", "edge", "sent, as a share of the rate", "%"),
-    Timeline("Links", "links-rate", "links", "rate", "edge", "link", "sent", "Mbit/s"),
-    Timeline("Links", "links-dropped", "links", "dropped", "edge", "link", "dropped", "packets/s"),
-    Timeline("Links", "links-backlog", "links", "backlog", "edge", "link", "queued in the link", "kB"),
-    Timeline("TCP", "links-retransmitted", "tcp", "retransmitted", "rank", "rank", "retransmitted", "segments/s"),
-    Timeline("TCP", "flows-rtt", "flows", "rtt", "flow", "flow", "round trip that TCP measured", "ms"),
-    Timeline("TCP", "flows-cwnd", "flows", "cwnd", "flow", "flow", "congestion window", "segments"),
-)
-
-
-def timeline_charts(number: int | None = None, slug: str = "") -> list[Chart]:
-    """What one run did over time, in the order of TIMELINES.
-
-    Args:
-        number: of the run, for an image; None: charts that the page fills with any run's data.
-        slug: of the run, for an image.
-    """
-    return [_timeline_chart(timeline, number, slug) for timeline in TIMELINES]
-
-
-def timeline_parts() -> dict[str, list[Chart]]:
-    """The charts that the page fills with any run's data, by the heading that they stand under."""
-    parts: dict[str, list[Chart]] = {}
-    for timeline, chart in zip(TIMELINES, timeline_charts(), strict=True):
-        parts.setdefault(timeline.part, []).append(chart)
-    return parts
-
-
-def _timeline_chart(timeline: Timeline, number: int | None, slug: str) -> Chart:
-    image, last = number is not None, timeline.figure in _LAST_OF_PARTS
-    if timeline.table == "use":
-        spec = chart_specs.heat_strips(timeline.title, image)
-    else:
-        marks = (timeline.who, timeline.series, timeline.title, timeline.unit)
-        spec = chart_specs.timeline(timeline.table, timeline.field, *marks, image, image or last)
-    return Chart(
-        kind=timeline.field,
-        figure=timeline.figure,
-        id=timeline.figure + (f"-{file_name(slug)}" if slug else ""),
-        title=(f"{slug}: " if slug else "") + f"{timeline.title}, {timeline.unit}",
-        about=f"{timeline.title} over time, in {timeline.unit}",
-        spec=spec,
-        data={name: f"{name}-{number}" if image else name for name in (timeline.table, "changes")},
-        series="" if timeline.table == "use" else timeline.series,
-    )
-
-
-_LAST_OF_PARTS: Final = {timeline.part: timeline.figure for timeline in TIMELINES}.values()
-
-
-def data_tables(analysis: Analysis) -> dict[str, DataTable]:
-    """Every table that a chart of images names."""
-    tables: dict[str, DataTable] = {}
-    for number, scenario in enumerate(analysis.scenarios):
-        tables |= {f"{name}-{number}": table for name, table in scenario_tables(analysis, scenario).items()}
-    for number, run in enumerate(analysis.runs):
-        tables |= {f"{name}-{number}": table for name, table in run_tables(run).items()}
-    return tables
 
 
 def _spans(scenario: Scenario, field: str) -> bool:

@@ -53,10 +53,10 @@
     return { ...spec, layer, height: (spec.height * domain.length) / all.length };
   }
 
-  // All charts of a run over time have the same axis: from the first step, or without steps from what came first.
+  // All charts of a run over time have the same axis: from the first step; of a command from its start.
   function span(tables) {
     const times = Object.values(tables).flatMap(({ seconds = [], start = [], end = [] }) => [...seconds, ...start, ...end]);
-    const least = times.reduce((low, time) => Math.min(low, time), Infinity);
+    const least = times.reduce((low, time) => Math.min(low, time), 0);
     return [tables.steps.seconds.length ? 0 : least, times.reduce((high, time) => Math.max(high, time), -Infinity)];
   }
   function spanning(spec, domain, strips) {

@@ -21,11 +21,12 @@ from markupsafe import Markup
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.page import panels
 from harness.experiment.report.page.chart_data import DataTable, scenario_tables
-from harness.experiment.report.page.charts import Chart, scenario_charts, timeline_parts
+from harness.experiment.report.page.charts import Chart, scenario_charts
 from harness.experiment.report.page.rendering import inline_safe, render
-from harness.experiment.report.page.run_data import RUN_POINTS, run_tables
+from harness.experiment.report.page.run_data import RUN_POINTS, logged_names, run_tables
 from harness.experiment.report.page.sections import context
 from harness.experiment.report.page.theme import config, css_variables, variable
+from harness.experiment.report.page.timelines import timeline_parts
 from harness.model.format import count
 
 PAGE_POINTS: Final = 200_000
@@ -40,7 +41,8 @@ def make_page(analysis: Analysis, vega: str) -> str:
         analysis: what to show.
         vega: a program that defines `vegaEmbed`.
     """
-    charts, timelines = scenario_charts(analysis), timeline_parts()
+    logged = logged_names(analysis)
+    charts, timelines = scenario_charts(analysis), timeline_parts(logged)
     drawn = [chart for of_scenario in charts for chart in of_scenario.values()]
     drawn += [chart for of_part in timelines.values() for chart in of_part]
     programs = [inline_safe(vega), inline_safe(_resource("page.js"))]
@@ -51,7 +53,7 @@ def make_page(analysis: Analysis, vega: str) -> str:
         data={
             "charts": {chart.id: _chart_json(chart) for chart in drawn},
             "scenarios": [_packed_tables(scenario_tables(analysis, scenario)) for scenario in analysis.scenarios],
-            "runs": [_packed_tables(run_tables(run, _points(analysis))) for run in analysis.runs],
+            "runs": [_packed_tables(run_tables(run, _points(analysis), logged)) for run in analysis.runs],
             "panels": packed(_panels(analysis, shown)),
             "plans": packed([panels.plan_panel(plan, place) for place, plan in enumerate(shown["plans"])]),
             "labels": analysis.labels,

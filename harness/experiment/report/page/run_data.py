@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Final, TypeVar
 
+from harness.experiment.report.analysis import Analysis
+from harness.experiment.report.analysis.curves import origin
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.flows import flow_moments, largest_flows
-from harness.experiment.report.analysis.links import change_moments, edge_moments, tcp_moments
+from harness.experiment.report.analysis.links import change_moments, edge_moments, tcp_moments, zeros
 from harness.experiment.report.analysis.utilisation import MOST_BINS, edge_uses, use_stretches
 from harness.experiment.report.page.chart_data import DataTable, short
 from harness.experiment.report.page.downsample import MOST_POINTS, thin
@@ -22,12 +25,26 @@ MOST_LINKS: Final = 8
 MOST_STRIPS: Final = 32
 """Most edges in the chart of utilisation: those that carried most."""
 _LEAST_BINS: Final = 12
+MOST_LOGGED: Final = 8
+"""Most names of logged values that have a chart."""
 T = TypeVar("T")
 
 
-def run_tables(run: RunFigures, points: int = RUN_POINTS) -> dict[str, DataTable]:
-    """Every table of one run, together of about so many points."""
+def logged_names(analysis: Analysis) -> list[str]:
+    """The names of what scripts logged, in their order; the first MOST_LOGGED."""
+    ranks = (rank for run in analysis.runs for rank in run.run.ranks)
+    return list(dict.fromkeys(name for rank in ranks for one in rank.logs for name in one.values))[:MOST_LOGGED]
+
+
+def logged_table(name: str) -> str:
+    """What the table of a logged name is called."""
+    return f"logged:{name}"
+
+
+def run_tables(run: RunFigures, points: int = RUN_POINTS, logged: Sequence[str] = ()) -> dict[str, DataTable]:
+    """Every table of one run, together of about so many points, and those of what it may have logged."""
     return {
+        **{logged_table(name): values_table(run, name, points // 4) for name in logged},
         "steps": steps_table(run, points // 4),
         "use": use_table(run, points // 4),
         "links": links_table(run, points // 4),
@@ -47,6 +64,22 @@ def steps_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
         for step in peaks(rank.steps, most, lambda step: step.seconds_compute, lambda step: step.seconds_comm)
     ]
     return DataTable(("seconds", "rank", "compute", "waiting"), tuple(rows))
+
+
+def values_table(run: RunFigures, name: str, points: int = RUN_POINTS) -> DataTable:
+    """Per rank what its script logged under a name, thinned."""
+    known = zeros(run.run)
+    zero = known[max(known)] if known else origin(run.run) or 0.0
+    by_rank = {
+        rank.rank: [one for one in rank.logs if math.isfinite(one.values.get(name, math.nan))] for rank in run.run.ranks
+    }
+    most = _share(points, len([found for found in by_rank.values() if found]))
+    rows = [
+        (short(one.time - zero), f"rank {rank}", short(one.values[name]))
+        for rank, found in by_rank.items()
+        for one in peaks(found, most, lambda one: one.values[name])
+    ]
+    return DataTable(("seconds", "rank", "value"), tuple(rows))
 
 
 def use_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:

@@ -78,7 +78,8 @@ def test_the_page_has_no_address_and_no_text_of_the_data_as_markup(tmp_path):
 
 def test_every_chart_is_valid_vega_lite(tmp_path):
     alt = pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.page.charts import scenario_charts, timeline_charts
+    from harness.experiment.report.page.charts import scenario_charts
+    from harness.experiment.report.page.timelines import timeline_charts
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, DILOCO), seeds=(0, 1))
     (of_scenario,) = scenario_charts(analysis, legend=True)
@@ -89,7 +90,8 @@ def test_every_chart_is_valid_vega_lite(tmp_path):
 
 def test_every_chart_names_tables_and_columns_that_there_are(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.page.charts import data_tables, scenario_charts, timeline_charts
+    from harness.experiment.report.page.charts import scenario_charts
+    from harness.experiment.report.page.timelines import data_tables, timeline_charts
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), sampled=True)
     tables = data_tables(analysis)
@@ -103,7 +105,7 @@ def test_every_chart_names_tables_and_columns_that_there_are(tmp_path):
 def test_lines_of_links_are_not_joined_across_attempts(tmp_path):
     vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
     from harness.experiment.report.image_export import VEGA_LITE, image_spec
-    from harness.experiment.report.page.charts import data_tables, timeline_charts
+    from harness.experiment.report.page.timelines import data_tables, timeline_charts
 
     analysis = resumed(tmp_path / "x-1")
     tables = data_tables(analysis)
@@ -163,7 +165,8 @@ def test_what_dashes_mean_is_true_of_few_links_and_of_many(tmp_path, topology):
 def test_a_logarithmic_axis_shows_the_curves(tmp_path):
     vl_convert = pytest.importorskip("vl_convert", reason="the extra 'report' is not installed")
     from harness.experiment.report.image_export import VEGA_LITE, image_spec
-    from harness.experiment.report.page.charts import data_tables, scenario_charts
+    from harness.experiment.report.page.charts import scenario_charts
+    from harness.experiment.report.page.timelines import data_tables
 
     seldom = Strategy("diloco", "diloco H=40", {"H": 40}, every=40, pace=46)
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, seldom), steps=80, target=1.0)
@@ -182,7 +185,8 @@ def test_a_logarithmic_axis_shows_the_curves(tmp_path):
 
 def test_a_linear_axis_shows_what_was_before_the_first_step(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.page.charts import data_tables, scenario_charts
+    from harness.experiment.report.page.charts import scenario_charts
+    from harness.experiment.report.page.timelines import data_tables
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,))
     assert "transform" not in json.dumps(scenario_charts(analysis)[0]["time"].spec)
@@ -191,7 +195,8 @@ def test_a_linear_axis_shows_what_was_before_the_first_step(tmp_path):
 
 def test_an_accuracy_is_no_line_in_a_chart_of_losses(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
-    from harness.experiment.report.page.charts import data_tables, scenario_charts
+    from harness.experiment.report.page.charts import scenario_charts
+    from harness.experiment.report.page.timelines import data_tables
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), steps=80, target={"accuracy": 0.9})
     tables = data_tables(analysis)
@@ -326,7 +331,8 @@ def test_a_legend_has_as_many_columns_as_have_room(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
     from harness.experiment.report.figure_names import Paper
     from harness.experiment.report.image_export import image_spec
-    from harness.experiment.report.page.charts import data_tables, scenario_charts
+    from harness.experiment.report.page.charts import scenario_charts
+    from harness.experiment.report.page.timelines import data_tables
 
     long = Strategy("diloco", "diloco H=20 with a rather long name")
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP, long))
@@ -359,7 +365,8 @@ def test_loss_charts_of_a_row_have_one_kind_of_axis(tmp_path):
 def test_several_seeds_are_a_mean_and_a_band_at_the_steps_that_all_have(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
     from harness.experiment.report.image_export import image_spec
-    from harness.experiment.report.page.charts import data_tables, scenario_charts
+    from harness.experiment.report.page.charts import scenario_charts
+    from harness.experiment.report.page.timelines import data_tables
 
     analysis = made(tmp_path / "x-1", profiles=("wan",), strategies=(DDP,), seeds=(0, 1, 2))
     losses = [[point.loss for point in run.curve.points if point.step == 20] for run in analysis.runs]

@@ -102,6 +102,25 @@ def test_runs_of_own_commands_have_their_parameters_and_what_they_logged_as_colu
     assert "waiting" not in text
 
 
+def test_what_a_script_logged_is_a_chart_by_rank_and_name(tmp_path):
+    pytest.importorskip("altair", reason="the extra 'report' is not installed")
+    from harness.experiment.report.page.timelines import data_tables, timeline_parts
+
+    folder = tmp_path / "own-1"
+    own_commands(folder)
+    path = folder / "wan.ring.lr-0.1.seed0" / "rank-1.jsonl"
+    lines = [{"kind": "log", "time": CREATED + 9, "step": 9, "values": {"tokens": value}} for value in (7, None)]
+    write_lines(path, lines)
+    analysis = analyse(load_experiment(folder))
+    tables = data_tables(analysis)
+    rows = tables["logged:tokens-0"].records()
+    assert [row["value"] for row in rows] == [100, 200, 300, 400, 500, 7]
+    assert rows[-1] == {"seconds": 9, "rank": "rank 1", "value": 7}
+    charts = timeline_parts(["loss", "tokens"])["Logged"]
+    assert [(chart.id, chart.title) for chart in charts] == [("logged-loss", "loss"), ("logged-tokens", "tokens")]
+    assert "Logged" not in timeline_parts()
+
+
 def test_own_commands_without_a_log_have_no_chart_of_losses(tmp_path):
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
     from harness.experiment.report.page.page import make_page
