@@ -17,7 +17,7 @@ from harness.cli.experiment_perform import perform
 from harness.cli.experiment_preview import RUN_DIR, show_runs
 from harness.cli.output import note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
-from harness.experiment.jobs import Slot, check_files, read_jobs, slots
+from harness.experiment.jobs import check_files, read_jobs, slots
 from harness.experiment.measure import Measure
 from harness.experiment.preflight import check_command, check_measure
 from harness.experiment.recorded import RUNS, recorded
@@ -102,17 +102,7 @@ def run_experiment(
             assert file is not None
             experiment = _load(file)
         todo = ExperimentRuns(experiment, resume).todo() if resume else list(experiment.runs())
-        subnets = where["subnet"], where["subnet6"]
-        nodes = _nodes(experiment, todo, subnets)
-        if experiment.command:
-            environ = program_environment() if where["runtime"] == NETNS else None
-            values = [run.values(nodes[run.slug], RUN_DIR) for run in todo]
-            check_command(experiment.command, values, environ)
-            check_measure(experiment.measure or Measure(), where["runtime"] == DOCKER)
-        at_a_time = read_jobs(jobs, max(nodes.values(), default=1), len(todo))
-        if at_a_time > 1:
-            check_files(experiment, nodes)
-            _check_slots(experiment, todo, slots(at_a_time, where["name"], subnets, apart=where["runtime"] == DOCKER))
+        nodes, at_a_time = _preflight(experiment, todo, where, jobs)
     if dry_run:
         show_runs(experiment, todo, nodes, json_)
         return
@@ -127,7 +117,7 @@ def run_experiment(
         note(sharing(at_a_time))
     experiment_runs = ExperimentRuns(experiment, folder)
     try:
-        runner = Runner(experiment, folder, where["name"], placement_of(where), _once_each(), subnets)
+        runner = Runner(experiment, folder, where["name"], placement_of(where), _once_each(), _subnets(where))
         with experiment_runs.lock():
             perform(experiment_runs, runner, where, nodes, at_a_time, note if json_ else say)
     except BaseException:
@@ -190,11 +180,31 @@ def _nodes(experiment: Experiment, runs: list[Run], subnets: Subnets) -> dict[st
     return {run.slug: sizes[run.profile, run.topology] for run in runs}
 
 
-def _check_slots(experiment: Experiment, runs: list[Run], own: list[Slot]) -> None:
-    """Raise InputError where a part of the subnets has no room for a run's nodes, or a name is too long."""
-    for slot in own:
-        LocalRegistry.check_name(slot.name)
-        _nodes(experiment, runs, slot.subnets)
+def _preflight(
+    experiment: Experiment, runs: list[Run], where: Mapping[str, Any], jobs: str
+) -> tuple[dict[str, int], int]:
+    """What can be found out before the first network is made. Raises InputError.
+
+    Returns:
+        How many nodes each run has, by its slug, and how many runs go on at a time.
+    """
+    in_containers = where["runtime"] == DOCKER
+    nodes = _nodes(experiment, runs, _subnets(where))
+    if experiment.command:
+        values = [run.values(nodes[run.slug], RUN_DIR) for run in runs]
+        check_command(experiment.command, values, None if in_containers else program_environment())
+        check_measure(experiment.measure or Measure(), in_containers)
+    at_a_time = read_jobs(jobs, max(nodes.values(), default=1), len(runs))
+    if at_a_time > 1:
+        check_files(experiment, nodes)
+        for slot in slots(at_a_time, where["name"], _subnets(where), apart=in_containers):
+            LocalRegistry.check_name(slot.name)
+            _nodes(experiment, runs, slot.subnets)  # each part of the subnets has room
+    return nodes, at_a_time
+
+
+def _subnets(where: Mapping[str, Any]) -> Subnets:
+    return where["subnet"], where["subnet6"]
 
 
 def _check_training(runtime: str, task: str) -> None:
