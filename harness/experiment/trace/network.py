@@ -56,11 +56,11 @@ def _rate(before: tuple[int, float, EdgeCount], now: tuple[int, float, EdgeCount
 
 def flow_events(flow: Flow) -> Iterator[Value]:
     """Congestion window, round trip, delivery rate and retransmits of one direction of a connection."""
-    name = f"{flow.src}→{flow.dst} {flow.src_port}→{flow.dst_port}"
+    edge, ports = f"{flow.src}→{flow.dst}", f"{flow.src_port}→{flow.dst_port}"
     if flow.attempt > 1:
-        name += f" attempt {flow.attempt}"
+        ports += f" attempt {flow.attempt}"
     for what, unit, value_of in _OF_FLOW:
-        track = Track(FLOWS, f"{name} {what}", unit)
+        track = Track(FLOWS, f"{edge} {what} {ports}", unit)  # the middle of a long name is not shown
         values = [Value(track, one.time, value_of(one)) for one in flow.samples]
         if values and flow.ended is not None and what != "retransmits":
             values.append(Value(track, flow.ended, 0))

@@ -114,11 +114,11 @@ def test_sparse_samples_of_two_attempts_have_the_same_area(folder, write):
 
 def test_flows_are_counters_until_they_end(folder, write):
     read = write(load(folder))
-    name = "0→1 40001→29500"
-    assert read.counters["flows", f"{name} cwnd segments"] == [(2, 10), (3, 20), (6, 0)]
-    assert read.counters["flows", f"{name} RTT ms"] == [(2, 24), (3, 24.5), (6, 0)]
-    assert read.counters["flows", f"{name} retransmits segments"] == [(2, 0), (3, 3), (4, 4)]
-    assert read.counters["flows", f"{name} delivery rate Mbit/s"][:2] == [(2, 8), (3, 16)]
+    ports = "40001→29500"
+    assert read.counters["flows", f"0→1 cwnd {ports} segments"] == [(2, 10), (3, 20), (6, 0)]
+    assert read.counters["flows", f"0→1 RTT {ports} ms"] == [(2, 24), (3, 24.5), (6, 0)]
+    assert read.counters["flows", f"0→1 retransmits {ports} segments"] == [(2, 0), (3, 3), (4, 4)]
+    assert read.counters["flows", f"0→1 delivery rate {ports} Mbit/s"][:2] == [(2, 8), (3, 16)]
 
 
 def test_changes_start_and_end_are_instants(folder, write):
