@@ -49,13 +49,20 @@ def new_folder(
     }
     try:
         folder.mkdir(parents=True)
-        (folder / "experiment.yaml").write_bytes(source.read_bytes())
+        _copy(source, folder / "experiment.yaml")
         write_json(folder / "experiment.json", described)
     except FileExistsError:
         raise InputError(f"{folder} exists already; continue it with --resume {folder}") from None
     except OSError as problem:
         raise InputError(f"{folder} cannot be made: {problem.strerror}; name another folder with --runs") from None
     return folder
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file that may have secrets: whoever may not read it may not read the copy either."""
+    mode = source.stat().st_mode & 0o777
+    with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
+        file.write(source.read_bytes())
 
 
 def load_folder(

@@ -202,3 +202,9 @@ def test_a_copy_that_was_changed_or_is_gone_is_refused(own):
     (folder / "experiment.yaml").unlink()
     with pytest.raises(InputError, match="there is no such file"):
         load_folder(folder, HOME)
+
+
+def test_who_may_not_read_the_file_may_not_read_its_copy(tmp_path, source):
+    source.chmod(0o600)
+    folder = new_folder(tmp_path / "private", EXPERIMENT, source, HOME, NOW)
+    assert (folder / "experiment.yaml").stat().st_mode & 0o777 == 0o600
