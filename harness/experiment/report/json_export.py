@@ -109,7 +109,7 @@ def _run(run: RunFigures) -> dict[str, Any]:
         "parameters": parameters(run.run),
         "logged_last": last_logged(run.run),
         "collectives": [asdict(one) for one in collective_times(run.run.ranks, run.bus.traffic if run.bus else ())],
-        "edges": [asdict(use) | {"share": use.share, "peak_share": use.peak_share} for use in edge_uses(run.run)],
+        "edges": [asdict(use) for use in edge_uses(run.run)],
         "flows": [_flow(flow) for flow in run.run.flows if flow.samples],
         "explanation": asdict(run.explanation),
     }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.experiment.report.analysis.links import WINDOW, EdgeMoment, edge_moments
+from harness.experiment.report.analysis.links import WINDOW, EdgeMoment, change_moments, edge_moments
 from harness.experiment.report.load.records import RecordedRun
 from harness.model.plan import NetworkPlan, Pair
 
@@ -25,6 +25,8 @@ class EdgeUse:
         bit_s: what it carried, mean over time.
         peak_bit_s: the most in a window of a second.
         dropped: packets.
+        share: of the rate that it had at each time, the mean over time; None where it never had one.
+        peak_share: the most of that in a window of a second.
     """
 
     edge: Pair
@@ -32,16 +34,8 @@ class EdgeUse:
     bit_s: float
     peak_bit_s: float
     dropped: int
-
-    @property
-    def share(self) -> float | None:
-        """Of its rate, the mean."""
-        return self.bit_s / self.rate if self.rate else None
-
-    @property
-    def peak_share(self) -> float | None:
-        """Of its rate, the most."""
-        return self.peak_bit_s / self.rate if self.rate else None
+    share: float | None
+    peak_share: float | None
 
 
 @dataclass(frozen=True)
@@ -56,27 +50,25 @@ class UseStretch:
 
 def edge_uses(run: RecordedRun) -> list[EdgeUse]:
     """Every edge from the first step on, by its ranks."""
-    return [_use(edge, moments, run.plan) for edge, moments in sorted(_by_edge(run, WINDOW).items())]
+    limit = _limits(run)
+    return [_use(edge, moments, run.plan, limit) for edge, moments in sorted(_by_edge(run, WINDOW).items())]
 
 
 def use_stretches(run: RecordedRun, bins: int = MOST_BINS) -> list[UseStretch]:
     """The share of its rate that each edge with one carried, in up to so many stretches of equal length."""
-    by_edge = _by_edge(run, 0.0)
-    ends = [moment.seconds for moments in by_edge.values() for moment in moments]
-    if not ends:
+    by_edge, limit = _by_edge(run, 0.0), _limits(run)
+    moments = [moment for of_edge in by_edge.values() for moment in of_edge]
+    if not moments:
         return []
-    start = max(0.0, min(moment.seconds - moment.duration for moments in by_edge.values() for moment in moments))
-    number = min(bins, max(len(moments) for moments in by_edge.values()))
-    width = (max(ends) - start) / number
-    found = []
-    for edge, moments in sorted(by_edge.items()):
-        rate = _rate(run.plan, edge)
-        if rate is None or width <= 0:
-            continue
-        for place, bit_s in enumerate(_means(moments, start, width, number)):
-            if bit_s is not None:
-                found.append(UseStretch(edge, start + place * width, start + (place + 1) * width, bit_s / rate))
-    return found
+    start = max(0.0, min(moment.seconds - moment.duration for moment in moments))
+    number = min(bins, max(map(len, by_edge.values())))
+    width = (max(moment.seconds for moment in moments) - start) / number
+    return [
+        UseStretch(edge, start + place * width, start + (place + 1) * width, share)
+        for edge, of_edge in sorted(by_edge.items())
+        for place, share in enumerate(_means(_shares(of_edge, limit), start, width, number))
+        if share is not None
+    ]
 
 
 def _by_edge(run: RecordedRun, window: float) -> dict[Pair, list[EdgeMoment]]:
@@ -88,14 +80,43 @@ def _by_edge(run: RecordedRun, window: float) -> dict[Pair, list[EdgeMoment]]:
     return found
 
 
-def _use(edge: Pair, moments: Sequence[EdgeMoment], plan: NetworkPlan | None) -> EdgeUse:
+def _limits(run: RecordedRun) -> Callable[[EdgeMoment], float | None]:
+    """The rate that an edge had in the middle of a moment: as planned, until a change in the same attempt."""
+    changed: dict[tuple[int, Pair], list[tuple[float, float | None]]] = {}
+    for change in change_moments(run):
+        for edge, rate in change.change.rates.items():
+            if change.seconds is not None:
+                changed.setdefault((change.attempt, edge), []).append((change.seconds, rate))
+
+    def limit(moment: EdgeMoment) -> float | None:
+        middle = moment.seconds - moment.duration / 2
+        since = [rate for at, rate in changed.get((moment.attempt, moment.edge), ()) if at <= middle]
+        return since[-1] if since else _rate(run.plan, moment.edge)
+
+    return limit
+
+
+def _shares(
+    moments: Sequence[EdgeMoment], limit: Callable[[EdgeMoment], float | None]
+) -> list[tuple[EdgeMoment, float]]:
+    """The moments in which the edge had a rate, and the share of it that was used."""
+    return [(moment, moment.bit_s / rate) for moment in moments if (rate := limit(moment))]
+
+
+def _use(
+    edge: Pair, moments: Sequence[EdgeMoment], plan: NetworkPlan | None, limit: Callable[[EdgeMoment], float | None]
+) -> EdgeUse:
+    shares = _shares(moments, limit)
     seconds = math.fsum(moment.duration for moment in moments)
+    limited = math.fsum(moment.duration for moment, _ in shares)
     return EdgeUse(
         edge=edge,
         rate=_rate(plan, edge),
         bit_s=math.fsum(moment.bit_s * moment.duration for moment in moments) / seconds,
         peak_bit_s=max(moment.bit_s for moment in moments),
         dropped=round(math.fsum(moment.dropped * moment.duration for moment in moments)),
+        share=math.fsum(share * moment.duration for moment, share in shares) / limited if limited else None,
+        peak_share=max((share for _, share in shares), default=None),
     )
 
 
@@ -104,10 +125,10 @@ def _rate(plan: NetworkPlan | None, edge: Pair) -> float | None:
     return planned.shape.rate.bit_s if planned and planned.shape.rate else None
 
 
-def _means(moments: Sequence[EdgeMoment], start: float, width: float, number: int) -> list[float | None]:
-    """The mean rate in each stretch, weighted by the time that a moment has in it; None where there is none."""
-    bits, seconds = [0.0] * number, [0.0] * number
-    for moment in moments:
+def _means(shares: Sequence[tuple[EdgeMoment, float]], start: float, width: float, number: int) -> list[float | None]:
+    """The mean share in each stretch, weighted by the time that a moment has in it; None where there is none."""
+    sums, seconds = [0.0] * number, [0.0] * number
+    for moment, share in shares:
         begun = moment.seconds - moment.duration
         first = max(0, math.floor((begun - start) / width))
         last = min(number - 1, math.floor((moment.seconds - start) / width))
@@ -115,6 +136,6 @@ def _means(moments: Sequence[EdgeMoment], start: float, width: float, number: in
             low, high = start + place * width, start + (place + 1) * width
             within = min(high, moment.seconds) - max(low, begun)
             if within > 0:
-                bits[place] += moment.bit_s * within
+                sums[place] += share * within
                 seconds[place] += within
-    return [bit / second if second else None for bit, second in zip(bits, seconds, strict=True)]
+    return [total / second if second else None for total, second in zip(sums, seconds, strict=True)]

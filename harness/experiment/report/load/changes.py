@@ -24,7 +24,13 @@ def _change(record: Mapping[str, Any]) -> RecordedChange:
     if not isinstance(edges, list) or not all(isinstance(edge, dict) for edge in edges):
         raise Malformed("edges is not a list of objects")
     texts = (f"{whole(edge, 'src')}→{whole(edge, 'dst')}: {_change_text(edge)}" for edge in edges)
-    return RecordedChange(number(record, "asked"), number(record, "acknowledged"), tuple(texts))
+    shapes = {(whole(edge, "src"), whole(edge, "dst")): _shape(edge.get("after")) for edge in edges}
+    rates = {edge: _rate(shape) for edge, shape in shapes.items() if shape != "?"}
+    return RecordedChange(number(record, "asked"), number(record, "acknowledged"), tuple(texts), rates)
+
+
+def _rate(shape: LinkShape | str) -> float | None:
+    return shape.rate.bit_s if isinstance(shape, LinkShape) and shape.rate else None
 
 
 def _change_text(edge: Mapping[str, Any]) -> str:

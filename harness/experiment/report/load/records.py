@@ -256,11 +256,13 @@ class RecordedChange:
         asked: when the command began to change them.
         acknowledged: when every node had read back its new settings.
         edges: what changed, as a person reads it: ``0->1: delay 20ms -> 120ms``.
+        rates: of the changed edges from then on, in bit/s; None: without limit, or down.
     """
 
     asked: float
     acknowledged: float
     edges: tuple[str, ...]
+    rates: Mapping[Pair, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -247,6 +247,8 @@ def test_changes_are_told_in_words(folder):
     first, second, third = (change.edges[0] for change in experiment.runs[0].changes)
     assert first == "0→1: delay 24.1 ms → delay 120 ms"
     assert (second, third) == ("0→1: ? → ?", "1→0: ? → down")
+    rate = experiment.runs[0].plan.edges[0, 1].shape.rate.bit_s
+    assert [change.rates for change in experiment.runs[0].changes] == [{(0, 1): rate}, {}, {(1, 0): None}]
     assert "acknowledged is None" in notes(experiment)[0]
 
 

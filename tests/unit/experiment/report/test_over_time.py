@@ -15,6 +15,7 @@ from harness.experiment.report.load.records import (
     FlowSample,
     LinkSample,
     Rank,
+    RecordedChange,
     RecordedRun,
     RecordedStep,
     TimedCollective,
@@ -67,6 +68,20 @@ def test_stretches_are_means_over_the_time_that_samples_cover():
     assert found == [(0.0, 2.0, pytest.approx(0.5)), (2.0, 4.0, pytest.approx(0.5))]
     four = [one.share for one in use_stretches(run(*links)) if one.edge == (0, 1)]
     assert four == [pytest.approx(1.0), 0.0, pytest.approx(1.0), 0.0]
+
+
+def test_an_edge_is_held_against_its_new_rate_after_a_change():
+    """2 Mbit/s from the change on: what is sent stays 1 Mbit/s. A link that is down has no share."""
+    links = [sample(100 + n, 125_000 * n, 0) for n in range(5)]
+    faster = RecordedChange(101.9, 102.0, (), {(0, 1): 2e6})
+    made = replace(run(*links), changes=(faster,))
+    there, back = edge_uses(made)
+    assert (there.rate, there.share, there.peak_share) == (1e6, pytest.approx(0.75), pytest.approx(1.0))
+    assert back.share == 0
+    assert [one.share for one in use_stretches(made) if one.edge == (0, 1)] == [1.0, 1.0, 0.5, 0.5]
+    down = replace(run(*links), changes=(RecordedChange(99.0, 100.2, (), {(0, 1): None}),))
+    assert edge_uses(down)[0].share is None
+    assert {one.edge for one in use_stretches(down)} == {(1, 0)}
 
 
 def test_the_fullest_edges_are_the_ones_that_are_drawn(monkeypatch):
