@@ -115,6 +115,16 @@ def test_steps_that_seldom_communicate_count_their_round_trips_when_they_do():
     assert found.sentence == "Bound by latency: 2.5 round trips of 48 ms in each of 6 steps of 30."
 
 
+def test_links_that_carry_next_to_nothing_are_not_meant():
+    plan = network("ring", 3, shape(delay="5ms"), e12=shape(delay="500ms"))
+    counts = {(0, 1): 0, (1, 0): 0, (1, 2): 0}
+    samples = [
+        LinkSample(time, {pair: EdgeCount(1, int(time * size), 0, 0, 0) for pair, size in grown.items()}, {})
+        for time, grown in ((0.0, counts), (2.6, {(0, 1): 10_000, (1, 0): 10_000, (1, 2): 900}))
+    ]
+    assert "2 round trips of 10 ms a step" in explain(run(plan, [steps([(0.001, 0.02)] * 20)] * 3, samples)).sentence
+
+
 # The rate, and queues
 
 
@@ -200,6 +210,13 @@ def test_steps_that_stand_still_are_loss_where_segments_were_sent_again(again, c
     assert found.lost.get("loss", 0.0) == pytest.approx(min(again * 0.21, 10 * 0.235))
 
 
+def test_stalls_are_what_steps_waited_longer_than_the_best_tenth():
+    plan = network("ring", 2, shape(delay="5ms", loss="1%"))
+    stalled = [(0.01, 0.03 if number % 3 == 0 else 0.25) for number in range(30)]
+    found = explain(run(plan, [steps(stalled, 100, 1000)] * 2, links(3.1, sent=1000, packets=10, again=99)))
+    assert found.lost["loss"] == pytest.approx(20 * 0.22)
+
+
 # Ranks that compute longer, computing, changes
 
 
@@ -274,6 +291,19 @@ def test_a_link_that_was_down_during_a_step(took, cause):
 
 def test_a_change_that_steps_hardly_felt_is_no_cause():
     assert explain(changed(0.2, 0.28)).cause == "latency"
+
+
+def test_a_change_by_less_than_half_is_no_cause_however_long_it_lasted():
+    assert explain(changed(0.2, 0.29, at=0.601, count=3)).cause == "latency"
+    assert explain(changed(0.2, 0.31, at=0.601, count=3)).cause == "changed"
+
+
+@pytest.mark.parametrize(("took", "cause"), [(0.9, "latency"), (1.1, "changed")])
+def test_a_step_that_was_under_way_counts_from_five_times_the_others(took, cause):
+    times = [(0.01, 0.19)] * 4 + [(0.01, took - 0.01)]
+    down = (RecordedChange(0.81, 0.81, ("0→1: delay 20 ms → down",)),)
+    plan = network("ring", 2, shape(delay="20ms"))
+    assert explain(run(plan, [steps(times, 100, 100)] * 2, links(2.0, sent=1000), changes=down)).cause == cause
 
 
 def test_two_steps_before_a_change_tell_nothing():
