@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import shlex
 from collections.abc import Mapping
 from functools import cache, partial
@@ -20,6 +22,8 @@ from harness.model.plan_options import PlanOptions
 from harness.model.torchrun import environment
 from harness.model.yaml_file import Entry
 
+_PLAIN: Final = re.compile(r"[\w./=+-]+")
+"""What needs no quotes in YAML."""
 _MEASURE: Final = ("log", "regex", "jsonl", "key")
 _EXAMPLE: Final = "wall_time, {log: loss}, {regex: 'loss=([0-9.]+)'} or {jsonl: metrics.jsonl, key: loss}"
 
@@ -75,9 +79,10 @@ def read_measure(values: Mapping[str, Entry], target: tuple[str, float] | None) 
 
 def _argv(entry: Entry) -> list[str]:
     if not entry.is_list:
-        words = ", ".join(shlex.split(entry.text("a list, e.g. [python, train.py],")))
+        text = entry.text("a list, e.g. [python, train.py],")
+        words = ", ".join(word if _PLAIN.fullmatch(word) else json.dumps(word) for word in _words(text))
         raise entry.fault(f"write the program and each argument by itself: [{words}]")
-    argv = [scalar(one) for one in entry.items()]
+    argv = [_text(one) for one in entry.items()]
     if not argv or not argv[0]:
         raise entry.fault("an empty command: there is nothing to run")
     for one, word in zip(entry.items(), argv, strict=True):
@@ -86,9 +91,24 @@ def _argv(entry: Entry) -> list[str]:
     return argv
 
 
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:  # an open quote
+        return text.split()
+
+
+def _text(entry: Entry) -> str:
+    """A value as it is written; ``{lr}`` without quotes, which is a mapping in YAML, is refused with a remedy."""
+    keys = [key.value for key, value in entry.node.value if not value.value] if entry.is_mapping else []
+    if keys:
+        raise entry.fault(f'{{{keys[0]}}} without quotes is a mapping in YAML: write "{{{keys[0]}}}"')
+    return scalar(entry)
+
+
 def _mapping(entry: Entry) -> dict[str, Entry]:
     """A mapping with keys of any name."""
-    keys = [str(key.value) for key, _ in entry.node.value] if getattr(entry.node, "id", "") == "mapping" else ["lr"]
+    keys = [str(key.value) for key, _ in entry.node.value] if entry.is_mapping else ["lr"]
     return entry.mapping(keys)
 
 
@@ -110,7 +130,7 @@ def _env(entry: Entry) -> dict[str, str]:
             raise value.fault(f"{quoted(name)} cannot be a variable: use letters, digits and '_'")
         if name in _set_by_us():
             raise value.fault("harness sets this variable itself, for every rank")
-        found[name] = scalar(value)
+        found[name] = _text(value)
     return found
 
 

@@ -97,6 +97,11 @@ class Entry:
         return self._kind == "sequence"
 
     @property
+    def is_mapping(self) -> bool:
+        """Whether this is a mapping."""
+        return self._kind == "mapping"
+
+    @property
     def is_scalar(self) -> bool:
         """Whether this is neither a list nor a mapping."""
         return self._kind == "scalar"
