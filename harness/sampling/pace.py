@@ -11,8 +11,9 @@ SHARE: Final = 0.02
 """Of one core, for all nodes of a network."""
 NODES: Final = 8
 """In containers each node samples itself, with its part of that share, but not less than one of so many would have."""
-_MEMORY: Final = 0.1
-"""How much the newest sample counts in what a sample costs; the rest of it is what it cost before."""
+_MOST: Final = 0.5
+"""How much the newest sample counts at most in what a sample costs; after INTERVAL it counts a tenth. The rest of it is
+what it cost before."""
 _EARLY: Final = 0.01
 """The part of an interval by which a timer may fire before its moment, which is over then."""
 
@@ -35,6 +36,7 @@ class Pace:
             now: seconds since the epoch.
             cost: CPU seconds since the sample before.
         """
-        self._cost = self._cost + _MEMORY * (cost - self._cost) if self._cost else cost
+        step = self._cost / self._share
+        self._cost += min(_MOST, max(INTERVAL, step)) * (cost - self._cost) if self._cost else cost
         self._due = max(now, min(self._due, now) + max(INTERVAL, self._cost / self._share))
         return max(math.ceil(self._due / INTERVAL - _EARLY), math.floor(now / INTERVAL + _EARLY) + 1) * INTERVAL
