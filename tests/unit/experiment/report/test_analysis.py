@@ -353,6 +353,13 @@ def test_the_headline_puts_the_places_of_a_winner_together():
     assert headline(analysed(*runs)) == "ddp was the fastest on local; diloco was the fastest on wan and mobile."
 
 
+def test_nothing_is_the_fastest_where_nothing_is_compared():
+    alone = headline(analysed(run("ddp", every(1.0)), run("ddp", every(1.0), profile="local")))
+    assert alone.startswith("ddp took ")
+    assert " on wan; ddp took " in alone
+    assert "fastest" not in alone
+
+
 def test_steps_and_shares():
     figures = analysed(run("ddp", every(1.0))).runs[0]
     assert (figures.steps, figures.comm_share, figures.step_p50) == (6, 0.75, 1.0)
