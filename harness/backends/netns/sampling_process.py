@@ -55,9 +55,8 @@ class SamplingProcess:
 
     def messages(self) -> list[str]:
         """See Sampling."""
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._answers.fileno(), 1 << 16):
-                self._rest += data
+        while data := self._answers.read1(1 << 16):  # type: ignore[attr-defined]
+            self._rest += data
         *lines, self._rest = self._rest.split(b"\n")
         return [json.loads(line)["say"] for line in lines]
 
