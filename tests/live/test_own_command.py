@@ -140,6 +140,7 @@ def test_a_plain_script_is_compared_on_two_networks(laboratory):
     assert laboratory.networks() == []
 
 
+@pytest.mark.backend
 def test_runs_at_the_same_time_end_together_by_one_signal_and_begin_anew(laboratory):
     path = laboratory.write("command: [python, plain.py, '200']\nmeasure: {regex: 'loss=(.+)'}\nlimit: 1min\n")
     process = laboratory.start(path, "--jobs", "2")
