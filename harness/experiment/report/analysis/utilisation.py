@@ -10,6 +10,7 @@ from typing import Final
 from harness.experiment.report.analysis.links import WINDOW, EdgeMoment, change_moments, edge_moments
 from harness.experiment.report.load.records import RecordedRun
 from harness.model.plan import NetworkPlan, Pair
+from harness.model.tcp import tcp_ceiling
 
 MOST_BINS: Final = 60
 """Stretches into which a run's time is cut: as many as can be told apart on a phone."""
@@ -27,6 +28,7 @@ class EdgeUse:
         dropped: packets.
         share: of the rate that it had at each time, the mean over time; None where it never had one.
         peak_share: the most of that in a window of a second.
+        one_tcp: what one TCP connection (cubic) can get of it as it was at first, in bit/s; None: nothing limits it.
     """
 
     edge: Pair
@@ -36,6 +38,7 @@ class EdgeUse:
     dropped: int
     share: float | None
     peak_share: float | None
+    one_tcp: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def _use(
         dropped=round(math.fsum(moment.dropped * moment.duration for moment in moments)),
         share=math.fsum(share * moment.duration for moment, share in shares) / limited if limited else None,
         peak_share=max((share for _, share in shares), default=None),
+        one_tcp=_one_tcp(plan, edge),
     )
 
 
@@ -139,3 +143,8 @@ def _means(shares: Sequence[tuple[EdgeMoment, float]], start: float, width: floa
                 sums[place] += share * within
                 seconds[place] += within
     return [total / second if second else None for total, second in zip(sums, seconds, strict=True)]
+
+
+def _one_tcp(plan: NetworkPlan | None, edge: Pair) -> float | None:
+    there, back = (plan.edges.get(pair) if plan else None for pair in (edge, edge[::-1]))
+    return tcp_ceiling(there.effective, back.effective).bit_s if there and back else None

@@ -62,6 +62,14 @@ def test_an_edge_without_a_rate_has_no_share():
     assert use_stretches(run(*links, plan=None)) == []
 
 
+def test_an_edge_tells_what_one_connection_can_get():
+    """1.22 x 1448 bytes / (40 ms x sqrt(0.01)); without losses all of the rate but headers."""
+    links = sample(100, 0, 0), sample(102, 250_000, 0)
+    lossy, _ = edge_uses(run(*links, plan=network("ring", 2, shape(rate="100mbit", delay="20ms", loss="1%"))))
+    clean, _ = edge_uses(run(*links, plan=network("ring", 2, shape(rate="100mbit", delay="20ms"))))
+    assert (lossy.one_tcp, clean.one_tcp) == (pytest.approx(3.55e6, rel=0.01), pytest.approx(95.6e6, rel=0.01))
+
+
 def test_stretches_are_means_over_the_time_that_samples_cover():
     links = [sample(100 + n, size, 0) for n, size in enumerate((0, 125_000, 125_000, 250_000, 250_000))]
     found = [(one.start, one.end, one.share) for one in use_stretches(run(*links), bins=2) if one.edge == (0, 1)]
