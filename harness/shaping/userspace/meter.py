@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from harness.errors import UnavailableError
 from harness.shaping.meter import Counts
 from harness.shaping.userspace import control, nfqueue
 from harness.shaping.userspace.node_queues import QUEUE_BASE
@@ -16,11 +17,18 @@ class UserspaceMeter:
 
     Args:
         neighbours: whose link queues to read.
+
+    Raises:
+        UnavailableError: the daemon does not run, or is that of a version that cannot share.
     """
 
     def __init__(self, neighbours: Sequence[int]) -> None:
         files: list[int] = []
         answer = control.ask({"do": "share"}, files)
+        if not files:
+            raise UnavailableError(
+                "the shaper daemon is an older one, which does not share: 'harness down' and 'up' again"
+            )
         self._file = files[0]
         self._state = State(self._file, answer["link_queues"], writable=False)
         self._links = [(near, self._state.counters(answer["first"] + near)) for near in neighbours]

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from harness.errors import UnavailableError
 from harness.shaping.userspace import control, control_address
 from harness.shaping.userspace.meter import UserspaceMeter
 from harness.shaping.userspace.state import BACKLOG_BYTES, EVENTS, State
@@ -19,7 +20,13 @@ def state():
 
 
 @pytest.fixture
-def daemon(state, monkeypatch):
+def files(state):
+    """What comes with the daemon's answer."""
+    return [state.readable()]
+
+
+@pytest.fixture
+def daemon(files, monkeypatch):
     """One of two nodes, the second, of four: its counters begin at number 4."""
     address = f"\0test-meter-{os.getpid()}"
     monkeypatch.setattr(control_address, "ADDRESS", address)
@@ -31,7 +38,7 @@ def daemon(state, monkeypatch):
             connection, _ = listener.accept()
             with connection:
                 assert b'"share"' in connection.recv(1000)
-                socket.send_fds(connection, [b'{"link_queues": 8, "first": 4}\n'], [state.readable()])
+                socket.send_fds(connection, [b'{"link_queues": 8, "first": 4}\n'], files)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -49,6 +56,12 @@ def test_counters_are_read_while_the_daemon_counts_on(state, daemon):
     state.save(EVENTS, ["12:00:00: the shaper daemon was killed"])
     assert meter.notes() == ["12:00:00: the shaper daemon was killed"]
     meter.close()
+
+
+@pytest.mark.parametrize("files", [[]])
+def test_a_daemon_of_an_older_version_does_not_share(daemon):
+    with pytest.raises(UnavailableError, match="'harness down' and 'up' again"):
+        UserspaceMeter([0])
 
 
 def test_what_is_shared_cannot_be_written(state):
