@@ -46,6 +46,9 @@ def page(tmp_path_factory):
     began = read_lines(reshaped / "links.jsonl")[0]["time"]
     edge = {"src": 0, "dst": 1, "before": shape, "after": {**shape, "delay_s": 0.3}}
     write_lines(reshaped / "changes.jsonl", [{"asked": began + 8, "acknowledged": began + 8.2, "edges": [edge]}])
+    log = {"kind": "log", "step": None, "values": {"<img src=x onerror=alert(1)>": 2.0}}
+    lines = read_lines(reshaped / "rank-0.jsonl")
+    write_lines(reshaped / "rank-0.jsonl", [*lines, *({**log, "time": began + second} for second in (4, 9))])
     path = folder / "page.html"
     path.write_text(make_page(analyse(load_experiment(folder)), vega_program()))
     return path
@@ -154,7 +157,7 @@ def test_the_page(browser, page, tmp_path, scheme, size):
     assert logged == []
     assert asked == [page.as_uri()]
     drawn = browser.execute_script(MARKS)
-    assert len(drawn) == 2 * 5 + 9
+    assert len(drawn) == 2 * 5 + 10
     for chart, count, width, text in drawn:
         assert count > 0 or text == "None at all.", chart
         assert width > 250 or text == "None at all.", chart
