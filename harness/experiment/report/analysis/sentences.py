@@ -22,7 +22,7 @@ def headline(analysis: Analysis) -> str:
     if not won:
         some = any(run.curve.points for run in analysis.runs)
         nothing = "No command has finished yet." if _own(analysis.runs) else "No run has recorded a loss yet."
-        return "No strategy has reached its target." if some else nothing
+        return f"No {analysis.noun} has reached its target." if some else nothing
     if all(len(scenario.groups) == 1 for scenario in analysis.scenarios):
         return "; ".join(_alone(analysis, one) for one in analysis.scenarios if one.win) + "."
     parts = [f"{label} was the fastest on {_listed(names)}" for label, names in won.items()]
@@ -44,11 +44,11 @@ def sentence(analysis: Analysis, scenario: Scenario) -> str:
             return f"{where} no {'command has finished' if _own(scenario.runs) else 'run has recorded a loss'} yet."
         return f"{where} no run that ran its full length lowered its loss{_pending(scenario)}."
     if scenario.win is None:
-        return f"{where} no strategy reached {scenario.target}{_pending(scenario)}."
+        return f"{where} no {analysis.noun} reached {scenario.target}{_pending(scenario)}."
     win = scenario.win
     compared = " and ".join(filter(None, map(_versus, win.comparisons)))
     took = f"{where}, {win.winner.label} reached {scenario.target} in {_time(win)}"
-    return took + (f", {compared}." if compared else ".") + _doubts(scenario, win)
+    return took + (f", {compared}." if compared else ".") + _doubts(analysis, scenario, win)
 
 
 def margin(other: Comparison) -> str:
@@ -120,7 +120,7 @@ def _range(other: Comparison) -> str:
     return " – ".join(dict.fromkeys(format_number(one or 0.0) for one in (other.factor_low, other.factor_high)))
 
 
-def _doubts(scenario: Scenario, win: Winner) -> str:
+def _doubts(analysis: Analysis, scenario: Scenario, win: Winner) -> str:
     doubts = ""
     if 1 < win.winner.reached < len(win.winner.runs):
         doubts += f" Only {win.winner.reached} of its {len(win.winner.runs)} runs did."
@@ -128,7 +128,7 @@ def _doubts(scenario: Scenario, win: Winner) -> str:
         doubts += f" {win.winner.label} was not ahead of {win.next.label} with every seed: too close to call."
     if scenario.chosen:
         all_did = not any(group.count("not reached") for group in scenario.groups)
-        who = "every strategy reached" if all_did else "every run reached whose loss fell at all"
+        who = f"every {analysis.noun} reached" if all_did else "every run reached whose loss fell at all"
         doubts += f" The experiment names no target; this is the lowest loss that {who}."
     silent = [run for run in scenario.runs if not run.curve.points and run.run.status == "failed"]
     if silent:

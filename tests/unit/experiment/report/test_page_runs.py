@@ -169,6 +169,16 @@ def test_a_command_that_did_not_finish_reached_no_end(tmp_path, ending, words):
     assert headline(analyse(load_experiment(folder))) == "No command has finished yet."
 
 
+def test_a_command_that_missed_its_target_is_called_a_command(tmp_path):
+    folder = tmp_path / "own-1"
+    own_commands(folder)
+    for path in folder.glob("*/run.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "target": {"loss": 0.1}}))
+    analysis = analyse(load_experiment(folder))
+    assert headline(analysis) == "No command has reached its target."
+    assert sentence(analysis, analysis.scenarios[0]) == "On wan no command reached loss 0.1."
+
+
 def test_the_wall_time_counts_where_the_file_says_so_though_a_loss_was_logged(tmp_path):
     folder = tmp_path / "own-1"
     (scenario,) = own_commands(folder).scenarios
