@@ -488,7 +488,7 @@ def test_what_runs_on_a_network_is_recorded_where_that_is_asked_for(tmp_path):
 
     with harness.network(2, profile="mobile", record=tmp_path) as net:
         net.run(talk, timeout=BOUND)
-        net.set("0-1", delay="30ms")
+        net.set("0-1", rate="5mbit")
     (run,) = load_experiment(net.run_folder).runs
     assert (run.status, dict(run.end.codes)) == ("finished", {0: 0, 1: 0})
     assert [one.values for of_rank in run.ranks for one in of_rank.logs] == [{"loss": 0.5}] * 2
