@@ -29,6 +29,7 @@ class MainThread:
     def __init__(self) -> None:
         self._work: Callable[[], None] | None = None
         self._call = _PENDING(self._run)
+        self._process = os.getpid()
 
     def __call__(self, work: Callable[[], None], stopped: threading.Event) -> bool:
         """Call it there; False if it could not be called before ``stopped``. Its errors are raised here."""
@@ -56,7 +57,7 @@ class MainThread:
 
     def _run(self, _: int | None) -> int:
         work, self._work = self._work, None
-        if work:
+        if work and os.getpid() == self._process:  # what is pending is inherited by a child, like DataLoader's workers
             work()
         return 0
 
