@@ -149,6 +149,7 @@ PREPARED = {
         SMALLEST,
         steps=20,
     ),
+    "queue-short": Prepared("queue", {"delay": "20ms", "rate": "20mbit", "limit": "12"}, task=LARGER, steps=15),
     "straggler-sleep": Prepared("straggler", LAN, "./mine.py:Sleepy"),
     "straggler-busy": Prepared("straggler", LAN, "./mine.py:Busy", nodes=3, steps=30),
     "compute-text": Prepared("compute", LAN, task="{name: text, batch: 16, width: 96, layers: 2}", steps=20),

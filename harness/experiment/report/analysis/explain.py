@@ -60,7 +60,8 @@ def _explain_steps(run: RecordedRun, found: Waits) -> Explanation:
     cause = _cause(found, lost)
     if cause == "unknown" and network.trip is not None and network.loads:
         return Explanation("compute", machine(found, network, lost), lost, advice("compute", run))
-    return Explanation(cause, SENTENCES[cause](found, network, lost), lost, advice(cause, run))
+    first = advice(cause, run, drops=not network.waits_in_queue)
+    return Explanation(cause, SENTENCES[cause](found, network, lost), lost, first)
 
 
 def _explain_connections(run: RecordedRun) -> Explanation:
@@ -71,7 +72,8 @@ def _explain_connections(run: RecordedRun) -> Explanation:
     found, network = known
     lost = lost_time(run, found, network)
     cause = _cause(found, lost)
-    return Explanation(cause, apart(found, network, lost, cause), lost, advice(cause, run))
+    first = advice(cause, run, drops=not network.waits_in_queue)
+    return Explanation(cause, apart(found, network, lost, cause), lost, first)
 
 
 def _felt(run: RecordedRun, found: Waits) -> FeltChange | None:

@@ -10,14 +10,23 @@ Cause = Literal["latency", "loss", "rate", "queue", "straggler", "compute", "cha
 _LAYERS_IN_TIME: Final = "streaming-diloco, which computes while it sends"
 
 
-def advice(cause: Cause, run: RecordedRun) -> str:
-    """What to change first; empty where nothing is known to help."""
+def advice(cause: Cause, run: RecordedRun, *, drops: bool = False) -> str:
+    """What to change first; empty where nothing is known to help.
+
+    Args:
+        cause: the largest one.
+        run: the run.
+        drops: whether a queue costs time by dropping packets; else they wait in it.
+    """
     if cause == "latency":
-        return f"communicate less often: {_rarer(run)}; then fewer and larger tensors, or {_LAYERS_IN_TIME}"
+        overlap = "a larger overlap" if run.strategy == "streaming-diloco" else _LAYERS_IN_TIME
+        return f"communicate less often: {_rarer(run)}; then fewer and larger tensors, or {overlap}"
     if cause == "rate":
         return f"send fewer bytes: {_smaller(run)}; then a link with a higher rate"
     if cause == "loss":
         return f"{_congestion(run)}; then several connections side by side, or fewer bytes: {_smaller(run)}"
+    if cause == "queue" and drops:
+        return f"a larger queue (limit, in packets), or {_congestion(run)}"
     if cause == "queue":
         return f"keep other traffic off the link, or {_congestion(run)}; a shorter queue (limit) shortens the wait"
     return _OTHERS[cause]

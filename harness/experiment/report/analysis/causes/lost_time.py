@@ -88,6 +88,17 @@ class Network:
         return max(self.pairs, key=lambda pair: pair.waiting, default=None)
 
     @property
+    def waits_in_queue(self) -> bool:
+        """Whether packets wait in a queue for longer than a round trip takes; else queues cost time by their drops."""
+        return self.queued is not None and self.queued.waiting > (self.trip or 0.0)
+
+    @property
+    def tightest(self) -> TalkingPair | None:
+        """The pair that gets least for lost or dropped packets; None where they keep none from the rate."""
+        held = [pair for pair in self.pairs if pair.ceiling is not None]
+        return min(held, key=lambda pair: pair.ceiling or 0.0, default=None)
+
+    @property
     def lossiest(self) -> TalkingPair | None:
         """The pair that gets least for the packets that its path is to lose; None where nothing is to be lost."""
         losing = (pair for pair in self.pairs if pair.loss > 0)
@@ -128,12 +139,12 @@ def _drops(found: Waits, network: Network, rate: float) -> float:
 
 def _small_windows(found: Waits, network: Network, rate: float) -> float:
     """Seconds of the round trips, after the first, that a hop's block takes in windows that losses keep small."""
-    lossiest, talks = network.lossiest, len(found.talking)
-    if not lossiest or not network.payload or not talks:
+    tightest, talks = network.tightest, len(found.talking)
+    if not tightest or not network.payload or not talks:
         return 0.0
     blocks = talks * network.hops
-    trips = network.payload / blocks / lossiest.window - 1 if lossiest.window else 0.0
-    return max(0.0, blocks * trips * lossiest.trip - rate)
+    trips = network.payload / blocks / tightest.window - 1 if tightest.window else 0.0
+    return max(0.0, blocks * trips * tightest.trip - rate)
 
 
 def _latency(run: RecordedRun, network: Network, trip: float | None, rest: float) -> float:

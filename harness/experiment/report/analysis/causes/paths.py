@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Final
@@ -30,9 +30,10 @@ class TalkingPair:
         base: seconds of a round trip when queues are empty; None: not known.
         measured: seconds of a round trip as TCP measured it, median; None: not recorded.
         waiting: seconds that packets wait in queues on the way there and back, mean.
-        loss: share of packets with which a loss begins on the way there.
+        loss: share of packets with which a loss begins on the way there, as its links were made.
+        dropped: share of packets that the busiest queue on the way there dropped, where its links are to lose none.
         rate: of the slowest edge on the way there, in bit/s; None: unlimited.
-        ceiling: what losses let one connection have, in bit/s; None: they let it have the rate.
+        ceiling: what losses, or drops, let one connection have, in bit/s; None: they let it have the rate.
     """
 
     pair: Pair
@@ -40,6 +41,7 @@ class TalkingPair:
     measured: float | None
     waiting: float
     loss: float
+    dropped: float
     rate: float | None
     ceiling: float | None
 
@@ -69,11 +71,11 @@ def talking_pairs(run: RecordedRun, loads: Sequence[EdgeLoad], since: float, unt
             acked[flow.src, flow.dst] = acked.get((flow.src, flow.dst), 0) + flow.samples[-1].acked_bytes
     most = max(acked.values(), default=0)
     pairs = [pair for pair, size in acked.items() if size and size >= USED * most] or [load.pair for load in loads]
-    queues = {load.pair: load.waiting for load in loads}
-    return [_talking(run, pair, queues, since, until) for pair in pairs]
+    loaded = {load.pair: load for load in loads}
+    return [_talking(run, pair, loaded, since, until) for pair in pairs]
 
 
-def _talking(run: RecordedRun, pair: Pair, queues: dict[Pair, float], since: float, until: float) -> TalkingPair:
+def _talking(run: RecordedRun, pair: Pair, loaded: Mapping[Pair, EdgeLoad], since: float, until: float) -> TalkingPair:
     samples = [
         sample
         for flow in run.flows
@@ -84,20 +86,23 @@ def _talking(run: RecordedRun, pair: Pair, queues: dict[Pair, float], since: flo
     measured = median(sample.rtt for sample in samples) if samples else None
     if run.plan is None or not all(0 <= rank < run.plan.size for rank in pair):
         least = min((sample.rtt for sample in samples), default=None)
-        return TalkingPair(pair, least, measured, 0.0, 0.0, None, None)
+        return TalkingPair(pair, least, measured, 0.0, 0.0, 0.0, None, None)
     there, back = run.plan.path(*pair), run.plan.path(pair[1], pair[0])
     base = sum(edge.shape.delay.seconds for edge in (*there, *back))
-    kept = math.prod(1 - loss_events(edge.shape) for edge in there)
+    loss = 1 - math.prod(1 - loss_events(edge.shape) for edge in there)
+    drops = [loaded[edge.pair].drop_share for edge in there if edge.pair in loaded]
+    dropped = max(drops, default=0.0) if not loss else 0.0
     rates = [edge.shape.rate.bit_s for edge in there if edge.shape.rate]
     rate = float(min(rates)) if rates else None
     return TalkingPair(
         pair=pair,
         base=base,
         measured=measured,
-        waiting=sum(queues.get(edge.pair, 0.0) for edge in (*there, *back)),
-        loss=1 - kept,
+        waiting=sum(loaded[edge.pair].waiting for edge in (*there, *back) if edge.pair in loaded),
+        loss=loss,
+        dropped=dropped,
         rate=rate,
-        ceiling=_ceiling(run, pair, base, 1 - kept, rate),
+        ceiling=_ceiling(run, pair, base, loss or dropped, rate),
     )
 
 

@@ -64,7 +64,7 @@ def loss(found: Waits, network: Network, _: Lost) -> str:
 def queue(found: Waits, network: Network, lost: Lost) -> str:
     """Packets wait in a queue, or find it full."""
     queued, base = network.queued, network.trip or 0.0
-    if queued and queued.waiting > base:
+    if queued and network.waits_in_queue:
         takes = queued.measured or base + queued.waiting
         trip = f"a round trip {queued.name} takes {_time(takes)}, {_time(queued.base or 0.0)} with empty queues"
         others = (
@@ -72,9 +72,12 @@ def queue(found: Waits, network: Network, lost: Lost) -> str:
         )
         return f"Bound by a queue: {trip}{others}."
     dropped = max(network.loads, key=lambda load: load.dropped)
-    where = f"{dropped.name} dropped {format_share(dropped.drop_share, _DIGITS)} of its packets"
+    where = f"{dropped.name} dropped {format_share(dropped.drop_share, _DIGITS)} of its packets for want of room"
     again = count(network.retransmits, "segment")
-    return f"Bound by a queue: {where} for want of room, {again} sent again{_stood_still(found)}."
+    if network.tightest and network.tightest.rate and network.tightest.ceiling is not None:
+        room = _of(network.tightest.ceiling, network.tightest.rate / WIRE_SHARE)
+        return f"Bound by a queue: {where}, which lets TCP have {room}; {again} sent again."
+    return f"Bound by a queue: {where}, {again} sent again{_stood_still(found)}."
 
 
 def straggler(found: Waits, _: Network, __: Lost) -> str:
