@@ -161,7 +161,9 @@ def test_what_relays_pass_on_is_no_other_traffic():
 def test_the_round_trip_that_tcp_measured_is_named():
     plan = network("ring", 2, shape(rate="1mbit", delay="5ms", limit=1000))
     one = even(plan, 0.01, 0.5, payload=500, interface=60_000, sent=1_200_000, packets=900, backlog=20_000)
-    found = explain(replace(one, flows=(flow((1.0, 0.2, 0, 100, 0.5), (2.0, 0.222, 0, 10_000, 1.0)),)))
+    found = explain(
+        replace(one, flows=(flow((1.0, 0.2, 0, 100, 0.5), (2.0, 0.2, 0, 900, 0.9), (3.0, 0.233, 0, 10_000, 1.0)),))
+    )
     assert "a round trip 0->1 takes 211 ms" in found.sentence
 
 

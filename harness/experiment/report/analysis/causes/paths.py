@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import fmean
 from typing import Final
 
 from harness.experiment.report.analysis.causes.edge_loads import USED, EdgeLoad
@@ -28,7 +28,7 @@ class TalkingPair:
     Args:
         pair: sender and receiver.
         base: seconds of a round trip when queues are empty; None: not known.
-        measured: seconds of a round trip as TCP measured it, median; None: not recorded.
+        measured: seconds of a round trip as TCP measured it, mean; None: not recorded.
         waiting: seconds that packets wait in queues on the way there and back, mean.
         loss: share of packets with which a loss begins on the way there, as its links were made.
         dropped: share of packets that the busiest queue on the way there dropped, where its links are to lose none.
@@ -83,7 +83,7 @@ def _talking(run: RecordedRun, pair: Pair, loaded: Mapping[Pair, EdgeLoad], sinc
         for sample in flow.samples
         if since <= sample.time <= until and sample.rtt > 0
     ]
-    measured = median(sample.rtt for sample in samples) if samples else None
+    measured = fmean(sample.rtt for sample in samples) if samples else None
     if run.plan is None or not all(0 <= rank < run.plan.size for rank in pair):
         least = min((sample.rtt for sample in samples), default=None)
         return TalkingPair(pair, least, measured, 0.0, 0.0, 0.0, None, None)
