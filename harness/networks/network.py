@@ -194,19 +194,23 @@ class Network:
     def count_probes(self, added: Mapping[Pair, Stats]) -> None:
         """Remember what verify added to the counters. Raises HarnessError."""
         with self._registry.lock(self.name):
-            created = self._registered().created
-            probe_counts.add(self._registry.probe_counts(self.name), created, added)
+            probe_counts.add(self._registry.probe_counts(self.name), self._created(), added)
 
     def _registered(self, known: Registration | None = None) -> Registration:
-        current = self._registry.load(self.name, known)  # as others will find it: Docker has a clock of its own
+        current = self._registry.load(self.name, known)
         if current is None:
             raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
         return current
 
+    def _created(self) -> float:
+        """When it was created, as others will find it, and from now on this object too: Docker has its own clock."""
+        self._record = replace(self._record, created=self._registered().created)
+        return self._record.created
+
     def record_in(self, folder: Path) -> None:
         """From now on, record every reshape in changes.jsonl of this folder. Raises HarnessError."""
         with self._registry.lock(self.name):
-            self._registry.record_in(self.name, folder, self._registered().created)
+            self._registry.record_in(self.name, folder, self._created())
 
     def notes(self) -> list[str]:
         """What has happened to the engine since the network was made, each once. Raises NodeError."""

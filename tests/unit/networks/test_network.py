@@ -298,6 +298,22 @@ def test_a_reshape_is_recorded_with_what_was_and_what_is(start, tmp_path):
     assert (edge["before"]["down"], edge["after"]["down"]) == (False, True)
 
 
+def test_a_reshape_by_who_made_the_network_is_recorded_where_others_know_another_time_of_its_beginning(
+    start, store, tmp_path, monkeypatch
+):
+    """As with containers, of which Docker says when they were made."""
+    load = store.load
+
+    def by_another_clock(name, known=None):
+        return replace(load(name), created=known.created if known else 5.0)
+
+    net = start(network("ring", 3))
+    monkeypatch.setattr(type(store), "load", staticmethod(by_another_clock))
+    net.record_in(tmp_path)
+    net.reshape(slow((0, 1)))
+    assert len(changes(tmp_path)) == 1
+
+
 def test_another_commands_reshape_is_recorded_too(start, store, tmp_path):
     start(network("ring", 3)).record_in(tmp_path)
     Network(store.load("net"), store).reshape(slow((0, 1)))
