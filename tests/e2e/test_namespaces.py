@@ -37,9 +37,9 @@ def test_another_user_needs_no_root(harness):
         shown = json.loads(harness("link", "show", "--json").stdout)
         assert all(one["mismatch"] is None for one in shown)
         assert shown[0]["applied"]["delay_s"] == 0.04
-        harness("run", "--record", "--runs", f"{folder}/runs", "--", "sleep", "1")
+        harness("down")
+        harness("run", "-n", "3", "-t", "line", "-p", "wan", "--record", "--runs", f"{folder}/runs", "--", "sleep", "1")
         (links,) = Path(folder).glob("runs/*/links.jsonl")
         assert len(json.loads(links.read_text().splitlines()[0])["edges"]) == 4, "the sampler is in the nodes"
-        harness("down")
         harness.wrapper = []
     assert not own_processes("keeper.py")
