@@ -64,13 +64,15 @@ def rank_main(folder: str, port: str) -> None:
         strategy.step(lambda module: work.loss(module, batch))
 
     def block(count: int, what: Callable[[int], Any], recorded: bool) -> tuple[float, float]:
+        time.sleep(0.05)  # as between two recordings of a job
         began, used = time.perf_counter(), time.process_time()
         if recorded:
             log.begin()
         for number in range(count):
             what(number)
-            if recorded and log.is_due(time.perf_counter()):
-                log.cut()
+            if recorded and log.is_off(now := time.perf_counter()):
+                log.resume()
+            if recorded and log.is_due(now) and log.cut():
                 log.write()
         if recorded:
             log.cut(last=True)

@@ -53,7 +53,7 @@ class Recorder:
     def __init__(self, folder: Path | None, rank: int, counters: InterfaceCounters) -> None:
         self._counters, self._rank = counters, rank
         self._file = _open(folder, rank) if folder else None
-        self._collectives = CollectiveLog(folder, rank)
+        self._collectives = CollectiveLog(folder, rank, settled=True)
         self._began = time.perf_counter()
         self._before = 0.0
         self._steps: list[tuple[float, float, int]] = []
@@ -105,7 +105,12 @@ class Recorder:
             sent_bytes=self._bytes[0] - before[0],
             received_bytes=self._bytes[1] - before[1],
         )
-        if self._collectives.is_due(time.perf_counter()):
+        now = time.perf_counter()
+        if self._collectives.is_off(now):
+            self._collectives.resume()
+        if self._collectives.is_due(now) and self._collectives.cut():
+            self._collectives.write(self._step_at)
+            self._steps.clear()
             self.collectives(step)
 
     def evaluation(self, step: int, score: Score, elapsed: float, seconds: float) -> None:
@@ -123,6 +128,8 @@ class Recorder:
 
     def end(self, step: int) -> None:
         """Record that all steps are finished."""
+        if self._collectives.cut(last=True):
+            self._collectives.write(self._step_at)
         self.collectives(step)
         self._write("end", elapsed=self.elapsed, step=step)
 
@@ -141,10 +148,8 @@ class Recorder:
         self.close()
 
     def collectives(self, step: int) -> None:
-        """Record the collectives since the last such line, up to this step."""
-        self._collectives.cut()
-        calls, missed = self._collectives.write(self._step_at)
-        self._steps.clear()
+        """Record how many collectives there were since the last such line, up to this step."""
+        calls, missed = self._collectives.count()
         self._write("collectives", step=step, ops=summed(calls), missed=missed)
 
     def _step_at(self, moment: float) -> int | None:

@@ -107,11 +107,11 @@ class FlightLog:
         calls, missed, self._newest = newer(entries, self._newest)
         return calls, missed
 
-    def state(self) -> tuple[bool, int]:
-        """Whether a collective is under way, and how many were called; costs some microseconds.
+    def busy(self) -> bool:
+        """Whether a collective is under way; costs some microseconds.
 
         Of a group of one rank, torch does not count what is complete.
         """
         groups = json.loads(self._torch._dump_fr_trace_json(False, False)).get("pg_status", {}).values()
-        states = [(int(one["last_completed_collective"]), int(one["last_enqueued_collective"])) for one in groups]
-        return any(0 <= done < called for done, called in states), sum(called for _, called in states)
+        states = ((int(one["last_completed_collective"]), int(one["last_enqueued_collective"])) for one in groups)
+        return any(0 <= done < called for done, called in states)

