@@ -58,7 +58,9 @@ def test_an_all_reduce_takes_two_delays_and_ends_when_it_is_complete(harness, tm
         lines = [json.loads(line) for line in (folder / f"collectives-{rank}.jsonl").read_text().splitlines()]
         found = [line for line in lines if line["op"] == "all_reduce"]
         assert len(found) == 15
-        for line in found:
+        known = [line for line in found if line["seconds"] is not None]
+        assert len(known) >= 12, "the recorder pauses for 50 ms at each reading"
+        for line in known:
             assert (line["bytes"], line["ranks"]) == (4000, 2)
             assert 2 * DELAY <= line["seconds"] < 0.7, "a second later it was waited for"
 
