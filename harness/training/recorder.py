@@ -45,15 +45,16 @@ class Recorder:
         folder: of rank-R.jsonl; None: nothing is written.
         rank: of this process.
         counters: of the node's interface.
+        settled: whether no send or receive is under way between two steps, as with all strategies that ship.
 
     Raises:
         InputError: the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path | None, rank: int, counters: InterfaceCounters) -> None:
+    def __init__(self, folder: Path | None, rank: int, counters: InterfaceCounters, *, settled: bool = True) -> None:
         self._counters, self._rank = counters, rank
         self._file = _open(folder, rank) if folder else None
-        self._collectives = CollectiveLog(folder, rank, settled=True)
+        self._collectives = CollectiveLog(folder, rank, settled=settled)
         self._began = time.perf_counter()
         self._before = 0.0
         self._steps: list[tuple[float, float, int]] = []

@@ -35,7 +35,7 @@ from harness.training.declared import add_arguments, from_arguments
 from harness.training.group import ProcessGroup, check_environment
 from harness.training.options import TrainOptions
 from harness.training.run_description import described
-from harness.training.strategies.catalogue import find_strategy
+from harness.training.strategies.catalogue import TABLE, find_strategy
 from harness.training.strategies.option_values import read_options
 from harness.training.tasks.catalogue import make_task
 from harness.training.tasks.task_options import TaskOptions
@@ -93,7 +93,7 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
     }
     checkpoints = Checkpoints(options.out / "checkpoints", group.rank, group.size) if options.out else None
     with (
-        Recorder(options.out, group.rank, counters) as recorder,
+        Recorder(options.out, group.rank, counters, settled=options.strategy in TABLE) as recorder,
         described(options, group.rank, group.size),
     ):
         versions = {"torch": str(torch.__version__), "python": platform.python_version()}

@@ -253,6 +253,35 @@ def test_all_that_ddp_sends_in_a_step_is_waited_for_and_counted(tmp_path):
     assert set(operations) == {"all_reduce"}
 
 
+OVERLAPPING = """
+import time
+import torch
+import torch.distributed as dist
+from harness.training.strategies.local import Local
+
+
+class Overlapping(Local):
+    def share_parameters(self):
+        time.sleep(0.03)  # the collectives are read every few seconds
+        other = 1 - dist.get_rank()
+        for work in getattr(self, "works", []):
+            work.wait()
+        self.theirs = torch.empty(1000)
+        self.works = [dist.irecv(self.theirs, src=other), dist.isend(torch.ones(1000), dst=other)]
+"""
+"""A user's strategy that receives while it computes: a receive is under way at the end of every step."""
+
+
+def test_a_users_strategy_that_receives_while_it_computes_is_not_timed(tmp_path):
+    path = tmp_path / "overlapping.py"
+    path.write_text(OVERLAPPING)
+    out = tmp_path / "out"
+    ended = train("--strategy", str(path), "--steps", "200", "--evaluate-every", "100", "--out", str(out))
+    assert ended.codes == [0, 0], ended.errors
+    assert "this job sends and receives" in "\n".join(ended.errors[0])
+    assert of_kind("end", records(out, 0))
+
+
 def test_states_of_another_run_are_refused_and_a_new_run_removes_them(tmp_path):
     course = ["--steps", "2", "--batch", "8", "--checkpoint-every", "2", "--out", str(tmp_path)]
     assert train("--strategy", "local", *course).codes == [0] * RANKS
