@@ -72,11 +72,9 @@ def prepare(name: str, chosen: NetworkOptions) -> tuple[NetworkPlan, Placement]:
 
 
 def start(name: str, made: NetworkPlan, placement: Placement, *, transient: bool) -> Network:
-    """Start the network, with a spinner.
-
-    What the machine lacks, and how slow TCP is on lossy links, is printed before anything is made.
-    """
+    """Start the network, with a spinner. What the machine lacks is printed before anything is made."""
+    with status(f"starting network {name!r}") as progress:
+        network = placement.start(name, made, transient=transient, progress=progress, tell=note)
     if slow := slow_tcp(made, placement.congestion_control):
         note(slow)
-    with status(f"starting network {name!r}") as progress:
-        return placement.start(name, made, transient=transient, progress=progress, tell=note)
+    return network

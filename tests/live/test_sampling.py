@@ -195,7 +195,7 @@ def test_a_shaper_daemon_that_is_killed_is_reported_and_its_counters_go_on(tmp_p
         assert "the shaper daemon was killed by SIGKILL" in said[0]
     sent = [edge["sent_bytes"] for line in lines(tmp_path, "links.jsonl") for edge in line["edges"] if edge["dst"] == 1]
     assert sent == sorted(sent)
-    assert sent[-1] > 1.5 * sent[len(sent) // 2] > 0
+    assert sent[-1] > sent[len(sent) // 2] > 0
 
 
 def daemons(net):

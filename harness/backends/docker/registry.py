@@ -17,7 +17,7 @@ from urllib.parse import quote
 from harness.backends.docker.agents import Agents
 from harness.backends.docker.daemon import DockerDaemon
 from harness.backends.registration import Registration, Registry
-from harness.errors import NodeError, RecordError
+from harness.errors import HarnessError, NodeError, PrivilegeError, RecordError, UnavailableError
 
 if TYPE_CHECKING:
     from harness.backends.docker.backend import DockerBackend
@@ -129,11 +129,13 @@ class DockerRegistry:
 
     def registration(self, found: Found) -> Registration:
         """Of a network whose containers run. Raises RecordError where no agent answers."""
-        self.connect(found)
-        backend = _backend()(found.name, None, found.running, found.ended)
         try:
+            self.connect(found)
+            backend = _backend()(found.name, None, found.running, found.ended)
             state = backend.state(plan=True)
-        except NodeError as error:
+        except (PrivilegeError, UnavailableError):
+            raise
+        except HarnessError as error:  # also where a container has ended since they were listed
             raise RecordError(f"network {found.name!r} does not answer: {error}") from None
         return Registration(
             found.name, backend.name, state["engine"], backend.handle, state["plan"], found.created, found.transient

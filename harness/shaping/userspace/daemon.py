@@ -165,10 +165,10 @@ class ShaperDaemon:
             if data and not pending.endswith(b"\n"):
                 return
             if data:
-                request = json.loads(pending)
-                answer = json.dumps(self._answer(node, request), separators=(",", ":")).encode() + b"\n"
+                answer = self._answer(node, json.loads(pending))
+                line = json.dumps(answer, separators=(",", ":")).encode() + b"\n"
                 connection.settimeout(1)
-                socket.send_fds(connection, [answer], [self._readable] if request["do"] == "share" else [])
+                socket.send_fds(connection, [line], [self._readable] if "first" in answer else [])
         except (OSError, ValueError):
             pass
         self._poll.unregister(connection.fileno())

@@ -3,9 +3,10 @@
 import pytest
 
 from harness.backends.docker.container_options import parse_volume
-from harness.backends.docker.registry import sort_out
-from harness.errors import InputError
+from harness.backends.docker.registry import DockerRegistry, sort_out
+from harness.errors import HarnessError, InputError, RecordError
 from harness.networks.placement import check_backend
+from harness.networks.registry import LocalRegistry
 
 
 def listed(identity, name, number, state="running", created=100, **labels):
@@ -59,3 +60,15 @@ def test_a_volume_has_two_ends(text, parts):
 def test_a_volume_that_makes_no_sense_is_refused_before_anything_is_made(text):
     with pytest.raises(InputError, match="--volume"):
         check_backend("docker", None, [text])
+
+
+def test_a_container_that_ends_while_networks_are_listed_is_no_error_of_the_others(monkeypatch):
+    registry = DockerRegistry(LocalRegistry())
+
+    def gone(*_):
+        raise HarnessError("node 1: Container 27 is not running; start its network again")
+
+    monkeypatch.setattr(registry, "connect", gone)
+    (found,) = sort_out([listed("a", "x", rank(0)), listed("b", "x", rank(1))])
+    with pytest.raises(RecordError, match="network 'x' does not answer: node 1: Container 27 is not running"):
+        registry.registration(found)
