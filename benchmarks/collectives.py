@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,9 +18,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.ranks import both_ranks
 from benchmarks.report import Row, table
 
-RANKS = 2
 BATCH = 128
 ROUNDS = 4
 STEPS = 400
@@ -30,12 +29,11 @@ LIMIT = 1.02
 KINDS = ("without", "control", "with")
 
 
-def rank_main(folder: str, port: str) -> None:
+def rank_main(folder: str) -> None:
     """One rank: prints by kind, of each block, its seconds, its CPU seconds, and those of recording.
 
     Args:
         folder: for records.
-        port: of the rendezvous.
     """
     from harness.training.collectives import flight_recorder, profiler
     from harness.training.collectives.log import CollectiveLog
@@ -47,7 +45,7 @@ def rank_main(folder: str, port: str) -> None:
 
     flight_recorder.enable(os.environ)
     profiler.quiet(os.environ)
-    group = ProcessGroup(os.environ | {"MASTER_PORT": port}, 600)
+    group = ProcessGroup(os.environ, 600)
     import torch
 
     work = make_task(TaskOptions("digits", batch=BATCH), group.rank, group.size, 0)
@@ -100,24 +98,8 @@ def rank_main(folder: str, port: str) -> None:
 
 def measure() -> list[dict[str, list[list[tuple[float, float, float]]]]]:
     """What each rank printed."""
-    import socket
-
-    with socket.socket() as probe, tempfile.TemporaryDirectory() as folder:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        processes = []
-        try:
-            for rank in range(RANKS):
-                place = {"RANK": str(rank), "WORLD_SIZE": str(RANKS), "MASTER_ADDR": "127.0.0.1"}
-                env = {**os.environ, **place, "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-                argv = [sys.executable, "-m", "benchmarks.collectives", folder, str(port)]
-                processes.append(subprocess.Popen(argv, env=env, stdout=subprocess.PIPE))
-            told = [json.loads(process.communicate(timeout=600)[0]) for process in processes]
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        told = both_ranks("benchmarks.collectives", folder)
         lines = Path(folder, "collectives-0.jsonl").read_text().splitlines()
         assert len(lines) > ROUNDS * STEPS
         assert sum('"seconds":null' in line for line in lines) < len(lines) / 10

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,9 +19,9 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks import sampling
+from benchmarks.ranks import both_ranks
 from benchmarks.report import Row, table
 
-RANKS = 2
 TASKS = {"digits": 128, "text": 8}
 """With the examples in a batch."""
 BLOCKS = {"digits": 200, "text": 40}
@@ -86,22 +84,8 @@ def rank_main(task: str, folder: str) -> None:
 
 def compare(task: str) -> tuple[float, float, float, float]:
     """Seconds of a step of the slower rank: without recording, of the control, with it; of the recorder itself."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    processes = []
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            for rank in range(RANKS):
-                place = {"RANK": str(rank), "WORLD_SIZE": str(RANKS), "MASTER_ADDR": "127.0.0.1"}
-                env = {**os.environ, **place, "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-                argv = [sys.executable, "-m", "benchmarks.recording", task, folder]
-                processes.append(subprocess.Popen(argv, env=env, stdout=subprocess.PIPE))
-            told = [json.loads(process.communicate(timeout=600)[0]) for process in processes]
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
+        told = both_ranks("benchmarks.recording", task, folder)
         lines = Path(folder, "rank-0.jsonl").read_text().splitlines()
         assert sum('"kind": "step"' in line for line in lines) == (BLOCKS[task] + 1) * STEPS[task]
     rounds = [max(ranks) for ranks in zip(*(map(tuple, one) for one in told), strict=True)]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from harness.model.address import INTERFACE
+from harness.netlink.nlattr import attrs, each
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.meter import Counts
 from harness.shaping.qdisc import Branch, Netem
@@ -15,7 +16,6 @@ from harness.shaping.qdisc import Branch, Netem
 _RTM_GETQDISC: Final = 38
 _TCMSG: Final = struct.Struct("=BxxxiIII")
 """struct tcmsg (linux/rtnetlink.h): family, interface, handle, parent, info."""
-_ATTRIBUTE: Final = struct.Struct("=HH")
 _STATS2: Final = 7
 _BASIC, _QUEUE, _PACKETS64 = 1, 3, 8
 """TCA_STATS_...: struct gnet_stats_basic and gnet_stats_queue (linux/gen_stats.h), and packets of more than 32 bits."""
@@ -65,13 +65,13 @@ class NetemMeter:
 def read_counts(body: bytes | memoryview) -> Counts:
     """The counters in a message of a dump of qdiscs."""
     packets = size = queued = backlog = drops = 0
-    for kind, at, _ in _attributes(body, *_place(body)):
+    for kind, stats in each(attrs(memoryview(body)[_TCMSG.size :]).get(_STATS2, b"")):
         if kind == _BASIC:
-            size, packets = _BASIC_STATS.unpack_from(body, at)
+            size, packets = _BASIC_STATS.unpack_from(stats)
         elif kind == _QUEUE:
-            queued, backlog, drops = _QUEUE_STATS.unpack_from(body, at)
+            queued, backlog, drops = _QUEUE_STATS.unpack_from(stats)
         elif kind == _PACKETS64:
-            packets = _PACKETS.unpack_from(body, at)[0]
+            packets = _PACKETS.unpack_from(stats)[0]
     return packets, size, drops, backlog, queued
 
 
@@ -81,16 +81,3 @@ def with_queue(line: Counts, queue: Counts) -> Counts:
     if backlog >= queue[3]:
         return line
     return packets, size, dropped, backlog + queue[3], queued + queue[4]
-
-
-def _place(body: bytes | memoryview) -> tuple[int, int]:
-    """Where the attributes inside TCA_STATS2 begin and end."""
-    return next(((at, end) for kind, at, end in _attributes(body, _TCMSG.size, len(body)) if kind == _STATS2), (0, 0))
-
-
-def _attributes(body: bytes | memoryview, at: int, end: int) -> Iterable[tuple[int, int, int]]:
-    """(type, where its payload begins, where it ends) of every attribute."""
-    while at + 4 <= end:
-        length, kind = _ATTRIBUTE.unpack_from(body, at)
-        yield kind & 0x3FFF, at + 4, at + length
-        at += max(length + 3 & ~3, 4)

@@ -4,19 +4,18 @@ import json
 import os
 import re
 import signal
-import subprocess
 
 import pytest
 
 from harness.experiment.report.load import load_experiment
 from harness.model.link import LinkShape
-from tests.support.cli import HARNESS, wait_for
-from tests.support.live import addressing, needs, own
+from tests.support.cli import wait_for
+from tests.support.laboratory import Laboratory
+from tests.support.live import needs
 from tests.support.traces import area, check_sums, read_trace
 from tests.support.trainers import holding, mortal, of_kind, records
 
 pytestmark = [*needs(), pytest.mark.torch]
-SUBNETS = ["--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing().ipv6_net)]
 SLOW = os.environ.get("WITH_NETEM") == "uml"
 """One emulated CPU, where half a minute passes until torch is imported: one run stands for all."""
 FAR = "delay: 10ms\nloss: 1%\nrate: 50mbit\n"
@@ -39,40 +38,13 @@ class PatientDdp(Ddp):
 COURSE = "nodes: 2\ntopologies: ring\nprofiles: ./far.yaml\nevaluate_every: 10\ntask: {batch: 16, lr: 0.002}\n"
 
 
-class Laboratory:
-    """An experiment's file, with a profile and strategies beside it, and the command that does it."""
+class TrainingLaboratory(Laboratory):
+    """With a profile, and strategies whose ranks die or wait."""
 
     def __init__(self, harness, folder):
-        harness.env["HARNESS_NAME"] = own("experiment")
-        self.harness, self.folder, self.root = harness, folder, folder / "runs"
-        self.processes = []
+        super().__init__(harness, folder, "experiment", COURSE)
         (folder / "far.yaml").write_text(FAR)
         mortal(folder)
-
-    def write(self, text):
-        path = self.folder / "mine.yaml"
-        path.write_text(COURSE + text)
-        return str(path)
-
-    def start(self, *words):
-        """In the background; what is gone on with knows its subnets."""
-        subnets = [] if "--resume" in words else SUBNETS
-        argv = [*HARNESS, "experiment", "run", *words, *subnets, "--runs", str(self.root)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.processes.append(subprocess.Popen(argv, env=self.harness.env, text=True, **pipes))
-        return self.processes[-1]
-
-    def run(self, *words, code):
-        process = self.start(*words)
-        out, errors = process.communicate(timeout=300)
-        assert process.returncode == code, f"{out}\n{errors}"
-        return out, errors
-
-    @property
-    def made(self):
-        """The experiment's folder."""
-        (folder,) = self.root.iterdir()
-        return folder
 
     def has_step(self, slug, step):
         """Whether all ranks have recorded it."""
@@ -88,18 +60,13 @@ class Laboratory:
         return self.harness.env["HARNESS_NAME"] in self.harness("ls").stdout
 
     def close(self):
-        """Leave nothing behind of a test that has failed either."""
-        for process in self.processes:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-            process.stderr.close()
+        super().close()
         self.harness("down")
 
 
 @pytest.fixture
 def laboratory(harness, tmp_path):
-    made = Laboratory(harness, tmp_path)
+    made = TrainingLaboratory(harness, tmp_path)
     yield made
     made.close()
 

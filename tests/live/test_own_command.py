@@ -1,18 +1,16 @@
 """Experiments of own commands on real networks: compared, several at a time, stopped, and gone on with."""
 
-import contextlib
 import json
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.cli import HARNESS, wait_for
-from tests.support.live import addressing, needs, own
+from tests.support.cli import wait_for
+from tests.support.laboratory import Laboratory
+from tests.support.live import needs, own
 
 pytestmark = needs()
-SUBNETS = ["--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing().ipv6_net)]
 PLAIN = """
 import os, socket, sys, time
 
@@ -49,61 +47,25 @@ seeds: [0, 1]
 """
 
 
-class Laboratory:
-    """A folder with a script, an experiment's file and profiles, and the command that performs it."""
+class CommandLaboratory(Laboratory):
+    """With a script and two profiles."""
 
     def __init__(self, harness, folder):
-        harness.env["HARNESS_NAME"] = own("command")
-        self.harness, self.folder, self.root = harness, folder, folder / "runs"
-        self.processes = []
+        super().__init__(harness, folder, "command", HEAD)
         folder.chmod(0o755)  # programs in containers are another user's
         (folder / "near.yaml").write_text("delay: 1ms\nrate: 50mbit\n")
         (folder / "far.yaml").write_text("delay: 20ms\nrate: 50mbit\n")
         (folder / "plain.py").write_text(PLAIN)
-
-    def write(self, text):
-        path = self.folder / "mine.yaml"
-        path.write_text(HEAD + text)
-        return str(path)
-
-    def start(self, *words):
-        subnets = [] if "--resume" in words else SUBNETS
-        argv = [*HARNESS, "experiment", "run", *words, *subnets, "--runs", str(self.root)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.processes.append(subprocess.Popen(argv, env=self.harness.env, text=True, **pipes))
-        return self.processes[-1]
-
-    def run(self, *words, code=0):
-        process = self.start(*words)
-        out, errors = process.communicate(timeout=150)
-        assert process.returncode == code, f"{out}\n{errors}"
-        return out, errors
-
-    @property
-    def made(self):
-        (folder,) = self.root.iterdir()
-        return folder
 
     def networks(self):
         """Those of ours that are up; containers of other tests may be there, too."""
         names = [one["name"] for one in json.loads(self.harness("ls", "--json").stdout)]
         return [name for name in names if name.startswith(own("command"))]
 
-    def close(self):
-        for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)  # it removes its networks
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(60)
-            process.kill()
-            process.wait()
-            process.stdout.close()
-            process.stderr.close()
-
 
 @pytest.fixture
 def laboratory(harness, tmp_path):
-    made = Laboratory(harness, tmp_path)
+    made = CommandLaboratory(harness, tmp_path)
     yield made
     made.close()
 

@@ -8,6 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import typer
+from typer.testing import CliRunner
+
 HARNESS = [sys.executable, "-m", "harness.cli.main"]
 
 
@@ -30,6 +33,20 @@ class Command:
         done = subprocess.run(argv, env=self.env, capture_output=True, text=True, timeout=180)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+
+def typer_runner(verb):
+    """Calls the verb of a module of harness.cli with words, in this process; what it raises is raised."""
+    app = typer.Typer()
+    verb.register(app)
+
+    def runner(*words):
+        outcome = CliRunner().invoke(app, [str(word) for word in words])
+        if outcome.exception and not isinstance(outcome.exception, SystemExit):
+            raise outcome.exception
+        return outcome
+
+    return runner
 
 
 def processes(word):

@@ -79,7 +79,7 @@ class _Counts:
         self._tracks: set[Track] = set()
 
     def of(self, events: Iterator[Event], tell: Callable[[str], None]) -> Iterator[Event]:
-        """The same events; every now and then it is told how many there were."""
+        """The same events; says every now and then how many there were."""
         for event in events:
             self._events += 1
             self._tracks.add(event.track)

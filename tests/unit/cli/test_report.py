@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from harness.cli import report
 from harness.errors import InputError, UnavailableError
+from tests.support.cli import typer_runner
 from tests.support.runs import DDP, DILOCO, make_experiment, write_lines
 
 
@@ -23,16 +22,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def run():
-    app = typer.Typer()
-    report.register(app)
-
-    def runner(*words):
-        outcome = CliRunner().invoke(app, [str(word) for word in words])
-        if outcome.exception and not isinstance(outcome.exception, SystemExit):
-            raise outcome.exception
-        return outcome
-
-    return runner
+    return typer_runner(report)
 
 
 def rows(path):

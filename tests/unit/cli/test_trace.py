@@ -5,11 +5,10 @@ import importlib.util
 import json
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from harness.cli import trace
 from harness.errors import HarnessError, InputError, UnavailableError
+from tests.support.cli import typer_runner
 from tests.support.runs import DDP, DILOCO, make_experiment
 from tests.support.traces import read_trace
 
@@ -24,16 +23,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def run():
-    app = typer.Typer()
-    trace.register(app)
-
-    def runner(*words):
-        outcome = CliRunner().invoke(app, [str(word) for word in words])
-        if outcome.exception and not isinstance(outcome.exception, SystemExit):
-            raise outcome.exception
-        return outcome
-
-    return runner
+    return typer_runner(trace)
 
 
 def steps(path):
