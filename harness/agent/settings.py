@@ -16,7 +16,7 @@ from harness.agent.protocol import PORT as AGENTS_PORT
 from harness.errors import InputError
 from harness.model.address import Addressing
 from harness.model.plan import NetworkPlan
-from harness.model.plan_options import DEFAULTS, PlanOptions
+from harness.model.plan_options import DEFAULTS, MAX_MTU, MIN_MTU, PlanOptions
 from harness.model.suggest import suggest
 from harness.model.torchrun import MASTER_PORT
 from harness.shaping.facts import AUTO, ENGINES
@@ -95,6 +95,10 @@ class Settings:
             topology=text("TOPOLOGY", DEFAULTS.topology),
             profile=text("PROFILE", DEFAULTS.profile),
             between=text("BETWEEN") or None,
+            uplink=text("UPLINK") or None,
+            downlink=text("DOWNLINK") or None,
+            trunk=text("TRUNK") or None,
+            mtu=number("MTU", DEFAULTS.mtu, MIN_MTU, MAX_MTU),
             seed=number("SEED", DEFAULTS.seed, -(2**63), 2**63 - 1),
             subnet=text("SUBNET") or None,
             subnet6=text("SUBNET6") or None,

@@ -30,6 +30,8 @@ class ShapeTexts(TypedDict, total=False):
     rate: str
     burst: str
     queue: str
+    buffer: str
+    overhead: str
     duplicate: str
     corrupt: str
     reorder: str

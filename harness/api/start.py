@@ -35,6 +35,10 @@ def network(
     *,
     between: StrPath | None = None,
     seed: int = DEFAULTS.seed,
+    uplink: str | None = None,
+    downlink: str | None = None,
+    trunk: str | None = None,
+    mtu: int = DEFAULTS.mtu,
     subnet: str | None = None,
     subnet6: str | None = None,
     runtime: str | None = None,
@@ -54,6 +58,10 @@ def network(
         profile: a name from ``harness profiles``, a YAML file (its path as text or as a Path), or none (unshaped).
         between: profile of the slow edges between islands; None: wan.
         seed: of every draw from the profile's ranges.
+        uplink: what all that a node sends shares, e.g. "20mbit"; None: as the profile says.
+        downlink: what all that it receives shares, likewise.
+        trunk: what all edges from one region to another share, e.g. "1gbit".
+        mtu: largest packet in bytes, 1280 to 9000.
         subnet: IPv4 subnet of the nodes; None: 10.77.0.0/16, and for containers another one where that is taken.
         subnet6: the same for IPv6; None: fd77::/64.
         runtime: where nodes live: netns (network namespaces) or docker (containers); None: what $HARNESS_RUNTIME says,
@@ -79,6 +87,10 @@ def network(
         whole("seed", seed, 1),
         subnet,
         subnet6,
+        uplink=None if uplink is None else written("uplink", uplink, "a rate, e.g. '20mbit'"),
+        downlink=None if downlink is None else written("downlink", downlink, "a rate, e.g. '100mbit'"),
+        trunk=None if trunk is None else written("trunk", trunk, "a rate, e.g. '1gbit'"),
+        mtu=whole("mtu", mtu, 1500),
     )
     if options.nodes is not None and options.nodes < 1:
         raise InputError(f"nodes={nodes}: a network has at least one node")

@@ -110,7 +110,7 @@ def format_shape(shape: LinkShape, digits: int = DIGITS) -> str:
         if isinstance(value, GilbertElliott):
             chances = (f"{part.name} {format_share(getattr(value, part.name), digits)}" for part in fields(value))
             words.append(f"{name} ({', '.join(chances)})")
-        elif value is not None and value not in (ZERO_TIME, ZERO_RATIO):
+        elif value is not None and value not in (ZERO_TIME, ZERO_RATIO, 0):
             words.append(f"{name} {format_value(value, digits)}")
     return ", ".join(words) or "unshaped"
 

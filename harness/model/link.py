@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Self, get_args
 
 from harness.errors import InputError, ShapeError, quoted
 from harness.model.link_field import LinkField, exact_ratio, link_field
+from harness.model.queueing import Buffer, Queue, parse_buffer
 from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time, is_whole_number
 
 Pair = tuple[int, int]
@@ -20,6 +21,9 @@ MAX_TIME: Final = Time(275 * 10**9)
 MAX_JITTER: Final = Time(2**31 - 1)
 """Netem cuts longer jitter to this in silence (net/sched/sch_netem.c, netem_change: tabledist takes 32 bits)."""
 MAX_LIMIT: Final = 2**31 - 1
+MIN_OVERHEAD: Final = -41
+"""With it the smallest frame still counts as one byte."""
+MAX_OVERHEAD: Final = 1000
 MAX_BURST: Final = Size(2**31)
 """Half of what tbf's 32-bit fields hold, so that its queue fits on top."""
 MAX_BURST_TIME: Final = Time(274 * 10**9)
@@ -100,6 +104,17 @@ def _parse_jitter(text: str) -> Time | Ratio:
     return Ratio.parse(text) if "%" in text else Time.parse(text)
 
 
+def _parse_queue(text: str) -> Queue | Time:
+    """A discipline; or, as before there were any, the buffer as a time."""
+    return Time.parse(text) if text[:1].isdigit() else Queue.parse(text)
+
+
+def _parse_overhead(text: str) -> int:
+    if not is_whole_number(text.removeprefix("-")):
+        raise InputError(f"{quoted(text)} is not a number of bytes, e.g. 24")
+    return int(text)
+
+
 def _parse_limit(text: str) -> int:
     if not is_whole_number(text):
         raise InputError(f"{quoted(text)} is not a number of packets, or auto")
@@ -124,7 +139,9 @@ class LinkShape:
         reorder: share of packets that overtake, i.e. skip the delay.
         limit: most packets in the queue, those in flight on the delay line included; None: sized from rate x delay.
         burst: a token bucket's depth: makes the rate by tbf instead of netem.
-        queue: time that a packet may wait for tokens before tail drop (tbf's latency); with burst only.
+        queue: the discipline of the queue in front of the rate; None: droptail. A time in its place is the buffer.
+        buffer: how much may wait for the rate, as a time at that rate or in bytes; None: see shaping/qdisc.py.
+        overhead: bytes that the rate counts beside each frame's own, e.g. 24 for Ethernet's preamble, checksum and gap.
     """
 
     rate: Rate | None = link_field(Rate, "rate_bit_s", "e.g. 80mbit or 10MB/s; none for no limit.", off="none")
@@ -153,11 +170,27 @@ class LinkShape:
     burst: Size | None = link_field(
         Size, "burst_bytes", "Depth of a token bucket, e.g. 64KiB; none for no bucket.", off="none"
     )
-    queue: Time | None = link_field(
-        Time, "queue_s", "Most that a packet waits for tokens, e.g. 50ms; none for 50ms.", off="none"
+    queue: Queue | None = link_field(
+        Queue,
+        "queue",
+        "In front of the rate: codel, fq_codel, red or pie, e.g. codel,target=5ms; none for droptail.",
+        off="none",
+        metavar="DISCIPLINE",
+        parse=_parse_queue,
+    )
+    buffer: Buffer | None = link_field(
+        Buffer, "buffer", "Most that waits for the rate, e.g. 100ms or 64KiB; auto.", off="auto", parse=parse_buffer
+    )
+    overhead: int = link_field(
+        int, "overhead_bytes", "Bytes that the rate counts beside each frame, e.g. 24.", 0, parse=_parse_overhead
     )
 
     def __post_init__(self) -> None:
+        if isinstance(self.queue, Time):
+            object.__setattr__(self, "buffer", self.queue)
+            object.__setattr__(self, "queue", None)
+        if self.queue is not None and self.queue.kind == "droptail":
+            object.__setattr__(self, "queue", None)
         if self.distribution not in DISTRIBUTIONS:
             raise ShapeError(f"distribution {quoted(self.distribution)} is unknown; one of {', '.join(DISTRIBUTIONS)}")
         if self.delay.ns < 0 or self.jitter.ns < 0:
@@ -192,8 +225,13 @@ class LinkShape:
             and self.rate.seconds(self.burst.bytes) > MAX_BURST_TIME.seconds
         ):
             raise ShapeError(f"burst {self.burst} takes over {MAX_BURST_TIME} at {self.rate}, the most that tbf takes")
-        if self.queue is not None and self.burst is None:
-            raise ShapeError("queue needs a burst (it is the token bucket's latency)")
+        for name in ("queue", "buffer", "overhead"):
+            if getattr(self, name) and self.rate is None:
+                raise ShapeError(f"{name} needs a rate: it is about what waits for that")
+        if self.limit is not None and (self.queue or self.buffer) and self.burst is None:
+            raise ShapeError(f"give limit or {'queue' if self.queue else 'buffer'}, not both")
+        if not MIN_OVERHEAD <= self.overhead <= MAX_OVERHEAD:
+            raise ShapeError(f"overhead {self.overhead} is not between {MIN_OVERHEAD} and {MAX_OVERHEAD} bytes")
 
     @classmethod
     def unchecked(cls, **values: Any) -> Self:
@@ -246,7 +284,7 @@ class LinkShape:
         value = getattr(self, name)
         if name == "distribution":
             return str(value) if self.jitter.ns and value != "uniform" else ""
-        if value is None or value in (ZERO_TIME, ZERO_RATIO):
+        if value is None or value in (ZERO_TIME, ZERO_RATIO, 0):
             return ""
         return str(value)
 
@@ -259,6 +297,7 @@ class LinkShape:
         """The inverse of to_json; exact for what to_json wrote. Parts may contradict each other where not checked."""
         make = cls if checked else cls.unchecked
         absent: dict[str, Any] = {one.json: None for name, one in LINK_FIELDS.items() if getattr(cls, name) is None}
+        absent["overhead_bytes"] = 0
         values = absent | dict(data)
         return make(**{name: one.from_json(values[one.json]) for name, one in LINK_FIELDS.items()})
 

@@ -44,7 +44,14 @@ class ShapeEdit:
         elif values.get("gilbert_elliott"):
             values |= {"loss": ZERO_RATIO, "loss_correlation": ZERO_RATIO}
         if "rate" in values and values["rate"] is None:
-            values.setdefault("burst", None)
+            values = {"burst": None, "queue": None, "buffer": None, "overhead": 0} | values
         if "burst" in values and values["burst"] is None:
-            values.setdefault("queue", None)
+            values.setdefault("buffer", None)
+        if isinstance(values.get("queue"), Time):
+            values["buffer"] = values.pop("queue")
+        if values.get("burst", shape.burst) is None:  # then one bound replaces the other
+            if values.get("limit") is not None:
+                values = {"queue": None, "buffer": None} | values
+            elif values.get("queue") or values.get("buffer"):
+                values.setdefault("limit", None)
         return shape.changed(**values)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from harness.errors import InputError, quoted
+from harness.model.queueing import Buffer, buffer_from_json, buffer_to_json
 from harness.model.units import Rate, Ratio, Size, Time
 
 
@@ -22,7 +23,8 @@ class LinkField:
     """What there is to know of a field beside its name and default.
 
     Args:
-        kind: what its value is: Rate, Time, Ratio, Size, int, str (one of the choices) or a class with these as fields.
+        kind: what its value is: Rate, Time, Ratio, Size, Buffer, int, str (one of the choices) or a class with these as
+            fields.
         json: its name in JSON, with the unit where it has one.
         help: of the option of ``harness link set``.
         off: the text that takes it away, or an empty string where zero does that.
@@ -31,7 +33,7 @@ class LinkField:
         parse: reads the option's text, where it is not the kind's own parse that does.
     """
 
-    kind: type[Any]
+    kind: Any
     json: str
     help: str
     off: str = ""
@@ -60,7 +62,7 @@ class LinkField:
         return _JSON[self.kind][1](value) if self.kind in _JSON else self.kind.from_json(value)
 
 
-def link_field(kind: type[Any], json: str, help_: str, default: Any = None, **more: Any) -> Any:
+def link_field(kind: Any, json: str, help_: str, default: Any = None, **more: Any) -> Any:
     """A dataclass field that is a field of a link; see LinkField."""
     return field(default=default, metadata={"link": LinkField(kind, json, help_, **more)})
 
@@ -71,9 +73,10 @@ def exact_ratio(share: float) -> Ratio:
     return Ratio(Fraction(repr(share)))
 
 
-_JSON: Final[dict[type[Any], tuple[Callable[[Any], Any], Callable[[Any], Any]]]] = {
+_JSON: Final[dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]]] = {
     Rate: (lambda rate: rate.bit_s, Rate),
     Time: (lambda time: time.seconds, Time.from_seconds),
     Ratio: (float, exact_ratio),
     Size: (lambda size: size.bytes, Size),
+    Buffer: (buffer_to_json, buffer_from_json),
 }

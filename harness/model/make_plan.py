@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import TYPE_CHECKING
 
-from harness.model.address import Addressing
+from harness.errors import PlanError
+from harness.model.address import MTU, Addressing
+from harness.model.capacity import NO_CAPS, Capacity, NodeShape
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan, PlannedEdge
 
@@ -20,6 +23,9 @@ def make_plan(
     *,
     between: Profile | None = None,
     addressing: Addressing | None = None,
+    caps: NodeShape = NO_CAPS,
+    trunk: Capacity | None = None,
+    mtu: int = MTU,
 ) -> NetworkPlan:
     """Draw every edge's shape and find every route.
 
@@ -29,6 +35,9 @@ def make_plan(
         seed: of the draws.
         between: profile of the slow edges (tier 1) of a topology with islands; None: the same profile.
         addressing: the subnets.
+        caps: uplink and downlink of every node, in place of what the profile draws; a file's own win over both.
+        trunk: of every pair of regions that the topology itself gives none.
+        mtu: bytes of the largest packet, from the network header on.
 
     Raises:
         PlanError: more nodes than addresses.
@@ -41,5 +50,30 @@ def make_plan(
         there, back = edge.shapes(source.sample(seed, edge.a, edge.b))
         for src, dst, shape, own in ((edge.a, edge.b, there, edge.forward), (edge.b, edge.a, back, edge.backward)):
             edges[src, dst] = PlannedEdge(src, dst, shape, source.name if own is None else "file")
+    nodes = {}
+    for rank in range(topology.size):
+        drawn, given = profile.sample_node(seed, rank), topology.nodes.get(rank, NO_CAPS)
+        limits = NodeShape(
+            given.uplink or caps.uplink or drawn.uplink, given.downlink or caps.downlink or drawn.downlink
+        )
+        if limits != NO_CAPS:
+            nodes[rank] = limits
+    trunks = dict(topology.trunks)
+    if trunk is not None:
+        if len(topology.regions) < 2:
+            raise PlanError(f"a trunk joins two regions, and {topology.name} has none; take -t regions:2, or a file")
+        trunks = dict.fromkeys(permutations(topology.regions, 2), trunk) | trunks
     name = f"{profile.name}+{between.name}" if between else profile.name
-    return NetworkPlan(topology.name, name, seed, topology.size, edges, topology.next_hops(), addressing)
+    return NetworkPlan(
+        topology.name,
+        name,
+        seed,
+        topology.size,
+        edges,
+        topology.next_hops(),
+        addressing,
+        nodes,
+        topology.regions,
+        trunks,
+        mtu,
+    )

@@ -12,10 +12,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final, Self
 
 from harness.errors import PlanError
-from harness.model.address import FRAME, Addressing
+from harness.model.address import FRAME, MTU, Addressing
+from harness.model.capacity import NO_CAPS, Capacity, NodeShape, Trunk
 from harness.model.link import LinkShape
 from harness.model.link import Pair as Pair
-from harness.model.units import WHOLE, ZERO_RATIO, Time
+from harness.model.units import WHOLE, ZERO_RATIO, Rate, Time
 
 SUPER_PACKET_TIME: Final = Time(50_000)
 """How long a TCP super-packet may occupy a loss-free link: smaller ones cost more CPU, larger ones coarsen the rate."""
@@ -84,11 +85,13 @@ class Port:
         neighbour: the rank at the other end, whichever the direction.
         ranks: of an outgoing port, the final destinations that go through the neighbour; of an incoming port, the
             original sources whose packets come through it. The neighbour is one of them.
+        trunk: the name of the trunk that the edge crosses, or an empty string.
     """
 
     edge: PlannedEdge
     neighbour: int
     ranks: tuple[int, ...]
+    trunk: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,9 @@ class NodePlan:
         max_segments: see NetworkPlan.max_segments.
         guarded: see NetworkPlan.guarded.
         seed: of every draw.
+        shape: its uplink and downlink.
+        trunks: those that an edge of its own crosses, in either direction.
+        mtu: of its interface.
     """
 
     rank: int
@@ -114,6 +120,9 @@ class NodePlan:
     max_segments: int | None
     guarded: bool
     seed: int
+    shape: NodeShape = NO_CAPS
+    trunks: tuple[Trunk, ...] = ()
+    mtu: int = MTU
 
     @property
     def ipv4(self) -> IPv4Address:
@@ -142,6 +151,10 @@ class NetworkPlan:
         edges: by (src, dst), both directions of every edge.
         next_hops: per rank and final destination, the neighbour to send to.
         addressing: the subnets.
+        nodes: uplinks and downlinks, by rank; of those alone that have any.
+        regions: the ranks of each region, by its name; empty where the topology has none.
+        trunk_capacities: what the edges from one region to another share, by (from, to).
+        mtu: bytes of the largest packet, from the network header on.
     """
 
     topology: str
@@ -151,6 +164,38 @@ class NetworkPlan:
     edges: Mapping[Pair, PlannedEdge]
     next_hops: Mapping[int, Mapping[int, int]]
     addressing: Addressing = field(default_factory=Addressing)
+    nodes: Mapping[int, NodeShape] = field(default_factory=dict)
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    trunk_capacities: Mapping[tuple[str, str], Capacity] = field(default_factory=dict)
+    mtu: int = MTU
+
+    def node_shape(self, rank: int) -> NodeShape:
+        """A node's uplink and downlink. Raises PlanError for an unknown rank."""
+        self.require_rank(rank)
+        return self.nodes.get(rank, NO_CAPS)
+
+    @cached_property
+    def trunks(self) -> tuple[Trunk, ...]:
+        """The trunks with the directed edges that cross them, sorted by name."""
+        home = {rank: region for region, ranks in self.regions.items() for rank in ranks}
+        crossing: dict[tuple[str, str], list[Pair]] = {ways: [] for ways in sorted(self.trunk_capacities)}
+        for src, dst in sorted(self.edges):
+            if (ways := (home.get(src, ""), home.get(dst, ""))) in crossing:
+                crossing[ways].append((src, dst))
+        return tuple(Trunk(*ways, self.trunk_capacities[ways], tuple(pairs)) for ways, pairs in crossing.items())
+
+    @cached_property
+    def _trunk_of(self) -> dict[Pair, Trunk]:
+        return {pair: trunk for trunk in self.trunks for pair in trunk.edges}
+
+    def trunk_of(self, pair: Pair) -> Trunk | None:
+        """The trunk that a directed edge crosses."""
+        return self._trunk_of.get(pair)
+
+    @property
+    def has_caps(self) -> bool:
+        """Whether edges share any capacity."""
+        return bool(self.nodes or self.trunk_capacities)
 
     def edge(self, src: int, dst: int) -> PlannedEdge:
         """One direction of one edge. Raises PlanError for an unknown rank or edge."""
@@ -202,15 +247,26 @@ class NetworkPlan:
         for dst, hop in sorted(self.next_hops[rank].items()):
             behind.setdefault(hop, []).append(dst)
         near = [(neighbour, tuple(behind.get(neighbour, ()))) for neighbour in self.neighbours(rank)]
+
+        def port(src: int, dst: int, neighbour: int, ranks: tuple[int, ...]) -> Port:
+            trunk = self.trunk_of((src, dst)) if self.trunk_capacities else None
+            return Port(self.edges[src, dst], neighbour, ranks, trunk.name if trunk else "")
+
+        egress = tuple(port(rank, neighbour, neighbour, ranks) for neighbour, ranks in near)
+        ingress = tuple(port(neighbour, rank, neighbour, ranks) for neighbour, ranks in near)
+        crossed = {one.trunk for one in (*egress, *ingress)}
         return NodePlan(
             rank=rank,
             addressing=self.addressing,
-            egress=tuple(Port(self.edges[rank, neighbour], neighbour, ranks) for neighbour, ranks in near),
-            ingress=tuple(Port(self.edges[neighbour, rank], neighbour, ranks) for neighbour, ranks in near),
+            egress=egress,
+            ingress=ingress,
             forwards=rank in self._relays,
             max_segments=self.max_segments,
             guarded=self.guarded,
             seed=self.seed,
+            shape=self.node_shape(rank),
+            trunks=tuple(trunk for trunk in self.trunks if trunk.name in crossed) if self.trunk_capacities else (),
+            mtu=self.mtu,
         )
 
     @cached_property
@@ -220,16 +276,18 @@ class NetworkPlan:
         Loss, duplication, queue limits and rates act on whole super-packets, which have up to 64 KiB by default. It is
         one number for the network, because a relay passes on what others sent.
         """
-        limits = [most for edge in self.edges.values() if (most := _segments(edge.shape)) is not None]
-        return min(limits, default=None)
+        limits = [_segments(edge.shape) for edge in self.edges.values()]
+        shared = [capacity for shape in self.nodes.values() for capacity in (shape.uplink, shape.downlink) if capacity]
+        limits += [_segments_at(capacity.rate) for capacity in (*shared, *self.trunk_capacities.values())]
+        return min((most for most in limits if most is not None), default=None)
 
     @cached_property
     def guarded(self) -> bool:
-        """Whether nodes drop what crosses no edge of the plan: as soon as any edge is shaped, or down.
+        """Whether nodes drop what crosses no edge of the plan: as soon as any edge is shaped or down, or has a cap.
 
         It is one fact for the network, because a node without shaped edges could go around those of others.
         """
-        return any(not edge.effective.is_unshaped for edge in self.edges.values())
+        return self.has_caps or any(not edge.effective.is_unshaped for edge in self.edges.values())
 
     @property
     def network_wide(self) -> tuple[int | None, bool]:
@@ -239,6 +297,13 @@ class NetworkPlan:
     def changed(self, edges: Iterable[PlannedEdge]) -> NetworkPlan:
         """A copy with these edges in place of the ones between the same ranks."""
         return replace(self, edges={**self.edges, **{self.edge(*edge.pair).pair: edge for edge in edges}})
+
+    def with_nodes(self, shapes: Mapping[int, NodeShape]) -> NetworkPlan:
+        """A copy with these uplinks and downlinks. Raises PlanError for an unknown rank."""
+        for rank in shapes:
+            self.require_rank(rank)
+        merged = {**self.nodes, **shapes}
+        return replace(self, nodes={rank: shape for rank, shape in sorted(merged.items()) if shape != NO_CAPS})
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; from_json reads it back."""
@@ -259,6 +324,13 @@ class NetworkPlan:
                 for rank in range(self.size)
             ],
             "edges": [self.edges[pair].to_json() for pair in sorted(self.edges)],
+            "mtu": self.mtu,
+            "node_shapes": {str(rank): shape.to_json() for rank, shape in sorted(self.nodes.items())},
+            "regions": {name: list(ranks) for name, ranks in self.regions.items()},
+            "trunks": [
+                {"from": src, "to": dst, **capacity.to_json()}
+                for (src, dst), capacity in sorted(self.trunk_capacities.items())
+            ],
         }
 
     @classmethod
@@ -278,6 +350,10 @@ class NetworkPlan:
             edges={edge.pair: edge for edge in edges},
             next_hops={n["rank"]: {int(dst): hop for dst, hop in n["routes"].items()} for n in data["nodes"]},
             addressing=addressing,
+            nodes={int(rank): NodeShape.from_json(shape) for rank, shape in data.get("node_shapes", {}).items()},
+            regions={name: tuple(ranks) for name, ranks in data.get("regions", {}).items()},
+            trunk_capacities={(one["from"], one["to"]): Capacity.from_json(one) for one in data.get("trunks", ())},
+            mtu=data.get("mtu", MTU),
         )
 
 
@@ -285,7 +361,9 @@ def _segments(shape: LinkShape) -> int | None:
     """How many segments a super-packet may have on such a link: one where single packets may be lost or counted."""
     if shape.mean_loss or shape.duplicate or shape.corrupt or shape.reorder or shape.limit or shape.burst:
         return 1
-    if shape.rate is None:
-        return None
-    most = int(shape.rate.bit_s * SUPER_PACKET_TIME.seconds / (8 * FRAME))
+    return None if shape.rate is None else _segments_at(shape.rate)
+
+
+def _segments_at(rate: Rate) -> int | None:
+    most = int(rate.bit_s * SUPER_PACKET_TIME.seconds / (8 * FRAME))
     return None if most >= MAX_SEGMENTS else max(1, most)

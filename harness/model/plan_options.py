@@ -14,7 +14,12 @@ from harness.errors import InputError
 
 if TYPE_CHECKING:
     from harness.model.address import Addressing
+    from harness.model.capacity import Capacity
     from harness.model.plan import NetworkPlan
+
+MTU: Final = 1500
+MIN_MTU: Final = 1280
+MAX_MTU: Final = 9000
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,17 @@ class PlanOptions:
     seed: int = option(0, "Of every draw from the profile's ranges.", "--seed", compose="SEED")
     subnet: str | None = option(None, "IPv4 subnet of the nodes.", "--subnet", compose="SUBNET", shown="10.77.0.0/16")
     subnet6: str | None = option(None, "IPv6 subnet of the nodes.", "--subnet6", compose="SUBNET6", shown="fd77::/64")
+    uplink: str | None = option(None, "What all that a node sends shares, e.g. 20mbit.", "--uplink", compose="UPLINK")
+    downlink: str | None = option(
+        None,
+        "What all that a node receives shares, e.g. 100mbit.",
+        "--downlink",
+        compose="DOWNLINK",
+    )
+    trunk: str | None = option(
+        None, "What all edges from one region to another share, e.g. 1gbit.", "--trunk", compose="TRUNK"
+    )
+    mtu: int = option(MTU, "Largest packet in bytes, 1280 to 9000.", "--mtu", compose="MTU", least=1280)
 
     def plan(self, addressing: Addressing | None = None) -> NetworkPlan:
         """Read and draw everything; touches no machine. Raises InputError.
@@ -79,6 +95,7 @@ class PlanOptions:
             addressing: the nodes' addresses; None: in order, from the subnets.
         """
         from harness.model.address import Addressing
+        from harness.model.capacity import NodeShape
         from harness.model.make_plan import make_plan
         from harness.model.profile_file import load_profile
         from harness.model.topology_names import build_topology
@@ -93,7 +110,29 @@ class PlanOptions:
         between = load_profile(self.between or PlanOptions.profile) if has_islands else None
         if has_islands and self.profile == "none" and self.between is None:
             between = None
-        return make_plan(topology, load_profile(self.profile), self.seed, between=between, addressing=addressing)
+        if not MIN_MTU <= self.mtu <= MAX_MTU:
+            raise InputError(f"--mtu {self.mtu} is not between {MIN_MTU} (IPv6's least, RFC 8200) and {MAX_MTU}")
+        return make_plan(
+            topology,
+            load_profile(self.profile),
+            self.seed,
+            between=between,
+            addressing=addressing,
+            caps=NodeShape(_capacity("--uplink", self.uplink), _capacity("--downlink", self.downlink)),
+            trunk=_capacity("--trunk", self.trunk),
+            mtu=self.mtu,
+        )
+
+
+def _capacity(option_name: str, text: str | None) -> Capacity | None:
+    """Of a rate as the user wrote it. Raises InputError."""
+    from harness.model.capacity import Capacity
+    from harness.model.units import Rate
+
+    try:
+        return None if text is None else Capacity(Rate.parse(text))
+    except InputError as error:
+        raise InputError(f"{option_name}: {error}") from None
 
 
 @dataclass(frozen=True)

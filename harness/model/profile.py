@@ -13,9 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from harness.errors import UnitError
+from harness.errors import ShapeError, UnitError
+from harness.model.capacity import DROPTAIL, Capacity, NodeShape
 from harness.model.format import format_range
 from harness.model.link import LINK_FIELDS, Distribution, GilbertElliott, LinkShape
+from harness.model.queueing import Queue, buffer_to_json
 from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
 
 T = TypeVar("T", Rate, Time, Ratio, Size, int)
@@ -93,6 +95,12 @@ class BurstLoss:
     loss_good: Range[Ratio] = Range(ZERO_RATIO, ZERO_RATIO)
 
 
+_OF_RATES: Final = ("queue", "buffer", "overhead")
+NODE_KEYS: Final = {
+    "uplink": "Of every node: the rate that all that it sends shares.",
+    "downlink": "Of every node: the rate that all that it receives shares.",
+}
+"""The fields of a profile that are of nodes, with what they mean (docs/reference/)."""
 _CHAIN: Final = ("gilbert_elliott.p", "gilbert_elliott.r")
 _COUPLED: Final = ("delay", "jitter", "reorder", "loss", "loss_correlation", *_CHAIN, "burst")
 """The fields whose values can contradict each other: at every corner of their ranges a shape must be possible."""
@@ -107,6 +115,8 @@ class Profile:
         description: one line for people.
         source: the file; None for ``none`` and for profiles made in Python.
         jitter: a time, or a share of the delay that was drawn.
+        uplink, downlink: of the nodes: what all of a node's edges share. ``queue``, ``buffer`` and ``overhead`` are of
+            these, and of the edges' rates where there are any.
 
     The other fields are those of `LinkShape`. Raises ShapeError where some values in the ranges cannot go
     together, e.g. a jitter that can exceed the delay.
@@ -127,9 +137,20 @@ class Profile:
     reorder: Range[Ratio] | None = None
     limit: Range[int] | None = None
     burst: Range[Size] | None = None
-    queue: Range[Time] | None = None
+    queue: Queue | None = None
+    buffer: Range[Time] | Range[Size] | None = None
+    overhead: int = 0
+    uplink: Range[Rate] | None = None
+    downlink: Range[Rate] | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.queue, Range):  # as before there were disciplines
+            object.__setattr__(self, "buffer", self.queue)
+            object.__setattr__(self, "queue", None)
+        if self.rate is None and self.uplink is None and self.downlink is None:
+            for name in _OF_RATES:
+                if getattr(self, name):
+                    raise ShapeError(f"{name} needs a rate, an uplink or a downlink: it is about what waits for that")
         spread = [name for name in _COUPLED if self._is_spread(name)]
         for ends in itertools.product((0.0, 1.0), repeat=len(spread)):
             self.shape_at(defaultdict(float, zip(spread, ends, strict=True)).__getitem__)
@@ -145,12 +166,20 @@ class Profile:
         A jitter given as a share is that share of the drawn delay, rounded to whole nanoseconds.
         """
         first, second = sorted((a, b))
+        return self.shape_at(lambda name: _quantile(f"{seed}:{first}:{second}:{name}"))
 
-        def quantile(name: str) -> float:
-            digest = hashlib.sha256(f"{seed}:{first}:{second}:{name}".encode()).digest()
-            return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
+    def sample_node(self, seed: int, rank: int) -> NodeShape:
+        """The uplink and downlink of a node, drawn as those of edges are, from the seed, the rank and the name."""
 
-        return self.shape_at(quantile)
+        def draw(name: str, values: Range[Any] | None) -> Any:
+            return None if values is None else values.at(_quantile(f"{seed}:node {rank}:{name}"))
+
+        def capacity(name: str) -> Capacity | None:
+            if (rate := draw(name, getattr(self, name))) is None:
+                return None
+            return Capacity(rate, self.queue or DROPTAIL, draw("buffer", self.buffer), self.overhead)
+
+        return NodeShape(capacity("uplink"), capacity("downlink"))
 
     def _is_spread(self, name: str) -> bool:
         value: Any = self
@@ -183,6 +212,9 @@ class Profile:
             "jitter": jitter,
             "distribution": self.distribution,
             "gilbert_elliott": chain,
+            "queue": self.queue if self.rate else None,
+            "buffer": draw("buffer", self.buffer) if self.rate else None,
+            "overhead": self.overhead if self.rate else 0,
         }
         for name, one in LINK_FIELDS.items():
             if name not in made:
@@ -191,7 +223,9 @@ class Profile:
 
     def describe(self) -> dict[str, str]:
         """The fields that do something, for people: ``{"rate": "80 – 800 Mbit/s", "jitter": "10 %", ...}``."""
-        fields_set = {key: value for key in SHAPE_KEYS if (value := getattr(self, key)) is not None}
+        fields_set = {key: value for key in (*SHAPE_KEYS, *NODE_KEYS) if (value := getattr(self, key)) is not None}
+        if not self.overhead:
+            del fields_set["overhead"]
         if self.jitter is None or self.distribution == "uniform":
             del fields_set["distribution"]
         return {key: _text(value) for key, value in fields_set.items()}
@@ -214,13 +248,24 @@ class Profile:
             "jitter_share": pair(self.jitter) if is_share else None,
             "distribution": self.distribution,
             "gilbert_elliott": chain and {key: pair(value) for key, value in vars(chain).items()},
+            "queue": self.queue and self.queue.to_json(),
+            "buffer": None
+            if self.buffer is None
+            else [buffer_to_json(self.buffer.low), buffer_to_json(self.buffer.high)],
+            "overhead_bytes": self.overhead,
+            "uplink_bit_s": pair(self.uplink),
+            "downlink_bit_s": pair(self.downlink),
         }
 
 
-def _text(value: Range[Any] | BurstLoss | str) -> str:
+def _quantile(key: str) -> float:
+    return (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 11) / 2**53
+
+
+def _text(value: Range[Any] | BurstLoss | Queue | str | int) -> str:
     if isinstance(value, BurstLoss):
         return ", ".join(f"{name} {_text(values)}" for name, values in vars(value).items())
-    return format_range(value.low, value.high) if isinstance(value, Range) else value
+    return format_range(value.low, value.high) if isinstance(value, Range) else str(value)
 
 
 NONE: Final = Profile("none", "No shaping: the baseline to compare with")

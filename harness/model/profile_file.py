@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from harness.errors import InputError, ProfileError, ShapeError, UnitError, quoted
 from harness.model.link import DISTRIBUTIONS, LINK_FIELDS, MAX_LIMIT, GilbertElliott
-from harness.model.profile import NONE, SHAPE_KEYS, BurstLoss, Profile, Range
+from harness.model.profile import NODE_KEYS, NONE, SHAPE_KEYS, BurstLoss, Profile, Range
+from harness.model.queueing import Queue
 from harness.model.suggest import suggest
-from harness.model.units import Ratio, Size, Time
+from harness.model.units import Rate, Ratio, Size, Time
 from harness.model.yaml_file import Entry, read_yaml
 
 SHIPPED_ORDER: Final = (
@@ -90,10 +91,47 @@ def _distribution(entry: Entry) -> str:
     return text
 
 
+def _queue(entry: Entry) -> Queue | Range[Time]:
+    """A discipline in words, or with its parameters as keys; a time is the buffer, as before there were disciplines."""
+    if entry.is_list or (entry.is_scalar and entry.text("a queue, e.g. codel,").strip()[:1].isdigit()):
+        return _range(entry, Time)
+    try:
+        if entry.is_scalar:
+            return Queue.parse(entry.text("a queue, e.g. codel,"))
+        values = entry.mapping(["kind", "target", "interval", "min", "max", "probability", "ecn"])
+        if "kind" not in values:
+            raise entry.fault("kind is missing; write e.g. {kind: codel, target: 5ms}")
+        texts = {key: value.text("a value") for key, value in values.items()}
+        return Queue.read(texts.pop("kind"), texts)
+    except ProfileError:
+        raise
+    except InputError as cause:
+        raise entry.fault(cause) from None
+
+
+def _buffer(entry: Entry) -> Range[Time] | Range[Size]:
+    parts = entry.items() if entry.is_list else [entry]
+    kinds = {Size if str(part.node.value).strip().lower().endswith("b") else Time for part in parts}
+    if len(kinds) > 1:
+        raise entry.fault("one end is a time and the other a size; write two times or two sizes")
+    return _range(entry, kinds.pop())
+
+
+def _overhead(entry: Entry) -> int:
+    text = entry.text("a number of bytes, e.g. 24,")
+    try:
+        return int(text)
+    except ValueError:
+        raise entry.fault(f"{quoted(text)} is not a number of bytes, e.g. 24") from None
+
+
 _OWN_READERS: Final[dict[str, Callable[[Entry], Any]]] = {
     "jitter": _jitter,
     "distribution": _distribution,
     "gilbert_elliott": _chain,
+    "queue": _queue,
+    "buffer": _buffer,
+    "overhead": _overhead,
 }
 
 
@@ -108,6 +146,9 @@ def _read(name: str, entry: Entry) -> Any:
 def read_shape(place: Entry, values: Mapping[str, Entry], base: Profile) -> Profile:
     """The base with those of the values replaced that shape a link. What is wrong raises the place's error."""
     read = {key: _read(key, entry) for key, entry in values.items() if key in LINK_FIELDS}
+    for key in NODE_KEYS:
+        if key in values:
+            read[key] = None if values[key].says("none") else _range(values[key], Rate)
     try:
         return replace(base, **read)
     except ShapeError as cause:
@@ -155,6 +196,6 @@ def load_profile(name_or_path: str) -> Profile:
 
 def _load_file(path: Path) -> Profile:
     root = read_yaml(path, ProfileError)
-    values = root.mapping([*PROFILE_KEYS, *SHAPE_KEYS])
+    values = root.mapping([*PROFILE_KEYS, *SHAPE_KEYS, *NODE_KEYS])
     description = " ".join(values["description"].text("a line of text").split()) if "description" in values else ""
     return read_shape(root, values, Profile(path.stem, description, path))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
 from harness.errors import TopologyError
 from harness.model.address import MAX_NODES
+from harness.model.capacity import Capacity, NodeShape
 from harness.model.link import LinkShape
 from harness.model.units import ZERO_RATIO, ZERO_TIME, Time
 
@@ -62,6 +64,9 @@ class Topology:
         name: as in the spec, e.g. ``ring`` or ``grid:2x3``; of a custom file the name without its ending.
         size: number of ranks.
         edges: by (a, b), each pair once.
+        nodes: uplinks and downlinks that a file gives, by rank.
+        regions: the ranks of each region, by its name; empty where it has none.
+        trunks: what the edges from one region to another share, by (from, to).
 
     Raises TopologyError where an edge has unknown or equal ranks, is there twice, or the graph falls apart.
     """
@@ -69,6 +74,9 @@ class Topology:
     name: str
     size: int
     edges: tuple[TopologyEdge, ...]
+    nodes: Mapping[int, NodeShape] = field(default_factory=dict)
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    trunks: Mapping[tuple[str, str], Capacity] = field(default_factory=dict)
     _by_pair: dict[tuple[int, int], TopologyEdge] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

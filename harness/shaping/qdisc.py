@@ -31,6 +31,7 @@ from harness.model.address import FRAME, SMALLEST_FRAME
 from harness.model.distribution import highest
 from harness.model.link import Distribution, GilbertElliott, LinkShape
 from harness.model.plan import NodePlan, Port
+from harness.model.queueing import buffer_bytes
 from harness.model.units import ZERO_RATIO, Rate, Ratio, Size, Time
 
 ROOT: Final = 0x1_0000
@@ -198,7 +199,7 @@ def tbf_of(shape: LinkShape) -> Tbf | None:
     if shape.burst is None or shape.rate is None:
         return None
     burst = max(shape.burst.bytes, FRAME)
-    queued = shape.rate.byte_s * (shape.queue or TBF_QUEUEING).ns // 10**9
+    queued = buffer_bytes(shape.buffer or TBF_QUEUEING, shape.rate)
     return Tbf(shape.rate.byte_s, burst, limit=min(burst + max(queued, MIN_QUEUE * FRAME), 2**32 - 1))
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harness.errors import ShapeError
 from harness.model.link import MAX_JITTER, UNSHAPED, GilbertElliott, LinkShape
+from harness.model.queueing import Queue
 from harness.model.units import Rate, Ratio, Size, Time
 from tests.support.plans import BLACKHOLE
 
@@ -75,7 +76,10 @@ def test_a_description_is_one_line(shape):
         ({"burst": Size(0), "rate": Rate(800)}, "no packet pass"),
         ({"burst": Size(2**31 + 1), "rate": Rate(10**12)}, "is over 2GiB, the most that tbf takes"),
         ({"burst": Size(65536), "rate": Rate(1000)}, "burst 64KiB takes over 274s at 1kbit"),
-        ({"queue": Time(MS), "rate": Rate(800)}, "queue needs a burst"),
+        ({"buffer": Time(MS)}, "buffer needs a rate"),
+        ({"queue": Queue.of("codel")}, "queue needs a rate"),
+        ({"overhead": 24}, "overhead needs a rate"),
+        ({"buffer": Time(MS), "rate": Rate(800), "limit": 9}, "give limit or buffer, not both"),
     ],
 )
 def test_contradictions_are_refused(fields, words):

@@ -33,7 +33,7 @@ def test_what_takes_away_a_rate_takes_its_bucket_too():
     bucket = shape(rate="10mbit", burst="32KiB", queue="100ms")
     assert edited(bucket, burst="none") == shape(rate="10mbit")
     assert edited(bucket, rate="none").is_unshaped
-    assert edited(bucket, queue="none") == shape(rate="10mbit", burst="32KiB")
+    assert edited(bucket, buffer="auto") == shape(rate="10mbit", burst="32KiB")
 
 
 def test_limit():

@@ -32,7 +32,9 @@ TEXTS = {
     "reorder": "1%",
     "limit": "50",
     "burst": "64KiB",
-    "queue": "100ms",
+    "queue": "codel",
+    "buffer": "100ms",
+    "overhead": "24",
 }
 """By field, something that a user may write."""
 NEEDS = {
@@ -41,7 +43,9 @@ NEEDS = {
     "reorder": {"delay"},
     "loss_correlation": {"loss"},
     "burst": {"rate"},
-    "queue": {"rate", "burst"},
+    "queue": {"rate"},
+    "buffer": {"rate"},
+    "overhead": {"rate"},
 }
 """Fields that another one makes no sense without."""
 VERDICTS = {
@@ -58,6 +62,8 @@ VERDICTS = {
     "limit": "loss",  # what finds the queue full is lost
     "burst": "rate",
     "queue": "loss",
+    "buffer": "loss",
+    "overhead": "rate",
 }
 """The quantity of ``harness verify`` that shows whether a field is kept."""
 

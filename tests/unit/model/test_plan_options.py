@@ -17,7 +17,7 @@ from harness.model.plan_options import DEFAULTS, OPTIONS, NetworkOptions, PlanOp
 
 ROOT = Path(harness.__file__).parents[1]
 COMPOSED = {one.compose: name for name, one in OPTIONS.items() if one.compose}
-TEXTS = {"nodes": "7", "seed": "3"}
+TEXTS = {"nodes": "7", "seed": "3", "mtu": "9000"}
 
 
 def verb(name):

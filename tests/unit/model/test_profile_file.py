@@ -88,7 +88,7 @@ def test_every_key(load):
     shape = profile.sample(7, 2, 1)
     assert 100 <= shape.limit <= 200
     assert shape.burst == Size(16384)
-    assert shape.queue == Time(50_000_000)
+    assert (shape.queue, shape.buffer) == (None, Time(50_000_000))  # the form of before there were disciplines
     assert shape.distribution == "pareto"
     assert Fraction(1, 100) <= shape.gilbert_elliott.p.value <= Fraction(2, 100)
     assert shape.gilbert_elliott.loss_bad == Ratio(Fraction(4, 5))
@@ -103,7 +103,7 @@ def test_every_key(load):
         "reorder": "1 %",
         "limit": "100 – 200",
         "burst": "16 KiB",
-        "queue": "50 ms",
+        "buffer": "50 ms",
     }
     told = json.loads(json.dumps(profile.to_json()))
     assert told["rate_bit_s"] == [8_000_000, 16_000_000]
@@ -163,7 +163,7 @@ BAD = [
     ("rate: 1MB/s\nburst: 0", "lets no packet pass"),
     ("burst: 1600B", "burst needs a rate"),
     ("rate: [1kbit, 1mbit]\nburst: [1600B, 64KiB]", "my.yaml:2: burst: burst 64KiB takes over 274s at 1kbit"),
-    ("rate: 1MB/s\nqueue: 50ms", "my.yaml:2: queue: queue needs a burst"),
+    ("delay: 1ms\nqueue: codel", "my.yaml:2: queue: queue needs a rate"),
     ("reorder: 1%\ndelay: [0, 5ms]", "reorder needs a delay"),
     ("loss_correlation: 25%", "needs loss"),
     ("loss: [0, 1%]\nloss_correlation: 25%", "needs loss"),
