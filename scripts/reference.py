@@ -22,6 +22,7 @@ from harness.model import topology_file
 from harness.model.link import LINK_FIELDS, GilbertElliott, LinkShape
 from harness.model.plan_options import OPTIONS, NetworkOptions
 from harness.model.profile_file import PROFILE_KEYS
+from harness.model.queueing import DISCIPLINES
 from harness.model.topology_file import EDGE_KEYS, TOPOLOGY_KEYS
 from harness.model.torchrun import environment
 from harness.training.declared import help_of

@@ -134,7 +134,7 @@ def test_people_are_shown_it(name):
     assert made(*needed, name).describe() != made(*needed).describe()
 
 
-@pytest.mark.parametrize("name", LINK_FIELDS)
+@pytest.mark.parametrize("name", [name for name in LINK_FIELDS if name not in ("queue", "buffer", "overhead")])
 def test_the_engines_make_it(name):
     needed = NEEDS.get(name, ())
     assert branch(made(*needed, name)) != branch(made(*needed))
