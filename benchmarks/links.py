@@ -22,8 +22,7 @@ from benchmarks.report import Row
 from benchmarks.tcp import flows
 from benchmarks.udp import flooded, sunk
 from harness.model.distribution import SCALE, table
-from harness.model.link import Distribution, GilbertElliott
-from harness.model.plan import Pair
+from harness.model.link import Distribution, GilbertElliott, Pair
 from harness.model.units import Rate, Ratio, Time
 from harness.networks.network import Network
 from harness.shaping.detect import make_engine

@@ -25,8 +25,9 @@ from pyroute2.netlink.rtnl.tcmsg import tcmsg
 from benchmarks.report import Row, table
 from harness.backends.base import Stdio, Task
 from harness.backends.netns.backend import NetnsBackend
+from harness.model.link import Pair
 from harness.model.make_plan import make_plan
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.plan import NetworkPlan
 from harness.model.profile_file import load_profile
 from harness.model.topology_names import build_topology
 from harness.model.units import ZERO_RATIO, Time

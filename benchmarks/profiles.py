@@ -14,7 +14,7 @@ from benchmarks.report import Row, table
 from harness.backends.netns.backend import NetnsBackend
 from harness.model.distribution import highest
 from harness.model.link import LinkShape
-from harness.model.plan import PlannedEdge, Port
+from harness.model.node_plan import PlannedEdge, Port
 from harness.model.plan_options import PlanOptions
 from harness.model.profile_file import shipped_profiles
 from harness.networks.network import Network

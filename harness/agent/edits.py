@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.model.plan import Pair, PlannedEdge
+from harness.model.link import Pair
+from harness.model.node_plan import PlannedEdge
 
 
 @dataclass

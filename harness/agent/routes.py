@@ -16,7 +16,8 @@ from typing import Final
 
 from harness.errors import NodeError
 from harness.model.address import INTERFACE
-from harness.model.plan import NetworkPlan, NodePlan
+from harness.model.node_plan import NodePlan
+from harness.model.plan import NetworkPlan
 from harness.netlink.neighbours import lead_nowhere, look_up
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.routes import Route, default_gateways

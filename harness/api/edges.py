@@ -9,8 +9,8 @@ from typing import Final, TypedDict, Unpack
 from harness.api.arguments import PROFILE, StrPath, whole, written
 from harness.api.failures import warn
 from harness.errors import InputError, NetworkStateError
-from harness.model.link import LinkShape
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.link import LinkShape, Pair
+from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import crossing, parse_pairs, set_down, shape_change, undirected
 from harness.model.status import EdgeStatus, Stats
 from harness.networks.network import Network, Reshaped

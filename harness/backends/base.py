@@ -10,7 +10,8 @@ from typing import IO, Any, Literal, Protocol
 
 from harness.errors import HarnessError
 from harness.linux.tcp import tcp_counters
-from harness.model.plan import NetworkPlan, NodePlan, PlannedEdge
+from harness.model.node_plan import NodePlan, PlannedEdge
+from harness.model.plan import NetworkPlan
 from harness.model.status import NodeStatus
 from harness.shaping.base import Engine, EngineFacts
 

@@ -10,8 +10,8 @@ import typer
 from harness.cli import completion, networks, options
 from harness.cli.output import note, print_json, say, show, table
 from harness.model.format import format_distinct, format_shape, format_size, format_time
-from harness.model.link import LINK_FIELDS
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.link import LINK_FIELDS, Pair
+from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import named_ranks, parse_pairs, set_down, shape_change
 from harness.model.status import Stats
 from harness.model.table import Styled

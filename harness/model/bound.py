@@ -48,8 +48,8 @@ from typing import Final, Literal, get_args
 
 from harness.errors import InputError, quoted
 from harness.model.address import FRAME, SEGMENT
-from harness.model.link import LinkShape
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.link import LinkShape, Pair
+from harness.model.plan import NetworkPlan
 
 Collective = Literal["all_reduce", "broadcast", "all_gather", "reduce_scatter", "all_to_all", "send_recv", "barrier"]
 COLLECTIVES: Final[tuple[str, ...]] = get_args(Collective)

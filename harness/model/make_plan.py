@@ -9,7 +9,8 @@ from harness.errors import PlanError
 from harness.model.address import MTU, Addressing
 from harness.model.capacity import NO_CAPS, Capacity, NodeShape
 from harness.model.link import Pair
-from harness.model.plan import NetworkPlan, PlannedEdge
+from harness.model.node_plan import PlannedEdge
+from harness.model.plan import NetworkPlan
 
 if TYPE_CHECKING:
     from harness.model.profile import Profile

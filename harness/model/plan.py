@@ -9,134 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from harness.errors import PlanError
-from harness.model.address import FRAME, MTU, Addressing
+from harness.model.address import MTU, Addressing
 from harness.model.capacity import NO_CAPS, Capacity, NodeShape, Trunk
-from harness.model.link import LinkShape
-from harness.model.link import Pair as Pair
-from harness.model.units import WHOLE, ZERO_RATIO, Rate, Time
-
-SUPER_PACKET_TIME: Final = Time(50_000)
-"""How long a TCP super-packet may occupy a loss-free link: smaller ones cost more CPU, larger ones coarsen the rate."""
-MAX_SEGMENTS: Final = 138
-"""The segments of a super-packet of 200 kB, the largest that nodes send (see netns/wiring.py): more are never sent."""
-
-
-@dataclass(frozen=True)
-class PlannedEdge:
-    """One direction of one edge.
-
-    Args:
-        src: the rank that sends.
-        dst: the neighbour that receives.
-        shape: what was requested.
-        origin: where the shape comes from: a profile's name, ``file`` or ``set``.
-        down: whether the link is down: it loses every packet until it is up again.
-    """
-
-    src: int
-    dst: int
-    shape: LinkShape
-    origin: str = ""
-    down: bool = False
-
-    @property
-    def pair(self) -> Pair:
-        """(src, dst)."""
-        return self.src, self.dst
-
-    @property
-    def effective(self) -> LinkShape:
-        """What the kernel must do now: the shape, or the shape with every packet lost where the link is down.
-
-        Nothing is duplicated then: netem lets a copy pass where the packet is lost.
-        """
-        if not self.down:
-            return self.shape
-        return self.shape.changed(loss=WHOLE, loss_correlation=ZERO_RATIO, gilbert_elliott=None, duplicate=ZERO_RATIO)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON, in SI units."""
-        return {
-            "src": self.src,
-            "dst": self.dst,
-            **self.shape.to_json(),
-            "origin": self.origin,
-            "down": self.down,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of to_json."""
-        return cls(data["src"], data["dst"], LinkShape.from_json(data), data["origin"], data["down"])
-
-    def __str__(self) -> str:
-        return f"{self.src}->{self.dst}"
-
-
-@dataclass(frozen=True)
-class Port:
-    """One neighbour as a node sees it, in one direction.
-
-    Args:
-        edge: the directed edge to the neighbour, or from it.
-        neighbour: the rank at the other end, whichever the direction.
-        ranks: of an outgoing port, the final destinations that go through the neighbour; of an incoming port, the
-            original sources whose packets come through it. The neighbour is one of them.
-        trunk: the name of the trunk that the edge crosses, or an empty string.
-    """
-
-    edge: PlannedEdge
-    neighbour: int
-    ranks: tuple[int, ...]
-    trunk: str = ""
-
-
-@dataclass(frozen=True)
-class NodePlan:
-    """All that one node must know to make its own part of the network.
-
-    Args:
-        rank: its own.
-        addressing: the subnets.
-        egress: per neighbour, what goes there.
-        ingress: per neighbour, what comes from there.
-        forwards: whether packets of others cross it.
-        max_segments: see NetworkPlan.max_segments.
-        guarded: see NetworkPlan.guarded.
-        seed: of every draw.
-        shape: its uplink and downlink.
-        trunks: those that an edge of its own crosses, in either direction.
-        mtu: of its interface.
-    """
-
-    rank: int
-    addressing: Addressing
-    egress: tuple[Port, ...]
-    ingress: tuple[Port, ...]
-    forwards: bool
-    max_segments: int | None
-    guarded: bool
-    seed: int
-    shape: NodeShape = NO_CAPS
-    trunks: tuple[Trunk, ...] = ()
-    mtu: int = MTU
-
-    @property
-    def ipv4(self) -> IPv4Address:
-        """Its own IPv4 address."""
-        return self.addressing.ipv4(self.rank)
-
-    @property
-    def ipv6(self) -> IPv6Address:
-        """Its own IPv6 address."""
-        return self.addressing.ipv6(self.rank)
-
-    def detours(self) -> list[tuple[int, int]]:
-        """(destination, next hop) for every destination that is no neighbour."""
-        return [(dst, port.neighbour) for port in self.egress for dst in port.ranks if dst != port.neighbour]
+from harness.model.link import Pair
+from harness.model.node_plan import NodePlan, PlannedEdge, Port
+from harness.model.super_packets import most_segments, most_segments_at
 
 
 @dataclass(frozen=True)
@@ -276,9 +156,9 @@ class NetworkPlan:
         Loss, duplication, queue limits and rates act on whole super-packets, which have up to 64 KiB by default. It is
         one number for the network, because a relay passes on what others sent.
         """
-        limits = [_segments(edge.shape) for edge in self.edges.values()]
+        limits = [most_segments(edge.shape) for edge in self.edges.values()]
         shared = [capacity for shape in self.nodes.values() for capacity in (shape.uplink, shape.downlink) if capacity]
-        limits += [_segments_at(capacity.rate) for capacity in (*shared, *self.trunk_capacities.values())]
+        limits += [most_segments_at(capacity.rate) for capacity in (*shared, *self.trunk_capacities.values())]
         return min((most for most in limits if most is not None), default=None)
 
     @cached_property
@@ -355,15 +235,3 @@ class NetworkPlan:
             trunk_capacities={(one["from"], one["to"]): Capacity.from_json(one) for one in data.get("trunks", ())},
             mtu=data.get("mtu", MTU),
         )
-
-
-def _segments(shape: LinkShape) -> int | None:
-    """How many segments a super-packet may have on such a link: one where single packets may be lost or counted."""
-    if shape.mean_loss or shape.duplicate or shape.corrupt or shape.reorder or shape.limit or shape.burst:
-        return 1
-    return None if shape.rate is None else _segments_at(shape.rate)
-
-
-def _segments_at(rate: Rate) -> int | None:
-    most = int(rate.bit_s * SUPER_PACKET_TIME.seconds / (8 * FRAME))
-    return None if most >= MAX_SEGMENTS else max(1, most)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.errors import InputError, ShapeError, quoted
-from harness.model.link import UNSHAPED
+from harness.model.link import UNSHAPED, Pair
 from harness.model.link_edit import ShapeEdit
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.plan import NetworkPlan
 from harness.model.units import is_whole_number
 
 if TYPE_CHECKING:

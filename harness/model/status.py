@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from harness.model.link import LinkShape
-from harness.model.plan import Pair
+from harness.model.link import LinkShape, Pair
 
 
 @dataclass(frozen=True)

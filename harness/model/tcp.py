@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from harness.model.address import FRAME, SEGMENT
-from harness.model.link import LinkShape
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.link import LinkShape, Pair
+from harness.model.plan import NetworkPlan
 from harness.model.profile import Profile
 
 Limit = Literal["rate", "loss"]

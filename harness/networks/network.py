@@ -12,8 +12,10 @@ from harness.backends.base import Backend, Progress, Task
 from harness.backends.registration import Registration, Registry
 from harness.errors import HarnessError, NetworkStateError, NodeError, RecordError
 from harness.linux import signals
-from harness.model.plan import MAX_SEGMENTS, NetworkPlan, Pair
+from harness.model.link import Pair
+from harness.model.plan import NetworkPlan
 from harness.model.status import EdgeStatus, NodeStatus, Stats
+from harness.model.super_packets import MAX_SEGMENTS
 from harness.networks import probe_counts
 from harness.networks.backends import find_backend
 from harness.run_files import RunFolder

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from harness.model.plan import Pair
+from harness.model.link import Pair
 from harness.model.status import Stats
 from harness.run_files import replace_file
 

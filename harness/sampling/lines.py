@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from harness.model.plan import Pair
+from harness.model.link import Pair
 from harness.sampling.node import NodeSample
 from harness.shaping.meter import Counts
 

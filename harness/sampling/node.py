@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from harness.linux.tcp import TcpCounterFile
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.link import Pair
+from harness.model.plan import NetworkPlan
 from harness.netlink.tcp_info import Connections, TcpInfo
 from harness.sampling.flow_table import Flow, FlowNews, FlowTable, ranks_by_address
 from harness.shaping.facts import engine_facts

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
-from harness.model.plan import NodePlan, Pair, PlannedEdge
+from harness.model.link import Pair
+from harness.model.node_plan import NodePlan, PlannedEdge
 from harness.model.status import NodeStatus
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from harness.errors import InputError
-from harness.model.plan import Pair, PlannedEdge
+from harness.model.link import Pair
+from harness.model.node_plan import PlannedEdge
 from harness.model.suggest import suggest
 from harness.shaping.base import EngineFacts
 from harness.shaping.userspace.precision import precision_warnings

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from harness.errors import NodeError
-from harness.model.plan import NodePlan
+from harness.model.node_plan import NodePlan
 from harness.model.status import NodeStatus, Stats
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
 from harness.netlink.routes import default_gateways

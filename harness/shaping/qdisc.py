@@ -30,7 +30,7 @@ from typing import Final
 from harness.model.address import FRAME, SMALLEST_FRAME
 from harness.model.distribution import highest
 from harness.model.link import Distribution, GilbertElliott, LinkShape
-from harness.model.plan import NodePlan, Port
+from harness.model.node_plan import NodePlan, Port
 from harness.model.queueing import buffer_bytes
 from harness.model.units import ZERO_RATIO, Rate, Ratio, Size, Time
 

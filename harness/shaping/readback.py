@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.model.link import UNSHAPED
-from harness.model.plan import Port
+from harness.model.node_plan import Port
 from harness.model.status import EdgeStatus, NodeStatus, Stats
 from harness.shaping.qdisc import Tree, shape_of
 from harness.shaping.qdisc_diff import mismatches

@@ -12,7 +12,7 @@ from typing import Final
 
 from harness.errors import NodeError
 from harness.model.address import INTERFACE
-from harness.model.plan import NodePlan
+from harness.model.node_plan import NodePlan
 from harness.netlink.nlattr import attr
 from harness.netlink.rtnetlink import Request, Rtnetlink
 

@@ -14,7 +14,8 @@ from itertools import count
 from types import TracebackType
 from typing import Self
 
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.link import Pair
+from harness.model.plan import NetworkPlan
 from harness.verify.plan import MAX_PARALLEL, SECONDS, EdgeProbe, probe_for, rounds
 from harness.verify.probe_client import ProbeClient, ProbeProcess
 from harness.verify.stats import EdgeMeasurement

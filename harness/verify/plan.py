@@ -18,8 +18,8 @@ from typing import Final
 from harness.errors import InputError
 from harness.model.address import FRAME
 from harness.model.distribution import jitter_form
-from harness.model.link import LinkShape
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.link import LinkShape, Pair
+from harness.model.plan import NetworkPlan
 from harness.verify.node.packet import small_frame
 from harness.verify.stats import loss_inflation
 

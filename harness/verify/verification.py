@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from harness.backends.base import Stdio
-from harness.model.plan import Pair
+from harness.model.link import Pair
 from harness.model.status import EdgeStatus
 from harness.networks.network import Network
 from harness.networks.probe_counts import difference

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.model.link import GilbertElliott, LinkShape
-from harness.model.plan import NetworkPlan, PlannedEdge
+from harness.model.node_plan import PlannedEdge
+from harness.model.plan import NetworkPlan
 from harness.model.units import Rate, Ratio, Time
 from harness.verify.driver import ProbeDriver
 from harness.verify.probe_client import PROBE_ARGV

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.model.plan import PlannedEdge
+from harness.model.node_plan import PlannedEdge
 from harness.shaping.qdisc import Branch, netem_of, shape_of, tbf_of
 from tests.support.plans import SHAPES, network, shape
 

@@ -23,7 +23,8 @@ from harness.linux.denied import PRIVILEGED
 from harness.linux.host import has_ipv6
 from harness.linux.sysctls import TCP_SETTINGS
 from harness.model.address import INTERFACE, MTU, SEGMENT
-from harness.model.plan import MAX_SEGMENTS, NodePlan
+from harness.model.node_plan import NodePlan
+from harness.model.super_packets import MAX_SEGMENTS
 from harness.netlink.neighbours import lead_nowhere
 from harness.netlink.nlattr import attr
 from harness.netlink.routes import Route

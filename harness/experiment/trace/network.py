@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.experiment.report.load.records import EdgeCount, Flow, FlowSample, LinkSample, RecordedChange
 from harness.experiment.trace.events import Event, Instant, Track, Value, arguments
-from harness.model.plan import Pair
+from harness.model.link import Pair
 
 LINKS: Final = "links"
 FLOWS: Final = "flows"

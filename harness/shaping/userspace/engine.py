@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from harness.errors import NodeError, UnavailableError
 from harness.linux.host import has_ipv6
-from harness.model.plan import NodePlan
+from harness.model.node_plan import NodePlan
 from harness.model.status import NodeStatus, Stats
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.routes import default_gateways

@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.model.format import format_rate, format_time
 from harness.model.link import LinkShape
-from harness.model.plan import PlannedEdge
+from harness.model.node_plan import PlannedEdge
 from harness.model.units import Rate, Time
 
 MIN_DELAY: Final = Time(1_000_000)

@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.model.link import LinkShape
-from harness.model.plan import PlannedEdge
+from harness.model.node_plan import PlannedEdge
 from harness.verify.stats import CONFIDENCE, EchoSample, EdgeMeasurement
 from harness.verify.verdict.loss import duplicate, loss, reorder
 from harness.verify.verdict.rate import rate

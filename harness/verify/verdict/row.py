@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from harness.model.distribution import form
 from harness.model.format import format_distinct
 from harness.model.link import LinkShape
-from harness.model.plan import PlannedEdge
+from harness.model.node_plan import PlannedEdge
 from harness.verify.stats import Direction, EchoSample, EdgeMeasurement, Spread, spread, sum_of
 
 Quantity = Literal["rtt", "jitter", "loss", "rate", "duplicate", "reorder"]

@@ -12,7 +12,8 @@ import pytest
 from harness.errors import NodeError
 from harness.model.address import Addressing
 from harness.model.link import UNSHAPED, LinkShape
-from harness.model.plan import NetworkPlan, PlannedEdge
+from harness.model.node_plan import PlannedEdge
+from harness.model.plan import NetworkPlan
 from harness.model.units import Rate
 from harness.verify.driver import ProbeDriver
 from harness.verify.plan import probe_for

@@ -8,7 +8,8 @@ import pytest
 from harness.cli.bench_table import bench_document, bench_table
 from harness.model.bound import LinkBound
 from harness.model.link import LinkShape
-from harness.model.plan import NetworkPlan, PlannedEdge
+from harness.model.node_plan import PlannedEdge
+from harness.model.plan import NetworkPlan
 from harness.model.units import Rate, Time
 from tests.support.plans import BLACKHOLE
 

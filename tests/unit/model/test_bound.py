@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from harness.errors import InputError
 from harness.model.bound import COLLECTIVES, WIRE_SHARE, LinkBound, least_delay_ns
 from harness.model.link import UNSHAPED, LinkShape
-from harness.model.plan import NetworkPlan, PlannedEdge
+from harness.model.node_plan import PlannedEdge
+from harness.model.plan import NetworkPlan
 from harness.model.units import Rate, Ratio, Size, Time
 from tests.support.plans import BLACKHOLE
 

@@ -12,7 +12,7 @@ from typer.main import get_command
 from harness.api.edges import ShapeTexts
 from harness.cli import link as link_command
 from harness.model.link import LINK_FIELDS, UNSHAPED, LinkShape
-from harness.model.plan import PlannedEdge, Port
+from harness.model.node_plan import PlannedEdge, Port
 from harness.model.profile import Profile
 from harness.model.profile_file import load_profile
 from harness.model.status import EdgeStatus, Stats

@@ -13,7 +13,8 @@ from harness.errors import PlanError
 from harness.model.address import Addressing
 from harness.model.link import UNSHAPED, LinkShape
 from harness.model.make_plan import make_plan
-from harness.model.plan import NetworkPlan, PlannedEdge
+from harness.model.node_plan import PlannedEdge
+from harness.model.plan import NetworkPlan
 from harness.model.profile import NONE, Profile, Range
 from harness.model.profile_file import load_profile
 from harness.model.topology import Topology, TopologyEdge

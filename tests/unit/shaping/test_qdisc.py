@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.model.link import DISTRIBUTIONS, UNSHAPED, LinkShape
-from harness.model.plan import PlannedEdge
+from harness.model.node_plan import PlannedEdge
 from harness.model.units import Size, Time
 from harness.shaping.qdisc import (
     EMPTY,

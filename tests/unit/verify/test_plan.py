@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from harness.errors import InputError
 from harness.model.distribution import form
 from harness.model.link import UNSHAPED, LinkShape
-from harness.model.plan import NetworkPlan, PlannedEdge
+from harness.model.node_plan import PlannedEdge
+from harness.model.plan import NetworkPlan
 from harness.model.units import Rate, Ratio, Size, Time
 from harness.verify.plan import MAX_PARALLEL, checked_seconds, edges_of, enough_seconds, probe_for, rounds
 from tests.support.plans import BLACKHOLE

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.profiles import edges, fullest, in_flight, limit, longest, train_of
-from harness.model.plan import PlannedEdge, Port
+from harness.model.node_plan import PlannedEdge, Port
 from harness.model.profile_file import shipped_profiles
 from harness.model.units import ZERO_RATIO
 from harness.shaping.qdisc import MAX_PACKETS_PER_S, Branch, netem_of, tbf_of

@@ -7,7 +7,7 @@ import pytest
 
 from harness.model.distribution import table
 from harness.model.link import UNSHAPED, GilbertElliott, LinkShape
-from harness.model.plan import PlannedEdge
+from harness.model.node_plan import PlannedEdge
 from harness.model.units import Rate, Ratio, Size, Time
 from harness.verify.plan import probe_for
 from harness.verify.stats import BulkSample, Direction, EchoSample, EdgeMeasurement, TrainCount

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Final, Literal, Protocol, TypeVar
 
 from harness.experiment.report.load.records import Logged, Rank, RecordedRun, Target
-from harness.model.plan import Pair
+from harness.model.link import Pair
 
 SMOOTHED: Final = 10
 """Steps over which the training loss is averaged in a run without evaluations."""

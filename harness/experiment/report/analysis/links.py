@@ -11,7 +11,8 @@ from typing import Final
 
 from harness.experiment.report.analysis.curves import origin
 from harness.experiment.report.load.records import EdgeCount, LinkSample, RecordedChange, RecordedRun
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.link import Pair
+from harness.model.plan import NetworkPlan
 
 WINDOW: Final = 0.95
 """Seconds of the windows of which rates are: of a second, as samples once a second are not quite a second apart."""

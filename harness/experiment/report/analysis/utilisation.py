@@ -9,7 +9,8 @@ from typing import Final
 
 from harness.experiment.report.analysis.links import WINDOW, EdgeMoment, change_moments, edge_moments
 from harness.experiment.report.load.records import RecordedRun
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.link import Pair
+from harness.model.plan import NetworkPlan
 from harness.model.tcp import tcp_ceiling
 
 MOST_BINS: Final = 60

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final, overload
 
 from harness.experiment.report.load.records import EdgeCount, FlowSample
-from harness.model.plan import Pair
+from harness.model.link import Pair
 
 _COUNTS: Final = len(EdgeCount._fields)
 _FLOW: Final = len(FlowSample._fields)

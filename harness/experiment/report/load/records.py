@@ -9,7 +9,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from harness.experiment.recorded import UNFINISHED
 from harness.model.format import format_number, format_share
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.link import Pair
+from harness.model.plan import NetworkPlan
 
 HAD_TIME: Final = ("finished", "limit")
 """Statuses of runs that used their full time."""

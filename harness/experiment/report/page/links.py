@@ -9,7 +9,8 @@ from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.links import LinkUse, change_moments, zeros
 from harness.model.format import count, format_share, format_time
-from harness.model.plan import NetworkPlan, PlannedEdge
+from harness.model.node_plan import PlannedEdge
+from harness.model.plan import NetworkPlan
 
 MOST_EDGES: Final = 64
 """Most edges that a table lists; of larger networks it lists the first."""

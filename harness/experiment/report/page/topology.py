@@ -12,8 +12,9 @@ from markupsafe import Markup
 from harness.experiment.report.page.rendering import render
 from harness.experiment.report.page.theme import FONT
 from harness.model.format import format_rate, format_share, format_time
-from harness.model.link import LinkShape
-from harness.model.plan import NetworkPlan, Pair, PlannedEdge
+from harness.model.link import LinkShape, Pair
+from harness.model.node_plan import PlannedEdge
+from harness.model.plan import NetworkPlan
 
 WIDTH: Final = 460
 HEIGHT: Final = 360

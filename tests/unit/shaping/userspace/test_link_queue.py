@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 import pytest
 
 from harness.model.distribution import moments
-from harness.model.plan import PlannedEdge, Port
+from harness.model.node_plan import PlannedEdge, Port
 from harness.shaping.qdisc import Branch, Netem, Tbf, netem_of, tbf_of
 from harness.shaping.userspace.link_queue import DROPPED, NEVER, SENT_BYTES, SENT_PACKETS, LinkQueue
 from harness.shaping.userspace.nfqueue import ACCEPT, DROP

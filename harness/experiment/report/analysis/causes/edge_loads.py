@@ -9,7 +9,8 @@ from statistics import fmean
 from typing import Final
 
 from harness.experiment.report.load.records import LinkSample, RecordedRun
-from harness.model.plan import NetworkPlan, Pair
+from harness.model.link import Pair
+from harness.model.plan import NetworkPlan
 
 USED: Final = 0.1
 """Share of the busiest edge's bytes from which an edge counts as used: gloo's ring leaves the others nearly idle."""

@@ -12,7 +12,7 @@ from harness.experiment.report.analysis.causes.edge_loads import USED, EdgeLoad
 from harness.experiment.report.load.records import RecordedRun
 from harness.model.address import SEGMENT
 from harness.model.bound import WIRE_SHARE
-from harness.model.plan import Pair
+from harness.model.link import Pair
 from harness.model.tcp import cubic_rate, loss_events
 
 _LEAST_TRIP: Final = 0.0005

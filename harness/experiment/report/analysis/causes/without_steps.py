@@ -11,7 +11,7 @@ from collections import defaultdict
 from harness.experiment.report.analysis.causes.lost_time import Network
 from harness.experiment.report.analysis.causes.waits import Waits
 from harness.experiment.report.load.records import Flow, RecordedRun
-from harness.model.plan import Pair
+from harness.model.link import Pair
 
 
 def busy_waits(run: RecordedRun) -> tuple[Waits, Network] | None:
