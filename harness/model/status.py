@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
+from harness.model.capacity import Capacity
 from harness.model.link import LinkShape, Pair
 
 
 @dataclass(frozen=True)
 class Stats:
-    """Counters of one direction of one edge. ``dropped`` counts random loss and overflow alike."""
+    """Counters of a directed edge, or of a shared capacity. ``dropped`` counts random loss and overflow alike."""
 
     sent_packets: int = 0
     sent_bytes: int = 0
@@ -46,6 +47,25 @@ class EdgeStatus:
 
 
 @dataclass(frozen=True)
+class CapStatus:
+    """What a node, or the network's bridge, reports of a shared capacity: the limit (None: there is none) and what it
+    counted.
+    """
+
+    applied: Capacity | None
+    stats: Stats = Stats()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, in SI units."""
+        return {"applied": self.applied and self.applied.to_json(), "stats": vars(self.stats)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        return cls(data["applied"] and Capacity.from_json(data["applied"]), Stats(**data["stats"]))
+
+
+@dataclass(frozen=True)
 class NodeStatus:
     """What a node reports.
 
@@ -54,12 +74,16 @@ class NodeStatus:
         mismatches: (src, dst) and the difference, where applied and requested differ.
         notes: what a user should know about the engine at this node, e.g. that its process was restarted.
         tcp: what its TCP has counted.
+        caps: the shared capacities that this node enforces: ``uplink``, ``downlink``, ``trunk eu->us``.
+        cap_mismatches: name and the difference, where applied and requested differ.
     """
 
     edges: Mapping[Pair, EdgeStatus]
     mismatches: tuple[tuple[Pair, str], ...] = ()
     notes: tuple[str, ...] = ()
     tcp: TcpCounters = TcpCounters()
+    caps: Mapping[str, CapStatus] = field(default_factory=dict)
+    cap_mismatches: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; from_json reads it back."""
@@ -68,6 +92,8 @@ class NodeStatus:
             "mismatches": [[*pair, what] for pair, what in self.mismatches],
             "notes": list(self.notes),
             "tcp": vars(self.tcp),
+            "caps": {name: cap.to_json() for name, cap in self.caps.items()},
+            "cap_mismatches": [list(mismatch) for mismatch in self.cap_mismatches],
         }
 
     @classmethod
@@ -78,4 +104,6 @@ class NodeStatus:
             tuple(((src, dst), what) for src, dst, what in data["mismatches"]),
             tuple(data["notes"]),
             TcpCounters(**data["tcp"]),
+            {name: CapStatus.from_json(cap) for name, cap in data.get("caps", {}).items()},
+            tuple((name, what) for name, what in data.get("cap_mismatches", ())),
         )

@@ -290,6 +290,8 @@ def _apply(
             raise NodeError(
                 rank, f"shape edge {src}->{dst}", f"the engine accepted the change but reports something else: {what}"
             )
+        for cap, what in reading.cap_mismatches:
+            raise NodeError(rank, f"limit {cap}", f"the engine accepted the change but reports something else: {what}")
     return readings
 
 

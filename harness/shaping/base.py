@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from harness.model.link import Pair
 from harness.model.node_plan import NodePlan, PlannedEdge
-from harness.model.status import NodeStatus
+from harness.model.plan import NetworkPlan
+from harness.model.status import CapStatus, NodeStatus
 
 
 class EngineFacts(Protocol):
@@ -23,6 +24,9 @@ class EngineFacts(Protocol):
     fixes_departures: bool
     """Whether a packet's departure is fixed when it is queued, so that a new rate does not hold for what waits."""
 
+    shapes_bridge: bool
+    """Whether trunks are limited in the bridge's namespace, by ``apply_trunks``; else they are part of ``apply``."""
+
     def enforced_at(self, edge: Pair) -> int:
         """The rank at which this engine shapes a directed edge: its sender or its receiver."""
         ...
@@ -36,7 +40,7 @@ class Engine(EngineFacts, Protocol):
     """Shapes every directed edge at one of its two ends; a node's apply and observe concern the edges shaped there."""
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeStatus:
-        """Change the kernel's state in place into what the node's plan asks for, and read it back.
+        """Change the kernel's state in place into what the node's plan asks for, caps included, and read it back.
 
         Args:
             node: the desired plan.
@@ -49,4 +53,15 @@ class Engine(EngineFacts, Protocol):
 
     def observe(self, node: NodePlan) -> NodeStatus:
         """Read back without changing anything."""
+        ...
+
+    def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
+        """Limit the network's trunks in the bridge's namespace and read them back, by ``trunk eu->us``.
+
+        An engine that does not shape there does nothing. Raises HarnessError.
+        """
+        ...
+
+    def observe_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
+        """Read them back without changing anything."""
         ...

@@ -31,6 +31,7 @@ class NetemFacts:
     kernel_stamps = True
     cuts_super_packets = False
     fixes_departures = True
+    shapes_bridge = True
 
     def enforced_at(self, edge: Pair) -> int:
         """See EngineFacts: the sender."""
@@ -49,6 +50,7 @@ class UserspaceFacts:
     kernel_stamps = False
     cuts_super_packets = True
     fixes_departures = False
+    shapes_bridge = False
 
     def enforced_at(self, edge: Pair) -> int:
         """See EngineFacts: the receiver, where packets no longer belong to the socket that sent them."""

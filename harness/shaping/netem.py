@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from harness.errors import NodeError
 from harness.model.node_plan import NodePlan
-from harness.model.status import NodeStatus, Stats
+from harness.model.plan import NetworkPlan
+from harness.model.status import CapStatus, NodeStatus, Stats
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
 from harness.netlink.routes import default_gateways
 from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
@@ -77,6 +78,14 @@ class NetemEngine(NetemFacts):
         """See Engine.observe."""
         with Rtnetlink() as netlink:
             return _status(node, _desired(node), *_read(netlink, node, interface_index(node)))
+
+    def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
+        """See Engine.apply_trunks."""
+        return self.observe_trunks(plan)
+
+    def observe_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
+        """See Engine.observe_trunks."""
+        return {}
 
 
 def _desired(node: NodePlan) -> Tree:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import ClassVar, Literal
 
 from harness.errors import HarnessError, NodeError
-from harness.model.status import Stats
+from harness.model.status import CapStatus, Stats
 from harness.shaping.qdisc import EMPTY, PASS, Tree, tree_of
 from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, MoveFilter, Seal, diff
 from harness.shaping.readback import node_status
@@ -18,6 +19,8 @@ class FakeEngine:
 
     Args:
         end: where it makes an edge, at its sender (src) or at its receiver (dst).
+
+    ``wrong_caps`` names uplinks, downlinks and trunks that it reports as missing.
     """
 
     name = "fake"
@@ -25,12 +28,16 @@ class FakeEngine:
     kernel_stamps = True
     cuts_super_packets = False
     fixes_departures = True
+    shapes_bridge = True
 
     def __init__(self, end: Literal["src", "dst"] = "src"):
         self.end = end
         self.trees: dict[int, Tree] = {}
         self.refuse: set[tuple[int, int]] = set()
         self.log: list[object] = []
+        self.shapes = {}
+        self.trunks = ()
+        self.wrong_caps: set[str] = set()
         self.stats = Stats()
 
     def enforced_at(self, edge):
@@ -62,11 +69,23 @@ class FakeEngine:
                     filters[rank, version] = neighbour
                     passing.pop((rank, version), None)
             self.trees[node.rank] = Tree(rooted, dict(branches), dict(filters), {}, dict(passing), sealed)
+        self.shapes[node.rank] = node.shape
         return self.observe(node)
 
     def observe(self, node):
         tree = self.trees.get(node.rank, EMPTY)
-        return node_status(self._ports(node), self._desired(node), tree, dict.fromkeys(tree.branches, self.stats))
+        found = node_status(self._ports(node), self._desired(node), tree, dict.fromkeys(tree.branches, self.stats))
+        caps = vars(self.shapes[node.rank]) if node.rank in self.shapes else {}
+        wrong = [(name, "there is none") for name, cap in caps.items() if cap and name in self.wrong_caps]
+        held = {name: CapStatus(cap, self.stats) for name, cap in caps.items() if cap}
+        return replace(found, caps=held, cap_mismatches=tuple(wrong))
+
+    def apply_trunks(self, plan):
+        self.trunks = plan.trunks
+        return self.observe_trunks(plan)
+
+    def observe_trunks(self, plan):
+        return {f"trunk {trunk.name}": CapStatus(trunk.capacity, self.stats) for trunk in self.trunks}
 
     def _ports(self, node):
         return node.egress if self.end == "src" else node.ingress

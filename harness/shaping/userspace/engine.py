@@ -11,7 +11,8 @@ from typing import Any, Final
 from harness.errors import NodeError, UnavailableError
 from harness.linux.host import has_ipv6
 from harness.model.node_plan import NodePlan
-from harness.model.status import NodeStatus, Stats
+from harness.model.plan import NetworkPlan
+from harness.model.status import CapStatus, NodeStatus, Stats
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.routes import default_gateways
 from harness.netlink.rtnetlink import Rtnetlink
@@ -62,6 +63,12 @@ class UserspaceEngine(UserspaceFacts):
         """See Engine.observe."""
         with Nfnetlink() as netlink:
             return _reading(netlink, node, _desired(node), *_read(netlink, node, self._guard(node)))
+
+    def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
+        """See Engine.apply_trunks: the receivers' shaper daemon limits them."""
+        return {}
+
+    observe_trunks = apply_trunks
 
     def _guard(self, node: NodePlan) -> Guard:
         net, index = node.addressing, interface_index(node)

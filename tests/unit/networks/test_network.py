@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import HarnessError, NetworkStateError, NodeError
+from harness.model.capacity import Capacity, NodeShape
 from harness.model.link import LinkShape
 from harness.model.status import Stats
+from harness.model.units import Rate
 from harness.networks.network import Network, remove
 from harness.networks.registry import LocalRegistry
 from tests.support.fakes import FakeBackend, FakeEngine
@@ -59,6 +61,15 @@ def test_a_node_that_refuses_at_the_start_leaves_nothing(start, engine, store):
         start(network("ring", 3, shape(delay="1ms")))
     assert store.names() == []
     assert not FakeBackend.living
+
+
+@pytest.mark.parametrize("cap", ["uplink", "downlink"])
+def test_a_cap_that_a_node_does_not_have_though_it_accepted_it_ends_the_start(start, engine, store, cap):
+    engine.wrong_caps = {cap}
+    plan = network("ring", 3).with_nodes({1: NodeShape(**{cap: Capacity(Rate(10**7))})})
+    with pytest.raises(NodeError, match=f"node 1: limit {cap}: the engine accepted .* something else: there is none"):
+        start(plan)
+    assert store.names() == []
 
 
 def test_an_interrupt_at_the_start_leaves_nothing(start, store, monkeypatch):
