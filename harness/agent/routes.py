@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import NodeError
-from harness.model.address import INTERFACE
+from harness.model.address import INTERFACE, MTU
 from harness.model.node_plan import NodePlan
 from harness.model.plan import NetworkPlan
 from harness.netlink.neighbours import lead_nowhere, look_up
@@ -81,10 +81,10 @@ def set_routes(node: NodePlan, congestion_control: str, old: Collection[Route] =
     Raises:
         NodeError: the kernel refused one.
     """
-    index = socket.if_nametoindex(INTERFACE)
+    index, mtu = socket.if_nametoindex(INTERFACE), _mtu(node)
     with Rtnetlink() as netlink:
         wanted = [route for version in node.addressing.versions for route in _routes(netlink, node, version, index)]
-        wanted = [_with(route, congestion_control) for route in wanted]
+        wanted = [_with(route, congestion_control, mtu) for route in wanted]
         new = [route for route in wanted if route not in old]
         for refusal in netlink.batch([route.add(replace=True) for route in new]):
             raise _error(node, new[refusal.index], refusal.errno, refusal.text)
@@ -119,10 +119,23 @@ def _routes(netlink: Rtnetlink, node: NodePlan, version: int, index: int) -> Ite
     yield Route(subnet, None, None, metric=0 if version == 4 else 1)
 
 
-def _with(route: Route, congestion_control: str) -> Route:
+def _mtu(node: NodePlan) -> int:
+    """What routes must say where the interface takes larger packets than the plan; else 0. Raises NodeError."""
+    own = int(Path(f"/sys/class/net/{INTERFACE}/mtu").read_text())
+    if own < node.mtu and node.mtu > MTU:
+        raise NodeError(
+            node.rank,
+            f"send packets of {node.mtu} bytes",
+            f"Docker's network has an MTU of {own}",
+            f"remove it and make it again with that one (docker compose down; MTU={node.mtu} docker compose up)",
+        )
+    return node.mtu if own > node.mtu else 0
+
+
+def _with(route: Route, congestion_control: str, mtu: int) -> Route:
     if route.index is None:
         return route
-    return Route(route.target, route.via, route.index, congestion_control, route.metric)
+    return Route(route.target, route.via, route.index, congestion_control, route.metric, mtu)
 
 
 def _error(node: NodePlan, route: Route, code: int, text: str) -> NodeError:

@@ -14,9 +14,9 @@ from typing import Final, Self
 
 from harness.agent.protocol import PORT as AGENTS_PORT
 from harness.errors import InputError
-from harness.model.address import Addressing
+from harness.model.address import MAX_MTU, MIN_MTU, Addressing
 from harness.model.plan import NetworkPlan
-from harness.model.plan_options import DEFAULTS, MAX_MTU, MIN_MTU, PlanOptions
+from harness.model.plan_options import DEFAULTS, PlanOptions
 from harness.model.suggest import suggest
 from harness.model.torchrun import MASTER_PORT
 from harness.shaping.facts import AUTO, ENGINES

@@ -104,13 +104,28 @@ class Addressing:
 
 
 MTU: Final = 1500
+"""Of a network, unless it is given: bytes of the largest packet, from the network header on."""
+MIN_MTU: Final = 1280
+"""IPv6's least (RFC 8200, section 5)."""
+MAX_MTU: Final = 9000
+"""Of jumbo frames, as most switches take them."""
 ETHERNET: Final = 14
 """The header."""
 FRAME: Final = MTU + ETHERNET
-"""A full one."""
+"""A full one at the usual MTU."""
 SMALLEST_FRAME: Final = ETHERNET + 28
 """An empty UDP datagram or ping over IPv4."""
 SEGMENT: Final = 1448
 """What a full TCP segment carries: with timestamps, over IPv4."""
 HEADERS: Final = MTU - SEGMENT
 """Its IPv4 and TCP headers."""
+
+
+def full_frame(mtu: int) -> int:
+    """Bytes of a full frame on the wire, its header included, without preamble and checksum."""
+    return mtu + ETHERNET
+
+
+def full_segment(mtu: int) -> int:
+    """Bytes that a full TCP segment carries: with timestamps, over IPv4."""
+    return mtu - HEADERS

@@ -156,9 +156,9 @@ class NetworkPlan:
         Loss, duplication, queue limits and rates act on whole super-packets, which have up to 64 KiB by default. It is
         one number for the network, because a relay passes on what others sent.
         """
-        limits = [most_segments(edge.shape) for edge in self.edges.values()]
+        limits = [most_segments(edge.shape, self.mtu) for edge in self.edges.values()]
         shared = [capacity for shape in self.nodes.values() for capacity in (shape.uplink, shape.downlink) if capacity]
-        limits += [most_segments_at(capacity.rate) for capacity in (*shared, *self.trunk_capacities.values())]
+        limits += [most_segments_at(capacity.rate, self.mtu) for capacity in (*shared, *self.trunk_capacities.values())]
         return min((most for most in limits if most is not None), default=None)
 
     @cached_property

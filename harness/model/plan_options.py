@@ -11,15 +11,12 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import InputError
+from harness.model.address import MAX_MTU, MIN_MTU, MTU
 
 if TYPE_CHECKING:
     from harness.model.address import Addressing
     from harness.model.capacity import Capacity
     from harness.model.plan import NetworkPlan
-
-MTU: Final = 1500
-MIN_MTU: Final = 1280
-MAX_MTU: Final = 9000
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from harness.linux import signals
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 from harness.model.status import EdgeStatus, NodeStatus, Stats
-from harness.model.super_packets import MAX_SEGMENTS
+from harness.model.super_packets import max_segments
 from harness.networks import probe_counts
 from harness.networks.backends import find_backend
 from harness.run_files import RunFolder
@@ -137,7 +137,8 @@ class Network:
             old = self.plan if current.plan == self._record.plan else current.network_plan
             new = change(old)
             touched = {pair for pair, edge in new.edges.items() if edge != old.edges[pair]}
-            cut = (new.max_segments or MAX_SEGMENTS) < (old.max_segments or MAX_SEGMENTS)
+            most = max_segments(new.mtu)
+            cut = (new.max_segments or most) < (old.max_segments or most)
             everywhere = new.network_wide != old.network_wide
             ranks = sorted(
                 range(new.size) if everywhere else {self.backend.engine.enforced_at(pair) for pair in touched}

@@ -153,6 +153,18 @@ def test_nothing_measured_is_no_good_verdict():
     assert {(row.ok, row.measured, row.why_not) for row in rows} == {(False, None, "too slow")}
 
 
+@pytest.mark.parametrize("mtu", [1280, 9000])
+def test_the_mtu_is_that_of_the_plan(mtu):
+    """The largest packet passes whole over two hops, by both versions of IP, and one byte more does not."""
+    plan = replace(network("line", 3, shape(delay="1ms")), mtu=mtu)
+    with up(plan) as net:
+        for version, headers in ((4, 28), (6, 48)):
+            address = str(net.plan.addressing.address(2, version))
+            whole = ["ping", f"-{version}", "-M", "do", "-c", "3", "-i", "0.2", "-W", "2", "-s"]
+            assert " 0% packet loss" in run(net, 0, *whole, str(mtu - headers), address)
+            assert "essage too long" in run(net, 0, *whole, str(mtu - headers + 1), address, check=False)
+
+
 def test_an_interface_with_a_larger_mtu_loses_nothing():
     """The bridge drops frames over 1514 bytes without a word, so routes keep packets to 1500."""
     with up(network("line", 2, shape(delay="1ms"))) as net:

@@ -135,6 +135,7 @@ def _make_network(client: Any, network: str, plan: NetworkPlan) -> None:
         client.networks.create(
             name,
             driver="bridge",
+            options={"com.docker.network.driver.mtu": str(plan.mtu)},
             enable_ipv6=True,
             ipam=IPAMConfig(pool_configs=pools),
             labels={labels.NETWORK: network},

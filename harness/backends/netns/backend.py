@@ -93,7 +93,7 @@ class NetnsBackend:
         progress(f"making {plan.size} network namespaces")
         self._keeper = self._start(plan)
         progress(f"wiring {plan.size} nodes to a bridge")
-        forked(self._wire)
+        forked(lambda: self._wire(plan.mtu))
         self.in_each(range(plan.size), lambda rank: wiring.configure(plan.node(rank)), "configure it")
 
     def _start(self, plan: NetworkPlan) -> Keeper:
@@ -134,7 +134,7 @@ class NetnsBackend:
         namespaces, firsts = tuple(second["nodes"]), tuple(second["firsts"])
         return Keeper(pid, start, first["rootless"], second["bridge"], namespaces, firsts)
 
-    def _wire(self) -> None:
+    def _wire(self, mtu: int) -> None:
         from harness.backends.netns import wiring
 
         keeper = self._require()
@@ -143,7 +143,7 @@ class NetnsBackend:
         keeper.enter_user()
         syscalls.setns(bridge, syscalls.CLONE_NEWNET)
         wiring.create_bridge()
-        wiring.attach_veth(list(enumerate(namespaces)))
+        wiring.attach_veth(list(enumerate(namespaces)), mtu)
 
     def open(self, plan: NetworkPlan) -> None:
         """See Backend."""

@@ -22,9 +22,9 @@ from harness.errors import NodeError, PrivilegeError
 from harness.linux.denied import PRIVILEGED
 from harness.linux.host import has_ipv6
 from harness.linux.sysctls import TCP_SETTINGS
-from harness.model.address import INTERFACE, MTU, SEGMENT
+from harness.model.address import INTERFACE
 from harness.model.node_plan import NodePlan
-from harness.model.super_packets import MAX_SEGMENTS
+from harness.model.super_packets import MAX_SUPER_PACKET
 from harness.netlink.neighbours import lead_nowhere
 from harness.netlink.nlattr import attr
 from harness.netlink.routes import Route
@@ -61,14 +61,15 @@ def _set(switch: Path, value: str) -> None:
         raise PrivilegeError(f"{switch} is read-only here, as in a container; {PRIVILEGED}") from None
 
 
-def attach_veth(ranks: Sequence[tuple[int, int]]) -> None:
+def attach_veth(ranks: Sequence[tuple[int, int]], mtu: int) -> None:
     """A veth pair for every (rank, namespace file descriptor) from the bridge in the current namespace to the node."""
     with IPRoute() as ip:
         bridge = ip.link_lookup(ifname=BRIDGE)[0]
         for rank, namespace in ranks:
             port = f"n{rank}"
             with _node_errors(rank, "create its veth pair"):
-                ip.link("add", ifname=port, kind="veth", peer={"ifname": INTERFACE, "net_ns_fd": namespace})
+                peer = {"ifname": INTERFACE, "net_ns_fd": namespace, "mtu": mtu}
+                ip.link("add", ifname=port, kind="veth", mtu=mtu, peer=peer)
                 ip.link("set", ifname=port, master=bridge, state="up")
     allow_large([f"n{rank}" for rank, _ in ranks])
 
@@ -80,7 +81,7 @@ def allow_large(interfaces: Sequence[str]) -> None:
     Kernels before 6.3 do not know the IPv4 attributes and refuse or ignore this, which costs nothing but that speed.
     pyroute2 does not know them either.
     """
-    size = struct.pack("=I", MAX_SEGMENTS * SEGMENT)
+    size = struct.pack("=I", MAX_SUPER_PACKET)
     attributes = b"".join(attr(kind, size) for kind in _IFLA_SUPER_PACKETS)
     with Rtnetlink() as netlink:
         headers = [_IFINFOMSG.pack(0, 0, socket.if_nametoindex(name), 0, 0) for name in interfaces]
@@ -126,14 +127,14 @@ def bring_up(node: NodePlan, congestion_control: str) -> None:
     for version, subnet in ((4, net.ipv4_net), (6, net.ipv6_net)):
         if version == 6 and not has_ipv6():
             continue
-        routes.append((f"add the route to {subnet}", Route(subnet, None, index, congestion_control, mtu=MTU)))
+        routes.append((f"add the route to {subnet}", Route(subnet, None, index, congestion_control, mtu=node.mtu)))
         for destination, hop in node.detours():
             route = Route(
                 ip_network(net.address(destination, version)),
                 net.address(hop, version),
                 index,
                 congestion_control,
-                mtu=MTU,
+                mtu=node.mtu,
             )
             routes.append((f"add the route to node {destination} through node {hop}", route))
     versions = (4, 6) if has_ipv6() else (4,)
