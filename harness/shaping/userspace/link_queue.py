@@ -100,14 +100,15 @@ class LinkQueue:
         self._fifo.clear()
         self._heap.clear()
         last = 0
-        for leaves, number, size, payload, ready in packets:
+        for packet in packets:
+            leaves, _, size, _, ready, _ = packet
             due = leaves
             if leaves > now:
                 begun = max(0, now - (leaves - size * SECOND // old))  # ns for which it has been sent already
                 whole = size * SECOND // old
                 due = max(last, ready, now if begun else 0) + seconds(whole - min(begun, whole))
                 last = due
-            self._queue(due, number, size, payload, ready)
+            self._queue((due, *packet[1:]))
         self._last = last or now
         self._busy_until = now + seconds(max(0, self._busy_until - now))
 
@@ -162,9 +163,9 @@ class LinkQueue:
             self._busy_until = (now if now > self._busy_until else self._busy_until) + sending
         fifo = self._fifo
         if not fifo or fifo[-1][0] <= due:
-            fifo.append((due, packet_id, size, b"", ready))
+            fifo.append((due, packet_id, size, b"", ready, b""))
         else:
-            heapq.heappush(self._heap, (due, packet_id, size, b"", ready))
+            heapq.heappush(self._heap, (due, packet_id, size, b"", ready, b""))
         self.backlog_bytes += size
         return True
 
@@ -218,7 +219,7 @@ class LinkQueue:
     def _enqueue(self, now: int, number: int, size: int, payload: bytes) -> None:
         self.backlog_bytes += size
         if self._reorder and self._random.random() < self._reorder:
-            heapq.heappush(self._heap, (now, number, size, payload, now))
+            heapq.heappush(self._heap, (now, number, size, payload, now, b""))
             return
         due = ready = now + self._delay
         if self._jitter:
@@ -227,14 +228,14 @@ class LinkQueue:
             sending = size * SECOND // self._rate
             due = self._last = max(ready, self._last) + sending
             self._busy_until = max(now, self._busy_until) + sending
-        self._queue(due, number, size, payload, ready)
+        self._queue((due, number, size, payload, ready, b""))
 
-    def _queue(self, due: int, number: int, size: int, payload: bytes, ready: int) -> None:
-        fifo = self._fifo
+    def _queue(self, packet: Packet) -> None:
+        fifo, (due, number, *_) = self._fifo, packet
         if number > 0 and (not fifo or (fifo[-1][0] <= due and fifo[-1][1] < number)):
-            fifo.append((due, number, size, payload, ready))
+            fifo.append(packet)
         else:
-            heapq.heappush(self._heap, (due, number, size, payload, ready))
+            heapq.heappush(self._heap, packet)
 
     def _deviation(self) -> int:
         """Netem's tabledist, less its mean."""
@@ -295,7 +296,7 @@ class LinkQueue:
             self._count(1, packet[2])
 
     def _let_go(self, packet: Packet, out: list[bytes]) -> None:
-        _, number, _, payload, _ = packet
+        _, number, _, payload, *_ = packet
         if number < 0:
             self.copies.append(payload)
         else:

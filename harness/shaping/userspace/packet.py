@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Final
 
 from harness.model.address import ETHERNET, HEADERS, MTU, SEGMENT
 
-Packet = tuple[int, int, int, bytes, int]
+Packet = tuple[int, int, int, bytes, int, bytes]
 """A queued packet: when it leaves (ns), its id or a copy's negative number, bytes on the wire, the payload that
-replaces its own (empty where it stays as it is), and when it is at the end of the delay line (ns)."""
+replaces its own (empty where it stays as it is), when it is at the end of the delay line (ns), and the first bytes of
+its IP header where a queue discipline looks at them (else empty); in these CE stands once it was marked."""
+
+HEADER_BYTES: Final = 64
+"""As much of a packet as disciplines look at: an IPv4 header without options or an IPv6 header, and the ports."""
+NOT_ECT, CE = 0, 3
+"""Explicit congestion notification in an IP header (RFC 3168): not asked for; congestion experienced."""
+_PORTS: Final = (6, 17, 33, 132)
+"""Protocols whose header begins with two ports: TCP, UDP, DCCP, SCTP."""
 
 
 def wire_bytes(length: int) -> int:
@@ -31,3 +40,47 @@ def flipped(payload: bytes, random: Random) -> bytes:
     changed = bytearray(payload)
     changed[place] ^= 1 << random.randrange(8)
     return bytes(changed)
+
+
+def ecn(header: bytes) -> int:
+    """The two ECN bits of an IP header; NOT_ECT where it is not known."""
+    if len(header) < 2:
+        return NOT_ECT
+    return header[1] >> 4 & 3 if header[0] >> 4 == 6 else header[1] & 3
+
+
+def marked(packet: Packet) -> Packet | None:
+    """The packet with CE in its header; None where its flow did not ask for ECN, or the header is not known."""
+    leaves, number, size, payload, ready, header = packet
+    if ecn(header) == NOT_ECT:
+        return None
+    return leaves, number, size, with_ce(payload) if payload else payload, ready, with_ce(header)
+
+
+def with_ce(packet: bytes) -> bytes:
+    """The bytes of an IP packet with CE in its header, and the checksum of an IPv4 header to match (RFC 1624)."""
+    changed = bytearray(packet)
+    if packet[0] >> 4 == 6:
+        changed[1] |= CE << 4
+        return bytes(changed)
+    changed[1] |= CE
+    if len(packet) >= 12:
+        total = (~int.from_bytes(packet[10:12]) & 0xFFFF) + changed[1] + (0xFFFF ^ packet[1])
+        while total >> 16:
+            total = (total & 0xFFFF) + (total >> 16)
+        changed[10:12] = (~total & 0xFFFF).to_bytes(2)
+    return bytes(changed)
+
+
+def flow_key(header: bytes) -> bytes:
+    """What packets of one flow have in common: addresses, protocol and, where they are known, ports."""
+    if len(header) < 20:
+        return b""
+    if header[0] >> 4 == 6:
+        protocol, ends, begin = header[6], header[8:40], 40
+    else:
+        protocol, ends, begin = header[9], header[12:20], (header[0] & 15) * 4
+        if header[6] & 0x3F or header[7]:  # a fragment: only the first one has ports
+            begin = len(header)
+    ports = header[begin : begin + 4] if protocol in _PORTS else b""
+    return bytes((protocol,)) + ends + ports
