@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from harness.cli import networks, options
 from harness.cli.console import err
 from harness.cli.output import note, print_json, say, show
+from harness.model.address import full_frame
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import parse_pairs, undirected
 from harness.verify.plan import MAX_PARALLEL, SECONDS, checked_seconds, enough_seconds
@@ -88,7 +89,7 @@ def _problems(rows: Sequence[Verdict], plan: NetworkPlan, ipv6: bool) -> Iterato
     if slow := _edges(row for row in bad if row.why_not == "too slow"):
         pairs = {(row.src, row.dst) for row in bad if row.why_not == "too slow"}
         ends = [(plan.edge(*pair).effective, plan.edge(*pair[::-1]).effective) for pair in pairs]
-        enough = max(enough_seconds(*shapes, ipv6=ipv6) for shapes in ends)
+        enough = max(enough_seconds(*shapes, ipv6=ipv6, frame=full_frame(plan.mtu)) for shapes in ends)
         yield f"nothing was measured on {slow}: too slow for this time; use --seconds {enough:g}"
 
 

@@ -14,6 +14,7 @@ from itertools import count
 from types import TracebackType
 from typing import Self
 
+from harness.model.address import full_frame
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 from harness.verify.plan import MAX_PARALLEL, SECONDS, EdgeProbe, probe_for, rounds
@@ -48,7 +49,7 @@ class ProbeDriver:
         ipv6: bool = False,
         kernel_stamps: bool = True,
     ) -> None:
-        self._plan, self._spawn = plan, spawn
+        self._plan, self._spawn, self._frame = plan, spawn, full_frame(plan.mtu)
         self._seconds, self._max_parallel, self._ipv6 = seconds, max_parallel, ipv6
         self._steps = EdgeSteps(plan, kernel_stamps=kernel_stamps)
         self._probes: dict[int, ProbeClient] = {}
@@ -116,7 +117,7 @@ class ProbeDriver:
         for rank in missing:
             self._probes[rank] = ProbeClient(rank, self._spawn(rank))
         for rank in missing:
-            self._probes[rank].open(self._address(rank))
+            self._probes[rank].open(self._address(rank), self._frame)
 
     def _address(self, rank: int) -> str:
         addressing = self._plan.addressing
@@ -125,4 +126,6 @@ class ProbeDriver:
     def _probe_for(self, pair: Pair, sharing: int) -> EdgeProbe:
         first, second = pair
         forward, backward = self._plan.edge(first, second).effective, self._plan.edge(second, first).effective
-        return probe_for(pair, forward, backward, seconds=self._seconds, sharing=sharing, ipv6=self._ipv6)
+        return probe_for(
+            pair, forward, backward, seconds=self._seconds, sharing=sharing, ipv6=self._ipv6, frame=self._frame
+        )

@@ -53,8 +53,8 @@ _BULK_S: Final = 0.5
 """How long a bulk train keeps the link busy, unless jitter asks for longer."""
 _MAX_BULK_BYTES: Final = 64 << 20
 _BURST_S: Final = 0.004
-_MAX_SEGMENTS: Final = 43
-"""Full frames that fit a UDP super-packet of 64 KiB."""
+_MAX_SUPER_PACKET: Final = 43 * FRAME
+"""Bytes of full frames that fit a UDP super-packet of 64 KiB."""
 _READS_PER_S: Final = 5_000
 """Packets of a bulk train that a probe can read without falling behind."""
 _UNLIMITED_BIT_S: Final = 1e9
@@ -87,7 +87,7 @@ class Train:
 class Bulk:
     """Bursts of full frames one way: how many, frames in each, spacing (s; 0: none), how long to wait for one more.
 
-    Overdrive: how many times the link's rate it is sent at.
+    Overdrive: how many times the link's rate it is sent at. Frame: bytes of each on the wire.
     """
 
     bursts: int
@@ -95,11 +95,12 @@ class Bulk:
     interval_s: float
     wait_s: float
     overdrive: float = _OVERDRIVE
+    frame: int = FRAME
 
     @property
     def rate_bit_s(self) -> float:
         """Rate at which it is sent, on the wire; 0: as fast as the machine can."""
-        return self.segments * FRAME * 8 / self.interval_s if self.interval_s else 0.0
+        return self.segments * self.frame * 8 / self.interval_s if self.interval_s else 0.0
 
     @property
     def link_bit_s(self) -> float:
@@ -110,7 +111,7 @@ class Bulk:
     def one_in(self) -> int:
         """The receiver needs to read one packet in this many; a power of two."""
         most = self.link_bit_s or _UNLIMITED_BIT_S
-        return 1 << max(1, int(most / (8 * FRAME * _READS_PER_S))).bit_length() - 1
+        return 1 << max(1, int(most / (8 * self.frame * _READS_PER_S))).bit_length() - 1
 
     @property
     def seconds(self) -> float:
@@ -177,11 +178,11 @@ def checked_seconds(seconds: float) -> float:
     return seconds
 
 
-def enough_seconds(forward: LinkShape, backward: LinkShape, *, ipv6: bool) -> float:
+def enough_seconds(forward: LinkShape, backward: LinkShape, *, ipv6: bool, frame: int = FRAME) -> float:
     """In how many seconds every quantity of an edge can be measured: a power of two, or MAX_SECONDS."""
     seconds = MIN_SECONDS
     while seconds < MAX_SECONDS:
-        probe = probe_for((0, 1), forward, backward, seconds=seconds, sharing=1, ipv6=ipv6)
+        probe = probe_for((0, 1), forward, backward, seconds=seconds, sharing=1, ipv6=ipv6, frame=frame)
         if all((probe.echo, probe.forward_train, probe.backward_train, probe.forward_bulk, probe.backward_bulk)):
             break
         seconds *= 2
@@ -189,7 +190,7 @@ def enough_seconds(forward: LinkShape, backward: LinkShape, *, ipv6: bool) -> fl
 
 
 def probe_for(
-    pair: Pair, forward: LinkShape, backward: LinkShape, *, seconds: float, sharing: int, ipv6: bool
+    pair: Pair, forward: LinkShape, backward: LinkShape, *, seconds: float, sharing: int, ipv6: bool, frame: int = FRAME
 ) -> EdgeProbe:
     """What to send over one edge.
 
@@ -201,6 +202,7 @@ def probe_for(
             the link slow, the least number of packets takes longer, up to 6 times that and the delays.
         sharing: how many edges are measured at once.
         ipv6: whether the packets are IPv6.
+        frame: bytes of a full frame on the wire.
     """
     up = forward.mean_loss < 1 and backward.mean_loss < 1
     return EdgeProbe(
@@ -208,8 +210,8 @@ def probe_for(
         _echo(forward, backward, seconds, ipv6) if up else None,
         _train(forward, seconds, sharing, ipv6),
         _train(backward, seconds, sharing, ipv6),
-        _bulk(forward, seconds) if forward.mean_loss < 1 else None,
-        _bulk(backward, seconds) if backward.mean_loss < 1 else None,
+        _bulk(forward, seconds, frame) if forward.mean_loss < 1 else None,
+        _bulk(backward, seconds, frame) if backward.mean_loss < 1 else None,
     )
 
 
@@ -241,30 +243,31 @@ def _train(shape: LinkShape, seconds: float, sharing: int, ipv6: bool) -> Train 
     return Train(count, interval, _longest(shape) + _MARGIN_S) if count >= _FEWEST_SMALL else None
 
 
-def _bulk(shape: LinkShape, seconds: float) -> Bulk | None:
+def _bulk(shape: LinkShape, seconds: float, frame: int) -> Bulk | None:
     """Enough full frames to keep the link busy through the jitter, sent at twice its rate.
 
     What is sent at more than the link's rate arrives at the link's rate. Jitter stretches the beginning of the train;
     the estimate uses its second half, so that half must last longer than the jitter's spread. A token bucket passes
     twice its depth before it limits such a train. None where the link would take too long for so much.
     """
+    most = _MAX_SUPER_PACKET // frame
     if shape.rate is None:
-        return Bulk(
-            _MAX_BULK_BYTES // (2 * _MAX_SEGMENTS * FRAME), _MAX_SEGMENTS, 0.0, _longest(shape) + _BULK_MARGIN_S
-        )
-    per_frame = shape.rate.seconds(FRAME)
+        count = _MAX_BULK_BYTES // (2 * most * frame)
+        return Bulk(count, most, 0.0, _longest(shape) + _BULK_MARGIN_S, frame=frame)
+    per_frame = shape.rate.seconds(frame)
     jitter = int(2.5 * _spread(shape) / per_frame)
-    bucket = 4 * (shape.burst.bytes if shape.burst else 0) // FRAME
+    bucket = 4 * (shape.burst.bytes if shape.burst else 0) // frame
     room = int(_MOST_BULK * seconds / per_frame) + jitter - bucket
     if room < max(_FEWEST_FRAMES, jitter):
         return None
-    frames = min(max(_MIN_FRAMES, int(_BULK_S / per_frame), jitter), _MAX_BULK_BYTES // FRAME, room) + bucket
-    segments = max(1, min(_MAX_SEGMENTS, int(_BURST_S / per_frame)))
+    frames = min(max(_MIN_FRAMES, int(_BULK_S / per_frame), jitter), _MAX_BULK_BYTES // frame, room) + bucket
+    segments = max(1, min(most, int(_BURST_S / per_frame)))
     return Bulk(
         -(-frames // segments),
         segments,
         segments * per_frame / _OVERDRIVE,
         _longest(shape) + segments * per_frame + _BULK_MARGIN_S,
+        frame=frame,
     )
 
 

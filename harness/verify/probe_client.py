@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import IO, Any, Final, Protocol
 
 from harness.errors import NodeError
+from harness.model.address import FRAME
 
 PROBE_ARGV: Final = ("-m", "harness.verify.node.probe")
 """Arguments for Python in a node: they start the probe."""
@@ -54,9 +55,9 @@ class ProbeClient:
                 self._lines.put(line)
         self._lines.put(None)
 
-    def open(self, address: str) -> None:
-        """Have it bind its sockets to an address."""
-        answer = self.ask(0.0, op="open", bind=address)
+    def open(self, address: str, frame: int = FRAME) -> None:
+        """Have it bind its sockets to an address; a full frame has so many bytes on the wire."""
+        answer = self.ask(0.0, op="open", bind=address, frame=frame)
         self.address, self.port, self.bulk_port = address, answer["port"], answer["bulk_port"]
 
     def ask(self, seconds: float, **request: Any) -> dict[str, Any]:

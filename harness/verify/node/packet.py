@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from harness.model.address import ETHERNET, FRAME
+from harness.model.address import ETHERNET
 
 HEADER: Final = struct.Struct("!4sBxHIIQQQ")
 """Magic, kind, (pad), segments in a burst, job, sequence number, sent, turned round, sent back; clocks in ns."""
@@ -37,7 +37,7 @@ def small(kind: int, job: int, sequence: int, sent: int, turned: int = 0, return
     return header.ljust(SMALL_PAYLOAD, b"\0")
 
 
-def burst(job: int, sequence: int, segments: int, ipv6: bool) -> bytes:
-    """The payload of that many full frames, each with the header of the same sequence number."""
+def burst(job: int, sequence: int, segments: int, frame: int, ipv6: bool) -> bytes:
+    """The payload of that many frames of so many bytes, each with the header of the same sequence number."""
     header = HEADER.pack(MAGIC, BULK, segments, job, sequence, 0, 0, 0)
-    return header.ljust(FRAME - overhead(ipv6), b"\0") * segments
+    return header.ljust(frame - overhead(ipv6), b"\0") * segments

@@ -6,7 +6,7 @@ Every line is one request, ``{"op": ..., ...}``, and the probe answers it by one
 ``{"error": "..."}``. It exits at the end of standard input. Every request says how long it may take at most. Times are
 in nanoseconds, sizes in bytes.
 
-    open     bind                                 -> port, bulk_port
+    open     bind, frame                          -> port, bulk_port
     echo     peer, port, job, count, interval_ns,
              wait_ns, end_ns                      -> sent, warm, late, local,
                                                      samples [[sequence, sent, turned, returned, arrived]]
@@ -30,7 +30,6 @@ from collections.abc import Callable
 from time import monotonic_ns, sleep
 from typing import Any, Final
 
-from harness.model.address import FRAME
 from harness.verify.node.packet import ECHO, TRAIN, burst, small
 from harness.verify.node.receiver import RECEIVE_BUFFER, Receiver
 
@@ -54,9 +53,9 @@ class Probe:
         self._small: Receiver | None = None
         self._bulk: Receiver | None = None
 
-    def open(self, bind: str) -> ProbeAnswer:
-        """Listen on an address: one port for small packets, one for bulk."""
-        self._small, self._bulk = Receiver(bind), Receiver(bind, bulk=True)
+    def open(self, bind: str, frame: int) -> ProbeAnswer:
+        """Listen on an address: one port for small packets, one for bulk, which comes in frames of so many bytes."""
+        self._small, self._bulk = Receiver(bind, frame), Receiver(bind, frame, bulk=True)
         for receiver in (self._small, self._bulk):
             for option in (_SNDBUF, _SNDBUFFORCE):
                 with contextlib.suppress(OSError):
@@ -122,19 +121,23 @@ class Probe:
         rate is right; but they drop whole bursts, so this does not measure loss.
         """
         receiver = self._require(self._bulk)
-        target, write, ipv6 = (peer, port), receiver.socket.sendto, receiver.ipv6
+        target, write = (peer, port), receiver.socket.sendto
         if not self._segmenting(receiver, target):
             segments = 1
-        start = monotonic_ns()
-        sent = _paced(bursts, interval_ns, end_ns, lambda i: write(burst(job, i, segments, ipv6), target))
-        return {"wire_bytes": sent * segments * FRAME, "elapsed_ns": monotonic_ns() - start, "segments": segments}
+        framed, start = (receiver.frame, receiver.ipv6), monotonic_ns()
+        sent = _paced(bursts, interval_ns, end_ns, lambda i: write(burst(job, i, segments, *framed), target))
+        return {
+            "wire_bytes": sent * segments * receiver.frame,
+            "elapsed_ns": monotonic_ns() - start,
+            "segments": segments,
+        }
 
     @staticmethod
     def _segmenting(receiver: Receiver, target: tuple[str, int]) -> bool:
         """Switch on segmentation by the kernel, and try it: sending fails where the interface computes no checksums."""
         try:
-            receiver.socket.setsockopt(_UDP, _UDP_SEGMENT, len(burst(0, 0, 1, receiver.ipv6)))
-            receiver.socket.sendto(burst(0, 0, 2, receiver.ipv6), target)
+            receiver.socket.setsockopt(_UDP, _UDP_SEGMENT, len(burst(0, 0, 1, receiver.frame, receiver.ipv6)))
+            receiver.socket.sendto(burst(0, 0, 2, receiver.frame, receiver.ipv6), target)
         except OSError:
             with contextlib.suppress(OSError):
                 receiver.socket.setsockopt(_UDP, _UDP_SEGMENT, 0)

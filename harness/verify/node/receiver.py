@@ -15,7 +15,6 @@ import threading
 from time import monotonic_ns
 from typing import Final
 
-from harness.model.address import FRAME
 from harness.verify.node.packet import ECHO, HEADER, MAGIC, REPLY, overhead, small
 from harness.verify.node.sampling import ROOM, Sampling
 
@@ -71,8 +70,9 @@ class BulkFlow:
 class Receiver(threading.Thread):
     """Reads one bound socket until the process ends."""
 
-    def __init__(self, address: str, *, bulk: bool = False) -> None:
+    def __init__(self, address: str, frame: int, *, bulk: bool = False) -> None:
         super().__init__(daemon=True)
+        self.frame = frame
         self.ipv6 = ":" in address
         self.socket = socket.socket(socket.AF_INET6 if self.ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         for option in (socket.SO_RCVBUF, _SO_RCVBUFFORCE):
@@ -138,12 +138,12 @@ class Receiver(threading.Thread):
                 continue
             magic, _, _, job, *_ = HEADER.unpack_from(buffers[0])
             if magic == MAGIC:
-                wire_bytes = self._wire_bytes(size) + skipped(ancillary) * FRAME
+                wire_bytes = self._wire_bytes(size) + skipped(ancillary) * self.frame
                 self.bulk(job).add(wire_bytes, arrival, waited, _stamp(ancillary))
 
     def _wire_bytes(self, payload: int) -> int:
         extra = overhead(self.ipv6)
-        return payload + -(-payload // (FRAME - extra)) * extra
+        return payload + -(-payload // (self.frame - extra)) * extra
 
     def flow(self, job: int) -> Flow:
         """What arrived of an echo or a train so far."""
@@ -162,7 +162,7 @@ class Receiver(threading.Thread):
 
     def arrived(self, job: int) -> int:
         """Bytes on the wire of a bulk train so far, those skipped since the last read included."""
-        return self.bulk(job).wire_bytes + self.sampling.skipped_since() * FRAME
+        return self.bulk(job).wire_bytes + self.sampling.skipped_since() * self.frame
 
     def forget(self, job: int) -> None:
         """Drop what arrived of a job."""
