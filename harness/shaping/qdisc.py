@@ -31,7 +31,7 @@ from harness.model.address import FRAME, SMALLEST_FRAME
 from harness.model.distribution import highest
 from harness.model.link import Distribution, GilbertElliott, LinkShape
 from harness.model.node_plan import NodePlan, Port
-from harness.model.queueing import buffer_bytes
+from harness.model.queueing import Queue, buffer_bytes
 from harness.model.units import ZERO_RATIO, Rate, Ratio, Size, Time
 
 ROOT: Final = 0x1_0000
@@ -52,6 +52,8 @@ PASSING_BYTE_S: Final = 2**37 - 1
 """Rate of a token bucket that is no longer wanted: 1.1 Tbit/s, which nobody has and nobody asks for to the byte."""
 PASSING_BURST: Final = PASSING_BYTE_S // 1000
 MIN_QUEUEING: Final = Time(50 * 10**6)
+AQM_FRAMES: Final = 1000
+"""Full frames that a discipline other than droptail has room for unless the buffer is given: tc's default of codel."""
 TBF_QUEUEING: Final = Time(50 * 10**6)
 """How long a packet may wait for tokens unless the shape says otherwise (tbf's latency)."""
 
@@ -79,6 +81,8 @@ class Netem:
     """What may wait for the rate; 0: as much as the limit allows. The user-space engine enforces it."""
     queue_packets: int = 0
     """The same for the kernel, whose netem counts packets, whatever their size."""
+    overhead: int = 0
+    """Bytes that the rate counts beside each frame's own."""
 
 
 @dataclass(frozen=True)
@@ -88,21 +92,38 @@ class Tbf:
     rate_byte_s: int
     burst: int
     limit: int
+    overhead: int = 0
+    """Bytes that the rate counts beside each frame's own."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is no longer wanted and lets everything pass."""
+        return self.rate_byte_s == PASSING_BYTE_S
 
 
 @dataclass(frozen=True)
 class Branch:
-    """All that shapes one direction of the edge to one neighbour."""
+    """All that shapes one direction of the edge to one neighbour.
+
+    Args:
+        neighbour: the rank at the other end.
+        netem: the delay line, and the rate unless tbf makes it.
+        tbf: the rate where a burst, a buffer or a discipline was asked for.
+        queue: what is done to packets that wait for tbf's tokens; None: droptail.
+        buffer_bytes: how much may wait there; 0 where neither a buffer nor a discipline was asked for.
+    """
 
     neighbour: int
     netem: Netem
     tbf: Tbf | None = None
+    queue: Queue | None = None
+    buffer_bytes: int = 0
 
     @classmethod
     def of_stages(cls, neighbour: int, line: Netem, queue: Netem | None, tbf: Tbf | None) -> Branch:
         """The branch whose stages these are."""
         if queue is not None and queue.rate_byte_s:
-            line = replace(line, rate_byte_s=queue.rate_byte_s, queue_packets=queue.limit)
+            line = replace(line, rate_byte_s=queue.rate_byte_s, queue_packets=queue.limit, overhead=queue.overhead)
         return cls(neighbour, line, tbf)
 
     @property
@@ -139,8 +160,9 @@ class Branch:
         """
         if not self.netem.queue_packets:
             return self.netem, Netem(limit=MAX_AUTO_LIMIT)
-        line = replace(self.netem, rate_byte_s=PASSING_BYTE_S)
-        return line, Netem(limit=self.netem.queue_packets, rate_byte_s=self.netem.rate_byte_s)
+        netem = self.netem
+        line = replace(netem, rate_byte_s=PASSING_BYTE_S, overhead=0)
+        return line, Netem(limit=netem.queue_packets, rate_byte_s=netem.rate_byte_s, overhead=netem.overhead)
 
 
 @dataclass(frozen=True)
@@ -169,9 +191,21 @@ class Tree:
 EMPTY: Final = Tree(False, {}, {})
 
 
-def netem_of(port: Port, seed: int) -> Netem:
-    """The netem that makes the shape of a port's edge (its rate too, unless a burst asks for tbf)."""
+def branch_of(port: Port, seed: int) -> Branch:
+    """The branch that makes the shape of a port's edge."""
     shape = port.edge.effective
+    return Branch(port.neighbour, netem_of(port, seed), tbf_of(shape), shape.queue, waiting_bytes(shape))
+
+
+def _needs_bucket(shape: LinkShape) -> bool:
+    """Whether tbf makes the rate: netem has no burst, counts its queue in packets, and does not drop early."""
+    return any(one is not None for one in (shape.burst, shape.buffer, shape.queue))
+
+
+def netem_of(port: Port, seed: int) -> Netem:
+    """The netem that makes the shape of a port's edge (its rate too, unless tbf makes that)."""
+    shape = port.edge.effective
+    rate = None if _needs_bucket(shape) else shape.rate
     chain = None
     if model := shape.loss_chain:
         survives = Ratio(1 - model.loss_bad.value)
@@ -188,31 +222,61 @@ def netem_of(port: Port, seed: int) -> Netem:
         corrupt=shape.corrupt.u32,
         reorder=shape.reorder.u32,
         gap=1 if shape.reorder else 0,
-        rate_byte_s=shape.rate.byte_s if shape.rate and not shape.burst else 0,
+        rate_byte_s=rate.byte_s if rate else 0,
+        overhead=shape.overhead if rate else 0,
         distribution=shape.distribution,
         seed=edge_seed(seed, port.edge.src, port.edge.dst),
     )
 
 
 def tbf_of(shape: LinkShape) -> Tbf | None:
-    """The token bucket of a shape with a burst."""
-    if shape.burst is None or shape.rate is None:
+    """The token bucket of a shape with a burst, a buffer or a discipline."""
+    if shape.rate is None or not _needs_bucket(shape):
         return None
-    burst = max(shape.burst.bytes, FRAME)
-    queued = buffer_bytes(shape.buffer or TBF_QUEUEING, shape.rate)
-    return Tbf(shape.rate.byte_s, burst, limit=min(burst + max(queued, MIN_QUEUE * FRAME), 2**32 - 1))
+    burst = max(shape.burst.bytes, FRAME) if shape.burst else automatic_burst(shape.rate.byte_s)
+    limit = waiting_bytes(shape) or default_limit(shape.rate.byte_s, burst)
+    return Tbf(shape.rate.byte_s, burst, min(limit, 2**32 - 1), shape.overhead)
+
+
+def automatic_burst(rate_byte_s: int) -> int:
+    """Depth of a bucket that nobody asked for: what is sent in a millisecond, by which a timer may be late."""
+    return max(2 * FRAME, rate_byte_s // 1000)
+
+
+def default_limit(rate_byte_s: int, burst: int) -> int:
+    """Bytes that a bucket has room for where a burst was asked for, and no buffer: tc's, for a latency of 50 ms."""
+    return burst + max(buffer_bytes(TBF_QUEUEING, Rate(8 * rate_byte_s)), MIN_QUEUE * FRAME)
+
+
+def has_automatic_burst(tbf: Tbf) -> bool:
+    """Whether nobody asked for this burst. The kernel reports it in ticks of 64 ns of the rate."""
+    tick = math.ceil(tbf.rate_byte_s * 128e-9) + 1
+    return abs(tbf.burst - automatic_burst(tbf.rate_byte_s)) <= tick
+
+
+def waiting_bytes(shape: LinkShape) -> int:
+    """Bytes that may wait for the rate where a buffer or a discipline was asked for, else 0."""
+    if shape.rate is None:
+        return 0
+    if shape.buffer is not None:
+        return max(buffer_bytes(shape.buffer, shape.rate), FRAME)
+    return max(_delay_product(shape.rate, shape.delay), AQM_FRAMES * FRAME) if shape.queue else 0
 
 
 def queue_bytes(shape: LinkShape) -> int:
-    """Bytes that may wait for the rate; 0 where there is none, where tbf bounds them, or the user gave a limit.
+    """Bytes that may wait for netem's rate; 0 where there is none, or the user gave a limit.
 
     One bandwidth-delay product of the round trip over this edge (2 x delay), at least 50 ms and 32 full frames: the
     classical rule that lets one TCP flow fill the link (Villamizar and Song 1994).
     """
-    if shape.rate is None or shape.burst is not None or shape.limit is not None:
+    if shape.rate is None or shape.limit is not None or _needs_bucket(shape):
         return 0
-    seconds = max(2 * shape.delay.ns, MIN_QUEUEING.ns) / 1e9
-    return max(math.ceil(min(shape.rate, UNLIMITED).bit_s * seconds / 8), MIN_QUEUE * FRAME)
+    return _delay_product(shape.rate, shape.delay)
+
+
+def _delay_product(rate: Rate, delay: Time) -> int:
+    seconds = max(2 * delay.ns, MIN_QUEUEING.ns) / 1e9
+    return max(math.ceil(min(rate, UNLIMITED).bit_s * seconds / 8), MIN_QUEUE * FRAME)
 
 
 def queue_packets(shape: LinkShape) -> int:
@@ -235,7 +299,7 @@ def queue_limit(shape: LinkShape) -> int:
     if shape.limit is not None:
         return shape.limit
     longest = (shape.delay.ns + highest(shape.distribution) * shape.jitter.ns) / 1e9
-    rate = shape.rate if shape.rate and not shape.burst else UNLIMITED
+    rate = shape.rate if shape.rate and not _needs_bucket(shape) else UNLIMITED
     packets = _smallest_frames(rate, longest) + queue_packets(shape)
     return min(max(packets, MIN_QUEUE if shape.rate else MIN_LIMIT), MAX_AUTO_LIMIT)
 
@@ -267,16 +331,15 @@ def tree_of(node: NodePlan, ports: Iterable[Port], versions: Collection[int] = (
         if shape.is_unshaped:
             passing |= dict.fromkeys(far, 0)
         else:
-            branches[port.neighbour] = Branch(port.neighbour, netem_of(port, node.seed), tbf_of(shape))
+            branches[port.neighbour] = branch_of(port, node.seed)
             filters |= dict.fromkeys(far, port.neighbour)
     return Tree(True, branches, filters, passing=passing, sealed=True)
 
 
 def shape_of(branch: Branch) -> LinkShape:
     """What a branch does to packets, in the words of a link shape: how what the kernel reports is shown to people."""
-    netem, tbf = branch.netem, branch.tbf
-    passes = tbf is not None and tbf.rate_byte_s == PASSING_BYTE_S
-    rate_byte_s = tbf.rate_byte_s if tbf and not passes else netem.rate_byte_s
+    netem, tbf = branch.netem, None if branch.tbf and branch.tbf.passes else branch.tbf
+    rate_byte_s, overhead = (tbf.rate_byte_s, tbf.overhead) if tbf else (netem.rate_byte_s, netem.overhead)
     chain = None
     if netem.chain:
         p, r, survive, loss_good = (Ratio.from_u32(raw) for raw in netem.chain)
@@ -292,5 +355,8 @@ def shape_of(branch: Branch) -> LinkShape:
         corrupt=Ratio.from_u32(netem.corrupt),
         reorder=Ratio.from_u32(netem.reorder),
         limit=netem.limit,
-        burst=Size(tbf.burst) if tbf and not passes else None,
+        burst=Size(tbf.burst) if tbf and not (branch.buffer_bytes and has_automatic_burst(tbf)) else None,
+        queue=branch.queue,
+        buffer=Size(branch.buffer_bytes) if branch.buffer_bytes else None,
+        overhead=overhead,
     )

@@ -135,6 +135,8 @@ def differences(want: Branch, have: Branch) -> list[str]:
     ]
     if not _same_bucket(want.tbf, have.tbf):
         found.append(f"tbf {have.tbf} -> {want.tbf}")
+    if have.queue != want.queue:
+        found.append(f"queue {have.queue or 'droptail'} -> {want.queue or 'droptail'}")
     return found
 
 

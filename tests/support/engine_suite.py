@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from harness.model.node_plan import PlannedEdge
-from harness.shaping.qdisc import Branch, netem_of, shape_of, tbf_of
+from harness.shaping.qdisc import branch_of, shape_of
 from tests.support.plans import SHAPES, network, shape
 
 
@@ -22,7 +22,7 @@ def held(plan, pair):
     effective = port.edge.effective
     if effective.is_unshaped:
         return None
-    return shape_of(Branch(port.neighbour, netem_of(port, plan.seed), tbf_of(effective)))
+    return shape_of(branch_of(port, plan.seed))
 
 
 class EngineSuite:

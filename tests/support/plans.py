@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from harness.model.address import Addressing
-from harness.model.link import WHOLE, GilbertElliott, LinkShape
+from harness.model.link import LINK_FIELDS, WHOLE, GilbertElliott, LinkShape
 from harness.model.make_plan import make_plan
 from harness.model.plan import NetworkPlan
 from harness.model.profile import Profile
 from harness.model.topology_names import build_topology
-from harness.model.units import Rate, Ratio, Size, Time
-
-_KINDS = {"rate": Rate, "delay": Time, "jitter": Time, "burst": Size, "queue": Time} | dict.fromkeys(
-    ("loss", "loss_correlation", "duplicate", "corrupt", "reorder"), Ratio
-)
-
+from harness.model.units import Ratio
 
 BLACKHOLE = LinkShape(loss=WHOLE)
 """Loses every packet."""
@@ -21,7 +16,7 @@ BLACKHOLE = LinkShape(loss=WHOLE)
 
 def shape(**texts) -> LinkShape:
     """A link shape from texts: shape(delay="20ms", loss="1%")."""
-    return LinkShape(**{key: _KINDS[key].parse(value) if key in _KINDS else value for key, value in texts.items()})
+    return LinkShape(**{key: LINK_FIELDS[key].read(one) if isinstance(one, str) else one for key, one in texts.items()})
 
 
 def chain(p: str, r: str, **more: str) -> GilbertElliott:

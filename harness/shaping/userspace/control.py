@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from harness.errors import UnavailableError
 from harness.linux.peer import peer_user
+from harness.model.queueing import Queue
 from harness.shaping.qdisc import Branch, Netem, Tbf
 from harness.shaping.userspace.control_address import ADDRESS
 
@@ -93,12 +94,24 @@ def may_command(connection: socket.socket) -> bool:
 
 def branch_to_json(branch: Branch) -> dict[str, Any]:
     """A branch as plain JSON."""
-    return {"neighbour": branch.neighbour, "netem": vars(branch.netem), "tbf": branch.tbf and vars(branch.tbf)}
+    return {
+        "neighbour": branch.neighbour,
+        "netem": vars(branch.netem),
+        "tbf": branch.tbf and vars(branch.tbf),
+        "queue": branch.queue and branch.queue.to_json(),
+        "buffer_bytes": branch.buffer_bytes,
+    }
 
 
 def branch_from_json(data: Mapping[str, Any]) -> Branch:
     """The inverse of branch_to_json."""
-    netem, tbf = dict(data["netem"]), data["tbf"]
+    netem, tbf, queue = dict(data["netem"]), data["tbf"], data["queue"]
     if netem["chain"] is not None:
         netem["chain"] = tuple(netem["chain"])
-    return Branch(data["neighbour"], Netem(**netem), Tbf(**tbf) if tbf else None)
+    return Branch(
+        data["neighbour"],
+        Netem(**netem),
+        Tbf(**tbf) if tbf else None,
+        Queue.from_json(queue) if queue else None,
+        data["buffer_bytes"],
+    )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harness.model.link import DISTRIBUTIONS, UNSHAPED, LinkShape
 from harness.model.node_plan import PlannedEdge
+from harness.model.queueing import Queue
 from harness.model.units import Size, Time
 from harness.shaping.qdisc import (
     EMPTY,
@@ -238,10 +239,37 @@ def test_a_burst_moves_the_rate_from_netem_to_a_bucket():
 def test_a_bucket_holds_a_packet_and_queues_for_the_time_asked_for():
     assert tbf_of(shape(rate="100mbit", burst="1B")).burst == 1514
     found = tbf_of(shape(rate="80mbit", burst="16KiB", queue="200ms"))
-    assert found.limit == 16384 + 2_000_000
-    slow = tbf_of(shape(rate="8kbit", burst="1600B", queue="1ms"))
-    assert slow.limit == 1600 + MIN_QUEUE * 1514
+    assert found.limit == 2_000_000
+    assert tbf_of(shape(rate="8kbit", burst="1600B")).limit == 1600 + MIN_QUEUE * 1514
+    assert tbf_of(shape(rate="8kbit", burst="1600B", queue="1ms")).limit == 1514
     assert tbf_of(shape(rate="80gbit", burst="2GiB", queue="10s")).limit == 2**32 - 1
+
+
+def test_a_buffer_or_a_discipline_moves_the_rate_to_a_bucket_that_holds_as_many_bytes():
+    branch = tree(every=shape(rate="10mbit", delay="20ms", buffer="64KiB", overhead="24")).branches[1]
+    assert (branch.netem.rate_byte_s, branch.netem.overhead, branch.netem.queue_bytes) == (0, 0, 0)
+    assert branch.tbf == Tbf(1_250_000, 2 * 1514, limit=65536, overhead=24)
+    assert (branch.queue, branch.buffer_bytes) == (None, 65536)
+    assert tree(every=shape(rate="1gbit", buffer="100ms")).branches[1].tbf == Tbf(125_000_000, 125_000, 12_500_000)
+    branch = tree(every=shape(rate="10mbit", queue="codel")).branches[1]
+    assert branch.queue == Queue.parse("codel")
+    assert branch.tbf.limit == branch.buffer_bytes == 1000 * 1514
+    assert tree(every=shape(rate="1gbit", delay="50ms", queue="red")).branches[1].buffer_bytes == 12_500_000
+    assert tree(every=shape(rate="10mbit", queue="pie", buffer="1s")).branches[1].buffer_bytes == 1_250_000
+
+
+def test_netem_counts_overhead_in_the_stage_that_makes_the_rate():
+    branch = Branch(1, netem(shape(rate="10mbit", overhead="-14")))
+    assert [stage.overhead for stage in branch.stages] == [0, -14]
+    limited = Branch(1, netem(shape(rate="10mbit", overhead="24", limit="50")))
+    assert [stage.overhead for stage in limited.stages] == [24, 0]
+
+
+def test_a_burst_is_read_back_unless_nobody_asked_for_it():
+    for burst, buffer in ((None, "64KiB"), ("64KiB", "64KiB"), ("64KiB", None), ("3028B", None)):
+        own = shape(rate="10mbit", **{k: v for k, v in (("burst", burst), ("buffer", buffer)) if v})
+        told = shape_of(tree(every=own).branches[1])
+        assert (told.burst, told.buffer) == (own.burst, own.buffer)
 
 
 @pytest.mark.parametrize(

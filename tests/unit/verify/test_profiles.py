@@ -6,7 +6,7 @@ from benchmarks.profiles import edges, fullest, in_flight, limit, longest, train
 from harness.model.node_plan import PlannedEdge, Port
 from harness.model.profile_file import shipped_profiles
 from harness.model.units import ZERO_RATIO
-from harness.shaping.qdisc import MAX_PACKETS_PER_S, Branch, netem_of, tbf_of
+from harness.shaping.qdisc import MAX_PACKETS_PER_S, branch_of
 from harness.shaping.userspace.link_queue import DROPPED, LinkQueue
 from harness.verify.node.packet import SMALL_PAYLOAD, small_frame
 
@@ -28,7 +28,7 @@ def test_the_fullest_queue_drops_nothing_of_verifys_train(profile):
     """The edge where the train comes nearest to the limit, packet by packet: the limits of both engines hold."""
     shape = fullest(profile).shape.changed(loss=ZERO_RATIO, loss_correlation=ZERO_RATIO)
     port = Port(PlannedEdge(0, 1, shape), 1, (1,))
-    queue = LinkQueue(7, Branch(1, netem_of(port, 0), tbf_of(shape)), [0, 0, 0])
+    queue = LinkQueue(7, branch_of(port, 0), [0, 0, 0])
     train, most = train_of(shape), 0
     for number in range(1, train.count + 1):
         now = int(number * train.interval_s * 1e9)

@@ -9,7 +9,7 @@ import pytest
 
 from harness.model.distribution import moments
 from harness.model.node_plan import PlannedEdge, Port
-from harness.shaping.qdisc import Branch, Netem, Tbf, netem_of, tbf_of
+from harness.shaping.qdisc import Branch, Netem, Tbf, branch_of
 from harness.shaping.userspace.link_queue import DROPPED, NEVER, SENT_BYTES, SENT_PACKETS, LinkQueue
 from harness.shaping.userspace.nfqueue import ACCEPT, DROP
 from harness.shaping.userspace.packet import wire_bytes
@@ -317,7 +317,7 @@ def shaped(**values):
     """The queue of an edge with that shape, as the engine makes it."""
     edge = PlannedEdge(0, 1, shape(**values))
     port = Port(edge, 1, (1,))
-    return LinkQueue(7, Branch(1, netem_of(port, 0), tbf_of(edge.shape)), [0, 0, 0])
+    return LinkQueue(7, branch_of(port, 0), [0, 0, 0])
 
 
 def fill(one, count, length=1500, now=0):

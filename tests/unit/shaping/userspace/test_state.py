@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness.errors import UnavailableError
-from harness.shaping.qdisc import Branch, netem_of, tbf_of
+from harness.shaping.qdisc import branch_of
 from harness.shaping.userspace import control, control_address
 from harness.shaping.userspace.precision import precision_warnings
 from harness.shaping.userspace.state import State
@@ -72,7 +72,7 @@ def test_too_large_a_text_is_refused(fd):
 @pytest.mark.parametrize("name", SHAPES)
 def test_branches_go_through_json(name):
     port = network("line", 2, SHAPES[name]).node(0).ingress[0]
-    branch = Branch(1, netem_of(port, 3), tbf_of(port.edge.effective))
+    branch = branch_of(port, 3)
     assert control.branch_from_json(json.loads(json.dumps(control.branch_to_json(branch)))) == branch
 
 
