@@ -6,6 +6,9 @@ from harness.model.queueing import Queue
 from harness.shaping.userspace.disciplines.codel import Codel
 from harness.shaping.userspace.disciplines.discipline import Discipline
 from harness.shaping.userspace.disciplines.droptail import Droptail
+from harness.shaping.userspace.disciplines.fq_codel import FqCodel
+from harness.shaping.userspace.disciplines.pie import Pie
+from harness.shaping.userspace.disciplines.red import Red
 
 
 def make_discipline(queue: Queue, limit_bytes: int, rate_byte_s: int, seed: int) -> Discipline:
@@ -18,10 +21,16 @@ def make_discipline(queue: Queue, limit_bytes: int, rate_byte_s: int, seed: int)
         seed: of its random numbers.
     """
     match queue.kind:
+        case "droptail":
+            return Droptail(limit_bytes)
         case "codel":
             return Codel(queue, limit_bytes)
-        case _:
-            return Droptail(limit_bytes)
+        case "fq_codel":
+            return FqCodel(queue, limit_bytes, seed)
+        case "red":
+            return Red(queue, limit_bytes, rate_byte_s, seed)
+        case "pie":
+            return Pie(queue, limit_bytes, seed)
 
 
 def looks_at_headers(queue: Queue) -> bool:

@@ -1,0 +1,118 @@
+"""PIE, proportional integral controller enhanced (RFC 8033; section 4 and appendices A and B).
+
+A packet that comes is dropped with a probability that is updated every t_update (the queue's ``interval``): it grows
+with how far the queueing delay is above the target, and with how fast that rises. The delay is the last sent packet's
+own (section 5.2). With ECN a packet is marked instead, as long as the probability is below 10 % (section 5.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Final
+
+from harness.model.address import FRAME
+from harness.model.queueing import Queue
+from harness.shaping.userspace.disciplines.discipline import Fifo
+from harness.shaping.userspace.packet import Packet, marked
+
+ALPHA, BETA = 0.125, 1.25
+"""Per second of delay above the target, and of its rise since the last update."""
+MAX_BURST: Final = 150 * 10**6
+"""For so long (ns) a queue that begins to fill drops nothing."""
+MARKED_BELOW: Final = 0.1
+_TUNE: Final = ((1e-6, 2048), (1e-5, 512), (1e-4, 128), (1e-3, 32), (1e-2, 8), (1e-1, 2))
+"""Below a probability, by what a change of it is divided (section 4.2)."""
+_LARGE, _MOST_STEP = 0.1, 0.02
+_TOO_LONG: Final = 250 * 10**6
+_DECAY: Final = 0.98
+_ALWAYS, _NEVER_BELOW = 8.5, 0.85
+"""What probabilities since the last drop sum up to where a packet is dropped for sure, and before one is (5.4)."""
+_MANY: Final = 1000
+"""Updates without traffic after which nothing is left of the probability."""
+
+
+class Pie(Fifo):
+    """See Discipline; the queue's target and interval are set."""
+
+    def __init__(self, queue: Queue, limit_bytes: int, seed: int) -> None:
+        super().__init__(limit_bytes)
+        self.probability = 0.0
+        """Of a drop."""
+        self._summed = 0.0
+        self._burst = MAX_BURST
+        self._delay = self._old_delay = 0
+        """Of the last packet that was sent, and the same at the last update, ns."""
+        self._update_at: int | None = None
+        self._random = Random(seed)
+        self.configure(queue, limit_bytes, 0)
+
+    def configure(self, queue: Queue, limit_bytes: int, rate_byte_s: int) -> None:
+        """See Discipline."""
+        assert queue.target is not None
+        assert queue.interval is not None
+        self.limit_bytes = limit_bytes
+        self._target, self._interval, self._ecn = queue.target.ns, queue.interval.ns, queue.ecn
+
+    def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
+        """See Discipline."""
+        self._update(now)
+        if not self.has_room(packet):
+            self._summed = 0.0
+            return (packet,)
+        if not self._burst and self._hit():
+            self._summed = 0.0
+            spared = marked(packet) if self._ecn and self.probability < MARKED_BELOW else None
+            if spared is None:
+                return (packet,)
+            packet = spared
+        self.push(now, packet)
+        return ()
+
+    def dequeue(self, now: int) -> tuple[Packet | None, Sequence[Packet]]:
+        """See Discipline."""
+        self._update(now)
+        found = self.pop()
+        if found is None:
+            return None, ()
+        self._delay = now - found[0] if self.waiting else 0
+        return found[1], ()
+
+    def _hit(self) -> bool:
+        """Whether the packet is to be dropped or marked (drop_early)."""
+        calm = self._old_delay < self._target // 2 and self.probability < 0.2
+        if calm or self.bytes <= 2 * FRAME:
+            return False
+        if not self.probability:
+            self._summed = 0.0
+        self._summed += self.probability
+        if self._summed < _NEVER_BELOW:
+            return False
+        return self._summed >= _ALWAYS or self._random.random() < self.probability
+
+    def _update(self, now: int) -> None:
+        """Make the updates that are due (calculate_drop_prob)."""
+        if self._update_at is None:
+            self._update_at = now + self._interval
+        for _ in range(min(_MANY, (now - self._update_at) // self._interval + 1)):
+            self._step()
+            self._update_at += self._interval
+        if self._update_at <= now:
+            self._update_at = now + self._interval
+
+    def _step(self) -> None:
+        over, rise = (self._delay - self._target) / 1e9, (self._delay - self._old_delay) / 1e9
+        change = ALPHA * over + BETA * rise
+        change /= next((divisor for below, divisor in _TUNE if self.probability < below), 1)
+        if self.probability >= _LARGE:
+            change = min(change, _MOST_STEP)
+        if self._delay > _TOO_LONG:
+            change += _MOST_STEP
+        probability = min(1.0, max(0.0, self.probability + change))
+        if not self._delay and not self._old_delay and not self.waiting:
+            probability *= _DECAY
+        self.probability = probability
+        self._burst = max(0, self._burst - self._interval)
+        if not probability and max(self._delay, self._old_delay) < self._target // 2:
+            self._burst = MAX_BURST
+        self._old_delay = self._delay

@@ -1,0 +1,88 @@
+"""RED (Floyd and Jacobson 1993, "Random early detection gateways for congestion avoidance"), in bytes.
+
+The average of the queue is an exponentially weighted one, taken at every arrival; while the queue is empty it falls as
+if small packets had come and gone. Between the thresholds a packet is dropped with a chance that grows with the average
+and with the packets since the last drop (figure 2); it is marked instead where its flow asks for ECN, also beyond the
+upper threshold, as net/sched/sch_red.c does it without ``harddrop``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Final
+
+from harness.model.queueing import Queue, red_thresholds
+from harness.shaping.userspace.disciplines.discipline import Fifo
+from harness.shaping.userspace.packet import Packet, marked
+
+WEIGHT: Final = 0.002
+"""Of one arrival in the average (section 5: w_q)."""
+TYPICAL: Final = 1000
+"""Bytes whose sending time is that of one arrival in an empty queue, as in the examples of tc-red(8)."""
+_SECOND: Final = 10**9
+
+
+class Red(Fifo):
+    """See Discipline; the queue's probability is set."""
+
+    def __init__(self, queue: Queue, limit_bytes: int, rate_byte_s: int, seed: int) -> None:
+        super().__init__(limit_bytes)
+        self.average = 0.0
+        """Of the queue, bytes."""
+        self._since = -1
+        """Packets since the last drop or mark; -1 below the lower threshold."""
+        self._idle: int | None = 0
+        """Since when nothing has waited, ns; None while something does."""
+        self._random = Random(seed)
+        self.configure(queue, limit_bytes, rate_byte_s)
+
+    def configure(self, queue: Queue, limit_bytes: int, rate_byte_s: int) -> None:
+        """See Discipline."""
+        assert queue.probability is not None
+        self.limit_bytes = limit_bytes
+        self._min, self._max = red_thresholds(queue, limit_bytes)
+        self._most, self._ecn = float(queue.probability), queue.ecn
+        self._typical_ns = max(1, TYPICAL * _SECOND // rate_byte_s)
+
+    def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
+        """See Discipline."""
+        self._measure(now)
+        if self._hit():
+            spared = marked(packet) if self._ecn else None
+            if spared is None:
+                return (packet,)
+            packet = spared
+        if not self.has_room(packet):
+            return (packet,)
+        self._idle = None
+        self.push(now, packet)
+        return ()
+
+    def dequeue(self, now: int) -> tuple[Packet | None, Sequence[Packet]]:
+        """See Discipline."""
+        found = self.pop()
+        if not self.waiting and self._idle is None:
+            self._idle = now
+        return (found[1] if found else None), ()
+
+    def _measure(self, now: int) -> None:
+        if self._idle is None:
+            self.average += WEIGHT * (self.bytes - self.average)
+        else:
+            self.average *= (1 - WEIGHT) ** (max(0, now - self._idle) / self._typical_ns)
+            self._idle = now
+
+    def _hit(self) -> bool:
+        """Whether the packet is to be dropped or marked."""
+        if self.average < self._min:
+            self._since = -1
+            return False
+        self._since += 1
+        if self.average < self._max:
+            share = self._most * (self.average - self._min) / (self._max - self._min)
+            left = 1 - self._since * share
+            if left > 0 and self._random.random() >= share / left:
+                return False
+        self._since = 0
+        return True
