@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Self
 
 from harness.model.address import full_frame
-from harness.model.link import Pair
+from harness.model.link import LinkShape, Pair
 from harness.model.plan import NetworkPlan
+from harness.verify.caps import caps_of, crossed, met_alone, narrowest
 from harness.verify.plan import MAX_PARALLEL, SECONDS, EdgeProbe, probe_for, rounds
 from harness.verify.probe_client import ProbeClient, ProbeProcess
 from harness.verify.stats import EdgeMeasurement
@@ -49,10 +50,11 @@ class ProbeDriver:
         ipv6: bool = False,
         kernel_stamps: bool = True,
     ) -> None:
-        self._plan, self._spawn, self._frame = plan, spawn, full_frame(plan.mtu)
+        self._plan, self._spawn = plan, spawn
         self._seconds, self._max_parallel, self._ipv6 = seconds, max_parallel, ipv6
         self._steps = EdgeSteps(plan, kernel_stamps=kernel_stamps)
         self._probes: dict[int, ProbeClient] = {}
+        self._caps, self._frame = caps_of(plan), full_frame(plan.mtu)
 
     def __enter__(self) -> Self:
         return self
@@ -124,8 +126,11 @@ class ProbeDriver:
         return str(addressing.ipv6(rank) if self._ipv6 else addressing.ipv4(rank))
 
     def _probe_for(self, pair: Pair, sharing: int) -> EdgeProbe:
-        first, second = pair
-        forward, backward = self._plan.edge(first, second).effective, self._plan.edge(second, first).effective
+        forward, backward = (self._met(way) for way in (pair, pair[::-1]))
         return probe_for(
             pair, forward, backward, seconds=self._seconds, sharing=sharing, ipv6=self._ipv6, frame=self._frame
         )
+
+    def _met(self, way: Pair) -> LinkShape:
+        shape = self._plan.edge(*way).effective
+        return met_alone(shape, narrowest(crossed(self._caps, way), shape, self._frame))

@@ -11,18 +11,21 @@ packets a measurement says nothing; a step that cannot send so many is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from harness.errors import InputError
 from harness.model.address import FRAME
 from harness.model.distribution import jitter_form
 from harness.model.link import LinkShape, Pair
 from harness.model.plan import NetworkPlan
+from harness.model.queueing import buffer_bytes
 from harness.verify.node.packet import small_frame
 from harness.verify.stats import loss_inflation
 
+T = TypeVar("T")
 MAX_PARALLEL: Final = 8
 """Edges measured at once by default."""
 SECONDS: Final = 5.0
@@ -63,6 +66,11 @@ _OVERDRIVE: Final = 2.0
 """How many times the link's rate a bulk train is sent at."""
 _GENTLE_OVERDRIVE: Final = 1.2
 """The same for a second train, if the first seemed slow, perhaps because it overloaded the machine."""
+_MANAGED_OVERDRIVE: Final = 1.15
+"""The same where a discipline keeps the queue short: what it must drop of more than this may leave the queue empty."""
+_MANAGED_BURST_S: Final = 0.001
+_BURSTS_THAT_WAIT: Final = 4
+"""How many bursts of a bulk train must find room in the queue at once."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class Train:
 class Bulk:
     """Bursts of full frames one way: how many, frames in each, spacing (s; 0: none), how long to wait for one more.
 
-    Overdrive: how many times the link's rate it is sent at. Frame: bytes of each on the wire.
+    Overdrive: how many times the link's rate it is sent at. Frame: bytes of a full one.
     """
 
     bursts: int
@@ -120,8 +128,8 @@ class Bulk:
 
     def gentle(self) -> Bulk:
         """The same train at hardly more than the link's rate."""
-        interval = self.interval_s * self.overdrive / _GENTLE_OVERDRIVE
-        return replace(self, interval_s=interval, overdrive=_GENTLE_OVERDRIVE)
+        overdrive = min(self.overdrive, _GENTLE_OVERDRIVE)
+        return replace(self, interval_s=self.interval_s * self.overdrive / overdrive, overdrive=overdrive)
 
 
 @dataclass(frozen=True)
@@ -168,7 +176,7 @@ def _shares(shape: LinkShape) -> tuple[float, ...]:
 
 def _serialisation(shape: LinkShape, wire_bytes: int) -> float:
     """How long the link's rate takes for a packet, in seconds."""
-    return shape.rate.seconds(wire_bytes) if shape.rate else 0.0
+    return shape.rate.seconds(max(0, wire_bytes + shape.overhead)) if shape.rate else 0.0
 
 
 def checked_seconds(seconds: float) -> float:
@@ -190,19 +198,27 @@ def enough_seconds(forward: LinkShape, backward: LinkShape, *, ipv6: bool, frame
 
 
 def probe_for(
-    pair: Pair, forward: LinkShape, backward: LinkShape, *, seconds: float, sharing: int, ipv6: bool, frame: int = FRAME
+    pair: Pair,
+    forward: LinkShape,
+    backward: LinkShape,
+    *,
+    seconds: float,
+    sharing: int,
+    ipv6: bool,
+    frame: int = FRAME,
 ) -> EdgeProbe:
     """What to send over one edge.
 
     Args:
         pair: its ranks.
-        forward: the shape from the first to the second; a link that is down loses all.
+        forward: the shape from the first to the second, as a lone flow meets it (caps.met_alone); a link that is down
+            loses all.
         backward: the shape of the opposite direction.
         seconds: time for the edge, of which the echo takes 60 % and the loss train 40 %. Where the jitter is large or
             the link slow, the least number of packets takes longer, up to 6 times that and the delays.
         sharing: how many edges are measured at once.
         ipv6: whether the packets are IPv6.
-        frame: bytes of a full frame on the wire.
+        frame: bytes of a full frame.
     """
     up = forward.mean_loss < 1 and backward.mean_loss < 1
     return EdgeProbe(
@@ -250,25 +266,41 @@ def _bulk(shape: LinkShape, seconds: float, frame: int) -> Bulk | None:
     the estimate uses its second half, so that half must last longer than the jitter's spread. A token bucket passes
     twice its depth before it limits such a train. None where the link would take too long for so much.
     """
-    most = _MAX_SUPER_PACKET // frame
     if shape.rate is None:
-        count = _MAX_BULK_BYTES // (2 * most * frame)
-        return Bulk(count, most, 0.0, _longest(shape) + _BULK_MARGIN_S, frame=frame)
-    per_frame = shape.rate.seconds(frame)
+        segments = most_segments(frame)
+        return Bulk(
+            _MAX_BULK_BYTES // (2 * segments * frame), segments, 0.0, _longest(shape) + _BULK_MARGIN_S, frame=frame
+        )
+    per_frame = _serialisation(shape, frame)
     jitter = int(2.5 * _spread(shape) / per_frame)
     bucket = 4 * (shape.burst.bytes if shape.burst else 0) // frame
     room = int(_MOST_BULK * seconds / per_frame) + jitter - bucket
     if room < max(_FEWEST_FRAMES, jitter):
         return None
     frames = min(max(_MIN_FRAMES, int(_BULK_S / per_frame), jitter), _MAX_BULK_BYTES // frame, room) + bucket
-    segments = max(1, min(most, int(_BURST_S / per_frame)))
+    overdrive = _MANAGED_OVERDRIVE if shape.queue else _OVERDRIVE
+    segments = burst_segments(shape, frame)
     return Bulk(
         -(-frames // segments),
         segments,
-        segments * per_frame / _OVERDRIVE,
+        segments * per_frame / overdrive,
         _longest(shape) + segments * per_frame + _BULK_MARGIN_S,
-        frame=frame,
+        overdrive,
+        frame,
     )
+
+
+def most_segments(frame: int) -> int:
+    """Full frames of that many bytes that one burst may have."""
+    return _MAX_SUPER_PACKET // frame
+
+
+def burst_segments(shape: LinkShape, frame: int) -> int:
+    """Full frames in a burst over such a link: of some milliseconds, but several bursts must find room in its queue."""
+    segments = int((_MANAGED_BURST_S if shape.queue else _BURST_S) / _serialisation(shape, frame))
+    if shape.buffer is not None and shape.rate is not None:
+        segments = min(segments, buffer_bytes(shape.buffer, shape.rate) // (_BURSTS_THAT_WAIT * frame))
+    return max(1, min(most_segments(frame), segments))
 
 
 def edges_of(plan: NetworkPlan) -> list[Pair]:
@@ -279,25 +311,33 @@ def edges_of(plan: NetworkPlan) -> list[Pair]:
 def rounds(
     plan: NetworkPlan, pairs: Iterable[Pair] | None = None, max_parallel: int = MAX_PARALLEL
 ) -> list[list[Pair]]:
-    """Group edges so that those of a group share no node, and thus no link: a proper edge colouring.
+    """Group edges so that those of a group share no node, and thus no link, uplink or downlink, and no trunk.
 
-    Tries first fit in two orders and takes the better one. Ordered by (a + b) mod n, the edges that follow each other
-    in a complete graph are a matching, which gives n rounds; an even ring takes two.
+    Without trunks that is a proper edge colouring. Tries first fit in two orders and takes the better one. Ordered by
+    (a + b) mod n, the edges that follow each other in a complete graph are a matching, which gives n rounds; an even
+    ring takes two.
     """
     edges = edges_of(plan) if pairs is None else sorted({(min(pair), max(pair)) for pair in pairs})
     by_sum = sorted(edges, key=lambda pair: (sum(pair) % plan.size, pair))
-    return min(_first_fit(by_sum, max_parallel), _first_fit(edges, max_parallel), key=len)
+
+    def taken(pair: Pair) -> set[int | str]:
+        trunks = {trunk.name for way in (pair, pair[::-1]) if (trunk := plan.trunk_of(way))}
+        return {*pair, *trunks}
+
+    return min((first_fit(order, taken, max_parallel) for order in (by_sum, edges)), key=len)
 
 
-def _first_fit(edges: Iterable[Pair], max_parallel: int) -> list[list[Pair]]:
-    groups: list[tuple[list[Pair], set[int]]] = []
-    for pair in edges:
+def first_fit(items: Iterable[T], taken: Callable[[T], AbstractSet[int | str]], max_parallel: int) -> list[list[T]]:
+    """Group items so that no two of a group take the same thing; each goes into the first group where it fits."""
+    groups: list[tuple[list[T], set[int | str]]] = []
+    for item in items:
+        takes = taken(item)
         for members, busy in groups:
-            if len(members) < max_parallel and busy.isdisjoint(pair):
+            if len(members) < max_parallel and busy.isdisjoint(takes):
                 break
         else:
             members, busy = [], set()
             groups.append((members, busy))
-        members.append(pair)
-        busy.update(pair)
+        members.append(item)
+        busy.update(takes)
     return [members for members, _ in groups]

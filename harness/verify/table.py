@@ -7,9 +7,10 @@ from typing import Final
 
 from harness.model.format import DIGITS, format_distinct, format_range, format_rate, format_share, format_time
 from harness.model.table import Column, Styled, Table
+from harness.verify.caps import CapKind
 from harness.verify.verdict import Quantity, Verdict
 
-_FORMAT: Final[Mapping[Quantity, Callable[[float | None, int], str]]] = {
+_FORMAT: Final[Mapping[Quantity | CapKind, Callable[[float | None, int], str]]] = {
     "rtt": format_time,
     "jitter": format_time,
     "loss": format_share,

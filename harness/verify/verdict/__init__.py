@@ -8,7 +8,8 @@ of that measurement at the given confidence:
             cut at zero); one way as well
     jitter  15 %, the standard error of a standard deviation, and above that 0.3 ms for the path's own noise
     loss    no tolerance: the exact binomial interval, for losses in bursts with fewer effective packets
-    rate    92 % to 103 %, and what the timers' lateness may shift in the time that the estimate spans
+    rate    92 % to 103 %, and what the timers' lateness may shift in the time that the estimate spans; where a shared
+            capacity on the way is less than the edge's rate, of that, for a flow that is alone gets no more
 
 RTT and jitter are wider upwards on a slow or busy machine: up to twice what it adds itself (how late its sleeps end,
 of which a packet meets several, and a packet's way over its loopback, measured beside them), but by no more than 1 ms
@@ -21,10 +22,13 @@ Units: seconds, shares between 0 and 1, bit/s on the wire.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.model.address import FRAME
 from harness.model.link import LinkShape
 from harness.model.node_plan import PlannedEdge
+from harness.verify.caps import Cap, crossed
 from harness.verify.stats import CONFIDENCE, EchoSample, EdgeMeasurement
 from harness.verify.verdict.loss import duplicate, loss, reorder
 from harness.verify.verdict.rate import rate
@@ -42,6 +46,8 @@ def judge(
     measured: EdgeMeasurement,
     *,
     confidence: float = CONFIDENCE,
+    caps: Sequence[Cap] = (),
+    frame: int = FRAME,
 ) -> list[Verdict]:
     """Every row of both directions of one edge.
 
@@ -55,12 +61,17 @@ def judge(
         applied_back: what it reports for back.
         measured: the samples that the probes took.
         confidence: of each row's interval.
+        caps: the shared capacities that the engine reports.
+        frame: bytes of a full frame.
     """
     mirrored = tuple(EchoSample(echo.backward, echo.forward) for echo in measured.echoes)
+    there, home = crossed(caps, edge.pair), crossed(caps, back.pair)
     forward = JudgedDirection(
-        edge, back, applied, applied_back, measured, measured.echoes, measured.forward, confidence
+        edge, back, applied, applied_back, measured, measured.echoes, measured.forward, confidence, there, home, frame
     )
-    backward = JudgedDirection(back, edge, applied_back, applied, measured, mirrored, measured.backward, confidence)
+    backward = JudgedDirection(
+        back, edge, applied_back, applied, measured, mirrored, measured.backward, confidence, home, there, frame
+    )
     return [*_rows(forward), *_rows(backward)]
 
 

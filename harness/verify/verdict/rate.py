@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from harness.model.format import format_rate, format_share
 from harness.model.units import Rate
+from harness.verify.caps import counted, narrowest
 from harness.verify.stats import BulkSample, Spread, bulk_rate, carried_rate, estimate_span, sent_rate
-from harness.verify.verdict.row import UNMEASURED, JudgedDirection, Verdict
+from harness.verify.verdict.row import UNMEASURED, JudgedDirection, Row, Verdict
+
+R = TypeVar("R", bound=Row)
 
 RATE_LOW: Final = 0.92
 RATE_HIGH: Final = 1.03
@@ -25,38 +28,65 @@ _MOST_SLACK: Final = 0.1
 
 
 def rate(way: JudgedDirection) -> Verdict | None:
-    """The rate on the wire; without a limit, for information. None where there is neither limit nor measurement."""
+    """The rate on the wire; without a limit, for information. None where there is neither limit nor measurement.
+
+    What an edge counts beside each frame (its overhead) is part of the rate. Where a shared capacity is less than the
+    edge's own rate, the edge alone can be measured only up to that.
+    """
     requested, applied = (shape.rate.bit_s if shape.rate else None for shape in (way.requested, way.applied))
     bulk = way.measured.bulk
     if bulk is None:
         if requested is None and applied is None:
             return None
         row = way.row("rate", requested, applied, note=UNMEASURED)
-        return (row.left_out() if "bulk" in way.measured.left_out else row).compared(_rounding(requested), format_rate)
+        return (row.left_out() if "bulk" in way.measured.left_out else row).compared(rounding(requested), format_rate)
+    cap, overhead = narrowest(way.caps, way.applied, way.frame), way.applied.overhead
     found = bulk_rate(bulk) or carried_rate(bulk)
-    measured = float(found.bit_s) if found else None
-    if applied is None:
-        row = way.row("rate", requested, applied, measured, samples=len(bulk.points))
+    measured = counted(found.bit_s, overhead, way.frame) if found else None
+    row = way.row("rate", requested, applied, measured, samples=len(bulk.points))
+    if cap is not None:
+        limit: float | None = counted(cap.frame_bit_s(way.frame), overhead, way.frame)
+    else:
+        limit = applied
+    if limit is None:
         row = replace(row, ok=True, note="no limit requested: what this machine carries")
         return row.compared(0, format_rate)
-    slack = _slack(way.lateness, bulk)
-    low, high = applied * (RATE_LOW - slack), applied * (RATE_HIGH + slack)
-    row = way.row("rate", requested, applied, measured, low=low, high=high, samples=len(bulk.points))
+    row = compared_with(row, limit, bulk, way.lateness, passed=1 - _lost(way) if cap else 1.0)
+    if cap is not None and row.ok and not row.note:
+        row = row.with_note(f"limited by {cap}")
+    return row.compared(rounding(requested), format_rate)
+
+
+def _lost(way: JudgedDirection) -> float:
+    """The share that an edge may lose behind an uplink: of what came through that."""
+    return way.applied.mean_loss + float(way.applied.corrupt)
+
+
+def compared_with(row: R, limit: float, bulk: BulkSample, late: Spread, *, passed: float = 1.0) -> R:
+    """A row whose measured value must be this rate.
+
+    Args:
+        row: with what was measured.
+        limit: in bit/s, counted as what was measured.
+        bulk: the train that it was measured by.
+        late: how late this machine's timers were.
+        passed: the share of what the limit lets pass that is sure to arrive.
+    """
+    slack = _slack(late, bulk)
+    low, high = limit * passed * (RATE_LOW - slack), limit * (RATE_HIGH + slack)
+    row = replace(row, low=low, high=high, ok=row.measured is not None and low <= row.measured <= high)
     if not bulk.received_bytes:
-        row = row.failed("no packet arrived")
-    elif measured is None or measured < low:
-        why = _machine(applied, measured, bulk)
-        row = (
-            replace(row, ok=True, machine_bound=True, note=why)
-            if why
-            else row.failed("the link is slower than its rate")
-        )
-    elif measured > high:
-        row = row.failed("the link is faster than its rate")
-    return row.compared(_rounding(requested), format_rate)
+        return row.failed("no packet arrived")
+    if row.measured is None or row.measured < low:
+        why = _machine(limit, row.measured, bulk)
+        if why:
+            return replace(row, ok=True, machine_bound=True, note=why)
+        return row.failed("the link is slower than its rate")
+    return row.failed("the link is faster than its rate") if row.measured > high else row
 
 
-def _rounding(requested: float | None) -> float:
+def rounding(requested: float | None) -> float:
+    """By how much the rate that an engine reports may differ from the requested one."""
     return max(8, _ROUNDING * (requested or 0))
 
 

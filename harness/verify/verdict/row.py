@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from statistics import NormalDist
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
+from harness.model.address import FRAME
 from harness.model.distribution import form
 from harness.model.format import format_distinct
 from harness.model.link import LinkShape
 from harness.model.node_plan import PlannedEdge
+from harness.verify.caps import Cap, CapKind
 from harness.verify.stats import Direction, EchoSample, EdgeMeasurement, Spread, spread, sum_of
 
 Quantity = Literal["rtt", "jitter", "loss", "rate", "duplicate", "reorder"]
@@ -26,13 +28,11 @@ _STANDSTILL_S: Final = 0.02
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One row: a quantity of one direction of an edge.
+class Row:
+    """One quantity: requested, applied and measured.
 
     Args:
-        src: the rank that sends.
-        dst: the neighbour that receives.
-        quantity: which; rtt is of the round trip that starts at src.
+        quantity: which.
         requested: by the plan; None: no limit.
         applied: what the engine reports; None: no limit.
         measured: by traffic; None: nothing arrived to measure it by, or, in a row that is ok, nothing was sent.
@@ -47,9 +47,7 @@ class Verdict:
             ``ok`` where other rows of its direction were measured.
     """
 
-    src: int
-    dst: int
-    quantity: Quantity
+    quantity: Quantity | CapKind
     requested: float | None
     applied: float | None
     measured: float | None = None
@@ -61,29 +59,30 @@ class Verdict:
     note: str = ""
     why_not: Literal["", "too slow", "changed"] = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON, in SI units."""
-        return asdict(self)
+    @property
+    def place(self) -> str:
+        """What the quantity is of, as people see it."""
+        raise NotImplementedError
 
-    def failed(self, note: str) -> Verdict:
+    def failed(self, note: str) -> Self:
         """This row, off for that reason."""
         return replace(self, ok=False, machine_bound=False, note=note, why_not="")
 
-    def left_out(self) -> Verdict:
+    def left_out(self) -> Self:
         """This row, not measured because the link is too slow for the time that was given."""
         return replace(self, ok=True, note=TOO_SLOW, why_not="too slow")
 
-    def changed_meanwhile(self) -> Verdict:
+    def changed_meanwhile(self) -> Self:
         """This row, not measured because another command changed the link during the measurement."""
         return replace(
             self, measured=None, low=None, high=None, ok=False, machine_bound=False, note=CHANGED, why_not="changed"
         )
 
-    def with_note(self, note: str) -> Verdict:
+    def with_note(self, note: str) -> Self:
         """This row with a note."""
         return replace(self, note=note)
 
-    def compared(self, rounding: float, text: Callable[[float | None, int], str]) -> Verdict:
+    def compared(self, rounding: float, text: Callable[[float | None, int], str]) -> Self:
         """This row, failed where the engine reports something else than was requested."""
         if self.requested == self.applied:
             return self
@@ -95,8 +94,34 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Verdict(Row):
+    """One row of an edge: a quantity of one direction; rtt is of the round trip that starts at src.
+
+    Args:
+        src: the rank that sends.
+        dst: the neighbour that receives.
+    """
+
+    src: int = field(kw_only=True)
+    dst: int = field(kw_only=True)
+
+    @property
+    def place(self) -> str:
+        """The directed edge."""
+        return f"{self.src}->{self.dst}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, in SI units."""
+        return {"src": self.src, "dst": self.dst, **asdict(self)}
+
+
+@dataclass(frozen=True)
 class JudgedDirection:
-    """One direction of an edge: as planned, as the engine reports it, as measured; ``back`` is the opposite one."""
+    """One direction of an edge: as planned, as the engine reports it, as measured; ``back`` is the opposite one.
+
+    ``caps`` are the shared capacities that a flow this way crosses, ``caps_back`` those of the opposite way; ``frame``
+    has the bytes of a full frame.
+    """
 
     edge: PlannedEdge
     back: PlannedEdge
@@ -106,6 +131,9 @@ class JudgedDirection:
     echoes: tuple[EchoSample, ...]
     measured: Direction
     confidence: float
+    caps: tuple[Cap, ...] = ()
+    caps_back: tuple[Cap, ...] = ()
+    frame: int = FRAME
 
     @property
     def requested(self) -> LinkShape:
@@ -165,6 +193,5 @@ class JudgedDirection:
     ) -> Verdict:
         """A row that is ok where its measured value lies between low and high."""
         ok = measured is not None and (low is None or low <= measured) and (high is None or measured <= high)
-        return Verdict(
-            self.edge.src, self.edge.dst, quantity, requested, applied, measured, low, high, ok, samples, note=note
-        )
+        src, dst = self.edge.pair
+        return Verdict(quantity, requested, applied, measured, low, high, ok, samples, note=note, src=src, dst=dst)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import hypot, sqrt
 from typing import Final
@@ -10,6 +10,7 @@ from typing import Final
 from harness.model.distribution import jitter_form
 from harness.model.format import format_time
 from harness.model.link import LinkShape
+from harness.verify.caps import Cap
 from harness.verify.node.packet import small_frame
 from harness.verify.stats import NOISE_S, EchoSample, Spread, spread, std_error
 from harness.verify.verdict.row import UNMEASURED, JudgedDirection, Verdict
@@ -80,11 +81,15 @@ def rtt(way: JudgedDirection) -> Verdict:
         return (row.left_out() if way.edge_measured.echo_left_out else row).compared(2 * _ROUNDING_S, format_time)
     one_way = _expected(way.applied, way.ipv6)
     expected = one_way + _expected(way.applied_back, way.ipv6)
-    measured, accepted = _judged(way, expected, seen, way.applied, way.applied_back)
+    measured, accepted = _judged(way, expected, seen, (way.applied, way.applied_back), (*way.caps, *way.caps_back))
     row = way.row("rtt", requested, applied, measured, low=accepted.low, high=accepted.high, samples=seen.count)
     row = row.with_note(_note(way, expected - applied, measured > accepted.plain))
     there, accepted_there = _judged(
-        way, one_way, spread(_delays(way, lambda echo: echo.forward), jitter_form(way.applied).fence), way.applied
+        way,
+        one_way,
+        spread(_delays(way, lambda echo: echo.forward), jitter_form(way.applied).fence),
+        (way.applied,),
+        way.caps,
     )
     if not accepted_there.holds(there):
         row = row.failed(f"one way takes {format_time(there)} instead of {format_time(one_way)}")
@@ -143,12 +148,17 @@ def _delays(way: JudgedDirection, of: Callable[[EchoSample], float]) -> list[flo
 
 def _expected(shape: LinkShape, ipv6: bool) -> float:
     """The mean one-way delay of an echo packet: its jitter's mean need not be zero, and the rate takes time."""
-    serialisation = shape.rate.seconds(small_frame(ipv6)) if shape.rate and not shape.burst else 0.0
+    counted = max(0, small_frame(ipv6) + shape.overhead)
+    serialisation = shape.rate.seconds(counted) if shape.rate and not shape.burst else 0.0
     return shape.delay.seconds + jitter_form(shape).mean * shape.jitter.seconds + serialisation
 
 
-def _judged(way: JudgedDirection, expected: float, seen: Spread, *shapes: LinkShape) -> tuple[float, _Accepted]:
+def _judged(
+    way: JudgedDirection, expected: float, seen: Spread, shapes: Sequence[LinkShape], caps: Sequence[Cap]
+) -> tuple[float, _Accepted]:
     """The centre of delays over links of these shapes, and where it may lie.
+
+    A shared capacity may take a lone packet's time at its rate, or none, where it lets a few packets pass at once.
 
     The centre is the median where the distributions are symmetric: no stall moves it. Else the mean, of what the
     fence lets pass. Standard errors: the mean's is std / sqrt(n); the median's is 1 / (2 f sqrt(n)) with the density f
@@ -168,7 +178,8 @@ def _judged(way: JudgedDirection, expected: float, seen: Spread, *shapes: LinkSh
     noise = min(max(0.0, scale - model), NOISE_S + MACHINE_TIMES * len(shapes) * way.lateness.middle)
     wide = max(0.0, MACHINE_TIMES * adds - tolerance) + errors * noise
     reach = tolerance + errors * model
-    return centre, _Accepted.around(max(0.0, expected - reach), expected + reach, tolerance, adds, wide)
+    shared = sum(cap.serialisation(small_frame(way.ipv6)) for cap in caps)
+    return centre, _Accepted.around(max(0.0, expected - reach), expected + reach + shared, tolerance, adds, wide)
 
 
 def _symmetric(shape: LinkShape) -> bool:

@@ -6,7 +6,7 @@ from harness.cli.verify import _problems
 from harness.verify.verdict import Verdict
 from tests.support.plans import network, shape
 
-OK = Verdict(0, 1, "loss", 0.0, 0.0, 0.0, ok=True)
+OK = Verdict("loss", 0.0, 0.0, 0.0, ok=True, src=0, dst=1)
 PLAN = network("line", 3, shape(rate="500bit"))
 
 

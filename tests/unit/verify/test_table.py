@@ -7,7 +7,9 @@ from harness.verify.verdict import Verdict
 
 
 def text_of(**fields):
-    row = Verdict(0, 1, "rtt", 0.01, 0.01, **{"measured": 0.0101, "low": 0.0095, "high": 0.0105, "ok": True, **fields})
+    row = Verdict(
+        "rtt", 0.01, 0.01, **{"measured": 0.0101, "low": 0.0095, "high": 0.0105, "ok": True, **fields}, src=0, dst=1
+    )
     return "\n".join(verify_table([row], "title").lines(None)) + "\n"
 
 
@@ -35,11 +37,11 @@ def test_machine_bound_is_explained_once_below_the_table():
 
 
 def test_a_row_in_words():
-    row = Verdict(0, 1, "rate", 1e6, 1e6, 0.5e6, low=0.92e6, high=1.03e6)
+    row = Verdict("rate", 1e6, 1e6, 0.5e6, low=0.92e6, high=1.03e6, src=0, dst=1)
     assert in_words(row) == "0->1 rate 500 kbit/s (920 kbit/s – 1.03 Mbit/s)"
-    assert in_words(Verdict(2, 0, "rtt", 0.01, 0.01)) == "2->0 rtt –"
+    assert in_words(Verdict("rtt", 0.01, 0.01, src=2, dst=0)) == "2->0 rtt –"
 
 
 def test_a_row_that_is_off_has_the_digits_that_show_why():
-    row = Verdict(0, 1, "rtt", 0.024, 0.024, 0.024134, low=0.0235, high=0.024131)
+    row = Verdict("rtt", 0.024, 0.024, 0.024134, low=0.0235, high=0.024131, src=0, dst=1)
     assert in_words(row) == "0->1 rtt 24.134 ms (23.5 – 24.131 ms)"

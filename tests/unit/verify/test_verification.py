@@ -8,8 +8,8 @@ from harness.errors import InputError
 from harness.verify import verification
 from harness.verify.verdict import Verdict
 
-RATE = Verdict(0, 1, "rate", 1e6, 1e6, 0.95e6, ok=True)
-LOSS = Verdict(0, 1, "loss", 0.01, 0.01, 0.011, ok=True)
+RATE = Verdict("rate", 1e6, 1e6, 0.95e6, ok=True, src=0, dst=1)
+LOSS = Verdict("loss", 0.01, 0.01, 0.011, ok=True, src=0, dst=1)
 OFF_RATE = replace(RATE, measured=0.5e6, ok=False)
 OFF_LOSS = replace(LOSS, measured=0.1, ok=False)
 
