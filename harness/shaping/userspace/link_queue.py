@@ -52,6 +52,11 @@ class LinkQueue:
         """Payloads of copies whose time has come; the caller sends and removes them."""
         self.scheduled = NEVER
         """Kept by the caller: when it will look at this queue again."""
+        self.left: list[Packet] | None = None
+        """Where packets whose time has come go instead of to their verdict: set by the caller, who takes them out and
+        calls ``let_go`` later, where they cross a shared capacity next."""
+        self.unordered = 0
+        """The highest id that may leave before a lower one does; of those above, one verdict can be for many."""
         self.backlog_bytes = 0
         self._fifo: deque[Packet] = deque()
         self._heap: list[Packet] = []
@@ -165,7 +170,7 @@ class LinkQueue:
         if not fifo or fifo[-1][0] <= due:
             fifo.append((due, packet_id, size, b"", ready, b""))
         else:
-            heapq.heappush(self._heap, (due, packet_id, size, b"", ready, b""))
+            self._overtake((due, packet_id, size, b"", ready, b""))
         self.backlog_bytes += size
         return True
 
@@ -219,7 +224,7 @@ class LinkQueue:
     def _enqueue(self, now: int, number: int, size: int, payload: bytes) -> None:
         self.backlog_bytes += size
         if self._reorder and self._random.random() < self._reorder:
-            heapq.heappush(self._heap, (now, number, size, payload, now, b""))
+            self._overtake((now, number, size, payload, now, b""))
             return
         due = ready = now + self._delay
         if self._jitter:
@@ -235,7 +240,12 @@ class LinkQueue:
         if number > 0 and (not fifo or (fifo[-1][0] <= due and fifo[-1][1] < number)):
             fifo.append(packet)
         else:
-            heapq.heappush(self._heap, packet)
+            self._overtake(packet)
+
+    def _overtake(self, packet: Packet) -> None:
+        """Queue a packet that leaves before one that came before it, or one that has no id of the kernel's."""
+        heapq.heappush(self._heap, packet)
+        self.unordered = max(self.unordered, packet[1], self._fifo[-1][1] if self._fifo else 0)
 
     def _deviation(self) -> int:
         """Netem's tabledist, less its mean."""
@@ -245,7 +255,7 @@ class LinkQueue:
         return self._jitter * self._table[int(draw * len(self._table))] // SCALE
 
     def release(self, until: int, out: list[bytes]) -> None:
-        """Let go what leaves until then: append the verdicts to ``out`` and copies to ``copies``."""
+        """Let go what leaves until then: verdicts to ``out`` and copies to ``copies``, or everything to ``left``."""
         if self._bucket is not None:
             self._release_through(self._bucket, until, out)
             return
@@ -254,7 +264,13 @@ class LinkQueue:
             while (packet := self._pop(until)) is not None:
                 packets += 1
                 total += packet[2]
-                self._let_go(packet, out)
+                self._leave(packet, out)
+        elif self.left is not None:
+            while fifo and fifo[0][0] <= until:
+                packet = fifo.popleft()
+                packets += 1
+                total += packet[2]
+                self.left.append(packet)
         else:
             while fifo and fifo[0][0] <= until:
                 packet = fifo.popleft()
@@ -264,7 +280,7 @@ class LinkQueue:
                     if last:
                         out.append(accept_until(self.queue, last))
                         last = 0
-                    self._let_go(packet, out)
+                    self.let_go(packet, out)
                 else:
                     last = packet[1]
             if last:
@@ -292,10 +308,17 @@ class LinkQueue:
     def _empty(self, bucket: TokenBucket, until: int, out: list[bytes]) -> None:
         while bucket.queue and bucket.queue[0][0] <= until:
             packet = bucket.give()
-            self._let_go(packet, out)
+            self._leave(packet, out)
             self._count(1, packet[2])
 
-    def _let_go(self, packet: Packet, out: list[bytes]) -> None:
+    def _leave(self, packet: Packet, out: list[bytes]) -> None:
+        if self.left is None:
+            self.let_go(packet, out)
+        else:
+            self.left.append(packet)
+
+    def let_go(self, packet: Packet, out: list[bytes]) -> None:
+        """Append the verdict to ``out`` by which a packet goes on, or a copy to ``copies``."""
         _, number, _, payload, *_ = packet
         if number < 0:
             self.copies.append(payload)

@@ -439,3 +439,46 @@ def test_a_token_bucket_keeps_its_tokens_when_its_rate_changes():
     one.configure(replace(one.branch, tbf=Tbf(rate_byte_s=1000, burst=2000, limit=100_000)), 5 * MS)
     assert all(fill(one, 3, 986, now=10 * MS))
     assert departures(one) == {1: 10 * MS, 2: 10 * MS, 3: 1010 * MS}
+
+
+@pytest.mark.parametrize(
+    "netem",
+    [
+        {"delay_ns": 20 * MS},
+        {"delay_ns": 20 * MS, "jitter_ns": 10 * MS},
+        {"delay_ns": 20 * MS, "reorder": WHOLE // 10, "gap": 1},
+        {"delay_ns": 20 * MS, "rate_byte_s": 1_000_000},
+    ],
+    ids=["delay", "jitter", "reorder", "rate"],
+)
+def test_what_crosses_a_shared_capacity_next_is_handed_over_with_what_is_known_of_its_order(netem):
+    """No packet of an id above ``unordered`` leaves before one of a lower id, whatever changes meanwhile."""
+    one, gone, next_batch = line(**netem), [], []
+    one.left = []
+    for number in range(1, 400):
+        now = number * MS
+        if number % 100 == 0:  # shorter, so that later packets overtake
+            one.configure(Branch(1, replace(one.branch.netem, delay_ns=(4 - number // 100) * 6 * MS)), now)
+        assert one.arrive(now, number, 500, b"", [])
+        one.release(now, out := [])
+        assert not out
+        for packet in one.left:
+            if packet[1] > one.unordered:
+                next_batch.append(packet[1])
+                assert set(range(1, packet[1])) <= set(gone)
+            gone.append(packet[1])
+        one.left.clear()
+    assert next_batch or "jitter_ns" in netem  # with jitter some packet always overtakes
+    assert one.counters[SENT_PACKETS] == len(gone)
+
+
+def test_what_was_handed_over_gets_its_verdict_later():
+    one = line(delay_ns=MS, duplicate=WHOLE)
+    one.left = []
+    one.arrive(0, 1, 100, b"\x45" + bytes(99), [])
+    one.release(2 * MS, out := [])
+    assert out == one.copies == []
+    for packet in one.left:
+        one.let_go(packet, out)
+    assert verdicts(out) == [(1, ACCEPT, 1)]
+    assert len(one.copies) == 1
