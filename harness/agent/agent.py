@@ -106,7 +106,7 @@ class Agent:
         rank = self._links.rank
         match message["do"]:
             case "edits":
-                self._changes.merge(message["edits"])
+                self._changes.merge(message)
             case "addresses":
                 self._changes.move(message["ipv4"], message["ipv6"])
             case "go":

@@ -1,19 +1,19 @@
-"""What becomes of one node's links while the network is up: edges that are reshaped, nodes that have moved."""
+"""What becomes of one node's links while the network is up: edges and limits that change, nodes that have moved."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
 
 from harness.agent.discovery import Place
-from harness.agent.edits import Edits
+from harness.agent.edits import Edits, NodeLimits, edited_plan
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
 from harness.agent.protocol import Message
 from harness.errors import HarnessError, NodeError
 from harness.linux import host
+from harness.model.node_plan import PlannedEdge
 from harness.model.status import NodeStatus
 from harness.netlink.sockdiag import SockDiag
 
@@ -23,33 +23,36 @@ class Changes:
 
     Args:
         links: the node's own.
-        edits: all that is known of changed edges.
+        edits: all that is known of changed edges and nodes.
     """
 
     def __init__(self, links: NodeLinks, edits: Edits) -> None:
         self._links, self._edits = links, edits
 
-    def merge(self, messages: Sequence[Mapping[str, Any]]) -> None:
+    def merge(self, message: Message) -> None:
         """What another node brings, applied here where it is about this node's links; a refusal is logged."""
         links, before = self._links, self._links.plan.network_wide
-        taken = self._edits.merge(messages)
+        taken = self._edits.merge(message)
         if not taken:
             return
-        links.plan = links.plan.changed(taken)
-        ours = [edge for edge in taken if links.engine.enforced_at(edge.pair) == links.rank]
-        if ours or before != links.plan.network_wide:
+        links.plan = edited_plan(links.plan, taken)
+        edges = [one for one in taken if isinstance(one, PlannedEdge)]
+        ours = [edge for edge in edges if links.engine.enforced_at(edge.pair) == links.rank]
+        resized = any(isinstance(one, NodeLimits) and one.rank == links.rank for one in taken)
+        if ours or resized or before != links.plan.network_wide:
             touched = {edge.dst if edge.src == links.rank else edge.src for edge in ours}
             self._attempt(lambda: links.apply(touched))
 
     def command(self, message: Message) -> tuple[NodeStatus | None, Message]:
         """Do what the command line asks for: the shapes read back, and news for the other nodes. Raises NodeError."""
         links = self._links
-        for edge in self._edits.newer(message["edits"]):
+        for one in self._edits.newer(message):
+            what, verb = (f"edge {one}", "link") if isinstance(one, PlannedEdge) else (str(one), "node")
             cause = "another command has changed it since, or its machine's clock is ahead"
-            raise NodeError(links.rank, f"reshape edge {edge}", cause, "look at it (harness link show) and try again")
-        taken = self._edits.merge(message["edits"])
-        links.plan = links.plan.changed(taken)
-        news = {"do": "edits", "edits": self._edits.to_json(edge.pair for edge in taken)}
+            raise NodeError(links.rank, f"reshape {what}", cause, f"look at it (harness {verb} show) and try again")
+        taken = self._edits.merge(message)
+        links.plan = edited_plan(links.plan, taken)
+        news = {"do": "edits", **self._edits.to_json(taken)}
         return (links.apply(message["touched"]) if message["do"] == "apply" else None), news
 
     def moved(self, places: Mapping[int, Place]) -> Message | None:

@@ -23,7 +23,7 @@ class Coordinator:
     Args:
         lifecycle: whose decisions it carries out.
         digest: of the plan as rank 0 made it; a node with another one is refused.
-        edits: all that is known of changed edges.
+        edits: all that is known of changed edges and nodes.
         take: rank 0's own agent: called with what everyone is sent, and what changes nodes bring.
         address: where a rank is now.
         names: host names of all nodes, by rank.
@@ -177,8 +177,8 @@ class Coordinator:
         if self._lives.setdefault(rank, message["life"]) != message["life"]:  # restarted, before anybody missed it
             self._lives[rank] = message["life"]
             self._deliver(self.lifecycle.lose(rank))
-        self._heard(rank, {"do": "edits", "edits": message["edits"]})
-        send(writer, {"do": "edits", "edits": self._edits.to_json()})
+        self._heard(rank, {**message, "do": "edits"})
+        send(writer, {"do": "edits", **self._edits.to_json()})
         return rank
 
     def _heard(self, rank: int, message: Message) -> None:
@@ -188,14 +188,14 @@ class Coordinator:
             case "bye":
                 self._left.add(rank)
             case "known" if message["fingerprint"] != self._edits.fingerprint:
-                self._send(rank, {"do": "edits", "edits": self._edits.to_json(), "answer": True})
+                self._send(rank, {"do": "edits", **self._edits.to_json(), "answer": True})
             case "edits":
-                if fresh := self._edits.fresh(message["edits"]):
-                    news = {"do": "edits", "edits": fresh}
+                if fresh := self._edits.fresh(message):
+                    news = {"do": "edits", **fresh}
                     self._take(news)
                     self._send_to_all(news, {rank, *message.get("asked", ())})
                 if message.get("answer"):
-                    self._send(rank, {"do": "edits", "edits": self._edits.to_json()})
+                    self._send(rank, {"do": "edits", **self._edits.to_json()})
 
 
 def _few(ranks: list[int]) -> str:

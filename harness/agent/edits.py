@@ -1,4 +1,4 @@
-"""What agents know of changed edges, and how they and the command line tell whether they know the same.
+"""What agents know of changed edges and nodes, and how they and the command line tell whether they know the same.
 
 Apart from protocol.py, because asyncio takes the command line 20 ms to import.
 """
@@ -7,59 +7,115 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
-from harness.model.link import Pair
+from harness.model.capacity import NodeShape
 from harness.model.node_plan import PlannedEdge
+from harness.model.plan import NetworkPlan
+
+Key = tuple[int, ...]
+"""(src, dst) of a directed edge, (rank,) of a node."""
+
+
+@dataclass(frozen=True)
+class NodeLimits:
+    """A node's uplink and downlink."""
+
+    rank: int
+    shape: NodeShape
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, in SI units."""
+        return {"rank": self.rank, **self.shape.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        return cls(data["rank"], NodeShape.from_json(data))
+
+    def __str__(self) -> str:
+        return f"the limits of node {self.rank}"
+
+
+Edited = PlannedEdge | NodeLimits
 
 
 @dataclass
 class Edits:
-    """By directed edge: when it was changed, in nanoseconds since the epoch, and to what."""
+    """By edge or node: when it was changed, in nanoseconds since the epoch, and to what.
 
-    _newest: dict[Pair, tuple[int, PlannedEdge]] = field(default_factory=dict)
+    In a message those of edges are ``edits`` and those of nodes ``nodes``, which agents of older images do not know.
+    """
 
-    def merge(self, messages: Iterable[Mapping[str, Any]]) -> list[PlannedEdge]:
-        """Take up what is newer; the edges that are."""
+    _newest: dict[Key, tuple[int, Edited]] = field(default_factory=dict)
+
+    def merge(self, message: Mapping[str, Any]) -> list[Edited]:
+        """Take up what is newer; the edges and nodes that are."""
         taken = {}
-        for message in messages:
-            edge, at = PlannedEdge.from_json(message["edge"]), int(message["at"])
-            if edge.pair not in self._newest or at > self._newest[edge.pair][0]:
-                self._newest[edge.pair] = at, edge
-                taken[edge.pair] = edge
+        for at, edited in _read(message):
+            key = _key(edited)
+            if key not in self._newest or at > self._newest[key][0]:
+                self._newest[key] = at, edited
+                taken[key] = edited
         return list(taken.values())
 
-    def newer(self, messages: Iterable[Mapping[str, Any]]) -> list[PlannedEdge]:
-        """Edges of which something newer than this is known."""
-        edges = [(int(message["at"]), PlannedEdge.from_json(message["edge"])) for message in messages]
-        return [edge for at, edge in edges if edge.pair in self._newest and self._newest[edge.pair][0] > at]
+    def newer(self, message: Mapping[str, Any]) -> list[Edited]:
+        """Edges and nodes of which something newer than this is known."""
+        return [edited for at, edited in _read(message) if (known := self._newest.get(_key(edited))) and known[0] > at]
 
-    def fresh(self, messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Those of the edits, as merge reads them, that are newer than what is known."""
-
-        def is_fresh(message: Mapping[str, Any]) -> bool:
-            known = self._newest.get((message["edge"]["src"], message["edge"]["dst"]))
-            return known is None or int(message["at"]) > known[0]
-
-        return [message for message in messages if is_fresh(message)]
+    def fresh(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The part of a message, as merge reads it, that is newer than what is known."""
+        fresh: list[tuple[int, Edited]] = []
+        for at, edited in _read(message):
+            known = self._newest.get(_key(edited))
+            if known is None or at > known[0]:
+                fresh.append((at, edited))
+        return edits_message(fresh) if fresh else {}
 
     @property
     def fingerprint(self) -> str:
         """The same for two nodes exactly if they know the same changes."""
-        known = sorted((pair, at) for pair, (at, _) in self._newest.items())
-        return fingerprint(known)
+        return fingerprint(sorted((key, at) for key, (at, _) in self._newest.items()))
 
-    def to_json(self, pairs: Iterable[Pair] | None = None) -> list[dict[str, Any]]:
-        """Plain JSON; merge reads it. Of these edges, or of all that were changed."""
-        chosen = self._newest if pairs is None else [pair for pair in pairs if pair in self._newest]
-        return [{"at": self._newest[pair][0], "edge": self._newest[pair][1].to_json()} for pair in chosen]
+    def to_json(self, chosen: Iterable[Edited] | None = None) -> dict[str, Any]:
+        """Plain JSON; merge reads it. What is known of these edges and nodes, or all."""
+        keys = self._newest if chosen is None else [key for key in map(_key, chosen) if key in self._newest]
+        return edits_message(self._newest[key] for key in keys)
 
 
-def edit(edge: PlannedEdge, at: int) -> dict[str, Any]:
-    """One change as merge reads it."""
-    return {"at": at, "edge": edge.to_json()}
+def edits_message(edits: Iterable[tuple[int, Edited]]) -> dict[str, Any]:
+    """Changes and when they were made, as merge reads them."""
+    edges, nodes = [], []
+    for at, edited in edits:
+        if isinstance(edited, PlannedEdge):
+            edges.append({"at": at, "edge": edited.to_json()})
+        else:
+            nodes.append({"at": at, "node": edited.to_json()})
+    return {"edits": edges, **({"nodes": nodes} if nodes else {})}
+
+
+def edited_plan(plan: NetworkPlan, edited: Iterable[Edited]) -> NetworkPlan:
+    """The plan with these changes."""
+    edges, shapes = [], {}
+    for one in edited:
+        if isinstance(one, PlannedEdge):
+            edges.append(one)
+        else:
+            shapes[one.rank] = one.shape
+    return plan.changed(edges).with_nodes(shapes)
+
+
+def _read(message: Mapping[str, Any]) -> Iterator[tuple[int, Edited]]:
+    for one in message.get("edits", ()):
+        yield int(one["at"]), PlannedEdge.from_json(one["edge"])
+    for one in message.get("nodes", ()):
+        yield int(one["at"]), NodeLimits.from_json(one["node"])
+
+
+def _key(edited: Edited) -> Key:
+    return edited.pair if isinstance(edited, PlannedEdge) else (edited.rank,)
 
 
 def fingerprint(value: Any) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from harness.agent.protocol import PORT as AGENTS_PORT
+from harness.agent.trunks import refuse_trunks
 from harness.errors import InputError
 from harness.model.address import MAX_MTU, MIN_MTU, Addressing
 from harness.model.plan import NetworkPlan
@@ -131,7 +132,7 @@ class Settings:
         if self.plan:
             return
         Addressing.parse(self.options.subnet, self.options.subnet6).require(self.size, others=1)
-        self.options.plan()
+        refuse_trunks(self.options.plan())
 
 
 def is_no_node(environ: Mapping[str, str]) -> bool:

@@ -66,9 +66,8 @@ def _digest(links: NodeLinks) -> str:
     """Of all that nodes must agree on; not of addresses, which may have changed since a node asked for them."""
     plan: NetworkPlan = links.plan
     edges = [plan.edges[pair].to_json() for pair in sorted(plan.edges)]
-    return hashlib.sha256(
-        json.dumps([edges, plan.size, plan.addressing.versions, links.engine.name]).encode()
-    ).hexdigest()
+    agreed = [edges, plan.caps_to_json(), plan.mtu, plan.size, plan.addressing.versions, links.engine.name]
+    return hashlib.sha256(json.dumps(agreed).encode()).hexdigest()
 
 
 def _leave_it_to(name: str) -> bool:

@@ -24,7 +24,7 @@ class Worker:
     Args:
         rank: this node's.
         digest: of its plan.
-        edits: all that it knows of changed edges.
+        edits: all that it knows of changed edges and nodes.
         take: the agent: called with what rank 0 sends.
         where: rank 0's address, which may change while rank 0 is away.
         names: host names of all nodes, by rank.
@@ -82,19 +82,18 @@ class Worker:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hello = {"do": "hello", "rank": self._rank, "digest": self._digest, "life": self._life}
-        hello["edits"] = self._edits.to_json()
-        send(writer, hello)
+        send(writer, hello | self._edits.to_json())
         async for message in received(reader):
             if message["do"] == "refuse":
                 raise InputError(str(message["text"]))
             self._alone = False
             if message["do"] == "known":
                 if message["fingerprint"] != self._edits.fingerprint:
-                    self._say({"do": "edits", "edits": self._edits.to_json(), "answer": True})
+                    self._say({"do": "edits", **self._edits.to_json(), "answer": True})
                 continue
             self._take(message)
             if message.get("answer"):
-                self._say({"do": "edits", "edits": self._edits.to_json()})
+                self._say({"do": "edits", **self._edits.to_json()})
             if self._writer is None:  # what rank 0 knows of the links has been applied: now we are as planned
                 self._writer = writer
                 self._say({"do": "shaped"})

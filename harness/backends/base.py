@@ -12,7 +12,7 @@ from harness.errors import HarnessError
 from harness.linux.tcp import tcp_counters
 from harness.model.node_plan import NodePlan, PlannedEdge
 from harness.model.plan import NetworkPlan
-from harness.model.status import NodeStatus
+from harness.model.status import CapStatus, NodeStatus
 from harness.shaping.base import Engine, EngineFacts
 
 Progress = Callable[[str], None]
@@ -27,11 +27,13 @@ class Task:
         action: ``apply`` makes the node's plan, ``observe`` only reads back.
         node: the plan.
         touched: see Engine.apply.
+        resized: whether the node's uplink or downlink is not as it was.
     """
 
     action: Literal["apply", "observe"]
     node: NodePlan
     touched: Collection[int] = ()
+    resized: bool = False
 
     def edges(self, engine: EngineFacts) -> list[PlannedEdge]:
         """The directed edges that are touched, which the node makes by this engine."""
@@ -128,6 +130,10 @@ class Backend(ProgramStarter, Protocol):
         """Whether the nodes are there."""
         ...
 
+    def check(self, plan: NetworkPlan) -> None:
+        """Raise InputError where these nodes can never make such a plan; called before anything is made or changed."""
+        ...
+
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
         """Make the nodes and wire them, with no traffic possible yet. They vanish with this process until ``keep``."""
         ...
@@ -142,6 +148,14 @@ class Backend(ProgramStarter, Protocol):
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
         """Perform each rank's task inside its node. An error is an answer: the others' tasks are done all the same."""
+        ...
+
+    def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
+        """See Engine.apply_trunks; for an engine that shapes the bridge. Raises HarnessError."""
+        ...
+
+    def observe_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
+        """Read them back. Raises HarnessError."""
         ...
 
     def sample(self, plan: NetworkPlan, folder: Path, attempt: int) -> Sampling:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from harness.errors import InputError, ShapeError
+from harness.errors import ShapeError
 from harness.model.address import FRAME
 from harness.model.link import MAX_OVERHEAD, MIN_OVERHEAD, Pair
 from harness.model.queueing import (
@@ -15,7 +15,6 @@ from harness.model.queueing import (
     buffer_bytes,
     buffer_from_json,
     buffer_to_json,
-    parse_buffer,
 )
 from harness.model.units import Rate, Time
 
@@ -129,52 +128,3 @@ class Trunk:
     def name(self) -> str:
         """As people see it: ``eu->us``."""
         return f"{self.src}->{self.dst}"
-
-
-@dataclass(frozen=True)
-class CapacityEdit:
-    """New values of some parts of a capacity; what is not named stays.
-
-    Args:
-        rate: the rate; None with ``clear`` takes the capacity away, else it stays.
-        clear: whether there is to be no limit.
-    """
-
-    rate: Rate | None = None
-    queue: Queue | None = None
-    buffer: Buffer | None = None
-    overhead: int | None = None
-    clear: bool = False
-
-    @classmethod
-    def parse(
-        cls,
-        rate: str | None = None,
-        queue: str | None = None,
-        buffer: str | None = None,
-        overhead: str | None = None,
-    ) -> Self:
-        """Read texts; a rate of ``none`` takes the limit away. Raises InputError."""
-        if rate == "none":
-            return cls(clear=True)
-        if overhead is not None and not overhead.removeprefix("-").isdecimal():
-            raise InputError(f"overhead {overhead!r} is not a number of bytes")
-        return cls(
-            rate=None if rate is None else Rate.parse(rate),
-            queue=None if queue is None else Queue.parse(queue),
-            buffer=None if buffer is None else parse_buffer(buffer),
-            overhead=None if overhead is None else int(overhead),
-        )
-
-    def apply(self, capacity: Capacity | None) -> Capacity | None:
-        """The changed capacity. Raises InputError where there is none and no rate is given."""
-        if self.clear:
-            return None
-        given = {name: value for name, value in vars(self).items() if name != "clear" and value is not None}
-        if capacity is not None:
-            return replace(capacity, **given)
-        if self.rate is None:
-            if given:
-                raise InputError("there is no limit yet whose queue could change; give a rate")
-            return None
-        return Capacity(**given)

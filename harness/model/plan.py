@@ -205,8 +205,14 @@ class NetworkPlan:
             ],
             "edges": [self.edges[pair].to_json() for pair in sorted(self.edges)],
             "mtu": self.mtu,
-            "node_shapes": {str(rank): shape.to_json() for rank, shape in sorted(self.nodes.items())},
             "regions": {name: list(ranks) for name, ranks in self.regions.items()},
+            **self.caps_to_json(),
+        }
+
+    def caps_to_json(self) -> dict[str, Any]:
+        """The part of to_json that is about shared capacities."""
+        return {
+            "node_shapes": {str(rank): shape.to_json() for rank, shape in sorted(self.nodes.items())},
             "trunks": [
                 {"from": src, "to": dst, **capacity.to_json()}
                 for (src, dst), capacity in sorted(self.trunk_capacities.items())

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from harness.backends.base import Backend, Progress, Task
 from harness.backends.registration import Registration, Registry
-from harness.errors import HarnessError, NetworkStateError, NodeError, RecordError
+from harness.errors import HarnessError, NetworkStateError, RecordError
 from harness.linux import signals
+from harness.model.capacity_edit import Regions
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
-from harness.model.status import EdgeStatus, NodeStatus, Stats
+from harness.model.status import CapStatus, EdgeStatus, NodeStatus, Stats
 from harness.model.super_packets import max_segments
 from harness.networks import probe_counts
+from harness.networks.apply import apply_plan, readings, trunk_statuses
 from harness.networks.backends import find_backend
+from harness.networks.plan_change import PlanChange
 from harness.run_files import RunFolder
 
 OLD_RATE_S: Final = 0.1
@@ -40,6 +43,8 @@ class Reshaped:
             already keep sending super-packets.
         old_rate_s: how long what waited still leaves at its old rate, in seconds, by edge, where the engine cannot
             change that and it takes over OLD_RATE_S.
+        nodes: the ranks whose uplink or downlink is not as it was.
+        trunks: the trunks that are not as they were, by (from, to).
     """
 
     plan: NetworkPlan
@@ -47,6 +52,8 @@ class Reshaped:
     seconds: float
     segments_cut: bool
     old_rate_s: Mapping[Pair, float] = field(default_factory=dict)
+    nodes: tuple[int, ...] = ()
+    trunks: tuple[Regions, ...] = ()
 
 
 class Network:
@@ -102,6 +109,7 @@ class Network:
                     )
                 registry.remove(name)
             registry.record_in(name, None)  # a command that was killed may have left it
+            backend.check(plan)
             try:
                 backend.create(plan, progress)
                 record = Registration(
@@ -109,7 +117,7 @@ class Network:
                 )
                 registry.save(record)
                 progress(f"shaping {len(plan.edges)} directed edges")
-                _apply(backend, plan, range(plan.size))
+                apply_plan(backend, plan)
                 backend.open(plan)
                 if not transient:
                     backend.keep()
@@ -124,7 +132,7 @@ class Network:
             return cls(record, registry, backend)
 
     def reshape(self, change: Callable[[NetworkPlan], NetworkPlan]) -> Reshaped:
-        """Change edges in place, one command at a time; where a node refuses, the others go back to what they were.
+        """Change edges and caps in place, one command at a time; where a node refuses, all go back to what they were.
 
         Args:
             change: makes the new plan from the current one; sees what another command changed meanwhile.
@@ -136,43 +144,42 @@ class Network:
             current = self._registered(self._record)
             old = self.plan if current.plan == self._record.plan else current.network_plan
             new = change(old)
-            touched = {pair for pair, edge in new.edges.items() if edge != old.edges[pair]}
+            difference = PlanChange(old, new)
+            self.backend.check(new)
             most = max_segments(new.mtu)
             cut = (new.max_segments or most) < (old.max_segments or most)
-            everywhere = new.network_wide != old.network_wide
-            ranks = sorted(
-                range(new.size) if everywhere else {self.backend.engine.enforced_at(pair) for pair in touched}
-            )
             with signals.held():  # kernel and record change together, also where Ctrl-C comes now
                 asked, started = time.time(), time.perf_counter()
                 try:
-                    found = _apply(self.backend, new, ranks, touched)
+                    found = apply_plan(self.backend, new, difference)
                     seconds = time.perf_counter() - started
                     acknowledged = time.time()
-                    self._record = replace(current, plan=_updated(current.plan, new, touched))
+                    self._record = replace(current, plan=difference.updated(current.plan))
                     self._registry.save(self._record)
                 except BaseException as first:
                     try:
-                        _apply(self.backend, old, ranks, touched)
+                        apply_plan(self.backend, old, difference)
                     except Exception as second:
                         if str(second) != str(first):  # e.g. the same node is gone, both times
                             first.add_note(f"going back to the old links failed too: {second}")
                     raise
                 self.plan = new
-                if touched and (folder := self._registry.recording(self.name, current.created)):
+                if difference and (folder := self._registry.recording(self.name, current.created)):
                     try:
-                        RunFolder(folder).change(_change(old, new, touched, asked, acknowledged))
+                        RunFolder(folder).change(difference.record(asked, acknowledged))
                     except HarnessError as error:
                         raise HarnessError(
                             f"the links are changed, but the change could not be recorded: {error}"
                         ) from None
-        waits = _old_rate_s(old, new, touched, found) if self.backend.engine.fixes_departures else {}
-        return Reshaped(new, tuple(sorted(touched)), seconds, cut, waits)
+        edges, waits = tuple(sorted(difference.edges)), {}
+        if self.backend.engine.fixes_departures:
+            waits = _old_rate_s(old, new, edges, found)
+        return Reshaped(new, edges, seconds, cut, waits, difference.nodes, difference.trunks)
 
     def observe(self, ranks: Iterable[int] | None = None) -> dict[int, NodeStatus]:
         """What the nodes hold now. Raises NodeError."""
         chosen = range(self.plan.size) if ranks is None else ranks
-        return _readings(self.backend.call({rank: Task("observe", self.plan.node(rank)) for rank in chosen}))
+        return readings(self.backend.call({rank: Task("observe", self.plan.node(rank)) for rank in chosen}))
 
     def applied(self) -> dict[Pair, EdgeStatus]:
         """What the nodes enforce on every directed edge, and what they counted on it. Raises NodeError."""
@@ -215,6 +222,15 @@ class Network:
         with self._registry.lock(self.name):
             self._registry.record_in(self.name, folder, self._created())
 
+    def trunks(self) -> dict[str, CapStatus]:
+        """What is enforced on every trunk, and what was counted on it, by its name. Raises NodeError, HarnessError."""
+        if not self.plan.trunks:
+            return {}
+        if self.backend.engine.shapes_bridge:
+            return trunk_statuses(self.backend.observe_trunks(self.plan))
+        ranks = {self.backend.engine.enforced_at(pair) for trunk in self.plan.trunks for pair in trunk.edges}
+        return trunk_statuses(*(node.caps for node in self.observe(sorted(ranks)).values()))
+
     def notes(self) -> list[str]:
         """What has happened to the engine since the network was made, each once. Raises NodeError."""
         return list(dict.fromkeys(text for node in self.observe().values() for text in node.notes))
@@ -234,23 +250,6 @@ def _old_rate_s(
     rated = (pair for pair in sorted(touched) if old.edges[pair].shape.rate != new.edges[pair].shape.rate)
     waits = {pair: old.edges[pair].shape.waiting_seconds(queued[pair]) for pair in rated if pair in queued}
     return {pair: seconds for pair, seconds in waits.items() if seconds > OLD_RATE_S}
-
-
-def _change(
-    old: NetworkPlan, new: NetworkPlan, touched: Collection[Pair], asked: float, acknowledged: float
-) -> dict[str, Any]:
-    """A line of changes.jsonl; see docs/runs.md."""
-    edges = [
-        {"src": pair[0], "dst": pair[1], "before": old.edges[pair].to_json(), "after": new.edges[pair].to_json()}
-        for pair in sorted(touched)
-    ]
-    return {"asked": asked, "acknowledged": acknowledged, "edges": edges}
-
-
-def _updated(before: Mapping[str, Any], plan: NetworkPlan, touched: Collection[Pair]) -> dict[str, Any]:
-    """The plan in JSON, given that of the plan before: only edges that were touched differ."""
-    edges = [plan.edges[pair].to_json() if (pair := (e["src"], e["dst"])) in touched else e for e in before["edges"]]
-    return {**before, "edges": edges}
 
 
 def remove(name: str, registry: Registry, tell: Progress = _silent) -> bool:
@@ -274,33 +273,3 @@ def remove(name: str, registry: Registry, tell: Progress = _silent) -> bool:
         backend.destroy()
         registry.remove(name)
         return True
-
-
-def _apply(
-    backend: Backend, plan: NetworkPlan, ranks: Iterable[int], touched: Collection[Pair] = ()
-) -> dict[int, NodeStatus]:
-    """Apply these nodes' plans and compare what they then hold, which is returned. Raises NodeError."""
-    neighbours: dict[int, set[int]] = {}
-    for pair in touched:
-        rank = backend.engine.enforced_at(pair)
-        neighbours.setdefault(rank, set()).add(pair[1] if rank == pair[0] else pair[0])
-    tasks = {rank: Task("apply", plan.node(rank), frozenset(neighbours.get(rank, ()))) for rank in ranks}
-    readings = _readings(backend.call(tasks))
-    for rank, reading in readings.items():
-        for (src, dst), what in reading.mismatches:
-            raise NodeError(
-                rank, f"shape edge {src}->{dst}", f"the engine accepted the change but reports something else: {what}"
-            )
-        for cap, what in reading.cap_mismatches:
-            raise NodeError(rank, f"limit {cap}", f"the engine accepted the change but reports something else: {what}")
-    return readings
-
-
-def _readings(answers: Mapping[int, NodeStatus | HarnessError]) -> dict[int, NodeStatus]:
-    readings = {}
-    for rank in sorted(answers):
-        answer = answers[rank]
-        if isinstance(answer, HarnessError):
-            raise answer
-        readings[rank] = answer
-    return readings

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import ClassVar, Literal
 
-from harness.errors import HarnessError, NodeError
+from harness.errors import HarnessError, InputError, NodeError
 from harness.model.status import CapStatus, Stats
 from harness.shaping.qdisc import EMPTY, PASS, Tree, tree_of
 from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, MoveFilter, Seal, diff
@@ -20,7 +20,8 @@ class FakeEngine:
     Args:
         end: where it makes an edge, at its sender (src) or at its receiver (dst).
 
-    ``wrong_caps`` names uplinks, downlinks and trunks that it reports as missing.
+    ``wrong_caps`` names uplinks, downlinks and trunks that it reports as missing, ``refuse_caps`` ranks whose limits it
+    will not make.
     """
 
     name = "fake"
@@ -28,15 +29,15 @@ class FakeEngine:
     kernel_stamps = True
     cuts_super_packets = False
     fixes_departures = True
-    shapes_bridge = True
 
     def __init__(self, end: Literal["src", "dst"] = "src"):
-        self.end = end
+        self.end, self.shapes_bridge = end, end == "src"
         self.trees: dict[int, Tree] = {}
         self.refuse: set[tuple[int, int]] = set()
         self.log: list[object] = []
-        self.shapes = {}
+        self.caps = {}
         self.trunks = ()
+        self.refuse_caps: set[int] = set()
         self.wrong_caps: set[str] = set()
         self.stats = Stats()
 
@@ -69,15 +70,23 @@ class FakeEngine:
                     filters[rank, version] = neighbour
                     passing.pop((rank, version), None)
             self.trees[node.rank] = Tree(rooted, dict(branches), dict(filters), {}, dict(passing), sealed)
-        self.shapes[node.rank] = node.shape
+        caps = {name: cap for name, cap in vars(node.shape).items() if cap}
+        if not self.shapes_bridge:
+            crossed = {port.trunk for port in node.ingress}
+            caps |= {f"trunk {trunk.name}": trunk.capacity for trunk in node.trunks if trunk.name in crossed}
+        if caps != self.caps.get(node.rank, {}):
+            if node.rank in self.refuse_caps:
+                raise NodeError(node.rank, "limit it", "refused")
+            self.log.append((node.rank, sorted(caps)))
+            self.caps[node.rank] = caps
         return self.observe(node)
 
     def observe(self, node):
         tree = self.trees.get(node.rank, EMPTY)
         found = node_status(self._ports(node), self._desired(node), tree, dict.fromkeys(tree.branches, self.stats))
-        caps = vars(self.shapes[node.rank]) if node.rank in self.shapes else {}
-        wrong = [(name, "there is none") for name, cap in caps.items() if cap and name in self.wrong_caps]
-        held = {name: CapStatus(cap, self.stats) for name, cap in caps.items() if cap}
+        caps = self.caps.get(node.rank, {})
+        wrong = [(name, "there is none") for name in caps if name in self.wrong_caps]
+        held = {name: CapStatus(cap, self.stats) for name, cap in caps.items()}
         return replace(found, caps=held, cap_mismatches=tuple(wrong))
 
     def apply_trunks(self, plan):
@@ -85,7 +94,8 @@ class FakeEngine:
         return self.observe_trunks(plan)
 
     def observe_trunks(self, plan):
-        return {f"trunk {trunk.name}": CapStatus(trunk.capacity, self.stats) for trunk in self.trunks}
+        made = {f"trunk {trunk.name}": CapStatus(trunk.capacity, self.stats) for trunk in self.trunks}
+        return {name: status for name, status in made.items() if name not in self.wrong_caps}
 
     def _ports(self, node):
         return node.egress if self.end == "src" else node.ingress
@@ -120,6 +130,7 @@ class FakeBackend:
         self.engine = engine
         self.number = handle["number"] if handle else 0
         self.events: list[str] = []
+        self.refuses = ""
 
     @property
     def handle(self):
@@ -128,6 +139,10 @@ class FakeBackend:
     @property
     def alive(self):
         return self.number in FakeBackend.living
+
+    def check(self, plan):
+        if self.refuses:
+            raise InputError(self.refuses)
 
     def create(self, plan, progress):
         self.number = max(FakeBackend.living, default=0) + 1
@@ -150,6 +165,13 @@ class FakeBackend:
             except HarnessError as error:
                 answers[rank] = error
         return answers
+
+    def apply_trunks(self, plan):
+        self.events.append("apply trunks")
+        return self.engine.apply_trunks(plan)
+
+    def observe_trunks(self, plan):
+        return self.engine.observe_trunks(plan)
 
     def sample(self, plan, folder, attempt):
         self.events.append(f"sample {folder} {attempt}")

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from harness.agent.edits import edit, fingerprint
+from harness.agent.edits import Edited, NodeLimits, edits_message, fingerprint
+from harness.agent.trunks import refuse_trunks
 from harness.backends.base import Progress, Stdio, Task
 from harness.backends.docker.agents import Agents
 from harness.backends.docker.container_options import ContainerOptions
 from harness.backends.docker.sampling import AgentSampling
 from harness.errors import HarnessError, NodeError, RecordError
 from harness.model.plan import NetworkPlan
-from harness.model.status import NodeStatus
+from harness.model.status import CapStatus, NodeStatus
 from harness.shaping.base import EngineFacts
 from harness.shaping.facts import NETEM, engine_facts
 
@@ -73,6 +74,10 @@ class DockerBackend:
     def alive(self) -> bool:
         """See Backend."""
         return bool(self._containers)
+
+    def check(self, plan: NetworkPlan) -> None:
+        """See Backend."""
+        refuse_trunks(plan)
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
         """See Backend."""
@@ -137,15 +142,16 @@ class DockerBackend:
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
         """See Backend. Rank 0 gets every change too, and sends it to nodes that are not asked or come back."""
         at = time.time_ns()
-        edges = {edge.pair: edge for task in tasks.values() for edge in task.edges(self.engine)}
-        edits = [edit(edge, at) for edge in edges.values()]
+        edges: list[Edited] = [edge for task in tasks.values() for edge in task.edges(self.engine)]
+        limits = [NodeLimits(rank, task.node.shape) for rank, task in tasks.items() if task.resized]
+        edits = edits_message((at, one) for one in (*edges, *limits))
         messages: dict[int, dict[str, Any]] = {}
         for rank, task in tasks.items():
             messages[rank] = {"do": "observe"}
             if task.action == "apply":
-                messages[rank] = {"do": "apply", "edits": edits, "touched": sorted(task.touched)}
-        if edits and 0 in self._agents.ranks:
-            messages.setdefault(0, {"do": "edits", "edits": edits})
+                messages[rank] = {"do": "apply", **edits, "touched": sorted(task.touched)}
+        if (edges or limits) and 0 in self._agents.ranks:
+            messages.setdefault(0, {"do": "edits", **edits})
         asked = sorted(rank for rank, message in messages.items() if "edits" in message)
         answers = self._agents.ask({rank: {**message, "asked": asked} for rank, message in messages.items()})
         return {
@@ -181,6 +187,12 @@ class DockerBackend:
             stderr=stdio.stderr,
             start_new_session=own_group,
         )
+
+    def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
+        """See Backend: ``check`` lets none pass."""
+        return {}
+
+    observe_trunks = apply_trunks
 
     def sample(self, plan: NetworkPlan, folder: Path, attempt: int) -> AgentSampling:
         """See Backend. The folder must be the one that the containers have for results."""

@@ -33,7 +33,7 @@ from harness.linux.denied import namespaces_denied
 from harness.linux.fork import forked
 from harness.model.address import node_name
 from harness.model.plan import NetworkPlan
-from harness.model.status import NodeStatus
+from harness.model.status import CapStatus, NodeStatus
 from harness.shaping.base import Engine
 
 T = TypeVar("T")
@@ -81,6 +81,9 @@ class NetnsBackend:
     def alive(self) -> bool:
         """See Backend."""
         return self._keeper is not None and self._keeper.alive
+
+    def check(self, plan: NetworkPlan) -> None:
+        """See Backend: namespaces can have all."""
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
         """See Backend."""
@@ -172,15 +175,42 @@ class NetnsBackend:
                         raise NodeError(rank, what, host.explain(problem)) from None
             return answers
 
-        if keeper.rootless:
-            return forked(tour)
+        return self._away(tour)
+
+    def _in_bridge(self, work: Callable[[], T]) -> T:
+        """Do this in the bridge's network namespace. Raises what it raises."""
+        keeper = self._require()
+
+        def visit() -> T:
+            bridge = keeper.open(f"fd/{keeper.bridge}")
+            try:
+                keeper.enter_user()
+                syscalls.setns(bridge, syscalls.CLONE_NEWNET)
+            finally:
+                os.close(bridge)
+            return work()
+
+        return self._away(visit)
+
+    def _away(self, work: Callable[[], T]) -> T:
+        """Do what enters other network namespaces, and be in ours again."""
+        if self._require().rootless:
+            return forked(work)
         with signals.held():
             home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             try:
-                return tour()
+                return work()
             finally:
                 syscalls.setns(home, syscalls.CLONE_NEWNET)
                 os.close(home)
+
+    def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
+        """See Backend."""
+        return self._in_bridge(lambda: self.engine.apply_trunks(plan))
+
+    def observe_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
+        """See Backend."""
+        return self._in_bridge(lambda: self.engine.observe_trunks(plan))
 
     def keep(self) -> None:
         """See Backend."""

@@ -8,15 +8,17 @@ import pytest
 
 from harness.agent import discovery
 from harness.agent.coordinator import Coordinator
-from harness.agent.edits import Edits, edit
+from harness.agent.edits import Edits, NodeLimits, edits_message
 from harness.agent.lifecycle import GONE, Lifecycle
 from harness.agent.worker import Worker
 from harness.errors import HarnessError, InputError
-from harness.model.units import Time
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.units import Rate, Time
 from tests.support.plans import network
 
 PLAN = network("ring", 3)
 NAMES = ["zero", "one", "two"]
+LIMITED = NodeShape(uplink=Capacity(Rate(5_000_000)))
 
 
 def where(rank=0):
@@ -47,7 +49,7 @@ class Node:
     def take(self, message):
         self.heard.append(message)
         if message["do"] == "edits":
-            self.edits.merge(message["edits"])
+            self.edits.merge(message)
 
     def kinds(self):
         return [message["do"] for message in self.heard]
@@ -136,9 +138,9 @@ def test_a_change_that_one_node_takes_reaches_all_and_who_comes_later():
     async def scene(node):
         hub, one = node(0), node(1)
         await until(lambda: hub.membership.lifecycle.missing == [2])
-        news = [edit(changed((1, 2), 33), 7)]
+        news = edits_message([(7, changed((1, 2), 33)), (8, NodeLimits(1, LIMITED))])
         one.edits.merge(news)
-        one.membership.share({"do": "edits", "edits": news})
+        one.membership.share({"do": "edits", **news})
         await until(lambda: hub.edits.to_json() == news)
         two = node(2)
         await until(lambda: two.edits.to_json() == news)
@@ -149,7 +151,7 @@ def test_a_change_that_one_node_takes_reaches_all_and_who_comes_later():
 def test_what_a_node_knows_outlives_rank_0():
     async def scene(node):
         hub, one = node(0), node(1)
-        news = [edit(changed((0, 1), 50), 9)]
+        news = edits_message([(9, changed((0, 1), 50)), (9, NodeLimits(0, LIMITED))])
         await until(lambda: hub.membership.lifecycle.missing == [2])
         one.edits.merge(news)
         await hub.end()

@@ -1,4 +1,4 @@
-"""Of each edge the newest change counts, whoever brings it and in whatever order."""
+"""Of each edge and node the newest change counts, whoever brings it and in whatever order."""
 
 import json
 from dataclasses import replace
@@ -6,8 +6,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agent.edits import Edits, edit, fingerprint
-from harness.model.units import Time
+from harness.agent.edits import Edits, NodeLimits, edited_plan, edits_message, fingerprint
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.units import Rate, Time
 from tests.support.plans import SHAPES, network
 
 PLAN = network("ring", 3)
@@ -18,46 +19,80 @@ def changed(pair, ms):
     return replace(edge, shape=edge.shape.changed(delay=Time(ms * 10**6)))
 
 
+def limited(rank, mbit):
+    return NodeLimits(rank, NodeShape(uplink=Capacity(Rate(mbit * 10**6))))
+
+
+def told(*changes):
+    return json.loads(json.dumps(edits_message(changes)))
+
+
 def test_the_newest_is_taken_and_the_older_is_not():
     edits = Edits()
-    assert edits.merge([edit(changed((0, 1), 20), 5)]) == [changed((0, 1), 20)]
-    assert edits.merge([edit(changed((0, 1), 10), 4)]) == []
-    assert edits.merge([edit(changed((0, 1), 20), 5)]) == [], "the same again is nothing new"
-    assert edits.merge([edit(changed((0, 1), 30), 6), edit(changed((1, 0), 7), 1)]) == [
+    assert edits.merge(told((5, changed((0, 1), 20)))) == [changed((0, 1), 20)]
+    assert edits.merge(told((4, changed((0, 1), 10)))) == []
+    assert edits.merge(told((5, changed((0, 1), 20)))) == [], "the same again is nothing new"
+    assert edits.merge(told((6, changed((0, 1), 30)), (1, changed((1, 0), 7)))) == [
         changed((0, 1), 30),
         changed((1, 0), 7),
     ]
+    assert edits.merge(told((2, limited(1, 5)), (1, limited(1, 6)))) == [limited(1, 5)]
 
 
 def test_what_is_older_than_what_is_known_can_be_told():
     edits = Edits()
-    edits.merge([edit(changed((0, 1), 20), 5)])
-    assert edits.newer([edit(changed((0, 1), 30), 4)]) == [changed((0, 1), 30)]
-    assert edits.newer([edit(changed((0, 1), 30), 5), edit(changed((1, 0), 30), 1)]) == []
+    edits.merge(told((5, changed((0, 1), 20)), (5, limited(0, 20))))
+    assert edits.newer(told((4, changed((0, 1), 30)), (4, limited(0, 1)))) == [changed((0, 1), 30), limited(0, 1)]
+    assert edits.newer(told((5, changed((0, 1), 30)), (1, changed((1, 0), 30)), (6, limited(0, 1)))) == []
+
+
+def test_only_news_are_passed_on():
+    edits = Edits()
+    edits.merge(told((5, changed((0, 1), 20)), (5, limited(0, 20))))
+    assert edits.fresh(told((5, changed((0, 1), 20)), (4, limited(0, 1)))) == {}
+    assert edits.fresh(told((5, changed((0, 1), 20)), (6, limited(0, 1)))) == told((6, limited(0, 1)))
+    assert edits.fresh(told((1, changed((1, 0), 2)), (5, limited(0, 20)))) == told((1, changed((1, 0), 2)))
 
 
 def test_what_was_taken_can_be_passed_on_as_a_whole_or_in_part():
     edits = Edits()
-    edits.merge([edit(changed((0, 1), 20), 5), edit(changed((1, 2), 9), 6)])
+    edits.merge(told((5, changed((0, 1), 20)), (6, changed((1, 2), 9)), (7, limited(2, 5))))
     other = Edits()
-    assert other.merge(edits.to_json([(0, 1), (2, 0)])) == [changed((0, 1), 20)]
-    assert other.merge(edits.to_json()) == [changed((1, 2), 9)]
+    assert other.merge(edits.to_json([changed((0, 1), 1), changed((2, 0), 1)])) == [changed((0, 1), 20)]
+    assert other.merge(edits.to_json()) == [changed((1, 2), 9), limited(2, 5)]
+    assert other.fingerprint == edits.fingerprint
 
 
-@given(st.lists(st.tuples(st.sampled_from([(0, 1), (1, 0), (1, 2)]), st.integers(1, 50)), max_size=12), st.randoms())
+def test_a_message_of_a_command_that_knows_no_limits_of_nodes_is_read():
+    assert Edits().merge({"do": "edits", "edits": [{"at": 1, "edge": changed((0, 1), 2).to_json()}]})
+
+
+def test_changes_make_another_plan():
+    plan = edited_plan(PLAN, [changed((0, 1), 20), limited(2, 5)])
+    assert plan.edges[0, 1] == changed((0, 1), 20)
+    assert plan.node_shape(2) == limited(2, 5).shape
+    assert edited_plan(plan, [NodeLimits(2, NodeShape())]).nodes == {}
+
+
+ANY = st.one_of(
+    st.builds(changed, st.sampled_from([(0, 1), (1, 0), (1, 2)]), st.integers(1, 50)),
+    st.builds(limited, st.integers(0, 2), st.integers(1, 50)),
+)
+
+
+@given(st.lists(ANY, max_size=12), st.randoms())
 def test_two_nodes_agree_whatever_the_order(changes, random):
-    messages = [edit(changed(pair, ms), at) for at, (pair, ms) in enumerate(changes)]
+    messages = [told(change) for change in enumerate(changes)]
     one, other = Edits(), Edits()
-    one.merge(messages)
+    for message in messages:
+        one.merge(message)
     shuffled = list(messages)
     random.shuffle(shuffled)
     for message in shuffled:
-        other.merge([message])
-
-    def by_edge(edits):
-        return sorted(edits.to_json(), key=lambda e: (e["edge"]["src"], e["edge"]["dst"]))
-
-    assert by_edge(one) == by_edge(other)
+        other.merge(message)
+    assert one.fingerprint == other.fingerprint
+    assert edited_plan(PLAN, one.merge(other.to_json())) == PLAN, "nothing is news to the other"
+    assert other.merge(one.to_json()) == []
 
 
 def test_a_plan_that_came_as_json_has_the_fingerprint_of_the_agents_own():

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.errors import HarnessError, NetworkStateError, NodeError
+from harness.errors import HarnessError, InputError, NetworkStateError, NodeError
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.link import LinkShape
 from harness.model.status import Stats
@@ -284,6 +284,118 @@ def test_a_damaged_record_is_forgotten(start, store, tmp_path):
     assert store.names() == ["one"]
 
 
+# Capacity that edges share
+
+
+UPLINK = NodeShape(uplink=Capacity(Rate(5 * 10**6)))
+
+
+def regions():
+    """Four nodes that are all joined, two in each of two regions; every edge has a rate of 1 Mbit/s."""
+    return replace(network("full", 4, shape(rate="1mbit")), regions={"eu": (0, 1), "us": (2, 3)})
+
+
+def trunks(**mbit):
+    """Sets trunks between eu and us: ``there`` and ``back``, in Mbit/s; those not given are taken away."""
+    ways = {"there": ("eu", "us"), "back": ("us", "eu")}
+    return lambda plan: replace(plan, trunk_capacities={ways[k]: Capacity(Rate(m * 10**6)) for k, m in mbit.items()})
+
+
+def test_a_nodes_limit_changes_at_that_node_alone(start, engine, store):
+    net = start(network("ring", 4, shape(rate="1mbit")))
+    engine.log.clear()
+    done = net.reshape(lambda plan: plan.with_nodes({2: UPLINK}))
+    assert engine.log == [(2, ["uplink"])]
+    assert (done.changed, done.nodes, done.trunks) == ((), (2,), ())
+    assert net.observe()[2].caps["uplink"].applied == UPLINK.uplink
+    assert store.load("net").network_plan == net.plan
+    assert net.plan.nodes == {2: UPLINK}
+    net.reshape(lambda plan: plan.with_nodes({2: NodeShape()}))
+    assert net.observe()[2].caps == {}
+    assert store.load("net").network_plan.nodes == {}
+
+
+def test_the_first_limit_of_an_unshaped_network_has_every_node_drop_what_crosses_no_edge(start, engine):
+    net = start(network("line", 4))
+    net.reshape(lambda plan: plan.with_nodes({0: UPLINK}))
+    assert {rank for rank, tree in engine.trees.items() if tree.sealed} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+def test_where_a_node_refuses_its_limit_the_others_go_back(start, engine, store, refused):
+    plan = network("ring", 4, shape(rate="1mbit"))
+    net = start(plan)
+    engine.refuse_caps = {refused}
+    with pytest.raises(NodeError, match=f"node {refused}: limit it: refused"):
+        net.reshape(lambda plan: plan.with_nodes({1: UPLINK, 2: UPLINK}))
+    assert {rank: node.caps for rank, node in net.observe().items() if node.caps} == {}
+    assert net.plan == store.load("net").network_plan == plan
+
+
+def test_a_limit_that_a_node_does_not_report_is_an_error_and_taken_back(start, engine, monkeypatch):
+    """As an agent of an older image, which knows no limits."""
+    net = start(network("ring", 4, shape(rate="1mbit")))
+    observe = engine.observe
+    monkeypatch.setattr(engine, "observe", lambda node: replace(observe(node), caps={}))
+    with pytest.raises(NodeError, match="node 2: limit uplink: it reports no such limit"):
+        net.reshape(lambda plan: plan.with_nodes({2: UPLINK}))
+    assert engine.caps[2] == {}
+
+
+def test_a_trunk_is_made_by_the_bridge_or_by_the_nodes_that_receive(start, engine, store):
+    net = start(regions())
+    engine.log.clear()
+    net.backend.events.clear()
+    done = net.reshape(trunks(there=10))
+    assert (done.changed, done.nodes, done.trunks) == ((), (), (("eu", "us"),))
+    if engine.shapes_bridge:
+        assert net.backend.events == ["call nothing", "apply trunks"]
+    else:
+        assert engine.log == [(2, ["trunk eu->us"]), (3, ["trunk eu->us"])]
+    assert {name: status.applied.rate.bit_s for name, status in net.trunks().items()} == {"eu->us": 10**7}
+    assert store.load("net").network_plan == net.plan
+    assert net.reshape(trunks(back=5)).trunks == (("eu", "us"), ("us", "eu"))
+    assert {name: status.applied.rate.bit_s for name, status in net.trunks().items()} == {"us->eu": 5 * 10**6}
+    net.reshape(trunks())
+    assert net.trunks() == {}
+    assert not any(engine.caps.values())
+
+
+def test_what_several_nodes_count_of_a_trunk_is_one_sum(start, engine):
+    net = start(trunks(there=10)(regions()))
+    engine.stats = Stats(10, 1000, 1, 50, 2)
+    times = 1 if engine.shapes_bridge else 2
+    assert net.trunks()["eu->us"].stats == Stats(10 * times, 1000 * times, times, 50 * times, 2 * times)
+
+
+def test_a_trunk_that_is_not_held_is_an_error_and_taken_back(start, engine, store):
+    net = start(trunks(back=5)(regions()))
+    engine.wrong_caps = {"trunk eu->us"}
+    with pytest.raises(HarnessError, match=r"limit trunk eu->us: the engine accepted the change but reports something"):
+        net.reshape(trunks(there=10, back=6))
+    engine.wrong_caps = set()
+    assert {name: status.applied.rate.bit_s for name, status in net.trunks().items()} == {"us->eu": 5 * 10**6}
+    assert store.load("net").network_plan == net.plan
+
+
+def test_what_the_nodes_cannot_make_is_refused_before_anything_is_changed(start, engine):
+    net = start(regions())
+    net.backend.refuses = "not here"
+    engine.log.clear()
+    net.backend.events.clear()
+    with pytest.raises(InputError, match="not here"):
+        net.reshape(trunks(there=10))
+    assert (engine.log, net.backend.events) == ([], [])
+
+
+def test_what_the_nodes_cannot_make_is_refused_before_anything_is_made(store, engine):
+    backend = FakeBackend(engine)
+    backend.refuses = "not here"
+    with pytest.raises(InputError, match="not here"):
+        Network.up("net", regions(), backend, store)
+    assert (backend.events, store.names()) == ([], [])
+
+
 # Reshapes on record
 
 
@@ -299,7 +411,8 @@ def test_a_reshape_is_recorded_with_what_was_and_what_is(start, tmp_path):
     net.reshape(slow((0, 1), (1, 0)))
     net.reshape(lambda plan: plan.changed([replace(plan.edge(1, 2), down=True)]))
     first, second = changes(tmp_path)
-    assert list(first) == ["asked", "acknowledged", "edges"]
+    assert list(first) == ["asked", "acknowledged", "edges", "nodes", "trunks"]
+    assert first["nodes"] == first["trunks"] == []
     assert before <= first["asked"] <= first["acknowledged"] <= second["asked"] <= second["acknowledged"] <= time.time()
     assert [(edge["src"], edge["dst"]) for edge in first["edges"]] == [(0, 1), (1, 0)]
     for edge in first["edges"]:
@@ -307,6 +420,23 @@ def test_a_reshape_is_recorded_with_what_was_and_what_is(start, tmp_path):
         assert LinkShape.from_json(edge["after"]) == SLOW
     (edge,) = second["edges"]
     assert (edge["before"]["down"], edge["after"]["down"]) == (False, True)
+
+
+def test_limits_are_recorded_with_what_was_and_what_is(start, tmp_path):
+    net = start(regions())
+    net.record_in(tmp_path)
+    net.reshape(lambda plan: trunks(there=10)(plan.with_nodes({1: UPLINK})))
+    net.reshape(trunks())
+    first, second = changes(tmp_path)
+    none = {"uplink": None, "downlink": None}
+    assert first["nodes"] == [{"rank": 1, "before": none, "after": UPLINK.to_json()}]
+    trunk = Capacity(Rate(10**7)).to_json()
+    assert first["trunks"] == [{"from": "eu", "to": "us", "before": None, "after": trunk}]
+    assert second == second | {
+        "edges": [],
+        "nodes": [],
+        "trunks": [{**first["trunks"][0], "before": trunk, "after": None}],
+    }
 
 
 def test_a_reshape_by_who_made_the_network_is_recorded_where_others_know_another_time_of_its_beginning(

@@ -1,0 +1,203 @@
+"""Changes of shared capacities as a user writes them: which nodes or trunks, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any, Final, Self
+
+from harness.errors import InputError, PlanError, quoted
+from harness.model.capacity import DROPTAIL, Capacity
+from harness.model.link import LINK_FIELDS
+from harness.model.plan import NetworkPlan
+from harness.model.queueing import Queue
+from harness.model.suggest import suggest
+from harness.model.units import is_whole_number
+
+SIDES: Final = ("uplink", "downlink")
+PARTS: Final = ("queue", "buffer", "overhead")
+"""What a capacity has beside its rate; written as for links."""
+Regions = tuple[str, str]
+"""The two ends of a trunk, in its direction."""
+
+
+@dataclass(frozen=True)
+class CapacityEdit:
+    """New values of some parts of a capacity; what is not named stays. A rate of None takes the limit away."""
+
+    fields: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, texts: Mapping[str, str], rate: str = "rate") -> Self:
+        """Read texts by field name.
+
+        Args:
+            texts: a rate or ``none``, and PARTS.
+            rate: what the user calls the rate.
+
+        Raises:
+            InputError: names the option.
+        """
+        fields = {}
+        for name, text in texts.items():
+            try:
+                fields[name] = _queue(text) if name == "queue" else LINK_FIELDS[name].read(text)
+            except InputError as error:
+                raise InputError(f"--{rate if name == 'rate' else name}: {error}") from None
+        if fields.get("rate", 0) is None and len(fields) > 1:
+            part = next(name for name in PARTS if name in fields)
+            raise InputError(f"--{rate} none takes the limit away, so there is nothing that --{part} could change")
+        return cls(fields)
+
+    def apply(self, capacity: Capacity | None) -> Capacity | None:
+        """The changed capacity. Raises InputError where there is none and no rate is given."""
+        if self.fields.get("rate", 0) is None:
+            return None
+        if capacity is not None:
+            return replace(capacity, **self.fields)
+        if "rate" not in self.fields:
+            raise InputError("there is no limit yet; give its rate")
+        return Capacity(**self.fields)
+
+
+def _queue(text: str) -> Queue:
+    return DROPTAIL if text == "none" else Queue.parse(text)
+
+
+def node_change(ranks: str, texts: Mapping[str, str]) -> Callable[[NetworkPlan], NetworkPlan]:
+    """What ``harness node set`` and its like in Python ask for.
+
+    Args:
+        ranks: as parse_ranks reads them.
+        texts: ``uplink`` and ``downlink``: a rate or ``none``; PARTS: of the sides given, or where neither is, of those
+            that a node has.
+
+    Raises:
+        InputError: nothing is to change, or the texts make no sense. The change itself raises InputError too: a rank
+            is unknown, or a node has no limit whose queue could change.
+    """
+    parts = {name: texts[name] for name in PARTS if name in texts}
+    rates = {side: texts[side] for side in SIDES if side in texts}
+    if not texts:
+        raise InputError("nothing to set: give uplink, downlink, queue, buffer or overhead")
+    some = any(rate != "none" for rate in rates.values())
+    edits = {
+        side: CapacityEdit.parse({"rate": rate} | ({} if rate == "none" and some else parts), side)
+        for side, rate in rates.items()
+    }
+    shared = CapacityEdit.parse(parts)
+
+    def change(plan: NetworkPlan) -> NetworkPlan:
+        shapes = {}
+        for rank in parse_ranks(ranks, plan):
+            shape = plan.node_shape(rank)
+            chosen = edits or {side: shared for side in SIDES if getattr(shape, side) is not None}
+            if not chosen:
+                raise InputError(f"node {rank} has no uplink or downlink yet; give a rate, e.g. --uplink 20mbit")
+            made = {side: _applied(f"node {rank}: {side}", edit, getattr(shape, side)) for side, edit in chosen.items()}
+            shapes[rank] = replace(shape, **made)
+        return plan.with_nodes(shapes)
+
+    return change
+
+
+def trunk_change(
+    trunks: str, texts: Mapping[str, str], *, one_way: bool = False
+) -> Callable[[NetworkPlan], NetworkPlan]:
+    """What ``harness trunk set`` and its like in Python ask for.
+
+    Args:
+        trunks: as parse_trunks reads them.
+        texts: ``rate``, or ``none`` in its place, and PARTS.
+        one_way: only from the first region to the second.
+
+    Raises:
+        InputError: nothing is to change, or the texts make no sense. The change itself raises InputError too: a region
+            is unknown, or a trunk has no limit whose queue could change.
+    """
+    if not texts:
+        raise InputError("nothing to set: give rate, queue, buffer or overhead")
+    edit = CapacityEdit.parse(texts)
+
+    def change(plan: NetworkPlan) -> NetworkPlan:
+        made = dict(plan.trunk_capacities)
+        for ways in parse_trunks(trunks, plan, one_way=one_way):
+            capacity = _applied(f"trunk {'->'.join(ways)}", edit, made.pop(ways, None))
+            made |= {} if capacity is None else {ways: capacity}
+        return replace(plan, trunk_capacities=dict(sorted(made.items())))
+
+    return change
+
+
+def _applied(what: str, edit: CapacityEdit, capacity: Capacity | None) -> Capacity | None:
+    try:
+        return edit.apply(capacity)
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from None
+
+
+def parse_ranks(text: str, plan: NetworkPlan) -> list[int]:
+    """The ranks that ``2``, ``0,2`` or ``all`` stands for, ascending.
+
+    Raises:
+        InputError: it is none of these.
+        PlanError: an unknown rank.
+    """
+    if text == "all":
+        return list(range(plan.size))
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if not is_whole_number(word):
+            raise InputError(f"{quoted(word)} is no rank; write e.g. 2, or several as 0,2, or all")
+        plan.require_rank(int(word))
+    return sorted({int(word) for word in words})
+
+
+def parse_trunks(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[Regions]:
+    """The trunks that ``eu-us``, ``eu-us,eu-asia`` or ``all`` stands for, both directions unless one way.
+
+    Raises:
+        InputError: it is none of these, or the network has no regions, or no such, or no edge joins them.
+    """
+    if len(plan.regions) < 2:
+        raise PlanError(
+            f"a trunk joins two regions, and this {plan.topology} has none; a topology file may name them, or take"
+            " -t regions:2"
+        )
+    joined = crossed_regions(plan)
+    if text == "all":
+        return sorted(joined)
+    found = []
+    for word in text.split(","):
+        src, dst = _regions(word.strip(), plan)
+        if (src, dst) not in joined:
+            raise PlanError(f"no edge goes from region {src} to region {dst}, so they have no trunk")
+        found += [(src, dst)] if one_way else [(src, dst), (dst, src)]
+    return list(dict.fromkeys(found))
+
+
+def crossed_regions(plan: NetworkPlan) -> set[Regions]:
+    """Every two regions that an edge joins, each way."""
+    home = {rank: region for region, ranks in plan.regions.items() for rank in ranks}
+    ways = {(home.get(src, ""), home.get(dst, "")) for src, dst in plan.edges}
+    return ways & set(permutations(plan.regions, 2))
+
+
+def _regions(word: str, plan: NetworkPlan) -> Regions:
+    """The two regions of ``eu-us``, whose names may have hyphens too; also of ``eu->us``, as a trunk is shown."""
+    cuts: Iterable[Regions] = [(word[:at], word[at + 1 :]) for at, sign in enumerate(word) if sign == "-"]
+    if "->" in word:
+        cuts = [(src, dst) for src, _, dst in [word.partition("->")]]
+    cuts = list(cuts)
+    for src, dst in cuts:
+        if src in plan.regions and dst in plan.regions and src != dst:
+            return src, dst
+    for src, dst in cuts:
+        unknown = [name for name in (src, dst) if name not in plan.regions]
+        if len(unknown) == 1:
+            raise PlanError(f"there is no region {quoted(unknown[0])}; {suggest(unknown[0], plan.regions)}")
+    raise PlanError(
+        f"{quoted(word)} is no trunk; write two regions as A-B, e.g. {'-'.join([*plan.regions][:2])}, or all;"
+        f" regions: {', '.join(plan.regions)}"
+    )

@@ -1,0 +1,90 @@
+"""Has nodes apply a plan, and compares what they then hold with what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Final
+
+from harness.backends.base import Backend, Task
+from harness.errors import HarnessError, NodeError
+from harness.model.capacity import Capacity
+from harness.model.capacity_edit import SIDES
+from harness.model.plan import NetworkPlan
+from harness.model.status import CapStatus, NodeStatus, Stats
+from harness.networks.plan_change import PlanChange
+
+_DIFFERS: Final = "the engine accepted the change but reports something else: {}"
+_TRUNK: Final = "trunk "
+"""What the names of trunks begin with among the caps of a node."""
+
+
+def apply_plan(backend: Backend, plan: NetworkPlan, change: PlanChange | None = None) -> dict[int, NodeStatus]:
+    """Make the plan, or that side of a change of it, and read it back; what nodes hold, by rank.
+
+    Raises:
+        NodeError: a node refused, or holds something else.
+        HarnessError: so does the bridge.
+    """
+    engine = backend.engine
+    neighbours: dict[int, set[int]] = {}
+    for pair in () if change is None else change.edges:
+        rank = engine.enforced_at(pair)
+        neighbours.setdefault(rank, set()).add(pair[1] if rank == pair[0] else pair[0])
+    ranks, resized = (range(plan.size), ()) if change is None else (change.ranks(engine), change.nodes)
+    tasks = {
+        rank: Task("apply", plan.node(rank), frozenset(neighbours.get(rank, ())), rank in resized) for rank in ranks
+    }
+    found = readings(backend.call(tasks))
+    for rank, reading in found.items():
+        _compare(plan, rank, reading)
+    if engine.shapes_bridge and (plan.trunks if change is None else change.trunks):
+        held = trunk_statuses(backend.apply_trunks(plan))
+        for trunk in plan.trunks:
+            _compare_trunk(trunk.name, trunk.capacity, held.get(trunk.name, CapStatus(None)).applied)
+    return found
+
+
+def readings(answers: Mapping[int, NodeStatus | HarnessError]) -> dict[int, NodeStatus]:
+    """The answers by rank. Raises the first that is an error."""
+    found = {}
+    for rank in sorted(answers):
+        answer = answers[rank]
+        if isinstance(answer, HarnessError):
+            raise answer
+        found[rank] = answer
+    return found
+
+
+def trunk_statuses(*caps: Mapping[str, CapStatus]) -> dict[str, CapStatus]:
+    """The trunks by name, counted together where several nodes have a part of one."""
+    found: dict[str, CapStatus] = {}
+    for name, status in (item for each in caps for item in each.items()):
+        if name.startswith(_TRUNK):
+            trunk = name.removeprefix(_TRUNK)
+            found[trunk] = _sum(found[trunk], status) if trunk in found else status
+    return found
+
+
+def _sum(one: CapStatus, other: CapStatus) -> CapStatus:
+    counted = {each.name: getattr(one.stats, each.name) + getattr(other.stats, each.name) for each in fields(Stats)}
+    return replace(one, stats=Stats(**counted))
+
+
+def _compare(plan: NetworkPlan, rank: int, reading: NodeStatus) -> None:
+    """Raise NodeError where a node holds something else than it was asked for."""
+    for (src, dst), what in reading.mismatches:
+        raise NodeError(rank, f"shape edge {src}->{dst}", _DIFFERS.format(what))
+    for cap, what in reading.cap_mismatches:
+        raise NodeError(rank, f"limit {cap}", _DIFFERS.format(what))
+    for side in SIDES:
+        if getattr(plan.node_shape(rank), side) is not None and side not in reading.caps:
+            raise NodeError(
+                rank, f"limit {side}", "it reports no such limit", "if it is a container, is its image old?"
+            )
+
+
+def _compare_trunk(name: str, requested: Capacity, applied: Capacity | None) -> None:
+    if applied is None or applied.rate.byte_s != requested.rate.byte_s:
+        what = "nothing limits it" if applied is None else f"{applied.describe()} for {requested.describe()}"
+        raise HarnessError(f"limit trunk {name}: {_DIFFERS.format(what)}")

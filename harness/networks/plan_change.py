@@ -1,0 +1,89 @@
+"""What differs between two plans of one network: who must do something about it, and how it is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from harness.model.capacity_edit import Regions
+from harness.model.link import Pair
+from harness.model.plan import NetworkPlan
+from harness.shaping.base import EngineFacts
+
+
+@dataclass(frozen=True)
+class PlanChange:
+    """From one plan to another with the same nodes and edges."""
+
+    old: NetworkPlan
+    new: NetworkPlan
+
+    @cached_property
+    def edges(self) -> frozenset[Pair]:
+        """The directed edges that are not as they were."""
+        return frozenset(pair for pair, edge in self.new.edges.items() if edge != self.old.edges[pair])
+
+    @cached_property
+    def nodes(self) -> tuple[int, ...]:
+        """The ranks whose uplink or downlink is not as it was."""
+        ranks = sorted({*self.old.nodes, *self.new.nodes})
+        return tuple(rank for rank in ranks if self.old.node_shape(rank) != self.new.node_shape(rank))
+
+    @cached_property
+    def trunks(self) -> tuple[Regions, ...]:
+        """The trunks that are not as they were, by (from, to)."""
+        old, new = self.old.trunk_capacities, self.new.trunk_capacities
+        return tuple(ways for ways in sorted({*old, *new}) if old.get(ways) != new.get(ways))
+
+    def __bool__(self) -> bool:
+        return bool(self.edges or self.nodes or self.trunks)
+
+    def ranks(self, engine: EngineFacts) -> list[int]:
+        """The nodes that must apply their new plan."""
+        if self.new.network_wide != self.old.network_wide:
+            return list(range(self.new.size))
+        pairs = set(self.edges)
+        if not engine.shapes_bridge:
+            changed = {"->".join(ways) for ways in self.trunks}
+            pairs |= {p for plan in (self.old, self.new) for t in plan.trunks if t.name in changed for p in t.edges}
+        return sorted({*self.nodes, *map(engine.enforced_at, pairs)})
+
+    def record(self, asked: float, acknowledged: float) -> dict[str, Any]:
+        """A line of changes.jsonl; see docs/runs.md."""
+        old, new = self.old, self.new
+        trunks = {ways: [_json(plan.trunk_capacities.get(ways)) for plan in (old, new)] for ways in self.trunks}
+        return {
+            "asked": asked,
+            "acknowledged": acknowledged,
+            "edges": [
+                {
+                    "src": pair[0],
+                    "dst": pair[1],
+                    "before": old.edges[pair].to_json(),
+                    "after": new.edges[pair].to_json(),
+                }
+                for pair in sorted(self.edges)
+            ],
+            "nodes": [
+                {"rank": rank, "before": old.node_shape(rank).to_json(), "after": new.node_shape(rank).to_json()}
+                for rank in self.nodes
+            ],
+            "trunks": [
+                {"from": src, "to": dst, "before": before, "after": after}
+                for (src, dst), (before, after) in trunks.items()
+            ],
+        }
+
+    def updated(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """The new plan in JSON, given that of the old one: what did not change is not written again."""
+        edges = self.new.edges
+        changed = [
+            edges[pair].to_json() if (pair := (e["src"], e["dst"])) in self.edges else e for e in before["edges"]
+        ]
+        return {**before, "edges": changed, **self.new.caps_to_json()}
+
+
+def _json(value: Any) -> Any:
+    return None if value is None else value.to_json()
