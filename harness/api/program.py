@@ -15,6 +15,7 @@ from harness.backends.base import ProgramStarter, Stdio
 from harness.errors import NetworkStateError
 from harness.model.plan import NetworkPlan
 from harness.networks.launch import GRACE_SECONDS, LaunchOutcome, Sink, launch
+from harness.networks.until import ALL, Until
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class NodeProgram:
         master_port: for the rendezvous at rank 0.
         payload: standard input.
         lock: see _Nodes.
+        until: whose end with 0 ends the others.
     """
 
     def __init__(
@@ -148,6 +150,7 @@ class NodeProgram:
         master_port: int,
         lock: threading.RLock,
         payload: bytes = b"",
+        until: Until = ALL,
     ) -> None:
         self.ranks: Final = tuple(ranks)
         self.master_port: Final = master_port
@@ -156,7 +159,7 @@ class NodeProgram:
         self._outcome: LaunchOutcome | None = None
         self._error: BaseException | None = None
         self._nodes = _Nodes(backend, payload, len(self.ranks), lock)
-        options: dict[str, Any] = {"ranks": self.ranks, "extra_env": env, "master_port": master_port}
+        options: dict[str, Any] = {"ranks": self.ranks, "extra_env": env, "master_port": master_port, "until": until}
         work = (self._nodes, plan, argv, sink)
         self._thread = threading.Thread(target=self._launch, args=(work, options), name="harness-job", daemon=True)
 

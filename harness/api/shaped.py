@@ -21,6 +21,7 @@ from harness.model.torchrun import MASTER_PORT
 from harness.networks.backends import NETNS
 from harness.networks.launch import Stream
 from harness.networks.network import Network
+from harness.networks.until import ALL, FIRST, Until, parse_until
 
 if TYPE_CHECKING:
     from harness.api.record import NetworkRecord
@@ -138,6 +139,7 @@ class ShapedNetwork(NetworkLinks):
         timeout: float | None = None,
         ranks: Sequence[int] | None = None,
         env: Mapping[str, StrPath] | None = None,
+        until: str = ALL,
     ) -> list[Ended]:
         """Run a program on every node as ``harness run`` does; the first that fails stops the others.
 
@@ -146,6 +148,8 @@ class ShapedNetwork(NetworkLinks):
             timeout: seconds; then all are stopped.
             ranks: where; None: everywhere.
             env: variables beside those that a node has.
+            until: whose end with 0 ends the others: ``all`` ranks' (nobody is stopped), the ``first`` one's, or that of
+                one rank, ``rank:0``, e.g. of a server. Those that are stopped have code 143.
 
         Returns:
             Exit codes and output, in rank order. Output is kept by lines, so a last one without its newline gets one.
@@ -156,6 +160,8 @@ class ShapedNetwork(NetworkLinks):
             NodeError: there is no such program (on namespaces; in a container it ends with 127).
         """
         program, chosen, given = words(argv), self._chosen(ranks), variables(env)
+        if (last := parse_until(until, self.size)) not in (ALL, FIRST, *chosen):
+            raise InputError(f"until={until!r}: the program does not run there; ranks are {chosen}")
         lines: dict[tuple[int, Stream], list[bytes]] = {}
         width = len(str(max(chosen)))
 
@@ -166,7 +172,7 @@ class ShapedNetwork(NetworkLinks):
         def text(rank: int, stream: Stream) -> str:
             return "".join(f"{line.decode(errors='replace')}\n" for line in lines.get((rank, stream), ()))
 
-        job = self._job(program, sink, chosen, given)
+        job = self._job(program, sink, chosen, given, until=last)
         try:
             job.begin()
             if not job.wait(timeout):
@@ -191,6 +197,7 @@ class ShapedNetwork(NetworkLinks):
         ranks: tuple[int, ...],
         env: Mapping[str, str],
         payload: bytes = b"",
+        until: Until = ALL,
     ) -> NodeProgram:
         """One that has not begun, and that the network's end stops; with a MASTER_PORT that no other has."""
         with self._lock:
@@ -207,6 +214,7 @@ class ShapedNetwork(NetworkLinks):
                 master_port=next(port for port in range(MASTER_PORT, 1 << 16) if port not in taken),
                 lock=self._lock,
                 payload=payload,
+                until=until,
             )
             self._jobs.append(job)
             if self._record:

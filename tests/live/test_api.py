@@ -220,6 +220,10 @@ def test_programs_on_all_nodes(net):
     assert [(one.rank, one.code, one.stdout, one.stderr) for one in ended] == [
         (number, 0, f"{number} of 3 x\n", "oh\n") for number in range(3)
     ]
+    serving = ["sh", "-c", "test $RANK = 0 || sleep 100"]  # clients that wait for a server for ever
+    assert [one.code for one in net.exec(serving, until="rank:0", timeout=BOUND)] == [0, *[143] * (net.size - 1)]
+    with pytest.raises(harness.HarnessError, match="does not run there"):
+        net.exec(serving, ranks=[1], until="rank:0")
     failed = net.exec(["sh", "-c", "test $RANK != 1 && sleep 100; exit 3"], timeout=BOUND)
     assert failed[1].code == 3
     assert 0 not in [one.code for one in failed]
