@@ -16,6 +16,7 @@ from harness.model.status import CapStatus, NodeStatus, Stats
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.routes import default_gateways
 from harness.netlink.rtnetlink import Rtnetlink
+from harness.shaping.caps.uplink import apply_uplink, with_uplink
 from harness.shaping.facts import UserspaceFacts
 from harness.shaping.qdisc import PASS, Tree, tree_of
 from harness.shaping.qdisc_diff import Action, AddBranch, AddFilter, AddTbf, Change, MoveFilter, diff
@@ -53,16 +54,18 @@ class UserspaceEngine(UserspaceFacts):
             actions = diff(desired, observed, touched)
             with Rtnetlink() as links:
                 cut_segments(links, node, guard.index)
+                apply_uplink(links, node, guard.index)
             branches = [action.branch for action in actions if isinstance(action, AddBranch | AddTbf | Change)]
             if branches:
                 _ask(node, {"do": "set", "branches": [control.branch_to_json(branch) for branch in branches]})
             _set_rules(netlink, node, guard, actions, desired, observed)
-            return _reading(netlink, node, desired, *_read(netlink, node, guard))
+            return with_uplink(_reading(netlink, node, desired, *_read(netlink, node, guard)), node, guard.index)
 
     def observe(self, node: NodePlan) -> NodeStatus:
         """See Engine.observe."""
+        guard = self._guard(node)
         with Nfnetlink() as netlink:
-            return _reading(netlink, node, _desired(node), *_read(netlink, node, self._guard(node)))
+            return with_uplink(_reading(netlink, node, _desired(node), *_read(netlink, node, guard)), node, guard.index)
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
         """See Engine.apply_trunks: the receivers' shaper daemon limits them."""

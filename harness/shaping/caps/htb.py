@@ -1,0 +1,140 @@
+"""Makes a capacity's htb tree on an interface of the current network namespace, and reads it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from harness.model.status import Stats
+from harness.netlink.rtnetlink import Request, Rtnetlink
+from harness.shaping.caps import messages as tc
+from harness.shaping.caps.leaf import leaf_options, read_leaf
+from harness.shaping.caps.messages import INGRESS, Filter
+from harness.shaping.caps.tree import REST, ROOT, TOTAL, CapTree
+from harness.shaping.netem_meter import read_counts
+
+FilterKey = tuple[int, int]
+"""Priority and number of a filter; the number is the low 12 bits of its handle."""
+_NUMBER_BITS: Final = 0xFFF
+
+
+@dataclass(frozen=True)
+class Held:
+    """What an interface has.
+
+    Args:
+        tree: its classes and leaves.
+        rooted: whether it has a root of this kind.
+        stats: of the whole tree.
+    """
+
+    tree: CapTree = field(default_factory=CapTree)
+    rooted: bool = False
+    stats: Stats = field(default_factory=Stats)
+
+
+def make_tree(netlink: Rtnetlink, index: int, wanted: CapTree, filters: Mapping[FilterKey, Filter]) -> None:
+    """Make what differs on an interface. Raises OSError with the kernel's words.
+
+    Args:
+        netlink: in its namespace.
+        index: of the interface.
+        wanted: the tree.
+        filters: on its root.
+    """
+    held = read_tree(netlink, index, wanted)
+    found = held.tree
+    missing = list(_filters(netlink, index, ROOT, filters)) if held.rooted else _added(index, ROOT, filters)
+    requests = [] if held.rooted else [tc.new_root(index)]
+    if wanted.shortening != found.shortening:
+        requests.append(tc.set_shortening(index, wanted.shortening))
+    requests += _classes(index, wanted, found, rest=False)
+    requests += missing
+    requests += _classes(index, wanted, found, rest=True)  # from now on what matches no filter is limited too
+    send(netlink, requests)
+
+
+def _classes(index: int, wanted: CapTree, found: CapTree, *, rest: bool) -> Iterator[Request]:
+    for number, spec in wanted.classes.items():
+        if (number == REST) == rest:
+            if found.classes.get(number) != spec:
+                yield tc.set_class(index, number, ROOT if number == TOTAL else ROOT | TOTAL, spec)
+            leaf = wanted.leaves.get(number)
+            if leaf and found.leaves.get(number) != leaf:
+                yield tc.set_leaf(index, number, *leaf_options(leaf, spec.ceil))
+
+
+def read_tree(netlink: Rtnetlink, index: int, wanted: CapTree) -> Held:
+    """What the interface has; of a queue discipline, whether it is the one that is wanted."""
+    root, counts, leaves = None, (0, 0, 0, 0, 0), {}
+    for body in netlink.dump(tc.RTM_GETQDISC, tc.dump_request(index)):
+        at, handle, parent, _ = tc.header(body)
+        if at != index:
+            continue
+        kind, options = tc.kind_and_options(body)
+        if kind == "htb" and handle == ROOT:
+            root, counts = tc.read_shortening(body), read_counts(body)
+        elif parent >> 16 == ROOT >> 16:
+            number = parent & 0xFFFF
+            ceil = wanted.classes[number].ceil if number in wanted.classes else 0
+            leaves[number] = read_leaf(kind, options, wanted.leaves.get(number), ceil)
+    if root is None:
+        return Held()
+    classes = {}
+    sent = 0, 0
+    for body in netlink.dump(tc.RTM_GETTCLASS, tc.dump_request(index)):
+        _, handle, _, _ = tc.header(body)
+        number = handle & 0xFFFF
+        classes[number] = tc.read_class(tc.kind_and_options(body)[1], leaf=number != TOTAL)
+        if number == TOTAL:
+            sent = read_counts(body)[:2]
+    packets, size = sent
+    _, _, dropped, backlog, queued = counts
+    return Held(CapTree(classes, leaves, root), True, Stats(packets, size + packets * root, dropped, backlog, queued))
+
+
+def make_filters(netlink: Rtnetlink, index: int, filters: Mapping[FilterKey, Filter]) -> None:
+    """Make what differs of the filters on what comes in, and the ingress qdisc for them. Raises OSError."""
+    if not has_ingress(netlink, index):
+        send(netlink, [tc.new_ingress(index), *_added(index, INGRESS, filters)])
+    else:
+        send(netlink, list(_filters(netlink, index, INGRESS, filters)))
+
+
+def has_ingress(netlink: Rtnetlink, index: int) -> bool:
+    """Whether the interface has an ingress qdisc."""
+    found = map(tc.header, netlink.dump(tc.RTM_GETQDISC, tc.dump_request(index)))
+    return any(at == index and handle == INGRESS for at, handle, _, _ in found)
+
+
+def wrong_filters(netlink: Rtnetlink, index: int, parent: int, filters: Mapping[FilterKey, Filter]) -> int:
+    """How many of these filters an interface has not."""
+    found = {key: spec for key, (_, spec) in _read_filters(netlink, index, parent).items()}
+    return sum(found.get(key) != spec for key, spec in filters.items())
+
+
+def _filters(netlink: Rtnetlink, index: int, parent: int, wanted: Mapping[FilterKey, Filter]) -> Iterator[Request]:
+    """What leads to these filters. Keys of a filter cannot be changed: another one takes its place."""
+    found = _read_filters(netlink, index, parent)
+    for (priority, number), (handle, spec) in found.items():
+        if wanted.get((priority, number)) != spec:
+            yield tc.drop_filter(index, parent, priority, handle, spec.version)
+    yield from _added(
+        index, parent, {key: spec for key, spec in wanted.items() if found.get(key, (0, None))[1] != spec}
+    )
+
+
+def _added(index: int, parent: int, filters: Mapping[FilterKey, Filter]) -> list[Request]:
+    return [tc.set_filter(index, parent, priority, number, spec) for (priority, number), spec in filters.items()]
+
+
+def _read_filters(netlink: Rtnetlink, index: int, parent: int) -> dict[FilterKey, tuple[int, Filter]]:
+    read = (tc.read_filter(body) for body in netlink.dump(tc.RTM_GETTFILTER, tc.dump_request(index, parent)))
+    return {(one[0], one[1] & _NUMBER_BITS): (one[1], one[2]) for one in read if one is not None}
+
+
+def send(netlink: Rtnetlink, requests: list[Request]) -> None:
+    """Send requests in one batch. Raises OSError with the kernel's words for the first one that it refused."""
+    for refusal in netlink.batch(requests):
+        raise OSError(refusal.errno, refusal.text)

@@ -1,0 +1,158 @@
+"""The htb tree of a shared capacity that stands apart from the links' own tree.
+
+::
+
+    root  htb 1:   default fffe
+     `- class 1:ffff              the capacity: rate = ceil; overhead
+         |- class 1:m             one per flow, m > 0: a small rate of its own, and up to the whole capacity; what is
+         |   `- bfifo (auto)      free goes round frame by frame (quantum)
+         `- class 1:fffe          what belongs to no flow
+             `- bfifo (auto)
+
+The tree is built once and changed in place: a capacity that is taken away becomes one that never limits. Nothing that
+is queued is lost, unless another queue discipline takes the place of one.
+
+A tree is two mappings, of classes and of leaves, both for what is wanted and for what the kernel has: what differs is
+what has to be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from harness.model.capacity import Capacity
+from harness.model.queueing import Queue
+from harness.model.units import Rate, Size
+from harness.shaping.qdisc import PASSING_BYTE_S
+
+ROOT: Final = 0x1_0000
+TOTAL: Final = 0xFFFF
+"""Minor number of the class that has the capacity's rate."""
+REST: Final = 0xFFFE
+"""Minor number of the class of what belongs to no flow."""
+TICK_NS: Final = 64
+"""Of the kernel's times in htb (include/net/pkt_sched.h: PSCHED_SHIFT)."""
+_U32_MAX: Final = 0xFFFFFFFF
+_OWN_SHARE: Final = 10
+"""A flow's own rate is a tenth of an equal share: what it is owed without borrowing must never exceed the capacity."""
+_BURST_SECONDS: Final = 1e-3
+"""Of the capacity: as late as a timer may be, without a loss of rate."""
+_PASSING_QUANTUM: Final = 60_000
+"""Where nothing limits: see tc_messages."""
+
+
+@dataclass(frozen=True)
+class HtbClass:
+    """An htb class as the kernel has it: rates in byte/s, buckets in ticks, quantum and overhead in bytes.
+
+    Only classes with a leaf have a quantum.
+    """
+
+    rate: int
+    ceil: int
+    bucket: int
+    ceil_bucket: int
+    quantum: int
+    overhead: int = 0
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """What holds the packets of a class.
+
+    Args:
+        queue: the discipline.
+        limit: bytes that it may hold.
+    """
+
+    queue: Queue
+    limit: int
+
+
+@dataclass(frozen=True)
+class CapTree:
+    """A tree, as it is wanted or as it was read.
+
+    Args:
+        classes: by minor number.
+        leaves: by minor number of the class that has it.
+        shortening: bytes that a frame counts less than it has (a negative overhead, which htb itself does not know).
+    """
+
+    classes: Mapping[int, HtbClass] = field(default_factory=dict)
+    leaves: Mapping[int, Leaf] = field(default_factory=dict)
+    shortening: int = 0
+
+
+def cap_tree(capacity: Capacity | None, flows: int, packet: int) -> CapTree:
+    """The tree that a capacity asks for.
+
+    Args:
+        capacity: the limit; None: it never limits, and the leaves may be what they are.
+        flows: how many share it; their classes are 1:1 and following.
+        packet: bytes of the largest packet.
+    """
+    numbers = (*range(1, flows + 1), REST)
+    if capacity is None:
+        one = _class(PASSING_BYTE_S, PASSING_BYTE_S, _PASSING_QUANTUM, 0)
+        return CapTree({TOTAL: replace(one, quantum=0), **dict.fromkeys(numbers, one)})
+    rate, extra = capacity.rate.byte_s, max(0, capacity.overhead)
+    own = max(1, rate // (_OWN_SHARE * max(1, flows)))
+    total = replace(_class(rate, rate, packet, extra), quantum=0)
+    one, leaf = _class(own, rate, packet, extra), Leaf(capacity.queue, capacity.flow_bytes(flows))
+    return CapTree(
+        {TOTAL: total, **dict.fromkeys(numbers, one)}, dict.fromkeys(numbers, leaf), max(0, -capacity.overhead)
+    )
+
+
+def _class(rate: int, ceil: int, packet: int, overhead: int) -> HtbClass:
+    burst = ceil * _BURST_SECONDS + packet
+    return HtbClass(
+        rate, ceil, _ticks(burst if rate == ceil else packet, rate), _ticks(burst, ceil), packet + overhead, overhead
+    )
+
+
+def _ticks(size: float, rate: int) -> int:
+    return min(round(size / rate * 1e9 / TICK_NS), _U32_MAX)
+
+
+def held_capacity(found: CapTree, wanted: Capacity | None, flows: int) -> Capacity | None:
+    """The capacity that a tree enforces, in the words of the one that is wanted where it is the same.
+
+    Args:
+        found: as it was read.
+        wanted: what it should be.
+        flows: how many share it.
+    """
+    total = found.classes.get(TOTAL)
+    if total is None or total.rate == PASSING_BYTE_S:
+        return None
+    rate = wanted.rate if wanted and wanted.rate.byte_s == total.rate else Rate(total.rate * 8)
+    overhead = -found.shortening or total.overhead
+    leaf = found.leaves.get(REST)
+    if leaf is None:
+        return Capacity(rate, overhead=overhead)
+    queue = wanted.queue if wanted and wanted.queue == leaf.queue else leaf.queue
+    same = wanted is not None and wanted.flow_bytes(flows) == leaf.limit
+    return Capacity(rate, queue, wanted.buffer if wanted and same else Size(leaf.limit), overhead)
+
+
+def differences(wanted: CapTree, found: CapTree) -> Iterator[str]:
+    """What the kernel reports otherwise, in words."""
+    for number, class_ in wanted.classes.items():
+        if number not in found.classes:
+            yield f"class {number:x} is missing"
+        elif (other := found.classes[number]) != class_:
+            names = [name for name, value in vars(class_).items() if getattr(other, name) != value]
+            yield f"class {number:x}: " + ", ".join(
+                f"{name} {getattr(class_, name)} -> {getattr(other, name)}" for name in names
+            )
+    for number, leaf in wanted.leaves.items():
+        if number not in found.leaves:
+            yield f"the queue of class {number:x} is missing"
+        elif (held := found.leaves[number]) != leaf:
+            yield f"queue of class {number:x}: {leaf.queue} {leaf.limit} bytes -> {held.queue} {held.limit} bytes"
+    if wanted.shortening != found.shortening:
+        yield f"overhead {-wanted.shortening} -> {-found.shortening}"

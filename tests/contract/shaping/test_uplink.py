@@ -1,0 +1,119 @@
+"""The uplink's htb tree on the kernel's side: made, changed in place, read back, repaired. Needs no netem."""
+
+import itertools
+import subprocess
+from dataclasses import replace
+
+import pytest
+from pyroute2 import IPRoute
+
+from harness.errors import NodeError
+from harness.linux.syscalls import CLONE_NEWNET, unshare
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.status import NodeStatus
+from harness.model.units import Rate, Size
+from harness.netlink.rtnetlink import Rtnetlink
+from harness.shaping.caps.uplink import apply_uplink, with_uplink
+from harness.shaping.segments import interface_index
+from tests.support.namespace_node import given, returning
+from tests.support.plans import network
+
+pytestmark = pytest.mark.namespaces
+UPLINK = Capacity(Rate(20_000_000))
+CAPACITIES = [
+    None,
+    UPLINK,
+    replace(UPLINK, rate=Rate(64_000), buffer=Size(30_000)),
+    replace(UPLINK, rate=Rate(50 * 10**9), overhead=24),
+    replace(UPLINK, overhead=-14),
+]
+
+
+class Node:
+    """Rank 0, in a namespace of its own."""
+
+    def __init__(self):
+        unshare(CLONE_NEWNET)
+        with IPRoute() as ip:
+            ip.link("add", ifname="eth0", kind="veth", peer={"ifname": "far"})
+
+    def apply(self, plan):
+        with Rtnetlink() as netlink:
+            apply_uplink(netlink, plan.node(0), interface_index(plan.node(0)))
+        return self.observe(plan)
+
+    def observe(self, plan):
+        return with_uplink(NodeStatus({}), plan.node(0), interface_index(plan.node(0)))
+
+
+@pytest.fixture
+def node():
+    with returning():
+        yield Node()
+
+
+def capped(plan, capacity=UPLINK):
+    return plan.with_nodes({0: NodeShape(uplink=capacity)})
+
+
+def tc(*words):
+    return subprocess.run(["tc", *words], check=True, capture_output=True, text=True).stdout
+
+
+def test_a_node_without_an_uplink_gets_no_tree(node):
+    plan = network("star", 4)
+    assert node.apply(plan) == NodeStatus({})
+    assert "htb" not in tc("qdisc", "show", "dev", "eth0")
+
+
+def test_every_uplink_becomes_every_other_in_place(node):
+    plan = network("star", 4)
+    node.apply(capped(plan))
+    before = tc("qdisc", "show", "dev", "eth0")
+    for old, new in itertools.permutations(CAPACITIES, 2):
+        for capacity in (old, new):
+            found = node.apply(capped(plan, capacity))
+            assert not found.cap_mismatches
+            assert found.caps["uplink"].applied == capacity
+        if None not in (old, new) and old != new:
+            assert capped(plan, old) != capped(plan, new)
+            assert node.observe(capped(plan, old)).cap_mismatches
+    node.apply(capped(plan))
+    assert tc("qdisc", "show", "dev", "eth0") == before, "no qdisc was replaced, which would drop what it holds"
+
+
+def test_what_another_changed_is_told_and_made_again(node):
+    plan = capped(network("star", 4))
+    node.apply(plan)
+    for words, told in [
+        (("class", "change", "dev", "eth0", "classid", "1:ffff", "htb", "rate", "1mbit"), "class ffff: rate"),
+        (("qdisc", "replace", "dev", "eth0", "parent", "1:2", "bfifo", "limit", "5000"), "queue of class 2"),
+        (("filter", "del", "dev", "eth0", "parent", "1:", "prio", "2"), "3 of its 9 filters are missing"),
+        (("qdisc", "del", "dev", "eth0", "root"), "class ffff is missing"),
+    ]:
+        tc(*words)
+        assert any(told in text for _, text in node.observe(plan).cap_mismatches), told
+        assert not node.apply(plan).cap_mismatches
+
+
+def test_packets_are_told_apart_by_where_nodes_are_now(node):
+    """Docker gives a container that is started again the lowest address that is free."""
+    before = given(capped(network("star", 3)), "10.9.0.2", "10.9.0.3", "10.9.0.4")
+    after = given(before, "10.9.0.2", "10.9.0.4", "10.9.0.3")
+    node.apply(before)
+    assert node.observe(after).cap_mismatches
+    assert not node.apply(after).cap_mismatches
+    assert "0a090004" in tc("filter", "show", "dev", "eth0")
+
+
+def test_what_goes_to_nodes_behind_a_neighbour_shares_its_class(node):
+    node.apply(capped(network("line", 4)))
+    shown = tc("filter", "show", "dev", "eth0", "parent", "1:", "protocol", "ip")
+    assert shown.count("flowid 1:1 ") == 3
+
+
+def test_a_refusal_names_node_and_cap(node):
+    plan = capped(network("star", 3))
+    tc("qdisc", "add", "dev", "eth0", "root", "handle", "7:", "htb")  # somebody else's tree
+    with pytest.raises(NodeError, match="node 0: limit its uplink: "):
+        node.apply(plan)

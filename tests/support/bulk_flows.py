@@ -1,0 +1,85 @@
+"""Bulk TCP flows between nodes at the same time, and what each of them carried.
+
+Run as a program in a node: ``receive HOST PORT`` reads two times of the monotonic clock and prints the bytes per second
+that came between them; ``send HOST PORT SECONDS`` sends as fast as TCP lets it.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from harness.backends.base import Stdio
+from harness.model.address import FRAME
+
+PAYLOAD = FRAME - 14 - 20 - 32
+"""Of a full TCP segment over IPv4, with time stamps."""
+PORT = 5201
+
+
+def receive(host: str, port: int) -> None:
+    with socket.create_server((host, port)) as server:
+        print("ready", flush=True)
+        begin, end = map(float, input().split())
+        connection, _ = server.accept()
+    buffer, total, counted = bytearray(1 << 16), 0, None
+    while (now := time.monotonic()) < end:
+        if counted is None and now >= begin:
+            counted, since = total, now
+        total += connection.recv_into(buffer)
+    print((total - counted) / (now - since), flush=True)
+
+
+def send(host: str, port: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    with socket.create_connection((host, port), timeout=10) as connection:
+        data = bytes(1 << 16)
+        try:
+            while time.monotonic() < end:
+                connection.send(data)
+        except (OSError, TimeoutError):
+            pass
+
+
+def wire_rates(network, pairs: Sequence[tuple[int, int]], *, skip=1.0, seconds=4.0) -> list[float]:
+    """Mbit/s on the wire of a bulk flow for each (src, dst), all at once, without the first ``skip`` seconds."""
+    programs = []
+
+    def spawn(rank, *words):
+        argv = [network.backend.python, __file__, *map(str, words)]
+        stdio = Stdio(subprocess.PIPE, subprocess.PIPE, None)
+        programs.append(network.backend.spawn(rank, argv, stdio=stdio, env=dict(network.backend.environ)))
+        return programs[-1]
+
+    hosts = [str(network.plan.addressing.ipv4(dst)) for _, dst in pairs]
+    try:
+        receivers = [
+            spawn(dst, "receive", host, PORT + number)
+            for number, ((_, dst), host) in enumerate(zip(pairs, hosts, strict=True))
+        ]
+        for receiver in receivers:
+            assert receiver.stdout.readline() == b"ready\n"
+        begin = time.monotonic() + 0.5 + skip
+        for receiver in receivers:
+            receiver.stdin.write(f"{begin} {begin + seconds}\n".encode())
+            receiver.stdin.flush()
+        for number, ((src, _), host) in enumerate(zip(pairs, hosts, strict=True)):
+            spawn(src, "send", host, PORT + number, skip + seconds + 1)
+        return [8e-6 * float(receiver.stdout.readline()) * FRAME / PAYLOAD for receiver in receivers]
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
+def jain(rates: Sequence[float]) -> float:
+    """Jain's index of fairness (Jain, Chiu and Hawe 1984): 1 where all are equal."""
+    return sum(rates) ** 2 / (len(rates) * sum(rate * rate for rate in rates))
+
+
+if __name__ == "__main__":
+    what, host, port, *seconds = sys.argv[1:]
+    {"receive": receive, "send": send}[what](host, int(port), *map(float, seconds))
