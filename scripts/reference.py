@@ -21,8 +21,11 @@ from harness.experiment import spec_file
 from harness.model import topology_file
 from harness.model.link import LINK_FIELDS, GilbertElliott, LinkShape
 from harness.model.plan_options import OPTIONS, NetworkOptions
+from harness.model.profile import NODE_KEYS
 from harness.model.profile_file import PROFILE_KEYS
-from harness.model.queueing import DISCIPLINES
+from harness.model.queueing import DISCIPLINES, Queue
+from harness.model.region_file import CAPS_KEYS, TRUNK_KEYS
+from harness.model.shape_file import CAPACITY_KEYS
 from harness.model.topology_file import EDGE_KEYS, TOPOLOGY_KEYS
 from harness.model.torchrun import environment
 from harness.training.declared import help_of
@@ -113,6 +116,30 @@ def link_keys() -> str:
     return table(("key", "value", "meaning"), ((f"`{n}`", kind_of(n), sentence(told[n])) for n in LINK_FIELDS))
 
 
+def keys(told: Mapping[str, str]) -> str:
+    """A table of the keys of a mapping."""
+    return table(("key", "meaning"), ((f"`{key}`", text) for key, text in told.items()))
+
+
+def queue_parameters() -> str:
+    """The disciplines with their defaults, and what the parameters mean."""
+
+    def shown(value: object) -> str:
+        return "from the buffer" if value is None else "yes" if value is True else str(value)
+
+    told = attributes(Queue)
+    by_kind = {kind: Queue.of(kind).parameters for kind in DISCIPLINES}
+    defaults = {
+        kind: ", ".join(f"`{key}` {shown(one)}" for key, one in own.items()) or "none" for kind, own in by_kind.items()
+    }
+    named = dict.fromkeys(key for own in by_kind.values() for key in own)
+    return (
+        table(("queue", "parameters, with their defaults"), ((f"`{kind}`", text) for kind, text in defaults.items()))
+        + "\n"
+        + keys({name: sentence(told[name]) for name in named})
+    )
+
+
 def profile() -> str:
     """The page on profiles."""
     chain = attributes(GilbertElliott)
@@ -122,10 +149,28 @@ A YAML file: the ranges that every edge of a network draws its own values from. 
 missing does nothing; a value is one, or a range `[low, high]`, from which every direction of every edge gets its own,
 the same for the same seed. An unknown key is an error. The profiles that ship are such files (tc_profiles/).
 
-{table(("key", "meaning"), ((f"`{key}`", text) for key, text in PROFILE_KEYS.items()))}
+{keys(PROFILE_KEYS)}
 ## Keys of a link
 
 {link_keys()}
+## Keys of nodes
+
+What all of a node's edges share, whatever each edge does ([capacity.md](../capacity.md)). A rate, a range of rates from
+which every node draws its own, a mapping, or none.
+
+{keys(NODE_KEYS)}
+## Keys of a capacity
+
+Of an `uplink` or `downlink` that is a mapping. What it does not name of `queue`, `buffer` and `overhead` is as the
+profile says beside it, else by default.
+
+{keys(CAPACITY_KEYS)}
+## Parameters of queues
+
+`queue: codel,target=10ms,ecn=no` or `queue: {{kind: codel, target: 10ms, ecn: no}}`. Sources of the defaults: RFC 8289
+(CoDel), RFC 8290 (FQ-CoDel), RFC 8033 (PIE), Floyd and Jacobson 1993 (RED).
+
+{queue_parameters()}
 ## Keys of gilbert_elliott
 
 {table(("key", "meaning"), ((f"`{key}`", sentence(chain[key])) for key in chain))}
@@ -135,19 +180,30 @@ the same for the same seed. An unknown key is an error. The profiles that ship a
 
 def topology() -> str:
     """The page on topologies."""
-    listed = table(("key", "meaning"), ((f"`{key}`", text) for key, text in TOPOLOGY_KEYS.items()))
-    edge = table(("key", "meaning"), ((f"`{key}`", text) for key, text in EDGE_KEYS.items()))
     _, _, told = (topology_file.__doc__ or "").partition("YAML::\n\n")
     example, _, format_ = told.strip("\n").partition("\n\n")
     return f"""# A topology
 
 A YAML file of edges, or matrices as CSV. `--topology ./mine.yaml`.
 
-{listed}
+{keys(TOPOLOGY_KEYS)}
 ## Keys of an edge
 
-{edge}
+{keys(EDGE_KEYS)}
 And every [key of a link](profile.md#keys-of-a-link).
+
+## Keys of a trunk
+
+{keys(TRUNK_KEYS)}
+And every [key of a capacity](profile.md#keys-of-a-capacity), of which `rate` is required.
+
+## Keys of caps
+
+Under `all`, a region's name or a rank: the uplink and the downlink of these nodes, each a rate, a range, a
+[capacity](profile.md#keys-of-a-capacity) or none. They win over `--uplink` and `--downlink`, which win over the
+network's profile.
+
+{keys(CAPS_KEYS)}
 
 ## Format, with an example
 
@@ -201,7 +257,7 @@ a command's grid) and seed. Paths in it are relative to its own folder. With an 
 {example}
 ```
 
-{table(("key", "meaning"), ((f"`{key}`", text) for key, text in spec_file.KEYS.items()))}
+{keys(spec_file.KEYS)}
 ## Keys of task
 
 {table(("key", "value", "default", "meaning"), task)}

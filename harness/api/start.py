@@ -53,10 +53,10 @@ def network(
 
     Args:
         nodes: how many; None: 4, or what a topology file says.
-        topology: fully_connected, ring, star, line, tree[:ARITY], grid[:RxC], islands[:K], a YAML file (its path as
-            text or as a Path), or matrix:delay=D.csv,rate=R.csv.
+        topology: fully_connected, ring, star, line, tree[:ARITY], grid[:RxC], islands[:K], regions[:K], a YAML
+            file (its path as text or as a Path), or matrix:delay=D.csv,rate=R.csv.
         profile: a name from ``harness profiles``, a YAML file (its path as text or as a Path), or none (unshaped).
-        between: profile of the slow edges between islands; None: wan.
+        between: profile of the slow edges between islands or regions; None: wan.
         seed: of every draw from the profile's ranges.
         uplink: what all that a node sends shares, e.g. "20mbit"; None: as the profile says.
         downlink: what all that it receives shares, likewise.

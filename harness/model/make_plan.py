@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.errors import PlanError
@@ -11,6 +11,7 @@ from harness.model.capacity import NO_CAPS, Capacity, NodeShape
 from harness.model.link import Pair
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
+from harness.model.regions import crossed_trunks
 
 if TYPE_CHECKING:
     from harness.model.profile import Profile
@@ -24,7 +25,7 @@ def make_plan(
     *,
     between: Profile | None = None,
     addressing: Addressing | None = None,
-    caps: NodeShape = NO_CAPS,
+    caps: Mapping[str, Capacity | None] | None = None,
     trunk: Capacity | None = None,
     mtu: int = MTU,
 ) -> NetworkPlan:
@@ -34,10 +35,11 @@ def make_plan(
         topology: the graph; shapes that it gives itself (a custom file) win over the profile's.
         profile: of the edges.
         seed: of the draws.
-        between: profile of the slow edges (tier 1) of a topology with islands; None: the same profile.
+        between: profile of the slow edges (tier 1) of a topology with islands or regions; None: the same profile.
         addressing: the subnets.
-        caps: uplink and downlink of every node, in place of what the profile draws; a file's own win over both.
-        trunk: of every pair of regions that the topology itself gives none.
+        caps: "uplink" and "downlink" of every node, None for no limit, in place of what the profile draws; what the
+            topology's own file says wins over both.
+        trunk: of every pair of regions with edges between them to which the topology itself gives none.
         mtu: bytes of the largest packet, from the network header on.
 
     Raises:
@@ -53,17 +55,15 @@ def make_plan(
             edges[src, dst] = PlannedEdge(src, dst, shape, source.name if own is None else "file")
     nodes = {}
     for rank in range(topology.size):
-        drawn, given = profile.sample_node(seed, rank), topology.nodes.get(rank, NO_CAPS)
-        limits = NodeShape(
-            given.uplink or caps.uplink or drawn.uplink, given.downlink or caps.downlink or drawn.downlink
-        )
+        drawn = vars(profile.sample_node(seed, rank))
+        limits = NodeShape(**{**drawn, **(caps or {}), **topology.nodes.get(rank, {})})
         if limits != NO_CAPS:
             nodes[rank] = limits
     trunks = dict(topology.trunks)
     if trunk is not None:
         if len(topology.regions) < 2:
             raise PlanError(f"a trunk joins two regions, and {topology.name} has none; take -t regions:2, or a file")
-        trunks = dict.fromkeys(permutations(topology.regions, 2), trunk) | trunks
+        trunks = dict.fromkeys(crossed_trunks(topology.regions, edges), trunk) | trunks
     name = f"{profile.name}+{between.name}" if between else profile.name
     return NetworkPlan(
         topology.name,

@@ -54,8 +54,8 @@ class PlanOptions:
     )
     topology: str = option(
         "fully_connected",
-        "fully_connected, ring, star, line, tree[:ARITY], grid[:RxC], islands[:K], a YAML file, or "
-        "matrix:delay=D.csv,rate=R.csv, or matrix:rtt=D.csv,unit=ms.",
+        "fully_connected, ring, star, line, tree[:ARITY], grid[:RxC], islands[:K], "
+        "regions[:K], a YAML file, matrix:delay=D.csv,rate=R.csv, or matrix:rtt=D.csv,unit=ms.",
         "--topology",
         "-t",
         compose="TOPOLOGY",
@@ -68,15 +68,17 @@ class PlanOptions:
         compose="PROFILE",
     )
     between: str | None = option(
-        None, "Profile of the slow edges between islands; wan unless given.", "--between", compose="BETWEEN"
+        None, "Profile of the slow edges between islands or regions; wan unless given.", "--between", compose="BETWEEN"
     )
     seed: int = option(0, "Of every draw from the profile's ranges.", "--seed", compose="SEED")
     subnet: str | None = option(None, "IPv4 subnet of the nodes.", "--subnet", compose="SUBNET", shown="10.77.0.0/16")
     subnet6: str | None = option(None, "IPv6 subnet of the nodes.", "--subnet6", compose="SUBNET6", shown="fd77::/64")
-    uplink: str | None = option(None, "What all that a node sends shares, e.g. 20mbit.", "--uplink", compose="UPLINK")
+    uplink: str | None = option(
+        None, "What all that a node sends shares, e.g. 20mbit; none.", "--uplink", compose="UPLINK"
+    )
     downlink: str | None = option(
         None,
-        "What all that a node receives shares, e.g. 100mbit.",
+        "What all that a node receives shares, e.g. 100mbit; none.",
         "--downlink",
         compose="DOWNLINK",
     )
@@ -92,7 +94,6 @@ class PlanOptions:
             addressing: the nodes' addresses; None: in order, from the subnets.
         """
         from harness.model.address import Addressing
-        from harness.model.capacity import NodeShape
         from harness.model.make_plan import make_plan
         from harness.model.profile_file import load_profile
         from harness.model.topology_names import build_topology
@@ -101,21 +102,22 @@ class PlanOptions:
         if self.nodes is not None:
             addressing.require(self.nodes)
         topology = build_topology(self.topology, self.nodes, self.seed)
-        has_islands = any(edge.tier for edge in topology.edges)
-        if self.between is not None and not has_islands:
-            raise InputError(f"--between is for topologies with islands; {topology.name} has none")
-        between = load_profile(self.between or PlanOptions.profile) if has_islands else None
-        if has_islands and self.profile == "none" and self.between is None:
+        has_slow = any(edge.tier for edge in topology.edges)
+        if self.between is not None and not has_slow:
+            raise InputError(f"--between is for topologies with islands or regions; {topology.name} has none")
+        between = load_profile(self.between or PlanOptions.profile) if has_slow else None
+        if has_slow and self.profile == "none" and self.between is None:
             between = None
         if not MIN_MTU <= self.mtu <= MAX_MTU:
             raise InputError(f"--mtu {self.mtu} is not between {MIN_MTU} (IPv6's least, RFC 8200) and {MAX_MTU}")
+        given = {"uplink": self.uplink, "downlink": self.downlink}
         return make_plan(
             topology,
             load_profile(self.profile),
             self.seed,
             between=between,
             addressing=addressing,
-            caps=NodeShape(_capacity("--uplink", self.uplink), _capacity("--downlink", self.downlink)),
+            caps={name: _capacity(f"--{name}", text) for name, text in given.items() if text is not None},
             trunk=_capacity("--trunk", self.trunk),
             mtu=self.mtu,
         )
@@ -127,7 +129,7 @@ def _capacity(option_name: str, text: str | None) -> Capacity | None:
     from harness.model.units import Rate
 
     try:
-        return None if text is None else Capacity(Rate.parse(text))
+        return None if text in (None, "none") else Capacity(Rate.parse(text))
     except InputError as error:
         raise InputError(f"{option_name}: {error}") from None
 

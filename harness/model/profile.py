@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import math
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from fractions import Fraction
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
-from harness.errors import ShapeError, UnitError
-from harness.model.capacity import DROPTAIL, Capacity, NodeShape
+from harness.errors import ShapeError
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.capacity_range import CapacityRange, buffers_to_json
 from harness.model.format import format_range
 from harness.model.link import LINK_FIELDS, Distribution, GilbertElliott, LinkShape
-from harness.model.queueing import Queue, buffer_to_json
+from harness.model.queueing import Queue
+from harness.model.range import Range, quantile_of
 from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
 
 T = TypeVar("T", Rate, Time, Ratio, Size, int)
@@ -25,64 +23,9 @@ T = TypeVar("T", Rate, Time, Ratio, Size, int)
 SHAPE_KEYS: Final = tuple(LINK_FIELDS)
 """The fields of a profile that shape a link: those of a link shape."""
 
-_STEPS: Final[dict[type, tuple[Callable[[Any], Any], Fraction]]] = {
-    Rate: (lambda rate: rate.bit_s, Fraction(8)),
-    Time: (lambda time: time.ns, Fraction(1000)),
-    Ratio: (lambda ratio: ratio.value, Fraction(1, 10**8)),
-    Size: (lambda size: size.bytes, Fraction(1)),
-    int: (int, Fraction(1)),
-}
-"""Per quantity: its number, and the step that drawn values are multiples of."""
 
-
-@dataclass(frozen=True)
-class Range(Generic[T]):
-    """Values from low to high, both included; a scalar where they are equal.
-
-    Args:
-        low, high: exact values. Raises UnitError where low is over high.
-        text: as the file has it, e.g. ``10MB/s - 100MB/s``; made from the values where not given.
-    """
-
-    low: T
-    high: T
-    text: str = field(default="", compare=False)
-
-    def __post_init__(self) -> None:
-        if self.low > self.high:
-            raise UnitError(f"the range {self} is the wrong way round; write [low, high]")
-
-    def at(self, quantile: float) -> T:
-        """The value at a quantile in [0, 1] of the uniform distribution; 0 is low and 1 is high, exactly.
-
-        A scalar is itself, exactly. What is drawn is in whole byte/s, microseconds, millionths of a percent, bytes or
-        packets, and never leaves the range.
-        """
-        if self.low == self.high or quantile <= 0:
-            return self.low
-        if quantile >= 1:
-            return self.high
-        first, last, step = self._steps
-        if last < first:
-            return self.low
-        drawn = min(first + round((last - first) * quantile), last)
-        make: Callable[[Any], T] = type(self.low)
-        return make(drawn * step if isinstance(self.low, Ratio) else drawn * step.numerator)
-
-    @cached_property
-    def _steps(self) -> tuple[int, int, Fraction]:
-        number, step = _STEPS[type(self.low)]
-        return math.ceil(number(self.low) / step), math.floor(number(self.high) / step), step
-
-    def to_json(self) -> list[float]:
-        """``[low, high]`` in SI units: bit/s, seconds, shares, bytes, packets."""
-        scale = 10**9 if isinstance(self.low, Time) else 1
-        number, _ = _STEPS[type(self.low)]
-        pair = [number(self.low), number(self.high)]
-        return [value if isinstance(value, int) and scale == 1 else float(value) / scale for value in pair]
-
-    def __str__(self) -> str:
-        return self.text or (str(self.low) if self.low == self.high else f"{self.low} - {self.high}")
+_ALL: Final = Range(WHOLE, WHOLE)
+_NOTHING: Final = Range(ZERO_RATIO, ZERO_RATIO)
 
 
 @dataclass(frozen=True)
@@ -91,8 +34,8 @@ class BurstLoss:
 
     p: Range[Ratio]
     r: Range[Ratio]
-    loss_bad: Range[Ratio] = Range(WHOLE, WHOLE)
-    loss_good: Range[Ratio] = Range(ZERO_RATIO, ZERO_RATIO)
+    loss_bad: Range[Ratio] = _ALL
+    loss_good: Range[Ratio] = _NOTHING
 
 
 _OF_RATES: Final = ("queue", "buffer", "overhead")
@@ -115,8 +58,8 @@ class Profile:
         description: one line for people.
         source: the file; None for ``none`` and for profiles made in Python.
         jitter: a time, or a share of the delay that was drawn.
-        uplink, downlink: of the nodes: what all of a node's edges share. ``queue``, ``buffer`` and ``overhead`` are of
-            these, and of the edges' rates where there are any.
+        uplink, downlink: of the nodes: what all of a node's edges share. What they leave open of ``queue``, ``buffer``
+            and ``overhead`` is the profile's own, which is of the edges' rates too where there are any.
 
     The other fields are those of `LinkShape`. Raises ShapeError where some values in the ranges cannot go
     together, e.g. a jitter that can exceed the delay.
@@ -140,8 +83,8 @@ class Profile:
     queue: Queue | None = None
     buffer: Range[Time] | Range[Size] | None = None
     overhead: int = 0
-    uplink: Range[Rate] | None = None
-    downlink: Range[Rate] | None = None
+    uplink: CapacityRange | None = None
+    downlink: CapacityRange | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.queue, Range):  # as before there were disciplines
@@ -166,20 +109,18 @@ class Profile:
         A jitter given as a share is that share of the drawn delay, rounded to whole nanoseconds.
         """
         first, second = sorted((a, b))
-        return self.shape_at(lambda name: _quantile(f"{seed}:{first}:{second}:{name}"))
+        return self.shape_at(lambda name: quantile_of(f"{seed}:{first}:{second}:{name}"))
 
     def sample_node(self, seed: int, rank: int) -> NodeShape:
         """The uplink and downlink of a node, drawn as those of edges are, from the seed, the rank and the name."""
 
-        def draw(name: str, values: Range[Any] | None) -> Any:
-            return None if values is None else values.at(_quantile(f"{seed}:node {rank}:{name}"))
-
-        def capacity(name: str) -> Capacity | None:
-            if (rate := draw(name, getattr(self, name))) is None:
+        def draw(name: str, values: CapacityRange | None) -> Capacity | None:
+            if values is None:
                 return None
-            return Capacity(rate, self.queue or DROPTAIL, draw("buffer", self.buffer), self.overhead)
+            whole = values.or_else(self.queue, self.buffer, self.overhead)
+            return whole.at(lambda part: quantile_of(f"{seed}:node {rank}:{name}{part}"))
 
-        return NodeShape(capacity("uplink"), capacity("downlink"))
+        return NodeShape(draw("uplink", self.uplink), draw("downlink", self.downlink))
 
     def _is_spread(self, name: str) -> bool:
         value: Any = self
@@ -249,22 +190,18 @@ class Profile:
             "distribution": self.distribution,
             "gilbert_elliott": chain and {key: pair(value) for key, value in vars(chain).items()},
             "queue": self.queue and self.queue.to_json(),
-            "buffer": None
-            if self.buffer is None
-            else [buffer_to_json(self.buffer.low), buffer_to_json(self.buffer.high)],
+            "buffer": buffers_to_json(self.buffer),
             "overhead_bytes": self.overhead,
-            "uplink_bit_s": pair(self.uplink),
-            "downlink_bit_s": pair(self.downlink),
+            "uplink": self.uplink and self.uplink.to_json(),
+            "downlink": self.downlink and self.downlink.to_json(),
         }
 
 
-def _quantile(key: str) -> float:
-    return (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 11) / 2**53
-
-
-def _text(value: Range[Any] | BurstLoss | Queue | str | int) -> str:
+def _text(value: Range[Any] | BurstLoss | CapacityRange | Queue | str | int) -> str:
     if isinstance(value, BurstLoss):
         return ", ".join(f"{name} {_text(values)}" for name, values in vars(value).items())
+    if isinstance(value, CapacityRange):
+        return value.describe()
     return format_range(value.low, value.high) if isinstance(value, Range) else str(value)
 
 

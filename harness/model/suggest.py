@@ -17,14 +17,13 @@ _SYNONYMS: Final = {
     "duplication": "duplicate",
     "corruption": "corrupt",
     "reordering": "reorder",
-    "buffer": "burst",
     "delay_distribution": "distribution",
 }
 _NOT_HERE: Final = {
     "jitter_correlation": "delays here do not correlate",
     "delay_correlation": "delays here do not correlate",
     "reorder_correlation": "reordering here does not correlate",
-    "ecn": "links here drop packets and mark none",
+    "ecn": "it is a parameter of queues that can mark: write e.g. queue: codel,ecn=yes",
     "slot": "links here send packets one by one",
     "gap": "links here reorder by chance: write reorder, e.g. 1%",
 }

@@ -10,10 +10,11 @@ from typing import Final
 
 from harness.errors import TopologyError
 from harness.model.address import MAX_NODES
-from harness.model.capacity import Capacity, NodeShape
+from harness.model.capacity import Capacity
 from harness.model.link import LinkShape
 from harness.model.units import ZERO_RATIO, ZERO_TIME, Time
 
+MAX_EDGES: Final = 500_000
 _HEAVIER: Final = 2**64
 """Than any way: it has fewer than 2**24 hops, of 40 bits each."""
 
@@ -24,7 +25,7 @@ class TopologyEdge:
 
     Args:
         a, b: the ranks.
-        tier: 1 for the slow edges between islands, else 0.
+        tier: 1 for the slow edges between islands or regions, else 0.
         forward: the shape of a->b where a custom file gives it; None: the profile draws it.
         backward: the same for b->a.
         inherits: fields of forward and backward that the profile gives none the less (a delay matrix without rates).
@@ -64,7 +65,7 @@ class Topology:
         name: as in the spec, e.g. ``ring`` or ``grid:2x3``; of a custom file the name without its ending.
         size: number of ranks.
         edges: by (a, b), each pair once.
-        nodes: uplinks and downlinks that a file gives, by rank.
+        nodes: what a file says of nodes, by rank: "uplink" and "downlink", None where one is not limited.
         regions: the ranks of each region, by its name; empty where it has none.
         trunks: what the edges from one region to another share, by (from, to).
 
@@ -74,7 +75,7 @@ class Topology:
     name: str
     size: int
     edges: tuple[TopologyEdge, ...]
-    nodes: Mapping[int, NodeShape] = field(default_factory=dict)
+    nodes: Mapping[int, Mapping[str, Capacity | None]] = field(default_factory=dict)
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     trunks: Mapping[tuple[str, str], Capacity] = field(default_factory=dict)
     _by_pair: dict[tuple[int, int], TopologyEdge] = field(init=False, repr=False, compare=False)
@@ -182,6 +183,14 @@ def check_size(size: int) -> None:
     """Raise TopologyError where no network has that many nodes."""
     if not 1 <= size <= MAX_NODES:
         raise TopologyError(f"{size} nodes: give a number from 1 to {MAX_NODES}")
+
+
+def check_edges(name: str, size: int, edges: int) -> None:
+    """Raise TopologyError where a topology has more edges than there can be."""
+    if edges > MAX_EDGES:
+        raise TopologyError(
+            f"{name} of {size} nodes has over {MAX_EDGES} edges; take fewer nodes or a sparser topology"
+        )
 
 
 def check_clash(where: str, size: int, nodes: int | None) -> None:

@@ -9,10 +9,18 @@ YAML::
       - {from: 1, to: 2, delay: 80ms, loss: 1%}         # one direction ...
       - {from: 2, to: 1, delay: 95ms}                   # ... needs an entry for the other one
       - {between: [0, 2], profile: wan, delay: 50ms}    # drawn from this profile, with another delay
+    regions: {eu: [0, 1], us: [2]}  # optional, for trunks
+    trunks:                         # optional: what all edges from one region to another share
+      - {between: [eu, us], rate: 100mbit}              # 100 Mbit/s there and 100 Mbit/s back
+    caps:                           # optional: what all edges of a node share
+      all: {uplink: 20mbit, downlink: 100mbit}          # nodes of a region, or a node by its rank, may differ
+      2: {uplink: {rate: 5mbit, queue: codel, buffer: 200ms}, downlink: none}
 
 The keys that shape an edge are those of a profile, scalars or ranges. An edge without any of them is drawn from the
 network's profile. An edge with some is complete: what it does not name does not happen, unless it names a `profile` to
-start from (by name, or by a path relative to the file). Nothing is guessed for a direction that is not given.
+start from (by name, or by a path relative to the file). Nothing is guessed for a direction that is not given. Without
+`edges`, all nodes are joined. Edges between regions are slow ones: where they give no shape, `--between` is their
+profile, as between islands. For all pairs of regions alike: `trunk: 1gbit`. See docs/capacity.md.
 
 CSV: ``matrix:delay=D.csv,rate=R.csv``. Cell (i, j), both counted from 0, is i->j with its unit (``20ms``); a cell
 that is empty, ``-``, ``N/A``, ``inf`` or ``-1`` is no edge, and the diagonal does not count. What the files do not give
@@ -36,6 +44,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -44,14 +53,21 @@ from harness.model.address import MAX_NODES
 from harness.model.link import LinkShape, Pair
 from harness.model.matrix_topology import MATRIX_EXAMPLE, load_matrix
 from harness.model.profile import SHAPE_KEYS, Profile
-from harness.model.profile_file import is_profile_path, load_profile, read_shape
-from harness.model.topology import Topology, TopologyEdge, check_clash
+from harness.model.profile_file import is_profile_path, load_profile
+from harness.model.region_file import read_caps, read_regions, read_trunks
+from harness.model.regions import crossed_trunks
+from harness.model.shape_file import read_shape
+from harness.model.topology import Topology, TopologyEdge, check_clash, check_edges
 from harness.model.yaml_file import Entry, read_yaml
 
 TOPOLOGY_KEYS: Final = {
     "description": "One line for people.",
-    "nodes": "How many there are; the highest rank of an edge + 1 unless given.",
-    "edges": "A list of edges.",
+    "nodes": "How many there are; the highest rank that is named + 1 unless given.",
+    "edges": "A list of edges; all nodes are joined unless given.",
+    "regions": "The ranks of each region, by its name: `{eu: [0, 1], us: [2, 3]}`.",
+    "trunk": "What all edges from one region to another share, for all pairs of regions: `1gbit`, or a capacity.",
+    "trunks": "A list of trunks between two regions each; they win over `trunk`.",
+    "caps": "Uplink and downlink of nodes: under `all`, a region's name or a rank. The narrowest counts.",
 }
 """The keys of a topology's file, with what they mean (docs/reference/)."""
 EDGE_KEYS: Final = {
@@ -96,19 +112,13 @@ def _load_yaml(path: Path, nodes: int | None, seed: int) -> Topology:
     given: dict[Pair, _Direction] = {}
     for place in values["edges"].items() if "edges" in values else []:
         _read_edge(place, path, given)
-    size = 1 + max((max(pair) for pair in given), default=0)
-    if "nodes" in values:
-        size = values["nodes"].whole_number("a number of nodes")
-        if not 1 <= size <= MAX_NODES:
-            raise values["nodes"].fault(f"{size} nodes: give a number from 1 to {MAX_NODES}")
-        for pair, direction in given.items():
-            if max(pair) >= size:
-                raise direction.place.fault(
-                    f"there is no rank {max(pair)}; with nodes: {size}, ranks are 0 to {size - 1}"
-                )
-    elif not given:
-        raise root.fault("neither nodes nor edges are given")
+    regions = read_regions(values["regions"], _rank) if "regions" in values else {}
+    size = _size(root, values, given, regions)
     check_clash(str(path), size, nodes)
+    if "edges" not in values:
+        check_edges(str(path), size, size * (size - 1) // 2)
+        pairs = combinations(range(size), 2)
+        given = {pair: _Direction(root, None) for a, b in pairs for pair in ((a, b), (b, a))}
     for (a, b), direction in given.items():
         if (b, a) not in given:
             raise direction.place.fault(
@@ -119,8 +129,37 @@ def _load_yaml(path: Path, nodes: int | None, seed: int) -> Topology:
         profile = given[a, b].profile
         return profile.sample(seed, a, b) if profile else None
 
-    edges = [TopologyEdge(a, b, forward=shape(a, b), backward=shape(b, a)) for a, b in sorted(given) if a < b]
-    return _topology(path, size, edges)
+    home = {rank: name for name, ranks in regions.items() for rank in ranks}
+
+    def edge(a: int, b: int) -> TopologyEdge:
+        return TopologyEdge(a, b, int(a in home and b in home and home[a] != home[b]), shape(a, b), shape(b, a))
+
+    edges = tuple(edge(a, b) for a, b in sorted(given) if a < b)
+    caps = read_caps(values["caps"], path, size, regions, seed) if "caps" in values else {}
+    trunks = read_trunks(values, regions, crossed_trunks(regions, given), seed)
+    try:
+        return Topology(path.stem, size, edges, caps, regions, trunks)
+    except TopologyError as cause:
+        raise TopologyError(f"{path}: {cause}") from None
+
+
+def _size(
+    root: Entry, values: Mapping[str, Entry], given: Mapping[Pair, _Direction], regions: Mapping[str, tuple[int, ...]]
+) -> int:
+    """How many nodes the file has; what names a rank beyond them is refused."""
+    if "nodes" not in values:
+        if not given and not regions:
+            raise root.fault("neither nodes nor edges are given")
+        return 1 + max((rank for ranks in (*given, *regions.values()) for rank in ranks), default=0)
+    size = values["nodes"].whole_number("a number of nodes")
+    if not 1 <= size <= MAX_NODES:
+        raise values["nodes"].fault(f"{size} nodes: give a number from 1 to {MAX_NODES}")
+    named = [(max(pair), direction.place) for pair, direction in given.items()]
+    named += [(max(ranks), values["regions"].named()[name]) for name, ranks in regions.items()]
+    for rank, place in named:
+        if rank >= size:
+            raise place.fault(f"there is no rank {rank}; with nodes: {size}, ranks are 0 to {size - 1}")
+    return size
 
 
 def _read_edge(place: Entry, path: Path, given: dict[Pair, _Direction]) -> None:
@@ -161,10 +200,3 @@ def _inline_profile(place: Entry, values: Mapping[str, Entry], path: Path) -> Pr
         except InputError as cause:
             raise values["profile"].fault(cause) from None
     return read_shape(place, values, base)
-
-
-def _topology(path: Path, size: int, edges: list[TopologyEdge]) -> Topology:
-    try:
-        return Topology(path.stem, size, tuple(edges))
-    except TopologyError as cause:
-        raise TopologyError(f"{path}: {cause}") from None

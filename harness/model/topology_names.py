@@ -9,25 +9,28 @@
 | `tree`, `tree:3` | rank to its parent (rank - 1) // arity; binary where no arity is given |
 | `grid`, `grid:2x3` | to the right and downward, ranks row by row; see `_grid_columns` for the form |
 | `islands`, `islands:3` | full mesh in every cluster, full mesh of the clusters' first ranks (tier 1) |
+| `regions`, `regions:3` | between all; those between clusters are tier 1 |
 | `matrix:delay=D.csv,rate=R.csv`, `FILE.yaml` | custom; see topology_file.py |
+
+The clusters of islands and regions are the topology's regions: r0, r1, ...
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import combinations, islice, pairwise
 from typing import Final
 
 from harness.errors import TopologyError, quoted
 from harness.model.link import Pair
 from harness.model.suggest import suggest
-from harness.model.topology import Topology, TopologyEdge, check_clash, check_size
+from harness.model.topology import MAX_EDGES, Topology, TopologyEdge, check_clash, check_edges, check_size
 from harness.model.topology_file import load_custom
 from harness.model.units import is_whole_number
 
 DEFAULT_NODES: Final = 4
-MAX_EDGES: Final = 500_000
 
 Pairs = Iterable[Pair]
 
@@ -66,11 +69,15 @@ def _clusters(size: int, count: int) -> list[range]:
     return [range(start, end) for start, end in pairwise(starts)]
 
 
-def _islands(size: int, count: int) -> Iterator[TopologyEdge]:
-    clusters = _clusters(size, count)
+def _islands(size: int, clusters: list[range]) -> Iterator[TopologyEdge]:
     for cluster in clusters:
         yield from (TopologyEdge(a, b) for a, b in combinations(cluster, 2))
     yield from (TopologyEdge(a, b, tier=1) for a, b in combinations([cluster[0] for cluster in clusters], 2))
+
+
+def _regions(size: int, clusters: list[range]) -> Iterator[TopologyEdge]:
+    home = [number for number, cluster in enumerate(clusters) for _ in cluster]
+    return (TopologyEdge(a, b, tier=int(home[a] != home[b])) for a, b in combinations(range(size), 2))
 
 
 _PLAIN: Final[dict[str, Callable[[int], Pairs]]] = {
@@ -80,7 +87,8 @@ _PLAIN: Final[dict[str, Callable[[int], Pairs]]] = {
     "line": lambda size: pairwise(range(size)),
 }
 _ALIASES: Final = {"full": "fully_connected", "mesh": "fully_connected"}
-TOPOLOGIES: Final = (*_PLAIN, "tree", "grid", "islands")
+_CLUSTERED: Final = {"islands": _islands, "regions": _regions}
+TOPOLOGIES: Final = (*_PLAIN, "tree", "grid", *_CLUSTERED)
 """The names that a spec can start with, besides the custom ones."""
 
 
@@ -119,12 +127,14 @@ def build_topology(spec: str, nodes: int | None = None, seed: int = 0) -> Topolo
     if name == "tree":
         arity = _number(spec, argument, "tree:3") if colon else 2
         return _collect(f"tree:{arity}" if colon else name, size, map(_edge, _tree(size, arity)))
-    if name == "islands":
-        count = _number(spec, argument, "islands:3") if colon else min(2, size)
+    if name in _CLUSTERED:
+        count = _number(spec, argument, f"{name}:3") if colon else min(2, size)
         if count > size:
             given = f"--nodes is {nodes}" if nodes else f"--nodes is {DEFAULT_NODES} where it is not given"
-            raise TopologyError(f"topology {quoted(spec)} needs at least {count} nodes, one per island; {given}")
-        return _collect(f"islands:{count}", size, _islands(size, count))
+            raise TopologyError(f"topology {quoted(spec)} needs at least {count} nodes, one per {name[:-1]}; {given}")
+        clusters = _clusters(size, count)
+        regions = {f"r{number}": tuple(cluster) for number, cluster in enumerate(clusters)}
+        return replace(_collect(f"{name}:{count}", size, _CLUSTERED[name](size, clusters)), regions=regions)
     return _collect(name, size, map(_edge, _PLAIN[name](size)))
 
 
@@ -140,8 +150,5 @@ def _number(spec: str, text: str, example: str) -> int:
 
 def _collect(name: str, size: int, edges: Iterable[TopologyEdge]) -> Topology:
     found = tuple(islice(edges, MAX_EDGES + 1))
-    if len(found) > MAX_EDGES:
-        raise TopologyError(
-            f"{name} of {size} nodes has over {MAX_EDGES} edges; take fewer nodes or a sparser topology"
-        )
+    check_edges(name, size, len(found))
     return Topology(name, size, found)

@@ -106,6 +106,13 @@ class Entry:
         """Whether this is neither a list nor a mapping."""
         return self._kind == "scalar"
 
+    @property
+    def word(self) -> str:
+        """A scalar as it is written, `yes` and `no` too; raises where this is none."""
+        if not self.is_scalar:
+            raise self.fault(f"{self._in_words()} where a value is expected")
+        return str(self.node.value)
+
     def says(self, word: str) -> bool:
         """Whether this is just that word."""
         return self.is_scalar and str(self.node.value) == word
@@ -133,6 +140,10 @@ class Entry:
                 raise key.fault(f"key {quoted(name)} is given twice (first in line {values[name].line})")
             values[name] = Entry(self.source, f"{self.path}.{name}" if self.path else name, value_node, self.error)
         return values
+
+    def named(self) -> dict[str, Entry]:
+        """The values of a mapping whose keys may have any name; else as `mapping`."""
+        return self.mapping([str(key.value) for key, _ in self.node.value] if self.is_mapping else ["NAME"])
 
     def items(self) -> list[Entry]:
         """The members of a list."""

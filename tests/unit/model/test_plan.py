@@ -15,8 +15,9 @@ from harness.model.link import UNSHAPED, LinkShape
 from harness.model.make_plan import make_plan
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
-from harness.model.profile import NONE, Profile, Range
+from harness.model.profile import NONE, Profile
 from harness.model.profile_file import load_profile
+from harness.model.range import Range
 from harness.model.topology import Topology, TopologyEdge
 from harness.model.topology_names import TOPOLOGIES, build_topology
 from harness.model.units import WHOLE, Rate, Time

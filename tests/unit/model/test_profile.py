@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ShapeError, UnitError
-from harness.model.profile import SHAPE_KEYS, Profile, Range
+from harness.model.capacity_range import CapacityRange
+from harness.model.profile import SHAPE_KEYS, Profile
 from harness.model.profile_file import SHIPPED_ORDER, load_profile
+from harness.model.range import Range
 from harness.model.units import Rate, Time
 
 SHIPPED = [load_profile(name) for name in SHIPPED_ORDER]
@@ -73,3 +75,15 @@ def test_profiles_made_in_python_are_checked_at_every_corner():
 def test_every_field_that_shapes_a_link_is_drawn():
     """A field that LinkShape gets and Profile does not would be unreachable for users."""
     assert set(SHAPE_KEYS) <= Profile.__dataclass_fields__.keys()
+
+
+def test_nodes_draw_by_seed_rank_and_name_alone():
+    """Under two profiles the same nodes have the fast lines; of one node, uplink and downlink are drawn apart."""
+    ranges = [CapacityRange(Range(Rate(low), Rate(2 * low))) for low in (8 * 10**6, 80 * 10**6)]
+    slow, fast = (Profile("x", uplink=one, downlink=one) for one in ranges)
+    draws = [[profile.sample_node(7, rank) for rank in range(20)] for profile in (slow, fast)]
+    ups = [[shape.uplink.rate.bit_s for shape in shapes] for shapes in draws]
+    assert sorted(range(20), key=ups[0].__getitem__) == sorted(range(20), key=ups[1].__getitem__)
+    assert len(set(ups[0])) == 20
+    assert all(shape.uplink.rate != shape.downlink.rate for shape in draws[0])
+    assert slow.sample_node(7, 3) == slow.sample_node(7, 3) != slow.sample_node(8, 3)

@@ -1,6 +1,7 @@
 """Profiles in files: the shipped ones are mission.md's, every key is read, and bad files get one clear line."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ProfileError
+from harness.model.capacity import Capacity
 from harness.model.format import format_range
 from harness.model.link import UNSHAPED, LinkShape
-from harness.model.profile import NONE, Range
+from harness.model.profile import NONE
 from harness.model.profile_file import SHIPPED_ORDER, load_profile, shipped_profiles
+from harness.model.queueing import Queue
+from harness.model.range import Range
 from harness.model.units import Rate, Ratio, Size, Time
 
 
@@ -123,7 +127,37 @@ def test_zero_needs_no_unit_and_anchors_work(load):
     assert load("delay: &d 5ms\njitter: *d").sample(0, 0, 1).jitter == Time(5_000_000)
 
 
+def test_caps_as_rates_ranges_and_mappings(load):
+    profile = load(
+        "queue: codel\nbuffer: 50ms\noverhead: 18\nuplink: [10mbit, 40mbit]\n"
+        "downlink: {rate: 100mbit, queue: {kind: fq_codel, ecn: no}, buffer: [64KiB, 128KiB], overhead: -14}\n"
+    )
+    shape = profile.sample_node(0, 2)
+    assert Rate(10_000_000) <= shape.uplink.rate <= Rate(40_000_000)
+    assert replace(shape.uplink, rate=Rate(8)) == Capacity(Rate(8), Queue.of("codel"), Time(50_000_000), 18)
+    assert Size(65536) <= shape.downlink.buffer <= Size(131072)
+    assert replace(shape.downlink, buffer=None) == Capacity(Rate(10**8), Queue.of("fq_codel", ecn=False), None, -14)
+    assert profile.sample(0, 0, 1) == LinkShape()
+    assert profile.describe()["downlink"] == "100 Mbit/s, queue fq_codel,ecn=no, buffer 64 – 128 KiB, overhead -14"
+    assert profile.to_json()["uplink"] == {
+        "rate_bit_s": [10_000_000, 40_000_000],
+        "queue": None,
+        "buffer": None,
+        "overhead_bytes": None,
+    }
+
+
+def test_a_cap_can_have_the_plain_queue_beside_a_profile_s_other(load):
+    assert load("queue: codel\nuplink: {rate: 1mbit, queue: none}").sample_node(0, 0).uplink == Capacity(Rate(10**6))
+
+
 BAD = [
+    ("uplink: [40mbit, 10mbit]", "uplink: the range"),
+    ("uplink: {rate: 5mbit, queue: {kind: codel, min: 5KiB}}", "uplink.queue: queue codel has no parameter 'min'"),
+    ("uplink: {rate: 5mbit, burst: 5KiB}", "uplink: unknown key 'burst'"),
+    ("uplink: {rate: 5mbit, overhead: many}", "uplink.overhead: 'many' is not a number of bytes"),
+    ("queue: {kind: codel, ecn: perhaps}", "queue: queue codel: ecn: 'perhaps' is neither yes nor no"),
+    ("queue: {target: 5ms}", "queue: kind is missing"),
     ("delay: 50", "my.yaml:1: delay: '50' is not a time: unknown unit ''; write e.g. 80ms, 1.5s or 250us"),
     ("\n\n\ndelay: [50ms, 50]", "my.yaml:4: delay[1]: '50' is not a time: unknown unit ''"),
     ("delay:\n- 50ms\n- 50", "my.yaml:3: delay[1]: '50' is not a time"),
@@ -177,7 +211,7 @@ BAD = [
     ("loss-correlation: 25%", "did you mean 'loss_correlation'?"),
     ("jitter_correlation: 25%", "unknown key 'jitter_correlation'; delays here do not correlate"),
     ("slot: 5ms", "links here send packets one by one"),
-    ("ecn: true", "mark none"),
+    ("ecn: true", "write e.g. queue: codel,ecn=yes"),
     ("delay: none", "delay: 'none' is not a time"),
     ("rate: [none, 1mbit]", "rate[0]: 'none' is not a rate"),
     ("gilbert_elliott: {p: 1%}", "r missing"),

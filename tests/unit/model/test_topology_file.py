@@ -53,6 +53,10 @@ def test_nodes_may_be_left_out():
     assert build("nodes: 1").edges == ()
 
 
+def test_without_edges_all_are_joined():
+    assert build("nodes: 3").edges == build_topology("full", 3).edges
+
+
 def test_ranges_are_drawn_for_the_seed():
     text = "edges: [{between: [0, 1], delay: [10ms, 20ms]}]"
     one, same, other = build(text, seed=1), build(text, seed=1), build(text, seed=2)
@@ -111,7 +115,8 @@ def test_the_examples_make_sense():
     ("text", "words"),
     [
         ("nodes: 4\nedges: [{between: [0, 1]}, {between: [2, 3]}]", "falls into 2 parts that no edge joins: 0,1 | 2,3"),
-        ("nodes: 2", "falls into 2 parts"),
+        ("nodes: 2\nedges: []", "falls into 2 parts"),
+        ("nodes: 2000", "my.yaml of 2000 nodes has over 500000 edges"),
         ("{}", "neither nodes nor edges"),
         ("edges: []", "neither nodes nor edges"),
         ("edges:", "edges: nothing where a list is expected"),
