@@ -14,9 +14,10 @@ from typing import Any, Final, Self
 
 from harness.errors import HarnessError
 
+TRAFFIC: Final = "traffic.jsonl"
 _MEASURED: Final = (
     *("rank-*.jsonl", "collectives-*.jsonl", "links.jsonl", "links-*.jsonl", "flows.jsonl", "flows-*.jsonl"),
-    *("changes.jsonl", "end.json", "checkpoints"),
+    *("changes.jsonl", TRAFFIC, "end.json", "checkpoints"),
 )
 
 

@@ -25,6 +25,7 @@ from harness.networks.until import ALL, FIRST, Until, parse_until
 
 if TYPE_CHECKING:
     from harness.api.record import NetworkRecord
+    from harness.traffic.manager import CrossTraffic
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ class ShapedNetwork(NetworkLinks):
         """Those that have not ended; this and the other list are changed under the lock."""
         self._calls: list[Call[Any]] = []
         """Those whose failure may have to be raised at the end."""
+        self._traffic: list[CrossTraffic] = []
         self._gone = False
         """Whether it is removed, and not only about to be."""
 
@@ -184,6 +186,45 @@ class ShapedNetwork(NetworkLinks):
         codes = job.outcome().codes
         return [Ended(rank, codes[rank], text(rank, "stdout"), text(rank, "stderr")) for rank in chosen]
 
+    def traffic(
+        self,
+        ends: str,
+        *,
+        rate: str | None = None,
+        on: str | None = None,
+        off: str | None = None,
+        flows: int | None = None,
+        congestion_control: str | None = None,
+        seconds: float | None = None,
+        both: bool = False,
+    ) -> CrossTraffic:
+        """Start a load with which jobs share the network, until its ``stop()``, the end of its block or the network's.
+
+        Args:
+            ends: ``"A-B"``: from which node to which; they need not be neighbours.
+            rate: of UDP on the wire, e.g. ``"30mbit"``; None: TCP.
+            on: send for so long, e.g. ``"2s"``,
+            off: then pause for so long, and so on.
+            flows: how many TCP connections, each as fast as it goes.
+            congestion_control: of these; None: the network's.
+            seconds: after which it ends by itself.
+            both: whether there is one from B to A too.
+
+        Raises:
+            InputError: something of it makes no sense, or a link on the way is down.
+            HarnessError: it cannot begin.
+        """
+        from harness.traffic.manager import CrossTraffic
+        from harness.traffic.spec import parse_spec
+
+        spec = parse_spec(
+            ends, rate=rate, flows=flows, congestion_control=congestion_control, on=on, off=off, seconds=seconds
+        )
+        with self._lock:
+            started = CrossTraffic(self._require(), [spec, spec.reverse] if both else [spec])
+            self._traffic.append(started)
+        return started
+
     def _show(self, rank: int, stream: Stream, line: bytes, width: int) -> None:
         """Print a line, and record it."""
         show(rank, stream, line, width)
@@ -247,6 +288,8 @@ class ShapedNetwork(NetworkLinks):
             if self._record:
                 stack.callback(self._record.end, error)
             self._up = False
+            for load in self._traffic:
+                stack.callback(load.stop)
             with self._lock:
                 jobs = tuple(self._jobs)
             for job in jobs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from harness.linux import host
 from harness.networks.backends import find_backend
 from harness.networks.network import remove
 from harness.networks.registry import LocalRegistry
+from harness.traffic import load_file
 
 EPILOG = options.examples("harness down", "harness down --name phones", "harness down --all")
 
@@ -42,6 +44,8 @@ def down(
     for one, registry in found:
         try:
             with status(f"removing network {one!r}"):
+                if any(load_file.files(registry.load_folder(), one)):
+                    _stop_traffic(registry, one)
                 removed = remove(one, registry, note)
             gone += [one] if removed else []
         except (HarnessError, OSError) as error:  # the others are removed all the same
@@ -55,3 +59,11 @@ def down(
         say(f"nothing to remove: {'no network is' if all_ else repr(name) + ' is not'} up; 'harness ls' lists networks")
     if code:
         raise typer.Exit(code)
+
+
+def _stop_traffic(registry: Registry, name: str) -> None:
+    """It would end with the network; this way its record says when, and no process is left a moment later."""
+    from harness.traffic.manager import stop
+
+    with contextlib.suppress(HarnessError):
+        stop(registry, name, None)

@@ -27,6 +27,7 @@ VERBS: Final = {
     "link": ("link", "Show and change links: show, set, down, up"),
     "partition": ("partition", "Set every link between different groups of nodes down"),
     "heal": ("heal", "Set every link up again"),
+    "traffic": ("traffic", "Cross traffic that a job competes with: start, show, stop"),
     "verify": ("verify", "Measure RTT, jitter, loss and rate of every edge"),
     "bench": ("bench", "Time gloo's collectives over a sweep of sizes"),
     "experiment": ("experiment", "Many runs from one file"),

@@ -67,7 +67,7 @@ class Network:
 
     def __init__(self, record: Registration, registry: Registry, backend: Backend | None = None) -> None:
         self._record = record
-        self._registry = registry
+        self._registry = self.registry = registry
         self.backend = backend or find_backend(record)
         self.plan = record.network_plan
 
@@ -205,6 +205,11 @@ class Network:
         """Remember what verify added to the counters. Raises HarnessError."""
         with self._registry.lock(self.name):
             probe_counts.add(self._registry.probe_counts(self.name), self._created(), added)
+
+    def registration(self) -> Registration:
+        """As another command finds it now. Raises NetworkStateError where it was removed meanwhile."""
+        with self._registry.lock(self.name):
+            return self._registered()
 
     def _registered(self, known: Registration | None = None) -> Registration:
         current = self._registry.load(self.name, known)

@@ -110,6 +110,14 @@ class LocalRegistry:
         self._path(name).unlink(missing_ok=True)
         self._recording(name).unlink(missing_ok=True)
         self.probe_counts(name).unlink(missing_ok=True)
+        for path in self._folder.glob(f"{name}.*.traffic"):
+            if path.name.removeprefix(f"{name}.").removesuffix(".traffic").isdecimal():
+                path.unlink(missing_ok=True)
+
+    def load_folder(self) -> Path:
+        """Where the files of networks' cross traffic are (harness/traffic). Raises NetworkStateError."""
+        self._make_folder()
+        return self._folder
 
     def probe_counts(self, name: str) -> Path:
         """The file of what verify added to the counters of that network's links; see probe_counts.py."""

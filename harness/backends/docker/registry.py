@@ -163,6 +163,10 @@ class DockerRegistry:
         """See Registry: it is of this machine."""
         return self._local.probe_counts(name)
 
+    def load_folder(self) -> Path:
+        """See Registry: it is of this machine."""
+        return self._local.load_folder()
+
 
 def _backend() -> type[DockerBackend]:
     """Imported once the agents are connected: while their processes start there is time for it."""

@@ -1,0 +1,1 @@
+"""Cross traffic: a foreground load between two nodes, which a job competes with."""

@@ -1,0 +1,54 @@
+"""Records loads in traffic.jsonl of the run that is being recorded (docs/runs.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.backends.registration import Registry
+from harness.errors import HarnessError
+from harness.model.plan import NetworkPlan
+from harness.run_files import TRAFFIC, append_json
+from harness.traffic.load_file import Load
+
+
+class TrafficJournal:
+    """Writes what becomes of a load while a run on its network is recorded, in each such run.
+
+    Args:
+        registry: says which run that is.
+        network: its name.
+        plan: of the network.
+        port: at which the receiver takes it: so its TCP flows can be told from the job's.
+    """
+
+    def __init__(self, registry: Registry, network: str, plan: NetworkPlan, port: int) -> None:
+        self._registry, self._network, self._plan, self._port = registry, network, plan, port
+        self._folder: Path | None = None
+
+    def sample(self, load: Load) -> None:
+        """Say how far it is; in a run that has just begun, what it is first."""
+        with contextlib.suppress(HarnessError, OSError):
+            folder = self._registry.recording(self._network, load.created)
+            if folder is not None and folder != self._folder:
+                self._add(folder, "start", load, {**load.spec.to_json(), "port": self._port, "path": self._path(load)})
+            self._folder = folder
+            if folder is not None:
+                self._add(folder, "sample", load, {})
+
+    def stop(self, load: Load) -> None:
+        """Say that it has ended, where the run that knows of it is still being recorded."""
+        with contextlib.suppress(HarnessError, OSError):
+            folder = self._registry.recording(self._network, load.created)
+            if folder is not None and folder == self._folder:
+                self._add(folder, "stop", load, {"ended": load.ended})
+
+    def _path(self, load: Load) -> list[list[int]]:
+        return [list(edge.pair) for edge in self._plan.path(load.spec.src, load.spec.dst)]
+
+    def _add(self, folder: Path, kind: str, load: Load, facts: Mapping[str, Any]) -> None:
+        line = {"kind": kind, "time": round(time.time(), 4), "id": load.id, "began": load.began, **facts}
+        append_json(folder / TRAFFIC, {**line, **load.totals.to_json()})

@@ -1,0 +1,215 @@
+"""Starts loads on a network, finds those that it has, and stops them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from harness.backends.registration import Registry
+from harness.errors import HarnessError, InputError
+from harness.linux import signals
+from harness.networks.network import Network
+from harness.traffic import load_file
+from harness.traffic.load_file import Load
+from harness.traffic.spec import TrafficSpec, check_path
+
+_HOLDER: Final = Path(__file__).with_name("holder.py")
+_END_SECONDS: Final = 20.0
+_NEW_SECONDS: Final = 60.0
+"""For so long a load may be about to begin: its file is there, and says nothing yet."""
+
+
+class CrossTraffic:
+    """Loads that were started together: one for each direction. They end with this process unless kept.
+
+    Args:
+        network: that is up.
+        specs: of the loads, which ``check_path`` lets pass.
+
+    Raises:
+        InputError, PlanError: a rank that is not there, or a link on the way that is down.
+        HarnessError: a load cannot begin; none of them runs then.
+    """
+
+    def __init__(self, network: Network, specs: Sequence[TrafficSpec]) -> None:
+        record = network.registration()
+        for spec in specs:
+            check_path(spec, record.network_plan)
+        self._registry, self._name, self._created = network.registry, record.name, record.created
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        folder = self._registry.load_folder()
+        try:
+            for spec in specs:
+                number, path = load_file.reserve(folder, record.name)
+                order: dict[str, object] = {"registration": vars(record), "folder": str(folder), "file": str(path)}
+                order |= {"id": number, "spec": spec.to_json()}
+                try:
+                    self._processes[number] = _start(order)
+                except BaseException:
+                    path.unlink(missing_ok=True)
+                    raise
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def ids(self) -> list[int]:
+        """The loads' numbers, for ``harness traffic stop``."""
+        return list(self._processes)
+
+    def keep(self) -> None:
+        """From now on they outlive this process."""
+        for process in self._processes.values():
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # its time was over just now
+                process.stdin.write(b"k")
+                process.stdin.close()
+            process.returncode = 0  # nobody waits for it any more
+
+    @property
+    def loads(self) -> list[Load]:
+        """How far they are: up to a second ago."""
+        return [one for one in loads(self._registry, self._name, self._created) if one.id in self._processes]
+
+    def stop(self) -> list[Load]:
+        """End them; what they have achieved. Does nothing where they have ended and were asked for."""
+        found = stop(self._registry, self._name, self._created, self.ids)
+        for process in self._processes.values():
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait()
+        self._processes = {}
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _start(order: dict[str, object]) -> subprocess.Popen[bytes]:
+    """A load that has begun. Raises HarnessError."""
+    with signals.held():
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_HOLDER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(order).encode() + b"\n")
+            process.stdin.flush()
+        with process.stdout as answers:
+            answer = json.loads(answers.readline() or b'{"error": "the process that keeps traffic ended at once"}')
+        if "error" in answer:
+            error = HarnessError(answer["error"])
+            error.exit_code = answer.get("code", HarnessError.exit_code)
+            raise error
+    except BaseException:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        process.kill()
+        process.wait()
+        raise
+    return process
+
+
+def loads(registry: Registry, name: str, created: float) -> list[Load]:
+    """Those of a network that was created then, by number; what killed ones and older networks have left is removed."""
+    return [load for _, load in _found(registry, name, created)]
+
+
+def _found(registry: Registry, name: str, created: float | None) -> list[tuple[Path, Load]]:
+    found = []
+    for path in load_file.files(registry.load_folder(), name):
+        load = load_file.read(path)
+        if load is None:
+            if _age(path) > _NEW_SECONDS:
+                path.unlink(missing_ok=True)
+        elif created in (None, load.created) and (load.ended or load.alive):
+            found.append((path, load))
+        else:
+            path.unlink(missing_ok=True)
+    return sorted(found, key=lambda one: one[1].id)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def stop(registry: Registry, name: str, created: float | None, ids: Sequence[int] | None = None) -> list[Load]:
+    """End loads of a network and forget them; what they have achieved, by number.
+
+    Args:
+        registry: that has the network.
+        name: its name.
+        created: when it was made; None: whenever.
+        ids: which; None: all.
+
+    Raises:
+        HarnessError: one does not end.
+    """
+    chosen = [(path, load) for path, load in _found(registry, name, created) if ids is None or load.id in ids]
+    handles = [_signalled(load) for _, load in chosen]
+    for (_, load), handle in zip(chosen, handles, strict=True):
+        _await(load, handle)
+    ended = [load_file.read(path) or load for path, load in chosen]
+    for path, _ in chosen:
+        path.unlink(missing_ok=True)
+    return ended
+
+
+def require_ids(known: Sequence[Load], ids: Sequence[int]) -> None:
+    """Raise InputError where one of these is no load of the network."""
+    have = [load.id for load in known]
+    for number in ids:
+        if number not in have:
+            listed = f"it has {', '.join(map(str, have))}" if have else "it has none"
+            raise InputError(f"there is no traffic {number} in this network; {listed} ('harness traffic show')")
+
+
+def _signalled(load: Load) -> int | None:
+    """A handle of the process that keeps it, which was told to end; None where that has ended."""
+    try:
+        handle = os.pidfd_open(load.pid)
+    except ProcessLookupError:
+        return None
+    if not load.alive:
+        os.close(handle)
+        return None
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+    return handle
+
+
+def _await(load: Load, handle: int | None) -> None:
+    if handle is None:
+        return
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        if not poll.poll(_END_SECONDS * 1000):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            if not poll.poll(_END_SECONDS * 1000):
+                raise HarnessError(f"traffic {load.id}: the process that keeps it ({load.pid}) does not end")
+    finally:
+        os.close(handle)
