@@ -56,6 +56,7 @@ def test_doctor_gives_every_remedy_whole():
 EVERY = (
     [[verb] for verb in VERBS]
     + [["link", one] for one in ("show", "set", "down", "up")]
+    + [["traffic", one] for one in ("start", "show", "stop")]
     + [["experiment", "run"], ["experiment", "list"], ["image", "build"]]
 )
 
@@ -69,7 +70,7 @@ def test_help_by_either_name_with_examples_one_a_line(words):
         for one in ("-h", "--help")
     )
     assert by_h.stdout == by_help.stdout
-    if words in (["link"], ["experiment"], ["image"]):
+    if words in (["link"], ["traffic"], ["experiment"], ["image"]):
         return
     examples = by_h.stdout.partition("\n  Examples:\n")[2].partition("\n\n")[0].splitlines()
     assert examples
