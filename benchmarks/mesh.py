@@ -36,7 +36,8 @@ from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
 from harness.shaping import tc_messages
 from harness.shaping.netem import NetemEngine
-from harness.shaping.qdisc import EMPTY, Netem, tree_of
+from harness.shaping.node_tree import tree_of
+from harness.shaping.qdisc import EMPTY, Netem
 from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, Seal, diff
 from tests.support.udp_flow import paced_flow
 

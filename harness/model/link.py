@@ -140,7 +140,7 @@ class LinkShape:
         limit: most packets in the queue, those in flight on the delay line included; None: sized from rate x delay.
         burst: a token bucket's depth: makes the rate by tbf instead of netem.
         queue: the discipline of the queue in front of the rate; None: droptail. A time in its place is the buffer.
-        buffer: how much may wait for the rate, as a time at that rate or in bytes; None: see shaping/qdisc.py.
+        buffer: how much may wait for the rate, as a time at that rate or in bytes; None: see shaping/shape_branch.py.
         overhead: bytes that the rate counts beside each frame's own, e.g. 24 for Ethernet's preamble, checksum and gap.
     """
 

@@ -1,7 +1,7 @@
 """How a field of a link is declared: once, in LinkShape. Options, YAML keys and JSON are made from that.
 
 To add a field: declare it in ``LinkShape`` (link.py), give it a range in ``Profile`` (profile.py), a text in
-``ShapeTexts`` (api/edges.py), let the engines make it (shaping/qdisc.py) and verify it (verify/verdict/).
+``ShapeTexts`` (api/edges.py), let the engines make it (shaping/shape_branch.py) and verify it (verify/verdict/).
 tests/unit/model/test_link_fields.py fails where one of these is missing.
 """
 

@@ -19,7 +19,8 @@ from harness.shaping import tc_messages as tc
 from harness.shaping.facts import NetemFacts
 from harness.shaping.meter import NOTHING
 from harness.shaping.netem_meter import read_counts, with_queue
-from harness.shaping.qdisc import EMPTY, PASS, ROOT, Branch, Netem, Tbf, Tree, shape_of, tree_of
+from harness.shaping.node_tree import tree_of
+from harness.shaping.qdisc import EMPTY, PASS, ROOT, Branch, Netem, Tbf, Tree
 from harness.shaping.qdisc_diff import (
     Action,
     AddBranch,
@@ -35,6 +36,7 @@ from harness.shaping.qdisc_diff import (
 )
 from harness.shaping.readback import node_status
 from harness.shaping.segments import cut_segments, interface_index
+from harness.shaping.shape_branch import shape_of
 
 Address = IPv4Address | IPv6Address
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL

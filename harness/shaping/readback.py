@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from harness.model.link import UNSHAPED
 from harness.model.node_plan import Port
 from harness.model.status import EdgeStatus, NodeStatus, Stats
-from harness.shaping.qdisc import Tree, shape_of
+from harness.shaping.qdisc import Tree
 from harness.shaping.qdisc_diff import mismatches
+from harness.shaping.shape_branch import shape_of
 
 
 def node_status(

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from harness.model.node_plan import PlannedEdge
-from harness.shaping.qdisc import branch_of, shape_of
+from harness.shaping.shape_branch import branch_of, shape_of
 from tests.support.plans import SHAPES, network, shape
 
 

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 
 from harness.errors import HarnessError, InputError, NodeError
 from harness.model.status import CapStatus, Stats
-from harness.shaping.qdisc import EMPTY, PASS, Tree, tree_of
+from harness.shaping.node_tree import tree_of
+from harness.shaping.qdisc import EMPTY, PASS, Tree
 from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, MoveFilter, Seal, diff
 from harness.shaping.readback import node_status
 from tests.support.plans import network

@@ -9,9 +9,9 @@ from typing import Final
 from harness.model.status import Stats
 from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.shaping.caps import messages as tc
-from harness.shaping.caps.leaf import leaf_options, read_leaf
 from harness.shaping.caps.messages import INGRESS, Filter
 from harness.shaping.caps.tree import REST, ROOT, TOTAL, CapTree
+from harness.shaping.leaf import leaf_options, read_leaf
 from harness.shaping.netem_meter import read_counts
 
 FilterKey = tuple[int, int]
@@ -78,7 +78,8 @@ def read_tree(netlink: Rtnetlink, index: int, wanted: CapTree) -> Held:
         elif parent >> 16 == ROOT >> 16:
             number = parent & 0xFFFF
             ceil = wanted.classes[number].ceil if number in wanted.classes else 0
-            leaves[number] = read_leaf(kind, options, wanted.leaves.get(number), ceil)
+            if leaf := read_leaf(kind, options, wanted.leaves.get(number), ceil):
+                leaves[number] = leaf
     if root is None:
         return Held()
     classes = {}

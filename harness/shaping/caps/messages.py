@@ -14,7 +14,8 @@ from typing import Final
 from harness.model.address import FRAME
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, attr, attrs
 from harness.netlink.rtnetlink import Request
-from harness.shaping.caps.tree import REST, ROOT, HtbClass
+from harness.shaping.caps.tree import REST, ROOT
+from harness.shaping.htb_class import HtbClass
 
 RTM_NEWQDISC: Final = 36
 RTM_GETQDISC: Final = 38

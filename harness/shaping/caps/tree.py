@@ -23,8 +23,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from harness.model.capacity import Capacity
-from harness.model.queueing import Queue
 from harness.model.units import Rate, Size
+from harness.shaping.htb_class import HtbClass
+from harness.shaping.leaf import Leaf
 from harness.shaping.qdisc import PASSING_BYTE_S
 
 ROOT: Final = 0x1_0000
@@ -41,34 +42,6 @@ _BURST_SECONDS: Final = 1e-3
 """Of the capacity: as late as a timer may be, without a loss of rate."""
 _PASSING_QUANTUM: Final = 60_000
 """Where nothing limits: see tc_messages."""
-
-
-@dataclass(frozen=True)
-class HtbClass:
-    """An htb class as the kernel has it: rates in byte/s, buckets in ticks, quantum and overhead in bytes.
-
-    Only classes with a leaf have a quantum.
-    """
-
-    rate: int
-    ceil: int
-    bucket: int
-    ceil_bucket: int
-    quantum: int
-    overhead: int = 0
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """What holds the packets of a class.
-
-    Args:
-        queue: the discipline.
-        limit: bytes that it may hold.
-    """
-
-    queue: Queue
-    limit: int
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from harness.netlink.routes import default_gateways
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.caps.uplink import apply_uplink, with_uplink
 from harness.shaping.facts import UserspaceFacts
-from harness.shaping.qdisc import PASS, Tree, tree_of
+from harness.shaping.node_tree import tree_of
+from harness.shaping.qdisc import PASS, Tree
 from harness.shaping.qdisc_diff import Action, AddBranch, AddFilter, AddTbf, Change, MoveFilter, diff
 from harness.shaping.readback import node_status
 from harness.shaping.segments import cut_segments, interface_index

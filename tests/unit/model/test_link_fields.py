@@ -16,7 +16,7 @@ from harness.model.node_plan import PlannedEdge, Port
 from harness.model.profile import Profile
 from harness.model.profile_file import load_profile
 from harness.model.status import EdgeStatus, Stats
-from harness.shaping.qdisc import branch_of, shape_of
+from harness.shaping.shape_branch import branch_of, shape_of
 from harness.verify.verdict.row import Quantity
 
 TEXTS = {

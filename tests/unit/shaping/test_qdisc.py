@@ -11,27 +11,8 @@ from harness.model.link import DISTRIBUTIONS, UNSHAPED, LinkShape
 from harness.model.node_plan import PlannedEdge
 from harness.model.queueing import Queue
 from harness.model.units import Size, Time
-from harness.shaping.qdisc import (
-    EMPTY,
-    MAX_AUTO_LIMIT,
-    MAX_PACKETS_PER_S,
-    MIN_QUEUE,
-    PASS,
-    PASSING_BYTE_S,
-    ROOT,
-    UNLIMITED,
-    Branch,
-    Netem,
-    Tbf,
-    Tree,
-    edge_seed,
-    netem_of,
-    queue_bytes,
-    queue_limit,
-    shape_of,
-    tbf_of,
-    tree_of,
-)
+from harness.shaping.node_tree import tree_of
+from harness.shaping.qdisc import EMPTY, MAX_AUTO_LIMIT, PASS, PASSING_BYTE_S, ROOT, UNLIMITED, Branch, Netem, Tbf, Tree
 from harness.shaping.qdisc_diff import (
     AddBranch,
     AddFilter,
@@ -43,6 +24,16 @@ from harness.shaping.qdisc_diff import (
     Seal,
     diff,
     mismatches,
+)
+from harness.shaping.shape_branch import (
+    MAX_PACKETS_PER_S,
+    MIN_QUEUE,
+    edge_seed,
+    netem_of,
+    queue_bytes,
+    queue_limit,
+    shape_of,
+    tbf_of,
 )
 from tests.support.plans import SHAPES, network, shape
 

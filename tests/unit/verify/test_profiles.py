@@ -6,7 +6,7 @@ from benchmarks.profiles import edges, fullest, in_flight, limit, longest, train
 from harness.model.node_plan import PlannedEdge, Port
 from harness.model.profile_file import shipped_profiles
 from harness.model.units import ZERO_RATIO
-from harness.shaping.qdisc import MAX_PACKETS_PER_S, branch_of
+from harness.shaping.shape_branch import MAX_PACKETS_PER_S, branch_of
 from harness.shaping.userspace.link_queue import DROPPED, LinkQueue
 from harness.verify.node.packet import SMALL_PAYLOAD, small_frame
 

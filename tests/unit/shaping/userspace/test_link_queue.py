@@ -9,7 +9,8 @@ import pytest
 
 from harness.model.distribution import moments
 from harness.model.node_plan import PlannedEdge, Port
-from harness.shaping.qdisc import Branch, Netem, Tbf, branch_of
+from harness.shaping.qdisc import Branch, Netem, Tbf
+from harness.shaping.shape_branch import branch_of
 from harness.shaping.userspace.link_queue import DROPPED, NEVER, SENT_BYTES, SENT_PACKETS, LinkQueue
 from harness.shaping.userspace.nfqueue import ACCEPT, DROP
 from harness.shaping.userspace.packet import wire_bytes

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness.errors import UnavailableError
-from harness.shaping.qdisc import branch_of
+from harness.shaping.shape_branch import branch_of
 from harness.shaping.userspace import control, control_address
 from harness.shaping.userspace.precision import precision_warnings
 from harness.shaping.userspace.state import State
