@@ -28,7 +28,9 @@ def slow_tcp(made: NetworkPlan, congestion_control: str) -> str | None:
         return None
     slow = []
     for pair, one in tcp_ceilings(made).items():
-        rate = made.edges[pair].effective.rate
+        own = made.edges[pair].effective.rate
+        rates = [capacity.rate for capacity in made.caps_on(pair).values()]
+        rate = min(rates if own is None else [own, *rates], default=None)
         if one.limit == "loss" and one.bit_s and (rate is None or one.bit_s < rate.bit_s * _FAR_LESS):
             slow.append((one.bit_s, pair, rate))
     if not slow:

@@ -8,8 +8,9 @@ import typer
 
 from harness.cli import options
 from harness.cli.one_tcp import ONE_TCP
-from harness.cli.output import print_json, say, show, table
-from harness.model.format import count, format_rate, format_shape
+from harness.cli.output import note, print_json, say, show, table
+from harness.model.format import count, format_capacity, format_rate, format_shape
+from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
 from harness.model.tcp import tcp_ceilings
@@ -42,29 +43,46 @@ def plan(
 
 
 def show_plan(made: NetworkPlan) -> None:
-    """The plan as tables, with what one TCP connection gets of each edge."""
+    """The plan as tables, with what nodes and regions share, and what one TCP connection gets of each edge."""
     title = f"{count(made.size, 'node')}, {made.topology}, profile {made.profile}, seed {made.seed}"
-    ranks = table(title, "rank>", "address", "neighbours,", "through neighbours,")
+    caps = ["uplink,", "downlink,"] if made.nodes else []
+    ranks = table(title, "rank>", "address", *caps, "neighbours,", "through neighbours,")
     for rank in range(made.size):
         hops = [f"{dst} via {hop}" for dst, hop in sorted(made.next_hops[rank].items()) if dst != hop]
         near = ", ".join(map(str, made.neighbours(rank)))
+        shape = made.node_shape(rank)
+        limits = [format_capacity(one) for one in (shape.uplink, shape.downlink)] if caps else []
         ranks.add_row(
             str(rank),
             " ".join(str(made.addressing.address(rank, version)) for version in made.addressing.versions),
+            *limits,
             near,
             ", ".join(hops),
         )
     show(ranks)
+    if made.trunks:
+        say("")
+        _show_trunks(made)
     say("")
     edges = table("Directed edges", "edge", "from", "shape,", "one TCP")
     ceilings = tcp_ceilings(made)
     for pair in sorted(made.edges):
         edge = made.edges[pair]
-        shape = format_shape(edge.shape) + (" (down)" if edge.down else "")
-        edges.add_row(str(edge), edge.origin, shape, format_rate(ceilings[pair].bit_s))
+        told = format_shape(edge.shape) + (" (down)" if edge.down else "")
+        edges.add_row(str(edge), edge.origin, told, format_rate(ceilings[pair].bit_s))
     if any(one.limit == "loss" for one in ceilings.values()):
         edges.caption = ONE_TCP
     show(edges)
+    for line in narrow_caps(made):
+        note(line)
+
+
+def _show_trunks(made: NetworkPlan) -> None:
+    trunks = table("Trunks", "trunk", "capacity,", "directed edges that share it,")
+    for trunk in made.trunks:
+        pairs = ", ".join(f"{src}->{dst}" for src, dst in trunk.edges)
+        trunks.add_row(trunk.name, format_capacity(trunk.capacity), pairs)
+    show(trunks)
 
 
 def plan_json(made: NetworkPlan) -> dict[str, Any]:

@@ -24,8 +24,9 @@ def profiles(
     ] = None,
     json_: options.JsonOption = False,
 ) -> None:
-    """List network profiles. Delay is one way, each edge draws its own values from the ranges."""
+    """List network profiles. Delay is one way; each edge, of caps each node, draws its own values from the ranges."""
     from harness.cli.one_tcp import ONE_TCP, one_tcp_range
+    from harness.model.profile import NODE_KEYS
     from harness.model.profile_file import load_profile, shipped_profiles
     from harness.model.tcp import profile_ceilings
 
@@ -37,7 +38,9 @@ def profiles(
         return
     described = [profile.describe() for profile in found]
     usual = ["rate", "delay", "jitter", "loss"]
-    rarer = sorted({key for one in described for key in one} - {*usual, "description", "name"})
+    named = {key for one in described for key in one}
+    usual += [key for key in NODE_KEYS if key in named]
+    rarer = sorted(named - {*usual, "description", "name"})
     made = table("Profiles", "name", *usual, *rarer, "one TCP", "description~")
     for profile, one in zip(found, described, strict=True):
         tcp = one_tcp_range(*profile_ceilings(profile))

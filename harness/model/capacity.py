@@ -95,6 +95,11 @@ class NodeShape:
     uplink: Capacity | None = None
     downlink: Capacity | None = None
 
+    @property
+    def present(self) -> dict[str, Capacity]:
+        """Those that there are, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON in SI units."""
         return {name: value and value.to_json() for name, value in vars(self).items()}

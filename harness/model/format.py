@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Final, TypeVar
 
+from harness.model.capacity import DROPTAIL, Capacity
 from harness.model.link import GilbertElliott, LinkShape
 from harness.model.units import ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
 
@@ -113,6 +114,17 @@ def format_shape(shape: LinkShape, digits: int = DIGITS) -> str:
         elif value is not None and value not in (ZERO_TIME, ZERO_RATIO, 0):
             words.append(f"{name} {format_value(value, digits)}")
     return ", ".join(words) or "unshaped"
+
+
+def format_capacity(capacity: Capacity | None, digits: int = DIGITS) -> str:
+    """``20 Mbit/s, queue codel, buffer 100 ms, overhead 24``; what is as by default is left out."""
+    if capacity is None:
+        return NOTHING
+    words = [format_rate(capacity.rate, digits)]
+    words += [f"queue {capacity.queue}"] if capacity.queue != DROPTAIL else []
+    words += [f"buffer {format_value(capacity.buffer, digits)}"] if capacity.buffer is not None else []
+    words += [f"overhead {capacity.overhead}"] if capacity.overhead else []
+    return ", ".join(words)
 
 
 def format_distinct(text: Callable[[T, int], str], values: Sequence[T]) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Final
 
-from harness.model.capacity import Capacity
 from harness.model.format import format_rate
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
@@ -20,13 +19,13 @@ def narrow_caps(plan: NetworkPlan, pairs: Collection[Pair] | None = None) -> lis
         plan: the network.
         pairs: of which directed edges; None: all.
     """
-    found = [
-        f"{src}->{dst} ({format_rate(rate)}; {name} {format_rate(capacity.rate)})"
-        for src, dst in sorted(plan.edges if pairs is None else pairs)
-        if (rate := plan.edges[src, dst].shape.rate) is not None
-        for name, capacity in _crossed(plan, (src, dst))
-        if capacity.rate < rate
-    ]
+    found = []
+    for pair in sorted(plan.edges if pairs is None else pairs):
+        rate, caps = plan.edges[pair].shape.rate, plan.caps_on(pair)
+        kind = min(caps, key=lambda name: caps[name].rate, default="")
+        if rate is not None and kind and caps[kind].rate < rate:
+            limit = f"{_where(plan, pair, kind)} {format_rate(caps[kind].rate)}"
+            found.append(f"{pair[0]}->{pair[1]} ({format_rate(rate)}; {limit})")
     if not found:
         return []
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
@@ -35,11 +34,7 @@ def narrow_caps(plan: NetworkPlan, pairs: Collection[Pair] | None = None) -> lis
     ]
 
 
-def _crossed(plan: NetworkPlan, pair: Pair) -> Iterator[tuple[str, Capacity]]:
-    trunk = plan.trunk_of(pair)
-    caps = (
-        (f"uplink of node {pair[0]}", plan.node_shape(pair[0]).uplink),
-        (f"downlink of node {pair[1]}", plan.node_shape(pair[1]).downlink),
-        (f"trunk {trunk.name}" if trunk else "", trunk.capacity if trunk else None),
-    )
-    return ((name, capacity) for name, capacity in caps if capacity is not None)
+def _where(plan: NetworkPlan, pair: Pair, kind: str) -> str:
+    if kind == "trunk" and (trunk := plan.trunk_of(pair)):
+        return f"trunk {trunk.name}"
+    return f"{kind} of node {pair[kind == 'downlink']}"

@@ -72,6 +72,18 @@ class NetworkPlan:
         """The trunk that a directed edge crosses."""
         return self._trunk_of.get(pair)
 
+    def caps_on(self, pair: Pair) -> dict[str, Capacity]:
+        """What a directed edge shares with others, in the order in which a packet meets it: "uplink" of its sender,
+        "trunk", "downlink" of its receiver, of those that there are.
+        """
+        trunk = self.trunk_of(pair) if self.trunk_capacities else None
+        caps = {
+            "uplink": self.node_shape(pair[0]).uplink,
+            "trunk": trunk.capacity if trunk else None,
+            "downlink": self.node_shape(pair[1]).downlink,
+        }
+        return {kind: capacity for kind, capacity in caps.items() if capacity is not None}
+
     @property
     def has_caps(self) -> bool:
         """Whether edges share any capacity."""

@@ -114,11 +114,16 @@ class Profile:
     def sample_node(self, seed: int, rank: int) -> NodeShape:
         """The uplink and downlink of a node, drawn as those of edges are, from the seed, the rank and the name."""
 
+        return self.node_at(lambda name: quantile_of(f"{seed}:node {rank}:{name}"))
+
+    def node_at(self, quantile: Callable[[str], float]) -> NodeShape:
+        """The caps of a node, at this quantile of their ranges, by name: ``uplink``, ``uplink.buffer`` and so on."""
+
         def draw(name: str, values: CapacityRange | None) -> Capacity | None:
             if values is None:
                 return None
             whole = values.or_else(self.queue, self.buffer, self.overhead)
-            return whole.at(lambda part: quantile_of(f"{seed}:node {rank}:{name}{part}"))
+            return whole.at(lambda part: quantile(f"{name}{part}"))
 
         return NodeShape(draw("uplink", self.uplink), draw("downlink", self.downlink))
 

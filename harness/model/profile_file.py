@@ -20,6 +20,11 @@ SHIPPED_ORDER: Final = (
     "mobile-real",
     "datacenter-real",
     "cross-continental",
+    "home",
+    "home-fibre",
+    "satellite-leo",
+    "satellite-geo",
+    "cloud-vm",
 )
 PROFILE_KEYS: Final = {"description": "One line for people."}
 """The keys of a profile's file beside those of a link, with what they mean (docs/reference/)."""

@@ -15,15 +15,19 @@ one_connection``.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import Final, Literal, cast
 
-from harness.model.address import FRAME, SEGMENT
+from harness.model.address import MTU, full_frame, full_segment
+from harness.model.capacity import Capacity
 from harness.model.link import LinkShape, Pair
 from harness.model.plan import NetworkPlan
 from harness.model.profile import Profile
+from harness.model.units import Rate
 
-Limit = Literal["rate", "loss"]
+Limit = Literal["rate", "loss", "uplink", "trunk", "downlink"]
 _CUBIC: Final = 1.054
 """Segments; RFC 9438, 5.1, figure 5."""
 
@@ -71,26 +75,34 @@ def loss_events(shape: LinkShape) -> float:
     return 1 - (1 - lost) * (1 - float(shape.corrupt))
 
 
-def tcp_ceiling(there: LinkShape, back: LinkShape) -> TcpCeiling:
+def tcp_ceiling(
+    there: LinkShape, back: LinkShape, caps: Mapping[str, Capacity] = MappingProxyType({}), mtu: int = MTU
+) -> TcpCeiling:
     """What one CUBIC connection can get of a link, its acknowledgements coming back over another.
 
     Args:
         there: the direction of the data.
         back: that of the acknowledgements.
+        caps: what the link shares with others, by `Limit`; the connection is alone on them.
+        mtu: of the network.
     """
-    rate = None if there.rate is None else there.rate.bit_s * SEGMENT / FRAME
+    limits: list[tuple[float, str]] = []
+    if there.rate is not None:
+        limits.append((_carried(there.rate, there.overhead, mtu), "rate"))
+    limits += [(_carried(one.rate, one.overhead, mtu), kind) for kind, one in caps.items()]
     loss, rtt = loss_events(there), there.delay.seconds + back.delay.seconds
     if loss > 0 and rtt > 0:
-        lossy = cubic_rate(SEGMENT, rtt, loss) if loss < 1 else 0.0
-        if rate is None or lossy < rate:
-            return TcpCeiling(lossy, "loss")
-    return TcpCeiling(rate, None if rate is None else "rate")
+        limits.append((cubic_rate(full_segment(mtu), rtt, loss) if loss < 1 else 0.0, "loss"))
+    if not limits:
+        return TcpCeiling(None, None)
+    bit_s, limit = min(limits, key=lambda one: one[0])
+    return TcpCeiling(bit_s, cast(Limit, limit))
 
 
 def tcp_ceilings(plan: NetworkPlan) -> dict[Pair, TcpCeiling]:
     """That of every directed edge of a network, as it is now: links that are down carry nothing."""
     return {
-        (src, dst): tcp_ceiling(edge.effective, plan.edges[dst, src].effective)
+        (src, dst): tcp_ceiling(edge.effective, plan.edges[dst, src].effective, plan.caps_on((src, dst)), plan.mtu)
         for (src, dst), edge in plan.edges.items()
     }
 
@@ -99,7 +111,13 @@ def profile_ceilings(profile: Profile) -> tuple[TcpCeiling, TcpCeiling]:
     """The least and the most that one connection can get of a link of a profile: at the ends of its ranges."""
     best = profile.shape_at(lambda name: 1.0 if name in _GOOD else 0.0)
     worst = profile.shape_at(lambda name: 0.0 if name in _GOOD else 1.0)
-    return tcp_ceiling(worst, worst), tcp_ceiling(best, best)
+    narrow, wide = profile.node_at(lambda _: 0.0).present, profile.node_at(lambda _: 1.0).present
+    return tcp_ceiling(worst, worst, narrow), tcp_ceiling(best, best, wide)
+
+
+def _carried(rate: Rate, overhead: int, mtu: int) -> float:
+    """Payload of full segments at a rate, in bit/s."""
+    return rate.bit_s * full_segment(mtu) / (full_frame(mtu) + overhead)
 
 
 def _goodput(window: float, mss: int, rtt: float) -> float:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.model.capacity import Capacity
 from harness.model.format import (
     NOTHING,
     count,
+    format_capacity,
     format_distinct,
     format_factor,
     format_number,
@@ -22,6 +24,7 @@ from harness.model.format import (
     format_value,
 )
 from harness.model.link import UNSHAPED, GilbertElliott, LinkShape
+from harness.model.queueing import Queue
 from harness.model.units import Rate, Ratio, Size, Time
 
 
@@ -133,3 +136,10 @@ def test_every_rate_has_at_most_three_significant_digits_or_is_whole(value):
     assert len(number.replace(".", "").strip("0")) <= 3 or float(number) >= 1000
     scale = {"T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3}.get(unit[0], 1)
     assert float(number) * scale == pytest.approx(value, rel=0.0051)
+
+
+def test_a_capacity_says_what_is_not_as_by_default():
+    assert format_capacity(None) == "–"
+    assert format_capacity(Capacity(Rate(20_000_000))) == "20 Mbit/s"
+    busy = Capacity(Rate(20_000_000), Queue.of("codel"), Time(100_000_000), 24)
+    assert format_capacity(busy) == "20 Mbit/s, queue codel, buffer 100 ms, overhead 24"

@@ -32,6 +32,13 @@ def test_a_cap_that_is_as_fast_and_edges_without_a_rate_are_not_named():
     assert narrow_caps(PLAN.with_nodes({1: NodeShape(downlink=SLOW)}), {(2, 1)}) == []
 
 
+def test_an_edge_is_named_once_with_the_slowest_that_it_shares():
+    plan = replace(
+        PLAN.with_nodes({2: NodeShape(uplink=Capacity(Rate(50_000_000)))}), trunk_capacities={("b", "a"): SLOW}
+    )
+    assert narrow_caps(plan, {(2, 0)})[0].endswith(": 2->0 (100 Mbit/s; trunk b->a 20 Mbit/s)")
+
+
 def test_many_are_cut():
     plan = network("full", 8, shape(rate="100mbit")).with_nodes({0: NodeShape(uplink=SLOW)})
     assert narrow_caps(plan)[0].endswith(" and 4 more")

@@ -1,6 +1,7 @@
 """Profiles in files: the shipped ones are mission.md's, every key is read, and bad files get one clear line."""
 
 import json
+import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +36,13 @@ TABLE = {
     "datacenter-real": ("100MB/s - 1000MB/s", "0.1ms - 5ms", "0.001% - 0.1%", "1% - 5%"),
     "cross-continental": ("10MB/s - 100MB/s", "100ms - 500ms", "0.1% - 1%", "10% - 20%"),
 }
+LINES = {
+    "home": ("100mbit", "20mbit", "8ms - 20ms"),
+    "home-fibre": ("500mbit", "500mbit", "3ms - 12ms"),
+    "satellite-leo": ("87mbit - 200mbit", "12mbit - 20mbit", "20ms - 30ms"),
+    "satellite-geo": ("19mbit - 25mbit", "2.5mbit - 3mbit", "280ms - 340ms"),
+    "cloud-vm": ("5gbit", "5gbit", "0.1ms - 0.5ms"),
+}
 
 
 @pytest.fixture
@@ -63,7 +71,29 @@ def test_shipped_profiles_are_those_of_the_table(name):
 
 
 def test_shipped_order():
-    assert shipped_profiles()[:8] == list(TABLE) == list(SHIPPED_ORDER)
+    assert shipped_profiles() == [*TABLE, *LINES] == list(SHIPPED_ORDER)
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_shipped_lines_are_shared_and_their_edges_have_no_rate(name):
+    downlink, uplink, delay = LINES[name]
+    profile = load_profile(name)
+    assert profile.downlink.rate == text_range(Rate, downlink)
+    assert profile.uplink.rate == text_range(Rate, uplink)
+    assert profile.delay == text_range(Time, delay)
+    assert (profile.rate, profile.jitter) == (None, None)
+    assert profile.description
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_every_value_of_a_shipped_line_has_its_source(name):
+    """Above it or beside it: who measured it or sells it, or the word estimate."""
+    beside = ""
+    for line in load_profile(name).source.read_text().splitlines():
+        key, _, comment = line.partition("#")
+        beside = beside + comment if not key else comment or beside
+        if key and not key.startswith("description"):
+            assert re.search("estimate|Estimate|Ofcom|Ookla|Michel|AWS|arXiv", beside), line
 
 
 def test_none_is_unshaped():
@@ -250,7 +280,7 @@ def test_any_text_loads_or_is_refused(tmp_path_factory, text):
     [
         ("wam", "did you mean 'wan'?"),
         ("", "known: none, local"),
-        ("satellite", "profile 'satellite' is unknown; known: none, local"),
+        ("zeppelin", "profile 'zeppelin' is unknown; known: none, local"),
         ("./missing.yaml", "there is no such file"),
         ("missing.yml", "there is no such file"),
     ],

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.model.capacity import Capacity
 from harness.model.link import GilbertElliott, LinkShape
 from harness.model.make_plan import make_plan
+from harness.model.plan_options import PlanOptions
 from harness.model.profile_file import SHIPPED_ORDER, load_profile
 from harness.model.tcp import (
     TcpCeiling,
@@ -75,7 +77,7 @@ def test_what_is_drawn_lies_between_a_profiles_ends(name, seed, a, b):
     profile = load_profile(name)
     least, most = (one.bit_s or float("inf") for one in profile_ceilings(profile))
     drawn = profile.sample(seed, a, b)
-    found = tcp_ceiling(drawn, drawn).bit_s or float("inf")
+    found = tcp_ceiling(drawn, drawn, profile.sample_node(seed, a).present).bit_s or float("inf")
     assert least * 0.999 <= found <= most * 1.001
 
 
@@ -88,3 +90,23 @@ def test_more_loss_and_longer_round_trips_never_help(low, high, near, far):
 
 def test_a_burst_does_not_raise_the_long_run():
     assert tcp_ceiling(shape(10, burst=Size(10**6)), shape(10)) == tcp_ceiling(shape(10), shape(10))
+
+
+def test_a_shared_capacity_limits_one_connection_too():
+    cap = {"uplink": Capacity(Rate(20 * 10**6)), "downlink": Capacity(Rate(100 * 10**6))}
+    assert tcp_ceiling(shape(), shape(), cap) == TcpCeiling(pytest.approx(19.13e6, rel=1e-3), "uplink")
+    assert tcp_ceiling(shape(10), shape(), cap).limit == "rate"
+    assert tcp_ceiling(shape(None, 20, "1%"), shape(), cap).limit == "loss"
+
+
+def test_what_a_rate_counts_and_the_mtu_decide_what_it_carries():
+    """Real Ethernet, with 24 bytes of preamble, checksum and gap, gives TCP 94.1 % at an MTU of 1500."""
+    assert tcp_ceiling(shape(100, overhead=24), shape()).bit_s == pytest.approx(94.15e6, rel=1e-3)
+    assert tcp_ceiling(shape(100), shape(), mtu=9000).bit_s == pytest.approx(1e8 * 8948 / 9014)
+
+
+def test_of_a_network_every_edge_knows_what_it_shares():
+    plan = PlanOptions(4, topology="regions:2", profile="none", uplink="20mbit", trunk="5mbit").plan()
+    found = tcp_ceilings(plan)
+    assert (found[0, 1].limit, found[0, 2].limit) == ("uplink", "trunk")
+    assert found[3, 0].bit_s == pytest.approx(5e6 * 1448 / 1514)
