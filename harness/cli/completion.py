@@ -60,14 +60,31 @@ def ranks(context: typer.Context, incomplete: str) -> list[str]:
     return _matching([*map(str, range(plan.size if plan else 0)), "all"], incomplete)
 
 
+def rank_lists(context: typer.Context, incomplete: str) -> list[str]:
+    """The same, of a list that is being written the last."""
+    plan = _plan(context)
+    return _last_of_list(map(str, range(plan.size if plan else 0)), incomplete)
+
+
 def edges(context: typer.Context, incomplete: str) -> list[str]:
     """The edges of the network that the command names, the last of a list that is being written, and all."""
     from harness.model.plan_edit import undirected
 
     plan = _plan(context)
+    return _last_of_list((f"{a}-{b}" for a, b in undirected(plan.edges)) if plan else (), incomplete)
+
+
+def trunks(context: typer.Context, incomplete: str) -> list[str]:
+    """The regions that edges of the network join, likewise."""
+    from harness.model.capacity_edit import crossed_regions
+
+    plan = _plan(context)
+    return _last_of_list((f"{a}-{b}" for a, b in sorted(crossed_regions(plan))) if plan else (), incomplete)
+
+
+def _last_of_list(words: Iterable[str], incomplete: str) -> list[str]:
     before, comma, last = incomplete.rpartition(",")
-    pairs = [f"{a}-{b}" for a, b in undirected(plan.edges)] if plan else []
-    return [before + comma + pair for pair in _matching([*pairs, *([] if comma else ["all"])], last)]
+    return [before + comma + word for word in _matching([*words, *([] if comma else ["all"])], last)]
 
 
 def _plan(context: typer.Context) -> NetworkPlan | None:

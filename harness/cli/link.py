@@ -9,8 +9,10 @@ import typer
 
 from harness.cli import completion, networks, options
 from harness.cli.output import note, print_json, say, show, table
+from harness.cli.reshaped import note_consequences
 from harness.model.format import format_distinct, format_shape, format_size, format_time
 from harness.model.link import LINK_FIELDS, Pair
+from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import named_ranks, parse_pairs, set_down, shape_change
 from harness.model.status import Stats
@@ -188,13 +190,7 @@ def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan],
         show(made) if changed else say("nothing to change: the links already have these values")
         if seconds is not None and changed:
             say(f"applied and read back in {format_time(seconds)}")
-    for (src, dst), left in (done.old_rate_s if done else {}).items():
-        note(
-            f"{src}->{dst}: what is queued already still leaves at the old rate, for another {format_time(left)}"
-            " (netem fixes a packet's departure when it is queued)"
-        )
-    if done and done.segments_cut and not network.backend.engine.cuts_super_packets:
-        note(
-            "TCP connections that are open already still send super-packets of up to 64 KiB;"
-            " loss and limits act on those whole"
-        )
+    for text in narrow_caps(new, changed):
+        note(text)
+    if done:
+        note_consequences(network, done)

@@ -29,6 +29,11 @@ DEFAULT_MASTER_PORT: Final = MASTER_PORT
 _EDGES: Final = "A-B, several as A-B,C-D, or all."
 EdgesArgument = Annotated[str, typer.Argument(help=_EDGES, metavar="A-B|all", autocompletion=completion.edges)]
 AllEdgesArgument = Annotated[str, typer.Argument(help=_EDGES, metavar="[A-B|all]", autocompletion=completion.edges)]
+_RANKS: Final = "A rank, several as 0,2, or all."
+RanksArgument = Annotated[str, typer.Argument(help=_RANKS, metavar="RANKS|all", autocompletion=completion.rank_lists)]
+AllRanksArgument = Annotated[
+    str, typer.Argument(help=_RANKS, metavar="[RANKS|all]", autocompletion=completion.rank_lists)
+]
 _COMPLETED: Final[Mapping[str, Callable[[str], list[str]]]] = {
     "topology": completion.topologies,
     "profile": completion.profiles,

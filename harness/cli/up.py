@@ -80,4 +80,6 @@ def start(name: str, made: NetworkPlan, placement: Placement, *, transient: bool
         note(line)
     if slow := slow_tcp(made, placement.congestion_control):
         note(slow)
+    for text in narrow_caps(made):
+        note(text)
     return network

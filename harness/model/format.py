@@ -127,6 +127,11 @@ def format_capacity(capacity: Capacity | None, digits: int = DIGITS) -> str:
     return ", ".join(words)
 
 
+def format_limit(capacity: Capacity | None, digits: int = DIGITS) -> str:
+    """The same; ``no limit`` where there is none."""
+    return "no limit" if capacity is None else format_capacity(capacity, digits)
+
+
 def format_distinct(text: Callable[[T, int], str], values: Sequence[T]) -> list[str]:
     """Formats values with three digits, or with as many more as it takes for different values to read differently."""
     texts: list[str] = []

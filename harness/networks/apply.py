@@ -41,7 +41,8 @@ def apply_plan(backend: Backend, plan: NetworkPlan, change: PlanChange | None = 
     if engine.shapes_bridge and (plan.trunks if change is None else change.trunks):
         held = trunk_statuses(backend.apply_trunks(plan))
         for trunk in plan.trunks:
-            _compare_trunk(trunk.name, trunk.capacity, held.get(trunk.name, CapStatus(None)).applied)
+            if what := cap_difference(trunk.capacity, held.get(trunk.name, CapStatus(None)).applied):
+                raise HarnessError(f"limit trunk {trunk.name}: {_DIFFERS.format(what)}")
     return found
 
 
@@ -84,7 +85,13 @@ def _compare(plan: NetworkPlan, rank: int, reading: NodeStatus) -> None:
             )
 
 
-def _compare_trunk(name: str, requested: Capacity, applied: Capacity | None) -> None:
-    if applied is None or applied.rate.byte_s != requested.rate.byte_s:
-        what = "nothing limits it" if applied is None else f"{applied.describe()} for {requested.describe()}"
-        raise HarnessError(f"limit trunk {name}: {_DIFFERS.format(what)}")
+def cap_difference(requested: Capacity | None, applied: Capacity | None) -> str | None:
+    """How what limits a trunk differs from what was requested, or None."""
+    rates = [None if one is None else one.rate.byte_s for one in (requested, applied)]
+    if rates[0] == rates[1]:
+        return None
+    return f"{_words(applied)} for {_words(requested)}"
+
+
+def _words(capacity: Capacity | None) -> str:
+    return "no limit" if capacity is None else capacity.describe()

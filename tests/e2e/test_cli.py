@@ -131,6 +131,8 @@ def test_screens_of_a_network_at_80_columns_and_what_a_shell_completes(harness):
     assert offered("harness exec ") == ["0", "1", "2", "all"]
     assert offered("harness link set 0") == ["0-1", "0-2"]
     assert offered("harness verify 0-1,1") == ["0-1,1-2"]
+    assert offered("harness node set 0,") == ["0,0", "0,1", "0,2"]
+    assert offered("harness trunk show ") == ["all"]
 
 
 @pytest.mark.engine

@@ -31,6 +31,8 @@ def offered(words, **environ):
         ("harness experiment run --runtime d", {"docker"}),
         ("harness plan --between wa", {"wan"}),
         ("harness link s", {"set", "show"}),
+        ("harness node s", {"set", "show"}),
+        ("harness trunk set eu-us --o", {"--one-way", "--overhead"}),
     ],
 )
 def test_words(words, some):
@@ -42,3 +44,5 @@ def test_words(words, some):
 def test_no_network_no_ranks_and_no_error(tmp_path):
     assert offered("harness exec ", HARNESS_STATE_DIR=str(tmp_path)) == ["all"]
     assert offered("harness link down ", HARNESS_STATE_DIR=str(tmp_path)) == ["all"]
+    assert offered("harness node set ", HARNESS_STATE_DIR=str(tmp_path)) == ["all"]
+    assert offered("harness trunk show ", HARNESS_STATE_DIR=str(tmp_path)) == ["all"]

@@ -1,0 +1,119 @@
+"""What ``harness node`` and ``harness trunk`` share: the options of a capacity, and how capacities are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from harness.cli.output import note, print_json, say, show, table
+from harness.model.capacity import Capacity
+from harness.model.capacity_edit import PARTS
+from harness.model.format import format_limit, format_distinct, format_size, format_time
+from harness.model.link import LINK_FIELDS
+from harness.model.plan import NetworkPlan
+from harness.model.status import CapStatus
+from harness.model.table import Styled
+from harness.networks.plan_change import PlanChange
+
+if TYPE_CHECKING:
+    from harness.networks.network import Network, Reshaped
+
+PART_OPTIONS: Final = {
+    name: (Annotated[str | None, typer.Option(help=LINK_FIELDS[name].help, metavar=metavar)], None)
+    for name, metavar in zip(PARTS, ("DISCIPLINE", "TEXT", "BYTES"), strict=True)
+}
+"""What can be said of a capacity beside its rate, for options.in_place_of."""
+
+
+def given(texts: Mapping[str, str | None]) -> dict[str, str]:
+    """The options that were given."""
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+@dataclass(frozen=True)
+class HeldCap:
+    """A capacity as it is.
+
+    Args:
+        names: cells that name it.
+        identity: the same in JSON.
+        requested: what was asked for; None: no limit.
+        status: what is reported; None: nothing.
+        mismatch: how these differ, or None.
+    """
+
+    names: Sequence[str]
+    identity: Mapping[str, Any]
+    requested: Capacity | None
+    status: CapStatus | None
+    mismatch: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs, in SI units."""
+        status = self.status.to_json() if self.status else {"applied": None, "stats": None}
+        requested = self.requested and self.requested.to_json()
+        return {**self.identity, "requested": requested, **status, "mismatch": self.mismatch}
+
+
+def show_caps(title: str, columns: Sequence[str], held: Sequence[HeldCap]) -> None:
+    """Requested, applied and counted, in a table; what differs also in a note."""
+    made = table(title, *columns, "requested,", "applied,", "sent>", "dropped>", "backlog>")
+    for cap in held:
+        applied = format_limit(cap.status.applied if cap.status else None)
+        counted = ["", "", ""]
+        if cap.status is not None:
+            stats = cap.status.stats
+            sent = f"{stats.sent_packets} pkt {format_size(stats.sent_bytes)}"
+            counted = [sent, str(stats.dropped), format_size(stats.backlog_bytes)]
+        shown = Styled(f"{applied} (differs)", "red") if cap.mismatch else applied
+        made.add_row(*cap.names, format_limit(cap.requested), shown, *counted)
+    show(made)
+    for cap in held:
+        if cap.mismatch:
+            note(f"{columns[0].rstrip('>')} {' '.join(cap.names)}: applied differs from requested: {cap.mismatch}")
+
+
+@dataclass(frozen=True)
+class ChangedCap:
+    """A capacity before and after a change; None: no limit. See HeldCap."""
+
+    names: Sequence[str]
+    identity: Mapping[str, Any]
+    before: Capacity | None
+    after: Capacity | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs, in SI units."""
+        return {**self.identity, "capacity": self.after and self.after.to_json()}
+
+
+def perform(
+    network: Network, change: Callable[[NetworkPlan], NetworkPlan], dry_run: bool
+) -> tuple[PlanChange, Reshaped | None]:
+    """Change the network, or only find out what would change."""
+    old = network.plan
+    if not dry_run:
+        done = network.reshape(change)
+        return PlanChange(old, done.plan), done
+    new = change(old)
+    network.backend.check(new)
+    return PlanChange(old, new), None
+
+
+def show_changed(columns: Sequence[str], changed: Sequence[ChangedCap], done: Reshaped | None, json_: bool) -> None:
+    """Print old and new. Where nothing was done, they are what would change."""
+    if json_:
+        print_json({"seconds": done.seconds if done else None, "changed": [cap.to_json() for cap in changed]})
+        return
+    if not changed:
+        say("nothing to change: the limits already have these values")
+        return
+    made = table("Changed" if done else "Would change", *columns, "before,", "after,")
+    for cap in changed:
+        made.add_row(*cap.names, *format_distinct(format_limit, [cap.before, cap.after]))
+    show(made)
+    if done:
+        say(f"applied and read back in {format_time(done.seconds)}")

@@ -1,0 +1,108 @@
+"""``harness node``: show and change what limits all edges of a node together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+import typer
+
+from harness.cli import networks, options
+from harness.cli.caps import PART_OPTIONS, ChangedCap, HeldCap, given, perform, show_caps, show_changed
+from harness.cli.output import note, print_json, say
+from harness.cli.reshaped import note_consequences
+from harness.model.capacity import Capacity
+from harness.model.capacity_edit import SIDES, node_change, parse_ranks
+from harness.model.narrow_caps import narrow_caps
+from harness.model.plan_edit import named_ranks
+from harness.model.status import NodeStatus
+
+app = typer.Typer(no_args_is_help=True, help="Show and change the uplinks and downlinks of nodes: show, set.")
+_COLUMNS: Final = ("node>", "limit")
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the verb and its own."""
+    parent.add_typer(app, name="node")
+
+
+@app.command("show", epilog=options.examples("harness node show", "harness node show 0,2 --json"))
+def show_nodes(
+    ranks: options.AllRanksArgument = "all",
+    name: options.NameOption = options.DEFAULT_NAME,
+    json_: options.JsonOption = False,
+) -> None:
+    """What was requested, what the engine reports, and what it has counted, per uplink and downlink."""
+    network = networks.find_network(name, named_ranks(ranks))
+    chosen = parse_ranks(ranks, network.plan)
+    nodes = network.observe(chosen)
+    for text in dict.fromkeys(text for node in nodes.values() for text in node.notes):
+        note(text)
+    held = [
+        _held(rank, side, getattr(network.plan.node_shape(rank), side), nodes[rank])
+        for rank in chosen
+        for side in SIDES
+    ]
+    limits = [cap for cap in held if cap.requested or cap.status]
+    if json_:
+        print_json([cap.to_json() for cap in held])
+    elif limits:
+        show_caps(f"Limits of nodes of {network.name!r}", _COLUMNS, limits)
+    else:
+        say("no uplink or downlink is limited: harness node set RANKS --uplink 20mbit")
+
+
+def _held(rank: int, side: str, requested: Capacity | None, node: NodeStatus) -> HeldCap:
+    status = node.caps.get(side)
+    wrong = dict(node.cap_mismatches).get(side)
+    if requested and not status:
+        wrong = wrong or "no limit is reported"
+    return HeldCap((str(rank), side), {"rank": rank, "limit": side}, requested, status, wrong)
+
+
+_OPTIONS: Final = {
+    side: (Annotated[str | None, typer.Option(help=help_, metavar="RATE")], None)
+    for side, help_ in (
+        ("uplink", "Of all that the node sends, e.g. 20mbit; none for no limit."),
+        ("downlink", "Of all that it receives, e.g. 100mbit; none for no limit."),
+    )
+} | PART_OPTIONS
+
+
+@app.command(
+    "set",
+    epilog=options.examples(
+        "harness node set 2 --uplink 5mbit",
+        "harness node set all --uplink 20mbit --downlink 100mbit",
+        "harness node set 0,2 --uplink 20mbit --queue codel --buffer 100ms",
+        "harness node set 2 --uplink none --dry-run",
+    ),
+)
+@options.in_place_of("texts", _OPTIONS, given)
+def set_nodes(
+    ranks: options.RanksArgument,
+    texts: Mapping[str, str],
+    name: options.NameOption = options.DEFAULT_NAME,
+    dry_run: options.DryRunOption = False,
+    json_: options.JsonOption = False,
+) -> None:
+    """Limit all edges of nodes together, beside each edge's own rate, while jobs run. What is not given stays.
+
+    --queue, --buffer and --overhead are of the limits given beside them; without any, of those that a node has.
+    """
+    change = node_change(ranks, texts)
+    network = networks.find_network(name, () if dry_run else named_ranks(ranks))
+    difference, done = perform(network, change, dry_run)
+    changed = [
+        ChangedCap((str(rank), side), {"rank": rank, "limit": side}, before, after)
+        for rank in difference.nodes
+        for side in SIDES
+        if (before := getattr(difference.old.node_shape(rank), side))
+        != (after := getattr(difference.new.node_shape(rank), side))
+    ]
+    show_changed(_COLUMNS, changed, done, json_)
+    ranks_changed = set(difference.nodes)
+    for text in narrow_caps(difference.new, [pair for pair in difference.new.edges if ranks_changed & set(pair)]):
+        note(text)
+    if done:
+        note_consequences(network, done)
