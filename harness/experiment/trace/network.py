@@ -12,6 +12,8 @@ from harness.model.link import Pair
 LINKS: Final = "links"
 FLOWS: Final = "flows"
 LINK: Final = "link "
+CHANGED: Final = (LINK, "node ", "trunk ")
+"""What the names of changes begin with."""
 """With which the names of changes begin."""
 _NAMED: Final = 2
 """Changed links that an instant's name has; its arguments have all."""
@@ -78,10 +80,10 @@ def _changed(values: Iterable[Value]) -> Iterator[Value]:
 
 def change_event(track: Track, change: RecordedChange) -> Event:
     """``link 0-1: delay 20 ms → delay 120 ms``, when every node had read back its new settings."""
-    texts = _links(change.edges)
+    texts = [*_links(change.edges), *change.limits]
     more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
     args = arguments(changed="; ".join(texts), seconds=change.acknowledged - change.asked)
-    return Instant(track, f"{LINK}{'; '.join(texts[:_NAMED])}{more}", change.acknowledged, args)
+    return Instant(track, f"{LINK if change.edges else ''}{'; '.join(texts[:_NAMED])}{more}", change.acknowledged, args)
 
 
 def _links(edges: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import IO, Final
 from harness.errors import InputError, UnavailableError
 from harness.experiment.trace.chrome import chrome_json
 from harness.experiment.trace.events import Event, Instant, Track
-from harness.experiment.trace.network import LINK
+from harness.experiment.trace.network import CHANGED
 from harness.experiment.trace.ranks import COLLECTIVES, STEPS
 from harness.experiment.trace.timeline import EVENTS, Timeline
 from harness.installed import remedy
@@ -85,7 +85,7 @@ class _Counts:
             self._tracks.add(event.track)
             self._steps += event.track.name == STEPS
             self._collectives += event.track.name.endswith(COLLECTIVES)
-            self._changes += isinstance(event, Instant) and event.track == EVENTS and event.name.startswith(LINK)
+            self._changes += isinstance(event, Instant) and event.track == EVENTS and event.name.startswith(CHANGED)
             if self._events % _OFTEN == 0:
                 tell(f"writing: {self._events:,} events")
             yield event

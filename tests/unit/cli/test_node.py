@@ -57,7 +57,7 @@ def test_each_limit_is_shown_as_the_node_holds_it(harness, engine):
     ]
     shown = harness(node.app, "show")[0].splitlines()
     assert shown[0] == "Limits of nodes of 'net'"
-    assert shown[2].split() == "1 uplink 5 Mbit/s 5 Mbit/s 7 pkt 7 kB 2 1.5 kB".split()
+    assert shown[2].split() == ["1", "uplink", "5", "Mbit/s", "5", "Mbit/s", "7", "pkt", "7", "kB", "2", "1.5", "kB"]
     assert len(shown) == 3
     assert (
         harness(node.app, "show", "2")[0]
@@ -79,8 +79,8 @@ def test_limits_are_set(harness, net, engine):
     shown, said = harness(node.app, "set", "0,1", "--uplink", "10mbit", "--queue", "codel")
     rows = [line.split() for line in shown.splitlines()]
     assert rows[0] == ["Changed"]
-    assert rows[2] == "0 uplink no limit 10 Mbit/s, queue codel".split()
-    assert rows[3] == "1 uplink 5 Mbit/s 10 Mbit/s, queue codel".split()
+    assert rows[2] == ["0", "uplink", "no", "limit", "10", "Mbit/s,", "queue", "codel"]
+    assert rows[3] == ["1", "uplink", "5", "Mbit/s", "10", "Mbit/s,", "queue", "codel"]
     assert shown.splitlines()[-1].startswith("applied and read back in ")
     assert "edges that never reach their own rate, because what they share is slower: 0->1 (20 Mbit/s; uplink" in said
     assert engine.caps[0]["uplink"].rate == TEN.rate

@@ -58,6 +58,7 @@ EVERY = (
     [[verb] for verb in VERBS]
     + [["link", one] for one in ("show", "set", "down", "up")]
     + [["traffic", one] for one in ("start", "show", "stop")]
+    + [[verb, one] for verb in ("node", "trunk") for one in ("show", "set")]
     + [["experiment", "run"], ["experiment", "list"], ["image", "build"]]
 )
 
@@ -71,7 +72,7 @@ def test_help_by_either_name_with_examples_one_a_line(words):
         for one in ("-h", "--help")
     )
     assert by_h.stdout == by_help.stdout
-    if words in (["link"], ["traffic"], ["experiment"], ["image"]):
+    if words in (["link"], ["node"], ["trunk"], ["traffic"], ["experiment"], ["image"]):
         return
     examples = by_h.stdout.partition("\n  Examples:\n")[2].partition("\n\n")[0].splitlines()
     assert examples

@@ -1,4 +1,4 @@
-"""Reads changes.jsonl: when links were changed, and what."""
+"""Reads changes.jsonl: when links, nodes' limits and trunks were changed, and what."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.experiment.report.load.jsonl import Malformed, Oddities, number, parsed, whole
 from harness.experiment.report.load.records import RecordedChange
-from harness.model.format import format_distinct, format_shape
+from harness.model.capacity import Capacity
+from harness.model.capacity_edit import SIDES
+from harness.model.format import format_capacity, format_distinct, format_shape
 from harness.model.link import LinkShape
 
 
@@ -20,13 +22,38 @@ def load_changes(path: Path, oddities: Oddities) -> tuple[RecordedChange, ...]:
 
 
 def _change(record: Mapping[str, Any]) -> RecordedChange:
-    edges = record.get("edges", [])
-    if not isinstance(edges, list) or not all(isinstance(edge, dict) for edge in edges):
-        raise Malformed("edges is not a list of objects")
+    edges = _objects(record, "edges")
     texts = (f"{whole(edge, 'src')}→{whole(edge, 'dst')}: {_change_text(edge)}" for edge in edges)
     shapes = {(whole(edge, "src"), whole(edge, "dst")): _shape(edge.get("after")) for edge in edges}
     rates = {edge: _rate(shape) for edge, shape in shapes.items() if shape != "?"}
-    return RecordedChange(number(record, "asked"), number(record, "acknowledged"), tuple(texts), rates)
+    limits = [f"node {whole(node, 'rank')}: {_limits_text(node)}" for node in _objects(record, "nodes")]
+    limits += [f"trunk {one.get('from')}→{one.get('to')}: {_limit_text(one)}" for one in _objects(record, "trunks")]
+    return RecordedChange(number(record, "asked"), number(record, "acknowledged"), tuple(texts), rates, tuple(limits))
+
+
+def _objects(record: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    found = record.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise Malformed(f"{name} is not a list of objects")
+    return found
+
+
+def _limits_text(node: Mapping[str, Any]) -> str:
+    """The sides that changed: ``uplink 20 Mbit/s → 5 Mbit/s``."""
+    before, after = node.get("before"), node.get("after")
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return "?"
+    sides = ({"side": side, "before": before.get(side), "after": after.get(side)} for side in SIDES)
+    return ", ".join(f"{one['side']} {_limit_text(one)}" for one in sides if one["before"] != one["after"])
+
+
+def _limit_text(change: Mapping[str, Any]) -> str:
+    """``no limit → 5 Mbit/s``."""
+    try:
+        limits = [value and Capacity.from_json(value) for value in (change.get("before"), change.get("after"))]
+    except (HarnessError, KeyError, TypeError, ValueError, AttributeError):
+        return "?"
+    return " → ".join(format_distinct(format_capacity, limits))
 
 
 def _rate(shape: LinkShape | str) -> float | None:

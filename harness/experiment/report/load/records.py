@@ -251,19 +251,26 @@ class Flow:
 
 @dataclass(frozen=True)
 class RecordedChange:
-    """A reshape of links while the run went on.
+    """A reshape of links, nodes' limits or trunks while the run went on.
 
     Args:
         asked: when the command began to change them.
         acknowledged: when every node had read back its new settings.
         edges: what changed, as a person reads it: ``0->1: delay 20ms -> 120ms``.
         rates: of the changed edges from then on, in bit/s; None: without limit, or down.
+        limits: of nodes and trunks, likewise: ``node 2: uplink 20 Mbit/s → 5 Mbit/s``.
     """
 
     asked: float
     acknowledged: float
     edges: tuple[str, ...]
     rates: Mapping[Pair, float | None] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that changed."""
+        return (*self.edges, *self.limits)
 
 
 @dataclass(frozen=True)

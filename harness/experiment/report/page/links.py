@@ -73,7 +73,7 @@ def change_words(run: RunFigures) -> list[str]:
     for moment in change_moments(run.run):
         at = f"in attempt {moment.attempt}" if moment.seconds is None else f"at {format_time(moment.seconds)}"
         took = format_time(moment.change.acknowledged - moment.change.asked)
-        words.append(f"{at}, {took} after the command: {'; '.join(moment.change.edges)}")
+        words.append(f"{at}, {took} after the command: {'; '.join(moment.change.texts)}")
     return words
 
 

@@ -141,7 +141,7 @@ def tcp_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
 def changes_table(run: RunFigures) -> DataTable:
     """Every reshape, numbered; without those of attempts that contributed no step."""
     rows = [
-        (number, short(moment.seconds), "; ".join(moment.change.edges[:4]))
+        (number, short(moment.seconds), "; ".join(moment.change.texts[:4]))
         for number, moment in enumerate(change_moments(run.run), 1)
         if moment.seconds is not None
     ]

@@ -282,6 +282,13 @@ def test_a_change_that_steps_felt():
     assert sum(found.lost.values()) == pytest.approx(10 * 0.19 + 20 * 0.59)
 
 
+def test_a_change_of_a_limit_that_steps_felt():
+    made = changed(0.2, 0.6)
+    limit = replace(made.changes[0], edges=(), limits=("node 1: uplink 20 Mbit/s → 5 Mbit/s",))
+    found = explain(replace(made, changes=(limit,)))
+    assert found.sentence.startswith("Changed: node 1 at 2 s (uplink 20 Mbit/s → 5 Mbit/s): steps took 200 ms before")
+
+
 def test_a_change_for_the_better_counts_too():
     assert "steps took 600 ms before and 200 ms after" in explain(changed(0.6, 0.2, at=6.0)).sentence
 

@@ -11,6 +11,8 @@ from harness.experiment.report.analysis import analyse
 from harness.experiment.report.json_export import document
 from harness.experiment.report.load import load_experiment
 from harness.experiment.report.load.records import Target
+from harness.model.capacity import Capacity
+from harness.model.units import Rate
 from tests.support.runs import DDP, DILOCO, make_experiment, read_lines, write_lines
 
 SLUG = "wan.ring.ddp.seed0"
@@ -250,6 +252,23 @@ def test_changes_are_told_in_words(folder):
     rate = experiment.runs[0].plan.edges[0, 1].shape.rate.bit_s
     assert [change.rates for change in experiment.runs[0].changes] == [{(0, 1): rate}, {}, {(1, 0): None}]
     assert "acknowledged is None" in notes(experiment)[0]
+
+
+def test_changes_of_limits_are_told_in_words(folder):
+    slow, fast = (Capacity(Rate(rate)).to_json() for rate in (5_000_000, 20_000_000))
+    none = {"uplink": None, "downlink": None}
+    times = {"asked": 1.0, "acknowledged": 2.0, "edges": []}
+    nodes = [{"rank": 2, "before": none, "after": {**none, "uplink": slow}}]
+    trunks = [{"from": "eu", "to": "us", "before": fast, "after": slow}]
+    odd = {"nodes": [{"rank": 1, "before": None, "after": none}], "trunks": [{"from": "a", "to": "b", "before": 7}]}
+    lines = [{**times, "nodes": nodes, "trunks": trunks}, {**times, **odd}, {**times, "nodes": 7}]
+    write_lines(folder / SLUG / "changes.jsonl", lines)
+    experiment = load_experiment(folder)
+    assert [change.texts for change in experiment.runs[0].changes] == [
+        ("node 2: uplink no limit → 5 Mbit/s", "trunk eu→us: 20 Mbit/s → 5 Mbit/s"),
+        ("node 1: ?", "trunk a→b: ?"),
+    ]
+    assert "nodes is not a list of objects" in notes(experiment)[0]
 
 
 FILES = ["rank-0.jsonl", "links.jsonl", "changes.jsonl", "run.json", "end.json", "../experiment.json"]

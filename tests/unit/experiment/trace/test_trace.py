@@ -139,6 +139,14 @@ def test_a_change_of_many_links_is_one_instant(write):
     assert instant[4]["changed"].count("→ down") == 5
 
 
+def test_a_change_of_limits_is_an_instant_that_counts_as_a_change(write):
+    change = RecordedChange(1.0, 2.5, (), limits=("node 2: uplink no limit → 5 Mbit/s", "trunk a→b: x → y"))
+    run = RecordedRun("s", "wan", "ring", 2, 0, "ddp", "ddp", None, "netem", {}, changes=(change,))
+    made = write(run)
+    assert made.instants[0][2] == "node 2: uplink no limit → 5 Mbit/s; trunk a→b: x → y"
+    assert write.summary["changes"] == 1
+
+
 def test_what_does_not_overlap_nests(folder, write):
     """Else Perfetto draws a slice elsewhere than it belongs."""
     read = write(load(folder))

@@ -42,7 +42,10 @@ class FeltChange:
 
     @property
     def links(self) -> str:
-        """``link 0-1`` or ``links 0-1, 1-2``, three at most."""
+        """``link 0-1`` or ``links 0-1, 1-2``, three at most; ``node 2`` where limits changed and no link did."""
+        if not self.moment.change.edges:
+            limits = [text.partition(":")[0] for text in self.moment.change.limits]
+            return f"{len(limits)} limits" if len(limits) > 3 else ", ".join(limits)
         ends = [text.partition(":")[0].replace("→", "-").replace("->", "-") for text in self.moment.change.edges]
         names = list(dict.fromkeys("-".join(sorted(name.split("-"))) for name in ends))
         if len(names) > 3:
@@ -51,8 +54,8 @@ class FeltChange:
 
     @property
     def what(self) -> str:
-        """The first edge's change: ``delay 20 ms → delay 120 ms``."""
-        return self.moment.change.edges[0].partition(": ")[2] if self.moment.change.edges else ""
+        """The first one's change: ``delay 20 ms → delay 120 ms``."""
+        return next((text.partition(": ")[2] for text in self.moment.change.texts), "")
 
 
 def felt_change(run: RecordedRun) -> FeltChange | None:
