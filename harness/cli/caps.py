@@ -11,7 +11,7 @@ import typer
 from harness.cli.output import note, print_json, say, show, table
 from harness.model.capacity import Capacity
 from harness.model.capacity_edit import PARTS
-from harness.model.format import format_limit, format_distinct, format_size, format_time
+from harness.model.format import format_distinct, format_limit, format_size, format_time
 from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus

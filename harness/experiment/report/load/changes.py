@@ -12,7 +12,7 @@ from harness.experiment.report.load.jsonl import Malformed, Oddities, number, pa
 from harness.experiment.report.load.records import RecordedChange
 from harness.model.capacity import Capacity
 from harness.model.capacity_edit import SIDES
-from harness.model.format import format_capacity, format_distinct, format_shape
+from harness.model.format import format_distinct, format_limit, format_shape
 from harness.model.link import LinkShape
 
 
@@ -53,7 +53,7 @@ def _limit_text(change: Mapping[str, Any]) -> str:
         limits = [value and Capacity.from_json(value) for value in (change.get("before"), change.get("after"))]
     except (HarnessError, KeyError, TypeError, ValueError, AttributeError):
         return "?"
-    return " → ".join(format_distinct(format_capacity, limits))
+    return " → ".join(format_distinct(format_limit, limits))
 
 
 def _rate(shape: LinkShape | str) -> float | None:
