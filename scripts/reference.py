@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from harness.experiment import spec_file
-from harness.model import topology_file
+from harness.model import region_table, topology_file
 from harness.model.link import LINK_FIELDS, GilbertElliott, LinkShape
 from harness.model.plan_options import OPTIONS, NetworkOptions
 from harness.model.profile import NODE_KEYS
 from harness.model.profile_file import PROFILE_KEYS
 from harness.model.queueing import DISCIPLINES, Queue
 from harness.model.region_file import CAPS_KEYS, TRUNK_KEYS
+from harness.model.region_table import REGION_TABLE_KEYS
 from harness.model.shape_file import CAPACITY_KEYS
 from harness.model.topology_file import EDGE_KEYS, TOPOLOGY_KEYS
 from harness.model.torchrun import environment
@@ -178,6 +179,11 @@ profile says beside it, else by default.
 """
 
 
+def region_table_example() -> str:
+    """Of a table of regions, from the module's docstring."""
+    return textwrap.dedent((region_table.__doc__ or "").partition("::\n\n")[2]).strip()
+
+
 def topology() -> str:
     """The page on topologies."""
     _, _, told = (topology_file.__doc__ or "").partition("YAML::\n\n")
@@ -204,6 +210,15 @@ Under `all`, a region's name or a rank: the uplink and the downlink of these nod
 network's profile.
 
 {keys(CAPS_KEYS)}
+
+## Keys of a table of regions
+
+For `--topology regions:./mine.yaml`; `harness regions` shows the one that ships, `regions:aws`.
+
+{keys(REGION_TABLE_KEYS)}
+```yaml
+{region_table_example()}
+```
 
 ## Format, with an example
 

@@ -99,6 +99,7 @@ class Settings:
             uplink=text("UPLINK") or None,
             downlink=text("DOWNLINK") or None,
             trunk=text("TRUNK") or None,
+            place=text("PLACE") or None,
             mtu=number("MTU", DEFAULTS.mtu, MIN_MTU, MAX_MTU),
             seed=number("SEED", DEFAULTS.seed, -(2**63), 2**63 - 1),
             subnet=text("SUBNET") or None,

@@ -38,6 +38,7 @@ def network(
     uplink: str | None = None,
     downlink: str | None = None,
     trunk: str | None = None,
+    place: str | None = None,
     mtu: int = DEFAULTS.mtu,
     subnet: str | None = None,
     subnet6: str | None = None,
@@ -61,6 +62,7 @@ def network(
         uplink: what all that a node sends shares, e.g. "20mbit"; None: as the profile says.
         downlink: what all that it receives shares, likewise.
         trunk: what all edges from one region to another share, e.g. "1gbit".
+        place: regions of the ranks with topology "regions:aws", e.g. "eu-west-1,us-east-1"; None: all in turn.
         mtu: largest packet in bytes, 1280 to 9000.
         subnet: IPv4 subnet of the nodes; None: 10.77.0.0/16, and for containers another one where that is taken.
         subnet6: the same for IPv6; None: fd77::/64.
@@ -90,6 +92,7 @@ def network(
         uplink=None if uplink is None else written("uplink", uplink, "a rate, e.g. '20mbit'"),
         downlink=None if downlink is None else written("downlink", downlink, "a rate, e.g. '100mbit'"),
         trunk=None if trunk is None else written("trunk", trunk, "a rate, e.g. '1gbit'"),
+        place=None if place is None else written("place", place, "names of regions, e.g. 'eu-west-1,us-east-1'"),
         mtu=whole("mtu", mtu, 1500),
     )
     if options.nodes is not None and options.nodes < 1:

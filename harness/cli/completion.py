@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 def topologies(incomplete: str) -> list[str]:
     """Topologies by name; a file of one's own is for the shell to complete."""
+    from harness.model.region_table import shipped_tables
     from harness.model.topology_names import TOPOLOGIES
 
-    return _matching(TOPOLOGIES, incomplete)
+    return _matching([*TOPOLOGIES, *(f"regions:{name}" for name in shipped_tables())], incomplete)
 
 
 def profiles(incomplete: str) -> list[str]:

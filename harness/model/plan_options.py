@@ -55,7 +55,7 @@ class PlanOptions:
     topology: str = option(
         "fully_connected",
         "fully_connected, ring, star, line, tree[:ARITY], grid[:RxC], islands[:K], "
-        "regions[:K], a YAML file, matrix:delay=D.csv,rate=R.csv, or matrix:rtt=D.csv,unit=ms.",
+        "regions[:K], regions:aws, a YAML file, matrix:delay=D.csv,rate=R.csv, or matrix:rtt=D.csv,unit=ms.",
         "--topology",
         "-t",
         compose="TOPOLOGY",
@@ -85,6 +85,12 @@ class PlanOptions:
     trunk: str | None = option(
         None, "What all edges from one region to another share, e.g. 1gbit.", "--trunk", compose="TRUNK"
     )
+    place: str | None = option(
+        None,
+        "Regions of the ranks with -t regions:aws, e.g. eu-west-1,us-east-1 ('harness regions' lists them).",
+        "--place",
+        compose="PLACE",
+    )
     mtu: int = option(MTU, "Largest packet in bytes, 1280 to 9000.", "--mtu", compose="MTU", least=1280)
 
     def plan(self, addressing: Addressing | None = None) -> NetworkPlan:
@@ -101,7 +107,7 @@ class PlanOptions:
         addressing = addressing or Addressing.parse(self.subnet, self.subnet6)
         if self.nodes is not None:
             addressing.require(self.nodes)
-        topology = build_topology(self.topology, self.nodes, self.seed)
+        topology = build_topology(self.topology, self.nodes, self.seed, self.place)
         has_slow = any(edge.tier for edge in topology.edges)
         if self.between is not None and not has_slow:
             raise InputError(f"--between is for topologies with islands or regions; {topology.name} has none")

@@ -30,7 +30,8 @@ PROFILE_KEYS: Final = {"description": "One line for people."}
 """The keys of a profile's file beside those of a link, with what they mean (docs/reference/)."""
 
 
-def _shipped_directory() -> Path:
+def shipped_directory() -> Path:
+    """Where the profiles are that come with the package. Raises ProfileError."""
     package = Path(__file__).parents[1]
     for directory in (package / "tc_profiles", package.parent / "tc_profiles"):
         if directory.is_dir():
@@ -40,7 +41,7 @@ def _shipped_directory() -> Path:
 
 def shipped_profiles() -> list[str]:
     """The names that come with the package: those of the guide in its order, then the others by alphabet."""
-    names = sorted(path.stem for path in _shipped_directory().glob("*.yaml"))
+    names = sorted(path.stem for path in shipped_directory().glob("*.yaml"))
     return sorted(names, key=lambda name: SHIPPED_ORDER.index(name) if name in SHIPPED_ORDER else len(SHIPPED_ORDER))
 
 
@@ -64,7 +65,7 @@ def load_profile(name_or_path: str) -> Profile:
     if name not in shipped:
         hint = suggest(name, [NONE.name, *shipped])
         raise ProfileError(f"profile {quoted(name_or_path)} is unknown; {hint} (a file of your own: ./NAME.yaml)")
-    return _load_file(_shipped_directory() / f"{name}.yaml")
+    return _load_file(shipped_directory() / f"{name}.yaml")
 
 
 def _load_file(path: Path) -> Profile:

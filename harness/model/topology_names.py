@@ -10,6 +10,7 @@
 | `grid`, `grid:2x3` | to the right and downward, ranks row by row; see `_grid_columns` for the form |
 | `islands`, `islands:3` | full mesh in every cluster, full mesh of the clusters' first ranks (tier 1) |
 | `regions`, `regions:3` | between all; those between clusters are tier 1 |
+| `regions:aws` | between all; ranks in real regions, see region_table.py |
 | `matrix:delay=D.csv,rate=R.csv`, `FILE.yaml` | custom; see topology_file.py |
 
 The clusters of islands and regions are the topology's regions: r0, r1, ...
@@ -25,6 +26,7 @@ from typing import Final
 
 from harness.errors import TopologyError, quoted
 from harness.model.link import Pair
+from harness.model.region_table import load_regions
 from harness.model.suggest import suggest
 from harness.model.topology import MAX_EDGES, Topology, TopologyEdge, check_clash, check_edges, check_size
 from harness.model.topology_file import load_custom
@@ -92,13 +94,14 @@ TOPOLOGIES: Final = (*_PLAIN, "tree", "grid", *_CLUSTERED)
 """The names that a spec can start with, besides the custom ones."""
 
 
-def build_topology(spec: str, nodes: int | None = None, seed: int = 0) -> Topology:
+def build_topology(spec: str, nodes: int | None = None, seed: int = 0, place: str | None = None) -> Topology:
     """The topology that a spec names; see the table of this module.
 
     Args:
         spec: ``NAME``, ``NAME:ARGS``, ``matrix:...`` or the path of a YAML file. `-` and `_` are the same in names.
         nodes: number of nodes; None: what the spec says (``grid:2x3``, a file), or 4.
         seed: for the ranges that a custom file may have for an edge; the others are drawn by the plan.
+        place: of ``regions:aws``, the regions of the ranks; None: all of its regions in turn.
 
     Raises:
         TopologyError: an unknown name, wrong arguments or file, too few or many nodes, or a clash of spec and nodes.
@@ -108,6 +111,10 @@ def build_topology(spec: str, nodes: int | None = None, seed: int = 0) -> Topolo
     head, colon, argument = spec.partition(":")
     name = head.strip().lower().replace("-", "_")
     name = _ALIASES.get(name, name)
+    if name == "regions" and argument and not is_whole_number(argument):
+        return load_regions(argument).topology(nodes, place)
+    if place is not None:
+        raise TopologyError(f"--place is for topologies with real regions, e.g. -t regions:aws, not for {quoted(spec)}")
     if name == "matrix" or "/" in spec or spec.lower().endswith((".yaml", ".yml", ".csv")):
         return load_custom(spec, nodes, seed)
     if name not in TOPOLOGIES:

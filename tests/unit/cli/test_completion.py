@@ -26,7 +26,7 @@ def offered(words, **environ):
         ("harness profiles cross", {"cross-continental"}),
         ("harness link set 0-1 -p no", {"none"}),
         ("harness plan -t is", {"islands"}),
-        ("harness run --topology ", {"ring", "star", "fully_connected"}),
+        ("harness run --topology ", {"ring", "star", "fully_connected", "regions:aws"}),
         ("harness up --engine ", {"auto", "netem", "userspace"}),
         ("harness experiment run --runtime d", {"docker"}),
         ("harness plan --between wa", {"wan"}),
