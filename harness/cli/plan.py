@@ -46,7 +46,9 @@ def show_plan(made: NetworkPlan) -> None:
     """The plan as tables, with what nodes and regions share, and what one TCP connection gets of each edge."""
     title = f"{count(made.size, 'node')}, {made.topology}, profile {made.profile}, seed {made.seed}"
     caps = ["uplink,", "downlink,"] if made.nodes else []
-    ranks = table(title, "rank>", "address", *caps, "neighbours,", "through neighbours,")
+    home = {rank: region for region, ranks in made.regions.items() for rank in ranks}
+    places = ["region"] if home else []
+    ranks = table(title, "rank>", *places, "address", *caps, "neighbours,", "through neighbours,")
     for rank in range(made.size):
         hops = [f"{dst} via {hop}" for dst, hop in sorted(made.next_hops[rank].items()) if dst != hop]
         near = ", ".join(map(str, made.neighbours(rank)))
@@ -54,6 +56,7 @@ def show_plan(made: NetworkPlan) -> None:
         limits = [format_capacity(one) for one in (shape.uplink, shape.downlink)] if caps else []
         ranks.add_row(
             str(rank),
+            *([home.get(rank, "")] if home else []),
             " ".join(str(made.addressing.address(rank, version)) for version in made.addressing.versions),
             *limits,
             near,

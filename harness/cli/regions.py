@@ -49,7 +49,9 @@ def regions(
             }
         )
         return
-    made = table(f"Regions of {found.name!r}", "region", "place~", "nearest", "delay>", "rate>", "farthest", "its delay>")
+    made = table(
+        f"Regions of {found.name!r}", "region", "place~", "nearest", "delay>", "rate>", "farthest", "its delay>"
+    )
     for region, place in found.regions.items():
         ways = {dst: delay for (src, dst), delay in found.delays.items() if src == region}
         row = [region, place]
