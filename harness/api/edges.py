@@ -16,6 +16,7 @@ from harness.model.status import EdgeStatus, Stats
 from harness.networks.network import Network, Reshaped
 from harness.verify.plan import MAX_PARALLEL, SECONDS
 from harness.verify.verdict import Verdict
+from harness.verify.verdict.capacity import CapVerdict
 
 
 class ShapeTexts(TypedDict, total=False):
@@ -160,8 +161,10 @@ class NetworkLinks:
             found = self._require().applied()
         return {pair: found[pair] for pair in pairs}
 
-    def verify(self, edges: str = "all", *, seconds: float = SECONDS) -> list[Verdict]:
-        """Measure round trip, jitter, loss and rate by traffic, as ``harness verify`` does; every row has ``ok``.
+    def verify(self, edges: str = "all", *, seconds: float = SECONDS) -> list[Verdict | CapVerdict]:
+        """Measure round trip, jitter, loss and rate by traffic, and what edges share, as ``harness verify`` does.
+
+        Every row has ``ok``, ``quantity`` and ``place`` (``0->1``, ``node 2``, ``eu->us``).
 
         Args:
             edges: which; each is measured in both directions.

@@ -14,9 +14,12 @@ from harness.cli.output import note, print_json, say, show
 from harness.model.address import full_frame
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import parse_pairs, undirected
+from harness.verify.caps import shape_alone
 from harness.verify.plan import MAX_PARALLEL, SECONDS, checked_seconds, enough_seconds
 from harness.verify.table import in_words, verify_table
 from harness.verify.verdict import Verdict
+from harness.verify.verdict.capacity import CapVerdict
+from harness.verify.verdict.row import Row
 from harness.verify.verification import verify as measured
 
 EPILOG = options.examples(
@@ -44,6 +47,9 @@ def verify(
 ) -> None:
     """Measure RTT, jitter, loss and rate of every edge, in both directions: requested, applied, measured, verdict.
 
+    Then what edges share, if the network has any: a node's uplink and downlink, a trunk. All their senders send at once
+    until they fill it; the row has what they get together, and how fairly (Jain's index, 1 where all get the same).
+
     An edge with a row that is off is measured once more: only a row that is off both times is called off, since one of
     a hundred runs is off by chance. Jitter is in the profile's own unit.
     """
@@ -60,7 +66,7 @@ def verify(
         def progress(done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what)
 
-        def again(off: list[Verdict]) -> None:
+        def again(off: list[Verdict | CapVerdict]) -> None:
             if changed := _edges(row for row in off if row.why_not == "changed"):
                 note(f"another command changed links that were being measured, measuring again: {changed}")
             wrong = [in_words(row) for row in off if not row.why_not]
@@ -79,7 +85,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def _problems(rows: Sequence[Verdict], plan: NetworkPlan, ipv6: bool) -> Iterator[str]:
+def _problems(rows: Sequence[Verdict | CapVerdict], plan: NetworkPlan, ipv6: bool) -> Iterator[str]:
     """One line for each reason why the exit code is not 0."""
     bad = [row for row in rows if not row.ok]
     if off := [row for row in bad if not row.why_not]:
@@ -87,13 +93,14 @@ def _problems(rows: Sequence[Verdict], plan: NetworkPlan, ipv6: bool) -> Iterato
     if changed := _edges(row for row in bad if row.why_not == "changed"):
         yield f"not verified, because another command changed the links meanwhile: {changed}"
     if slow := _edges(row for row in bad if row.why_not == "too slow"):
-        pairs = {(row.src, row.dst) for row in bad if row.why_not == "too slow"}
-        ends = [(plan.edge(*pair).effective, plan.edge(*pair[::-1]).effective) for pair in pairs]
-        enough = max(enough_seconds(*shapes, ipv6=ipv6, frame=full_frame(plan.mtu)) for shapes in ends)
+        pairs = {(row.src, row.dst) for row in bad if row.why_not == "too slow" and isinstance(row, Verdict)}
+        frame = full_frame(plan.mtu)
+        ends = [[shape_alone(plan, way, frame) for way in (pair, pair[::-1])] for pair in pairs]
+        enough = max(enough_seconds(*shapes, ipv6=ipv6, frame=frame) for shapes in ends)
         yield f"nothing was measured on {slow}: too slow for this time; use --seconds {enough:g}"
 
 
-def _edges(rows: Iterable[Verdict]) -> str:
-    """The directed edges of rows, each once, as a list for people."""
-    names = list(dict.fromkeys(f"{row.src}->{row.dst}" for row in rows))
+def _edges(rows: Iterable[Row]) -> str:
+    """The directed edges, nodes and trunks of rows, each once, as a list for people."""
+    names = list(dict.fromkeys(row.place for row in rows))
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

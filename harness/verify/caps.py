@@ -107,6 +107,12 @@ def frame_rate(shape: LinkShape, frame: int) -> float | None:
     return None if shape.rate is None else counted(shape.rate.bit_s, -shape.overhead, frame + shape.overhead)
 
 
+def shape_alone(plan: NetworkPlan, way: Pair, frame: int) -> LinkShape:
+    """A directed edge as a flow meets it that is alone on its way."""
+    shape = plan.edge(*way).effective
+    return met_alone(shape, narrowest(crossed(caps_of(plan), way), shape, frame))
+
+
 def met_alone(shape: LinkShape, cap: Cap | None) -> LinkShape:
     """An edge's shape as a flow meets it that is alone on its way: where a capacity limits it, with that one's rate."""
     if cap is None:

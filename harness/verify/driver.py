@@ -7,7 +7,7 @@ a machine with few cores.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
@@ -15,12 +15,13 @@ from types import TracebackType
 from typing import Self
 
 from harness.model.address import full_frame
-from harness.model.link import LinkShape, Pair
+from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
-from harness.verify.caps import caps_of, crossed, met_alone, narrowest
+from harness.verify.caps import Cap, caps_of, shape_alone
+from harness.verify.loads import Load, load_for, load_rounds
 from harness.verify.plan import MAX_PARALLEL, SECONDS, EdgeProbe, probe_for, rounds
 from harness.verify.probe_client import ProbeClient, ProbeProcess
-from harness.verify.stats import EdgeMeasurement
+from harness.verify.stats import EdgeMeasurement, LoadMeasurement
 from harness.verify.steps import EdgeSteps, Step
 
 Spawn = Callable[[int], ProbeProcess]
@@ -105,6 +106,36 @@ class ProbeDriver:
                     raise
             yield from measured
 
+    def measure_caps(
+        self, caps: Sequence[Cap], progress: ProbeProgress = lambda done, total, what: None
+    ) -> Iterator[tuple[Load, LoadMeasurement]]:
+        """Measure shared capacities, each from all its senders at once; yields what was sent and what came.
+
+        Args:
+            caps: which.
+            progress: see measure.
+
+        Raises:
+            NodeError: a probe died, hung or could not send.
+        """
+        done, reporting = count(1), threading.Lock()
+
+        def perform(cap: Cap) -> tuple[Load, LoadMeasurement]:
+            load = load_for(cap, self._plan, self._caps, seconds=self._seconds, frame=self._frame)
+            measured = self._steps.load(self._probes, load) if load.flows else LoadMeasurement(())
+            with reporting:
+                progress(next(done), len(caps), f"{cap.place} {cap.place.kind}")
+            return load, measured
+
+        for group in load_rounds(self._plan, caps, self._max_parallel):
+            self._open({rank for cap in group for pair in cap.edges for rank in pair})
+            with ThreadPoolExecutor(len(group)) as pool:
+                try:
+                    yield from list(pool.map(perform, group))
+                except BaseException:
+                    self.close()
+                    raise
+
     def _perform(
         self, step: Step, report: Callable[[str], None], planned: EdgeProbe, measured: EdgeMeasurement
     ) -> EdgeMeasurement:
@@ -126,11 +157,7 @@ class ProbeDriver:
         return str(addressing.ipv6(rank) if self._ipv6 else addressing.ipv4(rank))
 
     def _probe_for(self, pair: Pair, sharing: int) -> EdgeProbe:
-        forward, backward = (self._met(way) for way in (pair, pair[::-1]))
+        forward, backward = (shape_alone(self._plan, way, self._frame) for way in (pair, pair[::-1]))
         return probe_for(
             pair, forward, backward, seconds=self._seconds, sharing=sharing, ipv6=self._ipv6, frame=self._frame
         )
-
-    def _met(self, way: Pair) -> LinkShape:
-        shape = self._plan.edge(*way).effective
-        return met_alone(shape, narrowest(crossed(self._caps, way), shape, self._frame))

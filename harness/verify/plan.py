@@ -21,7 +21,7 @@ from harness.model.address import FRAME
 from harness.model.distribution import jitter_form
 from harness.model.link import LinkShape, Pair
 from harness.model.plan import NetworkPlan
-from harness.model.queueing import buffer_bytes
+from harness.model.queueing import Queue, buffer_bytes
 from harness.verify.node.packet import small_frame
 from harness.verify.stats import loss_inflation
 
@@ -58,7 +58,7 @@ _MAX_BULK_BYTES: Final = 64 << 20
 _BURST_S: Final = 0.004
 _MAX_SUPER_PACKET: Final = 43 * FRAME
 """Bytes of full frames that fit a UDP super-packet of 64 KiB."""
-_READS_PER_S: Final = 5_000
+READS_PER_S: Final = 5_000
 """Packets of a bulk train that a probe can read without falling behind."""
 _UNLIMITED_BIT_S: Final = 1e9
 """The rate that sampling assumes of a link without a limit."""
@@ -119,7 +119,7 @@ class Bulk:
     def one_in(self) -> int:
         """The receiver needs to read one packet in this many; a power of two."""
         most = self.link_bit_s or _UNLIMITED_BIT_S
-        return 1 << max(1, int(most / (8 * self.frame * _READS_PER_S))).bit_length() - 1
+        return 1 << max(1, int(most / (8 * self.frame * READS_PER_S))).bit_length() - 1
 
     @property
     def seconds(self) -> float:
@@ -159,12 +159,12 @@ class EdgeProbe:
         )
 
 
-def _spread(shape: LinkShape) -> float:
+def spread_of(shape: LinkShape) -> float:
     """The longest delay less the shortest, in seconds."""
     return jitter_form(shape).span * shape.jitter.seconds if shape.jitter.ns else 0.0
 
 
-def _longest(shape: LinkShape) -> float:
+def longest_delay(shape: LinkShape) -> float:
     """The longest one-way delay of a lone packet, in seconds."""
     return shape.delay.seconds + max(0.0, jitter_form(shape).high) * shape.jitter.seconds
 
@@ -239,13 +239,13 @@ def _echo(forward: LinkShape, backward: LinkShape, seconds: float, ipv6: bool) -
     3/4 of that, 1 packet in 400 waits.
     """
     serialisation = _serialisation(forward, small_frame(ipv6)) + _serialisation(backward, small_frame(ipv6))
-    spread = _spread(forward) + _spread(backward)
+    spread = spread_of(forward) + spread_of(backward)
     interval = max(_MIN_INTERVAL_S, 0.75 * spread + 1.5 * serialisation)
     wanted = max(_MIN_ECHOES, min(_MAX_ECHOES, int(0.6 * seconds / interval)))
     count = min(wanted, int((_MOST_ECHO * seconds + 2 * spread) / interval))
     if count < _FEWEST_ECHOES:
         return None
-    return Echo(count, interval, _longest(forward) + _longest(backward) + serialisation + _MARGIN_S)
+    return Echo(count, interval, longest_delay(forward) + longest_delay(backward) + serialisation + _MARGIN_S)
 
 
 def _train(shape: LinkShape, seconds: float, sharing: int, ipv6: bool) -> Train | None:
@@ -256,7 +256,7 @@ def _train(shape: LinkShape, seconds: float, sharing: int, ipv6: bool) -> Train 
     wanted = int(_WANTED_EVENTS * loss_inflation(shape) / rarest)
     wished = max(_MIN_TRAIN, min(_MAX_TRAIN, wanted, int(0.4 * seconds / interval)))
     count = min(wished, int(_MOST_TRAIN * seconds / interval))
-    return Train(count, interval, _longest(shape) + _MARGIN_S) if count >= _FEWEST_SMALL else None
+    return Train(count, interval, longest_delay(shape) + _MARGIN_S) if count >= _FEWEST_SMALL else None
 
 
 def _bulk(shape: LinkShape, seconds: float, frame: int) -> Bulk | None:
@@ -269,22 +269,22 @@ def _bulk(shape: LinkShape, seconds: float, frame: int) -> Bulk | None:
     if shape.rate is None:
         segments = most_segments(frame)
         return Bulk(
-            _MAX_BULK_BYTES // (2 * segments * frame), segments, 0.0, _longest(shape) + _BULK_MARGIN_S, frame=frame
+            _MAX_BULK_BYTES // (2 * segments * frame), segments, 0.0, longest_delay(shape) + _BULK_MARGIN_S, frame=frame
         )
     per_frame = _serialisation(shape, frame)
-    jitter = int(2.5 * _spread(shape) / per_frame)
+    jitter = int(2.5 * spread_of(shape) / per_frame)
     bucket = 4 * (shape.burst.bytes if shape.burst else 0) // frame
     room = int(_MOST_BULK * seconds / per_frame) + jitter - bucket
     if room < max(_FEWEST_FRAMES, jitter):
         return None
     frames = min(max(_MIN_FRAMES, int(_BULK_S / per_frame), jitter), _MAX_BULK_BYTES // frame, room) + bucket
-    overdrive = _MANAGED_OVERDRIVE if shape.queue else _OVERDRIVE
+    overdrive = overdrive_of(shape.queue)
     segments = burst_segments(shape, frame)
     return Bulk(
         -(-frames // segments),
         segments,
         segments * per_frame / overdrive,
-        _longest(shape) + segments * per_frame + _BULK_MARGIN_S,
+        longest_delay(shape) + segments * per_frame + _BULK_MARGIN_S,
         overdrive,
         frame,
     )
@@ -293,6 +293,11 @@ def _bulk(shape: LinkShape, seconds: float, frame: int) -> Bulk | None:
 def most_segments(frame: int) -> int:
     """Full frames of that many bytes that one burst may have."""
     return _MAX_SUPER_PACKET // frame
+
+
+def overdrive_of(queue: Queue | None) -> float:
+    """How many times the rate is sent to a queue to keep it busy."""
+    return _MANAGED_OVERDRIVE if queue and queue.kind != "droptail" else _OVERDRIVE
 
 
 def burst_segments(shape: LinkShape, frame: int) -> int:

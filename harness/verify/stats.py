@@ -25,6 +25,10 @@ NORMAL_QUARTILES: Final = 1.349
 """The interquartile range of a normal distribution in standard deviations."""
 
 
+Point = tuple[float, int]
+"""An arrival in seconds, and the bytes on the wire so far."""
+
+
 @dataclass(frozen=True)
 class EchoSample:
     """One packet's delays there and back, in seconds, without the time that the far end took to return it."""
@@ -72,9 +76,9 @@ class BulkSample:
     sent_bytes: int
     sent_s: float
     received_bytes: int
-    points: tuple[tuple[float, int], ...]
+    points: tuple[Point, ...]
     busiest_cpu: float = 0.0
-    ends: tuple[tuple[float, int], ...] = ()
+    ends: tuple[Point, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,21 @@ class EdgeMeasurement:
     backward: Direction = Direction()
     ipv6: bool = False
     echo_left_out: bool = False
+
+
+@dataclass(frozen=True)
+class LoadMeasurement:
+    """What came through a shared capacity from all its senders at once.
+
+    Args:
+        samples: of each flow.
+        timers_late: by how much the senders' sleeps ended too late, in seconds.
+        busiest_cpu: share of the time for which the busiest CPU was busy.
+    """
+
+    samples: tuple[BulkSample, ...]
+    timers_late: tuple[float, ...] = ()
+    busiest_cpu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -186,7 +205,7 @@ def sum_of(delays: Sequence[float], times: int) -> tuple[float, float]:
     return sums[len(sums) // 2], (sums[len(sums) * 3 // 4] - sums[len(sums) // 4]) / NORMAL_QUARTILES
 
 
-def _second_half(sample: BulkSample) -> list[tuple[float, int]]:
+def _second_half(sample: BulkSample) -> list[Point]:
     """The points of the second half of what arrived; none where they are too few for an estimate."""
     points = [point for point in sample.points if 2 * point[1] >= sample.received_bytes]
     return points if len(points) >= 5 and points[-1][0] > points[0][0] else []

@@ -1,4 +1,6 @@
-"""The three steps that measure one edge: echo, trains, bulk trains. They run outside the nodes and ask its two probes.
+"""The three steps that measure one edge: echo, trains, bulk trains; and the load of a shared capacity.
+
+They run outside the nodes and ask its probes.
 
 Fast bulk trains of different edges take turns, because together they would exceed what the machine can carry.
 """
@@ -7,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from harness.model.plan import NetworkPlan
+from harness.verify.loads import Load
 from harness.verify.node.probe import WARM_UP_NS
 from harness.verify.plan import Bulk, EdgeProbe, Train
 from harness.verify.probe_client import ProbeClient
@@ -21,6 +25,7 @@ from harness.verify.stats import (
     Direction,
     EchoSample,
     EdgeMeasurement,
+    LoadMeasurement,
     TrainCount,
     bulk_rate,
     carried_rate,
@@ -164,22 +169,57 @@ class EdgeSteps:
                 interval_ns=_ns(bulk.interval_s),
                 end_ns=_ns(_OVERTIME * length + 1),
             )
-            received = target.ask(
-                bulk.wait_s,
-                op="bulked",
-                job=job,
-                expect_bytes=sent["wire_bytes"],
-                wait_ns=_ns(bulk.wait_s),
-                kernel=self._kernel_stamps,
-            )
+            sample = self._came(target, job, sent["wire_bytes"], sent["elapsed_ns"], bulk.wait_s)
+            return replace(sample, busiest_cpu=_busiest(before, _cpu_times()))
+
+    def load(self, probes: Mapping[int, ProbeClient], load: Load) -> LoadMeasurement:
+        """Send through a shared capacity from all its senders at once."""
+        jobs = {flow.pair: next(self._jobs) for flow in load.flows}
+        senders = {src: [flow for flow in load.flows if flow.pair[0] == src] for src in {pair[0] for pair in jobs}}
+        with self._fast_bulk if load.is_fast else contextlib.nullcontext():
+            if not self._kernel_stamps:
+                for rank in {dst for _, dst in jobs}:
+                    probes[rank].ask(0, op="sample", one_in=load.one_in(rank))
+            before = _cpu_times()
+            for src, flows in senders.items():
+                targets = [
+                    (
+                        probes[flow.pair[1]].address,
+                        probes[flow.pair[1]].bulk_port,
+                        jobs[flow.pair],
+                        _ns(flow.interval_s),
+                    )
+                    for flow in flows
+                ]
+                request = {"flows": targets, "segments": load.segments, "length_ns": _ns(load.seconds)}
+                probes[src].start({"op": "load", **request})
+            sent = {src: probes[src].finish(load.seconds, "load") for src in senders}
             busiest = _busiest(before, _cpu_times())
+            samples = [
+                self._came(probes[flow.pair[1]], jobs[flow.pair], wire_bytes, sent[src]["elapsed_ns"], load.wait_s)
+                for src, flows in senders.items()
+                for flow, wire_bytes in zip(flows, sent[src]["wire_bytes"], strict=True)
+            ]
+        in_order = dict(zip([flow.pair for flows in senders.values() for flow in flows], samples, strict=True))
+        late = tuple(each / 1e9 for answer in sent.values() for each in answer["late"])
+        return LoadMeasurement(tuple(in_order[flow.pair] for flow in load.flows), late, busiest)
+
+    def _came(self, target: ProbeClient, job: int, sent_bytes: int, sent_ns: int, wait_s: float) -> BulkSample:
+        """What came of a train of full frames."""
+        received = target.ask(
+            wait_s,
+            op="bulked",
+            job=job,
+            expect_bytes=sent_bytes,
+            wait_ns=_ns(wait_s),
+            kernel=self._kernel_stamps,
+        )
         return BulkSample(
-            sent_bytes=sent["wire_bytes"],
-            sent_s=sent["elapsed_ns"] / 1e9,
+            sent_bytes=sent_bytes,
+            sent_s=sent_ns / 1e9,
             received_bytes=received["wire_bytes"],
             points=tuple((at / 1e9, size) for at, size in received["points"]),
             ends=tuple((at / 1e9, size) for at, size in received["ends"]),
-            busiest_cpu=busiest,
         )
 
     def _loses_all(self, source: ProbeClient, target: ProbeClient) -> bool:

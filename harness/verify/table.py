@@ -8,7 +8,8 @@ from typing import Final
 from harness.model.format import DIGITS, format_distinct, format_range, format_rate, format_share, format_time
 from harness.model.table import Column, Styled, Table
 from harness.verify.caps import CapKind
-from harness.verify.verdict import Quantity, Verdict
+from harness.verify.verdict import Quantity
+from harness.verify.verdict.row import Row
 
 _FORMAT: Final[Mapping[Quantity | CapKind, Callable[[float | None, int], str]]] = {
     "rtt": format_time,
@@ -17,12 +18,15 @@ _FORMAT: Final[Mapping[Quantity | CapKind, Callable[[float | None, int], str]]] 
     "duplicate": format_share,
     "reorder": format_share,
     "rate": format_rate,
+    "uplink": format_rate,
+    "downlink": format_rate,
+    "trunk": format_rate,
 }
 MACHINE_BOUND: Final = "machine-bound: this machine is too slow or too busy to tell whether the link is right"
 """Printed below a table that has such a row."""
 
 
-def verify_table(rows: Sequence[Verdict], title: str) -> Table:
+def verify_table(rows: Sequence[Row], title: str) -> Table:
     """One line per row; "accepted" is the interval in which a measurement agrees with what the engine reports."""
     caption = MACHINE_BOUND if any(row.machine_bound for row in rows) else None
     names = ("requested", "applied", "measured", "accepted")
@@ -30,21 +34,20 @@ def verify_table(rows: Sequence[Verdict], title: str) -> Table:
     table = Table(title, [Column("edge"), Column("quantity"), *numbers, Column("verdict", breaks=" ")], caption or "")
     last = None
     for row in rows:
-        if last is not None and last != (row.src, row.dst):
+        if last is not None and last != row.place:
             table.end_section()
-        edge = "" if last == (row.src, row.dst) else f"{row.src}->{row.dst}"
-        table.add_row(edge, row.quantity, *_texts(row), _verdict(row))
-        last = (row.src, row.dst)
+        table.add_row("" if last == row.place else row.place, row.quantity, *_texts(row), _verdict(row))
+        last = row.place
     return table
 
 
-def in_words(row: Verdict) -> str:
+def in_words(row: Row) -> str:
     """What was measured, as part of a sentence."""
     *_, measured, accepted = _texts(row)
-    return f"{row.src}->{row.dst} {row.quantity} {measured}" + (f" ({accepted})" if accepted else "")
+    return f"{row.place} {row.quantity} {measured}" + (f" ({accepted})" if accepted else "")
 
 
-def _texts(row: Verdict) -> tuple[str, str, str, str]:
+def _texts(row: Row) -> tuple[str, str, str, str]:
     """Requested, applied, measured and accepted; of a row that is off with all digits that show why."""
     values = (row.requested, row.applied, row.measured, row.low, row.high)
     text = _FORMAT[row.quantity]
@@ -55,7 +58,7 @@ def _texts(row: Verdict) -> tuple[str, str, str, str]:
     return requested, applied, measured, format_range(low, high) if low and high else low or high
 
 
-def _verdict(row: Verdict) -> str:
+def _verdict(row: Row) -> str:
     """The verdict and its reason."""
     if row.machine_bound:
         word, style = "machine-bound", "yellow"

@@ -7,17 +7,26 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from harness.backends.base import Stdio
+from harness.model.address import full_frame
+from harness.model.capacity import Capacity
 from harness.model.link import Pair
+from harness.model.plan_edit import undirected
 from harness.model.status import EdgeStatus
 from harness.networks.network import Network
 from harness.networks.probe_counts import difference
+from harness.verify.caps import CapKind, Place, caps_of
 from harness.verify.driver import ProbeDriver, ProbeProgress
+from harness.verify.loads import caps_within
 from harness.verify.plan import checked_seconds
 from harness.verify.probe_client import PROBE_ARGV, ProbeProcess
 from harness.verify.stats import shared_confidence
 from harness.verify.verdict import Verdict, judge
+from harness.verify.verdict.capacity import CapVerdict, judge_cap
 
 _ROWS_PER_DIRECTION: Final = 4
+_OF_NODES: Final[tuple[CapKind, ...]] = ("uplink", "downlink")
+Rows = dict[Pair | Place, list[Verdict | CapVerdict]]
+"""Verdicts by undirected edge or shared capacity."""
 
 
 def measure(
@@ -28,8 +37,9 @@ def measure(
     seconds: float,
     parallel: int,
     ipv6: bool = False,
-) -> dict[Pair, list[Verdict]]:
-    """Verdicts by undirected edge; of one that another command changed meanwhile the rows say so.
+    places: Collection[Place] | None = None,
+) -> Rows:
+    """Verdicts on edges and shared capacities; of one that another command changed meanwhile the rows say so.
 
     Args:
         network: one that is up.
@@ -38,29 +48,51 @@ def measure(
         seconds: for one edge.
         parallel: how many edges at the same time.
         ipv6: whether to probe by IPv6.
+        places: the capacities; None: those all of whose edges are among the pairs.
     """
     before = network.current()
     plan = network.plan
-    applied = {pair: status.applied for pair, status in before.items()}
+    caps = [cap for cap in caps_of(plan) if cap.place in places] if places is not None else caps_within(plan, pairs)
+    applied, held = {pair: status.applied for pair, status in before.items()}, _held(network)
     confidence = shared_confidence(2 * _ROWS_PER_DIRECTION * len(pairs))
 
     def spawn(rank: int) -> ProbeProcess:
         stdio = Stdio(subprocess.PIPE, subprocess.PIPE, None)
         return network.backend.spawn(rank, [network.backend.python, *PROBE_ARGV], stdio=stdio)
 
-    stamps = network.backend.engine.kernel_stamps
+    stamps, frame, verdicts = network.backend.engine.kernel_stamps, full_frame(plan.mtu), Rows()
     with ProbeDriver(plan, spawn, seconds=seconds, max_parallel=parallel, ipv6=ipv6, kernel_stamps=stamps) as driver:
-        verdicts = {}
+        limits = caps_of(plan, held)
         for edge in driver.measure(pairs, progress):
             a, b = edge.pair
             ends = plan.edge(a, b), plan.edge(b, a), applied[a, b], applied[b, a]
-            verdicts[edge.pair] = judge(*ends, edge, confidence=confidence)
+            verdicts[edge.pair] = [*judge(*ends, edge, confidence=confidence, caps=limits, frame=frame)]
+        lost = {pair: min(1.0, shape.mean_loss + float(shape.corrupt)) for pair, shape in applied.items()}
+        for load, measured in driver.measure_caps(caps, progress):
+            verdicts[load.cap.place] = [judge_cap(load, held.get(load.cap.place), measured, lost)]
     after = network.current()
-    _count_probes(network, pairs, before, after)
+    edges = {*pairs, *(undirected(way for cap in caps for way in cap.edges))}
+    _count_probes(network, edges, before, after)
     for a, b in pairs:
         if any(plan.edge(*way) != network.plan.edge(*way) for way in ((a, b), (b, a))):
             verdicts[a, b] = [row.changed_meanwhile() for row in verdicts[a, b]]
+    unchanged = {cap.place: cap for cap in caps_of(network.plan)}
+    for cap in caps:
+        if cap != unchanged.get(cap.place) or any(plan.edge(*way) != network.plan.edge(*way) for way in cap.edges):
+            verdicts[cap.place] = [row.changed_meanwhile() for row in verdicts[cap.place]]
     return verdicts
+
+
+def _held(network: Network) -> dict[Place, Capacity | None]:
+    """What is enforced of every shared capacity."""
+    held: dict[Place, Capacity | None] = {}
+    for rank, node in (network.observe(network.plan.nodes) if network.plan.nodes else {}).items():
+        held |= {Place(kind, rank): node.caps[kind].applied for kind in _OF_NODES if kind in node.caps}
+    trunks = network.trunks()
+    for trunk in network.plan.trunks:
+        if trunk.name in trunks:
+            held[Place("trunk", regions=(trunk.src, trunk.dst))] = trunks[trunk.name].applied
+    return held
 
 
 def _count_probes(
@@ -75,20 +107,20 @@ def verify(
     network: Network,
     pairs: Collection[Pair],
     progress: ProbeProgress,
-    again: Callable[[list[Verdict]], None],
+    again: Callable[[list[Verdict | CapVerdict]], None],
     *,
     seconds: float,
     parallel: int,
     ipv6: bool = False,
-) -> list[Verdict]:
-    """Measure edges, and once more those of which a row is off: about one run in a hundred is off by chance, so only a
-    row that is off both times counts as off.
+) -> list[Verdict | CapVerdict]:
+    """Measure edges, and the capacities that only these share; and once more those of which a row is off: about one run
+    in a hundred is off by chance, so only a row that is off both times counts as off.
 
     Args:
         network: see measure; the rest too.
         pairs: the edges.
         progress: see measure.
-        again: called with the rows that are off before their edges are measured once more.
+        again: called with the rows that are off before they are measured once more.
         seconds: for one edge; see checked_seconds.
         parallel: how many edges at the same time.
         ipv6: whether to probe by IPv6.
@@ -98,18 +130,30 @@ def verify(
     """
     checked_seconds(seconds)
     rows = measure(network, pairs, progress, seconds=seconds, parallel=parallel, ipv6=ipv6)
-    if off := [row for pair in sorted(rows) for row in rows[pair] if not row.ok and row.why_not != "too slow"]:
+    wrong = {place: [row for row in found if not row.ok and row.why_not != "too slow"] for place, found in rows.items()}
+    if off := [row for found in wrong.values() for row in found]:
         again(off)
-        edges = {(min(row.src, row.dst), max(row.src, row.dst)) for row in off}
-        for pair, found in measure(network, edges, progress, seconds=seconds, parallel=parallel, ipv6=ipv6).items():
-            rows[pair] = of_both(rows[pair], found)
-    return [row for pair in sorted(rows) for row in rows[pair]]
+        edges = {place for place, found in wrong.items() if found and not isinstance(place, Place)}
+        places = {place for place, found in wrong.items() if found and isinstance(place, Place)}
+        second = measure(network, edges, progress, seconds=seconds, parallel=parallel, ipv6=ipv6, places=places)
+        for place, found in second.items():
+            rows[place] = of_both(rows[place], found)
+    return [row for place in sorted(rows, key=_order) for row in rows[place]]
 
 
-def of_both(first: Sequence[Verdict], second: Sequence[Verdict]) -> list[Verdict]:
-    """The rows of an edge that was measured twice: the second ones, but the first where only that is ok.
+def _order(place: Pair | Place) -> tuple[bool, tuple[str, ...], tuple[int, int]]:
+    """Edges, then nodes, then trunks."""
+    if not isinstance(place, Place):
+        return False, (), place
+    return True, place.regions or (), (place.rank or 0, place.kind == "downlink")
+
+
+def of_both(
+    first: Sequence[Verdict | CapVerdict], second: Sequence[Verdict | CapVerdict]
+) -> list[Verdict | CapVerdict]:
+    """The rows of an edge or a capacity that was measured twice: the second ones, but the first where only that is ok.
 
     A first row counts only if the link was not changed in between.
     """
-    was_ok = {(row.src, row.dst, row.quantity, row.applied): row for row in first if row.ok}
-    return [row if row.ok else was_ok.get((row.src, row.dst, row.quantity, row.applied), row) for row in second]
+    was_ok = {(row.place, row.quantity, row.applied): row for row in first if row.ok}
+    return [row if row.ok else was_ok.get((row.place, row.quantity, row.applied), row) for row in second]

@@ -13,6 +13,8 @@ in nanoseconds, sizes in bytes.
     train    peer, port, job, count, interval_ns, end_ns            -> sent
     bulk     peer, port, job, bursts, segments, interval_ns, end_ns
                                                   -> wire_bytes, elapsed_ns, segments
+    load     flows [[peer, port, job, interval_ns]],
+             segments, length_ns                  -> wire_bytes [of each flow], elapsed_ns, late
     collect  job, expect, wait_ns                 -> received, duplicates, overtakers
     sample   one_in                               ->
     bulked   job, expect_bytes, wait_ns, kernel   -> points, ends, wire_bytes, reads, waits
@@ -27,6 +29,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from heapq import heapify, heapreplace
 from time import monotonic_ns, sleep
 from typing import Any, Final
 
@@ -130,6 +133,30 @@ class Probe:
             "wire_bytes": sent * segments * receiver.frame,
             "elapsed_ns": monotonic_ns() - start,
             "segments": segments,
+        }
+
+    def load(self, flows: list[tuple[str, int, int, int]], segments: int, length_ns: int) -> ProbeAnswer:
+        """Send bursts of full frames to several peers for some time, each flow's evenly spaced; see bulk."""
+        receiver = self._require(self._bulk)
+        if not all(self._segmenting(receiver, (peer, port)) for peer, port, *_ in flows):
+            segments = 1
+        sent, late, framed, start = [0] * len(flows), list[int](), (receiver.frame, receiver.ipv6), monotonic_ns()
+        due = [(start + interval_ns * number // len(flows), number) for number, (*_, interval_ns) in enumerate(flows)]
+        heapify(due)
+        while (now := monotonic_ns()) < start + length_ns and (at := due[0][0]) < start + length_ns:
+            if at > now:
+                sleep((at - now) / 1e9)
+                late.append(monotonic_ns() - at)
+            number = due[0][1]
+            peer, port, job, interval_ns = flows[number]
+            with contextlib.suppress(BlockingIOError):
+                receiver.socket.sendto(burst(job, sent[number], segments, *framed), (peer, port))
+            sent[number] += 1
+            heapreplace(due, (at + interval_ns, number))
+        return {
+            "wire_bytes": [bursts * segments * receiver.frame for bursts in sent],
+            "elapsed_ns": monotonic_ns() - start,
+            "late": late[:: max(1, len(late) // MAX_POINTS)],
         }
 
     @staticmethod
@@ -244,7 +271,7 @@ def main() -> None:
         try:
             request = json.loads(line)
             operation = request.pop("op")
-            if operation not in ("open", "echo", "train", "bulk", "collect", "sample", "bulked"):
+            if operation not in ("open", "echo", "train", "bulk", "load", "collect", "sample", "bulked"):
                 raise ValueError(f"unknown operation {operation!r}")
             answer = {"ok": True, **getattr(probe, operation)(**request)}
         except (OSError, ValueError, TypeError, KeyError) as error:

@@ -62,7 +62,9 @@ def _lost(way: JudgedDirection) -> float:
     return way.applied.mean_loss + float(way.applied.corrupt)
 
 
-def compared_with(row: R, limit: float, bulk: BulkSample, late: Spread, *, passed: float = 1.0) -> R:
+def compared_with(
+    row: R, limit: float, bulk: BulkSample, late: Spread, *, passed: float = 1.0, what: str = "link"
+) -> R:
     """A row whose measured value must be this rate.
 
     Args:
@@ -71,6 +73,7 @@ def compared_with(row: R, limit: float, bulk: BulkSample, late: Spread, *, passe
         bulk: the train that it was measured by.
         late: how late this machine's timers were.
         passed: the share of what the limit lets pass that is sure to arrive.
+        what: that limits it.
     """
     slack = _slack(late, bulk)
     low, high = limit * passed * (RATE_LOW - slack), limit * (RATE_HIGH + slack)
@@ -81,8 +84,8 @@ def compared_with(row: R, limit: float, bulk: BulkSample, late: Spread, *, passe
         why = _machine(limit, row.measured, bulk)
         if why:
             return replace(row, ok=True, machine_bound=True, note=why)
-        return row.failed("the link is slower than its rate")
-    return row.failed("the link is faster than its rate") if row.measured > high else row
+        return row.failed(f"the {what} is slower than its rate")
+    return row.failed(f"the {what} is faster than its rate") if row.measured > high else row
 
 
 def rounding(requested: float | None) -> float:

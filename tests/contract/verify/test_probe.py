@@ -138,6 +138,19 @@ def test_a_bulk_train_paced_at_a_rate_is_measured_at_it(pair, kernel, one_in):
         assert 0 < there["reads"] < bursts * left["segments"] / one_in * 1.5
 
 
+def test_a_load_goes_to_several_peers_each_at_its_own_pace(pair):
+    a, b = pair
+    peers = [(b.address, b.bulk_port, 5, 4 * MS), (a.address, a.bulk_port, 6, 8 * MS)]
+    left = a.ask(1, op="load", flows=peers, segments=2, length_ns=800 * MS)
+    assert left["wire_bytes"][0] == pytest.approx(2 * left["wire_bytes"][1], rel=0.1)
+    assert left["elapsed_ns"] == pytest.approx(800 * MS, rel=0.1)
+    assert left["late"]
+    for target, job, sent in ((b, 5, left["wire_bytes"][0]), (a, 6, left["wire_bytes"][1])):
+        there = target.ask(1, op="bulked", job=job, expect_bytes=sent, wait_ns=500 * MS, kernel=False)
+        assert there["wire_bytes"] == sent
+    assert left["wire_bytes"][0] == pytest.approx(200 * 2 * 1514, rel=0.2)
+
+
 def test_sampling_ends(pair):
     a, b = pair
     b.ask(0, op="sample", one_in=64)

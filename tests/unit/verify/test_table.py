@@ -1,9 +1,13 @@
 """What the table of verdicts says."""
 
+from dataclasses import replace
+
 import pytest
 
+from harness.verify.caps import Place
 from harness.verify.table import in_words, verify_table
 from harness.verify.verdict import Verdict
+from harness.verify.verdict.capacity import CapVerdict
 
 
 def text_of(**fields):
@@ -40,6 +44,15 @@ def test_a_row_in_words():
     row = Verdict("rate", 1e6, 1e6, 0.5e6, low=0.92e6, high=1.03e6, src=0, dst=1)
     assert in_words(row) == "0->1 rate 500 kbit/s (920 kbit/s – 1.03 Mbit/s)"
     assert in_words(Verdict("rtt", 0.01, 0.01, src=2, dst=0)) == "2->0 rtt –"
+
+
+def test_a_capacity_is_named_by_its_node_or_its_regions():
+    row = CapVerdict("uplink", 1e6, 1e6, 1e6, ok=True, note="fair", cap=Place("uplink", 2))
+    assert in_words(row) == "node 2 uplink 1 Mbit/s"
+    trunk = replace(row, quantity="trunk", cap=Place("trunk", regions=("eu", "us")))
+    told = "\n".join(verify_table([row, trunk], "title").lines(None))
+    assert "node 2  uplink" in told
+    assert "eu->us  trunk" in told
 
 
 def test_a_row_that_is_off_has_the_digits_that_show_why():

@@ -6,7 +6,9 @@ import pytest
 
 from harness.errors import InputError
 from harness.verify import verification
+from harness.verify.caps import Place
 from harness.verify.verdict import Verdict
+from harness.verify.verdict.capacity import CapVerdict
 
 RATE = Verdict("rate", 1e6, 1e6, 0.95e6, ok=True, src=0, dst=1)
 LOSS = Verdict("loss", 0.01, 0.01, 0.011, ok=True, src=0, dst=1)
@@ -36,6 +38,21 @@ def test_a_row_is_off_where_it_is_off_both_times(monkeypatch, first, second, exp
     assert found == [*expected, replace(RATE, src=1, dst=2)]
     assert asked == [{(0, 1), (1, 2)}, {(0, 1)}]
     assert said == [row for row in first if not row.ok]
+
+
+def test_a_capacity_that_is_off_is_measured_again_without_its_edges(monkeypatch):
+    place, asked = Place("uplink", 2), []
+    good = CapVerdict("uplink", 1e6, 1e6, 1e6, ok=True, cap=place)
+    rows = [{place: [replace(good, measured=2e6, ok=False)], (0, 1): [RATE]}, {place: [good]}]
+
+    def measure(network, pairs, progress, *, places=None, **how):
+        asked.append((set(pairs), places))
+        return rows.pop(0)
+
+    monkeypatch.setattr(verification, "measure", measure)
+    found = verification.verify(None, [(0, 1)], None, lambda off: None, seconds=5, parallel=8)
+    assert found == [RATE, good]
+    assert asked == [({(0, 1)}, None), (set(), {place})]
 
 
 def test_what_is_ok_is_measured_once(monkeypatch):

@@ -1,0 +1,134 @@
+"""What to send through a shared capacity to measure it: from all its senders at once, for long enough. Pure.
+
+The sum that arrives is the capacity's rate as long as all flows keep it busy. So each sends more than its fair share,
+but no more than its own edge carries, and the estimate comes from the second half of the time in which all arrive. What
+waits in the capacity's buffer when the senders stop arrives at the same rate, and is waited for, so that nothing is
+left in it that would disturb what is measured next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from harness.model.link import LinkShape, Pair
+from harness.model.plan import NetworkPlan
+from harness.verify.caps import Cap, Place, caps_of, crossed, frame_rate, met_alone
+from harness.verify.plan import READS_PER_S, burst_segments, first_fit, longest_delay, overdrive_of, spread_of
+from harness.verify.sharing import fair_shares
+
+_LOAD_S: Final = 2.0
+"""How long the senders of a capacity send, unless jitter or slow flows ask for longer."""
+_FRAMES: Final = 60
+"""Full frames of every flow in the half of the time that counts."""
+_FEWEST_FRAMES: Final = 12
+_MOST: Final = 4.0
+"""How many times the seconds for an edge a load may take."""
+_MARGIN_S: Final = 0.3
+_FAST_BIT_S: Final = 100_000_000
+
+
+@dataclass(frozen=True)
+class LoadFlow:
+    """One flow of a load.
+
+    Args:
+        pair: its directed edge.
+        interval_s: between two bursts.
+        fair_bit_s: the rate of its full frames, where all share fairly.
+    """
+
+    pair: Pair
+    interval_s: float
+    fair_bit_s: float
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is sent through one capacity.
+
+    Args:
+        cap: the capacity as planned.
+        flows: of each of its edges; empty where the capacity is too slow for the time.
+        segments: full frames in a burst.
+        seconds: for which they are sent.
+        wait_s: how long to wait for one more packet.
+        frame: bytes of a full frame.
+    """
+
+    cap: Cap
+    flows: tuple[LoadFlow, ...]
+    segments: int
+    seconds: float
+    wait_s: float
+    frame: int
+
+    @property
+    def fair_bit_s(self) -> float:
+        """What all flows together should get, by their frames' own bytes: less than the capacity where the edges'
+        rates, or other capacities, allow no more.
+        """
+        return sum(flow.fair_bit_s for flow in self.flows)
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether it may keep a machine from carrying another load at the same time."""
+        return sum(8 * self.segments * self.frame / flow.interval_s for flow in self.flows) > _FAST_BIT_S
+
+    def one_in(self, rank: int) -> int:
+        """The receiver at that rank needs to read one packet in this many; a power of two."""
+        comes = sum(flow.fair_bit_s for flow in self.flows if flow.pair[1] == rank)
+        return 1 << max(1, int(comes / (8 * self.frame * READS_PER_S))).bit_length() - 1
+
+
+def load_for(cap: Cap, plan: NetworkPlan, caps: Sequence[Cap], *, seconds: float, frame: int) -> Load:
+    """What to send through one capacity.
+
+    Args:
+        cap: the capacity.
+        plan: the network.
+        caps: all its capacities, of which flows cross others as well.
+        seconds: for one edge; a load takes up to 4 times that and the delays.
+        frame: bytes of a full frame.
+    """
+    shapes = {pair: plan.edge(*pair).effective for pair in cap.edges}
+    alone = {pair: frame_rate(shape, frame) or inf for pair, shape in shapes.items()}
+    others = [(set(cap.edges) & set(other.edges), other.frame_bit_s(frame)) for other in caps if other != cap]
+    without = fair_shares(alone, others)
+    fair = fair_shares(alone, [*others, (set(cap.edges), cap.frame_bit_s(frame))])
+    slowest = 8 * frame / min(fair.values())
+    spread = max(map(spread_of, shapes.values()))
+    length = min(max(_LOAD_S, 2 * _FRAMES * slowest, 5 * spread), _MOST * seconds)
+    segments = min(_segments(pair, shape, cap, frame) for pair, shape in shapes.items())
+    overdrive = overdrive_of(cap.capacity.queue)
+    flows = [
+        LoadFlow(pair, 8 * frame * segments / min(overdrive * rate, without[pair]), rate) for pair, rate in fair.items()
+    ]
+    enough = length >= max(2 * _FEWEST_FRAMES * slowest, 5 * spread)
+    wait = max(map(longest_delay, shapes.values())) + 2 * segments * slowest + _MARGIN_S
+    return Load(cap, tuple(flows) if enough else (), segments, length, wait, frame)
+
+
+def _segments(pair: Pair, shape: LinkShape, cap: Cap, frame: int) -> int:
+    """Frames in a burst that finds room in the capacity's queue, and in that of the edge."""
+    met = burst_segments(met_alone(shape, cap), frame)
+    return min(met, burst_segments(shape, frame)) if shape.rate else met
+
+
+def caps_within(plan: NetworkPlan, pairs: Iterable[Pair]) -> tuple[Cap, ...]:
+    """The capacities all of whose edges are among these; given in one direction, edges count both ways."""
+    chosen = {way for a, b in pairs for way in ((a, b), (b, a))}
+    return tuple(cap for cap in caps_of(plan) if cap.edges and chosen.issuperset(cap.edges))
+
+
+def load_rounds(plan: NetworkPlan, caps: Sequence[Cap], max_parallel: int) -> list[list[Cap]]:
+    """Group capacities so that the flows of one of a group cross nothing that those of another use."""
+    every = caps_of(plan)
+
+    def taken(cap: Cap) -> set[int | str]:
+        places: set[Place] = {other.place for pair in cap.edges for other in crossed(every, pair)}
+        return {*(str(place.words) for place in places), *(rank for pair in cap.edges for rank in pair)}
+
+    return first_fit(caps, taken, max_parallel)
