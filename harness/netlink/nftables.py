@@ -32,6 +32,7 @@ _EQUAL, _UNEQUAL = 0, 1
 _NFQ_INFO: Final = struct.Struct("=3H2x")
 _NFQUEUE: Final = "NFQUEUE"
 _REVISION: Final = 3
+_INTERNET_CHECKSUM: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,25 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Keep only these bits of what was loaded."""
+    """Keep only these bits of what was loaded, and turn those of ``turned`` over (empty: none)."""
 
     value: bytes
+    turned: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write what was loaded into the packet, at a place counted from the start of the network header.
+
+    Args:
+        offset: of the place.
+        length: bytes.
+        checksum: where the 16-bit checksum stands that is to follow (as of an IPv4 header); None: there is none.
+    """
+
+    offset: int
+    length: int
+    checksum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +121,7 @@ class Foreign:
     name: str
 
 
-Expression = Meta | Payload | Mask | Compare | Counter | Queue | Accept | Drop | Foreign
+Expression = Meta | Payload | Mask | Write | Compare | Counter | Queue | Accept | Drop | Foreign
 
 
 @dataclass(frozen=True)
@@ -182,9 +199,14 @@ def _encoded(expression: Expression) -> bytes:
         case Payload(base, offset, length):
             place = integer(2, base) + integer(3, offset) + integer(4, length)
             return _expression("payload", integer(1, _REGISTER), place)
-        case Mask(value):
+        case Mask(value, turned):
             registers = integer(1, _REGISTER) + integer(2, _REGISTER) + integer(3, len(value))
-            return _expression("bitwise", registers, nest(4, attr(1, value)), nest(5, attr(1, bytes(len(value)))))
+            other = turned or bytes(len(value))
+            return _expression("bitwise", registers, nest(4, attr(1, value)), nest(5, attr(1, other)))
+        case Write(offset, length, checksum):
+            place = integer(2, NETWORK) + integer(3, offset) + integer(4, length) + integer(5, _REGISTER)
+            follows = b"" if checksum is None else integer(6, _INTERNET_CHECKSUM) + integer(7, checksum)
+            return _expression("payload", place, follows)
         case Compare(value, differs):
             operation = integer(2, _UNEQUAL if differs else _EQUAL)
             return _expression("cmp", integer(1, _REGISTER), operation, nest(3, attr(1, value)))
@@ -271,10 +293,13 @@ def _known(name: str, data: dict[int, memoryview]) -> Expression | None:
     match name:
         case "meta" if number(1) == _REGISTER:
             return Meta(number(2))
+        case "payload" if 5 in data and (number(2), number(5)) == (NETWORK, _REGISTER):
+            return Write(number(3), number(4), number(7) if 6 in data and number(6) else None)
         case "payload" if number(1) == _REGISTER:
             return Payload(number(2), number(3), number(4))
         case "bitwise" if (number(1), number(2), number(6) if 6 in data else 0) == (_REGISTER, _REGISTER, 0):
-            return Mask(bytes(attrs(data[4])[1])) if not any(attrs(data[5])[1]) else None
+            kept, turned = (bytes(attrs(data[kind])[1]) for kind in (4, 5))
+            return Mask(kept, turned if any(turned) else b"")
         case "cmp" if number(1) == _REGISTER and number(2) in (_EQUAL, _UNEQUAL):
             return Compare(bytes(attrs(data[3])[1]), number(2) == _UNEQUAL)
         case "counter":

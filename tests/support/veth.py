@@ -32,9 +32,16 @@ def inside(namespace):
         os.close(home)
 
 
-def udp(address):
+def udp(address, traffic_class=0):
+    """A socket that sends packets of this class (DSCP and ECN), and gets the class of what comes."""
     made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     made.settimeout(0.3)
+    if ":" in address:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1)
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, traffic_class)
+    else:
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, traffic_class)
     made.bind((address, 0))
     return made
 
@@ -63,10 +70,10 @@ class Cable:
             ip.link("set", index=index, state="up")
         return index
 
-    def send(self, source, text=b"hello"):
+    def send(self, source, text=b"hello", traffic_class=0):
         """Send a datagram from there; returns the socket that should get it."""
         near = udp(NEAR[6 if ":" in source else 4])
-        with inside(self._far), udp(source) as far:
+        with inside(self._far), udp(source, traffic_class) as far:
             far.sendto(text, near.getsockname())
         return near
 

@@ -28,9 +28,10 @@ from typing import Any, Final
 from harness.linux import syscalls
 from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import clock, control, nfqueue
-from harness.shaping.userspace.link_queue import NEVER, LinkQueue
+from harness.shaping.userspace.link_queue import LinkQueue
 from harness.shaping.userspace.node_queues import NodeQueues
 from harness.shaping.userspace.state import BACKLOG_BYTES, EVENTS, State
+from harness.shaping.userspace.token_bucket import NEVER
 
 LEAD_NS: Final = 80_000
 MAX_LEAD_NS: Final = 150_000

@@ -2,6 +2,7 @@
 
     ip, ip6  links    raw PREROUTING   other interfaces, neighbour discovery, from beyond the gateway (containers): pass
                                        to many receivers, to this link alone: drop; then one rule per source (rules.py)
+    ip, ip6  marks    behind links     packets that a link let go with CE_MARK get CE (RFC 3168) into their header
     ip, ip6  own      raw OUTPUT       other interfaces, neighbour discovery, from the node's own address: pass
     netdev   frames   egress           IPv4 and IPv6, but on relays only from the node's own address; ARP: pass
                                        (at ingress where the kernel has no egress hook, from any address)
@@ -21,6 +22,7 @@ from typing import Final
 from harness.model.address import INTERFACE
 from harness.netlink import nftables as nft
 from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV
+from harness.shaping.userspace.nfqueue import CE_MARK
 
 TABLE: Final = "harness"
 FRAMES: Final = "frames"
@@ -29,6 +31,11 @@ COPY_MARK: Final = 0x7C01
 SOURCE: Final = {4: nft.Payload(nft.NETWORK, 12, 4), 6: nft.Payload(nft.NETWORK, 8, 16)}
 FAMILY: Final = {4: NFPROTO_IPV4, 6: NFPROTO_IPV6}
 _DROP, _PASS = nft.Drop(), nft.Accept()
+_CE: Final = {
+    4: (nft.Payload(nft.NETWORK, 0, 2), nft.Mask(b"\xff\xfc", b"\0\3"), nft.Write(0, 2, checksum=10)),
+    6: (nft.Payload(nft.NETWORK, 0, 2), nft.Mask(b"\xff\xcf", b"\0\x30"), nft.Write(0, 2)),
+}
+"""By version of IP, what sets the two bits of ECN."""
 _TO_US: Final = b"\0"
 _LINK_LOCAL: Final = nft.Mask(b"\xff\xc0"), b"\xfe\x80"
 _ARP_FOR_IPV4: Final = b"\0\1\x08\0"
@@ -78,6 +85,17 @@ def links_chain(guard: Guard, version: int) -> GuardChain:
         mask, value = _LINK_LOCAL
         rules.append((nft.Payload(nft.NETWORK, 24, 2), mask, nft.Compare(value), _DROP))
     return GuardChain(FAMILY[version], chain, (*rules, *_outside(guard, version)))
+
+
+def marks_chain(version: int) -> GuardChain:
+    """The chain that packets meet when a link has let them go.
+
+    It changes headers in place of the shaper daemon, which could not do it in a super-packet without its checksums.
+    """
+    chain = nft.Chain(TABLE, "marks", "filter", nft.PREROUTING, nft.RAW + 1, nft.ACCEPT)
+    mark = nft.Meta(nft.MARK), nft.Compare(struct.pack("=I", CE_MARK))
+    place, change, written = _CE[version]
+    return GuardChain(FAMILY[version], chain, ((*mark, place, change, written),))
 
 
 def own_chain(guard: Guard, version: int) -> GuardChain:

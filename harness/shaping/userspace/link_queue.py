@@ -6,7 +6,7 @@ net/sched/sch_netem.c (6.18), so that the same `Branch` means the same link on b
 * a packet is lost, sent twice, corrupted, dropped at the tail, delayed or let past, in netem_enqueue's order;
 * with a rate, a packet leaves at ``max(when the one before left, now + delay) + length / rate``, so that nothing
   overtakes; without one, jitter reorders, for every packet leaves at ``now + delay``;
-* a token bucket (tbf) stands behind the delay where a burst was asked for.
+* a token bucket (tbf) stands behind the delay where a burst, a buffer or a queue discipline was asked for.
 
 Two things netem cannot do. What waits for the rate is bounded in bytes, and what is on the delay line not at all: a
 packet is dropped where those ahead of it, sent at the rate since they came, would take longer than Netem.queue_bytes
@@ -17,18 +17,19 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Sequence
 from random import Random
 from typing import Final
 
 from harness.model.address import ETHERNET, MTU
+from harness.model.capacity import DROPTAIL
 from harness.model.distribution import SCALE, table
 from harness.shaping.qdisc import Branch
-from harness.shaping.userspace.nfqueue import accept_changed, accept_until, verdict
-from harness.shaping.userspace.packet import Packet, flipped, wire_bytes
-from harness.shaping.userspace.token_bucket import SECOND, TokenBucket
+from harness.shaping.userspace.disciplines.make import looks_at_headers
+from harness.shaping.userspace.nfqueue import accept_changed, accept_marked, accept_until, verdict
+from harness.shaping.userspace.packet import HEADER_BYTES, MARKED, Packet, counted_bytes, flipped, wire_bytes
+from harness.shaping.userspace.token_bucket import NEVER, SECOND, TokenBucket
 
-NEVER: Final = 1 << 62
-"""When an empty queue has to be looked at again."""
 SENT_PACKETS, SENT_BYTES, DROPPED = range(3)
 COUNTERS: Final = 3
 _WHOLE: Final = 0xFFFFFFFF
@@ -67,14 +68,14 @@ class LinkQueue:
         self._bad = False
         self._copies_made = 0
         self._random = Random(branch.netem.seed)
-        self._rate = 0
+        self._rate = self._overhead = 0
         self.configure(branch, 0)
 
     def configure(self, branch: Branch, now: int) -> None:
         """Do this to packets that come from now on; what is queued leaves at the new rate, otherwise as before."""
         netem = branch.netem
-        if self._rate != netem.rate_byte_s:
-            self._change_rate(netem.rate_byte_s, now)
+        if (self._rate, self._overhead) != (netem.rate_byte_s, netem.overhead):
+            self._change_rate(netem.rate_byte_s, netem.overhead, now)
         if branch.netem.seed != getattr(self, "branch", branch).netem.seed:
             self._random = Random(netem.seed)
         self.branch = branch
@@ -87,19 +88,24 @@ class LinkQueue:
         self._chain = tuple(share / _WHOLE for share in netem.chain) if netem.chain else None
         self._table = None if netem.distribution == "uniform" else table(netem.distribution)
         self._chancy = bool(self._loss or self._chain or self._duplicate or self._corrupt)
+        self._in_order = bool(branch.buffer_bytes)  # as with a rate here: what waits for one is not reordered
+        queue = branch.queue or DROPTAIL
+        if queue.kind == "fq_codel":
+            self.unordered = NEVER
         if branch.tbf is not None:
             if self._bucket is None:
-                self._bucket = TokenBucket(branch.tbf)
-            self._bucket.change(branch.tbf, now)
+                self._bucket = TokenBucket(branch.tbf, queue, netem.seed)
+            self._bucket.change(branch.tbf, queue, now)
 
-    def _change_rate(self, rate: int, now: int) -> None:
+    def _change_rate(self, rate: int, overhead: int, now: int) -> None:
         """Send what is queued at a new rate in byte/s, 0 for none; also the rest of a packet that is half sent."""
-        old, self._rate = self._rate, rate
+        old, old_overhead = self._rate, self._overhead
+        self._rate, self._overhead = rate, overhead
         if not old:  # nothing waits, for what is on the delay line leaves at its end
             return
 
-        def seconds(ns: int) -> int:
-            return ns * old // rate if rate else 0
+        def sending(size: int, byte_s: int, overhead: int) -> int:
+            return (counted_bytes(size, overhead) if overhead else size) * SECOND // byte_s if byte_s else 0
 
         packets = sorted([*self._fifo, *self._heap])
         self._fifo.clear()
@@ -109,18 +115,24 @@ class LinkQueue:
             leaves, _, size, _, ready, _ = packet
             due = leaves
             if leaves > now:
-                begun = max(0, now - (leaves - size * SECOND // old))  # ns for which it has been sent already
-                whole = size * SECOND // old
-                due = max(last, ready, now if begun else 0) + seconds(whole - min(begun, whole))
-                last = due
+                whole = sending(size, old, old_overhead)
+                begun = min(whole, max(0, now - (leaves - whole)))  # ns for which it has been sent already
+                rest = sending(size, rate, overhead) * (whole - begun) // max(1, whole)
+                due = max(last, ready, now if begun else 0) + rest
+            last = due
             self._queue((due, *packet[1:]))
-        self._last = last or now
-        self._busy_until = now + seconds(max(0, self._busy_until - now))
+        self._last = max(last, now)
+        self._busy_until = now + (max(0, self._busy_until - now) * old // rate if rate else 0)
 
     @property
     def needs_payload(self) -> bool:
         """Whether whole packets must be copied to us: to change or to repeat them."""
         return bool(self._corrupt or self._duplicate)
+
+    @property
+    def needs_header(self) -> bool:
+        """Whether the beginning of packets must be copied to us: to tell flows apart, or to mark."""
+        return self.branch.queue is not None and looks_at_headers(self.branch.queue)
 
     @property
     def per_packet(self) -> bool:
@@ -130,7 +142,7 @@ class LinkQueue:
     @property
     def queued(self) -> int:
         """Packets in the queue, on the delay line or waiting."""
-        return len(self._fifo) + len(self._heap) + (len(self._bucket.queue) if self._bucket else 0)
+        return len(self._fifo) + len(self._heap) + (self._bucket.packets if self._bucket else 0)
 
     @property
     def next(self) -> int:
@@ -138,8 +150,8 @@ class LinkQueue:
         if not self._heap and self._bucket is None:
             return self._fifo[0][0] if self._fifo else NEVER
         times = [packets[0][0] for packets in (self._fifo, self._heap) if packets]
-        if self._bucket and self._bucket.queue:
-            times.append(self._bucket.queue[0][0])
+        if self._bucket:
+            times.append(self._bucket.next)
         return min(times, default=NEVER)
 
     def arrive(self, now: int, packet_id: int, length: int, payload: bytes, out: list[bytes]) -> bool:
@@ -149,7 +161,7 @@ class LinkQueue:
             now: when it came, ns of a monotonic clock.
             packet_id: its id in the queue.
             length: bytes from the network header on.
-            payload: the whole packet where needs_payload.
+            payload: the whole packet where needs_payload; else its beginning, where it was copied (needs_header).
             out: where verdicts go of packets that were to leave before it came, and took room.
         """
         if self._chancy:
@@ -158,19 +170,20 @@ class LinkQueue:
             self.counters[DROPPED] += 1
             return False
         if self._jitter or self._reorder:
-            self._enqueue(now, packet_id, wire_bytes(length), b"")
+            self._enqueue(now, packet_id, wire_bytes(length), b"", payload)
             return True
         size = length + ETHERNET if length <= MTU else wire_bytes(length)  # _enqueue, without the calls: it is hot
         due = ready = now + self._delay
         if self._rate:
-            sending = size * SECOND // self._rate
+            counted = counted_bytes(size, self._overhead) if self._overhead else size
+            sending = counted * SECOND // self._rate
             due = self._last = (ready if ready > self._last else self._last) + sending
             self._busy_until = (now if now > self._busy_until else self._busy_until) + sending
-        fifo = self._fifo
+        fifo, header = self._fifo, payload and payload[:HEADER_BYTES]
         if not fifo or fifo[-1][0] <= due:
-            fifo.append((due, packet_id, size, b"", ready, b""))
+            fifo.append((due, packet_id, size, b"", ready, header))
         else:
-            self._overtake((due, packet_id, size, b"", ready, b""))
+            self._overtake((due, packet_id, size, b"", ready, header))
         self.backlog_bytes += size
         return True
 
@@ -197,7 +210,7 @@ class LinkQueue:
             return False
         if twice and not lost and payload and self._has_room(now, out):
             self._copies_made += 1
-            self._enqueue(now, -self._copies_made, wire_bytes(length), payload)
+            self._enqueue(now, -self._copies_made, wire_bytes(length), payload, payload)
         if self._corrupt and payload and chance() < self._corrupt:
             changed = flipped(payload, self._random)
             if not changed:
@@ -206,7 +219,7 @@ class LinkQueue:
         if not self._has_room(now, out):
             self.counters[DROPPED] += 1
             return False
-        self._enqueue(now, packet_id, wire_bytes(length), changed)
+        self._enqueue(now, packet_id, wire_bytes(length), changed, payload)
         return True
 
     def _lost(self) -> bool:
@@ -221,19 +234,22 @@ class LinkQueue:
         self._bad = chance() >= to_good
         return chance() > survive
 
-    def _enqueue(self, now: int, number: int, size: int, payload: bytes) -> None:
+    def _enqueue(self, now: int, number: int, size: int, payload: bytes, own: bytes) -> None:
         self.backlog_bytes += size
+        header = own[:HEADER_BYTES]
         if self._reorder and self._random.random() < self._reorder:
-            self._overtake((now, number, size, payload, now, b""))
+            self._overtake((now, number, size, payload, now, header))
             return
         due = ready = now + self._delay
         if self._jitter:
             due = ready = max(now, ready + self._deviation())
+        if self._in_order:
+            due = self._last = max(ready, self._last)
         if self._rate:
-            sending = size * SECOND // self._rate
+            sending = counted_bytes(size, self._overhead) * SECOND // self._rate
             due = self._last = max(ready, self._last) + sending
             self._busy_until = max(now, self._busy_until) + sending
-        self._queue((due, number, size, payload, ready, b""))
+        self._queue((due, number, size, payload, ready, header))
 
     def _queue(self, packet: Packet) -> None:
         fifo, (due, number, *_) = self._fifo, packet
@@ -298,18 +314,22 @@ class LinkQueue:
     def _release_through(self, bucket: TokenBucket, until: int, out: list[bytes]) -> None:
         while (packet := self._pop(until)) is not None:
             self._empty(bucket, packet[0], out)
-            if not bucket.take(packet):
-                self.backlog_bytes -= packet[2]
-                self.counters[DROPPED] += 1
-                if packet[1] > 0:
-                    out.append(verdict(self.queue, packet[1], False))
+            self._drop(bucket.take(packet), out)
         self._empty(bucket, until, out)
 
     def _empty(self, bucket: TokenBucket, until: int, out: list[bytes]) -> None:
-        while bucket.queue and bucket.queue[0][0] <= until:
-            packet = bucket.give()
+        while bucket.next <= until:
+            packet, dropped = bucket.give()
             self._leave(packet, out)
             self._count(1, packet[2])
+            self._drop(dropped, out)
+
+    def _drop(self, packets: Sequence[Packet], out: list[bytes]) -> None:
+        for packet in packets:
+            self.backlog_bytes -= packet[2]
+            self.counters[DROPPED] += 1
+            if packet[1] > 0:
+                out.append(verdict(self.queue, packet[1], False))
 
     def _leave(self, packet: Packet, out: list[bytes]) -> None:
         if self.left is None:
@@ -322,8 +342,12 @@ class LinkQueue:
         _, number, _, payload, *_ = packet
         if number < 0:
             self.copies.append(payload)
+        elif payload is MARKED:
+            out.append(accept_marked(self.queue, number))
+        elif payload:
+            out.append(accept_changed(self.queue, number, payload))
         else:
-            out.append(accept_changed(self.queue, number, payload) if payload else verdict(self.queue, number, True))
+            out.append(verdict(self.queue, number, True))
 
     def _count(self, packets: int, size: int) -> None:
         self.counters[SENT_PACKETS] += packets

@@ -22,6 +22,8 @@ RECEIVE_BUFFER: Final = 32 << 20
 FULL_COPY: Final = 0xFFFF
 LENGTH_ONLY: Final = 1
 """Bytes of a packet that must be copied for the kernel to tell its length."""
+CE_MARK: Final = 0x7C02
+"""The kernel's mark of packets whose header is to say that they met congestion."""
 
 _NETLINK_NETFILTER: Final = 12  # Python has no name for it before 3.13
 _SUBSYSTEM: Final = 3 << 8
@@ -30,7 +32,7 @@ _CFG_CMD, _CFG_PARAMS, _CFG_QUEUE_MAXLEN, _CFG_MASK, _CFG_FLAGS = range(1, 6)
 _BIND: Final = 1
 _COPY_PACKET: Final = 2
 _F_GSO: Final = 1 << 2
-_PACKET_HDR, _VERDICT_HDR, _TIMESTAMP, _PAYLOAD, _CAP_LEN = 1, 2, 4, 10, 13
+_PACKET_HDR, _VERDICT_HDR, _MARK, _TIMESTAMP, _PAYLOAD, _CAP_LEN = 1, 2, 3, 4, 10, 13
 _SO_RCVBUFFORCE: Final = 33
 _SOL_NETLINK: Final = 270
 _NO_ENOBUFS: Final = 5
@@ -161,18 +163,20 @@ class _Layout:
     where the one before had them is tried first."""
 
     def __init__(self) -> None:
-        self._struct = struct.Struct(">0xHIIQQII")
-        self._heads = (-1, -1)
+        self._places: dict[int, tuple[struct.Struct, tuple[int, int], int]] = {}
+        """By a message's length: how to unpack it, what stands before the stamp and the length where that is right, and
+        where the packet's bytes begin that were copied (a multiple of four); 0 where only its length is wanted."""
 
     def read(self, data: bytes) -> WaitingPacket | None:
         """A message as a packet; None where it is something else."""
-        try:
-            queue, packet_id, stamp_head, seconds, micros, length_head, length = self._struct.unpack_from(data)
-        except struct.error:
+        if (known := self._places.get(len(data))) is None:
             return self._search(data)
-        if (stamp_head, length_head) != self._heads:
+        layout, heads, start = known
+        queue, packet_id, stamp_head, seconds, micros, length_head, length = layout.unpack_from(data)
+        if (stamp_head, length_head) != heads:
             return self._search(data)
-        return queue, packet_id, seconds * 1_000_000_000 + micros * 1000, length, b""
+        payload = data[start:] if start else b""
+        return queue, packet_id, seconds * 1_000_000_000 + micros * 1000, length, payload
 
     def _search(self, data: bytes) -> WaitingPacket | None:
         size, kind = struct.unpack_from("=IH", data)
@@ -199,15 +203,16 @@ class _Layout:
         if _CAP_LEN not in places:
             return queue, packet_id, stamp, len(payload), payload
         total = struct.unpack_from(">I", data, places[_CAP_LEN][0] + 4)[0]
-        if len(payload) <= LENGTH_ONLY and _TIMESTAMP in places and places[_PACKET_HDR][0] == 20:
-            self._learn(data, places[_TIMESTAMP][0], places[_CAP_LEN][0])
+        if _TIMESTAMP in places and places[_PACKET_HDR][0] == 20:
+            start = places[_PAYLOAD][0] + 4 if len(payload) > LENGTH_ONLY else 0
+            self._learn(data, places[_TIMESTAMP][0], places[_CAP_LEN][0], start)
         return queue, packet_id, stamp, total, payload
 
-    def _learn(self, data: bytes, stamp_at: int, length_at: int) -> None:
+    def _learn(self, data: bytes, stamp_at: int, length_at: int, start: int) -> None:
         if stamp_at >= 28 and length_at >= stamp_at + 20:
-            self._struct = struct.Struct(f">18xH4xI{stamp_at - 28}xIQQ{length_at - stamp_at - 20}xII")
-            heads = (struct.unpack_from(">I", data, at)[0] for at in (stamp_at, length_at))
-            self._heads = next(heads), next(heads)
+            layout = struct.Struct(f">18xH4xI{stamp_at - 28}xIQQ{length_at - stamp_at - 20}xII")
+            stamp_head, length_head = (struct.unpack_from(">I", data, at)[0] for at in (stamp_at, length_at))
+            self._places[len(data)] = layout, (stamp_head, length_head), start
 
 
 def verdict(queue: int, packet_id: int, accept: bool) -> bytes:
@@ -224,6 +229,12 @@ def accept_changed(queue: int, packet_id: int, payload: bytes) -> bytes:
     """The message that lets a packet go on with other bytes from the network header on."""
     body = struct.pack(">BBH", 0, 0, queue) + attr(_VERDICT_HDR, struct.pack(">II", ACCEPT, packet_id))
     return message(_VERDICT, 0, 0, body + attr(_PAYLOAD, payload))
+
+
+def accept_marked(queue: int, packet_id: int) -> bytes:
+    """The message that lets a packet go on with CE in its header: with CE_MARK, by which a rule knows it (guard.py)."""
+    body = struct.pack(">BBH", 0, 0, queue) + attr(_VERDICT_HDR, struct.pack(">II", ACCEPT, packet_id))
+    return message(_VERDICT, 0, 0, body + attr(_MARK, struct.pack(">I", CE_MARK)))
 
 
 def _verdict(kind: int, queue: int, packet_id: int, what: int) -> bytes:

@@ -14,6 +14,7 @@ from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import control, nfqueue
 from harness.shaping.userspace.guard import COPY_MARK
 from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS, LinkQueue
+from harness.shaping.userspace.packet import HEADER_BYTES
 from harness.shaping.userspace.state import BACKLOG_BYTES, State
 
 QUEUE_BASE: Final = 0x4800
@@ -95,9 +96,10 @@ class NodeQueues:
         waiting = (
             link_queue.branch.tbf.limit if link_queue.branch.tbf else link_queue.branch.netem.queue_bytes
         ) // SMALLEST_FRAME
+        copied = HEADER_BYTES if link_queue.needs_header else nfqueue.LENGTH_ONLY
         return {
             "max_length": min(link_queue.branch.netem.limit + waiting, 1 << 30) + _ROOM,
-            "copy_bytes": nfqueue.FULL_COPY if link_queue.needs_payload else nfqueue.LENGTH_ONLY,
+            "copy_bytes": nfqueue.FULL_COPY if link_queue.needs_payload else copied,
             "segment": link_queue.per_packet,
         }
 

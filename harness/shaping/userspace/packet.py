@@ -5,13 +5,14 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from harness.model.address import ETHERNET, HEADERS, MTU, SEGMENT
+from harness.model.address import ETHERNET, FRAME, HEADERS, MTU, SEGMENT
 
 Packet = tuple[int, int, int, bytes, int, bytes]
 """A queued packet: when it leaves (ns), its id or a copy's negative number, bytes on the wire, the payload that
-replaces its own (empty where it stays as it is), when it is at the end of the delay line (ns), and the first bytes of
-its IP header where a queue discipline looks at them (else empty); in these CE stands once it was marked."""
+replaces its own (empty where it stays as it is, MARKED where it only gets CE), when it is at the end of the delay line
+(ns), and the first bytes of its IP header where a queue discipline looks at them (else empty)."""
 
+MARKED: Final = b"CE"
 HEADER_BYTES: Final = 64
 """As much of a packet as disciplines look at: an IPv4 header without options or an IPv6 header, and the ports."""
 NOT_ECT, CE = 0, 3
@@ -26,6 +27,11 @@ def wire_bytes(length: int) -> int:
         return length + ETHERNET
     segments = -(-(length - HEADERS) // SEGMENT)
     return length + ETHERNET + (segments - 1) * (HEADERS + ETHERNET)
+
+
+def counted_bytes(size: int, overhead: int) -> int:
+    """What a rate counts of so many bytes on the wire, whose frames have ``overhead`` bytes beside their own."""
+    return max(1, size + overhead * -(-size // FRAME))
 
 
 def flipped(payload: bytes, random: Random) -> bytes:
@@ -52,9 +58,9 @@ def ecn(header: bytes) -> int:
 def marked(packet: Packet) -> Packet | None:
     """The packet with CE in its header; None where its flow did not ask for ECN, or the header is not known."""
     leaves, number, size, payload, ready, header = packet
-    if ecn(header) == NOT_ECT:
-        return None
-    return leaves, number, size, with_ce(payload) if payload else payload, ready, with_ce(header)
+    if (bits := ecn(header)) in (NOT_ECT, CE):
+        return packet if bits else None
+    return leaves, number, size, with_ce(payload) if payload else MARKED, ready, with_ce(header)
 
 
 def with_ce(packet: bytes) -> bytes:

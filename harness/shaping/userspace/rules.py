@@ -23,6 +23,7 @@ from harness.shaping.userspace.guard import (
     GuardChain,
     frames_chain,
     links_chain,
+    marks_chain,
     own_chain,
 )
 from harness.shaping.userspace.nft_features import frames_hook, has_queue
@@ -133,6 +134,7 @@ def _versions() -> list[int]:
 def _chains(netlink: Nfnetlink, guard: Guard) -> Iterator[GuardChain]:
     for version in _versions():
         yield links_chain(guard, version)
+        yield marks_chain(version)
         yield own_chain(guard, version)
     if (hook := frames_hook(netlink)) is not None:
         yield frames_chain(guard, hook)

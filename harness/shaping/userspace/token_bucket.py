@@ -1,70 +1,107 @@
-"""A token bucket as net/sched/sch_tbf.c has it; pure: packets carry the time at which they come."""
+"""A token bucket as net/sched/sch_tbf.c has it, with a queue discipline; pure: packets carry the time when they come.
+
+The packet that is next is taken out of the queue when the one before has left, or when it comes to an idle bucket, and
+waits for its tokens. For droptail it still takes room meanwhile, as in bfifo.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
+from harness.model.address import FRAME
+from harness.model.queueing import Queue
 from harness.shaping.qdisc import Tbf
-from harness.shaping.userspace.packet import Packet
+from harness.shaping.userspace.disciplines.make import changed_discipline, make_discipline
+from harness.shaping.userspace.packet import Packet, counted_bytes
 
 SECOND: Final = 10**9
+NEVER: Final = 1 << 62
+"""When an empty queue has to be looked at again."""
 
 
 class TokenBucket:
-    """A bucket and the packets that wait for its tokens, which are counted in ns of the rate."""
+    """A bucket and the packets that wait for its tokens, which are counted in ns of the rate.
 
-    def __init__(self, spec: Tbf) -> None:
-        self.spec = spec
-        self.queue: deque[Packet] = deque()
-        self._bytes = 0
-        self._at = 0
+    Args:
+        spec: rate, depth, and what may wait.
+        queue: what is done to what waits.
+        seed: of the discipline's random numbers.
+    """
+
+    def __init__(self, spec: Tbf, queue: Queue, seed: int) -> None:
+        self.spec, self._queue, self._seed = spec, queue, seed
+        self._discipline = make_discipline(queue, spec.limit, spec.rate_byte_s, seed)
+        self._head: Packet | None = None
+        """The packet that waits for its tokens, with the time at which it has them."""
+        self._at = self._clock = 0
         self._tokens = self._depth
+
+    @property
+    def next(self) -> int:
+        """When the next packet leaves, ns; NEVER where there is none."""
+        return self._head[0] if self._head else NEVER
+
+    @property
+    def packets(self) -> int:
+        """How many wait."""
+        return self._discipline.packets + (self._head is not None)
 
     @property
     def _depth(self) -> int:
         return self.spec.burst * SECOND // self.spec.rate_byte_s
 
-    def take(self, packet: Packet) -> bool:
-        """Queue a packet that comes at its time; False where there is no room, or it is larger than the bucket."""
-        size = packet[2]
-        need = size * SECOND // self.spec.rate_byte_s
-        if need > self._depth or self._bytes + size > self.spec.limit:
-            return False
-        self._append(packet[0], packet)
-        return True
+    def take(self, packet: Packet) -> Sequence[Packet]:
+        """Queue a packet that comes at its time; returns those that are dropped.
 
-    def _append(self, came: int, packet: Packet) -> None:
-        _, number, size, payload, _, header = packet
-        need, now = size * SECOND // self.spec.rate_byte_s, max(came, self._at)
+        A frame larger than the bucket is; of a super-packet the frames count.
+        """
+        if self._need(min(packet[2], FRAME)) > self._depth:
+            return (packet,)
+        ahead = self._head[2] + self._discipline.bytes if self._head and self._queue.kind == "droptail" else 0
+        if ahead and ahead + packet[2] > self.spec.limit:
+            return (packet,)
+        self._clock = max(self._clock, packet[0])
+        dropped = self._discipline.enqueue(self._clock, packet)
+        return dropped if self._head else (*dropped, *self._choose(self._clock))
+
+    def give(self) -> tuple[Packet, Sequence[Packet]]:
+        """The packet that leaves next, and those that are dropped while another one is chosen."""
+        head = self._head
+        assert head is not None
+        self._clock = max(self._clock, head[0])
+        return head, self._choose(self._clock)
+
+    def _choose(self, now: int) -> Sequence[Packet]:
+        packet, dropped = self._discipline.dequeue(now)
+        self._head = (self._spend(now, packet[2]), *packet[1:]) if packet else None
+        return dropped
+
+    def _need(self, size: int) -> int:
+        overhead = self.spec.overhead
+        return (counted_bytes(size, overhead) if overhead else size) * SECOND // self.spec.rate_byte_s
+
+    def _spend(self, now: int, size: int) -> int:
+        """When the tokens for so many bytes are there; they are gone then."""
+        need, now = self._need(size), max(now, self._at)
         tokens = min(self._depth, self._tokens + now - self._at)
         if tokens < need:
             now += need - tokens
             tokens = need
         self._at, self._tokens = now, tokens - need
-        self._bytes += size
-        self.queue.append((now, number, size, payload, came, header))
+        return now
 
-    def change(self, spec: Tbf, now: int) -> None:
-        """Set another rate, burst or limit, for packets that wait for tokens as well; tokens up to the burst stay."""
-        old, self.spec = self.spec, spec
-        if spec == old:
+    def change(self, spec: Tbf, queue: Queue, now: int) -> None:
+        """Another rate, burst, limit or discipline, for what waits as well; tokens up to the burst stay."""
+        if (spec, queue) == (self.spec, self._queue):
             return
-        waiting = [packet for packet in self.queue if packet[0] > now]
-        gone = [packet for packet in self.queue if packet[0] <= now]
-        if waiting:  # they wait, so the tokens at hand are what the first one lacks less than it needs
-            leaves, size = waiting[0][0], waiting[0][2]
-            tokens = size * SECOND // old.rate_byte_s - (leaves - now)
-        else:
-            tokens = self._tokens + max(0, now - self._at)
-        self._at = now
-        self._tokens = max(0, min(self._depth, tokens * old.rate_byte_s // spec.rate_byte_s))
-        self.queue, self._bytes = deque(gone), sum(packet[2] for packet in gone)
-        for packet in waiting:
-            self._append(max(now, packet[4]), packet)
-
-    def give(self) -> Packet:
-        """The packet at the head."""
-        packet = self.queue.popleft()
-        self._bytes -= packet[2]
-        return packet
+        head, tokens, old = self._head, self._tokens + max(0, now - self._at), self.spec.rate_byte_s
+        waits = head is not None and head[0] > now
+        if head is not None and waits:  # so the tokens at hand are what it lacks less than it needs
+            tokens = self._need(head[2]) - (head[0] - now)
+        self.spec, self._at = spec, now
+        self._tokens = max(0, min(self._depth, tokens * old // spec.rate_byte_s))
+        if head is not None and waits:
+            self._head = (self._spend(now, head[2]), *head[1:])
+        rate, was, self._queue = spec.rate_byte_s, self._queue, queue
+        self._discipline = changed_discipline(self._discipline, was, queue, spec.limit, rate, self._seed)

@@ -19,7 +19,7 @@ from harness.netlink.channel import Request
 from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV, WHOLE, Nfnetlink, header, text
 from harness.shaping.userspace import nft_features, rules
 from harness.shaping.userspace.guard import Guard, links_chain
-from harness.shaping.userspace.nfqueue import Nfqueue
+from harness.shaping.userspace.nfqueue import Nfqueue, accept_marked, verdict
 from harness.shaping.userspace.rules import Rule, Rules
 from tests.support.veth import NEAR
 from tests.support.veth import cable as new_cable
@@ -159,6 +159,7 @@ def changes():
         ],
     )
     yield "a flushed chain of the node's own", [delete_rules(NFPROTO_IPV4, "own")]
+    yield "headers that nobody marks", [delete_rules(NFPROTO_IPV4, "marks")]
     yield "frames that nobody looks at", [nft.delete_table(NFPROTO_NETDEV, rules.TABLE)]
     if has_ipv6():
         yield "a flushed chain of IPv6", [delete_rules(NFPROTO_IPV6, rules.CHAIN)]
@@ -221,6 +222,22 @@ def test_a_packet_waits_in_the_queue_of_its_source(netlink, cable):
                     near.recv(100)
                 queue.verdict(number, waiting, True)
                 assert near.recv(100) == b"hello"
+
+
+@pytest.mark.parametrize("traffic_class", [0x02, 0x01, 0xB9])
+def test_a_packet_let_go_with_a_mark_says_that_it_met_congestion(netlink, cable, traffic_class):
+    """The two bits of ECN change, those of DSCP stay, and the kernel still believes the checksums."""
+    asked = of(*cable.sources)
+    rules.install(netlink, guard(cable.index), asked)
+    with listener(*(rule.queue for rule in asked)) as queue:
+        for rule in asked:
+            for marked in (True, False):
+                with cable.send(str(rule.source), traffic_class=traffic_class) as near:
+                    ((number, waiting, *_),) = packets_of(queue)
+                    queue.send(accept_marked(number, waiting) if marked else verdict(number, waiting, True))
+                    text, ancillary, _, _ = near.recvmsg(100, 100)
+                assert text == b"hello"
+                assert ancillary[0][2][0] == traffic_class | (3 if marked else 0)
 
 
 def test_packets_that_come_by_another_interface_pass(netlink, cable):

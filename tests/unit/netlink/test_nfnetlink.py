@@ -24,6 +24,8 @@ expressions = st.one_of(
     st.just(Accept()),
     st.just(nft.Drop()),
     st.builds(nft.Mask, st.binary(min_size=1, max_size=16)),
+    st.builds(nft.Mask, st.binary(min_size=2, max_size=2), st.just(b"\0\3")),
+    st.builds(nft.Write, u32, u32, st.none() | u32),
 )
 
 
@@ -86,7 +88,7 @@ NFQUEUE = text(1, "NFQUEUE")
         ("payload", integer(1, 9) + integer(2, 1) + integer(3, 12) + integer(4, 4)),
         ("immediate", integer(1, 0) + nest(2, nest(2, integer(1, -1)))),
         ("bitwise", integer(1, 1) + integer(2, 2) + integer(3, 1) + nest(4, attr(1, b"a")) + nest(5, attr(1, b"\0"))),
-        ("bitwise", integer(1, 1) + integer(2, 1) + integer(3, 1) + nest(4, attr(1, b"a")) + nest(5, attr(1, b"b"))),
+        ("payload", integer(2, 2) + integer(3, 12) + integer(4, 4) + integer(5, 1) + integer(6, 0)),
         ("immediate", integer(1, 1) + nest(2, attr_of_value)),
         ("limit", b""),
         ("", b""),
