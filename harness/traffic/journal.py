@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,5 +49,6 @@ class TrafficJournal:
         return [list(edge.pair) for edge in self._plan.path(load.spec.src, load.spec.dst)]
 
     def _add(self, folder: Path, kind: str, load: Load, facts: Mapping[str, Any]) -> None:
-        line = {"kind": kind, "time": round(time.time(), 4), "id": load.id, "began": load.began, **facts}
+        time = round(load.began + load.totals.seconds, 4)
+        line = {"kind": kind, "time": time, "id": load.id, "began": load.began, **facts}
         append_json(folder / TRAFFIC, {**line, **load.totals.to_json()})

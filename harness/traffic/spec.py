@@ -61,15 +61,16 @@ class TrafficSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON in SI units."""
-        rest = {name: value for name, value in vars(self).items() if name != "rate"}
-        return {"rate_bit_s": self.rate.bit_s if self.rate else None, **rest}
+        rest = {name: value for name, value in vars(self).items() if name not in ("rate", "seconds")}
+        return {"rate_bit_s": self.rate.bit_s if self.rate else None, **rest, "for_seconds": self.seconds}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of to_json."""
-        names = ("src", "dst", "flows", "congestion_control", "on", "off", "seconds")
+        names = ("src", "dst", "flows", "congestion_control", "on", "off")
         rate = data["rate_bit_s"]
-        return cls(rate=None if rate is None else Rate(rate), **{name: data[name] for name in names})
+        same = {name: data[name] for name in names}
+        return cls(rate=None if rate is None else Rate(rate), seconds=data["for_seconds"], **same)
 
 
 def parse_spec(
@@ -146,17 +147,24 @@ def check_path(spec: TrafficSpec, plan: NetworkPlan) -> None:
 
 
 def limits(spec: TrafficSpec, plan: NetworkPlan) -> Iterator[tuple[str, Rate]]:
-    """What on the way carries less than the load's rate, and how much: edges, uplinks, downlinks and trunks."""
-    found: list[tuple[str, Rate | None]] = []
-    for edge in plan.path(spec.src, spec.dst):
-        up, down, trunk = plan.node_shape(edge.src).uplink, plan.node_shape(edge.dst).downlink, plan.trunk_of(edge.pair)
-        found += [(f"the uplink of node {edge.src}", up.rate)] if up else []
-        found += [(f"edge {edge}", edge.shape.rate)]
-        found += [(f"trunk {trunk.name}", trunk.capacity.rate)] if trunk else []
-        found += [(f"the downlink of node {edge.dst}", down.rate)] if down else []
-    for name, rate in found:
-        if rate is not None and spec.rate is not None and rate.bit_s < spec.rate.bit_s:
+    """What on the way carries less than the load's rate, and how much."""
+    for name, rate in crossed(plan, spec.src, spec.dst):
+        if spec.rate is not None and rate.bit_s < spec.rate.bit_s:
             yield name, rate
+
+
+def crossed(plan: NetworkPlan, src: int, dst: int) -> Iterator[tuple[str, Rate]]:
+    """What limits packets on the way between two nodes, and its rate: edges, uplinks, downlinks and trunks."""
+    for edge in plan.path(src, dst):
+        up, down, trunk = plan.node_shape(edge.src).uplink, plan.node_shape(edge.dst).downlink, plan.trunk_of(edge.pair)
+        if up:
+            yield f"the uplink of node {edge.src}", up.rate
+        if edge.shape.rate:
+            yield f"edge {edge}", edge.shape.rate
+        if trunk:
+            yield f"trunk {trunk.name}", trunk.capacity.rate
+        if down:
+            yield f"the downlink of node {edge.dst}", down.rate
 
 
 def payload_bytes(mtu: int) -> int:

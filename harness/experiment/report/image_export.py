@@ -17,7 +17,7 @@ from harness.experiment.report.page.charts import Chart, file_names, scenario_ch
 from harness.experiment.report.page.links import distinct_plans
 from harness.experiment.report.page.run_data import logged_names
 from harness.experiment.report.page.theme import COLOURS, Mode, config, literal
-from harness.experiment.report.page.timelines import data_tables, timeline_charts
+from harness.experiment.report.page.timelines import MARKS, data_tables, timeline_charts
 from harness.experiment.report.page.topology import topology_svg
 
 VEGA_LITE: Final = "6.4"
@@ -110,7 +110,7 @@ def image_spec(
         datasets["curve" if several else "mean"] = []
     layers = [layer for layer in chart.spec["layer"] if datasets[layer["data"]["name"]]]
     values = [row[chart.kind] for rows in datasets.values() for row in rows if chart.kind in row]
-    if all(layer["data"]["name"] == "changes" for layer in layers) or (values and not any(values)):
+    if all(layer["data"]["name"] in MARKS for layer in layers) or (values and not any(values)):
         return None
     size: dict[str, Any] = {"title": chart.title, "width": _WIDTH, "padding": 16}
     if paper:

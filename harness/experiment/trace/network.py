@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
-from harness.experiment.report.load.records import EdgeCount, Flow, FlowSample, LinkSample, RecordedChange
+from harness.experiment.report.load.records import (
+    EdgeCount,
+    Flow,
+    FlowSample,
+    LinkSample,
+    LoadSample,
+    RecordedChange,
+    RecordedLoad,
+)
 from harness.experiment.trace.events import Event, Instant, Track, Value, arguments
 from harness.model.link import Pair
 
@@ -67,6 +76,27 @@ def flow_events(flow: Flow) -> Iterator[Value]:
         if values and flow.ended is not None and what != "retransmits":
             values.append(Value(track, flow.ended, 0))
         yield from _changed(values)
+
+
+def load_events(loads: Sequence[RecordedLoad]) -> Iterator[Value]:
+    """The rate of what arrived of each load of cross traffic."""
+    for number, load in enumerate(loads, 1):
+        track = Track(LINKS, f"{load.src}→{load.dst} cross traffic {number}", "Mbit/s")
+        values = [Value(track, since.time, _load_rate(since, until)) for since, until in pairwise(load.samples)]
+        yield from _changed([*values, Value(track, load.samples[-1].time, 0)])
+
+
+def _load_rate(since: LoadSample, until: LoadSample) -> float:
+    seconds = until.time - since.time
+    return round((until.received_bytes - since.received_bytes) * 8e-6 / seconds, 6) if seconds > 0 else 0.0
+
+
+def load_marks(track: Track, load: RecordedLoad) -> Iterator[Event]:
+    """Where a load of cross traffic begins, and ends."""
+    name = f"cross traffic {load.src}→{load.dst}"
+    yield Instant(track, f"{name}: {load.what}", load.began, arguments(rate_bit_s=load.bit_s))
+    if load.ended is not None:
+        yield Instant(track, f"{name} ends", load.ended, arguments(lost_packets=load.samples[-1].lost_packets))
 
 
 def _changed(values: Iterable[Value]) -> Iterator[Value]:

@@ -8,7 +8,7 @@ from itertools import chain
 
 from harness.experiment.report.load.records import RecordedRun
 from harness.experiment.trace.events import Event, Instant, Track, arguments
-from harness.experiment.trace.network import change_event, flow_events, link_events
+from harness.experiment.trace.network import change_event, flow_events, link_events, load_events, load_marks
 from harness.experiment.trace.ranks import rank_events
 
 EVENTS = Track("run", "start, changes, end")
@@ -31,7 +31,8 @@ class Timeline:
         run = self.run
         ranks = (rank_events(rank) for rank in run.ranks)
         flows = (flow_events(flow) for flow in sorted(run.flows, key=lambda one: (one.src, one.dst, one.src_port)))
-        return chain(_of_run(run), *ranks, link_events(run.links), *flows)
+        loads = load_events(run.traffic)
+        return chain(_of_run(run), *ranks, link_events(run.links), loads, *flows)
 
 
 def timeline(run: RecordedRun) -> Timeline:
@@ -46,6 +47,8 @@ def _of_run(run: RecordedRun) -> Iterator[Event]:
         yield Instant(EVENTS, "start of the run", started, about)
     for change in run.changes:
         yield change_event(EVENTS, change)
+    for load in run.traffic:
+        yield from load_marks(EVENTS, load)
     if run.end and run.end.time is not None:
         args = arguments(seconds=run.end.seconds, code=run.end.code, failed_rank=run.end.failed_rank)
         yield Instant(EVENTS, f"end of the run: {run.end.status}", run.end.time, args)
@@ -68,3 +71,4 @@ def _firsts(run: RecordedRun) -> Iterator[float]:
     yield from (sample.time for sample in run.links[:1])
     yield from (flow.samples[0].time for flow in run.flows if flow.samples)
     yield from (change.asked for change in run.changes)
+    yield from (load.began for load in run.traffic)

@@ -12,7 +12,7 @@ from harness.traffic.load_file import Load
 from harness.traffic.spec import parse_spec
 from harness.traffic.totals import Totals
 
-SPEC = parse_spec("0-1", rate="1mbit")
+SPEC = parse_spec("0-1", rate="1mbit", seconds=9)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from harness.experiment.report.analysis.causes.reasons import SENTENCES, apart, 
 from harness.experiment.report.analysis.causes.substitutes import with_logged_steps, with_rounds
 from harness.experiment.report.analysis.causes.waits import Waits, waits
 from harness.experiment.report.analysis.causes.without_steps import busy_waits
+from harness.experiment.report.analysis.traffic import competition
 from harness.experiment.report.load.records import RecordedRun
 
 _MOST: Final = 0.5
@@ -40,20 +41,25 @@ class Explanation:
 
 
 def explain(run: RecordedRun) -> Explanation:
-    """Explain one run, however little it recorded."""
+    """Explain one run, however little it recorded; what cross traffic took of its links is said too."""
+    why, also = _explain(run), competition(run)
+    return replace(why, sentence=f"{why.sentence} {also}") if also else why
+
+
+def _explain(run: RecordedRun) -> Explanation:
     if found := waits(run):
-        return _explain_steps(run, found)
+        return _explain_steps(run, found, run)
     rounds = with_rounds(run)
     if rounds and (found := waits(rounds)):
-        return _explain_steps(rounds, replace(found, unit="round of collectives"))
+        return _explain_steps(rounds, replace(found, unit="round of collectives"), run)
     logged = with_logged_steps(run)
-    if logged and (found := waits(logged)) and (change := _felt(logged, found)):
+    if logged and (found := waits(logged)) and (change := _felt(logged, found, run)):
         return Explanation("changed", changed(change), {"changed": change.lost}, advice("changed", run))
     return _explain_connections(run)
 
 
-def _explain_steps(run: RecordedRun, found: Waits) -> Explanation:
-    if change := _felt(run, found):
+def _explain_steps(run: RecordedRun, found: Waits, clock: RecordedRun) -> Explanation:
+    if change := _felt(run, found, clock):
         return Explanation("changed", changed(change), _lost_with(run, found, change), advice("changed", run))
     network = Network.of(run, found)
     lost = lost_time(run, found, network)
@@ -76,9 +82,9 @@ def _explain_connections(run: RecordedRun) -> Explanation:
     return Explanation(cause, apart(found, network, lost, cause), lost, first)
 
 
-def _felt(run: RecordedRun, found: Waits) -> FeltChange | None:
+def _felt(run: RecordedRun, found: Waits, clock: RecordedRun) -> FeltChange | None:
     """The change that took a share of the time worth naming."""
-    change = felt_change(run)
+    change = felt_change(run, clock)
     return change if change and change.lost >= _FELT * found.seconds else None
 
 

@@ -15,9 +15,11 @@ from harness.experiment.report.load.jsonl import Malformed, Oddities, number_or_
 from harness.experiment.report.load.links import load_links
 from harness.experiment.report.load.rank import load_rank
 from harness.experiment.report.load.records import End, RecordedExperiment, RecordedRun, Target
+from harness.experiment.report.load.traffic import load_traffic, without_traffic
 from harness.model.address import MAX_NODES
 from harness.model.format import format_shape
 from harness.model.plan import NetworkPlan
+from harness.run_files import TRAFFIC
 
 _YEAR_3000: Final = 32_503_680_000
 OWN_COMMAND: Final = "own command"
@@ -110,6 +112,7 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
     own = "command" in settings
     strategy = str(settings.get("strategy") or (OWN_COMMAND if own else "not recorded"))
     nodes = _nodes(settings, folder)
+    traffic = load_traffic(folder / TRAFFIC, oddities)
     began = any(folder.glob("rank-*.jsonl")) or any(folder.glob("collectives-*.jsonl"))
     if not began and not own:
         oddities.add(folder, "no rank-R.jsonl: no rank recorded its training, as harness.training.train does")
@@ -130,7 +133,8 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
         changes=load_changes(folder / "changes.jsonl", oddities),
         end=_end(folder, oddities),
         network_seed=_network_seed(settings),
-        flows=load_flows(folder, oddities),
+        flows=without_traffic(load_flows(folder, oddities), traffic),
+        traffic=traffic,
     )
 
 

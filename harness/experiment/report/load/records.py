@@ -273,6 +273,49 @@ class RecordedChange:
         return (*self.edges, *self.limits)
 
 
+class LoadSample(NamedTuple):
+    """What a load of cross traffic had achieved at a time, since it began."""
+
+    time: float
+    received_bytes: int
+    lost_packets: int
+
+
+@dataclass(frozen=True)
+class RecordedLoad:
+    """A load of cross traffic (harness traffic) that ran beside the run.
+
+    Args:
+        src: rank that sends.
+        dst: rank that receives.
+        what: as a person reads it: ``UDP at 30 Mbit/s``.
+        path: the directed edges that it crosses.
+        port: at which its receiver takes it.
+        samples: by time; at least one.
+        ended: when it was stopped, seconds since the epoch; None where it outlived the run.
+    """
+
+    src: int
+    dst: int
+    what: str
+    path: tuple[Pair, ...]
+    port: int
+    samples: tuple[LoadSample, ...]
+    ended: float | None = None
+
+    @property
+    def began(self) -> float:
+        """When it was first seen in this run, seconds since the epoch."""
+        return self.samples[0].time
+
+    @property
+    def bit_s(self) -> float:
+        """The mean rate of what arrived on the wire, between the first sample and the last."""
+        first, last = self.samples[0], self.samples[-1]
+        seconds = last.time - first.time
+        return 8 * (last.received_bytes - first.received_bytes) / seconds if seconds > 0 else 0.0
+
+
 @dataclass(frozen=True)
 class End:
     """How a run ended; `notes` are events during the run that may have affected its results; `codes` by rank."""
@@ -308,6 +351,7 @@ class RecordedRun:
     end: End | None = None
     network_seed: int | None = None
     flows: tuple[Flow, ...] = ()
+    traffic: tuple[RecordedLoad, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, int]:

@@ -177,7 +177,7 @@ def timeline(table: str, field: str, who: str, series: str, title: str, unit: st
         ways = alt.Scale(domain=["up", "down"], range=[[1, 0], [4, 3]])
         line = line.encode(strokeDash=alt.StrokeDash("way:N", scale=ways, legend=None))
     points = _named(table).mark_point(opacity=0, size=60).encode(x=x, y=y, tooltip=tips)
-    return _spec(120, line, *_changes(), points)
+    return _spec(120, _traffic(), line, *_changes(), points)
 
 
 @lru_cache
@@ -201,7 +201,7 @@ def heat_strips(title: str, legend: bool) -> Spec:
         .encode(x=x, x2=alt.X2("end:Q"), y=y, opacity=alt.Opacity("share:Q", scale=full, legend=shown), tooltip=tips)
     )
     fit = {"type": "fit-x", "contains": "padding"}
-    return {**_spec(0, strips, *_changes()), "height": {"step": STRIP}, "autosize": fit}
+    return {**_spec(0, strips, _traffic(), *_changes()), "height": {"step": STRIP}, "autosize": fit}
 
 
 def _changes() -> list[alt.Chart]:
@@ -213,6 +213,17 @@ def _changes() -> list[alt.Chart]:
         marks.mark_rule(style="change").encode(x=when, tooltip=changed),
         marks.mark_text(style="change-name", dx=3).encode(x=when, y=alt.value(0), text=alt.Text("number:N")),
     ]
+
+
+def _traffic() -> alt.Chart:
+    """A band per load of cross traffic, for as long as it ran."""
+    tips = [
+        alt.Tooltip("begun:Q", title="from (s)", format=".4~r"),
+        alt.Tooltip("over:Q", title="to (s)", format=".4~r"),
+        alt.Tooltip("traffic:N", title="cross traffic"),
+    ]
+    bands: alt.Chart = _named("traffic").mark_rect(style="traffic", clip=True)
+    return bands.encode(x=alt.X("begun:Q"), x2=alt.X2("over:Q"), tooltip=tips)
 
 
 def _named(name: str) -> alt.Chart:

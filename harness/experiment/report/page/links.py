@@ -8,6 +8,7 @@ from typing import Final
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.links import LinkUse, change_moments, zeros
+from harness.experiment.report.analysis.traffic import traffic_spans
 from harness.model.format import count, format_share, format_time
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
@@ -30,9 +31,9 @@ def distinct_plans(analysis: Analysis) -> tuple[list[NetworkPlan], list[int | No
 
 
 def first_run(analysis: Analysis) -> int:
-    """The run that is shown first: one whose links were changed, else the one with most drops."""
+    """The run that is shown first: one with changes of links or cross traffic, else that with most drops."""
     numbers = range(len(analysis.runs))
-    changed = [number for number in numbers if analysis.runs[number].run.changes]
+    changed = [number for number in numbers if analysis.runs[number].run.changes or analysis.runs[number].run.traffic]
     if changed:
         return changed[0]
     return max(numbers, key=lambda number: use.dropped if (use := analysis.runs[number].links) else -1)
@@ -75,6 +76,14 @@ def change_words(run: RunFigures) -> list[str]:
         took = format_time(moment.change.acknowledged - moment.change.asked)
         words.append(f"{at}, {took} after the command: {'; '.join(moment.change.texts)}")
     return words
+
+
+def traffic_words(run: RunFigures) -> list[str]:
+    """Every load of cross traffic: when, and what of it arrived."""
+    return [
+        f"cross traffic from {format_time(max(0.0, span.start))} to {format_time(span.end)}: {span.words}"
+        for span in traffic_spans(run.run)
+    ]
 
 
 def named_edges(plan: NetworkPlan) -> list[tuple[str, PlannedEdge]]:

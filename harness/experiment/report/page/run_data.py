@@ -12,6 +12,7 @@ from harness.experiment.report.analysis.curves import origin
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.flows import flow_moments, largest_flows
 from harness.experiment.report.analysis.links import change_moments, edge_moments, tcp_moments, zeros
+from harness.experiment.report.analysis.traffic import traffic_spans
 from harness.experiment.report.analysis.utilisation import MOST_BINS, edge_uses, use_stretches
 from harness.experiment.report.page.chart_data import DataTable, short
 from harness.experiment.report.page.downsample import MOST_POINTS, thin
@@ -51,6 +52,7 @@ def run_tables(run: RunFigures, points: int = RUN_POINTS, logged: Sequence[str] 
         "tcp": tcp_table(run, points // 8),
         "flows": flows_table(run, points // 4),
         "changes": changes_table(run),
+        "traffic": traffic_table(run),
     }
 
 
@@ -146,6 +148,13 @@ def changes_table(run: RunFigures) -> DataTable:
         if moment.seconds is not None
     ]
     return DataTable(("number", "seconds", "text"), tuple(rows))
+
+
+def traffic_table(run: RunFigures) -> DataTable:
+    """Every load of cross traffic: from when until when."""
+    spans = traffic_spans(run.run)
+    rows = [(short(max(0.0, span.start)), short(span.end), span.words) for span in spans if span.end > 0]
+    return DataTable(("begun", "over", "traffic"), tuple(rows))
 
 
 def peaks(points: Sequence[T], most: int, *heights: Callable[[T], float]) -> list[T]:

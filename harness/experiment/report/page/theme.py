@@ -115,6 +115,7 @@ def config(colour: Callable[[str], str]) -> dict[str, Any]:
             "strip": {"fill": colour("link")},
             "whisker": {"color": colour("ink"), "strokeWidth": 1.5},
             "seed": {"fill": colour("paper"), "stroke": colour("ink"), "strokeWidth": 1, "size": 26, "opacity": 1},
+            "traffic": {"fill": colour("wait"), "fillOpacity": 0.1},
             "change": {"color": colour("ink"), "strokeDash": [2, 2], "strokeWidth": 1.5},
             "change-name": {"color": colour("ink"), "fontSize": 11, "align": "left", "baseline": "top"},
         },

@@ -47,6 +47,8 @@ TIMELINES: Final = (
     Timeline("TCP", "flows-rtt", "flows", "rtt", "flow", "flow", "round trip that TCP measured", "ms"),
     Timeline("TCP", "flows-cwnd", "flows", "cwnd", "flow", "flow", "congestion window", "segments"),
 )
+MARKS: Final = ("changes", "traffic")
+"""Tables of what is marked in every chart over time."""
 _STEPS: Final = 2
 """How many of these are of steps; what was logged follows."""
 
@@ -97,7 +99,7 @@ def _chart(timeline: Timeline, name: str, number: int | None, slug: str, last: b
         title=f"{slug}: {what}" if slug else what,
         about=f"{what}, over time",
         spec=spec,
-        data={table: f"{table}-{number}" if image else table for table in (timeline.table, "changes")},
+        data={table: f"{table}-{number}" if image else table for table in (timeline.table, *MARKS)},
         series="" if timeline.table == "use" else timeline.series,
     )
 

@@ -415,3 +415,12 @@ def test_steps_that_a_script_logged_tell_that_a_change_was_felt():
     found = explain(run(network("ring", 2), [{"logs": logs}, {}], links(9.0), changes=(change,)))
     assert found.cause == "changed"
     assert "steps took 100 ms before and 300 ms after" in found.sentence
+
+
+def test_a_change_among_logged_steps_is_told_in_seconds_of_the_run():
+    start = 1_795_000_000.0
+    logs = tuple(Logged(start + time, 10 * n, {"loss": 1.0}) for n, time in enumerate([0.0, 1.0, 2.0, 3.0, 6.0, 9.0]))
+    change = RecordedChange(start + 3.0, start + 3.0, ("0→1: delay 20 ms → delay 120 ms",))
+    made = run(network("ring", 2), [{"logs": logs}, {}], changes=(change,))
+    moments = tuple(LinkSample(start + second, {}, {}) for second in range(10))
+    assert "link 0-1 at 3 s (" in explain(replace(made, links=moments)).sentence

@@ -58,9 +58,14 @@ class FeltChange:
         return next((text.partition(": ")[2] for text in self.moment.change.texts), "")
 
 
-def felt_change(run: RecordedRun) -> FeltChange | None:
-    """The change that cost most time; None where steps took about as long before and after each."""
-    moments = change_moments(run)
+def felt_change(run: RecordedRun, clock: RecordedRun) -> FeltChange | None:
+    """The change that cost most time; None where steps took about as long before and after each.
+
+    Args:
+        run: whose steps, which may be substitutes.
+        clock: the same run as it was recorded, for the seconds at which changes came.
+    """
+    moments = change_moments(clock)
     felt = [change for place in range(len(moments)) for change in _felt(run, moments, place)]
     return max(felt, key=lambda change: change.lost, default=None)
 
