@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
 
 from harness.api.arguments import StrPath, variables, whole_numbers, words
 from harness.api.call import Call
-from harness.api.edges import NetworkLinks
+from harness.api.nodes import NetworkNodes
 from harness.api.output import RankOutput, show
 from harness.api.payload import pack, search_path
 from harness.api.program import Ended, NodeProgram
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class ShapedNetwork(NetworkLinks):
+class ShapedNetwork(NetworkNodes):
     """A network that is up: from ``harness.network(...)`` or the fixture ``shaped_network``."""
 
     def __init__(self, network: Network, record: NetworkRecord | None = None) -> None:

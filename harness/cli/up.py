@@ -11,7 +11,6 @@ from harness.cli.one_tcp import slow_tcp
 from harness.cli.output import note, print_json, say, status
 from harness.cli.plan import plan_json, show_plan
 from harness.model.format import count, format_time
-from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import OPTIONS, NetworkOptions
 from harness.networks.network import Network
@@ -76,10 +75,6 @@ def start(name: str, made: NetworkPlan, placement: Placement, *, transient: bool
     """Start the network, with a spinner. What the machine lacks is printed before anything is made."""
     with status(f"starting network {name!r}") as progress:
         network = placement.start(name, made, transient=transient, progress=progress, tell=note)
-    for line in narrow_caps(made):
-        note(line)
     if slow := slow_tcp(made, placement.congestion_control):
         note(slow)
-    for text in narrow_caps(made):
-        note(text)
     return network

@@ -14,6 +14,7 @@ from typing import Final, Self
 from harness.backends.base import Progress
 from harness.backends.docker.container_options import Limits, parse_volume
 from harness.errors import InputError, UnavailableError, quoted
+from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import NetworkOptions
 from harness.model.suggest import suggest
@@ -102,7 +103,7 @@ class Placement:
         from harness.backends.netns.backend import NetnsBackend
 
         engine = make_engine(_chosen(self.engine, plan, tell))
-        for text in engine.precision_warnings(plan.edges.values()):
+        for text in (*engine.precision_warnings(plan.edges.values()), *narrow_caps(plan)):
             tell(text)
         backend = NetnsBackend(engine, self.congestion_control)
         LocalRegistry().sweep(lambda record: not find_backend(record).alive)
@@ -122,14 +123,14 @@ class Placement:
         network = Network.up(name, plan, backend, registry, transient=transient, progress=progress)
         if network.engine == USERSPACE and self.engine != USERSPACE:
             tell(LIMITS)
-        for text in backend.engine.precision_warnings(plan.edges.values()):
+        for text in (*backend.engine.precision_warnings(plan.edges.values()), *narrow_caps(plan)):
             tell(text)
         return network
 
 
 def _chosen(wanted: str, plan: NetworkPlan, tell: Callable[[str], None]) -> str:
     """The engine's name; a network that shapes nothing needs none that works, and no word about it."""
-    shaped = any(not edge.shape.is_unshaped for edge in plan.edges.values())
+    shaped = plan.has_caps or any(not edge.shape.is_unshaped for edge in plan.edges.values())
     try:
         engine, why = choose_engine(wanted)
     except UnavailableError:
