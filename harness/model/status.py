@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from harness.model.capacity import Capacity
@@ -84,6 +84,11 @@ class NodeStatus:
     tcp: TcpCounters = TcpCounters()
     caps: Mapping[str, CapStatus] = field(default_factory=dict)
     cap_mismatches: tuple[tuple[str, str], ...] = ()
+
+    def with_cap(self, name: str, status: CapStatus, wrong: Iterable[str] = ()) -> Self:
+        """A copy with one more shared capacity, and how it differs from what was requested."""
+        mismatches = (*self.cap_mismatches, *((name, what) for what in wrong))
+        return replace(self, caps={**self.caps, name: status}, cap_mismatches=mismatches)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; from_json reads it back."""

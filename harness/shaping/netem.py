@@ -16,6 +16,8 @@ from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL
 from harness.netlink.routes import default_gateways
 from harness.netlink.rtnetlink import Refusal, Request, Rtnetlink
 from harness.shaping import tc_messages as tc
+from harness.shaping.caps import trunks
+from harness.shaping.caps.downlink import apply_downlink, with_downlink
 from harness.shaping.facts import NetemFacts
 from harness.shaping.meter import NOTHING
 from harness.shaping.netem_meter import read_counts, with_queue
@@ -74,20 +76,23 @@ class NetemEngine(NetemFacts):
                 _undo(netlink, index, branches)
                 raise
             _perform(netlink, node, index, ways, [action for action in actions if isinstance(action, FilterAction)])
-            return _status(node, desired, *_read(netlink, node, index))
+            apply_downlink(netlink, node, index)
+            return with_downlink(_status(node, desired, *_read(netlink, node, index)), node, index)
 
     def observe(self, node: NodePlan) -> NodeStatus:
         """See Engine.observe."""
+        index = interface_index(node)
         with Rtnetlink() as netlink:
-            return _status(node, _desired(node), *_read(netlink, node, interface_index(node)))
+            status = _status(node, _desired(node), *_read(netlink, node, index))
+            return with_downlink(status, node, index)
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
         """See Engine.apply_trunks."""
-        return self.observe_trunks(plan)
+        return trunks.apply_trunks(plan)
 
     def observe_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
         """See Engine.observe_trunks."""
-        return {}
+        return trunks.observe_trunks(plan)
 
 
 def _desired(node: NodePlan) -> Tree:

@@ -1,11 +1,12 @@
 """Bulk TCP flows between nodes at the same time, and what each of them carried.
 
 Run as a program in a node: ``receive HOST PORT`` reads two times of the monotonic clock and prints the bytes per second
-that came between them; ``send HOST PORT SECONDS`` sends as fast as TCP lets it.
+that came between them; ``send HOST PORT`` sends as fast as TCP lets it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -23,8 +24,8 @@ PORT = 5201
 def receive(host: str, port: int) -> None:
     with socket.create_server((host, port)) as server:
         print("ready", flush=True)
-        begin, end = map(float, input().split())
         connection, _ = server.accept()
+    begin, end = map(float, input().split())
     buffer, total, counted = bytearray(1 << 16), 0, None
     while (now := time.monotonic()) < end:
         if counted is None and now >= begin:
@@ -33,15 +34,13 @@ def receive(host: str, port: int) -> None:
     print((total - counted) / (now - since), flush=True)
 
 
-def send(host: str, port: int, seconds: float) -> None:
-    end = time.monotonic() + seconds
+def send(host: str, port: int) -> None:
     with socket.create_connection((host, port), timeout=10) as connection:
+        print("connected", flush=True)
         data = bytes(1 << 16)
-        try:
-            while time.monotonic() < end:
+        with contextlib.suppress(ConnectionError):  # the receiver has seen enough
+            while True:
                 connection.send(data)
-        except (OSError, TimeoutError):
-            pass
 
 
 def wire_rates(network, pairs: Sequence[tuple[int, int]], *, skip=1.0, seconds=4.0) -> list[float]:
@@ -62,12 +61,16 @@ def wire_rates(network, pairs: Sequence[tuple[int, int]], *, skip=1.0, seconds=4
         ]
         for receiver in receivers:
             assert receiver.stdout.readline() == b"ready\n"
-        begin = time.monotonic() + 0.5 + skip
+        senders = [
+            spawn(src, "send", host, PORT + number)
+            for number, ((src, _), host) in enumerate(zip(pairs, hosts, strict=True))
+        ]
+        for sender in senders:
+            assert sender.stdout.readline() == b"connected\n"
+        begin = time.monotonic() + skip
         for receiver in receivers:
             receiver.stdin.write(f"{begin} {begin + seconds}\n".encode())
             receiver.stdin.flush()
-        for number, ((src, _), host) in enumerate(zip(pairs, hosts, strict=True)):
-            spawn(src, "send", host, PORT + number, skip + seconds + 1)
         return [8e-6 * float(receiver.stdout.readline()) * FRAME / PAYLOAD for receiver in receivers]
     finally:
         for program in programs:
@@ -81,5 +84,5 @@ def jain(rates: Sequence[float]) -> float:
 
 
 if __name__ == "__main__":
-    what, host, port, *seconds = sys.argv[1:]
-    {"receive": receive, "send": send}[what](host, int(port), *map(float, seconds))
+    what, host, port = sys.argv[1:]
+    {"receive": receive, "send": send}[what](host, int(port))

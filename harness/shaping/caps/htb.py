@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from harness.model.status import Stats
+from harness.model.capacity import Capacity
+from harness.model.status import CapStatus, Stats
 from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.shaping.caps import messages as tc
 from harness.shaping.caps.messages import INGRESS, Filter
-from harness.shaping.caps.tree import REST, ROOT, TOTAL, CapTree
+from harness.shaping.caps.tree import REST, ROOT, TOTAL, CapTree, cap_tree, differences, held_capacity
 from harness.shaping.leaf import leaf_options, read_leaf
 from harness.shaping.netem_meter import read_counts
 
@@ -95,6 +96,21 @@ def read_tree(netlink: Rtnetlink, index: int, wanted: CapTree) -> Held:
     return Held(CapTree(classes, leaves, root), True, Stats(packets, size + packets * root, dropped, backlog, queued))
 
 
+def read_cap(
+    netlink: Rtnetlink, index: int, capacity: Capacity | None, flows: int, packet: int
+) -> tuple[CapStatus, list[str]]:
+    """What an interface has of a capacity, and how it differs; for the arguments see cap_tree."""
+    wanted = cap_tree(capacity, flows, packet)
+    held = read_tree(netlink, index, wanted)
+    return CapStatus(held_capacity(held.tree, capacity, flows), held.stats), list(differences(wanted, held.tree))
+
+
+def has_tree(netlink: Rtnetlink, index: int) -> bool:
+    """Whether the interface has a root of this kind."""
+    found = map(tc.header, netlink.dump(tc.RTM_GETQDISC, tc.dump_request(index)))
+    return any(at == index and handle == ROOT for at, handle, _, _ in found)
+
+
 def make_filters(netlink: Rtnetlink, index: int, filters: Mapping[FilterKey, Filter]) -> None:
     """Make what differs of the filters on what comes in, and the ingress qdisc for them. Raises OSError."""
     if not has_ingress(netlink, index):
@@ -109,10 +125,11 @@ def has_ingress(netlink: Rtnetlink, index: int) -> bool:
     return any(at == index and handle == INGRESS for at, handle, _, _ in found)
 
 
-def wrong_filters(netlink: Rtnetlink, index: int, parent: int, filters: Mapping[FilterKey, Filter]) -> int:
-    """How many of these filters an interface has not."""
+def missing_filters(netlink: Rtnetlink, index: int, parent: int, filters: Mapping[FilterKey, Filter]) -> list[str]:
+    """In words, how many of these filters an interface has not; empty where it has all."""
     found = {key: spec for key, (_, spec) in _read_filters(netlink, index, parent).items()}
-    return sum(found.get(key) != spec for key, spec in filters.items())
+    missing = sum(found.get(key) != spec for key, spec in filters.items())
+    return [f"{missing} of its {len(filters)} filters are missing"] if missing else []
 
 
 def _filters(netlink: Rtnetlink, index: int, parent: int, wanted: Mapping[FilterKey, Filter]) -> Iterator[Request]:

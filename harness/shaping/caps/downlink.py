@@ -1,0 +1,75 @@
+"""A node's downlink on netem: what comes in goes through an htb tree on an ifb in the node's namespace.
+
+::
+
+    eth0 ingress       u32  prio 1           IPv6 neighbour discovery: passes, as ARP does
+                            prio 2, prio 3   all IPv4, all IPv6: mirred redirect -> ifb-down
+    ifb-down root      the tree of caps/tree.py
+                       u32  prio 2, prio 3   IPv4, IPv6, by original source -> class of the neighbour it came through
+
+The link's delay is over by then: netem is at the sender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from harness.model.node_plan import NodePlan
+from harness.model.status import CapStatus, NodeStatus
+from harness.netlink.rtnetlink import Rtnetlink
+from harness.shaping.caps import messages as tc
+from harness.shaping.caps.htb import FilterKey, make_filters, make_tree, missing_filters, read_cap
+from harness.shaping.caps.ifb import find_ifb, make_ifb
+from harness.shaping.caps.messages import INGRESS, Filter
+from harness.shaping.caps.tree import ROOT, cap_tree
+from harness.shaping.caps.uplink import cap_errors, packet_of
+
+DOWNLINK: Final = "downlink"
+DEVICE: Final = "ifb-down"
+_DISCOVERY: Final = 1
+_IP: Final = {4: 2, 6: 3}
+
+
+def apply_downlink(netlink: Rtnetlink, node: NodePlan, index: int) -> None:
+    """Limit what a node receives, in place. Raises NodeError.
+
+    Args:
+        netlink: in its namespace.
+        node: its plan; without a downlink, one that was there never limits again.
+        index: of its interface.
+    """
+    capacity = node.shape.downlink
+    if capacity is None and find_ifb(DEVICE) is None:
+        return
+    with cap_errors(node.rank, "make an ifb for its downlink"):
+        device = make_ifb(netlink, DEVICE)
+    with cap_errors(node.rank, "limit its downlink"):
+        make_tree(netlink, device, cap_tree(capacity, len(node.ingress), packet_of(node)), _by_source(node))
+        make_filters(netlink, index, _redirect(node, device))
+
+
+def with_downlink(status: NodeStatus, node: NodePlan, index: int) -> NodeStatus:
+    """The status of a node with its downlink, as the kernel reports it."""
+    capacity, device = node.shape.downlink, find_ifb(DEVICE)
+    if device is None:
+        return status if capacity is None else status.with_cap(DOWNLINK, CapStatus(None), [f"there is no {DEVICE}"])
+    with Rtnetlink() as netlink:
+        found, wrong = read_cap(netlink, device, capacity, len(node.ingress), packet_of(node))
+        wrong += missing_filters(netlink, device, ROOT, _by_source(node))
+        wrong += missing_filters(netlink, index, INGRESS, _redirect(node, device))
+    return status.with_cap(DOWNLINK, found, wrong)
+
+
+def _redirect(node: NodePlan, device: int) -> Mapping[FilterKey, Filter]:
+    filters = {(_DISCOVERY, number): spec for number, spec in enumerate(tc.discovery(), 1)}
+    return filters | {(_IP[version], 1): tc.anything(version, device=device) for version in node.addressing.versions}
+
+
+def _by_source(node: NodePlan) -> Mapping[FilterKey, Filter]:
+    return {
+        (_IP[version], rank + 1): tc.by_address("src", node.addressing.address(rank, version), ROOT | flow)
+        for version in node.addressing.versions
+        for flow, port in enumerate(node.ingress, 1)
+        for rank in port.ranks
+    }

@@ -1,0 +1,42 @@
+"""An ifb: a device through whose qdiscs packets go that came in elsewhere, before they go on there (sch_ingress,
+act_mirred). A kernel has no queues for what comes in otherwise.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Final
+
+from harness.linux.host import has_ipv6
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
+from harness.netlink.rtnetlink import Request, Rtnetlink
+from harness.shaping.caps.htb import send
+
+_RTM_NEWLINK: Final = 16
+_IFINFOMSG: Final = struct.Struct("=BxHiII")
+_IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND, _IFLA_AF_SPEC = 3, 18, 1, 26
+_AF_INET6, _ADDR_GEN_MODE, _NO_ADDRESS = 10, 8, b"\1"
+_IFF_UP: Final = 1
+
+
+def find_ifb(name: str) -> int | None:
+    """Its index, where it is in the current network namespace."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return None
+
+
+def make_ifb(netlink: Rtnetlink, name: str) -> int:
+    """Its index; makes it where there is none, without addresses. Raises OSError with the kernel's words."""
+    if (found := find_ifb(name)) is not None:
+        return found
+    info = attr(_IFLA_LINKINFO, attr(_IFLA_INFO_KIND, b"ifb\0"))
+    named = attr(_IFLA_IFNAME, name.encode() + b"\0")
+    send(netlink, [Request(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, _IFINFOMSG.pack(0, 0, 0, 0, 0) + named + info)])
+    index = socket.if_nametoindex(name)
+    silent = attr(_IFLA_AF_SPEC, attr(_AF_INET6, attr(_ADDR_GEN_MODE, _NO_ADDRESS)))
+    requests = [Request(_RTM_NEWLINK, 0, _IFINFOMSG.pack(0, 0, index, 0, 0) + silent)] if has_ipv6() else []
+    send(netlink, [*requests, Request(_RTM_NEWLINK, 0, _IFINFOMSG.pack(0, 0, index, _IFF_UP, _IFF_UP))])
+    return index

@@ -1,0 +1,137 @@
+"""Trunks on netem: in the bridge's namespace, frames from one region to another go through an htb tree on an ifb.
+
+::
+
+    n0 ingress   u32  prio 1          IPv6 neighbour discovery: passes, as ARP does
+    (the port         prio 2, prio 3  IPv4, IPv6, by final destination where the next hop is across a trunk
+     of node 0)
+        `- skbedit priority 1:m, mirred redirect -> ifb7, whose root is caps/tree.py: a class per edge of the trunk
+
+The port is the sender of the edge, the final destination leads to its receiver: so the class needs no filters on the
+ifb, of which each packet would have to try as many as pairs of nodes have a path across the trunk.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from harness.errors import HarnessError
+from harness.model.address import full_frame
+from harness.model.capacity import Capacity
+from harness.model.link import Pair
+from harness.model.plan import NetworkPlan
+from harness.model.status import CapStatus
+from harness.model.super_packets import max_segments
+from harness.netlink.rtnetlink import Rtnetlink
+from harness.shaping.caps import messages as tc
+from harness.shaping.caps.htb import FilterKey, make_filters, make_tree, missing_filters, read_cap
+from harness.shaping.caps.ifb import find_ifb, make_ifb
+from harness.shaping.caps.messages import INGRESS, Filter
+from harness.shaping.caps.tree import ROOT, cap_tree
+
+MAX_EDGES: Final = 30_000
+"""Of a trunk: the kernel has 32767 handles for the queues of one tree."""
+_DISCOVERY: Final = 1
+_BY_ADDRESS: Final = {4: 2, 6: 3}
+
+
+@dataclass(frozen=True)
+class BridgeTrunk:
+    """A trunk as the bridge makes it.
+
+    Args:
+        name: e.g. ``eu->us``.
+        device: name of its ifb.
+        capacity: what its edges share; None: nothing limits them any more.
+        edges: that cross it, by number from 1.
+    """
+
+    name: str
+    device: str
+    capacity: Capacity | None
+    edges: tuple[Pair, ...]
+
+
+def bridge_trunks(plan: NetworkPlan) -> list[BridgeTrunk]:
+    """Every way from one region to another, whether it has a limit or not."""
+    home = {rank: region for region, ranks in plan.regions.items() for rank in ranks}
+    crossing: dict[tuple[str, str], list[Pair]] = {(a, b): [] for a in plan.regions for b in plan.regions if a != b}
+    for src, dst in sorted(plan.edges):
+        if (ways := (home.get(src, ""), home.get(dst, ""))) in crossing:
+            crossing[ways].append((src, dst))
+    return [
+        BridgeTrunk("->".join(ways), f"ifb{number}", plan.trunk_capacities.get(ways), tuple(edges))
+        for number, (ways, edges) in enumerate(crossing.items())
+    ]
+
+
+def apply_trunks(plan: NetworkPlan) -> dict[str, CapStatus]:
+    """Limit a network's trunks in the current namespace, its bridge's, and read them back. Raises HarnessError."""
+    with Rtnetlink() as netlink:
+        for trunk in _made(plan):
+            if len(trunk.edges) > MAX_EDGES:
+                raise HarnessError(f"trunk {trunk.name}: {len(trunk.edges)} edges cross it; netem takes {MAX_EDGES}")
+            try:
+                device = make_ifb(netlink, trunk.device)
+                make_tree(netlink, device, cap_tree(trunk.capacity, len(trunk.edges), _packet(plan)), {})
+            except OSError as problem:
+                raise HarnessError(f"limit trunk {trunk.name}: {problem.strerror}") from None
+        for port, filters in _filters(plan).items():
+            try:
+                make_filters(netlink, socket.if_nametoindex(port), filters)
+            except OSError as problem:
+                raise HarnessError(f"send what crosses a trunk from {port} through it: {problem.strerror}") from None
+        return _read(netlink, plan)
+
+
+def observe_trunks(plan: NetworkPlan) -> dict[str, CapStatus]:
+    """Read them back. Raises HarnessError where their filters are not what they should be."""
+    with Rtnetlink() as netlink:
+        return _read(netlink, plan)
+
+
+def _made(plan: NetworkPlan) -> list[BridgeTrunk]:
+    """Those that have a limit, or had one."""
+    return [one for one in bridge_trunks(plan) if one.capacity is not None or find_ifb(one.device) is not None]
+
+
+def _read(netlink: Rtnetlink, plan: NetworkPlan) -> dict[str, CapStatus]:
+    found = {}
+    for trunk in _made(plan):
+        if (device := find_ifb(trunk.device)) is None:
+            raise HarnessError(f"trunk {trunk.name}: there is no {trunk.device}")
+        found[f"trunk {trunk.name}"], wrong = read_cap(netlink, device, trunk.capacity, len(trunk.edges), _packet(plan))
+        if wrong:
+            raise HarnessError(f"trunk {trunk.name}: {wrong[0]}")
+    for port, filters in _filters(plan).items():
+        if wrong := missing_filters(netlink, socket.if_nametoindex(port), INGRESS, filters):
+            raise HarnessError(f"trunks from {port}: {wrong[0]}")
+    return found
+
+
+def _packet(plan: NetworkPlan) -> int:
+    return (plan.max_segments or max_segments(plan.mtu)) * full_frame(plan.mtu)
+
+
+def _filters(plan: NetworkPlan) -> dict[str, dict[FilterKey, Filter]]:
+    """By port of the bridge."""
+    ports: dict[str, dict[FilterKey, Filter]] = {}
+    for trunk in _made(plan):
+        device = find_ifb(trunk.device) or 0
+        for flow, (src, dst) in enumerate(trunk.edges, 1):
+            made = ports.setdefault(f"n{src}", {(_DISCOVERY, n): spec for n, spec in enumerate(tc.discovery(), 1)})
+            made |= dict(_to(plan, (src, dst), ROOT | flow, device))
+    return ports
+
+
+def _to(plan: NetworkPlan, edge: Pair, classid: int, device: int) -> Iterator[tuple[FilterKey, Filter]]:
+    """The filters of what its sender sends across an edge."""
+    src, dst = edge
+    for rank, hop in plan.next_hops[src].items():
+        if hop == dst:
+            for version in plan.addressing.versions:
+                address = plan.addressing.address(rank, version)
+                yield (_BY_ADDRESS[version], rank + 1), tc.by_address("dst", address, classid, device)
