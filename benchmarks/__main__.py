@@ -18,6 +18,7 @@ NAMES = (
     "profiles",
     "one_connection",
     "page",
+    "sharing",
 )
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands start as a user's do, from the second one on

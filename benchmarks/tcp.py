@@ -16,9 +16,9 @@ PORT = 5201
 _CHUNK = 1 << 20
 
 
-def receive(host: str, warm: float, seconds: float) -> None:
+def receive(host: str, port: int, warm: float, seconds: float) -> None:
     """Take what comes; after ``warm`` seconds count for ``seconds``, then print bit/s."""
-    with socket.create_server((host, PORT)) as server:
+    with socket.create_server((host, port)) as server:
         print("ready", flush=True)
         connection = server.accept()[0]
         room = bytearray(_CHUNK)
@@ -39,11 +39,11 @@ def receive(host: str, warm: float, seconds: float) -> None:
         print(8 * count / (time.monotonic() - start), flush=True)
 
 
-def send(host: str) -> None:
+def send(host: str, port: int) -> None:
     """Send until the receiver hangs up."""
     with socket.socket() as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")  # bbr's pacing would stay if later
-        connection.connect((host, PORT))
+        connection.connect((host, port))
         data = bytes(_CHUNK)
         try:
             while True:
@@ -66,14 +66,16 @@ def flows(spawn: Spawn, ways: Sequence[tuple[int, int, str]], warm: float, secon
     result: list[float] = []
     processes, receivers = [], []
     try:
-        for _, target, host in ways:
-            receivers.append(spawn(target, [sys.executable, *parts, "receive", host, str(warm), str(seconds)]))
+        for port, (_, target, host) in enumerate(ways, PORT):
+            receivers.append(
+                spawn(target, [sys.executable, *parts, "receive", host, str(port), str(warm), str(seconds)])
+            )
             processes.append(receivers[-1])
         for receiver in receivers:
             assert receiver.stdout is not None
             assert receiver.stdout.readline() == b"ready\n"
-        for source, _, host in ways:
-            processes.append(spawn(source, [sys.executable, *parts, "send", host]))
+        for port, (source, _, host) in enumerate(ways, PORT):
+            processes.append(spawn(source, [sys.executable, *parts, "send", host, str(port)]))
         yield result
         result += [float(receiver.communicate(timeout=warm + seconds + 60)[0]) for receiver in receivers]
     finally:
@@ -93,6 +95,6 @@ if __name__ == "__main__":
     cpus = sorted(os.sched_getaffinity(0))  # one each, or the scheduler's luck decides the figure
     os.sched_setaffinity(0, {cpus[0] if sys.argv[1] == "send" else cpus[-1]})
     if sys.argv[1] == "receive":
-        receive(sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))
+        receive(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5]))
     else:
-        send(sys.argv[2])
+        send(sys.argv[2], int(sys.argv[3]))
