@@ -17,6 +17,13 @@ that follow each other, hence their sum bounds T:
 
     T >= min over links D(s, near end)  +  (wire bits - burst) / rate  +  min over links (delay + D(far end, r))
 
+With rates of their own, links pass the sum of their rates. What they share, the uplinks of their senders, the downlinks
+of their receivers, trunks, limits that sum further (pipe.py). An engine may hold a packet in a shared capacity before
+its link's delay or after it. Of links with different delays, then, the first to cross has waited for the least of them,
+or the last to cross has it still ahead; so with shared capacities the last term is
+
+    min over links delay  +  min over links D(far end, r).
+
 Bytes that cross, with S and n as nccl-tests has them: broadcast S, the root in X; all_reduce S (the sum over X: an
 element of it is as large as one of a single rank); all_gather |X| S/n; reduce_scatter |Y| S/n; all_to_all |X| |Y| S/n.
 Where b grows with the ranks of a side, each part of them (the farthest, the two farthest, ...) gives a bound of its
@@ -27,28 +34,28 @@ times: that many one-way calls it takes until all of k know what each knew (Hara
 problem on graphs and digraphs"); with a part per rank it is the bound of Patarasuk and Yuan 2009 ("Bandwidth optimal
 all-reduce algorithms for clusters of workstations").
 
-Every split gives a true bound, so which ones are tried decides only how tight the result is: each rank alone, what
-lies behind each link by the routes (an island, the far side of a bridge), and ranks i to j (in a dense graph 0 to j).
-The choice looks at the graph only: were it guided by rates, a faster link could lead to a better split and a longer
+Every split gives a true bound, so which ones are tried decides only how tight the result is: each rank or region alone,
+what lies behind each link by the routes (an island, the far side of a bridge), and ranks i to j (in a dense graph 0 to
+j). The choice looks at the graph only: were it guided by rates, a faster link could lead to a better split and a longer
 bound.
 
-*send_recv* leaves an algorithm nothing to choose, so there the routes count: all that share a link must pass it.
+*send_recv* leaves an algorithm nothing to choose, so there the routes count: all that share a link, an uplink, a
+downlink or a trunk must pass it.
 
 Not counted, so that the bound holds: loss, TCP's start and acknowledgements, and computing. Delays count as the least
-that jitter leaves of them.
+that jitter leaves of them. (The kernel's htb, which makes some shared capacities, lets 1 ms' worth pass at once.)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal, get_args
 
 from harness.errors import InputError, quoted
-from harness.model.address import FRAME, SEGMENT
-from harness.model.link import LinkShape, Pair
+from harness.model.pipe import BoundLink, Pipe, SharedRates, payload_share
 from harness.model.plan import NetworkPlan
 
 Collective = Literal["all_reduce", "broadcast", "all_gather", "reduce_scatter", "all_to_all", "send_recv", "barrier"]
@@ -64,56 +71,15 @@ def bus_factor(collective: str, ranks: int) -> float:
     return 1.0
 
 
-WIRE_SHARE: Final = FRAME / SEGMENT
-"""Bytes on the wire per byte carried: full TCP segments with timestamps in Ethernet frames of MTU 1500."""
+WIRE_SHARE: Final = 1 / payload_share()
+"""Bytes that a rate counts per byte carried, at an MTU of 1500 and without overhead."""
 _SPARSE: Final = 4
 """Edges per rank up to which a graph is sparse: all O(ranks ** 2) intervals are tried (in a tree the routes do)."""
-_TABLE_REACH: Final = 4
-"""How many times the jitter a delay can be off its mean by netem's tables: they hold 16 bits in steps of 1/8192."""
-
-
-def least_delay_ns(shape: LinkShape) -> int:
-    """The shortest time that a packet can take, in ns: a reordered one skips the delay, jitter shortens it."""
-    if shape.reorder:
-        return 0
-    return max(0, shape.delay.ns - shape.jitter.ns * (1 if shape.distribution == "uniform" else _TABLE_REACH))
-
-
-@dataclass(frozen=True)
-class _Link:
-    src: int
-    dst: int
-    delay_ns: int
-    bit_s: float
-    burst_bits: int
-
-
-@dataclass(frozen=True)
-class _Pipe:
-    """Links that traffic must pass, taken together."""
-
-    bit_s: float
-    burst_bits: int
-
-    @classmethod
-    def of(cls, links: Iterable[_Link]) -> _Pipe:
-        rate, burst = 0.0, 0
-        for link in links:
-            rate += link.bit_s
-            burst += link.burst_bits
-        return cls(rate, burst)
-
-    def seconds(self, size: float) -> float:
-        """Time to pass that many bytes of payload, none of which it has already."""
-        bits = size * 8 * WIRE_SHARE - self.burst_bits
-        if bits <= 0 or self.bit_s == math.inf:
-            return 0.0
-        return bits / self.bit_s if self.bit_s else math.inf
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """The links from X to Y.
+    """The links from X to Y, by their own rates or by what they share.
 
     Args:
         pipe: all of them together.
@@ -122,7 +88,7 @@ class _Cut:
         after: (k, t) where k ranks of Y are t seconds or more away over any of them; longest t first.
     """
 
-    pipe: _Pipe
+    pipe: Pipe
     from_root: float | None
     before: list[tuple[int, float]]
     after: list[tuple[int, float]]
@@ -162,13 +128,8 @@ class LinkBound:
     def __init__(self, plan: NetworkPlan) -> None:
         self._plan = plan
         self._size = plan.size
-        self._links: list[_Link] = []
-        for edge in plan.edges.values():
-            shape = edge.effective
-            if shape.mean_loss < 1:
-                rate = math.inf if shape.rate is None else float(shape.rate.bit_s)
-                burst = shape.burst.bytes * 8 if shape.burst else 0
-                self._links.append(_Link(edge.src, edge.dst, least_delay_ns(shape), rate, burst))
+        self._rates = SharedRates(plan)
+        self._links = self._rates.links
 
     def seconds(self, collective: str, size: int) -> float:
         """The least time that a collective can take on these links.
@@ -202,21 +163,30 @@ class LinkBound:
 
     def _send_recv(self, size: int) -> float:
         alive = {(link.src, link.dst): link for link in self._links}
-        shares: dict[Pair, list[tuple[int, int]]] = {}
+        crossings: dict[Hashable, list[tuple[int, int, int]]] = {}
+        pipes: dict[Hashable, Pipe] = {}
         longest = 0.0
         for src in range(self._size):
             pairs = [edge.pair for edge in self._plan.path(src, (src + 1) % self._size)]
             if any(pair not in alive for pair in pairs):
                 return math.inf
             total, before = sum(alive[pair].delay_ns for pair in pairs), 0
-            for pair in pairs:
-                longest = max(longest, total / 1e9 + _Pipe.of([alive[pair]]).seconds(size))
-                shares.setdefault(pair, []).append((before, total - before))
-                before += alive[pair].delay_ns
-        for pair, flows in shares.items():
-            delay = (min(before for before, _ in flows) + min(after for _, after in flows)) / 1e9
-            longest = max(longest, delay + _Pipe.of([alive[pair]]).seconds(size * len(flows)))
+            for link in map(alive.__getitem__, pairs):
+                after = total - before - link.delay_ns
+                for key, pipe in self._crossed(link).items():
+                    pipes[key] = pipe
+                    longest = max(longest, total / 1e9 + pipe.seconds(size))
+                    crossings.setdefault(key, []).append((before, link.delay_ns, after))
+                before += link.delay_ns
+        for key, flows in crossings.items():
+            delay = sum(map(min, zip(*flows, strict=True))) / 1e9
+            longest = max(longest, delay + pipes[key].seconds(size * len(flows)))
         return longest
+
+    def _crossed(self, link: BoundLink) -> dict[Hashable, Pipe]:
+        """What a packet on this link must pass: the link and the capacities that it shares."""
+        caps = {key: Pipe(((self._rates.limits[key], 0.0),)) for key in link.caps.values()}
+        return {(link.src, link.dst): self._rates.alone([link]), **caps}
 
     @cached_property
     def _reach(self) -> list[list[float]]:
@@ -237,11 +207,11 @@ class LinkBound:
         """Both directions of every split worth trying, but for those that nothing limits."""
         everyone = (1 << self._size) - 1
         sides = {min(side, everyone ^ side) for side in self._splits()} - {0}
-        cuts = (self._cut(near) for side in sorted(sides) for near in (side, everyone ^ side))
-        return [cut for cut in cuts if cut is not None]
+        return [cut for side in sorted(sides) for near in (side, everyone ^ side) for cut in self._cut(near)]
 
     def _splits(self) -> Iterator[int]:
         """Sets of ranks, as bit masks."""
+        yield from (sum(1 << rank for rank in ranks) for ranks in self._plan.regions.values())
         edges = len(self._plan.edges) / 2
         intervals_from = range(self._size if self._size <= edges <= _SPARSE * self._size else 1)
         for rank in range(self._size):
@@ -252,34 +222,39 @@ class LinkBound:
             yield from behind.values()
             yield from ((2 << rank) - (1 << first) for first in intervals_from if first < rank)
 
-    def _cut(self, near: int) -> _Cut | None:
+    def _cut(self, near: int) -> Iterator[_Cut]:
+        """The links from this set of ranks to the others, by their own rates and by what they share."""
         links = [link for link in self._links if near >> link.src & 1 and not near >> link.dst & 1]
-        pipe = _Pipe.of(links)
-        if not links or pipe.bit_s == math.inf:
-            return None
+        alone, shared = self._rates.alone(links), self._rates.shared(links)
+        if not links or not (alone.limits or shared.limits):
+            return
         tails = {link.src for link in links}
-        heads: dict[int, int] = {}
-        for link in links:
-            heads[link.dst] = min(link.delay_ns, heads.get(link.dst, link.delay_ns))
         reach = self._reach
         before = {
             rank: min(map(reach[rank].__getitem__, tails)) / 1e9 for rank in range(self._size) if near >> rank & 1
         }
-        after = [
-            min(delay + reach[head][rank] for head, delay in heads.items()) / 1e9
-            for rank in range(self._size)
-            if not near >> rank & 1
-        ]
-        return _Cut(pipe, before.get(0), _staircase(before.values()), _staircase(after))
+        heads: dict[int, int] = {}
+        for link in links:
+            heads[link.dst] = min(link.delay_ns, heads.get(link.dst, link.delay_ns))
+        least = dict.fromkeys(heads, min(heads.values()))
+        for pipe, delays in ((alone, heads), (shared, least)):
+            if pipe.limits:
+                after = [
+                    min(delay + reach[head][rank] for head, delay in delays.items()) / 1e9
+                    for rank in range(self._size)
+                    if not near >> rank & 1
+                ]
+                yield _Cut(pipe, before.get(0), _staircase(before.values()), _staircase(after))
 
     @cached_property
-    def _partitions(self) -> list[tuple[int, float, _Pipe]]:
+    def _partitions(self) -> list[tuple[int, float, Pipe]]:
         """Per partition: number of parts, seconds that the fastest link between parts takes, those links together.
 
-        One part per rank; and as each rank sees it by its routes, what lies behind each neighbour that relays, and the
-        rest. Seen from the gateway of an island these are the islands.
+        One part per rank; one per region; and as each rank sees it by its routes, what lies behind each neighbour that
+        relays, and the rest. Seen from the gateway of an island these are the islands.
         """
-        partitions = {tuple(range(self._size))}
+        home = {rank: number for number, ranks in enumerate(self._plan.regions.values()) for rank in ranks}
+        partitions = {tuple(range(self._size)), tuple(home.get(rank, -1) for rank in range(self._size))}
         for hops in self._plan.next_hops.values():
             relays = {hop for dst, hop in hops.items() if hop != dst}
             partitions.add(tuple(hop if (hop := hops.get(dst, -1)) in relays else -1 for dst in range(self._size)))
@@ -288,5 +263,6 @@ class LinkBound:
             between = [link for link in self._links if parts[link.src] != parts[link.dst]]
             if between:
                 delay = min(link.delay_ns for link in between) / 1e9
-                found.append((len(set(parts)), delay, _Pipe.of(between)))
+                pipe = Pipe(self._rates.alone(between).lines + self._rates.shared(between).lines)
+                found.append((len(set(parts)), delay, pipe))
         return found

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from harness.cli.bench_table import bench_document, bench_table
-from harness.model.bound import LinkBound
+from harness.model.bound import WIRE_SHARE, LinkBound
+from harness.model.capacity import Capacity, NodeShape
 from harness.model.link import LinkShape
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
@@ -54,6 +55,12 @@ def test_the_document_has_the_names_that_programs_rely_on():
         assert got.keys() >= names | {"bound_seconds"}
         assert got["bound_seconds"] == LinkBound(plan).seconds(got["collective"], got["bytes"])
     assert document["rows"][1]["bound_seconds"] == pytest.approx(0.04)
+
+
+def test_the_bound_knows_what_links_share():
+    plan = pair().with_nodes({0: NodeShape(uplink=Capacity(Rate.parse("10mbit")))})
+    found = bench_document("netem", plan, result(row("broadcast")))["rows"][0]["bound_seconds"]
+    assert found == pytest.approx(0.04 + 1048576 * 8 * WIRE_SHARE / 10e6)
 
 
 def test_the_document_is_json_even_where_no_bound_is_finite():
