@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from harness.model.address import FRAME
 from harness.shaping.userspace.disciplines.discipline import Discipline
-from harness.shaping.userspace.packet import Packet
+from harness.shaping.userspace.packet import Packet, counted_bytes
 
 SECOND: Final = 10**9
 NEVER: Final = 1 << 62
@@ -42,11 +42,12 @@ class Flow:
         """Whether it is in the round."""
 
 
-Departure = tuple[int, Flow, Packet]
+AnyFlow = TypeVar("AnyFlow", bound=Flow)
+Departure = tuple[int, AnyFlow, Packet]
 """When a packet has been sent (ns), whose it was, and the packet."""
 
 
-class Bottleneck:
+class Bottleneck(Generic[AnyFlow]):
     """Packets of several flows on their way through one rate.
 
     Args:
@@ -55,13 +56,13 @@ class Bottleneck:
     """
 
     def __init__(self, rate_byte_s: int, overhead: int = 0) -> None:
-        self.dropped: list[tuple[Flow, Packet]] = []
+        self.dropped: list[tuple[AnyFlow, Packet]] = []
         """What the flows' queues dropped; the caller takes it away."""
         self.backlog_bytes = self.backlog_packets = 0
         """What waits or is being sent."""
         self._rate, self._overhead = rate_byte_s, overhead
-        self._round: deque[Flow] = deque()
-        self._sending: deque[Departure] = deque()
+        self._round: deque[AnyFlow] = deque()
+        self._sending: deque[Departure[AnyFlow]] = deque()
         self._free = 0
         """When all that was chosen has been sent."""
         self._clock = 0
@@ -74,16 +75,18 @@ class Bottleneck:
         """When the next packet has been sent, ns; NEVER where there is none."""
         return self._sending[0][0] if self._sending else NEVER
 
-    def arrive(self, at: int, flow: Flow, packet: Packet) -> None:
+    def arrive(self, at: int, flow: AnyFlow, packet: Packet) -> None:
         """Take a packet that came at a time (ns), or drop it; the time is no earlier than that of the one before."""
         if self._round and self._free <= at:
             self._choose(at)
-        at = self._clock = max(at, self._clock)
+        if at < self._clock:
+            at = self._clock
+        self._clock = at
         self.backlog_bytes += packet[2]
         self.backlog_packets += 1
         if dropped := flow.queue.enqueue(at, packet):
             self._drop(flow, dropped)
-        if not flow.active and flow.queue.packets:
+        if not flow.active and flow.queue.bytes:
             flow.active = True
             self._round.append(flow)
         if self._free <= at and self._round:
@@ -91,7 +94,7 @@ class Bottleneck:
             self._sent = 0
             self._choose(at)
 
-    def release(self, until: int) -> list[Departure]:
+    def release(self, until: int) -> list[Departure[AnyFlow]]:
         """What has been sent by then (ns), in that order. All that came by then was to be given before."""
         if self._round and self._free <= until:
             self._choose(until)
@@ -113,7 +116,7 @@ class Bottleneck:
         old, last = self._rate, now
         for index, (leaves, flow, packet) in enumerate(self._sending):
             if leaves > now:
-                rest = min(leaves - now, self._counted(packet[2]) * SECOND // old)
+                rest = min(leaves - now, counted_bytes(packet[2], self._overhead) * SECOND // old)
                 last += rest * old // rate_byte_s
                 self._sending[index] = last, flow, packet
         self._rate, self._overhead = rate_byte_s, overhead
@@ -125,32 +128,29 @@ class Bottleneck:
         turns, free = self._round, self._free
         while turns and free <= until:
             flow = turns[0]
-            if flow.credit <= 0:
+            if flow.credit <= 0:  # its turn ends only now: a flow that came meanwhile is before it in the next round
                 flow.credit += FRAME
                 turns.rotate(-1)
                 continue
-            self._clock = max(free, self._clock)
+            if free > self._clock:
+                self._clock = free
             packet, dropped = flow.queue.dequeue(self._clock)
             if dropped:
                 self._drop(flow, dropped)
             if packet is not None:
-                counted = self._counted(packet[2]) if self._overhead else packet[2]
+                counted = counted_bytes(packet[2], self._overhead) if self._overhead else packet[2]
                 flow.credit -= counted
                 self._sent += counted
                 free = self._since + self._sent * SECOND // self._rate
                 self._sending.append((free, flow, packet))
-            if not flow.queue.packets:
+            if not flow.queue.bytes:
                 turns.popleft()
                 flow.active = False
                 if flow.credit <= 0:
                     flow.credit += FRAME
         self._free = free
 
-    def _counted(self, size: int) -> int:
-        """Bytes that the rate counts of a frame, or of a super-packet's frames, of which all but the last are full."""
-        return max(1, size + self._overhead * -(-size // FRAME))
-
-    def _drop(self, flow: Flow, packets: Sequence[Packet]) -> None:
+    def _drop(self, flow: AnyFlow, packets: Sequence[Packet]) -> None:
         for packet in packets:
             self.dropped.append((flow, packet))
             self.backlog_bytes -= packet[2]

@@ -21,16 +21,19 @@ import select
 import socket
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from harness.linux import syscalls
 from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import clock, control, nfqueue
+from harness.shaping.userspace.cap_order import CapOrder
 from harness.shaping.userspace.link_queue import LinkQueue
 from harness.shaping.userspace.node_queues import NodeQueues
-from harness.shaping.userspace.state import BACKLOG_BYTES, EVENTS, State
+from harness.shaping.userspace.shared_cap import SharedCap
+from harness.shaping.userspace.shared_caps import SharedCaps
+from harness.shaping.userspace.state import BACKLOG_BYTES, EVENTS, Layout, State
 from harness.shaping.userspace.token_bucket import NEVER
 
 LEAD_NS: Final = 80_000
@@ -60,11 +63,14 @@ class ShaperDaemon:
 
     def __init__(self, namespaces: Sequence[int | None], size: int, state: State, listeners: Sequence[int]) -> None:
         self._state, self._readable = state, state.readable()
+        self._layout = Layout(len(namespaces), size)
+        self._caps = SharedCaps(state, self._layout)
         self._nodes = []
         for index, namespace in enumerate(namespaces):
             state.beat(time.monotonic_ns())  # many link queues take longer than we may show no sign of life
-            self._nodes.append(NodeQueues(namespace, state, index, size))
-        self._agenda: list[tuple[int, int, LinkQueue, NodeQueues]] = []
+            self._nodes.append(NodeQueues(namespace, state, self._layout, index))
+            self._caps.load(self._nodes[-1])
+        self._agenda: list[tuple[int, int, LinkQueue | SharedCap, NodeQueues | None]] = []
         self._turn = 0
         self._lead = LEAD_NS
         self._poll = select.epoll()
@@ -102,33 +108,63 @@ class ShaperDaemon:
                 select.select([poll], (), (), wait)
 
     def _release(self, until: int) -> None:
-        agenda, dirty = self._agenda, set()
+        agenda = self._agenda
+        dirty: set[NodeQueues] = set()
+        crossed: set[SharedCap] = set()
+        behind: list[tuple[LinkQueue, NodeQueues]] = []
         due = agenda[0][0]
         while agenda and agenda[0][0] <= until:
-            at, _, link_queue, node = heapq.heappop(agenda)
-            if at != link_queue.scheduled:  # it was scheduled for an earlier time since
+            at, _, item, node = heapq.heappop(agenda)
+            if at != item.scheduled:  # it was scheduled for an earlier time since
                 continue
-            link_queue.scheduled = NEVER
-            link_queue.release(until, node.out)
+            item.scheduled = NEVER
+            if isinstance(item, SharedCap):
+                crossed.add(item)
+                continue
+            assert node is not None
+            item.release(until, node.out)
+            if (flow := item.flow) is not None:
+                crossed.add(flow.cap)
+                behind.append((item, node))
+                continue
             dirty.add(node)
-            self._schedule(link_queue, node)
-            if link_queue.copies:
-                for packet in link_queue.copies:
-                    node.repeat(packet)
-                link_queue.copies.clear()
+            self._schedule(item, node)
+            if item.copies:
+                node.send_copies(item)
+        if crossed:
+            self._schedule_caps(self._caps.forward(crossed, until, dirty))
+            for link_queue, node in behind:
+                self._schedule(link_queue, node)
         for node in dirty:
             node.flush()
         step = _LEAD_STEP_NS if time.monotonic_ns() > due else -_LEAD_STEP_NS
         self._lead = max(0, min(MAX_LEAD_NS, self._lead + step))
 
     def _schedule(self, link_queue: LinkQueue, node: NodeQueues) -> None:
-        """Called after every change of a link queue: look at it when its next packet leaves."""
+        """Called after every change of a link queue: look at it when its next packet leaves.
+
+        Where that waits in a shared capacity behind others, one look will do for both: when those have left it.
+        """
         link_queue.counters[BACKLOG_BYTES] = link_queue.backlog_bytes
         due = link_queue.next
+        if (flow := link_queue.flow) is not None:
+            cap = flow.cap
+            if cap.entering:  # packets that made room for one that came
+                due = 0
+            if due < cap.next < NEVER:
+                due = cap.next
         if due < link_queue.scheduled:
             link_queue.scheduled = due
             self._turn += 1
             heapq.heappush(self._agenda, (due, self._turn, link_queue, node))
+
+    def _schedule_caps(self, caps: Iterable[SharedCap]) -> None:
+        """Called after every change of shared capacities: look at each when its next packet has crossed it."""
+        for cap in caps:
+            if cap.next < cap.scheduled:
+                cap.scheduled = cap.next
+                self._turn += 1
+                heapq.heappush(self._agenda, (cap.next, self._turn, cap, None))
 
     def _take(self, node: NodeQueues) -> None:
         packets = node.queue.receive()
@@ -179,19 +215,25 @@ class ShaperDaemon:
     def _answer(self, node: NodeQueues, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             if request["do"] == "set":
-                self._set(node, [control.branch_from_json(branch) for branch in request["branches"]])
+                branches = [control.branch_from_json(branch) for branch in request["branches"]]
+                self._set(node, branches, tuple(map(CapOrder.from_json, request["caps"])))
             if request["do"] == "share":
-                return {"link_queues": self._state.link_queues, "first": node.first_counters}
-            return {"links": node.reading(), "events": self._state.load(EVENTS) or []}
+                first = self._layout.link_queue(node.index, 0)
+                return {"slots": self._state.slots, "first": first, "caps": self._caps.slots(node)}
+            events = self._state.load(EVENTS) or []
+            return {"links": node.reading(), "caps": self._caps.reading(node), "events": events}
         except control.Refused as refusal:
             return {"error": refusal.text, "neighbour": refusal.neighbour}
         except (KeyError, TypeError) as problem:
             return {"error": f"makes no sense of the request: {problem!r}"}
 
-    def _set(self, node: NodeQueues, branches: list[Branch]) -> None:
+    def _set(self, node: NodeQueues, branches: list[Branch], caps: tuple[CapOrder, ...]) -> None:
         try:
             node.set(branches)
+            for other in self._caps.limit(node, caps, time.monotonic_ns()):
+                other.flush()
         finally:
+            self._schedule_caps(self._caps.of(node).values())
             for link_queue in node.link_queues.values():  # at a higher rate the first packet leaves earlier
                 self._schedule(link_queue, node)
 
@@ -221,7 +263,7 @@ def main(orders: str) -> None:
     syscalls.die_with_parent()
     if os.getppid() != order["parent"]:  # it ended before we asked to end with it
         return
-    state = State(order["state"], len(order["namespaces"]) * order["size"])
+    state = State(order["state"], Layout(len(order["namespaces"]), order["size"]).slots)
     last_beat = state.last_beat
     try:
         daemon = ShaperDaemon(order["namespaces"], order["size"], state, order["listeners"])

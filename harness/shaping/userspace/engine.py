@@ -24,6 +24,7 @@ from harness.shaping.qdisc_diff import Action, AddBranch, AddFilter, AddTbf, Cha
 from harness.shaping.readback import node_status
 from harness.shaping.segments import cut_segments, interface_index
 from harness.shaping.userspace import control, rules
+from harness.shaping.userspace.cap_order import CapOrder, cap_mismatches, cap_orders
 from harness.shaping.userspace.control import Refused
 from harness.shaping.userspace.guard import Guard
 from harness.shaping.userspace.node_queues import QUEUE_BASE
@@ -51,14 +52,16 @@ class UserspaceEngine(UserspaceFacts):
         """See Engine.apply."""
         guard, desired = self._guard(node), _desired(node)
         with Nfnetlink() as netlink:
-            observed, _ = _read(netlink, node, guard)
+            observed, answer = _read(netlink, node, guard)
             actions = diff(desired, observed, touched)
             with Rtnetlink() as links:
                 cut_segments(links, node, guard.index)
                 apply_uplink(links, node, guard.index)
             branches = [action.branch for action in actions if isinstance(action, AddBranch | AddTbf | Change)]
-            if branches:
-                _ask(node, {"do": "set", "branches": [control.branch_to_json(branch) for branch in branches]})
+            caps = cap_orders(node)
+            if branches or caps != _held_orders(answer):
+                request = {"do": "set", "caps": [order.to_json() for order in caps]}
+                _ask(node, {**request, "branches": [control.branch_to_json(branch) for branch in branches]})
             _set_rules(netlink, node, guard, actions, desired, observed)
             return with_uplink(_reading(netlink, node, desired, *_read(netlink, node, guard)), node, guard.index)
 
@@ -85,7 +88,8 @@ class UserspaceEngine(UserspaceFacts):
 
 
 def _desired(node: NodePlan) -> Tree:
-    return tree_of(node, node.ingress, node.addressing.versions if has_ipv6() else (4,))
+    sharing = {neighbour for order in cap_orders(node) for neighbour in order.neighbours}
+    return tree_of(node, node.ingress, node.addressing.versions if has_ipv6() else (4,), sharing)
 
 
 def _ask(node: NodePlan, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,6 +149,10 @@ def _read(netlink: Nfnetlink, node: NodePlan, guard: Guard) -> tuple[Tree, dict[
     return Tree(found.rooted, branches, filters, stale, passing, found.rooted), answer
 
 
+def _held_orders(answer: Mapping[str, Any]) -> tuple[CapOrder, ...]:
+    return tuple(CapOrder.from_json(cap["order"]) for cap in answer.get("caps", ()))
+
+
 def _reading(
     netlink: Nfnetlink, node: NodePlan, desired: Tree, observed: Tree, answer: Mapping[str, Any]
 ) -> NodeStatus:
@@ -152,6 +160,13 @@ def _reading(
     stats = {int(near): Stats(**{name: link[name] for name in names}) for near, link in answer["links"].items()}
     notes = [*answer["events"], *([] if not desired.rooted or rules.sees_frames(netlink) else [_NO_FRAMES])]
     found = node_status(node.ingress, replace(desired, sealed=False), observed, stats, notes)
+    orders, held = cap_orders(node), _held_orders(answer)
+    counted = (Stats(**{name: cap[name] for name in names}) for cap in answer.get("caps", ()))
+    found = replace(
+        found,
+        caps={order.name: CapStatus(order.capacity, stats) for order, stats in zip(held, counted, strict=True)},
+        cap_mismatches=tuple(cap_mismatches(orders, held)),
+    )
     if not desired.rooted or observed.rooted:
         return found
     shaped = (port.edge.pair for port in node.ingress if port.neighbour in desired.branches)

@@ -19,7 +19,7 @@ import heapq
 from collections import deque
 from collections.abc import Sequence
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from harness.model.address import ETHERNET, MTU
 from harness.model.capacity import DROPTAIL
@@ -29,6 +29,9 @@ from harness.shaping.userspace.disciplines.make import looks_at_headers
 from harness.shaping.userspace.nfqueue import accept_changed, accept_marked, accept_until, verdict
 from harness.shaping.userspace.packet import HEADER_BYTES, MARKED, Packet, counted_bytes, flipped, wire_bytes
 from harness.shaping.userspace.token_bucket import NEVER, SECOND, TokenBucket
+
+if TYPE_CHECKING:
+    from harness.shaping.userspace.shared_cap import CapFlow
 
 SENT_PACKETS, SENT_BYTES, DROPPED = range(3)
 COUNTERS: Final = 3
@@ -53,9 +56,9 @@ class LinkQueue:
         """Payloads of copies whose time has come; the caller sends and removes them."""
         self.scheduled = NEVER
         """Kept by the caller: when it will look at this queue again."""
-        self.left: list[Packet] | None = None
-        """Where packets whose time has come go instead of to their verdict: set by the caller, who takes them out and
-        calls ``let_go`` later, where they cross a shared capacity next."""
+        self.flow: CapFlow | None = None
+        """What packets whose time has come cross next, instead of being let go; set by the caller, who calls ``let_go``
+        later."""
         self.unordered = 0
         """The highest id that may leave before a lower one does; of those above, one verdict can be for many."""
         self.backlog_bytes = 0
@@ -271,7 +274,7 @@ class LinkQueue:
         return self._jitter * self._table[int(draw * len(self._table))] // SCALE
 
     def release(self, until: int, out: list[bytes]) -> None:
-        """Let go what leaves until then: verdicts to ``out`` and copies to ``copies``, or everything to ``left``."""
+        """Let go what leaves until then: verdicts to ``out`` and copies to ``copies``, or everything to ``flow``."""
         if self._bucket is not None:
             self._release_through(self._bucket, until, out)
             return
@@ -281,12 +284,13 @@ class LinkQueue:
                 packets += 1
                 total += packet[2]
                 self._leave(packet, out)
-        elif self.left is not None:
+        elif (flow := self.flow) is not None:
+            entering = flow.entering
             while fifo and fifo[0][0] <= until:
                 packet = fifo.popleft()
                 packets += 1
                 total += packet[2]
-                self.left.append(packet)
+                entering.append((packet[0], flow, packet))
         else:
             while fifo and fifo[0][0] <= until:
                 packet = fifo.popleft()
@@ -332,10 +336,10 @@ class LinkQueue:
                 out.append(verdict(self.queue, packet[1], False))
 
     def _leave(self, packet: Packet, out: list[bytes]) -> None:
-        if self.left is None:
+        if self.flow is None:
             self.let_go(packet, out)
         else:
-            self.left.append(packet)
+            self.flow.entering.append((packet[0], self.flow, packet))
 
     def let_go(self, packet: Packet, out: list[bytes]) -> None:
         """Append the verdict to ``out`` by which a packet goes on, or a copy to ``copies``."""

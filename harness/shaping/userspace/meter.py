@@ -30,8 +30,9 @@ class UserspaceMeter:
                 "the shaper daemon is an older one, which does not share: 'harness down' and 'up' again"
             )
         self._file = files[0]
-        self._state = State(self._file, answer["link_queues"], writable=False)
+        self._state = State(self._file, answer["slots"], writable=False)
         self._links = [(near, self._state.counters(answer["first"] + near)) for near in neighbours]
+        self._caps = {name: self._state.counters(slot) for name, slot in answer["caps"].items()}
         self._queues = nfqueue.CounterFile()
 
     def read(self) -> dict[int, Counts]:
@@ -39,8 +40,16 @@ class UserspaceMeter:
         kernel, found = self._queues.read(), {}
         for near, numbers in self._links:
             waiting, overflow, unread = kernel.get(QUEUE_BASE + near, (0, 0, 0))
-            packets, size, dropped, backlog = numbers
+            packets, size, dropped, backlog, _ = numbers
             found[near] = packets, size, dropped + overflow + unread, backlog, waiting
+        return found
+
+    def caps(self) -> dict[str, Counts]:
+        """See Meter."""
+        found = {}
+        for name, numbers in self._caps.items():
+            packets, size, dropped, backlog_bytes, backlog_packets = numbers
+            found[name] = packets, size, dropped, backlog_bytes, backlog_packets
         return found
 
     def notes(self) -> list[str]:

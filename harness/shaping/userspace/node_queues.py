@@ -6,7 +6,9 @@ import contextlib
 import errno
 import socket
 import time
-from typing import Any, Final
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.linux import syscalls
 from harness.model.address import SMALLEST_FRAME
@@ -14,13 +16,15 @@ from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import control, nfqueue
 from harness.shaping.userspace.guard import COPY_MARK
 from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS, LinkQueue
-from harness.shaping.userspace.packet import HEADER_BYTES
-from harness.shaping.userspace.state import BACKLOG_BYTES, State
+from harness.shaping.userspace.packet import HEADER_BYTES, Packet
+from harness.shaping.userspace.state import BACKLOG_BYTES, Layout, State
+from harness.shaping.userspace.token_bucket import NEVER
+
+if TYPE_CHECKING:
+    from harness.shaping.userspace.shared_cap import CapFlow
 
 QUEUE_BASE: Final = 0x4800
 """Number of the queue of what comes from neighbour 0: away from the low ones that other programs take."""
-FIRST_TEXT: Final = 1
-"""Number of the text in the state where the link queues of the first node stand; those of others follow."""
 _ROOM: Final = 10_000
 """Packets that may wait for us to read them, beyond those in a link queue."""
 _VERDICTS: Final = 256
@@ -33,25 +37,22 @@ class NodeQueues:
         namespace: file descriptor of its network namespace; None: the one that we are in, as in a container, where
             we may not enter any.
         state: where its link queues are remembered.
-        index: of this node among those of the process: where its link queues stand in the state.
-        size: nodes of the whole network.
+        layout: of the state.
+        index: of this node among those of the process.
     """
 
-    def __init__(self, namespace: int | None, state: State, index: int, size: int) -> None:
-        self.namespace, self._state, self._index, self._size = namespace, state, index, size
+    def __init__(self, namespace: int | None, state: State, layout: Layout, index: int) -> None:
+        self.namespace, self._state, self._layout, self.index = namespace, state, layout, index
         self.enter()
         self.queue = nfqueue.Nfqueue()
         self.link_queues: dict[int, LinkQueue] = {}
+        self._crossed: dict[int, Sequence[CapFlow]] = {}
+        """By the number of the queue, what its packets cross before they are let go."""
         self.out: list[bytes] = []
         self.listener: socket.socket | None = None
         self._raw: dict[int, socket.socket] = {}
-        if saved := state.load(FIRST_TEXT + index):
+        if saved := state.load(layout.branches(index)):
             self.set([control.branch_from_json(branch) for branch in saved])
-
-    @property
-    def first_counters(self) -> int:
-        """The number in the state of the counters of the link queue from node 0; those from others follow."""
-        return self._index * self._size
 
     def enter(self) -> None:
         """Be in its network namespace."""
@@ -65,7 +66,7 @@ class NodeQueues:
             self._set(branches)
         finally:
             texts = [control.branch_to_json(link_queue.branch) for link_queue in self.link_queues.values()]
-            self._state.save(FIRST_TEXT + self._index, texts)
+            self._state.save(self._layout.branches(self.index), texts)
 
     def _set(self, branches: list[Branch]) -> None:
         for branch in branches:
@@ -83,22 +84,35 @@ class NodeQueues:
                 raise control.Refused(branch.neighbour, problem.strerror or str(problem)) from None
 
     def _bind(self, number: int, branch: Branch) -> None:
-        counters = self._state.counters(self.first_counters + branch.neighbour)
+        counters = self._state.counters(self._layout.link_queue(self.index, branch.neighbour))
         counters[BACKLOG_BYTES] = 0  # of a daemon that was killed
         link_queue = LinkQueue(number, branch, counters)
-        self.queue.bind(number, **self._settings(link_queue))
+        self.queue.bind(number, **self._settings(number, link_queue))
         self.link_queues[number] = link_queue
 
-    def _tune(self, number: int, link_queue: LinkQueue) -> None:
-        self.queue.set(number, **self._settings(link_queue))
+    def cross(self, number: int, flows: Sequence[CapFlow]) -> None:
+        """Send a link queue's packets through shared capacities, one after the other, before they are let go."""
+        link_queue = self.link_queues[number]
+        for flow, then in zip_longest(flows, flows[1:]):
+            flow.then = then
+        link_queue.flow = flows[0] if flows else None
+        if not all(flow.cap.keeps_order for flow in flows):
+            link_queue.unordered = NEVER
+        if flows or self._crossed.get(number):
+            self._crossed[number] = flows
+            self._tune(number, link_queue)
 
-    def _settings(self, link_queue: LinkQueue) -> dict[str, Any]:
-        waiting = (
-            link_queue.branch.tbf.limit if link_queue.branch.tbf else link_queue.branch.netem.queue_bytes
-        ) // SMALLEST_FRAME
-        copied = HEADER_BYTES if link_queue.needs_header else nfqueue.LENGTH_ONLY
+    def _tune(self, number: int, link_queue: LinkQueue) -> None:
+        self.queue.set(number, **self._settings(number, link_queue))
+
+    def _settings(self, number: int, link_queue: LinkQueue) -> dict[str, Any]:
+        waiting, caps = 0, [flow.cap for flow in self._crossed.get(number, ())]
+        waiting += link_queue.branch.tbf.limit if link_queue.branch.tbf else link_queue.branch.netem.queue_bytes
+        waiting += sum(cap.flow_bytes for cap in caps)
+        needs_header = link_queue.needs_header or any(cap.needs_header for cap in caps)
+        copied = HEADER_BYTES if needs_header else nfqueue.LENGTH_ONLY
         return {
-            "max_length": min(link_queue.branch.netem.limit + waiting, 1 << 30) + _ROOM,
+            "max_length": min(link_queue.branch.netem.limit + waiting // SMALLEST_FRAME, 1 << 30) + _ROOM,
             "copy_bytes": nfqueue.FULL_COPY if link_queue.needs_payload else copied,
             "segment": link_queue.per_packet,
         }
@@ -115,7 +129,18 @@ class NodeQueues:
                     if problem.errno != errno.EAFNOSUPPORT:  # no IPv6 on this host
                         raise
 
-    def repeat(self, packet: bytes) -> None:
+    def let_go(self, link_queue: LinkQueue, packet: Packet) -> None:
+        """Let a packet go that its link queue has handed over."""
+        link_queue.let_go(packet, self.out)
+        self.send_copies(link_queue)
+
+    def send_copies(self, link_queue: LinkQueue) -> None:
+        """Send the copies whose time has come."""
+        for copy in link_queue.copies:
+            self._repeat(copy)
+        link_queue.copies.clear()
+
+    def _repeat(self, packet: bytes) -> None:
         """Send a packet that came from outside once more to where it goes."""
         if packet[0] >> 4 == 4:
             family, target = socket.AF_INET, socket.inet_ntop(socket.AF_INET, packet[16:20])

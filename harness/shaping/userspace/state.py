@@ -12,6 +12,7 @@ import mmap
 import os
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import Any, Final
 
 from harness.shaping.userspace.link_queue import COUNTERS
@@ -19,7 +20,9 @@ from harness.shaping.userspace.link_queue import COUNTERS
 _HEADER: Final = 4096
 BACKLOG_BYTES: Final = COUNTERS
 """Place behind a link queue's counters of what it holds now: bytes on the delay line or waiting."""
-NUMBERS: Final = COUNTERS + 1
+BACKLOG_PACKETS: Final = COUNTERS + 1
+"""Place of how many packets that is; only shared capacities have it, the kernel counts those of link queues."""
+NUMBERS: Final = COUNTERS + 2
 _SLOT: Final = 8 * NUMBERS
 _ROOM: Final = 1 << 20
 """Bytes for one version of one text; the file takes memory only where something stands."""
@@ -29,18 +32,62 @@ EVENTS: Final = 0
 """Number of the text that says what has happened to the daemons."""
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What stands where in the state of one daemon: in which slot which counters, under which number which text.
+
+    Args:
+        nodes: of the daemon.
+        size: nodes of the whole network.
+    """
+
+    nodes: int
+    size: int
+
+    @property
+    def slots(self) -> int:
+        """How many there are; no more trunks lead to the daemon's nodes than edges do."""
+        return self.nodes * (2 * self.size + 1)
+
+    def link_queue(self, node: int, neighbour: int) -> int:
+        """Slot of a link queue, by the node's number in the daemon and the neighbour's rank."""
+        return node * self.size + neighbour
+
+    def downlink(self, node: int) -> int:
+        """Slot of a node's downlink."""
+        return self.nodes * self.size + node
+
+    def trunk(self, number: int) -> int:
+        """Slot of a trunk."""
+        return self.nodes * (self.size + 1) + number
+
+    def branches(self, node: int) -> int:
+        """Text: what a node's link queues do."""
+        return EVENTS + 1 + node
+
+    def caps(self, node: int) -> int:
+        """Text: the capacities that a node's link queues share."""
+        return EVENTS + 1 + self.nodes + node
+
+    @property
+    def trunk_names(self) -> int:
+        """Text: the trunks' names, by their numbers."""
+        return EVENTS + 1 + 2 * self.nodes
+
+
 class State:
-    """The file: a sign of life, the counters of link queues, and numbered texts. One process writes it at a time.
+    """The file: a sign of life, counters, and numbered texts. One process writes it at a time.
 
     Args:
         fd: of the memfd.
-        link_queues: how many of them it has room for; the same for every process that opens it.
+        slots: how many link queues and shared capacities it has room for the counters of; the same for every process
+            that opens it.
         writable: False for who only reads.
     """
 
-    def __init__(self, fd: int, link_queues: int, *, writable: bool = True) -> None:
-        self._fd, self.link_queues = fd, link_queues
-        self._texts_at = _HEADER + -(-link_queues * _SLOT // 4096) * 4096
+    def __init__(self, fd: int, slots: int, *, writable: bool = True) -> None:
+        self._fd, self.slots = fd, slots
+        self._texts_at = _HEADER + -(-slots * _SLOT // 4096) * 4096
         if writable and os.fstat(fd).st_size < self._texts_at:
             os.ftruncate(fd, self._texts_at)
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
@@ -51,7 +98,7 @@ class State:
         return os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
 
     def counters(self, number: int) -> memoryview:
-        """The counters of one link queue, to be counted up in place, and BACKLOG_BYTES."""
+        """The counters in one slot, to be counted up in place, and the backlog."""
         start = (_HEADER + number * _SLOT) // 8
         return self._numbers[start : start + NUMBERS]
 

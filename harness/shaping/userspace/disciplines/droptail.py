@@ -18,12 +18,17 @@ class Droptail(Fifo):
 
     def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
         """See Discipline."""
-        if not self.has_room(packet):
+        waiting, full = self.waiting, self.bytes + packet[2]
+        if full > self.limit_bytes and waiting:  # has_room and push, without the calls: it is hot
             return (packet,)
-        self.push(now, packet)
+        waiting.append((now, packet))
+        self.bytes = full
         return ()
 
     def dequeue(self, now: int) -> tuple[Packet | None, Sequence[Packet]]:
         """See Discipline."""
-        found = self.pop()
-        return (found[1] if found else None), ()
+        if not self.waiting:
+            return None, ()
+        _, packet = self.waiting.popleft()
+        self.bytes -= packet[2]
+        return packet, ()

@@ -22,6 +22,8 @@ class Node:
         self.out = []
         self.queue = LinkQueue(1, branch, [0] * NUMBERS)
         self.link_queues = {1: self.queue}
+        self.flows = {}
+        self.index = 0
         self.packets = 0
 
     def arrive(self, now, size=1000):
@@ -31,6 +33,9 @@ class Node:
     def set(self, branches):
         for branch in branches:
             self.queue.configure(branch, START)
+
+    def cross(self, number, flows):
+        assert not flows
 
     def reading(self):
         return {}
@@ -71,5 +76,5 @@ def test_a_raised_rate_is_looked_at_when_its_first_packet_leaves(daemon):
     daemon._schedule(node.queue, node)
     assert daemon._agenda[0][0] > START + 9000 * MS
     fast = replace(slow, netem=replace(slow.netem, rate_byte_s=10**6))
-    daemon._answer(node, {"do": "set", "branches": [control.branch_to_json(fast)]})
+    daemon._answer(node, {"do": "set", "branches": [control.branch_to_json(fast)], "caps": []})
     assert daemon._agenda[0][0] < START + 10 * MS

@@ -26,6 +26,13 @@ def line(tbf=None, **netem):
     return LinkQueue(7, Branch(1, Netem(**{"limit": 10**6, "seed": 5} | netem), tbf), [0, 0, 0])
 
 
+class Next:
+    """What packets cross next."""
+
+    def __init__(self):
+        self.entering = []
+
+
 def verdicts(out):
     """(kind, verdict, id) of every message: kind 1 is about one packet, 3 about all up to that id."""
     found = []
@@ -456,7 +463,7 @@ def test_a_token_bucket_keeps_its_tokens_when_its_rate_changes():
 def test_what_crosses_a_shared_capacity_next_is_handed_over_with_what_is_known_of_its_order(netem):
     """No packet of an id above ``unordered`` leaves before one of a lower id, whatever changes meanwhile."""
     one, gone, next_batch = line(**netem), [], []
-    one.left = []
+    one.flow = Next()
     for number in range(1, 400):
         now = number * MS
         if number % 100 == 0:  # shorter, so that later packets overtake
@@ -464,23 +471,24 @@ def test_what_crosses_a_shared_capacity_next_is_handed_over_with_what_is_known_o
         assert one.arrive(now, number, 500, b"", [])
         one.release(now, out := [])
         assert not out
-        for packet in one.left:
+        for _, _, packet in one.flow.entering:
             if packet[1] > one.unordered:
                 next_batch.append(packet[1])
                 assert set(range(1, packet[1])) <= set(gone)
             gone.append(packet[1])
-        one.left.clear()
+        one.flow.entering.clear()
     assert next_batch or "jitter_ns" in netem  # with jitter some packet always overtakes
     assert one.counters[SENT_PACKETS] == len(gone)
 
 
 def test_what_was_handed_over_gets_its_verdict_later():
     one = line(delay_ns=MS, duplicate=WHOLE)
-    one.left = []
+    one.flow = Next()
     one.arrive(0, 1, 100, b"\x45" + bytes(99), [])
     one.release(2 * MS, out := [])
     assert out == one.copies == []
-    for packet in one.left:
+    for at, flow, packet in one.flow.entering:
+        assert (at, flow) == (MS, one.flow)
         one.let_go(packet, out)
     assert verdicts(out) == [(1, ACCEPT, 1)]
     assert len(one.copies) == 1

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import threading
 
 import pytest
@@ -38,7 +39,7 @@ def daemon(files, monkeypatch):
             connection, _ = listener.accept()
             with connection:
                 assert b'"share"' in connection.recv(1000)
-                socket.send_fds(connection, [b'{"link_queues": 8, "first": 4}\n'], files)
+                socket.send_fds(connection, [b'{"slots": 8, "first": 4, "caps": {"downlink": 2}}\n'], files)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -50,9 +51,11 @@ def test_counters_are_read_while_the_daemon_counts_on(state, daemon):
     meter = UserspaceMeter([0, 3])
     counters = state.counters(4 + 3)
     for packets in (1, 7):
-        counters[:] = memoryview(bytes(32)).cast("Q")
+        counters[:] = memoryview(bytes(40)).cast("Q")
         counters[0], counters[1], counters[2], counters[BACKLOG_BYTES] = packets, 1500 * packets, 2, 3000
         assert meter.read() == {0: (0, 0, 0, 0, 0), 3: (packets, 1500 * packets, 2, 3000, 0)}
+    state.counters(2)[:] = memoryview(struct.pack("=5Q", 5, 7570, 1, 3028, 2)).cast("B").cast("Q")
+    assert meter.caps() == {"downlink": (5, 7570, 1, 3028, 2)}
     state.save(EVENTS, ["12:00:00: the shaper daemon was killed"])
     assert meter.notes() == ["12:00:00: the shaper daemon was killed"]
     meter.close()

@@ -29,7 +29,7 @@ def test_counters_and_texts_are_found_again(fd):
     first.save(5, {"b": [1, 2]})
     first.beat(123)
     second = State(fd, 3)
-    assert [list(second.counters(line)) for line in range(3)] == [[0, 0, 0, 0], [7, 0, 0, 0], [0, 0, 9, 0]]
+    assert [list(second.counters(line)) for line in range(3)] == [[0] * 5, [7, 0, 0, 0, 0], [0, 0, 9, 0, 0]]
     assert (second.load(0), second.load(5), second.load(1)) == (["a"], {"b": [1, 2]}, None)
     assert second.last_beat == 123
 

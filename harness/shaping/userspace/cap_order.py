@@ -1,0 +1,72 @@
+"""Which shared capacities a node's engine asks its shaper daemon for; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from harness.model.capacity import Capacity
+from harness.model.node_plan import NodePlan
+
+DOWNLINK: Final = "downlink"
+
+
+@dataclass(frozen=True)
+class CapOrder:
+    """A shared capacity.
+
+    Args:
+        name: ``downlink``, which is a node's own, or ``trunk eu->us``, which nodes have together.
+        capacity: what is shared.
+        flows: how many edges share it, at whatever nodes: each has an equal part of the buffer.
+        neighbours: whose edges to this node do.
+    """
+
+    name: str
+    capacity: Capacity
+    flows: int
+    neighbours: tuple[int, ...]
+
+    @property
+    def own(self) -> bool:
+        """Whether the node alone has it; packets cross it last."""
+        return self.name == DOWNLINK
+
+    def __str__(self) -> str:
+        edges = ", ".join(map(str, self.neighbours))
+        return f"{self.capacity.describe()} for {self.flows} edges, from {edges} here"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**vars(self), "capacity": self.capacity.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        return cls(data["name"], Capacity.from_json(data["capacity"]), data["flows"], tuple(data["neighbours"]))
+
+
+def cap_orders(node: NodePlan) -> tuple[CapOrder, ...]:
+    """What limits a node's incoming edges together, in the order in which packets cross it."""
+    found = []
+    for trunk in node.trunks:
+        if near := tuple(port.neighbour for port in node.ingress if port.trunk == trunk.name):
+            found.append(CapOrder(f"trunk {trunk.name}", trunk.capacity, len(trunk.edges), near))
+    if node.shape.downlink is not None:
+        near = tuple(port.neighbour for port in node.ingress)
+        found.append(CapOrder(DOWNLINK, node.shape.downlink, len(near), near))
+    return tuple(found)
+
+
+def cap_mismatches(wanted: Iterable[CapOrder], held: Iterable[CapOrder]) -> Iterator[tuple[str, str]]:
+    """(name, what differs) for every capacity that is not as it was asked for."""
+    found = {order.name: order for order in held}
+    for order in wanted:
+        have = found.pop(order.name, None)
+        if have is None:
+            yield order.name, "nothing limits it"
+        elif have != order:
+            yield order.name, f"{have} (applied) -> {order} (requested)"
+    for name, order in found.items():
+        yield name, f"{order} limits it, and nothing should"

@@ -1,0 +1,113 @@
+"""All shared capacities of one shaper daemon: those of its nodes alone, and those that they have together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from harness.shaping.userspace.cap_order import DOWNLINK, CapOrder
+from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS
+from harness.shaping.userspace.node_queues import NodeQueues
+from harness.shaping.userspace.shared_cap import SharedCap
+from harness.shaping.userspace.state import BACKLOG_BYTES, BACKLOG_PACKETS, Layout, State
+
+_PLACES: Final = {
+    "sent_packets": SENT_PACKETS,
+    "sent_bytes": SENT_BYTES,
+    "dropped": DROPPED,
+    "backlog_bytes": BACKLOG_BYTES,
+    "backlog_packets": BACKLOG_PACKETS,
+}
+
+
+class SharedCaps:
+    """See the module.
+
+    Args:
+        state: where they are remembered, and counted.
+        layout: of the state.
+    """
+
+    def __init__(self, state: State, layout: Layout) -> None:
+        self._state, self._layout = state, layout
+        self._caps: dict[int, SharedCap] = {}
+        """By the slot of their counters."""
+        self._orders: dict[NodeQueues, tuple[CapOrder, ...]] = {}
+        self._trunks: list[str] = state.load(layout.trunk_names) or []
+
+    def load(self, node: NodeQueues) -> None:
+        """Make again what a daemon before this one had."""
+        saved = self._state.load(self._layout.caps(node.index)) or []
+        self.limit(node, tuple(map(CapOrder.from_json, saved)), 0)
+
+    def limit(self, node: NodeQueues, orders: tuple[CapOrder, ...], now: int) -> set[NodeQueues]:
+        """Limit a node's incoming edges by these capacities and no others, and remember them.
+
+        Returns nodes that packets were let go of, because they waited in a capacity that is no more.
+        """
+        for order in orders:
+            slot = self.slot(node, order.name)
+            if (cap := self._caps.get(slot)) is None:
+                self._caps[slot] = SharedCap(order, self._state.counters(slot))
+            else:
+                cap.change(order, now)
+        self._orders[node] = orders
+        self._state.save(self._layout.caps(node.index), [order.to_json() for order in orders])
+        wanted = {self.slot(of, order.name) for of, theirs in self._orders.items() for order in theirs}
+        gone = [self._caps.pop(slot) for slot in list(self._caps) if slot not in wanted]
+        touched: set[NodeQueues] = set()
+        for cap in gone:
+            cap.open(now)
+        self.forward(gone, now, touched)
+        self.link(node)
+        return touched
+
+    def link(self, node: NodeQueues) -> None:
+        """Send the packets of the node's link queues through its capacities, one after the other."""
+        orders = self._orders.get(node, ())
+        for number, link_queue in node.link_queues.items():
+            near = link_queue.branch.neighbour
+            chain = [self._caps[self.slot(node, order.name)] for order in orders if near in order.neighbours]
+            node.cross(number, [cap.flow(link_queue, node) for cap in chain])
+
+    def slot(self, node: NodeQueues, name: str) -> int:
+        """Where its counters are in the state."""
+        if name == DOWNLINK:
+            return self._layout.downlink(node.index)
+        if name not in self._trunks:
+            self._trunks.append(name)
+            self._state.save(self._layout.trunk_names, self._trunks)
+        return self._layout.trunk(self._trunks.index(name))
+
+    def of(self, node: NodeQueues) -> dict[str, SharedCap]:
+        """The node's capacities, by name."""
+        return {order.name: self._caps[self.slot(node, order.name)] for order in self._orders.get(node, ())}
+
+    def slots(self, node: NodeQueues) -> dict[str, int]:
+        """Where the counters of the node's capacities are, by name; those of a trunk belong to its first node."""
+        return {name: self.slot(node, name) for name in self.of(node) if self._first(name) is node or name == DOWNLINK}
+
+    def reading(self, node: NodeQueues) -> list[dict[str, Any]]:
+        """The node's capacities as they are, with their counters (see slots), as JSON."""
+        found, slots, caps = [], self.slots(node), self.of(node)
+        for order in self._orders.get(node, ()):
+            cap = caps[order.name]
+            counts = {field: cap.counters[place] if order.name in slots else 0 for field, place in _PLACES.items()}
+            held = replace(order, capacity=cap.order.capacity, flows=cap.order.flows)
+            found.append({"order": held.to_json(), **counts})
+        return found
+
+    def _first(self, name: str) -> NodeQueues:
+        theirs = [node for node, orders in self._orders.items() if any(order.name == name for order in orders)]
+        return min(theirs, key=lambda node: node.index)
+
+    def forward(self, caps: Iterable[SharedCap], until: int, touched: set[NodeQueues]) -> set[SharedCap]:
+        """Let these capacities, and those that packets come to from there, forward what is due; returns all of them."""
+        first = set(caps)
+        own = {cap for cap in first if cap.order.own}
+        for cap in first - own:
+            own |= cap.forward(until, touched)
+        for cap in own:
+            cap.forward(until, touched)
+        return first | own
