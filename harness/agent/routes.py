@@ -84,7 +84,7 @@ def set_routes(node: NodePlan, congestion_control: str, old: Collection[Route] =
     index, mtu = socket.if_nametoindex(INTERFACE), _mtu(node)
     with Rtnetlink() as netlink:
         wanted = [route for version in node.addressing.versions for route in _routes(netlink, node, version, index)]
-        wanted = [_with(route, congestion_control, mtu) for route in wanted]
+        wanted = [_with(route, congestion_control, mtu, node.ecn) for route in wanted]
         new = [route for route in wanted if route not in old]
         for refusal in netlink.batch([route.add(replace=True) for route in new]):
             raise _error(node, new[refusal.index], refusal.errno, refusal.text)
@@ -132,10 +132,10 @@ def _mtu(node: NodePlan) -> int:
     return node.mtu if own > node.mtu else 0
 
 
-def _with(route: Route, congestion_control: str, mtu: int) -> Route:
+def _with(route: Route, congestion_control: str, mtu: int, ecn: bool) -> Route:
     if route.index is None:
         return route
-    return Route(route.target, route.via, route.index, congestion_control, route.metric, mtu)
+    return Route(route.target, route.via, route.index, congestion_control, route.metric, mtu, ecn)
 
 
 def _error(node: NodePlan, route: Route, code: int, text: str) -> NodeError:

@@ -101,6 +101,7 @@ class Settings:
             trunk=text("TRUNK") or None,
             place=text("PLACE") or None,
             mtu=number("MTU", DEFAULTS.mtu, MIN_MTU, MAX_MTU),
+            ecn=bool(number("ECN", 0, 0, 1)),
             seed=number("SEED", DEFAULTS.seed, -(2**63), 2**63 - 1),
             subnet=text("SUBNET") or None,
             subnet6=text("SUBNET6") or None,

@@ -66,7 +66,7 @@ def _digest(links: NodeLinks) -> str:
     """Of all that nodes must agree on; not of addresses, which may have changed since a node asked for them."""
     plan: NetworkPlan = links.plan
     edges = [plan.edges[pair].to_json() for pair in sorted(plan.edges)]
-    agreed = [edges, plan.caps_to_json(), plan.mtu, plan.size, plan.addressing.versions, links.engine.name]
+    agreed = [edges, plan.caps_to_json(), plan.mtu, plan.ecn, plan.size, plan.addressing.versions, links.engine.name]
     return hashlib.sha256(json.dumps(agreed).encode()).hexdigest()
 
 

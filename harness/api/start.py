@@ -40,6 +40,7 @@ def network(
     trunk: str | None = None,
     place: str | None = None,
     mtu: int = DEFAULTS.mtu,
+    ecn: bool = DEFAULTS.ecn,
     subnet: str | None = None,
     subnet6: str | None = None,
     runtime: str | None = None,
@@ -64,6 +65,8 @@ def network(
         trunk: what all edges from one region to another share, e.g. "1gbit".
         place: regions of the ranks with topology "regions:aws", e.g. "eu-west-1,us-east-1"; None: all in turn.
         mtu: largest packet in bytes, 1280 to 9000.
+        ecn: whether TCP in the nodes asks for explicit congestion notification, so that queues mark its packets instead
+            of dropping them.
         subnet: IPv4 subnet of the nodes; None: 10.77.0.0/16, and for containers another one where that is taken.
         subnet6: the same for IPv6; None: fd77::/64.
         runtime: where nodes live: netns (network namespaces) or docker (containers); None: what $HARNESS_RUNTIME says,
@@ -94,6 +97,7 @@ def network(
         trunk=None if trunk is None else written("trunk", trunk, "a rate, e.g. '1gbit'"),
         place=None if place is None else written("place", place, "names of regions, e.g. 'eu-west-1,us-east-1'"),
         mtu=whole("mtu", mtu, 1500),
+        ecn=bool(ecn),
     )
     if options.nodes is not None and options.nodes < 1:
         raise InputError(f"nodes={nodes}: a network has at least one node")

@@ -28,6 +28,7 @@ def make_plan(
     caps: Mapping[str, Capacity | None] | None = None,
     trunk: Capacity | None = None,
     mtu: int = MTU,
+    ecn: bool = False,
 ) -> NetworkPlan:
     """Draw every edge's shape and find every route.
 
@@ -41,6 +42,7 @@ def make_plan(
             topology's own file says wins over both.
         trunk: of every pair of regions with edges between them to which the topology itself gives none.
         mtu: bytes of the largest packet, from the network header on.
+        ecn: whether TCP in the nodes asks for explicit congestion notification.
 
     Raises:
         PlanError: more nodes than addresses.
@@ -77,4 +79,5 @@ def make_plan(
         topology.regions,
         trunks,
         mtu,
+        ecn,
     )

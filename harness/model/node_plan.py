@@ -99,6 +99,7 @@ class NodePlan:
         shape: its uplink and downlink.
         trunks: those that an edge of its own crosses, in either direction.
         mtu: of its interface.
+        ecn: whether its TCP asks for explicit congestion notification.
     """
 
     rank: int
@@ -112,6 +113,7 @@ class NodePlan:
     shape: NodeShape = NO_CAPS
     trunks: tuple[Trunk, ...] = ()
     mtu: int = MTU
+    ecn: bool = False
 
     @property
     def ipv4(self) -> IPv4Address:

@@ -35,6 +35,7 @@ class NetworkPlan:
         regions: the ranks of each region, by its name; empty where the topology has none.
         trunk_capacities: what the edges from one region to another share, by (from, to).
         mtu: bytes of the largest packet, from the network header on.
+        ecn: whether TCP in the nodes asks for explicit congestion notification.
     """
 
     topology: str
@@ -48,6 +49,7 @@ class NetworkPlan:
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     trunk_capacities: Mapping[tuple[str, str], Capacity] = field(default_factory=dict)
     mtu: int = MTU
+    ecn: bool = False
 
     def node_shape(self, rank: int) -> NodeShape:
         """A node's uplink and downlink. Raises PlanError for an unknown rank."""
@@ -159,6 +161,7 @@ class NetworkPlan:
             shape=self.node_shape(rank),
             trunks=tuple(trunk for trunk in self.trunks if trunk.name in crossed) if self.trunk_capacities else (),
             mtu=self.mtu,
+            ecn=self.ecn,
         )
 
     @cached_property
@@ -217,6 +220,7 @@ class NetworkPlan:
             ],
             "edges": [self.edges[pair].to_json() for pair in sorted(self.edges)],
             "mtu": self.mtu,
+            "ecn": self.ecn,
             "regions": {name: list(ranks) for name, ranks in self.regions.items()},
             **self.caps_to_json(),
         }
@@ -252,4 +256,5 @@ class NetworkPlan:
             regions={name: tuple(ranks) for name, ranks in data.get("regions", {}).items()},
             trunk_capacities={(one["from"], one["to"]): Capacity.from_json(one) for one in data.get("trunks", ())},
             mtu=data.get("mtu", MTU),
+            ecn=data.get("ecn", False),
         )

@@ -92,6 +92,7 @@ class PlanOptions:
         compose="PLACE",
     )
     mtu: int = option(MTU, "Largest packet in bytes, 1280 to 9000.", "--mtu", compose="MTU", least=1280)
+    ecn: bool = option(False, "TCP asks for ECN: queues mark its packets instead of dropping.", "--ecn", compose="ECN")
 
     def plan(self, addressing: Addressing | None = None) -> NetworkPlan:
         """Read and draw everything; touches no machine. Raises InputError.
@@ -126,6 +127,7 @@ class PlanOptions:
             caps={name: _capacity(f"--{name}", text) for name, text in given.items() if text is not None},
             trunk=_capacity("--trunk", self.trunk),
             mtu=self.mtu,
+            ecn=self.ecn,
         )
 
 

@@ -18,7 +18,8 @@ from harness.netlink.rtnetlink import Request, Rtnetlink
 _RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
 _RTMSG: Final = struct.Struct("=8BI")
 _DST, _OIF, _GATEWAY, _PRIORITY, _METRICS, _TABLE = 1, 4, 5, 6, 8, 15
-_LOCK, _MTU, _CC_ALGO = 1, 2, 16
+_LOCK, _MTU, _FEATURES, _CC_ALGO = 1, 2, 12, 16
+_FEATURE_ECN: Final = 1
 _MAIN, _STATIC, _UNICAST, _UNREACHABLE = 254, 4, 1, 7
 _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
 
@@ -34,6 +35,7 @@ class Route:
         congestion_control: of TCP connections to there, or an empty string.
         metric: the smaller wins; 0: the kernel's default.
         mtu: the largest packet to there, whatever MTU the interface gets; 0: the interface's.
+        ecn: whether TCP asks for explicit congestion notification (RFC 3168) on connections to there.
     """
 
     target: IPv4Network | IPv6Network
@@ -42,6 +44,7 @@ class Route:
     congestion_control: str = ""
     metric: int = 0
     mtu: int = 0
+    ecn: bool = False
 
     def add(self, *, replace: bool = False) -> Request:
         """The message that adds it; one with the same target and metric is an error, or is replaced."""
@@ -74,6 +77,8 @@ class Route:
             metrics += attr(_MTU, struct.pack("=I", self.mtu))
         if self.mtu and self.target.version == 6:  # else a change of the interface's MTU changes the route's
             metrics += attr(_LOCK, struct.pack("=I", 1 << _MTU))
+        if self.ecn:
+            metrics += attr(_FEATURES, struct.pack("=I", _FEATURE_ECN))
         return metrics
 
 

@@ -12,7 +12,7 @@ from harness.model.link import UNSHAPED
 from harness.networks.network import Network
 from harness.verify.verification import verify
 from tests.support.cli import processes, wait_for
-from tests.support.live import needs, network, own, paced_flow, ping, registry, run, run_as_root, up
+from tests.support.live import bulk_flow, needs, network, own, paced_flow, ping, registry, run, run_as_root, up
 from tests.support.plans import shape
 
 pytestmark = [*needs(), pytest.mark.timing, pytest.mark.engine]
@@ -163,6 +163,17 @@ def test_the_mtu_is_that_of_the_plan(mtu):
             whole = ["ping", f"-{version}", "-M", "do", "-c", "3", "-i", "0.2", "-W", "2", "-s"]
             assert " 0% packet loss" in run(net, 0, *whole, str(mtu - headers), address)
             assert "essage too long" in run(net, 0, *whole, str(mtu - headers + 1), address, check=False)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("asks", [False, True])
+def test_tcp_asks_for_ecn_where_the_plan_says_so(asks):
+    """Over two hops, by both versions of IP."""
+    with up(replace(network("line", 3, shape(delay="1ms")), ecn=asks)) as net:
+        for version in (4, 6):
+            with bulk_flow(net, 0, 2, 0, version=version) as told:
+                pass
+            assert told["ecn"] == asks
 
 
 def test_an_interface_with_a_larger_mtu_loses_nothing():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -22,6 +23,7 @@ from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
 from harness.shaping.detect import choose_engine, make_engine
 from harness.shaping.facts import AUTO
+from tests.support import bulk_flow as bulk
 from tests.support import plans, udp_flow
 
 
@@ -139,3 +141,29 @@ def paced_flow(network, src, dst, count, gap):
 
     with udp_flow.paced_flow(spawn, str(network.plan.addressing.ipv4(dst)), count, gap) as result:
         yield result
+
+
+@contextlib.contextmanager
+def bulk_flow(network, src, dst, seconds, version=4, port=5001):
+    """A TCP connection that sends as much as it can; the dict gets what it prints when the block has ended."""
+    source, processes = Path(bulk.__file__).read_text(), []
+
+    def spawn(rank, *argv):
+        stdio = Stdio(subprocess.DEVNULL, subprocess.PIPE, None)
+        made = network.backend.spawn(rank, [network.backend.python, "-c", source, *argv], stdio=stdio)
+        processes.append(made)
+        return made
+
+    address, found = network.plan.addressing.address(dst, version), {}
+    try:
+        server = spawn(dst, "serve", str(port))
+        assert server.stdout.readline() == b"ready\n"
+        sender = spawn(src, "send", str(address), str(port), str(seconds))
+        yield found
+        found |= json.loads(sender.communicate(timeout=seconds + 20)[0])
+        assert server.wait(20) == 0
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from errno import EINVAL, EROFS
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -124,17 +124,18 @@ def bring_up(node: NodePlan, congestion_control: str) -> None:
         ip.link("set", index=index, state="up")
     net = node.addressing
     routes: list[tuple[str, Route]] = []
+    more: dict[str, Any] = {"mtu": node.mtu, "ecn": node.ecn}
     for version, subnet in ((4, net.ipv4_net), (6, net.ipv6_net)):
         if version == 6 and not has_ipv6():
             continue
-        routes.append((f"add the route to {subnet}", Route(subnet, None, index, congestion_control, mtu=node.mtu)))
+        routes.append((f"add the route to {subnet}", Route(subnet, None, index, congestion_control, **more)))
         for destination, hop in node.detours():
             route = Route(
                 ip_network(net.address(destination, version)),
                 net.address(hop, version),
                 index,
                 congestion_control,
-                mtu=node.mtu,
+                **more,
             )
             routes.append((f"add the route to node {destination} through node {hop}", route))
     versions = (4, 6) if has_ipv6() else (4,)

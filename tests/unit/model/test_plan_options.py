@@ -17,7 +17,7 @@ from harness.model.plan_options import DEFAULTS, OPTIONS, NetworkOptions, PlanOp
 
 ROOT = Path(harness.__file__).parents[1]
 COMPOSED = {one.compose: name for name, one in OPTIONS.items() if one.compose}
-TEXTS = {"nodes": "7", "seed": "3", "mtu": "9000"}
+TEXTS = {"nodes": "7", "seed": "3", "mtu": "9000", "ecn": "1"}
 
 
 def verb(name):
@@ -30,7 +30,7 @@ def verb(name):
 def written(name):
     """Its default as a file would have it."""
     default = DEFAULT_NODES if name == "nodes" else getattr(DEFAULTS, name)
-    return OPTIONS[name].shown or ("" if default is None else str(default))
+    return OPTIONS[name].shown or ("" if default is None else str(int(default) if name == "ecn" else default))
 
 
 @pytest.mark.parametrize(("name", "options"), [("plan", PlanOptions), ("up", NetworkOptions), ("run", NetworkOptions)])
@@ -77,4 +77,4 @@ def test_a_node_reads_it(name):
         return getattr(settings if hasattr(settings, name) else settings.options, name)
 
     assert value(default) == (DEFAULT_NODES if name == "nodes" else getattr(DEFAULTS, name))
-    assert str(value(other)) == TEXTS.get(name, "something")
+    assert str(int(value(other)) if name == "ecn" else value(other)) == TEXTS.get(name, "something")
