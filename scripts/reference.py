@@ -29,6 +29,8 @@ from harness.model.region_table import REGION_TABLE_KEYS
 from harness.model.shape_file import CAPACITY_KEYS
 from harness.model.topology_file import EDGE_KEYS, TOPOLOGY_KEYS
 from harness.model.torchrun import environment
+from harness.scenario import scenario_file
+from harness.scenario.scenario_file import ACTION_KEYS, SCENARIO_KEYS, TIMING_KEYS
 from harness.training.declared import help_of
 from harness.training.strategies.catalogue import TABLE, find_strategy
 from harness.training.tasks.task_options import TaskOptions
@@ -309,6 +311,30 @@ def variables(told: Mapping[str, str]) -> str:
     return table(("variable", "meaning"), ((f"`{name}`", text) for name, text in told.items()))
 
 
+def scenario() -> str:
+    """The page on scenarios."""
+    example = textwrap.dedent((scenario_file.__doc__ or "").partition("::\n\n")[2].partition("\n\nTimes")[0])
+    return f"""# A scenario
+
+A YAML file: `harness play FILE`, `harness run --scenario FILE`. With traces: [scenarios.md](../scenarios.md).
+
+{keys(SCENARIO_KEYS)}
+## Keys of an event: when
+
+{keys(TIMING_KEYS)}
+## Keys of an event: what
+
+One of these, each with keys of its own:
+
+{keys(ACTION_KEYS)}
+## An example
+
+```yaml
+{example.strip()}
+```
+"""
+
+
 def environment_page() -> str:
     """The page on variables."""
     found = ", ".join(f"`{name}`" for name in program_variables())
@@ -340,6 +366,7 @@ PAGES: Final = {
     "profile.md": profile,
     "topology.md": topology,
     "experiment.md": experiment,
+    "scenario.md": scenario,
     "environment.md": environment_page,
 }
 

@@ -31,6 +31,7 @@ VERBS: Final = {
     "partition": ("partition", "Set every link between different groups of nodes down"),
     "heal": ("heal", "Set every link up again"),
     "traffic": ("traffic", "Cross traffic that a job competes with: start, show, stop"),
+    "play": ("play", "Play a scenario on a network that is up"),
     "verify": ("verify", "Measure RTT, jitter, loss and rate of every edge"),
     "bench": ("bench", "Time gloo's collectives over a sweep of sizes"),
     "experiment": ("experiment", "Many runs from one file"),

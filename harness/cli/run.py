@@ -80,6 +80,10 @@ def run(
             "--collectives", help="Record each collective of torch.distributed too; the script stays as it is."
         ),
     ] = False,
+    scenario: Annotated[
+        Path | None,
+        typer.Option("--scenario", help="Change the network while CMD runs, as this file says; see docs/scenarios.md."),
+    ] = None,
     runs: Annotated[
         Path | None,
         typer.Option("--runs", help="Where --record makes that folder.", show_default=str(RUNS)),
@@ -106,6 +110,10 @@ def run(
         from harness.cli import record as recorder  # it takes a while to import
 
         recorder.check_volumes(placement)
+    if scenario:
+        from harness.scenario.scenario_file import load_scenario
+
+        load_scenario(scenario).check(made)
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port, command)
@@ -117,11 +125,13 @@ def run(
     show = printer(made.size)
     if record:
         with recorder.recorded_job(runs or RUNS, command, placement, collectives=collectives) as (where, job):
-            outcome, silent = _on_network(name, made, where, lambda network: job(network, show, **limits))
+            work = _accompanied(scenario, name, lambda network, more: job(network, show, **limits, **more))
+            outcome, silent = _on_network(name, made, where, work)
     else:
-        outcome, silent = _on_network(
-            name, made, placement, lambda network: launch(network.backend, made, command, show, **limits)
+        work = _accompanied(
+            scenario, name, lambda network, more: launch(network.backend, made, command, show, **limits, **more)
         )
+        outcome, silent = _on_network(name, made, placement, work)
     if silent:
         note(NOTHING_CROSSED)
     end(outcome)
@@ -149,6 +159,22 @@ def _on_network(
             raise
         fail(error)
     return outcome, silent
+
+
+def _accompanied(
+    scenario: Path | None, name: str, job: Callable[[Network, dict[str, Any]], LaunchOutcome]
+) -> Callable[[Network], LaunchOutcome]:
+    """A job during which a scenario is played, from when its programs have begun."""
+
+    def accompanied(network: Network) -> LaunchOutcome:
+        if scenario is None:
+            return job(network, {})
+        from harness.scenario.process import ScenarioProcess
+
+        with ScenarioProcess(name, scenario) as player:
+            return job(network, {"begun": player.begin})
+
+    return accompanied
 
 
 def _duration(text: str | None) -> float | None:

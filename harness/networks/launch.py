@@ -89,6 +89,7 @@ def launch(
     until: Until = ALL,
     timeout: float | None = None,
     cwd: str | None = None,
+    begun: Callable[[], None] | None = None,
 ) -> LaunchOutcome:
     """Run a program on the nodes until all end, or until the first fails: then the others are stopped.
 
@@ -104,6 +105,7 @@ def launch(
         until: whose end with 0 ends the others.
         timeout: seconds, after which all are stopped.
         cwd: the folder in which it starts; None: ours, in containers their own.
+        begun: called when it has been started on all of these nodes.
     """
     started: list[_Rank] = []
     base = {**nodes.environ, **(extra_env or {})}
@@ -112,6 +114,8 @@ def launch(
         for rank in range(plan.size) if ranks is None else ranks:
             env = environment(plan, rank, base, master_port, argv)
             started.append(_Rank(rank, nodes.spawn(rank, argv, env=env, stdio=stdio, cwd=cwd)))
+        if begun:
+            begun()
         return _watch(started, sink, tick, until, math.inf if timeout is None else time.monotonic() + timeout)
     finally:
         _stop([one.process for one in started])

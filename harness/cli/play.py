@@ -1,0 +1,93 @@
+"""``harness play``: changes of a network, each at its time, from a scenario file."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from harness.cli import networks, options
+from harness.cli.output import note, print_json, say, show, table
+from harness.errors import InputError
+from harness.linux import syscalls
+from harness.model.format import format_time
+from harness.scenario.process import READY
+from harness.scenario.schedule import NetworkScenario
+
+MOST_LISTED: Final = 50
+"""Changes that --dry-run lists of a scenario that has no end."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    epilog = options.examples("harness play flaky.yaml", "harness play flaky.yaml --seed 7 --dry-run")
+    app.command("play", epilog=epilog)(play)
+
+
+def play(
+    file: Annotated[Path, typer.Argument(help="A scenario, in YAML; see docs/scenarios.md.", metavar="FILE")],
+    seed: Annotated[int | None, typer.Option("--seed", help="Of times by chance; default: the file's.")] = None,
+    name: options.NameOption = options.DEFAULT_NAME,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen when; needs no network.")] = False,
+    json_: options.JsonOption = False,
+    wait: Annotated[bool, typer.Option("--wait", hidden=True, help="Begin at a line on standard input.")] = False,
+) -> None:
+    """Play a scenario on a network that is up. Ctrl-C leaves the network as the last change made it.
+
+    Each change is printed with how long after its time the network had made it; late ones are named at the end.
+    """
+    from harness.scenario.scenario_file import load_scenario
+
+    scenario = load_scenario(file, seed)
+    if dry_run:
+        _show_agenda(scenario, file, json_)
+        return
+    from harness.scenario.player import LATE_S, Played, Player
+
+    network = networks.find_network(name)
+    network.current()
+    scenario.check(network.plan)
+    late: list[Played] = []
+    tell_people = note if wait else say
+
+    def tell(played: Played) -> None:
+        if played.late:
+            late.append(played)
+        if json_:
+            print_json(played.to_json())
+        else:
+            after = format_time(max(0.0, played.acknowledged - played.at))
+            tell_people(f"{played.at:.3f} s: {'; '.join(played.texts)} (acknowledged {after} later)")
+        sys.stdout.flush()
+
+    if wait:
+        syscalls.die_with_parent()
+        say(READY)
+        sys.stdout.flush()
+        if not sys.stdin.readline():  # whoever started us has ended
+            return
+    Player(network, scenario, tell).play()
+    if late:
+        worst = max(late, key=lambda played: played.acknowledged - played.at)
+        note(
+            f"{len(late)} changes were acknowledged over {format_time(LATE_S)} late, the latest by"
+            f" {format_time(worst.acknowledged - worst.at)}: {worst.texts[0]} at {worst.at:.3f} s"
+        )
+
+
+def _show_agenda(scenario: NetworkScenario, file: Path, json_: bool) -> None:
+    listed = list(scenario.agenda()) if scenario.ends else list(islice(scenario.agenda(), MOST_LISTED))
+    if not listed:
+        raise InputError(f"{file}: nothing ever happens")
+    if json_:
+        print_json([{"at": due.at, "event": due.event, "text": due.text} for due in listed])
+        return
+    made = table(f"Scenario {file}", "at>", "what,")
+    for due in listed:
+        made.add_row(f"{due.at:.3f} s", due.text)
+    if not scenario.ends:
+        made.caption = f"and so on: the first {MOST_LISTED} changes of a scenario that has no end"
+    show(made)

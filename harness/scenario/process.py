@@ -1,0 +1,69 @@
+"""A scenario that a process of its own plays while a job runs: neither waits for the other."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final, Self
+
+from harness.errors import HarnessError
+from harness.linux import signals
+
+READY: Final = "ready"
+"""What the process says when it has read the scenario and found the network."""
+_END_SECONDS: Final = 10.0
+
+
+class ScenarioProcess:
+    """``harness play``, started as soon as a network is up, which begins when ``begin`` is called and ends with us.
+
+    What it says of its changes goes to standard error.
+
+    Args:
+        network: its name.
+        file: the scenario.
+
+    Raises:
+        HarnessError: it cannot play; it has said why.
+    """
+
+    def __init__(self, network: str, file: Path) -> None:
+        with signals.held():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "harness", "play", str(file), "--name", network, "--wait"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        if self._process.stdout.readline().strip() != READY:
+            self._process.wait()
+            raise HarnessError(f"scenario {file} cannot be played: see above")
+
+    def begin(self) -> None:
+        """The scenario's time is 0 now."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write("begin\n")
+            self._process.stdin.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it: a change that is under way is made whole."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()

@@ -1,0 +1,98 @@
+"""The order in which a scenario's changes come: one agenda of all its events; pure."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.model.plan import NetworkPlan
+from harness.scenario.action import Action, LoadAction, PlanEdit
+from harness.scenario.timing import Timing
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens, once or several times.
+
+    Args:
+        timing: when.
+        action: what.
+        place: where it stands in the file, for errors.
+    """
+
+    timing: Timing
+    action: Action
+    place: str
+
+
+@dataclass(frozen=True)
+class Due:
+    """One change that is due.
+
+    Args:
+        at: seconds from the start.
+        kind: ``edit`` changes the plan; ``undo`` takes back all that the event has changed since it began; ``load`` and
+            ``unload`` begin and end cross traffic.
+        event: its number in the scenario.
+        text: for people.
+        edit: of kind edit.
+    """
+
+    at: float
+    kind: Literal["edit", "undo", "load", "unload"]
+    event: int
+    text: str
+    edit: PlanEdit | None = None
+
+
+@dataclass(frozen=True)
+class NetworkScenario:
+    """Events, and the seed of what happens by chance."""
+
+    events: tuple[Event, ...]
+    seed: int = 0
+    until: float | None = None
+    """No change is later, seconds."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether there is a last change."""
+        return self.until is not None or all(
+            event.timing.ends and (getattr(event.action, "period", None) is None or event.timing.lasts is not None)
+            for event in self.events
+        )
+
+    def check(self, plan: NetworkPlan) -> None:
+        """Raise, with its place in the file, what an event would raise on this network."""
+        for event in self.events:
+            try:
+                event.action.check(plan)
+            except Exception as error:
+                raise type(error)(f"{event.place}: {error}") from None
+
+    def agenda(self) -> Iterator[Due]:
+        """All changes in the order of their times; those of one time in the order of the file."""
+        sources = [self._of(number, event) for number, event in enumerate(self.events)]
+        for due in heapq.merge(*sources, key=lambda due: due.at):
+            if self.until is not None and due.at > self.until:
+                return
+            yield due
+
+    def _of(self, number: int, event: Event) -> Iterator[Due]:
+        lasts, action = event.timing.lasts, event.action
+        begins = event.timing.times(f"{self.seed}:{number}")
+        start = next(begins, None)
+        while start is not None:
+            upcoming = next(begins, None)
+            if isinstance(action, LoadAction):
+                yield Due(start, "load", number, action.text)
+            for after, edit, text in action.steps():
+                if (lasts is not None and after >= lasts) or (upcoming is not None and start + after >= upcoming):
+                    break
+                yield Due(start + after, "edit", number, text, edit)
+            if lasts is not None:
+                kind: Literal["undo", "unload"] = "unload" if isinstance(action, LoadAction) else "undo"
+                yield Due(start + lasts, kind, number, f"{action.text}: over")
+            start = upcoming

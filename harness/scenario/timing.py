@@ -1,0 +1,64 @@
+"""When an event happens: once, at regular times, or by chance; pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from harness.errors import InputError
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The times of an event, in seconds from the scenario's start.
+
+    Args:
+        at: the first time; None: after one period.
+        every: the period; None: it happens once, or by chance.
+        mtbf: the mean time from the end of one to the beginning of the next: a Poisson process of failures.
+        lasts: for how long it lasts, then it is taken back; None: it stays.
+        until: none begins at this time or later; None: for ever.
+    """
+
+    at: float | None = None
+    every: float | None = None
+    mtbf: float | None = None
+    lasts: float | None = None
+    until: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.every is not None and self.mtbf is not None:
+            raise InputError("give every or mtbf, not both")
+        if self.at is None and self.every is None and self.mtbf is None:
+            raise InputError("it does not say when: give at, every or mtbf")
+        if self.every is not None and self.lasts is not None and self.lasts >= self.every:
+            raise InputError(f"for {self.lasts:g}s is not shorter than every {self.every:g}s: it would never end")
+        if self.at is not None and self.until is not None and self.at >= self.until:
+            raise InputError(f"it begins at {self.at:g}s, which is not before until {self.until:g}s")
+
+    @property
+    def ends(self) -> bool:
+        """Whether there is a last time."""
+        return self.until is not None or (self.every is None and self.mtbf is None)
+
+    def times(self, seed: str) -> Iterator[float]:
+        """When it begins, ascending.
+
+        Args:
+            seed: of its random times.
+        """
+        random, until = Random(seed), math.inf if self.until is None else self.until
+        at = self.at if self.at is not None else self._gap(random)
+        while at < until:
+            yield at
+            if self.every is None and self.mtbf is None:
+                return
+            at += self._gap(random) + (self.lasts or 0.0 if self.mtbf is not None else 0.0)
+
+    def _gap(self, random: Random) -> float:
+        if self.every is not None:
+            return self.every
+        assert self.mtbf is not None
+        return random.expovariate(1 / self.mtbf)

@@ -1,0 +1,132 @@
+"""Recorded traces of a link: a CSV file with a time, and what the link is from then on.
+
+::
+
+    time_s,rate_mbit,delay_ms,loss_percent
+    0,12.5,40,0
+    0.1,11.8,42,0
+    0.2,9.3,45,1
+
+The heading names what a column is and its unit: ``time_s`` or ``time_ms``; ``rate_kbit``, ``rate_mbit``, ``rate_gbit``
+or ``rate_MB`` (per second); ``delay_ms``, ``jitter_ms``, likewise in ``s`` or ``us``; ``loss_percent``, ``loss_share``.
+Cells may end at commas, semicolons or tabs; with semicolons or tabs a decimal comma is one. An empty cell leaves the
+value as it is. A byte order mark, CRLF and lines that are blank or begin with ``#`` do no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+from harness.errors import InputError, quoted
+from harness.model.suggest import suggest
+from harness.model.units import Rate, Ratio, Time
+from harness.model.yaml_file import read_text
+
+Points = list[tuple[float, dict[str, str]]]
+"""Seconds from the beginning, and the texts of fields from then on."""
+
+_RATES: Final = {"kbit": 10**3, "mbit": 10**6, "gbit": 10**9, "MB": 8 * 10**6}
+_TIMES: Final = {"s": 10**9, "ms": 10**6, "us": 10**3}
+_SHARES: Final = {"percent": Fraction(1, 100), "share": Fraction(1)}
+
+
+def _rate(scale: int) -> Callable[[Fraction], str]:
+    """A trace's rate may be 0 where nothing passes: the least that there is, then."""
+    return lambda value: str(Rate(max(8, round(value * scale))))
+
+
+def _time(scale: int) -> Callable[[Fraction], str]:
+    return lambda value: str(Time(round(value * scale)))
+
+
+def _share(scale: Fraction) -> Callable[[Fraction], str]:
+    return lambda value: str(Ratio(Fraction(round(value * scale * 10**8), 10**8)))
+
+
+_COLUMNS: Final[Mapping[str, tuple[str, Callable[[Fraction], str]]]] = {
+    **{f"rate_{unit}": ("rate", _rate(scale)) for unit, scale in _RATES.items()},
+    **{f"{name}_{unit}": (name, _time(scale)) for name in ("delay", "jitter") for unit, scale in _TIMES.items()},
+    **{f"loss_{unit}": ("loss", _share(scale)) for unit, scale in _SHARES.items()},
+}
+_CLOCKS: Final = {f"time_{unit}": Fraction(scale, 10**9) for unit, scale in _TIMES.items()}
+
+
+def read_trace(path: Path) -> tuple[Points, float]:
+    """The points of a trace, the first at 0, and how long it lasts: its last step as long as the one before.
+
+    Raises:
+        InputError: there is no such file, it is empty, a column or a number makes no sense, or times do not ascend;
+            with file and line.
+    """
+    lines = [
+        (number, line)
+        for number, line in enumerate(read_text(path, InputError).splitlines(), 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if len(lines) < 2:
+        raise InputError(f"{path}: a trace has a heading and at least one line; this has {len(lines)} lines")
+    end = next((sign for sign in ("\t", ";") if sign in lines[0][1]), ",")
+    heading = [word.strip().strip('"') for word in lines[0][1].split(end)]
+    clock = _heading(f"{path}:{lines[0][0]}", heading)
+    points: Points = []
+    for number, line in lines[1:]:
+        cells = [cell.strip().strip('"') for cell in line.split(end)]
+        place = f"{path}:{number}"
+        if len(cells) != len(heading):
+            raise InputError(f"{place}: {len(cells)} cells under a heading of {len(heading)}")
+        numbers = [_number(place, cell, end) for cell in cells]
+        at = numbers[clock]
+        if at is None:
+            raise InputError(f"{place}: the time is missing")
+        seconds = float(at * _CLOCKS[heading[clock]])
+        if points and seconds <= points[-1][0]:
+            raise InputError(f"{place}: time {cells[clock]} is not after the one before")
+        points.append((seconds, _texts(place, heading, numbers)))
+    first = points[0][0]
+    points = [(seconds - first, texts) for seconds, texts in points]
+    if not any(texts for _, texts in points):
+        raise InputError(f"{path}: no line has a value beside its time")
+    step = points[-1][0] - points[-2][0] if len(points) > 1 else 1.0
+    return [point for point in points if point[1]], points[-1][0] + step
+
+
+def _heading(place: str, names: Sequence[str]) -> int:
+    """Where the time stands. Raises InputError."""
+    for name in names:
+        if name not in _COLUMNS and name not in _CLOCKS:
+            hint = suggest(name, [*_CLOCKS, *_COLUMNS])
+            raise InputError(
+                f"{place}: column {quoted(name)} is unknown; {hint} (name and unit, e.g. time_s,rate_mbit)"
+            )
+    fields = [_COLUMNS[name][0] for name in names if name in _COLUMNS]
+    clocks = [index for index, name in enumerate(names) if name in _CLOCKS]
+    if len(clocks) != 1 or not fields or len(set(fields)) < len(fields):
+        raise InputError(f"{place}: write one time and at least one value, each once, e.g. time_s,rate_mbit")
+    return clocks[0]
+
+
+def _number(place: str, cell: str, end: str) -> Fraction | None:
+    if not cell:
+        return None
+    try:
+        value = Fraction(cell.replace(",", ".") if end != "," else cell)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"{place}: {quoted(cell)} is not a number") from None
+    if value < 0:
+        raise InputError(f"{place}: {quoted(cell)} is negative")
+    return value
+
+
+def _texts(place: str, heading: Sequence[str], numbers: Sequence[Fraction | None]) -> dict[str, str]:
+    found = {}
+    for name, value in zip(heading, numbers, strict=True):
+        if name in _COLUMNS and value is not None:
+            field, make = _COLUMNS[name]
+            try:
+                found[field] = make(value)
+            except InputError as cause:
+                raise InputError(f"{place}: {name}: {cause}") from None
+    return found

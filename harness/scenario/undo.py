@@ -1,0 +1,63 @@
+"""What an event has changed, to be taken back when it is over; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from harness.model.capacity import Capacity
+from harness.model.capacity_edit import SIDES
+from harness.model.link import LinkShape, Pair
+from harness.model.plan import NetworkPlan
+
+
+@dataclass
+class Undo:
+    """The values that an event found where it changed something.
+
+    Only these go back: what other events, or people, have changed meanwhile stays.
+    """
+
+    edges: dict[Pair, dict[str, Any]] = field(default_factory=dict)
+    caps: dict[tuple[int, str], Capacity | None] = field(default_factory=dict)
+    trunks: dict[tuple[str, str], Capacity | None] = field(default_factory=dict)
+
+    def remember(self, old: NetworkPlan, new: NetworkPlan) -> None:
+        """Keep what is about to be changed, unless an earlier change of this event has kept it."""
+        for pair, edge in new.edges.items():
+            if edge != old.edges[pair]:
+                found = self.edges.setdefault(pair, {})
+                for name, before in _values(old, pair).items():
+                    if before != _values(new, pair)[name]:
+                        found.setdefault(name, before)
+        for rank in {*old.nodes, *new.nodes}:
+            for side in SIDES:
+                before = getattr(old.node_shape(rank), side)
+                if before != getattr(new.node_shape(rank), side):
+                    self.caps.setdefault((rank, side), before)
+        for ways in {*old.trunk_capacities, *new.trunk_capacities}:
+            if (before := old.trunk_capacities.get(ways)) != new.trunk_capacities.get(ways):
+                self.trunks.setdefault(ways, before)
+
+    def apply(self, plan: NetworkPlan) -> NetworkPlan:
+        """The plan with all of that as it was. Raises ShapeError where it contradicts what was changed meanwhile."""
+        edges = []
+        for pair, values in self.edges.items():
+            edge, own = plan.edges[pair], {name: value for name, value in values.items() if name in _OF_EDGE}
+            shape = {name: value for name, value in values.items() if name not in _OF_EDGE}
+            edges.append(replace(edge, shape=edge.shape.changed(**shape), **own))
+        made = plan.changed(edges)
+        for (rank, side), capacity in self.caps.items():
+            made = made.with_nodes({rank: replace(made.node_shape(rank), **{side: capacity})})
+        trunks = {ways: one for ways, one in {**made.trunk_capacities, **self.trunks}.items() if one is not None}
+        return replace(made, trunk_capacities=dict(sorted(trunks.items())))
+
+
+_OF_EDGE = ("down", "origin")
+
+
+def _values(plan: NetworkPlan, pair: Pair) -> dict[str, Any]:
+    edge = plan.edges[pair]
+    return {name: getattr(edge, name) for name in _OF_EDGE} | {
+        one.name: getattr(edge.shape, one.name) for one in fields(LinkShape)
+    }

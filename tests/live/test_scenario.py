@@ -1,0 +1,82 @@
+"""Scenarios on real networks: changes come at their times, are recorded, and are taken back."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.model.units import Time
+from harness.networks.registry import LocalRegistry
+from harness.scenario.player import Player
+from harness.scenario.scenario_file import load_scenario
+from tests.support.live import needs, network, up
+from tests.support.plans import shape
+
+pytestmark = needs()
+
+
+def scenario(tmp_path, *events):
+    path = tmp_path / "scenario.yaml"
+    path.write_text("events:\n" + "".join(f"  - {event}\n" for event in events))
+    return path
+
+
+@pytest.mark.timing
+def test_changes_are_acknowledged_soon_after_their_times(tmp_path):
+    path = scenario(
+        tmp_path,
+        "{at: 200ms, set: {edge: all, delay: 9ms}}",
+        "{every: 300ms, for: 100ms, until: 2s, down: {edge: 0-1}}",
+        "{at: 500ms, ramp: {edge: 1-2, rate: [50mbit, 10mbit], over: 1s, step: 100ms}}",
+    )
+    played = []
+    with up(network("ring", 16, shape(delay="5ms", rate="100mbit"))) as net:
+        play = load_scenario(path)
+        play.check(net.plan)
+        Player(net, play, played.append).play()
+        assert not net.plan.edges[0, 1].down
+        assert {edge.shape.delay for edge in net.plan.edges.values()} == {Time(9_000_000)}
+        assert str(net.plan.edges[1, 2].shape.rate) == str(net.observe()[2].edges[1, 2].applied.rate) == "10Mbit"
+    delays = sorted(one.acknowledged - one.at for one in played)
+    assert len(played) == 17
+    assert delays[0] >= 0
+    assert delays[len(delays) * 3 // 4] < 0.05, delays
+
+
+def test_a_load_of_a_scenario_ends_with_it(tmp_path):
+    load = "{at: 100ms, traffic: {from: 0, to: 1, rate: 2mbit}}"  # while the link is down
+    path = scenario(tmp_path, "{at: 0, for: 1s, down: {edge: 0-1}}", load, "{at: 2500ms, heal: all}")
+    with up(network("line", 2, shape(delay="1ms", rate="10mbit"))) as net:
+        Player(net, load_scenario(path), lambda _: None).play()
+        stats = net.applied()[0, 1].stats
+        time.sleep(0.5)
+        assert net.applied()[0, 1].stats.sent_packets == stats.sent_packets > 100
+
+
+def test_a_run_with_a_scenario_records_its_changes(tmp_path):
+    path = scenario(tmp_path, "{at: 300ms, for: 400ms, set: {edge: 0-1, loss: 5%}}", "{at: 50s, down: {edge: 0-1}}")
+    runs = tmp_path / "runs"
+    argv = [sys.executable, "-m", "harness", "run", "-n", "2", "-p", "none", "--name", f"scenario-{time.time_ns()}"]
+    argv += ["--subnet", "198.18.77.0/24", "--scenario", str(path), "--record", "--runs", str(runs), "--"]
+    done = subprocess.run([*argv, "sleep", "1.5"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "0.300 s: set 0-1 loss 5% (acknowledged" in done.stderr
+    (changes,) = runs.rglob("changes.jsonl")
+    lines = [json.loads(line) for line in changes.read_text().splitlines()]
+    assert [line["edges"][0]["after"]["loss"] for line in lines] == [0.05, 0]
+    assert lines[1]["asked"] - lines[0]["asked"] == pytest.approx(0.4, abs=0.2)
+
+
+def test_a_player_ends_with_a_clear_line_where_the_network_is_gone(tmp_path):
+    path = scenario(tmp_path, "{at: 100ms, down: {edge: 0-1}}", "{at: 2s, heal: all}")
+    with up(network("line", 2, shape(delay="1ms"))) as net:
+        argv = [sys.executable, "-m", "harness", "play", str(path), "--name", net.name]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert "down 0-1 (acknowledged" in process.stdout.readline()
+        assert LocalRegistry().load(net.name).network_plan.edges[0, 1].down
+        net.down()
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert "was removed meanwhile" in said

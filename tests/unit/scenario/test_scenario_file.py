@@ -1,0 +1,144 @@
+"""Scenario files: what they say, and what is wrong with them."""
+
+import pytest
+
+from harness.errors import InputError
+from harness.model.plan_options import PlanOptions
+from harness.model.units import Rate, Time
+from harness.scenario.scenario_file import load_scenario
+
+
+@pytest.fixture
+def load(tmp_path):
+    def write_and_load(*events, head=""):
+        path = tmp_path / "s.yaml"
+        path.write_text(head + "events:\n" + "".join(f"  - {event}\n" for event in events))
+        return load_scenario(path)
+
+    return write_and_load
+
+
+def plan(**options):
+    return PlanOptions(**{"nodes": 3, "profile": "none", **options}).plan()
+
+
+def agenda(scenario):
+    return [(round(due.at, 6), due.kind, due.text) for due in scenario.agenda()]
+
+
+def after(scenario, network):
+    """The plan after all edits."""
+    for due in scenario.agenda():
+        if due.kind == "edit":
+            network = due.edit(network)
+    return network
+
+
+def test_events_come_in_the_order_of_their_times(load):
+    scenario = load(
+        "{at: 4s, set: {edge: 0-1, delay: 80ms}}",
+        "{every: 2s, for: 500ms, until: 5s, down: {edge: 1-2}}",
+        "{at: 0, set: {edge: all, rate: 1mbit}}",
+    )
+    assert scenario.ends
+    assert agenda(scenario) == [
+        (0, "edit", "set all rate 1mbit"),
+        (2, "edit", "down 1-2"),
+        (2.5, "undo", "down 1-2: over"),
+        (4, "edit", "set 0-1 delay 80ms"),
+        (4, "edit", "down 1-2"),
+        (4.5, "undo", "down 1-2: over"),
+    ]
+
+
+def test_each_action_changes_what_it_says(load):
+    network = after(
+        load(
+            "{at: 1s, set: {edge: 0-1, delay: 80ms, one_way: true}}",
+            "{at: 1s, profile: {edge: 1-2, name: wan}}",
+            "{at: 2s, node: {ranks: 2, uplink: 5mbit, queue: codel}}",
+            "{at: 2s, trunk: {regions: r0-r1, rate: 9mbit}}",
+            "{at: 3s, partition: '0|1,2'}",
+        ),
+        plan(topology="regions:2"),
+    )
+    assert (network.edges[0, 1].shape.delay, network.edges[1, 0].shape.delay) == (Time(80_000_000), Time(0))
+    assert network.edges[1, 2].origin == "wan"
+    assert network.node_shape(2).uplink.rate == Rate(5_000_000)
+    assert network.trunk_capacities["r1", "r0"].rate == Rate(9_000_000)
+    assert {pair for pair, edge in network.edges.items() if edge.down} == {(0, 1), (1, 0), (0, 2), (2, 0)}
+
+
+def test_a_ramp_is_a_straight_line(load):
+    found = agenda(load("{at: 1s, ramp: {edge: 0-1, rate: [100mbit, 50mbit], loss: [0%, 1%], over: 1s, step: 500ms}}"))
+    assert found == [
+        (1, "edit", "ramp 0-1: rate 100Mbit loss 0%"),
+        (1.5, "edit", "ramp 0-1: rate 75Mbit loss 0.5%"),
+        (2, "edit", "ramp 0-1: rate 50Mbit loss 1%"),
+    ]
+
+
+def test_a_trace_repeats_at_its_speed(load, tmp_path):
+    (tmp_path / "t.csv").write_text("time_s,rate_mbit\n10,5\n11,6\n")
+    scenario = load("{at: 1s, for: 2500ms, trace: {edge: 0-1, file: t.csv, loop: true, speed: 2}}")
+    assert scenario.ends
+    assert agenda(scenario) == [
+        (1, "edit", "trace 0-1 t.csv: rate 5Mbit"),
+        (1.5, "edit", "trace 0-1 t.csv: rate 6Mbit"),
+        (2, "edit", "trace 0-1 t.csv: rate 5Mbit"),
+        (2.5, "edit", "trace 0-1 t.csv: rate 6Mbit"),
+        (3, "edit", "trace 0-1 t.csv: rate 5Mbit"),
+        (3.5, "undo", "trace 0-1 t.csv: over"),
+    ]
+    assert not load("{at: 1s, trace: {edge: 0-1, file: t.csv, loop: true}}").ends
+
+
+def test_random_times_follow_from_the_seed(load):
+    event = "{mtbf: 10s, for: 1s, down: {edge: 0-1}}"
+    first, same, other = (load(event, head=f"seed: {seed}\nuntil: 5m\n") for seed in (1, 1, 2))
+    assert agenda(first) == agenda(same) != agenda(other)
+    starts = [due.at for due in first.agenda() if due.kind == "edit"]
+    ends = [due.at for due in first.agenda() if due.kind == "undo"]
+    assert all(end < start for end, start in zip(ends, starts[1:], strict=False))
+    many = load(event, head="seed: 3\nuntil: 20000m\n")
+    assert sum(due.kind == "edit" for due in many.agenda()) == pytest.approx(20_000 * 60 / 11, rel=0.03)
+
+
+def test_traffic_lasts(load):
+    scenario = load("{at: 1s, for: 2s, traffic: {from: 0, to: 2, rate: 30mbit, on: 1s, off: 2s}}")
+    assert [(at, kind) for at, kind, _ in agenda(scenario)] == [(1, "load"), (3, "unload")]
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ("{at: 1s, set: {edge: 0-1, dealy: 80ms}}", r"s.yaml:2: events\[0\].set: unknown key 'dealy'; .*delay"),
+        ("{at: 1s, set: {edge: 0-1, delay: 80}}", "s.yaml:2: .*'80' is not a time"),
+        ("{at: 1s, set: {delay: 80ms}}", "edge is missing"),
+        ("{set: {edge: 0-1, delay: 80ms}}", "does not say when: give at, every or mtbf"),
+        ("{at: 1s}", "says nothing that happens; give one of set, profile"),
+        ("{at: 1s, heal: all, down: {edge: 0-1}}", "has down and heal; give one"),
+        ("{every: 1s, for: 2s, down: {edge: 0-1}}", "for 2s is not shorter than every 1s"),
+        ("{every: 1s, mtbf: 2s, down: {edge: 0-1}}", "give every or mtbf, not both"),
+        ("{at: 9s, until: 2s, down: {edge: 0-1}}", "not before until 2s"),
+        ("{at: soon, down: {edge: 0-1}}", "at: 'soon' is not a time"),
+        ("{at: 1s, ramp: {edge: 0-1, over: 2s}}", "nothing to change: give one of rate"),
+        ("{at: 1s, ramp: {edge: 0-1, rate: [1mbit, 5s], over: 2s}}", "'5s' is not a rate"),
+        ("{at: 1s, trace: {edge: 0-1, file: nowhere.csv}}", "trace.file: .*nowhere.csv: there is no such file"),
+        ("{at: 1s, node: {ranks: 1, uplink: fast}}", "uplink: 'fast' is not a rate"),
+        ("{at: 1s, node: {ranks: 1, uplink: 1mbit, queue: codle}}", "queue 'codle' is unknown; .*codel"),
+        ("{at: 1s, traffic: {from: 0, to: 1}}", "events.*traffic"),
+        ("{at: 1s, heal: some}", "write heal: all"),
+    ],
+)
+def test_what_makes_no_sense(load, event, words):
+    with pytest.raises(InputError, match=words):
+        load(event)
+
+
+def test_what_does_not_fit_the_network(load):
+    scenario = load("{at: 1s, set: {edge: 0-1, delay: 1ms}}", "{at: 9s, down: {edge: 0-7}}")
+    with pytest.raises(InputError, match=r"s.yaml:3: events\[1\].down: there is no rank 7"):
+        scenario.check(plan())
+    with pytest.raises(InputError, match=r"partition: .*rank 9"):
+        load("{at: 1s, partition: '0|9'}").check(plan())
