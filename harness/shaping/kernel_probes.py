@@ -24,6 +24,8 @@ from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.nftables import EGRESS
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.rtnetlink import Request, Rtnetlink
+from harness.shaping.caps.messages import set_class
+from harness.shaping.htb_class import never_limiting
 from harness.shaping.qdisc import ROOT, Branch, Netem, Tbf
 from harness.shaping.qdisc_diff import differences
 from harness.shaping.userspace import rules
@@ -84,7 +86,7 @@ def htb() -> str:
     from harness.shaping import tc_messages as tc
 
     root = _qdisc(ROOT, tc.TC_H_ROOT, "htb", tc.htb_root())
-    return _ask(root, tc.new_class(_LOOPBACK, ROOT | 1, 0, _NEW))
+    return _ask(root, set_class(_LOOPBACK, 1, ROOT, never_limiting()))
 
 
 def u32() -> str:
@@ -99,6 +101,7 @@ def netem() -> str:
     if not knows_netem():
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     from harness.shaping import tc_messages as tc
+    from harness.shaping import tc_read
 
     spec = Netem(
         delay_ns=64_000_000, jitter_ns=64_000, loss=1 << 30, limit=99, rate_byte_s=10**6, distribution="normal"
@@ -106,11 +109,11 @@ def netem() -> str:
     handle = 0x10 << 16
     _ask(_qdisc(handle, ROOT | 1, "netem", tc.netem(spec, fresh=True)))
     with Rtnetlink() as netlink:
-        qdiscs = [tc.read(body) for body in netlink.dump(tc.RTM_GETQDISC, tc.dump_request(_LOOPBACK))]
+        qdiscs = [tc_read.read(body) for body in netlink.dump(tc.RTM_GETQDISC, tc.dump_request(_LOOPBACK))]
     listed = [found for found in qdiscs if found["handle"] == handle and found.get_attr("TCA_KIND") == "netem"]
     if not listed:
         raise OSError(errno.ENODATA, "the kernel accepts it, but lists none")
-    if wrong := differences(Branch(0, spec), Branch(0, tc.read_netem(listed[0]))):
+    if wrong := differences(Branch(0, spec), Branch(0, tc_read.read_netem(listed[0]))):
         raise OSError(errno.ENODATA, f"the kernel accepts it, but reports something else: {', '.join(wrong)}")
     return ""
 
@@ -120,7 +123,7 @@ def tbf() -> str:
     from harness.shaping import tc_messages as tc
 
     options = tc.tbf(Tbf(1_000_000, 10_000, 100_000))
-    return _ask(tc.new_class(_LOOPBACK, ROOT | 2, 0, _NEW), _qdisc(0x20 << 16, ROOT | 2, "tbf", options))
+    return _ask(set_class(_LOOPBACK, 2, ROOT, never_limiting()), _qdisc(0x20 << 16, ROOT | 2, "tbf", options))
 
 
 def nfqueue() -> str:

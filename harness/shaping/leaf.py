@@ -125,7 +125,9 @@ def _idle_table(weight_log: int, rate_byte_s: int) -> tuple[int, bytes]:
 
 
 def read_leaf(kind: str, options: memoryview, wanted: Leaf | None, rate_byte_s: int) -> Leaf | None:
-    """The leaf that a qdisc is: the wanted one where the kernel would report that just so; None for other qdiscs.
+    """The leaf that a qdisc is; None for other qdiscs.
+
+    The one that is wanted, or that lets all pass, where the kernel would report that just so.
 
     Args:
         kind: of the qdisc.
@@ -136,10 +138,11 @@ def read_leaf(kind: str, options: memoryview, wanted: Leaf | None, rate_byte_s: 
     if kind not in _DISCIPLINES:
         return None
     held = _decoded(kind, options)
-    if wanted is not None and KINDS[wanted.queue.kind] == kind:
-        asked = _decoded(kind, memoryview(leaf_options(wanted, rate_byte_s)[1]))
-        if _same(asked, held):
-            return wanted
+    for one in (wanted, passing(held)):
+        if one is None or KINDS[one.queue.kind] != kind:
+            continue
+        if _same(_decoded(kind, memoryview(leaf_options(one, rate_byte_s)[1])), held):
+            return one
     return held
 
 

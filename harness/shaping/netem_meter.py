@@ -10,8 +10,8 @@ from typing import Final
 from harness.model.address import INTERFACE
 from harness.netlink.nlattr import attrs, each
 from harness.netlink.rtnetlink import Rtnetlink
-from harness.shaping.meter import Counts
-from harness.shaping.qdisc import Branch, Netem
+from harness.shaping.meter import NOTHING, Counts
+from harness.shaping.qdisc import LEAF_HANDLES, Branch, Netem
 
 _RTM_GETQDISC: Final = 38
 _TCMSG: Final = struct.Struct("=BxxxiIII")
@@ -24,6 +24,8 @@ _QUEUE_STATS: Final = struct.Struct("=III")
 _PACKETS: Final = struct.Struct("=Q")
 _LINE: Final = Branch(0, Netem()).netem_handle
 _QUEUED: Final = Branch(0, Netem()).queue_handle
+_TBF: Final = Branch(0, Netem()).tbf_handle
+_LEAVES: Final = [major << 16 for major in LEAF_HANDLES.values()]
 
 
 class NetemMeter:
@@ -36,22 +38,20 @@ class NetemMeter:
     def __init__(self, neighbours: Iterable[int]) -> None:
         self._index = socket.if_nametoindex(INTERFACE)
         self._netlink = Rtnetlink()
-        self._lines = {_LINE + (near << 16): near for near in neighbours}
-        self._queues = {_QUEUED + (near << 16): near for near in neighbours}
+        parts = [("line", _LINE), ("queue", _QUEUED), ("tbf", _TBF), *(("leaf", handle) for handle in _LEAVES)]
+        self._parts = {handle + (near << 16): (near, name) for name, handle in parts for near in neighbours}
 
     def read(self) -> dict[int, Counts]:
         """See Meter."""
-        lines: dict[int, Counts] = {}
-        queues: dict[int, Counts] = {}
+        found: dict[int, dict[str, Counts]] = {}
         for body in self._netlink.dump(_RTM_GETQDISC, _TCMSG.pack(0, self._index, 0, 0, 0)):
             _, index, handle, _, _ = _TCMSG.unpack_from(body)
             if index != self._index:
                 continue
-            if (near := self._lines.get(handle)) is not None:
-                lines[near] = read_counts(body)
-            elif (near := self._queues.get(handle)) is not None:
-                queues[near] = read_counts(body)
-        return {near: with_queue(line, queues[near]) if near in queues else line for near, line in lines.items()}
+            if (part := self._parts.get(handle)) is not None:
+                near, name = part
+                found.setdefault(near, {})[name] = read_counts(body)
+        return {near: edge_counts(**counts) for near, counts in found.items() if "line" in counts}
 
     def notes(self) -> list[str]:
         """See Meter: nothing happens to the kernel."""
@@ -75,9 +75,15 @@ def read_counts(body: bytes | memoryview) -> Counts:
     return packets, size, drops, backlog, queued
 
 
-def with_queue(line: Counts, queue: Counts) -> Counts:
-    """What both stages hold: before Linux 6.13 a netem did not count what stands in the one below it."""
+def edge_counts(line: Counts, queue: Counts = NOTHING, tbf: Counts | None = None, leaf: Counts = NOTHING) -> Counts:
+    """The counters of an edge by those of its qdiscs.
+
+    What waits or is dropped behind tbf, in the queue for its rate, is the edge's; without one it is the uplink's.
+    Before Linux 6.13 a netem did not count what stands in the one below it.
+    """
     packets, size, dropped, backlog, queued = line
-    if backlog >= queue[3]:
-        return line
-    return packets, size, dropped, backlog + queue[3], queued + queue[4]
+    if backlog < queue[3]:
+        backlog, queued = backlog + queue[3], queued + queue[4]
+    if tbf is not None:
+        return packets, size, dropped + max(tbf[2], leaf[2]), backlog, queued
+    return packets, size, dropped, max(0, backlog - leaf[3]), max(0, queued - leaf[4])

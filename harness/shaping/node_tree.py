@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
+from harness.model.capacity import Capacity
 from harness.model.node_plan import NodePlan, Port
-from harness.shaping.qdisc import EMPTY, Branch, Tree
+from harness.shaping.caps.tree import REST, TOTAL, CapTree, cap_tree, held_capacity
+from harness.shaping.caps.uplink import packet_of
+from harness.shaping.htb_class import HtbClass, never_limiting
+from harness.shaping.leaf import Leaf
+from harness.shaping.qdisc import EMPTY, PASSING_UPLINK, Branch, Tree
 from harness.shaping.shape_branch import branch_of
+
+
+def sender_tree(node: NodePlan) -> Tree:
+    """The tree that makes a node's outgoing edges and its uplink where they leave."""
+    uplink = node.shape.uplink
+    near = [port.neighbour for port in node.egress]
+    tree = tree_of(node, node.egress, node.addressing.versions, near if uplink else ())
+    if not tree.rooted:
+        return tree
+    if uplink is None:
+        plain = {
+            neighbour: _placed(branch, never_limiting(branch.rate_byte_s), None)
+            for neighbour, branch in tree.branches.items()
+        }
+        return replace(tree, branches=plain, uplink=PASSING_UPLINK)
+    cap = cap_tree(uplink, len(near), packet_of(node))
+    sharing = {
+        neighbour: _placed(branch, cap.classes[REST], cap.leaves[REST]) for neighbour, branch in tree.branches.items()
+    }
+    return replace(tree, branches=sharing, uplink=cap.classes[TOTAL])
+
+
+def _placed(branch: Branch, htb: HtbClass, waiting: Leaf | None) -> Branch:
+    """The branch in its class, with its last qdisc: a queue of the edge's own is the queue for the uplink too."""
+    if branch.tbf is not None:
+        waiting = Leaf(branch.queue, branch.buffer_bytes) if branch.queue else None
+    return replace(branch, htb=htb, leaf=waiting)
 
 
 def tree_of(
@@ -30,6 +63,24 @@ def tree_of(
         if shape.is_unshaped and port.neighbour not in sharing:
             passing |= dict.fromkeys(far, 0)
         else:
-            branches[port.neighbour] = branch_of(port, node.seed)
+            branches[port.neighbour] = branch_of(port, node.seed, node.mtu)
             filters |= dict.fromkeys(far, port.neighbour)
     return Tree(True, branches, filters, passing=passing, sealed=True)
+
+
+def held_uplink(node: NodePlan, held: Tree) -> Capacity | None:
+    """The uplink that a tree makes, in the words of the one that is wanted where it is the same."""
+    if held.uplink is None:
+        return None
+    flows, wanted = len(node.egress), node.shape.uplink
+    leaves = [branch.leaf for branch in held.branches.values() if branch.leaf is not None and branch.tbf is None]
+    if not leaves and wanted is not None:  # every edge has a queue of its own, which is the one for the uplink too
+        leaves = [Leaf(wanted.queue, wanted.flow_bytes(flows))]
+    tree = CapTree({TOTAL: held.uplink}, {REST: leaves[0]} if leaves else {})
+    return held_capacity(tree, wanted, flows)
+
+
+def uplink_differences(desired: Tree, held: Tree) -> Iterator[str]:
+    """How the class above those of the neighbours differs from the desired one."""
+    if desired.uplink is not None and held.uplink != desired.uplink:
+        yield f"class {held.uplink} -> {desired.uplink} (applied -> requested)"

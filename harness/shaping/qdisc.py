@@ -3,18 +3,26 @@
 ::
 
     eth0 root  htb 1:  default ffff
-     |- class 1:(n+1)   never limits; one per neighbour n
-     |   `- netem (n+16):   the delay line: delay, jitter, loss, ...; sets no rate, but keeps packets in order
-     |       `- netem (n+0x8010):   the queue for the rate; lets everything pass where there is none
-     |           `- tbf (n+0x4010):   only where a burst was asked for; then it makes the rate
+     |- class 1:fffe   the node's uplink; never limits where it has none
+     |   `- class 1:(n+1)   one per neighbour n; shares the uplink fairly, or never limits
+     |       `- netem (n+16):   the delay line: delay, jitter, loss, ...; sets no rate, but keeps packets in order
+     |           `- netem (n+0x8010):   the queue for the rate; lets everything pass where there is none
+     |               |- tbf (n+0x4010):   only where a burst, a buffer or a discipline was asked for; it makes the rate
+     |               |   `- codel, fq_codel, red or pie:   only where one was asked for; what waits for tbf's rate
+     |               `- bfifo, codel, ...:   only where there is an uplink and no tbf; what waits for the uplink
      |- class 1:ffff
      |   `- blackhole 7fff:   drops what matches no filter
      `- u32 filters: prio 1, IPv6 neighbour discovery -> 1:0, unshaped; IPv4 prio 2 and IPv6 prio 3, one per final
         destination -> class of the next hop, or 1:0 where that edge is unshaped; prio 4, ARP -> 1:0; prio 5 and 6, in
         containers: beyond the gateway -> 1:0
 
-The tree is built once and changed in place afterwards, so nothing queued is dropped and no moment is unshaped.
+The tree is built once and changed in place afterwards, so nothing queued is dropped and no moment is unshaped: only
+another queue discipline than before, and red with other parameters, start with an empty queue.
 A branch that is no longer needed stays, with a netem that does nothing.
+
+A netem hands on what is due each time that htb asks it for a packet; so what waits for the uplink waits in the last
+qdisc, which bounds it. A tbf hands on nothing by itself: behind one, the queue for the edge's rate is the queue for the
+uplink too.
 
 The engine in user space imitates a branch at the receiver: there are no qdiscs then, but the fields are these.
 """
@@ -26,12 +34,16 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from harness.model.link import Distribution
-from harness.model.queueing import Queue
+from harness.model.queueing import DISCIPLINES, Queue
 from harness.model.units import Rate
+from harness.shaping.htb_class import HtbClass, never_limiting
+from harness.shaping.leaf import Leaf
 
 ROOT: Final = 0x1_0000
 DROPPING: Final = 0xFFFF
 """Minor number of the class of what matches no filter."""
+UPLINK: Final = 0xFFFE
+"""Minor number of the class above those of the neighbours."""
 PASS: Final = -1
 """In place of a neighbour: packets cross an unshaped edge (class 1:0)."""
 MAX_AUTO_LIMIT: Final = 1_000_000
@@ -40,6 +52,10 @@ UNLIMITED: Final = Rate(20 * 10**9)
 PASSING_BYTE_S: Final = 2**37 - 1
 """Rate of a token bucket that is no longer wanted: 1.1 Tbit/s, which nobody has and nobody asks for to the byte."""
 PASSING_BURST: Final = PASSING_BYTE_S // 1000
+PASSING_UPLINK: Final = replace(never_limiting(), rate=PASSING_BYTE_S, ceil=PASSING_BYTE_S, quantum=0)
+"""The class above those of the neighbours where nothing limits them together."""
+LEAF_HANDLES: Final = {kind: 0xA010 + 0x1000 * number for number, kind in enumerate(DISCIPLINES)}
+"""By discipline, the major number of the leaf of neighbour 0; the last of neighbour 4093 is 0xf00d."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,8 @@ class Branch:
         tbf: the rate where a burst, a buffer or a discipline was asked for.
         queue: what is done to packets that wait for tbf's tokens; None: droptail.
         buffer_bytes: how much may wait there; 0 where neither a buffer nor a discipline was asked for.
+        htb: its class, where links are made by qdiscs.
+        leaf: the qdisc that is last, where there is one behind netem or tbf.
     """
 
     neighbour: int
@@ -102,6 +120,8 @@ class Branch:
     tbf: Tbf | None = None
     queue: Queue | None = None
     buffer_bytes: int = 0
+    htb: HtbClass | None = None
+    leaf: Leaf | None = None
 
     @classmethod
     def of_stages(cls, neighbour: int, line: Netem, queue: Netem | None, tbf: Tbf | None) -> Branch:
@@ -136,6 +156,17 @@ class Branch:
         return (self.neighbour + 0x4010) << 16
 
     @property
+    def leaf_handle(self) -> int:
+        """Of the last qdisc: every kind has its own, for one can only take another's place with another handle."""
+        kind = self.leaf.queue.kind if self.leaf else "droptail"
+        return (self.neighbour + LEAF_HANDLES[kind]) << 16
+
+    @property
+    def leaf_parent(self) -> int:
+        """Where the last qdisc hangs."""
+        return (self.tbf_handle if self.tbf else self.queue_handle) | 1
+
+    @property
     def stages(self) -> tuple[Netem, Netem]:
         """The netems that the kernel has: the delay line, and behind it the queue for the rate.
 
@@ -162,6 +193,7 @@ class Tree:
             handle by which the kernel knows them.
         passing: filters of ranks behind unshaped edges, with the handle by which the kernel knows them.
         sealed: whether what matches no filter is dropped.
+        uplink: the class above those of the branches, where links are made by qdiscs.
     """
 
     rooted: bool
@@ -170,6 +202,7 @@ class Tree:
     stale: Mapping[tuple[int, int], int] = field(default_factory=dict)
     passing: Mapping[tuple[int, int], int] = field(default_factory=dict)
     sealed: bool = False
+    uplink: HtbClass | None = None
 
 
 EMPTY: Final = Tree(False, {}, {})

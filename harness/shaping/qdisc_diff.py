@@ -6,7 +6,20 @@ import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 
-from harness.shaping.qdisc import MAX_AUTO_LIMIT, PASS, PASSING_BURST, PASSING_BYTE_S, Branch, Netem, Tbf, Tree
+from harness.model.capacity import DROPTAIL
+from harness.shaping.htb_class import HtbClass, never_limiting
+from harness.shaping.leaf import Leaf, passing
+from harness.shaping.qdisc import (
+    MAX_AUTO_LIMIT,
+    PASS,
+    PASSING_BURST,
+    PASSING_BYTE_S,
+    PASSING_UPLINK,
+    Branch,
+    Netem,
+    Tbf,
+    Tree,
+)
 
 
 @dataclass(frozen=True)
@@ -15,17 +28,39 @@ class AddRoot:
 
 
 @dataclass(frozen=True)
+class SetUplink:
+    """Make the class above those of the neighbours what it should be."""
+
+    uplink: HtbClass
+
+
+@dataclass(frozen=True)
 class AddBranch:
-    """Add a class with its netem (and tbf)."""
+    """Add a class with its netem (and tbf, and leaf)."""
 
     branch: Branch
 
 
 @dataclass(frozen=True)
 class AddTbf:
-    """Add a tbf below a netem that is there."""
+    """Add a tbf below a netem that is there, in place of a leaf that hangs there."""
 
     branch: Branch
+
+
+@dataclass(frozen=True)
+class SetClass:
+    """Change the class of a branch where it is."""
+
+    branch: Branch
+
+
+@dataclass(frozen=True)
+class SetLeaf:
+    """Change the last qdisc of a branch where it is or, if ``fresh``, put it there, in place of another one."""
+
+    branch: Branch
+    fresh: bool
 
 
 @dataclass(frozen=True)
@@ -70,7 +105,8 @@ class DropFilter:
 
 
 FilterAction = AddFilter | MoveFilter | DropFilter | Seal
-Action = AddRoot | AddBranch | AddTbf | Change | FilterAction
+BranchAction = AddBranch | AddTbf | SetClass | SetLeaf | Change
+Action = AddRoot | SetUplink | BranchAction | FilterAction
 
 
 def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[Action]:
@@ -86,11 +122,13 @@ def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[A
         touched: neighbours whose branch is set in any case, for what cannot be read (the jitter's distribution).
     """
     actions: list[Action] = [AddRoot()] if desired.rooted and not observed.rooted else []
+    if (uplink := _uplink(desired, observed)) is not None and uplink != observed.uplink:
+        actions.append(SetUplink(uplink))
     for neighbour, branch in desired.branches.items():
         actions += _branch_actions(branch, observed.branches.get(neighbour), neighbour in touched)
     for neighbour, old in observed.branches.items():
         if neighbour not in desired.branches:
-            actions += _branch_actions(Branch(neighbour, Netem(limit=MAX_AUTO_LIMIT)), old, False)
+            actions += _branch_actions(_idle(old), old, False)
     actions += [DropFilter(rank, version, handle) for (rank, version), handle in observed.stale.items()]
     for (rank, version), neighbour in desired.filters.items():
         if (handle := observed.passing.get((rank, version))) is not None:
@@ -104,25 +142,47 @@ def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[A
     return actions
 
 
+def _uplink(desired: Tree, observed: Tree) -> HtbClass | None:
+    """The class above those of the neighbours as it should be: where nothing is desired any more it never limits."""
+    return desired.uplink or (PASSING_UPLINK if observed.uplink is not None else None)
+
+
+def _idle(old: Branch) -> Branch:
+    """What a branch becomes that is no longer needed: it does nothing."""
+    return Branch(old.neighbour, Netem(limit=MAX_AUTO_LIMIT), htb=never_limiting() if old.htb is not None else None)
+
+
 def _branch_actions(want: Branch, have: Branch | None, touched: bool) -> Iterator[Action]:
     if have is None:
         yield AddBranch(want)
         return
     want = _settled(want, have)
+    if want.htb is not None and want.htb != have.htb:
+        yield SetClass(want)
+    held = have.leaf
     if want.tbf is not None and have.tbf is None:
         yield AddTbf(want)
+        held = None
+    if want.leaf is not None and want.leaf != held:
+        yield SetLeaf(want, fresh=held is None or held.queue.kind != want.leaf.queue.kind)
     reasons = differences(want, have)
     if reasons or touched:
         yield Change(want, ", ".join(reasons) or "set again")
 
 
 def _settled(want: Branch, have: Branch) -> Branch:
-    """The desired branch, given the present one: a token bucket that is no longer needed stays and lets everything
-    pass, because removing it would drop the packets in it."""
-    if want.tbf is not None or have.tbf is None:
-        return want
-    limit = max(have.tbf.limit, 4 * PASSING_BURST)
-    return Branch(want.neighbour, want.netem, Tbf(PASSING_BYTE_S, PASSING_BURST, limit))
+    """The desired branch, given the present one: what is no longer needed stays and lets everything pass, because
+    removing it would drop the packets in it. The limit of a tbf is that of a bfifo below it (sch_tbf.c)."""
+    tbf, leaf = want.tbf, want.leaf
+    held = have.leaf if tbf is None or have.tbf is not None else None
+    if tbf is None and have.tbf is not None:
+        tbf = Tbf(PASSING_BYTE_S, PASSING_BURST, max(have.tbf.limit, 4 * PASSING_BURST))
+    if leaf is None and held is not None:
+        leaf = passing(held) if tbf is None or tbf.passes else Leaf(DROPTAIL, tbf.limit)
+    if leaf is not None and leaf.queue == DROPTAIL and tbf is not None:
+        tbf = replace(tbf, limit=leaf.limit)
+        leaf = leaf if held is not None else None  # tbf has a bfifo of its own
+    return replace(want, tbf=tbf, leaf=leaf)
 
 
 def differences(want: Branch, have: Branch) -> list[str]:
@@ -140,6 +200,15 @@ def differences(want: Branch, have: Branch) -> list[str]:
     return found
 
 
+def _all_differences(want: Branch, have: Branch) -> list[str]:
+    found = differences(want, have)
+    if want.htb != have.htb:
+        found.append(f"class {have.htb} -> {want.htb}")
+    if want.leaf != have.leaf:
+        found.append(f"last qdisc {have.leaf or 'none'} -> {want.leaf or 'none'}")
+    return found
+
+
 def _same_bucket(want: Tbf | None, have: Tbf | None) -> bool:
     """Whether two token buckets are equal; the kernel reports the burst in ticks of 64 ns of the rate."""
     if want is None or have is None:
@@ -154,7 +223,7 @@ def mismatches(desired: Tree, observed: Tree) -> Iterable[tuple[int, str]]:
         have = observed.branches.get(neighbour)
         if have is None:
             yield neighbour, "nothing shapes it"
-        elif reasons := differences(_settled(branch, have), have):
+        elif reasons := _all_differences(_settled(branch, have), have):
             yield neighbour, ", ".join(f"{reason} (applied -> requested)" for reason in reasons)
     for (rank, version), neighbour in desired.filters.items():
         if observed.filters.get((rank, version)) != neighbour:

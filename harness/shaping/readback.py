@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.model.address import MTU
 from harness.model.link import UNSHAPED
 from harness.model.node_plan import Port
 from harness.model.status import EdgeStatus, NodeStatus, Stats
@@ -13,7 +14,12 @@ from harness.shaping.shape_branch import shape_of
 
 
 def node_status(
-    ports: Sequence[Port], desired: Tree, observed: Tree, stats: Mapping[int, Stats], notes: Sequence[str] = ()
+    ports: Sequence[Port],
+    desired: Tree,
+    observed: Tree,
+    stats: Mapping[int, Stats],
+    notes: Sequence[str] = (),
+    mtu: int = MTU,
 ) -> NodeStatus:
     """The status of a node.
 
@@ -23,12 +29,13 @@ def node_status(
         observed: the tree that the kernel, or the shaper daemon, reports.
         stats: counters by neighbour, of every branch of ``observed``.
         notes: see NodeStatus.
+        mtu: of the network.
     """
     edges, pairs = {}, {port.neighbour: port.edge.pair for port in ports}
     for neighbour, pair in pairs.items():
         branch = observed.branches.get(neighbour)
         edges[pair] = (
-            EdgeStatus(UNSHAPED, Stats()) if branch is None else EdgeStatus(shape_of(branch), stats[neighbour])
+            EdgeStatus(UNSHAPED, Stats()) if branch is None else EdgeStatus(shape_of(branch, mtu), stats[neighbour])
         )
     wrong = tuple((pairs[neighbour], what) for neighbour, what in mismatches(desired, observed))
     return NodeStatus(edges, wrong, tuple(notes))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from typing import Final
 
-from harness.model.address import FRAME, SMALLEST_FRAME
+from harness.model.address import FRAME, MTU, SMALLEST_FRAME, full_frame
+from harness.model.capacity import DROPTAIL
 from harness.model.distribution import highest
 from harness.model.link import GilbertElliott, LinkShape
 from harness.model.node_plan import Port
@@ -27,10 +29,11 @@ TBF_QUEUEING: Final = Time(50 * 10**6)
 """How long a packet may wait for tokens unless the shape says otherwise (tbf's latency)."""
 
 
-def branch_of(port: Port, seed: int) -> Branch:
+def branch_of(port: Port, seed: int, mtu: int = MTU) -> Branch:
     """The branch that makes the shape of a port's edge."""
     shape = port.edge.effective
-    return Branch(port.neighbour, netem_of(port, seed), tbf_of(shape), shape.queue, waiting_bytes(shape))
+    tbf = tbf_of(shape, full_frame(mtu))
+    return Branch(port.neighbour, netem_of(port, seed), tbf, shape.queue, waiting_bytes(shape))
 
 
 def _needs_bucket(shape: LinkShape) -> bool:
@@ -65,18 +68,23 @@ def netem_of(port: Port, seed: int) -> Netem:
     )
 
 
-def tbf_of(shape: LinkShape) -> Tbf | None:
-    """The token bucket of a shape with a burst, a buffer or a discipline."""
+def tbf_of(shape: LinkShape, frame: int = FRAME) -> Tbf | None:
+    """The token bucket of a shape with a burst, a buffer or a discipline.
+
+    Args:
+        shape: what was asked for.
+        frame: bytes of the largest frame: a bucket that is not as deep lets none of these pass.
+    """
     if shape.rate is None or not _needs_bucket(shape):
         return None
-    burst = max(shape.burst.bytes, FRAME) if shape.burst else automatic_burst(shape.rate.byte_s)
+    burst = max(shape.burst.bytes, frame) if shape.burst else automatic_burst(shape.rate.byte_s, frame)
     limit = waiting_bytes(shape) or default_limit(shape.rate.byte_s, burst)
     return Tbf(shape.rate.byte_s, burst, min(limit, 2**32 - 1), shape.overhead)
 
 
-def automatic_burst(rate_byte_s: int) -> int:
+def automatic_burst(rate_byte_s: int, frame: int) -> int:
     """Depth of a bucket that nobody asked for: what is sent in a millisecond, by which a timer may be late."""
-    return max(2 * FRAME, rate_byte_s // 1000)
+    return max(2 * frame, rate_byte_s // 1000)
 
 
 def default_limit(rate_byte_s: int, burst: int) -> int:
@@ -84,10 +92,25 @@ def default_limit(rate_byte_s: int, burst: int) -> int:
     return burst + max(buffer_bytes(TBF_QUEUEING, Rate(8 * rate_byte_s)), MIN_QUEUE * FRAME)
 
 
-def has_automatic_burst(tbf: Tbf) -> bool:
+def has_automatic_burst(tbf: Tbf, frame: int) -> bool:
     """Whether nobody asked for this burst. The kernel reports it in ticks of 64 ns of the rate."""
     tick = math.ceil(tbf.rate_byte_s * 128e-9) + 1
-    return abs(tbf.burst - automatic_burst(tbf.rate_byte_s)) <= tick
+    return abs(tbf.burst - automatic_burst(tbf.rate_byte_s, frame)) <= tick
+
+
+def with_queue_of_leaf(branch: Branch) -> Branch:
+    """A branch as the kernel has it with its ``queue`` and ``buffer_bytes``, which follow from tbf and what is below.
+
+    A tbf without a leaf has a bfifo of its own, of its limit. It may have been sized for a burst (default_limit).
+    """
+    tbf, leaf = branch.tbf, branch.leaf
+    if tbf is None or tbf.passes:
+        return branch
+    if leaf is not None and leaf.queue != DROPTAIL:
+        return replace(branch, queue=leaf.queue, buffer_bytes=leaf.limit)
+    tick = math.ceil(tbf.rate_byte_s * 128e-9) + 1
+    automatic = abs(tbf.limit - default_limit(tbf.rate_byte_s, tbf.burst)) <= tick
+    return replace(branch, buffer_bytes=0 if automatic else tbf.limit)
 
 
 def waiting_bytes(shape: LinkShape) -> int:
@@ -96,7 +119,12 @@ def waiting_bytes(shape: LinkShape) -> int:
         return 0
     if shape.buffer is not None:
         return max(buffer_bytes(shape.buffer, shape.rate), FRAME)
-    return max(_delay_product(shape.rate, shape.delay), AQM_FRAMES * FRAME) if shape.queue else 0
+    return _automatic_buffer(shape.rate, shape.delay) if shape.queue else 0
+
+
+def _automatic_buffer(rate: Rate, delay: Time) -> int:
+    """Bytes that a discipline other than droptail has room for unless the buffer is given."""
+    return max(_delay_product(rate, delay), AQM_FRAMES * FRAME)
 
 
 def queue_bytes(shape: LinkShape) -> int:
@@ -149,10 +177,15 @@ def edge_seed(seed: int, src: int, dst: int) -> int:
     return int.from_bytes(hashlib.sha256(f"netem {seed} {src} {dst}".encode()).digest()[:8], "little")
 
 
-def shape_of(branch: Branch) -> LinkShape:
+def shape_of(branch: Branch, mtu: int = MTU) -> LinkShape:
     """What a branch does to packets, in the words of a link shape: how what the kernel reports is shown to people."""
     netem, tbf = branch.netem, None if branch.tbf and branch.tbf.passes else branch.tbf
     rate_byte_s, overhead = (tbf.rate_byte_s, tbf.overhead) if tbf else (netem.rate_byte_s, netem.overhead)
+    buffer, burst = branch.buffer_bytes, Size(tbf.burst) if tbf else None
+    if tbf and buffer and has_automatic_burst(tbf, full_frame(mtu)):
+        burst = None
+    if branch.queue and buffer == _automatic_buffer(Rate(8 * rate_byte_s), Time(netem.delay_ns)):
+        buffer = 0
     chain = None
     if netem.chain:
         p, r, survive, loss_good = (Ratio.from_u32(raw) for raw in netem.chain)
@@ -168,8 +201,8 @@ def shape_of(branch: Branch) -> LinkShape:
         corrupt=Ratio.from_u32(netem.corrupt),
         reorder=Ratio.from_u32(netem.reorder),
         limit=netem.limit,
-        burst=Size(tbf.burst) if tbf and not (branch.buffer_bytes and has_automatic_burst(tbf)) else None,
+        burst=burst,
         queue=branch.queue,
-        buffer=Size(branch.buffer_bytes) if branch.buffer_bytes else None,
+        buffer=Size(buffer) if buffer else None,
         overhead=overhead,
     )

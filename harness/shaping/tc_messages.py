@@ -1,4 +1,4 @@
-"""Qdiscs, classes and filters as pyroute2's messages, and back.
+"""Qdiscs and filters as pyroute2's messages; tc_read.py reads them.
 
 Units at this edge: times in ns (netem's 64-bit fields; its old ones count ticks of 64 ns), rates in byte/s.
 
@@ -14,14 +14,14 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, Final
 
-from pyroute2.netlink import nlmsg
-from pyroute2.netlink.rtnl.tcmsg import tcmsg
-
 from harness.model.distribution import table
 from harness.model.link import Distribution
-from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, message
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.rtnetlink import Request
-from harness.shaping.qdisc import DROPPING, ROOT, UNLIMITED, Netem, Tbf
+from harness.shaping import leaf
+from harness.shaping.caps.messages import raw_request, set_class
+from harness.shaping.htb_class import never_limiting
+from harness.shaping.qdisc import DROPPING, PASSING_UPLINK, ROOT, UPLINK, Branch, Netem, Tbf
 from harness.shaping.tc_plugin import TcMessage
 
 Address = IPv4Address | IPv6Address
@@ -40,44 +40,28 @@ _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
 TC_H_ROOT: Final = 0xFFFFFFFF
 TICK_NS: Final = 64
 U32_MAX: Final = 0xFFFFFFFF
-CLASS_BURST_SECONDS: Final = 160e-6
-"""Depth of a class's bucket: 400 kB at 20 Gbit/s, which measured as not limiting."""
-_CLASS_QUANTUM: Final = 60_000
 _ETHERNET: Final = 1
 """Link layer of a rate. With it the kernel needs no rate table."""
 _ETH_P = {4: 0x0800, 6: 0x86DD}
-_PRIORITY = {4: 2, 6: 3}
+PRIORITY = {4: 2, 6: 3}
 _ETH_P_ARP: Final = 0x0806
 _DISCOVERY_PRIORITY: Final = 1
 _ARP_PRIORITY: Final = 4
 _OUTSIDE_PRIORITY: Final = {4: 5, 6: 6}
-_DROP_CLASS: Final = ROOT | DROPPING
+DROP_CLASS: Final = ROOT | DROPPING
 _DROP_HANDLE: Final = 0x7FFF_0000
 _NOT_UNICAST: Final[Mapping[int, tuple[Network, ...]]] = {
     4: tuple(map(IPv4Network, ("127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"))),
     6: tuple(map(IPv6Network, ("::/127", "fe80::/10", "ff00::/8"))),
 }
 """Never beyond a gateway: loopback, this link alone, many receivers, broadcast."""
-_NETEM_LOSS_GE: Final = 2
+NETEM_LOSS_GE: Final = 2
 _DESTINATION_OFFSET = {4: 16, 6: 24}
 
 Key = tuple[int, int, int]
 """Of a u32 filter: value, mask, and where the four bytes are, counted from the network header."""
 TcOptions = dict[str, Any]
 """What pyroute2 encodes as TCA_OPTIONS: fields by name, and ``attrs``, a list of [name, value]."""
-
-
-# Encoding
-
-
-def new_class(index: int, classid: int, rate_byte_s: int, flags: int) -> Request:
-    """The message that adds or changes an htb class below the root, which never limits that rate."""
-    return _new_class(index, classid, max(UNLIMITED.byte_s, 2 * rate_byte_s), flags)
-
-
-@lru_cache(maxsize=4096)
-def _new_class(index: int, classid: int, rate: int, flags: int) -> Request:
-    return request(RTM_NEWTCLASS, flags, index, classid, ROOT, "htb", _htb_class(rate))
 
 
 @lru_cache(maxsize=4096)
@@ -88,8 +72,9 @@ def new_filter(index: int, handle: int, destination: Address, classid: int, flag
 
 
 def new_root(index: int) -> Iterator[Request]:
-    """The messages that put the root on an interface, with the filters of what is never shaped."""
+    """The messages that put the root on an interface, with the filters of what is never shaped, and the uplink."""
     yield request(RTM_NEWQDISC, _NEW, index, ROOT, TC_H_ROOT, "htb", htb_root())
+    yield set_class(index, UPLINK, ROOT, PASSING_UPLINK)
     for number, (info, options) in enumerate([*discovery_filters(), arp_filter()], 1):
         yield request(RTM_NEWTFILTER, _NEW, index, number, ROOT, "u32", options, info)
 
@@ -107,11 +92,11 @@ def seal(index: int, nets: Iterable[Network], gateways: Iterable[Address]) -> It
         ways: list[Network] = [ip_network(way) for way in gateways if way.version == version]
         kept = [*(net for net in nets if net.version == version), *_NOT_UNICAST[version]]
         anywhere = ip_network("0.0.0.0/0" if version == 4 else "::/0")
-        chosen = [*((net, ROOT) for net in ways), *((net, _DROP_CLASS) for net in kept), (anywhere, ROOT)]
+        chosen = [*((net, ROOT) for net in ways), *((net, DROP_CLASS) for net in kept), (anywhere, ROOT)]
         for number, (net, classid) in enumerate(chosen, 1):
             yield request(RTM_NEWTFILTER, NLM_F_CREATE, index, number, ROOT, "u32", _to_net(net, classid), info)
-    yield new_class(index, _DROP_CLASS, 0, NLM_F_CREATE)
-    yield request(RTM_NEWQDISC, NLM_F_CREATE, index, _DROP_HANDLE, _DROP_CLASS, "blackhole")
+    yield set_class(index, DROPPING, ROOT, never_limiting())
+    yield request(RTM_NEWQDISC, NLM_F_CREATE, index, _DROP_HANDLE, DROP_CLASS, "blackhole")
 
 
 def request(
@@ -147,17 +132,6 @@ def htb_root() -> TcOptions:
     return {"attrs": [["TCA_HTB_INIT", {"version": 3, "rate2quantum": 10, "defcls": DROPPING}]]}
 
 
-def _htb_class(rate: int) -> TcOptions:
-    ticks = round(CLASS_BURST_SECONDS * 1e9 / TICK_NS)
-    parms = {"rate": min(rate, U32_MAX), "ceil": min(rate, U32_MAX)}
-    parms |= {"rate___reserved": _ETHERNET, "ceil___reserved": _ETHERNET}
-    parms |= {"buffer": ticks, "cbuffer": ticks, "quantum": _CLASS_QUANTUM}
-    attributes: list[list[Any]] = [["TCA_HTB_PARMS", parms]]
-    if rate > U32_MAX:
-        attributes += [["TCA_HTB_RATE64", rate], ["TCA_HTB_CEIL64", rate]]
-    return {"attrs": attributes}
-
-
 @lru_cache(maxsize=4)
 def _table(distribution: Distribution) -> bytes:
     values = table(distribution)
@@ -179,7 +153,7 @@ def netem(spec: Netem, *, fresh: bool) -> TcOptions:
         ["TCA_NETEM_CORR", (0, 0, 0)],
         ["TCA_NETEM_REORDER", (spec.reorder, 0)],
         ["TCA_NETEM_CORRUPT", (spec.corrupt, 0)],
-        ["TCA_NETEM_RATE", (min(spec.rate_byte_s, U32_MAX), 0, 0, 0)],
+        ["TCA_NETEM_RATE", (min(spec.rate_byte_s, U32_MAX), spec.overhead, 0, 0)],
         ["TCA_NETEM_LATENCY64", (spec.delay_ns,)],
         ["TCA_NETEM_JITTER64", (spec.jitter_ns,)],
         ["TCA_NETEM_PRNG_SEED", (spec.seed,)],
@@ -187,7 +161,7 @@ def netem(spec: Netem, *, fresh: bool) -> TcOptions:
     if spec.rate_byte_s > U32_MAX:
         attributes.append(["TCA_NETEM_RATE64", (spec.rate_byte_s,)])
     if spec.chain:
-        attributes.append(["TCA_NETEM_LOSS", (20, _NETEM_LOSS_GE, *spec.chain)])
+        attributes.append(["TCA_NETEM_LOSS", (20, NETEM_LOSS_GE, *spec.chain)])
     if spec.jitter_ns and not (fresh and spec.distribution == "uniform"):
         attributes.append(["TCA_NETEM_DELAY_DIST", _table(spec.distribution)])
     return {
@@ -203,12 +177,27 @@ def netem(spec: Netem, *, fresh: bool) -> TcOptions:
 
 def tbf(spec: Tbf) -> TcOptions:
     """Of a token bucket."""
-    ticks = min(round(spec.burst / spec.rate_byte_s * 1e9 / TICK_NS), U32_MAX)
-    parms = {"rate": min(spec.rate_byte_s, U32_MAX), "rate___reserved": _ETHERNET, "limit": spec.limit, "buffer": ticks}
+    ticks = min(round((spec.burst + spec.overhead) / spec.rate_byte_s * 1e9 / TICK_NS), U32_MAX)
+    parms = {"rate": min(spec.rate_byte_s, U32_MAX), "rate___reserved": _ETHERNET, "rate_overhead": spec.overhead}
+    parms |= {"limit": spec.limit, "buffer": ticks}
     attributes: list[list[Any]] = [["TCA_TBF_PARMS", parms], ["TCA_TBF_BURST", spec.burst]]
     if spec.rate_byte_s > U32_MAX:
         attributes.append(["TCA_TBF_RATE64", spec.rate_byte_s])
     return {"attrs": attributes}
+
+
+def set_leaf(index: int, branch: Branch, rate_byte_s: int, flags: int) -> Request:
+    """The message that adds or changes the last qdisc of a branch that has one.
+
+    Args:
+        index: of the interface.
+        branch: whose.
+        rate_byte_s: at which packets leave it.
+        flags: of the message.
+    """
+    assert branch.leaf is not None
+    kind, options = leaf.leaf_options(branch.leaf, rate_byte_s)
+    return raw_request(RTM_NEWQDISC, flags, index, branch.leaf_handle, branch.leaf_parent, kind, attr(2, options))
 
 
 def u32_filter(destination: Address, classid: int) -> TcOptions:
@@ -250,86 +239,8 @@ def _u32(classid: int, *keys: Key) -> TcOptions:
 
 def filter_info(version: int) -> int:
     """The tcm_info of a filter: priority and protocol (big-endian)."""
-    return _info(_PRIORITY[version], _ETH_P[version])
+    return _info(PRIORITY[version], _ETH_P[version])
 
 
 def _info(priority: int, protocol: int) -> int:
     return priority << 16 | ((protocol & 0xFF) << 8 | protocol >> 8)
-
-
-# Decoding
-
-
-class _Header(nlmsg):
-    header = None
-    fields = tcmsg.fields
-
-
-def read_handle(body: memoryview) -> int:
-    """The handle of a message of a dump, without its attributes: all that matters of a class."""
-    found = _Header(body)
-    found.decode()
-    return int(found["handle"])
-
-
-def read(body: bytes | memoryview) -> TcMessage:
-    """A message of a dump."""
-    found = TcMessage(message(RTM_NEWQDISC, 0, 0, bytes(body)))
-    found.decode()
-    return found
-
-
-def _attributes(found: Any) -> dict[str, Any]:
-    """The attributes of a message or of an attribute, by name; of none where there is none."""
-    return {} if found is None else {slot.name: slot.value for slot in found["attrs"]}
-
-
-def read_netem(found: TcMessage) -> Netem:
-    """The parameters of a netem. Not every kernel reports the jitter table and the seed: both are left out."""
-    options = found.get_attr("TCA_OPTIONS")
-    nested = dict(options["attrs"])
-
-    def first(name: str, default: int = 0) -> int:
-        return int(nested.get(name, (default,))[0])
-
-    chain = nested.get("TCA_NETEM_LOSS")
-    chain = chain[2:] if chain and chain[1] == _NETEM_LOSS_GE else None
-    return Netem(
-        delay_ns=first("TCA_NETEM_LATENCY64", options["delay"] * TICK_NS),
-        jitter_ns=first("TCA_NETEM_JITTER64", options["jitter"] * TICK_NS),
-        limit=options["limit"],
-        loss=0 if chain else options["loss"],
-        chain=chain,
-        duplicate=options["duplicate"],
-        corrupt=first("TCA_NETEM_CORRUPT"),
-        reorder=first("TCA_NETEM_REORDER"),
-        gap=options["gap"],
-        rate_byte_s=first("TCA_NETEM_RATE64", first("TCA_NETEM_RATE")),
-    )
-
-
-def is_seal(found: TcMessage) -> bool:
-    """Whether a qdisc is where what matches no filter goes."""
-    return bool(found["parent"] == _DROP_CLASS)
-
-
-def read_tbf(found: TcMessage) -> Tbf:
-    """The parameters of a token bucket. The kernel reports the burst in ticks of 64 ns: it is rounded to bytes."""
-    nested = _attributes(found.get_attr("TCA_OPTIONS"))
-    parms = nested["TCA_TBF_PARMS"]
-    rate = nested.get("TCA_TBF_RATE64", parms["rate"])
-    return Tbf(rate, round(parms["buffer"] * TICK_NS * rate / 1e9), parms["limit"])
-
-
-@lru_cache(maxsize=4096)
-def read_filter(body: bytes) -> tuple[int, Address, int] | None:
-    """(handle, destination, classid) of a filter that we made; None for hash tables and others' filters."""
-    found = read(body)
-    options = _attributes(found.get_attr("TCA_OPTIONS"))
-    selector, classid = options.get("TCA_U32_SEL"), options.get("TCA_U32_CLASSID")
-    if selector is None or classid is None or found["info"] >> 16 not in _PRIORITY.values():
-        return None
-    address = b"".join(struct.pack(">I", value) for value, _, _ in selector["keys"])
-    if len(address) == 4:
-        return found["handle"], IPv4Address(address), classid
-    return (found["handle"], IPv6Address(address), classid) if len(address) == 16 else None

@@ -58,6 +58,12 @@ SHAPES = {
     "rate": shape(rate="10mbit"),
     "fast": shape(rate="80gbit", delay="100us"),
     "bucket": shape(rate="10mbit", delay="5ms", burst="32KiB"),
+    "buffered": shape(rate="10mbit", delay="5ms", buffer="64KiB"),
+    "counted": shape(rate="10mbit", overhead="-14"),
+    "codel": shape(rate="10mbit", delay="10ms", queue="codel,target=7ms,ecn=no", overhead="24"),
+    "fq_codel": shape(rate="10mbit", queue="fq_codel", buffer="125000B"),
+    "red": shape(rate="10mbit", queue="red"),
+    "pie": shape(rate="1gbit", queue="pie,interval=30ms"),
     "limited": shape(rate="1mbit", delay="250s", limit=77),
     "everything": shape(
         rate="20mbit", delay="30ms", jitter="3ms", distribution="normal", loss="0.1%", corrupt="0.01%", reorder="1%"

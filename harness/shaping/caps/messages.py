@@ -114,9 +114,10 @@ def kind_and_options(body: memoryview) -> tuple[str, memoryview]:
     return bytes(found.get(_KIND, b"")).rstrip(b"\0").decode(), memoryview(found.get(_OPTIONS, b""))
 
 
-def _request(
+def raw_request(
     kind: int, flags: int, index: int, handle: int, parent: int, tc: str, options: bytes = b"", info: int = 0
 ) -> Request:
+    """A message about a qdisc, class or filter; ``options`` are whole attributes."""
     return Request(
         kind, flags, _TCMSG.pack(0, index, handle, parent, info) + attr(_KIND, tc.encode() + b"\0") + options
     )
@@ -125,13 +126,13 @@ def _request(
 def new_root(index: int) -> Request:
     """Adds the root; what no filter matches goes to the class REST, and passes as long as there is none."""
     made = attr(_OPTIONS, attr(_HTB_INIT, struct.pack("=5I", 3, 10, REST, 0, 0)))
-    return _request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index, ROOT, _TC_H_ROOT, "htb", made)
+    return raw_request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index, ROOT, _TC_H_ROOT, "htb", made)
 
 
 def set_shortening(index: int, shortening: int) -> Request:
     """Makes every frame count so many bytes less below a root that is there."""
     stab = attr(_STAB, attr(1, _SIZE.pack(0, 0, 0, -shortening, 0, 0, 0, 0))) if shortening else b""
-    return _request(RTM_NEWQDISC, 0, index, ROOT, _TC_H_ROOT, "htb", stab)
+    return raw_request(RTM_NEWQDISC, 0, index, ROOT, _TC_H_ROOT, "htb", stab)
 
 
 def read_shortening(body: memoryview) -> int:
@@ -149,7 +150,7 @@ def set_class(index: int, number: int, parent: int, spec: HtbClass) -> Request:
     made = attr(_HTB_PARMS, rate + ceil + struct.pack("=5I", spec.bucket, spec.ceil_bucket, quantum, 0, 0))
     if max(spec.rate, spec.ceil) > _U32_MAX:
         made += attr(_HTB_RATE64, struct.pack("=Q", spec.rate)) + attr(_HTB_CEIL64, struct.pack("=Q", spec.ceil))
-    return _request(RTM_NEWTCLASS, NLM_F_CREATE, index, ROOT | number, parent, "htb", attr(_OPTIONS, made))
+    return raw_request(RTM_NEWTCLASS, NLM_F_CREATE, index, ROOT | number, parent, "htb", attr(_OPTIONS, made))
 
 
 def read_class(options: memoryview, *, leaf: bool) -> HtbClass:
@@ -165,12 +166,12 @@ def read_class(options: memoryview, *, leaf: bool) -> HtbClass:
 def set_leaf(index: int, number: int, kind: str, options: bytes) -> Request:
     """Adds, changes or replaces the qdisc of a class. The kernel chooses its handle: another kind needs another one."""
     flags = NLM_F_CREATE | NLM_F_REPLACE
-    return _request(RTM_NEWQDISC, flags, index, 0, ROOT | number, kind, attr(_OPTIONS, options))
+    return raw_request(RTM_NEWQDISC, flags, index, 0, ROOT | number, kind, attr(_OPTIONS, options))
 
 
 def new_ingress(index: int) -> Request:
     """Adds the qdisc that sees what comes in."""
-    return _request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index, INGRESS, _TC_H_INGRESS, "ingress")
+    return raw_request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index, INGRESS, _TC_H_INGRESS, "ingress")
 
 
 def set_filter(index: int, parent: int, priority: int, number: int, spec: Filter) -> Request:
@@ -183,12 +184,12 @@ def set_filter(index: int, parent: int, priority: int, number: int, spec: Filter
         target = attr(_U32_CLASSID, struct.pack("=I", spec.classid)) if spec.classid else b""
     flags = NLM_F_CREATE | NLM_F_EXCL
     made = attr(_OPTIONS, target + selector)
-    return _request(RTM_NEWTFILTER, flags, index, number, parent, "u32", made, _info(priority, spec.version))
+    return raw_request(RTM_NEWTFILTER, flags, index, number, parent, "u32", made, _info(priority, spec.version))
 
 
 def drop_filter(index: int, parent: int, priority: int, handle: int, version: int) -> Request:
     """Removes a filter by its whole handle."""
-    return _request(RTM_DELTFILTER, 0, index, handle, parent, "u32", info=_info(priority, version))
+    return raw_request(RTM_DELTFILTER, 0, index, handle, parent, "u32", info=_info(priority, version))
 
 
 def _info(priority: int, version: int) -> int:

@@ -159,7 +159,7 @@ def _reading(
     names = vars(Stats())
     stats = {int(near): Stats(**{name: link[name] for name in names}) for near, link in answer["links"].items()}
     notes = [*answer["events"], *([] if not desired.rooted or rules.sees_frames(netlink) else [_NO_FRAMES])]
-    found = node_status(node.ingress, replace(desired, sealed=False), observed, stats, notes)
+    found = node_status(node.ingress, replace(desired, sealed=False), observed, stats, notes, node.mtu)
     orders, held = cap_orders(node), _held_orders(answer)
     counted = (Stats(**{name: cap[name] for name in names}) for cap in answer.get("caps", ()))
     found = replace(

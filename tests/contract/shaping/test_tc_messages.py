@@ -5,14 +5,17 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from harness.model.distribution import table
-from harness.model.link import MAX_TIME
+from harness.model.link import MAX_OVERHEAD, MAX_TIME, MIN_OVERHEAD
 from harness.netlink.nlattr import attrs, message
 from harness.shaping import tc_messages as tc
+from harness.shaping import tc_read
+from harness.shaping.caps.messages import set_class
+from harness.shaping.htb_class import never_limiting
 from harness.shaping.qdisc import PASSING_BURST, PASSING_BYTE_S, ROOT, UNLIMITED, Branch, Netem, Tbf
 from harness.shaping.qdisc_diff import differences
 
@@ -32,6 +35,7 @@ netems = st.builds(
     reorder=u32,
     gap=st.integers(0, 1),
     rate_byte_s=st.just(0) | rates,
+    overhead=st.integers(MIN_OVERHEAD, MAX_OVERHEAD),
     distribution=st.sampled_from(["uniform", "normal", "pareto", "paretonormal"]),
     seed=st.integers(0, 2**64 - 1),
 ) | st.builds(Netem, chain=st.tuples(u32, u32, u32, u32))
@@ -40,7 +44,10 @@ netems = st.builds(
 @st.composite
 def buckets(draw):
     rate = draw(rates)
-    return Tbf(rate, draw(st.integers(1, min(2**31, 274 * rate))), draw(u32))
+    overhead = draw(st.just(0) | st.integers(0, MAX_OVERHEAD))
+    most = 274 * rate - overhead
+    assume(most > 0)
+    return Tbf(rate, draw(st.integers(1, min(2**31, most))), draw(u32), overhead)
 
 
 def decoded(request, number=tc.RTM_NEWQDISC):
@@ -60,7 +67,7 @@ def raw(kind, options):
 
 
 def read(kind, options):
-    return tc.read(body(kind, options).body)
+    return tc_read.read(body(kind, options).body)
 
 
 def options(kind, data):
@@ -91,7 +98,7 @@ def test_htb_root():
 
 @pytest.mark.parametrize("rate", [0, 1, 10**9, UNLIMITED.byte_s, 2**32 - 1, 2**32, 10**10, 2**40])
 def test_htb_class_never_limits(rate):
-    found = decoded(tc.new_class(7, ROOT | 1, rate, 0), tc.RTM_NEWTCLASS).get_attr("TCA_OPTIONS")
+    found = decoded(set_class(7, 1, ROOT, never_limiting(rate)), tc.RTM_NEWTCLASS).get_attr("TCA_OPTIONS")
     parms = found.get_attr("TCA_HTB_PARMS")
     wide = found.get_attr("TCA_HTB_RATE64"), found.get_attr("TCA_HTB_CEIL64")
     full = max(UNLIMITED.byte_s, 2 * rate)
@@ -119,7 +126,7 @@ def test_netem_is_what_pyroute2_reads(spec):
     assert dict(found.get_attr("TCA_NETEM_CORRUPT")) == {"prob_corrupt": spec.corrupt, "corr_corrupt": 0}
     assert dict(found.get_attr("TCA_NETEM_RATE")) == {
         "rate": min(spec.rate_byte_s, U32),
-        "packet_overhead": 0,
+        "packet_overhead": spec.overhead,
         "cell_size": 0,
         "cell_overhead": 0,
     }
@@ -127,7 +134,7 @@ def test_netem_is_what_pyroute2_reads(spec):
 
 @given(netems, st.booleans())
 def test_netem_is_what_we_read(spec, fresh):
-    again = tc.read_netem(read("netem", tc.netem(spec, fresh=fresh)))
+    again = tc_read.read_netem(read("netem", tc.netem(spec, fresh=fresh)))
     assert again == replace(spec, distribution="uniform", seed=0)
     assert differences(Branch(0, spec), Branch(0, again)) == []
 
@@ -163,13 +170,13 @@ def test_the_jitter_table_is_sent_where_it_is_needed(distribution, fresh, jitter
 @pytest.mark.parametrize("ns", [0, 63, 64, 10**6, 10**9, MAX_TIME.ns])
 def test_delays_up_to_the_longest_are_exact_and_fit_the_old_field(ns):
     data = tc.netem(Netem(delay_ns=ns), fresh=True)
-    assert tc.read_netem(read("netem", data)).delay_ns == ns
+    assert tc_read.read_netem(read("netem", data)).delay_ns == ns
     assert options("netem", data)["delay"] == min(ns // 64, U32)
 
 
 def test_an_old_kernels_netem_reports_its_delay_in_ticks():
     found = read("netem", {"delay": 312_500, "limit": 1000, "jitter": 15_625, "attrs": []})
-    assert tc.read_netem(found) == Netem(delay_ns=20_000_000, jitter_ns=1_000_000)
+    assert tc_read.read_netem(found) == Netem(delay_ns=20_000_000, jitter_ns=1_000_000)
 
 
 @pytest.mark.parametrize("rate", [1, U32 - 1, U32, U32 + 1, 10**10, 2**40])
@@ -187,14 +194,17 @@ def test_tbf_is_what_pyroute2_reads(spec):
     found = options("tbf", tc.tbf(spec)).get_attr("TCA_TBF_PARMS")
     assert found["rate"] == min(spec.rate_byte_s, U32)
     assert found["limit"] == spec.limit
-    assert found["buffer"] == pytest.approx(spec.burst / spec.rate_byte_s * 1e9 / 64, abs=0.6, rel=1e-9)
-    assert found["peak"] == found["mtu"] == found["rate_cell_log"] == found["rate_overhead"] == 0
+    assert found["buffer"] == pytest.approx(
+        (spec.burst + spec.overhead) / spec.rate_byte_s * 1e9 / 64, abs=0.6, rel=1e-9
+    )
+    assert found["peak"] == found["mtu"] == found["rate_cell_log"] == 0
+    assert found["rate_overhead"] == spec.overhead
     assert found["rate___reserved"] == 1, "ethernet: else the kernel wants a rate table"
 
 
 @given(buckets())
 def test_tbf_is_what_we_read_to_a_tick(spec):
-    again = tc.read_tbf(read("tbf", tc.tbf(spec)))
+    again = tc_read.read_tbf(read("tbf", tc.tbf(spec)))
     assert (again.rate_byte_s, again.limit) == (spec.rate_byte_s, spec.limit)
     assert differences(Branch(0, Netem(), spec), Branch(0, Netem(), again)) == []
 
@@ -202,16 +212,16 @@ def test_tbf_is_what_we_read_to_a_tick(spec):
 @given(buckets())
 def test_tbf_as_the_kernel_rounds_it_is_no_difference(spec):
     """tbf_change turns the burst into ns, rounded down; tbf_dump turns these into ticks of 64 ns, rounded down."""
-    ticks = spec.burst * 10**9 // spec.rate_byte_s // 64
+    ticks = (spec.burst + spec.overhead) * 10**9 // spec.rate_byte_s // 64
     data = tc.tbf(spec)
     data["attrs"][0][1]["buffer"] = ticks
-    again = tc.read_tbf(read("tbf", data))
+    again = tc_read.read_tbf(read("tbf", data))
     assert differences(Branch(0, Netem(), spec), Branch(0, Netem(), again)) == []
 
 
 def test_a_bucket_that_lets_everything_pass_fits_every_field():
     spec = Tbf(PASSING_BYTE_S, PASSING_BURST, 4 * PASSING_BURST)
-    again = tc.read_tbf(read("tbf", tc.tbf(spec)))
+    again = tc_read.read_tbf(read("tbf", tc.tbf(spec)))
     assert differences(Branch(0, Netem(), spec), Branch(0, Netem(), again)) == []
     assert bytes(attrs(raw("tbf", tc.tbf(spec)))[6]) == struct.pack("=I", PASSING_BURST)
 
@@ -221,7 +231,7 @@ def test_a_bucket_that_lets_everything_pass_fits_every_field():
 def test_u32(version, start, count, data):
     address, classid = data.draw(st.ip_addresses(v=version)), data.draw(u32)
     made = tc.new_filter(7, 5, address, classid)
-    assert tc.read_filter(made.body) == (5, address, classid)
+    assert tc_read.read_filter(made.body) == (5, address, classid)
     found = decoded(made, tc.RTM_NEWTFILTER).get_attr("TCA_OPTIONS")
     assert found.get_attr("TCA_U32_CLASSID") == classid
     assert found.get_attr("TCA_U32_SEL")["nkeys"] == count
@@ -257,16 +267,15 @@ def test_filters_of_others_are_told_apart():
     keys = [(1, 2**32 - 1, 16), (2, 2**32 - 1, 24)]
     two_keys = {"attrs": [["TCA_U32_CLASSID", 9], ["TCA_U32_SEL", {"keys": keys}]]}
     ours = tc.filter_info(4)
-    assert tc.read_filter(body("u32", hash_table, info=ours).body) is None
-    assert tc.read_filter(body("u32", two_keys, info=ours).body) is None, "eight bytes are no address"
-    assert tc.read_filter(body("u32", tc.u32_filter(IPv4Address("10.0.0.1"), 9), info=5 << 16).body) is None
-    assert tc.read_filter(tc.new_filter(7, 1, IPv4Address("10.0.0.1"), 9).body) == (1, IPv4Address("10.0.0.1"), 9)
+    assert tc_read.read_filter(body("u32", hash_table, info=ours).body) is None
+    assert tc_read.read_filter(body("u32", two_keys, info=ours).body) is None, "eight bytes are no address"
+    assert tc_read.read_filter(body("u32", tc.u32_filter(IPv4Address("10.0.0.1"), 9), info=5 << 16).body) is None
+    assert tc_read.read_filter(tc.new_filter(7, 1, IPv4Address("10.0.0.1"), 9).body) == (1, IPv4Address("10.0.0.1"), 9)
 
 
 def test_a_qdisc_of_a_dump():
-    found = tc.read(body("htb", None, handle=0x110000, parent=0x10002).body)
+    found = tc_read.read(body("htb", None, handle=0x110000, parent=0x10002).body)
     assert (found.get_attr("TCA_KIND"), found["index"], found["handle"]) == ("htb", 7, 0x110000)
-    assert tc.read_handle(memoryview(body("htb", None, handle=0x10007).body)) == 0x10007
 
 
 def test_the_users_own_pyroute2_is_left_as_it_is():

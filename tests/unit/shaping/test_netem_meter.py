@@ -1,11 +1,13 @@
 """The counters in the kernel's messages about qdiscs; tests/live/test_sampling.py has the kernel itself."""
 
+import socket
 import struct
 
 import pytest
 
 from harness.netlink.nlattr import attr
-from harness.shaping.netem_meter import NetemMeter, read_counts, with_queue
+from harness.shaping import netem_meter
+from harness.shaping.netem_meter import NetemMeter, edge_counts, read_counts
 
 BASIC, QUEUE, PACKETS64 = 1, 3, 8
 
@@ -47,7 +49,17 @@ def test_more_packets_than_32_bits_count():
     ],
 )
 def test_the_delay_line_and_what_waits_behind_it(line, behind, expected):
-    assert with_queue(line, behind) == expected
+    assert edge_counts(line, behind) == expected
+
+
+LINE, QUEUED = (9, 900, 1, 700, 7), (9, 900, 5, 600, 6)
+
+
+def test_what_waits_behind_a_bucket_is_the_edges_and_else_the_uplinks():
+    leaf = (8, 800, 4, 500, 5)
+    assert edge_counts(LINE, QUEUED, tbf=(8, 800, 3, 500, 5)) == (9, 900, 1 + 3, 700, 7)
+    assert edge_counts(LINE, QUEUED, tbf=(8, 800, 3, 500, 5), leaf=leaf) == (9, 900, 1 + 4, 700, 7), "codel drops later"
+    assert edge_counts(LINE, QUEUED, leaf=leaf) == (9, 900, 1, 200, 2)
 
 
 class Kernel:
@@ -60,14 +72,16 @@ class Kernel:
         return map(memoryview, self.messages)
 
 
-def test_netems_of_neighbours_are_told_from_other_qdiscs_and_interfaces():
-    meter = object.__new__(NetemMeter)
-    meter._index, meter._lines, meter._queues = 7, {0x110000: 1, 0x120000: 2}, {0x80110000: 1, 0x80120000: 2}
+def test_netems_of_neighbours_are_told_from_other_qdiscs_and_interfaces(monkeypatch):
+    monkeypatch.setattr(socket, "if_nametoindex", lambda name: 7)
+    monkeypatch.setattr(netem_meter, "Rtnetlink", lambda: None)
+    meter = NetemMeter([1, 2])
     meter._netlink = Kernel(
         qdisc(basic(99, 99), index=1),
         qdisc(basic(50, 5000), handle=0x10000),
         qdisc(basic(1, 100), queue(1, 100, 0)),
         qdisc(basic(1, 100), queue(2, 200, 4), handle=0x80110000),
+        qdisc(basic(1, 100), queue(1, 100, 6), handle=0xB0110000),
         qdisc(basic(3, 300), handle=0x130000),
     )
-    assert meter.read() == {1: (1, 100, 0, 300, 3)}
+    assert meter.read() == {1: (1, 100, 0, 200, 2)}

@@ -7,12 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.model.capacity import DROPTAIL, Capacity, NodeShape
 from harness.model.link import DISTRIBUTIONS, UNSHAPED, LinkShape
 from harness.model.node_plan import PlannedEdge
-from harness.model.queueing import Queue
-from harness.model.units import Size, Time
-from harness.shaping.node_tree import tree_of
-from harness.shaping.qdisc import EMPTY, MAX_AUTO_LIMIT, PASS, PASSING_BYTE_S, ROOT, UNLIMITED, Branch, Netem, Tbf, Tree
+from harness.model.queueing import DISCIPLINES, Queue
+from harness.model.units import Rate, Size, Time
+from harness.shaping.htb_class import never_limiting
+from harness.shaping.leaf import Leaf
+from harness.shaping.node_tree import held_uplink, sender_tree, tree_of, uplink_differences
+from harness.shaping.qdisc import (
+    EMPTY,
+    MAX_AUTO_LIMIT,
+    PASS,
+    PASSING_BYTE_S,
+    PASSING_UPLINK,
+    ROOT,
+    UNLIMITED,
+    Branch,
+    Netem,
+    Tbf,
+    Tree,
+)
 from harness.shaping.qdisc_diff import (
     AddBranch,
     AddFilter,
@@ -22,18 +37,23 @@ from harness.shaping.qdisc_diff import (
     FilterAction,
     MoveFilter,
     Seal,
+    SetClass,
+    SetLeaf,
+    SetUplink,
     diff,
     mismatches,
 )
 from harness.shaping.shape_branch import (
     MAX_PACKETS_PER_S,
     MIN_QUEUE,
+    branch_of,
     edge_seed,
     netem_of,
     queue_bytes,
     queue_limit,
     shape_of,
     tbf_of,
+    with_queue_of_leaf,
 )
 from tests.support.plans import SHAPES, network, shape
 
@@ -46,7 +66,7 @@ def tree(topology="line", nodes=2, every=None, rank=0, **edges):
 
 def sent_by(node):
     """The tree of a node that makes the edges which leave it."""
-    return tree_of(node, node.egress)
+    return sender_tree(node)
 
 
 def netem(own, seed=0):
@@ -56,24 +76,40 @@ def netem(own, seed=0):
 def perform(tree, actions):
     """What a kernel makes of actions: it refuses what is there already or not yet, and what would go unshaped."""
     rooted, branches, filters = tree.rooted, dict(tree.branches), dict(tree.filters)
-    passing, sealed = dict(tree.passing), tree.sealed
+    passing, sealed, uplink = dict(tree.passing), tree.sealed, tree.uplink
     for action in actions:
         match action:
             case AddRoot():
                 assert not rooted
                 rooted = True
+            case SetUplink(made):
+                assert rooted
+                uplink = made
             case AddBranch(branch):
                 assert rooted
+                assert uplink is not None, "a class needs the one above it"
                 assert branch.neighbour not in branches
                 branches[branch.neighbour] = branch
             case AddTbf(branch):
                 assert branches[branch.neighbour].tbf is None
                 assert branch.tbf is not None
-                branches[branch.neighbour] = dataclasses.replace(branches[branch.neighbour], tbf=branch.tbf)
+                held = branches[branch.neighbour]
+                branches[branch.neighbour] = dataclasses.replace(held, tbf=branch.tbf, leaf=None)
+            case SetClass(branch):
+                branches[branch.neighbour] = dataclasses.replace(branches[branch.neighbour], htb=branch.htb)
+            case SetLeaf(branch, fresh):
+                held = branches[branch.neighbour]
+                assert (held.tbf is None) == (branch.tbf is None), "it hangs where the branch has it"
+                assert fresh == (held.leaf is None or held.leaf.queue.kind != branch.leaf.queue.kind)
+                branches[branch.neighbour] = dataclasses.replace(held, leaf=branch.leaf)
             case Change(branch, reason):
                 assert reason
-                assert (branches[branch.neighbour].tbf is None) == (branch.tbf is None), "tbf is neither made nor lost"
-                branches[branch.neighbour] = branch
+                held = branches[branch.neighbour]
+                assert (held.tbf is None) == (branch.tbf is None), "tbf is neither made nor lost"
+                leaf = held.leaf
+                if leaf is not None and leaf.queue == DROPTAIL and branch.tbf is not None:
+                    leaf = dataclasses.replace(leaf, limit=branch.tbf.limit)  # tbf sets it
+                branches[branch.neighbour] = dataclasses.replace(branch, htb=held.htb, leaf=leaf)
             case AddFilter(rank, version, neighbour) if neighbour == PASS:
                 assert not sealed, "packets of an unshaped edge would be dropped meanwhile"
                 passing[rank, version] = 9
@@ -88,16 +124,17 @@ def perform(tree, actions):
                 assert neighbour in branches, "a filter before its branch sends packets past the shape"
                 assert (rank, version) not in filters
                 filters[rank, version] = neighbour
-    return Tree(rooted, branches, filters, passing=passing, sealed=sealed)
+    return Tree(rooted, branches, filters, passing=passing, sealed=sealed, uplink=uplink)
 
 
 def as_read(tree):
-    """The tree as the kernel tells it: without tables and seeds."""
-    branches = {
-        neighbour: dataclasses.replace(branch, netem=dataclasses.replace(branch.netem, distribution="uniform", seed=0))
-        for neighbour, branch in tree.branches.items()
-    }
-    return dataclasses.replace(tree, branches=branches)
+    """The tree as the kernel tells it: without tables and seeds, and the queue by tbf's limit and what is below it."""
+
+    def told(branch):
+        netem = dataclasses.replace(branch.netem, distribution="uniform", seed=0)
+        return with_queue_of_leaf(dataclasses.replace(branch, netem=netem, queue=None, buffer_bytes=0))
+
+    return dataclasses.replace(tree, branches={neighbour: told(branch) for neighbour, branch in tree.branches.items()})
 
 
 # What a plan needs
@@ -111,7 +148,9 @@ def test_handles_of_all_possible_neighbours_are_apart():
         assert branch.netem_handle & 0xFFFF == branch.queue_handle & 0xFFFF == branch.tbf_handle & 0xFFFF == 0
     branches = [Branch(n, Netem()) for n in range(MAX_RANK + 1)]
     handles = [h for branch in branches for h in (branch.netem_handle, branch.queue_handle, branch.tbf_handle)]
-    assert len({ROOT, *handles}) == 3 * (MAX_RANK + 1) + 1
+    kinds = [Leaf(Queue(kind), 1) for kind in DISCIPLINES]
+    handles += [dataclasses.replace(branch, leaf=leaf).leaf_handle for branch in branches for leaf in kinds]
+    assert len({ROOT, 0x7FFF0000, *handles}) == (3 + len(kinds)) * (MAX_RANK + 1) + 2
     assert max(handles) < 2**32
 
 
@@ -331,6 +370,7 @@ def test_from_nothing_root_then_branches_then_filters():
     branch = desired.branches[1]
     assert diff(desired, EMPTY) == [
         AddRoot(),
+        SetUplink(PASSING_UPLINK),
         AddBranch(branch),
         AddFilter(1, 4, 1),
         AddFilter(1, 6, 1),
@@ -363,7 +403,7 @@ def test_only_the_branch_that_differs_changes():
 
 def test_a_branch_that_is_missing_comes_alone_with_its_filters():
     desired = tree("star", 3, SHAPES["delay"])
-    observed = Tree(True, {1: desired.branches[1]}, {(1, 4): 1, (1, 6): 1}, sealed=True)
+    observed = dataclasses.replace(desired, branches={1: desired.branches[1]}, filters={(1, 4): 1, (1, 6): 1})
     assert diff(desired, observed) == [AddBranch(desired.branches[2]), AddFilter(2, 4, 2), AddFilter(2, 6, 2)]
 
 
@@ -389,10 +429,11 @@ def test_a_bucket_is_added_below_a_netem_that_is_there():
 
 def test_a_bucket_that_is_no_longer_wanted_lets_everything_pass():
     old, new = tree(every=SHAPES["bucket"]), tree(every=SHAPES["fast"])
-    (action,) = diff(new, old)
+    faster, action = diff(new, old)
+    assert faster.branch.htb.rate == 2 * new.branches[1].rate_byte_s
     assert action.branch.netem == new.branches[1].netem
     assert action.branch.tbf.rate_byte_s == PASSING_BYTE_S > 2 * new.branches[1].netem.rate_byte_s
-    held = perform(old, [action])
+    held = perform(old, [faster, action])
     assert diff(new, held) == []
     assert list(mismatches(new, held)) == []
     assert shape_of(held.branches[1]).rate == SHAPES["fast"].rate
@@ -402,8 +443,8 @@ def test_a_bucket_that_is_no_longer_wanted_lets_everything_pass():
 def test_a_bucket_comes_back():
     bucket = tree(every=SHAPES["bucket"])
     held = perform(bucket, diff(tree(every=SHAPES["fast"]), bucket))
-    (action,) = diff(bucket, held)
-    assert perform(held, [action]) == bucket
+    assert [type(action) for action in diff(bucket, held)] == [SetClass, Change]
+    assert perform(held, diff(bucket, held)) == bucket
 
 
 def test_a_bucket_faster_than_any_class_is_still_one_that_was_asked_for():
@@ -438,8 +479,109 @@ def test_a_link_goes_down_and_up_in_place():
     assert perform(down, diff(up, down)) == up
 
 
+# What waits, and the uplink
+
+
+def capped(uplink, every=None, nodes=3, **edges):
+    """A node in the middle of a star with that uplink."""
+    plan = network("star", nodes, every, **edges)
+    return plan.with_nodes({0: NodeShape(uplink=uplink)} if uplink else {}).node(0)
+
+
+CAP = Capacity(Rate.parse("20mbit"), buffer=Size(200_000))
+
+
+def test_a_discipline_hangs_below_the_bucket_that_makes_the_rate():
+    branch = tree(every=SHAPES["codel"]).branches[1]
+    assert branch.leaf == Leaf(SHAPES["codel"].queue, 1000 * 1514)
+    assert branch.leaf_parent == branch.tbf_handle | 1
+    assert tree(every=SHAPES["buffered"]).branches[1].leaf is None, "tbf has a queue of its own, in bytes"
+
+
+def test_a_discipline_comes_and_goes_in_place():
+    rate, codel, droptail = (tree(every=SHAPES[name]) for name in ("rate", "codel", "buffered"))
+    actions = diff(codel, rate)
+    assert [type(action) for action in actions] == [AddTbf, SetLeaf, Change]
+    held = perform(rate, actions)
+    (other,) = [action for action in diff(droptail, held) if isinstance(action, SetLeaf)]
+    assert other == SetLeaf(other.branch, fresh=True)
+    assert other.branch.leaf == Leaf(DROPTAIL, 65536)
+    idle, bucket = diff(rate, held)
+    assert idle == SetLeaf(idle.branch, fresh=False)
+    assert (idle.branch.leaf.queue, idle.branch.leaf.limit) == (SHAPES["codel"].queue, 2**32 - 1)
+    assert bucket.branch.tbf.passes
+
+
+def test_an_uplink_limits_all_edges_and_makes_branches_for_those_that_are_not_shaped():
+    held = sender_tree(capped(CAP, SHAPES["delay"], e02=UNSHAPED))
+    rate = CAP.rate.byte_s
+    assert (held.uplink.rate, held.uplink.ceil) == (rate, rate)
+    first, second = held.branches[1], held.branches[2]
+    assert first.htb == second.htb
+    assert sum(branch.htb.rate for branch in held.branches.values()) < rate, "the rest is borrowed, in turn"
+    assert (first.htb.ceil, first.htb.quantum) == (rate, 1514)
+    assert first.leaf == second.leaf == Leaf(DROPTAIL, 100_000), "half of the buffer"
+    assert first.leaf_parent == first.queue_handle | 1
+    assert not held.passing
+
+
+def test_a_queue_of_the_edges_own_is_the_one_for_the_uplink_too():
+    held = sender_tree(capped(CAP, SHAPES["codel"], e02=SHAPES["bucket"]))
+    assert [held.branches[near].leaf for near in (1, 2)] == [Leaf(SHAPES["codel"].queue, 1000 * 1514), None]
+
+
+def test_an_uplink_comes_and_goes_in_place():
+    free, limited = sender_tree(capped(None, SHAPES["rate"])), sender_tree(capped(CAP, SHAPES["rate"]))
+    actions = diff(limited, free)
+    assert [type(action) for action in actions] == [SetUplink, SetClass, SetLeaf, SetClass, SetLeaf]
+    held = perform(free, actions)
+    assert held_uplink(capped(CAP), held) == CAP
+    actions = diff(free, held)
+    assert actions[0] == SetUplink(PASSING_UPLINK)
+    assert not any(isinstance(action, SetLeaf) and action.fresh for action in actions), "what is queued stays"
+    held = perform(held, actions)
+    assert held_uplink(capped(None), held) is None
+    assert {branch.leaf for branch in held.branches.values()} == {Leaf(DROPTAIL, 2**32 - 1)}
+    assert diff(free, held) == []
+
+
+def test_the_last_uplink_of_an_unshaped_network_goes_too():
+    held = perform(EMPTY, diff(sender_tree(capped(CAP)), EMPTY))
+    held = perform(held, diff(sender_tree(capped(None)), held))
+    assert held.uplink == PASSING_UPLINK
+    assert all(branch.htb == never_limiting() for branch in held.branches.values())
+
+
+def test_an_uplink_that_the_kernel_has_otherwise_is_a_difference():
+    desired = sender_tree(capped(CAP))
+    assert list(uplink_differences(desired, desired)) == []
+    (what,) = uplink_differences(desired, dataclasses.replace(desired, uplink=PASSING_UPLINK))
+    assert "-> HtbClass(rate=2500000" in what
+    other = dataclasses.replace(desired.branches[1], htb=never_limiting(), leaf=Leaf(DROPTAIL, 7))
+    (wrong,) = mismatches(desired, dataclasses.replace(desired, branches={**desired.branches, 1: other}))
+    assert wrong[0] == 1
+    assert "class" in wrong[1]
+    assert "last qdisc droptail of 7 bytes -> droptail of 100000 bytes" in wrong[1]
+
+
+def test_a_bucket_lets_the_networks_largest_frame_pass():
+    port = network("line", 2, shape(rate="1mbit", burst="2KiB")).node(0).egress[0]
+    assert branch_of(port, 0, mtu=9000).tbf.burst == 9014
+    port = network("line", 2, shape(rate="1mbit", buffer="64KiB")).node(0).egress[0]
+    branch = branch_of(port, 0, mtu=9000)
+    assert branch.tbf.burst == 2 * 9014
+    assert shape_of(branch, mtu=9000).burst is None
+
+
 # Whatever is there
 
+caps = st.none() | st.builds(
+    Capacity,
+    st.integers(1, 10**6).map(lambda rate: Rate(1000 * rate)),
+    st.sampled_from(DISCIPLINES).map(Queue.of),
+    st.none() | st.integers(1, 10**7).map(Size),
+    st.integers(0, 50),
+)
 shapes = st.sampled_from(list(SHAPES.values())) | st.builds(
     lambda delay, jitter, bucket, distribution, rate: LinkShape(
         delay=Time(delay + jitter),
@@ -467,7 +609,7 @@ def nodes(draw, steps):
             for edge in plan.edges.values()
             if edge.src == rank
         ]
-        plans.append(plan.changed(changed).node(rank))
+        plans.append(plan.changed(changed).with_nodes({rank: NodeShape(uplink=draw(caps))}).node(rank))
     return plans
 
 

@@ -1,0 +1,83 @@
+"""Messages of dumps as qdiscs and filters: the inverse of tc_messages.py."""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from harness.netlink.nlattr import message
+from harness.shaping import leaf
+from harness.shaping.caps.messages import kind_and_options
+from harness.shaping.leaf import Leaf
+from harness.shaping.qdisc import Netem, Tbf
+from harness.shaping.tc_messages import NETEM_LOSS_GE, PRIORITY, RTM_NEWQDISC, TICK_NS, Address
+from harness.shaping.tc_plugin import TcMessage
+
+
+def read(body: bytes | memoryview) -> TcMessage:
+    """A message of a dump."""
+    found = TcMessage(message(RTM_NEWQDISC, 0, 0, bytes(body)))
+    found.decode()
+    return found
+
+
+def _attributes(found: Any) -> dict[str, Any]:
+    """The attributes of a message or of an attribute, by name; of none where there is none."""
+    return {} if found is None else {slot.name: slot.value for slot in found["attrs"]}
+
+
+def read_netem(found: TcMessage) -> Netem:
+    """The parameters of a netem. Not every kernel reports the jitter table and the seed: both are left out."""
+    options = found.get_attr("TCA_OPTIONS")
+    nested = dict(options["attrs"])
+
+    def first(name: str, default: int = 0) -> int:
+        return int(nested.get(name, (default,))[0])
+
+    rate, overhead, *_ = nested.get("TCA_NETEM_RATE", (0, 0))
+
+    chain = nested.get("TCA_NETEM_LOSS")
+    chain = chain[2:] if chain and chain[1] == NETEM_LOSS_GE else None
+    return Netem(
+        delay_ns=first("TCA_NETEM_LATENCY64", options["delay"] * TICK_NS),
+        jitter_ns=first("TCA_NETEM_JITTER64", options["jitter"] * TICK_NS),
+        limit=options["limit"],
+        loss=0 if chain else options["loss"],
+        chain=chain,
+        duplicate=options["duplicate"],
+        corrupt=first("TCA_NETEM_CORRUPT"),
+        reorder=first("TCA_NETEM_REORDER"),
+        gap=options["gap"],
+        rate_byte_s=first("TCA_NETEM_RATE64", rate),
+        overhead=overhead,
+    )
+
+
+def read_leaf(body: memoryview, wanted: Leaf | None, rate_byte_s: int) -> Leaf | None:
+    """What a qdisc of a dump is, if it may be the last of a branch; see shaping/leaf.py."""
+    return leaf.read_leaf(*kind_and_options(body), wanted, rate_byte_s)
+
+
+def read_tbf(found: TcMessage) -> Tbf:
+    """The parameters of a token bucket. The kernel reports the burst in ticks of 64 ns: it is rounded to bytes."""
+    nested = _attributes(found.get_attr("TCA_OPTIONS"))
+    parms = nested["TCA_TBF_PARMS"]
+    rate = nested.get("TCA_TBF_RATE64", parms["rate"])
+    overhead = parms["rate_overhead"]
+    return Tbf(rate, round(parms["buffer"] * TICK_NS * rate / 1e9) - overhead, parms["limit"], overhead)
+
+
+@lru_cache(maxsize=4096)
+def read_filter(body: bytes) -> tuple[int, Address, int] | None:
+    """(handle, destination, classid) of a filter that we made; None for hash tables and others' filters."""
+    found = read(body)
+    options = _attributes(found.get_attr("TCA_OPTIONS"))
+    selector, classid = options.get("TCA_U32_SEL"), options.get("TCA_U32_CLASSID")
+    if selector is None or classid is None or found["info"] >> 16 not in PRIORITY.values():
+        return None
+    address = b"".join(struct.pack(">I", value) for value, _, _ in selector["keys"])
+    if len(address) == 4:
+        return found["handle"], IPv4Address(address), classid
+    return (found["handle"], IPv6Address(address), classid) if len(address) == 16 else None
