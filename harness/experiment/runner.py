@@ -35,7 +35,16 @@ Subnets = tuple[str | None, str | None]
 
 def plan_of(experiment: Experiment, run: Run, subnets: Subnets = (None, None)) -> NetworkPlan:
     """The network of a run. Raises InputError."""
-    return PlanOptions(experiment.nodes, run.topology, run.profile, None, run.drawn_with, *subnets).plan()
+    subnet, subnet6 = subnets
+    return PlanOptions(
+        experiment.nodes,
+        run.topology,
+        run.profile,
+        seed=run.drawn_with,
+        subnet=subnet,
+        subnet6=subnet6,
+        **experiment.network,
+    ).plan()
 
 
 def _collectives() -> bool:

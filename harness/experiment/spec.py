@@ -104,6 +104,7 @@ class Experiment:
         variants: ... each of these, all strategies or all points of one command's grid, times ...
         seeds: ... each of these.
         network_seed: one network for all seeds; None: every seed draws a network of its own.
+        network: other options of every run's network, by their names in `PlanOptions`: uplink, mtu and so on.
         nodes: ranks; None: as the topology says.
         task: what is learned by strategies.
         schedule: of each strategy's run. Without checkpoints, a run that was stopped begins anew.
@@ -127,6 +128,7 @@ class Experiment:
     stop_at_target: bool = False
     limit_seconds: float | None = None
     network_seed: int | None = None
+    network: Mapping[str, Any] = field(default_factory=dict)
     measure: Measure | None = None
 
     def __post_init__(self) -> None:
@@ -173,6 +175,7 @@ class Experiment:
             **self._work(),
             "seeds": list(self.seeds),
             "network_seed": self.network_seed,
+            "network": dict(self.network),
             "nodes": self.nodes,
             "target": {self.target[0]: self.target[1]} if self.target else None,
             "stop_at_target": self.stop_at_target,
@@ -201,6 +204,7 @@ class Experiment:
             topologies=tuple(data["topologies"]),
             variants=tuple(StrategyVariant(one["name"], one["options"]) for one in data["strategies"]),
             seeds=tuple(data["seeds"]),
+            network=data.get("network", {}),
             nodes=data["nodes"],
             task=TaskOptions.from_json(data["task"]),
             schedule=Schedule(**{one.name: data[one.name] for one in fields(Schedule)}),

@@ -62,6 +62,44 @@ def test_the_network_has_a_seed_of_its_own_where_the_file_says_so(read):
     assert plans[0].edges != plans[1].edges
 
 
+def test_options_of_the_network_are_those_of_every_verb(read, tmp_path):
+    (tmp_path / "sea.yaml").write_text("delay: 80ms\n")
+    made = read(
+        SMALL + "nodes: 4\ntopologies: [regions:2, islands:2]\nuplink: 20mbit\ndownlink: none\ntrunk: 1gbit\n"
+        "between: ./sea.yaml\nmtu: 9000\n"
+    )
+    regions, islands = (plan_of(made, run) for run in made.runs())
+    assert (
+        regions
+        == PlanOptions(
+            4, "regions:2", "wan", str(tmp_path / "sea.yaml"), uplink="20mbit", downlink="none", trunk="1gbit", mtu=9000
+        ).plan()
+    )
+    assert [trunk.edges for trunk in islands.trunks] == [((0, 2),), ((2, 0),)]
+    assert Experiment.from_json(made.to_json()) == made
+    old = made.to_json()
+    del old["network"]
+    assert Experiment.from_json(old).network == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("uplink: 5\n", "mine.yaml:3: uplink: --uplink: '5' is not a rate"),
+        (
+            "topologies: [regions:2, ring]\ntrunk: 1gbit\n",
+            "mine.yaml:4: trunk: a trunk joins two regions, and ring has none",
+        ),
+        ("mtu: 99\n", "mine.yaml:3: mtu: --mtu 99 is not between 1280"),
+        ("mtu: big\n", "mtu: 'big' where a whole number is expected"),
+        ("between: wan\n", "between: --between is for topologies with islands or regions"),
+        ("uplink: [1mbit, 2mbit]\n", "uplink: a list where a value is expected"),
+    ],
+)
+def test_options_of_the_network_that_make_no_sense(read, text, words):
+    assert words in refused(read, SMALL + text)
+
+
 def test_an_experiment_that_was_begun_before_network_seed_goes_on_with_one_seed_for_both(read):
     begun = read(SMALL).to_json()
     del begun["network_seed"]

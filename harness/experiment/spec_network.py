@@ -1,0 +1,52 @@
+"""Reads the options of an experiment's networks beside nodes, topologies and profiles: `uplink`, `mtu` and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from harness.experiment.spec_values import located, truth
+from harness.model.plan_options import DEFAULTS, OPTIONS, PLAN_OPTIONS, PlanOptions
+from harness.model.profile_file import is_profile_path
+from harness.model.yaml_file import Entry
+
+_OTHERWISE: Final = ("nodes", "topology", "profile", "seed", "subnet", "subnet6")
+"""Options that the file has under other names, or the command line alone."""
+NETWORK_KEYS: Final = {
+    name: f"Of every run's network. {OPTIONS[name].help}" for name in PLAN_OPTIONS if name not in _OTHERWISE
+}
+"""The keys, with what they mean (docs/reference/)."""
+
+
+def read_network(
+    values: Mapping[str, Entry], root: Path, topologies: Iterable[str], nodes: int | None
+) -> dict[str, Any]:
+    """The options that the file gives, each tried with every topology.
+
+    Args:
+        values: of the file.
+        root: the folder to which its paths are relative.
+        topologies: that its runs have.
+        nodes: of every run.
+
+    Raises:
+        InputError: with file and line.
+    """
+    given = {name: _value(name, values[name], root) for name in NETWORK_KEYS if name in values}
+    for name, value in given.items():
+        for topology in topologies:
+            options = PlanOptions(nodes, topology, "none", **{name: value})
+            located(values[name], partial(options.plan))
+    return given
+
+
+def _value(name: str, entry: Entry, root: Path) -> Any:
+    match getattr(DEFAULTS, name):
+        case bool():
+            return truth(entry)
+        case int():
+            return entry.whole_number("a whole number")
+    text = entry.text("a value")
+    return str((root / text).resolve()) if name == "between" and is_profile_path(text) else text
