@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from harness.experiment.report.analysis.caps import cap_uses, title
 from harness.experiment.report.analysis.curves import carried_by, make_curve
 from harness.experiment.report.analysis.explain import explain
 from harness.experiment.report.analysis.links import link_use
@@ -63,6 +64,8 @@ def _carried(run: RecordedRun) -> Iterator[tuple[str, str]]:
         src, dst = use.busiest
         rate = run.plan.edges[use.busiest].shape.rate if run.plan else None
         yield "busiest", f"{src}->{dst}, {format_share(use.busiest_share)} of its {format_rate(rate)}"
+    for cap in sorted((one for one in cap_uses(run) if one.share is not None), key=lambda one: -(one.share or 0.0))[:1]:
+        yield "fullest", f"{title(cap.name)}, {format_share(cap.share)} of its {format_rate(cap.rate)}"
     lost = [f"{count(use.dropped, 'packet')} dropped of {use.sent_packets:,}"]
     if use.retransmitted is not None:
         lost.append(f"{count(use.retransmitted, 'TCP segment')} retransmitted")

@@ -24,6 +24,7 @@ class LinkLines:
         self._attempt = attempt
         self._edges: dict[Pair, Counts] = {}
         self._tcp: dict[int, tuple[int, int]] = {}
+        self._caps: dict[str, Counts] = {}
 
     def line(self, now: float, samples: Mapping[int, NodeSample], *, full: bool) -> str:
         """The line of this moment; empty where nothing changed.
@@ -35,27 +36,39 @@ class LinkLines:
         """
         edges = {pair: counts for sample in samples.values() for pair, counts in sample.edges.items()}
         tcp = {rank: sample.tcp for rank, sample in samples.items()}
+        caps = {name: counts for sample in samples.values() for name, counts in sample.caps.items()}
         if not full:
             edges = {pair: counts for pair, counts in edges.items() if counts != self._edges.get(pair)}
             tcp = {rank: counts for rank, counts in tcp.items() if counts != self._tcp.get(rank)}
+            caps = {name: counts for name, counts in caps.items() if counts != self._caps.get(name)}
         self._edges |= edges
         self._tcp |= tcp
+        self._caps |= caps
         if full:
-            edges, tcp = self._edges, self._tcp
-        if not edges and not tcp:
+            edges, tcp, caps = self._edges, self._tcp, self._caps
+        if not edges and not tcp and not caps:
             return ""
+        shared = f',"caps":[{",".join(_cap(name, counts) for name, counts in caps.items())}]' if caps else ""
         return (
             f'{{"time":{now:.4f},"attempt":{self._attempt}'
             f',"edges":[{",".join(_edge(pair, counts) for pair, counts in edges.items())}]'
-            f',"tcp":{{{",".join(_tcp(rank, counts) for rank, counts in tcp.items())}}}}}'
+            f'{shared},"tcp":{{{",".join(_tcp(rank, counts) for rank, counts in tcp.items())}}}}}'
         )
 
 
 def _edge(pair: Pair, counts: Counts) -> str:
+    return f'{{"src":{pair[0]},"dst":{pair[1]},{_counts(counts)}}}'
+
+
+def _cap(name: str, counts: Counts) -> str:
+    return f'{{"name":{json.dumps(name)},{_counts(counts)}}}'
+
+
+def _counts(counts: Counts) -> str:
     packets, size, dropped, backlog, queued = counts
     return (
-        f'{{"src":{pair[0]},"dst":{pair[1]},"sent_packets":{packets},"sent_bytes":{size},"dropped":{dropped}'
-        f',"backlog_bytes":{backlog},"backlog_packets":{queued}}}'
+        f'"sent_packets":{packets},"sent_bytes":{size},"dropped":{dropped}'
+        f',"backlog_bytes":{backlog},"backlog_packets":{queued}'
     )
 
 

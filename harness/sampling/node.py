@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from harness.linux.tcp import TcpCounterFile
@@ -25,11 +26,13 @@ class NodeSample(NamedTuple):
         edges: by (src, dst), those that its engine shapes there.
         tcp: segments that it has sent, and sent again.
         flows: what is new about its flows.
+        caps: by name as in links.jsonl, the shared capacities that its engine enforces there.
     """
 
     edges: Mapping[Pair, Counts]
     tcp: tuple[int, int]
     flows: FlowNews
+    caps: Mapping[str, Counts] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Site:
     pairs: Mapping[int, Pair]
     ranks: Mapping[bytes, int]
     engine: str
+
+
+def cap_name(name: str, rank: int) -> str:
+    """What links.jsonl calls a capacity: ``uplink 2``; a trunk, which several nodes may report, as it is called."""
+    return name if name.startswith("trunk ") else f"{name} {rank}"
 
 
 def sites(plan: NetworkPlan, engine: str) -> list[Site]:
@@ -81,12 +89,14 @@ class NodeSampler:
         """Why there are none."""
         self._table = FlowTable(site.rank, site.size, site.ranks)
         self._opened = self._segments = -1
+        self._caps: Mapping[str, Counts] = {}
 
     def sample(self, *, thorough: bool) -> NodeSample:
         """Read everything once. Raises OSError.
 
         Args:
-            thorough: whether flows are looked at although no segment came or went, as where one has timed out.
+            thorough: whether flows are looked at although no segment came or went, as where one has timed out; and
+                capacities where there was none.
         """
         counts, tcp = self._meter.read(), self._tcp.read()
         begun = self._discover(tcp.opened)
@@ -94,7 +104,9 @@ class NodeSampler:
         samples, ended = self._update() if begun or thorough or segments != self._segments else ([], [])
         self._segments = segments
         edges = {pair: counts.get(near, NOTHING) for near, pair in self._site.pairs.items()}
-        return NodeSample(edges, (tcp.sent, tcp.retransmitted), FlowNews(begun, samples, ended))
+        if thorough or self._caps:
+            self._caps = {cap_name(name, self._site.rank): counts for name, counts in self._meter.caps().items()}
+        return NodeSample(edges, (tcp.sent, tcp.retransmitted), FlowNews(begun, samples, ended), self._caps)
 
     def _discover(self, opened: int) -> list[Flow]:
         """New flows, looked for where a connection was begun since the last time."""

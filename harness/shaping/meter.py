@@ -23,6 +23,10 @@ class Meter(Protocol):
         """What was counted on every edge that the node's engine shapes here, by neighbour. Raises OSError."""
         ...
 
+    def caps(self) -> dict[str, Counts]:
+        """What was counted at every shared capacity that is enforced here, by name as in NodeStatus. Raises OSError."""
+        ...
+
     def notes(self) -> list[str]:
         """What has happened to the engine, oldest first."""
         ...

@@ -53,6 +53,15 @@ class NetemMeter:
                 found.setdefault(near, {})[name] = read_counts(body)
         return {near: edge_counts(**counts) for near, counts in found.items() if "line" in counts}
 
+    def caps(self) -> dict[str, Counts]:
+        """See Meter."""
+        from harness.shaping.caps.meter import read_trees  # here, for that reads counters as this does
+
+        trees = read_trees(self._netlink)
+        trees.pop(self._index, None)  # that of the links, whose class of that number drops what crosses no edge
+        downlink = next(iter(trees.values()), None)  # there is one other interface at most
+        return {"downlink": downlink} if downlink else {}
+
     def notes(self) -> list[str]:
         """See Meter: nothing happens to the kernel."""
         return []

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from harness.experiment.report.analysis import Analysis, Scenario
+from harness.experiment.report.analysis.caps import cap_uses
 from harness.experiment.report.analysis.collectives import collective_times
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.flows import flow_totals
@@ -110,6 +111,7 @@ def _run(run: RunFigures) -> dict[str, Any]:
         "logged_last": last_logged(run.run),
         "collectives": [asdict(one) for one in collective_times(run.run.ranks, run.bus.traffic if run.bus else ())],
         "edges": [asdict(use) for use in edge_uses(run.run)],
+        "caps": [asdict(use) for use in cap_uses(run.run)],
         "flows": [_flow(flow) for flow in run.run.flows if flow.samples],
         "explanation": asdict(run.explanation),
     }

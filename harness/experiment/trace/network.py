@@ -16,7 +16,6 @@ from harness.experiment.report.load.records import (
     RecordedLoad,
 )
 from harness.experiment.trace.events import Event, Instant, Track, Value, arguments
-from harness.model.link import Pair
 
 LINKS: Final = "links"
 FLOWS: Final = "flows"
@@ -35,20 +34,23 @@ _OF_FLOW: Final[tuple[tuple[str, str, Callable[[FlowSample], float]], ...]] = (
 
 
 def link_events(samples: Sequence[LinkSample]) -> Iterator[Value]:
-    """Rate, backlog and drops of each edge; a value that stays the same is there once.
+    """Rate, backlog and drops of each edge and of what edges share; a value that stays the same is there once.
 
     A rate holds from the sample before until the sample with which it was found, so that its area is the bytes.
     """
     for edge in sorted({edge for sample in samples for edge in sample.edges}):
-        yield from _changed(_edge_values(edge, samples))
+        counts = [(one.attempt, one.time, one.edges[edge]) for one in samples if edge in one.edges]
+        yield from _changed(_values(f"{edge[0]}→{edge[1]}", counts))
+    for cap in sorted({name for sample in samples for name in sample.caps}):
+        counts = [(one.attempt, one.time, one.caps[cap]) for one in samples if cap in one.caps]
+        yield from _changed(_values(cap.replace("->", "→"), counts))
 
 
-def _edge_values(edge: Pair, samples: Sequence[LinkSample]) -> Iterator[Value]:
-    name = f"{edge[0]}→{edge[1]}"
+def _values(name: str, counts: Iterable[tuple[int, float, EdgeCount]]) -> Iterator[Value]:
     rate = Track(LINKS, f"{name} rate", "Mbit/s")
     backlog, drops = Track(LINKS, f"{name} backlog", "B"), Track(LINKS, f"{name} drops", "packets")
     since: tuple[int, float, EdgeCount] | None = None
-    for now in ((one.attempt, one.time, one.edges[edge]) for one in samples if edge in one.edges):
+    for now in counts:
         yield Value(backlog, now[1], now[2].backlog_bytes)
         yield Value(drops, now[1], now[2].dropped)
         if since is None or now[1] > since[1]:

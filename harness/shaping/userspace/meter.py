@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 
 from harness.errors import UnavailableError
+from harness.model.address import INTERFACE
+from harness.netlink.rtnetlink import Rtnetlink
+from harness.shaping.caps.meter import read_trees
+from harness.shaping.caps.uplink import UPLINK
 from harness.shaping.meter import Counts
 from harness.shaping.userspace import control, nfqueue
 from harness.shaping.userspace.node_queues import QUEUE_BASE
@@ -34,6 +39,7 @@ class UserspaceMeter:
         self._links = [(near, self._state.counters(answer["first"] + near)) for near in neighbours]
         self._caps = {name: self._state.counters(slot) for name, slot in answer["caps"].items()}
         self._queues = nfqueue.CounterFile()
+        self._netlink, self._index = Rtnetlink(), socket.if_nametoindex(INTERFACE)
 
     def read(self) -> dict[int, Counts]:
         """See Meter. What the kernel dropped before the daemon saw it counts as well."""
@@ -50,7 +56,8 @@ class UserspaceMeter:
         for name, numbers in self._caps.items():
             packets, size, dropped, backlog_bytes, backlog_packets = numbers
             found[name] = packets, size, dropped, backlog_bytes, backlog_packets
-        return found
+        uplink = read_trees(self._netlink).get(self._index)
+        return found | ({UPLINK: uplink} if uplink else {})
 
     def notes(self) -> list[str]:
         """See Meter: what has become of the daemon."""
@@ -59,4 +66,5 @@ class UserspaceMeter:
     def close(self) -> None:
         """See Meter. The memory is given back when nobody refers to it."""
         self._queues.close()
+        self._netlink.close()
         os.close(self._file)

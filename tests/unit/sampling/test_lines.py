@@ -10,8 +10,8 @@ from harness.sampling.node import NodeSample
 NO_FLOWS = FlowNews([], [], [])
 
 
-def node(edges, tcp=(0, 0), flows=NO_FLOWS):
-    return NodeSample(edges, tcp, flows)
+def node(edges, tcp=(0, 0), flows=NO_FLOWS, caps=None):
+    return NodeSample(edges, tcp, flows, caps or {})
 
 
 def test_a_full_line_has_everything():
@@ -42,6 +42,18 @@ def test_what_did_not_change_is_left_out():
     found = json.loads(line)
     assert [(edge["src"], edge["sent_bytes"]) for edge in found["edges"]] == [(1, 2)]
     assert list(found["tcp"]) == ["1"]
+
+
+def test_capacities_stand_beside_edges_where_there_are_any():
+    lines = LinkLines(1)
+    counts = {"uplink 0": (1, 2, 3, 4, 5), "trunk eu->us": (5, 4, 3, 2, 1)}
+    found = json.loads(lines.line(1.0, {0: node({}, caps=counts), 1: node({}, caps=counts)}, full=True))
+    named = ("sent_packets", "sent_bytes", "dropped", "backlog_bytes", "backlog_packets")
+    assert found["caps"] == [{"name": name, **dict(zip(named, values, strict=True))} for name, values in counts.items()]
+    later = {0: node({}, caps={**counts, "uplink 0": (2, 3, 3, 4, 5)}), 1: node({})}
+    assert [cap["name"] for cap in json.loads(lines.line(1.1, later, full=False))["caps"]] == ["uplink 0"]
+    assert lines.line(1.2, later, full=False) == ""
+    assert len(json.loads(lines.line(2.0, {1: node({})}, full=True))["caps"]) == 2
 
 
 def test_where_nothing_changed_there_is_no_line():

@@ -15,8 +15,13 @@ LOCAL = bytes([127, 0, 0, 1]) + bytes(12)
 
 
 class Meter:
+    held = {"uplink": (1, 2, 3, 4, 5), "trunk eu->us": (6, 7, 8, 9, 10)}  # noqa: RUF012
+
     def read(self):
         return {1: (1, 2, 3, 4, 5)}
+
+    def caps(self):
+        return self.held
 
     def notes(self):
         return ["a note"]
@@ -56,6 +61,14 @@ def test_the_edges_that_an_engine_shapes_at_each_node():
 
 def test_an_edge_that_is_not_shaped_has_counted_nothing(sampler):
     assert sampler.sample(thorough=True).edges == {(1, 0): (1, 2, 3, 4, 5), (2, 0): (0, 0, 0, 0, 0)}
+
+
+def test_capacities_are_looked_for_once_a_second_and_read_ten_times_where_there_are_any(sampler, monkeypatch):
+    assert not sampler.sample(thorough=False).caps
+    held = {"uplink 0": (1, 2, 3, 4, 5), "trunk eu->us": (6, 7, 8, 9, 10)}
+    assert sampler.sample(thorough=True).caps == held
+    monkeypatch.setattr(Meter, "held", {"uplink": (2, 2, 3, 4, 5)})
+    assert sampler.sample(thorough=False).caps == {"uplink 0": (2, 2, 3, 4, 5)}
 
 
 def test_a_connection_from_its_beginning_to_its_end(sampler, pair):

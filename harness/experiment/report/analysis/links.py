@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from harness.experiment.report.analysis.curves import origin
 from harness.experiment.report.load.records import EdgeCount, LinkSample, RecordedChange, RecordedRun
@@ -20,16 +20,20 @@ _EVERY: Final = 0.05
 """Seconds: samples closer than this give no useful rate."""
 
 
+K = TypeVar("K")
+
+
 @dataclass(frozen=True)
-class EdgeMoment:
-    """One directed edge in a window between two samples.
+class Moment(Generic[K]):
+    """One directed edge, or a shared capacity, in a window between two samples.
 
     Args:
         attempt: whose network it is of.
         seconds: of training, since the first step began; at the later sample.
         duration: of the window, in seconds.
-        edge: it.
+        edge: it; a capacity by its name.
         bit_s: what it sent, frame headers included.
+        packet_s: packets that it sent, per second.
         dropped: packets per second that it lost, by chance or for want of room.
         backlog_bytes: the most that waited at a sample of the window but the first, packets in flight on the link
             included.
@@ -38,10 +42,15 @@ class EdgeMoment:
     attempt: int
     seconds: float
     duration: float
-    edge: Pair
+    edge: K
     bit_s: float
+    packet_s: float
     dropped: float
     backlog_bytes: int
+
+
+EdgeMoment: TypeAlias = Moment[Pair]
+CapMoment: TypeAlias = Moment[str]
 
 
 @dataclass(frozen=True)
@@ -115,34 +124,46 @@ def edge_moments(run: RecordedRun, window: float = WINDOW) -> list[EdgeMoment]:
         run: whose links.
         window: seconds that a window has at least, but for the last one; 0: from sample to sample.
     """
+    return _of_run(run, window, lambda sample: sample.edges)
+
+
+def cap_moments(run: RecordedRun, window: float = WINDOW) -> list[CapMoment]:
+    """The same of shared capacities."""
+    return _of_run(run, window, lambda sample: sample.caps)
+
+
+def _of_run(run: RecordedRun, window: float, counts: Callable[[LinkSample], Mapping[K, EdgeCount]]) -> list[Moment[K]]:
     zero = zeros(run)
     moments = []
     for attempt, samples in _by_attempt(run.links).items():
         if attempt in zero:
-            moments += list(_edge_moments(samples, zero[attempt], window))
+            moments += list(_moments(samples, zero[attempt], window, counts))
     return moments
 
 
-def _edge_moments(samples: Sequence[LinkSample], zero: float, window: float) -> Iterator[EdgeMoment]:
+def _moments(
+    samples: Sequence[LinkSample], zero: float, window: float, counts: Callable[[LinkSample], Mapping[K, EdgeCount]]
+) -> Iterator[Moment[K]]:
     """The moments of one attempt, per edge, which not every sample has where nodes sample on their own."""
-    last = {edge: sample.time for sample in samples for edge in sample.edges}
-    begun: dict[Pair, tuple[float, EdgeCount]] = {}
-    most: dict[Pair, int] = {}
+    last = {edge: sample.time for sample in samples for edge in counts(sample)}
+    begun: dict[K, tuple[float, EdgeCount]] = {}
+    most: dict[K, int] = {}
     for sample in samples:
         time = sample.time
-        for edge, now in sample.edges.items():
+        for edge, now in counts(sample).items():
             since, before = begun.get(edge) or (time, now)
             seconds = time - since
             most[edge] = max(most.get(edge, 0), now.backlog_bytes)
             if now.sent_bytes >= before.sent_bytes and now.dropped >= before.dropped and edge in begun:
                 if seconds < _EVERY or (seconds < window and time < last[edge]):
                     continue
-                yield EdgeMoment(
+                yield Moment(
                     attempt=sample.attempt,
                     seconds=time - zero,
                     duration=seconds,
                     edge=edge,
                     bit_s=(now.sent_bytes - before.sent_bytes) * 8 / seconds,
+                    packet_s=(now.sent_packets - before.sent_packets) / seconds,
                     dropped=(now.dropped - before.dropped) / seconds,
                     backlog_bytes=most[edge],
                 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.experiment.report.analysis.links import WINDOW, EdgeMoment, change_moments, edge_moments
+from harness.experiment.report.analysis.links import WINDOW, EdgeMoment, K, Moment, change_moments, edge_moments
 from harness.experiment.report.load.records import RecordedRun
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
@@ -60,19 +60,30 @@ def edge_uses(run: RecordedRun) -> list[EdgeUse]:
 
 def use_stretches(run: RecordedRun, bins: int = MOST_BINS) -> list[UseStretch]:
     """The share of its rate that each edge with one carried, in up to so many stretches of equal length."""
-    by_edge, limit = _by_edge(run, 0.0), _limits(run)
-    moments = [moment for of_edge in by_edge.values() for moment in of_edge]
+    limit = _limits(run)
+    shares = {edge: _shares(moments, limit) for edge, moments in sorted(_by_edge(run, 0.0).items())}
+    return [UseStretch(edge, start, end, share) for edge, start, end, share in mean_shares(shares, bins)]
+
+
+def mean_shares(
+    shares: Mapping[K, Sequence[tuple[Moment[K], float]]], bins: int
+) -> Iterator[tuple[K, float, float, float]]:
+    """(which, start, end, mean share) of up to so many stretches of equal length, those without a share left out.
+
+    Args:
+        shares: by what has them, those of its moments in which it had a limit.
+        bins: the most stretches.
+    """
+    moments = [moment for of_one in shares.values() for moment, _ in of_one]
     if not moments:
-        return []
+        return
     start = max(0.0, min(moment.seconds - moment.duration for moment in moments))
-    number = min(bins, max(map(len, by_edge.values())))
+    number = min(bins, max(map(len, shares.values())))
     width = (max(moment.seconds for moment in moments) - start) / number
-    return [
-        UseStretch(edge, start + place * width, start + (place + 1) * width, share)
-        for edge, of_edge in sorted(by_edge.items())
-        for place, share in enumerate(_means(_shares(of_edge, limit), start, width, number))
-        if share is not None
-    ]
+    for which, of_one in shares.items():
+        for place, share in enumerate(_means(of_one, start, width, number)):
+            if share is not None:
+                yield which, start + place * width, start + (place + 1) * width, share
 
 
 def _by_edge(run: RecordedRun, window: float) -> dict[Pair, list[EdgeMoment]]:
@@ -130,7 +141,7 @@ def _rate(plan: NetworkPlan | None, edge: Pair) -> float | None:
     return planned.shape.rate.bit_s if planned and planned.shape.rate else None
 
 
-def _means(shares: Sequence[tuple[EdgeMoment, float]], start: float, width: float, number: int) -> list[float | None]:
+def _means(shares: Sequence[tuple[Moment[K], float]], start: float, width: float, number: int) -> list[float | None]:
     """The mean share in each stretch, weighted by the time that a moment has in it; None where there is none."""
     sums, seconds = [0.0] * number, [0.0] * number
     for moment, share in shares:

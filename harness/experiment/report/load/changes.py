@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from harness.errors import HarnessError
 from harness.experiment.report.load.jsonl import Malformed, Oddities, number, parsed, whole
@@ -14,6 +15,8 @@ from harness.model.capacity import Capacity
 from harness.model.capacity_edit import SIDES
 from harness.model.format import format_distinct, format_limit, format_shape
 from harness.model.link import LinkShape
+
+_SENSELESS: Final = (HarnessError, KeyError, TypeError, ValueError, AttributeError)
 
 
 def load_changes(path: Path, oddities: Oddities) -> tuple[RecordedChange, ...]:
@@ -28,7 +31,22 @@ def _change(record: Mapping[str, Any]) -> RecordedChange:
     rates = {edge: _rate(shape) for edge, shape in shapes.items() if shape != "?"}
     limits = [f"node {whole(node, 'rank')}: {_limits_text(node)}" for node in _objects(record, "nodes")]
     limits += [f"trunk {one.get('from')}→{one.get('to')}: {_limit_text(one)}" for one in _objects(record, "trunks")]
-    return RecordedChange(number(record, "asked"), number(record, "acknowledged"), tuple(texts), rates, tuple(limits))
+    when = number(record, "asked"), number(record, "acknowledged")
+    return RecordedChange(*when, tuple(texts), rates, tuple(limits), dict(_caps(record)))
+
+
+def _caps(record: Mapping[str, Any]) -> Iterator[tuple[str, Capacity | None]]:
+    """The limits that changed, as they are then; those that make no sense are left out."""
+    found = [(f"trunk {one.get('from')}->{one.get('to')}", one) for one in _objects(record, "trunks")]
+    for node in _objects(record, "nodes"):
+        sides = [node.get(key) for key in ("before", "after")]
+        before, after = (side if isinstance(side, dict) else {} for side in sides)
+        rank = whole(node, "rank")
+        found += [(f"{side} {rank}", {"before": before.get(side), "after": after.get(side)}) for side in SIDES]
+    for name, one in found:
+        if one.get("before") != one.get("after"):
+            with contextlib.suppress(*_SENSELESS):
+                yield name, one["after"] and Capacity.from_json(one["after"])
 
 
 def _objects(record: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -51,7 +69,7 @@ def _limit_text(change: Mapping[str, Any]) -> str:
     """``no limit → 5 Mbit/s``."""
     try:
         limits = [value and Capacity.from_json(value) for value in (change.get("before"), change.get("after"))]
-    except (HarnessError, KeyError, TypeError, ValueError, AttributeError):
+    except _SENSELESS:
         return "?"
     return " → ".join(format_distinct(format_limit, limits))
 

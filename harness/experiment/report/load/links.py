@@ -1,4 +1,4 @@
-"""Reads links.jsonl, or links-R.jsonl of every node: the counters of links over time.
+"""Reads links.jsonl, or links-R.jsonl of every node: the counters of links and of what they share, over time.
 
 A line may leave out what has not changed since the last line of its attempt: it is filled in here.
 """
@@ -56,7 +56,8 @@ def _joined(of_nodes: list[list[LinkSample]]) -> tuple[LinkSample, ...]:
         for part in parts:
             edges = edges.changed(part.edges)
         tcp = {rank: segments for part in parts for rank, segments in part.tcp.items()}
-        joined.append(LinkSample(fmean(part.time for part in parts), edges.sharing(known), tcp, attempt))
+        caps = {name: counts for part in parts for name, counts in part.caps.items()}
+        joined.append(LinkSample(fmean(part.time for part in parts), edges.sharing(known), tcp, attempt, caps))
     return tuple(joined)
 
 
@@ -73,25 +74,39 @@ class _Filled:
         self._attempt = 0
         self._edges = _NO_EDGES
         self._tcp: dict[int, tuple[int, int]] = {}
+        self._caps: dict[str, EdgeCount] = {}
 
     def sample(self, record: Mapping[str, Any]) -> LinkSample:
         """The counters after one more line. Raises Malformed."""
         time, attempt = number(record, "time"), whole(record, "attempt", 1)
-        edges, tcp = _edges(record), _tcp(record)
+        edges, tcp, caps = _edges(record), _tcp(record), _caps(record)
         if attempt != self._attempt:
-            self._attempt, self._edges, self._tcp = attempt, _NO_EDGES, {}
+            self._attempt, self._edges, self._tcp, self._caps = attempt, _NO_EDGES, {}, {}
         if edges:
             self._edges = self._edges.changed(edges)
         if any(self._tcp.get(rank) != segments for rank, segments in tcp.items()):
             self._tcp = self._tcp | tcp
-        return LinkSample(time, self._edges, self._tcp, attempt)
+        if caps:
+            self._caps = self._caps | caps
+        return LinkSample(time, self._edges, self._tcp, attempt, self._caps)
 
 
 def _edges(record: Mapping[str, Any]) -> dict[Pair, Sequence[int]]:
-    listed = record.get("edges", [])
-    if not isinstance(listed, list) or not all(isinstance(edge, dict) for edge in listed):
-        raise Malformed("edges is not a list of objects")
-    return dict(map(_edge, listed))
+    return dict(map(_edge, _objects(record, "edges")))
+
+
+def _objects(record: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    listed = record.get(name, [])
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise Malformed(f"{name} is not a list of objects")
+    return listed
+
+
+def _caps(record: Mapping[str, Any]) -> dict[str, EdgeCount]:
+    return {
+        str(cap.get("name")): EdgeCount(*(whole(cap, name, 0) for name in EdgeCount._fields))
+        for cap in _objects(record, "caps")
+    }
 
 
 def _edge(edge: dict[str, Any]) -> tuple[Pair, Sequence[int]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from harness.experiment.recorded import UNFINISHED
+from harness.model.capacity import Capacity
 from harness.model.format import format_number, format_share
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
@@ -194,6 +195,8 @@ class LinkSample:
     edges: Mapping[Pair, EdgeCount]
     tcp: Mapping[int, tuple[int, int]]
     attempt: int = 1
+    caps: Mapping[str, EdgeCount] = field(default_factory=dict)
+    """Of shared capacities, by name: ``uplink 2``, ``downlink 2``, ``trunk eu->us``."""
 
 
 class FlowSample(NamedTuple):
@@ -259,6 +262,7 @@ class RecordedChange:
         edges: what changed, as a person reads it: ``0->1: delay 20ms -> 120ms``.
         rates: of the changed edges from then on, in bit/s; None: without limit, or down.
         limits: of nodes and trunks, likewise: ``node 2: uplink 20 Mbit/s → 5 Mbit/s``.
+        caps: what they are from then on, by name as in LinkSample; None: without limit.
     """
 
     asked: float
@@ -266,6 +270,7 @@ class RecordedChange:
     edges: tuple[str, ...]
     rates: Mapping[Pair, float | None] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    caps: Mapping[str, Capacity | None] = field(default_factory=dict)
 
     @property
     def texts(self) -> tuple[str, ...]:

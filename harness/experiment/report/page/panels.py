@@ -8,6 +8,7 @@ from typing import Final
 from markupsafe import Markup
 
 from harness.experiment.report.analysis import Analysis
+from harness.experiment.report.analysis.caps import cap_uses
 from harness.experiment.report.analysis.collectives import CollectiveTimes, collective_times
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.flows import flow_totals, largest_flows
@@ -46,6 +47,7 @@ def panel(analysis: Analysis, place: int, own: Why, plan: int | None, common: Ma
         plan=plan,
         collectives=collectives,
         uses=uses if len(uses) <= links.MOST_EDGES else sorted(uses, key=lambda use: -(use.share or 0.0)),
+        caps=cap_uses(run.run),
         flows=[(name, flow_totals(flow)) for name, flow in largest_flows(run.run, MOST_FLOWS)],
         settings=runs.own_settings(run, common),
         links=links,

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Final, TypeVar
 
 from harness.experiment.report.analysis import Analysis
+from harness.experiment.report.analysis.caps import cap_stretches, cap_uses
 from harness.experiment.report.analysis.curves import origin
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.flows import flow_moments, largest_flows
@@ -85,11 +86,19 @@ def values_table(run: RunFigures, name: str, points: int = RUN_POINTS) -> DataTa
 
 
 def use_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
-    """Per directed edge and stretch of time the share of its rate that it carried; of many edges, the fullest."""
+    """Per shared capacity and directed edge, and stretch of time, the share of its rate that it carried; of many edges,
+    the fullest.
+    """
+    caps = sorted({use.name for use in cap_uses(run.run) if use.share is not None})[:MOST_STRIPS]
     fullest = sorted(edge_uses(run.run), key=lambda use: -(use.share or 0.0))[:MOST_STRIPS]
     edges = {use.edge for use in fullest}
-    bins = max(_LEAST_BINS, min(MOST_BINS, points // max(1, len(edges))))
+    bins = max(_LEAST_BINS, min(MOST_BINS, points // max(1, len(edges) + len(caps))))
     rows = [
+        (one.name.replace("->", "→"), short(one.start), short(one.end), round(one.share, 3))
+        for one in cap_stretches(run.run, bins)
+        if one.name in caps
+    ]
+    rows += [
         (f"{src}→{dst}", short(one.start), short(one.end), round(one.share, 3))
         for one in use_stretches(run.run, bins)
         if one.edge in edges

@@ -71,7 +71,7 @@ def edge_loads(run: RecordedRun, since: float, until: float) -> tuple[EdgeLoad, 
         run: the run.
         since, until: seconds since the epoch; a sample just outside closes the range at either end.
     """
-    spans = _spans(run.links, since, until)
+    spans = spans_between(run.links, since, until)
     sent = {pair: sum(_grown(span, pair, "sent_bytes") for span in spans) for span in spans for pair in span[-1].edges}
     most = max(sent.values(), default=0)
     used = sorted((pair for pair in sent if sent[pair] and sent[pair] >= USED * most), key=lambda pair: -sent[pair])
@@ -82,13 +82,13 @@ def retransmits(run: RecordedRun, since: float, until: float) -> int:
     """Segments that TCP of all nodes sent again between two times."""
     return sum(
         max(0, again - span[0].tcp[rank][1])
-        for span in _spans(run.links, since, until)
+        for span in spans_between(run.links, since, until)
         for rank, (_, again) in span[-1].tcp.items()
         if rank in span[0].tcp
     )
 
 
-def _spans(samples: Sequence[LinkSample], since: float, until: float) -> list[list[LinkSample]]:
+def spans_between(samples: Sequence[LinkSample], since: float, until: float) -> list[list[LinkSample]]:
     """The samples of each attempt in a range, with the one before and the one after; two at least."""
     by_attempt: dict[int, list[LinkSample]] = defaultdict(list)
     for sample in samples:

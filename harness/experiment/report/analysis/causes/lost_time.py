@@ -3,7 +3,7 @@
 The split goes from what is certain to what is left:
 
 * *straggler*: what the others waited for the rank that computed longest (waits.py);
-* *rate*: what the training's bytes take at the rate of the edge that is busy longest;
+* *rate*: what the training's bytes take at the rate of the edge, uplink, downlink or trunk that is busy longest;
 * *loss* or *queue*, by drops: where links are to lose packets, the drops are theirs, else those of full queues. They
   make windows small, so that the bytes take longer than at the rate (harness.model.tcp), and single steps stand still
   until TCP has sent again: what steps waited longer than the best tenth, RTO_MIN and a round trip per retransmit at
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.experiment.report.analysis.causes.advice import Cause
+from harness.experiment.report.analysis.causes.cap_loads import CapLoad, cap_loads
 from harness.experiment.report.analysis.causes.edge_loads import EdgeLoad, edge_loads, retransmits
 from harness.experiment.report.analysis.causes.paths import TalkingPair, own_share, talking_pairs
 from harness.experiment.report.analysis.causes.waits import Waits
@@ -44,6 +45,7 @@ class Network:
         retransmits: segments that TCP sent again.
         payload: bytes of payload that a rank sent, all steps together; None: not known.
         hops: of a collective, as gloo's ring has them.
+        caps: of what edges share.
     """
 
     loads: tuple[EdgeLoad, ...]
@@ -52,6 +54,7 @@ class Network:
     retransmits: int
     payload: float | None
     hops: int
+    caps: tuple[CapLoad, ...] = ()
 
     @classmethod
     def of(cls, run: RecordedRun, found: Waits, payload: float | None = None) -> Network:
@@ -65,12 +68,14 @@ class Network:
             retransmits(run, found.begun, found.ended),
             max(per_step) * found.steps if per_step else payload,
             max(1, 2 * (run.nodes - 1)),
+            cap_loads(run, found.begun, found.ended),
         )
 
     @property
-    def busiest(self) -> EdgeLoad | None:
-        """The edge that takes longest for its bytes."""
-        return max((load for load in self.loads if load.rate), key=lambda load: load.full_seconds, default=None)
+    def busiest(self) -> EdgeLoad | CapLoad | None:
+        """The edge, or what edges share, that takes longest for its bytes."""
+        limited: tuple[EdgeLoad | CapLoad, ...] = (*(load for load in self.loads if load.rate), *self.caps)
+        return max(limited, key=lambda load: load.full_seconds, default=None)
 
     @property
     def farthest(self) -> TalkingPair | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from harness.experiment.report.analysis.causes.advice import Cause
+from harness.experiment.report.analysis.causes.cap_loads import CapLoad
 from harness.experiment.report.analysis.causes.changes import FeltChange
 from harness.experiment.report.analysis.causes.edge_loads import EdgeLoad
 from harness.experiment.report.analysis.causes.lost_time import Network
@@ -45,7 +46,7 @@ def rate(found: Waits, network: Network, lost: Lost) -> str:
     """A link that is full."""
     busiest = network.busiest
     assert busiest
-    where = f"{busiest.name} carried {_of(busiest.bit_s, busiest.rate)}"
+    where = _full(busiest)
     takes = f"the training's bytes take {_time(lost['rate'] / found.steps)} of a {found.unit} of {_time(found.step)}"
     return f"Bound by the rate: {where}, and {takes}."
 
@@ -117,9 +118,7 @@ def apart(found: Waits, network: Network, lost: Lost, cause: Cause) -> str:
         trips = f"over round trips of {_time(network.trip or 0.0)}"
         return f"Bound by latency: {under_way}, {trips}{_used(network)}; {APART}."
     if cause == "rate" and network.busiest:
-        full = network.busiest
-        carried = f"{full.name} carried {_of(full.bit_s, full.rate)}"
-        return f"Bound by the rate: {carried}, {under_way}; {APART}."
+        return f"Bound by the rate: {_full(network.busiest)}, {under_way}; {APART}."
     return f"{SENTENCES[cause](found, network, lost).removesuffix('.')}; {APART}."
 
 
@@ -165,6 +164,14 @@ def _stood_still(found: Waits) -> str:
     ordered = sorted(found.network_of)
     slow, fast = ordered[int(_TAIL * (len(ordered) - 1))], ordered[int((1 - _TAIL) * (len(ordered) - 1))]
     return f"; one {found.unit} in ten waits {_time(slow)} or more, one in ten {_time(fast)} or less"
+
+
+def _full(busiest: EdgeLoad | CapLoad) -> str:
+    """``0->1 carried 9.1 of 767 Mbit/s``, ``the uplink of node 0 (20 Mbit/s) was busy 97 %``."""
+    if isinstance(busiest, CapLoad):
+        busy = format_share(min(1.0, busiest.use or 0.0), _DIGITS)
+        return f"{busiest.name} ({format_rate(busiest.rate)}) was busy {busy}"
+    return f"{busiest.name} carried {_of(busiest.bit_s, busiest.rate)}"
 
 
 def _used(network: Network) -> str:
