@@ -70,6 +70,14 @@ class NetworkPlan:
     def _trunk_of(self) -> dict[Pair, Trunk]:
         return {pair: trunk for trunk in self.trunks for pair in trunk.edges}
 
+    @cached_property
+    def trunk_receivers(self) -> tuple[tuple[int, ...], ...]:
+        """The ranks that trunks into one region lead to, for each such region; no rank is in two."""
+        by_region: dict[str, set[int]] = {}
+        for trunk in self.trunks:
+            by_region.setdefault(trunk.dst, set()).update(dst for _, dst in trunk.edges)
+        return tuple(tuple(sorted(ranks)) for _, ranks in sorted(by_region.items()) if ranks)
+
     def trunk_of(self, pair: Pair) -> Trunk | None:
         """The trunk that a directed edge crosses."""
         return self._trunk_of.get(pair)

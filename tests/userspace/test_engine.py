@@ -2,14 +2,19 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.errors import NodeError
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.queueing import Queue
+from harness.model.units import Rate, Time
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.shaping.userspace import control
 from harness.shaping.userspace.control import Refused
@@ -148,3 +153,43 @@ def test_no_process_is_left_by_a_supervisor_that_ends_at_once(make):
 
 def children(pid):
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def caps_of(reading):
+    assert not reading.cap_mismatches
+    return {name: status.applied for name, status in reading.caps.items()}
+
+
+def test_a_downlink_and_a_trunk_are_made_changed_and_taken_away_in_place(make):
+    """Beside a shaped edge and an unshaped one, which goes through a link queue as long as it shares them."""
+    ten, codel = Capacity(Rate(10**7)), Capacity(Rate(10**6), Queue.of("codel"), Time(50 * 10**6), overhead=24)
+    bare = network("star", 3, e02=shape(delay="20ms"))
+    plan = replace(bare, regions={"a": (0,), "b": (1, 2)})
+    node = make(plan)
+    for downlink, trunk in ((ten, None), (codel, ten), (codel, codel), (None, ten), (None, None), (ten, ten)):
+        trunks = {("b", "a"): trunk} if trunk else {}
+        asked = replace(plan, trunk_capacities=trunks).with_nodes({0: NodeShape(downlink=downlink)})
+        reading = node.apply(asked)
+        assert not reading.mismatches
+        expected = {"trunk b->a": trunk, "downlink": downlink}
+        assert caps_of(reading) == {name: capacity for name, capacity in expected.items() if capacity}
+        assert node.apply(asked) == reading == node.observe(asked)
+
+
+def test_a_daemon_that_is_started_again_has_the_capacities(make):
+    plan = network("star", 3, shape(delay="1ms")).with_nodes({0: NodeShape(downlink=Capacity(Rate(10**7)))})
+    node = make(plan)
+    before = caps_of(node.apply(plan))
+    pid = node.supervisor.pid
+    (daemon,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    os.kill(int(daemon), signal.SIGKILL)
+    wait_for(lambda: any("SIGKILL" in note for note in node.observe(plan).notes))
+    assert caps_of(node.observe(plan)) == before
+
+
+def test_a_missing_downlink_is_told(make):
+    plan = network("star", 3, shape(delay="1ms"))
+    node = make(plan)
+    node.apply(plan)
+    wanted = plan.with_nodes({0: NodeShape(downlink=Capacity(Rate(10**7)))})
+    assert node.observe(wanted).cap_mismatches == (("downlink", "nothing limits it"),)

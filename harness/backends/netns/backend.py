@@ -114,6 +114,7 @@ class NetnsBackend:
                         str(plan.size),
                         str(files),
                         self.engine.daemon_module or "",
+                        json.dumps(plan.trunk_receivers),
                     ],
                     stdin=reader,
                     stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The process that a network lives in: ``keeper.py NODES FILES [DAEMON]``.
+"""The process that a network lives in: ``keeper.py NODES FILES [DAEMON [TOGETHER]]``.
 
 It is process 1 of a PID namespace of its own, so killing it makes the kernel kill everything that runs in the
 network's nodes; and it holds the only references to the nodes' network namespaces, so they vanish with it. It ends
@@ -11,6 +11,7 @@ kills all it can see reaches its own node's programs, and no engine.
 It answers in JSON on standard output: its process id as the command that made the network sees it, the file descriptors
 of the nodes' network namespaces, and their first processes, as it sees them. DAEMON is a module whose
 ``Supervisor(namespaces by rank).run(lifeline)`` keeps processes alive beside the nodes: an engine's in user space.
+TOGETHER are groups of ranks, in JSON, each of which one such process must look after.
 
 FILES is a file descriptor: the contents of files, by path in JSON, that the nodes see instead of the host's.
 
@@ -47,7 +48,7 @@ def first_stage(*arguments: str) -> None:
     answer(pid=child, rootless=rootless)
 
 
-def second_stage(nodes: int, files: int, daemon_module: str = "") -> None:
+def second_stage(nodes: int, files: int, daemon_module: str = "", together: str = "[]") -> None:
     """Make the nodes' namespaces and hold them until its standard input ends."""
     host.raise_open_files()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -63,7 +64,10 @@ def second_stage(nodes: int, files: int, daemon_module: str = "") -> None:
         held.append(os.open("/proc/self/ns/net", os.O_RDONLY))
     syscalls.setns(bridge, syscalls.CLONE_NEWNET)
     firsts = first_processes(nodes)
-    supervisor = importlib.import_module(daemon_module).Supervisor(dict(enumerate(held))) if daemon_module else None
+    supervisor = None
+    if daemon_module:
+        groups = json.loads(together)
+        supervisor = importlib.import_module(daemon_module).Supervisor(dict(enumerate(held)), together=groups)
     answer(bridge=bridge, nodes=held, firsts=firsts)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if supervisor:

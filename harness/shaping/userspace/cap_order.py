@@ -21,12 +21,14 @@ class CapOrder:
         capacity: what is shared.
         flows: how many edges share it, at whatever nodes: each has an equal part of the buffer.
         neighbours: whose edges to this node do.
+        nodes: the ranks to which the edges lead that share it: one daemon must have all of them.
     """
 
     name: str
     capacity: Capacity
     flows: int
     neighbours: tuple[int, ...]
+    nodes: tuple[int, ...]
 
     @property
     def own(self) -> bool:
@@ -44,7 +46,8 @@ class CapOrder:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of to_json."""
-        return cls(data["name"], Capacity.from_json(data["capacity"]), data["flows"], tuple(data["neighbours"]))
+        capacity, neighbours = Capacity.from_json(data["capacity"]), tuple(data["neighbours"])
+        return cls(data["name"], capacity, data["flows"], neighbours, tuple(data["nodes"]))
 
 
 def cap_orders(node: NodePlan) -> tuple[CapOrder, ...]:
@@ -52,10 +55,11 @@ def cap_orders(node: NodePlan) -> tuple[CapOrder, ...]:
     found = []
     for trunk in node.trunks:
         if near := tuple(port.neighbour for port in node.ingress if port.trunk == trunk.name):
-            found.append(CapOrder(f"trunk {trunk.name}", trunk.capacity, len(trunk.edges), near))
+            nodes = tuple(sorted({dst for _, dst in trunk.edges}))
+            found.append(CapOrder(f"trunk {trunk.name}", trunk.capacity, len(trunk.edges), near, nodes))
     if node.shape.downlink is not None:
         near = tuple(port.neighbour for port in node.ingress)
-        found.append(CapOrder(DOWNLINK, node.shape.downlink, len(near), near))
+        found.append(CapOrder(DOWNLINK, node.shape.downlink, len(near), near, (node.rank,)))
     return tuple(found)
 
 

@@ -59,12 +59,20 @@ class ShaperDaemon:
         size: nodes of the whole network.
         state: where link queues are remembered.
         listeners: file descriptors of the nodes' control sockets.
+        ranks: of the nodes.
     """
 
-    def __init__(self, namespaces: Sequence[int | None], size: int, state: State, listeners: Sequence[int]) -> None:
+    def __init__(
+        self,
+        namespaces: Sequence[int | None],
+        size: int,
+        state: State,
+        listeners: Sequence[int],
+        ranks: Sequence[int],
+    ) -> None:
         self._state, self._readable = state, state.readable()
         self._layout = Layout(len(namespaces), size)
-        self._caps = SharedCaps(state, self._layout)
+        self._caps = SharedCaps(state, self._layout, ranks)
         self._nodes = []
         for index, namespace in enumerate(namespaces):
             state.beat(time.monotonic_ns())  # many link queues take longer than we may show no sign of life
@@ -219,7 +227,7 @@ class ShaperDaemon:
                 self._set(node, branches, tuple(map(CapOrder.from_json, request["caps"])))
             if request["do"] == "share":
                 first = self._layout.link_queue(node.index, 0)
-                return {"slots": self._state.slots, "first": first, "caps": self._caps.slots(node)}
+                return {"slots": self._state.slots, "first": first, "caps": self._layout.caps(node.index)}
             events = self._state.load(EVENTS) or []
             return {"links": node.reading(), "caps": self._caps.reading(node), "events": events}
         except control.Refused as refusal:
@@ -258,7 +266,7 @@ def hurry() -> None:
 
 def main(orders: str) -> None:
     """Shape links as ``orders`` says: ``{"namespaces": [fd, ...], "size": nodes, "state": fd, "listeners": [fd, ...],
-    "parent": pid, "after": text}``."""
+    "ranks": [rank, ...], "parent": pid, "after": text}``."""
     order = json.loads(orders)
     syscalls.die_with_parent()
     if os.getppid() != order["parent"]:  # it ended before we asked to end with it
@@ -266,7 +274,7 @@ def main(orders: str) -> None:
     state = State(order["state"], Layout(len(order["namespaces"]), order["size"]).slots)
     last_beat = state.last_beat
     try:
-        daemon = ShaperDaemon(order["namespaces"], order["size"], state, order["listeners"])
+        daemon = ShaperDaemon(order["namespaces"], order["size"], state, order["listeners"], order["ranks"])
         if order["after"]:
             down = (time.monotonic_ns() - last_beat) / 1e9
             lost = f"for {down:.2f} s no packet passed, and what was queued was lost"

@@ -96,8 +96,9 @@ def _ask(node: NodePlan, request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return control.ask(request)
     except Refused as refusal:
-        edge = "" if refusal.neighbour is None else f" {refusal.neighbour}->{node.rank}"
-        raise NodeError(node.rank, f"make edge{edge} in user space", refusal.text) from None
+        near = refusal.neighbour
+        what = "shape its edges" if near is None else f"make edge {near}->{node.rank}"
+        raise NodeError(node.rank, f"{what} in user space", refusal.text) from None
     except UnavailableError as problem:
         raise NodeError(node.rank, "reach its shaper daemon", str(problem)) from None
 

@@ -37,7 +37,8 @@ class UserspaceMeter:
         self._file = files[0]
         self._state = State(self._file, answer["slots"], writable=False)
         self._links = [(near, self._state.counters(answer["first"] + near)) for near in neighbours]
-        self._caps = {name: self._state.counters(slot) for name, slot in answer["caps"].items()}
+        self._caps_text, self._generation = answer["caps"], -1
+        self._caps: dict[str, memoryview] = {}
         self._queues = nfqueue.CounterFile()
         self._netlink, self._index = Rtnetlink(), socket.if_nametoindex(INTERFACE)
 
@@ -52,6 +53,9 @@ class UserspaceMeter:
 
     def caps(self) -> dict[str, Counts]:
         """See Meter."""
+        if (generation := self._state.generation(self._caps_text)) != self._generation:
+            self._generation, text = generation, self._state.load(self._caps_text) or {"slots": {}}
+            self._caps = {name: self._state.counters(slot) for name, slot in text["slots"].items()}
         found = {}
         for name, numbers in self._caps.items():
             packets, size, dropped, backlog_bytes, backlog_packets = numbers

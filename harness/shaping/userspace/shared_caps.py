@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from harness.shaping.userspace.cap_order import DOWNLINK, CapOrder
+from harness.shaping.userspace.control import Refused
 from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS
 from harness.shaping.userspace.node_queues import NodeQueues
 from harness.shaping.userspace.shared_cap import SharedCap
@@ -20,6 +21,11 @@ _PLACES: Final = {
     "backlog_packets": BACKLOG_PACKETS,
 }
 
+_ELSEWHERE: Final = (
+    "{} is shared with nodes of another shaper daemon ({}), for there was no such trunk when the network was made;"
+    " 'harness down', and 'up' with it"
+)
+
 
 class SharedCaps:
     """See the module.
@@ -27,10 +33,11 @@ class SharedCaps:
     Args:
         state: where they are remembered, and counted.
         layout: of the state.
+        ranks: of the daemon's nodes.
     """
 
-    def __init__(self, state: State, layout: Layout) -> None:
-        self._state, self._layout = state, layout
+    def __init__(self, state: State, layout: Layout, ranks: Sequence[int]) -> None:
+        self._state, self._layout, self._ranks = state, layout, ranks
         self._caps: dict[int, SharedCap] = {}
         """By the slot of their counters."""
         self._orders: dict[NodeQueues, tuple[CapOrder, ...]] = {}
@@ -38,14 +45,17 @@ class SharedCaps:
 
     def load(self, node: NodeQueues) -> None:
         """Make again what a daemon before this one had."""
-        saved = self._state.load(self._layout.caps(node.index)) or []
-        self.limit(node, tuple(map(CapOrder.from_json, saved)), 0)
+        saved = self._state.load(self._layout.caps(node.index)) or {"orders": ()}
+        self.limit(node, tuple(map(CapOrder.from_json, saved["orders"])), 0)
 
     def limit(self, node: NodeQueues, orders: tuple[CapOrder, ...], now: int) -> set[NodeQueues]:
         """Limit a node's incoming edges by these capacities and no others, and remember them.
 
-        Returns nodes that packets were let go of, because they waited in a capacity that is no more.
+        Returns nodes that packets were let go of, because they waited in a capacity that is no more. Raises Refused.
         """
+        for order in orders:
+            if not order.own and (others := [str(rank) for rank in order.nodes if rank not in self._ranks]):
+                raise Refused(None, _ELSEWHERE.format(order.name, ", ".join(others)))
         for order in orders:
             slot = self.slot(node, order.name)
             if (cap := self._caps.get(slot)) is None:
@@ -53,7 +63,8 @@ class SharedCaps:
             else:
                 cap.change(order, now)
         self._orders[node] = orders
-        self._state.save(self._layout.caps(node.index), [order.to_json() for order in orders])
+        text = {"orders": [order.to_json() for order in orders], "slots": self._counted(node)}
+        self._state.save(self._layout.caps(node.index), text)
         wanted = {self.slot(of, order.name) for of, theirs in self._orders.items() for order in theirs}
         gone = [self._caps.pop(slot) for slot in list(self._caps) if slot not in wanted]
         touched: set[NodeQueues] = set()
@@ -65,7 +76,7 @@ class SharedCaps:
 
     def link(self, node: NodeQueues) -> None:
         """Send the packets of the node's link queues through its capacities, one after the other."""
-        orders = self._orders.get(node, ())
+        orders = self._orders[node]
         for number, link_queue in node.link_queues.items():
             near = link_queue.branch.neighbour
             chain = [self._caps[self.slot(node, order.name)] for order in orders if near in order.neighbours]
@@ -82,25 +93,23 @@ class SharedCaps:
 
     def of(self, node: NodeQueues) -> dict[str, SharedCap]:
         """The node's capacities, by name."""
-        return {order.name: self._caps[self.slot(node, order.name)] for order in self._orders.get(node, ())}
+        return {order.name: self._caps[self.slot(node, order.name)] for order in self._orders[node]}
 
-    def slots(self, node: NodeQueues) -> dict[str, int]:
-        """Where the counters of the node's capacities are, by name; those of a trunk belong to its first node."""
-        return {name: self.slot(node, name) for name in self.of(node) if self._first(name) is node or name == DOWNLINK}
+    def _counted(self, node: NodeQueues) -> dict[str, int]:
+        """Where the counters are of what counts at the node; a trunk does at the first node that it leads to."""
+        rank = self._ranks[node.index]  # in a container, where there are no trunks, it is not the node's
+        counted = (order.name for order in self._orders[node] if order.own or rank == min(order.nodes))
+        return {name: self.slot(node, name) for name in counted}
 
     def reading(self, node: NodeQueues) -> list[dict[str, Any]]:
-        """The node's capacities as they are, with their counters (see slots), as JSON."""
-        found, slots, caps = [], self.slots(node), self.of(node)
-        for order in self._orders.get(node, ()):
+        """The node's capacities as they are, with their counters where they count there, as JSON."""
+        found, slots, caps = [], self._counted(node), self.of(node)
+        for order in self._orders[node]:
             cap = caps[order.name]
             counts = {field: cap.counters[place] if order.name in slots else 0 for field, place in _PLACES.items()}
             held = replace(order, capacity=cap.order.capacity, flows=cap.order.flows)
             found.append({"order": held.to_json(), **counts})
         return found
-
-    def _first(self, name: str) -> NodeQueues:
-        theirs = [node for node, orders in self._orders.items() if any(order.name == name for order in orders)]
-        return min(theirs, key=lambda node: node.index)
 
     def forward(self, caps: Iterable[SharedCap], until: int, touched: set[NodeQueues]) -> set[SharedCap]:
         """Let these capacities, and those that packets come to from there, forward what is due; returns all of them."""

@@ -124,6 +124,11 @@ class State:
         os.pwrite(self._fd, data, at + _TEXT_HEAD.size)
         os.pwrite(self._fd, _TEXT_HEAD.pack(generation, len(data), zlib.crc32(data)), at)
 
+    def generation(self, number: int) -> int:
+        """Higher by one for every version of a text that was written; 0 where there is none. Far cheaper than load."""
+        heads = (os.pread(self._fd, _TEXT_HEAD.size, self._at(number, which)) for which in (0, 1))
+        return max((_TEXT_HEAD.unpack(head)[0] for head in heads if len(head) == _TEXT_HEAD.size), default=0)
+
     def load(self, number: int) -> Any:
         """The newest whole version of a text; None where there is none."""
         found = self._versions(number)

@@ -1,4 +1,5 @@
-"""Keeps the shaper daemons alive: one for every two CPUs, each with its share of the nodes.
+"""Keeps the shaper daemons alive: one for every two CPUs, each with its share of the nodes; those together that share a
+trunk.
 
 One that ends is started again at once; one that stands still (stopped, or in a loop) is killed first. Until the new
 one has its queues the kernel drops every packet of its nodes: links go down, they do not become fast.
@@ -18,7 +19,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from harness.shaping.userspace.control_address import listen_in
@@ -34,8 +35,9 @@ _DAEMON: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "daemo
 
 
 class _Worker:
-    def __init__(self, namespaces: Sequence[int | None], size: int) -> None:
-        self.namespaces, self.size = namespaces, size
+    def __init__(self, nodes: Mapping[int, int | None], size: int) -> None:
+        self.ranks, namespaces, self.size = list(nodes), list(nodes.values()), size
+        self.namespaces = namespaces
         self.state = os.memfd_create("links")
         self.listeners = [listen_in(namespace) for namespace in namespaces]
         for fd in (self.state, *namespaces, *(listener.fileno() for listener in self.listeners)):
@@ -48,7 +50,7 @@ class _Worker:
     def start(self, after: str = "") -> None:
         listeners = [listener.fileno() for listener in self.listeners]
         orders = {"namespaces": self.namespaces, "size": self.size, "state": self.state, "listeners": listeners}
-        orders |= {"parent": os.getpid()}
+        orders |= {"ranks": self.ranks, "parent": os.getpid()}
         self.started, self.standing = time.monotonic(), False
         argv = [sys.executable, "-I", "-S", _DAEMON, json.dumps({**orders, "after": after})]
         nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
@@ -66,16 +68,17 @@ class Supervisor:
     Args:
         namespaces: file descriptors of the nodes' network namespaces, by rank; None: the one that we are in.
         size: nodes of the whole network; as many as there are namespaces unless given.
+        together: groups of ranks of which each must be in one process; no rank is in two.
     """
 
-    def __init__(self, namespaces: Mapping[int, int | None], size: int | None = None) -> None:
-        ranks, size = sorted(namespaces), size or len(namespaces)
-        count = max(1, min(len(ranks), len(os.sched_getaffinity(0)) // 2))
-        shares = [[namespaces[rank] for rank in ranks[i::count]] for i in range(count)]
-        needed = 2 * len(ranks) + len(shares[0]) + _OTHER_FILES
+    def __init__(
+        self, namespaces: Mapping[int, int | None], size: int | None = None, together: Iterable[Sequence[int]] = ()
+    ) -> None:
+        size, parts = size or len(namespaces), shares(namespaces, together, len(os.sched_getaffinity(0)) // 2)
+        needed = 2 * len(namespaces) + max(map(len, parts)) + _OTHER_FILES
         if needed > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        self._workers = [_Worker(share, size) for share in shares]
+        self._workers = [_Worker({rank: namespaces[rank] for rank in part}, size) for part in parts]
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
 
@@ -126,6 +129,17 @@ class Supervisor:
                     if time.monotonic() - worker.started < _SHORT_LIFE:
                         time.sleep(_PAUSE)
                     worker.start(reason)
+
+
+def shares(ranks: Iterable[int], together: Iterable[Sequence[int]], most: int) -> list[list[int]]:
+    """The ranks in as many parts as there may be, of about one size; groups stay whole."""
+    groups = [list(group) for group in together]
+    grouped = {rank for group in groups for rank in group}
+    groups += [[rank] for rank in sorted(ranks) if rank not in grouped]
+    parts: list[list[int]] = [[] for _ in range(max(1, min(len(groups), most)))]
+    for group in sorted(groups, key=len, reverse=True):
+        min(parts, key=len).extend(group)
+    return [sorted(part) for part in parts]
 
 
 def _say(text: str) -> None:

@@ -46,7 +46,7 @@ class Node:
 
 @pytest.fixture
 def daemon():
-    return ShaperDaemon([], 1, State(os.memfd_create("links"), 1), [])
+    return ShaperDaemon([], 1, State(os.memfd_create("links"), 1), [], [0])
 
 
 @pytest.mark.parametrize(

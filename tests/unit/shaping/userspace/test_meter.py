@@ -39,7 +39,7 @@ def daemon(files, monkeypatch):
             connection, _ = listener.accept()
             with connection:
                 assert b'"share"' in connection.recv(1000)
-                socket.send_fds(connection, [b'{"slots": 8, "first": 4, "caps": {"downlink": 2}}\n'], files)
+                socket.send_fds(connection, [b'{"slots": 8, "first": 4, "caps": 5}\n'], files)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -55,6 +55,8 @@ def test_counters_are_read_while_the_daemon_counts_on(state, daemon):
         counters[0], counters[1], counters[2], counters[BACKLOG_BYTES] = packets, 1500 * packets, 2, 3000
         assert meter.read() == {0: (0, 0, 0, 0, 0), 3: (packets, 1500 * packets, 2, 3000, 0)}
     state.counters(2)[:] = memoryview(struct.pack("=5Q", 5, 7570, 1, 3028, 2)).cast("B").cast("Q")
+    assert meter.caps() == {}
+    state.save(5, {"orders": [], "slots": {"downlink": 2}})
     assert meter.caps() == {"downlink": (5, 7570, 1, 3028, 2)}
     state.save(EVENTS, ["12:00:00: the shaper daemon was killed"])
     assert meter.notes() == ["12:00:00: the shaper daemon was killed"]

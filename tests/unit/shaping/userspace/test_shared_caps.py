@@ -65,7 +65,9 @@ class Laboratory:
 
     def __init__(self, state):
         self.listeners = [socket.socketpair() for _ in range(2)]
-        self.daemon = ShaperDaemon([None, None], SIZE, state, [os.dup(pair[0].fileno()) for pair in self.listeners])
+        self.daemon = ShaperDaemon(
+            [None, None], SIZE, state, [os.dup(pair[0].fileno()) for pair in self.listeners], [0, 1]
+        )
         self.ids = Counter()
         self.seen = [0, 0]
 
@@ -121,12 +123,12 @@ def links(*neighbours, **netem):
     return [Branch(neighbour, Netem(**{"limit": 10**6, "seed": 5} | netem)) for neighbour in neighbours]
 
 
-def downlink(*neighbours, capacity=TEN):
-    return CapOrder("downlink", capacity, len(neighbours), neighbours)
+def downlink(*neighbours, capacity=TEN, node=0):
+    return CapOrder("downlink", capacity, len(neighbours), neighbours, (node,))
 
 
-def trunk(*neighbours, capacity=TEN, flows=4):
-    return CapOrder("trunk eu->us", capacity, flows, neighbours)
+def trunk(*neighbours, capacity=TEN, flows=4, nodes=(0, 1)):
+    return CapOrder("trunk eu->us", capacity, flows, neighbours, nodes)
 
 
 def test_a_downlink_sends_what_its_links_let_go_one_after_the_other_and_keeps_their_delay(laboratory):
@@ -260,18 +262,19 @@ def test_a_daemon_that_is_started_again_has_the_same_capacities_and_counts_on(la
     assert len({id(cap) for node in again.nodes for cap in again.daemon._caps.of(node).values()}) == 2
 
 
-def test_a_trunk_counts_at_the_first_of_its_nodes_alone(laboratory):
+def test_a_trunk_counts_at_the_first_of_its_nodes_alone(laboratory, state):
     for node in (0, 1):
         laboratory.set(node, links(2), [trunk(2)])
         laboratory.arrive(node, 2, START)
     laboratory.departures(START + 100 * MS)
     counted = [laboratory.ask(node, do="read")["caps"][0]["sent_packets"] for node in (0, 1)]
     assert counted == [2, 0]
-    assert [list(laboratory.ask(node, do="share")["caps"]) for node in (0, 1)] == [["trunk eu->us"], []]
+    texts = [laboratory.ask(node, do="share")["caps"] for node in (0, 1)]
+    assert [list(state.load(text)["slots"]) for text in texts] == [["trunk eu->us"], []]
 
 
 def test_a_meter_reads_what_capacities_count(laboratory, state, monkeypatch):
-    laboratory.set(1, links(2), [downlink(2)])
+    laboratory.set(1, links(2), [downlink(2, node=1)])
     laboratory.arrive(1, 2, START)
     laboratory.departures(START + 100 * MS)
 
@@ -300,3 +303,11 @@ def test_a_packet_that_is_sent_twice_crosses_the_capacity_twice(laboratory, monk
     laboratory.departures(START + 100 * MS)
     assert copies == [packet]
     assert laboratory.ask(0, do="read")["caps"][0]["sent_packets"] == 2
+
+
+def test_a_trunk_to_nodes_of_another_daemon_is_refused_and_changes_nothing(laboratory):
+    laboratory.set(0, links(1))
+    asked = {"do": "set", "branches": [], "caps": [trunk(1, nodes=(0, 1, 3)).to_json()]}
+    answer = laboratory.daemon._answer(laboratory.nodes[0], asked)
+    assert "trunk eu->us is shared with nodes of another shaper daemon (3)" in answer["error"]
+    assert laboratory.ask(0, do="read")["caps"] == []

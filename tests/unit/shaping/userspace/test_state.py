@@ -39,6 +39,7 @@ def test_the_newest_version_counts(fd):
     for value in range(10):
         state.save(3, value)
         assert State(fd, 1).load(3) == value
+        assert State(fd, 1).generation(3) == state.generation(3) > state.generation(4) == 0
 
 
 @pytest.mark.parametrize("killed_after", range(3))
