@@ -43,6 +43,7 @@ def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
     rank = discovery.own_rank(plan.addressing, plan.size)
     engine, why = choose_engine(settings.engine, in_place_features(settings.engine))
     links = NodeLinks(plan, rank, make_engine(engine, outside=True), settings.congestion_control)
+    links.engine.check(plan)
     if rank == 0:
         for text in (why, *links.engine.precision_warnings(plan.edges.values())):
             if text:

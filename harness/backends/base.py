@@ -131,7 +131,7 @@ class Backend(ProgramStarter, Protocol):
         ...
 
     def check(self, plan: NetworkPlan) -> None:
-        """Raise InputError where these nodes can never make such a plan; called before anything is made or changed."""
+        """Raise InputError or ShapeError where these nodes can never make such a plan, before anything is changed."""
         ...
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:

@@ -31,6 +31,10 @@ class EngineFacts(Protocol):
         """The rank at which this engine shapes a directed edge: its sender or its receiver."""
         ...
 
+    def check(self, plan: NetworkPlan) -> None:
+        """Raise ShapeError where it can never make such a plan; called before anything is made or changed."""
+        ...
+
     def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:
         """One line for each reason why it cannot shape some of these edges as exactly as verify asks for."""
         ...

@@ -12,8 +12,10 @@ from typing import Final
 from harness.errors import InputError
 from harness.model.link import Pair
 from harness.model.node_plan import PlannedEdge
+from harness.model.plan import NetworkPlan
 from harness.model.suggest import suggest
 from harness.shaping.base import EngineFacts
+from harness.shaping.overhead import refuse_overhead
 from harness.shaping.userspace.precision import precision_warnings
 
 AUTO: Final = "auto"
@@ -37,6 +39,10 @@ class NetemFacts:
         """See EngineFacts: the sender."""
         return edge[0]
 
+    def check(self, plan: NetworkPlan) -> None:
+        """See EngineFacts."""
+        refuse_overhead(plan)
+
     def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:
         """See EngineFacts: verify finds what the machine cannot carry."""
         return []
@@ -55,6 +61,9 @@ class UserspaceFacts:
     def enforced_at(self, edge: Pair) -> int:
         """See EngineFacts: the receiver, where packets no longer belong to the socket that sent them."""
         return edge[1]
+
+    def check(self, plan: NetworkPlan) -> None:
+        """See EngineFacts: it makes all."""
 
     def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:
         """See EngineFacts."""

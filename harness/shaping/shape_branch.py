@@ -36,7 +36,7 @@ def branch_of(port: Port, seed: int, mtu: int = MTU) -> Branch:
     return Branch(port.neighbour, netem_of(port, seed), tbf, shape.queue, waiting_bytes(shape))
 
 
-def _needs_bucket(shape: LinkShape) -> bool:
+def needs_bucket(shape: LinkShape) -> bool:
     """Whether tbf makes the rate: netem has no burst, counts its queue in packets, and does not drop early."""
     return any(one is not None for one in (shape.burst, shape.buffer, shape.queue))
 
@@ -44,7 +44,7 @@ def _needs_bucket(shape: LinkShape) -> bool:
 def netem_of(port: Port, seed: int) -> Netem:
     """The netem that makes the shape of a port's edge (its rate too, unless tbf makes that)."""
     shape = port.edge.effective
-    rate = None if _needs_bucket(shape) else shape.rate
+    rate = None if needs_bucket(shape) else shape.rate
     chain = None
     if model := shape.loss_chain:
         survives = Ratio(1 - model.loss_bad.value)
@@ -75,7 +75,7 @@ def tbf_of(shape: LinkShape, frame: int = FRAME) -> Tbf | None:
         shape: what was asked for.
         frame: bytes of the largest frame: a bucket that is not as deep lets none of these pass.
     """
-    if shape.rate is None or not _needs_bucket(shape):
+    if shape.rate is None or not needs_bucket(shape):
         return None
     burst = max(shape.burst.bytes, frame) if shape.burst else automatic_burst(shape.rate.byte_s, frame)
     limit = waiting_bytes(shape) or default_limit(shape.rate.byte_s, burst)
@@ -133,7 +133,7 @@ def queue_bytes(shape: LinkShape) -> int:
     One bandwidth-delay product of the round trip over this edge (2 x delay), at least 50 ms and 32 full frames: the
     classical rule that lets one TCP flow fill the link (Villamizar and Song 1994).
     """
-    if shape.rate is None or shape.limit is not None or _needs_bucket(shape):
+    if shape.rate is None or shape.limit is not None or needs_bucket(shape):
         return 0
     return _delay_product(shape.rate, shape.delay)
 
@@ -163,7 +163,7 @@ def queue_limit(shape: LinkShape) -> int:
     if shape.limit is not None:
         return shape.limit
     longest = (shape.delay.ns + highest(shape.distribution) * shape.jitter.ns) / 1e9
-    rate = shape.rate if shape.rate and not _needs_bucket(shape) else UNLIMITED
+    rate = shape.rate if shape.rate and not needs_bucket(shape) else UNLIMITED
     packets = _smallest_frames(rate, longest) + queue_packets(shape)
     return min(max(packets, MIN_QUEUE if shape.rate else MIN_LIMIT), MAX_AUTO_LIMIT)
 

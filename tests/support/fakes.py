@@ -45,6 +45,9 @@ class FakeEngine:
     def enforced_at(self, edge):
         return edge[0] if self.end == "src" else edge[1]
 
+    def check(self, plan):
+        pass
+
     def precision_warnings(self, edges):
         return []
 

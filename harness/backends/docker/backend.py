@@ -78,6 +78,8 @@ class DockerBackend:
     def check(self, plan: NetworkPlan) -> None:
         """See Backend."""
         refuse_trunks(plan)
+        if self._containers:  # those that start choose their engine, and check the plan
+            self.engine.check(plan)
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
         """See Backend."""

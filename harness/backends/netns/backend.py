@@ -83,7 +83,8 @@ class NetnsBackend:
         return self._keeper is not None and self._keeper.alive
 
     def check(self, plan: NetworkPlan) -> None:
-        """See Backend: namespaces can have all."""
+        """See Backend: namespaces can have all that the engine makes."""
+        self.engine.check(plan)
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
         """See Backend."""

@@ -1,0 +1,23 @@
+"""What a rate may count beside a frame's own bytes, where the kernel's tbf or htb makes it: not less than nothing."""
+
+from __future__ import annotations
+
+from harness.errors import ShapeError
+from harness.model.plan import NetworkPlan
+from harness.shaping.shape_branch import needs_bucket
+
+
+def refuse_overhead(plan: NetworkPlan) -> None:
+    """Raise ShapeError for a negative overhead that netem's engine cannot make: its rate alone counts with a sign."""
+    for edge in plan.edges.values():
+        if edge.shape.overhead < 0 and needs_bucket(edge.shape):
+            raise ShapeError(
+                f"edge {edge}: overhead {edge.shape.overhead} beside a queue, buffer or burst: the kernel's tbf counts"
+                " no frame as less than it has; leave these out, or use --engine userspace"
+            )
+    for rank, shape in plan.nodes.items():
+        if shape.uplink is not None and shape.uplink.overhead < 0:
+            raise ShapeError(
+                f"uplink of node {rank}: overhead {shape.uplink.overhead}: the kernel's htb counts no frame as less"
+                " than it has; leave it out, or use --engine userspace"
+            )
