@@ -35,7 +35,7 @@ class LinkLines:
             full: whether it has everything that is known.
         """
         edges = {pair: counts for sample in samples.values() for pair, counts in sample.edges.items()}
-        tcp = {rank: sample.tcp for rank, sample in samples.items()}
+        tcp = {rank: sample.tcp for rank, sample in samples.items() if sample.tcp is not None}
         caps = {name: counts for sample in samples.values() for name, counts in sample.caps.items()}
         if not full:
             edges = {pair: counts for pair, counts in edges.items() if counts != self._edges.get(pair)}

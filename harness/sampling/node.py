@@ -24,13 +24,13 @@ class NodeSample(NamedTuple):
 
     Args:
         edges: by (src, dst), those that its engine shapes there.
-        tcp: segments that it has sent, and sent again.
+        tcp: segments that it has sent, and sent again; None: not of a node.
         flows: what is new about its flows.
         caps: by name as in links.jsonl, the shared capacities that its engine enforces there.
     """
 
     edges: Mapping[Pair, Counts]
-    tcp: tuple[int, int]
+    tcp: tuple[int, int] | None
     flows: FlowNews
     caps: Mapping[str, Counts] = MappingProxyType({})
 

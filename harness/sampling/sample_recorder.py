@@ -66,7 +66,8 @@ class SampleRecorder:
         try:
             return self._nodes[rank].sample(thorough=full)
         except OSError as problem:
-            self._say_once(f"node {rank} is not sampled: {host.explain(problem)}")
+            who = "the bridge" if rank < 0 else f"node {rank}"
+            self._say_once(f"{who} is not sampled: {host.explain(problem)}")
             return None
 
     def _say_once(self, *texts: str) -> None:

@@ -11,7 +11,7 @@ from harness.model.address import INTERFACE
 from harness.netlink.nlattr import attrs, each
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.meter import NOTHING, Counts
-from harness.shaping.qdisc import LEAF_HANDLES, Branch, Netem
+from harness.shaping.qdisc import LEAF_HANDLES, UPLINK, Branch, Netem
 
 _RTM_GETQDISC: Final = 38
 _TCMSG: Final = struct.Struct("=BxxxiIII")
@@ -39,6 +39,8 @@ class NetemMeter:
         self._index = socket.if_nametoindex(INTERFACE)
         self._netlink = Rtnetlink()
         parts = [("line", _LINE), ("queue", _QUEUED), ("tbf", _TBF), *(("leaf", handle) for handle in _LEAVES)]
+        self._for_uplink: list[Counts] = []
+        """The queues for the uplink, as read last."""
         self._parts = {handle + (near << 16): (near, name) for name, handle in parts for near in neighbours}
 
     def read(self) -> dict[int, Counts]:
@@ -51,16 +53,21 @@ class NetemMeter:
             if (part := self._parts.get(handle)) is not None:
                 near, name = part
                 found.setdefault(near, {})[name] = read_counts(body)
+        self._for_uplink = [one["leaf"] for one in found.values() if "leaf" in one and "tbf" not in one]
         return {near: edge_counts(**counts) for near, counts in found.items() if "line" in counts}
 
     def caps(self) -> dict[str, Counts]:
         """See Meter."""
-        from harness.shaping.caps.meter import read_trees  # here, for that reads counters as this does
+        from harness.shaping.caps.meter import read_passed, read_trees  # here, for those read counters as this does
 
         trees = read_trees(self._netlink)
         trees.pop(self._index, None)  # that of the links, whose class of that number drops what crosses no edge
         downlink = next(iter(trees.values()), None)  # there is one other interface at most
-        return {"downlink": downlink} if downlink else {}
+        found = {"downlink": downlink} if downlink else {}
+        if passed := read_passed(self._netlink, self._index, UPLINK):
+            dropped, backlog, queued = (sum(one[place] for one in self._for_uplink) for place in (2, 3, 4))
+            found["uplink"] = *passed, dropped, backlog, queued
+        return found
 
     def notes(self) -> list[str]:
         """See Meter: nothing happens to the kernel."""

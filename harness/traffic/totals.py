@@ -58,5 +58,6 @@ def totals(
         sent, received = (tcp_wire_bytes(side.get("bytes", 0), mtu) for side in (sender, receiver))
         return Totals(seconds, max(sent, received), received, sender.get("again", 0))
     sent, received = sender.get("packets", 0), receiver.get("packets", 0)
+    sent = sent if ended else max(sent, received)  # both ends report at moments of their own
     due = sent if ended else receiver.get("highest", -1) + 1
     return Totals(seconds, sent * frame_bytes(mtu), received * frame_bytes(mtu), max(0, due - received))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 
 from harness.backends.base import Stdio
 from harness.backends.netns.namespaces import start_time
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.units import Rate
 from harness.networks.sampler import Sampler
 from tests.support.cli import wait_for
 from tests.support.live import network, own, run, up
@@ -60,6 +63,25 @@ def flow(folder, src, dst):
     samples = [(at, row[1:]) for at, row in rows if row[0] == begun["id"]]
     (ended,) = (line["time"] for line in found if line["kind"] == "end" and line["id"] == begun["id"])
     return begun, samples, ended
+
+
+@pytest.mark.engine
+def test_what_edges_share_is_counted_beside_them(tmp_path):
+    plan = network("fully_connected", 3, shape(delay="5ms"))
+    capped = NodeShape(uplink=Capacity(Rate(20_000_000)), downlink=Capacity(Rate(15_000_000)))
+    trunk = {("a", "b"): Capacity(Rate(30_000_000))}
+    plan = replace(plan.with_nodes({0: capped}), regions={"a": (0,), "b": (1, 2)}, trunk_capacities=trunk)
+    with up(plan) as net, Sampler(net, tmp_path) as sampler:
+        transfer(net, 1.5)
+        assert sampler.messages() == []
+    *before, last = lines(tmp_path, "links.jsonl")
+    counted = {one["name"]: one for one in last["caps"]}
+    assert set(counted) == {"uplink 0", "downlink 0", "trunk a->b"}
+    edge = next(one for one in last["edges"] if (one["src"], one["dst"]) == (0, 1))
+    for name in ("uplink 0", "trunk a->b"):
+        assert 0.9 < counted[name]["sent_bytes"] / edge["sent_bytes"] < 1.1
+    assert 0 < counted["downlink 0"]["sent_packets"] <= edge["sent_packets"]
+    assert len({line["caps"][0]["sent_bytes"] for line in before if line.get("caps")}) > 1
 
 
 @pytest.mark.timing
@@ -158,6 +180,8 @@ import sys, time
 from pathlib import Path
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.units import Rate
 from harness.networks.sampler import Sampler
 registry = LocalRegistry(Path(sys.argv[1]))
 sampler = Sampler(Network(registry.load(sys.argv[2]), registry), Path(sys.argv[3]))

@@ -31,7 +31,8 @@ from harness.linux import host, syscalls
 from harness.model.plan import NetworkPlan
 from harness.sampling.node import NodeSampler, sites
 from harness.sampling.pace import SHARE, Pace
-from harness.sampling.sample_recorder import SampleRecorder
+from harness.sampling.sample_recorder import Node, SampleRecorder
+from harness.shaping.facts import engine_facts
 
 
 def tell(**facts: object) -> None:
@@ -40,15 +41,20 @@ def tell(**facts: object) -> None:
         os.write(1, json.dumps(facts).encode() + b"\n")
 
 
-def open_nodes(keeper: Keeper, plan: NetworkPlan, engine: str) -> dict[int, NodeSampler]:
-    """A sampler in every node. Raises HarnessError, OSError."""
+def open_nodes(keeper: Keeper, plan: NetworkPlan, engine: str) -> dict[int, Node]:
+    """A sampler in every node, and on the bridge where trunks are made there. Raises HarnessError, OSError."""
     host.raise_open_files()
     keeper.enter_user()
-    samplers = {}
+    samplers: dict[int, Node] = {}
     for site in sites(plan, engine):
         with keeper.namespaces([site.rank]) as (namespace,):
             syscalls.setns(namespace, syscalls.CLONE_NEWNET)
             samplers[site.rank] = NodeSampler(site)
+    if plan.trunk_capacities and engine_facts(engine).shapes_bridge:
+        from harness.sampling.bridge import BRIDGE, BridgeSampler
+
+        syscalls.setns(keeper.open(f"fd/{keeper.bridge}"), syscalls.CLONE_NEWNET)
+        samplers[BRIDGE] = BridgeSampler(plan)
     return samplers
 
 

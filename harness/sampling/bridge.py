@@ -1,0 +1,42 @@
+"""Samples the bridge of a network of namespaces: the trunks that its engine makes there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.model.plan import NetworkPlan
+from harness.netlink.rtnetlink import Rtnetlink
+from harness.sampling.flow_table import FlowNews
+from harness.sampling.node import NodeSample
+from harness.shaping.caps.ifb import find_ifb
+from harness.shaping.caps.meter import read_trees
+from harness.shaping.caps.trunks import bridge_trunks
+
+BRIDGE: Final = -1
+"""In the place of a rank."""
+
+
+class BridgeSampler:
+    """Reads in the network namespace in which it was made; trunks that are made later are not seen.
+
+    Args:
+        plan: of the network.
+
+    Raises:
+        OSError: no socket can be opened.
+    """
+
+    def __init__(self, plan: NetworkPlan) -> None:
+        devices = ((find_ifb(trunk.device), f"trunk {trunk.name}") for trunk in bridge_trunks(plan))
+        self._names = {index: name for index, name in devices if index is not None}
+        self._netlink = Rtnetlink()
+
+    def sample(self, *, thorough: bool) -> NodeSample:
+        """Read everything once. Raises OSError."""
+        trees = read_trees(self._netlink)
+        caps = {name: trees[index] for index, name in self._names.items() if index in trees}
+        return NodeSample({}, None, FlowNews([], [], []), caps)
+
+    def notes(self) -> list[str]:
+        """Nothing happens to the kernel."""
+        return []
