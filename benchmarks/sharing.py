@@ -28,7 +28,7 @@ from harness.cli.bench import measure
 from harness.cli.bench_table import bench_document
 from harness.model.address import FRAME, SEGMENT
 from harness.model.capacity import NO_CAPS, Capacity, NodeShape
-from harness.model.format import format_rate, format_time
+from harness.model.format import format_rate, format_size, format_time
 from harness.model.link import LinkShape, Pair
 from harness.model.queueing import Queue
 from harness.model.units import Rate, Size, Time
@@ -134,7 +134,9 @@ def broadcast(engine: Engine) -> Iterator[Row]:
     """From one root to all others; gloo's root sends several copies."""
     nodes = 4 if GUEST else 8
     took, bound = collective(engine, "broadcast", nodes)
-    yield Row(f"broadcast of {SIZE} to {nodes - 1}, uplinks of {format_rate(DOWNLINK.bit_s)}", format_time(took))
+    yield Row(
+        f"broadcast of {format_size(SIZE)} to {nodes - 1}, uplinks of {format_rate(DOWNLINK.bit_s)}", format_time(took)
+    )
     yield Row("  its bound", format_time(bound))
     yield Row("  time / bound", f"{took / bound:.2f}", ">= 1", took >= bound)
 
@@ -143,11 +145,11 @@ def all_reduce(engine: Engine) -> Iterator[Row]:
     """Beside what was published."""
     for nodes in (4,) if GUEST else (4, 8):
         took, bound = collective(engine, "all_reduce", nodes)
-        told = f"all_reduce of {SIZE}, {nodes} nodes, uplinks of {format_rate(DOWNLINK.bit_s)}"
+        told = f"all_reduce of {format_size(SIZE)}, {nodes} nodes, uplinks of {format_rate(DOWNLINK.bit_s)}"
         yield Row(told, format_time(took), ">= bound", took >= bound)
         yield Row("  its bound; time / bound", f"{format_time(bound)}; {took / bound:.2f}")
         published = PUBLISHED_S[nodes]
-        yield Row("  published; time / published", f"{format_time(published)}; {took / published:.2f}")
+        yield Row("  published; published / bound", f"{format_time(published)}; {published / bound:.2f}")
 
 
 def queues(engine: Engine) -> Iterator[Row]:
