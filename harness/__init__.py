@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.api.start import network as network
     from harness.errors import HarnessError as HarnessError
     from harness.metrics import log as log
+    from harness.metrics import step as step
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ _API = {
     "ShapedNetwork": "harness.api.shaped",
     "log": "harness.metrics",
     "network": "harness.api.start",
+    "step": "harness.metrics",
 }
 """What ``import harness`` offers and where it is, imported when asked for: every command imports this file."""
 

@@ -33,6 +33,14 @@ def play(
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen when; needs no network.")] = False,
     json_: options.JsonOption = False,
+    steps: Annotated[
+        Path | None,
+        typer.Option(
+            "--step-file",
+            help="For events at steps: the file to which the job appends each step's number.",
+            metavar="FILE",
+        ),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", hidden=True, help="Begin at a line on standard input.")] = False,
 ) -> None:
     """Play a scenario on a network that is up. Ctrl-C leaves the network as the last change made it.
@@ -46,7 +54,13 @@ def play(
         _show_agenda(scenario, file, json_)
         return
     from harness.scenario.player import LATE_S, Played, Player
+    from harness.scenario.step_file import StepFile
 
+    if scenario.by_steps and not steps:
+        raise InputError(
+            f"{file}: events follow the job's steps: play it by 'harness run --scenario', or say with --step-file where"
+            " the job writes them"
+        )
     network = networks.find_network(name)
     network.current()
     scenario.check(network.plan)
@@ -69,7 +83,12 @@ def play(
         sys.stdout.flush()
         if not sys.stdin.readline():  # whoever started us has ended
             return
-    Player(network, scenario, tell).play()
+    player = Player(network, scenario, tell, StepFile(steps) if steps else None)
+    try:
+        player.play()
+    finally:
+        for number, step in player.awaited.items():
+            note(f"{scenario.events[number].place}: the job has not reached step {step}, so this has not happened")
     if late:
         worst = max(late, key=lambda played: played.acknowledged - played.at)
         note(
@@ -80,14 +99,28 @@ def play(
 
 def _show_agenda(scenario: NetworkScenario, file: Path, json_: bool) -> None:
     listed = list(scenario.agenda()) if scenario.ends else list(islice(scenario.agenda(), MOST_LISTED))
-    if not listed:
+    by_steps = [(number, scenario.events[number]) for number in scenario.by_steps]
+    if not listed and not by_steps:
         raise InputError(f"{file}: nothing ever happens")
     if json_:
-        print_json([{"at": due.at, "event": due.event, "text": due.text} for due in listed])
+        timed = [{"at": due.at, "event": due.event, "text": due.text} for due in listed]
+        stepped = [
+            {
+                "step": event.timing.next_step(0),
+                "every_steps": event.timing.every_steps,
+                "event": number,
+                "text": event.action.text,
+            }
+            for number, event in by_steps
+        ]
+        print_json([*timed, *stepped])
         return
     made = table(f"Scenario {file}", "at>", "what,")
     for due in listed:
         made.add_row(f"{due.at:.3f} s", due.text)
+    for _, event in by_steps:
+        again = f", and every {event.timing.every_steps} steps" if event.timing.every_steps else ""
+        made.add_row(f"step {event.timing.next_step(0)}", event.action.text + again)
     if not scenario.ends:
         made.caption = f"and so on: the first {MOST_LISTED} changes of a scenario that has no end"
     show(made)

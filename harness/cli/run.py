@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
@@ -113,7 +115,12 @@ def run(
     if scenario:
         from harness.scenario.scenario_file import load_scenario
 
-        load_scenario(scenario).check(made)
+        script = load_scenario(scenario)
+        script.check(made)
+        if script.by_steps and chosen.runtime != NETNS:
+            raise InputError(
+                f"{scenario}: events that follow the job's steps need nodes in namespaces (--runtime netns)"
+            )
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port, command)
@@ -170,9 +177,14 @@ def _accompanied(
         if scenario is None:
             return job(network, {})
         from harness.scenario.process import ScenarioProcess
+        from harness.scenario.step_file import STEP_FILE
 
-        with ScenarioProcess(name, scenario) as player:
-            return job(network, {"begun": player.begin})
+        with tempfile.TemporaryDirectory(prefix="harness-steps-") as folder:
+            steps = Path(folder, "steps")
+            steps.touch()
+            os.environ[STEP_FILE] = str(steps)
+            with ScenarioProcess(name, scenario, steps) as player:
+                return job(network, {"begun": player.begin})
 
     return accompanied
 

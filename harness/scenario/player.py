@@ -6,8 +6,10 @@ stays as the last acknowledged change has made it; loads that the scenario has s
 
 from __future__ import annotations
 
+import heapq
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,11 +19,14 @@ from harness.model.plan import NetworkPlan
 from harness.networks.network import Network
 from harness.scenario.action import LoadAction
 from harness.scenario.schedule import Due, NetworkScenario
+from harness.scenario.step_file import StepFile
 from harness.scenario.undo import Undo
 from harness.traffic.manager import CrossTraffic
 
 TOGETHER_S: Final = 0.001
 """What is due within so long is done at once."""
+POLL_S: Final = 0.003
+"""How often a job's steps are looked at: oftener than steps take."""
 LATE_S: Final = 0.05
 """A change that is acknowledged later than this after its time is named."""
 
@@ -57,45 +62,90 @@ class Player:
         network: that is up.
         scenario: checked against its plan.
         tell: called after every change.
+        steps: where the job says how far it is; needed where events follow its steps.
     """
 
-    def __init__(self, network: Network, scenario: NetworkScenario, tell: Callable[[Played], None]) -> None:
-        self._network, self._scenario, self._tell = network, scenario, tell
+    def __init__(
+        self,
+        network: Network,
+        scenario: NetworkScenario,
+        tell: Callable[[Played], None],
+        steps: StepFile | None = None,
+    ) -> None:
+        self._network, self._scenario, self._tell, self._steps = network, scenario, tell, steps
         self._undo: dict[int, Undo] = {}
         self._loads: dict[int, Future[CrossTraffic]] = {}
+        self._sources: list[tuple[float, int, Due, Iterator[Due]]] = []
+        """The next change of all events that follow the clock, and of each one that a step has begun."""
+        self.awaited: dict[int, int] = {}
+        """The step at which an event begins next, by the event's number."""
+        self._start = 0.0
+        self._number = 0
 
     def play(self) -> None:
-        """Until the last change; loads without an end go on until then. Raises what a change raises."""
-        start, group = time.monotonic(), list[Due]()
+        """Until the last change, or as long as a load goes on. Raises what a change raises."""
+        timings = [event.timing for event in self._scenario.events]
+        steps = {number: timings[number].next_step(0) for number in self._scenario.by_steps}
+        self.awaited = {number: step for number, step in steps.items() if step is not None}
+        self._start = time.monotonic()
+        self._add(self._scenario.agenda())
         with ThreadPoolExecutor(1) as helper:  # a load takes a while to begin: no change waits for it
             try:
-                for due in self._scenario.agenda():
-                    if group and due.at - group[0].at > TOGETHER_S:
-                        self._perform(start, group, helper)
-                        group = []
-                    group.append(due)
-                    if len(group) == 1:
-                        _sleep_until(start + due.at)
-                if group:
-                    self._perform(start, group, helper)
-                if self._scenario.until is not None:
-                    _sleep_until(start + self._scenario.until)
+                while self._sources or self.awaited:
+                    self._begin_by_step()
+                    wait = self._sources[0][0] - self._now if self._sources else POLL_S
+                    if wait > 0 or not self._sources:
+                        time.sleep(min(wait, POLL_S) if self.awaited else wait)
+                        continue
+                    self._perform(self._due(), helper)
+                while self._loads and (left := (self._scenario.until or math.inf) - self._now) > 0:
+                    time.sleep(min(left, 1.0))
             finally:
                 for load in self._loads.values():
                     if load.exception() is None:
                         load.result().stop()
 
-    def _perform(self, start: float, group: Sequence[Due], helper: ThreadPoolExecutor) -> None:
+    @property
+    def _now(self) -> float:
+        return time.monotonic() - self._start
+
+    def _add(self, source: Iterator[Due]) -> None:
+        if (due := next(source, None)) is not None:
+            self._number += 1
+            heapq.heappush(self._sources, (due.at, self._number, due, source))
+
+    def _due(self) -> list[Due]:
+        """What is due now, as one change."""
+        first, found = self._sources[0][0], []
+        while self._sources and self._sources[0][0] <= first + TOGETHER_S:
+            _, _, due, source = heapq.heappop(self._sources)
+            found.append(due)
+            self._add(source)
+        return found
+
+    def _begin_by_step(self) -> None:
+        """Begin the events whose step the job has done since the last look."""
+        if not self.awaited or self._steps is None:
+            return
+        done = self._steps.look()
+        for number, step in list(self.awaited.items()):
+            if done >= step:
+                del self.awaited[number]
+                if (following := self._scenario.events[number].timing.next_step(done)) is not None:
+                    self.awaited[number] = following
+                self._add(self._scenario.occurrence(number, self._now))
+
+    def _perform(self, group: Sequence[Due], helper: ThreadPoolExecutor) -> None:
         edits = [due for due in group if due.kind in ("edit", "undo")]
         if edits:
             self._network.reshape(lambda plan: self._edited(plan, edits))
-        acknowledged = time.monotonic() - start
+        acknowledged = self._now
         for due in group:
-            if due.kind == "load":
+            if due.kind == "load" and due.event not in self._loads:
                 action = self._scenario.events[due.event].action
                 assert isinstance(action, LoadAction)
                 self._loads[due.event] = helper.submit(CrossTraffic, self._network, [action.spec], through_down=True)
-            elif due.kind == "unload":
+            elif due.kind == "unload" and due.event in self._loads:
                 self._loads.pop(due.event).result().stop()
         self._tell(Played(group[0].at, acknowledged, tuple(due.text for due in group)))
 
@@ -114,8 +164,3 @@ class Player:
                 self._undo.setdefault(due.event, Undo()).remember(plan, new)
             plan = new
         return plan
-
-
-def _sleep_until(moment: float) -> None:
-    while (left := moment - time.monotonic()) > 0:
-        time.sleep(left)

@@ -25,15 +25,17 @@ class ScenarioProcess:
     Args:
         network: its name.
         file: the scenario.
+        steps: where the job says how far it is.
 
     Raises:
         HarnessError: it cannot play; it has said why.
     """
 
-    def __init__(self, network: str, file: Path) -> None:
+    def __init__(self, network: str, file: Path, steps: Path | None = None) -> None:
+        given = ["--step-file", str(steps)] if steps else []
         with signals.held():
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "harness", "play", str(file), "--name", network, "--wait"],
+                [sys.executable, "-m", "harness", "play", str(file), "--name", network, "--wait", *given],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -11,6 +11,7 @@
       - {mtbf: 5m, for: 20s, partition: "0,1|2,3"}         # by chance: the mean time between two of them
       - {at: 60s, ramp: {edge: 0-1, rate: [100mbit, 5mbit], over: 20s, step: 500ms}}
       - {at: 10s, trace: {edge: 0-1, file: lte.csv, loop: true}}
+      - {at: step 100, set: {edge: all, rate: 20mbit}}     # when the job has done that step; or every: 50 steps
       - {at: 15s, node: {ranks: 2, uplink: 5mbit}}         # as `harness node set`
       - {at: 15s, trunk: {regions: eu-us, rate: 100mbit}}  # as `harness trunk set`
       - {at: 30s, for: 10s, traffic: {from: 0, to: 1, rate: 30mbit}}   # or flows: 4; without for: until the end
@@ -30,7 +31,7 @@ from harness.model.capacity_edit import node_change, trunk_change
 from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import crossing, parse_pairs, set_down, shape_change
-from harness.model.units import parse_duration
+from harness.model.units import is_whole_number, parse_duration
 from harness.model.yaml_file import Entry, read_yaml
 from harness.scenario.action import Action, Edit, LoadAction, PlanEdit, Series, ramp
 from harness.scenario.schedule import Event, NetworkScenario
@@ -46,8 +47,8 @@ SCENARIO_KEYS: Final = {
 }
 """The keys of a scenario's file, with what they mean (docs/reference/)."""
 TIMING_KEYS: Final = {
-    "at": "The first time, from the scenario's start.",
-    "every": "The time from one beginning to the next.",
+    "at": "The first time, from the scenario's start; or `step 100`: when the job has done that step.",
+    "every": "The time from one beginning to the next; or `50 steps`.",
     "mtbf": "The mean time from one end to the next beginning, by chance (a Poisson process).",
     "for": "How long it lasts; then what it changed is taken back.",
     "until": "None begins at this time or later.",
@@ -101,10 +102,14 @@ def _event(entry: Entry, folder: Path, seed: int) -> Event:
     if len(actions) != 1:
         found = f"has {' and '.join(actions)}" if actions else "says nothing that happens"
         raise entry.fault(f"an event {found}; give one of {', '.join(ACTION_KEYS)}")
-    times = {key: _duration(values[key], zero=key == "at") for key in TIMING_KEYS if key in values}
+    times = {
+        key: _duration(values[key], zero=key == "at")
+        for key in TIMING_KEYS
+        if key in values and _steps(values, key) is None
+    }
     try:
         lasts = times.pop("for", None)
-        timing = Timing(**times, lasts=lasts)
+        timing = Timing(**times, lasts=lasts, at_step=_steps(values, "at"), every_steps=_steps(values, "every"))
     except InputError as cause:
         raise entry.fault(cause) from None
     place = values[actions[0]]
@@ -112,6 +117,19 @@ def _event(entry: Entry, folder: Path, seed: int) -> Event:
     if isinstance(action, LoadAction) and timing.lasts is None and timing.every is not None:
         raise entry.fault("traffic that comes again and again needs for: how long it lasts")
     return Event(timing, action, f"{entry.source}:{entry.line}: {place.path}")
+
+
+def _steps(values: Mapping[str, Entry], key: str) -> int | None:
+    """The number in ``at: step 100`` or ``every: 50 steps``; None where it is a time."""
+    words = values[key].word.split() if key in values and values[key].is_scalar else []
+    if "step" not in words and "steps" not in words:
+        return None
+    numbers = [word for word in words if word not in ("step", "steps")]
+    if len(numbers) != 1 or not is_whole_number(numbers[0]) or not int(numbers[0]):
+        raise values[key].fault(
+            f"{quoted(values[key].word)} is no number of steps; write at: step 100, every: 50 steps"
+        )
+    return int(numbers[0])
 
 
 def _duration(entry: Entry, *, zero: bool = False) -> float:

@@ -81,18 +81,34 @@ class NetworkScenario:
             yield due
 
     def _of(self, number: int, event: Event) -> Iterator[Due]:
-        lasts, action = event.timing.lasts, event.action
         begins = event.timing.times(f"{self.seed}:{number}")
         start = next(begins, None)
         while start is not None:
             upcoming = next(begins, None)
-            if isinstance(action, LoadAction):
-                yield Due(start, "load", number, action.text)
-            for after, edit, text in action.steps():
-                if (lasts is not None and after >= lasts) or (upcoming is not None and start + after >= upcoming):
-                    break
-                yield Due(start + after, "edit", number, text, edit)
-            if lasts is not None:
-                kind: Literal["undo", "unload"] = "unload" if isinstance(action, LoadAction) else "undo"
-                yield Due(start + lasts, kind, number, f"{action.text}: over")
+            yield from self.occurrence(number, start, upcoming)
             start = upcoming
+
+    def occurrence(self, number: int, start: float, before: float | None = None) -> Iterator[Due]:
+        """What an event does once it begins.
+
+        Args:
+            number: of the event.
+            start: when it begins, seconds.
+            before: when it begins again; None: it does not.
+        """
+        event = self.events[number]
+        lasts, action = event.timing.lasts, event.action
+        if isinstance(action, LoadAction):
+            yield Due(start, "load", number, action.text)
+        for after, edit, text in action.steps():
+            if (lasts is not None and after >= lasts) or (before is not None and start + after >= before):
+                break
+            yield Due(start + after, "edit", number, text, edit)
+        if lasts is not None:
+            kind: Literal["undo", "unload"] = "unload" if isinstance(action, LoadAction) else "undo"
+            yield Due(start + lasts, kind, number, f"{action.text}: over")
+
+    @property
+    def by_steps(self) -> list[int]:
+        """The numbers of the events that follow the job's steps."""
+        return [number for number, event in enumerate(self.events) if event.timing.by_steps]

@@ -20,6 +20,8 @@ class Timing:
         mtbf: the mean time from the end of one to the beginning of the next: a Poisson process of failures.
         lasts: for how long it lasts, then it is taken back; None: it stays.
         until: none begins at this time or later; None: for ever.
+        at_step: it begins when the job has done this step, instead of at a time.
+        every_steps: likewise, how many steps from one beginning to the next.
     """
 
     at: float | None = None
@@ -27,11 +29,15 @@ class Timing:
     mtbf: float | None = None
     lasts: float | None = None
     until: float | None = None
+    at_step: int | None = None
+    every_steps: int | None = None
 
     def __post_init__(self) -> None:
+        if self.by_steps and not self.at is self.every is self.mtbf is self.until is None:
+            raise InputError("it counts steps and times: give at and every both in steps, and no until or mtbf")
         if self.every is not None and self.mtbf is not None:
             raise InputError("give every or mtbf, not both")
-        if self.at is None and self.every is None and self.mtbf is None:
+        if self.at is None and self.every is None and self.mtbf is None and not self.by_steps:
             raise InputError("it does not say when: give at, every or mtbf")
         if self.every is not None and self.lasts is not None and self.lasts >= self.every:
             raise InputError(f"for {self.lasts:g}s is not shorter than every {self.every:g}s: it would never end")
@@ -39,9 +45,21 @@ class Timing:
             raise InputError(f"it begins at {self.at:g}s, which is not before until {self.until:g}s")
 
     @property
+    def by_steps(self) -> bool:
+        """Whether it follows the job's steps."""
+        return self.at_step is not None or self.every_steps is not None
+
+    def next_step(self, done: int) -> int | None:
+        """The first step after ``done`` at which it begins."""
+        first = self.at_step if self.at_step is not None else self.every_steps or 0
+        if done < first:
+            return first
+        return first + ((done - first) // self.every_steps + 1) * self.every_steps if self.every_steps else None
+
+    @property
     def ends(self) -> bool:
         """Whether there is a last time."""
-        return self.until is not None or (self.every is None and self.mtbf is None)
+        return self.until is not None or (self.every is self.mtbf is self.every_steps is None)
 
     def times(self, seed: str) -> Iterator[float]:
         """When it begins, ascending.
@@ -49,6 +67,8 @@ class Timing:
         Args:
             seed: of its random times.
         """
+        if self.by_steps:
+            return
         random, until = Random(seed), math.inf if self.until is None else self.until
         at = self.at if self.at is not None else self._gap(random)
         while at < until:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from harness import metrics
 from harness.errors import InputError
 from harness.training.checkpoints import Checkpoints
 from harness.training.group import ProcessGroup, blamed
@@ -79,6 +80,7 @@ class Training:
         for step in range(first + 1, self._schedule.steps + 1):
             loss = self._step(step)
             last = step == self._schedule.steps
+            metrics.step(step)
             self._print_progress(step, loss, last)
             if last:
                 with blamed(self._group.rank, "waiting for communication that is still under way"):

