@@ -21,6 +21,9 @@ from harness.model.status import NodeStatus
 from harness.netlink.routes import Route
 from harness.sampling.node import NodeSampler, sites
 from harness.shaping.base import Engine
+from harness.shaping.check_needs import check_needs
+from harness.shaping.detect import in_place_features
+from harness.shaping.needs import needs_of
 
 _SUPERVISE: Final = (
     "import importlib, sys; importlib.import_module(sys.argv[1]).Supervisor({0: None}, int(sys.argv[2])).run(0)"
@@ -41,6 +44,7 @@ class NodeLinks:
         self.plan, self.rank, self.engine = plan, rank, engine
         self._congestion_control = congestion_control
         self._routes: list[Route] = []
+        self._features: set[str] = set()
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -85,7 +89,10 @@ class NodeLinks:
         self._routes = drop_routes(self._routes, gone)
 
     def apply(self, touched: Collection[int] = ()) -> NodeStatus:
-        """Make the links as the plan says now, in place. Raises NodeError."""
+        """Make the links as the plan says now, in place. Raises NodeError, UnavailableError."""
+        name = self.engine.name
+        check_needs(self.plan, name, self.rank, self._features, in_place_features)
+        self._features |= {need.feature for need in needs_of(self.plan, name, self.rank)}
         return self.engine.apply(self.plan.node(self.rank), touched)
 
     def observe(self) -> NodeStatus:

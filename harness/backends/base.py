@@ -130,8 +130,17 @@ class Backend(ProgramStarter, Protocol):
         """Whether the nodes are there."""
         ...
 
-    def check(self, plan: NetworkPlan) -> None:
-        """Raise InputError or ShapeError where these nodes can never make such a plan, before anything is changed."""
+    def check(self, plan: NetworkPlan, before: NetworkPlan | None = None) -> None:
+        """Find out whether these nodes can make such a plan, before anything is made or changed.
+
+        Args:
+            plan: the new one.
+            before: what they have made.
+
+        Raises:
+            InputError, ShapeError: they never can.
+            UnavailableError: the kernel lacks what it needs.
+        """
         ...
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:

@@ -99,7 +99,7 @@ def perform(
         done = network.reshape(change)
         return PlanChange(old, done.plan), done
     new = change(old)
-    network.backend.check(new)
+    network.backend.check(new, old)
     return PlanChange(old, new), None
 
 

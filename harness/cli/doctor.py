@@ -18,7 +18,7 @@ from harness.errors import HarnessError, InputError, UnavailableError
 from harness.installed import INSTALL_DOCKER, INSTALL_TORCH
 from harness.linux.host import has_ipv6
 from harness.model.table import Styled
-from harness.shaping.detect import Feature, choose_engine, features
+from harness.shaping.detect import ALL_FEATURES, Feature, choose_engine, features
 from harness.shaping.facts import AUTO
 
 _BACKLOG = Path("/proc/sys/net/core/netdev_max_backlog")
@@ -35,7 +35,7 @@ def doctor(json_: options.JsonOption = False) -> None:
     """Print what works here (by trying it), how to fix the rest, and the engine that auto takes. Changes nothing."""
     if NAMES in os.environ:
         raise InputError("this is a node; harness doctor is about the machine that networks are made on: run it there")
-    found = features()
+    found = features(ALL_FEATURES)
     engine, why = _engine(found)
     found += [_torch(), _backlog(), _congestion_control(), _ipv6(), *_docker()]
     if json_:

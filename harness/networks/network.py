@@ -145,7 +145,7 @@ class Network:
             old = self.plan if current.plan == self._record.plan else current.network_plan
             new = change(old)
             difference = PlanChange(old, new)
-            self.backend.check(new)
+            self.backend.check(new, old)
             most = max_segments(new.mtu)
             cut = (new.max_segments or most) < (old.max_segments or most)
             with signals.held():  # kernel and record change together, also where Ctrl-C comes now

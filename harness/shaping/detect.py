@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,31 +49,41 @@ class Feature:
     needed_by: tuple[str, ...] = ()
 
 
-def features() -> list[Feature]:
-    """Probe everything. Needs root, or user namespaces; where neither is there, that is the only answer."""
+def features(only: Collection[str] | None = None) -> list[Feature]:
+    """Probe. Needs root, or user namespaces; where neither is there, that is the only answer.
+
+    Args:
+        only: these features and what they need; None: those that engines need, and what they do better with.
+    """
     from harness.shaping import kernel_probes  # noqa: F401 (before the fork: what makes the network needs it too)
 
+    wanted = [feature for feature in _FEATURES if only is None or feature[0] in only]
+    wanted += [feature for feature in CAP_FEATURES if only is not None and feature[0] in only]
     try:
-        return forked(_in_new_namespace)
+        return forked(lambda: _in_new_namespace(wanted))
     except PrivilegeError as error:
         return [Feature("namespaces", "nodes of their own", False, str(error), namespaces_denied(), ENGINES)]
 
 
-def in_place_features(wanted: str) -> list[Feature]:
+def in_place_features(wanted: str, only: Collection[str] | None = None) -> list[Feature]:
     """Probe in the current network namespace, on its loopback: for a container, which may not make another one.
 
     Removes what it has made. veth and bridge are not probed: only who makes networks needs them.
 
     Args:
         wanted: the engine; of AUTO's, what goes with netem is probed only where there is netem.
+        only: these features; None: those that the engine needs, and what it does better with.
     """
     from harness.shaping import kernel_probes
 
     skipped = {"veth", "bridge"}
     if wanted == USERSPACE or not kernel_probes.knows_netem():
         skipped |= {"sch_htb", "cls_u32", "sch_tbf"} | ({"sch_netem"} if wanted == USERSPACE else set())
+    chosen = [feature for feature in _FEATURES if feature[0] not in skipped]
+    if only is not None:
+        chosen = [feature for feature in (*_FEATURES, *CAP_FEATURES) if feature[0] in only]
     try:
-        return _probe_all([feature for feature in _FEATURES if feature[0] not in skipped])
+        return _probe_all(chosen)
     finally:
         kernel_probes.clean()
 
@@ -155,7 +165,7 @@ def _no_engine(found: Sequence[Feature]) -> HarnessError:
     return UnavailableError(f"no engine works here: {reasons}; fix: {first[NETEM].remedy}")
 
 
-def _in_new_namespace() -> list[Feature]:
+def _in_new_namespace(wanted: Iterable[_Declared]) -> list[Feature]:
     """In a forked process: enter a network namespace of its own and probe each feature there."""
     from harness.shaping import kernel_probes
 
@@ -163,10 +173,10 @@ def _in_new_namespace() -> list[Feature]:
         how = kernel_probes.enter()
     except OSError as problem:
         raise PrivilegeError(f"cannot make a network namespace: {problem.strerror}") from None
-    return [Feature("namespaces", "nodes of their own", True, how, "", ENGINES), *_probe_all(_FEATURES)]
+    return [Feature("namespaces", "nodes of their own", True, how, "", ENGINES), *_probe_all(wanted)]
 
 
-def _probe_all(wanted: Iterable[tuple[str, str, tuple[str, ...], str]]) -> list[Feature]:
+def _probe_all(wanted: Iterable[_Declared]) -> list[Feature]:
     from harness.shaping import kernel_probes
 
     found = []
@@ -183,7 +193,9 @@ def _probe_all(wanted: Iterable[tuple[str, str, tuple[str, ...], str]]) -> list[
 
 
 _OTHER_KERNEL: Final = remedy("; where the kernel was built without it: scripts/with-netem harness ...", "")
-_FEATURES: Final = (
+_Declared = tuple[str, str, tuple[str, ...], str]
+"""Name, purpose, the engines that need it, and the kernel's modules for it."""
+_FEATURES: Final[tuple[_Declared, ...]] = (
     ("veth", "cables between nodes and bridge", ENGINES, "veth"),
     ("bridge", "the network that nodes share", ENGINES, "bridge"),
     ("sch_htb", "one class per neighbour", (NETEM,), "sch_htb"),
@@ -193,4 +205,14 @@ _FEATURES: Final = (
     ("nfqueue", "links in user space", (USERSPACE,), "nf_tables nft_queue nfnetlink_queue"),
     ("nft_netdev", "with those, drops frames that are neither IP nor ARP", (), "nf_tables"),
 )
-"""Name, purpose, the engines that need it, and the kernel's modules for it."""
+CAP_FEATURES: Final[tuple[_Declared, ...]] = (
+    ("ifb", "downlinks and trunks on netem", (), "ifb"),
+    ("act_mirred", "downlinks and trunks on netem", (), "sch_ingress act_mirred"),
+    ("act_skbedit", "trunks on netem", (), "act_skbedit"),
+    ("sch_codel", "queue codel on netem and of uplinks", (), "sch_codel"),
+    ("sch_fq_codel", "queue fq_codel on netem and of uplinks", (), "sch_fq_codel"),
+    ("sch_red", "queue red on netem and of uplinks", (), "sch_red"),
+    ("sch_pie", "queue pie on netem and of uplinks", (), "sch_pie"),
+)
+"""What only plans with shared capacity and queue disciplines need; see needs.py."""
+ALL_FEATURES: Final = frozenset(feature[0] for feature in (*_FEATURES, *CAP_FEATURES))

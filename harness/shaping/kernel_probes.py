@@ -1,8 +1,8 @@
 """One probe per kernel feature, each of which does what an engine does, in a throwaway network namespace.
 
-A probe returns how the feature works, or an empty string, and raises OSError with the reason where it does not. They
-build on each other: call them in the order of PROBES, in one process. What speaks of qdiscs imports pyroute2, which
-takes 0.14 s: a container whose kernel has no netem goes without.
+A probe returns how the feature works, or an empty string, and raises OSError with the reason where it does not. Some
+build on others (cls_u32 and sch_netem on sch_htb): call them in the order of PROBES, in one process. What speaks of
+netem's qdiscs imports pyroute2, which takes 0.14 s: a container whose kernel has no netem goes without.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
 from harness.linux.syscalls import CLONE_NEWNET, unshare_as_root_or_not
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.nftables import EGRESS
-from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, attr
 from harness.netlink.rtnetlink import Request, Rtnetlink
+from harness.shaping.caps import probes
 from harness.shaping.caps.messages import set_class
 from harness.shaping.htb_class import never_limiting
 from harness.shaping.qdisc import ROOT, Branch, Netem, Tbf
@@ -122,8 +124,8 @@ def tbf() -> str:
     """A token bucket."""
     from harness.shaping import tc_messages as tc
 
-    options = tc.tbf(Tbf(1_000_000, 10_000, 100_000))
-    return _ask(set_class(_LOOPBACK, 2, ROOT, never_limiting()), _qdisc(0x20 << 16, ROOT | 2, "tbf", options))
+    flags, options = NLM_F_CREATE | NLM_F_REPLACE, tc.tbf(Tbf(1_000_000, 10_000, 100_000))
+    return _ask(tc.request(tc.RTM_NEWQDISC, flags, _LOOPBACK, 0, tc.TC_H_ROOT, "tbf", options))
 
 
 def nfqueue() -> str:
@@ -163,13 +165,8 @@ def frames() -> str:
 
 
 def clean() -> None:
-    """Remove from the current network namespace what htb, u32, netem, tbf and nfqueue have left there."""
-    if knows_netem():
-        from harness.shaping import tc_messages as tc
-
-        with Rtnetlink() as netlink:
-            root = tc.request(tc.RTM_DELQDISC, 0, _LOOPBACK, ROOT, tc.TC_H_ROOT, "htb")
-            netlink.batch([root])  # refused where htb could not be made
+    """Remove from the current network namespace what the probes have left there."""
+    probes.clean()
     with contextlib.suppress(OSError), Nfnetlink() as netfilter:
         rules.remove(netfilter)
 
@@ -206,5 +203,12 @@ PROBES: Final[Mapping[str, Callable[[], str]]] = {
     "sch_tbf": tbf,
     "nfqueue": nfqueue,
     "nft_netdev": frames,
+    "ifb": probes.ifb,
+    "act_mirred": probes.mirred,
+    "act_skbedit": probes.skbedit,
+    "sch_codel": partial(probes.discipline, "codel"),
+    "sch_fq_codel": partial(probes.discipline, "fq_codel"),
+    "sch_red": partial(probes.discipline, "red"),
+    "sch_pie": partial(probes.discipline, "pie"),
 }
 """By feature."""

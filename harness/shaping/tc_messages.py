@@ -27,7 +27,6 @@ from harness.shaping.tc_plugin import TcMessage
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 RTM_NEWQDISC: Final = 36
-RTM_DELQDISC: Final = 37
 RTM_GETQDISC: Final = 38
 RTM_NEWTCLASS: Final = 40
 RTM_DELTCLASS: Final = 41

@@ -144,7 +144,7 @@ class FakeBackend:
     def alive(self):
         return self.number in FakeBackend.living
 
-    def check(self, plan):
+    def check(self, plan, before=None):
         if self.refuses:
             raise InputError(self.refuses)
 

@@ -75,7 +75,7 @@ class DockerBackend:
         """See Backend."""
         return bool(self._containers)
 
-    def check(self, plan: NetworkPlan) -> None:
+    def check(self, plan: NetworkPlan, before: NetworkPlan | None = None) -> None:
         """See Backend."""
         refuse_trunks(plan)
         if self._containers:  # those that start choose their engine, and check the plan

@@ -35,6 +35,8 @@ from harness.model.address import node_name
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
 from harness.shaping.base import Engine
+from harness.shaping.check_needs import check_needs
+from harness.shaping.needs import needs_of
 
 T = TypeVar("T")
 _KEEPER: Final = Path(__file__).with_name("keeper.py")
@@ -82,9 +84,12 @@ class NetnsBackend:
         """See Backend."""
         return self._keeper is not None and self._keeper.alive
 
-    def check(self, plan: NetworkPlan) -> None:
+    def check(self, plan: NetworkPlan, before: NetworkPlan | None = None) -> None:
         """See Backend: namespaces can have all that the engine makes."""
         self.engine.check(plan)
+        name = self.engine.name
+        known = {need.feature for need in needs_of(before, name)} if before else ()
+        check_needs(plan, name, known=known)
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
         """See Backend."""

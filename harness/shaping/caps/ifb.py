@@ -13,7 +13,7 @@ from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.shaping.caps.htb import send
 
-_RTM_NEWLINK: Final = 16
+_RTM_NEWLINK, _RTM_DELLINK = 16, 17
 _IFINFOMSG: Final = struct.Struct("=BxHiII")
 _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND, _IFLA_AF_SPEC = 3, 18, 1, 26
 _AF_INET6, _ADDR_GEN_MODE, _NO_ADDRESS = 10, 8, b"\1"
@@ -26,6 +26,11 @@ def find_ifb(name: str) -> int | None:
         return socket.if_nametoindex(name)
     except OSError:
         return None
+
+
+def remove_link(name: str) -> Request:
+    """The message that removes an interface."""
+    return Request(_RTM_DELLINK, 0, _IFINFOMSG.pack(0, 0, 0, 0, 0) + attr(_IFLA_IFNAME, name.encode() + b"\0"))
 
 
 def make_ifb(netlink: Rtnetlink, name: str) -> int:

@@ -18,6 +18,7 @@ from harness.shaping.caps.tree import REST, ROOT
 from harness.shaping.htb_class import HtbClass
 
 RTM_NEWQDISC: Final = 36
+RTM_DELQDISC: Final = 37
 RTM_GETQDISC: Final = 38
 RTM_NEWTCLASS: Final = 40
 RTM_GETTCLASS: Final = 42
@@ -167,6 +168,21 @@ def set_leaf(index: int, number: int, kind: str, options: bytes) -> Request:
     """Adds, changes or replaces the qdisc of a class. The kernel chooses its handle: another kind needs another one."""
     flags = NLM_F_CREATE | NLM_F_REPLACE
     return raw_request(RTM_NEWQDISC, flags, index, 0, ROOT | number, kind, attr(_OPTIONS, options))
+
+
+def set_root(index: int, kind: str, options: bytes) -> Request:
+    """Puts another qdisc in place of the root."""
+    return raw_request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, index, 0, _TC_H_ROOT, kind, attr(_OPTIONS, options))
+
+
+def drop_root(index: int) -> Request:
+    """Removes the root, whatever it is."""
+    return Request(RTM_DELQDISC, 0, _TCMSG.pack(0, index, 0, _TC_H_ROOT, 0))
+
+
+def drop_ingress(index: int) -> Request:
+    """Removes the ingress qdisc."""
+    return Request(RTM_DELQDISC, 0, _TCMSG.pack(0, index, INGRESS, _TC_H_INGRESS, 0))
 
 
 def new_ingress(index: int) -> Request:

@@ -10,7 +10,7 @@ import pytest
 from harness.errors import UnavailableError
 from harness.linux.fork import forked
 from harness.shaping import kernel_probes
-from harness.shaping.detect import choose_engine, features
+from harness.shaping.detect import ALL_FEATURES, CAP_FEATURES, choose_engine, features, in_place_features
 from harness.shaping.facts import AUTO
 from harness.shaping.userspace import rules
 from harness.shaping.userspace.nfqueue import Nfqueue
@@ -33,7 +33,7 @@ def outcome():
 
 
 def test_every_feature_is_tried_and_what_fails_has_a_remedy():
-    found = {feature.name: feature for feature in features()}
+    found = {feature.name: feature for feature in features(ALL_FEATURES)}
     assert {
         "namespaces",
         "veth",
@@ -44,9 +44,41 @@ def test_every_feature_is_tried_and_what_fails_has_a_remedy():
         "sch_tbf",
         "nfqueue",
         "nft_netdev",
+        "ifb",
+        "act_mirred",
+        "act_skbedit",
+        "sch_codel",
+        "sch_fq_codel",
+        "sch_red",
+        "sch_pie",
     } == found.keys()
     for feature in found.values():
         assert feature.ok or (feature.detail and feature.remedy)
+
+
+def test_each_feature_that_only_some_plans_need_is_found_without_the_others_too():
+    found = {feature.name: feature.ok for feature in features(ALL_FEATURES)}
+    for name in {"sch_tbf", *(feature[0] for feature in CAP_FEATURES)}:
+        alone = {feature.name: feature.ok for feature in features({name})}
+        assert alone == {"namespaces": True, name: found[name]}
+
+
+def test_a_container_is_left_as_it_was():
+    def work():
+        kernel_probes.enter()
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        before = seen()
+        found = {feature.name: feature.ok for feature in in_place_features("netem", ALL_FEATURES - {"veth", "bridge"})}
+        return found, before, seen()
+
+    def seen():
+        shown = ("ip", "link"), ("tc", "qdisc"), ("tc", "filter", "show", "dev", "lo")
+        return [subprocess.run(words, capture_output=True, text=True).stdout for words in shown]
+
+    found, before, after = forked(work)
+    for name in ("nfqueue", "sch_tbf", "ifb", "act_mirred"):
+        assert found[name], f"{name}: the test would see nothing"
+    assert after == before
 
 
 def test_a_container_imports_pyroute2_only_where_the_engine_is_netem():

@@ -1,0 +1,61 @@
+"""One probe per kernel feature of shared capacity and of queue disciplines, on the current namespace's loopback.
+
+See kernel_probes; these import no pyroute2.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+from harness.model.queueing import Discipline, Queue
+from harness.netlink.rtnetlink import Rtnetlink
+from harness.shaping.caps import messages as tc
+from harness.shaping.caps.htb import send
+from harness.shaping.caps.ifb import make_ifb, remove_link
+from harness.shaping.caps.messages import INGRESS
+from harness.shaping.caps.tree import ROOT
+from harness.shaping.leaf import Leaf, leaf_options
+
+_LOOPBACK = 1
+_DEVICE = "probe-ifb"
+_SOURCE = IPv4Address("127.0.0.2")
+_RATE = 10**6
+
+
+def ifb() -> str:
+    """A device whose qdiscs hold what came in elsewhere."""
+    with Rtnetlink() as netlink:
+        make_ifb(netlink, _DEVICE)
+    return ""
+
+
+def mirred() -> str:
+    """A filter on what comes in that redirects."""
+    return _redirect(1)
+
+
+def skbedit() -> str:
+    """The same, which names a class too."""
+    return _redirect(2)
+
+
+def _redirect(number: int) -> str:
+    """With the class's action from the second on."""
+    with Rtnetlink() as netlink:
+        netlink.batch([tc.new_ingress(_LOOPBACK)])  # refused where the probe before has made it
+        redirect = tc.by_address("src", _SOURCE, ROOT | 1 if number > 1 else 0, _LOOPBACK)
+        send(netlink, [tc.set_filter(_LOOPBACK, INGRESS, number, 1, redirect)])
+    return ""
+
+
+def discipline(kind: Discipline) -> str:
+    """A queue discipline with its own defaults."""
+    with Rtnetlink() as netlink:
+        send(netlink, [tc.set_root(_LOOPBACK, *leaf_options(Leaf(Queue.of(kind), 10**6), _RATE))])
+    return ""
+
+
+def clean() -> None:
+    """Remove what the probes have left."""
+    with Rtnetlink() as netlink:
+        netlink.batch([tc.drop_root(_LOOPBACK), tc.drop_ingress(_LOOPBACK), remove_link(_DEVICE)])
