@@ -33,6 +33,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from harness.model.address import MTU
 from harness.model.link import Distribution
 from harness.model.queueing import DISCIPLINES, Queue
 from harness.model.units import Rate
@@ -113,6 +114,7 @@ class Branch:
         buffer_bytes: how much may wait there; 0 where neither a buffer nor a discipline was asked for.
         htb: its class, where links are made by qdiscs.
         leaf: the qdisc that is last, where there is one behind netem or tbf.
+        mtu: of the network; no qdisc knows it.
     """
 
     neighbour: int
@@ -122,6 +124,7 @@ class Branch:
     buffer_bytes: int = 0
     htb: HtbClass | None = None
     leaf: Leaf | None = None
+    mtu: int = field(default=MTU, compare=False)
 
     @classmethod
     def of_stages(cls, neighbour: int, line: Netem, queue: Netem | None, tbf: Tbf | None) -> Branch:

@@ -33,7 +33,9 @@ def branch_of(port: Port, seed: int, mtu: int = MTU) -> Branch:
     """The branch that makes the shape of a port's edge."""
     shape = port.edge.effective
     tbf = tbf_of(shape, full_frame(mtu))
-    return Branch(port.neighbour, netem_of(port, seed), tbf, shape.queue, waiting_bytes(shape))
+    return Branch(
+        port.neighbour, netem_of(port, seed), tbf, shape.queue, waiting_bytes(shape, full_frame(mtu)), mtu=mtu
+    )
 
 
 def needs_bucket(shape: LinkShape) -> bool:
@@ -78,7 +80,7 @@ def tbf_of(shape: LinkShape, frame: int = FRAME) -> Tbf | None:
     if shape.rate is None or not needs_bucket(shape):
         return None
     burst = max(shape.burst.bytes, frame) if shape.burst else automatic_burst(shape.rate.byte_s, frame)
-    limit = waiting_bytes(shape) or default_limit(shape.rate.byte_s, burst)
+    limit = waiting_bytes(shape, frame) or default_limit(shape.rate.byte_s, burst)
     return Tbf(shape.rate.byte_s, burst, min(limit, 2**32 - 1), shape.overhead)
 
 
@@ -113,12 +115,12 @@ def with_queue_of_leaf(branch: Branch) -> Branch:
     return replace(branch, buffer_bytes=0 if automatic else tbf.limit)
 
 
-def waiting_bytes(shape: LinkShape) -> int:
+def waiting_bytes(shape: LinkShape, frame: int = FRAME) -> int:
     """Bytes that may wait for the rate where a buffer or a discipline was asked for, else 0."""
     if shape.rate is None:
         return 0
     if shape.buffer is not None:
-        return max(buffer_bytes(shape.buffer, shape.rate), FRAME)
+        return max(buffer_bytes(shape.buffer, shape.rate), frame)
     return _automatic_buffer(shape.rate, shape.delay) if shape.queue else 0
 
 

@@ -53,14 +53,15 @@ class Bottleneck(Generic[AnyFlow]):
     Args:
         rate_byte_s: byte/s.
         overhead: bytes that the rate counts of every frame beside its own.
+        frame: bytes of a full one.
     """
 
-    def __init__(self, rate_byte_s: int, overhead: int = 0) -> None:
+    def __init__(self, rate_byte_s: int, overhead: int = 0, frame: int = FRAME) -> None:
         self.dropped: list[tuple[AnyFlow, Packet]] = []
         """What the flows' queues dropped; the caller takes it away."""
         self.backlog_bytes = self.backlog_packets = 0
         """What waits or is being sent."""
-        self._rate, self._overhead = rate_byte_s, overhead
+        self._rate, self._overhead, self._frame = rate_byte_s, overhead, frame
         self._round: deque[AnyFlow] = deque()
         self._sending: deque[Departure[AnyFlow]] = deque()
         self._free = 0
@@ -116,7 +117,7 @@ class Bottleneck(Generic[AnyFlow]):
         old, last = self._rate, now
         for index, (leaves, flow, packet) in enumerate(self._sending):
             if leaves > now:
-                rest = min(leaves - now, counted_bytes(packet[2], self._overhead) * SECOND // old)
+                rest = min(leaves - now, counted_bytes(packet[2], self._overhead, self._frame) * SECOND // old)
                 last += rest * old // rate_byte_s
                 self._sending[index] = last, flow, packet
         self._rate, self._overhead = rate_byte_s, overhead
@@ -138,7 +139,7 @@ class Bottleneck(Generic[AnyFlow]):
             if dropped:
                 self._drop(flow, dropped)
             if packet is not None:
-                counted = counted_bytes(packet[2], self._overhead) if self._overhead else packet[2]
+                counted = counted_bytes(packet[2], self._overhead, self._frame) if self._overhead else packet[2]
                 flow.credit -= counted
                 self._sent += counted
                 free = self._since + self._sent * SECOND // self._rate

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from harness.model.address import MTU
 from harness.model.capacity import Capacity
 from harness.model.node_plan import NodePlan
 
@@ -22,6 +23,7 @@ class CapOrder:
         flows: how many edges share it, at whatever nodes: each has an equal part of the buffer.
         neighbours: whose edges to this node do.
         nodes: the ranks to which the edges lead that share it: one daemon must have all of them.
+        mtu: of the network.
     """
 
     name: str
@@ -29,6 +31,7 @@ class CapOrder:
     flows: int
     neighbours: tuple[int, ...]
     nodes: tuple[int, ...]
+    mtu: int = MTU
 
     @property
     def own(self) -> bool:
@@ -47,7 +50,7 @@ class CapOrder:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of to_json."""
         capacity, neighbours = Capacity.from_json(data["capacity"]), tuple(data["neighbours"])
-        return cls(data["name"], capacity, data["flows"], neighbours, tuple(data["nodes"]))
+        return cls(data["name"], capacity, data["flows"], neighbours, tuple(data["nodes"]), data["mtu"])
 
 
 def cap_orders(node: NodePlan) -> tuple[CapOrder, ...]:
@@ -56,10 +59,10 @@ def cap_orders(node: NodePlan) -> tuple[CapOrder, ...]:
     for trunk in node.trunks:
         if near := tuple(port.neighbour for port in node.ingress if port.trunk == trunk.name):
             nodes = tuple(sorted({dst for _, dst in trunk.edges}))
-            found.append(CapOrder(f"trunk {trunk.name}", trunk.capacity, len(trunk.edges), near, nodes))
+            found.append(CapOrder(f"trunk {trunk.name}", trunk.capacity, len(trunk.edges), near, nodes, node.mtu))
     if node.shape.downlink is not None:
         near = tuple(port.neighbour for port in node.ingress)
-        found.append(CapOrder(DOWNLINK, node.shape.downlink, len(near), near, (node.rank,)))
+        found.append(CapOrder(DOWNLINK, node.shape.downlink, len(near), near, (node.rank,), node.mtu))
     return tuple(found)
 
 

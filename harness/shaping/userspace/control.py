@@ -100,6 +100,7 @@ def branch_to_json(branch: Branch) -> dict[str, Any]:
         "tbf": branch.tbf and vars(branch.tbf),
         "queue": branch.queue and branch.queue.to_json(),
         "buffer_bytes": branch.buffer_bytes,
+        "mtu": branch.mtu,
     }
 
 
@@ -114,4 +115,5 @@ def branch_from_json(data: Mapping[str, Any]) -> Branch:
         Tbf(**tbf) if tbf else None,
         Queue.from_json(queue) if queue else None,
         data["buffer_bytes"],
+        mtu=data["mtu"],
     )

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from harness.model.address import ETHERNET, MTU
+from harness.model.address import ETHERNET, full_frame
 from harness.model.capacity import DROPTAIL
 from harness.model.distribution import SCALE, table
 from harness.shaping.qdisc import Branch
@@ -77,6 +77,7 @@ class LinkQueue:
     def configure(self, branch: Branch, now: int) -> None:
         """Do this to packets that come from now on; what is queued leaves at the new rate, otherwise as before."""
         netem = branch.netem
+        self._mtu, self._frame = branch.mtu, full_frame(branch.mtu)
         if (self._rate, self._overhead) != (netem.rate_byte_s, netem.overhead):
             self._change_rate(netem.rate_byte_s, netem.overhead, now)
         if branch.netem.seed != getattr(self, "branch", branch).netem.seed:
@@ -97,7 +98,7 @@ class LinkQueue:
             self.unordered = NEVER
         if branch.tbf is not None:
             if self._bucket is None:
-                self._bucket = TokenBucket(branch.tbf, queue, netem.seed)
+                self._bucket = TokenBucket(branch.tbf, queue, netem.seed, self._frame)
             self._bucket.change(branch.tbf, queue, now)
 
     def _change_rate(self, rate: int, overhead: int, now: int) -> None:
@@ -108,7 +109,9 @@ class LinkQueue:
             return
 
         def sending(size: int, byte_s: int, overhead: int) -> int:
-            return (counted_bytes(size, overhead) if overhead else size) * SECOND // byte_s if byte_s else 0
+            return (
+                (counted_bytes(size, overhead, self._frame) if overhead else size) * SECOND // byte_s if byte_s else 0
+            )
 
         packets = sorted([*self._fifo, *self._heap])
         self._fifo.clear()
@@ -173,12 +176,14 @@ class LinkQueue:
             self.counters[DROPPED] += 1
             return False
         if self._jitter or self._reorder:
-            self._enqueue(now, packet_id, wire_bytes(length), b"", payload)
+            self._enqueue(now, packet_id, wire_bytes(length, self._mtu), b"", payload)
             return True
-        size = length + ETHERNET if length <= MTU else wire_bytes(length)  # _enqueue, without the calls: it is hot
+        size = (
+            length + ETHERNET if length <= self._mtu else wire_bytes(length, self._mtu)
+        )  # _enqueue, without the calls: it is hot
         due = ready = now + self._delay
         if self._rate:
-            counted = counted_bytes(size, self._overhead) if self._overhead else size
+            counted = counted_bytes(size, self._overhead, self._frame) if self._overhead else size
             sending = counted * SECOND // self._rate
             due = self._last = (ready if ready > self._last else self._last) + sending
             self._busy_until = (now if now > self._busy_until else self._busy_until) + sending
@@ -213,7 +218,7 @@ class LinkQueue:
             return False
         if twice and not lost and payload and self._has_room(now, out):
             self._copies_made += 1
-            self._enqueue(now, -self._copies_made, wire_bytes(length), payload, payload)
+            self._enqueue(now, -self._copies_made, wire_bytes(length, self._mtu), payload, payload)
         if self._corrupt and payload and chance() < self._corrupt:
             changed = flipped(payload, self._random)
             if not changed:
@@ -222,7 +227,7 @@ class LinkQueue:
         if not self._has_room(now, out):
             self.counters[DROPPED] += 1
             return False
-        self._enqueue(now, packet_id, wire_bytes(length), changed, payload)
+        self._enqueue(now, packet_id, wire_bytes(length, self._mtu), changed, payload)
         return True
 
     def _lost(self) -> bool:
@@ -249,7 +254,7 @@ class LinkQueue:
         if self._in_order:
             due = self._last = max(ready, self._last)
         if self._rate:
-            sending = counted_bytes(size, self._overhead) * SECOND // self._rate
+            sending = counted_bytes(size, self._overhead, self._frame) * SECOND // self._rate
             due = self._last = max(ready, self._last) + sending
             self._busy_until = max(now, self._busy_until) + sending
         self._queue((due, number, size, payload, ready, header))

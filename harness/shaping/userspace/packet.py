@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from harness.model.address import ETHERNET, FRAME, HEADERS, MTU, SEGMENT
+from harness.model.address import ETHERNET, FRAME, HEADERS, MTU, full_segment
 
 Packet = tuple[int, int, int, bytes, int, bytes]
 """A queued packet: when it leaves (ns), its id or a copy's negative number, bytes on the wire, the payload that
@@ -21,17 +21,17 @@ _PORTS: Final = (6, 17, 33, 132)
 """Protocols whose header begins with two ports: TCP, UDP, DCCP, SCTP."""
 
 
-def wire_bytes(length: int) -> int:
+def wire_bytes(length: int, mtu: int = MTU) -> int:
     """Bytes of Ethernet frames, as qdiscs count them, of a packet or of a super-packet of TCP segments."""
-    if length <= MTU:
+    if length <= mtu:
         return length + ETHERNET
-    segments = -(-(length - HEADERS) // SEGMENT)
+    segments = -(-(length - HEADERS) // full_segment(mtu))
     return length + ETHERNET + (segments - 1) * (HEADERS + ETHERNET)
 
 
-def counted_bytes(size: int, overhead: int) -> int:
+def counted_bytes(size: int, overhead: int, frame: int = FRAME) -> int:
     """What a rate counts of so many bytes on the wire, whose frames have ``overhead`` bytes beside their own."""
-    return max(1, size + overhead * -(-size // FRAME))
+    return max(1, size + overhead * -(-size // frame))
 
 
 def flipped(payload: bytes, random: Random) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
+from harness.model.address import full_frame
 from harness.shaping.userspace.bottleneck import NEVER, UNLIMITED, Bottleneck, Flow
 from harness.shaping.userspace.cap_order import CapOrder
 from harness.shaping.userspace.disciplines.make import changed_discipline, looks_at_headers, make_discipline
@@ -66,7 +67,9 @@ class SharedCap:
         self.entering: list[tuple[int, CapFlow, Packet]] = []
         """Packets that come, with their times; taken by ``forward``."""
         self.flows: dict[LinkQueue, CapFlow] = {}
-        self._bottleneck: Bottleneck[CapFlow] = Bottleneck(order.capacity.rate.byte_s, order.capacity.overhead)
+        self._bottleneck: Bottleneck[CapFlow] = Bottleneck(
+            order.capacity.rate.byte_s, order.capacity.overhead, full_frame(order.mtu)
+        )
         self.next = NEVER
         """When the next packet has crossed it, ns."""
         self._note()

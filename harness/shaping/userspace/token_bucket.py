@@ -29,8 +29,8 @@ class TokenBucket:
         seed: of the discipline's random numbers.
     """
 
-    def __init__(self, spec: Tbf, queue: Queue, seed: int) -> None:
-        self.spec, self._queue, self._seed = spec, queue, seed
+    def __init__(self, spec: Tbf, queue: Queue, seed: int, frame: int = FRAME) -> None:
+        self.spec, self._queue, self._seed, self._frame = spec, queue, seed, frame
         self._discipline = make_discipline(queue, spec.limit, spec.rate_byte_s, seed)
         self._head: Packet | None = None
         """The packet that waits for its tokens, with the time at which it has them."""
@@ -56,7 +56,7 @@ class TokenBucket:
 
         A frame larger than the bucket is; of a super-packet the frames count.
         """
-        if self._need(min(packet[2], FRAME)) > self._depth:
+        if self._need(min(packet[2], self._frame)) > self._depth:
             return (packet,)
         ahead = self._head[2] + self._discipline.bytes if self._head and self._queue.kind == "droptail" else 0
         if ahead and ahead + packet[2] > self.spec.limit:
@@ -79,7 +79,7 @@ class TokenBucket:
 
     def _need(self, size: int) -> int:
         overhead = self.spec.overhead
-        return (counted_bytes(size, overhead) if overhead else size) * SECOND // self.spec.rate_byte_s
+        return (counted_bytes(size, overhead, self._frame) if overhead else size) * SECOND // self.spec.rate_byte_s
 
     def _spend(self, now: int, size: int) -> int:
         """When the tokens for so many bytes are there; they are gone then."""

@@ -492,3 +492,13 @@ def test_what_was_handed_over_gets_its_verdict_later():
         one.let_go(packet, out)
     assert verdicts(out) == [(1, ACCEPT, 1)]
     assert len(one.copies) == 1
+
+
+@pytest.mark.parametrize(("mtu", "frames"), [(1500, 7), (9000, 1), (1280, 8)])
+def test_a_packets_frames_follow_from_the_mtu(mtu, frames):
+    """9,000 bytes are one frame of a jumbo network, and a super-packet of several elsewhere, each with its headers."""
+    branch = Branch(1, Netem(rate_byte_s=10**6, overhead=24, limit=1000), mtu=mtu)
+    queue = LinkQueue(7, branch, [0, 0, 0])
+    assert queue.arrive(0, 1, 9000, b"", [])
+    counted = 9000 + 14 + (frames - 1) * 66 + 24 * frames
+    assert queue.next == pytest.approx(counted * 1000, abs=30 * 1000)
