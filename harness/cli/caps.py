@@ -51,6 +51,11 @@ class HeldCap:
     status: CapStatus | None
     mismatch: str | None
 
+    @property
+    def is_limit(self) -> bool:
+        """Whether there is one, or should be."""
+        return self.requested is not None or (self.status is not None and self.status.applied is not None)
+
     def to_json(self) -> dict[str, Any]:
         """For programs, in SI units."""
         status = self.status.to_json() if self.status else {"applied": None, "stats": None}

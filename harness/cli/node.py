@@ -43,7 +43,7 @@ def show_nodes(
         for rank in chosen
         for side in SIDES
     ]
-    limits = [cap for cap in held if cap.requested or cap.status]
+    limits = [cap for cap in held if cap.is_limit]
     if json_:
         print_json([cap.to_json() for cap in held])
     elif limits:
@@ -55,7 +55,7 @@ def show_nodes(
 def _held(rank: int, side: str, requested: Capacity | None, node: NodeStatus) -> HeldCap:
     status = node.caps.get(side)
     wrong = dict(node.cap_mismatches).get(side)
-    if requested and not status:
+    if requested and not (status and status.applied):
         wrong = wrong or "no limit is reported"
     return HeldCap((str(rank), side), {"rank": rank, "limit": side}, requested, status, wrong)
 

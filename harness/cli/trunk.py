@@ -41,7 +41,7 @@ def show_trunks(
         requested, status = capacities.get((src, dst)), applied.get(f"{src}->{dst}")
         wrong = cap_difference(requested, status.applied if status else None)
         held.append(HeldCap((f"{src}->{dst}",), {"from": src, "to": dst}, requested, status, wrong))
-    limits = [cap for cap in held if cap.requested or cap.status]
+    limits = [cap for cap in held if cap.is_limit]
     if json_:
         print_json([cap.to_json() for cap in held])
     elif limits:

@@ -79,7 +79,8 @@ def _compare(plan: NetworkPlan, rank: int, reading: NodeStatus) -> None:
     for cap, what in reading.cap_mismatches:
         raise NodeError(rank, f"limit {cap}", _DIFFERS.format(what))
     for side in SIDES:
-        if getattr(plan.node_shape(rank), side) is not None and side not in reading.caps:
+        held = reading.caps.get(side, CapStatus(None)).applied
+        if held is None and getattr(plan.node_shape(rank), side) is not None:
             raise NodeError(
                 rank, f"limit {side}", "it reports no such limit", "if it is a container, is its image old?"
             )

@@ -189,6 +189,7 @@ def test_names_that_are_taken(command, name):
         ({"CONGESTION_CONTROL": "reno7"}, ["reno7"]),
         ({"ON_FAILURE": "pause"}, ["ON_FAILURE=pause", "continue"]),
         ({"MASTER_PORT": "http"}, ["MASTER_PORT=http", "65535"]),
+        ({"TOPOLOGY": "regions:2", "TRUNK": "1gbit"}, ["containers cannot share a trunk", "islands"]),
     ],
 )
 def test_variables_that_make_no_sense(tmp_path, variables, words):

@@ -1,6 +1,7 @@
 """Nodes that are killed, stopped, paused and started again: what the others see, and that links follow the nodes."""
 
 import itertools
+import json
 import re
 import subprocess
 import time
@@ -126,8 +127,9 @@ def test_compose_ends_with_the_code_of_a_killed_node(tmp_path):
 
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory):
-    """Four nodes, no two edges of which are alike."""
-    with project(tmp_path_factory.mktemp("mesh"), NODES=4, TOPOLOGY="/work/mesh.yaml", COMMAND="") as net:
+    """Four nodes, no two edges of which are alike; each with an uplink."""
+    variables = {"NODES": 4, "TOPOLOGY": "/work/mesh.yaml", "UPLINK": "200mbit", "COMMAND": ""}
+    with project(tmp_path_factory.mktemp("mesh"), **variables) as net:
         edges = "".join(f"  - {{between: [{a}, {b}], delay: {ms}ms}}\n" for (a, b), ms in MESH.items())
         (net.work / "mesh.yaml").write_text(f"nodes: 4\nedges:\n{edges}")
         net.start()
@@ -143,6 +145,18 @@ def assert_shaped(net, delays=MESH):
             assert expected - EARLY < milliseconds < expected + SLACK, (a, b, version)
 
 
+def assert_limited(net, **limits):
+    """Nodes hold what is asked for: uplinks of 200 Mbit/s, but for e.g. ``uplink1=50``."""
+    rows = json.loads(net.harness("node", "show", "--json").stdout)
+    expected = {(rank, side): {"uplink": 200}.get(side) for rank in range(4) for side in ("uplink", "downlink")}
+    expected |= {(int(name[-1]), name[:-1]): mbit for name, mbit in limits.items()}
+    for row in rows:
+        mbit = [limit and limit["rate_bit_s"] / 1e6 for limit in (row["requested"], row["applied"])]
+        assert mbit == [expected[row["rank"], row["limit"]]] * 2, row
+        assert row["mismatch"] is None
+    assert len(rows) == 8
+
+
 def all_back(net):
     """Until all nodes are ready and know of each other."""
     wait_for(lambda: all(net.is_ready(rank) for rank in range(4)), BACK)
@@ -150,7 +164,9 @@ def all_back(net):
 
 
 def test_a_restarted_node_has_the_links_as_they_are_now(mesh):
+    assert_limited(mesh)
     mesh.harness("link", "set", "0-1", "--delay", "80ms")
+    mesh.harness("node", "set", "1", "--uplink", "50mbit", "--downlink", "60mbit")
     try:
         target = mesh.address(1)
         command = ["docker", "exec", "--user", JOB, mesh.container(0)]
@@ -165,8 +181,10 @@ def test_a_restarted_node_has_the_links_as_they_are_now(mesh):
         # Its answers are shaped by us, even where its kernel answers before its agent has begun.
         assert min(times) > 80 - EARLY, sorted(times)[:5]
         assert_shaped(mesh, {**MESH, (0, 1): 80})
+        assert_limited(mesh, uplink1=50, downlink1=60)
     finally:
         mesh.harness("link", "set", "0-1", "--delay", "10ms")
+        mesh.harness("node", "set", "1", "--uplink", "200mbit", "--downlink", "none")
 
 
 def test_links_follow_nodes_that_come_back_with_other_addresses(mesh):
@@ -181,10 +199,12 @@ def test_links_follow_nodes_that_come_back_with_other_addresses(mesh):
 
 def test_rank_0_comes_back_and_learns_what_was_changed(mesh):
     mesh.harness("link", "set", "2-3", "--delay", "90ms")
+    mesh.harness("node", "set", "2", "--uplink", "50mbit")
     try:
         docker("restart", mesh.container(0))
         all_back(mesh)
         assert_shaped(mesh, {**MESH, (2, 3): 90})
+        assert_limited(mesh, uplink2=50)
     finally:
         mesh.harness("link", "set", "2-3", "--delay", "60ms")
 

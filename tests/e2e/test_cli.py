@@ -1,8 +1,10 @@
 """The command line on shaped networks, as a user meets it, on the real kernel: of namespaces or of containers."""
 
 import json
+import random
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -56,6 +58,52 @@ def test_the_life_of_a_network(harness):
     assert f"removed: {name}" in harness("down").stdout
     assert "not up" in harness("down").stdout
     harness("link", "show", code=3)
+
+
+@pytest.mark.engine
+def test_limits_of_nodes_and_trunks(harness):
+    harness("up", "-n", "4", "-t", "regions:2", "-p", "none", "--downlink", "100mbit", *SUBNETS)
+    harness("node", "set", "0,2", "--uplink", "20mbit", "--buffer", "64KiB")
+    harness("trunk", "set", "all", "--rate", "1gbit")
+    harness("exec", "0", "--", "ping", "-c", "3", "-i", "0.2", address(2))
+    rows = json.loads(harness("node", "show", "0", "--json").stdout) + json.loads(
+        harness("trunk", "show", "--json").stdout
+    )
+    assert [row.get("limit") or f"{row['from']}-{row['to']}" for row in rows][:2] == ["uplink", "downlink"]
+    assert [row["applied"]["rate_bit_s"] / 1e6 for row in rows] == [20, 100, 1000, 1000]
+    assert rows[0]["applied"]["buffer"] == {"bytes": 65536}
+    for row in rows:
+        assert row["applied"] == row["requested"]
+        assert row["mismatch"] is None
+        assert row["stats"]["sent_packets"] >= 3
+    shown = harness("node", "show").stdout.splitlines()
+    assert [line.split()[:2] for line in shown[2:]] == [
+        ["0", "uplink"],
+        ["0", "downlink"],
+        ["1", "downlink"],
+        ["2", "uplink"],
+        ["2", "downlink"],
+        ["3", "downlink"],
+    ]
+
+
+@pytest.mark.engine
+def test_a_command_that_is_killed_while_it_changes_limits_leaves_a_network_that_can_be_changed(harness):
+    harness("up", "-n", "3", "-p", "none", *SUBNETS)
+    chance = random.Random(14)
+    for number in range(8):
+        words = ["node", "set", "all", "--uplink", f"{number + 1}mbit", "--downlink", f"{number + 1}mbit"]
+        running = subprocess.Popen(
+            [*HARNESS, *words], env=harness.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(chance.uniform(0.2, 0.6))
+        running.kill()
+        running.wait()
+    harness("node", "set", "all", "--uplink", "77mbit", "--downlink", "88mbit")
+    for row in json.loads(harness("node", "show", "--json").stdout):
+        assert row["applied"]["rate_bit_s"] == {"uplink": 77_000_000, "downlink": 88_000_000}[row["limit"]]
+        assert row["mismatch"] is None
+    harness("exec", "0", "--", "ping", "-c", "1", "-W", "5", address(2))
 
 
 @pytest.mark.engine
