@@ -7,7 +7,8 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.model.capacity import Capacity, NodeShape
-from harness.model.units import Rate
+from harness.model.queueing import DISCIPLINES, Queue
+from harness.model.units import Rate, Size
 from tests.support.bulk_flows import jain, wire_rates
 from tests.support.live import network, ping, up
 from tests.support.plans import shape
@@ -44,6 +45,20 @@ def test_nothing_is_lost_while_a_downlink_comes_changes_and_goes():
             lost, limited, _ = ping(net, 1, 0, interval=0.02)
             assert lost == 0
             assert limited < least + 10
+
+
+def test_every_queue_discipline_takes_the_place_of_every_other_and_is_read_back():
+    queues = [
+        Queue.of(kind, ecn=ecn) if kind != "droptail" else Queue() for kind in DISCIPLINES for ecn in (True, False)
+    ]
+    plan = regions(with_downlink(network("ring", 4, shape(delay="1ms")), 1))
+    with up(plan) as net:
+        for queue in (*queues, *reversed(queues)):
+            capacity = replace(DOWNLINK, queue=queue, buffer=Size(64_000))
+            net.reshape(lambda now, capacity=capacity: regions(with_downlink(now, 1, capacity), capacity))
+            assert net.observe([1])[1].caps["downlink"].applied == capacity
+            assert net.trunks()["eu->us"].applied == capacity
+        assert ping(net, 1, 2)[0] == 0
 
 
 def regions(plan, capacity=TRUNK):

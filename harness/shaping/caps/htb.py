@@ -87,6 +87,8 @@ def read_tree(netlink: Rtnetlink, index: int, wanted: CapTree) -> Held:
     sent = 0, 0
     for body in netlink.dump(tc.RTM_GETTCLASS, tc.dump_request(index)):
         _, handle, _, _ = tc.header(body)
+        if handle >> 16 != ROOT >> 16:  # of fq_codel or red
+            continue
         number = handle & 0xFFFF
         classes[number] = tc.read_class(tc.kind_and_options(body)[1], leaf=number != TOTAL)
         if number == TOTAL:
