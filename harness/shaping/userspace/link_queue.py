@@ -321,17 +321,37 @@ class LinkQueue:
         return fifo.popleft() if fifo and fifo[0][0] <= until else None
 
     def _release_through(self, bucket: TokenBucket, until: int, out: list[bytes]) -> None:
-        while (packet := self._pop(until)) is not None:
-            self._empty(bucket, packet[0], out)
-            self._drop(bucket.take(packet), out)
-        self._empty(bucket, until, out)
+        """Of packets that leave one after the other, in the order in which they came, there is one verdict."""
+        last = packets = total = 0
+        while True:
+            entering = self._pop(until)
+            now = until if entering is None else entering[0]
+            while bucket.next <= now:
+                packet, dropped = bucket.give()
+                packets += 1
+                total += packet[2]
+                if self.flow is None and packet[1] > self.unordered and not packet[3]:
+                    last = packet[1]
+                else:
+                    last = self._accept(last, out)
+                    self._leave(packet, out)
+                if dropped:
+                    last = self._accept(last, out)
+                    self._drop(dropped, out)
+            if entering is None:
+                break
+            if dropped := bucket.take(entering):
+                last = self._accept(last, out)
+                self._drop(dropped, out)
+        self._accept(last, out)
+        if packets:
+            self._count(packets, total)
 
-    def _empty(self, bucket: TokenBucket, until: int, out: list[bytes]) -> None:
-        while bucket.next <= until:
-            packet, dropped = bucket.give()
-            self._leave(packet, out)
-            self._count(1, packet[2])
-            self._drop(dropped, out)
+    def _accept(self, until: int, out: list[bytes]) -> int:
+        """Let all packets up to this id go, where there is one; 0."""
+        if until:
+            out.append(accept_until(self.queue, until))
+        return 0
 
     def _drop(self, packets: Sequence[Packet], out: list[bytes]) -> None:
         for packet in packets:

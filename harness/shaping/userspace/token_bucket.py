@@ -32,15 +32,12 @@ class TokenBucket:
     def __init__(self, spec: Tbf, queue: Queue, seed: int, frame: int = FRAME) -> None:
         self.spec, self._queue, self._seed, self._frame = spec, queue, seed, frame
         self._discipline = make_discipline(queue, spec.limit, spec.rate_byte_s, seed)
+        self.next = NEVER
+        """When the next packet leaves, ns; NEVER where there is none."""
         self._head: Packet | None = None
         """The packet that waits for its tokens, with the time at which it has them."""
         self._at = self._clock = 0
         self._tokens = self._depth
-
-    @property
-    def next(self) -> int:
-        """When the next packet leaves, ns; NEVER where there is none."""
-        return self._head[0] if self._head else NEVER
 
     @property
     def packets(self) -> int:
@@ -74,8 +71,17 @@ class TokenBucket:
 
     def _choose(self, now: int) -> Sequence[Packet]:
         packet, dropped = self._discipline.dequeue(now)
-        self._head = (self._spend(now, packet[2]), *packet[1:]) if packet else None
+        self._wait_for(packet, now)
         return dropped
+
+    def _wait_for(self, packet: Packet | None, now: int) -> None:
+        """Have this packet leave when there are tokens for it."""
+        if packet is None:
+            self._head, self.next = None, NEVER
+            return
+        _, number, size, payload, ready, header = packet
+        self.next = self._spend(now, size)
+        self._head = self.next, number, size, payload, ready, header
 
     def _need(self, size: int) -> int:
         overhead = self.spec.overhead
@@ -102,6 +108,6 @@ class TokenBucket:
         self.spec, self._at = spec, now
         self._tokens = max(0, min(self._depth, tokens * old // spec.rate_byte_s))
         if head is not None and waits:
-            self._head = (self._spend(now, head[2]), *head[1:])
+            self._wait_for(head, now)
         rate, was, self._queue = spec.rate_byte_s, self._queue, queue
         self._discipline = changed_discipline(self._discipline, was, queue, spec.limit, rate, self._seed)
