@@ -101,7 +101,7 @@ def network(
     )
     if options.nodes is not None and options.nodes < 1:
         raise InputError(f"nodes={nodes}: a network has at least one node")
-    options.plan()
+    plan = options.plan()
     placement = Placement(
         runtime or os.environ.get(OPTIONS["runtime"].environ) or DEFAULTS.runtime,
         engine or os.environ.get(OPTIONS["engine"].environ) or DEFAULTS.engine,
@@ -109,7 +109,7 @@ def network(
         image,
         several("volumes", volumes, "/HOST:/INSIDE"),
     )
-    placement.check()
+    placement.check(plan)
     if name is not None:
         LocalRegistry.check_name(name)
     host.raise_open_files()

@@ -67,7 +67,7 @@ def prepare(name: str, chosen: NetworkOptions) -> tuple[NetworkPlan, Placement]:
     made = chosen.plan()
     LocalRegistry.check_name(name)
     placement = Placement.of(chosen)
-    placement.check()
+    placement.check(made)
     return made, placement
 
 

@@ -72,10 +72,15 @@ class NetworkPlan:
 
     @cached_property
     def trunk_receivers(self) -> tuple[tuple[int, ...], ...]:
-        """The ranks that trunks into one region lead to, for each such region; no rank is in two."""
+        """The ranks that trunks into one region lead to, or may lead to later, for each such region; no rank is in two.
+
+        Those of any two regions that an edge joins: a trunk may be set while the network is up.
+        """
+        home = {rank: region for region, ranks in self.regions.items() for rank in ranks}
         by_region: dict[str, set[int]] = {}
-        for trunk in self.trunks:
-            by_region.setdefault(trunk.dst, set()).update(dst for _, dst in trunk.edges)
+        for src, dst in self.edges:
+            if dst in home and home.get(src, home[dst]) != home[dst]:
+                by_region.setdefault(home[dst], set()).add(dst)
         return tuple(tuple(sorted(ranks)) for _, ranks in sorted(by_region.items()) if ranks)
 
     def trunk_of(self, pair: Pair) -> Trunk | None:

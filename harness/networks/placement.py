@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
+from harness.agent.trunks import refuse_trunks
 from harness.backends.base import Progress
 from harness.backends.docker.container_options import Limits, parse_volume
 from harness.errors import InputError, UnavailableError, quoted
@@ -72,14 +73,16 @@ class Placement:
         """The same with one more volume."""
         return replace(self, volumes=(*self.volumes, volume))
 
-    def check(self) -> None:
-        """Raise InputError where an option makes no sense; touches no machine."""
+    def check(self, plan: NetworkPlan | None = None) -> None:
+        """Raise InputError where an option makes no sense, or that plan cannot be there; touches no machine."""
         check_engine(self.engine)
         if not _CONGESTION_CONTROL.fullmatch(self.congestion_control):
             raise InputError(f"--congestion-control {quoted(self.congestion_control)}: write one, e.g. cubic or bbr")
         check_backend(self.runtime, self.image, self.volumes)
         if self.runtime == DOCKER:
             Limits.read(os.environ)
+            if plan is not None:
+                refuse_trunks(plan)
 
     def start(
         self, name: str, plan: NetworkPlan, *, transient: bool, progress: Progress, tell: Callable[[str], None]

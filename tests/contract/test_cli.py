@@ -111,6 +111,7 @@ BAD = {
     ("up", "--subnet", "10.1.0.1/24"): (2, "subnet"),
     ("up", "--name", "../x"): (2, "name"),
     ("up", "--runtime", "moon"): (2, "runtime"),
+    ("up", "--runtime", "docker", "-t", "regions:2", "--trunk", "1gbit", "--dry-run"): (2, "containers cannot share a"),
     ("up", "-p", "none", "--congestion-control", "warp9"): (70, "congestion"),
     ("up", "--congestion-control", ""): (2, "--congestion-control '': write one"),
     ("up", "--subnet", "0.0.0.0/0"): (2, "no network for hosts"),

@@ -72,3 +72,10 @@ def test_a_plan_travels_whole_in_pieces_that_the_kernel_takes():
     assert all(len(value) + len(name) < 128 * 1024 for name, value in variables.items())
     told = Settings.read({**NAMES, **variables})
     assert told.plan == plan
+
+
+def test_a_trunk_is_refused_before_anything_is_made():
+    told = Settings.read({**NAMES, "TOPOLOGY": "regions:2", "TRUNK": "1gbit"})
+    with pytest.raises(InputError, match=r"containers cannot share a trunk: .* take --topology islands"):
+        told.check()
+    Settings.read({**NAMES, "TOPOLOGY": "regions:2", "UPLINK": "20mbit"}).check()

@@ -54,3 +54,6 @@ def test_an_unshaped_edge_has_a_branch_where_it_shares_a_capacity():
 def test_the_nodes_that_a_trunk_leads_to_need_one_daemon():
     assert regions().trunk_receivers == ((0, 1), (2, 3))
     assert network("ring", 4).trunk_receivers == ()
+    assert replace(regions(), trunk_capacities={}).trunk_receivers == ((0, 1), (2, 3)), "one may be set later"
+    line = replace(network("line", 4), regions={"a": (0, 1), "b": (2,)})
+    assert line.trunk_receivers == ((1,), (2,)), "nodes 0 and 3 get nothing from another region"
