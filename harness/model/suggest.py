@@ -24,10 +24,12 @@ _NOT_HERE: Final = {
     "delay_correlation": "delays here do not correlate",
     "reorder_correlation": "reordering here does not correlate",
     "ecn": "it is a parameter of queues that can mark: write e.g. queue: codel,ecn=yes",
+    "uplink": "what a node's edges share stands under caps: {all: {uplink: 20mbit}}",
+    "downlink": "what a node's edges share stands under caps: {all: {downlink: 100mbit}}",
     "slot": "links here send packets one by one",
     "gap": "links here reorder by chance: write reorder, e.g. 1%",
 }
-"""Words of netem that have no counterpart, though some look like one that has."""
+"""Words that have no counterpart where they were written: of netem, or of another place."""
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -66,13 +66,21 @@ def test_options_of_the_network_are_those_of_every_verb(read, tmp_path):
     (tmp_path / "sea.yaml").write_text("delay: 80ms\n")
     made = read(
         SMALL + "nodes: 4\ntopologies: [regions:2, islands:2]\nuplink: 20mbit\ndownlink: none\ntrunk: 1gbit\n"
-        "between: ./sea.yaml\nmtu: 9000\n"
+        "between: ./sea.yaml\nmtu: 9000\necn: yes\n"
     )
     regions, islands = (plan_of(made, run) for run in made.runs())
     assert (
         regions
         == PlanOptions(
-            4, "regions:2", "wan", str(tmp_path / "sea.yaml"), uplink="20mbit", downlink="none", trunk="1gbit", mtu=9000
+            4,
+            "regions:2",
+            "wan",
+            str(tmp_path / "sea.yaml"),
+            uplink="20mbit",
+            downlink="none",
+            trunk="1gbit",
+            mtu=9000,
+            ecn=True,
         ).plan()
     )
     assert [trunk.edges for trunk in islands.trunks] == [((0, 2),), ((2, 0),)]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harness.errors import TopologyError
 from harness.model.link import UNSHAPED, LinkShape
+from harness.model.plan_options import PlanOptions
 from harness.model.profile_file import load_profile
 from harness.model.topology_names import build_topology
 from harness.model.units import Rate, Ratio, Time
@@ -105,6 +106,10 @@ def test_the_examples_make_sense():
     assert topology.edge(4, 5).forward is None
     assert Time(80 * MS) <= topology.edge(0, 4).forward.delay <= Time(100 * MS)
     assert topology.next_hops()[1][5] == 0
+    homes = PlanOptions(topology=str(EXAMPLES / "homes-and-cloud.yaml"), profile="home", between="home").plan()
+    assert homes.node_shape(0) == load_profile("home").sample_node(0, 0)
+    assert (homes.node_shape(3).uplink.rate, homes.node_shape(5).uplink.rate) == (Rate(2 * MS), Rate(5000 * MS))
+    assert [len(trunk.edges) for trunk in homes.trunks] == [8, 8]
     cities = build_topology(f"matrix:rtt={EXAMPLES / 'cities-rtt.csv'},unit=ms")
     assert (cities.name, cities.edge(0, 1).forward.delay) == ("cities-rtt (RTT halved)", Time(40 * MS))
     spec = ",".join(f"{key}={EXAMPLES}/three-continents-{key}.csv" for key in ("delay", "rate"))
@@ -116,6 +121,11 @@ def test_the_examples_make_sense():
     [
         ("nodes: 4\nedges: [{between: [0, 1]}, {between: [2, 3]}]", "falls into 2 parts that no edge joins: 0,1 | 2,3"),
         ("nodes: 2\nedges: []", "falls into 2 parts"),
+        (
+            "nodes: 2\nuplink: 20mbit",
+            "unknown key 'uplink'; what a node's edges share stands under caps: {all: {uplink",
+        ),
+        ("edges: [{between: [0, 1], downlink: 5mbit}]", "edges[0]: unknown key 'downlink'; what a node's edges share"),
         ("nodes: 2000", "my.yaml of 2000 nodes has over 500000 edges"),
         ("{}", "neither nodes nor edges"),
         ("edges: []", "neither nodes nor edges"),
