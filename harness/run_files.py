@@ -14,10 +14,11 @@ from typing import Any, Final, Self
 
 from harness.errors import HarnessError
 
+CHANGES: Final = "changes.jsonl"
 TRAFFIC: Final = "traffic.jsonl"
 _MEASURED: Final = (
     *("rank-*.jsonl", "collectives-*.jsonl", "links.jsonl", "links-*.jsonl", "flows.jsonl", "flows-*.jsonl"),
-    *("changes.jsonl", TRAFFIC, "end.json", "checkpoints"),
+    *(CHANGES, TRAFFIC, "end.json", "checkpoints"),
 )
 
 

@@ -36,6 +36,7 @@ VERBS: Final = {
     "bench": ("bench", "Time gloo's collectives over a sweep of sizes"),
     "experiment": ("experiment", "Many runs from one file"),
     "report": ("report", "Who won where, by how much, and why"),
+    "record-scenario": ("record_scenario", "Print what a recorded run met, as a scenario"),
     "trace": ("trace", "One timeline of a run for Perfetto"),
     "ls": ("ls", "List the networks that are up"),
     "compose": ("compose", "Print the file for docker compose up"),

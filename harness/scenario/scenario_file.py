@@ -31,7 +31,7 @@ from harness.model.capacity_edit import node_change, trunk_change
 from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import crossing, parse_pairs, set_down, shape_change
-from harness.model.units import is_whole_number, parse_duration
+from harness.model.units import Time, is_whole_number, parse_duration
 from harness.model.yaml_file import Entry, read_yaml
 from harness.scenario.action import Action, Edit, LoadAction, PlanEdit, Series, ramp
 from harness.scenario.schedule import Event, NetworkScenario
@@ -136,10 +136,8 @@ def _duration(entry: Entry, *, zero: bool = False) -> float:
     text = entry.text("a time, e.g. 500ms, 20s or 5m,")
     try:
         if text.strip().lower().endswith(("ms", "us")):
-            from harness.model.units import Time
-
             return Time.parse(text).seconds
-        if zero and text.strip().rstrip("smin ") in ("0", "0."):
+        if zero and not text.strip(" 0.smin"):
             return 0.0
         return parse_duration(text)
     except InputError as cause:

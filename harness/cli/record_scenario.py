@@ -1,0 +1,54 @@
+"""``harness record-scenario``: what a recorded run met, as a scenario to be played again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli import options
+from harness.cli.output import say
+from harness.errors import InputError
+
+EPILOG = options.examples("harness record-scenario latest > again.yaml", "harness record-scenario runs/ID/SLUG")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("record-scenario", epilog=EPILOG)(record_scenario)
+
+
+def record_scenario(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="A run's folder; latest.", show_default="latest")
+    ] = None,
+) -> None:
+    """Print what a recorded run met, as a scenario: every change of its network and its cross traffic, at their times.
+
+    harness run --scenario plays it again; the links that the run began with are in its run.json.
+    """
+    from harness.experiment.trace.pick import pick_run
+    from harness.run_files import CHANGES, TRAFFIC, read_json
+    from harness.scenario.from_record import scenario_text
+
+    run = pick_run(folder)
+    facts = read_json(run / "run.json")
+    if facts is None:
+        raise InputError(f"{run}: its run.json is no record of a run")
+    changes, traffic = list(_lines(run / CHANGES)), list(_lines(run / TRAFFIC))
+    if not changes and not traffic:
+        raise InputError(f"{run}: nothing changed in this run, and it met no cross traffic")
+    say(scenario_text(facts["started"], changes, traffic).rstrip())
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a record that are whole."""
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return

@@ -1,0 +1,105 @@
+"""The scenario of what a recorded run met: its changes and its cross traffic, at their times; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from harness.model.capacity import Capacity
+from harness.model.format import count
+from harness.model.link import LINK_FIELDS, Pair
+from harness.model.queueing import Buffer
+from harness.model.units import Rate
+
+Json = Mapping[str, Any]
+Fields = tuple[tuple[str, str], ...]
+"""Texts by name, as ``set`` takes them."""
+
+
+def scenario_text(started: float, changes: Iterable[Json], traffic: Iterable[Json]) -> str:
+    """A scenario file, in YAML.
+
+    Args:
+        started: when the run began, seconds since the epoch.
+        changes: the lines of changes.jsonl.
+        traffic: those of traffic.jsonl.
+    """
+    events = [event for change in changes for event in _changed(max(0.0, change["asked"] - started), change)]
+    events += list(_loads(started, traffic))
+    lines = [f"  - {{at: {at:.3f}s, {text}}}" for at, text in sorted(events, key=lambda event: event[0])]
+    return "\n".join([f"description: What a recorded run met ({count(len(lines), 'event')})", "events:", *lines]) + "\n"
+
+
+def _changed(at: float, change: Json) -> Iterator[tuple[float, str]]:
+    alike: dict[tuple[bool | None, Fields], list[Pair]] = {}
+    for edge in change["edges"]:
+        before, after = edge["before"], edge["after"]
+        down = after["down"] if after["down"] != before["down"] else None
+        alike.setdefault((down, _fields(before, after)), []).append((edge["src"], edge["dst"]))
+    for (down, fields), pairs in alike.items():
+        for edges, one_way in _named(pairs):
+            only = ", one_way: true" if one_way else ""
+            if fields:
+                words = ", ".join(f'{name}: "{text}"' for name, text in fields)
+                yield at, f'set: {{edge: "{edges}", {words}{only}}}'
+            if down is not None:
+                yield at, f'{"down" if down else "up"}: {{edge: "{edges}"{only}}}'
+    for node in change.get("nodes", ()):
+        for side in ("uplink", "downlink"):
+            if node["before"][side] != node["after"][side]:
+                yield at, f"node: {{ranks: {node['rank']}, {side}: {_capacity(node['after'][side])}}}"
+    for trunk in change.get("trunks", ()):
+        ways = f'regions: "{trunk["from"]}-{trunk["to"]}", one_way: true'
+        yield at, f"trunk: {{{ways}, rate: {_capacity(trunk['after'])}}}"
+
+
+def _fields(before: Json, after: Json) -> Fields:
+    """What ``set`` must be told; a field that appeared in a newer version was what it is by default."""
+    found = []
+    for name, one in LINK_FIELDS.items():
+        if before.get(one.json) != after.get(one.json):
+            value = one.from_json(after.get(one.json))
+            found.append((name, one.off if value is None else str(value)))
+    return tuple(found)
+
+
+def _named(pairs: list[Pair]) -> Iterator[tuple[str, bool]]:
+    """The edges as people write them, and whether only that direction is meant."""
+    both = sorted({(min(pair), max(pair)) for pair in pairs if pair[::-1] in pairs})
+    if both:
+        yield ",".join(f"{a}-{b}" for a, b in both), False
+    if single := sorted(pair for pair in pairs if pair[::-1] not in pairs):
+        yield ",".join(f"{a}-{b}" for a, b in single), True
+
+
+def _capacity(data: Json | None) -> str:
+    """The rate, and the other parts, as keys of ``node`` and ``trunk``."""
+    if data is None:
+        return "none"
+    capacity = Capacity.from_json(data)
+    buffer: Buffer | None = capacity.buffer
+    parts = [str(capacity.rate), f'queue: "{capacity.queue}"']
+    parts += [f"buffer: {buffer}"] if buffer is not None else []
+    return ", ".join([*parts, f"overhead: {capacity.overhead}"])
+
+
+def _loads(started: float, traffic: Iterable[Json]) -> Iterator[tuple[float, str]]:
+    begun: dict[tuple[float, int], Json] = {}
+    ended: dict[tuple[float, int], float] = {}
+    for line in traffic:
+        key = line["began"], line["id"]
+        if line["kind"] == "start":
+            begun.setdefault(key, line)
+        elif line["kind"] == "stop":
+            ended[key] = line["time"]
+    for key, line in begun.items():
+        at = max(0.0, line["began"] - started)
+        lasts = f"for: {max(0.001, ended[key] - started - at):.3f}s, " if key in ended else ""
+        words = [f"from: {line['src']}", f"to: {line['dst']}"]
+        if line["rate_bit_s"] is None:
+            words += [f"flows: {line['flows']}"]
+            words += [f"cc: {line['congestion_control']}"] if line["congestion_control"] else []
+        else:
+            words += [f"rate: {Rate(line['rate_bit_s'])}"]
+            words += [f"on: {line['on']:g}s, off: {line['off']:g}s"] if line["on"] else []
+        yield at, f"{lasts}traffic: {{{', '.join(words)}}}"

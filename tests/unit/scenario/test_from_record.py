@@ -1,0 +1,68 @@
+"""A run's record as a scenario: played on the network that the run began with, it ends as the run did."""
+
+from dataclasses import replace
+
+from harness.model.capacity_edit import node_change, trunk_change
+from harness.model.plan_edit import set_down, shape_change
+from harness.model.plan_options import PlanOptions
+from harness.networks.plan_change import PlanChange
+from harness.scenario.from_record import scenario_text
+from harness.scenario.scenario_file import load_scenario
+
+START = PlanOptions(nodes=4, topology="regions:2", profile="wan", seed=3).plan()
+EDITS = (
+    shape_change("0-1", {"delay": "81234567ns", "jitter": "0"}),
+    shape_change("all", {"loss": "0.3%"}),
+    shape_change("1-2", {"rate": "7mbit", "queue": "codel,ecn=no", "buffer": "64KiB"}, one_way=True),
+    shape_change("0-3", {"gilbert_elliott": "1%,20%,90%"}),
+    lambda plan: set_down(plan, [(1, 2), (2, 1), (0, 3)], True),
+    node_change("2", {"uplink": "5mbit", "queue": "red", "buffer": "100ms"}),
+    trunk_change("r0-r1", {"rate": "9mbit", "overhead": "24"}, one_way=True),
+    node_change("2", {"uplink": "none", "downlink": "3mbit"}),
+    lambda plan: set_down(plan, [(1, 2)], False),
+    shape_change("1-2", {"queue": "none", "buffer": "auto", "rate": "none"}, one_way=True),
+    shape_change("all", {}, profile="mobile", seed=9),
+)
+LOAD = {"began": 1003.5, "id": 1, "src": 0, "dst": 2, "flows": 0, "congestion_control": "", "on": 1.0, "off": 2.0}
+
+
+def changed():
+    """The plans, and the lines of changes.jsonl."""
+    plan, lines = START, []
+    for number, edit in enumerate(EDITS):
+        new = edit(plan)
+        lines.append(PlanChange(plan, new).record(1000 + number, 1000.02 + number))
+        plan = new
+    return plan, lines
+
+
+def test_it_leads_to_the_same_network(tmp_path):
+    end, lines = changed()
+    path = tmp_path / "again.yaml"
+    path.write_text(scenario_text(1000.0, lines, ()))
+    scenario = load_scenario(path)
+    plan = START
+    for due in scenario.agenda():
+        plan = due.edit(plan)
+    assert {pair: (edge.shape, edge.down) for pair, edge in plan.edges.items()} == {
+        pair: (edge.shape, edge.down) for pair, edge in end.edges.items()
+    }
+    assert (plan.nodes, plan.trunk_capacities) == (end.nodes, end.trunk_capacities)
+    assert sorted({due.at for due in scenario.agenda()}) == list(map(float, range(len(EDITS))))
+
+
+def test_both_directions_are_one_event(tmp_path):
+    new = shape_change("0-1", {"delay": "80ms", "jitter": "0"})(replace(START))
+    text = scenario_text(1000.0, [PlanChange(START, new).record(1004, 1004.01)], ())
+    assert text.splitlines()[2:] == ['  - {at: 4.000s, set: {edge: "0-1", delay: "80ms", jitter: "0ms"}}']
+
+
+def test_cross_traffic(tmp_path):
+    begun = {"kind": "start", "time": 1003.6, "rate_bit_s": 30_000_000, **LOAD}
+    path = tmp_path / "again.yaml"
+    path.write_text(scenario_text(1000.0, (), [begun, {**begun, "kind": "stop", "time": 1005.5}]))
+    scenario = load_scenario(path)
+    assert [(due.at, due.kind) for due in scenario.agenda()] == [(3.5, "load"), (5.5, "unload")]
+    assert scenario.events[0].action.spec.describe() == "UDP at 30 Mbit/s, 1 s on, 2 s off"
+    path.write_text(scenario_text(1000.0, (), [{**begun, "rate_bit_s": None, "flows": 4, "on": 0, "off": 0}]))
+    assert load_scenario(path).events[0].action.spec.flows == 4
