@@ -100,6 +100,8 @@ class LinkQueue:
             if self._bucket is None:
                 self._bucket = TokenBucket(branch.tbf, queue, netem.seed, self._frame)
             self._bucket.change(branch.tbf, queue, now)
+            while not self._rate and (packet := self._pop(now)) is not None:  # it waited for a rate that was here
+                self._bucket.adopt(packet, now)
 
     def _change_rate(self, rate: int, overhead: int, now: int) -> None:
         """Send what is queued at a new rate in byte/s, 0 for none; also the rest of a packet that is half sent."""
@@ -109,9 +111,8 @@ class LinkQueue:
             return
 
         def sending(size: int, byte_s: int, overhead: int) -> int:
-            return (
-                (counted_bytes(size, overhead, self._frame) if overhead else size) * SECOND // byte_s if byte_s else 0
-            )
+            counted = counted_bytes(size, overhead, self._frame) if overhead else size
+            return counted * SECOND // byte_s if byte_s else 0
 
         packets = sorted([*self._fifo, *self._heap])
         self._fifo.clear()

@@ -62,6 +62,12 @@ class TokenBucket:
         dropped = self._discipline.enqueue(self._clock, packet)
         return dropped if self._head else (*dropped, *self._choose(self._clock))
 
+    def adopt(self, packet: Packet, now: int) -> None:
+        """Take a packet that has waited elsewhere, whether there is room for it or not: it is not to be lost."""
+        self._discipline.adopt([(now, packet)])
+        if self._head is None:
+            self._choose(now)
+
     def give(self) -> tuple[Packet, Sequence[Packet]]:
         """The packet that leaves next, and those that are dropped while another one is chosen."""
         head = self._head

@@ -60,6 +60,8 @@ class FqCodel:
 
     def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
         """See Discipline."""
+        if self.bytes > self._limit and self.packets > 1:  # since the buffer was made smaller: what waits is to stay
+            return (packet,)
         self._insert(now, packet)
         return self._shorten() if self.bytes > self._limit and self.packets > 1 else ()
 

@@ -128,6 +128,27 @@ def test_what_waits_stays_when_discipline_rate_and_buffer_change(queue, other):
     assert decided(out) == list(range(1, 101))
 
 
+@pytest.mark.parametrize("other", [None, "codel", "fq_codel", "red", "pie"])
+def test_what_waits_for_a_rate_stays_when_the_edge_gets_a_queue(other):
+    """A hundred frames wait, ten times what the buffer holds; ten are on the delay line."""
+    one, out = LinkQueue(7, Branch(1, Netem(limit=10**6, delay_ns=10 * MS, rate_byte_s=RATE)), [0, 0, 0]), []
+    for number in range(1, 101):
+        one.arrive(0, number, 1486, header(number % 3), out)
+    for number in range(101, 111):
+        one.arrive(30 * MS, number, 1486, header(number % 3), out)
+    tbf = Tbf(RATE, 3028, 15_000)
+    one.configure(Branch(1, Netem(limit=10**6, delay_ns=10 * MS), tbf, other and Queue.parse(other), 15_000), 31 * MS)
+    assert one.queued == 110
+    one.release(39 * MS, out)
+    assert one.counters[DROPPED] == 0
+    one.release(NEVER - 1, out)
+    assert decided(out) == list(range(1, 111))
+    assert one.counters[SENT_PACKETS] >= (80 if other in ("codel", "fq_codel") else 100), (
+        "CoDel drops a few at its time"
+    )
+    assert one.backlog_bytes == 0
+
+
 def test_codel_goes_on_dropping_while_its_rate_changes():
     """A trace changes rates ten times a second, which is CoDel's interval."""
     one, out = own("codel"), []
