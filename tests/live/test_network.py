@@ -114,6 +114,18 @@ def test_a_raised_rate_drains_what_waits_or_the_reshape_tells_for_how_long_not()
 
 
 @pytest.mark.backend
+def test_another_queue_loses_and_overtakes_nothing():
+    """A packet of 142 bytes every 4 ms never waits at 10 Mbit/s, whatever the queue and however small."""
+    plan = network("line", 2, shape(delay="30ms", rate="10mbit"))
+    with up(plan) as net, paced_flow(net, 0, 1, count=1000, gap=0.004) as flow:
+        queues = ({"queue": "codel"}, {"queue": "fq_codel", "buffer": "50ms"}, {"buffer": "20ms"}, {"overhead": "24"})
+        for texts in queues:
+            time.sleep(0.6)
+            net.reshape(lambda plan, texts=texts: changed(plan, [(0, 1)], delay="30ms", rate="10mbit", **texts))
+    assert flow == [1000, 1000]
+
+
+@pytest.mark.backend
 def test_small_packets_far_below_the_rate_all_arrive():
     """704 packets of 142 bytes a second are 0.8 of 1 Mbit/s; 140 of them are in flight at any time."""
     with (
