@@ -42,15 +42,17 @@ def read_commands(values: Mapping[str, Entry], root: Path) -> list[CommandVarian
     argv = _argv(values["command"])
     env = _env(values["env"]) if "env" in values else {}
     known = [*grid, *ALWAYS]
-    places = [*values["command"].items(), *(_mapping(values["env"]).values() if env else ())]
+    places = [*values["command"].items(), *(values["env"].named("lr").values() if env else ())]
     for place in places:
         located(place, partial(check_names, scalar(place), known))
     used = {name for place in places for name in names_in(scalar(place))} | _in_measure(values)
     for name in grid:
         if name not in used:
             braces = "{" + name + "}"
-            raise _mapping(values["grid"])[name].fault(
-                f"nothing depends on it: write {braces} in command or env, or leave it out"
+            raise (
+                values["grid"]
+                .named("lr")[name]
+                .fault(f"nothing depends on it: write {braces} in command or env, or leave it out")
             )
     if (points := math.prod(map(len, grid.values()))) > MAX_RUNS:
         raise values["grid"].fault(f"{points} combinations: an experiment has at most {MAX_RUNS} runs")
@@ -69,7 +71,7 @@ def read_measure(values: Mapping[str, Entry], target: tuple[str, float] | None) 
     if entry is None:
         return Measure("log", target[0]) if target else Measure()
     measure = _measure(entry)
-    known = [*(_mapping(values["grid"]) if "grid" in values else ()), *ALWAYS]
+    known = [*(values["grid"].named("lr") if "grid" in values else ()), *ALWAYS]
     located(entry, lambda: check_names(measure.path, known))
     if target and measure.name != target[0]:
         named = "; a group (?P<accuracy>...) names what it finds" if measure.kind == "regex" else ""
@@ -106,15 +108,9 @@ def _text(entry: Entry) -> str:
     return scalar(entry)
 
 
-def _mapping(entry: Entry) -> dict[str, Entry]:
-    """A mapping with keys of any name."""
-    keys = [str(key.value) for key, _ in entry.node.value] if entry.is_mapping else ["lr"]
-    return entry.mapping(keys)
-
-
 def _grid(entry: Entry) -> dict[str, list[str]]:
     found = {}
-    for name, value in _mapping(entry).items():
+    for name, value in entry.named("lr").items():
         if not NAME.fullmatch(name):
             raise value.fault(f"{quoted(name)} cannot be a placeholder: use letters, digits and '_'")
         if name in ALWAYS:
@@ -125,7 +121,7 @@ def _grid(entry: Entry) -> dict[str, list[str]]:
 
 def _env(entry: Entry) -> dict[str, str]:
     found = {}
-    for name, value in _mapping(entry).items():
+    for name, value in entry.named("lr").items():
         if not NAME.fullmatch(name):
             raise value.fault(f"{quoted(name)} cannot be a variable: use letters, digits and '_'")
         if name in _set_by_us():

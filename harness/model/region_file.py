@@ -41,7 +41,7 @@ def read_regions(entry: Entry, rank_of: Callable[[Entry], int]) -> dict[str, tup
     """The ranks of each region. What is wrong raises the entry's error, as everywhere here."""
     regions: dict[str, tuple[int, ...]] = {}
     home: dict[int, str] = {}
-    for name, value in entry.named().items():
+    for name, value in entry.named("eu").items():
         if not _NAME.fullmatch(name) or name == _EVERY:
             raise value.fault(
                 f"{quoted(name)} is no name of a region: use up to 32 letters, digits, '_' and '-', begin with a letter"
@@ -92,7 +92,7 @@ def read_trunks(
 
 
 def _ways(place: Entry, regions: Mapping[str, object]) -> list[Ways]:
-    keys = place.named()
+    keys = place.named("between")
     if "between" in keys and not keys.keys() & {"from", "to"}:
         ends = keys["between"].items()
         if len(ends) != 2:
@@ -130,7 +130,7 @@ def read_caps(
         seed: of the draws.
     """
     caps: dict[int, dict[str, Capacity | None]] = {}
-    values = entry.named()
+    values = entry.named("all")
     for name, value in values.items():
         if name != _EVERY and name not in regions and not _is_rank(name, size):
             known = ", ".join([_EVERY, *regions])

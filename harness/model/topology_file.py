@@ -155,7 +155,7 @@ def _size(
     if not 1 <= size <= MAX_NODES:
         raise values["nodes"].fault(f"{size} nodes: give a number from 1 to {MAX_NODES}")
     named = [(max(pair), direction.place) for pair, direction in given.items()]
-    named += [(max(ranks), values["regions"].named()[name]) for name, ranks in regions.items()]
+    named += [(max(ranks), values["regions"].named("eu")[name]) for name, ranks in regions.items()]
     for rank, place in named:
         if rank >= size:
             raise place.fault(f"there is no rank {rank}; with nodes: {size}, ranks are 0 to {size - 1}")

@@ -141,9 +141,9 @@ class Entry:
             values[name] = Entry(self.source, f"{self.path}.{name}" if self.path else name, value_node, self.error)
         return values
 
-    def named(self) -> dict[str, Entry]:
-        """The values of a mapping whose keys may have any name; else as `mapping`."""
-        return self.mapping([str(key.value) for key, _ in self.node.value] if self.is_mapping else ["NAME"])
+    def named(self, example: str) -> dict[str, Entry]:
+        """The values of a mapping whose keys may have any name, e.g. that of the example; else as `mapping`."""
+        return self.mapping([str(key.value) for key, _ in self.node.value] if self.is_mapping else [example])
 
     def items(self) -> list[Entry]:
         """The members of a list."""

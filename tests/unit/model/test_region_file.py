@@ -139,6 +139,7 @@ def test_trunk_is_an_option_of_regions_and_islands():
         ("nodes: 2\nregions: {eu: [0], us: [2]}", "my.yaml:2: regions.us: there is no rank 2; with nodes: 2"),
         ("regions: {eu: []}", "a region has at least one rank"),
         ("regions: {eu: 0}", "regions.eu: '0' where a list is expected"),
+        ("nodes: 2\ncaps:", "my.yaml:2: caps: nothing where a mapping is expected, with keys such as all"),
         ("regions: [eu]", "regions: a list where a mapping is expected"),
         ("regions: {all: [0]}", "'all' is no name of a region"),
         ("regions: {2: [0]}", "'2' is no name of a region"),
