@@ -186,7 +186,8 @@ class NetworkPlan:
         """
         limits = [most_segments(edge.shape, self.mtu) for edge in self.edges.values()]
         shared = [capacity for shape in self.nodes.values() for capacity in (shape.uplink, shape.downlink) if capacity]
-        limits += [most_segments_at(capacity.rate, self.mtu) for capacity in (*shared, *self.trunk_capacities.values())]
+        shared += self.trunk_capacities.values()
+        limits += [1 if capacity.overhead else most_segments_at(capacity.rate, self.mtu) for capacity in shared]
         return min((most for most in limits if most is not None), default=None)
 
     @cached_property

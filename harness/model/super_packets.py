@@ -20,8 +20,19 @@ def max_segments(mtu: int) -> int:
 
 
 def most_segments(shape: LinkShape, mtu: int) -> int | None:
-    """How many segments a super-packet may have on such a link: one where single packets may be lost or counted."""
-    if shape.mean_loss or shape.duplicate or shape.corrupt or shape.reorder or shape.limit or shape.burst:
+    """How many segments a super-packet may have on such a link: one where single packets may be lost or counted.
+
+    The kernel counts an overhead once for each super-packet.
+    """
+    if (
+        shape.mean_loss
+        or shape.duplicate
+        or shape.corrupt
+        or shape.reorder
+        or shape.limit
+        or shape.burst
+        or shape.overhead
+    ):
         return 1
     return None if shape.rate is None else most_segments_at(shape.rate, mtu)
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from harness.model.capacity import Capacity
 from harness.model.node_plan import NodePlan, Port
 from harness.shaping.caps.tree import REST, TOTAL, CapTree, cap_tree, held_capacity
-from harness.shaping.caps.uplink import packet_of
 from harness.shaping.htb_class import HtbClass, never_limiting
 from harness.shaping.leaf import Leaf
 from harness.shaping.qdisc import EMPTY, PASSING_UPLINK, Branch, Tree
@@ -28,7 +27,7 @@ def sender_tree(node: NodePlan) -> Tree:
             for neighbour, branch in tree.branches.items()
         }
         return replace(tree, branches=plain, uplink=PASSING_UPLINK)
-    cap = cap_tree(uplink, len(near), packet_of(node))
+    cap = cap_tree(uplink, len(near), node.mtu)
     sharing = {
         neighbour: _placed(branch, cap.classes[REST], cap.leaves[REST]) for neighbour, branch in tree.branches.items()
     }

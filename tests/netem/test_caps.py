@@ -84,6 +84,10 @@ def test_a_trunk_changes_in_place_and_what_another_changed_is_told():
         for capacity in (replace(TRUNK, rate=Rate(5_000_000), overhead=24), replace(TRUNK, overhead=-14), TRUNK):
             net.reshape(lambda plan, capacity=capacity: regions(plan, capacity))
             assert [status.applied for status in net.trunks().values()] == [capacity]
+        net.reshape(lambda plan: regions(plan, replace(TRUNK, rate=Rate(10**9))))
+        lossy = net.reshape(lambda plan: plan.changed([replace(plan.edge(0, 1), shape=shape(loss="1%"))])).plan
+        assert lossy.max_segments == 1 != regions(network("ring", 4), replace(TRUNK, rate=Rate(10**9))).max_segments
+        assert net.trunks()["eu->us"].applied.rate == Rate(10**9), "smaller super-packets leave it as it is"
         free = net.reshape(lambda plan: replace(plan, trunk_capacities={})).plan
         assert not free.trunks
         assert ping(net, 0, 2)[0] == 0

@@ -23,7 +23,7 @@ from harness.shaping.caps.htb import FilterKey, make_filters, make_tree, missing
 from harness.shaping.caps.ifb import find_ifb, make_ifb
 from harness.shaping.caps.messages import INGRESS, Filter
 from harness.shaping.caps.tree import ROOT, cap_tree
-from harness.shaping.caps.uplink import cap_errors, packet_of
+from harness.shaping.caps.uplink import cap_errors
 
 DOWNLINK: Final = "downlink"
 DEVICE: Final = "ifb-down"
@@ -45,7 +45,7 @@ def apply_downlink(netlink: Rtnetlink, node: NodePlan, index: int) -> None:
     with cap_errors(node.rank, "make an ifb for its downlink"):
         device = make_ifb(netlink, DEVICE)
     with cap_errors(node.rank, "limit its downlink"):
-        make_tree(netlink, device, cap_tree(capacity, len(node.ingress), packet_of(node)), _by_source(node))
+        make_tree(netlink, device, cap_tree(capacity, len(node.ingress), node.mtu), _by_source(node))
         make_filters(netlink, index, _redirect(node, device))
 
 
@@ -55,7 +55,7 @@ def with_downlink(status: NodeStatus, node: NodePlan, index: int) -> NodeStatus:
     if device is None:
         return status if capacity is None else status.with_cap(DOWNLINK, CapStatus(None), [f"there is no {DEVICE}"])
     with Rtnetlink() as netlink:
-        found, wrong = read_cap(netlink, device, capacity, len(node.ingress), packet_of(node))
+        found, wrong = read_cap(netlink, device, capacity, len(node.ingress), node.mtu)
         wrong += missing_filters(netlink, device, ROOT, _by_source(node))
         wrong += missing_filters(netlink, index, INGRESS, _redirect(node, device))
     return status.with_cap(DOWNLINK, found, wrong)

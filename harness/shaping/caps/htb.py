@@ -99,10 +99,10 @@ def read_tree(netlink: Rtnetlink, index: int, wanted: CapTree) -> Held:
 
 
 def read_cap(
-    netlink: Rtnetlink, index: int, capacity: Capacity | None, flows: int, packet: int
+    netlink: Rtnetlink, index: int, capacity: Capacity | None, flows: int, mtu: int
 ) -> tuple[CapStatus, list[str]]:
     """What an interface has of a capacity, and how it differs; for the arguments see cap_tree."""
-    wanted = cap_tree(capacity, flows, packet)
+    wanted = cap_tree(capacity, flows, mtu)
     held = read_tree(netlink, index, wanted)
     return CapStatus(held_capacity(held.tree, capacity, flows), held.stats), list(differences(wanted, held.tree))
 

@@ -22,7 +22,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from harness.model.address import full_frame
 from harness.model.capacity import Capacity
+from harness.model.super_packets import max_segments, most_segments_at
 from harness.model.units import Rate, Size
 from harness.shaping.htb_class import HtbClass
 from harness.shaping.leaf import Leaf
@@ -59,19 +61,21 @@ class CapTree:
     shortening: int = 0
 
 
-def cap_tree(capacity: Capacity | None, flows: int, packet: int) -> CapTree:
+def cap_tree(capacity: Capacity | None, flows: int, mtu: int) -> CapTree:
     """The tree that a capacity asks for.
 
     Args:
         capacity: the limit; None: it never limits, and the leaves may be what they are.
         flows: how many share it; their classes are 1:1 and following.
-        packet: bytes of the largest packet.
+        mtu: of the network. Of super-packets, it is taken for granted that the network has none larger than this
+            capacity bears: what else limits them must not change the tree.
     """
     numbers = (*range(1, flows + 1), REST)
     if capacity is None:
         one = _class(PASSING_BYTE_S, PASSING_BYTE_S, _PASSING_QUANTUM, 0)
         return CapTree({TOTAL: replace(one, quantum=0), **dict.fromkeys(numbers, one)})
     rate, extra = capacity.rate.byte_s, max(0, capacity.overhead)
+    packet = (most_segments_at(capacity.rate, mtu) or max_segments(mtu)) * full_frame(mtu)
     own = max(1, rate // (_OWN_SHARE * max(1, flows)))
     total = replace(_class(rate, rate, packet, extra), quantum=0)
     one, leaf = _class(own, rate, packet, extra), Leaf(capacity.queue, capacity.flow_bytes(flows))

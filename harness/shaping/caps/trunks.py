@@ -19,12 +19,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.errors import HarnessError
-from harness.model.address import full_frame
 from harness.model.capacity import Capacity
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus
-from harness.model.super_packets import max_segments
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.caps import messages as tc
 from harness.shaping.caps.htb import FilterKey, make_filters, make_tree, missing_filters, read_cap
@@ -76,7 +74,7 @@ def apply_trunks(plan: NetworkPlan) -> dict[str, CapStatus]:
                 raise HarnessError(f"trunk {trunk.name}: {len(trunk.edges)} edges cross it; netem takes {MAX_EDGES}")
             try:
                 device = make_ifb(netlink, trunk.device)
-                make_tree(netlink, device, cap_tree(trunk.capacity, len(trunk.edges), _packet(plan)), {})
+                make_tree(netlink, device, cap_tree(trunk.capacity, len(trunk.edges), plan.mtu), {})
             except OSError as problem:
                 raise HarnessError(f"limit trunk {trunk.name}: {problem.strerror}") from None
         for port, filters in _filters(plan).items():
@@ -103,17 +101,13 @@ def _read(netlink: Rtnetlink, plan: NetworkPlan) -> dict[str, CapStatus]:
     for trunk in _made(plan):
         if (device := find_ifb(trunk.device)) is None:
             raise HarnessError(f"trunk {trunk.name}: there is no {trunk.device}")
-        found[f"trunk {trunk.name}"], wrong = read_cap(netlink, device, trunk.capacity, len(trunk.edges), _packet(plan))
+        found[f"trunk {trunk.name}"], wrong = read_cap(netlink, device, trunk.capacity, len(trunk.edges), plan.mtu)
         if wrong:
             raise HarnessError(f"trunk {trunk.name}: {wrong[0]}")
     for port, filters in _filters(plan).items():
         if wrong := missing_filters(netlink, socket.if_nametoindex(port), INGRESS, filters):
             raise HarnessError(f"trunks from {port}: {wrong[0]}")
     return found
-
-
-def _packet(plan: NetworkPlan) -> int:
-    return (plan.max_segments or max_segments(plan.mtu)) * full_frame(plan.mtu)
 
 
 def _filters(plan: NetworkPlan) -> dict[str, dict[FilterKey, Filter]]:

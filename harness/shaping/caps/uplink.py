@@ -11,10 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from harness.errors import NodeError
-from harness.model.address import full_frame
 from harness.model.node_plan import NodePlan
 from harness.model.status import NodeStatus
-from harness.model.super_packets import max_segments
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.caps import messages as tc
 from harness.shaping.caps.htb import FilterKey, has_tree, make_tree, missing_filters, read_cap
@@ -42,7 +40,7 @@ def apply_uplink(netlink: Rtnetlink, node: NodePlan, index: int) -> None:
     if node.shape.uplink is None and not has_tree(netlink, index):
         return
     with cap_errors(node.rank, "limit its uplink"):
-        tree = cap_tree(node.shape.uplink, len(node.egress), packet_of(node))
+        tree = cap_tree(node.shape.uplink, len(node.egress), node.mtu)
         make_tree(netlink, index, tree, _filters(node))
 
 
@@ -52,14 +50,9 @@ def with_uplink(status: NodeStatus, node: NodePlan, index: int) -> NodeStatus:
         if node.shape.uplink is None and not has_tree(netlink, index):
             return status
         filters = _filters(node)
-        found, wrong = read_cap(netlink, index, node.shape.uplink, len(node.egress), packet_of(node))
+        found, wrong = read_cap(netlink, index, node.shape.uplink, len(node.egress), node.mtu)
         wrong += missing_filters(netlink, index, ROOT, filters)
     return status.with_cap(UPLINK, found, wrong)
-
-
-def packet_of(node: NodePlan) -> int:
-    """Bytes of the largest packet that nodes hand to the kernel, headers of its segments included."""
-    return (node.max_segments or max_segments(node.mtu)) * full_frame(node.mtu)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from harness.errors import PlanError
 from harness.model.address import Addressing
+from harness.model.capacity import Capacity, NodeShape
 from harness.model.link import UNSHAPED, LinkShape
 from harness.model.make_plan import make_plan
 from harness.model.node_plan import PlannedEdge
@@ -169,12 +170,25 @@ def test_a_network_is_guarded_where_an_edge_is_shaped_or_down():
         (shape(delay="1ms", reorder="1%"), 1),
         (shape(limit=100), 1),
         (shape(rate="80gbit", burst="64KiB"), 1),
+        (shape(rate="80gbit", overhead=24), 1),
     ],
 )
 def test_one_edge_that_counts_packets_cuts_every_nodes_segments(own, segments):
     plan = network("ring", 4, e01=own)
     assert plan.max_segments == segments
     assert {plan.node(rank).max_segments for rank in range(4)} == {segments}
+
+
+@pytest.mark.parametrize(
+    ("capacity", "segments"),
+    [(Capacity(Rate(10**9)), 4), (Capacity(Rate(10**12)), None), (Capacity(Rate(10**12), overhead=24), 1)],
+)
+def test_what_edges_share_cuts_segments_too(capacity, segments):
+    plan = network("ring", 4)
+    halves = {"eu": (0, 1), "us": (2, 3)}
+    trunk = dataclasses.replace(plan, regions=halves, trunk_capacities={("eu", "us"): capacity})
+    nodes = [plan.with_nodes({1: NodeShape(**{side: capacity})}) for side in ("uplink", "downlink")]
+    assert {plan.max_segments for plan in (trunk, *nodes)} == {segments}
 
 
 @pytest.mark.parametrize("name", [*SHAPES, "duplicate"])

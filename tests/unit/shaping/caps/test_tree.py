@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.model.address import FRAME
+from harness.model.address import MTU
 from harness.model.capacity import Capacity
 from harness.model.queueing import Queue
 from harness.model.units import Rate, Size
@@ -14,7 +14,7 @@ CAPACITY = Capacity(Rate(20_000_000))
 
 
 def test_flows_may_use_the_whole_capacity_and_are_owed_less_than_it():
-    tree = cap_tree(CAPACITY, 3, FRAME)
+    tree = cap_tree(CAPACITY, 3, MTU)
     flows = [tree.classes[number] for number in (1, 2, 3, REST)]
     assert {flow.ceil for flow in flows} == {tree.classes[TOTAL].rate} == {2_500_000}
     assert sum(flow.rate for flow in flows) < tree.classes[TOTAL].rate
@@ -22,14 +22,14 @@ def test_flows_may_use_the_whole_capacity_and_are_owed_less_than_it():
 
 
 def test_what_waits_is_bounded_in_bytes_per_flow():
-    assert {leaf.limit for leaf in cap_tree(CAPACITY, 2, FRAME).leaves.values()} == {125_000}
+    assert {leaf.limit for leaf in cap_tree(CAPACITY, 2, MTU).leaves.values()} == {125_000}
     small = replace(CAPACITY, buffer=Size(10_000))
-    assert {leaf.limit for leaf in cap_tree(small, 2, FRAME).leaves.values()} == {small.flow_bytes(2)}
+    assert {leaf.limit for leaf in cap_tree(small, 2, MTU).leaves.values()} == {small.flow_bytes(2)}
 
 
 @pytest.mark.parametrize("rate", [1, 8, 64_000, 10**9, 400 * 10**9])
 def test_every_rate_fits_into_the_kernels_fields(rate):
-    for spec in cap_tree(Capacity(Rate(rate * 8)), 1000, FRAME).classes.values():
+    for spec in cap_tree(Capacity(Rate(rate * 8)), 1000, MTU).classes.values():
         assert 1 <= spec.rate <= spec.ceil < 2**64
         assert 1 <= spec.bucket < 2**32
         assert 1 <= spec.ceil_bucket < 2**32
@@ -40,19 +40,19 @@ def test_every_rate_fits_into_the_kernels_fields(rate):
 @pytest.mark.parametrize("buffer", [None, Size(64 * 1024)])
 def test_a_capacity_is_read_back_as_it_was_asked_for(overhead, queue, buffer):
     capacity = Capacity(Rate(20_000_000), queue, buffer, overhead)
-    assert held_capacity(cap_tree(capacity, 3, FRAME), capacity, 3) == capacity
+    assert held_capacity(cap_tree(capacity, 3, MTU), capacity, 3) == capacity
 
 
 def test_what_never_limits_is_no_capacity_however_large_one_is():
-    assert held_capacity(cap_tree(None, 3, FRAME), CAPACITY, 3) is None
+    assert held_capacity(cap_tree(None, 3, MTU), CAPACITY, 3) is None
     assert held_capacity(CapTree(), CAPACITY, 3) is None
     large = Capacity(Rate(20 * 10**9))
-    assert held_capacity(cap_tree(large, 3, FRAME), large, 3) == large
+    assert held_capacity(cap_tree(large, 3, MTU), large, 3) == large
 
 
 def test_another_capacity_is_read_as_what_it_is():
     other = Capacity(Rate(5_000_000), Queue.of("codel"), Size(100_000), 24)
-    found = held_capacity(cap_tree(other, 1, FRAME), CAPACITY, 1)
+    found = held_capacity(cap_tree(other, 1, MTU), CAPACITY, 1)
     assert found == other
 
 
@@ -68,17 +68,17 @@ def without(mapping, key):
         (lambda tree: replace(tree, leaves=without(tree.leaves, 1)), "the queue of class 1 is missing"),
         (lambda tree: replace(tree, shortening=4), "overhead 0 -> -4"),
         (
-            lambda tree: cap_tree(replace(CAPACITY, rate=Rate(16_000_000)), 2, FRAME),
+            lambda tree: cap_tree(replace(CAPACITY, rate=Rate(16_000_000)), 2, MTU),
             "class ffff: rate 2500000 -> 2000000, ceil 2500000 -> 2000000, bucket 25088 -> 27453",
         ),
         (
-            lambda tree: cap_tree(replace(CAPACITY, queue=Queue.of("codel")), 2, FRAME),
+            lambda tree: cap_tree(replace(CAPACITY, queue=Queue.of("codel")), 2, MTU),
             "queue of class 1: droptail 125000 bytes -> codel 125000 bytes",
         ),
     ],
 )
 def test_what_differs_is_named(damage, told):
-    tree = cap_tree(CAPACITY, 2, FRAME)
+    tree = cap_tree(CAPACITY, 2, MTU)
     assert not list(differences(tree, tree))
     found = list(differences(tree, damage(tree)))
     assert any(text.startswith(told) for text in found), found
