@@ -32,7 +32,7 @@ from harness.shaping.userspace.cap_order import CapOrder
 from harness.shaping.userspace.link_queue import LinkQueue
 from harness.shaping.userspace.node_queues import NodeQueues
 from harness.shaping.userspace.shared_cap import SharedCap
-from harness.shaping.userspace.shared_caps import SharedCaps
+from harness.shaping.userspace.shared_caps import SharedCaps, forward
 from harness.shaping.userspace.state import BACKLOG_BYTES, EVENTS, Layout, State
 from harness.shaping.userspace.token_bucket import NEVER
 
@@ -140,7 +140,8 @@ class ShaperDaemon:
             if item.copies:
                 node.send_copies(item)
         if crossed:
-            self._schedule_caps(self._caps.forward(crossed, until, dirty))
+            forward(crossed, until, dirty)
+            self._schedule_caps(crossed)
             for link_queue, node in behind:
                 self._schedule(link_queue, node)
         for node in dirty:

@@ -61,7 +61,7 @@ class SharedCap:
     """
 
     def __init__(self, order: CapOrder, counters: Counts) -> None:
-        self.order, self.counters = order, counters
+        self.order, self.counters, self.own = order, counters, order.own
         self.scheduled = NEVER
         """Kept by the daemon, as LinkQueue.scheduled."""
         self.entering: list[tuple[int, CapFlow, Packet]] = []

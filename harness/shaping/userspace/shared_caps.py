@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -66,11 +66,11 @@ class SharedCaps:
         text = {"orders": [order.to_json() for order in orders], "slots": self._counted(node)}
         self._state.save(self._layout.caps(node.index), text)
         wanted = {self.slot(of, order.name) for of, theirs in self._orders.items() for order in theirs}
-        gone = [self._caps.pop(slot) for slot in list(self._caps) if slot not in wanted]
+        gone = {self._caps.pop(slot) for slot in list(self._caps) if slot not in wanted}
         touched: set[NodeQueues] = set()
         for cap in gone:
             cap.open(now)
-        self.forward(gone, now, touched)
+        forward(gone, now, touched)
         self.link(node)
         return touched
 
@@ -111,12 +111,11 @@ class SharedCaps:
             found.append({"order": held.to_json(), **counts})
         return found
 
-    def forward(self, caps: Iterable[SharedCap], until: int, touched: set[NodeQueues]) -> set[SharedCap]:
-        """Let these capacities, and those that packets come to from there, forward what is due; returns all of them."""
-        first = set(caps)
-        own = {cap for cap in first if cap.order.own}
-        for cap in first - own:
-            own |= cap.forward(until, touched)
-        for cap in own:
+
+def forward(caps: set[SharedCap], until: int, touched: set[NodeQueues]) -> None:
+    """Let these capacities forward what is due; those that packets come to from there do, too, and are added."""
+    for cap in [cap for cap in caps if not cap.own]:
+        caps |= cap.forward(until, touched)
+    for cap in caps:
+        if cap.own:
             cap.forward(until, touched)
-        return first | own
