@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from harness.experiment.report.analysis.causes.edge_loads import edge_loads
+from harness.experiment.report.analysis.causes.paths import talking_pairs
 from harness.experiment.report.analysis.explain import explain
 from harness.experiment.report.load.records import (
     Collectives,
@@ -23,6 +25,8 @@ from harness.experiment.report.load.records import (
     RecordedStep,
     TimedCollective,
 )
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.units import Rate
 from tests.support.plans import network, shape
 
 STEPS = 20
@@ -82,6 +86,15 @@ def test_round_trips_on_idle_links_are_latency():
     assert found.sentence == "Bound by latency: 2.5 round trips of 48 ms a step; the links are 0.062 % used."
     assert found.lost == {"latency": pytest.approx(2.4, rel=0.01), "rate": pytest.approx(0.0016)}
     assert "fedavg or diloco with H local steps" in found.advice
+
+
+def test_losses_that_leave_more_than_a_shared_line_has_are_not_what_limits():
+    """As on `home`: an edge without a rate, 0.01 % of loss, an uplink of 20 Mbit/s."""
+    plan = network("ring", 2, shape(delay="10ms", loss="0.01%"))
+    capped = plan.with_nodes({0: NodeShape(uplink=Capacity(Rate(20_000_000)))})
+    for one, rate, is_held in ((plan, None, True), (capped, 20_000_000, False)):
+        pair, *_ = talking_pairs(even(one, 0.01, 0.12), edge_loads(even(one, 0.01, 0.12), 0, 3), 0, 3)
+        assert (pair.rate, pair.ceiling is not None) == (rate, is_held)
 
 
 def test_a_strategy_with_h_is_told_to_enlarge_it():

@@ -32,7 +32,7 @@ class TalkingPair:
         waiting: seconds that packets wait in queues on the way there and back, mean.
         loss: share of packets with which a loss begins on the way there, as its links were made.
         dropped: share of packets that the busiest queue on the way there dropped, where its links are to lose none.
-        rate: of the slowest edge on the way there, in bit/s; None: unlimited.
+        rate: of the slowest edge, uplink, trunk or downlink on the way there, in bit/s; None: unlimited.
         ceiling: what losses, or drops, let one connection have, in bit/s; None: they let it have the rate.
     """
 
@@ -93,6 +93,7 @@ def _talking(run: RecordedRun, pair: Pair, loaded: Mapping[Pair, EdgeLoad], sinc
     drops = [loaded[edge.pair].drop_share for edge in there if edge.pair in loaded]
     dropped = max(drops, default=0.0) if not loss else 0.0
     rates = [edge.shape.rate.bit_s for edge in there if edge.shape.rate]
+    rates += [cap.rate.bit_s for edge in there for cap in run.plan.caps_on(edge.pair).values()]
     rate = float(min(rates)) if rates else None
     return TalkingPair(
         pair=pair,
