@@ -18,6 +18,15 @@ from harness.errors import NodeError, UnavailableError
 from harness.linux.fork import forked
 from harness.linux.host import has_ipv6
 from harness.model.address import Addressing
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.status import NodeStatus
+from harness.model.units import Rate
+from harness.netlink.rtnetlink import Rtnetlink
+from harness.shaping.caps.downlink import apply_downlink, with_downlink
+from harness.shaping.caps.uplink import apply_uplink, with_uplink
+from harness.shaping.check_needs import check_needs
+from harness.shaping.detect import in_place_features
+from harness.shaping.facts import NETEM
 from harness.shaping.qdisc import Branch, Netem
 from harness.shaping.userspace import control
 from harness.shaping.userspace.engine import UserspaceEngine
@@ -167,6 +176,30 @@ def test_a_link_has_its_delay(node, version):
     found = round_trips(version=version)
     assert len(found) == 8
     assert min(found) == about(20)
+
+
+def test_uplink_and_downlink_are_probed_made_and_read_back():
+    """By the kernel's htb, whichever engine makes the links."""
+    capacity = Capacity(Rate(20_000_000))
+    limited = plan(None).with_nodes({0: NodeShape(capacity, capacity)})
+
+    def limit(index):
+        check_needs(limited, NETEM, 0, probe=in_place_features)
+        with Rtnetlink() as netlink:
+            apply_uplink(netlink, limited.node(0), index)
+            apply_downlink(netlink, limited.node(0), index)
+        return with_downlink(with_uplink(NodeStatus({}), limited.node(0), index), limited.node(0), index)
+
+    with cable() as near:
+        found = confined(lambda: limit(near.index))
+        assert not found.cap_mismatches
+        assert {name: status.applied for name, status in found.caps.items()} == {
+            "uplink": capacity,
+            "downlink": capacity,
+        }
+        assert len(round_trips()) == 8
+        counted = with_downlink(with_uplink(NodeStatus({}), limited.node(0), near.index), limited.node(0), near.index)
+        assert all(status.stats.sent_packets >= 8 for status in counted.caps.values())
 
 
 def test_a_link_changes_while_packets_cross_it(node):

@@ -14,7 +14,6 @@ ifb, of which each packet would have to try as many as pairs of nodes have a pat
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -111,21 +110,22 @@ def _read(netlink: Rtnetlink, plan: NetworkPlan) -> dict[str, CapStatus]:
 
 
 def _filters(plan: NetworkPlan) -> dict[str, dict[FilterKey, Filter]]:
-    """By port of the bridge."""
-    ports: dict[str, dict[FilterKey, Filter]] = {}
-    for trunk in _made(plan):
-        device = find_ifb(trunk.device) or 0
-        for flow, (src, dst) in enumerate(trunk.edges, 1):
-            made = ports.setdefault(f"n{src}", {(_DISCOVERY, n): spec for n, spec in enumerate(tc.discovery(), 1)})
-            made |= dict(_to(plan, (src, dst), ROOT | flow, device))
-    return ports
-
-
-def _to(plan: NetworkPlan, edge: Pair, classid: int, device: int) -> Iterator[tuple[FilterKey, Filter]]:
-    """The filters of what its sender sends across an edge."""
-    src, dst = edge
-    for rank, hop in plan.next_hops[src].items():
-        if hop == dst:
-            for version in plan.addressing.versions:
-                address = plan.addressing.address(rank, version)
-                yield (_BY_ADDRESS[version], rank + 1), tc.by_address("dst", address, classid, device)
+    """By port of the bridge, what its node sends across trunks: by final destination, to the class of the edge."""
+    crossing = {
+        edge: (ROOT | flow, device)
+        for trunk in _made(plan)
+        for device in [find_ifb(trunk.device) or 0]
+        for flow, edge in enumerate(trunk.edges, 1)
+    }
+    return {
+        f"n{src}": {(_DISCOVERY, number): spec for number, spec in enumerate(tc.discovery(), 1)}
+        | {
+            (_BY_ADDRESS[version], rank + 1): tc.by_address(
+                "dst", plan.addressing.address(rank, version), *crossing[src, hop]
+            )
+            for rank, hop in plan.next_hops[src].items()
+            if (src, hop) in crossing
+            for version in plan.addressing.versions
+        }
+        for src in sorted({src for src, _ in crossing})
+    }

@@ -1,13 +1,16 @@
 """Trees of uplinks and downlinks in the kernel: made, changed in place, read back, repaired. Needs no netem."""
 
 import itertools
+import socket
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pyroute2 import IPRoute
 
 from harness.errors import NodeError
+from harness.linux.host import has_ipv6
 from harness.linux.syscalls import CLONE_NEWNET, unshare
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.status import NodeStatus
@@ -123,6 +126,29 @@ def test_what_goes_to_nodes_behind_a_neighbour_shares_its_class(node):
     node.apply(node.capped(network("line", 4)))
     shown = tc("filter", "show", "dev", node.device, "parent", "1:", "protocol", "ip")
     assert shown.count("flowid 1:1 ") == 3
+
+
+@pytest.mark.parametrize("node", ["uplink"], indirect=True)
+def test_all_ip_packets_count_and_arp_does_not(node):
+    if has_ipv6():  # what it sends by itself as an interface comes up would be counted too
+        Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
+    nobody = "10.77.0.200"
+    with IPRoute() as ip:
+        index = ip.link_lookup(ifname="eth0")[0]
+        for name in ("far", "eth0"):
+            ip.link("set", index=ip.link_lookup(ifname=name)[0], state="up")
+        ip.addr("add", index=index, address="10.77.0.1", prefixlen=16)
+        for address in ("10.77.0.2", nobody):
+            ip.neigh("add", dst=address, lladdr="02:00:00:00:00:09", ifindex=index, state=0x80)
+    plan = node.capped(network("star", 4))
+    node.apply(plan)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for address in ("10.77.0.2", nobody):
+            sender.sendto(b"counted", (address, 9))
+    arp = bytes.fromhex("0001080006040001") + bytes(20)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
+        sender.sendto(bytes(12) + b"\x08\x06" + arp, ("eth0", 0x0806))
+    assert node.observe(plan).caps["uplink"].stats.sent_packets == 2
 
 
 def test_a_refusal_names_node_and_cap(node):
