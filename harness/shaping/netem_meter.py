@@ -91,15 +91,15 @@ def read_counts(body: bytes | memoryview) -> Counts:
     return packets, size, drops, backlog, queued
 
 
-def edge_counts(line: Counts, queue: Counts = NOTHING, tbf: Counts | None = None, leaf: Counts = NOTHING) -> Counts:
+def edge_counts(line: Counts, queue: Counts = NOTHING, tbf: Counts = NOTHING, leaf: Counts = NOTHING) -> Counts:
     """The counters of an edge by those of its qdiscs.
 
-    What waits or is dropped behind tbf, in the queue for its rate, is the edge's; without one it is the uplink's.
-    Before Linux 6.13 a netem did not count what stands in the one below it.
+    The kernel counts what is dropped below a qdisc in that one too (qdisc_tree_reduce_backlog), and since Linux 6.13
+    what waits below a netem. Behind tbf, in the queue for its rate, that is the edge's; without one it is the uplink's.
     """
     packets, size, dropped, backlog, queued = line
     if backlog < queue[3]:
         backlog, queued = backlog + queue[3], queued + queue[4]
-    if tbf is not None:
-        return packets, size, dropped + max(tbf[2], leaf[2]), backlog, queued
-    return packets, size, dropped, max(0, backlog - leaf[3]), max(0, queued - leaf[4])
+    if tbf is not NOTHING:
+        return packets, size, dropped, backlog, queued
+    return packets, size, max(0, dropped - leaf[2]), max(0, backlog - leaf[3]), max(0, queued - leaf[4])

@@ -52,14 +52,15 @@ def test_the_delay_line_and_what_waits_behind_it(line, behind, expected):
     assert edge_counts(line, behind) == expected
 
 
-LINE, QUEUED = (9, 900, 1, 700, 7), (9, 900, 5, 600, 6)
+LINE, QUEUED = (9, 900, 5, 700, 7), (9, 900, 4, 600, 6)
 
 
 def test_what_waits_behind_a_bucket_is_the_edges_and_else_the_uplinks():
     leaf = (8, 800, 4, 500, 5)
-    assert edge_counts(LINE, QUEUED, tbf=(8, 800, 3, 500, 5)) == (9, 900, 1 + 3, 700, 7)
-    assert edge_counts(LINE, QUEUED, tbf=(8, 800, 3, 500, 5), leaf=leaf) == (9, 900, 1 + 4, 700, 7), "codel drops later"
+    assert edge_counts(LINE, QUEUED, tbf=(8, 800, 4, 500, 5)) == LINE
+    assert edge_counts(LINE, QUEUED, tbf=(8, 800, 3, 500, 5), leaf=leaf) == LINE
     assert edge_counts(LINE, QUEUED, leaf=leaf) == (9, 900, 1, 200, 2)
+    assert edge_counts(LINE, QUEUED, leaf=(8, 800, 6, 800, 8)) == (9, 900, 0, 0, 0), "it was counted a little later"
 
 
 class Kernel:
