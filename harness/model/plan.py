@@ -16,6 +16,7 @@ from harness.model.address import MTU, Addressing
 from harness.model.capacity import NO_CAPS, Capacity, NodeShape, Trunk
 from harness.model.link import Pair
 from harness.model.node_plan import NodePlan, PlannedEdge, Port
+from harness.model.regions import trunks_of
 from harness.model.super_packets import most_segments, most_segments_at
 
 
@@ -59,12 +60,7 @@ class NetworkPlan:
     @cached_property
     def trunks(self) -> tuple[Trunk, ...]:
         """The trunks with the directed edges that cross them, sorted by name."""
-        home = {rank: region for region, ranks in self.regions.items() for rank in ranks}
-        crossing: dict[tuple[str, str], list[Pair]] = {ways: [] for ways in sorted(self.trunk_capacities)}
-        for src, dst in sorted(self.edges):
-            if (ways := (home.get(src, ""), home.get(dst, ""))) in crossing:
-                crossing[ways].append((src, dst))
-        return tuple(Trunk(*ways, self.trunk_capacities[ways], tuple(pairs)) for ways, pairs in crossing.items())
+        return trunks_of(self.regions, self.trunk_capacities, self.edges)
 
     @cached_property
     def _trunk_of(self) -> dict[Pair, Trunk]:
@@ -91,7 +87,7 @@ class NetworkPlan:
         """What a directed edge shares with others, in the order in which a packet meets it: "uplink" of its sender,
         "trunk", "downlink" of its receiver, of those that there are.
         """
-        trunk = self.trunk_of(pair) if self.trunk_capacities else None
+        trunk = self.trunk_of(pair)
         caps = {
             "uplink": self.node_shape(pair[0]).uplink,
             "trunk": trunk.capacity if trunk else None,
@@ -156,7 +152,7 @@ class NetworkPlan:
         near = [(neighbour, tuple(behind.get(neighbour, ()))) for neighbour in self.neighbours(rank)]
 
         def port(src: int, dst: int, neighbour: int, ranks: tuple[int, ...]) -> Port:
-            trunk = self.trunk_of((src, dst)) if self.trunk_capacities else None
+            trunk = self.trunk_of((src, dst))
             return Port(self.edges[src, dst], neighbour, ranks, trunk.name if trunk else "")
 
         egress = tuple(port(rank, neighbour, neighbour, ranks) for neighbour, ranks in near)
@@ -172,7 +168,7 @@ class NetworkPlan:
             guarded=self.guarded,
             seed=self.seed,
             shape=self.node_shape(rank),
-            trunks=tuple(trunk for trunk in self.trunks if trunk.name in crossed) if self.trunk_capacities else (),
+            trunks=tuple(trunk for trunk in self.trunks if trunk.name in crossed),
             mtu=self.mtu,
             ecn=self.ecn,
         )

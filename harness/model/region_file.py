@@ -14,6 +14,7 @@ from harness.model.capacity_range import CapacityRange
 from harness.model.profile import NODE_KEYS, Profile
 from harness.model.profile_file import is_profile_path, load_profile
 from harness.model.range import quantile_of
+from harness.model.regions import Ways
 from harness.model.shape_file import read_capacity, read_node
 from harness.model.yaml_file import Entry
 
@@ -31,8 +32,6 @@ CAPS_KEYS: Final = {
 _EVERY: Final = "all"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
-Ways = tuple[str, str]
-"""The region that sends, and the one that receives."""
 Caps = Mapping[str, Capacity | None]
 """Of one node: "uplink" and "downlink", None where one is not limited."""
 
