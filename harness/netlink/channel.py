@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from harness.netlink.nlattr import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attrs, message, messages
+from harness.netlink.nlattr import NLM_F_ACK, NLM_F_DUMP, NLM_F_ECHO, NLMSG_DONE, NLMSG_ERROR, attrs, message, messages
 
 _SOL_NETLINK: Final = 270
 _NETLINK_CAP_ACK: Final = 10
@@ -68,6 +68,17 @@ class Channel:
     def close(self) -> None:
         """Ask no more."""
         self._socket.close()
+
+    def ask(self, kind: int, body: bytes) -> memoryview | None:
+        """The body of the one message that answers; None where the kernel says that there is no such thing."""
+        number, answer = self._number(1), None
+        self._socket.send(message(kind, NLM_F_ECHO | NLM_F_ACK, number, body))  # without echo tc answers nobody
+        while True:
+            for kind_, _, sequence, found in messages(self._socket.recv(_BUFFER)):
+                if sequence == number:
+                    if kind_ == NLMSG_ERROR:
+                        return answer
+                    answer = found
 
     def dump(self, kind: int, body: bytes) -> Iterator[memoryview]:
         """The bodies of every message of a dump. Raises OSError where the kernel refuses it."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 NLM_F_REQUEST: Final = 0x1
+NLM_F_ECHO: Final = 0x8
 NLM_F_ACK: Final = 0x4
 NLM_F_DUMP: Final = 0x300
 NLM_F_REPLACE: Final = 0x100

@@ -9,7 +9,7 @@ from harness.netlink.rtnetlink import Rtnetlink
 from harness.sampling.flow_table import FlowNews
 from harness.sampling.node import NodeSample
 from harness.shaping.caps.ifb import find_ifb
-from harness.shaping.caps.meter import read_trees
+from harness.shaping.caps.meter import read_tree
 from harness.shaping.caps.trunks import bridge_trunks
 
 BRIDGE: Final = -1
@@ -33,8 +33,8 @@ class BridgeSampler:
 
     def sample(self, *, thorough: bool) -> NodeSample:
         """Read everything once. Raises OSError."""
-        trees = read_trees(self._netlink)
-        caps = {name: trees[index] for index, name in self._names.items() if index in trees}
+        read = ((name, read_tree(self._netlink, index)) for index, name in self._names.items())
+        caps = {name: counts for name, counts in read if counts}
         return NodeSample({}, None, FlowNews([], [], []), caps)
 
     def notes(self) -> list[str]:

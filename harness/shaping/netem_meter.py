@@ -11,7 +11,7 @@ from harness.model.address import INTERFACE
 from harness.netlink.nlattr import attrs, each
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.meter import NOTHING, Counts
-from harness.shaping.qdisc import LEAF_HANDLES, UPLINK, Branch, Netem
+from harness.shaping.qdisc import LEAF_HANDLES, ROOT, UPLINK, Branch, Netem
 
 _RTM_GETQDISC: Final = 38
 _TCMSG: Final = struct.Struct("=BxxxiIII")
@@ -39,6 +39,8 @@ class NetemMeter:
         self._index = socket.if_nametoindex(INTERFACE)
         self._netlink = Rtnetlink()
         parts = [("line", _LINE), ("queue", _QUEUED), ("tbf", _TBF), *(("leaf", handle) for handle in _LEAVES)]
+        self._ifb = 0
+        """Index of the interface with the downlink's tree, as read last; there is no other one with a tree."""
         self._for_uplink: list[Counts] = []
         """The queues for the uplink, as read last."""
         self._parts = {handle + (near << 16): (near, name) for name, handle in parts for near in neighbours}
@@ -46,9 +48,10 @@ class NetemMeter:
     def read(self) -> dict[int, Counts]:
         """See Meter."""
         found: dict[int, dict[str, Counts]] = {}
-        for body in self._netlink.dump(_RTM_GETQDISC, _TCMSG.pack(0, self._index, 0, 0, 0)):
+        for body in self._netlink.dump(_RTM_GETQDISC, _TCMSG.pack(0, 0, 0, 0, 0)):
             _, index, handle, _, _ = _TCMSG.unpack_from(body)
             if index != self._index:
+                self._ifb = index if handle == ROOT else self._ifb
                 continue
             if (part := self._parts.get(handle)) is not None:
                 near, name = part
@@ -58,15 +61,14 @@ class NetemMeter:
 
     def caps(self) -> dict[str, Counts]:
         """See Meter."""
-        from harness.shaping.caps.meter import read_passed, read_trees  # here, for those read counters as this does
+        from harness.shaping.caps.meter import read_passed, read_tree  # here, for those read counters as this does
 
-        trees = read_trees(self._netlink)
-        trees.pop(self._index, None)  # that of the links, whose class of that number drops what crosses no edge
-        downlink = next(iter(trees.values()), None)  # there is one other interface at most
-        found = {"downlink": downlink} if downlink else {}
+        found = {}
         if passed := read_passed(self._netlink, self._index, UPLINK):
             dropped, backlog, queued = (sum(one[place] for one in self._for_uplink) for place in (2, 3, 4))
             found["uplink"] = *passed, dropped, backlog, queued
+        if self._ifb and (downlink := read_tree(self._netlink, self._ifb)):
+            found["downlink"] = downlink
         return found
 
     def notes(self) -> list[str]:

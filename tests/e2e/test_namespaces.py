@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import own_processes
+from tests.support.cli import own_processes, wait_for
 
 pytestmark = [pytest.mark.links, pytest.mark.namespaces]
 
@@ -37,7 +37,11 @@ def test_another_user_needs_no_root(harness):
         shown = json.loads(harness("link", "show", "--json").stdout)
         assert all(one["mismatch"] is None for one in shown)
         assert shown[0]["applied"]["delay_s"] == 0.04
+        harness("traffic", "start", "0-2", "--rate", "1mbit")
+        harness("traffic", "start", "0-2", "--flows", "1", "--cc", "reno", "--both")
+        wait_for(lambda: all(one["received_bytes"] for one in json.loads(harness("traffic", "show", "--json").stdout)))
         harness("down")
+        assert not own_processes("traffic/holder.py", folder)
         harness("run", "-n", "3", "-t", "line", "-p", "wan", "--record", "--runs", f"{folder}/runs", "--", "sleep", "1")
         (links,) = Path(folder).glob("runs/*/links.jsonl")
         assert len(json.loads(links.read_text().splitlines()[0])["edges"]) == 4, "the sampler is in the nodes"

@@ -103,6 +103,11 @@ def dump_request(index: int, parent: int = 0) -> bytes:
     return _TCMSG.pack(0, index, 0, parent, 0)
 
 
+def about(index: int, handle: int) -> bytes:
+    """The body of a request for one qdisc or class of an interface."""
+    return _TCMSG.pack(0, index, handle, 0, 0)
+
+
 def header(body: memoryview) -> tuple[int, int, int, int]:
     """Interface, handle, parent and info of a message of a dump."""
     _, index, handle, parent, info = _TCMSG.unpack_from(body)

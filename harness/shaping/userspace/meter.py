@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from harness.errors import UnavailableError
 from harness.model.address import INTERFACE
 from harness.netlink.rtnetlink import Rtnetlink
-from harness.shaping.caps.meter import read_trees
+from harness.shaping.caps.meter import read_tree
 from harness.shaping.caps.uplink import UPLINK
 from harness.shaping.meter import Counts
 from harness.shaping.userspace import control, nfqueue
@@ -60,7 +60,7 @@ class UserspaceMeter:
         for name, numbers in self._caps.items():
             packets, size, dropped, backlog_bytes, backlog_packets = numbers
             found[name] = packets, size, dropped, backlog_bytes, backlog_packets
-        uplink = read_trees(self._netlink).get(self._index)
+        uplink = read_tree(self._netlink, self._index)
         return found | ({UPLINK: uplink} if uplink else {})
 
     def notes(self) -> list[str]:

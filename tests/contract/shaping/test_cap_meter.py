@@ -11,7 +11,7 @@ from harness.linux.syscalls import CLONE_NEWNET, unshare
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.units import Rate
 from harness.netlink.rtnetlink import Rtnetlink
-from harness.shaping.caps.meter import read_trees
+from harness.shaping.caps.meter import read_tree
 from harness.shaping.caps.uplink import apply_uplink
 from tests.support.namespace_node import returning
 from tests.support.plans import network
@@ -35,14 +35,14 @@ def counted(capacity):
             ip.neigh("add", dst=NEIGHBOUR, lladdr="02:00:00:00:00:09", ifindex=index, state=0x80)
         netlink = Rtnetlink()
         plan = network("ring", 2).with_nodes({0: NodeShape(uplink=capacity)})
-        assert read_trees(netlink) == {}
+        assert read_tree(netlink, index) is None
         apply_uplink(netlink, plan.node(0), index)
-        before = read_trees(netlink)
+        before = read_tree(netlink, index)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             for _ in range(10):
                 sock.sendto(bytes(1000), (NEIGHBOUR, 9))
     with netlink:  # from outside: it stays in the namespace in which it was opened
-        return before[index], read_trees(netlink)[index]
+        return before, read_tree(netlink, index)
 
 
 @pytest.mark.parametrize("overhead", [0, 24, -14])
@@ -58,3 +58,15 @@ def test_what_waits_and_what_is_dropped():
     _, (packets, _, dropped, backlog, queued) = counted(Capacity(Rate(8_000)))
     assert packets + dropped + queued == 10
     assert backlog == 1042 * queued > 0
+
+
+def test_a_limit_that_was_taken_away_is_no_capacity():
+    with returning():
+        unshare(CLONE_NEWNET)
+        with IPRoute() as ip, Rtnetlink() as netlink:
+            ip.link("add", ifname="eth0", kind="veth", peer={"ifname": "far"})
+            index = ip.link_lookup(ifname="eth0")[0]
+            plan = network("ring", 2)
+            for uplink, found in ((Capacity(Rate(1_000_000)), (0, 0, 0, 0, 0)), (None, None)):
+                apply_uplink(netlink, plan.with_nodes({0: NodeShape(uplink=uplink)}).node(0), index)
+                assert read_tree(netlink, index) == found
