@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import typer
 
@@ -19,6 +19,9 @@ EPILOG = options.examples(
     "harness plan --nodes 4 --topology ring --profile wan",
     "harness plan -t islands:2 -n 8 -p datacenter --between wan --seed 7 --json",
 )
+
+_NAMED: Final = 12
+"""Of the edges that share a trunk."""
 
 
 def register(app: typer.Typer) -> None:
@@ -83,8 +86,9 @@ def show_plan(made: NetworkPlan) -> None:
 def _show_trunks(made: NetworkPlan) -> None:
     trunks = table("Trunks", "trunk", "capacity,", "directed edges that share it,")
     for trunk in made.trunks:
-        pairs = ", ".join(f"{src}->{dst}" for src, dst in trunk.edges)
-        trunks.add_row(trunk.name, format_capacity(trunk.capacity), pairs)
+        pairs = [f"{src}->{dst}" for src, dst in trunk.edges[:_NAMED]]
+        pairs += [f"and {len(trunk.edges) - _NAMED} more"] if len(trunk.edges) > _NAMED else []
+        trunks.add_row(trunk.name, format_capacity(trunk.capacity), ", ".join(pairs))
     show(trunks)
 
 
