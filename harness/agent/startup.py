@@ -25,6 +25,7 @@ from harness.agent.log import say
 from harness.agent.settings import Settings, is_no_node
 from harness.errors import HarnessError, InputError, PrivilegeError
 from harness.linux import host
+from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
 from harness.shaping.detect import choose_engine, in_place_features, make_engine
 
@@ -45,7 +46,7 @@ def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
     links = NodeLinks(plan, rank, make_engine(engine, outside=True), settings.congestion_control)
     links.engine.check(plan)
     if rank == 0:
-        for text in (why, *links.engine.precision_warnings(plan.edges.values())):
+        for text in (why, *links.engine.precision_warnings(plan.edges.values()), *narrow_caps(plan)):
             if text:
                 say(text)
     links.start()
