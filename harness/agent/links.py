@@ -45,6 +45,7 @@ class NodeLinks:
         self._congestion_control = congestion_control
         self._routes: list[Route] = []
         self._features: set[str] = set()
+        self._made = False
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -91,8 +92,9 @@ class NodeLinks:
     def apply(self, touched: Collection[int] = ()) -> NodeStatus:
         """Make the links as the plan says now, in place. Raises NodeError, UnavailableError."""
         name = self.engine.name
-        check_needs(self.plan, name, self.rank, self._features, in_place_features)
+        check_needs(self.plan, name, self.rank, self._features, in_place_features, instead=not self._made)
         self._features |= {need.feature for need in needs_of(self.plan, name, self.rank)}
+        self._made = True  # from now on, nothing may be probed that links need
         return self.engine.apply(self.plan.node(self.rank), touched)
 
     def observe(self) -> NodeStatus:

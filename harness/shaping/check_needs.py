@@ -15,7 +15,13 @@ Probe = Callable[[str, Collection[str] | None], Sequence[Feature]]
 
 
 def check_needs(
-    plan: NetworkPlan, engine: str, rank: int | None = None, known: Collection[str] = (), probe: Probe | None = None
+    plan: NetworkPlan,
+    engine: str,
+    rank: int | None = None,
+    known: Collection[str] = (),
+    probe: Probe | None = None,
+    *,
+    instead: bool = True,
 ) -> None:
     """Raise UnavailableError where this kernel lacks what an engine needs for a plan, or for a node's part of it.
 
@@ -25,6 +31,7 @@ def check_needs(
         rank: the node; None: all, and the trunks.
         known: features that are there and need no probe.
         probe: None: probes in a network namespace of its own.
+        instead: whether to find out which engine has what is lacking, which probes all that that one needs.
     """
     probe = probe or (lambda _, only: features(only))
     missing = _missing(plan, engine, rank, known, probe)
@@ -33,7 +40,7 @@ def check_needs(
     what, feature = missing
     others = [
         other
-        for other in ENGINES
+        for other in (ENGINES if instead else ())
         if other != engine and works(other, probe(other, None)) and _missing(plan, other, rank, (), probe) is None
     ]
     otherwise = f"; or use --engine {others[0]}" if others else ""

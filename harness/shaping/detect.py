@@ -68,7 +68,8 @@ def features(only: Collection[str] | None = None) -> list[Feature]:
 def in_place_features(wanted: str, only: Collection[str] | None = None) -> list[Feature]:
     """Probe in the current network namespace, on its loopback: for a container, which may not make another one.
 
-    Removes what it has made. veth and bridge are not probed: only who makes networks needs them.
+    Removes what it has made: where there are links in user space already, name features of theirs in ``only`` that are
+    qdiscs. veth and bridge are not probed: only who makes networks needs them.
 
     Args:
         wanted: the engine; of AUTO's, what goes with netem is probed only where there is netem.
@@ -85,7 +86,7 @@ def in_place_features(wanted: str, only: Collection[str] | None = None) -> list[
     try:
         return _probe_all(chosen)
     finally:
-        kernel_probes.clean()
+        kernel_probes.clean([feature[0] for feature in chosen])
 
 
 def works(engine: str, found: Iterable[Feature]) -> bool:

@@ -14,7 +14,7 @@ import platform
 import select
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from functools import partial
 from ipaddress import IPv4Address
@@ -48,6 +48,8 @@ _ROOT: Final = 0xFFFFFFFF
 """TC_H_ROOT: where an interface has its first qdisc."""
 _SOURCE: Final = "127.0.0.2"
 _QUEUE: Final = 1
+_FILTERS: Final = frozenset(("nfqueue", "nft_netdev"))
+"""The features whose probes make packet filters."""
 _WAIT_SECONDS: Final = 1.0
 
 
@@ -164,9 +166,14 @@ def frames() -> str:
     return "as they leave" if hook == EGRESS else "as they come (as they leave: Linux 5.16)"
 
 
-def clean() -> None:
-    """Remove from the current network namespace what the probes have left there."""
+def clean(probed: Collection[str]) -> None:
+    """Remove from the current network namespace what the probes of these features have left there.
+
+    Those of packet filters leave a table by the name of that with which user space makes links, so it goes too.
+    """
     probes.clean()
+    if not _FILTERS & set(probed):
+        return
     with contextlib.suppress(OSError), Nfnetlink() as netfilter:
         rules.remove(netfilter)
 

@@ -4,15 +4,18 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
+from ipaddress import IPv4Address
 
 import pytest
 
 from harness.errors import UnavailableError
 from harness.linux.fork import forked
+from harness.netlink.nfnetlink import Nfnetlink
 from harness.shaping import kernel_probes
 from harness.shaping.detect import ALL_FEATURES, CAP_FEATURES, choose_engine, features, in_place_features
 from harness.shaping.facts import AUTO
 from harness.shaping.userspace import rules
+from harness.shaping.userspace.guard import Guard
 from harness.shaping.userspace.nfqueue import Nfqueue
 from tests.support.cli import HARNESS
 
@@ -78,6 +81,24 @@ def test_a_container_is_left_as_it_was():
     found, before, after = forked(work)
     for name in ("nfqueue", "sch_tbf", "ifb", "act_mirred"):
         assert found[name], f"{name}: the test would see nothing"
+    assert after == before
+
+
+def test_qdiscs_are_probed_beside_links_in_user_space_without_touching_these():
+    """As an agent does when its node gets the first limit: its rules went, and packets passed unshaped meanwhile."""
+
+    def work():
+        kernel_probes.enter()
+        kernel_probes.nfqueue()
+        guard = Guard(1, (IPv4Address("127.0.0.2"),), device="lo")
+        with Nfnetlink() as netlink:
+            before = rules.read(netlink, guard)
+            found = in_place_features("userspace", ["sch_htb", "cls_u32"])
+            return before, [feature.name for feature in found], rules.read(netlink, guard)
+
+    before, probed, after = forked(work)
+    assert before.rooted
+    assert probed == ["sch_htb", "cls_u32"]
     assert after == before
 
 

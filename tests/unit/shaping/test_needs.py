@@ -102,5 +102,14 @@ def test_what_lacks_something_is_named_with_the_fix_and_the_engine_that_helps(pl
     check_needs(plan, engine, known=missing, probe=kernel(*missing))
 
 
+def test_beside_links_no_engine_is_probed_that_might_help():
+    def probe(engine, only):
+        assert only is not None, "all that an engine needs is probed"
+        return kernel("sch_htb")(engine, only)
+
+    with pytest.raises(UnavailableError, match=r"uplink of node 2: this kernel lacks sch_htb .* get sch_htb$"):
+        check_needs(PLAN.with_nodes({2: NodeShape(uplink=CAPACITY)}), USERSPACE, 2, probe=probe, instead=False)
+
+
 def test_nothing_is_probed_for_a_plan_that_needs_nothing():
     check_needs(PLAN, NETEM, probe=lambda *_: pytest.fail("probed"))
