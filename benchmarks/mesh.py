@@ -36,9 +36,9 @@ from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
 from harness.shaping import tc_messages
 from harness.shaping.netem import NetemEngine
-from harness.shaping.node_tree import tree_of
+from harness.shaping.node_tree import sender_tree
 from harness.shaping.qdisc import EMPTY, Netem
-from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, Seal, diff
+from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, Seal, SetUplink, diff
 from tests.support.udp_flow import paced_flow
 
 PACKETS = 3000
@@ -61,7 +61,7 @@ def _up(nodes: int, folder: Path) -> tuple[NetnsBackend, NetworkPlan]:
 def tc_batch(plan: NetworkPlan, rank: int) -> str:
     """The same tree in tc's words."""
     node, lines = plan.node(rank), []
-    for action in diff(tree_of(node, node.egress), EMPTY):
+    for action in diff(sender_tree(node), EMPTY):
         match action:
             case AddRoot():
                 lines.append("qdisc add dev eth0 root handle 1: htb default ffff")
@@ -74,13 +74,17 @@ def tc_batch(plan: NetworkPlan, rank: int) -> str:
                     "filter add dev eth0 parent 1: protocol arp prio 4 u32 match u32 0x806 0xffff at -4"
                     " match u32 0x10800 0xffffffff at 0 classid 1:0"
                 )
+            case SetUplink():
+                lines.append(
+                    "class add dev eth0 parent 1: classid 1:fffe htb rate 1099gbit ceil 1099gbit burst 20mb cburst 20mb quantum 1514"
+                )
             case Seal():
                 lines.append("class add dev eth0 parent 1: classid 1:ffff htb rate 20gbit")
                 lines.append("qdisc add dev eth0 parent 1:ffff handle 7fff: blackhole")
             case AddBranch(branch):
                 classid = f"1:{branch.classid & 0xFFFF:x}"
                 lines.append(
-                    f"class add dev eth0 parent 1: classid {classid} htb rate 20gbit ceil 20gbit burst 400000"
+                    f"class add dev eth0 parent 1:fffe classid {classid} htb rate 20gbit ceil 20gbit burst 400000"
                     " cburst 400000 quantum 60000"
                 )
                 line, queue = branch.stages
