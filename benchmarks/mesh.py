@@ -76,7 +76,8 @@ def tc_batch(plan: NetworkPlan, rank: int) -> str:
                 )
             case SetUplink():
                 lines.append(
-                    "class add dev eth0 parent 1: classid 1:fffe htb rate 1099gbit ceil 1099gbit burst 20mb cburst 20mb quantum 1514"
+                    "class add dev eth0 parent 1: classid 1:fffe htb rate 1099gbit ceil 1099gbit burst 20mb cburst 20mb"
+                    " quantum 1514"
                 )
             case Seal():
                 lines.append("class add dev eth0 parent 1: classid 1:ffff htb rate 20gbit")
