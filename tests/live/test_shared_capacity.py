@@ -27,10 +27,9 @@ def cap(text, buffer=None):
     return Capacity(Rate.parse(text), buffer=parse_buffer(buffer) if buffer else None)
 
 
-def verified(net, pairs=None):
+def verified(net):
     """The rows by place and quantity."""
-    chosen = undirected(pairs or net.plan.edges)
-    rows = verify(net, chosen, lambda *_: None, lambda _: None, seconds=1, parallel=2)
+    rows = verify(net, undirected(net.plan.edges), lambda *_: None, lambda _: None, seconds=1, parallel=2)
     return {(row.place, row.quantity): row for row in rows}
 
 
@@ -66,7 +65,6 @@ def test_a_trunk_is_shared_by_all_pairs_across_it_each_direction_apart():
         assert_right(rows["eu->us", "trunk"], "6mbit", 4)
         assert_right(rows["us->eu", "trunk"], "3mbit", 4)
         assert rows["2->0", "rate"].note == "limited by the trunk us->eu, 3 Mbit/s"
-        assert {place for place, _ in verified(net, [(0, 1)])} == {"0->1", "1->0"}
 
 
 def test_a_capacity_that_nothing_enforces_is_off():

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from harness.cli.verify import _problems
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.units import Rate
 from harness.verify.verdict import Verdict
 from tests.support.plans import network, shape
 
@@ -10,8 +12,8 @@ OK = Verdict("loss", 0.0, 0.0, 0.0, ok=True, src=0, dst=1)
 PLAN = network("line", 3, shape(rate="500bit"))
 
 
-def problems(*rows):
-    return list(_problems(rows, PLAN, ipv6=False))
+def problems(*rows, plan=PLAN):
+    return list(_problems(rows, plan, ipv6=False))
 
 
 def test_nothing_is_said_of_what_is_ok():
@@ -31,4 +33,10 @@ def test_what_is_too_slow_is_named_with_the_seconds_that_are_enough():
     slow = replace(OK.left_out(), ok=False)
     (said,) = problems(slow, replace(slow, src=1, dst=0), replace(slow, src=1, dst=2))
     assert said.startswith("nothing was measured on 0->1, 1->0, 1->2: too slow for this time; use --seconds ")
+    assert float(said.rsplit(maxsplit=1)[1]) >= 200
+
+
+def test_seconds_that_are_enough_are_enough_for_what_the_edge_shares():
+    plan = network("line", 3).with_nodes({0: NodeShape(uplink=Capacity(Rate(500)))})
+    (said,) = problems(replace(OK.left_out(), ok=False), plan=plan)
     assert float(said.rsplit(maxsplit=1)[1]) >= 200
