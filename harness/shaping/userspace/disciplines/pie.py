@@ -40,6 +40,7 @@ class Pie(Fifo):
         self.probability = 0.0
         """Of a drop."""
         self._summed = 0.0
+        self._largest = FRAME
         self._burst = MAX_BURST
         self._delay = self._old_delay = 0
         """Of the last packet that was sent, and the same at the last update, ns."""
@@ -57,6 +58,7 @@ class Pie(Fifo):
     def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
         """See Discipline."""
         self._update(now)
+        self._largest = max(self._largest, packet[2])
         if not self.has_room(packet):
             self._summed = 0.0
             return (packet,)
@@ -81,7 +83,7 @@ class Pie(Fifo):
     def _hit(self) -> bool:
         """Whether the packet is to be dropped or marked (drop_early)."""
         calm = self._old_delay < self._target // 2 and self.probability < 0.2
-        if calm or self.bytes <= 2 * FRAME:
+        if calm or self.bytes <= 2 * self._largest:
             return False
         if not self.probability:
             self._summed = 0.0

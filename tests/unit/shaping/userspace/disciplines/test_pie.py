@@ -82,12 +82,14 @@ def test_a_burst_is_let_pass():
     assert dropped[0] >= 2 * MAX_BURST // MS
 
 
-def test_two_full_frames_are_never_dropped():
+@pytest.mark.parametrize("size", [FRAME, 9014])
+def test_two_full_frames_are_never_dropped(size):
     one = made()
     one.probability, one._old_delay, one._burst = 1.0, 100 * MS, 0
-    assert not one.enqueue(0, packet(1))
-    assert not one.enqueue(0, packet(2))
-    assert one.bytes == 2 * FRAME
+    for number in range(3):
+        assert not one.enqueue(0, packet(number, size))
+    one.enqueue(0, packet(3, size))
+    assert one.enqueue(0, packet(4, size)) or one._summed > 0
 
 
 @pytest.mark.parametrize("probability", [0.01, 0.05, 0.2])
