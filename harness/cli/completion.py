@@ -88,6 +88,21 @@ def _last_of_list(words: Iterable[str], incomplete: str) -> list[str]:
     return [before + comma + word for word in _matching([*words, *([] if comma else ["all"])], last)]
 
 
+def loads(context: typer.Context, incomplete: str) -> list[str]:
+    """The numbers of the cross traffic in the network that the command names, and all."""
+    from harness.cli.networks import find_network
+    from harness.cli.options import DEFAULT_NAME
+    from harness.traffic.manager import loads
+
+    try:
+        network = find_network(context.params.get("name") or DEFAULT_NAME)
+        record = network.registration()
+        found = [str(load.id) for load in loads(network.registry, record.name, record.created)]
+    except (HarnessError, OSError):
+        found = []
+    return _matching([*found, "all"], incomplete)
+
+
 def _plan(context: typer.Context) -> NetworkPlan | None:
     from harness.cli.networks import find_network
     from harness.cli.options import DEFAULT_NAME

@@ -96,7 +96,10 @@ def show_traffic(name: options.NameOption = options.DEFAULT_NAME, json_: options
     "stop", epilog=options.examples("harness traffic stop 1", "harness traffic stop", "harness traffic stop all")
 )
 def stop(
-    which: Annotated[str, typer.Argument(help="Its number, several as 1,2, or all.", metavar="[ID|all]")] = "all",
+    which: Annotated[
+        str,
+        typer.Argument(help="Its number, several as 1,2, or all.", metavar="[ID|all]", autocompletion=completion.loads),
+    ] = "all",
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -64,6 +65,11 @@ def test_tcp_flows_take_a_link_in_both_directions(net):
     started = json.loads(net("traffic", "start", "0-1", "--flows", "3", "--cc", "reno", "--both", "--json").stdout)
     assert [(one["id"], one["src"], one["dst"]) for one in started] == [(1, 0, 1), (2, 1, 0)]
     time.sleep(4)
+    complete = {"_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": "harness traffic stop ", "COMP_CWORD": "3"}
+    code = "import sys; sys.argv = ['harness']; from harness.cli.main import main; main()"
+    argv = [sys.executable, "-c", code]
+    offered = subprocess.run(argv, env=net.env | complete, capture_output=True, text=True, timeout=60).stdout
+    assert offered.split() == ["1", "2", "all"]
     (first,) = json.loads(net("traffic", "stop", "1", "--json").stdout)
     assert 12e6 < first["bit_s"] < 20.5e6
     assert [one["id"] for one in shown(net)] == [2]

@@ -44,5 +44,6 @@ def test_words(words, some):
 def test_no_network_no_ranks_and_no_error(tmp_path):
     assert offered("harness exec ", HARNESS_STATE_DIR=str(tmp_path)) == ["all"]
     assert offered("harness link down ", HARNESS_STATE_DIR=str(tmp_path)) == ["all"]
+    assert offered("harness traffic stop ", HARNESS_STATE_DIR=str(tmp_path)) == ["all"]
     assert offered("harness node set ", HARNESS_STATE_DIR=str(tmp_path)) == ["all"]
     assert offered("harness trunk show ", HARNESS_STATE_DIR=str(tmp_path)) == ["all"]
