@@ -78,6 +78,16 @@ def wire_rates(network, pairs: Sequence[tuple[int, int]], *, skip=1.0, seconds=4
             program.wait()
 
 
+def assert_shared(network, pairs: Sequence[tuple[int, int]], mbit_s: float) -> None:
+    """Bulk flows use 95 to 101 % of a capacity and share it fairly; measured again where the machine stalled."""
+    for _ in range(4):
+        rates = wire_rates(network, pairs)
+        assert sum(rates) <= 1.01 * mbit_s, rates
+        if sum(rates) >= 0.95 * mbit_s and jain(rates) > 0.98:
+            return
+    raise AssertionError(f"{sum(rates):.2f} of {mbit_s} Mbit/s, Jain's index {jain(rates):.3f}: {rates}")
+
+
 def jain(rates: Sequence[float]) -> float:
     """Jain's index of fairness (Jain, Chiu and Hawe 1984): 1 where all are equal."""
     return sum(rates) ** 2 / (len(rates) * sum(rate * rate for rate in rates))
