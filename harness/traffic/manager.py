@@ -99,10 +99,13 @@ class CrossTraffic:
 
 
 def _start(order: dict[str, object]) -> subprocess.Popen[bytes]:
-    """A load that has begun. Raises HarnessError."""
+    """A load that has begun. Raises HarnessError.
+
+    With site-packages, unlike other programs of ours: to find a network's nodes, netem's engine imports pyroute2.
+    """
     with signals.held():
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_HOLDER)],
+            [sys.executable, "-I", str(_HOLDER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
