@@ -75,12 +75,9 @@ class NodeLinks:
     def shape(self) -> None:
         """Make all links and the routes over them. Raises NodeError."""
         reading = self.apply()
-        for (src, dst), what in reading.mismatches:
-            raise NodeError(
-                self.rank,
-                f"shape edge {src}->{dst}",
-                f"the engine accepted the change but reports something else: {what}",
-            )
+        wrong = [(f"shape edge {src}->{dst}", what) for (src, dst), what in reading.mismatches]
+        for action, what in wrong + [(f"limit {cap}", what) for cap, what in reading.cap_mismatches]:
+            raise NodeError(self.rank, action, f"the engine accepted the change but reports something else: {what}")
         self._routes = set_routes(self.plan.node(self.rank), self._congestion_control, self._routes)
 
     def detach(self, ranks: Collection[int]) -> None:
