@@ -184,4 +184,5 @@ def test_a_bucket_counts_the_overhead_of_every_frame(overhead):
         sent, begin = net.applied()[0, 1].stats.sent_packets, time.monotonic()
         time.sleep(2)
         rate = (net.applied()[0, 1].stats.sent_packets - sent) / (time.monotonic() - begin)
-    assert rate == pytest.approx(50_000 / (SMALL + 28 + 14 + int(overhead)), rel=0.05)
+    most = 50_000 / (SMALL + 28 + 14 + int(overhead))
+    assert 0.8 * most < rate < 1.03 * most, "a busy machine wakes up late, and a bucket makes up for 1 ms"
