@@ -118,7 +118,8 @@ def test_a_killed_start_leaves_all_or_nothing(net, delay):
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_for(lambda: len(own_processes("traffic/holder.py", net.env["HARNESS_NAME"])) == len(shown(net)))
+    each = 3  # processes of a load: the one that keeps it, and a proxy of its program in either node
+    wait_for(lambda: len(own_processes("traffic/holder.py", net.env["HARNESS_NAME"])) == each * len(shown(net)))
     net("traffic", "stop")
     assert not own_processes("traffic/holder.py", net.env["HARNESS_NAME"])
 
