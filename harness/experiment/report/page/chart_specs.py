@@ -201,7 +201,7 @@ def heat_strips(title: str, legend: bool) -> Spec:
         .encode(x=x, x2=alt.X2("end:Q"), y=y, opacity=alt.Opacity("share:Q", scale=full, legend=shown), tooltip=tips)
     )
     fit = {"type": "fit-x", "contains": "padding"}
-    return {**_spec(0, strips, _traffic(), *_changes()), "height": {"step": STRIP}, "autosize": fit}
+    return {**_spec(0, strips, *_changes()), "height": {"step": STRIP}, "autosize": fit}
 
 
 def _changes() -> list[alt.Chart]:
