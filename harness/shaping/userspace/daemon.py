@@ -111,9 +111,23 @@ class ShaperDaemon:
                 self._release(until)
             wait = BEAT_SECONDS
             if agenda:
-                wait = min(wait, (agenda[0][0] - self._lead - monotonic()) / 1e9)
+                wait = min(wait, (self._next_look() - self._lead - monotonic()) / 1e9)
             if wait > 0:
                 select.select([poll], (), (), wait)
+
+    def _next_look(self) -> int:
+        """When the next packet leaves, ns. A link queue is looked at later where its packets would wait in any case."""
+        agenda = self._agenda
+        while True:
+            at, _, item, node = agenda[0]
+            if isinstance(item, SharedCap) or item.flow is None:
+                return at
+            later = item.flow.cap.look_for(at)
+            if later == at or at != item.scheduled:
+                return at
+            item.scheduled = later
+            self._turn += 1
+            heapq.heapreplace(agenda, (later, self._turn, item, node))
 
     def _release(self, until: int) -> None:
         agenda = self._agenda
@@ -150,18 +164,11 @@ class ShaperDaemon:
         self._lead = max(0, min(MAX_LEAD_NS, self._lead + step))
 
     def _schedule(self, link_queue: LinkQueue, node: NodeQueues) -> None:
-        """Called after every change of a link queue: look at it when its next packet leaves.
-
-        Where that waits in a shared capacity behind others, one look will do for both: when those have left it.
-        """
+        """Called after every change of a link queue: look at it when its next packet leaves."""
         link_queue.counters[BACKLOG_BYTES] = link_queue.backlog_bytes
         due = link_queue.next
         if (flow := link_queue.flow) is not None:
-            cap = flow.cap
-            if cap.entering:  # packets that made room for one that came
-                due = 0
-            if due < cap.next < NEVER:
-                due = cap.next
+            due = flow.cap.look_for(due)
         if due < link_queue.scheduled:
             link_queue.scheduled = due
             self._turn += 1

@@ -89,6 +89,15 @@ class SharedCap:
         """Whether packets must come with their headers."""
         return looks_at_headers(self.order.capacity.queue)
 
+    def look_for(self, due: int) -> int:
+        """When a packet that comes then (ns) is to be looked at: when those have left that are before it anyway.
+
+        So one look does for both. Packets that made room in a link queue for another one have come already.
+        """
+        if self.entering:
+            due = 0
+        return self.next if due < self.next < NEVER else due
+
     def flow(self, link_queue: LinkQueue, node: NodeQueues) -> CapFlow:
         """The link queue's part; made where it has none yet."""
         if link_queue not in self.flows:
