@@ -19,6 +19,7 @@ NAMES = (
     "one_connection",
     "page",
     "sharing",
+    "scenario",
 )
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands start as a user's do, from the second one on
