@@ -19,7 +19,7 @@ from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.caps.uplink import apply_uplink, with_uplink
 from harness.shaping.facts import UserspaceFacts
 from harness.shaping.node_tree import tree_of
-from harness.shaping.qdisc import PASS, Tree
+from harness.shaping.qdisc import PASS, Branch, Tree
 from harness.shaping.qdisc_diff import Action, AddBranch, AddFilter, AddTbf, Change, MoveFilter, diff
 from harness.shaping.readback import node_status
 from harness.shaping.segments import cut_segments, interface_index
@@ -61,9 +61,12 @@ class UserspaceEngine(UserspaceFacts):
             caps = cap_orders(node)
             if branches or caps != _held_orders(answer):
                 request = {"do": "set", "caps": [order.to_json() for order in caps]}
-                _ask(node, {**request, "branches": [control.branch_to_json(branch) for branch in branches]})
-            _set_rules(netlink, node, guard, actions, desired, observed)
-            return with_uplink(_reading(netlink, node, desired, *_read(netlink, node, guard)), node, guard.index)
+                answer = _ask(node, {**request, "branches": [control.branch_to_json(branch) for branch in branches]})
+            if _set_rules(netlink, node, guard, actions, desired, observed):
+                observed, answer = _read(netlink, node, guard)
+            else:  # the rules are as they were read, and the answer has what the daemon holds now
+                observed = replace(observed, branches=_branches(answer))
+            return with_uplink(_reading(netlink, node, desired, observed, answer), node, guard.index)
 
     def observe(self, node: NodePlan) -> NodeStatus:
         """See Engine.observe."""
@@ -105,8 +108,11 @@ def _ask(node: NodePlan, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _set_rules(
     netlink: Nfnetlink, node: NodePlan, guard: Guard, actions: Sequence[Action], desired: Tree, observed: Tree
-) -> None:
-    """All rules in one transaction where there are none of ours, or wrong ones; else what is missing."""
+) -> bool:
+    """All rules in one transaction where there are none of ours, or wrong ones; else what is missing.
+
+    Returns whether any was changed.
+    """
     filters = {(one.rank, one.version): one.neighbour for one in actions if isinstance(one, AddFilter | MoveFilter)}
     moved = [one for one in actions if isinstance(one, MoveFilter)]
     whole = (desired.rooted and not observed.rooted) or bool(observed.stale)
@@ -117,19 +123,19 @@ def _set_rules(
         for (rank, version), neighbour in filters.items()
     ]
     if not made and not whole:
-        return
+        return False
     old = [rules.Rule(node.addressing.address(one.rank, one.version), None, handle=one.handle) for one in moved]
     try:
         rules.install(netlink, guard, made) if whole else rules.add(netlink, made, old)
     except OSError as problem:
         remedy = _REMEDY.get(problem.errno or 0, "")
         raise NodeError(node.rank, "send packets to its queues", problem.strerror or str(problem), remedy) from None
+    return True
 
 
 def _read(netlink: Nfnetlink, node: NodePlan, guard: Guard) -> tuple[Tree, dict[str, Any]]:
     """What the shaper daemon and the kernel report, and the daemon's whole answer."""
     answer = _ask(node, {"do": "read"})
-    branches = {int(near): control.branch_from_json(link["branch"]) for near, link in answer["links"].items()}
     try:
         found = rules.read(netlink, guard)
     except OSError as problem:
@@ -147,7 +153,11 @@ def _read(netlink: Nfnetlink, node: NodePlan, guard: Guard) -> tuple[Tree, dict[
             filters.setdefault((rank, version), ways[rank])
         else:
             stale[len(stale), version] = rule.handle
-    return Tree(found.rooted, branches, filters, stale, passing, found.rooted), answer
+    return Tree(found.rooted, _branches(answer), filters, stale, passing, found.rooted), answer
+
+
+def _branches(answer: Mapping[str, Any]) -> dict[int, Branch]:
+    return {int(near): control.branch_from_json(link["branch"]) for near, link in answer["links"].items()}
 
 
 def _held_orders(answer: Mapping[str, Any]) -> tuple[CapOrder, ...]:

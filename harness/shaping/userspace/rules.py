@@ -109,9 +109,12 @@ def read(netlink: Nfnetlink, guard: Guard) -> Rules:
         guard: that should be there.
     """
     rooted, found = True, []
+    chains: dict[int, list[nft.Chain]] = {}
     for wanted in _chains(netlink, guard):
         family, name = wanted.family, wanted.chain.name
-        ours = wanted.chain in [nft.read_chain(body) for body in dump(netlink, nft.chains_request(family))]
+        if family not in chains:
+            chains[family] = [nft.read_chain(body) for body in dump(netlink, nft.chains_request(family))]
+        ours = wanted.chain in chains[family]
         bodies = dump(netlink, nft.rules_request(family, TABLE, name)) if ours else ()
         present = [nft.read_rule(body) for body in bodies]
         rules = [_rule(family, one) if name == CHAIN else None for one in present]
