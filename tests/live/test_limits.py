@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from harness.backends.base import Stdio
-from harness.errors import InputError
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.capacity_edit import node_change, trunk_change
 from harness.model.units import Rate
@@ -17,7 +16,7 @@ from harness.networks.backends import DOCKER
 from tests.support.live import needs, network, paced_flow, run, runtime_name, up
 from tests.support.plans import shape
 
-pytestmark = [*needs(), pytest.mark.timing, pytest.mark.engine, pytest.mark.backend]
+pytestmark = [*needs(), pytest.mark.timing]  # on netem: tests/netem/test_caps.py
 
 RECEIVE = """
 import socket, sys, time
@@ -102,6 +101,7 @@ def assert_follows(net, arrivals, change, mbit):
     raise AssertionError(f"{measured} Mbit/s of payload at {mbit} Mbit/s")
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(("side", "pairs"), [("uplink", [(0, 1), (0, 2)]), ("downlink", [(1, 0), (2, 0)])])
 def test_traffic_follows_a_new_limit_of_a_node_within_a_second(side, pairs):
     with up(network("fully_connected", 3, shape(rate="15mbit", delay="2ms"))) as net, flows(net, pairs) as arrivals:
@@ -111,6 +111,7 @@ def test_traffic_follows_a_new_limit_of_a_node_within_a_second(side, pairs):
         assert all(cap.applied is None for cap in net.observe([0])[0].caps.values())
 
 
+@pytest.mark.backend
 def test_a_limit_that_changes_loses_and_overtakes_nothing():
     plan = network("fully_connected", 3, shape(rate="50mbit", delay="20ms"))
     edits = [
@@ -129,6 +130,7 @@ def test_a_limit_that_changes_loses_and_overtakes_nothing():
     assert flow == [1500, 1500]
 
 
+@pytest.mark.backend
 def test_what_a_node_holds_is_what_was_asked_for_from_the_start():
     limits = NodeShape(Capacity(Rate(20_000_000)), Capacity(Rate(100_000_000)))
     with up(network("ring", 4, shape(delay="1ms")).with_nodes({2: limits})) as net:
@@ -158,11 +160,3 @@ def test_traffic_follows_a_trunk_within_a_second():
         }
         assert held["eu->us"].stats.sent_bytes == pytest.approx(arrived / PAYLOAD, rel=0.1)
         assert_follows(net, arrivals, trunk_change("all", {"rate": "none"}), 30)
-
-
-@pytest.mark.skipif(runtime_name() != DOCKER, reason="of containers")
-def test_containers_refuse_a_trunk_and_stay_as_they_are():
-    with up(regions()) as net:
-        with pytest.raises(InputError, match=r"containers cannot share a trunk: .* --runtime netns"):
-            net.reshape(trunk_change("eu-us", {"rate": "10mbit"}))
-        assert net.plan.trunk_capacities == {}

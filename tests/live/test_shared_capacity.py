@@ -19,7 +19,7 @@ from harness.verify.verification import verify
 from tests.support.live import needs, network, up
 from tests.support.plans import shape
 
-pytestmark = [*needs(), pytest.mark.timing, pytest.mark.engine]
+pytestmark = [*needs(), pytest.mark.timing]
 EDGE = shape(rate="8mbit", delay="5ms")
 
 
@@ -41,6 +41,7 @@ def assert_right(row, rate, flows):
     assert row.jain > 0.98
 
 
+@pytest.mark.engine
 def test_an_uplink_and_a_downlink_are_shared_fairly_and_limit_an_edge_alone():
     plan = network("fully_connected", 4, EDGE)
     plan = plan.with_nodes({0: NodeShape(uplink=cap("6mbit")), 3: NodeShape(downlink=cap("4mbit", "200ms"))})

@@ -14,8 +14,9 @@ from tests.support.live import network, ping, up
 from tests.support.plans import shape
 
 pytestmark = [pytest.mark.netem, pytest.mark.namespaces]
-DOWNLINK = Capacity(Rate(20_000_000))
-TRUNK = Capacity(Rate(20_000_000))
+MBIT_S = 10
+"""What the guest carries while other tests run beside it."""
+DOWNLINK = TRUNK = Capacity(Rate(MBIT_S * 10**6))
 
 
 def with_downlink(plan, rank, capacity=DOWNLINK):
@@ -26,10 +27,10 @@ def with_downlink(plan, rank, capacity=DOWNLINK):
 def test_four_senders_share_a_downlink_fairly_and_use_all_of_it():
     plan = with_downlink(network("star", 5, shape(delay="10ms")), 0)
     with up(plan) as net:
-        assert_shared(net, [(rank, 0) for rank in (1, 2, 3, 4)], 20)
+        assert_shared(net, [(rank, 0) for rank in (1, 2, 3, 4)], MBIT_S)
         found = net.observe([0])[0]
         assert found.caps["downlink"].applied == DOWNLINK
-        assert found.caps["downlink"].stats.sent_bytes > 4 * 19e6 / 8
+        assert found.caps["downlink"].stats.sent_bytes > 4 * 0.95e6 * MBIT_S / 8
 
 
 def test_nothing_is_lost_while_a_downlink_comes_changes_and_goes():
@@ -68,11 +69,11 @@ def regions(plan, capacity=TRUNK):
 def test_pairs_share_a_trunk_fairly_one_direction_apart():
     plan = regions(network("fully_connected", 4, shape(delay="10ms")))
     with up(plan) as net:
-        assert_shared(net, [(0, 2), (0, 3), (1, 2), (1, 3)], 20)
+        assert_shared(net, [(0, 2), (0, 3), (1, 2), (1, 3)], MBIT_S)
         (status,) = net.trunks().values()
         assert status.applied == TRUNK
-        assert status.stats.sent_bytes > 4 * 19e6 / 8
-        assert sum(wire_rates(net, [(2, 0)], seconds=2)) > 25, "the other way is not limited"
+        assert status.stats.sent_bytes > 4 * 0.95e6 * MBIT_S / 8
+        assert sum(wire_rates(net, [(2, 0)], seconds=2)) > 1.5 * MBIT_S, "the other way is not limited"
 
 
 def test_a_trunk_changes_in_place_and_what_another_changed_is_told():

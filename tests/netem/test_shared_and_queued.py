@@ -185,4 +185,4 @@ def test_a_bucket_counts_the_overhead_of_every_frame(overhead):
         time.sleep(2)
         rate = (net.applied()[0, 1].stats.sent_packets - sent) / (time.monotonic() - begin)
     most = 50_000 / (SMALL + 28 + 14 + int(overhead))
-    assert 0.8 * most < rate < 1.03 * most, "a busy machine wakes up late, and a bucket makes up for 1 ms"
+    assert 0.8 * most < rate < 1.08 * most, "a busy machine wakes up late, and a bucket makes up for 1 ms"

@@ -41,7 +41,7 @@ def drops(net):
 def test_four_senders_share_a_downlink_fairly_and_use_all_of_it():
     with up(with_downlink(network("star", 5, shape(delay="10ms")), HUNDRED)) as net:
         rates = wire_rates(net, TO_0, skip=2)
-        assert 95 <= sum(rates) <= 101, rates  # of what came before, some is delivered once a gap is filled
+        assert 95 <= sum(rates) <= 102, rates  # of what came before, some is delivered once a gap is filled
         assert jain(rates) > 0.98, rates
         at_links, at_downlink = drops(net)
         assert at_links == 0
@@ -75,6 +75,7 @@ def test_a_flow_that_needs_little_waits_for_a_round_and_not_for_the_queues_of_ot
     assert mean < 10 + 8  # a round is 2.4 ms
 
 
+@pytest.mark.full  # of an edge: test_queues.py
 def test_codel_in_a_downlink_keeps_its_queue_short():
     def backlog(kind):
         """The median of what waits while two flows run."""
