@@ -44,7 +44,7 @@ RECEIVE = textwrap.dedent(
     import json, socket, sys, time
     made = socket.socket(int(sys.argv[1]), socket.SOCK_DGRAM)
     made.bind((sys.argv[2], 4000))
-    made.settimeout(0.5)
+    made.settimeout(1.5)  # the sender's Python has to start meanwhile
     print("ready", flush=True)
     try:
         made.recv(100)
