@@ -101,7 +101,9 @@ def load_for(cap: Cap, plan: NetworkPlan, caps: Sequence[Cap], *, seconds: float
     slowest = 8 * frame / min(fair.values())
     spread = max(map(spread_of, shapes.values()))
     length = min(max(_LOAD_S, 2 * _FRAMES * slowest, 5 * spread), _MOST * seconds)
-    segments = min(_segments(pair, shape, cap, frame) for pair, shape in shapes.items())
+    segments = min(
+        _segments(shape, one, frame) for pair, shape in shapes.items() for one in (cap, *crossed(caps, pair))
+    )
     overdrive = overdrive_of(cap.capacity.queue)
     flows = [
         LoadFlow(pair, 8 * frame * segments / min(overdrive * rate, without[pair]), rate) for pair, rate in fair.items()
@@ -111,8 +113,8 @@ def load_for(cap: Cap, plan: NetworkPlan, caps: Sequence[Cap], *, seconds: float
     return Load(cap, tuple(flows) if enough else (), segments, length, wait, frame)
 
 
-def _segments(pair: Pair, shape: LinkShape, cap: Cap, frame: int) -> int:
-    """Frames in a burst that finds room in the capacity's queue, and in that of the edge."""
+def _segments(shape: LinkShape, cap: Cap, frame: int) -> int:
+    """Frames in a burst that finds room in the queue of a capacity on its way, and in that of the edge."""
     met = burst_segments(met_alone(shape, cap), frame)
     return min(met, burst_segments(shape, frame)) if shape.rate else met
 

@@ -76,6 +76,13 @@ def test_bursts_find_room_in_each_flows_part_of_the_buffer(buffer):
     assert found.segments == 1 or 4 * found.segments * FRAME <= found.cap.capacity.flow_bytes(3)
 
 
+def test_bursts_find_room_in_the_other_capacities_on_their_way_too():
+    """A burst that is larger than the queue of a sender's narrow uplink would be dropped there whole."""
+    nodes = {"n2": NodeShape(downlink=cap("100mbit")), "n1": NodeShape(uplink=cap("1mbit", buffer=parse_buffer("20KiB")))}
+    found = load(capped(UNSHAPED, **nodes), Place("downlink", 2))
+    assert found.segments * FRAME <= 20 * 1024 / 3
+
+
 def test_a_queue_that_is_kept_short_is_hardly_overdriven():
     assert sum(sent_bit_s(load(uplink(queue=Queue.of("pie")))).values()) == pytest.approx(23e6)
 
