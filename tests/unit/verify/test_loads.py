@@ -78,7 +78,10 @@ def test_bursts_find_room_in_each_flows_part_of_the_buffer(buffer):
 
 def test_bursts_find_room_in_the_other_capacities_on_their_way_too():
     """A burst that is larger than the queue of a sender's narrow uplink would be dropped there whole."""
-    nodes = {"n2": NodeShape(downlink=cap("100mbit")), "n1": NodeShape(uplink=cap("1mbit", buffer=parse_buffer("20KiB")))}
+    nodes = {
+        "n2": NodeShape(downlink=cap("100mbit")),
+        "n1": NodeShape(uplink=cap("1mbit", buffer=parse_buffer("20KiB"))),
+    }
     found = load(capped(UNSHAPED, **nodes), Place("downlink", 2))
     assert found.segments * FRAME <= 20 * 1024 / 3
 
