@@ -19,6 +19,8 @@ from harness.scenario.schedule import NetworkScenario
 
 MOST_LISTED: Final = 50
 """Changes that --dry-run lists of a scenario that has no end."""
+MOST_PRINTED: Final = 10_000
+"""The same of one that has."""
 
 
 def register(app: typer.Typer) -> None:
@@ -98,7 +100,8 @@ def play(
 
 
 def _show_agenda(scenario: NetworkScenario, file: Path, json_: bool) -> None:
-    listed = list(scenario.agenda()) if scenario.ends else list(islice(scenario.agenda(), MOST_LISTED))
+    most = MOST_PRINTED if scenario.ends else MOST_LISTED
+    listed = list(islice(scenario.agenda(), most))
     by_steps = [(number, scenario.events[number]) for number in scenario.by_steps]
     if not listed and not by_steps:
         raise InputError(f"{file}: nothing ever happens")
@@ -123,4 +126,6 @@ def _show_agenda(scenario: NetworkScenario, file: Path, json_: bool) -> None:
         made.add_row(f"step {event.timing.next_step(0)}", event.action.text + again)
     if not scenario.ends:
         made.caption = f"and so on: the first {MOST_LISTED} changes of a scenario that has no end"
+    elif len(listed) == MOST_PRINTED:
+        made.caption = f"and so on: the first {MOST_PRINTED} changes"
     show(made)

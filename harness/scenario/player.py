@@ -27,6 +27,8 @@ TOGETHER_S: Final = 0.001
 """What is due within so long is done at once."""
 POLL_S: Final = 0.003
 """How often a job's steps are looked at: oftener than steps take."""
+LOOK_S: Final = 1.0
+"""How often it is seen whether a load could begin."""
 LATE_S: Final = 0.05
 """A change that is acknowledged later than this after its time is named."""
 
@@ -93,17 +95,25 @@ class Player:
             try:
                 while self._sources or self.awaited:
                     self._begin_by_step()
+                    self._require_loads()
                     wait = self._sources[0][0] - self._now if self._sources else POLL_S
                     if wait > 0 or not self._sources:
-                        time.sleep(min(wait, POLL_S) if self.awaited else wait)
+                        time.sleep(min(wait, POLL_S if self.awaited else LOOK_S))
                         continue
                     self._perform(self._due(), helper)
                 while self._loads and (left := (self._scenario.until or math.inf) - self._now) > 0:
-                    time.sleep(min(left, 1.0))
+                    self._require_loads()
+                    time.sleep(min(left, LOOK_S))
             finally:
                 for load in self._loads.values():
                     if load.exception() is None:
                         load.result().stop()
+
+    def _require_loads(self) -> None:
+        """Raise what has kept a load from beginning."""
+        for load in self._loads.values():
+            if load.done():
+                load.result()
 
     @property
     def _now(self) -> float:

@@ -28,6 +28,7 @@ from typing import Final
 
 from harness.errors import InputError, quoted
 from harness.model.capacity_edit import node_change, trunk_change
+from harness.model.format import format_time
 from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import crossing, parse_pairs, set_down, shape_change
@@ -71,6 +72,10 @@ ACTION_KEYS: Final = {
 _CAP: Final = ("queue", "buffer", "overhead")
 _RAMPS: Final = ("rate", "delay", "jitter", "loss")
 _STEP: Final = 0.1
+_LEAST: Final = 0.001
+"""Seconds: no network changes faster."""
+_MOST_POINTS: Final = 100_000
+"""Of a ramp."""
 
 
 def load_scenario(path: Path, seed: int | None = None) -> NetworkScenario:
@@ -135,13 +140,15 @@ def _steps(values: Mapping[str, Entry], key: str) -> int | None:
 def _duration(entry: Entry, *, zero: bool = False) -> float:
     text = entry.text("a time, e.g. 500ms, 20s or 5m,")
     try:
-        if text.strip().lower().endswith(("ms", "us")):
-            return Time.parse(text).seconds
         if zero and not text.strip(" 0.smin"):
             return 0.0
-        return parse_duration(text)
+        fine = text.strip().lower().endswith(("ms", "us"))
+        seconds = Time.parse(text).seconds if fine else parse_duration(text)
     except InputError as cause:
         raise entry.fault(cause) from None
+    if seconds < _LEAST:
+        raise entry.fault(f"{quoted(text)} is under {format_time(_LEAST)}, the finest step of a scenario")
+    return seconds
 
 
 def _yes(values: Mapping[str, Entry], key: str) -> bool:
@@ -231,6 +238,8 @@ def _ramp(place: Entry, _: Path, __: int) -> Action:
     if not ends:
         raise place.fault(f"nothing to change: give one of {', '.join(_RAMPS)} as [from, to]")
     step = _duration(values["step"]) if "step" in values else _STEP
+    if (steps := _duration(values["over"]) / step) > _MOST_POINTS:
+        raise place.fault(f"{steps:.0f} steps are more than {_MOST_POINTS}: take a longer step")
     try:
         points = ramp(ends, _duration(values["over"]), step)
     except InputError as cause:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.errors import InputError
 from harness.model.plan import NetworkPlan
 from harness.scenario.action import Action, LoadAction, PlanEdit
 from harness.scenario.timing import Timing
@@ -69,7 +70,7 @@ class NetworkScenario:
         for event in self.events:
             try:
                 event.action.check(plan)
-            except Exception as error:
+            except InputError as error:
                 raise type(error)(f"{event.place}: {error}") from None
 
     def agenda(self) -> Iterator[Due]:

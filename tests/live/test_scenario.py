@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from harness.errors import HarnessError
 from harness.model.units import Time
 from harness.networks.registry import LocalRegistry
 from harness.scenario.player import Player
@@ -54,6 +55,17 @@ def test_a_load_of_a_scenario_ends_with_it(tmp_path):
         stats = net.applied()[0, 1].stats
         time.sleep(0.5)
         assert net.applied()[0, 1].stats.sent_packets == stats.sent_packets > 100
+
+
+def test_a_load_that_cannot_begin_ends_the_player(tmp_path, monkeypatch):
+    """Instead of going on without it."""
+    path = scenario(tmp_path, "{at: 100ms, traffic: {from: 0, to: 1, rate: 2mbit}}", "{at: 60s, heal: all}")
+    with up(network("line", 2, shape(delay="1ms"))) as net:
+        monkeypatch.setattr("harness.traffic.manager._HOLDER", tmp_path / "nothing.py")
+        started = time.monotonic()
+        with pytest.raises(HarnessError, match="keeps traffic"):
+            Player(net, load_scenario(path), lambda _: None).play()
+    assert time.monotonic() - started < 20
 
 
 def test_a_run_with_a_scenario_records_its_changes(tmp_path):

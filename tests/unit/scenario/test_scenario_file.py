@@ -129,6 +129,11 @@ def test_traffic_lasts(load):
         ("{at: 1s, node: {ranks: 1, uplink: 1mbit, queue: codle}}", "queue 'codle' is unknown; .*codel"),
         ("{at: 1s, traffic: {from: 0, to: 1}}", "events.*traffic"),
         ("{at: 1s, heal: some}", "write heal: all"),
+        ("{every: 0ms, heal: all}", "every: '0ms' is under 1 ms, the finest step of a scenario"),
+        ("{mtbf: 1us, heal: all}", "mtbf: '1us' is under 1 ms"),
+        ("{at: 1s, for: 0.0001s, heal: all}", "for: '0.0001s' is under 1 ms"),
+        ("{at: 1s, ramp: {edge: 0-1, rate: [1mbit, 2mbit], over: 0ms}}", "over: '0ms' is under 1 ms"),
+        ("{at: 1s, ramp: {edge: 0-1, rate: [1mbit, 2mbit], over: 10h, step: 1ms}}", "36000000 steps are more than"),
     ],
 )
 def test_what_makes_no_sense(load, event, words):
