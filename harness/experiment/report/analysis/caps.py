@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.experiment.report.analysis.links import WINDOW, CapMoment, cap_moments, change_moments
+from harness.experiment.report.analysis.limits import by_name, limits_over_time
+from harness.experiment.report.analysis.links import WINDOW, CapMoment, cap_moments
 from harness.experiment.report.analysis.utilisation import MOST_BINS, mean_shares
 from harness.experiment.report.load.records import RecordedRun
 from harness.model.capacity import Capacity
@@ -67,7 +68,7 @@ def planned(plan: NetworkPlan | None, name: str) -> Capacity | None:
 def cap_uses(run: RecordedRun) -> list[CapUse]:
     """Every capacity that was counted, from the first step on, by name."""
     limit = _limits(run)
-    return [_use(name, moments, run.plan, limit) for name, moments in sorted(_by_name(run, WINDOW).items())]
+    return [_use(name, moments, run.plan, limit) for name, moments in by_name(cap_moments(run, WINDOW)).items()]
 
 
 def cap_stretches(run: RecordedRun, bins: int = MOST_BINS) -> list[CapStretch]:
@@ -75,33 +76,13 @@ def cap_stretches(run: RecordedRun, bins: int = MOST_BINS) -> list[CapStretch]:
     limit = _limits(run)
     shares = {
         name: [(moment, _bit_s(moment, held) / held.rate.bit_s) for moment in moments if (held := limit(moment))]
-        for name, moments in sorted(_by_name(run, 0.0).items())
+        for name, moments in by_name(cap_moments(run, 0.0)).items()
     }
     return [CapStretch(name, start, end, share) for name, start, end, share in mean_shares(shares, bins)]
 
 
-def _by_name(run: RecordedRun, window: float) -> dict[str, list[CapMoment]]:
-    found: dict[str, list[CapMoment]] = {}
-    for moment in cap_moments(run, window):
-        if moment.seconds > 0:
-            found.setdefault(moment.edge, []).append(moment)
-    return found
-
-
 def _limits(run: RecordedRun) -> Callable[[CapMoment], Capacity | None]:
-    """What a capacity was in the middle of a moment: as planned, until a change in the same attempt."""
-    changed: dict[tuple[int, str], list[tuple[float, Capacity | None]]] = {}
-    for change in change_moments(run):
-        for name, capacity in change.change.caps.items():
-            if change.seconds is not None:
-                changed.setdefault((change.attempt, name), []).append((change.seconds, capacity))
-
-    def limit(moment: CapMoment) -> Capacity | None:
-        middle = moment.seconds - moment.duration / 2
-        since = [held for at, held in changed.get((moment.attempt, moment.edge), ()) if at <= middle]
-        return since[-1] if since else planned(run.plan, moment.edge)
-
-    return limit
+    return limits_over_time(run, lambda change: change.caps, lambda name: planned(run.plan, name))
 
 
 def _bit_s(moment: CapMoment, capacity: Capacity | None) -> float:

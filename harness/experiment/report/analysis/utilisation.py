@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.experiment.report.analysis.links import WINDOW, EdgeMoment, K, Moment, change_moments, edge_moments
+from harness.experiment.report.analysis.limits import by_name, limits_over_time
+from harness.experiment.report.analysis.links import WINDOW, EdgeMoment, K, Moment, edge_moments
 from harness.experiment.report.load.records import RecordedRun
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
@@ -55,13 +56,13 @@ class UseStretch:
 def edge_uses(run: RecordedRun) -> list[EdgeUse]:
     """Every edge from the first step on, by its ranks."""
     limit = _limits(run)
-    return [_use(edge, moments, run.plan, limit) for edge, moments in sorted(_by_edge(run, WINDOW).items())]
+    return [_use(edge, moments, run.plan, limit) for edge, moments in by_name(edge_moments(run, WINDOW)).items()]
 
 
 def use_stretches(run: RecordedRun, bins: int = MOST_BINS) -> list[UseStretch]:
     """The share of its rate that each edge with one carried, in up to so many stretches of equal length."""
     limit = _limits(run)
-    shares = {edge: _shares(moments, limit) for edge, moments in sorted(_by_edge(run, 0.0).items())}
+    shares = {edge: _shares(moments, limit) for edge, moments in by_name(edge_moments(run, 0.0)).items()}
     return [UseStretch(edge, start, end, share) for edge, start, end, share in mean_shares(shares, bins)]
 
 
@@ -86,29 +87,8 @@ def mean_shares(
                 yield which, start + place * width, start + (place + 1) * width, share
 
 
-def _by_edge(run: RecordedRun, window: float) -> dict[Pair, list[EdgeMoment]]:
-    """The moments of every edge that end after training began."""
-    found: dict[Pair, list[EdgeMoment]] = {}
-    for moment in edge_moments(run, window):
-        if moment.seconds > 0:
-            found.setdefault(moment.edge, []).append(moment)
-    return found
-
-
 def _limits(run: RecordedRun) -> Callable[[EdgeMoment], float | None]:
-    """The rate that an edge had in the middle of a moment: as planned, until a change in the same attempt."""
-    changed: dict[tuple[int, Pair], list[tuple[float, float | None]]] = {}
-    for change in change_moments(run):
-        for edge, rate in change.change.rates.items():
-            if change.seconds is not None:
-                changed.setdefault((change.attempt, edge), []).append((change.seconds, rate))
-
-    def limit(moment: EdgeMoment) -> float | None:
-        middle = moment.seconds - moment.duration / 2
-        since = [rate for at, rate in changed.get((moment.attempt, moment.edge), ()) if at <= middle]
-        return since[-1] if since else _rate(run.plan, moment.edge)
-
-    return limit
+    return limits_over_time(run, lambda change: change.rates, lambda edge: _rate(run.plan, edge))
 
 
 def _shares(
