@@ -1,4 +1,4 @@
-"""What one node must know to make its own part of a network: its edges, as planned, and who is behind them."""
+"""What one node must know to make its own part of a network: its edges, as planned, and the ranks that they lead to."""
 
 from __future__ import annotations
 

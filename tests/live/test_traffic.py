@@ -1,4 +1,4 @@
-"""Loads on real networks, of namespaces or of containers: what arrives, what is left, and who ends them."""
+"""Loads on real networks, of namespaces or of containers: what arrives, what is left, and what ends them."""
 
 import json
 import os

@@ -67,7 +67,7 @@ class Bottleneck(Generic[AnyFlow]):
         self._free = 0
         """When all that was chosen has been sent."""
         self._clock = 0
-        """The time of the last decision: queues are told no earlier one."""
+        """The time of the last decision: no queue is given an earlier one."""
         self._since = self._sent = 0
         """Bytes that were chosen since a time: what is exact to the byte, however many packets these are."""
 
