@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
@@ -29,6 +28,7 @@ from harness.networks.backends import NETNS
 from harness.networks.launch import LaunchOutcome, Sink, launch
 from harness.networks.network import Network
 from harness.networks.placement import Placement
+from harness.networks.registry import LocalRegistry
 from harness.networks.until import ALL, parse_until
 
 EPILOG = options.examples(
@@ -179,12 +179,13 @@ def _accompanied(
         from harness.scenario.process import ScenarioProcess
         from harness.scenario.step_file import STEP_FILE
 
-        with tempfile.TemporaryDirectory(prefix="harness-steps-") as folder:
-            steps = Path(folder, "steps")
-            steps.touch()
-            os.environ[STEP_FILE] = str(steps)
+        steps = LocalRegistry().make_steps(name)
+        os.environ[STEP_FILE] = str(steps)
+        try:
             with ScenarioProcess(name, scenario, steps) as player:
                 return job(network, {"begun": player.begin})
+        finally:
+            steps.unlink(missing_ok=True)
 
     return accompanied
 

@@ -439,3 +439,11 @@ def test_a_note_for_which_there_was_no_room_names_no_folder(store, tmp_path):
     store.record_in("demo", tmp_path)
     next((tmp_path / "state").glob("demo.rec*")).write_text("")
     assert store.recording("demo") is None
+
+
+def test_a_jobs_steps_go_with_the_network(store, tmp_path):
+    store.save(record())
+    store.make_steps("demo").write_text("7\n")
+    assert store.make_steps("demo").read_text() == "", "what an earlier job has left is not this one's"
+    store.remove("demo")
+    assert list((tmp_path / "state").iterdir()) == []
