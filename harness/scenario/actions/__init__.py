@@ -1,0 +1,12 @@
+"""The kinds of event, read from a scenario's file: one table of readers per family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from harness.scenario.actions import caps, links, loads, series
+from harness.scenario.fields import ActionReader
+
+READERS: Final[Mapping[str, ActionReader]] = {**links.READERS, **series.READERS, **caps.READERS, **loads.READERS}
+"""By the key of an event that says what happens."""

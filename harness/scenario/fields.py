@@ -1,0 +1,76 @@
+"""Values that several kinds of event have, read from a scenario's file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from harness.errors import InputError, quoted
+from harness.model.format import format_time
+from harness.model.units import Time, parse_duration
+from harness.model.yaml_file import Entry
+from harness.scenario.action import Action, PlanEdit
+
+LEAST: Final = 0.001
+"""Seconds: no network changes faster."""
+CAP_KEYS: Final = ("queue", "buffer", "overhead")
+"""What an uplink, a downlink and a trunk have beside their rate."""
+
+
+@dataclass(frozen=True)
+class ActionReader:
+    """How one kind of event is read.
+
+    Args:
+        meaning: of its key, one line for docs/reference/.
+        read: makes the action of what stands at the key; it is given the file's folder and the scenario's seed too.
+    """
+
+    meaning: str
+    read: Callable[[Entry, Path, int], Action]
+
+
+def duration(entry: Entry, *, zero: bool = False) -> float:
+    """Seconds; at least LEAST, or 0 where ``zero`` allows it. Raises InputError."""
+    text = entry.text("a time, e.g. 500ms, 20s or 5m,")
+    try:
+        if zero and not text.strip(" 0.smin"):
+            return 0.0
+        fine = text.strip().lower().endswith(("ms", "us"))
+        seconds = Time.parse(text).seconds if fine else parse_duration(text)
+    except InputError as cause:
+        raise entry.fault(cause) from None
+    if seconds < LEAST:
+        raise entry.fault(f"{quoted(text)} is under {format_time(LEAST)}, the finest step of a scenario")
+    return seconds
+
+
+def yes(values: Mapping[str, Entry], key: str) -> bool:
+    """Whether this key says true. Raises InputError where it says neither true nor false."""
+    if key not in values:
+        return False
+    if values[key].word not in ("true", "false", "yes", "no"):
+        raise values[key].fault(f"{quoted(values[key].word)} is neither true nor false")
+    return values[key].word in ("true", "yes")
+
+
+def texts_of(values: Mapping[str, Entry], keys: tuple[str, ...]) -> dict[str, str]:
+    """The texts of those of these keys that are there."""
+    return {key: values[key].word for key in keys if key in values}
+
+
+def edge_of(place: Entry, values: Mapping[str, Entry]) -> str:
+    """The edges that an event is about, as people write them. Raises InputError where they are missing."""
+    if "edge" not in values:
+        raise place.fault("edge is missing: A-B, several as A-B,C-D, or all")
+    return values["edge"].text("an edge, e.g. 0-1,")
+
+
+def made(place: Entry, make: Callable[[], PlanEdit]) -> PlanEdit:
+    """A change of the plan; what is wrong with it is told with its place in the file. Raises InputError."""
+    try:
+        return make()
+    except InputError as cause:
+        raise place.fault(cause) from None
