@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,9 @@ LEAST: Final = 0.001
 """Seconds: no network changes faster."""
 CAP_KEYS: Final = ("queue", "buffer", "overhead")
 """What an uplink, a downlink and a trunk have beside their rate."""
+
+_MOST_TIMES: Final = 1000
+_FINEST_FACTOR: Final = 10**6
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,17 @@ def duration(entry: Entry, *, zero: bool = False) -> float:
     if seconds < LEAST:
         raise entry.fault(f"{quoted(text)} is under {format_time(LEAST)}, the finest step of a scenario")
     return seconds
+
+
+def factor(entry: Entry, what: str, example: str) -> Fraction:
+    """How many times as fast, or as much: over 0, at most 1000. Raises InputError."""
+    try:
+        value = float(entry.word)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _MOST_TIMES:
+        raise entry.fault(f"{quoted(entry.word)} is no {what}; write a number up to {_MOST_TIMES}, e.g. {example}")
+    return Fraction(value).limit_denominator(_FINEST_FACTOR)
 
 
 def yes(values: Mapping[str, Entry], key: str) -> bool:

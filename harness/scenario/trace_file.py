@@ -24,9 +24,7 @@ from harness.errors import InputError, quoted
 from harness.model.suggest import suggest
 from harness.model.units import Rate, Ratio, Time
 from harness.model.yaml_file import read_text
-
-Points = list[tuple[float, dict[str, str]]]
-"""Seconds from the beginning, and the texts of fields from then on."""
+from harness.scenario.points import Points
 
 _RATES: Final = {"kbit": 10**3, "mbit": 10**6, "gbit": 10**9, "MB": 8 * 10**6}
 _TIMES: Final = {"s": 10**9, "ms": 10**6, "us": 10**3}

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from harness.scenario.actions import caps, links, loads, series
+from harness.scenario.actions import caps, links, loads, ramps, traces
 from harness.scenario.fields import ActionReader
 
-READERS: Final[Mapping[str, ActionReader]] = {**links.READERS, **series.READERS, **caps.READERS, **loads.READERS}
+READERS: Final[Mapping[str, ActionReader]] = {
+    **links.READERS,
+    **ramps.READERS,
+    **traces.READERS,
+    **caps.READERS,
+    **loads.READERS,
+}
 """By the key of an event that says what happens."""

@@ -3,6 +3,7 @@
 import pytest
 
 from harness.errors import InputError
+from harness.model.capacity import Capacity
 from harness.model.plan_options import PlanOptions
 from harness.model.units import Rate, Time
 from harness.scenario.scenario_file import load_scenario
@@ -93,6 +94,24 @@ def test_a_trace_repeats_at_its_speed(load, tmp_path):
     assert not load("{at: 1s, trace: {edge: 0-1, file: t.csv, loop: true}}").ends
 
 
+def test_a_trace_begins_later_scaled_and_drives_a_node(load, tmp_path):
+    (tmp_path / "t.csv").write_text("time_s,rate_mbit\n10,5\n11,6\n12,7\n")
+    scenario = load(
+        "{at: 1s, trace: {node: 2, side: uplink, file: t.csv, offset: 1500ms, scale: 0.5, speed: 2}}",
+        "{at: 9s, trace: {node: 1, side: downlink, file: t.csv, offset: 2s}}",
+    )
+    assert agenda(scenario) == [
+        (1, "edit", "trace node 2 uplink t.csv: rate 3Mbit"),
+        (1.25, "edit", "trace node 2 uplink t.csv: rate 3.5Mbit"),
+        (9, "edit", "trace node 1 downlink t.csv: rate 7Mbit"),
+    ]
+    network = after(scenario, plan())
+    assert [(network.node_shape(rank).uplink, network.node_shape(rank).downlink) for rank in (1, 2)] == [
+        (None, Capacity(Rate(7_000_000))),
+        (Capacity(Rate(3_500_000)), None),
+    ]
+
+
 def test_random_times_follow_from_the_seed(load):
     event = "{mtbf: 10s, for: 1s, down: {edge: 0-1}}"
     first, same, other = (load(event, head=f"seed: {seed}\nuntil: 5m\n") for seed in (1, 1, 2))
@@ -107,6 +126,31 @@ def test_random_times_follow_from_the_seed(load):
 def test_traffic_lasts(load):
     scenario = load("{at: 1s, for: 2s, traffic: {from: 0, to: 2, rate: 30mbit, on: 1s, off: 2s}}")
     assert [(at, kind) for at, kind, _ in agenda(scenario)] == [(1, "load"), (3, "unload")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("node: 2", "trace: give side: uplink or downlink"),
+        ("node: 2, side: up", "trace.side: give side: uplink or downlink"),
+        ("node: 2, side: uplink, edge: 0-1", "edge does not go with node"),
+        ("node: 2, side: uplink, one_way: true", "one_way does not go with node"),
+        ("node: 2, side: uplink, file: full.csv", "file: a node has a rate, and no delay or loss: those are of edges"),
+        ("edge: 0-1, side: uplink", "side is a node's"),
+        ("edge: 0-1, speed: -1", "'-1' is no speed; write a number up to 1000, e.g. 2"),
+        ("edge: 0-1, scale: 1e999999999", "'1e999999999' is no scale"),
+        ("edge: 0-1, scale: nan", "'nan' is no scale"),
+        ("edge: 0-1, file: delays.csv, scale: 2", "scale multiplies rates, and this trace has none"),
+        ("edge: 0-1, offset: 2s", "trace.offset: offset 2 s: the trace is over by then; it lasts 2 s"),
+        ("edge: 0-1, offset: 10us", "'10us' is under 1 ms"),
+    ],
+)
+def test_traces_that_make_no_sense(load, tmp_path, keys, words):
+    (tmp_path / "t.csv").write_text("time_s,rate_mbit\n0,5\n1,6\n")
+    (tmp_path / "delays.csv").write_text("time_s,delay_ms\n0,5\n")
+    (tmp_path / "full.csv").write_text("time_s,rate_mbit,delay_ms,loss_percent\n0,5,1,0\n")
+    with pytest.raises(InputError, match=words):
+        load(f"{{at: 1s, trace: {{{keys}{'' if 'file' in keys else ', file: t.csv'}}}}}")
 
 
 @pytest.mark.parametrize(
