@@ -1,4 +1,4 @@
-"""A plain training loop with DistributedDataParallel, whose loss is in the record of its run.
+"""A plain training loop with DistributedDataParallel: its loss is in the record of its run, scenarios follow its steps.
 
 harness run -n 2 -p wan --record -- python examples/plain_loop.py --lr 0.1
 """
@@ -32,6 +32,7 @@ def main() -> None:
         loss.backward()
         optimizer.step()
         harness.log(step=step, loss=loss)
+        harness.step(step + 1)
     dist.barrier()
     dist.destroy_process_group()
 

@@ -40,7 +40,12 @@ def place(root: Path, command: Sequence[str]) -> Path:
 
 @contextlib.contextmanager
 def recorded_job(
-    root: Path, command: Sequence[str], placement: Placement, *, collectives: bool = False
+    root: Path,
+    command: Sequence[str],
+    placement: Placement,
+    *,
+    collectives: bool = False,
+    scenario: str | None = None,
 ) -> Iterator[tuple[Placement, Job]]:
     """A job that is recorded in a new folder; at the end, say what it was. Without a folder the job runs all the same.
 
@@ -49,6 +54,7 @@ def recorded_job(
         command: the program and its arguments.
         placement: of the network.
         collectives: whether each collective is recorded.
+        scenario: that is played meanwhile, for run.json.
 
     Yields:
         The placement in which ranks see the folder, and what launches the command.
@@ -74,6 +80,7 @@ def recorded_job(
             "parameters": {},
             "measure": None,
             "limit_seconds": options["timeout"],
+            "scenario": scenario,
         }
         with Recording(network, folder, facts, note, required=False, collectives=collectives) as recording:
             return _launch(recording, command, show, options)
@@ -109,9 +116,8 @@ def _launch(
             network.plan,
             command,
             sink,
-            extra_env=recording.environ,
             tick=tick,
-            **options,
+            **{**options, "extra_env": {**recording.environ, **options.get("extra_env", {})}},
         )
     except (KeyboardInterrupt, SystemExit) as end:
         recording.end("stopped", code=end.code if isinstance(end, SystemExit) else 128 + signal.SIGINT)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
 import typer
 
@@ -28,8 +27,11 @@ from harness.networks.backends import NETNS
 from harness.networks.launch import LaunchOutcome, Sink, launch
 from harness.networks.network import Network
 from harness.networks.placement import Placement
-from harness.networks.registry import LocalRegistry
 from harness.networks.until import ALL, parse_until
+from harness.scenario.scenario_name import scenario_path
+
+if TYPE_CHECKING:
+    from harness.scenario.accompany import Accompaniment
 
 EPILOG = options.examples(
     "harness run --nodes 4 --topology ring --profile wan -- python train.py",
@@ -83,7 +85,7 @@ def run(
         ),
     ] = False,
     scenario: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--scenario", help="Change the network while CMD runs, as this file says; see docs/scenarios.md."),
     ] = None,
     runs: Annotated[
@@ -112,15 +114,11 @@ def run(
         from harness.cli import record as recorder  # it takes a while to import
 
         recorder.check_volumes(placement)
+    beside: Accompaniment | None = None
     if scenario:
-        from harness.scenario.scenario_file import load_scenario
+        from harness.scenario.accompany import Accompaniment
 
-        script = load_scenario(scenario)
-        script.check(made)
-        if script.by_steps and chosen.runtime != NETNS:
-            raise InputError(
-                f"{scenario}: events that follow the job's steps need nodes in namespaces (--runtime netns)"
-            )
+        beside = Accompaniment.checked(name, scenario_path(scenario), made)
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port, command)
@@ -130,13 +128,16 @@ def run(
             say(f"recorded in {recorder.place(runs or RUNS, command)}")
         return
     show = printer(made.size)
+    if beside:
+        beside, placement = beside.placed(placement)
     if record:
-        with recorder.recorded_job(runs or RUNS, command, placement, collectives=collectives) as (where, job):
-            work = _accompanied(scenario, name, lambda network, more: job(network, show, **limits, **more))
+        told: dict[str, Any] = {"collectives": collectives, "scenario": scenario}
+        with recorder.recorded_job(runs or RUNS, command, placement, **told) as (where, job):
+            work = _accompanied(beside, lambda network, more: job(network, show, **limits, **more))
             outcome, silent = _on_network(name, made, where, work)
     else:
         work = _accompanied(
-            scenario, name, lambda network, more: launch(network.backend, made, command, show, **limits, **more)
+            beside, lambda network, more: launch(network.backend, made, command, show, **limits, **more)
         )
         outcome, silent = _on_network(name, made, placement, work)
     if silent:
@@ -169,23 +170,15 @@ def _on_network(
 
 
 def _accompanied(
-    scenario: Path | None, name: str, job: Callable[[Network, dict[str, Any]], LaunchOutcome]
+    beside: Accompaniment | None, job: Callable[[Network, dict[str, Any]], LaunchOutcome]
 ) -> Callable[[Network], LaunchOutcome]:
     """A job during which a scenario is played, from when its programs have begun."""
 
     def accompanied(network: Network) -> LaunchOutcome:
-        if scenario is None:
+        if beside is None:
             return job(network, {})
-        from harness.scenario.process import ScenarioProcess
-        from harness.scenario.step_file import STEP_FILE
-
-        steps = LocalRegistry().make_steps(name)
-        os.environ[STEP_FILE] = str(steps)
-        try:
-            with ScenarioProcess(name, scenario, steps) as player:
-                return job(network, {"begun": player.begin})
-        finally:
-            steps.unlink(missing_ok=True)
+        with beside.playing() as options:
+            return job(network, options)
 
     return accompanied
 

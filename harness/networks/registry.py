@@ -110,9 +110,8 @@ class LocalRegistry:
         self._path(name).unlink(missing_ok=True)
         self._recording(name).unlink(missing_ok=True)
         self.probe_counts(name).unlink(missing_ok=True)
-        self._steps(name).unlink(missing_ok=True)
-        for path in self._folder.glob(f"{name}.*.traffic"):
-            if path.name.removeprefix(f"{name}.").removesuffix(".traffic").isdecimal():
+        for path in (*self._folder.glob(f"{name}.*.traffic"), *self._folder.glob(f"{name}.*.steps")):
+            if path.stem.removeprefix(f"{name}.").isdecimal():
                 path.unlink(missing_ok=True)
 
     def load_folder(self) -> Path:
@@ -125,16 +124,14 @@ class LocalRegistry:
         return self._folder / f"{self.check_name(name)}.probes"
 
     def make_steps(self, name: str) -> Path:
-        """An empty file in which a job on that network says how far it is; see scenario/step_file.py.
+        """An empty file, of this process, in which a job on that network says how far it is (scenario/step_file.py).
 
         It goes with the network, also where a killed command has left that. Raises NetworkStateError.
         """
         self._make_folder()
-        self._steps(name).write_bytes(b"")
-        return self._steps(name)
-
-    def _steps(self, name: str) -> Path:
-        return self._folder / f"{self.check_name(name)}.steps"
+        path = self._folder / f"{self.check_name(name)}.{os.getpid()}.steps"
+        path.write_bytes(b"")
+        return path
 
     def sweep(self, is_gone: Callable[[Registration], bool]) -> None:
         """Forget networks that are gone; those that another command is changing now are left alone.

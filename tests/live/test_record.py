@@ -111,9 +111,11 @@ def test_a_script_leaves_a_record_that_the_report_reads(record, harness):
 
 @pytest.mark.torch
 @pytest.mark.skipif(runtime_name() == DOCKER, reason="its image has the package, and not the examples")
-def test_a_plain_training_loop(record, harness):
+def test_a_plain_training_loop_that_a_scenario_follows(record, harness, tmp_path):
     script = Path(__file__).parents[2] / "examples" / "plain_loop.py"
-    record("python", str(script), "--lr", "0.5", options=["--profile", "datacenter"])
+    (tmp_path / "scenario.yaml").write_text("events: [{at: step 3, set: {edge: 0-1, rate: 5gbit}}]")
+    options = ["--profile", "datacenter", "--scenario", str(tmp_path / "scenario.yaml")]
+    record("python", str(script), "--lr", "0.5", options=options)
     assert record.folder.name.startswith("plain_loop-")
     (run,) = load_experiment(record.folder).runs
     for rank in run.ranks:
@@ -121,6 +123,8 @@ def test_a_plain_training_loop(record, harness):
         assert rank.logs[-1].values["loss"] < rank.logs[0].values["loss"] / 2
     (reported,) = json.loads(harness("report", str(record.folder), "--json").stdout)["runs"]
     assert reported["slug"] == record.folder.name
+    (change,) = record.lines("changes.jsonl")
+    assert {edge["after"]["rate_bit_s"] for edge in change["edges"]} == {5e9}
 
 
 def test_a_reshape_is_recorded(record, harness):

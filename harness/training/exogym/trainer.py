@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import os
 import time
 import warnings
 from pathlib import Path
 from typing import Any, Final
 
+from harness import metrics
 from harness.errors import InputError
 from harness.training.exogym.exchange import (
     ModelExchange,
@@ -120,6 +122,7 @@ class Trainer:
         with kept_random_numbers():
             self.config = self._config(exogym, ranks, model, copy.deepcopy(strategy), settings, more)
             self.config.strategy._init_node(model, ranks.rank, ranks.size)
+            _say_steps(self.config.strategy)
             with without_broadcast(exogym.node):
                 node = exogym.node(config=self.config)
             state = node.train()
@@ -217,6 +220,18 @@ def check_folders(*folders: str) -> None:
                 f"'chown {os.getuid()} FOLDER' for the folder on the host, or start the script in one that this user "
                 "may write to (cd /tmp)"
             )
+
+
+def _say_steps(strategy: Any) -> None:
+    """Have each of its steps said to scenarios that follow the job's steps; its loop calls it once per step."""
+    own, numbers = strategy.step, itertools.count(1)
+
+    def step(*arguments: Any, **keywords: Any) -> Any:
+        done = own(*arguments, **keywords)
+        metrics.step(next(numbers))
+        return done
+
+    strategy.step = step
 
 
 def _is_tensor(value: Any) -> bool:

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from harness.errors import InputError, UnavailableError
+from harness.scenario.step_file import STEP_FILE
 from harness.training.exogym.exchange import alike, values
 from harness.training.exogym.installed import check_installed, load
 from harness.training.exogym.trainer import Trainer, check_folders
@@ -75,7 +77,9 @@ def flat(values):
 
 
 @pytest.mark.torch
-def test_each_rank_trains_on_its_share_and_gets_the_mean_of_all(exogym, tmp_path):
+def test_each_rank_trains_on_its_share_and_gets_the_mean_of_all(exogym, tmp_path, monkeypatch):
+    (tmp_path / "steps").touch()
+    monkeypatch.setenv(STEP_FILE, str(tmp_path / "steps"))
     told = on_all_ranks(
         tmp_path,
         SCRIPT
@@ -108,6 +112,8 @@ told["again"] = [value.tolist() for value in again.parameters()]
     assert first["buffers"] == second["buffers"] == [first["begin"]["shift"], 5]
     assert [one["untouched"] for one in told] == [5, 6]
     assert [one["next"] for one in told] == [one["expected"] for one in told], "the script's random numbers are its own"
+    steps = (tmp_path / "steps").read_text().split()
+    assert Counter(steps) == dict.fromkeys("12345", 4), "2 ranks said each of 2 fits' steps"
     assert first["again"] == second["again"], "a second fit takes the process group that is there"
 
 

@@ -1,0 +1,69 @@
+"""A scenario beside a job: played from when the job has begun until it ends, also by the job's own steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+from harness.model.plan import NetworkPlan
+from harness.networks.backends import DOCKER
+from harness.networks.placement import Placement
+from harness.networks.registry import LocalRegistry
+from harness.scenario.process import ScenarioProcess
+from harness.scenario.scenario_file import load_scenario
+from harness.scenario.step_file import STEP_FILE
+
+STEPS_IN_CONTAINER: Final = "/run/harness-steps"
+"""Where ranks in containers find the file of their steps: one file of this machine for all of them."""
+
+
+@dataclass(frozen=True)
+class Accompaniment:
+    """A scenario that will be played on a network while a job runs in it.
+
+    Args:
+        network: the network's name.
+        file: the scenario.
+        steps: where the job says how far it is, once there is such a file.
+        steps_of_ranks: the same, as ranks see it.
+    """
+
+    network: str
+    file: Path
+    steps: Path | None = None
+    steps_of_ranks: str = ""
+
+    @classmethod
+    def checked(cls, network: str, file: Path, plan: NetworkPlan) -> Self:
+        """Read the scenario and check it against the plan; touches no machine. Raises InputError."""
+        load_scenario(file).check(plan)
+        return cls(network, file)
+
+    def placed(self, placement: Placement) -> tuple[Self, Placement]:
+        """Before the network is made: the placement in which ranks in containers see the file of their steps."""
+        if placement.runtime != DOCKER or not load_scenario(self.file).by_steps:
+            return self, placement
+        steps = LocalRegistry().make_steps(self.network)
+        steps.chmod(0o666)  # ranks are another user, and see nothing else of the folder that it is in
+        ready = replace(self, steps=steps, steps_of_ranks=STEPS_IN_CONTAINER)
+        return ready, placement.with_volume(f"{steps}:{STEPS_IN_CONTAINER}")
+
+    @contextmanager
+    def playing(self) -> Iterator[dict[str, Any]]:
+        """Once the network is up: plays from when the job has begun until the end of the block.
+
+        Yields:
+            Options of launch for that job.
+
+        Raises:
+            HarnessError: it cannot be played; it has said why.
+        """
+        steps = self.steps or LocalRegistry().make_steps(self.network)
+        try:
+            with ScenarioProcess(self.network, self.file, steps) as player:
+                yield {"begun": player.begin, "extra_env": {STEP_FILE: self.steps_of_ranks or str(steps)}}
+        finally:
+            steps.unlink(missing_ok=True)
