@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 from harness.errors import InputError
 from harness.model.link import LINK_FIELDS
@@ -17,6 +18,20 @@ Step = tuple[float, PlanEdit, str]
 """Seconds after the event began, the change, and what it is for people."""
 
 
+class Action(Protocol):
+    """What happens from when an event begins."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+
+    def steps(self) -> Iterator[Step]:
+        """What it changes, and when."""
+
+    def check(self, plan: NetworkPlan) -> None:
+        """Raise what its changes would raise on this plan."""
+
+
 @dataclass(frozen=True)
 class Edit:
     """A change at once."""
@@ -25,11 +40,11 @@ class Edit:
     edit: PlanEdit
 
     def steps(self) -> Iterator[Step]:
-        """What it changes, and when."""
+        """See Action."""
         yield 0.0, self.edit, self.text
 
     def check(self, plan: NetworkPlan) -> None:
-        """Raise what its changes would raise on this plan."""
+        """See Action."""
         self.edit(plan)
 
 
@@ -52,7 +67,7 @@ class Series:
     period: float | None = None
 
     def steps(self) -> Iterator[Step]:
-        """See Edit."""
+        """See Action."""
         begun = 0.0
         while True:
             for at, texts in self.points:
@@ -63,7 +78,7 @@ class Series:
             begun += self.period
 
     def check(self, plan: NetworkPlan) -> None:
-        """See Edit."""
+        """See Action."""
         for _, texts in self.points:
             self.make(texts)(plan)
 
@@ -80,12 +95,8 @@ class LoadAction:
         return iter(())
 
     def check(self, plan: NetworkPlan) -> None:
-        """See Edit."""
+        """See Action."""
         plan.path(self.spec.src, self.spec.dst)
-
-
-Action = Edit | Series | LoadAction
-"""What happens from when an event begins."""
 
 
 def ramp(ends: Mapping[str, tuple[str, str]], over: float, step: float) -> list[tuple[float, dict[str, str]]]:

@@ -12,6 +12,7 @@
       - {at: 60s, ramp: {edge: 0-1, rate: [100mbit, 5mbit], over: 20s, step: 500ms}}
       - {at: 10s, trace: {edge: 0-1, file: lte.csv, loop: true}}
       - {at: 10s, trace: {node: 2, side: uplink, file: lte.csv, offset: 30s, scale: 0.5}}
+      - {at: 0s, trace: {edge: 0-1, model: starlink, seed: 7}}   # a model in place of a recording
       - {at: step 100, set: {edge: all, rate: 20mbit}}     # when the job has done that step; or every: 50 steps
       - {at: 15s, node: {ranks: 2, uplink: 5mbit}}         # as `harness node set`
       - {at: 15s, trunk: {regions: eu-us, rate: 100mbit}}  # as `harness trunk set`

@@ -1,8 +1,9 @@
-"""Events that follow values over time: recorded traces."""
+"""Events that follow values over time: recorded traces, and models in their place."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -11,20 +12,51 @@ from harness.model.capacity_edit import SIDES, node_change
 from harness.model.plan_edit import shape_change
 from harness.model.yaml_file import Entry
 from harness.scenario.action import Action, PlanEdit, Series
+from harness.scenario.drawn import Drawn, edges_change, nodes_change
 from harness.scenario.fields import ActionReader, duration, edge_of, factor, yes
+from harness.scenario.models.catalogue import find_model
 from harness.scenario.points import Points, begun_later, scaled
 from harness.scenario.trace_file import read_trace
 
 Values = Mapping[str, Entry]
+_TARGET: Final = ("edge", "one_way", "node", "side")
+_OF_FILES: Final = ("file", "loop")
+_OF_MODELS: Final = ("model", "seed", "step")
+_OF_BOTH: Final = ("offset", "scale", "speed")
+MODEL_STEP: Final = 0.1
+"""Seconds."""
 Change = Callable[[Mapping[str, str]], PlanEdit]
 """Makes the change that sets these fields."""
 
 
-def _trace(place: Entry, folder: Path, _: int) -> Action:
-    values = place.mapping(["edge", "node", "side", "file", "offset", "scale", "speed", "loop", "one_way"])
-    where, change = _target(place, values)
-    if "file" not in values:
-        raise place.fault("file is missing: a CSV file, see docs/scenarios.md")
+def _trace(place: Entry, folder: Path, seed: int) -> Action:
+    values = place.mapping([*_TARGET, *_OF_FILES, *_OF_MODELS, *_OF_BOTH])
+    if ("file" in values) == ("model" in values):
+        raise place.fault("give file: a CSV file, or model: see harness scenarios")
+    kind, unfit = ("file", _OF_MODELS) if "file" in values else ("model", _OF_FILES)
+    for key in unfit:
+        if key in values:
+            raise values[key].fault(f"{key} does not go with {kind}")
+    where = _where(place, values)
+    return _recorded(values, where, folder) if kind == "file" else _drawn(values, where, seed)
+
+
+def _where(place: Entry, values: Values) -> str:
+    """Whose values follow, for people. Raises InputError where that is not clear."""
+    if "node" not in values:
+        if "side" in values:
+            raise values["side"].fault("side is a node's: give node, or leave it out")
+        return edge_of(place, values)
+    for key in ("edge", "one_way"):
+        if key in values:
+            raise values[key].fault(f"{key} does not go with node: give one of them")
+    side = values["side"].word if "side" in values else ""
+    if side not in SIDES and (side or "file" in values):
+        raise values.get("side", place).fault(f"give side: {' or '.join(SIDES)}")
+    return f"node {values['node'].text('a rank, e.g. 2, or all,')} {side}".strip()
+
+
+def _recorded(values: Values, where: str, folder: Path) -> Series:
     name, loop = values["file"].text("a file"), yes(values, "loop")
     try:
         points, period = read_trace(folder / name)
@@ -32,26 +64,19 @@ def _trace(place: Entry, folder: Path, _: int) -> Action:
         raise values["file"].fault(cause) from None
     if "node" in values and (others := {field for _, texts in points for field in texts} - {"rate"}):
         raise values["file"].fault(f"a node has a rate, and no {' or '.join(sorted(others))}: those are of edges")
-    speed = float(factor(values["speed"], "speed", "2 for twice as fast")) if "speed" in values else 1.0
     points = _played(values, points, period, loop)
-    return Series(f"trace {where} {name}", points, change, speed, period if loop else None)
+    change = _node_change(values) if "node" in values else _edge_change(values)
+    return Series(f"trace {where} {name}", points, change, float(_speed(values)), period if loop else None)
 
 
-def _target(place: Entry, values: Values) -> tuple[str, Change]:
-    """Whose values follow the trace, for people, and the change that sets them."""
-    if "node" not in values:
-        if "side" in values:
-            raise values["side"].fault("side is a node's: give node, or leave it out")
-        edge, one_way = edge_of(place, values), yes(values, "one_way")
-        return edge, lambda texts: shape_change(edge, texts, one_way=one_way)
-    for key in ("edge", "one_way"):
-        if key in values:
-            raise values[key].fault(f"{key} does not go with node: give one of them")
-    side = values["side"].word if "side" in values else ""
-    if side not in SIDES:
-        raise values.get("side", place).fault(f"give side: {' or '.join(SIDES)}")
-    ranks = values["node"].text("a rank, e.g. 2, or all,")
-    return f"node {ranks} {side}", lambda texts: node_change(ranks, {side: texts["rate"]})
+def _edge_change(values: Values) -> Change:
+    edge, one_way = values["edge"].word, yes(values, "one_way")
+    return lambda texts: shape_change(edge, texts, one_way=one_way)
+
+
+def _node_change(values: Values) -> Change:
+    ranks, side = values["node"].word, values["side"].word
+    return lambda texts: node_change(ranks, {side: texts["rate"]})
 
 
 def _played(values: Values, points: Points, period: float, loop: bool) -> Points:
@@ -60,7 +85,7 @@ def _played(values: Values, points: Points, period: float, loop: bool) -> Points
         if key in values:
             try:
                 if key == "scale":
-                    points = scaled(points, factor(values[key], key, "0.5 for half the rates"))
+                    points = scaled(points, _scale(values))
                 elif offset := duration(values[key], zero=True):
                     points = begun_later(points, period, offset, loop=loop)
             except InputError as cause:
@@ -68,9 +93,41 @@ def _played(values: Values, points: Points, period: float, loop: bool) -> Points
     return points
 
 
+def _drawn(values: Values, where: str, seed: int) -> Drawn:
+    try:
+        model = find_model(values["model"].text("the name of a model"))
+    except InputError as cause:
+        raise values["model"].fault(cause) from None
+    if "node" in values:
+        side = values["side"].word if "side" in values else None
+        change, words = nodes_change(values["node"].word, side)
+    else:
+        change, words = edges_change(values["edge"].word, one_way=yes(values, "one_way"))
+    return Drawn(
+        f"trace {where} {model.name}",
+        model,
+        values["seed"].whole_number("a seed") if "seed" in values else seed,
+        duration(values["step"]) if "step" in values else MODEL_STEP,
+        change,
+        words,
+        duration(values["offset"], zero=True) if "offset" in values else 0.0,
+        float(_scale(values)),
+        float(_speed(values)),
+    )
+
+
+def _scale(values: Values) -> Fraction:
+    return factor(values["scale"], "scale", "0.5 for half the rates") if "scale" in values else Fraction(1)
+
+
+def _speed(values: Values) -> Fraction:
+    return factor(values["speed"], "speed", "2 for twice as fast") if "speed" in values else Fraction(1)
+
+
 READERS: Final[Mapping[str, ActionReader]] = {
     "trace": ActionReader(
-        "Values follow a file: `edge` (`one_way`) or `node` and `side`; `file`, `offset`, `scale`, `speed`, `loop`.",
+        "Values follow a file or a model: `edge`, `one_way` or `node`, `side`; `file`, `loop` or `model`, `seed`,"
+        " `step`; and `offset`, `scale`, `speed`.",
         _trace,
     ),
 }
