@@ -16,9 +16,10 @@ from harness.errors import HarnessError
 
 CHANGES: Final = "changes.jsonl"
 TRAFFIC: Final = "traffic.jsonl"
+AWAY: Final = "away.jsonl"
 _MEASURED: Final = (
     *("rank-*.jsonl", "collectives-*.jsonl", "links.jsonl", "links-*.jsonl", "flows.jsonl", "flows-*.jsonl"),
-    *(CHANGES, TRAFFIC, "end.json", "checkpoints"),
+    *(CHANGES, TRAFFIC, AWAY, "end.json", "checkpoints"),
 )
 
 

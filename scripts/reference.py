@@ -63,6 +63,7 @@ OURS: Final = {
     "HARNESS_NEIGHBOURS": "Ranks with a direct link to this one: `1,3`.",
     "HARNESS_RUN_DIR": "The folder of this run as its ranks see it, where it is recorded; harness.log writes there.",
     "HARNESS_STEP_FILE": "With `run --scenario`: where harness.step, or a script itself, writes each step's number.",
+    "HARNESS_RESTART": "How many times this rank was started again after a scenario killed it; unset the first time.",
     "HARNESS_SEED": "In an experiment of an own command: the seed of the training.",
     "HARNESS_COLLECTIVES": "1: each collective of this run is recorded. `run --record --collectives` sets it; set it"
     " yourself for `experiment run` with a command of your own.",

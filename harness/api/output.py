@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from harness.api.failures import RankError
 from harness.api.result_lines import ResultReader
-from harness.networks.launch import LaunchOutcome, Stream
+from harness.networks.launch import LaunchOutcome
+from harness.networks.rank_process import Stream
 
 _LAST_LINES: Final = 20
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 from harness.backends.base import ProgramStarter, Stdio
 from harness.errors import NetworkStateError
 from harness.model.plan import NetworkPlan
-from harness.networks.launch import GRACE_SECONDS, LaunchOutcome, Sink, launch
+from harness.networks.launch import LaunchOutcome, launch
+from harness.networks.rank_process import GRACE_SECONDS, Sink
 from harness.networks.until import ALL, Until
 
 

@@ -19,8 +19,8 @@ from harness.api.remote import CALL_ARGV
 from harness.errors import InputError
 from harness.model.torchrun import MASTER_PORT
 from harness.networks.backends import NETNS
-from harness.networks.launch import Stream
 from harness.networks.network import Network
+from harness.networks.rank_process import Stream
 from harness.networks.until import ALL, FIRST, Until, parse_until
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from harness.installed import INSTALL_TORCH
 from harness.model.bound import COLLECTIVES
 from harness.model.suggest import suggest
 from harness.model.units import Size
-from harness.networks.launch import Stream, launch
+from harness.networks.launch import launch
 from harness.networks.network import Network
+from harness.networks.rank_process import Stream
 
 EPILOG = options.examples(
     "harness bench",

@@ -18,9 +18,10 @@ from harness.experiment.report.load import load_experiment
 from harness.experiment.run_folder import folder_name, new_run_folder
 from harness.experiment.summary import summary
 from harness.experiment.variants import OwnCommand
-from harness.networks.launch import LaunchOutcome, Stream, launch
+from harness.networks.launch import LaunchOutcome, launch
 from harness.networks.network import Network
 from harness.networks.placement import Placement
+from harness.networks.rank_process import Stream
 from harness.run_files import RunFolder
 
 __all__ = ["check_volumes", "place", "recorded_job"]

@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, Literal
 
 import typer
 
@@ -24,9 +24,10 @@ from harness.model.plan_options import OPTIONS, NetworkOptions
 from harness.model.torchrun import environment
 from harness.model.units import parse_duration
 from harness.networks.backends import NETNS
-from harness.networks.launch import LaunchOutcome, Sink, launch
+from harness.networks.launch import LaunchOutcome, launch
 from harness.networks.network import Network
 from harness.networks.placement import Placement
+from harness.networks.rank_process import Sink
 from harness.networks.until import ALL, parse_until
 from harness.scenario.scenario_name import scenario_path
 
@@ -68,6 +69,12 @@ def run(
             help="End the job when all ranks have ended (all), any with 0 (first), or rank R with 0 (rank:R).",
         ),
     ] = ALL,
+    on_failure: Annotated[
+        Literal["stop", "continue"],
+        typer.Option(
+            "--on-failure", help="Whether a rank that fails by itself stops the others, or these go on without it."
+        ),
+    ] = "stop",
     timeout: Annotated[
         str | None,
         typer.Option(
@@ -98,14 +105,15 @@ def run(
 ) -> None:
     """Start a network, run CMD on every node, take the network down.
 
-    Programs get the variables that torchrun sets. The first that fails ends the others.
+    Programs get the variables that torchrun sets. The first that fails ends the others, unless --on-failure says
+    continue; one that a scenario kills has not failed.
 
     Ends with the exit code of the rank that failed first (128 + N for signal N).
     """
     check_program("'--'", "run", command, chosen.runtime)
     made, placement = prepare(name, chosen)
     limits: dict[str, Any] = {"until": parse_until(until, made.size), "timeout": _duration(timeout)}
-    limits["master_port"] = master_port
+    limits |= {"master_port": master_port, "on_failure": on_failure}
     if runs is not None and not record:
         raise InputError("--runs says where to record: add --record, or leave it out")
     if collectives and not record:
@@ -176,9 +184,9 @@ def _accompanied(
 
     def accompanied(network: Network) -> LaunchOutcome:
         if beside is None:
-            return job(network, {})
+            return job(network, {"away": network.away()})
         with beside.playing() as options:
-            return job(network, options)
+            return job(network, {"away": network.away(), **options})
 
     return accompanied
 
@@ -259,6 +267,9 @@ def end(outcome: LaunchOutcome) -> None:
         over = f"stopped because the time of --timeout was over: {ranks} {running} had not ended"
         note(f"{over}; exit code {outcome.code}")
         raise typer.Exit(outcome.code)
+    if outcome.away:
+        ranks = "rank" if len(outcome.away) == 1 else "ranks"
+        note(f"{ranks} {', '.join(map(str, outcome.away))}: killed by a scenario, and not back before the job ended")
     if outcome.failed_rank is None:
         if outcome.stopped:
             note(f"{count(outcome.stopped, 'rank')} still ran and {'was' if outcome.stopped == 1 else 'were'} stopped")

@@ -10,7 +10,7 @@ from harness.experiment.measure import WALL, FileReader, Found, Measure, OutputR
 from harness.experiment.progress import Tail
 from harness.experiment.recording import Recording
 from harness.networks.backends import DOCKER
-from harness.networks.launch import Stream
+from harness.networks.rank_process import Stream
 
 
 class Measuring:

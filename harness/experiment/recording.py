@@ -16,9 +16,10 @@ from harness.errors import HarnessError, InputError
 from harness.installed import PACKAGE
 from harness.model.collectives_hook import HOOK, RUN_DIR, collectives_environment
 from harness.networks.backends import DOCKER
-from harness.networks.launch import LaunchOutcome, Stream
+from harness.networks.launch import LaunchOutcome
 from harness.networks.network import Network
 from harness.networks.placement import Placement
+from harness.networks.rank_process import Stream
 from harness.networks.sampler import Sampler
 from harness.run_files import Lines, RunFolder, append_json
 from harness.training.run_description import versions

@@ -19,6 +19,7 @@ from harness.model.status import CapStatus, EdgeStatus, NodeStatus, Stats
 from harness.model.super_packets import max_segments
 from harness.networks import probe_counts
 from harness.networks.apply import apply_plan, readings, trunk_statuses
+from harness.networks.away import AwayFile
 from harness.networks.backends import find_backend
 from harness.networks.plan_change import PlanChange
 from harness.run_files import RunFolder
@@ -226,6 +227,11 @@ class Network:
         """From now on, record every reshape in changes.jsonl of this folder. Raises HarnessError."""
         with self._registry.lock(self.name):
             self._registry.record_in(self.name, folder, self._created())
+
+    def away(self) -> AwayFile:
+        """Who is away from a job on it, from now on."""
+        path = self._registry.away(self.name)
+        return AwayFile(path, lambda: self._registry.recording(self.name, self._record.created))
 
     def trunks(self) -> dict[str, CapStatus]:
         """What is enforced on every trunk, and what was counted on it, by its name. Raises NodeError, HarnessError."""

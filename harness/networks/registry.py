@@ -110,6 +110,7 @@ class LocalRegistry:
         self._path(name).unlink(missing_ok=True)
         self._recording(name).unlink(missing_ok=True)
         self.probe_counts(name).unlink(missing_ok=True)
+        self.away(name).unlink(missing_ok=True)
         for path in (*self._folder.glob(f"{name}.*.traffic"), *self._folder.glob(f"{name}.*.steps")):
             if path.stem.removeprefix(f"{name}.").isdecimal():
                 path.unlink(missing_ok=True)
@@ -122,6 +123,10 @@ class LocalRegistry:
     def probe_counts(self, name: str) -> Path:
         """The file of what verify added to the counters of that network's links; see probe_counts.py."""
         return self._folder / f"{self.check_name(name)}.probes"
+
+    def away(self, name: str) -> Path:
+        """The file that says who is away from a job on that network; see away.py."""
+        return self._folder / f"{self.check_name(name)}.away"
 
     def make_steps(self, name: str) -> Path:
         """An empty file, of this process, in which a job on that network says how far it is (scenario/step_file.py).

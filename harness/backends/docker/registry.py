@@ -163,6 +163,10 @@ class DockerRegistry:
         """See Registry: it is of this machine."""
         return self._local.probe_counts(name)
 
+    def away(self, name: str) -> Path:
+        """See Registry: it is of this machine."""
+        return self._local.away(name)
+
     def load_folder(self) -> Path:
         """See Registry: it is of this machine."""
         return self._local.load_folder()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness.networks.launch import TERMINATED
+from harness.networks.rank_process import TERMINATED
 from tests.support.workload import PATIENCE, free_port
 
 SCRIPT = """

@@ -1,5 +1,6 @@
 """Launching a program on every node, with plain local processes as the nodes."""
 
+import json
 import os
 import shlex
 import signal
@@ -11,7 +12,8 @@ from contextlib import suppress
 import pytest
 
 from harness.errors import NodeError
-from harness.networks import launch as module
+from harness.networks import watch as module
+from harness.networks.away import AwayFile, AwayLine
 from harness.networks.launch import LaunchOutcome, launch
 from tests.support.plans import network
 
@@ -389,3 +391,108 @@ def test_the_time_is_over(backend, sink, awaited):
 
 def test_a_job_that_ends_in_time_is_not_told_of_it(backend, sink):
     assert launch(backend, PLAN, ["true"], sink, timeout=60) == LaunchOutcome(0, None, {0: 0, 1: 0, 2: 0})
+
+
+# Ranks that are away
+
+
+class Scenario:
+    """Tells of absences as a player does, from a sink: when a line comes."""
+
+    def __init__(self, tmp_path, backend):
+        self.path, self._backend, self.lines = tmp_path / "net.away", backend, []
+        self.file, self._writer = AwayFile(self.path), AwayFile(self.path)
+        self.steps = {}
+
+    def on(self, line, *happens):
+        self.steps[line] = happens
+
+    def __call__(self, rank, stream, line):
+        self.lines.append((rank, line))
+        for what, whom, *until in self.steps.pop((rank, line), ()):
+            of = "kill" if what == "back" else None
+            self._writer.write(AwayLine(time.time(), whom, what, time.time() + until[0] if until else None, of))
+            if what == "kill":
+                with suppress(ProcessLookupError):
+                    os.killpg(self._backend.processes[whom].pid, signal.SIGKILL)
+
+    def written(self):
+        return [(line["what"], line["rank"]) for line in map(json.loads, self.path.read_text().splitlines())]
+
+
+@pytest.fixture
+def absent(tmp_path, backend):
+    return Scenario(tmp_path, backend)
+
+
+def test_a_rank_that_a_scenario_kills_is_no_failure_and_starts_again(backend, absent, awaited):
+    """Rank 0 ends when rank 2 has come back."""
+    script = f"""
+    echo "began ${{HARNESS_RESTART:-0}}"
+    if [[ $RANK == 2 && -n $HARNESS_RESTART ]]; then >"$HERE/back"; elif [[ $RANK == 2 ]]; then exec sleep 300; fi
+    {awaited("back")}; echo over
+    """
+    absent.on((2, b"began 0"), ("kill", 2, 60), ("back", 2))
+    outcome = launch(backend, PLAN, shell(script), absent, away=absent.file)
+    assert outcome == LaunchOutcome(0, None, {0: 0, 1: 0, 2: 0})
+    assert [line for rank, line in absent.lines if rank == 2] == [b"began 0", b"began 1", b"over"]
+    assert absent.written() == [("kill", 2), ("back", 2), ("restarted", 2)]
+
+
+def test_a_rank_that_stays_away_is_not_waited_for(backend, absent):
+    absent.on((1, b"began"), ("kill", 1, 500))
+    script = "echo began; [[ $RANK == 1 ]] && exec sleep 300; sleep 1"
+    started = time.monotonic()
+    outcome = launch(backend, PLAN, shell(script), absent, away=absent.file)
+    assert outcome == LaunchOutcome(0, None, {0: 0, 1: 137, 2: 0}, away=(1,))
+    assert outcome.stopped == 0
+    assert time.monotonic() - started < 30
+
+
+def test_a_job_whose_ranks_are_all_away_waits_for_those_that_will_be_back(backend, absent):
+    script = "echo began $HARNESS_RESTART; [[ -n $HARNESS_RESTART ]] || exec sleep 300"
+    absent.on((2, b"began"), ("kill", 0), ("kill", 1), ("kill", 2, 60))
+
+    def tick():
+        if absent.written()[-1:] == [("kill", 2)] and all(one.poll() is not None for one in backend.processes.values()):
+            AwayFile(absent.path).write(AwayLine(time.time(), 2, "back", of="kill"))
+        return False
+
+    absent.path.touch()
+    outcome = launch(backend, PLAN, shell(script), absent, away=absent.file, tick=tick, timeout=60)
+    assert outcome == LaunchOutcome(0, None, {0: 137, 1: 137, 2: 0}, away=(0, 1))
+
+
+def test_a_rank_that_has_done_its_work_is_not_started_again(backend, absent):
+    script = "echo began; if [[ $RANK == 1 ]]; then exit 0; fi; sleep 1; echo later; sleep 1"
+    absent.on((0, b"later"), ("kill", 1, 60), ("back", 1))
+    outcome = launch(backend, PLAN, shell(script), absent, away=absent.file)
+    assert outcome == LaunchOutcome(0, None, {0: 0, 1: 0, 2: 0})
+    assert absent.lines.count((1, b"began")) == 1
+
+
+def test_what_fails_because_another_rank_is_away_is_a_failure(backend, absent):
+    script = "echo began; [[ $RANK == 1 ]] && exec sleep 300; sleep 1; exit $RANK"
+    absent.on((1, b"began"), ("kill", 1, 60))
+    outcome = launch(backend, PLAN, shell(script), absent, away=absent.file)
+    assert (outcome.code, outcome.failed_rank, outcome.away) == (2, 2, (1,))
+
+
+def test_where_one_fails_the_others_can_go_on(backend, absent):
+    script = "[[ $RANK == 1 ]] && exit 7; sleep 1; echo done"
+    outcome = launch(backend, PLAN, shell(script), absent, on_failure="continue", away=absent.file)
+    assert outcome == LaunchOutcome(7, 1, {0: 0, 1: 7, 2: 0})
+    assert [rank for rank, line in absent.lines if line == b"done"] in ([0, 2], [2, 0])
+    assert absent.written() == [("failed", 1)]
+
+
+def test_a_paused_rank_hears_that_it_is_to_end(backend, awaited, tmp_path):
+    def pause(rank, stream, line):
+        os.killpg(backend.processes[rank].pid, signal.SIGSTOP)
+        (tmp_path / f"paused-{rank}").touch()
+
+    script = f"""
+    if [[ $RANK == 0 ]]; then {awaited("paused-1", "paused-2")}; exit 3; fi
+    trap 'exit 9' TERM; echo here; while :; do sleep 0.05; done
+    """
+    assert launch(backend, PLAN, shell(script), pause).codes == {0: 3, 1: 9, 2: 9}

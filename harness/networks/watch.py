@@ -1,0 +1,200 @@
+"""Watches the ranks of a job until all have ended, one has failed, or it is over; starts those again that come back."""
+
+from __future__ import annotations
+
+import math
+import os
+import selectors
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from harness.networks.away import Absences, AwayFile, AwayLine, What
+from harness.networks.rank_process import GRACE_SECONDS, RankProcess, Sink, Stream, stop
+from harness.networks.until import ALL, FIRST, Until
+
+TICK_SECONDS: Final = 0.25
+LOOK_SECONDS: Final = 0.1
+"""How often it is seen who is away."""
+OnFailure = Literal["stop", "continue"]
+"""What happens to the other ranks where one fails by itself."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What ends a job before all ranks have ended.
+
+    Args:
+        tick: called every TICK_SECONDS while the program runs; True ends it on all ranks.
+        until: whose end with 0 ends the others.
+        limit: when the time is over, on the clock of time.monotonic.
+        on_failure: whether a rank that fails ends the others.
+        away: who is away by a scenario, which is no failure; None: nobody ever is.
+    """
+
+    tick: Callable[[], bool] | None = None
+    until: Until = ALL
+    limit: float = math.inf
+    on_failure: OnFailure = "stop"
+    away: AwayFile | None = None
+
+
+class Watch:
+    """One job.
+
+    Args:
+        start: starts a rank's program, for the how manieth time after the first.
+        sink: gets every line of output.
+        rules: what ends it.
+    """
+
+    def __init__(self, start: Callable[[int, int], RankProcess], sink: Sink, rules: Rules) -> None:
+        self._start, self._sink, self._rules = start, sink, rules
+        self._selector = selectors.DefaultSelector()
+        self._deadline: float | None = None
+        """When what still runs is killed, and what it still says is not waited for."""
+        self._absences = Absences()
+        self._restarts: Counter[int] = Counter()
+        self._running: dict[int, RankProcess] = {}
+        self.started: list[RankProcess] = []
+        self.codes: dict[int, int] = {}
+        """The exit codes of those that do not run."""
+        self.first: RankProcess | None = None
+        """Which failed first."""
+        self.cut = False
+        self.unended: tuple[int, ...] = ()
+
+    def begin(self, ranks: Iterable[int]) -> None:
+        """Start the program of these ranks. Raises what that raises."""
+        for rank in ranks:
+            self._begin(rank)
+
+    def _begin(self, rank: int) -> None:
+        one = self._start(rank, self._restarts[rank])
+        self.started.append(one)
+        self._running[rank] = one
+        self._selector.register(os.pidfd_open(one.process.pid), selectors.EVENT_READ, (one, None))
+        for stream in one.lines:
+            os.set_blocking(one.pipe(stream).fileno(), False)
+            self._selector.register(one.pipe(stream), selectors.EVENT_READ, (one, stream))
+
+    def run(self) -> None:
+        """Until it is over, and what was printed has come."""
+        tick = self._rules.tick
+        due = 0.0 if tick else math.inf
+        while self._selector.get_map() or self._awaited():
+            now = time.monotonic()
+            if self._deadline is None:
+                self._follow_absences()
+                if not self._running and not self._awaited():
+                    self._deadline = now + GRACE_SECONDS
+                elif now >= self._rules.limit:
+                    self.cut, self.unended = True, tuple(sorted(self._running))
+                elif tick and now >= due:
+                    due = now + TICK_SECONDS
+                    self.cut = tick()
+                if self.cut and self._deadline is None:
+                    self._stop()
+            wake = min(self._rules.limit, due) if self._deadline is None else self._deadline
+            timeout = None if wake == math.inf else wake - time.monotonic()
+            if self._deadline is not None and timeout is not None and timeout <= 0:
+                break
+            if self._deadline is None and self._rules.away is not None:
+                timeout = min(LOOK_SECONDS, math.inf if timeout is None else timeout)
+            for key, _ in sorted(self._selector.select(timeout), key=lambda event: event[0].data[1] is None):
+                self._heard(key)
+        stop(list(self._running.values()), 0)
+        for key in list(self._selector.get_map().values()):
+            one, stream = key.data
+            if stream is not None:
+                one.drain(stream, self._sink)
+        self.codes |= {rank: one.code for rank, one in self._running.items()}
+
+    @property
+    def away(self) -> tuple[int, ...]:
+        """Ranks that a scenario has killed and that were not started again."""
+        return tuple(sorted(self._absences.killed.keys() - self._running.keys()))
+
+    def close(self) -> None:
+        """End what still runs, and read no more."""
+        stop(self.started)
+        for one in self.started:
+            one.close()
+        for key in list(self._selector.get_map().values()):
+            if key.data[1] is None:
+                os.close(key.fd)
+        self._selector.close()
+
+    def _heard(self, key: selectors.SelectorKey) -> None:
+        one: RankProcess
+        stream: Stream | None
+        one, stream = key.data
+        if stream is None:
+            self._selector.unregister(key.fileobj)
+            os.close(key.fd)
+            self._ended(one)
+        elif not one.read(stream, self._sink):
+            self._selector.unregister(key.fileobj)
+
+    def _ended(self, one: RankProcess) -> None:
+        rank, code = one.rank, one.code
+        if self._deadline is None:
+            self._follow_absences()
+        self.codes[rank] = code
+        del self._running[rank]
+        if not code:
+            self._absences.forget(rank)
+        if self._deadline is None and rank not in self._absences.killed:
+            if code:
+                self._fail(one)
+            elif self._rules.until in (FIRST, rank):
+                self._finish()
+
+    def _fail(self, one: RankProcess) -> None:
+        """A rank has failed by itself."""
+        self.first = self.first or one
+        if self._rules.on_failure == "stop":
+            self._stop()
+        else:
+            self._say(one.rank, "failed")
+
+    def _finish(self) -> None:
+        """The rank that was waited for has ended."""
+        self.cut = True
+        self._stop()
+
+    def _stop(self) -> None:
+        for other in self._running.values():
+            other.signal(signal.SIGTERM)
+        self._deadline = time.monotonic() + GRACE_SECONDS
+
+    def _follow_absences(self) -> None:
+        """Do what a scenario has decided since the last look."""
+        if self._rules.away is None:
+            return
+        before = set(self._absences.killed)
+        for rank in self._absences.take(self._rules.away.news()):
+            if rank in self._running:
+                self._running[rank].signal(signal.SIGKILL)  # also where it was about to enter its node
+            elif rank not in before:  # it had ended by itself
+                self._absences.forget(rank)
+        for rank in sorted(self._absences.due - self._running.keys()):
+            self._restarts[rank] += 1
+            self._absences.forget(rank)
+            del self.codes[rank]
+            self._begin(rank)
+            self._say(rank, "restarted")
+
+    def _awaited(self) -> bool:
+        """Whether the job goes on without any rank that runs: one will be back, and none has done its work."""
+        if self._deadline is not None or self._rules.away is None or self._running:
+            return False
+        done = [rank for rank, code in self.codes.items() if not code]
+        return not done and self._absences.expects(time.time())
+
+    def _say(self, rank: int, what: What) -> None:
+        if self._rules.away is not None:
+            self._rules.away.write(AwayLine(time.time(), rank, what))
