@@ -26,9 +26,8 @@ def run(monkeypatch):
                 raise outcome
             return outcome
 
-        monkeypatch.setattr(
-            module, "start", lambda *_, **__: SimpleNamespace(backend=None, down=down, plan=network("line", 1))
-        )
+        fake = SimpleNamespace(backend=None, down=down, plan=network("line", 1), away=lambda: None)
+        monkeypatch.setattr(module, "start", lambda *_, **__: fake)
         monkeypatch.setattr(module, "launch", launch)
         module.run(command=["true"], nodes=2, name="n")
 
@@ -51,6 +50,13 @@ def test_an_abort_by_threads_of_a_process_group_is_explained(run, capsys):
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "failed first" in line]
     assert "rank 1 failed first (signal 6); where its work was done, this is PyTorch's" in line
     assert line.endswith("end the script with dist.barrier() and dist.destroy_process_group()")
+
+
+def test_ranks_that_were_not_back_are_named_and_were_not_stopped(capsys):
+    module.end(LaunchOutcome(0, None, {0: 0, 1: 137, 2: 137}, away=(1, 2)))
+    told = capsys.readouterr().err
+    assert "ranks 1, 2: killed by a scenario, and not back before the job ended" in told
+    assert "stopped" not in told
 
 
 def test_a_job_that_went_well_ends_with_what_went_wrong_then(run):
