@@ -19,7 +19,7 @@ from harness.cli.output import note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.experiment.jobs import check_files, read_jobs, slots
 from harness.experiment.measure import Measure
-from harness.experiment.preflight import check_command, check_measure
+from harness.experiment.preflight import check_command, check_measure, check_scenarios
 from harness.experiment.recorded import RUNS, recorded
 from harness.experiment.runner import Runner, Subnets, plan_of, sharing
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
@@ -190,6 +190,7 @@ def _preflight(
     """
     in_containers = where["runtime"] == DOCKER
     nodes = _nodes(experiment, runs, _subnets(where))
+    check_scenarios(runs, lambda run: plan_of(experiment, run, _subnets(where)))
     if experiment.command:
         values = [run.values(nodes[run.slug], RUN_DIR) for run in runs]
         check_command(experiment.command, values, None if in_containers else program_environment())

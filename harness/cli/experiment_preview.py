@@ -11,6 +11,7 @@ from harness.experiment.masked import masked
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.variants import CommandVariant
 from harness.model.format import count
+from harness.scenario.scenario_name import NONE
 
 RUN_DIR: Final = "{run_dir}"
 """Stands for itself: the folder has no name yet."""
@@ -29,18 +30,21 @@ def show_runs(experiment: Experiment, runs: list[Run], nodes: Mapping[str, int],
         print_json({"experiment": experiment.to_json(), "runs": [_described(run, nodes[run.slug]) for run in runs]})
         return
     what = "command" if experiment.command else "strategy"
-    made = table(f"Experiment {experiment.name}", "run", "profile", "topology", what, "seed>")
+    scenarios = ["scenario"] if any(run.scenario != NONE for run in runs) else []
+    made = table(f"Experiment {experiment.name}", "run", "profile", "topology", *scenarios, what, "seed>")
     for run in runs:
         argv = _command(run, nodes[run.slug])
         work = run.variant.label if argv is None else shlex.join(argv)
-        made.add_row(run.slug, short(run.profile), short(run.topology), work, str(run.seed))
+        network = [short(run.profile), short(run.topology), *(short(run.scenario) for _ in scenarios)]
+        made.add_row(run.slug, *network, work, str(run.seed))
     show(made)
     say(count(len(runs), "run"))
 
 
 def _described(run: Run, nodes: int) -> dict[str, Any]:
     argv = _command(run, nodes)
-    return {"slug": run.slug} | ({} if argv is None else {"command": argv})
+    scenario = {} if run.scenario == NONE else {"scenario": run.scenario}
+    return {"slug": run.slug} | scenario | ({} if argv is None else {"command": argv})
 
 
 def _command(run: Run, nodes: int) -> list[str] | None:

@@ -44,6 +44,7 @@ def play(
         ),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", hidden=True, help="Begin at a line on standard input.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", hidden=True, help="Print no changes.")] = False,
 ) -> None:
     """Play a scenario on a network that is up. Ctrl-C leaves the network as the last change made it.
 
@@ -74,7 +75,7 @@ def play(
             late.append(played)
         if json_:
             print_json(played.to_json())
-        else:
+        elif not quiet:
             after = format_time(max(0.0, played.acknowledged - played.at))
             tell_people(f"{played.at:.3f} s: {'; '.join(played.texts)} (acknowledged {after} later)")
         sys.stdout.flush()
@@ -88,6 +89,10 @@ def play(
     player = Player(network, scenario, tell, StepFile(steps) if steps else None)
     try:
         player.play()
+    except (KeyboardInterrupt, SystemExit):  # the job has ended, or somebody has had enough
+        for due in scenario.left(player.reached):
+            note(f"{scenario.events[due.event].place}: over before {due.at:.3f} s: {due.text} has not happened")
+        raise
     finally:
         for number, step in player.awaited.items():
             note(f"{scenario.events[number].place}: the job has not reached step {step}, so this has not happened")

@@ -16,6 +16,7 @@ ALWAYS: Final = {
     "seed": "of the training",
     "profile": "what the report calls it",
     "topology": "what the report calls it",
+    "scenario": "what the report calls it, or none",
     "nodes": "how many there are",
     "run_dir": "the run's folder, as the command sees it",
 }

@@ -1,17 +1,21 @@
-"""What can be said of an own command before the first network is made: is there such a program, and such a script?"""
+"""What can be said before the first network is made: is there such a program and script, does a scenario fit?"""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
 from harness.errors import InputError, quoted
 from harness.experiment.measure import Measure
+from harness.experiment.spec import Run, short
 from harness.experiment.variants import SCRIPTS, OwnCommand
+from harness.model.plan import NetworkPlan
+from harness.scenario.scenario_file import load_scenario
+from harness.scenario.scenario_name import NONE
 
 _PYTHON: Final = re.compile(r"python[\d.]*")
 _SHELL: Final = re.compile(r"sh|bash|dash")
@@ -42,6 +46,23 @@ def check_command(
     for script in dict.fromkeys(filter(None, (_script(command.filled(values)) for values in fillings))):
         if not (environ is None and Path(script).is_absolute()) and not (command.folder / script).exists():
             raise InputError(f"command: there is no file {script} in {command.folder}, where the command starts")
+
+
+def check_scenarios(runs: Iterable[Run], plan_of: Callable[[Run], NetworkPlan]) -> None:
+    """Raise InputError where a run's network cannot be changed as its scenario says.
+
+    Args:
+        runs: with their scenarios, whose files can be read.
+        plan_of: the network of a run.
+    """
+    distinct = {(run.profile, run.topology, run.scenario): run for run in runs if run.scenario != NONE}
+    for run in distinct.values():
+        plan = plan_of(run)
+        try:
+            load_scenario(Path(run.scenario)).check(plan)
+        except InputError as error:
+            network = f"{short(run.topology)} of {plan.size} nodes with {short(run.profile)}"
+            raise type(error)(f"{error} (on {network})") from None
 
 
 def check_measure(measure: Measure, in_containers: bool) -> None:

@@ -83,7 +83,7 @@ def facts_of(experiment: Experiment, run: Run, nodes: int, out: str) -> dict[str
     values = run.values(nodes, out)
     return {
         "seed": run.seed,
-        "label": run.variant.label,
+        "label": run.label,
         "command": masked(run.variant.command.filled(values)),
         "parameters": dict(run.variant.parameters),
         "measure": experiment.measure.at(values).to_json() if experiment.measure else None,

@@ -26,6 +26,8 @@ from harness.networks.launch import launch
 from harness.networks.network import Network
 from harness.networks.placement import Placement
 from harness.run_files import RunFolder
+from harness.scenario.accompany import Accompaniment, no_scenario
+from harness.scenario.scenario_name import NONE
 
 START_IN_CONTAINER: Final = "/work"
 """Where programs in containers start."""
@@ -95,15 +97,21 @@ class Runner:
             HarnessError: the network cannot be made, or the records cannot be written.
         """
         plan, folder = plan_of(self.experiment, run, self.subnets), self.folder_of(run)
+        beside = None if run.scenario == NONE else Accompaniment.checked(self.name, Path(run.scenario), plan)
         placement = self._placement_of(run, folder)
+        if beside:
+            beside, placement = beside.placed(placement)
         network = placement.start(self.name, plan, transient=True, progress=lambda _: None, tell=self.notify)
         try:
             before, resume = folder.facts, folder.can_go_on and isinstance(run.variant, StrategyVariant)
             if not resume:
                 folder.clear()
             facts = self._facts(run, network, before)
-            with Recording(network, folder, facts, self.notify, collectives=_collectives()) as recording:
-                self._perform(run, recording, resume, watch)
+            with (
+                Recording(network, folder, facts, self.notify, collectives=_collectives()) as recording,
+                beside.playing(self._tell_of(run)) if beside else no_scenario() as options,
+            ):
+                self._perform(run, recording, resume, watch, options)
         finally:
             network.down()
         return folder.ending or {}
@@ -129,7 +137,14 @@ class Runner:
         for path in filter(None, (run.variant.file, Path(data) if data else None)):
             yield f"{path}:{path}:ro"
 
-    def _perform(self, run: Run, recording: Recording, resume: bool, watch: Callable[[RunProgress], None]) -> None:
+    def _perform(
+        self,
+        run: Run,
+        recording: Recording,
+        resume: bool,
+        watch: Callable[[RunProgress], None],
+        options: Mapping[str, Any],
+    ) -> None:
         backend, plan = recording.network.backend, recording.network.plan
         program = program_of(self.experiment, run, plan.size, recording.folder_of_ranks, backend.python, resume)
         measuring = self._measuring(run, recording)
@@ -142,7 +157,8 @@ class Runner:
                 plan,
                 program.argv,
                 measuring.sink if measuring else recording.sink,
-                extra_env={**recording.environ, **program.env},
+                extra_env={**recording.environ, **options.get("extra_env", {}), **program.env},
+                begun=options.get("begun"),
                 tick=watcher.tick,
                 cwd=str(program.folder) if program.folder and backend.name != DOCKER else None,
             )
@@ -152,6 +168,9 @@ class Runner:
             raise
         watcher.finish()
         recording.end(**watcher.ending(outcome))
+
+    def _tell_of(self, run: Run) -> Callable[[str], None]:
+        return lambda text: self.notify(f"{run.slug}: {text}")
 
     def _measuring(self, run: Run, recording: Recording) -> Measuring | None:
         """What finds the values that count; None for strategies, which record themselves."""
@@ -169,6 +188,8 @@ class Runner:
             **network_facts(network, self.placement.congestion_control),
             **facts_of(experiment, run, network.plan.size, folder_of_ranks(network, self.folder_of(run))),
             "slug": run.slug,
+            "label": run.label,
+            "scenario": None if run.scenario == NONE else run.scenario,
             "profile": short(run.profile),
             "topology": short(run.topology),
             "network_seed": run.drawn_with,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from harness.experiment.masked import masked
 from harness.experiment.measure import Measure
 from harness.experiment.variants import CommandVariant, OwnCommand, StrategyVariant, Variant
 from harness.model.matrix_topology import matrix_keys
+from harness.scenario.scenario_name import NONE
 from harness.training.options import Schedule
 from harness.training.tasks.task_options import TaskOptions
 
@@ -62,6 +64,8 @@ class Run:
         variant: the strategy, or the command.
         seed: of the training.
         network_seed: of the network's draws; None: the same as ``seed``.
+        scenario: that is played on the network meanwhile: the path of its file, or none.
+        varied: whether other runs of the experiment have another scenario, so that this one's is part of its label.
     """
 
     profile: str
@@ -69,6 +73,14 @@ class Run:
     variant: Variant
     seed: int
     network_seed: int | None = None
+    scenario: str = NONE
+    varied: bool = False
+
+    @property
+    def label(self) -> str:
+        """What charts and tables call it: its strategy or parameters, e.g. ``diloco H=20 scenario=flaky``."""
+        named = self.varied and self.scenario != NONE
+        return f"{self.variant.label} scenario={short(self.scenario)}" if named else self.variant.label
 
     @property
     def drawn_with(self) -> int:
@@ -78,7 +90,7 @@ class Run:
     @property
     def slug(self) -> str:
         """Its folder's name, e.g. ``wan.ring.diloco-H=20.seed0``."""
-        parts = (short(self.profile), short(self.topology), self.variant.label)
+        parts = (short(self.profile), short(self.topology), self.label)
         return ".".join([*map(plain, parts), f"seed{self.seed}"])
 
     def values(self, nodes: int, run_dir: str) -> dict[str, str]:
@@ -90,7 +102,8 @@ class Run:
         """
         parameters = self.variant.parameters if isinstance(self.variant, CommandVariant) else {}
         always = {"seed": str(self.seed), "nodes": str(nodes), "run_dir": run_dir}
-        return {"profile": short(self.profile), "topology": short(self.topology), **always, **parameters}
+        network = {"profile": short(self.profile), "topology": short(self.topology)}
+        return {**network, "scenario": short(self.scenario), **always, **parameters}
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,7 @@ class Experiment:
         profiles: one run for each, times ...
         topologies: ... each of these, times ...
         variants: ... each of these, all strategies or all points of one command's grid, times ...
+        scenarios: ... each of these, which change the network while it trains, times ...
         seeds: ... each of these.
         network_seed: one network for all seeds; None: every seed draws a network of its own.
         network: other options of every run's network, by their names in `PlanOptions`: uplink, mtu and so on.
@@ -130,10 +144,11 @@ class Experiment:
     network_seed: int | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
     measure: Measure | None = None
+    scenarios: tuple[str, ...] = (NONE,)
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        for name in ("profiles", "topologies", "variants", "seeds"):
+        for name in ("profiles", "topologies", "variants", "seeds", "scenarios"):
             if not getattr(self, name):
                 raise InputError(f"the experiment is empty: it has no {'strategies' if name == 'variants' else name}")
         if self.nodes is not None and self.nodes < 2:
@@ -145,7 +160,7 @@ class Experiment:
         self._check_runs()
 
     def _check_runs(self) -> None:
-        count = len(self.profiles) * len(self.topologies) * len(self.variants) * len(self.seeds)
+        count = math.prod(map(len, (self.profiles, self.topologies, self.variants, self.seeds, self.scenarios)))
         if count > MAX_RUNS:
             raise InputError(f"the experiment has {count} runs; at most {MAX_RUNS} fit into one")
         slugs = Counter(run.slug for run in self.runs())
@@ -157,8 +172,10 @@ class Experiment:
 
     def runs(self) -> Iterator[Run]:
         """Every combination: all strategies on one network first, since that is what is compared."""
-        for profile, topology, seed, variant in product(self.profiles, self.topologies, self.seeds, self.variants):
-            yield Run(profile, topology, variant, seed, self.network_seed)
+        varied = len(self.scenarios) > 1
+        networks = product(self.profiles, self.topologies, self.seeds)
+        for (profile, topology, seed), scenario, variant in product(networks, self.scenarios, self.variants):
+            yield Run(profile, topology, variant, seed, self.network_seed, scenario, varied)
 
     @property
     def command(self) -> OwnCommand | None:
@@ -176,6 +193,7 @@ class Experiment:
             "seeds": list(self.seeds),
             "network_seed": self.network_seed,
             "network": dict(self.network),
+            "scenarios": list(self.scenarios),
             "nodes": self.nodes,
             "target": {self.target[0]: self.target[1]} if self.target else None,
             "stop_at_target": self.stop_at_target,
@@ -212,4 +230,5 @@ class Experiment:
             stop_at_target=data["stop_at_target"],
             limit_seconds=data["limit_seconds"],
             network_seed=data.get("network_seed"),
+            scenarios=tuple(data.get("scenarios", (NONE,))),
         )

@@ -16,6 +16,7 @@ from harness.errors import quoted
 from harness.experiment.measure import WALL, Measure
 from harness.experiment.placeholders import ALWAYS, NAME, check_names, names_in
 from harness.experiment.spec import MAX_RUNS
+from harness.experiment.spec_network import SCENARIO
 from harness.experiment.spec_values import located, scalar, several
 from harness.experiment.variants import SEED_VARIABLE, CommandVariant, OwnCommand
 from harness.model.plan_options import PlanOptions
@@ -111,6 +112,8 @@ def _text(entry: Entry) -> str:
 def _grid(entry: Entry) -> dict[str, list[str]]:
     found = {}
     for name, value in entry.named("lr").items():
+        if name == SCENARIO:  # its values stand for themselves, in no argument: see spec_network
+            continue
         if not NAME.fullmatch(name):
             raise value.fault(f"{quoted(name)} cannot be a placeholder: use letters, digits and '_'")
         if name in ALWAYS:

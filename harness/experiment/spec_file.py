@@ -12,6 +12,7 @@ strategies:                          names, or mappings with options; an option 
 H: 10                                for all strategies that have this option and do not say otherwise
 seeds: [0, 1, 2]
 network_seed: 0                      one network for all seeds; default: each seed draws its own
+scenario: [none, flaky.yaml]         played meanwhile (docs/scenarios.md); a list makes a run for each
 uplink: 20mbit                       and downlink, trunk, mtu and so on: as the options of harness up
 task: {name: digits, shards: "dirichlet:0.3", batch: 32, lr: 0.002}     or its name alone: digits
 steps: 200
@@ -42,7 +43,7 @@ from harness.errors import InputError, UnitError, quoted
 from harness.experiment.placeholders import ALWAYS
 from harness.experiment.spec import Experiment, check_name, plain
 from harness.experiment.spec_command import read_commands, read_measure
-from harness.experiment.spec_network import NETWORK_KEYS, read_network
+from harness.experiment.spec_network import NETWORK_KEYS, SCENARIO, read_network, read_scenarios
 from harness.experiment.spec_strategies import read_strategies
 from harness.experiment.spec_values import count, located, number, seed, several, truth
 from harness.model.matrix_topology import rooted_matrix
@@ -65,6 +66,8 @@ KEYS: Final = {
     "H": "For all strategies that have this option and do not say otherwise: a number, or a list.",
     "seeds": "A number, or a list: of the model, the data and the strategy; 0 unless given.",
     **NETWORK_KEYS,
+    SCENARIO: "Changes every run's network while it trains: a scenario's file or name (docs/scenarios.md), none, or a "
+    "list of them, which makes a run for each; also in `grid`.",
     "network_seed": "Of the network's draws: one network for all seeds; each seed draws its own unless given.",
     "task": "A name, or a mapping with the keys below; digits unless given.",
     **{one.name: f"{help_of(one).capitalize()}; {one.default} unless given." for one in fields(Schedule)},
@@ -115,6 +118,7 @@ def load_experiment(
         located(values.get("nodes", values["profiles"]), lambda: build_topology(DEFAULTS.topology, given.get("nodes")))
         given["topologies"] = (DEFAULTS.topology,)
     given["network"] = read_network(values, root, given["topologies"], given.get("nodes"))
+    given["scenarios"] = read_scenarios(values, root)
     if "seeds" in values:
         given["seeds"] = tuple(several(values["seeds"], seed))
     if "network_seed" in values:

@@ -1,4 +1,4 @@
-"""Reads the options of an experiment's networks beside nodes, topologies and profiles: `uplink`, `mtu` and so on."""
+"""Reads the options of an experiment's networks beside nodes, topologies and profiles: `uplink`, `mtu`, `scenario`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from harness.experiment.spec_values import located, truth
+from harness.experiment.spec_values import located, several, truth
 from harness.model.plan_options import DEFAULTS, OPTIONS, PLAN_OPTIONS, PlanOptions
 from harness.model.profile_file import is_profile_path
 from harness.model.yaml_file import Entry
+from harness.scenario.scenario_file import load_scenario
+from harness.scenario.scenario_name import NONE, scenario_path
 
 _OTHERWISE: Final = ("nodes", "topology", "profile", "seed", "subnet", "subnet6")
 """Options that the file has under other names, or the command line alone."""
+SCENARIO: Final = "scenario"
+"""The key, of the file or of its grid."""
 NETWORK_KEYS: Final = {
     name: f"Of every run's network. {OPTIONS[name].help}" for name in PLAN_OPTIONS if name not in _OTHERWISE
 }
@@ -40,6 +44,30 @@ def read_network(
             options = PlanOptions(nodes, topology, "none", **{name: value})
             located(values[name], partial(options.plan))
     return given
+
+
+def read_scenarios(values: Mapping[str, Entry], root: Path) -> tuple[str, ...]:
+    """The scenarios that the file names, each read once; the path of a file becomes absolute. Raises InputError.
+
+    Args:
+        values: of the file.
+        root: the folder to which its paths are relative.
+    """
+    own, grid = values.get(SCENARIO), values["grid"].named("lr").get(SCENARIO) if "grid" in values else None
+    if own and grid:
+        raise own.fault("grid has it too: give it once")
+    if (entry := own or grid) is None:
+        return (NONE,)
+
+    def one(part: Entry) -> str:
+        text = part.text("a scenario's file or name, or none,")
+        if text == NONE:
+            return NONE
+        path = scenario_path(text, root)
+        located(part, lambda: load_scenario(path))
+        return str(path.resolve())
+
+    return tuple(several(entry, one))
 
 
 def _value(name: str, entry: Entry, root: Path) -> Any:

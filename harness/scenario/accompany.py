@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -52,8 +52,11 @@ class Accompaniment:
         return ready, placement.with_volume(f"{steps}:{STEPS_IN_CONTAINER}")
 
     @contextmanager
-    def playing(self) -> Iterator[dict[str, Any]]:
+    def playing(self, tell: Callable[[str], None] | None = None) -> Iterator[dict[str, Any]]:
         """Once the network is up: plays from when the job has begun until the end of the block.
+
+        Args:
+            tell: see ScenarioProcess.
 
         Yields:
             Options of launch for that job.
@@ -63,7 +66,12 @@ class Accompaniment:
         """
         steps = self.steps or LocalRegistry().make_steps(self.network)
         try:
-            with ScenarioProcess(self.network, self.file, steps) as player:
+            with ScenarioProcess(self.network, self.file, steps, tell) as player:
                 yield {"begun": player.begin, "extra_env": {STEP_FILE: self.steps_of_ranks or str(steps)}}
         finally:
             steps.unlink(missing_ok=True)
+
+
+def no_scenario() -> AbstractContextManager[dict[str, Any]]:
+    """What stands for ``playing`` where there is no scenario."""
+    return nullcontext({})

@@ -81,6 +81,8 @@ class Player:
         """The next change of all events that follow the clock, and of each one that a step has begun."""
         self.awaited: dict[int, int] = {}
         """The step at which an event begins next, by the event's number."""
+        self.reached = -1.0
+        """When the last change that was made was due, in seconds from the start; less than 0: none was made."""
         self._start = 0.0
         self._number = 0
 
@@ -149,7 +151,7 @@ class Player:
         edits = [due for due in group if due.kind in ("edit", "undo")]
         if edits:
             self._network.reshape(lambda plan: self._edited(plan, edits))
-        acknowledged = self._now
+        acknowledged, self.reached = self._now, group[-1].at
         for due in group:
             if due.kind == "load" and due.event not in self._loads:
                 action = self._scenario.events[due.event].action

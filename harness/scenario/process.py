@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,30 +21,35 @@ _END_SECONDS: Final = 10.0
 class ScenarioProcess:
     """``harness play``, started as soon as a network is up, which begins when ``begin`` is called and ends with us.
 
-    What it says of its changes goes to standard error.
-
     Args:
         network: its name.
         file: the scenario.
         steps: where the job says how far it is.
+        tell: called at the end with each line that the user should read; None: they go to standard error at once, and
+            so does a line for each change.
 
     Raises:
-        HarnessError: it cannot play; it has said why.
+        HarnessError: it cannot play.
     """
 
-    def __init__(self, network: str, file: Path, steps: Path | None = None) -> None:
+    def __init__(
+        self, network: str, file: Path, steps: Path | None = None, tell: Callable[[str], None] | None = None
+    ) -> None:
         given = ["--step-file", str(steps)] if steps else []
+        given += ["--quiet"] if tell else []
+        self._tell = tell
         with signals.held():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "harness", "play", str(file), "--name", network, "--wait", *given],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE if tell else None,
                 text=True,
             )
         assert self._process.stdout is not None
         if self._process.stdout.readline().strip() != READY:
-            self._process.wait()
-            raise HarnessError(f"scenario {file} cannot be played: see above")
+            said = self._process.communicate()[1]
+            raise HarnessError(f"scenario {file} cannot be played: {said.strip() if said else 'see above'}")
 
     def begin(self) -> None:
         """The scenario's time is 0 now."""
@@ -69,3 +75,7 @@ class ScenarioProcess:
             process.kill()
             process.wait()
         process.stdout.close()
+        if self._tell and process.stderr:
+            with process.stderr as said:
+                for line in said:
+                    self._tell(line.rstrip())

@@ -28,6 +28,10 @@ class Event:
     place: str
 
 
+def _ends(event: Event) -> bool:
+    return event.timing.ends and (getattr(event.action, "period", None) is None or event.timing.lasts is not None)
+
+
 @dataclass(frozen=True)
 class Due:
     """One change that is due.
@@ -60,10 +64,15 @@ class NetworkScenario:
     @property
     def ends(self) -> bool:
         """Whether there is a last change."""
-        return self.until is not None or all(
-            event.timing.ends and (getattr(event.action, "period", None) is None or event.timing.lasts is not None)
-            for event in self.events
-        )
+        return self.until is not None or all(map(_ends, self.events))
+
+    def left(self, after: float) -> Iterator[Due]:
+        """What was yet to come, later than this, in seconds: the first change of each event that has a last one."""
+        for number, event in enumerate(self.events):
+            if _ends(event):
+                late = (due for due in self._of(number, event) if due.at > after)
+                if (due := next(late, None)) and (self.until is None or due.at <= self.until):
+                    yield due
 
     def check(self, plan: NetworkPlan) -> None:
         """Raise, with its place in the file, what an event would raise on this network."""

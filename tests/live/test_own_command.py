@@ -1,5 +1,6 @@
 """Experiments of own commands on real networks: compared, several at a time, stopped, and gone on with."""
 
+import contextlib
 import json
 import signal
 from pathlib import Path
@@ -169,3 +170,24 @@ def test_the_example_is_compared_on_one_page(laboratory):
     assert "report.html" in page.stdout
     text = (laboratory.made / "report" / "report.html").read_text()
     assert "lr=0.1" in text
+
+
+def test_a_scenario_is_an_axis_of_an_experiment(harness, tmp_path):
+    (tmp_path / "near.yaml").write_text("delay: 1ms\nrate: 50mbit\n")
+    events = ["{at: 200ms, set: {edge: 0-1, delay: 40ms}}", "{at: step 2, down: {edge: 0-1}}", "{at: 60s, heal: all}"]
+    (tmp_path / "slower.yaml").write_text("events:\n" + "".join(f"  - {event}\n" for event in events))
+    word = '[ "{scenario}" = none ] || { sleep 1; echo 2 >> $HARNESS_STEP_FILE; sleep 1; }'
+    command = f"command: [sh, -c, {json.dumps(word)}]\ngrid: {{scenario: [none, slower.yaml]}}\nmeasure: wall_time\n"
+    made = Laboratory(harness, tmp_path, "scenario", "nodes: 2\ntopologies: ring\nprofiles: ./near.yaml\n")
+    with contextlib.closing(made):
+        _, said = made.run(made.write(command))
+    still, moved = (made.made / f"near.ring.{name}.seed0" for name in ("sh", "sh-scenario=slower"))
+    assert [read(run / "run.json")["scenario"] for run in (still, moved)] == [None, str(tmp_path / "slower.yaml")]
+    assert not (still / "changes.jsonl").exists()
+    first, second = lines_of(moved / "changes.jsonl")
+    assert [edge["after"]["delay_s"] for edge in first["edges"]] == [0.04, 0.04]
+    assert [edge["after"]["down"] for edge in second["edges"]] == [True, True]
+    assert "near.ring.sh-scenario=slower.seed0: " in said
+    assert "slower.yaml:4: events[2].heal: over before 60.000 s: heal has not happened" in said
+    reported = json.loads(harness("report", str(made.made), "--json").stdout)
+    assert [run["label"] for run in reported["runs"]] == ["sh", "sh scenario=slower"]

@@ -1,0 +1,20 @@
+"""What of a scenario is still to come."""
+
+from harness.scenario.scenario_file import load_scenario
+
+
+def test_what_is_left_is_the_next_change_of_each_event_that_ends(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "until: 90s\nevents:\n"
+        "  - {at: 5s, down: {edge: 0-1}}\n"
+        "  - {at: 4s, for: 20s, set: {edge: 0-1, loss: 1%}}\n"
+        "  - {every: 1s, up: {edge: 0-1}}\n"
+        "  - {at: 60s, ramp: {edge: 0-1, rate: [10mbit, 1mbit], over: 40s, step: 20s}}\n"
+        "  - {at: 100s, heal: all}\n"
+    )
+    scenario = load_scenario(path)
+    assert [(due.event, due.at) for due in scenario.left(5.0)] == [(1, 24), (3, 60)]
+    assert [(due.event, due.at) for due in scenario.left(-1.0)] == [(0, 5), (1, 4), (3, 60)]
+    assert [(due.event, due.at) for due in scenario.left(60.0)] == [(3, 80)]
+    assert not list(scenario.left(80.0))
