@@ -105,8 +105,8 @@ def test_what_is_written_of_it_has_no_value_of_its_environment(read):
         ("profiles: wan\ncommand: [python, {a: b}]\n", "mine.yaml:2: command[1]: a mapping where a value is expected"),
         ('profiles: wan\ncommand: [python, "a\\0b"]\n', "mine.yaml:2: command[1]: an argument cannot have a zero"),
         ("profiles: wan\ncommand:\n  - python\n  - '{lr}'\n",
-         "mine.yaml:4: command[1]: placeholder '{lr}' has no value; known: seed, profile, topology, scenario, nodes, run_dir; "
-         "write {{lr}} for the text itself"),
+         "mine.yaml:4: command[1]: placeholder '{lr}' has no value; known: seed, profile, topology, scenario, nodes, "
+         "run_dir; write {{lr}} for the text itself"),
         (SMALL.replace("train.py", "'{rank}'"), "mine.yaml:2: command[1]: {rank} is not known here"),
         (GRID + "grid:\n  lr: 1\n  batch: 2\n",
          "mine.yaml:5: grid.batch: nothing depends on it: write {batch} in command or env, or leave it out"),
