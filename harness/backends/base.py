@@ -13,7 +13,7 @@ from harness.linux.tcp import tcp_counters
 from harness.model.node_plan import NodePlan, PlannedEdge
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
-from harness.shaping.base import Engine, EngineFacts
+from harness.shaping.base import Engine, EngineFacts, Pending
 
 Progress = Callable[[str], None]
 """Called with what is being done, e.g. ``"wiring 16 nodes"``."""
@@ -44,11 +44,11 @@ class Task:
             if port.neighbour in self.touched and engine.enforced_at(port.edge.pair) == self.node.rank
         ]
 
-    def perform(self, engine: Engine) -> NodeStatus:
-        """Do it in the current network namespace."""
+    def begin(self, engine: Engine) -> Pending:
+        """Begin it in the node's network namespace, which is the current one."""
         if self.action == "apply":
-            return engine.apply(self.node, self.touched)
-        return replace(engine.observe(self.node), tcp=tcp_counters())
+            return engine.begin(self.node, self.touched)
+        return lambda: replace(engine.observe(self.node), tcp=tcp_counters())
 
 
 @dataclass(frozen=True)

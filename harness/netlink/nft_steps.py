@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.netlink import nftables as nft
 from harness.netlink.channel import Refusal, Request
 from harness.netlink.nfnetlink import WHOLE, Nfnetlink
 
@@ -34,3 +35,9 @@ def dump(netlink: Nfnetlink, request: tuple[int, bytes]) -> list[memoryview]:
         return list(netlink.dump(*request))
     except OSError as problem:
         raise OSError(problem.errno, f"read nf_tables: {problem.strerror}") from None
+
+
+def generation(netlink: Nfnetlink) -> int | None:
+    """A number that every change of nf_tables in this network namespace makes another; None: the kernel has none."""
+    answer = netlink.ask(*nft.generation_request())
+    return None if answer is None else nft.read_generation(answer)

@@ -27,6 +27,7 @@ LINK, NETWORK = 0, 1
 _SUBSYSTEM: Final = 10 << 8
 _NEWTABLE, _GETTABLE, _DELTABLE, _NEWCHAIN, _GETCHAIN = (_SUBSYSTEM | number for number in range(5))
 _NEWRULE, _GETRULE, _DELRULE = _SUBSYSTEM | 6, _SUBSYSTEM | 7, _SUBSYSTEM | 8
+_GETGEN: Final = _SUBSYSTEM | 16
 _REGISTER: Final = 1
 _EQUAL, _UNEQUAL = 0, 1
 _NFQ_INFO: Final = struct.Struct("=3H2x")
@@ -236,6 +237,16 @@ def _expression(name: str, *data: bytes) -> bytes:
 
 
 # From the kernel
+
+
+def generation_request() -> tuple[int, bytes]:
+    """Type and body of the question how often nf_tables has been changed in a network namespace, by whomever."""
+    return _GETGEN, header(0)
+
+
+def read_generation(body: memoryview) -> int | None:
+    """The number in its answer."""
+    return _unsigned(attrs(body[4:]), 1)
 
 
 def tables_request(family: int) -> tuple[int, bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import socket
 from collections.abc import Sequence
 from typing import Final
@@ -9,8 +11,10 @@ from typing import Final
 from harness.netlink.channel import Channel, Refusal, Request
 from harness.netlink.nlattr import NLM_F_ACK, message
 
-__all__ = ["Refusal", "Request", "Rtnetlink"]
+__all__ = ["Refusal", "Request", "Rtnetlink", "TcWatch"]
 
+_TC_GROUP: Final = 1 << 3
+"""RTNLGRP_TC (linux/rtnetlink.h)."""
 _CHUNK: Final = 96 * 1024
 """Bytes per sendmsg: the kernel copies a request into one contiguous skb."""
 
@@ -52,3 +56,33 @@ class Rtnetlink(Channel):
             for sequence, code, reason in self._answers(first, last)
             if code
         ]
+
+
+class TcWatch:
+    """Whether qdiscs, classes or filters of a network namespace have changed: what was read before stays true if not.
+
+    The kernel tells of every change, whoever makes it, before that one's system call ends.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+        )
+        self._socket.bind((0, _TC_GROUP))
+
+    def changed(self) -> bool:
+        """Whether any has since the last time that this was asked."""
+        news = False
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                try:
+                    self._socket.recv(1)
+                except OSError as problem:
+                    if problem.errno != errno.ENOBUFS:  # then there was more than the socket holds
+                        raise
+                news = True
+        return news
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._socket.close()

@@ -1,14 +1,19 @@
-"""What every engine can do, netem or user space. Every call acts on the current network namespace."""
+"""What every engine can do, netem or user space."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Protocol, Self
 
 from harness.model.link import Pair
 from harness.model.node_plan import NodePlan, PlannedEdge
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
+
+Pending = Callable[[], NodeStatus]
+"""Something that has begun: waits until it is done, and says what the node holds then. Called once, in the node's
+network namespace; raises NodeError.
+"""
 
 
 class EngineFacts(Protocol):
@@ -41,7 +46,23 @@ class EngineFacts(Protocol):
 
 
 class Engine(EngineFacts, Protocol):
-    """Shapes every directed edge at one of its two ends; a node's apply and observe concern the edges shaped there."""
+    """Shapes every directed edge at one of its two ends; a node's apply and observe concern the edges shaped there.
+
+    It acts on the network namespace in which it is first used, keeps open what it asks there, and remembers what it
+    read as long as the kernel, or the shaper daemon, says that it has not changed. Every node has an engine of its own.
+    """
+
+    def another(self) -> Self:
+        """One of the same kind, for another node."""
+        ...
+
+    def close(self) -> None:
+        """Keep nothing open; it may be used again."""
+        ...
+
+    def begin(self, node: NodePlan, touched: Collection[int] = ()) -> Pending:
+        """Begin to ``apply``: where a process has to do its part, others can be asked meanwhile."""
+        ...
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeStatus:
         """Change the kernel's state in place into what the node's plan asks for, caps included, and read it back.
@@ -60,7 +81,7 @@ class Engine(EngineFacts, Protocol):
         ...
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
-        """Limit the network's trunks in the bridge's namespace and read them back, by ``trunk eu->us``.
+        """Limit the network's trunks in the bridge's namespace, which is the current one; read back, by ``trunk a->b``.
 
         An engine that does not shape there does nothing. Raises HarnessError.
         """

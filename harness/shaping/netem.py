@@ -13,6 +13,7 @@ from harness.model.status import CapStatus, NodeStatus
 from harness.netlink.routes import default_gateways
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping import tc_messages as tc
+from harness.shaping.base import Pending
 from harness.shaping.caps import trunks
 from harness.shaping.caps.downlink import apply_downlink, with_downlink
 from harness.shaping.caps.uplink import UPLINK
@@ -37,6 +38,18 @@ class NetemEngine(NetemFacts):
 
     def __init__(self, outside: bool = False) -> None:
         self._outside = outside
+
+    def another(self) -> NetemEngine:
+        """See Engine.another."""
+        return NetemEngine(self._outside)
+
+    def close(self) -> None:
+        """See Engine.close."""
+
+    def begin(self, node: NodePlan, touched: Collection[int] = ()) -> Pending:
+        """See Engine.begin: the kernel does it at once."""
+        status = self.apply(node, touched)
+        return lambda: status
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeStatus:
         """See Engine.apply."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, MutableMapping
 from dataclasses import replace
 
 from harness.model.capacity import Capacity
-from harness.model.node_plan import NodePlan, Port
+from harness.model.node_plan import NodePlan, PlannedEdge, Port
 from harness.shaping.caps.tree import REST, TOTAL, CapTree, cap_tree, held_capacity
 from harness.shaping.htb_class import HtbClass, never_limiting
 from harness.shaping.leaf import Leaf
 from harness.shaping.qdisc import EMPTY, PASSING_UPLINK, Branch, Tree
 from harness.shaping.shape_branch import branch_of
+
+Known = MutableMapping[int, tuple[tuple[PlannedEdge, int, int], Branch]]
+"""Branches that were computed before, by neighbour, each with what it follows from: edge, seed, MTU."""
 
 
 def sender_tree(node: NodePlan) -> Tree:
@@ -42,7 +45,11 @@ def _placed(branch: Branch, htb: HtbClass, waiting: Leaf | None) -> Branch:
 
 
 def tree_of(
-    node: NodePlan, ports: Iterable[Port], versions: Collection[int] = (4, 6), sharing: Collection[int] = ()
+    node: NodePlan,
+    ports: Iterable[Port],
+    versions: Collection[int] = (4, 6),
+    sharing: Collection[int] = (),
+    known: Known | None = None,
 ) -> Tree:
     """The tree that makes a node's outgoing or its incoming edges; an unshaped edge needs no branch.
 
@@ -51,6 +58,7 @@ def tree_of(
         ports: the node's, of one direction.
         versions: of IP that the nodes have addresses of.
         sharing: neighbours whose edges share a capacity that is made behind their branches: they need one anyway.
+        known: what was computed for this node, in this direction, before; kept up to date.
     """
     if not node.guarded:
         return EMPTY
@@ -62,9 +70,20 @@ def tree_of(
         if shape.is_unshaped and port.neighbour not in sharing:
             passing |= dict.fromkeys(far, 0)
         else:
-            branches[port.neighbour] = branch_of(port, node.seed, node.mtu)
+            branches[port.neighbour] = _branch(node, port, known)
             filters |= dict.fromkeys(far, port.neighbour)
     return Tree(True, branches, filters, passing=passing, sealed=True)
+
+
+def _branch(node: NodePlan, port: Port, known: Known | None) -> Branch:
+    """An edge that did not change is the same object in the next plan."""
+    before = None if known is None else known.get(port.neighbour)
+    if before is not None and before[0][0] is port.edge and before[0][1:] == (node.seed, node.mtu):
+        return before[1]
+    branch = branch_of(port, node.seed, node.mtu)
+    if known is not None:
+        known[port.neighbour] = (port.edge, node.seed, node.mtu), branch
+    return branch
 
 
 def held_uplink(node: NodePlan, held: Tree) -> Capacity | None:

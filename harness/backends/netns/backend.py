@@ -10,7 +10,9 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -34,13 +36,15 @@ from harness.linux.fork import forked
 from harness.model.address import node_name
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
-from harness.shaping.base import Engine
+from harness.shaping.base import Engine, Pending
 from harness.shaping.check_needs import check_needs
 from harness.shaping.needs import needs_of
 
 T = TypeVar("T")
 _KEEPER: Final = Path(__file__).with_name("keeper.py")
 _END_SECONDS: Final = 10
+OPEN_ENGINES: Final = 64
+"""Nodes whose engines keep open what they need, some five files each."""
 
 
 class NetnsBackend:
@@ -54,6 +58,9 @@ class NetnsBackend:
         self._congestion_control = congestion_control
         self._keeper = keeper
         self._lifeline: int | None = None
+        self._engines: dict[int, Engine] = {}
+        """The nodes' own, by rank: those that were used last, with what they keep open."""
+        self._calls = threading.Lock()
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -168,21 +175,22 @@ class NetnsBackend:
         Root enters them itself, which saves a fork, and takes no signal until it is home again; who needs the keeper's
         user namespace first could not leave that again, and sends a worker.
         """
-        keeper, chosen = self._require(), list(ranks)
+        chosen = list(ranks)
+        return self._away(lambda: self._tour(chosen, [lambda rank, _: work(rank)], what))
 
-        def tour() -> dict[int, T]:
-            answers = {}
-            with keeper.namespaces(chosen) as namespaces:
-                keeper.enter_user()
-                for rank, namespace in zip(chosen, namespaces, strict=True):
+    def _tour(self, ranks: Sequence[int], works: Sequence[Callable[[int, Any], Any]], what: str) -> dict[int, Any]:
+        """Do these in every node, each in all before the next one, which is given what it returned there."""
+        keeper, answers = self._require(), dict[int, Any]()
+        with keeper.namespaces(ranks) as namespaces:
+            keeper.enter_user()
+            for work in works:
+                for rank, namespace in zip(ranks, namespaces, strict=True):
                     try:
                         syscalls.setns(namespace, syscalls.CLONE_NEWNET)
-                        answers[rank] = work(rank)
+                        answers[rank] = work(rank, answers.get(rank))
                     except OSError as problem:
                         raise NodeError(rank, what, host.explain(problem)) from None
-            return answers
-
-        return self._away(tour)
+        return answers
 
     def _in_bridge(self, work: Callable[[], T]) -> T:
         """Do this in the bridge's network namespace. Raises what it raises."""
@@ -229,16 +237,26 @@ class NetnsBackend:
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
         """See Backend."""
 
-        def perform(rank: int) -> NodeStatus | HarnessError:
-            try:
-                return tasks[rank].perform(self.engine)
-            except HarnessError as error:
-                return error
-            except OSError as problem:
-                what = "shape its links" if tasks[rank].action == "apply" else "read its links"
-                return NodeError(rank, what, host.explain(problem))
+        def begin(rank: int, _: object) -> Pending | HarnessError:
+            return _attempt(rank, tasks[rank], lambda: tasks[rank].begin(self._engine(rank)))
 
-        return self.in_each(tasks, perform, "enter it")
+        def finish(rank: int, begun: Pending | HarnessError) -> NodeStatus | HarnessError:
+            return begun if isinstance(begun, HarnessError) else _attempt(rank, tasks[rank], begun)
+
+        ranks = list(tasks)
+        answers: dict[int, NodeStatus | HarnessError] = {}
+        with self._calls:  # one at a time: an engine has one conversation with the kernel
+            for start in range(0, len(ranks), OPEN_ENGINES):
+                some = ranks[start : start + OPEN_ENGINES]
+                answers |= self._away(partial(self._tour, some, [begin, finish], "enter it"))
+                for rank in list(self._engines)[:-OPEN_ENGINES]:
+                    self._engines.pop(rank).close()
+        return answers
+
+    def _engine(self, rank: int) -> Engine:
+        engine = self._engines.pop(rank) if rank in self._engines else self.engine.another()
+        self._engines[rank] = engine  # now the last
+        return engine
 
     def spawn(
         self,
@@ -285,6 +303,8 @@ class NetnsBackend:
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
+        while self._engines:
+            self._engines.popitem()[1].close()
         if self._keeper is not None and self._keeper.alive:
             _kill(self._keeper.pid)
         self._keeper = None
@@ -309,6 +329,17 @@ def _answer(line: bytes) -> dict[str, Any]:
     if remedy := host.open_files_remedy(answer["errno"]):
         raise UnavailableError(f"cannot make namespaces: {answer['error']}; {remedy}")
     raise HarnessError(f"cannot make namespaces: {answer['error']}")
+
+
+def _attempt(rank: int, task: Task, work: Callable[[], T]) -> T | HarnessError:
+    """An error is an answer."""
+    try:
+        return work()
+    except HarnessError as error:
+        return error
+    except OSError as problem:
+        what = "shape its links" if task.action == "apply" else "read its links"
+        return NodeError(rank, what, host.explain(problem))
 
 
 def _kill(pid: int) -> None:

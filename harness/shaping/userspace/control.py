@@ -6,6 +6,7 @@ and it vanishes with the process.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ from harness.shaping.userspace.control_address import ADDRESS
 
 _START_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 10.0
+_LINE: Final = 1 << 18
 
 
 class Refused(Exception):
@@ -36,55 +38,97 @@ class Refused(Exception):
         self.neighbour, self.text = neighbour, text
 
 
-def ask(request: Mapping[str, Any], files: list[int] | None = None) -> dict[str, Any]:
-    """Send a request to the process of the current network namespace; its answer.
+class Conversation:
+    """Requests to the shaper daemon and its answers, one after the other, over a connection that is kept.
 
-    Args:
-        request: what to do.
-        files: takes the file descriptors that come with the answer.
-
-    Waits for a process that is being started, and asks the next one where it ends before it has answered: a request
-    may be carried out twice.
-
-    Raises:
-        Refused: it cannot do that.
-        UnavailableError: it does not run, or does not answer.
+    It is with the process of the network namespace that we are in when a request is sent, and when an answer is waited
+    for: where that process ends before it has answered, the next one is asked. A request may be carried out twice.
     """
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self._line = b""
+        self._waiting = False
+
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Ask for something, without waiting. Raises UnavailableError where it is not our process."""
+        self._line = json.dumps(request, separators=(",", ":")).encode() + b"\n"
+        if self._waiting:  # for the answer to another request, which would be taken for that to this one
+            self.close()
+        self._waiting = True
+        with contextlib.suppress(OSError):  # then it has ended: the answer is waited for from the next one
+            self._send()
+
+    def receive(self, files: list[int] | None = None) -> dict[str, Any]:
+        """The answer; also waits for a process that is being started.
+
+        Args:
+            files: takes the file descriptors that come with the answer.
+
+        Raises:
+            Refused: it cannot do that.
+            UnavailableError: it does not run, or does not answer.
+        """
+        deadline = time.monotonic() + _START_SECONDS
+        while not (line := self._received(files)):
+            self.close()
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    "the shaper daemon does not run: no packet passes; 'harness down' and 'up' again"
+                )
+            time.sleep(0.005)
+            with contextlib.suppress(OSError):
+                self._send()
+        self._waiting = False
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise Refused(answer.get("neighbour"), answer["error"])
+        return answer
+
+    def _send(self) -> None:
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._socket.settimeout(_ANSWER_SECONDS)
+            self._socket.connect(ADDRESS)
+            if (uid := peer_user(self._socket)) != os.geteuid():
+                self.close()
+                raise UnavailableError(f"the shaper daemon belongs to user {uid}; only that user may ask it")
+        self._socket.sendall(self._line)
+
+    def _received(self, files: list[int] | None) -> bytes:
+        """A line; empty where the process ended first. Raises UnavailableError."""
+        line = b""
         try:
-            line = _asked(json.dumps(request, separators=(",", ":")).encode() + b"\n", files)
+            while self._socket is not None and not line.endswith(b"\n"):
+                if files is None:
+                    data = self._socket.recv(_LINE)
+                else:
+                    data, found, _, _ = socket.recv_fds(self._socket, _LINE, 1)
+                    files += found
+                if not data:
+                    return b""
+                line += data
         except TimeoutError:
             raise UnavailableError(
                 f"the shaper daemon has not answered for {_ANSWER_SECONDS:.0f} s; while it stands still"
                 " no packet passes"
             ) from None
         except OSError:
-            line = b""
-        if line:
-            break
-        if time.monotonic() > deadline:
-            raise UnavailableError("the shaper daemon does not run: no packet passes; 'harness down' and 'up' again")
-        time.sleep(0.005)
-    answer: dict[str, Any] = json.loads(line)
-    if "error" in answer:
-        raise Refused(answer.get("neighbour"), answer["error"])
-    return answer
+            return b""
+        return line
+
+    def close(self) -> None:
+        """End it."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
-def _asked(line: bytes, files: list[int] | None) -> bytes:
-    """The answer to one line; empty where the process ended first. Raises OSError, UnavailableError."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_ANSWER_SECONDS)
-        connection.connect(ADDRESS)
-        if (uid := peer_user(connection)) != os.geteuid():
-            raise UnavailableError(f"the shaper daemon belongs to user {uid}; only that user may ask it")
-        connection.sendall(line)
-        begun = b""
-        if files is not None:
-            begun, files[:], _, _ = socket.recv_fds(connection, 1 << 16, 1)
-        with connection.makefile("rb") as answers:
-            return begun if begun.endswith(b"\n") else begun + answers.readline()
+def ask(request: Mapping[str, Any], files: list[int] | None = None) -> dict[str, Any]:
+    """One request and its answer; see Conversation."""
+    with contextlib.closing(Conversation()) as conversation:
+        conversation.send(request)
+        return conversation.receive(files)
 
 
 def may_command(connection: socket.socket) -> bool:

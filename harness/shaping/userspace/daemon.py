@@ -48,6 +48,8 @@ MAX_AGE_NS: Final = 10**10
 """Older stamps are not believed: the clock was set."""
 BEAT_SECONDS: Final = 0.5
 MAX_EVENTS: Final = 100
+MAX_CONVERSATIONS: Final = 4
+"""About one node, at a time: each takes a file."""
 _SO_TIMESTAMPNS: Final = 35
 
 
@@ -210,23 +212,31 @@ class ShaperDaemon:
             connection.setblocking(False)
             pending = bytearray()
             self._watch(connection.fileno(), lambda: self._serve(node, connection, pending))
+            node.conversations.append(connection)
+            if len(node.conversations) > MAX_CONVERSATIONS:
+                self._hang_up(node, node.conversations[0])  # who still needs it connects again
+
+    def _hang_up(self, node: NodeQueues, connection: socket.socket) -> None:
+        self._poll.unregister(connection.fileno())
+        del self._sources[connection.fileno()]
+        node.conversations.remove(connection)
+        connection.close()
 
     def _serve(self, node: NodeQueues, connection: socket.socket, pending: bytearray) -> None:
         try:
             data = connection.recv(1 << 20)
             pending += data
-            if data and not pending.endswith(b"\n"):
-                return
             if data:
-                answer = self._answer(node, json.loads(pending))
-                line = json.dumps(answer, separators=(",", ":")).encode() + b"\n"
-                connection.settimeout(1)
-                socket.send_fds(connection, [line], [self._readable] if "first" in answer else [])
+                if pending.endswith(b"\n"):
+                    answer = self._answer(node, json.loads(pending))
+                    pending.clear()
+                    line = json.dumps(answer, separators=(",", ":")).encode() + b"\n"
+                    connection.settimeout(1)
+                    socket.send_fds(connection, [line], [self._readable] if "first" in answer else [])
+                return
         except (OSError, ValueError):
             pass
-        self._poll.unregister(connection.fileno())
-        del self._sources[connection.fileno()]
-        connection.close()
+        self._hang_up(node, connection)
 
     def _answer(self, node: NodeQueues, request: Mapping[str, Any]) -> dict[str, Any]:
         try:

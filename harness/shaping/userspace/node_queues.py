@@ -50,6 +50,7 @@ class NodeQueues:
         """By the number of the queue, what its packets cross before they are let go."""
         self.out: list[bytes] = []
         self.listener: socket.socket | None = None
+        self.conversations: list[socket.socket] = []
         self._raw: dict[int, socket.socket] = {}
         if saved := state.load(layout.branches(index)):
             self.set([control.branch_from_json(branch) for branch in saved])

@@ -87,6 +87,26 @@ def test_an_error_of_the_system_in_one_node_is_that_nodes_answer(backend, monkey
     assert not any(isinstance(answers[rank], Exception) for rank in (0, 2))
 
 
+def test_nodes_keep_their_engines_and_those_that_were_not_used_for_long_are_closed(backend, monkeypatch):
+    class Engine(FakeEngine):
+        def another(self):
+            made.append(Engine())
+            return made[-1]
+
+        def close(self):
+            closed.append(made.index(self))
+
+    made, closed, backend.engine = [], [], Engine()
+    monkeypatch.setattr(module, "OPEN_ENGINES", 2)
+    for ranks in ((0, 1), (0, 1), (1,), (2,), (0, 1, 2)):
+        tasks = {rank: Task("apply", PLAN.node(rank)) for rank in ranks}
+        assert list(backend.call(tasks)) == list(ranks)
+    assert closed == [0, 2, 3]
+    monkeypatch.setattr(module, "_kill", lambda pid: None)
+    backend.destroy()
+    assert sorted(closed) == list(range(len(made))) == list(range(5))
+
+
 def test_an_error_of_the_system_while_wiring_names_the_node(backend):
     def work(rank):
         if rank == 2:

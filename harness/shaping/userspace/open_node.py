@@ -1,0 +1,166 @@
+"""What the engine in user space keeps open in a node's network namespace, and what it knows to be there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final
+
+from harness.errors import NodeError, UnavailableError
+from harness.linux.host import has_ipv6
+from harness.model.node_plan import NodePlan
+from harness.model.status import CapStatus, NodeStatus, Stats
+from harness.netlink.routes import default_gateways
+from harness.netlink.rtnetlink import Rtnetlink, TcWatch
+from harness.shaping.caps.uplink import apply_uplink, with_uplink
+from harness.shaping.node_tree import Known, tree_of
+from harness.shaping.qdisc import Branch, Tree
+from harness.shaping.qdisc_diff import AddBranch, AddTbf, Change, diff
+from harness.shaping.readback import node_status
+from harness.shaping.segments import cut_segments, interface_index
+from harness.shaping.userspace import control
+from harness.shaping.userspace.cap_order import CapOrder, cap_mismatches, cap_orders
+from harness.shaping.userspace.control import Conversation, Refused
+from harness.shaping.userspace.guard import Guard
+from harness.shaping.userspace.node_rules import NodeRules
+
+_READ: Final = {"do": "read"}
+_NO_FRAMES: Final = (
+    "this kernel's nf_tables sees no frames (CONFIG_NF_TABLES_NETDEV): those that are neither IP nor ARP pass unshaped"
+)
+
+
+class OpenNode:
+    """See the module. Raises NodeError where the node has no interface.
+
+    Args:
+        node: any plan of the node.
+    """
+
+    def __init__(self, node: NodePlan) -> None:
+        self._index = interface_index(node)
+        self._versions = node.addressing.versions if has_ipv6() else (4,)
+        self._links, self._watch, self._rules = Rtnetlink(), TcWatch(), NodeRules()
+        self._daemon = Conversation()
+        self._held: dict[str, Any] | None = None
+        """The daemon's last answer; None where it is not known what the daemon holds."""
+        self._branches: dict[int, Branch] = {}
+        self._known: Known = {}
+        self._segments: tuple[int | None, ...] = ()
+        self._uplink: tuple[Any, NodeStatus] = None, NodeStatus({})
+
+    def close(self) -> None:
+        """Keep nothing open."""
+        for each in (self._links, self._watch, self._rules, self._daemon):
+            each.close()
+
+    def guard(self, node: NodePlan, outside: bool) -> Guard:
+        """What may pass the interface; from beyond its gateway too where packets from ``outside`` may."""
+        net = node.addressing
+        own = tuple(net.address(node.rank, version) for version in net.versions)
+        ways: list[IPv4Address | IPv6Address] = []
+        if outside:
+            ways = [way for version in net.versions for way in default_gateways(self._links, version, self._index)]
+        return Guard(self._index, own, (net.ipv4_net, net.ipv6_net), tuple(ways), node.forwards)
+
+    def desired(self, node: NodePlan) -> Tree:
+        """The tree that makes the edges that come in."""
+        sharing = {neighbour for order in cap_orders(node) for neighbour in order.neighbours}
+        return tree_of(node, node.ingress, self._versions, sharing, self._known)
+
+    def begin(self, node: NodePlan, desired: Tree, touched: Collection[int]) -> None:
+        """Do the kernel's part on the interface, and ask the daemon for its own."""
+        if self._segments != (node.max_segments,):
+            cut_segments(self._links, node, self._index)
+            self._segments = (node.max_segments,)
+        if self._watch.changed() or self._uplink_of(node) != self._uplink[0]:
+            self._uplink = None, NodeStatus({})
+            apply_uplink(self._links, node, self._index)
+        self._ask(node, self._order(node, desired, touched) or _READ)
+
+    def finish(self, node: NodePlan, guard: Guard, desired: Tree, touched: Collection[int]) -> NodeStatus:
+        """Wait for the daemon; then send packets to its queues."""
+        first = self._held is None
+        self._take(node)
+        if order := self._order(node, desired, touched if first else ()):  # it held something else than we knew
+            self._ask(node, order)
+            self._take(node)
+        observed = self._tree(node, guard)
+        self._rules.change(node, guard, diff(desired, observed), desired, observed)
+        return self._status(node, guard, desired)
+
+    def observe(self, node: NodePlan, guard: Guard, desired: Tree) -> NodeStatus:
+        """Read all, counters too."""
+        self._uplink = None, NodeStatus({})
+        self._ask(node, _READ)
+        self._take(node)
+        return self._status(node, guard, desired)
+
+    def _order(self, node: NodePlan, desired: Tree, touched: Collection[int]) -> dict[str, Any] | None:
+        """What the daemon must be asked for, given what it holds; None: nothing, or that is not known."""
+        if self._held is None:
+            return None
+        actions = diff(desired, Tree(True, self._branches, {}), touched)
+        branches = [action.branch for action in actions if isinstance(action, AddBranch | AddTbf | Change)]
+        orders = [order.to_json() for order in cap_orders(node)]
+        if not branches and orders == [cap["order"] for cap in self._held.get("caps", ())]:
+            return None
+        return {"do": "set", "caps": orders, "branches": [control.branch_to_json(branch) for branch in branches]}
+
+    def _ask(self, node: NodePlan, request: Mapping[str, Any]) -> None:
+        try:
+            self._daemon.send(request)
+        except UnavailableError as problem:
+            raise NodeError(node.rank, "reach its shaper daemon", str(problem)) from None
+
+    def _take(self, node: NodePlan) -> None:
+        """The daemon's answer: what it holds now."""
+        self._held = None
+        try:
+            answer = self._daemon.receive()
+        except Refused as refusal:
+            near = refusal.neighbour
+            what = "shape its edges" if near is None else f"make edge {near}->{node.rank}"
+            raise NodeError(node.rank, f"{what} in user space", refusal.text) from None
+        except UnavailableError as problem:
+            raise NodeError(node.rank, "reach its shaper daemon", str(problem)) from None
+        self._held = answer
+        self._branches = {int(near): control.branch_from_json(link["branch"]) for near, link in answer["links"].items()}
+
+    def _tree(self, node: NodePlan, guard: Guard) -> Tree:
+        return replace(self._rules.read(node, guard), branches=self._branches)
+
+    def _status(self, node: NodePlan, guard: Guard, desired: Tree) -> NodeStatus:
+        assert self._held is not None
+        names, answer, observed = vars(Stats()), self._held, self._tree(node, guard)
+        stats = {int(near): Stats(**{name: link[name] for name in names}) for near, link in answer["links"].items()}
+        notes = [*answer["events"], *([] if not desired.rooted or self._rules.sees_frames else [_NO_FRAMES])]
+        found = node_status(node.ingress, replace(desired, sealed=False), observed, stats, notes, node.mtu)
+        held = tuple(CapOrder.from_json(cap["order"]) for cap in answer.get("caps", ()))
+        counted = (Stats(**{name: cap[name] for name in names}) for cap in answer.get("caps", ()))
+        uplink = self._uplink_status(node)
+        found = replace(
+            found,
+            caps={
+                **{order.name: CapStatus(order.capacity, stats) for order, stats in zip(held, counted, strict=True)},
+                **uplink.caps,
+            },
+            cap_mismatches=(*cap_mismatches(cap_orders(node), held), *uplink.cap_mismatches),
+        )
+        if not desired.rooted or observed.rooted:
+            return found
+        shaped = (port.edge.pair for port in node.ingress if port.neighbour in desired.branches)
+        damaged = tuple((pair, "the rules that queue its packets are damaged") for pair in shaped)
+        return replace(found, mismatches=found.mismatches + damaged)
+
+    def _uplink_status(self, node: NodePlan) -> NodeStatus:
+        """A status of the uplink alone, read again where the kernel says that a qdisc or filter has changed."""
+        place = self._uplink_of(node)
+        if self._watch.changed() or place != self._uplink[0]:
+            self._uplink = place, with_uplink(NodeStatus({}), node, self._index)
+        return self._uplink[1]
+
+    def _uplink_of(self, node: NodePlan) -> Any:
+        """All that the tree of a node's uplink follows from."""
+        return node.shape.uplink, node.mtu, node.addressing, [(port.neighbour, port.ranks) for port in node.egress]
