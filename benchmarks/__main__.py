@@ -20,6 +20,7 @@ NAMES = (
     "page",
     "sharing",
     "scenario",
+    "gpu",
 )
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands start as a user's do, from the second one on

@@ -48,6 +48,7 @@ def network(
     congestion_control: str = DEFAULTS.congestion_control,
     image: str | None = None,
     volumes: Sequence[str] = (),
+    gpus: str | None = None,
     name: str | None = None,
     record: bool | StrPath = False,
 ) -> ShapedNetwork:
@@ -75,6 +76,7 @@ def network(
         congestion_control: TCP's, in the nodes.
         image: of containers: harness-node, or one made from it.
         volumes: folders for containers: /HOST:/INSIDE or /HOST:/INSIDE:ro.
+        gpus: of each container: "all", a number as text, or "device=0,2".
         name: for ``harness ... --name``; None: a unique one, so that tests can run side by side.
         record: whether to record what runs on it in a folder of its own in ``runs``, or the folder to use for ``runs``:
             for ``harness report``. ``ShapedNetwork.run_folder`` says which it is.
@@ -108,6 +110,7 @@ def network(
         congestion_control,
         image,
         several("volumes", volumes, "/HOST:/INSIDE"),
+        None if gpus is None else written("gpus", gpus, "'all', '2' or 'device=0,2'"),
     )
     placement.check(plan)
     if name is not None:

@@ -24,10 +24,12 @@ from harness.model.units import Size
 from harness.networks.launch import launch
 from harness.networks.network import Network
 from harness.networks.rank_process import Stream
+from harness.training.device import DEVICES, TRANSPORTS
 
 EPILOG = options.examples(
     "harness bench",
     "harness bench --sizes 1KiB,1MiB --collectives all_reduce,barrier",
+    "harness bench --device cuda --collectives all_reduce",
     "harness bench --json > bench.json",
 )
 
@@ -45,6 +47,8 @@ def bench(
     seconds: Annotated[
         float, typer.Option(min=0.1, help="Time limit for each row; a slow collective gets fewer runs.")
     ] = 3.0,
+    device: Annotated[str, typer.Option(help="Where the arrays are: cpu, cuda or auto; nodes share GPUs.")] = "cpu",
+    transport: Annotated[str, typer.Option(help="Of GPU arrays: gloo, or nccl over sockets.")] = "gloo",
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
@@ -52,12 +56,16 @@ def bench(
     from harness.cli.bench_table import bench_document, bench_table
 
     _check(collectives, sizes)
+    for flag, word, known in (("--device", device, DEVICES), ("--transport", transport, TRANSPORTS)):
+        if word not in known:
+            raise InputError(f"{flag} {quoted(word)} is unknown; {suggest(word, known)}")
     network = networks.find_network(name)
     if network.plan.size < 2:
         raise InputError(f"network {quoted(name)} has one node; a collective needs at least 2")
     if network.backend.python == sys.executable and importlib.util.find_spec("torch") is None:
         raise UnavailableError(f"harness bench needs PyTorch, which this Python lacks: {INSTALL_TORCH}")
     words = ["--sizes", sizes, "--warmup", str(warmup), "--repeats", str(repeats), "--seconds", str(seconds)]
+    words += ["--device", device, "--transport", transport]
     if collectives:
         words += ["--collectives", collectives]
     with networks.watched(network):

@@ -49,6 +49,8 @@ def bench_document(engine: str, plan: NetworkPlan, result: Mapping[str, Any]) ->
 def bench_table(document: Mapping[str, Any]) -> Table:
     """The document as a table; remarks on a collective stand below it."""
     title = "{nodes} nodes, {topology}, profile {profile}, seed {seed}, engine {engine}".format(**document)
+    if (device := document.get("device", "cpu")) != "cpu":
+        title += f", {device}"
     rows = document["rows"]
     notes = dict.fromkeys(f"{row['collective']}: {row['note']}" for row in rows if row.get("note"))
     columns = [Column("collective")]

@@ -34,7 +34,7 @@ from harness.networks.registry import LocalRegistry
 
 app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run, list.")
 _MANY_RUNS = 100
-_OPTIONS = ("subnet", "subnet6", "runtime", "image", "volumes", "engine", "congestion_control")
+_OPTIONS = ("subnet", "subnet6", "runtime", "image", "volumes", "gpus", "engine", "congestion_control")
 
 
 def register(parent: typer.Typer) -> None:
@@ -89,6 +89,7 @@ def run_experiment(
         "congestion-control": chosen.congestion_control,
         "image": chosen.image,
         "volume": list(chosen.volumes),
+        "gpus": chosen.gpus,
         "subnet": chosen.subnet,
         "subnet6": chosen.subnet6,
         "name": name,

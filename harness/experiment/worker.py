@@ -44,7 +44,12 @@ def arguments(runner: Runner, slug: str, where: dict[str, Any]) -> list[str]:
 def placement_of(where: Mapping[str, Any]) -> Placement:
     """The placement that an experiment's options describe."""
     return Placement(
-        where["runtime"], where["engine"], where["congestion-control"], where["image"], tuple(where["volume"])
+        where["runtime"],
+        where["engine"],
+        where["congestion-control"],
+        where["image"],
+        tuple(where["volume"]),
+        where.get("gpus"),
     )
 
 

@@ -174,6 +174,9 @@ class NetworkOptions(PlanOptions):
         "--volume",
         "-v",
     )
+    gpus: str | None = option(
+        None, "Of containers: all, a number, or device=0,2, as of docker run; nodes share them.", "--gpus"
+    )
 
 
 PLAN_OPTIONS: Final = tuple(each.name for each in fields(PlanOptions))

@@ -10,6 +10,16 @@ from harness.model.plan import NetworkPlan
 from harness.model.torchrun_options import left_out
 
 MASTER_PORT: Final = 29500
+NCCL: Final = {
+    "NCCL_SOCKET_IFNAME": INTERFACE,
+    "NCCL_NET": "Socket",
+    "NCCL_P2P_DISABLE": "1",
+    "NCCL_SHM_DISABLE": "1",
+    "NCCL_IB_DISABLE": "1",
+    "NCCL_MNNVL_ENABLE": "0",
+    "NCCL_NVLS_ENABLE": "0",
+}
+"""NCCL's variables: through the shaped link and no other way (NVLink, PCIe, shared memory, InfiniBand)."""
 INSIDE_A_NODE: Final = "HARNESS_NEIGHBOURS"
 """The variable that only programs in nodes have."""
 
@@ -66,6 +76,6 @@ def environment(
         "TORCHELASTIC_USE_AGENT_STORE": "False",
         **{f"PET_{name}": value for name, value in defaults.items() if name not in without},
         "GLOO_SOCKET_IFNAME": INTERFACE,
-        "NCCL_SOCKET_IFNAME": INTERFACE,
+        **NCCL,
         "TP_SOCKET_IFNAME": INTERFACE,
     }

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from harness.agent.trunks import refuse_trunks
 from harness.backends.base import Progress
-from harness.backends.docker.container_options import Limits, parse_volume
+from harness.backends.docker.container_options import Limits, parse_gpus, parse_volume
 from harness.errors import InputError, UnavailableError, quoted
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
@@ -26,14 +26,17 @@ from harness.shaping.detect import LIMITS, choose_engine, make_engine
 from harness.shaping.facts import AUTO, NETEM, USERSPACE, engine_facts
 
 
-def check_backend(name: str, image: str | None, volumes: Sequence[str]) -> None:
+def check_backend(name: str, image: str | None, volumes: Sequence[str], gpus: str | None = None) -> None:
     """Raise InputError where --runtime knows no such name, or an option is not for it."""
     if name not in BACKENDS:
         raise InputError(f"no runtime is called {name!r}; {suggest(name, BACKENDS)}")
     if name != DOCKER and (image or volumes):
         raise InputError("--image and --volume are for containers: add --runtime docker")
+    if name != DOCKER and gpus:
+        raise InputError("--gpus is for containers: nodes in network namespaces have all of the machine's GPUs")
     for volume in volumes:
         parse_volume(volume)
+    parse_gpus(gpus)
 
 
 def check_engine(name: str) -> None:
@@ -56,6 +59,7 @@ class Placement:
         congestion_control: of TCP.
         image: of containers.
         volumes: of containers, /HOST:/INSIDE[:ro].
+        gpus: of each container: all, a number, or device=0,2.
     """
 
     runtime: str = NETNS
@@ -63,11 +67,12 @@ class Placement:
     congestion_control: str = "cubic"
     image: str | None = None
     volumes: tuple[str, ...] = ()
+    gpus: str | None = None
 
     @classmethod
     def of(cls, chosen: NetworkOptions) -> Self:
         """As a network's options say."""
-        return cls(chosen.runtime, chosen.engine, chosen.congestion_control, chosen.image, chosen.volumes)
+        return cls(chosen.runtime, chosen.engine, chosen.congestion_control, chosen.image, chosen.volumes, chosen.gpus)
 
     def with_volume(self, volume: str) -> Self:
         """The same with one more volume."""
@@ -78,7 +83,7 @@ class Placement:
         check_engine(self.engine)
         if not _CONGESTION_CONTROL.fullmatch(self.congestion_control):
             raise InputError(f"--congestion-control {quoted(self.congestion_control)}: write one, e.g. cubic or bbr")
-        check_backend(self.runtime, self.image, self.volumes)
+        check_backend(self.runtime, self.image, self.volumes, self.gpus)
         if self.runtime == DOCKER:
             Limits.read(os.environ)
             if plan is not None:
@@ -121,7 +126,9 @@ class Placement:
 
         limits = Limits.read(os.environ)
         image = self.image or IMAGE
-        recipe = ContainerOptions(image, self.volumes, self.engine, self.congestion_control, transient, limits)
+        recipe = ContainerOptions(
+            image, self.volumes, self.engine, self.congestion_control, transient, limits, self.gpus
+        )
         backend, registry = DockerBackend(name, recipe=recipe), DockerRegistry(LocalRegistry())
         network = Network.up(name, plan, backend, registry, transient=transient, progress=progress)
         if network.engine == USERSPACE and self.engine != USERSPACE:

@@ -3,7 +3,7 @@
 Run on every rank, with torchrun's variables (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, GLOO_SOCKET_IFNAME):
 
     python -m harness.training.bench --collectives all_reduce,broadcast --sizes 1024,64KiB
-        [--warmup W] [--repeats R] [--seconds BUDGET] [--timeout SECONDS]
+        [--warmup W] [--repeats R] [--seconds BUDGET] [--timeout SECONDS] [--device cuda] [--transport nccl]
 
 Sizes and bandwidths are those of nccl-tests (NVIDIA/nccl-tests: doc/PERFORMANCE.md, and src/sendrecv.cu for
 send_recv). With n ranks, `bytes` is S:
@@ -27,9 +27,11 @@ machine) start when that all_reduce returns, and the longest of their times coun
 was. A rank that starts late makes a repeat longer: `late_max` is the largest delay. Ranks exchange their times after
 all repeats.
 
+With --device cuda the arrays are on the GPU; a repeat ends when the GPU has its result too.
+
 Rank 0 writes JSON to standard output, one object per line and nothing else: first `{"done": 0, "total": 12}` when all
 ranks are connected, then one per finished row, `{"done": 1, "total": 12, "row": {...}}`, and at last
-`{"result": {"rows": [...], "torch": "2.13.0", "world_size": 4, "start": "shared clock"}}`.
+`{"result": {"rows": [...], "torch": "2.13.0", "world_size": 4, "start": "shared clock", "device": "cpu"}}`.
 
 Exit codes: 0; 2 wrong input; 130 interrupted; 69 no torch; 70 a collective failed or its result is wrong, with one
 line on standard error: `rank 2: all_reduce of 1048576 bytes: <cause>`.
@@ -50,6 +52,7 @@ from harness.model.bound import COLLECTIVES, bus_factor
 from harness.training import command
 from harness.training.bench_collectives import CASES, NOTES, WIDTH, moved_bytes
 from harness.training.bench_ranks import BenchRanks
+from harness.training.device import DEVICE_HELP, DEVICES, TRANSPORT_HELP, TRANSPORTS, described_device
 from harness.training.group import blamed, check_environment
 
 MIN_REPEATS: Final = 3
@@ -84,9 +87,11 @@ def _measure(ranks: BenchRanks, collective: str, asked: int, options: argparse.N
         def once() -> None:
             nonlocal late
             case.prepare()
+            ranks.settle()
             moment = ranks.start()
             late = max(late, time.perf_counter() - moment)
             case.run()
+            ranks.settle()
             times.append(time.perf_counter() - moment)
 
         def cycle() -> float:
@@ -120,7 +125,7 @@ def _measure(ranks: BenchRanks, collective: str, asked: int, options: argparse.N
 
 
 def _run(options: argparse.Namespace, environment: Mapping[str, str], out: IO[str]) -> None:
-    ranks = BenchRanks(environment, options.timeout)
+    ranks = BenchRanks(environment, options.timeout, options.device, options.transport)
     todo = sweep(options.collectives, options.sizes)
     rows: list[dict[str, Any]] = []
 
@@ -133,8 +138,8 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str], out: IO[st
         rows.append(_measure(ranks, collective, size, options))
         emit({"done": len(rows), "total": len(todo), "row": rows[-1]})
     start = "shared clock" if ranks.shared_clock else "all_reduce"
-    version = str(ranks.torch.__version__)
-    emit({"result": {"rows": rows, "torch": version, "world_size": ranks.size, "start": start}})
+    facts = {"torch": str(ranks.torch.__version__), "world_size": ranks.size, "device": described_device(ranks.device)}
+    emit({"result": {"rows": rows, "start": start, **facts}})
     ranks.close()
 
 
@@ -155,6 +160,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--warmup", type=command.count, default=2, help="runs before those that count")
     parser.add_argument("--repeats", type=command.count, default=10, help="runs that count")
     parser.add_argument("--seconds", type=command.seconds, help="of a row's repeats: fewer to keep it, at least 3")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help=DEVICE_HELP)
+    parser.add_argument("--transport", choices=TRANSPORTS, default="gloo", help=TRANSPORT_HELP)
     parser.add_argument("--timeout", type=command.seconds, default=1800, help=command.TIMEOUT_HELP)
     return parser.parse_args(arguments)
 

@@ -102,9 +102,7 @@ def _send_recv(ranks: BenchRanks, count: int) -> Case:
     own, out = ranks.numbers(count, ranks.rank), ranks.empty(count)
 
     def run() -> None:
-        sent = ranks.dist.isend(own, after)
-        ranks.dist.recv(out, before)
-        sent.wait()
+        ranks.exchange(own, out, after, before)
 
     return Case(lambda: out.fill_(-1), run, lambda: [(out, ranks.numbers(count, before))])
 

@@ -9,14 +9,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.training.device import off_device, synchronize
 from harness.training.group import ProcessGroup, blamed
 
 
 class BenchRanks(ProcessGroup):
     """A process group whose ranks start together. Arguments and errors as ProcessGroup."""
 
-    def __init__(self, environment: Mapping[str, str], timeout: float) -> None:
-        super().__init__(environment, timeout)
+    def __init__(
+        self, environment: Mapping[str, str], timeout: float, device: str = "cpu", transport: str = "gloo"
+    ) -> None:
+        super().__init__(environment, timeout, device, transport)
+        self._direct = self.device.type == "cpu" or transport == "nccl"
         with blamed(self.rank, "agreeing on a clock"):
             self.shared_clock = self.agreed(_clock_identity())
             self._waits: deque[float] = deque(maxlen=4)
@@ -40,15 +44,29 @@ class BenchRanks(ProcessGroup):
 
     def numbers(self, count: int, base: int) -> Any:
         """base + 0, 1, 2, 3, 4, 0, 1, ...: small whole numbers, so that float32 sums are exact."""
-        return (self.torch.arange(count) % 5 + base).to(self.torch.float32)
+        return (self.torch.arange(count, device=self.device) % 5 + base).to(self.torch.float32)
 
     def empty(self, count: int) -> Any:
         """An uninitialised array."""
-        return self.torch.empty(count, dtype=self.torch.float32)
+        return self.torch.empty(count, dtype=self.torch.float32, device=self.device)
 
     def sum_of_all(self, count: int) -> Any:
         """The sum of numbers(count, rank) over all ranks."""
-        return (self.torch.arange(count) % 5 * self.size + self.size * (self.size - 1) // 2).to(self.torch.float32)
+        each = self.torch.arange(count, device=self.device) % 5
+        return (each * self.size + self.size * (self.size - 1) // 2).to(self.torch.float32)
+
+    def settle(self) -> None:
+        """Wait until the GPU has done all that it was given."""
+        synchronize(self.device)
+
+    def exchange(self, own: Any, out: Any, dst: int, src: int) -> None:
+        """Send one array and receive another at once; gloo does that from and to the machine's memory."""
+        sent, received = (own, out) if self._direct else (off_device(own), self.torch.empty(out.shape, dtype=out.dtype))
+        work = self.dist.isend(sent, dst)
+        self.dist.recv(received, src)
+        work.wait()
+        if received is not out:
+            out.copy_(received)
 
     def blocks(self, block: int, base: Callable[[int], int]) -> Any:
         """For each rank its numbers, in order."""

@@ -28,10 +28,11 @@ class Checkpoints:
         folder: of all ranks.
         rank: of this process.
         ranks: how many.
+        device: where this rank computes.
     """
 
-    def __init__(self, folder: Path, rank: int, ranks: int) -> None:
-        self._folder, self._rank, self._ranks = folder, rank, ranks
+    def __init__(self, folder: Path, rank: int, ranks: int, device: str | torch.device = "cpu") -> None:
+        self._folder, self._rank, self._ranks, self._device = folder, rank, ranks, device
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
         """Write a state; a reader finds it whole or not at all. Raises HarnessError.
@@ -95,7 +96,7 @@ class Checkpoints:
         except OSError as error:
             raise HarnessError(f"{path} cannot be read: {error.strerror}") from None
         try:
-            state: Mapping[str, Any] = torch.load(io.BytesIO(data), weights_only=True)
+            state: Mapping[str, Any] = torch.load(io.BytesIO(data), map_location=self._device, weights_only=True)
         except MemoryError:
             raise
         except Exception as error:  # a damaged file raises many kinds: pickle's, zip's, torch's own

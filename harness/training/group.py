@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.installed import INSTALL_TORCH
+from harness.training.device import backend_of, find_device, prepare
 
 _NEEDED: Final = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _SOURCE_PLACE: Final = re.compile(r"(\[[^]]*\.cc?p?p?:\d+\] ?)+")
@@ -34,13 +35,18 @@ class ProcessGroup:
     Args:
         environment: torchrun's variables.
         timeout: seconds until a collective, or connecting, counts as failed.
+        device: cpu, cuda or auto.
+        transport: of GPU tensors, gloo or nccl.
 
     Raises:
-        UnavailableError: there is no torch.
+        UnavailableError: there is no torch, or no GPU.
         HarnessError: a rank cannot be reached.
     """
 
-    def __init__(self, environment: Mapping[str, str], timeout: float) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], timeout: float, device: str = "cpu", transport: str = "gloo"
+    ) -> None:
+        prepare(os.environ)
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
         try:
             import torch
@@ -52,9 +58,11 @@ class ProcessGroup:
         self.dist: Any = dist
         self.rank = int(environment["RANK"])
         self.size = int(environment["WORLD_SIZE"])
+        self.device: Any = find_device(device, transport, self.rank)
+        """Where it computes."""
         where = f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}"
         with blamed(self.rank, f"connecting {self.size} ranks at {where}"):
-            dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
+            dist.init_process_group(backend_of(transport), timeout=timedelta(seconds=timeout))
 
     def largest(self, values: Iterable[float]) -> list[float]:
         """The maximum over ranks of each value."""

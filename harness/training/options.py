@@ -14,6 +14,7 @@ from typing import Any, Self
 from harness.errors import InputError
 from harness.training import command
 from harness.training.declared import declared, from_json, to_json
+from harness.training.device import TRANSPORT_HELP, Transport
 from harness.training.tasks.task_options import TaskOptions
 
 
@@ -43,6 +44,7 @@ class TrainOptions:
     options: Mapping[str, Any] = declared({}, "an option of the strategy, NAME=VALUE; may be repeated", flag="option")
     schedule: Schedule = field(default_factory=Schedule)
     seed: int = declared(0, "seed of the model, the data and the strategy", least=0)
+    transport: Transport = declared("gloo", TRANSPORT_HELP)  # noqa: RUF009
     timeout: float = declared(1800.0, command.TIMEOUT_HELP, read=command.seconds)
     resume: bool = declared(False, "continue from the newest checkpoint in FOLDER/checkpoints")
     out: Path | None = declared(None, "folder for records and checkpoints; default: $HARNESS_RUN_DIR")  # noqa: RUF009

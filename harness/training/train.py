@@ -32,6 +32,7 @@ from harness.model.collectives_hook import COLLECTIVES
 from harness.training import command
 from harness.training.collectives import flight_recorder, profiler
 from harness.training.declared import add_arguments, from_arguments
+from harness.training.device import described_device
 from harness.training.group import ProcessGroup, check_environment
 from harness.training.options import TrainOptions
 from harness.training.run_description import described
@@ -65,7 +66,7 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
     os.environ.pop(COLLECTIVES, None)  # the trainer records them itself, with their steps
     flight_recorder.enable(os.environ)
     profiler.quiet(os.environ)
-    group = ProcessGroup(environment, options.timeout)
+    group = ProcessGroup(environment, options.timeout, options.task.device, options.transport)
     import torch
 
     from harness.training.checkpoints import Checkpoints
@@ -91,14 +92,16 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
         "seed": str(options.seed),
         "ranks": str(group.size),
     }
-    checkpoints = Checkpoints(options.out / "checkpoints", group.rank, group.size) if options.out else None
+    checkpoints = (
+        Checkpoints(options.out / "checkpoints", group.rank, group.size, group.device) if options.out else None
+    )
     with (
         Recorder(options.out, group.rank, counters, settled=options.strategy in TABLE) as recorder,
         described(options, group.rank, group.size),
     ):
         versions = {"torch": str(torch.__version__), "python": platform.python_version()}
         training = Training(group, task, make, options.schedule, recorder, checkpoints, identity)
-        training.run({"versions": versions}, resume=options.resume)
+        training.run({"versions": versions, "device": described_device(group.device)}, resume=options.resume)
         group.close()
 
 

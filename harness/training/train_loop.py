@@ -10,6 +10,7 @@ from typing import Any, Final
 from harness import metrics
 from harness.errors import InputError
 from harness.training.checkpoints import Checkpoints
+from harness.training.device import synchronize
 from harness.training.group import ProcessGroup, blamed
 from harness.training.options import Schedule
 from harness.training.recorder import Recorder
@@ -44,8 +45,8 @@ class Training:
     ) -> None:
         self._group, self._task, self._schedule, self._recorder = group, task, schedule, recorder
         self._checkpoints, self._identity = checkpoints, identity
-        self._clock = CommClock()
-        self._model = task.model()
+        self._clock = CommClock(lambda: synchronize(group.device))
+        self._model = task.model().to(group.device)
         with blamed(group.rank, "making the strategy"):
             self._strategy = make_strategy(self._model, self._clock)
         self._printed = -_SECONDS_BETWEEN_LINES
@@ -100,7 +101,7 @@ class Training:
             self._printed = now
 
     def _step(self, step: int) -> float:
-        batch = self._task.batch(step)
+        batch = tuple(part.to(self._group.device) for part in self._task.batch(step))
         start = time.perf_counter()
         with blamed(self._group.rank, f"step {step}"):
             loss = self._strategy.step(lambda module: self._task.loss(module, batch))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from harness.errors import InputError
+from harness.errors import InputError, quoted
 
 IMAGE: Final = "harness-node"
 
 
+_GPU: Final = re.compile(r"[A-Za-z0-9:-]+", re.ASCII)
 _AMOUNT: Final = re.compile(r"\d+[bkmg]?", re.ASCII | re.IGNORECASE)
 
 
@@ -54,6 +55,7 @@ class ContainerOptions:
         congestion_control: of TCP.
         transient: whether they end with this process.
         limits: of each container.
+        gpus: of each container, as parse_gpus reads them; None: none.
     """
 
     image: str = IMAGE
@@ -62,6 +64,22 @@ class ContainerOptions:
     congestion_control: str = "cubic"
     transient: bool = False
     limits: Limits = Limits()
+    gpus: str | None = None
+
+
+def parse_gpus(text: str | None) -> dict[str, Any] | None:
+    """A device request of Docker's API, without its capabilities, of ``all``, ``2`` or ``device=0,GPU-3a23``.
+
+    Raises InputError.
+    """
+    if text is None:
+        return None
+    if text == "all" or (text.isascii() and text.isdigit() and int(text)):
+        return {"count": -1 if text == "all" else int(text)}
+    names = text.removeprefix("device=").split(",")
+    if not text.startswith("device=") or not all(_GPU.fullmatch(name) for name in names):
+        raise InputError(f"--gpus {quoted(text)}: write all, a number of GPUs, or device=0,2")
+    return {"device_ids": names}
 
 
 def parse_volume(text: str) -> tuple[str, str, bool]:

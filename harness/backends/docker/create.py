@@ -12,7 +12,7 @@ from typing import Any, Final
 from harness.agent.settings import HOST_NAME_LENGTH, NAMES, TRANSIENT, packed
 from harness.backends.base import Progress
 from harness.backends.docker import registry as labels
-from harness.backends.docker.container_options import ContainerOptions, parse_volume
+from harness.backends.docker.container_options import ContainerOptions, parse_gpus, parse_volume
 from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
 from harness.linux.sysctls import CONTAINER
 from harness.model.address import node_name
@@ -21,7 +21,7 @@ from harness.model.plan import NetworkPlan
 try:
     import docker
     from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-    from docker.types import EndpointConfig, IPAMConfig, IPAMPool, Mount
+    from docker.types import DeviceRequest, EndpointConfig, IPAMConfig, IPAMPool, Mount
     from requests.exceptions import RequestException
 except ModuleNotFoundError as missing:
     raise UnavailableError(
@@ -37,6 +37,7 @@ TMPFS: Final = {"/tmp": "exec,size={tmp}", "/run": "size=16m"}
 DNS_OPTIONS: Final = ("ndots:1", "timeout:1", "attempts:1")
 AGENT: Final = "harness-node"
 """The program in the image that is process 1."""
+_GPU: Final = "gpu"
 _AT_ONCE: Final = 8
 _STOP_SECONDS: Final = 5
 _LEAVE_SECONDS: Final = 60.0
@@ -189,6 +190,7 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
             sysctls=SYSCTLS,
             dns_search=["."],
             dns_opt=list(DNS_OPTIONS),
+            device_requests=_gpus(recipe.gpus),
             auto_remove=recipe.transient,
         )
         container.start()
@@ -197,9 +199,16 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
             raise NetworkStateError(f"Docker has a container {name!r} already; give another --name") from None
         cause = str(problem.explanation)
         lacks = "executable file not found" in cause
+        if recipe.gpus and _GPU in cause:
+            raise UnavailableError(f"{cause}: install NVIDIA's container toolkit, or leave out --gpus") from None
         remedy = f"make {recipe.image} from harness-node: it has no {AGENT} on its PATH" if lacks else ""
         raise NodeError(rank, "start its container", cause, remedy) from None
     return str(container.id)
+
+
+def _gpus(text: str | None) -> list[DeviceRequest]:
+    request = parse_gpus(text)
+    return [] if request is None else [DeviceRequest(capabilities=[[_GPU]], **request)]
 
 
 def _mount(volume: str) -> Mount:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from harness import metrics
 from harness.errors import InputError
+from harness.training.device import DEVICES, find_device
 from harness.training.exogym.exchange import (
     ModelExchange,
     alike,
@@ -36,8 +37,8 @@ class Trainer:
         train_dataset: a dataset, the same on all nodes, or ``f(rank, num_nodes, train_dataset=True)`` that makes one.
         val_dataset: the same for validation.
         start_port: not used: `harness run` and torchrun say where ranks meet.
-        device: not used: nodes train on the CPU. Asking for another one gives a warning.
-        devices: not used.
+        device: cpu, cuda or, as ExoGym's own, None: cuda if there is one. Nodes of one machine share its GPUs.
+        devices: numbers of GPUs; rank r takes the one at r modulo their count. None: all that there are.
         more: what other versions of ExoGym take here; as if given to ``fit``.
     """
 
@@ -116,11 +117,12 @@ class Trainer:
         more = self._more | kwargs
         if ranks.rank == 0:
             check_folders("logs", *([save_dir] if checkpoint_interval else []))
-        model = copy.deepcopy(self.model_orig).cpu()
+        device = self._device(ranks.rank, more)
+        model = copy.deepcopy(self.model_orig).to(device)
         self._begin_alike(ranks, model, settings)
         more["run_name"] = _common_name(ranks, more.get("run_name"))
         with kept_random_numbers():
-            self.config = self._config(exogym, ranks, model, copy.deepcopy(strategy), settings, more)
+            self.config = self._config(exogym, ranks, model, device, copy.deepcopy(strategy), settings, more)
             self.config.strategy._init_node(model, ranks.rank, ranks.size)
             _say_steps(self.config.strategy)
             with without_broadcast(exogym.node):
@@ -138,6 +140,14 @@ class Trainer:
 
     def clear_minibatch_cache(self) -> None:
         """Nothing: no size is probed."""
+
+    def _device(self, rank: int, more: dict[str, Any]) -> Any:
+        """Where this rank computes. Raises UnavailableError, InputError."""
+        wanted = str(more.get("device", self.device) or "auto")
+        if wanted.partition(":")[0] not in DEVICES:
+            raise InputError(f"device={wanted!r}: ExoGym's nodes here compute on cpu or cuda")
+        devices = more.get("devices", self.devices)
+        return find_device(wanted.partition(":")[0], "gloo", rank, devices or _numbered(wanted))
 
     def _begin_alike(self, ranks: ModelExchange, model: Any, settings: dict[str, Any]) -> None:
         """ExoGym makes model and data once; here every node does. Data must be equal; models become rank 0's.
@@ -164,14 +174,11 @@ class Trainer:
         exogym: ExoGym,
         ranks: ModelExchange,
         model: Any,
+        device: Any,
         strategy: Any,
         settings: dict[str, Any],
         more: dict[str, Any],
     ) -> Any:
-        import torch
-
-        if ranks.rank == 0 and any(wanted not in (None, "", "cpu") for wanted in (self.device, more.get("device"))):
-            warnings.warn("nodes train on the CPU: the device that was asked for is not used", stacklevel=3)
         known = {field.name for field in dataclasses.fields(exogym.config)}
         fields = settings | {key: value for key, value in more.items() if key in known}
         rest = {key: value for key, value in more.items() if key not in known}
@@ -182,7 +189,7 @@ class Trainer:
             "strategy": strategy,
             "num_nodes": ranks.size,
             "rank": ranks.rank,
-            "device": torch.device("cpu"),
+            "device": device,
             "devices": None,
             "port": int(os.environ["MASTER_PORT"]),
             "kwargs": rest,
@@ -192,6 +199,12 @@ class Trainer:
             if not hasattr(config, key):
                 setattr(config, key, rest.get(key))
         return config
+
+
+def _numbered(device: str) -> list[int] | None:
+    """The GPU of ``cuda:1``."""
+    number = device.partition(":")[2]
+    return [int(number)] if number.isdecimal() else None
 
 
 def _common_name(ranks: ModelExchange, own: str | None) -> str:

@@ -18,17 +18,23 @@ from torch.optim import Optimizer
 
 
 class CommClock:
-    """Adds up the time that this rank waits for communication."""
+    """Adds up the time that this rank waits for communication.
 
-    def __init__(self) -> None:
-        self._seconds = 0.0
+    Args:
+        settle: waits until a GPU has computed what it was given, which is no waiting for others.
+    """
+
+    def __init__(self, settle: Callable[[], None] = lambda: None) -> None:
+        self._seconds, self.settle = 0.0, settle
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Count the time of the block as waiting: the rank must compute nothing in it."""
+        self.settle()
         start = time.perf_counter()
         try:
             yield
+            self.settle()
         finally:
             self.add(time.perf_counter() - start)
 

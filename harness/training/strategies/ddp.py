@@ -77,6 +77,7 @@ class Ddp(Strategy):
     def backward(self, loss: Tensor) -> None:
         """Compute gradients while finished buckets are averaged."""
         super().backward(loss)
+        self.setup.clock.settle()
         self.setup.clock.add(time.perf_counter() - self._ready)
 
     def bytes_per_step(self) -> float:
@@ -103,11 +104,14 @@ class Ddp(Strategy):
     def _average(self, bucket: GradBucket) -> Future[Tensor]:
         """Start to average a bucket. After the last bucket all gradients are computed."""
         if not self._warm:
-            done: Future[Tensor] = Future()
-            done.set_result(bucket.buffer())
+            buffer = bucket.buffer()
+            done: Future[Tensor] = Future(devices=[buffer.device] if buffer.is_cuda else None)
+            done.set_result(buffer)
             return done
         future = _HOOKS[self.options.compress](self._memory, bucket)
-        self._ready = time.perf_counter()
+        if bucket.is_last():
+            self.setup.clock.settle()
+            self._ready = time.perf_counter()
         return future
 
     def _fix_buckets(self) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 import torch.distributed as dist
@@ -27,6 +27,8 @@ from torch.optim import SGD
 from harness.training.strategies.base import Strategy, StrategyContext
 from harness.training.strategies.option_values import at_least, under_one
 from harness.training.strategies.sent_bytes import all_gather_sent
+
+_CPU: Final = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class DeMo(Strategy):
         super().__init__(setup, options)
         self._lr = options.lr or float(self.optimizer.param_groups[0]["lr"])
         self.optimizer = SGD(self.model.parameters(), lr=self._lr)
-        self._blocks = [Blocks(parameter.shape, options.chunk) for parameter in self.parameters]
+        self._blocks = [Blocks(parameter.shape, options.chunk, parameter.device) for parameter in self.parameters]
         self._momenta = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def share_gradients(self) -> None:
@@ -125,7 +127,7 @@ def _place_type(area: int) -> torch.dtype:
 
 def _mean(blocks: Blocks, received: list[tuple[Tensor, Tensor]]) -> Tensor:
     """Of each coefficient, over the ranks that sent it, added in one order so that all agree; 0 where none did."""
-    total = torch.zeros(blocks.count, blocks.area)
+    total = torch.zeros(blocks.count, blocks.area, device=received[0][1].device)
     senders = torch.zeros_like(total)
     for places, values in received:
         index, value = places.view(blocks.count, -1).long(), values.view(blocks.count, -1)
@@ -156,15 +158,16 @@ class Blocks:
     Args:
         shape: of the tensor.
         chunk: the longest side of a block.
+        device: where the tensors are.
     """
 
-    def __init__(self, shape: tuple[int, ...], chunk: int) -> None:
+    def __init__(self, shape: tuple[int, ...], chunk: int, device: torch.device = _CPU) -> None:
         self._shape = tuple(shape)
         rows = self._shape[0] if len(self._shape) > 1 else 1
         columns = math.prod(self._shape) // rows
         self._height, self._width = largest_divisor(rows, chunk), largest_divisor(columns, chunk)
         self._down, self._across = rows // self._height, columns // self._width
-        self._left, self._right = basis(self._height), basis(self._width)
+        self._left, self._right = basis(self._height).to(device), basis(self._width).to(device)
 
     @property
     def count(self) -> int:

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from harness.training.device import off_device
 from harness.training.strategies.base import Strategy, StrategyContext, flat, scatter_back
 from harness.training.strategies.option_values import at_least
 
@@ -64,11 +65,12 @@ class Gossip(Strategy):
 
         All receives are posted before the first wait, so ranks cannot deadlock.
         """
-        received = [torch.empty_like(own) for _ in self.setup.neighbours]
         with self.setup.clock.waiting():
+            sent = off_device(own)
+            received = [torch.empty_like(sent) for _ in self.setup.neighbours]
             pairs = zip(self.setup.neighbours, received, strict=True)
             works = [dist.irecv(buffer, src=rank) for rank, buffer in pairs]
-            works += [dist.isend(own, dst=rank) for rank in self.setup.neighbours]
+            works += [dist.isend(sent, dst=rank) for rank in self.setup.neighbours]
             for work in works:
                 work.wait()
-        return received
+            return [buffer.to(own.device) for buffer in received]

@@ -46,7 +46,7 @@ def encode(values: Tensor, kind: Kind) -> Tensor:
     if kind == "int8":
         codes = (ratios * 127).round().to(torch.int8).view(torch.uint8)
     else:
-        levels = _LEVELS[kind]
+        levels = _LEVELS[kind].to(values.device)
         pairs = pad(torch.bucketize(ratios, (levels[1:] + levels[:-1]) / 2).to(torch.uint8), (0, count % 2))
         codes = pairs[::2] | pairs[1::2] << 4
     return torch.cat([scales.view(torch.uint8), codes])
@@ -65,5 +65,5 @@ def decode(message: Tensor, count: int, kind: Kind) -> Tensor:
     if kind == "int8":
         ratios = codes.view(torch.int8) / 127
     else:
-        ratios = _LEVELS[kind][torch.stack([codes & 15, codes >> 4], 1).view(-1)[:count].long()]
+        ratios = _LEVELS[kind].to(message.device)[torch.stack([codes & 15, codes >> 4], 1).view(-1)[:count].long()]
     return ratios * scales.repeat_interleave(BLOCK)[:count]

@@ -72,7 +72,7 @@ class Sparta(Strategy):
         starts = [0, *ends[:-1]]
         firsts = [0, *self._ends[:-1].tolist()]
         return [
-            (own.view(-1), drawn[start:end] - first)
+            (own.view(-1), (drawn[start:end] - first).to(own.device))
             for own, start, end, first in zip(self.parameters, starts, ends, firsts, strict=True)
         ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 Batch = tuple[Tensor, Tensor]
@@ -22,6 +23,11 @@ class Score:
 
     loss: float
     accuracy: float | None = None
+
+
+def place_of(model: nn.Module) -> torch.device:
+    """The device of its parameters."""
+    return next(model.parameters()).device
 
 
 class LearningTask(Protocol):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.errors import InputError, UnavailableError
-from harness.training.tasks.base import Batch, Score
+from harness.training.tasks.base import Batch, Score, place_of
 from harness.training.tasks.sharding import Sharding, batch_indices
 
 _HOLD_OUT: Final = 5
@@ -129,7 +129,7 @@ class ImageTask:
 
     def evaluate(self, model: nn.Module) -> Score:
         """See LearningTask."""
-        pixels, labels = self._images.test
+        pixels, labels = (part.to(place_of(model)) for part in self._images.test)
         with torch.no_grad():  # all of MNIST at once would take 2 GB
             scores = torch.cat([model(part) for part in pixels.split(_EVALUATED_AT_ONCE)])
             loss = float(functional.cross_entropy(scores, labels))

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Self, get_args
 from harness.errors import InputError, quoted
 from harness.model.suggest import suggest
 from harness.training.declared import declared
+from harness.training.device import DEVICE_HELP, Device
 
 TASKS: Final = ("digits", "mnist", "text")
 Optimizer = Literal["adamw", "sgd"]
@@ -30,6 +31,7 @@ class TaskOptions:
     layers: int = declared(3, "layers of the text model")
     context: int = declared(128, "characters in a window of text")
     data: str | None = declared(None, "a folder with MNIST, or a text file")
+    device: Device = declared("cpu", DEVICE_HELP)  # noqa: RUF009
 
     def __post_init__(self) -> None:
         if self.name not in TASKS:
@@ -45,6 +47,8 @@ class TaskOptions:
             raise InputError(
                 f"optimizer {quoted(self.optimizer)} is unknown; {suggest(self.optimizer, get_args(Optimizer))}"
             )
+        if self.device not in get_args(Device):
+            raise InputError(f"device {quoted(self.device)} is unknown; {suggest(self.device, get_args(Device))}")
         unused = {"digits": ("data", "layers", "context"), "mnist": ("layers", "context"), "text": ()}[self.name]
         for name in unused:
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:

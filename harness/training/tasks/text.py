@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.errors import InputError
-from harness.training.tasks.base import Batch, Score
+from harness.training.tasks.base import Batch, Score, place_of
 from harness.training.tasks.sharding import Sharding
 from harness.training.tasks.task_options import WIDTH_STEP
 
@@ -64,8 +64,8 @@ class Gpt(nn.Module):
     def forward(self, text: Tensor) -> Tensor:
         """Scores of every next character, (batch, length, characters), from (batch, length)."""
         length = text.shape[1]
-        mask = nn.Transformer.generate_square_subsequent_mask(length)
-        hidden = self.characters(text) + self.places(torch.arange(length))
+        mask = nn.Transformer.generate_square_subsequent_mask(length, device=text.device)
+        hidden = self.characters(text) + self.places(torch.arange(length, device=text.device))
         return self.head(self.blocks(hidden, mask=mask, is_causal=True))
 
 
@@ -129,8 +129,9 @@ class TextTask:
     def evaluate(self, model: nn.Module) -> Score:
         """See LearningTask."""
         starts = np.linspace(0, len(self._test) - self._context - 1, _EVAL_WINDOWS).astype(np.int64)
+        inputs, targets = (part.to(place_of(model)) for part in self._windows(self._test, starts))
         with torch.no_grad():
-            return Score(float(self.loss(model, self._windows(self._test, starts))))
+            return Score(float(self.loss(model, (inputs, targets))))
 
     def facts(self) -> dict[str, Any]:
         """See LearningTask."""

@@ -153,6 +153,7 @@ BEGUN = {
     "congestion-control": "reno",
     "image": "mine",
     "volume": ["/a:/b"],
+    "gpus": None,
     "subnet": "198.18.4.0/24",
     "subnet6": "fd01::/64",
     "name": "lab",

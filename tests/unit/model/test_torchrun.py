@@ -38,6 +38,12 @@ def test_variables_are_those_of_torchrun():
         "PET_LOCAL_ADDR": "10.77.0.3",
         "GLOO_SOCKET_IFNAME": "eth0",
         "NCCL_SOCKET_IFNAME": "eth0",
+        "NCCL_NET": "Socket",
+        "NCCL_P2P_DISABLE": "1",
+        "NCCL_SHM_DISABLE": "1",
+        "NCCL_IB_DISABLE": "1",
+        "NCCL_MNNVL_ENABLE": "0",
+        "NCCL_NVLS_ENABLE": "0",
         "TP_SOCKET_IFNAME": "eth0",
     }
 
