@@ -1,4 +1,4 @@
-"""What needs a GPU: scripts/check-gpu runs it on a machine that has one, CI never. Nodes are namespaces and share it."""
+"""What needs a GPU: scripts/check-gpu runs it where there is one, CI never. Nodes are namespaces and share it."""
 
 import json
 import os

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -23,6 +24,9 @@ from harness.training.strategies.base import Strategy, StrategyContext
 from harness.training.strategies.option_values import at_least
 from harness.training.strategies.sent_bytes import all_reduce_sent
 
+_KNOWN: Final = signature(DistributedDataParallel).parameters
+_SYNC_BUFFERS: Final = "forward_sync_buffers" if "forward_sync_buffers" in _KNOWN else "broadcast_buffers"
+"""The first since torch 2.13."""
 Hook = Callable[[Any, GradBucket], Future[Tensor]]
 _HOOKS: dict[str, Hook] = {
     "none": default_hooks.allreduce_hook,
@@ -64,7 +68,7 @@ class Ddp(Strategy):
         self._ready = 0.0
         self._warm = False
         self._wrapped = DistributedDataParallel(
-            _Callable(setup.model), forward_sync_buffers=False, init_sync=False, bucket_cap_mb=self._bucket_mb()
+            _Callable(setup.model), init_sync=False, bucket_cap_mb=self._bucket_mb(), **{_SYNC_BUFFERS: False}
         )
         self._wrapped.register_comm_hook(None, _named(self._average))
         self._fix_buckets()
