@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -122,6 +123,12 @@ def test_a_daemon_too_old(command, tmp_path):
 def test_no_image(command, name):
     for words in (["up", "-n", "2", "--image", "nope", *free()], ["run", "-n", "2", "--image", "nope", "--", "true"]):
         assert_told(command, words, 69, "'nope'", "harness image build")
+    assert left(name) == []
+
+
+@pytest.mark.skipif(bool(shutil.which("nvidia-container-cli")), reason="this Docker has GPUs to give")
+def test_gpus_that_docker_does_not_have(command, name):
+    assert_told(command, ["up", "-n", "2", "--gpus", "all", *free()], 69, "container toolkit", "--gpus")
     assert left(name) == []
 
 
