@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from harness.api.call import Call as Call
     from harness.api.failures import HarnessWarning as HarnessWarning
     from harness.api.failures import RankError as RankError
+    from harness.api.play import Play as Play
     from harness.api.program import Ended as Ended
     from harness.api.shaped import ShapedNetwork as ShapedNetwork
     from harness.api.start import network as network
@@ -25,6 +26,7 @@ _API = {
     "Ended": "harness.api.program",
     "HarnessError": "harness.errors",
     "HarnessWarning": "harness.api.failures",
+    "Play": "harness.api.play",
     "RankError": "harness.api.failures",
     "ShapedNetwork": "harness.api.shaped",
     "log": "harness.metrics",

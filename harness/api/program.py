@@ -14,6 +14,7 @@ from typing import Any, Final
 from harness.backends.base import ProgramStarter, Stdio
 from harness.errors import NetworkStateError
 from harness.model.plan import NetworkPlan
+from harness.networks.away import AwayFile
 from harness.networks.launch import LaunchOutcome, launch
 from harness.networks.rank_process import GRACE_SECONDS, Sink
 from harness.networks.until import ALL, Until
@@ -137,6 +138,7 @@ class NodeProgram:
         payload: standard input.
         lock: see _Nodes.
         until: whose end with 0 ends the others.
+        away: who is away by a scenario, which is no failure.
     """
 
     def __init__(
@@ -152,6 +154,7 @@ class NodeProgram:
         lock: threading.RLock,
         payload: bytes = b"",
         until: Until = ALL,
+        away: AwayFile | None = None,
     ) -> None:
         self.ranks: Final = tuple(ranks)
         self.master_port: Final = master_port
@@ -161,6 +164,7 @@ class NodeProgram:
         self._error: BaseException | None = None
         self._nodes = _Nodes(backend, payload, len(self.ranks), lock)
         options: dict[str, Any] = {"ranks": self.ranks, "extra_env": env, "master_port": master_port, "until": until}
+        options["away"] = away
         work = (self._nodes, plan, argv, sink)
         self._thread = threading.Thread(target=self._launch, args=(work, options), name="harness-job", daemon=True)
 

@@ -29,9 +29,12 @@ class NetworkRecord:
         network: that is up.
         folder: of the run, which is there.
         congestion_control: of TCP.
+        scenario: the file of the one that is played.
     """
 
-    def __init__(self, network: Network, folder: RunFolder, congestion_control: str) -> None:
+    def __init__(
+        self, network: Network, folder: RunFolder, congestion_control: str, scenario: str | None = None
+    ) -> None:
         self._texts: list[str] = []
         """For the user; warned of at the end, for a warning may be an error, and a thread may have found it."""
         self._jobs: list[NodeProgram] = []
@@ -43,6 +46,7 @@ class NetworkRecord:
             "command": masked(sys.orig_argv),
             "parameters": {},
             "measure": None,
+            "scenario": scenario,
         }
         self._recording = Recording(network, folder, facts, self._texts.append, required=False)
         self._open = contextlib.ExitStack()

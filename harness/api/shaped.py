@@ -7,10 +7,11 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Never, Self, TypeVar
 
-from harness.api.arguments import StrPath, variables, whole_numbers, words
+from harness.api.arguments import StrPath, variables, whole, whole_numbers, words, written
 from harness.api.call import Call
+from harness.api.failures import warn
 from harness.api.nodes import NetworkNodes
 from harness.api.output import RankOutput, show
 from harness.api.payload import pack, search_path
@@ -22,25 +23,30 @@ from harness.networks.backends import NETNS
 from harness.networks.network import Network
 from harness.networks.rank_process import Stream
 from harness.networks.until import ALL, FIRST, Until, parse_until
+from harness.scenario.step_file import STEP_FILE
 
 if TYPE_CHECKING:
+    from harness.api.play import Play
     from harness.api.record import NetworkRecord
+    from harness.scenario.step_file import JobSteps
     from harness.traffic.manager import CrossTraffic
 
 T = TypeVar("T")
+SCENARIO: Final = "a scenario's file, e.g. 'flaky.yaml'"
 
 
 class ShapedNetwork(NetworkNodes):
     """A network that is up: from ``harness.network(...)`` or the fixture ``shaped_network``."""
 
-    def __init__(self, network: Network, record: NetworkRecord | None = None) -> None:
+    def __init__(self, network: Network, record: NetworkRecord | None = None, steps: JobSteps | None = None) -> None:
         super().__init__(network)
-        self._record = record
+        self._record, self._steps = record, steps
         self._jobs: list[NodeProgram] = []
         """Those that have not ended; this and the other list are changed under the lock."""
         self._calls: list[Call[Any]] = []
         """Those whose failure may have to be raised at the end."""
         self._traffic: list[CrossTraffic] = []
+        self._plays: list[Play] = []
         self._gone = False
         """Whether it is removed, and not only about to be."""
 
@@ -225,6 +231,36 @@ class ShapedNetwork(NetworkNodes):
             self._traffic.append(started)
         return started
 
+    def play(self, scenario: StrPath, *, seed: int | None = None) -> Play:
+        """Play a scenario (docs/scenarios.md) from now on, while jobs run: until its last change, or the network's end.
+
+        Args:
+            scenario: its file.
+            seed: of what comes by chance; None: the file's own.
+
+        Raises:
+            InputError: the file is wrong, or this network has not what it is about; nothing was changed.
+            HarnessError: it cannot be played.
+        """
+        from harness.api.play import Play
+        from harness.scenario.scenario_file import load_scenario
+        from harness.scenario.scenario_name import scenario_path
+
+        file = scenario_path(written("scenario", scenario, SCENARIO))
+        drawn = None if seed is None else whole("seed", seed, 1)
+        script = load_scenario(file, drawn)
+        script.check(self.plan)
+        if script.by_steps and self._steps is None:
+            raise InputError(
+                f"{file}: follows the job's steps: give it to harness.network(scenario=...), so that containers have"
+                " the file for them"
+            )
+        with self._lock:
+            steps = self._steps.path if self._steps else None
+            started = Play(self._require().name, file, steps, drawn)
+            self._plays.append(started)
+        return started
+
     def _show(self, rank: int, stream: Stream, line: bytes, width: int) -> None:
         """Print a line, and record it."""
         show(rank, stream, line, width)
@@ -251,16 +287,21 @@ class ShapedNetwork(NetworkNodes):
                 argv,
                 sink,
                 ranks=ranks,
-                env={**(self._record.environ if self._record else {}), **env},
+                env={**(self._record.environ if self._record else {}), **self._steps_variable, **env},
                 master_port=next(port for port in range(MASTER_PORT, 1 << 16) if port not in taken),
                 lock=self._lock,
                 payload=payload,
                 until=until,
+                away=network.away() if self._plays else None,
             )
             self._jobs.append(job)
             if self._record:
                 self._record.add(job)
         return job
+
+    @property
+    def _steps_variable(self) -> dict[str, str]:
+        return {STEP_FILE: self._steps.of_ranks} if self._steps else {}
 
     def _chosen(self, ranks: Sequence[int] | None) -> tuple[int, ...]:
         chosen = tuple(range(self.size)) if ranks is None else whole_numbers("ranks", ranks)
@@ -281,6 +322,9 @@ class ShapedNetwork(NetworkNodes):
             self._calls = calls = [call for call in self._calls if call.unreported]
         for call in calls:
             call.result()
+        for play in self._plays:
+            if play.unreported:
+                play.wait()
 
     def _end(self, error: BaseException | None = None) -> None:
         with contextlib.ExitStack() as stack:
@@ -290,6 +334,8 @@ class ShapedNetwork(NetworkNodes):
             self._up = False
             for load in self._traffic:
                 stack.callback(load.stop)
+            for play in self._plays:
+                stack.callback(_end_play, play)
             with self._lock:
                 jobs = tuple(self._jobs)
             for job in jobs:
@@ -308,3 +354,8 @@ class ShapedNetwork(NetworkNodes):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.down() if error is None else self._end(error)
+
+
+def _end_play(play: Play) -> None:
+    for text in play.end():
+        warn(text)

@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING, Final
 
 from harness.api.arguments import PROFILE, StrPath, several, whole, written
 from harness.api.failures import HarnessWarning, warn
-from harness.api.shaped import ShapedNetwork
-from harness.errors import InputError, NetworkStateError
+from harness.api.shaped import SCENARIO, ShapedNetwork
+from harness.errors import HarnessError, InputError, NetworkStateError
 from harness.linux import host
 from harness.model.plan_options import DEFAULTS, OPTIONS, PlanOptions
 from harness.networks.backends import DOCKER
 from harness.networks.network import Network
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
+from harness.scenario.scenario_name import scenario_path
+from harness.scenario.step_file import JobSteps
 
 if TYPE_CHECKING:
     from harness.api.record import NetworkRecord
     from harness.run_files import RunFolder
+    from harness.scenario.accompany import Accompaniment
 
 _TRIES: Final = 8
 
@@ -51,6 +54,7 @@ def network(
     gpus: str | None = None,
     name: str | None = None,
     record: bool | StrPath = False,
+    scenario: StrPath | None = None,
 ) -> ShapedNetwork:
     """Start a shaped network, which ends with the ``with`` block, ``down()``, or this process, whichever comes first.
 
@@ -80,6 +84,7 @@ def network(
         name: for ``harness ... --name``; None: a unique one, so that tests can run side by side.
         record: whether to record what runs on it in a folder of its own in ``runs``, or the folder to use for ``runs``:
             for ``harness report``. ``ShapedNetwork.run_folder`` says which it is.
+        scenario: a file (docs/scenarios.md) that is played from when the network is up, as ``ShapedNetwork.play`` does.
 
     Raises:
         InputError: an option makes no sense, or nothing can be recorded there; nothing was touched.
@@ -113,28 +118,37 @@ def network(
         None if gpus is None else written("gpus", gpus, "'all', '2' or 'device=0,2'"),
     )
     placement.check(plan)
-    if name is not None:
-        LocalRegistry.check_name(name)
+    name = _new_name() if name is None else LocalRegistry.check_name(name)
+    beside = None
+    if scenario is not None:
+        from harness.scenario.accompany import Accompaniment
+
+        beside = Accompaniment.checked(name, scenario_path(written("scenario", scenario, SCENARIO)), plan)
     host.raise_open_files()
     folder, placement = _recorded(record, placement)
+    if beside:
+        beside, placement = beside.placed(placement)
     notes: list[str] = []
     start = _beside_others if placement.runtime == DOCKER and subnet is subnet6 is None else _start
     try:
-        made = start(name or _new_name(), options, placement, notes.append)
+        made = start(name, options, placement, notes.append)
     except BaseException:
         if folder:
             with contextlib.suppress(OSError):
                 folder.path.rmdir()
         raise
     try:
-        shaped = ShapedNetwork(made, _record(made, folder, congestion_control))
+        steps = _steps(made, beside)
+        shaped = ShapedNetwork(made, _record(made, folder, congestion_control, beside), steps)
     except BaseException:
         made.down()
         raise
     try:
         for text in notes:
             warn(text)
-    except HarnessWarning as error:
+        if beside:
+            shaped.play(beside.file)
+    except (HarnessWarning, HarnessError) as error:
         shaped.__exit__(type(error), error, None)
         raise
     return shaped
@@ -155,12 +169,24 @@ def _recorded(record: bool | StrPath, placement: Placement) -> tuple[RunFolder |
     return folder, recorded_placement(placement, folder)
 
 
-def _record(network: Network, folder: RunFolder | None, congestion_control: str) -> NetworkRecord | None:
+def _record(
+    network: Network, folder: RunFolder | None, congestion_control: str, beside: Accompaniment | None
+) -> NetworkRecord | None:
     if folder is None:
         return None
     from harness.api.record import NetworkRecord
 
-    return NetworkRecord(network, folder, congestion_control)
+    return NetworkRecord(network, folder, congestion_control, str(beside.file) if beside else None)
+
+
+def _steps(network: Network, beside: Accompaniment | None) -> JobSteps | None:
+    """Where jobs say how far they are: any, in namespaces, for a scenario may be played later."""
+    if beside and beside.steps:
+        return beside.steps
+    if network.backend.name == DOCKER:
+        return None
+    path = LocalRegistry().make_steps(network.name)
+    return JobSteps(path, str(path))
 
 
 def _beside_others(name: str, options: PlanOptions, placement: Placement, note: Callable[[str], None]) -> Network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from itertools import islice
 from pathlib import Path
@@ -74,19 +75,19 @@ def play(
         if played.late:
             late.append(played)
         if json_:
-            print_json(played.to_json())
+            say(json.dumps(played.to_json()))
         elif not quiet:
             after = format_time(max(0.0, played.acknowledged - played.at))
             tell_people(f"{played.at:.3f} s: {'; '.join(played.texts)} (acknowledged {after} later)")
         sys.stdout.flush()
 
+    player = Player(network, scenario, tell, StepFile(steps) if steps else None)
     if wait:
         syscalls.die_with_parent()
         say(READY)
         sys.stdout.flush()
         if not sys.stdin.readline():  # whoever started us has ended
             return
-    player = Player(network, scenario, tell, StepFile(steps) if steps else None)
     try:
         player.play()
     except (KeyboardInterrupt, SystemExit):  # the job has ended, or somebody has had enough

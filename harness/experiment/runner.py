@@ -159,6 +159,7 @@ class Runner:
                 measuring.sink if measuring else recording.sink,
                 extra_env={**recording.environ, **options.get("extra_env", {}), **program.env},
                 begun=options.get("begun"),
+                away=recording.network.away(),
                 tick=watcher.tick,
                 cwd=str(program.folder) if program.folder and backend.name != DOCKER else None,
             )

@@ -14,7 +14,7 @@ from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 from harness.scenario.process import ScenarioProcess
 from harness.scenario.scenario_file import load_scenario
-from harness.scenario.step_file import STEP_FILE
+from harness.scenario.step_file import STEP_FILE, JobSteps
 
 STEPS_IN_CONTAINER: Final = "/run/harness-steps"
 """Where ranks in containers find the file of their steps: one file of this machine for all of them."""
@@ -28,13 +28,11 @@ class Accompaniment:
         network: the network's name.
         file: the scenario.
         steps: where the job says how far it is, once there is such a file.
-        steps_of_ranks: the same, as ranks see it.
     """
 
     network: str
     file: Path
-    steps: Path | None = None
-    steps_of_ranks: str = ""
+    steps: JobSteps | None = None
 
     @classmethod
     def checked(cls, network: str, file: Path, plan: NetworkPlan) -> Self:
@@ -46,10 +44,18 @@ class Accompaniment:
         """Before the network is made: the placement in which ranks in containers see the file of their steps."""
         if placement.runtime != DOCKER or not load_scenario(self.file).by_steps:
             return self, placement
-        steps = LocalRegistry().make_steps(self.network)
-        steps.chmod(0o666)  # ranks are another user, and see nothing else of the folder that it is in
-        ready = replace(self, steps=steps, steps_of_ranks=STEPS_IN_CONTAINER)
-        return ready, placement.with_volume(f"{steps}:{STEPS_IN_CONTAINER}")
+        path = LocalRegistry().make_steps(self.network)
+        path.chmod(0o666)  # ranks are another user, and see nothing else of the folder that it is in
+        ready = replace(self, steps=JobSteps(path, STEPS_IN_CONTAINER))
+        return ready, placement.with_volume(f"{path}:{STEPS_IN_CONTAINER}")
+
+    @property
+    def steps_made(self) -> JobSteps:
+        """Once the network is up: where the job says how far it is; the file is made where there is none."""
+        if self.steps is not None:
+            return self.steps
+        path = LocalRegistry().make_steps(self.network)
+        return JobSteps(path, str(path))
 
     @contextmanager
     def playing(self, tell: Callable[[str], None] | None = None) -> Iterator[dict[str, Any]]:
@@ -64,12 +70,12 @@ class Accompaniment:
         Raises:
             HarnessError: it cannot be played; it has said why.
         """
-        steps = self.steps or LocalRegistry().make_steps(self.network)
+        steps = self.steps_made
         try:
-            with ScenarioProcess(self.network, self.file, steps, tell) as player:
-                yield {"begun": player.begin, "extra_env": {STEP_FILE: self.steps_of_ranks or str(steps)}}
+            with ScenarioProcess(self.network, self.file, steps.path, tell) as player:
+                yield {"begun": player.begin, "extra_env": {STEP_FILE: steps.of_ranks}}
         finally:
-            steps.unlink(missing_ok=True)
+            steps.path.unlink(missing_ok=True)
 
 
 def no_scenario() -> AbstractContextManager[dict[str, Any]]:

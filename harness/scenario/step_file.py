@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 STEP_FILE: Final = "HARNESS_STEP_FILE"
 """The variable that names it to a job; ``harness.step(n)`` appends to it."""
+
+
+@dataclass(frozen=True)
+class JobSteps:
+    """Where a job says how far it is.
+
+    Args:
+        path: of the file.
+        of_ranks: the same, as ranks see it.
+    """
+
+    path: Path
+    of_ranks: str
 
 
 class StepFile:

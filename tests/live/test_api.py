@@ -13,6 +13,7 @@ import pytest
 
 import harness
 from harness.experiment.report.load import load_experiment
+from harness.model.units import Time
 from harness.networks.backends import DOCKER, find_backend
 from tests.support.cli import processes, wait_for
 from tests.support.live import needs, own, registry, runtime_name
@@ -465,6 +466,76 @@ def test_the_name_of_another_is_refused():
                 harness.network(2, profile="none", name=net.name)
             assert raised.value.exit_code == 3, again
         assert net.run(rank, timeout=BOUND) == [0, 1]
+
+
+# Scenarios
+
+
+def played(tmp_path, *events):
+    path = tmp_path / "scenario.yaml"
+    path.write_text("events:\n" + "".join(f"  - {event}\n" for event in events))
+    return path
+
+
+@pytest.mark.backend
+def test_a_scenario_from_the_networks_beginning_follows_its_jobs_steps(tmp_path):
+    path = played(tmp_path, "{at: 100ms, set: {edge: 0-1, delay: 30ms}}", "{at: step 3, set: {edge: 0-1, delay: 50ms}}")
+
+    def train():
+        for number in range(1, 5):
+            harness.step(number)
+            time.sleep(0.02)
+
+    with harness.network(2, profile="none", scenario=path, record=tmp_path / "runs") as net:
+        wait_for(lambda: net.applied()[0, 1].delay == Time.parse("30ms"), 20)
+        net.run(train, timeout=BOUND)
+        wait_for(lambda: net.applied()[1, 0].delay == Time.parse("50ms"), 20)
+    (run,) = load_experiment(net.run_folder).runs
+    assert run.settings["scenario"] == str(path)
+    assert len(run.changes) == 2
+
+
+def test_a_scenario_from_now_on_is_waited_for_and_stopped(tmp_path):
+    short = played(tmp_path, "{at: 100ms, for: 300ms, down: {edge: 0-1}}")
+    with harness.network(2, profile="none") as net:
+        down, up = net.play(short).wait(timeout=BOUND)
+        assert (down.at, up.at, down.events) == (0.1, 0.4, ("down 0-1",))
+        assert down.at < down.acknowledged < up.acknowledged
+        long = played(tmp_path, "{every: 100ms, for: 50ms, down: {edge: 0-1}}", "{at: 100s, heal: all}")
+        with net.play(long) as play:
+            with pytest.raises(TimeoutError, match=r"scenario.yaml: not over after 0.1 s"):
+                play.wait(timeout=0.1)
+            wait_for(lambda: len(play.changes) > 3, 20)
+        before = len(play.changes)
+        time.sleep(0.3)
+        assert len(play.stop()) == before, "it ended with its block"
+
+
+def test_what_a_scenario_had_left_is_told_at_the_networks_end(tmp_path):
+    path = played(tmp_path, "{at: 100s, heal: all}", "{at: step 9, heal: all}")
+    with pytest.warns(harness.HarnessWarning) as told, harness.network(2, profile="none", scenario=path):
+        time.sleep(0.3)
+    said = "\n".join(str(one.message) for one in told)
+    assert "over before 100.000 s: heal has not happened" in said
+    assert "the job has not reached step 9" in said
+
+
+def test_a_scenario_that_fails_is_told_at_the_networks_end_at_the_latest(tmp_path):
+    net = harness.network(2, profile="none")
+    plays = [net.play(played(tmp_path, "{at: 4s, heal: all}")) for _ in range(2)]
+    registry().remove(net.name)
+    with pytest.raises(harness.HarnessError, match="was removed meanwhile"):
+        plays[0].wait(timeout=BOUND)
+    wait_for(lambda: plays[1].unreported, BOUND)
+    with pytest.raises(harness.HarnessError, match="was removed meanwhile"):
+        net.down()
+
+
+def test_a_scenario_that_does_not_fit_changes_nothing(net, tmp_path):
+    with pytest.raises(harness.HarnessError, match=r"scenario.yaml:2: events\[0\].down: there is no rank 7"):
+        net.play(played(tmp_path, "{at: 0, down: {edge: 0-7}}"))
+    with pytest.raises(harness.HarnessError, match="scenario=3: write a scenario's file"):
+        harness.network(2, profile="none", scenario=3)
 
 
 # Records

@@ -1,0 +1,122 @@
+"""A scenario that is played on a network while a Python program uses it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.errors import HarnessError
+from harness.scenario.process import ScenarioProcess
+
+
+@dataclass(frozen=True)
+class PlayedChange:
+    """A change that a scenario has made.
+
+    Args:
+        at: when it was due, in seconds from the scenario's start.
+        acknowledged: when the network had made it, likewise.
+        events: what it was, for people.
+    """
+
+    at: float
+    acknowledged: float
+    events: tuple[str, ...]
+
+    @classmethod
+    def of(cls, line: dict[str, Any]) -> Self:
+        """As ``harness play --json`` prints it."""
+        return cls(line["at"], line["acknowledged"], tuple(line["events"]))
+
+
+class Play:
+    """A scenario under way: from ``net.play(...)``. It ends by itself, by ``stop()``, or with its block or network.
+
+    Args:
+        network: the network's name.
+        file: the scenario.
+        steps: where jobs say how far they are.
+        seed: in place of the file's own.
+
+    Raises:
+        HarnessError: it cannot be played.
+    """
+
+    def __init__(self, network: str, file: Path, steps: Path | None, seed: int | None) -> None:
+        self._file, self._notes = file, list[str]()
+        self._changes: list[PlayedChange] = []
+        self._error: HarnessError | None = None
+        self._process: ScenarioProcess | None = None
+        self._stopped = False
+        self.unreported = False
+        """Whether it failed, and nobody was told so far."""
+        begun = threading.Event()
+        # The process ends with the thread that starts it, so this one stays.
+        self._thread = threading.Thread(
+            target=self._play, args=(network, steps, seed, begun), name="harness-play", daemon=True
+        )
+        self._thread.start()
+        begun.wait()
+        if self._process is None:
+            assert self._error is not None
+            raise self._error
+
+    def _play(self, network: str, steps: Path | None, seed: int | None, begun: threading.Event) -> None:
+        try:
+            with ScenarioProcess(network, self._file, steps, self._notes.append, seed=seed, json=True) as process:
+                process.begin()
+                self._process = process
+                begun.set()
+                for line in process.lines():
+                    self._changes.append(PlayedChange.of(json.loads(line)))
+                code = process.wait()
+            if code and not self._stopped:
+                self._error, self.unreported = HarnessError("; ".join(self._notes) or f"exit code {code}"), True
+                self._notes.clear()
+        except HarnessError as error:
+            self._error = error
+        finally:
+            begun.set()
+
+    @property
+    def changes(self) -> tuple[PlayedChange, ...]:
+        """What it has changed so far."""
+        return tuple(self._changes)
+
+    def wait(self, timeout: float | None = None) -> tuple[PlayedChange, ...]:
+        """All changes, once the last one is made.
+
+        Raises:
+            HarnessError: a change failed; the network is as the one before it made it.
+            TimeoutError: that takes longer than so many seconds; it goes on.
+        """
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            raise TimeoutError(f"{self._file}: not over after {timeout:g} s")
+        if self._error is not None:
+            self.unreported = False
+            raise self._error
+        return self.changes
+
+    def stop(self) -> tuple[PlayedChange, ...]:
+        """End it now; the network stays as the last change made it. The changes; raises what ``wait`` raises."""
+        self.end()
+        return self.wait()
+
+    def end(self) -> list[str]:
+        """End it; what the user should know of it, e.g. what has not happened."""
+        self._stopped = self._stopped or self._thread.is_alive()
+        if self._process is not None and self._thread.is_alive():
+            self._process.end()
+        self._thread.join()
+        return self._notes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        self.end() if kind else self.stop()
