@@ -21,6 +21,7 @@ NAMES = (
     "sharing",
     "scenario",
     "gpu",
+    "scale",
 )
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands start as a user's do, from the second one on

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final, Self
 
 from harness.errors import PlanError
+from harness.model.prefixes import cover
 
 INTERFACE: Final = "eth0"
 """The one interface of every node."""
@@ -88,6 +90,17 @@ class Addressing:
     def address(self, rank: int, version: int) -> IPv4Address | IPv6Address:
         """The node's address of that version of IP. Raises PlanError."""
         return self.ipv4(rank) if version == 4 else self.ipv6(rank)
+
+    def prefixes(self, ranks: Iterable[int], version: int) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The fewest prefixes that hold the addresses of these ranks, of that version of IP, and no other address."""
+        if self.given4:
+            numbers: Iterable[int] = sorted(int(self.address(rank, version)) for rank in ranks)
+        else:
+            first = int(self.address(0, version))
+            numbers = (first + rank for rank in sorted(ranks))
+        if version == 4:
+            return tuple(map(IPv4Network, cover(numbers, 32)))
+        return tuple(map(IPv6Network, cover(numbers, 128)))
 
     def rank_of(self, address: IPv4Address | IPv6Address) -> int | None:
         """The rank that has this address, or None."""
