@@ -91,12 +91,11 @@ def tc_batch(plan: NetworkPlan, rank: int) -> str:
                 line, queue = branch.stages
                 lines.append(_netem(classid, branch.netem_handle, line))
                 lines.append(_netem(f"{branch.netem_handle >> 16:x}:", branch.queue_handle, queue))
-            case AddFilter(destination, version, neighbour):
-                address = plan.addressing.ipv4(destination) if version == 4 else plan.addressing.ipv6(destination)
-                protocol, match = ("ip", "ip") if version == 4 else ("ipv6", "ip6")
+            case AddFilter(prefix, neighbour):
+                protocol, match = ("ip", "ip") if prefix.version == 4 else ("ipv6", "ip6")
                 lines.append(
-                    f"filter add dev eth0 parent 1: protocol {protocol} prio {2 if version == 4 else 3} u32 match"
-                    f" {match} dst {address}/{address.max_prefixlen} classid 1:{neighbour + 1:x}"
+                    f"filter add dev eth0 parent 1: protocol {protocol} prio {tc_messages.PRIORITY[prefix.version]} u32"
+                    f" match {match} dst {prefix} classid 1:{neighbour + 1:x}"
                 )
     return "\n".join(lines) + "\n"
 

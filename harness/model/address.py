@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final, Self
 
@@ -101,19 +100,6 @@ class Addressing:
         if version == 4:
             return tuple(map(IPv4Network, cover(numbers, 32)))
         return tuple(map(IPv6Network, cover(numbers, 128)))
-
-    def rank_of(self, address: IPv4Address | IPv6Address) -> int | None:
-        """The rank that has this address, or None."""
-        if self.given4:
-            return self._owners.get(address)
-        net = self.ipv4_net if address.version == 4 else self.ipv6_net
-        rank = int(address) - int(net.network_address) - 1
-        return rank if 0 <= rank < MAX_NODES else None
-
-    @cached_property
-    def _owners(self) -> dict[IPv4Address | IPv6Address, int]:
-        owners: dict[IPv4Address | IPv6Address, int] = {own: rank for rank, own in enumerate(self.given4)}
-        return owners | {own: rank for rank, own in enumerate(self.given6)}
 
 
 MTU: Final = 1500

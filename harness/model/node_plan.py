@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Self
 
 from harness.model.address import MTU, Addressing
@@ -124,6 +124,20 @@ class NodePlan:
     def ipv6(self) -> IPv6Address:
         """Its own IPv6 address."""
         return self.addressing.ipv6(self.rank)
+
+    def ways(self, ports: Iterable[Port], versions: Iterable[int]) -> dict[IPv4Network | IPv6Network, int]:
+        """By prefix, the neighbour to which, or from which, packets of the addresses in it go.
+
+        Args:
+            ports: the node's, of one direction; their ranks are covered by the fewest prefixes.
+            versions: of IP.
+        """
+        return {
+            prefix: port.neighbour
+            for port in ports
+            for version in versions
+            for prefix in self.addressing.prefixes(port.ranks, version)
+        }
 
     def detours(self) -> list[tuple[int, int]]:
         """(destination, next hop) for every destination that is no neighbour."""

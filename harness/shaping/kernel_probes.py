@@ -17,7 +17,7 @@ import struct
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Final
 
 from harness.linux.syscalls import CLONE_NEWNET, unshare_as_root_or_not
@@ -97,7 +97,7 @@ def u32() -> str:
     """A filter by destination."""
     from harness.shaping import tc_messages as tc
 
-    return _ask(tc.new_filter(_LOOPBACK, 1, IPv4Address("127.0.0.1"), ROOT | 1))
+    return _ask(tc.new_filter(_LOOPBACK, IPv4Network("127.0.0.1"), ROOT | 1))
 
 
 def netem() -> str:
@@ -140,7 +140,9 @@ def nfqueue() -> str:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
     ):
         source = IPv4Address(_SOURCE)
-        how = rules.install(netlink, Guard(_LOOPBACK, (source,), device="lo"), [rules.Rule(source, _QUEUE)])
+        how = rules.install(
+            netlink, Guard(_LOOPBACK, (source,), device="lo"), [rules.Rule(IPv4Network(source), _QUEUE)]
+        )
         queue.bind(_QUEUE, max_length=10, copy_bytes=1, segment=False)
         receiver.bind(("127.0.0.1", 0))
         sender.bind((_SOURCE, 0))

@@ -15,7 +15,7 @@ from harness.shaping.htb_class import HtbClass
 from harness.shaping.meter import Counts
 from harness.shaping.netem_meter import edge_counts, read_counts
 from harness.shaping.netem_requests import leaving_rate
-from harness.shaping.qdisc import EMPTY, PASS, ROOT, UPLINK, Branch, Tree
+from harness.shaping.qdisc import EMPTY, PASS, ROOT, UPLINK, Branch, Prefix, Tree
 from harness.shaping.shape_branch import with_queue_of_leaf
 
 
@@ -122,20 +122,22 @@ def _branch(node: NodePlan, neighbour: int, chain: Mapping[str, _Qdisc], want: B
     return with_queue_of_leaf(branch)
 
 
-def _filters(netlink: Rtnetlink, node: NodePlan, index: int) -> tuple[dict[tuple[int, int], int], ...]:
-    """``filters``, ``stale`` and ``passing`` of a Tree. The low bits of a filter's handle name its rank."""
-    filters: dict[tuple[int, int], int] = {}
-    stale: dict[tuple[int, int], int] = {}
-    passing: dict[tuple[int, int], int] = {}
+def _filters(
+    netlink: Rtnetlink, node: NodePlan, index: int
+) -> tuple[dict[Prefix, int], tuple[tuple[int, int], ...], dict[Prefix, int]]:
+    """``filters``, ``stale`` and ``passing`` of a Tree."""
+    filters: dict[Prefix, int] = {}
+    stale: list[tuple[int, int]] = []
+    passing: dict[Prefix, int] = {}
+    ways = node.ways(node.egress, node.addressing.versions)
     for body in netlink.dump(tc.RTM_GETTFILTER, tc.dump_request(index, ROOT)):
         if (found := tc_read.read_filter(bytes(body))) is not None:
-            handle, address, classid = found
-            rank = (handle & 0xFFF) - 1
+            handle, prefix, classid = found
             neighbour = (classid & 0xFFFF) - 1
-            if node.addressing.rank_of(address) != rank:
-                stale[rank, address.version] = handle
-            elif neighbour == PASS:
-                passing[rank, address.version] = handle
+            if prefix in ways and neighbour == PASS:
+                passing[prefix] = handle
+            elif prefix in ways and neighbour == ways[prefix]:
+                filters[prefix] = neighbour
             else:
-                filters[rank, address.version] = neighbour
-    return filters, stale, passing
+                stale.append((prefix.version, handle))
+    return filters, tuple(stale), passing

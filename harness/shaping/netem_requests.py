@@ -56,14 +56,12 @@ def requests_of(node: NodePlan, index: int, gateways: Sequence[Address], action:
             yield set_class(index, UPLINK, ROOT, uplink)
         case AddBranch() | AddTbf() | SetClass() | SetLeaf() | Change():
             yield from _branch_requests(node, index, action)
-        case DropFilter(_, version, handle):
+        case DropFilter(version, handle):
             yield tc.request(tc.RTM_DELTFILTER, 0, index, handle, ROOT, "u32", info=tc.filter_info(version))
-        case AddFilter(destination, version, neighbour):
-            address = node.addressing.address(destination, version)
-            yield tc.new_filter(index, destination + 1, address, Branch(neighbour, Netem()).classid)
-        case MoveFilter(destination, version, neighbour, handle):
-            address = node.addressing.address(destination, version)
-            yield tc.new_filter(index, handle, address, Branch(neighbour, Netem()).classid, 0)
+        case AddFilter(prefix, neighbour):
+            yield tc.new_filter(index, prefix, Branch(neighbour, Netem()).classid)
+        case MoveFilter(prefix, neighbour, handle):
+            yield tc.new_filter(index, prefix, Branch(neighbour, Netem()).classid, handle, 0)
         case Seal():
             yield from tc.seal(index, (node.addressing.ipv4_net, node.addressing.ipv6_net), gateways)
 
@@ -124,10 +122,10 @@ def refusal_error(node: NodePlan, actions: Sequence[Action], refusals: Sequence[
             what = f"shape edge {node.rank}->{branch.neighbour} ({shape_of(branch, node.mtu).describe()})"
         case Change(branch) | SetClass(branch) | SetLeaf(branch):
             what = f"reshape edge {node.rank}->{branch.neighbour} ({shape_of(branch, node.mtu).describe()})"
-        case DropFilter(destination, version):
-            what = f"remove the filter for the old IPv{version} address of node {destination}"
+        case DropFilter(version):
+            what = f"remove a filter for old IPv{version} addresses"
         case Seal():
             what = "drop what crosses no link"
-        case AddFilter(destination, version, neighbour) | MoveFilter(destination, version, neighbour, _):
-            what = f"send IPv{version} for node {destination} through edge {node.rank}->{neighbour}"
+        case AddFilter(prefix, neighbour) | MoveFilter(prefix, neighbour, _):
+            what = f"send packets for {prefix} through edge {node.rank}->{neighbour}"
     return NodeError(node.rank, what, refusal.text, _REMEDY.get(refusal.errno, ""))

@@ -10,7 +10,7 @@ from harness.model.node_plan import NodePlan, PlannedEdge, Port
 from harness.shaping.caps.tree import REST, TOTAL, CapTree, cap_tree, held_capacity
 from harness.shaping.htb_class import HtbClass, never_limiting
 from harness.shaping.leaf import Leaf
-from harness.shaping.qdisc import EMPTY, PASSING_UPLINK, Branch, Tree
+from harness.shaping.qdisc import EMPTY, PASSING_UPLINK, Branch, Prefix, Tree
 from harness.shaping.shape_branch import branch_of
 
 Known = MutableMapping[int, tuple[tuple[PlannedEdge, int, int], Branch]]
@@ -63,15 +63,15 @@ def tree_of(
     if not node.guarded:
         return EMPTY
     branches: dict[int, Branch] = {}
-    filters: dict[tuple[int, int], int] = {}
-    passing: dict[tuple[int, int], int] = {}
+    filters: dict[Prefix, int] = {}
+    passing: dict[Prefix, int] = {}
     for port in ports:
-        far, shape = [(rank, version) for rank in port.ranks for version in versions], port.edge.effective
+        far, shape = node.ways([port], versions), port.edge.effective
         if shape.is_unshaped and port.neighbour not in sharing:
             passing |= dict.fromkeys(far, 0)
         else:
             branches[port.neighbour] = _branch(node, port, known)
-            filters |= dict.fromkeys(far, port.neighbour)
+            filters |= far
     return Tree(True, branches, filters, passing=passing, sealed=True)
 
 

@@ -12,9 +12,9 @@
      |               `- bfifo, codel, ...:   only where there is an uplink and no tbf; what waits for the uplink
      |- class 1:ffff
      |   `- blackhole 7fff:   drops what matches no filter
-     `- u32 filters: prio 1, IPv6 neighbour discovery -> 1:0, unshaped; IPv4 prio 2 and IPv6 prio 3, one per final
-        destination -> class of the next hop, or 1:0 where that edge is unshaped; prio 4, ARP -> 1:0; prio 5 and 6, in
-        containers: beyond the gateway -> 1:0
+     `- u32 filters: prio 1, IPv6 neighbour discovery -> 1:0, unshaped; IPv4 prio 2 and IPv6 prio 3, final destinations
+        by the fewest prefixes -> class of the next hop, or 1:0 where that edge is unshaped; prio 4, ARP -> 1:0; prio 5
+        and 6, in containers: beyond the gateway -> 1:0
 
 The tree is built once and changed in place afterwards, so nothing queued is dropped and no moment is unshaped: only
 another queue discipline than before, and red with other parameters, start with an empty queue.
@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from harness.model.address import MTU
@@ -40,6 +41,7 @@ from harness.model.units import Rate
 from harness.shaping.htb_class import HtbClass, never_limiting
 from harness.shaping.leaf import Leaf
 
+Prefix = IPv4Network | IPv6Network
 ROOT: Final = 0x1_0000
 DROPPING: Final = 0xFFFF
 """Minor number of the class of what matches no filter."""
@@ -185,25 +187,25 @@ class Branch:
 
 @dataclass(frozen=True)
 class Tree:
-    """A node's whole tree: branches by neighbour, and the branch of every rank whose packets are classified.
+    """A node's whole tree: branches by neighbour, and the branch of every prefix whose packets are classified.
 
     Args:
         rooted: whether the htb root is there.
         branches: by neighbour.
-        filters: (rank at the far end, IP version) -> neighbour. At the far end is the final destination for an engine
+        filters: prefix of addresses at the far end -> neighbour. At the far end is the final destination for an engine
             at the sender, the original source for one at the receiver.
-        stale: filters at the place of a rank that match an address which is not that rank's (any more), with the
-            handle by which the kernel knows them.
-        passing: filters of ranks behind unshaped edges, with the handle by which the kernel knows them.
+        stale: (IP version, handle by which the kernel knows it) of every filter whose prefix is not, or not any more,
+            one of those that lead to, or come from, the neighbour that it names.
+        passing: filters of prefixes behind unshaped edges, with the handle by which the kernel knows them.
         sealed: whether what matches no filter is dropped.
         uplink: the class above those of the branches, where links are made by qdiscs.
     """
 
     rooted: bool
     branches: Mapping[int, Branch]
-    filters: Mapping[tuple[int, int], int]
-    stale: Mapping[tuple[int, int], int] = field(default_factory=dict)
-    passing: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    filters: Mapping[Prefix, int]
+    stale: tuple[tuple[int, int], ...] = ()
+    passing: Mapping[Prefix, int] = field(default_factory=dict)
     sealed: bool = False
     uplink: HtbClass | None = None
 

@@ -17,6 +17,7 @@ from harness.shaping.qdisc import (
     PASSING_UPLINK,
     Branch,
     Netem,
+    Prefix,
     Tbf,
     Tree,
 )
@@ -73,19 +74,17 @@ class Change:
 
 @dataclass(frozen=True)
 class AddFilter:
-    """Send a far rank's packets (see Tree.filters) into a neighbour's branch, or past all (PASS)."""
+    """Send the packets of a prefix (see Tree.filters) into a neighbour's branch, or past all (PASS)."""
 
-    rank: int
-    version: int
+    prefix: Prefix
     neighbour: int
 
 
 @dataclass(frozen=True)
 class MoveFilter:
-    """Send a far rank's packets, which cross an unshaped edge so far, into a neighbour's branch."""
+    """Send the packets of a prefix, which cross an unshaped edge so far, into a neighbour's branch."""
 
-    rank: int
-    version: int
+    prefix: Prefix
     neighbour: int
     handle: int
 
@@ -97,9 +96,8 @@ class Seal:
 
 @dataclass(frozen=True)
 class DropFilter:
-    """Remove the filter at the place of a rank that has another address now."""
+    """Remove a filter of addresses that have moved."""
 
-    rank: int
     version: int
     handle: int
 
@@ -113,8 +111,8 @@ def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[A
     """What turns the observed tree into the desired one, in an order that never lets packets pass unshaped.
 
     Branches are complete before a filter sends anything into them, and all filters are there before what matches none
-    is dropped. A branch that is observed and not desired is made to do nothing; its filters stay, unless they match an
-    address that is no more its rank's.
+    is dropped. A branch that is observed and not desired is made to do nothing; its filters stay, unless the addresses
+    that they match have moved.
 
     Args:
         desired: what shall be.
@@ -129,14 +127,14 @@ def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[A
     for neighbour, old in observed.branches.items():
         if neighbour not in desired.branches:
             actions += _branch_actions(_idle(old), old, False)
-    actions += [DropFilter(rank, version, handle) for (rank, version), handle in observed.stale.items()]
-    for (rank, version), neighbour in desired.filters.items():
-        if (handle := observed.passing.get((rank, version))) is not None:
-            actions.append(MoveFilter(rank, version, neighbour, handle))
-        elif (rank, version) not in observed.filters:
-            actions.append(AddFilter(rank, version, neighbour))
-    for rank, version in desired.passing.keys() - observed.passing.keys() - observed.filters.keys():
-        actions.append(AddFilter(rank, version, PASS))
+    actions += [DropFilter(version, handle) for version, handle in observed.stale]
+    for prefix, neighbour in desired.filters.items():
+        if (handle := observed.passing.get(prefix)) is not None:
+            actions.append(MoveFilter(prefix, neighbour, handle))
+        elif prefix not in observed.filters:
+            actions.append(AddFilter(prefix, neighbour))
+    for prefix in desired.passing.keys() - observed.passing.keys() - observed.filters.keys():
+        actions.append(AddFilter(prefix, PASS))
     if desired.sealed and not observed.sealed:
         actions.append(Seal())
     return actions
@@ -225,9 +223,9 @@ def mismatches(desired: Tree, observed: Tree) -> Iterable[tuple[int, str]]:
             yield neighbour, "nothing shapes it"
         elif reasons := _all_differences(_settled(branch, have), have):
             yield neighbour, ", ".join(f"{reason} (applied -> requested)" for reason in reasons)
-    for (rank, version), neighbour in desired.filters.items():
-        if observed.filters.get((rank, version)) != neighbour:
-            yield neighbour, f"no IPv{version} filter sends packets of node {rank} there"
+    for prefix, neighbour in desired.filters.items():
+        if observed.filters.get(prefix) != neighbour:
+            yield neighbour, f"no filter sends packets of {prefix} there"
     if desired.sealed and not observed.sealed:
         for neighbour in desired.branches:
             yield neighbour, "what crosses no link is not dropped"

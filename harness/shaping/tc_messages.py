@@ -19,13 +19,12 @@ from harness.model.link import Distribution
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.rtnetlink import Request
 from harness.shaping import leaf
-from harness.shaping.caps.messages import raw_request, set_class
+from harness.shaping.caps.messages import by_prefix, raw_request, set_class, set_filter
 from harness.shaping.htb_class import never_limiting
-from harness.shaping.qdisc import DROPPING, PASSING_UPLINK, ROOT, UPLINK, Branch, Netem, Tbf
+from harness.shaping.qdisc import DROPPING, PASSING_UPLINK, ROOT, UPLINK, Branch, Netem, Prefix, Tbf
 from harness.shaping.tc_plugin import TcMessage
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 RTM_NEWQDISC: Final = 36
 RTM_GETQDISC: Final = 38
 RTM_NEWTCLASS: Final = 40
@@ -49,7 +48,7 @@ _ARP_PRIORITY: Final = 4
 _OUTSIDE_PRIORITY: Final = {4: 5, 6: 6}
 DROP_CLASS: Final = ROOT | DROPPING
 _DROP_HANDLE: Final = 0x7FFF_0000
-_NOT_UNICAST: Final[Mapping[int, tuple[Network, ...]]] = {
+_NOT_UNICAST: Final[Mapping[int, tuple[Prefix, ...]]] = {
     4: tuple(map(IPv4Network, ("127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"))),
     6: tuple(map(IPv6Network, ("::/127", "fe80::/10", "ff00::/8"))),
 }
@@ -64,10 +63,12 @@ TcOptions = dict[str, Any]
 
 
 @lru_cache(maxsize=4096)
-def new_filter(index: int, handle: int, destination: Address, classid: int, flags: int = _NEW) -> Request:
-    """The message that adds a filter below the root, which sends one destination to a class."""
-    info, options = filter_info(destination.version), u32_filter(destination, classid)
-    return request(RTM_NEWTFILTER, flags, index, handle, ROOT, "u32", options, info)
+def new_filter(index: int, prefix: Prefix, classid: int, handle: int = 0, flags: int = _NEW) -> Request:
+    """The message that adds a filter below the root, which sends destinations to a class; or changes one in place.
+
+    Without a handle the kernel chooses one.
+    """
+    return set_filter(index, ROOT, PRIORITY[prefix.version], handle, by_prefix("dst", prefix, classid), flags)
 
 
 def new_root(index: int) -> Iterator[Request]:
@@ -78,7 +79,7 @@ def new_root(index: int) -> Iterator[Request]:
         yield request(RTM_NEWTFILTER, _NEW, index, number, ROOT, "u32", options, info)
 
 
-def seal(index: int, nets: Iterable[Network], gateways: Iterable[Address]) -> Iterator[Request]:
+def seal(index: int, nets: Iterable[Prefix], gateways: Iterable[Address]) -> Iterator[Request]:
     """The messages that drop what matches no filter.
 
     Args:
@@ -88,7 +89,7 @@ def seal(index: int, nets: Iterable[Network], gateways: Iterable[Address]) -> It
     """
     for version in sorted({way.version for way in gateways}):
         info = _info(_OUTSIDE_PRIORITY[version], _ETH_P[version])
-        ways: list[Network] = [ip_network(way) for way in gateways if way.version == version]
+        ways: list[Prefix] = [ip_network(way) for way in gateways if way.version == version]
         kept = [*(net for net in nets if net.version == version), *_NOT_UNICAST[version]]
         anywhere = ip_network("0.0.0.0/0" if version == 4 else "::/0")
         chosen = [*((net, ROOT) for net in ways), *((net, DROP_CLASS) for net in kept), (anywhere, ROOT)]
@@ -199,11 +200,6 @@ def set_leaf(index: int, branch: Branch, rate_byte_s: int, flags: int) -> Reques
     return raw_request(RTM_NEWQDISC, flags, index, branch.leaf_handle, branch.leaf_parent, kind, attr(2, options))
 
 
-def u32_filter(destination: Address, classid: int) -> TcOptions:
-    """Of a filter that sends one destination to a class."""
-    return _to_net(ip_network(destination), classid)
-
-
 def discovery_filters() -> list[tuple[int, TcOptions]]:
     """(tcm_info, options) of the filters that let IPv6 neighbour discovery pass unshaped, as ARP does.
 
@@ -225,7 +221,7 @@ def _ethertype(value: int) -> Key:
     return value, 0x0000FFFF, -4
 
 
-def _to_net(net: Network, classid: int) -> TcOptions:
+def _to_net(net: Prefix, classid: int) -> TcOptions:
     start, mask = _DESTINATION_OFFSET[net.version], net.netmask.packed
     words = [(net.network_address.packed[at : at + 4], mask[at : at + 4], start + at) for at in range(0, len(mask), 4)]
     keys = [(int.from_bytes(value), int.from_bytes(part), at) for value, part, at in words if any(part)]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from harness.netlink.nlattr import message
 from harness.shaping import leaf
+from harness.shaping.caps import messages
 from harness.shaping.caps.messages import kind_and_options
 from harness.shaping.leaf import Leaf
-from harness.shaping.qdisc import Netem, Tbf
-from harness.shaping.tc_messages import NETEM_LOSS_GE, PRIORITY, RTM_NEWQDISC, TICK_NS, Address
+from harness.shaping.qdisc import Netem, Prefix, Tbf
+from harness.shaping.tc_messages import NETEM_LOSS_GE, PRIORITY, RTM_NEWQDISC, TICK_NS
 from harness.shaping.tc_plugin import TcMessage
 
 
@@ -70,14 +69,11 @@ def read_tbf(found: TcMessage) -> Tbf:
 
 
 @lru_cache(maxsize=4096)
-def read_filter(body: bytes) -> tuple[int, Address, int] | None:
-    """(handle, destination, classid) of a filter that we made; None for hash tables and others' filters."""
-    found = read(body)
-    options = _attributes(found.get_attr("TCA_OPTIONS"))
-    selector, classid = options.get("TCA_U32_SEL"), options.get("TCA_U32_CLASSID")
-    if selector is None or classid is None or found["info"] >> 16 not in PRIORITY.values():
+def read_filter(body: bytes) -> tuple[int, Prefix, int] | None:
+    """(handle, prefix of destinations, classid) of a filter that we made; None for hash tables and others' filters."""
+    found = messages.read_filter(memoryview(body))
+    if found is None or PRIORITY.get(found[2].version) != found[0]:
         return None
-    address = b"".join(struct.pack(">I", value) for value, _, _ in selector["keys"])
-    if len(address) == 4:
-        return found["handle"], IPv4Address(address), classid
-    return (found["handle"], IPv6Address(address), classid) if len(address) == 16 else None
+    _, handle, spec = found
+    prefix = messages.prefix_of("dst", spec)
+    return None if prefix is None else (handle, prefix, spec.classid)

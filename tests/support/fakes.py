@@ -77,13 +77,13 @@ class FakeEngine:
                     branches[branch.neighbour] = branch
                 case Seal():
                     sealed = True
-                case AddFilter(rank, version, neighbour) if neighbour == PASS:
-                    passing[rank, version] = 1
-                case AddFilter(rank, version, neighbour) | MoveFilter(rank, version, neighbour, _):
+                case AddFilter(prefix, neighbour) if neighbour == PASS:
+                    passing[prefix] = 1
+                case AddFilter(prefix, neighbour) | MoveFilter(prefix, neighbour, _):
                     assert neighbour in branches, "a filter before its branch lets packets into nowhere"
-                    filters[rank, version] = neighbour
-                    passing.pop((rank, version), None)
-            self.trees[node.rank] = Tree(rooted, dict(branches), dict(filters), {}, dict(passing), sealed)
+                    filters[prefix] = neighbour
+                    passing.pop(prefix, None)
+            self.trees[node.rank] = Tree(rooted, dict(branches), dict(filters), (), dict(passing), sealed)
         caps = {name: cap for name, cap in vars(node.shape).items() if cap}
         if not self.shapes_bridge:
             crossed = {port.trunk for port in node.ingress}

@@ -19,6 +19,7 @@ from harness.model.node_plan import NodePlan
 from harness.model.status import CapStatus, NodeStatus
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.caps import messages as tc
+from harness.shaping.caps.flow_filters import IP, flow_filters
 from harness.shaping.caps.htb import FilterKey, make_filters, make_tree, missing_filters, read_cap
 from harness.shaping.caps.ifb import find_ifb, make_ifb
 from harness.shaping.caps.messages import INGRESS, Filter
@@ -28,7 +29,6 @@ from harness.shaping.caps.uplink import cap_errors
 DOWNLINK: Final = "downlink"
 DEVICE: Final = "ifb-down"
 _DISCOVERY: Final = 1
-_IP: Final = {4: 2, 6: 3}
 
 
 def apply_downlink(netlink: Rtnetlink, node: NodePlan, index: int) -> None:
@@ -63,13 +63,8 @@ def with_downlink(status: NodeStatus, node: NodePlan, index: int) -> NodeStatus:
 
 def _redirect(node: NodePlan, device: int) -> Mapping[FilterKey, Filter]:
     filters = {(_DISCOVERY, number): spec for number, spec in enumerate(tc.discovery(), 1)}
-    return filters | {(_IP[version], 1): tc.anything(version, device=device) for version in node.addressing.versions}
+    return filters | {(IP[version], 1): tc.anything(version, device=device) for version in node.addressing.versions}
 
 
 def _by_source(node: NodePlan) -> Mapping[FilterKey, Filter]:
-    return {
-        (_IP[version], rank + 1): tc.by_address("src", node.addressing.address(rank, version), ROOT | flow)
-        for version in node.addressing.versions
-        for flow, port in enumerate(node.ingress, 1)
-        for rank in port.ranks
-    }
+    return flow_filters("src", node, node.ingress)

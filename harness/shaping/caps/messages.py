@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from harness.model.address import FRAME
@@ -16,6 +16,7 @@ from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, attr
 from harness.netlink.rtnetlink import Request
 from harness.shaping.caps.tree import REST, ROOT
 from harness.shaping.htb_class import HtbClass
+from harness.shaping.qdisc import Prefix
 
 RTM_NEWQDISC: Final = 36
 RTM_DELQDISC: Final = 37
@@ -30,6 +31,7 @@ INGRESS: Final = 0xFFFF_0000
 UNSHAPED: Final = ROOT
 """What a filter on the root names to let packets pass beside all classes."""
 
+_NEW: Final = NLM_F_CREATE | NLM_F_EXCL
 _TCMSG: Final = struct.Struct("=BxxxiIII")
 _KIND, _OPTIONS, _STAB = 1, 2, 8
 _TC_H_ROOT, _TC_H_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
@@ -73,11 +75,32 @@ class Filter:
     device: int = 0
 
 
-def by_address(end: str, address: IPv4Address | IPv6Address, classid: int, device: int = 0) -> Filter:
-    """Matches the packets whose ``src`` or ``dst`` this is."""
-    start, packed = _OFFSET[end, address.version], address.packed
-    keys = tuple((int.from_bytes(packed[at : at + 4]), _U32_MAX, start + at) for at in range(0, len(packed), 4))
-    return Filter(address.version, keys, classid, device)
+def by_prefix(end: str, prefix: Prefix, classid: int, device: int = 0) -> Filter:
+    """Matches the packets whose ``src`` or ``dst`` is in it."""
+    start, packed, mask = _OFFSET[end, prefix.version], prefix.network_address.packed, prefix.netmask.packed
+    words = [
+        (int.from_bytes(packed[at : at + 4]), int.from_bytes(mask[at : at + 4]), start + at)
+        for at in range(0, len(packed), 4)
+    ]
+    return Filter(prefix.version, tuple(word for word in words if word[1]) or ((0, 0, start),), classid, device)
+
+
+def prefix_of(end: str, spec: Filter) -> Prefix | None:
+    """Whose packets a filter matches: the inverse of by_prefix; None where it matches something else."""
+    size = 4 if spec.version == 4 else 16
+    address, mask = bytearray(size), bytearray(size)
+    for value, part, offset in spec.keys:
+        at = offset - _OFFSET[end, spec.version]
+        if at % 4 or not 0 <= at < size:
+            return None
+        address[at : at + 4], mask[at : at + 4] = value.to_bytes(4), part.to_bytes(4)
+    length = int.from_bytes(mask).bit_count()
+    made: Prefix
+    try:
+        made = IPv4Network((bytes(address), length)) if size == 4 else IPv6Network((bytes(address), length))
+    except ValueError:  # bits behind the mask
+        return None
+    return made if made.netmask.packed == mask else None
 
 
 def discovery(classid: int = 0) -> list[Filter]:
@@ -195,15 +218,14 @@ def new_ingress(index: int) -> Request:
     return raw_request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, index, INGRESS, _TC_H_INGRESS, "ingress")
 
 
-def set_filter(index: int, parent: int, priority: int, number: int, spec: Filter) -> Request:
-    """Adds a filter below the root (ROOT) or on what comes in (INGRESS)."""
+def set_filter(index: int, parent: int, priority: int, number: int, spec: Filter, flags: int = _NEW) -> Request:
+    """Adds a filter below the root (ROOT) or on what comes in (INGRESS); without flags, changes one in place."""
     keys = b"".join(_KEY.pack(mask, value, struct.pack("=i", at)) for value, mask, at in spec.keys)
     selector = attr(_U32_SEL, bytes((_U32_TERMINAL, 0, len(spec.keys))) + bytes(13) + keys)
     if spec.device:
         target = attr(_U32_ACT, _redirect(spec.device, spec.classid))
     else:
         target = attr(_U32_CLASSID, struct.pack("=I", spec.classid)) if spec.classid else b""
-    flags = NLM_F_CREATE | NLM_F_EXCL
     made = attr(_OPTIONS, target + selector)
     return raw_request(RTM_NEWTFILTER, flags, index, number, parent, "u32", made, _info(priority, spec.version))
 

@@ -5,7 +5,7 @@ See kernel_probes; these import no pyroute2.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Network
 
 from harness.model.queueing import Discipline, Queue
 from harness.netlink.rtnetlink import Rtnetlink
@@ -18,7 +18,7 @@ from harness.shaping.leaf import Leaf, leaf_options
 
 _LOOPBACK = 1
 _DEVICE = "probe-ifb"
-_SOURCE = IPv4Address("127.0.0.2")
+_SOURCE = IPv4Network("127.0.0.2")
 _RATE = 10**6
 
 
@@ -43,7 +43,7 @@ def _redirect(number: int) -> str:
     """With the class's action from the second on."""
     with Rtnetlink() as netlink:
         netlink.batch([tc.new_ingress(_LOOPBACK)])  # refused where the probe before has made it
-        redirect = tc.by_address("src", _SOURCE, ROOT | 1 if number > 1 else 0, _LOOPBACK)
+        redirect = tc.by_prefix("src", _SOURCE, ROOT | 1 if number > 1 else 0, _LOOPBACK)
         send(netlink, [tc.set_filter(_LOOPBACK, INGRESS, number, 1, redirect)])
     return ""
 

@@ -14,16 +14,19 @@ ifb, of which each packet would have to try as many as pairs of nodes have a pat
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from harness.errors import HarnessError
 from harness.model.capacity import Capacity
 from harness.model.link import Pair
+from harness.model.node_plan import NodePlan
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.caps import messages as tc
+from harness.shaping.caps.flow_filters import IP
 from harness.shaping.caps.htb import FilterKey, make_filters, make_tree, missing_filters, read_cap
 from harness.shaping.caps.ifb import find_ifb, make_ifb
 from harness.shaping.caps.messages import INGRESS, Filter
@@ -32,7 +35,6 @@ from harness.shaping.caps.tree import ROOT, cap_tree
 MAX_EDGES: Final = 30_000
 """Of a trunk: the kernel has 32767 handles for the queues of one tree."""
 _DISCOVERY: Final = 1
-_BY_ADDRESS: Final = {4: 2, 6: 3}
 
 
 @dataclass(frozen=True)
@@ -117,15 +119,13 @@ def _filters(plan: NetworkPlan) -> dict[str, dict[FilterKey, Filter]]:
         for device in [find_ifb(trunk.device) or 0]
         for flow, edge in enumerate(trunk.edges, 1)
     }
-    return {
-        f"n{src}": {(_DISCOVERY, number): spec for number, spec in enumerate(tc.discovery(), 1)}
-        | {
-            (_BY_ADDRESS[version], rank + 1): tc.by_address(
-                "dst", plan.addressing.address(rank, version), *crossing[src, hop]
-            )
-            for rank, hop in plan.next_hops[src].items()
-            if (src, hop) in crossing
-            for version in plan.addressing.versions
-        }
-        for src in sorted({src for src, _ in crossing})
+    return {f"n{src}": _of_port(plan.node(src), crossing) for src in sorted({src for src, _ in crossing})}
+
+
+def _of_port(node: NodePlan, crossing: Mapping[Pair, tuple[int, int]]) -> dict[FilterKey, Filter]:
+    ports = [port for port in node.egress if port.edge.pair in crossing]
+    return {(_DISCOVERY, number): spec for number, spec in enumerate(tc.discovery(), 1)} | {
+        (IP[version], number): tc.by_prefix("dst", prefix, *crossing[node.rank, neighbour])
+        for version in node.addressing.versions
+        for number, (prefix, neighbour) in enumerate(node.ways(ports, [version]).items(), 1)
     }

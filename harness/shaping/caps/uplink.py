@@ -15,6 +15,7 @@ from harness.model.node_plan import NodePlan
 from harness.model.status import NodeStatus
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.caps import messages as tc
+from harness.shaping.caps.flow_filters import flow_filters
 from harness.shaping.caps.htb import FilterKey, has_tree, make_tree, missing_filters, read_cap
 from harness.shaping.caps.messages import Filter
 from harness.shaping.caps.tree import ROOT, cap_tree
@@ -26,7 +27,6 @@ _REMEDY: Final = {
     errno.EOPNOTSUPP: "this kernel lacks that: run 'harness doctor'",
 }
 _DISCOVERY, _ARP = 1, 4
-_BY_ADDRESS: Final = {4: 2, 6: 3}
 
 
 def apply_uplink(netlink: Rtnetlink, node: NodePlan, index: int) -> None:
@@ -67,12 +67,6 @@ def cap_errors(rank: int, what: str) -> Iterator[None]:
 
 def _filters(node: NodePlan) -> Mapping[FilterKey, Filter]:
     """By destination, to the class of the next hop."""
-
     filters = {(_DISCOVERY, number): spec for number, spec in enumerate(tc.discovery(tc.UNSHAPED), 1)}
     filters[_ARP, 1] = tc.arp()
-    return filters | {
-        (_BY_ADDRESS[version], rank + 1): tc.by_address("dst", node.addressing.address(rank, version), ROOT | flow)
-        for version in node.addressing.versions
-        for flow, port in enumerate(node.egress, 1)
-        for rank in port.ranks
-    }
+    return filters | flow_filters("dst", node, node.egress)

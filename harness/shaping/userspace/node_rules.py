@@ -10,7 +10,7 @@ from harness.errors import NodeError
 from harness.model.node_plan import NodePlan
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.nft_steps import generation
-from harness.shaping.qdisc import EMPTY, PASS, Tree
+from harness.shaping.qdisc import EMPTY, PASS, Prefix, Tree
 from harness.shaping.qdisc_diff import Action, AddFilter, MoveFilter
 from harness.shaping.userspace import rules
 from harness.shaping.userspace.guard import Guard
@@ -59,37 +59,36 @@ class NodeRules:
 
     def _read(self, node: NodePlan, guard: Guard) -> Tree:
         found = rules.read(self._netlink, guard)
-        ways = {rank: port.neighbour for port in node.ingress for rank in port.ranks}
-        filters: dict[tuple[int, int], int] = {}
-        stale: dict[tuple[int, int], int] = {}
-        passing: dict[tuple[int, int], int] = {}
+        ways = node.ways(node.ingress, node.addressing.versions)
+        filters: dict[Prefix, int] = {}
+        stale: list[tuple[int, int]] = []
+        passing: dict[Prefix, int] = {}
         for rule in found.rules:
-            rank, version = node.addressing.rank_of(rule.source), rule.source.version
-            if rank in ways and rule.queue is None:
-                passing[rank, version] = rule.handle
-            elif rank in ways and rule.queue == QUEUE_BASE + ways[rank]:
-                filters.setdefault((rank, version), ways[rank])
+            if rule.source in ways and rule.queue is None:
+                passing[rule.source] = rule.handle
+            elif rule.source in ways and rule.queue == QUEUE_BASE + ways[rule.source]:
+                filters[rule.source] = ways[rule.source]
             else:
-                stale[len(stale), version] = rule.handle
-        return Tree(found.rooted, {}, filters, stale, passing, found.rooted)
+                stale.append((rule.source.version, rule.handle))
+        return Tree(found.rooted, {}, filters, tuple(stale), passing, found.rooted)
 
     def change(self, node: NodePlan, guard: Guard, actions: Sequence[Action], desired: Tree, observed: Tree) -> None:
         """All rules in one transaction where there are none of ours, or wrong ones; else what is missing.
 
         Raises NodeError.
         """
-        filters = {(one.rank, one.version): one.neighbour for one in actions if isinstance(one, AddFilter | MoveFilter)}
+        filters = {one.prefix: one.neighbour for one in actions if isinstance(one, AddFilter | MoveFilter)}
         moved = [one for one in actions if isinstance(one, MoveFilter)]
         whole = (desired.rooted and not observed.rooted) or bool(observed.stale)
         if whole:
             filters = {**dict.fromkeys(desired.passing, PASS), **observed.filters, **desired.filters}
         made = [
-            rules.Rule(node.addressing.address(rank, version), None if neighbour == PASS else QUEUE_BASE + neighbour)
-            for (rank, version), neighbour in filters.items()
+            rules.Rule(prefix, None if neighbour == PASS else QUEUE_BASE + neighbour)
+            for prefix, neighbour in filters.items()
         ]
         if not made and not whole:
             return
-        old = [rules.Rule(node.addressing.address(one.rank, one.version), None, handle=one.handle) for one in moved]
+        old = [rules.Rule(one.prefix, None, handle=one.handle) for one in moved]
         try:
             rules.install(self._netlink, guard, made) if whole else rules.add(self._netlink, made, old)
         except OSError as problem:

@@ -6,9 +6,9 @@ what no rule and not the guard (guard.py) lets pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from harness.linux.host import has_ipv6
@@ -37,17 +37,17 @@ _WORDS: Final = {NFPROTO_IPV4: "IPv4", NFPROTO_IPV6: "IPv6", NFPROTO_NETDEV: "fr
 
 @dataclass(frozen=True)
 class Rule:
-    """Packets of one source wait in one queue.
+    """Packets of some sources wait in one queue.
 
     Args:
-        source: the packets' source address.
+        source: prefix of the packets' source addresses.
         queue: the queue's number; None: they cross an unshaped edge, and pass.
         packets: that the kernel has counted; super-packets count once.
         bytes: that the kernel has counted, from the network header on.
         handle: by which the kernel knows it; 0 where it is not from there.
     """
 
-    source: IPv4Address | IPv6Address
+    source: IPv4Network | IPv6Network
     queue: int | None
     packets: int = 0
     bytes: int = 0
@@ -167,12 +167,34 @@ def _base(netlink: Nfnetlink, guard: Guard) -> Iterator[Step]:
 
 def _rule(family: int, held: nft.HeldRule) -> Rule | None:
     match held.expressions:
-        case (nft.Payload() as place, nft.Compare(value, False), nft.Counter(packets, size), act):
-            version = 4 if family == NFPROTO_IPV4 else 6
-            if place == SOURCE[version] and len(value) == place.length and isinstance(act, nft.Queue | nft.Accept):
-                source = IPv4Address(value) if version == 4 else IPv6Address(value)
+        case (*match, nft.Counter(packets, size), (nft.Queue() | nft.Accept()) as act):
+            if (source := _source(4 if family == NFPROTO_IPV4 else 6, match)) is not None:
                 return Rule(source, act.number if isinstance(act, nft.Queue) else None, packets, size, held.handle)
     return None
+
+
+def _matching(source: IPv4Network | IPv6Network) -> tuple[nft.Expression, ...]:
+    compare = nft.Compare(source.network_address.packed)
+    if source.prefixlen == source.max_prefixlen:
+        return SOURCE[source.version], compare
+    return SOURCE[source.version], nft.Mask(source.netmask.packed), compare
+
+
+def _source(version: int, match: Sequence[nft.Expression]) -> IPv4Network | IPv6Network | None:
+    """The inverse of _matching; None where something else is matched."""
+    bits = SOURCE[version].length * 8
+    match match:
+        case (_, nft.Compare(value)):
+            length = bits
+        case (_, nft.Mask(mask), nft.Compare(value)):
+            length = int.from_bytes(mask).bit_count()
+        case _:
+            return None
+    try:
+        source = (IPv4Network if version == 4 else IPv6Network)((value, length))
+    except ValueError:
+        return None
+    return source if _matching(source) == tuple(match) else None
 
 
 def _perform(netlink: Nfnetlink, steps: list[Step], rules: Iterable[Rule]) -> str:
@@ -180,7 +202,7 @@ def _perform(netlink: Nfnetlink, steps: list[Step], rules: Iterable[Rule]) -> st
     for rule in rules:
         version = rule.source.version
         act = nft.Accept() if rule.queue is None else nft.Queue(rule.queue, native)
-        expressions = (SOURCE[version], nft.Compare(rule.source.packed), nft.Counter(), act)
+        expressions = (*_matching(rule.source), nft.Counter(), act)
         request = nft.add_rule(FAMILY[version], TABLE, CHAIN, expressions)
         where = "pass" if rule.queue is None else f"to queue {rule.queue}"
         steps.append((f"send packets of {rule.source} {where}", request))

@@ -8,7 +8,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 
 import pytest
@@ -101,7 +101,9 @@ def guard_by_nftables(node):
     own = (node.node.ipv4, node.node.ipv6)
     others = [PLAN.addressing.address(rank, version) for rank in range(3) if rank != node.rank for version in (4, 6)]
     with Nfnetlink() as netlink:
-        rules.install(netlink, Guard(node.index, own, relays=False), [rules.Rule(one, None) for one in others])
+        rules.install(
+            netlink, Guard(node.index, own, relays=False), [rules.Rule(ip_network(one), None) for one in others]
+        )
 
 
 @pytest.mark.parametrize("engine", ["netem", "userspace"])

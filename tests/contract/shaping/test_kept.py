@@ -33,15 +33,15 @@ def test_rules(index, monkeypatch):
     monkeypatch.setattr(rules, "read", lambda *given: dumps.append(given) or read(*given))
     node = network("line", 2, shape(delay="1ms")).node(0)
     guard = Guard(index, (node.ipv4, node.ipv6))
-    kept = NodeRules()
+    kept, (peer,) = NodeRules(), node.addressing.prefixes([1], 4)
     with Nfnetlink() as somebody:
         kept.read(node, guard)  # a process asks once what nf_tables can do, with a table for a moment
         dumps.clear()
         assert [kept.read(node, guard).rooted for _ in range(3)] == [False] * 3
         assert len(dumps) <= 1
         dumps.clear()
-        rules.install(somebody, guard, [rules.Rule(node.addressing.ipv4(1), 0x4801)])
-        assert [kept.read(node, guard).filters for _ in range(3)] == [{(1, 4): 1}] * 3
+        rules.install(somebody, guard, [rules.Rule(peer, 0x4801)])
+        assert [kept.read(node, guard).filters for _ in range(3)] == [{peer: 1}] * 3
         assert len(dumps) == 1
         rules.remove(somebody)
         assert not kept.read(node, guard).rooted

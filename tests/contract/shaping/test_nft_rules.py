@@ -7,7 +7,7 @@ import select
 import socket
 import time
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Network, ip_address, ip_network
 
 import pytest
 
@@ -45,7 +45,7 @@ def held(rules):
 
 
 def of(*sources):
-    return [Rule(ip_address(source), 100 + number) for number, source in enumerate(sources)]
+    return [Rule(ip_network(source), 100 + number) for number, source in enumerate(sources)]
 
 
 @pytest.fixture
@@ -82,7 +82,8 @@ def packets_of(queue, seconds=0.5):
 
 
 def test_rules_are_read_back_as_asked(netlink, cable):
-    asked = [*of(*cable.sources), Rule(IPv4Address("255.255.255.255"), 65535), Rule(IPv4Address("0.0.0.0"), 0)]
+    asked = [*of(*cable.sources), Rule(IPv4Network("255.255.255.255"), 65535), Rule(IPv4Network("0.0.0.0"), 0)]
+    asked += [Rule(ip_network(prefix), 7) for prefix in ("10.0.0.4/30", "10.0.1.0/24", "fd00::40/122", "fd00:1::/64")]
     assert rules.install(netlink, guard(cable.index), asked) in (rules.NATIVE, rules.COMPAT)
     found = rules.read(netlink, guard(cable.index))
     assert found.rooted
@@ -116,7 +117,7 @@ def test_what_passes_is_sent_to_a_queue_in_one_step(netlink, cable):
     assert (passing.queue, passing.packets) == (None, 1)
     rules.add(netlink, [Rule(source, 100)], [passing])
     found = rules.read(netlink, guard(cable.index))
-    assert (found.rooted, held(found.rules)) == (True, [("10.0.0.2", 100)])
+    assert (found.rooted, held(found.rules)) == (True, [("10.0.0.2/32", 100)])
     assert not cable.arrives("10.0.0.2")
 
 
@@ -215,7 +216,7 @@ def test_a_packet_waits_in_the_queue_of_its_source(netlink, cable):
     rules.install(netlink, guard(cable.index), asked)
     with listener(*(rule.queue for rule in asked)) as queue:
         for rule in asked:
-            with cable.send(str(rule.source)) as near:
+            with cable.send(str(rule.source.network_address)) as near:
                 ((number, waiting, _, length, _),) = packets_of(queue)
                 assert (number, length) == (rule.queue, UDP_BYTES[rule.source.version])
                 with pytest.raises(TimeoutError):
@@ -232,7 +233,7 @@ def test_a_packet_let_go_with_a_mark_says_that_it_met_congestion(netlink, cable,
     with listener(*(rule.queue for rule in asked)) as queue:
         for rule in asked:
             for marked in (True, False):
-                with cable.send(str(rule.source), traffic_class=traffic_class) as near:
+                with cable.send(str(rule.source.network_address), traffic_class=traffic_class) as near:
                     ((number, waiting, *_),) = packets_of(queue)
                     queue.send(accept_marked(number, waiting) if marked else verdict(number, waiting, True))
                     text, ancillary, _, _ = near.recvmsg(100, 100)
@@ -257,7 +258,7 @@ def test_frames_are_dropped_as_they_leave_or_where_the_kernel_cannot_as_they_com
             with cable.at_the_far_end(), Nfnetlink() as other:
                 rules.install(other, guard(cable.index), [])
         else:
-            rules.install(netlink, guard(cable.index), [Rule(IPv4Address("10.0.0.2"), None)])
+            rules.install(netlink, guard(cable.index), [Rule(IPv4Network("10.0.0.2"), None)])
             assert rules.read(netlink, guard(cable.index)).rooted
             assert cable.arrives("10.0.0.2")
         with contextlib.suppress(OSError):  # the sender is told where it leaves
@@ -275,7 +276,7 @@ def test_where_the_kernel_shows_no_frames_there_is_no_chain_for_them(netlink, ca
 
 
 def test_the_first_of_two_rules_of_one_source_acts(netlink, cable):
-    rules.install(netlink, guard(cable.index), [Rule(IPv4Address("10.0.0.2"), 1), Rule(IPv4Address("10.0.0.2"), 2)])
+    rules.install(netlink, guard(cable.index), [Rule(IPv4Network("10.0.0.2"), 1), Rule(IPv4Network("10.0.0.2"), 2)])
     assert not cable.arrives("10.0.0.2")
     assert [(rule.queue, rule.packets) for rule in rules.read(netlink, guard(cable.index)).rules] == [(1, 1), (2, 0)]
 
@@ -286,8 +287,8 @@ def test_the_first_of_two_rules_of_one_source_acts(netlink, cable):
 def test_what_the_kernel_refuses_is_told_in_words_and_undone(netlink, cable):
     rules.install(netlink, guard(cable.index), of("10.0.0.2"))
     assert netlink.transaction([nft.delete_table(NFPROTO_IPV4, rules.TABLE)]) == []
-    with pytest.raises(OSError, match=r"^\[Errno 2\] send packets of 10.0.0.3 to queue 7: No such file") as error:
-        rules.add(netlink, [Rule(IPv4Address("10.0.0.3"), 7), Rule(IPv4Address("10.0.0.4"), 8)])
+    with pytest.raises(OSError, match=r"^\[Errno 2\] send packets of 10.0.0.3/32 to queue 7: No such file") as error:
+        rules.add(netlink, [Rule(IPv4Network("10.0.0.3"), 7), Rule(IPv4Network("10.0.0.4"), 8)])
     assert error.value.errno == errno.ENOENT
     assert rules.read(netlink, guard(cable.index)).rules == ()
 
@@ -334,7 +335,7 @@ def test_without_the_right_the_answer_says_so(cable):
 
 
 def test_a_node_of_a_large_mesh_takes_little_time(cable):
-    asked = [Rule(ip_address(f"{net}{number}"), number) for net in ("10.0.1.", "fd00::1:") for number in range(1, 64)]
+    asked = [Rule(ip_network(f"{net}{number}"), number) for net in ("10.0.1.", "fd00::1:") for number in range(1, 64)]
     asked = [rule for rule in asked if has_ipv6() or rule.source.version == 4]
     took = []
     with Nfnetlink() as netlink:

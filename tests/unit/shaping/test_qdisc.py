@@ -2,11 +2,13 @@
 
 import dataclasses
 import itertools
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.model.address import Addressing
 from harness.model.capacity import DROPTAIL, Capacity, NodeShape
 from harness.model.link import DISTRIBUTIONS, UNSHAPED, LinkShape
 from harness.model.node_plan import PlannedEdge
@@ -58,10 +60,15 @@ from harness.shaping.shape_branch import (
 from tests.support.plans import SHAPES, network, shape
 
 MAX_RANK = 4093
+NET = Addressing()
 
 
 def tree(topology="line", nodes=2, every=None, rank=0, **edges):
     return sent_by(network(topology, nodes, every, **edges).node(rank))
+
+
+def prefixes(*ranks):
+    return {*NET.prefixes(ranks, 4), *NET.prefixes(ranks, 6)}
 
 
 def sent_by(node):
@@ -110,20 +117,20 @@ def perform(tree, actions):
                 if leaf is not None and leaf.queue == DROPTAIL and branch.tbf is not None:
                     leaf = dataclasses.replace(leaf, limit=branch.tbf.limit)  # tbf sets it
                 branches[branch.neighbour] = dataclasses.replace(branch, htb=held.htb, leaf=leaf)
-            case AddFilter(rank, version, neighbour) if neighbour == PASS:
+            case AddFilter(prefix, neighbour) if neighbour == PASS:
                 assert not sealed, "packets of an unshaped edge would be dropped meanwhile"
-                passing[rank, version] = 9
-            case MoveFilter(rank, version, neighbour, handle):
+                passing[prefix] = 9
+            case MoveFilter(prefix, neighbour, handle):
                 assert neighbour in branches
-                assert passing.pop((rank, version)) == handle
-                filters[rank, version] = neighbour
+                assert passing.pop(prefix) == handle
+                filters[prefix] = neighbour
             case Seal():
                 assert not sealed
                 sealed = True
-            case AddFilter(rank, version, neighbour):
+            case AddFilter(prefix, neighbour):
                 assert neighbour in branches, "a filter before its branch sends packets past the shape"
-                assert (rank, version) not in filters
-                filters[rank, version] = neighbour
+                assert prefix not in filters
+                filters[prefix] = neighbour
     return Tree(rooted, branches, filters, passing=passing, sealed=sealed, uplink=uplink)
 
 
@@ -163,20 +170,20 @@ def test_each_shaped_edge_has_a_branch_and_filters_for_both_protocols():
     found = tree("full", 4, e02=SHAPES["delay"])
     assert found.rooted
     assert found.branches.keys() == {2}
-    assert found.filters == {(2, 4): 2, (2, 6): 2}
+    assert found.filters == dict.fromkeys(prefixes(2), 2)
     assert found.branches[2].netem.delay_ns == 20_000_000
 
 
 def test_what_goes_far_is_sent_into_the_class_of_the_next_hop():
     found = tree("line", 5, SHAPES["delay"], rank=1)
     assert found.branches.keys() == {0, 2}
-    assert found.filters == {(dst, version): hop for dst, hop in ((0, 0), (2, 2), (3, 2), (4, 2)) for version in (4, 6)}
+    assert found.filters == dict.fromkeys(prefixes(0), 0) | dict.fromkeys(prefixes(2, 3, 4), 2)
 
 
 def test_what_goes_far_over_an_unshaped_edge_passes():
     found = tree("line", 4, SHAPES["delay"], rank=1, e12=UNSHAPED)
-    assert found.filters == {(0, 4): 0, (0, 6): 0}
-    assert found.passing.keys() == {(rank, version) for rank in (2, 3) for version in (4, 6)}
+    assert found.filters == dict.fromkeys(prefixes(0), 0)
+    assert found.passing.keys() == prefixes(2, 3)
 
 
 def test_a_link_that_is_down_has_a_branch_even_where_it_was_unshaped():
@@ -187,26 +194,24 @@ def test_a_link_that_is_down_has_a_branch_even_where_it_was_unshaped():
     assert found.branches[2].netem.loss == 2**32 - 1
     other = sent_by(plan.node(2))
     assert (other.branches, other.filters, other.sealed) == ({}, {}, True)
-    assert other.passing.keys() == {(rank, version) for rank in (0, 1) for version in (4, 6)}
+    assert other.passing.keys() == prefixes(0, 1)
 
 
 def test_a_receiver_classifies_what_comes_from_far_by_the_hop_it_came_through():
     plan = network("line", 5, SHAPES["delay"], e12=UNSHAPED).changed([PlannedEdge(0, 1, SHAPES["rate"])])
     node = plan.node(1)
-    ahead = {(rank, version): 0 for rank in (2, 3, 4) for version in (4, 6)}
+    ahead = dict.fromkeys(prefixes(2, 3, 4), 0)
     assert tree_of(node, node.ingress) == Tree(
         True,
         {0: Branch(0, netem_of(node.ingress[0], plan.seed), None)},
-        {(0, 4): 0, (0, 6): 0},
+        dict.fromkeys(prefixes(0), 0),
         passing=ahead,
         sealed=True,
     )
     assert netem_of(node.ingress[0], 7).rate_byte_s == 1_250_000
     assert netem_of(node.ingress[0], 7).seed == edge_seed(7, 0, 1)
     far = plan.node(3)
-    assert tree_of(far, far.ingress).filters == {
-        (rank, version): hop for rank, hop in ((0, 2), (1, 2), (2, 2), (4, 4)) for version in (4, 6)
-    }
+    assert tree_of(far, far.ingress).filters == dict.fromkeys(prefixes(0, 1, 2), 2) | dict.fromkeys(prefixes(4), 4)
 
 
 def test_netem_of_a_shape():
@@ -372,10 +377,7 @@ def test_from_nothing_root_then_branches_then_filters():
         AddRoot(),
         SetUplink(PASSING_UPLINK),
         AddBranch(branch),
-        AddFilter(1, 4, 1),
-        AddFilter(1, 6, 1),
-        AddFilter(2, 4, 1),
-        AddFilter(2, 6, 1),
+        *(AddFilter(prefix, 1) for prefix in (*NET.prefixes([1, 2], 4), *NET.prefixes([1, 2], 6))),
         Seal(),
     ]
 
@@ -403,13 +405,16 @@ def test_only_the_branch_that_differs_changes():
 
 def test_a_branch_that_is_missing_comes_alone_with_its_filters():
     desired = tree("star", 3, SHAPES["delay"])
-    observed = dataclasses.replace(desired, branches={1: desired.branches[1]}, filters={(1, 4): 1, (1, 6): 1})
-    assert diff(desired, observed) == [AddBranch(desired.branches[2]), AddFilter(2, 4, 2), AddFilter(2, 6, 2)]
+    observed = dataclasses.replace(desired, branches={1: desired.branches[1]}, filters=dict.fromkeys(prefixes(1), 1))
+    added = [AddFilter(ip_network(address), 2) for address in (NET.ipv4(2), NET.ipv6(2))]
+    assert diff(desired, observed) == [AddBranch(desired.branches[2]), *added]
 
 
 def test_a_filter_that_is_missing_comes_alone():
     desired = tree(every=SHAPES["delay"])
-    assert diff(desired, dataclasses.replace(desired, filters={(1, 4): 1})) == [AddFilter(1, 6, 1)]
+    assert diff(desired, dataclasses.replace(desired, filters={ip_network(NET.ipv4(1)): 1})) == [
+        AddFilter(ip_network(NET.ipv6(1)), 1)
+    ]
 
 
 def test_touched_branches_are_set_again_for_what_cannot_be_read():
@@ -637,7 +642,7 @@ def test_from_any_state_the_actions_lead_to_the_plan(planned, touched):
             if neighbour in desired.branches:
                 told, wanted = shape_of(held.branches[neighbour]), shape_of(as_read(desired).branches[neighbour])
                 assert told == wanted
-                assert all(held.filters[dst, 4] == held.filters[dst, 6] == neighbour for dst in port.ranks)
+                assert all(held.filters[prefix] == neighbour for prefix in prefixes(*port.ranks))
             elif neighbour in held.branches:
                 assert shape_of(held.branches[neighbour]) == LinkShape(limit=MAX_AUTO_LIMIT)
 
@@ -683,8 +688,8 @@ def test_a_reading_may_contradict_itself():
     ("spoil", "words"),
     [
         (lambda t: dataclasses.replace(t, branches={}), "nothing shapes it"),
-        (lambda t: dataclasses.replace(t, filters={(1, 4): 1}), "no IPv6 filter sends packets of node 1 there"),
-        (lambda t: dataclasses.replace(t, filters={(1, 4): 1, (1, 6): 2}), "no IPv6 filter"),
+        (lambda t: dataclasses.replace(t, filters={}), "no filter sends packets of 10.77.0.2/32 there"),
+        (lambda t: dataclasses.replace(t, filters={**t.filters, ip_network(NET.ipv6(1)): 2}), "of fd77::2/128 there"),
         (
             lambda t: dataclasses.replace(t, branches={1: Branch(1, Netem(delay_ns=7, limit=16_513 * 2))}),
             "delay_ns 7 -> 20000000 (applied -> requested)",
