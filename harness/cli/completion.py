@@ -28,6 +28,13 @@ def profiles(incomplete: str) -> list[str]:
     return _matching([*shipped_profiles(), "none"], incomplete)
 
 
+def scenarios(incomplete: str) -> list[str]:
+    """Scenarios that ship; a file of one's own is for the shell to complete."""
+    from harness.scenario.scenario_name import shipped_scenarios
+
+    return _matching(shipped_scenarios(), incomplete)
+
+
 def runtimes(incomplete: str) -> list[str]:
     """Where nodes can live."""
     from harness.networks.backends import BACKENDS

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from harness.cli import networks, options
+from harness.cli import completion, networks, options
 from harness.cli.output import note, print_json, say, show, table
 from harness.errors import InputError
 from harness.linux import syscalls
@@ -26,12 +26,19 @@ MOST_PRINTED: Final = 10_000
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    epilog = options.examples("harness play flaky.yaml", "harness play flaky.yaml --seed 7 --dry-run")
+    epilog = options.examples("harness play flaky-wan", "harness play ./mine.yaml --seed 7 --dry-run")
     app.command("play", epilog=epilog)(play)
 
 
 def play(
-    file: Annotated[Path, typer.Argument(help="A scenario, in YAML; see docs/scenarios.md.", metavar="FILE")],
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            help="The name of one (harness scenarios), or a YAML file; see docs/scenarios.md.",
+            metavar="SCENARIO",
+            autocompletion=completion.scenarios,
+        ),
+    ],
     seed: Annotated[int | None, typer.Option("--seed", help="Of times by chance; default: the file's.")] = None,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen when; needs no network.")] = False,
@@ -52,22 +59,24 @@ def play(
     Each change is printed with how long after its time the network had made it; late ones are named at the end.
     """
     from harness.scenario.scenario_file import load_scenario
+    from harness.scenario.scenario_name import scenario_path
 
-    scenario = load_scenario(file, seed)
+    file = scenario_path(scenario)
+    script = load_scenario(file, seed)
     if dry_run:
-        _show_agenda(scenario, file, json_)
+        _show_agenda(script, file, json_)
         return
     from harness.scenario.player import LATE_S, Played, Player
     from harness.scenario.step_file import StepFile
 
-    if scenario.by_steps and not steps:
+    if script.by_steps and not steps:
         raise InputError(
             f"{file}: events follow the job's steps: play it by 'harness run --scenario', or say with --step-file where"
             " the job writes them"
         )
     network = networks.find_network(name)
     network.current()
-    scenario.check(network.plan)
+    script.check(network.plan)
     late: list[Played] = []
     tell_people = note if wait else say
 
@@ -81,7 +90,7 @@ def play(
             tell_people(f"{played.at:.3f} s: {'; '.join(played.texts)} (acknowledged {after} later)")
         sys.stdout.flush()
 
-    player = Player(network, scenario, tell, StepFile(steps) if steps else None)
+    player = Player(network, script, tell, StepFile(steps) if steps else None)
     if wait:
         syscalls.die_with_parent()
         say(READY)
@@ -91,12 +100,12 @@ def play(
     try:
         player.play()
     except (KeyboardInterrupt, SystemExit):  # the job has ended, or somebody has had enough
-        for due in scenario.left(player.reached):
-            note(f"{scenario.events[due.event].place}: over before {due.at:.3f} s: {due.text} has not happened")
+        for due in script.left(player.reached):
+            note(f"{script.events[due.event].place}: over before {due.at:.3f} s: {due.text} has not happened")
         raise
     finally:
         for number, step in player.awaited.items():
-            note(f"{scenario.events[number].place}: the job has not reached step {step}, so this has not happened")
+            note(f"{script.events[number].place}: the job has not reached step {step}, so this has not happened")
     if late:
         worst = max(late, key=lambda played: played.acknowledged - played.at)
         note(

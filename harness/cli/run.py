@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, Literal
 
 import typer
 
-from harness.cli import options
+from harness.cli import completion, options
 from harness.cli.output import fail, note, say, status
 from harness.cli.plan import show_plan
 from harness.cli.up import prepare, start
@@ -38,6 +38,7 @@ EPILOG = options.examples(
     "harness run --nodes 4 --topology ring --profile wan -- python train.py",
     "harness run -n 2 -p mobile -- sh -c 'echo I am $RANK of $WORLD_SIZE'",
     "harness run -p mobile --record -- python train.py",
+    "harness run --scenario flaky-wan -- python train.py",
     then="While it runs, reshape its links from another terminal: harness link set 0-1 --delay 120ms",
 )
 _UNDESTROYED: Final = (
@@ -93,7 +94,11 @@ def run(
     ] = False,
     scenario: Annotated[
         str | None,
-        typer.Option("--scenario", help="Change the network while CMD runs, as this file says; see docs/scenarios.md."),
+        typer.Option(
+            "--scenario",
+            help="Change the network while CMD runs: a name (harness scenarios) or a file; see docs/scenarios.md.",
+            autocompletion=completion.scenarios,
+        ),
     ] = None,
     runs: Annotated[
         Path | None,

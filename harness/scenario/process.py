@@ -50,7 +50,7 @@ class ScenarioProcess:
         self._tell = tell
         with signals.held():
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "harness", "play", str(file), "--name", network, "--wait", *given],
+                [sys.executable, "-m", "harness", "play", str(file.absolute()), "--name", network, "--wait", *given],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE if tell else None,

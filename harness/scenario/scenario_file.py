@@ -76,7 +76,8 @@ def load_scenario(path: Path, seed: int | None = None) -> NetworkScenario:
     events = tuple(_event(entry, path.parent, seed) for entry in values["events"].items())
     if not events:
         raise values["events"].fault("there is no event")
-    return NetworkScenario(events, seed, until)
+    description = " ".join(values["description"].text("a line of text").split()) if "description" in values else ""
+    return NetworkScenario(events, seed, until, description)
 
 
 def _event(entry: Entry, folder: Path, seed: int) -> Event:

@@ -60,6 +60,8 @@ class NetworkScenario:
     seed: int = 0
     until: float | None = None
     """No change is later, seconds."""
+    description: str = ""
+    """One line for people."""
 
     @property
     def ends(self) -> bool:

@@ -30,6 +30,8 @@ def offered(words, **environ):
         ("harness up --engine ", {"auto", "netem", "userspace"}),
         ("harness experiment run --runtime d", {"docker"}),
         ("harness plan --between wa", {"wan"}),
+        ("harness run --scenario ", {"flaky-wan", "commute"}),
+        ("harness play sat", {"satellite"}),
         ("harness link s", {"set", "show"}),
         ("harness node s", {"set", "show"}),
         ("harness trunk set eu-us --o", {"--one-way", "--overhead"}),

@@ -1,0 +1,61 @@
+"""``harness scenarios``: what ships for networks that change: scenarios, and models of links to make your own of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli import completion, options
+from harness.cli.output import print_json, say, show, table
+
+EPILOG = options.examples(
+    "harness scenarios",
+    "harness scenarios commute > mine.yaml",
+    then="To play one: harness run --scenario flaky-wan -- python train.py, or harness play flaky-wan",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("scenarios", epilog=EPILOG)(scenarios)
+
+
+def scenarios(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Print the file of this one instead.", autocompletion=completion.scenarios),
+    ] = None,
+    json_: options.JsonOption = False,
+) -> None:
+    """List the scenarios that ship, for run --scenario and play, and the models that a scenario's traces can follow."""
+    from harness.scenario.models.catalogue import MODELS
+    from harness.scenario.scenario_file import load_scenario
+    from harness.scenario.scenario_name import scenario_path, shipped_scenarios
+
+    if name is not None:
+        file = scenario_path(name)
+        load_scenario(file)
+        say(file.read_text().rstrip())
+        return
+    described = {name: load_scenario(file).description for name, file in shipped_scenarios().items()}
+    if json_:
+        print_json(
+            {
+                "scenarios": [{"name": name, "description": text} for name, text in described.items()],
+                "models": [
+                    {"name": one.name, "description": one.description, "sources": one.sources}
+                    for one in MODELS.values()
+                ],
+            }
+        )
+        return
+    listed = table("Scenarios", "name", "description~")
+    for each, text in described.items():
+        listed.add_row(each, text)
+    show(listed)
+    models = table("Models", "name", "description~")
+    for one in MODELS.values():
+        models.add_row(one.name, one.description)
+    models.caption = "In a scenario: {at: 0s, trace: {edge: 0-1, model: NAME}}; sources: --json, docs/scenarios.md."
+    show(models)
