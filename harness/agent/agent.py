@@ -17,10 +17,11 @@ from harness.agent.control_socket import open_control_socket
 from harness.agent.coordinator import Coordinator
 from harness.agent.discovery import Place, watch
 from harness.agent.edits import Edits, fingerprint
-from harness.agent.job import GRACE_SECONDS, Job, make_run_folder, user_of
+from harness.agent.job import GRACE_SECONDS, make_run_folder, user_of
 from harness.agent.lifecycle import GONE, Lifecycle, Membership
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
+from harness.agent.own_job import OwnJob
 from harness.agent.protocol import Message
 from harness.agent.recording_orders import RecordingOrders
 from harness.agent.run_recorder import RunRecorder
@@ -28,6 +29,7 @@ from harness.agent.settings import Settings
 from harness.agent.worker import Worker
 from harness.errors import HarnessError, InputError, NodeError
 from harness.linux import host
+from harness.linux.programs import signal_programs
 from harness.model.collectives_hook import RUN_DIR, collectives_environment
 from harness.model.torchrun import environment
 
@@ -55,7 +57,7 @@ class Agent:
         edits = Edits()
         self._changes = Changes(links, edits)
         self._phase = "shaped"
-        self._job: Job | None = None
+        self._job: OwnJob | None = None
         self._recorder: RunRecorder | None = None
         self._orders = RecordingOrders(links, self._spawn)
         self._failed_rank: int | None = None
@@ -79,7 +81,9 @@ class Agent:
         loop.add_signal_handler(signal.SIGTERM, self._stopped, 128 + signal.SIGTERM)
         loop.add_signal_handler(signal.SIGINT, self._stopped, 128 + signal.SIGINT)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
-        control = await open_control_socket(self._answer, self._left)
+        control = await open_control_socket(
+            self._answer, {"hold": self._left, "pause": lambda: self._signal(signal.SIGCONT)}
+        )
         self._spawn(self._look_after())
         self._spawn(watch(self._names, self._membership.watches, self._lose, self._follow))
         self._spawn(self._membership.serve())
@@ -150,7 +154,7 @@ class Agent:
             self._recorder = RunRecorder(folder, links, settings.congestion_control, user_of())
             self._spawn(self._recorder.run())
         env = environment(links.plan, links.rank, {**base, "HOME": "/tmp"}, settings.master_port, settings.job)
-        self._job = Job(links.rank, settings.job, env)
+        self._job = OwnJob(links.rank, settings.job, env, self._membership.away)
         code = await self._job.run()
         self._phase = "done"
         await self._membership.done(code)
@@ -205,6 +209,18 @@ class Agent:
                 return reading.to_json() if reading else {}
             case "record" | "recorded":
                 return self._orders.answer(message)
+            case "kill":
+                if self._job is not None:
+                    self._job.will_be_killed()
+                self._signal(signal.SIGKILL)
+                return {}
+            case "restart":
+                if self._job is not None:
+                    self._job.restart()
+                return {}
+            case "pause" | "resume":
+                self._signal(signal.SIGSTOP if message["do"] == "pause" else signal.SIGCONT)
+                return {}
             case "hold":
                 self._held = True
                 return {}
@@ -222,6 +238,10 @@ class Agent:
     def _left(self) -> None:
         say("the command that made this network has ended")
         self._quit(0)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To all programs of users in this container."""
+        signal_programs("/proc", number, lambda folder: os.stat(folder).st_uid != 0)
 
     # --- processes -----------------------------------------------------------------------------------------------
 

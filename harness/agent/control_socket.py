@@ -19,28 +19,28 @@ ADDRESS: Final = "\0tc-harness-agent"
 Handler = Callable[[Message], Mapping[str, Any]]
 
 
-async def open_control_socket(answer: Handler, gone: Callable[[], None]) -> asyncio.Server:
+async def open_control_socket(answer: Handler, gone: Mapping[str, Callable[[], None]]) -> asyncio.Server:
     """Listen.
 
     Args:
         answer: what to say to a request; its errors are part of the reply.
-        gone: called where a visitor leaves who asked to ``hold`` the network.
+        gone: what to do where a visitor leaves, by what it has asked for: to ``hold`` the network, to ``pause`` it.
 
     Raises:
         OSError: there is an agent already.
     """
 
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        holds = False
+        asked = set()
         try:
             if peer_user(writer.get_extra_info("socket")) == os.geteuid():
                 async for message in received(reader):
-                    holds = holds or message.get("do") == "hold"
+                    asked.add(message.get("do"))
                     send(writer, _reply(answer, message))
         finally:
             writer.close()
-            if holds:
-                gone()
+            for request in gone.keys() & asked:
+                gone[request]()
 
     return await asyncio.start_unix_server(visit, ADDRESS, limit=LONGEST)
 

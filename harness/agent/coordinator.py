@@ -81,6 +81,10 @@ class Coordinator:
         """See Membership."""
         await self._ended(0, code)
 
+    def away(self, away: bool) -> None:
+        """See Membership."""
+        self._deliver(self.lifecycle.away(0, away))
+
     def stopped(self, code: int) -> None:
         """See Membership."""
         self._deliver(self.lifecycle.done(0, code))
@@ -185,6 +189,8 @@ class Coordinator:
         match message["do"]:
             case "shaped":
                 self._deliver(self.lifecycle.call(rank))
+            case "away":
+                self._deliver(self.lifecycle.away(rank, bool(message["away"])))
             case "bye":
                 self._left.add(rank)
             case "known" if message["fingerprint"] != self._edits.fingerprint:

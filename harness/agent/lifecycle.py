@@ -37,6 +37,7 @@ class Lifecycle:
     first: tuple[int, int] | None = None
     _here: set[int] = field(default_factory=set)
     _gone: set[int] = field(default_factory=set)
+    _away: set[int] = field(default_factory=set)
     _ended: bool = False
 
     @property
@@ -55,6 +56,7 @@ class Lifecycle:
             self._gone.discard(rank)
             yield EVERYONE, {"do": "back", "rank": rank}
         self._here.add(rank)
+        self._away.discard(rank)
         if self.first is not None and self.stops:
             yield rank, self._stop()
         elif self.went:
@@ -70,6 +72,11 @@ class Lifecycle:
         """A node's job has ended."""
         self.codes[rank] = code
         yield from self._failed(rank, code)
+        yield from self._all_done()
+
+    def away(self, rank: int, away: bool) -> Iterator[Notice]:
+        """A scenario has killed a node's job, or starts it again; where all others are done it is not waited for."""
+        (self._away.add if away else self._away.discard)(rank)
         yield from self._all_done()
 
     def lose(self, rank: int) -> Iterator[Notice]:
@@ -91,7 +98,8 @@ class Lifecycle:
 
     def _all_done(self) -> Iterator[Notice]:
         over = self.went or (self.stops and self.first is not None)
-        if not self._ended and over and {*self.codes, *self._gone} == set(range(self.size)):
+        done = {*self.codes, *self._gone}
+        if not self._ended and over and done and done | self._away == set(range(self.size)):
             self._ended = True
             yield EVERYONE, self._end()
 
@@ -115,6 +123,10 @@ class Membership(Protocol):
 
     async def done(self, code: int) -> None:
         """Our job has ended with this exit code; where it failed, a node that is gone failed before it."""
+        ...
+
+    def away(self, away: bool) -> None:
+        """A scenario has killed our job, or starts it again."""
         ...
 
     def stopped(self, code: int) -> None:

@@ -51,6 +51,7 @@ class Worker:
         self._names, self._stops = names, stops
         self._writer: asyncio.StreamWriter | None = None
         self._code: int | None = None
+        self._away = False
         self._confirming: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
@@ -99,6 +100,8 @@ class Worker:
                 self._say({"do": "shaped"})
                 if self._code is not None:
                     self._say({"do": "done", "code": self._code})
+                elif self._away:
+                    self.away(True)
 
     async def done(self, code: int) -> None:
         """See Membership."""
@@ -108,6 +111,11 @@ class Worker:
         self._say({"do": "done", "code": code})
         if self._alone:
             self._take({"do": "end", "code": GONE})
+
+    def away(self, away: bool) -> None:
+        """See Membership."""
+        self._away = away
+        self._say({"do": "away", "away": away})
 
     def stopped(self, code: int) -> None:
         """See Membership."""

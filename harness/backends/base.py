@@ -167,6 +167,26 @@ class Backend(ProgramStarter, Protocol):
         """Read them back. Raises HarnessError."""
         ...
 
+    def kill_jobs(self, ranks: Collection[int]) -> None:
+        """End all programs in these nodes at once (SIGKILL): what ``spawn`` started, and a node's own job.
+
+        What belongs to the network is spared: engines, agents, cross traffic, probes. Raises NodeError.
+        """
+        ...
+
+    def pause_jobs(self, ranks: Collection[int]) -> None:
+        """Have them stand still (SIGSTOP) until ``resume_jobs``, or until this process ends. Raises NodeError."""
+        ...
+
+    def resume_jobs(self, ranks: Collection[int]) -> None:
+        """Have those go on that this process has paused. Raises NodeError."""
+        ...
+
+    def restart_jobs(self, ranks: Collection[int]) -> None:
+        """Start the jobs again that nodes run by themselves and ``kill_jobs`` has ended; others' are theirs who started
+        them. Raises NodeError."""
+        ...
+
     def sample(self, plan: NetworkPlan, folder: Path, attempt: int) -> Sampling:
         """Begin to record links and flows in that folder (docs/runs.md), until it is stopped or the nodes are gone.
 

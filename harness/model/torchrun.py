@@ -20,6 +20,8 @@ NCCL: Final = {
     "NCCL_NVLS_ENABLE": "0",
 }
 """NCCL's variables: through the shaped link and no other way (NVLink, PCIe, shared memory, InfiniBand)."""
+RESTART: Final = "HARNESS_RESTART"
+"""The variable that tells a rank how many times it was started again after a scenario had killed it: 1, 2, ..."""
 INSIDE_A_NODE: Final = "HARNESS_NEIGHBOURS"
 """The variable that only programs in nodes have."""
 

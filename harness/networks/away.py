@@ -18,8 +18,6 @@ from typing import Any, Final, Literal
 
 from harness.run_files import AWAY, append_json
 
-RESTART: Final = "HARNESS_RESTART"
-"""The variable that tells a rank how many times it was started again after a scenario had killed it: 1, 2, ..."""
 OVERDUE_S: Final = 10.0
 """A rank that is not back so long after its time is no longer waited for: the player has ended."""
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from harness.backends.base import ProgramStarter, Stdio
 from harness.model.plan import NetworkPlan
-from harness.model.torchrun import MASTER_PORT, environment
-from harness.networks.away import RESTART, AwayFile
+from harness.model.torchrun import MASTER_PORT, RESTART, environment
+from harness.networks.away import AwayFile
 from harness.networks.rank_process import RankProcess, Sink
 from harness.networks.until import ALL, Until
 from harness.networks.watch import OnFailure, Rules, Watch

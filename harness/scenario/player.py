@@ -18,6 +18,7 @@ from harness.errors import InputError
 from harness.model.plan import NetworkPlan
 from harness.networks.network import Network
 from harness.scenario.action import LoadAction
+from harness.scenario.attendance import Attendance
 from harness.scenario.schedule import Due, NetworkScenario
 from harness.scenario.step_file import StepFile
 from harness.scenario.undo import Undo
@@ -83,11 +84,12 @@ class Player:
         """The step at which an event begins next, by the event's number."""
         self.reached = -1.0
         """When the last change that was made was due, in seconds from the start; less than 0: none was made."""
+        self._attendance = Attendance(network)
         self._start = 0.0
         self._number = 0
 
     def play(self) -> None:
-        """Until the last change, or as long as a load goes on. Raises what a change raises."""
+        """Until the last change, or as long as a load goes on or a node is paused. Raises what a change raises."""
         timings = [event.timing for event in self._scenario.events]
         steps = {number: timings[number].next_step(0) for number in self._scenario.by_steps}
         self.awaited = {number: step for number, step in steps.items() if step is not None}
@@ -103,10 +105,12 @@ class Player:
                         time.sleep(min(wait, POLL_S if self.awaited else LOOK_S))
                         continue
                     self._perform(self._due(), helper)
-                while self._loads and (left := (self._scenario.until or math.inf) - self._now) > 0:
+                end = math.inf if self._scenario.until is None else self._scenario.until
+                while (self._loads or self._attendance.pauses) and (left := end - self._now) > 0:
                     self._require_loads()
                     time.sleep(min(left, LOOK_S))
             finally:
+                self._attendance.end()
                 for load in self._loads.values():
                     if load.exception() is None:
                         load.result().stop()
@@ -145,10 +149,11 @@ class Player:
                 del self.awaited[number]
                 if (following := self._scenario.events[number].timing.next_step(done)) is not None:
                     self.awaited[number] = following
-                self._add(self._scenario.occurrence(number, self._now))
+                self._add(self._scenario.occurrence(number, self._now, nth=step))
 
     def _perform(self, group: Sequence[Due], helper: ThreadPoolExecutor) -> None:
-        edits = [due for due in group if due.kind in ("edit", "undo")]
+        self._attendance.perform([due for due in group if due.away], self._now)
+        edits = [due for due in group if due.kind in ("edit", "undo") or self._attendance.changes_links(due)]
         if edits:
             self._network.reshape(lambda plan: self._edited(plan, edits))
         acknowledged, self.reached = self._now, group[-1].at
@@ -159,11 +164,14 @@ class Player:
                 self._loads[due.event] = helper.submit(CrossTraffic, self._network, [action.spec], through_down=True)
             elif due.kind == "unload" and due.event in self._loads:
                 self._loads.pop(due.event).result().stop()
-        self._tell(Played(group[0].at, acknowledged, tuple(due.text for due in group)))
+        self._tell(Played(group[0].at, acknowledged, tuple(map(self._attendance.text, group))))
 
     def _edited(self, plan: NetworkPlan, edits: Iterable[Due]) -> NetworkPlan:
         for due in edits:
             event = self._scenario.events[due.event]
+            if due.away:
+                plan = self._attendance.edited(plan, due)
+                continue
             try:
                 if due.kind == "undo":
                     plan = self._undo.pop(due.event, Undo()).apply(plan)

@@ -17,6 +17,10 @@
       - {at: 15s, node: {ranks: 2, uplink: 5mbit}}         # as `harness node set`
       - {at: 15s, trunk: {regions: eu-us, rate: 100mbit}}  # as `harness trunk set`
       - {at: 30s, for: 10s, traffic: {from: 0, to: 1, rate: 30mbit}}   # or flows: 4; without for: until the end
+      - {at: 40s, kill: {node: 2}, back: 20s}              # its programs are killed; back is for, by another name
+      - {mtbf: 5m, for: 10s, pause: {node: any}}           # any but rank 0; or [2, 3], or share: 20%
+      - {at: 60s, for: 5s, cut: {node: 3}}                 # all its links are down
+      - {at: 0, availability: {file: spot.csv, by: kill}}  # time_s,event,node; see availability_file.py
 
 Times are from the scenario's start. An event that has `for` takes back what it changed, and nothing else. Paths are
 relative to the file. Of a trace, see trace_file.py.
@@ -32,7 +36,7 @@ from harness.errors import InputError, quoted
 from harness.model.units import is_whole_number
 from harness.model.yaml_file import Entry, read_yaml
 from harness.scenario.action import LoadAction
-from harness.scenario.actions import READERS
+from harness.scenario.actions import READERS, nodes
 from harness.scenario.fields import duration
 from harness.scenario.schedule import Event, NetworkScenario
 from harness.scenario.timing import Timing
@@ -49,6 +53,7 @@ TIMING_KEYS: Final = {
     "every": "The time from one beginning to the next; or `50 steps`.",
     "mtbf": "The mean time from one end to the next beginning, by chance (a Poisson process).",
     "for": "How long it lasts; then what it changed is taken back.",
+    "back": "The same as `for`, of nodes that are away.",
     "until": "None begins at this time or later.",
 }
 """The keys of an event that say when."""
@@ -92,7 +97,7 @@ def _event(entry: Entry, folder: Path, seed: int) -> Event:
         if key in values and _steps(values, key) is None
     }
     try:
-        lasts = times.pop("for", None)
+        lasts = _lasts(entry, times, actions[0])
         timing = Timing(**times, lasts=lasts, at_step=_steps(values, "at"), every_steps=_steps(values, "every"))
     except InputError as cause:
         raise entry.fault(cause) from None
@@ -100,7 +105,19 @@ def _event(entry: Entry, folder: Path, seed: int) -> Event:
     action = READERS[actions[0]].read(place, folder, seed)
     if isinstance(action, LoadAction) and timing.lasts is None and timing.every is not None:
         raise entry.fault("traffic that comes again and again needs for: how long it lasts")
+    if actions[0] == "availability" and timing.comes_again:
+        raise entry.fault("availability begins once, at a time or a step; loop: true begins its file again")
     return Event(timing, action, f"{entry.source}:{entry.line}: {place.path}")
+
+
+def _lasts(entry: Entry, times: dict[str, float], action: str) -> float | None:
+    """What ``for``, or ``back``, says."""
+    if "back" in times:
+        if action not in nodes.READERS:
+            raise entry.fault(f"back is for nodes that are away ({', '.join(nodes.READERS)}); write for: how long")
+        if "for" in times:
+            raise entry.fault("for and back say the same: give one of them")
+    return times.pop("for", None) or times.pop("back", None)
 
 
 def _steps(values: Mapping[str, Entry], key: str) -> int | None:

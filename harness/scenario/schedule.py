@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Literal
 
 from harness.errors import InputError
 from harness.model.plan import NetworkPlan
+from harness.scenario.absence import Away, AwayAction
 from harness.scenario.action import Action, LoadAction, PlanEdit
 from harness.scenario.timing import Timing
 
@@ -39,17 +42,19 @@ class Due:
     Args:
         at: seconds from the start.
         kind: ``edit`` changes the plan; ``undo`` takes back all that the event has changed since it began; ``load`` and
-            ``unload`` begin and end cross traffic.
+            ``unload`` begin and end cross traffic, ``away`` and ``back`` an absence of nodes.
         event: its number in the scenario.
         text: for people.
         edit: of kind edit.
+        away: of kinds away and back: whom it is about.
     """
 
     at: float
-    kind: Literal["edit", "undo", "load", "unload"]
+    kind: Literal["edit", "undo", "load", "unload", "away", "back"]
     event: int
     text: str
     edit: PlanEdit | None = None
+    away: Away | None = None
 
 
 @dataclass(frozen=True)
@@ -95,21 +100,27 @@ class NetworkScenario:
     def _of(self, number: int, event: Event) -> Iterator[Due]:
         begins = event.timing.times(f"{self.seed}:{number}")
         start = next(begins, None)
-        while start is not None:
+        for nth in count():
+            if start is None:
+                return
             upcoming = next(begins, None)
-            yield from self.occurrence(number, start, upcoming)
+            yield from self.occurrence(number, start, upcoming, nth)
             start = upcoming
 
-    def occurrence(self, number: int, start: float, before: float | None = None) -> Iterator[Due]:
+    def occurrence(self, number: int, start: float, before: float | None = None, nth: int = 0) -> Iterator[Due]:
         """What an event does once it begins.
 
         Args:
             number: of the event.
             start: when it begins, seconds.
             before: when it begins again; None: it does not.
+            nth: how manieth time it begins, or the step at which: what is drawn follows from it.
         """
         event = self.events[number]
         lasts, action = event.timing.lasts, event.action
+        if isinstance(action, AwayAction):
+            yield from self._absences(number, action, start, math.inf if lasts is None else start + lasts, nth)
+            return
         if isinstance(action, LoadAction):
             yield Due(start, "load", number, action.text)
         for after, edit, text in action.steps():
@@ -119,6 +130,12 @@ class NetworkScenario:
         if lasts is not None:
             kind: Literal["undo", "unload"] = "unload" if isinstance(action, LoadAction) else "undo"
             yield Due(start + lasts, kind, number, f"{action.text}: over")
+
+    def _absences(self, number: int, action: AwayAction, start: float, end: float, nth: int) -> Iterator[Due]:
+        last = math.inf if self.until is None else self.until
+        for at, begins, away, text in action.changes(start, end, f"{self.seed}:{number}:{nth}"):
+            known = away if away.until is None or away.until <= last else replace(away, until=None)
+            yield Due(at, "away" if begins else "back", number, text, away=known)
 
     @property
     def by_steps(self) -> list[int]:

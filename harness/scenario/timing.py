@@ -57,9 +57,14 @@ class Timing:
         return first + ((done - first) // self.every_steps + 1) * self.every_steps if self.every_steps else None
 
     @property
+    def comes_again(self) -> bool:
+        """Whether it begins more than once."""
+        return not self.every is self.mtbf is self.every_steps is None
+
+    @property
     def ends(self) -> bool:
         """Whether there is a last time."""
-        return self.until is not None or (self.every is self.mtbf is self.every_steps is None)
+        return self.until is not None or not self.comes_again
 
     def times(self, seed: str) -> Iterator[float]:
         """When it begins, ascending.

@@ -23,7 +23,7 @@ from typing import Final
 from harness.errors import InputError, quoted
 from harness.model.suggest import suggest
 from harness.model.units import Rate, Ratio, Time
-from harness.model.yaml_file import read_text
+from harness.scenario.csv_table import read_table
 from harness.scenario.points import Points
 
 _RATES: Final = {"kbit": 10**3, "mbit": 10**6, "gbit": 10**9, "MB": 8 * 10**6}
@@ -59,23 +59,12 @@ def read_trace(path: Path) -> tuple[Points, float]:
         InputError: there is no such file, it is empty, a column or a number makes no sense, or times do not ascend;
             with file and line.
     """
-    lines = [
-        (number, line)
-        for number, line in enumerate(read_text(path, InputError).splitlines(), 1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    if len(lines) < 2:
-        raise InputError(f"{path}: a trace has a heading and at least one line; this has {len(lines)} lines")
-    end = next((sign for sign in ("\t", ";") if sign in lines[0][1]), ",")
-    heading = [word.strip().strip('"') for word in lines[0][1].split(end)]
-    clock = _heading(f"{path}:{lines[0][0]}", heading)
+    table = read_table(path, "a trace")
+    heading = table.heading
+    clock = _heading(table.place, heading)
     points: Points = []
-    for number, line in lines[1:]:
-        cells = [cell.strip().strip('"') for cell in line.split(end)]
-        place = f"{path}:{number}"
-        if len(cells) != len(heading):
-            raise InputError(f"{place}: {len(cells)} cells under a heading of {len(heading)}")
-        numbers = [_number(place, cell, end) for cell in cells]
+    for place, cells in table.lines:
+        numbers = [_number(place, cell, table.end) for cell in cells]
         at = numbers[clock]
         if at is None:
             raise InputError(f"{place}: the time is missing")

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from harness.backends.base import Backend, Stdio
 from harness.errors import NodeError
+from harness.linux.programs import HELPER
 from harness.model.plan import NetworkPlan
 from harness.traffic.spec import TrafficSpec, frame_bytes, payload_bytes
 
@@ -39,7 +40,7 @@ class End:
 
     def __init__(self, backend: Backend, rank: int, order: Mapping[str, Any]) -> None:
         self.rank, self._what = rank, f"{order['role']} traffic"
-        argv = [backend.python, "-I", "-S", "-c", _PROGRAM.read_text(), json.dumps(order)]
+        argv = [backend.python, "-I", "-S", "-c", _PROGRAM.read_text(), json.dumps(order), HELPER]
         pipes = Stdio(subprocess.PIPE, subprocess.PIPE, subprocess.DEVNULL)
         self._process = backend.spawn(rank, argv, env=dict(backend.environ), stdio=pipes, cwd="/")
         assert self._process.stdout is not None

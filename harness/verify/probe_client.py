@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import IO, Any, Final, Protocol
 
 from harness.errors import NodeError
+from harness.linux.programs import HELPER
 from harness.model.address import FRAME
 
-PROBE_ARGV: Final = ("-m", "harness.verify.node.probe")
+PROBE_ARGV: Final = ("-m", "harness.verify.node.probe", HELPER)
 """Arguments for Python in a node: they start the probe."""
 PATIENCE_S: Final = 20.0
 """How much longer than planned a probe may take before it counts as hung: a start-up on a busy machine."""

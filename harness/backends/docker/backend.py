@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -189,6 +189,28 @@ class DockerBackend:
             stderr=stdio.stderr,
             start_new_session=own_group,
         )
+
+    def _order(self, order: str, ranks: Collection[int]) -> None:
+        """Raises the first error."""
+        for answer in self._agents.ask({rank: {"do": order} for rank in ranks}).values():
+            if isinstance(answer, HarnessError):
+                raise answer
+
+    def kill_jobs(self, ranks: Collection[int]) -> None:
+        """See Backend: all processes of the container that are not root's."""
+        self._order("kill", ranks)
+
+    def pause_jobs(self, ranks: Collection[int]) -> None:
+        """See Backend: agents have them go on when the connection to this process ends."""
+        self._order("pause", ranks)
+
+    def resume_jobs(self, ranks: Collection[int]) -> None:
+        """See Backend."""
+        self._order("resume", ranks)
+
+    def restart_jobs(self, ranks: Collection[int]) -> None:
+        """See Backend."""
+        self._order("restart", ranks)
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
         """See Backend: ``check`` lets none pass."""

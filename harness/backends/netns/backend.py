@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -20,6 +20,7 @@ from harness.backends.base import Progress, Stdio, Task
 from harness.backends.netns.environ import program_environment
 from harness.backends.netns.names import name_files
 from harness.backends.netns.namespaces import Keeper, start_time
+from harness.backends.netns.pauses import Pauses
 from harness.backends.netns.sampling_process import SamplingProcess
 from harness.errors import (
     HarnessError,
@@ -33,6 +34,7 @@ from harness.errors import (
 from harness.linux import host, signals, syscalls
 from harness.linux.denied import namespaces_denied
 from harness.linux.fork import forked
+from harness.linux.programs import signal_programs
 from harness.model.address import node_name
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
@@ -61,6 +63,7 @@ class NetnsBackend:
         self._engines: dict[int, Engine] = {}
         """The nodes' own, by rank: those that were used last, with what they keep open."""
         self._calls = threading.Lock()
+        self._pauses = Pauses(self._signal)
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -292,6 +295,29 @@ class NetnsBackend:
                 raise NodeError(rank, f"start {argv[0]!r}", cause, remedy) from None
             except subprocess.SubprocessError as problem:
                 raise NodeError(rank, f"enter the node to start {argv[0]!r}", str(problem)) from None
+
+    def _signal(self, rank: int, number: signal.Signals) -> None:
+        keeper = self._require()
+        try:
+            signal_programs(f"/proc/{keeper.pid}/root/proc/{keeper.firsts[rank]}/root/proc", number)
+        except OSError as problem:
+            raise NodeError(rank, f"send {number.name} to its programs", host.explain(problem)) from None
+
+    def kill_jobs(self, ranks: Collection[int]) -> None:
+        """See Backend."""
+        for rank in ranks:
+            self._signal(rank, signal.SIGKILL)
+
+    def pause_jobs(self, ranks: Collection[int]) -> None:
+        """See Backend."""
+        self._pauses.begin(ranks)
+
+    def resume_jobs(self, ranks: Collection[int]) -> None:
+        """See Backend."""
+        self._pauses.end(ranks)
+
+    def restart_jobs(self, ranks: Collection[int]) -> None:
+        """See Backend: a node here has no job of its own."""
 
     def sample(self, plan: NetworkPlan, folder: Path, attempt: int) -> SamplingProcess:
         """See Backend."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from harness.scenario.actions import caps, links, loads, ramps, traces
+from harness.scenario.actions import caps, links, loads, nodes, ramps, traces
 from harness.scenario.fields import ActionReader
 
 READERS: Final[Mapping[str, ActionReader]] = {
@@ -14,5 +14,6 @@ READERS: Final[Mapping[str, ActionReader]] = {
     **traces.READERS,
     **caps.READERS,
     **loads.READERS,
+    **nodes.READERS,
 }
 """By the key of an event that says what happens."""

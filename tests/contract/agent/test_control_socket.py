@@ -34,7 +34,7 @@ def visit(*messages, keep_open=False):
     left = []
 
     async def scene():
-        server = await open_control_socket(answer, lambda: left.append(True))
+        server = await open_control_socket(answer, {"hold": lambda: left.append(True)})
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", "-c", CONTROL_CLIENT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=1 << 23,
@@ -83,7 +83,7 @@ def test_who_holds_the_network_and_leaves_is_noticed(messages, leaves, killed):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 def test_another_user_is_not_heard():
     async def scene():
-        server = await open_control_socket(answer, lambda: None)
+        server = await open_control_socket(answer, {})
         stranger = socket.socket(socket.AF_UNIX)
         os.seteuid(65534)
         try:

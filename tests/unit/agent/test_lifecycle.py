@@ -140,3 +140,33 @@ def test_whatever_happens_the_end_is_told_to_all_once_and_with_the_first_failure
         )
         ends += [message["code"] for to, message in messages if message["do"] == "end" and to == EVERYONE]
     assert ends in ([], [lifecycle.first[1] if lifecycle.first else 0])
+
+
+def test_a_job_that_a_scenario_kills_is_no_failure_and_is_waited_for():
+    lifecycle = started()
+    assert list(lifecycle.away(2, True)) == []
+    assert list(lifecycle.done(1, 0)) == []
+    assert list(lifecycle.away(2, False)) == []
+    assert list(lifecycle.done(0, 0)) == []
+    assert list(lifecycle.done(2, 0)) == [(EVERYONE, {"do": "end", "code": 0})]
+
+
+def test_a_job_that_stays_away_is_not_waited_for():
+    lifecycle = started()
+    list(lifecycle.away(2, True))
+    list(lifecycle.done(1, 0))
+    assert list(lifecycle.done(0, 0)) == [(EVERYONE, {"do": "end", "code": 0})]
+
+
+def test_where_all_are_away_nothing_is_over():
+    lifecycle = started(2)
+    assert list(lifecycle.away(0, True)) == list(lifecycle.away(1, True)) == []
+    list(lifecycle.away(0, False))
+    assert list(lifecycle.done(0, 0)) == [(EVERYONE, {"do": "end", "code": 0})]
+
+
+def test_a_node_that_comes_anew_is_no_longer_away():
+    lifecycle = started(2)
+    list(lifecycle.away(1, True))
+    list(lifecycle.call(1))
+    assert list(lifecycle.done(0, 0)) == []

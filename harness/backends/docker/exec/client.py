@@ -31,6 +31,7 @@ from harness.backends.docker.daemon import DockerDaemon
 from harness.backends.docker.exec.connection import ExecSocket
 from harness.backends.docker.exec.streams import BOOT, StreamForwarder
 from harness.errors import HarnessError
+from harness.linux.programs import HELPER
 from harness.linux.syscalls import die_with_parent
 
 _PREFIX: Final = "HARNESS_PROGRAM_"
@@ -90,7 +91,7 @@ def _raw(wanted: bool) -> Iterator[None]:
 def _run(container: str, whose: str, user: str, cwd: str, argv: Sequence[str]) -> int:
     """The exit code of the program."""
     env = {name[len(_PREFIX) :]: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
-    argv_inside = ["python3", "-I", "-S", "-c", BOOT, "harness-inside"]
+    argv_inside = ["python3", "-I", "-S", "-c", BOOT, HELPER]
     process = ExecSocket(DockerDaemon(os.environ), container, user, argv_inside, whose)
     relay = StreamForwarder(process.socket, process.early, _on_terminal())
     relay.start(argv, env, cwd or None)

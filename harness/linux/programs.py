@@ -1,0 +1,58 @@
+"""Signals to all programs of a node, whoever started them, but not to what belongs to the network."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+HELPER: Final = "harness-inside"
+"""Stands among the arguments of what harness runs in a node beside the job: it keeps a load, measures, passes on."""
+
+_LOOKS: Final = 5
+_LOOK_S: Final = 0.001
+
+
+def signal_programs(proc: str, number: signal.Signals, wanted: Callable[[str], bool] = lambda _: True) -> None:
+    """Send a signal to all programs in a PID namespace but its first process and HELPERs; also to those that are
+    started meanwhile by others that it does not reach at once.
+
+    Args:
+        proc: a /proc of that namespace, as we see it: a process is found and signalled by one file of it, so no other
+            one that gets its number is taken for it.
+        number: the signal.
+        wanted: whether a process is meant, by its folder in there.
+
+    Raises:
+        OSError: there is no such folder.
+        PermissionError: a program may not be signalled.
+    """
+    seen: set[str] = set()
+    while fresh := [entry for entry in os.listdir(proc) if entry.isdigit() and entry != "1" and entry not in seen]:
+        seen.update(fresh)
+        for entry in fresh:
+            folder = f"{proc}/{entry}"
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError), _opened(folder) as process:
+                if wanted(folder) and not _is_helper(process):
+                    signal.pidfd_send_signal(process, number)
+
+
+@contextlib.contextmanager
+def _opened(folder: str) -> Iterator[int]:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _is_helper(process: int) -> bool:
+    for _ in range(_LOOKS):
+        with open("cmdline", "rb", opener=lambda name, flags: os.open(name, flags, dir_fd=process)) as file:
+            if arguments := file.read():
+                return HELPER.encode() in arguments.split(b"\0")
+        time.sleep(_LOOK_S)  # a program that is being started has no arguments for a moment
+    return False

@@ -1,0 +1,87 @@
+"""Events after which nodes are away: kill, pause, cut, and a trace of availability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, get_args
+
+from harness.errors import InputError, quoted
+from harness.model.units import Ratio
+from harness.model.yaml_file import Entry
+from harness.networks.away import Cause
+from harness.scenario.absence import Absence, AwayAction, Chosen
+from harness.scenario.action import Action
+from harness.scenario.availability_file import read_availability
+from harness.scenario.fields import ActionReader, yes
+
+
+def _chosen(place: Entry, values: Mapping[str, Entry]) -> tuple[Chosen, str]:
+    """The nodes, and what they are called. Raises InputError."""
+    if len(values) != 1:
+        raise place.fault("give node: a rank, several as [2, 3], or any; or share: of all nodes, e.g. 20%")
+    if "share" in values:
+        try:
+            share = Ratio.parse(values["share"].text("a share, e.g. 20%,")).value
+        except InputError as cause:
+            raise values["share"].fault(cause) from None
+        if not share:
+            raise values["share"].fault("a share is over 0")
+        return Chosen(share=share), f"{values['share'].word} of the nodes"
+    entry = values["node"]
+    if entry.says("any"):
+        return Chosen(), "any node"
+    entries = entry.items() if entry.is_list else [entry]
+    ranks = [one.whole_number("a rank, a list of ranks, or any") for one in entries]
+    if not ranks or len(set(ranks)) < len(ranks):
+        raise entry.fault("give each rank once, at least one")
+    words = ", ".join(map(str, sorted(ranks)))
+    return Chosen(tuple(sorted(ranks))), f"{'node' if len(ranks) == 1 else 'nodes'} {words}"
+
+
+def _away(cause: Cause) -> Callable[[Entry, Path, int], Action]:
+    def read(place: Entry, _: Path, __: int) -> Action:
+        chosen, words = _chosen(place, place.mapping(["node", "share"]))
+        text = f"{cause} {words}"
+        return AwayAction(text, cause, (Absence(0.0, chosen, None, text),))
+
+    return read
+
+
+def _availability(place: Entry, folder: Path, _: int) -> Action:
+    values = place.mapping(["file", "by", "loop"])
+    if "file" not in values:
+        raise place.fault("file is missing: a CSV file with time_s,event,node")
+    causes: tuple[Cause, ...] = get_args(Cause)
+    word = values["by"].word if "by" in values else "kill"
+    cause = next((one for one in causes if one == word), None)
+    if cause is None:
+        raise values["by"].fault(f"{quoted(word)} is none of {', '.join(causes)}")
+    name = values["file"].text("a file")
+    try:
+        absences, period = read_availability(folder / name, cause)
+    except InputError as error:
+        raise values["file"].fault(error) from None
+    return AwayAction(f"availability {name}", cause, absences, period if yes(values, "loop") else None)
+
+
+READERS: Final[Mapping[str, ActionReader]] = {
+    "kill": ActionReader(
+        "All programs of nodes are killed: `node` (a rank, `[2, 3]` or `any` but 0) or `share`. With `for` or `back` a"
+        " rank of `run` starts again then.",
+        _away("kill"),
+    ),
+    "pause": ActionReader(
+        "All programs of nodes stand still: `node` or `share`. They go on after `for` or `back`, or when playing ends.",
+        _away("pause"),
+    ),
+    "cut": ActionReader(
+        "All links of nodes are down: `node` or `share`.",
+        _away("cut"),
+    ),
+    "availability": ActionReader(
+        "Nodes leave and come back as a file says: `file`, `by` (kill, pause or cut; kill), `loop`.",
+        _availability,
+    ),
+}
+"""See harness.scenario.actions.READERS."""
