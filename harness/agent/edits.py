@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from harness.model.capacity import NodeShape
+from harness.model.delivery import packed_traces, remember_traces
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
 
@@ -46,7 +47,8 @@ Edited = PlannedEdge | NodeLimits
 class Edits:
     """By edge or node: when it was changed, in nanoseconds since the epoch, and to what.
 
-    In a message those of edges are ``edits`` and those of nodes ``nodes``, which agents of older images do not know.
+    In a message those of edges are ``edits``, those of nodes ``nodes`` and the packet-delivery traces of the edges
+    ``deliveries``; agents of older images know neither of these two.
     """
 
     _newest: dict[Key, tuple[int, Edited]] = field(default_factory=dict)
@@ -88,12 +90,15 @@ class Edits:
 def edits_message(edits: Iterable[tuple[int, Edited]]) -> dict[str, Any]:
     """Changes and when they were made, as merge reads them."""
     edges, nodes = [], []
+    traces: dict[str, str] = {}
     for at, edited in edits:
         if isinstance(edited, PlannedEdge):
             edges.append({"at": at, "edge": edited.to_json()})
+            traces |= packed_traces([edited.shape.delivery])
         else:
             nodes.append({"at": at, "node": edited.to_json()})
-    return {"edits": edges, **({"nodes": nodes} if nodes else {})}
+    beside = {"nodes": nodes, "deliveries": traces}
+    return {"edits": edges, **{key: value for key, value in beside.items() if value}}
 
 
 def edited_plan(plan: NetworkPlan, edited: Iterable[Edited]) -> NetworkPlan:
@@ -108,6 +113,7 @@ def edited_plan(plan: NetworkPlan, edited: Iterable[Edited]) -> NetworkPlan:
 
 
 def _read(message: Mapping[str, Any]) -> Iterator[tuple[int, Edited]]:
+    remember_traces(message.get("deliveries", {}))
     for one in message.get("edits", ()):
         yield int(one["at"]), PlannedEdge.from_json(one["edge"])
     for one in message.get("nodes", ()):

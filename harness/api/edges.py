@@ -37,6 +37,7 @@ class ShapeTexts(TypedDict, total=False):
     corrupt: str
     reorder: str
     limit: str
+    delivery: str
 
 
 class NetworkLinks:

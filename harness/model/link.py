@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, Self, get_args
 
 from harness.errors import InputError, ShapeError, quoted
+from harness.model.delivery import OVERHEAD, Delivery
 from harness.model.link_field import LinkField, exact_ratio, link_field
 from harness.model.queueing import Buffer, Queue, parse_buffer
 from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time, is_whole_number
@@ -142,6 +143,7 @@ class LinkShape:
         queue: the discipline of the queue in front of the rate; None: droptail. A time in its place is the buffer.
         buffer: how much may wait for the rate, as a time at that rate or in bytes; None: see shaping/shape_branch.py.
         overhead: bytes that the rate counts beside each frame's own, e.g. 24 for Ethernet's preamble, checksum and gap.
+        delivery: a packet-delivery trace, instead of a rate; user space alone can serve it.
     """
 
     rate: Rate | None = link_field(Rate, "rate_bit_s", "e.g. 80mbit or 10MB/s; none for no limit.", off="none")
@@ -183,6 +185,13 @@ class LinkShape:
     )
     overhead: int = link_field(
         int, "overhead_bytes", "Bytes that the rate counts beside each frame, e.g. 24.", 0, parse=_parse_overhead
+    )
+    delivery: Delivery | None = link_field(
+        Delivery,
+        "delivery",
+        "A packet-delivery trace instead of a rate: FILE[,loop=no][,offset=10s][,speed=2][,scale=50%]; none.",
+        off="none",
+        metavar="TRACE",
     )
 
     def __post_init__(self) -> None:
@@ -226,8 +235,12 @@ class LinkShape:
         ):
             raise ShapeError(f"burst {self.burst} takes over {MAX_BURST_TIME} at {self.rate}, the most that tbf takes")
         for name in ("queue", "buffer", "overhead"):
-            if getattr(self, name) and self.rate is None:
+            if getattr(self, name) and self.rate is None and (self.delivery is None or name == "overhead"):
                 raise ShapeError(f"{name} needs a rate: it is about what waits for that")
+        if self.delivery is not None and self.rate is not None:
+            raise ShapeError("give rate or delivery, not both")
+        if self.delivery is not None and self.limit is not None:
+            raise ShapeError("limit is of a link with a rate; with delivery give buffer")
         if self.limit is not None and (self.queue or self.buffer) and self.burst is None:
             raise ShapeError(f"give limit or {'queue' if self.queue else 'buffer'}, not both")
         if not MIN_OVERHEAD <= self.overhead <= MAX_OVERHEAD:
@@ -252,6 +265,23 @@ class LinkShape:
         if self.gilbert_elliott is None and self.loss_correlation:
             return GilbertElliott.from_correlation(self.loss, self.loss_correlation)
         return self.gilbert_elliott
+
+    @property
+    def mean_rate(self) -> Rate | None:
+        """What passes in the long run, of bytes with ``counted_overhead``; None where nothing limits it."""
+        return self.delivery.mean_rate if self.delivery else self.rate
+
+    @property
+    def counted_overhead(self) -> int:
+        """Bytes that the mean rate counts beside each frame's own."""
+        return OVERHEAD if self.delivery else self.overhead
+
+    @property
+    def burst_bytes(self) -> int:
+        """The most that passes at once, beyond what the mean rate does: of a token bucket, or of a trace."""
+        if self.delivery is not None:
+            return self.delivery.burst_bytes
+        return self.burst.bytes if self.burst else 0
 
     @property
     def mean_loss(self) -> float:

@@ -29,7 +29,8 @@ class ShapeEdit:
         return cls(fields)
 
     def apply(self, shape: LinkShape) -> LinkShape:
-        """The changed shape. One kind of loss replaces the other, and what takes away a rate takes its bucket too.
+        """The changed shape. One kind of loss replaces the other, and so do rate and trace; what takes
+        these away takes what waits for them too.
 
         Raises:
             ShapeError: the parts then contradict each other.
@@ -43,7 +44,11 @@ class ShapeEdit:
                 values.setdefault("loss_correlation", ZERO_RATIO)
         elif values.get("gilbert_elliott"):
             values |= {"loss": ZERO_RATIO, "loss_correlation": ZERO_RATIO}
-        if "rate" in values and values["rate"] is None:
+        if values.get("delivery"):
+            values = {"rate": None, "burst": None, "overhead": 0, "limit": None} | values
+        elif values.get("rate"):
+            values.setdefault("delivery", None)
+        elif ("rate" if shape.delivery is None else "delivery") in values:
             values = {"burst": None, "queue": None, "buffer": None, "overhead": 0} | values
         if "burst" in values and values["burst"] is None:
             values.setdefault("buffer", None)

@@ -1,6 +1,7 @@
 """How much payload links pass in a time, together and with what they share: uplinks, downlinks, trunks. Pure.
 
-A link of rate R and burst B passes R t + B bits in t, a capacity that several links share U t bits. Let links be in
+A link of rate R and burst B passes R t + B bits in t (of a packet-delivery trace R is its mean rate, and B the most by
+which any part of it is ahead of that), a capacity that several links share U t bits. Let links be in
 groups, each of which one capacity limits: a group passes no more than the smaller of the sum of its links and U t, and
 all groups together no more than the sum of that. This is true of any way to group the links, so of each of three: by
 sender (uplinks), by receiver (downlinks), by trunk. Such a sum is a concave function of t with a kink where a group
@@ -100,8 +101,8 @@ class SharedRates:
     def _link(self, edge: PlannedEdge) -> BoundLink:
         shape, trunk = edge.effective, self._plan.trunk_of(edge.pair)
         places = {"uplink": edge.src, "trunk": trunk and trunk.name, "downlink": edge.dst}
-        rate = math.inf if shape.rate is None else self._payload(shape.rate, shape.overhead)
-        burst = shape.burst.bytes * 8 * payload_share(shape.overhead, self._plan.mtu) if shape.burst else 0.0
+        rate = math.inf if shape.mean_rate is None else self._payload(shape.mean_rate, shape.counted_overhead)
+        burst = shape.burst_bytes * 8 * payload_share(shape.counted_overhead, self._plan.mtu)
         caps = {kind: (kind, where) for kind, where in places.items() if (kind, where) in self.limits}
         return BoundLink(edge.src, edge.dst, least_delay_ns(shape), rate, burst, caps)
 

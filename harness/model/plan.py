@@ -14,6 +14,7 @@ from typing import Any, Self
 from harness.errors import PlanError
 from harness.model.address import MTU, Addressing
 from harness.model.capacity import NO_CAPS, Capacity, NodeShape, Trunk
+from harness.model.delivery import packed_traces, remember_traces
 from harness.model.link import Pair
 from harness.model.node_plan import NodePlan, PlannedEdge, Port
 from harness.model.regions import trunks_of
@@ -229,11 +230,17 @@ class NetworkPlan:
                 for rank in range(self.size)
             ],
             "edges": [self.edges[pair].to_json() for pair in sorted(self.edges)],
+            "deliveries": self.deliveries,
             "mtu": self.mtu,
             "ecn": self.ecn,
             "regions": {name: list(ranks) for name, ranks in self.regions.items()},
             **self.caps_to_json(),
         }
+
+    @property
+    def deliveries(self) -> dict[str, str]:
+        """The packet-delivery traces of its links, each once, as JSON; a reader of edges needs them."""
+        return packed_traces(edge.shape.delivery for edge in self.edges.values())
 
     def caps_to_json(self) -> dict[str, Any]:
         """The part of to_json that is about shared capacities."""
@@ -248,6 +255,7 @@ class NetworkPlan:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of to_json."""
+        remember_traces(data.get("deliveries", {}))
         edges = [PlannedEdge.from_json(edge) for edge in data["edges"]]
         addressing = Addressing(IPv4Network(data["ipv4_subnet"]), IPv6Network(data["ipv6_subnet"]))
         given4 = tuple(IPv4Address(node["ipv4"]) for node in data["nodes"])

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from harness.errors import ShapeError
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.capacity_range import CapacityRange, buffers_to_json
+from harness.model.delivery import Delivery
 from harness.model.format import format_range
 from harness.model.link import LINK_FIELDS, Distribution, GilbertElliott, LinkShape
 from harness.model.queueing import Queue
@@ -83,6 +84,7 @@ class Profile:
     queue: Queue | None = None
     buffer: Range[Time] | Range[Size] | None = None
     overhead: int = 0
+    delivery: Delivery | None = None
     uplink: CapacityRange | None = None
     downlink: CapacityRange | None = None
 
@@ -90,7 +92,7 @@ class Profile:
         if isinstance(self.queue, Range):  # as before there were disciplines
             object.__setattr__(self, "buffer", self.queue)
             object.__setattr__(self, "queue", None)
-        if self.rate is None and self.uplink is None and self.downlink is None:
+        if not (self.rate or self.delivery or self.uplink or self.downlink):
             for name in _OF_RATES:
                 if getattr(self, name):
                     raise ShapeError(f"{name} needs a rate, an uplink or a downlink: it is about what waits for that")
@@ -158,9 +160,10 @@ class Profile:
             "jitter": jitter,
             "distribution": self.distribution,
             "gilbert_elliott": chain,
-            "queue": self.queue if self.rate else None,
-            "buffer": draw("buffer", self.buffer) if self.rate else None,
+            "queue": self.queue if self.rate or self.delivery else None,
+            "buffer": draw("buffer", self.buffer) if self.rate or self.delivery else None,
             "overhead": self.overhead if self.rate else 0,
+            "delivery": self.delivery,
         }
         for name, one in LINK_FIELDS.items():
             if name not in made:
@@ -197,12 +200,13 @@ class Profile:
             "queue": self.queue and self.queue.to_json(),
             "buffer": buffers_to_json(self.buffer),
             "overhead_bytes": self.overhead,
+            "delivery": self.delivery and self.delivery.to_json(),
             "uplink": self.uplink and self.uplink.to_json(),
             "downlink": self.downlink and self.downlink.to_json(),
         }
 
 
-def _text(value: Range[Any] | BurstLoss | CapacityRange | Queue | str | int) -> str:
+def _text(value: Range[Any] | BurstLoss | CapacityRange | Queue | Delivery | str | int) -> str:
     if isinstance(value, BurstLoss):
         return ", ".join(f"{name} {_text(values)}" for name, values in vars(value).items())
     if isinstance(value, CapacityRange):

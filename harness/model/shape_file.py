@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import InputError, ShapeError, UnitError, quoted
 from harness.model.capacity import DROPTAIL
 from harness.model.capacity_range import CapacityRange
+from harness.model.delivery import Delivery
 from harness.model.link import DISTRIBUTIONS, LINK_FIELDS, MAX_LIMIT, GilbertElliott
 from harness.model.profile import NODE_KEYS, BurstLoss, Profile
 from harness.model.queueing import Queue
@@ -125,6 +127,15 @@ def _overhead(entry: Entry) -> int:
         raise entry.fault(f"{quoted(text)} is not a number of bytes, e.g. 24") from None
 
 
+def _delivery(entry: Entry) -> Delivery:
+    """As the command line has it; the file is looked for beside the one that names it."""
+    text = entry.text("a packet-delivery trace, e.g. lte.up,")
+    try:
+        return Delivery.parse(str(Path(entry.source).parent / text))
+    except InputError as cause:
+        raise entry.fault(cause) from None
+
+
 _OWN_READERS: Final[dict[str, Callable[[Entry], Any]]] = {
     "jitter": _jitter,
     "distribution": _distribution,
@@ -132,6 +143,7 @@ _OWN_READERS: Final[dict[str, Callable[[Entry], Any]]] = {
     "queue": _queue,
     "buffer": _buffer,
     "overhead": _overhead,
+    "delivery": _delivery,
 }
 
 

@@ -32,6 +32,7 @@ def most_segments(shape: LinkShape, mtu: int) -> int | None:
         or shape.limit
         or shape.burst
         or shape.overhead
+        or shape.delivery
     ):
         return 1
     return None if shape.rate is None else most_segments_at(shape.rate, mtu)

@@ -87,8 +87,8 @@ def tcp_ceiling(
         mtu: of the network.
     """
     limits: list[tuple[float, str]] = []
-    if there.rate is not None:
-        limits.append((_carried(there.rate, there.overhead, mtu), "rate"))
+    if there.mean_rate is not None:
+        limits.append((_carried(there.mean_rate, there.counted_overhead, mtu), "rate"))
     limits += [(_carried(one.rate, one.overhead, mtu), kind) for kind, one in caps.items()]
     loss, rtt = loss_events(there), there.delay.seconds + back.delay.seconds
     if loss > 0 and rtt > 0:

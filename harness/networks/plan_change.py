@@ -82,7 +82,7 @@ class PlanChange:
         changed = [
             edges[pair].to_json() if (pair := (e["src"], e["dst"])) in self.edges else e for e in before["edges"]
         ]
-        return {**before, "edges": changed, **self.new.caps_to_json()}
+        return {**before, "edges": changed, "deliveries": self.new.deliveries, **self.new.caps_to_json()}
 
 
 def _json(value: Any) -> Any:

@@ -15,7 +15,7 @@ from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
 from harness.model.suggest import suggest
 from harness.shaping.base import EngineFacts
-from harness.shaping.overhead import refuse_overhead
+from harness.shaping.beyond_qdiscs import refuse_delivery, refuse_overhead
 from harness.shaping.userspace.precision import precision_warnings
 
 AUTO: Final = "auto"
@@ -41,6 +41,7 @@ class NetemFacts:
 
     def check(self, plan: NetworkPlan) -> None:
         """See EngineFacts."""
+        refuse_delivery(plan)
         refuse_overhead(plan)
 
     def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:

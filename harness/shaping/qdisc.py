@@ -35,6 +35,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from harness.model.address import MTU
+from harness.model.delivery import Delivery
 from harness.model.link import Distribution
 from harness.model.queueing import DISCIPLINES, Queue
 from harness.model.units import Rate
@@ -117,6 +118,7 @@ class Branch:
         htb: its class, where links are made by qdiscs.
         leaf: the qdisc that is last, where there is one behind netem or tbf.
         mtu: of the network; no qdisc knows it.
+        delivery: a packet-delivery trace in place of a rate; no qdisc serves one.
     """
 
     neighbour: int
@@ -127,6 +129,7 @@ class Branch:
     htb: HtbClass | None = None
     leaf: Leaf | None = None
     mtu: int = field(default=MTU, compare=False)
+    delivery: Delivery | None = None
 
     @classmethod
     def of_stages(cls, neighbour: int, line: Netem, queue: Netem | None, tbf: Tbf | None) -> Branch:

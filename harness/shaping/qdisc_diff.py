@@ -195,6 +195,10 @@ def differences(want: Branch, have: Branch) -> list[str]:
         found.append(f"tbf {have.tbf} -> {want.tbf}")
     if have.queue != want.queue:
         found.append(f"queue {have.queue or 'droptail'} -> {want.queue or 'droptail'}")
+    if have.delivery != want.delivery:
+        found.append(f"delivery {have.delivery or 'none'} -> {want.delivery or 'none'}")
+    if want.delivery is not None and have.buffer_bytes != want.buffer_bytes:
+        found.append(f"buffer_bytes {have.buffer_bytes} -> {want.buffer_bytes}")
     return found
 
 

@@ -9,10 +9,11 @@ from typing import Final
 
 from harness.model.address import FRAME, MTU, SMALLEST_FRAME, full_frame
 from harness.model.capacity import DROPTAIL
+from harness.model.delivery import Delivery
 from harness.model.distribution import highest
 from harness.model.link import GilbertElliott, LinkShape
 from harness.model.node_plan import Port
-from harness.model.queueing import buffer_bytes
+from harness.model.queueing import Queue, buffer_bytes
 from harness.model.units import ZERO_RATIO, Rate, Ratio, Size, Time
 from harness.shaping.qdisc import MAX_AUTO_LIMIT, UNLIMITED, Branch, Netem, Tbf
 
@@ -33,9 +34,8 @@ def branch_of(port: Port, seed: int, mtu: int = MTU) -> Branch:
     """The branch that makes the shape of a port's edge."""
     shape = port.edge.effective
     tbf = tbf_of(shape, full_frame(mtu))
-    return Branch(
-        port.neighbour, netem_of(port, seed), tbf, shape.queue, waiting_bytes(shape, full_frame(mtu)), mtu=mtu
-    )
+    waiting = waiting_bytes(shape, full_frame(mtu))
+    return Branch(port.neighbour, netem_of(port, seed), tbf, shape.queue, waiting, mtu=mtu, delivery=shape.delivery)
 
 
 def needs_bucket(shape: LinkShape) -> bool:
@@ -116,12 +116,20 @@ def with_queue_of_leaf(branch: Branch) -> Branch:
 
 
 def waiting_bytes(shape: LinkShape, frame: int = FRAME) -> int:
-    """Bytes that may wait for the rate where a buffer or a discipline was asked for, else 0."""
-    if shape.rate is None:
+    """Bytes that may wait for the rate where a buffer or a discipline was asked for, or for a trace; else 0."""
+    if shape.mean_rate is None:
         return 0
     if shape.buffer is not None:
-        return max(buffer_bytes(shape.buffer, shape.rate), frame)
-    return _automatic_buffer(shape.rate, shape.delay) if shape.queue else 0
+        return max(buffer_bytes(shape.buffer, shape.mean_rate), frame)
+    if shape.delivery is not None:
+        return trace_buffer(shape.delivery, shape.delay, shape.queue)
+    return _automatic_buffer(shape.mean_rate, shape.delay) if shape.queue else 0
+
+
+def trace_buffer(delivery: Delivery, delay: Time, queue: Queue | None) -> int:
+    """Bytes that may wait for a trace unless the buffer is given: those of its highest rate, so that one TCP flow can
+    use that."""
+    return (_automatic_buffer if queue else _delay_product)(delivery.peak_rate, delay)
 
 
 def _automatic_buffer(rate: Rate, delay: Time) -> int:
@@ -186,7 +194,10 @@ def shape_of(branch: Branch, mtu: int = MTU) -> LinkShape:
     buffer, burst = branch.buffer_bytes, Size(tbf.burst) if tbf else None
     if tbf and buffer and has_automatic_burst(tbf, full_frame(mtu)):
         burst = None
-    if branch.queue and buffer == _automatic_buffer(Rate(8 * rate_byte_s), Time(netem.delay_ns)):
+    delay, trace = Time(netem.delay_ns), branch.delivery
+    if branch.queue and buffer == _automatic_buffer(Rate(8 * rate_byte_s), delay):
+        buffer = 0
+    if trace and buffer == trace_buffer(trace, delay, branch.queue):
         buffer = 0
     chain = None
     if netem.chain:
@@ -194,7 +205,7 @@ def shape_of(branch: Branch, mtu: int = MTU) -> LinkShape:
         chain = GilbertElliott(p, r, Ratio(1 - survive.value), loss_good)
     return LinkShape.unchecked(
         rate=Rate(8 * rate_byte_s) if rate_byte_s else None,
-        delay=Time(netem.delay_ns),
+        delay=delay,
         jitter=Time(netem.jitter_ns),
         distribution=netem.distribution,
         loss=ZERO_RATIO if chain else Ratio.from_u32(netem.loss),
@@ -207,4 +218,5 @@ def shape_of(branch: Branch, mtu: int = MTU) -> LinkShape:
         queue=branch.queue,
         buffer=Size(buffer) if buffer else None,
         overhead=overhead,
+        delivery=trace,
     )

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from harness.errors import UnavailableError
 from harness.linux.peer import peer_user
+from harness.model.delivery import Delivery
 from harness.model.queueing import Queue
 from harness.shaping.qdisc import Branch, Netem, Tbf
 from harness.shaping.userspace.control_address import ADDRESS
@@ -145,12 +146,13 @@ def branch_to_json(branch: Branch) -> dict[str, Any]:
         "queue": branch.queue and branch.queue.to_json(),
         "buffer_bytes": branch.buffer_bytes,
         "mtu": branch.mtu,
+        "delivery": branch.delivery and branch.delivery.to_json(),
     }
 
 
 def branch_from_json(data: Mapping[str, Any]) -> Branch:
     """The inverse of branch_to_json."""
-    netem, tbf, queue = dict(data["netem"]), data["tbf"], data["queue"]
+    netem, tbf, queue, delivery = dict(data["netem"]), data["tbf"], data["queue"], data.get("delivery")
     if netem["chain"] is not None:
         netem["chain"] = tuple(netem["chain"])
     return Branch(
@@ -160,4 +162,5 @@ def branch_from_json(data: Mapping[str, Any]) -> Branch:
         Queue.from_json(queue) if queue else None,
         data["buffer_bytes"],
         mtu=data["mtu"],
+        delivery=Delivery.from_json(delivery) if delivery else None,
     )

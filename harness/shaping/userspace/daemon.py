@@ -25,7 +25,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from harness.errors import HarnessError
 from harness.linux import syscalls
+from harness.model.delivery import remember_traces
 from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import clock, control, nfqueue
 from harness.shaping.userspace.cap_order import CapOrder
@@ -241,6 +243,7 @@ class ShaperDaemon:
     def _answer(self, node: NodeQueues, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             if request["do"] == "set":
+                remember_traces(request.get("deliveries", {}))
                 branches = [control.branch_from_json(branch) for branch in request["branches"]]
                 self._set(node, branches, tuple(map(CapOrder.from_json, request["caps"])))
             if request["do"] == "share":
@@ -250,7 +253,7 @@ class ShaperDaemon:
             return {"links": node.reading(), "caps": self._caps.reading(node), "events": events}
         except control.Refused as refusal:
             return {"error": refusal.text, "neighbour": refusal.neighbour}
-        except (KeyError, TypeError) as problem:
+        except (KeyError, TypeError, HarnessError) as problem:
             return {"error": f"makes no sense of the request: {problem!r}"}
 
     def _set(self, node: NodeQueues, branches: list[Branch], caps: tuple[CapOrder, ...]) -> None:

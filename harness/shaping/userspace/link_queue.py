@@ -6,7 +6,8 @@ net/sched/sch_netem.c (6.18), so that the same `Branch` means the same link on b
 * a packet is lost, sent twice, corrupted, dropped at the tail, delayed or let past, in netem_enqueue's order;
 * with a rate, a packet leaves at ``max(when the one before left, now + delay) + length / rate``, so that nothing
   overtakes; without one, jitter reorders, for every packet leaves at ``now + delay``;
-* a token bucket (tbf) stands behind the delay where a burst, a buffer or a queue discipline was asked for.
+* a token bucket (tbf) stands behind the delay where a burst, a buffer or a queue discipline was asked for, or what
+  serves a packet-delivery trace.
 
 Two things netem cannot do. What waits for the rate is bounded in bytes, and what is on the delay line not at all: a
 packet is dropped where those ahead of it, sent at the rate since they came, would take longer than Netem.queue_bytes
@@ -27,8 +28,9 @@ from harness.model.distribution import SCALE, table
 from harness.shaping.qdisc import Branch
 from harness.shaping.userspace.disciplines.make import looks_at_headers
 from harness.shaping.userspace.nfqueue import accept_changed, accept_marked, accept_until, verdict
+from harness.shaping.userspace.paced_queue import Line, PacedQueue
 from harness.shaping.userspace.packet import HEADER_BYTES, MARKED, Packet, counted_bytes, flipped, wire_bytes
-from harness.shaping.userspace.token_bucket import NEVER, SECOND, TokenBucket
+from harness.shaping.userspace.token_bucket import NEVER, SECOND
 
 if TYPE_CHECKING:
     from harness.shaping.userspace.shared_cap import CapFlow
@@ -48,9 +50,10 @@ class LinkQueue:
         queue: the number of its NFQUEUE.
         branch: what to do to packets.
         counters: COUNTERS numbers that are counted up: packets and bytes let go, and packets dropped.
+        begun: when its trace began, ns.
     """
 
-    def __init__(self, queue: int, branch: Branch, counters: Counts) -> None:
+    def __init__(self, queue: int, branch: Branch, counters: Counts, begun: int = 0) -> None:
         self.queue, self.counters = queue, counters
         self.copies: list[bytes] = []
         """Payloads of copies whose time has come; the caller sends and removes them."""
@@ -64,7 +67,7 @@ class LinkQueue:
         self.backlog_bytes = 0
         self._fifo: deque[Packet] = deque()
         self._heap: list[Packet] = []
-        self._bucket: TokenBucket | None = None
+        self._bucket: PacedQueue | None = None
         self._last = 0
         self._busy_until = 0
         """When all that came would be sent if there were no delay: what waits for the rate now takes until then."""
@@ -72,7 +75,7 @@ class LinkQueue:
         self._copies_made = 0
         self._random = Random(branch.netem.seed)
         self._rate = self._overhead = 0
-        self.configure(branch, 0)
+        self.configure(branch, begun)
 
     def configure(self, branch: Branch, now: int) -> None:
         """Do this to packets that come from now on; what is queued leaves at the new rate, otherwise as before."""
@@ -96,12 +99,24 @@ class LinkQueue:
         queue = branch.queue or DROPTAIL
         if queue.kind == "fq_codel":
             self.unordered = NEVER
-        if branch.tbf is not None:
-            if self._bucket is None:
-                self._bucket = TokenBucket(branch.tbf, queue, netem.seed, self._frame)
-            self._bucket.change(branch.tbf, queue, now)
-            while not self._rate and (packet := self._pop(now)) is not None:  # it waited for a rate that was here
-                self._bucket.adopt(packet, now)
+        if branch.delivery is not None:
+            self._pace(Line(branch.delivery, queue, branch.buffer_bytes), now)
+        elif branch.tbf is not None:
+            self._pace(Line(branch.tbf, queue, branch.tbf.limit), now)
+        elif self._bucket is not None:
+            self._bucket.open(now)
+
+    def _pace(self, line: Line, now: int) -> None:
+        if self._bucket is None:
+            self._bucket = PacedQueue(line, self.branch.netem.seed, self._frame, now)
+        self._bucket.change(line, now)
+        while not self._rate and (packet := self._pop(now)) is not None:  # it waited for a rate that was here
+            self._bucket.adopt(packet, now)
+
+    @property
+    def begun(self) -> int:
+        """When the trace began that it serves, ns; 0 where there is none."""
+        return self._bucket.begun if self._bucket else 0
 
     def _change_rate(self, rate: int, overhead: int, now: int) -> None:
         """Send what is queued at a new rate in byte/s, 0 for none; also the rest of a packet that is half sent."""
@@ -321,7 +336,7 @@ class LinkQueue:
             return heapq.heappop(heap) if heap[0][0] <= until else None
         return fifo.popleft() if fifo and fifo[0][0] <= until else None
 
-    def _release_through(self, bucket: TokenBucket, until: int, out: list[bytes]) -> None:
+    def _release_through(self, bucket: PacedQueue, until: int, out: list[bytes]) -> None:
         """Of packets that leave one after the other, in the order in which they came, there is one verdict."""
         last = packets = total = 0
         while True:

@@ -6,12 +6,14 @@ import contextlib
 import errno
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.linux import syscalls
 from harness.model.address import SMALLEST_FRAME
+from harness.model.delivery import packed_traces, remember_traces
 from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import control, nfqueue
 from harness.shaping.userspace.guard import COPY_MARK
@@ -52,24 +54,49 @@ class NodeQueues:
         self.listener: socket.socket | None = None
         self.conversations: list[socket.socket] = []
         self._raw: dict[int, socket.socket] = {}
+        self._saved_traces: set[str] = set()
         if saved := state.load(layout.branches(index)):
-            self.set([control.branch_from_json(branch) for branch in saved])
+            remember_traces(state.load(layout.deliveries(index)) or {})
+            begun = {branch["neighbour"]: branch["begun"] for branch in saved}
+            self.set([control.branch_from_json(branch) for branch in saved], begun)
 
     def enter(self) -> None:
         """Be in its network namespace."""
         if self.namespace is not None:
             syscalls.setns(self.namespace, syscalls.CLONE_NEWNET)
 
-    def set(self, branches: list[Branch]) -> None:
-        """Make these link queues, or change them in place, and remember them. Raises Refused."""
+    def set(self, branches: list[Branch], begun: Mapping[int, int] = MappingProxyType({})) -> None:
+        """Make these link queues, or change them in place, and remember them.
+
+        Args:
+            branches: what they do.
+            begun: when traces began that a daemon before this one has served, ns by neighbour.
+
+        Raises:
+            Refused: the kernel does not, or there is no room for so many traces.
+        """
         self.enter()
         try:
-            self._set(branches)
+            self._set(branches, begun)
         finally:
-            texts = [control.branch_to_json(link_queue.branch) for link_queue in self.link_queues.values()]
-            self._state.save(self._layout.branches(self.index), texts)
+            self._save()
 
-    def _set(self, branches: list[Branch]) -> None:
+    def _save(self) -> None:
+        held = [link_queue.branch.delivery for link_queue in self.link_queues.values()]
+        digests = {one.digest for one in held if one is not None}
+        if digests != self._saved_traces:
+            try:
+                self._state.save(self._layout.deliveries(self.index), packed_traces(held))
+            except ValueError as problem:
+                raise control.Refused(None, f"its links have too many packet-delivery traces: {problem}") from None
+            self._saved_traces = digests
+        texts = [
+            {**control.branch_to_json(link_queue.branch), "begun": link_queue.begun}
+            for link_queue in self.link_queues.values()
+        ]
+        self._state.save(self._layout.branches(self.index), texts)
+
+    def _set(self, branches: list[Branch], begun: Mapping[int, int]) -> None:
         for branch in branches:
             number = QUEUE_BASE + branch.neighbour
             link_queue = self.link_queues.get(number)
@@ -77,17 +104,17 @@ class NodeQueues:
                 if branch.netem.duplicate:
                     self._open_raw()
                 if link_queue is None:
-                    self._bind(number, branch)
+                    self._bind(number, branch, begun.get(branch.neighbour) or time.monotonic_ns())
                 else:
                     link_queue.configure(branch, time.monotonic_ns())
                     self._tune(number, link_queue)
             except OSError as problem:
                 raise control.Refused(branch.neighbour, problem.strerror or str(problem)) from None
 
-    def _bind(self, number: int, branch: Branch) -> None:
+    def _bind(self, number: int, branch: Branch, begun: int) -> None:
         counters = self._state.counters(self._layout.link_queue(self.index, branch.neighbour))
         counters[BACKLOG_BYTES] = 0  # of a daemon that was killed
-        link_queue = LinkQueue(number, branch, counters)
+        link_queue = LinkQueue(number, branch, counters, begun)
         self.queue.bind(number, **self._settings(number, link_queue))
         self.link_queues[number] = link_queue
 
@@ -108,7 +135,9 @@ class NodeQueues:
 
     def _settings(self, number: int, link_queue: LinkQueue) -> dict[str, Any]:
         waiting, caps = 0, [flow.cap for flow in self._crossed.get(number, ())]
-        waiting += link_queue.branch.tbf.limit if link_queue.branch.tbf else link_queue.branch.netem.queue_bytes
+        branch = link_queue.branch
+        waiting += branch.tbf.limit if branch.tbf else branch.netem.queue_bytes
+        waiting += branch.buffer_bytes if branch.delivery else 0
         waiting += sum(cap.flow_bytes for cap in caps)
         needs_header = link_queue.needs_header or any(cap.needs_header for cap in caps)
         copied = HEADER_BYTES if needs_header else nfqueue.LENGTH_ONLY

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from harness.errors import NodeError, UnavailableError
 from harness.linux.host import has_ipv6
+from harness.model.delivery import packed_traces
 from harness.model.node_plan import NodePlan
 from harness.model.status import CapStatus, NodeStatus, Stats
 from harness.netlink.routes import default_gateways
@@ -106,7 +107,18 @@ class OpenNode:
         orders = [order.to_json() for order in cap_orders(node)]
         if not branches and orders == [cap["order"] for cap in self._held.get("caps", ())]:
             return None
-        return {"do": "set", "caps": orders, "branches": [control.branch_to_json(branch) for branch in branches]}
+        return {
+            "do": "set",
+            "caps": orders,
+            "branches": [control.branch_to_json(branch) for branch in branches],
+            "deliveries": self._traces(branches),
+        }
+
+    def _traces(self, branches: Iterable[Branch]) -> dict[str, str]:
+        """The packet-delivery traces of these that the daemon does not have for those that it holds."""
+        held = {branch.delivery.digest for branch in self._branches.values() if branch.delivery}
+        needed = (branch.delivery for branch in branches)
+        return packed_traces(one for one in needed if one is not None and one.digest not in held)
 
     def _ask(self, node: NodePlan, request: Mapping[str, Any]) -> None:
         try:

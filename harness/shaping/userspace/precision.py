@@ -23,11 +23,11 @@ def _too_short(shape: LinkShape) -> bool:
 
 
 def _too_fast(shape: LinkShape) -> bool:
-    return shape.rate is not None and shape.rate > MAX_RATE
+    return shape.mean_rate is not None and shape.mean_rate > MAX_RATE
 
 
 def _too_many(shape: LinkShape) -> bool:
-    return bool(shape.jitter.ns) and shape.rate is None
+    return bool(shape.jitter.ns) and shape.mean_rate is None
 
 
 _LIMITS: Final[tuple[tuple[Callable[[LinkShape], bool], str], ...]] = (

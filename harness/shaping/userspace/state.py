@@ -24,7 +24,7 @@ BACKLOG_PACKETS: Final = COUNTERS + 1
 """Place of how many packets that is; only shared capacities have it, the kernel counts those of link queues."""
 NUMBERS: Final = COUNTERS + 2
 _SLOT: Final = 8 * NUMBERS
-_ROOM: Final = 1 << 20
+_ROOM: Final = 16 << 20
 """Bytes for one version of one text; the file takes memory only where something stands."""
 _TEXT_HEAD: Final = struct.Struct("=QII")
 _BEAT: Final = 0
@@ -69,10 +69,14 @@ class Layout:
         """Text: the capacities that a node's link queues share."""
         return EVENTS + 1 + self.nodes + node
 
+    def deliveries(self, node: int) -> int:
+        """Text: the packet-delivery traces of a node's link queues."""
+        return EVENTS + 1 + 2 * self.nodes + node
+
     @property
     def trunk_names(self) -> int:
         """Text: the trunks' names, by their numbers."""
-        return EVENTS + 1 + 2 * self.nodes
+        return EVENTS + 1 + 3 * self.nodes
 
 
 class State:

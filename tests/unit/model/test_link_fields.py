@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -35,6 +36,7 @@ TEXTS = {
     "queue": "codel",
     "buffer": "100ms",
     "overhead": "24",
+    "delivery": str(Path("tests/support/traces/walk.up").absolute()),
 }
 """By field, something that a user may write."""
 NEEDS = {
@@ -64,6 +66,7 @@ VERDICTS = {
     "queue": "loss",
     "buffer": "loss",
     "overhead": "rate",
+    "delivery": "rate",
 }
 """The quantity of ``harness verify`` that shows whether a field is kept."""
 

@@ -1,10 +1,20 @@
-"""What a rate may count beside a frame's own bytes, where the kernel's tbf or htb makes it: not less than nothing."""
+"""What the kernel's qdiscs cannot make of a plan: a trace, and a rate that counts a frame as less than it has."""
 
 from __future__ import annotations
 
 from harness.errors import ShapeError
 from harness.model.plan import NetworkPlan
 from harness.shaping.shape_branch import needs_bucket
+
+
+def refuse_delivery(plan: NetworkPlan) -> None:
+    """Raise ShapeError for a packet-delivery trace: qdiscs have rates."""
+    for edge in plan.edges.values():
+        if edge.shape.delivery is not None:
+            raise ShapeError(
+                f"edge {edge}: delivery {edge.shape.delivery.file}: the netem engine has rates alone; use --engine"
+                " userspace, or a scenario with this trace, which is played as rates"
+            )
 
 
 def refuse_overhead(plan: NetworkPlan) -> None:

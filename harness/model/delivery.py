@@ -1,0 +1,202 @@
+"""Packet-delivery traces: recordings of when a link could carry a packet, to be served instead of a rate.
+
+The format is mahimahi's (Netravali et al. 2015, "Mahimahi: accurate record-and-replay for HTTP"; mm-link(1)): each
+line is a number of milliseconds from the beginning at which MTU-sized packets can be delivered, one per line. What is
+not used then is lost, several small packets share an opportunity, and a packet may use parts of several.
+
+A `Delivery` is what a link has: a trace, named by what is in it, and how it is played. The trace itself is kept once
+per process, and travels beside plans (NetworkPlan.to_json) and changes, once for all edges that have it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Final, Self
+
+from harness.errors import InputError, RecordError, ShapeError, quoted
+from harness.model.units import ZERO_TIME, Rate, Ratio, Size, Time
+
+OPPORTUNITY: Final = 1504
+"""Bytes of one: an IP packet of 1500 bytes and the 4 bytes that mahimahi's interface puts before it."""
+OVERHEAD: Final = 4 - 14
+"""Bytes that count beside each Ethernet frame's own: mahimahi sees 4 bytes before an IP packet, Ethernet has 14."""
+WINDOW_MS: Final = 100
+"""The span for which the highest rate is known; a trace is played in such steps where no engine can serve it."""
+MAX_PACKED: Final = 1 << 20
+"""Bytes of a trace as it travels."""
+_FACTORS: Final = (Fraction(1, 1000), Fraction(1000))
+_OPTIONS: Final = ("loop", "offset", "speed", "scale")
+_TEXT: Final = re.compile(rf"(.*?)((?:,(?:{'|'.join(_OPTIONS)})=[^,]*)*)", re.DOTALL)
+_traces: Final[dict[str, str]] = {}
+"""By digest, packed."""
+
+
+def remember_traces(traces: Mapping[str, str]) -> None:
+    """Keep packed traces, by their digests, for this process."""
+    _traces.update(traces)
+
+
+def packed_traces(deliveries: Iterable[Delivery | None]) -> dict[str, str]:
+    """The traces of these, by digest, as ``remember_traces`` takes them. Raises RecordError where one is not here."""
+    return {one.digest: _packed(one.digest) for one in deliveries if one is not None}
+
+
+def _packed(digest: str) -> str:
+    if digest not in _traces:
+        raise RecordError(f"delivery trace {digest} is not here: what came with its link is of another version")
+    return _traces[digest]
+
+
+@lru_cache(maxsize=64)
+def counts_of(digest: str) -> bytes:
+    """The opportunities of each millisecond of a trace: at index i those at i + 1 ms. Raises RecordError."""
+    return zlib.decompress(base64.b64decode(_packed(digest)))
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A trace, and how it is played.
+
+    Args:
+        file: its name, for people.
+        digest: of what is in it.
+        opportunities: how many it has.
+        period_ms: how long it lasts: the time of its last opportunity, ms.
+        peak: the most opportunities in a tenth of a second.
+        excess: the most opportunities by which any part of it is ahead of its mean rate, rounded up.
+        loop: whether it begins again at its end; else nothing passes from then on.
+        offset: how far into it the link begins.
+        speed: how many times as fast it goes by; rates stay as they are.
+        scale: what its rates are multiplied by.
+    """
+
+    file: str
+    digest: str
+    opportunities: int
+    period_ms: int
+    peak: int
+    excess: int
+    loop: bool = True
+    offset: Time = ZERO_TIME
+    speed: Fraction = Fraction(1)
+    scale: Fraction = Fraction(1)
+
+    def __post_init__(self) -> None:
+        if self.offset.ns >= self.period_ms * 10**6:
+            lasts = Time(self.period_ms * 10**6)
+            raise ShapeError(f"delivery {self.file}: offset {self.offset} is not before the trace's end at {lasts}")
+
+    @classmethod
+    def of(cls, file: str, counts: bytes) -> Self:
+        """The trace with so many opportunities in each millisecond, and remembers it. Raises InputError."""
+        total, period = sum(counts), len(counts)
+        ahead = [seen * period - total * index for index, seen in enumerate(accumulate(counts, initial=0))]
+        excess = -(-(max(ahead) - min(ahead) + total) // period)
+        peak = max(sum(counts[begin : begin + WINDOW_MS]) for begin in range(0, period, WINDOW_MS))
+        text = base64.b64encode(zlib.compress(counts)).decode()
+        if len(text) > MAX_PACKED:
+            size = f"{total} opportunities in {Time(period * 10**6)}"
+            raise InputError(f"{file}: {size} are more than can be handed to nodes ({Size(MAX_PACKED)}); cut it")
+        digest = hashlib.sha256(counts).hexdigest()[:16]
+        remember_traces({digest: text})
+        return cls(file, digest, total, period, peak, excess)
+
+    @classmethod
+    def parse(cls, text: str) -> Delivery:
+        """Read ``FILE``, or ``FILE,loop=no,offset=10s,speed=2,scale=50%``, and that file. Raises InputError."""
+        from harness.model.delivery_file import read_delivery
+
+        found = _TEXT.fullmatch(text)
+        assert found is not None
+        options = dict(word.split("=", 1) for word in found[2].split(",")[1:])
+        return read_delivery(Path(found[1])).played(options)
+
+    def played(self, options: Mapping[str, str]) -> Self:
+        """The same trace, played as these texts say. Raises InputError."""
+        values: dict[str, Any] = {}
+        for name, text in options.items():
+            try:
+                values[name] = _read_option(name, text.strip())
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from None
+        return replace(self, **values)
+
+    @property
+    def per_opportunity(self) -> Fraction:
+        """Bytes that one opportunity delivers as it is played."""
+        return OPPORTUNITY * self.scale / self.speed
+
+    @property
+    def mean_rate(self) -> Rate:
+        """In the long run, of bytes as the trace counts them."""
+        return self._rate(Fraction(self.opportunities, self.period_ms))
+
+    @property
+    def peak_rate(self) -> Rate:
+        """The highest of any tenth of a second."""
+        return self._rate(Fraction(self.peak, min(WINDOW_MS, self.period_ms)))
+
+    def _rate(self, per_ms: Fraction) -> Rate:
+        return Rate(max(8, round(per_ms * OPPORTUNITY * 8000 * self.scale)))
+
+    @property
+    def burst_bytes(self) -> int:
+        """The most that passes in any time beyond what the mean rate does."""
+        return -(-self.excess * self.per_opportunity.numerator // self.per_opportunity.denominator)
+
+    def __str__(self) -> str:
+        words = [self.file, *(["loop=no"] if not self.loop else [])]
+        words += [f"offset={self.offset}"] if self.offset.ns else []
+        words += [f"{name}={_factor_text(value)}" for name in _OPTIONS[2:] if (value := getattr(self, name)) != 1]
+        return ",".join(words)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, in SI units, without the trace."""
+        return {
+            **{name: value for name, value in vars(self).items() if isinstance(value, str | int)},
+            "offset_s": self.offset.seconds,
+            "speed": str(self.speed),
+            "scale": str(self.scale),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        values = {name: value for name, value in data.items() if name != "offset_s"}
+        factors = {name: Fraction(values[name]) for name in ("speed", "scale")}
+        return cls(**values | factors, offset=Time.from_seconds(data["offset_s"]))
+
+
+def _read_option(name: str, text: str) -> Any:
+    if name == "loop":
+        if text.lower() not in ("yes", "true", "no", "false"):
+            raise InputError(f"{quoted(text)} is neither yes nor no")
+        return text.lower() in ("yes", "true")
+    return Time.parse(text) if name == "offset" else parse_factor(text)
+
+
+def parse_factor(text: str) -> Fraction:
+    """A number such as ``2`` or ``0.5``, or a share such as ``50%``; from 0.001 to 1000. Raises InputError."""
+    try:
+        number = text.removesuffix("%").strip()
+        if not re.fullmatch(r"[0-9]*\.?[0-9]+", number):
+            raise ValueError
+        value = Fraction(number) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = Fraction(0)
+    if not _FACTORS[0] <= value <= _FACTORS[1]:
+        raise InputError(f"{quoted(text)} is no factor from 0.001 to 1000; write e.g. 2, 0.5 or 50%")
+    return value
+
+
+def _factor_text(value: Fraction) -> str:
+    return str(Ratio(value)) if value < 1 else f"{float(value):.12g}"
