@@ -108,8 +108,12 @@ def kind_of(name: str) -> str:
         return " or ".join(field.choices)
     if field.kind is GilbertElliott:
         return "a mapping, see below, or p=1%,r=20%; or none"
-    if name in ("queue", "buffer"):
-        told = {"queue": f"{', '.join(DISCIPLINES[1:])}, or a mapping", "buffer": "a time or a size: 100ms or 64KiB"}
+    if name in ("queue", "buffer", "delivery"):
+        told = {
+            "queue": f"{', '.join(DISCIPLINES[1:])}, or a mapping",
+            "buffer": "a time or a size: 100ms or 64KiB",
+            "delivery": "a file, and how it is played: lte.up,loop=no,offset=10s,speed=2,scale=50%",
+        }
         return f"{told[name]}; or {field.off}"
     kind = "a whole number" if field.kind is int else f"a {field.kind.KIND}: {field.kind.EXAMPLES}"
     return f"{kind}; or {field.off}" if field.off else kind

@@ -104,12 +104,20 @@ def narrowest(caps: Iterable[Cap], shape: LinkShape, frame: int) -> Cap | None:
 
 def frame_rate(shape: LinkShape, frame: int) -> float | None:
     """The rate at which an edge lets full frames pass, by their own bytes; None where it has none."""
-    return None if shape.rate is None else counted(shape.rate.bit_s, -shape.overhead, frame + shape.overhead)
+    rate, overhead = shape.mean_rate, shape.counted_overhead
+    return None if rate is None else counted(rate.bit_s, -overhead, frame + overhead)
+
+
+def at_mean_rate(shape: LinkShape) -> LinkShape:
+    """An edge's shape with the mean rate of its trace, where it has one: what to plan a measurement by."""
+    if shape.delivery is None:
+        return shape
+    return shape.changed(delivery=None, rate=shape.mean_rate, overhead=shape.counted_overhead)
 
 
 def shape_alone(plan: NetworkPlan, way: Pair, frame: int) -> LinkShape:
     """A directed edge as a flow meets it that is alone on its way."""
-    shape = plan.edge(*way).effective
+    shape = at_mean_rate(plan.edge(*way).effective)
     return met_alone(shape, narrowest(crossed(caps_of(plan), way), shape, frame))
 
 

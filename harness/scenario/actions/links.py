@@ -14,9 +14,11 @@ from harness.scenario.action import Action, Edit
 from harness.scenario.fields import ActionReader, edge_of, made, texts_of, yes
 
 
-def _set(place: Entry, _: Path, __: int) -> Action:
+def _set(place: Entry, folder: Path, __: int) -> Action:
     values = place.mapping(["edge", "one_way", "clear", *LINK_FIELDS])
     edge, texts = edge_of(place, values), texts_of(values, tuple(LINK_FIELDS))
+    if (trace := texts.get("delivery", LINK_FIELDS["delivery"].off)) != LINK_FIELDS["delivery"].off:
+        texts["delivery"] = str(folder / trace)
     one_way, clear = yes(values, "one_way"), yes(values, "clear")
     words = " ".join(["set", edge, *(["clear"] if clear else []), *(f"{key} {text}" for key, text in texts.items())])
     return Edit(words, made(place, lambda: shape_change(edge, texts, one_way=one_way, clear=clear)))

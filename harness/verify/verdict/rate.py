@@ -31,19 +31,22 @@ def rate(way: JudgedDirection) -> Verdict | None:
     """The rate on the wire; without a limit, for information. None where there is neither limit nor measurement.
 
     What an edge counts beside each frame (its overhead) is part of the rate. Where a shared capacity is less than the
-    edge's own rate, the edge alone can be measured only up to that.
+    edge's own rate, the edge alone can be measured only up to that. Of an edge that follows a packet-delivery trace it
+    is the trace's mean rate, and not judged: a measurement meets a part of the trace.
     """
-    requested, applied = (shape.rate.bit_s if shape.rate else None for shape in (way.requested, way.applied))
+    requested, applied = (shape.mean_rate.bit_s if shape.mean_rate else None for shape in (way.requested, way.applied))
     bulk = way.measured.bulk
     if bulk is None:
         if requested is None and applied is None:
             return None
         row = way.row("rate", requested, applied, note=UNMEASURED)
         return (row.left_out() if "bulk" in way.measured.left_out else row).compared(rounding(requested), format_rate)
-    cap, overhead = narrowest(way.caps, way.applied, way.frame), way.applied.overhead
+    cap, overhead = narrowest(way.caps, way.applied, way.frame), way.applied.counted_overhead
     found = bulk_rate(bulk) or carried_rate(bulk)
     measured = counted(found.bit_s, overhead, way.frame) if found else None
     row = way.row("rate", requested, applied, measured, samples=len(bulk.points))
+    if way.applied.delivery is not None:
+        return row.follows(way.applied.delivery).compared(rounding(requested), format_rate)
     if cap is not None:
         limit: float | None = counted(cap.frame_bit_s(way.frame), overhead, way.frame)
     else:

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import Any, Final, Literal, Self
 
 from harness.model.address import FRAME
+from harness.model.delivery import Delivery
 from harness.model.distribution import form
 from harness.model.format import format_distinct
 from harness.model.link import LinkShape
@@ -77,6 +78,11 @@ class Row:
         return replace(
             self, measured=None, low=None, high=None, ok=False, machine_bound=False, note=CHANGED, why_not="changed"
         )
+
+    def follows(self, delivery: Delivery) -> Self:
+        """This row, not judged because a packet-delivery trace decides when packets leave."""
+        note = f"not judged: it follows {delivery.file}, whose rate varies"
+        return replace(self, low=None, high=None, ok=True, machine_bound=False, note=note)
 
     def with_note(self, note: str) -> Self:
         """This row with a note."""

@@ -83,6 +83,8 @@ def rtt(way: JudgedDirection) -> Verdict:
     expected = one_way + _expected(way.applied_back, way.ipv6)
     measured, accepted = _judged(way, expected, seen, (way.applied, way.applied_back), (*way.caps, *way.caps_back))
     row = way.row("rtt", requested, applied, measured, low=accepted.low, high=accepted.high, samples=seen.count)
+    if trace := way.applied.delivery or way.applied_back.delivery:
+        return row.follows(trace).compared(2 * _ROUNDING_S, format_time)
     row = row.with_note(_note(way, expected - applied, measured > accepted.plain))
     there, accepted_there = _judged(
         way,
@@ -132,6 +134,8 @@ def jitter(way: JudgedDirection) -> Verdict:
     )
     if accepted.bound(measured):
         row = _bound(row, accepted, adds, accepted.widest - applied)
+    if way.applied.delivery is not None:
+        row = row.follows(way.applied.delivery)
     if requested and way.applied.distribution != way.requested.distribution:
         row = row.failed(f"requested {way.requested.distribution}, but the engine reports {way.applied.distribution}")
     return row.compared(_ROUNDING_S, format_time)

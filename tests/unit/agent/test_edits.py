@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from harness.agent.edits import Edits, NodeLimits, edited_plan, edits_message, fingerprint
 from harness.model.capacity import Capacity, NodeShape
+from harness.model.delivery import Delivery, counts_of
+from harness.model.link import LinkShape
 from harness.model.units import Rate, Time
 from tests.support.plans import SHAPES, network
 
@@ -105,3 +107,14 @@ def test_a_plan_that_came_as_json_has_the_fingerprint_of_the_agents_own():
         other.edge(0, 1).to_json() if (one["src"], one["dst"]) == (0, 1) else one for one in plan.to_json()["edges"]
     ]
     assert fingerprint({**plan.to_json(), "edges": merged}) == fingerprint(other.to_json())
+
+
+def test_a_change_brings_the_trace_of_its_link(monkeypatch):
+    trace = Delivery.of("a.up", bytes([1, 0, 5]))
+    edge = replace(PLAN.edges[0, 1], shape=LinkShape(delivery=trace))
+    sent = told((1, edge), (1, replace(edge, src=1, dst=0)))
+    assert list(sent["deliveries"]) == [trace.digest]
+    monkeypatch.setattr("harness.model.delivery._traces", {})
+    counts_of.cache_clear()
+    assert Edits().merge(sent)[0] == edge
+    assert counts_of(trace.digest) == bytes([1, 0, 5])

@@ -12,8 +12,15 @@ from harness.model.delivery import Delivery, counts_of, packed_traces, remember_
 from harness.model.delivery_file import delivery_text, is_delivery, read_counts
 from harness.model.link import LinkShape
 from harness.model.link_edit import ShapeEdit
-from harness.model.pipe import payload_share
+from harness.model.make_plan import make_plan
+from harness.model.pipe import SharedRates, payload_share
+from harness.model.plan import NetworkPlan
+from harness.model.profile import Profile
+from harness.model.topology_names import build_topology
 from harness.model.units import Rate, Time
+from harness.shaping.facts import NetemFacts
+from harness.verify.caps import at_mean_rate
+from tests.support.plans import network
 
 WALK = Path("tests/support/traces/walk.up")
 
@@ -179,3 +186,43 @@ def test_a_link_has_one_of_them():
 def test_an_opportunity_carries_a_full_packet_and_counts_4_bytes_beside_it():
     shape = LinkShape(delivery=trace("1\n"))
     assert payload_share(shape.counted_overhead) == 1448 / 1504
+
+
+def test_a_plan_carries_each_trace_once_and_the_links_name_it(monkeypatch):
+    shape = LinkShape(delivery=trace("1\n4\n"))
+    plan = network("ring", 3, shape)
+    document = json.loads(json.dumps(plan.to_json()))
+    assert list(document["deliveries"]) == [shape.delivery.digest]
+    monkeypatch.setattr(module, "_traces", {})
+    counts_of.cache_clear()
+    assert NetworkPlan.from_json(document).edges == plan.edges
+    assert counts_of(shape.delivery.digest) == bytes([1, 0, 0, 1])
+
+
+def test_a_plan_without_traces_carries_none():
+    assert network("ring", 3).to_json()["deliveries"] == {}
+
+
+def test_netem_serves_none():
+    with pytest.raises(ShapeError, match=r"edge 0->1: delivery a\.up: the netem engine has rates alone; use --engine"):
+        NetemFacts().check(network("line", 2, LinkShape(delivery=trace("1\n"))))
+
+
+def test_a_topology_file_names_one_beside_it(tmp_path):
+    (tmp_path / "lte.up").write_text("2\n")
+    path = tmp_path / "net.yaml"
+    path.write_text("edges:\n  - {between: [0, 1], delivery: 'lte.up,scale=2'}\n")
+    plan = make_plan(build_topology(str(path)), Profile("none"), 0)
+    assert str(plan.edges[0, 1].shape.delivery) == "lte.up,scale=2"
+    path.write_text("edges:\n  - {between: [0, 1], delivery: lte.down}\n")
+    with pytest.raises(InputError, match=r"net\.yaml:2: edges\[0\]\.delivery: .*lte\.down: there is no such file"):
+        build_topology(str(path))
+
+
+def test_what_carries_a_bucket_carries_a_trace_over_times_of_its_own():
+    """A measurement is planned by the mean rate, and the bound has the trace's own burst."""
+    shape = LinkShape(delivery=Delivery.parse(str(WALK)))
+    assert at_mean_rate(shape).rate == shape.mean_rate
+    (link, _) = SharedRates(network("line", 2, shape)).links
+    assert link.bit_s == pytest.approx(shape.mean_rate.bit_s * 1448 / 1504)
+    assert link.burst_bits == pytest.approx(shape.burst_bytes * 8 * 1448 / 1504)

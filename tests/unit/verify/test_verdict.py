@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from harness.model.delivery import Delivery
 from harness.model.distribution import table
 from harness.model.link import UNSHAPED, GilbertElliott, LinkShape
 from harness.model.node_plan import PlannedEdge
 from harness.model.units import Rate, Ratio, Size, Time
+from harness.verify.caps import at_mean_rate
 from harness.verify.plan import probe_for
 from harness.verify.stats import BulkSample, Direction, EchoSample, EdgeMeasurement, TrainCount
 from harness.verify.verdict import judge
@@ -199,6 +201,21 @@ def test_an_unlimited_link_is_measured_for_information():
     assert row.ok
     assert (row.requested, row.low, row.high) == (None, None, None)
     assert row.measured > 0
+
+
+def test_an_edge_that_follows_a_trace_is_shown_and_not_judged():
+    shape = LinkShape(delivery=Delivery.of("a.up", bytes([0, 0, 0, 0, 1])), delay=Time.parse("10ms"))
+    planned = at_mean_rate(shape)
+    seen = measurement(planned.changed(delay=Time.parse("14ms")), planned, random.Random(1), planned=planned)
+    edge, back = PlannedEdge(0, 1, shape), PlannedEdge(1, 0, shape)
+    rows = {row.quantity: row for row in judge(edge, back, shape, shape, seen) if row.src == 0}
+    for name in ("rtt", "jitter", "rate"):
+        assert rows[name].ok
+        assert rows[name].note == "not judged: it follows a.up, whose rate varies"
+        assert rows[name].measured is not None
+    assert rows["rate"].requested == 1504 * 8 * 200
+    other = shape.changed(delivery=None)
+    assert not any(row.ok for row in judge(edge, back, other, shape, seen) if row.quantity == "rate" and row.src == 0)
 
 
 def test_an_edge_from_which_nothing_came_back():
