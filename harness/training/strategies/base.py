@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from harness.training.strategies.strategy_options import NoOptions
+
 
 class CommClock:
     """Adds up the time that this rank waits for communication.
@@ -69,11 +71,6 @@ class StrategyContext:
     neighbours: tuple[int, ...]
     clock: CommClock
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """The options of a strategy that has none."""
 
 
 class Strategy(ABC):

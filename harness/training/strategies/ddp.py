@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from inspect import signature
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from torch import Tensor, nn
@@ -21,8 +20,8 @@ from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
 from harness.training.strategies.base import Strategy, StrategyContext
-from harness.training.strategies.option_values import at_least
 from harness.training.strategies.sent_bytes import all_reduce_sent
+from harness.training.strategies.strategy_options import DdpOptions
 
 _KNOWN: Final = signature(DistributedDataParallel).parameters
 _SYNC_BUFFERS: Final = "forward_sync_buffers" if "forward_sync_buffers" in _KNOWN else "broadcast_buffers"
@@ -34,19 +33,6 @@ _HOOKS: dict[str, Hook] = {
     "bf16": default_hooks.bf16_compress_hook,
     "powersgd": powerSGD_hook,
 }
-
-
-@dataclass(frozen=True)
-class DdpOptions:
-    """Compression of the gradients, by torch's own communication hooks."""
-
-    compress: Literal["none", "fp16", "bf16", "powersgd"] = "none"
-    """What is sent instead of float32 gradients."""
-    rank: int = 1
-    """PowerSGD's: the rank of its approximation."""
-
-    def __post_init__(self) -> None:
-        at_least("rank", self.rank, 1)
 
 
 class Ddp(Strategy):

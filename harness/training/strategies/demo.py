@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -25,33 +24,10 @@ from torch import Tensor
 from torch.optim import SGD
 
 from harness.training.strategies.base import Strategy, StrategyContext
-from harness.training.strategies.option_values import at_least, under_one
 from harness.training.strategies.sent_bytes import all_gather_sent
+from harness.training.strategies.strategy_options import DeMoOptions
 
 _CPU: Final = torch.device("cpu")
-
-
-@dataclass(frozen=True)
-class DeMoOptions:
-    """How much is exchanged, and the optimizer. Defaults of chunk, topk and decay as in the authors' code."""
-
-    chunk: int = 64
-    """The longest side of a block: 64 x 64 in matrices, 64 in vectors."""
-    topk: int = 32
-    """Coefficients sent per block."""
-    decay: float = 0.999
-    """Of the momentum, per step."""
-    weight_decay: float = 0.0
-    """Parameters are reduced by lr times this share per step."""
-    lr: float = 0.0
-    """Learning rate; 0: that of the workload's optimizer."""
-
-    def __post_init__(self) -> None:
-        at_least("chunk", self.chunk, 1)
-        at_least("topk", self.topk, 1)
-        under_one("decay", self.decay)
-        at_least("weight_decay", self.weight_decay, 0)
-        at_least("lr", self.lr, 0)
 
 
 class DeMo(Strategy):

@@ -9,7 +9,6 @@ applies it to the parameters of the last outer step; 0.7 and 0.9 are the paper's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch.distributed as dist
@@ -17,25 +16,8 @@ from torch import nn
 from torch.optim import SGD
 
 from harness.training.strategies.base import Strategy, StrategyContext, flat, scatter_back
-from harness.training.strategies.option_values import at_least, positive, under_one
 from harness.training.strategies.sent_bytes import all_reduce_sent
-
-
-@dataclass(frozen=True)
-class DiLoCoOptions:
-    """How often there is an outer step, and its optimizer."""
-
-    H: int = 50
-    """Inner steps between two outer steps."""
-    outer_lr: float = 0.7
-    """Learning rate of the outer step."""
-    outer_momentum: float = 0.9
-    """Momentum of the outer step (Nesterov's); 0: none."""
-
-    def __post_init__(self) -> None:
-        at_least("H", self.H, 1)
-        positive("outer_lr", self.outer_lr)
-        under_one("outer_momentum", self.outer_momentum)
+from harness.training.strategies.strategy_options import DiLoCoOptions
 
 
 class DiLoCo(Strategy):

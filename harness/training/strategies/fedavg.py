@@ -8,25 +8,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch.distributed.algorithms.model_averaging.averagers import PeriodicModelAverager
 
 from harness.training.strategies.base import Strategy, StrategyContext
-from harness.training.strategies.option_values import at_least
 from harness.training.strategies.sent_bytes import all_reduce_sent
-
-
-@dataclass(frozen=True)
-class FedAvgOptions:
-    """How often ranks average."""
-
-    H: int = 10
-    """Local steps between two averages."""
-
-    def __post_init__(self) -> None:
-        at_least("H", self.H, 1)
+from harness.training.strategies.strategy_options import FedAvgOptions
 
 
 class FedAvg(Strategy):

@@ -9,26 +9,13 @@ two) for a neighbour, the rest for oneself; both ends of a link know them, and t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from harness.training.device import off_device
 from harness.training.strategies.base import Strategy, StrategyContext, flat, scatter_back
-from harness.training.strategies.option_values import at_least
-
-
-@dataclass(frozen=True)
-class GossipOptions:
-    """How often neighbours exchange parameters."""
-
-    H: int = 1
-    """Steps between two averages."""
-
-    def __post_init__(self) -> None:
-        at_least("H", self.H, 1)
+from harness.training.strategies.strategy_options import GossipOptions
 
 
 class Gossip(Strategy):

@@ -12,29 +12,19 @@ Each number is rounded to the nearest. A message is the scales, then the codes, 
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-Kind = Literal["int8", "int4", "e3m0"]
-BLOCK: Final = 256
+from harness.training.strategies.sent_bytes import BLOCK, Kind
+
 _POWERS: Final = [2.0**exponent for exponent in range(-6, 1)]
 _LEVELS: Final = {
     "int4": torch.arange(-7, 8) / 7,
     "e3m0": torch.tensor([-power for power in reversed(_POWERS)] + [0.0, *_POWERS]),
 }
-
-
-def encoded_size(count: int, kind: Kind) -> int:
-    """Bytes of a message.
-
-    Args:
-        count: of the numbers.
-        kind: of their codes.
-    """
-    return 4 * -(-count // BLOCK) + (count if kind == "int8" else -(-count // 2))
 
 
 def encode(values: Tensor, kind: Kind) -> Tensor:

@@ -7,6 +7,13 @@ tests/live/test_strategies.py compares it with the counters of interfaces.
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
+Kind = Literal["int8", "int4", "e3m0"]
+"""How quantise.py writes numbers."""
+BLOCK: Final = 256
+"""Numbers that share a scale there."""
+
 
 def all_reduce_sent(size: float, ranks: int) -> float:
     """Ring: reduce-scatter, then all-gather; each rank sends (n - 1)/n of the tensor twice.
@@ -29,3 +36,13 @@ def all_gather_sent(size: float, ranks: int) -> float:
         ranks: how many.
     """
     return (ranks - 1) * size
+
+
+def encoded_size(count: int, kind: Kind) -> int:
+    """Bytes of a message.
+
+    Args:
+        count: of the numbers.
+        kind: of their codes.
+    """
+    return 4 * -(-count // BLOCK) + (count if kind == "int8" else -(-count // 2))

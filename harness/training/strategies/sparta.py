@@ -8,30 +8,14 @@ Of every 1/p consecutive parameters one is drawn: each with probability p, and t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from harness.training.strategies.base import Strategy, StrategyContext
-from harness.training.strategies.option_values import at_least, share
 from harness.training.strategies.sent_bytes import all_reduce_sent
-
-
-@dataclass(frozen=True)
-class SpartaOptions:
-    """How much is averaged, and how often. The default of p is that of the authors' code."""
-
-    p: float = 0.005
-    """Share of the parameters that is averaged at a time."""
-    interval: int = 1
-    """Steps between two averages."""
-
-    def __post_init__(self) -> None:
-        share("p", self.p)
-        at_least("interval", self.interval, 1)
+from harness.training.strategies.strategy_options import SpartaOptions
 
 
 class Sparta(Strategy):

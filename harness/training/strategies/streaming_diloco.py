@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -25,41 +25,9 @@ from torch.optim import SGD
 
 from harness.errors import InputError
 from harness.training.strategies.base import Strategy, StrategyContext, flat, scatter_back
-from harness.training.strategies.option_values import at_least, positive, under_one
-from harness.training.strategies.quantise import decode, encode, encoded_size
-from harness.training.strategies.sent_bytes import all_gather_sent, all_reduce_sent
-
-
-@dataclass(frozen=True)
-class StreamingDiLoCoOptions:
-    """When each fragment is sent, how, and how it is applied."""
-
-    H: int = 50
-    """Steps between two outer steps of the same fragment."""
-    fragments: int = 2
-    """Parts of the model that meet in turn."""
-    overlap: int = 1
-    """Steps computed while a fragment is in flight; 0 waits for it."""
-    alpha: float = 0.5
-    """Weight of a rank's own parameters when a fragment arrives."""
-    outer_lr: float = 0.4
-    """Learning rate of the outer step."""
-    outer_momentum: float = 0.9
-    """Momentum of the outer step (Nesterov's); 0: none."""
-    quantise: Literal["none", "int8", "int4", "e3m0"] = "none"
-    """How the outer gradients are sent."""
-
-    def __post_init__(self) -> None:
-        at_least("H", self.H, 1)
-        at_least("fragments", self.fragments, 1)
-        at_least("overlap", self.overlap, 0)
-        under_one("alpha", self.alpha)
-        positive("outer_lr", self.outer_lr)
-        under_one("outer_momentum", self.outer_momentum)
-        if self.fragments > self.H:
-            raise InputError(f"fragments={self.fragments}: at most one per step, H={self.H}")
-        if self.overlap >= self.H:
-            raise InputError(f"overlap={self.overlap}: less than H={self.H}")
+from harness.training.strategies.quantise import decode, encode
+from harness.training.strategies.sent_bytes import all_gather_sent, all_reduce_sent, encoded_size
+from harness.training.strategies.strategy_options import StreamingDiLoCoOptions
 
 
 @dataclass
