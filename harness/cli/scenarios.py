@@ -29,6 +29,7 @@ def scenarios(
     json_: options.JsonOption = False,
 ) -> None:
     """List the scenarios that ship, for run --scenario and play, and the models that a scenario's traces can follow."""
+    from harness.scenario.models import spot_preemption as spot
     from harness.scenario.models.catalogue import MODELS
     from harness.scenario.scenario_file import load_scenario
     from harness.scenario.scenario_name import scenario_path, shipped_scenarios
@@ -39,13 +40,15 @@ def scenarios(
         say(file.read_text().rstrip())
         return
     described = {name: load_scenario(file).description for name, file in shipped_scenarios().items()}
+    models = [(one.name, "trace", one.description, one.sources) for one in MODELS.values()]
+    models += [(spot.NAME, "availability", spot.DESCRIPTION, spot.SOURCES)]
     if json_:
         print_json(
             {
                 "scenarios": [{"name": name, "description": text} for name, text in described.items()],
                 "models": [
-                    {"name": one.name, "description": one.description, "sources": one.sources}
-                    for one in MODELS.values()
+                    {"name": name, "of": of, "description": description, "sources": sources}
+                    for name, of, description, sources in models
                 ],
             }
         )
@@ -54,8 +57,8 @@ def scenarios(
     for each, text in described.items():
         listed.add_row(each, text)
     show(listed)
-    models = table("Models", "name", "description~")
-    for one in MODELS.values():
-        models.add_row(one.name, one.description)
-    models.caption = "In a scenario: {at: 0s, trace: {edge: 0-1, model: NAME}}; sources: --json, docs/scenarios.md."
-    show(models)
+    offered = table("Models", "name", "of", "description~")
+    for each, of, text, _ in models:
+        offered.add_row(each, of, text)
+    offered.caption = "In a scenario: {at: 0s, trace: {edge: 0-1, model: NAME}}; sources: --json, docs/scenarios.md."
+    show(offered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, get_args
@@ -13,7 +14,9 @@ from harness.networks.away import Cause
 from harness.scenario.absence import Absence, AwayAction, Chosen
 from harness.scenario.action import Action
 from harness.scenario.availability_file import read_availability
-from harness.scenario.fields import ActionReader, yes
+from harness.scenario.fields import ActionReader, factor, yes
+from harness.scenario.models import spot_preemption
+from harness.scenario.preemptions import Preemptions
 
 
 def _chosen(place: Entry, values: Mapping[str, Entry]) -> tuple[Chosen, str]:
@@ -48,21 +51,36 @@ def _away(cause: Cause) -> Callable[[Entry, Path, int], Action]:
     return read
 
 
-def _availability(place: Entry, folder: Path, _: int) -> Action:
-    values = place.mapping(["file", "by", "loop"])
-    if "file" not in values:
-        raise place.fault("file is missing: a CSV file with time_s,event,node")
+def _availability(place: Entry, folder: Path, seed: int) -> Action:
+    values = place.mapping(["file", "loop", "model", "seed", "speed", "by"])
+    if ("file" in values) == ("model" in values):
+        raise place.fault(f"give file: a CSV file with time_s,event,node, or model: {spot_preemption.NAME}")
+    kind, unfit = ("file", ("seed", "speed")) if "file" in values else ("model", ("loop",))
+    for key in unfit:
+        if key in values:
+            raise values[key].fault(f"{key} does not go with {kind}")
     causes: tuple[Cause, ...] = get_args(Cause)
     word = values["by"].word if "by" in values else "kill"
     cause = next((one for one in causes if one == word), None)
     if cause is None:
         raise values["by"].fault(f"{quoted(word)} is none of {', '.join(causes)}")
+    if kind == "model":
+        return _preempted(values, cause, seed)
     name = values["file"].text("a file")
     try:
         absences, period = read_availability(folder / name, cause)
     except InputError as error:
         raise values["file"].fault(error) from None
     return AwayAction(f"availability {name}", cause, absences, period if yes(values, "loop") else None)
+
+
+def _preempted(values: Mapping[str, Entry], cause: Cause, seed: int) -> AwayAction:
+    name = values["model"].text("the name of a model")
+    if name != spot_preemption.NAME:
+        raise values["model"].fault(f"model {quoted(name)} is unknown; known: {spot_preemption.NAME}")
+    speed = float(factor(values["speed"], "speed", "60 for an hour in a minute")) if "speed" in values else 1.0
+    own = values["seed"].whole_number("a seed") if "seed" in values else seed
+    return AwayAction(f"availability {name}", cause, Preemptions(str(own), speed, f"{cause} {name}"), math.inf)
 
 
 READERS: Final[Mapping[str, ActionReader]] = {
@@ -80,7 +98,8 @@ READERS: Final[Mapping[str, ActionReader]] = {
         _away("cut"),
     ),
     "availability": ActionReader(
-        "Nodes leave and come back as a file says: `file`, `by` (kill, pause or cut; kill), `loop`.",
+        "Nodes leave and come back as a file or a model says: `file`, `loop` or `model`, `seed`, `speed`; `by` (kill,"
+        " pause or cut; kill).",
         _availability,
     ),
 }

@@ -19,7 +19,7 @@ TABLES = {
     "plan -n 12 -p mobile-real": ["10.77.0.12 fd77::c", "mobile-real", "11->10"],
     "plan -n 5 -p home -t regions:2 --trunk 50mbit": ["r0->r1", "50 Mbit/s", "20 Mbit/s", "100 Mbit/s", "2->4"],
     "regions": ["us-east-1", "ap-southeast-1", "N. Virginia"],
-    "scenarios": ["flaky-wan", "satellite", "lte-drive"],
+    "scenarios": ["flaky-wan", "satellite", "lte-drive", "spot-preemption"],
     "play flaky-wan --dry-run": ["down all: over"],
     "plan -t regions:aws --place sa-east-1,eu-west-1": ["sa-east-1", "eu-west-1", "88 ms", "89 ms"],
     "plan -n 10 -p none -t regions:2 --trunk 1gbit": ["0->5", "2->6", "and 13 more"],

@@ -156,7 +156,7 @@ def test_absences_may_never_end():
         ("{at: 1s, kill: {node: 1}, for: 1s, back: 2s}", "for and back say the same"),
         ("{at: 1s, down: {edge: 0-1}, back: 2s}", "back is for nodes that are away (kill, pause, cut, availability)"),
         ("{at: 1s, availability: {file: a.csv, by: crash}}", "'crash' is none of kill, pause, cut"),
-        ("{at: 1s, availability: {}}", "file is missing"),
+        ("{at: 1s, availability: {}}", "give file: a CSV file"),
         ("{every: 60s, availability: {file: a.csv}}", "availability begins once"),
         ("{at: 1s, kill: {node: 1, edge: 0-1}}", "unknown key 'edge'"),
     ],

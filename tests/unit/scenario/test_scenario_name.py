@@ -19,8 +19,8 @@ def test_what_ships_fits_every_network(name):
         for profile in ("none", *shipped_profiles()):
             network = PlanOptions(topology=topology, nodes=nodes, profile=profile).plan()
             scenario.check(network)
-            for due in islice((due for due in scenario.agenda() if due.kind == "edit"), 5):
-                assert due.edit(network) != network
+            for due in islice(scenario.agenda(), 5):
+                assert due.kind != "edit" or due.edit(network) != network
 
 
 def test_a_name_is_a_name_and_a_path_is_a_path(tmp_path, monkeypatch):
