@@ -22,7 +22,7 @@ Key = tuple[int, ...]
 
 @dataclass(frozen=True)
 class NodeLimits:
-    """A node's uplink and downlink."""
+    """A node's uplink, downlink and share of a CPU."""
 
     rank: int
     shape: NodeShape

@@ -99,6 +99,7 @@ class Settings:
             uplink=text("UPLINK") or None,
             downlink=text("DOWNLINK") or None,
             trunk=text("TRUNK") or None,
+            cpu=(text("CPU"),) if text("CPU") else (),
             place=text("PLACE") or None,
             mtu=number("MTU", DEFAULTS.mtu, MIN_MTU, MAX_MTU),
             ecn=bool(number("ECN", 0, 0, 1)),

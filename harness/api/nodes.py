@@ -12,8 +12,9 @@ from harness.api.failures import warn
 from harness.errors import InputError
 from harness.model.capacity import Capacity
 from harness.model.capacity_edit import node_change, trunk_change
+from harness.model.cpu import CpuShare
 from harness.model.narrow_caps import narrow_caps
-from harness.model.status import CapStatus, Stats
+from harness.model.status import CapStatus, CpuStatus, Stats
 from harness.networks.network import Reshaped
 
 
@@ -26,10 +27,11 @@ class PartTexts(TypedDict, total=False):
 
 
 class LimitTexts(PartTexts, total=False):
-    """What ``set_node`` can change, written as for ``harness node set``: "20mbit", or "none" for no limit."""
+    """What ``set_node`` can change, written as for ``harness node set``: "20mbit", "25%", or "none" for no limit."""
 
     uplink: str
     downlink: str
+    cpu: str
 
 
 class TrunkTexts(PartTexts, total=False):
@@ -59,11 +61,27 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class CpuLimit:
+    """A node's share of a CPU as it is.
+
+    Args:
+        requested: what was asked for; None: no limit.
+        applied: what the kernel holds; None: no limit.
+        throttled_s: seconds for which it has kept programs from running, of each CPU that they wanted to run on.
+    """
+
+    requested: CpuShare | None
+    applied: CpuShare | None
+    throttled_s: float
+
+
+@dataclass(frozen=True)
 class NodeLimits:
-    """What limits all of a node's edges together: of all that it sends, and of all that it receives."""
+    """What limits all that a node sends, all that it receives, and its programs."""
 
     uplink: Limit
     downlink: Limit
+    cpu: CpuLimit
 
 
 class NetworkNodes(NetworkLinks):
@@ -75,6 +93,8 @@ class NetworkNodes(NetworkLinks):
 
     def set_node(self, ranks: int | str = "all", **limits: Unpack[LimitTexts]) -> Reshaped:
         """Limit all edges of nodes together, beside each edge's own rate, while jobs run. What is not given stays.
+
+        ``cpu`` is the share of one CPU core that a node's programs get together.
 
         Args:
             ranks: which.
@@ -113,9 +133,13 @@ class NetworkNodes(NetworkLinks):
         """What limits a node's edges together: requested, applied and counted. Raises PlanError, NodeError."""
         requested = self.plan.node_shape(whole("rank", rank, 2))
         with self._lock:
-            caps = self._require().observe([rank])[rank].caps
+            found = self._require().observe([rank])[rank]
+        up, down = found.caps.get("uplink"), found.caps.get("downlink")
+        cpu = found.cpu or CpuStatus(None)
         return NodeLimits(
-            Limit.of(requested.uplink, caps.get("uplink")), Limit.of(requested.downlink, caps.get("downlink"))
+            Limit.of(requested.uplink, up),
+            Limit.of(requested.downlink, down),
+            CpuLimit(requested.cpu, cpu.applied, cpu.throttled_s),
         )
 
     def trunks(self) -> dict[tuple[str, str], Limit]:

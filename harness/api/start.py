@@ -41,6 +41,7 @@ def network(
     uplink: str | None = None,
     downlink: str | None = None,
     trunk: str | None = None,
+    cpu: str | Sequence[str] = DEFAULTS.cpu,
     place: str | None = None,
     mtu: int = DEFAULTS.mtu,
     ecn: bool = DEFAULTS.ecn,
@@ -68,6 +69,7 @@ def network(
         uplink: what all that a node sends shares, e.g. "20mbit"; None: as the profile says.
         downlink: what all that it receives shares, likewise.
         trunk: what all edges from one region to another share, e.g. "1gbit".
+        cpu: share of one CPU core that programs of nodes get: "50%" for all, or e.g. ["2=25%", "0-1=50%"].
         place: regions of the ranks with topology "regions:aws", e.g. "eu-west-1,us-east-1"; None: all in turn.
         mtu: largest packet in bytes, 1280 to 9000.
         ecn: whether TCP in the nodes asks for explicit congestion notification, so that queues mark its packets instead
@@ -102,6 +104,7 @@ def network(
         uplink=None if uplink is None else written("uplink", uplink, "a rate, e.g. '20mbit'"),
         downlink=None if downlink is None else written("downlink", downlink, "a rate, e.g. '100mbit'"),
         trunk=None if trunk is None else written("trunk", trunk, "a rate, e.g. '1gbit'"),
+        cpu=(cpu,) if isinstance(cpu, str) else several("cpu", cpu, "2=25%"),
         place=None if place is None else written("place", place, "names of regions, e.g. 'eu-west-1,us-east-1'"),
         mtu=whole("mtu", mtu, 1500),
         ecn=bool(ecn),

@@ -27,7 +27,7 @@ class Task:
         action: ``apply`` makes the node's plan, ``observe`` only reads back.
         node: the plan.
         touched: see Engine.apply.
-        resized: whether the node's uplink or downlink is not as it was.
+        resized: whether the node's uplink, downlink or share of a CPU is not as it was.
     """
 
     action: Literal["apply", "observe"]

@@ -11,6 +11,7 @@ import typer
 from harness.cli.output import note, print_json, say, show, table
 from harness.model.capacity import Capacity
 from harness.model.capacity_edit import PARTS
+from harness.model.cpu import CpuShare
 from harness.model.format import format_distinct, format_limit, format_size, format_time
 from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan
@@ -83,15 +84,15 @@ def show_caps(title: str, columns: Sequence[str], held: Sequence[HeldCap]) -> No
 
 @dataclass(frozen=True)
 class ChangedCap:
-    """A capacity before and after a change; None: no limit. See HeldCap."""
+    """A capacity, or a share of a CPU, before and after a change; None: no limit. See HeldCap."""
 
     names: Sequence[str]
     identity: Mapping[str, Any]
-    before: Capacity | None
-    after: Capacity | None
+    before: Capacity | CpuShare | None
+    after: Capacity | CpuShare | None
 
     def to_json(self) -> dict[str, Any]:
-        """For programs, in SI units."""
+        """For programs, in SI units; of a CPU in cores."""
         return {**self.identity, "capacity": self.after and self.after.to_json()}
 
 

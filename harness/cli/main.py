@@ -27,7 +27,7 @@ VERBS: Final = {
     "run": ("run", "Start a network, run CMD on every node, take the network down"),
     "exec": ("execute", "Run a program in one node, or in all"),
     "link": ("link", "Show and change links: show, set, down, up"),
-    "node": ("node", "Show and change the uplinks and downlinks of nodes: show, set"),
+    "node": ("node", "Show and change the uplinks, downlinks and CPUs of nodes: show, set"),
     "trunk": ("trunk", "Show and change the trunks between regions: show, set"),
     "partition": ("partition", "Set every link between different groups of nodes down"),
     "heal": ("heal", "Set every link up again"),

@@ -1,4 +1,4 @@
-"""``harness node``: show and change what limits all edges of a node together."""
+"""``harness node``: show and change what limits all edges of a node together, and its programs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import typer
 
 from harness.cli import networks, options
 from harness.cli.caps import PART_OPTIONS, ChangedCap, HeldCap, given, perform, show_caps, show_changed
+from harness.cli.cpus import HeldCpu, show_cpus
 from harness.cli.output import note, print_json, say
 from harness.cli.reshaped import note_consequences
 from harness.model.capacity import Capacity
-from harness.model.capacity_edit import SIDES, node_change, parse_ranks
+from harness.model.capacity_edit import NODE_LIMITS, SIDES, node_change, parse_ranks
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan_edit import named_ranks
 from harness.model.status import NodeStatus
 
-app = typer.Typer(no_args_is_help=True, help="Show and change the uplinks and downlinks of nodes: show, set.")
+app = typer.Typer(no_args_is_help=True, help="Show and change the uplinks, downlinks and CPUs of nodes: show, set.")
 _COLUMNS: Final = ("node>", "limit")
 
 
@@ -32,7 +33,10 @@ def show_nodes(
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
-    """What was requested, what the engine reports, and what it has counted, per uplink and downlink."""
+    """What was requested, what the engine reports, and what it has counted, per uplink and downlink; shares of a CPU.
+
+    Throttled is how long the kernel has kept programs from running, of each CPU that they wanted to run on.
+    """
     network = networks.find_network(name, named_ranks(ranks))
     chosen = parse_ranks(ranks, network.plan)
     nodes = network.observe(chosen)
@@ -43,13 +47,17 @@ def show_nodes(
         for rank in chosen
         for side in SIDES
     ]
-    limits = [cap for cap in held if cap.is_limit]
+    cpus = [HeldCpu.of(rank, network.plan.node_shape(rank).cpu, nodes[rank]) for rank in chosen]
+    limits, shares = [cap for cap in held if cap.is_limit], [cpu for cpu in cpus if cpu.is_limit]
     if json_:
-        print_json([cap.to_json() for cap in held])
-    elif limits:
+        print_json([*(cap.to_json() for cap in held), *(cpu.to_json() for cpu in cpus)])
+        return
+    if limits:
         show_caps(f"Limits of nodes of {network.name!r}", _COLUMNS, limits)
-    else:
-        say("no uplink or downlink is limited: harness node set RANKS --uplink 20mbit")
+    if shares:
+        show_cpus(f"Shares of a CPU of nodes of {network.name!r}", shares)
+    if not (limits or shares):
+        say("no uplink, downlink or CPU is limited: harness node set RANKS --uplink 20mbit --cpu 50%")
 
 
 def _held(rank: int, side: str, requested: Capacity | None, node: NodeStatus) -> HeldCap:
@@ -60,13 +68,14 @@ def _held(rank: int, side: str, requested: Capacity | None, node: NodeStatus) ->
     return HeldCap((str(rank), side), {"rank": rank, "limit": side}, requested, status, wrong)
 
 
+_CPU: Final = typer.Option(help="Of its programs: a share of one CPU core, e.g. 25% or 250%; none.", metavar="SHARE")
 _OPTIONS: Final = {
     side: (Annotated[str | None, typer.Option(help=help_, metavar="RATE")], None)
     for side, help_ in (
         ("uplink", "Of all that the node sends, e.g. 20mbit; none for no limit."),
         ("downlink", "Of all that it receives, e.g. 100mbit; none for no limit."),
     )
-} | PART_OPTIONS
+} | {**PART_OPTIONS, "cpu": (Annotated[str | None, _CPU], None)}
 
 
 @app.command(
@@ -75,6 +84,7 @@ _OPTIONS: Final = {
         "harness node set 2 --uplink 5mbit",
         "harness node set all --uplink 20mbit --downlink 100mbit",
         "harness node set 0,2 --uplink 20mbit --queue codel --buffer 100ms",
+        "harness node set 2 --cpu 25%",
         "harness node set 2 --uplink none --dry-run",
     ),
 )
@@ -89,6 +99,7 @@ def set_nodes(
     """Limit all edges of nodes together, beside each edge's own rate, while jobs run. What is not given stays.
 
     --queue, --buffer and --overhead are of the limits given beside them; without any, of those that a node has.
+    --cpu limits all programs of a node together, and nothing that shapes its links; in a container that too.
     """
     change = node_change(ranks, texts)
     network = networks.find_network(name, () if dry_run else named_ranks(ranks))
@@ -96,12 +107,12 @@ def set_nodes(
     changed = [
         ChangedCap((str(rank), side), {"rank": rank, "limit": side}, before, after)
         for rank in difference.nodes
-        for side in SIDES
+        for side in NODE_LIMITS
         if (before := getattr(difference.old.node_shape(rank), side))
         != (after := getattr(difference.new.node_shape(rank), side))
     ]
     show_changed(_COLUMNS, changed, done, json_)
-    ranks_changed = set(difference.nodes)
+    ranks_changed = {row.identity["rank"] for row in changed if row.identity["limit"] in SIDES}
     for text in narrow_caps(difference.new, [pair for pair in difference.new.edges if ranks_changed & set(pair)]):
         note(text)
     if done:

@@ -9,7 +9,7 @@ import typer
 from harness.cli import options
 from harness.cli.one_tcp import ONE_TCP
 from harness.cli.output import note, print_json, say, show, table
-from harness.model.format import count, format_capacity, format_rate, format_shape
+from harness.model.format import count, format_capacity, format_rate, format_shape, format_share
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
@@ -48,10 +48,11 @@ def plan(
 def show_plan(made: NetworkPlan) -> None:
     """The plan as tables, with what nodes and regions share, and what one TCP connection gets of each edge."""
     title = f"{count(made.size, 'node')}, {made.topology}, profile {made.profile}, seed {made.seed}"
-    caps = ["uplink,", "downlink,"] if made.nodes else []
+    caps = ["uplink,", "downlink,"] if any(shape.present for shape in made.nodes.values()) else []
+    cpus = ["CPU>"] if any(shape.cpu for shape in made.nodes.values()) else []
     home = {rank: region for region, ranks in made.regions.items() for rank in ranks}
     places = ["region"] if home else []
-    ranks = table(title, "rank>", *places, "address", *caps, "neighbours,", "through neighbours,")
+    ranks = table(title, "rank>", *places, "address", *caps, *cpus, "neighbours,", "through neighbours,")
     for rank in range(made.size):
         hops = [f"{dst} via {hop}" for dst, hop in sorted(made.next_hops[rank].items()) if dst != hop]
         near = ", ".join(map(str, made.neighbours(rank)))
@@ -62,6 +63,7 @@ def show_plan(made: NetworkPlan) -> None:
             *([home.get(rank, "")] if home else []),
             " ".join(str(made.addressing.address(rank, version)) for version in made.addressing.versions),
             *limits,
+            *([format_share(shape.cpu)] if cpus else []),
             near,
             ", ".join(hops),
         )

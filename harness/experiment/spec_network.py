@@ -77,4 +77,6 @@ def _value(name: str, entry: Entry, root: Path) -> Any:
         case int():
             return entry.whole_number("a whole number")
     text = entry.text("a value")
+    if isinstance(getattr(DEFAULTS, name), tuple):
+        return (text,)
     return str((root / text).resolve()) if name == "between" and is_profile_path(text) else text

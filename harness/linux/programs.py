@@ -1,4 +1,4 @@
-"""Signals to all programs of a node, whoever started them, but not to what belongs to the network."""
+"""All programs of a node, whoever started them, but not what belongs to the network; signals to them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ _LOOK_S: Final = 0.001
 
 
 def signal_programs(proc: str, number: signal.Signals, wanted: Callable[[str], bool] = lambda _: True) -> None:
-    """Send a signal to all programs in a PID namespace but its first process and HELPERs; also to those that are
-    started meanwhile by others that it does not reach at once.
+    """Send a signal to all programs in a PID namespace; see each_program.
 
     Args:
         proc: a /proc of that namespace, as we see it: a process is found and signalled by one file of it, so no other
@@ -30,6 +29,21 @@ def signal_programs(proc: str, number: signal.Signals, wanted: Callable[[str], b
         OSError: there is no such folder.
         PermissionError: a program may not be signalled.
     """
+    each_program(proc, lambda process, _: signal.pidfd_send_signal(process, number), wanted)
+
+
+def each_program(proc: str, do: Callable[[int, int], None], wanted: Callable[[str], bool]) -> None:
+    """Do something with each program that a /proc shows but the first process and HELPERs; also with those that are
+    started meanwhile by others that it does not reach at once.
+
+    Args:
+        proc: its path.
+        do: is given the open folder of a process, and its number; one that has ended meanwhile does not count.
+        wanted: whether a process is meant, by its folder in there.
+
+    Raises:
+        OSError: there is no such folder, or what ``do`` raises.
+    """
     seen: set[str] = set()
     while fresh := [entry for entry in os.listdir(proc) if entry.isdigit() and entry != "1" and entry not in seen]:
         seen.update(fresh)
@@ -37,7 +51,7 @@ def signal_programs(proc: str, number: signal.Signals, wanted: Callable[[str], b
             folder = f"{proc}/{entry}"
             with contextlib.suppress(FileNotFoundError, ProcessLookupError), _opened(folder) as process:
                 if wanted(folder) and not _is_helper(process):
-                    signal.pidfd_send_signal(process, number)
+                    do(process, int(entry))
 
 
 @contextlib.contextmanager

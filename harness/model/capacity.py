@@ -1,4 +1,7 @@
-"""Capacity that several edges share: a node's uplink and downlink, and the trunk between two regions."""
+"""Capacity that several edges share: a node's uplink and downlink, and the trunk between two regions.
+
+A node's share of a CPU stands beside them, for it is the node's too.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any, Final, Self
 
 from harness.errors import ShapeError
 from harness.model.address import FRAME
+from harness.model.cpu import CpuShare
 from harness.model.link import MAX_OVERHEAD, MIN_OVERHEAD, Pair
 from harness.model.queueing import (
     Buffer,
@@ -85,29 +89,42 @@ class Capacity:
 
 @dataclass(frozen=True)
 class NodeShape:
-    """What limits all of a node's edges together.
+    """What limits all of a node's edges together, and its programs.
 
     Args:
         uplink: of what it sends, to whomever, what it forwards for others included; None: nothing limits it.
         downlink: of what it receives, likewise.
+        cpu: the share of a CPU that its programs get together; None: nothing limits them.
     """
 
     uplink: Capacity | None = None
     downlink: Capacity | None = None
+    cpu: CpuShare | None = None
 
     @property
     def present(self) -> dict[str, Capacity]:
-        """Those that there are, by name."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        """The capacities that there are, by name."""
+        sides = {"uplink": self.uplink, "downlink": self.downlink}
+        return {name: value for name, value in sides.items() if value is not None}
+
+    def changed(self, limits: Mapping[str, Capacity | CpuShare | None]) -> Self:
+        """A copy with these limits, by name."""
+        return type(self)(**{**vars(self), **limits})
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON in SI units."""
-        return {name: value and value.to_json() for name, value in vars(self).items()}
+        """Plain JSON in SI units; ``cpu`` in cores."""
+        return {
+            "uplink": self.uplink and self.uplink.to_json(),
+            "downlink": self.downlink and self.downlink.to_json(),
+            "cpu": self.cpu and self.cpu.to_json(),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of to_json."""
-        return cls(**{name: data[name] and Capacity.from_json(data[name]) for name in ("uplink", "downlink")})
+        uplink, downlink = (data[name] and Capacity.from_json(data[name]) for name in ("uplink", "downlink"))
+        cores = data.get("cpu")
+        return cls(uplink, downlink, None if cores is None else CpuShare.from_json(cores))
 
 
 NO_CAPS: Final = NodeShape()

@@ -1,4 +1,4 @@
-"""Changes of shared capacities as a user writes them: which nodes or trunks, and what becomes of them."""
+"""Changes of nodes' limits and of trunks as a user writes them: which ones, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any, Final, Self
 
 from harness.errors import InputError, PlanError, quoted
 from harness.model.capacity import DROPTAIL, Capacity
+from harness.model.cpu import CpuShare, ranks_in, read_share
 from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan
 from harness.model.queueing import Queue
 from harness.model.suggest import suggest
-from harness.model.units import is_whole_number
 
 SIDES: Final = ("uplink", "downlink")
+NODE_LIMITS: Final = (*SIDES, "cpu")
+"""All that limits a node."""
 PARTS: Final = ("queue", "buffer", "overhead")
 """What a capacity has beside its rate; written as for links."""
 Regions = tuple[str, str]
@@ -71,7 +73,7 @@ def node_change(ranks: str, texts: Mapping[str, str]) -> Callable[[NetworkPlan],
     Args:
         ranks: as parse_ranks reads them.
         texts: ``uplink`` and ``downlink``: a rate or ``none``; PARTS: of the sides given, or where neither is, of those
-            that a node has.
+            that a node has; ``cpu``: a share of one core or ``none``.
 
     Raises:
         InputError: nothing is to change, or the texts make no sense. The change itself raises InputError too: a rank
@@ -80,26 +82,36 @@ def node_change(ranks: str, texts: Mapping[str, str]) -> Callable[[NetworkPlan],
     parts = {name: texts[name] for name in PARTS if name in texts}
     rates = {side: texts[side] for side in SIDES if side in texts}
     if not texts:
-        raise InputError("nothing to set: give uplink, downlink, queue, buffer or overhead")
+        raise InputError("nothing to set: give uplink, downlink, queue, buffer, overhead or cpu")
     some = any(rate != "none" for rate in rates.values())
     edits = {
         side: CapacityEdit.parse({"rate": rate} | ({} if rate == "none" and some else parts), side)
         for side, rate in rates.items()
     }
     shared = CapacityEdit.parse(parts)
+    cpu = _cpu(texts)
 
     def change(plan: NetworkPlan) -> NetworkPlan:
         shapes = {}
         for rank in parse_ranks(ranks, plan):
             shape = plan.node_shape(rank)
-            chosen = edits or {side: shared for side in SIDES if getattr(shape, side) is not None}
-            if not chosen:
+            there = {side: shared for side in SIDES if getattr(shape, side) is not None} if parts else {}
+            chosen = edits or there
+            if parts and not chosen:
                 raise InputError(f"node {rank} has no uplink or downlink yet; give a rate, e.g. --uplink 20mbit")
             made = {side: _applied(f"node {rank}: {side}", edit, getattr(shape, side)) for side, edit in chosen.items()}
-            shapes[rank] = replace(shape, **made)
+            shapes[rank] = shape.changed({**made, **cpu})
         return plan.with_nodes(shapes)
 
     return change
+
+
+def _cpu(texts: Mapping[str, str]) -> dict[str, CpuShare | None]:
+    """The share of a CPU, where it is given. Raises InputError."""
+    try:
+        return {"cpu": read_share(texts["cpu"])} if "cpu" in texts else {}
+    except InputError as error:
+        raise InputError(f"--cpu: {error}") from None
 
 
 def trunk_change(
@@ -138,20 +150,8 @@ def _applied(what: str, edit: CapacityEdit, capacity: Capacity | None) -> Capaci
 
 
 def parse_ranks(text: str, plan: NetworkPlan) -> list[int]:
-    """The ranks that ``2``, ``0,2`` or ``all`` stands for, ascending.
-
-    Raises:
-        InputError: it is none of these.
-        PlanError: an unknown rank.
-    """
-    if text == "all":
-        return list(range(plan.size))
-    words = [word.strip() for word in text.split(",")]
-    for word in words:
-        if not is_whole_number(word):
-            raise InputError(f"{quoted(word)} is no rank; write e.g. 2, or several as 0,2, or all")
-        plan.require_rank(int(word))
-    return sorted({int(word) for word in words})
+    """See ranks_in."""
+    return ranks_in(text, plan.size)
 
 
 def parse_trunks(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[Regions]:

@@ -13,6 +13,7 @@ from dataclasses import fields
 from typing import Final, TypeVar
 
 from harness.model.capacity import DROPTAIL, Capacity
+from harness.model.cpu import CpuShare
 from harness.model.link import GilbertElliott, LinkShape
 from harness.model.units import ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
 
@@ -58,8 +59,8 @@ def format_time(value: Time | float | None, digits: int = DIGITS) -> str:
     return f"{first[0]} {first[1]}" + (f" {second[0]} {second[1]}" if second[0] else "")
 
 
-def format_share(value: Ratio | float | None, digits: int = DIGITS) -> str:
-    """``12.3 %``, from a share of 1."""
+def format_share(value: Ratio | CpuShare | float | None, digits: int = DIGITS) -> str:
+    """``12.3 %``, from a share of 1, or of one CPU core."""
     return NOTHING if value is None else f"{format_number(float(value) * 100, digits)} %"
 
 
@@ -127,9 +128,11 @@ def format_capacity(capacity: Capacity | None, digits: int = DIGITS) -> str:
     return ", ".join(words)
 
 
-def format_limit(capacity: Capacity | None, digits: int = DIGITS) -> str:
-    """The same; ``no limit`` where there is none."""
-    return "no limit" if capacity is None else format_capacity(capacity, digits)
+def format_limit(limit: Capacity | CpuShare | None, digits: int = DIGITS) -> str:
+    """The same, or ``25 %``; ``no limit`` where there is none."""
+    if isinstance(limit, CpuShare):
+        return format_share(limit, digits)
+    return "no limit" if limit is None else format_capacity(limit, digits)
 
 
 def format_distinct(text: Callable[[T, int], str], values: Sequence[T]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.errors import PlanError
 from harness.model.address import MTU, Addressing
 from harness.model.capacity import NO_CAPS, Capacity, NodeShape
+from harness.model.cpu import CpuShare
 from harness.model.link import Pair
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
@@ -25,7 +26,8 @@ def make_plan(
     *,
     between: Profile | None = None,
     addressing: Addressing | None = None,
-    caps: Mapping[str, Capacity | None] | None = None,
+    caps: Mapping[str, Capacity | CpuShare | None] | None = None,
+    cpus: Mapping[int, CpuShare | None] | None = None,
     trunk: Capacity | None = None,
     mtu: int = MTU,
     ecn: bool = False,
@@ -38,8 +40,9 @@ def make_plan(
         seed: of the draws.
         between: profile of the slow edges (tier 1) of a topology with islands or regions; None: the same profile.
         addressing: the subnets.
-        caps: "uplink" and "downlink" of every node, None for no limit, in place of what the profile draws; what the
-            topology's own file says wins over both.
+        caps: "uplink", "downlink" and "cpu" of every node, None for no limit, in place of what the profile draws; what
+            the topology's own file says wins over both.
+        cpus: shares of a CPU by rank, None for no limit, that win over all of that.
         trunk: of every pair of regions with edges between them to which the topology itself gives none.
         mtu: bytes of the largest packet, from the network header on.
         ecn: whether TCP in the nodes asks for explicit congestion notification.
@@ -58,7 +61,8 @@ def make_plan(
     nodes = {}
     for rank in range(topology.size):
         drawn = vars(profile.sample_node(seed, rank))
-        limits = NodeShape(**{**drawn, **(caps or {}), **topology.nodes.get(rank, {})})
+        named = {"cpu": cpus[rank]} if cpus and rank in cpus else {}
+        limits = NodeShape(**{**drawn, **(caps or {}), **topology.nodes.get(rank, {}), **named})
         if limits != NO_CAPS:
             nodes[rank] = limits
     trunks = dict(topology.trunks)

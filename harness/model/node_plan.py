@@ -96,7 +96,7 @@ class NodePlan:
         max_segments: see NetworkPlan.max_segments.
         guarded: see NetworkPlan.guarded.
         seed: of every draw.
-        shape: its uplink and downlink.
+        shape: its uplink, downlink and share of a CPU.
         trunks: those that an edge of its own crosses, in either direction.
         mtu: of its interface.
         ecn: whether its TCP asks for explicit congestion notification.

@@ -33,7 +33,7 @@ class NetworkPlan:
         edges: by (src, dst), both directions of every edge.
         next_hops: per rank and final destination, the neighbour to send to.
         addressing: the subnets.
-        nodes: uplinks and downlinks, by rank; of those alone that have any.
+        nodes: uplinks, downlinks and shares of a CPU, by rank; of those nodes alone that have any.
         regions: the ranks of each region, by its name; empty where the topology has none.
         trunk_capacities: what the edges from one region to another share, by (from, to).
         mtu: bytes of the largest packet, from the network header on.
@@ -54,7 +54,7 @@ class NetworkPlan:
     ecn: bool = False
 
     def node_shape(self, rank: int) -> NodeShape:
-        """A node's uplink and downlink. Raises PlanError for an unknown rank."""
+        """A node's uplink, downlink and share of a CPU. Raises PlanError for an unknown rank."""
         self.require_rank(rank)
         return self.nodes.get(rank, NO_CAPS)
 
@@ -99,7 +99,7 @@ class NetworkPlan:
     @property
     def has_caps(self) -> bool:
         """Whether edges share any capacity."""
-        return bool(self.nodes or self.trunk_capacities)
+        return bool(self.trunk_capacities) or any(shape.present for shape in self.nodes.values())
 
     def edge(self, src: int, dst: int) -> PlannedEdge:
         """One direction of one edge. Raises PlanError for an unknown rank or edge."""
@@ -182,7 +182,7 @@ class NetworkPlan:
         one number for the network, because a relay passes on what others sent.
         """
         limits = [most_segments(edge.shape, self.mtu) for edge in self.edges.values()]
-        shared = [capacity for shape in self.nodes.values() for capacity in (shape.uplink, shape.downlink) if capacity]
+        shared = [capacity for shape in self.nodes.values() for capacity in shape.present.values()]
         shared += self.trunk_capacities.values()
         limits += [1 if capacity.overhead else most_segments_at(capacity.rate, self.mtu) for capacity in shared]
         return min((most for most in limits if most is not None), default=None)
@@ -205,7 +205,7 @@ class NetworkPlan:
         return replace(self, edges={**self.edges, **{self.edge(*edge.pair).pair: edge for edge in edges}})
 
     def with_nodes(self, shapes: Mapping[int, NodeShape]) -> NetworkPlan:
-        """A copy with these uplinks and downlinks. Raises PlanError for an unknown rank."""
+        """A copy with these shapes of nodes. Raises PlanError for an unknown rank."""
         for rank in shapes:
             self.require_rank(rank)
         merged = {**self.nodes, **shapes}

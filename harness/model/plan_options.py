@@ -16,6 +16,7 @@ from harness.model.address import MAX_MTU, MIN_MTU, MTU
 if TYPE_CHECKING:
     from harness.model.address import Addressing
     from harness.model.capacity import Capacity
+    from harness.model.cpu import CpuShare, CpuShares
     from harness.model.plan import NetworkPlan
 
 
@@ -85,6 +86,12 @@ class PlanOptions:
     trunk: str | None = option(
         None, "What all edges from one region to another share, e.g. 1gbit.", "--trunk", compose="TRUNK"
     )
+    cpu: tuple[str, ...] = option(
+        (),
+        "Share of one CPU core that programs of nodes get, e.g. 2=25%, 0-3=50%, all=50%, or 250%.",
+        "--cpu",
+        compose="CPU",
+    )
     place: str | None = option(
         None,
         "Regions of the ranks with -t regions:aws, e.g. eu-west-1,us-east-1 ('harness regions' lists them).",
@@ -118,17 +125,31 @@ class PlanOptions:
         if not MIN_MTU <= self.mtu <= MAX_MTU:
             raise InputError(f"--mtu {self.mtu} is not between {MIN_MTU} (IPv6's least, RFC 8200) and {MAX_MTU}")
         given = {"uplink": self.uplink, "downlink": self.downlink}
+        cpus = self._cpus(topology.size)
+        caps: dict[str, Capacity | CpuShare | None] = {
+            name: _capacity(f"--{name}", text) for name, text in given.items() if text is not None
+        }
         return make_plan(
             topology,
             load_profile(self.profile),
             self.seed,
             between=between,
             addressing=addressing,
-            caps={name: _capacity(f"--{name}", text) for name, text in given.items() if text is not None},
+            caps=caps | ({"cpu": cpus.every} if cpus.given else {}),
+            cpus=cpus.ranks,
             trunk=_capacity("--trunk", self.trunk),
             mtu=self.mtu,
             ecn=self.ecn,
         )
+
+    def _cpus(self, size: int) -> CpuShares:
+        """Of so many nodes. Raises InputError."""
+        from harness.model.cpu import CpuShares
+
+        try:
+            return CpuShares.parse(self.cpu, size)
+        except InputError as error:
+            raise InputError(f"--cpu: {error}") from None
 
 
 def _capacity(option_name: str, text: str | None) -> Capacity | None:

@@ -1,4 +1,7 @@
-"""What a topology file says of shared capacity: its regions, the trunks between them and the caps of its nodes."""
+"""What a topology file says of shared capacity: its regions, the trunks between them and the caps of its nodes.
+
+And of its nodes' shares of a CPU, which stand among the caps.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Final
 from harness.errors import InputError, quoted
 from harness.model.capacity import Capacity
 from harness.model.capacity_range import CapacityRange
+from harness.model.cpu import CpuShare, read_share
 from harness.model.profile import NODE_KEYS, Profile
 from harness.model.profile_file import is_profile_path, load_profile
 from harness.model.range import quantile_of
@@ -26,14 +30,15 @@ TRUNK_KEYS: Final = {
 """The keys of a trunk beside those of a capacity, with what they mean (docs/reference/)."""
 CAPS_KEYS: Final = {
     **NODE_KEYS,
+    "cpu": "The share of one CPU core that the node's programs get together: `25%`, `250%`, or none.",
     "profile": "What uplink and downlink are drawn from where they are not given: a name, or a file beside this one.",
 }
 """The keys of one entry of `caps`."""
 _EVERY: Final = "all"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
-Caps = Mapping[str, Capacity | None]
-"""Of one node: "uplink" and "downlink", None where one is not limited."""
+NodeCaps = dict[str, Capacity | CpuShare | None]
+"""Of one node: "uplink", "downlink" and "cpu", None where one is not limited."""
 
 
 def read_regions(entry: Entry, rank_of: Callable[[Entry], int]) -> dict[str, tuple[int, ...]]:
@@ -118,8 +123,8 @@ def _drawn(capacity: CapacityRange, seed: int, ways: Ways) -> Capacity:
 
 def read_caps(
     entry: Entry, path: Path, size: int, regions: Mapping[str, tuple[int, ...]], seed: int
-) -> dict[int, dict[str, Capacity | None]]:
-    """What the file says of the uplink and downlink of nodes: of all, of a region's, of one; the narrowest counts.
+) -> dict[int, NodeCaps]:
+    """What the file says of uplink, downlink and CPU of nodes: of all, of a region's, of one; the narrowest counts.
 
     Args:
         entry: the mapping.
@@ -128,7 +133,7 @@ def read_caps(
         regions: by name.
         seed: of the draws.
     """
-    caps: dict[int, dict[str, Capacity | None]] = {}
+    caps: dict[int, NodeCaps] = {}
     values = entry.named("all")
     for name, value in values.items():
         if name != _EVERY and name not in regions and not _is_rank(name, size):
@@ -139,9 +144,10 @@ def read_caps(
     single = [(name, [int(name)]) for name in values if _is_rank(name, size)]
     for name, ranks in [*whole, *parts, *single]:
         profile, named = _read_caps(values[name], path)
+        cpu = _read_cpu(values[name])
         for rank in ranks:
             drawn = vars(profile.sample_node(seed, rank))
-            caps.setdefault(rank, {}).update({key: drawn[key] for key in named})
+            caps.setdefault(rank, {}).update({key: drawn[key] for key in named} | cpu)
     return caps
 
 
@@ -157,6 +163,16 @@ def _read_caps(place: Entry, path: Path) -> tuple[Profile, list[str]]:
             raise values["profile"].fault(cause) from None
         return _with_caps(loaded, own), list(NODE_KEYS)
     return _with_caps(base, own), list(own)
+
+
+def _read_cpu(place: Entry) -> NodeCaps:
+    """The share of a CPU, where there is one."""
+    if (entry := place.mapping(CAPS_KEYS).get("cpu")) is None:
+        return {}
+    try:
+        return {"cpu": read_share(entry.word)}
+    except InputError as cause:
+        raise entry.fault(cause) from None
 
 
 def _with_caps(profile: Profile, own: Mapping[str, CapacityRange | None]) -> Profile:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from harness.model.capacity import Capacity
+from harness.model.cpu import CpuShare
 from harness.model.link import LinkShape, Pair
 
 
@@ -66,6 +67,33 @@ class CapStatus:
 
 
 @dataclass(frozen=True)
+class CpuStatus:
+    """What the kernel holds of a node's share of a CPU.
+
+    Args:
+        applied: the share; None: no limit.
+        throttled_s: seconds for which it has kept programs from running, of each CPU that they wanted to run on.
+    """
+
+    applied: CpuShare | None
+    throttled_s: float = 0.0
+
+    def differs(self, requested: CpuShare | None) -> str | None:
+        """How it differs from what was requested, or None."""
+        words = ["no limit" if share is None else str(share) for share in (self.applied, requested)]
+        return None if self.applied == requested else f"{words[0]} for {words[1]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; shares in cores."""
+        return {"applied": self.applied and self.applied.to_json(), "throttled_s": self.throttled_s}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of to_json."""
+        return cls(None if data["applied"] is None else CpuShare.from_json(data["applied"]), data["throttled_s"])
+
+
+@dataclass(frozen=True)
 class NodeStatus:
     """What a node reports.
 
@@ -75,7 +103,8 @@ class NodeStatus:
         notes: what a user should know about the engine at this node, e.g. that its process was restarted.
         tcp: what its TCP has counted.
         caps: the shared capacities that this node enforces: ``uplink``, ``downlink``, ``trunk eu->us``.
-        cap_mismatches: name and the difference, where applied and requested differ.
+        cap_mismatches: name and the difference, where applied and requested differ; of ``cpu`` too.
+        cpu: of its programs' share of a CPU; None: the kernel knows of none.
     """
 
     edges: Mapping[Pair, EdgeStatus]
@@ -84,6 +113,13 @@ class NodeStatus:
     tcp: TcpCounters = TcpCounters()
     caps: Mapping[str, CapStatus] = field(default_factory=dict)
     cap_mismatches: tuple[tuple[str, str], ...] = ()
+    cpu: CpuStatus | None = None
+
+    def with_cpu(self, status: CpuStatus, requested: CpuShare | None) -> Self:
+        """A copy with what the kernel holds of its share of a CPU."""
+        wrong = status.differs(requested)
+        mismatches = (*self.cap_mismatches, *([("cpu", wrong)] if wrong else []))
+        return replace(self, cpu=status, cap_mismatches=mismatches)
 
     def with_cap(self, name: str, status: CapStatus, wrong: Iterable[str] = ()) -> Self:
         """A copy with one more shared capacity, and how it differs from what was requested."""
@@ -99,6 +135,7 @@ class NodeStatus:
             "tcp": vars(self.tcp),
             "caps": {name: cap.to_json() for name, cap in self.caps.items()},
             "cap_mismatches": [list(mismatch) for mismatch in self.cap_mismatches],
+            "cpu": self.cpu and self.cpu.to_json(),
         }
 
     @classmethod
@@ -111,4 +148,5 @@ class NodeStatus:
             TcpCounters(**data["tcp"]),
             {name: CapStatus.from_json(cap) for name, cap in data.get("caps", {}).items()},
             tuple((name, what) for name, what in data.get("cap_mismatches", ())),
+            data.get("cpu") and CpuStatus.from_json(data["cpu"]),
         )

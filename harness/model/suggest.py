@@ -26,6 +26,7 @@ _NOT_HERE: Final = {
     "ecn": "it is a parameter of queues that can mark: write e.g. queue: codel,ecn=yes",
     "uplink": "what a node's edges share stands under caps: {all: {uplink: 20mbit}}",
     "downlink": "what a node's edges share stands under caps: {all: {downlink: 100mbit}}",
+    "cpu": "a node's share of a CPU stands under caps: {2: {cpu: 25%}} in a topology file, or is --cpu 2=25%",
     "slot": "links here send packets one by one",
     "gap": "links here reorder by chance: write reorder, e.g. 1%",
 }

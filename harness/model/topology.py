@@ -11,6 +11,7 @@ from typing import Final
 from harness.errors import TopologyError
 from harness.model.address import MAX_NODES
 from harness.model.capacity import Capacity
+from harness.model.cpu import CpuShare
 from harness.model.link import LinkShape
 from harness.model.units import ZERO_RATIO, ZERO_TIME, Time
 
@@ -65,7 +66,7 @@ class Topology:
         name: as in the spec, e.g. ``ring`` or ``grid:2x3``; of a custom file the name without its ending.
         size: number of ranks.
         edges: by (a, b), each pair once.
-        nodes: what a file says of nodes, by rank: "uplink" and "downlink", None where one is not limited.
+        nodes: what a file says of nodes, by rank: "uplink", "downlink" and "cpu", None where one is not limited.
         regions: the ranks of each region, by its name; empty where it has none.
         trunks: what the edges from one region to another share, by (from, to).
 
@@ -75,7 +76,7 @@ class Topology:
     name: str
     size: int
     edges: tuple[TopologyEdge, ...]
-    nodes: Mapping[int, Mapping[str, Capacity | None]] = field(default_factory=dict)
+    nodes: Mapping[int, Mapping[str, Capacity | CpuShare | None]] = field(default_factory=dict)
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     trunks: Mapping[tuple[str, str], Capacity] = field(default_factory=dict)
     _by_pair: dict[tuple[int, int], TopologyEdge] = field(init=False, repr=False, compare=False)

@@ -14,7 +14,7 @@ YAML::
       - {between: [eu, us], rate: 100mbit}              # 100 Mbit/s there and 100 Mbit/s back
     caps:                           # optional: what all edges of a node share
       all: {uplink: 20mbit, downlink: 100mbit}          # nodes of a region, or a node by its rank, may differ
-      2: {uplink: {rate: 5mbit, queue: codel, buffer: 200ms}, downlink: none}
+      2: {uplink: {rate: 5mbit, queue: codel, buffer: 200ms}, downlink: none, cpu: 25%}
 
 The keys that shape an edge are those of a profile, scalars or ranges. An edge without any of them is drawn from the
 network's profile. An edge with some is complete: what it does not name does not happen, unless it names a `profile` to
@@ -67,7 +67,7 @@ TOPOLOGY_KEYS: Final = {
     "regions": "The ranks of each region, by its name: `{eu: [0, 1], us: [2, 3]}`.",
     "trunk": "What all edges from one region to another share, for all pairs of regions: `1gbit`, or a capacity.",
     "trunks": "A list of trunks between two regions each; they win over `trunk`.",
-    "caps": "Uplink and downlink of nodes: under `all`, a region's name or a rank. The narrowest counts.",
+    "caps": "Uplink, downlink and CPU of nodes: under `all`, a region's name or a rank. The narrowest counts.",
 }
 """The keys of a topology's file, with what they mean (docs/reference/)."""
 EDGE_KEYS: Final = {

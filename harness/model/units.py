@@ -62,6 +62,14 @@ def parse_duration(text: str) -> float:
     return float(value * factor)
 
 
+def parse_percent(text: str, kind: str, examples: str) -> Fraction:
+    """The share that a percentage is, whatever its size; a bare 0 needs no sign. Raises UnitError."""
+    value, unit = _split(text, kind, examples)
+    if unit != "%" and (unit or value):
+        raise UnitError(f"{quoted(text)} is not a {kind}; write a percentage, e.g. {examples}")
+    return value / 100
+
+
 def is_whole_number(text: str) -> bool:
     """Whether this is a number from 0 up in ASCII digits, not absurdly long: ``int`` reads more than that."""
     return text.isascii() and text.isdecimal() and len(text) <= _MAX_WHOLE_DIGITS
@@ -178,14 +186,10 @@ class Ratio:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a percentage; a bare 0 needs no sign. Raises UnitError."""
-        value, unit = _split(text, cls.KIND, cls.EXAMPLES)
-        if unit == "" and value == 0:
-            return cls(Fraction(0))
-        if unit != "%":
-            raise UnitError(f"{quoted(text)} is not a ratio; write a percentage, e.g. {cls.EXAMPLES}")
-        if not 0 <= value <= 100:
+        value = parse_percent(text, cls.KIND, cls.EXAMPLES)
+        if not 0 <= value <= 1:
             raise UnitError(f"{quoted(text)} is not between 0% and 100%")
-        return cls(value / 100)
+        return cls(value)
 
     @classmethod
     def from_u32(cls, raw: int) -> Self:

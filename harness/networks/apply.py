@@ -15,6 +15,7 @@ from harness.model.status import CapStatus, NodeStatus, Stats
 from harness.networks.plan_change import PlanChange
 
 _DIFFERS: Final = "the engine accepted the change but reports something else: {}"
+_OLD: Final = "if it is a container, is its image old?"
 _TRUNK: Final = "trunk "
 """What the names of trunks begin with among the caps of a node."""
 
@@ -78,12 +79,12 @@ def _compare(plan: NetworkPlan, rank: int, reading: NodeStatus) -> None:
         raise NodeError(rank, f"shape edge {src}->{dst}", _DIFFERS.format(what))
     for cap, what in reading.cap_mismatches:
         raise NodeError(rank, f"limit {cap}", _DIFFERS.format(what))
+    if (share := plan.node_shape(rank).cpu) is not None and reading.cpu is None:
+        raise NodeError(rank, "limit cpu", f"it reports no such limit, for {share}", _OLD)
     for side in SIDES:
         held = reading.caps.get(side, CapStatus(None)).applied
         if held is None and getattr(plan.node_shape(rank), side) is not None:
-            raise NodeError(
-                rank, f"limit {side}", "it reports no such limit", "if it is a container, is its image old?"
-            )
+            raise NodeError(rank, f"limit {side}", "it reports no such limit", _OLD)
 
 
 def cap_difference(requested: Capacity | None, applied: Capacity | None) -> str | None:

@@ -44,7 +44,7 @@ class Reshaped:
             already keep sending super-packets.
         old_rate_s: how long what waited still leaves at its old rate, in seconds, by edge, where the engine cannot
             change that and it takes over OLD_RATE_S.
-        nodes: the ranks whose uplink or downlink is not as it was.
+        nodes: the ranks whose uplink, downlink or share of a CPU is not as it was.
         trunks: the trunks that are not as they were, by (from, to).
     """
 
@@ -102,12 +102,14 @@ class Network:
         with registry.lock(name):
             old = registry.load(name)
             if old is not None:
-                if find_backend(old).alive:
+                left = find_backend(old)
+                if left.alive:
                     how = "'harness run'" if old.transient else "'harness up'"
                     raise NetworkStateError(
                         f"network {name!r} is already up (from {how}); use it, remove it with"
                         f" 'harness down --name {name}', or give another --name"
                     )
+                left.destroy()
                 registry.remove(name)
             registry.record_in(name, None)  # a command that was killed may have left it
             backend.check(plan)

@@ -14,6 +14,7 @@ from typing import Final, Self
 from harness.agent.trunks import refuse_trunks
 from harness.backends.base import Progress
 from harness.backends.docker.container_options import Limits, parse_gpus, parse_volume
+from harness.backends.registration import Registration
 from harness.errors import InputError, UnavailableError, quoted
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
@@ -114,7 +115,7 @@ class Placement:
         for text in (*engine.precision_warnings(plan.edges.values()), *narrow_caps(plan)):
             tell(text)
         backend = NetnsBackend(engine, self.congestion_control)
-        LocalRegistry().sweep(lambda record: not find_backend(record).alive)
+        LocalRegistry().sweep(_is_gone)
         return Network.up(name, plan, backend, LocalRegistry(), transient=transient, progress=progress)
 
     def _start_containers(
@@ -136,6 +137,15 @@ class Placement:
         for text in (*backend.engine.precision_warnings(plan.edges.values()), *narrow_caps(plan)):
             tell(text)
         return network
+
+
+def _is_gone(record: Registration) -> bool:
+    """Whether a network is gone; then with what a killed command left of it."""
+    backend = find_backend(record)
+    if backend.alive:
+        return False
+    backend.destroy()
+    return True
 
 
 def _chosen(wanted: str, plan: NetworkPlan, tell: Callable[[str], None]) -> str:

@@ -27,7 +27,7 @@ class PlanChange:
 
     @cached_property
     def nodes(self) -> tuple[int, ...]:
-        """The ranks whose uplink or downlink is not as it was."""
+        """The ranks whose uplink, downlink or share of a CPU is not as it was."""
         ranks = sorted({*self.old.nodes, *self.new.nodes})
         return tuple(rank for rank in ranks if self.old.node_shape(rank) != self.new.node_shape(rank))
 

@@ -158,7 +158,7 @@ def nodes_change(ranks: str, side: str | None) -> tuple[Change, Callable[[Values
             shape = plan.node_shape(rank)
             rates = {each: values(f"node {rank}", way).exact_rate for each, way in sides.items()}
             made = {each: _at_rate(getattr(shape, each), rate) for each, rate in rates.items()}
-            shapes[rank] = replace(shape, **made)
+            shapes[rank] = shape.changed(made)
         return plan.with_nodes(shapes)
 
     def words(values: Values) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from harness.model.capacity import Capacity
+from harness.model.cpu import CpuShare
 from harness.model.format import count
 from harness.model.link import LINK_FIELDS, Pair
 from harness.model.queueing import Buffer
@@ -48,6 +49,10 @@ def _changed(at: float, change: Json) -> Iterator[tuple[float, str]]:
         for side in ("uplink", "downlink"):
             if node["before"][side] != node["after"][side]:
                 yield at, f"node: {{ranks: {node['rank']}, {side}: {_capacity(node['after'][side])}}}"
+        before, after = (node[key].get("cpu") for key in ("before", "after"))
+        if before != after:
+            share = "none" if after is None else CpuShare.from_json(after)
+            yield at, f"node: {{ranks: {node['rank']}, cpu: {share}}}"
     for trunk in change.get("trunks", ()):
         ways = f'regions: "{trunk["from"]}-{trunk["to"]}", one_way: true'
         yield at, f"trunk: {{{ways}, rate: {_capacity(trunk['after'])}}}"

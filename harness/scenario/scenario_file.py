@@ -14,7 +14,7 @@
       - {at: 10s, trace: {node: 2, side: uplink, file: lte.csv, offset: 30s, scale: 0.5}}
       - {at: 0s, trace: {edge: 0-1, model: starlink, seed: 7}}   # a model in place of a recording
       - {at: step 100, set: {edge: all, rate: 20mbit}}     # when the job has done that step; or every: 50 steps
-      - {at: 15s, node: {ranks: 2, uplink: 5mbit}}         # as `harness node set`
+      - {at: 15s, node: {ranks: 2, uplink: 5mbit, cpu: 25%}}         # as `harness node set`
       - {at: 15s, trunk: {regions: eu-us, rate: 100mbit}}  # as `harness trunk set`
       - {at: 30s, for: 10s, traffic: {from: 0, to: 1, rate: 30mbit}}   # or flows: 4; without for: until the end
       - {at: 40s, kill: {node: 2}, back: 20s}              # its programs are killed; back is for, by another name

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from harness.model.capacity import Capacity
-from harness.model.capacity_edit import SIDES
+from harness.model.capacity_edit import NODE_LIMITS
+from harness.model.cpu import CpuShare
 from harness.model.link import LinkShape, Pair
 from harness.model.plan import NetworkPlan
 
@@ -19,7 +20,7 @@ class Undo:
     """
 
     edges: dict[Pair, dict[str, Any]] = field(default_factory=dict)
-    caps: dict[tuple[int, str], Capacity | None] = field(default_factory=dict)
+    limits: dict[tuple[int, str], Capacity | CpuShare | None] = field(default_factory=dict)
     trunks: dict[tuple[str, str], Capacity | None] = field(default_factory=dict)
 
     def remember(self, old: NetworkPlan, new: NetworkPlan) -> None:
@@ -31,10 +32,10 @@ class Undo:
                     if before != _values(new, pair)[name]:
                         found.setdefault(name, before)
         for rank in {*old.nodes, *new.nodes}:
-            for side in SIDES:
+            for side in NODE_LIMITS:
                 before = getattr(old.node_shape(rank), side)
                 if before != getattr(new.node_shape(rank), side):
-                    self.caps.setdefault((rank, side), before)
+                    self.limits.setdefault((rank, side), before)
         for ways in {*old.trunk_capacities, *new.trunk_capacities}:
             if (before := old.trunk_capacities.get(ways)) != new.trunk_capacities.get(ways):
                 self.trunks.setdefault(ways, before)
@@ -47,8 +48,8 @@ class Undo:
             shape = {name: value for name, value in values.items() if name not in _OF_EDGE}
             edges.append(replace(edge, shape=edge.shape.changed(**shape), **own))
         made = plan.changed(edges)
-        for (rank, side), capacity in self.caps.items():
-            made = made.with_nodes({rank: replace(made.node_shape(rank), **{side: capacity})})
+        for (rank, side), limit in self.limits.items():
+            made = made.with_nodes({rank: made.node_shape(rank).changed({side: limit})})
         trunks = {ways: one for ways, one in {**made.trunk_capacities, **self.trunks}.items() if one is not None}
         return replace(made, trunk_capacities=dict(sorted(trunks.items())))
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import ClassVar, Literal
 
 from harness.errors import HarnessError, InputError, NodeError
-from harness.model.status import CapStatus, Stats
+from harness.model.status import CapStatus, CpuStatus, Stats
 from harness.shaping.node_tree import tree_of
 from harness.shaping.qdisc import EMPTY, PASS, Tree
 from harness.shaping.qdisc_diff import AddBranch, AddFilter, AddRoot, AddTbf, Change, MoveFilter, Seal, diff
@@ -84,7 +84,7 @@ class FakeEngine:
                     filters[prefix] = neighbour
                     passing.pop(prefix, None)
             self.trees[node.rank] = Tree(rooted, dict(branches), dict(filters), (), dict(passing), sealed)
-        caps = {name: cap for name, cap in vars(node.shape).items() if cap}
+        caps = node.shape.present
         if not self.shapes_bridge:
             crossed = {port.trunk for port in node.ingress}
             caps |= {f"trunk {trunk.name}": trunk.capacity for trunk in node.trunks if trunk.name in crossed}
@@ -135,7 +135,10 @@ class FakeSampling:
 
 
 class FakeBackend:
-    """Nodes that are nothing but their tasks."""
+    """Nodes that are nothing but their tasks, and what they hold of a CPU.
+
+    ``wrong_cpus`` are ranks that hold no share of one, whatever is asked for.
+    """
 
     name = "fake"
     living: ClassVar[set[int]] = set()
@@ -145,6 +148,8 @@ class FakeBackend:
         self.number = handle["number"] if handle else 0
         self.events: list[str] = []
         self.refuses = ""
+        self.cpus = {}
+        self.wrong_cpus: set[int] = set()
 
     @property
     def handle(self):
@@ -175,10 +180,16 @@ class FakeBackend:
         answers = {}
         for rank, task in tasks.items():
             try:
-                answers[rank] = task.begin(self.engine)()
+                answers[rank] = self._with_cpu(task, task.begin(self.engine)())
             except HarnessError as error:
                 answers[rank] = error
         return answers
+
+    def _with_cpu(self, task, status):
+        rank, share = task.node.rank, task.node.shape.cpu
+        if task.action == "apply" and (share or rank in self.cpus):
+            self.cpus[rank] = None if rank in self.wrong_cpus else share
+        return status.with_cpu(CpuStatus(self.cpus[rank], 0.5), share) if rank in self.cpus else status
 
     def apply_trunks(self, plan):
         self.events.append("apply trunks")

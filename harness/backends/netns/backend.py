@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from harness.backends.base import Progress, Stdio, Task
+from harness.backends.netns.cpu import NodeCpus
 from harness.backends.netns.environ import program_environment
 from harness.backends.netns.names import name_files
 from harness.backends.netns.namespaces import Keeper, start_time
@@ -34,7 +35,7 @@ from harness.errors import (
 from harness.linux import host, signals, syscalls
 from harness.linux.denied import namespaces_denied
 from harness.linux.fork import forked
-from harness.linux.programs import signal_programs
+from harness.linux.programs import HELPER, signal_programs
 from harness.model.address import node_name
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
@@ -55,8 +56,15 @@ class NetnsBackend:
     name = "netns"
     python = sys.executable
 
-    def __init__(self, engine: Engine, congestion_control: str = "cubic", keeper: Keeper | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        congestion_control: str = "cubic",
+        keeper: Keeper | None = None,
+        cpus: NodeCpus | None = None,
+    ) -> None:
         self.engine = engine
+        self._cpus = cpus or NodeCpus.here()
         self._congestion_control = congestion_control
         self._keeper = keeper
         self._lifeline: int | None = None
@@ -80,14 +88,18 @@ class NetnsBackend:
             sound = all(isinstance(number, int) and number >= 0 for number in numbers)
             if len(keeper.nodes) != len(keeper.firsts) or not sound:
                 raise ValueError(f"no process, time and files: {numbers}")
-            return cls(engine, handle["congestion_control"], keeper)
+            return cls(engine, handle["congestion_control"], keeper, NodeCpus(str(handle.get("cpu_groups", ""))))
         except (LookupError, TypeError, ValueError) as problem:
             raise RecordError(f"its record does not say where its nodes are ({problem!r})") from None
 
     @property
     def handle(self) -> Mapping[str, Any]:
         """See Backend."""
-        return {"keeper": vars(self._require()), "congestion_control": self._congestion_control}
+        return {
+            "keeper": vars(self._require()),
+            "congestion_control": self._congestion_control,
+            "cpu_groups": self._cpus.parent,
+        }
 
     @property
     def alive(self) -> bool:
@@ -96,6 +108,7 @@ class NetnsBackend:
 
     def check(self, plan: NetworkPlan, before: NetworkPlan | None = None) -> None:
         """See Backend: namespaces can have all that the engine makes."""
+        self._cpus.check(plan, before)
         self.engine.check(plan)
         name = self.engine.name
         known = {need.feature for need in needs_of(before, name)} if before else ()
@@ -239,12 +252,14 @@ class NetnsBackend:
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
         """See Backend."""
+        keeper, cpus = self._require(), self._cpus
 
         def begin(rank: int, _: object) -> Pending | HarnessError:
             return _attempt(rank, tasks[rank], lambda: tasks[rank].begin(self._engine(rank)))
 
         def finish(rank: int, begun: Pending | HarnessError) -> NodeStatus | HarnessError:
-            return begun if isinstance(begun, HarnessError) else _attempt(rank, tasks[rank], begun)
+            answer = begun if isinstance(begun, HarnessError) else _attempt(rank, tasks[rank], begun)
+            return answer if isinstance(answer, HarnessError) else cpus.with_status(keeper, tasks[rank], answer)
 
         ranks = list(tasks)
         answers: dict[int, NodeStatus | HarnessError] = {}
@@ -274,7 +289,11 @@ class NetnsBackend:
         """See Backend."""
         if env is not None and "HOSTNAME" in env:  # some shells export the host's
             env = {**env, "HOSTNAME": node_name(rank)}
-        with self._require().entrance(rank, cwd) as enter, signals.held():
+        keeper = self._require()
+        with contextlib.ExitStack() as stack:
+            join = stack.enter_context(self._cpus.door(keeper, rank)) if HELPER not in argv else _nothing
+            enter = stack.enter_context(keeper.entrance(rank, cwd, join))
+            stack.enter_context(signals.held())
             try:
                 return subprocess.Popen(
                     list(argv),
@@ -331,14 +350,20 @@ class NetnsBackend:
             self._lifeline = None
         while self._engines:
             self._engines.popitem()[1].close()
-        if self._keeper is not None and self._keeper.alive:
-            _kill(self._keeper.pid)
+        if self._keeper is not None:
+            if self._keeper.alive:
+                _kill(self._keeper.pid)
+            self._cpus.remove(self._keeper)
         self._keeper = None
 
     def _require(self) -> Keeper:
         if self._keeper is None:
             raise HarnessError("the network was not created")
         return self._keeper
+
+
+def _nothing() -> None:
+    """Join no group."""
 
 
 def _answer(line: bytes) -> dict[str, Any]:

@@ -67,8 +67,12 @@ class Keeper:
             os.close(fd)
 
     @contextlib.contextmanager
-    def entrance(self, rank: int, folder: str | None = None) -> Iterator[Callable[[], None]]:
+    def entrance(
+        self, rank: int, folder: str | None = None, inside: Callable[[], None] = lambda: None
+    ) -> Iterator[Callable[[], None]]:
         """What a forked child calls to become, just before exec, a process in that node, in that folder or ours.
+
+        Then it calls ``inside``.
 
         The caller's child stays outside as a proxy that passes on the exit code (128 + signal number for a signal),
         because only a further child can be in the PID namespace. Raises InputError where the current folder is gone.
@@ -98,6 +102,7 @@ class Keeper:
             if child:
                 _proxy(child)
             syscalls.die_with_parent()
+            inside()
             host.restore_open_files()
 
         with contextlib.ExitStack() as stack:

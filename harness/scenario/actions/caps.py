@@ -1,4 +1,4 @@
-"""Events that change what links share: uplinks and downlinks of nodes, trunks."""
+"""Events that change what limits nodes (uplinks, downlinks, shares of a CPU), and trunks."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from harness.model.capacity_edit import node_change, trunk_change
+from harness.model.capacity_edit import NODE_LIMITS, node_change, trunk_change
 from harness.model.yaml_file import Entry
 from harness.scenario.action import Action, Edit
 from harness.scenario.fields import CAP_KEYS, ActionReader, made, texts_of, yes
 
 
 def _node(place: Entry, _: Path, __: int) -> Action:
-    values = place.mapping(["ranks", "uplink", "downlink", *CAP_KEYS])
+    values = place.mapping(["ranks", *NODE_LIMITS, *CAP_KEYS])
     ranks = values["ranks"].word if "ranks" in values else "all"
-    texts = texts_of(values, ("uplink", "downlink", *CAP_KEYS))
+    texts = texts_of(values, (*NODE_LIMITS, *CAP_KEYS))
     words = " ".join(f"{key} {text}" for key, text in texts.items())
     return Edit(f"node {ranks} {words}", made(place, lambda: node_change(ranks, texts)))
 
@@ -30,7 +30,7 @@ def _trunk(place: Entry, _: Path, __: int) -> Action:
 
 READERS: Final[Mapping[str, ActionReader]] = {
     "node": ActionReader(
-        "Uplinks and downlinks: `ranks`, and what `harness node set` takes.",
+        "Uplinks, downlinks and shares of a CPU: `ranks`, and what `harness node set` takes.",
         _node,
     ),
     "trunk": ActionReader(

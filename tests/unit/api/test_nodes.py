@@ -8,6 +8,7 @@ import harness
 from harness.api.shaped import ShapedNetwork
 from harness.errors import HarnessError, InputError, NetworkStateError
 from harness.model.capacity import Capacity
+from harness.model.cpu import CpuShare
 from harness.model.queueing import Queue
 from harness.model.status import Stats
 from harness.model.units import Rate
@@ -43,6 +44,14 @@ def test_a_node_s_limits_are_set_and_read_back(net, engine):
     assert net.set_node("0,2", uplink="none").nodes == (2,)
     assert net.node(2).uplink.applied is None
     assert net.set_node(downlink="50mbit").nodes == (0, 1, 2, 3)
+
+
+def test_a_share_of_a_cpu_is_set_and_read_back(net):
+    assert net.set_node("1-2", cpu="25%").nodes == (1, 2)
+    held = net.node(2).cpu
+    assert (held.requested, held.applied, held.throttled_s) == (CpuShare(250), CpuShare(250), 0.5)
+    assert net.set_node(2, cpu="none").nodes == (2,)
+    assert net.node(2).cpu.applied is None
 
 
 def test_trunks_are_set_and_read_back(net):

@@ -54,6 +54,8 @@ def test_each_limit_is_shown_as_the_node_holds_it(harness, engine):
         {**none, "limit": "downlink"},
         {**held, "stats": vars(engine.stats), "mismatch": None},
         {**none, "rank": 1, "limit": "downlink"},
+        {**none, "limit": "cpu"},
+        {**none, "rank": 1, "limit": "cpu"},
     ]
     shown = harness(node.app, "show")[0].splitlines()
     assert shown[0] == "Limits of nodes of 'net'"
@@ -61,7 +63,7 @@ def test_each_limit_is_shown_as_the_node_holds_it(harness, engine):
     assert len(shown) == 3
     assert (
         harness(node.app, "show", "2")[0]
-        == "no uplink or downlink is limited: harness node set RANKS --uplink 20mbit\n"
+        == "no uplink, downlink or CPU is limited: harness node set RANKS --uplink 20mbit --cpu 50%\n"
     )
 
 
@@ -93,6 +95,25 @@ def test_limits_are_set(harness, net, engine):
     ]
     assert net.plan.node_shape(1) == NodeShape(downlink=Capacity(Rate(50_000_000)))
     assert "already have these values" in harness(node.app, "set", "1", "--uplink", "none")[0]
+
+
+def test_a_share_of_a_cpu_is_set_and_shown(harness, net):
+    shown, said = harness(node.app, "set", "1-2", "--cpu", "25%")
+    assert [line.split() for line in shown.splitlines()][2] == ["1", "cpu", "no", "limit", "25", "%"]
+    assert said == "", "a share of a CPU makes no edge slower"
+    assert json.loads(harness(node.app, "show", "2", "--json")[0])[-1] == {
+        "rank": 2, "limit": "cpu", "requested": 0.25, "applied": 0.25, "stats": {"throttled_s": 0.5}, "mismatch": None
+    }  # fmt: skip
+    assert harness(node.app, "show", "2")[0].split()[-7:] == ["2", "25", "%", "25", "%", "500", "ms"]
+    told = json.loads(harness(node.app, "set", "2", "--cpu", "none", "--json")[0])
+    assert told["changed"] == [{"rank": 2, "limit": "cpu", "capacity": None}]
+    assert net.plan.node_shape(2) == NodeShape()
+    net.backend.cpus[1] = None
+    shown, said = harness(node.app, "show", "1")
+    assert "no limit (differs)" in shown
+    assert said == "harness: node 1 CPU: applied differs from requested: no limit for 25%\n"
+    del net.backend.cpus[1]
+    assert json.loads(harness(node.app, "show", "1", "--json")[0])[-1]["mismatch"] == "no limit is reported"
 
 
 def test_values_that_differ_little_read_differently(harness):

@@ -7,6 +7,7 @@ import pytest
 from harness.errors import InputError
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.capacity_edit import node_change, parse_ranks, parse_trunks, trunk_change
+from harness.model.cpu import CpuShare
 from harness.model.queueing import Queue
 from harness.model.units import Rate, Size, Time
 from tests.support.plans import network
@@ -19,6 +20,7 @@ FIVE = Capacity(Rate(5_000_000))
 def test_ranks():
     assert parse_ranks("2", PLAN) == [2]
     assert parse_ranks("3, 0,3", PLAN) == [0, 3]
+    assert parse_ranks("2-3,0", PLAN) == [0, 2, 3]
     assert parse_ranks("all", PLAN) == [0, 1, 2, 3]
 
 
@@ -26,7 +28,8 @@ def test_ranks():
     ("text", "words"),
     [
         ("4", "there is no rank 4; this network has ranks 0 to 3"),
-        ("0-3", "'0-3' is no rank; write e.g. 2, or several as 0,2, or all"),
+        ("3-1", "'3-1' is no rank; write e.g. 2, or several as 0,2 or 0-3, or all"),
+        ("1-4", "there is no rank 4; this network has ranks 0 to 3"),
         ("", "'' is no rank"),
         ("-1", "'-1' is no rank"),
         ("٢", "is no rank"),
@@ -50,6 +53,18 @@ def test_a_limit_is_given_changed_and_taken_away():
     assert plan.nodes == {0: NodeShape(FIVE)}
 
 
+def test_a_share_of_a_cpu_is_given_changed_and_taken_away():
+    plan = node_change("1-2", {"cpu": "25%"})(node_change("2", {"uplink": "5mbit"})(PLAN))
+    assert plan.nodes == {1: NodeShape(cpu=CpuShare(250)), 2: NodeShape(FIVE, cpu=CpuShare(250))}
+    plan = node_change("2", {"cpu": "150%", "uplink": "none"})(plan)
+    assert plan.nodes[2] == NodeShape(cpu=CpuShare(1500))
+    assert node_change("all", {"cpu": "none"})(plan) == PLAN
+    with pytest.raises(InputError, match=r"--cpu: 'half' is not a share of a CPU; write e.g. 25%"):
+        node_change("2", {"cpu": "half"})
+    with pytest.raises(InputError, match="node 1 has no uplink or downlink yet"):
+        node_change("1", {"cpu": "25%", "queue": "codel"})(plan)
+
+
 def test_parts_without_a_rate_are_of_the_limits_that_a_node_has():
     plan = node_change("1", {"uplink": "5mbit"})(node_change("2", {"uplink": "5mbit", "downlink": "6mbit"})(PLAN))
     plan = node_change("1,2", {"buffer": "100ms", "queue": "codel"})(plan)
@@ -66,7 +81,7 @@ def test_a_side_that_is_taken_away_has_no_part_in_what_is_given():
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        ({}, "nothing to set: give uplink, downlink, queue, buffer or overhead"),
+        ({}, "nothing to set: give uplink, downlink, queue, buffer, overhead or cpu"),
         ({"uplink": "5"}, "--uplink: '5' "),
         ({"downlink": "fast"}, "--downlink: "),
         ({"uplink": "5mbit", "queue": "sfq"}, "--queue: queue 'sfq' is unknown"),

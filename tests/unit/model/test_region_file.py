@@ -6,6 +6,7 @@ import pytest
 
 from harness.errors import InputError, TopologyError
 from harness.model.capacity import Capacity, NodeShape
+from harness.model.cpu import CpuShare
 from harness.model.plan_options import PlanOptions
 from harness.model.profile_file import load_profile
 from harness.model.queueing import Queue
@@ -99,6 +100,22 @@ def test_what_a_file_says_of_a_node_wins_over_options_and_profile(tmp_path):
     }
 
 
+def test_a_share_of_a_cpu_of_all_yields_to_the_file_and_one_that_names_a_rank_wins():
+    file = (
+        "nodes: 5\nregions: {us: [2, 3]}\ncaps: {all: {cpu: 80%}, us: {cpu: none}, 1: {cpu: 25%}, 4: {uplink: 1mbit}}"
+    )
+    assert [plan(file).node_shape(rank).cpu for rank in range(5)] == [
+        *map(CpuShare, (800, 250)),
+        None,
+        None,
+        CpuShare(800),
+    ]
+    made = plan(file, cpu=("all=10%,1-2=150%", "3=5%"))
+    assert [made.node_shape(rank).cpu for rank in range(5)] == list(map(CpuShare, (800, 1500, 1500, 50, 800)))
+    made = plan("nodes: 2\ncaps: {1: {uplink: 1mbit}}", cpu=("40%",))
+    assert made.nodes == {0: NodeShape(cpu=CpuShare(400)), 1: NodeShape(Capacity(mbit(1)), cpu=CpuShare(400))}
+
+
 def test_an_option_can_take_a_profile_s_cap_away():
     Path("line.yaml").write_text("uplink: 3mbit\ndownlink: 30mbit\n")
     made = PlanOptions(2, profile="./line.yaml", uplink="none").plan()
@@ -174,6 +191,7 @@ def test_trunk_is_an_option_of_regions_and_islands():
         (TWO + "caps: {asia: {uplink: 5mbit}}", "caps.asia: 'asia' is no rank from 0 to 3, and none of all, eu, us"),
         ("nodes: 2\ncaps: {0: 5mbit}", "caps.0: '5mbit' where a mapping is expected, with keys such as uplink"),
         ("nodes: 2\ncaps: {0: {uplnk: 5mbit}}", "unknown key 'uplnk'; did you mean 'uplink'?"),
+        ("nodes: 2\ncaps: {0: {cpu: 25}}", "caps.0.cpu: '25' is not a share of a CPU; write a percentage, e.g. 25%"),
         ("nodes: 2\ncaps: {0: {uplink: {queue: codel}}}", "caps.0.uplink: rate is missing"),
         ("nodes: 2\ncaps: {0: {profile: hom}}", "caps.0.profile: profile 'hom' is unknown"),
     ],

@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import HarnessError, InputError, NetworkStateError, NodeError
 from harness.model.capacity import Capacity, NodeShape
+from harness.model.cpu import CpuShare
 from harness.model.link import LinkShape
 from harness.model.status import Stats
 from harness.model.units import Rate
@@ -422,13 +423,24 @@ def test_a_reshape_is_recorded_with_what_was_and_what_is(start, tmp_path):
     assert (edge["before"]["down"], edge["after"]["down"]) == (False, True)
 
 
+def test_a_share_of_a_cpu_that_the_kernel_does_not_hold_is_refused_and_taken_back(start):
+    net = start(network("ring", 3))
+    net.reshape(lambda plan: plan.with_nodes({1: NodeShape(cpu=CpuShare(250))}))
+    assert net.observe([1])[1].cpu.applied == CpuShare(250)
+    net.backend.wrong_cpus = {2}
+    with pytest.raises(NodeError, match=r"node 2: limit cpu: .*reports something else: no limit for 50%"):
+        net.reshape(lambda plan: plan.with_nodes({1: NodeShape(), 2: NodeShape(cpu=CpuShare(500))}))
+    assert net.plan.nodes == {1: NodeShape(cpu=CpuShare(250))}
+    assert net.backend.cpus == {1: CpuShare(250), 2: None}
+
+
 def test_limits_are_recorded_with_what_was_and_what_is(start, tmp_path):
     net = start(regions())
     net.record_in(tmp_path)
     net.reshape(lambda plan: trunks(there=10)(plan.with_nodes({1: UPLINK})))
     net.reshape(trunks())
     first, second = changes(tmp_path)
-    none = {"uplink": None, "downlink": None}
+    none = {"uplink": None, "downlink": None, "cpu": None}
     assert first["nodes"] == [{"rank": 1, "before": none, "after": UPLINK.to_json()}]
     trunk = Capacity(Rate(10**7)).to_json()
     assert first["trunks"] == [{"from": "eu", "to": "us", "before": None, "after": trunk}]

@@ -57,7 +57,7 @@ def test_each_action_changes_what_it_says(load):
         load(
             "{at: 1s, set: {edge: 0-1, delay: 80ms, one_way: true}}",
             "{at: 1s, profile: {edge: 1-2, name: wan}}",
-            "{at: 2s, node: {ranks: 2, uplink: 5mbit, queue: codel}}",
+            "{at: 2s, node: {ranks: 2, uplink: 5mbit, queue: codel, cpu: 25%}}",
             "{at: 2s, trunk: {regions: r0-r1, rate: 9mbit}}",
             "{at: 3s, partition: '0|1,2'}",
         ),
@@ -170,6 +170,10 @@ def test_traces_that_make_no_sense(load, tmp_path, keys, words):
         ("{at: 1s, ramp: {edge: 0-1, rate: [1mbit, 5s], over: 2s}}", "'5s' is not a rate"),
         ("{at: 1s, trace: {edge: 0-1, file: nowhere.csv}}", "trace.file: .*nowhere.csv: there is no such file"),
         ("{at: 1s, node: {ranks: 1, uplink: fast}}", "uplink: 'fast' is not a rate"),
+        (
+            "{at: 1s, node: {ranks: 1, cpu: 0.25}}",
+            "node: --cpu: '0.25' is not a share of a CPU; write a percentage, e.g. 25%",
+        ),
         ("{at: 1s, node: {ranks: 1, uplink: 1mbit, queue: codle}}", "queue 'codle' is unknown; .*codel"),
         ("{at: 1s, traffic: {from: 0, to: 1}}", "events.*traffic"),
         ("{at: 1s, heal: some}", "write heal: all"),

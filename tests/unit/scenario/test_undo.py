@@ -27,7 +27,8 @@ def test_links_caps_and_trunks_are_as_before():
         shape_change("0-1", {"delay": "80ms", "jitter": "0"}),
         shape_change("0-1", {"delay": "90ms"}),
         lambda plan: set_down(plan, [(1, 2)], True),
-        node_change("2", {"uplink": "5mbit"}),
+        node_change("2", {"uplink": "5mbit", "cpu": "25%"}),
+        node_change("1", {"cpu": "50%"}),
         trunk_change("r0-r1", {"rate": "9mbit"}),
     )
     assert undo.apply(plan) == PLAN
@@ -36,6 +37,7 @@ def test_links_caps_and_trunks_are_as_before():
 def test_what_others_changed_meanwhile_stays():
     undo = Undo()
     plan = changed(PLAN, undo, shape_change("0-1", {"loss": "5%"}), node_change("2", {"uplink": "5mbit"}))
+    plan = node_change("2", {"cpu": "25%"})(plan)
     plan = shape_change("0-1", {"delay": "80ms", "jitter": "1ms"})(plan)
     plan = node_change("2", {"downlink": "7mbit"})(plan)
     back = undo.apply(plan)

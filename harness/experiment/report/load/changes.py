@@ -13,7 +13,7 @@ from harness.experiment.report.load.jsonl import Malformed, Oddities, number, pa
 from harness.experiment.report.load.records import RecordedChange
 from harness.model.capacity import Capacity
 from harness.model.capacity_edit import SIDES
-from harness.model.format import format_distinct, format_limit, format_shape
+from harness.model.format import format_distinct, format_limit, format_shape, format_share
 from harness.model.link import LinkShape
 
 _SENSELESS: Final = (HarnessError, KeyError, TypeError, ValueError, AttributeError)
@@ -57,12 +57,20 @@ def _objects(record: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _limits_text(node: Mapping[str, Any]) -> str:
-    """The sides that changed: ``uplink 20 Mbit/s → 5 Mbit/s``."""
+    """What changed: ``uplink 20 Mbit/s → 5 Mbit/s, CPU no limit → 25 %``."""
     before, after = node.get("before"), node.get("after")
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return "?"
     sides = ({"side": side, "before": before.get(side), "after": after.get(side)} for side in SIDES)
-    return ", ".join(f"{one['side']} {_limit_text(one)}" for one in sides if one["before"] != one["after"])
+    texts = [f"{one['side']} {_limit_text(one)}" for one in sides if one["before"] != one["after"]]
+    cpus = [one.get("cpu") for one in (before, after)]
+    return ", ".join([*texts, *([f"CPU {' → '.join(map(_cpu_text, cpus))}"] if cpus[0] != cpus[1] else [])])
+
+
+def _cpu_text(cores: object) -> str:
+    if cores is None:
+        return "no limit"
+    return format_share(cores) if isinstance(cores, int | float) else "?"
 
 
 def _limit_text(change: Mapping[str, Any]) -> str:

@@ -24,8 +24,8 @@ MANY = 1500
 
 
 def test_a_network_is_found_again():
-    backend = NetnsBackend.from_handle({"keeper": GOOD, "congestion_control": "reno"}, FakeEngine())
-    assert json.loads(json.dumps(backend.handle)) == {"keeper": GOOD, "congestion_control": "reno"}
+    handle = {"keeper": GOOD, "congestion_control": "reno", "cpu_groups": "/sys/fs/cgroup/cpu"}
+    assert json.loads(json.dumps(NetnsBackend.from_handle(handle, FakeEngine()).handle)) == handle
 
 
 @pytest.mark.parametrize(

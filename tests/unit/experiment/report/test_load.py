@@ -258,14 +258,14 @@ def test_changes_of_limits_are_told_in_words(folder):
     slow, fast = (Capacity(Rate(rate)).to_json() for rate in (5_000_000, 20_000_000))
     none = {"uplink": None, "downlink": None}
     times = {"asked": 1.0, "acknowledged": 2.0, "edges": []}
-    nodes = [{"rank": 2, "before": none, "after": {**none, "uplink": slow}}]
+    nodes = [{"rank": 2, "before": none, "after": {**none, "uplink": slow, "cpu": 0.25}}]
     trunks = [{"from": "eu", "to": "us", "before": fast, "after": slow}]
     odd = {"nodes": [{"rank": 1, "before": None, "after": none}], "trunks": [{"from": "a", "to": "b", "before": 7}]}
     lines = [{**times, "nodes": nodes, "trunks": trunks}, {**times, **odd}, {**times, "nodes": 7}]
     write_lines(folder / SLUG / "changes.jsonl", lines)
     experiment = load_experiment(folder)
     assert [change.texts for change in experiment.runs[0].changes] == [
-        ("node 2: uplink no limit → 5 Mbit/s", "trunk eu→us: 20 Mbit/s → 5 Mbit/s"),
+        ("node 2: uplink no limit → 5 Mbit/s, CPU no limit → 25 %", "trunk eu→us: 20 Mbit/s → 5 Mbit/s"),
         ("node 1: ?", "trunk a→b: ?"),
     ]
     assert "nodes is not a list of objects" in notes(experiment)[0]
