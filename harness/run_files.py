@@ -17,9 +17,10 @@ from harness.errors import HarnessError
 CHANGES: Final = "changes.jsonl"
 TRAFFIC: Final = "traffic.jsonl"
 AWAY: Final = "away.jsonl"
+MEMBERSHIP: Final = "membership.jsonl"
 _MEASURED: Final = (
     *("rank-*.jsonl", "collectives-*.jsonl", "links.jsonl", "links-*.jsonl", "flows.jsonl", "flows-*.jsonl"),
-    *(CHANGES, TRAFFIC, AWAY, "end.json", "checkpoints"),
+    *(CHANGES, TRAFFIC, AWAY, MEMBERSHIP, "end.json", "checkpoints"),
 )
 
 

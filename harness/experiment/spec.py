@@ -225,7 +225,7 @@ class Experiment:
             network=data.get("network", {}),
             nodes=data["nodes"],
             task=TaskOptions.from_json(data["task"]),
-            schedule=Schedule(**{one.name: data[one.name] for one in fields(Schedule)}),
+            schedule=Schedule(**{one.name: data[one.name] for one in fields(Schedule) if one.name in data}),
             target=next(iter(data["target"].items())) if data["target"] else None,
             stop_at_target=data["stop_at_target"],
             limit_seconds=data["limit_seconds"],

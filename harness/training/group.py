@@ -16,6 +16,8 @@ from harness.training.device import backend_of, find_device, prepare
 _NEEDED: Final = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _SOURCE_PLACE: Final = re.compile(r"(\[[^]]*\.cc?p?p?:\d+\] ?)+")
 """What gloo and torch print before each cause: ``[/pytorch/.../pair.cc:537] ``."""
+_GLOO: Final = "/gloo/"
+"""In the place of the source that gloo prints."""
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
@@ -29,8 +31,19 @@ def check_environment(environment: Mapping[str, str]) -> None:
         raise InputError("a collective needs at least 2 ranks")
 
 
+class GroupError(HarnessError):
+    """A collective failed because a rank of the process group cannot be reached."""
+
+
 class ProcessGroup:
     """The process group. The constructor returns when all ranks are connected.
+
+    Attributes:
+        rank: of this process in the group.
+        size: of the group.
+        global_rank: of this process in the job: RANK.
+        members: the global ranks of the group, in its order.
+        device: where this process computes.
 
     Args:
         environment: torchrun's variables.
@@ -46,23 +59,19 @@ class ProcessGroup:
     def __init__(
         self, environment: Mapping[str, str], timeout: float, device: str = "cpu", transport: str = "gloo"
     ) -> None:
-        prepare(os.environ)
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
-        try:
-            import torch
-            import torch.distributed as dist
-        except ImportError as error:
-            raise UnavailableError(f"PyTorch is missing ({error}): {INSTALL_TORCH}") from None
-        torch.set_num_threads(1)
-        self.torch: Any = torch
-        self.dist: Any = dist
-        self.rank = int(environment["RANK"])
+        self.torch, self.dist = import_torch()
+        self.rank = self.global_rank = int(environment["RANK"])
         self.size = int(environment["WORLD_SIZE"])
+        self.members = tuple(range(self.size))
         self.device: Any = find_device(device, transport, self.rank)
-        """Where it computes."""
         where = f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}"
         with blamed(self.rank, f"connecting {self.size} ranks at {where}"):
-            dist.init_process_group(backend_of(transport), timeout=timedelta(seconds=timeout))
+            self.dist.init_process_group(backend_of(transport), timeout=timedelta(seconds=timeout))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the group ends here, because its members meet again in another one (elastic/)."""
+        return False
 
     def largest(self, values: Iterable[float]) -> list[float]:
         """The maximum over ranks of each value."""
@@ -81,12 +90,34 @@ class ProcessGroup:
         self.dist.destroy_process_group()
 
 
+def import_torch() -> tuple[Any, Any]:
+    """torch, with one thread, and torch.distributed. Raises UnavailableError."""
+    prepare(os.environ)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
+    try:
+        import torch
+        import torch.distributed as dist
+    except ImportError as error:
+        raise UnavailableError(f"PyTorch is missing ({error}): {INSTALL_TORCH}") from None
+    torch.set_num_threads(1)
+    return torch, dist
+
+
 @contextmanager
 def blamed(rank: int, action: str) -> Iterator[None]:
-    """Turn a failure of the block into a HarnessError of one line that names rank, action and cause."""
+    """Turn a failure of the block into a HarnessError of one line that names rank, action and cause.
+
+    It is a GroupError where gloo, or torch's store, has failed.
+    """
     try:
         yield
     except (HarnessError, OSError, RuntimeError, ValueError) as error:
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
         cause = _SOURCE_PLACE.sub("", line).partition(". This is typically ")[0]
-        raise HarnessError(f"rank {rank}: {action}: {cause}") from error
+        kind = GroupError if _of_the_group(error) else HarnessError
+        raise kind(f"rank {rank}: {action}: {cause}") from error
+
+
+def _of_the_group(error: BaseException) -> bool:
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, GroupError) or "DistError" in names or _GLOO in str(error)

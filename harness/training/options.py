@@ -20,7 +20,7 @@ from harness.training.tasks.task_options import TaskOptions
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train, and when to evaluate and save; the same for all runs of an experiment.
+    """How long to train, when to evaluate and save, and what ends it; the same for all runs of an experiment.
 
     The model is evaluated before the first step and after the last one too, whatever ``evaluate_every`` is.
     """
@@ -28,6 +28,12 @@ class Schedule:
     steps: int = declared(200, "how many steps to train")
     evaluate_every: int = declared(10, "steps between two evaluations")
     checkpoint_every: int = declared(50, "steps between two checkpoints; 0: none", least=0)
+    elastic: int = declared(
+        0,
+        "go on without ranks that are away, and take them in when they are back: seconds after which a collective fails"
+        " because a rank does not answer; 0: the first that fails ends the run",
+        least=0,
+    )
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.seed >= 2**63:
             raise InputError(f"seed {self.seed} is over 2^63 - 1, the largest that torch takes")
+        if self.schedule.elastic and self.transport != "gloo":
+            raise InputError(f"--elastic needs --transport gloo: a group of {self.transport} cannot be left")
         if self.resume and not self.out:
             raise InputError("--resume: there is no folder to continue from; name it with --out")
 

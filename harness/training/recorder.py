@@ -74,11 +74,15 @@ class Recorder:
             elapsed: seconds of training in earlier attempts.
         """
         self._collectives.begin()
-        self._before, self._began = elapsed, time.perf_counter()
+        self.set_clock(elapsed)
         self._bytes = self._counters.read()
 
+    def set_clock(self, elapsed: float) -> None:
+        """Go on from so many seconds of training."""
+        self._before, self._began = elapsed, time.perf_counter()
+
     def start(self, **facts: Any) -> None:
-        """Record the start of this attempt."""
+        """Record the start of this attempt, or of its part in another process group."""
         self._write("start", **facts)
 
     def step(self, step: int, loss: float, seconds: float, clock: CommClock) -> None:
@@ -127,11 +131,16 @@ class Recorder:
             "eval", step=step, elapsed=elapsed, loss=_finite(score.loss), accuracy=score.accuracy, seconds=seconds
         )
 
-    def end(self, step: int) -> None:
-        """Record that all steps are finished."""
+    def leave(self, step: int) -> None:
+        """Record the collectives of a process group that has ended after a step; ``begin`` goes on in the next one."""
         if self._collectives.cut(last=True):
             self._collectives.write(self._step_at)
+        self._steps.clear()
         self.collectives(step)
+
+    def end(self, step: int) -> None:
+        """Record that all steps are finished."""
+        self.leave(step)
         self._write("end", elapsed=self.elapsed, step=step)
 
     def close(self) -> None:

@@ -25,21 +25,26 @@ import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.model.collectives_hook import COLLECTIVES
 from harness.training import command
 from harness.training.collectives import flight_recorder, profiler
 from harness.training.declared import add_arguments, from_arguments
-from harness.training.device import described_device
-from harness.training.group import ProcessGroup, check_environment
+from harness.training.device import described_device, find_device
+from harness.training.elastic.meeting import make_meeting
+from harness.training.group import ProcessGroup, check_environment, import_torch
 from harness.training.options import TrainOptions
 from harness.training.run_description import described
 from harness.training.strategies.catalogue import TABLE, find_strategy
 from harness.training.strategies.option_values import read_options
 from harness.training.tasks.catalogue import make_task
 from harness.training.tasks.task_options import TaskOptions
+
+if TYPE_CHECKING:
+    from harness.training.strategies.base import CommClock, Strategy
+    from harness.training.tasks.base import LearningTask
 
 
 def neighbours(environment: Mapping[str, str], rank: int, size: int) -> tuple[int, ...]:
@@ -66,43 +71,64 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
     os.environ.pop(COLLECTIVES, None)  # the trainer records them itself, with their steps
     flight_recorder.enable(os.environ)
     profiler.quiet(os.environ)
-    group = ProcessGroup(environment, options.timeout, options.task.device, options.transport)
-    import torch
+    rank, size, elastic = int(environment["RANK"]), int(environment["WORLD_SIZE"]), options.schedule.elastic
+    linked = neighbours(environment, rank, size)
+    torch, _ = import_torch()
+    device = find_device(options.task.device, options.transport, rank)
+    meeting = make_meeting(environment, options.timeout, elastic) if elastic else None
+    group = None if elastic else ProcessGroup(environment, options.timeout, options.task.device, options.transport)
 
     from harness.training.checkpoints import Checkpoints
+    from harness.training.elastic.loop import ElasticLoop
     from harness.training.recorder import InterfaceCounters, Recorder
-    from harness.training.train_loop import Training, strategy_maker
+    from harness.training.train_loop import Training
 
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(options.seed)
-    task = make_task(options.task, group.rank, group.size, options.seed)
-    make = strategy_maker(
-        kind,
-        strategy_options,
-        _optimizer(torch, options.task),
-        group,
-        neighbours(environment, group.rank, group.size),
-        options.seed,
-    )
-    counters = InterfaceCounters(environment.get("GLOO_SOCKET_IFNAME", "lo"))
     identity = {
         "strategy": options.strategy,
         "options": str(strategy_options),
         "task": str(options.task),
         "seed": str(options.seed),
-        "ranks": str(group.size),
+        "ranks": str(size),
     }
-    checkpoints = (
-        Checkpoints(options.out / "checkpoints", group.rank, group.size, group.device) if options.out else None
-    )
+    versions = {"torch": str(torch.__version__), "python": platform.python_version()}
+    facts = {"versions": versions, "device": described_device(device)}
+    counters = InterfaceCounters(environment.get("GLOO_SOCKET_IFNAME", "lo"))
+    checkpoints = Checkpoints(options.out / "checkpoints", rank, size, device) if options.out else None
+    make = _makers(options, kind, strategy_options, linked)
     with (
-        Recorder(options.out, group.rank, counters, settled=options.strategy in TABLE) as recorder,
-        described(options, group.rank, group.size),
+        Recorder(options.out, rank, counters, settled=options.strategy in TABLE) as recorder,
+        described(options, rank, size),
     ):
-        versions = {"torch": str(torch.__version__), "python": platform.python_version()}
-        training = Training(group, task, make, options.schedule, recorder, checkpoints, identity)
-        training.run({"versions": versions, "device": described_device(group.device)}, resume=options.resume)
-        group.close()
+        training = Training(*make, options.schedule, recorder, checkpoints, identity)
+        if meeting:
+            ElasticLoop(meeting, device, options.out, training, facts).run(resume=options.resume)
+        elif group:
+            training.enter(group)
+            training.run(facts, resume=options.resume)
+            group.close()
+
+
+def _makers(
+    options: TrainOptions, kind: type[Strategy], strategy_options: Any, linked: tuple[int, ...]
+) -> tuple[Callable[[ProcessGroup], LearningTask], Callable[[ProcessGroup, Any, CommClock], Strategy]]:
+    """What makes the task and the strategy of a process group."""
+    import torch
+
+    from harness.training.strategies.base import StrategyContext
+
+    optimizer = _optimizer(torch, options.task)
+
+    def task(group: ProcessGroup) -> LearningTask:
+        return make_task(options.task, group.rank, group.size, options.seed)
+
+    def strategy(group: ProcessGroup, model: Any, clock: CommClock) -> Strategy:
+        near = tuple(place for place, other in enumerate(group.members) if other in linked)
+        context = StrategyContext(model, optimizer, group.rank, group.size, near, clock, options.seed)
+        return kind(context, strategy_options)
+
+    return task, strategy
 
 
 def _optimizer(torch: Any, options: TaskOptions) -> Callable[..., Any]:

@@ -11,22 +11,21 @@ from harness import metrics
 from harness.errors import InputError
 from harness.training.checkpoints import Checkpoints
 from harness.training.device import synchronize
-from harness.training.group import ProcessGroup, blamed
+from harness.training.group import GroupError, ProcessGroup, blamed
 from harness.training.options import Schedule
 from harness.training.recorder import Recorder
-from harness.training.strategies.base import CommClock, Strategy, StrategyContext
+from harness.training.strategies.base import CommClock, Strategy
 from harness.training.tasks.base import LearningTask
 
 _SECONDS_BETWEEN_LINES: Final = 1.0
 
 
 class Training:
-    """One rank's part of a training run.
+    """One rank's part of a training run: ``enter`` a process group, then ``run``.
 
     Args:
-        group: the process group.
-        task: what is learned.
-        make_strategy: makes the strategy for a model and a clock.
+        make_task: makes what is learned, of which a group's members have a part each.
+        make_strategy: makes the strategy for a group, a model and a clock.
         schedule: how long to train, and when to evaluate and save.
         recorder: of this rank.
         checkpoints: of this rank; None: none are saved.
@@ -35,23 +34,61 @@ class Training:
 
     def __init__(
         self,
-        group: ProcessGroup,
-        task: LearningTask,
-        make_strategy: Callable[[Any, CommClock], Strategy],
+        make_task: Callable[[ProcessGroup], LearningTask],
+        make_strategy: Callable[[ProcessGroup, Any, CommClock], Strategy],
         schedule: Schedule,
         recorder: Recorder,
         checkpoints: Checkpoints | None = None,
         identity: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._group, self._task, self._schedule, self._recorder = group, task, schedule, recorder
+        self._make_task, self._make_strategy = make_task, make_strategy
+        self._schedule, self.recorder = schedule, recorder
         self._checkpoints, self._identity = checkpoints, identity
-        self._clock = CommClock(lambda: synchronize(group.device))
-        self._model = task.model().to(group.device)
-        with blamed(group.rank, "making the strategy"):
-            self._strategy = make_strategy(self._model, self._clock)
+        self._clock = CommClock(lambda: synchronize(self._group.device))
         self._printed = -_SECONDS_BETWEEN_LINES
         self._save_since = 0
         """The step of a checkpoint that is due but could not be saved yet; 0: none."""
+        self.step = 0
+        """The last step that counts."""
+        self._begun = False
+
+    def enter(self, group: ProcessGroup, state: Mapping[str, Any] | None = None) -> None:
+        """Make task, model and strategy for a group.
+
+        Args:
+            group: the default process group from now on.
+            state: to go on from, the same on all members; None: the beginning.
+        """
+        self._group = group
+        self._task = self._make_task(group)
+        self._model = self._task.model().to(group.device)
+        if state:
+            self._model.load_state_dict(state["model"])
+        with blamed(group.global_rank, "making the strategy"):
+            self._strategy = self._make_strategy(group, self._model, self._clock)
+        if state:
+            self._strategy.load_state(state["strategy"])
+
+    def leave(self) -> None:
+        """Give up the group, which has failed: what a step had not finished in it falls away."""
+        if not self._begun:
+            return
+        self._strategy.abandon()
+        self._clock.take()
+        self.recorder.leave(self.step)
+        self.step = max(self.step, min(self._strategy.steps, self.step + 1))
+        self._save_since = 0
+
+    def state(self) -> dict[str, Any]:
+        """What another rank needs to go on from here, after ``leave``; nothing before the beginning."""
+        if not self._begun:
+            return {}
+        return {
+            "step": self.step,
+            "elapsed": self.recorder.elapsed,
+            "model": self._model.state_dict(),
+            "strategy": self._strategy.state(),
+        }
 
     def run(self, facts: dict[str, Any], *, resume: bool) -> None:
         """Train to the end. Raises HarnessError with rank and step.
@@ -60,42 +97,67 @@ class Training:
             facts: more fields for the record's first line.
             resume: whether to continue from the newest checkpoint; else this rank's checkpoints are removed.
         """
-        first, elapsed = self._resumed(resume)
-        size = sum(parameter.numel() for parameter in self._model.parameters())
-        self._recorder.start(
-            rank=self._group.rank,
+        self.step, elapsed = self._resumed(resume)
+        self._start(facts, self.step or None, elapsed)
+        if self.step == 0:
+            self._evaluate(0, 0.0)
+        self._wait_for_all()
+        self.recorder.begin(elapsed)
+        self._train()
+
+    def go_on(self, facts: Mapping[str, Any], step: int) -> None:
+        """Train to the end in another group, after ``enter`` with a state. Raises HarnessError with rank and step.
+
+        Args:
+            facts: more fields for the record's line of this beginning.
+            step: the last one that counts.
+        """
+        self.step = step
+        self._start(facts, step, self.recorder.elapsed)
+        self._wait_for_all()
+        self.recorder.begin(self.recorder.elapsed)
+        self._train()
+
+    def _start(self, facts: Mapping[str, Any], resumed_from: int | None, elapsed: float) -> None:
+        self.recorder.start(
+            rank=self._group.global_rank,
             size=self._group.size,
-            parameters=size,
+            parameters=sum(parameter.numel() for parameter in self._model.parameters()),
             bytes_per_step=self._strategy.bytes_per_step(),
-            resumed_from=first or None,
+            resumed_from=resumed_from,
             elapsed=elapsed,
             data=self._task.facts(),
             **facts,
         )
-        if first == 0:
-            self._evaluate(0, 0.0)
-        with blamed(self._group.rank, "waiting for all ranks to begin"):
+        self._begun = True
+
+    def _wait_for_all(self) -> None:
+        with blamed(self._group.global_rank, "waiting for all ranks to begin"):
             self._group.dist.barrier()
         self._clock.take()
-        self._recorder.begin(elapsed)
-        for step in range(first + 1, self._schedule.steps + 1):
+
+    def _train(self) -> None:
+        for step in range(self.step + 1, self._schedule.steps + 1):
+            if self._group.ended:
+                raise GroupError(f"rank {self._group.global_rank}: before step {step}: this group has ended")
             loss = self._step(step)
+            self.step = step
             last = step == self._schedule.steps
             metrics.step(step)
             self._print_progress(step, loss, last)
             if last:
-                with blamed(self._group.rank, "waiting for communication that is still under way"):
+                with blamed(self._group.global_rank, "waiting for communication that is still under way"):
                     self._strategy.settle()
             if last or step % self._schedule.evaluate_every == 0:
-                self._evaluate(step, self._recorder.elapsed)
+                self._evaluate(step, self.recorder.elapsed)
             self._save_if_due(step)
-        self._recorder.end(self._schedule.steps)
+        self.recorder.end(self._schedule.steps)
 
     def _print_progress(self, step: int, loss: float, last: bool) -> None:
         """On rank 0, print a line per step, at most one a second, and one for the last step."""
         now = time.perf_counter()
         if self._group.rank == 0 and (last or now - self._printed >= _SECONDS_BETWEEN_LINES):
-            computing, waiting = self._recorder.last_seconds
+            computing, waiting = self.recorder.last_seconds
             times = f"compute {computing * 1e3:.1f} ms  communication {waiting * 1e3:.1f} ms"
             print(f"step {step}/{self._schedule.steps}  loss {loss:.3f}  {times}", flush=True)
             self._printed = now
@@ -103,9 +165,9 @@ class Training:
     def _step(self, step: int) -> float:
         batch = tuple(part.to(self._group.device) for part in self._task.batch(step))
         start = time.perf_counter()
-        with blamed(self._group.rank, f"step {step}"):
+        with blamed(self._group.global_rank, f"step {step}"):
             loss = self._strategy.step(lambda module: self._task.loss(module, batch))
-        self._recorder.step(step, loss, time.perf_counter() - start, self._clock)
+        self.recorder.step(step, loss, time.perf_counter() - start, self._clock)
         return loss
 
     def _evaluate(self, step: int, elapsed: float) -> None:
@@ -113,7 +175,7 @@ class Training:
         self._model.eval()
         score = self._task.evaluate(self._model)
         self._model.train()
-        self._recorder.evaluation(step, score, elapsed, time.perf_counter() - start)
+        self.recorder.evaluation(step, score, elapsed, time.perf_counter() - start)
         if self._group.rank == 0 and step == self._schedule.steps:
             accuracy = "" if score.accuracy is None else f", accuracy {score.accuracy:.1%}"
             print(f"held-out loss {score.loss:.3f}{accuracy} after {elapsed:.1f} s", flush=True)
@@ -132,12 +194,12 @@ class Training:
         if not self._save_since or (self._strategy.busy and step - self._save_since < every):
             return
         self._save_since = 0
-        with blamed(self._group.rank, f"saving step {step}"):
+        with blamed(self._group.global_rank, f"saving step {step}"):
             self._strategy.settle()
             self._clock.take()  # the time that settling took belongs to no step
-            self._recorder.collectives(step)
+            self.recorder.collectives(step)
             state = {"model": self._model.state_dict(), "strategy": self._strategy.state(), "of": self._identity}
-            self._checkpoints.save(step, {**state, "elapsed": self._recorder.elapsed})
+            self._checkpoints.save(step, {**state, "elapsed": self.recorder.elapsed})
 
     def _resumed(self, resume: bool) -> tuple[int, float]:
         """The last step that counts, and the seconds of training until then; (0, 0) for a new run."""
@@ -146,7 +208,7 @@ class Training:
         if not resume:
             self._checkpoints.clear()  # a later --resume must not go on from another run's
             return 0, 0.0
-        with blamed(self._group.rank, "resuming"):
+        with blamed(self._group.global_rank, "resuming"):
             found = self._checkpoints.load_newest()
             if found is None:
                 return 0, 0.0
@@ -161,19 +223,3 @@ class Training:
 def _differing(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
     parts = (f"{name} was {theirs.get(name)}, not {ours[name]}" for name in ours if theirs.get(name) != ours[name])
     return ", ".join(parts) or "theirs has more settings than ours"
-
-
-def strategy_maker(
-    kind: type[Strategy],
-    options: Any,
-    optimizer: Callable[..., Any],
-    group: ProcessGroup,
-    neighbours: tuple[int, ...],
-    seed: int,
-) -> Callable[[Any, CommClock], Strategy]:
-    """A function that makes a strategy of this kind for a model and a clock."""
-
-    def make(model: Any, clock: CommClock) -> Strategy:
-        return kind(StrategyContext(model, optimizer, group.rank, group.size, neighbours, clock, seed), options)
-
-    return make

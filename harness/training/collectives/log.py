@@ -116,6 +116,7 @@ class CollectiveLog:
         """
         if forget:
             self._flight.forget()
+        self._groups = 0  # another group may have the name of one that is gone
         self.resume()
         self._read_at = time.perf_counter()
         self._due_at = self._read_at + _FIRST_PAUSE

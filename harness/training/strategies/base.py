@@ -145,6 +145,9 @@ class Strategy(ABC):
     def settle(self) -> None:  # noqa: B027
         """Wait for communication in flight; called before the state is saved, and at the end."""
 
+    def abandon(self) -> None:  # noqa: B027
+        """Forget communication in flight: the process group has failed. ``state`` is called next, or never again."""
+
     def state(self) -> dict[str, Any]:
         """What a resumed run needs beside the model: tensors and plain values. Extend it if there is more."""
         return {"steps": self.steps, "optimizer": self.optimizer.state_dict()}

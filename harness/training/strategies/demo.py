@@ -49,11 +49,13 @@ class DeMo(Strategy):
 
     def share_gradients(self) -> None:
         """Replace the gradients by the signs of the mean of what all ranks sent."""
-        own = [self._extract(*each) for each in zip(self._blocks, self._momenta, self.model.parameters(), strict=True)]
+        momenta = [momentum.clone() for momentum in self._momenta]  # a step that fails leaves them as they were
+        own = [self._extract(*each) for each in zip(self._blocks, momenta, self.model.parameters(), strict=True)]
         message = torch.cat([part.contiguous().view(-1).view(torch.uint8) for pair in own for part in pair])
         messages = [torch.empty_like(message) for _ in range(self.setup.size)]
         with self.setup.clock.waiting():
             dist.all_gather(messages, message)
+        self._momenta = momenta
         start = 0
         for blocks, parameter, (places, values) in zip(self._blocks, self.model.parameters(), own, strict=True):
             middle = start + places.numel() * places.element_size()

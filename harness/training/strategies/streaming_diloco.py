@@ -80,6 +80,10 @@ class StreamingDiLoCo(Strategy):
                     one.work.wait()
                     one.work = None
 
+    def abandon(self) -> None:
+        """Forget the fragments in flight: they are sent again in the next round."""
+        self._in_flight.clear()
+
     def bytes_per_step(self) -> float:
         """An all_reduce of each fragment in H steps; quantised, an all_gather."""
         if self.options.quantise == "none":

@@ -49,6 +49,8 @@ WORDS = [
     "5",
     "--transport",
     "nccl",
+    "--elastic",
+    "0",
     "--timeout",
     "9",
     "--resume",
@@ -59,7 +61,7 @@ MADE = TrainOptions(
     TaskOptions("text", "dirichlet:0.3", 8, "sgd", 0.1, 64, 2, 32, "x", "auto"),
     "diloco",
     {"H": "20", "outer_lr": "0.5"},
-    Schedule(30, 3, 0),
+    Schedule(30, 3, 0, 0),
     5,
     "nccl",
     9.0,
@@ -101,6 +103,12 @@ def test_json_that_makes_no_sense_is_refused(text, message):
     assert message in str(error.value)
 
 
+def test_elastic_is_seconds_and_gloos():
+    assert read_arguments(["--elastic", "10"], {})().schedule == Schedule(elastic=10)
+    with pytest.raises(InputError, match="--elastic needs --transport gloo"):
+        read_arguments(["--elastic", "10", "--transport", "nccl"], {})()
+
+
 def test_seeds_are_those_that_torch_takes():
     with pytest.raises(InputError, match=r"over 2\^63 - 1"):
         TrainOptions(seed=2**63)
@@ -108,4 +116,4 @@ def test_seeds_are_those_that_torch_takes():
 
 def test_every_option_has_a_help_text():
     assert all(help_of(one) for one in declarations(TrainOptions) if flag_of(one))
-    assert [one.name for one in fields(Schedule)] == ["steps", "evaluate_every", "checkpoint_every"]
+    assert [one.name for one in fields(Schedule)] == ["steps", "evaluate_every", "checkpoint_every", "elastic"]

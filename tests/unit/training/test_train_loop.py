@@ -36,8 +36,8 @@ def saved(every, busy, steps):
     training = object.__new__(Training)
     strategy = SimpleNamespace(settle=lambda: None, state=dict, busy=False)
     training._schedule, training._identity = Schedule(steps, 1, every), {}
-    training._group = SimpleNamespace(rank=0)
-    training._clock = training._recorder = training._model = Quiet()
+    training._group = SimpleNamespace(global_rank=0)
+    training._clock = training.recorder = training._model = Quiet()
     training._strategy, training._checkpoints, training._save_since = strategy, Saved(), 0
     for step in range(1, steps + 1):
         strategy.busy = step in busy
