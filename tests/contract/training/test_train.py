@@ -29,6 +29,7 @@ FIELDS = {
         "elapsed": NUMBER,
         "data": dict,
         "versions": dict,
+        "device": str,
     },
     "step": {
         "step": int,
