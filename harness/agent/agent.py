@@ -17,7 +17,7 @@ from harness.agent.control_socket import open_control_socket
 from harness.agent.coordinator import Coordinator
 from harness.agent.discovery import Place, watch
 from harness.agent.edits import Edits, fingerprint
-from harness.agent.job import GRACE_SECONDS, make_run_folder, user_of
+from harness.agent.job import GRACE_SECONDS, make_run_folder, make_steps, user_of
 from harness.agent.lifecycle import GONE, Lifecycle, Membership
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
@@ -25,13 +25,14 @@ from harness.agent.own_job import OwnJob
 from harness.agent.protocol import Message
 from harness.agent.recording_orders import RecordingOrders
 from harness.agent.run_recorder import RunRecorder
+from harness.agent.scenario_player import ScenarioPlayer, begun, stamp
 from harness.agent.settings import Settings
 from harness.agent.worker import Worker
 from harness.errors import HarnessError, InputError, NodeError
 from harness.linux import host
 from harness.linux.programs import signal_programs
 from harness.model.collectives_hook import RUN_DIR, collectives_environment
-from harness.model.torchrun import environment
+from harness.model.torchrun import STEP_FILE, environment
 
 READY: Final = Path("/run/harness/ready")
 """Is there while the node is shaped and all nodes have been: what the health check looks at."""
@@ -50,10 +51,18 @@ class Agent:
         links: its own, shaped.
         names: host names of all nodes, by rank.
         digest: of the plan as it was made.
+        player: of a scenario.
     """
 
-    def __init__(self, settings: Settings, links: NodeLinks, names: Sequence[str], digest: str) -> None:
-        self._settings, self._links, self._names = settings, links, names
+    def __init__(
+        self,
+        settings: Settings,
+        links: NodeLinks,
+        names: Sequence[str],
+        digest: str,
+        player: ScenarioPlayer | None = None,
+    ) -> None:
+        self._settings, self._links, self._names, self._player = settings, links, names, player
         edits = Edits()
         self._changes = Changes(links, edits)
         self._phase = "shaped"
@@ -91,6 +100,8 @@ class Agent:
             return await self._end
         finally:
             READY.unlink(missing_ok=True)
+            if self._player is not None:
+                await asyncio.to_thread(self._player.end)
             control.close()
             if self._job is not None and self._running is not None:
                 self._job.stop()
@@ -114,7 +125,7 @@ class Agent:
             case "addresses":
                 self._changes.move(message["ipv4"], message["ipv6"])
             case "go":
-                self._go(message["run"])
+                self._go(message["run"], begun(message["start"]))
             case "lost" if message["rank"] != rank:
                 say(f"rank {message['rank']} is gone: its container has ended")
                 self._changes.cut(message["rank"])
@@ -126,7 +137,7 @@ class Agent:
                 self._final = int(message["code"])
                 self._spawn(self._leave())
 
-    def _go(self, run: str) -> None:
+    def _go(self, run: str, start: Mapping[str, float]) -> None:
         if self._phase != "shaped":
             return
         self._phase = "ready"
@@ -140,9 +151,11 @@ class Agent:
             )
         if self._settings.job:
             self._phase = "running"
-            self._running = self._spawn(self._run_job(run))
+            self._running = self._spawn(self._run_job(run, start))
+        elif self._player is not None:
+            self._player.begin(self._links.rank, start, None, None)
 
-    async def _run_job(self, run: str) -> None:
+    async def _run_job(self, run: str, start: Mapping[str, float]) -> None:
         if self._phase != "running":  # stopped meanwhile
             return
         links, settings = self._links, self._settings
@@ -151,8 +164,12 @@ class Agent:
         if folder is not None:
             base[RUN_DIR] = str(folder)
             base |= collectives_environment(base) if settings.collectives else {}
-            self._recorder = RunRecorder(folder, links, settings.congestion_control, user_of())
+            self._recorder = RunRecorder(folder, links, settings.congestion_control, user_of(), settings.scenario)
             self._spawn(self._recorder.run())
+        if self._player is not None:
+            steps = make_steps(folder) if folder else None
+            base |= {STEP_FILE: str(steps)} if steps else {}
+            self._player.begin(links.rank, start, folder, steps)
         env = environment(links.plan, links.rank, {**base, "HOME": "/tmp"}, settings.master_port, settings.job)
         self._job = OwnJob(links.rank, settings.job, env, self._membership.away)
         code = await self._job.run()
@@ -207,6 +224,9 @@ class Agent:
                 reading, news = self._changes.command(message)
                 self._membership.share(news, message.get("asked", ()))
                 return reading.to_json() if reading else {}
+            case "play":
+                reading = self._changes.play(message)
+                return reading.to_json() if reading else {}
             case "record" | "recorded":
                 return self._orders.answer(message)
             case "kill":
@@ -225,7 +245,7 @@ class Agent:
                 self._held = True
                 return {}
             case "begin":  # who made the network knows that all nodes are shaped
-                self._go("")
+                self._go("", begun(stamp()))
                 return {}
         raise InputError(f"the agent has no request {message['do']!r}")
 
@@ -258,7 +278,8 @@ class Agent:
 
     def _reap(self) -> None:
         """Take note of orphans that ended, which are left to process 1."""
-        ours = {self._links.supervisor, self._job.pid if self._job else None}
+        player = self._player.pid if self._player else None
+        ours = {self._links.supervisor, self._job.pid if self._job else None, player}
         with contextlib.suppress(ChildProcessError):
             while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 if found.si_pid in ours:

@@ -55,6 +55,12 @@ class Changes:
         news = {"do": "edits", **self._edits.to_json(taken)}
         return (links.apply(message["touched"]) if message["do"] == "apply" else None), news
 
+    def play(self, message: Message) -> NodeStatus | None:
+        """What the scenario changes now, at all nodes alike: no news for any; the shapes of ours. Raises NodeError."""
+        links = self._links
+        links.plan = edited_plan(links.plan, self._edits.merge(message))
+        return None if message["touched"] is None else links.apply(message["touched"])
+
     def moved(self, places: Mapping[int, Place]) -> Message | None:
         """The addresses of all nodes, where one of these is elsewhere than the plan says."""
         net = self._links.plan.addressing

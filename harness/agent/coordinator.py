@@ -11,6 +11,7 @@ from harness.agent.discovery import just_gone
 from harness.agent.edits import Edits
 from harness.agent.lifecycle import EVERYONE, Lifecycle, Notice
 from harness.agent.protocol import CONFIRM_SECONDS, LONGEST, PORT, Message, keep_alive, received, send
+from harness.agent.scenario_player import stamp
 from harness.errors import NodeError
 
 _TELL_SECONDS: Final = 15.0
@@ -50,6 +51,8 @@ class Coordinator:
         self._lives: dict[int, int] = {}
         self._judging = asyncio.Lock()
         self._confirming: asyncio.TimerHandle | None = None
+        self._start: Message | None = None
+        """When all were ready; see scenario_player.py."""
 
     async def serve(self) -> None:
         """See Membership. Raises NodeError where the port is taken."""
@@ -135,7 +138,8 @@ class Coordinator:
     def _deliver(self, messages: Iterable[Notice]) -> None:
         for to, message in messages:
             if message["do"] == "go":
-                message = {**message, "run": self._run}
+                self._start = self._start or stamp()
+                message = {**message, "run": self._run, "start": self._start}
             if to in (EVERYONE, 0):
                 self._take(message)
             if to == EVERYONE:

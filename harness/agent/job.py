@@ -8,7 +8,7 @@ import os
 import signal
 import stat
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -33,6 +33,21 @@ def user_of(folder: Path = RUNS) -> tuple[int, int]:
     return NOBODY, NOBODY
 
 
+@contextlib.contextmanager
+def as_user(uid: int, gid: int) -> Iterator[None]:
+    """Files that are made within belong to that user. Root alone can do that; for others nothing changes."""
+    if os.getuid():
+        yield
+        return
+    os.setegid(gid)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
 def make_run_folder(name: str, root: Path = RUNS) -> Path | None:
     """A folder of this run that the job's user may write to; None where there is no folder for results.
 
@@ -55,6 +70,14 @@ def make_run_folder(name: str, root: Path = RUNS) -> Path | None:
     except OSError as problem:
         raise InputError(f"{folder} cannot be made: {problem.strerror}; make ./runs yourself") from None
     return folder
+
+
+def make_steps(folder: Path) -> Path:
+    """The file of a run's folder in which the jobs of all nodes say how far they are. Raises OSError."""
+    path = folder / "steps"
+    with as_user(*user_of()):
+        path.touch()
+    return path
 
 
 class Job:

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+from harness.agent.job import as_user
 from harness.agent.links import NodeLinks
 from harness.errors import HarnessError
 from harness.linux import host
 from harness.sampling.pace import NODES, SHARE, Pace
 from harness.sampling.sample_recorder import SampleRecorder
-
-
-@contextlib.contextmanager
-def as_user(uid: int, gid: int) -> Iterator[None]:
-    """Files that are made within belong to that user. Root alone can do that; for others nothing changes."""
-    if os.getuid():
-        yield
-        return
-    os.setegid(gid)
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
 
 
 class NodeRecorder:

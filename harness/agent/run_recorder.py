@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from harness.agent.job import as_user
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
-from harness.agent.node_recorder import NodeRecorder, as_user
+from harness.agent.node_recorder import NodeRecorder
 from harness.errors import HarnessError
 from harness.run_files import RunFolder
 
@@ -30,9 +31,12 @@ class RunRecorder:
         links: of this node.
         congestion_control: of TCP.
         user: (uid, gid) that the job runs as, to whom the files belong.
+        scenario: that is played meanwhile, or nothing.
     """
 
-    def __init__(self, folder: Path, links: NodeLinks, congestion_control: str, user: tuple[int, int]) -> None:
+    def __init__(
+        self, folder: Path, links: NodeLinks, congestion_control: str, user: tuple[int, int], scenario: str = ""
+    ) -> None:
         self._folder, self._links, self._user, self._began = RunFolder(folder), links, user, time.time()
         self.node: NodeRecorder | None = None
         """What records this node's links and flows."""
@@ -40,7 +44,7 @@ class RunRecorder:
         with self._writing():
             if links.rank == 0:
                 with as_user(*user):
-                    self._folder.begin(self._facts(congestion_control))
+                    self._folder.begin({**self._facts(congestion_control), "scenario": scenario or None})
             self.node = NodeRecorder(folder, links, 1, user, say)
 
     def _facts(self, congestion_control: str) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class Settings:
         transient: whether the node ends with the command that made it.
         start_timeout: seconds to wait until all nodes' names are known.
         collectives: whether the job records each of its collectives.
+        scenario: that is played while it runs: a name or a file; or nothing.
     """
 
     options: PlanOptions
@@ -64,6 +65,7 @@ class Settings:
     transient: bool
     start_timeout: int
     collectives: bool
+    scenario: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str], job: Sequence[str] = ()) -> Self:
@@ -121,6 +123,7 @@ class Settings:
             transient=bool(text(TRANSIENT)),
             start_timeout=number("START_TIMEOUT", _START_SECONDS, 1, 86_400),
             collectives=bool(number("COLLECTIVES", 0, 0, 1)),
+            scenario=text("SCENARIO"),
         )
 
     @property

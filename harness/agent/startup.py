@@ -22,6 +22,7 @@ from harness.agent import discovery
 from harness.agent.agent import READY, Agent
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
+from harness.agent.scenario_player import ScenarioPlayer
 from harness.agent.settings import Settings, is_no_node
 from harness.errors import HarnessError, InputError, PrivilegeError
 from harness.linux import host
@@ -89,8 +90,10 @@ def _leave_it_to(name: str) -> bool:
     return False
 
 
-async def _serve(settings: Settings, links: NodeLinks, names: list[str], digest: str) -> int:
-    return await Agent(settings, links, names, digest).run()
+async def _serve(
+    settings: Settings, links: NodeLinks, names: list[str], digest: str, player: ScenarioPlayer | None
+) -> int:
+    return await Agent(settings, links, names, digest, player).run()
 
 
 def main(end_with: Callable[[int | None], None]) -> int:
@@ -107,6 +110,7 @@ def main(end_with: Callable[[int | None], None]) -> int:
         names = [settings.names.replace("{}", str(rank + 1)) for rank in range(settings.size)]
         try:
             settings.check()
+            player = ScenarioPlayer() if settings.scenario else None
         except InputError as error:
             end_with(error.exit_code)
             if not _leave_it_to(names[0]):
@@ -115,7 +119,7 @@ def main(end_with: Callable[[int | None], None]) -> int:
         _check_privilege()
         end_with(None)
         links = _prepare(settings, names)
-        return asyncio.run(_serve(settings, links, names, _digest(links)))
+        return asyncio.run(_serve(settings, links, names, _digest(links), player))
     except HarnessError as error:
         end_with(error.exit_code)
         say(str(error))

@@ -18,12 +18,11 @@ from harness.api.payload import pack, search_path
 from harness.api.program import Ended, NodeProgram
 from harness.api.remote import CALL_ARGV
 from harness.errors import InputError
-from harness.model.torchrun import MASTER_PORT
+from harness.model.torchrun import MASTER_PORT, STEP_FILE
 from harness.networks.backends import NETNS
 from harness.networks.network import Network
 from harness.networks.rank_process import Stream
 from harness.networks.until import ALL, FIRST, Until, parse_until
-from harness.scenario.step_file import STEP_FILE
 
 if TYPE_CHECKING:
     from harness.api.play import Play

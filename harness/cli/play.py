@@ -100,12 +100,9 @@ def play(
     try:
         player.play()
     except (KeyboardInterrupt, SystemExit):  # the job has ended, or somebody has had enough
-        for due in script.left(player.reached):
-            note(f"{script.events[due.event].place}: over before {due.at:.3f} s: {due.text} has not happened")
+        for text in player.left():
+            note(text)
         raise
-    finally:
-        for number, step in player.awaited.items():
-            note(f"{script.events[number].place}: the job has not reached step {step}, so this has not happened")
     if late:
         worst = max(late, key=lambda played: played.acknowledged - played.at)
         note(

@@ -22,6 +22,8 @@ NCCL: Final = {
 """NCCL's variables: through the shaped link and no other way (NVLink, PCIe, shared memory, InfiniBand)."""
 RESTART: Final = "HARNESS_RESTART"
 """The variable that tells a rank how many times it was started again after a scenario had killed it: 1, 2, ..."""
+STEP_FILE: Final = "HARNESS_STEP_FILE"
+"""The variable that names the file to which a job appends each step that it has done; ``harness.step(n)`` does it."""
 INSIDE_A_NODE: Final = "HARNESS_NEIGHBOURS"
 """The variable that only programs in nodes have."""
 

@@ -134,11 +134,12 @@ class Network:
                 raise
             return cls(record, registry, backend)
 
-    def reshape(self, change: Callable[[NetworkPlan], NetworkPlan]) -> Reshaped:
+    def reshape(self, change: Callable[[NetworkPlan], NetworkPlan], at: float | None = None) -> Reshaped:
         """Change edges and caps in place, one command at a time; where a node refuses, all go back to what they were.
 
         Args:
             change: makes the new plan from the current one; sees what another command changed meanwhile.
+            at: when a scenario wanted it, in seconds from its start, for the record.
 
         Raises:
             NodeError: names node, edge and cause.
@@ -156,7 +157,7 @@ class Network:
                 try:
                     found = apply_plan(self.backend, new, difference)
                     seconds = time.perf_counter() - started
-                    acknowledged = time.time()
+                    acknowledged = asked + seconds  # whatever becomes of the clock meanwhile
                     self._record = replace(current, plan=difference.updated(current.plan))
                     self._registry.save(self._record)
                 except BaseException as first:
@@ -169,7 +170,7 @@ class Network:
                 self.plan = new
                 if difference and (folder := self._registry.recording(self.name, current.created)):
                     try:
-                        RunFolder(folder).change(difference.record(asked, acknowledged))
+                        RunFolder(folder).change(difference.record(asked, acknowledged, at))
                     except HarnessError as error:
                         raise HarnessError(
                             f"the links are changed, but the change could not be recorded: {error}"

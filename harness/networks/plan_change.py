@@ -50,13 +50,20 @@ class PlanChange:
             pairs |= {p for plan in (self.old, self.new) for t in plan.trunks if t.name in changed for p in t.edges}
         return sorted({*self.nodes, *map(engine.enforced_at, pairs)})
 
-    def record(self, asked: float, acknowledged: float) -> dict[str, Any]:
-        """A line of changes.jsonl; see docs/runs.md."""
+    def record(self, asked: float, acknowledged: float, at: float | None = None) -> dict[str, Any]:
+        """A line of changes.jsonl; see docs/runs.md.
+
+        Args:
+            asked: when it began, seconds since the epoch.
+            acknowledged: when it was made.
+            at: when a scenario wanted it, in seconds from its start; None: it is of no scenario.
+        """
         old, new = self.old, self.new
         trunks = {ways: [_json(plan.trunk_capacities.get(ways)) for plan in (old, new)] for ways in self.trunks}
         return {
             "asked": asked,
             "acknowledged": acknowledged,
+            **({} if at is None else {"at": at}),
             "edges": [
                 {
                     "src": pair[0],

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from harness.model.plan import NetworkPlan
+from harness.model.torchrun import STEP_FILE
 from harness.networks.backends import DOCKER
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 from harness.scenario.process import ScenarioProcess
 from harness.scenario.scenario_file import load_scenario
-from harness.scenario.step_file import STEP_FILE, JobSteps
+from harness.scenario.step_file import JobSteps
 
 STEPS_IN_CONTAINER: Final = "/run/harness-steps"
 """Where ranks in containers find the file of their steps: one file of this machine for all of them."""

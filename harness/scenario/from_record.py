@@ -25,8 +25,13 @@ def scenario_text(started: float, changes: Iterable[Json], traffic: Iterable[Jso
         changes: the lines of changes.jsonl.
         traffic: those of traffic.jsonl.
     """
-    events = [event for change in changes for event in _changed(max(0.0, change["asked"] - started), change)]
-    events += list(_loads(started, traffic))
+    changes = list(changes)
+    begun = [change["asked"] - change["at"] for change in changes if "at" in change]
+    zero = min(begun, default=started)  # that of a scenario: no change of it is asked for before its time
+    events = [
+        event for change in changes for event in _changed(change.get("at", max(0.0, change["asked"] - zero)), change)
+    ]
+    events += list(_loads(zero, traffic))
     lines = [f"  - {{at: {at:.3f}s, {text}}}" for at, text in sorted(events, key=lambda event: event[0])]
     return "\n".join([f"description: What a recorded run met ({count(len(lines), 'event')})", "events:", *lines]) + "\n"
 

@@ -88,12 +88,16 @@ class Player:
         self._start = 0.0
         self._number = 0
 
-    def play(self) -> None:
-        """Until the last change, or as long as a load goes on or a node is paused. Raises what a change raises."""
+    def play(self, start: float | None = None) -> None:
+        """Until the last change, or as long as a load goes on or a node is paused. Raises what a change raises.
+
+        Args:
+            start: when time 0 was, by time.monotonic(), which nobody sets; None: now.
+        """
         timings = [event.timing for event in self._scenario.events]
         steps = {number: timings[number].next_step(0) for number in self._scenario.by_steps}
         self.awaited = {number: step for number, step in steps.items() if step is not None}
-        self._start = time.monotonic()
+        self._start = time.monotonic() if start is None else start
         self._add(self._scenario.agenda())
         with ThreadPoolExecutor(1) as helper:  # a load takes a while to begin: no change waits for it
             try:
@@ -114,6 +118,18 @@ class Player:
                 for load in self._loads.values():
                     if load.exception() is None:
                         load.result().stop()
+
+    def left(self) -> list[str]:
+        """What has not happened, where playing ended early: a line for each event."""
+        events = self._scenario.events
+        dues = self._scenario.left(self.reached)
+        return [
+            *(f"{events[due.event].place}: over before {due.at:.3f} s: {due.text} has not happened" for due in dues),
+            *(
+                f"{events[number].place}: the job has not reached step {step}, so this has not happened"
+                for number, step in self.awaited.items()
+            ),
+        ]
 
     def _require_loads(self) -> None:
         """Raise what has kept a load from beginning."""
@@ -155,7 +171,7 @@ class Player:
         self._attendance.perform([due for due in group if due.away], self._now)
         edits = [due for due in group if due.kind in ("edit", "undo") or self._attendance.changes_links(due)]
         if edits:
-            self._network.reshape(lambda plan: self._edited(plan, edits))
+            self._network.reshape(lambda plan: self._edited(plan, edits), group[0].at)
         acknowledged, self.reached = self._now, group[-1].at
         for due in group:
             if due.kind == "load" and due.event not in self._loads:

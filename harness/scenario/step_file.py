@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-STEP_FILE: Final = "HARNESS_STEP_FILE"
-"""The variable that names it to a job; ``harness.step(n)`` appends to it."""
 
 
 @dataclass(frozen=True)

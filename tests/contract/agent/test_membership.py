@@ -107,7 +107,9 @@ def test_all_are_told_to_go_once_the_last_is_there():
         assert hub.membership.lifecycle.missing == [1]
         one = node(1)
         await until(lambda: all("go" in n.kinds() for n in (hub, one, two)))
-        assert {"do": "go", "run": "run"} in one.heard
+        went = [next(message for message in n.heard if message["do"] == "go") for n in (hub, one, two)]
+        assert [message["run"] for message in went] == ["run"] * 3
+        assert went[0]["start"] == went[1]["start"] == went[2]["start"], "a scenario's time 0 is the same for all"
 
     play(scene)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, UnavailableError
-from harness.scenario.step_file import STEP_FILE
+from harness.model.torchrun import STEP_FILE
 from harness.training.exogym.exchange import alike, values
 from harness.training.exogym.installed import check_installed, load
 from harness.training.exogym.trainer import Trainer, check_folders
