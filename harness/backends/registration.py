@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,6 +44,12 @@ class Registration:
                 f"the record of network {self.name!r} is damaged ({problem!r}); run 'harness down --name {self.name}'"
             ) from None
 
+    def amended(self, change: Mapping[str, Any]) -> Registration:
+        """With a change of its plan, in JSON: the edges that it has, and whole what else it has."""
+        changed = {(edge["src"], edge["dst"]): edge for edge in change["edges"]}
+        edges = [changed.get((edge["src"], edge["dst"]), edge) for edge in self.plan["edges"]]
+        return replace(self, plan={**self.plan, **change, "edges": edges})
+
     @property
     def summary(self) -> dict[str, Any]:
         """What a list of networks says of it, as JSON. Raises RecordError where it is damaged."""
@@ -81,6 +87,10 @@ class Registry(Protocol):
         ...
 
     def save(self, record: Registration) -> None: ...
+
+    def amend(self, record: Registration, change: Mapping[str, Any]) -> None:
+        """Save what has changed; the record is ``amended`` by it already. To be called while the network is locked."""
+        ...
 
     def remove(self, name: str) -> None: ...
 

@@ -158,8 +158,10 @@ class Network:
                     found = apply_plan(self.backend, new, difference)
                     seconds = time.perf_counter() - started
                     acknowledged = asked + seconds  # whatever becomes of the clock meanwhile
-                    self._record = replace(current, plan=difference.updated(current.plan))
-                    self._registry.save(self._record)
+                    if difference:
+                        amendment = difference.amendment()
+                        self._record = current.amended(amendment)
+                        self._registry.amend(self._record, amendment)
                 except BaseException as first:
                     try:
                         apply_plan(self.backend, old, difference)

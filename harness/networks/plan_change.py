@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,7 +22,8 @@ class PlanChange:
     @cached_property
     def edges(self) -> frozenset[Pair]:
         """The directed edges that are not as they were."""
-        return frozenset(pair for pair, edge in self.new.edges.items() if edge != self.old.edges[pair])
+        old = self.old.edges
+        return frozenset(p for p, edge in self.new.edges.items() if edge is not old[p] and edge != old[p])
 
     @cached_property
     def nodes(self) -> tuple[int, ...]:
@@ -83,13 +83,12 @@ class PlanChange:
             ],
         }
 
-    def updated(self, before: Mapping[str, Any]) -> dict[str, Any]:
-        """The new plan in JSON, given that of the old one: what did not change is not written again."""
-        edges = self.new.edges
-        changed = [
-            edges[pair].to_json() if (pair := (e["src"], e["dst"])) in self.edges else e for e in before["edges"]
-        ]
-        return {**before, "edges": changed, "deliveries": self.new.deliveries, **self.new.caps_to_json()}
+    def amendment(self) -> dict[str, Any]:
+        """What differs, in JSON; see Registration.amended."""
+        found: dict[str, Any] = {"edges": [self.new.edges[pair].to_json() for pair in sorted(self.edges)]}
+        if any(self.new.edges[pair].shape.delivery != self.old.edges[pair].shape.delivery for pair in self.edges):
+            found["deliveries"] = self.new.deliveries
+        return found | (self.new.caps_to_json() if self.nodes or self.trunks else {})
 
 
 def _json(value: Any) -> Any:

@@ -1,4 +1,7 @@
-"""Which networks are up: one JSON record per name under a state folder, and a file of locks.
+"""Which networks are up: one file per name under a state folder, and a file of locks.
+
+The first line of a network's file is its registration, in JSON; every further one a change of its plan (see
+Registration.amended). What a killed command left of a line is passed over.
 
 The folder is $HARNESS_STATE_DIR, or /run/harness for root, or $XDG_RUNTIME_DIR/harness, or a folder of the user's own
 below the system's temporary one.
@@ -15,14 +18,15 @@ import re
 import stat
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from harness.backends.registration import Registration
 from harness.errors import HarnessError, InputError, NetworkStateError, RecordError, quoted
 from harness.linux import host
-from harness.run_files import replace_file
+from harness.run_files import Lines, replace_file
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,55}")
 """So long that every Compose project can be named that starts: its shortest host name, NAME-node-1, has 63 at most."""
@@ -30,6 +34,8 @@ _LOCK_SECONDS: Final = 60.0
 _SILENT_SECONDS: Final = 2.0
 _LOCK_BYTES: Final = 2**61 - 1
 """A prime near the largest offset in a file: names of up to seven characters have a byte each."""
+_CHANGES: Final = 1 << 16
+"""Bytes of changes that a file has room for beside its record, whatever that has."""
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -43,6 +49,9 @@ class LocalRegistry:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or _default_folder()
+        self._trusted: tuple[object, ...] = ()
+        self._known: dict[str, _Known] = {}
+        """Files as they were when they were read or written last, by name."""
 
     @staticmethod
     def check_name(name: str) -> str:
@@ -92,10 +101,14 @@ class LocalRegistry:
         path = self._path(name)
         self._check_folder()
         try:
-            return Registration(**json.loads(_read(path)))
+            stamp = _stamp(path.stat())
+            if name not in self._known or self._known[name].stamp != stamp:
+                data = _read(path)
+                self._known[name] = _Known(stamp, data.find(b"\n"), _decoded(data))
+            return self._known[name].record
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, TypeError, OSError, RecursionError) as problem:
+        except (ValueError, TypeError, LookupError, OSError, RecursionError) as problem:
             raise RecordError(f"{path} is damaged ({problem}); remove it with 'harness down --name {name}'") from None
 
     def save(self, record: Registration) -> None:
@@ -103,10 +116,25 @@ class LocalRegistry:
         path = self._path(record.name)
         data = json.dumps(vars(record)).encode()  # dumps, unlike dump, encodes in C
         self._make_folder()
-        replace_file(path, data)
+        replace_file(path, data + b"\n")
+        self._known[record.name] = _Known(_stamp(path.stat()), len(data), record)
+
+    def amend(self, record: Registration, change: Mapping[str, Any]) -> None:
+        """See Registry. Adds a line; where changes take more room than the record, writes that anew instead.
+
+        Raises HarnessError.
+        """
+        path, known = self._path(record.name), self._known.get(record.name)
+        with Lines(path) as file:
+            if known is not None and file.size < 2 * known.first_line + _CHANGES:
+                file.write(json.dumps(change, separators=(",", ":")).encode())
+                self._known[record.name] = _Known(_stamp(path.stat()), known.first_line, record)
+                return
+        self.save(record)
 
     def remove(self, name: str) -> None:
         """Forget a network."""
+        self._known.pop(name, None)
         self._path(name).unlink(missing_ok=True)
         self._recording(name).unlink(missing_ok=True)
         self.probe_counts(name).unlink(missing_ok=True)
@@ -201,9 +229,13 @@ class LocalRegistry:
 
     def _check_folder(self) -> None:
         """Let nobody else write what is believed. Raises NetworkStateError; a folder that is not there is fine."""
-        folder, remedy = Path(os.path.realpath(self._folder)), "set HARNESS_STATE_DIR to a folder of yours"
+        folder, remedy = self._folder, "set HARNESS_STATE_DIR to a folder of yours"
         try:
             found = folder.stat()
+            facts = found.st_dev, found.st_ino, found.st_mode, found.st_uid, os.geteuid()
+            if facts == self._trusted:  # nobody else could exchange it
+                return
+            folder = Path(os.path.realpath(folder))
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as problem:
@@ -222,6 +254,7 @@ class LocalRegistry:
                     f"other users may exchange {folder}: {parent} has mode {stat.S_IMODE(mode):04o}; run"
                     f" 'chmod o-w {parent}', or {remedy}"
                 )
+        self._trusted = facts
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{self.check_name(name)}.json"
@@ -239,6 +272,37 @@ def _lock(locks: int, name: str) -> bool:
         return True
     except BlockingIOError:
         return False
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A network's file.
+
+    Args:
+        stamp: of its version.
+        first_line: bytes of that.
+        record: what it says.
+    """
+
+    stamp: tuple[int, ...]
+    first_line: int
+    record: Registration
+
+
+def _stamp(found: os.stat_result) -> tuple[int, ...]:
+    """Another one for every version of a file."""
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_uid
+
+
+def _decoded(data: bytes) -> Registration:
+    """What a file says. Raises ValueError, TypeError where it makes no sense."""
+    first, *changes = data.split(b"\n")
+    record = Registration(**json.loads(first))
+    for line in changes:
+        with contextlib.suppress(ValueError):  # of a command that was killed while it wrote
+            if line:
+                record = record.amended(json.loads(line))
+    return record
 
 
 def _read(path: Path) -> bytes:

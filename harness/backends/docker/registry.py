@@ -144,6 +144,9 @@ class DockerRegistry:
     def save(self, record: Registration) -> None:
         """Nothing: agents keep what they were sent."""
 
+    def amend(self, record: Registration, change: Mapping[str, Any]) -> None:
+        """The same."""
+
     def remove(self, name: str) -> None:
         """Remove its containers and its bridge."""
         from harness.backends.docker import create

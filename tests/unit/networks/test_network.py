@@ -170,10 +170,10 @@ def test_an_interrupt_waits_until_kernel_and_record_agree(start, engine, store, 
 def test_where_the_record_cannot_be_written_the_links_go_back(start, store, monkeypatch):
     net = start(network("ring", 4, shape(delay="1ms")))
 
-    def full(self, record):
+    def full(self, record, change):
         raise OSError("no space left")
 
-    monkeypatch.setattr(type(store), "save", full)
+    monkeypatch.setattr(type(store), "amend", full)
     with pytest.raises(OSError, match="space"):
         net.reshape(slow((0, 1)))
     assert net.applied()[0, 1].applied.delay.ns == 1_000_000

@@ -8,13 +8,17 @@ import os
 import stat
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.backends.registration import Registration
 from harness.errors import HarnessError, InputError, NetworkStateError, RecordError
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.units import Rate, Time
 from harness.networks import registry as module
+from harness.networks.plan_change import PlanChange
 from harness.networks.registry import LocalRegistry
 from tests.support.plans import SHAPES, network
 
@@ -51,6 +55,56 @@ def test_a_record_that_cannot_be_written_leaves_the_old_one_and_nothing_else(sto
         store.save(dataclasses.replace(record(), handle={"not": {1j}}))
     assert store.load("demo") == record()
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["demo.json"]
+
+
+def slowed(plan, ms):
+    """The change of one edge, in JSON."""
+    edge = replace(plan.edges[0, 1], shape=plan.edges[0, 1].shape.changed(delay=Time(ms * 10**6)))
+    return PlanChange(plan, plan.changed([edge])).amendment()
+
+
+def test_others_see_what_was_amended(store, tmp_path):
+    plan, other = network("fully_connected", 12, SHAPES["everything"]), LocalRegistry(tmp_path / "state")
+    kept = record(plan=plan)
+    store.save(kept)
+    first = (tmp_path / "state" / "demo.json").stat()
+    for ms in range(20, 400):
+        change = slowed(plan, ms)
+        kept = kept.amended(change)
+        store.amend(kept, change)
+        assert store.load("demo") is kept
+        if ms % 37 == 1:
+            assert other.load("demo") == LocalRegistry(tmp_path / "state").load("demo") == kept
+            assert kept.network_plan.edges[0, 1].shape.delay == Time(ms * 10**6)
+    last = (tmp_path / "state" / "demo.json").stat()
+    assert first.st_size < last.st_size < 4 * first.st_size + (1 << 16)
+    assert last.st_ino != first.st_ino, "it was written anew meanwhile"
+    with_caps = PlanChange(plan, plan.with_nodes({1: NodeShape(uplink=Capacity(Rate(10**7)))})).amendment()
+    other.amend(kept.amended(with_caps), with_caps)
+    assert store.load("demo").network_plan.nodes == {1: NodeShape(uplink=Capacity(Rate(10**7)))}
+    assert store.load("demo").network_plan.edges[0, 1].shape.delay == Time(399 * 10**6)
+
+
+@pytest.mark.parametrize("left", [b'{"edges":[{"sr', b"{", b"\n"])
+def test_half_a_line_of_a_killed_command_is_passed_over(store, tmp_path, left):
+    plan, path = network("ring", 3, SHAPES["everything"]), tmp_path / "state" / "demo.json"
+    kept = record(plan=plan).amended(slowed(plan, 7))
+    store.save(record(plan=plan))
+    store.amend(kept, slowed(plan, 7))
+    path.write_bytes(path.read_bytes() + left)
+    assert store.load("demo") == kept
+    kept = kept.amended(slowed(plan, 8))
+    store.amend(kept, slowed(plan, 8))
+    assert LocalRegistry(tmp_path / "state").load("demo") == kept
+
+
+def test_a_record_of_an_older_version_can_be_amended(store, tmp_path):
+    plan, path = network("ring", 3, SHAPES["everything"]), tmp_path / "state" / "demo.json"
+    store.save(record(plan=plan))
+    path.write_bytes(path.read_bytes().rstrip())
+    kept = store.load("demo").amended(slowed(plan, 7))
+    store.amend(kept, slowed(plan, 7))
+    assert LocalRegistry(tmp_path / "state").load("demo") == kept
 
 
 def test_readers_see_whole_records_while_a_writer_saves(store):
@@ -107,8 +161,8 @@ def test_bad_names_touch_nothing(store, tmp_path, name):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b"{}", b'{"name": "demo"}', b"\xff\xfe\x00", b'{"surprise": 1}'],
-    ids=["empty", "half", "list", "null", "object", "part", "binary", "unknown"],
+    [b"", b"{", b"[]", b"null", b"{}", b'{"name": "demo"}', b"\xff\xfe\x00", b'{"surprise": 1}', b"\n{}"],
+    ids=["empty", "half", "list", "null", "object", "part", "binary", "unknown", "no record"],
 )
 def test_a_damaged_record_is_one_clear_error(store, tmp_path, content):
     store.save(record())
