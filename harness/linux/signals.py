@@ -10,6 +10,8 @@ from types import FrameType
 from typing import Final
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_holding = False
+"""Whether a block is under way: one within it has nothing to do."""
 
 
 @contextlib.contextmanager
@@ -21,7 +23,8 @@ def held() -> Iterator[None]:
     signals blocked: the kernel gives a blocked one to another thread, and Python runs its handler in the main thread
     all the same. In other threads this does nothing, for handlers never run there.
     """
-    if threading.current_thread() is not threading.main_thread():
+    global _holding
+    if threading.current_thread() is not threading.main_thread() or _holding:
         yield
         return
     came: list[int] = []
@@ -31,9 +34,11 @@ def held() -> Iterator[None]:
 
     ours = [number for number in ENDING if signal.getsignal(number) is not None]  # None: made in C, and stays
     before = {number: signal.signal(number, remember) for number in ours}
+    _holding = True
     try:
         yield
     finally:
+        _holding = False
         for held_back, handler in before.items():
             signal.signal(held_back, handler)
         for number in came[:1]:

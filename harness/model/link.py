@@ -257,7 +257,7 @@ class LinkShape:
     @property
     def is_unshaped(self) -> bool:
         """Whether packets pass as if there were no shape."""
-        return self == LinkShape(distribution=self.distribution)
+        return all(getattr(self, name) == off for name, off in _OFF.items())
 
     @property
     def loss_chain(self) -> GilbertElliott | None:
@@ -335,3 +335,5 @@ class LinkShape:
 LINK_FIELDS: Final[Mapping[str, LinkField]] = {each.name: each.metadata["link"] for each in fields(LinkShape)}
 """What is declared of the fields of a link, by name."""
 UNSHAPED: Final = LinkShape()
+_OFF: Final = {name: value for name, value in vars(UNSHAPED).items() if name != "distribution"}
+"""Values that do nothing; so does any distribution then, for there is no jitter."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from harness.errors import PlanError
 from harness.model.address import MTU, Addressing
@@ -19,6 +19,9 @@ from harness.model.link import Pair
 from harness.model.node_plan import NodePlan, PlannedEdge, Port
 from harness.model.regions import trunks_of
 from harness.model.super_packets import most_segments, most_segments_at
+
+_OF_TOPOLOGY: Final = ("trunks", "_trunk_of", "trunk_receivers", "_neighbours", "_relays")
+"""Cached properties of a plan that no shape of an edge changes."""
 
 
 @dataclass(frozen=True)
@@ -181,11 +184,15 @@ class NetworkPlan:
         Loss, duplication, queue limits and rates act on whole super-packets, which have up to 64 KiB by default. It is
         one number for the network, because a relay passes on what others sent.
         """
-        limits = [most_segments(edge.shape, self.mtu) for edge in self.edges.values()]
+        limits = list(self._segments.values())
         shared = [capacity for shape in self.nodes.values() for capacity in shape.present.values()]
         shared += self.trunk_capacities.values()
         limits += [1 if capacity.overhead else most_segments_at(capacity.rate, self.mtu) for capacity in shared]
         return min((most for most in limits if most is not None), default=None)
+
+    @cached_property
+    def _segments(self) -> dict[Pair, int | None]:
+        return {pair: most_segments(edge.shape, self.mtu) for pair, edge in self.edges.items()}
 
     @cached_property
     def guarded(self) -> bool:
@@ -202,7 +209,13 @@ class NetworkPlan:
 
     def changed(self, edges: Iterable[PlannedEdge]) -> NetworkPlan:
         """A copy with these edges in place of the ones between the same ranks."""
-        return replace(self, edges={**self.edges, **{self.edge(*edge.pair).pair: edge for edge in edges}})
+        changed = {self.edge(*edge.pair).pair: edge for edge in edges}
+        made, known = replace(self, edges={**self.edges, **changed}), vars(self)
+        vars(made).update({name: known[name] for name in _OF_TOPOLOGY if name in known})
+        if "_segments" in known:
+            segments = {pair: most_segments(edge.shape, self.mtu) for pair, edge in changed.items()}
+            vars(made)["_segments"] = {**self._segments, **segments}
+        return made
 
     def with_nodes(self, shapes: Mapping[int, NodeShape]) -> NetworkPlan:
         """A copy with these shapes of nodes. Raises PlanError for an unknown rank."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import ClassVar, Self
 
 from harness.errors import UnitError, quoted
@@ -192,6 +193,7 @@ class Ratio:
         return cls(value)
 
     @classmethod
+    @lru_cache(1024)
     def from_u32(cls, raw: int) -> Self:
         """From a kernel field scaled so that 2**32 - 1 is 100 %."""
         return cls(Fraction(raw, 2**32 - 1))
@@ -199,7 +201,7 @@ class Ratio:
     @property
     def u32(self) -> int:
         """The kernel's scale: 2**32 - 1 is 100 %."""
-        return round(self.value * (2**32 - 1))
+        return round(self.value * (2**32 - 1)) if self.value else 0
 
     def __float__(self) -> float:
         return float(self.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 
 from harness.model.capacity import DROPTAIL
@@ -122,11 +122,7 @@ def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[A
     actions: list[Action] = [AddRoot()] if desired.rooted and not observed.rooted else []
     if (uplink := _uplink(desired, observed)) is not None and uplink != observed.uplink:
         actions.append(SetUplink(uplink))
-    for neighbour, branch in desired.branches.items():
-        actions += _branch_actions(branch, observed.branches.get(neighbour), neighbour in touched)
-    for neighbour, old in observed.branches.items():
-        if neighbour not in desired.branches:
-            actions += _branch_actions(_idle(old), old, False)
+    actions += diff_branches(desired.branches, observed.branches, touched)
     actions += [DropFilter(version, handle) for version, handle in observed.stale]
     for prefix, neighbour in desired.filters.items():
         if (handle := observed.passing.get(prefix)) is not None:
@@ -140,6 +136,17 @@ def diff(desired: Tree, observed: Tree, touched: Collection[int] = ()) -> list[A
     return actions
 
 
+def diff_branches(
+    desired: Mapping[int, Branch], observed: Mapping[int, Branch], touched: Collection[int] = ()
+) -> Iterator[BranchAction]:
+    """The part of ``diff`` that is about branches."""
+    for neighbour, branch in desired.items():
+        yield from _branch_actions(branch, observed.get(neighbour), neighbour in touched)
+    for neighbour, old in observed.items():
+        if neighbour not in desired:
+            yield from _branch_actions(_idle(old), old, False)
+
+
 def _uplink(desired: Tree, observed: Tree) -> HtbClass | None:
     """The class above those of the neighbours as it should be: where nothing is desired any more it never limits."""
     return desired.uplink or (PASSING_UPLINK if observed.uplink is not None else None)
@@ -150,7 +157,9 @@ def _idle(old: Branch) -> Branch:
     return Branch(old.neighbour, Netem(limit=MAX_AUTO_LIMIT), htb=never_limiting() if old.htb is not None else None)
 
 
-def _branch_actions(want: Branch, have: Branch | None, touched: bool) -> Iterator[Action]:
+def _branch_actions(want: Branch, have: Branch | None, touched: bool) -> Iterator[BranchAction]:
+    if want == have and not touched:
+        return
     if have is None:
         yield AddBranch(want)
         return
@@ -225,7 +234,7 @@ def mismatches(desired: Tree, observed: Tree) -> Iterable[tuple[int, str]]:
         have = observed.branches.get(neighbour)
         if have is None:
             yield neighbour, "nothing shapes it"
-        elif reasons := _all_differences(_settled(branch, have), have):
+        elif have != branch and (reasons := _all_differences(_settled(branch, have), have)):
             yield neighbour, ", ".join(f"{reason} (applied -> requested)" for reason in reasons)
     for prefix, neighbour in desired.filters.items():
         if observed.filters.get(prefix) != neighbour:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from harness.model.address import FRAME, MTU, SMALLEST_FRAME, full_frame
@@ -187,6 +188,7 @@ def edge_seed(seed: int, src: int, dst: int) -> int:
     return int.from_bytes(hashlib.sha256(f"netem {seed} {src} {dst}".encode()).digest()[:8], "little")
 
 
+@lru_cache(8192)
 def shape_of(branch: Branch, mtu: int = MTU) -> LinkShape:
     """What a branch does to packets, in the words of a link shape: how what the kernel reports is shown to people."""
     netem, tbf = branch.netem, None if branch.tbf and branch.tbf.passes else branch.tbf

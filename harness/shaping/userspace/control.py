@@ -138,10 +138,11 @@ def may_command(connection: socket.socket) -> bool:
 
 
 def branch_to_json(branch: Branch) -> dict[str, Any]:
-    """A branch as plain JSON."""
+    """A branch as plain JSON, just as json.loads makes it again."""
+    chain = branch.netem.chain
     return {
         "neighbour": branch.neighbour,
-        "netem": vars(branch.netem),
+        "netem": {**vars(branch.netem), "chain": chain and list(chain)},
         "tbf": branch.tbf and vars(branch.tbf),
         "queue": branch.queue and branch.queue.to_json(),
         "buffer_bytes": branch.buffer_bytes,

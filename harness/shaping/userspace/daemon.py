@@ -36,6 +36,7 @@ from harness.shaping.userspace.node_queues import NodeQueues
 from harness.shaping.userspace.shared_cap import SharedCap
 from harness.shaping.userspace.shared_caps import SharedCaps, forward
 from harness.shaping.userspace.state import BACKLOG_BYTES, EVENTS, Layout, State
+from harness.shaping.userspace.supervisor import MAX_CONVERSATIONS
 from harness.shaping.userspace.token_bucket import NEVER
 
 LEAD_NS: Final = 80_000
@@ -50,8 +51,6 @@ MAX_AGE_NS: Final = 10**10
 """Older stamps are not believed: the clock was set."""
 BEAT_SECONDS: Final = 0.5
 MAX_EVENTS: Final = 100
-MAX_CONVERSATIONS: Final = 4
-"""About one node, at a time: each takes a file."""
 _SO_TIMESTAMPNS: Final = 35
 
 
@@ -85,6 +84,7 @@ class ShaperDaemon:
         self._agenda: list[tuple[int, int, LinkQueue | SharedCap, NodeQueues | None]] = []
         self._turn = 0
         self._lead = LEAD_NS
+        self._conversations: list[socket.socket] = []
         self._poll = select.epoll()
         self._sources: dict[int, Any] = {}
         for node, listener in zip(self._nodes, listeners, strict=True):
@@ -214,14 +214,14 @@ class ShaperDaemon:
             connection.setblocking(False)
             pending = bytearray()
             self._watch(connection.fileno(), lambda: self._serve(node, connection, pending))
-            node.conversations.append(connection)
-            if len(node.conversations) > MAX_CONVERSATIONS:
-                self._hang_up(node, node.conversations[0])  # who still needs it connects again
+            self._conversations.append(connection)
+            if len(self._conversations) > MAX_CONVERSATIONS:
+                self._hang_up(self._conversations[0])  # who still needs it connects again
 
-    def _hang_up(self, node: NodeQueues, connection: socket.socket) -> None:
+    def _hang_up(self, connection: socket.socket) -> None:
         self._poll.unregister(connection.fileno())
         del self._sources[connection.fileno()]
-        node.conversations.remove(connection)
+        self._conversations.remove(connection)
         connection.close()
 
     def _serve(self, node: NodeQueues, connection: socket.socket, pending: bytearray) -> None:
@@ -238,7 +238,7 @@ class ShaperDaemon:
                 return
         except (OSError, ValueError):
             pass
-        self._hang_up(node, connection)
+        self._hang_up(connection)
 
     def _answer(self, node: NodeQueues, request: Mapping[str, Any]) -> dict[str, Any]:
         try:

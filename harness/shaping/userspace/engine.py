@@ -9,6 +9,7 @@ from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
 from harness.shaping.base import Pending
 from harness.shaping.facts import UserspaceFacts
+from harness.shaping.segments import interface_index
 from harness.shaping.userspace.open_node import OpenNode
 
 
@@ -56,6 +57,9 @@ class UserspaceEngine(UserspaceFacts):
     observe_trunks = apply_trunks
 
     def _place(self, node: NodePlan) -> OpenNode:
+        index = interface_index(node)
+        if self._open is not None and self._open.index != index:  # somebody has made it anew
+            self.close()
         if self._open is None:
-            self._open = OpenNode(node)
+            self._open = OpenNode(node, index)
         return self._open

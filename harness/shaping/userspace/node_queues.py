@@ -47,12 +47,12 @@ class NodeQueues:
         self.namespace, self._state, self._layout, self.index = namespace, state, layout, index
         self.enter()
         self.queue = nfqueue.Nfqueue()
+        self._kernel = nfqueue.CounterFile()
         self.link_queues: dict[int, LinkQueue] = {}
         self._crossed: dict[int, Sequence[CapFlow]] = {}
         """By the number of the queue, what its packets cross before they are let go."""
         self.out: list[bytes] = []
         self.listener: socket.socket | None = None
-        self.conversations: list[socket.socket] = []
         self._raw: dict[int, socket.socket] = {}
         self._saved_traces: set[str] = set()
         if saved := state.load(layout.branches(index)):
@@ -187,8 +187,9 @@ class NodeQueues:
 
     def reading(self) -> dict[int, dict[str, Any]]:
         """Every link with its counters, as JSON by neighbour."""
-        self.enter()
-        kernel = nfqueue.counters()
+        kernel: dict[int, nfqueue.Counters] = {}
+        with contextlib.suppress(OSError):
+            kernel = self._kernel.read()
         links = {}
         for number, link_queue in self.link_queues.items():
             lost = kernel.get(number, nfqueue.Counters(0, 0, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from harness.errors import NodeError
@@ -11,7 +12,7 @@ from harness.model.node_plan import NodePlan
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.nft_steps import generation
 from harness.shaping.qdisc import EMPTY, PASS, Prefix, Tree
-from harness.shaping.qdisc_diff import Action, AddFilter, MoveFilter
+from harness.shaping.qdisc_diff import Action, AddFilter, MoveFilter, diff
 from harness.shaping.userspace import rules
 from harness.shaping.userspace.guard import Guard
 from harness.shaping.userspace.node_queues import QUEUE_BASE
@@ -72,11 +73,16 @@ class NodeRules:
                 stale.append((rule.source.version, rule.handle))
         return Tree(found.rooted, {}, filters, tuple(stale), passing, found.rooted)
 
-    def change(self, node: NodePlan, guard: Guard, actions: Sequence[Action], desired: Tree, observed: Tree) -> None:
-        """All rules in one transaction where there are none of ours, or wrong ones; else what is missing.
+    def make(self, node: NodePlan, guard: Guard, desired: Tree) -> Tree:
+        """Make them as desired, and read them back: the tree without its branches. Raises NodeError."""
+        observed = self.read(node, guard)
+        if _same(desired, observed):
+            return observed
+        actions = diff(replace(desired, branches={}), observed)
+        return self.read(node, guard) if self._change(node, guard, actions, desired, observed) else observed
 
-        Raises NodeError.
-        """
+    def _change(self, node: NodePlan, guard: Guard, actions: Sequence[Action], desired: Tree, observed: Tree) -> bool:
+        """All rules in one transaction where there are none of ours, or wrong ones; else what is missing, if any is."""
         filters = {one.prefix: one.neighbour for one in actions if isinstance(one, AddFilter | MoveFilter)}
         moved = [one for one in actions if isinstance(one, MoveFilter)]
         whole = (desired.rooted and not observed.rooted) or bool(observed.stale)
@@ -87,12 +93,22 @@ class NodeRules:
             for prefix, neighbour in filters.items()
         ]
         if not made and not whole:
-            return
+            return False
         old = [rules.Rule(one.prefix, None, handle=one.handle) for one in moved]
         try:
             rules.install(self._netlink, guard, made) if whole else rules.add(self._netlink, made, old)
         except OSError as problem:
             raise _refused(node, "send packets to its queues", problem) from None
+        return True
+
+
+def _same(desired: Tree, observed: Tree) -> bool:
+    return (desired.rooted, desired.filters, desired.passing.keys(), ()) == (
+        observed.rooted,
+        observed.filters,
+        observed.passing.keys(),
+        observed.stale,
+    )
 
 
 def _refused(node: NodePlan, what: str, problem: OSError) -> NodeError:

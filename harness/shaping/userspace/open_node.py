@@ -17,9 +17,9 @@ from harness.netlink.rtnetlink import Rtnetlink, TcWatch
 from harness.shaping.caps.uplink import apply_uplink, with_uplink
 from harness.shaping.node_tree import Known, tree_of
 from harness.shaping.qdisc import Branch, Tree
-from harness.shaping.qdisc_diff import AddBranch, AddTbf, Change, diff
+from harness.shaping.qdisc_diff import AddBranch, AddTbf, Change, diff_branches
 from harness.shaping.readback import node_status
-from harness.shaping.segments import cut_segments, interface_index
+from harness.shaping.segments import cut_segments
 from harness.shaping.userspace import control
 from harness.shaping.userspace.cap_order import CapOrder, cap_mismatches, cap_orders
 from harness.shaping.userspace.control import Conversation, Refused
@@ -33,20 +33,23 @@ _NO_FRAMES: Final = (
 
 
 class OpenNode:
-    """See the module. Raises NodeError where the node has no interface.
+    """See the module.
 
     Args:
         node: any plan of the node.
+        index: of its interface.
     """
 
-    def __init__(self, node: NodePlan) -> None:
-        self._index = interface_index(node)
+    def __init__(self, node: NodePlan, index: int) -> None:
+        self.index = index
         self._versions = node.addressing.versions if has_ipv6() else (4,)
         self._links, self._watch, self._rules = Rtnetlink(), TcWatch(), NodeRules()
         self._daemon = Conversation()
         self._held: dict[str, Any] | None = None
         """The daemon's last answer; None where it is not known what the daemon holds."""
         self._branches: dict[int, Branch] = {}
+        self._texts: dict[int, tuple[dict[str, Any], Branch]] = {}
+        """Branches that were sent or received last, by neighbour, in JSON."""
         self._known: Known = {}
         self._segments: tuple[int | None, ...] = ()
         self._uplink: tuple[Any, NodeStatus] = None, NodeStatus({})
@@ -62,8 +65,8 @@ class OpenNode:
         own = tuple(net.address(node.rank, version) for version in net.versions)
         ways: list[IPv4Address | IPv6Address] = []
         if outside:
-            ways = [way for version in net.versions for way in default_gateways(self._links, version, self._index)]
-        return Guard(self._index, own, (net.ipv4_net, net.ipv6_net), tuple(ways), node.forwards)
+            ways = [way for version in net.versions for way in default_gateways(self._links, version, self.index)]
+        return Guard(self.index, own, (net.ipv4_net, net.ipv6_net), tuple(ways), node.forwards)
 
     def desired(self, node: NodePlan) -> Tree:
         """The tree that makes the edges that come in."""
@@ -73,11 +76,11 @@ class OpenNode:
     def begin(self, node: NodePlan, desired: Tree, touched: Collection[int]) -> None:
         """Do the kernel's part on the interface, and ask the daemon for its own."""
         if self._segments != (node.max_segments,):
-            cut_segments(self._links, node, self._index)
+            cut_segments(self._links, node, self.index)
             self._segments = (node.max_segments,)
         if self._watch.changed() or self._uplink_of(node) != self._uplink[0]:
             self._uplink = None, NodeStatus({})
-            apply_uplink(self._links, node, self._index)
+            apply_uplink(self._links, node, self.index)
         self._ask(node, self._order(node, desired, touched) or _READ)
 
     def finish(self, node: NodePlan, guard: Guard, desired: Tree, touched: Collection[int]) -> NodeStatus:
@@ -87,31 +90,30 @@ class OpenNode:
         if order := self._order(node, desired, touched if first else ()):  # it held something else than we knew
             self._ask(node, order)
             self._take(node)
-        observed = self._tree(node, guard)
-        self._rules.change(node, guard, diff(desired, observed), desired, observed)
-        return self._status(node, guard, desired)
+        return self._status(node, desired, self._rules.make(node, guard, desired))
 
     def observe(self, node: NodePlan, guard: Guard, desired: Tree) -> NodeStatus:
         """Read all, counters too."""
         self._uplink = None, NodeStatus({})
         self._ask(node, _READ)
         self._take(node)
-        return self._status(node, guard, desired)
+        return self._status(node, desired, self._rules.read(node, guard))
 
     def _order(self, node: NodePlan, desired: Tree, touched: Collection[int]) -> dict[str, Any] | None:
         """What the daemon must be asked for, given what it holds; None: nothing, or that is not known."""
         if self._held is None:
             return None
-        actions = diff(desired, Tree(True, self._branches, {}), touched)
-        branches = [action.branch for action in actions if isinstance(action, AddBranch | AddTbf | Change)]
+        actions = diff_branches(desired.branches, self._branches, touched)
+        branches = {one.branch.neighbour: one.branch for one in actions if isinstance(one, AddBranch | AddTbf | Change)}
         orders = [order.to_json() for order in cap_orders(node)]
         if not branches and orders == [cap["order"] for cap in self._held.get("caps", ())]:
             return None
+        self._texts |= {near: (control.branch_to_json(branch), branch) for near, branch in branches.items()}
         return {
             "do": "set",
             "caps": orders,
-            "branches": [control.branch_to_json(branch) for branch in branches],
-            "deliveries": self._traces(branches),
+            "branches": [self._texts[near][0] for near in branches],
+            "deliveries": self._traces(branches.values()),
         }
 
     def _traces(self, branches: Iterable[Branch]) -> dict[str, str]:
@@ -138,14 +140,18 @@ class OpenNode:
         except UnavailableError as problem:
             raise NodeError(node.rank, "reach its shaper daemon", str(problem)) from None
         self._held = answer
-        self._branches = {int(near): control.branch_from_json(link["branch"]) for near, link in answer["links"].items()}
+        self._branches = {int(near): self._branch(int(near), link["branch"]) for near, link in answer["links"].items()}
 
-    def _tree(self, node: NodePlan, guard: Guard) -> Tree:
-        return replace(self._rules.read(node, guard), branches=self._branches)
+    def _branch(self, near: int, text: dict[str, Any]) -> Branch:
+        known = self._texts.get(near)
+        if known is None or known[0] != text:
+            known = self._texts[near] = text, control.branch_from_json(text)
+        return known[1]
 
-    def _status(self, node: NodePlan, guard: Guard, desired: Tree) -> NodeStatus:
+    def _status(self, node: NodePlan, desired: Tree, rules: Tree) -> NodeStatus:
+        """How the tree of the rules and of the daemon's branches differs from the desired one."""
         assert self._held is not None
-        names, answer, observed = vars(Stats()), self._held, self._tree(node, guard)
+        names, answer, observed = vars(Stats()), self._held, replace(rules, branches=self._branches)
         stats = {int(near): Stats(**{name: link[name] for name in names}) for near, link in answer["links"].items()}
         notes = [*answer["events"], *([] if not desired.rooted or self._rules.sees_frames else [_NO_FRAMES])]
         found = node_status(node.ingress, replace(desired, sealed=False), observed, stats, notes, node.mtu)
@@ -170,7 +176,7 @@ class OpenNode:
         """A status of the uplink alone, read again where the kernel says that a qdisc or filter has changed."""
         place = self._uplink_of(node)
         if self._watch.changed() or place != self._uplink[0]:
-            self._uplink = place, with_uplink(NodeStatus({}), node, self._index)
+            self._uplink = place, with_uplink(NodeStatus({}), node, self.index)
         return self._uplink[1]
 
     def _uplink_of(self, node: NodePlan) -> Any:

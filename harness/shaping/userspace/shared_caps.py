@@ -53,6 +53,8 @@ class SharedCaps:
 
         Returns nodes that packets were let go of, because they waited in a capacity that is no more. Raises Refused.
         """
+        if not orders and self._orders.get(node) == ():
+            return set()
         for order in orders:
             if not order.own and (others := [str(rank) for rank in order.nodes if rank not in self._ranks]):
                 raise Refused(None, _ELSEWHERE.format(order.name, ", ".join(others)))

@@ -123,7 +123,7 @@ class State:
         data = json.dumps(value, separators=(",", ":")).encode()
         if len(data) > _ROOM - _TEXT_HEAD.size:
             raise ValueError(f"{len(data)} bytes are too many")
-        generation = 1 + max((found[0] for found in self._versions(number)), default=0)
+        generation = 1 + self.generation(number)
         at = self._at(number, generation & 1)
         os.pwrite(self._fd, data, at + _TEXT_HEAD.size)
         os.pwrite(self._fd, _TEXT_HEAD.pack(generation, len(data), zlib.crc32(data)), at)

@@ -29,8 +29,11 @@ STILL_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 1.0
 _SHORT_LIFE: Final = 1.0
 _PAUSE: Final = 0.5
-_OTHER_FILES: Final = 32
-"""Files that a worker opens beside the namespaces and control sockets of all nodes and a queue for each of its own."""
+MAX_CONVERSATIONS: Final = 128
+"""How many a shaper daemon has at a time; each takes a file."""
+_OTHER_FILES: Final = 32 + MAX_CONVERSATIONS
+"""Files that a worker opens beside the namespaces and control sockets of all nodes, and for each of its own a queue and
+the kernel's counters."""
 _DAEMON: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "daemon.py")
 
 
@@ -75,7 +78,7 @@ class Supervisor:
         self, namespaces: Mapping[int, int | None], size: int | None = None, together: Iterable[Sequence[int]] = ()
     ) -> None:
         size, parts = size or len(namespaces), shares(namespaces, together, len(os.sched_getaffinity(0)) // 2)
-        needed = 2 * len(namespaces) + max(map(len, parts)) + _OTHER_FILES
+        needed = 2 * (len(namespaces) + max(map(len, parts))) + _OTHER_FILES
         if needed > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         self._workers = [_Worker({rank: namespaces[rank] for rank in part}, size) for part in parts]
