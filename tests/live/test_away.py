@@ -14,7 +14,7 @@ from tests.support.live import addressing, needs, network, own, runtime_name, up
 from tests.support.plans import shape
 
 pytestmark = needs()
-JOB = 'echo "began ${HARNESS_RESTART:-0}"; setsid sleep 600 & for i in $(seq 30); do echo at; sleep 0.1; done; kill $!'
+JOB = 'echo "began ${HARNESS_RESTART:-0}"; setsid sleep 600 & for i in $(seq 35); do echo at; sleep 0.1; done; kill $!'
 
 
 def scenario(tmp_path, *events):
@@ -31,9 +31,9 @@ def play(net, path):
 def test_a_rank_is_killed_paused_cut_off_and_comes_back(tmp_path):
     path = scenario(
         tmp_path,
-        "{at: 500ms, kill: {node: 2}, back: 500ms}",
-        "{at: 600ms, for: 1s, pause: {node: 1}}",
-        "{at: 700ms, for: 500ms, cut: {node: 3}}",
+        "{at: 1s, kill: {node: 2}, back: 500ms}",
+        "{at: 1100ms, for: 1s, pause: {node: 1}}",
+        "{at: 1200ms, for: 500ms, cut: {node: 3}}",
     )
     runs = tmp_path / "runs"
     argv = [sys.executable, "-m", "harness", "run", "-n", "4", "-p", "none", "--name", own("away")]
