@@ -26,22 +26,23 @@ def record_scenario(
         Path | None, typer.Argument(metavar="[RUN]", help="A run's folder; latest.", show_default="latest")
     ] = None,
 ) -> None:
-    """Print what a recorded run met, as a scenario: every change of its network and its cross traffic, at their times.
+    """Print what a recorded run met, as a scenario: every change of its network, its cross traffic and which nodes were
+    away, at their times.
 
     harness run --scenario plays it again; the links that the run began with are in its run.json.
     """
     from harness.experiment.trace.pick import pick_run
-    from harness.run_files import CHANGES, TRAFFIC, read_json
+    from harness.run_files import AWAY, CHANGES, TRAFFIC, read_json
     from harness.scenario.from_record import scenario_text
 
     run = pick_run(folder)
     facts = read_json(run / "run.json")
     if facts is None:
         raise InputError(f"{run}: its run.json is no record of a run")
-    changes, traffic = list(_lines(run / CHANGES)), list(_lines(run / TRAFFIC))
-    if not changes and not traffic:
-        raise InputError(f"{run}: nothing changed in this run, and it met no cross traffic")
-    say(scenario_text(facts["started"], changes, traffic).rstrip())
+    changes, traffic, away = (list(_lines(run / name)) for name in (CHANGES, TRAFFIC, AWAY))
+    if not (changes or traffic or away):
+        raise InputError(f"{run}: nothing changed in this run, no node was away, and it met no cross traffic")
+    say(scenario_text(facts["started"], changes, traffic, away).rstrip())
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

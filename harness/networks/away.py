@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from harness.run_files import AWAY, append_json
 
@@ -22,6 +22,7 @@ OVERDUE_S: Final = 10.0
 """A rank that is not back so long after its time is no longer waited for: the player has ended."""
 
 Cause = Literal["kill", "pause", "cut"]
+CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
 What = Literal["kill", "pause", "cut", "back", "failed", "restarted"]
 
 

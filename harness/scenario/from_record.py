@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.model.capacity import Capacity
@@ -11,29 +11,67 @@ from harness.model.format import count
 from harness.model.link import LINK_FIELDS, Pair
 from harness.model.queueing import Buffer
 from harness.model.units import Rate
+from harness.networks.away import CAUSES
 
 Json = Mapping[str, Any]
 Fields = tuple[tuple[str, str], ...]
 """Texts by name, as ``set`` takes them."""
 
 
-def scenario_text(started: float, changes: Iterable[Json], traffic: Iterable[Json]) -> str:
+def scenario_text(started: float, changes: Iterable[Json], traffic: Iterable[Json], away: Sequence[Json] = ()) -> str:
     """A scenario file, in YAML.
 
     Args:
         started: when the run began, seconds since the epoch.
         changes: the lines of changes.jsonl.
         traffic: those of traffic.jsonl.
+        away: those of away.jsonl.
     """
     changes = list(changes)
     begun = [change["asked"] - change["at"] for change in changes if "at" in change]
     zero = min(begun, default=started)  # that of a scenario: no change of it is asked for before its time
     events = [
-        event for change in changes for event in _changed(change.get("at", max(0.0, change["asked"] - zero)), change)
+        event
+        for change in _without_cuts(changes, away)
+        for event in _changed(change.get("at", max(0.0, change["asked"] - zero)), change)
     ]
-    events += list(_loads(zero, traffic))
+    events += [*_loads(zero, traffic), *_absences(zero, away)]
     lines = [f"  - {{at: {at:.3f}s, {text}}}" for at, text in sorted(events, key=lambda event: event[0])]
     return "\n".join([f"description: What a recorded run met ({count(len(lines), 'event')})", "events:", *lines]) + "\n"
+
+
+def _absences(started: float, away: Sequence[Json]) -> Iterator[tuple[float, str]]:
+    for index, line in enumerate(away):
+        if line["what"] in CAUSES:
+            is_back = ("back", line["rank"], line["what"])
+            backs = (
+                later["time"] for later in away[index:] if (later["what"], later["rank"], later.get("of")) == is_back
+            )
+            end = next(backs, line["until"])
+            lasts = "" if end is None else f"for: {max(0.001, end - line['time']):.3f}s, "
+            yield max(0.0, line["time"] - started), f"{lasts}{line['what']}: {{node: {line['rank']}}}"
+
+
+def _without_cuts(changes: Iterable[Json], away: Sequence[Json]) -> list[Json]:
+    """The changes but for links that are down, or up again, because a node is cut off: that is an event of its own.
+
+    The player writes who is cut off just before it changes the links.
+    """
+    left = list(changes)
+    for line in away:
+        if "cut" in (line["what"], line.get("of")):
+            index = next((index for index, change in enumerate(left) if change["asked"] >= line["time"]), None)
+            if index is not None:
+                edges = [_left_alone(edge, line["rank"], line["what"] == "cut") for edge in left[index]["edges"]]
+                left[index] = {**left[index], "edges": edges}
+    return left
+
+
+def _left_alone(edge: Json, rank: int, down: bool) -> Json:
+    """This edge's change, but that it goes down or up where it is the rank's."""
+    if rank not in (edge["src"], edge["dst"]) or edge["after"]["down"] is not down:
+        return edge
+    return {**edge, "before": {**edge["before"], "down": down}}
 
 
 def _changed(at: float, change: Json) -> Iterator[tuple[float, str]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 from harness.errors import InputError, quoted
 from harness.model.units import Ratio
 from harness.model.yaml_file import Entry
-from harness.networks.away import Cause
+from harness.networks.away import CAUSES, Cause
 from harness.scenario.absence import Absence, AwayAction, Chosen
 from harness.scenario.action import Action
 from harness.scenario.availability_file import read_availability
@@ -59,11 +59,10 @@ def _availability(place: Entry, folder: Path, seed: int) -> Action:
     for key in unfit:
         if key in values:
             raise values[key].fault(f"{key} does not go with {kind}")
-    causes: tuple[Cause, ...] = get_args(Cause)
     word = values["by"].word if "by" in values else "kill"
-    cause = next((one for one in causes if one == word), None)
+    cause = next((one for one in CAUSES if one == word), None)
     if cause is None:
-        raise values["by"].fault(f"{quoted(word)} is none of {', '.join(causes)}")
+        raise values["by"].fault(f"{quoted(word)} is none of {', '.join(CAUSES)}")
     if kind == "model":
         return _preempted(values, cause, seed)
     name = values["file"].text("a file")

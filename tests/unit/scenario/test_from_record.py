@@ -6,6 +6,7 @@ from harness.model.capacity_edit import node_change, trunk_change
 from harness.model.plan_edit import set_down, shape_change
 from harness.model.plan_options import PlanOptions
 from harness.networks.plan_change import PlanChange
+from harness.scenario.absence import Away, Chosen
 from harness.scenario.from_record import scenario_text
 from harness.scenario.scenario_file import load_scenario
 
@@ -57,6 +58,37 @@ def test_both_directions_are_one_event(tmp_path):
     new = shape_change("0-1", {"delay": "80ms", "jitter": "0"})(replace(START))
     text = scenario_text(1000.0, [PlanChange(START, new).record(1004, 1004.01)], ())
     assert text.splitlines()[2:] == ['  - {at: 4.000s, set: {edge: "0-1", delay: "80ms", jitter: "0ms"}}']
+
+
+def test_nodes_that_were_away(tmp_path):
+    cut = Away("cut", Chosen((2,)), "", None).cut(START)
+    both = shape_change("0-1", {"delay": "80ms", "jitter": "0"})(START)
+    lines = [
+        PlanChange(START, cut).record(1004.01, 1004.02),
+        PlanChange(cut, both).record(1006.01, 1006.02),
+        PlanChange(both, set_down(both, [(0, 2)], True)).record(1007, 1007.02),
+    ]
+    away = [
+        {"time": 1001.0, "rank": 3, "what": "kill", "until": 1021.0},
+        {"time": 1002.0, "rank": 1, "what": "pause", "until": None},
+        {"time": 1004.0, "rank": 2, "what": "cut", "until": 1006.0},
+        {"time": 1006.0, "rank": 2, "what": "back", "until": None, "of": "cut"},
+        {"time": 1006.5, "rank": 0, "what": "failed", "until": None},
+        {"time": 1008.0, "rank": 1, "what": "back", "until": None, "of": "pause"},
+        {"time": 1009.0, "rank": 1, "what": "kill", "until": None},
+    ]
+    text = scenario_text(1000.0, lines, (), away)
+    assert text.splitlines()[2:] == [
+        "  - {at: 1.000s, for: 20.000s, kill: {node: 3}}",
+        "  - {at: 2.000s, for: 6.000s, pause: {node: 1}}",
+        "  - {at: 4.000s, for: 2.000s, cut: {node: 2}}",
+        '  - {at: 6.010s, set: {edge: "0-1", delay: "80ms", jitter: "0ms"}}',
+        '  - {at: 7.000s, down: {edge: "0-2", one_way: true}}',
+        "  - {at: 9.000s, kill: {node: 1}}",
+    ]
+    path = tmp_path / "again.yaml"
+    path.write_text(text)
+    load_scenario(path).check(START)
 
 
 def test_cross_traffic(tmp_path):
