@@ -50,6 +50,10 @@ NOTHING_CROSSED: Final = (
     " MASTER_ADDR itself (localhost) runs beside the network: let it use the MASTER_ADDR and MASTER_PORT of its node"
 )
 """What `run` says where the counters of all links stayed at zero."""
+KILLS_RANK_0: Final = (
+    "the scenario kills rank 0, where the store of torch.distributed is (MASTER_ADDR): the other ranks of such a job"
+    " cannot meet without it"
+)
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
 
@@ -132,6 +136,8 @@ def run(
         from harness.scenario.accompany import Accompaniment
 
         beside = Accompaniment.checked(name, scenario_path(scenario), made)
+        if beside.kills(0):
+            note(KILLS_RANK_0)
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port, command)

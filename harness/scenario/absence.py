@@ -120,6 +120,10 @@ class AwayAction:
         for absence in islice(self.absences, _MOST_CHECKED):
             absence.chosen.check(plan)
 
+    def names(self, rank: int) -> bool:
+        """Whether it is about this rank by its number."""
+        return any(rank in absence.chosen.ranks for absence in islice(self.absences, _MOST_CHECKED))
+
     def changes(self, start: float, end: float, seed: str) -> Iterator[tuple[float, bool, Away, str]]:
         """What begins and ends: the time in seconds, whether it is a beginning, what it is, and the same for people.
 

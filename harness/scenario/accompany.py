@@ -41,6 +41,10 @@ class Accompaniment:
         load_scenario(file).check(plan)
         return cls(network, file)
 
+    def kills(self, rank: int) -> bool:
+        """Whether the scenario kills this rank."""
+        return load_scenario(self.file).kills(rank)
+
     def placed(self, placement: Placement) -> tuple[Self, Placement]:
         """Before the network is made: the placement in which ranks in containers see the file of their steps."""
         if placement.runtime != DOCKER or not load_scenario(self.file).by_steps:

@@ -137,6 +137,11 @@ class NetworkScenario:
             known = away if away.until is None or away.until <= last else replace(away, until=None)
             yield Due(at, "away" if begins else "back", number, text, away=known)
 
+    def kills(self, rank: int) -> bool:
+        """Whether an event kills this rank; those that are drawn are never rank 0."""
+        actions = (event.action for event in self.events)
+        return any(isinstance(one, AwayAction) and one.cause == "kill" and one.names(rank) for one in actions)
+
     @property
     def by_steps(self) -> list[int]:
         """The numbers of the events that follow the job's steps."""

@@ -55,6 +55,20 @@ def test_nodes_are_away_for_a_while_or_for_good(load):
     scenario.check(plan())
 
 
+@pytest.mark.parametrize(
+    ("event", "kills"),
+    [
+        ("{at: 1s, kill: {node: [2, 0]}}", True),
+        ("{at: 1s, pause: {node: 0}}", False),
+        ("{at: 1s, kill: {node: any}}", False),
+        ("{at: 1s, availability: {file: a.csv}}", True),
+    ],
+)
+def test_whether_rank_0_is_killed(load, tmp_path, event, kills):
+    (tmp_path / "a.csv").write_text("time_s,event,node\n1,remove,0\n")
+    assert load(event).kills(0) is kills
+
+
 def test_who_would_be_back_after_the_end_is_not_expected(load):
     (only,) = agenda(load("{at: 4s, kill: {node: 2}, back: 20s}", head="until: 10s\n"))
     assert only == (4, "away", "kill", (2,), None)
