@@ -37,6 +37,7 @@ class AwayLine:
             others go on) and ``restarted``.
         until: when a rank that is away will be back, seconds since the epoch; None: that is not planned.
         of: what a ``back`` is the end of.
+        at: when a scenario wanted it, in seconds from its start, for the record.
     """
 
     time: float
@@ -44,11 +45,13 @@ class AwayLine:
     what: What
     until: float | None = None
     of: Cause | None = None
+    at: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         line = {"time": self.time, "rank": self.rank, "what": self.what, "until": self.until}
-        return line if self.of is None else {**line, "of": self.of}
+        more = {"of": self.of, "at": self.at}
+        return line | {name: value for name, value in more.items() if value is not None}
 
 
 class AwayFile:

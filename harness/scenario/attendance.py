@@ -74,7 +74,7 @@ class Attendance:
             until = None if away.until is None else time.time() + away.until - now
             ranks = [rank for rank in away.ranks(self._network.plan.size) if self._changed(rank, away, begins)]
             for rank in ranks:
-                self._say(rank, away.cause if begins else "back", *((until, None) if begins else (None, away.cause)))
+                self._say(rank, away.cause, until if begins else None, begins, due.at)
             self._act(away.cause, begins, ranks)
 
     def _changed(self, rank: int, away: Away, begins: bool) -> bool:
@@ -106,7 +106,8 @@ class Attendance:
         except HarnessError:  # the network is gone, and they with it
             return
         for rank in paused:
-            self._say(rank, "back", None, "pause")
+            self._say(rank, "pause", None, False)
 
-    def _say(self, rank: int, what: What, until: float | None, of: Cause | None) -> None:
-        self._file.write(AwayLine(time.time(), rank, what, until, of))
+    def _say(self, rank: int, cause: Cause, until: float | None, begins: bool, at: float | None = None) -> None:
+        what: What = cause if begins else "back"
+        self._file.write(AwayLine(time.time(), rank, what, until, None if begins else cause, at))

@@ -40,16 +40,18 @@ def scenario_text(started: float, changes: Iterable[Json], traffic: Iterable[Jso
     return "\n".join([f"description: What a recorded run met ({count(len(lines), 'event')})", "events:", *lines]) + "\n"
 
 
-def _absences(started: float, away: Sequence[Json]) -> Iterator[tuple[float, str]]:
+def _absences(zero: float, away: Sequence[Json]) -> Iterator[tuple[float, str]]:
+    def at(line: Json) -> float:
+        return float(line.get("at", max(0.0, line["time"] - zero)))
+
     for index, line in enumerate(away):
         if line["what"] in CAUSES:
-            is_back = ("back", line["rank"], line["what"])
-            backs = (
-                later["time"] for later in away[index:] if (later["what"], later["rank"], later.get("of")) == is_back
-            )
-            end = next(backs, line["until"])
-            lasts = "" if end is None else f"for: {max(0.001, end - line['time']):.3f}s, "
-            yield max(0.0, line["time"] - started), f"{lasts}{line['what']}: {{node: {line['rank']}}}"
+            back = ("back", line["rank"], line["what"])
+            ends = (at(later) for later in away[index:] if (later["what"], later["rank"], later.get("of")) == back)
+            planned = None if line["until"] is None else at(line) + line["until"] - line["time"]
+            end = next(ends, planned)
+            lasts = "" if end is None else f"for: {max(0.001, end - at(line)):.3f}s, "
+            yield at(line), f"{lasts}{line['what']}: {{node: {line['rank']}}}"
 
 
 def _without_cuts(changes: Iterable[Json], away: Sequence[Json]) -> list[Json]:

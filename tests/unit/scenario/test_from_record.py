@@ -71,8 +71,8 @@ def test_nodes_that_were_away(tmp_path):
     away = [
         {"time": 1001.0, "rank": 3, "what": "kill", "until": 1021.0},
         {"time": 1002.0, "rank": 1, "what": "pause", "until": None},
-        {"time": 1004.0, "rank": 2, "what": "cut", "until": 1006.0},
-        {"time": 1006.0, "rank": 2, "what": "back", "until": None, "of": "cut"},
+        {"time": 1004.0, "rank": 2, "what": "cut", "until": 1006.0, "at": 3.75},
+        {"time": 1006.0, "rank": 2, "what": "back", "until": None, "of": "cut", "at": 5.75},
         {"time": 1006.5, "rank": 0, "what": "failed", "until": None},
         {"time": 1008.0, "rank": 1, "what": "back", "until": None, "of": "pause"},
         {"time": 1009.0, "rank": 1, "what": "kill", "until": None},
@@ -81,7 +81,7 @@ def test_nodes_that_were_away(tmp_path):
     assert text.splitlines()[2:] == [
         "  - {at: 1.000s, for: 20.000s, kill: {node: 3}}",
         "  - {at: 2.000s, for: 6.000s, pause: {node: 1}}",
-        "  - {at: 4.000s, for: 2.000s, cut: {node: 2}}",
+        "  - {at: 3.750s, for: 2.000s, cut: {node: 2}}",
         '  - {at: 6.010s, set: {edge: "0-1", delay: "80ms", jitter: "0ms"}}',
         '  - {at: 7.000s, down: {edge: "0-2", one_way: true}}',
         "  - {at: 9.000s, kill: {node: 1}}",
