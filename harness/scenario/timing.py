@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, takewhile
 from random import Random
 
 from harness.errors import InputError
@@ -74,16 +75,21 @@ class Timing:
         """
         if self.by_steps:
             return
-        random, until = Random(seed), math.inf if self.until is None else self.until
-        at = self.at if self.at is not None else self._gap(random)
-        while at < until:
-            yield at
-            if self.every is None and self.mtbf is None:
-                return
-            at += self._gap(random) + (self.lasts or 0.0 if self.mtbf is not None else 0.0)
+        until = math.inf if self.until is None else self.until
+        yield from takewhile(lambda at: at < until, self._by_chance(Random(seed)) if self.mtbf else self._regular())
 
-    def _gap(self, random: Random) -> float:
-        if self.every is not None:
-            return self.every
+    def _regular(self) -> Iterator[float]:
+        first = self.every if self.at is None else self.at
+        assert first is not None
+        if self.every is None:
+            yield first
+            return
+        for number in count():
+            yield round(first + number * self.every, 9)  # so that 3 x 0.7 s is not before 2.1 s
+
+    def _by_chance(self, random: Random) -> Iterator[float]:
         assert self.mtbf is not None
-        return random.expovariate(1 / self.mtbf)
+        at = random.expovariate(1 / self.mtbf) if self.at is None else self.at
+        while True:
+            yield at
+            at += random.expovariate(1 / self.mtbf) + (self.lasts or 0.0)

@@ -1,5 +1,6 @@
 """Scenarios on real networks: changes come at their times, are recorded, and are taken back."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from harness.model.units import Time
 from harness.networks.registry import LocalRegistry
 from harness.scenario.player import Player
 from harness.scenario.scenario_file import load_scenario
+from tests.support.cli import HARNESS
 from tests.support.live import needs, network, up
 from tests.support.plans import shape
 
@@ -76,10 +78,80 @@ def test_a_run_with_a_scenario_records_its_changes(tmp_path):
     done = subprocess.run([*argv, "sleep", "1.5"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "0.300 s: set 0-1 loss 5% (acknowledged" in done.stderr
+    assert "scenario.yaml:3: events[1].down: over before 50.000 s: down 0-1 has not happened" in done.stderr
     (changes,) = runs.rglob("changes.jsonl")
     lines = [json.loads(line) for line in changes.read_text().splitlines()]
     assert [line["edges"][0]["after"]["loss"] for line in lines] == [0.05, 0]
     assert lines[1]["asked"] - lines[0]["asked"] == pytest.approx(0.4, abs=0.2)
+
+
+def harness_run(folder, name, path, *words):
+    """A recorded run of two nodes with a scenario; its folder."""
+    argv = [
+        *HARNESS,
+        "run",
+        "-n",
+        "2",
+        "-p",
+        "none",
+        "--name",
+        f"{name}-{time.time_ns()}",
+        "--subnet",
+        "198.18.77.0/24",
+    ]
+    argv += ["--scenario", str(path), "--record", "--runs", str(folder / name), "--", *words]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    (run,) = (folder / name).glob("*/run.json")
+    return run.parent
+
+
+def met(run):
+    """What a run met, as its record says: when which change was due, and what it changed."""
+    lines = [json.loads(line) for line in (run / "changes.jsonl").read_text().splitlines()]
+    for line in lines:
+        for recorded in (edge[when] for edge in line["edges"] for when in ("before", "after")):
+            del recorded[
+                "origin"
+            ]  # what changed it last: "set", and not a profile or a partition, where it is met again
+    return [(round(line["at"], 3), line["edges"], line["nodes"]) for line in lines]
+
+
+def test_what_a_run_has_met_is_met_again(tmp_path):
+    path = scenario(
+        tmp_path,
+        "{at: 100ms, for: 350ms, set: {edge: 0-1, one_way: true, loss: 5%, delay: 3ms}}",
+        "{at: step 3, node: {ranks: 1, uplink: 5mbit, buffer: 64KiB}}",
+        "{at: 500ms, ramp: {edge: 0-1, rate: [50mbit, 10mbit], over: 300ms, step: 50ms}}",
+        "{mtbf: 150ms, for: 20ms, until: 1s, partition: '0|1'}",
+    )
+    job = 'sleep 0.3; [ "$RANK" = 1 ] || for step in 1 2 3 4; do echo $step >> $HARNESS_STEP_FILE; done; sleep 1.5'
+    first = harness_run(tmp_path, "first", path, "sh", "-c", job)
+    again = tmp_path / "again.yaml"
+    again.write_text(subprocess.run([*HARNESS, "record-scenario", str(first)], capture_output=True, text=True).stdout)
+    second = harness_run(tmp_path, "second", again, "sleep", "2")
+    assert len(met(first)) >= 13
+    assert met(second) == met(first)
+
+
+def test_a_clock_that_is_set_moves_no_event_and_no_record(tmp_path, monkeypatch):
+    path = scenario(
+        tmp_path,
+        "{at: 200ms, set: {edge: 0-1, delay: 5ms}}",
+        "{every: 100ms, until: 800ms, set: {edge: 0-1, loss: 1%}}",
+    )
+    played, real, looked = [], time.time, itertools.count()
+    with up(network("line", 2, shape(delay="1ms"))) as net:
+        (tmp_path / "run").mkdir()
+        net.record_in(tmp_path / "run")
+        monkeypatch.setattr(
+            time, "time", lambda: real() + next(looked) % 3 * 3600
+        )  # an hour forth, and another, and back
+        Player(net, load_scenario(path), played.append).play()
+    assert [one.at for one in played] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    assert max(one.acknowledged - one.at for one in played) < 5
+    lines = [json.loads(line) for line in (tmp_path / "run" / "changes.jsonl").read_text().splitlines()]
+    assert all(0 < line["acknowledged"] - line["asked"] < 5 for line in lines), lines
 
 
 def test_a_player_ends_with_a_clear_line_where_the_network_is_gone(tmp_path):

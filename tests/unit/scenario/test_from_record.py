@@ -100,3 +100,15 @@ def test_cross_traffic(tmp_path):
     assert scenario.events[0].action.spec.describe() == "UDP at 30 Mbit/s, 1 s on, 2 s off"
     path.write_text(scenario_text(1000.0, (), [{**begun, "rate_bit_s": None, "flows": 4, "on": 0, "off": 0}]))
     assert load_scenario(path).events[0].action.spec.flows == 4
+
+
+def test_changes_of_a_scenario_come_when_they_were_due_and_others_beside_them():
+    new = shape_change("0-1", {"delay": "80ms"})(replace(START))
+    change = PlanChange(START, new)
+    lines = [change.record(1004.25, 1004.26, 4.0), change.record(1006.05, 1006.1, 6.0), change.record(1007.55, 1007.6)]
+    text = scenario_text(1000.0, lines, ())
+    assert [line.split(",")[0] for line in text.splitlines()[2:]] == [
+        "  - {at: 4.000s",
+        "  - {at: 6.000s",
+        "  - {at: 7.500s",
+    ]

@@ -18,3 +18,13 @@ def test_what_is_left_is_the_next_change_of_each_event_that_ends(tmp_path):
     assert [(due.event, due.at) for due in scenario.left(-1.0)] == [(0, 5), (1, 4), (3, 60)]
     assert [(due.event, due.at) for due in scenario.left(60.0)] == [(3, 80)]
     assert not list(scenario.left(80.0))
+
+
+def test_regular_times_end_where_they_are_said_to(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "events: [{every: 700ms, until: 2100ms, heal: all}, {at: 0, every: 100ms, until: 800ms, heal: all}]"
+    )
+    (first, again) = load_scenario(path).events
+    assert list(first.timing.times("0")) == [0.7, 1.4]
+    assert list(again.timing.times("0")) == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
