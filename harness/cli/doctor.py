@@ -16,6 +16,7 @@ from harness.cli import options
 from harness.cli.output import print_json, say, show, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.installed import INSTALL_DOCKER, INSTALL_TORCH
+from harness.linux.cgroup import check_limits
 from harness.linux.host import has_ipv6
 from harness.model.table import Styled
 from harness.shaping.detect import ALL_FEATURES, Feature, choose_engine, features
@@ -37,7 +38,7 @@ def doctor(json_: options.JsonOption = False) -> None:
         raise InputError("this is a node; harness doctor is about the machine that networks are made on: run it there")
     found = features(ALL_FEATURES)
     engine, why = _engine(found)
-    found += [_torch(), _backlog(), _congestion_control(), _ipv6(), *_docker()]
+    found += [_torch(), _backlog(), _congestion_control(), _ipv6(), _cpu_limits(), *_docker()]
     if json_:
         listed = [vars(feature) for feature in found]
         print_json({"kernel": platform.release(), "engine": engine, "why": why, "features": listed})
@@ -100,6 +101,16 @@ def _ipv6() -> Feature:
     detail = "" if there else "switched off: nodes have IPv4 only"
     remedy = "boot the machine without ipv6.disable=1"
     return Feature("ipv6", "the nodes' second address", there, detail, remedy)
+
+
+def _cpu_limits() -> Feature:
+    """Of the programs in namespaces; tried as a network does it."""
+    purpose = "--cpu: nodes with a share of a CPU"
+    try:
+        return Feature("cpu limits", purpose, True, check_limits())
+    except UnavailableError as error:
+        cause, _, remedy = str(error).rpartition("; ")
+        return Feature("cpu limits", purpose, False, cause, remedy)
 
 
 def _docker() -> list[Feature]:

@@ -49,6 +49,7 @@ def verify(
 
     Then what edges share, if the network has any: a node's uplink and downlink, a trunk. All their senders send at once
     until they fill it; the row has what they get together, and how fairly (Jain's index, 1 where all get the same).
+    And the share of a CPU of nodes that have one: what programs get there that do nothing but compute.
 
     An edge with a row that is off is measured once more: only a row that is off both times is called off, since one of
     a hundred runs is off by chance. Jitter is in the profile's own unit.

@@ -16,7 +16,7 @@ from harness.model.link import LinkShape, Pair
 from harness.model.plan import NetworkPlan
 from harness.model.units import Size
 
-CapKind = Literal["uplink", "downlink", "trunk"]
+CapKind = Literal["uplink", "downlink", "trunk", "cpu"]
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Place:
     """Where a capacity is: at a node, or between two regions (a trunk).
 
     Args:
-        kind: which of the three.
+        kind: which; ``cpu`` is a node's share of a CPU.
         rank: the node's; None of a trunk.
-        regions: from and to; None of an uplink or a downlink.
+        regions: from and to; None of what is a node's.
     """
 
     kind: CapKind

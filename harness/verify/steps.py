@@ -12,11 +12,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from harness.model.plan import NetworkPlan
 from harness.verify.loads import Load
+from harness.verify.machine_load import busiest, cpu_times
 from harness.verify.node.probe import WARM_UP_NS
 from harness.verify.plan import Bulk, EdgeProbe, Train
 from harness.verify.probe_client import ProbeClient
@@ -157,7 +157,7 @@ class EdgeSteps:
         with self._fast_bulk if fast else contextlib.nullcontext():
             if not self._kernel_stamps:
                 target.ask(0, op="sample", one_in=bulk.one_in)
-            before = _cpu_times()
+            before = cpu_times()
             sent = source.ask(
                 _OVERTIME * length + 1,
                 op="bulk",
@@ -170,7 +170,7 @@ class EdgeSteps:
                 end_ns=_ns(_OVERTIME * length + 1),
             )
             sample = self._came(target, job, sent["wire_bytes"], sent["elapsed_ns"], bulk.wait_s)
-            return replace(sample, busiest_cpu=_busiest(before, _cpu_times()))
+            return replace(sample, busiest_cpu=busiest(before, cpu_times()))
 
     def load(self, probes: Mapping[int, ProbeClient], load: Load) -> LoadMeasurement:
         """Send through a shared capacity from all its senders at once."""
@@ -180,7 +180,7 @@ class EdgeSteps:
             if not self._kernel_stamps:
                 for rank in {dst for _, dst in jobs}:
                     probes[rank].ask(0, op="sample", one_in=load.one_in(rank))
-            before = _cpu_times()
+            before = cpu_times()
             for src, flows in senders.items():
                 targets = [
                     (
@@ -194,7 +194,7 @@ class EdgeSteps:
                 request = {"flows": targets, "segments": load.segments, "length_ns": _ns(load.seconds)}
                 probes[src].start({"op": "load", **request})
             sent = {src: probes[src].finish(load.seconds, "load") for src in senders}
-            busiest = _busiest(before, _cpu_times())
+            busy = busiest(before, cpu_times())
             samples = [
                 self._came(probes[flow.pair[1]], jobs[flow.pair], wire_bytes, sent[src]["elapsed_ns"], load.wait_s)
                 for src, flows in senders.items()
@@ -202,7 +202,7 @@ class EdgeSteps:
             ]
         in_order = dict(zip([flow.pair for flows in senders.values() for flow in flows], samples, strict=True))
         late = tuple(each / 1e9 for answer in sent.values() for each in answer["late"])
-        return LoadMeasurement(tuple(in_order[flow.pair] for flow in load.flows), late, busiest)
+        return LoadMeasurement(tuple(in_order[flow.pair] for flow in load.flows), late, busy)
 
     def _came(self, target: ProbeClient, job: int, sent_bytes: int, sent_ns: int, wait_s: float) -> BulkSample:
         """What came of a train of full frames."""
@@ -238,23 +238,3 @@ def _speed(sample: BulkSample) -> float:
 
 def _ns(seconds: float) -> int:
     return round(seconds * 1e9)
-
-
-def _cpu_times() -> list[tuple[int, int]]:
-    """(ticks in all, ticks idle or waiting for a disk) of each CPU since boot; see /proc/stat in proc(5)."""
-    try:
-        lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return []
-    rows: list[list[Any]] = [line.split()[1:9] for line in lines if line.startswith("cpu") and line[3:4].isdigit()]
-    return [(sum(map(int, row)), int(row[3]) + int(row[4])) for row in rows]
-
-
-def _busiest(before: list[tuple[int, int]], after: list[tuple[int, int]]) -> float:
-    """Share of the time for which the busiest CPU was busy; 0 where it is not known."""
-    shares = [
-        1 - (idle - idle_0) / (total - total_0)
-        for (total_0, idle_0), (total, idle) in zip(before, after, strict=False)
-        if total > total_0
-    ]
-    return max(shares, default=0.0)

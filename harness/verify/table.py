@@ -21,6 +21,7 @@ _FORMAT: Final[Mapping[Quantity | CapKind, Callable[[float | None, int], str]]] 
     "uplink": format_rate,
     "downlink": format_rate,
     "trunk": format_rate,
+    "cpu": format_share,
 }
 MACHINE_BOUND: Final = "machine-bound: this machine is too slow or too busy to tell whether the link is right"
 """Printed below a table that has such a row."""

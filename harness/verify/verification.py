@@ -9,12 +9,15 @@ from typing import Final
 from harness.backends.base import Stdio
 from harness.model.address import full_frame
 from harness.model.capacity import Capacity
+from harness.model.cpu import CpuShare
 from harness.model.link import Pair
+from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import undirected
 from harness.model.status import EdgeStatus
 from harness.networks.network import Network
 from harness.networks.probe_counts import difference
 from harness.verify.caps import CapKind, Place, caps_of
+from harness.verify.cpus import measured_cpus
 from harness.verify.driver import ProbeDriver, ProbeProgress
 from harness.verify.loads import caps_within
 from harness.verify.plan import checked_seconds
@@ -25,6 +28,7 @@ from harness.verify.verdict.capacity import CapVerdict, judge_cap
 
 _ROWS_PER_DIRECTION: Final = 4
 _OF_NODES: Final[tuple[CapKind, ...]] = ("uplink", "downlink")
+_IN_ORDER: Final[tuple[CapKind, ...]] = (*_OF_NODES, "cpu", "trunk")
 Rows = dict[Pair | Place, list[Verdict | CapVerdict]]
 """Verdicts by undirected edge or shared capacity."""
 
@@ -48,7 +52,7 @@ def measure(
         seconds: for one edge.
         parallel: how many edges at the same time.
         ipv6: whether to probe by IPv6.
-        places: the capacities; None: those all of whose edges are among the pairs.
+        places: the capacities; None: those all of whose edges are among the pairs, and the CPUs of nodes at these.
     """
     before = network.current()
     plan = network.plan
@@ -70,17 +74,31 @@ def measure(
         lost = {pair: min(1.0, shape.mean_loss + float(shape.corrupt)) for pair, shape in applied.items()}
         for load, measured in driver.measure_caps(caps, progress):
             verdicts[load.cap.place] = [judge_cap(load, held.get(load.cap.place), measured, lost)]
+    shares = _shares(plan, pairs, places)
+    statuses = {rank: node.cpu for rank, node in (network.observe(shares) if shares else {}).items()}
+    verdicts_of_cpus = {row.cap: row for row in measured_cpus(network.backend, shares, statuses)}
     after = network.current()
     edges = {*pairs, *(undirected(way for cap in caps for way in cap.edges))}
     _count_probes(network, edges, before, after)
     for a, b in pairs:
         if any(plan.edge(*way) != network.plan.edge(*way) for way in ((a, b), (b, a))):
             verdicts[a, b] = [row.changed_meanwhile() for row in verdicts[a, b]]
+    for place, row in verdicts_of_cpus.items():
+        is_same = plan.node_shape(place.rank or 0).cpu == network.plan.node_shape(place.rank or 0).cpu
+        verdicts[place] = [row if is_same else row.changed_meanwhile()]
     unchanged = {cap.place: cap for cap in caps_of(network.plan)}
     for cap in caps:
         if cap != unchanged.get(cap.place) or any(plan.edge(*way) != network.plan.edge(*way) for way in cap.edges):
             verdicts[cap.place] = [row.changed_meanwhile() for row in verdicts[cap.place]]
     return verdicts
+
+
+def _shares(plan: NetworkPlan, pairs: Collection[Pair], places: Collection[Place] | None) -> dict[int, CpuShare]:
+    """The shares of a CPU that are to be measured: of the nodes at these edges, unless the places say which."""
+    chosen = {rank for pair in pairs for rank in pair}
+    if places is not None:
+        chosen = {place.rank for place in places if place.kind == "cpu" and place.rank is not None}
+    return {rank: shape.cpu for rank, shape in plan.nodes.items() if rank in chosen and shape.cpu is not None}
 
 
 def _held(network: Network) -> dict[Place, Capacity | None]:
@@ -145,7 +163,7 @@ def _order(place: Pair | Place) -> tuple[bool, tuple[str, ...], tuple[int, int]]
     """Edges, then nodes, then trunks."""
     if not isinstance(place, Place):
         return False, (), place
-    return True, place.regions or (), (place.rank or 0, place.kind == "downlink")
+    return True, place.regions or (), (place.rank or 0, _IN_ORDER.index(place.kind))
 
 
 def of_both(

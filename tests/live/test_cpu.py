@@ -11,6 +11,7 @@ import pytest
 
 from harness.backends.base import Stdio
 from harness.backends.netns.backend import NetnsBackend
+from harness.cli import doctor
 from harness.errors import UnavailableError
 from harness.linux.cgroup import CpuController, CpuGroup, check_limits
 from harness.linux.programs import HELPER
@@ -19,8 +20,10 @@ from harness.model.status import CpuStatus
 from harness.networks.backends import NETNS
 from harness.networks.registry import LocalRegistry
 from harness.shaping.detect import make_engine
+from harness.verify.verification import verify
 from tests.support.cli import HARNESS, Command
 from tests.support.live import engine_name, needs, network, own, run, runtime_name, up
+from tests.support.plans import shape
 
 
 def _missing():
@@ -94,6 +97,17 @@ def test_programs_of_a_node_share_its_part_of_a_cpu_and_nothing_is_left():
     assert groups(handle) == []
 
 
+def test_verify_measures_it_and_the_links_are_not_slowed():
+    """At 2 % of a core, verify's own probes would take ten seconds to start, and could not fill the link."""
+    plan = node_change("1", {"cpu": "2%"})(network("line", 2, shape(delay="5ms", rate="8mbit")))
+    with up(plan) as net:
+        rows = verify(net, [(0, 1)], lambda *_: None, lambda _: None, seconds=1, parallel=1)
+    (row,) = (row for row in rows if row.quantity == "cpu")
+    assert (row.place, row.requested, row.applied) == ("node 1", 0.02, 0.02)
+    assert row.measured < row.high
+    assert [row for row in rows if not row.ok] == []
+
+
 def test_a_share_reaches_programs_that_run_already_and_not_what_is_no_job():
     with up(network("line", 2)) as net, asleep(net):
         net.reshape(node_change("all", {"cpu": "50%"}))
@@ -149,3 +163,15 @@ def test_who_may_make_no_group_is_told_before_anything_is_made():
             backend.check(node_change("1", {"cpu": "25%"})(network("line", 2)))
     finally:
         os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives up root's privileges")
+def test_doctor_says_whether_it_works():
+    assert (doctor._cpu_limits().ok, doctor._cpu_limits().detail) == (True, f"cgroup v{CpuController.find().version}")
+    os.seteuid(65534)
+    try:
+        found = doctor._cpu_limits()
+    finally:
+        os.seteuid(0)
+    assert (found.ok, found.remedy) == (False, "run as root")
+    assert found.detail.startswith("may not limit the CPU of processes: ")

@@ -1,0 +1,48 @@
+"""The verdict on a node's share of a CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from harness.linux.cgroup import quota_us
+from harness.model.cpu import CpuShare
+from harness.model.format import format_share
+from harness.verify.caps import Place
+from harness.verify.verdict.capacity import CapVerdict
+
+TOLERANCE: Final = 0.05
+"""Of the share: what the kernel's accounting, at its ticks, may be off by."""
+_TICK_S: Final = 0.01
+"""The longest between two looks of the kernel at what a process has used (CONFIG_HZ=100)."""
+
+
+@dataclass(frozen=True)
+class CpuMeasurement:
+    """What programs got that do nothing but compute.
+
+    Args:
+        cpu_s: CPU time of all of them together, in seconds.
+        seconds: that passed.
+        idle_cores: how many cores' time nobody used meanwhile.
+    """
+
+    cpu_s: float
+    seconds: float
+    idle_cores: float
+
+
+def judge_cpu(place: Place, requested: CpuShare, applied: CpuShare | None, measured: CpuMeasurement) -> CapVerdict:
+    """The row: within TOLERANCE of what the kernel holds, and a quota and a tick, which may be used at the end or not.
+
+    Where others use the CPUs, so that a node cannot have its share, the row is machine-bound.
+    """
+    held, got = None if applied is None else float(applied), measured.cpu_s / measured.seconds
+    row = CapVerdict("cpu", float(requested), held, got, cap=place)
+    if applied is not None:
+        slack = (quota_us(applied)[0] / 1e6 + _TICK_S) / measured.seconds
+        least, most = (1 - TOLERANCE) * float(applied) - slack, (1 + TOLERANCE) * float(applied) + slack
+        row = replace(row, low=max(0.0, least), high=most, ok=least <= got <= most)
+        if got < least and measured.idle_cores < least - got:
+            row = replace(row, ok=True, machine_bound=True, note="other programs use this machine's CPUs")
+    return row.compared(0.0, format_share)
