@@ -20,6 +20,7 @@ NAMES = (
     "page",
     "sharing",
     "scenario",
+    "delivery",
     "gpu",
     "scale",
 )

@@ -91,9 +91,9 @@ class Delivery:
     scale: Fraction = Fraction(1)
 
     def __post_init__(self) -> None:
-        if self.offset.ns >= self.period_ms * 10**6:
+        if not self.loop and self.offset.ns >= self.period_ms * 10**6:
             lasts = Time(self.period_ms * 10**6)
-            raise ShapeError(f"delivery {self.file}: offset {self.offset} is not before the trace's end at {lasts}")
+            raise ShapeError(f"delivery {self.file}: offset {self.offset}: it is over by then; it lasts {lasts}")
 
     @classmethod
     def of(cls, file: str, counts: bytes) -> Self:

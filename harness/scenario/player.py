@@ -75,7 +75,8 @@ class Player:
         tell: Callable[[Played], None],
         steps: StepFile | None = None,
     ) -> None:
-        self._network, self._scenario, self._tell, self._steps = network, scenario, tell, steps
+        self._network, self._tell, self._steps = network, tell, steps
+        self._scenario = scenario.played_by(network.backend.engine)
         self._undo: dict[int, Undo] = {}
         self._loads: dict[int, Future[CrossTraffic]] = {}
         self._sources: list[tuple[float, int, Due, Iterator[Due]]] = []

@@ -13,7 +13,9 @@ from harness.errors import InputError
 from harness.model.plan import NetworkPlan
 from harness.scenario.absence import Away, AwayAction
 from harness.scenario.action import Action, LoadAction, PlanEdit
+from harness.scenario.deliveries import DeliveryAction
 from harness.scenario.timing import Timing
+from harness.shaping.base import EngineFacts
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,15 @@ class NetworkScenario:
                 late = (due for due in self._of(number, event) if due.at > after)
                 if (due := next(late, None)) and (self.until is None or due.at <= self.until):
                     yield due
+
+    def played_by(self, engine: EngineFacts) -> NetworkScenario:
+        """The scenario with packet-delivery traces as rates where the engine has those alone."""
+        if engine.serves_deliveries:
+            return self
+        actions = [event.action for event in self.events]
+        made = [action.as_rates() if isinstance(action, DeliveryAction) else action for action in actions]
+        pairs = zip(self.events, made, strict=True)
+        return replace(self, events=tuple(replace(event, action=action) for event, action in pairs))
 
     def check(self, plan: NetworkPlan) -> None:
         """Raise, with its place in the file, what an event would raise on this network."""

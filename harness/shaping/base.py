@@ -29,6 +29,8 @@ class EngineFacts(Protocol):
     fixes_departures: bool
     """Whether a packet's departure is fixed when it is queued, so that a new rate does not hold for what waits."""
 
+    serves_deliveries: bool
+    """Whether it serves packet-delivery traces; else a scenario plays them as rates."""
     shapes_bridge: bool
     """Whether trunks are limited in the bridge's namespace, by ``apply_trunks``; else they are part of ``apply``."""
 

@@ -33,6 +33,7 @@ class NetemFacts:
     kernel_stamps = True
     cuts_super_packets = False
     fixes_departures = True
+    serves_deliveries = False
     shapes_bridge = True
 
     def enforced_at(self, edge: Pair) -> int:
@@ -57,6 +58,7 @@ class UserspaceFacts:
     kernel_stamps = False
     cuts_super_packets = True
     fixes_departures = False
+    serves_deliveries = True
     shapes_bridge = False
 
     def enforced_at(self, edge: Pair) -> int:

@@ -9,10 +9,12 @@ import time
 import pytest
 
 from harness.errors import HarnessError
-from harness.model.units import Time
+from harness.model.delivery import Delivery
+from harness.model.units import Size, Time
 from harness.networks.registry import LocalRegistry
 from harness.scenario.player import Player
 from harness.scenario.scenario_file import load_scenario
+from harness.shaping.shape_branch import trace_buffer
 from tests.support.cli import HARNESS
 from tests.support.live import needs, network, up
 from tests.support.plans import shape
@@ -203,3 +205,20 @@ def test_at_a_step_takes_effect_before_the_next_but_one(tmp_path):
     ]
     assert stamps[100] < at_100["acknowledged"] < stamps[102], (stamps[100], at_100["acknowledged"], stamps[102])
     assert "the job has not reached step 999" in done.stderr
+
+
+def test_a_packet_delivery_trace_is_served_or_played_as_rates_and_taken_back(tmp_path):
+    (tmp_path / "a.up").write_text("".join(f"{ms}\n" for ms in range(1, 2001) if ms % 500 > 100))
+    path = scenario(tmp_path, "{at: 0, for: 1500ms, trace: {edge: 0-1, up: a.up, down: a.up}}")
+    held = []
+    with up(network("line", 2, shape(delay="1ms", rate="10mbit"))) as net:
+        Player(net, load_scenario(path), lambda _: held.append(net.applied()[0, 1].applied)).play()
+        assert net.plan.edges[0, 1].shape == shape(delay="1ms", rate="10mbit")
+    if net.backend.engine.serves_deliveries:
+        assert [str(one.delivery) for one in held] == ["a.up", "None"]
+    else:
+        assert {one.buffer for one in held[:-1]} == {
+            Size(trace_buffer(Delivery.parse(f"{tmp_path}/a.up"), Time(0), None))
+        }
+        assert len({one.rate for one in held[:-1]}) > 1
+    assert str(held[-1].rate) == "10Mbit"

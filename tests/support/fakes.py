@@ -33,6 +33,7 @@ class FakeEngine:
 
     def __init__(self, end: Literal["src", "dst"] = "src"):
         self.end, self.shapes_bridge = end, end == "src"
+        self.serves_deliveries = end == "dst"
         self.trees: dict[int, Tree] = {}
         self.refuse: set[tuple[int, int]] = set()
         self.log: list[object] = []

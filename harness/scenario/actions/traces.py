@@ -12,6 +12,7 @@ from harness.model.capacity_edit import SIDES, node_change
 from harness.model.plan_edit import shape_change
 from harness.model.yaml_file import Entry
 from harness.scenario.action import Action, PlanEdit, Series
+from harness.scenario.actions import deliveries
 from harness.scenario.drawn import Drawn, edges_change, nodes_change
 from harness.scenario.fields import ActionReader, duration, edge_of, factor, yes
 from harness.scenario.models.catalogue import find_model
@@ -30,9 +31,11 @@ Change = Callable[[Mapping[str, str]], PlanEdit]
 
 
 def _trace(place: Entry, folder: Path, seed: int) -> Action:
-    values = place.mapping([*_TARGET, *_OF_FILES, *_OF_MODELS, *_OF_BOTH])
+    values = place.mapping([*_TARGET, *_OF_FILES, *_OF_MODELS, *_OF_BOTH, *deliveries.KEYS])
+    if deliveries.follows_delivery(values, folder):
+        return deliveries.read_event(place, values, folder)
     if ("file" in values) == ("model" in values):
-        raise place.fault("give file: a CSV file, or model: see harness scenarios")
+        raise place.fault("give file: a CSV file or a packet-delivery trace, or model: see harness scenarios")
     kind, unfit = ("file", _OF_MODELS) if "file" in values else ("model", _OF_FILES)
     for key in unfit:
         if key in values:
@@ -126,8 +129,8 @@ def _speed(values: Values) -> Fraction:
 
 READERS: Final[Mapping[str, ActionReader]] = {
     "trace": ActionReader(
-        "Values follow a file or a model: `edge`, `one_way` or `node`, `side`; `file`, `loop` or `model`, `seed`,"
-        " `step`; and `offset`, `scale`, `speed`.",
+        "Values follow a file or a model: `edge`, `one_way` or `node`, `side`; `file`, `loop`, `format` (csv or"
+        " mahimahi), or `up`, `down`, or `model`, `seed`, `step`; and `offset`, `scale`, `speed`.",
         _trace,
     ),
 }

@@ -111,7 +111,7 @@ def test_the_text_of_a_link_names_the_file_and_how_it_is_played():
     [
         ("loop=maybe", "loop: 'maybe' is neither yes nor no"),
         ("offset=soon", "offset: 'soon' is not a time"),
-        ("offset=2s", "offset 2s is not before the trace's end at 2s"),
+        ("offset=2s,loop=no", "offset 2s: it is over by then; it lasts 2s"),
         ("speed=0", "speed: '0' is no factor from 0.001 to 1000"),
         ("scale=-1", "scale: '-1' is no factor"),
         ("scale=nan", "scale: 'nan' is no factor"),
