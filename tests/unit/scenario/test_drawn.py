@@ -106,7 +106,7 @@ def test_losses_of_a_model_take_the_place_of_a_links_own(load, tmp_path):
     ("keys", "words"),
     [
         ("edge: 0-1", "trace: give file: a CSV file or a packet-delivery trace, or model: see harness scenarios"),
-        ("edge: 0-1, file: a.csv, model: starlink", "give file: a CSV file, or model"),
+        ("edge: 0-1, file: a.csv, model: starlink", "give file: a CSV file or a packet-delivery trace, or model"),
         ("edge: 0-1, model: starlnk", r"trace.model: model 'starlnk' is unknown; .*starlink"),
         ("edge: 0-1, model: starlink, loop: true", "loop does not go with model"),
         ("edge: 0-1, file: a.csv, step: 1s", "step does not go with file"),
