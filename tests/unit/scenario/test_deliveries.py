@@ -79,6 +79,7 @@ def test_it_loops_unless_told_otherwise_and_is_played_as_it_says(tmp_path):
         ("{edge: all, up: a.up}", "up is from A to B: write edges as A-B"),
         ("{up: a.up}", "edge is missing"),
         ("{node: 2, side: uplink, file: a.up}", "node does not go with a packet-delivery trace, which is of edges"),
+        ("{edge: 0-1, model: starlink, up: a.up}", "up does not go with model"),
         ("{edge: 0-1, file: a.up, seed: 3}", "seed does not go with a packet-delivery trace"),
         ("{edge: 0-1, up: a.up, format: csv}", "up is of packet-delivery traces; give file"),
         ("{edge: 0-1, up: none.up}", "there is no such file"),
