@@ -33,8 +33,8 @@ def follows_delivery(values: Values, folder: Path) -> bool:
         raise form.fault(f"{quoted(form.word)} is unknown; one of {', '.join(_FORMATS)}")
     ways = [key for key in _WAYS if key in values]
     if form is not None and form.word == "csv":
-        if ways:
-            raise values[ways[0]].fault(f"{ways[0]} is of packet-delivery traces; give file")
+        if ways or "file" not in values:
+            raise values[ways[0] if ways else "format"].fault("give file; up and down are of packet-delivery traces")
         return False
     if form is not None or ways or "file" not in values:
         return form is not None or bool(ways)

@@ -32,14 +32,15 @@ Change = Callable[[Mapping[str, str]], PlanEdit]
 
 def _trace(place: Entry, folder: Path, seed: int) -> Action:
     values = place.mapping([*_TARGET, *_OF_FILES, *_OF_MODELS, *_OF_BOTH, *deliveries.KEYS])
-    if "model" not in values and deliveries.follows_delivery(values, folder):
-        return deliveries.read_event(place, values, folder)
-    if ("file" in values) == ("model" in values):
+    recorded = any(key in values for key in ("file", *deliveries.KEYS))
+    if recorded == ("model" in values):
         raise place.fault("give file: a CSV file or a packet-delivery trace, or model: see harness scenarios")
-    kind, unfit = ("file", _OF_MODELS) if "file" in values else ("model", (*_OF_FILES, *deliveries.KEYS))
+    kind, unfit = ("file", _OF_MODELS) if recorded else ("model", _OF_FILES)
     for key in unfit:
         if key in values:
             raise values[key].fault(f"{key} does not go with {kind}")
+    if recorded and deliveries.follows_delivery(values, folder):
+        return deliveries.read_event(place, values, folder)
     where = _where(place, values)
     return _recorded(values, where, folder) if kind == "file" else _drawn(values, where, seed)
 
