@@ -21,6 +21,7 @@ NAMES = (
     "sharing",
     "scenario",
     "delivery",
+    "steps",
     "gpu",
     "scale",
 )

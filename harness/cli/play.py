@@ -66,7 +66,7 @@ def play(
     if dry_run:
         _show_agenda(script, file, json_)
         return
-    from harness.scenario.player import LATE_S, Played, Player
+    from harness.scenario.player import Played, Player, late_text
     from harness.scenario.step_file import StepFile
 
     if script.by_steps and not steps:
@@ -103,12 +103,9 @@ def play(
         for text in player.left():
             note(text)
         raise
-    if late:
-        worst = max(late, key=lambda played: played.acknowledged - played.at)
-        note(
-            f"{len(late)} changes were acknowledged over {format_time(LATE_S)} late, the latest by"
-            f" {format_time(worst.acknowledged - worst.at)}: {worst.texts[0]} at {worst.at:.3f} s"
-        )
+    finally:
+        if text := late_text(late):
+            note(text)
 
 
 def _show_agenda(scenario: NetworkScenario, file: Path, json_: bool) -> None:

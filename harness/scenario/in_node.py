@@ -39,7 +39,7 @@ from harness.networks.plan_change import PlanChange
 from harness.networks.registry import LocalRegistry
 from harness.run_files import AWAY, RunFolder, append_json
 from harness.scenario.action import LoadAction
-from harness.scenario.player import Played, Player
+from harness.scenario.player import Played, Player, late_text
 from harness.scenario.scenario_file import load_scenario
 from harness.scenario.scenario_name import scenario_path
 from harness.scenario.schedule import NetworkScenario
@@ -198,20 +198,26 @@ def _checked() -> NetworkScenario:
 
 
 def _play(script: NetworkScenario, told: Mapping[str, Any]) -> None:
-    """Play it, and say what it does at rank 0, what is late or left there, and everywhere what is wrong."""
+    """Play it; say what it does and what is left at rank 0, and everywhere how often it was late, and what is wrong."""
     rank, start = int(told["rank"]), told["start"]
     folder, steps = told["folder"] and Path(told["folder"]), told["steps"] and Path(told["steps"])
     network = OwnNetwork(rank, float(start["epoch"]), folder or None)
 
+    late: list[Played] = []
+
     def tell(played: Played) -> None:
-        after = format_time(max(0.0, played.acknowledged - played.at))
-        if rank == 0 or played.late:
-            say(f"{played.at:.3f} s: {'; '.join(played.texts)} (acknowledged {after} later by rank {rank})")
+        if played.late:
+            late.append(played)
+        if rank == 0:
+            after = format_time(max(0.0, played.acknowledged - played.at))
+            say(f"{played.at:.3f} s: {'; '.join(played.texts)} (acknowledged {after} later)")
 
     player = Player(network, script, tell, StepFile(steps) if steps else None)
     try:
         player.play(start["monotonic"])
     finally:
+        if text := late_text(late):
+            say(f"rank {rank}: {text}")
         if rank == 0:
             for text in player.left():
                 say(text)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harness.errors import InputError
+from harness.model.format import count, format_time
 from harness.model.plan import NetworkPlan
 from harness.networks.network import Network
 from harness.scenario.action import LoadAction
@@ -56,6 +57,16 @@ class Played:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, in seconds."""
         return {"at": self.at, "acknowledged": self.acknowledged, "events": list(self.texts)}
+
+
+def late_text(played: Sequence[Played]) -> str:
+    """What to say of changes that were late, where there are any."""
+    if not (late := [one for one in played if one.late]):
+        return ""
+    worst = max(late, key=lambda one: one.acknowledged - one.at)
+    were, latest = "was" if len(late) == 1 else "were", format_time(worst.acknowledged - worst.at)
+    late_ones = f"{count(len(late), 'change')} {were} acknowledged over {format_time(LATE_S)} late"
+    return f"{late_ones}, the latest by {latest}: {worst.texts[0]} at {worst.at:.3f} s"
 
 
 class Player:
