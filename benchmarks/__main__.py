@@ -23,6 +23,7 @@ NAMES = (
     "delivery",
     "steps",
     "gpu",
+    "predict",
     "scale",
 )
 

@@ -17,6 +17,7 @@ from harness.cli.experiment_perform import perform
 from harness.cli.experiment_preview import RUN_DIR, show_runs
 from harness.cli.output import note, print_json, say, show, status, table
 from harness.errors import HarnessError, InputError, UnavailableError
+from harness.experiment.estimate import local_step, training_seconds
 from harness.experiment.jobs import check_files, read_jobs, slots
 from harness.experiment.measure import Measure
 from harness.experiment.preflight import check_command, check_measure, check_scenarios
@@ -105,7 +106,7 @@ def run_experiment(
         todo = ExperimentRuns(experiment, resume).todo() if resume else list(experiment.runs())
         nodes, at_a_time = _preflight(experiment, todo, where, jobs)
     if dry_run:
-        show_runs(experiment, todo, nodes, json_)
+        show_runs(experiment, todo, nodes, _predicted(experiment, todo, where), json_)
         return
     if not experiment.command:
         _check_training(where["runtime"], experiment.task.name)
@@ -203,6 +204,15 @@ def _preflight(
             LocalRegistry.check_name(slot.name)
             _nodes(experiment, runs, slot.subnets)  # each part of the subnets has room
     return nodes, at_a_time
+
+
+def _predicted(experiment: Experiment, runs: list[Run], where: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds of training by slug; empty where nothing can be predicted."""
+    with status("timing a step of the task"):
+        step = local_step(experiment)
+    if step is None:
+        return {}
+    return training_seconds(experiment, runs, lambda run: plan_of(experiment, run, _subnets(where)), step)
 
 
 def _subnets(where: Mapping[str, Any]) -> Subnets:

@@ -10,41 +10,63 @@ from harness.cli.output import print_json, say, show, table
 from harness.experiment.masked import masked
 from harness.experiment.spec import Experiment, Run, short
 from harness.experiment.variants import CommandVariant
-from harness.model.format import count
+from harness.model.format import NOTHING, count, format_time
 from harness.scenario.scenario_name import NONE
 
+TRAINING: Final = (
+    "training: predicted from one step of the task, timed here, and the links (docs/predict.md); starting PyTorch and"
+    " evaluating come on top"
+)
 RUN_DIR: Final = "{run_dir}"
 """Stands for itself: the folder has no name yet."""
 
 
-def show_runs(experiment: Experiment, runs: list[Run], nodes: Mapping[str, int], json_: bool) -> None:
+def show_runs(
+    experiment: Experiment, runs: list[Run], nodes: Mapping[str, int], seconds: Mapping[str, float], json_: bool
+) -> None:
     """Print them.
 
     Args:
         experiment: of the runs.
         runs: which.
         nodes: how many each has, by its slug.
+        seconds: of training that are predicted, by slug, where they can be.
         json_: for programs.
     """
     if json_:
-        print_json({"experiment": experiment.to_json(), "runs": [_described(run, nodes[run.slug]) for run in runs]})
+        print_json(
+            {"experiment": experiment.to_json(), "runs": [_described(run, nodes[run.slug], seconds) for run in runs]}
+        )
         return
     what = "command" if experiment.command else "strategy"
     scenarios = ["scenario"] if any(run.scenario != NONE for run in runs) else []
-    made = table(f"Experiment {experiment.name}", "run", "profile", "topology", *scenarios, what, "seed>")
+    made = table(
+        f"Experiment {experiment.name}",
+        "run",
+        "profile",
+        "topology",
+        *scenarios,
+        what,
+        "seed>",
+        *(["training>"] if seconds else []),
+    )
     for run in runs:
         argv = _command(run, nodes[run.slug])
         work = run.variant.label if argv is None else shlex.join(argv)
         network = [short(run.profile), short(run.topology), *(short(run.scenario) for _ in scenarios)]
-        made.add_row(run.slug, *network, work, str(run.seed))
+        lasts = [format_time(seconds[run.slug]) if run.slug in seconds else NOTHING] if seconds else []
+        made.add_row(run.slug, *network, work, str(run.seed), *lasts)
+    if seconds:
+        made.caption = TRAINING
     show(made)
     say(count(len(runs), "run"))
 
 
-def _described(run: Run, nodes: int) -> dict[str, Any]:
+def _described(run: Run, nodes: int, seconds: Mapping[str, float]) -> dict[str, Any]:
     argv = _command(run, nodes)
     scenario = {} if run.scenario == NONE else {"scenario": run.scenario}
-    return {"slug": run.slug} | scenario | ({} if argv is None else {"command": argv})
+    lasts = {"predicted_seconds": seconds[run.slug]} if run.slug in seconds else {}
+    return {"slug": run.slug} | scenario | lasts | ({} if argv is None else {"command": argv})
 
 
 def _command(run: Run, nodes: int) -> list[str] | None:

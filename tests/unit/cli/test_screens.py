@@ -27,6 +27,8 @@ TABLES = {
     "run --dry-run -n 2 -- true": ["10.77.0.2 fd77::2", "MASTER_ADDR=10.77.0.1"],
     "experiment run examples/strategies.yaml --dry-run": ["mobile.ring.diloco-H=10.seed0"],
 }
+TIMED = "experiment"
+"""What a verb of this one says was measured, so it differs from call to call."""
 QUANTITY = re.compile(r"[\d.]+ (?:[kMG]?bit/s|[mµ]?s|%)")
 
 
@@ -35,7 +37,7 @@ def test_at_80_columns_nothing_is_cut_or_broken(words):
     shown, piped = on_terminal(words.split()), harness(*words.split()).stdout
     assert shown.splitlines()
     assert not BOXES.search(shown)
-    for text in (*TABLES[words], *QUANTITY.findall(piped)):
+    for text in (*TABLES[words], *(QUANTITY.findall(piped) if TIMED not in words else ())):
         assert text in shown
     assert all(len(line) <= 80 for line in shown.splitlines() if not line.startswith("on every node"))
 
@@ -47,7 +49,8 @@ def test_piped_output_is_plain_columns(words):
     assert not BOXES.search(done.stdout)
     assert "\x1b" not in done.stdout
     assert all(line == line.rstrip() for line in done.stdout.splitlines())
-    assert done.stdout == harness(*words.split(), COLUMNS="200", FORCE_COLOR="1").stdout
+    if TIMED not in words:
+        assert done.stdout == harness(*words.split(), COLUMNS="200", FORCE_COLOR="1").stdout
 
 
 def test_doctor_gives_every_remedy_whole():

@@ -1,0 +1,119 @@
+"""What the strategies that ship send, and when. Pure: the strategies themselves need PyTorch.
+
+tests/contract/training/test_exchanges.py compares the bytes with what each strategy says of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from harness.errors import InputError, quoted
+from harness.model.plan import NetworkPlan
+from harness.model.suggest import suggest
+from harness.training.strategies.option_values import read_options
+from harness.training.strategies.sent_bytes import all_gather_sent, all_reduce_sent, encoded_size
+from harness.training.strategies.strategy_options import (
+    STRATEGY_OPTIONS,
+    DdpOptions,
+    DeMoOptions,
+    DiLoCoOptions,
+    FedAvgOptions,
+    GossipOptions,
+    SpartaOptions,
+    StreamingDiLoCoOptions,
+)
+
+WIDTH: Final = 4
+"""Bytes of a parameter: float32."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One collective of a strategy.
+
+    Args:
+        collective: all_reduce, all_gather (``size``: of all blocks together) or send_recv (with all neighbours).
+        size: bytes.
+        every: steps from one to the next.
+        hidden: steps that go on while it is under way.
+    """
+
+    collective: str
+    size: float
+    every: int = 1
+    hidden: int = 0
+
+    def sent(self, plan: NetworkPlan, rank: int) -> float:
+        """Payload bytes that a rank sends for it."""
+        if self.collective == "all_reduce":
+            return all_reduce_sent(self.size, plan.size)
+        if self.collective == "all_gather":
+            return all_gather_sent(self.size / plan.size, plan.size)
+        return self.size * len(plan.neighbours(rank))
+
+
+def _ddp(size: float, _: int, options: DdpOptions) -> list[Exchange]:
+    if options.compress == "powersgd":
+        raise InputError("what powersgd sends depends on the shapes of a model's matrices: predict none, fp16 or bf16")
+    return [Exchange("all_reduce", size / (1 if options.compress == "none" else 2))]
+
+
+def _averaged(size: float, _: int, options: DiLoCoOptions | FedAvgOptions) -> list[Exchange]:
+    return [Exchange("all_reduce", size, options.H)]
+
+
+def _streaming(size: float, ranks: int, options: StreamingDiLoCoOptions) -> list[Exchange]:
+    part = size / options.fragments
+    if options.quantise == "none":
+        one = Exchange("all_reduce", part, options.H, options.overlap)
+    else:
+        message = encoded_size(round(part / WIDTH), options.quantise)
+        one = Exchange("all_gather", message * ranks, options.H, options.overlap)
+    return [one] * options.fragments
+
+
+def _sparta(size: float, _: int, options: SpartaOptions) -> list[Exchange]:
+    return [Exchange("all_reduce", size * options.p, options.interval)]
+
+
+def _gossip(size: float, _: int, options: GossipOptions) -> list[Exchange]:
+    return [Exchange("send_recv", size, options.H)]
+
+
+def _demo(size: float, ranks: int, options: DeMoOptions) -> list[Exchange]:
+    area = options.chunk**2
+    place = 1 if area <= 2**8 else 2 if area <= 2**15 else 4
+    message = size / WIDTH / area * min(options.topk, area) * (4 + place)  # where sides are multiples of chunk
+    return [Exchange("all_gather", message * ranks)]
+
+
+_EXCHANGES: Final[Mapping[str, Callable[[float, int, Any], list[Exchange]]]] = {
+    "local": lambda *_: [],
+    "ddp": _ddp,
+    "fedavg": _averaged,
+    "diloco": _averaged,
+    "streaming-diloco": _streaming,
+    "sparta": _sparta,
+    "demo": _demo,
+    "gossip": _gossip,
+}
+
+
+def exchanges(strategy: str, options: Mapping[str, Any], parameters: int, ranks: int) -> list[Exchange]:
+    """What a rank exchanges with the others.
+
+    Args:
+        strategy: a name of those that ship.
+        options: of the strategy, as texts or values; those that change nothing of what is sent do no harm.
+        parameters: of the model, float32.
+        ranks: how many.
+
+    Raises:
+        InputError: there is no such strategy or option, or one's bytes cannot be known beforehand.
+    """
+    if strategy not in _EXCHANGES:
+        raise InputError(f"strategy {quoted(strategy)} cannot be predicted; {suggest(strategy, list(_EXCHANGES))}")
+    chosen = read_options(strategy, STRATEGY_OPTIONS[strategy], options)
+    return _EXCHANGES[strategy](float(parameters * WIDTH), ranks, chosen)

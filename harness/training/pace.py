@@ -1,0 +1,116 @@
+"""Measures how a strategy's steps go on a network, with a model that computes nothing: what `predict --measure` runs.
+
+Run on every rank, with torchrun's variables (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, GLOO_SOCKET_IFNAME):
+
+    python -m harness.training.pace --parameters 1000000 --step-time 0.026 [--strategy diloco] [--option H=8]...
+        [--periods 3]
+
+Each step sleeps for its time of computing, then the strategy shares what a model of so many parameters, in 12 equal
+tensors, would share. The first period, in which connections are new, does not count. Rank 0 prints JSON: ``{"result":
+{"steps", "seconds_per_step", "seconds_compute", "seconds_waiting", "utilisation"}}``, of its own steps; ``utilisation``
+is the share that the steps were to compute of all the time. Exit codes as of harness.training.bench.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from harness.training import command
+from harness.training.group import ProcessGroup, blamed, check_environment
+from harness.training.strategies.catalogue import find_strategy
+from harness.training.strategies.option_values import read_options
+from harness.training.train import neighbours
+
+TENSORS: Final = 12
+
+
+def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
+    group = ProcessGroup(environment, options.timeout)
+    import torch
+    from torch import nn
+
+    from harness.training.strategies.base import CommClock, StrategyContext
+
+    kind = find_strategy(options.strategy)
+    given = dict(options.option)
+    settings = read_options(options.strategy, kind.Options, given)
+    every = max((getattr(settings, name) for name in ("H", "interval") if hasattr(settings, name)), default=1)
+    share = options.parameters // TENSORS
+    sizes = [options.parameters - share * (TENSORS - 1), *[share] * (TENSORS - 1)]
+    layers = [nn.ParameterList([torch.zeros(size)]) for size in sizes if size]
+    model = nn.ModuleList(layers)
+    clock = CommClock()
+    near = neighbours(environment, group.rank, group.size)
+    setup = StrategyContext(model, lambda all_: torch.optim.SGD(all_, lr=0.1), group.rank, group.size, near, clock)
+
+    def loss_of(module: Any) -> Any:
+        """All gradients for ddp, which waits for them; for the others one, which costs nothing."""
+        asleep = time.perf_counter() + options.step_time
+        loss = module() if options.strategy == "ddp" else layers[0][0][:1].sum() * 0
+        time.sleep(max(0.0, asleep - time.perf_counter()))
+        return loss
+
+    with blamed(group.rank, "measuring"):
+        strategy = kind(setup, settings)
+        for _ in range(max(every, options.least)):
+            strategy.step(loss_of)
+        strategy.settle()
+        group.dist.barrier()
+        clock.take()
+        steps = every * max(options.periods, -(-options.least // every))
+        began = time.perf_counter()
+        for _ in range(steps):
+            strategy.step(loss_of)
+        lasted = (time.perf_counter() - began) / steps
+        strategy.settle()
+    waiting = min(lasted, clock.take() / steps)
+    result = {
+        "steps": steps,
+        "seconds_per_step": lasted,
+        "seconds_compute": lasted - waiting,
+        "seconds_waiting": waiting,
+        "utilisation": options.step_time / lasted,
+    }
+    group.close()
+    if group.rank == 0:
+        print(json.dumps({"result": result}), flush=True)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="harness.training.pace", description="Time a strategy's steps on a network.")
+    parser.add_argument("--parameters", type=command.count, required=True, help="of the model, float32")
+    parser.add_argument("--step-time", type=command.seconds, required=True, help="seconds that a step computes")
+    parser.add_argument("--strategy", default="ddp", help="name")
+    parser.add_argument("--option", type=_pair, action="append", default=[], help="of the strategy, NAME=VALUE")
+    parser.add_argument("--periods", type=command.count, default=3, help="times that the strategy shares, at least")
+    parser.add_argument("--least", type=command.count, default=3, help="steps, at least")
+    parser.add_argument("--timeout", type=command.seconds, default=1800, help=command.TIMEOUT_HELP)
+    return parser.parse_args(arguments)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r}: write NAME=VALUE, like H=20")
+    return name, value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and return the exit code."""
+    options = _options(sys.argv[1:] if arguments is None else arguments)
+
+    def run() -> None:
+        check_environment(os.environ)
+        _run(options, os.environ)
+
+    return command.ended(run)
+
+
+if __name__ == "__main__":
+    command.leave(main())
