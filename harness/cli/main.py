@@ -21,7 +21,7 @@ from harness.linux import host
 VERBS: Final = {
     "profiles": ("profiles", "List network profiles"),
     "regions": ("regions", "List real regions"),
-    "scenarios": ("scenarios", "List the scenarios and models that ship"),
+    "scenarios": ("scenarios", "List the scenarios that ship"),
     "plan": ("plan", "Print nodes, routes and every edge's shape"),
     "up": ("up", "Start a shaped network"),
     "run": ("run", "Start a network, run CMD on every node, take the network down"),
