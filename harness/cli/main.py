@@ -35,7 +35,7 @@ VERBS: Final = {
     "play": ("play", "Play a scenario on a network that is up"),
     "verify": ("verify", "Measure RTT, jitter, loss and rate of every edge"),
     "bench": ("bench", "Time gloo's collectives over a sweep of sizes"),
-    "predict": ("predict", "Predict time per step, utilisation, bytes and price of a job"),
+    "predict": ("predict", "Predict time per step, compute utilisation, bytes"),
     "experiment": ("experiment", "Many runs from one file"),
     "report": ("report", "Who won where, by how much, and why"),
     "record-scenario": ("record_scenario", "Print what a recorded run met, as a scenario"),
