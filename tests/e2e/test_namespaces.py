@@ -24,6 +24,9 @@ exec setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs "$@"
 """
 
 
+AWAY = "events: [{at: 200ms, for: 200ms, pause: {node: 1}}, {at: 600ms, kill: {node: 2}, back: 100ms}]"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_another_user_needs_no_root(harness):
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
@@ -42,7 +45,12 @@ def test_another_user_needs_no_root(harness):
         wait_for(lambda: all(one["received_bytes"] for one in json.loads(harness("traffic", "show", "--json").stdout)))
         harness("down")
         assert not own_processes("traffic/holder.py", folder)
-        harness("run", "-n", "3", "-t", "line", "-p", "wan", "--record", "--runs", f"{folder}/runs", "--", "sleep", "1")
+        Path(folder, "s.yaml").write_text(AWAY)
+        ran = ["-n", "3", "-t", "line", "-p", "wan", "--record", "--runs", f"{folder}/runs"]
+        harness("run", *ran, "--scenario", f"{folder}/s.yaml", "--", "sleep", "1")
+        (away,) = Path(folder).glob("runs/*/away.jsonl")
+        told = [json.loads(line)["what"] for line in away.read_text().splitlines()]
+        assert told == ["pause", "back", "kill", "back", "restarted"]
         (links,) = Path(folder).glob("runs/*/links.jsonl")
         assert len(json.loads(links.read_text().splitlines()[0])["edges"]) == 4, "the sampler is in the nodes"
         harness.wrapper = []
