@@ -115,7 +115,7 @@ def run(
     """Start a network, run CMD on every node, take the network down.
 
     Programs get the variables that torchrun sets. The first that fails ends the others, unless --on-failure says
-    continue; one that a scenario kills has not failed.
+    continue; one that a scenario kills has not failed, and starts again where the scenario brings it back.
 
     Ends with the exit code of the rank that failed first (128 + N for signal N).
     """

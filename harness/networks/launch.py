@@ -72,7 +72,8 @@ def launch(
     """Run a program on the nodes until all end, or until the first fails: then the others are stopped.
 
     A rank that a scenario kills has not failed. Where the scenario says so it is started again, with how many times
-    that has happened to it in HARNESS_RESTART; it is not waited for once all others have ended.
+    that has happened to it in HARNESS_RESTART; it is not waited for once all others have ended. Where none has done its
+    work, and those that it killed stay away, the first of these counts as failed.
 
     Args:
         nodes: where programs start.
@@ -107,8 +108,14 @@ def launch(
         watch.run()
     finally:
         watch.close()
-    first = watch.first
+    return _outcome(watch)
+
+
+def _outcome(watch: Watch) -> LaunchOutcome:
+    first, away = watch.first, watch.away
     code = first.code if first is not None else TIMED_OUT if watch.unended else 0
+    failed = None if first is None else first.rank
+    if first is None and away and not watch.cut and all(watch.codes.values()):  # nobody is left who could be right
+        failed, code = away[0], watch.codes[away[0]]
     terminated = first is not None and first.terminated
-    rank = None if first is None else first.rank
-    return LaunchOutcome(code, rank, watch.codes, watch.cut, terminated, watch.unended, watch.away)
+    return LaunchOutcome(code, failed, watch.codes, watch.cut, terminated, watch.unended, away)

@@ -463,6 +463,12 @@ def test_a_job_whose_ranks_are_all_away_waits_for_those_that_will_be_back(backen
     assert outcome == LaunchOutcome(0, None, {0: 137, 1: 137, 2: 0}, away=(0, 1))
 
 
+def test_a_job_of_which_nobody_is_left_has_failed(backend, absent):
+    absent.on((1, b"began"), ("kill", 0), ("kill", 1), ("kill", 2))
+    outcome = launch(backend, PLAN, shell("echo began; exec sleep 300"), absent, away=absent.file)
+    assert (outcome.code, outcome.failed_rank, outcome.away) == (137, 0, (0, 1, 2))
+
+
 def test_a_rank_that_has_done_its_work_is_not_started_again(backend, absent):
     script = "echo began; if [[ $RANK == 1 ]]; then exit 0; fi; sleep 1; echo later; sleep 1"
     absent.on((0, b"later"), ("kill", 1, 60), ("back", 1))
