@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from harness.errors import HarnessError
@@ -20,7 +21,7 @@ AWAY: Final = "away.jsonl"
 MEMBERSHIP: Final = "membership.jsonl"
 _MEASURED: Final = (
     *("rank-*.jsonl", "collectives-*.jsonl", "links.jsonl", "links-*.jsonl", "flows.jsonl", "flows-*.jsonl"),
-    *(CHANGES, TRAFFIC, AWAY, MEMBERSHIP, "end.json", "checkpoints"),
+    *(CHANGES, TRAFFIC, AWAY, MEMBERSHIP, "end.json", "checkpoints", "delivery-*.trace"),
 )
 
 
@@ -228,6 +229,14 @@ class RunFolder:
             return file.read().decode(errors="replace").splitlines()[-count:]
         return []
 
-    def change(self, line: Mapping[str, Any]) -> None:
-        """Add a reshape. Raises HarnessError."""
+    def change(self, line: Mapping[str, Any], traces: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Add a reshape. Raises HarnessError.
+
+        Args:
+            line: of changes.jsonl.
+            traces: the packet-delivery traces that links have after it, by the names of their files.
+        """
+        for name, content in traces.items():
+            if not (self.path / name).exists():
+                replace_file(self.path / name, content)
         append_json(self.path / "changes.jsonl", line)

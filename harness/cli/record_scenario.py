@@ -42,7 +42,7 @@ def record_scenario(
     changes, traffic, away = (list(_lines(run / name)) for name in (CHANGES, TRAFFIC, AWAY))
     if not (changes or traffic or away):
         raise InputError(f"{run}: nothing changed in this run, no node was away, and it met no cross traffic")
-    say(scenario_text(facts["started"], changes, traffic, away).rstrip())
+    say(scenario_text(facts["started"], changes, traffic, away, run).rstrip())
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import InputError, quoted
-from harness.model.delivery import Delivery
+from harness.model.delivery import Delivery, counts_of
 from harness.model.yaml_file import read_text
 
 LONGEST_MS: Final = 3_600_000
@@ -80,6 +80,16 @@ def _fault(line: str) -> str:
     if _NUMBER.fullmatch(line):
         return f"{quoted(line)} is not a whole number of milliseconds; are these seconds?"
     return f"{quoted(line)} is not a number of milliseconds"
+
+
+def record_name(delivery: Delivery) -> str:
+    """The name of a trace's file in the folder of a run whose links had it."""
+    return f"delivery-{delivery.digest}.trace"
+
+
+def recorded(delivery: Delivery) -> bytes:
+    """What stands in that file: the trace, whatever way it was played. Raises RecordError."""
+    return delivery_text(counts_of(delivery.digest)).encode()
 
 
 def delivery_text(counts: bytes) -> str:

@@ -172,7 +172,7 @@ class Network:
                 self.plan = new
                 if difference and (folder := self._registry.recording(self.name, current.created)):
                     try:
-                        RunFolder(folder).change(difference.record(asked, acknowledged, at))
+                        difference.write(RunFolder(folder), asked, acknowledged, at)
                     except HarnessError as error:
                         raise HarnessError(
                             f"the links are changed, but the change could not be recorded: {error}"

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from harness.model.capacity_edit import Regions
+from harness.model.delivery_file import record_name, recorded
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
+from harness.run_files import RunFolder
 from harness.shaping.base import EngineFacts
 
 
@@ -82,6 +84,12 @@ class PlanChange:
                 for (src, dst), (before, after) in trunks.items()
             ],
         }
+
+    def write(self, folder: RunFolder, asked: float, acknowledged: float, at: float | None = None) -> None:
+        """Add it to a run's record, with the packet-delivery traces that links have now. Raises HarnessError."""
+        now = (self.new.edges[pair].shape.delivery for pair in sorted(self.edges))
+        traces = {record_name(one): recorded(one) for one in now if one is not None}
+        folder.change(self.record(asked, acknowledged, at), traces)
 
     def amendment(self) -> dict[str, Any]:
         """What differs, in JSON; see Registration.amended."""

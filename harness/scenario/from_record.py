@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from harness.model.capacity import Capacity
 from harness.model.cpu import CpuShare
+from harness.model.delivery import Delivery
+from harness.model.delivery_file import record_name
 from harness.model.format import count
 from harness.model.link import LINK_FIELDS, Pair
 from harness.model.queueing import Buffer
@@ -18,7 +22,13 @@ Fields = tuple[tuple[str, str], ...]
 """Texts by name, as ``set`` takes them."""
 
 
-def scenario_text(started: float, changes: Iterable[Json], traffic: Iterable[Json], away: Sequence[Json] = ()) -> str:
+def scenario_text(
+    started: float,
+    changes: Iterable[Json],
+    traffic: Iterable[Json],
+    away: Sequence[Json] = (),
+    folder: Path = Path("."),
+) -> str:
     """A scenario file, in YAML.
 
     Args:
@@ -26,6 +36,7 @@ def scenario_text(started: float, changes: Iterable[Json], traffic: Iterable[Jso
         changes: the lines of changes.jsonl.
         traffic: those of traffic.jsonl.
         away: those of away.jsonl.
+        folder: the run's, where its packet-delivery traces are.
     """
     changes = list(changes)
     begun = [change["asked"] - change["at"] for change in changes if "at" in change]
@@ -33,7 +44,7 @@ def scenario_text(started: float, changes: Iterable[Json], traffic: Iterable[Jso
     events = [
         event
         for change in _without_cuts(changes, away)
-        for event in _changed(change.get("at", max(0.0, change["asked"] - zero)), change)
+        for event in _changed(change.get("at", max(0.0, change["asked"] - zero)), change, folder)
     ]
     events += [*_loads(zero, traffic), *_absences(zero, away)]
     lines = [f"  - {{at: {at:.3f}s, {text}}}" for at, text in sorted(events, key=lambda event: event[0])]
@@ -76,12 +87,12 @@ def _left_alone(edge: Json, rank: int, down: bool) -> Json:
     return {**edge, "before": {**edge["before"], "down": down}}
 
 
-def _changed(at: float, change: Json) -> Iterator[tuple[float, str]]:
+def _changed(at: float, change: Json, folder: Path) -> Iterator[tuple[float, str]]:
     alike: dict[tuple[bool | None, Fields], list[Pair]] = {}
     for edge in change["edges"]:
         before, after = edge["before"], edge["after"]
         down = after["down"] if after["down"] != before["down"] else None
-        alike.setdefault((down, _fields(before, after)), []).append((edge["src"], edge["dst"]))
+        alike.setdefault((down, _fields(before, after, folder)), []).append((edge["src"], edge["dst"]))
     for (down, fields), pairs in alike.items():
         for edges, one_way in _named(pairs):
             only = ", one_way: true" if one_way else ""
@@ -103,12 +114,14 @@ def _changed(at: float, change: Json) -> Iterator[tuple[float, str]]:
         yield at, f"trunk: {{{ways}, rate: {_capacity(trunk['after'])}}}"
 
 
-def _fields(before: Json, after: Json) -> Fields:
+def _fields(before: Json, after: Json, folder: Path) -> Fields:
     """What ``set`` must be told; a field that appeared in a newer version was what it is by default."""
     found = []
     for name, one in LINK_FIELDS.items():
         if before.get(one.json) != after.get(one.json):
             value = one.from_json(after.get(one.json))
+            if isinstance(value, Delivery):
+                value = replace(value, file=str(folder.absolute() / record_name(value)))
             found.append((name, one.off if value is None else str(value)))
     return tuple(found)
 

@@ -183,7 +183,7 @@ class OwnNetwork(Network):
         difference = PlanChange(old, done.plan)
         if self._folder is not None and difference:
             with as_user(*user_of()):
-                RunFolder(self._folder).change(difference.record(asked, time.time(), at))
+                difference.write(RunFolder(self._folder), asked, time.time(), at)
         return done
 
 

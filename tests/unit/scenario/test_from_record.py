@@ -1,11 +1,16 @@
 """A run's record as a scenario: played on the network that the run began with, it ends as the run did."""
 
+import json
 from dataclasses import replace
 
 from harness.model.capacity_edit import node_change, trunk_change
-from harness.model.plan_edit import set_down, shape_change
+from harness.model.delivery import Delivery
+from harness.model.delivery_file import record_name
+from harness.model.link_edit import ShapeEdit
+from harness.model.plan_edit import reshaped, set_down, shape_change
 from harness.model.plan_options import PlanOptions
 from harness.networks.plan_change import PlanChange
+from harness.run_files import RunFolder
 from harness.scenario.absence import Away, Chosen
 from harness.scenario.from_record import scenario_text
 from harness.scenario.scenario_file import load_scenario
@@ -52,6 +57,18 @@ def test_it_leads_to_the_same_network(tmp_path):
     }
     assert (plan.nodes, plan.trunk_capacities) == (end.nodes, end.trunk_capacities)
     assert sorted({due.at for due in scenario.agenda()}) == list(map(float, range(len(EDITS))))
+
+
+def test_a_trace_is_found_in_the_runs_folder(tmp_path):
+    trace = Delivery.of("lte.up", bytes([1, 0, 2])).played({"scale": "2", "loop": "no"})
+    change = PlanChange(START, reshaped(START, [(0, 1)], ShapeEdit({"delivery": trace})))
+    change.write(RunFolder(tmp_path), 1004, 1004.01)
+    (line,) = map(json.loads, (tmp_path / "changes.jsonl").read_text().splitlines())
+    path = tmp_path / "again.yaml"
+    path.write_text(scenario_text(1000.0, [line], (), folder=tmp_path))
+    (due,) = load_scenario(path).agenda()
+    found = due.edit(START).edges[0, 1].shape.delivery
+    assert found == replace(trace, file=record_name(trace))
 
 
 def test_both_directions_are_one_event(tmp_path):
