@@ -54,7 +54,7 @@ SETUP: Final = {
     "BASE": "Another base for `harness image build`: Debian or Ubuntu with Python 3.11 or newer.",
 }
 NODE: Final = {
-    "HARNESS_NAMES": "Host names of the nodes, with `{}` for the rank + 1. Without it a container is no node.",
+    "HARNESS_NAMES": "Host names of the nodes, with `{}` for the rank + 1 or `{rank}`. Without it a container is none.",
     "HARNESS_PLAN_0": "A whole plan, packed, instead of the variables above; HARNESS_PLAN_1, ... where it is long.",
     "HARNESS_TRANSIENT": "Whether the node ends with the command that made it.",
 }

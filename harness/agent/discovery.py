@@ -10,7 +10,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import Final
 
@@ -116,14 +116,36 @@ def _some(names: Sequence[str]) -> str:
 
 
 def addressing_of(places: Sequence[Place]) -> Addressing:
-    """The plan's addresses: those that were given to the nodes, in the subnets of our interface."""
-    mask = _ipv4_mask()
-    ipv4_net = IPv4Network((int(places[0].ipv4) & mask, mask.bit_count()))
+    """The plan's addresses: those that were given to the nodes, in the subnets of our interface.
+
+    Where nodes are in other subnets too, as pods on several machines, these are the smallest that hold all of them.
+
+    Raises:
+        UnavailableError: that would hold the name server too, which no node could reach any more.
+    """
+    fours = tuple(place.ipv4 for place in places)
     sixes = tuple(place.ipv6 for place in places if place.ipv6 is not None)
     if len(sixes) < len(places):
         sixes = ()
+    ipv4_net = IPv4Network((int(fours[0]), _ipv4_mask().bit_count()), strict=False)
+    while not all(address in ipv4_net for address in fours):
+        ipv4_net = ipv4_net.supernet()
     ipv6_net = IPv6Network((int(sixes[0]), ipv6_prefix() or 64), strict=False) if sixes else DEFAULT_IPV6
-    return Addressing(ipv4_net, ipv6_net, tuple(place.ipv4 for place in places), sixes)
+    while not all(address in ipv6_net for address in sixes):
+        ipv6_net = ipv6_net.supernet()
+    for net in (ipv4_net, ipv6_net):
+        if inside := [server for server in _name_servers() if server.version == net.version and server in net]:
+            raise UnavailableError(
+                f"the name server {inside[0]} is in {net}, the smallest subnet with all nodes, of which nothing but"
+                " nodes can be reached: give the nodes a subnet of their own"
+            )
+    return Addressing(ipv4_net, ipv6_net, fours, sixes)
+
+
+def _name_servers(file: Path = Path("/etc/resolv.conf")) -> list[IPv4Address | IPv6Address]:
+    words = [line.split() for line in file.read_text().splitlines()] if file.is_file() else []
+    named = [line[1].partition("%")[0] for line in words if len(line) > 1 and line[0] == "nameserver"]
+    return [ip_address(text) for text in named]
 
 
 def is_ours(address: IPv4Address) -> bool:

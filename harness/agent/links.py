@@ -13,7 +13,7 @@ from typing import Final
 
 from harness.agent.log import say
 from harness.agent.protocol import PORT
-from harness.agent.routes import drop_routes, forward, reserve, set_routes
+from harness.agent.routes import drop_routes, forward, given_routes, reserve, set_routes
 from harness.errors import NodeError
 from harness.linux.tcp import tcp_counters
 from harness.model.plan import NetworkPlan
@@ -44,6 +44,7 @@ class NodeLinks:
         self.plan, self.rank, self.engine = plan, rank, engine
         self._congestion_control = congestion_control
         self._routes: list[Route] = []
+        self._given: list[Route] = []
         self._features: set[str] = set()
         self._made = False
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -51,6 +52,7 @@ class NodeLinks:
     def start(self) -> None:
         """Start what the engine needs beside it. Raises NodeError."""
         forward(self.plan, self.rank)
+        self._given = given_routes()
         if why := reserve(PORT):
             say(f"jobs could speak to rank 0's agent: this kernel has no rules by user ({why})")
         if self.engine.daemon_module:
@@ -78,7 +80,7 @@ class NodeLinks:
         wrong = [(f"shape edge {src}->{dst}", what) for (src, dst), what in reading.mismatches]
         for action, what in wrong + [(f"limit {cap}", what) for cap, what in reading.cap_mismatches]:
             raise NodeError(self.rank, action, f"the engine accepted the change but reports something else: {what}")
-        self._routes = set_routes(self.plan.node(self.rank), self._congestion_control, self._routes)
+        self._routes = set_routes(self.plan.node(self.rank), self._congestion_control, self._routes, self._given)
 
     def detach(self, ranks: Collection[int]) -> None:
         """Let nothing go to these nodes until ``shape``: they have moved, and the links are about where they were."""

@@ -1,7 +1,8 @@
 """A container's routes: to every node through the neighbours of the plan, and to nobody else on its bridge.
 
 Docker gives a container a route to its whole subnet. What of that is no node of the plan is unreachable from here: a
-node that came back with another address cannot be reached past its links, which are about the old one.
+node that came back with another address cannot be reached past its links, which are about the old one. Pods of
+Kubernetes have no common link: there the route to a neighbour leads through the gateway that the pod was given.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import errno
 import socket
 import struct
 from collections.abc import Collection, Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ from harness.model.node_plan import NodePlan
 from harness.model.plan import NetworkPlan
 from harness.netlink.neighbours import lead_nowhere, look_up
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
-from harness.netlink.routes import Route, default_gateways
+from harness.netlink.routes import Route, default_gateways, main_table
 from harness.netlink.rtnetlink import Request, Rtnetlink
 
 _RTM_SETLINK: Final = 19
@@ -75,15 +76,30 @@ def forward(plan: NetworkPlan, rank: int, sysctls: str = "/proc/sys") -> None:
         raise NodeError(rank, "let IPv6 pass to other nodes", f"{name} is 0", remedy)
 
 
-def set_routes(node: NodePlan, congestion_control: str, old: Collection[Route] = ()) -> list[Route]:
+def given_routes() -> list[Route]:
+    """The routes that the container has been given, before ``set_routes`` changes them."""
+    with Rtnetlink() as netlink:
+        return [route for version in (4, 6) for route in main_table(netlink, version)]
+
+
+def set_routes(
+    node: NodePlan, congestion_control: str, old: Collection[Route] = (), given: Collection[Route] = ()
+) -> list[Route]:
     """Add the node's routes and remove those of ``old`` that are not among them; the routes that the node has then.
 
+    Args:
+        node: whose.
+        congestion_control: of TCP to other nodes.
+        old: those of the last time.
+        given: those that the container had: a neighbour to which they lead through a gateway stays behind it.
+
     Raises:
-        NodeError: the kernel refused one.
+        NodeError: the kernel refused one, or a relay is not on the link.
     """
     index, mtu = socket.if_nametoindex(INTERFACE), _mtu(node)
     with Rtnetlink() as netlink:
-        wanted = [route for version in node.addressing.versions for route in _routes(netlink, node, version, index)]
+        versions = node.addressing.versions
+        wanted = [route for version in versions for route in _routes(netlink, node, version, index, given)]
         wanted = [_with(route, congestion_control, mtu, node.ecn) for route in wanted]
         new = [route for route in wanted if route not in old]
         for refusal in netlink.batch([route.add(replace=True) for route in new]):
@@ -91,7 +107,8 @@ def set_routes(node: NodePlan, congestion_control: str, old: Collection[Route] =
         gone = [route for route in old if route not in wanted]
         netlink.batch([route.remove() for route in gone if all(route.target != other.target for other in wanted)])
         netlink.batch([look_up(route.target.network_address, index) for route in gone if route.via])
-        relayed = [route for route in wanted if route.via]
+        gateways = {route.via for route in given}
+        relayed = [route for route in wanted if route.via and route.via not in gateways]
         for refusal in netlink.batch([lead_nowhere(route.target.network_address, index) for route in relayed]):
             raise _error(node, relayed[refusal.index], refusal.errno, refusal.text)
     return wanted
@@ -106,17 +123,33 @@ def drop_routes(held: Collection[Route], targets: Collection[IPv4Network | IPv6N
     return [route for route in held if route.target not in targets]
 
 
-def _routes(netlink: Rtnetlink, node: NodePlan, version: int, index: int) -> Iterator[Route]:
+def _routes(netlink: Rtnetlink, node: NodePlan, version: int, index: int, given: Collection[Route]) -> Iterator[Route]:
     net = node.addressing
     hops = {rank: port.neighbour for port in node.egress for rank in port.ranks}
     for rank, hop in sorted(hops.items()):
-        via = None if hop == rank else net.address(hop, version)
+        via = _gateway(net.address(hop, version), given)
+        if hop != rank:
+            if via is not None:
+                raise NodeError(
+                    node.rank,
+                    f"reach node {rank} through node {hop}",
+                    f"that is behind the gateway {via}",
+                    "take a topology in which all nodes are neighbours, e.g. fully_connected",
+                )
+            via = net.address(hop, version)
         yield Route(ip_network(net.address(rank, version)), via, index)
     subnet = net.ipv4_net if version == 4 else net.ipv6_net
     for gateway in {*default_gateways(netlink, version, index)}:
         if gateway in subnet:
             yield Route(ip_network(gateway), None, index)
     yield Route(subnet, None, None, metric=0 if version == 4 else 1)
+
+
+def _gateway(address: IPv4Address | IPv6Address, given: Collection[Route]) -> IPv4Address | IPv6Address | None:
+    """Through which these routes lead there: the longest prefix, and of those the least metric."""
+    there = [route for route in given if route.target.version == address.version and address in route.target]
+    best = min(there, key=lambda route: (-route.target.prefixlen, route.metric), default=None)
+    return best.via if best else None
 
 
 def _mtu(node: NodePlan) -> int:

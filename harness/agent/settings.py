@@ -23,7 +23,7 @@ from harness.model.torchrun import MASTER_PORT
 from harness.shaping.facts import AUTO, ENGINES
 
 NAMES: Final = "HARNESS_NAMES"
-"""The variable with the host names of the nodes, with ``{}`` for the rank + 1."""
+"""The variable with the host names of the nodes, with ``{}`` for the rank + 1, as Compose counts, or ``{rank}``."""
 TRANSIENT: Final = "HARNESS_TRANSIENT"
 """The variable that says that the node ends with the command that made it."""
 _PLAN: Final = "HARNESS_PLAN_{}"
@@ -42,7 +42,7 @@ class Settings:
     Args:
         options: what the plan is made of, where there is no plan.
         plan: made outside, with every node's address.
-        names: host names of the nodes, with ``{}`` for the rank + 1.
+        names: host names of the nodes, with ``{}`` for the rank + 1 or ``{rank}``.
         engine: what makes the links: auto, netem or userspace.
         congestion_control: of TCP.
         job: the program to run, or nothing: then the node waits for programs from outside.
@@ -85,10 +85,13 @@ class Settings:
         if on_failure not in ("stop", "continue"):
             raise InputError(f"ON_FAILURE={on_failure}: write stop (the first failure ends the job) or continue")
         names = text(NAMES)
-        if names.count("{}") != 1:
-            raise InputError(f"{NAMES}={names!r}: write the nodes' host names with {{}} for the number, e.g. node-{{}}")
+        if names.count("{}") + names.count("{rank}") != 1:
+            raise InputError(
+                f"{NAMES}={names!r}: write the nodes' host names with {{}} for the number from 1, e.g. node-{{}}, or"
+                " {rank} for the rank"
+            )
         nodes = number("NODES", DEFAULT_NODES, 1, 4094)
-        if len(longest := names.replace("{}", str(nodes))) > HOST_NAME_LENGTH:
+        if len(longest := max(_host_name(names, nodes - 1).split("."), key=len)) > HOST_NAME_LENGTH:
             raise InputError(
                 f"{longest!r} is too long for a host name, which has up to {HOST_NAME_LENGTH} characters: give the"
                 " Compose project a shorter name (docker compose -p NAME)"
@@ -127,6 +130,11 @@ class Settings:
         )
 
     @property
+    def host_names(self) -> list[str]:
+        """Of all nodes, by rank."""
+        return [_host_name(self.names, rank) for rank in range(self.size)]
+
+    @property
     def size(self) -> int:
         """Number of nodes."""
         return self.plan.size if self.plan else self.options.nodes or DEFAULT_NODES
@@ -139,6 +147,10 @@ class Settings:
             return
         Addressing.parse(self.options.subnet, self.options.subnet6).require(self.size, others=1)
         refuse_trunks(self.options.plan())
+
+
+def _host_name(names: str, rank: int) -> str:
+    return names.replace("{}", str(rank + 1)).replace("{rank}", str(rank))
 
 
 def is_no_node(environ: Mapping[str, str]) -> bool:

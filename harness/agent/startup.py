@@ -107,7 +107,7 @@ def main(end_with: Callable[[int | None], None]) -> int:
             return _run_alone(sys.argv[1:])
         READY.unlink(missing_ok=True)
         settings = Settings.read(os.environ, sys.argv[1:])
-        names = [settings.names.replace("{}", str(rank + 1)) for rank in range(settings.size)]
+        names = settings.host_names
         try:
             settings.check()
             player = ScenarioPlayer() if settings.scenario else None

@@ -42,6 +42,7 @@ VERBS: Final = {
     "trace": ("trace", "One timeline of a run for Perfetto"),
     "ls": ("ls", "List the networks that are up"),
     "compose": ("compose", "Print the file for docker compose up"),
+    "k8s": ("k8s", "Print a Kubernetes Job of nodes"),
     "image": ("image", "Build the image that containers run"),
     "doctor": ("doctor", "Print what works here (by trying it), how to fix the rest"),
     "down": ("down", "Remove a network and whatever runs in it"),

@@ -5,12 +5,13 @@ import json
 import os
 import socket
 import subprocess
-from ipaddress import IPv4Address
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
-from harness.agent.routes import forward, reserve, set_routes
+from harness.agent.routes import forward, given_routes, reserve, set_routes
 from harness.errors import NodeError
 from harness.netlink.routes import main_table
 from harness.netlink.rtnetlink import Rtnetlink
@@ -44,6 +45,27 @@ def container():
         yield
 
 
+@pytest.fixture(params=["own host route", "subnet behind the gateway"])
+def pod(request):
+    """Be in a namespace that looks like a pod's: as Calico makes it, or as kind's ptp plug-in does."""
+    from harness.linux.syscalls import CLONE_NEWNET, unshare
+
+    calico = request.param == "own host route"
+    gateway, length = ("169.254.1.1", 32) if calico else ("10.9.0.1", 24)
+    with returning():
+        unshare(CLONE_NEWNET)
+        ip("link", "set", "lo", "up")
+        ip("link", "add", "eth0", "type", "veth", "peer", "far")
+        ip("link", "set", "far", "up")
+        ip("address", "add", f"{NODES[0]}/{length}", "dev", "eth0", *([] if calico else ["noprefixroute"]))
+        ip("link", "set", "eth0", "up")
+        ip("route", "add", gateway, "dev", "eth0", "scope", "link")
+        ip("route", "add", "default", "via", gateway)
+        if not calico:
+            ip("route", "add", "10.9.0.0/24", "via", gateway)
+        yield gateway
+
+
 def way(address):
     """The next hop of a packet for there, or None where that is on the link."""
     return json.loads(ip("-j", "route", "get", address))[0].get("gateway")
@@ -63,6 +85,28 @@ def test_neighbours_are_on_the_link_and_others_behind_them(container):
     assert way("10.9.0.4") == NODES[hop]
     assert way("fd09::4") == f"fd09::{NODES[hop][-1]}"
     assert "reno" in ip("-d", "route", "show", "10.9.0.3")
+
+
+def test_neighbours_of_a_pod_stay_behind_its_gateway(pod):
+    plan, given_before = given(network("fully_connected", 3), NODES[0], "10.9.0.3", "10.9.0.4"), given_routes()
+    addressing = replace(plan.addressing, ipv4_net=IPv4Network("10.9.0.0/24"), given6=())
+    node = replace(plan.node(0), addressing=addressing)
+    held = set_routes(node, "reno", (), given_before)
+    for peer in ("10.9.0.3", "10.9.0.4"):
+        assert way(peer) == pod
+        assert "reno" in ip("-d", "route", "show", peer)
+    assert "dev eth0" in ip("route", "get", pod)
+    assert way("192.0.2.1") == pod
+    assert refused("10.9.0.77")
+    assert set_routes(node, "reno", held, given_before) == held
+    assert way("10.9.0.3") == pod
+
+
+def test_a_relay_behind_a_gateway_is_refused(pod):
+    plan = given(network("ring", 4), *NODES)
+    node = replace(plan.node(0), addressing=replace(plan.addressing, given6=()))
+    with pytest.raises(NodeError, match=r"reach node 2 through node \d: that is behind the gateway .*fully_connected"):
+        set_routes(node, "reno", (), given_routes())
 
 
 @pytest.mark.parametrize("address", ["10.9.0.77", "fd09::77"])

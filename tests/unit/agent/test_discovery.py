@@ -70,3 +70,43 @@ def test_half_an_answer_is_waited_out_where_the_network_has_ipv6():
 
 def test_a_name_that_leads_somewhere_is_found():
     assert discovery.look_up("localhost") is not None
+
+
+@pytest.fixture
+def interface(monkeypatch):
+    """Our interface has a /24, and a name server elsewhere."""
+    monkeypatch.setattr(discovery, "_ipv4_mask", lambda: 0xFFFFFF00)
+    monkeypatch.setattr(discovery, "ipv6_prefix", lambda: 64)
+    servers = []
+    monkeypatch.setattr(discovery, "_name_servers", lambda: servers)
+    return servers
+
+
+def pods(*fours):
+    return [Place(IPv4Address(four), None) for four in fours]
+
+
+def test_nodes_in_one_subnet_have_that_of_our_interface(interface):
+    net = discovery.addressing_of([place(1), place(2)])
+    assert (str(net.ipv4_net), str(net.ipv6_net)) == ("10.0.0.0/24", "fd00::/64")
+
+
+def test_nodes_in_several_subnets_have_the_smallest_that_holds_them_all(interface):
+    net = discovery.addressing_of(pods("10.244.0.5", "10.244.3.9"))
+    assert (str(net.ipv4_net), net.ipv4(1), net.versions) == ("10.244.0.0/22", IPv4Address("10.244.3.9"), (4,))
+    apart = [Place(IPv4Address("10.0.0.1"), IPv6Address(f"fd00:0:0:{part}::1")) for part in (1, 2)]
+    assert str(discovery.addressing_of(apart).ipv6_net) == "fd00::/62"
+
+
+def test_a_name_server_among_the_nodes_is_told_before_it_cannot_be_reached(interface):
+    interface.append(IPv4Address("10.96.0.10"))
+    assert discovery.addressing_of(pods("10.244.0.5", "10.244.3.9"))
+    with pytest.raises(UnavailableError, match=r"the name server 10.96.0.10 is in 10.0.0.0/8, the smallest subnet"):
+        discovery.addressing_of(pods("10.244.0.5", "10.8.0.9"))
+
+
+def test_name_servers_are_those_of_resolv_conf(tmp_path):
+    file = tmp_path / "resolv.conf"
+    file.write_text("search x\nnameserver 10.96.0.10\nnameserver fe80::1%eth0\noptions ndots:5\n")
+    assert discovery._name_servers(file) == [IPv4Address("10.96.0.10"), IPv6Address("fe80::1")]
+    assert discovery._name_servers(tmp_path / "none") == []

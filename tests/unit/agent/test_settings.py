@@ -57,6 +57,10 @@ def test_everything_that_is_given_is_taken():
         ({"MASTER_PORT": "29321"}, "agents use that port"),
         ({"ON_FAILURE": "explode"}, "ON_FAILURE=explode"),
         ({"HARNESS_NAMES": "node"}, "HARNESS_NAMES='node'"),
+        (
+            {"HARNESS_NAMES": "node-{}-{rank}"},
+            "HARNESS_NAMES='node-{}-{rank}': write .* from 1, e.g.",
+        ),
         ({"HARNESS_NAMES": "a" * 57 + "-node-{}", "NODES": "10"}, f"'{'a' * 57}-node-10' is too long .* 63 characters"),
         ({"HARNESS_PLAN_0": "nonsense!"}, "HARNESS_PLAN_0 holds no plan"),
     ],
@@ -64,6 +68,16 @@ def test_everything_that_is_given_is_taken():
 def test_nonsense_names_its_variable(variables, message):
     with pytest.raises(InputError, match=message):
         Settings.read({**NAMES, **variables})
+
+
+def test_names_count_from_one_or_are_of_ranks():
+    assert Settings.read({**NAMES, "NODES": "2"}).host_names == ["harness-node-1", "harness-node-2"]
+    pods = Settings.read({"HARNESS_NAMES": "train-{rank}.train", "NODES": "3"})
+    assert pods.host_names == ["train-0.train", "train-1.train", "train-2.train"]
+    long = f"{'a' * 60}-{{rank}}.{'b' * 63}"  # each part of a name may have 63 characters
+    assert Settings.read({"HARNESS_NAMES": long, "NODES": "10"}).host_names[9] == long.replace("{rank}", "9")
+    with pytest.raises(InputError, match=f"'{'a' * 60}-100' is too long"):
+        Settings.read({"HARNESS_NAMES": long, "NODES": "101"})
 
 
 def test_a_plan_travels_whole_in_pieces_that_the_kernel_takes():
