@@ -20,12 +20,14 @@ from typing import Final
 
 from harness.agent import discovery
 from harness.agent.agent import READY, Agent
+from harness.agent.cpu import await_share
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
 from harness.agent.scenario_player import ScenarioPlayer
 from harness.agent.settings import Settings, is_no_node
 from harness.errors import HarnessError, InputError, PrivilegeError
 from harness.linux import host
+from harness.model.cpu import check_cores
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
 from harness.shaping.detect import choose_engine, in_place_features, make_engine
@@ -46,6 +48,9 @@ def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
     engine, why = choose_engine(settings.engine, in_place_features(settings.engine))
     links = NodeLinks(plan, rank, make_engine(engine, outside=True), settings.congestion_control)
     links.engine.check(plan)
+    check_cores(plan, os.cpu_count() or 1)
+    if settings.plan is None:  # else its container was made with its share
+        await_share(plan.node_shape(rank).cpu, names[rank], settings.start_timeout, say)
     if rank == 0:
         for text in (why, *links.engine.precision_warnings(plan.edges.values()), *narrow_caps(plan)):
             if text:

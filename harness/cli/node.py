@@ -17,6 +17,7 @@ from harness.model.capacity_edit import NODE_LIMITS, SIDES, node_change, parse_r
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan_edit import named_ranks
 from harness.model.status import NodeStatus
+from harness.networks.backends import DOCKER
 
 app = typer.Typer(no_args_is_help=True, help="Show and change the uplinks, downlinks and CPUs of nodes: show, set.")
 _COLUMNS: Final = ("node>", "limit")
@@ -115,5 +116,10 @@ def set_nodes(
     ranks_changed = {row.identity["rank"] for row in changed if row.identity["limit"] in SIDES}
     for text in narrow_caps(difference.new, [pair for pair in difference.new.edges if ranks_changed & set(pair)]):
         note(text)
+    if done and network.backend.name == DOCKER and any(row.identity["limit"] == "cpu" for row in changed):
+        from harness.backends.docker.cpu import shares_note
+
+        for text in shares_note(done.plan, network.engine):
+            note(text)
     if done:
         note_consequences(network, done)

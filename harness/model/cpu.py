@@ -139,6 +139,11 @@ def ranks_in(text: str, size: int) -> list[int]:
     return sorted(ranks)
 
 
+def changed_cpus(old: NetworkPlan, new: NetworkPlan) -> list[int]:
+    """The ranks whose share is not as it was."""
+    return [rank for rank in range(new.size) if old.node_shape(rank).cpu != new.node_shape(rank).cpu]
+
+
 def check_cores(plan: NetworkPlan, cores: int) -> None:
     """Raise InputError where a node is to have more than the machine has cores."""
     for rank, shape in plan.nodes.items():

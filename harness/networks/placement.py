@@ -123,6 +123,7 @@ class Placement:
     ) -> Network:
         from harness.backends.docker.backend import DockerBackend
         from harness.backends.docker.container_options import IMAGE, ContainerOptions
+        from harness.backends.docker.cpu import shares_note
         from harness.backends.docker.registry import DockerRegistry
 
         limits = Limits.read(os.environ)
@@ -134,7 +135,8 @@ class Placement:
         network = Network.up(name, plan, backend, registry, transient=transient, progress=progress)
         if network.engine == USERSPACE and self.engine != USERSPACE:
             tell(LIMITS)
-        for text in (*backend.engine.precision_warnings(plan.edges.values()), *narrow_caps(plan)):
+        notes = (*backend.engine.precision_warnings(plan.edges.values()), *narrow_caps(plan))
+        for text in (*notes, *shares_note(plan, network.engine)):
             tell(text)
         return network
 

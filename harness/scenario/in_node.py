@@ -30,6 +30,7 @@ from harness.backends.docker.registry import DockerRegistry
 from harness.backends.registration import Registration
 from harness.errors import HarnessError, InputError, NodeError
 from harness.linux.syscalls import die_with_parent
+from harness.model.cpu import changed_cpus
 from harness.model.format import format_time
 from harness.model.plan import NetworkPlan
 from harness.model.status import NodeStatus
@@ -38,7 +39,7 @@ from harness.networks.network import Network, Reshaped
 from harness.networks.plan_change import PlanChange
 from harness.networks.registry import LocalRegistry
 from harness.run_files import AWAY, RunFolder, append_json
-from harness.scenario.action import LoadAction
+from harness.scenario.action import Edit, LoadAction
 from harness.scenario.player import Played, Player, late_text
 from harness.scenario.scenario_file import load_scenario
 from harness.scenario.scenario_name import scenario_path
@@ -189,9 +190,11 @@ class OwnNetwork(Network):
 
 def _checked() -> NetworkScenario:
     settings = Settings.read(os.environ)
-    script = load_scenario(scenario_path(settings.scenario))
-    script.check(settings.options.plan())
+    script, plan = load_scenario(scenario_path(settings.scenario)), settings.options.plan()
+    script.check(plan)
     for event in script.events:
+        if isinstance(event.action, Edit) and changed_cpus(plan, event.action.edit(plan)):
+            raise InputError(f"{event.place}: no container can change its share of a CPU: that is for 'harness play'")
         if isinstance(event.action, LoadAction):
             raise InputError(f"{event.place}: loads are not for SCENARIO: start them beside it, by 'harness play'")
     return script

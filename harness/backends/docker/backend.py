@@ -13,6 +13,7 @@ from harness.agent.trunks import refuse_trunks
 from harness.backends.base import Progress, Stdio, Task
 from harness.backends.docker.agents import Agents
 from harness.backends.docker.container_options import ContainerOptions
+from harness.backends.docker.cpu import check_daemon_cores, limit
 from harness.backends.docker.sampling import AgentSampling
 from harness.errors import HarnessError, NodeError, RecordError
 from harness.model.plan import NetworkPlan
@@ -78,6 +79,7 @@ class DockerBackend:
     def check(self, plan: NetworkPlan, before: NetworkPlan | None = None) -> None:
         """See Backend."""
         refuse_trunks(plan)
+        check_daemon_cores(plan, before)
         if self._containers:  # those that start choose their engine, and check the plan
             self.engine.check(plan)
 
@@ -156,11 +158,24 @@ class DockerBackend:
             messages.setdefault(0, {"do": "edits", **edits})
         asked = sorted(rank for rank, message in messages.items() if "edits" in message)
         answers = self._agents.ask({rank: {**message, "asked": asked} for rank, message in messages.items()})
-        return {
-            rank: answer if isinstance(answer, HarnessError) else NodeStatus.from_json(answer)
-            for rank, answer in answers.items()
-            if rank in tasks
-        }
+        found = {rank: _status(answer) for rank, answer in answers.items() if rank in tasks}
+        return found | self._limited({rank: task for rank, task in tasks.items() if task.action == "apply"}, found)
+
+    def _limited(
+        self, tasks: Mapping[int, Task], found: Mapping[int, NodeStatus | HarnessError]
+    ) -> dict[int, NodeStatus | HarnessError]:
+        """Have Docker give those their share of a CPU that hold another one; what they say then."""
+        shares = {}
+        for rank, task in tasks.items():
+            status, share = found[rank], task.node.shape.cpu
+            held = status.cpu.applied if isinstance(status, NodeStatus) and status.cpu else None
+            if not isinstance(status, HarnessError) and held != share and (share or task.resized):
+                shares[rank] = share
+        if not shares:
+            return {}
+        refused: Mapping[int, NodeStatus | HarnessError] = limit(self._containers, shares)
+        again = self._agents.ask({rank: {"do": "observe"} for rank in shares if rank not in refused})
+        return {**refused, **{rank: _status(answer) for rank, answer in again.items()}}
 
     def spawn(
         self,
@@ -230,3 +245,7 @@ class DockerBackend:
         if self._ours:
             create.remove(self._network)
         self._containers = {}
+
+
+def _status(answer: Mapping[str, Any] | HarnessError) -> NodeStatus | HarnessError:
+    return answer if isinstance(answer, HarnessError) else NodeStatus.from_json(answer)

@@ -13,9 +13,11 @@ from harness.agent.settings import HOST_NAME_LENGTH, NAMES, TRANSIENT, packed
 from harness.backends.base import Progress
 from harness.backends.docker import registry as labels
 from harness.backends.docker.container_options import ContainerOptions, parse_gpus, parse_volume
+from harness.backends.docker.cpu import quota
 from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
 from harness.linux.sysctls import CONTAINER
 from harness.model.address import node_name
+from harness.model.cpu import CpuShare
 from harness.model.plan import NetworkPlan
 
 try:
@@ -192,6 +194,7 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
             dns_opt=list(DNS_OPTIONS),
             device_requests=_gpus(recipe.gpus),
             auto_remove=recipe.transient,
+            **_cpu(plan.node_shape(rank).cpu),
         )
         container.start()
     except APIError as problem:
@@ -209,6 +212,14 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
 def _gpus(text: str | None) -> list[DeviceRequest]:
     request = parse_gpus(text)
     return [] if request is None else [DeviceRequest(capabilities=[[_GPU]], **request)]
+
+
+def _cpu(share: CpuShare | None) -> dict[str, int]:
+    """In the SDK's words."""
+    if share is None:
+        return {}
+    made = quota(share)
+    return {"cpu_period": made["CpuPeriod"], "cpu_quota": made["CpuQuota"]}
 
 
 def _mount(volume: str) -> Mount:

@@ -1,0 +1,64 @@
+"""The share of a CPU of one container. It cannot limit itself: its group is read-only. Who speaks with Docker can, and
+that limits all that runs in the container, the agent and links in user space too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from harness.errors import HarnessError, UnavailableError
+from harness.linux.cgroup import CpuController, quota_us
+from harness.model.cpu import CpuShare
+from harness.model.status import CpuStatus, NodeStatus
+
+_POLL_SECONDS: Final = 0.2
+
+
+def own_cpu() -> CpuStatus | None:
+    """What the kernel holds of this container; None where it cannot be read."""
+    try:
+        return CpuController.find().own_group().read()
+    except (HarnessError, OSError, LookupError, ValueError):
+        return None
+
+
+def with_cpu(status: NodeStatus, requested: CpuShare | None, held: CpuStatus | None) -> NodeStatus:
+    """The status with what is held, where there is a limit or should be; one that was not asked for is fine."""
+    if held is None or (requested is None and held.applied is None):
+        return status
+    return status.with_cpu(held, requested or held.applied)
+
+
+def await_share(
+    requested: CpuShare | None,
+    container: str,
+    seconds: float,
+    say: Callable[[str], None],
+    held: Callable[[], CpuStatus | None] = own_cpu,
+) -> None:
+    """Wait until the container has its share; says once how to give it that.
+
+    Args:
+        requested: None: none.
+        container: its name.
+        seconds: to wait at most.
+        say: tells it.
+        held: what the kernel holds.
+
+    Raises:
+        UnavailableError: nobody did.
+    """
+    if requested is None:
+        return
+    quota, period = quota_us(requested)
+    remedy = f"docker update --cpu-period {period} --cpu-quota {quota} {container}"
+    deadline, said = time.monotonic() + seconds, False
+    while (found := held()) is None or found.applied != requested:
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"nobody has limited {container} to {requested} of a CPU core: {remedy}")
+        if not said:
+            said = True
+            say(f"a container cannot limit itself to {requested} of a CPU core; waiting until somebody runs: {remedy}")
+        time.sleep(_POLL_SECONDS)

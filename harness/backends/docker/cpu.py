@@ -1,0 +1,59 @@
+"""Shares of a CPU of containers: Docker's quota of each, which holds for all that runs in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from harness.backends.docker.daemon import DockerDaemon, DockerRefusal
+from harness.errors import HarnessError, NodeError
+from harness.linux.cgroup import quota_us
+from harness.model.cpu import CpuShare, check_cores
+from harness.model.plan import NetworkPlan
+from harness.shaping.facts import USERSPACE
+
+_WHOLE: Final = "a container's share of a CPU is for all that runs in it, its agent too"
+_LINKS: Final = "; links in user space are made there and slow down with it: use --engine netem, or --runtime netns"
+
+
+def quota(share: CpuShare | None) -> dict[str, int]:
+    """As Docker's requests have it; no limit is a quota of -1."""
+    if share is None:
+        return {"CpuQuota": -1}
+    quota, period = quota_us(share)
+    return {"CpuPeriod": period, "CpuQuota": quota}
+
+
+def shares_note(plan: NetworkPlan, engine: str) -> list[str]:
+    """What the user should know about the shares of a plan's nodes."""
+    if not any(shape.cpu for shape in plan.nodes.values()):
+        return []
+    return [_WHOLE + (_LINKS if engine == USERSPACE else "")]
+
+
+def check_daemon_cores(plan: NetworkPlan, before: NetworkPlan | None) -> None:
+    """Raise InputError where a node is to have more than the daemon's machine; asks only where something is new."""
+    old = before.nodes if before else {}
+    if any(shape.cpu and shape != old.get(rank) for rank, shape in plan.nodes.items()):
+        check_cores(plan, int(DockerDaemon(os.environ).ask("GET", "/info")["NCPU"]))
+
+
+def limit(containers: Mapping[int, str], shares: Mapping[int, CpuShare | None]) -> dict[int, HarnessError]:
+    """Give these ranks' containers their shares; what was refused, by rank.
+
+    A limit that Docker was given in another way, as Compose's ``cpus``, is not taken away.
+    """
+    daemon, refused = DockerDaemon(os.environ), dict[int, HarnessError]()
+    for rank, share in shares.items():
+        path = f"/containers/{containers[rank]}"
+        try:
+            if share is not None or _has_quota(daemon.ask("GET", f"{path}/json")):
+                daemon.ask("POST", f"{path}/update", quota(share))
+        except DockerRefusal as refusal:
+            refused[rank] = NodeError(rank, "limit cpu", refusal.cause)
+    return refused
+
+
+def _has_quota(container: Mapping[str, Any]) -> bool:
+    return bool(container["HostConfig"].get("CpuQuota", 0) > 0)
