@@ -125,11 +125,14 @@ def _without_format(path: Path) -> Path:
 
 
 def _print_winners(analysis: Analysis) -> None:
-    from harness.experiment.report.table import reasons_table, winners_table
+    from harness.experiment.report.table import churn_table, reasons_table, winners_table
 
     show(winners_table(analysis))
     say("")
     show(reasons_table(analysis))
+    if any(run.churn for run in analysis.runs):
+        say("")
+        show(churn_table(analysis))
     for run in analysis.experiment.runs:
         for text in run.end.notes if run.end else ():
             note(f"{run.slug}: {text}; this may have affected its results")

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from harness.experiment.measure import WALL
+from harness.experiment.membership import members_at
 from harness.experiment.spec import Experiment
 from harness.run_files import RunFolder
 
@@ -83,15 +84,20 @@ class RunProgress:
         self.logging: Counter[int] = Counter()
         """How many of these values each rank of an own command has logged."""
         self._names_steps: set[int] = set()
+        self._groups: list[tuple[int, frozenset[int]]] = []
+        """Of an elastic run: the last step before each process group, and its members."""
         self._since = since
         self._started: tuple[float, float] | None = (since, 0.0) if logged else None
 
     @property
     def reached_at(self) -> int | None:
         """The first evaluated step at which the mean over all ranks has reached the target; over those that log."""
-        ranks = self.logging.keys() or set(range(len(self._tails)))
-        whole = (step for step, scores in sorted(self._scores.items()) if scores.keys() >= ranks)
-        return next((step for step in whole if self._reached(fmean(self._scores[step].values()))), None)
+        return next((step for step in sorted(self._scores) if self._whole_and_reached(step)), None)
+
+    def _whole_and_reached(self, step: int) -> bool:
+        ranks = members_at(self._groups, step) or self.logging.keys() or range(len(self._tails))
+        scores = self._scores[step]
+        return scores.keys() >= set(ranks) and self._reached(fmean(scores[rank] for rank in ranks))
 
     def trained(self, now: float) -> float | None:
         """Seconds of training until now, over all attempts; None while ranks connect."""
@@ -145,6 +151,8 @@ class RunProgress:
                 scores.pop(rank, None)
         if rank == 0:
             self.step, self.value = last or 0, None
+            if members := line.get("members"):
+                self._groups.append((last or 0, frozenset(members)))
         if self._started is None and line["time"] >= self._since:
             self._started = float(line["time"]), float(line.get("elapsed", 0.0))
 

@@ -83,6 +83,13 @@ class ProcessGroup:
         """Whether all ranks have the same number, of at most 53 bits."""
         return self.largest([number, -number]) == [number, -number]
 
+    def of_rank_0(self, value: float) -> float:
+        """The value that rank 0 of the group has."""
+        tensor = self.torch.tensor(value, dtype=self.torch.float64)
+        with blamed(self.global_rank, "hearing from rank 0"):
+            self.dist.broadcast(tensor, src=0)
+        return float(tensor)
+
     def close(self) -> None:
         """Wait for all ranks, then destroy the group: the first to leave would cut off those that still receive."""
         with blamed(self.rank, "waiting for the last rank"):

@@ -74,12 +74,8 @@ class Recorder:
             elapsed: seconds of training in earlier attempts.
         """
         self._collectives.begin()
-        self.set_clock(elapsed)
-        self._bytes = self._counters.read()
-
-    def set_clock(self, elapsed: float) -> None:
-        """Go on from so many seconds of training."""
         self._before, self._began = elapsed, time.perf_counter()
+        self._bytes = self._counters.read()
 
     def start(self, **facts: Any) -> None:
         """Record the start of this attempt, or of its part in another process group."""

@@ -106,7 +106,8 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
             ElasticLoop(meeting, device, options.out, training, facts).run(resume=options.resume)
         elif group:
             training.enter(group)
-            training.run(facts, resume=options.resume)
+            training.load(options.resume)
+            training.run(facts)
             group.close()
 
 

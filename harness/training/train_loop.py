@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_LINES: Final = 1.0
 
 
 class Training:
-    """One rank's part of a training run: ``enter`` a process group, then ``run``.
+    """One rank's part of a training run: ``enter`` a process group, then ``load`` and ``run``.
 
     Args:
         make_task: makes what is learned, of which a group's members have a part each.
@@ -50,6 +50,8 @@ class Training:
         """The step of a checkpoint that is due but could not be saved yet; 0: none."""
         self.step = 0
         """The last step that counts."""
+        self._before = 0.0
+        """Seconds of training until the beginning, in earlier attempts."""
         self._begun = False
 
     def enter(self, group: ProcessGroup, state: Mapping[str, Any] | None = None) -> None:
@@ -85,24 +87,29 @@ class Training:
             return {}
         return {
             "step": self.step,
-            "elapsed": self.recorder.elapsed,
             "model": self._model.state_dict(),
             "strategy": self._strategy.state(),
         }
 
-    def run(self, facts: dict[str, Any], *, resume: bool) -> None:
-        """Train to the end. Raises HarnessError with rank and step.
+    def load(self, resume: bool) -> None:
+        """Find the step to begin after, once in a group. Raises HarnessError.
+
+        Args:
+            resume: whether to continue from the newest checkpoint; else this rank's checkpoints are removed.
+        """
+        self.step, self._before = self._resumed(resume)
+
+    def run(self, facts: Mapping[str, Any]) -> None:
+        """Train to the end, after ``load``. Raises HarnessError with rank and step.
 
         Args:
             facts: more fields for the record's first line.
-            resume: whether to continue from the newest checkpoint; else this rank's checkpoints are removed.
         """
-        self.step, elapsed = self._resumed(resume)
-        self._start(facts, self.step or None, elapsed)
+        self._start(facts, self.step or None, self._before)
         if self.step == 0:
             self._evaluate(0, 0.0)
         self._wait_for_all()
-        self.recorder.begin(elapsed)
+        self.recorder.begin(self._before)
         self._train()
 
     def go_on(self, facts: Mapping[str, Any], step: int) -> None:
@@ -113,9 +120,9 @@ class Training:
             step: the last one that counts.
         """
         self.step = step
-        self._start(facts, step, self.recorder.elapsed)
         self._wait_for_all()
-        self.recorder.begin(self.recorder.elapsed)
+        self.recorder.begin(self._group.of_rank_0(self.recorder.elapsed))
+        self._start(facts, step, self.recorder.elapsed)
         self._train()
 
     def _start(self, facts: Mapping[str, Any], resumed_from: int | None, elapsed: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from harness.experiment.report.analysis import Analysis, Scenario
 from harness.experiment.report.analysis.caps import cap_uses
+from harness.experiment.report.analysis.churn import Churn
 from harness.experiment.report.analysis.collectives import collective_times
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.flows import flow_totals
@@ -114,7 +115,13 @@ def _run(run: RunFigures) -> dict[str, Any]:
         "caps": [asdict(use) for use in cap_uses(run.run)],
         "flows": [_flow(flow) for flow in run.run.flows if flow.samples],
         "explanation": asdict(run.explanation),
+        "churn": _churn(run.churn) if run.churn else None,
     }
+
+
+def _churn(churn: Churn) -> dict[str, Any]:
+    absences = [asdict(one) | {"rejoin_seconds": one.rejoin_seconds} for one in churn.absences]
+    return asdict(churn) | {"absences": absences}
 
 
 def _flow(flow: Flow) -> dict[str, Any]:

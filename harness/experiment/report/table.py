@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Final
 
 from harness.experiment.report.analysis import Analysis
+from harness.experiment.report.analysis.churn import Churn
 from harness.experiment.report.analysis.groups import RunGroup
 from harness.experiment.report.analysis.sentences import headline, margin, runs_counted, time_to_target
 from harness.experiment.report.analysis.winners import Winner
-from harness.model.format import NOTHING, format_number, format_share, format_size
+from harness.model.format import NOTHING, format_number, format_share, format_size, format_time
 from harness.model.table import Column, Table
+
+CHURN: Final = ("goodput", "of all ranks' time", "steps lost", "stood still", "groups", "state sent")
+"""The headings of churn_cells."""
 
 
 def winners_table(analysis: Analysis) -> Table:
@@ -62,6 +67,28 @@ def reasons_table(analysis: Analysis) -> Table:
             same = str(times) if times == len(group.runs) else f"{times} of {len(group.runs)}"
             table.add_row("" if place else analysis.name(scenario), group.label, same, run.explanation.sentence)
     return table
+
+
+def churn_table(analysis: Analysis) -> Table:
+    """What it cost that ranks were away, a row for each run in which one was."""
+    columns = [Column("run"), *(Column(name, right=True) for name in CHURN), Column("away", breaks=" ")]
+    table = Table("Ranks that were away", columns)
+    for run in analysis.runs:
+        if (churn := run.churn) is not None:
+            table.add_row(analysis.run_name(run), *churn_cells(churn), "; ".join(one.words for one in churn.absences))
+    return table
+
+
+def churn_cells(churn: Churn) -> tuple[str, ...]:
+    """Goodput, that of all ranks' time, steps lost, standstill, groups, bytes of state."""
+    return (
+        format_share(churn.goodput),
+        format_share(churn.rank_goodput),
+        str(churn.steps_lost),
+        format_time(churn.standstill),
+        str(churn.groups),
+        format_size(churn.state_bytes),
+    )
 
 
 def _place(group: RunGroup, win: Winner | None) -> tuple[bool, float, float]:

@@ -40,8 +40,6 @@ class ElasticLoop:
     ) -> None:
         self._meeting, self._device, self._out = meeting, device, out
         self._training, self._facts = training, facts
-        self._joins = True
-        """Whether this rank has not been in a group that has begun to train."""
         self._failed_at = -1
         """The step after which the last group failed."""
 
@@ -91,13 +89,12 @@ class ElasticLoop:
         training = self._training
         facts = {**self._facts, "generation": roster.generation, "members": list(roster.members)}
         state, size = self._state(group)
-        if state and self._joins:
-            training.recorder.set_clock(state["elapsed"])
-        self._joins = False
         training.enter(group, state)
-        self._record(roster, state.get("step", 0), size, began)
         if not state:
-            training.run(facts, resume=resume)
+            training.load(resume)
+        self._record(roster, state.get("step", training.step), size, began)
+        if not state:
+            training.run(facts)
             return
         self._say(roster, state["step"])
         training.go_on(facts, state["step"])

@@ -47,12 +47,10 @@ STRATEGIES = {
     "gossip": ("gossip", "Gossip"),
 }
 EQUAL = ("ddp", "diloco", "fedavg", "powersgd", "demo")
-FIRST = ("ddp", "diloco")
 
 
-@pytest.mark.parametrize(
-    "strategy", [pytest.param(name, marks=() if name in FIRST else pytest.mark.full) for name in STRATEGIES]
-)
+@pytest.mark.full  # tests/live/test_elastic_trainer.py has one of them
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_rank_that_is_killed_comes_back(tmp_path, strategy):
     with job(tmp_path, *STRATEGIES[strategy]) as ranks:
         ranks.wait_for_step(15)

@@ -181,3 +181,16 @@ def test_a_file_that_is_there_is_read_from_its_end_and_from_its_start_once_it_is
     path.write_text('{"b": 2}\n')
     assert list(tail.lines()) == [{"b": 2}]
     assert list(Tail(tmp_path).lines()) == []
+
+
+def test_where_ranks_come_and_go_those_count_that_were_there(progress, write):
+    made = progress()
+    write(0, start() | {"members": [0, 1]}, evaluated(10, 0.5))
+    write(1, start() | {"members": [0, 1]}, evaluated(10, 0.5), evaluated(20, 0.1))
+    made.update()
+    write(0, start(resumed=15) | {"members": [0]}, evaluated(20, 0.6))
+    made.update()
+    assert made.reached_at is None  # not the mean with what rank 1 did and nobody has
+    write(0, evaluated(30, 0.3))
+    made.update()
+    assert made.reached_at == 30

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from statistics import fmean
 from typing import Final, Literal, Protocol, TypeVar
 
+from harness.experiment.membership import members_at
 from harness.experiment.report.load.records import Logged, Rank, RecordedRun, Target
 from harness.model.link import Pair
 
@@ -103,7 +104,7 @@ def make_curve(run: RecordedRun) -> Curve:
         return _logged_curve(run)
     sent = _sent_by(run.ranks)
     if any(rank.evals for rank in run.ranks):
-        by_step = together(rank.evals for rank in run.ranks)
+        by_step = together(run, lambda rank: rank.evals)
         points = [
             CurvePoint(
                 step=step,
@@ -115,7 +116,7 @@ def make_curve(run: RecordedRun) -> Curve:
             for step, evaluations in by_step.items()
         ]
         return _finite("held-out loss", points)
-    steps = together(rank.steps for rank in run.ranks)
+    steps = together(run, lambda rank: rank.steps)
     losses = [fmean(step.loss for step in of_ranks) for of_ranks in steps.values()]
     points = [
         CurvePoint(
@@ -188,7 +189,7 @@ def carried_by(run: RecordedRun) -> list[tuple[float, int]]:
 
 
 def step_costs(run: RecordedRun) -> list[StepCost]:
-    """The cost of every step that all ranks recorded."""
+    """The cost of every step that all ranks recorded, or all that were there."""
     return [
         StepCost(
             step=step,
@@ -198,7 +199,7 @@ def step_costs(run: RecordedRun) -> list[StepCost]:
             least_comm=min(record.seconds_comm for record in of_ranks),
             sent_bytes=sum(record.sent_bytes for record in of_ranks),
         )
-        for step, of_ranks in together(rank.steps for rank in run.ranks).items()
+        for step, of_ranks in together(run, lambda rank: rank.steps).items()
     ]
 
 
@@ -212,15 +213,23 @@ def _mean_or_none(values: list[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def together(recorded: Iterable[Iterable[R]]) -> dict[int, list[R]]:
-    """Per step the records of all ranks, if every rank that recorded anything has one."""
+def together(run: RecordedRun, recorded: Callable[[Rank], Sequence[R]]) -> dict[int, list[R]]:
+    """Per step the records of all ranks, if every rank that recorded anything has one; of those that were there then,
+    where ranks came and went.
+    """
     by_step: dict[int, list[R]] = defaultdict(list)
-    ranks = 0
-    for of_rank in map(list, recorded):
-        ranks += bool(of_rank)
-        for record in of_rank:
+    ranks = [rank for rank in run.ranks if recorded(rank)]
+    for rank in ranks:
+        for record in recorded(rank):
             by_step[record.step].append(record)
-    return {step: by_step[step] for step in sorted(by_step) if len(by_step[step]) == ranks}
+    groups = [(group.step, group.members) for group in run.groups]
+    able = {rank.rank for rank in ranks}
+
+    def expected(step: int) -> int:
+        members = members_at(groups, step)
+        return len(able if members is None else able.intersection(members))
+
+    return {step: by_step[step] for step in sorted(by_step) if len(by_step[step]) == expected(step)}
 
 
 def _sent_by(ranks: Iterable[Rank]) -> list[tuple[int, int]]:

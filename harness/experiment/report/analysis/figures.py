@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from harness.experiment.recorded import UNFINISHED
 from harness.experiment.report.analysis.bandwidth import BusBandwidth, bus_bandwidth
+from harness.experiment.report.analysis.churn import Churn, churn_of
 from harness.experiment.report.analysis.curves import Curve, CurvePoint, carried_by, make_curve, step_costs
 from harness.experiment.report.analysis.explain import Explanation, explain
 from harness.experiment.report.analysis.links import LinkUse, link_use
@@ -37,6 +38,7 @@ class RunFigures:
         step_p50, step_p95: seconds of a step that so many percent stay under; None where there are too few steps.
         bus: its collectives' bandwidth, or None where none was recorded.
         links: what its links carried; None: not recorded.
+        churn: what it cost that ranks were away; None: none was.
     """
 
     run: RecordedRun
@@ -52,6 +54,7 @@ class RunFigures:
     step_p95: float | None
     bus: BusBandwidth | None
     links: LinkUse | None
+    churn: Churn | None = None
 
     @property
     def last(self) -> CurvePoint | None:
@@ -97,6 +100,7 @@ def run_figures(run: RecordedRun) -> RunFigures:
         step_p95=_percentile(times, 95),
         bus=bus_bandwidth(run.ranks, run.plan, costs),
         links=link_use(run),
+        churn=churn_of(run),
     )
 
 

@@ -13,13 +13,14 @@ from harness.experiment.report.load.changes import load_changes
 from harness.experiment.report.load.flows import load_flows
 from harness.experiment.report.load.jsonl import Malformed, Oddities, number_or_none, read_object, whole
 from harness.experiment.report.load.links import load_links
+from harness.experiment.report.load.membership import load_absences, load_groups, present
 from harness.experiment.report.load.rank import load_rank
 from harness.experiment.report.load.records import End, RecordedExperiment, RecordedRun, Target
 from harness.experiment.report.load.traffic import load_traffic, without_traffic
 from harness.model.address import MAX_NODES
 from harness.model.format import format_shape
 from harness.model.plan import NetworkPlan
-from harness.run_files import TRAFFIC
+from harness.run_files import AWAY, MEMBERSHIP, TRAFFIC
 
 _YEAR_3000: Final = 32_503_680_000
 OWN_COMMAND: Final = "own command"
@@ -113,6 +114,7 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
     strategy = str(settings.get("strategy") or (OWN_COMMAND if own else "not recorded"))
     nodes = _nodes(settings, folder)
     traffic = load_traffic(folder / TRAFFIC, oddities)
+    groups = load_groups(folder / MEMBERSHIP, oddities)
     began = any(folder.glob("rank-*.jsonl")) or any(folder.glob("collectives-*.jsonl"))
     if not began and not own:
         oddities.add(folder, "no rank-R.jsonl: no rank recorded its training, as harness.training.train does")
@@ -128,13 +130,17 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
         engine=str(settings.get("engine", "?")),
         settings={key: value for key, value in settings.items() if key != "plan"},
         plan=_plan(settings, folder, oddities),
-        ranks=tuple(load_rank(folder, rank, oddities, trains=not own) for rank in range(nodes)) if began else (),
+        ranks=present((load_rank(folder, rank, oddities, trains=not own) for rank in range(nodes)), groups)
+        if began
+        else (),
         links=load_links(folder / "links.jsonl", oddities) if began or any(folder.glob("links*.jsonl")) else (),
         changes=load_changes(folder / "changes.jsonl", oddities),
         end=_end(folder, oddities),
         network_seed=_network_seed(settings),
         flows=without_traffic(load_flows(folder, oddities), traffic),
         traffic=traffic,
+        groups=groups,
+        absences=load_absences(folder / AWAY, oddities),
     )
 
 

@@ -55,6 +55,7 @@ class _Records:
         self._start: Mapping[str, Any] = {}
         self._void: list[tuple[float, float]] = []
         self._resumed: list[int] = []
+        self._redone: list[tuple[int, int]] = []
         self._uncounted: list[tuple[int, int]] = []
         self._started = False
 
@@ -80,10 +81,11 @@ class _Records:
 
     def _begin(self, record: Mapping[str, Any]) -> None:
         self._start = record
-        if record.get("resumed_from") is None:
-            last = 0
-        else:
-            last = whole(record, "resumed_from")
+        resumed, generation = record.get("resumed_from") is not None, whole(record, "generation", 1)
+        last = whole(record, "resumed_from") if resumed else 0
+        if generation > 1:
+            self._redone.append((generation, sum(at > last for at in self._steps)))
+        elif resumed:
             self._resumed.append(last)
         if self._started:
             self._void.append((self._time_of(last), number_or_none(record, "time") or -math.inf))
@@ -125,6 +127,7 @@ class _Records:
             parameters=None if parameters is None else int(parameters),
             bytes_per_step=per_step,
             resumed_from=tuple(self._resumed),
+            redone=tuple(self._redone),
             uncounted=tuple(self._uncounted),
             logs=tuple(one for one in self._logs if not self.void(one.time)),
         )

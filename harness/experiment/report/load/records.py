@@ -149,6 +149,8 @@ class Rank:
         parameters: of the model; None where it did not say.
         bytes_per_step: payload that the strategy says it sends per step on average; None where it did not say.
         resumed_from: the steps from which later attempts went on.
+        redone: of each process group of an elastic run but its first, its number, and how many recorded steps it made
+            void.
         uncounted: ranges (after, until] of steps that count but whose collectives a resume made void.
         timed: its collectives that were seen one by one, by start.
         untimed: how many more there were that nobody saw one by one.
@@ -162,6 +164,7 @@ class Rank:
     parameters: int | None = None
     bytes_per_step: float | None = None
     resumed_from: tuple[int, ...] = ()
+    redone: tuple[tuple[int, int], ...] = ()
     uncounted: tuple[tuple[int, int], ...] = ()
     timed: tuple[TimedCollective, ...] = ()
     untimed: int = 0
@@ -322,6 +325,47 @@ class RecordedLoad:
 
 
 @dataclass(frozen=True)
+class RecordedGroup:
+    """A process group of a run whose ranks come and go (membership.jsonl).
+
+    Args:
+        time: when all its members had the state, seconds since the epoch.
+        generation: its number, from 1.
+        members: ranks.
+        joined, lost: ranks, against the group before.
+        step: the last one that counted then.
+        state_bytes: that each member but rank 0 received.
+        seconds: from the end of the group before to `time`.
+    """
+
+    time: float
+    generation: int
+    members: tuple[int, ...]
+    joined: tuple[int, ...]
+    lost: tuple[int, ...]
+    step: int
+    state_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RecordedAbsence:
+    """A time for which a rank was away (away.jsonl).
+
+    Args:
+        rank: which.
+        cause: ``kill``, ``pause``, ``cut``; ``failed``: by itself.
+        since: seconds since the epoch.
+        until: when it was back; None: it was not.
+    """
+
+    rank: int
+    cause: str
+    since: float
+    until: float | None = None
+
+
+@dataclass(frozen=True)
 class End:
     """How a run ended; `notes` are events during the run that may have affected its results; `codes` by rank."""
 
@@ -357,6 +401,8 @@ class RecordedRun:
     network_seed: int | None = None
     flows: tuple[Flow, ...] = ()
     traffic: tuple[RecordedLoad, ...] = ()
+    groups: tuple[RecordedGroup, ...] = ()
+    absences: tuple[RecordedAbsence, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, int]:

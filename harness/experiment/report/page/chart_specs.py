@@ -153,7 +153,8 @@ def timeline(table: str, field: str, who: str, series: str, title: str, unit: st
     """One value of a run over time: a line per edge, rank or flow, and a mark per reshape.
 
     Args:
-        table: its name; ``links``, ``tcp`` and ``flows`` have lines per attempt, too.
+        table: its name; ``links``, ``tcp`` and ``flows`` have lines per attempt, ``steps`` of ranks that were away per
+            part, too.
         field: the column.
         who, series: the columns of what has a line of its own, and of what has a colour of its own.
         title, unit: of the value.
@@ -171,13 +172,14 @@ def timeline(table: str, field: str, who: str, series: str, title: str, unit: st
         alt.Tooltip(f"{field}:Q", title=f"{title} ({unit})" if unit else title, format=".4~r"),
     ]
     line = _named(table).mark_line(strokeWidth=1.4, clip=True)
-    apart = [alt.Detail(f"{who}:N"), *([alt.Detail("attempt:N")] if table in ("links", "tcp", "flows") else [])]
+    parts = {"links": "attempt", "tcp": "attempt", "flows": "attempt", "steps": "part"}
+    apart = [alt.Detail(f"{name}:N") for name in (who, parts.get(table)) if name]
     line = line.encode(x=x, y=y, color=alt.Color(f"{series}:N", sort=None, legend=shown), detail=apart)
     if table == "links":
         ways = alt.Scale(domain=["up", "down"], range=[[1, 0], [4, 3]])
         line = line.encode(strokeDash=alt.StrokeDash("way:N", scale=ways, legend=None))
     points = _named(table).mark_point(opacity=0, size=60).encode(x=x, y=y, tooltip=tips)
-    return _spec(120, _traffic(), line, *_changes(), points)
+    return _spec(120, _bands("traffic", "cross traffic"), _bands("away", "away"), line, *_changes(), points)
 
 
 @lru_cache
@@ -215,14 +217,19 @@ def _changes() -> list[alt.Chart]:
     ]
 
 
-def _traffic() -> alt.Chart:
-    """A band per load of cross traffic, for as long as it ran."""
+def _bands(name: str, title: str) -> alt.Chart:
+    """A band per load of cross traffic, for as long as it ran; or per rank that was away.
+
+    Args:
+        name: of the table, of its column of words, and of the style.
+        title: of the words.
+    """
     tips = [
         alt.Tooltip("begun:Q", title="from (s)", format=".4~r"),
         alt.Tooltip("over:Q", title="to (s)", format=".4~r"),
-        alt.Tooltip("traffic:N", title="cross traffic"),
+        alt.Tooltip(f"{name}:N", title=title),
     ]
-    bands: alt.Chart = _named("traffic").mark_rect(style="traffic", clip=True)
+    bands: alt.Chart = _named(name).mark_rect(style=name, clip=True)
     return bands.encode(x=alt.X("begun:Q"), x2=alt.X2("over:Q"), tooltip=tips)
 
 

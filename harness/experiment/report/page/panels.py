@@ -18,6 +18,7 @@ from harness.experiment.report.page.rendering import render
 from harness.experiment.report.page.theme import variable
 from harness.experiment.report.page.topology import topology_svg
 from harness.experiment.report.page.why import Why
+from harness.experiment.report.table import CHURN, churn_cells
 from harness.model.format import count
 from harness.model.plan import NetworkPlan
 
@@ -51,6 +52,8 @@ def panel(analysis: Analysis, place: int, own: Why, plan: int | None, common: Ma
         flows=[(name, flow_totals(flow)) for name, flow in largest_flows(run.run, MOST_FLOWS)],
         settings=runs.own_settings(run, common),
         links=links,
+        CHURN=tuple(f"{name}>" for name in CHURN),
+        churn_cells=churn_cells,
         untimed=untimed_words(run, collectives),
         runs=runs,
         why=why,

@@ -54,19 +54,27 @@ def run_tables(run: RunFigures, points: int = RUN_POINTS, logged: Sequence[str] 
         "flows": flows_table(run, points // 4),
         "changes": changes_table(run),
         "traffic": traffic_table(run),
+        "away": away_table(run),
     }
 
 
 def steps_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
-    """Per rank what its steps computed and waited, in ms, thinned; peaks stay."""
+    """Per rank what its steps computed and waited, in ms, thinned; peaks stay. A new part begins after an absence."""
     ranks = [rank for rank in run.run.ranks if rank.steps]
     most = _share(points, len(ranks))
     rows = [
-        (short(step.elapsed), f"rank {rank.rank}", short(step.seconds_compute * 1e3), short(step.seconds_comm * 1e3))
+        (
+            short(step.elapsed),
+            f"rank {rank.rank}",
+            sum(joined < step.step for joined in joins),
+            short(step.seconds_compute * 1e3),
+            short(step.seconds_comm * 1e3),
+        )
         for rank in ranks
+        for joins in [[group.step for group in run.run.groups if rank.rank in group.joined]]
         for step in peaks(rank.steps, most, lambda step: step.seconds_compute, lambda step: step.seconds_comm)
     ]
-    return DataTable(("seconds", "rank", "compute", "waiting"), tuple(rows))
+    return DataTable(("seconds", "rank", "part", "compute", "waiting"), tuple(rows))
 
 
 def values_table(run: RunFigures, name: str, points: int = RUN_POINTS) -> DataTable:
@@ -164,6 +172,16 @@ def traffic_table(run: RunFigures) -> DataTable:
     spans = traffic_spans(run.run)
     rows = [(short(max(0.0, span.start)), short(span.end), span.words) for span in spans if span.end > 0]
     return DataTable(("begun", "over", "traffic"), tuple(rows))
+
+
+def away_table(run: RunFigures) -> DataTable:
+    """Every absence of a rank: from when until when it was at work again."""
+    rows = []
+    for one in run.churn.absences if run.churn else ():
+        over = next((at for at in (one.rejoined, one.end) if at is not None), run.seconds)
+        if over > 0:
+            rows.append((short(max(0.0, one.start)), short(over), one.words))
+    return DataTable(("begun", "over", "away"), tuple(rows))
 
 
 def peaks(points: Sequence[T], most: int, *heights: Callable[[T], float]) -> list[T]:

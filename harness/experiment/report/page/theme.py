@@ -116,6 +116,7 @@ def config(colour: Callable[[str], str]) -> dict[str, Any]:
             "whisker": {"color": colour("ink"), "strokeWidth": 1.5},
             "seed": {"fill": colour("paper"), "stroke": colour("ink"), "strokeWidth": 1, "size": 26, "opacity": 1},
             "traffic": {"fill": colour("wait"), "fillOpacity": 0.1},
+            "away": {"fill": colour("soft"), "fillOpacity": 0.16},
             "change": {"color": colour("ink"), "strokeDash": [2, 2], "strokeWidth": 1.5},
             "change-name": {"color": colour("ink"), "fontSize": 11, "align": "left", "baseline": "top"},
         },

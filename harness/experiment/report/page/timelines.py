@@ -47,7 +47,7 @@ TIMELINES: Final = (
     Timeline("TCP", "flows-rtt", "flows", "rtt", "flow", "flow", "round trip that TCP measured", "ms"),
     Timeline("TCP", "flows-cwnd", "flows", "cwnd", "flow", "flow", "congestion window", "segments"),
 )
-MARKS: Final = ("changes", "traffic")
+MARKS: Final = ("changes", "traffic", "away")
 """Tables of what is marked in every chart over time."""
 _STEPS: Final = 2
 """How many of these are of steps; what was logged follows."""

@@ -93,13 +93,15 @@ def waits(run: RecordedRun, since: float = -math.inf, until: float = math.inf) -
         run: the run.
         since, until: seconds since the epoch between which steps must begin and end.
     """
+    ranks = [rank.rank for rank in run.ranks if rank.steps]
     steps = [
         of_ranks
-        for of_ranks in together(rank.steps for rank in run.ranks).values()
-        if all(since <= step.time - step.seconds and step.time <= until for step in of_ranks)
+        for of_ranks in together(run, lambda rank: rank.steps).values()
+        if len(of_ranks) == len(ranks)
+        and all(since <= step.time - step.seconds and step.time <= until for step in of_ranks)
     ]
     took_time = any(step.seconds > 0 for of_ranks in steps for step in of_ranks)
-    return _sum([rank.rank for rank in run.ranks if rank.steps], steps) if took_time else None
+    return _sum(ranks, steps) if took_time else None
 
 
 def _sum(ranks: Sequence[int], steps: Sequence[Sequence[RecordedStep]]) -> Waits:
