@@ -20,6 +20,7 @@ NAMES = (
     "page",
     "sharing",
     "scenario",
+    "scenario_containers",
     "delivery",
     "steps",
     "gpu",

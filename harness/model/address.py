@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final, Self
 
@@ -98,8 +99,11 @@ class Addressing:
             first = int(self.address(0, version))
             numbers = (first + rank for rank in sorted(ranks))
         if version == 4:
-            return tuple(map(IPv4Network, cover(numbers, 32)))
-        return tuple(map(IPv6Network, cover(numbers, 128)))
+            return tuple(map(_ipv4_network, cover(numbers, 32)))
+        return tuple(map(_ipv6_network, cover(numbers, 128)))
+
+
+_ipv4_network, _ipv6_network = lru_cache(8192)(IPv4Network), lru_cache(8192)(IPv6Network)
 
 
 MTU: Final = 1500

@@ -20,7 +20,7 @@ from harness.model.node_plan import NodePlan, PlannedEdge, Port
 from harness.model.regions import trunks_of
 from harness.model.super_packets import most_segments, most_segments_at
 
-_OF_TOPOLOGY: Final = ("trunks", "_trunk_of", "trunk_receivers", "_neighbours", "_relays")
+_OF_TOPOLOGY: Final = ("trunks", "_trunk_of", "trunk_receivers", "_neighbours", "_near", "_relays")
 """Cached properties of a plan that no shape of an edge changes."""
 
 
@@ -130,6 +130,11 @@ class NetworkPlan:
         return near
 
     @cached_property
+    def _near(self) -> dict[int, list[tuple[int, tuple[int, ...]]]]:
+        """By rank, its neighbours and the ranks to which the way leads over each; filled as it is asked for."""
+        return {}
+
+    @cached_property
     def _relays(self) -> frozenset[int]:
         return frozenset(hop for hops in self.next_hops.values() for dst, hop in hops.items() if hop != dst)
 
@@ -150,10 +155,11 @@ class NetworkPlan:
         Routes are symmetric (Topology.next_hops): what a rank sent arrives through the neighbour that leads to it.
         """
         self.require_rank(rank)
-        behind: dict[int, list[int]] = {}
-        for dst, hop in sorted(self.next_hops[rank].items()):
-            behind.setdefault(hop, []).append(dst)
-        near = [(neighbour, tuple(behind.get(neighbour, ()))) for neighbour in self.neighbours(rank)]
+        if (near := self._near.get(rank)) is None:
+            behind: dict[int, list[int]] = {}
+            for dst, hop in sorted(self.next_hops[rank].items()):
+                behind.setdefault(hop, []).append(dst)
+            near = self._near[rank] = [(one, tuple(behind.get(one, ()))) for one in self.neighbours(rank)]
 
         def port(src: int, dst: int, neighbour: int, ranks: tuple[int, ...]) -> Port:
             trunk = self.trunk_of((src, dst))

@@ -17,6 +17,8 @@ _NETLINK_EXT_ACK: Final = 11
 _NLM_F_CAPPED: Final = 0x100
 _NLM_F_ACK_TLVS: Final = 0x200
 _BUFFER: Final = 1 << 20
+_MESSAGES: Final = 1 << 16
+"""Bytes to receive at a time: a dump comes in parts of 32 KiB at most (netlink_dump in af_netlink.c)."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Channel:
         number, answer = self._number(1), None
         self._socket.send(message(kind, NLM_F_ECHO | NLM_F_ACK, number, body))  # without echo tc answers nobody
         while True:
-            for kind_, _, sequence, found in messages(self._socket.recv(_BUFFER)):
+            for kind_, _, sequence, found in messages(self._socket.recv(_MESSAGES)):
                 if sequence == number:
                     if kind_ == NLMSG_ERROR:
                         return answer
@@ -85,7 +87,7 @@ class Channel:
         number = self._number(1)
         self._socket.send(message(kind, NLM_F_DUMP, number, body))
         while True:
-            for kind_, flags, sequence, found in messages(self._socket.recv(_BUFFER)):
+            for kind_, flags, sequence, found in messages(self._socket.recv(_MESSAGES)):
                 if sequence != number:
                     continue
                 if kind_ == NLMSG_DONE:
@@ -103,7 +105,7 @@ class Channel:
     def _answers(self, first: int, last: int) -> Iterator[tuple[int, int, str]]:
         """(sequence, errno or 0, reason) of every acknowledgement of these requests, up to the last one's."""
         while True:
-            for kind, flags, sequence, body in messages(self._socket.recv(_BUFFER)):
+            for kind, flags, sequence, body in messages(self._socket.recv(_MESSAGES)):
                 if kind == NLMSG_ERROR and first <= sequence <= last:
                     code = -struct.unpack_from("=i", body)[0]
                     yield sequence, code, _reason(code, flags, body) if code else ""

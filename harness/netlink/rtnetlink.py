@@ -11,10 +11,10 @@ from typing import Final
 from harness.netlink.channel import Channel, Refusal, Request
 from harness.netlink.nlattr import NLM_F_ACK, message
 
-__all__ = ["Refusal", "Request", "Rtnetlink", "TcWatch"]
+__all__ = ["LinkWatch", "Refusal", "Request", "Rtnetlink"]
 
-_TC_GROUP: Final = 1 << 3
-"""RTNLGRP_TC (linux/rtnetlink.h)."""
+_GROUPS: Final = 1 << 0 | 1 << 3
+"""RTNLGRP_LINK and RTNLGRP_TC (linux/rtnetlink.h)."""
 _CHUNK: Final = 96 * 1024
 """Bytes per sendmsg: the kernel copies a request into one contiguous skb."""
 
@@ -58,8 +58,8 @@ class Rtnetlink(Channel):
         ]
 
 
-class TcWatch:
-    """Whether qdiscs, classes or filters of a network namespace have changed: what was read before stays true if not.
+class LinkWatch:
+    """Whether interfaces, qdiscs, classes or filters have changed: what was read of them before is true if not.
 
     The kernel tells of every change, whoever makes it, before that one's system call ends.
     """
@@ -68,7 +68,7 @@ class TcWatch:
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
-        self._socket.bind((0, _TC_GROUP))
+        self._socket.bind((0, _GROUPS))
 
     def changed(self) -> bool:
         """Whether any has since the last time that this was asked."""

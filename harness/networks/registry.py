@@ -20,6 +20,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,7 +86,7 @@ class LocalRegistry:
     @contextlib.contextmanager
     def _locks(self) -> Iterator[int]:
         """The file of locks, which stays: each name has a byte of it, whether or not the file is that long."""
-        fd = os.open(self._folder / "locks", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(f"{self._folder}/locks", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             yield fd
         finally:
@@ -215,7 +216,7 @@ class LocalRegistry:
         return Path(folder) if folder and of == repr(created) else None
 
     def _recording(self, name: str) -> Path:
-        return self._folder / f"{self.check_name(name)}.recording"
+        return _file(self._folder, self.check_name(name), "recording")
 
     def _make_folder(self) -> None:
         """Make the folder, for this user alone: what stands in it is believed. Raises NetworkStateError."""
@@ -257,7 +258,12 @@ class LocalRegistry:
         self._trusted = facts
 
     def _path(self, name: str) -> Path:
-        return self._folder / f"{self.check_name(name)}.json"
+        return _file(self._folder, self.check_name(name), "json")
+
+
+@lru_cache(64)
+def _file(folder: Path, name: str, kind: str) -> Path:
+    return folder / f"{name}.{kind}"
 
 
 def _lock(locks: int, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, MutableMapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from harness.model.capacity import Capacity
@@ -13,8 +13,30 @@ from harness.shaping.leaf import Leaf
 from harness.shaping.qdisc import EMPTY, PASSING_UPLINK, Branch, Prefix, Tree
 from harness.shaping.shape_branch import branch_of
 
-Known = MutableMapping[int, tuple[tuple[PlannedEdge, int, int], Branch]]
-"""Branches that were computed before, by neighbour, each with what it follows from: edge, seed, MTU."""
+
+class Computed:
+    """What was computed for the ports of one direction of a node: not again where nothing of it has changed."""
+
+    def __init__(self) -> None:
+        self._branches: dict[int, tuple[PlannedEdge, tuple[int, int], Branch]] = {}
+        self._ways: dict[int, tuple[object, Mapping[Prefix, int]]] = {}
+
+    def branch(self, node: NodePlan, port: Port) -> Branch:
+        """That of a port's edge; one that did not change is the same object in the next plan."""
+        edge, common, branch = self._branches.get(port.neighbour, (None, None, None))
+        if branch is None or edge is not port.edge or common != (node.seed, node.mtu):
+            branch = branch_of(port, node.seed, node.mtu)
+            self._branches[port.neighbour] = port.edge, (node.seed, node.mtu), branch
+        return branch
+
+    def ways(self, node: NodePlan, port: Port, versions: Collection[int]) -> Mapping[Prefix, int]:
+        """See NodePlan.ways."""
+        place = node.addressing, port.ranks, tuple(versions)
+        before, ways = self._ways.get(port.neighbour, (None, {}))
+        if before != place:
+            ways = node.ways([port], versions)
+            self._ways[port.neighbour] = place, ways
+        return ways
 
 
 def sender_tree(node: NodePlan) -> Tree:
@@ -49,7 +71,7 @@ def tree_of(
     ports: Iterable[Port],
     versions: Collection[int] = (4, 6),
     sharing: Collection[int] = (),
-    known: Known | None = None,
+    computed: Computed | None = None,
 ) -> Tree:
     """The tree that makes a node's outgoing or its incoming edges; an unshaped edge needs no branch.
 
@@ -58,32 +80,22 @@ def tree_of(
         ports: the node's, of one direction.
         versions: of IP that the nodes have addresses of.
         sharing: neighbours whose edges share a capacity that is made behind their branches: they need one anyway.
-        known: what was computed for this node, in this direction, before; kept up to date.
+        computed: for this node, in this direction, before.
     """
     if not node.guarded:
         return EMPTY
+    computed = computed or Computed()
     branches: dict[int, Branch] = {}
     filters: dict[Prefix, int] = {}
     passing: dict[Prefix, int] = {}
     for port in ports:
-        far, shape = node.ways([port], versions), port.edge.effective
+        far, shape = computed.ways(node, port, versions), port.edge.effective
         if shape.is_unshaped and port.neighbour not in sharing:
             passing |= dict.fromkeys(far, 0)
         else:
-            branches[port.neighbour] = _branch(node, port, known)
+            branches[port.neighbour] = computed.branch(node, port)
             filters |= far
     return Tree(True, branches, filters, passing=passing, sealed=True)
-
-
-def _branch(node: NodePlan, port: Port, known: Known | None) -> Branch:
-    """An edge that did not change is the same object in the next plan."""
-    before = None if known is None else known.get(port.neighbour)
-    if before is not None and before[0][0] is port.edge and before[0][1:] == (node.seed, node.mtu):
-        return before[1]
-    branch = branch_of(port, node.seed, node.mtu)
-    if known is not None:
-        known[port.neighbour] = (port.edge, node.seed, node.mtu), branch
-    return branch
 
 
 def held_uplink(node: NodePlan, held: Tree) -> Capacity | None:

@@ -236,7 +236,7 @@ def mismatches(desired: Tree, observed: Tree) -> Iterable[tuple[int, str]]:
             yield neighbour, "nothing shapes it"
         elif have != branch and (reasons := _all_differences(_settled(branch, have), have)):
             yield neighbour, ", ".join(f"{reason} (applied -> requested)" for reason in reasons)
-    for prefix, neighbour in desired.filters.items():
+    for prefix, neighbour in desired.filters.items() if observed.filters != desired.filters else ():
         if observed.filters.get(prefix) != neighbour:
             yield neighbour, f"no filter sends packets of {prefix} there"
     if desired.sealed and not observed.sealed:

@@ -183,6 +183,7 @@ def _smallest_frames(rate: Rate, seconds: float) -> int:
     return math.ceil(min(rate.bit_s / (8 * SMALLEST_FRAME), MAX_PACKETS_PER_S) * seconds)
 
 
+@lru_cache(8192)
 def edge_seed(seed: int, src: int, dst: int) -> int:
     """A 64-bit seed of netem's random numbers, its own for every direction of every edge."""
     return int.from_bytes(hashlib.sha256(f"netem {seed} {src} {dst}".encode()).digest()[:8], "little")

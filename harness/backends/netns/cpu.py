@@ -42,6 +42,8 @@ class NodeCpus:
 
     def check(self, plan: NetworkPlan, before: NetworkPlan | None) -> None:
         """Raise InputError or UnavailableError where nodes cannot have their shares; tries only what is new."""
+        if before is not None and plan.nodes == before.nodes:
+            return
         check_cores(plan, os.cpu_count() or 1)
         wanted, known = (one and any(shape.cpu for shape in one.nodes.values()) for one in (plan, before))
         if wanted and not known:
@@ -59,7 +61,10 @@ class NodeCpus:
 
     def with_status(self, keeper: Keeper, task: Task, status: NodeStatus) -> NodeStatus | HarnessError:
         """Do what the task says of the node's share of a CPU, and add what the kernel holds then."""
-        group, share = self.group(keeper, task.node.rank), task.node.shape.cpu
+        share = task.node.shape.cpu
+        if share is None and task.action == "apply" and not task.resized:  # it has none, and had none
+            return status
+        group = self.group(keeper, task.node.rank)
         if group is None or not (group.exists or (share and task.action == "apply")):
             return status
         try:

@@ -23,7 +23,7 @@ from harness.shaping.userspace.control_address import ADDRESS
 
 _START_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 10.0
-_LINE: Final = 1 << 18
+_PART: Final = 1 << 16
 
 
 class Refused(Exception):
@@ -102,9 +102,9 @@ class Conversation:
         try:
             while self._socket is not None and not line.endswith(b"\n"):
                 if files is None:
-                    data = self._socket.recv(_LINE)
+                    data = self._socket.recv(_PART)
                 else:
-                    data, found, _, _ = socket.recv_fds(self._socket, _LINE, 1)
+                    data, found, _, _ = socket.recv_fds(self._socket, _PART, 1)
                     files += found
                 if not data:
                     return b""

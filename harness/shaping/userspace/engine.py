@@ -57,9 +57,9 @@ class UserspaceEngine(UserspaceFacts):
     observe_trunks = apply_trunks
 
     def _place(self, node: NodePlan) -> OpenNode:
-        index = interface_index(node)
-        if self._open is not None and self._open.index != index:  # somebody has made it anew
-            self.close()
-        if self._open is None:
-            self._open = OpenNode(node, index)
+        if self._open is None or self._open.stirred():
+            index = interface_index(node)
+            if self._open is not None and self._open.index != index:  # somebody has made it anew
+                self.close()
+            self._open = self._open or OpenNode(node, index)
         return self._open

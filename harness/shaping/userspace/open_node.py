@@ -13,9 +13,9 @@ from harness.model.delivery import packed_traces
 from harness.model.node_plan import NodePlan
 from harness.model.status import CapStatus, NodeStatus, Stats
 from harness.netlink.routes import default_gateways
-from harness.netlink.rtnetlink import Rtnetlink, TcWatch
+from harness.netlink.rtnetlink import LinkWatch, Rtnetlink
 from harness.shaping.caps.uplink import apply_uplink, with_uplink
-from harness.shaping.node_tree import Known, tree_of
+from harness.shaping.node_tree import Computed, tree_of
 from harness.shaping.qdisc import Branch, Tree
 from harness.shaping.qdisc_diff import AddBranch, AddTbf, Change, diff_branches
 from harness.shaping.readback import node_status
@@ -43,14 +43,14 @@ class OpenNode:
     def __init__(self, node: NodePlan, index: int) -> None:
         self.index = index
         self._versions = node.addressing.versions if has_ipv6() else (4,)
-        self._links, self._watch, self._rules = Rtnetlink(), TcWatch(), NodeRules()
+        self._links, self._watch, self._rules = Rtnetlink(), LinkWatch(), NodeRules()
         self._daemon = Conversation()
         self._held: dict[str, Any] | None = None
         """The daemon's last answer; None where it is not known what the daemon holds."""
         self._branches: dict[int, Branch] = {}
         self._texts: dict[int, tuple[dict[str, Any], Branch]] = {}
         """Branches that were sent or received last, by neighbour, in JSON."""
-        self._known: Known = {}
+        self._computed = Computed()
         self._segments: tuple[int | None, ...] = ()
         self._uplink: tuple[Any, NodeStatus] = None, NodeStatus({})
 
@@ -58,6 +58,12 @@ class OpenNode:
         """Keep nothing open."""
         for each in (self._links, self._watch, self._rules, self._daemon):
             each.close()
+
+    def stirred(self) -> bool:
+        """Whether the interface, or what hangs on it, has changed since this was asked last: then it is read again."""
+        if changed := self._watch.changed():
+            self._uplink = None, NodeStatus({})
+        return changed
 
     def guard(self, node: NodePlan, outside: bool) -> Guard:
         """What may pass the interface; from beyond its gateway too where packets from ``outside`` may."""
@@ -71,15 +77,14 @@ class OpenNode:
     def desired(self, node: NodePlan) -> Tree:
         """The tree that makes the edges that come in."""
         sharing = {neighbour for order in cap_orders(node) for neighbour in order.neighbours}
-        return tree_of(node, node.ingress, self._versions, sharing, self._known)
+        return tree_of(node, node.ingress, self._versions, sharing, self._computed)
 
     def begin(self, node: NodePlan, desired: Tree, touched: Collection[int]) -> None:
         """Do the kernel's part on the interface, and ask the daemon for its own."""
         if self._segments != (node.max_segments,):
             cut_segments(self._links, node, self.index)
             self._segments = (node.max_segments,)
-        if self._watch.changed() or self._uplink_of(node) != self._uplink[0]:
-            self._uplink = None, NodeStatus({})
+        if self._uplink_of(node) != self._uplink[0]:
             apply_uplink(self._links, node, self.index)
         self._ask(node, self._order(node, desired, touched) or _READ)
 
@@ -175,7 +180,7 @@ class OpenNode:
     def _uplink_status(self, node: NodePlan) -> NodeStatus:
         """A status of the uplink alone, read again where the kernel says that a qdisc or filter has changed."""
         place = self._uplink_of(node)
-        if self._watch.changed() or place != self._uplink[0]:
+        if self.stirred() or place != self._uplink[0]:
             self._uplink = place, with_uplink(NodeStatus({}), node, self.index)
         return self._uplink[1]
 

@@ -7,7 +7,7 @@ from pyroute2 import IPRoute
 
 from harness.linux.syscalls import CLONE_NEWNET, unshare
 from harness.netlink.nfnetlink import Nfnetlink
-from harness.netlink.rtnetlink import Rtnetlink, TcWatch
+from harness.netlink.rtnetlink import LinkWatch, Rtnetlink
 from harness.shaping.caps import messages as tc
 from harness.shaping.userspace import rules
 from harness.shaping.userspace.guard import Guard
@@ -51,7 +51,7 @@ def test_rules(index, monkeypatch):
 
 
 def test_qdiscs(index):
-    watch = TcWatch()
+    watch = LinkWatch()
     assert not watch.changed()
     with Rtnetlink() as somebody:
         assert not somebody.batch([tc.new_root(index)])
