@@ -57,7 +57,15 @@ def _where(place: Entry, values: Values) -> str:
     side = values["side"].word if "side" in values else ""
     if side not in SIDES and (side or "file" in values):
         raise values.get("side", place).fault(f"give side: {' or '.join(SIDES)}")
-    return f"node {values['node'].text('a rank, e.g. 2, or all,')} {side}".strip()
+    return f"node {_ranks(values)} {side}".strip()
+
+
+def _ranks(values: Values) -> str:
+    """A rank, several as [2, 3] or 2,3, or all, as parse_ranks reads them. Raises InputError."""
+    node = values["node"]
+    if node.is_list and not node.items():
+        raise node.fault("give a rank, several as [2, 3], or all")
+    return ",".join(one.text("a rank, e.g. 2, or all,") for one in (node.items() if node.is_list else [node]))
 
 
 def _recorded(values: Values, where: str, folder: Path) -> Series:
@@ -79,7 +87,7 @@ def _edge_change(values: Values) -> Change:
 
 
 def _node_change(values: Values) -> Change:
-    ranks, side = values["node"].word, values["side"].word
+    ranks, side = _ranks(values), values["side"].word
     return lambda texts: node_change(ranks, {side: texts["rate"]})
 
 
@@ -104,7 +112,7 @@ def _drawn(values: Values, where: str, seed: int) -> Drawn:
         raise values["model"].fault(cause) from None
     if "node" in values:
         side = values["side"].word if "side" in values else None
-        change, words = nodes_change(values["node"].word, side)
+        change, words = nodes_change(_ranks(values), side)
     else:
         change, words = edges_change(values["edge"].word, one_way=yes(values, "one_way"))
     return Drawn(

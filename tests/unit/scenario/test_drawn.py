@@ -81,6 +81,15 @@ def test_a_node_has_the_rates_alone(load):
     assert first(one, 1)[0].text.startswith("trace node 2 downlink starlink: downlink ")
 
 
+def test_several_nodes_draw_apart(load):
+    scenario = load("node: [1, 2], side: uplink, model: lte-drive")
+    assert first(scenario, 1)[0].text == "trace node 1,2 uplink lte-drive"
+    network = after(scenario, 1, plan())
+    rates = [network.node_shape(rank).uplink.rate for rank in (1, 2)]
+    assert rates == [sample("lte-drive", f"0:node {rank}", "up").exact_rate for rank in (1, 2)]
+    assert network.node_shape(0).uplink is None
+
+
 def test_offset_and_speed_are_of_the_models_time(load):
     network = after(load("edge: 0-1, model: starlink, offset: 12s, speed: 3, step: 1s"), 2, plan())
     assert network.edges[0, 1].shape.rate == sample("starlink", "0:0-1", "up", 4 + 1, step=3.0).exact_rate
@@ -114,6 +123,7 @@ def test_losses_of_a_model_take_the_place_of_a_links_own(load, tmp_path):
         ("edge: 0-1, model: starlink, step: 1us", "'1us' is under 1 ms"),
         ("edge: 0-1, model: starlink, seed: -1", "'-1' where a seed is expected"),
         ("model: starlink", "edge is missing"),
+        ("node: [], model: starlink", "trace.node: give a rank, several as"),
         ("node: 1, side: both, model: starlink", "give side: uplink or downlink"),
     ],
 )
