@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from harness.model.capacity import Capacity
 from harness.model.cpu import CpuShare
@@ -18,6 +18,8 @@ from harness.model.units import Rate
 from harness.networks.away import CAUSES
 
 Json = Mapping[str, Any]
+_TOGETHER_S: Final = 0.0015
+"""What is due within so long may be one change (player.py), and times are written in milliseconds."""
 Fields = tuple[tuple[str, str], ...]
 """Texts by name, as ``set`` takes them."""
 
@@ -73,11 +75,17 @@ def _without_cuts(changes: Iterable[Json], away: Sequence[Json]) -> list[Json]:
     left = list(changes)
     for line in away:
         if "cut" in (line["what"], line.get("of")):
-            index = next((index for index, change in enumerate(left) if change["asked"] >= line["time"]), None)
+            index = next((index for index, change in enumerate(left) if _made_by(line, change)), None)
             if index is not None:
                 edges = [_left_alone(edge, line["rank"], line["what"] == "cut") for edge in left[index]["edges"]]
                 left[index] = {**left[index], "edges": edges}
     return left
+
+
+def _made_by(line: Json, change: Json) -> bool:
+    if "at" in line and "at" in change:
+        return abs(float(change["at"]) - float(line["at"])) <= _TOGETHER_S
+    return bool(change["asked"] >= line["time"])
 
 
 def _left_alone(edge: Json, rank: int, down: bool) -> Json:

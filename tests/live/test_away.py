@@ -9,11 +9,13 @@ import time
 import pytest
 
 from harness.networks.backends import DOCKER
+from harness.scenario.scenario_file import load_scenario
 from tests.support.cli import wait_for
 from tests.support.live import addressing, needs, network, own, runtime_name, up
 from tests.support.plans import shape
 
 pytestmark = needs()
+HARNESS = [sys.executable, "-m", "harness"]
 JOB = 'echo "began ${HARNESS_RESTART:-0}"; setsid sleep 600 & for i in $(seq 35); do echo at; sleep 0.1; done; kill $!'
 
 
@@ -23,8 +25,12 @@ def scenario(tmp_path, *events):
     return path
 
 
+def events(path):
+    return {(round(due.at, 2), due.kind, due.text) for due in load_scenario(path).agenda()}
+
+
 def play(net, path):
-    argv = [sys.executable, "-m", "harness", "play", str(path), "--name", net.name]
+    argv = [*HARNESS, "play", str(path), "--name", net.name]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -36,12 +42,13 @@ def test_a_rank_is_killed_paused_cut_off_and_comes_back(tmp_path):
         "{at: 1200ms, for: 500ms, cut: {node: 3}}",
     )
     runs = tmp_path / "runs"
-    argv = [sys.executable, "-m", "harness", "run", "-n", "4", "-p", "none", "--name", own("away")]
+    argv = [*HARNESS, "run", "-n", "4", "-p", "none", "--name", own("away")]
     argv += ["--runtime", runtime_name(), "--subnet", str(addressing().ipv4_net), "--scenario", str(path)]
     argv += ["--record", "--runs", str(runs), "--", "bash", "-c", JOB]
     began = time.time()
     done = subprocess.run(argv, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
+    assert "1.000 s: kill node 2 (acknowledged" in done.stderr
     said = [line for line in done.stdout.splitlines() if "began" in line]
     assert sorted(said) == sorted([*(f"[{rank}] began 0" for rank in range(4)), "[2] began 1"])
     (record,) = runs.rglob("away.jsonl")
@@ -53,6 +60,10 @@ def test_a_rank_is_killed_paused_cut_off_and_comes_back(tmp_path):
     (changes,) = runs.rglob("changes.jsonl")
     downs = [json.loads(line)["edges"] for line in changes.read_text().splitlines()]
     assert [{edge["after"]["down"] for edge in edges} for edges in downs] == [{True}, {False}]
+    again = tmp_path / "again.yaml"
+    done = subprocess.run([*HARNESS, "record-scenario", str(record.parent)], capture_output=True, text=True, timeout=60)
+    again.write_text(done.stdout)
+    assert events(again) == events(path), "the record is the scenario"
     assert all(3 in (edge["src"], edge["dst"]) for edges in downs for edge in edges)
 
 

@@ -72,21 +72,6 @@ def test_a_load_that_cannot_begin_ends_the_player(tmp_path, monkeypatch):
     assert time.monotonic() - started < 20
 
 
-def test_a_run_with_a_scenario_records_its_changes(tmp_path):
-    path = scenario(tmp_path, "{at: 300ms, for: 400ms, set: {edge: 0-1, loss: 5%}}", "{at: 50s, down: {edge: 0-1}}")
-    runs = tmp_path / "runs"
-    argv = [sys.executable, "-m", "harness", "run", "-n", "2", "-p", "none", "--name", f"scenario-{time.time_ns()}"]
-    argv += ["--subnet", "198.18.77.0/24", "--scenario", str(path), "--record", "--runs", str(runs), "--"]
-    done = subprocess.run([*argv, "sleep", "1.5"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "0.300 s: set 0-1 loss 5% (acknowledged" in done.stderr
-    assert "scenario.yaml:3: events[1].down: over before 50.000 s: down 0-1 has not happened" in done.stderr
-    (changes,) = runs.rglob("changes.jsonl")
-    lines = [json.loads(line) for line in changes.read_text().splitlines()]
-    assert [line["edges"][0]["after"]["loss"] for line in lines] == [0.05, 0]
-    assert lines[1]["asked"] - lines[0]["asked"] == pytest.approx(0.4, abs=0.2)
-
-
 def harness_run(folder, name, path, *words):
     """A recorded run of two nodes with a scenario; its folder."""
     argv = [
