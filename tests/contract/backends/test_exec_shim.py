@@ -9,11 +9,13 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from harness.backends.docker.exec import shim
 from harness.backends.docker.exec.shim import Frames, frame
+from tests.support.cli import wait_for
 
 PATIENCE_S = 20
 
@@ -156,6 +158,14 @@ def test_a_signal_overtakes_input_that_nobody_reads(client):
     it.send(shim.DATA, bytes(shim.WINDOW))
     it.send(shim.SIGNAL, bytes([signal.SIGTERM]))
     assert it.end() == 128 + signal.SIGTERM
+
+
+def test_a_signal_reaches_a_program_that_is_paused(client):
+    it = client("sh", "-c", "trap 'exit 9' TERM; echo $$; kill -STOP $$; sleep 60 & wait")
+    it.until(lambda it: it.out.endswith(b"\n"))
+    wait_for(lambda: Path(f"/proc/{int(it.out)}/stat").read_text().split()[2] == "T", PATIENCE_S)
+    it.send(shim.SIGNAL, bytes([signal.SIGTERM]))
+    assert it.end() == 9
 
 
 def test_a_signal_goes_to_the_whole_group(client):

@@ -204,6 +204,7 @@ class Shim:
         elif kind == SIGNAL:
             with contextlib.suppress(OSError):
                 os.killpg(program.pid, payload[0])
+                os.killpg(program.pid, signal.SIGCONT)  # one that is paused hears it too
         elif kind == SIZE and self._tty and program.stdin >= 0:
             fcntl.ioctl(program.stdin, termios.TIOCSWINSZ, payload + bytes(4))
         elif kind == CLOSED:
