@@ -10,6 +10,7 @@ pytestmark = pytest.mark.docker
 
 JOB = (
     'python -c "import os, time, harness\n'
+    "print('restarts', os.environ.get('HARNESS_RESTART', 0), flush=True)\n"
     "for step in range(1, 41):\n"
     "    time.sleep(0.05)\n"
     "    if os.environ['RANK'] == '2': harness.step(step); print('step', step, time.time(), flush=True)\""
@@ -18,6 +19,7 @@ EVENTS = """
 events:
   - {at: 300ms, for: 300ms, down: {edge: 1-2}}
   - {at: 500ms, set: {edge: all, delay: 7ms}}
+  - {at: 700ms, kill: {node: 1}, back: 200ms}
   - {at: step 20, node: {ranks: 1, uplink: 5mbit}}
   - {at: step 999, heal: all}
   - {at: 100s, heal: all}
@@ -30,12 +32,17 @@ def test_every_node_plays_it_at_the_same_times_and_by_steps(tmp_path):
         net.run()
         said = net.logs()
         (folder,) = net.runs.iterdir()
+        away = [json.loads(line) for line in (folder / "away.jsonl").read_text().splitlines()]
+        facts = json.loads((folder / "run.json").read_text())
+        lines = [json.loads(line) for line in (folder / "changes.jsonl").read_text().splitlines()]
     assert "0.300 s: down 1-2 (acknowledged" in said
-    assert "flaky.yaml:7: events[4].heal: over before 100.000 s: heal has not happened" in said
-    assert "flaky.yaml:6: events[3].heal: the job has not reached step 999" in said
+    assert "flaky.yaml:8: events[5].heal: over before 100.000 s: heal has not happened" in said
+    assert "flaky.yaml:7: events[4].heal: the job has not reached step 999" in said
     assert said.count("heal has not happened") == 1, "rank 0 says it for all"
-    assert json.loads((folder / "run.json").read_text())["scenario"] == "flaky.yaml"
-    lines = [json.loads(line) for line in (folder / "changes.jsonl").read_text().splitlines()]
+    assert "[1] restarts 0" in said
+    assert "[1] restarts 1" in said
+    assert [(line["rank"], line["what"]) for line in away] == [(1, "kill"), (1, "back")]
+    assert facts["scenario"] == "flaky.yaml"
     assert [line["at"] for line in lines][:3] == [0.3, 0.5, 0.6]
     assert [len(line["edges"]) for line in lines] == [2, 6, 2, 0]
     assert lines[3]["nodes"][0]["rank"] == 1

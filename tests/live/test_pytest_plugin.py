@@ -73,14 +73,18 @@ def test_it_costs_other_test_runs_nothing():
 
 def test_the_fixture_makes_networks_that_end_with_the_test(run):
     text = """
+import time
 names = []
 
-def test_two(shaped_network):
-    one = shaped_network(nodes=2, profile="none")
+def test_two(shaped_network, tmp_path):
+    (tmp_path / "later.yaml").write_text("events: [{at: 100ms, down: {edge: 0-1}}]")
+    one = shaped_network(nodes=2, profile="none", scenario=tmp_path / "later.yaml")
     other = shaped_network(3, "ring", "none")
     names.extend([one.name, other.name])
     assert one.run(rank) == [0, 1]
     assert other.run(rank) == [0, 1, 2]
+    while one.applied()[0, 1].loss is None or one.applied()[0, 1].loss.value < 1:
+        time.sleep(0.05)
 
 def test_after():
     print("\\nNAMES", *names)
