@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.traffic.manager import CrossTraffic
 
 T = TypeVar("T")
-SCENARIO: Final = "a scenario's file, e.g. 'flaky.yaml'"
+SCENARIO: Final = "a scenario, e.g. 'flaky-wan', or a file"
 
 
 class ShapedNetwork(NetworkNodes):
@@ -234,7 +234,7 @@ class ShapedNetwork(NetworkNodes):
         """Play a scenario (docs/scenarios.md) from now on, while jobs run: until its last change, or the network's end.
 
         Args:
-            scenario: its file.
+            scenario: the name of one that ships, or a file.
             seed: of what comes by chance; None: the file's own.
 
         Raises:

@@ -86,7 +86,8 @@ def network(
         name: for ``harness ... --name``; None: a unique one, so that tests can run side by side.
         record: whether to record what runs on it in a folder of its own in ``runs``, or the folder to use for ``runs``:
             for ``harness report``. ``ShapedNetwork.run_folder`` says which it is.
-        scenario: a file (docs/scenarios.md) that is played from when the network is up, as ``ShapedNetwork.play`` does.
+        scenario: a name or a file (docs/scenarios.md), which is played from when the network is up, as
+            ``ShapedNetwork.play`` does.
 
     Raises:
         InputError: an option makes no sense, or nothing can be recorded there; nothing was touched.

@@ -63,7 +63,7 @@ def read_scenarios(values: Mapping[str, Entry], root: Path) -> tuple[str, ...]:
         text = part.text("a scenario's file or name, or none,")
         if text == NONE:
             return NONE
-        path = scenario_path(text, root)
+        path: Path = located(part, lambda: scenario_path(text, root))
         located(part, lambda: load_scenario(path))
         return str(path.resolve())
 

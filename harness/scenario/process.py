@@ -100,4 +100,4 @@ class ScenarioProcess:
         if self._tell and process.stderr:
             with process.stderr as said:
                 for line in said:
-                    self._tell(line.rstrip())
+                    self._tell(line.rstrip().removeprefix("harness: "))

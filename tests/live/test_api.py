@@ -534,7 +534,7 @@ def test_a_scenario_that_fails_is_told_at_the_networks_end_at_the_latest(tmp_pat
 def test_a_scenario_that_does_not_fit_changes_nothing(net, tmp_path):
     with pytest.raises(harness.HarnessError, match=r"scenario.yaml:2: events\[0\].down: there is no rank 7"):
         net.play(played(tmp_path, "{at: 0, down: {edge: 0-7}}"))
-    with pytest.raises(harness.HarnessError, match="scenario=3: write a scenario's file"):
+    with pytest.raises(harness.HarnessError, match="scenario=3: write a scenario"):
         harness.network(2, profile="none", scenario=3)
 
 

@@ -172,7 +172,9 @@ def test_the_example_is_compared_on_one_page(laboratory):
     assert "lr=0.1" in text
 
 
+@pytest.mark.backend
 def test_a_scenario_is_an_axis_of_an_experiment(harness, tmp_path):
+    tmp_path.chmod(0o755)  # see CommandLaboratory
     (tmp_path / "near.yaml").write_text("delay: 1ms\nrate: 50mbit\n")
     events = ["{at: 200ms, set: {edge: 0-1, delay: 40ms}}", "{at: step 2, down: {edge: 0-1}}", "{at: 60s, heal: all}"]
     (tmp_path / "slower.yaml").write_text("events:\n" + "".join(f"  - {event}\n" for event in events))
@@ -187,7 +189,9 @@ def test_a_scenario_is_an_axis_of_an_experiment(harness, tmp_path):
     first, second = lines_of(moved / "changes.jsonl")
     assert [edge["after"]["delay_s"] for edge in first["edges"]] == [0.04, 0.04]
     assert [edge["after"]["down"] for edge in second["edges"]] == [True, True]
-    assert "near.ring.sh-scenario=slower.seed0: " in said
-    assert "slower.yaml:4: events[2].heal: over before 60.000 s: heal has not happened" in said
+    assert (
+        f"harness: near.ring.sh-scenario=slower.seed0: {tmp_path}/slower.yaml:4: events[2].heal: over before 60.000 s: heal has not happened"
+        in said
+    )
     reported = json.loads(harness("report", str(made.made), "--json").stdout)
     assert [run["label"] for run in reported["runs"]] == ["sh", "sh scenario=slower"]

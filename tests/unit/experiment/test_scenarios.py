@@ -55,6 +55,12 @@ def test_a_grid_may_have_them_and_a_command_finds_their_name(read):
     assert words == ["echo none 1", "echo none 2", "echo flaky 1", "echo flaky 2"]
 
 
+def test_one_that_ships_is_called_by_its_name(read):
+    runs = list(read(STRATEGIES + "scenario: [none, flaky-wan]\n").runs())
+    assert runs[2].label == "ddp scenario=flaky-wan"
+    assert runs[2].scenario.endswith("/flaky-wan.yaml")
+
+
 def test_a_grid_of_scenarios_alone_is_one(read):
     made = read('profiles: wan\ncommand: ["true"]\ngrid: {scenario: [none, flaky.yaml]}\n')
     assert [run.label for run in made.runs()] == ["true", "true scenario=flaky"]
@@ -65,6 +71,7 @@ def test_a_grid_of_scenarios_alone_is_one(read):
     [
         (COMMAND + "scenario: none\ngrid: {lr: 1, scenario: none}\n", "mine.yaml:3: scenario: grid has it too"),
         (STRATEGIES + "scenario: gone.yaml\n", "mine.yaml:3: scenario: "),
+        (STRATEGIES + "scenario: flaky-wen\n", "mine.yaml:3: scenario: scenario 'flaky-wen' is unknown; did you mean"),
         (STRATEGIES + "scenario: []\n", "mine.yaml:3: scenario: an empty list"),
         (STRATEGIES + "scenario: [flaky.yaml, flaky.yaml]\n", "runs would be called"),
         (STRATEGIES + "scenario: mine.yaml\n", "mine.yaml:3: scenario: "),
