@@ -159,10 +159,13 @@ class Player:
             heapq.heappush(self._sources, (due.at, self._number, due, source))
 
     def _due(self) -> list[Due]:
-        """What is due now, as one change."""
-        first, found = self._sources[0][0], []
-        while self._sources and self._sources[0][0] <= first + TOGETHER_S:
-            _, _, due, source = heapq.heappop(self._sources)
+        """What is due now, as one change; with it all values of traces that are late, so that these catch up."""
+        first, now, found = self._sources[0][0], self._now, []
+        while self._sources:
+            at, _, due, source = self._sources[0]
+            if at > first + TOGETHER_S and not (due.follows and at <= now):
+                break
+            heapq.heappop(self._sources)
             found.append(due)
             self._add(source)
         return found

@@ -49,6 +49,8 @@ class Due:
         text: for people.
         edit: of kind edit.
         away: of kinds away and back: whom it is about.
+        follows: whether it is a later one of the values that a link goes through in one event: where it is late, it can
+            be made together with what was due before it.
     """
 
     at: float
@@ -57,6 +59,7 @@ class Due:
     text: str
     edit: PlanEdit | None = None
     away: Away | None = None
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class NetworkScenario:
         for after, edit, text in action.steps():
             if (lasts is not None and after >= lasts) or (before is not None and start + after >= before):
                 break
-            yield Due(start + after, "edit", number, text, edit)
+            yield Due(start + after, "edit", number, text, edit, follows=after > 0)
         if lasts is not None:
             kind: Literal["undo", "unload"] = "unload" if isinstance(action, LoadAction) else "undo"
             yield Due(start + lasts, kind, number, f"{action.text}: over")

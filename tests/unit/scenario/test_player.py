@@ -1,0 +1,65 @@
+"""The player on a network that takes long for every change."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from harness.model.plan_options import PlanOptions
+from harness.model.units import Rate
+from harness.scenario.player import Player
+from harness.scenario.scenario_file import load_scenario
+from tests.support.fakes import FakeEngine
+
+
+class SlowNetwork:
+    """Makes a change in SECONDS, and keeps every plan that it has had."""
+
+    SECONDS = 0.06
+
+    backend = SimpleNamespace(engine=FakeEngine(), resume_jobs=lambda ranks: None)
+
+    def __init__(self):
+        self.plan = PlanOptions(nodes=3, profile="none").plan()
+        self.plans = []
+
+    def away(self):
+        return None
+
+    def reshape(self, edit, _):
+        time.sleep(self.SECONDS)
+        self.plan = edit(self.plan)
+        self.plans.append(self.plan)
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("slow")
+    (tmp_path / "t.csv").write_text(
+        "time_ms,rate_mbit,delay_ms\n" + "".join(f"{10 * n},{n + 1},{7 if n == 1 else ''}\n" for n in range(100))
+    )
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "events:\n  - {at: 0, trace: {edge: 0-1, file: t.csv}}\n  - {at: 500ms, for: 15ms, down: {edge: 1-2}}\n"
+    )
+    network, told = SlowNetwork(), []
+    began = time.monotonic()
+    Player(network, load_scenario(path), told.append).play()
+    return network, told, time.monotonic() - began
+
+
+def test_a_trace_catches_up_where_a_change_takes_longer_than_its_steps(played):
+    network, told, seconds = played
+    assert seconds < 2  # one after the other they would take 6 s
+    assert len(network.plans) < 50
+    shape = network.plan.edges[0, 1].shape
+    assert (shape.rate, str(shape.delay)) == (Rate(100_000_000), "7ms")
+    assert sum(len(one.texts) for one in told) == 102
+    assert all(one.acknowledged - one.at < 1 for one in told)
+
+
+def test_what_is_no_value_of_a_trace_is_never_passed_over(played):
+    network, _, _ = played
+    downs = [plan.edges[1, 2].down for plan in network.plans]
+    assert True in downs
+    assert downs[-1] is False
