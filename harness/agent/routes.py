@@ -11,9 +11,10 @@ import errno
 import socket
 import struct
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from harness.errors import NodeError
 from harness.model.address import INTERFACE, MTU
@@ -100,7 +101,9 @@ def set_routes(
     with Rtnetlink() as netlink:
         versions = node.addressing.versions
         wanted = [route for version in versions for route in _routes(netlink, node, version, index, given)]
-        wanted = [_with(route, congestion_control, mtu, node.ecn) for route in wanted]
+        more: dict[str, Any] = {"congestion_control": congestion_control, "mtu": mtu, "ecn": node.ecn}
+        more["hop_limit"] = node.hop_limit
+        wanted = [route if route.index is None else replace(route, **more) for route in wanted]
         new = [route for route in wanted if route not in old]
         for refusal in netlink.batch([route.add(replace=True) for route in new]):
             raise _error(node, new[refusal.index], refusal.errno, refusal.text)
@@ -163,12 +166,6 @@ def _mtu(node: NodePlan) -> int:
             f"remove it and make it again with that one (docker compose down; MTU={node.mtu} docker compose up)",
         )
     return node.mtu if own > node.mtu else 0
-
-
-def _with(route: Route, congestion_control: str, mtu: int, ecn: bool) -> Route:
-    if route.index is None:
-        return route
-    return Route(route.target, route.via, route.index, congestion_control, route.metric, mtu, ecn)
 
 
 def _error(node: NodePlan, route: Route, code: int, text: str) -> NodeError:

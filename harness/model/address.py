@@ -22,6 +22,14 @@ def node_name(rank: int) -> str:
     return f"node-{rank}"
 
 
+@lru_cache(512)
+def _covering(version: int, first: int, ranks: tuple[int, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Of the addresses of these ranks, given that of rank 0; asked for several times about each node that is made."""
+    if version == 4:
+        return tuple(IPv4Network(prefix) for prefix in cover((first + rank for rank in ranks), 32))
+    return tuple(IPv6Network(prefix) for prefix in cover((first + rank for rank in ranks), 128))
+
+
 DEFAULT_IPV4 = IPv4Network("10.77.0.0/16")
 DEFAULT_IPV6 = IPv6Network("fd77::/64")
 
@@ -91,19 +99,15 @@ class Addressing:
         """The node's address of that version of IP. Raises PlanError."""
         return self.ipv4(rank) if version == 4 else self.ipv6(rank)
 
+    def mac(self, rank: int) -> bytes:
+        """The MAC address of a node's interface, where the backend gives them out: as Docker's, its IPv4 address."""
+        return b"\x02\x42" + self.ipv4(rank).packed
+
     def prefixes(self, ranks: Iterable[int], version: int) -> tuple[IPv4Network | IPv6Network, ...]:
         """The fewest prefixes that hold the addresses of these ranks, of that version of IP, and no other address."""
         if self.given4:
-            numbers: Iterable[int] = sorted(int(self.address(rank, version)) for rank in ranks)
-        else:
-            first = int(self.address(0, version))
-            numbers = (first + rank for rank in sorted(ranks))
-        if version == 4:
-            return tuple(map(_ipv4_network, cover(numbers, 32)))
-        return tuple(map(_ipv6_network, cover(numbers, 128)))
-
-
-_ipv4_network, _ipv6_network = lru_cache(8192)(IPv4Network), lru_cache(8192)(IPv6Network)
+            return _covering(version, 0, tuple(sorted(int(self.address(rank, version)) for rank in ranks)))
+        return _covering(version, int(self.address(0, version)), tuple(sorted(ranks)))
 
 
 MTU: Final = 1500
@@ -114,6 +118,10 @@ MAX_MTU: Final = 9000
 """Of jumbo frames, as most switches take them."""
 ETHERNET: Final = 14
 """The header."""
+DEFAULT_HOPS: Final = 64
+"""What packets of Linux live for, unless a route says otherwise: one more than the relays that they may cross."""
+MAX_HOPS: Final = 255
+"""What the field of an IP header holds."""
 FRAME: Final = MTU + ETHERNET
 """A full one at the usual MTU."""
 SMALLEST_FRAME: Final = ETHERNET + 28

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Self
 
-from harness.model.address import MTU, Addressing
+from harness.model.address import DEFAULT_HOPS, MAX_HOPS, MTU, Addressing
 from harness.model.capacity import NO_CAPS, NodeShape, Trunk
 from harness.model.link import LinkShape, Pair
 from harness.model.units import WHOLE, ZERO_RATIO
@@ -124,6 +124,11 @@ class NodePlan:
     def ipv6(self) -> IPv6Address:
         """Its own IPv6 address."""
         return self.addressing.ipv6(self.rank)
+
+    @property
+    def hop_limit(self) -> int:
+        """What packets to other nodes need beside the kernel's 64: all that IP has where paths may be that long."""
+        return MAX_HOPS if sum(len(port.ranks) for port in self.egress) >= DEFAULT_HOPS else 0
 
     def ways(self, ports: Iterable[Port], versions: Iterable[int]) -> dict[IPv4Network | IPv6Network, int]:
         """By prefix, the neighbour to which, or from which, packets of the addresses in it go.

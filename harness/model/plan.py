@@ -17,6 +17,7 @@ from harness.model.capacity import NO_CAPS, Capacity, NodeShape, Trunk
 from harness.model.delivery import packed_traces, remember_traces
 from harness.model.link import Pair
 from harness.model.node_plan import NodePlan, PlannedEdge, Port
+from harness.model.prefixes import spans
 from harness.model.regions import trunks_of
 from harness.model.super_packets import most_segments, most_segments_at
 
@@ -244,7 +245,7 @@ class NetworkPlan:
                     "ipv4": str(self.addressing.ipv4(rank)),
                     "ipv6": str(self.addressing.ipv6(rank)) if 6 in self.addressing.versions else None,
                     "neighbours": self.neighbours(rank),
-                    "routes": {str(dst): hop for dst, hop in sorted(self.next_hops[rank].items())},
+                    "routes": _routes_to_json(self.next_hops[rank]),
                 }
                 for rank in range(self.size)
             ],
@@ -287,7 +288,7 @@ class NetworkPlan:
             seed=data["seed"],
             size=len(data["nodes"]),
             edges={edge.pair: edge for edge in edges},
-            next_hops={n["rank"]: {int(dst): hop for dst, hop in n["routes"].items()} for n in data["nodes"]},
+            next_hops={node["rank"]: _routes_from_json(node["routes"]) for node in data["nodes"]},
             addressing=addressing,
             nodes={int(rank): NodeShape.from_json(shape) for rank, shape in data.get("node_shapes", {}).items()},
             regions={name: tuple(ranks) for name, ranks in data.get("regions", {}).items()},
@@ -295,3 +296,22 @@ class NetworkPlan:
             mtu=data.get("mtu", MTU),
             ecn=data.get("ecn", False),
         )
+
+
+def _routes_to_json(hops: Mapping[int, int]) -> dict[str, int]:
+    """Next hops by destinations: ``7``, or ``7-12`` where those that follow each other share one."""
+    found: dict[str, int] = {}
+    behind: dict[int, list[int]] = {}
+    for dst, hop in sorted(hops.items()):
+        behind.setdefault(hop, []).append(dst)
+    for hop, ranks in behind.items():
+        found |= {str(first) if first == last else f"{first}-{last}": hop for first, last in spans(ranks)}
+    return found
+
+
+def _routes_from_json(routes: Mapping[str, int]) -> dict[int, int]:
+    hops: dict[int, int] = {}
+    for ranks, hop in routes.items():
+        first, _, last = ranks.partition("-")
+        hops |= dict.fromkeys(range(int(first), int(last or first) + 1), hop)
+    return hops

@@ -16,8 +16,6 @@ from harness.model.link import LinkShape
 from harness.model.units import ZERO_RATIO, ZERO_TIME, Time
 
 MAX_EDGES: Final = 500_000
-_HEAVIER: Final = 2**64
-"""Than any way: it has fewer than 2**24 hops, of 40 bits each."""
 
 
 @dataclass(frozen=True)
@@ -121,21 +119,24 @@ class Topology:
             )
 
     def _ways_from(self, start: int) -> dict[int, int]:
-        """For every rank that can be reached, the one before it on the way from the start; see `next_hops`.
+        """For every rank that can be reached, the neighbour of the start through which the way goes; see `next_hops`.
 
-        A search by breadth: of the ranks that are one hop farther, each takes the neighbour with the lightest way.
+        A search by breadth: of the ranks that are one hop farther, each takes the lightest way.
         """
-        before: dict[int, int] = {}
-        layer = {start: (0, start)}
+        near, found = self._near, {start: start}
+        layer = {other: (tie, other) for other, tie in near[start].items()}
         while layer:
+            found |= {rank: hop for rank, (_, hop) in layer.items()}
             farther: dict[int, tuple[int, int]] = {}
-            for rank, (weight, _) in layer.items():
-                for other, tie in self._near[rank].items():
-                    if other != start and other not in before:
-                        farther[other] = min((weight + tie, rank), farther.get(other, (_HEAVIER, rank)))
-            before |= {rank: previous for rank, (_, previous) in farther.items()}
+            for rank, (weight, hop) in layer.items():
+                for other, tie in near[rank].items():
+                    if other not in found:
+                        way = weight + tie, hop
+                        if other not in farther or way < farther[other]:
+                            farther[other] = way
             layer = farther
-        return before
+        del found[start]
+        return found
 
     def neighbours(self, rank: int) -> list[int]:
         """The ranks at the other ends of this rank's edges, ascending. Raises TopologyError for an unknown rank."""
@@ -160,16 +161,11 @@ class Topology:
         both ways) and consistent (each rank on the way goes on as the first would have; no loops). They depend on the
         edges' ranks alone, not on the order of edges.
 
-        As ways are symmetric, the rank before X on the way from D to X is where X sends what goes to D. Time and memory
-        grow with size x edges and size squared.
+        Time and memory grow with size x edges and size squared.
         """
         if self._is_mesh:
             return {rank: {other: other for other in range(self.size) if other != rank} for rank in range(self.size)}
-        hops: dict[int, dict[int, int]] = {rank: {} for rank in range(self.size)}
-        for destination in range(self.size):
-            for rank, previous in self._ways_from(destination).items():
-                hops[rank][destination] = previous
-        return hops
+        return {rank: self._ways_from(rank) for rank in range(self.size)}
 
 
 def _tie_break(a: int, b: int) -> int:

@@ -1,7 +1,8 @@
-"""Entries of the kernel's neighbour table (linux/neighbour.h) for nodes that must be reached through a relay.
+"""Entries of the kernel's neighbour tables (linux/neighbour.h): which MAC address has who is on the link.
 
-A program may send to them past the routes, also without privileges (SO_DONTROUTE with SO_BINDTODEVICE): its packets
-would cross one link instead of two. An entry that names nobody's MAC address sends them nowhere.
+A program may send past the routes to nodes that must be reached through a relay, also without privileges (SO_DONTROUTE
+with SO_BINDTODEVICE): its packets would cross one link instead of two. An interface without ARP knows no MAC addresses
+but those of the neighbours that it was told; elsewhere an entry that names nobody's sends such packets nowhere.
 """
 
 from __future__ import annotations
@@ -17,8 +18,21 @@ from harness.netlink.rtnetlink import Request
 _RTM_NEWNEIGH, _RTM_DELNEIGH = 28, 29
 _NDMSG: Final = struct.Struct("=BxHiHBB")
 _DST, _LLADDR = 1, 2
-_PERMANENT: Final = 0x80
+_PERMANENT, _STATIC = 0x80, 0x40
+_AF_BRIDGE: Final = 7
+_MASTER, _STICKY = 0x04, 0x40
 _NOBODY: Final = b"\2\0\0\0\0\0"
+
+
+def lead_to(address: IPv4Address | IPv6Address, mac: bytes, index: int) -> Request:
+    """The message by which a neighbour is known for good on that interface."""
+    return Request(_RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, _body(address, index) + attr(_LLADDR, mac))
+
+
+def known_station(mac: bytes, port: int) -> Request:
+    """The message by which a bridge knows for good behind which port that MAC address is: it floods nothing for it."""
+    body = _NDMSG.pack(_AF_BRIDGE, 0, port, _STATIC, _MASTER | _STICKY, 0) + attr(_LLADDR, mac)
+    return Request(_RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, body)
 
 
 def lead_nowhere(address: IPv4Address | IPv6Address, index: int) -> Request:

@@ -59,10 +59,14 @@ def test_non_neighbours_share_the_links_between(version):
 
 
 def test_neighbour_discovery_is_no_part_of_a_link():
+    """Where there is any: nodes in namespaces have none until somebody asks for it."""
     with up(network("line", 2, shape(delay="400ms"))) as net:
         net.reshape(lambda plan: changed(plan, [(0, 1), (1, 0)], delay="400ms", loss="100%"))
-        run_as_root(net, 0, "ip", "-6", "neigh", "flush", "dev", "eth0")
+        for rank in (0, 1):
+            run_as_root(net, rank, "ip", "link", "set", "eth0", "arp", "on")
+            run_as_root(net, rank, "ip", "-6", "neigh", "flush", "nud", "all", "dev", "eth0")
         other = str(net.plan.addressing.ipv6(1))
+        assert "lladdr" not in run(net, 0, "ip", "-6", "neigh", "show", other)
         run(net, 0, "ping", "-c", "1", "-W", "1", other, check=False)
         wait_for(lambda: "lladdr" in run(net, 0, "ip", "-6", "neigh", "show", other), 5)
 

@@ -34,7 +34,7 @@ from harness.errors import (
 )
 from harness.linux import host, signals, syscalls
 from harness.linux.denied import namespaces_denied
-from harness.linux.fork import forked
+from harness.linux.fork import forked, forked_all
 from harness.linux.programs import HELPER, signal_programs
 from harness.model.address import node_name
 from harness.model.plan import NetworkPlan
@@ -48,6 +48,8 @@ _KEEPER: Final = Path(__file__).with_name("keeper.py")
 _END_SECONDS: Final = 10
 OPEN_ENGINES: Final = 64
 """Nodes whose engines keep open what they need, some five files each."""
+_NODES_OF_A_WORKER: Final = 24
+"""The fewest that are worth a forked worker: it costs what two or three nodes cost."""
 
 
 class NetnsBackend:
@@ -125,7 +127,7 @@ class NetnsBackend:
         progress(f"making {plan.size} network namespaces")
         self._keeper = self._start(plan)
         progress(f"wiring {plan.size} nodes to a bridge")
-        forked(lambda: self._wire(plan.mtu))
+        forked(lambda: self._wire(plan))
         self.in_each(range(plan.size), lambda rank: wiring.configure(plan.node(rank)), "configure it")
 
     def _start(self, plan: NetworkPlan) -> Keeper:
@@ -167,16 +169,15 @@ class NetnsBackend:
         namespaces, firsts = tuple(second["nodes"]), tuple(second["firsts"])
         return Keeper(pid, start, first["rootless"], second["bridge"], namespaces, firsts)
 
-    def _wire(self, mtu: int) -> None:
+    def _wire(self, plan: NetworkPlan) -> None:
         from harness.backends.netns import wiring
 
         keeper = self._require()
-        namespaces = [keeper.open(f"fd/{fd}") for fd in keeper.nodes]
+        namespaces = dict(enumerate(keeper.open(f"fd/{fd}") for fd in keeper.nodes))
         bridge = keeper.open(f"fd/{keeper.bridge}")
         keeper.enter_user()
         syscalls.setns(bridge, syscalls.CLONE_NEWNET)
-        wiring.create_bridge()
-        wiring.attach_veth(list(enumerate(namespaces)), mtu)
+        wiring.create_bridge(namespaces, plan.addressing, plan.mtu)
 
     def open(self, plan: NetworkPlan) -> None:
         """See Backend."""
@@ -188,11 +189,22 @@ class NetnsBackend:
     def in_each(self, ranks: Iterable[int], work: Callable[[int], T], what: str = "work in it") -> dict[int, T]:
         """Do this in every one of these nodes' network namespaces. Raises what it raises; for an OSError, NodeError.
 
-        Root enters them itself, which saves a fork, and takes no signal until it is home again; who needs the keeper's
+        Many are shared out among forked workers.
+        """
+        return self._spread(list(ranks), partial(self._tour, works=[lambda rank, _: work(rank)], what=what))
+
+    def _spread(self, ranks: Sequence[int], tour: Callable[[Sequence[int]], dict[int, T]]) -> dict[int, T]:
+        """Do this for these nodes: where they are many, by a worker for each CPU, at the same time.
+
+        Root enters few itself, which saves a fork, and takes no signal until it is home again; who needs the keeper's
         user namespace first could not leave that again, and sends a worker.
         """
-        chosen = list(ranks)
-        return self._away(lambda: self._tour(chosen, [lambda rank, _: work(rank)], what))
+        workers = min(len(os.sched_getaffinity(0)), len(ranks) // _NODES_OF_A_WORKER)
+        if workers < 2:
+            return self._away(lambda: tour(ranks))
+        with signals.held():
+            found = forked_all([partial(tour, ranks[number::workers]) for number in range(workers)])
+        return {rank: answer for part in found for rank, answer in part.items()}
 
     def _tour(self, ranks: Sequence[int], works: Sequence[Callable[[int, Any], Any]], what: str) -> dict[int, Any]:
         """Do these in every node, each in all before the next one, which is given what it returned there."""
@@ -262,13 +274,19 @@ class NetnsBackend:
             return answer if isinstance(answer, HarnessError) else cpus.with_status(keeper, tasks[rank], answer)
 
         ranks = list(tasks)
-        answers: dict[int, NodeStatus | HarnessError] = {}
         with self._calls:  # one at a time: an engine has one conversation with the kernel
-            for start in range(0, len(ranks), OPEN_ENGINES):
-                some = ranks[start : start + OPEN_ENGINES]
-                answers |= self._away(partial(self._tour, some, [begin, finish], "enter it"))
-                for rank in list(self._engines)[:-OPEN_ENGINES]:
-                    self._engines.pop(rank).close()
+            tour = partial(self._tour, works=[begin, finish], what="enter it")
+            if len(ranks) > OPEN_ENGINES:
+                return self._spread(ranks, lambda part: self._in_turns(part, tour))
+            return self._away(lambda: self._in_turns(ranks, tour))
+
+    def _in_turns(self, ranks: Sequence[int], tour: Callable[[Sequence[int]], dict[int, T]]) -> dict[int, T]:
+        """Do this for some nodes at a time, and keep the engines of the last ones."""
+        answers: dict[int, T] = {}
+        for start in range(0, len(ranks), OPEN_ENGINES):
+            answers |= tour(ranks[start : start + OPEN_ENGINES])
+            for rank in list(self._engines)[:-OPEN_ENGINES]:
+                self._engines.pop(rank).close()
         return answers
 
     def _engine(self, rank: int) -> Engine:

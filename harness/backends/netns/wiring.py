@@ -1,91 +1,91 @@
 """Bridge, veth pairs, addresses, routes and sysctls of a network of namespaces.
 
-Callers have entered the namespace that a function is about. pyroute2 makes links and addresses; benchmarks/mesh.py
-has the figures by which routes, many thousands in a large ring, do not go through it.
+Callers have entered the namespace that a function is about.
+
+Nodes have no ARP: each knows the MAC addresses of its neighbours, and the bridge those of all. So nothing is flooded
+to a thousand ports, no table of neighbours overflows (the kernel has one for all namespaces, of 1,024 that are not
+permanent), and who is no neighbour has no MAC address: what is sent there past the routes leads nowhere.
 """
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from errno import EINVAL, EROFS
-from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
-from harness.errors import NodeError, PrivilegeError
+from harness.errors import HarnessError, NodeError, PrivilegeError
 from harness.linux.denied import PRIVILEGED
 from harness.linux.host import has_ipv6
 from harness.linux.sysctls import TCP_SETTINGS
-from harness.model.address import INTERFACE
+from harness.model.address import INTERFACE, Addressing
 from harness.model.node_plan import NodePlan
 from harness.model.super_packets import MAX_SUPER_PACKET
-from harness.netlink.neighbours import lead_nowhere
-from harness.netlink.nlattr import attr
+from harness.netlink import links
+from harness.netlink.neighbours import known_station, lead_to
 from harness.netlink.routes import Route
 from harness.netlink.rtnetlink import Request, Rtnetlink
 
 BRIDGE: Final = "br0"
 BRIDGE_PORTS: Final = 1023
 """The most that a bridge takes (net/bridge/br_private.h: BR_MAX_PORTS is 1024, and number 0 is not given out)."""
-IFA_F_NODAD: Final = 0x02
-IFA_F_NOPREFIXROUTE: Final = 0x200
-_RTM_NEWLINK: Final = 16
-_IFINFOMSG: Final = struct.Struct("=BxHiII")
-_IFLA_SUPER_PACKETS: Final = (41, 58, 63, 64)
-"""IFLA_GSO_MAX_SIZE, IFLA_GRO_MAX_SIZE, IFLA_GSO_IPV4_MAX_SIZE, IFLA_GRO_IPV4_MAX_SIZE."""
+_BRIDGE_SYSCTLS: Final = {"net/ipv6/conf/default/disable_ipv6": "1"}
+"""Ports of the bridge have no addresses, and say nothing by themselves."""
+Step = tuple[str, Request]
+"""What is being done, in words, and the message that does it."""
 
 
-def create_bridge() -> None:
-    """The bridge, in the current namespace. Frames pass it as in a switch, without a detour through iptables."""
+def create_bridge(names: Mapping[int, int], addressing: Addressing, mtu: int) -> None:
+    """The bridge, and a veth pair from it to each node; what is in the current namespace. Raises HarnessError.
+
+    Frames pass it as in a switch, without a detour through iptables.
+
+    Args:
+        names: the file descriptor of each node's network namespace, by rank.
+        addressing: of the nodes.
+        mtu: of all interfaces.
+    """
     for switch in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*"):
         _set(switch, "0")
-    with IPRoute() as ip:
-        ip.link("set", index=1, state="up")
-        ip.link("add", ifname=BRIDGE, kind="bridge", br_stp_state=0, br_mcast_snooping=0, br_ageing_time=2**31 // 100)
-        ip.link("set", ifname=BRIDGE, state="up")
+    for name, value in _BRIDGE_SYSCTLS.items():
+        if has_ipv6():
+            _set(Path("/proc/sys", name), value)
+    ports = [f"n{rank}" for rank in names]
+    with Rtnetlink() as netlink:
+        for refusal in netlink.batch([links.set_up(links.LOOPBACK), links.new_bridge(BRIDGE)]):
+            raise HarnessError(f"create a bridge: {refusal.text}")
+        (bridge,) = links.indices([BRIDGE])
+        pairs = [
+            links.new_veth(port, bridge, INTERFACE, namespace, addressing.mac(rank), mtu)
+            for port, (rank, namespace) in zip(ports, names.items(), strict=True)
+        ]
+        for refusal in netlink.batch(pairs):
+            raise NodeError(list(names)[refusal.index], "create its veth pair", refusal.text)
+        made = links.indices(ports)
+        macs = map(addressing.mac, names)
+        netlink.batch([known_station(mac, index) for mac, index in zip(macs, made, strict=True)])
+        netlink.batch(list(_allow_large(made)))
+
+
+def _allow_large(interfaces: Sequence[int]) -> Iterator[Request]:
+    """Super-packets of 200 kB, which make up for the second hop that a bridge is: without limits TCP is then faster
+    than over a bare veth pair with the usual 64 KiB, instead of 12 % slower (benchmarks/no_shape.py).
+
+    What a kernel refuses costs nothing but that speed.
+    """
+    return (links.allow_large(index, MAX_SUPER_PACKET) for index in interfaces)
 
 
 def _set(switch: Path, value: str) -> None:
     """Write a sysctl. Raises OSError, or PrivilegeError in a container that may not."""
     try:
-        switch.write_text(value)
+        with open(switch, "wb", buffering=0) as file:
+            file.write(value.encode())
     except OSError as problem:
         if problem.errno != EROFS:
             raise
         raise PrivilegeError(f"{switch} is read-only here, as in a container; {PRIVILEGED}") from None
-
-
-def attach_veth(ranks: Sequence[tuple[int, int]], mtu: int) -> None:
-    """A veth pair for every (rank, namespace file descriptor) from the bridge in the current namespace to the node."""
-    with IPRoute() as ip:
-        bridge = ip.link_lookup(ifname=BRIDGE)[0]
-        for rank, namespace in ranks:
-            port = f"n{rank}"
-            with _node_errors(rank, "create its veth pair"):
-                peer = {"ifname": INTERFACE, "net_ns_fd": namespace, "mtu": mtu}
-                ip.link("add", ifname=port, kind="veth", mtu=mtu, peer=peer)
-                ip.link("set", ifname=port, master=bridge, state="up")
-    allow_large([f"n{rank}" for rank, _ in ranks])
-
-
-def allow_large(interfaces: Sequence[str]) -> None:
-    """Allow super-packets of 200 kB, which makes up for the second hop that a bridge is: without limits TCP is then
-    faster than over a bare veth pair with the usual 64 KiB, instead of 12 % slower (benchmarks/no_shape.py).
-
-    Kernels before 6.3 do not know the IPv4 attributes and refuse or ignore this, which costs nothing but that speed.
-    pyroute2 does not know them either.
-    """
-    size = struct.pack("=I", MAX_SUPER_PACKET)
-    attributes = b"".join(attr(kind, size) for kind in _IFLA_SUPER_PACKETS)
-    with Rtnetlink() as netlink:
-        headers = [_IFINFOMSG.pack(0, 0, socket.if_nametoindex(name), 0, 0) for name in interfaces]
-        netlink.batch([Request(_RTM_NEWLINK, 0, header + attributes) for header in headers])
 
 
 def configure(node: NodePlan) -> None:
@@ -95,72 +95,61 @@ def configure(node: NodePlan) -> None:
             _set(Path("/proc/sys", name), value)
         except OSError as problem:
             raise NodeError(node.rank, f"set {name.replace('/', '.')}={value}", str(problem.strerror)) from None
-    prefixes: list[tuple[IPv4Address | IPv6Address, int]] = [(node.ipv4, node.addressing.ipv4_net.prefixlen)]
+    net, (index,) = node.addressing, links.indices([INTERFACE])
+    steps = [("set lo up", links.set_up(links.LOOPBACK))]
+    steps.append(("add its IPv4 address", links.new_address(index, node.ipv4, net.ipv4_net.prefixlen)))
     if has_ipv6():
-        prefixes.append((node.ipv6, node.addressing.ipv6_net.prefixlen))
-    allow_large([INTERFACE])
-    with IPRoute() as ip, _node_errors(node.rank, "add its addresses"):
-        index = ip.link_lookup(ifname=INTERFACE)[0]
-        ip.link("set", index=1, state="up")
-        for address, prefix in prefixes:
-            ip.addr(
-                "add",
-                index=index,
-                family=_family(address),
-                address=str(address),
-                prefixlen=prefix,
-                flags=IFA_F_NODAD | IFA_F_NOPREFIXROUTE,
-            )
+        steps.append(("add its IPv6 address", links.new_address(index, node.ipv6, net.ipv6_net.prefixlen)))
+    with Rtnetlink() as netlink:
+        _perform(netlink, node, steps)
+        netlink.batch(list(_allow_large([index])))
 
 
 def bring_up(node: NodePlan, congestion_control: str) -> None:
-    """Set the node's interface up and add its routes, in its namespace.
+    """Set the node's interface up and add its neighbours and routes, in its namespace.
 
     The routes carry TCP's congestion control: the sysctl of a namespace takes only what the whole host allows. They
     carry the MTU, for root in a node can give the interface a larger one, and the bridge drops larger frames silently.
     """
-    index = socket.if_nametoindex(INTERFACE)
-    with IPRoute() as ip, _node_errors(node.rank, f"set {INTERFACE} up"):
-        ip.link("set", index=index, state="up")
-    net = node.addressing
-    routes: list[tuple[str, Route]] = []
-    more: dict[str, Any] = {"mtu": node.mtu, "ecn": node.ecn}
-    for version, subnet in ((4, net.ipv4_net), (6, net.ipv6_net)):
-        if version == 6 and not has_ipv6():
-            continue
-        routes.append((f"add the route to {subnet}", Route(subnet, None, index, congestion_control, **more)))
-        for destination, hop in node.detours():
-            route = Route(
-                ip_network(net.address(destination, version)),
-                net.address(hop, version),
-                index,
-                congestion_control,
-                **more,
-            )
-            routes.append((f"add the route to node {destination} through node {hop}", route))
     versions = (4, 6) if has_ipv6() else (4,)
-    far = [net.address(destination, version) for destination, _ in node.detours() for version in versions]
+    index = socket.if_nametoindex(INTERFACE)
+    steps = [(f"set {INTERFACE} up", links.set_up(index, arp=False))]
+    steps += [
+        (f"tell it where node {port.neighbour} is", lead_to(net.address(port.neighbour, version), mac, index))
+        for net in [node.addressing]
+        for port in node.egress
+        for mac in [net.mac(port.neighbour)]
+        for version in versions
+    ]
+    more: dict[str, Any] = {"congestion_control": congestion_control, "mtu": node.mtu, "ecn": node.ecn}
+    more["hop_limit"] = node.hop_limit
+    for version in versions:
+        steps += _routes(node, version, index, more)
     with Rtnetlink() as netlink:
-        for refusal in netlink.batch([lead_nowhere(address, index) for address in far]):
-            raise NodeError(node.rank, f"keep {far[refusal.index]} from being reached past its relay", refusal.text)
-        refusals = netlink.batch([route.add() for _, route in routes])
-    if refusals:
-        refusal = refusals[0]
-        remedy = f"is {congestion_control!r} in /proc/sys/net/ipv4/tcp_available_congestion_control?"
-        raise NodeError(node.rank, routes[refusal.index][0], refusal.text, remedy if refusal.errno == EINVAL else "")
+        _perform(
+            netlink, node, steps, f"is {congestion_control!r} in /proc/sys/net/ipv4/tcp_available_congestion_control?"
+        )
 
 
-@contextlib.contextmanager
-def _node_errors(rank: int, action: str) -> Iterator[None]:
-    """Turn an error that pyroute2 raises into a NodeError."""
-    try:
-        yield
-    except NetlinkError as error:
-        raise NodeError(rank, action, str(error)) from None
+def _routes(node: NodePlan, version: int, index: int, more: Mapping[str, Any]) -> Iterator[Step]:
+    """To neighbours, to what is behind each, and to nowhere for all other addresses of the subnet."""
+    net = node.addressing
+    for prefix in net.prefixes([port.neighbour for port in node.egress], version):
+        yield f"add the route to {prefix}", Route(prefix, None, index, **more).add()
+    for port in node.egress:
+        hop = net.address(port.neighbour, version)
+        for prefix in net.prefixes([rank for rank in port.ranks if rank != port.neighbour], version):
+            what = f"add the route to {prefix} through node {port.neighbour}"
+            yield what, Route(prefix, hop, index, **more).add()
+    subnet = net.ipv4_net if version == 4 else net.ipv6_net
+    yield f"refuse all else in {subnet}", Route(subnet, None, None).add()
 
 
-def _family(address: IPv4Address | IPv6Address) -> int:
-    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+def _perform(netlink: Rtnetlink, node: NodePlan, steps: Sequence[Step], remedy: str = "") -> None:
+    """Carry out steps in one batch. Raises NodeError for the first that is refused, with that remedy where it could be
+    about the congestion control."""
+    for refusal in netlink.batch([request for _, request in steps]):
+        raise NodeError(node.rank, steps[refusal.index][0], refusal.text, remedy if refusal.errno == EINVAL else "")
 
 
 def sysctls(node: NodePlan, there: str = "/proc/sys") -> dict[str, str]:

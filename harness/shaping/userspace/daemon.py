@@ -73,6 +73,7 @@ class ShaperDaemon:
         listeners: Sequence[int],
         ranks: Sequence[int],
     ) -> None:
+        self._poll = select.epoll()
         self._state, self._readable = state, state.readable()
         self._layout = Layout(len(namespaces), size)
         self._caps = SharedCaps(state, self._layout, ranks)
@@ -85,7 +86,6 @@ class ShaperDaemon:
         self._turn = 0
         self._lead = LEAD_NS
         self._conversations: list[socket.socket] = []
-        self._poll = select.epoll()
         self._sources: dict[int, Any] = {}
         for node, listener in zip(self._nodes, listeners, strict=True):
             node.listener = socket.socket(fileno=listener)
@@ -292,6 +292,7 @@ def main(orders: str) -> None:
     syscalls.die_with_parent()
     if os.getppid() != order["parent"]:  # it ended before we asked to end with it
         return
+    os.close(0)  # for the epoll: select, which waits for microseconds, takes file numbers below 1024 only
     state = State(order["state"], Layout(len(order["namespaces"]), order["size"]).slots)
     last_beat = state.last_beat
     try:

@@ -1,7 +1,7 @@
 """What may pass a node's interface, as nf_tables chains that drop everything else::
 
     ip, ip6  links    raw PREROUTING   other interfaces, neighbour discovery, from beyond the gateway (containers): pass
-                                       to many receivers, to this link alone: drop; then one rule per source (rules.py)
+                                       to many receivers, to this link alone: drop; then rules by source (rules.py)
     ip, ip6  marks    behind links     packets that a link let go with CE_MARK get CE (RFC 3168) into their header
     ip, ip6  own      raw OUTPUT       other interfaces, neighbour discovery, from the node's own address: pass
     netdev   frames   egress           IPv4 and IPv6, but on relays only from the node's own address; ARP: pass

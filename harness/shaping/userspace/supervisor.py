@@ -95,9 +95,11 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for worker in self._workers:
             worker.start()
-        watched, looked = [woken.fileno(), lifeline], time.monotonic()
+        watched, looked = select.poll(), time.monotonic()  # select takes file numbers below 1024 only
+        for file in (woken.fileno(), lifeline):
+            watched.register(file, select.POLLIN)
         while True:
-            ready = select.select(watched, (), (), _POLL_SECONDS)[0]
+            ready = [file for file, _ in watched.poll(_POLL_SECONDS * 1000)]
             looked, before = time.monotonic(), looked
             if looked - before > STILL_SECONDS / 2:  # we stood still, so they may have too: docker pause
                 for worker in self._workers:
@@ -105,7 +107,7 @@ class Supervisor:
             if lifeline in ready:
                 if not os.read(lifeline, 1):
                     return
-                watched.remove(lifeline)
+                watched.unregister(lifeline)
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             if woken.fileno() in ready:
                 woken.recv(4096)

@@ -40,7 +40,7 @@ def test_stretches_of_numbers():
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(size=st.integers(4, 24), given_out=st.permutations(range(40)), docker=st.booleans())
 def test_every_destination_goes_to_its_next_hop_and_no_other_address_anywhere(topology, size, given_out, docker):
     plan = network(topology, size)
