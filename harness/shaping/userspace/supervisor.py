@@ -26,6 +26,9 @@ from harness.shaping.userspace.control_address import listen_in
 
 STILL_SECONDS: Final = 5.0
 """A process that has not shown a sign of life for so long is killed."""
+START_SECONDS: Final = 60.0
+"""One that was started has so long for its first: on two busy CPUs, 64 containers at once start theirs in over 5 s, and
+who kills those has as many to start again."""
 _POLL_SECONDS: Final = 1.0
 _SHORT_LIFE: Final = 1.0
 _PAUSE: Final = 0.5
@@ -47,22 +50,24 @@ class _Worker:
             if fd is not None:
                 os.set_inheritable(fd, True)
         self.pid = 0
-        self.started = 0.0
+        self.born = self.started = 0.0
         self.standing = False
 
     def start(self, after: str = "") -> None:
         listeners = [listener.fileno() for listener in self.listeners]
         orders = {"namespaces": self.namespaces, "size": self.size, "state": self.state, "listeners": listeners}
         orders |= {"ranks": self.ranks, "parent": os.getpid()}
-        self.started, self.standing = time.monotonic(), False
+        self.born = self.started = time.monotonic()
+        self.standing = False
         argv = [sys.executable, "-I", "-S", _DAEMON, json.dumps({**orders, "after": after})]
         nothing = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
         self.pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=nothing)
 
     def still(self) -> bool:
         """Whether it shows no sign of life."""
-        beat = max(int.from_bytes(os.pread(self.state, 8, 0), "little") / 1e9, self.started)
-        return time.monotonic() - beat > STILL_SECONDS
+        beat = int.from_bytes(os.pread(self.state, 8, 0), "little") / 1e9
+        patience = STILL_SECONDS if beat > self.born else START_SECONDS
+        return time.monotonic() - max(beat, self.started) > patience
 
 
 class Supervisor:
