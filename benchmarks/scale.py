@@ -3,10 +3,11 @@
     python -m benchmarks scale
 
 Per network: the time and the CPU time of ``harness up`` (with what its processes have used until then), of one
-``harness link set`` and of ``harness down``, and the memory that an idle node takes: what the machine has available
-before and after, and what the network's processes hold of it (Pss). ``HARNESS_SCALE=ring:64,mesh:64`` measures these.
+``harness link set`` and of ``harness down``, and the memory that an idle node takes: its share of what the network's
+processes hold (Pss), and of the kernel's own. ``HARNESS_SCALE=ring:64,mesh:64`` measures these; ``docker:64`` are
+containers of an image without PyTorch (scripts/with-docker, scripts/build-image --without-torch).
 
-Wall time and the machine's memory are right on a quiet machine only; CPU time and Pss on any.
+Wall time and the kernel's memory are right on a quiet machine only; CPU time and Pss on any.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from harness.model.format import format_time
 SIZES: Final = ("ring:64", "ring:256", "ring:1000", "mesh:64")
 UP_SECONDS: Final = {"ring:256": 4.0, "ring:1000": 20.0}
 NODE_MB: Final = 8.0
+IMAGE: Final = os.environ.get("IMAGE", "harness-node:no-torch")
+SUBNETS: Final = ("--subnet", "10.79.0.0/16", "--subnet6", "fd79::/64")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -80,21 +83,23 @@ def used(folder: Path) -> tuple[float, float]:
     return ticks / _TICKS, size / 1024
 
 
-def available() -> float:
-    """MB that the machine has left."""
+def kernel() -> float:
+    """MB that the kernel has for itself."""
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    return int(lines["MemAvailable"].split()[0]) / 1024
+    return sum(int(lines[name].split()[0]) for name in ("Slab", "Percpu", "KernelStack", "PageTables")) / 1024
 
 
 def measure(spec: str) -> list[Row]:
     """One network, from up to down."""
     topology, size = spec.split(":")
+    if topology == "docker":
+        return [containers(size)]
     with tempfile.TemporaryDirectory() as name:
-        folder, before = Path(name), available()
+        folder, before = Path(name), kernel()
         up = command(folder, "up", "-n", size, "-t", topology, "-p", "wan", "--name", "scale")
         try:
             cpu, pss = used(folder)
-            each = (before - available()) / int(size)
+            each = (kernel() - before + pss) / int(size)
             change = command(folder, "link", "set", "0-1", "--delay", "30ms", "--name", "scale")
         finally:
             down = command(folder, "down", "--name", "scale")
@@ -111,6 +116,17 @@ def measure(spec: str) -> list[Row]:
         Row("  memory per idle node", f"{each:.1f} MB", f"< {NODE_MB:g} MB", each < NODE_MB),
         Row("    of its processes (Pss)", f"{pss / int(size):.1f} MB"),
     ]
+
+
+def containers(size: str) -> Row:
+    """As many containers, from up to ready."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, options = Path(name), ("--name", "scale", "--runtime", "docker", "--image", IMAGE)
+        try:
+            up = command(folder, "up", "-n", size, "-t", "ring", "-p", "wan", *options, *SUBNETS)
+        finally:
+            command(folder, "down", "--name", "scale")
+    return Row(f"{size} containers: up", format_time(up.wall), "< 60 s", up.wall < 60)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from harness.backends.base import Progress
 from harness.backends.docker.container_options import Limits, parse_gpus, parse_volume
 from harness.backends.registration import Registration
 from harness.errors import InputError, UnavailableError, quoted
+from harness.model.long_paths import long_paths
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import NetworkOptions
@@ -112,7 +113,7 @@ class Placement:
         from harness.backends.netns.backend import NetnsBackend
 
         engine = make_engine(_chosen(self.engine, plan, tell))
-        for text in (*engine.precision_warnings(plan.edges.values()), *narrow_caps(plan)):
+        for text in (*engine.precision_warnings(plan.edges.values()), *narrow_caps(plan), *long_paths(plan)):
             tell(text)
         backend = NetnsBackend(engine, self.congestion_control)
         LocalRegistry().sweep(_is_gone)
