@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import NodeError
+from harness.linux.congestion_control import make_default
 from harness.model.address import INTERFACE, MTU
 from harness.model.node_plan import NodePlan
 from harness.model.plan import NetworkPlan
@@ -98,6 +99,7 @@ def set_routes(
         NodeError: the kernel refused one, or a relay is not on the link.
     """
     index, mtu = socket.if_nametoindex(INTERFACE), _mtu(node)
+    congestion_control = make_default(congestion_control)
     with Rtnetlink() as netlink:
         versions = node.addressing.versions
         wanted = [route for version in versions for route in _routes(netlink, node, version, index, given)]

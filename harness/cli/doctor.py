@@ -17,13 +17,13 @@ from harness.cli.output import print_json, say, show, table
 from harness.errors import HarnessError, InputError, UnavailableError
 from harness.installed import INSTALL_DOCKER, INSTALL_TORCH
 from harness.linux.cgroup import check_limits
+from harness.linux.congestion_control import AVAILABLE
 from harness.linux.host import has_ipv6
 from harness.model.table import Styled
 from harness.shaping.detect import ALL_FEATURES, Feature, choose_engine, features
 from harness.shaping.facts import AUTO
 
 _BACKLOG = Path("/proc/sys/net/core/netdev_max_backlog")
-_CONTROLS = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
 _ENOUGH_BACKLOG = 20_000
 
 
@@ -91,7 +91,7 @@ def _backlog() -> Feature:
 
 
 def _congestion_control() -> Feature:
-    there = _CONTROLS.read_text().split() if _CONTROLS.exists() else []
+    there = AVAILABLE.read_text().split() if AVAILABLE.exists() else []
     detail = f"available: {' '.join(there)}"
     return Feature("cubic", "TCP in the nodes, by default", "cubic" in there, detail, "modprobe tcp_cubic")
 

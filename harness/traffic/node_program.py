@@ -102,11 +102,11 @@ def send_tcp(order: dict[str, Any], reports: Reports) -> None:
     flows = []
     for _ in range(order["flows"]):
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if order["congestion_control"]:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, order["congestion_control"].encode())
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.settimeout(order["patience"])
         sock.connect(tuple(order["to"]))
+        if order["congestion_control"]:  # now: a route's own replaces what was chosen before
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, order["congestion_control"].encode())
         sock.setblocking(False)
         flows.append(sock)
     reports.say(ready=0)

@@ -1,6 +1,7 @@
 """Networks with shaped links, as traffic meets them: of namespaces or of containers."""
 
 import os
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -8,11 +9,26 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import NetworkStateError, NodeError
+from harness.linux.congestion_control import DEFAULT
 from harness.model.link import UNSHAPED
+from harness.networks.backends import NETNS
 from harness.networks.network import Network
 from harness.verify.verification import verify
 from tests.support.cli import processes, wait_for
-from tests.support.live import bulk_flow, needs, network, own, paced_flow, ping, registry, run, run_as_root, up
+from tests.support.live import (
+    addressing,
+    bulk_flow,
+    needs,
+    network,
+    own,
+    paced_flow,
+    ping,
+    registry,
+    run,
+    run_as_root,
+    runtime_name,
+    up,
+)
 from tests.support.plans import shape
 
 pytestmark = [*needs(), pytest.mark.timing, pytest.mark.engine]
@@ -190,6 +206,35 @@ def test_tcp_asks_for_ecn_where_the_plan_says_so(asks):
             with bulk_flow(net, 0, 2, 0, version=version) as told:
                 pass
             assert told["ecn"] == asks
+
+
+CHOOSES = """
+import os, socket, time
+if os.environ["RANK"] == "1":
+    server = socket.create_server(("0.0.0.0", 5003))
+    for _ in range(2):
+        server.accept()
+else:
+    time.sleep(1)
+    for chosen in (b"", b"reno"):
+        with socket.socket() as sock:
+            if chosen:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, chosen)
+            sock.connect((PEER, 5003))
+            print(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).strip(bytes(1)).decode(), flush=True)
+"""
+
+
+@pytest.mark.backend
+def test_a_program_s_own_choice_of_congestion_control_holds(harness):
+    """As iperf3 -C makes it, before it connects; where nodes have the host's own, no route replaces it."""
+    addresses = addressing()
+    subnets = ("--subnet", str(addresses.ipv4_net), "--subnet6", str(addresses.ipv6_net))
+    program = CHOOSES.replace("PEER", repr(str(addresses.ipv4(1))))
+    python = sys.executable if runtime_name() == NETNS else "python3"
+    words = ("--runtime", runtime_name(), "--name", own("choice"), "--congestion-control", DEFAULT.read_text().strip())
+    done = harness("run", "-n", "2", "-p", "none", *words, *subnets, "--", python, "-c", program)
+    assert done.stdout.splitlines() == [f"[0] {DEFAULT.read_text().strip()}", "[0] reno"]
 
 
 def test_an_interface_with_a_larger_mtu_loses_nothing():

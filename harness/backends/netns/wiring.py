@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import HarnessError, NodeError, PrivilegeError
+from harness.linux.congestion_control import make_default
 from harness.linux.denied import PRIVILEGED
 from harness.linux.host import has_ipv6
 from harness.linux.sysctls import TCP_SETTINGS
@@ -108,9 +109,10 @@ def configure(node: NodePlan) -> None:
 def bring_up(node: NodePlan, congestion_control: str) -> None:
     """Set the node's interface up and add its neighbours and routes, in its namespace.
 
-    The routes carry TCP's congestion control: the sysctl of a namespace takes only what the whole host allows. They
-    carry the MTU, for root in a node can give the interface a larger one, and the bridge drops larger frames silently.
+    The routes carry TCP's congestion control where the namespace cannot have it as its default. They carry the MTU, for
+    root in a node can give the interface a larger one, and the bridge drops larger frames silently.
     """
+    congestion_control = make_default(congestion_control)
     versions = (4, 6) if has_ipv6() else (4,)
     index = socket.if_nametoindex(INTERFACE)
     steps = [(f"set {INTERFACE} up", links.set_up(index, arp=False))]

@@ -23,6 +23,12 @@ NODES = ("10.9.0.2", "10.9.0.3", "10.9.0.4", "10.9.0.5")
 GATEWAYS = ("10.9.0.1", "fd09::1")
 
 
+@pytest.fixture(autouse=True)
+def read_only(monkeypatch):
+    """As in a container, where /proc/sys cannot be written."""
+    monkeypatch.setattr("harness.agent.routes.make_default", lambda wanted: wanted)
+
+
 def ip(*words):
     return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
 
