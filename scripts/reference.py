@@ -29,6 +29,8 @@ from harness.model.region_table import REGION_TABLE_KEYS
 from harness.model.shape_file import CAPACITY_KEYS
 from harness.model.topology_file import EDGE_KEYS, TOPOLOGY_KEYS
 from harness.model.torchrun import environment
+from harness.reproduce import published_file
+from harness.reproduce.published_file import CELL_KEYS, PUBLISHED_KEYS
 from harness.scenario import scenario_file
 from harness.scenario.scenario_file import ACTION_KEYS, SCENARIO_KEYS, TIMING_KEYS
 from harness.training.declared import help_of
@@ -341,6 +343,25 @@ One of these, each with keys of its own:
 """
 
 
+def published() -> str:
+    """The page on published measurements."""
+    example = textwrap.dedent((published_file.__doc__ or "").partition("::\n\n")[2].partition("\n\nA cell")[0])
+    return f"""# Published measurements
+
+A YAML file: `harness reproduce FILE`; see [predict.md](../predict.md#reproducing-what-others-measured).
+
+{keys(PUBLISHED_KEYS)}
+## Keys of a figure
+
+{keys(CELL_KEYS)}
+## An example
+
+```yaml
+{example.strip()}
+```
+"""
+
+
 def environment_page() -> str:
     """The page on variables."""
     found = ", ".join(f"`{name}`" for name in program_variables())
@@ -373,6 +394,7 @@ PAGES: Final = {
     "topology.md": topology,
     "experiment.md": experiment,
     "scenario.md": scenario,
+    "published.md": published,
     "environment.md": environment_page,
 }
 

@@ -14,9 +14,9 @@ def make_default(wanted: str, path: Path = DEFAULT) -> str:
     """Make it the default of this namespace; what routes must carry for it: nothing, or the wanted one.
 
     A namespace has its host's default. Another one it can have where the host allows it to everybody
-    (tcp_allowed_congestion_control), and not in containers, where /proc/sys cannot be written. Routes can carry any, but
-    when a connection begins, a route's (RTAX_CC_ALGO) replaces what the program has chosen before, as iperf3 -C does, by
-    TCP_CONGESTION (tcp_ca_dst_init in net/ipv4/tcp_output.c).
+    (tcp_allowed_congestion_control), and not in containers, where /proc/sys cannot be written. Routes can carry any:
+    when a connection begins, a route's (RTAX_CC_ALGO) replaces what the program has chosen before, as iperf3 -C does,
+    by TCP_CONGESTION (tcp_ca_dst_init in net/ipv4/tcp_output.c).
     """
     try:
         if path.read_text().strip() != wanted:

@@ -1,0 +1,158 @@
+"""One published figure, and how ours compares with it. Pure.
+
+A figure is compared by its ratio to what the links allow at best (bound.py), so that sizes and rates can be scaled down
+together, at the same delays: a bound in which bytes and rates are divided by one number stays the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from harness.model.bound import LinkBound
+from harness.model.capacity import Capacity
+from harness.model.format import format_rate, format_share, format_time
+from harness.model.link import LinkShape
+from harness.model.make_plan import make_plan
+from harness.model.pipe import payload_share
+from harness.model.plan import NetworkPlan
+from harness.model.profile import Profile
+from harness.model.topology_names import build_topology
+from harness.model.units import Rate
+from harness.predict.exchanges import WIDTH
+
+Kind = Literal["collective", "utilisation", "tcp"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was measured, and on what.
+
+    Args:
+        kind: seconds of a collective, compute utilisation of a strategy, or goodput of a TCP connection.
+        published: in seconds, as a share, or in bit/s.
+        shape: of every link.
+        uplink: of every node; None: nothing limits it.
+        nodes: how many.
+        collective: of kind collective.
+        size: in bytes, of kind collective.
+        strategy: of kind utilisation, with its options.
+        options: by name.
+        parameters: of the model, float32.
+        step_time: seconds that a step computes.
+        congestion_control: of kind tcp.
+    """
+
+    kind: Kind
+    published: float
+    shape: LinkShape
+    uplink: Rate | None = None
+    nodes: int = 2
+    collective: str = ""
+    size: int = 0
+    strategy: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    parameters: int = 0
+    step_time: float = 0.0
+    congestion_control: str = "cubic"
+
+    def scaled(self, by: float) -> Cell:
+        """The same with bytes and rates divided."""
+
+        def rate(one: Rate | None) -> Rate | None:
+            return None if one is None else Rate(round(one.bit_s / by))
+
+        return replace(
+            self,
+            size=round(self.size / by),
+            parameters=round(self.parameters / by),
+            shape=replace(self.shape, rate=rate(self.shape.rate)),
+            uplink=rate(self.uplink),
+        )
+
+    @property
+    def plan(self) -> NetworkPlan:
+        """Its network."""
+        caps = {} if self.uplink is None else {"uplink": Capacity(self.uplink)}
+        plan = make_plan(build_topology("fully_connected", self.nodes), Profile("none"), 0, caps=caps)
+        return plan.changed([replace(edge, shape=self.shape) for edge in plan.edges.values()])
+
+    @property
+    def bound(self) -> float:
+        """The best that the links allow: the least seconds, the largest share, the most bit/s."""
+        if self.kind == "tcp":
+            assert self.shape.rate is not None
+            return self.shape.rate.bit_s * payload_share(self.shape.overhead)
+        if self.kind == "collective":
+            return LinkBound(self.plan).seconds(self.collective, self.size)
+        least = LinkBound(self.plan).seconds("all_reduce", self.parameters * WIDTH)
+        computing = self.step_time * int(self.options.get("H", 1))
+        return computing / (computing + least)
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        return _WORDS[self.kind](self)
+
+
+def _network(cell: Cell) -> str:
+    parts = [format_time(cell.shape.delay), *(format_rate(one) for one in (cell.uplink, cell.shape.rate) if one)]
+    return ", ".join([*parts, *([f"loss {format_share(cell.shape.loss)}"] if cell.shape.loss.value else [])])
+
+
+def _collective(cell: Cell) -> str:
+    return f"{cell.collective}, {cell.nodes} nodes, {_network(cell)}"
+
+
+def _utilisation(cell: Cell) -> str:
+    options = " ".join(f"{name}={value}" for name, value in cell.options.items())
+    return f"{cell.strategy} {options}, {_network(cell)}"
+
+
+_WORDS: Final[Mapping[str, Callable[[Cell], str]]] = {
+    "collective": _collective,
+    "utilisation": _utilisation,
+    "tcp": lambda cell: f"{cell.congestion_control}, {_network(cell)}",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A cell with what came out here.
+
+    Args:
+        cell: as it was published.
+        scaled: as it was measured.
+        ours: in the unit of ``Cell.published``; None: it could not be measured, and ``why`` says so.
+        tolerance: of the ratio of ratios.
+        why: what kept it from being measured.
+    """
+
+    cell: Cell
+    scaled: Cell
+    ours: float | None
+    tolerance: float
+    why: str = ""
+
+    @property
+    def theirs_to_bound(self) -> float:
+        """Published / bound."""
+        return self.cell.published / self.cell.bound
+
+    @property
+    def ours_to_bound(self) -> float | None:
+        """Ours / bound of what was measured."""
+        return None if self.ours is None else self.ours / self.scaled.bound
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours, to its bound, over theirs to theirs; 1: reproduced."""
+        return None if self.ours_to_bound is None else self.ours_to_bound / self.theirs_to_bound
+
+    @property
+    def verdict(self) -> str:
+        """``reproduced``, ``differs``, or ``not measured``."""
+        if self.ratio is None:
+            return "not measured"
+        return "reproduced" if abs(self.ratio - 1) <= self.tolerance else "differs"
