@@ -13,6 +13,7 @@ from harness.model.collectives_hook import collectives_environment
 from tests.support.workload import PATIENCE, free_port, needs_torch
 
 pytestmark = [pytest.mark.torch, needs_torch]
+FULL = pytest.mark.full
 
 RANKS = 2
 BEGIN = """
@@ -154,6 +155,7 @@ def test_the_end_is_when_it_is_complete_and_a_rank_that_comes_late_is_waited_for
         assert lines[2]["start"] - lines[1]["start"] > 0.95
 
 
+@pytest.mark.full  # test_train.py times the trainer's collectives
 def test_ddp_averages_its_gradients_within_the_backward_pass(tmp_path):
     recorded, _ = run(tmp_path, DDP)
     for lines in recorded:
@@ -193,7 +195,7 @@ def test_a_script_that_profiles_itself_has_its_profile_and_is_told_once(tmp_path
         assert sum(known[150:200]) == 0, "within the profile"
 
 
-@pytest.mark.parametrize(("ending", "code"), [("sys.exit(3)", 3), ("raise ValueError", 1)])
+@pytest.mark.parametrize(("ending", "code"), [("sys.exit(3)", 3), pytest.param("raise ValueError", 1, marks=FULL)])
 def test_a_script_that_ends_early_has_its_record_and_its_exit_code(tmp_path, ending, code):
     recorded, _ = run(tmp_path, f"dist.all_reduce(tensor)\ndist.barrier()\n{ending}", codes=(code, code))
     assert [[line["op"] for line in lines] for lines in recorded] == [["all_reduce", "barrier"]] * RANKS

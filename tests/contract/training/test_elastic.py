@@ -85,6 +85,7 @@ def test_a_rank_that_is_paused_comes_back(tmp_path):
     assert starts[1]["resumed_from"] == again["step"]
 
 
+@pytest.mark.full
 def test_a_rank_that_is_back_when_all_is_done_ends_well(tmp_path):
     with job(tmp_path, "ddp", "Ddp") as ranks:
         ranks.wait_for_step(15)
