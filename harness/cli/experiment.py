@@ -192,7 +192,8 @@ def _preflight(
     """
     in_containers = where["runtime"] == DOCKER
     nodes = _nodes(experiment, runs, _subnets(where))
-    check_scenarios(runs, lambda run: plan_of(experiment, run, _subnets(where)))
+    elastic = experiment.schedule.elastic > 0
+    check_scenarios(runs, lambda run: plan_of(experiment, run, _subnets(where)), elastic=elastic)
     if experiment.command:
         values = [run.values(nodes[run.slug], RUN_DIR) for run in runs]
         check_command(experiment.command, values, None if in_containers else program_environment())

@@ -14,8 +14,10 @@ from harness.experiment.measure import Measure
 from harness.experiment.spec import Run, short
 from harness.experiment.variants import SCRIPTS, OwnCommand
 from harness.model.plan import NetworkPlan
+from harness.scenario.absence import AwayAction
 from harness.scenario.scenario_file import load_scenario
 from harness.scenario.scenario_name import NONE
+from harness.scenario.schedule import NetworkScenario
 
 _PYTHON: Final = re.compile(r"python[\d.]*")
 _SHELL: Final = re.compile(r"sh|bash|dash")
@@ -48,21 +50,36 @@ def check_command(
             raise InputError(f"command: there is no file {script} in {command.folder}, where the command starts")
 
 
-def check_scenarios(runs: Iterable[Run], plan_of: Callable[[Run], NetworkPlan]) -> None:
-    """Raise InputError where a run's network cannot be changed as its scenario says.
+def check_scenarios(runs: Iterable[Run], plan_of: Callable[[Run], NetworkPlan], *, elastic: bool = False) -> None:
+    """Raise InputError where a run's network cannot be changed as its scenario says, or no run would outlive it.
 
     Args:
         runs: with their scenarios, whose files can be read.
         plan_of: the network of a run.
+        elastic: whether they go on without ranks that are away, for which rank 0 has to stay.
     """
     distinct = {(run.profile, run.topology, run.scenario): run for run in runs if run.scenario != NONE}
     for run in distinct.values():
         plan = plan_of(run)
         try:
-            load_scenario(Path(run.scenario)).check(plan)
+            scenario = load_scenario(Path(run.scenario))
+            scenario.check(plan)
+            if elastic:
+                _check_rank_0(scenario)
         except InputError as error:
             network = f"{short(run.topology)} of {plan.size} nodes with {short(run.profile)}"
             raise type(error)(f"{error} (on {network})") from None
+
+
+def _check_rank_0(scenario: NetworkScenario) -> None:
+    for event in scenario.events:
+        action = event.action
+        if not isinstance(action, AwayAction) or action.cause != "kill" or not isinstance(action.absences, Sequence):
+            continue  # nodes that are drawn, also without end, are never rank 0
+        if any(0 in absence.chosen.ranks for absence in action.absences):
+            raise InputError(
+                f"{event.place}: kills rank 0, which serves the store at which the ranks of an elastic run meet"
+            )
 
 
 def check_measure(measure: Measure, in_containers: bool) -> None:

@@ -150,7 +150,8 @@ class RunProgress:
             if last is None or step > last:
                 scores.pop(rank, None)
         if rank == 0:
-            self.step, self.value = last or 0, None
+            if self.step != last:
+                self.step, self.value = last or 0, None
             if members := line.get("members"):
                 self._groups.append((last or 0, frozenset(members)))
         if self._started is None and line["time"] >= self._since:

@@ -191,6 +191,7 @@ def test_where_ranks_come_and_go_those_count_that_were_there(progress, write):
     write(0, start(resumed=15) | {"members": [0]}, evaluated(20, 0.6))
     made.update()
     assert made.reached_at is None  # not the mean with what rank 1 did and nobody has
-    write(0, evaluated(30, 0.3))
+    write(0, evaluated(30, 0.3), step(31, 0.2))
+    write(0, start(resumed=31) | {"members": [0, 1]})
     made.update()
-    assert made.reached_at == 30
+    assert (made.reached_at, made.step, made.value) == (30, 31, 0.2)

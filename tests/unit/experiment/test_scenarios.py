@@ -90,3 +90,16 @@ def test_a_scenario_that_does_not_fit_a_network_is_told_before_one_is_made(read)
         check_scenarios(made.runs(), lambda run: plan_of(made, run))
     read(STRATEGIES + "scenario: flaky.yaml\n")
     check_scenarios(read(STRATEGIES + "scenario: flaky.yaml\n").runs(), lambda run: plan_of(made, run))
+
+
+@pytest.mark.parametrize("event", ["kill: {node: [0, 1]}", "availability: {file: away.csv}"])
+def test_an_elastic_run_outlives_the_end_of_any_rank_but_0(read, tmp_path, event):
+    (tmp_path / "away.csv").write_text("time_s,event,node\n1,remove,0\n")
+    (tmp_path / "harsh.yaml").write_text(f"events:\n  - {{at: 1s, {event}}}\n  - {{at: 2s, pause: {{node: 0}}}}\n")
+    made = read(STRATEGIES + "scenario: harsh.yaml\nelastic: 5\n")
+    assert made.schedule.elastic == 5
+    check_scenarios(made.runs(), lambda run: plan_of(made, run))
+    with pytest.raises(InputError, match=r"harsh.yaml:2: events\[0\].*kills rank 0"):
+        check_scenarios(made.runs(), lambda run: plan_of(made, run), elastic=True)
+    (tmp_path / "harsh.yaml").write_text("events: [{at: 1s, kill: {node: [1, 2]}}, {at: 2s, kill: {node: any}}]")
+    check_scenarios(made.runs(), lambda run: plan_of(made, run), elastic=True)
