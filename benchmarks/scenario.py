@@ -3,8 +3,9 @@
     python -m benchmarks scenario                         this kernel's engine, 16 nodes
     TRACE_S=60 RESHAPES=200 python -m benchmarks scenario  shorter
 
-Changes of all edges of a mesh at once; a trace in steps of 100 ms on 8 edges of a ring, each with its own rates, at
-times that are all different; changes of an edge while packets cross it. Every change is checked and read back as
+Changes of all edges of a mesh at once; a trace in steps of 100 ms on 8 edges of a ring, each with its own rates, once
+with all steps at the same times (ten changes a second) and once with none (eighty); changes of an edge while packets
+cross it. Every change is checked and read back as
 ``harness link set`` does.
 """
 
@@ -101,20 +102,19 @@ def acknowledged(what: str, found: list[Played], most: float) -> Row:
     )
 
 
-def traces() -> list[Row]:
-    """A trace of its own on each of EDGES edges."""
+def traces(apart_s: float) -> list[Row]:
+    """A trace of its own on each of EDGES edges, each begun so long after the one before it."""
     draws = random.Random(0)
     files, events = {}, []
     for edge in range(EDGES):
         rates = (f"{index * STEP_S:.1f},{draws.uniform(5, 100):.2f}" for index in range(round(TRACE_S / STEP_S)))
         files[f"{edge}.csv"] = "time_s,rate_mbit\n" + "\n".join(rates)
-        events.append(
-            f"  - {{at: {0.5 + edge * STEP_S / EDGES:.4f}s, trace: {{edge: {edge}-{edge + 1}, file: {edge}.csv}}}}"
-        )
+        events.append(f"  - {{at: {0.5 + edge * apart_s:.4f}s, trace: {{edge: {edge}-{edge + 1}, file: {edge}.csv}}}}")
     found, cost = played("events:\n" + "\n".join(events), files, "ring")
     late = sum(one.acknowledged - one.at > LATE_S for one in found) / len(found)
     times = quantiles([one.acknowledged - one.at for one in found], n=100)
-    what = f"traces in steps of {format_time(STEP_S)} on {EDGES} edges for {TRACE_S:g} s"
+    how = "each at times of its own" if apart_s else "begun together"
+    what = f"traces in steps of {format_time(STEP_S)} on {EDGES} edges for {TRACE_S:g} s, {how}"
     told = f"{format_share(late)} (median {format_time(times[49])}, p99 {format_time(times[98])})"
     share, cores = f"under {format_share(LATE_SHARE)}", cost.player + cost.daemons
     count = f"{len(found)} changes"
@@ -148,4 +148,4 @@ def main() -> None:
     """Run and print."""
     found, _ = played(every_edge(20), {}, "fully_connected")
     mesh = acknowledged(f"all {NODES * (NODES - 1)} directed edges of {NODES} nodes at once", found, ACKNOWLEDGED_S)
-    table(f"Scenarios ({engine().name})", [mesh, *under_load(), *traces()])
+    table(f"Scenarios ({engine().name})", [mesh, *under_load(), *traces(0), *traces(STEP_S / EDGES)])
