@@ -11,7 +11,7 @@ from harness.model.node_plan import NodePlan
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
 from harness.netlink.routes import default_gateways
-from harness.netlink.rtnetlink import Rtnetlink
+from harness.netlink.rtnetlink import LinkWatch, Rtnetlink
 from harness.shaping import tc_messages as tc
 from harness.shaping.base import Pending
 from harness.shaping.caps import trunks
@@ -30,7 +30,7 @@ Address = IPv4Address | IPv6Address
 
 
 class NetemEngine(NetemFacts):
-    """Shapes the links of a node with qdiscs in the current network namespace.
+    """Shapes the links of a node with qdiscs in one network namespace.
 
     Args:
         outside: whether nodes may send past their gateway, unshaped.
@@ -38,6 +38,7 @@ class NetemEngine(NetemFacts):
 
     def __init__(self, outside: bool = False) -> None:
         self._outside = outside
+        self._open: _Open | None = None
 
     def another(self) -> NetemEngine:
         """See Engine.another."""
@@ -45,6 +46,9 @@ class NetemEngine(NetemFacts):
 
     def close(self) -> None:
         """See Engine.close."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
     def begin(self, node: NodePlan, touched: Collection[int] = ()) -> Pending:
         """See Engine.begin: the kernel does it at once."""
@@ -53,29 +57,26 @@ class NetemEngine(NetemFacts):
 
     def apply(self, node: NodePlan, touched: Collection[int] = ()) -> NodeStatus:
         """See Engine.apply."""
-        desired = sender_tree(node)
-        with Rtnetlink() as netlink:
-            index = interface_index(node)
-            observed = read_held(netlink, node, index, desired).tree
-            actions = diff(desired, observed, touched)
-            cut_segments(netlink, node, index)
-            branches = [action for action in actions if not isinstance(action, FilterAction)]
-            versions = node.addressing.versions if self._outside else ()
-            ways = [way for version in versions for way in default_gateways(netlink, version, index)]
-            try:
-                _perform(netlink, node, index, ways, branches)
-            except NodeError:
-                _undo(netlink, index, branches)
-                raise
-            _perform(netlink, node, index, ways, [action for action in actions if isinstance(action, FilterAction)])
-            apply_downlink(netlink, node, index)
-            return with_downlink(_status(node, desired, read_held(netlink, node, index, desired)), node, index)
+        desired, place = sender_tree(node), self._place(node)
+        netlink, index = place.netlink, place.index
+        actions = diff(desired, place.known(node, desired).tree, touched)
+        cut_segments(netlink, node, index)
+        branches = [action for action in actions if not isinstance(action, FilterAction)]
+        versions = node.addressing.versions if self._outside else ()
+        ways = [way for version in versions for way in default_gateways(netlink, version, index)]
+        try:
+            _perform(netlink, node, index, ways, branches)
+        except NodeError:
+            _undo(netlink, index, branches)
+            raise
+        _perform(netlink, node, index, ways, [action for action in actions if isinstance(action, FilterAction)])
+        apply_downlink(netlink, node, index)
+        return with_downlink(_status(node, desired, place.read(node, desired)), node, index)
 
     def observe(self, node: NodePlan) -> NodeStatus:
         """See Engine.observe."""
-        desired, index = sender_tree(node), interface_index(node)
-        with Rtnetlink() as netlink:
-            return with_downlink(_status(node, desired, read_held(netlink, node, index, desired)), node, index)
+        desired, place = sender_tree(node), self._place(node)
+        return with_downlink(_status(node, desired, place.read(node, desired)), node, place.index)
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
         """See Engine.apply_trunks."""
@@ -84,6 +85,54 @@ class NetemEngine(NetemFacts):
     def observe_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
         """See Engine.observe_trunks."""
         return trunks.observe_trunks(plan)
+
+    def _place(self, node: NodePlan) -> _Open:
+        index = interface_index(node)
+        if self._open is not None and self._open.index != index:  # somebody has made it anew
+            self.close()
+        self._open = self._open or _Open(index)
+        return self._open
+
+
+class _Open:
+    """What the engine keeps open in a node's network namespace, and what it read there last.
+
+    Args:
+        index: of the node's interface.
+    """
+
+    def __init__(self, index: int) -> None:
+        self.index, self.netlink = index, Rtnetlink()
+        self._watch, self._held = LinkWatch(), Held()
+        self._of: object = None
+        """What it was read for."""
+
+    def close(self) -> None:
+        """Keep nothing open."""
+        self.netlink.close()
+        self._watch.close()
+
+    def read(self, node: NodePlan, desired: Tree) -> Held:
+        """What the kernel has; see read_held."""
+        self._watch.changed()  # what came before this does not count
+        self._held = read_held(self.netlink, node, self.index, desired)
+        self._of = _facts(node)
+        return self._held
+
+    def known(self, node: NodePlan, desired: Tree) -> Held:
+        """The same, as it was read last unless the kernel says that anything has changed since.
+
+        The parameters of a discipline are read in the words of the one that is wanted: they are always read again.
+        """
+        leaves = any(one.leaf for tree in (desired, self._held.tree) for one in tree.branches.values())
+        if self._watch.changed() or self._of != _facts(node) or leaves:
+            return self.read(node, desired)
+        return self._held
+
+
+def _facts(node: NodePlan) -> object:
+    """What tells which filters are a node's."""
+    return node.addressing, [(port.neighbour, port.ranks) for port in node.egress]
 
 
 def _perform(
