@@ -37,6 +37,7 @@ class JobOptions:
         start_timeout: seconds that a node waits for the others to be scheduled and started.
         stops: whether the first rank that fails ends the job.
         collectives: whether each collective is recorded.
+        scenario: the name of one that ships, or nothing.
         runs_claim: a PersistentVolumeClaim for results, that all pods can write to; None: they end with the pods.
     """
 
@@ -47,6 +48,7 @@ class JobOptions:
     start_timeout: int = 600
     stops: bool = True
     collectives: bool = False
+    scenario: str = ""
     runs_claim: str | None = None
 
 
@@ -81,7 +83,7 @@ def manifests(chosen: NetworkOptions, job: JobOptions) -> list[dict[str, Any]]:
 
 def _checked(chosen: NetworkOptions, job: JobOptions) -> int:
     """How many nodes there are. Raises InputError."""
-    for option, text in (("--topology", chosen.topology), ("--profile", chosen.profile), ("--between", chosen.between)):
+    for option, text in _files(chosen, job):
         if text and _FILE.search(text):
             raise InputError(
                 f"{option} {quoted(text)}: pods do not have that file; build it into an image of yours (FROM"
@@ -105,6 +107,12 @@ def _checked(chosen: NetworkOptions, job: JobOptions) -> int:
     return plan.size
 
 
+def _files(chosen: NetworkOptions, job: JobOptions) -> list[tuple[str, str | None]]:
+    """The options that may name a file."""
+    network = [("--topology", chosen.topology), ("--profile", chosen.profile), ("--between", chosen.between)]
+    return [*network, ("--scenario", job.scenario)]
+
+
 def variables(chosen: NetworkOptions, job: JobOptions, size: int) -> dict[str, str]:
     """The environment of every pod: what compose.yaml hands on, of that what is not the default."""
     defaults = NetworkOptions()
@@ -113,6 +121,8 @@ def variables(chosen: NetworkOptions, job: JobOptions, size: int) -> dict[str, s
         name, value = OPTIONS[one.name].compose, getattr(chosen, one.name)
         if name and one.name not in ("nodes", "image") and value != getattr(defaults, one.name):
             found[name] = str(int(value)) if isinstance(value, bool) else str(value)
+    if job.scenario:
+        found["SCENARIO"] = job.scenario
     found |= {
         "MASTER_PORT": str(job.master_port),
         "START_TIMEOUT": str(job.start_timeout),

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from harness.cli import options
+from harness.cli import completion, options
 from harness.cli.output import note, say
 from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
 
@@ -44,6 +44,14 @@ def k8s(
     collectives: Annotated[
         bool, typer.Option("--collectives", help="Record each collective of torch.distributed too.")
     ] = False,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            "--scenario",
+            help="One that ships, played while CMD runs (harness scenarios).",
+            autocompletion=completion.scenarios,
+        ),
+    ] = None,
     runs_claim: Annotated[
         str | None,
         typer.Option("--runs-claim", help="A PersistentVolumeClaim that all pods can write to, for results in /runs."),
@@ -58,6 +66,8 @@ def k8s(
 
     from harness.agent.kubernetes_job import JobOptions, manifests
     from harness.errors import InputError, quoted
+    from harness.scenario.scenario_file import load_scenario
+    from harness.scenario.scenario_name import scenario_path
 
     if on_failure not in ("stop", "continue"):
         raise InputError(f"--on-failure {quoted(on_failure)}: write stop or continue")
@@ -69,8 +79,11 @@ def k8s(
         start_timeout,
         on_failure == "stop",
         collectives,
+        scenario or "",
         runs_claim,
     )
     made = manifests(chosen, job)
+    if scenario:
+        load_scenario(scenario_path(scenario)).check(chosen.plan())
     say(yaml.safe_dump_all(made, sort_keys=False).rstrip())
     note("this has been checked against Kubernetes' schemas, and not yet been tried on a cluster: docs/kubernetes.md")

@@ -44,6 +44,8 @@ MORE = (
     "results",
     "--start-timeout",
     "90",
+    "--scenario",
+    "satellite",
 )
 
 
@@ -82,6 +84,7 @@ def test_agents_read_the_options_back():
     told = Settings.read(environment(job))
     assert told.options == PlanOptions(nodes=8, profile="mobile", uplink="20mbit", ecn=True, seed=4)
     assert (told.engine, told.stops, told.collectives, told.start_timeout) == ("userspace", False, True, 90)
+    assert told.scenario == "satellite"
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "reg/x:1"
     expanded = [re.sub(r"\$\$", "$", word) for word in container["args"]]  # what the kubelet makes of them
@@ -116,6 +119,7 @@ def test_it_gives_what_compose_gives_and_of_capabilities_net_admin_alone_is_unus
         ({"topology": "regions:2", "trunk": "1gbit"}, {}, "containers cannot share a trunk"),
         ({"profile": "nope"}, {}, "profile 'nope' is unknown"),
         ({"engine": "netem2"}, {}, "did you mean 'netem'"),
+        ({}, {"scenario": "./mine.yaml"}, "--scenario './mine.yaml': pods do not have"),
         ({}, {"name": "Train_1"}, "'Train_1' is no name for a Service"),
         ({}, {"name": "1st"}, "from a letter"),
         ({}, {"name": "a" * 62}, "63 characters with -3"),
@@ -128,7 +132,7 @@ def test_what_cannot_be_is_refused(network, job, message):
         manifests(NetworkOptions(**network), JobOptions(**options))
 
 
-@pytest.mark.parametrize("words", [("-t", "ring"), ("--on-failure", "explode")])
+@pytest.mark.parametrize("words", [("-t", "ring"), ("--on-failure", "explode"), ("--scenario", "flaky-wam")])
 def test_it_is_one_line_and_nothing_is_printed(words):
     done = harness("k8s", *words)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
