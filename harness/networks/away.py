@@ -86,20 +86,23 @@ class AwayFile:
 
 @dataclass
 class Absences:
-    """Which ranks a scenario has killed, as far as lines tell; pure."""
+    """Which ranks a scenario has killed, as far as lines tell; pure.
 
-    killed: dict[int, AwayLine] = field(default_factory=dict)
-    """By rank, until it is started again."""
+    Times are those of a clock that nobody sets (time.monotonic): a line says how long it is until a rank is back.
+    """
+
+    killed: dict[int, float | None] = field(default_factory=dict)
+    """By rank, until it is started again: when it will be back, or None."""
     due: set[int] = field(default_factory=set)
     """Those of them that are to be started again."""
 
-    def take(self, lines: Iterable[AwayLine]) -> set[int]:
-        """Follow these lines; the ranks that they say were killed."""
+    def take(self, lines: Iterable[AwayLine], now: float) -> set[int]:
+        """Follow these lines, which have just come; the ranks that they say were killed."""
         newly = set()
         for line in lines:
             if line.what == "kill":
                 newly.add(line.rank)
-                self.killed[line.rank] = line
+                self.killed[line.rank] = None if line.until is None else now + line.until - line.time
                 self.due.discard(line.rank)
             elif line.what == "back" and line.of == "kill" and line.rank in self.killed:
                 self.due.add(line.rank)
@@ -111,7 +114,5 @@ class Absences:
         self.due.discard(rank)
 
     def expects(self, now: float) -> bool:
-        """Whether a rank that was killed will be back; now in seconds since the epoch."""
-        return bool(self.due) or any(
-            line.until is not None and now < line.until + OVERDUE_S for line in self.killed.values()
-        )
+        """Whether a rank that was killed will be back."""
+        return bool(self.due) or any(back is not None and now < back + OVERDUE_S for back in self.killed.values())

@@ -176,7 +176,7 @@ class Watch:
         if self._rules.away is None:
             return
         before = set(self._absences.killed)
-        for rank in self._absences.take(self._rules.away.news()):
+        for rank in self._absences.take(self._rules.away.news(), time.monotonic()):
             if rank in self._running:
                 self._running[rank].signal(signal.SIGKILL)  # also where it was about to enter its node
             elif rank not in before:  # it had ended by itself
@@ -193,7 +193,7 @@ class Watch:
         if self._deadline is not None or self._rules.away is None or self._running:
             return False
         done = [rank for rank, code in self.codes.items() if not code]
-        return not done and self._absences.expects(time.time())
+        return not done and self._absences.expects(time.monotonic())
 
     def _say(self, rank: int, what: What) -> None:
         if self._rules.away is not None:

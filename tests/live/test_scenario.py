@@ -74,20 +74,9 @@ def test_a_load_that_cannot_begin_ends_the_player(tmp_path, monkeypatch):
 
 def harness_run(folder, name, path, *words):
     """A recorded run of two nodes with a scenario; its folder."""
-    argv = [
-        *HARNESS,
-        "run",
-        "-n",
-        "2",
-        "-p",
-        "none",
-        "--name",
-        f"{name}-{time.time_ns()}",
-        "--subnet",
-        "198.18.77.0/24",
-    ]
-    argv += ["--scenario", str(path), "--record", "--runs", str(folder / name), "--", *words]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=90)
+    argv = [*HARNESS, "run", "-n", "2", "-p", "none", "--name", f"{name}-{time.time_ns()}"]
+    argv += ["--subnet", "198.18.77.0/24", "--scenario", str(path), "--record", "--runs", str(folder / name)]
+    done = subprocess.run([*argv, "--", *words], capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
     (run,) = (folder / name).glob("*/run.json")
     return run.parent
@@ -98,9 +87,7 @@ def met(run):
     lines = [json.loads(line) for line in (run / "changes.jsonl").read_text().splitlines()]
     for line in lines:
         for recorded in (edge[when] for edge in line["edges"] for when in ("before", "after")):
-            del recorded[
-                "origin"
-            ]  # what changed it last: "set", and not a profile or a partition, where it is met again
+            del recorded["origin"]  # what changed it last: "set", not a partition, where it is met again
     return [(round(line["at"], 3), line["edges"], line["nodes"]) for line in lines]
 
 
@@ -131,9 +118,7 @@ def test_a_clock_that_is_set_moves_no_event_and_no_record(tmp_path, monkeypatch)
     with up(network("line", 2, shape(delay="1ms"))) as net:
         (tmp_path / "run").mkdir()
         net.record_in(tmp_path / "run")
-        monkeypatch.setattr(
-            time, "time", lambda: real() + next(looked) % 3 * 3600
-        )  # an hour forth, and another, and back
+        monkeypatch.setattr(time, "time", lambda: real() + next(looked) % 3 * 3600)  # by hours, at each look
         Player(net, load_scenario(path), played.append).play()
     assert [one.at for one in played] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
     assert max(one.acknowledged - one.at for one in played) < 5

@@ -41,24 +41,24 @@ def test_a_recorded_run_has_the_lines_too(tmp_path):
 
 def test_a_rank_that_was_killed_is_due_when_it_is_back():
     absences = Absences()
-    assert absences.take([kill(2), AwayLine(0.0, 1, "pause"), back(1, of="pause")]) == {2}
+    assert absences.take([kill(2), AwayLine(0.0, 1, "pause"), back(1, of="pause")], 1000.0) == {2}
     assert not absences.due
-    absences.take([back(2)])
+    absences.take([back(2)], 1000.0)
     assert absences.due == {2}
-    absences.take([kill(2)])  # again, before it was started
+    absences.take([kill(2)], 1000.0)  # again, before it was started
     assert not absences.due
-    absences.take([back(2, of="cut"), back(3)])
+    absences.take([back(2, of="cut"), back(3)], 1000.0)
     assert not absences.due
 
 
 def test_a_rank_is_expected_until_its_time_is_long_over():
     absences = Absences()
-    absences.take([kill(1)])
-    assert not absences.expects(0.0)
-    absences.take([kill(2, until=50.0)])
-    assert absences.expects(50.0 + OVERDUE_S - 1)
-    assert not absences.expects(50.0 + OVERDUE_S + 1)
-    absences.take([back(1)])
-    assert absences.expects(1000.0)
-    absences.forget(1)
+    absences.take([kill(1)], 1000.0)
     assert not absences.expects(1000.0)
+    absences.take([kill(2, until=50.0)], 1000.0)  # a line of another clock says for how long
+    assert absences.expects(1050.0 + OVERDUE_S - 1)
+    assert not absences.expects(1050.0 + OVERDUE_S + 1)
+    absences.take([back(1)], 1000.0)
+    assert absences.expects(2000.0)
+    absences.forget(1)
+    assert not absences.expects(2000.0)
