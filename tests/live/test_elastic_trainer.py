@@ -3,14 +3,13 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
 from harness.experiment.report.analysis import analyse
 from harness.experiment.report.load import load_experiment
 from harness.networks.backends import DOCKER
-from tests.support.live import needs, runtime_name
+from tests.support.live import addressing, needs, own, runtime_name
 from tests.support.trainers import of_kind, records
 from tests.support.workload import needs_torch
 
@@ -43,8 +42,15 @@ SCENARIO = "events:\n  - {at: step 30, for: 1s, kill: {node: 2}}\n"
 def test_a_rank_that_was_killed_trains_again(tmp_path, module, name, options):
     (tmp_path / "short.py").write_text(SHORT_HANDED.format(module=module, name=name))
     (tmp_path / "churn.yaml").write_text(SCENARIO)
-    argv = [sys.executable, "-m", "harness", "run", "-n", str(RANKS), "-p", "wan", "--subnet", "198.18.78.0/24"]
-    argv += ["--name", f"elastic-{time.time_ns()}", "--scenario", str(tmp_path / "churn.yaml")]
+    argv = [sys.executable, "-m", "harness", "run", "-n", str(RANKS), "-p", "wan"]
+    argv += [
+        "--name",
+        own("trainer"),
+        "--subnet",
+        str(addressing().ipv4_net),
+        "--scenario",
+        str(tmp_path / "churn.yaml"),
+    ]
     argv += ["--record", "--runs", str(tmp_path / "runs"), "--", sys.executable, "-m", "harness.training.train"]
     argv += ["--strategy", f"{tmp_path / 'short.py'}:ShortHanded", *options, "--elastic", "10", "--steps", str(STEPS)]
     argv += ["--evaluate-every", "20", "--checkpoint-every", str(STEPS)]
