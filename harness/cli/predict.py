@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 from typing import Annotated, Any, Final
 
@@ -11,17 +10,14 @@ import typer
 
 from harness.cli import options
 from harness.cli.output import print_json, say, show, status, table
-from harness.cli.run import end, printer
+from harness.cli.rank_result import rank_result
 from harness.cli.up import prepare, start
-from harness.errors import HarnessError, InputError, UnavailableError, quoted
+from harness.errors import InputError, UnavailableError, quoted
 from harness.installed import INSTALL_TORCH
 from harness.model.format import count, format_rate, format_share, format_size, format_time
 from harness.model.plan import NetworkPlan
 from harness.model.plan_options import OPTIONS, NetworkOptions
 from harness.model.units import Time, parse_duration
-from harness.networks.launch import launch
-from harness.networks.network import Network
-from harness.networks.rank_process import Stream
 from harness.predict.exchanges import exchanges
 from harness.predict.prediction import UTILISATIONS, Prediction, predict, rate_for
 from harness.predict.price import Price
@@ -75,7 +71,8 @@ def predict_job(
         try:
             words = ["--parameters", str(size), "--step-time", f"{compute:.9f}", "--strategy", strategy]
             words += [word for item in given.items() for word in ("--option", "=".join(item))]
-            measured = _measure(network, words)
+            with status("measuring: PyTorch starts on every node, then some periods of the strategy"):
+                measured = rank_result(network, "harness.training.pace", words)
         finally:
             network.down()
     document = {
@@ -130,26 +127,6 @@ def _check_measurable(parameters: int, runtime: str) -> None:
         )
     if runtime == "netns" and importlib.util.find_spec("torch") is None:
         raise UnavailableError(f"--measure needs PyTorch, which this Python lacks: {INSTALL_TORCH}")
-
-
-def _measure(network: Network, words: list[str]) -> dict[str, Any]:
-    """Run harness.training.pace on every node; rank 0's result."""
-    result: dict[str, Any] = {}
-    printed = printer(network.plan.size)
-
-    def sink(rank: int, stream: Stream, line: bytes) -> None:
-        if (rank, stream) == (0, "stdout") and line.startswith(b'{"result"'):
-            result.update(json.loads(line)["result"])
-        else:
-            printed(rank, stream, line)
-
-    argv = [network.backend.python, "-m", "harness.training.pace", *words]
-    with status("measuring: PyTorch starts on every node, then some periods of the strategy"):
-        outcome = launch(network.backend, network.plan, argv, sink)
-    end(outcome)
-    if not result:
-        raise HarnessError("rank 0 ended without a result")
-    return result
 
 
 def _show(made: NetworkPlan, strategy: str, found: Prediction, measured: dict[str, Any] | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Annotated, Any, Final
 
@@ -10,16 +9,14 @@ import typer
 
 from harness.cli import options
 from harness.cli.output import note, print_json, say, show, status, table
-from harness.cli.run import end, printer
-from harness.errors import HarnessError, UnavailableError
+from harness.cli.rank_result import rank_result
+from harness.errors import UnavailableError
 from harness.linux.congestion_control import AVAILABLE
 from harness.model.format import format_number, format_rate, format_share, format_time
 from harness.model.pipe import payload_share
 from harness.model.plan_options import OPTIONS
-from harness.networks.launch import launch
 from harness.networks.network import Network
 from harness.networks.placement import Placement
-from harness.networks.rank_process import Stream
 from harness.reproduce.cell import Cell, Outcome
 from harness.reproduce.published_file import Published, load_published, shipped_published
 from harness.traffic.manager import CrossTraffic
@@ -96,11 +93,11 @@ def _measured(cell: Cell, placement: Placement, name: str) -> float:
             return _goodput(network, cell)
         if cell.kind == "collective":
             words = ["--collectives", cell.collective, "--sizes", str(cell.size), "--repeats", "3", "--warmup", "1"]
-            return float(_told(network, "harness.training.bench", words)["rows"][0]["seconds_median"])
+            return float(rank_result(network, "harness.training.bench", words)["rows"][0]["seconds_median"])
         words = ["--parameters", str(cell.parameters), "--step-time", f"{cell.step_time:.9f}"]
         words += ["--strategy", cell.strategy, "--periods", "2" if int(cell.options.get("H", 1)) > 32 else "4"]
         words += [word for item in cell.options.items() for word in ("--option", "=".join(item))]
-        return float(_told(network, "harness.training.pace", words)["utilisation"])
+        return float(rank_result(network, "harness.training.pace", words)["utilisation"])
     finally:
         network.down()
 
@@ -116,23 +113,6 @@ def _goodput(network: Network, cell: Cell) -> float:
     seconds = after.totals.seconds - before.totals.seconds
     wire = after.totals.received_bytes - before.totals.received_bytes
     return wire * 8 / seconds * payload_share()
-
-
-def _told(network: Network, module: str, words: list[str]) -> dict[str, Any]:
-    """Run a module on every node; rank 0's result."""
-    result: dict[str, Any] = {}
-    printed = printer(network.plan.size)
-
-    def sink(rank: int, stream: Stream, line: bytes) -> None:
-        if (rank, stream) == (0, "stdout") and line.startswith(b"{"):
-            result.update(json.loads(line).get("result", {}))
-        else:
-            printed(rank, stream, line)
-
-    end(launch(network.backend, network.plan, [network.backend.python, "-m", module, *words], sink))
-    if not result:
-        raise HarnessError("rank 0 ended without a result")
-    return result
 
 
 def _show(published: Published, outcomes: list[Outcome]) -> None:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Final, Never
 
-from harness.errors import HarnessError, InputError
+from harness.errors import HarnessError, InputError, quoted
 from harness.model.units import Size
 
 TIMEOUT_HELP: Final = "seconds after which a collective counts as failed"
@@ -70,3 +70,11 @@ def size(text: str) -> int:
         return Size.parse(text).bytes
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def pair(text: str) -> tuple[str, str]:
+    """The parts of NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{quoted(text)}: write NAME=VALUE, like H=20")
+    return name, value

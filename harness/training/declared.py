@@ -83,7 +83,7 @@ def _argument(one: Field[Any], kind: Any) -> dict[str, Any]:
     if kind is bool:
         return {"action": "store_true"}
     if get_origin(kind) is Mapping:
-        return {"action": "append", "type": _pair, "default": [], "metavar": "NAME=VALUE"}
+        return {"action": "append", "type": command.pair, "default": [], "metavar": "NAME=VALUE"}
     choices = get_args(kind) if get_origin(kind) is Literal else one.metadata[_DECLARED]["choices"]
     found: dict[str, Any] = {
         "default": one.default,
@@ -98,13 +98,6 @@ def _reader(kind: Any, least: int) -> Callable[[str], Any]:
     if plain is int:
         return command.count if least else command.whole
     return float if plain is float else Path if plain is Path else str
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{quoted(text)}: write NAME=VALUE, like H=20")
-    return name, value
 
 
 def from_arguments(kind: type[Options], parsed: argparse.Namespace, **given: Any) -> Options:

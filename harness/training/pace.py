@@ -87,18 +87,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--parameters", type=command.count, required=True, help="of the model, float32")
     parser.add_argument("--step-time", type=command.seconds, required=True, help="seconds that a step computes")
     parser.add_argument("--strategy", default="ddp", help="name")
-    parser.add_argument("--option", type=_pair, action="append", default=[], help="of the strategy, NAME=VALUE")
+    parser.add_argument("--option", type=command.pair, action="append", default=[], help="of the strategy, NAME=VALUE")
     parser.add_argument("--periods", type=command.count, default=3, help="times that the strategy shares, at least")
     parser.add_argument("--least", type=command.count, default=3, help="steps, at least")
     parser.add_argument("--timeout", type=command.seconds, default=1800, help=command.TIMEOUT_HELP)
     return parser.parse_args(arguments)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text!r}: write NAME=VALUE, like H=20")
-    return name, value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
