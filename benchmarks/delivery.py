@@ -11,25 +11,33 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
-from benchmarks.fidelity import network, programs_of, reshape
+from benchmarks.fidelity import PIPES, network, programs_of, reshape
 from benchmarks.report import Row, table
+from harness.model.address import FRAME
 from harness.model.delivery import Delivery, counts_of
-from harness.model.format import format_share, format_time
+from harness.model.format import format_share
 from harness.model.opportunities import MS, Opportunities
-from harness.model.units import Time
+from harness.model.units import Size, Time
+from harness.networks.network import Network
+from harness.scenario.deliveries import rates
 from harness.scenario.player import Played, Player
 from harness.scenario.scenario_file import load_scenario
 from harness.shaping.base import Engine
 from harness.shaping.detect import choose_engine, make_engine
+from harness.shaping.facts import NETEM
+from harness.shaping.shape_branch import automatic_burst, trace_buffer
 
 SECONDS, WITHIN = 60, 0.05
 LEAST, MOST = 1.0, 20.0
@@ -38,6 +46,8 @@ PORT, PAYLOAD, COUNTED = 5203, 1472, 1504
 """Of a datagram that fills a packet of 1500 bytes, which a trace counts as 1504."""
 _RCVBUFFORCE = 33
 """SO_RCVBUFFORCE; Python has no name for it."""
+Play = Callable[[Network, Path, int], tuple[int, int]]
+"""Plays the trace of a file for so many seconds; from when to when, in ms, the link may have been given it."""
 DELAY = Time.parse("10ms")
 
 
@@ -85,37 +95,63 @@ def receive(host: str, seconds: float) -> None:
     print(json.dumps(came), flush=True)
 
 
-def arrivals(engine: Engine, seconds: int) -> tuple[Delivery, dict[int, int], tuple[int, int]]:
-    """The trace, how many packets came in each ms, and from when to when (ms) the links were given the trace."""
+def by_scenario(net: Network, trace: Path, seconds: int) -> tuple[int, int]:
+    """Play a trace as users do; from when to when (ms) the link was given it."""
+    path = trace.with_name("s.yaml")
+    path.write_text(
+        f"until: {seconds}s\nevents:\n  - {{at: 0, trace: {{edge: 0-1, file: {trace.name}, one_way: true}}}}\n"
+    )
+    given: list[int] = []
+
+    def tell(_: Played) -> None:
+        given.append(time.monotonic_ns() // MS)
+
+    begun = time.monotonic_ns() // MS
+    Player(net, load_scenario(path), tell).play()
+    if (left := begun + seconds * 1000 - time.monotonic_ns() // MS) > 0:
+        time.sleep(left / 1000)
+    return begun, given[0]
+
+
+def by_tc(net: Network, trace: Path, seconds: int) -> tuple[int, int]:
+    """Give the rates that a scenario would to the kernel by tc: what they do where a change takes no time."""
+    delivery = Delivery.parse(str(trace))
+    reshape(net, delay=DELAY, rate=delivery.mean_rate, buffer=Size(trace_buffer(delivery, DELAY, None)))
+    shown = net.backend.spawn(0, ["tc", "qdisc", "show"], stdio=PIPES).communicate()[0].decode()
+    found = re.search(r"qdisc tbf (\S+) dev (\S+) parent (\S+)", shown)
+    assert found is not None
+    place = f"dev {found[2]} parent {found[3]} handle {found[1]} tbf limit {trace_buffer(delivery, DELAY, None)}"
+    tc = net.backend.spawn(0, ["tc", "-batch", "-"], stdio=PIPES)
+    assert tc.stdin is not None
+    begun = time.monotonic()
+    for at, rate in takewhile(lambda point: point[0] < seconds, rates(delivery)):
+        time.sleep(max(0.0, begun + at - time.monotonic()))
+        burst = automatic_burst(rate.byte_s, FRAME)
+        tc.stdin.write(f"qdisc change {place} rate {rate.bit_s}bit burst {burst}\n".encode())
+        tc.stdin.flush()
+    time.sleep(max(0.0, begun + seconds - time.monotonic()))
+    tc.communicate()
+    return round(begun * 1000), round(begun * 1000) + 50
+
+
+def arrivals(
+    engine: Engine, seconds: int, play: Play = by_scenario
+) -> tuple[Delivery, dict[int, int], tuple[int, int]]:
+    """The trace, how many packets came in each ms, and from when to when (ms) the link was given the trace."""
     with tempfile.TemporaryDirectory() as folder, network(engine, "line", 2) as net:
-        Path(folder, "walk.up").write_text(walk(seconds))
-        Path(folder, "s.yaml").write_text(
-            f"until: {seconds}s\nevents:\n  - {{at: 0, trace: {{edge: 0-1, file: walk.up, one_way: true}}}}\n"
-        )
+        trace = Path(folder, "walk.up")
+        trace.write_text(walk(seconds))
         reshape(net, delay=DELAY)
-        scenario, host, spawn = (
-            load_scenario(Path(folder, "s.yaml")),
-            str(net.plan.addressing.ipv4(1)),
-            programs_of(net),
-        )
-        module = [sys.executable, "-m", "benchmarks.delivery"]
+        host, spawn, module = str(net.plan.addressing.ipv4(1)), programs_of(net), [sys.executable, "-m", __name__]
         receiver = spawn(1, [*module, "receive", host, str(seconds + 8)])
         _require_ready(receiver)
         sender = spawn(0, [*module, "send", host, str(1.5 * MOST), str(seconds + 3)])
         _require_ready(sender)
         time.sleep(0.5)
-        given: list[int] = []
-
-        def tell(played: Played) -> None:
-            given.append(time.monotonic_ns() // MS)
-
-        begun = time.monotonic_ns() // MS
-        Player(net, scenario, tell).play()
-        if (left := begun + seconds * 1000 - time.monotonic_ns() // MS) > 0:
-            time.sleep(left / 1000)
+        between = play(net, trace, seconds)
         came = json.loads(receiver.communicate(timeout=60)[0])
         sender.wait(60)
-        return Delivery.parse(f"{folder}/walk.up"), {int(ms): count for ms, count in came.items()}, (begun, given[0])
+        return Delivery.parse(str(trace)), {int(ms): count for ms, count in came.items()}, between
 
 
 def _require_ready(process: subprocess.Popen[bytes]) -> None:
@@ -140,28 +176,27 @@ def best(delivery: Delivery, came: dict[int, int], between: tuple[int, int], sec
     return min(tries, key=lambda found: sum(map(abs, found)))
 
 
+def rows(found: list[float], what: str) -> list[Row]:
+    """What came in each second."""
+    worst, off = max(found, key=abs), sum(abs(one) > WITHIN for one in found)
+    return [
+        Row(
+            f"{what}: a second differs by at most",
+            f"{format_share(abs(worst))} {'more' if worst > 0 else 'less'}, {off} of {len(found)} s by over 5 %",
+            f"within {format_share(WITHIN)}",
+            not off,
+        ),
+        Row(f"{what}: on average", format_share(sum(map(abs, found)) / len(found))),
+    ]
+
+
 def main(seconds: int = SECONDS) -> None:
     """Measure and print."""
     name = choose_engine("auto")[0]
-    found = best(*arrivals(make_engine(name), seconds), seconds)
-    worst = max(found, key=abs)
-    off = sum(abs(one) > WITHIN for one in found)
-    table(
-        f"Packet-delivery traces ({name})",
-        [
-            Row(
-                f"{LEAST:g} to {MOST:g} Mbit/s for {format_time(float(seconds))}: a second differs by at most",
-                f"{format_share(abs(worst))} {'more' if worst > 0 else 'less'}, {off} of {seconds} s by over 5 %",
-                f"within {format_share(WITHIN)}",
-                not off,
-            ),
-            Row(
-                "a second differs by, on average",
-                format_share(sum(map(abs, found)) / len(found)),
-                samples=f"in all {sum(found) / len(found):+.1%}",
-            ),
-        ],
-    )
+    made = rows(best(*arrivals(make_engine(name), seconds), seconds), "by a scenario")
+    if name == NETEM:
+        made += rows(best(*arrivals(make_engine(name), seconds, by_tc), seconds), "the same rates by tc")
+    table(f"A packet-delivery trace of {LEAST:g} to {MOST:g} Mbit/s, {seconds} s ({name})", made)
 
 
 if __name__ == "__main__":
