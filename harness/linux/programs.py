@@ -49,9 +49,12 @@ def each_program(proc: str, do: Callable[[int, int], None], wanted: Callable[[st
         seen.update(fresh)
         for entry in fresh:
             folder = f"{proc}/{entry}"
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError), _opened(folder) as process:
-                if wanted(folder) and not _is_helper(process):
-                    do(process, int(entry))
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if not wanted(folder):  # asked first, for most are not and need no open file
+                    continue
+                with _opened(folder) as process:
+                    if wanted(folder) and not _is_helper(process):
+                        do(process, int(entry))
 
 
 @contextlib.contextmanager

@@ -41,12 +41,15 @@ class NodeCpus:
             return cls("")
 
     def check(self, plan: NetworkPlan, before: NetworkPlan | None) -> None:
-        """Raise InputError or UnavailableError where nodes cannot have their shares; tries only what is new."""
+        """Raise InputError or UnavailableError where nodes cannot have their shares.
+
+        That is tried before a network is made; while it is up, a change itself tries it, and is taken back: a scenario
+        has no time for more.
+        """
         if before is not None and plan.nodes == before.nodes:
             return
         check_cores(plan, os.cpu_count() or 1)
-        wanted, known = (one and any(shape.cpu for shape in one.nodes.values()) for one in (plan, before))
-        if wanted and not known:
+        if any(shape.cpu for shape in plan.nodes.values()) and (before is None or not self.parent):
             try:
                 check_limits(Path(self.parent) if self.parent else None)
             except UnavailableError as error:
@@ -68,14 +71,18 @@ class NodeCpus:
         if group is None or not (group.exists or (share and task.action == "apply")):
             return status
         try:
-            if task.action == "apply":
-                made = group.make()
+            made = task.action == "apply" and group.make()
+            held = group.read()
+            if task.action == "apply" and held.applied != share:  # the kernel gives a new quota at each that is set
                 group.limit(share)
-                if made:
-                    _adopt(group, keeper, task.node.rank)
-            return status.with_cpu(group.read(), share)
+                held = group.read()
+            if made:
+                _adopt(group, keeper, task.node.rank)
+            return status.with_cpu(held, share)
         except OSError as problem:
-            return NodeError(task.node.rank, "limit its CPU", host.explain(problem))
+            return NodeError(
+                task.node.rank, "limit its CPU", host.explain(problem), "'harness doctor' says what it needs"
+            )
 
     @contextlib.contextmanager
     def door(self, keeper: Keeper, rank: int) -> Iterator[Callable[[], None]]:
@@ -113,7 +120,10 @@ def _name(keeper: Keeper, rank: int | str) -> str:
 
 def _adopt(group: CpuGroup, keeper: Keeper, rank: int) -> None:
     """Take up the programs that run in the node already."""
-    node = os.readlink(f"/proc/{keeper.pid}/root/proc/{keeper.firsts[rank]}/ns/pid")
+    first = f"/proc/{keeper.pid}/root/proc/{keeper.firsts[rank]}"
+    if [entry for entry in os.listdir(f"{first}/root/proc") if entry.isdigit()] == ["1"]:
+        return
+    node = os.readlink(f"{first}/ns/pid")
     each_program("/proc", lambda _, pid: group.add(pid), lambda folder: _is_inside(folder, node))
 
 
