@@ -34,7 +34,7 @@ class StepFile:
         """The highest step of any rank so far."""
 
     def look(self) -> int:
-        """Read what is new; the highest step. Lines that are no number do not count."""
+        """Read what is new; the highest step. Lines that are no number, or of more than 18 digits, do not count."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._read)
@@ -43,5 +43,7 @@ class StepFile:
             return self.done
         self._read += len(found)
         *lines, self._rest = (self._rest + found).split(b"\n")
-        self.done = max([self.done, *(int(line) for line in lines if line.strip().isdigit())])
+        self.done = max(
+            [self.done, *(int(line) for line in lines if line.strip().isdigit() and len(line.strip()) <= 18)]
+        )
         return self.done

@@ -66,3 +66,9 @@ def test_a_file_says_so(tmp_path):
         path.write_text(f"events:\n  - {{{when}, heal: all}}\n")
         with pytest.raises(InputError, match=words):
             load_scenario(path)
+
+
+def test_a_number_that_no_job_reaches_ends_nothing(tmp_path):
+    path = tmp_path / "steps"
+    path.write_bytes(b"3\n" + b"9" * 5000 + b"\n")
+    assert StepFile(path).look() == 3
