@@ -21,6 +21,19 @@ class TestNetemEngine(RealEngineSuite):
     pass
 
 
+def test_what_somebody_else_has_changed_is_read_again_and_set_right(make):
+    """Otherwise what was read back after the last change is what there is."""
+    plan = network("star", 3, shape(delay="10ms"))
+    node = make(plan)
+    assert not node.apply(plan).mismatches
+    own = NetemEngine().observe(plan.node(0))
+    slow = network("star", 3, shape(delay="30ms"))
+    NetemEngine().apply(slow.node(0))
+    assert node.observe(plan).mismatches
+    NetemEngine().apply(slow.node(0))
+    assert node.apply(plan).edges == own.edges, "nothing of it was touched"
+
+
 def test_a_refusal_names_node_action_and_cause(make):
     plan = network("star", 3, shape(delay="1ms"))
     node = make(plan)
