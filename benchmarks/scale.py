@@ -89,13 +89,24 @@ def kernel() -> float:
     return sum(int(lines[name].split()[0]) for name in ("Slab", "Percpu", "KernelStack", "PageTables")) / 1024
 
 
+def settled() -> float:
+    """The same, once what the last network had is given back: the kernel removes namespaces after ``down``."""
+    now = kernel()
+    for _ in range(20):
+        time.sleep(1)
+        before, now = now, kernel()
+        if now > before - 1:
+            break
+    return now
+
+
 def measure(spec: str) -> list[Row]:
     """One network, from up to down."""
     topology, size = spec.split(":")
     if topology == "docker":
         return [containers(size)]
     with tempfile.TemporaryDirectory() as name:
-        folder, before = Path(name), kernel()
+        folder, before = Path(name), settled()
         up = command(folder, "up", "-n", size, "-t", topology, "-p", "wan", "--name", "scale")
         try:
             cpu, pss = used(folder)
