@@ -14,7 +14,9 @@ from harness.model.plan import NetworkPlan
 from harness.shaping.facts import USERSPACE
 
 _WHOLE: Final = "a container's share of a CPU is for all that runs in it, its agent too"
-_LINKS: Final = "; links in user space are made there and slow down with it: use --engine netem, or --runtime netns"
+_LINKS: Final = (
+    "; links in user space are made there, and late where a job uses it up: use --engine netem, or --runtime netns"
+)
 
 
 def quota(share: CpuShare | None) -> dict[str, int]:
