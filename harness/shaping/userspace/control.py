@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from harness.errors import UnavailableError
@@ -131,6 +131,13 @@ def ask(request: Mapping[str, Any], files: list[int] | None = None) -> dict[str,
     with contextlib.closing(Conversation()) as conversation:
         conversation.send(request)
         return conversation.receive(files)
+
+
+def send_line(connection: socket.socket, line: bytes, files: Sequence[int]) -> None:
+    """Send an answer with file descriptors, whole: one send takes no more than the socket has room for, and what a node
+    with 600 neighbours holds is more. Raises OSError."""
+    sent = socket.send_fds(connection, [line], list(files))
+    connection.sendall(line[sent:])
 
 
 def may_command(connection: socket.socket) -> bool:

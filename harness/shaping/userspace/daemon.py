@@ -234,7 +234,7 @@ class ShaperDaemon:
                     pending.clear()
                     line = json.dumps(answer, separators=(",", ":")).encode() + b"\n"
                     connection.settimeout(1)
-                    socket.send_fds(connection, [line], [self._readable] if "first" in answer else [])
+                    control.send_line(connection, line, [self._readable] if "first" in answer else [])
                 return
         except (OSError, ValueError):
             pass

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 import threading
 
 import pytest
@@ -67,3 +68,19 @@ def test_where_none_comes_it_is_one_clear_error(daemons, conversation, monkeypat
     conversation.send({"do": "read"})
     with pytest.raises(UnavailableError, match="has not answered for 0 s"):
         conversation.receive()
+
+
+def test_an_answer_larger_than_a_socket_has_room_for_arrives_whole():
+    """What a node with 600 neighbours holds: the rest was lost, and waited for."""
+    line = bytes(range(1, 256)) * 8000 + b"\n"
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(5)
+        theirs.settimeout(5)
+        sender = threading.Thread(target=control.send_line, args=(ours, line, []))
+        sender.start()
+        found = b""
+        while len(found) < len(line):
+            found += theirs.recv(1 << 16)
+        sender.join()
+    assert found == line
