@@ -91,7 +91,7 @@ class Lifecycle:
             yield from self._all_done()
 
     def _failed(self, rank: int, code: int) -> Iterator[Notice]:
-        if code and self.first is None:
+        if code and self.first is None and not self._ended:
             self.first = rank, code
             if self.stops:
                 yield EVERYONE, self._stop()

@@ -88,7 +88,7 @@ torch.manual_seed(RANK)  # as where a script has no seed: models differ until th
 torch.rand(RANK)
 model = Net()
 torch.manual_seed(7)
-trainer = Trainer(model, data, data, device="cuda")
+trainer = Trainer(model, data, data, device="cpu")
 result = trainer.fit(num_epochs=1, strategy=Local(), num_nodes=2, **usual)
 told["next"] = torch.rand(1).item()
 torch.manual_seed(7)

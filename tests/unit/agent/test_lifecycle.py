@@ -1,6 +1,6 @@
 """Who is told what while nodes come, end and go."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.agent.lifecycle import EVERYONE, GONE, Lifecycle
@@ -127,6 +127,7 @@ def test_rank_0_that_is_restarted_in_a_job_hears_how_it_went_and_ends():
 @given(
     st.lists(st.tuples(st.sampled_from(["call", "done", "lose"]), st.integers(0, 2), st.integers(0, 2)), max_size=40)
 )
+@example([("done", 0, 0), ("done", 1, 0), ("done", 2, 0), ("call", 0, 0), ("done", 0, 1)])
 def test_whatever_happens_the_end_is_told_to_all_once_and_with_the_first_failure(events):
     lifecycle = started()
     ends = []
