@@ -69,7 +69,8 @@ def test_limits_of_nodes_and_trunks(harness):
     rows = json.loads(harness("node", "show", "0", "--json").stdout) + json.loads(
         harness("trunk", "show", "--json").stdout
     )
-    assert [row.get("limit") or f"{row['from']}-{row['to']}" for row in rows][:2] == ["uplink", "downlink"]
+    assert [row.get("limit") or f"{row['from']}-{row['to']}" for row in rows][:3] == ["uplink", "downlink", "cpu"]
+    assert rows.pop(2)["applied"] is None
     assert [row["applied"]["rate_bit_s"] / 1e6 for row in rows] == [20, 100, 1000, 1000]
     assert rows[0]["applied"]["buffer"] == {"bytes": 65536}
     for row in rows:
@@ -101,7 +102,8 @@ def test_a_command_that_is_killed_while_it_changes_limits_leaves_a_network_that_
         running.wait()
     harness("node", "set", "all", "--uplink", "77mbit", "--downlink", "88mbit")
     for row in json.loads(harness("node", "show", "--json").stdout):
-        assert row["applied"]["rate_bit_s"] == {"uplink": 77_000_000, "downlink": 88_000_000}[row["limit"]]
+        rate = row["applied"] and row["applied"]["rate_bit_s"]
+        assert rate == {"uplink": 77_000_000, "downlink": 88_000_000, "cpu": None}[row["limit"]]
         assert row["mismatch"] is None
     harness("exec", "0", "--", "ping", "-c", "1", "-W", "5", address(2))
 

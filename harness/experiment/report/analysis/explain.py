@@ -10,6 +10,7 @@ from harness.experiment.report.analysis.causes.advice import Cause, advice
 from harness.experiment.report.analysis.causes.changes import FeltChange, felt_change
 from harness.experiment.report.analysis.causes.edge_loads import edge_loads
 from harness.experiment.report.analysis.causes.lost_time import Network, lost_time
+from harness.experiment.report.analysis.causes.mean_links import with_mean_links
 from harness.experiment.report.analysis.causes.reasons import SENTENCES, apart, changed, links_alone, machine
 from harness.experiment.report.analysis.causes.substitutes import with_logged_steps, with_rounds
 from harness.experiment.report.analysis.causes.waits import Waits, waits
@@ -61,6 +62,7 @@ def _explain(run: RecordedRun) -> Explanation:
 def _explain_steps(run: RecordedRun, found: Waits, clock: RecordedRun) -> Explanation:
     if change := _felt(run, found, clock):
         return Explanation("changed", changed(change), _lost_with(run, found, change), advice("changed", run))
+    run = with_mean_links(run, found.begun, found.ended)
     network = Network.of(run, found)
     lost = lost_time(run, found, network)
     cause = _cause(found, lost)

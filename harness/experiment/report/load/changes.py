@@ -32,7 +32,8 @@ def _change(record: Mapping[str, Any]) -> RecordedChange:
     limits = [f"node {whole(node, 'rank')}: {_limits_text(node)}" for node in _objects(record, "nodes")]
     limits += [f"trunk {one.get('from')}→{one.get('to')}: {_limit_text(one)}" for one in _objects(record, "trunks")]
     when = number(record, "asked"), number(record, "acknowledged")
-    return RecordedChange(*when, tuple(texts), rates, tuple(limits), dict(_caps(record)))
+    held = {edge: shape for edge, shape in shapes.items() if isinstance(shape, LinkShape)}
+    return RecordedChange(*when, tuple(texts), rates, tuple(limits), dict(_caps(record)), held)
 
 
 def _caps(record: Mapping[str, Any]) -> Iterator[tuple[str, Capacity | None]]:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 from harness.experiment.recorded import UNFINISHED
 from harness.model.capacity import Capacity
 from harness.model.format import format_number, format_share
-from harness.model.link import Pair
+from harness.model.link import LinkShape, Pair
 from harness.model.plan import NetworkPlan
 
 HAD_TIME: Final = ("finished", "limit")
@@ -266,6 +266,7 @@ class RecordedChange:
         rates: of the changed edges from then on, in bit/s; None: without limit, or down.
         limits: of nodes and trunks, likewise: ``node 2: uplink 20 Mbit/s → 5 Mbit/s``.
         caps: what they are from then on, by name as in LinkSample; None: without limit.
+        shapes: the changed edges from then on, where the record makes sense.
     """
 
     asked: float
@@ -274,6 +275,7 @@ class RecordedChange:
     rates: Mapping[Pair, float | None] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     caps: Mapping[str, Capacity | None] = field(default_factory=dict)
+    shapes: Mapping[Pair, LinkShape] = field(default_factory=dict)
 
     @property
     def texts(self) -> tuple[str, ...]:

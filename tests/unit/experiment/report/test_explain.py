@@ -278,6 +278,22 @@ def test_short_waits_are_computing():
     assert found.sentence == "Bound by computing: 83 % of a step of 120 ms is computing; 17 % goes to round trips."
 
 
+def test_links_that_change_all_the_time_are_what_they_were_on_the_mean():
+    """A trace: 30 ms and 50 ms in turns, on links that began without a delay."""
+    plan = network("ring", 2, shape(delay="0ms"))
+    made = run(plan, [steps([(0.01, 0.09)] * STEPS, 100, 100)] * 2, links(2.0, sent=1000))
+    assert explain(made).cause == "compute"  # bound by this machine: nothing else is known
+    trace = tuple(
+        RecordedChange(
+            at / 10, at / 10, (), shapes=dict.fromkeys([(0, 1), (1, 0)], shape(delay=f"{30 + at % 2 * 20}ms"))
+        )
+        for at in range(20)
+    )
+    found = explain(replace(made, changes=trace))
+    assert found.cause == "latency"
+    assert "80 ms" in found.sentence
+
+
 def changed(before, after, at=2.0, count=10):
     plan = network("ring", 2, shape(delay="20ms"))
     times = [(0.01, before - 0.01)] * count + [(0.01, after - 0.01)] * 20
