@@ -1,4 +1,4 @@
-"""The harness command as a subprocess, out of reach of the user's networks."""
+"""The harness command as a process, out of reach of the user's networks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
+from tests.support import warm_harness
+
 HARNESS = [sys.executable, "-m", "harness.cli.main"]
 
 
 class Command:
-    """Call it with words; the exit code must be ``code``.
+    """Call it with words; the exit code must be ``code``. Without a wrapper it is forked: see warm_harness.py.
 
     Args:
         folder: for its state.
@@ -29,8 +31,11 @@ class Command:
             self.env["DOCKER_HOST"] = f"unix://{folder}/no-docker.sock"
 
     def __call__(self, *words, code=0):
-        argv = [*self.wrapper, *HARNESS, *words]
-        done = subprocess.run(argv, env=self.env, capture_output=True, text=True, timeout=180)
+        if self.wrapper:
+            argv = [*self.wrapper, *HARNESS, *words]
+            done = subprocess.run(argv, env=self.env, capture_output=True, text=True, timeout=180)
+        else:
+            done = warm_harness.run(words, self.env)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -90,8 +95,11 @@ def on_terminal(words, columns=80, env=None):
     """What the command shows on a terminal of that width, without colours."""
     ours, theirs = os.openpty()
     env = {**(env or os.environ), "COLUMNS": str(columns), "NO_COLOR": "1"}
-    process = subprocess.Popen([*HARNESS, *words], env=env, stdout=theirs, stderr=subprocess.DEVNULL)
+    ended, status = os.pipe()
+    with open(os.devnull, "wb") as nowhere:
+        warm_harness.fork(words, env, theirs, nowhere.fileno(), status)
     os.close(theirs)
+    os.close(status)
     shown = b""
     try:
         while data := os.read(ours, 1 << 16):
@@ -100,5 +108,5 @@ def on_terminal(words, columns=80, env=None):
         pass
     finally:
         os.close(ours)
-    process.wait(60)
+        os.close(ended)
     return shown.decode().replace("\r\n", "\n")
