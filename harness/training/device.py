@@ -6,6 +6,7 @@ sends and receives (point to point) only CPU tensors: ``off_device`` and ``Tenso
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import MutableMapping, Sequence
 from typing import Any, Final, Literal, get_args
@@ -48,6 +49,7 @@ def find_device(wanted: str, transport: str, rank: int, numbers: Sequence[int] |
     if wanted == "cpu" or (wanted == "auto" and not _available()):
         if transport == "nccl":
             raise InputError("NCCL carries only tensors of GPUs: take --device cuda, or --transport gloo")
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # torch's PowerSGD waits for a GPU wherever it sees one
         return torch.device("cpu")
     if not _available():
         raise UnavailableError(f"device cuda: {_why_not()}")

@@ -1,5 +1,7 @@
 """Where a rank computes, on machines with and without a GPU: torch.cuda is asked, never assumed."""
 
+import os
+
 import pytest
 import torch
 
@@ -8,6 +10,17 @@ from harness.training import device
 from harness.training.strategies.base import CommClock
 
 has_gpu = torch.cuda.is_available()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """find_device sets it."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES", "0"))
+
+
+def test_a_rank_on_the_cpu_sees_no_gpu():
+    assert device.find_device("cpu", "gloo", 0).type == "cpu"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_auto_takes_a_gpu_where_there_is_one():
