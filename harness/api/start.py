@@ -135,7 +135,7 @@ def network(
     notes: list[str] = []
     start = _beside_others if placement.runtime == DOCKER and subnet is subnet6 is None else _start
     try:
-        made = start(name, options, placement, notes.append)
+        made = start(name, options, placement, notes.append, beside)
     except BaseException:
         if folder:
             with contextlib.suppress(OSError):
@@ -193,22 +193,28 @@ def _steps(network: Network, beside: Accompaniment | None) -> JobSteps | None:
     return JobSteps(path, str(path))
 
 
-def _beside_others(name: str, options: PlanOptions, placement: Placement, note: Callable[[str], None]) -> Network:
+def _beside_others(
+    name: str, options: PlanOptions, placement: Placement, note: Callable[[str], None], beside: Accompaniment | None
+) -> Network:
     """Start it in the first subnet that is free: no two networks of a Docker daemon may share one."""
     from harness.backends.docker.registry import DockerRegistry
 
     for _ in range(_TRIES):
         try:
-            return _start(name, options, placement, note)
+            return _start(name, options, placement, note, beside)
         except NetworkStateError:
             if name in DockerRegistry(LocalRegistry()).names():
                 raise
             low, high = secrets.randbelow(256), secrets.randbelow(2)  # RFC 2544's 198.18.0.0/15: hardly anybody's
             options = replace(options, subnet=f"198.{18 + high}.{low}.0/24", subnet6=f"fd77:{high:x}{low:02x}::/64")
-    return _start(name, options, placement, note)
+    return _start(name, options, placement, note, beside)
 
 
-def _start(name: str, options: PlanOptions, placement: Placement, note: Callable[[str], None]) -> Network:
+def _start(
+    name: str, options: PlanOptions, placement: Placement, note: Callable[[str], None], beside: Accompaniment | None
+) -> Network:
+    if beside and beside.steps:
+        beside.make_shared_steps()
     return placement.start(name, options.plan(), transient=True, progress=lambda _: None, tell=note)
 
 

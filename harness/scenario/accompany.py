@@ -49,10 +49,15 @@ class Accompaniment:
         """Before the network is made: the placement in which ranks in containers see the file of their steps."""
         if placement.runtime != DOCKER or not load_scenario(self.file).by_steps:
             return self, placement
-        path = LocalRegistry().make_steps(self.network)
-        path.chmod(0o666)  # ranks are another user, and see nothing else of the folder that it is in
+        path = self.make_shared_steps()
         ready = replace(self, steps=JobSteps(path, STEPS_IN_CONTAINER))
         return ready, placement.with_volume(f"{path}:{STEPS_IN_CONTAINER}")
+
+    def make_shared_steps(self) -> Path:
+        """Make the file of steps that containers see; again where a try to make the network has failed: it went too."""
+        path = LocalRegistry().make_steps(self.network)
+        path.chmod(0o666)  # ranks are another user, and see nothing else of the folder that it is in
+        return path
 
     @property
     def steps_made(self) -> JobSteps:

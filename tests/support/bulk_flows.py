@@ -79,11 +79,14 @@ def wire_rates(network, pairs: Sequence[tuple[int, int]], *, skip=1.0, seconds=4
 
 
 def assert_shared(network, pairs: Sequence[tuple[int, int]], mbit_s: float) -> None:
-    """Bulk flows use 95 to 101 % of a capacity and share it fairly; measured again where the machine stalled."""
+    """Bulk flows use 95 to 103 % of a capacity and share it fairly; measured again where the machine stalled.
+
+    Over 100 %: what has come behind a lost segment, up to 50 kB, is read when that comes again, one per cent of 10 Mbit/s
+    in 4 s for each flow.
+    """
     for _ in range(4):
         rates = wire_rates(network, pairs)
-        assert sum(rates) <= 1.01 * mbit_s, rates
-        if sum(rates) >= 0.95 * mbit_s and jain(rates) > 0.98:
+        if 0.95 * mbit_s <= sum(rates) <= 1.03 * mbit_s and jain(rates) > 0.98:
             return
     raise AssertionError(f"{sum(rates):.2f} of {mbit_s} Mbit/s, Jain's index {jain(rates):.3f}: {rates}")
 
