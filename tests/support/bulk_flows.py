@@ -81,8 +81,8 @@ def wire_rates(network, pairs: Sequence[tuple[int, int]], *, skip=1.0, seconds=4
 def assert_shared(network, pairs: Sequence[tuple[int, int]], mbit_s: float) -> None:
     """Bulk flows use 95 to 103 % of a capacity and share it fairly; measured again where the machine stalled.
 
-    Over 100 %: what has come behind a lost segment, up to 50 kB, is read when that comes again, one per cent of 10 Mbit/s
-    in 4 s for each flow.
+    Over 100 %: what has come behind a lost segment, up to 50 kB, is read when that comes again: 1 % of 10 Mbit/s
+    for each flow in 4 s.
     """
     for _ in range(4):
         rates = wire_rates(network, pairs)
