@@ -1,7 +1,7 @@
 """One published figure, and how ours compares with it. Pure.
 
 A figure is compared by its ratio to what the links allow at best (bound.py), so that sizes and rates can be scaled down
-together, at the same delays: a bound in which bytes and rates are divided by one number stays the same.
+together: a bound in which bytes and rates are divided by one number stays the same, but for delays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness.model.pipe import payload_share
 from harness.model.plan import NetworkPlan
 from harness.model.profile import Profile
 from harness.model.topology_names import build_topology
-from harness.model.units import Rate
+from harness.model.units import Rate, Time
 from harness.predict.exchanges import WIDTH
 
 Kind = Literal["collective", "utilisation", "tcp"]
@@ -58,7 +58,13 @@ class Cell:
     congestion_control: str = "cubic"
 
     def scaled(self, by: float) -> Cell:
-        """The same with bytes and rates divided."""
+        """The same with bytes and rates divided, and the delays of an all_reduce multiplied.
+
+        gloo cuts an all_reduce into segments of 1 MiB and waits a round trip for every two (model/gloo_time.py): with a
+        tenth of them at a tenth of the rate, it waits for as large a share of the time at ten times the delay.
+        """
+        segmented = self.collective == "all_reduce"
+        delay = Time(round(self.shape.delay.ns * by)) if segmented else self.shape.delay
 
         def rate(one: Rate | None) -> Rate | None:
             return None if one is None else Rate(round(one.bit_s / by))
@@ -67,7 +73,7 @@ class Cell:
             self,
             size=round(self.size / by),
             parameters=round(self.parameters / by),
-            shape=replace(self.shape, rate=rate(self.shape.rate)),
+            shape=replace(self.shape, rate=rate(self.shape.rate), delay=delay),
             uplink=rate(self.uplink),
         )
 
