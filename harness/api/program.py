@@ -138,7 +138,7 @@ class NodeProgram:
         payload: standard input.
         lock: see _Nodes.
         until: whose end with 0 ends the others.
-        away: who is away by a scenario, which is no failure.
+        away: the ranks that a scenario keeps away, which is no failure.
     """
 
     def __init__(

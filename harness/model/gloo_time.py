@@ -5,7 +5,7 @@ most 1 MiB, a multiple of the ranks and at least two per rank; each rank receive
 one before; it has two receives under way: the i-th is posted when the (i - 2)-th has come. Reduce-scatter, then
 all-gather, of (segments - segments per rank) each. *all_gather* (allgather.cc): a ring too, of halves of blocks.
 *broadcast* (broadcast.cc): a binomial tree, the whole tensor at each hop. *Rendezvous* (transport/tcp): data leave when
-both sides are ready: a receive is told to the sender first, which takes a link's delay.
+both sides are ready: the receiver tells the sender that it is, which takes a link's delay.
 
 A flow gets what its path's links and shared capacities leave it, shared evenly by the flows that use them at once, and
 no more than TCP gets where packets are lost (tcp.py). After a pause TCP begins with ten segments and has one more for

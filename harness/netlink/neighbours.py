@@ -1,4 +1,4 @@
-"""Entries of the kernel's neighbour tables (linux/neighbour.h): which MAC address has who is on the link.
+"""Entries of the kernel's neighbour tables (linux/neighbour.h): the MAC addresses of the nodes on the link.
 
 A program may send past the routes to nodes that must be reached through a relay, also without privileges (SO_DONTROUTE
 with SO_BINDTODEVICE): its packets would cross one link instead of two. An interface without ARP knows no MAC addresses

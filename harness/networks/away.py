@@ -1,4 +1,4 @@
-"""Who is away from a job, and who is back: lines that a scenario's player writes and the launch reads, and its own.
+"""Ranks that are away from a job, or back: lines that a scenario's player writes and the launch reads, and its own.
 
 The file stands beside the network's registration and goes with it; the same lines are in away.jsonl of a run that is
 recorded::

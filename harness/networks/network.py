@@ -234,7 +234,7 @@ class Network:
             self._registry.record_in(self.name, folder, self._created())
 
     def away(self) -> AwayFile:
-        """Who is away from a job on it, from now on."""
+        """The ranks that are away from a job on it, from now on."""
         path = self._registry.away(self.name)
         return AwayFile(path, lambda: self._registry.recording(self.name, self._record.created))
 

@@ -32,7 +32,7 @@ class Rules:
         until: whose end with 0 ends the others.
         limit: when the time is over, on the clock of time.monotonic.
         on_failure: whether a rank that fails ends the others.
-        away: who is away by a scenario, which is no failure; None: nobody ever is.
+        away: the ranks that a scenario keeps away, which is no failure; None: nobody ever is.
     """
 
     tick: Callable[[], bool] | None = None

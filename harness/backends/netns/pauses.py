@@ -11,7 +11,7 @@ _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Pauses:
-    """Remembers who is paused, in a process of its own while somebody is: where ours is killed, it makes them go on.
+    """Remembers paused nodes in a process of its own: where ours is killed, that process lets them go on.
 
     Args:
         send: sends a signal to the programs of a node.

@@ -4,7 +4,7 @@ Callers have entered the namespace that a function is about.
 
 Nodes have no ARP: each knows the MAC addresses of its neighbours, and the bridge those of all. So nothing is flooded
 to a thousand ports, no table of neighbours overflows (the kernel has one for all namespaces, of 1,024 that are not
-permanent), and who is no neighbour has no MAC address: what is sent there past the routes leads nowhere.
+permanent), and a node does not know the MAC address of others: what it sends them past the routes goes nowhere.
 """
 
 from __future__ import annotations
