@@ -103,6 +103,11 @@ class Addressing:
         """The MAC address of a node's interface, where the backend gives them out: as Docker's, its IPv4 address."""
         return b"\x02\x42" + self.ipv4(rank).packed
 
+    def link_local(self, rank: int) -> IPv6Address:
+        """The link-local address that the kernel derives from that MAC address (RFC 4291, appendix A)."""
+        mac = self.mac(rank)
+        return IPv6Address(b"\xfe\x80" + bytes(6) + bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:])
+
     def prefixes(self, ranks: Iterable[int], version: int) -> tuple[IPv4Network | IPv6Network, ...]:
         """The fewest prefixes that hold the addresses of these ranks, of that version of IP, and no other address."""
         if self.given4:

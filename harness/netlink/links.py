@@ -71,10 +71,12 @@ def allow_large(index: int, size: int) -> Request:
 
 
 def new_address(index: int, address: IPv4Address | IPv6Address, length: int) -> Request:
-    """An address of an interface, at once and without a route to its network, which has that prefix length."""
+    """An address of an interface, in use at once; its network, which has that prefix length, gets a route only where
+    the address is link-local."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     body = _IFADDRMSG.pack(family, length, 0, 0, index) + attr(_IFA_LOCAL, address.packed)
-    return Request(_RTM_NEWADDR, _NEW, body + attr(_IFA_FLAGS, _word(_NODAD | _NOPREFIXROUTE)))
+    flags = _NODAD | (0 if address.is_link_local else _NOPREFIXROUTE)
+    return Request(_RTM_NEWADDR, _NEW, body + attr(_IFA_FLAGS, _word(flags)))
 
 
 def indices(names: Sequence[str]) -> list[int]:

@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.skipif(runtime_name() == DOCKER, reason="jobs in containers have no packet sockets"),
 ]
 DELAY = 0.05
+TENTATIVE = 0x40
 
 
 def spawn(net, rank, argv):
@@ -37,7 +38,9 @@ def spawn(net, rank, argv):
 def ends_of(net):
     def near(rank):
         lines = [line.split() for line in run(net, rank, "cat", "/proc/net/if_inet6").splitlines()]
-        return next(IPv6Address(int(line[0], 16)) for line in lines if line[3] == "20" and line[5] == "eth0")
+        ((address, flags),) = [(line[0], int(line[4], 16)) for line in lines if line[3] == "20" and line[5] == "eth0"]
+        assert not flags & TENTATIVE, "the kernel still asks whether another has this address"
+        return IPv6Address(int(address, 16))
 
     macs = [bytes.fromhex(run(net, r, "cat", "/sys/class/net/eth0/address").replace(":", "")) for r in (0, 1)]
     where = net.plan.addressing

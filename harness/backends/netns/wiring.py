@@ -90,7 +90,11 @@ def _set(switch: Path, value: str) -> None:
 
 
 def configure(node: NodePlan) -> None:
-    """Addresses and sysctls of a node, in its namespace; its interface stays down. IPv4 only where there is no IPv6."""
+    """Addresses and sysctls of a node, in its namespace; its interface stays down. IPv4 only where there is no IPv6.
+
+    The link-local address is given too: one that the kernel gives may be refused for a second (6.18, with
+    ``accept_dad`` 0).
+    """
     for name, value in sysctls(node).items():
         try:
             _set(Path("/proc/sys", name), value)
@@ -101,6 +105,7 @@ def configure(node: NodePlan) -> None:
     steps.append(("add its IPv4 address", links.new_address(index, node.ipv4, net.ipv4_net.prefixlen)))
     if has_ipv6():
         steps.append(("add its IPv6 address", links.new_address(index, node.ipv6, net.ipv6_net.prefixlen)))
+        steps.append(("add its link-local address", links.new_address(index, net.link_local(node.rank), 64)))
     with Rtnetlink() as netlink:
         _perform(netlink, node, steps)
         netlink.batch(list(_allow_large([index])))

@@ -18,6 +18,10 @@ def test_the_first_node_has_the_first_host():
     assert addressing.ipv6(300) == IPv6Address("fd77::12d")
 
 
+def test_the_link_local_address_is_the_one_that_the_kernel_derives_from_the_mac_address():
+    assert Addressing.parse("198.18.212.0/24").link_local(0) == IPv6Address("fe80::42:c6ff:fe12:d401")
+
+
 def test_subnets_of_the_users():
     assert Addressing.parse() == Addressing()
     addressing = Addressing.parse("192.168.7.0/24", "fd00:1::/112")
