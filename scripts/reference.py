@@ -56,6 +56,9 @@ SETUP: Final = {
     "BASE": "Another base for `harness image build`: Debian or Ubuntu with Python 3.11 or newer.",
 }
 NODE: Final = {
+    "HARNESS_MANAGE": "Host names of the nodes on the network of the agents, written as HARNESS_NAMES: with it,"
+    " agents on several machines talk there, unshaped, instead of over the links.",
+    "HARNESS_MACHINE": "On which machine the container is; `harness stack` sets it to Swarm's id of the machine.",
     "HARNESS_NAMES": "Host names of the nodes, with `{}` for the rank + 1 or `{rank}`. Without it a container is none.",
     "HARNESS_PLAN_0": "A whole plan, packed, instead of the variables above; HARNESS_PLAN_1, ... where it is long.",
     "HARNESS_TRANSIENT": "Whether the node ends with the command that made it.",

@@ -12,8 +12,9 @@ from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from harness.agent import manage_network
 from harness.agent.changes import Changes
-from harness.agent.control_socket import open_control_socket
+from harness.agent.control_socket import open_control_port, open_control_socket
 from harness.agent.coordinator import Coordinator
 from harness.agent.discovery import Place, watch
 from harness.agent.edits import Edits, fingerprint
@@ -21,6 +22,7 @@ from harness.agent.job import GRACE_SECONDS, make_run_folder, make_steps, user_o
 from harness.agent.lifecycle import GONE, Lifecycle, Membership
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
+from harness.agent.manage_network import ManageNetwork
 from harness.agent.own_job import OwnJob
 from harness.agent.protocol import Message
 from harness.agent.recording_orders import RecordingOrders
@@ -51,6 +53,7 @@ class Agent:
         links: its own, shaped.
         names: host names of all nodes, by rank.
         digest: of the plan as it was made.
+        manage: the network by which agents talk; None: the links.
         player: of a scenario.
     """
 
@@ -60,9 +63,11 @@ class Agent:
         links: NodeLinks,
         names: Sequence[str],
         digest: str,
+        manage: ManageNetwork | None = None,
         player: ScenarioPlayer | None = None,
     ) -> None:
         self._settings, self._links, self._names, self._player = settings, links, names, player
+        self._manage = manage
         edits = Edits()
         self._changes = Changes(links, edits)
         self._phase = "shaped"
@@ -90,9 +95,11 @@ class Agent:
         loop.add_signal_handler(signal.SIGTERM, self._stopped, 128 + signal.SIGTERM)
         loop.add_signal_handler(signal.SIGINT, self._stopped, 128 + signal.SIGINT)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
-        control = await open_control_socket(
-            self._answer, {"hold": self._left, "pause": lambda: self._signal(signal.SIGCONT)}
-        )
+        on_leaving = {"hold": self._left, "pause": lambda: self._signal(signal.SIGCONT)}
+        controls = [await open_control_socket(self._answer, on_leaving)]
+        if self._manage is not None:
+            own = self._manage.address(self._links.rank), manage_network.PORT
+            controls.append(await open_control_port(self._answer, on_leaving, own, self._manage.addresses))
         self._spawn(self._look_after())
         self._spawn(watch(self._names, self._membership.watches, self._lose, self._follow))
         self._spawn(self._membership.serve())
@@ -102,7 +109,8 @@ class Agent:
             READY.unlink(missing_ok=True)
             if self._player is not None:
                 await asyncio.to_thread(self._player.end)
-            control.close()
+            for control in controls:
+                control.close()
             if self._job is not None and self._running is not None:
                 self._job.stop()
                 await asyncio.wait([self._running], timeout=2 * GRACE_SECONDS)
@@ -113,7 +121,8 @@ class Agent:
                 task.cancel()
 
     def _address(self, rank: int = 0) -> str:
-        return str(self._links.plan.addressing.ipv4(rank))
+        """Where its agent is reached."""
+        return self._manage.address(rank) if self._manage else str(self._links.plan.addressing.ipv4(rank))
 
     # --- what other nodes say ------------------------------------------------------------------------------------
 

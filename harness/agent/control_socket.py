@@ -1,13 +1,15 @@
-"""The agent's local socket: where the command line outside speaks with it, through ``docker exec``.
+"""Where the command line outside speaks with the agent: through ``docker exec``, by a local socket.
 
-It is an abstract socket in the container's network namespace, and listens to root only.
+It is an abstract socket in the container's network namespace, and listens to root only. Where containers are on several
+machines, the agents of the others are reached from there, by TCP over the agents' own network (manage_network.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from ipaddress import IPv4Address
 from typing import Any, Final
 
 from harness.agent.protocol import LONGEST, Message, received, send
@@ -17,10 +19,11 @@ from harness.linux.peer import peer_user
 ADDRESS: Final = "\0tc-harness-agent"
 
 Handler = Callable[[Message], Mapping[str, Any]]
+Leaving = Mapping[str, Callable[[], None]]
 
 
-async def open_control_socket(answer: Handler, gone: Mapping[str, Callable[[], None]]) -> asyncio.Server:
-    """Listen.
+async def open_control_socket(answer: Handler, gone: Leaving) -> asyncio.Server:
+    """Listen on the local socket.
 
     Args:
         answer: what to say to a request; its errors are part of the reply.
@@ -31,18 +34,47 @@ async def open_control_socket(answer: Handler, gone: Mapping[str, Callable[[], N
     """
 
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = set()
-        try:
-            if peer_user(writer.get_extra_info("socket")) == os.geteuid():
-                async for message in received(reader):
-                    asked.add(message.get("do"))
-                    send(writer, _reply(answer, message))
-        finally:
-            writer.close()
-            for request in gone.keys() & asked:
-                gone[request]()
+        allowed = peer_user(writer.get_extra_info("socket")) == os.geteuid()
+        await _visited(reader, writer, answer, gone, allowed=allowed)
 
     return await asyncio.start_unix_server(visit, ADDRESS, limit=LONGEST)
+
+
+async def open_control_port(
+    answer: Handler, gone: Leaving, where: tuple[str, int], visitors: Collection[IPv4Address]
+) -> asyncio.Server:
+    """Listen on the agents' network for the command line, which reaches one agent through Docker and others from there.
+
+    Args:
+        answer: as above.
+        gone: as above.
+        where: address and port.
+        visitors: the agents' addresses on that network, to which only root of their containers has access.
+
+    Raises:
+        OSError: there is an agent already.
+    """
+
+    async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        allowed = IPv4Address(writer.get_extra_info("peername")[0]) in visitors
+        await _visited(reader, writer, answer, gone, allowed=allowed)
+
+    return await asyncio.start_server(visit, *where, limit=LONGEST)
+
+
+async def _visited(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Handler, gone: Leaving, *, allowed: bool
+) -> None:
+    asked = set()
+    try:
+        if allowed:
+            async for message in received(reader):
+                asked.add(message.get("do"))
+                send(writer, _reply(answer, message))
+    finally:
+        writer.close()
+        for request in gone.keys() & asked:
+            gone[request]()
 
 
 def _reply(answer: Handler, message: Message) -> Mapping[str, Any]:

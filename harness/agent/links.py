@@ -14,7 +14,8 @@ from typing import Final
 from harness.agent.cpu import own_cpu, with_cpu
 from harness.agent.log import say
 from harness.agent.protocol import PORT
-from harness.agent.routes import drop_routes, forward, given_routes, reserve, set_routes
+from harness.agent.routes import drop_routes, forward, given_routes, set_routes
+from harness.agent.user_rules import reserve
 from harness.errors import NodeError
 from harness.linux.tcp import tcp_counters
 from harness.model.plan import NetworkPlan

@@ -22,37 +22,17 @@ from harness.model.address import INTERFACE, MTU
 from harness.model.node_plan import NodePlan
 from harness.model.plan import NetworkPlan
 from harness.netlink.neighbours import lead_nowhere, look_up
-from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
+from harness.netlink.nlattr import attr
 from harness.netlink.routes import Route, default_gateways, main_table
 from harness.netlink.rtnetlink import Request, Rtnetlink
 
 _RTM_SETLINK: Final = 19
 _IFINFOMSG: Final = struct.Struct("=BxHiII")
 _AF_SPEC, _INET_CONF = 26, 1
-_RTM_NEWRULE, _FR_ACT_PROHIBIT = 32, 8
-_FIB_RULE_HDR: Final = struct.Struct("=BBBBBxxBI")
-_FRA_PRIORITY, _FRA_UID_RANGE, _FRA_IP_PROTO, _FRA_DPORT_RANGE = 6, 20, 22, 24
-"""linux/fib_rules.h."""
 _FORWARDING, _ACCEPT_REDIRECTS, _SEND_REDIRECTS = 1, 4, 6
 """IPV4_DEVCONF_* (linux/ip.h)."""
 _PASSING: Final = {_FORWARDING: 1, _ACCEPT_REDIRECTS: 0, _SEND_REDIRECTS: 0}
 _IPV6_FORWARDING: Final = "net/ipv6/conf/all/forwarding"
-
-
-def reserve(port: int) -> str:
-    """Keep jobs from speaking to agents of other nodes, by IPv4: nobody but root connects to that TCP port elsewhere.
-
-    Others get EACCES. Needs kernel 4.17. Returns why that cannot be had, or an empty string.
-    """
-    before_main = struct.pack("=I", 100)
-    users, ports = struct.pack("=II", 1, 2**32 - 2), struct.pack("=HH", port, port)
-    body = _FIB_RULE_HDR.pack(socket.AF_INET, 0, 0, 0, 0, _FR_ACT_PROHIBIT, 0)
-    body += attr(_FRA_PRIORITY, before_main) + attr(_FRA_UID_RANGE, users)
-    body += attr(_FRA_IP_PROTO, bytes([socket.IPPROTO_TCP])) + attr(_FRA_DPORT_RANGE, ports)
-    request = Request(_RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, body)
-    with Rtnetlink() as netlink:
-        refusals = netlink.batch([request])
-    return refusals[0].text if refusals and refusals[0].errno != errno.EEXIST else ""
 
 
 def forward(plan: NetworkPlan, rank: int, sysctls: str = "/proc/sys") -> None:

@@ -24,6 +24,10 @@ from harness.shaping.facts import AUTO, ENGINES
 
 NAMES: Final = "HARNESS_NAMES"
 """The variable with the host names of the nodes, with ``{}`` for the rank + 1, as Compose counts, or ``{rank}``."""
+MANAGE: Final = "HARNESS_MANAGE"
+"""The variable with the agents' host names on a network of their own (manage_network.py), written as NAMES is."""
+MACHINE: Final = "HARNESS_MACHINE"
+"""The variable that says on which machine the container is, where there are several."""
 TRANSIENT: Final = "HARNESS_TRANSIENT"
 """The variable that says that the node ends with the command that made it."""
 _PLAN: Final = "HARNESS_PLAN_{}"
@@ -43,6 +47,8 @@ class Settings:
         options: what the plan is made of, where there is no plan.
         plan: made outside, with every node's address.
         names: host names of the nodes, with ``{}`` for the rank + 1 or ``{rank}``.
+        manage: host names of the agents on a network of their own, or nothing: then they talk over the links.
+        machine: on which the container is, where there are several.
         engine: what makes the links: auto, netem or userspace.
         congestion_control: of TCP.
         job: the program to run, or nothing: then the node waits for programs from outside.
@@ -57,6 +63,8 @@ class Settings:
     options: PlanOptions
     plan: NetworkPlan | None
     names: str
+    manage: str
+    machine: str
     engine: str
     congestion_control: str
     job: tuple[str, ...]
@@ -84,12 +92,13 @@ class Settings:
         on_failure = text("ON_FAILURE", "stop")
         if on_failure not in ("stop", "continue"):
             raise InputError(f"ON_FAILURE={on_failure}: write stop (the first failure ends the job) or continue")
-        names = text(NAMES)
-        if names.count("{}") + names.count("{rank}") != 1:
-            raise InputError(
-                f"{NAMES}={names!r}: write the nodes' host names with {{}} for the number from 1, e.g. node-{{}}, or"
-                " {rank} for the rank"
-            )
+        names, manage = text(NAMES), text(MANAGE)
+        for variable, given in ((NAMES, names), (MANAGE, manage)):
+            if given.count("{}") + given.count("{rank}") != 1 and (given or variable == NAMES):
+                raise InputError(
+                    f"{variable}={given!r}: write the nodes' host names with {{}} for the number from 1, e.g."
+                    " node-{}, or {rank} for the rank"
+                )
         nodes = number("NODES", DEFAULT_NODES, 1, 4094)
         if len(longest := max(_host_name(names, nodes - 1).split("."), key=len)) > HOST_NAME_LENGTH:
             raise InputError(
@@ -118,6 +127,8 @@ class Settings:
             options=options,
             plan=_unpacked(environ),
             names=names,
+            manage=manage,
+            machine=text(MACHINE),
             engine=text("ENGINE", DEFAULTS.engine),
             congestion_control=text("CONGESTION_CONTROL", DEFAULTS.congestion_control),
             job=tuple(job),
@@ -133,6 +144,11 @@ class Settings:
     def host_names(self) -> list[str]:
         """Of all nodes, by rank."""
         return [_host_name(self.names, rank) for rank in range(self.size)]
+
+    @property
+    def manage_names(self) -> list[str]:
+        """Of all agents on the network of their own, by rank; none where there is no such network."""
+        return [_host_name(self.manage, rank) for rank in range(self.size)] if self.manage else []
 
     @property
     def size(self) -> int:

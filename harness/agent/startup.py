@@ -23,6 +23,7 @@ from harness.agent.agent import READY, Agent
 from harness.agent.cpu import await_share
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
+from harness.agent.manage_network import ManageNetwork
 from harness.agent.scenario_player import ScenarioPlayer
 from harness.agent.settings import Settings, is_no_node
 from harness.errors import HarnessError, InputError, PrivilegeError
@@ -96,9 +97,9 @@ def _leave_it_to(name: str) -> bool:
 
 
 async def _serve(
-    settings: Settings, links: NodeLinks, names: list[str], digest: str, player: ScenarioPlayer | None
+    settings: Settings, links: NodeLinks, manage: ManageNetwork | None, player: ScenarioPlayer | None
 ) -> int:
-    return await Agent(settings, links, names, digest, player).run()
+    return await Agent(settings, links, settings.host_names, _digest(links), manage, player).run()
 
 
 def main(end_with: Callable[[int | None], None]) -> int:
@@ -124,7 +125,9 @@ def main(end_with: Callable[[int | None], None]) -> int:
         _check_privilege()
         end_with(None)
         links = _prepare(settings, names)
-        return asyncio.run(_serve(settings, links, names, _digest(links), player))
+        others = settings.manage_names
+        manage = ManageNetwork.join(others, settings.start_timeout, say) if others else None
+        return asyncio.run(_serve(settings, links, manage, player))
     except HarnessError as error:
         end_with(error.exit_code)
         say(str(error))

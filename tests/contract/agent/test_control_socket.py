@@ -9,11 +9,13 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
+from ipaddress import IPv4Address
 from types import SimpleNamespace
 
 import pytest
 
-from harness.agent.control_socket import ADDRESS, open_control_socket
+from harness.agent.control_socket import ADDRESS, open_control_port, open_control_socket
 from harness.backends.docker.agents import CONTROL_CLIENT, AgentConnection, Agents
 from harness.errors import InputError, NodeError
 
@@ -204,3 +206,23 @@ def test_a_container_that_ends_while_the_process_in_it_starts(line):
 def test_an_agent_that_says_nothing(line, monkeypatch):
     monkeypatch.setattr("harness.backends.docker.agents._ANSWER_SECONDS", 0.1)
     assert "node 3: ask its agent to a: no answer in 0 s; is its container paused" in str(line[0]({"do": "a"}))
+
+
+@pytest.mark.parametrize(("known", "heard"), [("127.0.0.1", [b'{"heard":"a"}\n']), ("127.0.0.2", [])])
+def test_agents_of_other_machines_are_asked_by_tcp_by_agents_alone(known, heard):
+    async def scene():
+        left = []
+        server = await open_control_port(
+            answer, {"a": lambda: left.append(True)}, ("127.0.0.1", 0), [IPv4Address(known)]
+        )
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(b'{"do":"a"}\n')
+            writer.write_eof()
+            with suppress(ConnectionResetError):
+                assert [line async for line in reader] == heard
+            writer.close()
+            await asyncio.sleep(0.05)
+            assert left == [True] * len(heard)
+
+    asyncio.run(scene())

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.routes import forward, given_routes, reserve, set_routes
+from harness.agent.routes import forward, given_routes, set_routes
+from harness.agent.user_rules import reserve, reserve_subnet
 from harness.errors import NodeError
 from harness.netlink.routes import main_table
 from harness.netlink.rtnetlink import Rtnetlink
@@ -192,3 +193,7 @@ def test_only_root_speaks_to_the_agents_of_other_nodes(container):
     assert attempt(29321, 1000) == errno.EACCES
     assert attempt(29321, 0) == errno.EINPROGRESS
     assert attempt(29322, 1000) == errno.EINPROGRESS
+    for _ in range(2):
+        assert reserve_subnet(IPv4Network("10.9.0.0/24")) == ""
+    assert attempt(29322, 1000) == errno.EACCES
+    assert attempt(29322, 0) == errno.EINPROGRESS

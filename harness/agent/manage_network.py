@@ -1,0 +1,87 @@
+"""The network by which agents on several machines talk: beside the links, never shaped, and not for jobs.
+
+On one machine the command line reaches every agent through Docker, and agents reach each other over the links. On
+several (Docker Swarm), each container has a second network; see ``harness stack``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Final
+
+from harness.agent import discovery
+from harness.agent.user_rules import reserve_subnet
+from harness.errors import PrivilegeError, UnavailableError
+from harness.model.address import INTERFACE
+
+PORT: Final = 29322
+"""Where every agent listens on its address of that network for what its control socket takes."""
+_SIOCGIFADDR: Final = 0x8915
+_SIOCGIFNETMASK: Final = 0x891B
+
+
+@dataclass(frozen=True)
+class ManageNetwork:
+    """Where all agents are on it.
+
+    Args:
+        addresses: by rank.
+        interface: ours, e.g. eth1.
+        subnet: of that interface.
+    """
+
+    addresses: tuple[IPv4Address, ...]
+    interface: str
+    subnet: IPv4Network
+
+    @classmethod
+    def join(cls, names: Sequence[str], patience: float, tell: Callable[[str], None]) -> ManageNetwork:
+        """Find all agents by their names there, and keep jobs out.
+
+        Args:
+            names: by rank.
+            patience: seconds until all must be found.
+            tell: a line for the log.
+
+        Raises:
+            UnavailableError: nodes are missing, or this container is not on that network.
+            PrivilegeError: the kernel cannot keep jobs out.
+        """
+        places = discovery.find_all(names, patience, tell, ipv6=False)
+        addresses = tuple(place.ipv4 for place in places)
+        interface, subnet = _interface_of(addresses)
+        if why := reserve_subnet(subnet):
+            raise PrivilegeError(f"jobs could send past the links, by {interface}: no rules by user here ({why})")
+        return cls(addresses, interface, subnet)
+
+    def address(self, rank: int) -> str:
+        """Of the agent of that rank."""
+        return str(self.addresses[rank])
+
+
+def _interface_of(addresses: Sequence[IPv4Address]) -> tuple[str, IPv4Network]:
+    """The interface of ours that has one of these addresses. Raises UnavailableError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+
+        def ask(name: str, request: int) -> IPv4Address:
+            answer = fcntl.ioctl(any_socket, request, struct.pack("16s24x", name.encode()))
+            return IPv4Address(answer[20:24])
+
+        for _, name in socket.if_nameindex():
+            try:
+                address, mask = ask(name, _SIOCGIFADDR), ask(name, _SIOCGIFNETMASK)
+            except OSError:  # it has none
+                continue
+            if address in addresses:
+                if name == INTERFACE:
+                    raise UnavailableError(
+                        f"{INTERFACE} is on the network of the agents (HARNESS_MANAGE), not on that of the links: name"
+                        " the two so that the links' name sorts first, as harness stack does"
+                    )
+                return name, IPv4Network((int(address), str(mask)), strict=False)
+    raise UnavailableError("this container is not on the network of the agents (HARNESS_MANAGE)")
