@@ -18,6 +18,7 @@ from harness.agent.control_socket import open_control_port, open_control_socket
 from harness.agent.coordinator import Coordinator
 from harness.agent.discovery import Place, watch
 from harness.agent.edits import Edits, fingerprint
+from harness.agent.heartbeats import DAEMON_GONE, NAMELESS, until_daemon_is_gone
 from harness.agent.job import GRACE_SECONDS, make_run_folder, make_steps, user_of
 from harness.agent.lifecycle import GONE, Lifecycle, Membership
 from harness.agent.links import NodeLinks
@@ -85,9 +86,13 @@ class Agent:
         if links.rank == 0:
             run = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
             lifecycle = Lifecycle(links.plan.size, stops)
-            self._membership = Coordinator(lifecycle, digest, edits, self._take, self._address, names, run, say)
+            self._membership = Coordinator(
+                lifecycle, digest, edits, self._take, self._address, names, run, say, beats=manage is not None
+            )
         else:
-            self._membership = Worker(links.rank, digest, edits, self._take, self._address, names, stops, say)
+            self._membership = Worker(
+                links.rank, digest, edits, self._take, self._address, names, stops, say, beats=manage is not None
+            )
 
     async def run(self) -> int:
         """Until the network or its job has ended; the exit code."""
@@ -100,6 +105,7 @@ class Agent:
         if self._manage is not None:
             own = self._manage.address(self._links.rank), manage_network.PORT
             controls.append(await open_control_port(self._answer, on_leaving, own, self._manage.addresses))
+            self._spawn(self._watch_daemon())
         self._spawn(self._look_after())
         self._spawn(watch(self._names, self._membership.watches, self._lose, self._follow))
         self._spawn(self._membership.serve())
@@ -136,7 +142,7 @@ class Agent:
             case "go":
                 self._go(message["run"], begun(message["start"]))
             case "lost" if message["rank"] != rank:
-                say(f"rank {message['rank']} is gone: its container has ended")
+                say(f"rank {message['rank']} is gone: {message.get('why', 'its container has ended')}")
                 self._changes.cut(message["rank"])
             case "back" if message["rank"] != rank:
                 say(f"rank {message['rank']} is back")
@@ -213,7 +219,14 @@ class Agent:
 
     def _lose(self, rank: int) -> None:
         if self._final is None:
-            self._membership.lose(rank)
+            self._membership.lose(rank, NAMELESS if self._manage else "")
+
+    async def _watch_daemon(self) -> None:
+        await until_daemon_is_gone(self._settings.manage_names[self._links.rank])
+        if self._final is None:
+            say("this machine's Docker daemon does not answer, so this container ends: see the daemon's log there")
+            self._membership.give_up(DAEMON_GONE)
+            self._quit(GONE)
 
     def _follow(self, places: Mapping[int, Place]) -> None:
         if self._settings.plan is None and self._final is None and (message := self._changes.moved(places)):

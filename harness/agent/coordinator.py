@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from harness.agent.discovery import just_gone
 from harness.agent.edits import Edits
+from harness.agent.heartbeats import watch_peers
 from harness.agent.lifecycle import EVERYONE, Lifecycle, Notice
 from harness.agent.protocol import CONFIRM_SECONDS, LONGEST, PORT, Message, keep_alive, received, send
 from harness.agent.scenario_player import stamp
+from harness.agent.silence import PEER_SECONDS, Silence
 from harness.errors import NodeError
 
 _TELL_SECONDS: Final = 15.0
@@ -30,6 +32,7 @@ class Coordinator:
         names: host names of all nodes, by rank.
         run: the name of this run, for the folder of results.
         tell: a line for the log.
+        beats: whether agents that say nothing for seconds are gone, because nothing shapes what they say.
     """
 
     def __init__(
@@ -42,7 +45,10 @@ class Coordinator:
         names: Sequence[str],
         run: str,
         tell: Callable[[str], None],
+        *,
+        beats: bool = False,
     ) -> None:
+        self._beats, self._silence = beats, Silence(PEER_SECONDS)
         self.lifecycle, self._digest, self._edits = lifecycle, digest, edits
         self._take, self._address, self._names, self._run, self._tell = take, address, names, run, tell
         self.watches: Sequence[int] = range(1, lifecycle.size)
@@ -62,14 +68,20 @@ class Coordinator:
             server = await asyncio.start_server(self._welcome, address, PORT, limit=LONGEST)
         except OSError as problem:
             raise NodeError(0, f"listen on {address}:{PORT} for the other nodes", str(problem.strerror)) from None
+        beating = asyncio.ensure_future(self._beat()) if self._beats else None
         try:
             async with server:
                 await self._remind()
         finally:
+            if beating is not None:
+                beating.cancel()
             if self._confirming is not None:
                 self._confirming.cancel()
             for writer in self._writers.values():
                 writer.close()
+
+    async def _beat(self) -> None:
+        await watch_peers(self._silence, lambda: self._send_to_all({"do": "beat"}), self.lose)
 
     async def _remind(self) -> None:
         """Say every now and then whom all are waiting for."""
@@ -104,12 +116,17 @@ class Coordinator:
                 self.lose(other)
         self._deliver(self.lifecycle.done(rank, code))
 
-    def lose(self, rank: int) -> None:
+    def lose(self, rank: int, why: str = "") -> None:
         """See Membership."""
         writer = self._writers.pop(rank, None)
         if writer is not None:
-            writer.close()
-        self._deliver(self.lifecycle.lose(rank))
+            writer.transport.abort()
+        self._silence.forget(rank)
+        self._deliver(self.lifecycle.lose(rank, why))
+
+    def give_up(self, why: str) -> None:
+        """See Membership."""
+        self._deliver(self.lifecycle.lose(0, why))
 
     async def leave(self) -> None:
         """See Membership: when all have said goodbye, rank 0 goes first."""
@@ -157,9 +174,11 @@ class Coordinator:
                     if rank is None:
                         return
                 elif message["do"] == "done":
+                    self._silence.forget(rank)  # what it says meanwhile is not read
                     await self._ended(rank, int(message["code"]))
                 else:
                     self._heard(rank, message)
+                self._silence.heard(rank)
         finally:
             if rank is not None and self._writers.get(rank) is writer:
                 del self._writers[rank]
@@ -197,6 +216,8 @@ class Coordinator:
                 self._deliver(self.lifecycle.away(rank, bool(message["away"])))
             case "bye":
                 self._left.add(rank)
+            case "gone":
+                self.lose(rank, str(message["why"]))
             case "known" if message["fingerprint"] != self._edits.fingerprint:
                 self._send(rank, {"do": "edits", **self._edits.to_json(), "answer": True})
             case "edits":

@@ -79,13 +79,13 @@ class Lifecycle:
         (self._away.add if away else self._away.discard)(rank)
         yield from self._all_done()
 
-    def lose(self, rank: int) -> Iterator[Notice]:
-        """A node's container is gone."""
+    def lose(self, rank: int, why: str = "") -> Iterator[Notice]:
+        """A node is gone: its container, unless it is said what else."""
         if rank in self._gone:
             return
         self._here.discard(rank)
         self._gone.add(rank)
-        yield EVERYONE, {"do": "lost", "rank": rank}
+        yield EVERYONE, {"do": "lost", "rank": rank} | ({"why": why} if why else {})
         if (self.went or self.stops) and rank not in self.codes:
             yield from self._failed(rank, GONE)
             yield from self._all_done()
@@ -143,8 +143,12 @@ class Membership(Protocol):
         """
         ...
 
-    def lose(self, rank: int) -> None:
-        """A node's container is gone."""
+    def lose(self, rank: int, why: str = "") -> None:
+        """A node is gone: its container, unless it is said what else."""
+        ...
+
+    def give_up(self, why: str) -> None:
+        """This node is about to end, and the others count it as gone."""
         ...
 
     async def leave(self) -> None:

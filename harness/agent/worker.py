@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from harness.agent.discovery import just_gone, until_gone
 from harness.agent.edits import Edits
+from harness.agent.heartbeats import watch_peers
 from harness.agent.lifecycle import GONE
 from harness.agent.protocol import CONFIRM_SECONDS, LONGEST, PORT, Message, keep_alive, received, send
+from harness.agent.silence import PEER_SECONDS, Silence
 from harness.errors import InputError
 
 _CONNECT_SECONDS: Final = 20.0
@@ -30,6 +32,7 @@ class Worker:
         names: host names of all nodes, by rank.
         stops: whether the job ends here where rank 0 is gone.
         tell: a line for the log.
+        beats: see Coordinator.
     """
 
     def __init__(
@@ -42,11 +45,14 @@ class Worker:
         names: Sequence[str],
         stops: bool,
         tell: Callable[[str], None],
+        *,
+        beats: bool = False,
     ) -> None:
+        self._beats, self._silence = beats, Silence(PEER_SECONDS)
         self._rank, self._digest, self._edits = rank, digest, edits
         self._take, self._where, self._tell = take, where, tell
         self.watches: Sequence[int] = (0,)
-        self._alone = False
+        self._alone = self._leaving = False
         self._life = time.time_ns()
         self._names, self._stops = names, stops
         self._writer: asyncio.StreamWriter | None = None
@@ -56,6 +62,17 @@ class Worker:
 
     async def serve(self) -> None:
         """See Membership. Raises InputError where rank 0 has another plan."""
+        beating = asyncio.ensure_future(self._beat()) if self._beats else None
+        try:
+            await self._keep_connected()
+        finally:
+            if beating is not None:
+                beating.cancel()
+
+    async def _beat(self) -> None:
+        await watch_peers(self._silence, lambda: self._say({"do": "beat"}), self.lose)
+
+    async def _keep_connected(self) -> None:
         began = logged = time.monotonic()
         while True:
             if await self._connected():
@@ -63,7 +80,8 @@ class Worker:
             now = time.monotonic()
             if now - logged > _TELL_SECONDS:
                 logged = now
-                self._tell(f"no answer from rank 0 at {self._where()} over the links yet ({now - began:.0f} s)")
+                over = "" if self._beats else " over the links"
+                self._tell(f"no answer from rank 0 at {self._where()}{over} yet ({now - began:.0f} s)")
             await asyncio.sleep(_PAUSE)
 
     async def _connected(self) -> bool:
@@ -87,14 +105,12 @@ class Worker:
         async for message in received(reader):
             if message["do"] == "refuse":
                 raise InputError(str(message["text"]))
-            self._alone = False
-            if message["do"] == "known":
-                if message["fingerprint"] != self._edits.fingerprint:
-                    self._say({"do": "edits", **self._edits.to_json(), "answer": True})
-                continue
-            self._take(message)
-            if message.get("answer"):
-                self._say({"do": "edits", **self._edits.to_json()})
+            if self._writer is None:
+                self._alone = False
+            self._silence.heard(0)
+            self._hear(message)
+            if self._alone:  # that was its last word
+                return
             if self._writer is None:  # what rank 0 knows of the links has been applied: now we are as planned
                 self._writer = writer
                 self._say({"do": "shaped"})
@@ -102,6 +118,20 @@ class Worker:
                     self._say({"do": "done", "code": self._code})
                 elif self._away:
                     self.away(True)
+
+    def _hear(self, message: Message) -> None:
+        match message["do"]:
+            case "beat":
+                return
+            case "known":
+                if message["fingerprint"] != self._edits.fingerprint:
+                    self._say({"do": "edits", **self._edits.to_json(), "answer": True})
+            case "lost" if message["rank"] == 0:
+                self.lose(0, str(message.get("why", "")))
+            case _:
+                self._take(message)
+                if message.get("answer"):
+                    self._say({"do": "edits", **self._edits.to_json()})
 
     async def done(self, code: int) -> None:
         """See Membership."""
@@ -132,21 +162,30 @@ class Worker:
     def _confirm(self) -> None:
         self._say({"do": "known", "fingerprint": self._edits.fingerprint})
 
-    def lose(self, rank: int) -> None:
+    def lose(self, rank: int, why: str = "") -> None:
         """See Membership: without rank 0 each node is on its own."""
+        if self._alone or self._leaving:
+            return
         self._alone = True
+        self._silence.forget(rank)
         if self._writer is not None:
             self._writer.transport.abort()
-        self._take({"do": "lost", "rank": rank})
+        self._take({"do": "lost", "rank": rank} | ({"why": why} if why else {}))
         if self._code is not None:
             self._take({"do": "end", "code": GONE})
         elif self._stops:
             self._take({"do": "stop", "rank": rank, "code": GONE})
 
+    def give_up(self, why: str) -> None:
+        """See Membership."""
+        self._say({"do": "gone", "why": why})
+
     async def leave(self) -> None:
         """See Membership: rank 0 goes first, when it has heard from everyone."""
+        self._leaving = True
         self._say({"do": "bye"})
-        await until_gone(self._names, 0)
+        if not self._alone:
+            await until_gone(self._names, 0)
 
     def _say(self, message: dict[str, Any] | Message) -> None:
         if self._writer is not None:

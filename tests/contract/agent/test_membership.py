@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.agent import discovery
+from harness.agent import coordinator, discovery, heartbeats, silence, worker
 from harness.agent.coordinator import Coordinator
 from harness.agent.edits import Edits, NodeLimits, edits_message
 from harness.agent.lifecycle import GONE, Lifecycle
@@ -33,17 +33,18 @@ def changed(pair, ms):
 class Node:
     """An agent that only listens."""
 
-    def __init__(self, rank, digest="same", stops=True, size=3):
+    def __init__(self, rank, digest="same", stops=True, size=3, beats=False):
         self.rank, self.heard, self.edits, self.said = rank, [], Edits(), []
         if rank:
             self.membership = Worker(
-                rank, digest, self.edits, self.take, lambda: "127.0.0.1", NAMES, stops, self.said.append
+                rank, digest, self.edits, self.take, lambda: "127.0.0.1", NAMES, stops, self.said.append, beats=beats
             )
         else:
             lifecycle = Lifecycle(size, stops)
             self.membership = Coordinator(
-                lifecycle, digest, self.edits, self.take, lambda rank: where(rank), NAMES, "run", self.said.append
-            )
+                lifecycle, digest, self.edits, self.take, lambda rank: where(rank), NAMES, "run", self.said.append,
+                beats=beats,
+            )  # fmt: skip
         self.task = None
 
     def take(self, message):
@@ -285,3 +286,102 @@ def test_only_who_has_a_ranks_address_speaks_for_it(monkeypatch):
         assert not one.heard
 
     play(scene)
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """A second takes 30 ms."""
+    for module, name, value in ((heartbeats, "BEAT_SECONDS", 0.03), (silence, "_MOST", 0.045)):
+        monkeypatch.setattr(module, name, value)
+    for module in (coordinator, worker):
+        monkeypatch.setattr(module, "PEER_SECONDS", 0.18)
+
+
+def freeze(one):
+    """Its machine is cut off: it says nothing more, and no connection ends."""
+    one.membership._say = one.membership._send_to_all = lambda *_: None
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_who_falls_silent_is_gone_where_agents_have_a_network_of_their_own(hurried, stops):
+    async def scene(node):
+        nodes = hub, one, two = [node(rank, beats=True, stops=stops) for rank in range(3)]
+        await until(lambda: all("go" in n.kinds() for n in nodes))
+        await asyncio.sleep(0.5)
+        assert "lost" not in hub.kinds() + one.kinds() + two.kinds(), "beats are heard"
+        freeze(two)
+        gone = {"do": "lost", "rank": 2, "why": heartbeats.SILENT}
+        await until(lambda: gone in hub.heard and gone in one.heard, 5)
+        assert ({"do": "stop", "rank": 2, "code": GONE} in one.heard) == stops
+        if not stops:  # it is there again, by a connection of its own
+            del two.membership._say
+            await until(lambda: hub.membership.lifecycle.gone == [], 5)
+
+    play(scene)
+
+
+def test_without_a_sign_of_rank_0_each_node_ends_by_itself(hurried):
+    async def scene(node):
+        nodes = hub, one, two = [node(rank, beats=True) for rank in range(3)]
+        await until(lambda: all("go" in n.kinds() for n in nodes))
+        freeze(hub)
+        for each in (one, two):
+            await until(lambda each=each: {"do": "lost", "rank": 0, "why": heartbeats.SILENT} in each.heard, 5)
+            assert {"do": "stop", "rank": 0, "code": GONE} in each.heard
+            await each.membership.done(143)
+            assert each.heard[-1] == {"do": "end", "code": GONE}
+            await asyncio.wait_for(each.membership.leave(), 1)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("who", [0, 2])
+def test_a_node_that_gives_up_says_why_and_counts_as_the_first_that_failed(who):
+    async def scene(node):
+        nodes = [node(rank, beats=True) for rank in range(3)]
+        await until(lambda: all("go" in n.kinds() for n in nodes))
+        nodes[who].membership.give_up("its machine's Docker daemon does not answer")
+        await nodes[who].end()
+        gone = {"do": "lost", "rank": who, "why": "its machine's Docker daemon does not answer"}
+        others = [each for each in nodes if each.rank != who]
+        for each in others:
+            await until(lambda each=each: gone in each.heard and each.kinds()[-1] == "stop", 5)
+        for each in others:
+            await each.membership.done(143)
+        for each in others:
+            await until(lambda each=each: each.heard[-1] == {"do": "end", "code": GONE}, 5)
+
+    play(scene)
+
+
+def test_over_the_links_silence_says_nothing(hurried):
+    async def scene(node):
+        nodes = hub, one, two = [node(rank) for rank in range(3)]
+        await until(lambda: all("go" in n.kinds() for n in nodes))
+        freeze(two)
+        await asyncio.sleep(0.5)
+        assert "lost" not in hub.kinds() + one.kinds()
+
+    play(scene)
+
+
+def test_a_daemon_that_is_gone_answers_no_question(monkeypatch, hurried):
+    monkeypatch.setattr(heartbeats, "DAEMON_SECONDS", 0.24)
+    asked, alive = [], [True]
+
+    def look_up(name):
+        asked.append(name)
+        if not alive[0]:
+            raise discovery.Unanswered("refused")  # else None is an answer, too: it knows no such name
+
+    monkeypatch.setattr(discovery, "look_up", look_up)
+
+    async def scene():
+        gone = asyncio.ensure_future(heartbeats.until_daemon_is_gone("manage-2"))
+        await asyncio.sleep(0.5)
+        assert not gone.done()
+        alive[0] = False
+        await asyncio.wait_for(gone, 5)
+
+    asyncio.run(scene())
+    assert set(asked) == {"manage-2"}
