@@ -23,6 +23,8 @@ from harness.agent.job import GRACE_SECONDS, make_run_folder, make_steps, user_o
 from harness.agent.lifecycle import GONE, Lifecycle, Membership
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
+from harness.agent.machine_lines import machine_lines
+from harness.agent.machine_path import open_echo
 from harness.agent.manage_network import ManageNetwork
 from harness.agent.own_job import OwnJob
 from harness.agent.protocol import Message
@@ -30,11 +32,14 @@ from harness.agent.recording_orders import RecordingOrders
 from harness.agent.run_recorder import RunRecorder
 from harness.agent.scenario_player import ScenarioPlayer, begun, stamp
 from harness.agent.settings import Settings
+from harness.agent.survey import Survey
 from harness.agent.worker import Worker
 from harness.errors import HarnessError, InputError, NodeError
 from harness.linux import host
 from harness.linux.programs import signal_programs
 from harness.model.collectives_hook import RUN_DIR, collectives_environment
+from harness.model.machines import FILE as MACHINES
+from harness.model.machines import Machines
 from harness.model.torchrun import STEP_FILE, environment
 
 READY: Final = Path("/run/harness/ready")
@@ -69,6 +74,9 @@ class Agent:
     ) -> None:
         self._settings, self._links, self._names, self._player = settings, links, names, player
         self._manage = manage
+        self._survey = Survey(links.rank, settings.machine, manage, self._spawn) if manage else None
+        self._surveyed: Machines | None = None
+        self._folder: Path | None = None
         edits = Edits()
         self._changes = Changes(links, edits)
         self._phase = "shaped"
@@ -101,10 +109,11 @@ class Agent:
         loop.add_signal_handler(signal.SIGINT, self._stopped, 128 + signal.SIGINT)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         on_leaving = {"hold": self._left, "pause": lambda: self._signal(signal.SIGCONT)}
-        controls = [await open_control_socket(self._answer, on_leaving)]
+        controls: list[asyncio.Server | asyncio.BaseTransport] = [await open_control_socket(self._answer, on_leaving)]
         if self._manage is not None:
             own = self._manage.address(self._links.rank), manage_network.PORT
             controls.append(await open_control_port(self._answer, on_leaving, own, self._manage.addresses))
+            controls.append(await open_echo(own, self._manage.addresses))
             self._spawn(self._watch_daemon())
         self._spawn(self._look_after())
         self._spawn(watch(self._names, self._membership.watches, self._lose, self._follow))
@@ -164,6 +173,8 @@ class Agent:
                 f"{plan.size} nodes ready: {plan.topology}, profile {plan.profile}, seed {plan.seed},"
                 f" {len(plan.edges)} directed edges made by {self._links.engine.name}"
             )
+            if self._survey is not None:
+                self._spawn(self._survey.run(self._note_machines))
         if self._settings.job:
             self._phase = "running"
             self._running = self._spawn(self._run_job(run, start))
@@ -175,7 +186,7 @@ class Agent:
             return
         links, settings = self._links, self._settings
         base = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
-        folder = make_run_folder(run)
+        folder = self._folder = make_run_folder(run)
         if folder is not None:
             base[RUN_DIR] = str(folder)
             base |= collectives_environment(base) if settings.collectives else {}
@@ -190,6 +201,14 @@ class Agent:
         code = await self._job.run()
         self._phase = "done"
         await self._membership.done(code)
+
+    def _note_machines(self, machines: Machines) -> None:
+        """Log what is new of the machines, and write what is known of them to the run's folder."""
+        for line in machine_lines(machines, self._links.plan, self._surveyed):
+            say(line)
+        self._surveyed = machines
+        if self._folder is not None and self._recorder is not None:
+            self._recorder.write(MACHINES, machines.to_json())
 
     def _stop(self, rank: int, code: int) -> None:
         self._failed_rank = rank
@@ -240,6 +259,10 @@ class Agent:
         match message["do"]:
             case "state":
                 return self._state(bool(message.get("plan")), message.get("known"))
+            case "time" | "machine" | "machines" if self._survey is not None:
+                return self._survey.answer(message)
+            case "machines":
+                return Machines([]).to_json()
             case "observe":
                 return self._links.observe().to_json()
             case "edits" | "apply":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from harness.agent.links import NodeLinks
 from harness.agent.log import say
 from harness.agent.node_recorder import NodeRecorder
 from harness.errors import HarnessError
-from harness.run_files import RunFolder
+from harness.run_files import RunFolder, write_json
 
 _SIGNALS: Final = (130, 143)
 """Exit codes of what a user has stopped, by SIGINT or SIGTERM."""
@@ -77,6 +77,11 @@ class RunRecorder:
             if not self._failed:
                 say(f"this run is not recorded: {error}")
             self._failed = True
+
+    def write(self, name: str, value: Mapping[str, Any]) -> None:
+        """Write another file of the run, whole."""
+        with self._writing(), as_user(*self._user):
+            write_json(self._folder.path / name, value)
 
     async def run(self) -> None:
         """Sample for ever; where that cannot be done, return."""
