@@ -26,6 +26,7 @@ NAMES = (
     "gpu",
     "predict",
     "scale",
+    "peers",
 )
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands start as a user's do, from the second one on
