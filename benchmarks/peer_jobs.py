@@ -89,7 +89,7 @@ def _changes(bench: Bench, change: Callable[[Link], float]) -> tuple[float, int]
 def fidelity(bench: Bench, tool: Tool) -> Iterator[Row]:
     """Delay, rate and loss of a link between two nodes.
 
-    Round trips end where ping wakes up (-U): the kernel's stamps are too early where packets are held at their receiver.
+    Round trips end where ping wakes up (-U): of packets held at their receiver, the kernel's stamps are too early.
     """
     spawn, host = programs_of(bench.net), bench.address(1)
     tool.shape(bench, Link(25), PATIENCE)
