@@ -1,7 +1,8 @@
 """Where the command line outside speaks with the agent: through ``docker exec``, by a local socket.
 
 It is an abstract socket in the container's network namespace, and listens to root only. Where containers are on several
-machines, the agents of the others are reached from there, by TCP over the agents' own network (manage_network.py).
+machines, the agents of the others are reached from there, by TCP over the agents' own network (manage_network.py); and
+because ``docker exec`` does not lead there, they start programs too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Address
 from typing import Any, Final
 
-from harness.agent.protocol import LONGEST, Message, received, send
+from harness.agent.program import start_program
+from harness.agent.protocol import LONGEST, Message, keep_alive, received, send
 from harness.errors import HarnessError, NodeError
 from harness.linux.peer import peer_user
 
@@ -49,32 +51,56 @@ async def open_control_port(
         answer: as above.
         gone: as above.
         where: address and port.
-        visitors: the agents' addresses on that network, to which only root of their containers has access.
+        visitors: the addresses of other agents on that network, to which only root of their containers has access. Ours
+            is none of them: jobs here reach it, and what comes from root here comes by the local socket.
 
     Raises:
         OSError: there is an agent already.
     """
 
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        allowed = IPv4Address(writer.get_extra_info("peername")[0]) in visitors
-        await _visited(reader, writer, answer, gone, allowed=allowed)
+        peer = writer.get_extra_info("peername")
+        allowed = peer is not None and peer[0] != where[0] and IPv4Address(peer[0]) in visitors
+        keep_alive(writer)
+        await _visited(reader, writer, answer, gone, allowed=allowed, programs=True)
 
     return await asyncio.start_server(visit, *where, limit=LONGEST)
 
 
 async def _visited(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Handler, gone: Leaving, *, allowed: bool
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    answer: Handler,
+    gone: Leaving,
+    *,
+    allowed: bool,
+    programs: bool = False,
 ) -> None:
     asked = set()
     try:
         if allowed:
             async for message in received(reader):
+                if programs and message.get("do") == "exec":
+                    reply = _reply(lambda message: _hand_over(writer, message), message)
+                    if "error" in reply:
+                        send(writer, reply)
+                    return
                 asked.add(message.get("do"))
                 send(writer, _reply(answer, message))
     finally:
         writer.close()
         for request in gone.keys() & asked:
             gone[request]()
+
+
+def _hand_over(writer: asyncio.StreamWriter, message: Message) -> Mapping[str, Any]:
+    """Give the connection to a program. Who asks waits for the answer, so nothing of it has been read yet."""
+    connection = os.dup(writer.get_extra_info("socket").fileno())
+    try:
+        start_program(connection, message["argv"])
+    finally:
+        os.close(connection)
+    return {}
 
 
 def _reply(answer: Handler, message: Message) -> Mapping[str, Any]:

@@ -70,6 +70,11 @@ def find_network(name: str, ranks: Collection[int] = ()) -> Network:
         return up[names[0]] if up or not containers else _connected(containers, listed[names[0]], ranks)
     if not names:
         _refuse_inside_a_node()
+    if containers and not problem and containers.has_stack(name):
+        raise NetworkStateError(
+            f"no container of stack {name!r} runs on this machine: run this on one where some do, as the manager with"
+            f" rank 0 (docker stack ps {name})"
+        )
     hint = f"; up are: {', '.join(names)}; choose one with --name" if names else ""
     missing = NetworkStateError(f"network {name!r} is not up{hint}; start it with 'harness up --name {name}'")
     if problem:

@@ -8,18 +8,14 @@ import os
 import select
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from harness.backends.docker.daemon import DockerDaemon
-from harness.backends.docker.exec.connection import Demultiplexer, ExecSocket
+from harness.backends.docker.exec.connection import ROOT, Demultiplexer, ExecSocket, control_argv
 from harness.backends.docker.http import would_block
 from harness.errors import HarnessError, NodeError
 
-ROOT: Final = "0:0"
-CONTROL_CLIENT: Final = Path(__file__).with_name("exec").joinpath("control_client.py").read_text()
-"""What Python runs in the container."""
 _ANSWER_SECONDS: Final = 30.0
 
 
@@ -28,11 +24,12 @@ class AgentConnection:
 
     Args:
         rank: the node's.
-        container: its id.
+        container: its id; of a node on another machine, that of one here, which leads there.
+        service: the Swarm service of a node on another machine, for what the user can look at.
     """
 
-    def __init__(self, rank: int, container: str) -> None:
-        self._rank, self._container = rank, container
+    def __init__(self, rank: int, container: str, service: str = "") -> None:
+        self.rank, self.container, self._service = rank, container, service
         self._process: ExecSocket | None = None
         self._streams = Demultiplexer()
         self._what = "ask its agent"
@@ -44,11 +41,11 @@ class AgentConnection:
         """Start the process in the container, unless it runs; by this connection, or a new one."""
         if self._process is not None:
             return
-        argv = ["python3", "-I", "-S", "-c", CONTROL_CLIENT]
+        argv, whose = control_argv(), f"node {self.rank}"
+        if self._service:
+            argv, whose = control_argv(self.rank), f"the container that leads to node {self.rank}"
         try:
-            self._process = ExecSocket(
-                daemon or DockerDaemon(os.environ), self._container, ROOT, argv, f"node {self._rank}"
-            )
+            self._process = ExecSocket(daemon or DockerDaemon(os.environ), self.container, ROOT, argv, whose)
         except OSError as problem:
             raise self._failed(problem.strerror or str(problem)) from None
         self._take(self._process.early)
@@ -84,15 +81,15 @@ class AgentConnection:
             answer: dict[str, Any] = json.loads(line)
         except ValueError:  # Docker's own words, where the container ends just when the process should start
             self.close()
-            raise self._failed(line.decode(errors="replace").strip(), "is its container running (docker ps)?") from None
+            raise self._failed(line.decode(errors="replace").strip(), self._look("is its container running")) from None
         if "error" in answer:
-            raise NodeError(self._rank, **answer["error"])
+            raise NodeError(self.rank, **answer["error"])
         return answer
 
     def give_up(self) -> NodeError:
         """End the conversation, for what comes later is no answer to the next request; the error to report."""
         self.close()
-        return self._failed(f"no answer in {_ANSWER_SECONDS:.0f} s", "is its container paused (docker ps)?")
+        return self._failed(f"no answer in {_ANSWER_SECONDS:.0f} s", self._look("is its container paused"))
 
     def _send(self) -> None:
         assert self._process is not None
@@ -105,7 +102,7 @@ class AgentConnection:
             self._take(data)
         cause = self._said.decode(errors="replace").strip() or "its container ended"
         self.close()
-        raise self._failed(cause, "see its log: docker logs")
+        raise self._failed(cause, f"docker service ps {self._service}" if self._service else "see its log: docker logs")
 
     def _take(self, data: bytes) -> None:
         for stream, piece in self._streams.feed(data):
@@ -114,8 +111,11 @@ class AgentConnection:
             else:
                 self._said += piece
 
+    def _look(self, question: str) -> str:
+        return f"{question} (docker {f'service ps {self._service}' if self._service else 'ps'})?"
+
     def _failed(self, cause: str, remedy: str = "") -> NodeError:
-        return NodeError(self._rank, self._what, cause, remedy)
+        return NodeError(self.rank, self._what, cause, remedy)
 
     def close(self) -> None:
         """End the conversation."""
@@ -125,8 +125,8 @@ class AgentConnection:
         self._process, self._streams, self._received, self._said = None, Demultiplexer(), b"", b""
 
 
-_open: Final[dict[str, AgentConnection]] = {}
-"""By container: a command asks for the state of a network, and then for a change; to begin takes 0.1 s."""
+_open: Final[dict[tuple[str, int], AgentConnection]] = {}
+"""By container and rank: a command asks for the state of a network, and then for a change; to begin takes 0.1 s."""
 
 
 class Agents:
@@ -135,15 +135,25 @@ class Agents:
     Args:
         containers: by rank, those that run.
         ended: by rank, those that do not.
+        remote: by rank, the services of those on other machines, which are reached through the first of these.
     """
 
-    def __init__(self, containers: Mapping[int, str], ended: Mapping[int, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        containers: Mapping[int, str],
+        ended: Mapping[int, str] = MappingProxyType({}),
+        remote: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         self._ended = ended
-        self._lines = {rank: _open.setdefault(c, AgentConnection(rank, c)) for rank, c in containers.items()}
+        lines = [AgentConnection(rank, container) for rank, container in containers.items()]
+        if containers:
+            gate = containers[min(containers)]
+            lines += [AgentConnection(rank, gate, service) for rank, service in remote.items()]
+        self._lines = {line.rank: _open.setdefault((line.container, line.rank), line) for line in lines}
 
     @property
     def ranks(self) -> list[int]:
-        """The ranks that have a container that runs."""
+        """The ranks that have a container that runs, as far as it is known."""
         return sorted(self._lines)
 
     def require(self, rank: int, action: str) -> None:

@@ -13,7 +13,7 @@ from harness.agent.trunks import refuse_trunks
 from harness.backends.base import Progress, Stdio, Task
 from harness.backends.docker.agents import Agents
 from harness.backends.docker.container_options import ContainerOptions
-from harness.backends.docker.cpu import check_daemon_cores, limit
+from harness.backends.docker.cpu import check_daemon_cores, limit, refuse_new_shares
 from harness.backends.docker.sampling import AgentSampling
 from harness.errors import HarnessError, NodeError, RecordError
 from harness.model.plan import NetworkPlan
@@ -23,7 +23,7 @@ from harness.shaping.facts import NETEM, engine_facts
 
 _READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.2
-_GROUPS: Final = ("running", "ended")
+_GROUPS: Final = ("running", "ended", "remote")
 
 
 class DockerBackend:
@@ -39,12 +39,13 @@ class DockerBackend:
         containers: Mapping[int, str] | None = None,
         ended: Mapping[int, str] | None = None,
         recipe: ContainerOptions = ContainerOptions(),
+        remote: Mapping[int, str] | None = None,
     ) -> None:
         self.engine = engine or engine_facts(NETEM)
         """Which it is, agents find out where none is given: then it is known only when ``create`` is through."""
         self._network, self._recipe = network, recipe
-        self._containers, self._ended = dict(containers or {}), dict(ended or {})
-        self._agents = Agents(self._containers, self._ended)
+        self._containers, self._ended, self._remote = dict(containers or {}), dict(ended or {}), dict(remote or {})
+        self._agents = Agents(self._containers, self._ended, self._remote)
         self._ours = containers is not None
         """Whether what has that name may be removed: it was found up, or is being made."""
         self._user: str | None = None
@@ -53,18 +54,19 @@ class DockerBackend:
     def from_handle(cls, handle: Mapping[str, Any], engine: EngineFacts | None = None) -> DockerBackend:
         """The network that somebody else made. Raises RecordError."""
         try:
-            running, ended = (
-                {int(rank): str(container) for rank, container in handle[group].items()} for group in _GROUPS
+            running, ended, remote = (
+                {int(rank): str(where) for rank, where in handle[group].items()} for group in _GROUPS
             )
-            return cls(handle["network"], engine, running, ended)
+            return cls(handle["network"], engine, running, ended, remote=remote)
         except (LookupError, TypeError, ValueError, AttributeError) as problem:
             raise RecordError(f"its record does not say where its nodes are ({problem!r})") from None
 
     @property
     def handle(self) -> Mapping[str, Any]:
         """See Backend."""
-        running, ended = ({str(rank): c for rank, c in group.items()} for group in (self._containers, self._ended))
-        return {"network": self._network, **dict(zip(_GROUPS, (running, ended), strict=True))}
+        groups = (self._containers, self._ended, self._remote)
+        found = ({str(rank): where for rank, where in group.items()} for group in groups)
+        return {"network": self._network, **dict(zip(_GROUPS, found, strict=True))}
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -79,6 +81,8 @@ class DockerBackend:
     def check(self, plan: NetworkPlan, before: NetworkPlan | None = None) -> None:
         """See Backend."""
         refuse_trunks(plan)
+        if self._remote:
+            refuse_new_shares(plan, before)
         check_daemon_cores(plan, before)
         if self._containers:  # those that start choose their engine, and check the plan
             self.engine.check(plan)
@@ -166,7 +170,7 @@ class DockerBackend:
     ) -> dict[int, NodeStatus | HarnessError]:
         """Have Docker give those their share of a CPU that hold another one; what they say then."""
         shares = {}
-        for rank, task in tasks.items():
+        for rank, task in tasks.items() if not self._remote else ():  # Swarm's, see check
             status, share = found[rank], task.node.shape.cpu
             held = status.cpu.applied if isinstance(status, NodeStatus) and status.cpu else None
             if not isinstance(status, HarnessError) and held != share and (share or task.resized):
@@ -193,8 +197,10 @@ class DockerBackend:
         self._agents.require(rank, f"start {argv[0]!r}")
         if self._user is None:
             self._user = str(self.state()["user"])
+        service = self._remote.get(rank, "")
+        container = self._containers[min(self._containers) if service else rank]
         command, environ = client_command(
-            self._containers[rank], argv, env or {}, whose=f"node {rank}", user=self._user, cwd=cwd
+            container, argv, env or {}, whose=f"node {rank}", user=self._user, cwd=cwd, service=service
         )
         return subprocess.Popen(
             command,
@@ -239,11 +245,11 @@ class DockerBackend:
 
     def destroy(self) -> None:
         """See Backend."""
-        from harness.backends.docker import create
+        from harness.backends.docker import stack
 
         self._agents.close()
         if self._ours:
-            create.remove(self._network)
+            stack.remove(self._network)
         self._containers = {}
 
 

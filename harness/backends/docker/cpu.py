@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from harness.backends.docker.daemon import DockerDaemon, DockerRefusal
-from harness.errors import HarnessError, NodeError
+from harness.errors import HarnessError, InputError, NodeError
 from harness.linux.cgroup import quota_us
 from harness.model.cpu import CpuShare, check_cores
 from harness.model.plan import NetworkPlan
@@ -39,6 +39,16 @@ def check_daemon_cores(plan: NetworkPlan, before: NetworkPlan | None) -> None:
     old = before.nodes if before else {}
     if any(shape.cpu and shape != old.get(rank) for rank, shape in plan.nodes.items()):
         check_cores(plan, int(DockerDaemon(os.environ).ask("GET", "/info")["NCPU"]))
+
+
+def refuse_new_shares(plan: NetworkPlan, before: NetworkPlan | None) -> None:
+    """Raise InputError where a node of a Swarm stack is to have another share: Swarm gives its containers theirs."""
+    for rank in range(plan.size):
+        if before is not None and plan.node_shape(rank).cpu != before.node_shape(rank).cpu:
+            raise InputError(
+                f"node {rank}'s share of a CPU is Swarm's to change: set deploy.resources.limits.cpus of rank-{rank} in"
+                " the stack file, and deploy it again"
+            )
 
 
 def limit(containers: Mapping[int, str], shares: Mapping[int, CpuShare | None]) -> dict[int, HarnessError]:

@@ -58,11 +58,11 @@ class DockerDaemon:
         self._version = f"/v{version}"
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """A request and its answer in JSON. Raises DockerRefusal, UnavailableError."""
+        """A request and its answer in JSON, or None where it is empty. Raises DockerRefusal, UnavailableError."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         answer = self._request(method, self._version + path, body, headers)
         with self._explained():
-            return json.loads(answer.body)
+            return json.loads(answer.body) if answer.body else None
 
     def upgrade(self, path: str, body: Mapping[str, Any]) -> tuple[socket.socket, bytes]:
         """A request that turns the connection into a stream; the stream, and what came with the answer already.

@@ -28,6 +28,10 @@ RANK: Final = "tc-harness.rank"
 """The label with the rank, where it is not Compose who numbers the containers."""
 TRANSIENT: Final = "tc-harness.transient"
 """The label of what ends with the command that made it."""
+STACK: Final = "tc-harness.stack"
+"""The label with the number of ranks where some may be on other machines: of a stack of Docker Swarm."""
+NAMESPACE: Final = "com.docker.stack.namespace"
+"""Swarm's label with the name of a stack."""
 _NUMBER: Final = "com.docker.compose.container-number"
 _OURS: Final = quote(f'{{"label":["{NETWORK}"]}}')
 
@@ -42,6 +46,7 @@ class Found:
         ended: by rank, the ids of those that do not.
         created: seconds since the epoch.
         transient: whether they end with the command that started them.
+        remote: by rank, the Swarm services of those that are on other machines, or nowhere any more.
     """
 
     name: str
@@ -49,22 +54,31 @@ class Found:
     ended: Mapping[int, str]
     created: float
     transient: bool
+    remote: Mapping[int, str]
 
 
 def sort_out(listed: Iterable[Mapping[str, Any]]) -> list[Found]:
     """Networks by name, from what ``GET /containers/json?all=1`` lists (Docker Engine API)."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for one in listed:
-        if name := one["Labels"].get(NETWORK):
+        if name := _name(one["Labels"]):
             groups.setdefault(name, []).append(one)
     return [_found(name, groups[name]) for name in sorted(groups)]
+
+
+def _name(labels: Mapping[str, str]) -> str | None:
+    """Of the network; a stack has the name that it was deployed with."""
+    name = labels.get(NETWORK)
+    return labels.get(NAMESPACE, name) if name else None
 
 
 def _found(name: str, listed: list[Mapping[str, Any]]) -> Found:
     running: dict[int, str] = {}
     ended: dict[int, str] = {}
+    size = 0
     for one in listed:
         labels = one["Labels"]
+        size = max(size, int(labels.get(STACK, 0)))
         if RANK in labels or _NUMBER in labels:
             rank = int(labels[RANK]) if RANK in labels else int(labels[_NUMBER]) - 1
             (running if one["State"] in ("running", "paused") else ended)[rank] = one["Id"]
@@ -74,6 +88,7 @@ def _found(name: str, listed: list[Mapping[str, Any]]) -> Found:
         ended,
         min(float(one["Created"]) for one in listed),
         any(TRANSIENT in one["Labels"] for one in listed),
+        {rank: f"{name}_rank-{rank}" for rank in range(size) if rank not in running},
     )
 
 
@@ -106,7 +121,14 @@ class DockerRegistry:
         found = self.found()
         assert self._daemon is not None
         bridges: list[Mapping[str, Any]] = self._daemon.ask("GET", f"/networks?filters={_OURS}")
-        return sorted({one["Labels"][NETWORK] for one in bridges} | {one.name for one in found})
+        listed = {_name(one["Labels"]) or "" for one in bridges}
+        return sorted(listed | {one.name for one in found})
+
+    def has_stack(self, name: str) -> bool:
+        """Whether the swarm, as far as its managers know, or this machine has a stack of ours of that name."""
+        daemon = DockerDaemon(os.environ)
+        listed: list[Mapping[str, Any]] = daemon.ask("GET", f"/networks?filters={_OURS}")
+        return any(NAMESPACE in one["Labels"] and _name(one["Labels"]) == name for one in listed)
 
     def load(self, name: str, known: Registration | None = None) -> Registration | None:
         """See Registry: a network whose containers run, or None. Raises RecordError where no agent answers."""
@@ -125,13 +147,13 @@ class DockerRegistry:
             ranks: whose agents will be asked for more than the registration.
         """
         daemon, self._daemon = self._daemon, None
-        Agents(found.running, found.ended).connect(ranks, daemon)
+        Agents(found.running, found.ended, found.remote).connect(ranks, daemon)
 
     def registration(self, found: Found) -> Registration:
         """Of a network whose containers run. Raises RecordError where no agent answers."""
         try:
             self.connect(found)
-            backend = _backend()(found.name, None, found.running, found.ended)
+            backend = _backend()(found.name, None, found.running, found.ended, remote=found.remote)
             state = backend.state(plan=True)
         except (PrivilegeError, UnavailableError):
             raise
@@ -148,10 +170,10 @@ class DockerRegistry:
         """The same."""
 
     def remove(self, name: str) -> None:
-        """Remove its containers and its bridge."""
-        from harness.backends.docker import create
+        """Remove its containers and its networks."""
+        from harness.backends.docker import stack
 
-        create.remove(name)
+        stack.remove(name)
         self._local.remove(name)
 
     def record_in(self, name: str, folder: Path | None, created: float = 0.0) -> None:

@@ -1,9 +1,11 @@
 """The command line outside and an agent, as docker exec joins them: over a process with pipes."""
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
+import re
 import resource
 import socket
 import subprocess
@@ -16,8 +18,15 @@ from types import SimpleNamespace
 import pytest
 
 from harness.agent.control_socket import ADDRESS, open_control_port, open_control_socket
-from harness.backends.docker.agents import CONTROL_CLIENT, AgentConnection, Agents
+from harness.agent.job import NOBODY
+from harness.agent.manage_network import PORT
+from harness.backends.docker.agents import AgentConnection, Agents
+from harness.backends.docker.exec import shim
+from harness.backends.docker.exec.connection import CONTROL_CLIENT
+from harness.backends.docker.exec.streams import BOOT, SHIM
 from harness.errors import InputError, NodeError
+from harness.linux.programs import HELPER
+from tests.support.cli import wait_for
 
 MANY = 1500
 
@@ -208,15 +217,33 @@ def test_an_agent_that_says_nothing(line, monkeypatch):
     assert "node 3: ask its agent to a: no answer in 0 s; is its container paused" in str(line[0]({"do": "a"}))
 
 
-@pytest.mark.parametrize(("known", "heard"), [("127.0.0.1", [b'{"heard":"a"}\n']), ("127.0.0.2", [])])
-def test_agents_of_other_machines_are_asked_by_tcp_by_agents_alone(known, heard):
+OTHER, OURS, NOBODYS = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+
+
+@contextlib.asynccontextmanager
+async def agent_of_another_machine(gone):
+    """That of rank 1, where rank 0 reaches it; the kernel takes OTHER as the address to come from."""
+    visitors = [IPv4Address(OTHER), IPv4Address(OURS)]
+    async with await open_control_port(answer, gone, (OURS, PORT), visitors):
+        yield
+
+
+async def remote_client(rank="1", names="127.0.0.{}"):
+    """What docker exec runs in the container of rank 0."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-S", "-c", CONTROL_CLIENT, rank, env={"HARNESS_MANAGE": names},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=1 << 23,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("visitor", "heard"), [(OTHER, [b'{"heard":"a"}\n']), (OURS, []), (NOBODYS, [])])
+def test_only_other_agents_are_heard_and_not_jobs_beside_one(visitor, heard):
+    """A job reaches its own node's address, whatever rules of routing say; from there nothing is taken."""
+
     async def scene():
         left = []
-        server = await open_control_port(
-            answer, {"a": lambda: left.append(True)}, ("127.0.0.1", 0), [IPv4Address(known)]
-        )
-        async with server:
-            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        async with agent_of_another_machine({"a": lambda: left.append(True)}):
+            reader, writer = await asyncio.open_connection(OURS, PORT, local_addr=(visitor, 0))
             writer.write(b'{"do":"a"}\n')
             writer.write_eof()
             with suppress(ConnectionResetError):
@@ -224,5 +251,106 @@ def test_agents_of_other_machines_are_asked_by_tcp_by_agents_alone(known, heard)
             writer.close()
             await asyncio.sleep(0.05)
             assert left == [True] * len(heard)
+
+    asyncio.run(scene())
+
+
+def test_an_agent_of_another_machine_is_asked_through_ours_and_a_large_letter_passes_whole():
+    async def scene():
+        async with agent_of_another_machine({}):
+            client = await remote_client()
+            for text in ("a", "x" * 3_000_000):
+                client.stdin.write(json.dumps({"do": text}).encode() + b"\n")
+                assert json.loads(await asyncio.wait_for(client.stdout.readline(), 30)) == {"heard": text}
+            client.stdin.close()
+            assert await client.wait() == 0
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("rank", "names", "why"),
+    [("1", "127.0.0.{}", "Connection refused"), ("2", "no-such-name-{rank}.invalid", "nown|resolution|service")],
+)
+def test_a_rank_that_is_gone_is_named(rank, names, why):
+    async def scene():
+        client = await remote_client(rank, names)
+        assert re.search(
+            f"rank {rank} is gone, or its machine does not answer .*({why})", (await client.communicate())[1].decode()
+        )
+
+    asyncio.run(scene())
+
+
+async def started(client, argv):
+    """Have the agent start the shim, and that the program."""
+    boot = ["python3", "-I", "-S", "-c", BOOT, HELPER]
+    client.stdin.write(json.dumps({"do": "exec", "argv": boot}).encode() + b"\n")
+    assert json.loads(await asyncio.wait_for(client.stdout.readline(), 30)) == {}
+    start = {"argv": argv, "env": {"ASKED": "yes"}, "cwd": None, "tty": None}
+    client.stdin.write(SHIM + shim.frame(shim.START, json.dumps(start).encode()))
+
+
+async def frames_until(client, wanted):
+    """All that comes until a frame is such a one."""
+    frames, found = shim.Frames(), []
+    while not any(wanted(*one) for one in found):
+        data = await asyncio.wait_for(client.stdout.read(1 << 16), 30)
+        assert data, f"the connection ended: {found}"
+        found += frames.feed(data)
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_a_program_on_another_machine_is_a_jobs_and_has_its_streams_and_exit_code():
+    script = (
+        "import os, sys; print(os.getuid(), os.getgroups(), os.environ['ASKED'], sys.stdin.read());"
+        "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('CapEff')]);"
+        "print('oh', file=sys.stderr); sys.exit(7)"
+    )
+
+    async def scene():
+        async with agent_of_another_machine({}):
+            client = await remote_client()
+            await started(client, ["python3", "-c", script])
+            client.stdin.write(shim.frame(shim.DATA, b"hello") + shim.frame(shim.EOF))
+            found = await frames_until(client, lambda kind, _: kind == shim.EXIT)
+            client.stdin.close()
+            await client.wait()
+            return found
+
+    found = asyncio.run(scene())
+    said = b"".join(payload for kind, payload in found if kind == shim.STDOUT).decode()
+    assert said == f"{NOBODY} [] yes hello\n['0000000000000000']\n"
+    assert (shim.STDERR, b"oh\n") in found
+    assert found[-1] == (shim.EXIT, b"\x07")
+
+
+@pytest.mark.parametrize("how", ["signal", "client killed"])
+def test_a_program_on_another_machine_takes_signals_and_ends_with_its_client(how):
+    async def scene():
+        async with agent_of_another_machine({}):
+            client = await remote_client()
+            await started(client, ["python3", "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(99)"])
+            found = await frames_until(client, lambda kind, _: kind == shim.STDOUT)
+            pid = next(payload for kind, payload in found if kind == shim.STDOUT)
+            if how == "signal":
+                client.stdin.write(shim.frame(shim.SIGNAL, bytes([15])))
+                found = await frames_until(client, lambda kind, _: kind == shim.EXIT)
+                assert found[-1] == (shim.EXIT, bytes([128 + 15]))
+            client.kill()
+            await client.wait()
+            await asyncio.to_thread(wait_for, lambda: not os.path.exists(f"/proc/{int(pid)}"))
+
+    asyncio.run(scene())
+
+
+def test_a_program_that_cannot_be_started_there_is_an_error():
+    async def scene():
+        async with agent_of_another_machine({}):
+            client = await remote_client()
+            client.stdin.write(b'{"do": "exec", "argv": ["/no/such/program"]}\n')
+            error = json.loads(await asyncio.wait_for(client.stdout.readline(), 30))["error"]
+            assert error["cause"] == "cannot start '/no/such/program': No such file or directory"
 
     asyncio.run(scene())

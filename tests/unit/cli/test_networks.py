@@ -18,11 +18,15 @@ class Containers(LocalRegistry):
     """Networks as a Docker daemon lists them; ``refuses`` is its answer where it gives none."""
 
     refuses = None
+    stacks = ()
 
     def found(self):
         if self.refuses:
             raise self.refuses
         return [SimpleNamespace(name=name, running=True) for name in self.names()]
+
+    def has_stack(self, name):
+        return name in self.stacks
 
     def connect(self, found, ranks):
         self.asked = ranks
@@ -63,6 +67,12 @@ def test_without_a_name_nothing_is_guessed_where_several_are_up(registries, one,
     assert networks.find_network("other").name == "other"
     start(registries, default=other)
     assert networks.find_network("default").name == "default"
+
+
+def test_a_stack_all_of_whose_containers_are_elsewhere(registries):
+    registries[THERE].stacks = ("mine",)
+    with pytest.raises(NetworkStateError, match=r"no container of stack 'mine' runs on this machine: .*stack ps mine"):
+        networks.find_network("mine")
 
 
 def test_none_is_up(registries):

@@ -1,8 +1,10 @@
 """Stands on this machine for a program in a container: its streams, signals and exit code are that program's.
 
-    client.py CONTAINER WHOSE USER CWD ARGV...
+    client.py CONTAINER SERVICE WHOSE USER CWD ARGV...
 
-Messages say WHOSE program it is; CWD may be empty; HARNESS_PROGRAM_NAME=value becomes NAME=value.
+Messages say WHOSE program it is; CWD may be empty; HARNESS_PROGRAM_NAME=value becomes NAME=value. SERVICE is empty, or
+the Swarm service of a node on another machine, e.g. NAME_rank-5: then CONTAINER leads there, and that node's agent
+starts the program (remote.py), as the USER that it knows.
 
 Docker's own exec passes on no signals, and the program outlives its client. So this process starts shim.py in the
 container (any image with Python 3.8 will do) and exchanges frames with it (described there). When this process ends,
@@ -45,6 +47,7 @@ def client_command(
     whose: str | None = None,
     user: str = "1000:1000",
     cwd: str | None = None,
+    service: str = "",
 ) -> tuple[list[str], dict[str, str]]:
     """What to start on this machine: arguments and whole environment.
 
@@ -57,11 +60,13 @@ def client_command(
         whose: what messages call the container, e.g. ``"node 1"``; None: by its id.
         user: ``uid:gid`` in the container.
         cwd: its working directory; None: the container's.
+        service: of a node on another machine, to which the container leads.
     """
     whose = whose or f"container {container[:12]}"
     ours = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
     theirs = {_PREFIX + name: value for name, value in env.items()}
-    command = [sys.executable, "-I", "-S", os.path.abspath(__file__), container, whose, user, cwd or "", *argv]
+    command = [sys.executable, "-I", "-S", os.path.abspath(__file__)]
+    command += [container, service, whose, user, cwd or "", *argv]
     return command, ours | theirs
 
 
@@ -88,31 +93,39 @@ def _raw(wanted: bool) -> Iterator[None]:
             termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
-def _run(container: str, whose: str, user: str, cwd: str, argv: Sequence[str]) -> int:
+def _run(container: str, service: str, whose: str, user: str, cwd: str, argv: Sequence[str]) -> int:
     """The exit code of the program."""
     env = {name[len(_PREFIX) :]: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
-    argv_inside = ["python3", "-I", "-S", "-c", BOOT, HELPER]
-    process = ExecSocket(DockerDaemon(os.environ), container, user, argv_inside, whose)
+    process = _wrapper(container, service, whose, user)
     relay = StreamForwarder(process.socket, process.early, _on_terminal())
     relay.start(argv, env, cwd or None)
     with _raw(relay.terminal):
         relay.run()
     if relay.code is not None:
         return relay.code
-    code = process.exit_code()
+    code = None if service else process.exit_code()
     cause = "the connection to it ended" if code is None else f"it was killed with its wrapper (exit code {code})"
     print(f"{whose}: {argv[0]!r}: {cause}; did the container stop?", file=sys.stderr)
     return code or HarnessError.exit_code
 
 
-def main(container: str, whose: str, user: str, cwd: str, *argv: str) -> int:
+def _wrapper(container: str, service: str, whose: str, user: str) -> ExecSocket:
+    argv, daemon = ["python3", "-I", "-S", "-c", BOOT, HELPER], DockerDaemon(os.environ)
+    if not service:
+        return ExecSocket(daemon, container, user, argv, whose)
+    from harness.backends.docker.exec.remote import start_remotely
+
+    return start_remotely(daemon, container, service, argv)
+
+
+def main(container: str, service: str, whose: str, user: str, cwd: str, *argv: str) -> int:
     """Be the program that the arguments name; its exit code."""
     if not _on_terminal():  # which a sudden end would leave raw
         die_with_parent()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        return _run(container, whose, user, cwd, argv)
+        return _run(container, service, whose, user, cwd, argv)
     except HarnessError as problem:
         print(problem, file=sys.stderr)
         return problem.exit_code

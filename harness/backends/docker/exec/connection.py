@@ -5,9 +5,20 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 from harness.backends.docker.daemon import DockerDaemon, DockerRefusal
 from harness.errors import HarnessError, PrivilegeError
+
+ROOT: Final = "0:0"
+"""Who alone may talk to agents."""
+CONTROL_CLIENT: Final = Path(__file__).with_name("control_client.py").read_text()
+
+
+def control_argv(rank: int | None = None) -> list[str]:
+    """What joins standard input and output with the agent of a container, or of that rank on another machine."""
+    return ["python3", "-I", "-S", "-c", CONTROL_CLIENT, *([] if rank is None else [str(rank)])]
 
 
 class Demultiplexer:

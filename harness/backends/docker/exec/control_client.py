@@ -1,5 +1,9 @@
 """Connects standard input and output with the agent of this container: what ``docker exec`` runs there.
 
+    -c SOURCE [RANK]
+
+With a rank, with the agent of that one, on another machine: by the network of the agents, which root alone may use.
+
 Its source is sent (``python3 -c``), so it needs no module of ours. Without ``import socket``, which takes 10 ms of a
 core in every container that a command asks; its C part is all that this needs.
 """
@@ -10,35 +14,55 @@ import select
 import sys
 
 CHUNK = 1 << 16
+PORT = 29322
+CONNECT_SECONDS = 5
 
 
-def pass_on(address: str) -> None:
-    """Pass bytes on, both ways, until either end is gone."""
-    agent = _socket.socket(_socket.AF_UNIX)
+def connect(rank: str) -> int:
+    """To the agent of that rank, or for nothing to ours. Ends with what went wrong."""
+    agent = _socket.socket(_socket.AF_INET if rank else _socket.AF_UNIX)
+    agent.settimeout(CONNECT_SECONDS)
     try:
-        agent.connect(address)
+        if not rank:
+            agent.connect("\0tc-harness-agent")
+        else:
+            name = os.environ.get("HARNESS_MANAGE", "").replace("{rank}", rank).replace("{}", str(int(rank) + 1))
+            places = _socket.getaddrinfo(name, PORT, _socket.AF_INET, _socket.SOCK_STREAM)
+            agent.connect(places[0][4])
     except OSError as problem:
-        sys.exit(f"its agent does not answer ({problem.strerror})")
-    poll = select.poll()
-    poll.register(0, select.POLLIN)
-    poll.register(agent.fileno(), select.POLLIN)
-    try:
-        while True:
-            ready = {fd for fd, _ in poll.poll()}
-            if 0 in ready:
-                data = os.read(0, CHUNK)
-                if not data:
-                    return
-                agent.sendall(data)
-            if agent.fileno() in ready:
-                data = agent.recv(CHUNK)
-                if not data:
-                    return
-                while data:
-                    data = data[os.write(1, data) :]
-    except OSError:  # one of them ended while it had something to read
-        return
+        who = f"rank {rank} is gone, or its machine" if rank else "its agent"
+        sys.exit(f"{who} does not answer ({problem.strerror or problem})")
+    return agent.detach()
+
+
+def pass_on(agent: int) -> None:
+    """Pass bytes on, both ways at once, until either end is gone."""
+    waiting = {agent: b"", 1: b""}
+    for fd in (0, *waiting):
+        os.set_blocking(fd, False)
+    while True:
+        wanted = {}  # type: dict[int, int]
+        for source, target in ((0, agent), (agent, 1)):
+            fd, event = (target, select.POLLOUT) if waiting[target] else (source, select.POLLIN)
+            wanted[fd] = wanted.get(fd, 0) | event
+        poll = select.poll()
+        for fd, events in wanted.items():
+            poll.register(fd, events)
+        ready = dict(poll.poll())
+        try:
+            for source, target in ((0, agent), (agent, 1)):
+                if waiting[target]:
+                    if ready.get(target, 0) & ~select.POLLIN:
+                        waiting[target] = waiting[target][os.write(target, waiting[target]) :]
+                elif ready.get(source, 0) & ~select.POLLOUT:
+                    waiting[target] = os.read(source, CHUNK)
+                    if not waiting[target]:
+                        return
+        except BlockingIOError:
+            continue
+        except OSError:  # one of them ended while it had something to read
+            return
 
 
 if __name__ == "__main__":
-    pass_on("\0tc-harness-agent")
+    pass_on(connect(sys.argv[1] if len(sys.argv) > 1 else ""))

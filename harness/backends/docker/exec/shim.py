@@ -181,7 +181,10 @@ class Shim:
         if 1 in ready:
             self._write_out()
         if 0 in ready:
-            data = os.read(0, CHUNK)
+            try:
+                data = os.read(0, CHUNK)
+            except OSError:  # a connection that was reset
+                data = b""
             if not data:
                 raise ClientGone
             for kind, payload in self._frames.feed(data):

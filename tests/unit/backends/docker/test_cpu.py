@@ -8,7 +8,7 @@ from harness.backends.base import Task
 from harness.backends.docker import backend as module
 from harness.backends.docker.backend import DockerBackend
 from harness.backends.docker.cpu import quota, shares_note
-from harness.errors import NodeError
+from harness.errors import InputError, NodeError
 from harness.model.capacity import NodeShape
 from harness.model.cpu import CpuShare
 from harness.model.status import CpuStatus, NodeStatus
@@ -71,6 +71,14 @@ def test_those_are_limited_that_hold_another_share(monkeypatch, held, shares, re
     assert told == given
     assert found[1].cpu.applied == shares.get(1, None if given else held.get(1))
     assert nodes.call({1: replace(tasks[1], action="observe")})[1].cpu.applied == found[1].cpu.applied
+
+
+def test_shares_of_a_stack_are_swarms_to_change():
+    nodes = DockerBackend("net", engine_facts(USERSPACE), {0: "c0"}, remote={1: "net_rank-1", 2: "net_rank-2"})
+    before = network("ring", 3).with_nodes({1: NodeShape(cpu=QUARTER)})
+    for share in (None, CpuShare(500)):
+        with pytest.raises(InputError, match=r"node 1's share .* deploy.resources.limits.cpus of rank-1 in the stack"):
+            nodes.check(before.with_nodes({1: NodeShape(cpu=share)}), before)
 
 
 def test_a_refusal_of_docker_is_the_node_s(monkeypatch):

@@ -54,7 +54,7 @@ def test_the_wrapper_is_python_3_8():
 def test_no_variable_of_the_program_stands_among_the_arguments(monkeypatch):
     monkeypatch.setenv("HARNESS_PROGRAM_OLD", "1")
     argv, env = client_command("c0ffee", ["echo", "-n"], {"TOKEN": "secret"}, cwd="/work")
-    assert argv[-6:] == ["c0ffee", "container c0ffee", "1000:1000", "/work", "echo", "-n"]
+    assert argv[-7:] == ["c0ffee", "", "container c0ffee", "1000:1000", "/work", "echo", "-n"]
     assert not any("secret" in word for word in argv)
     assert env["HARNESS_PROGRAM_TOKEN"] == "secret"
     assert "HARNESS_PROGRAM_OLD" not in env

@@ -48,6 +48,15 @@ def test_several_networks_are_told_apart_by_name():
     assert [(one.name, one.running) for one in found] == [("x", {0: "b"}), ("y", {0: "a"})]
 
 
+def test_ranks_of_a_stack_that_are_not_here_are_on_other_machines():
+    """Also one that has ended here: Swarm may have started it elsewhere. The name is that of the deployed stack."""
+    stack = {"tc-harness.stack": "4", "com.docker.stack.namespace": "deployed"}
+    here = [listed("a", "file", rank(0) | stack), listed("b", "file", rank(2) | stack, "exited")]
+    (found,) = sort_out(here)
+    assert (found.name, found.running, found.ended) == ("deployed", {0: "a"}, {2: "b"})
+    assert found.remote == {one: f"deployed_rank-{one}" for one in (1, 2, 3)}
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [("/a:/b", ("/a", "/b", False)), ("/a:/b:ro", ("/a", "/b", True)), ("/a:/b:rw", ("/a", "/b", False))],

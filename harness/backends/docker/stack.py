@@ -1,0 +1,97 @@
+"""Removes a network of containers, also a stack of Docker Swarm: its services, whose containers may be on any machine,
+its networks and its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+from harness.backends.docker import registry as labels
+from harness.backends.docker.daemon import DockerDaemon, DockerRefusal
+from harness.errors import UnavailableError
+
+_LEAVE_SECONDS: Final = 60.0
+"""How long containers may take to end: Swarm gives each 10 s, unless the stack says otherwise."""
+_POLL_SECONDS: Final = 0.5
+
+
+def remove(name: str) -> None:
+    """Remove all that there is of a network of containers: a stack on all machines, or else what is on this one.
+
+    Raises:
+        UnavailableError: there is a stack, and this is no manager of its swarm.
+        HarnessError: Docker refuses, or containers do not end.
+    """
+    if not _remove_stack(name):
+        from harness.backends.docker import create
+
+        create.remove(name)
+
+
+def _remove_stack(name: str) -> bool:
+    """Whether there was such a stack of ours.
+
+    Raises:
+        UnavailableError: there is one, and this is no manager of its swarm.
+        HarnessError: Docker refuses, or containers do not end.
+    """
+    daemon = DockerDaemon(os.environ)
+    try:
+        listed = _listed(daemon, "services", name)
+    except DockerRefusal as refusal:
+        if refusal.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        _require_none_here(daemon, name)
+        return False
+    services = [one for one in listed if labels.STACK in one["Spec"]["TaskTemplate"]["ContainerSpec"].get("Labels", {})]
+    for service in services:
+        _delete(daemon, f"/services/{service['ID']}")
+    networks = _listed(daemon, "networks", name)
+    if not services:  # somebody else has removed them, or has a stack of that name
+        networks = [one for one in networks if labels.NETWORK in (one["Labels"] or {})]
+    deadline = time.monotonic() + _LEAVE_SECONDS
+    for network in networks:
+        _delete(daemon, f"/networks/{network['Id']}", deadline)
+    found = bool(services or networks)
+    for config in _listed(daemon, "configs", name) if found else ():
+        _delete(daemon, f"/configs/{config['ID']}")
+    return found
+
+
+def _listed(daemon: DockerDaemon, what: str, name: str) -> list[Mapping[str, Any]]:
+    """Those of the stack."""
+    found: list[Mapping[str, Any]] = daemon.ask("GET", f"/{what}?filters={_filter(f'{labels.NAMESPACE}={name}')}")
+    return found
+
+
+def _filter(*wanted: str) -> str:
+    return quote(json.dumps({"label": wanted}))
+
+
+def _delete(daemon: DockerDaemon, path: str, deadline: float = 0.0) -> None:
+    """Remove one thing; what containers use that are about to end, as soon as they have."""
+    while True:
+        try:
+            daemon.ask("DELETE", path)
+        except DockerRefusal as refusal:
+            if refusal.status == HTTPStatus.NOT_FOUND:
+                return
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
+def _require_none_here(daemon: DockerDaemon, name: str) -> None:
+    ours = _filter(labels.STACK, f"{labels.NAMESPACE}={name}")
+    if daemon.ask("GET", f"/containers/json?all=1&filters={ours}"):
+        raise UnavailableError(
+            f"network {name!r} is a stack of Docker Swarm, which only a manager can remove: run 'harness down --name"
+            f" {name}' there (docker node ls)"
+        )
