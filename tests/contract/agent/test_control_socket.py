@@ -320,9 +320,9 @@ def test_a_program_on_another_machine_is_a_jobs_and_has_its_streams_and_exit_cod
             return found
 
     found = asyncio.run(scene())
-    said = b"".join(payload for kind, payload in found if kind == shim.STDOUT).decode()
-    assert said == f"{NOBODY} [] yes hello\n['0000000000000000']\n"
-    assert (shim.STDERR, b"oh\n") in found
+    said = {of: b"".join(payload for kind, payload in found if kind == of) for of in (shim.STDOUT, shim.STDERR)}
+    assert said[shim.STDOUT].decode() == f"{NOBODY} [] yes hello\n['0000000000000000']\n"
+    assert said[shim.STDERR] == b"oh\n"
     assert found[-1] == (shim.EXIT, b"\x07")
 
 
