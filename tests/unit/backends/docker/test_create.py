@@ -85,7 +85,7 @@ def test_a_network_that_went_meanwhile(daemon):
 
 
 def test_a_network_that_stays_in_use(daemon, monkeypatch):
-    monkeypatch.setattr(module, "_LEAVE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_LEAVE_SECONDS", 0.3)
     daemon.answers["DELETE /networks/f00d"] = [(403, BUSY)]
     told = "cannot remove the network 'harness-n': .*active endpoints; remove .*docker network inspect harness-n"
     with pytest.raises(HarnessError, match=f"{told}.*harness down --name n"):
