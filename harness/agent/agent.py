@@ -29,6 +29,8 @@ from harness.agent.manage_network import ManageNetwork
 from harness.agent.own_job import OwnJob
 from harness.agent.protocol import Message
 from harness.agent.recording_orders import RecordingOrders
+from harness.agent.results import PORT as RESULTS_PORT
+from harness.agent.results import Results, send_results
 from harness.agent.run_recorder import RunRecorder
 from harness.agent.scenario_player import ScenarioPlayer, begun, stamp
 from harness.agent.settings import Settings
@@ -77,11 +79,13 @@ class Agent:
         self._survey = Survey(links.rank, settings.machine, manage, self._spawn) if manage else None
         self._surveyed: Machines | None = None
         self._folder: Path | None = None
+        self._results = Results(manage.addresses, lambda: self._folder, user_of()) if manage else None
         edits = Edits()
         self._changes = Changes(links, edits)
         self._phase = "shaped"
         self._job: OwnJob | None = None
         self._recorder: RunRecorder | None = None
+        self._recording: asyncio.Task[None] | None = None
         self._orders = RecordingOrders(links, self._spawn)
         self._failed_rank: int | None = None
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -114,6 +118,8 @@ class Agent:
             own = self._manage.address(self._links.rank), manage_network.PORT
             controls.append(await open_control_port(self._answer, on_leaving, own, self._manage.addresses))
             controls.append(await open_echo(own, self._manage.addresses))
+            if self._results is not None and self._links.rank == 0:
+                controls.append(await self._results.open((own[0], RESULTS_PORT)))
             self._spawn(self._watch_daemon())
         self._spawn(self._look_after())
         self._spawn(watch(self._names, self._membership.watches, self._lose, self._follow))
@@ -191,7 +197,7 @@ class Agent:
             base[RUN_DIR] = str(folder)
             base |= collectives_environment(base) if settings.collectives else {}
             self._recorder = RunRecorder(folder, links, settings.congestion_control, user_of(), settings.scenario)
-            self._spawn(self._recorder.run())
+            self._recording = self._spawn(self._recorder.run())
         if self._player is not None:
             steps = make_steps(folder) if folder else None
             base |= {STEP_FILE: str(steps)} if steps else {}
@@ -221,9 +227,28 @@ class Agent:
             self._spawn(self._membership.done(128 + signal.SIGTERM))
 
     async def _leave(self) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._membership.leave(), _LEAVE_SECONDS)
+        if self._manage is not None and self._links.rank and not self._membership.alone and self._folder is not None:
+            self._end_recording()
+            await send_results(self._folder, (self._manage.address(0), RESULTS_PORT), user_of(), say)
+        leaving = asyncio.ensure_future(self._membership.leave())
+        while not (await asyncio.wait([leaving], timeout=_LEAVE_SECONDS))[0]:
+            if self._results is None or not self._results.busy:
+                leaving.cancel()
+                break
+        self._say_what_came()
         self._quit(0)
+
+    def _say_what_came(self) -> None:
+        if self._results is None or self._links.rank or self._folder is None:
+            return
+        if summary := self._results.summary(self._links.plan.size, self._membership.gone):
+            say(summary)
+
+    def _end_recording(self) -> None:
+        if self._recorder is not None and self._recording is not None and self._final is not None:
+            self._recording.cancel()
+            self._recorder.end(self._final, self._failed_rank)
+            self._recorder = None
 
     def _stopped(self, code: int) -> None:
         """Somebody stops our container."""

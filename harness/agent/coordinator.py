@@ -48,6 +48,7 @@ class Coordinator:
         *,
         beats: bool = False,
     ) -> None:
+        self.alone = False
         self._beats, self._silence = beats, Silence(PEER_SECONDS)
         self.lifecycle, self._digest, self._edits = lifecycle, digest, edits
         self._take, self._address, self._names, self._run, self._tell = take, address, names, run, tell
@@ -59,6 +60,11 @@ class Coordinator:
         self._confirming: asyncio.TimerHandle | None = None
         self._start: Message | None = None
         """When all were ready; see scenario_player.py."""
+
+    @property
+    def gone(self) -> Sequence[int]:
+        """See Membership."""
+        return self.lifecycle.gone
 
     async def serve(self) -> None:
         """See Membership. Raises NodeError where the port is taken."""

@@ -117,6 +117,14 @@ class Membership(Protocol):
     watches: Sequence[int]
     """Ranks whose containers are to be watched: the loss of one is reported to ``lose``."""
 
+    alone: bool
+    """Whether rank 0 is gone."""
+
+    @property
+    def gone(self) -> Sequence[int]:
+        """Ranks that are known to be gone."""
+        ...
+
     async def serve(self) -> None:
         """Be part of it, with links that are shaped, until cancelled. Raises HarnessError."""
         ...

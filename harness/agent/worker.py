@@ -52,13 +52,18 @@ class Worker:
         self._rank, self._digest, self._edits = rank, digest, edits
         self._take, self._where, self._tell = take, where, tell
         self.watches: Sequence[int] = (0,)
-        self._alone = self._leaving = False
+        self.alone = self._leaving = False
         self._life = time.time_ns()
         self._names, self._stops = names, stops
         self._writer: asyncio.StreamWriter | None = None
         self._code: int | None = None
         self._away = False
         self._confirming: asyncio.TimerHandle | None = None
+
+    @property
+    def gone(self) -> Sequence[int]:
+        """See Membership."""
+        return (0,) if self.alone else ()
 
     async def serve(self) -> None:
         """See Membership. Raises InputError where rank 0 has another plan."""
@@ -106,10 +111,10 @@ class Worker:
             if message["do"] == "refuse":
                 raise InputError(str(message["text"]))
             if self._writer is None:
-                self._alone = False
+                self.alone = False
             self._silence.heard(0)
             self._hear(message)
-            if self._alone:  # that was its last word
+            if self.alone:  # that was its last word
                 return
             if self._writer is None:  # what rank 0 knows of the links has been applied: now we are as planned
                 self._writer = writer
@@ -135,11 +140,11 @@ class Worker:
 
     async def done(self, code: int) -> None:
         """See Membership."""
-        if code and not self._alone and await just_gone(self._names, (0,)):
+        if code and not self.alone and await just_gone(self._names, (0,)):
             self.lose(0)
         self._code = code
         self._say({"do": "done", "code": code})
-        if self._alone:
+        if self.alone:
             self._take({"do": "end", "code": GONE})
 
     def away(self, away: bool) -> None:
@@ -164,9 +169,9 @@ class Worker:
 
     def lose(self, rank: int, why: str = "") -> None:
         """See Membership: without rank 0 each node is on its own."""
-        if self._alone or self._leaving:
+        if self.alone or self._leaving:
             return
-        self._alone = True
+        self.alone = True
         self._silence.forget(rank)
         if self._writer is not None:
             self._writer.transport.abort()
@@ -184,7 +189,7 @@ class Worker:
         """See Membership: rank 0 goes first, when it has heard from everyone."""
         self._leaving = True
         self._say({"do": "bye"})
-        if not self._alone:
+        if not self.alone:
             await until_gone(self._names, 0)
 
     def _say(self, message: dict[str, Any] | Message) -> None:

@@ -1,0 +1,261 @@
+"""Brings what each rank has written to its folder of the run to rank 0's, when the job has ended.
+
+Only where agents have a network of their own: their machines' folders differ. A conversation is one JSON object per
+line, and after the one of a file that rank 0 wants, its bytes:
+
+    worker                                       rank 0
+    {"run": "20261127-231500"}                   {"want": true}
+    {"name": "links-1.jsonl", "size": 81034}     {"want": true}, or false where it has such a file
+    81034 bytes
+    ...                                          the file is there once it is whole
+    {"end": true}                                {"files": 12}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from harness.agent.job import as_user
+from harness.model.format import format_size
+from harness.model.units import Size
+
+PORT: Final = 29323
+"""Where the agent of rank 0 listens for them, on the agents' network."""
+MOST_BYTES: Final = 1 << 30
+"""Of one rank's files, in all."""
+_CHUNK: Final = 1 << 18
+_LONGEST: Final = 1 << 14
+_PATIENCE: Final = 15.0
+_DEPTH: Final = 4
+_MOST_NAMED: Final = 4
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """A file of a run.
+
+    Args:
+        name: its path within the run's folder, with slashes.
+        size: in bytes.
+    """
+
+    name: str
+    size: int
+
+
+def safe_name(name: object) -> PurePosixPath | None:
+    """Where in a run's folder a file of that name goes; None for a name that could lead out of it, or hides."""
+    if not isinstance(name, str) or len(name.encode(errors="replace")) > _LONGEST // 8 or not name.isprintable():
+        return None
+    parts = name.split("/")
+    if len(parts) > _DEPTH or any(not part or part.startswith(".") or "\\" in part for part in parts):
+        return None
+    return PurePosixPath(name)
+
+
+def chosen(files: Sequence[ResultFile], most: int = MOST_BYTES) -> tuple[list[ResultFile], list[ResultFile]]:
+    """Those that are sent, the smallest first, and those that would be more than the most bytes in all."""
+    sent: list[ResultFile] = []
+    left_out: list[ResultFile] = []
+    total = 0
+    for file in sorted(files, key=lambda file: (file.size, file.name)):
+        total += file.size
+        (sent if total <= most else left_out).append(file)
+    return sent, left_out
+
+
+def result_files(folder: Path) -> list[ResultFile]:
+    """The files there are; no links, and nothing that is being written."""
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(root, name) for name in names):
+            name = path.relative_to(folder).as_posix()
+            with contextlib.suppress(OSError):
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode) and safe_name(name):
+                    found.append(ResultFile(name, status.st_size))
+    return found
+
+
+def _line(writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
+    writer.write(json.dumps(message).encode() + b"\n")
+
+
+async def _heard(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """Raises OSError, TimeoutError, ValueError."""
+    message = json.loads(await asyncio.wait_for(reader.readline(), _PATIENCE) or b"{}")
+    if not isinstance(message, dict):
+        raise ValueError("no object")
+    return message
+
+
+async def send_results(
+    folder: Path, where: tuple[str, int], user: tuple[int, int], tell: Callable[[str], None]
+) -> None:
+    """Send the files of this rank; what cannot be sent is logged.
+
+    Args:
+        folder: of the run, whose name rank 0's has too.
+        where: rank 0's agent listens.
+        user: (uid, gid) that the job ran as.
+        tell: a line for the log.
+    """
+    try:
+        with as_user(*user):
+            sent, left_out = chosen(result_files(folder))
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(*where, limit=_LONGEST), _PATIENCE)
+        with contextlib.closing(writer):
+            _line(writer, {"run": folder.name})
+            if not (await _heard(reader)).get("want"):  # rank 0 has no folder for results
+                return
+            for file in sent:
+                await _send(folder / file.name, file, reader, writer, user)
+            _line(writer, {"end": True})
+            await _heard(reader)
+    except (OSError, TimeoutError, ValueError) as problem:
+        tell(f"results could not be sent to rank 0: {problem or type(problem).__name__}")
+        return
+    if left_out:
+        names = ", ".join(f"{file.name} ({format_size(file.size)})" for file in left_out[:_MOST_NAMED])
+        more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
+        most = format_size(Size(MOST_BYTES))
+        tell(f"results over {most} in all are not sent to rank 0, so these are lost: {names}{more}")
+
+
+async def _send(
+    path: Path, file: ResultFile, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: tuple[int, int]
+) -> None:
+    with as_user(*user):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as content:
+        _line(writer, {"name": file.name, "size": file.size})
+        left = file.size if (await _heard(reader)).get("want") else 0
+        while left:
+            if not (data := content.read(min(left, _CHUNK))):
+                raise OSError(f"{file.name} became shorter while it was sent")
+            left -= len(data)
+            writer.write(data)
+            await asyncio.wait_for(writer.drain(), _PATIENCE)
+
+
+@dataclass
+class Results:
+    """What has come to rank 0, and what is coming.
+
+    Args:
+        addresses: of the agents, by rank.
+        folder: tells the run's folder; None: there is none.
+        user: (uid, gid) to whom files belong.
+    """
+
+    addresses: Sequence[IPv4Address]
+    folder: Callable[[], Path | None]
+    user: tuple[int, int]
+    complete: set[int] = field(default_factory=set)
+    """Ranks that have sent all."""
+    files: int = 0
+    size: int = 0
+    busy: int = 0
+    """Ranks that are sending."""
+
+    async def open(self, where: tuple[str, int]) -> asyncio.Server:
+        """Listen. Raises OSError."""
+        return await asyncio.start_server(self._visited, *where, limit=_LONGEST)
+
+    def summary(self, ranks: int, gone: Sequence[int]) -> str:
+        """What came of all ranks but 0, in a line; nothing where all share one folder.
+
+        Args:
+            ranks: how many there are.
+            gone: whose container or machine is gone.
+        """
+        missing = [rank for rank in range(1, ranks) if rank not in self.complete]
+        parts = [f"{self.files} files of other ranks ({format_size(self.size)}) came here"] if self.files else []
+        if missing:
+            why = ", which is gone" if len(missing) == 1 and missing[0] in gone else ""
+            why = why or (f"; gone: {_few(gone)}" if gone else "")
+            parts.append(f"not those of rank {_few(missing)}{why}")
+        return "results: " + ", ".join(parts) if parts else ""
+
+    async def _visited(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        address = IPv4Address(writer.get_extra_info("peername")[0])
+        with contextlib.closing(writer):
+            if address not in self.addresses:
+                return
+            self.busy += 1
+            try:
+                await self._receive(self.addresses.index(address), reader, writer)
+            except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+                return  # its agent says why, if it can; summary names it
+            finally:
+                self.busy -= 1
+
+    async def _receive(self, rank: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        folder = self.folder()
+        welcome = folder is not None and (await _heard(reader)).get("run") == folder.name
+        _line(writer, {"want": welcome})
+        left, files = MOST_BYTES, 0
+        while folder is not None and welcome:
+            message = await _heard(reader)
+            if message.get("end"):
+                self.complete.add(rank)
+                _line(writer, {"files": files})
+                await writer.drain()
+                return
+            name, size = safe_name(message.get("name")), message.get("size")
+            if name is None or not isinstance(size, int) or not 0 <= size <= left:
+                raise ValueError(f"rank {rank} sends what is no file of a run: {message}")
+            left -= size
+            files += await self._file(folder / name, rank, size, reader, writer)
+
+    async def _file(
+        self, path: Path, rank: int, size: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        """Take one file; whether there was none of that name."""
+        partial = path.with_name(f".{path.name}.{rank}.part")
+        descriptor = self._begin(path, partial)
+        _line(writer, {"want": descriptor is not None})
+        if descriptor is None:
+            return False
+        try:
+            with open(descriptor, "wb") as target:
+                await _copy(reader, target.write, size)
+            with as_user(*self.user), contextlib.suppress(FileExistsError):  # written here meanwhile: that stays
+                os.link(partial, path)
+                self.files, self.size = self.files + 1, self.size + size
+        finally:
+            with as_user(*self.user):
+                partial.unlink(missing_ok=True)
+        return True
+
+    def _begin(self, path: Path, partial: Path) -> int | None:
+        """Open what becomes the file; None where there is one."""
+        with as_user(*self.user):
+            if os.path.lexists(path):
+                return None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.unlink(missing_ok=True)
+            return os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+async def _copy(reader: asyncio.StreamReader, write: Callable[[bytes], object], size: int) -> None:
+    while size:
+        data = await asyncio.wait_for(reader.read(min(size, _CHUNK)), _PATIENCE)
+        if not data:
+            raise OSError("the connection ended within a file")
+        write(data)
+        size -= len(data)
+
+
+def _few(ranks: Sequence[int]) -> str:
+    return ", ".join(map(str, ranks[:_MOST_NAMED])) + (" and others" if len(ranks) > _MOST_NAMED else "")
