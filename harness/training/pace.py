@@ -23,7 +23,8 @@ from typing import Any, Final
 
 from harness.training import command
 from harness.training.group import ProcessGroup, blamed, check_environment
-from harness.training.strategies.catalogue import find_strategy
+from harness.training.no_compiler import leave_out_compiler
+from harness.training.strategies.catalogue import TABLE, find_strategy
 from harness.training.strategies.option_values import read_options
 from harness.training.train import neighbours
 
@@ -37,6 +38,8 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
 
     from harness.training.strategies.base import CommClock, StrategyContext
 
+    if options.strategy in TABLE:
+        leave_out_compiler()
     kind = find_strategy(options.strategy)
     given = dict(options.option)
     settings = read_options(options.strategy, kind.Options, given)

@@ -35,6 +35,7 @@ from harness.training.declared import add_arguments, from_arguments
 from harness.training.device import described_device, find_device
 from harness.training.elastic.meeting import make_meeting
 from harness.training.group import ProcessGroup, check_environment, import_torch
+from harness.training.no_compiler import leave_out_compiler
 from harness.training.options import TrainOptions
 from harness.training.run_description import described
 from harness.training.strategies.catalogue import TABLE, find_strategy
@@ -83,7 +84,9 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
     from harness.training.recorder import InterfaceCounters, Recorder
     from harness.training.train_loop import Training
 
-    torch.use_deterministic_algorithms(True)
+    if options.strategy in TABLE:
+        leave_out_compiler()
+    torch.set_deterministic_debug_mode("error")
     torch.manual_seed(options.seed)
     identity = {
         "strategy": options.strategy,
