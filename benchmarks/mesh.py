@@ -229,7 +229,7 @@ def pyroute2_costs() -> list[Row]:
 
     body = encode()
     route = Route(IPv4Network("10.0.0.9"), IPv4Address("10.0.0.2"), 2, "cubic")
-    loads = [_run_python(words) for words in ("import pyroute2", "pass")]
+    loads = [_run_python(words) for words in ("import pyroute2", "import harness.shaping.tc_plugin", "pass")]
     micros = {
         "encode a netem": encode,
         "  the half of it that pyroute2 knows, attribute by attribute": by_attribute,
@@ -237,7 +237,10 @@ def pyroute2_costs() -> list[Row]:
         "encode a route by pyroute2": pyroute2_route,
         "  by netlink/routes.py": route.add,
     }
-    rows = [Row("import pyroute2", f"{(loads[0] - loads[1]) * 1e3:.0f} ms")]
+    rows = [
+        Row("import pyroute2", f"{(loads[0] - loads[2]) * 1e3:.0f} ms"),
+        Row("  its message classes, as we do", f"{(loads[1] - loads[2]) * 1e3:.0f} ms"),
+    ]
     return rows + [Row(what, f"{_microseconds(work):.0f} us") for what, work in micros.items()]
 
 

@@ -1,6 +1,6 @@
 """What the running kernel can do, which engine that is enough for, and that engine.
 
-pyroute2 is imported when something is probed, not before: it takes 0.14 s.
+pyroute2's message classes are imported when something is probed, not before: they take 0.05 s.
 """
 
 from __future__ import annotations

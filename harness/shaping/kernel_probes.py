@@ -2,7 +2,7 @@
 
 A probe returns how the feature works, or an empty string, and raises OSError with the reason where it does not. Some
 build on others (cls_u32 and sch_netem on sch_htb): call them in the order of PROBES, in one process. What speaks of
-netem's qdiscs imports pyroute2, which takes 0.14 s: a container whose kernel has no netem goes without.
+netem's qdiscs imports pyroute2's message classes, which take 0.05 s: a container whose kernel has no netem needs none.
 """
 
 from __future__ import annotations

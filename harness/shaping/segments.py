@@ -1,7 +1,7 @@
 """How large TCP super-packets may be: loss, limits and rates act on whole ones.
 
-Bytes of our own for one message: the user-space engine sends it too, and ``import pyroute2`` would make every
-``harness link set`` there 0.14 s slower (benchmarks/mesh.py).
+Bytes of our own for one message: the user-space engine sends it too, and pyroute2's message classes would make every
+``harness link set`` there 0.05 s slower (benchmarks/mesh.py).
 """
 
 from __future__ import annotations

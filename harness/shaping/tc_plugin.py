@@ -12,11 +12,13 @@ import struct
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from pyroute2.netlink import nla
-from pyroute2.netlink.rtnl.tcmsg import sched_htb, sched_netem, sched_tbf, tcmsg
-from pyroute2.netlink.rtnl.tcmsg.common import stats2
-
 from harness.netlink.nlattr import attr, each
+from harness.shaping.pyroute2_part import message_classes
+
+with message_classes():
+    from pyroute2.netlink import nla
+    from pyroute2.netlink.rtnl.tcmsg import sched_htb, sched_netem, sched_tbf, tcmsg
+    from pyroute2.netlink.rtnl.tcmsg.common import stats2
 
 _U32_TERMINAL: Final = 1
 

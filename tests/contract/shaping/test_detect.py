@@ -103,17 +103,17 @@ def test_qdiscs_are_probed_beside_links_in_user_space_without_touching_these():
 
 
 def test_a_container_imports_pyroute2_only_where_the_engine_is_netem():
-    """It takes each of them 0.14 s."""
+    """Its message classes take each of them 0.05 s."""
     code = (
         "import sys; from harness.shaping import detect, kernel_probes; kernel_probes.enter()\n"
         "for wanted in ('userspace', 'auto'):\n"
         "    engine, _ = detect.choose_engine(wanted, detect.in_place_features(wanted))\n"
-        "    assert ('pyroute2' in sys.modules) == (engine == 'netem'), engine\n"
+        "    assert ('harness.shaping.tc_plugin' in sys.modules) == (engine == 'netem'), engine\n"
         "import harness.agent.startup\n"
         "from harness.agent import user_rules\n"
         "why = user_rules.reserve(29321)\n"
         "assert not why, why\n"
-        "assert ('pyroute2' in sys.modules) == (engine == 'netem'), engine\n"
+        "assert ('harness.shaping.tc_plugin' in sys.modules) == (engine == 'netem'), engine\n"
         "rules = __import__('subprocess').run(['ip', 'rule'], capture_output=True, text=True).stdout\n"
         "assert 'uidrange 1-4294967294 ipproto tcp dport 29321 prohibit' in rules, rules\n"
     )

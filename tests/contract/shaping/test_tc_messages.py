@@ -1,6 +1,8 @@
 """The bytes of tc's messages: where the kernel looks for them, and as pyroute2's own classes and ours read them."""
 
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_network
 
@@ -278,6 +280,26 @@ def test_filters_of_others_are_told_apart():
 def test_a_qdisc_of_a_dump():
     found = tc_read.read(body("htb", None, handle=0x110000, parent=0x10002).body)
     assert (found.get_attr("TCA_KIND"), found["index"], found["handle"]) == ("htb", 7, 0x110000)
+
+
+def test_netem_imports_the_message_classes_alone_and_who_imports_pyroute2_later_has_all_of_it():
+    """The rest of it takes 0.1 s more; it imports a database."""
+    code = """if True:
+        import sys
+        from harness.shaping import netem, tc_messages as tc, tc_read
+        from harness.shaping.qdisc import Netem
+        spec = Netem(delay_ns=5)
+        made = tc.request(36, 0, 7, 1, 2, "netem", tc.netem(spec, fresh=True)).body
+        assert tc_read.read_netem(tc_read.read(made)) == spec
+        assert not {"pyroute2", "pyroute2.netlink", "sqlite3"} & set(sys.modules)
+        import pyroute2, pyroute2.netlink
+        assert pyroute2.netlink.nla and pyroute2.IPRoute and "sqlite3" in sys.modules
+        from pyroute2.netlink.rtnl.tcmsg import plugins, sched_netem
+        assert plugins["netem"] is sched_netem
+        assert tc_read.read_netem(tc_read.read(made)) == spec
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_users_own_pyroute2_is_left_as_it_is():
