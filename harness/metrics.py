@@ -118,7 +118,5 @@ def _write(path: str, line: bytes) -> None:
         _files[path].write(line)
     except HarnessError as problem:
         if not _failed:
-            print(
-                f"harness: {problem}: harness.log loses what it cannot write, and the script goes on", file=sys.stderr
-            )
+            print(f"harness: {problem}: harness.log drops what it cannot write; the script continues", file=sys.stderr)
         _failed = True

@@ -48,7 +48,7 @@ class Changes:
         links = self._links
         for one in self._edits.newer(message):
             what, verb = (f"edge {one}", "link") if isinstance(one, PlannedEdge) else (str(one), "node")
-            cause = "another command has changed it since, or its machine's clock is ahead"
+            cause = "another command changed it in the meantime, or the clock of its machine is ahead"
             raise NodeError(links.rank, f"reshape {what}", cause, f"look at it (harness {verb} show) and try again")
         taken = self._edits.merge(message)
         links.plan = edited_plan(links.plan, taken)
@@ -95,7 +95,8 @@ class Changes:
                 for version in net.versions:
                     sockets.end_connections(net.address(rank, version))
         except OSError as problem:
-            say(f"this kernel cannot end connections with it ({host.explain(problem)}): a job may wait for long")
+            why = host.explain(problem)
+            say(f"this kernel cannot close TCP connections to it ({why}): a job may wait until they time out")
 
     def _attempt(self, work: Callable[[], object]) -> None:
         try:

@@ -57,7 +57,7 @@ def await_share(
     deadline, said = time.monotonic() + seconds, False
     while (found := held()) is None or found.applied != requested:
         if time.monotonic() > deadline:
-            raise UnavailableError(f"nobody has limited {container} to {requested} of a CPU core: {remedy}")
+            raise UnavailableError(f"container {container} is not limited to {requested} of a CPU core; run: {remedy}")
         if not said:
             said = True
             say(f"a container cannot limit itself to {requested} of a CPU core; waiting until somebody runs: {remedy}")

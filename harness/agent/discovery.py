@@ -102,8 +102,8 @@ def find_all(
         now = time.monotonic()
         if now - began > patience:
             raise UnavailableError(
-                f"these nodes did not start within {patience:.0f} s (START_TIMEOUT): {_some(missing)}; is NODES the"
-                " number of containers, and do their names lead to them?"
+                f"these nodes did not start within {patience:.0f} s (START_TIMEOUT): {_some(missing)}; check"
+                " that NODES is the number of containers, and that their names resolve"
             )
         if now - logged > _TELL_SECONDS:
             logged = now
@@ -136,7 +136,7 @@ def addressing_of(places: Sequence[Place]) -> Addressing:
     for net in (ipv4_net, ipv6_net):
         if inside := [server for server in _name_servers() if server.version == net.version and server in net]:
             raise UnavailableError(
-                f"the name server {inside[0]} is in {net}, the smallest subnet with all nodes, of which nothing but"
+                f"the name server {inside[0]} is in {net}, the smallest subnet that holds all nodes, where only"
                 " nodes can be reached: give the nodes a subnet of their own"
             )
     return Addressing(ipv4_net, ipv6_net, fours, sixes)
@@ -164,7 +164,7 @@ def own_rank(addressing: Addressing, size: int) -> int:
         if is_ours(addressing.ipv4(rank)):
             return rank
     raise UnavailableError(
-        f"none of the {size} nodes has an address of this container: is it one of them, and is NODES right?"
+        f"none of the {size} nodes has an address of this container: check NODES and the nodes' names"
     )
 
 

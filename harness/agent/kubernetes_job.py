@@ -95,14 +95,14 @@ def _checked(chosen: NetworkOptions, job: JobOptions) -> int:
     plan = chosen.plan()
     if any(plan.node(rank).detours() for rank in range(plan.size)):
         raise InputError(
-            f"--topology {quoted(chosen.topology)} needs nodes that pass on what others send, which pods on several"
-            " machines cannot: take one in which all are neighbours, e.g. fully_connected or regions:aws"
+            f"--topology {quoted(chosen.topology)} needs nodes that forward packets for others, which pods on several"
+            " machines cannot do: take one in which all are neighbours, e.g. fully_connected or regions:aws"
         )
     longest = f"{job.name}-{plan.size - 1}"
     if not _NAME.fullmatch(job.name) or len(longest) > HOST_NAME_LENGTH:
         raise InputError(
-            f"--name {quoted(job.name)} is no name for a Service and its pods: lower-case letters, digits and hyphens,"
-            f" from a letter, {HOST_NAME_LENGTH} characters with -{plan.size - 1}"
+            f"--name {quoted(job.name)} cannot name a Service and its pods: use lower-case letters, digits and hyphens,"
+            f" a letter first, and with -{plan.size - 1} at its end at most {HOST_NAME_LENGTH} characters"
         )
     return plan.size
 

@@ -56,7 +56,7 @@ class NodeLinks:
         forward(self.plan, self.rank)
         self._given = given_routes()
         if why := reserve(PORT):
-            say(f"jobs could speak to rank 0's agent: this kernel has no rules by user ({why})")
+            say(f"a job could send messages to rank 0's agent: this kernel cannot filter packets by user ({why})")
         if self.engine.daemon_module:
             importlib.import_module(self.engine.daemon_module)
             root = Path(sys.modules["harness"].__path__[0]).parent

@@ -51,11 +51,11 @@ def forward(plan: NetworkPlan, rank: int, sysctls: str = "/proc/sys") -> None:
     body = header + attr(_AF_SPEC, attr(socket.AF_INET, attr(_INET_CONF, conf)))
     with Rtnetlink() as netlink:
         for refusal in netlink.batch([Request(_RTM_SETLINK, 0, body)]):
-            raise NodeError(rank, "let IPv4 pass to other nodes", refusal.text, "the container needs CAP_NET_ADMIN")
+            raise NodeError(rank, "turn on IPv4 forwarding", refusal.text, "the container needs CAP_NET_ADMIN")
     if 6 in plan.addressing.versions and Path(sysctls, _IPV6_FORWARDING).read_text().strip() != "1":
         name = _IPV6_FORWARDING.replace("/", ".")
         remedy = f"start its container with --sysctl {name}=1 (compose.yaml does)"
-        raise NodeError(rank, "let IPv6 pass to other nodes", f"{name} is 0", remedy)
+        raise NodeError(rank, "turn on IPv6 forwarding", f"{name} is 0", remedy)
 
 
 def given_routes() -> list[Route]:

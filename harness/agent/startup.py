@@ -144,7 +144,7 @@ def _run_alone(command: list[str]) -> int:
             "this image is for nodes of a network, which harness up --runtime docker and docker compose up start; "
             "by itself it runs what it is given, e.g. docker run -it harness-node sh"
         )
-    say("no network is described here: running this alone, with links that are not shaped")
+    say("no network is configured here (NODES is not set): running the command alone, without shaped links")
     try:
         os.execvp(command[0], command)
     except FileNotFoundError:

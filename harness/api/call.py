@@ -39,7 +39,7 @@ class Call(Generic[T]):
         """
         if not self._job.wait(timeout):
             ranks = ", ".join(map(str, self._job.unended()))
-            raise TimeoutError(f"{self._name}: not ended after {timeout:g} s: rank {ranks}")
+            raise TimeoutError(f"{self._name}: still running after {timeout:g} s: rank {ranks}")
         self.asked = True
         if self.stopped:
             raise NetworkStateError(f"{self._name}: it was stopped before it ended")

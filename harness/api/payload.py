@@ -49,8 +49,8 @@ def pack(
         name = getattr(function, "__qualname__", repr(function))
         raise InputError(
             f"{name} cannot be sent to the nodes: {type(error).__name__}: {error};"
-            " what it uses of its surroundings, and its arguments, must be picklable: make files, locks, sockets and"
-            " networks inside of it, or outside"
+            " the variables that it uses and its arguments must be picklable: open files, locks and sockets inside"
+            " of it, and use a network outside"
         ) from error
     return b"".join([json.dumps(order).encode(), b"\n", pickled])
 

@@ -46,7 +46,7 @@ def _perform(order: Mapping[str, Any], payload: bytes) -> CallResult:
     if ours != theirs:
         return _failed(
             f"this node has Python {ours[0]}.{ours[1]}, and the function comes from {theirs[0]}.{theirs[1]}: byte code"
-            " does not travel between versions; make the image from the same one, or run a script with exec()"
+            " differs between versions; make the image from the same one, or run a script with exec()"
         )
     if order["path"] is not None:
         sys.path[:] = order["path"]

@@ -59,7 +59,9 @@ class ShapedNetwork(NetworkNodes):
         return self._record.folder if self._record else None
 
     def __reduce__(self) -> Never:
-        raise TypeError("a ShapedNetwork cannot be sent into its own nodes: use what it says (address, plan) outside")
+        raise TypeError(
+            "a ShapedNetwork cannot be sent to its own nodes: pass what they need of it (an address, the plan)"
+        )
 
     def run(
         self,
@@ -86,7 +88,7 @@ class ShapedNetwork(NetworkNodes):
 
         Raises:
             RankError: the rank that failed first; the others were stopped.
-            TimeoutError: names the ranks that had not ended.
+            TimeoutError: names the ranks that still run.
             InputError: the function or an argument cannot be pickled.
         """
         job, call = self._call(function, arguments, keywords, ranks, env)
@@ -163,12 +165,12 @@ class ShapedNetwork(NetworkNodes):
 
         Raises:
             InputError: there is no program in it, or it is no list of words.
-            TimeoutError: names the ranks that had not ended.
+            TimeoutError: names the ranks that still run.
             NodeError: there is no such program (on namespaces; in a container it ends with 127).
         """
         program, chosen, given = words(argv), self._chosen(ranks), variables(env)
         if (last := parse_until(until, self.size)) not in (ALL, FIRST, *chosen):
-            raise InputError(f"until={until!r}: the program does not run there; ranks are {chosen}")
+            raise InputError(f"until={until!r}: the program does not run on that rank; it runs on {chosen}")
         lines: dict[tuple[int, Stream], list[bytes]] = {}
         width = len(str(max(chosen)))
 
@@ -184,7 +186,7 @@ class ShapedNetwork(NetworkNodes):
             job.begin()
             if not job.wait(timeout):
                 left = ", ".join(map(str, job.unended()))
-                raise TimeoutError(f"{program[0]}: not ended after {timeout:g} s: rank {left}")
+                raise TimeoutError(f"{program[0]}: still running after {timeout:g} s: rank {left}")
         except BaseException:
             job.stop()
             raise

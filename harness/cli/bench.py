@@ -40,15 +40,15 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    collectives: Annotated[str | None, typer.Option(help="Comma-separated; all unless given.")] = None,
+    collectives: Annotated[str | None, typer.Option(help="Comma-separated names; all unless given.")] = None,
     sizes: Annotated[str, typer.Option(help="Comma-separated sizes, as nccl-tests counts them.")] = "1KiB,64KiB,1MiB",
-    warmup: Annotated[int, typer.Option(min=1, help="Runs before those that count.")] = 1,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs that count.")] = 10,
+    warmup: Annotated[int, typer.Option(min=1, help="Runs to warm up, which are not timed.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs that are timed.")] = 10,
     seconds: Annotated[
         float, typer.Option(min=0.1, help="Time limit for each row; a slow collective gets fewer runs.")
     ] = 3.0,
     device: Annotated[str, typer.Option(help="Where the arrays are: cpu, cuda or auto; nodes share GPUs.")] = "cpu",
-    transport: Annotated[str, typer.Option(help="Of GPU arrays: gloo, or nccl over sockets.")] = "gloo",
+    transport: Annotated[str, typer.Option(help="What carries GPU arrays: gloo, or nccl over sockets.")] = "gloo",
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:

@@ -83,7 +83,7 @@ def _backlog() -> Feature:
     size = int(_BACKLOG.read_text()) if _BACKLOG.exists() else _ENOUGH_BACKLOG
     return Feature(
         "netdev_max_backlog",
-        "bursts at high rates: what exceeds it is lost unseen",
+        "bursts at high rates: packets beyond it are dropped and not counted",
         size >= _ENOUGH_BACKLOG,
         str(size),
         f"sysctl -w net.core.netdev_max_backlog={_ENOUGH_BACKLOG} (for the whole machine)",

@@ -138,7 +138,7 @@ def run_experiment(
 
 @app.command("list", epilog=options.examples("harness experiment list", "harness experiment list --json"))
 def list_recorded(
-    root: Annotated[Path, typer.Option("--runs", help="Where the folders are.")] = RUNS,
+    root: Annotated[Path, typer.Option("--runs", help="Folder of the experiments' folders.")] = RUNS,
     json_: options.JsonOption = False,
 ) -> None:
     """List the experiments and single runs on this disk, the newest first, with their state."""

@@ -33,7 +33,7 @@ def k8s(
         list[str] | None,
         typer.Argument(help="What every node runs, after --; the digits workload unless given.", metavar="[-- CMD...]"),
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="Of the Job, its Service and its pods.")] = "harness",
+    name: Annotated[str, typer.Option("--name", help="Name of the Job, its Service and its pods.")] = "harness",
     master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
     start_timeout: Annotated[
         int, typer.Option("--start-timeout", min=1, max=86_400, help="Seconds that a node waits for the others.")
@@ -48,7 +48,7 @@ def k8s(
         str | None,
         typer.Option(
             "--scenario",
-            help="One that ships, played while CMD runs (harness scenarios).",
+            help="Play a scenario that ships while CMD runs ('harness scenarios' lists them).",
             autocompletion=completion.scenarios,
         ),
     ] = None,

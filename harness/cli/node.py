@@ -69,12 +69,14 @@ def _held(rank: int, side: str, requested: Capacity | None, node: NodeStatus) ->
     return HeldCap((str(rank), side), {"rank": rank, "limit": side}, requested, status, wrong)
 
 
-_CPU: Final = typer.Option(help="Of its programs: a share of one CPU core, e.g. 25% or 250%; none.", metavar="SHARE")
+_CPU: Final = typer.Option(
+    help="Share of one CPU core that its programs get, e.g. 25% or 250%; none for no limit.", metavar="SHARE"
+)
 _OPTIONS: Final = {
     side: (Annotated[str | None, typer.Option(help=help_, metavar="RATE")], None)
     for side, help_ in (
-        ("uplink", "Of all that the node sends, e.g. 20mbit; none for no limit."),
-        ("downlink", "Of all that it receives, e.g. 100mbit; none for no limit."),
+        ("uplink", "Rate of everything the node sends, e.g. 20mbit; none for no limit."),
+        ("downlink", "Rate of everything it receives, e.g. 100mbit; none for no limit."),
     )
 } | {**PART_OPTIONS, "cpu": (Annotated[str | None, _CPU], None)}
 

@@ -34,12 +34,12 @@ def play(
     scenario: Annotated[
         str,
         typer.Argument(
-            help="The name of one (harness scenarios), or a YAML file; see docs/scenarios.md.",
+            help="A name ('harness scenarios' lists them) or a YAML file; see docs/scenarios.md.",
             metavar="SCENARIO",
             autocompletion=completion.scenarios,
         ),
     ],
-    seed: Annotated[int | None, typer.Option("--seed", help="Of times by chance; default: the file's.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of random times; default: the file's.")] = None,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen when; needs no network.")] = False,
     json_: options.JsonOption = False,

@@ -40,15 +40,18 @@ def register(app: typer.Typer) -> None:
 
 @options.network_options(*OPTIONS)
 def predict_job(
-    parameters: Annotated[str, typer.Option(help="Of the model, float32, e.g. 124M or 1.3B.")],
-    step_time: Annotated[str, typer.Option(help="What a step computes, without waiting, e.g. 26ms.")],
+    parameters: Annotated[str, typer.Option(help="Size of the model, e.g. 124M or 1.3B; each is a float32.")],
+    step_time: Annotated[str, typer.Option(help="Time that a step computes, waiting excluded, e.g. 26ms.")],
     chosen: NetworkOptions,
-    strategy: Annotated[str, typer.Option(help="One that ships; see docs/strategies.md.")] = "ddp",
-    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="Of the strategy, NAME=VALUE.")] = None,
-    price: Annotated[
-        str | None, typer.Option(help="Of what leaves a region, or a node where there are none, e.g. 0.09USD/GB.")
+    strategy: Annotated[str, typer.Option(help="A strategy that ships; see docs/strategies.md.")] = "ddp",
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="Option of the strategy, NAME=VALUE; may be repeated.")
     ] = None,
-    measure: Annotated[bool, typer.Option("--measure", help="Run it, with made-up numbers, and compare.")] = False,
+    price: Annotated[
+        str | None,
+        typer.Option(help="Price of traffic that leaves a region (a node, without regions), e.g. 0.09USD/GB."),
+    ] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Run the job on random numbers, and compare.")] = False,
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:

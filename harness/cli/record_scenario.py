@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def record_scenario(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="A run's folder; latest.", show_default="latest")
+        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run.", show_default="latest")
     ] = None,
 ) -> None:
     """Print what a recorded run met, as a scenario: every change of its network, its cross traffic and which nodes were

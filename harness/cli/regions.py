@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def regions(
-    name: Annotated[str, typer.Argument(help="Of a table, or a YAML file.", metavar="[TABLE]")] = "aws",
+    name: Annotated[str, typer.Argument(help="Name of a table, or a YAML file.", metavar="[TABLE]")] = "aws",
     json_: options.JsonOption = False,
 ) -> None:
     """List real regions, and the one-way delays that were measured between them: for -t regions:TABLE and --place.

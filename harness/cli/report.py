@@ -80,11 +80,16 @@ def report(
         ),
     ] = None,
     font: Annotated[
-        float | None, typer.Option("--font", min=4, max=40, help="The figure's font in points; 9.", show_default=False)
+        float | None,
+        typer.Option(
+            "--font", min=4, max=40, help="Font size of the figure in points; 9 unless given.", show_default=False
+        ),
     ] = None,
     width: Annotated[
         str | None,
-        typer.Option("--width", help="The figure's width: 240pt, 85mm, 3.3in; 240pt.", show_default=False),
+        typer.Option(
+            "--width", help="Width of the figure, e.g. 85mm or 3.3in; 240pt unless given.", show_default=False
+        ),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     json_: options.JsonOption = False,

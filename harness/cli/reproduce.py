@@ -41,7 +41,10 @@ def register(app: typer.Typer) -> None:
 
 def reproduce(
     names: Annotated[
-        list[str] | None, typer.Argument(help="What, or your own files; all.", metavar="[NAME]...")
+        list[str] | None,
+        typer.Argument(
+            help="Names (--list shows them) or YAML files; all that ship unless given.", metavar="[NAME]..."
+        ),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List what ships, with its source.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Sizes and rates as published; on a large machine.")] = False,

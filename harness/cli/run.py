@@ -42,8 +42,8 @@ EPILOG = options.examples(
     then="While it runs, reshape its links from another terminal: harness link set 0-1 --delay 120ms",
 )
 _UNDESTROYED: Final = (
-    "; where its work was done, this is PyTorch's: threads of a process group that the script has not ended may abort "
-    "Python's end (pytorch #190489): end the script with dist.barrier() and dist.destroy_process_group()"
+    "; if it had finished its work, PyTorch is the cause: threads of a process group that the script left open may"
+    " abort Python at exit (pytorch #190489): end the script with dist.barrier() and dist.destroy_process_group()"
 )
 NOTHING_CROSSED: Final = (
     "nothing crossed any link: the ranks did not talk to each other, or did so inside one node; a script that sets"
@@ -51,8 +51,8 @@ NOTHING_CROSSED: Final = (
 )
 """What `run` says where the counters of all links stayed at zero."""
 KILLS_RANK_0: Final = (
-    "the scenario kills rank 0, where the store of torch.distributed is (MASTER_ADDR): the other ranks of such a job"
-    " cannot meet without it"
+    "the scenario kills rank 0, which serves the store of torch.distributed (MASTER_ADDR): without it, the other ranks"
+    " of such a job cannot connect"
 )
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
@@ -71,20 +71,16 @@ def run(
         str,
         typer.Option(
             "--until",
-            help="End the job when all ranks have ended (all), any with 0 (first), or rank R with 0 (rank:R).",
+            help="End the job when all ranks have exited (all), one has exited with 0 (first), or rank R has (rank:R).",
         ),
     ] = ALL,
     on_failure: Annotated[
         Literal["stop", "continue"],
-        typer.Option(
-            "--on-failure", help="Whether a rank that fails by itself stops the others, or these go on without it."
-        ),
+        typer.Option("--on-failure", help="When a rank fails: stop the others, or let them continue without it."),
     ] = "stop",
     timeout: Annotated[
         str | None,
-        typer.Option(
-            "--timeout", help="Most time for the program, e.g. 90s or 10m; then all are ended (exit code 124)."
-        ),
+        typer.Option("--timeout", help="Time limit, e.g. 90s or 10m; then all ranks are stopped (exit code 124)."),
     ] = None,
     record: Annotated[
         bool,
@@ -100,13 +96,13 @@ def run(
         str | None,
         typer.Option(
             "--scenario",
-            help="Change the network while CMD runs: a name (harness scenarios) or a file; see docs/scenarios.md.",
+            help="Change the network while CMD runs: a name ('harness scenarios' lists them) or a file.",
             autocompletion=completion.scenarios,
         ),
     ] = None,
     runs: Annotated[
         Path | None,
-        typer.Option("--runs", help="Where --record makes that folder.", show_default=str(RUNS)),
+        typer.Option("--runs", help="Where --record creates the folder.", show_default=str(RUNS)),
     ] = None,
     master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
     name: options.NameOption = options.DEFAULT_NAME,
@@ -275,7 +271,7 @@ def end(outcome: LaunchOutcome) -> None:
     if outcome.unended:
         running = ", ".join(map(str, outcome.unended))
         ranks = "ranks" if len(outcome.unended) > 1 else "rank"
-        over = f"stopped because the time of --timeout was over: {ranks} {running} had not ended"
+        over = f"stopped because the time of --timeout was over: {ranks} {running} still ran"
         note(f"{over}; exit code {outcome.code}")
         raise typer.Exit(outcome.code)
     if outcome.away:

@@ -40,13 +40,17 @@ def start(
     rate: Annotated[
         str | None, typer.Option("--rate", help="UDP at this rate, headers included.", metavar="RATE")
     ] = None,
-    on: Annotated[str | None, typer.Option("--on", help="Send for so long, ...", metavar="TIME")] = None,
-    off: Annotated[str | None, typer.Option("--off", help="... then pause, and so on.", metavar="TIME")] = None,
-    flows: Annotated[int | None, typer.Option("--flows", help="So many TCP flows, as fast as they go.")] = None,
-    control: Annotated[
-        str | None, typer.Option("--cc", help="Their congestion control; default: the network's.")
+    on: Annotated[
+        str | None, typer.Option("--on", help="Send for this time, then pause for --off, and so on.", metavar="TIME")
     ] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", help="End by itself after so long.")] = None,
+    off: Annotated[str | None, typer.Option("--off", help="Length of the pauses of --on.", metavar="TIME")] = None,
+    flows: Annotated[
+        int | None, typer.Option("--flows", help="Number of TCP flows, each as fast as it can send.")
+    ] = None,
+    control: Annotated[
+        str | None, typer.Option("--cc", help="Congestion control of --flows; default: the network's.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after this many seconds.")] = None,
     both: Annotated[bool, typer.Option("--both", help="Also from B to A.")] = False,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
@@ -69,7 +73,7 @@ def start(
     traffic.keep()
     for one in specs:
         for what, most in limits(one, network.plan):
-            note(f"{what} carries {format_rate(most)}: of {one.describe()} the rest is lost there or not sent")
+            note(f"{what} carries {format_rate(most)}: the rest of {one.describe()} is lost there or not sent")
     if json_:
         print_json([{"id": number, **one.to_json()} for number, one in zip(traffic.ids, specs, strict=True)])
         return

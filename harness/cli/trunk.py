@@ -53,7 +53,8 @@ def show_trunks(
 _OPTIONS: Final = {
     "rate": (
         Annotated[
-            str | None, typer.Option(help="Of all that crosses it, e.g. 1gbit; none for no limit.", metavar="RATE")
+            str | None,
+            typer.Option(help="Rate of everything that crosses it, e.g. 1gbit; none for no limit.", metavar="RATE"),
         ],
         None,
     )

@@ -14,10 +14,10 @@ from harness.model.suggest import suggest
 
 ALWAYS: Final = {
     "seed": "of the training",
-    "profile": "what the report calls it",
-    "topology": "what the report calls it",
-    "scenario": "what the report calls it, or none",
-    "nodes": "how many there are",
+    "profile": "its name in the report",
+    "topology": "its name in the report",
+    "scenario": "its name in the report, or none",
+    "nodes": "their number",
     "run_dir": "the run's folder, as the command sees it",
 }
 """What every command can name beside the parameters of its grid."""

@@ -57,18 +57,19 @@ from harness.training.options import Schedule
 from harness.training.tasks.task_options import TaskOptions
 
 KEYS: Final = {
-    "name": "Of the experiment's folder; the file's name unless given.",
+    "name": "Name of the experiment's folder; the file's name unless given.",
     "nodes": "How many nodes every run has; 4, or what a topology's file says, unless given.",
     "topologies": f"A name, a file, or a list of them; {DEFAULTS.topology} unless given.",
     "profiles": "A name, a file, or a list of them. Required.",
     "strategies": "A name, a mapping of `name` and options, or a list of these; an option that is a list makes a run "
     "for each value. This or `command` is required.",
-    "H": "For all strategies that have this option and do not say otherwise: a number, or a list.",
-    "seeds": "A number, or a list: of the model, the data and the strategy; 0 unless given.",
+    "H": "Local steps of all strategies that have this option and do not set it: a number, or a list.",
+    "seeds": "Seeds of the model, the data and the strategy: a number, or a list; 0 unless given.",
     **NETWORK_KEYS,
     SCENARIO: "Changes every run's network while it trains: a scenario's file or name (docs/scenarios.md), none, or a "
     "list of them, which makes a run for each; also in `grid`.",
-    "network_seed": "Of the network's draws: one network for all seeds; each seed draws its own unless given.",
+    "network_seed": "Seed of the values that links draw: one network for all `seeds`. Without it each seed draws its "
+    "own network.",
     "task": "A name, or a mapping with the keys below; digits unless given.",
     **{one.name: f"{help_of(one).capitalize()}; {one.default} unless given." for one in fields(Schedule)},
     "target": "`{loss: 0.4}` or `{accuracy: 0.9}`, on the held-out set: the report says when it was reached.",
@@ -78,9 +79,9 @@ KEYS: Final = {
     "command": "The program and its arguments, a list, run on every node. `{name}` stands for a value of the grid, "
     f"or {', '.join(f'`{{{name}}}` ({what})' for name, what in ALWAYS.items())}; "
     "`{{name}}` for `{name}` itself. The seed is in HARNESS_SEED, too.",
-    "grid": "Of a command: parameters with their values; makes a run for each combination.",
-    "env": "Of a command: variables of its environment, with placeholders.",
-    "measure": "Of a command, what counts: `wall_time`; `{log: loss}`, a value of `harness.log(loss=...)` in the "
+    "grid": "With `command`: parameters with their values; makes a run for each combination.",
+    "env": "With `command`: its environment variables, with placeholders.",
+    "measure": "With `command`, what counts: `wall_time`; `{log: loss}`, a value of `harness.log(loss=...)` in the "
     "script; `{regex: 'loss=([0-9.]+)'}`, the group in lines that ranks print; `{jsonl: PATH, key: loss}`, in lines of "
     "a file that the script writes. A group `(?P<accuracy>...)` names the value, which is `loss` unless given; a group "
     "or key `step` is its step, else values are counted. What `target` names, or else `wall_time`, unless given.",

@@ -19,7 +19,7 @@ _OTHERWISE: Final = ("nodes", "topology", "profile", "seed", "subnet", "subnet6"
 SCENARIO: Final = "scenario"
 """The key, of the file or of its grid."""
 NETWORK_KEYS: Final = {
-    name: f"Of every run's network. {OPTIONS[name].help}" for name in PLAN_OPTIONS if name not in _OTHERWISE
+    name: f"For the network of every run. {OPTIONS[name].help}" for name in PLAN_OPTIONS if name not in _OTHERWISE
 }
 """The keys, with what they mean (docs/reference/)."""
 

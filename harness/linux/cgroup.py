@@ -28,7 +28,7 @@ _LEAST_QUOTA_US: Final = 1_000
 """min_cfs_quota_period in kernel/sched/core.c."""
 _REMOVE_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.005
-_HAND_ON: Final = "as root, hand it on: echo +cpu > {}/cgroup.subtree_control"
+_HAND_ON: Final = "as root, enable it: echo +cpu > {}/cgroup.subtree_control"
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,9 @@ class CpuController:
         """The nearest folder in which a limited group can be made. Raises UnavailableError."""
         if not self.parents:
             remedy = _HAND_ON.format(self.top)
-            raise UnavailableError(f"no group from {self.own} up hands on the cpu controller; {remedy}")
+            raise UnavailableError(
+                f"no cgroup from {self.own} up enables the cpu controller for its children; {remedy}"
+            )
         return self.parents[0]
 
     def own_group(self) -> CpuGroup:

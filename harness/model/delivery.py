@@ -52,7 +52,7 @@ def packed_traces(deliveries: Iterable[Delivery | None]) -> dict[str, str]:
 
 def _packed(digest: str) -> str:
     if digest not in _traces:
-        raise RecordError(f"delivery trace {digest} is not here: what came with its link is of another version")
+        raise RecordError(f"delivery trace {digest} did not come with its link: another version of harness sent it")
     return _traces[digest]
 
 
@@ -93,7 +93,7 @@ class Delivery:
     def __post_init__(self) -> None:
         if not self.loop and self.offset.ns >= self.period_ms * 10**6:
             lasts = Time(self.period_ms * 10**6)
-            raise ShapeError(f"delivery {self.file}: offset {self.offset}: it is over by then; it lasts {lasts}")
+            raise ShapeError(f"delivery {self.file}: offset {self.offset} is past its end; it lasts {lasts}")
 
     @classmethod
     def of(cls, file: str, counts: bytes) -> Self:

@@ -152,7 +152,11 @@ class LinkShape:
         Time, "jitter_s", "A time, or a share of the delay, e.g. 10%.", ZERO_TIME, parse=_parse_jitter
     )
     distribution: Distribution = link_field(
-        str, "distribution", "Of the jitter: uniform, normal, pareto or paretonormal.", "uniform", choices=DISTRIBUTIONS
+        str,
+        "distribution",
+        "Distribution of the jitter: uniform, normal, pareto or paretonormal.",
+        "uniform",
+        choices=DISTRIBUTIONS,
     )
     loss: Ratio = link_field(Ratio, "loss", "Share of packets lost, e.g. 1%.", ZERO_RATIO)
     loss_correlation: Ratio = link_field(Ratio, "loss_correlation", "Correlation of losses, e.g. 25%.", ZERO_RATIO)
@@ -184,7 +188,11 @@ class LinkShape:
         Buffer, "buffer", "Most that waits for the rate, e.g. 100ms or 64KiB; auto.", off="auto", parse=parse_buffer
     )
     overhead: int = link_field(
-        int, "overhead_bytes", "Bytes that the rate counts beside each frame, e.g. 24.", 0, parse=_parse_overhead
+        int,
+        "overhead_bytes",
+        "Bytes that the rate counts in addition to each frame, e.g. 24.",
+        0,
+        parse=_parse_overhead,
     )
     delivery: Delivery | None = link_field(
         Delivery,
@@ -236,11 +244,11 @@ class LinkShape:
             raise ShapeError(f"burst {self.burst} takes over {MAX_BURST_TIME} at {self.rate}, the most that tbf takes")
         for name in ("queue", "buffer", "overhead"):
             if getattr(self, name) and self.rate is None and (self.delivery is None or name == "overhead"):
-                raise ShapeError(f"{name} needs a rate: it is about what waits for that")
+                raise ShapeError(f"{name} needs a rate: it applies to packets that wait for the rate")
         if self.delivery is not None and self.rate is not None:
             raise ShapeError("give rate or delivery, not both")
         if self.delivery is not None and self.limit is not None:
-            raise ShapeError("limit is of a link with a rate; with delivery give buffer")
+            raise ShapeError("limit needs a rate; with delivery give buffer")
         if self.limit is not None and (self.queue or self.buffer) and self.burst is None:
             raise ShapeError(f"give limit or {'queue' if self.queue else 'buffer'}, not both")
         if not MIN_OVERHEAD <= self.overhead <= MAX_OVERHEAD:

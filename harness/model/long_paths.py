@@ -19,8 +19,8 @@ def long_paths(plan: NetworkPlan) -> list[str]:
     if hops <= MAX_HOPS:
         return []
     return [
-        f"nodes {start} and {end} are {hops} hops apart, and packets live for {MAX_HOPS}: those that are farther than"
-        " that from each other cannot talk"
+        f"nodes {start} and {end} are {hops} hops apart, and packets are dropped after {MAX_HOPS}: nodes"
+        " farther apart than that cannot reach each other"
     ]
 
 

@@ -71,20 +71,20 @@ class PlanOptions:
     between: str | None = option(
         None, "Profile of the slow edges between islands or regions; wan unless given.", "--between", compose="BETWEEN"
     )
-    seed: int = option(0, "Of every draw from the profile's ranges.", "--seed", compose="SEED")
+    seed: int = option(0, "Seed of the values that links draw from the profile's ranges.", "--seed", compose="SEED")
     subnet: str | None = option(None, "IPv4 subnet of the nodes.", "--subnet", compose="SUBNET", shown="10.77.0.0/16")
     subnet6: str | None = option(None, "IPv6 subnet of the nodes.", "--subnet6", compose="SUBNET6", shown="fd77::/64")
     uplink: str | None = option(
-        None, "What all that a node sends shares, e.g. 20mbit; none.", "--uplink", compose="UPLINK"
+        None, "Rate that everything a node sends shares, e.g. 20mbit; none.", "--uplink", compose="UPLINK"
     )
     downlink: str | None = option(
         None,
-        "What all that a node receives shares, e.g. 100mbit; none.",
+        "Rate that everything a node receives shares, e.g. 100mbit; none.",
         "--downlink",
         compose="DOWNLINK",
     )
     trunk: str | None = option(
-        None, "What all edges from one region to another share, e.g. 1gbit.", "--trunk", compose="TRUNK"
+        None, "Rate that all edges from one region to another share, e.g. 1gbit.", "--trunk", compose="TRUNK"
     )
     cpu: tuple[str, ...] = option(
         (),
@@ -187,7 +187,11 @@ class NetworkOptions(PlanOptions):
         compose="CONGESTION_CONTROL",
     )
     image: str | None = option(
-        None, "Of containers: harness-node, or one made from it.", "--image", compose="IMAGE", shown="harness-node"
+        None,
+        "Image of containers: harness-node, or one made from it.",
+        "--image",
+        compose="IMAGE",
+        shown="harness-node",
     )
     volumes: tuple[str, ...] = option(
         (),
@@ -196,7 +200,7 @@ class NetworkOptions(PlanOptions):
         "-v",
     )
     gpus: str | None = option(
-        None, "Of containers: all, a number, or device=0,2, as of docker run; nodes share them.", "--gpus"
+        None, "GPUs of containers: all, a number, or device=0,2, as for docker run; nodes share them.", "--gpus"
     )
 
 

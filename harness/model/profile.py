@@ -41,8 +41,8 @@ class BurstLoss:
 
 _OF_RATES: Final = ("queue", "buffer", "overhead")
 NODE_KEYS: Final = {
-    "uplink": "Of every node: the rate that all that it sends shares.",
-    "downlink": "Of every node: the rate that all that it receives shares.",
+    "uplink": "Rate that everything a node sends shares, for every node.",
+    "downlink": "Rate that everything a node receives shares, for every node.",
 }
 """The fields of a profile that are of nodes, with what they mean (docs/reference/)."""
 _CHAIN: Final = ("gilbert_elliott.p", "gilbert_elliott.r")
@@ -95,7 +95,9 @@ class Profile:
         if not (self.rate or self.delivery or self.uplink or self.downlink):
             for name in _OF_RATES:
                 if getattr(self, name):
-                    raise ShapeError(f"{name} needs a rate, an uplink or a downlink: it is about what waits for that")
+                    raise ShapeError(
+                        f"{name} needs a rate, an uplink or a downlink: it applies to packets that wait for these"
+                    )
         spread = [name for name in _COUPLED if self._is_spread(name)]
         for ends in itertools.product((0.0, 1.0), repeat=len(spread)):
             self.shape_at(defaultdict(float, zip(spread, ends, strict=True)).__getitem__)

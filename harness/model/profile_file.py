@@ -26,7 +26,7 @@ SHIPPED_ORDER: Final = (
     "satellite-geo",
     "cloud-vm",
 )
-PROFILE_KEYS: Final = {"description": "One line for people."}
+PROFILE_KEYS: Final = {"description": "What it is, in one line."}
 """The keys of a profile's file beside those of a link, with what they mean (docs/reference/)."""
 
 

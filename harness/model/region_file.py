@@ -23,7 +23,7 @@ from harness.model.shape_file import read_capacity, read_node
 from harness.model.yaml_file import Entry
 
 TRUNK_KEYS: Final = {
-    "between": "Two regions, `[eu, us]`: the path there and the path back, each with this capacity for itself.",
+    "between": "Two regions, `[eu, us]`: each of the two directions gets this capacity.",
     "from": "Instead of `between`, with `to`: one direction.",
     "to": "See `from`.",
 }
@@ -31,7 +31,8 @@ TRUNK_KEYS: Final = {
 CAPS_KEYS: Final = {
     **NODE_KEYS,
     "cpu": "The share of one CPU core that the node's programs get together: `25%`, `250%`, or none.",
-    "profile": "What uplink and downlink are drawn from where they are not given: a name, or a file beside this one.",
+    "profile": "Profile from which uplink and downlink are drawn where they are not given: a name, or a file in the "
+    "same folder.",
 }
 """The keys of one entry of `caps`."""
 _EVERY: Final = "all"

@@ -35,7 +35,7 @@ Way = tuple[str, str]
 """From a region to another."""
 
 REGION_TABLE_KEYS: Final = {
-    "description": "One line for people.",
+    "description": "What it is, in one line.",
     "regions": "The place of each region by its name, in the order of the columns of the other keys.",
     "delay": "One-way delays: by region a list of times to each; ~ where there is none.",
     "rate": "Rates, likewise; what is not known is drawn from the profile of the edges between regions.",

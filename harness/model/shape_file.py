@@ -20,10 +20,10 @@ from harness.model.units import Rate, Ratio, Size, Time
 from harness.model.yaml_file import Entry
 
 CAPACITY_KEYS: Final = {
-    "rate": "What all share: a rate, or a range.",
-    "queue": "What is done to packets that wait, as of a link; droptail unless given.",
-    "buffer": "Most that waits in all, a time at the rate or a size; 100ms, and at least 32 full frames, unless given.",
-    "overhead": "Bytes that the rate counts beside each frame's own, e.g. 24 for Ethernet's preamble, checksum, gap.",
+    "rate": "Rate that all share, or a range of it.",
+    "queue": "Queue discipline of packets that wait, as for a link; droptail unless given.",
+    "buffer": "Most that may wait, a time at the rate or a size; 100ms, and at least 32 full frames, unless given.",
+    "overhead": "Bytes that the rate counts in addition to each frame, e.g. 24 for Ethernet's preamble, checksum, gap.",
 }
 """The keys of an uplink, a downlink or a trunk that is a mapping, with what they mean (docs/reference/)."""
 QUEUE_KEYS: Final = ("kind", "target", "interval", "min", "max", "probability", "ecn")

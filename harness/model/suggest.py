@@ -20,9 +20,9 @@ _SYNONYMS: Final = {
     "delay_distribution": "distribution",
 }
 _NOT_HERE: Final = {
-    "jitter_correlation": "delays here do not correlate",
-    "delay_correlation": "delays here do not correlate",
-    "reorder_correlation": "reordering here does not correlate",
+    "jitter_correlation": "delays of successive packets are independent here",
+    "delay_correlation": "delays of successive packets are independent here",
+    "reorder_correlation": "each packet is reordered independently here",
     "ecn": "it is a parameter of queues that can mark: write e.g. queue: codel,ecn=yes",
     "uplink": "what a node's edges share stands under caps: {all: {uplink: 20mbit}}",
     "downlink": "what a node's edges share stands under caps: {all: {downlink: 100mbit}}",

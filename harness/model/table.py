@@ -91,7 +91,7 @@ class Table:
             shown.remove(last)
             left_out.insert(0, self.columns[last].name)
         if left_out:
-            caption += fill(f"too narrow for: {', '.join(left_out)}; --json has all", " ", width)
+            caption += fill(f"no room for: {', '.join(left_out)}; --json has all", " ", width)
         return [*heading, *self._grid(shown, widths, width, paint), *caption]
 
     def _widths(self, shown: Sequence[int], width: int | None) -> list[int] | None:

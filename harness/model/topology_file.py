@@ -61,12 +61,12 @@ from harness.model.topology import Topology, TopologyEdge, check_clash, check_ed
 from harness.model.yaml_file import Entry, read_yaml
 
 TOPOLOGY_KEYS: Final = {
-    "description": "One line for people.",
-    "nodes": "How many there are; the highest rank that is named + 1 unless given.",
+    "description": "What it is, in one line.",
+    "nodes": "Number of nodes; the highest rank that is named + 1 unless given.",
     "edges": "A list of edges; all nodes are joined unless given.",
     "regions": "The ranks of each region, by its name: `{eu: [0, 1], us: [2, 3]}`.",
-    "trunk": "What all edges from one region to another share, for all pairs of regions: `1gbit`, or a capacity.",
-    "trunks": "A list of trunks between two regions each; they win over `trunk`.",
+    "trunk": "Rate that all edges from one region to another share, for all pairs of regions: `1gbit`, or a capacity.",
+    "trunks": "A list of trunks between two regions each; they override `trunk`.",
     "caps": "Uplink, downlink and CPU of nodes: under `all`, a region's name or a rank. The narrowest counts.",
 }
 """The keys of a topology's file, with what they mean (docs/reference/)."""
@@ -74,7 +74,7 @@ EDGE_KEYS: Final = {
     "between": "Two ranks, `[0, 1]`: an edge with both its directions.",
     "from": "Instead of `between`, with `to`: one direction. The other one needs an entry of its own.",
     "to": "See `from`.",
-    "profile": "What the edge is drawn from where it says nothing itself: a name, or a file beside this one.",
+    "profile": "Profile from which the edge draws what it does not set itself: a name, or a file in the same folder.",
 }
 """The keys of an edge beside those of a link."""
 

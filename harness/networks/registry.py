@@ -44,7 +44,7 @@ class LocalRegistry:
     """The state folder."""
 
     unread = (
-        "the record of network {name!r} was damaged and is forgotten; should the network still run, end its process:"
+        "the record of network {name!r} was damaged and is removed; if the network still runs, end its process:"
         " pgrep -af harness/backends/netns/keeper.py"
     )
 
@@ -252,7 +252,7 @@ class LocalRegistry:
             mode = parent.stat().st_mode
             if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
                 raise NetworkStateError(
-                    f"other users may exchange {folder}: {parent} has mode {stat.S_IMODE(mode):04o}; run"
+                    f"other users may replace {folder}: {parent} has mode {stat.S_IMODE(mode):04o}; run"
                     f" 'chmod o-w {parent}', or {remedy}"
                 )
         self._trusted = facts

@@ -33,30 +33,30 @@ from harness.predict.exchanges import exchanges
 from harness.reproduce.cell import Cell, Kind
 
 PUBLISHED_KEYS: Final = {
-    "title": "One line for people.",
-    "source": "Who measured it, where it is written, on what.",
+    "title": "What it is, in one line.",
+    "source": "Who measured it, where it is published, on which hardware.",
     "scale": "Bytes and rates are divided by it, unless --full is given; 1 unless given.",
-    "tolerance": "Of the ratio to the bound; 10 % unless given.",
-    "explain": "What a difference is likely to come from.",
+    "tolerance": "By how much ratios to the bound may differ; 10 % unless given.",
+    "explain": "Likely reasons for a difference.",
     "cells": "A list of figures.",
 }
 """The keys of a file, with what they mean (docs/reference/)."""
 CELL_KEYS: Final = {
     "kind": "collective, utilisation or tcp.",
     "published": "What was measured: a time, a share or a rate.",
-    "delay": "Of every link, one way.",
-    "jitter": "Of every link.",
-    "rate": "Of every link; a tcp figure needs it.",
-    "loss": "Of every link.",
-    "uplink": "What all that a node sends shares.",
-    "nodes": "How many; a tcp figure has 2.",
-    "collective": "Of kind collective, e.g. all_reduce.",
-    "size": "Of kind collective: its bytes, as nccl-tests counts them, e.g. 128MiB.",
-    "strategy": "Of kind utilisation: one that ships.",
-    "options": "Of the strategy.",
-    "parameters": "Of kind utilisation: of the model, float32.",
-    "step_time": "Of kind utilisation: what a step computes.",
-    "congestion_control": "Of kind tcp: cubic unless given.",
+    "delay": "One-way delay of every link.",
+    "jitter": "Jitter of every link.",
+    "rate": "Rate of every link; a tcp figure needs it.",
+    "loss": "Loss of every link.",
+    "uplink": "Rate that everything a node sends shares.",
+    "nodes": "Number of nodes; a tcp figure has 2.",
+    "collective": "For kind collective: its name, e.g. all_reduce.",
+    "size": "For kind collective: its bytes, as nccl-tests counts them, e.g. 128MiB.",
+    "strategy": "For kind utilisation: a strategy that ships.",
+    "options": "Options of the strategy.",
+    "parameters": "For kind utilisation: the number of parameters, each a float32.",
+    "step_time": "For kind utilisation: the time that a step computes.",
+    "congestion_control": "For kind tcp; cubic unless given.",
 }
 """The keys of a figure, with what they mean."""
 _LINK: Final = ("delay", "jitter", "rate", "loss")

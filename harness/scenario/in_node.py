@@ -194,9 +194,11 @@ def _checked() -> NetworkScenario:
     script.check(plan)
     for event in script.events:
         if isinstance(event.action, Edit) and changed_cpus(plan, event.action.edit(plan)):
-            raise InputError(f"{event.place}: no container can change its share of a CPU: that is for 'harness play'")
+            raise InputError(
+                f"{event.place}: a container cannot change its share of a CPU: use 'harness play' for that"
+            )
         if isinstance(event.action, LoadAction):
-            raise InputError(f"{event.place}: loads are not for SCENARIO: start them beside it, by 'harness play'")
+            raise InputError(f"{event.place}: SCENARIO cannot start loads: start them beside it, by 'harness play'")
     return script
 
 

@@ -136,7 +136,7 @@ class Player:
         events = self._scenario.events
         dues = self._scenario.left(self.reached)
         return [
-            *(f"{events[due.event].place}: over before {due.at:.3f} s: {due.text} has not happened" for due in dues),
+            *(f"{events[due.event].place}: ended before {due.at:.3f} s: {due.text} has not happened" for due in dues),
             *(
                 f"{events[number].place}: the job has not reached step {step}, so this has not happened"
                 for number, step in self.awaited.items()

@@ -43,7 +43,9 @@ def begun_later(points: Points, period: float, offset: float, *, loop: bool) -> 
         InputError: the trace is over by then.
     """
     if offset >= period and not loop:
-        raise InputError(f"offset {format_time(offset)}: the trace is over by then; it lasts {format_time(period)}")
+        raise InputError(
+            f"offset {format_time(offset)} is past the end of the trace, which lasts {format_time(period)}"
+        )
     offset %= period
     held: dict[str, str] = {}
     for _, texts in [*(points if loop else []), *(point for point in points if point[0] <= offset)]:

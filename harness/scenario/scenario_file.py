@@ -42,9 +42,9 @@ from harness.scenario.schedule import Event, NetworkScenario
 from harness.scenario.timing import Timing
 
 SCENARIO_KEYS: Final = {
-    "description": "One line for people.",
-    "seed": "Of times that come by chance, and of draws; 0 unless given.",
-    "until": "Nothing happens later than this.",
+    "description": "What it is, in one line.",
+    "seed": "Seed of random times and drawn values; 0 unless given.",
+    "until": "The scenario's end: nothing happens later.",
     "events": "A list of events.",
 }
 """The keys of a scenario's file, with what they mean (docs/reference/)."""
@@ -53,8 +53,8 @@ TIMING_KEYS: Final = {
     "every": "The time from one beginning to the next; or `50 steps`.",
     "mtbf": "The mean time from one end to the next beginning, by chance (a Poisson process).",
     "for": "How long it lasts; then what it changed is taken back.",
-    "back": "The same as `for`, of nodes that are away.",
-    "until": "None begins at this time or later.",
+    "back": "The same as `for`, for nodes that are away.",
+    "until": "No repetition begins at this time or later.",
 }
 """The keys of an event that say when."""
 ACTION_KEYS: Final = {key: reader.meaning for key, reader in READERS.items()}

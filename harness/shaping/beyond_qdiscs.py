@@ -12,7 +12,7 @@ def refuse_delivery(plan: NetworkPlan) -> None:
     for edge in plan.edges.values():
         if edge.shape.delivery is not None:
             raise ShapeError(
-                f"edge {edge}: delivery {edge.shape.delivery.file}: the netem engine has rates alone; use --engine"
+                f"edge {edge}: delivery {edge.shape.delivery.file}: netem cannot replay a delivery trace; use --engine"
                 " userspace, or a scenario with this trace, which is played as rates"
             )
 
@@ -22,12 +22,12 @@ def refuse_overhead(plan: NetworkPlan) -> None:
     for edge in plan.edges.values():
         if edge.shape.overhead < 0 and needs_bucket(edge.shape):
             raise ShapeError(
-                f"edge {edge}: overhead {edge.shape.overhead} beside a queue, buffer or burst: the kernel's tbf counts"
-                " no frame as less than it has; leave these out, or use --engine userspace"
+                f"edge {edge}: overhead {edge.shape.overhead} beside a queue, buffer or burst: the kernel's tbf"
+                " takes no negative overhead; leave these out, or use --engine userspace"
             )
     for rank, shape in plan.nodes.items():
         if shape.uplink is not None and shape.uplink.overhead < 0:
             raise ShapeError(
-                f"uplink of node {rank}: overhead {shape.uplink.overhead}: the kernel's htb counts no frame as less"
-                " than it has; leave it out, or use --engine userspace"
+                f"uplink of node {rank}: overhead {shape.uplink.overhead}: the kernel's htb takes no negative"
+                " overhead; leave it out, or use --engine userspace"
             )

@@ -116,7 +116,7 @@ def netem() -> str:
         qdiscs = [tc_read.read(body) for body in netlink.dump(tc.RTM_GETQDISC, tc.dump_request(_LOOPBACK))]
     listed = [found for found in qdiscs if found["handle"] == handle and found.get_attr("TCA_KIND") == "netem"]
     if not listed:
-        raise OSError(errno.ENODATA, "the kernel accepts it, but lists none")
+        raise OSError(errno.ENODATA, "the kernel accepts it, but does not list it")
     if wrong := differences(Branch(0, spec), Branch(0, tc_read.read_netem(listed[0]))):
         raise OSError(errno.ENODATA, f"the kernel accepts it, but reports something else: {', '.join(wrong)}")
     return ""

@@ -42,7 +42,7 @@ from harness.traffic.totals import totals
 _SAMPLE_S: Final = 1.0
 STOPPED: Final = "stopped"
 TIME_OVER: Final = "its time is over"
-ABANDONED: Final = "who started it has ended"
+ABANDONED: Final = "the process that started it has ended"
 
 
 def tell(**facts: object) -> None:

@@ -30,8 +30,8 @@ class Schedule:
     checkpoint_every: int = declared(50, "steps between two checkpoints; 0: none", least=0)
     elastic: int = declared(
         0,
-        "go on without ranks that are away, and take them in when they are back: seconds after which a collective fails"
-        " because a rank does not answer; 0: the first that fails ends the run",
+        "continue without ranks that are away, and let them join again: seconds after which a collective fails because"
+        " a rank does not answer; 0: the first rank that fails ends the run",
         least=0,
     )
 
@@ -60,7 +60,7 @@ class TrainOptions:
         if self.seed >= 2**63:
             raise InputError(f"seed {self.seed} is over 2^63 - 1, the largest that torch takes")
         if self.schedule.elastic and self.transport != "gloo":
-            raise InputError(f"--elastic needs --transport gloo: a group of {self.transport} cannot be left")
+            raise InputError(f"--elastic needs --transport gloo: ranks cannot leave a group of {self.transport}")
         if self.resume and not self.out:
             raise InputError("--resume: there is no folder to continue from; name it with --out")
 

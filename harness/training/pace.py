@@ -87,12 +87,18 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="harness.training.pace", description="Time a strategy's steps on a network.")
-    parser.add_argument("--parameters", type=command.count, required=True, help="of the model, float32")
+    parser.add_argument("--parameters", type=command.count, required=True, help="number of parameters, each a float32")
     parser.add_argument("--step-time", type=command.seconds, required=True, help="seconds that a step computes")
     parser.add_argument("--strategy", default="ddp", help="name")
-    parser.add_argument("--option", type=command.pair, action="append", default=[], help="of the strategy, NAME=VALUE")
-    parser.add_argument("--periods", type=command.count, default=3, help="times that the strategy shares, at least")
-    parser.add_argument("--least", type=command.count, default=3, help="steps, at least")
+    parser.add_argument(
+        "--option",
+        type=command.pair,
+        action="append",
+        default=[],
+        help="option of the strategy, NAME=VALUE; may be repeated",
+    )
+    parser.add_argument("--periods", type=command.count, default=3, help="periods of the strategy to time, at least")
+    parser.add_argument("--least", type=command.count, default=3, help="steps to time, at least")
     parser.add_argument("--timeout", type=command.seconds, default=1800, help=command.TIMEOUT_HELP)
     return parser.parse_args(arguments)
 

@@ -36,7 +36,7 @@ def test_every_node_plays_it_at_the_same_times_and_by_steps(tmp_path):
         facts = json.loads((folder / "run.json").read_text())
         lines = [json.loads(line) for line in (folder / "changes.jsonl").read_text().splitlines()]
     assert "0.300 s: down 1-2 (acknowledged" in said
-    assert "flaky.yaml:8: events[5].heal: over before 100.000 s: heal has not happened" in said
+    assert "flaky.yaml:8: events[5].heal: ended before 100.000 s: heal has not happened" in said
     assert "flaky.yaml:7: events[4].heal: the job has not reached step 999" in said
     assert said.count("heal has not happened") == 1, "rank 0 says it for all"
     assert "[1] restarts 0" in said

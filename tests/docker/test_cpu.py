@@ -26,7 +26,7 @@ def test_containers_have_their_share_and_it_changes_while_they_run(tmp_path):
     words = ["--runtime", "docker", "--image", IMAGE, "--name", name, "-n", "2", "-p", "none", "--cpu", "1=25%"]
     up = harness("up", *words, *addresses)
     try:
-        assert "a container's share of a CPU is for all that runs in it" in up.stderr
+        assert "a container's share of a CPU is for everything in it" in up.stderr
         assert held() == (0.25, None)
         assert 0.1 < float(harness("exec", "--name", name, "1", "--", "python3", "-c", USED).stdout) < 0.29
         harness("node", "set", "1", "--cpu", "50%", "--name", name)

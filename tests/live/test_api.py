@@ -183,7 +183,7 @@ def test_a_timeout_names_who_had_not_ended_and_stops_them(net):
             time.sleep(1000)
 
     seconds = 3
-    with pytest.raises(TimeoutError, match=r"some_sleep: not ended after 3 s: rank 0, 2$"):
+    with pytest.raises(TimeoutError, match=r"some_sleep: still running after 3 s: rank 0, 2$"):
         wait_long_enough(net, some_sleep, seconds)
     assert net.run(rank, timeout=BOUND) == [0, 1, 2]
 
@@ -202,7 +202,7 @@ def wait_long_enough(net, function, seconds):
 
 def test_run_stops_all_at_its_timeout(net):
     seconds = str(20_000_000 + os.getpid())
-    with pytest.raises(TimeoutError, match=r"<lambda>: not ended after 2 s: rank 0, 1, 2"):
+    with pytest.raises(TimeoutError, match=r"<lambda>: still running after 2 s: rank 0, 1, 2"):
         net.run(lambda: subprocess.run(["sleep", seconds]), timeout=2)
     wait_for(lambda: not processes(f"sleep\0{seconds}"))
 
@@ -228,12 +228,12 @@ def test_programs_on_all_nodes(net):
     failed = net.exec(["sh", "-c", "test $RANK != 1 && sleep 100; exit 3"], timeout=BOUND)
     assert failed[1].code == 3
     assert 0 not in [one.code for one in failed]
-    with pytest.raises(TimeoutError, match="sleep: not ended after 1 s: rank 0, 1, 2"):
+    with pytest.raises(TimeoutError, match="sleep: still running after 1 s: rank 0, 1, 2"):
         net.exec(["sleep", "100"], timeout=1)
 
 
 def test_a_network_cannot_be_sent_into_itself(net):
-    with pytest.raises(harness.HarnessError, match="cannot be sent into its own nodes"):
+    with pytest.raises(harness.HarnessError, match="cannot be sent to its own nodes"):
         net.run(lambda: net.size, timeout=BOUND)
     with pytest.raises(TypeError, match="ShapedNetwork"):
         pickle.dumps(net)
@@ -516,7 +516,7 @@ def test_what_a_scenario_had_left_is_told_at_the_networks_end(tmp_path):
     with pytest.warns(harness.HarnessWarning) as told, harness.network(2, profile="none", scenario=path):
         time.sleep(0.3)
     said = "\n".join(str(one.message) for one in told)
-    assert "over before 100.000 s: heal has not happened" in said
+    assert "ended before 100.000 s: heal has not happened" in said
     assert "the job has not reached step 9" in said
 
 

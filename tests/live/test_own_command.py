@@ -189,7 +189,7 @@ def test_a_scenario_is_an_axis_of_an_experiment(harness, tmp_path):
     first, second = lines_of(moved / "changes.jsonl")
     assert [edge["after"]["delay_s"] for edge in first["edges"]] == [0.04, 0.04]
     assert [edge["after"]["down"] for edge in second["edges"]] == [True, True]
-    left = f"{tmp_path}/slower.yaml:4: events[2].heal: over before 60.000 s: heal has not happened"
+    left = f"{tmp_path}/slower.yaml:4: events[2].heal: ended before 60.000 s: heal has not happened"
     assert f"harness: near.ring.sh-scenario=slower.seed0: {left}" in said
     reported = json.loads(harness("report", str(made.made), "--json").stdout)
     assert [run["label"] for run in reported["runs"]] == ["sh", "sh scenario=slower"]

@@ -211,7 +211,7 @@ def test_a_disk_that_is_full_is_said_once_by_each_and_the_job_goes_on(record, ha
     assert all(f"[{rank}] done" in done.stdout for rank in (0, 1))
     full = [line for line in done.stderr.splitlines() if "No space left on device" in line]
     ours = [line for line in full if "harness.log" not in line]
-    theirs = [line for line in full if "harness.log loses what it cannot write" in line]
+    theirs = [line for line in full if "harness.log drops what it cannot write" in line]
     assert len(ours) == 1
     assert 1 <= len(theirs) <= 2
     assert len(full) == len(ours) + len(theirs)

@@ -20,7 +20,7 @@ CONTROL = Path("/sys/fs/cgroup/cgroup.subtree_control")
 
 
 def test_programs_of_a_node_get_their_share_once_the_controller_is_handed_on():
-    with pytest.raises(UnavailableError, match=r"hand it on: echo \+cpu > /sys/fs/cgroup/cgroup.subtree_control"):
+    with pytest.raises(UnavailableError, match=r"enable it: echo \+cpu > /sys/fs/cgroup/cgroup.subtree_control"):
         check_limits()
     CONTROL.write_text("+cpu")
     try:

@@ -135,7 +135,7 @@ def test_a_full_disk_is_said_once_and_the_script_goes_on(folder, capsys, monkeyp
             harness.log(step=step, loss=0.5)
     os.close(full)
     (line,) = capsys.readouterr().err.splitlines()
-    assert "No space left on device: harness.log loses what it cannot write, and the script goes on" in line
+    assert "No space left on device: harness.log drops what it cannot write; the script continues" in line
 
 
 def test_a_folder_that_is_gone_is_said_once(folder, monkeypatch, capsys):

@@ -90,7 +90,7 @@ def test_no_process_is_one_clear_error(make, monkeypatch):
     node.supervisor.stdin.close()
     assert node.supervisor.wait(10) == 0
     monkeypatch.setattr("harness.shaping.userspace.control._START_SECONDS", 0.3)
-    with pytest.raises(NodeError, match="the shaper daemon does not run: no packet passes"):
+    with pytest.raises(NodeError, match="the shaper daemon is not running: no packet passes"):
         node.observe(plan)
 
 

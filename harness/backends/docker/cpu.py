@@ -13,9 +13,10 @@ from harness.model.cpu import CpuShare, check_cores
 from harness.model.plan import NetworkPlan
 from harness.shaping.facts import USERSPACE
 
-_WHOLE: Final = "a container's share of a CPU is for all that runs in it, its agent too"
+_WHOLE: Final = "a container's share of a CPU is for everything in it, the agent included"
 _LINKS: Final = (
-    "; links in user space are made there, and late where a job uses it up: use --engine netem, or --runtime netns"
+    "; links in user space need some of it, and deliver late when a job uses it up: use --engine netem"
+    " or --runtime netns"
 )
 
 

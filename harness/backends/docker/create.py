@@ -115,7 +115,7 @@ def check_free(network: str) -> None:
         ours = {"label": f"{labels.NETWORK}={network}"}
         if client.containers.list(all=True, filters=ours, ignore_removed=True):
             raise NetworkStateError(
-                f"containers of a network {network!r} are there, which have ended; remove them with"
+                f"there are containers of a network {network!r} that have ended; remove them with"
                 f" 'harness down --name {network}', or give another --name"
             )
 
@@ -132,7 +132,7 @@ def _make_network(client: Any, network: str, plan: NetworkPlan) -> None:
             old.remove()
     name = _prefix(network)
     if client.networks.list(names=[f"^{name}$"]):
-        raise NetworkStateError(f"Docker has a network {name!r} that is not ours; give another --name")
+        raise NetworkStateError(f"Docker has a network {name!r} that harness did not make; give another --name")
     pools = [IPAMPool(str(subnet), gateway=str(subnet[-2])) for subnet in (net.ipv4_net, net.ipv6_net)]
     try:
         client.networks.create(

@@ -122,7 +122,7 @@ def bring_up(node: NodePlan, congestion_control: str) -> None:
     index = socket.if_nametoindex(INTERFACE)
     steps = [(f"set {INTERFACE} up", links.set_up(index, arp=False))]
     steps += [
-        (f"tell it where node {port.neighbour} is", lead_to(net.address(port.neighbour, version), mac, index))
+        (f"set the MAC address of node {port.neighbour}", lead_to(net.address(port.neighbour, version), mac, index))
         for net in [node.addressing]
         for port in node.egress
         for mac in [net.mac(port.neighbour)]
@@ -149,7 +149,7 @@ def _routes(node: NodePlan, version: int, index: int, more: Mapping[str, Any]) -
             what = f"add the route to {prefix} through node {port.neighbour}"
             yield what, Route(prefix, hop, index, **more).add()
     subnet = net.ipv4_net if version == 4 else net.ipv6_net
-    yield f"refuse all else in {subnet}", Route(subnet, None, None).add()
+    yield f"make the rest of {subnet} unreachable", Route(subnet, None, None).add()
 
 
 def _perform(netlink: Rtnetlink, node: NodePlan, steps: Sequence[Step], remedy: str = "") -> None:

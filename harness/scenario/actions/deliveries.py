@@ -34,7 +34,7 @@ def follows_delivery(values: Values, folder: Path) -> bool:
     ways = [key for key in _WAYS if key in values]
     if form is not None and form.word == "csv":
         if ways or "file" not in values:
-            raise values[ways[0] if ways else "format"].fault("give file; up and down are of packet-delivery traces")
+            raise values[ways[0] if ways else "format"].fault("give file; up and down are for packet-delivery traces")
         return False
     if form is not None or ways or "file" not in values:
         return form is not None or bool(ways)

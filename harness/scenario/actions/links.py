@@ -73,7 +73,7 @@ READERS: Final[Mapping[str, ActionReader]] = {
         _profile,
     ),
     "down": ActionReader(
-        "Links lose all: `edge`, `one_way`.",
+        "Links drop every packet: `edge`, `one_way`.",
         _down(True),
     ),
     "up": ActionReader(

@@ -76,7 +76,7 @@ class Conversation:
             self.close()
             if time.monotonic() > deadline:
                 raise UnavailableError(
-                    "the shaper daemon does not run: no packet passes; 'harness down' and 'up' again"
+                    "the shaper daemon is not running: no packet passes; 'harness down' and 'up' again"
                 )
             time.sleep(0.005)
             with contextlib.suppress(OSError):
@@ -112,8 +112,7 @@ class Conversation:
                 line += data
         except TimeoutError:
             raise UnavailableError(
-                f"the shaper daemon has not answered for {_ANSWER_SECONDS:.0f} s; while it stands still"
-                " no packet passes"
+                f"the shaper daemon has not answered for {_ANSWER_SECONDS:.0f} s; while it hangs, no packet passes"
             ) from None
         except OSError:
             return b""

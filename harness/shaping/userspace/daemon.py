@@ -254,7 +254,7 @@ class ShaperDaemon:
         except control.Refused as refusal:
             return {"error": refusal.text, "neighbour": refusal.neighbour}
         except (KeyError, TypeError, HarnessError) as problem:
-            return {"error": f"makes no sense of the request: {problem!r}"}
+            return {"error": f"does not understand the request: {problem!r}"}
 
     def _set(self, node: NodeQueues, branches: list[Branch], caps: tuple[CapOrder, ...]) -> None:
         try:

@@ -32,7 +32,7 @@ class UserspaceMeter:
         answer = control.ask({"do": "share"}, files)
         if not files:
             raise UnavailableError(
-                "the shaper daemon is an older one, which does not share: 'harness down' and 'up' again"
+                "the shaper daemon is of an older version, without shared counters: 'harness down' and 'up' again"
             )
         self._file = files[0]
         self._state = State(self._file, answer["slots"], writable=False)

@@ -22,8 +22,8 @@ _PLACES: Final = {
 }
 
 _ELSEWHERE: Final = (
-    "{} is shared with nodes of another shaper daemon ({}), for there was no such trunk when the network was made;"
-    " 'harness down', and 'up' with it"
+    "{} is shared with nodes of another shaper daemon ({}), because the network had no such trunk at first;"
+    " 'harness down', then 'harness up' with this trunk"
 )
 
 

@@ -57,7 +57,7 @@ class ElasticLoop:
             began = time.time()
             roster = self._meeting.join()
             if roster is None:
-                line = f"rank {self._meeting.rank}: the others have ended without this rank, which has nothing to join"
+                line = f"rank {self._meeting.rank}: the others have finished, so this rank has no group to join"
                 print(line, file=sys.stderr, flush=True)
                 return
             if error and not roster.lost and not roster.joined:
@@ -136,8 +136,8 @@ class ElasticLoop:
         step = self._training.step
         if step == self._failed_at:
             raise HarnessError(
-                f"{error}; so it failed before with the same ranks: does a collective take more than"
-                f" --elastic {self._meeting.away:g} seconds over these links?"
+                f"{error}; the same ranks failed at this step before: a collective may take more than"
+                f" --elastic {self._meeting.away:g} seconds over these links"
             )
         self._failed_at = step
 

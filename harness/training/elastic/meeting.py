@@ -46,7 +46,7 @@ def make_meeting(environment: Mapping[str, str], timeout: float, away: float) ->
         away: seconds after which a collective fails because a member does not answer.
     """
     if environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        raise InputError("--elastic: torchrun starts all ranks again by itself; start this without torchrun")
+        raise InputError("--elastic: torchrun restarts all ranks by itself; start this without torchrun")
     restarted = environment.get(RESTART, "0") not in ("", "0")
     if environment["RANK"] != "0":
         return Guest(environment, timeout, away, restarted)

@@ -94,7 +94,7 @@ def test_a_rank_that_is_back_when_all_is_done_ends_well(tmp_path):
         ranks.start(1, restart=1)
         codes.append(ranks.processes[1].wait(60))
         assert codes == [0, 0, 0], ranks.said()
-        assert ranks.said()[1] == "rank 1: the others have ended without this rank, which has nothing to join\n"
+        assert ranks.said()[1] == "rank 1: the others have finished, so this rank has no group to join\n"
 
 
 def test_where_rank_0_is_killed_the_others_end(tmp_path):
@@ -138,5 +138,5 @@ def test_what_fails_again_with_the_same_ranks_ends_the_run(tmp_path, monkeypatch
     with broken(tmp_path, monkeypatch, "gloo") as ranks:
         assert ranks.codes()[0] == 70, ranks.said()
         last = ranks.said()[0].splitlines()[-1]
-    assert last.startswith("rank 0: step 6: not in time; so it failed before with the same ranks"), last
+    assert last.startswith("rank 0: step 6: not in time; the same ranks failed at this step before"), last
     assert "--elastic 3" in last

@@ -25,7 +25,7 @@ def test_it_says_once_how_to_be_given_it_and_goes_on_then():
 
 
 def test_where_nobody_does_it_the_node_ends():
-    with pytest.raises(UnavailableError, match=f"nobody has limited net-node-2 to 25% of a CPU core: {HOW}"):
+    with pytest.raises(UnavailableError, match=f"container net-node-2 is not limited to 25% of a CPU core; run: {HOW}"):
         await_share(QUARTER, "net-node-2", -1, lambda _: None, lambda: CpuStatus(None))
 
 

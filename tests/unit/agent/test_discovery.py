@@ -44,7 +44,7 @@ def test_all_are_found_in_the_order_of_their_ranks_however_they_come():
 def test_who_is_missing_is_told_while_we_wait_and_at_the_end():
     told = []
     with pytest.raises(
-        UnavailableError, match=r"did not start within 0 s \(START_TIMEOUT\): n-2; is NODES the number of"
+        UnavailableError, match=r"did not start within 0 s \(START_TIMEOUT\): n-2; check that NODES is the number of"
     ):
         find_all(NAMES, 0.3, told.append, ipv6=True, look=Dns(n_1=[place(1)], n_2=[None], n_3=[place(3)]))
     assert told[0] == "waiting for n-2 to start"

@@ -110,7 +110,7 @@ def test_it_gives_what_compose_gives_and_of_capabilities_net_admin_alone_is_unus
 @pytest.mark.parametrize(
     ("network", "job", "message"),
     [
-        ({"topology": "ring"}, {}, "'ring' needs nodes that pass on what others send"),
+        ({"topology": "ring"}, {}, "'ring' needs nodes that forward packets for others"),
         ({"topology": "star"}, {}, "take one in which all are neighbours"),
         ({"topology": "./mine.yaml"}, {}, "pods do not have that file"),
         ({"topology": "matrix:rtt=a.csv"}, {}, "pods do not have that file"),
@@ -120,7 +120,7 @@ def test_it_gives_what_compose_gives_and_of_capabilities_net_admin_alone_is_unus
         ({"profile": "nope"}, {}, "profile 'nope' is unknown"),
         ({"engine": "netem2"}, {}, "did you mean 'netem'"),
         ({}, {"scenario": "./mine.yaml"}, "--scenario './mine.yaml': pods do not have"),
-        ({}, {"name": "Train_1"}, "'Train_1' is no name for a Service"),
+        ({}, {"name": "Train_1"}, "'Train_1' cannot name a Service"),
         ({}, {"name": "1st"}, "from a letter"),
         ({}, {"name": "a" * 62}, "63 characters with -3"),
         ({}, {"master_port": 29321}, "agents use that port"),

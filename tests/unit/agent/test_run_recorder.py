@@ -138,10 +138,10 @@ def test_counters_that_cannot_be_read_once_are_recorded_again_later(tmp_path, re
 
 def test_what_cannot_be_sampled_is_logged_and_ends_no_job(tmp_path, monkeypatch, capfd):
     def refuse(_):
-        raise UnavailableError("the shaper daemon does not run")
+        raise UnavailableError("the shaper daemon is not running")
 
     monkeypatch.setattr(CountingLinks, "sampler", refuse)
     recorder = RunRecorder(tmp_path, CountingLinks(0), "cubic", USER)
     asyncio.run(asyncio.wait_for(recorder.run(), 5))
     recorder.end(0, None)
-    assert "this run is not recorded: the shaper daemon does not run" in capfd.readouterr().err
+    assert "this run is not recorded: the shaper daemon is not running" in capfd.readouterr().err

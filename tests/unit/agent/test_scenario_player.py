@@ -23,7 +23,7 @@ def test_time_0_is_the_coordinators_on_one_machine_and_now_on_another():
         ("events: [{at: 1s, down: {edge: 0-5}}]", r"SCENARIO: mine:1: events\[0\].down: there is no rank 5"),
         (
             "events: [{at: 1s, traffic: {from: 0, to: 1, rate: 1mbit}}]",
-            r"SCENARIO: mine:1: .*loads are not for SCENARIO",
+            r"SCENARIO: mine:1: .*SCENARIO cannot start loads",
         ),
     ],
 )

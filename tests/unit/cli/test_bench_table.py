@@ -96,7 +96,7 @@ def test_the_table_is_readable(width):
     text = rendered(bench_document("userspace", pair(), result(*rows)), width)
     assert "67.1 MB" in text
     assert max(map(len, text.splitlines())) <= width
-    assert ("too narrow for: " in text) == (width == 80)
+    assert ("no room for: " in text) == (width == 80)
     assert "".join(NOTE.split()) in "".join(text.split())
 
 

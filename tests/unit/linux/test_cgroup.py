@@ -55,7 +55,7 @@ def test_version_2_says_how_to_hand_it_on(machine):
     (top / "unified/cgroup.controllers").write_text("cpu io")
     with pytest.raises(UnavailableError) as refused:
         CpuController.find(top).parent()
-    assert f"as root, hand it on: echo +cpu > {top}/unified/cgroup.subtree_control" in str(refused.value)
+    assert f"as root, enable it: echo +cpu > {top}/unified/cgroup.subtree_control" in str(refused.value)
 
 
 def test_a_hybrid_tree_whose_second_version_has_no_cpu_controller(machine):

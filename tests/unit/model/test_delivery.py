@@ -111,7 +111,7 @@ def test_the_text_of_a_link_names_the_file_and_how_it_is_played():
     [
         ("loop=maybe", "loop: 'maybe' is neither yes nor no"),
         ("offset=soon", "offset: 'soon' is not a time"),
-        ("offset=2s,loop=no", "offset 2s: it is over by then; it lasts 2s"),
+        ("offset=2s,loop=no", "offset 2s is past its end; it lasts 2s"),
         ("speed=0", "speed: '0' is no factor from 0.001 to 1000"),
         ("scale=-1", "scale: '-1' is no factor"),
         ("scale=nan", "scale: 'nan' is no factor"),
@@ -204,7 +204,9 @@ def test_a_plan_without_traces_carries_none():
 
 
 def test_netem_serves_none():
-    with pytest.raises(ShapeError, match=r"edge 0->1: delivery a\.up: the netem engine has rates alone; use --engine"):
+    with pytest.raises(
+        ShapeError, match=r"edge 0->1: delivery a\.up: netem cannot replay a delivery trace; use --engine"
+    ):
         NetemFacts().check(network("line", 2, LinkShape(delivery=trace("1\n"))))
 
 

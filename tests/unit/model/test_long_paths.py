@@ -14,7 +14,7 @@ def test_most_networks_have_none(topology):
 @pytest.mark.parametrize(
     ("topology", "size", "words"),
     [
-        ("line", 257, "nodes 256 and 0 are 256 hops apart, and packets live for 255"),
+        ("line", 257, "nodes 256 and 0 are 256 hops apart, and packets are dropped after 255"),
         ("line", 300, "nodes 299 and 0 are 299 hops apart"),
         ("ring", 520, "are 260 hops apart"),
     ],

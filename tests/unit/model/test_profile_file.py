@@ -239,7 +239,7 @@ BAD = [
     ("packet-loss: 1%", "unknown key 'packet-loss'; did you mean 'loss'?"),
     ("gemodel: 1%", "did you mean 'gilbert_elliott'?"),
     ("loss-correlation: 25%", "did you mean 'loss_correlation'?"),
-    ("jitter_correlation: 25%", "unknown key 'jitter_correlation'; delays here do not correlate"),
+    ("jitter_correlation: 25%", "unknown key 'jitter_correlation'; delays of successive packets are independent here"),
     ("slot: 5ms", "links here send packets one by one"),
     ("ecn: true", "write e.g. queue: codel,ecn=yes"),
     ("delay: none", "delay: 'none' is not a time"),

@@ -43,7 +43,7 @@ def test_optional_columns_are_left_out_the_last_first_and_said():
     columns = [Column("a"), Column("b", optional=True), Column("c", optional=True), Column("d")]
     table = made(("1" * 10,) * 4, columns=columns)
     assert table.lines(36)[1:3] == ["a           b           d", "1111111111  1111111111  1111111111"]
-    assert table.lines(36)[-1] == "too narrow for: c; --json has all"
+    assert table.lines(36)[-1] == "no room for: c; --json has all"
     assert table.lines(24)[1] == "a           d"
 
 

@@ -37,7 +37,7 @@ def test_a_later_beginning_finds_what_holds_there():
         (0.5, {"delay": "50ms"}),
     ]
     assert begun_later([(1.0, {"rate": "6Mbit"})], 3.0, 0.25, loop=False) == [(0.75, {"rate": "6Mbit"})]
-    with pytest.raises(InputError, match="offset 3 s: the trace is over by then; it lasts 3 s"):
+    with pytest.raises(InputError, match="offset 3 s is past the end of the trace, which lasts 3 s"):
         begun_later(POINTS, 3.0, 3.0, loop=False)
 
 

@@ -141,7 +141,7 @@ def test_traffic_lasts(load):
         ("edge: 0-1, scale: 1e999999999", "'1e999999999' is no scale"),
         ("edge: 0-1, scale: nan", "'nan' is no scale"),
         ("edge: 0-1, file: delays.csv, scale: 2", "scale multiplies rates, and this trace has none"),
-        ("edge: 0-1, offset: 2s", "trace.offset: offset 2 s: the trace is over by then; it lasts 2 s"),
+        ("edge: 0-1, offset: 2s", "trace.offset: offset 2 s is past the end of the trace, which lasts 2 s"),
         ("edge: 0-1, offset: 10us", "'10us' is under 1 ms"),
     ],
 )

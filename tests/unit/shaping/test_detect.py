@@ -102,7 +102,7 @@ def test_without_findings_they_are_asked_for(monkeypatch):
 @pytest.mark.parametrize(
     ("held", "told"),
     [
-        (None, "the kernel accepts it, but lists none"),
+        (None, "the kernel accepts it, but does not list it"),
         (Netem(), "the kernel accepts it, but reports something else: delay_ns 0 -> 64000000, "),
     ],
 )

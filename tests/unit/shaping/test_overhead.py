@@ -19,7 +19,7 @@ def uplink(overhead):
     ("plan", "words"),
     [
         (network("line", 2, shape(rate="1mbit", overhead="-14", queue="codel")), "edge 0->1: overhead -14"),
-        (network("line", 2, shape(rate="1mbit", overhead="-14", buffer="64KiB")), "tbf counts no frame as less"),
+        (network("line", 2, shape(rate="1mbit", overhead="-14", buffer="64KiB")), "tbf takes no negative overhead"),
         (network("line", 2, shape(rate="1mbit", overhead="-14", burst="64KiB")), "use --engine userspace"),
         (uplink(-14), "uplink of node 1: overhead -14"),
     ],

@@ -122,7 +122,7 @@ def test_the_next_process_is_asked_where_one_ends_before_it_answers(listener):
 
 
 def test_a_process_that_stands_still_or_is_not_there(listener):
-    with pytest.raises(UnavailableError, match="has not answered for 0 s; while it stands still"):  # nobody accepts
+    with pytest.raises(UnavailableError, match="has not answered for 0 s; while it hangs"):  # nobody accepts
         control.ask({"do": "read"})
     listener.close()
     with pytest.raises(UnavailableError, match="does not run: no packet passes"):

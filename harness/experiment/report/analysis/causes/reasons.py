@@ -135,7 +135,7 @@ def unexplained(found: Waits, network: Network, lost: Lost) -> str:
     """Waits without records that could tell why."""
     missing = "the settings of its links" if network.loads else "the counters of its links"
     waited = f"ranks wait {_time(lost['unknown'] / found.steps)} of a {found.unit} of {_time(found.step)}"
-    return f"Unknown: {waited}; {missing} were not recorded, so what for cannot be told."
+    return f"Unknown: {waited}; {missing} were not recorded, so the cause is unknown."
 
 
 SENTENCES: Final[Mapping[Cause, Callable[[Waits, Network, Lost], str]]] = {
@@ -154,7 +154,7 @@ NAMES: Final[Mapping[Cause, str]] = {
     "queue": "queues",
     "straggler": "waiting for the slowest rank",
     "changed": "the change",
-    "unknown": "what cannot be split",
+    "unknown": "what cannot be attributed",
 }
 
 
