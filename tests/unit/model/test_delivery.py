@@ -136,7 +136,7 @@ def test_a_trace_travels_by_its_digest(monkeypatch):
     assert list(sent) == [one.digest]
     monkeypatch.setattr(module, "_traces", {})
     counts_of.cache_clear()
-    with pytest.raises(RecordError, match="is not here"):
+    with pytest.raises(RecordError, match="did not come with its link"):
         counts_of(one.digest)
     remember_traces(sent)
     assert counts_of(one.digest) == bytes([1, 0, 0, 1])
