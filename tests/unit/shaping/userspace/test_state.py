@@ -125,7 +125,7 @@ def test_a_process_that_stands_still_or_is_not_there(listener):
     with pytest.raises(UnavailableError, match="has not answered for 0 s; while it hangs"):  # nobody accepts
         control.ask({"do": "read"})
     listener.close()
-    with pytest.raises(UnavailableError, match="does not run: no packet passes"):
+    with pytest.raises(UnavailableError, match="is not running: no packet passes"):
         control.ask({"do": "read"})
 
 
