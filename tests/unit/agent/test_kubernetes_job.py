@@ -122,7 +122,7 @@ def test_it_gives_what_compose_gives_and_of_capabilities_net_admin_alone_is_unus
         ({}, {"scenario": "./mine.yaml"}, "--scenario './mine.yaml': pods do not have"),
         ({}, {"name": "Train_1"}, "'Train_1' cannot name a Service"),
         ({}, {"name": "1st"}, "a letter first"),
-        ({}, {"name": "a" * 62}, "63 characters with -3"),
+        ({}, {"name": "a" * 62}, "with -3 at its end at most 63 characters"),
         ({}, {"master_port": 29321}, "agents use that port"),
     ],
 )
