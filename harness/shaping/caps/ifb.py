@@ -13,7 +13,7 @@ from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.rtnetlink import Request, Rtnetlink
 from harness.shaping.caps.htb import send
 
-_RTM_NEWLINK, _RTM_DELLINK = 16, 17
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
 _IFINFOMSG: Final = struct.Struct("=BxHiII")
 _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND, _IFLA_AF_SPEC = 3, 18, 1, 26
 _AF_INET6, _ADDR_GEN_MODE, _NO_ADDRESS = 10, 8, b"\1"
@@ -21,11 +21,14 @@ _IFF_UP: Final = 1
 
 
 def find_ifb(name: str) -> int | None:
-    """Its index, where it is in the current network namespace."""
-    try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        return None
+    """Its index, where it is in the current network namespace.
+
+    By netlink: where there is no such interface, if_nametoindex's ioctl has the kernel run ``modprobe netdev-NAME``
+    (dev_load in net/core/dev_ioctl.c), for each node two or three times in each change.
+    """
+    with Rtnetlink() as netlink:
+        found = netlink.ask(_RTM_GETLINK, _IFINFOMSG.pack(0, 0, 0, 0, 0) + attr(_IFLA_IFNAME, name.encode() + b"\0"))
+    return None if found is None else int(_IFINFOMSG.unpack_from(found)[2])
 
 
 def remove_link(name: str) -> Request:

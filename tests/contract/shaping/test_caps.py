@@ -17,6 +17,7 @@ from harness.model.status import NodeStatus
 from harness.model.units import Rate, Size
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.caps.downlink import apply_downlink, with_downlink
+from harness.shaping.caps.ifb import find_ifb
 from harness.shaping.caps.uplink import apply_uplink, with_uplink
 from harness.shaping.segments import interface_index
 from tests.support.namespace_node import given, returning
@@ -161,3 +162,11 @@ def test_a_refusal_names_node_and_cap(node):
     tc("qdisc", "add", "dev", node.device, "root", "handle", "7:", "htb")  # somebody else's tree
     with pytest.raises(NodeError, match=f"node 0: limit its {node.cap}: "):
         node.apply(plan)
+
+
+def test_an_interface_that_is_not_there_is_looked_for_without_running_modprobe(monkeypatch):
+    """As the ioctl of if_nametoindex does, in 20 ms or more: a link's change looked for ifb-down six times."""
+    monkeypatch.setattr(socket, "if_nametoindex", lambda name: pytest.fail(f"asked for {name} by an ioctl"))
+    assert find_ifb("lo") == 1
+    assert find_ifb("ifb-down") is None
+    assert find_ifb("l") is None, "a whole name"
