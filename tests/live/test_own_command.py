@@ -156,16 +156,17 @@ def test_a_target_ends_a_run_and_a_value_that_never_comes_is_a_note(laboratory):
 
 @pytest.mark.torch
 def test_the_example_is_compared_on_one_page(laboratory):
-    """Plain PyTorch: from nothing to a page of two profiles and two seeds with one file of ten lines."""
+    """Plain PyTorch: from nothing to a page of two profiles with one file of ten lines."""
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
     example = Path(__file__).parents[2] / "examples" / "own_script.yaml"
     lines = [line for line in example.read_text().splitlines() if not line.startswith("#")]
     assert len(lines) <= 10
     made = laboratory.folder / "own.yaml"
-    made.write_text("\n".join(lines).replace("[0.1, 0.05]", "0.1") + "\n")
+    fewer = "\n".join(lines).replace("[0.1, 0.05]", "0.1").replace("seeds: [0, 1]", "seeds: [1]")
+    made.write_text(fewer + "\n")
     (laboratory.folder / "own_script.py").write_text((example.parent / "own_script.py").read_text())
     out, _ = laboratory.run(str(made))
-    assert out.count("target at step") == 4
+    assert out.count("target at step") == 2
     page = laboratory.harness("report", str(laboratory.made), "--format", "html")
     assert "report.html" in page.stdout
     text = (laboratory.made / "report" / "report.html").read_text()

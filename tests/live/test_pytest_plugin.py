@@ -40,7 +40,8 @@ def run(tmp_path):
         (tmp_path / "test_user.py").write_text(HEADER + text)
         registered = any(one.value == "harness.pytest_plugin" for one in entry_points())
         plugin = [] if registered else ["-p", "harness.pytest_plugin"]
-        argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, *words, str(tmp_path)]
+        without = [word for name in ("cacheprovider", "hypothesispytest", "anyio") for word in ("-p", f"no:{name}")]
+        argv = [sys.executable, "-m", "pytest", *without, *plugin, *words, str(tmp_path)]
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
         done = subprocess.run(
             argv,

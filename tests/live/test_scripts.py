@@ -59,11 +59,11 @@ def test_ddp(script):
 
 if not SLOW:
 
-    def test_fsdp_on_a_ring(script):
-        printed = script(["-n", "3", "-t", "ring", "-p", "datacenter"], [], "fsdp.py")
-        for rank in range(3):
-            assert f"[{rank}] rank {rank} of 3: " in printed
-        assert printed.count(": good") == 3
+    def test_fsdp(script):
+        printed = script(["-n", "2", "-p", "datacenter"], [], "fsdp.py")
+        for rank in range(2):
+            assert f"[{rank}] rank {rank} of 2: " in printed
+        assert printed.count(": good") == 2
 
     @pytest.mark.full
     def test_torchrun_in_every_node_with_two_processes_each(script, folder):

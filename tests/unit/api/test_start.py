@@ -1,11 +1,9 @@
 """Bad input to harness.network ends before anything is touched; what the package offers, and what that costs."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-import mypy.api
 import pytest
 
 import harness
@@ -160,31 +158,4 @@ def test_a_warning_is_at_the_users_line():
     assert caught[0].filename == __file__
 
 
-def test_a_users_types(tmp_path):
-    (tmp_path / "user.py").write_text(USER)
-    options = ["--strict", "--cache-dir", str(tmp_path), "--config-file", os.devnull]
-    out, err, code = mypy.api.run([*options, str(tmp_path / "user.py")])
-    (line,) = [line.partition("user.py:")[2] for line in out.splitlines() if " error: " in line]
-    assert line.startswith('17: error: Unexpected keyword argument "delai"'), out + err
-    assert code == 1
-
-
 ROOT = Path(harness.__file__).parents[1]
-USER = """
-from collections.abc import Callable
-from pathlib import Path
-from typing import assert_type
-import harness
-
-def step(lr: float) -> int:
-    return 1
-
-def test_x(shaped_network: Callable[..., harness.ShapedNetwork]) -> None:
-    with harness.network(4, "ring", seed=2) as net:
-        net.set("0-1", delay="1ms")
-        net.exec([Path("program"), "word"], env={"FOLDER": Path("/tmp"), "LR": "0.1"})
-    net = shaped_network(2, Path("pair.yaml"), profile=Path("slow.yaml"))
-    assert_type(net.run(step, 0.1, timeout=3), list[int])
-    assert_type(net.start(step, lr=0.1), harness.Call[int])
-    net.set(delai="3ms")
-"""

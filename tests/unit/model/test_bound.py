@@ -532,14 +532,14 @@ def simulated(network, algorithm, size, uplink_first=True):
 
 
 @pytest.mark.parametrize(("collective", "algorithm"), ALGORITHMS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(network=plans(), size=sizes)
 def test_no_algorithm_beats_it(collective, algorithm, network, size):
     assert LinkBound(network).seconds(collective, size) <= simulated(network, algorithm, size) + 1e-9
 
 
 @pytest.mark.parametrize(("collective", "algorithm"), ALGORITHMS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(network=capped_plans(), size=sizes, uplink_first=st.booleans())
 def test_no_algorithm_beats_it_on_shared_lines(collective, algorithm, network, size, uplink_first):
     found = LinkBound(network).seconds(collective, size)
