@@ -10,6 +10,7 @@ from typing import IO, Any, Literal, Protocol
 
 from harness.errors import HarnessError
 from harness.linux.tcp import tcp_counters
+from harness.model.machines import Machines
 from harness.model.node_plan import NodePlan, PlannedEdge
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
@@ -165,6 +166,10 @@ class Backend(ProgramStarter, Protocol):
 
     def observe_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
         """Read them back. Raises HarnessError."""
+        ...
+
+    def machines(self) -> Machines | None:
+        """Who is on which of several machines, and what is between these; None: all are here. Raises NodeError."""
         ...
 
     def kill_jobs(self, ranks: Collection[int]) -> None:

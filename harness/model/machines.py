@@ -66,8 +66,8 @@ class Machines:
         return {name: self.of_rank.index(name) for name in dict.fromkeys(self.of_rank) if name}
 
     def apart(self, a: int, b: int) -> bool:
-        """Whether two ranks are on different machines."""
-        return self.of_rank[a] != self.of_rank[b]
+        """Whether two ranks are on different machines, or it is not known."""
+        return self.of_rank[a] != self.of_rank[b] or not self.of_rank[a]
 
     def path(self, a: int, b: int) -> Path | None:
         """From one rank's machine to another's; None where that is the same, or was not measured."""

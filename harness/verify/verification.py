@@ -7,10 +7,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from harness.backends.base import Stdio
+from harness.errors import UnavailableError
 from harness.model.address import full_frame
 from harness.model.capacity import Capacity
 from harness.model.cpu import CpuShare
 from harness.model.link import Pair
+from harness.model.machines import Machines, Path
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import undirected
 from harness.model.status import EdgeStatus
@@ -64,13 +66,15 @@ def measure(
         stdio = Stdio(subprocess.PIPE, subprocess.PIPE, None)
         return network.backend.spawn(rank, [network.backend.python, *PROBE_ARGV], stdio=stdio)
 
+    machines = network.backend.machines()
     stamps, frame, verdicts = network.backend.engine.kernel_stamps, full_frame(plan.mtu), Rows()
     with ProbeDriver(plan, spawn, seconds=seconds, max_parallel=parallel, ipv6=ipv6, kernel_stamps=stamps) as driver:
         limits = caps_of(plan, held)
         for edge in driver.measure(pairs, progress):
             a, b = edge.pair
             ends = plan.edge(a, b), plan.edge(b, a), applied[a, b], applied[b, a]
-            verdicts[edge.pair] = [*judge(*ends, edge, confidence=confidence, caps=limits, frame=frame)]
+            path = _path(machines, edge.pair)
+            verdicts[edge.pair] = [*judge(*ends, edge, confidence=confidence, caps=limits, frame=frame, path=path)]
         lost = {pair: min(1.0, shape.mean_loss + float(shape.corrupt)) for pair, shape in applied.items()}
         for load, measured in driver.measure_caps(caps, progress):
             verdicts[load.cap.place] = [judge_cap(load, held.get(load.cap.place), measured, lost)]
@@ -91,6 +95,18 @@ def measure(
         if cap != unchanged.get(cap.place) or any(plan.edge(*way) != network.plan.edge(*way) for way in cap.edges):
             verdicts[cap.place] = [row.changed_meanwhile() for row in verdicts[cap.place]]
     return verdicts
+
+
+def _path(machines: Machines | None, pair: Pair) -> Path | None:
+    """Between the two nodes' machines, where these are two. Raises UnavailableError where it is not measured yet."""
+    if machines is None or not machines.apart(*pair):
+        return None
+    if path := machines.path(*pair):
+        return path
+    raise UnavailableError(
+        f"the path between the machines of ranks {pair[0]} and {pair[1]} has not been measured yet: agents do it when"
+        " all nodes are ready, and every minute; try again then"
+    )
 
 
 def _shares(plan: NetworkPlan, pairs: Collection[Pair], places: Collection[Place] | None) -> dict[int, CpuShare]:

@@ -192,6 +192,9 @@ class FakeBackend:
             self.cpus[rank] = None if rank in self.wrong_cpus else share
         return status.with_cpu(CpuStatus(self.cpus[rank], 0.5), share) if rank in self.cpus else status
 
+    def machines(self):
+        return None
+
     def apply_trunks(self, plan):
         self.events.append("apply trunks")
         return self.engine.apply_trunks(plan)

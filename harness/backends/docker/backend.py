@@ -16,6 +16,7 @@ from harness.backends.docker.container_options import ContainerOptions
 from harness.backends.docker.cpu import check_daemon_cores, limit, refuse_new_shares
 from harness.backends.docker.sampling import AgentSampling
 from harness.errors import HarnessError, NodeError, RecordError
+from harness.model.machines import Machines
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
 from harness.shaping.base import EngineFacts
@@ -146,6 +147,15 @@ class DockerBackend:
                 return answer
             error = answer
         raise error
+
+    def machines(self) -> Machines | None:
+        """See Backend: the agent of rank 0 measures that."""
+        if not self._remote:
+            return None
+        answer = self._agents.ask({0: {"do": "machines"}})[0]
+        if isinstance(answer, HarnessError):
+            raise answer
+        return Machines.from_json(answer)
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
         """See Backend. Rank 0 gets every change too, and sends it to nodes that are not asked or come back."""

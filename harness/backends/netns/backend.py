@@ -340,6 +340,9 @@ class NetnsBackend:
         except OSError as problem:
             raise NodeError(rank, f"send {number.name} to its programs", host.explain(problem)) from None
 
+    def machines(self) -> None:
+        """See Backend: all nodes are on this one."""
+
     def kill_jobs(self, ranks: Collection[int]) -> None:
         """See Backend."""
         for rank in ranks:

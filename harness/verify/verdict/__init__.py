@@ -5,7 +5,8 @@ in an interval around what the engine reports, made of a tolerance (what the mac
 of that measurement at the given confidence:
 
     rtt     max(0.5 ms, 2 %), and the standard error of the median, of the mean where the delays are skewed (pareto, or
-            cut at zero); one way as well
+            cut at zero); one way as well. Between two machines what their path takes by itself is expected on top, and
+            there is nothing to say of one way: their clocks differ
     jitter  15 %, the standard error of a standard deviation, and above that 0.3 ms for the path's own noise
     loss    no tolerance: the exact binomial interval, for losses in bursts with fewer effective packets
     rate    92 % to 103 %, and what the timers' lateness may shift in the time that the estimate spans; where a shared
@@ -27,13 +28,14 @@ from dataclasses import replace
 
 from harness.model.address import FRAME
 from harness.model.link import LinkShape
+from harness.model.machines import Path
 from harness.model.node_plan import PlannedEdge
 from harness.verify.caps import Cap, crossed
 from harness.verify.stats import CONFIDENCE, EchoSample, EdgeMeasurement
 from harness.verify.verdict.loss import duplicate, loss, reorder
 from harness.verify.verdict.rate import rate
 from harness.verify.verdict.row import JudgedDirection, Quantity, Verdict
-from harness.verify.verdict.rtt_and_jitter import jitter, rtt
+from harness.verify.verdict.rtt_and_jitter import by_one_clock, jitter, rtt
 
 __all__ = ["Quantity", "Verdict", "judge"]
 
@@ -48,6 +50,7 @@ def judge(
     confidence: float = CONFIDENCE,
     caps: Sequence[Cap] = (),
     frame: int = FRAME,
+    path: Path | None = None,
 ) -> list[Verdict]:
     """Every row of both directions of one edge.
 
@@ -63,14 +66,16 @@ def judge(
         confidence: of each row's interval.
         caps: the shared capacities that the engine reports.
         frame: bytes of a full frame.
+        path: between the machines of the two nodes, where these are two: from the first's to the second's.
     """
-    mirrored = tuple(EchoSample(echo.backward, echo.forward) for echo in measured.echoes)
+    echoes = by_one_clock(measured.echoes, applied, measured.ipv6, path) if path else measured.echoes
+    mirrored = tuple(EchoSample(echo.backward, echo.forward) for echo in echoes)
     there, home = crossed(caps, edge.pair), crossed(caps, back.pair)
     forward = JudgedDirection(
-        edge, back, applied, applied_back, measured, measured.echoes, measured.forward, confidence, there, home, frame
+        edge, back, applied, applied_back, measured, echoes, measured.forward, confidence, there, home, frame, path
     )
     backward = JudgedDirection(
-        back, edge, applied_back, applied, measured, mirrored, measured.backward, confidence, home, there, frame
+        back, edge, applied_back, applied, measured, mirrored, measured.backward, confidence, home, there, frame, path
     )
     return [*_rows(forward), *_rows(backward)]
 

@@ -13,6 +13,7 @@ from harness.model.delivery import Delivery
 from harness.model.distribution import form
 from harness.model.format import format_distinct
 from harness.model.link import LinkShape
+from harness.model.machines import Path
 from harness.model.node_plan import PlannedEdge
 from harness.verify.caps import Cap, CapKind
 from harness.verify.stats import Direction, EchoSample, EdgeMeasurement, Spread, spread, sum_of
@@ -126,7 +127,7 @@ class JudgedDirection:
     """One direction of an edge: as planned, as the engine reports it, as measured; ``back`` is the opposite one.
 
     ``caps`` are the shared capacities that a flow this way crosses, ``caps_back`` those of the opposite way; ``frame``
-    has the bytes of a full frame.
+    has the bytes of a full frame; ``path`` is what is between the machines of the two nodes where these are two.
     """
 
     edge: PlannedEdge
@@ -140,6 +141,12 @@ class JudgedDirection:
     caps: tuple[Cap, ...] = ()
     caps_back: tuple[Cap, ...] = ()
     frame: int = FRAME
+    path: Path | None = None
+
+    @property
+    def path_rtt(self) -> float:
+        """Seconds that a round trip takes beside the link: what the link adds to."""
+        return self.path.rtt if self.path else 0.0
 
     @property
     def requested(self) -> LinkShape:

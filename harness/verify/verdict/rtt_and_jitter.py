@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import hypot, sqrt
+from statistics import median
 from typing import Final
 
 from harness.model.distribution import jitter_form
 from harness.model.format import format_time
 from harness.model.link import LinkShape
+from harness.model.machines import Path
 from harness.verify.caps import Cap
 from harness.verify.node.packet import small_frame
 from harness.verify.stats import NOISE_S, EchoSample, Spread, spread, std_error
@@ -69,6 +71,24 @@ class _Accepted:
         return self.holds(value) and (self.coarse or value > self.high)
 
 
+def by_one_clock(echoes: Sequence[EchoSample], shape: LinkShape, ipv6: bool, path: Path) -> tuple[EchoSample, ...]:
+    """Echoes between two machines, whose clocks that nobody sets have nothing in common, as if one had stamped all.
+
+    Only round trips, and how one-way delays differ from each other, are measured then: the median delay is what the
+    link should have.
+
+    Args:
+        echoes: as stamped by two clocks.
+        shape: of the way there.
+        ipv6: whether by IPv6.
+        path: between the machines.
+    """
+    if not echoes:
+        return ()
+    ahead = median(echo.forward for echo in echoes) - _expected(shape, ipv6) - path.rtt / 2
+    return tuple(EchoSample(echo.forward - ahead, echo.backward + ahead) for echo in echoes)
+
+
 def rtt(way: JudgedDirection) -> Verdict:
     """The round trip that starts at src; the delay from src to dst must be right by itself, too."""
     requested = way.requested.delay.seconds + way.back.effective.delay.seconds
@@ -80,12 +100,16 @@ def rtt(way: JudgedDirection) -> Verdict:
         row = way.row("rtt", requested, applied, note=f"none of {sent} packets came back" if sent else UNMEASURED)
         return (row.left_out() if way.edge_measured.echo_left_out else row).compared(2 * _ROUNDING_S, format_time)
     one_way = _expected(way.applied, way.ipv6)
-    expected = one_way + _expected(way.applied_back, way.ipv6)
+    expected = one_way + _expected(way.applied_back, way.ipv6) + way.path_rtt
     measured, accepted = _judged(way, expected, seen, (way.applied, way.applied_back), (*way.caps, *way.caps_back))
     row = way.row("rtt", requested, applied, measured, low=accepted.low, high=accepted.high, samples=seen.count)
     if trace := way.applied.delivery or way.applied_back.delivery:
         return row.follows(trace).compared(2 * _ROUNDING_S, format_time)
-    row = row.with_note(_note(way, expected - applied, measured > accepted.plain))
+    row = row.with_note(_note(way, expected - applied - way.path_rtt, measured > accepted.plain))
+    if way.path:
+        if accepted.bound(measured):
+            row = _bound(row, accepted, 2 * way.machine_delay, accepted.widest - expected)
+        return _between_machines(row, way.path).compared(2 * _ROUNDING_S, format_time)
     there, accepted_there = _judged(
         way,
         one_way,
@@ -195,6 +219,15 @@ def _symmetric(shape: LinkShape) -> bool:
 def _bound(row: Verdict, accepted: _Accepted, adds: float, room: float) -> Verdict:
     note = f"this machine itself adds {format_time(adds)}, so it cannot detect a difference under {format_time(room)}"
     return replace(row, ok=True, machine_bound=True, high=accepted.widest, note=note)
+
+
+def _between_machines(row: Verdict, path: Path) -> Verdict:
+    """With what the two machines make of it."""
+    own = f"the path between the machines takes {format_time(path.rtt)} of it"
+    if 0 < (row.requested or 0.0) < path.rtt:
+        own = f"the plan asks for less than the path between the machines takes by itself, {format_time(path.rtt)}"
+    one_way = f"one way not measured: clocks of two machines, +-{format_time(path.uncertainty)}"
+    return row.with_note("; ".join(filter(None, (row.note, own, one_way))))
 
 
 def _note(way: JudgedDirection, extra: float, widened: bool) -> str:

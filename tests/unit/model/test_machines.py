@@ -14,6 +14,8 @@ def test_paths_are_found_from_either_end_by_any_rank():
     assert MACHINES.path(2, 1) == PATH
     assert MACHINES.path(1, 0).ahead == -0.25
     assert MACHINES.path(0, 3) is None, "not measured"
+    assert not MACHINES.apart(0, 2)
+    assert Machines(["", ""]).apart(0, 1), "where they are is not known yet"
     assert MACHINES.first_ranks == {"a": 0, "b": 1, "c": 3}
     assert [MACHINES.ahead(rank) for rank in range(4)] == [0.0, 0.25, 0.0, 0.0]
 

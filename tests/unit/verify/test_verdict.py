@@ -8,6 +8,7 @@ import pytest
 from harness.model.delivery import Delivery
 from harness.model.distribution import table
 from harness.model.link import UNSHAPED, GilbertElliott, LinkShape
+from harness.model.machines import Path
 from harness.model.node_plan import PlannedEdge
 from harness.model.units import Rate, Ratio, Size, Time
 from harness.verify.caps import at_mean_rate
@@ -455,3 +456,38 @@ def test_a_higher_confidence_is_a_wider_interval():
     seen = measurement(WAN, HOME, random.Random(15))
     usual, sure = (rows(WAN, HOME, seen, confidence=c)[0, "loss"] for c in (0.99, 0.9999))
     assert sure.high > usual.high
+
+
+def by_two_clocks(seen, ahead, path):
+    """The same between two machines: the second's clock is that far ahead, and the path takes its own time."""
+    echoes = (EchoSample(one.forward + path / 2 + ahead, one.backward + path / 2 - ahead) for one in seen.echoes)
+    return replace(seen, echoes=tuple(echoes))
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3e5, -7200.0])
+def test_between_two_machines_round_trips_and_jitter_are_judged_whatever_their_clocks_say(ahead):
+    path = Path(0.0032, 0.0002, 0.004, 0.0045, 20)
+    seen = by_two_clocks(measurement(WAN, HOME, random.Random(4)), ahead, path.rtt)
+    found = rows(WAN, HOME, seen, path=path)
+    assert [key for key, row in found.items() if not row.ok] == []
+    assert found[0, "rtt"].measured == pytest.approx(0.054, rel=0.02)
+    assert "the path between the machines takes 4 ms of it" in found[0, "rtt"].note
+    assert "one way not measured: clocks of two machines, +-200 µs" in found[1, "rtt"].note
+    off = rows(WAN, HOME, seen, path=replace(path, rtt=0.0005))
+    assert not off[0, "rtt"].ok, "3.5 ms that neither the link nor the path explains"
+
+
+def test_jitter_that_is_off_is_caught_between_two_machines_too():
+    path = Path(0.0, 0.0002, 0.0004, 0.0005, 20)
+    calm = WAN.changed(jitter=Time.parse("1ms"))
+    seen = by_two_clocks(measurement(calm, HOME, random.Random(5)), 1e4, path.rtt)
+    found = rows(WAN, HOME, seen, path=path)
+    assert [key for key, row in found.items() if not row.ok] == [(0, "jitter")]
+
+
+def test_a_link_that_should_be_quicker_than_the_path_is_named():
+    path, quick = Path(0.0, 0.0001, 0.0008, 0.0009, 20), LinkShape(delay=Time.parse("0.2ms"))
+    seen = by_two_clocks(measurement(quick, quick, random.Random(6)), 50.0, path.rtt)
+    row = rows(quick, quick, seen, path=path)[0, "rtt"]
+    assert row.ok
+    assert "the plan asks for less than the path between the machines takes by itself, 800 µs" in row.note

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from harness.experiment.report.load.clocks import by_clock_of_rank_0, clock_ahead
 from harness.experiment.report.load.records import Note
 
 _MOST_NOTES: Final = 3
@@ -110,7 +111,10 @@ def read_object(path: Path, oddities: Oddities) -> dict[str, Any] | None:
 
 
 def read_lines(path: Path, oddities: Oddities) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) for every line that has one. A missing file yields nothing; the caller reports it."""
+    """(line number, object) for every line that has one. A missing file yields nothing; the caller reports it.
+
+    Times of a rank whose machine's clock is known to differ from rank 0's are corrected by that.
+    """
     try:
         file = path.open(errors="replace")
     except FileNotFoundError:
@@ -118,7 +122,7 @@ def read_lines(path: Path, oddities: Oddities) -> Iterator[tuple[int, dict[str, 
     except OSError as problem:
         oddities.add(path, f"cannot be read ({problem}); ignored")
         return
-    noted = _Noted(path, oddities)
+    noted, ahead = _Noted(path, oddities), clock_ahead(path)
     with file:
         for place, line in enumerate(file, 1):
             try:
@@ -126,7 +130,7 @@ def read_lines(path: Path, oddities: Oddities) -> Iterator[tuple[int, dict[str, 
             except ValueError:
                 value = None
             if isinstance(value, dict):
-                yield place, value
+                yield place, by_clock_of_rank_0(value, ahead) if ahead else value
             elif not line.strip():
                 continue
             elif not line.endswith("\n"):
