@@ -288,6 +288,8 @@ class Agent:
                 return self._survey.answer(message)
             case "machines":
                 return Machines([]).to_json()
+            case "where":
+                return self._where(int(message["rank"]))
             case "observe":
                 return self._links.observe().to_json()
             case "edits" | "apply":
@@ -324,6 +326,12 @@ class Agent:
         state = {"engine": self._links.engine.name, "user": ":".join(map(str, user_of()))}
         plan = self._links.plan.to_json() if with_plan else None
         return state if plan is None or fingerprint(plan) == known else {**state, "plan": plan}
+
+    def _where(self, rank: int) -> dict[str, Any]:
+        """The address of that rank's agent on the agents' network. Raises InputError."""
+        if self._manage is None or not 0 <= rank < self._links.plan.size:
+            raise InputError(f"the agents' network (HARNESS_MANAGE) has no rank {rank}")
+        return {"address": self._manage.address(rank)}
 
     def _left(self) -> None:
         say("the command that made this network has ended")

@@ -32,7 +32,7 @@ def start_program(connection: int, argv: Sequence[str]) -> None:
     try:
         process = subprocess.Popen(
             list(argv),
-            env={**os.environ, "HOME": "/"},
+            env={**os.environ, "HOME": "/tmp"},
             stdin=connection,
             stdout=connection,
             start_new_session=True,

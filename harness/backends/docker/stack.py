@@ -46,8 +46,12 @@ def _remove_stack(name: str) -> bool:
     except DockerRefusal as refusal:
         if refusal.status != HTTPStatus.SERVICE_UNAVAILABLE:
             raise
-        _require_none_here(daemon, name)
-        return False
+        if not _containers(daemon, name):
+            return False
+        raise UnavailableError(
+            f"it is a stack of Docker Swarm, which only a manager can remove: run 'harness down --name {name}' there"
+            " (docker node ls)"
+        ) from None
     services = [one for one in listed if labels.STACK in one["Spec"]["TaskTemplate"]["ContainerSpec"].get("Labels", {})]
     for service in services:
         _delete(daemon, f"/services/{service['ID']}")
@@ -57,10 +61,13 @@ def _remove_stack(name: str) -> bool:
     deadline = time.monotonic() + _LEAVE_SECONDS
     for network in networks:
         _delete(daemon, f"/networks/{network['Id']}", deadline)
-    found = bool(services or networks)
-    for config in _listed(daemon, "configs", name) if found else ():
+    if not services and not networks:
+        return False
+    for config in _listed(daemon, "configs", name):
         _delete(daemon, f"/configs/{config['ID']}")
-    return found
+    while _containers(daemon, name) and time.monotonic() < deadline:  # Swarm removes them when they have ended
+        time.sleep(_POLL_SECONDS)
+    return True
 
 
 def _listed(daemon: DockerDaemon, what: str, name: str) -> list[Mapping[str, Any]]:
@@ -88,10 +95,8 @@ def _delete(daemon: DockerDaemon, path: str, deadline: float = 0.0) -> None:
             return
 
 
-def _require_none_here(daemon: DockerDaemon, name: str) -> None:
+def _containers(daemon: DockerDaemon, name: str) -> list[Mapping[str, Any]]:
+    """Those of a stack of ours that are here, ended or not."""
     ours = _filter(labels.STACK, f"{labels.NAMESPACE}={name}")
-    if daemon.ask("GET", f"/containers/json?all=1&filters={ours}"):
-        raise UnavailableError(
-            f"network {name!r} is a stack of Docker Swarm, which only a manager can remove: run 'harness down --name"
-            f" {name}' there (docker node ls)"
-        )
+    found: list[Mapping[str, Any]] = daemon.ask("GET", f"/containers/json?all=1&filters={ours}")
+    return found
