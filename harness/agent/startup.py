@@ -28,6 +28,7 @@ from harness.agent.scenario_player import ScenarioPlayer
 from harness.agent.settings import Settings, is_no_node
 from harness.errors import HarnessError, InputError, PrivilegeError
 from harness.linux import host
+from harness.linux.congestion_control import AVAILABLE, is_known
 from harness.model.cpu import check_cores
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
@@ -69,6 +70,13 @@ def _check_privilege() -> None:
             "this container lacks CAP_NET_ADMIN, by which it shapes its links; start it with docker run --cap-add"
             " NET_ADMIN, or cap_add as in compose.yaml"
         )
+
+
+def _check_congestion_control(name: str) -> None:
+    """Raises InputError where the kernel, which all nodes share, has none of that name."""
+    if not is_known(name):
+        there = AVAILABLE.read_text().strip() if AVAILABLE.exists() else "other ones"
+        raise InputError(f"CONGESTION_CONTROL={name}: this kernel has no such congestion control; it has {there}")
 
 
 def _digest(links: NodeLinks) -> str:
@@ -117,12 +125,13 @@ def main(end_with: Callable[[int | None], None]) -> int:
         try:
             settings.check()
             player = ScenarioPlayer() if settings.scenario else None
+            _check_privilege()
+            _check_congestion_control(settings.congestion_control)
         except InputError as error:
             end_with(error.exit_code)
             if not _leave_it_to(names[0]):
                 say(str(error))
             return error.exit_code
-        _check_privilege()
         end_with(None)
         links = _prepare(settings, names)
         others = settings.manage_names

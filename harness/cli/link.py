@@ -77,7 +77,8 @@ def show_links(
         by_verify = probed.get(edge.pair, Stats())
         stats = difference({edge.pair: by_verify}, {edge.pair: status.stats})[edge.pair]
         requested = ("down; " if edge.down else "") + format_shape(edge.shape)
-        applied = format_shape(status.applied)
+        passes = edge.effective.is_unshaped and edge.pair not in wrong  # by a queue that is there for a shared capacity
+        applied = format_shape(edge.effective if passes else status.applied)
         if edge.pair in wrong:
             applied = Styled(f"{applied} (differs)", "red")
         sent = f"{stats.sent_packets} pkt {format_size(stats.sent_bytes)}"
@@ -190,7 +191,7 @@ def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan],
         show(made) if changed else say("nothing to change: the links already have these values")
         if seconds is not None and changed:
             say(f"applied and read back in {format_time(seconds)}")
-    for text in narrow_caps(new, changed):
+    for text in narrow_caps(new, [p for p in changed if new.edges[p].shape.rate != old.edges[p].shape.rate]):
         note(text)
     if done:
         note_consequences(network, done)

@@ -54,6 +54,7 @@ KILLS_RANK_0: Final = (
     "the scenario kills rank 0, which serves the store of torch.distributed (MASTER_ADDR): without it, the other ranks"
     " of such a job cannot connect"
 )
+TRAINER, ELASTIC = "harness.training.train", "--elastic"
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
 
@@ -133,7 +134,7 @@ def run(
 
         beside = Accompaniment.checked(name, scenario_path(scenario), made)
         if beside.kills(0):
-            note(KILLS_RANK_0)
+            _without_rank_0(command)
     if dry_run:
         show_plan(made)
         variables = environment(made, 0, {}, master_port, command)
@@ -158,6 +159,13 @@ def run(
     if silent:
         note(NOTHING_CROSSED)
     end(outcome)
+
+
+def _without_rank_0(command: Sequence[str]) -> None:
+    """Say what becomes of a job whose rank 0 a scenario kills. Raises InputError where it could never go on."""
+    if TRAINER in command and any(word.partition("=")[0] == ELASTIC for word in command):
+        raise InputError(f"{KILLS_RANK_0}, with {ELASTIC} neither; have the scenario kill others")
+    note(KILLS_RANK_0)
 
 
 def _on_network(

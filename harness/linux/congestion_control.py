@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from pathlib import Path
 from typing import Final
 
 DEFAULT: Final = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 """Of the network namespace of whoever reads it."""
 AVAILABLE: Final = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+
+
+def is_known(name: str) -> bool:
+    """Whether this kernel has it, or a module of it that it may load for us."""
+    with socket.socket() as probe:
+        try:
+            probe.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
+        except OSError as problem:
+            return problem.errno != errno.ENOENT
+    return True
 
 
 def make_default(wanted: str, path: Path = DEFAULT) -> str:

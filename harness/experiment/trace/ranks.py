@@ -1,15 +1,17 @@
-"""A rank's part of a timeline: steps with compute and wait, collectives, losses and what its script logged."""
+"""A rank's part of a timeline: steps with compute and wait, collectives, losses, what its script logged, absences."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
-from harness.experiment.report.load.records import Rank, RecordedStep, TimedCollective
+from harness.experiment.report.analysis.churn import CAUSE_WORDS
+from harness.experiment.report.load.records import Rank, RecordedRun, RecordedStep, TimedCollective
 from harness.experiment.trace.events import Event, Instant, Slice, Track, Value, arguments
 
 STEPS = "steps"
 COLLECTIVES = "collectives"
+AWAY = "away"
 
 
 def rank_events(rank: Rank) -> Iterator[Event]:
@@ -30,6 +32,18 @@ def rank_events(rank: Rank) -> Iterator[Event]:
     for logged in rank.logs:
         for name, value in logged.values.items():
             yield from _number(process, f"logged {name}", logged.time, value)
+
+
+def absence_events(run: RecordedRun) -> Iterator[Event]:
+    """When ranks were away: a slice each, to the run's end for one that was not back by then, an instant without end."""
+    end = run.end.time if run.end else None
+    for one in run.absences:
+        track, name = Track(f"rank {one.rank}", AWAY, overlaps=True), CAUSE_WORDS.get(one.cause, one.cause)
+        until = end if one.until is None else one.until
+        if until is None or until < one.since:
+            yield Instant(Track(f"rank {one.rank}", f"{AWAY} without end"), name, one.since, {})
+        else:
+            yield Slice(track, name, one.since, until, {})
 
 
 def _step(track: Track, step: RecordedStep, earliest: float) -> Slice:

@@ -9,7 +9,7 @@ from itertools import chain
 from harness.experiment.report.load.records import RecordedRun
 from harness.experiment.trace.events import Event, Instant, Track, arguments
 from harness.experiment.trace.network import change_event, flow_events, link_events, load_events, load_marks
-from harness.experiment.trace.ranks import rank_events
+from harness.experiment.trace.ranks import absence_events, rank_events
 
 EVENTS = Track("run", "start, changes, end")
 
@@ -32,7 +32,7 @@ class Timeline:
         ranks = (rank_events(rank) for rank in run.ranks)
         flows = (flow_events(flow) for flow in sorted(run.flows, key=lambda one: (one.src, one.dst, one.src_port)))
         loads = load_events(run.traffic)
-        return chain(_of_run(run), *ranks, link_events(run.links), loads, *flows)
+        return chain(_of_run(run), *ranks, absence_events(run), link_events(run.links), loads, *flows)
 
 
 def timeline(run: RecordedRun) -> Timeline:
@@ -72,3 +72,4 @@ def _firsts(run: RecordedRun) -> Iterator[float]:
     yield from (flow.samples[0].time for flow in run.flows if flow.samples)
     yield from (change.asked for change in run.changes)
     yield from (load.began for load in run.traffic)
+    yield from (absence.since for absence in run.absences)

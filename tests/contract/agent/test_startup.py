@@ -33,6 +33,14 @@ def test_a_stop_hides_no_wrong_variable(wrong, seconds):
     assert process.returncode in ((2,) if seconds > 1 else (2, -signal.SIGTERM))
 
 
+def test_a_congestion_control_that_the_kernel_has_not_is_as_wrong_on_every_node():
+    """Only the kernel knows which there are, and only who may shape links asks it (77: we may not)."""
+    process = start("true", **GIVEN, CONGESTION_CONTROL="warp9")
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode in (2, 77)
+    assert process.returncode == 77 or "CONGESTION_CONTROL=warp9: this kernel has no such" in said
+
+
 def test_a_stop_of_one_that_is_right_is_a_stop():
     process = start("true", **GIVEN)
     time.sleep(3)

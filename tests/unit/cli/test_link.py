@@ -7,7 +7,11 @@ from functools import partial
 import pytest
 
 from harness.cli import link, networks
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.link import LinkShape
+from harness.model.plan_edit import set_down
 from harness.model.status import Stats
+from harness.model.units import Rate
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
 from tests.support.fakes import FakeBackend, FakeEngine
@@ -85,3 +89,24 @@ def test_link_set_says_for_how_long_what_waits_keeps_its_old_rate(engine, capsys
 
 def reshape(plan, pair, to):
     return plan.changed([replace(plan.edge(*pair), shape=to)])
+
+
+def test_a_cap_that_is_narrower_than_an_edge_is_named_where_the_rate_changes_alone(engine, capsys):
+    """partition and heal change none, so they do not repeat it."""
+    net = networks.find_network("net")
+    limits = NodeShape(uplink=Capacity(Rate.parse("5mbit")))
+    net.reshape(lambda plan: plan.with_nodes({0: limits}))
+    link.change_links(net, partial(reshape, pair=(0, 1), to=shape(rate="9mbit")), dry_run=False, json_=True)
+    assert "edges that never reach their own rate" in capsys.readouterr().err
+    link.change_links(net, lambda plan: set_down(plan, [(0, 1)], True), dry_run=False, json_=True)
+    link.change_links(net, partial(reshape, pair=(0, 1), to=shape(rate="9mbit", loss="1%")), dry_run=True, json_=True)
+    assert not capsys.readouterr().err
+
+
+def test_an_edge_without_a_shape_is_called_so_where_a_shared_capacity_gives_it_a_queue(engine, capsys):
+    """Whose limit of 1000 packets nobody asked for."""
+    net = networks.find_network("net")
+    net.reshape(lambda plan: reshape(plan, (0, 1), LinkShape()))
+    link.show_links("0-1", "net", False)
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("0->1")]
+    assert row.split()[1:3] == ["unshaped", "unshaped"]

@@ -68,3 +68,23 @@ def test_an_interrupt_stays_one_and_tells_both(run):
     with pytest.raises(KeyboardInterrupt) as end:
         run(KeyboardInterrupt())
     assert end.value.__notes__ == ["removing the network failed too: it has active endpoints"]
+
+
+@pytest.fixture
+def without_rank_0(tmp_path):
+    """A scenario that kills rank 0."""
+    file = tmp_path / "cut.yaml"
+    file.write_text("events: [{at: 5s, kill: {node: 0}, for: 5s}]\n")
+    return ["--dry-run", "-n", "3", "-p", "none", "--scenario", str(file), "--"]
+
+
+@pytest.mark.parametrize("option", [["--elastic", "10"], ["--elastic=10"]])
+def test_the_elastic_trainer_is_refused_where_a_scenario_kills_rank_0(harness, without_rank_0, option):
+    """Its store is there: no rank could form a new group."""
+    done = harness("run", *without_rank_0, "python", "-m", "harness.training.train", *option, code=2)
+    assert "cannot meet without it, with --elastic neither; have the scenario kill others" in done.stderr
+
+
+def test_another_job_is_told_that_a_scenario_kills_rank_0(harness, without_rank_0):
+    done = harness("run", *without_rank_0, "python", "train.py", "--elastic")
+    assert "harness: the scenario kills rank 0" in done.stderr

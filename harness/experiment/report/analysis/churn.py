@@ -13,7 +13,7 @@ from harness.experiment.report.analysis.links import zeros
 from harness.experiment.report.load.records import Rank, RecordedAbsence, RecordedGroup, RecordedRun
 from harness.model.format import format_time
 
-_WORDS: Final = {
+CAUSE_WORDS: Final = {
     "kill": "killed", "pause": "paused", "cut": "cut off", "failed": "failed by itself", "lost": "did not answer",
 }  # fmt: skip
 
@@ -44,7 +44,7 @@ class Absence:
     @property
     def words(self) -> str:
         """``rank 2 killed from 3.34 s to 6.34 s, at work again after 19.1 s more``."""
-        began = f"rank {self.rank} {_WORDS.get(self.cause, self.cause)} from {format_time(max(0.0, self.start))}"
+        began = f"rank {self.rank} {CAUSE_WORDS.get(self.cause, self.cause)} from {format_time(max(0.0, self.start))}"
         if self.end is None:
             return f"{began} on"
         seconds = self.rejoin_seconds

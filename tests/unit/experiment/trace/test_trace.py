@@ -239,3 +239,21 @@ def test_perfetto_reads_no_escapes_in_the_names_of_counters(folder):
     write_trace(timeline(load(folder)), file, ".json", lambda text: None)
     assert '"name":"0→1 rate"' in file.getvalue().decode()
     assert b"\\u" not in file.getvalue()
+
+
+def test_absences_are_slices_of_their_rank(folder, write):
+    """With the cause as name; of one that was not back, to the end of the run."""
+    away = [
+        {"time": CREATED + 2, "rank": 1, "what": "kill", "until": CREATED + 3},
+        {"time": CREATED + 3, "rank": 1, "what": "back", "until": None, "of": "kill"},
+        {"time": CREATED + 4, "rank": 2, "what": "pause", "until": None},
+    ]
+    write_lines(folder / "away.jsonl", away)
+    run = load(folder)
+    read = write(run)
+    assert [one[2:5] for one in read.within("rank 1", "away")] == [("killed", 2, pytest.approx(1))]
+    (last,) = read.within("rank 2", "away")
+    assert last[2:4] == ("paused", 4)
+    assert last[3] + last[4] == pytest.approx(run.end.time - CREATED, abs=1e-5)
+    cut_off = write(replace(run, end=None))
+    assert ("rank 2", "away without end", "paused", 4) in [one[:4] for one in cut_off.instants]
