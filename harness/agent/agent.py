@@ -40,6 +40,7 @@ from harness.errors import HarnessError, InputError, NodeError
 from harness.linux import host
 from harness.linux.programs import signal_programs
 from harness.model.collectives_hook import RUN_DIR, collectives_environment
+from harness.model.format import count
 from harness.model.machines import FILE as MACHINES
 from harness.model.machines import Machines
 from harness.model.torchrun import STEP_FILE, environment
@@ -176,7 +177,7 @@ class Agent:
         if self._links.rank == 0:
             plan = self._links.plan
             say(
-                f"{plan.size} nodes ready: {plan.topology}, profile {plan.profile}, seed {plan.seed},"
+                f"{count(plan.size, 'node')} ready: {plan.topology}, profile {plan.profile}, seed {plan.seed},"
                 f" {len(plan.edges)} directed edges made by {self._links.engine.name}"
             )
             if self._survey is not None:
