@@ -35,7 +35,7 @@ def rank_events(rank: Rank) -> Iterator[Event]:
 
 
 def absence_events(run: RecordedRun) -> Iterator[Event]:
-    """When ranks were away: a slice each, to the run's end of one that was not back; an instant where that is unknown."""
+    """When ranks were away: slices; until the run's end where one was not back, an instant where that is unknown."""
     end = run.end.time if run.end else None
     for one in run.absences:
         track, name = Track(f"rank {one.rank}", AWAY, overlaps=True), CAUSE_WORDS.get(one.cause, one.cause)
