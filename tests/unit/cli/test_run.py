@@ -82,7 +82,7 @@ def without_rank_0(tmp_path):
 def test_the_elastic_trainer_is_refused_where_a_scenario_kills_rank_0(harness, without_rank_0, option):
     """Its store is there: no rank could form a new group."""
     done = harness("run", *without_rank_0, "python", "-m", "harness.training.train", *option, code=2)
-    assert "cannot meet without it, with --elastic neither; have the scenario kill others" in done.stderr
+    assert "with --elastic neither; have the scenario kill others" in done.stderr
 
 
 def test_another_job_is_told_that_a_scenario_kills_rank_0(harness, without_rank_0):
