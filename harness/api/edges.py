@@ -14,7 +14,8 @@ from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import crossing, parse_pairs, set_down, shape_change, undirected
 from harness.model.status import EdgeStatus, Stats
 from harness.networks.network import Network, Reshaped
-from harness.verify.plan import MAX_PARALLEL, SECONDS
+from harness.verify.plan import SECONDS
+from harness.verify.rounds import MAX_PARALLEL
 from harness.verify.verdict import Verdict
 from harness.verify.verdict.capacity import CapVerdict
 

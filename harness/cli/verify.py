@@ -15,7 +15,8 @@ from harness.model.address import full_frame
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import parse_pairs, undirected
 from harness.verify.caps import shape_alone
-from harness.verify.plan import MAX_PARALLEL, SECONDS, checked_seconds, enough_seconds
+from harness.verify.plan import SECONDS, checked_seconds, enough_seconds
+from harness.verify.rounds import MAX_PARALLEL
 from harness.verify.table import in_words, verify_table
 from harness.verify.verdict import Verdict
 from harness.verify.verdict.capacity import CapVerdict

@@ -2,21 +2,14 @@
 
 The first line of a network's file is its registration, in JSON; every further one a change of its plan (see
 Registration.amended). What a killed command left of a line is passed over.
-
-The folder is $HARNESS_STATE_DIR, or /run/harness for root, or $XDG_RUNTIME_DIR/harness, or a folder of the user's own
-below the system's temporary one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import re
-import stat
-import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,17 +20,15 @@ from typing import Any, Final
 from harness.backends.registration import Registration
 from harness.errors import HarnessError, InputError, NetworkStateError, RecordError, quoted
 from harness.linux import host
+from harness.networks.state_folder import StateFolder, lock_name, read_own
 from harness.run_files import Lines, replace_file
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,55}")
 """So long that every Compose project can be named that starts: its shortest host name, NAME-node-1, has 63 at most."""
 _LOCK_SECONDS: Final = 60.0
 _SILENT_SECONDS: Final = 2.0
-_LOCK_BYTES: Final = 2**61 - 1
-"""A prime near the largest offset in a file: names of up to seven characters have a byte each."""
 _CHANGES: Final = 1 << 16
 """Bytes of changes that a file has room for beside its record, whatever that has."""
-_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 class LocalRegistry:
@@ -49,8 +40,8 @@ class LocalRegistry:
     )
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or _default_folder()
-        self._trusted: tuple[object, ...] = ()
+        self._state = StateFolder(folder)
+        self._folder = self._state.path
         self._known: dict[str, _Known] = {}
         """Files as they were when they were read or written last, by name."""
 
@@ -70,10 +61,10 @@ class LocalRegistry:
         Logs a warning after two seconds of waiting.
         """
         self.check_name(name)
-        self._make_folder()
+        self._state.make()
         began, warned = time.monotonic(), False
-        with self._locks() as locks:
-            while not _lock(locks, name):
+        with self._state.locks() as locks:
+            while not lock_name(locks, name):
                 waited = time.monotonic() - began
                 if waited > _LOCK_SECONDS:
                     raise NetworkStateError(f"network {name!r} is being changed by another command")
@@ -83,28 +74,19 @@ class LocalRegistry:
                 time.sleep(0.01)
             yield
 
-    @contextlib.contextmanager
-    def _locks(self) -> Iterator[int]:
-        """The file of locks, which stays: each name has a byte of it, whether or not the file is that long."""
-        fd = os.open(f"{self._folder}/locks", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
-
     def names(self) -> list[str]:
         """Every recorded name, whether its network still lives or not. Raises NetworkStateError."""
-        self._check_folder()
+        self._state.check()
         return sorted(path.stem for path in self._folder.glob("*.json") if _NAME.fullmatch(path.stem))
 
     def load(self, name: str, known: Registration | None = None) -> Registration | None:
         """A record, or None. Raises RecordError where it is damaged, NetworkStateError where it may not be believed."""
         path = self._path(name)
-        self._check_folder()
+        self._state.check()
         try:
             stamp = _stamp(path.stat())
             if name not in self._known or self._known[name].stamp != stamp:
-                data = _read(path)
+                data = read_own(path)
                 self._known[name] = _Known(stamp, data.find(b"\n"), _decoded(data))
             return self._known[name].record
         except (FileNotFoundError, NotADirectoryError):
@@ -116,7 +98,7 @@ class LocalRegistry:
         """Write a record; a reader sees the old one or the new one, never half of it. Raises HarnessError."""
         path = self._path(record.name)
         data = json.dumps(vars(record)).encode()  # dumps, unlike dump, encodes in C
-        self._make_folder()
+        self._state.make()
         replace_file(path, data + b"\n")
         self._known[record.name] = _Known(_stamp(path.stat()), len(data), record)
 
@@ -146,7 +128,7 @@ class LocalRegistry:
 
     def load_folder(self) -> Path:
         """Where the files of networks' cross traffic are (harness/traffic). Raises NetworkStateError."""
-        self._make_folder()
+        self._state.make()
         return self._folder
 
     def probe_counts(self, name: str) -> Path:
@@ -162,7 +144,7 @@ class LocalRegistry:
 
         It goes with the network, also where a killed command has left that. Raises NetworkStateError.
         """
-        self._make_folder()
+        self._state.make()
         path = self._folder / f"{self.check_name(name)}.{os.getpid()}.steps"
         path.write_bytes(b"")
         return path
@@ -179,10 +161,10 @@ class LocalRegistry:
         names = self.names()
         if not names:
             return
-        with self._locks() as locks:
+        with self._state.locks() as locks:
             for name in names:
                 with contextlib.suppress(HarnessError):
-                    if _lock(locks, name) and (record := self.load(name)) and is_gone(record):
+                    if lock_name(locks, name) and (record := self.load(name)) and is_gone(record):
                         self.remove(name)
 
     def record_in(self, name: str, folder: Path | None, created: float = 0.0) -> None:
@@ -197,7 +179,7 @@ class LocalRegistry:
         """
         path = self._recording(name)
         if folder is not None:
-            self._make_folder()
+            self._state.make()
             replace_file(path, os.fsencode(f"{created!r}\n{folder.absolute()}"))
             return
         try:
@@ -207,9 +189,9 @@ class LocalRegistry:
 
     def recording(self, name: str, created: float = 0.0) -> Path | None:
         """The folder in which changes of that network, which was created then, are recorded, or None."""
-        self._check_folder()
+        self._state.check()
         try:
-            text = os.fsdecode(_read(self._recording(name)))
+            text = os.fsdecode(read_own(self._recording(name)))
         except (FileNotFoundError, NotADirectoryError):
             return None
         of, _, folder = text.partition("\n")
@@ -218,45 +200,6 @@ class LocalRegistry:
     def _recording(self, name: str) -> Path:
         return _file(self._folder, self.check_name(name), "recording")
 
-    def _make_folder(self) -> None:
-        """Make the folder, for this user alone: what stands in it is believed. Raises NetworkStateError."""
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as problem:
-            raise NetworkStateError(
-                f"{self._folder} cannot be made ({problem.strerror}); set HARNESS_STATE_DIR to a folder of yours"
-            ) from None
-        self._check_folder()
-
-    def _check_folder(self) -> None:
-        """Let nobody else write what is believed. Raises NetworkStateError; a folder that is not there is fine."""
-        folder, remedy = self._folder, "set HARNESS_STATE_DIR to a folder of yours"
-        try:
-            found = folder.stat()
-            facts = found.st_dev, found.st_ino, found.st_mode, found.st_uid, os.geteuid()
-            if facts == self._trusted:  # nobody else could exchange it
-                return
-            folder = Path(os.path.realpath(folder))
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as problem:
-            raise NetworkStateError(f"{folder} cannot be read ({problem.strerror}); {remedy}") from None
-        if found.st_uid != os.geteuid():
-            raise NetworkStateError(f"{folder} belongs to another user; {remedy}")
-        if found.st_mode & _OTHERS_WRITE:
-            raise NetworkStateError(
-                f"other users may write to {folder} (mode {stat.S_IMODE(found.st_mode):04o}); if nobody did, run"
-                f" 'chmod 700 {folder}', else {remedy}"
-            )
-        for parent in folder.parents:
-            mode = parent.stat().st_mode
-            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-                raise NetworkStateError(
-                    f"other users may replace {folder}: {parent} has mode {stat.S_IMODE(mode):04o}; run"
-                    f" 'chmod o-w {parent}', or {remedy}"
-                )
-        self._trusted = facts
-
     def _path(self, name: str) -> Path:
         return _file(self._folder, self.check_name(name), "json")
 
@@ -264,20 +207,6 @@ class LocalRegistry:
 @lru_cache(64)
 def _file(folder: Path, name: str, kind: str) -> Path:
     return folder / f"{name}.{kind}"
-
-
-def _lock(locks: int, name: str) -> bool:
-    """Lock the byte of that name in the open file, unless somebody else has; closing the file gives all back.
-
-    It is a lock of the open file (F_OFD_SETLK, fcntl(2)), so it holds between threads too. Two names that share a byte
-    only wait for each other.
-    """
-    byte = int.from_bytes(name.encode()) % _LOCK_BYTES
-    try:
-        fcntl.fcntl(locks, fcntl.F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0))
-        return True
-    except BlockingIOError:
-        return False
 
 
 @dataclass(frozen=True)
@@ -311,27 +240,7 @@ def _decoded(data: bytes) -> Registration:
     return record
 
 
-def _read(path: Path) -> bytes:
-    """What a file of the folder has. Raises OSError, also where another user wrote it."""
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-        if os.fstat(file.fileno()).st_uid != os.geteuid():
-            raise PermissionError(errno.EPERM, "another user wrote it", str(path))
-        return file.read()
-
-
 def _say(text: str) -> None:
     import logging  # here, for it takes a while and is seldom needed
 
     logging.getLogger(__name__).warning("harness: %s", text)  # on standard error, unless a program has set logging up
-
-
-def _default_folder() -> Path:
-    if chosen := os.environ.get("HARNESS_STATE_DIR"):
-        return Path(chosen)
-    if os.geteuid() == 0:
-        return Path("/run/harness")
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(runtime, "harness")
-    import tempfile  # here, for it takes 3 ms and is seldom needed
-
-    return Path(tempfile.gettempdir(), f"harness-{os.geteuid()}")

@@ -19,8 +19,9 @@ from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 from harness.verify.caps import Cap, caps_of, shape_alone
 from harness.verify.loads import Load, load_for, load_rounds
-from harness.verify.plan import MAX_PARALLEL, SECONDS, EdgeProbe, probe_for, rounds
+from harness.verify.plan import SECONDS, EdgeProbe, probe_for
 from harness.verify.probe_client import ProbeClient, ProbeProcess
+from harness.verify.rounds import MAX_PARALLEL, rounds
 from harness.verify.stats import EdgeMeasurement, LoadMeasurement
 from harness.verify.steps import EdgeSteps, Step
 

@@ -1,4 +1,4 @@
-"""What to send over each edge to measure it, and which edges can be measured at the same time. Pure.
+"""What to send over each edge to measure it. Pure.
 
 An edge is measured in three steps. An *echo* exchange gives the one-way delay of both directions, and the round trip. A
 *train* of small packets each way gives the loss. A *bulk* train of full frames each way gives the rate, by how far the
@@ -11,23 +11,17 @@ packets a measurement says nothing; a step that cannot send so many is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final
 
 from harness.errors import InputError
 from harness.model.address import FRAME
 from harness.model.distribution import jitter_form
 from harness.model.link import LinkShape, Pair
-from harness.model.plan import NetworkPlan
 from harness.model.queueing import Queue, buffer_bytes
 from harness.verify.node.packet import small_frame
 from harness.verify.stats import loss_inflation
 
-T = TypeVar("T")
-MAX_PARALLEL: Final = 8
-"""Edges measured at once by default."""
 SECONDS: Final = 5.0
 """Time for one edge by default; more of it means more packets, hence narrower intervals."""
 MIN_SECONDS: Final = 1.0
@@ -306,43 +300,3 @@ def burst_segments(shape: LinkShape, frame: int) -> int:
     if shape.buffer is not None and shape.rate is not None:
         segments = min(segments, buffer_bytes(shape.buffer, shape.rate) // (_BURSTS_THAT_WAIT * frame))
     return max(1, min(most_segments(frame), segments))
-
-
-def edges_of(plan: NetworkPlan) -> list[Pair]:
-    """Every edge once, its lower rank first."""
-    return sorted({(min(pair), max(pair)) for pair in plan.edges})
-
-
-def rounds(
-    plan: NetworkPlan, pairs: Iterable[Pair] | None = None, max_parallel: int = MAX_PARALLEL
-) -> list[list[Pair]]:
-    """Group edges so that those of a group share no node, and thus no link, uplink or downlink, and no trunk.
-
-    Without trunks that is a proper edge colouring. Tries first fit in two orders and takes the better one. Ordered by
-    (a + b) mod n, the edges that follow each other in a complete graph are a matching, which gives n rounds; an even
-    ring takes two.
-    """
-    edges = edges_of(plan) if pairs is None else sorted({(min(pair), max(pair)) for pair in pairs})
-    by_sum = sorted(edges, key=lambda pair: (sum(pair) % plan.size, pair))
-
-    def taken(pair: Pair) -> set[int | str]:
-        trunks = {trunk.name for way in (pair, pair[::-1]) if (trunk := plan.trunk_of(way))}
-        return {*pair, *trunks}
-
-    return min((first_fit(order, taken, max_parallel) for order in (by_sum, edges)), key=len)
-
-
-def first_fit(items: Iterable[T], taken: Callable[[T], AbstractSet[int | str]], max_parallel: int) -> list[list[T]]:
-    """Group items so that no two of a group take the same thing; each goes into the first group where it fits."""
-    groups: list[tuple[list[T], set[int | str]]] = []
-    for item in items:
-        takes = taken(item)
-        for members, busy in groups:
-            if len(members) < max_parallel and busy.isdisjoint(takes):
-                break
-        else:
-            members, busy = [], set()
-            groups.append((members, busy))
-        members.append(item)
-        busy.update(takes)
-    return [members for members, _ in groups]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -19,22 +17,20 @@ from typing import Any, Final, TypeVar
 from harness.backends.base import Progress, Stdio, Task
 from harness.backends.netns.cpu import NodeCpus
 from harness.backends.netns.environ import program_environment
-from harness.backends.netns.names import name_files
-from harness.backends.netns.namespaces import Keeper, start_time
+from harness.backends.netns.keeper_process import end_keeper, start_keeper
+from harness.backends.netns.namespaces import Keeper
 from harness.backends.netns.pauses import Pauses
 from harness.backends.netns.sampling_process import SamplingProcess
+from harness.backends.netns.visits import away, in_bridge, spread, tour
 from harness.errors import (
     HarnessError,
     InputError,
     NodeError,
-    PrivilegeError,
     ProgramError,
     RecordError,
-    UnavailableError,
 )
 from harness.linux import host, signals, syscalls
-from harness.linux.denied import namespaces_denied
-from harness.linux.fork import forked, forked_all
+from harness.linux.fork import forked
 from harness.linux.programs import HELPER, signal_programs
 from harness.model.address import node_name
 from harness.model.plan import NetworkPlan
@@ -44,12 +40,8 @@ from harness.shaping.check_needs import check_needs
 from harness.shaping.needs import needs_of
 
 T = TypeVar("T")
-_KEEPER: Final = Path(__file__).with_name("keeper.py")
-_END_SECONDS: Final = 10
 OPEN_ENGINES: Final = 64
 """Nodes whose engines keep open what they need, some five files each."""
-_NODES_OF_A_WORKER: Final = 24
-"""The fewest that are worth a forked worker: it costs what two or three nodes cost."""
 
 
 class NetnsBackend:
@@ -125,49 +117,10 @@ class NetnsBackend:
                 f"{plan.size} nodes: a Linux bridge has {wiring.BRIDGE_PORTS} ports, one per node; take fewer"
             )
         progress(f"making {plan.size} network namespaces")
-        self._keeper = self._start(plan)
+        self._keeper, self._lifeline = start_keeper(plan, self.engine.daemon_module)
         progress(f"wiring {plan.size} nodes to a bridge")
         forked(lambda: self._wire(plan))
         self.in_each(range(plan.size), lambda rank: wiring.configure(plan.node(rank)), "configure it")
-
-    def _start(self, plan: NetworkPlan) -> Keeper:
-        reader, writer = os.pipe()
-        files = os.memfd_create("names")
-        try:
-            os.pwrite(files, json.dumps(name_files(plan)).encode(), 0)
-            with signals.held():
-                process = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-I",
-                        "-S",
-                        str(_KEEPER),
-                        str(plan.size),
-                        str(files),
-                        self.engine.daemon_module or "",
-                        json.dumps(plan.trunk_receivers),
-                    ],
-                    stdin=reader,
-                    stdout=subprocess.PIPE,
-                    stderr=None if self.engine.daemon_module else subprocess.DEVNULL,
-                    start_new_session=True,
-                    pass_fds=[files],
-                    cwd="/",
-                )
-        finally:
-            os.close(reader)
-            os.close(files)
-        self._lifeline = writer
-        assert process.stdout is not None
-        with process.stdout as answers:
-            first, second = _answer(answers.readline()), _answer(answers.readline())
-        process.wait()
-        pid = first["pid"]
-        start = start_time(pid)
-        if start is None:
-            raise HarnessError(f"the network's keeper (process {pid}) ended at once")
-        namespaces, firsts = tuple(second["nodes"]), tuple(second["firsts"])
-        return Keeper(pid, start, first["rootless"], second["bridge"], namespaces, firsts)
 
     def _wire(self, plan: NetworkPlan) -> None:
         from harness.backends.netns import wiring
@@ -191,69 +144,16 @@ class NetnsBackend:
 
         Many are shared out among forked workers.
         """
-        return self._spread(list(ranks), partial(self._tour, works=[lambda rank, _: work(rank)], what=what))
-
-    def _spread(self, ranks: Sequence[int], tour: Callable[[Sequence[int]], dict[int, T]]) -> dict[int, T]:
-        """Do this for these nodes: where they are many, by a worker for each CPU, at the same time.
-
-        Root enters few itself, which saves a fork, and takes no signal until it is home again; who needs the keeper's
-        user namespace first could not leave that again, and sends a worker.
-        """
-        workers = min(len(os.sched_getaffinity(0)), len(ranks) // _NODES_OF_A_WORKER)
-        if workers < 2:
-            return self._away(lambda: tour(ranks))
-        with signals.held():
-            found = forked_all([partial(tour, ranks[number::workers]) for number in range(workers)])
-        return {rank: answer for part in found for rank, answer in part.items()}
-
-    def _tour(self, ranks: Sequence[int], works: Sequence[Callable[[int, Any], Any]], what: str) -> dict[int, Any]:
-        """Do these in every node, each in all before the next one, which is given what it returned there."""
-        keeper, answers = self._require(), dict[int, Any]()
-        with keeper.namespaces(ranks) as namespaces:
-            keeper.enter_user()
-            for work in works:
-                for rank, namespace in zip(ranks, namespaces, strict=True):
-                    try:
-                        syscalls.setns(namespace, syscalls.CLONE_NEWNET)
-                        answers[rank] = work(rank, answers.get(rank))
-                    except OSError as problem:
-                        raise NodeError(rank, what, host.explain(problem)) from None
-        return answers
-
-    def _in_bridge(self, work: Callable[[], T]) -> T:
-        """Do this in the bridge's network namespace. Raises what it raises."""
         keeper = self._require()
-
-        def visit() -> T:
-            bridge = keeper.open(f"fd/{keeper.bridge}")
-            try:
-                keeper.enter_user()
-                syscalls.setns(bridge, syscalls.CLONE_NEWNET)
-            finally:
-                os.close(bridge)
-            return work()
-
-        return self._away(visit)
-
-    def _away(self, work: Callable[[], T]) -> T:
-        """Do what enters other network namespaces, and be in ours again."""
-        if self._require().rootless:
-            return forked(work)
-        with signals.held():
-            home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                return work()
-            finally:
-                syscalls.setns(home, syscalls.CLONE_NEWNET)
-                os.close(home)
+        return spread(keeper, list(ranks), partial(tour, keeper, works=[lambda rank, _: work(rank)], what=what))
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
         """See Backend."""
-        return self._in_bridge(lambda: self.engine.apply_trunks(plan))
+        return in_bridge(self._require(), lambda: self.engine.apply_trunks(plan))
 
     def observe_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
         """See Backend."""
-        return self._in_bridge(lambda: self.engine.observe_trunks(plan))
+        return in_bridge(self._require(), lambda: self.engine.observe_trunks(plan))
 
     def keep(self) -> None:
         """See Backend."""
@@ -275,16 +175,16 @@ class NetnsBackend:
 
         ranks = list(tasks)
         with self._calls:  # one at a time: an engine has one conversation with the kernel
-            tour = partial(self._tour, works=[begin, finish], what="enter it")
+            visit = partial(tour, keeper, works=[begin, finish], what="enter it")
             if len(ranks) > OPEN_ENGINES:
-                return self._spread(ranks, lambda part: self._in_turns(part, tour))
-            return self._away(lambda: self._in_turns(ranks, tour))
+                return spread(keeper, ranks, lambda part: self._in_turns(part, visit))
+            return away(keeper, lambda: self._in_turns(ranks, visit))
 
-    def _in_turns(self, ranks: Sequence[int], tour: Callable[[Sequence[int]], dict[int, T]]) -> dict[int, T]:
+    def _in_turns(self, ranks: Sequence[int], visit: Callable[[Sequence[int]], dict[int, T]]) -> dict[int, T]:
         """Do this for some nodes at a time, and keep the engines of the last ones."""
         answers: dict[int, T] = {}
         for start in range(0, len(ranks), OPEN_ENGINES):
-            answers |= tour(ranks[start : start + OPEN_ENGINES])
+            answers |= visit(ranks[start : start + OPEN_ENGINES])
             for rank in list(self._engines)[:-OPEN_ENGINES]:
                 self._engines.pop(rank).close()
         return answers
@@ -373,7 +273,7 @@ class NetnsBackend:
             self._engines.popitem()[1].close()
         if self._keeper is not None:
             if self._keeper.alive:
-                _kill(self._keeper.pid)
+                end_keeper(self._keeper.pid)
             self._cpus.remove(self._keeper)
         self._keeper = None
 
@@ -387,22 +287,6 @@ def _nothing() -> None:
     """Join no group."""
 
 
-def _answer(line: bytes) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(line) if line else {"error": "the keeper ended without an answer", "errno": 0}
-    if "error" not in answer:
-        return answer
-    if answer["errno"] in (errno.EPERM, errno.EACCES):
-        raise PrivilegeError(f"cannot make namespaces: {answer['error']}; {namespaces_denied()}")
-    if answer["errno"] in (errno.ENOSPC, errno.EUSERS):
-        raise UnavailableError(
-            f"cannot make namespaces: {answer['error']};"
-            " raise /proc/sys/user/max_user_namespaces and max_net_namespaces"
-        )
-    if remedy := host.open_files_remedy(answer["errno"]):
-        raise UnavailableError(f"cannot make namespaces: {answer['error']}; {remedy}")
-    raise HarnessError(f"cannot make namespaces: {answer['error']}")
-
-
 def _attempt(rank: int, task: Task, work: Callable[[], T]) -> T | HarnessError:
     """An error is an answer."""
     try:
@@ -412,20 +296,3 @@ def _attempt(rank: int, task: Task, work: Callable[[], T]) -> T | HarnessError:
     except OSError as problem:
         what = "shape its links" if task.action == "apply" else "read its links"
         return NodeError(rank, what, host.explain(problem))
-
-
-def _kill(pid: int) -> None:
-    """End the process and see it end. Raises HarnessError where it does not."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:  # ended by itself just now
-        return
-    try:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-        poll = select.poll()
-        poll.register(handle, select.POLLIN)
-        if not poll.poll(_END_SECONDS * 1000):
-            raise HarnessError(f"the network's keeper (process {pid}) does not end; kill it by hand")
-    finally:
-        os.close(handle)

@@ -17,7 +17,7 @@ from harness.experiment.report.analysis.groups import RunGroup, SeedSpread
 from harness.experiment.report.analysis.logged import last_logged, parameters
 from harness.experiment.report.analysis.sentences import headline, sentence
 from harness.experiment.report.analysis.utilisation import edge_uses
-from harness.experiment.report.load.records import Flow
+from harness.experiment.report.load.network_records import Flow
 
 VERSION: Final = 1
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from harness.experiment.report.load.records import (
+from harness.experiment.report.load.network_records import (
     EdgeCount,
     Flow,
     FlowSample,

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from harness.experiment.report.analysis.churn import CAUSE_WORDS
-from harness.experiment.report.load.records import Rank, RecordedRun, RecordedStep, TimedCollective
+from harness.experiment.report.load.rank_records import Rank, RecordedStep, TimedCollective
+from harness.experiment.report.load.records import RecordedRun
 from harness.experiment.trace.events import Event, Instant, Slice, Track, Value, arguments
 
 STEPS = "steps"

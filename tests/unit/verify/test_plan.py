@@ -12,7 +12,8 @@ from harness.model.link import UNSHAPED, LinkShape
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
 from harness.model.units import Rate, Ratio, Size, Time
-from harness.verify.plan import MAX_PARALLEL, checked_seconds, edges_of, enough_seconds, probe_for, rounds
+from harness.verify.plan import checked_seconds, enough_seconds, probe_for
+from harness.verify.rounds import MAX_PARALLEL, edges_of, rounds
 from tests.support.plans import BLACKHOLE
 
 WAN = LinkShape(

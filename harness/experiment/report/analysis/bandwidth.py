@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.experiment.report.analysis.curves import StepCost
-from harness.experiment.report.load.records import Collectives, Ops, Rank, RecordedRun
+from harness.experiment.report.load.rank_records import Collectives, Ops, Rank
+from harness.experiment.report.load.records import RecordedRun
 from harness.model.bound import LinkBound, bus_factor
 from harness.model.plan import NetworkPlan
 

@@ -10,7 +10,8 @@ from typing import Final
 
 from harness.experiment.report.analysis.curves import origin
 from harness.experiment.report.analysis.links import zeros
-from harness.experiment.report.load.records import Rank, RecordedAbsence, RecordedGroup, RecordedRun
+from harness.experiment.report.load.rank_records import Rank
+from harness.experiment.report.load.records import RecordedAbsence, RecordedGroup, RecordedRun
 from harness.model.format import format_time
 
 CAUSE_WORDS: Final = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, median, quantiles
 
 from harness.experiment.report.analysis.bandwidth import KIND_OF, CollectiveTraffic
-from harness.experiment.report.load.records import Rank, TimedCollective
+from harness.experiment.report.load.rank_records import Rank, TimedCollective
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from statistics import fmean
 from typing import Final, Literal, Protocol, TypeVar
 
 from harness.experiment.membership import members_at
-from harness.experiment.report.load.records import Logged, Rank, RecordedRun, Target
+from harness.experiment.report.load.rank_records import Logged, Rank
+from harness.experiment.report.load.records import RecordedRun, Target
 from harness.model.link import Pair
 
 SMOOTHED: Final = 10

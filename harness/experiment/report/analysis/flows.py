@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 
 from harness.experiment.report.analysis.links import zeros
-from harness.experiment.report.load.records import Flow, RecordedRun
+from harness.experiment.report.load.network_records import Flow
+from harness.experiment.report.load.records import RecordedRun
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from harness.experiment.report.analysis.links import K, Moment, change_moments
-from harness.experiment.report.load.records import RecordedChange, RecordedRun
+from harness.experiment.report.load.network_records import RecordedChange
+from harness.experiment.report.load.records import RecordedRun
 
 L = TypeVar("L")
 

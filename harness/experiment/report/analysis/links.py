@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from harness.experiment.report.analysis.curves import origin
-from harness.experiment.report.load.records import EdgeCount, LinkSample, RecordedChange, RecordedRun
+from harness.experiment.report.load.network_records import EdgeCount, LinkSample, RecordedChange
+from harness.experiment.report.load.records import RecordedRun
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from harness.errors import HarnessError
 from harness.experiment.report.analysis.links import zeros
-from harness.experiment.report.load.records import RecordedLoad, RecordedRun
+from harness.experiment.report.load.network_records import RecordedLoad
+from harness.experiment.report.load.records import RecordedRun
 from harness.model.format import count, format_rate, format_time
 from harness.traffic.spec import crossed
 

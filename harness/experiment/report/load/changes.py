@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from harness.errors import HarnessError
 from harness.experiment.report.load.jsonl import Malformed, Oddities, number, parsed, whole
-from harness.experiment.report.load.records import RecordedChange
+from harness.experiment.report.load.network_records import RecordedChange
 from harness.model.capacity import Capacity
 from harness.model.capacity_edit import SIDES
 from harness.model.format import format_distinct, format_limit, format_shape, format_share

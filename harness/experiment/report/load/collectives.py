@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.experiment.report.load.jsonl import Oddities, number, parsed, whole
-from harness.experiment.report.load.records import TimedCollective
+from harness.experiment.report.load.rank_records import TimedCollective
 
 
 def load_collectives(path: Path, oddities: Oddities) -> tuple[list[TimedCollective], int]:

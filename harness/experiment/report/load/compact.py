@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, overload
 
-from harness.experiment.report.load.records import EdgeCount, FlowSample
+from harness.experiment.report.load.network_records import EdgeCount, FlowSample
 from harness.model.link import Pair
 
 _COUNTS: Final = len(EdgeCount._fields)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from harness.errors import quoted
 from harness.experiment.report.load.compact import FlowSamples
 from harness.experiment.report.load.jsonl import Malformed, Oddities, are_counts, number, parsed, whole
-from harness.experiment.report.load.records import Flow
+from harness.experiment.report.load.network_records import Flow
 
 _US: Final = 1e-6
 _COLUMNS: Final = 8

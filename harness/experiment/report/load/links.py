@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from harness.experiment.report.load.compact import EdgeCounts
 from harness.experiment.report.load.jsonl import Malformed, Oddities, are_whole, mapping, number, parsed, whole
-from harness.experiment.report.load.records import EdgeCount, LinkSample
+from harness.experiment.report.load.network_records import EdgeCount, LinkSample
 from harness.model.link import Pair
 
 _TICKS: Final = (0.1, 1.0)

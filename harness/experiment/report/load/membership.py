@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from harness.experiment.membership import members_at
 from harness.experiment.report.load.jsonl import Malformed, Oddities, number, parsed, whole
-from harness.experiment.report.load.records import Rank, RecordedAbsence, RecordedGroup
+from harness.experiment.report.load.rank_records import Rank
+from harness.experiment.report.load.records import RecordedAbsence, RecordedGroup
 
 _AWAY: Final = ("kill", "pause", "cut", "failed")
 _BACK: Final = ("back", "restarted")

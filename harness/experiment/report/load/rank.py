@@ -19,7 +19,7 @@ from harness.experiment.report.load.jsonl import (
     parsed,
     whole,
 )
-from harness.experiment.report.load.records import Collectives, Eval, Logged, Ops, Rank, RecordedStep
+from harness.experiment.report.load.rank_records import Collectives, Eval, Logged, Ops, Rank, RecordedStep
 
 
 def load_rank(folder: Path, rank: int, oddities: Oddities, *, trains: bool = True) -> Rank:

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.experiment.report.load.jsonl import Malformed, Oddities, number, parsed, whole
-from harness.experiment.report.load.records import Flow, LoadSample, RecordedLoad
+from harness.experiment.report.load.network_records import Flow, LoadSample, RecordedLoad
 from harness.model.link import Pair
 from harness.traffic.spec import TrafficSpec
 

@@ -10,15 +10,8 @@ from harness.experiment.report.analysis import analyse
 from harness.experiment.report.analysis.sentences import headline, margin, sentence
 from harness.experiment.report.json_export import document
 from harness.experiment.report.load import load_experiment
-from harness.experiment.report.load.records import (
-    End,
-    Eval,
-    Rank,
-    RecordedExperiment,
-    RecordedRun,
-    RecordedStep,
-    Target,
-)
+from harness.experiment.report.load.rank_records import Eval, Rank, RecordedStep
+from harness.experiment.report.load.records import End, RecordedExperiment, RecordedRun, Target
 from harness.experiment.report.page.chart_data import bus_table, share_table
 from harness.experiment.report.page.rendering import render
 from harness.experiment.report.page.sections import context

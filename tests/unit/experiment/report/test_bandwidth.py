@@ -6,7 +6,8 @@ import pytest
 
 from harness.experiment.report.analysis.bandwidth import bus_bandwidth, no_bus_reason
 from harness.experiment.report.analysis.curves import StepCost
-from harness.experiment.report.load.records import Collectives, Ops, Rank, RecordedRun
+from harness.experiment.report.load.rank_records import Collectives, Ops, Rank
+from harness.experiment.report.load.records import RecordedRun
 from harness.model.bound import LinkBound
 from tests.support.plans import network, shape
 

@@ -11,15 +11,9 @@ from harness.experiment.report.analysis.figures import run_figures
 from harness.experiment.report.load.changes import load_changes
 from harness.experiment.report.load.jsonl import Oddities
 from harness.experiment.report.load.links import load_links
-from harness.experiment.report.load.records import (
-    EdgeCount,
-    End,
-    LinkSample,
-    Rank,
-    RecordedChange,
-    RecordedRun,
-    RecordedStep,
-)
+from harness.experiment.report.load.network_records import EdgeCount, LinkSample, RecordedChange
+from harness.experiment.report.load.rank_records import Rank, RecordedStep
+from harness.experiment.report.load.records import End, RecordedRun
 from harness.experiment.report.page.run_data import use_table
 from harness.experiment.summary import summary
 from harness.experiment.trace.network import link_events

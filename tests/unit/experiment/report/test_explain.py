@@ -10,21 +10,9 @@ import pytest
 from harness.experiment.report.analysis.causes.edge_loads import edge_loads
 from harness.experiment.report.analysis.causes.paths import talking_pairs
 from harness.experiment.report.analysis.explain import explain
-from harness.experiment.report.load.records import (
-    Collectives,
-    EdgeCount,
-    End,
-    Flow,
-    FlowSample,
-    LinkSample,
-    Logged,
-    Ops,
-    Rank,
-    RecordedChange,
-    RecordedRun,
-    RecordedStep,
-    TimedCollective,
-)
+from harness.experiment.report.load.network_records import EdgeCount, Flow, FlowSample, LinkSample, RecordedChange
+from harness.experiment.report.load.rank_records import Collectives, Logged, Ops, Rank, RecordedStep, TimedCollective
+from harness.experiment.report.load.records import End, RecordedRun
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.units import Rate
 from tests.support.plans import network, shape

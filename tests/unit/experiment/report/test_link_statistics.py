@@ -6,14 +6,9 @@ import pytest
 
 from harness.experiment.report.analysis.figures import run_figures
 from harness.experiment.report.analysis.links import change_moments, edge_moments, link_use, tcp_moments
-from harness.experiment.report.load.records import (
-    EdgeCount,
-    LinkSample,
-    Rank,
-    RecordedChange,
-    RecordedRun,
-    RecordedStep,
-)
+from harness.experiment.report.load.network_records import EdgeCount, LinkSample, RecordedChange
+from harness.experiment.report.load.rank_records import Rank, RecordedStep
+from harness.experiment.report.load.records import RecordedRun
 from harness.experiment.report.page.downsample import thin
 from harness.experiment.report.page.run_data import changes_table, links_table, tcp_table
 from tests.support.plans import network, shape

@@ -12,7 +12,8 @@ from harness.experiment.report.analysis.figures import run_figures
 from harness.experiment.report.analysis.links import edge_moments, link_use, tcp_moments
 from harness.experiment.report.load import load_experiment
 from harness.experiment.report.load.compact import EdgeCounts, FlowSamples
-from harness.experiment.report.load.records import EdgeCount, FlowSample, TimedCollective
+from harness.experiment.report.load.network_records import EdgeCount, FlowSample
+from harness.experiment.report.load.rank_records import TimedCollective
 from harness.model.plan_options import PlanOptions
 from tests.support.runs import CREATED, DDP, make_run, write_lines
 

@@ -9,17 +9,9 @@ from harness.experiment.report.analysis.collectives import CollectiveTimes, coll
 from harness.experiment.report.analysis.figures import run_figures
 from harness.experiment.report.analysis.flows import flow_totals, largest_flows
 from harness.experiment.report.analysis.utilisation import edge_uses, use_stretches
-from harness.experiment.report.load.records import (
-    EdgeCount,
-    Flow,
-    FlowSample,
-    LinkSample,
-    Rank,
-    RecordedChange,
-    RecordedRun,
-    RecordedStep,
-    TimedCollective,
-)
+from harness.experiment.report.load.network_records import EdgeCount, Flow, FlowSample, LinkSample, RecordedChange
+from harness.experiment.report.load.rank_records import Rank, RecordedStep, TimedCollective
+from harness.experiment.report.load.records import RecordedRun
 from harness.experiment.report.page.run_data import flows_table, peaks, steps_table, use_table
 from tests.support.plans import network, shape
 

@@ -9,14 +9,9 @@ from harness.experiment.report.analysis.explain import explain
 from harness.experiment.report.analysis.figures import run_figures
 from harness.experiment.report.analysis.traffic import competition, traffic_spans
 from harness.experiment.report.load.jsonl import Oddities
-from harness.experiment.report.load.records import (
-    EdgeCount,
-    Flow,
-    LinkSample,
-    Rank,
-    RecordedRun,
-    RecordedStep,
-)
+from harness.experiment.report.load.network_records import EdgeCount, Flow, LinkSample
+from harness.experiment.report.load.rank_records import Rank, RecordedStep
+from harness.experiment.report.load.records import RecordedRun
 from harness.experiment.report.load.traffic import load_traffic, without_traffic
 from harness.experiment.report.page.links import traffic_words
 from harness.experiment.report.page.run_data import traffic_table

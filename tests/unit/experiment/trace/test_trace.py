@@ -8,7 +8,8 @@ import pytest
 
 from harness.experiment.report.analysis.figures import run_figures
 from harness.experiment.report.load import load_experiment
-from harness.experiment.report.load.records import RecordedChange, RecordedRun
+from harness.experiment.report.load.network_records import RecordedChange
+from harness.experiment.report.load.records import RecordedRun
 from harness.experiment.trace import timeline
 from harness.experiment.trace.write import ENDINGS, write_trace
 from harness.model.plan_options import PlanOptions

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
 
-from harness.experiment.report.load.records import LinkSample, RecordedRun
+from harness.experiment.report.load.network_records import LinkSample
+from harness.experiment.report.load.records import RecordedRun
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 

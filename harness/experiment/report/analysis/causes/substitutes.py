@@ -12,7 +12,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-from harness.experiment.report.load.records import Logged, Rank, RecordedRun, RecordedStep, TimedCollective
+from harness.experiment.report.load.rank_records import Logged, Rank, RecordedStep, TimedCollective
+from harness.experiment.report.load.records import RecordedRun
 
 _NO_LOSS: Final = 0.0
 Span = tuple[float, float]

@@ -13,7 +13,8 @@ from statistics import fmean, median_low
 from typing import Final
 
 from harness.experiment.report.analysis.curves import together
-from harness.experiment.report.load.records import RecordedRun, RecordedStep
+from harness.experiment.report.load.rank_records import RecordedStep
+from harness.experiment.report.load.records import RecordedRun
 
 _TALKS: Final = 0.1
 """Share of the mean wait from which a step counts as one that communicates: with H = 20, one in twenty does."""

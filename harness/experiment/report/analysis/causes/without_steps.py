@@ -10,7 +10,8 @@ from collections import defaultdict
 
 from harness.experiment.report.analysis.causes.lost_time import Network
 from harness.experiment.report.analysis.causes.waits import Waits
-from harness.experiment.report.load.records import Flow, RecordedRun
+from harness.experiment.report.load.network_records import Flow
+from harness.experiment.report.load.records import RecordedRun
 from harness.model.link import Pair
 
 

@@ -1,0 +1,108 @@
+"""The keeper of a network as a process: starting it, and ending it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from harness.backends.netns.names import name_files
+from harness.backends.netns.namespaces import Keeper, start_time
+from harness.errors import HarnessError, PrivilegeError, UnavailableError
+from harness.linux import host, signals
+from harness.linux.denied import namespaces_denied
+from harness.model.plan import NetworkPlan
+
+_KEEPER: Final = Path(__file__).with_name("keeper.py")
+_END_SECONDS: Final = 10
+
+
+def start_keeper(plan: NetworkPlan, daemon_module: str | None) -> tuple[Keeper, int]:
+    """Start the process that holds the nodes' namespaces.
+
+    Returns:
+        It, and its lifeline: the end of a pipe. The keeper ends when that is closed before a byte was written to it.
+
+    Raises:
+        PrivilegeError, UnavailableError, HarnessError: namespaces cannot be made.
+    """
+    reader, writer = os.pipe()
+    files = os.memfd_create("names")
+    try:
+        os.pwrite(files, json.dumps(name_files(plan)).encode(), 0)
+        with signals.held():
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    str(_KEEPER),
+                    str(plan.size),
+                    str(files),
+                    daemon_module or "",
+                    json.dumps(plan.trunk_receivers),
+                ],
+                stdin=reader,
+                stdout=subprocess.PIPE,
+                stderr=None if daemon_module else subprocess.DEVNULL,
+                start_new_session=True,
+                pass_fds=[files],
+                cwd="/",
+            )
+    finally:
+        os.close(reader)
+        os.close(files)
+    assert process.stdout is not None
+    try:
+        with process.stdout as answers:
+            first, second = _answer(answers.readline()), _answer(answers.readline())
+        process.wait()
+        pid = first["pid"]
+        start = start_time(pid)
+        if start is None:
+            raise HarnessError(f"the network's keeper (process {pid}) ended at once")
+    except BaseException:
+        os.close(writer)
+        raise
+    namespaces, firsts = tuple(second["nodes"]), tuple(second["firsts"])
+    return Keeper(pid, start, first["rootless"], second["bridge"], namespaces, firsts), writer
+
+
+def end_keeper(pid: int) -> None:
+    """End the process and see it end. Raises HarnessError where it does not."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:  # ended by itself just now
+        return
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        if not poll.poll(_END_SECONDS * 1000):
+            raise HarnessError(f"the network's keeper (process {pid}) does not end; kill it by hand")
+    finally:
+        os.close(handle)
+
+
+def _answer(line: bytes) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(line) if line else {"error": "the keeper ended without an answer", "errno": 0}
+    if "error" not in answer:
+        return answer
+    if answer["errno"] in (errno.EPERM, errno.EACCES):
+        raise PrivilegeError(f"cannot make namespaces: {answer['error']}; {namespaces_denied()}")
+    if answer["errno"] in (errno.ENOSPC, errno.EUSERS):
+        raise UnavailableError(
+            f"cannot make namespaces: {answer['error']};"
+            " raise /proc/sys/user/max_user_namespaces and max_net_namespaces"
+        )
+    if remedy := host.open_files_remedy(answer["errno"]):
+        raise UnavailableError(f"cannot make namespaces: {answer['error']}; {remedy}")
+    raise HarnessError(f"cannot make namespaces: {answer['error']}")
