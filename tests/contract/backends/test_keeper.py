@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness.backends.netns import backend
+from harness.backends.netns import keeper_process
 
 pytestmark = [pytest.mark.namespaces]
 
@@ -17,7 +17,7 @@ def test_who_waits_for_no_answer_is_told_nothing():
     files = os.memfd_create("names")
     os.pwrite(files, b"{}", 0)
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(backend._KEEPER), "2", str(files), ""],
+        [sys.executable, "-I", "-S", str(keeper_process._KEEPER), "2", str(files), ""],
         stdin=subprocess.DEVNULL,
         stdout=writer,
         stderr=subprocess.PIPE,

@@ -20,6 +20,7 @@ from harness.model.units import Rate, Time
 from harness.networks import registry as module
 from harness.networks.plan_change import PlanChange
 from harness.networks.registry import LocalRegistry
+from harness.networks.state_folder import StateFolder
 from tests.support.plans import SHAPES, network
 
 
@@ -346,7 +347,7 @@ def test_the_folder(monkeypatch, variables, user, folder):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp")
-    assert module._default_folder() == Path(folder)
+    assert StateFolder().path == Path(folder)
 
 
 def test_records_are_json_that_others_can_read(store, tmp_path):

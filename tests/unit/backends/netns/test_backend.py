@@ -12,6 +12,7 @@ import pytest
 
 from harness.backends.base import Task
 from harness.backends.netns import backend as module
+from harness.backends.netns import keeper_process
 from harness.backends.netns.backend import NetnsBackend
 from harness.backends.netns.namespaces import Keeper, start_time
 from harness.errors import HarnessError, InputError, NetworkStateError, NodeError, UnavailableError
@@ -102,7 +103,7 @@ def test_nodes_keep_their_engines_and_those_that_were_not_used_for_long_are_clos
         tasks = {rank: Task("apply", PLAN.node(rank)) for rank in ranks}
         assert list(backend.call(tasks)) == list(ranks)
     assert closed == [0, 2, 3]
-    monkeypatch.setattr(module, "_kill", lambda pid: None)
+    monkeypatch.setattr(module, "end_keeper", lambda pid: None)
     backend.destroy()
     assert sorted(closed) == list(range(len(made))) == list(range(5))
 
@@ -145,7 +146,7 @@ def test_a_keeper_that_does_not_end_is_not_forgotten(backend, monkeypatch):
     monkeypatch.setattr(Keeper, "alive", True)
     monkeypatch.setattr(module.os, "pidfd_open", lambda pid: os.dup(reader))
     monkeypatch.setattr(module.signal, "pidfd_send_signal", lambda *_: None)
-    monkeypatch.setattr(module, "_END_SECONDS", 0.01)
+    monkeypatch.setattr(keeper_process, "_END_SECONDS", 0.01)
     for _ in range(2):
         with pytest.raises(HarnessError, match="does not end; kill it by hand"):
             backend.destroy()
@@ -200,4 +201,4 @@ def test_a_keeper_that_ends_by_itself_meanwhile_is_gone(backend, monkeypatch, ca
 
 def test_too_many_open_files_of_the_keeper_has_a_remedy():
     with pytest.raises(UnavailableError, match="ulimit -n"):
-        module._answer(json.dumps({"error": "Too many open files", "errno": errno.EMFILE}).encode())
+        keeper_process._answer(json.dumps({"error": "Too many open files", "errno": errno.EMFILE}).encode())

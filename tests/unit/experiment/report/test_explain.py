@@ -370,7 +370,7 @@ def test_waits_without_a_plan_and_counters_are_unknown():
     assert found.cause == "unknown"
     assert found.sentence == (
         "Unknown: ranks wait 100 ms of a step of 110 ms; the counters of its links were not recorded, so"
-        " what for cannot be told."
+        " the cause is unknown."
     )
 
 
