@@ -127,7 +127,7 @@ class Prepared:
 
 LAN = {"delay": "0.1ms", "rate": "1gbit"}
 PREPARED = {
-    "latency-ddp": Prepared("latency", {"delay": "40ms", "rate": "100mbit"}),
+    "latency-ddp": Prepared("latency", {"delay": "40ms", "rate": "100mbit"}, steps=25),
     "latency-ring": Prepared("latency", {"delay": "20ms", "rate": "200mbit"}, nodes=3, steps=30),
     "loss-bulk": Prepared("loss", {"delay": "10ms", "rate": "200mbit", "loss": "2%"}, task=LARGER, steps=15),
     "loss-fedavg": Prepared(
