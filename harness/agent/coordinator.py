@@ -11,7 +11,16 @@ from harness.agent.discovery import just_gone
 from harness.agent.edits import Edits
 from harness.agent.heartbeats import watch_peers
 from harness.agent.lifecycle import EVERYONE, Lifecycle, Notice
-from harness.agent.protocol import CONFIRM_SECONDS, LONGEST, PORT, Message, keep_alive, received, send
+from harness.agent.protocol import (
+    CONFIRM_SECONDS,
+    LONGEST,
+    PORT,
+    RECONNECT_SECONDS,
+    Message,
+    keep_alive,
+    received,
+    send,
+)
 from harness.agent.scenario_player import stamp
 from harness.agent.silence import PEER_SECONDS, Silence
 from harness.errors import NodeError
@@ -117,10 +126,17 @@ class Coordinator:
 
     async def _judge(self, rank: int, code: int) -> None:
         if code and self.lifecycle.first is None:
-            others = [other for other in range(self.lifecycle.size) if other not in (0, rank)]
-            for other in await just_gone(self._names, others):
+            for other in await (self._cut_off() if self._beats else self._nameless(rank)):
                 self.lose(other)
         self._deliver(self.lifecycle.done(rank, code))
+
+    async def _nameless(self, rank: int) -> list[int]:
+        return await just_gone(self._names, [other for other in self.watches if other != rank])
+
+    async def _cut_off(self) -> list[int]:
+        """Those whose connections have ended and are not made again: names of other machines may take long to go."""
+        await asyncio.sleep(RECONNECT_SECONDS)
+        return [other for other in self._lives if other not in self._writers and other not in self.lifecycle.codes]
 
     def lose(self, rank: int, why: str = "") -> None:
         """See Membership."""

@@ -17,6 +17,9 @@ LONGEST: Final = 64 << 20
 CONFIRM_SECONDS: Final = 5.0
 """How long after a change from the command line agents compare what they know: it may still be asking other nodes."""
 
+RECONNECT_SECONDS: Final = 1.0
+"""In which an agent on a network of the agents' own has made a connection anew that has ended, if it is still there."""
+
 Message = Mapping[str, Any]
 
 

@@ -11,7 +11,16 @@ from harness.agent.discovery import just_gone, until_gone
 from harness.agent.edits import Edits
 from harness.agent.heartbeats import watch_peers
 from harness.agent.lifecycle import GONE
-from harness.agent.protocol import CONFIRM_SECONDS, LONGEST, PORT, Message, keep_alive, received, send
+from harness.agent.protocol import (
+    CONFIRM_SECONDS,
+    LONGEST,
+    PORT,
+    RECONNECT_SECONDS,
+    Message,
+    keep_alive,
+    received,
+    send,
+)
 from harness.agent.silence import PEER_SECONDS, Silence
 from harness.errors import InputError
 
@@ -52,7 +61,7 @@ class Worker:
         self._rank, self._digest, self._edits = rank, digest, edits
         self._take, self._where, self._tell = take, where, tell
         self.watches: Sequence[int] = (0,)
-        self.alone = self._leaving = False
+        self.alone = self._leaving = self._given_up = False
         self._life = time.time_ns()
         self._names, self._stops = names, stops
         self._writer: asyncio.StreamWriter | None = None
@@ -79,7 +88,7 @@ class Worker:
 
     async def _keep_connected(self) -> None:
         began = logged = time.monotonic()
-        while True:
+        while not self._given_up:
             if await self._connected():
                 began = logged = time.monotonic()
             now = time.monotonic()
@@ -140,12 +149,18 @@ class Worker:
 
     async def done(self, code: int) -> None:
         """See Membership."""
-        if code and not self.alone and await just_gone(self._names, (0,)):
+        if code and not self.alone and await self._rank_0_is_gone():
             self.lose(0)
         self._code = code
         self._say({"do": "done", "code": code})
         if self.alone:
             self._take({"do": "end", "code": GONE})
+
+    async def _rank_0_is_gone(self) -> bool:
+        if not self._beats:
+            return bool(await just_gone(self._names, (0,)))
+        await asyncio.sleep(RECONNECT_SECONDS)
+        return self._writer is None
 
     def away(self, away: bool) -> None:
         """See Membership."""
@@ -183,13 +198,16 @@ class Worker:
 
     def give_up(self, why: str) -> None:
         """See Membership."""
+        self._given_up = True
         self._say({"do": "gone", "why": why})
 
     async def leave(self) -> None:
         """See Membership: rank 0 goes first, when it has heard from everyone."""
         self._leaving = True
         self._say({"do": "bye"})
-        if not self.alone:
+        while self._beats and self._writer is not None:
+            await asyncio.sleep(_PAUSE)
+        if not self._beats:
             await until_gone(self._names, 0)
 
     def _say(self, message: dict[str, Any] | Message) -> None:

@@ -341,6 +341,9 @@ def test_a_node_that_gives_up_says_why_and_counts_as_the_first_that_failed(who):
         nodes = [node(rank, beats=True) for rank in range(3)]
         await until(lambda: all("go" in n.kinds() for n in nodes))
         nodes[who].membership.give_up("its machine's Docker daemon does not answer")
+        if who:
+            await asyncio.sleep(0.5)
+            assert nodes[0].membership.lifecycle.gone == [who], "it does not come back while its job ends"
         await nodes[who].end()
         gone = {"do": "lost", "rank": who, "why": "its machine's Docker daemon does not answer"}
         others = [each for each in nodes if each.rank != who]
@@ -350,6 +353,36 @@ def test_a_node_that_gives_up_says_why_and_counts_as_the_first_that_failed(who):
             await each.membership.done(143)
         for each in others:
             await until(lambda each=each: each.heard[-1] == {"do": "end", "code": GONE}, 5)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("who", [0, 2])
+def test_who_was_killed_is_blamed_by_its_connection_where_names_of_other_machines_stay(who):
+    """Swarm's name servers take seconds to forget, and ask others about what they do not know."""
+
+    async def scene(node):
+        nodes = [node(rank, beats=True) for rank in range(3)]
+        await until(lambda: all("go" in n.kinds() for n in nodes))
+        await nodes[who].end()
+        await nodes[1].membership.done(70)
+        await until(lambda: any(m == {"do": "stop", "rank": who, "code": GONE} for m in nodes[1].heard), 5)
+
+    play(scene)
+
+
+def test_at_the_end_workers_leave_when_rank_0_has_gone_whatever_names_say():
+    async def scene(node):
+        nodes = hub, one, two = [node(rank, beats=True) for rank in range(3)]
+        await until(lambda: all("go" in n.kinds() for n in nodes))
+        for each in nodes:
+            await each.membership.done(0)
+        await until(lambda: all(n.heard[-1] == {"do": "end", "code": 0} for n in nodes))
+        leaving = [asyncio.ensure_future(each.membership.leave()) for each in (one, two)]
+        await asyncio.wait_for(hub.membership.leave(), 5)
+        assert not any(each.done() for each in leaving)
+        await hub.end()
+        await asyncio.wait_for(asyncio.gather(*leaving), 5)
 
     play(scene)
 
