@@ -179,22 +179,36 @@ class Project:
         """A program's output, run in a node."""
         return docker("exec", "--user", user, self.container(rank), *argv, code=code, timeout=timeout)
 
-    def ping(self, src, dst, version=4, lost=0, count=6, interval=0.2):
-        """The smallest of all round trips in ms, by the name of the other one; so many may be lost.
+    def ping(self, src, dst, version=4, lost=0):
+        """The smallest of six round trips in ms, by the name of the other one; so many may be lost.
 
         One packet before them resolves the addresses. By user-space stamps: the kernel's are too early where a packet
         is held at its receiver.
         """
-        words = ["ping", f"-{version}", "-U", "-W", "10"]
-        self.exec(src, *words, "-c", "1", self.container(dst), code=None)
-        text = self.exec(src, *words, "-q", "-c", str(count), "-i", str(interval), self.container(dst))
-        assert count - int(re.search(r"(\d+) received", text)[1]) <= lost, text
-        return float(re.search(r"= ([\d.]+)/", text)[1])
+        return self.pings([(src, dst)], version, lost)[src, dst]
 
     def pings(self, pairs, version=4, lost=0):
-        """The same for several pairs of ranks, some at once."""
+        """The same for several pairs of ranks, all at once: one `docker exec` a rank."""
+        sources = sorted({src for src, _ in pairs})
         with ThreadPoolExecutor(6) as pool:
-            return dict(zip(pairs, pool.map(lambda pair: self.ping(*pair, version, lost), pairs), strict=True))
+            targets = {src: [dst for one, dst in pairs if one == src] for src in sources}
+            texts = [*pool.map(lambda src: self._pings(src, targets[src], version), sources)]
+        found = {}
+        for src, text in zip(sources, texts, strict=True):
+            for dst, told in re.findall(r"^to (\d+): (.*?)^end$", text, re.MULTILINE | re.DOTALL):
+                assert 6 - int(re.search(r"(\d+) received", told)[1]) <= lost, told
+                found[src, int(dst)] = float(re.search(r"= ([\d.]+)/", told)[1])
+        assert found.keys() == {*pairs}, texts
+        return found
+
+    def _pings(self, src, targets, version):
+        """What pings of these ranks print."""
+        ping = f"ping -{version} -U -W 10"
+        told = f"$({ping} -q -c 6 -i 0.2 $name)"
+        lines = [
+            f'(name={self.container(dst)}; {ping} -c 1 $name >&2; echo "to {dst}: {told}\nend") &' for dst in targets
+        ]
+        return self.exec(src, "sh", "-c", " ".join([*lines, "wait"]))
 
     def is_ready(self, rank):
         """What the health check asks."""
