@@ -219,9 +219,14 @@ class Agent:
 
     def _stop(self, rank: int, code: int) -> None:
         self._failed_rank = rank
-        if rank == self._links.rank and code != GONE and not self._end.done():
+        ours, failed = rank == self._links.rank, code != GONE and not self._end.done()
+        if failed and (
+            ours or (self._manage is not None and self._links.rank == 0)
+        ):  # there, each has a log of its own
             say(f"rank {rank} failed first (exit code {code})")
-        elif self._job is not None:
+        if ours and failed:
+            return
+        if self._job is not None:
             self._job.stop(_LOST_GRACE if code == GONE else 0.0)
         elif self._settings.job and self._phase != "done":  # not started, and never will be
             self._phase = "done"

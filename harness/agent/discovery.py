@@ -71,9 +71,18 @@ def find_all(
     tell: Callable[[str], None],
     *,
     ipv6: bool,
+    swarm: bool = False,
     look: Callable[[str], Place | None] = look_up,
 ) -> list[Place]:
-    """Wait until every node has an address, and one of IPv6 where the network has that.
+    """Wait until every node has an address.
+
+    Args:
+        names: of the nodes.
+        patience: seconds.
+        tell: a line for the log.
+        ipv6: whether the network has IPv6: then a node must have an address of that too.
+        swarm: whether Docker Swarm starts the nodes, and knows why one does not start.
+        look: what asks for a name.
 
     Raises:
         UnavailableError: after ``patience`` seconds, with who is missing.
@@ -87,6 +96,7 @@ def find_all(
 
     found: dict[str, Place] = {}
     began = logged = checked = time.monotonic()
+    why = "; a manager of the swarm knows why: docker stack ps NAME --no-trunc" if swarm else ""
     while True:
         if time.monotonic() - checked > _CHECK_SECONDS:
             checked = time.monotonic()
@@ -102,12 +112,12 @@ def find_all(
         now = time.monotonic()
         if now - began > patience:
             raise UnavailableError(
-                f"these nodes did not start within {patience:.0f} s (START_TIMEOUT): {_some(missing)}; check"
-                " that NODES is the number of containers, and that their names resolve"
+                f"these nodes did not start within {patience:.0f} s (START_TIMEOUT): {_some(missing)}"
+                + (why or "; check that NODES is the number of containers, and that their names resolve")
             )
         if now - logged > _TELL_SECONDS:
             logged = now
-            tell(f"waiting for {_some(missing)} to start")
+            tell(f"waiting for {_some(missing)} to start ({now - began:.0f} s){why}")
         time.sleep(_POLL_SECONDS)
 
 

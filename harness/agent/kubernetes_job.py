@@ -8,16 +8,15 @@ agents do the rest.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from harness.agent.job_options import CAPABILITIES, JobOptions, literal, variables
 from harness.agent.settings import HOST_NAME_LENGTH, NAMES, Settings
 from harness.errors import InputError, quoted
-from harness.model.plan_options import OPTIONS, NetworkOptions
+from harness.model.plan_options import NetworkOptions
 
-CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "KILL")
-"""As in compose.yaml. Containers have all but NET_ADMIN by default; the other defaults are dropped."""
 _NAME: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _FILE: Final = re.compile(r"/|\.ya?ml$|^matrix:", re.IGNORECASE)
 _MEMORY: Final = {"run": "16Mi", "tmp": "4Gi", "shm": "1Gi"}
@@ -26,40 +25,24 @@ _PLACES: Final = {"run": "/run", "tmp": "/tmp", "shm": "/dev/shm", "runs": "/run
 
 
 @dataclass(frozen=True)
-class JobOptions:
-    """What a Job has beside its network.
+class PodOptions(JobOptions):
+    """What a Job of Kubernetes has beside its network.
 
     Args:
-        name: of the Job and its Service.
-        image: that the cluster can pull.
-        command: that every node runs.
-        master_port: of the rendezvous at rank 0.
-        start_timeout: seconds that a node waits for the others to be scheduled and started.
-        stops: whether the first rank that fails ends the job.
-        collectives: whether each collective is recorded.
-        scenario: the name of one that ships, or nothing.
         runs_claim: a PersistentVolumeClaim for results, that all pods can write to; None: they end with the pods.
     """
 
-    name: str
-    image: str
-    command: Sequence[str]
-    master_port: int
-    start_timeout: int = 600
-    stops: bool = True
-    collectives: bool = False
-    scenario: str = ""
     runs_claim: str | None = None
 
 
-def manifests(chosen: NetworkOptions, job: JobOptions) -> list[dict[str, Any]]:
+def manifests(chosen: NetworkOptions, job: PodOptions) -> list[dict[str, Any]]:
     """The Service and the Job.
 
     Raises:
         InputError: pods cannot be such a network, or Kubernetes takes no such names.
     """
     size = _checked(chosen, job)
-    environment = variables(chosen, job, size)
+    environment = {**variables(chosen, job, size), NAMES: f"{job.name}-{{rank}}.{job.name}"}
     Settings.read(environment, job.command).check()
     labels = {"app.kubernetes.io/name": "tc-harness", "app.kubernetes.io/instance": job.name}
     service = {
@@ -81,7 +64,7 @@ def manifests(chosen: NetworkOptions, job: JobOptions) -> list[dict[str, Any]]:
     ]
 
 
-def _checked(chosen: NetworkOptions, job: JobOptions) -> int:
+def _checked(chosen: NetworkOptions, job: PodOptions) -> int:
     """How many nodes there are. Raises InputError."""
     for option, text in _files(chosen, job):
         if text and _FILE.search(text):
@@ -107,33 +90,13 @@ def _checked(chosen: NetworkOptions, job: JobOptions) -> int:
     return plan.size
 
 
-def _files(chosen: NetworkOptions, job: JobOptions) -> list[tuple[str, str | None]]:
+def _files(chosen: NetworkOptions, job: PodOptions) -> list[tuple[str, str | None]]:
     """The options that may name a file."""
     network = [("--topology", chosen.topology), ("--profile", chosen.profile), ("--between", chosen.between)]
     return [*network, ("--scenario", job.scenario)]
 
 
-def variables(chosen: NetworkOptions, job: JobOptions, size: int) -> dict[str, str]:
-    """The environment of every pod: what compose.yaml hands on, of that what is not the default."""
-    defaults = NetworkOptions()
-    found = {"NODES": str(size)}
-    for one in fields(chosen):
-        name, value = OPTIONS[one.name].compose, getattr(chosen, one.name)
-        if name and one.name not in ("nodes", "image") and value != getattr(defaults, one.name):
-            found[name] = str(int(value)) if isinstance(value, bool) else str(value)
-    if job.scenario:
-        found["SCENARIO"] = job.scenario
-    found |= {
-        "MASTER_PORT": str(job.master_port),
-        "START_TIMEOUT": str(job.start_timeout),
-        "ON_FAILURE": "stop" if job.stops else "continue",
-        "COLLECTIVES": str(int(job.collectives)),
-        NAMES: f"{job.name}-{{rank}}.{job.name}",
-    }
-    return found
-
-
-def _pod(job: JobOptions, environment: Mapping[str, str]) -> dict[str, Any]:
+def _pod(job: PodOptions, environment: Mapping[str, str]) -> dict[str, Any]:
     return {
         "subdomain": job.name,
         "restartPolicy": "Never",
@@ -149,8 +112,8 @@ def _pod(job: JobOptions, environment: Mapping[str, str]) -> dict[str, Any]:
                 "name": "node",
                 "image": job.image,
                 "imagePullPolicy": "IfNotPresent",
-                "args": [_literal(word) for word in job.command],
-                "env": [{"name": key, "value": _literal(value)} for key, value in environment.items()],
+                "args": [literal(word) for word in job.command],
+                "env": [{"name": key, "value": literal(value)} for key, value in environment.items()],
                 "securityContext": {
                     "runAsUser": 0,
                     "allowPrivilegeEscalation": False,
@@ -163,11 +126,6 @@ def _pod(job: JobOptions, environment: Mapping[str, str]) -> dict[str, Any]:
         ],
         "volumes": [{"name": name, **_volume(name, job.runs_claim)} for name in _PLACES],
     }
-
-
-def _literal(text: str) -> str:
-    """So that Kubernetes, which expands $(NAME) and $$, makes this text of it again."""
-    return text.replace("$", "$$")
 
 
 def _volume(name: str, runs_claim: str | None) -> Mapping[str, Any]:

@@ -155,14 +155,18 @@ class Settings:
         """Number of nodes."""
         return self.plan.size if self.plan else self.options.nodes or DEFAULT_NODES
 
-    def check(self) -> None:
-        """Raise InputError where no plan can be made of it, or Docker has not enough addresses."""
+    def check(self, made: NetworkPlan | None = None) -> None:
+        """Raise InputError where no plan can be made of it, or Docker has not enough addresses.
+
+        Args:
+            made: the plan, where its files have other names here than in a node; None: it is made.
+        """
         if self.engine not in (AUTO, *ENGINES):
             raise InputError(f"ENGINE={self.engine}: {suggest(self.engine, (AUTO, *ENGINES))}")
         if self.plan:
             return
         Addressing.parse(self.options.subnet, self.options.subnet6).require(self.size, others=1)
-        refuse_trunks(self.options.plan())
+        refuse_trunks(made or self.options.plan())
 
 
 def _host_name(names: str, rank: int) -> str:

@@ -44,7 +44,8 @@ def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
     """Find the other nodes, plan, and shape this node's links. Raises HarnessError."""
     plan = settings.plan
     if plan is None:
-        places = discovery.find_all(names, settings.start_timeout, say, ipv6=discovery.ipv6_prefix() is not None)
+        ipv6, swarm = discovery.ipv6_prefix() is not None, bool(settings.machine)
+        places = discovery.find_all(names, settings.start_timeout, say, ipv6=ipv6, swarm=swarm)
         plan = settings.options.plan(discovery.addressing_of(places))
     rank = discovery.own_rank(plan.addressing, plan.size)
     engine, why = choose_engine(settings.engine, in_place_features(settings.engine))

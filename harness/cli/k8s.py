@@ -64,14 +64,14 @@ def k8s(
     """
     import yaml
 
-    from harness.agent.kubernetes_job import JobOptions, manifests
+    from harness.agent.kubernetes_job import PodOptions, manifests
     from harness.errors import InputError, quoted
     from harness.scenario.scenario_file import load_scenario
     from harness.scenario.scenario_name import scenario_path
 
     if on_failure not in ("stop", "continue"):
         raise InputError(f"--on-failure {quoted(on_failure)}: write stop or continue")
-    job = JobOptions(
+    job = PodOptions(
         name,
         chosen.image or "harness-node",
         command or DEFAULT_COMMAND,

@@ -43,6 +43,7 @@ VERBS: Final = {
     "trace": ("trace", "One timeline of a run for Perfetto"),
     "ls": ("ls", "List the networks that are up"),
     "compose": ("compose", "Print the file for docker compose up"),
+    "stack": ("stack", "Print a stack for Docker Swarm"),
     "k8s": ("k8s", "Print a Kubernetes Job of nodes"),
     "image": ("image", "Build the image that containers run"),
     "doctor": ("doctor", "Print what works here (by trying it), how to fix the rest"),

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, Final
 
+from harness.agent.job_options import CAPABILITIES
 from harness.agent.settings import HOST_NAME_LENGTH, NAMES, TRANSIENT, packed
 from harness.backends.base import Progress
 from harness.backends.docker import registry as labels
@@ -30,8 +31,6 @@ except ModuleNotFoundError as missing:
         f"to start containers, this Python needs Docker's SDK, with {missing.name}: pip install 'tc-harness[docker]'"
     ) from None
 
-CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "KILL")
-"""Of the agent: links and routes, packets that a link duplicates, running the job as another user and ending it."""
 SYSCTLS: Final = {name.replace("/", "."): value for name, value in CONTAINER.items()}
 SECURITY: Final = ("no-new-privileges:true",)
 TMPFS: Final = {"/tmp": "exec,size={tmp}", "/run": "size=16m"}

@@ -47,7 +47,14 @@ def test_who_is_missing_is_told_while_we_wait_and_at_the_end():
         UnavailableError, match=r"did not start within 0 s \(START_TIMEOUT\): n-2; check that NODES is the number of"
     ):
         find_all(NAMES, 0.3, told.append, ipv6=True, look=Dns(n_1=[place(1)], n_2=[None], n_3=[place(3)]))
-    assert told[0] == "waiting for n-2 to start"
+    assert told[0] == "waiting for n-2 to start (0 s)"
+
+
+def test_in_a_swarm_who_knows_why_a_node_is_missing_is_told():
+    told = []
+    with pytest.raises(UnavailableError, match=r"n-2; a manager of the swarm knows why: docker stack ps NAME"):
+        find_all(NAMES[1:2], 0.3, told.append, ipv6=False, swarm=True, look=Dns(n_2=[None]))
+    assert "docker stack ps NAME --no-trunc" in told[0]
 
 
 def test_a_node_that_ends_while_we_wait_for_others_is_told_at_once():

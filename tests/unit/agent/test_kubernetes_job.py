@@ -7,7 +7,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from harness.agent.kubernetes_job import CAPABILITIES, JobOptions, manifests
+from harness.agent.job_options import CAPABILITIES
+from harness.agent.kubernetes_job import PodOptions, manifests
 from harness.agent.settings import Settings
 from harness.errors import InputError
 from harness.model.plan_options import NetworkOptions, PlanOptions
@@ -129,7 +130,7 @@ def test_it_gives_what_compose_gives_and_of_capabilities_net_admin_alone_is_unus
 def test_what_cannot_be_is_refused(network, job, message):
     options = {"name": "train", "image": "x", "command": ["true"], "master_port": 29500, **job}
     with pytest.raises(InputError, match=message):
-        manifests(NetworkOptions(**network), JobOptions(**options))
+        manifests(NetworkOptions(**network), PodOptions(**options))
 
 
 @pytest.mark.parametrize("words", [("-t", "ring"), ("--on-failure", "explode"), ("--scenario", "flaky-wam")])

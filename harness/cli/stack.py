@@ -1,0 +1,120 @@
+"""``harness stack``: the nodes of a network as a stack of Docker Swarm, over many machines."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli import completion, options
+from harness.cli.k8s import DEFAULT_COMMAND
+from harness.cli.output import note, say
+from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
+
+EPILOG = options.examples(
+    "harness stack --nodes 8 --topology ring --profile wan > stack.yaml",
+    "docker stack deploy --resolve-image never -c stack.yaml harness",
+    "harness stack -n 16 -t regions:4 --name train --work ./job --runs ./runs --out t.yaml -- python train.py",
+    then="Logs of rank 2: docker service logs harness_rank-2. The end: docker stack rm harness. See docs/swarm.md",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    settings = {"allow_interspersed_args": False}
+    app.command("stack", epilog=EPILOG, context_settings=settings)(stack)
+
+
+@options.network_options(*(name for name in PLAN_OPTIONS if name != "mtu"), "engine", "congestion_control", "image")
+def stack(
+    chosen: NetworkOptions,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(help="What every node runs, after --; the digits workload unless given.", metavar="[-- CMD...]"),
+    ] = None,
+    mtu: Annotated[
+        int, typer.Option("--mtu", min=1280, help="Largest packet in bytes, 50 less than what machines' networks take.")
+    ] = 1450,
+    name: Annotated[str, typer.Option("--name", help="Of the stack and the network.")] = "harness",
+    work: Annotated[
+        Path | None, typer.Option("--work", metavar="DIR", help="Folder whose files every node gets in /work.")
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", metavar="DIR", help="Folder for results, on rank 0's machine.")
+    ] = None,
+    machine: Annotated[
+        str | None,
+        typer.Option("--machine", metavar="HOST", help="Of rank 0, a manager (docker node ls); any unless given."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there.")] = None,
+    master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
+    start_timeout: Annotated[
+        int, typer.Option("--start-timeout", min=1, max=86_400, help="Seconds that a node waits for the others.")
+    ] = 600,
+    on_failure: Annotated[
+        str, typer.Option("--on-failure", help="stop: the first rank that fails ends the job; or continue.")
+    ] = "stop",
+    collectives: Annotated[
+        bool, typer.Option("--collectives", help="Record each collective of torch.distributed too.")
+    ] = False,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            "--scenario",
+            help="One that ships, or a file in --work, played while CMD runs (harness scenarios).",
+            autocompletion=completion.scenarios,
+        ),
+    ] = None,
+) -> None:
+    """Print a stack for Docker Swarm: nodes on many machines, whose links are shaped as the options say.
+
+    Nodes find each other by name and shape their own links, as in Compose; rank 0 runs on a manager of the swarm.
+    """
+    from harness.backends.docker.container_options import Limits
+    from harness.backends.docker.stack_file import StackOptions, stack, to_yaml
+    from harness.backends.docker.work_folder import inside, read_folder
+    from harness.errors import InputError, quoted
+    from harness.scenario.scenario_file import load_scenario
+    from harness.scenario.scenario_name import scenario_path
+
+    if on_failure not in ("stop", "continue"):
+        raise InputError(f"--on-failure {quoted(on_failure)}: write stop or continue")
+    if runs is not None and not runs.is_dir():
+        raise InputError(f"--runs {quoted(str(runs))} is no folder: make it, as the user whom results are to belong to")
+    chosen = replace(chosen, mtu=mtu)
+    plan = chosen.plan()
+    if scenario:
+        load_scenario(scenario_path(scenario)).check(plan)
+    files, empty = read_folder(work) if work is not None else ([], [])
+    job = StackOptions(
+        name,
+        chosen.image or "harness-node",
+        command or DEFAULT_COMMAND,
+        master_port,
+        start_timeout,
+        on_failure == "stop",
+        collectives,
+        inside("--scenario", scenario or "", work),
+        files,
+        runs.absolute() if runs else None,
+        machine,
+        Limits.read(os.environ),
+    )
+    chosen = replace(
+        chosen,
+        topology=inside("--topology", chosen.topology, work),
+        profile=inside("--profile", chosen.profile, work),
+        between=inside("--between", chosen.between, work) if chosen.between else None,
+    )
+    text = to_yaml(stack(chosen, job, plan))
+    if empty:
+        note(f"empty files do not travel: {', '.join(empty[:5])}{' ...' if len(empty) > 5 else ''}")
+    if out is None:
+        say(text.rstrip())
+    else:
+        out.write_text(text)
+    shown = out or "stack.yaml"
+    note(f"to start it at a manager of the swarm: docker stack deploy --resolve-image never -c {shown} {name}")
