@@ -29,6 +29,7 @@ from harness.agent.settings import Settings, is_no_node
 from harness.errors import HarnessError, InputError, PrivilegeError
 from harness.linux import host
 from harness.linux.congestion_control import AVAILABLE, is_known
+from harness.linux.syscalls import gain_no_rights
 from harness.model.cpu import check_cores
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
@@ -127,6 +128,7 @@ def main(end_with: Callable[[int | None], None]) -> int:
             settings.check()
             player = ScenarioPlayer() if settings.scenario else None
             _check_privilege()
+            gain_no_rights()  # jobs neither: Swarm knows no such security option
             _check_congestion_control(settings.congestion_control)
         except InputError as error:
             end_with(error.exit_code)

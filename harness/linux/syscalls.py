@@ -19,6 +19,7 @@ MS_NOSUID_NODEV_NOEXEC: Final = 0x2 | 0x4 | 0x8
 _MNT_DETACH: Final = 2
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_TIMERSLACK: Final = 29
+_PR_SET_NO_NEW_PRIVS: Final = 38
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -70,6 +71,11 @@ def unmount(target: str) -> None:
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends. Raises OSError."""
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0), "prctl")
+
+
+def gain_no_rights() -> None:
+    """Keep this process and all that it starts from the rights of the files that they run (setuid). Raises OSError."""
+    _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0), "prctl")
 
 
 def precise_timers() -> None:
