@@ -51,6 +51,8 @@ _LEAVE_SECONDS: Final = 30.0
 """How long a node waits at most for the others at the end."""
 _LOST_GRACE: Final = 5.0
 """How long a job has to end by itself where a node is gone, in seconds: its collectives fail at once."""
+_LOST_MACHINE_GRACE: Final = 2.0
+"""The same where that took seconds to notice: a collective with a machine that is gone waits for ever."""
 _HOLD_SECONDS: Final = 60.0
 
 
@@ -227,7 +229,8 @@ class Agent:
         if ours and failed:
             return
         if self._job is not None:
-            self._job.stop(_LOST_GRACE if code == GONE else 0.0)
+            grace = _LOST_MACHINE_GRACE if self._manage else _LOST_GRACE
+            self._job.stop(grace if code == GONE else 0.0)
         elif self._settings.job and self._phase != "done":  # not started, and never will be
             self._phase = "done"
             self._spawn(self._membership.done(128 + signal.SIGTERM))
