@@ -30,7 +30,7 @@ _POLL_SECONDS: Final = 0.05
 
 
 class Coordinator:
-    """Coordinates readiness and the end of the job, and passes on changes.
+    """Coordinates readiness and the end of the job, and passes on changes. See Membership.
 
     Args:
         lifecycle: whose decisions it carries out.
@@ -72,7 +72,6 @@ class Coordinator:
 
     @property
     def gone(self) -> Sequence[int]:
-        """See Membership."""
         return self.lifecycle.gone
 
     async def serve(self) -> None:
@@ -108,15 +107,12 @@ class Coordinator:
                 self._tell(f"waiting for rank {_few(self.lifecycle.missing)} to shape its links ({waited:.0f} s)")
 
     async def done(self, code: int) -> None:
-        """See Membership."""
         await self._ended(0, code)
 
     def away(self, away: bool) -> None:
-        """See Membership."""
         self._deliver(self.lifecycle.away(0, away))
 
     def stopped(self, code: int) -> None:
-        """See Membership."""
         self._deliver(self.lifecycle.done(0, code))
 
     async def _ended(self, rank: int, code: int) -> None:
@@ -139,7 +135,6 @@ class Coordinator:
         return [other for other in self._lives if other not in self._writers and other not in self.lifecycle.codes]
 
     def lose(self, rank: int, why: str = "") -> None:
-        """See Membership."""
         writer = self._writers.pop(rank, None)
         if writer is not None:
             writer.transport.abort()
@@ -147,7 +142,6 @@ class Coordinator:
         self._deliver(self.lifecycle.lose(rank, why))
 
     def give_up(self, why: str) -> None:
-        """See Membership."""
         self._deliver(self.lifecycle.lose(0, why))
 
     async def leave(self) -> None:
@@ -156,7 +150,6 @@ class Coordinator:
             await asyncio.sleep(_POLL_SECONDS)
 
     def share(self, message: Message, asked: Collection[int] = ()) -> None:
-        """See Membership."""
         self._send_to_all(message, asked)
         if self._confirming is not None:
             self._confirming.cancel()

@@ -30,7 +30,7 @@ _TELL_SECONDS: Final = 20.0
 
 
 class Worker:
-    """Says when this node is shaped and when its job has ended, and passes on what rank 0 says.
+    """Says when this node is shaped and when its job has ended, and passes on what rank 0 says. See Membership.
 
     Args:
         rank: this node's.
@@ -71,7 +71,6 @@ class Worker:
 
     @property
     def gone(self) -> Sequence[int]:
-        """See Membership."""
         return (0,) if self.alone else ()
 
     async def serve(self) -> None:
@@ -148,7 +147,6 @@ class Worker:
                     self._say({"do": "edits", **self._edits.to_json()})
 
     async def done(self, code: int) -> None:
-        """See Membership."""
         if code and not self.alone and await self._rank_0_is_gone():
             self.lose(0)
         self._code = code
@@ -163,12 +161,10 @@ class Worker:
         return self._writer is None
 
     def away(self, away: bool) -> None:
-        """See Membership."""
         self._away = away
         self._say({"do": "away", "away": away})
 
     def stopped(self, code: int) -> None:
-        """See Membership."""
         self._say({"do": "done", "code": code})
 
     def share(self, message: Message, asked: Collection[int] = ()) -> None:
@@ -197,7 +193,6 @@ class Worker:
             self._take({"do": "stop", "rank": rank, "code": GONE})
 
     def give_up(self, why: str) -> None:
-        """See Membership."""
         self._given_up = True
         self._say({"do": "gone", "why": why})
 

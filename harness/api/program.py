@@ -60,7 +60,6 @@ class _Nodes(ProgramStarter):
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """See ProgramStarter."""
         return self._starter.environ
 
     def spawn(

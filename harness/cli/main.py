@@ -36,7 +36,7 @@ VERBS: Final = {
     "verify": ("verify", "Measure RTT, jitter, loss and rate of every edge"),
     "bench": ("bench", "Time gloo's collectives over a sweep of sizes"),
     "predict": ("predict", "Predict time per step, compute utilisation, bytes"),
-    "reproduce": ("reproduce", "Do published measurements again here"),
+    "reproduce": ("reproduce", "Repeat published measurements on this machine"),
     "experiment": ("experiment", "Many runs from one file"),
     "report": ("report", "Who won where, by how much, and why"),
     "record-scenario": ("record_scenario", "Print what a recorded run met, as a scenario"),

@@ -52,7 +52,7 @@ def reproduce(
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
-    """Do published measurements again here, scaled down to this machine, and say which come out.
+    """Repeat published measurements on this machine, scaled down to it, and say which are reproduced.
 
     A figure is compared by its ratio to what the links allow at best. Ends with 1 where one differs.
     """
@@ -119,7 +119,7 @@ def _goodput(network: Network, cell: Cell) -> float:
 
 
 def _show(published: Published, outcomes: list[Outcome]) -> None:
-    columns = ("figure", "theirs>", "its bound>", "ours>", "its bound>", "ours / theirs, to bound>", "verdict")
+    columns = ("figure", "theirs>", "its bound>", "ours>", "its bound>", "ours / theirs>", "verdict")
     rows = table(published.title, *columns)
     for one in outcomes:
         text = _FORMATS[one.cell.kind]

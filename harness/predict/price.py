@@ -15,7 +15,7 @@ _PRICE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})\s*/\s*(GB|GiB|TB|TiB)"
 
 @dataclass(frozen=True)
 class Price:
-    """Of data that leave a node, or a region.
+    """The price of data that leave a node, or a region.
 
     Args:
         per_byte: in the currency.
@@ -27,7 +27,7 @@ class Price:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Of ``0.09USD/GB``. Raises InputError."""
+        """Read ``0.09USD/GB``. Raises InputError."""
         found = _PRICE.fullmatch(text.strip())
         if not found:
             lacks = "a currency is missing" if re.fullmatch(r"\s*[\d.]+\s*(/\s*\w+)?\s*", text) else "that is no price"
@@ -38,6 +38,6 @@ class Price:
         return cls(amount / _UNITS[found[3]], found[2])
 
     def cost(self, size: float) -> str:
-        """Of that many bytes, for people: ``12.40 USD``."""
+        """What that many bytes cost, as people read it: ``12.40 USD``."""
         amount = self.per_byte * size
         return f"{amount:.2f} {self.currency}" if amount >= 0.01 or not amount else f"{amount:.2g} {self.currency}"

@@ -98,7 +98,7 @@ class Cell:
 
     @property
     def words(self) -> str:
-        """For people."""
+        """The figure in words."""
         return _WORDS[self.kind](self)
 
 
@@ -153,7 +153,7 @@ class Outcome:
 
     @property
     def ratio(self) -> float | None:
-        """Ours, to its bound, over theirs to theirs; 1: reproduced."""
+        """Our ratio to the bound, divided by theirs; 1: reproduced."""
         return None if self.ours_to_bound is None else self.ours_to_bound / self.theirs_to_bound
 
     @property

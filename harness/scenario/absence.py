@@ -97,7 +97,7 @@ class Away:
 
 @dataclass(frozen=True)
 class AwayAction:
-    """Nodes are away, once or several times.
+    """Nodes are away, once or several times. See Action.
 
     Args:
         text: for people.
@@ -116,7 +116,6 @@ class AwayAction:
         return iter(())
 
     def check(self, plan: NetworkPlan) -> None:
-        """See Action."""
         for absence in islice(self.absences, _MOST_CHECKED):
             absence.chosen.check(plan)
 

@@ -34,23 +34,21 @@ class Action(Protocol):
 
 @dataclass(frozen=True)
 class Edit:
-    """A change at once."""
+    """A change at once. See Action."""
 
     text: str
     edit: PlanEdit
 
     def steps(self) -> Iterator[Step]:
-        """See Action."""
         yield 0.0, self.edit, self.text
 
     def check(self, plan: NetworkPlan) -> None:
-        """See Action."""
         self.edit(plan)
 
 
 @dataclass(frozen=True)
 class Series:
-    """Changes one after the other: a ramp, or a recorded trace.
+    """Changes one after the other: a ramp, or a recorded trace. See Action.
 
     Args:
         text: for people.
@@ -67,7 +65,6 @@ class Series:
     period: float | None = None
 
     def steps(self) -> Iterator[Step]:
-        """See Action."""
         begun = 0.0
         while True:
             for at, texts in self.points:
@@ -78,14 +75,13 @@ class Series:
             begun += self.period
 
     def check(self, plan: NetworkPlan) -> None:
-        """See Action."""
         for _, texts in self.points:
             self.make(texts)(plan)
 
 
 @dataclass(frozen=True)
 class LoadAction:
-    """Cross traffic, from when the event begins until it is over."""
+    """Cross traffic, from when the event begins until it is over. See Action."""
 
     text: str
     spec: TrafficSpec
@@ -95,7 +91,6 @@ class LoadAction:
         return iter(())
 
     def check(self, plan: NetworkPlan) -> None:
-        """See Action."""
         plan.path(self.spec.src, self.spec.dst)
 
 

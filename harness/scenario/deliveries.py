@@ -33,7 +33,7 @@ class Served:
 
 @dataclass(frozen=True)
 class DeliveryAction:
-    """Links serve traces from when the event begins.
+    """Links serve traces from when the event begins. See Action.
 
     Args:
         text: for people.
@@ -53,7 +53,6 @@ class DeliveryAction:
         return plan
 
     def check(self, plan: NetworkPlan) -> None:
-        """See Action."""
         self._edit(plan)
 
     def as_rates(self) -> DeliveryRates:
@@ -76,7 +75,6 @@ class DeliveryRates:
     parts: tuple[Served, ...]
 
     def steps(self) -> Iterator[Step]:
-        """See Action."""
         return heapq.merge(*map(self._of, self.parts), key=lambda step: step[0])
 
     def _of(self, part: Served) -> Iterator[Step]:
@@ -90,7 +88,6 @@ class DeliveryRates:
             yield at, edit, f"{self.text}: rate {rate}"
 
     def check(self, plan: NetworkPlan) -> None:
-        """See Action."""
         DeliveryAction(self.text, self.parts).check(plan)
 
     @property

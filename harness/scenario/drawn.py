@@ -30,7 +30,7 @@ _ANY: Final = Sample(rate=1e6, delay=0.01, loss=0.5)
 
 @dataclass(frozen=True)
 class Drawn:
-    """Changes without end, as a model draws them.
+    """Changes without end, as a model draws them. See Action.
 
     Args:
         text: for people.
@@ -57,7 +57,6 @@ class Drawn:
     """It has no end."""
 
     def steps(self) -> Iterator[Step]:
-        """See Action."""
         told, made = _Streams(self), _Streams(self)  # a change is told of before the one before it is made
         for index in count():
             values, words = partial(made.at, index), self.words(partial(told.at, index))
@@ -67,7 +66,6 @@ class Drawn:
         return self.change(plan, values)
 
     def check(self, plan: NetworkPlan) -> None:
-        """See Action."""
         self.change(plan, lambda *_: _ANY)
 
 

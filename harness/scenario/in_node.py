@@ -66,7 +66,6 @@ class OwnAgent(Agents):
 
     @property
     def ranks(self) -> list[int]:
-        """See Agents."""
         return [self._rank]
 
     def ask(self, messages: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any] | HarnessError]:
@@ -84,7 +83,6 @@ class OwnAgent(Agents):
         return NodeError(self._rank, **answer["error"]) if "error" in answer else answer
 
     def close(self) -> None:
-        """See Agents."""
         self._socket.close()
 
 
@@ -130,7 +128,6 @@ class OwnRegistry(DockerRegistry):
         self.load_folder()
 
     def load(self, name: str, known: Registration | None = None) -> Registration | None:
-        """See Registry."""
         assert known is not None
         state = self._node.state(plan=True, known=known.plan)
         return replace(known, plan=state.get("plan", known.plan))
@@ -148,7 +145,6 @@ class _OwnAway(AwayFile):
         self._folder = folder
 
     def write(self, line: AwayLine) -> None:
-        """See AwayFile."""
         super().write(line)
         if self._folder is not None:
             with as_user(*user_of()):
@@ -173,11 +169,9 @@ class OwnNetwork(Network):
         self._node, self._epoch, self._folder = node, epoch, folder if rank == 0 else None
 
     def away(self) -> AwayFile:
-        """See Network."""
         return _OwnAway(self.registry.away(self.name), self._folder)
 
     def reshape(self, change: Callable[[NetworkPlan], NetworkPlan], at: float | None = None) -> Reshaped:
-        """See Network."""
         asked, old = time.time(), self.plan
         self._node.at_ns = round((self._epoch + (at or 0.0)) * 1e9)
         done = super().reshape(change, at)

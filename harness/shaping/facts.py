@@ -41,7 +41,6 @@ class NetemFacts:
         return edge[0]
 
     def check(self, plan: NetworkPlan) -> None:
-        """See EngineFacts."""
         refuse_delivery(plan)
         refuse_overhead(plan)
 
@@ -69,7 +68,6 @@ class UserspaceFacts:
         """See EngineFacts: it makes all."""
 
     def precision_warnings(self, edges: Iterable[PlannedEdge]) -> list[str]:
-        """See EngineFacts."""
         return precision_warnings(edges)
 
 

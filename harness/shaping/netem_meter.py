@@ -46,7 +46,6 @@ class NetemMeter:
         self._parts = {handle + (near << 16): (near, name) for name, handle in parts for near in neighbours}
 
     def read(self) -> dict[int, Counts]:
-        """See Meter."""
         found: dict[int, dict[str, Counts]] = {}
         for body in self._netlink.dump(_RTM_GETQDISC, _TCMSG.pack(0, 0, 0, 0, 0)):
             _, index, handle, _, _ = _TCMSG.unpack_from(body)
@@ -60,7 +59,6 @@ class NetemMeter:
         return {near: edge_counts(**counts) for near, counts in found.items() if "line" in counts}
 
     def caps(self) -> dict[str, Counts]:
-        """See Meter."""
         from harness.shaping.caps.meter import read_passed, read_tree  # here, for those read counters as this does
 
         found = {}
@@ -76,7 +74,6 @@ class NetemMeter:
         return []
 
     def close(self) -> None:
-        """See Meter."""
         self._netlink.close()
 
 

@@ -64,7 +64,6 @@ class DockerBackend:
 
     @property
     def handle(self) -> Mapping[str, Any]:
-        """See Backend."""
         groups = (self._containers, self._ended, self._remote)
         found = ({str(rank): where for rank, where in group.items()} for group in groups)
         return {"network": self._network, **dict(zip(_GROUPS, found, strict=True))}
@@ -76,11 +75,9 @@ class DockerBackend:
 
     @property
     def alive(self) -> bool:
-        """See Backend."""
         return bool(self._containers)
 
     def check(self, plan: NetworkPlan, before: NetworkPlan | None = None) -> None:
-        """See Backend."""
         refuse_trunks(plan)
         if self._remote:
             refuse_new_shares(plan, before)
@@ -89,7 +86,6 @@ class DockerBackend:
             self.engine.check(plan)
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
-        """See Backend."""
         from harness.backends.docker import create
 
         plan.addressing.require(plan.size, others=1)
@@ -201,7 +197,6 @@ class DockerBackend:
         own_group: bool = True,
         cwd: str | None = None,
     ) -> subprocess.Popen[bytes]:
-        """See Backend."""
         from harness.backends.docker.exec.client import client_command
 
         self._agents.require(rank, f"start {argv[0]!r}")
@@ -236,11 +231,9 @@ class DockerBackend:
         self._order("pause", ranks)
 
     def resume_jobs(self, ranks: Collection[int]) -> None:
-        """See Backend."""
         self._order("resume", ranks)
 
     def restart_jobs(self, ranks: Collection[int]) -> None:
-        """See Backend."""
         self._order("restart", ranks)
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
@@ -254,7 +247,6 @@ class DockerBackend:
         return AgentSampling(self._agents, attempt)
 
     def destroy(self) -> None:
-        """See Backend."""
         from harness.backends.docker import stack
 
         self._agents.close()

@@ -36,7 +36,6 @@ class AgentSampling:
         return self._ask(end=False)
 
     def stop(self) -> list[str]:
-        """See Sampling."""
         if self._ended:
             return []
         self._ended = True

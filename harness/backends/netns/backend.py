@@ -69,7 +69,6 @@ class NetnsBackend:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """See Backend."""
         return program_environment()
 
     @classmethod
@@ -88,7 +87,6 @@ class NetnsBackend:
 
     @property
     def handle(self) -> Mapping[str, Any]:
-        """See Backend."""
         return {
             "keeper": vars(self._require()),
             "congestion_control": self._congestion_control,
@@ -97,7 +95,6 @@ class NetnsBackend:
 
     @property
     def alive(self) -> bool:
-        """See Backend."""
         return self._keeper is not None and self._keeper.alive
 
     def check(self, plan: NetworkPlan, before: NetworkPlan | None = None) -> None:
@@ -109,7 +106,6 @@ class NetnsBackend:
         check_needs(plan, name, known=known)
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
-        """See Backend."""
         from harness.backends.netns import wiring
 
         if plan.size > wiring.BRIDGE_PORTS:
@@ -133,7 +129,6 @@ class NetnsBackend:
         wiring.create_bridge(namespaces, plan.addressing, plan.mtu)
 
     def open(self, plan: NetworkPlan) -> None:
-        """See Backend."""
         from harness.backends.netns import wiring
 
         control = self._congestion_control
@@ -148,22 +143,18 @@ class NetnsBackend:
         return spread(keeper, list(ranks), partial(tour, keeper, works=[lambda rank, _: work(rank)], what=what))
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
-        """See Backend."""
         return in_bridge(self._require(), lambda: self.engine.apply_trunks(plan))
 
     def observe_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
-        """See Backend."""
         return in_bridge(self._require(), lambda: self.engine.observe_trunks(plan))
 
     def keep(self) -> None:
-        """See Backend."""
         if self._lifeline is not None:
             os.write(self._lifeline, b"k")
             os.close(self._lifeline)
             self._lifeline = None
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
-        """See Backend."""
         keeper, cpus = self._require(), self._cpus
 
         def begin(rank: int, _: object) -> Pending | HarnessError:
@@ -204,7 +195,6 @@ class NetnsBackend:
         own_group: bool = True,
         cwd: str | None = None,
     ) -> subprocess.Popen[bytes]:
-        """See Backend."""
         if env is not None and "HOSTNAME" in env:  # some shells export the host's
             env = {**env, "HOSTNAME": node_name(rank)}
         keeper = self._require()
@@ -244,28 +234,23 @@ class NetnsBackend:
         """See Backend: all nodes are on this one."""
 
     def kill_jobs(self, ranks: Collection[int]) -> None:
-        """See Backend."""
         for rank in ranks:
             self._signal(rank, signal.SIGKILL)
 
     def pause_jobs(self, ranks: Collection[int]) -> None:
-        """See Backend."""
         self._pauses.begin(ranks)
 
     def resume_jobs(self, ranks: Collection[int]) -> None:
-        """See Backend."""
         self._pauses.end(ranks)
 
     def restart_jobs(self, ranks: Collection[int]) -> None:
         """See Backend: a node here has no job of its own."""
 
     def sample(self, plan: NetworkPlan, folder: Path, attempt: int) -> SamplingProcess:
-        """See Backend."""
         order = {"keeper": vars(self._require()), "plan": plan.to_json(), "engine": self.engine.name}
         return SamplingProcess({**order, "folder": str(folder), "attempt": attempt})
 
     def destroy(self) -> None:
-        """See Backend."""
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None

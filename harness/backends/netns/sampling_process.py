@@ -54,14 +54,12 @@ class SamplingProcess:
         self._rest = b""
 
     def messages(self) -> list[str]:
-        """See Sampling."""
         while data := self._answers.read1(1 << 16):  # type: ignore[attr-defined]
             self._rest += data
         *lines, self._rest = self._rest.split(b"\n")
         return [json.loads(line)["say"] for line in lines]
 
     def stop(self) -> list[str]:
-        """See Sampling."""
         if self._answers.closed:
             return []
         self._orders.close()

@@ -52,7 +52,6 @@ class UserspaceMeter:
         return found
 
     def caps(self) -> dict[str, Counts]:
-        """See Meter."""
         if (generation := self._state.generation(self._caps_text)) != self._generation:
             self._generation, text = generation, self._state.load(self._caps_text) or {"slots": {}}
             self._caps = {name: self._state.counters(slot) for name, slot in text["slots"].items()}

@@ -125,12 +125,10 @@ class Host(Meeting):
             self._served.set("formed", "0")
 
     def leave(self) -> None:
-        """See Meeting."""
         self._close_watch()
         self._served.set(f"end/{self._newest.generation}", "")
 
     def finish(self) -> None:
-        """See Meeting."""
         self._close_watch()
         deadline = time.monotonic() + self.away
         keys = [f"done/{self._newest.generation}/{rank}" for rank in self._newest.members if rank]
@@ -186,7 +184,6 @@ class Guest(Meeting):
         self._close_watch()
 
     def finish(self) -> None:
-        """See Meeting."""
         self._close_watch()
         with contextlib.suppress(HarnessError, RuntimeError):
             self.connection().set(f"done/{self._newest.generation}/{self.rank}", "")

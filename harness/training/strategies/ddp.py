@@ -61,7 +61,6 @@ class Ddp(Strategy):
 
     @property
     def module(self) -> nn.Module:
-        """See Strategy."""
         return self._wrapped
 
     def backward(self, loss: Tensor) -> None:
@@ -82,11 +81,9 @@ class Ddp(Strategy):
         return all_reduce_sent(size, self.setup.size)
 
     def state(self) -> dict[str, Any]:
-        """See Strategy."""
         return super().state() | ({"powersgd": saved(self._memory)} if self._memory else {})
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """See Strategy."""
         super().load_state(state)
         if self._memory:
             restore(self._memory, state["powersgd"])

@@ -77,11 +77,9 @@ class DeMo(Strategy):
         return all_gather_sent(size, self.setup.size)
 
     def state(self) -> dict[str, Any]:
-        """See Strategy."""
         return super().state() | {"momenta": self._momenta}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """See Strategy."""
         super().load_state(state)
         for momentum, saved in zip(self._momenta, state["momenta"], strict=True):
             momentum.copy_(saved)

@@ -51,11 +51,9 @@ class DiLoCo(Strategy):
         return all_reduce_sent(self.size_bytes, self.setup.size) / float(self.options.H)
 
     def state(self) -> dict[str, Any]:
-        """See Strategy."""
         return super().state() | {"anchor": self._anchor.data, "outer": self._outer.state_dict()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """See Strategy."""
         super().load_state(state)
         self._anchor.data.copy_(state["anchor"])
         self._outer.load_state_dict(state["outer"])

@@ -41,6 +41,5 @@ class FedAvg(Strategy):
         return all_reduce_sent(self.size_bytes, self.setup.size) / float(self.options.H)
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """See Strategy."""
         super().load_state(state)
         self._averager.step = self.steps

@@ -94,7 +94,6 @@ class StreamingDiLoCo(Strategy):
         return sent / float(self.options.H)
 
     def state(self) -> dict[str, Any]:
-        """See Strategy."""
         return super().state() | {
             "anchors": [anchor.data for anchor in self._anchors],
             "outer": self._outer.state_dict(),
@@ -102,7 +101,6 @@ class StreamingDiLoCo(Strategy):
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """See Strategy."""
         super().load_state(state)
         for anchor, saved in zip(self._anchors, state["anchors"], strict=True):
             anchor.data.copy_(saved)

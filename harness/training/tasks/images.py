@@ -85,7 +85,7 @@ def load_mnist(folder: str) -> Images:
 
 
 class ImageTask:
-    """A convolutional network that learns to classify images.
+    """A convolutional network that learns to classify images. See LearningTask.
 
     Args:
         images: the data.
@@ -104,7 +104,6 @@ class ImageTask:
         self._shard = sharding.divide(images.train[1].numpy(), ranks, seed)[rank]
 
     def model(self) -> nn.Module:
-        """See LearningTask."""
         torch.manual_seed(self._seed)
         side, width = math.isqrt(self._images.train[0].shape[1]), self._width
         return nn.Sequential(
@@ -119,16 +118,13 @@ class ImageTask:
         )
 
     def batch(self, step: int) -> Batch:
-        """See LearningTask."""
         chosen = torch.from_numpy(batch_indices(self._shard, self._batch_size, step, self._seed, self._rank))
         return self._images.train[0][chosen], self._images.train[1][chosen]
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
-        """See LearningTask."""
         return functional.cross_entropy(module(batch[0]), batch[1])
 
     def evaluate(self, model: nn.Module) -> Score:
-        """See LearningTask."""
         pixels, labels = (part.to(place_of(model)) for part in self._images.test)
         with torch.no_grad():  # all of MNIST at once would take 2 GB
             scores = torch.cat([model(part) for part in pixels.split(_EVALUATED_AT_ONCE)])
@@ -136,7 +132,6 @@ class ImageTask:
         return Score(loss, float((scores.argmax(1) == labels).float().mean()))
 
     def facts(self) -> dict[str, Any]:
-        """See LearningTask."""
         labels = self._images.train[1].numpy()[self._shard]
         counts = np.bincount(labels, minlength=self._images.classes)
         return {"examples": len(self._shard), "of_label": counts.tolist(), "held_out": len(self._images.test[1])}

@@ -70,7 +70,7 @@ class Gpt(nn.Module):
 
 
 class TextTask:
-    """A GPT that learns to continue a text.
+    """A GPT that learns to continue a text. See LearningTask.
 
     Args:
         text: all of it.
@@ -113,28 +113,23 @@ class TextTask:
         self._starts = sharding.divide(labels, ranks, seed)[rank]
 
     def model(self) -> nn.Module:
-        """See LearningTask."""
         torch.manual_seed(self._seed)
         return Gpt(self._alphabet, self._width, self._layers, self._context)
 
     def batch(self, step: int) -> Batch:
-        """See LearningTask."""
         random = np.random.default_rng([self._seed, self._rank, step, 0x7E87])
         return self._windows(self._train, random.choice(self._starts, self._batch_size))
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
-        """See LearningTask."""
         return functional.cross_entropy(module(batch[0]).flatten(0, 1), batch[1].flatten())
 
     def evaluate(self, model: nn.Module) -> Score:
-        """See LearningTask."""
         starts = np.linspace(0, len(self._test) - self._context - 1, _EVAL_WINDOWS).astype(np.int64)
         inputs, targets = (part.to(place_of(model)) for part in self._windows(self._test, starts))
         with torch.no_grad():
             return Score(float(self.loss(model, (inputs, targets))))
 
     def facts(self) -> dict[str, Any]:
-        """See LearningTask."""
         return {"characters": len(self._train), "windows": len(self._starts), "alphabet": self._alphabet}
 
     def _windows(self, data: Tensor, starts: np.ndarray[Any, Any]) -> Batch:

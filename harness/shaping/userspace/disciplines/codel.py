@@ -33,14 +33,12 @@ class Codel(Fifo):
         self.configure(queue, limit_bytes, 0)
 
     def configure(self, queue: Queue, limit_bytes: int, rate_byte_s: int) -> None:
-        """See Discipline."""
         assert queue.target is not None
         assert queue.interval is not None
         self.limit_bytes = limit_bytes
         self._target, self._interval, self._ecn = queue.target.ns, queue.interval.ns, queue.ecn
 
     def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
-        """See Discipline."""
         if not self.has_room(packet):
             return (packet,)
         self.push(now, packet)
@@ -48,7 +46,6 @@ class Codel(Fifo):
         return ()
 
     def dequeue(self, now: int) -> tuple[Packet | None, Sequence[Packet]]:
-        """See Discipline."""
         packet, stands = self._take(now)
         if packet is None or not stands:
             self._dropping = False

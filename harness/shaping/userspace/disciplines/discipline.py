@@ -75,13 +75,11 @@ class Fifo:
         return found
 
     def leave(self) -> list[Waiting]:
-        """See Discipline."""
         found = list(self.waiting)
         self.waiting.clear()
         self.bytes = 0
         return found
 
     def adopt(self, waiting: Iterable[Waiting]) -> None:
-        """See Discipline."""
         for came, packet in waiting:
             self.push(came, packet)

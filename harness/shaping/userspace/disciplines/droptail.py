@@ -13,11 +13,9 @@ class Droptail(Fifo):
     """See Discipline."""
 
     def configure(self, queue: Queue, limit_bytes: int, rate_byte_s: int) -> None:
-        """See Discipline."""
         self.limit_bytes = limit_bytes
 
     def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
-        """See Discipline."""
         waiting, full = self.waiting, self.bytes + packet[2]
         if full > self.limit_bytes and waiting:  # has_room and push, without the calls: it is hot
             return (packet,)
@@ -26,7 +24,6 @@ class Droptail(Fifo):
         return ()
 
     def dequeue(self, now: int) -> tuple[Packet | None, Sequence[Packet]]:
-        """See Discipline."""
         if not self.waiting:
             return None, ()
         _, packet = self.waiting.popleft()

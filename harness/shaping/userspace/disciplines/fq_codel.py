@@ -53,13 +53,11 @@ class FqCodel:
         self._old: deque[_Flow] = deque()
 
     def configure(self, queue: Queue, limit_bytes: int, rate_byte_s: int) -> None:
-        """See Discipline."""
         self._limit, self._queue = limit_bytes, queue
         for flow in self._flows.values():
             flow.configure(queue, _NO_LIMIT, rate_byte_s)
 
     def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
-        """See Discipline."""
         if self.bytes > self._limit and self.packets > 1:  # since the buffer was made smaller: what waits is to stay
             return (packet,)
         self._insert(now, packet)
@@ -117,12 +115,10 @@ class FqCodel:
         self.packets -= 1
 
     def leave(self) -> list[Waiting]:
-        """See Discipline."""
         found = sorted(waiting for flow in self._flows.values() for waiting in flow.leave())
         self.bytes = self.packets = 0
         return found
 
     def adopt(self, waiting: Iterable[Waiting]) -> None:
-        """See Discipline."""
         for came, packet in waiting:
             self._insert(came, packet)

@@ -49,14 +49,12 @@ class Pie(Fifo):
         self.configure(queue, limit_bytes, 0)
 
     def configure(self, queue: Queue, limit_bytes: int, rate_byte_s: int) -> None:
-        """See Discipline."""
         assert queue.target is not None
         assert queue.interval is not None
         self.limit_bytes = limit_bytes
         self._target, self._interval, self._ecn = queue.target.ns, queue.interval.ns, queue.ecn
 
     def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
-        """See Discipline."""
         self._update(now)
         self._largest = max(self._largest, packet[2])
         if not self.has_room(packet):
@@ -72,7 +70,6 @@ class Pie(Fifo):
         return ()
 
     def dequeue(self, now: int) -> tuple[Packet | None, Sequence[Packet]]:
-        """See Discipline."""
         self._update(now)
         found = self.pop()
         if found is None:

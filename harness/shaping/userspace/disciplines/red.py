@@ -38,7 +38,6 @@ class Red(Fifo):
         self.configure(queue, limit_bytes, rate_byte_s)
 
     def configure(self, queue: Queue, limit_bytes: int, rate_byte_s: int) -> None:
-        """See Discipline."""
         assert queue.probability is not None
         self.limit_bytes = limit_bytes
         self._min, self._max = red_thresholds(queue, limit_bytes)
@@ -46,7 +45,6 @@ class Red(Fifo):
         self._typical_ns = max(1, TYPICAL * _SECOND // rate_byte_s)
 
     def enqueue(self, now: int, packet: Packet) -> Sequence[Packet]:
-        """See Discipline."""
         self._measure(now)
         if self._hit():
             spared = marked(packet) if self._ecn else None
@@ -60,7 +58,6 @@ class Red(Fifo):
         return ()
 
     def dequeue(self, now: int) -> tuple[Packet | None, Sequence[Packet]]:
-        """See Discipline."""
         found = self.pop()
         if not self.waiting and self._idle is None:
             self._idle = now
