@@ -19,17 +19,16 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Sequence
-from random import Random
 from typing import TYPE_CHECKING, Final
 
 from harness.model.address import ETHERNET, full_frame
 from harness.model.capacity import DROPTAIL
-from harness.model.distribution import SCALE, table
 from harness.shaping.qdisc import Branch
+from harness.shaping.userspace.chance import Chance
 from harness.shaping.userspace.disciplines.make import looks_at_headers
 from harness.shaping.userspace.nfqueue import accept_changed, accept_marked, accept_until, verdict
 from harness.shaping.userspace.paced_queue import Line, PacedQueue
-from harness.shaping.userspace.packet import HEADER_BYTES, MARKED, Packet, counted_bytes, flipped, wire_bytes
+from harness.shaping.userspace.packet import HEADER_BYTES, MARKED, Packet, counted_bytes, wire_bytes
 from harness.shaping.userspace.token_bucket import NEVER, SECOND
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 SENT_PACKETS, SENT_BYTES, DROPPED = range(3)
 COUNTERS: Final = 3
-_WHOLE: Final = 0xFFFFFFFF
 
 Counts = list[int] | memoryview
 """COUNTERS numbers."""
@@ -71,9 +69,8 @@ class LinkQueue:
         self._last = 0
         self._busy_until = 0
         """When all that came would be sent if there were no delay: what waits for the rate now takes until then."""
-        self._bad = False
         self._copies_made = 0
-        self._random = Random(branch.netem.seed)
+        self._chance = Chance(branch.netem)
         self._rate = self._overhead = 0
         self.configure(branch, begun)
 
@@ -83,18 +80,12 @@ class LinkQueue:
         self._mtu, self._frame = branch.mtu, full_frame(branch.mtu)
         if (self._rate, self._overhead) != (netem.rate_byte_s, netem.overhead):
             self._change_rate(netem.rate_byte_s, netem.overhead, now)
-        if branch.netem.seed != getattr(self, "branch", branch).netem.seed:
-            self._random = Random(netem.seed)
         self.branch = branch
+        self._chance.configure(netem)
         self._delay, self._jitter = netem.delay_ns, netem.jitter_ns
         self._limit = NEVER if netem.queue_bytes else netem.limit
         self._longest_wait = netem.queue_bytes * SECOND // netem.rate_byte_s if netem.queue_bytes else NEVER
-        self._loss, self._duplicate, self._corrupt, self._reorder = (
-            share / _WHOLE for share in (netem.loss, netem.duplicate, netem.corrupt, netem.reorder if netem.gap else 0)
-        )
-        self._chain = tuple(share / _WHOLE for share in netem.chain) if netem.chain else None
-        self._table = None if netem.distribution == "uniform" else table(netem.distribution)
-        self._chancy = bool(self._loss or self._chain or self._duplicate or self._corrupt)
+        self._chancy, self._reorder = self._chance.meets, self._chance.reorders
         self._in_order = bool(branch.buffer_bytes)  # as with a rate here: what waits for one is not reordered
         queue = branch.queue or DROPTAIL
         if queue.kind == "fq_codel":
@@ -149,7 +140,7 @@ class LinkQueue:
     @property
     def needs_payload(self) -> bool:
         """Whether whole packets must be copied to us: to change or to repeat them."""
-        return bool(self._corrupt or self._duplicate)
+        return self._chance.corrupts or self._chance.duplicates
 
     @property
     def needs_header(self) -> bool:
@@ -159,7 +150,7 @@ class LinkQueue:
     @property
     def per_packet(self) -> bool:
         """Whether super-packets must be cut into packets first, so that chance meets each of those."""
-        return bool(self._chancy or self._reorder)
+        return self._chancy or self._reorder
 
     @property
     def queued(self) -> int:
@@ -226,17 +217,16 @@ class LinkQueue:
         return len(self._fifo) + len(self._heap) < self._limit
 
     def _arrive_by_chance(self, now: int, packet_id: int, length: int, payload: bytes, out: list[bytes]) -> bool:
-        chance, changed = self._random.random, b""
-        twice = self._duplicate and chance() < self._duplicate
-        lost = self._lost()
+        chance, changed = self._chance, b""
+        twice, lost = chance.repeats(), chance.loses()
         if lost and not twice:
             self.counters[DROPPED] += 1
             return False
         if twice and not lost and payload and self._has_room(now, out):
             self._copies_made += 1
             self._enqueue(now, -self._copies_made, wire_bytes(length, self._mtu), payload, payload)
-        if self._corrupt and payload and chance() < self._corrupt:
-            changed = flipped(payload, self._random)
+        if payload and chance.hits():
+            changed = chance.flip(payload)
             if not changed:
                 self.counters[DROPPED] += 1
                 return False
@@ -246,27 +236,15 @@ class LinkQueue:
         self._enqueue(now, packet_id, wire_bytes(length, self._mtu), changed, payload)
         return True
 
-    def _lost(self) -> bool:
-        """Netem's loss_event: by the chain of loss_gilb_ell, or independent."""
-        chance = self._random.random
-        if self._chain is None:
-            return bool(self._loss) and chance() < self._loss
-        to_bad, to_good, survive, lost_in_good = self._chain
-        if not self._bad:
-            self._bad = chance() < to_bad
-            return chance() < lost_in_good
-        self._bad = chance() >= to_good
-        return chance() > survive
-
     def _enqueue(self, now: int, number: int, size: int, payload: bytes, own: bytes) -> None:
         self.backlog_bytes += size
         header = own[:HEADER_BYTES]
-        if self._reorder and self._random.random() < self._reorder:
+        if self._reorder and self._chance.skips_delay():
             self._overtake((now, number, size, payload, now, header))
             return
         due = ready = now + self._delay
         if self._jitter:
-            due = ready = max(now, ready + self._deviation())
+            due = ready = max(now, ready + self._chance.deviation())
         if self._in_order:
             due = self._last = max(ready, self._last)
         if self._rate:
@@ -286,13 +264,6 @@ class LinkQueue:
         """Queue a packet that leaves before one that came before it, or one that has no id of the kernel's."""
         heapq.heappush(self._heap, packet)
         self.unordered = max(self.unordered, packet[1], self._fifo[-1][1] if self._fifo else 0)
-
-    def _deviation(self) -> int:
-        """Netem's tabledist, less its mean."""
-        draw = self._random.random()
-        if self._table is None:
-            return int((2 * draw - 1) * self._jitter)
-        return self._jitter * self._table[int(draw * len(self._table))] // SCALE
 
     def release(self, until: int, out: list[bytes]) -> None:
         """Let go what leaves until then: verdicts to ``out`` and copies to ``copies``, or everything to ``flow``."""
