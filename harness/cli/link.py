@@ -143,7 +143,7 @@ def down(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Let links lose every packet until they are up again. Routes stay: nothing goes around."""
+    """Drop every packet on links until they are up again. Routes stay: no packet takes another way."""
     _set_down(edges, True, one_way, name, dry_run, json_)
 
 

@@ -101,8 +101,8 @@ def set_nodes(
 ) -> None:
     """Limit all edges of nodes together, beside each edge's own rate, while jobs run. What is not given stays.
 
-    --queue, --buffer and --overhead are of the limits given beside them; without any, of those that a node has.
-    --cpu limits all programs of a node together, and nothing that shapes its links; in a container that too.
+    --queue, --buffer and --overhead apply to the limits given with them; without any, to those that a node has.
+    --cpu limits all programs of a node together, but not what shapes its links (in a container, that too).
     """
     change = node_change(ranks, texts)
     network = networks.find_network(name, () if dry_run else named_ranks(ranks))

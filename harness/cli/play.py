@@ -57,8 +57,8 @@ def play(
     """Play a scenario on a network that is up. Ctrl-C leaves the network as the last change made it.
 
     Each change is printed with how long after its time the network had made it; late ones are named at the end.
-    Programs that it pauses go on when playing ends. What it kills is started again only by a harness run, or a
-    container's agent, where that runs the job.
+    Paused programs continue when playing ends. Killed ones start again only where harness run, or a container's agent,
+    runs the job.
     """
     from harness.scenario.scenario_file import load_scenario
     from harness.scenario.scenario_name import scenario_path

@@ -111,8 +111,8 @@ def run(
 ) -> None:
     """Start a network, run CMD on every node, take the network down.
 
-    Programs get the variables that torchrun sets. The first that fails ends the others, unless --on-failure says
-    continue; one that a scenario kills has not failed, and starts again where the scenario brings it back.
+    Programs get the variables that torchrun sets. The first rank that fails ends the others, unless --on-failure
+    continue is given. A rank that a scenario kills has not failed: it starts again when the scenario brings it back.
 
     Ends with the exit code of the rank that failed first (128 + N for signal N).
     """

@@ -50,10 +50,10 @@ def verify(
 
     Then what edges share, if the network has any: a node's uplink and downlink, a trunk. All their senders send at once
     until they fill it; the row has what they get together, and how fairly (Jain's index, 1 where all get the same).
-    And the share of a CPU of nodes that have one: what programs get there that do nothing but compute.
+    Then the CPU of nodes with a share of it: how much a program gets that only computes.
 
-    An edge with a row that is off is measured once more: only a row that is off both times is called off, since one of
-    a hundred runs is off by chance. Jitter is in the profile's own unit.
+    An edge with a row that is off is measured once more, and called off only if it is off again: one run of a hundred
+    is off by chance. Jitter is in the profile's own unit.
     """
     checked_seconds(seconds)
     network = networks.find_network(name)

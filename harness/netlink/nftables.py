@@ -228,10 +228,6 @@ def _encoded(expression: Expression) -> bytes:
             raise ValueError(f"no bytes are known for expression {name!r}")
 
 
-def _short(kind: int, value: int) -> bytes:
-    return attr(kind, struct.pack(">H", value))
-
-
 def _expression(name: str, *data: bytes) -> bytes:
     return nest(1, text(1, name), nest(2, *data))
 

@@ -130,12 +130,8 @@ def sees_frames(netlink: Nfnetlink) -> bool:
     return frames_hook(netlink) is not None
 
 
-def _versions() -> list[int]:
-    return [4, 6] if has_ipv6() else [4]
-
-
 def _chains(netlink: Nfnetlink, guard: Guard) -> Iterator[GuardChain]:
-    for version in _versions():
+    for version in (4, 6) if has_ipv6() else (4,):
         yield links_chain(guard, version)
         yield marks_chain(version)
         yield own_chain(guard, version)
