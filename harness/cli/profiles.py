@@ -24,7 +24,7 @@ def profiles(
     ] = None,
     json_: options.JsonOption = False,
 ) -> None:
-    """List network profiles. Delay is one way. Each edge draws its own values from the ranges; uplinks: each node."""
+    """List network profiles. Delay is one way. Edges draw values from the ranges, nodes their uplink and downlink."""
     from harness.cli.one_tcp import ONE_TCP, one_tcp_range
     from harness.model.profile import NODE_KEYS
     from harness.model.profile_file import load_profile, shipped_profiles

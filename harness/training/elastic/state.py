@@ -28,11 +28,7 @@ def shared(state: Mapping[str, Any] | None, rank: int, device: Any) -> tuple[Map
         torch.save(dict(state or {}), data)
     size = torch.tensor(data.getbuffer().nbytes)
     dist.broadcast(size, src=0)
-    message = (
-        torch.frombuffer(bytearray(data.getbuffer()), dtype=torch.uint8)
-        if rank == 0
-        else torch.empty(int(size), dtype=torch.uint8)
-    )
+    message = torch.frombuffer(bytearray(data.getbuffer()), dtype=torch.uint8) if rank == 0 else _room(int(size))
     for work in [dist.broadcast(part, src=0, async_op=True) for part in message.split(_PART)]:
         work.wait()
     if rank == 0:
