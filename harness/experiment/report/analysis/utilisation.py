@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Generic, NamedTuple
 
 from harness.experiment.report.analysis.limits import by_name, limits_over_time
 from harness.experiment.report.analysis.links import WINDOW, EdgeMoment, K, Moment, edge_moments
@@ -43,11 +43,10 @@ class EdgeUse:
     one_tcp: float | None = None
 
 
-@dataclass(frozen=True)
-class UseStretch:
-    """An edge in a stretch of time, in seconds of training: the share of its rate that it carried."""
+class Stretch(NamedTuple, Generic[K]):
+    """An edge or a shared capacity in a stretch of time, in seconds of training: what share of its limit it used."""
 
-    edge: Pair
+    of: K
     start: float
     end: float
     share: float
@@ -55,21 +54,22 @@ class UseStretch:
 
 def edge_uses(run: RecordedRun) -> list[EdgeUse]:
     """Every edge from the first step on, by its ranks."""
-    limit = _limits(run)
-    return [_use(edge, moments, run.plan, limit) for edge, moments in by_name(edge_moments(run, WINDOW)).items()]
+    limit, plan = _limits(run), run.plan
+    return [
+        EdgeUse(edge, _rate(plan, edge), **sums(moments, _carried, limit), one_tcp=_one_tcp(plan, edge))
+        for edge, moments in by_name(edge_moments(run, WINDOW)).items()
+    ]
 
 
-def use_stretches(run: RecordedRun, bins: int = MOST_BINS) -> list[UseStretch]:
+def use_stretches(run: RecordedRun, bins: int = MOST_BINS) -> list[Stretch[Pair]]:
     """The share of its rate that each edge with one carried, in up to so many stretches of equal length."""
     limit = _limits(run)
-    shares = {edge: _shares(moments, limit) for edge, moments in by_name(edge_moments(run, 0.0)).items()}
-    return [UseStretch(edge, start, end, share) for edge, start, end, share in mean_shares(shares, bins)]
+    shares = {edge: shares_of(moments, _carried, limit) for edge, moments in by_name(edge_moments(run, 0.0)).items()}
+    return list(mean_shares(shares, bins))
 
 
-def mean_shares(
-    shares: Mapping[K, Sequence[tuple[Moment[K], float]]], bins: int
-) -> Iterator[tuple[K, float, float, float]]:
-    """(which, start, end, mean share) of up to so many stretches of equal length, those without a share left out.
+def mean_shares(shares: Mapping[K, Sequence[tuple[Moment[K], float]]], bins: int) -> Iterator[Stretch[K]]:
+    """Up to so many stretches of equal length with their mean shares; those without a share are left out.
 
     Args:
         shares: by what has them, those of its moments in which it had a limit.
@@ -84,36 +84,38 @@ def mean_shares(
     for which, of_one in shares.items():
         for place, share in enumerate(_means(of_one, start, width, number)):
             if share is not None:
-                yield which, start + place * width, start + (place + 1) * width, share
+                yield Stretch(which, start + place * width, start + (place + 1) * width, share)
 
 
 def _limits(run: RecordedRun) -> Callable[[EdgeMoment], float | None]:
     return limits_over_time(run, lambda change: change.rates, lambda edge: _rate(run.plan, edge))
 
 
-def _shares(
-    moments: Sequence[EdgeMoment], limit: Callable[[EdgeMoment], float | None]
-) -> list[tuple[EdgeMoment, float]]:
-    """The moments in which the edge had a rate, and the share of it that was used."""
-    return [(moment, moment.bit_s / rate) for moment in moments if (rate := limit(moment))]
+def shares_of(
+    moments: Sequence[Moment[K]], bit_s: Callable[[Moment[K]], float], limit: Callable[[Moment[K]], float | None]
+) -> list[tuple[Moment[K], float]]:
+    """The moments in which something had a limit, in bit/s, and the share of it that was used."""
+    return [(moment, bit_s(moment) / rate) for moment in moments if (rate := limit(moment))]
 
 
-def _use(
-    edge: Pair, moments: Sequence[EdgeMoment], plan: NetworkPlan | None, limit: Callable[[EdgeMoment], float | None]
-) -> EdgeUse:
-    shares = _shares(moments, limit)
-    seconds = math.fsum(moment.duration for moment in moments)
+def sums(
+    moments: Sequence[Moment[K]], bit_s: Callable[[Moment[K]], float], limit: Callable[[Moment[K]], float | None]
+) -> dict[str, Any]:
+    """What something carried in all: those fields of EdgeUse that CapUse has too, but for the rate."""
+    shares = shares_of(moments, bit_s, limit)
     limited = math.fsum(moment.duration for moment, _ in shares)
-    return EdgeUse(
-        edge=edge,
-        rate=_rate(plan, edge),
-        bit_s=math.fsum(moment.bit_s * moment.duration for moment in moments) / seconds,
-        peak_bit_s=max(moment.bit_s for moment in moments),
-        dropped=round(math.fsum(moment.dropped * moment.duration for moment in moments)),
-        share=math.fsum(share * moment.duration for moment, share in shares) / limited if limited else None,
-        peak_share=max((share for _, share in shares), default=None),
-        one_tcp=_one_tcp(plan, edge),
-    )
+    seconds = math.fsum(moment.duration for moment in moments)
+    return {
+        "bit_s": math.fsum(bit_s(moment) * moment.duration for moment in moments) / seconds,
+        "peak_bit_s": max(map(bit_s, moments)),
+        "dropped": round(math.fsum(moment.dropped * moment.duration for moment in moments)),
+        "share": math.fsum(share * moment.duration for moment, share in shares) / limited if limited else None,
+        "peak_share": max((share for _, share in shares), default=None),
+    }
+
+
+def _carried(moment: EdgeMoment) -> float:
+    return moment.bit_s
 
 
 def _rate(plan: NetworkPlan | None, edge: Pair) -> float | None:

@@ -102,15 +102,15 @@ def use_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
     edges = {use.edge for use in fullest}
     bins = max(_LEAST_BINS, min(MOST_BINS, points // max(1, len(edges) + len(caps))))
     rows = [
-        (one.name.replace("->", "→"), short(one.start), short(one.end), round(one.share, 3))
+        (one.of.replace("->", "→"), short(one.start), short(one.end), round(one.share, 3))
         for one in cap_stretches(run.run, bins)
-        if one.name in caps
+        if one.of in caps
     ]
     rows += [
         (f"{src}→{dst}", short(one.start), short(one.end), round(one.share, 3))
         for one in use_stretches(run.run, bins)
-        if one.edge in edges
-        for src, dst in [one.edge]
+        if one.of in edges
+        for src, dst in [one.of]
     ]
     return DataTable(("edge", "start", "end", "share"), tuple(rows))
 

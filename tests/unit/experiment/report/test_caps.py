@@ -66,7 +66,7 @@ def test_a_limit_that_is_changed_counts_from_then_on():
 
 
 def test_stretches_and_the_table_of_the_chart():
-    stretches = [one for one in cap_stretches(run(), 5) if one.name == "uplink 0"]
+    stretches = [one for one in cap_stretches(run(), 5) if one.of == "uplink 0"]
     assert [(one.start, one.end) for one in stretches] == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 10)]
     assert all(one.share == pytest.approx(0.97) for one in stretches)
     assert {row[0] for row in use_table(run_figures(run())).rows} == {"uplink 0", "trunk eu→us"}

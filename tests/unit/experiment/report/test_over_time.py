@@ -64,9 +64,9 @@ def test_an_edge_tells_what_one_connection_can_get():
 
 def test_stretches_are_means_over_the_time_that_samples_cover():
     links = [sample(100 + n, size, 0) for n, size in enumerate((0, 125_000, 125_000, 250_000, 250_000))]
-    found = [(one.start, one.end, one.share) for one in use_stretches(run(*links), bins=2) if one.edge == (0, 1)]
+    found = [(one.start, one.end, one.share) for one in use_stretches(run(*links), bins=2) if one.of == (0, 1)]
     assert found == [(0.0, 2.0, pytest.approx(0.5)), (2.0, 4.0, pytest.approx(0.5))]
-    four = [one.share for one in use_stretches(run(*links)) if one.edge == (0, 1)]
+    four = [one.share for one in use_stretches(run(*links)) if one.of == (0, 1)]
     assert four == [pytest.approx(1.0), 0.0, pytest.approx(1.0), 0.0]
 
 
@@ -78,10 +78,10 @@ def test_an_edge_is_held_against_its_new_rate_after_a_change():
     there, back = edge_uses(made)
     assert (there.rate, there.share, there.peak_share) == (1e6, pytest.approx(0.75), pytest.approx(1.0))
     assert back.share == 0
-    assert [one.share for one in use_stretches(made) if one.edge == (0, 1)] == [1.0, 1.0, 0.5, 0.5]
+    assert [one.share for one in use_stretches(made) if one.of == (0, 1)] == [1.0, 1.0, 0.5, 0.5]
     down = replace(run(*links), changes=(RecordedChange(99.0, 100.2, (), {(0, 1): None}),))
     assert edge_uses(down)[0].share is None
-    assert {one.edge for one in use_stretches(down)} == {(1, 0)}
+    assert {one.of for one in use_stretches(down)} == {(1, 0)}
 
 
 def test_the_fullest_edges_are_the_ones_that_are_drawn(monkeypatch):
