@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from harness.backends.netns.namespaces import start_time
 from tests.support.cli import HARNESS
 
 NODES = 3
@@ -56,6 +57,7 @@ class Trial:
             victims = self.processes()
             namespaces = {space for pid in victims for space in held(pid)} - held(os.getpid())
             victim = self.chance.choice(victims or [command.pid])
+            now = time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
             self.told = f"{verb[0]}: {called(victim)} of {len(victims)} processes"
             try:
                 os.kill(victim, signal.SIGKILL)
@@ -68,7 +70,7 @@ class Trial:
                 [*HARNESS, "down", "--name", self.name], env=self.env, capture_output=True, text=True, timeout=120
             )
             deadline = time.monotonic() + GONE_SECONDS
-            while (left := self.left(namespaces, interfaces)) and time.monotonic() < deadline:
+            while (left := self.left(namespaces, interfaces, now)) and time.monotonic() < deadline:
                 time.sleep(0.1)
             if command.poll() is None:
                 left.append(f"{verb[0]} still runs")
@@ -105,11 +107,18 @@ class Trial:
             return []
         return subprocess.run(["docker", *words], capture_output=True, text=True, timeout=60).stdout.splitlines()
 
-    def left(self, namespaces: set[str], interfaces: set[str]) -> list[str]:
-        """What there is of it."""
+    def left(self, namespaces: set[str], interfaces: set[str], killed: float) -> list[str]:
+        """What there is of it. A process that began after the kill has other namespaces, whose numbers are used again.
+
+        Args:
+            namespaces: the network's.
+            interfaces: those that the machine had before.
+            killed: when a process was, in clock ticks since boot.
+        """
         found = [f"process {called(pid)}" for pid in self.processes()]
-        ours = {space for entry in Path("/proc").iterdir() if entry.name.isdigit() for space in held(int(entry.name))}
-        found += [f"namespace {space}" for space in namespaces & ours]
+        pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+        older = [pid for pid in pids if (start_time(pid) or killed) < killed]
+        found += [f"namespace {space} of {called(pid)}" for pid in older for space in namespaces & held(pid)]
         found += [f"interface {one}" for one in set(os.listdir("/sys/class/net")) - interfaces]
         found += [f"container {one}" for one in self.docker("ps", "--all", "--quiet", "--filter", self.label)]
         found += [f"bridge {one}" for one in self.docker("network", "ls", "--quiet", "--filter", self.label)]
