@@ -22,7 +22,7 @@ from benchmarks.report import Row, table
 
 NODES: Final = 8
 PROJECT: Final = "harness-bench"
-HARNESS: Final = (sys.executable, "-m", "harness.cli.main")
+HARNESS: Final = (sys.executable, "-m", "harness")
 REPEATS: Final = 5
 JOB: Final = "python -m harness.training.train --steps 1 --checkpoint-every 0"
 IMAGE: Final = os.environ.get("IMAGE", "harness-node")
