@@ -60,7 +60,6 @@ def test_the_life_of_a_network(harness):
     harness("link", "show", code=3)
 
 
-@pytest.mark.engine
 def test_limits_of_nodes_and_trunks(harness):
     harness("up", "-n", "4", "-t", "regions:2", "-p", "none", "--downlink", "100mbit", *SUBNETS)
     harness("node", "set", "0,2", "--uplink", "20mbit", "--buffer", "64KiB")
@@ -92,7 +91,7 @@ def test_limits_of_nodes_and_trunks(harness):
 def test_a_command_that_is_killed_while_it_changes_limits_leaves_a_network_that_can_be_changed(harness):
     harness("up", "-n", "3", "-p", "none", *SUBNETS)
     chance = random.Random(14)
-    for number in range(8):
+    for number in range(5):
         words = ["node", "set", "all", "--uplink", f"{number + 1}mbit", "--downlink", f"{number + 1}mbit"]
         running = subprocess.Popen(
             [*HARNESS, *words], env=harness.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -108,7 +107,6 @@ def test_a_command_that_is_killed_while_it_changes_limits_leaves_a_network_that_
     harness("exec", "0", "--", "ping", "-c", "1", "-W", "5", address(2))
 
 
-@pytest.mark.engine
 def test_two_commands_that_change_one_network_take_turns(harness):
     harness("up", "-n", "2", "-p", "none", *SUBNETS)
     commands = [

@@ -9,7 +9,7 @@ from tests.support.plans import shape
 
 pytestmark = [*needs(), pytest.mark.timing]
 SIZES = [
-    pytest.param("ring", 21, 10, id="ring"),
+    pytest.param("ring", 13, 6, id="ring"),
     pytest.param("ring", 160, 75, id="over 64 hops", marks=pytest.mark.full),
     pytest.param("tree:3", 300, 299, id="over 254 nodes", marks=pytest.mark.full),
 ]

@@ -1,5 +1,6 @@
 """Networks with shaped links, as traffic meets them: of namespaces or of containers."""
 
+import itertools
 import os
 import sys
 import threading
@@ -20,6 +21,7 @@ from tests.support.live import (
     bulk_flow,
     needs,
     network,
+    on_any_engine,
     own,
     paced_flow,
     ping,
@@ -53,22 +55,21 @@ def assert_costs(net, a, b, expected, *, version=4, slack=SLACK):
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("version", [4, 6])
-def test_a_packet_pays_the_delay_of_its_edge_each_way(version):
+def test_a_packet_pays_the_delay_of_its_edge_each_way():
     plan = network("fully_connected", 3, e01=shape(delay="10ms"), e02=shape(delay="40ms"), e12=shape(delay="5ms"))
     with up(plan) as net:
-        for a, b, expected in ((0, 1, 20), (0, 2, 80), (1, 2, 10)):
-            assert_costs(net, a, b, expected, version=version)
+        for version in (4, 6):
+            for a, b, expected in ((0, 1, 20), (0, 2, 80), (1, 2, 10)):
+                assert_costs(net, a, b, expected, version=version)
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("version", [4, 6])
-def test_non_neighbours_share_the_links_between(version):
+def test_non_neighbours_share_the_links_between():
     ring = network(
         "ring", 4, e01=shape(delay="5ms"), e12=shape(delay="10ms"), e23=shape(delay="15ms"), e03=shape(delay="20ms")
     )
     with up(ring) as net:
-        for a, b in ((0, 2), (1, 3)):
+        for version, (a, b) in itertools.product((4, 6), ((0, 2), (1, 3))):
             expected = 2 * sum(edge.shape.delay.ns for edge in ring.path(a, b)) / 1e6
             for _ in range(2):  # a redirect would let later packets take the short cut
                 assert_costs(net, a, b, expected, version=version, slack=2 * SLACK)
@@ -179,12 +180,14 @@ def test_verify_measures_again_what_another_command_changed_and_its_packets_coun
     assert 0 <= stats.sent_packets - probed.sent_packets < 10
 
 
+@on_any_engine
 def test_nothing_measured_is_no_good_verdict():
     with up(network("line", 2, shape(rate="500bit"))) as net:
         rows = verify(net, [(0, 1)], lambda *_: None, pytest.fail, seconds=1, parallel=1)
     assert {(row.ok, row.measured, row.why_not) for row in rows} == {(False, None, "too slow")}
 
 
+@on_any_engine
 @pytest.mark.parametrize("mtu", [1280, 9000])
 def test_the_mtu_is_that_of_the_plan(mtu):
     """The largest packet passes whole over two hops, by both versions of IP, and one byte more does not."""
@@ -197,6 +200,7 @@ def test_the_mtu_is_that_of_the_plan(mtu):
             assert "essage too long" in run(net, 0, *whole, str(mtu - headers + 1), address, check=False)
 
 
+@on_any_engine
 @pytest.mark.backend
 @pytest.mark.parametrize("asks", [False, True])
 def test_tcp_asks_for_ecn_where_the_plan_says_so(asks):
@@ -225,6 +229,7 @@ else:
 """
 
 
+@on_any_engine
 @pytest.mark.backend
 def test_a_program_s_own_choice_of_congestion_control_holds(harness):
     """As iperf3 -C makes it, before it connects; where nodes have the host's own, no route replaces it."""
@@ -237,6 +242,7 @@ def test_a_program_s_own_choice_of_congestion_control_holds(harness):
     assert done.stdout.splitlines() == [f"[0] {DEFAULT.read_text().strip()}", "[0] reno"]
 
 
+@on_any_engine
 def test_an_interface_with_a_larger_mtu_loses_nothing():
     """The bridge drops frames over 1514 bytes without a word, so routes keep packets to 1500."""
     with up(network("line", 2, shape(delay="1ms"))) as net:
@@ -314,6 +320,7 @@ def test_loss_is_per_packet_of_a_tcp_stream():
         assert "gso_max_segs 1 " in run(net, 0, "ip", "-d", "link", "show", "eth0") + " "
 
 
+@on_any_engine
 @pytest.mark.backend
 def test_several_networks_live_side_by_side(tmp_path):
     slow, fast = network("line", 2, shape(delay="30ms")), network("line", 2, shape(delay="5ms"), place=1)

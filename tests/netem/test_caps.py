@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.backends.netns.visits import in_bridge
 from harness.errors import HarnessError
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.queueing import DISCIPLINES, Queue
@@ -23,6 +24,7 @@ def with_downlink(plan, rank, capacity=DOWNLINK):
     return plan.with_nodes({rank: NodeShape(downlink=capacity)})
 
 
+@pytest.mark.full  # on netem too, tests/live/test_shared_capacity.py
 @pytest.mark.timing
 def test_four_senders_share_a_downlink_fairly_and_use_all_of_it():
     plan = with_downlink(network("star", 5, shape(delay="10ms")), 0)
@@ -90,7 +92,7 @@ def test_a_trunk_changes_in_place_and_what_another_changed_is_told():
         assert ping(net, 0, 2)[0] == 0
         net.reshape(regions)
         damage = ["tc", "filter", "del", "dev", "n1", "ingress"]
-        net.backend._in_bridge(lambda: subprocess.run(damage, check=True))
+        in_bridge(net.backend._require(), lambda: subprocess.run(damage, check=True))
         with pytest.raises(HarnessError, match=r"trunks from n1: . of its . filters are missing"):
             net.trunks()
         net.reshape(lambda plan: regions(plan, replace(TRUNK, rate=Rate(6_000_000))))

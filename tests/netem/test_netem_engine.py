@@ -5,8 +5,9 @@ from pyroute2 import IPRoute
 
 from harness.errors import NodeError
 from harness.shaping.netem import NetemEngine
+from tests.support.engine_suite import every_pair_in_turn
 from tests.support.namespace_node import NamespaceNode, RealEngineSuite, returning
-from tests.support.plans import network, shape
+from tests.support.plans import SHAPES, network, shape
 
 pytestmark = [pytest.mark.netem, pytest.mark.namespaces]
 
@@ -17,8 +18,20 @@ def make():
         yield lambda plan: NamespaceNode(NetemEngine())
 
 
+UNLIKE = ["unshaped", "everything", "chain", "bucket", "codel", "fq_codel", "red", "pie"]
+"""One of every kind of qdisc and of loss that a branch of the tree has."""
+
+
 class TestNetemEngine(RealEngineSuite):
-    pass
+    @pytest.mark.full
+    def test_every_shape_becomes_every_other_in_place(self, make):
+        super().test_every_shape_becomes_every_other_in_place(make)
+
+    def test_every_shape_becomes_those_that_are_least_like_it_in_place_and_they_it(self, make):
+        """All 400 pairs take 40 s here; every attribute is always sent."""
+        others = [name for name in SHAPES if name not in UNLIKE]
+        back_and_forth = (name for other in others for one in [*UNLIKE[:3], "codel"] for name in (one, other))
+        self.check_walk(make, [*every_pair_in_turn(UNLIKE), *back_and_forth])
 
 
 def test_what_somebody_else_has_changed_is_read_again_and_set_right(make):

@@ -67,6 +67,7 @@ def uplink(net):
     return net.observe([0])[0].caps["uplink"]
 
 
+@pytest.mark.full  # on netem too, tests/live/test_shared_capacity.py
 @pytest.mark.timing
 def test_three_peers_share_an_uplink_fairly():
     cap = Capacity(Rate.parse("20mbit"))
@@ -97,19 +98,19 @@ def test_what_waits_for_an_uplink_waits_in_its_own_queues_which_bound_it_in_byte
             assert edge.stats.backlog_bytes < 200 * frame, "in flight, or due since htb asked last"
 
 
-@pytest.mark.parametrize("kind", DISCIPLINES)
-def test_an_uplink_comes_changes_and_goes_while_packets_cross(kind):
+def test_an_uplink_of_every_queue_comes_changes_and_goes_while_packets_cross():
     with up(network("star", 3, shape(delay="5ms"), e02=shape())) as net:
-        with paced_flow(net, 0, 1, 300, 0.01) as received:
-            first = Capacity(Rate.parse("4mbit"), Queue.of(kind), overhead=24)
-            net.reshape(limited(first))
-            assert uplink(net).applied == first
-            assert not net.observe([0])[0].cap_mismatches
-            net.reshape(limited(replace(first, rate=Rate.parse("3mbit"))))
-            assert uplink(net).applied.rate == Rate.parse("3mbit")
-            net.reshape(limited(None))
-            assert "uplink" not in net.observe([0])[0].caps
-        assert received == [300, 300]
+        with paced_flow(net, 0, 1, 600, 0.01) as received:
+            for kind in DISCIPLINES:
+                first = Capacity(Rate.parse("4mbit"), Queue.of(kind), overhead=24)
+                net.reshape(limited(first))
+                assert uplink(net).applied == first
+                assert not net.observe([0])[0].cap_mismatches
+                net.reshape(limited(replace(first, rate=Rate.parse("3mbit"))))
+                assert uplink(net).applied.rate == Rate.parse("3mbit")
+                net.reshape(limited(None))
+                assert "uplink" not in net.observe([0])[0].caps
+        assert received == [600, 600]
         sent = net.applied()[0, 1].stats.sent_packets
         assert ping(net, 0, 2, count=3)[0] == 0
         assert net.applied()[0, 1].stats.sent_packets == sent, "the other edge's"

@@ -68,11 +68,15 @@ class EngineSuite:
             assert told == wanted
 
     def test_every_shape_becomes_every_other_in_place(self, make):
+        self.check_walk(make, every_pair_in_turn(list(SHAPES)))
+
+    def check_walk(self, make, names):
+        """Make these shapes of one edge, in turn."""
         plan = network("line", 2)
         node = make(plan)
         node.apply(plan)
         before = ""
-        for after in every_pair_in_turn(list(SHAPES)):
+        for after in names:
             plan = network("line", 2, SHAPES[after])
             reading = node.apply(plan, touched={1})
             assert not reading.mismatches, f"{before} -> {after}: {reading.mismatches}"

@@ -45,6 +45,11 @@ def engine_name():
     return wanted if runtime_name() == DOCKER and wanted != AUTO else choose_engine(wanted)[0]
 
 
+def on_any_engine(test):
+    """Mark a test of what no engine takes part in: in CI it does not run again on the slow kernel with netem."""
+    return pytest.mark.full(test) if os.environ.get("HARNESS_ENGINE") == "netem" else test
+
+
 # What a Docker daemon has only once, which may have the user's networks and those of other test runs too
 
 
