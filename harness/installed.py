@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,19 @@ CHECKOUT: Final = PACKAGE.parent if (PACKAGE.parent / "compose.yaml").exists() e
 def remedy(in_checkout: str, installed: str) -> str:
     """The one of two remedies that this user can follow."""
     return in_checkout if CHECKOUT else installed
+
+
+def version() -> str:
+    """This package's."""
+    return str(sys.modules[__package__].__version__)
+
+
+def identity() -> str:
+    """A digest of this package's code, the same wherever it is the same."""
+    found = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        found.update(f"{path.relative_to(PACKAGE)}\0".encode() + path.read_bytes() + b"\0")
+    return found.hexdigest()
 
 
 def install_extra(extra: str) -> str:

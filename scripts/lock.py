@@ -37,7 +37,7 @@ def wanted() -> dict[str, list[str]]:
     of_torch = [line for line in requires("torch") or [] if "extra ==" not in line and not line.startswith(_NOT_CPU)]
     run = data["project"]["dependencies"]
     torch = [*run, *(line for line in extras["torch"] if not line.startswith("torch")), *of_torch]
-    dev = [*torch, *(line for name in ("dev", "report", "perfetto", "docker") for line in extras[name])]
+    dev = [*torch, *(line for name in ("dev", "report", "perfetto", "docker", "ray") for line in extras[name])]
     return {"build": [*data["build-system"]["requires"], "editables"], "run": run, "torch": torch, "dev": dev}
 
 

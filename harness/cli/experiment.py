@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 
 from harness.backends.netns.environ import program_environment
 from harness.cli import options
+from harness.cli.experiment_on import check_options, cluster, needed_cores, perform_on
 from harness.cli.experiment_perform import perform
 from harness.cli.experiment_preview import RUN_DIR, show_runs
 from harness.cli.output import note, print_json, say, show, status, table
@@ -20,14 +20,13 @@ from harness.errors import HarnessError, InputError, UnavailableError
 from harness.experiment.estimate import local_step, training_seconds
 from harness.experiment.jobs import check_files, read_jobs, slots
 from harness.experiment.measure import Measure
-from harness.experiment.preflight import check_command, check_measure, check_scenarios
+from harness.experiment.preflight import check_command, check_measure, check_scenarios, check_training
 from harness.experiment.recorded import RUNS, recorded
 from harness.experiment.runner import Runner, Subnets, plan_of, sharing
 from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
 from harness.experiment.spec import Experiment, Run
 from harness.experiment.spec_file import load_experiment
 from harness.experiment.worker import placement_of
-from harness.installed import INSTALL_TRAINING
 from harness.model.format import count
 from harness.model.plan_options import DEFAULTS, NetworkOptions
 from harness.networks.backends import DOCKER, NETNS
@@ -68,6 +67,22 @@ def run_experiment(
             "--jobs", "-j", help="Runs at a time, or auto: cores / nodes. They share the cores, which distorts times."
         ),
     ] = "1",
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="CLUSTER",
+            help="Do the runs on the machines of a Ray cluster (docs/campaigns.md): ray (RAY_ADDRESS, or this "
+            "machine's), ray://HOST:10001 or HOST:6379.",
+            show_default=False,
+        ),
+    ] = None,
+    cores: Annotated[
+        str | None,
+        typer.Option(
+            "--cores", help="With --on: cores that each run takes; default: one per node.", show_default=False
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Start even if there are many runs.")] = False,
     chosen: NetworkOptions = DEFAULTS,
     name: options.NameOption = options.DEFAULT_NAME,
@@ -103,28 +118,39 @@ def run_experiment(
         else:
             assert file is not None
             experiment = _load(file)
+        if on is not None or cores is not None:
+            check_options(on, jobs, where)
         todo = ExperimentRuns(experiment, resume).todo() if resume else list(experiment.runs())
-        nodes, at_a_time = _preflight(experiment, todo, where, jobs)
+        nodes, at_a_time = _preflight(experiment, todo, where, jobs, away=on is not None)
+    needs = needed_cores(nodes, cores)
     if dry_run:
         show_runs(experiment, todo, nodes, _predicted(experiment, todo, where), json_)
+        if on is not None:
+            with cluster(on, needs):
+                return
         return
-    if not experiment.command:
-        _check_training(where["runtime"], experiment.task.name)
+    if on is None and not experiment.command and where["runtime"] == NETNS:
+        check_training(experiment.task.name)
     runs = count(len(todo), "run")
     if len(todo) > _MANY_RUNS and not yes:
         raise InputError(f"{runs}: add --yes to start them, or list them with --dry-run")
-    folder = resume or new_folder(root, experiment, file or Path(), where, time.localtime())
-    note(f"{runs}; records in {folder}")
-    if at_a_time > 1:
-        note(sharing(at_a_time))
-    experiment_runs = ExperimentRuns(experiment, folder)
-    try:
-        runner = Runner(experiment, folder, where["name"], placement_of(where), _once_each(), _subnets(where))
-        with experiment_runs.lock():
-            perform(experiment_runs, runner, where, nodes, at_a_time, note if json_ else say)
-    except BaseException:
-        note(f"to continue: harness experiment run --resume {folder}")
-        raise
+    with contextlib.nullcontext() if on is None else cluster(on, needs) as ray:
+        folder = resume or new_folder(root, experiment, file or Path(), where, time.localtime())
+        note(f"{runs}; records in {folder}")
+        if at_a_time > 1:
+            note(sharing(at_a_time))
+        experiment_runs = ExperimentRuns(experiment, folder)
+        print_line = note if json_ else say
+        try:
+            runner = Runner(experiment, folder, where["name"], placement_of(where), _once_each(), _subnets(where))
+            with experiment_runs.lock():
+                if ray is None:
+                    perform(experiment_runs, runner, where, nodes, at_a_time, print_line)
+                else:
+                    perform_on(ray, experiment_runs, runner, where, nodes, needs, print_line)
+        except BaseException:
+            note(f"to continue: harness experiment run --resume {folder}{f' --on {on}' if on else ''}")
+            raise
     statuses = list(experiment_runs.statuses())
     if json_:
         print_json({"folder": str(folder), "runs": [{"slug": run.slug, "status": status} for run, status in statuses]})
@@ -183,9 +209,16 @@ def _nodes(experiment: Experiment, runs: list[Run], subnets: Subnets) -> dict[st
 
 
 def _preflight(
-    experiment: Experiment, runs: list[Run], where: Mapping[str, Any], jobs: str
+    experiment: Experiment, runs: list[Run], where: Mapping[str, Any], jobs: str, *, away: bool
 ) -> tuple[dict[str, int], int]:
     """What can be found out before the first network is made. Raises InputError.
+
+    Args:
+        experiment: of the runs.
+        runs: that are left.
+        where: the experiment's options.
+        jobs: how many at a time.
+        away: whether other machines do them, which have programs of their own.
 
     Returns:
         How many nodes each run has, by its slug, and how many runs go on at a time.
@@ -196,7 +229,7 @@ def _preflight(
     check_scenarios(runs, lambda run: plan_of(experiment, run, _subnets(where)), elastic=elastic)
     if experiment.command:
         values = [run.values(nodes[run.slug], RUN_DIR) for run in runs]
-        check_command(experiment.command, values, None if in_containers else program_environment())
+        check_command(experiment.command, values, None if in_containers or away else program_environment())
         check_measure(experiment.measure or Measure(), in_containers)
     at_a_time = read_jobs(jobs, max(nodes.values(), default=1), len(runs))
     if at_a_time > 1:
@@ -218,17 +251,6 @@ def _predicted(experiment: Experiment, runs: list[Run], where: Mapping[str, Any]
 
 def _subnets(where: Mapping[str, Any]) -> Subnets:
     return where["subnet"], where["subnet6"]
-
-
-def _check_training(runtime: str, task: str) -> None:
-    """Raise UnavailableError where nodes would run this Python and it lacks what training needs."""
-    needs = ["torch", "numpy", *(["sklearn"] if task == "digits" else [])]
-    missing = [name for name in needs if importlib.util.find_spec(name) is None]
-    if runtime == NETNS and missing:
-        raise UnavailableError(
-            f"{' and '.join(missing)} missing in {sys.executable}, which every node would run: {INSTALL_TRAINING}, "
-            "or --runtime docker, whose image has it"
-        )
 
 
 def _check(where: Mapping[str, Any]) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
-from harness.errors import InputError, quoted
+from harness.errors import InputError, UnavailableError, quoted
 from harness.experiment.measure import Measure
 from harness.experiment.spec import Run, short
 from harness.experiment.variants import SCRIPTS, OwnCommand
+from harness.installed import INSTALL_TRAINING
 from harness.model.plan import NetworkPlan
 from harness.scenario.absence import AwayAction
 from harness.scenario.scenario_file import load_scenario
@@ -80,6 +83,20 @@ def _check_rank_0(scenario: NetworkScenario) -> None:
             raise InputError(
                 f"{event.place}: kills rank 0, which serves the store at which the ranks of an elastic run meet"
             )
+
+
+def check_training(task: str) -> None:
+    """Raise UnavailableError where this Python, which every node would run, lacks what training needs.
+
+    Args:
+        task: that is learned.
+    """
+    needs = ["torch", "numpy", *(["sklearn"] if task == "digits" else [])]
+    if missing := [name for name in needs if importlib.util.find_spec(name) is None]:
+        raise UnavailableError(
+            f"{' and '.join(missing)} missing in {sys.executable}, which every node would run: {INSTALL_TRAINING}, "
+            "or --runtime docker, whose image has it"
+        )
 
 
 def check_measure(measure: Measure, in_containers: bool) -> None:

@@ -65,6 +65,14 @@ def _copy(source: Path, target: Path) -> None:
         file.write(source.read_bytes())
 
 
+def described_folder(folder: Path) -> dict[str, Any]:
+    """The experiment.json of a folder. Raises InputError."""
+    described = read_json(folder / "experiment.json")
+    if described is None:
+        raise InputError(f"{folder} has no experiment.json; 'harness experiment list' shows where one is")
+    return described
+
+
 def load_folder(
     folder: Path, options: Mapping[str, Any], given: Collection[str] = ()
 ) -> tuple[Experiment, dict[str, Any]]:
@@ -80,9 +88,7 @@ def load_folder(
     Raises:
         InputError: this is no experiment's folder, or it cannot be continued with these options.
     """
-    described = read_json(folder / "experiment.json")
-    if described is None:
-        raise InputError(f"{folder} has no experiment.json; 'harness experiment list' shows where one is")
+    described = described_folder(folder)
     restart = f"start again from {described.get('source') or folder / 'experiment.yaml'}"
     if described.get("version") != _VERSION:
         raise InputError(f"{folder} was made by another version of harness; {restart}")

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -88,6 +88,9 @@ def perform(
     where: dict[str, Any],
     nodes: Mapping[str, int],
     view: Viewer,
+    *,
+    tick: Callable[[], None] = lambda: None,
+    environ: Mapping[str, str] | None = None,
 ) -> None:
     """Perform runs, one in each slot at a time; where this is ended, all of them are.
 
@@ -98,6 +101,8 @@ def perform(
         where: the experiment's options.
         nodes: how many each run has, by its slug.
         view: shows them.
+        tick: called several times a second; may end this.
+        environ: of the processes; None: ours.
 
     Raises:
         HarnessError: a run could not be performed; the others are stopped.
@@ -108,8 +113,11 @@ def perform(
             while waiting and free:
                 slot, run = free.pop(0), waiting.pop(0)
                 view.begin(run)
-                workers.append((slot, _start(run, replace(runner, name=slot.name, subnets=slot.subnets), where)))
+                workers.append(
+                    (slot, _start(run, replace(runner, name=slot.name, subnets=slot.subnets), where, environ))
+                )
             time.sleep(_TICK_SECONDS)
+            tick()
             for slot, one in list(workers):
                 ended = one.process.poll() is not None
                 one.read(nodes[one.run.slug])
@@ -127,11 +135,13 @@ def perform(
         raise
 
 
-def _start(run: Run, runner: Runner, where: dict[str, Any]) -> _Worker:
+def _start(run: Run, runner: Runner, where: dict[str, Any], environ: Mapping[str, str] | None) -> _Worker:
     """In a session of its own: Ctrl-C on the terminal is for us alone, and we pass it on."""
     began = time.time()
     argv = worker.arguments(runner, run.slug, where)
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, env=environ
+    )
     assert process.stdout
     os.set_blocking(process.stdout.fileno(), False)
     return _Worker(run, runner, process, began)

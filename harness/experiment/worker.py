@@ -91,6 +91,7 @@ def _start(given: dict[str, Any]) -> int:
     die_with_parent()
     if os.getppid() != given["parent"]:  # it ended before it could take us along
         return 128 + signal.SIGTERM
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # tasks of Ray have SIGINT blocked, and what they start inherits it
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _ended)

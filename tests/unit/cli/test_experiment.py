@@ -175,6 +175,21 @@ def begun(tmp_path, file):
     return folder
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--cores", "2"), "--cores says what a run takes of a cluster's machine: add --on ray"),
+        (("--on", "slurm"), "--on 'slurm': write ray"),
+        (("--on", "ray", "--jobs", "2"), "--jobs is for this machine"),
+        (("--on", "ray", "--runtime", "docker"), "--on does runs in namespaces"),
+        (("--on", "ray", "--cores", "0"), "--cores '0': write a whole number of cores"),
+        (("--on", "ray", "--name", "n" * 50), "--name 'nnn"),
+    ],
+)
+def test_what_does_not_go_with_a_cluster_is_refused_before_it_is_looked_for(refused, file, words, message):
+    assert message in refused(file, *words)
+
+
 def test_to_resume_does_what_is_left(run, begun):
     told = json.loads(run("--resume", begun, "--dry-run", "--json").stdout)
     slugs = [one["slug"] for one in told["runs"]]

@@ -1,0 +1,34 @@
+"""The task that Ray starts on a machine. It travels by value: harness may be missing there, or be another version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def perform(job: dict[str, Any], files: bytes, before: bytes | None, board: Any) -> tuple[Any, ...]:
+    """Perform a run; ``("done", folder)``, ``("refused", why)``, ``("error", text, code)`` or ``("stopped",)``.
+
+    Args:
+        job: plain values: identity, version, slug and what task.perform takes.
+        files: the experiment's, packed.
+        before: the run's folder, packed, where there is one.
+        board: the actor.
+    """
+    import ray
+
+    board.say.remote(job["slug"], "begin", ray.get_runtime_context().get_node_id())
+    fix = f"install the same there: pip install 'tc-harness[ray]=={job['version']}', or the same checkout"
+    try:
+        from harness.experiment.campaign.task import perform as perform_here
+        from harness.installed import identity, version
+    except ImportError as missing:
+        import sys
+
+        found = sys.modules.get("harness")
+        what = f"has tc-harness {found.__version__}" if found else "has no tc-harness"
+        return ("refused", f"{what} ({missing}), we have {job['version']}: {fix}")
+    if identity() != job["identity"]:
+        same = version() == job["version"]
+        what = f"other code under the same version {version()}" if same else f"tc-harness {version()}"
+        return ("refused", f"has {what}, we have {job['version']}: {fix}")
+    return perform_here(job, files, before, board)

@@ -1,0 +1,85 @@
+"""The Ray cluster that ``--on`` names: connected to, or refused within seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from harness.errors import InputError, UnavailableError, quoted
+from harness.installed import install_extra
+
+_AUTO: Final = "auto"
+_CLIENT: Final = "ray://"
+_ADDRESS: Final = re.compile(r"[^\s/:]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5}")
+_ANSWER_SECONDS: Final = 8.0
+"""Ray itself waits 32 s for a client server that is not there, and two minutes for a cluster's (2.60)."""
+
+
+def read_on(text: str, environ: Mapping[str, str]) -> str:
+    """The address, as ray.init takes it. Raises InputError.
+
+    Args:
+        text: ray, auto, ray://HOST:PORT or HOST:PORT.
+        environ: with RAY_ADDRESS, or without.
+    """
+    address = (environ.get("RAY_ADDRESS") or _AUTO) if text in ("ray", _AUTO) else text
+    if address != _AUTO and not _ADDRESS.fullmatch(address.removeprefix(_CLIENT)):
+        raise InputError(
+            f"--on {quoted(address)}: write ray (the cluster that RAY_ADDRESS names, or else this machine's), "
+            "ray://HOST:10001 or HOST:6379"
+        )
+    return address
+
+
+@contextlib.contextmanager
+def connected(on: str) -> Iterator[Any]:
+    """Be a driver of the cluster; the module ``ray``. At the end, Ray ends what still goes on.
+
+    Args:
+        on: as the user wrote it.
+
+    Raises:
+        InputError: that is no address.
+        UnavailableError: Ray is not installed, or there is no cluster.
+    """
+    address = read_on(on, os.environ)
+    try:
+        import grpc
+        import ray
+    except ImportError as missing:
+        raise UnavailableError(f"--on needs Ray ({missing.name} is missing here): {install_extra('ray')}") from None
+    if address != _AUTO and os.environ.get("RAY_USE_TLS", "0") == "0":
+        channel = grpc.insecure_channel(address.removeprefix(_CLIENT))
+        try:
+            grpc.channel_ready_future(channel).result(timeout=_ANSWER_SECONDS)
+        except grpc.FutureTimeoutError:
+            raise UnavailableError(
+                f"--on {address}: no Ray cluster answers there within {_ANSWER_SECONDS:.0f} s; "
+                "is it up ('ray start --head' there), and does its port let you in?"
+            ) from None
+        finally:
+            channel.close()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        ray.init(address=address, logging_level="ERROR", log_to_driver=False)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
+        raise UnavailableError(
+            f"--on {address}: {_in_one_line(problem)}; 'ray start --head' starts a cluster"
+        ) from None
+    if hasattr(ray._private.worker, "print_to_stdstream"):  # prints a page of a lost machine's log
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None
+    for number, handler in handlers.items():  # Ray has put its own there
+        signal.signal(number, handler)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _in_one_line(problem: BaseException) -> str:
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return (lines[-1] if lines[0].endswith(":") else lines[0]) if lines else type(problem).__name__
