@@ -16,9 +16,9 @@ from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
 
 EPILOG = options.examples(
     "harness stack --nodes 8 --topology ring --profile wan > stack.yaml",
-    "docker stack deploy --resolve-image never -c stack.yaml harness",
     "harness stack -n 16 -t regions:4 --name train --work ./job --runs ./runs --out t.yaml -- python train.py",
-    then="Logs of rank 2: docker service logs harness_rank-2. The end: docker stack rm harness. See docs/swarm.md",
+    then="Then: docker stack deploy --resolve-image never -c stack.yaml harness. Logs of rank 2: docker service logs"
+    " harness_rank-2. The end: docker stack rm harness. See docs/swarm.md",
 )
 
 

@@ -96,16 +96,21 @@ def read_trunks(
     return found
 
 
-def _ways(place: Entry, regions: Mapping[str, object]) -> list[Ways]:
-    keys = place.named("between")
+def two_ends(place: Entry, keys: Mapping[str, Entry], what: str, between: str) -> list[Entry]:
+    """The ends of a trunk or an edge: ``between: [A, B]``, or ``from: A`` and ``to: B``. Raises InputError."""
     if "between" in keys and not keys.keys() & {"from", "to"}:
         ends = keys["between"].items()
         if len(ends) != 2:
-            raise keys["between"].fault(f"a trunk is between two regions, e.g. [eu, us]; this list has {len(ends)}")
-    elif "between" not in keys and keys.keys() >= {"from", "to"}:
-        ends = [keys["from"], keys["to"]]
-    else:
-        raise place.fault("a trunk has either between: [A, B], for both directions, or from: A and to: B, for one")
+            raise keys["between"].fault(f"{what} is between two {between}; this list has {len(ends)}")
+        return ends
+    if "between" not in keys and keys.keys() >= {"from", "to"}:
+        return [keys["from"], keys["to"]]
+    raise place.fault(f"{what} has either between: [A, B], for both directions, or from: A and to: B, for one")
+
+
+def _ways(place: Entry, regions: Mapping[str, object]) -> list[Ways]:
+    keys = place.named("between")
+    ends = two_ends(place, keys, "a trunk", "regions, e.g. [eu, us]")
     names = [end.text("the name of a region") for end in ends]
     for name, end in zip(names, ends, strict=True):
         if name not in regions:

@@ -54,7 +54,7 @@ from harness.model.link import LinkShape, Pair
 from harness.model.matrix_topology import MATRIX_EXAMPLE, load_matrix
 from harness.model.profile import SHAPE_KEYS, Profile
 from harness.model.profile_file import is_profile_path, load_profile
-from harness.model.region_file import read_caps, read_regions, read_trunks
+from harness.model.region_file import read_caps, read_regions, read_trunks, two_ends
 from harness.model.regions import crossed_trunks
 from harness.model.shape_file import read_shape
 from harness.model.topology import Topology, TopologyEdge, check_clash, check_edges
@@ -164,15 +164,7 @@ def _size(
 
 def _read_edge(place: Entry, path: Path, given: dict[Pair, _Direction]) -> None:
     values = place.mapping([*EDGE_KEYS, *SHAPE_KEYS])
-    if "between" in values and not values.keys() & {"from", "to"}:
-        ends = values["between"].items()
-        if len(ends) != 2:
-            raise values["between"].fault(f"an edge is between two ranks, e.g. [0, 1]; this list has {len(ends)}")
-    elif "between" not in values and values.keys() >= {"from", "to"}:
-        ends = [values["from"], values["to"]]
-    else:
-        raise place.fault("an edge has either between: [A, B], for both directions, or from: A and to: B, for one")
-    a, b = (_rank(end) for end in ends)
+    a, b = (_rank(end) for end in two_ends(place, values, "an edge", "ranks, e.g. [0, 1]"))
     if a == b:
         raise place.fault(f"rank {a} needs no edge to itself")
     direction = _Direction(place, _inline_profile(place, values, path))
