@@ -57,7 +57,7 @@ def ended(net, ranks, bound=BOUND):
     began = time.monotonic()
     while any(net.state(rank)["Running"] for rank in ranks):
         assert took(began) < bound, net.logs()
-        time.sleep(0.1)
+        time.sleep(0.4)
     return net.logs()
 
 

@@ -15,7 +15,7 @@ PROFILE = "rate: 100mbit\ndelay: 5ms\n"
 CROSSINGS = 2, 14
 """How often the longest chain of messages of an all_reduce of 4 ranks crosses one edge: 2 (n - 1) hops around the ring
 at least; gloo asks for each message, which goes back and forth, and for a first one ahead."""
-STEPS = 6
+STEPS = 4
 PARAMETERS = 9930
 """Of the model that the default job trains, of 4 bytes each."""
 
