@@ -156,7 +156,7 @@ def _run_alone(command: list[str]) -> int:
             "this image is for nodes of a network, which harness up --runtime docker and docker compose up start; "
             "by itself it runs what it is given, e.g. docker run -it harness-node sh"
         )
-    say("no network is configured here (NODES is not set): running the command alone, without shaped links")
+    say("no network is configured here (NODES, TOPOLOGY and PROFILE are unset): running the command alone, unshaped")
     try:
         os.execvp(command[0], command)
     except FileNotFoundError:
