@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from pathlib import Path
 from typing import Final
 
+from harness.agent.aside import aside
 from harness.errors import UnavailableError
 from harness.model.address import DEFAULT_IPV6, INTERFACE, Addressing
 
@@ -228,7 +229,7 @@ async def watch(
     absent: dict[int, int] = {}
     while True:
         await asyncio.sleep(_WATCH_SECONDS)
-        found = await asyncio.to_thread(places, names, ranks)
+        found = await aside(lambda: places(names, ranks))
         for rank, place in found.items():
             absent[rank] = 0 if place else absent.get(rank, 0) + 1
             if absent[rank] == _ABSENT:
@@ -243,7 +244,7 @@ async def just_gone(names: Sequence[str], ranks: Sequence[int]) -> list[int]:
     container: so they are looked at for a second.
     """
     for _ in range(_GLANCES):
-        found = await asyncio.to_thread(places, names, ranks)
+        found = await aside(lambda: places(names, ranks))
         if gone := [rank for rank, place in found.items() if place is None]:
             return gone
         await asyncio.sleep(_GLANCE_SECONDS)
@@ -252,5 +253,5 @@ async def just_gone(names: Sequence[str], ranks: Sequence[int]) -> list[int]:
 
 async def until_gone(names: Sequence[str], rank: int) -> None:
     """Wait until a node's container has ended."""
-    while (await asyncio.to_thread(places, names, (rank,))).get(rank, True) is not None:
+    while (await aside(lambda: places(names, (rank,)))).get(rank, True) is not None:
         await asyncio.sleep(_GLANCE_SECONDS)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from harness.agent import discovery
+from harness.agent.aside import aside
 from harness.agent.silence import BEAT_SECONDS, DAEMON_SECONDS, PEER_SECONDS, Silence
 
 SILENT: Final = f"no sign of life for {PEER_SECONDS:.0f} s from its machine or the network in between"
@@ -44,7 +45,7 @@ async def until_daemon_is_gone(name: str) -> None:
     async def ask() -> None:
         while True:
             with contextlib.suppress(discovery.Unanswered):
-                await asyncio.to_thread(discovery.look_up, name)
+                await aside(lambda: discovery.look_up(name))
                 silence.heard(_OWN)
             await asyncio.sleep(BEAT_SECONDS)
 

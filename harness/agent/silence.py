@@ -8,7 +8,7 @@ BEAT_SECONDS: Final = 1.0
 """How often agents on a network of their own say that they are there, and ask Docker's name server."""
 PEER_SECONDS: Final = 6.0
 """How long an agent may say nothing: it does little that takes a second, and TCP repeats a lost packet within one."""
-DAEMON_SECONDS: Final = 8.0
+DAEMON_SECONDS: Final = 7.0
 """How long Docker's name server may say nothing. A busy machine's takes seconds, one whose daemon has died refuses."""
 _MOST: Final = 1.5 * BEAT_SECONDS
 """What counts of the time between two looks: who was held up itself could hear nobody."""
