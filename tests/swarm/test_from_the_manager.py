@@ -51,7 +51,8 @@ def stack(harness, tmp_path_factory):
     work = tmp_path_factory.mktemp("work")
     (work / "wait.sh").write_text("while sleep 60; do :; done")
     file = tmp_path_factory.mktemp("stack") / "stack.json"
-    words = ["--nodes", "2", "--topology", "line", "--profile", "wan", "--name", "far", "--work", str(work)]
+    image = docker("image", "inspect", "--format", "{{.Id}}", "harness-node").strip()  # nobody is asked for a newer one
+    words = ["-n", "2", "-t", "line", "-p", "wan", "--name", "far", "--work", str(work), "--image", image]
     harness("stack", *words, "--out", str(file), "--", "sh", "/work/wait.sh")
     made = yaml.safe_load(file.read_text())
     made["services"]["rank-1"]["deploy"]["placement"] = {"constraints": ["node.role == worker"]}
