@@ -91,19 +91,20 @@ def met(run):
     return [(round(line["at"], 3), line["edges"], line["nodes"]) for line in lines]
 
 
+@pytest.mark.timing
 def test_what_a_run_has_met_is_met_again(tmp_path):
     path = scenario(
         tmp_path,
         "{at: 100ms, for: 350ms, set: {edge: 0-1, one_way: true, loss: 5%, delay: 3ms}}",
         "{at: step 3, node: {ranks: 1, uplink: 5mbit, buffer: 64KiB}}",
-        "{at: 500ms, ramp: {edge: 0-1, rate: [50mbit, 10mbit], over: 300ms, step: 50ms}}",
+        "{at: 500ms, ramp: {edge: 0-1, rate: [50mbit, 10mbit], over: 600ms, step: 100ms}}",
         "{mtbf: 150ms, for: 20ms, until: 1s, partition: '0|1'}",
     )
-    job = 'sleep 0.3; [ "$RANK" = 1 ] || for step in 1 2 3 4; do echo $step >> $HARNESS_STEP_FILE; done; sleep 1.5'
+    job = 'sleep 0.3; [ "$RANK" = 1 ] || for step in 1 2 3 4; do echo $step >> $HARNESS_STEP_FILE; done; sleep 3'
     first = harness_run(tmp_path, "first", path, "sh", "-c", job)
     again = tmp_path / "again.yaml"
     again.write_text(subprocess.run([*HARNESS, "record-scenario", str(first)], capture_output=True, text=True).stdout)
-    second = harness_run(tmp_path, "second", again, "sleep", "2")
+    second = harness_run(tmp_path, "second", again, "sleep", "5")  # changes may be late
     assert len(met(first)) >= 13
     assert met(second) == met(first)
 
@@ -142,8 +143,8 @@ def test_a_player_ends_with_a_clear_line_where_the_network_is_gone(tmp_path):
 STEPS = """
 import os, time
 from harness import step
-for number in range(1, 131):
-    time.sleep(0.02)
+for number in range(1, 61):
+    time.sleep(0.06)
     if os.environ["RANK"] == "0":
         step(number)
         print("step", number, time.time(), flush=True)
@@ -154,8 +155,8 @@ for number in range(1, 131):
 def test_at_a_step_takes_effect_before_the_next_but_one(tmp_path):
     path = scenario(
         tmp_path,
-        "{at: step 100, set: {edge: 0-1, delay: 30ms}}",
-        "{every: 40 steps, for: 100ms, down: {edge: 0-1}}",
+        "{at: step 40, set: {edge: 0-1, delay: 30ms}}",
+        "{every: 15 steps, for: 100ms, down: {edge: 0-1}}",
         "{at: step 999, heal: all}",
     )
     (tmp_path / "job.py").write_text(STEPS)
@@ -170,10 +171,8 @@ def test_at_a_step_takes_effect_before_the_next_but_one(tmp_path):
     (changes,) = runs.rglob("changes.jsonl")
     lines = [json.loads(line) for line in changes.read_text().splitlines()]
     assert [line["edges"][0]["after"]["down"] for line in lines].count(True) >= 3
-    (at_100,) = [
-        line for line in lines if line["edges"][0]["after"]["delay_s"] != line["edges"][0]["before"]["delay_s"]
-    ]
-    assert stamps[100] < at_100["acknowledged"] < stamps[102], (stamps[100], at_100["acknowledged"], stamps[102])
+    (at_40,) = [line for line in lines if line["edges"][0]["after"]["delay_s"] != line["edges"][0]["before"]["delay_s"]]
+    assert stamps[40] < at_40["acknowledged"] < stamps[42], (stamps[40], at_40["acknowledged"], stamps[42])
     assert "the job has not reached step 999" in done.stderr
 
 

@@ -150,7 +150,7 @@ def test_a_change_while_packets_fly_loses_none():
 @pytest.mark.alone
 def test_a_flood_is_dropped_at_the_tail_and_every_drop_is_counted():
     packets = 60_000
-    with slow_line(rate="10mbit") as net:
+    with slow_line(rate="2mbit") as net:  # so slow that half is dropped however slowly it is sent
         address = str(net.plan.addressing.ipv4(1))
         sender = "import socket,sys; s=socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
         sender += "for _ in range(int(sys.argv[2])): s.sendto(bytes(20), (sys.argv[1], 9))"
@@ -160,7 +160,7 @@ def test_a_flood_is_dropped_at_the_tail_and_every_drop_is_counted():
         stats = net.applied()[0, 1].stats
         passed = 8 * stats.sent_bytes / (time.monotonic() - started)
         assert stats.dropped > packets // 2
-        assert passed < 11e6
+        assert passed < 2.2e6
         arrived = run(net, 1, "sh", "-c", "cat /proc/net/snmp; cat /proc/net/dev")
         received = int(next(line for line in arrived.splitlines() if "eth0" in line).split()[2])
         assert stats.sent_packets + stats.dropped == pytest.approx(received, abs=20)
