@@ -60,11 +60,16 @@ class Campaign:
     def slug(self, seed):
         return f"near.ring.seconds={self._seconds}.seed{seed}"
 
-    def wait_for_both(self):
+    def wait_for_both(self, process):
         """Until both runs have begun, each on its machine."""
         logs = "harness-campaign-*/mine-*/*/rank-1.log"
-        found = self._cluster.machines.glob
-        wait_for(lambda: sum(path.stat().st_size > 0 for path in found(logs)) == 2 and len(self.networks()) == 2, 90)
+
+        def both():
+            assert process.poll() is None, process.communicate()
+            found = [path for path in self._cluster.machines.glob(logs) if path.stat().st_size]
+            return len(found) == 2 and len(self.networks()) == 2
+
+        wait_for(both, 180)
 
     def record(self, seed, file):
         return json.loads((self.made / self.slug(seed) / file).read_text())
@@ -93,9 +98,9 @@ def long_campaign(cluster, tmp_path):
 def test_ctrl_c_brings_home_what_was_done_and_a_killed_command_leaves_nothing(long_campaign, cluster):
     campaign = long_campaign
     process = campaign.start("mine.yaml")
-    campaign.wait_for_both()
+    campaign.wait_for_both(process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 130, errors
     assert f"--on {cluster.address}" in errors
     assert "Traceback" not in errors
@@ -104,7 +109,7 @@ def test_ctrl_c_brings_home_what_was_done_and_a_killed_command_leaves_nothing(lo
     assert list(cluster.machines.glob("harness-campaign-*")) == []
 
     again = campaign.start("--resume", str(campaign.made))
-    campaign.wait_for_both()
+    campaign.wait_for_both(again)
     again.kill()
     again.communicate()
     campaign.leaves_nothing(30)
@@ -113,11 +118,10 @@ def test_ctrl_c_brings_home_what_was_done_and_a_killed_command_leaves_nothing(lo
 
 def test_what_a_lost_machine_did_is_done_again_on_another(campaign, cluster):
     process = campaign.start("mine.yaml")
-    campaign.wait_for_both()
+    campaign.wait_for_both(process)
     cluster.kill("b")
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
-    assert "old has tc-harness 0.0.9" in errors
     assert out.count("near.ring.seconds=8.seed") == 2
     assert [campaign.record(seed, "end.json")["status"] for seed in (0, 1)] == ["finished", "finished"]
     facts = [campaign.record(seed, "run.json") for seed in (0, 1)]
@@ -135,12 +139,12 @@ def test_what_a_lost_machine_did_is_done_again_on_another(campaign, cluster):
 
 def test_where_no_machine_can_do_a_run_it_says_what_each_lacks(campaign):
     process = campaign.start("mine.yaml", "--cores", "3")  # as only `old` has
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 69, errors
     assert "no machine is left that can do it: old has tc-harness 0.0.9 (" in errors
     assert "install the same there: pip install 'tc-harness[ray]==" in errors
 
     process = campaign.start("mine.yaml", "--cores", "9")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 69, errors
     assert "no machine has 9 cores" in errors

@@ -138,11 +138,7 @@ class Campaign:
 
     def _read_board(self) -> None:
         flights = {flight.run.slug: flight for flight in self._flights.values()}
-        try:
-            events = self._ray.get(self._board.read.remote())
-        except self._ray.exceptions.RayError as problem:
-            raise HarnessError(f"the cluster is gone: {_sentence(problem)}") from None
-        for slug, kind, what in events:
+        for slug, kind, what in self._ray.get(self._board.read.remote()):
             if kind == "note":
                 self._runner.notify(what)
             elif (flight := flights.get(slug)) is None:  # of a try that was lost

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from harness.errors import InputError, UnavailableError, quoted
+from harness.errors import HarnessError, InputError, UnavailableError, quoted
 from harness.installed import install_extra
 
 _AUTO: Final = "auto"
@@ -45,6 +45,7 @@ def connected(on: str) -> Iterator[Any]:
     Raises:
         InputError: that is no address.
         UnavailableError: Ray is not installed, or there is no cluster.
+        HarnessError: it is gone.
     """
     address = read_on(on, os.environ)
     try:
@@ -66,7 +67,7 @@ def connected(on: str) -> Iterator[Any]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         ray.init(address=address, logging_level="ERROR", log_to_driver=False)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
+    except Exception as problem:  # Ray raises these, too: "The current node timed out during startup"
         raise UnavailableError(
             f"--on {address}: {_in_one_line(problem)}; 'ray start --head' starts a cluster"
         ) from None
@@ -76,6 +77,8 @@ def connected(on: str) -> Iterator[Any]:
         signal.signal(number, handler)
     try:
         yield ray
+    except ray.exceptions.RayError as problem:
+        raise HarnessError(f"--on {address}: the cluster is gone: {_in_one_line(problem)}") from None
     finally:
         ray.shutdown()
 
