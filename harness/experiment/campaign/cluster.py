@@ -15,7 +15,7 @@ from harness.installed import install_extra
 _AUTO: Final = "auto"
 _CLIENT: Final = "ray://"
 _ADDRESS: Final = re.compile(r"[^\s/:]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5}")
-_ANSWER_SECONDS: Final = 8.0
+_ANSWER_SECONDS: Final = 6.0
 """Ray itself waits 32 s for a client server that is not there, and two minutes for a cluster's (2.60)."""
 
 

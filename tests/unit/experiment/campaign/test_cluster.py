@@ -7,6 +7,7 @@ import time
 import pytest
 
 from harness.errors import InputError, UnavailableError
+from harness.experiment.campaign import cluster
 from harness.experiment.campaign.cluster import connected, read_on
 
 
@@ -38,7 +39,9 @@ def test_without_ray_it_says_how_to_install_it(monkeypatch):
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_where_nothing_answers_it_says_so_soon(scheme):
+def test_where_nothing_answers_it_says_so_soon(scheme, monkeypatch):
+    assert cluster._ANSWER_SECONDS < 10
+    monkeypatch.setattr(cluster, "_ANSWER_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:  # it never says a word
         address = f"{scheme}127.0.0.1:{server.getsockname()[1]}"
         began = time.monotonic()
