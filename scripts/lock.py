@@ -3,9 +3,10 @@
 
     pip install uv; .venv/bin/python scripts/lock.py [--upgrade]
 
-build.lock has what builds the package, run.lock what it needs, torch.lock what the training workload and PyTorch need
-beside these, dev.lock the rest. PyTorch itself is in none: its CPU build has another index than its hashes, so set-up
-and image pin its version (tool.tc-harness.torch). Versions stay what they are unless --upgrade is given.
+build.lock has what builds the package, run.lock what it needs, node.lock what a node's image has beside these,
+torch.lock what the training workload and PyTorch need more, dev.lock the rest. PyTorch itself is in none: its CPU
+build has another index than its hashes, so set-up and image pin its version (tool.tc-harness.torch). Versions stay
+what they are unless --upgrade is given.
 """
 
 from __future__ import annotations
@@ -36,9 +37,17 @@ def wanted() -> dict[str, list[str]]:
     extras = data["project"]["optional-dependencies"]
     of_torch = [line for line in requires("torch") or [] if "extra ==" not in line and not line.startswith(_NOT_CPU)]
     run = data["project"]["dependencies"]
-    torch = [*run, *(line for line in extras["torch"] if not line.startswith("torch")), *of_torch]
+    # Pytest rewrites assertions in its modules: a function that comes from one needs it in the node too.
+    node = [*run, *(line for line in extras["dev"] if re.match(r"pytest\b(?!-)", line))]
+    torch = [*node, *(line for line in extras["torch"] if not line.startswith("torch")), *of_torch]
     dev = [*torch, *(line for name in ("dev", "report", "perfetto", "docker", "ray") for line in extras[name])]
-    return {"build": [*data["build-system"]["requires"], "editables"], "run": run, "torch": torch, "dev": dev}
+    return {
+        "build": [*data["build-system"]["requires"], "editables"],
+        "run": run,
+        "node": node,
+        "torch": torch,
+        "dev": dev,
+    }
 
 
 def resolve(requirements: Sequence[str], constraints: str) -> Lock:

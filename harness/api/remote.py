@@ -18,7 +18,6 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, Final
 
-from harness.api import asserts
 from harness.api.result_lines import pieces
 
 CALL_ARGV: Final = ("-m", "harness.api.remote")
@@ -50,7 +49,6 @@ def _perform(order: Mapping[str, Any], payload: bytes) -> CallResult:
         )
     if order["path"] is not None:
         sys.path[:] = order["path"]
-    asserts.stand_in()
     try:
         function, arguments, keywords = pickle.loads(payload)
     except BaseException as error:

@@ -15,7 +15,7 @@ WANTED = {
     "build": DATA["build-system"]["requires"],
     "run": DATA["project"]["dependencies"],
     "torch": [line for line in EXTRAS["torch"] if not line.startswith("torch")],
-    "dev": [*EXTRAS["dev"], *EXTRAS["report"], *EXTRAS["perfetto"], *EXTRAS["docker"]],
+    "dev": [*EXTRAS["dev"], *EXTRAS["report"], *EXTRAS["perfetto"], *EXTRAS["docker"], *EXTRAS["ray"]],
 }
 
 
@@ -32,7 +32,7 @@ def pinned(*names):
 
 @pytest.mark.parametrize("name", WANTED)
 def test_what_the_project_asks_for_is_pinned_as_it_asks(name):
-    found = pinned("build") if name == "build" else pinned("run", "torch", "dev")
+    found = pinned("build") if name == "build" else pinned("run", "node", "torch", "dev")
     for line in WANTED[name]:
         wanted = Requirement(line)
         version = found.get(canonicalize_name(wanted.name))
@@ -40,9 +40,11 @@ def test_what_the_project_asks_for_is_pinned_as_it_asks(name):
 
 
 def test_pytorch_is_pinned_where_its_cpu_build_is_named():
-    assert not {"torch", "triton"} & pinned("build", "run", "torch", "dev").keys()
+    assert not {"torch", "triton"} & pinned("build", "run", "node", "torch", "dev").keys()
     assert Requirement(EXTRAS["torch"][0]).specifier.contains(DATA["tool"]["tc-harness"]["torch"])
 
 
 def test_the_image_needs_nothing_that_only_development_does():
-    assert not {"pytest", "mypy", "ruff"} & pinned("run", "torch").keys()
+    assert not {"pytest-xdist", "mypy", "ruff"} & pinned("run", "node", "torch").keys()
+    assert "pytest" in pinned("node"), "assertions in functions from test modules ask it for their words"
+    assert "pytest" not in pinned("run"), "whoever only uses harness has no need of it"

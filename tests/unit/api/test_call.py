@@ -1,6 +1,5 @@
 """A function sent to another Python and called there, as a node does it, without a network."""
 
-import ast
 import functools
 import json
 import os
@@ -9,12 +8,9 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import cloudpickle
 import pytest
-from _pytest.assertion import rewrite
 
 import harness
 from harness.api.payload import is_installed, pack, search_path
@@ -148,45 +144,6 @@ def test_an_assertion_has_its_words():
         assert left == right
 
     assert "assert 3 == 4" in failure(compares, 3, 4)["what"]
-
-
-@pytest.fixture
-def no_pytest(tmp_path):
-    """A folder of modules as in a container: harness and what it needs."""
-    for module in (harness, cloudpickle):
-        folder = Path(module.__file__).parent
-        (tmp_path / folder.name).symlink_to(folder)
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "words"),
-    [(3, 3, "assert 3 < 3"), (5, 3, "assert 5 < 3"), ("%s", "%d", "assert '%s' < '%d'")],
-)
-def test_an_assertion_has_its_words_where_there_is_no_pytest(left, right, words, no_pytest):
-    def compares(left, right):
-        import sys
-
-        assert "pytest" not in sys.modules
-        assert left < right, "because"
-
-    answer = failure(compares, left, right, path=False, modules=no_pytest)
-    assert words in answer["what"]
-    assert "because" in answer["what"]
-
-
-def test_assertions_with_a_hook_for_those_that_pass_do_so_where_there_is_no_pytest(no_pytest, monkeypatch):
-    source = b"def compares(left, right):\n    assert left < right, 'because'\n    return left\n"
-    tree = ast.parse(source)
-    rewrite.rewrite_asserts(tree, source, config=SimpleNamespace(getini=lambda name: True))
-    module = ModuleType("hooked_p")
-    module.__file__ = "hooked_p.py"
-    exec(compile(tree, module.__file__, "exec"), vars(module))
-    monkeypatch.setitem(sys.modules, "hooked_p", module)
-    assert "_check_if_assertion_pass_impl" in module.compares.__code__.co_names
-
-    assert result(module.compares, 1, 2, path=False, modules=no_pytest) == 1
-    assert "because\nassert 3 < 3" in failure(module.compares, 3, 3, path=False, modules=no_pytest)["what"]
 
 
 def test_leaving_by_sys_exit_is_no_result():
