@@ -42,6 +42,7 @@ VERBS: Final = {
     "record-scenario": ("record_scenario", "Print what a recorded run met, as a scenario"),
     "trace": ("trace", "One timeline of a run for Perfetto"),
     "ls": ("ls", "List the networks that are up"),
+    "machines": ("machines", "Where nodes are, how far clocks are apart"),
     "compose": ("compose", "Print the file for docker compose up"),
     "stack": ("stack", "Print a stack for Docker Swarm"),
     "k8s": ("k8s", "Print a Kubernetes Job of nodes"),

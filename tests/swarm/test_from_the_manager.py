@@ -72,6 +72,11 @@ def test_it_is_listed_and_a_link_between_two_machines_changes_at_both_ends(harne
     (listed,) = json.loads(harness("ls", "--json").stdout)
     assert (listed["name"], listed["nodes"], listed["runtime"]) == (stack, 2, "docker")
     harness("link", "set", "0-1", "--delay", "40ms", "--jitter", "0ms", "--loss", "0%", "--name", stack)
+    wait_for(lambda: json.loads(harness("machines", "--json", "--name", stack).stdout)["paths"], 30)
+    near, far = json.loads(harness("machines", "--json", "--name", stack).stdout)["ranks"]
+    assert near["machine"] != far["machine"]
+    assert abs(far["path"]["ahead"]) < far["path"]["uncertainty"] + 0.0001, "both are this machine's clock"
+    assert "same machine" in harness("machines", "--name", stack).stdout
     edges = json.loads(harness("link", "show", "--json", "--name", stack).stdout)
     assert {(one["src"], one["applied"]["delay_s"]) for one in edges} == {(HERE, 0.04), (THERE, 0.04)}
     ping = harness("exec", "--name", stack, str(THERE), "--", "ping", "-U", "-c", "3", "-q", "node-0").stdout
