@@ -59,7 +59,7 @@ def test_the_image_by_itself_runs_what_it_is_given():
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "here\n")
     assert "HARNESS_NAMES" not in err
-    assert "without shaped links" in err
+    assert "running the command alone, unshaped" in err
 
 
 @pytest.mark.parametrize(("words", "text"), [([], "docker compose up"), (["no-such-program"], "no program is called")])
