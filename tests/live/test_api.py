@@ -223,7 +223,7 @@ def test_programs_on_all_nodes(net):
     ]
     serving = ["sh", "-c", "test $RANK = 0 || sleep 100"]  # clients that wait for a server for ever
     assert [one.code for one in net.exec(serving, until="rank:0", timeout=BOUND)] == [0, *[143] * (net.size - 1)]
-    with pytest.raises(harness.HarnessError, match="does not run there"):
+    with pytest.raises(harness.HarnessError, match="the program does not run on that rank"):
         net.exec(serving, ranks=[1], until="rank:0")
     failed = net.exec(["sh", "-c", "test $RANK != 1 && sleep 100; exit 3"], timeout=BOUND)
     assert failed[1].code == 3
