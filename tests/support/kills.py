@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import tempfile
@@ -22,6 +23,9 @@ NODES = 3
 LONGEST_SECONDS = {"netns": 3.0, "docker": 9.0}
 """How long after the command began a process is killed at most: networks are up after half of that."""
 GONE_SECONDS = 20.0
+
+_OF_DOCKER = re.compile(r"br-[0-9a-f]{12}|veth[0-9a-f]{7}|docker\d")
+"""Interfaces that a Docker daemon makes, for tests of containers beside this one."""
 
 
 class Trial:
@@ -119,7 +123,8 @@ class Trial:
         pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
         older = [pid for pid in pids if (start_time(pid) or killed) < killed]
         found += [f"namespace {space} of {called(pid)}" for pid in older for space in namespaces & held(pid)]
-        found += [f"interface {one}" for one in set(os.listdir("/sys/class/net")) - interfaces]
+        new = set(os.listdir("/sys/class/net")) - interfaces
+        found += [f"interface {one}" for one in new if self.runtime == "docker" or not _OF_DOCKER.fullmatch(one)]
         found += [f"container {one}" for one in self.docker("ps", "--all", "--quiet", "--filter", self.label)]
         found += [f"bridge {one}" for one in self.docker("network", "ls", "--quiet", "--filter", self.label)]
         state = self.folder / "state"
