@@ -196,8 +196,10 @@ def test_a_disk_that_is_full_is_said_once_by_each_and_the_job_goes_on(record, ha
     record.runs.mkdir()
     loud = (
         "import harness, os, time\n"
-        "for step in range(300): print('x' * 200, flush=True); harness.log(step=step, loss=0.5)\n"
-        "time.sleep(1.5); print('done', flush=True)"
+        "for _ in range(300): print('x' * 200, flush=True)\n"
+        "time.sleep(1)\n"
+        "for step in range(300): harness.log(step=step, loss=0.5)\n"
+        "time.sleep(0.5); print('done', flush=True)"
     )
     mount = f'mount -t tmpfs -o size=64k none {record.runs}; "$@"; code=$?; cat {record.runs}/*/end.json; exit $code'
     done = subprocess.run(

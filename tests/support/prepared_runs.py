@@ -156,8 +156,8 @@ PREPARED = {
     "straggler-busy": Prepared("straggler", LAN, "./mine.py:Busy", nodes=3, steps=30),
     "compute-text": Prepared("compute", LAN, task="{name: text, batch: 16, width: 96, layers: 2}", steps=20),
     "compute-digits": Prepared("compute", {"delay": "0.2ms"}, task="{name: digits, batch: 1024, width: 64}", steps=30),
-    "changed-delay": Prepared("changed", {"delay": "2ms", "rate": "100mbit"}, steps=120, change=("--delay", "60ms")),
-    "changed-rate": Prepared("changed", {"delay": "2ms", "rate": "100mbit"}, steps=120, change=("--rate", "2mbit")),
+    "changed-delay": Prepared("changed", {"delay": "2ms", "rate": "100mbit"}, steps=140, change=("--delay", "60ms")),
+    "changed-rate": Prepared("changed", {"delay": "2ms", "rate": "100mbit"}, steps=140, change=("--rate", "2mbit")),
 }
 
 
@@ -192,9 +192,9 @@ def make(name: str, folder: Path, env: Mapping[str, str], options: Sequence[str]
 
 
 def _change(folder: Path, one: Prepared, env: Mapping[str, str], process: subprocess.Popen[str]) -> None:
-    """Change link 0-1 once half of the steps are done."""
+    """Change link 0-1 once a quarter of the steps are done: half of them may be, until the command has."""
     while process.poll() is None:
-        if any(step >= one.steps // 2 for step in _steps(folder)):
+        if any(step >= one.steps // 4 for step in _steps(folder)):
             name = env.get("HARNESS_NAME", "default")
             subprocess.run([*HARNESS, "link", "set", "0-1", *one.change, "--name", name], env=env, check=True)
             return

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 
-def perform(job: dict[str, Any], files: bytes, before: bytes | None, board: Any) -> tuple[Any, ...]:
-    """Perform a run; ``("done", folder)``, ``("refused", why)``, ``("error", text, code)`` or ``("stopped",)``.
+def perform(job: dict[str, Any], files: bytes, before: bytes | None, board: Any) -> tuple[str, tuple[Any, ...]]:
+    """Perform a run; the machine's id, and how it went.
+
+    That is ``("done", folder)``, ``("refused", why)``, ``("error", text, code)`` or ``("stopped",)``.
 
     Args:
         job: plain values: identity, version, slug and what task.perform takes.
@@ -16,7 +18,12 @@ def perform(job: dict[str, Any], files: bytes, before: bytes | None, board: Any)
     """
     import ray
 
-    board.say.remote(job["slug"], "begin", ray.get_runtime_context().get_node_id())
+    machine = ray.get_runtime_context().get_node_id()
+    board.say.remote(job["slug"], "begin", machine)
+    return machine, _perform(job, files, before, board)
+
+
+def _perform(job: dict[str, Any], files: bytes, before: bytes | None, board: Any) -> tuple[Any, ...]:
     fix = f"install the same there: pip install 'tc-harness[ray]=={job['version']}', or the same checkout"
     try:
         from harness.experiment.campaign.task import perform as perform_here

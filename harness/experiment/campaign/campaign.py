@@ -144,7 +144,8 @@ class Campaign:
             elif (flight := flights.get(slug)) is None:  # of a try that was lost
                 continue
             elif kind == "begin":
-                flight.machine = what
+                if what not in flight.history.refused:  # else it is of an earlier try
+                    flight.machine = what
             elif isinstance(what, RunProgress):
                 self._show(flight.run)
                 self._view.watch(flight.run, what)
@@ -157,7 +158,7 @@ class Campaign:
     def _ended(self, ref: Any, flight: _Flight) -> None:
         run = flight.run
         try:
-            outcome, *rest = self._ray.get(ref)
+            flight.machine, (outcome, *rest) = self._ray.get(ref)  # that it has begun may come later
         except self._ray.exceptions.RayTaskError as problem:
             raise HarnessError(f"{run.slug} on {self._name(flight)}: {str(problem).splitlines()[-1]}") from None
         except self._ray.exceptions.RayError as problem:
@@ -212,7 +213,7 @@ class Campaign:
                 done, begun = self._ray.wait(begun, timeout=left)
                 for ref in done:
                     with contextlib.suppress(self._ray.exceptions.RayError):
-                        outcome, *rest = self._ray.get(ref)
+                        self._flights[ref].machine, (outcome, *rest) = self._ray.get(ref)
                         if outcome == "done":
                             self._land(self._flights[ref], rest[0])
 
