@@ -86,7 +86,7 @@ class Campaign:
 @pytest.fixture
 def campaign(cluster, tmp_path):
     """Whose runs take long enough for what the tests do meanwhile."""
-    return Campaign(cluster, tmp_path, 8)
+    return Campaign(cluster, tmp_path, 15)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_what_a_lost_machine_did_is_done_again_on_another(campaign, cluster):
     cluster.kill("b")
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
-    assert out.count("near.ring.seconds=8.seed") == 2
+    assert out.count("near.ring.seconds=15.seed") == 2
     assert [campaign.record(seed, "end.json")["status"] for seed in (0, 1)] == ["finished", "finished"]
     facts = [campaign.record(seed, "run.json") for seed in (0, 1)]
     assert [one["machine"]["name"] for one in facts] == ["a", "a"]
