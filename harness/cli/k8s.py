@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from harness.cli import completion, options
+from harness.cli import completion, job_options, options
 from harness.cli.output import note, say
 from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
 
@@ -16,8 +16,6 @@ EPILOG = options.examples(
     then="Then: kubectl apply -f job.yaml; kubectl logs -f -l app.kubernetes.io/instance=harness --prefix."
     " Not tried on a cluster yet: docs/kubernetes.md",
 )
-DEFAULT_COMMAND: Final = ("python", "-m", "harness.training.train", "--steps", "50")
-"""As compose.yaml's."""
 
 
 def register(app: typer.Typer) -> None:
@@ -29,21 +27,12 @@ def register(app: typer.Typer) -> None:
 @options.network_options(*PLAN_OPTIONS, "engine", "congestion_control", "image")
 def k8s(
     chosen: NetworkOptions,
-    command: Annotated[
-        list[str] | None,
-        typer.Argument(help="What every node runs, after --; the digits workload unless given.", metavar="[-- CMD...]"),
-    ] = None,
+    command: job_options.CommandArgument = None,
     name: Annotated[str, typer.Option("--name", help="Name of the Job, its Service and its pods.")] = "harness",
     master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
-    start_timeout: Annotated[
-        int, typer.Option("--start-timeout", min=1, max=86_400, help="Seconds that a node waits for the others.")
-    ] = 600,
-    on_failure: Annotated[
-        str, typer.Option("--on-failure", help="stop: the first rank that fails ends the job; or continue.")
-    ] = "stop",
-    collectives: Annotated[
-        bool, typer.Option("--collectives", help="Record each collective of torch.distributed too.")
-    ] = False,
+    start_timeout: job_options.StartTimeoutOption = 600,
+    on_failure: job_options.OnFailureOption = "stop",
+    collectives: job_options.CollectivesOption = False,
     scenario: Annotated[
         str | None,
         typer.Option(
@@ -65,19 +54,17 @@ def k8s(
     import yaml
 
     from harness.agent.kubernetes_job import PodOptions, manifests
-    from harness.errors import InputError, quoted
     from harness.scenario.scenario_file import load_scenario
     from harness.scenario.scenario_name import scenario_path
 
-    if on_failure not in ("stop", "continue"):
-        raise InputError(f"--on-failure {quoted(on_failure)}: write stop or continue")
+    stops = job_options.is_stop(on_failure)
     job = PodOptions(
         name,
         chosen.image or "harness-node",
-        command or DEFAULT_COMMAND,
+        command or job_options.DEFAULT_COMMAND,
         master_port,
         start_timeout,
-        on_failure == "stop",
+        stops,
         collectives,
         scenario or "",
         runs_claim,

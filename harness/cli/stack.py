@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import completion, options
-from harness.cli.k8s import DEFAULT_COMMAND
+from harness.cli import completion, job_options, options
 from harness.cli.output import note, say
 from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
 
@@ -31,14 +30,11 @@ def register(app: typer.Typer) -> None:
 @options.network_options(*(name for name in PLAN_OPTIONS if name != "mtu"), "engine", "congestion_control", "image")
 def stack(
     chosen: NetworkOptions,
-    command: Annotated[
-        list[str] | None,
-        typer.Argument(help="What every node runs, after --; the digits workload unless given.", metavar="[-- CMD...]"),
-    ] = None,
+    command: job_options.CommandArgument = None,
     mtu: Annotated[
         int, typer.Option("--mtu", min=1280, help="Largest packet in bytes, 50 less than what machines' networks take.")
     ] = 1450,
-    name: Annotated[str, typer.Option("--name", help="Of the stack and the network.")] = "harness",
+    name: Annotated[str, typer.Option("--name", help="Name of the stack and of the network.")] = "harness",
     work: Annotated[
         Path | None, typer.Option("--work", metavar="DIR", help="Folder whose files every node gets in /work.")
     ] = None,
@@ -47,19 +43,17 @@ def stack(
     ] = None,
     machine: Annotated[
         str | None,
-        typer.Option("--machine", metavar="HOST", help="Of rank 0, a manager (docker node ls); any unless given."),
+        typer.Option(
+            "--machine",
+            metavar="HOST",
+            help="Host name of the manager that runs rank 0 (docker node ls); any unless given.",
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the stack to this file.")] = None,
     master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
-    start_timeout: Annotated[
-        int, typer.Option("--start-timeout", min=1, max=86_400, help="Seconds that a node waits for the others.")
-    ] = 600,
-    on_failure: Annotated[
-        str, typer.Option("--on-failure", help="stop: the first rank that fails ends the job; or continue.")
-    ] = "stop",
-    collectives: Annotated[
-        bool, typer.Option("--collectives", help="Record each collective of torch.distributed too.")
-    ] = False,
+    start_timeout: job_options.StartTimeoutOption = 600,
+    on_failure: job_options.OnFailureOption = "stop",
+    collectives: job_options.CollectivesOption = False,
     scenario: Annotated[
         str | None,
         typer.Option(
@@ -80,8 +74,7 @@ def stack(
     from harness.scenario.scenario_file import load_scenario
     from harness.scenario.scenario_name import scenario_path
 
-    if on_failure not in ("stop", "continue"):
-        raise InputError(f"--on-failure {quoted(on_failure)}: write stop or continue")
+    stops = job_options.is_stop(on_failure)
     if runs is not None and not runs.is_dir():
         raise InputError(f"--runs {quoted(str(runs))} is no folder: make it, as the user whom results are to belong to")
     chosen = replace(chosen, mtu=mtu)
@@ -92,10 +85,10 @@ def stack(
     job = StackOptions(
         name,
         chosen.image or "harness-node",
-        command or DEFAULT_COMMAND,
+        command or job_options.DEFAULT_COMMAND,
         master_port,
         start_timeout,
-        on_failure == "stop",
+        stops,
         collectives,
         inside("--scenario", scenario or "", work),
         files,
