@@ -171,7 +171,7 @@ def test_what_comes_too_fast_is_counted_as_missed(tmp_path):
         seen = [line for line in lines if "op" in line]
         assert len(seen) + missed == 1500 + 1
         assert missed > 100
-        assert sum(line["seconds"] is not None for line in seen) > 0.4 * len(seen), "on a busy machine some ends are missed"
+        assert sum(line["seconds"] is not None for line in seen) > 0.4 * len(seen)
 
 
 def test_what_is_under_way_when_the_record_is_read_does_no_harm(tmp_path):
