@@ -30,7 +30,8 @@ from harness.shaping.base import Engine
 from harness.shaping.netem import NetemEngine
 from harness.verify.driver import ProbeDriver
 from harness.verify.probe_client import PROBE_ARGV, ProbeProcess
-from harness.verify.stats import EdgeMeasurement, spread
+from harness.verify.samples import EdgeMeasurement
+from harness.verify.stats import spread
 from harness.verify.verdict import judge
 
 RTT_MS = (1, 10, 50, 200, 500)

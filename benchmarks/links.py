@@ -22,15 +22,17 @@ from benchmarks.report import Row
 from benchmarks.tcp import flows
 from benchmarks.udp import flooded, sunk
 from harness.model.distribution import SCALE, table
-from harness.model.link import Distribution, GilbertElliott, Pair
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import Distribution, Pair
 from harness.model.units import Rate, Ratio, Time
 from harness.networks.network import Network
 from harness.shaping.detect import make_engine
 from harness.shaping.userspace.precision import MAX_JITTERED
+from harness.verify.binomial import CONFIDENCE, binomial_interval, loss_inflation
 from harness.verify.driver import ProbeDriver
+from harness.verify.edge_probe import Echo, EdgeProbe, Train
 from harness.verify.node.packet import small_frame
-from harness.verify.plan import Echo, EdgeProbe, Train
-from harness.verify.stats import CONFIDENCE, EdgeMeasurement, TrainCount, binomial_interval, loss_inflation
+from harness.verify.samples import EdgeMeasurement, TrainCount
 
 PROMISED_RTT_MS, SHORT_RTT_MS = (10, 50, 200), (1, 2, 4)
 ECHOES, TRAIN = 300, 20_000

@@ -29,7 +29,7 @@ from harness.model.topology_names import build_topology
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
 from harness.shaping.detect import make_engine
-from harness.verify.stats import CONFIDENCE, binomial_interval
+from harness.verify.binomial import CONFIDENCE, binomial_interval
 
 PLAIN = Link(50, 100)
 CHANGES, PATIENCE = 3, 30.0

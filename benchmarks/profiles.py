@@ -21,7 +21,8 @@ from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
 from harness.shaping.detect import AUTO, choose_engine, make_engine
 from harness.shaping.shape_branch import netem_of
-from harness.verify.plan import SECONDS, Train, probe_for
+from harness.verify.edge_probe import Train
+from harness.verify.plan import SECONDS, probe_for
 from harness.verify.rounds import MAX_PARALLEL
 from harness.verify.table import in_words
 from harness.verify.verification import verify

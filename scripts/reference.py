@@ -19,7 +19,8 @@ from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from harness.experiment import spec_file
 from harness.model import region_table, topology_file
-from harness.model.link import LINK_FIELDS, GilbertElliott, LinkShape
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import LINK_FIELDS, LinkShape
 from harness.model.plan_options import OPTIONS, NetworkOptions
 from harness.model.profile import NODE_KEYS
 from harness.model.profile_file import PROFILE_KEYS

@@ -14,7 +14,8 @@ from typing import Final, TypeVar
 
 from harness.model.capacity import DROPTAIL, Capacity
 from harness.model.cpu import CpuShare
-from harness.model.link import GilbertElliott, LinkShape
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import LinkShape
 from harness.model.units import ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
 
 NOTHING: Final = "–"

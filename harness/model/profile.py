@@ -14,7 +14,8 @@ from harness.model.capacity import Capacity, NodeShape
 from harness.model.capacity_range import CapacityRange, buffers_to_json
 from harness.model.delivery import Delivery
 from harness.model.format import format_range
-from harness.model.link import LINK_FIELDS, Distribution, GilbertElliott, LinkShape
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import LINK_FIELDS, Distribution, LinkShape
 from harness.model.queueing import Queue
 from harness.model.range import Range, quantile_of
 from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time

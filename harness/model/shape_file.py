@@ -11,7 +11,8 @@ from harness.errors import InputError, ShapeError, UnitError, quoted
 from harness.model.capacity import DROPTAIL
 from harness.model.capacity_range import CapacityRange
 from harness.model.delivery import Delivery
-from harness.model.link import DISTRIBUTIONS, LINK_FIELDS, MAX_LIMIT, GilbertElliott
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import DISTRIBUTIONS, LINK_FIELDS, MAX_LIMIT
 from harness.model.profile import NODE_KEYS, BurstLoss, Profile
 from harness.model.queueing import Queue
 from harness.model.range import Range

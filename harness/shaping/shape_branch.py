@@ -12,7 +12,8 @@ from harness.model.address import FRAME, MTU, SMALLEST_FRAME, full_frame
 from harness.model.capacity import DROPTAIL
 from harness.model.delivery import Delivery
 from harness.model.distribution import highest
-from harness.model.link import GilbertElliott, LinkShape
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import LinkShape
 from harness.model.node_plan import Port
 from harness.model.queueing import Queue, buffer_bytes
 from harness.model.units import ZERO_RATIO, Rate, Ratio, Size, Time

@@ -18,11 +18,12 @@ from harness.model.address import full_frame
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 from harness.verify.caps import Cap, caps_of, shape_alone
+from harness.verify.edge_probe import EdgeProbe
 from harness.verify.loads import Load, load_for, load_rounds
-from harness.verify.plan import SECONDS, EdgeProbe, probe_for
+from harness.verify.plan import SECONDS, probe_for
 from harness.verify.probe_client import ProbeClient, ProbeProcess
 from harness.verify.rounds import MAX_PARALLEL, rounds
-from harness.verify.stats import EdgeMeasurement, LoadMeasurement
+from harness.verify.samples import EdgeMeasurement, LoadMeasurement
 from harness.verify.steps import EdgeSteps, Step
 
 Spawn = Callable[[int], ProbeProcess]

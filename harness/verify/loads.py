@@ -16,7 +16,8 @@ from typing import Final
 from harness.model.link import LinkShape, Pair
 from harness.model.plan import NetworkPlan
 from harness.verify.caps import Cap, Place, caps_of, crossed, frame_rate, met_alone
-from harness.verify.plan import READS_PER_S, burst_segments, longest_delay, overdrive_of, spread_of
+from harness.verify.edge_probe import READS_PER_S
+from harness.verify.plan import burst_segments, longest_delay, overdrive_of, spread_of
 from harness.verify.rounds import first_fit
 from harness.verify.sharing import fair_shares
 

@@ -11,7 +11,6 @@ packets a measurement says nothing; a step that cannot send so many is left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.errors import InputError
@@ -19,8 +18,9 @@ from harness.model.address import FRAME
 from harness.model.distribution import jitter_form
 from harness.model.link import LinkShape, Pair
 from harness.model.queueing import Queue, buffer_bytes
+from harness.verify.binomial import loss_inflation
+from harness.verify.edge_probe import OVERDRIVE, Bulk, Echo, EdgeProbe, Train
 from harness.verify.node.packet import small_frame
-from harness.verify.stats import loss_inflation
 
 SECONDS: Final = 5.0
 """Time for one edge by default; more of it means more packets, hence narrower intervals."""
@@ -52,105 +52,11 @@ _MAX_BULK_BYTES: Final = 64 << 20
 _BURST_S: Final = 0.004
 _MAX_SUPER_PACKET: Final = 43 * FRAME
 """Bytes of full frames that fit a UDP super-packet of 64 KiB."""
-READS_PER_S: Final = 5_000
-"""Packets of a bulk train that a probe can read without falling behind."""
-_UNLIMITED_BIT_S: Final = 1e9
-"""The rate that sampling assumes of a link without a limit."""
-_OVERDRIVE: Final = 2.0
-"""How many times the link's rate a bulk train is sent at."""
-_GENTLE_OVERDRIVE: Final = 1.2
-"""The same for a second train, if the first seemed slow, perhaps because it overloaded the machine."""
 _MANAGED_OVERDRIVE: Final = 1.15
 """The same where a discipline keeps the queue short: what it must drop of more than this may leave the queue empty."""
 _MANAGED_BURST_S: Final = 0.001
 _BURSTS_THAT_WAIT: Final = 4
 """How many bursts of a bulk train must find room in the queue at once."""
-
-
-@dataclass(frozen=True)
-class Echo:
-    """Small packets that the far end returns at once: count, spacing, and how long to wait for the last (s)."""
-
-    count: int
-    interval_s: float
-    wait_s: float
-
-
-@dataclass(frozen=True)
-class Train:
-    """Small packets one way: count, spacing (s), and how long to wait for one more (s)."""
-
-    count: int
-    interval_s: float
-    wait_s: float
-
-
-@dataclass(frozen=True)
-class Bulk:
-    """Bursts of full frames one way: how many, frames in each, spacing (s; 0: none), how long to wait for one more.
-
-    Overdrive: how many times the link's rate it is sent at. Frame: bytes of a full one.
-    """
-
-    bursts: int
-    segments: int
-    interval_s: float
-    wait_s: float
-    overdrive: float = _OVERDRIVE
-    frame: int = FRAME
-
-    @property
-    def rate_bit_s(self) -> float:
-        """Rate at which it is sent, on the wire; 0: as fast as the machine can."""
-        return self.segments * self.frame * 8 / self.interval_s if self.interval_s else 0.0
-
-    @property
-    def link_bit_s(self) -> float:
-        """The link's rate that it was planned for; 0: no limit."""
-        return self.rate_bit_s / self.overdrive
-
-    @property
-    def one_in(self) -> int:
-        """The receiver needs to read one packet in this many; a power of two."""
-        most = self.link_bit_s or _UNLIMITED_BIT_S
-        return 1 << max(1, int(most / (8 * self.frame * READS_PER_S))).bit_length() - 1
-
-    @property
-    def seconds(self) -> float:
-        """How long the link takes for it, with the wait for the last packet."""
-        return self.bursts * self.interval_s * self.overdrive + self.wait_s
-
-    def gentle(self) -> Bulk:
-        """The same train at hardly more than the link's rate."""
-        overdrive = min(self.overdrive, _GENTLE_OVERDRIVE)
-        return replace(self, interval_s=self.interval_s * self.overdrive / overdrive, overdrive=overdrive)
-
-
-@dataclass(frozen=True)
-class EdgeProbe:
-    """What to send over one edge; forward is from the first of its pair to the second, backward the other way.
-
-    Echo and bulk are None where the link is down; they and trains are None where the link is too slow for the time.
-    """
-
-    pair: Pair
-    echo: Echo | None
-    forward_train: Train | None
-    backward_train: Train | None
-    forward_bulk: Bulk | None
-    backward_bulk: Bulk | None
-
-    @property
-    def seconds(self) -> float:
-        """About how long measuring the edge takes."""
-        echo = self.echo.count * self.echo.interval_s + 2 * self.echo.wait_s if self.echo else 0.0
-        trains = [train for train in (self.forward_train, self.backward_train) if train]
-        bulks = [bulk for bulk in (self.forward_bulk, self.backward_bulk) if bulk]
-        return (
-            echo
-            + max((train.count * train.interval_s + train.wait_s for train in trains), default=0.0)
-            + sum(bulk.seconds for bulk in bulks)
-        )
 
 
 def spread_of(shape: LinkShape) -> float:
@@ -291,7 +197,7 @@ def most_segments(frame: int) -> int:
 
 def overdrive_of(queue: Queue | None) -> float:
     """How many times the rate is sent to a queue to keep it busy."""
-    return _MANAGED_OVERDRIVE if queue and queue.kind != "droptail" else _OVERDRIVE
+    return _MANAGED_OVERDRIVE if queue and queue.kind != "droptail" else OVERDRIVE
 
 
 def burst_segments(shape: LinkShape, frame: int) -> int:

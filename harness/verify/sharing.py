@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from math import inf
 from typing import Final, TypeVar
 
-from harness.verify.stats import BulkSample, Point
+from harness.verify.samples import BulkSample, Point
 
 F = TypeVar("F")
 _INSTANTS: Final = 128

@@ -15,21 +15,13 @@ from itertools import count
 from typing import Final, Protocol
 
 from harness.model.plan import NetworkPlan
+from harness.verify.edge_probe import Bulk, EdgeProbe, Train
 from harness.verify.loads import Load
 from harness.verify.machine_load import busiest, cpu_times
 from harness.verify.node.probe import WARM_UP_NS
-from harness.verify.plan import Bulk, EdgeProbe, Train
 from harness.verify.probe_client import ProbeClient
-from harness.verify.stats import (
-    BulkSample,
-    Direction,
-    EchoSample,
-    EdgeMeasurement,
-    LoadMeasurement,
-    TrainCount,
-    bulk_rate,
-    carried_rate,
-)
+from harness.verify.samples import BulkSample, Direction, EchoSample, EdgeMeasurement, LoadMeasurement, TrainCount
+from harness.verify.stats import bulk_rate, carried_rate
 
 _FAST_BIT_S: Final = 100_000_000
 """Bulk trains sent faster than this take turns."""

@@ -18,13 +18,13 @@ from harness.model.plan_edit import undirected
 from harness.model.status import EdgeStatus
 from harness.networks.network import Network
 from harness.networks.probe_counts import difference
+from harness.verify.binomial import shared_confidence
 from harness.verify.caps import CapKind, Place, caps_of
 from harness.verify.cpus import measured_cpus
 from harness.verify.driver import ProbeDriver, ProbeProgress
 from harness.verify.loads import caps_within
 from harness.verify.plan import checked_seconds
 from harness.verify.probe_client import PROBE_ARGV, ProbeProcess
-from harness.verify.stats import shared_confidence
 from harness.verify.verdict import Verdict, judge
 from harness.verify.verdict.capacity import CapVerdict, judge_cap
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.model.link import GilbertElliott, LinkShape
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import LinkShape
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
 from harness.model.units import Rate, Ratio, Time
+from harness.verify.binomial import shared_confidence
 from harness.verify.driver import ProbeDriver
 from harness.verify.probe_client import PROBE_ARGV
-from harness.verify.stats import shared_confidence
 from harness.verify.verdict import judge
 
 pytestmark = [pytest.mark.netem, pytest.mark.namespaces]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from harness.model.address import Addressing
-from harness.model.link import LINK_FIELDS, WHOLE, GilbertElliott, LinkShape
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import LINK_FIELDS, WHOLE, LinkShape
 from harness.model.make_plan import make_plan
 from harness.model.plan import NetworkPlan
 from harness.model.profile import Profile

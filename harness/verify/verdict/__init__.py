@@ -30,8 +30,9 @@ from harness.model.address import FRAME
 from harness.model.link import LinkShape
 from harness.model.machines import Path
 from harness.model.node_plan import PlannedEdge
+from harness.verify.binomial import CONFIDENCE
 from harness.verify.caps import Cap, crossed
-from harness.verify.stats import CONFIDENCE, EchoSample, EdgeMeasurement
+from harness.verify.samples import EchoSample, EdgeMeasurement
 from harness.verify.verdict.loss import duplicate, loss, reorder
 from harness.verify.verdict.rate import rate
 from harness.verify.verdict.row import JudgedDirection, Quantity, Verdict

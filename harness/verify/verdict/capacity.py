@@ -11,8 +11,9 @@ from harness.model.distribution import form
 from harness.model.format import format_rate
 from harness.verify.caps import Place, counted
 from harness.verify.loads import Load
+from harness.verify.samples import LoadMeasurement
 from harness.verify.sharing import jain, together
-from harness.verify.stats import LoadMeasurement, bulk_rate, spread
+from harness.verify.stats import bulk_rate, spread
 from harness.verify.verdict.rate import compared_with, rounding
 from harness.verify.verdict.row import UNMEASURED, Row
 

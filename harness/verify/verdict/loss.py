@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 from harness.model.format import format_share
 from harness.model.link import LinkShape
+from harness.verify.binomial import binomial_interval, loss_inflation
 from harness.verify.node.packet import small_frame
-from harness.verify.stats import binomial_interval, loss_inflation
 from harness.verify.verdict.row import UNMEASURED, JudgedDirection, Verdict
 from harness.verify.verdict.rtt_and_jitter import skipped
 

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 from harness.model.format import format_rate, format_share
 from harness.model.units import Rate
 from harness.verify.caps import counted, narrowest
-from harness.verify.stats import BulkSample, Spread, bulk_rate, carried_rate, estimate_span, sent_rate
+from harness.verify.samples import BulkSample
+from harness.verify.stats import Spread, bulk_rate, carried_rate, estimate_span, sent_rate
 from harness.verify.verdict.row import UNMEASURED, JudgedDirection, Row, Verdict
 
 R = TypeVar("R", bound=Row)

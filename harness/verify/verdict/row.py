@@ -16,7 +16,8 @@ from harness.model.link import LinkShape
 from harness.model.machines import Path
 from harness.model.node_plan import PlannedEdge
 from harness.verify.caps import Cap, CapKind
-from harness.verify.stats import Direction, EchoSample, EdgeMeasurement, Spread, spread, sum_of
+from harness.verify.samples import Direction, EchoSample, EdgeMeasurement
+from harness.verify.stats import Spread, spread, sum_of
 
 Quantity = Literal["rtt", "jitter", "loss", "rate", "duplicate", "reorder"]
 

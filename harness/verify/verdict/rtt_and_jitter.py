@@ -14,7 +14,8 @@ from harness.model.link import LinkShape
 from harness.model.machines import Path
 from harness.verify.caps import Cap
 from harness.verify.node.packet import small_frame
-from harness.verify.stats import NOISE_S, EchoSample, Spread, spread, std_error
+from harness.verify.samples import EchoSample
+from harness.verify.stats import NOISE_S, Spread, spread, std_error
 from harness.verify.verdict.row import UNMEASURED, JudgedDirection, Verdict
 
 RTT_FLOOR_S: Final = 0.0005

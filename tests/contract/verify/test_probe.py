@@ -18,7 +18,8 @@ from harness.model.units import Rate
 from harness.verify.driver import ProbeDriver
 from harness.verify.plan import probe_for
 from harness.verify.probe_client import PROBE_ARGV, ProbeClient
-from harness.verify.stats import BulkSample, Direction, bulk_rate
+from harness.verify.samples import BulkSample, Direction
+from harness.verify.stats import bulk_rate
 from harness.verify.steps import EdgeSteps
 from harness.verify.verdict import judge
 from tests.support.plans import BLACKHOLE

@@ -23,7 +23,8 @@ from harness.model.format import (
     format_time,
     format_value,
 )
-from harness.model.link import UNSHAPED, GilbertElliott, LinkShape
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import UNSHAPED, LinkShape
 from harness.model.queueing import Queue
 from harness.model.units import Rate, Ratio, Size, Time
 

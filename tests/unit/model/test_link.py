@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.errors import ShapeError
-from harness.model.link import MAX_JITTER, UNSHAPED, GilbertElliott, LinkShape
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import MAX_JITTER, UNSHAPED, LinkShape
 from harness.model.queueing import Queue
 from harness.model.units import Rate, Ratio, Size, Time
 from tests.support.plans import BLACKHOLE

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.model.capacity import Capacity
-from harness.model.link import GilbertElliott, LinkShape
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import LinkShape
 from harness.model.make_plan import make_plan
 from harness.model.plan_options import PlanOptions
 from harness.model.profile_file import SHIPPED_ORDER, load_profile

@@ -13,7 +13,7 @@ from harness.model.units import Rate, Size
 from harness.verify.caps import Place, caps_of, counted, crossed, frame_rate, met_alone, narrowest
 from harness.verify.plan import probe_for
 from harness.verify.rounds import rounds
-from harness.verify.stats import Direction, EdgeMeasurement
+from harness.verify.samples import Direction, EdgeMeasurement
 from harness.verify.verdict import judge
 from tests.support.plans import network, shape
 from tests.unit.verify.test_verdict import bulk

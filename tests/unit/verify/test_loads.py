@@ -11,7 +11,7 @@ from harness.model.queueing import Queue, parse_buffer
 from harness.model.units import Ratio, Time
 from harness.verify.caps import Place, caps_of
 from harness.verify.loads import caps_within, load_for, load_rounds
-from harness.verify.stats import BulkSample, LoadMeasurement
+from harness.verify.samples import BulkSample, LoadMeasurement
 from harness.verify.verdict.capacity import judge_cap
 from tests.support.plans import shape
 from tests.unit.verify.test_caps import EDGE, cap, capped, two_regions

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.verify.samples import BulkSample
 from harness.verify.sharing import fair_shares, jain, together
-from harness.verify.stats import BulkSample, bulk_rate
+from harness.verify.stats import bulk_rate
 
 MANY = st.lists(st.floats(1, 100), min_size=1, max_size=6)
 

@@ -8,21 +8,12 @@ from dataclasses import replace
 import pytest
 
 from harness.model.distribution import form, table
-from harness.model.link import GilbertElliott, LinkShape
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import LinkShape
 from harness.model.units import Ratio
-from harness.verify.stats import (
-    BulkSample,
-    TrainCount,
-    binomial_interval,
-    bulk_rate,
-    carried_rate,
-    estimate_span,
-    loss_inflation,
-    sent_rate,
-    shared_confidence,
-    spread,
-    std_error,
-)
+from harness.verify.binomial import binomial_interval, loss_inflation, shared_confidence
+from harness.verify.samples import BulkSample, TrainCount
+from harness.verify.stats import bulk_rate, carried_rate, estimate_span, sent_rate, spread, std_error
 
 P = Ratio.parse
 FRAME = 1514

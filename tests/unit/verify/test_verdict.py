@@ -7,13 +7,14 @@ import pytest
 
 from harness.model.delivery import Delivery
 from harness.model.distribution import table
-from harness.model.link import UNSHAPED, GilbertElliott, LinkShape
+from harness.model.gilbert_elliott import GilbertElliott
+from harness.model.link import UNSHAPED, LinkShape
 from harness.model.machines import Path
 from harness.model.node_plan import PlannedEdge
 from harness.model.units import Rate, Ratio, Size, Time
 from harness.verify.caps import at_mean_rate
 from harness.verify.plan import probe_for
-from harness.verify.stats import BulkSample, Direction, EchoSample, EdgeMeasurement, TrainCount
+from harness.verify.samples import BulkSample, Direction, EchoSample, EdgeMeasurement, TrainCount
 from harness.verify.verdict import judge
 from tests.support.plans import BLACKHOLE
 
