@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from harness.model.address import Addressing
 from harness.model.gilbert_elliott import GilbertElliott
-from harness.model.link import LINK_FIELDS, WHOLE, LinkShape
+from harness.model.link import LINK_FIELDS, LinkShape
 from harness.model.make_plan import make_plan
 from harness.model.plan import NetworkPlan
 from harness.model.profile import Profile
 from harness.model.topology_names import build_topology
-from harness.model.units import Ratio
+from harness.model.units import WHOLE, Ratio
 
 BLACKHOLE = LinkShape(loss=WHOLE)
 """Loses every packet."""
