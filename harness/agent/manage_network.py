@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from harness.agent import discovery
-from harness.agent.user_rules import reserve_subnet
+from harness.agent.user_rules import reserve_network
 from harness.errors import PrivilegeError, UnavailableError
 from harness.model.address import INTERFACE
 
@@ -55,8 +55,11 @@ class ManageNetwork:
         places = discovery.find_all(names, patience, tell, ipv6=False)
         addresses = tuple(place.ipv4 for place in places)
         interface, subnet = _interface_of(addresses)
-        if why := reserve_subnet(subnet):
-            raise PrivilegeError(f"jobs could send past the links, by {interface}: no rules by user here ({why})")
+        if why := reserve_network(subnet, interface):
+            raise PrivilegeError(
+                f"jobs could send past the links, by {interface}: this kernel takes no rules by user ({why}); it needs"
+                " nf_tables (modprobe nf_tables), and version 4.17"
+            )
         return cls(addresses, interface, subnet)
 
     def address(self, rank: int) -> str:

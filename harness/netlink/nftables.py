@@ -21,8 +21,8 @@ INGRESS, EGRESS = 0, 1
 RAW: Final = -300
 """The chain's priority: before connection tracking and routing (NF_IP_PRI_RAW)."""
 DROP, ACCEPT = 0, 1
-MARK, IIF, OIF, PKTTYPE = 3, 4, 5, 19
-LINK, NETWORK = 0, 1
+MARK, IIF, OIF, SKUID, PKTTYPE = 3, 4, 5, 10, 19
+LINK, NETWORK, TRANSPORT = 0, 1, 2
 
 _SUBSYSTEM: Final = 10 << 8
 _NEWTABLE, _GETTABLE, _DELTABLE, _NEWCHAIN, _GETCHAIN = (_SUBSYSTEM | number for number in range(5))
@@ -39,14 +39,14 @@ _INTERNET_CHECKSUM: Final = 1
 @dataclass(frozen=True, slots=True)
 class Meta:
     """Load what the kernel knows of the packet: its MARK, the index of the interface it came in by (IIF) or leaves by
-    (OIF), to whom the frame is (PKTTYPE: 0 to this host alone)."""
+    (OIF), the user whose socket it is of (SKUID), to whom the frame is (PKTTYPE: 0 to this host alone)."""
 
     key: int
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Load bytes of the packet, counted from the start of a header (LINK, NETWORK)."""
+    """Load bytes of the packet, counted from the start of a header (LINK, NETWORK, TRANSPORT)."""
 
     base: int
     offset: int

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.agent.routes import forward, given_routes, set_routes
-from harness.agent.user_rules import reserve, reserve_subnet
+from harness.agent.user_rules import reserve, reserve_network
 from harness.errors import NodeError
 from harness.netlink.routes import main_table
 from harness.netlink.rtnetlink import Rtnetlink
@@ -194,6 +194,34 @@ def test_only_root_speaks_to_the_agents_of_other_nodes(container):
     assert attempt(29321, 0) == errno.EINPROGRESS
     assert attempt(29322, 1000) == errno.EINPROGRESS
     for _ in range(2):
-        assert reserve_subnet(IPv4Network("10.9.0.0/24")) == ""
+        assert reserve_network(IPv4Network("10.9.0.0/24"), "eth0") == ""
     assert attempt(29322, 1000) == errno.EACCES
     assert attempt(29322, 0) == errno.EINPROGRESS
+
+
+def test_no_job_gets_past_the_rules_of_routing_by_binding_to_the_interface(container):
+    """The kernel takes what is bound to an interface to be on the link there, whatever a rule of routing says."""
+    ip("neighbour", "add", "10.9.0.3", "lladdr", "02:00:00:00:00:03", "dev", "eth0")
+
+    def leaves(port, uid):
+        """Whether a packet to there leaves."""
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as far:
+            far.bind(("far", 0x0800))
+            far.settimeout(0.2)
+            os.seteuid(uid)
+            try:
+                with socket.socket() as one:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+                    one.setblocking(False)
+                    one.connect_ex(("10.9.0.3", port))
+                    return bool(far.recv(2000))
+            except TimeoutError:
+                return False
+            finally:
+                os.seteuid(0)
+
+    assert reserve(29321) == ""
+    assert [leaves(29321, 1000), leaves(29321, 0), leaves(29322, 1000)] == [False, True, True]
+    for _ in range(2):  # an agent that is started again
+        assert reserve_network(IPv4Network("10.9.0.0/24"), "eth0") == ""
+    assert [leaves(29322, 1000), leaves(29322, 0)] == [False, True]
