@@ -10,7 +10,6 @@ import heapq
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,10 +19,10 @@ from harness.model.plan import NetworkPlan
 from harness.networks.network import Network
 from harness.scenario.action import LoadAction
 from harness.scenario.attendance import Attendance
+from harness.scenario.loads import Loads
 from harness.scenario.schedule import Due, NetworkScenario
 from harness.scenario.step_file import StepFile
 from harness.scenario.undo import Undo
-from harness.traffic.manager import CrossTraffic
 
 TOGETHER_S: Final = 0.001
 """What is due within so long is done at once."""
@@ -89,7 +88,7 @@ class Player:
         self._network, self._tell, self._steps = network, tell, steps
         self._scenario = scenario.played_by(network.backend.engine)
         self._undo: dict[int, Undo] = {}
-        self._loads: dict[int, Future[CrossTraffic]] = {}
+        self._loads = Loads(network)
         self._sources: list[tuple[float, int, Due, Iterator[Due]]] = []
         """The next change of all events that follow the clock, and of each one that a step has begun."""
         self.awaited: dict[int, int] = {}
@@ -111,25 +110,23 @@ class Player:
         self.awaited = {number: step for number, step in steps.items() if step is not None}
         self._start = time.monotonic() if start is None else start
         self._add(self._scenario.agenda())
-        with ThreadPoolExecutor(1) as helper:  # a load takes a while to begin: no change waits for it
-            try:
-                while self._sources or self.awaited:
-                    self._begin_by_step()
-                    self._require_loads()
-                    wait = self._sources[0][0] - self._now if self._sources else POLL_S
-                    if wait > 0 or not self._sources:
-                        time.sleep(min(wait, POLL_S if self.awaited else LOOK_S))
-                        continue
-                    self._perform(self._due(), helper)
-                end = math.inf if self._scenario.until is None else self._scenario.until
-                while (self._loads or self._attendance.pauses) and (left := end - self._now) > 0:
-                    self._require_loads()
-                    time.sleep(min(left, LOOK_S))
-            finally:
-                self._attendance.end()
-                for load in self._loads.values():
-                    if load.exception() is None:
-                        load.result().stop()
+        try:
+            while self._sources or self.awaited:
+                self._begin_by_step()
+                self._loads.require()
+                wait = self._sources[0][0] - self._now if self._sources else POLL_S
+                if wait > 0 or not self._sources:
+                    time.sleep(min(wait, POLL_S if self.awaited else LOOK_S))
+                    continue
+                self._perform(self._due())
+            end = math.inf if self._scenario.until is None else self._scenario.until
+            while (self._loads or self._attendance.pauses) and (left := end - self._now) > 0:
+                self._loads.require()
+                time.sleep(min(left, LOOK_S))
+        finally:
+            self._attendance.end()
+            self._loads.close()
+        self._loads.require()
 
     def left(self) -> list[str]:
         """What has not happened, where playing ended early: a line for each event."""
@@ -142,12 +139,6 @@ class Player:
                 for number, step in self.awaited.items()
             ),
         ]
-
-    def _require_loads(self) -> None:
-        """Raise what has kept a load from beginning."""
-        for load in self._loads.values():
-            if load.done():
-                load.result()
 
     @property
     def _now(self) -> float:
@@ -182,19 +173,19 @@ class Player:
                     self.awaited[number] = following
                 self._add(self._scenario.occurrence(number, self._now, nth=step))
 
-    def _perform(self, group: Sequence[Due], helper: ThreadPoolExecutor) -> None:
+    def _perform(self, group: Sequence[Due]) -> None:
         self._attendance.perform([due for due in group if due.away], self._now)
         edits = [due for due in group if due.kind in ("edit", "undo") or self._attendance.changes_links(due)]
         if edits:
             self._network.reshape(lambda plan: self._edited(plan, edits), group[0].at)
         acknowledged, self.reached = self._now, group[-1].at
         for due in group:
-            if due.kind == "load" and due.event not in self._loads:
+            if due.kind == "load":
                 action = self._scenario.events[due.event].action
                 assert isinstance(action, LoadAction)
-                self._loads[due.event] = helper.submit(CrossTraffic, self._network, [action.spec], through_down=True)
-            elif due.kind == "unload" and due.event in self._loads:
-                self._loads.pop(due.event).result().stop()
+                self._loads.begin(due.event, action)
+            elif due.kind == "unload":
+                self._loads.end(due.event)
         self._tell(Played(group[0].at, acknowledged, tuple(map(self._attendance.text, group))))
 
     def _edited(self, plan: NetworkPlan, edits: Iterable[Due]) -> NetworkPlan:

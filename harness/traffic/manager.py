@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from typing import Final, Self
 
 from harness.backends.registration import Registry
@@ -24,6 +25,7 @@ from harness.traffic.spec import TrafficSpec, check_path
 
 _HOLDER: Final = Path(__file__).with_name("holder.py")
 _END_SECONDS: Final = 20.0
+_LOOK_S: Final = 0.1
 _NEW_SECONDS: Final = 60.0
 """For so long a load may be about to begin: its file is there, and says nothing yet."""
 
@@ -35,13 +37,21 @@ class CrossTraffic:
         network: that is up.
         specs: of the loads, which ``check_path`` lets pass.
         through_down: whether a link on the way may be down now: a scenario sets it up later.
+        over: set by another thread where they need not begin any more; HarnessError then.
 
     Raises:
         InputError, PlanError: a rank that is not there, or a link on the way that is down.
         HarnessError: a load cannot begin; none of them runs then.
     """
 
-    def __init__(self, network: Network, specs: Sequence[TrafficSpec], *, through_down: bool = False) -> None:
+    def __init__(
+        self,
+        network: Network,
+        specs: Sequence[TrafficSpec],
+        *,
+        through_down: bool = False,
+        over: Event | None = None,
+    ) -> None:
         record = network.registration()
         for spec in () if through_down else specs:
             check_path(spec, record.network_plan)
@@ -54,7 +64,7 @@ class CrossTraffic:
                 order: dict[str, object] = {"registration": vars(record), "folder": str(folder), "file": str(path)}
                 order |= {"id": number, "spec": spec.to_json()}
                 try:
-                    self._processes[number] = _start(order)
+                    self._processes[number] = _start(order, over)
                 except BaseException:
                     path.unlink(missing_ok=True)
                     raise
@@ -98,7 +108,7 @@ class CrossTraffic:
         self.stop()
 
 
-def _start(order: dict[str, object]) -> subprocess.Popen[bytes]:
+def _start(order: dict[str, object], over: Event | None) -> subprocess.Popen[bytes]:
     """A load that has begun. Raises HarnessError.
 
     With site-packages, unlike other programs of ours: to find a network's nodes, netem's engine imports pyroute2.
@@ -119,6 +129,9 @@ def _start(order: dict[str, object]) -> subprocess.Popen[bytes]:
             process.stdin.write(json.dumps(order).encode() + b"\n")
             process.stdin.flush()
         with process.stdout as answers:
+            while over is not None and not select.select([answers], [], [], _LOOK_S)[0]:
+                if over.is_set():
+                    raise HarnessError("the nodes have not connected")
             answer = json.loads(answers.readline() or b'{"error": "the process that keeps traffic ended at once"}')
         if "error" in answer:
             error = HarnessError(answer["error"])

@@ -61,6 +61,20 @@ def test_a_load_of_a_scenario_ends_with_it(tmp_path):
         assert net.applied()[0, 1].stats.sent_packets == stats.sent_packets > 100
 
 
+def test_a_change_waits_for_no_load(tmp_path, caplog):
+    """One takes half a second to end, and one cannot begin: its TCP would try to connect for 15 s."""
+    events = ["{at: 0, for: 1s, traffic: {from: 1, to: 2, rate: 1mbit}}", "{at: 0, down: {edge: 0-1}}"]
+    events += ["{at: 0, for: 1s, traffic: {from: 0, to: 1, flows: 1}}", "{at: 1050ms, heal: all}"]
+    played, began = [], time.monotonic()
+    with up(network("line", 3, shape(delay="1ms"))) as net:
+        Player(net, load_scenario(scenario(tmp_path, *events)), played.append).play()
+        assert time.monotonic() - began < 10
+        assert not net.plan.edges[0, 1].down
+    assert played[-1].texts == ("heal",)
+    assert played[-1].acknowledged - played[-1].at < 0.3  # 14 s where it waited for both
+    assert "traffic 0->1: 1 TCP flow: was over before it had begun: the nodes have not connected" in caplog.text
+
+
 def test_a_load_that_cannot_begin_ends_the_player(tmp_path, monkeypatch):
     """Instead of going on without it."""
     path = scenario(tmp_path, "{at: 100ms, traffic: {from: 0, to: 1, rate: 2mbit}}", "{at: 60s, heal: all}")
