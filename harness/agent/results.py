@@ -17,74 +17,23 @@ import asyncio
 import contextlib
 import json
 import os
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 from harness.agent.job import as_user
+from harness.agent.result_files import LONGEST_NAME, MOST_BYTES, ResultFile, chosen, result_files, safe_name
 from harness.model.format import format_size
 from harness.model.units import Size
 
 PORT: Final = 29323
 """Where the agent of rank 0 listens for them, on the agents' network."""
-MOST_BYTES: Final = 1 << 30
-"""Of one rank's files, in all."""
 _CHUNK: Final = 1 << 18
-_LONGEST: Final = 1 << 14
+_LONGEST: Final = 8 * LONGEST_NAME
 _PATIENCE: Final = 15.0
-_DEPTH: Final = 4
 _MOST_NAMED: Final = 4
-
-
-@dataclass(frozen=True)
-class ResultFile:
-    """A file of a run.
-
-    Args:
-        name: its path within the run's folder, with slashes.
-        size: in bytes.
-    """
-
-    name: str
-    size: int
-
-
-def safe_name(name: object) -> PurePosixPath | None:
-    """Where in a run's folder a file of that name goes; None for a name that could lead out of it, or hides."""
-    if not isinstance(name, str) or len(name.encode(errors="replace")) > _LONGEST // 8 or not name.isprintable():
-        return None
-    parts = name.split("/")
-    if len(parts) > _DEPTH or any(not part or part.startswith(".") or "\\" in part for part in parts):
-        return None
-    return PurePosixPath(name)
-
-
-def chosen(files: Sequence[ResultFile], most: int = MOST_BYTES) -> tuple[list[ResultFile], list[ResultFile]]:
-    """Those that are sent, the smallest first, and those that would be more than the most bytes in all."""
-    sent: list[ResultFile] = []
-    left_out: list[ResultFile] = []
-    total = 0
-    for file in sorted(files, key=lambda file: (file.size, file.name)):
-        total += file.size
-        (sent if total <= most else left_out).append(file)
-    return sent, left_out
-
-
-def result_files(folder: Path) -> list[ResultFile]:
-    """The files there are; no links, and nothing that is being written."""
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in (Path(root, name) for name in names):
-            name = path.relative_to(folder).as_posix()
-            with contextlib.suppress(OSError):
-                status = path.lstat()
-                if stat.S_ISREG(status.st_mode) and safe_name(name):
-                    found.append(ResultFile(name, status.st_size))
-    return found
 
 
 def _line(writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
@@ -93,7 +42,13 @@ def _line(writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
 
 async def _heard(reader: asyncio.StreamReader) -> dict[str, Any]:
     """Raises OSError, TimeoutError, ValueError."""
-    message = json.loads(await asyncio.wait_for(reader.readline(), _PATIENCE) or b"{}")
+    try:
+        line = await asyncio.wait_for(reader.readline(), _PATIENCE)
+    except TimeoutError:
+        raise TimeoutError(f"nothing came for {_PATIENCE:.0f} s") from None
+    if not line:
+        raise ConnectionError("the connection ended")
+    message = json.loads(line)
     if not isinstance(message, dict):
         raise ValueError("no object")
     return message
@@ -112,7 +67,8 @@ async def send_results(
     """
     try:
         with as_user(*user):
-            sent, left_out = chosen(result_files(folder))
+            found, others = result_files(folder)
+        sent, left_out = chosen(found)
         reader, writer = await asyncio.wait_for(asyncio.open_connection(*where, limit=_LONGEST), _PATIENCE)
         with contextlib.closing(writer):
             _line(writer, {"run": folder.name})
@@ -125,11 +81,13 @@ async def send_results(
     except (OSError, TimeoutError, ValueError) as problem:
         tell(f"results could not be sent to rank 0: {problem or type(problem).__name__}")
         return
-    if left_out:
-        names = ", ".join(f"{file.name} ({format_size(file.size)})" for file in left_out[:_MOST_NAMED])
-        more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
-        most = format_size(Size(MOST_BYTES))
-        tell(f"results over {most} in all are not sent to rank 0, so these are lost: {names}{more}")
+    for kind, lost in (
+        (f"over {format_size(Size(MOST_BYTES))} in all", [f"{one.name} ({format_size(one.size)})" for one in left_out]),
+        ("in folders too deep, or with such names,", others),
+    ):
+        if lost:
+            more = f" and {len(lost) - _MOST_NAMED} more" if len(lost) > _MOST_NAMED else ""
+            tell(f"results {kind} are not sent to rank 0, so these are lost: {', '.join(lost[:_MOST_NAMED])}{more}")
 
 
 async def _send(
@@ -167,6 +125,8 @@ class Results:
     size: int = 0
     busy: int = 0
     """Ranks that are sending."""
+    problem: str = ""
+    """Why the latest rank could not that could not."""
 
     async def open(self, where: tuple[str, int]) -> asyncio.Server:
         """Listen. Raises OSError."""
@@ -183,7 +143,7 @@ class Results:
         parts = [f"{self.files} files of other ranks ({format_size(self.size)}) came here"] if self.files else []
         if missing:
             why = ", which is gone" if len(missing) == 1 and missing[0] in gone else ""
-            why = why or (f"; gone: {_few(gone)}" if gone else "")
+            why = why or (f"; gone: {_few(gone)}" if gone else "") + (f" ({self.problem})" if self.problem else "")
             parts.append(f"not those of rank {_few(missing)}{why}")
         return "results: " + ", ".join(parts) if parts else ""
 
@@ -195,8 +155,8 @@ class Results:
             self.busy += 1
             try:
                 await self._receive(self.addresses.index(address), reader, writer)
-            except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
-                return  # its agent says why, if it can; summary names it
+            except (OSError, ValueError) as problem:
+                self.problem = (problem.strerror if isinstance(problem, OSError) else "") or str(problem)
             finally:
                 self.busy -= 1
 

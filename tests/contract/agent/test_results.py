@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 from ipaddress import IPv4Address
@@ -81,7 +82,8 @@ def test_every_file_of_the_others_comes_whole_and_what_is_there_stays(folders, c
     assert received.summary(4, [3]) == received.summary(3, []) + ", not those of rank 3, which is gone"
 
 
-def test_a_folder_that_all_share_is_as_it_was(folders):
+def test_a_folder_that_all_share_is_as_it_was(folders, connect):
+    connect(1)
     (folders[0] / "links-1.jsonl").write_text("1\n")
     received, said = run(folders[0], lambda say: send_results(folders[0], WHERE, USER, say))
     assert (said, received.files, received.summary(1, [])) == ([], 0, "")
@@ -150,3 +152,22 @@ def test_where_rank_0_cannot_be_reached_the_worker_says_so(folders):
     said = []
     asyncio.run(send_results(folders[1], WHERE, USER, said.append))
     assert "results could not be sent to rank 0" in said[0]
+
+
+def test_where_rank_0_cannot_write_both_logs_say_so(folders, connect, monkeypatch):
+    (folders[1] / "a.pt").write_bytes(bytes(1 << 20))
+    (folders[1] / "b.pt").write_bytes(bytes(2 << 20))
+
+    async def full(reader, write, size):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(results, "_copy", full)
+
+    async def scene(say):
+        connect(1)
+        await send_results(folders[1], WHERE, USER, say)
+
+    received, (line,) = run(folders[0], scene)
+    assert line.startswith("results could not be sent to rank 0: ")
+    assert received.summary(2, []) == "results: not those of rank 1 (No space left on device)"
+    assert list(folders[0].iterdir()) == []

@@ -6,13 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.agent.results import ResultFile, chosen, result_files, safe_name
+from harness.agent.result_files import ResultFile, chosen, result_files, safe_name
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *("/etc/passwd", "../run.json", "a/../../b", "a/./b", "a//b", "", ".", "..", "a/", "/", "a/b/c/d/e"),
+        *(
+            "/etc/passwd",
+            "../run.json",
+            "a/../../b",
+            "a/./b",
+            "a//b",
+            "",
+            ".",
+            "..",
+            "a/",
+            "/",
+            "/".join("abcdefghijklmnopq"),
+        ),
         *(".hidden", "checkpoints/.x.part", "a\\b", "a\nb", "a\0b", "x" * 5000, 7, None, ["a"]),
     ],
 )
@@ -38,4 +50,12 @@ def test_only_whole_plain_files_count(tmp_path):
     (tmp_path / ".links-1.jsonl.part").write_bytes(b"1")
     (tmp_path / "link").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "pipe")
-    assert result_files(tmp_path) == [ResultFile("checkpoints/rank-1-step-5.pt", 5)]
+    assert result_files(tmp_path) == ([ResultFile("checkpoints/rank-1-step-5.pt", 5)], [])
+
+
+def test_a_file_deep_in_folders_travels_and_one_whose_name_is_not_taken_is_named(tmp_path):
+    deep = tmp_path / "lightning/logs/version_0/checkpoints/epoch=1/x.pt"
+    deep.parent.mkdir(parents=True)
+    deep.touch()
+    (tmp_path / "a\nb").touch()
+    assert result_files(tmp_path) == ([ResultFile(str(deep.relative_to(tmp_path)), 0)], [r"'a\nb'"])
