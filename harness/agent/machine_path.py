@@ -55,9 +55,10 @@ async def _exchanges(where: tuple[str, int]) -> list[Exchange]:
     found = []
     async with _conversation(where) as (reader, writer):
         for _ in range(PINGS):
-            sent = time.time()
+            sent, began = time.time(), time.monotonic()
             answer = await _asked(reader, writer, {"do": "time"})
-            found.append(Exchange(sent, float(answer["received"]), float(answer["answered"]), time.time()))
+            arrived = sent + time.monotonic() - began  # also where our clock is set meanwhile
+            found.append(Exchange(sent, float(answer["received"]), float(answer["answered"]), arrived))
             await asyncio.sleep(_PAUSE)
     return found
 

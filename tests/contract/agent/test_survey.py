@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import time
+import types
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from harness.agent import survey
+from harness.agent import machine_path, survey
 from harness.agent.control_socket import open_control_port
 from harness.agent.machine_path import measure_path, open_echo
 from harness.agent.manage_network import PORT, ManageNetwork
@@ -76,6 +78,26 @@ def test_rank_0_learns_who_is_where_how_far_clocks_are_apart_and_what_is_between
             assert Machines.from_json(first.answer({"do": "machines"})) == found
 
     asyncio.run(scene())
+
+
+def test_a_clock_that_is_set_back_meanwhile_makes_no_clock_wrong(monkeypatch):
+    """An answer that came before the request was sent, so it seems, would count as the quickest."""
+    reads, real = [], time.time
+
+    def set_back():
+        reads.append(1)
+        return real() - (3600.0 if len(reads) > 11 else 0.0)
+
+    monkeypatch.setattr(machine_path.time, "time", set_back)
+
+    async def scene():
+        async with agent(1, "b"):
+            monkeypatch.setattr(survey, "time", types.SimpleNamespace(time=real))
+            return await measure_path("127.0.0.1", ("127.0.0.2", PORT), MTU)
+
+    path = asyncio.run(scene())
+    assert min(abs(path.ahead), abs(path.ahead - 3600.0)) <= path.uncertainty < 0.1
+    assert path.rtt > 0
 
 
 def test_an_agent_that_is_away_is_asked_again_a_minute_later(monkeypatch):
