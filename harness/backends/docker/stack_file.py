@@ -94,7 +94,7 @@ def stack(chosen: NetworkOptions, job: StackOptions, plan: NetworkPlan) -> dict[
             },
             MANAGE_NETWORK: {"driver": "overlay", "labels": label},
         },
-        "configs": {_config(file): {"file": str(file.source), "labels": label} for file in job.files},
+        "configs": {_config(file): {"file": literal(str(file.source)), "labels": label} for file in job.files},
     }
 
 
@@ -154,7 +154,11 @@ def _container(job: StackOptions, environment: Mapping[str, str]) -> dict[str, A
         # Swarm names only what is healthy, and a node that finds nobody never is.
         "healthcheck": {"disable": True},
         "configs": [
-            {"source": _config(file), "target": f"/work/{file.target}", "mode": 0o555 if file.executable else 0o444}
+            {
+                "source": _config(file),
+                "target": literal(f"/work/{file.target}"),
+                "mode": 0o555 if file.executable else 0o444,
+            }
             for file in job.files
         ],
         "volumes": [*_VOLUMES, {"type": "tmpfs", "target": "/runs"}],

@@ -40,7 +40,7 @@ class WorkFile:
 def read_folder(folder: Path) -> tuple[list[WorkFile], list[str]]:
     """All files of a folder and those below it, but of hidden folders and Python's caches; and the names of empty ones.
 
-    Swarm carries no empty file.
+    What is neither file nor folder, as a pipe, is none of them. Swarm carries no empty file.
 
     Raises:
         InputError: it is no folder, or has too much.
@@ -76,7 +76,7 @@ def _files(folder: Path) -> Iterator[Path]:
         if path.is_dir():
             if not path.is_symlink():  # it may lead back here
                 yield from _files(path)
-        elif path.exists():
+        elif path.is_file():
             yield path
 
 

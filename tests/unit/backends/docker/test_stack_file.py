@@ -111,16 +111,16 @@ def test_without_limits_there_are_none():
 
 def test_files_are_named_by_what_is_in_them_for_swarm_never_changes_one(tmp_path):
     files = [WorkFile(tmp_path / "a.py", "a.py", "0123456789abcdef", False)]
-    files += [WorkFile(tmp_path / "go", "sub/go", "fedcba9876543210", True)]
+    files += [WorkFile(tmp_path / "$go", "sub/$go", "fedcba9876543210", True)]
     document = made(files=files)
     assert {name: one["file"] for name, one in document["configs"].items()} == {
         "file-0123456789ab": str(tmp_path / "a.py"),
-        "file-fedcba987654": str(tmp_path / "go"),
+        "file-fedcba987654": str(tmp_path / "$$go"),
     }
     for service in ranks(document):
         assert service["configs"] == [
             {"source": "file-0123456789ab", "target": "/work/a.py", "mode": 0o444},
-            {"source": "file-fedcba987654", "target": "/work/sub/go", "mode": 0o555},
+            {"source": "file-fedcba987654", "target": "/work/sub/$$go", "mode": 0o555},
         ]
 
 
@@ -132,7 +132,7 @@ def test_any_number_of_nodes(nodes):
 @pytest.mark.parametrize(
     ("network", "job", "message"),
     [
-        ({"subnet": "10.9.0.0/29", "nodes": 5}, {}, "have room for 4.*one for each machine"),
+        ({"subnet": "10.9.0.0/29", "nodes": 5}, {}, r"fit: 10\.9\.0\.0/29 has room for 4.*one for each machine"),
         ({"subnet6": "fd99::/64"}, {}, "--subnet6 is not for a stack"),
         ({"topology": "regions:2", "trunk": "1gbit"}, {}, "containers cannot share a trunk"),
         ({"engine": "netem2"}, {}, "did you mean 'netem'"),
