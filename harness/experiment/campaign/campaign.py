@@ -206,7 +206,7 @@ class Campaign:
         """Have the machines take down their networks, and land what they send."""
         deadline = time.monotonic() + _GRACE_SECONDS
         with contextlib.suppress(self._ray.exceptions.RayError, HarnessError):
-            self._ray.get(self._board.stop.remote(number))
+            self._ray.get(self._board.stop.remote(number), timeout=_GRACE_SECONDS / 2)
             self._read_board()
             begun = [ref for ref, flight in self._flights.items() if flight.machine]
             while begun and (left := deadline - time.monotonic()) > 0:

@@ -61,11 +61,17 @@ def _files(folder: Path, above: frozenset[str]) -> Iterator[Path]:
 
 
 def pack(folder: Path) -> bytes:
-    """All of a folder."""
+    """All of a folder, but pipes and the like, and links that lead out of it: unpack refuses those."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as tar:
-        tar.add(folder, ".")
+        tar.add(folder, ".", filter=_travelling)
     return made.getvalue()
+
+
+def _travelling(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    target = os.path.normpath(os.path.join(os.path.dirname(member.name), member.linkname))
+    leads_out = member.issym() and (os.path.isabs(target) or target.split("/")[0] == "..")
+    return None if leads_out or not (member.isfile() or member.isdir() or member.islnk() or member.issym()) else member
 
 
 def unpack(data: bytes, folder: Path) -> None:

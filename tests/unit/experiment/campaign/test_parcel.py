@@ -1,6 +1,7 @@
 """Folders that travel: what goes along, and that they land whole."""
 
 import json
+import os
 
 import pytest
 
@@ -86,6 +87,23 @@ def test_a_run_lands_in_the_place_of_what_was_there(tmp_path):
     assert [path.name for path in home.path.parent.iterdir()] == ["r"]
     assert names(home.path) == ["run.json"]
     assert home.facts == {"machine": "a"}
+
+
+def test_what_a_job_leaves_beside_files_does_not_keep_its_run_from_home(tmp_path):
+    there, home = tmp_path / "there", RunFolder(tmp_path / "r")
+    (there / "ckpt").mkdir(parents=True)
+    (there / "ckpt" / "1.pt").write_text("1")
+    (there / "same.pt").hardlink_to(there / "ckpt" / "1.pt")
+    (there / "latest").symlink_to("ckpt/1.pt")
+    (there / "ckpt" / "up").symlink_to("../ckpt")
+    (there / "ckpt" / "abroad").symlink_to("../../else")
+    (there / "absolute").symlink_to(there / "ckpt")
+    os.mkfifo(there / "pipe")
+    land(pack(there), home, lambda part: None)
+    assert sorted(str(path.relative_to(home.path)) for path in home.path.rglob("*")) == [
+        *("ckpt", "ckpt/1.pt", "ckpt/up", "latest", "same.pt"),
+    ]
+    assert (home.path / "latest").read_text() == (home.path / "same.pt").read_text() == "1"
 
 
 def test_what_does_not_arrive_whole_leaves_what_was_there(tmp_path):
