@@ -70,11 +70,11 @@ class Addressing:
 
     def require(self, nodes: int, others: int = 0) -> None:
         """Raise PlanError where that many nodes do not fit beside others that need an address (a gateway)."""
-        hosts = min(self.ipv4_net.num_addresses, self.ipv6_net.num_addresses) - 2 - others
-        room = min(hosts, MAX_NODES)
+        smaller = min(self.ipv4_net, self.ipv6_net, key=lambda net: net.num_addresses)
+        room = min(smaller.num_addresses - 2 - others, MAX_NODES)
         if nodes > room:
             raise PlanError(
-                f"{nodes} nodes do not fit: {self.ipv4_net} and {self.ipv6_net} have room for {max(room, 0)}"
+                f"{nodes} nodes do not fit: {smaller} has room for {max(room, 0)}"
                 + ("; give a larger --subnet" if room < MAX_NODES else " (the most this tool makes)")
             )
 

@@ -75,9 +75,9 @@ def test_what_fits_has_addresses_of_its_own_inside_the_subnets(v4, v6, nodes):
 @pytest.mark.parametrize(
     ("subnet", "nodes", "words"),
     [
-        ("10.0.0.0/30", 3, "have room for 2; give a larger --subnet"),
-        ("10.0.0.0/32", 1, "have room for 0; give a larger --subnet"),
-        ("10.0.0.0/8", 4095, "have room for 4094 (the most this tool makes)"),
+        ("10.0.0.0/30", 3, "fit: 10.0.0.0/30 has room for 2; give a larger --subnet"),
+        ("10.0.0.0/32", 1, "fit: 10.0.0.0/32 has room for 0; give a larger --subnet"),
+        ("10.0.0.0/8", 4095, "fit: 10.0.0.0/8 has room for 4094 (the most this tool makes)"),
     ],
 )
 def test_what_does_not_fit_says_how_many_do(subnet, nodes, words):
