@@ -70,7 +70,8 @@ class Addressing:
 
     def require(self, nodes: int, others: int = 0) -> None:
         """Raise PlanError where that many nodes do not fit beside others that need an address (a gateway)."""
-        smaller = min(self.ipv4_net, self.ipv6_net, key=lambda net: net.num_addresses)
+        nets: tuple[IPv4Network | IPv6Network, ...] = (self.ipv4_net, self.ipv6_net)
+        smaller = min(nets, key=lambda net: net.num_addresses)
         room = min(smaller.num_addresses - 2 - others, MAX_NODES)
         if nodes > room:
             raise PlanError(
