@@ -8,7 +8,9 @@ because ``docker exec`` does not lead there, they start programs too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Address
 from typing import Any, Final
@@ -19,6 +21,7 @@ from harness.errors import HarnessError, NodeError
 from harness.linux.peer import peer_user
 
 ADDRESS: Final = "\0tc-harness-agent"
+_CHUNK: Final = 1 << 16
 
 Handler = Callable[[Message], Mapping[str, Any]]
 Leaving = Mapping[str, Callable[[], None]]
@@ -81,9 +84,7 @@ async def _visited(
         if allowed:
             async for message in received(reader):
                 if programs and message.get("do") == "exec":
-                    reply = _reply(lambda message: _hand_over(writer, message), message)
-                    if "error" in reply:
-                        send(writer, reply)
+                    await _run(reader, writer, message)
                     return
                 asked.add(message.get("do"))
                 send(writer, _reply(answer, message))
@@ -93,14 +94,30 @@ async def _visited(
             gone[request]()
 
 
-def _hand_over(writer: asyncio.StreamWriter, message: Message) -> Mapping[str, Any]:
-    """Give the connection to a program. Who asks waits for the answer, so nothing of it has been read yet."""
-    connection = os.dup(writer.get_extra_info("socket").fileno())
-    try:
-        start_program(connection, message["argv"])
-    finally:
-        os.close(connection)
-    return {}
+async def _run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: Message) -> None:
+    """Start a program, and pass on what it is sent and what it says, until either end is gone."""
+    started: list[socket.socket] = []
+
+    def start(message: Message) -> Mapping[str, Any]:
+        started.append(start_program(message["argv"]))
+        return {}
+
+    send(writer, _reply(start, message))
+    if not started:
+        return
+    from_program, to_program = await asyncio.open_connection(sock=started[0])
+    ways = _pass_on(reader, to_program), _pass_on(from_program, writer)
+    _, other = await asyncio.wait(map(asyncio.ensure_future, ways), return_when=asyncio.FIRST_COMPLETED)
+    to_program.close()
+    for way in other:
+        way.cancel()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            await writer.drain()
 
 
 def _reply(answer: Handler, message: Message) -> Mapping[str, Any]:

@@ -17,6 +17,9 @@ from harness.backends.docker.http import would_block
 from harness.errors import HarnessError, NodeError
 
 _ANSWER_SECONDS: Final = 30.0
+_SLOW_SECONDS: Final = 1.0
+_GONE_SECONDS: Final = 15.0
+"""How long a rank that took _SLOW_SECONDS to be found gone counts as that: each further request would take 5 s."""
 
 
 class AgentConnection:
@@ -36,6 +39,8 @@ class AgentConnection:
         self._to_send = b""
         self._received = b""
         self._said = b""
+        self._began = self._gone_until = 0.0
+        self._gone: NodeError | None = None
 
     def open(self, daemon: DockerDaemon | None = None) -> None:
         """Start the process in the container, unless it runs; by this connection, or a new one."""
@@ -52,7 +57,9 @@ class AgentConnection:
 
     def begin(self, message: Mapping[str, Any]) -> None:
         """Have a request that ``step`` sends."""
-        self._what = f"ask its agent to {message['do']}"
+        self._what, self._began = f"ask its agent to {message['do']}", time.monotonic()
+        if self._gone and self._began < self._gone_until:
+            raise self._failed(self._gone.cause, self._gone.remedy)
         self.open()
         self._to_send = json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
@@ -102,7 +109,12 @@ class AgentConnection:
             self._take(data)
         cause = self._said.decode(errors="replace").strip() or "its container ended"
         self.close()
-        raise self._failed(cause, f"docker service ps {self._service}" if self._service else "see its log: docker logs")
+        failed = self._failed(
+            cause, f"docker service ps {self._service}" if self._service else "see its log: docker logs"
+        )
+        if self._service and (now := time.monotonic()) - self._began > _SLOW_SECONDS:
+            self._gone, self._gone_until = failed, now + _GONE_SECONDS
+        raise failed
 
     def _take(self, data: bytes) -> None:
         for stream, piece in self._streams.feed(data):

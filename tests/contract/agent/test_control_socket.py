@@ -200,6 +200,38 @@ def test_an_error_is_not_repeated_in_the_next_one(connected):
     assert error.count("its agent does not answer") == 1
 
 
+def test_a_rank_elsewhere_that_took_long_to_be_found_gone_is_not_asked_again_at_once(monkeypatch):
+    """Each request would take as long: a change of a link asks twice."""
+    made, agents, opened = AgentConnection(6, "c0ffee", "train_rank-6"), Agents({}), []
+    agents._lines[6] = made
+
+    def elsewhere(*_):
+        ours, theirs = socket.socketpair()
+        opened.append(ours)
+
+        def end():
+            theirs.recv(100)
+            theirs.sendall(b"\2" + framed(b"rank 6 is gone (timed out)\n")[1:])
+            theirs.close()
+
+        threading.Timer(0.3, end).start()
+        ours.setblocking(False)
+        return SimpleNamespace(socket=ours, early=b"")
+
+    monkeypatch.setattr("harness.backends.docker.agents.ExecSocket", elsewhere)
+    monkeypatch.setattr("harness.backends.docker.agents.DockerDaemon", lambda _: None)
+    monkeypatch.setattr("harness.backends.docker.agents._SLOW_SECONDS", 0.2)
+    for asked in ("state", "apply"):
+        error = agents.ask({6: {"do": asked}})[6]
+        assert f"node 6: ask its agent to {asked}: rank 6 is gone (timed out); docker service ps" in str(error)
+    assert len(opened) == 1
+    monkeypatch.setattr("harness.backends.docker.agents._SLOW_SECONDS", 20)
+    made._gone_until = 0.0
+    for _ in range(2):
+        agents.ask({6: {"do": "state"}})
+    assert len(opened) == 3, "what is refused at once may be there a moment later"
+
+
 def test_a_connection_that_broke_is_not_used_again(connected):
     made, ask, again = connected
     again().close()
@@ -301,6 +333,9 @@ def test_a_program_on_another_machine_is_a_jobs_and_has_its_streams_and_exit_cod
     script = (
         "import os, sys; print(os.getuid(), os.getgroups(), os.environ['ASKED'], sys.stdin.read());"
         "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('CapEff')]);"
+        "inodes = {line.split()[9] for line in list(open('/proc/net/tcp'))[1:]};"
+        "held = {os.readlink(f'/proc/{os.getppid()}/fd/{fd}')[8:-1] for fd in (0, 1)};"
+        "print('root\\'s connection' if inodes & held else 'its own');"
         "print('oh', file=sys.stderr); sys.exit(7)"
     )
 
@@ -316,7 +351,7 @@ def test_a_program_on_another_machine_is_a_jobs_and_has_its_streams_and_exit_cod
 
     found = asyncio.run(scene())
     said = {of: b"".join(payload for kind, payload in found if kind == of) for of in (shim.STDOUT, shim.STDERR)}
-    assert said[shim.STDOUT].decode() == f"{NOBODY} [] yes hello\n['0000000000000000']\n"
+    assert said[shim.STDOUT].decode() == f"{NOBODY} [] yes hello\n['0000000000000000']\nits own\n"
     assert said[shim.STDERR] == b"oh\n"
     assert found[-1] == (shim.EXIT, b"\x07")
 
