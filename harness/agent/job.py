@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import stat
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from harness.agent.log import takes
 from harness.errors import InputError
 from harness.linux.line_splitter import LineSplitter
 
@@ -21,6 +23,7 @@ GRACE_SECONDS: Final = 5.0
 NOBODY: Final = 1000
 """The user that programs run as where the folder for results is nobody's but root's."""
 _CHUNK: Final = 1 << 16
+_FULL_SECONDS: Final = 0.05
 _NOT_FOUND, _NOT_STARTED = 127, 126
 
 
@@ -154,16 +157,16 @@ class Job:
         splitter = LineSplitter()
         try:
             while data := await reader.read(_CHUNK):
-                self._print(target, splitter.feed(data))
+                await self._print(target, splitter.feed(data))
         finally:
-            self._print(target, splitter.end())
+            await self._print(target, splitter.end())
             transport.close()
 
-    def _print(self, target: int, lines: Sequence[bytes]) -> None:
-        _write(target, b"".join(self._prefix + line + b"\n" for line in lines))
-
-
-def _write(target: int, data: bytes) -> None:
-    with contextlib.suppress(OSError):
-        while data:
-            data = data[os.write(target, data) :]
+    async def _print(self, target: int, lines: Sequence[bytes]) -> None:
+        """Only the job waits where nobody reads the container's log, as where Docker's daemon has died."""
+        data = b"".join(self._prefix + line + b"\n" for line in lines)
+        with contextlib.suppress(OSError):
+            while data:
+                while not takes(target):
+                    await asyncio.sleep(_FULL_SECONDS)
+                data = data[os.write(target, data[: select.PIPE_BUF]) :]

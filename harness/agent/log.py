@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
+from typing import Final
+
+_PATIENCE_SECONDS: Final = 1.0
 
 
 def say(text: str) -> None:
-    """One line."""
+    """One line. It is lost where nobody reads the log, as where Docker's daemon has died."""
     with contextlib.suppress(OSError):
-        os.write(2, f"harness: {text}\n".encode())
+        if takes(2, _PATIENCE_SECONDS):
+            os.write(2, f"harness: {text}\n".encode())
+
+
+def takes(target: int, seconds: float = 0.0) -> bool:
+    """Whether select.PIPE_BUF bytes can be written there without waiting, now or within some time."""
+    poll = select.poll()
+    poll.register(target, select.POLLOUT)
+    return bool(poll.poll(seconds * 1000))

@@ -47,6 +47,30 @@ def test_lines_stay_whole_whatever_the_pieces(capfd):
     assert capfd.readouterr().out == "[7] abc\n"
 
 
+def test_where_nobody_reads_its_output_it_waits_and_its_agent_does_not():
+    """Nobody does where Docker's daemon has died: then the agent must still end."""
+    lines = b"".join(b"%d\n" % number for number in range(30_000))
+
+    async def scene():
+        (source, feed), (log, target) = os.pipe(), os.pipe()
+        job = Job(7, ["true"], ENV)
+        with open(source, "rb") as pipe, open(feed, "wb") as job_end, open(log, "rb") as read:
+            writing = asyncio.get_running_loop().run_in_executor(None, job_end.write, lines)
+            pump = asyncio.ensure_future(job._pump(pipe, target))
+            for _ in range(5):
+                await asyncio.sleep(0.05)
+            assert not pump.done()
+            reading = asyncio.get_running_loop().run_in_executor(None, read.read)
+            await writing
+            job_end.close()
+            await pump
+            os.close(target)
+            return await reading
+
+    said = asyncio.run(asyncio.wait_for(scene(), 30))
+    assert said == b"".join(b"[7] %d\n" % number for number in range(30_000))
+
+
 def test_it_is_nobody_with_nothing(capfd):
     assert run("sh", "-c", "id -u; id -g; id -G; grep -E 'Cap(Prm|Eff|Inh|Amb)' /proc/self/status") == 0
     uid, gid, groups, *capabilities = capfd.readouterr().out.replace("[7] ", "").splitlines()
