@@ -191,11 +191,11 @@ def test_names_that_are_taken(command, name):
     [
         ({"PROFILE": "wann"}, ["wann", "wan"]),
         ({"PROFILE": "/work/none.yaml"}, ["/work/none.yaml"]),
-        ({"TOPOLOGY": "rings"}, ["rings", "ring"]),
-        ({"ENGINE": "magic"}, ["magic", "netem"]),
+        pytest.param({"TOPOLOGY": "rings"}, ["rings", "ring"], marks=pytest.mark.full),
+        pytest.param({"ENGINE": "magic"}, ["magic", "netem"], marks=pytest.mark.full),
         ({"CONGESTION_CONTROL": "reno7"}, ["reno7"]),
-        ({"ON_FAILURE": "pause"}, ["ON_FAILURE=pause", "continue"]),
-        ({"MASTER_PORT": "http"}, ["MASTER_PORT=http", "65535"]),
+        pytest.param({"ON_FAILURE": "pause"}, ["ON_FAILURE=pause", "continue"], marks=pytest.mark.full),
+        pytest.param({"MASTER_PORT": "http"}, ["MASTER_PORT=http", "65535"], marks=pytest.mark.full),
         ({"TOPOLOGY": "regions:2", "TRUNK": "1gbit"}, ["containers cannot share a trunk", "islands"]),
     ],
 )

@@ -133,7 +133,7 @@ def test_a_node_that_comes_late_is_waited_for(tmp_path):
 
 
 def test_the_default_workload_runs_to_its_end(tmp_path):
-    with project(tmp_path, NODES=4, TOPOLOGY="ring", PROFILE="wan", COMMAND=WORKLOAD) as net:
+    with project(tmp_path, NODES=3, TOPOLOGY="ring", PROFILE="wan", COMMAND=WORKLOAD) as net:
         done = net.run()
         assert "[0] step 5/5  loss " in done.stdout
         assert "[0] held-out loss " in done.stdout
@@ -142,10 +142,10 @@ def test_the_default_workload_runs_to_its_end(tmp_path):
         assert files == {
             "run.json",
             "end.json",
-            *(f"{name}-{rank}.jsonl" for rank in range(4) for name in ("rank", "links", "flows", "collectives")),
+            *(f"{name}-{rank}.jsonl" for rank in range(3) for name in ("rank", "links", "flows", "collectives")),
         }
         assert all((folder / name).stat().st_uid == 1000 for name in files)
-        assert [len(net.records(rank)) for rank in range(4)] == [5] * 4
+        assert [len(net.records(rank)) for rank in range(3)] == [5] * 3
         (run,) = load_experiment(folder).runs
         assert (run.profile, run.topology, run.end.status, run.end.code) == ("wan", "ring", "finished", 0)
         for pair in run.plan.edges:  # the first and last second may have samples of some nodes only
@@ -153,10 +153,10 @@ def test_the_default_workload_runs_to_its_end(tmp_path):
             assert sent[-1] > sent[0]
         moments = [sample.time for sample in run.links]
         assert len(moments) > 2 * (moments[-1] - moments[0]), "ten times a second, or as often as it may"
-        assert {(flow.src, flow.dst) for flow in run.flows} >= {(0, 1), (1, 2), (3, 0)}
+        assert {(flow.src, flow.dst) for flow in run.flows} >= {(0, 1), (1, 2), (2, 0)}
         assert all(flow.samples for flow in run.flows if (flow.src, flow.dst) == (0, 1))
         net.harness("report", str(folder), "--json")
-        assert [net.state(rank)["ExitCode"] for rank in range(4)] == [0] * 4
+        assert [net.state(rank)["ExitCode"] for rank in range(3)] == [0] * 3
         net.compose("down")
         assert left(net.name) == []
 
@@ -257,7 +257,7 @@ print("through")
 
 
 def failing(folder, seconds, **variables):
-    return project(folder, NODES=4, PROFILE="datacenter", COMMAND=f"python fail.py {seconds}", **variables)
+    return project(folder, NODES=3, PROFILE="datacenter", COMMAND=f"python fail.py {seconds}", **variables)
 
 
 def test_the_rank_that_fails_first_ends_the_job_with_its_code(tmp_path):
@@ -267,8 +267,8 @@ def test_the_rank_that_fails_first_ends_the_job_with_its_code(tmp_path):
         said = done.stdout + done.stderr + net.logs()
         assert "rank 2 failed first (exit code 7)" in said
         assert said.count("through") == 0
-        assert {rank: f"[{rank}] told to stop" in said for rank in range(4)} == {0: True, 1: True, 2: False, 3: True}
-        assert [net.state(rank)["ExitCode"] for rank in range(4)] == [7] * 4
+        assert {rank: f"[{rank}] told to stop" in said for rank in range(3)} == {0: True, 1: True, 2: False}
+        assert [net.state(rank)["ExitCode"] for rank in range(3)] == [7] * 3
 
 
 def test_the_others_finish_where_failures_shall_not_stop_them(tmp_path):
@@ -276,7 +276,7 @@ def test_the_others_finish_where_failures_shall_not_stop_them(tmp_path):
         (net.work / "fail.py").write_text(FAIL)
         net.run(code=7)
         said = net.logs()
-        assert [f"[{rank}] through" in said for rank in range(4)] == [True, True, False, True]
+        assert [f"[{rank}] through" in said for rank in range(3)] == [True, True, False]
         assert "told to stop" not in said
 
 
@@ -288,15 +288,15 @@ SLEEP = "python -c 'import time; print(\"asleep\"); time.sleep(3600)'"
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_compose_ends_all_within_the_grace(tmp_path, number):
-    with project(tmp_path, NODES=3, PROFILE="wan", COMMAND=SLEEP) as net:
+    with project(tmp_path, NODES=2, PROFILE="wan", COMMAND=SLEEP) as net:
         with net.attached(*ends_at_failure()) as process:
-            wait_for(lambda: net.attached_log().count("asleep") == 3, PATIENCE)
+            wait_for(lambda: net.attached_log().count("asleep") == 2, PATIENCE)
             began = time.monotonic()
             process.send_signal(number)
             process.wait(PATIENCE)
             assert took(began) < 15
-        states = [net.state(rank) for rank in range(3)]
-        assert [state["Running"] for state in states] == [False] * 3
+        states = [net.state(rank) for rank in range(2)]
+        assert [state["Running"] for state in states] == [False] * 2
         assert 137 not in [state["ExitCode"] for state in states]
         assert not any(state["OOMKilled"] for state in states)
         net.compose("down")
@@ -304,19 +304,19 @@ def test_a_signal_to_compose_ends_all_within_the_grace(tmp_path, number):
 
 
 def test_compose_stop_and_down(tmp_path):
-    with project(tmp_path, NODES=3, PROFILE="wan", COMMAND=SLEEP) as net:
+    with project(tmp_path, NODES=2, PROFILE="wan", COMMAND=SLEEP) as net:
         net.start()
-        wait_for(lambda: net.logs().count("asleep") == 3, PATIENCE)
+        wait_for(lambda: net.logs().count("asleep") == 2, PATIENCE)
         began = time.monotonic()
         net.compose("stop")
         assert took(began) < 15
-        assert [net.state(rank)["ExitCode"] for rank in range(3)] == [143] * 3
+        assert [net.state(rank)["ExitCode"] for rank in range(2)] == [143] * 2
         net.compose("down")
         assert left(net.name) == []
 
 
 def test_harness_down(tmp_path):
-    with project(tmp_path, NODES=3, PROFILE="wan", COMMAND="") as net:
+    with project(tmp_path, NODES=2, PROFILE="wan", COMMAND="") as net:
         net.start()
         assert net.name in net.harness("ls").stdout
         net.harness("down", "--name", net.name)

@@ -107,7 +107,6 @@ def test_an_argument_of_20_megabytes(net):
     assert told == [(len(given), given[-9:])]
 
 
-@pytest.mark.backend
 @pytest.mark.torch
 def test_gloo_collectives_just_work(net):
     def reduce():

@@ -30,12 +30,12 @@ leave_out_compiler()
 
 class ShortHanded({name}):
     def step(self, loss_of):
-        time.sleep(0.3 if self.setup.size < 4 else 0)
+        time.sleep(0.3 if self.setup.size < {ranks} else 0)
         return super().step(loss_of)
 """
 """A strategy that leaves time for a rank to come back."""
-RANKS, STEPS = 4, 160
-SCENARIO = "events:\n  - {at: step 30, for: 4s, kill: {node: 2}}\n"
+RANKS, STEPS = 3, 160
+SCENARIO = "events:\n  - {at: step 30, for: 4s, kill: {node: 1}}\n"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ SCENARIO = "events:\n  - {at: step 30, for: 4s, kill: {node: 2}}\n"
     [("diloco", "DiLoCo", ["--option", "H=10"]), pytest.param("ddp", "Ddp", [], marks=pytest.mark.full)],
 )
 def test_a_rank_that_was_killed_trains_again(tmp_path, module, name, options):
-    (tmp_path / "short.py").write_text(SHORT_HANDED.format(module=module, name=name))
+    (tmp_path / "short.py").write_text(SHORT_HANDED.format(module=module, name=name, ranks=RANKS))
     (tmp_path / "churn.yaml").write_text(SCENARIO)
     argv = [sys.executable, "-m", "harness", "run", "-n", str(RANKS), "-p", "wan"]
     argv += [
@@ -61,16 +61,16 @@ def test_a_rank_that_was_killed_trains_again(tmp_path, module, name, options):
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = (tmp_path / "runs").iterdir()
     groups = [json.loads(line) for line in (folder / "membership.jsonl").read_text().splitlines()]
-    assert [group["members"] for group in groups] == [[0, 1, 2, 3], [0, 1, 3], [0, 1, 2, 3]]
+    assert [group["members"] for group in groups] == [[0, 1, 2], [0, 2], [0, 1, 2]]
     _check_equal([folder / "checkpoints" / f"rank-{rank}-step-{STEPS}.pt" for rank in range(RANKS)])
     for rank in range(RANKS):
         first, *_, last = (line["loss"] for line in of_kind("eval", records(folder, rank)))
-        assert last < (1.5 if rank == 2 else first / 2)
+        assert last < (1.5 if rank == 1 else first / 2)
     (run,) = analyse(load_experiment(folder)).runs
     assert run.churn
     assert 0.05 < run.churn.rank_goodput < run.churn.goodput < 1
     (one,) = run.churn.absences
-    assert (one.rank, one.cause) == (2, "kill")
+    assert (one.rank, one.cause) == (1, "kill")
     assert 0 < one.rejoin_seconds < run.seconds
     assert run.churn.state_bytes == sum(group["state_bytes"] * (len(group["members"]) - 1) for group in groups)
 

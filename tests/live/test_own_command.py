@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.support.cli import wait_for
 from tests.support.laboratory import Laboratory
 from tests.support.live import needs, own
+from tests.support.trainers import without_compiler
 
 pytestmark = needs()
 PLAIN = """
@@ -113,8 +115,9 @@ def test_a_plain_script_is_compared_on_two_networks(laboratory):
 
 @pytest.mark.backend
 def test_runs_at_the_same_time_end_together_by_one_signal_and_begin_anew(laboratory):
-    path = laboratory.write("command: [python, plain.py, '200']\nmeasure: {regex: 'loss=(.+)'}\nlimit: 1min\n")
-    process = laboratory.start(path, "--jobs", "2")
+    path = Path(laboratory.write("command: [python, plain.py, '200']\nmeasure: {regex: 'loss=(.+)'}\nlimit: 1min\n"))
+    path.write_text(path.read_text().replace("[0, 1]", "[0, 1, 2]").replace(", ./far.yaml", ""))
+    process = laboratory.start(str(path), "--jobs", "2")
     wait_for(lambda: laboratory.root.exists() and len(list(laboratory.made.glob("*/rank-0.jsonl"))) == 2, 60)
     assert sorted(laboratory.networks()) == [f"{own('command')}-{number}" for number in (1, 2)]
     process.send_signal(signal.SIGINT)
@@ -127,15 +130,49 @@ def test_runs_at_the_same_time_end_together_by_one_signal_and_begin_anew(laborat
     assert [ending["status"] for ending in endings] == ["stopped", "stopped"]
 
     out, _ = laboratory.run("--resume", str(laboratory.made), "--jobs", "2")
-    assert out.count("at step 200") == 4
+    assert out.count("at step 200") == 3
     attempts = []
-    for slug in slugs("plain"):
-        folder = laboratory.made / slug
+    for seed in range(3):
+        folder = laboratory.made / f"near.ring.plain.seed{seed}"
         attempts.append(read(folder / "run.json")["attempt"])
         assert read(folder / "end.json")["status"] == "finished"
         assert "2 runs at a time share" in read(folder / "end.json")["notes"][0]
         assert len([line for line in lines_of(folder / "rank-0.jsonl") if line["kind"] == "log"]) == 200
-    assert sorted(attempts) == [1, 1, 2, 2]
+    assert sorted(attempts) == [1, 2, 2]
+    assert laboratory.networks() == []
+
+
+FAILS = """
+echo "begins"
+if [ "$1$RANK" = bad1 ] && [ ! -e repaired ]; then echo "rank 1 has had enough"; exit 9; fi
+exec sleep "$RANK"
+"""
+
+
+def test_one_run_fails_the_others_go_on_and_only_that_one_is_done_again(laboratory):
+    (laboratory.folder / "job.sh").write_text(FAILS)
+    grid = "command: [sh, job.sh, '{way}']\ngrid: {way: [bad, good]}\nmeasure: wall_time\n"
+    path = Path(laboratory.write(grid))
+    path.write_text(path.read_text().replace("[0, 1]", "0").replace(", ./far.yaml", ""))
+    out, errors = laboratory.run(str(path), code=70)
+    broken, fine = (laboratory.made / f"near.ring.way={way}.seed0" for way in ("bad", "good"))
+    told = read(broken / "end.json")
+    assert (told["status"], told["failed_rank"], told["code"]) == ("failed", 1, 9)
+    assert told["last_lines"] == ["begins", "rank 1 has had enough"]
+    assert re.search(rf"{re.escape(broken.name)} +failed: rank 1, exit code 9: rank 1 has had enough", out)
+    assert f"1 run failed: {broken.name}; again: --resume {laboratory.made}" in errors
+    before = (fine / "end.json").read_bytes()
+    assert read(fine / "end.json")["status"] == "finished"
+
+    (laboratory.folder / "repaired").touch()
+    _, errors = laboratory.run("--resume", str(laboratory.made))
+    assert "1 run; records in" in errors
+    assert (fine / "end.json").read_bytes() == before
+    facts, ending = read(broken / "run.json"), read(broken / "end.json")
+    assert (ending["status"], ending["notes"], facts["attempt"]) == ("finished", [], 2)
+    log = (broken / "rank-1.log").read_text()
+    assert log.index("rank 1 has had enough") < log.index("--- attempt 2 ---")
+    assert facts["plan"]["ipv4_subnet"] == read(fine / "run.json")["plan"]["ipv4_subnet"]
     assert laboratory.networks() == []
 
 
@@ -160,18 +197,23 @@ def target_and_note(laboratory):
 
 
 @pytest.mark.torch
-def test_the_example_is_compared_on_one_page(laboratory):
-    """Plain PyTorch: from nothing to a page of two profiles with one file of ten lines."""
+def test_the_example_trains_and_has_a_page(laboratory):
+    """Plain PyTorch, from nothing to a page with one file of ten lines: all runs are planned, one is performed."""
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
     example = Path(__file__).parents[2] / "examples" / "own_script.yaml"
     lines = [line for line in example.read_text().splitlines() if not line.startswith("#")]
     assert len(lines) <= 10
     made = laboratory.folder / "own.yaml"
-    fewer = "\n".join(lines).replace("[0.1, 0.05]", "0.1").replace("seeds: [0, 1]", "seeds: [1]")
-    made.write_text(fewer + "\n")
     (laboratory.folder / "own_script.py").write_text((example.parent / "own_script.py").read_text())
+    made.write_text("\n".join(lines) + "\n")
+    planned = laboratory.harness("experiment", "run", str(made), "--dry-run").stdout
+    assert planned.count("ring.lr=") == 8
+    one = {"[0.1, 0.05]": "0.1", "[local, wan]": "wan", "[0, 1]": "[1]"}
+    for several, kept in one.items():
+        made.write_text(made.read_text().replace(several, kept))
+    laboratory.harness.env |= without_compiler()
     out, _ = laboratory.run(str(made))
-    assert out.count("target at step") == 2
+    assert out.count("target at step") == 1
     page = laboratory.harness("report", str(laboratory.made), "--format", "html")
     assert "report.html" in page.stdout
     text = (laboratory.made / "report" / "report.html").read_text()

@@ -1,26 +1,18 @@
-"""A job in which rank 1 dies, and rank 0 comes late when it is started again: a script for torchrun.
+"""A job as the example's that torchrun starts again, of which rank 0 then comes late: a script for torchrun.
 
 As on a machine or over a link where one rank takes longer. Rank 1 must not connect to where rank 0 was before.
+
+    late_rank.py EXAMPLE --folder FOLDER ...
 """
 
 import os
+import runpy
 import sys
 import time
 from pathlib import Path
 
-import torch
-import torch.distributed as dist
-
-been_here = Path(sys.argv[1])  # each node may have its own
-rank, again = int(os.environ["RANK"]), been_here.exists()
-if again and rank == 0:
+sys.argv = sys.argv[1:]
+folder = Path(sys.argv[sys.argv.index("--folder") + 1])  # each node may have its own
+if os.environ["RANK"] == "0" and (folder / "snapshot.pt").exists():
     time.sleep(4)
-dist.init_process_group("gloo")
-total = torch.ones(1)
-dist.all_reduce(total)
-been_here.touch()
-if rank == 1 and not again:
-    os._exit(3)
-dist.all_reduce(total)
-print(f"rank {rank}: again={again}, {total.item():g}", flush=True)
-dist.destroy_process_group()
+runpy.run_path(sys.argv[0], run_name="__main__")

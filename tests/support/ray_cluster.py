@@ -16,25 +16,24 @@ import os, sys
 from ray.cluster_utils import Cluster
 
 common = {"object_store_memory": 80 << 20, "include_log_monitor": False}
-head = {"node_ip_address": "127.0.0.1", "num_cpus": 0, "include_dashboard": False, "no_monitor": True}
-cluster, machines = Cluster(initialize_head=True, head_node_args={**common, **head}), {}
-print("address", cluster.address, flush=True)
+head = {"include_dashboard": False, "no_monitor": True}
+cluster, machines = Cluster(), {}
 for line in sys.stdin:
     verb, name, *rest = line.split()
     if verb == "add":
         cores, path = rest
         os.environ["PYTHONPATH"] = path
-        address = f"127.0.0.{len(machines) + 2}"
-        machines[name] = cluster.add_node(num_cpus=int(cores), node_name=name, node_ip_address=address, **common)
+        about = {"num_cpus": int(cores), "node_name": name, "node_ip_address": f"127.0.0.{len(machines) + 1}"}
+        machines[name] = cluster.add_node(**about, **common, **({} if machines else head))
     else:
         cluster.remove_node(machines[name], allow_graceful=False)
-    print("done", flush=True)
+    print("done", cluster.address, flush=True)
 cluster.shutdown()
 """
 
 
 class RayCluster:
-    """Its head takes no tasks. What its machines need of the environment is in ``env``, also for drivers."""
+    """Its first machine is its head. What its machines need of the environment is in ``env``, also for drivers."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path has at most 107 bytes
@@ -45,7 +44,7 @@ class RayCluster:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         env = {**self.env, "TMPDIR": str(self.machines)}
         self._process = subprocess.Popen(argv, env=env, text=True, **pipes)
-        self.address = self._answer("address")
+        self.address = ""
 
     def add(self, name, cores, path=None):
         """Add a machine.
@@ -64,7 +63,7 @@ class RayCluster:
     def _say(self, line):
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
-        self._answer("done")
+        self.address = self._answer("done")
 
     def _answer(self, word):
         while not (line := self._process.stdout.readline()).startswith(word):
