@@ -19,6 +19,7 @@ from harness.cli.run import end, printer
 from harness.errors import HarnessError, InputError, UnavailableError, quoted
 from harness.installed import INSTALL_TORCH
 from harness.model.bound import COLLECTIVES
+from harness.model.format import format_size
 from harness.model.suggest import suggest
 from harness.model.units import Size
 from harness.networks.launch import launch
@@ -128,7 +129,9 @@ def _bar() -> Iterator[Callable[[dict[str, Any]], None]]:
 
         def update(message: dict[str, Any]) -> None:
             row = message.get("row")
-            doing = f"{row['collective']} of {row['bytes']} B" if row else "measuring"
+            doing = (
+                f"{row['collective']} {format_size(Size(row['bytes'])) if row['bytes'] else ''}" if row else "measuring"
+            )
             bar.update(task, description=doing, completed=message["done"], total=message["total"])
 
         yield update

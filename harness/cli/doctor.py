@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(json_: options.JsonOption = False) -> None:
-    """Print what works here (by trying it), how to fix the rest, and the engine that auto takes. Changes nothing."""
+    """Try what works here, print how to fix the rest, and the engine that auto takes. Changes nothing."""
     if NAMES in os.environ:
         raise InputError("this is a node; harness doctor is about the machine that networks are made on: run it there")
     found = features(ALL_FEATURES)

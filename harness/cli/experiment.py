@@ -32,7 +32,7 @@ from harness.model.plan_options import DEFAULTS, NetworkOptions
 from harness.networks.backends import DOCKER, NETNS
 from harness.networks.registry import LocalRegistry
 
-app = typer.Typer(no_args_is_help=True, help="Many runs from one file: run, list.")
+app = typer.Typer(no_args_is_help=True, help="Do many runs from one file: run, list.")
 _MANY_RUNS = 100
 _OPTIONS = ("subnet", "subnet6", "runtime", "image", "volumes", "gpus", "engine", "congestion_control")
 
@@ -89,13 +89,14 @@ def run_experiment(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Run every combination of profiles, topologies, strategies and seeds, each in a network of its own.
+    """Run every combination that a file lists, each in its own network.
 
-    Instead of strategies, a file may have a command of your own, with a grid of parameters.
+    It lists profiles, topologies, seeds and strategies; or, instead of strategies, a command of your own with a grid of
+    parameters.
 
     If a rank fails, its run is marked as failed, the other runs follow, and the exit code is 70. --resume skips
-    finished runs, continues a stopped run from its last checkpoint, and starts a failed one, or one of your own
-    command, again; it takes its options from the folder.
+    finished runs and continues stopped ones from their last checkpoint. Failed runs, and runs of a command of your own,
+    start again. It takes its options from the folder.
     """
     if (file is None) == (resume is None):
         raise InputError("name a file, or the folder of an experiment to --resume")
@@ -167,7 +168,7 @@ def list_recorded(
     root: Annotated[Path, typer.Option("--runs", help="Folder of the experiments' folders.")] = RUNS,
     json_: options.JsonOption = False,
 ) -> None:
-    """List the experiments and single runs on this disk, the newest first, with their state."""
+    """List experiments and single runs, newest first, with their state."""
     found = recorded(root)
     if json_:
         print_json([one.to_json() for one in found])

@@ -28,9 +28,9 @@ def build(
         str | None, typer.Option("--tag", help="Its name; harness-node, or harness-node:no-torch, unless given.")
     ] = None,
 ) -> None:
-    """Build the image of the nodes with this version of harness, at the Docker daemon that docker talks to.
+    """Build the image of the nodes, with this version of harness.
 
-    BASE names another base image, HARNESS_TORCH_INDEX_URL the index with PyTorch's CPU wheels.
+    Environment: BASE is another base image; HARNESS_TORCH_INDEX_URL is the index with PyTorch's CPU wheels.
     """
     script = build_context() / "scripts" / "build-image"
     words = [*(["--without-torch"] if without_torch else []), *(["--tag", tag] if tag else [])]

@@ -39,9 +39,9 @@ def show_links(
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
-    """What was requested, what the engine reports, and what it has counted, per direction.
+    """Show each edge: what was requested, applied and counted.
 
-    What was counted while verify ran is shown by itself. In JSON, ``stats`` is all, ``verify`` its share.
+    Packets counted while verify ran have a column of their own. In JSON, "stats" counts all packets, "verify" those.
     """
     network = networks.find_network(name, named_ranks(edges))
     pairs = parse_pairs(edges, network.plan)

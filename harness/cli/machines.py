@@ -18,9 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def machines(name: options.NameOption = options.DEFAULT_NAME, json_: options.JsonOption = False) -> None:
-    """Where nodes are, how far clocks are apart, and the path's own delay and MTU, where there are several machines.
+    """Print where nodes are, how far clocks are apart, and the delay and MTU of the path between several machines.
 
-    Agents measure that at the start and every minute, over their own network, which nothing shapes (docs/swarm.md).
+    Agents measure this at the start and every minute, over their own unshaped network (docs/swarm.md).
     """
     found = networks.find_network(name).backend.machines()
     if json_:

@@ -19,7 +19,7 @@ from harness.model.plan_edit import named_ranks
 from harness.model.status import NodeStatus
 from harness.networks.backends import DOCKER
 
-app = typer.Typer(no_args_is_help=True, help="Show and change the uplinks, downlinks and CPUs of nodes: show, set.")
+app = typer.Typer(no_args_is_help=True, help="Show and change uplinks, downlinks, CPUs: show, set.")
 _COLUMNS: Final = ("node>", "limit")
 
 
@@ -34,7 +34,7 @@ def show_nodes(
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
-    """What was requested, what the engine reports, and what it has counted, per uplink and downlink; shares of a CPU.
+    """Show uplinks, downlinks, CPUs: requested, applied, counted.
 
     Throttled is how long the kernel has kept programs from running, of each CPU that they wanted to run on.
     """
@@ -99,7 +99,7 @@ def set_nodes(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Limit all edges of nodes together, beside each edge's own rate, while jobs run. What is not given stays.
+    """Limit what all edges of a node share, while jobs run. Each edge keeps its own rate; what is not given stays.
 
     --queue, --buffer and --overhead apply to the limits given with them; without any, to those that a node has.
     --cpu limits all programs of a node together, but not what shapes its links (in a container, that too).

@@ -1,16 +1,18 @@
 """Reads texts and whole numbers of the command line without pydantic.
 
 Typer makes a pydantic adapter for every option of a command, given or not: 0.06 s of the 0.15 s that most verbs take.
-Whatever is not plainly right goes to Typer's own adapter, whose words a user then reads. With a Typer that has no such
-adapters nothing changes; tests/unit/cli/test_main.py fails where this no longer does what it is for.
+Whatever is not plainly right goes to Typer's own adapter; where that refuses it, the error is in plain words. With a
+Typer that has no such adapters nothing changes; tests/unit/cli/test_main.py fails where this no longer does what it is for.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import typer
 from typer import core
 
+from harness.errors import quoted
 from harness.model.units import is_whole_number
 
 
@@ -33,7 +35,18 @@ class _QuickParam:
             low, high = (getattr(self._descriptor.parameter_info, end) for end in ("min", "max"))
             if (low is None or low <= int(value)) and (high is None or int(value) <= high):
                 return int(value)
-        return _make_adapter(self._descriptor).coerce(value, param=param, ctx=ctx)
+        try:
+            return _make_adapter(self._descriptor).coerce(value, param=param, ctx=ctx)
+        except typer.BadParameter as error:
+            error.message = self._refusal(value) or error.message.removeprefix("Value error, ")
+            raise
+
+    def _refusal(self, value: Any) -> str:
+        """Why this is no number of the option's; empty for another kind of option."""
+        kind = {int: "a whole number", float: "a number"}.get(self._descriptor.annotation)
+        low, high = (getattr(self._descriptor.parameter_info, end, None) for end in ("min", "max"))
+        ends = f" from {low}" * (low is not None) + (f" to {high}" if high is not None else " up" * (low is not None))
+        return f"{quoted(str(value))} is not {kind}{ends}" if kind else ""
 
 
 _make_adapter: Any = getattr(core, "build_runtime_param", None)

@@ -26,10 +26,9 @@ def record_scenario(
         Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run.", show_default="latest")
     ] = None,
 ) -> None:
-    """Print what a recorded run met, as a scenario: every change of its network, its cross traffic and which nodes were
-    away, at their times.
+    """Print the network changes of a run as a scenario, with its cross traffic and when nodes were away.
 
-    harness run --scenario plays it again; the links that the run began with are in its run.json.
+    harness run --scenario plays it again. The links that the run began with are in its run.json.
     """
     from harness.experiment.trace.pick import pick_run
     from harness.run_files import AWAY, CHANGES, TRAFFIC, read_json
@@ -38,10 +37,12 @@ def record_scenario(
     run = pick_run(folder)
     facts = read_json(run / "run.json")
     if facts is None:
-        raise InputError(f"{run}: its run.json is no record of a run")
+        raise InputError(f"{run}: its run.json does not describe a run")
     changes, traffic, away = (list(_lines(run / name)) for name in (CHANGES, TRAFFIC, AWAY))
     if not (changes or traffic or away):
-        raise InputError(f"{run}: nothing changed in this run, no node was away, and it met no cross traffic")
+        raise InputError(
+            f"{run}: nothing to print: its network never changed, had no cross traffic, and no node was away"
+        )
     say(scenario_text(facts["started"], changes, traffic, away, run).rstrip())
 
 

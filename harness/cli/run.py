@@ -109,7 +109,7 @@ def run(
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
 ) -> None:
-    """Start a network, run CMD on every node, take the network down.
+    """Start a network, run CMD on every node, end the network.
 
     Programs get the variables that torchrun sets. The first rank that fails ends the others, unless --on-failure
     continue is given. A rank that a scenario kills has not failed: it starts again when the scenario brings it back.

@@ -51,7 +51,7 @@ def trace(
     ] = None,
     json_: options.JsonOption = False,
 ) -> None:
-    """One timeline of a run for Perfetto: steps, collectives, links, TCP connections and changes."""
+    """Write one timeline of a run for Perfetto: steps, collectives, links, TCP connections and changes."""
     from harness.experiment.report.load import load_experiment
     from harness.experiment.trace import timeline
     from harness.experiment.trace.pick import pick_run

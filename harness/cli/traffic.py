@@ -17,7 +17,7 @@ from harness.traffic.spec import TrafficSpec, check_path, limits, parse_spec
 if TYPE_CHECKING:
     from harness.traffic.load_file import Load
 
-app = typer.Typer(no_args_is_help=True, help="Cross traffic that a job competes with: start, show, stop.")
+app = typer.Typer(no_args_is_help=True, help="Traffic that competes with a job: start, show, stop.")
 
 
 def register(parent: typer.Typer) -> None:

@@ -32,7 +32,7 @@ def show_trunks(
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
-    """What was requested, what the engine reports, and what it has counted, per trunk and direction."""
+    """Show each trunk and direction: requested, applied, counted."""
     network = networks.find_network(name)
     chosen = parse_trunks(trunks, network.plan)
     applied, capacities = network.trunks(), network.plan.trunk_capacities
@@ -78,7 +78,7 @@ def set_trunks(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Limit all edges between two regions together, each direction apart, while jobs run. What is not given stays."""
+    """Limit what all edges between two regions share, while jobs run. What is not given stays."""
     change = trunk_change(trunks, texts, one_way=one_way)
     network = networks.find_network(name)
     difference, done = perform(network, change, dry_run)

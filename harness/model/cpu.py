@@ -114,7 +114,7 @@ def _parts(text: str) -> list[tuple[str, CpuShare | None]]:
         else:
             found.append(("all", read_share(word)))
     if named:
-        raise InputError(f"{quoted(text)} says no share of {','.join(named)}; write e.g. 2=25%, 0-3=50% or all=50%")
+        raise InputError(f"{quoted(text)} has no share for {','.join(named)}; write e.g. 2=25%, 0-3=50% or all=50%")
     return found
 
 

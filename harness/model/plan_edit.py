@@ -145,5 +145,5 @@ def reshaped(
         try:
             changed.append(replace(edge, shape=edit.apply(shape), origin="set" if edit.fields else origin))
         except ShapeError as error:
-            raise ShapeError(f"edge {edge} ({shape.describe()}): {error}; set both") from None
+            raise ShapeError(f"edge {edge} ({shape.describe()}): {error}") from None
     return plan.changed(changed)

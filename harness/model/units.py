@@ -50,7 +50,8 @@ def _read(text: str, of: type[Rate | Time | Size], scale: Callable[[str], int | 
     value, unit = _split(text, of.KIND, of.EXAMPLES)
     factor = scale(unit)
     if factor is None and (unit or value):
-        raise UnitError(f"{quoted(text)} is not a {of.KIND}: unknown unit {quoted(unit)}; write e.g. {of.EXAMPLES}")
+        why = f"unknown unit {quoted(unit)}" if unit else "it has no unit"
+        raise UnitError(f"{quoted(text)} is not a {of.KIND}: {why}; write e.g. {of.EXAMPLES}")
     return _whole(value * (factor or 0), text, of.KIND, smallest)
 
 
@@ -58,8 +59,10 @@ def parse_duration(text: str) -> float:
     """Seconds of a time that people wait for: ``90s``, ``10m``, ``2min``, ``1.5h``. Raises UnitError."""
     value, unit = _split(text, "time", _DURATIONS)
     factor = _DURATION_UNIT.get(unit.lower())
-    if factor is None or value <= 0:
+    if factor is None:
         raise UnitError(f"{quoted(text)} is not a time; write e.g. {_DURATIONS}")
+    if value <= 0:
+        raise UnitError(f"{quoted(text)}: the time must be more than 0; write e.g. {_DURATIONS}")
     return float(value * factor)
 
 

@@ -28,10 +28,14 @@ MACHINE_BOUND: Final = "machine-bound: this machine is too slow or too busy to t
 
 
 def verify_table(rows: Sequence[Row], title: str) -> Table:
-    """One line per row; "accepted" is the interval in which a measurement agrees with what the engine reports."""
+    """One line per row; "accepted" is the interval in which a measurement agrees with what the engine reports.
+
+    A narrow terminal gets no column "applied", unless a row's differs from what was requested.
+    """
     caption = MACHINE_BOUND if any(row.machine_bound for row in rows) else None
+    same = all(row.requested == row.applied for row in rows)
     names = ("requested", "applied", "measured", "accepted")
-    numbers = [Column(name, right=True) for name in names]
+    numbers = [Column(name, right=True, optional=name == "applied" and same) for name in names]
     table = Table(title, [Column("edge"), Column("quantity"), *numbers, Column("verdict", breaks=" ")], caption or "")
     last = None
     for row in rows:

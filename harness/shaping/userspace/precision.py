@@ -33,10 +33,13 @@ def _too_many(shape: LinkShape) -> bool:
 _LIMITS: Final[tuple[tuple[Callable[[LinkShape], bool], str], ...]] = (
     (
         _too_short,
-        f"a delay under {format_time(MIN_DELAY)}: user space adds some 0.2 ms, and more on a busy machine",
+        f"a delay under {format_time(MIN_DELAY)}: it adds some 0.2 ms, and more on a busy machine",
     ),
-    (_too_fast, f"a rate over {format_rate(MAX_RATE)}: a Python process must see every packet"),
-    (_too_many, f"jitter and no rate: kept up to {MAX_JITTERED:,} packets/s of all links together, dropped beyond"),
+    (_too_fast, f"a rate over {format_rate(MAX_RATE)}: a Python process handles every packet"),
+    (
+        _too_many,
+        f"jitter without a rate for more than {MAX_JITTERED:,} packets/s of all links together: it drops the rest",
+    ),
 )
 
 
@@ -47,5 +50,5 @@ def precision_warnings(edges: Iterable[PlannedEdge]) -> list[str]:
         names = [str(edge) for edge in shaped if is_beyond(edge.shape)]
         if names:
             rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            warnings.append(f"not promised by the userspace engine on {', '.join(names[:_NAMED])}{rest}: {what}")
+            warnings.append(f"the userspace engine does not promise {what} (on {', '.join(names[:_NAMED])}{rest})")
     return warnings

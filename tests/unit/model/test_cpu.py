@@ -75,7 +75,7 @@ def test_shares_of_nodes(texts, every, ranks):
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        (("2",), "'2' says no share of 2; write e.g. 2=25%, 0-3=50% or all=50%"),
+        (("2",), "'2' has no share for 2; write e.g. 2=25%, 0-3=50% or all=50%"),
         (("2=",), "'' is not a share of a CPU"),
         (("=25%",), "'' is no rank; write e.g. 2, or several as 0,2 or 0-3, or all"),
         (("4=25%",), "there is no rank 4; this network has ranks 0 to 3"),

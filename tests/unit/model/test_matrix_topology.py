@@ -119,7 +119,7 @@ def test_rates_with_a_unit_are_brought_into_the_order_of_the_names():
         (
             "0,20\n20,0",
             "delay=d.csv",
-            "d.csv:1: row 0, column 1 (0->1): '20' is not a time: unknown unit ''",
+            "d.csv:1: row 0, column 1 (0->1): '20' is not a time: it has no unit",
         ),
         ("0,20\n20,0", "delay=d.csv", "where numbers have no unit, say which: matrix:...,unit=ms"),
         ("0,20\n20,0", "delay=d.csv,unit=parsec", "unit: '8parsec' is not a time: unknown unit 'parsec'"),

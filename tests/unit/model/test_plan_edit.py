@@ -85,3 +85,8 @@ def test_a_shape_is_drawn_or_cleared_before_it_is_edited():
 def test_a_contradiction_names_its_edge():
     with pytest.raises(ShapeError, match=r"edge 0->1 \(.*10ms.*\): jitter"):
         reshaped(RING, [(0, 1)], ShapeEdit.parse({"jitter": "20ms"}))
+
+
+def test_a_value_that_is_out_of_range_alone_needs_no_other():
+    with pytest.raises(ShapeError, match=r"limit 0 is not between 1 and \d+ packets$"):
+        reshaped(RING, [(0, 1)], ShapeEdit.parse({"rate": "1mbit", "limit": "0"}))

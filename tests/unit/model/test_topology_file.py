@@ -179,7 +179,7 @@ def test_bad_yaml(text, words):
 @pytest.mark.parametrize(
     ("delay", "rate", "words"),
     [
-        ("-,20\n20ms,-", None, "d.csv:1: row 0, column 1 (0->1): '20' is not a time: unknown unit ''"),
+        ("-,20\n20ms,-", None, "d.csv:1: row 0, column 1 (0->1): '20' is not a time: it has no unit"),
         ("# x\n\n-,20ms\n,-", None, "d.csv:4: row 1, column 0 (1->0): no delay, but 0->1 has one"),
         ("-,20ms\n-20ms,-", None, "d.csv:2: row 1, column 0 (1->0): '-20ms': a time cannot be negative"),
         ("-,300s\n300s,-", None, "over 275s"),

@@ -65,7 +65,7 @@ def test_size(text, size):
 @pytest.mark.parametrize(
     ("kind", "text", "words"),
     [
-        (Rate, "80", "unknown unit ''"),
+        (Rate, "80", "it has no unit"),
         (Rate, "10bps", "bytes to tc and bits to most people"),
         (Rate, "10Mbps", "bytes to tc"),
         (Rate, "1e3kbps ", "bytes to tc"),
@@ -76,7 +76,7 @@ def test_size(text, size):
         (Rate, "1e25Gbit", "too small for a rate"),
         (Rate, "10MB", "unknown unit 'MB'"),
         (Rate, "1K\u0130bit", "unknown unit"),
-        (Time, "50", "'50' is not a time: unknown unit ''; write e.g. 80ms, 1.5s or 250us"),
+        (Time, "50", "'50' is not a time: it has no unit; write e.g. 80ms, 1.5s or 250us"),
         (Time, "5min", "unknown unit 'min'"),
         (Time, "-5ms", "cannot be negative"),
         (Time, "0.5ns", "finer than 1 ns"),
@@ -180,4 +180,10 @@ def test_durations(text, seconds):
 @pytest.mark.parametrize("text", ["", "90", "0s", "-1s", "long", "5 weeks", "inf", "nans", "9" * 99 + "s"])
 def test_what_is_no_duration(text):
     with pytest.raises(UnitError, match=r"write e\.g\. 90s, 10min or 1\.5h"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["0s", "-5s"])
+def test_a_time_to_wait_is_more_than_nothing(text):
+    with pytest.raises(UnitError, match=f"'{text}': the time must be more than 0"):
         parse_duration(text)

@@ -40,6 +40,20 @@ def test_machine_bound_is_explained_once_below_the_table():
     assert "too busy" not in text_of()
 
 
+def test_a_narrow_terminal_gets_one_line_a_row_with_the_verdicts_reason():
+    """Where requested and applied are the same; a table of blocks would have eight lines for each row."""
+    note = "this machine itself adds 3.34 ms, so it cannot detect a difference under 7.33 ms"
+    rate = Verdict("rate", 767e6, 767e6, 767e6, low=699e6, high=796e6, ok=True, src=0, dst=1)
+    bound = replace(rate, quantity="rtt", requested=0.0483, applied=0.0483, machine_bound=True, note=note)
+    bound = replace(bound, measured=0.0491, low=0.0467, high=0.0556)
+    lines = verify_table([bound, rate], "title").lines(80)
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split() == ["edge", "quantity", "requested", "measured", "accepted", "verdict"]
+    assert "no room for: applied; --json has all" in lines
+    differs = "\n".join(verify_table([bound, replace(rate, applied=766e6)], "title").lines(80))
+    assert "applied" in differs.split()
+
+
 def test_a_row_in_words():
     row = Verdict("rate", 1e6, 1e6, 0.5e6, low=0.92e6, high=1.03e6, src=0, dst=1)
     assert in_words(row) == "0->1 rate 500 kbit/s (920 kbit/s – 1.03 Mbit/s)"

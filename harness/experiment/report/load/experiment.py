@@ -54,7 +54,7 @@ def load_experiment(folder: Path) -> RecordedExperiment:
     if not runs:
         raise InputError(f"{folder}: {_remedy(folder, missing)}")
     if not about and not alone:
-        oddities.add(folder / "experiment.json", "missing: runs that have not begun are not known")
+        oddities.add(folder / "experiment.json", "missing, so runs that never started are not listed")
     created = number_or_none(about, "created")
     source, options = about.get("source"), about.get("home")
     return RecordedExperiment(
