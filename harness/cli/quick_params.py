@@ -2,7 +2,7 @@
 
 Typer makes a pydantic adapter for every option of a command, given or not: 0.06 s of the 0.15 s that most verbs take.
 Whatever is not plainly right goes to Typer's own adapter; where that refuses it, the error is in plain words. With a
-Typer that has no such adapters nothing changes; tests/unit/cli/test_main.py fails where this no longer does what it is for.
+Typer that has no such adapters nothing changes; tests/unit/cli/test_main.py fails where this is of no use any more.
 """
 
 from __future__ import annotations

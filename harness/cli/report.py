@@ -94,7 +94,7 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Report which run won where, by how much, and why: an HTML page that works offline; also images, CSV, JSON, Parquet."""
+    """Report which run won where, by how much, and why: one HTML page, images, CSV, JSON or Parquet."""
     from harness.experiment.report.analysis import analyse
     from harness.experiment.report.json_export import document
     from harness.experiment.report.load import load_experiment
