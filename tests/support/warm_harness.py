@@ -130,7 +130,13 @@ def _become(request):
     os.environ.update(request["env"])
     os.chdir(request["folder"])
     sys.argv = ["harness", *request["words"]]
-    runpy.run_module("harness", run_name="__main__", alter_sys=True)
+    if "_HARNESS_COMPLETE" in os.environ:  # which is of the installed script: run as a module, it has another name
+        from harness.__main__ import main
+
+        sys.modules["__main__"].__package__ = None
+        main()
+    else:
+        runpy.run_module("harness", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

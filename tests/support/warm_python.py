@@ -1,7 +1,8 @@
 """Python processes that have imported PyTorch already, forked from one that did: a rank costs 0.3 s of CPU, not 2.5 s.
 
 They differ from ``python -m MODULE`` in two ways only: PyTorch was imported under this test run's environment, with one
-thread, and all share one hash seed. Tests that compare runs bit for bit therefore start new interpreters instead.
+thread and a quiet profiler, and all share one hash seed. Tests that compare runs bit for bit therefore start new
+interpreters instead.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import os
 import resource
 import runpy
 import signal
+import site
 import socket
 import subprocess
 import sys
 import time
 from functools import cache
+from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -54,18 +57,19 @@ class WarmProcess:
         self.send_signal(signal.SIGKILL)
 
 
-def start(module, arguments, env, stdout, stderr, *, folder=None, largest_file=None) -> WarmProcess:
-    """``python -m MODULE ARGUMENTS``, here.
+def start(program, arguments, env, stdout, stderr, *, folder=None, largest_file=None) -> WarmProcess:
+    """``python -m MODULE ARGUMENTS``, or ``python FILE ARGUMENTS``, here.
 
     Args:
-        module: as after ``-m``.
+        program: a module, as after ``-m``, or the path of a file.
         arguments: of the program.
         env: all of its environment.
         stdout, stderr: files.
         folder: to work in.
         largest_file: in bytes, that it may write.
     """
-    request = {"module": module, "arguments": arguments, "env": env, "largest_file": largest_file}
+    request = {"program": str(program), "arguments": arguments, "env": env, "largest_file": largest_file}
+    request["is_file"] = isinstance(program, Path)
     request["cwd"] = str(folder or os.getcwd())
     text = json.dumps(request).encode()
     server = _server()
@@ -78,7 +82,7 @@ def _server():
     """The socket of the process that forks; what it forks becomes a child of this process when its own parent ends."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     here, there = socket.socketpair()
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "KINETO_LOG_LEVEL": "99"}
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, str(there.fileno())], pass_fds=[there.fileno()], env=env
     )
@@ -136,8 +140,12 @@ def _become(request, files):
     os.chdir(request["cwd"])
     path = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
     sys.path[:] = [request["cwd"], *path, *sys.path]
-    sys.argv = [request["module"], *request["arguments"]]
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    sys.argv = [request["program"], *request["arguments"]]
+    site.execsitecustomize()  # of this PYTHONPATH, as at Python's start
+    if request["is_file"]:
+        runpy.run_path(request["program"], run_name="__main__")
+    else:
+        runpy.run_module(request["program"], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

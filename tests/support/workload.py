@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -89,11 +90,13 @@ def workload(folder):
 
 def alone(module, *arguments, **environment):
     """One rank, to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        env={**{k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")}, **environment},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    env = {**{k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")}, **environment}
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as errors:
+        process = warm_python.start(module, arguments, env, out, errors)
+        try:
+            code = process.wait(PATIENCE)
+        finally:
+            process.kill()
+        for file in (out, errors):
+            file.seek(0)
+        return subprocess.CompletedProcess([module, *arguments], code, out.read(), errors.read())

@@ -1,12 +1,13 @@
 """How a script that leaves its process group may end: `harness run` explains it by what C++ prints."""
 
 import os
-import subprocess
-import sys
+from contextlib import ExitStack
+from tempfile import TemporaryFile
 
 import pytest
 
 from harness.networks.rank_process import TERMINATED
+from tests.support import warm_python
 from tests.support.workload import PATIENCE, free_port
 
 SCRIPT = """
@@ -14,11 +15,20 @@ import os, sys, time
 import torch
 import torch.distributed as dist
 
+
+class Last:
+    def __del__(self, mkdir=os.mkdir):
+        mkdir("python-ends")
+
+
+if os.environ["RANK"] == "0":
+    sys.modules["last"] = Last()  # Python's end has begun when it is taken out of there
 dist.init_process_group("gloo")
 tensor = torch.ones(1000)
 dist.all_reduce(tensor)
-if os.environ["RANK"] == "1":
-    time.sleep(2)  # a slow link: rank 0 is through with its work, and gloo's thread of it is not
+if os.environ["RANK"] == "1" and "left" in sys.argv:
+    while not os.path.exists("python-ends"):  # a slow link: rank 0 is through, and gloo's thread of it is not
+        time.sleep(0.01)
 future = dist.all_reduce(tensor, async_op=True).get_future().then(lambda _: None)
 if os.environ["RANK"] == "1" or "orderly" in sys.argv:
     future.wait()
@@ -37,21 +47,20 @@ def test_threads_of_a_process_group_that_is_left_abort_pythons_end(tmp_path, way
     program = tmp_path / "program.py"
     program.write_text(SCRIPT)
     world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "GLOO_SOCKET_IFNAME": "lo"}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, str(program), way],
-            env=os.environ | world | {"RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for rank in range(2)
-    ]
-    try:
-        outputs = [process.communicate(timeout=PATIENCE) for process in ranks]
-    finally:
-        for process in ranks:
-            process.kill()
-    assert [out for out, _ in outputs] == [b"done\n"] * 2, "all work is done"
+    with ExitStack() as at_end:
+        ranks, outputs = [], []
+        for rank in range(2):
+            outputs.append([at_end.enter_context(TemporaryFile("w+")) for _ in range(2)])
+            env = os.environ | world | {"RANK": str(rank)}
+            process = warm_python.start(program, [way], env, *outputs[-1], folder=tmp_path)
+            at_end.callback(process.wait, PATIENCE)
+            at_end.callback(process.kill)
+            ranks.append(process)
+        codes = [process.wait(PATIENCE) for process in ranks]
+        for file in (file for both in outputs for file in both):
+            file.seek(0)
+        said = [(out.read(), error.read().splitlines()) for out, error in outputs]
+    assert [out for out, _ in said] == ["done\n"] * 2, "all work is done"
     aborted = way == "left"
-    assert (ranks[0].returncode, TERMINATED in outputs[0][1].splitlines()) == ((-6, True) if aborted else (0, False))
-    assert ranks[1].returncode == 0
+    assert (codes[0], TERMINATED.decode() in said[0][1]) == ((-6, True) if aborted else (0, False))
+    assert codes[1] == 0

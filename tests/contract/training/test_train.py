@@ -277,7 +277,7 @@ def test_a_users_strategy_that_receives_while_it_computes_is_not_timed(tmp_path)
     path = tmp_path / "overlapping.py"
     path.write_text(OVERLAPPING)
     out = tmp_path / "out"
-    ended = train("--strategy", str(path), "--steps", "200", "--evaluate-every", "100", "--out", str(out))
+    ended = train("--strategy", str(path), "--steps", "100", "--evaluate-every", "50", "--out", str(out))
     assert ended.codes == [0, 0], ended.errors
     assert "this job sends and receives" in "\n".join(ended.errors[0])
     assert of_kind("end", records(out, 0))

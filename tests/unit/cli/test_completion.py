@@ -6,16 +6,28 @@ import sys
 
 import pytest
 
+from tests.support import warm_harness
+
 START = "import sys; sys.argv = ['harness']; from harness.cli.main import main; main()"
 
 
+def variables(words, **environ):
+    """With which bash asks for the last of the words."""
+    asked = {"_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    return os.environ | asked | environ
+
+
 def offered(words, **environ):
-    """What bash is offered for the last of the words."""
-    env = os.environ | {"_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": words, **environ}
-    env["COMP_CWORD"] = str(len(words.split(" ")) - 1)
-    done = subprocess.run([sys.executable, "-c", START], env=env, capture_output=True, text=True, timeout=60)
+    """What bash is offered."""
+    done = warm_harness.run([], variables(words, **environ))
     assert done.stderr == ""
     return done.stdout.split()
+
+
+def test_a_new_interpreter_imports_all_that_it_needs():
+    env = variables("harness exec ")
+    done = subprocess.run([sys.executable, "-c", START], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("all\n", "")
 
 
 @pytest.mark.parametrize(
