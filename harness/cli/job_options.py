@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final
 
 import typer
 
+from harness.agent.job_options import JobOptions
+from harness.cli import completion, options
 from harness.errors import InputError, quoted
 
-DEFAULT_COMMAND: Final = ("python", "-m", "harness.training.train", "--steps", "50")
+IMAGE: Final = "harness-node"
+_COMMAND: Final = ("python", "-m", "harness.training.train", "--steps", "50")
 """As compose.yaml's."""
-CommandArgument = Annotated[
-    list[str] | None,
-    typer.Argument(help="What every node runs, after --; the digits workload unless given.", metavar="[-- CMD...]"),
-]
-StartTimeoutOption = Annotated[
-    int, typer.Option("--start-timeout", min=1, max=86_400, help="Seconds that a node waits for the others.")
-]
-OnFailureOption = Annotated[
-    str, typer.Option("--on-failure", help="stop: the first rank that fails ends the job; or continue.")
-]
-CollectivesOption = Annotated[
-    bool, typer.Option("--collectives", help="Record each collective of torch.distributed too.")
-]
 
 
-def is_stop(on_failure: str) -> bool:
-    """Whether the first rank that fails ends the job. Raises InputError for what is neither."""
+def job_options(named: str, scenarios: str) -> Callable[[options.Verb], options.Verb]:
+    """Give a verb the options of a job in place of its parameter ``job``, which gets them as JobOptions with IMAGE.
+
+    Args:
+        named: what is called after the job.
+        scenarios: which it takes.
+    """
+    command = typer.Argument(
+        help="What every node runs, after --; the digits workload unless given.", metavar="[-- CMD...]"
+    )
+    name = typer.Option("--name", help=f"Name of {named}.")
+    timeout = typer.Option("--start-timeout", min=1, max=86_400, help="Seconds that a node waits for the others.")
+    failure = typer.Option("--on-failure", help="stop: the first rank that fails ends the job; or continue.")
+    collectives = typer.Option("--collectives", help="Record each collective of torch.distributed too.")
+    scenario = typer.Option("--scenario", help=scenarios, autocompletion=completion.scenarios)
+    made = {
+        "command": (Annotated[list[str] | None, command], None),
+        "name": (Annotated[str, name], "harness"),
+        "master_port": (options.MasterPortOption, options.DEFAULT_MASTER_PORT),
+        "start_timeout": (Annotated[int, timeout], 600),
+        "on_failure": (Annotated[str, failure], "stop"),
+        "collectives": (Annotated[bool, collectives], False),
+        "scenario": (Annotated[str | None, scenario], None),
+    }
+    return options.in_place_of("job", made, _job)
+
+
+def _job(values: Mapping[str, Any]) -> JobOptions:
+    """Raises InputError."""
+    rest = dict(values)
+    on_failure, command, scenario = (rest.pop(name) for name in ("on_failure", "command", "scenario"))
     if on_failure not in ("stop", "continue"):
         raise InputError(f"--on-failure {quoted(on_failure)}: write stop or continue")
-    return on_failure == "stop"
+    return JobOptions(
+        image=IMAGE, command=command or _COMMAND, stops=on_failure == "stop", scenario=scenario or "", **rest
+    )

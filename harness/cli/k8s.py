@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from harness.cli import completion, job_options, options
+from harness.agent.job_options import JobOptions
+from harness.cli import job_options, options
 from harness.cli.output import note, say
 from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
 
@@ -25,22 +27,12 @@ def register(app: typer.Typer) -> None:
 
 
 @options.network_options(*PLAN_OPTIONS, "engine", "congestion_control", "image")
+@job_options.job_options(
+    "the Job, its Service and its pods", "Play a scenario that ships while CMD runs ('harness scenarios' lists them)."
+)
 def k8s(
     chosen: NetworkOptions,
-    command: job_options.CommandArgument = None,
-    name: Annotated[str, typer.Option("--name", help="Name of the Job, its Service and its pods.")] = "harness",
-    master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
-    start_timeout: job_options.StartTimeoutOption = 600,
-    on_failure: job_options.OnFailureOption = "stop",
-    collectives: job_options.CollectivesOption = False,
-    scenario: Annotated[
-        str | None,
-        typer.Option(
-            "--scenario",
-            help="Play a scenario that ships while CMD runs ('harness scenarios' lists them).",
-            autocompletion=completion.scenarios,
-        ),
-    ] = None,
+    job: JobOptions,
     runs_claim: Annotated[
         str | None,
         typer.Option("--runs-claim", help="A PersistentVolumeClaim that all pods can write to, for results in /runs."),
@@ -57,20 +49,9 @@ def k8s(
     from harness.scenario.scenario_file import load_scenario
     from harness.scenario.scenario_name import scenario_path
 
-    stops = job_options.is_stop(on_failure)
-    job = PodOptions(
-        name,
-        chosen.image or "harness-node",
-        command or job_options.DEFAULT_COMMAND,
-        master_port,
-        start_timeout,
-        stops,
-        collectives,
-        scenario or "",
-        runs_claim,
-    )
-    made = manifests(chosen, job)
-    if scenario:
-        load_scenario(scenario_path(scenario)).check(chosen.plan())
+    job = replace(job, image=chosen.image or job.image)
+    made = manifests(chosen, PodOptions(**vars(job), runs_claim=runs_claim))
+    if job.scenario:
+        load_scenario(scenario_path(job.scenario)).check(chosen.plan())
     say(yaml.safe_dump_all(made, sort_keys=False).rstrip())
     note("this has been checked against Kubernetes' schemas, and not yet been tried on a cluster: docs/kubernetes.md")

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import completion, job_options, options
+from harness.agent.job_options import JobOptions
+from harness.cli import job_options, options
 from harness.cli.output import note, say
 from harness.model.plan_options import PLAN_OPTIONS, NetworkOptions
 
@@ -28,13 +29,16 @@ def register(app: typer.Typer) -> None:
 
 
 @options.network_options(*(name for name in PLAN_OPTIONS if name != "mtu"), "engine", "congestion_control", "image")
+@job_options.job_options(
+    "the stack and of the network",
+    "One that ships, or a file in --work, played while CMD runs (harness scenarios).",
+)
 def stack(
     chosen: NetworkOptions,
-    command: job_options.CommandArgument = None,
+    job: JobOptions,
     mtu: Annotated[
         int, typer.Option("--mtu", min=1280, help="Largest packet in bytes, 50 less than what machines' networks take.")
     ] = 1450,
-    name: Annotated[str, typer.Option("--name", help="Name of the stack and of the network.")] = "harness",
     work: Annotated[
         Path | None, typer.Option("--work", metavar="DIR", help="Folder whose files every node gets in /work.")
     ] = None,
@@ -50,18 +54,6 @@ def stack(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the stack to this file.")] = None,
-    master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
-    start_timeout: job_options.StartTimeoutOption = 600,
-    on_failure: job_options.OnFailureOption = "stop",
-    collectives: job_options.CollectivesOption = False,
-    scenario: Annotated[
-        str | None,
-        typer.Option(
-            "--scenario",
-            help="One that ships, or a file in --work, played while CMD runs (harness scenarios).",
-            autocompletion=completion.scenarios,
-        ),
-    ] = None,
 ) -> None:
     """Print a stack for Docker Swarm: nodes on many machines, whose links are shaped as the options say.
 
@@ -74,27 +66,20 @@ def stack(
     from harness.scenario.scenario_file import load_scenario
     from harness.scenario.scenario_name import scenario_path
 
-    stops = job_options.is_stop(on_failure)
     if runs is not None and not runs.is_dir():
         raise InputError(f"--runs {quoted(str(runs))} is no folder: make it, as the user whom results are to belong to")
     chosen = replace(chosen, mtu=mtu)
     plan = chosen.plan()
-    if scenario:
-        load_scenario(scenario_path(scenario)).check(plan)
+    if job.scenario:
+        load_scenario(scenario_path(job.scenario)).check(plan)
     files, empty = read_folder(work) if work is not None else ([], [])
-    job = StackOptions(
-        name,
-        chosen.image or "harness-node",
-        command or job_options.DEFAULT_COMMAND,
-        master_port,
-        start_timeout,
-        stops,
-        collectives,
-        inside("--scenario", scenario or "", work),
-        files,
-        runs.absolute() if runs else None,
-        machine,
-        Limits.read(os.environ),
+    job = replace(job, image=chosen.image or job.image, scenario=inside("--scenario", job.scenario, work))
+    stacked = StackOptions(
+        **vars(job),
+        files=files,
+        runs=runs.absolute() if runs else None,
+        machine=machine,
+        limits=Limits.read(os.environ),
     )
     chosen = replace(
         chosen,
@@ -102,7 +87,7 @@ def stack(
         profile=inside("--profile", chosen.profile, work),
         between=inside("--between", chosen.between, work) if chosen.between else None,
     )
-    text = to_yaml(stack(chosen, job, plan))
+    text = to_yaml(stack(chosen, stacked, plan))
     if empty:
         note(f"empty files do not travel: {', '.join(empty[:5])}{' ...' if len(empty) > 5 else ''}")
     if out is None:
@@ -110,4 +95,4 @@ def stack(
     else:
         out.write_text(text)
     shown = out or "stack.yaml"
-    note(f"to start it at a manager of the swarm: docker stack deploy --resolve-image never -c {shown} {name}")
+    note(f"to start it at a manager of the swarm: docker stack deploy --resolve-image never -c {shown} {job.name}")
