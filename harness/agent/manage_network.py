@@ -15,11 +15,12 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from harness.agent import discovery
+from harness.agent.protocol import PORTS
 from harness.agent.user_rules import reserve_network
 from harness.errors import PrivilegeError, UnavailableError
 from harness.model.address import INTERFACE
 
-PORT: Final = 29322
+PORT: Final = PORTS[1]
 """Where every agent listens on its address of that network for what its control socket takes."""
 _SIOCGIFADDR: Final = 0x8915
 _SIOCGIFNETMASK: Final = 0x891B

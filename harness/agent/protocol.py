@@ -11,6 +11,8 @@ from typing import Any, Final
 
 PORT: Final = 29321
 """Where the agent of rank 0 listens, on its node's own addresses."""
+PORTS: Final = range(PORT, PORT + 3)
+"""The others are on the agents' own network: manage_network.py, results.py."""
 LONGEST: Final = 64 << 20
 """Bytes of a line: a plan of thousands of edges is one."""
 

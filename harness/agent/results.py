@@ -25,10 +25,11 @@ from typing import Any, Final
 
 from harness.agent.job import as_user
 from harness.agent.result_files import LONGEST_NAME, MOST_BYTES, ResultFile, chosen, result_files, safe_name
+from harness.agent.protocol import PORTS
 from harness.model.format import format_size
 from harness.model.units import Size
 
-PORT: Final = 29323
+PORT: Final = PORTS[2]
 """Where the agent of rank 0 listens for them, on the agents' network."""
 _CHUNK: Final = 1 << 18
 _LONGEST: Final = 8 * LONGEST_NAME

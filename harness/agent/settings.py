@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from harness.agent.protocol import PORT as AGENTS_PORT
+from harness.agent.protocol import PORTS
 from harness.agent.trunks import refuse_trunks
 from harness.errors import InputError
 from harness.model.address import MAX_MTU, MIN_MTU, Addressing
@@ -121,7 +121,7 @@ class Settings:
             subnet=text("SUBNET") or None,
             subnet6=text("SUBNET6") or None,
         )
-        if (port := number("MASTER_PORT", MASTER_PORT, 1, 65535)) == AGENTS_PORT:
+        if (port := number("MASTER_PORT", MASTER_PORT, 1, 65535)) in (PORTS if manage else PORTS[:1]):
             raise InputError(f"MASTER_PORT={port}: agents use that port at rank 0; take another")
         return cls(
             options=options,

@@ -140,6 +140,7 @@ def test_any_number_of_nodes(nodes):
         ({}, {"name": ""}, "no name for a stack"),
         ({}, {"name": "a" * 57}, "up to 56 characters"),
         ({}, {"master_port": 29321}, "agents use that port"),
+        ({}, {"master_port": 29323}, "agents use that port"),
     ],
 )
 def test_what_cannot_be_is_refused(network, job, message):
