@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.agent.job import as_user
-from harness.agent.result_files import LONGEST_NAME, MOST_BYTES, ResultFile, chosen, result_files, safe_name
 from harness.agent.protocol import PORTS
+from harness.agent.result_files import LONGEST_NAME, MOST_BYTES, ResultFile, chosen, result_files, safe_name
 from harness.model.format import format_size
 from harness.model.units import Size
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -64,6 +65,12 @@ def connected(on: str) -> Iterator[Any]:
             ) from None
         finally:
             channel.close()
+    ended = "this command was ended, as Ray does 60 s after the cluster's head is lost; --resume goes on on another one"
+    with last_word(f"--on {address}: {ended}"):
+        yield from _joined(address, ray)
+
+
+def _joined(address: str, ray: Any) -> Iterator[Any]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         ray.init(address=address, logging_level="ERROR", log_to_driver=False)
@@ -81,6 +88,17 @@ def connected(on: str) -> Iterator[Any]:
         raise HarnessError(f"--on {address}: the cluster is gone: {_in_one_line(problem)}") from None
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def last_word(text: str) -> Iterator[None]:
+    """Where this process ends within, without a chance to say why, a shell that outlives it prints an error."""
+    argv = ["sh", "-c", 'read -r well || echo "harness: error: $1" >&2', "sh", text]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as shell:
+        try:
+            yield
+        finally:
+            shell.communicate(b"\n")
 
 
 def _in_one_line(problem: BaseException) -> str:

@@ -1,6 +1,7 @@
 """The cluster's address, and what is said where none is there."""
 
 import socket
+import subprocess
 import sys
 import time
 
@@ -48,3 +49,13 @@ def test_where_nothing_answers_it_says_so_soon(scheme, monkeypatch):
         with pytest.raises(UnavailableError, match=f"--on {address}: no Ray cluster answers there"), connected(address):
             pass
         assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize(("end", "said"), [("os._exit(1)", b"harness: error: gone: --resume\n"), ("sys.exit(1)", b"")])
+def test_a_command_that_ray_ends_has_a_last_word(end, said):
+    code = (
+        "import os, sys; from harness.experiment.campaign.cluster import last_word\n"
+        f"with last_word('gone: --resume'): {end}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30)
+    assert (done.returncode, done.stderr) == (1, said)
