@@ -172,6 +172,17 @@ class Backend(ProgramStarter, Protocol):
         """Who is on which of several machines, and what is between these; None: all are here. Raises NodeError."""
         ...
 
+    def spawn_privileged(
+        self, rank: int, argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdio: Stdio = Stdio()
+    ) -> subprocess.Popen[bytes]:
+        """Start a program of our own in a node, as ``spawn`` does, that may change the node's network (CAP_NET_ADMIN).
+
+        Raises:
+            NodeError: it cannot be started.
+            UnavailableError: not on this node.
+        """
+        ...
+
     def kill_jobs(self, ranks: Collection[int]) -> None:
         """End all programs in these nodes at once (SIGKILL): what ``spawn`` started, and a node's own job.
 

@@ -32,6 +32,7 @@ VERBS: Final = {
     "partition": ("partition", "Set every link between different groups of nodes down"),
     "heal": ("heal", "Set every link up again"),
     "traffic": ("traffic", "Traffic that competes with a job: start, show, stop"),
+    "capture": ("capture", "Record every packet twice"),
     "play": ("play", "Play a scenario on a network that is up"),
     "verify": ("verify", "Measure RTT, jitter, loss and rate of every edge"),
     "bench": ("bench", "Time gloo's collectives over a sweep of sizes"),

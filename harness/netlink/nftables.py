@@ -15,7 +15,7 @@ from harness.netlink.channel import Request
 from harness.netlink.nfnetlink import NLM_F_APPEND, header, integer, nest, text
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr, attrs, each
 
-PREROUTING, OUTPUT = 0, 3
+PREROUTING, OUTPUT, POSTROUTING = 0, 3, 4
 INGRESS, EGRESS = 0, 1
 """Hooks of the family NFPROTO_NETDEV."""
 RAW: Final = -300
@@ -29,6 +29,7 @@ _NEWTABLE, _GETTABLE, _DELTABLE, _NEWCHAIN, _GETCHAIN = (_SUBSYSTEM | number for
 _NEWRULE, _GETRULE, _DELRULE = _SUBSYSTEM | 6, _SUBSYSTEM | 7, _SUBSYSTEM | 8
 _GETGEN: Final = _SUBSYSTEM | 16
 _REGISTER: Final = 1
+_OWNER: Final = 1 << 1
 _EQUAL, _UNEQUAL = 0, 1
 _NFQ_INFO: Final = struct.Struct("=3H2x")
 _NFQUEUE: Final = "NFQUEUE"
@@ -106,6 +107,21 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Log:
+    """Hand a copy of the packet to who listens to this group of NFLOG, and go on.
+
+    Args:
+        group: 1 to 65535.
+        most: bytes from the network header on that are copied at most; 0: all.
+        prefix: text that comes with it.
+    """
+
+    group: int
+    most: int
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
 class Accept:
     """Let the packet pass."""
 
@@ -122,7 +138,7 @@ class Foreign:
     name: str
 
 
-Expression = Meta | Payload | Mask | Write | Compare | Counter | Queue | Accept | Drop | Foreign
+Expression = Meta | Payload | Mask | Write | Compare | Counter | Queue | Log | Accept | Drop | Foreign
 
 
 @dataclass(frozen=True)
@@ -159,9 +175,16 @@ class HeldRule:
 # To the kernel
 
 
-def add_table(family: int, table: str) -> Request:
-    """Makes a table; refused with EEXIST where it is there already."""
-    return Request(_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, header(family) + text(1, table))
+def add_table(family: int, table: str, *, owned: bool = False) -> Request:
+    """Makes a table; refused with EEXIST where it is there already.
+
+    Args:
+        family: NFPROTO_IPV4 and so on.
+        table: its name.
+        owned: whether it belongs to the socket that makes it, and goes with that (kernel 5.12; EOPNOTSUPP before).
+    """
+    flags = integer(2, _OWNER) if owned else b""
+    return Request(_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, header(family) + text(1, table) + flags)
 
 
 def delete_table(family: int, table: str) -> Request:
@@ -220,6 +243,9 @@ def _encoded(expression: Expression) -> bytes:
         case Queue(number):
             info = _NFQ_INFO.pack(number, 1, 0)
             return _expression("target", text(1, _NFQUEUE), integer(2, _REVISION), attr(3, info))
+        case Log(group, most, prefix):
+            bound = [integer(3, most)] if most else []
+            return _expression("log", attr(1, struct.pack(">H", group)), text(2, prefix), *bound)
         case Accept():
             return _expression("immediate", integer(1, 0), nest(2, nest(2, integer(1, ACCEPT))))
         case Drop():

@@ -15,7 +15,7 @@ from harness.backends.docker.agents import Agents
 from harness.backends.docker.container_options import ContainerOptions
 from harness.backends.docker.cpu import check_daemon_cores, limit, refuse_new_shares
 from harness.backends.docker.sampling import AgentSampling
-from harness.errors import HarnessError, NodeError, RecordError
+from harness.errors import HarnessError, NodeError, RecordError, UnavailableError
 from harness.model.machines import Machines
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus, NodeStatus
@@ -24,6 +24,7 @@ from harness.shaping.facts import NETEM, engine_facts
 
 _READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.2
+_ROOT: Final = "0:0"
 _GROUPS: Final = ("running", "ended", "remote")
 
 
@@ -197,15 +198,40 @@ class DockerBackend:
         own_group: bool = True,
         cwd: str | None = None,
     ) -> subprocess.Popen[bytes]:
-        from harness.backends.docker.exec.client import client_command
-
         self._agents.require(rank, f"start {argv[0]!r}")
         if self._user is None:
             self._user = str(self.state()["user"])
+        return self._started(rank, argv, env, stdio, self._user, own_group=own_group, cwd=cwd)
+
+    def spawn_privileged(
+        self, rank: int, argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdio: Stdio = Stdio()
+    ) -> subprocess.Popen[bytes]:
+        """See Backend: as the container's root, whom the agent of a node on another machine does not start."""
+        self._agents.require(rank, f"start {argv[0]!r}")
+        if rank in self._remote:
+            raise UnavailableError(
+                f"node {rank} is on another machine, where no program is started as root from here: run this there, or"
+                " choose edges between nodes of this machine"
+            )
+        return self._started(rank, argv, env, stdio, _ROOT, own_group=True, cwd="/")
+
+    def _started(
+        self,
+        rank: int,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None,
+        stdio: Stdio,
+        user: str,
+        *,
+        own_group: bool,
+        cwd: str | None,
+    ) -> subprocess.Popen[bytes]:
+        from harness.backends.docker.exec.client import client_command
+
         service = self._remote.get(rank, "")
         container = self._containers[min(self._containers) if service else rank]
         command, environ = client_command(
-            container, argv, env or {}, whose=f"node {rank}", user=self._user, cwd=cwd, service=service
+            container, argv, env or {}, whose=f"node {rank}", user=user, cwd=cwd, service=service
         )
         return subprocess.Popen(
             command,

@@ -223,6 +223,12 @@ class NetnsBackend:
             except subprocess.SubprocessError as problem:
                 raise NodeError(rank, f"enter the node to start {argv[0]!r}", str(problem)) from None
 
+    def spawn_privileged(
+        self, rank: int, argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdio: Stdio = Stdio()
+    ) -> subprocess.Popen[bytes]:
+        """See Backend: all programs in a node may."""
+        return self.spawn(rank, argv, env=env, stdio=stdio, cwd="/")
+
     def _signal(self, rank: int, number: signal.Signals) -> None:
         keeper = self._require()
         try:

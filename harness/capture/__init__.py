@@ -1,0 +1,1 @@
+"""Packets of links as they enter and leave them: ``harness capture``."""
