@@ -25,6 +25,7 @@ from harness.networks.rank_process import Stream
 from harness.networks.until import ALL, FIRST, Until, parse_until
 
 if TYPE_CHECKING:
+    from harness.api.capture import PacketCapture
     from harness.api.play import Play
     from harness.api.record import NetworkRecord
     from harness.scenario.step_file import JobSteps
@@ -46,6 +47,7 @@ class ShapedNetwork(NetworkNodes):
         """Those whose failure may have to be raised at the end."""
         self._traffic: list[CrossTraffic] = []
         self._plays: list[Play] = []
+        self._captures: list[PacketCapture] = []
         self._gone = False
         """Whether it is removed, and not only about to be."""
 
@@ -232,6 +234,31 @@ class ShapedNetwork(NetworkNodes):
             self._traffic.append(started)
         return started
 
+    def capture(self, edges: str, path: StrPath, *, one_way: bool = False, snaplen: int = 128) -> PacketCapture:
+        """Record packets as they enter and leave links, until its ``stop()``, the end of its block or the network's.
+
+        Args:
+            edges: ``"0-1"``, ``"0-1,1-2"`` or ``"all"``.
+            path: of the pcapng file; it is replaced.
+            one_way: only from A to B.
+            snaplen: bytes of each packet, from the IP header on; 0 for all.
+
+        Raises:
+            InputError: something of it makes no sense, or the file cannot be written.
+            UnavailableError: the kernel cannot.
+        """
+        from harness.api.capture import PacketCapture
+        from harness.capture.session import check
+        from harness.model.plan_edit import parse_pairs
+
+        check(whole("snaplen", snaplen, 128), None, None)
+        with self._lock:
+            network = self._require()
+            pairs = parse_pairs(edges, network.plan, one_way=one_way)
+            started = PacketCapture(network, pairs, Path(written("path", path, "a file")), snaplen)
+            self._captures.append(started)
+        return started
+
     def play(self, scenario: StrPath, *, seed: int | None = None) -> Play:
         """Play a scenario (docs/scenarios.md) from now on, while jobs run: until its last change, or the network's end.
 
@@ -337,6 +364,8 @@ class ShapedNetwork(NetworkNodes):
                 stack.callback(load.stop)
             for play in self._plays:
                 stack.callback(_end_play, play)
+            for capture in self._captures:
+                stack.callback(capture.end)
             with self._lock:
                 jobs = tuple(self._jobs)
             for job in jobs:

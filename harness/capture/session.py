@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Final, Protocol
 
 from harness.capture import pcapng
@@ -13,6 +13,7 @@ from harness.capture.points import Point
 from harness.capture.record import Record
 from harness.errors import InputError
 from harness.model.format import count, format_range, format_time
+from harness.model.link import Pair
 
 _LOOK_S: Final = 0.1
 LEAST: Final = 64
@@ -110,6 +111,11 @@ class Session:
             self._written += 1
         if records:
             self._sink.flush()
+
+    @property
+    def edges(self) -> Mapping[Pair, EdgeCount]:
+        """What was recorded of each directed edge."""
+        return self._pairing.edges
 
     def summary(self) -> list[str]:
         """How many packets each edge got and delivered, and how long that took, in a line each."""

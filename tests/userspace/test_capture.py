@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+import harness as api
+from harness.errors import InputError
 from tests.support.cli import HARNESS, own_processes, wait_for
 from tests.support.live import addressing, own
 from tests.support.pcapng import read
@@ -77,6 +79,22 @@ def test_each_packet_has_its_links_delay_and_what_was_lost_was_sent_only(net, tm
     assert min(took) > DELAY_MS - 0.2
     assert statistics.median(took) < DELAY_MS + 1
     assert f"{SENT} packets sent, {len(received)} received, {dropped} lost" in summary
+
+
+def test_python_records_what_a_relay_passes_on_and_a_file_that_cannot_be_written_is_named(tmp_path):
+    with api.network(
+        nodes=3, topology="line", profile="none", engine="userspace", subnet=str(addressing().ipv4_net)
+    ) as net:
+        with net.capture("all", tmp_path / "all.pcapng") as packets:
+            net.exec(["ping", "-U", "-c", "2", "-i", "0.2", "-s", "1000", net.address(2)], ranks=[0])
+        found = {pair: (one.sent, one.received, one.matched) for pair, one in packets.stop().items()}
+        assert found == dict.fromkeys(((0, 1), (1, 0), (1, 2), (2, 1)), (2, 2, 2))
+        _, recorded, _ = read((tmp_path / "all.pcapng").read_bytes())
+        assert {(length, len(data)) for _, _, length, data in recorded} == {(1028, 128)}
+        with pytest.raises(InputError, match=r"cannot write .*/nowhere/x: No such file"):
+            net.capture("0-1", tmp_path / "nowhere" / "x")
+        unended = net.capture("1-2", tmp_path / "unended.pcapng")
+    assert unended.stop()[1, 2].sent == 0
 
 
 def test_a_killed_capture_leaves_nothing_and_one_outlives_no_network(net):
