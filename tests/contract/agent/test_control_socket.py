@@ -301,6 +301,23 @@ def test_an_agent_of_another_machine_is_asked_through_ours_and_a_large_letter_pa
     asyncio.run(scene())
 
 
+def test_a_machine_that_is_switched_off_meanwhile_is_noticed():
+    """The kernel asks whether it is still there: without, who waits for a program there waits for ever."""
+
+    async def scene():
+        async with agent_of_another_machine({}):
+            client = await remote_client()
+            client.stdin.write(b'{"do": "a"}\n')
+            await client.stdout.readline()
+            rows = [line.split() for line in open("/proc/net/tcp")]
+            timers = [row[5][:2] for row in rows if row[2] == "0200007F:728A" and row[3] == "01"]
+            client.stdin.close()
+            await client.wait()
+            return timers
+
+    assert asyncio.run(scene()) == ["02"], "a timer for keepalive (net/ipv4/tcp_ipv4.c: get_tcp4_sock)"
+
+
 def test_a_rank_that_is_gone_is_named():
     async def scene():
         async with agent_of_another_machine({}):

@@ -16,6 +16,14 @@ import sys
 CHUNK = 1 << 16
 PORT = 29322
 CONNECT_SECONDS = 5
+WITHIN_A_MINUTE = (
+    (_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1),
+    (_socket.IPPROTO_TCP, _socket.TCP_KEEPIDLE, 15),
+    (_socket.IPPROTO_TCP, _socket.TCP_KEEPINTVL, 5),
+    (_socket.IPPROTO_TCP, _socket.TCP_KEEPCNT, 9),
+    (_socket.IPPROTO_TCP, _socket.TCP_USER_TIMEOUT, 60000),
+)
+"""Notice that the other machine is off: who waits for a program there would wait for ever."""
 
 
 def connect(rank: str) -> int:
@@ -34,6 +42,8 @@ def connect(rank: str) -> int:
             agent = _socket.socket(_socket.AF_INET)
             agent.settimeout(CONNECT_SECONDS)
             agent.connect((answer.split('"')[3], PORT))
+            for level, option, value in WITHIN_A_MINUTE:
+                agent.setsockopt(level, option, value)
     except OSError as problem:
         sys.exit(f"{who} ({problem.strerror or problem})")
     return agent.detach()
