@@ -21,9 +21,11 @@ HERE, THERE = 0, 1
 """Ranks: of the manager, of the other machine."""
 PROBE = """
 import socket
-def asked(address):
+def asked(address, device=None):
     with socket.socket() as agent:
-        agent.settimeout(5)
+        agent.settimeout(2)
+        if device:
+            agent.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
         try:
             agent.connect((address, 29322))
             agent.sendall(b'{"do":"state"}\\n')
@@ -95,10 +97,11 @@ def test_programs_there_are_jobs_with_streams_and_exit_codes(harness, stack):
 
 
 def test_jobs_reach_no_agent_by_the_agents_network(harness, stack):
-    script = f"{PROBE}\nprint(asked('manage-{HERE}'), asked('manage-{THERE}'))"
+    script = f"{PROBE}\nprint(asked('manage-{HERE}'), asked('manage-{THERE}'), asked('manage-{HERE}', b'eth1'))"
     said = harness("exec", "--name", stack, str(THERE), "--", "python3", "-c", script).stdout.split()
     assert said[0] == "PermissionError", "a rule keeps it from other nodes' agents"
     assert said[1] in ("ConnectionResetError", "nothing"), "its own node's takes nothing from there"
+    assert said[2] == "TimeoutError", "rules of routing do not hold for what is bound to the interface"
 
 
 def test_shares_of_a_cpu_are_swarms(harness, stack):
