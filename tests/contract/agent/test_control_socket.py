@@ -12,6 +12,7 @@ import sys
 import threading
 from contextlib import suppress
 from ipaddress import IPv4Address
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -309,7 +310,7 @@ def test_a_machine_that_is_switched_off_meanwhile_is_noticed():
             client = await remote_client()
             client.stdin.write(b'{"do": "a"}\n')
             await client.stdout.readline()
-            rows = [line.split() for line in open("/proc/net/tcp")]
+            rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
             timers = [row[5][:2] for row in rows if row[2] == "0200007F:728A" and row[3] == "01"]
             client.stdin.close()
             await client.wait()
