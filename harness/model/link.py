@@ -189,8 +189,7 @@ class LinkShape:
     def unchecked(cls, **values: Any) -> Self:
         """A shape whose parts may contradict each other: what the kernel reports after a change by tc."""
         shape = object.__new__(cls)
-        for field in fields(cls):
-            object.__setattr__(shape, field.name, values.get(field.name, field.default))
+        vars(shape).update(vars(UNSHAPED), **values)
         return shape
 
     @property
@@ -259,7 +258,8 @@ class LinkShape:
 
     def to_json(self) -> dict[str, Any]:
         """Every field as plain JSON in SI units: bit/s, seconds, shares, packets, bytes."""
-        return {one.json: one.to_json(getattr(self, name)) for name, one in LINK_FIELDS.items()}
+        values = vars(self)
+        return {one.json: one.to_json(values[name]) for name, one in LINK_FIELDS.items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], *, checked: bool = True) -> Self:

@@ -53,7 +53,8 @@ class LinkField:
         """In SI units: bit/s, seconds, shares, packets, bytes."""
         if value is None or self.kind in (int, str):
             return value
-        return _JSON[self.kind][0](value) if self.kind in _JSON else value.to_json()
+        known = _JSON.get(self.kind)
+        return known[0](value) if known else value.to_json()
 
     def from_json(self, value: Any) -> Any:
         """The inverse of to_json, exact for what that wrote."""

@@ -86,7 +86,8 @@ def _split(text: str, kind: str, examples: str) -> tuple[Fraction, str]:
     mantissa, _, exponent = match[1].lower().partition("e")
     if abs(int(exponent or 0)) > _MAX_DIGITS:
         raise UnitError(f"{quoted(text)} is too large or too small for a {kind}")
-    return Fraction(mantissa) * Fraction(10) ** int(exponent or 0), match[2] or ""
+    value = Fraction(mantissa)
+    return value * Fraction(10) ** int(exponent) if exponent else value, match[2] or ""
 
 
 def _whole(value: Fraction, text: str, kind: str, smallest: str) -> int:
@@ -210,7 +211,7 @@ class Ratio:
         return float(self.value)
 
     def __bool__(self) -> bool:
-        return self.value != 0
+        return bool(self.value)
 
     def __str__(self) -> str:
         return f"{_decimal(self.value * 100)}%"

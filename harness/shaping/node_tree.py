@@ -72,6 +72,8 @@ def tree_of(
     versions: Collection[int] = (4, 6),
     sharing: Collection[int] = (),
     computed: Computed | None = None,
+    *,
+    sealed: bool = True,
 ) -> Tree:
     """The tree that makes a node's outgoing or its incoming edges; an unshaped edge needs no branch.
 
@@ -81,6 +83,7 @@ def tree_of(
         versions: of IP that the nodes have addresses of.
         sharing: neighbours whose edges share a capacity that is made behind their branches: they need one anyway.
         computed: for this node, in this direction, before.
+        sealed: whether the tree itself drops what matches no filter.
     """
     if not node.guarded:
         return EMPTY
@@ -95,7 +98,7 @@ def tree_of(
         else:
             branches[port.neighbour] = computed.branch(node, port)
             filters |= far
-    return Tree(True, branches, filters, passing=passing, sealed=True)
+    return Tree(True, branches, filters, passing=passing, sealed=sealed)
 
 
 def held_uplink(node: NodePlan, held: Tree) -> Capacity | None:

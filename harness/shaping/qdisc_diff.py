@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
+from typing import Final
 
 from harness.model.capacity import DROPTAIL
 from harness.shaping.htb_class import HtbClass, never_limiting
@@ -102,6 +104,10 @@ class DropFilter:
     handle: int
 
 
+_UNREADABLE: Final = ("distribution", "seed", "queue_bytes")
+_READABLE: Final = tuple(field.name for field in fields(Netem) if field.name not in _UNREADABLE)
+_readable: Final = attrgetter(*_READABLE)
+
 FilterAction = AddFilter | MoveFilter | DropFilter | Seal
 BranchAction = AddBranch | AddTbf | SetClass | SetLeaf | Change
 Action = AddRoot | SetUplink | BranchAction | FilterAction
@@ -158,7 +164,7 @@ def _idle(old: Branch) -> Branch:
 
 
 def _branch_actions(want: Branch, have: Branch | None, touched: bool) -> Iterator[BranchAction]:
-    if want == have and not touched:
+    if (want is have or want == have) and not touched:
         return
     if have is None:
         yield AddBranch(want)
@@ -189,17 +195,13 @@ def _settled(want: Branch, have: Branch) -> Branch:
     if leaf is not None and leaf.queue == DROPTAIL and tbf is not None:
         tbf = replace(tbf, limit=leaf.limit)
         leaf = leaf if held is not None else None  # tbf has a bfifo of its own
-    return replace(want, tbf=tbf, leaf=leaf)
+    return want if tbf is want.tbf and leaf is want.leaf else replace(want, tbf=tbf, leaf=leaf)
 
 
 def differences(want: Branch, have: Branch) -> list[str]:
     """The readable parameters in which two branches differ, e.g. ``delay_ns 20000000 -> 120000000``."""
-    unreadable = {"distribution", "seed", "queue_bytes"}
-    found = [
-        f"{name} {old} -> {new}"
-        for name in (field.name for field in fields(Netem))
-        if name not in unreadable and (old := getattr(have.netem, name)) != (new := getattr(want.netem, name))
-    ]
+    pairs = zip(_READABLE, _readable(have.netem), _readable(want.netem), strict=True)
+    found = [f"{name} {old} -> {new}" for name, old, new in pairs if old != new]
     if not _same_bucket(want.tbf, have.tbf):
         found.append(f"tbf {have.tbf} -> {want.tbf}")
     if have.queue != want.queue:
@@ -234,7 +236,7 @@ def mismatches(desired: Tree, observed: Tree) -> Iterable[tuple[int, str]]:
         have = observed.branches.get(neighbour)
         if have is None:
             yield neighbour, "nothing shapes it"
-        elif have != branch and (reasons := _all_differences(_settled(branch, have), have)):
+        elif have is not branch and have != branch and (reasons := _all_differences(_settled(branch, have), have)):
             yield neighbour, ", ".join(f"{reason} (applied -> requested)" for reason in reasons)
     for prefix, neighbour in desired.filters.items() if observed.filters != desired.filters else ():
         if observed.filters.get(prefix) != neighbour:

@@ -42,7 +42,7 @@ def branch_of(port: Port, seed: int, mtu: int = MTU) -> Branch:
 
 def needs_bucket(shape: LinkShape) -> bool:
     """Whether tbf makes the rate: netem has no burst, counts its queue in packets, and does not drop early."""
-    return any(one is not None for one in (shape.burst, shape.buffer, shape.queue))
+    return shape.burst is not None or shape.buffer is not None or shape.queue is not None
 
 
 def netem_of(port: Port, seed: int) -> Netem:

@@ -86,6 +86,8 @@ class ShaperDaemon:
         self._turn = 0
         self._lead = LEAD_NS
         self._conversations: list[socket.socket] = []
+        self._events: list[str] | None = None
+        """What happened to daemons of these nodes until this one had begun; read when it is first asked for."""
         self._sources: dict[int, Any] = {}
         for node, listener in zip(self._nodes, listeners, strict=True):
             node.listener = socket.socket(fileno=listener)
@@ -249,8 +251,9 @@ class ShaperDaemon:
             if request["do"] == "share":
                 first = self._layout.link_queue(node.index, 0)
                 return {"slots": self._state.slots, "first": first, "caps": self._layout.caps(node.index)}
-            events = self._state.load(EVENTS) or []
-            return {"links": node.reading(), "caps": self._caps.reading(node), "events": events}
+            if self._events is None:
+                self._events = self._state.load(EVENTS) or []
+            return {"links": node.reading(), "caps": self._caps.reading(node), "events": self._events}
         except control.Refused as refusal:
             return {"error": refusal.text, "neighbour": refusal.neighbour}
         except (KeyError, TypeError, HarnessError) as problem:

@@ -75,7 +75,6 @@ class NodeQueues:
         Raises:
             Refused: the kernel does not, or there is no room for so many traces.
         """
-        self.enter()
         try:
             self._set(branches, begun)
         finally:
@@ -115,6 +114,7 @@ class NodeQueues:
         counters = self._state.counters(self._layout.link_queue(self.index, branch.neighbour))
         counters[BACKLOG_BYTES] = 0  # of a daemon that was killed
         link_queue = LinkQueue(number, branch, counters, begun)
+        self.enter()  # to see who has it, where it is taken
         self.queue.bind(number, **self._settings(number, link_queue))
         self.link_queues[number] = link_queue
 
@@ -150,6 +150,7 @@ class NodeQueues:
     def _open_raw(self) -> None:
         for family in (socket.AF_INET, socket.AF_INET6):
             if family not in self._raw:
+                self.enter()
                 try:
                     self._raw[family] = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
                     self._raw[family].setsockopt(socket.SOL_SOCKET, socket.SO_MARK, COPY_MARK)

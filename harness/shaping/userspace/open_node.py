@@ -53,6 +53,7 @@ class OpenNode:
         self._computed = Computed()
         self._segments: tuple[int | None, ...] = ()
         self._uplink: tuple[Any, NodeStatus] = None, NodeStatus({})
+        self._guard: tuple[Any, Guard | None] = None, None
 
     def close(self) -> None:
         """Keep nothing open."""
@@ -68,16 +69,20 @@ class OpenNode:
     def guard(self, node: NodePlan, outside: bool) -> Guard:
         """What may pass the interface; from beyond its gateway too where packets from ``outside`` may."""
         net = node.addressing
-        own = tuple(net.address(node.rank, version) for version in net.versions)
         ways: list[IPv4Address | IPv6Address] = []
         if outside:
             ways = [way for version in net.versions for way in default_gateways(self._links, version, self.index)]
-        return Guard(self.index, own, (net.ipv4_net, net.ipv6_net), tuple(ways), node.forwards)
+        place, (before, guard) = (net, ways, node.forwards), self._guard
+        if guard is None or before != place:
+            own = tuple(net.address(node.rank, version) for version in net.versions)
+            guard = Guard(self.index, own, (net.ipv4_net, net.ipv6_net), tuple(ways), node.forwards)
+            self._guard = place, guard
+        return guard
 
     def desired(self, node: NodePlan) -> Tree:
-        """The tree that makes the edges that come in."""
+        """The tree that makes the edges that come in; the guard's rules drop what matches no filter."""
         sharing = {neighbour for order in cap_orders(node) for neighbour in order.neighbours}
-        return tree_of(node, node.ingress, self._versions, sharing, self._computed)
+        return tree_of(node, node.ingress, self._versions, sharing, self._computed, sealed=False)
 
     def begin(self, node: NodePlan, desired: Tree, touched: Collection[int]) -> None:
         """Do the kernel's part on the interface, and ask the daemon for its own."""
@@ -159,18 +164,14 @@ class OpenNode:
         names, answer, observed = vars(Stats()), self._held, replace(rules, branches=self._branches)
         stats = {int(near): Stats(**{name: link[name] for name in names}) for near, link in answer["links"].items()}
         notes = [*answer["events"], *([] if not desired.rooted or self._rules.sees_frames else [_NO_FRAMES])]
-        found = node_status(node.ingress, replace(desired, sealed=False), observed, stats, notes, node.mtu)
+        found = node_status(node.ingress, desired, observed, stats, notes, node.mtu)
         held = tuple(CapOrder.from_json(cap["order"]) for cap in answer.get("caps", ()))
         counted = (Stats(**{name: cap[name] for name in names}) for cap in answer.get("caps", ()))
-        uplink = self._uplink_status(node)
-        found = replace(
-            found,
-            caps={
-                **{order.name: CapStatus(order.capacity, stats) for order, stats in zip(held, counted, strict=True)},
-                **uplink.caps,
-            },
-            cap_mismatches=(*cap_mismatches(cap_orders(node), held), *uplink.cap_mismatches),
-        )
+        uplink, orders = self._uplink_status(node), cap_orders(node)
+        if uplink.caps or uplink.cap_mismatches or held or orders:
+            caps = {order.name: CapStatus(order.capacity, stats) for order, stats in zip(held, counted, strict=True)}
+            wrong = (*cap_mismatches(orders, held), *uplink.cap_mismatches)
+            found = replace(found, caps=caps | dict(uplink.caps), cap_mismatches=wrong)
         if not desired.rooted or observed.rooted:
             return found
         shaped = (port.edge.pair for port in node.ingress if port.neighbour in desired.branches)

@@ -91,6 +91,8 @@ class State:
 
     def __init__(self, fd: int, slots: int, *, writable: bool = True) -> None:
         self._fd, self.slots = fd, slots
+        self._generations: dict[int, int] = {}
+        """Of texts that this process has written."""
         self._texts_at = _HEADER + -(-slots * _SLOT // 4096) * 4096
         if writable and os.fstat(fd).st_size < self._texts_at:
             os.ftruncate(fd, self._texts_at)
@@ -123,7 +125,8 @@ class State:
         data = json.dumps(value, separators=(",", ":")).encode()
         if len(data) > _ROOM - _TEXT_HEAD.size:
             raise ValueError(f"{len(data)} bytes are too many")
-        generation = 1 + self.generation(number)
+        known = self._generations.get(number)
+        generation = self._generations[number] = 1 + (self.generation(number) if known is None else known)
         at = self._at(number, generation & 1)
         os.pwrite(self._fd, data, at + _TEXT_HEAD.size)
         os.pwrite(self._fd, _TEXT_HEAD.pack(generation, len(data), zlib.crc32(data)), at)

@@ -16,6 +16,7 @@ def opened(monkeypatch, code):
         raise OSError(code, os.strerror(code))
 
     node = object.__new__(NodeQueues)
+    node.namespace = None
     node._raw = {}
     monkeypatch.setattr(socket, "socket", refuse)
     node._open_raw()
