@@ -118,8 +118,9 @@ class Session:
         return self._pairing.edges
 
     def summary(self) -> list[str]:
-        """How many packets each edge got and delivered, and how long that took, in a line each."""
-        lines = [f"{src}->{dst}: {describe(edge)}" for (src, dst), edge in self._pairing.edges.items()]
+        """How many packets each edge got and delivered, and how long that took, in a line each where there were any."""
+        used = {pair: edge for pair, edge in self._pairing.edges.items() if edge.sent or edge.received}
+        lines = [f"{src}->{dst}: {describe(edge)}" for (src, dst), edge in used.items()] or ["no packet was recorded"]
         missing = {rank: lost for rank, lost in self._capture.lost.items() if lost}
         return lines + [
             f"node {rank}: not recorded: {count(lost, 'packet')} that came faster than they could be read; record fewer"

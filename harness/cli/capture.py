@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from harness.capture.record import Record
 
 _STDOUT: Final = "-"
+_NAMED: Final = 8
+"""Directed edges, at most, that a line names."""
 EPILOG: Final = options.examples(
     "harness capture 0-1",
     "harness capture 0-1 --one-way -w link.pcapng --seconds 10",
@@ -77,7 +79,8 @@ def capture(
     with _opened(file) as out, _ending() as came, Capture(network.backend, ends, most) as capture_:
         sink = PcapngSink(out, ends, most) if out else _Lines(ends)
         session = Session(capture_, ends, sink)
-        note(f"recording {', '.join(dict.fromkeys(one.edge for one in ends))}; Ctrl-C ends")
+        named = ", ".join(one.edge for one in ends if one.side == "sent")
+        note(f"recording {named if len(pairs) <= _NAMED else f'{len(pairs)} directed edges'}; Ctrl-C ends")
         try:
             session.run(lambda: bool(came), seconds=seconds, packets=count)
         finally:

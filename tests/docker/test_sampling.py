@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from harness.api.capture import PacketCapture
 from harness.backends.docker.backend import DockerBackend
 from harness.backends.docker.container_options import ContainerOptions
 from harness.errors import HarnessError
@@ -12,9 +13,15 @@ from harness.networks.network import Network
 from harness.networks.sampler import Sampler
 from tests.live.test_sampling import PORT, RECEIVE, SEND
 from tests.support.live import network, own, registry, run
+from tests.support.pcapng import read
 from tests.support.plans import shape
 
 pytestmark = pytest.mark.docker
+ONE_DATAGRAM = """
+import socket, sys, time
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"one datagram", (sys.argv[1], 9))
+time.sleep(0.3)
+"""
 
 
 @pytest.fixture
@@ -36,6 +43,16 @@ def up(tmp_path, monkeypatch):
 
 def lines(folder, name):
     return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def test_packets_are_captured_where_a_job_has_no_privileges(up, tmp_path):
+    net = up()
+    with PacketCapture(net, [(0, 1)], tmp_path / "link.pcapng", 128) as packets:
+        run(net, 0, net.backend.python, "-c", ONE_DATAGRAM, str(net.plan.addressing.ipv4(1)))
+    packets.stop()
+    _, recorded, _ = read((tmp_path / "link.pcapng").read_bytes())
+    sent, received = (at for _, at, _, data in recorded if data.endswith(b"one datagram"))
+    assert received - sent > 9.8e6
 
 
 def test_each_node_records_its_own(up, tmp_path):
