@@ -59,10 +59,10 @@ def test_a_killed_up_leaves_nothing(harness):
 
 
 def test_an_interrupted_up_says_nothing_of_what_it_had_started(harness):
-    for moment in range(16):
+    for moment in range(8):
         words = [sys.executable, "-m", "harness", "up", "-n", "40", "-p", "none"]
         process = subprocess.Popen(words, env=harness.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        time.sleep(0.2 + moment / 16)
+        time.sleep(0.2 + moment / 8)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[1]  # until the last process that could write there has ended
         assert "keeper.py" not in said
@@ -157,7 +157,7 @@ def test_bad_input_is_one_clear_line_and_nothing_made(harness, words):
     done = harness(*words, code=code)
     assert re.search(told, done.stderr)
     assert "Traceback" not in done.stderr
-    assert json.loads(harness("ls", "--json").stdout) == []
+    assert not list(Path(harness.env["HARNESS_STATE_DIR"]).glob("*.json")), "none is registered"
 
 
 def test_one_node_has_nothing_to_measure(harness):

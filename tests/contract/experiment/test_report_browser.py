@@ -70,17 +70,23 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-def shown(browser, page, scheme, size):
-    """The page, drawn; what the browser logged, and the addresses that it asked for."""
+def emulate(browser, scheme, size):
+    """A user's screen of that size, and the colours that the user wants."""
     width, height, mobile = SIZES[size]
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+
+
+def shown(browser, page, scheme, size):
+    """The page, drawn; what the browser logged, and the addresses that it asked for."""
+    emulate(browser, scheme, size)
     for log in ("browser", "performance"):
         browser.get_log(log)  # forgets what was before
     browser.get(page.as_uri())
     wait_drawn(browser)
+    browser.execute_script("name = arguments[0]", f"{scheme} {size}")
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     return browser.get_log("browser"), asked
@@ -150,7 +156,10 @@ return [...document.querySelectorAll('.plot')].map(plot => [
 """
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "tablet"), ("dark", "phone")])
+TABLET = pytest.param("dark", "tablet", marks=pytest.mark.full)  # between the two others
+
+
+@pytest.mark.parametrize(("scheme", "size"), [TABLET, ("dark", "phone"), ("light", "desktop")])
 def test_the_page(browser, page, tmp_path, scheme, size):
     logged, asked = shown(browser, page, scheme, size)
     assert logged == []
@@ -176,6 +185,19 @@ def wait_drawn(browser):
     WebDriverWait(browser, SECONDS).until(lambda driver: driver.execute_script(drawn))
 
 
+def on_desktop(browser, page, *, changed):
+    """The page as it is when it is opened, in light colours on a desktop. It is drawn again only where it has to be.
+
+    Args:
+        changed: whether the test changes what is shown, and does not change it back.
+    """
+    if browser.current_url != page.as_uri() or browser.execute_script("return name") != "light desktop":
+        shown(browser, page, "light", "desktop")
+    emulate(browser, "light", "desktop")
+    if changed:
+        browser.execute_script("name = 'changed by a test'")
+
+
 def rows(browser, table):
     """The first cells of the rows that are shown, from the top."""
     shown_rows = f"document.querySelectorAll('#{table} tbody tr:not([hidden])')"
@@ -194,10 +216,46 @@ def marks(browser, chart, kind):
     return browser.execute_script(script)
 
 
+def test_nothing_of_the_data_became_markup(browser, page):
+    on_desktop(browser, page, changed=False)
+    assert browser.execute_script("return document.images.length") == 0
+    assert browser.execute_script("return document.querySelectorAll('script').length") == 3
+    assert "<img src=x onerror=alert(1)>" in browser.execute_script("return document.body.textContent")
+
+
+def test_the_colours_change_while_it_is_open(browser, page):
+    on_desktop(browser, page, changed=False)
+    line = "return getComputedStyle(document.querySelector('.plot .mark-line path')).stroke"
+    before = browser.execute_script(line)
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    after = browser.execute_script(line)
+    browser.find_element("id", "theme").click()
+    assert (before, after, browser.execute_script(line)) == ("rgb(26, 86, 196)", "rgb(91, 156, 246)", before)
+
+
+def test_a_run_is_switched_off_and_the_others_of_its_strategy_are_drawn_one_by_one(browser, page):
+    on_desktop(browser, page, changed=False)
+    points = "return document.querySelectorAll('[data-chart=loss-time-wan] .mark-symbol path').length"
+    before = [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")], browser.execute_script(points)
+    box = browser.find_element("css selector", "#all-runs [aria-label='draw wan, diloco H=20, seed 0']")
+    box.send_keys(" ")
+    wait_drawn(browser)
+    assert [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")] == [3, 2]
+    browser.execute_script("document.getElementById('every-run').click()")
+    wait_drawn(browser)
+    assert marks(browser, "loss-time-wan", "line") == 5
+    browser.execute_script("document.getElementById('every-run').click()")
+    box.send_keys(" ")
+    wait_drawn(browser)
+    after = [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")], browser.execute_script(points)
+    assert after == before
+
+
 def test_a_strategy_and_a_place_are_switched_off(browser, page):
     from selenium.webdriver.support.ui import Select
 
-    shown(browser, page, "light", "desktop")
+    on_desktop(browser, page, changed=True)
     assert (marks(browser, "loss-time-wan", "line"), marks(browser, "communication-wan", "rect")) == (3, 6)
     assert (len(rows(browser, "figures")), len(rows(browser, "all-runs"))) == (6, 12)
     browser.find_element("css selector", ".toggle[data-toggle='1']").click()
@@ -215,7 +273,7 @@ def test_a_strategy_and_a_place_are_switched_off(browser, page):
 
 
 def test_runs_are_found_and_sorted_and_drawn_one_by_one(browser, page):
-    shown(browser, page, "light", "desktop")
+    on_desktop(browser, page, changed=True)
     find = browser.find_element("css selector", "[data-find=all-runs]")
     find.send_keys("wan diloco seed")
     wait_drawn(browser)
@@ -232,28 +290,10 @@ def test_runs_are_found_and_sorted_and_drawn_one_by_one(browser, page):
     assert [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")] == [6, 0]
 
 
-def test_a_run_is_switched_off_and_the_others_of_its_strategy_are_drawn_one_by_one(browser, page):
-    shown(browser, page, "light", "desktop")
-    points = "return document.querySelectorAll('[data-chart=loss-time-wan] .mark-symbol path').length"
-    before = [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")], browser.execute_script(points)
-    box = browser.find_element("css selector", "#all-runs [aria-label='draw wan, diloco H=20, seed 0']")
-    box.send_keys(" ")
-    wait_drawn(browser)
-    assert [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")] == [3, 2]
-    browser.execute_script("document.getElementById('every-run').click()")
-    wait_drawn(browser)
-    assert marks(browser, "loss-time-wan", "line") == 5
-    browser.execute_script("document.getElementById('every-run').click()")
-    box.send_keys(" ")
-    wait_drawn(browser)
-    after = [marks(browser, "loss-time-wan", kind) for kind in ("line", "area")], browser.execute_script(points)
-    assert after == before
-
-
 def test_why_a_run_took_so_long_leads_to_the_run(browser, page):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    shown(browser, page, "light", "desktop")
+    on_desktop(browser, page, changed=True)
     assert len(rows(browser, "explained")) == 12
     browser.find_element("css selector", "[data-find=explained]").send_keys("mobile h=20")
     wait_drawn(browser)
@@ -272,8 +312,9 @@ def test_why_a_run_took_so_long_leads_to_the_run(browser, page):
     assert len(set(labels)) == 1
 
 
-def test_a_large_experiment_is_a_page_that_one_can_read(browser, tmp_path):
-    """96 runs on eight places: the first is shown, the others when they are chosen."""
+@pytest.mark.parametrize(("seeds", "most"), [((0,), 2e6), pytest.param((0, 1, 2), 2.5e6, marks=pytest.mark.full)])
+def test_a_large_experiment_is_a_page_that_one_can_read(browser, tmp_path, seeds, most):
+    """32 or 96 runs on eight places: the first is shown, the others when they are chosen."""
     pytest.importorskip("altair", reason="the extra 'report' is not installed")
     from harness.experiment.report.image_export import vega_program
     from harness.experiment.report.page.page import make_page
@@ -281,37 +322,19 @@ def test_a_large_experiment_is_a_page_that_one_can_read(browser, tmp_path):
     folder = tmp_path / "large-1"
     eight = {"profiles": ("local", "datacenter", "wan", "mobile"), "topologies": ("ring", "star")}
     others = [Strategy(name, name, {}, every=5, pace=50) for name in ("fedavg", "gossip")]
-    make_experiment(folder, **eight, strategies=(DDP, DILOCO, *others), seeds=(0, 1, 2), steps=40, nodes=4)
+    make_experiment(folder, **eight, strategies=(DDP, DILOCO, *others), seeds=seeds, steps=40, nodes=4)
     path = folder / "page.html"
     path.write_text(make_page(analyse(load_experiment(folder)), vega_program()))
     shown(browser, path, "light", "desktop")
     assert places(browser) == {"local/ring"}
     assert browser.execute_script("return document.documentElement.scrollHeight") < 10_000
-    assert path.stat().st_size < 2.5e6
-
-
-def test_nothing_of_the_data_became_markup(browser, page):
-    shown(browser, page, "light", "desktop")
-    assert browser.execute_script("return document.images.length") == 0
-    assert browser.execute_script("return document.querySelectorAll('script').length") == 3
-    assert "<img src=x onerror=alert(1)>" in browser.execute_script("return document.body.textContent")
-
-
-def test_the_colours_change_while_it_is_open(browser, page):
-    shown(browser, page, "light", "desktop")
-    line = "return getComputedStyle(document.querySelector('.plot .mark-line path')).stroke"
-    before = browser.execute_script(line)
-    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
-    after = browser.execute_script(line)
-    browser.find_element("id", "theme").click()
-    assert (before, after, browser.execute_script(line)) == ("rgb(26, 86, 196)", "rgb(91, 156, 246)", before)
+    assert path.stat().st_size < most
 
 
 def test_another_run_is_chosen(browser, page):
     from selenium.webdriver.support.ui import Select, WebDriverWait
 
-    shown(browser, page, "light", "desktop")
+    on_desktop(browser, page, changed=True)
     words = "return document.querySelector('.run-panel:not([hidden])').textContent"
     marks = "return document.querySelectorAll('[data-chart=links-rate] .mark-rule.role-mark line').length"
     first = browser.execute_script(words)

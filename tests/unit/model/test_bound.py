@@ -304,7 +304,7 @@ def capped_plans(draw):
 sizes = st.integers(0, 10**6)
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.one_of(plans(), capped_plans()), st.sampled_from(COLLECTIVES), sizes, sizes)
 def test_longer_with_size(network, collective, one, other):
     assume(collective != "barrier")
@@ -312,7 +312,7 @@ def test_longer_with_size(network, collective, one, other):
     assert LinkBound(network).seconds(collective, small) <= LinkBound(network).seconds(collective, large) + 1e-12
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.one_of(plans(), capped_plans()), st.sampled_from(COLLECTIVES), sizes, st.data())
 def test_longer_with_delay(network, collective, size, data):
     edge = network.edges[data.draw(st.sampled_from(sorted(network.edges)))]
@@ -321,7 +321,7 @@ def test_longer_with_delay(network, collective, size, data):
     assert LinkBound(network).seconds(collective, size) <= LinkBound(changed).seconds(collective, size) + 1e-12
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.one_of(plans(), capped_plans()), st.sampled_from(COLLECTIVES), sizes, st.data())
 def test_shorter_with_rate(network, collective, size, data):
     edge = network.edges[data.draw(st.sampled_from(sorted(network.edges)))]
@@ -336,7 +336,7 @@ def test_shorter_with_rate(network, collective, size, data):
     assert bounds[1] + 1e-12 >= bounds[2]
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.one_of(plans(), capped_plans()), st.sampled_from(COLLECTIVES), sizes, st.data())
 def test_longer_without_a_link(network, collective, size, data):
     edge = network.edges[data.draw(st.sampled_from(sorted(network.edges)))]
@@ -344,7 +344,7 @@ def test_longer_without_a_link(network, collective, size, data):
     assert LinkBound(network).seconds(collective, size) <= LinkBound(changed).seconds(collective, size) + 1e-12
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(capped_plans(), st.sampled_from(COLLECTIVES), sizes, st.data())
 def test_shorter_with_a_wider_line(network, collective, size, data):
     assume(network.nodes)
@@ -532,14 +532,14 @@ def simulated(network, algorithm, size, uplink_first=True):
 
 
 @pytest.mark.parametrize(("collective", "algorithm"), ALGORITHMS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(network=plans(), size=sizes)
 def test_no_algorithm_beats_it(collective, algorithm, network, size):
     assert LinkBound(network).seconds(collective, size) <= simulated(network, algorithm, size) + 1e-9
 
 
 @pytest.mark.parametrize(("collective", "algorithm"), ALGORITHMS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(network=capped_plans(), size=sizes, uplink_first=st.booleans())
 def test_no_algorithm_beats_it_on_shared_lines(collective, algorithm, network, size, uplink_first):
     found = LinkBound(network).seconds(collective, size)
