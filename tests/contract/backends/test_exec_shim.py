@@ -245,7 +245,8 @@ import os, signal, time
 signal.signal(signal.SIGWINCH, lambda *_: os.write(1, repr(os.get_terminal_size()).encode()))
 try:
     print(os.isatty(0), os.isatty(2), os.get_terminal_size(), input())
-    time.sleep(60)
+    while True:
+        time.sleep(0.05)  # a signal just before a sleep does not shorten it
 except KeyboardInterrupt:
     print("interrupted")
 """
