@@ -128,9 +128,9 @@ def ping(network, src, dst, count=10, version=4, interval=0.1, patience=5):
     """
     addressing = network.plan.addressing
     target = str(addressing.ipv4(dst) if version == 4 else addressing.ipv6(dst))
-    words = ["ping", "-n", "-q", "-U", "-W", str(patience)]
-    run(network, src, *words, "-c", "1", target, check=False)
-    text = run(network, src, *words, "-c", str(count), "-i", str(interval), target, check=False)
+    words = f"ping -n -q -U -W {patience} {target}"
+    both = f"{words} -c 1 >/dev/null 2>&1; exec {words} -c {count} -i {interval}"
+    text = run(network, src, "sh", "-c", both, check=False)  # to start a program in a node costs more than the program
     sent, received = (int(re.search(rf"(\d+) {word}", text)[1]) for word in ("packets transmitted", "received"))
     times = re.search(r"= ([\d.]+)/([\d.]+)/", text)
     return sent - received, *(map(float, times.groups()) if times else (float("nan"), float("nan")))
