@@ -84,6 +84,12 @@ def test_the_summary_has_the_fullest():
     assert ("fullest", "the uplink of node 0, 97 % of its 1 Mbit/s") in summary(run())
 
 
+def test_the_summary_names_no_rate_of_a_limit_that_came_later():
+    change = RecordedChange(99.9, 100.0, (), caps={"uplink 0": CAP})
+    lines = dict(summary(run(changes=(change,), plan=network("ring", 2))))
+    assert lines["fullest"] == "the uplink of node 0, 97 % of its limit"
+
+
 def test_names():
     assert [title(name) for name in ("downlink 3", "trunk eu->us")] == ["the downlink of node 3", "trunk eu->us"]
     assert planned(PLAN, "uplink 0") == CAP
