@@ -30,7 +30,7 @@ class PatientDdp(Ddp):
     def share_parameters(self):
         changes = Path(json.loads(sys.argv[sys.argv.index("--json") + 1])["out"], "changes.jsonl")
         deadline = time.monotonic() + 200
-        while self.steps == 20 and not changes.exists() and time.monotonic() < deadline:
+        while self.steps >= 20 and not changes.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         super().share_parameters()
 """

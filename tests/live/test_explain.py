@@ -18,7 +18,12 @@ EVIDENCE = {
     "changed-delay": " (delay 2 ms → delay 60 ms): steps took ",
 }
 """Of one run per cause; the others repeat it in another way."""
-ELSEWHERE = {"rate-ddp": "found by a command's connections below", "compute-text": "what a straggler's steps record"}
+ELSEWHERE = {
+    "rate-ddp": "found by a command's connections below",
+    "compute-text": "what every run's steps record: tests/contract/training/test_train.py",
+    "straggler-sleep": "the same",
+    "loss-bulk": "what is sent again is recorded: tests/live/test_experiment.py, tests/live/test_sampling.py",
+}
 """Copies of all of these runs are explained by tests/unit/experiment/report/test_prepared_runs.py."""
 SUBNETS = ["--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing().ipv6_net)]
 

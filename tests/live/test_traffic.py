@@ -33,7 +33,6 @@ def net(harness):
     harness("down")
 
 
-@pytest.mark.backend
 @pytest.mark.timing
 def test_udp_keeps_its_rate_and_what_exceeds_a_link_is_lost(net):
     net("traffic", "start", "0-2", "--rate", "8mbit")

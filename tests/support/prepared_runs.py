@@ -17,6 +17,7 @@ from typing import Any
 
 from harness.experiment.report.load import load_experiment
 from harness.experiment.report.load.records import RecordedRun
+from tests.support import warm_harness
 from tests.support.cli import HARNESS
 from tests.support.runs import read_lines
 
@@ -192,11 +193,16 @@ def make(name: str, folder: Path, env: Mapping[str, str], options: Sequence[str]
 
 
 def _change(folder: Path, one: Prepared, env: Mapping[str, str], process: subprocess.Popen[str]) -> None:
-    """Change link 0-1 once a quarter of the steps are done: half of them may be, until the command has."""
+    """Change link 0-1 once a quarter of the steps are done: half of them may be, until the command has.
+
+    It is forked from a process that has imported all of it: a new one may need longer than all steps.
+    """
+    warm_harness.run(["--help"], env)
     while process.poll() is None:
         if any(step >= one.steps // 4 for step in _steps(folder)):
             name = env.get("HARNESS_NAME", "default")
-            subprocess.run([*HARNESS, "link", "set", "0-1", *one.change, "--name", name], env=env, check=True)
+            done = warm_harness.run(["link", "set", "0-1", *one.change, "--name", name], env)
+            assert done.returncode == 0, done.stderr
             return
         time.sleep(0.05)
 
