@@ -34,7 +34,7 @@ class RecordingOrders:
         """Begin to record; a recording that goes on ends. Raises HarnessError."""
         self.end()
         if not self._folder.is_mount():  # the image's own vanishes with the container
-            raise InputError(f"nothing can be recorded: {self._folder} is no folder of the host; mount one there")
+            raise InputError(f"nothing can be recorded: {self._folder} is not a folder of the host; mount one there")
         self._recorder = NodeRecorder(self._folder, self._links, attempt, user_of(), self._messages.append)
         self._task = self._spawn(self._recorder.run())
 

@@ -175,7 +175,7 @@ class Results:
                 return
             name, size = safe_name(message.get("name")), message.get("size")
             if name is None or not isinstance(size, int) or not 0 <= size <= left:
-                raise ValueError(f"rank {rank} sends what is no file of a run: {message}")
+                raise ValueError(f"rank {rank} sent what is not a file of a run: {message}")
             left -= size
             files += await self._file(folder / name, rank, size, reader, writer)
 

@@ -71,6 +71,6 @@ def variables(env: Mapping[str, StrPath] | None) -> dict[str, str]:
     made = {}
     for name, value in (env or {}).items():
         if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-            raise InputError(f"env: {quoted(name)} is no name of a variable; write e.g. 'LR'")
+            raise InputError(f"env: {quoted(name)} is not a name of a variable; write e.g. 'LR'")
         made[name] = written(f"env: {name}", value, f"text, e.g. {quoted(str(value))}")
     return made

@@ -44,7 +44,7 @@ def execute(
         end(launch(network.backend, network.plan, command, printer(network.plan.size), master_port=master_port))
         return
     if not is_whole_number(rank):
-        raise InputError(f"{quoted(rank)} is no rank; write a number from 0 to {network.plan.size - 1}, or all")
+        raise InputError(f"{quoted(rank)} is not a rank; write a number from 0 to {network.plan.size - 1}, or all")
     network.plan.require_rank(int(rank))
     env = environment(network.plan, int(rank), network.backend.environ, master_port, command)
     process = network.backend.spawn(int(rank), command, env=env, own_group=False)

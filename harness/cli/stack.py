@@ -67,7 +67,7 @@ def stack(
     from harness.scenario.scenario_name import scenario_path
 
     if runs is not None and not runs.is_dir():
-        raise InputError(f"--runs {quoted(str(runs))} is no folder: make it, as the user whom results are to belong to")
+        raise InputError(f"--runs {quoted(str(runs))} is not a folder: make it, as the user who is to own results")
     chosen = replace(chosen, mtu=mtu)
     plan = chosen.plan()
     if job.scenario:

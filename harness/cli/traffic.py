@@ -133,7 +133,7 @@ def _ids(text: str) -> list[int] | None:
     words = [word.strip() for word in text.split(",")]
     if not all(map(is_whole_number, words)):
         raise InputError(
-            f"{quoted(text)} is no traffic; write its number ('harness traffic show'), several as 1,2, or all"
+            f"{quoted(text)} is not a traffic number; write one ('harness traffic show'), several as 1,2, or all"
         )
     return [int(word) for word in words]
 

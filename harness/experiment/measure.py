@@ -47,7 +47,7 @@ class Measure:
         try:
             found = re.compile(pattern)
         except re.error as problem:
-            raise InputError(f"{quoted(pattern)} is no regular expression: {problem}") from None
+            raise InputError(f"{quoted(pattern)} is not a regular expression: {problem}") from None
         named = [name for name in found.groupindex if name != _STEP]
         if found.groups == (_STEP in found.groupindex):
             raise InputError(

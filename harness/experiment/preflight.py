@@ -126,7 +126,7 @@ def _check_program(command: OwnCommand, program: str, path: str) -> None:
         raise InputError(f"command: {quoted(program)} is a script, not a program: write [{interpreter}, {program}]")
     if "/" not in program:
         raise InputError(f"command: there is no program {quoted(program)} in PATH")
-    what = "is no program that can be executed" if Path(where).exists() else "does not exist"
+    what = "is not a program that can be executed" if Path(where).exists() else "does not exist"
     raise InputError(f"command: {where} {what}")
 
 

@@ -65,7 +65,7 @@ class Addressing:
             raise PlanError(f"subnet: {error}; write e.g. 10.77.0.0/16 or fd77::/64") from None
         for net in (made.ipv4_net, made.ipv6_net):
             if any(net.overlaps(other) for other in _NO_HOSTS if net.version == other.version):
-                raise PlanError(f"subnet: {net} is no network for hosts; write e.g. 10.77.0.0/16 or fd77::/64")
+                raise PlanError(f"subnet: {net} is not a network for hosts; write e.g. 10.77.0.0/16 or fd77::/64")
         return made
 
     def require(self, nodes: int, others: int = 0) -> None:

@@ -198,6 +198,6 @@ def _regions(word: str, plan: NetworkPlan) -> Regions:
         if len(unknown) == 1:
             raise PlanError(f"there is no region {quoted(unknown[0])}; {suggest(unknown[0], plan.regions)}")
     raise PlanError(
-        f"{quoted(word)} is no trunk; write two regions as A-B, e.g. {'-'.join([*plan.regions][:2])}, or all;"
+        f"{quoted(word)} is not a trunk; write two regions as A-B, e.g. {'-'.join([*plan.regions][:2])}, or all;"
         f" regions: {', '.join(plan.regions)}"
     )

@@ -132,7 +132,7 @@ def ranks_in(text: str, size: int) -> list[int]:
         first, dash, last = word.partition("-")
         ends = (first, last) if dash else (first, first)
         if not all(map(is_whole_number, ends)) or int(ends[0]) > int(ends[1]):
-            raise InputError(f"{quoted(word)} is no rank; write e.g. 2, or several as 0,2 or 0-3, or all")
+            raise InputError(f"{quoted(word)} is not a rank; write e.g. 2, or several as 0,2 or 0-3, or all")
         if int(ends[1]) >= size:
             raise PlanError(f"there is no rank {int(ends[1])}; this network has ranks 0 to {size - 1}")
         ranks.update(range(int(ends[0]), int(ends[1]) + 1))

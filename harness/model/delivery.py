@@ -194,7 +194,7 @@ def parse_factor(text: str) -> Fraction:
     except ValueError:
         value = Fraction(0)
     if not _FACTORS[0] <= value <= _FACTORS[1]:
-        raise InputError(f"{quoted(text)} is no factor from 0.001 to 1000; write e.g. 2, 0.5 or 50%")
+        raise InputError(f"{quoted(text)} is not a factor from 0.001 to 1000; write e.g. 2, 0.5 or 50%")
     return value
 
 

@@ -41,7 +41,9 @@ class GilbertElliott:
             chances = {word[0] if named else name: word[-1] for name, word in zip(names * 2, words, strict=False)}
             if {"p", "r"} <= chances.keys() and len(chances) == len(words):
                 return cls(**{name: Ratio.parse(share) for name, share in chances.items()})
-        raise InputError(f"{quoted(text)} is no chain; write p=1%,r=20%[,loss_bad=90%[,loss_good=0%]], or 1%,20%,90%")
+        raise InputError(
+            f"{quoted(text)} is not a chain; write p=1%,r=20%[,loss_bad=90%[,loss_good=0%]], or 1%,20%,90%"
+        )
 
     def __str__(self) -> str:
         return ",".join(f"{name}={share}" for name, share in vars(self).items())

@@ -95,7 +95,7 @@ def _reader(spec: str, keys: dict[str, str], key: str, kind: type[Q], example: s
     unit = keys.get(key)
     if unit is not None:
         if any(letter.isdigit() for letter in unit):
-            why = f"{key}={quoted(unit)} is no unit: write it without a number, e.g. {key}={example}"
+            why = f"{key}={quoted(unit)} is not a unit: write it without a number, e.g. {key}={example}"
             raise TopologyError(f"topology {quoted(spec)}: {why}")
         try:
             smallest = Fraction(_steps(kind.parse(f"8{unit}")), 8)

@@ -31,7 +31,7 @@ def parse_pairs(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[
         a, dash, b = word.strip().partition("-")
         if not (dash and is_whole_number(a) and is_whole_number(b)):
             raise InputError(
-                f"{quoted(word)} is no edge; write A-B with two ranks, e.g. 0-1, or several as 0-1,1-2, or all"
+                f"{quoted(word)} is not an edge; write A-B with two ranks, e.g. 0-1, or several as 0-1,1-2, or all"
             )
         there, back = plan.edge(int(a), int(b)), plan.edge(int(b), int(a))
         pairs += [there.pair] if one_way else [there.pair, back.pair]
@@ -62,7 +62,9 @@ def crossing(groups: str, plan: NetworkPlan) -> list[Pair]:
     for number, group in enumerate(groups.split("|")):
         for word in group.split(","):
             if not is_whole_number(word.strip()):
-                raise InputError(f"partition {quoted(groups)}: {quoted(word.strip())} is no rank; write e.g. '0,1|2,3'")
+                raise InputError(
+                    f"partition {quoted(groups)}: {quoted(word.strip())} is not a rank; write e.g. '0,1|2,3'"
+                )
             rank = int(word)
             plan.require_rank(rank)
             if rank in member:

@@ -49,8 +49,8 @@ def read_regions(entry: Entry, rank_of: Callable[[Entry], int]) -> dict[str, tup
     for name, value in entry.named("eu").items():
         if not _NAME.fullmatch(name) or name == _EVERY:
             raise value.fault(
-                f"{quoted(name)} is no name of a region: use up to 32 letters, digits, '_' and '-', begin with a letter"
-                f", and leave {_EVERY!r} for all nodes"
+                f"{quoted(name)} is not a name of a region: use up to 32 letters, digits, '_' and '-', begin with a"
+                f" letter, and leave {_EVERY!r} for all nodes"
             )
         ranks = [(rank_of(item), item) for item in value.items()]
         if not ranks:
@@ -144,7 +144,7 @@ def read_caps(
     for name, value in values.items():
         if name != _EVERY and name not in regions and not _is_rank(name, size):
             known = ", ".join([_EVERY, *regions])
-            raise value.fault(f"{quoted(name)} is no rank from 0 to {size - 1}, and none of {known}")
+            raise value.fault(f"{quoted(name)} is not a rank from 0 to {size - 1}, and none of {known}")
     whole = [(name, range(size)) for name in values if name == _EVERY]
     parts = [(name, regions[name]) for name in values if name in regions]
     single = [(name, [int(name)]) for name in values if _is_rank(name, size)]

@@ -84,7 +84,9 @@ class Topology:
         by_pair = {(edge.a, edge.b): edge for edge in sorted(self.edges, key=lambda edge: (edge.a, edge.b))}
         for a, b in by_pair:
             if not 0 <= a < b < self.size:
-                raise TopologyError(f"{self.name}: {a}-{b} is no edge between two of the ranks 0 to {self.size - 1}")
+                raise TopologyError(
+                    f"{self.name}: {a}-{b} is not an edge between two of the ranks 0 to {self.size - 1}"
+                )
         if len(by_pair) != len(self.edges):
             raise TopologyError(f"{self.name}: an edge is there twice")
         object.__setattr__(self, "edges", tuple(by_pair.values()))

@@ -30,11 +30,11 @@ class Price:
         """Read ``0.09USD/GB``. Raises InputError."""
         found = _PRICE.fullmatch(text.strip())
         if not found:
-            lacks = "a currency is missing" if re.fullmatch(r"\s*[\d.]+\s*(/\s*\w+)?\s*", text) else "that is no price"
+            lacks = "a currency is missing" if re.fullmatch(r"\s*[\d.]+\s*(/\s*\w+)?\s*", text) else "it is not a price"
             raise InputError(f"--price {quoted(text)}: {lacks}; write e.g. 0.09USD/GB")
         amount = float(found[1])
         if not math.isfinite(amount):
-            raise InputError(f"--price {quoted(text)}: that is no price; write e.g. 0.09USD/GB")
+            raise InputError(f"--price {quoted(text)}: that is not a price; write e.g. 0.09USD/GB")
         return cls(amount / _UNITS[found[3]], found[2])
 
     def cost(self, size: float) -> str:

@@ -50,7 +50,7 @@ def read_availability(path: Path, verb: str) -> tuple[list[Absence], float]:
             raise InputError(f"{place}: time {line[clock]} is before that of the line above")
         last = at
         if not is_whole_number(line["node"]):
-            raise InputError(f"{place}: {quoted(line['node'])} is no node; write its rank")
+            raise InputError(f"{place}: {quoted(line['node'])} is not a node; write its rank")
         rank, event = int(line["node"]), line["event"]
         if event not in ("add", "remove"):
             raise InputError(f"{place}: {quoted(event)} is neither add nor remove")
@@ -78,5 +78,5 @@ def _seconds(place: str, cell: str, end: str) -> float:
     except ValueError:
         value = -1.0
     if not (math.isfinite(value) and value >= 0):
-        raise InputError(f"{place}: {quoted(cell)} is no time")
+        raise InputError(f"{place}: {quoted(cell)} is not a time")
     return value

@@ -128,6 +128,6 @@ def _steps(values: Mapping[str, Entry], key: str) -> int | None:
     numbers = [word for word in words if word not in ("step", "steps")]
     if len(numbers) != 1 or not is_whole_number(numbers[0]) or not int(numbers[0]):
         raise values[key].fault(
-            f"{quoted(values[key].word)} is no number of steps; write at: step 100, every: 50 steps"
+            f"{quoted(values[key].word)} is not a number of steps; write at: step 100, every: 50 steps"
         )
     return int(numbers[0])

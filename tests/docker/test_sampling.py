@@ -87,5 +87,5 @@ def test_each_node_records_its_own(up, tmp_path):
 
 def test_containers_without_a_folder_for_results(up, tmp_path):
     net = up()
-    with pytest.raises(HarnessError, match=r"nothing can be recorded: /runs is no folder of the host"):
+    with pytest.raises(HarnessError, match=r"nothing can be recorded: /runs is not a folder of the host"):
         Sampler(net, tmp_path).start()

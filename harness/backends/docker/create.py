@@ -93,7 +93,7 @@ def create(network: str, plan: NetworkPlan, recipe: ContainerOptions, progress: 
         except APIError as problem:
             if problem.status_code != 400:
                 raise
-            raise InputError(f"--image {recipe.image!r} is no name of an image: {problem.explanation}") from None
+            raise InputError(f"--image {recipe.image!r} is not a name of an image: {problem.explanation}") from None
         progress("making a bridge network")
         _make_network(client, network, plan)
         made: dict[int, str] = {}

@@ -108,7 +108,7 @@ class DockerDaemon:
             ) from None
         except ValueError as problem:
             raise UnavailableError(
-                f"what answers at {self.host} is no Docker daemon ({problem}); set DOCKER_HOST to where one is"
+                f"what answers at {self.host} is not a Docker daemon ({problem}); set DOCKER_HOST to where one is"
             ) from None
 
 

@@ -111,8 +111,9 @@ def _check(chosen: NetworkOptions, job: StackOptions, plan: NetworkPlan) -> None
     longest = f"{job.name}_rank-{plan.size - 1}"
     if not _NAME.fullmatch(job.name) or len(longest) > HOST_NAME_LENGTH:
         raise InputError(
-            f"--name {quoted(job.name)} is no name for a stack: letters, digits, hyphens and underscores, from a letter"
-            f" or digit to one, up to {HOST_NAME_LENGTH - len(longest) + len(job.name)} characters for this network"
+            f"--name {quoted(job.name)} is not a name for a stack: letters, digits, hyphens and underscores, from a"
+            f" letter or digit to one, up to"
+            f" {HOST_NAME_LENGTH - len(longest) + len(job.name)} characters for this network"
         )
     if chosen.subnet6:
         raise InputError("--subnet6 is not for a stack: Swarm's overlay networks have IPv4 alone")

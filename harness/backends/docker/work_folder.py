@@ -46,7 +46,7 @@ def read_folder(folder: Path) -> tuple[list[WorkFile], list[str]]:
         InputError: it is no folder, or has too much.
     """
     if not folder.is_dir():
-        raise InputError(f"--work {quoted(str(folder))} is no folder")
+        raise InputError(f"--work {quoted(str(folder))} is not a folder")
     carried, empty = [], []
     for path in _files(folder):
         target = path.relative_to(folder).as_posix()

@@ -90,7 +90,7 @@ def find_strategy(name: str) -> type[Strategy]:
     if lacking := ", ".join(sorted(chosen.__abstractmethods__)):
         raise InputError(f"strategy {quoted(name)}: {chosen.__name__} lacks {lacking}")
     if not is_dataclass(chosen.Options):
-        raise InputError(f"strategy {quoted(name)}: Options of {chosen.__name__} is no dataclass")
+        raise InputError(f"strategy {quoted(name)}: Options of {chosen.__name__} is not a dataclass")
     return chosen
 
 

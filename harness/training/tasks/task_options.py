@@ -54,7 +54,7 @@ class TaskOptions:
             if getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 raise InputError(f"task {self.name} has no use for {name}: leave it out, or take another task")
         if self.name == "text" and (self.width or 0) % WIDTH_STEP:
-            raise InputError(f"task text: width {self.width} is no multiple of {WIDTH_STEP}")
+            raise InputError(f"task text: width {self.width} is not a multiple of {WIDTH_STEP}")
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

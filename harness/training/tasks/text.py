@@ -35,7 +35,7 @@ def read_text(path: str | None) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--data {path}: {getattr(error, 'strerror', None) or 'it is no UTF-8 text'}") from None
+        raise InputError(f"--data {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from None
 
 
 class Gpt(nn.Module):

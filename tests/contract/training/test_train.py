@@ -223,7 +223,7 @@ def test_a_full_disk_is_one_line_that_names_the_file(tmp_path):
         (["--shards", "evenly"], "shards 'evenly': write iid, or dirichlet:ALPHA"),
         (["--lr", "nan"], "task digits: lr must be a number over 0, not nan"),
         (["--seed", "-1"], "'-1' is not a whole number from 0"),
-        (["--task", "text", "--width", "33"], "task text: width 33 is no multiple of 32"),
+        (["--task", "text", "--width", "33"], "task text: width 33 is not a multiple of 32"),
         (["--strategy", "dddp"], "strategy 'dddp' is unknown; did you mean 'ddp'?"),
         (["--strategy", "diloco", "--option", "K=3"], "strategy diloco has no option 'K'; known: "),
     ],

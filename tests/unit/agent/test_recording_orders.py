@@ -73,5 +73,5 @@ def test_messages_are_told_once(tmp_path, mounted, monkeypatch):
 
 def test_a_folder_of_the_image_alone_would_vanish_with_the_container(tmp_path):
     orders = RecordingOrders(CountingLinks(1), asyncio.create_task, tmp_path)
-    with pytest.raises(InputError, match="is no folder of the host; mount one there"):
+    with pytest.raises(InputError, match="is not a folder of the host; mount one there"):
         orders.answer({"do": "record", "attempt": 1})

@@ -223,9 +223,9 @@ def test_a_program_that_is_no_list_of_words_is_bad_input(net, backend, argv, wor
     [
         ({"A": "1", "LR": 0.1}, r"^env: LR=0\.1: write text, e\.g\. '0\.1'$"),
         ({"LR": None}, "^env: LR=None: write text"),
-        ({1: "x"}, "^env: 1 is no name of a variable; write e.g. 'LR'$"),
-        ({"A=B": "x"}, "'A=B' is no name"),
-        ({"A\0": "x"}, "is no name"),
+        ({1: "x"}, "^env: 1 is not a name of a variable; write e.g. 'LR'$"),
+        ({"A=B": "x"}, "'A=B' is not a name"),
+        ({"A\0": "x"}, "is not a name"),
         ({"A": "x\0"}, r"^env: A='x\\x00': has a NUL byte"),
         (["LR=1"], r"^env=\['LR=1'\]: write a dict, e\.g\. {'LR': '0\.1'}$"),
     ],

@@ -55,7 +55,7 @@ def test_a_group_that_took_no_part_in_a_match_is_no_value():
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("loss=(", "is no regular expression: missing )"),
+        ("loss=(", "is not a regular expression: missing )"),
         ("loss=[0-9.]+", "has no group for the value: put it in parentheses"),
         (r"step (?P<step>\d+)", "has no group for the value"),
         ("(?:x)", "has no group for the value"),

@@ -53,7 +53,7 @@ def test_what_can_be_started(folder, argv):
         (("./none", "x"), "/none does not exist"),
         (("./train.py",), "command: './train.py' is a script, not a program: write [python, ./train.py]"),
         (("train.py",), "write [python, train.py]"),
-        (("./data",), "/data is no program that can be executed"),
+        (("./data",), "/data is not a program that can be executed"),
         (("python", "no.py"), "command: there is no file no.py in "),
         (("python", "-u", "-X", "dev", "no.py"), "there is no file no.py in "),
         (("python3.11", "/no/such.py"), "there is no file /no/such.py in "),

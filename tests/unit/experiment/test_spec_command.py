@@ -129,7 +129,7 @@ def test_what_is_written_of_it_has_no_value_of_its_environment(read):
         (SMALL + "measure: {log: loss, key: a}\n", "mine.yaml:3: measure: write one of wall_time, "),
         (SMALL + "measure: {}\n", "mine.yaml:3: measure: write one of wall_time, "),
         (SMALL + "measure: {log: the loss}\n", "mine.yaml:3: measure.log: 'the loss' cannot be a value's name"),
-        (SMALL + "measure:\n  regex: 'loss=('\n", "mine.yaml:4: measure.regex: 'loss=(' is no regular expression"),
+        (SMALL + "measure:\n  regex: 'loss=('\n", "mine.yaml:4: measure.regex: 'loss=(' is not a regular expression"),
         (SMALL + "measure: {regex: 'loss='}\n", "mine.yaml:3: measure.regex: 'loss=' has no group for the value"),
         (SMALL + "measure: {jsonl: '{out}', key: a}\n", "mine.yaml:3: measure: placeholder '{out}' has no value"),
         (SMALL + "measure: wall_time\ntarget: {loss: 1}\n",

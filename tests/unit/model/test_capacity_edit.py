@@ -28,12 +28,12 @@ def test_ranks():
     ("text", "words"),
     [
         ("4", "there is no rank 4; this network has ranks 0 to 3"),
-        ("3-1", "'3-1' is no rank; write e.g. 2, or several as 0,2 or 0-3, or all"),
+        ("3-1", "'3-1' is not a rank; write e.g. 2, or several as 0,2 or 0-3, or all"),
         ("1-4", "there is no rank 4; this network has ranks 0 to 3"),
-        ("", "'' is no rank"),
-        ("-1", "'-1' is no rank"),
-        ("٢", "is no rank"),
-        ("0,all", "'all' is no rank"),
+        ("", "'' is not a rank"),
+        ("-1", "'-1' is not a rank"),
+        ("٢", "is not a rank"),
+        ("0,all", "'all' is not a rank"),
     ],
 )
 def test_what_is_no_rank(text, words):
@@ -123,10 +123,10 @@ def test_only_regions_that_an_edge_joins_have_a_trunk():
     [
         ("us-mars", "there is no region 'mars'; "),
         ("mars-us", "there is no region 'mars'; "),
-        ("us", "'us' is no trunk; write two regions as A-B, e.g. eu-west-us, or all; regions: eu-west, us, asia"),
-        ("us-us", "'us-us' is no trunk"),
-        ("", "'' is no trunk"),
-        ("x-y-z", "'x-y-z' is no trunk"),
+        ("us", "'us' is not a trunk; write two regions as A-B, e.g. eu-west-us, or all; regions: eu-west, us, asia"),
+        ("us-us", "'us-us' is not a trunk"),
+        ("", "'' is not a trunk"),
+        ("x-y-z", "'x-y-z' is not a trunk"),
     ],
 )
 def test_what_is_no_trunk(text, words):

@@ -77,13 +77,13 @@ def test_shares_of_nodes(texts, every, ranks):
     [
         (("2",), "'2' has no share for 2; write e.g. 2=25%, 0-3=50% or all=50%"),
         (("2=",), "'' is not a share of a CPU"),
-        (("=25%",), "'' is no rank; write e.g. 2, or several as 0,2 or 0-3, or all"),
+        (("=25%",), "'' is not a rank; write e.g. 2, or several as 0,2 or 0-3, or all"),
         (("4=25%",), "there is no rank 4; this network has ranks 0 to 3"),
         (("1-4=25%",), "there is no rank 4"),
-        (("3-1=25%",), "'3-1' is no rank"),
+        (("3-1=25%",), "'3-1' is not a rank"),
         (("1=25%", "0-2=50%"), "'0-2=50%': the share of node 1 is given twice"),
         (("25%", "all=30%"), "'all=30%': the share of all nodes is given twice"),
-        (("two=25%",), "'two' is no rank"),
+        (("two=25%",), "'two' is not a rank"),
         (("fast",), "'fast' is not a share of a CPU"),
     ],
 )

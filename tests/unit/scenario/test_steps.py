@@ -62,7 +62,7 @@ def test_a_file_says_so(tmp_path):
     assert scenario.by_steps == [0, 1]
     assert list(scenario.agenda()) == []
     assert [(due.at, due.kind) for due in scenario.occurrence(1, 7.0)] == [(7, "edit"), (8, "undo")]
-    for when, words in (("at: step x", "no number of steps"), ("at: step 1, every: 2s", "it counts steps and times")):
+    for when, words in (("at: step x", "a number of steps"), ("at: step 1, every: 2s", "it counts steps and times")):
         path.write_text(f"events:\n  - {{{when}, heal: all}}\n")
         with pytest.raises(InputError, match=words):
             load_scenario(path)

@@ -39,7 +39,7 @@ def load_rank(folder: Path, rank: int, oddities: Oddities, *, trains: bool = Tru
         pass
     if taken.not_finite:
         first, steps = taken.not_finite[0], len(taken.not_finite)
-        oddities.add(path, f"the loss is no finite number from step {first} on, at {steps} steps; not drawn there")
+        oddities.add(path, f"the loss is not a finite number from step {first} on, at {steps} steps; not drawn there")
     timed, untimed = load_collectives(folder / f"collectives-{rank}.jsonl", oddities)
     return replace(taken.rank(rank), timed=tuple(one for one in timed if not taken.void(one.start)), untimed=untimed)
 

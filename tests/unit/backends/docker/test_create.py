@@ -120,7 +120,7 @@ def test_a_container_that_cannot_be_removed_is_no_success(daemon):
 
 def test_a_name_that_no_image_can_have(daemon):
     daemon.answers["GET /images/Bad Name/json"] = [(400, "invalid reference format")]
-    with pytest.raises(InputError, match=r"^--image 'Bad Name' is no name of an image: invalid reference format$"):
+    with pytest.raises(InputError, match=r"^--image 'Bad Name' is not a name of an image: invalid reference format$"):
         create("Bad Name")
 
 

@@ -57,10 +57,10 @@ def test_a_daemon_that_goes_away_at_once(says):
 
 def test_what_is_no_daemon(says):
     daemon = DockerDaemon(says(PING, PAGE))
-    with pytest.raises(UnavailableError, match=r"^what answers at .* is no Docker daemon .*; set DOCKER_HOST"):
+    with pytest.raises(UnavailableError, match=r"^what answers at .* is not a Docker daemon .*; set DOCKER_HOST"):
         daemon.ask("GET", "/containers/json")
 
 
 def test_a_version_that_is_none(says):
-    with pytest.raises(UnavailableError, match=r"is no Docker daemon .*of late"):
+    with pytest.raises(UnavailableError, match=r"is not a Docker daemon .*of late"):
         DockerDaemon(says(ODD))

@@ -63,7 +63,7 @@ def test_what_is_too_large_or_too_many_is_refused(work):
 
 
 def test_what_is_no_folder_or_cannot_be_read_is_refused(work):
-    with pytest.raises(InputError, match=r"'.*train.py' is no folder"):
+    with pytest.raises(InputError, match=r"'.*train.py' is not a folder"):
         read_folder(work / "train.py")
     if os.getuid():
         (work / "train.py").chmod(0)

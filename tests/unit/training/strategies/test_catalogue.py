@@ -65,7 +65,7 @@ def test_a_users_package(own, monkeypatch, tmp_path):
         ("1 / 0", "", "importing it: ZeroDivisionError: division by zero"),
         ("import no_such_module_at_all", "", "importing it: No module named 'no_such_module_at_all'"),
         (WHOLE.replace("bytes_per_step", "bytes"), "", "Mine lacks bytes_per_step"),
-        (WHOLE + "\n    Options = dict", "", "Options of Mine is no dataclass"),
+        (WHOLE + "\n    Options = dict", "", "Options of Mine is not a dataclass"),
     ],
 )
 def test_a_users_file_that_is_not_right_ends_as_one_line(own, text, suffix, told):

@@ -168,7 +168,7 @@ def test_the_text_model_is_as_large_as_promised_and_begins_with_an_even_guess():
         ({"lr": 0.0}, "task digits: lr must be a number over 0, not 0.0"),
         ({"lr": float("inf")}, "lr must be a number over 0, not inf"),
         ({"batch": 0}, "batch must be a number over 0"),
-        ({"name": "text", "width": 48}, "task text: width 48 is no multiple of 32"),
+        ({"name": "text", "width": 48}, "task text: width 48 is not a multiple of 32"),
     ],
 )
 def test_options_that_make_no_sense(options, message):
@@ -187,7 +187,7 @@ def test_options_come_back_from_json():
     ("content", "message"),
     [
         (None, "No such file"),
-        (b"\xff\xfe\x00", "it is no UTF-8 text"),
+        (b"\xff\xfe\x00", "it is not UTF-8 text"),
         (b"short", "a text of 5 characters is too short for windows of 16"),
     ],
 )
