@@ -116,7 +116,7 @@ class LinkShape:
         parse=_parse_queue,
     )
     buffer: Buffer | None = link_field(
-        Buffer, "buffer", "Most that waits for the rate, e.g. 100ms or 64KiB; auto.", off="auto", parse=parse_buffer
+        Buffer, "buffer", "Most that waits for the rate, e.g. 100ms or 64KiB, or auto.", off="auto", parse=parse_buffer
     )
     overhead: int = link_field(
         int,
@@ -128,7 +128,7 @@ class LinkShape:
     delivery: Delivery | None = link_field(
         Delivery,
         "delivery",
-        "A packet-delivery trace instead of a rate: FILE[,loop=no][,offset=10s][,speed=2][,scale=50%]; none.",
+        "A packet-delivery trace instead of a rate: FILE[,loop=no][,offset=10s][,speed=2][,scale=50%], or none.",
         off="none",
         metavar="TRACE",
     )

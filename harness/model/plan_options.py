@@ -75,11 +75,11 @@ class PlanOptions:
     subnet: str | None = option(None, "IPv4 subnet of the nodes.", "--subnet", compose="SUBNET", shown="10.77.0.0/16")
     subnet6: str | None = option(None, "IPv6 subnet of the nodes.", "--subnet6", compose="SUBNET6", shown="fd77::/64")
     uplink: str | None = option(
-        None, "Rate that everything a node sends shares, e.g. 20mbit; none.", "--uplink", compose="UPLINK"
+        None, "Rate that everything a node sends shares, e.g. 20mbit, or none.", "--uplink", compose="UPLINK"
     )
     downlink: str | None = option(
         None,
-        "Rate that everything a node receives shares, e.g. 100mbit; none.",
+        "Rate that everything a node receives shares, e.g. 100mbit, or none.",
         "--downlink",
         compose="DOWNLINK",
     )
