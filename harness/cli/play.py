@@ -68,6 +68,7 @@ def play(
     if dry_run:
         _show_agenda(script, file, json_)
         return
+    from harness.scenario.kernel_check import check_kernel
     from harness.scenario.player import Played, Player, late_text
     from harness.scenario.step_file import StepFile
 
@@ -79,6 +80,7 @@ def play(
     network = networks.find_network(name)
     network.current()
     script.check(network.plan)
+    check_kernel(script, network)
     late: list[Played] = []
     tell_people = note if wait else say
 

@@ -57,6 +57,8 @@ def features(only: Collection[str] | None = None) -> list[Feature]:
     """
     from harness.shaping import kernel_probes  # noqa: F401 (before the fork: what makes the network needs it too)
 
+    if only:
+        from harness.shaping import tc_messages  # noqa: F401 (before the fork: what these are for needs it too)
     wanted = [feature for feature in _FEATURES if only is None or feature[0] in only]
     wanted += [feature for feature in CAP_FEATURES if only is not None and feature[0] in only]
     try:

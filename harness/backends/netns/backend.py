@@ -64,6 +64,8 @@ class NetnsBackend:
         self._lifeline: int | None = None
         self._engines: dict[int, Engine] = {}
         """The nodes' own, by rank: those that were used last, with what they keep open."""
+        self._features: frozenset[str] = frozenset()
+        """What this kernel was found to have."""
         self._calls = threading.Lock()
         self._pauses = Pauses(self._signal)
 
@@ -102,8 +104,11 @@ class NetnsBackend:
         self._cpus.check(plan, before)
         self.engine.check(plan)
         name = self.engine.name
-        known = {need.feature for need in needs_of(before, name)} if before else ()
-        check_needs(plan, name, known=known)
+        needed = {need.feature for need in needs_of(plan, name)}
+        known = self._features | {need.feature for need in needs_of(before, name)} if before else self._features
+        if not needed <= known:
+            check_needs(plan, name, known=known)
+            self._features |= needed
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
         from harness.backends.netns import wiring
