@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw docs/models/: three minutes of each model that ships, as scenarios meet it.
+"""Draw docs/models/: three minutes of each model of links that ships, as scenarios meet it, and a day of preemptions.
 
     .venv/bin/python scripts/plot_models.py
 
@@ -9,7 +9,7 @@ Needs the extra `report`.
 from __future__ import annotations
 
 import re
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,8 @@ import vl_convert
 
 from harness.scenario.models.catalogue import MODELS
 from harness.scenario.models.model import WAYS, LinkModel
+from harness.scenario.models.spot_preemption import NAME as PREEMPTIONS
+from harness.scenario.preemptions import Preemptions
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "models"
 SEED: Final = "1"
@@ -25,6 +27,8 @@ SECONDS: Final = 180
 STEP: Final = 1.0
 WIDTH, HEIGHT = 640, 130
 COLOURS: Final = ("#bc4c00", "#0969da")
+NODES: Final = 8
+HOURS: Final = 24
 PANELS: Final = {"rate": "rate, Mbit/s", "delay": "one way, ms", "loss": "loss, %"}
 
 
@@ -57,11 +61,32 @@ def chart(model: LinkModel) -> altair.VConcatChart:
     ).configure(background="white")
 
 
+def absences() -> altair.Chart:
+    """Which of NODES nodes are away, over a day."""
+    within = takewhile(lambda one: one.after < HOURS * 3600, Preemptions(SEED, 1.0, ""))
+    rows = [
+        {"node": rank, "from": one.after / 3600, "to": min(HOURS, (one.after + (one.lasts or 0)) / 3600)}
+        for number, one in enumerate(within)
+        for rank in one.chosen.drawn(NODES, f"{SEED}:{number}")
+    ]
+    return (
+        altair.Chart(altair.Data(values=rows), width=WIDTH, height=HEIGHT)
+        .mark_bar(color=COLOURS[0])
+        .encode(
+            x=altair.X("from:Q", title="hours; a bar: the node is away", scale=altair.Scale(domain=[0, HOURS])),
+            x2="to:Q",
+            y=altair.Y("node:O", title="node", scale=altair.Scale(domain=list(range(NODES)))),
+        )
+        .configure(background="white")
+    )
+
+
 def main() -> None:
     """Write one file a model."""
     FOLDER.mkdir(exist_ok=True)
-    for name, model in MODELS.items():
-        svg = vl_convert.vegalite_to_svg(chart(model).to_json())
+    charts = {name: chart(model) for name, model in MODELS.items()}
+    for name, drawn in {**charts, PREEMPTIONS: absences()}.items():
+        svg = vl_convert.vegalite_to_svg(drawn.to_json())
         shorter = re.sub(r"(\d\.\d)\d+", r"\1", svg)  # of coordinates: a tenth of a pixel
         (FOLDER / f"{name}.svg").write_text(shorter + "\n")
 
