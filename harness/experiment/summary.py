@@ -67,7 +67,7 @@ def _carried(run: RecordedRun) -> Iterator[tuple[str, str]]:
     for cap in sorted((one for one in cap_uses(run) if one.share is not None), key=lambda one: -(one.share or 0.0))[:1]:
         limit = "limit" if cap.rate is None else format_rate(cap.rate)  # a scenario has given it one later
         yield "fullest", f"{title(cap.name)}, {format_share(cap.share)} of its {limit}"
-    lost = [f"{count(use.dropped, 'packet')} dropped of {use.sent_packets:,}"]
+    lost = [f"{count(use.dropped, 'packet')} dropped of {use.sent_packets + use.dropped:,}"]
     if use.retransmitted is not None:
         lost.append(f"{count(use.retransmitted, 'TCP segment')} retransmitted")
     yield "lost", ", ".join(lost)

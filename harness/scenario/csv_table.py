@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
+from harness.model.format import count
 from harness.model.yaml_file import read_text
 
 
@@ -42,7 +43,7 @@ def read_table(path: Path, what: str) -> CsvTable:
         if line.strip() and not line.lstrip().startswith("#")
     ]
     if len(lines) < 2:
-        raise InputError(f"{path}: {what} has a heading and at least one line; this has {len(lines)} lines")
+        raise InputError(f"{path}: {what} has a heading and at least one line; this has {count(len(lines), 'line')}")
     end = next((sign for sign in ("\t", ";") if sign in lines[0][1]), ",")
     (place, heading), *rows = ((place, [cell.strip().strip('"') for cell in line.split(end)]) for place, line in lines)
     for where, cells in rows:

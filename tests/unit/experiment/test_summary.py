@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.experiment.report.analysis.links import link_use
 from harness.experiment.report.load import load_experiment
 from harness.experiment.report.load.records import End, RecordedRun
 from harness.experiment.summary import summary
@@ -35,7 +36,10 @@ def test_a_run_with_all_records(trained):
     assert found["steps"].startswith("held-out loss ")
     assert "at step 0, " in found["steps"]
     assert re.fullmatch(r"\d->\d, [\d.]+ % of its [\d.]+ Mbit/s", found["busiest"])
-    assert re.fullmatch(r"\d+ packets? dropped of [\d,]+, \d+ TCP segments? retransmitted", found["lost"])
+    lost = re.fullmatch(r"(\d+) packets? dropped of ([\d,]+), \d+ TCP segments? retransmitted", found["lost"])
+    use = link_use(trained)
+    assert int(lost[1]) == use.dropped > 0
+    assert int(lost[2].replace(",", "")) == use.sent_packets + use.dropped
 
 
 def test_a_run_that_recorded_nothing_says_so():
