@@ -118,8 +118,13 @@ def test_a_killed_start_leaves_all_or_nothing(net, delay):
     process.wait()
     each = 3  # processes of a load: the one that keeps it, and a proxy of its program in either node
     wait_for(lambda: len(own_processes("traffic/holder.py", net.env["HARNESS_NAME"])) == each * len(shown(net)))
-    net("traffic", "stop")
-    assert not own_processes("traffic/holder.py", net.env["HARNESS_NAME"])
+
+    def stopped():
+        """Also what had not begun when the command was killed."""
+        net("traffic", "stop")
+        return not own_processes("traffic/holder.py", net.env["HARNESS_NAME"])
+
+    wait_for(stopped)
 
 
 @pytest.mark.skipif(runtime_name() != NETNS, reason="kills the keeper of namespaces")

@@ -74,7 +74,8 @@ def wire_rates(network, pairs: Sequence[tuple[int, int]], *, skip=1.0, seconds=4
         return [8e-6 * float(receiver.stdout.readline()) * FRAME / PAYLOAD for receiver in receivers]
     finally:
         for program in programs:
-            program.kill()
+            program.terminate()  # its proxy passes that on
+        for program in programs:
             program.wait()
 
 

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -235,3 +236,23 @@ def test_a_pipe_behind_up_ends_with_it(harness):
     with subprocess.Popen(argv, env=harness.env, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.communicate(timeout=60)  # else the network holds the other end open
     assert process.returncode == 0
+
+
+NEGLECTED = """
+import ctypes, subprocess
+from harness.backends.base import Stdio
+from tests.support.live import up
+from tests.support.plans import network
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+with up(network("line", 2)) as net:
+    program = net.backend.spawn(0, ["sh", "-c", "echo; sleep 60"], stdio=Stdio(None, subprocess.PIPE, None))
+    program.stdout.readline()
+    program.kill()  # its proxy; what is behind it is now ours, and we never wait for it
+    program.wait()
+"""
+
+
+def test_a_killed_program_that_nobody_waits_for_does_not_hold_up_the_end():
+    """As in a container whose process 1 does not wait for orphans: `down` failed after 10 s."""
+    done = subprocess.run([sys.executable, "-c", NEGLECTED], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

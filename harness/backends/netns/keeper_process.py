@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from harness.model.plan import NetworkPlan
 
 _KEEPER: Final = Path(__file__).with_name("keeper.py")
 _END_SECONDS: Final = 10
+_UNWAITED_SECONDS: Final = 0.2
+"""How long it may take until what was killed has been waited for."""
 
 
 def start_keeper(plan: NetworkPlan, daemon_module: str | None) -> tuple[Keeper, int]:
@@ -76,7 +79,11 @@ def start_keeper(plan: NetworkPlan, daemon_module: str | None) -> tuple[Keeper, 
 
 
 def end_keeper(pid: int) -> None:
-    """End the process and see it end. Raises HarnessError where it does not."""
+    """End the process and see it end. Raises HarnessError where it does not.
+
+    Its last state lasts until all that the kernel kills with it has been waited for. Programs whose proxy was killed
+    are waited for by process 1 of the machine, which in some containers does that late or never.
+    """
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:  # ended by itself just now
@@ -86,10 +93,22 @@ def end_keeper(pid: int) -> None:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
         poll = select.poll()
         poll.register(handle, select.POLLIN)
-        if not poll.poll(_END_SECONDS * 1000):
-            raise HarnessError(f"the network's keeper (process {pid}) does not end; kill it by hand")
+        deadline = time.monotonic() + _END_SECONDS
+        while not poll.poll(_UNWAITED_SECONDS * 1000):
+            if _has_no_files(pid):
+                return
+            if time.monotonic() > deadline:
+                raise HarnessError(f"the network's keeper (process {pid}) does not end; kill it by hand")
     finally:
         os.close(handle)
+
+
+def _has_no_files(pid: int) -> bool:
+    """Whether the kernel has closed its files, and with them its namespaces: it is ending."""
+    try:
+        return not os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return True
 
 
 def _answer(line: bytes) -> dict[str, Any]:
