@@ -12,7 +12,6 @@ from harness.networks.backends import DOCKER
 from tests.support.cli import wait_for
 from tests.support.laboratory import Laboratory
 from tests.support.live import needs, own, runtime_name
-from tests.support.trainers import without_compiler
 
 pytestmark = needs()
 PLAIN = """
@@ -212,7 +211,6 @@ def test_the_example_trains_and_has_a_page(laboratory):
     one = {"[0.1, 0.05]": "0.1", "[local, wan]": "wan", "[0, 1]": "[1]"}
     for several, kept in one.items():
         made.write_text(made.read_text().replace(several, kept))
-    laboratory.harness.env |= without_compiler()
     out, _ = laboratory.run(str(made))
     assert out.count("target at step") == 1
     page = laboratory.harness("report", str(laboratory.made), "--format", "html")

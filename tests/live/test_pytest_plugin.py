@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.live import needs, registry
-from tests.support.trainers import without_compiler
 
 pytestmark = needs()
 ROOT = Path(__file__).parents[2]
@@ -202,5 +201,5 @@ def test_warned(shaped_network, monkeypatch):
 
 @pytest.mark.torch
 def test_the_example_trains_across_bad_networks(run):
-    out = run((ROOT / "examples" / "test_convergence.py").read_text(), env=without_compiler())
+    out = run((ROOT / "examples" / "test_convergence.py").read_text())
     assert "2 passed" in out

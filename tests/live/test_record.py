@@ -12,7 +12,6 @@ from harness.experiment.report.load import load_experiment
 from harness.networks.backends import DOCKER
 from tests.support.cli import HARNESS, wait_for
 from tests.support.live import addressing, needs, own, runtime_name
-from tests.support.trainers import without_compiler
 
 pytestmark = needs()
 SUBNETS = ["--subnet", str(addressing().ipv4_net), "--subnet6", str(addressing().ipv6_net)]
@@ -116,7 +115,6 @@ def test_a_plain_training_loop_that_a_scenario_follows(record, harness, tmp_path
     script = Path(__file__).parents[2] / "examples" / "plain_loop.py"
     (tmp_path / "scenario.yaml").write_text("events: [{at: step 3, set: {edge: 0-1, rate: 5gbit}}]")
     options = ["--profile", "datacenter", "--scenario", str(tmp_path / "scenario.yaml")]
-    harness.env |= without_compiler()
     record("python", str(script), "--lr", "0.5", options=options)
     assert record.folder.name.startswith("plain_loop-")
     (run,) = load_experiment(record.folder).runs

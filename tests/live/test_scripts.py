@@ -10,7 +10,6 @@ import pytest
 
 from harness.networks.backends import DOCKER
 from tests.support.live import addressing, needs, own, runtime_name
-from tests.support.trainers import without_compiler
 
 pytestmark = [*needs(), pytest.mark.torch]
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -26,7 +25,7 @@ def script(harness):
 
     Torch finds every name there: it warns of none that cannot be retrieved.
     """
-    harness.env |= {"HARNESS_NAME": own("scripts"), **without_compiler()}
+    harness.env |= {"HARNESS_NAME": own("scripts")}
     docker = runtime_name() == DOCKER
     python = "python" if docker else sys.executable
 

@@ -101,13 +101,6 @@ def mortal(folder: Path) -> Path:
     return path
 
 
-def without_compiler() -> dict[str, str]:
-    """Variables with which a user's scripts train without torch's compiler: see no_compiler/sitecustomize.py."""
-    here = Path(__file__).resolve().parent
-    path = [here / "no_compiler", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), here.parents[1]]
-    return {"PYTHONPATH": os.pathsep.join(map(str, path))}
-
-
 def records(folder: Path, rank: int) -> list[dict]:
     """Every whole line of a rank's record; anything else that is no number JSON knows is refused."""
     found = []
