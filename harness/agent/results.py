@@ -127,7 +127,7 @@ class Results:
     busy: int = 0
     """Ranks that are sending."""
     problem: str = ""
-    """Why the latest rank could not that could not."""
+    """Why the last rank that failed to send its files failed."""
 
     async def open(self, where: tuple[str, int]) -> asyncio.Server:
         """Listen. Raises OSError."""

@@ -1,8 +1,8 @@
 """Where jobs may not send: rules by user id, of routing and of nf_tables. Agents are root, their jobs are not.
 
-By the first, jobs get EACCES. But for a socket that is bound to an interface (SO_BINDTODEVICE takes no privilege) the
-kernel passes over a rule that refuses (net/ipv4/route.c: ip_route_output_key_hash_rcu), so the second drop its packets.
-Need kernel 4.17.
+The rules of routing refuse jobs with EACCES. But the kernel skips them for a socket that is bound to an interface
+(SO_BINDTODEVICE takes no privilege; net/ipv4/route.c: ip_route_output_key_hash_rcu), so rules of nf_tables drop its
+packets. Both need kernel 4.17.
 """
 
 from __future__ import annotations

@@ -104,7 +104,10 @@ def end_keeper(pid: int) -> None:
 
 
 def _has_no_files(pid: int) -> bool:
-    """Whether the kernel has closed its files, and with them its namespaces: it is ending."""
+    """Whether the kernel has closed its files, and with them its namespaces: it is ending.
+
+    An ending process of a user who is not root no longer shows its files to that user: PermissionError.
+    """
     try:
         return not os.listdir(f"/proc/{pid}/fd")
     except OSError:

@@ -23,7 +23,7 @@ WITHIN_A_MINUTE = (
     (_socket.IPPROTO_TCP, _socket.TCP_KEEPCNT, 9),
     (_socket.IPPROTO_TCP, _socket.TCP_USER_TIMEOUT, 60000),
 )
-"""Notice that the other machine is off: who waits for a program there would wait for ever."""
+"""Without these options, a command that waits for a program on a machine that was switched off never ends."""
 
 
 def connect(rank: str) -> int:
