@@ -42,7 +42,7 @@ class _QuickParam:
             raise
 
     def _refusal(self, value: Any) -> str:
-        """The error for a text that is not a number, or not in the option's range; empty for an option of another kind."""
+        """The error for a text that is not a number, or not in the option's range; empty for other kinds of options."""
         kind = {int: "a whole number", float: "a number"}.get(self._descriptor.annotation)
         low, high = (getattr(self._descriptor.parameter_info, end, None) for end in ("min", "max"))
         ends = f" from {low}" * (low is not None) + (f" to {high}" if high is not None else " up" * (low is not None))

@@ -303,7 +303,7 @@ def test_an_agent_of_another_machine_is_asked_through_ours_and_a_large_letter_pa
 
 
 def test_a_machine_that_is_switched_off_meanwhile_is_noticed():
-    """The kernel asks whether it is still there: without, who waits for a program there waits for ever."""
+    """The kernel asks whether it is still there; else a command that waits for a program there would never end."""
 
     async def scene():
         async with agent_of_another_machine({}):
