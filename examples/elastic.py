@@ -54,6 +54,7 @@ def main() -> int:
         part.replace(snapshot)
     error = (net.weight - truth).abs().max().item()
     print(f"rank {rank} of {size}: steps {begin} to {STEPS}, the weights are off by {error:.3f}", flush=True)
+    del model  # one that outlives its process group may hang at the end (pytorch #56297)
     dist.destroy_process_group()
     return 0 if error < 0.2 else 1
 

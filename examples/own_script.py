@@ -38,4 +38,5 @@ for step in range(1, options.steps + 1):
             loss = cross_entropy(net(held_out), targets[1500:])
         print(f"step {step}: loss {loss:.4f}", flush=True)
 dist.barrier()
+del model  # one that outlives its process group may hang at the end (pytorch #56297)
 dist.destroy_process_group()

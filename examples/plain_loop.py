@@ -34,6 +34,7 @@ def main() -> None:
         harness.log(step=step, loss=loss)
         harness.step(step + 1)
     dist.barrier()
+    del model  # one that outlives its process group may hang at the end (pytorch #56297)
     dist.destroy_process_group()
 
 

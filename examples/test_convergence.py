@@ -46,6 +46,7 @@ def train(steps: int, patience: float = 60.0) -> list[float]:
         if step % 10 == 0:
             print(f"step {step}: loss {losses[-1]:.2f}")
     dist.barrier()
+    del model  # one that outlives its process group may hang at the end (pytorch #56297)
     dist.destroy_process_group()
     return losses
 

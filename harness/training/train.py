@@ -111,7 +111,7 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
             training.enter(group)
             training.load(options.resume)
             training.run(facts)
-            group.close()
+            training.close()
 
 
 def _makers(

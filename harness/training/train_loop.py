@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -21,7 +22,7 @@ _SECONDS_BETWEEN_LINES: Final = 1.0
 
 
 class Training:
-    """One rank's part of a training run: ``enter`` a process group, then ``load`` and ``run``.
+    """One rank's part of a training run: ``enter`` a process group, then ``load``, ``run`` and ``close``.
 
     Args:
         make_task: makes what is learned, of which a group's members have a part each.
@@ -70,6 +71,16 @@ class Training:
             self._strategy = self._make_strategy(group, self._model, self._clock)
         if state:
             self._strategy.load_state(state["strategy"])
+
+    def close(self) -> None:
+        """End the process group, and before it what uses it.
+
+        A DistributedDataParallel that is destroyed later may wait for ever for the group's threads, which wait for the
+        interpreter's lock (pytorch #56297).
+        """
+        del self._strategy, self._model
+        gc.collect()
+        self._group.close()
 
     def leave(self) -> None:
         """Give up the group, which has failed: what a step had not finished in it falls away."""
