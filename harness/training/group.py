@@ -91,9 +91,17 @@ class ProcessGroup:
         return float(tensor)
 
     def close(self) -> None:
-        """Wait for all ranks, then destroy the group: the first to leave would cut off those that still receive."""
+        """Destroy the group once all ranks are here: the first to leave would cut off those that still receive."""
+        self.wait_for_all()
+        self.destroy()
+
+    def wait_for_all(self) -> None:
+        """Wait for all ranks."""
         with blamed(self.rank, "waiting for the last rank"):
             self.dist.barrier()
+
+    def destroy(self) -> None:
+        """Destroy the group, for which nobody waits any more."""
         self.dist.destroy_process_group()
 
 

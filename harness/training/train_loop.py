@@ -73,14 +73,16 @@ class Training:
             self._strategy.load_state(state["strategy"])
 
     def close(self) -> None:
-        """End the process group, and before it what uses it.
+        """End the process group once all ranks are here, and before it what uses it.
 
         A DistributedDataParallel that is destroyed later may wait for ever for the group's threads, which wait for the
-        interpreter's lock (pytorch #56297).
+        interpreter's lock (pytorch #56297). Receives that a strategy has left under way are not to be destroyed before
+        all ranks are here: others' messages would wait behind what they were for.
         """
+        self._group.wait_for_all()
         del self._strategy, self._model
         gc.collect()
-        self._group.close()
+        self._group.destroy()
 
     def leave(self) -> None:
         """Give up the group, which has failed: what a step had not finished in it falls away."""

@@ -267,6 +267,7 @@ class Overlapping(Local):
         other = 1 - dist.get_rank()
         for work in getattr(self, "works", []):
             work.wait()
+        time.sleep(0.01 * dist.get_rank())  # rank 0 has ended when the last of rank 1 comes
         self.theirs = torch.empty(1000)
         self.works = [dist.irecv(self.theirs, src=other), dist.isend(torch.ones(1000), dst=other)]
 """

@@ -80,7 +80,9 @@ def test_what_uses_the_process_group_is_gone_before_it_is_destroyed():
     vars(model)["strategy"] = strategy  # a cycle, as hooks may make one
     training, seen, still_there = object.__new__(Training), [], weakref.ref(strategy)
     training._strategy, training._model = strategy, model
-    training._group = SimpleNamespace(close=lambda: seen.append(still_there()))
+    training._group = SimpleNamespace(
+        wait_for_all=lambda: seen.append(still_there() is None), destroy=lambda: seen.append(still_there() is None)
+    )
     del strategy, model
     training.close()
-    assert seen == [None]
+    assert seen == [False, True]
