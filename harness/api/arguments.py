@@ -1,4 +1,4 @@
-"""Arguments of Python programs: values of the wrong type raise InputError before anything starts."""
+"""Checks the arguments of the Python API: a wrong type raises InputError before anything starts."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ PROFILE: Final = "'none', a name, e.g. 'wan', or a YAML file"
 
 
 def written(what: str, value: object, wanted: str) -> str:
-    """The text, or the path as text. Raises InputError: write what is wanted."""
+    """The text, or the path as text. Otherwise raises InputError, which says to write ``wanted``."""
     found = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(found, str):
         raise InputError(f"{what}={quoted(value)}: write {wanted}")
     if "\0" in found:
-        raise InputError(f"{what}={quoted(value)}: has a NUL byte in it, which no argument, variable or path can have")
+        raise InputError(f"{what}={quoted(value)}: arguments, variables and paths cannot contain a NUL byte")
     return found
 
 
 def whole(what: str, value: object, example: int) -> int:
-    """The whole number, as an int where it is of another library. Raises InputError."""
+    """The whole number as an int, also where it is e.g. NumPy's. Raises InputError."""
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -33,7 +33,7 @@ def whole(what: str, value: object, example: int) -> int:
 
 
 def whole_numbers(what: str, values: Sequence[int]) -> tuple[int, ...]:
-    """The whole numbers of a list. Raises InputError."""
+    """The list as ints. Raises InputError."""
     try:
         return tuple(operator.index(value) for value in values)
     except TypeError:
@@ -41,14 +41,21 @@ def whole_numbers(what: str, values: Sequence[int]) -> tuple[int, ...]:
 
 
 def several(what: str, values: Sequence[str], example: str) -> tuple[str, ...]:
-    """The texts of a list. Raises InputError where it is no list, but one text."""
+    """The list as a tuple. Raises InputError for a single text."""
     if isinstance(values, str):
         raise InputError(f"{what}={quoted(values)}: write a list, e.g. [{example!r}]")
     return tuple(values)
 
 
+def known_texts(what: str, given: Mapping[str, object], known: type[object]) -> dict[str, str]:
+    """The values as the command line has them. Raises InputError for a key that the TypedDict ``known`` lacks."""
+    if unknown := given.keys() - known.__annotations__.keys():
+        raise InputError(f"{what}: there is no {sorted(unknown)[0]!r}; there are {', '.join(known.__annotations__)}")
+    return {name: str(value) for name, value in given.items()}
+
+
 def words(argv: Sequence[StrPath]) -> list[str]:
-    """A program and its arguments. Raises InputError."""
+    """A program and its arguments as texts. Raises InputError."""
     if isinstance(argv, str | bytes | os.PathLike):
         raise InputError(f"exec: {quoted(argv)} is one text; write a list of words, e.g. {_split(os.fsdecode(argv))}")
     if not argv:
@@ -57,7 +64,7 @@ def words(argv: Sequence[StrPath]) -> list[str]:
 
 
 def _split(line: str) -> list[str]:
-    """As a shell would."""
+    """The words of a line, as a shell splits it."""
     try:
         return shlex.split(line)
     except ValueError:  # an unmatched quotation mark
@@ -65,12 +72,12 @@ def _split(line: str) -> list[str]:
 
 
 def variables(env: Mapping[str, StrPath] | None) -> dict[str, str]:
-    """Of an environment. Raises InputError, which names the one that is wrong."""
+    """Environment variables as texts. Raises InputError, which names the wrong one."""
     if not isinstance(env, Mapping | None):
         raise InputError(f"env={quoted(env)}: write a dict, e.g. {{'LR': '0.1'}}")
     made = {}
     for name, value in (env or {}).items():
         if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-            raise InputError(f"env: {quoted(name)} is not a name of a variable; write e.g. 'LR'")
+            raise InputError(f"env: {quoted(name)} cannot be the name of a variable; write e.g. 'LR'")
         made[name] = written(f"env: {name}", value, f"text, e.g. {quoted(str(value))}")
     return made

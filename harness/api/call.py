@@ -1,4 +1,4 @@
-"""A function that runs on the nodes."""
+"""A function that runs on the nodes, as ``ShapedNetwork.start`` returns it."""
 
 from __future__ import annotations
 
@@ -12,34 +12,32 @@ T = TypeVar("T")
 
 
 class Call(Generic[T]):
-    """A function under way, from ``ShapedNetwork.start``."""
+    """A function that was started on the nodes."""
 
     def __init__(self, job: NodeProgram, answers: RankOutput, name: str) -> None:
         self._job, self._answers, self._name = job, answers, name
         self._results: list[T] | None = None
         self._error: Exception | None = None
         self.asked = False
-        """Whether the caller has asked for the result. Otherwise a failure is raised when the network ends."""
+        """Whether ``result`` was called. Otherwise the end of the network raises a failure."""
 
     @property
     def running(self) -> bool:
-        """Whether a rank has not ended."""
+        """Whether it still runs on any rank."""
         return self._job.running
 
     def result(self, timeout: float | None = None) -> list[T]:
-        """What the function returned, in rank order; waits for it.
+        """Wait for the function and return its results, in rank order. May be called again.
 
         Args:
-            timeout: seconds; then it goes on, and may be asked again.
+            timeout: seconds to wait; the function continues after a TimeoutError.
 
         Raises:
             RankError: the rank that failed first; the others were stopped.
-            TimeoutError: names the ranks that have not ended.
-            NetworkStateError: it was stopped.
+            TimeoutError: names the ranks that still run.
+            NetworkStateError: ``stop`` ended it.
         """
-        if not self._job.wait(timeout):
-            ranks = ", ".join(map(str, self._job.unended()))
-            raise TimeoutError(f"{self._name}: still running after {timeout:g} s: rank {ranks}")
+        self._job.join(self._name, timeout)
         self.asked = True
         if self.stopped:
             raise NetworkStateError(f"{self._name}: it was stopped before it ended")
@@ -55,12 +53,12 @@ class Call(Generic[T]):
 
     @property
     def stopped(self) -> bool:
-        """Whether it was stopped before it ended."""
+        """Whether ``stop`` ended it."""
         return self._job.stopped
 
     @property
     def unreported(self) -> bool:
-        """Whether it still runs, or has failed and its result was never asked for."""
+        """Whether it still runs, or has failed, and ``result`` was never called."""
         if self.asked or self.stopped:
             return False
         if self.running:
@@ -71,5 +69,5 @@ class Call(Generic[T]):
             return True
 
     def stop(self) -> None:
-        """End it on all ranks. Does nothing where it has ended."""
+        """Stop it on all ranks. Does nothing once it has ended."""
         self._job.stop()

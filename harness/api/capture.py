@@ -1,4 +1,4 @@
-"""Packets of a network's links, recorded into a file while a Python program uses it."""
+"""A packet capture that runs while a Python program uses the network."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from harness.networks.network import Network
 
 
 class PacketCapture:
-    """A capture under way: from ``net.capture(...)``. It ends by ``stop()``, or with its block or network.
+    """A running capture, from ``net.capture(...)``. It ends by ``stop()``, or with its ``with`` block or network.
 
     Args:
-        network: that is up.
+        network: a network that is up.
         pairs: the directed edges.
-        path: of the pcapng file.
-        most: bytes of each packet; 0: all.
+        path: the pcapng file.
+        most: bytes to keep of each packet; 0: all.
 
     Raises:
         InputError: the file cannot be written.
-        HarnessError: packets cannot be recorded here.
+        HarnessError: this machine cannot capture packets.
     """
 
     def __init__(self, network: Network, pairs: Collection[Pair], path: Path, most: int) -> None:
@@ -41,7 +41,7 @@ class PacketCapture:
             file = path.open("wb")
         except OSError as problem:
             raise InputError(f"cannot write {host.explain(problem)}") from None
-        # Programs in nodes end with the thread that starts them, so that one stays.
+        # The kernel ends programs in nodes with the thread that started them, so this thread stays.
         self._thread = threading.Thread(
             target=self._record, args=(network, file, most, begun), name="harness-capture", daemon=True
         )
@@ -69,10 +69,10 @@ class PacketCapture:
             begun.set()
 
     def stop(self) -> Mapping[Pair, EdgeCount]:
-        """End it; by directed edge, what was recorded. May be called again.
+        """End the capture and return its counts by directed edge. May be called again.
 
         Raises:
-            HarnessError: it had ended before: the network is gone, or the disk is full. The file has what came before.
+            HarnessError: the capture failed earlier, e.g. because the disk is full; the file has what came before.
         """
         self.end()
         if self._error is not None:
@@ -80,7 +80,7 @@ class PacketCapture:
         return self._counts
 
     def end(self) -> None:
-        """The same, whatever happened."""
+        """End the capture, also where it failed."""
         self._end.set()
         self._thread.join()
 

@@ -1,4 +1,4 @@
-"""The links of a shaped network: requested, applied and measured, and changes while jobs run."""
+"""The links of a shaped network: change them, read what is requested and applied, and measure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Final, TypedDict, Unpack
 
-from harness.api.arguments import PROFILE, StrPath, whole, written
+from harness.api.arguments import PROFILE, StrPath, known_texts, whole, written
 from harness.api.failures import warn
-from harness.errors import InputError, NetworkStateError
+from harness.errors import NetworkStateError
 from harness.model.link import LinkShape, Pair
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import crossing, parse_pairs, set_down, shape_change, undirected
@@ -21,7 +21,7 @@ from harness.verify.verdict.capacity import CapVerdict
 
 
 class ShapeTexts(TypedDict, total=False):
-    """What ``set`` can change, written as for ``harness link set``: "120ms", "1%", "10mbit", "64KiB", "none"."""
+    """What ``set`` changes, written as for ``harness link set``: "120ms", "1%", "10mbit", "64KiB", "none"."""
 
     delay: str
     jitter: str
@@ -42,30 +42,31 @@ class ShapeTexts(TypedDict, total=False):
 
 
 class NetworkLinks:
-    """What ShapedNetwork is to its links.
+    """The methods of ShapedNetwork for its links.
 
-    Edges are written as on the command line: ``"0-1"``, ``"0-1,1-2"`` or ``"all"``, both directions unless one way.
+    Edges are written as on the command line: ``"0-1"``, ``"0-1,1-2"`` or ``"all"``; both directions, unless ``one_way``
+    is True.
     """
 
     def __init__(self, network: Network) -> None:
         self._network: Final = network
         self._lock: Final = threading.RLock()
-        """Held while the backend does something: it is not made for several threads."""
+        """Held while the backend works: it is not thread-safe."""
         self._up = True
 
     @property
     def name(self) -> str:
-        """For ``harness ... --name`` in another terminal."""
+        """Its name, for ``harness ... --name`` in another terminal."""
         return self._network.name
 
     @property
     def size(self) -> int:
-        """How many nodes."""
+        """The number of nodes."""
         return self._network.plan.size
 
     @property
     def plan(self) -> NetworkPlan:
-        """Topology, routes and requested shapes as they are now."""
+        """Topology, routes and requested shapes, as of now."""
         return self._network.plan
 
     @property
@@ -75,7 +76,7 @@ class NetworkLinks:
 
     @property
     def engine(self) -> str:
-        """What makes its links: netem or userspace."""
+        """What enforces its links: netem or userspace."""
         return self._network.engine
 
     def address(self, rank: int) -> str:
@@ -98,39 +99,35 @@ class NetworkLinks:
         clear: bool = False,
         **shape: Unpack[ShapeTexts],
     ) -> Reshaped:
-        """Change links in place, while jobs run: nothing queued is lost. What is not given stays as it is.
+        """Change links in place while jobs run; no queued packet is lost. What is not given stays as it is.
 
         Args:
-            edges: which.
+            edges: which links.
             one_way: only from A to B.
-            profile: to draw whole new shapes from: a name, or a YAML file.
+            profile: a name or YAML file, from which whole new shapes are drawn.
             seed: of that draw; None: the network's own.
-            clear: whether to begin with unshaped links.
+            clear: whether to remove the links' old shapes first.
             shape: see ShapeTexts.
 
         Raises:
-            InputError: something of it makes no sense; nothing was changed.
-            NodeError: a node refused; all links are as they were.
+            InputError: an argument is wrong; nothing was changed.
+            NodeError: a node refused; all links are as before.
         """
-        if unknown := shape.keys() - ShapeTexts.__annotations__.keys():
-            raise InputError(
-                f"set: links have no {sorted(unknown)[0]!r}; they have {', '.join(ShapeTexts.__annotations__)}"
-            )
-        texts = {key: str(value) for key, value in shape.items()}
+        texts = known_texts("set", shape, ShapeTexts)
         named = None if profile is None else written("profile", profile, PROFILE)
         drawn = None if seed is None else whole("seed", seed, 1)
         return self._reshape(shape_change(edges, texts, one_way=one_way, profile=named, seed=drawn, clear=clear))
 
     def link_down(self, edges: str, *, one_way: bool = False) -> Reshaped:
-        """Let links lose every packet until they are up again. Routes stay: nothing goes around."""
+        """Make links drop every packet. Routes stay as they are: no traffic takes another path."""
         return self._reshape(lambda plan: set_down(plan, parse_pairs(edges, plan, one_way=one_way), True))
 
     def link_up(self, edges: str = "all", *, one_way: bool = False) -> Reshaped:
-        """Set links up again, with the shape that they had."""
+        """Set links up again, with their shape from before."""
         return self._reshape(lambda plan: set_down(plan, parse_pairs(edges, plan, one_way=one_way), False))
 
     def partition(self, groups: str) -> Reshaped:
-        """Set every link between different groups down, e.g. of ``"0,1|2,3"``; ranks not named form one more group."""
+        """Set links between groups down, e.g. of ``"0,1|2,3"``; ranks that are not named form one more group."""
         return self._reshape(lambda plan: set_down(plan, crossing(groups, plan), True))
 
     def heal(self) -> Reshaped:
@@ -146,15 +143,15 @@ class NetworkLinks:
         return done
 
     def requested(self, edges: str = "all") -> dict[Pair, LinkShape]:
-        """What was asked for, by (src, dst)."""
+        """The requested shapes, by (src, dst)."""
         return {pair: self.plan.edges[pair].shape for pair in parse_pairs(edges, self.plan)}
 
     def applied(self, edges: str = "all") -> dict[Pair, LinkShape]:
-        """What the nodes' engines report, by (src, dst). Raises NodeError."""
+        """The shapes that the engines report, by (src, dst). Raises NodeError."""
         return {pair: status.applied for pair, status in self._status(edges).items()}
 
     def stats(self, edges: str = "all") -> dict[Pair, Stats]:
-        """What was counted since the network began, by (src, dst). Raises NodeError."""
+        """The counters since the network started, by (src, dst). Raises NodeError."""
         return {pair: status.stats for pair, status in self._status(edges).items()}
 
     def _status(self, edges: str) -> dict[Pair, EdgeStatus]:
@@ -164,13 +161,13 @@ class NetworkLinks:
         return {pair: found[pair] for pair in pairs}
 
     def verify(self, edges: str = "all", *, seconds: float = SECONDS) -> list[Verdict | CapVerdict]:
-        """Measure round trip, jitter, loss and rate by traffic, and what edges share, as ``harness verify`` does.
+        """Measure round trip, jitter, loss, rate and shared capacities by traffic, as ``harness verify`` does.
 
-        Every row has ``ok``, ``quantity`` and ``place`` (``0->1``, ``node 2``, ``eu->us``).
+        Every verdict has ``ok``, ``quantity`` and ``place`` (``0->1``, ``node 2``, ``eu->us``).
 
         Args:
-            edges: which; each is measured in both directions.
-            seconds: for one edge; up to eight go side by side.
+            edges: which links; each is measured in both directions.
+            seconds: per edge; up to eight edges are measured at once.
         """
         from harness.verify.verification import verify
 
@@ -178,5 +175,5 @@ class NetworkLinks:
         if not pairs:
             return []
         with self._lock:
-            quiet = self._require(), pairs, lambda *_: None, lambda _: None
-            return verify(*quiet, seconds=seconds, parallel=MAX_PARALLEL)
+            network = self._require()
+            return verify(network, pairs, lambda *_: None, lambda _: None, seconds=seconds, parallel=MAX_PARALLEL)

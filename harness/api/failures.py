@@ -1,4 +1,4 @@
-"""What a function in a node can end with, and what is worth a warning."""
+"""The error of a function in a node, and the warning about links."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 class HarnessWarning(UserWarning):
-    """Something about the links that can change results, e.g. that user space makes them."""
+    """Something about the links that can change results, e.g. that they are made in user space."""
 
 
 class RankError(HarnessError):
-    """The first rank that failed.
+    """The function failed on a rank: the first one that failed.
 
-    Its notes are the traceback in the node, or the last lines of a rank that died; its ``__cause__`` is what the
-    function raised, where that can be unpickled here.
+    Its note is the traceback in the node, or the last lines that the rank printed; its ``__cause__`` is the exception
+    of the function, where that can be unpickled here.
 
     Args:
         rank: the node.
-        what: what became of it.
+        what: what happened.
     """
 
     def __init__(self, rank: int, what: str) -> None:
@@ -34,7 +34,7 @@ class RankError(HarnessError):
 
 
 def warn(text: str) -> None:
-    """A HarnessWarning at the user's line: the first up the stack that is not of this package."""
+    """Give a HarnessWarning at the user's line: the first one up the stack that is outside this package."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
         level, frame = level + 1, frame.f_back

@@ -1,4 +1,4 @@
-"""What edges of a shaped network share: nodes' uplinks and downlinks, and trunks between regions."""
+"""The limits of a shaped network: nodes' uplinks, downlinks and CPU shares, and trunks between regions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
-from harness.api.arguments import whole
+from harness.api.arguments import known_texts, whole
 from harness.api.edges import NetworkLinks
 from harness.api.failures import warn
 from harness.errors import InputError
@@ -19,7 +19,7 @@ from harness.networks.network import Reshaped
 
 
 class PartTexts(TypedDict, total=False):
-    """What there is to a limit beside its rate, written as for links: "codel", "100ms" or "64KiB", 24."""
+    """What a limit has beside its rate, written as for links: "codel", "100ms" or "64KiB", 24."""
 
     queue: str
     buffer: str
@@ -27,7 +27,7 @@ class PartTexts(TypedDict, total=False):
 
 
 class LimitTexts(PartTexts, total=False):
-    """What ``set_node`` can change, written as for ``harness node set``: "20mbit", "25%", or "none" for no limit."""
+    """What ``set_node`` changes, written as for ``harness node set``: "20mbit", "25%", or "none" for no limit."""
 
     uplink: str
     downlink: str
@@ -35,19 +35,19 @@ class LimitTexts(PartTexts, total=False):
 
 
 class TrunkTexts(PartTexts, total=False):
-    """What ``set_trunk`` can change, written as for ``harness trunk set``: "1gbit", or "none" for no limit."""
+    """What ``set_trunk`` changes, written as for ``harness trunk set``: "1gbit", or "none" for no limit."""
 
     rate: str
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A shared capacity as it is.
+    """The state of a shared capacity.
 
     Args:
-        requested: what was asked for; None: no limit.
-        applied: what the node, or the bridge, reports; None: no limit.
-        stats: what it counted: what passed, what it dropped, and what waits now.
+        requested: None: no limit.
+        applied: as the node or the bridge reports it; None: no limit.
+        stats: its counters.
     """
 
     requested: Capacity | None
@@ -56,18 +56,18 @@ class Limit:
 
     @classmethod
     def of(cls, requested: Capacity | None, status: CapStatus | None) -> Limit:
-        """Of what was asked for and what is reported."""
+        """The state from what was requested and what the node reports."""
         return cls(requested, status.applied, status.stats) if status else cls(requested, None, Stats())
 
 
 @dataclass(frozen=True)
 class CpuLimit:
-    """A node's share of a CPU as it is.
+    """The state of a node's CPU limit.
 
     Args:
-        requested: what was asked for; None: no limit.
-        applied: what the kernel holds; None: no limit.
-        throttled_s: seconds for which it has kept programs from running, of each CPU that they wanted to run on.
+        requested: None: no limit.
+        applied: as the kernel reports it; None: no limit.
+        throttled_s: seconds for which the kernel kept programs from running, summed over the CPUs.
     """
 
     requested: CpuShare | None
@@ -77,7 +77,7 @@ class CpuLimit:
 
 @dataclass(frozen=True)
 class NodeLimits:
-    """What limits all that a node sends, all that it receives, and its programs."""
+    """The limits of all that a node sends, of all that it receives, and of its programs' CPU time."""
 
     uplink: Limit
     downlink: Limit
@@ -85,52 +85,52 @@ class NodeLimits:
 
 
 class NetworkNodes(NetworkLinks):
-    """What ShapedNetwork is to its nodes and trunks.
+    """The methods of ShapedNetwork for its nodes and trunks.
 
     Ranks are written as on the command line: ``2``, ``"0,2"`` or ``"all"``; trunks as two regions: ``"eu-us"``,
-    ``"eu-us,eu-asia"`` or ``"all"``, both directions unless one way.
+    ``"eu-us,eu-asia"`` or ``"all"``; both directions, unless ``one_way`` is True.
     """
 
     def set_node(self, ranks: int | str = "all", **limits: Unpack[LimitTexts]) -> Reshaped:
-        """Limit all edges of nodes together, beside each edge's own rate, while jobs run. What is not given stays.
+        """Limit the sum over all edges of a node, in addition to each edge's rate. What is not given stays as it is.
 
         ``cpu`` is the share of one CPU core that a node's programs get together.
 
         Args:
-            ranks: which.
-            limits: see LimitTexts; queue, buffer and overhead are of the sides given beside them, or where neither is,
-                of those that a node has.
+            ranks: which nodes.
+            limits: see LimitTexts; queue, buffer and overhead apply to the given ones of uplink and downlink, or to
+                those that the node has where neither is given.
 
         Raises:
-            InputError: something of it makes no sense; nothing was changed.
-            NodeError: a node refused; all is as it was.
+            InputError: an argument is wrong; nothing was changed.
+            NodeError: a node refused; all is as before.
         """
-        texts = _texts("set_node", limits, LimitTexts)
+        texts = known_texts("set_node", limits, LimitTexts)
         done = self._reshape(node_change(ranks if isinstance(ranks, str) else str(whole("ranks", ranks, 2)), texts))
         _warn_of_narrow_caps(done, lambda src, dst: src in done.nodes or dst in done.nodes)
         return done
 
     def set_trunk(self, trunks: str = "all", *, one_way: bool = False, **limit: Unpack[TrunkTexts]) -> Reshaped:
-        """Limit all edges between two regions together, each direction apart, while jobs run.
+        """Limit the sum over all edges from one region to another. What is not given stays as it is.
 
         Args:
-            trunks: which.
+            trunks: which trunks.
             one_way: only from the first region to the second.
-            limit: see TrunkTexts. What is not given stays.
+            limit: see TrunkTexts.
 
         Raises:
-            InputError: something of it makes no sense, or nodes are containers; nothing was changed.
-            HarnessError: a node or the bridge refused; all is as it was.
+            InputError: an argument is wrong, or nodes are containers; nothing was changed.
+            HarnessError: a node or the bridge refused; all is as before.
         """
         if not isinstance(trunks, str):
             raise InputError(f"trunks={trunks!r}: write two regions, e.g. 'eu-us', or 'all'")
-        done = self._reshape(trunk_change(trunks, _texts("set_trunk", limit, TrunkTexts), one_way=one_way))
+        done = self._reshape(trunk_change(trunks, known_texts("set_trunk", limit, TrunkTexts), one_way=one_way))
         crossing = {pair for trunk in done.plan.trunks if (trunk.src, trunk.dst) in done.trunks for pair in trunk.edges}
         _warn_of_narrow_caps(done, lambda src, dst: (src, dst) in crossing)
         return done
 
     def node(self, rank: int) -> NodeLimits:
-        """What limits a node's edges together: requested, applied and counted. Raises PlanError, NodeError."""
+        """The limits of a node: requested, applied and counted. Raises PlanError, NodeError."""
         requested = self.plan.node_shape(whole("rank", rank, 2))
         with self._lock:
             found = self._require().observe([rank])[rank]
@@ -143,17 +143,10 @@ class NetworkNodes(NetworkLinks):
         )
 
     def trunks(self) -> dict[tuple[str, str], Limit]:
-        """The trunks by their regions, (from, to): requested, applied and counted. Raises HarnessError."""
+        """The trunks by (from, to): requested, applied and counted. Raises HarnessError."""
         with self._lock:
             held = self._require().trunks()
         return {(one.src, one.dst): Limit.of(one.capacity, held.get(one.name)) for one in self.plan.trunks}
-
-
-def _texts(what: str, given: PartTexts, known: type[PartTexts]) -> dict[str, str]:
-    """As the command line would have them. Raises InputError for a name that is not known."""
-    if unknown := given.keys() - known.__annotations__.keys():
-        raise InputError(f"{what}: there is no {sorted(unknown)[0]!r}; there are {', '.join(known.__annotations__)}")
-    return {name: str(value) for name, value in given.items()}
 
 
 def _warn_of_narrow_caps(done: Reshaped, shares: Callable[[int, int], bool]) -> None:

@@ -1,4 +1,4 @@
-"""What ranks print and answer, line by line as it comes."""
+"""The output of ranks: prints the user's lines, and keeps the results of functions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _LAST_LINES: Final = 20
 
 
 def show(rank: int, stream: Stream, line: bytes, width: int = 1) -> None:
-    """Print a line with its rank in front, where Python's own prints go just now: a test may capture them."""
+    """Print a line with its rank in front, to the present sys.stdout or sys.stderr, which a test may capture."""
     target = sys.stdout if stream == "stdout" else sys.stderr
     print(f"[{rank:>{width}}] {line.decode(errors='replace')}", file=target, flush=True)
 
 
 class RankOutput:
-    """A sink for launch that prints what is the user's and keeps what is an answer.
+    """A sink for ``launch``: prints the lines of the user's function and keeps its results.
 
     Args:
-        marker: what lines of an answer begin with.
-        ranks: those that will answer.
-        shown: what prints, see show.
+        marker: prefix of lines with a result.
+        ranks: where the function runs.
+        shown: prints a line, see ``show``.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class RankOutput:
         self._sorters = {rank: ResultReader(marker.encode()) for rank in ranks}
         self._last: dict[int, deque[bytes]] = {rank: deque(maxlen=_LAST_LINES) for rank in ranks}
         self._answers: dict[int, dict[str, Any]] = {}
-        """In the order in which they came."""
+        """By rank, in the order of their arrival."""
 
     def __call__(self, rank: int, stream: Stream, line: bytes) -> None:
         """Take one line."""
@@ -53,13 +53,13 @@ class RankOutput:
             sorter.answer = b""
 
     def results(self, outcome: LaunchOutcome) -> list[Any]:
-        """The values, in the order of the ranks asked. Raises RankError."""
+        """What the function returned, in the order of ``ranks``. Raises RankError."""
         if (error := self.failure(outcome)) is not None:
             raise error from _cause(self._answers.get(error.rank))
         return [self._value(rank) for rank in self._ranks]
 
     def failure(self, outcome: LaunchOutcome) -> RankError | None:
-        """Of the rank that failed first: one that died without an answer, or else the first that reported an error."""
+        """The error of the rank that failed first: it died without an answer, or was the first to report an error."""
         died = outcome.failed_rank
         if died is None or died in self._answers:
             for rank, answer in self._answers.items():
@@ -74,7 +74,7 @@ class RankOutput:
         error = RankError(rank, f"{_ending(code)} {when}")
         if lines := self._last[rank]:
             text = "\n".join(line.decode(errors="replace") for line in lines)
-            error.add_note(f"the last that rank {rank} printed:\n{text}")
+            error.add_note(f"the last lines of rank {rank}:\n{text}")
         return error
 
     def _value(self, rank: int) -> Any:

@@ -1,4 +1,4 @@
-"""A function and its arguments as bytes that a node can read, which cannot import the module of a test."""
+"""Pickles a function and its arguments for a node, which cannot import the user's modules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, Final
 from harness.errors import InputError
 
 _lock: Final = threading.Lock()
-"""Which modules go by value is one list for the whole process."""
+"""Guards cloudpickle's list of modules that are pickled by value, which is global."""
 
 
 def pack(
@@ -27,17 +27,17 @@ def pack(
     marker: str,
     path: Sequence[str] | None,
 ) -> bytes:
-    """What harness.api.remote reads.
+    """The standard input of harness.api.remote.
 
     Args:
         function: to be called.
-        arguments: its own.
-        keywords: its own.
-        marker: of the answer.
-        path: where the node finds modules; None: as it is there.
+        arguments: positional arguments.
+        keywords: keyword arguments.
+        marker: prefix of lines with the result.
+        path: sys.path in the node; None: the node's own.
 
     Raises:
-        InputError: something of it cannot be pickled.
+        InputError: the function or an argument cannot be pickled.
     """
     import cloudpickle  # type: ignore[import-untyped]
 
@@ -49,19 +49,19 @@ def pack(
         name = getattr(function, "__qualname__", repr(function))
         raise InputError(
             f"{name} cannot be sent to the nodes: {type(error).__name__}: {error};"
-            " the variables that it uses and its arguments must be picklable: open files, locks and sockets inside"
-            " of it, and use a network outside"
+            " the variables that it uses and its arguments must be picklable: create files, locks and sockets inside"
+            " the function, and use a network outside"
         ) from error
     return b"".join([json.dumps(order).encode(), b"\n", pickled])
 
 
 def search_path() -> list[str]:
-    """Where this process finds modules."""
+    """sys.path, without entries that are not texts."""
     return [entry for entry in sys.path if isinstance(entry, str)]
 
 
 def _modules(objects: Iterable[Any]) -> set[str]:
-    """The modules that these objects, or what they wrap, come from."""
+    """The names of the modules that define these objects and what they wrap."""
     names: set[str] = set()
     for one in objects:
         while isinstance(one, functools.partial):
@@ -76,7 +76,7 @@ def _modules(objects: Iterable[Any]) -> set[str]:
 
 @contextlib.contextmanager
 def _by_value(names: Iterable[str]) -> Iterator[None]:
-    """Let cloudpickle pickle what is defined in these modules whole, where they are no installed ones."""
+    """Make cloudpickle pickle by value what these modules define, unless a module is installed."""
     import cloudpickle
 
     with _lock, contextlib.ExitStack() as stack:
@@ -90,7 +90,7 @@ def _by_value(names: Iterable[str]) -> Iterator[None]:
 
 
 def is_installed(name: str, module: ModuleType) -> bool:
-    """Whether nodes can be expected to have that module: of Python, in a site-packages folder, or this package."""
+    """Whether nodes have the module: it is Python's, in a site-packages folder, or of this package."""
     top = name.partition(".")[0]
     file = getattr(module, "__file__", None)
     if file is None or top in sys.stdlib_module_names or top in ("__main__", "harness"):

@@ -1,4 +1,4 @@
-"""A scenario that is played on a network while a Python program uses it."""
+"""A scenario that plays while a Python program uses the network."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from harness.scenario.process import ScenarioProcess
 
 @dataclass(frozen=True)
 class PlayedChange:
-    """A change that a scenario has made.
+    """A change that a scenario has made. Times are seconds from the scenario's start.
 
     Args:
-        at: when it was due, in seconds from the scenario's start.
-        acknowledged: when the network had made it, likewise.
-        events: what it was, for people.
+        at: when it was due.
+        acknowledged: when the network had made it.
+        events: descriptions of what changed.
     """
 
     at: float
@@ -29,21 +29,23 @@ class PlayedChange:
 
     @classmethod
     def of(cls, line: dict[str, Any]) -> Self:
-        """As ``harness play --json`` prints it."""
+        """From a line of ``harness play --json``."""
         return cls(line["at"], line["acknowledged"], tuple(line["events"]))
 
 
 class Play:
-    """A scenario under way: from ``net.play(...)``. It ends by itself, by ``stop()``, or with its block or network.
+    """A playing scenario, from ``net.play(...)``.
+
+    It ends after its last change, by ``stop()``, or with its ``with`` block or network.
 
     Args:
         network: the network's name.
         file: the scenario.
-        steps: where jobs say how far they are.
+        steps: the file that jobs write their steps to.
         seed: in place of the file's own.
 
     Raises:
-        HarnessError: it cannot be played.
+        HarnessError: the player cannot start.
     """
 
     def __init__(self, network: str, file: Path, steps: Path | None, seed: int | None) -> None:
@@ -53,9 +55,9 @@ class Play:
         self._process: ScenarioProcess | None = None
         self._stopped = False
         self.unreported = False
-        """Whether it failed, and nobody was told so far."""
+        """Whether it failed and ``wait`` has not raised the error yet."""
         begun = threading.Event()
-        # The process ends with the thread that starts it, so this one stays.
+        # The kernel ends the process with the thread that started it, so this thread stays.
         self._thread = threading.Thread(
             target=self._play, args=(network, steps, seed, begun), name="harness-play", daemon=True
         )
@@ -84,15 +86,15 @@ class Play:
 
     @property
     def changes(self) -> tuple[PlayedChange, ...]:
-        """What it has changed so far."""
+        """The changes so far."""
         return tuple(self._changes)
 
     def wait(self, timeout: float | None = None) -> tuple[PlayedChange, ...]:
-        """All changes, once the last one is made.
+        """Wait for the last change and return all of them.
 
         Raises:
-            HarnessError: a change failed; the network is as the one before it made it.
-            TimeoutError: that takes longer than so many seconds; it goes on.
+            HarnessError: a change failed; the network is as the change before it left it.
+            TimeoutError: the scenario still plays after ``timeout`` seconds; it continues.
         """
         self._thread.join(timeout)
         if self._thread.is_alive():
@@ -103,12 +105,12 @@ class Play:
         return self.changes
 
     def stop(self) -> tuple[PlayedChange, ...]:
-        """End it now; the network stays as the last change made it. The changes; raises what ``wait`` raises."""
+        """End the scenario and return its changes; the network stays as it is. Raises HarnessError, see ``wait``."""
         self.end()
         return self.wait()
 
     def end(self) -> list[str]:
-        """End it; what the user should know of it, e.g. what has not happened."""
+        """End the scenario; messages for the user, e.g. about events that have not happened."""
         self._stopped = self._stopped or self._thread.is_alive()
         if self._process is not None and self._thread.is_alive():
             self._process.end()

@@ -1,4 +1,4 @@
-"""A program on the nodes in a thread of its own, which can be waited for and stopped."""
+"""A program on the nodes, launched in a thread, that can be waited for and stopped."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from harness.backends.base import ProgramStarter, Stdio
 from harness.errors import NetworkStateError
@@ -27,8 +28,8 @@ class Ended:
     Args:
         rank: the node.
         code: its exit code; 128 + number for a signal, 143 where it was stopped because another rank had failed.
-        stdout: what it printed, in lines: a last one without its newline gets one.
-        stderr: the same.
+        stdout: what it printed; every line ends with a newline.
+        stderr: likewise.
     """
 
     rank: int
@@ -38,19 +39,19 @@ class Ended:
 
 
 class _Nodes(ProgramStarter):
-    """Starts programs that read given bytes, and remembers them.
+    """Starts programs with given bytes as their standard input, and keeps their processes.
 
     Args:
         starter: the network's backend.
-        payload: their standard input.
-        ranks: how many will be started.
-        lock: taken while a program starts, for a backend is not thread-safe.
+        payload: the standard input of each program.
+        ranks: how many programs will be started.
+        lock: held while a program starts, because backends are not thread-safe.
     """
 
     def __init__(self, starter: ProgramStarter, payload: bytes, ranks: int, lock: threading.RLock) -> None:
         self._starter, self._ranks, self._lock = starter, ranks, lock
         self.started = threading.Event()
-        """Set when all have begun, or none more will."""
+        """Set when all programs have started, or no more will."""
         self._stopped = False
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self._file = open(os.memfd_create("harness"), "wb", buffering=0)  # noqa: SIM115
@@ -72,7 +73,7 @@ class _Nodes(ProgramStarter):
         own_group: bool = True,
         cwd: str | None = None,
     ) -> subprocess.Popen[bytes]:
-        """See ProgramStarter. Raises NetworkStateError where it was stopped meanwhile."""
+        """See ProgramStarter. Raises NetworkStateError after ``stop``."""
         with self._lock, self._input() as stdin:
             if self._stopped:
                 raise NetworkStateError(f"node {rank}: stopped before its program began")
@@ -85,7 +86,7 @@ class _Nodes(ProgramStarter):
 
     @contextlib.contextmanager
     def _input(self) -> Iterator[int]:
-        """The bytes, to be read from their beginning."""
+        """A descriptor that reads the payload from its beginning."""
         fd = os.open(f"/proc/self/fd/{self._file.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             yield fd
@@ -93,17 +94,17 @@ class _Nodes(ProgramStarter):
             os.close(fd)
 
     def close(self) -> None:
-        """Forget the bytes."""
+        """Free the payload."""
         self.started.set()
         self._file.close()
 
     def stop(self) -> None:
-        """Let no more begin."""
+        """Start no more programs."""
         with self._lock:
             self._stopped = True
 
     def signal(self, number: signal.Signals) -> None:
-        """To the process group of each that runs."""
+        """Send a signal to the process group of each program that runs."""
         for process in list(self.processes.values()):
             if _runs(process):
                 with contextlib.suppress(ProcessLookupError):
@@ -111,7 +112,7 @@ class _Nodes(ProgramStarter):
 
 
 def _runs(process: subprocess.Popen[bytes]) -> bool:
-    """Whether it has not ended; without reaping it, which is for the thread that watches it by its process id."""
+    """Whether a process still runs, without reaping it: the thread that watches it does that."""
     if process.returncode is not None:
         return False
     try:
@@ -121,23 +122,22 @@ def _runs(process: subprocess.Popen[bytes]) -> bool:
 
 
 class NodeProgram:
-    """A launch (harness.networks.launch) under way.
+    """A launch (harness.networks.launch) in a thread; it starts with ``begin()``.
 
-    Nothing of it runs before ``begin()``, so that the caller can list it first. The thread that starts the programs
-    stays until they have ended: the kernel ends them with it.
+    The thread stays until all programs have ended, because the kernel ends them with the thread that started them.
 
     Args:
         backend: where the nodes live.
         plan: of the network.
         argv: the program and its arguments.
-        sink: gets every line of output, in that thread.
+        sink: called in the thread with every line of output.
         ranks: where it runs.
-        env: beside the environment that the backend gives its programs.
+        env: in addition to the environment that the backend gives its programs.
         master_port: for the rendezvous at rank 0.
-        payload: standard input.
-        lock: see _Nodes.
-        until: whose end with 0 ends the others.
-        away: the ranks that a scenario keeps away, which is no failure.
+        payload: standard input of each program.
+        lock: held while a program starts, because backends are not thread-safe.
+        until: see ``launch``.
+        away: see ``launch``.
     """
 
     def __init__(
@@ -162,13 +162,12 @@ class NodeProgram:
         self._outcome: LaunchOutcome | None = None
         self._error: BaseException | None = None
         self._nodes = _Nodes(backend, payload, len(self.ranks), lock)
-        options: dict[str, Any] = {"ranks": self.ranks, "extra_env": env, "master_port": master_port, "until": until}
-        options["away"] = away
-        work = (self._nodes, plan, argv, sink)
-        self._thread = threading.Thread(target=self._launch, args=(work, options), name="harness-job", daemon=True)
+        work = partial(launch, self._nodes, plan, argv, sink, ranks=self.ranks, master_port=master_port)
+        work = partial(work, extra_env=env, until=until, away=away)
+        self._thread = threading.Thread(target=self._launch, args=(work,), name="harness-job", daemon=True)
 
     def begin(self) -> None:
-        """Start all programs; an interrupt ends them all."""
+        """Start all programs. Where that is interrupted, none is left running."""
         try:
             self._thread.start()
             self._nodes.started.wait()
@@ -178,9 +177,9 @@ class NodeProgram:
         finally:
             self._begun = True
 
-    def _launch(self, work: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+    def _launch(self, work: Callable[[], LaunchOutcome]) -> None:
         try:
-            self._outcome = launch(*work, **options)
+            self._outcome = work()
         except BaseException as error:
             self._error = error
         finally:
@@ -188,18 +187,24 @@ class NodeProgram:
 
     @property
     def running(self) -> bool:
-        """Whether it has begun and not ended."""
+        """Whether it has started and not ended."""
         return self._thread.is_alive()
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of it runs, nor will."""
+        """Whether nothing of it runs or will run."""
         return self._begun and not self.running
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Whether it has ended, within that many seconds where they are given."""
+        """Wait for its end, at most ``timeout`` seconds; whether it has ended."""
         self._thread.join(timeout)
         return not self.running
+
+    def join(self, name: str, timeout: float | None) -> None:
+        """Wait for its end. Raises TimeoutError, which names the ranks that still run after ``timeout`` seconds."""
+        if not self.wait(timeout):
+            ranks = ", ".join(map(str, self.unended()))
+            raise TimeoutError(f"{name}: still running after {timeout:g} s: rank {ranks}")
 
     def unended(self) -> list[int]:
         """The ranks whose program has not ended."""
@@ -207,12 +212,12 @@ class NodeProgram:
         return [rank for rank in self.ranks if rank not in started or _runs(started[rank])]
 
     def stop(self) -> None:
-        """End all programs: asked first, killed after a grace; no more begin. Does nothing where it has ended."""
+        """Start no more programs; send SIGTERM to those that run, and SIGKILL after GRACE_SECONDS."""
         if self.ended:
             return
         self.stopped = True
         self._nodes.stop()
-        if not self.running:  # nor will it, also where its thread is about to
+        if not self.running:  # and none will start, because of _nodes.stop
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
             self._nodes.signal(number)
@@ -221,7 +226,7 @@ class NodeProgram:
         self.wait()
 
     def outcome(self) -> LaunchOutcome:
-        """How it ended. Raises what ended the launch itself; NetworkStateError where it was stopped."""
+        """How it ended. Raises the error of the launch, or NetworkStateError where ``stop`` ended it."""
         if self.stopped:
             raise NetworkStateError("it was stopped before it ended")
         if self._error is not None:

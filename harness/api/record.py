@@ -1,4 +1,4 @@
-"""The record of a network that a Python program makes: what runs on it until it ends, in one folder (docs/runs.md)."""
+"""The record of a network that a Python program starts: one run folder for all that runs on it (docs/runs.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.run_files import RunFolder
 
 
 def program_name() -> str:
-    """What this program is called: its script, or the module that Python runs."""
+    """The name of this program: of its script, or of the package that ``python -m`` runs."""
     path = PurePath(sys.argv[0])
     return (path.parent.name if path.stem == "__main__" else path.stem) or "python"
 
@@ -26,17 +26,17 @@ class NetworkRecord:
     """Records what runs on a network, from now on.
 
     Args:
-        network: that is up.
-        folder: of the run, which is there.
-        congestion_control: of TCP.
-        scenario: the file of the one that is played.
+        network: a network that is up.
+        folder: of the run; it exists.
+        congestion_control: TCP's.
+        scenario: the file of the scenario that plays, if any.
     """
 
     def __init__(
         self, network: Network, folder: RunFolder, congestion_control: str, scenario: str | None = None
     ) -> None:
         self._texts: list[str] = []
-        """For the user; warned of at the end, for a warning may be an error, and a thread may have found it."""
+        """Warnings, given at the end: they may come from another thread, and a filter may turn them into errors."""
         self._jobs: list[NodeProgram] = []
         self._outcomes: list[LaunchOutcome] = []
         facts = {
@@ -57,26 +57,26 @@ class NetworkRecord:
 
     @property
     def folder(self) -> Path:
-        """Of the run."""
+        """The run folder."""
         return self._recording.folder.path
 
     def add(self, job: NodeProgram) -> None:
-        """Record how a program ends, which is about to begin."""
+        """Record how a job ends; call it before the job starts."""
         self._harvest()
         self._jobs.append(job)
 
     def _harvest(self) -> None:
-        """Keep how programs have ended, and not the programs; those that were stopped do not count."""
+        """Keep the outcomes of jobs that have ended, without those that were stopped."""
         for job in [job for job in self._jobs if job.ended]:
             self._jobs.remove(job)
             with contextlib.suppress(Exception):
                 self._outcomes.append(job.outcome())
 
     def end(self, error: BaseException | None) -> None:
-        """Write how it ended; does nothing where that is written. Called while the network is up and nothing runs.
+        """Write how the run ended, once. Call it while the network is up and no job runs.
 
         Args:
-            error: what ended the block of the network.
+            error: the exception that ended the network's ``with`` block.
         """
         if self._ended:
             return

@@ -1,10 +1,11 @@
-"""Runs a function of the user's in a node: ``python -m harness.api.remote``.
+"""Runs a user's function in a node: ``python -m harness.api.remote``.
 
-On standard input: one JSON line {"python": [3, 11], "path": sys.path or null, "marker": text}, then the pickle of
-(function, arguments, keyword arguments). The answer goes out among what the function prints (answer.py): the pickle of
-{"ok": true, "value": pickle} or of {"ok": false, "what": text, "trace": text, "error": pickle or null}.
+Standard input is one JSON line, {"python": [3, 11], "path": sys.path or null, "marker": text}, then the pickle of
+(function, arguments, keyword arguments). The answer is written among the lines that the function prints
+(result_lines.py): the pickle of {"ok": true, "value": pickle} or of {"ok": false, "what": text, "trace": text, "error":
+pickle or null}.
 
-It ends with 0, or 1 where there is an error. Needs nothing but the standard library until the function is unpickled.
+The exit code is 0, or 1 for an error. It imports only the standard library until it unpickles the function.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ from typing import Any, Final
 from harness.api.result_lines import pieces
 
 CALL_ARGV: Final = ("-m", "harness.api.remote")
-"""What Python runs in a node."""
+"""Arguments of Python in a node."""
 CallResult = dict[str, Any]
 
 
 def main() -> None:
-    """Read, call, answer."""
+    """Read a call, make it, write the answer."""
     out = os.dup(1)
     order, payload = json.loads(sys.stdin.buffer.readline()), sys.stdin.buffer.read()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     answer = _perform(order, payload)
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or put away, by the function
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # the function may have closed it
             stream.flush()
     for piece in pieces(order["marker"].encode(), pickle.dumps(answer)):
         os.write(out, piece)
     if not answer["ok"]:
-        os._exit(1)  # at once: what waits at exit may wait for others, who are about to fail too
+        os._exit(1)  # without exit handlers, which may wait for other ranks that are about to fail too
 
 
 def _perform(order: Mapping[str, Any], payload: bytes) -> CallResult:
@@ -45,7 +46,7 @@ def _perform(order: Mapping[str, Any], payload: bytes) -> CallResult:
     if ours != theirs:
         return _failed(
             f"this node has Python {ours[0]}.{ours[1]}, and the function comes from {theirs[0]}.{theirs[1]}: byte code"
-            " differs between versions; make the image from the same one, or run a script with exec()"
+            " differs between versions; build the image with the same version, or run a script with exec()"
         )
     if order["path"] is not None:
         sys.path[:] = order["path"]
@@ -81,9 +82,9 @@ def _remedy(error: BaseException) -> str:
     if not isinstance(error, ModuleNotFoundError):
         return ""
     if error.name == "cloudpickle":
-        return "; make the image again: harness image build"
+        return "; build the image again: harness image build"
     return (
-        f"; install {error.name} in the nodes' image, or if it is yours send it along:"
+        f"; install {error.name} in the nodes' image, or if it is your own module, send it with the function:"
         f" cloudpickle.register_pickle_by_value({error.name})"
     )
 

@@ -1,8 +1,8 @@
-"""How a function's answer travels among the lines that it prints: base64, behind a marker that nothing else has.
+"""Sends a function's answer among the lines that it prints: in base64, each line with a random marker in front.
 
-A container's program has three streams and no other way out, and all but the answer on them is the user's. Every piece
-goes with one write of less than PIPE_BUF bytes, which nothing else that writes to the same pipe can tear apart, and
-begins a line of its own.
+A program in a container has no way out but its standard streams, which the user's function writes to as well. Each
+piece is one write of less than PIPE_BUF bytes, so that no other writer to the same pipe can split it, and starts a new
+line.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Final
 MORE: Final = b"+"
 LAST: Final = b"."
 _PIECE: Final = 2900
-"""Bytes; in base64 with a marker under PIPE_BUF, 4096 (pipe(7))."""
+"""Bytes: with base64 and the marker this is less than PIPE_BUF, 4096 (pipe(7))."""
 
 
 def pieces(marker: bytes, data: bytes) -> Iterator[bytes]:
-    """What to write, one write each: an end of the line before, and a line."""
+    """What to write, one write each: a newline, which ends what the function printed, and a line."""
     for start in range(0, max(len(data), 1), _PIECE):
         kind = MORE if start + _PIECE < len(data) else LAST
         yield b"\n" + marker + kind + base64.b64encode(data[start : start + _PIECE]) + b"\n"
@@ -28,17 +28,17 @@ class ResultReader:
     """Takes the answer out of one rank's output.
 
     Args:
-        marker: what lines of the answer begin with.
+        marker: prefix of the answer's lines.
     """
 
     def __init__(self, marker: bytes) -> None:
         self._marker, self._empty = marker, 0
         self._parts: list[bytes] = []
         self.answer: bytes | None = None
-        """The answer, once it is whole."""
+        """The answer, once it is complete."""
 
     def feed(self, line: bytes) -> list[bytes]:
-        """The lines of the user's that are known now; an empty one waits: it may belong to a piece."""
+        """The user's lines up to this one. An empty line is held back: it may be the newline before a piece."""
         if not line:
             self._empty += 1
             return []
@@ -49,10 +49,10 @@ class ResultReader:
         if kind == LAST:
             self.answer = b"".join(self._parts)
             self._parts.clear()
-        self._empty = max(0, self._empty - 1)  # the end of the line before it, unless that had something
+        self._empty = max(0, self._empty - 1)  # one is the piece's own newline, unless that ended a partial line
         return self.end()
 
     def end(self) -> list[bytes]:
-        """Empty lines that were kept back."""
+        """The empty lines that were held back."""
         count, self._empty = self._empty, 0
         return [b""] * count

@@ -1,4 +1,4 @@
-"""Starting a network from Python."""
+"""``harness.network``: starts a network from Python."""
 
 from __future__ import annotations
 
@@ -65,33 +65,30 @@ def network(
             file (its path as text or as a Path), or matrix:delay=D.csv,rate=R.csv.
         profile: a name from ``harness profiles``, a YAML file (its path as text or as a Path), or none (unshaped).
         between: profile of the slow edges between islands or regions; None: wan.
-        seed: of every draw from the profile's ranges.
-        uplink: what all that a node sends shares, e.g. "20mbit"; None: as the profile says.
-        downlink: what all that it receives shares, likewise.
-        trunk: what all edges from one region to another share, e.g. "1gbit".
-        cpu: share of one CPU core that programs of nodes get: "50%" for all, or e.g. ["2=25%", "0-1=50%"].
+        seed: of the values drawn from the profile's ranges.
+        uplink: limit of all that a node sends, e.g. "20mbit"; None: the profile's.
+        downlink: limit of all that a node receives; None: the profile's.
+        trunk: limit of all edges from one region to another, e.g. "1gbit"; None: no limit.
+        cpu: share of one CPU core for the programs of a node: "50%" for all nodes, or e.g. ["2=25%", "0-1=50%"].
         place: regions of the ranks with topology "regions:aws", e.g. "eu-west-1,us-east-1"; None: all in turn.
         mtu: largest packet in bytes, 1280 to 9000.
-        ecn: whether TCP in the nodes asks for explicit congestion notification, so that queues mark its packets instead
-            of dropping them.
-        subnet: IPv4 subnet of the nodes; None: 10.77.0.0/16, and for containers another one where that is taken.
+        ecn: whether TCP in the nodes uses explicit congestion notification: queues mark packets instead of dropping.
+        subnet: IPv4 subnet of the nodes; None: 10.77.0.0/16, or a free one for containers.
         subnet6: the same for IPv6; None: fd77::/64.
-        runtime: where nodes live: netns (network namespaces) or docker (containers); None: what $HARNESS_RUNTIME says,
-            or netns.
-        engine: what makes the links: netem, userspace or auto; None: what $HARNESS_ENGINE says, or auto.
+        runtime: where nodes live: netns (network namespaces) or docker (containers); None: $HARNESS_RUNTIME, or netns.
+        engine: what enforces the links: netem, userspace or auto; None: $HARNESS_ENGINE, or auto.
         congestion_control: TCP's, in the nodes.
         image: of containers: harness-node, or one made from it.
         volumes: folders for containers: /HOST:/INSIDE or /HOST:/INSIDE:ro.
         gpus: of each container: "all", a number as text, or "device=0,2".
         name: for ``harness ... --name``; None: a unique one, so that tests can run side by side.
-        record: whether to record what runs on it in a folder of its own in ``runs``, or the folder to use for ``runs``:
-            for ``harness report``. ``ShapedNetwork.run_folder`` says which it is.
-        scenario: a name or a file (docs/scenarios.md), which is played from when the network is up, as
-            ``ShapedNetwork.play`` does.
+        record: True records what runs on the network in a new folder in ``runs``, for ``harness report``; a path
+            replaces ``runs``. See ``ShapedNetwork.run_folder``.
+        scenario: a name or a file (docs/scenarios.md), which plays as soon as the network is up.
 
     Raises:
-        InputError: an option makes no sense, or nothing can be recorded there; nothing was touched.
-        UnavailableError, PrivilegeError: what the machine lacks; the message says how to fix it.
+        InputError: an argument is wrong, or the record cannot be written; nothing was touched.
+        UnavailableError, PrivilegeError: the machine lacks something; the message says how to fix it.
         NetworkStateError: the name or the subnet is taken.
     """
     options = PlanOptions(
@@ -159,7 +156,7 @@ def network(
 
 
 def _recorded(record: bool | StrPath, placement: Placement) -> tuple[RunFolder | None, Placement]:
-    """The folder of the run, and the placement that has it. Raises InputError, HarnessError."""
+    """A new run folder, and the placement in which nodes see it. Raises InputError, HarnessError."""
     if record is False:
         return None, placement
     from harness.api.record import program_name
@@ -184,7 +181,7 @@ def _record(
 
 
 def _steps(network: Network, beside: Accompaniment | None) -> JobSteps | None:
-    """Where jobs say how far they are: any, in namespaces, for a scenario may be played later."""
+    """The file that jobs write their steps to; in namespaces always, because a scenario may be played later."""
     if beside and beside.steps:
         return beside.steps
     if network.backend.name == DOCKER:
@@ -196,7 +193,7 @@ def _steps(network: Network, beside: Accompaniment | None) -> JobSteps | None:
 def _beside_others(
     name: str, options: PlanOptions, placement: Placement, note: Callable[[str], None], beside: Accompaniment | None
 ) -> Network:
-    """Start it in the first subnet that is free: no two networks of a Docker daemon may share one."""
+    """Start the network in a free subnet: two networks of a Docker daemon cannot have the same."""
     from harness.backends.docker.registry import DockerRegistry
 
     for _ in range(_TRIES):
@@ -205,7 +202,7 @@ def _beside_others(
         except NetworkStateError:
             if name in DockerRegistry(LocalRegistry()).names():
                 raise
-            low, high = secrets.randbelow(256), secrets.randbelow(2)  # RFC 2544's 198.18.0.0/15: hardly anybody's
+            low, high = secrets.randbelow(256), secrets.randbelow(2)  # RFC 2544's 198.18.0.0/15 is rarely used
             options = replace(options, subnet=f"198.{18 + high}.{low}.0/24", subnet6=f"fd77:{high:x}{low:02x}::/64")
     return _start(name, options, placement, note, beside)
 

@@ -165,7 +165,7 @@ def test_a_rank_that_is_killed_says_its_last_words(net, capsys):
 
     with pytest.raises(harness.RankError, match="rank 2: it was killed by SIGKILL before it answered") as raised:
         net.run(dies, timeout=BOUND)
-    assert raised.value.__notes__ == ["the last that rank 2 printed:\nabout to go"]
+    assert raised.value.__notes__ == ["the last lines of rank 2:\nabout to go"]
 
 
 def test_a_rank_that_leaves_without_an_answer(net):

@@ -73,7 +73,7 @@ def test_one_that_died_unheard_is_the_one_whoever_complains_then():
     feed(answers, 0, failed("ConnectionError: peer gone"))
     with pytest.raises(RankError, match=r"^rank 2: it was killed by SIGKILL before it answered\n") as raised:
         answers.results(outcome(r2=128 + signal.SIGKILL, r0=1, r1=143))
-    assert raised.value.__notes__ == ["the last that rank 2 printed:\nout of memory"]
+    assert raised.value.__notes__ == ["the last lines of rank 2:\nout of memory"]
     assert raised.value.__cause__ is None
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.api import shaped as module
+from harness.api import jobs as module
 from harness.api.failures import RankError
 from harness.api.shaped import ShapedNetwork
 from harness.errors import InputError, NetworkStateError
@@ -93,7 +93,7 @@ def test_jobs_that_begin_in_two_threads_have_ports_of_their_own(net, backend, tm
 def test_a_port_is_free_again_after_a_job_and_after_one_that_could_not_begin(net, backend, monkeypatch):
     assert net.exec(PORT, ranks=[0])[0].stdout == "29500\n"
     with monkeypatch.context() as patch:
-        patch.setattr("harness.api.shaped.NodeProgram", None)
+        patch.setattr("harness.api.jobs.NodeProgram", None)
         with pytest.raises(TypeError):
             net.exec(PORT)
     assert net.exec(PORT, ranks=[0])[0].stdout == "29500\n"
@@ -206,7 +206,7 @@ def test_no_program_is_bad_input(net):
         (b"ls", r"^exec: b'ls' is one text; write a list of words, e\.g\. \['ls'\]$"),
         (Path("/bin/ls"), r"is one text; write a list of words, e\.g\. \['/bin/ls'\]$"),
         (["sleep", 5], r"^exec: argv\[1\]=5: write text, e\.g\. '5'$"),
-        (["echo", "a\0b"], r"^exec: argv\[1\]='a\\x00b': has a NUL byte in it"),
+        (["echo", "a\0b"], r"^exec: argv\[1\]='a\\x00b': arguments, variables and paths cannot contain a NUL byte"),
     ],
 )
 def test_a_program_that_is_no_list_of_words_is_bad_input(net, backend, argv, words):
@@ -223,10 +223,10 @@ def test_a_program_that_is_no_list_of_words_is_bad_input(net, backend, argv, wor
     [
         ({"A": "1", "LR": 0.1}, r"^env: LR=0\.1: write text, e\.g\. '0\.1'$"),
         ({"LR": None}, "^env: LR=None: write text"),
-        ({1: "x"}, "^env: 1 is not a name of a variable; write e.g. 'LR'$"),
-        ({"A=B": "x"}, "'A=B' is not a name"),
-        ({"A\0": "x"}, "is not a name"),
-        ({"A": "x\0"}, r"^env: A='x\\x00': has a NUL byte"),
+        ({1: "x"}, "^env: 1 cannot be the name of a variable; write e.g. 'LR'$"),
+        ({"A=B": "x"}, "'A=B' cannot be the name"),
+        ({"A\0": "x"}, "cannot be the name"),
+        ({"A": "x\0"}, r"^env: A='x\\x00': .* cannot contain a NUL byte"),
         (["LR=1"], r"^env=\['LR=1'\]: write a dict, e\.g\. {'LR': '0\.1'}$"),
     ],
 )
