@@ -17,7 +17,8 @@ from harness.cli.output import note, say
 from harness.errors import InputError
 from harness.linux import host
 from harness.linux.signals import ENDING
-from harness.model.plan_edit import named_ranks, parse_pairs
+from harness.model.plan_edit import parse_pairs
+from harness.model.ranks import named_ranks
 
 if TYPE_CHECKING:
     from harness.capture.points import Point

@@ -84,10 +84,10 @@ def edges(context: typer.Context, incomplete: str) -> list[str]:
 
 def trunks(context: typer.Context, incomplete: str) -> list[str]:
     """The regions that edges of the network join, likewise."""
-    from harness.model.capacity_edit import crossed_regions
+    from harness.model.regions import crossed_trunks
 
     plan = _plan(context)
-    return _last_of_list((f"{a}-{b}" for a, b in sorted(crossed_regions(plan))) if plan else (), incomplete)
+    return _last_of_list((f"{a}-{b}" for a, b in crossed_trunks(plan.regions, plan.edges)) if plan else (), incomplete)
 
 
 def _last_of_list(words: Iterable[str], incomplete: str) -> list[str]:

@@ -14,7 +14,8 @@ from harness.model.format import format_distinct, format_shape, format_size, for
 from harness.model.link import LINK_FIELDS, Pair
 from harness.model.narrow_caps import narrow_caps
 from harness.model.plan import NetworkPlan
-from harness.model.plan_edit import named_ranks, parse_pairs, set_down, shape_change
+from harness.model.plan_edit import parse_pairs, set_down, shape_change
+from harness.model.ranks import named_ranks
 from harness.model.status import Stats
 from harness.model.table import Styled
 from harness.networks.probe_counts import difference

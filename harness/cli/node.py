@@ -13,9 +13,9 @@ from harness.cli.cpus import HeldCpu, show_cpus
 from harness.cli.output import note, print_json, say
 from harness.cli.reshaped import note_consequences
 from harness.model.capacity import Capacity
-from harness.model.capacity_edit import NODE_LIMITS, SIDES, node_change, parse_ranks
+from harness.model.capacity_edit import NODE_LIMITS, SIDES, node_change
 from harness.model.narrow_caps import narrow_caps
-from harness.model.plan_edit import named_ranks
+from harness.model.ranks import named_ranks, parse_ranks
 from harness.model.status import NodeStatus
 from harness.networks.backends import DOCKER
 
@@ -39,7 +39,7 @@ def show_nodes(
     Throttled is how long the kernel has kept programs from running, of each CPU that they wanted to run on.
     """
     network = networks.find_network(name, named_ranks(ranks))
-    chosen = parse_ranks(ranks, network.plan)
+    chosen = parse_ranks(ranks, network.plan.size)
     nodes = network.observe(chosen)
     for text in dict.fromkeys(text for node in nodes.values() for text in node.notes):
         note(text)

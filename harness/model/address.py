@@ -1,9 +1,9 @@
-"""Addresses of the nodes: rank r is the (r + 1)-th host of the subnet, unless Docker gave them out."""
+"""Addresses of the nodes: rank r is the (r + 1)-th host of the subnet, unless Docker assigned the addresses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final, Self
@@ -14,20 +14,12 @@ from harness.model.prefixes import cover
 INTERFACE: Final = "eth0"
 """The one interface of every node."""
 MAX_NODES: Final = 4094
-"""The most nodes of a network: a u32 filter's node id has 12 bits, of which 0 and the last stay free."""
+"""The most nodes of a network: a u32 filter's node id has 12 bits, and the first and last value are reserved."""
 
 
 def node_name(rank: int) -> str:
-    """The host name of a node in a network of namespaces, and its alias in one of containers: ``node-0``."""
+    """The host name of a node: ``node-0``."""
     return f"node-{rank}"
-
-
-@lru_cache(512)
-def _covering(version: int, first: int, ranks: tuple[int, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Of the addresses of these ranks, given that of rank 0; asked for several times about each node that is made."""
-    if version == 4:
-        return tuple(IPv4Network(prefix) for prefix in cover((first + rank for rank in ranks), 32))
-    return tuple(IPv6Network(prefix) for prefix in cover((first + rank for rank in ranks), 128))
 
 
 DEFAULT_IPV4 = IPv4Network("10.77.0.0/16")
@@ -45,10 +37,9 @@ class Addressing:
     """The two subnets of a network, and the nodes' addresses in them.
 
     Args:
-        ipv4_net: the IPv4 subnet.
-        ipv6_net: the IPv6 subnet.
-        given4: by rank, where Docker gave the addresses out.
-        given6: the same; empty beside a given4 that is not: the network has no IPv6.
+        ipv4_net, ipv6_net: the subnets.
+        given4: addresses by rank, where Docker assigned them.
+        given6: the same; where only given4 is set, the network has no IPv6.
     """
 
     ipv4_net: IPv4Network = DEFAULT_IPV4
@@ -68,8 +59,20 @@ class Addressing:
                 raise PlanError(f"subnet: {net} is not a network for hosts; write e.g. 10.77.0.0/16 or fd77::/64")
         return made
 
+    @classmethod
+    def with_addresses(cls, ipv4: str, ipv6: str, addresses: Iterable[tuple[str, str | None]]) -> Self:
+        """The subnets, and each rank's IPv4 and IPv6 address (None: no IPv6), which need not be those of its rank."""
+        own = cls(IPv4Network(ipv4), IPv6Network(ipv6))
+        pairs = list(addresses)
+        given4 = tuple(IPv4Address(first) for first, _ in pairs)
+        given6 = tuple(IPv6Address(second) for _, second in pairs if second)
+        ranks = range(len(pairs))
+        if (given4, given6) == (tuple(map(own.ipv4, ranks)), tuple(map(own.ipv6, ranks))):
+            return own
+        return replace(own, given4=given4, given6=given6)
+
     def require(self, nodes: int, others: int = 0) -> None:
-        """Raise PlanError where that many nodes do not fit beside others that need an address (a gateway)."""
+        """Raise PlanError where the subnets have no room for so many nodes and others (a gateway)."""
         nets: tuple[IPv4Network | IPv6Network, ...] = (self.ipv4_net, self.ipv6_net)
         smaller = min(nets, key=lambda net: net.num_addresses)
         room = min(smaller.num_addresses - 2 - others, MAX_NODES)
@@ -101,7 +104,7 @@ class Addressing:
         return self.ipv4(rank) if version == 4 else self.ipv6(rank)
 
     def mac(self, rank: int) -> bytes:
-        """The MAC address of a node's interface, where the backend gives them out: as Docker's, its IPv4 address."""
+        """The MAC address that a backend assigns to a node's interface: 02:42 and the IPv4 address, as Docker does."""
         return b"\x02\x42" + self.ipv4(rank).packed
 
     def link_local(self, rank: int) -> IPv6Address:
@@ -110,39 +113,47 @@ class Addressing:
         return IPv6Address(b"\xfe\x80" + bytes(6) + bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:])
 
     def prefixes(self, ranks: Iterable[int], version: int) -> tuple[IPv4Network | IPv6Network, ...]:
-        """The fewest prefixes that hold the addresses of these ranks, of that version of IP, and no other address."""
+        """The fewest prefixes that cover the addresses of these ranks and no other address."""
         if self.given4:
             return _covering(version, 0, tuple(sorted(int(self.address(rank, version)) for rank in ranks)))
         return _covering(version, int(self.address(0, version)), tuple(sorted(ranks)))
 
 
+@lru_cache(512)
+def _covering(version: int, first: int, ranks: tuple[int, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The prefixes of these ranks, whose addresses are counted from the first; asked for several times per node."""
+    if version == 4:
+        return tuple(IPv4Network(prefix) for prefix in cover((first + rank for rank in ranks), 32))
+    return tuple(IPv6Network(prefix) for prefix in cover((first + rank for rank in ranks), 128))
+
+
 MTU: Final = 1500
-"""Of a network, unless it is given: bytes of the largest packet, from the network header on."""
+"""The default: bytes of the largest packet, from the network header on."""
 MIN_MTU: Final = 1280
-"""IPv6's least (RFC 8200, section 5)."""
+"""IPv6's minimum (RFC 8200, section 5)."""
 MAX_MTU: Final = 9000
-"""Of jumbo frames, as most switches take them."""
+"""Jumbo frames, as most switches support them."""
 ETHERNET: Final = 14
-"""The header."""
+"""Bytes of the header."""
 DEFAULT_HOPS: Final = 64
-"""What packets of Linux live for, unless a route says otherwise: one more than the relays that they may cross."""
+"""Linux's hop limit (TTL) unless a route sets another: one more than the relays that a packet may cross."""
 MAX_HOPS: Final = 255
-"""What the field of an IP header holds."""
+"""The largest hop limit that an IP header holds."""
 FRAME: Final = MTU + ETHERNET
-"""A full one at the usual MTU."""
+"""Bytes of a full frame at the default MTU."""
 SMALLEST_FRAME: Final = ETHERNET + 28
-"""An empty UDP datagram or ping over IPv4."""
+"""Bytes of an empty UDP datagram or ping over IPv4."""
 SEGMENT: Final = 1448
-"""What a full TCP segment carries: with timestamps, over IPv4."""
+"""Payload bytes of a full TCP segment with timestamps, over IPv4, at the default MTU."""
 HEADERS: Final = MTU - SEGMENT
-"""Its IPv4 and TCP headers."""
+"""Bytes of its IPv4 and TCP headers."""
 
 
 def full_frame(mtu: int) -> int:
-    """Bytes of a full frame on the wire, its header included, without preamble and checksum."""
+    """Bytes of a full frame on the wire, with its header, without preamble and checksum."""
     return mtu + ETHERNET
 
 
 def full_segment(mtu: int) -> int:
-    """Bytes that a full TCP segment carries: with timestamps, over IPv4."""
+    """Payload bytes of a full TCP segment with timestamps, over IPv4."""
     return mtu - HEADERS

@@ -6,44 +6,42 @@ Heimlich, Purkayastha and van de Geijn 2007 ("Collective communication: theory, 
 classical terms for uniform networks. Here every link has its own alpha and beta, so both are taken from first
 principles:
 
-*alpha.* What rank s knows reaches rank r no sooner than D(s, r), the least sum of link delays over any walk from s to
-r. Any route, and any relaying by an algorithm, is such a walk. In a broadcast every r waits for the root; in the
-others every rank waits for every rank. So T >= max D, at any size.
+*alpha.* Data of rank s reach rank r no sooner than D(s, r), the least sum of link delays over any walk from s to r. Any
+route, and any relaying by an algorithm, is such a walk. In a broadcast every r waits for the root; in the others every
+rank waits for every rank. So T >= max D, at any size.
 
-*beta.* Split the ranks in X and Y. Let s in X and r in Y be ranks such that r needs b bytes that come from s. They
-cross links X -> Y. The first of them crosses no sooner than s can reach the near end of such a link; all such links
-together pass ``rate * t + burst`` bits in t; and the last one to cross still has to come from there to r. Three times
-that follow each other, hence their sum bounds T:
+*beta.* Split the ranks in X and Y. Let s in X and r in Y be ranks such that r needs b bytes from s. These bytes cross
+links X -> Y: the first byte no sooner than s can reach the near end of such a link; all such links together pass
+``rate * t + burst`` bits in t; and the last byte still has to travel from its link to r. The three times follow each
+other, hence their sum bounds T:
 
     T >= min over links D(s, near end)  +  (wire bits - burst) / rate  +  min over links (delay + D(far end, r))
 
-With rates of their own, links pass the sum of their rates. What they share, the uplinks of their senders, the downlinks
-of their receivers, trunks, limits that sum further (pipe.py). An engine may hold a packet in a shared capacity before
-its link's delay or after it. Of links with different delays, then, the first to cross has waited for the least of them,
-or the last to cross has it still ahead; so with shared capacities the last term is
+Links with rates of their own pass the sum of these. Shared capacities (uplinks, downlinks, trunks) limit that sum
+further (pipe.py). An engine may hold a packet in a shared capacity before or after its link's delay. So with shared
+capacities and different delays, either the first byte has waited for the least delay or the last one still has it
+ahead, and the last term is
 
     min over links delay  +  min over links D(far end, r).
 
-Bytes that cross, with S and n as nccl-tests has them: broadcast S, the root in X; all_reduce S (the sum over X: an
-element of it is as large as one of a single rank); all_gather |X| S/n; reduce_scatter |Y| S/n; all_to_all |X| |Y| S/n.
-Where b grows with the ranks of a side, each part of them (the farthest, the two farthest, ...) gives a bound of its
-own.
+Bytes that cross, with S and n as in nccl-tests: broadcast S, the root in X; all_reduce S (the sum over X is as large as
+the data of one rank); all_gather |X| S/n; reduce_scatter |Y| S/n; all_to_all |X| |Y| S/n. Where b grows with the ranks
+of a side, each part of them (the farthest, the two farthest, ...) gives a bound of its own.
 
-*all_reduce, once more.* In a partition of the ranks in k parts each element must be sent between parts 2 (k - 1)
-times: that many one-way calls it takes until all of k know what each knew (Harary and Schwenk 1974, "The communication
-problem on graphs and digraphs"); with a part per rank it is the bound of Patarasuk and Yuan 2009 ("Bandwidth optimal
-all-reduce algorithms for clusters of workstations").
+*all_reduce* has a second bound: in a partition of the ranks in k parts each element must be sent between parts 2 (k -
+1) times, the one-way calls until all of k know what each knew (Harary and Schwenk 1974, "The communication problem on
+graphs and digraphs"). With a part per rank it is the bound of Patarasuk and Yuan 2009 ("Bandwidth optimal all-reduce
+algorithms for clusters of workstations").
 
-Every split gives a true bound, so which ones are tried decides only how tight the result is: each rank or region alone,
-what lies behind each link by the routes (an island, the far side of a bridge), and ranks i to j (in a dense graph 0 to
-j). The choice looks at the graph only: were it guided by rates, a faster link could lead to a better split and a longer
-bound.
+Every split gives a valid bound; which ones are tried decides only how tight the result is: each rank or region alone,
+what the routes lead to behind each link (an island, the far side of a bridge), and ranks i to j (in a dense graph 0 to
+j). The choice depends on the graph only: if it depended on rates, a faster link could lead to a better split and a
+longer bound.
 
-*send_recv* leaves an algorithm nothing to choose, so there the routes count: all that share a link, an uplink, a
-downlink or a trunk must pass it.
+In *send_recv* an algorithm has no choice, so the routes count: all flows that share a link or capacity must pass it.
 
-Not counted, so that the bound holds: loss, TCP's start and acknowledgements, and computing. Delays count as the least
-that jitter leaves of them. (The kernel's htb, which makes some shared capacities, lets 1 ms' worth pass at once.)
+Not counted, so that the bound holds: loss, TCP's start and acknowledgements, computing, and jitter (a delay counts with
+the least that jitter leaves of it). The kernel's htb, which makes some shared capacities, passes 1 ms' worth at once.
 """
 
 from __future__ import annotations
@@ -74,7 +72,7 @@ def bus_factor(collective: str, ranks: int) -> float:
 WIRE_SHARE: Final = 1 / payload_share()
 """Bytes that a rate counts per byte carried, at an MTU of 1500 and without overhead."""
 _SPARSE: Final = 4
-"""Edges per rank up to which a graph is sparse: all O(ranks ** 2) intervals are tried (in a tree the routes do)."""
+"""Edges per rank up to which a graph is sparse, so that all O(ranks ** 2) intervals are tried."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +80,10 @@ class _Cut:
     """The links from X to Y, by their own rates or by what they share.
 
     Args:
-        pipe: all of them together.
-        from_root: seconds from rank 0 to the nearest of them, or None where rank 0 is in Y.
-        before: (k, t) where k ranks of X are t seconds or more from the nearest of them; longest t first.
-        after: (k, t) where k ranks of Y are t seconds or more away over any of them; longest t first.
+        pipe: all links together.
+        from_root: seconds from rank 0 to the nearest link, or None where rank 0 is in Y.
+        before: (k, t) where k ranks of X are t seconds or more from the nearest link; longest t first.
+        after: (k, t) where k ranks of Y are t seconds or more from any link; longest t first.
     """
 
     pipe: Pipe
@@ -112,7 +110,7 @@ class _Cut:
         )
 
     def _farthest(self, delays: list[tuple[int, float]], each: float) -> float:
-        """Most of: the k farthest ranks' bytes can only cross within what their delay leaves, for every k."""
+        """The largest bound over k: the bytes of the k farthest ranks cross after the delay of the nearest of them."""
         return max(delay + self.pipe.seconds(each * count) for count, delay in delays)
 
 
@@ -123,7 +121,7 @@ def _staircase(delays: Iterable[float]) -> list[tuple[int, float]]:
 
 
 class LinkBound:
-    """The bounds of one plan; what they share is worked out once, so ask one instance for a whole sweep."""
+    """The bounds of one plan. Use one instance for a whole sweep: it computes what all sizes share once."""
 
     def __init__(self, plan: NetworkPlan) -> None:
         self._plan = plan
@@ -139,7 +137,7 @@ class LinkBound:
             size: bytes, as nccl-tests defines them (see harness.training.bench).
 
         Returns:
-            0.0 where no link limits it; infinity where links that are down leave no way.
+            0.0 where no link limits it; infinity where links are down and leave no path.
 
         Raises:
             InputError: unknown collective, or a negative size.
@@ -184,7 +182,7 @@ class LinkBound:
         return longest
 
     def _crossed(self, link: BoundLink) -> dict[Hashable, Pipe]:
-        """What a packet on this link must pass: the link and the capacities that it shares."""
+        """The link itself and the capacities that it shares."""
         caps = {key: Pipe(((self._rates.limits[key], 0.0),)) for key in link.caps.values()}
         return {(link.src, link.dst): self._rates.alone([link]), **caps}
 
@@ -204,7 +202,7 @@ class LinkBound:
 
     @cached_property
     def _cuts(self) -> list[_Cut]:
-        """Both directions of every split worth trying, but for those that nothing limits."""
+        """Both directions of every split that is tried, without those that nothing limits."""
         everyone = (1 << self._size) - 1
         sides = {min(side, everyone ^ side) for side in self._splits()} - {0}
         return [cut for side in sorted(sides) for near in (side, everyone ^ side) for cut in self._cut(near)]
@@ -223,7 +221,7 @@ class LinkBound:
             yield from ((2 << rank) - (1 << first) for first in intervals_from if first < rank)
 
     def _cut(self, near: int) -> Iterator[_Cut]:
-        """The links from this set of ranks to the others, by their own rates and by what they share."""
+        """The links from this set of ranks to the others: by their own rates, and by shared capacities."""
         links = [link for link in self._links if near >> link.src & 1 and not near >> link.dst & 1]
         alone, shared = self._rates.alone(links), self._rates.shared(links)
         if not links or not (alone.limits or shared.limits):
@@ -248,10 +246,10 @@ class LinkBound:
 
     @cached_property
     def _partitions(self) -> list[tuple[int, float, Pipe]]:
-        """Per partition: number of parts, seconds that the fastest link between parts takes, those links together.
+        """Per partition: number of parts, the least delay of a link between parts in seconds, all those links together.
 
-        One part per rank; one per region; and as each rank sees it by its routes, what lies behind each neighbour that
-        relays, and the rest. Seen from the gateway of an island these are the islands.
+        The partitions: one part per rank; one per region; and, for each rank, the destinations behind each relaying
+        neighbour, and the rest (for the gateway of an island, these are the islands).
         """
         home = {rank: number for number, ranks in enumerate(self._plan.regions.values()) for rank in ranks}
         partitions = {tuple(range(self._size)), tuple(home.get(rank, -1) for rank in range(self._size))}

@@ -1,7 +1,4 @@
-"""Capacity that several edges share: a node's uplink and downlink, and the trunk between two regions.
-
-A node's share of a CPU stands beside them, for it is the node's too.
-"""
+"""Capacity that several edges share: a node's uplink and downlink, and the trunk between two regions."""
 
 from __future__ import annotations
 
@@ -13,32 +10,26 @@ from harness.errors import ShapeError
 from harness.model.address import FRAME
 from harness.model.cpu import CpuShare
 from harness.model.link import MAX_OVERHEAD, MIN_OVERHEAD, Pair
-from harness.model.queueing import (
-    Buffer,
-    Queue,
-    buffer_bytes,
-    buffer_from_json,
-    buffer_to_json,
-)
+from harness.model.queueing import Buffer, Queue, buffer_bytes, buffer_from_json, buffer_to_json
 from harness.model.units import Rate, Time
 
 DROPTAIL: Final = Queue()
 DEFAULT_BUFFER: Final = Time(100 * 10**6)
-"""What waits in front of a shared capacity unless its buffer is given."""
+"""The default buffer, in time at the rate."""
 MIN_FRAMES: Final = 32
-"""Full frames that may wait there at any rate, unless the buffer is given."""
+"""Full frames that fit the default buffer at any rate."""
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """A rate that several edges share, and what waits for it.
+    """A rate that several edges share, and the queue in front of it.
 
-    Between the flows of different neighbours (of a trunk: pairs of nodes) it is shared fairly; each has a queue of its
-    own with the discipline and an equal part of the buffer, but no less than MIN_FRAMES full frames.
+    The traffic of different neighbours (on a trunk: of different pairs of nodes) shares it fairly. Each has a queue of
+    its own, with this discipline and an equal part of the buffer, but at least MIN_FRAMES full frames.
 
     Args:
         rate: on the wire, frame headers and ``overhead`` included.
-        queue: what is done to packets that wait.
+        queue: the discipline of each queue.
         buffer: how much may wait in all; None: DEFAULT_BUFFER.
         overhead: bytes that the rate counts beside a frame's own, e.g. 24 for Ethernet's preamble, checksum and gap.
     """
@@ -60,7 +51,7 @@ class Capacity:
         return max(buffer_bytes(DEFAULT_BUFFER, self.rate), MIN_FRAMES * FRAME)
 
     def flow_bytes(self, flows: int) -> int:
-        """How many bytes may wait of one of so many flows."""
+        """How many bytes may wait of one of that many flows."""
         return max(self.buffer_bytes // max(1, flows), min(self.buffer_bytes, MIN_FRAMES * FRAME))
 
     def to_json(self) -> dict[str, Any]:
@@ -89,12 +80,12 @@ class Capacity:
 
 @dataclass(frozen=True)
 class NodeShape:
-    """What limits all of a node's edges together, and its programs.
+    """The limits of a node. None: no limit.
 
     Args:
-        uplink: of what it sends, to whomever, what it forwards for others included; None: nothing limits it.
-        downlink: of what it receives, likewise.
-        cpu: the share of a CPU that its programs get together; None: nothing limits them.
+        uplink: of all that it sends, forwarded packets included.
+        downlink: of all that it receives, forwarded packets included.
+        cpu: the share of a CPU that its programs get together.
     """
 
     uplink: Capacity | None = None
@@ -103,7 +94,7 @@ class NodeShape:
 
     @property
     def present(self) -> dict[str, Capacity]:
-        """The capacities that there are, by name."""
+        """Uplink and downlink by name, where they are limited."""
         sides = {"uplink": self.uplink, "downlink": self.downlink}
         return {name: value for name, value in sides.items() if value is not None}
 
@@ -132,14 +123,7 @@ NO_CAPS: Final = NodeShape()
 
 @dataclass(frozen=True)
 class Trunk:
-    """The path from one region to another, which all edges between them share; one direction.
-
-    Args:
-        src: the region that sends.
-        dst: the region that receives.
-        capacity: what they share.
-        edges: the directed edges, sorted.
-    """
+    """The path from region ``src`` to region ``dst``, whose capacity the directed edges between them share."""
 
     src: str
     dst: str
@@ -148,5 +132,5 @@ class Trunk:
 
     @property
     def name(self) -> str:
-        """As people see it: ``eu->us``."""
+        """For people: ``eu->us``."""
         return f"{self.src}->{self.dst}"

@@ -1,42 +1,41 @@
-"""Changes of nodes' limits and of trunks as a user writes them: which ones, and what becomes of them."""
+"""Changes of nodes' limits and of trunks as a user writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import permutations
 from typing import Any, Final, Self
 
 from harness.errors import InputError, PlanError, quoted
 from harness.model.capacity import DROPTAIL, Capacity
-from harness.model.cpu import CpuShare, ranks_in, read_share
+from harness.model.cpu import CpuShare, read_share
 from harness.model.link import LINK_FIELDS
 from harness.model.plan import NetworkPlan
 from harness.model.queueing import Queue
+from harness.model.ranks import parse_ranks
+from harness.model.regions import RegionPair, crossed_trunks
 from harness.model.suggest import suggest
 
 SIDES: Final = ("uplink", "downlink")
 NODE_LIMITS: Final = (*SIDES, "cpu")
-"""All that limits a node."""
+"""All limits that a node can have."""
 PARTS: Final = ("queue", "buffer", "overhead")
-"""What a capacity has beside its rate; written as for links."""
-Regions = tuple[str, str]
-"""The two ends of a trunk, in its direction."""
+"""The fields of a capacity beside its rate; their texts are those of a link's fields."""
 
 
 @dataclass(frozen=True)
 class CapacityEdit:
-    """New values of some parts of a capacity; what is not named stays. A rate of None takes the limit away."""
+    """New values of some fields of a capacity. A rate of None removes the limit."""
 
     fields: Mapping[str, Any]
 
     @classmethod
     def parse(cls, texts: Mapping[str, str], rate: str = "rate") -> Self:
-        """Read texts by field name.
+        """Read texts by field name: a rate or ``none``, and PARTS.
 
         Args:
-            texts: a rate or ``none``, and PARTS.
-            rate: what the user calls the rate.
+            texts: by field name.
+            rate: what the user calls the rate, for errors.
 
         Raises:
             InputError: names the option.
@@ -68,16 +67,16 @@ def _queue(text: str) -> Queue:
 
 
 def node_change(ranks: str, texts: Mapping[str, str]) -> Callable[[NetworkPlan], NetworkPlan]:
-    """What ``harness node set`` and its like in Python ask for.
+    """The change that ``harness node set`` and ``set_node`` in Python ask for.
 
     Args:
         ranks: as parse_ranks reads them.
-        texts: ``uplink`` and ``downlink``: a rate or ``none``; PARTS: of the sides given, or where neither is, of those
-            that a node has; ``cpu``: a share of one core or ``none``.
+        texts: ``uplink`` and ``downlink``: a rate or ``none``; ``cpu``: a share of one core or ``none``; PARTS: of the
+            given sides, or where neither is given, of those that a node has.
 
     Raises:
-        InputError: nothing is to change, or the texts make no sense. The change itself raises InputError too: a rank
-            is unknown, or a node has no limit whose queue could change.
+        InputError: the texts are empty or wrong. The change itself raises it where a rank is unknown, or a node has no
+            limit whose parts could change.
     """
     parts = {name: texts[name] for name in PARTS if name in texts}
     rates = {side: texts[side] for side in SIDES if side in texts}
@@ -93,7 +92,7 @@ def node_change(ranks: str, texts: Mapping[str, str]) -> Callable[[NetworkPlan],
 
     def change(plan: NetworkPlan) -> NetworkPlan:
         shapes = {}
-        for rank in parse_ranks(ranks, plan):
+        for rank in parse_ranks(ranks, plan.size):
             shape = plan.node_shape(rank)
             there = {side: shared for side in SIDES if getattr(shape, side) is not None} if parts else {}
             chosen = edits or there
@@ -107,7 +106,6 @@ def node_change(ranks: str, texts: Mapping[str, str]) -> Callable[[NetworkPlan],
 
 
 def _cpu(texts: Mapping[str, str]) -> dict[str, CpuShare | None]:
-    """The share of a CPU, where it is given. Raises InputError."""
     try:
         return {"cpu": read_share(texts["cpu"])} if "cpu" in texts else {}
     except InputError as error:
@@ -117,16 +115,16 @@ def _cpu(texts: Mapping[str, str]) -> dict[str, CpuShare | None]:
 def trunk_change(
     trunks: str, texts: Mapping[str, str], *, one_way: bool = False
 ) -> Callable[[NetworkPlan], NetworkPlan]:
-    """What ``harness trunk set`` and its like in Python ask for.
+    """The change that ``harness trunk set`` and ``set_trunk`` in Python ask for.
 
     Args:
         trunks: as parse_trunks reads them.
-        texts: ``rate``, or ``none`` in its place, and PARTS.
+        texts: ``rate`` (or ``none``) and PARTS.
         one_way: only from the first region to the second.
 
     Raises:
-        InputError: nothing is to change, or the texts make no sense. The change itself raises InputError too: a region
-            is unknown, or a trunk has no limit whose queue could change.
+        InputError: the texts are empty or wrong. The change itself raises it where a region is unknown, or a trunk has
+            no limit whose parts could change.
     """
     if not texts:
         raise InputError("nothing to set: give rate, queue, buffer or overhead")
@@ -134,9 +132,9 @@ def trunk_change(
 
     def change(plan: NetworkPlan) -> NetworkPlan:
         made = dict(plan.trunk_capacities)
-        for ways in parse_trunks(trunks, plan, one_way=one_way):
-            capacity = _applied(f"trunk {'->'.join(ways)}", edit, made.pop(ways, None))
-            made |= {} if capacity is None else {ways: capacity}
+        for pair in parse_trunks(trunks, plan, one_way=one_way):
+            capacity = _applied(f"trunk {'->'.join(pair)}", edit, made.pop(pair, None))
+            made |= {} if capacity is None else {pair: capacity}
         return replace(plan, trunk_capacities=dict(sorted(made.items())))
 
     return change
@@ -149,25 +147,20 @@ def _applied(what: str, edit: CapacityEdit, capacity: Capacity | None) -> Capaci
         raise InputError(f"{what}: {error}") from None
 
 
-def parse_ranks(text: str, plan: NetworkPlan) -> list[int]:
-    """See ranks_in."""
-    return ranks_in(text, plan.size)
-
-
-def parse_trunks(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[Regions]:
+def parse_trunks(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[RegionPair]:
     """The trunks that ``eu-us``, ``eu-us,eu-asia`` or ``all`` stands for, both directions unless one way.
 
     Raises:
-        InputError: it is none of these, or the network has no regions, or no such, or no edge joins them.
+        InputError: it is none of these, a region is unknown, or no edge joins two of them.
     """
     if len(plan.regions) < 2:
         raise PlanError(
             f"a trunk joins two regions, and this {plan.topology} has none; a topology file may name them, or take"
             " -t regions:2"
         )
-    joined = crossed_regions(plan)
+    joined = crossed_trunks(plan.regions, plan.edges)
     if text == "all":
-        return sorted(joined)
+        return joined
     found = []
     for word in text.split(","):
         src, dst = _regions(word.strip(), plan)
@@ -177,19 +170,12 @@ def parse_trunks(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list
     return list(dict.fromkeys(found))
 
 
-def crossed_regions(plan: NetworkPlan) -> set[Regions]:
-    """Every two regions that an edge joins, each way."""
-    home = {rank: region for region, ranks in plan.regions.items() for rank in ranks}
-    ways = {(home.get(src, ""), home.get(dst, "")) for src, dst in plan.edges}
-    return ways & set(permutations(plan.regions, 2))
-
-
-def _regions(word: str, plan: NetworkPlan) -> Regions:
-    """The two regions of ``eu-us``, whose names may have hyphens too; also of ``eu->us``, as a trunk is shown."""
-    cuts: Iterable[Regions] = [(word[:at], word[at + 1 :]) for at, sign in enumerate(word) if sign == "-"]
+def _regions(word: str, plan: NetworkPlan) -> RegionPair:
+    """The two regions of ``eu-us``, whose names may have hyphens too, or of ``eu->us``."""
+    cuts: list[RegionPair] = [(word[:at], word[at + 1 :]) for at, sign in enumerate(word) if sign == "-"]
     if "->" in word:
-        cuts = [(src, dst) for src, _, dst in [word.partition("->")]]
-    cuts = list(cuts)
+        src, _, dst = word.partition("->")
+        cuts = [(src, dst)]
     for src, dst in cuts:
         if src in plan.regions and dst in plan.regions and src != dst:
             return src, dst

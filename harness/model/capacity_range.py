@@ -1,4 +1,4 @@
-"""The ranges that a capacity is drawn from: of the nodes of a profile, of nodes and trunks of a topology file."""
+"""Ranges from which a capacity is drawn: in a profile, and for nodes and trunks in a topology file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ BufferRange = Range[Time] | Range[Size]
 
 @dataclass(frozen=True)
 class CapacityRange:
-    """Ranges of a `Capacity`. A part that is None is as around it: in a profile as the profile says, else by default.
-
-    Raises ShapeError where a value in the ranges makes no capacity.
-    """
+    """Ranges of a `Capacity`. None: the profile's value, else the default. Raises ShapeError for impossible values."""
 
     rate: Range[Rate]
     queue: Queue | None = None
@@ -32,7 +29,7 @@ class CapacityRange:
         self.at(lambda _: 1.0)
 
     def or_else(self, queue: Queue | None, buffer: BufferRange | None, overhead: int) -> CapacityRange:
-        """With these parts where it says nothing itself."""
+        """A copy with these values in place of None."""
         return replace(
             self,
             queue=self.queue or queue,
@@ -41,7 +38,7 @@ class CapacityRange:
         )
 
     def at(self, quantile: Callable[[str], float]) -> Capacity:
-        """The capacity with rate and buffer at a quantile of their range, 0 to 1: that of '' and of '.buffer'."""
+        """The capacity with the rate at ``quantile("")`` of its range and the buffer at ``quantile(".buffer")``."""
         buffer = None if self.buffer is None else self.buffer.at(quantile(".buffer"))
         return Capacity(self.rate.at(quantile("")), self.queue or DROPTAIL, buffer, self.overhead or 0)
 
@@ -54,7 +51,7 @@ class CapacityRange:
         return ", ".join(words)
 
     def to_json(self) -> dict[str, Any]:
-        """Ranges as ``[low, high]`` in SI units; a part that it leaves open is None."""
+        """Ranges as ``[low, high]`` in SI units, or None."""
         return {
             "rate_bit_s": self.rate.to_json(),
             "queue": self.queue and self.queue.to_json(),

@@ -1,4 +1,4 @@
-"""How a job is asked to record its collectives without a change to its script: variables of its environment. Pure."""
+"""The environment variables that make a job record its collectives without a change to its script. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COLLECTIVES: Final = "HARNESS_COLLECTIVES"
 """1: processes of a job record their collectives in the folder that RUN_DIR names."""
 RUN_DIR: Final = "HARNESS_RUN_DIR"
 HOOK: Final = PACKAGE / "job_hook"
-"""Python runs its sitecustomize.py at its start, which needs nothing else until the job has a process group."""
+"""The folder of a sitecustomize.py, which Python runs at its start."""
 _PATH: Final = "PYTHONPATH"
 
 
@@ -22,7 +22,7 @@ def collectives_environment(base: Mapping[str, str], hook: str = str(HOOK)) -> d
     torch's flight recorder and profiler read theirs when torch is imported, before there is a process group.
 
     Args:
-        base: what the job has without them; what stands there stays.
+        base: the job's environment without them, which they do not override.
         hook: the hook's folder, as the job sees it.
     """
     return {

@@ -1,4 +1,4 @@
-"""A node's share of a CPU: how fast the computer is that its programs seem to run on."""
+"""A node's share of a CPU, which makes its programs run as on a slower computer."""
 
 from __future__ import annotations
 
@@ -7,25 +7,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from harness.errors import InputError, PlanError, UnitError, quoted
+from harness.errors import InputError, UnitError, quoted
+from harness.model.ranks import parse_ranks
 from harness.model.units import is_whole_number, parse_percent
 
 if TYPE_CHECKING:
     from harness.model.plan import NetworkPlan
 
 _LEAST: Final = 10
-"""Thousandths: 1 ms, the least that the kernel gives, in each 100 ms."""
+"""Thousandths of a core: 1 ms, the smallest quota that the kernel accepts, in each 100 ms."""
 _MOST: Final = 1_000_000
-"""Of no machine that there is."""
+"""More than any machine has."""
 
 
 @dataclass(frozen=True, order=True)
 class CpuShare:
-    """CPU time that a node's programs get together, per time that passes.
-
-    Args:
-        thousandths: of one core; 250 is a quarter of one, 2500 are two and a half.
-    """
+    """CPU time that a node's programs get together per unit of time, in thousandths of one core."""
 
     thousandths: int
     KIND: ClassVar[str] = "share of a CPU"
@@ -47,7 +44,7 @@ class CpuShare:
         return cls(round(cores * 1000))
 
     def to_json(self) -> float:
-        """Cores that it is as much as."""
+        """In cores."""
         return self.thousandths / 1000
 
     def __float__(self) -> float:
@@ -58,18 +55,18 @@ class CpuShare:
 
 
 def read_share(text: str) -> CpuShare | None:
-    """A share, or None where the text is ``none``: no limit. Raises UnitError."""
+    """A share, or None for ``none``: no limit. Raises UnitError."""
     return None if text == "none" else CpuShare.parse(text)
 
 
 @dataclass(frozen=True)
 class CpuShares:
-    """What ``--cpu`` says of the nodes of a network.
+    """The value of ``--cpu``.
 
     Args:
-        every: of all nodes that nothing else is said of; None: no limit.
-        given: whether something is said of all nodes.
-        ranks: of these nodes; None: no limit.
+        every: the share of nodes that ``ranks`` does not name; None: no limit.
+        given: whether the user gave ``every``.
+        ranks: shares by rank; None: no limit.
     """
 
     every: CpuShare | None
@@ -78,21 +75,17 @@ class CpuShares:
 
     @classmethod
     def parse(cls, texts: Iterable[str], size: int) -> Self:
-        """Read ``25%``, ``2=25%``, ``0-3=50%``, ``0,2=25%``, ``all=50%,3=none``, each perhaps given several times.
+        """Read ``25%``, ``2=25%``, ``0-3=50%``, ``0,2=25%`` or ``all=50%,3=none``; the option may be given repeatedly.
 
-        What names a rank counts more than what is said of all, wherever it stands.
-
-        Args:
-            texts: of the option.
-            size: number of nodes.
+        A share for a rank overrides the one for all, in any order.
 
         Raises:
-            InputError: it is none of these, names an unknown rank, or says two things of one node.
+            InputError: it is none of these, names an unknown rank, or gives one node two shares.
         """
         said: dict[int | None, CpuShare | None] = {}
         for text in texts:
             for who, share in _parts(text):
-                for rank in [None] if who == "all" else ranks_in(who, size):
+                for rank in [None] if who == "all" else parse_ranks(who, size):
                     if rank in said:
                         named = "all nodes" if rank is None else f"node {rank}"
                         raise InputError(f"{quoted(text)}: the share of {named} is given twice")
@@ -102,7 +95,7 @@ class CpuShares:
 
 
 def _parts(text: str) -> list[tuple[str, CpuShare | None]]:
-    """Nodes as people name them, and their share; what precedes an item with a share names further nodes."""
+    """Nodes as the user names them, with their share; words before one with a share name further nodes."""
     found, named = list[tuple[str, CpuShare | None]](), list[str]()
     for word in map(str.strip, text.split(",")):
         who, equals, share = word.rpartition("=")
@@ -118,36 +111,13 @@ def _parts(text: str) -> list[tuple[str, CpuShare | None]]:
     return found
 
 
-def ranks_in(text: str, size: int) -> list[int]:
-    """The ranks that ``2``, ``0,2``, ``0-3`` or ``all`` stands for, ascending.
-
-    Raises:
-        InputError: it is none of these.
-        PlanError: the network has no such rank.
-    """
-    if text == "all":
-        return list(range(size))
-    ranks: set[int] = set()
-    for word in map(str.strip, text.split(",")):
-        first, dash, last = word.partition("-")
-        ends = (first, last) if dash else (first, first)
-        if not all(map(is_whole_number, ends)) or int(ends[0]) > int(ends[1]):
-            raise InputError(f"{quoted(word)} is not a rank; write e.g. 2, or several as 0,2 or 0-3, or all")
-        if int(ends[1]) >= size:
-            raise PlanError(f"there is no rank {int(ends[1])}; this network has ranks 0 to {size - 1}")
-        ranks.update(range(int(ends[0]), int(ends[1]) + 1))
-    return sorted(ranks)
-
-
 def changed_cpus(old: NetworkPlan, new: NetworkPlan) -> list[int]:
-    """The ranks whose share is not as it was."""
+    """The ranks whose shares differ."""
     return [rank for rank in range(new.size) if old.node_shape(rank).cpu != new.node_shape(rank).cpu]
 
 
 def check_cores(plan: NetworkPlan, cores: int) -> None:
-    """Raise InputError where a node is to have more than the machine has cores."""
+    """Raise InputError where a node's share is more than all cores of the machine."""
     for rank, shape in plan.nodes.items():
         if shape.cpu is not None and shape.cpu.thousandths > cores * 1000:
-            raise InputError(
-                f"node {rank}: {shape.cpu} of a CPU is more than this machine has: {cores} cores are {cores}00%"
-            )
+            raise InputError(f"node {rank}: {shape.cpu} of a CPU is more than this machine has ({cores}00%)")

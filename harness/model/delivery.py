@@ -1,11 +1,11 @@
 """Packet-delivery traces: recordings of when a link could carry a packet, to be served instead of a rate.
 
-The format is mahimahi's (Netravali et al. 2015, "Mahimahi: accurate record-and-replay for HTTP"; mm-link(1)): each
-line is a number of milliseconds from the beginning at which MTU-sized packets can be delivered, one per line. What is
-not used then is lost, several small packets share an opportunity, and a packet may use parts of several.
+The format is mahimahi's (Netravali et al. 2015, "Mahimahi: accurate record-and-replay for HTTP"; mm-link(1)): each line
+is a time in milliseconds from the beginning at which one MTU-sized packet can be delivered. An opportunity that is not
+used then is lost, several small packets share one, and a packet may use parts of several.
 
-A `Delivery` is what a link has: a trace, named by what is in it, and how it is played. The trace itself is kept once
-per process, and travels beside plans (NetworkPlan.to_json) and changes, once for all edges that have it.
+A `Delivery`, the field of a link, names a trace by the digest of its content, and says how it is played. The trace
+itself is stored once per process, and once beside the JSON of plans (NetworkPlan.to_json) and of changes.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from harness.model.units import ZERO_TIME, Rate, Ratio, Size, Time
 OPPORTUNITY: Final = 1504
 """Bytes of one: an IP packet of 1500 bytes and the 4 bytes that mahimahi's interface puts before it."""
 OVERHEAD: Final = 4 - 14
-"""Bytes that count beside each Ethernet frame's own: mahimahi sees 4 bytes before an IP packet, Ethernet has 14."""
+"""Bytes that count beside each Ethernet frame's own: mahimahi's header has 4 bytes, Ethernet's 14."""
 WINDOW_MS: Final = 100
-"""The span for which the highest rate is known; a trace is played in such steps where no engine can serve it."""
+"""The span over which the peak rate is taken; an engine that cannot serve a trace plays its rate in such steps."""
 MAX_PACKED: Final = 1 << 20
-"""Bytes of a trace as it travels."""
+"""The most bytes of a packed trace."""
 _FACTORS: Final = (Fraction(1, 1000), Fraction(1000))
 _OPTIONS: Final = ("loop", "offset", "speed", "scale")
 _TEXT: Final = re.compile(rf"(.*?)((?:,(?:{'|'.join(_OPTIONS)})=[^,]*)*)", re.DOTALL)
@@ -41,12 +41,12 @@ _traces: Final[dict[str, str]] = {}
 
 
 def remember_traces(traces: Mapping[str, str]) -> None:
-    """Keep packed traces, by their digests, for this process."""
+    """Store packed traces by digest, for this process."""
     _traces.update(traces)
 
 
 def packed_traces(deliveries: Iterable[Delivery | None]) -> dict[str, str]:
-    """The traces of these, by digest, as ``remember_traces`` takes them. Raises RecordError where one is not here."""
+    """Their traces, as ``remember_traces`` takes them. Raises RecordError where one is not stored here."""
     return {one.digest: _packed(one.digest) for one in deliveries if one is not None}
 
 
@@ -68,15 +68,15 @@ class Delivery:
 
     Args:
         file: its name, for people.
-        digest: of what is in it.
+        digest: of its content.
         opportunities: how many it has.
-        period_ms: how long it lasts: the time of its last opportunity, ms.
+        period_ms: the time of its last opportunity, in ms.
         peak: the most opportunities in a tenth of a second.
         excess: the most opportunities by which any part of it is ahead of its mean rate, rounded up.
-        loop: whether it begins again at its end; else nothing passes from then on.
-        offset: how far into it the link begins.
-        speed: how many times as fast it goes by; rates stay as they are.
-        scale: what its rates are multiplied by.
+        loop: whether it repeats; otherwise nothing passes after its end.
+        offset: where in the trace the link begins.
+        speed: how many times as fast it is played, at unchanged rates.
+        scale: factor of its rates.
     """
 
     file: str
@@ -97,7 +97,7 @@ class Delivery:
 
     @classmethod
     def of(cls, file: str, counts: bytes) -> Self:
-        """The trace with so many opportunities in each millisecond, and remembers it. Raises InputError."""
+        """Store the trace with these opportunities in each millisecond. Raises InputError where it is too large."""
         total, period = sum(counts), len(counts)
         ahead = [seen * period - total * index for index, seen in enumerate(accumulate(counts, initial=0))]
         excess = -(-(max(ahead) - min(ahead) + total) // period)
@@ -112,7 +112,7 @@ class Delivery:
 
     @classmethod
     def parse(cls, text: str) -> Delivery:
-        """Read ``FILE``, or ``FILE,loop=no,offset=10s,speed=2,scale=50%``, and that file. Raises InputError."""
+        """Read ``FILE`` or ``FILE,loop=no,offset=10s,speed=2,scale=50%``, and the file. Raises InputError."""
         from harness.model.delivery_file import read_delivery
 
         found = _TEXT.fullmatch(text)
@@ -121,7 +121,7 @@ class Delivery:
         return read_delivery(Path(found[1])).played(options)
 
     def played(self, options: Mapping[str, str]) -> Self:
-        """The same trace, played as these texts say. Raises InputError."""
+        """A copy with these options, as the user wrote them. Raises InputError."""
         values: dict[str, Any] = {}
         for name, text in options.items():
             try:
@@ -132,12 +132,12 @@ class Delivery:
 
     @property
     def per_opportunity(self) -> Fraction:
-        """Bytes that one opportunity delivers as it is played."""
+        """Bytes that one opportunity delivers at this speed and scale."""
         return OPPORTUNITY * self.scale / self.speed
 
     @property
     def mean_rate(self) -> Rate:
-        """In the long run, of bytes as the trace counts them."""
+        """In the long run, of bytes with OVERHEAD."""
         return self._rate(Fraction(self.opportunities, self.period_ms))
 
     @property
@@ -150,7 +150,7 @@ class Delivery:
 
     @property
     def burst_bytes(self) -> int:
-        """The most that passes in any time beyond what the mean rate does."""
+        """The most that passes in any time beyond the mean rate."""
         return -(-self.excess * self.per_opportunity.numerator // self.per_opportunity.denominator)
 
     def __str__(self) -> str:

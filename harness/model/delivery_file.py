@@ -12,7 +12,7 @@ from harness.model.yaml_file import read_text
 
 LONGEST_MS: Final = 3_600_000
 MOST_PER_MS: Final = 255
-"""More than 3 Gbit/s."""
+"""More than 3 Gbit/s; a count is one byte."""
 _NUMBER: Final = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?", re.IGNORECASE)
 
 
@@ -24,23 +24,14 @@ def is_delivery(text: str) -> bool:
 
 
 def read_delivery(path: Path) -> Delivery:
-    """The trace in a file.
-
-    Raises:
-        InputError: there is no such file, it is empty, or a line is no whole number of milliseconds, or before the one
-            ahead of it; with file and line.
-    """
+    """The trace in a file. Raises InputError with file and line."""
     return Delivery.of(path.name, read_counts(str(path), read_text(path, InputError)))
 
 
 def read_counts(place: str, text: str) -> bytes:
-    """The opportunities of each millisecond: at index i those at i + 1 ms.
+    """The opportunities of each millisecond: at index i those at i + 1 ms. Raises InputError; ``place`` is for that.
 
-    The trace begins again when it ends, so those at 0 are at its end: as it begins, no packet waits yet.
-
-    Args:
-        place: of the text, for errors.
-        text: the file's.
+    Opportunities at 0 ms count at the trace's end: it repeats, and at its first beginning no packet waits yet.
     """
     counts, at_zero, last = bytearray(), 0, 0
     for number, line in enumerate(text.splitlines(), 1):
@@ -83,15 +74,15 @@ def _fault(line: str) -> str:
 
 
 def record_name(delivery: Delivery) -> str:
-    """The name of a trace's file in the folder of a run whose links had it."""
+    """The name of a trace's file in the folder of a run."""
     return f"delivery-{delivery.digest}.trace"
 
 
 def recorded(delivery: Delivery) -> bytes:
-    """What stands in that file: the trace, whatever way it was played. Raises RecordError."""
+    """The content of that file: the whole trace. Raises RecordError."""
     return delivery_text(counts_of(delivery.digest)).encode()
 
 
 def delivery_text(counts: bytes) -> str:
-    """A file that has these opportunities."""
+    """The text of a file with these opportunities."""
     return "".join(f"{index}\n" * count for index, count in enumerate(counts, 1))

@@ -15,7 +15,7 @@ from typing import Final
 from harness.model.link import Distribution, LinkShape
 
 SCALE: Final = 8192
-"""The table's value for one jitter: NETEM_DIST_SCALE in linux/pkt_sched.h."""
+"""The table value that stands for the jitter itself: NETEM_DIST_SCALE in linux/pkt_sched.h."""
 _HIGHEST: Final = 32767
 _LOWEST: Final = -32768
 
@@ -24,8 +24,8 @@ _LOWEST: Final = -32768
 def table(distribution: Distribution) -> tuple[int, ...]:
     """The values that netem draws from, in 1/8192 of the jitter, ascending.
 
-    The kernel draws uniform jitter without a table; the one given here puts back a qdisc that held another, for netem
-    cannot forget a table.
+    The kernel draws uniform jitter without a table. The table for it here is for a qdisc that has had another, because
+    netem cannot drop a table.
     """
     if distribution == "uniform":
         return tuple(round(SCALE * (2 * i / 1023 - 1)) for i in range(1024))
@@ -38,14 +38,14 @@ def table(distribution: Distribution) -> tuple[int, ...]:
 
 
 def highest(distribution: Distribution) -> float:
-    """The most that a jitter of 1 can add to the delay: by a table, what 16 bits hold."""
+    """The most that a jitter of 1 can add to the delay; a table's values have 16 bits."""
     return 1.0 if distribution == "uniform" else _HIGHEST / SCALE
 
 
 def _normal() -> tuple[int, ...]:
     """netem/normal.c: the last x on a grid of 0.00005 from -10 whose share of 16384 rounds to i, for every fourth i.
 
-    Not yet cut to 16 bits, for netem/paretonormal.c mixes it as it is: a quarter of it and three quarters of pareto.
+    Not clipped to 16 bits, because netem/paretonormal.c mixes it unclipped: a quarter of it, three quarters of pareto.
     """
     from statistics import NormalDist  # not at the top: it takes 10 ms to import
 
@@ -62,15 +62,15 @@ def _pareto() -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Form:
-    """What a distribution looks like, in units of the jitter.
+    """The moments and bounds of a distribution, in units of the jitter.
 
     Args:
-        mean: how far the mean delay is from the delay asked for.
+        mean: of the jitter, which need not be 0.
         std: standard deviation.
         kurtosis: fourth central moment over the squared variance (3 for a true normal).
         low: the least value.
         high: the greatest value.
-        fence: (high - median) / interquartile range: whatever the jitter, nothing is drawn beyond that.
+        fence: (high - median) / interquartile range.
     """
 
     mean: float
@@ -82,7 +82,7 @@ class Form:
 
     @property
     def span(self) -> float:
-        """The greatest value less the least."""
+        """high - low."""
         return self.high - self.low
 
 
@@ -92,8 +92,7 @@ def form(distribution: Distribution, floor: float = -inf) -> Form:
 
     Args:
         distribution: which.
-        floor: the least jitter that counts, -delay / jitter: a packet cannot leave before it came, so that the normal
-            distribution is cut there where the jitter is more than a quarter of the delay.
+        floor: -delay / jitter, where the distribution is cut: a packet cannot leave before it arrived.
     """
     if distribution == "uniform" and floor <= -1:
         return Form(mean=0, std=1 / sqrt(3), kurtosis=1.8, low=-1, high=1, fence=1)
@@ -107,11 +106,11 @@ def form(distribution: Distribution, floor: float = -inf) -> Form:
 
 
 def jitter_form(shape: LinkShape) -> Form:
-    """The jitter's distribution in units of the jitter, cut where the delay would be negative."""
+    """The form of a link's jitter, cut where the delay would be negative."""
     return form(shape.distribution, -shape.delay.ns / shape.jitter.ns if shape.jitter.ns else -1)
 
 
 def moments(distribution: Distribution) -> tuple[float, float]:
-    """Mean and standard deviation in units of the jitter: what a jitter of 1 s adds to the delay, in seconds."""
+    """Mean and standard deviation in units of the jitter."""
     known = form(distribution)
     return known.mean, known.std

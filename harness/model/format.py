@@ -1,8 +1,7 @@
-"""Quantities as people read them: three significant digits and the unit, ``767 Mbit/s``, ``24.1 ms``, ``0.1 %``.
+"""Quantities for people: three significant digits and the unit, ``767 Mbit/s``, ``24.1 ms``, ``0.1 %``.
 
-Every table, message and chart uses these functions. They take a value of `harness.model.units` or a number in SI units
-(bit/s, seconds, a share of 1, bytes), and None where there is no value. The exact text that a program or a
-configuration file can read back is ``str(value)`` (``766.687848Mbit``).
+The functions take a value of `harness.model.units`, a number in SI units (bit/s, seconds, a share of 1, bytes), or None
+for no value. ``str(value)`` is the exact text, which programs and files can read back (``766.687848Mbit``).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from harness.model.link import LinkShape
 from harness.model.units import ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
 
 NOTHING: Final = "–"
-"""What stands where there is no value."""
+"""The text for no value."""
 DIGITS: Final = 3
 _MOST_DIGITS: Final = 12
 _DECIMAL: Final = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))
@@ -29,7 +28,7 @@ T = TypeVar("T")
 
 
 def format_number(value: float, digits: int = DIGITS) -> str:
-    """``0.0123``, ``1.2``, ``123``, ``1234``: significant digits without an exponent or zeros at the end."""
+    """``0.0123``, ``1.2``, ``123``, ``1234``: significant digits without exponent or trailing zeros."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "-∞" if value < 0 else "?"
     if value == 0:
@@ -119,7 +118,7 @@ def format_shape(shape: LinkShape, digits: int = DIGITS) -> str:
 
 
 def format_capacity(capacity: Capacity | None, digits: int = DIGITS) -> str:
-    """``20 Mbit/s, queue codel, buffer 100 ms, overhead 24``; what is as by default is left out."""
+    """``20 Mbit/s, queue codel, buffer 100 ms, overhead 24``, without what has its default value."""
     if capacity is None:
         return NOTHING
     words = [format_rate(capacity.rate, digits)]
@@ -130,14 +129,14 @@ def format_capacity(capacity: Capacity | None, digits: int = DIGITS) -> str:
 
 
 def format_limit(limit: Capacity | CpuShare | None, digits: int = DIGITS) -> str:
-    """The same, or ``25 %``; ``no limit`` where there is none."""
+    """A capacity, a share of a CPU (``25 %``), or ``no limit``."""
     if isinstance(limit, CpuShare):
         return format_share(limit, digits)
     return "no limit" if limit is None else format_capacity(limit, digits)
 
 
 def format_distinct(text: Callable[[T, int], str], values: Sequence[T]) -> list[str]:
-    """Formats values with three digits, or with as many more as it takes for different values to read differently."""
+    """Format values with three digits, or as many more as different values need to read differently."""
     texts: list[str] = []
     for digits in range(DIGITS, _MOST_DIGITS + 1):
         texts = [text(value, digits) for value in values]
@@ -152,7 +151,7 @@ def count(number: int, noun: str) -> str:
 
 
 def _scaled(value: float, units: Sequence[tuple[str, float]], digits: int, suffix: str = "") -> str:
-    """The number in the largest unit in which it is at least 1 once it is rounded."""
+    """The number in the largest unit in which it rounds to at least 1."""
     fits = (one for one in units if float(format_number(abs(value) / one[1], digits)) >= 1)
     unit, scale = units[0] if not math.isfinite(value) else next(fits, units[-1])
     return f"{format_number(value / scale, digits)} {unit}{suffix}"

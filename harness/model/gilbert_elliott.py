@@ -13,7 +13,7 @@ from harness.model.units import WHOLE, ZERO_RATIO, Ratio
 
 @dataclass(frozen=True)
 class GilbertElliott:
-    """Loss in bursts: a good and a bad state, changed by chance at every packet (Gilbert 1960, Elliott 1963).
+    """Loss in bursts: a good and a bad state, which may change at every packet (Gilbert 1960, Elliott 1963).
 
     Args:
         p: chance to go from good to bad.
@@ -54,15 +54,15 @@ class GilbertElliott:
 
     @classmethod
     def from_json(cls, data: Mapping[str, float]) -> Self:
-        """The inverse of to_json, exact for what that wrote."""
+        """The exact inverse of to_json."""
         return cls(**{name: exact_ratio(share) for name, share in data.items()})
 
     @classmethod
     def from_correlation(cls, loss: Ratio, correlation: Ratio) -> Self:
-        """The two-state chain with this mean loss whose neighbouring packets' losses correlate this much.
+        """The chain with this mean loss and this lag-1 correlation of losses.
 
-        The chain loses all in the bad state and nothing in the good one. Its stationary loss is p / (p + r) and its
-        lag-1 autocorrelation 1 - p - r; solved for p and r.
+        It loses all packets in the bad state and none in the good one; p and r follow from its mean loss p / (p + r)
+        and its correlation 1 - p - r.
         """
         free = 1 - correlation.value
         return cls(p=Ratio(loss.value * free), r=Ratio((1 - loss.value) * free))

@@ -1,4 +1,4 @@
-"""How long gloo's collectives take on a plan, by its own algorithms, message by message. Pure.
+"""How long gloo's collectives take on a plan: its algorithms, simulated message by message. Pure.
 
 Read in pytorch/gloo at commit 70dc360. *all_reduce* (allreduce.cc, ``ring``): the tensor is cut into segments of at
 most 1 MiB, a multiple of the ranks and at least two per rank; each rank receives from the next one and sends to the
@@ -7,12 +7,11 @@ all-gather, of (segments - segments per rank) each. *all_gather* (allgather.cc):
 *broadcast* (broadcast.cc): a binomial tree, the whole tensor at each hop. *Rendezvous* (transport/tcp): data leave when
 both sides are ready: the receiver tells the sender that it is, which takes a link's delay.
 
-A flow gets what its path's links and shared capacities leave it, shared evenly by the flows that use them at once, and
-no more than TCP gets where packets are lost (tcp.py). After a pause TCP begins with ten segments and has one more for
-each that was acknowledged (RFC 6928, RFC 5681): the time of x bytes with a window w is rtt ln(1 + x / w) until the
-window fills the path.
+Flows share the links and capacities on their paths evenly, and get no more than TCP gets where packets are lost
+(tcp.py). After a pause TCP begins with ten segments and adds one for each that was acknowledged (RFC 6928, RFC 5681):
+x bytes take rtt ln(1 + x / w) with a window of w, until the window fills the path.
 
-Not in it: computing (adding up, copying), the kernel's and an engine's own time per packet, jitter, other traffic.
+Not included: computing (adding up, copying), the kernel's and an engine's own time per packet, jitter, other traffic.
 """
 
 from __future__ import annotations
@@ -34,20 +33,20 @@ SEGMENT: Final = 1 << 20
 FIRST_WINDOW: Final = 10
 """Segments; RFC 6928."""
 LEAST_RTO: Final = 0.2
-"""Seconds: Linux's TCP_RTO_MIN. After so long without sending, it halves the window, and again after as long."""
+"""Seconds: Linux's TCP_RTO_MIN. TCP halves its window after each such time (plus the RTT) without sending."""
 _SIMULATED: Final = 24
-"""Segments per rank: after so many, each further one takes as long as the one before."""
+"""Segments per rank that are simulated; each further one takes as long as the one before."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """What one rank sends another gets of the network.
+    """The path of one rank's data to another.
 
     Args:
         delay: seconds, one way.
-        back: seconds that what the other says needs to come.
+        back: seconds, in the other direction.
         byte_s: payload bytes per second; infinity where nothing limits it.
-        first: bytes that TCP may have under way when it begins after a pause.
+        first: bytes of TCP's first window after a pause.
     """
 
     delay: float
@@ -74,7 +73,7 @@ class _Wire:
             self.window = math.inf
 
     def send(self, ready: float, size: float) -> float:
-        """When that many bytes have come that may leave from then on."""
+        """When that many bytes, which may leave from ``ready`` on, have arrived."""
         start = max(ready, self.free)
         flow, seconds, left = self.flow, 0.0, size
         if self.window < self.full and flow.rtt:
@@ -88,7 +87,7 @@ class _Wire:
 
 
 def flows(plan: NetworkPlan, pairs: Iterable[Pair]) -> dict[Pair, Flow]:
-    """What each of these (src, dst) gets while all of them send; a path over a link that is down gets nothing."""
+    """The flow of each of these (src, dst) while all of them send; its rate is 0 over a link that is down."""
     paths = {pair: [edge.pair for edge in plan.path(*pair)] for pair in pairs}
     crossed = {pair: dict(_limits(plan, path)) for pair, path in paths.items()}
     users: Counter[Hashable] = Counter(key for limits in crossed.values() for key in limits)
@@ -106,7 +105,7 @@ def flows(plan: NetworkPlan, pairs: Iterable[Pair]) -> dict[Pair, Flow]:
 
 
 def _limits(plan: NetworkPlan, path: Iterable[Pair]) -> Iterable[tuple[Hashable, float]]:
-    """What a path crosses, by name, and the payload bits that passes in a second."""
+    """What a path crosses (as a key), and the payload bit/s that it passes."""
     for pair in path:
         shape = plan.edges[pair].effective
         if shape.rate is not None:
@@ -117,16 +116,13 @@ def _limits(plan: NetworkPlan, path: Iterable[Pair]) -> Iterable[tuple[Hashable,
 
 
 def collective_seconds(plan: NetworkPlan, collective: str, size: float, idle: float = math.inf) -> float:
-    """How long until the last rank has its result.
+    """Seconds until the last rank has its result; infinity where a link that is needed is down.
 
     Args:
         plan: of the network.
         collective: all_reduce, all_gather (``size``: of all blocks together), broadcast or send_recv.
         size: bytes.
         idle: seconds since connections were last used; 0: TCP's windows are as large as they need to be.
-
-    Returns:
-        Infinity where a link that is needed is down.
     """
     ranks = plan.size
     if ranks < 2 or size <= 0:
@@ -152,18 +148,18 @@ def collective_seconds(plan: NetworkPlan, collective: str, size: float, idle: fl
 def _ring(
     ring: Mapping[Pair, Flow], ranks: int, step: int, per_rank: int, size: float, idle: float, rounds: int = 2
 ) -> float:
-    """Every rank passes on what it gets, ``per_rank`` segments of ``size`` bytes ``ranks - 1`` times per round."""
+    """Each rank forwards ``per_rank`` segments of ``size`` bytes ``ranks - 1`` times per round."""
     wires = [_Wire(ring[rank, (rank + step) % ranks], idle) for rank in range(ranks)]
     done: list[list[float]] = [[0.0, 0.0] for _ in range(ranks)]
-    """When the last two receives of a rank were complete."""
+    """When each rank's last two receives were complete."""
     for _ in range(rounds):
         done = [[max(own), max(own)] for own in done]
         for number in range(per_rank * (ranks - 1)):
             posted = [own[number % 2] for own in done]
             for rank, wire in enumerate(wires):
                 receiver = (rank + step) % ranks
-                told = posted[receiver] + wire.flow.back
-                done[receiver][number % 2] = wire.send(max(posted[rank], told), size)
+                receiver_ready = posted[receiver] + wire.flow.back
+                done[receiver][number % 2] = wire.send(max(posted[rank], receiver_ready), size)
     return max(map(max, done))
 
 

@@ -21,10 +21,10 @@ DISTRIBUTIONS: Final[tuple[str, ...]] = get_args(Distribution)
 MAX_TIME: Final = Time(275 * 10**9)
 """The longest delay: netem's tick field, 2**32 ticks of 64 ns."""
 MAX_JITTER: Final = Time(2**31 - 1)
-"""Netem cuts longer jitter to this in silence (net/sched/sch_netem.c, netem_change: tabledist takes 32 bits)."""
+"""Netem silently reduces longer jitter to this (net/sched/sch_netem.c, netem_change: tabledist takes 32 bits)."""
 MAX_LIMIT: Final = 2**31 - 1
 MIN_OVERHEAD: Final = -41
-"""With it the smallest frame still counts as one byte."""
+"""The smallest frame still counts as one byte."""
 MAX_OVERHEAD: Final = 1000
 MAX_BURST: Final = Size(2**31)
 """Half of what tbf's 32-bit fields hold, so that its queue fits on top."""
@@ -37,7 +37,7 @@ def _parse_jitter(text: str) -> Time | Ratio:
 
 
 def _parse_queue(text: str) -> Queue | Time:
-    """A discipline; or, as before there were any, the buffer as a time."""
+    """A discipline; or a time, the buffer, as it was written before there were disciplines."""
     return Time.parse(text) if text[:1].isdigit() else Queue.parse(text)
 
 
@@ -60,21 +60,20 @@ class LinkShape:
     Args:
         rate: serialisation rate on the wire, frame headers included; None is unlimited.
         delay: one-way delay.
-        jitter: half-width of a uniform spread around the delay; about the standard deviation for the
-            others.
+        jitter: half-width of a uniform spread around the delay; about the standard deviation for the others.
         distribution: of the jitter, as netem's tables have it.
         loss: share of packets lost at random.
-        loss_correlation: lag-1 correlation of losses; made by a Gilbert chain, for netem's own does not work.
+        loss_correlation: lag-1 correlation of losses, made by a Gilbert chain because netem's own does not work.
         gilbert_elliott: loss in bursts, instead of loss.
         duplicate: share of packets sent twice.
         corrupt: share of packets with one flipped bit.
         reorder: share of packets that overtake, i.e. skip the delay.
-        limit: most packets in the queue, those in flight on the delay line included; None: sized from rate x delay.
-        burst: a token bucket's depth: makes the rate by tbf instead of netem.
+        limit: most packets in the queue, including those on the delay line; None: sized from rate x delay.
+        burst: depth of a token bucket (tbf), which then enforces the rate instead of netem.
         queue: the discipline of the queue in front of the rate; None: droptail. A time in its place is the buffer.
         buffer: how much may wait for the rate, as a time at that rate or in bytes; None: see shaping/shape_branch.py.
         overhead: bytes that the rate counts beside each frame's own, e.g. 24 for Ethernet's preamble, checksum and gap.
-        delivery: a packet-delivery trace, instead of a rate; user space alone can serve it.
+        delivery: a packet-delivery trace instead of a rate; only the user-space engine can serve it.
     """
 
     rate: Rate | None = link_field(Rate, "rate_bit_s", "e.g. 80mbit or 10MB/s; none for no limit.", off="none")
@@ -187,7 +186,7 @@ class LinkShape:
 
     @classmethod
     def unchecked(cls, **values: Any) -> Self:
-        """A shape whose parts may contradict each other: what the kernel reports after a change by tc."""
+        """A shape whose fields may contradict each other: what the kernel reports after a change by tc."""
         shape = object.__new__(cls)
         vars(shape).update(vars(UNSHAPED), **values)
         return shape
@@ -206,7 +205,7 @@ class LinkShape:
 
     @property
     def mean_rate(self) -> Rate | None:
-        """What passes in the long run, of bytes with ``counted_overhead``; None where nothing limits it."""
+        """The rate in the long run, of bytes with ``counted_overhead``; None: no limit."""
         return self.delivery.mean_rate if self.delivery else self.rate
 
     @property
@@ -216,31 +215,31 @@ class LinkShape:
 
     @property
     def burst_bytes(self) -> int:
-        """The most that passes at once, beyond what the mean rate does: of a token bucket, or of a trace."""
+        """The most bytes that pass at once beyond the mean rate: of a token bucket, or of a trace."""
         if self.delivery is not None:
             return self.delivery.burst_bytes
         return self.burst.bytes if self.burst else 0
 
     @property
     def mean_loss(self) -> float:
-        """Share of packets lost in the long run, whichever way the loss is made.
+        """Share of packets lost in the long run.
 
-        Netem draws both for every packet: one that is to be lost and to be sent twice is sent once (netem_enqueue).
+        Netem sends a packet once that it draws both as lost and as duplicate (netem_enqueue).
         """
         lost = self.gilbert_elliott.mean_loss if self.gilbert_elliott else float(self.loss)
         return lost * (1 - float(self.duplicate))
 
     def waiting_seconds(self, queued_bytes: int) -> float:
-        """How long so many queued bytes wait for the rate: what they take beyond the delay, in seconds.
+        """How many seconds beyond the delay that many queued bytes wait for the rate.
 
-        A full delay line holds delay x rate; 0 where netem makes no rate, or tbf does.
+        A full delay line holds delay x rate. 0 without a rate, or where tbf enforces it.
         """
         if self.rate is None or self.burst is not None:
             return 0.0
         return max(0.0, self.rate.seconds(queued_bytes) - self.delay.seconds)
 
     def changed(self, **changes: Any) -> LinkShape:
-        """A copy with these fields replaced. Raises ShapeError where the parts then contradict each other."""
+        """A copy with these fields replaced. Raises ShapeError where fields contradict each other."""
         return replace(self, **changes)
 
     def describe(self) -> str:
@@ -257,13 +256,13 @@ class LinkShape:
         return str(value)
 
     def to_json(self) -> dict[str, Any]:
-        """Every field as plain JSON in SI units: bit/s, seconds, shares, packets, bytes."""
+        """Every field in SI units: bit/s, seconds, shares, packets, bytes."""
         values = vars(self)
         return {one.json: one.to_json(values[name]) for name, one in LINK_FIELDS.items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], *, checked: bool = True) -> Self:
-        """The inverse of to_json; exact for what to_json wrote. Parts may contradict each other where not checked."""
+        """The exact inverse of to_json. Fields may contradict each other where not checked."""
         make = cls if checked else cls.unchecked
         absent: dict[str, Any] = {one.json: None for name, one in LINK_FIELDS.items() if getattr(cls, name) is None}
         absent["overhead_bytes"] = 0
@@ -272,7 +271,7 @@ class LinkShape:
 
 
 LINK_FIELDS: Final[Mapping[str, LinkField]] = {each.name: each.metadata["link"] for each in fields(LinkShape)}
-"""What is declared of the fields of a link, by name."""
+"""The declarations of a link's fields, by name."""
 UNSHAPED: Final = LinkShape()
 _OFF: Final = {name: value for name, value in vars(UNSHAPED).items() if name != "distribution"}
-"""Values that do nothing; so does any distribution then, for there is no jitter."""
+"""Values that do nothing. Without jitter, any distribution does nothing."""

@@ -1,4 +1,4 @@
-"""A change of a link's shape as a user writes it: texts by field, read before anything is touched."""
+"""A change of a link's shape as a user writes it: texts by field."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ class ShapeEdit:
         return cls(fields)
 
     def apply(self, shape: LinkShape) -> LinkShape:
-        """The changed shape. One kind of loss replaces the other, and so do rate and trace; what takes
-        these away takes what waits for them too.
+        """The changed shape. Raises ShapeError where its fields contradict each other.
 
-        Raises:
-            ShapeError: the parts then contradict each other.
+        One kind of loss replaces the other; rate and trace replace each other, too. Removing a rate or trace removes
+        its queue, buffer, burst and overhead.
         """
         values = dict(self.fields)
         if isinstance(share := values.get("jitter"), Ratio):
@@ -54,7 +53,7 @@ class ShapeEdit:
             values.setdefault("buffer", None)
         if isinstance(values.get("queue"), Time):
             values["buffer"] = values.pop("queue")
-        if values.get("burst", shape.burst) is None:  # then one bound replaces the other
+        if values.get("burst", shape.burst) is None:  # then limit and queue or buffer replace each other
             if values.get("limit") is not None:
                 values = {"queue": None, "buffer": None} | values
             elif values.get("queue") or values.get("buffer"):

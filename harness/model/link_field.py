@@ -1,8 +1,6 @@
-"""How a field of a link is declared: once, in LinkShape. Options, YAML keys and JSON are made from that.
+"""The declaration of a link's field, once, in LinkShape: options, YAML keys and JSON follow from it.
 
-To add a field: declare it in ``LinkShape`` (link.py), give it a range in ``Profile`` (profile.py), a text in
-``ShapeTexts`` (api/edges.py), let the engines make it (shaping/shape_branch.py) and verify it (verify/verdict/).
-tests/unit/model/test_link_fields.py fails where one of these is missing.
+To add a field, see CONTRIBUTING.md; tests/unit/model/test_link_fields.py fails where a part is missing.
 """
 
 from __future__ import annotations
@@ -20,17 +18,17 @@ from harness.model.units import Rate, Ratio, Size, Time
 
 @dataclass(frozen=True)
 class LinkField:
-    """What there is to know of a field beside its name and default.
+    """The properties of a field beside its name and default.
 
     Args:
-        kind: what its value is: Rate, Time, Ratio, Size, Buffer, int, str (one of the choices) or a class with these as
+        kind: of its value: Rate, Time, Ratio, Size, Buffer, int, str (one of the choices) or a class with these as
             fields.
         json: its name in JSON, with the unit where it has one.
         help: of the option of ``harness link set``.
-        off: the text that takes it away, or an empty string where zero does that.
-        metavar: of that option; an empty string: Typer's.
+        off: the text that removes it; empty: zero does that.
+        metavar: of that option; empty: Typer's.
         choices: the texts that a str can be.
-        parse: reads the option's text, where it is not the kind's own parse that does.
+        parse: reads the option's text; None: the kind's own parse.
     """
 
     kind: Any
@@ -42,7 +40,7 @@ class LinkField:
     parse: Callable[[str], Any] | None = None
 
     def read(self, text: str) -> Any:
-        """The value that a user wrote. Raises InputError."""
+        """The value of a user's text. Raises InputError."""
         if self.off and text == self.off:
             return None
         if self.choices and text not in self.choices:
@@ -57,7 +55,7 @@ class LinkField:
         return known[0](value) if known else value.to_json()
 
     def from_json(self, value: Any) -> Any:
-        """The inverse of to_json, exact for what that wrote."""
+        """The exact inverse of to_json."""
         if value is None or self.kind in (int, str):
             return value
         return _JSON[self.kind][1](value) if self.kind in _JSON else self.kind.from_json(value)

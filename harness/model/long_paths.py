@@ -1,4 +1,4 @@
-"""Which nodes cannot reach each other, because more relays lie between them than a packet may cross."""
+"""Warns of nodes that cannot reach each other because packets may not cross that many relays."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from harness.model.plan import NetworkPlan
 
 
 def long_paths(plan: NetworkPlan) -> list[str]:
-    """One line where paths are longer than packets live, or none.
+    """A warning where a path is longer than MAX_HOPS, or nothing.
 
-    From any node the farthest is at least half as far as any two are from each other; from that one on, the farthest is
-    all the way where paths do not go around.
+    Looks from node 0 for the farthest node, and from there for the farthest again: in a tree, these two are the
+    farthest of all.
     """
     if plan.size <= MAX_HOPS + 1:
         return []
@@ -25,7 +25,7 @@ def long_paths(plan: NetworkPlan) -> list[str]:
 
 
 def _farthest(plan: NetworkPlan, src: int) -> tuple[int, int]:
-    """The rank that is most hops away, and how many. Routes are consistent: each rank goes on as the first would."""
+    """The rank that is most hops away, and how many (see Topology.next_hops: routes are consistent)."""
     hops = {src: 0}
     for rank in range(plan.size):
         path = []

@@ -1,4 +1,4 @@
-"""The machines of a network that is spread over several: paths between them, and how far their clocks are apart."""
+"""The machines of a network that spans several: paths between them, and offsets of their clocks."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 FILE = "machines.json"
-"""Of a run; what ``to_json`` makes."""
+"""The file of a run with the JSON of `Machines`."""
 
 
 @dataclass(frozen=True)
 class Path:
-    """Between two machines, beside the links: measured by agents over their own network, which nothing shapes.
+    """The unshaped path between two machines, measured by agents over their management network.
 
     Args:
         ahead: seconds that the second machine's clock is ahead of the first one's.
-        uncertainty: seconds that this may be more or less.
-        rtt: seconds of the quickest round trip of a small message.
-        rtt_median: of all.
-        pings: how many there were.
-        passes: whether a packet as large as the MTU passes undivided, by network: links, manage.
+        uncertainty: of that, in seconds.
+        rtt: seconds of the shortest round trip of a small message.
+        rtt_median: of all round trips.
+        pings: number of round trips.
+        passes: whether a packet as large as the MTU passes unfragmented, by network: links, manage.
     """
 
     ahead: float
@@ -40,19 +40,19 @@ class Path:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """What to_json made. Raises TypeError."""
+        """The inverse of to_json. Raises TypeError."""
         return cls(**value)
 
 
 @dataclass(frozen=True)
 class Machines:
-    """Who is where.
+    """Which rank is on which machine.
 
     Args:
-        of_rank: a name of each rank's machine; "" where it is not known.
-        paths: between two machines, by their names; from the first that ranks name to the later one.
-        mtu: bytes of the largest packet, by network (links, manage), for each rank; of what answered.
-        at: seconds since the epoch, by rank 0's clock, when this was measured.
+        of_rank: the name of each rank's machine; empty: unknown.
+        paths: between two machines, by their names; from the one with the lower rank.
+        mtu: bytes of the largest packet, by rank and network (links, manage).
+        at: when this was measured: seconds since the epoch by rank 0's clock.
     """
 
     of_rank: Sequence[str]
@@ -62,26 +62,26 @@ class Machines:
 
     @property
     def first_ranks(self) -> dict[str, int]:
-        """The lowest rank on each machine, which speaks for it."""
+        """The lowest rank on each machine."""
         return {name: self.of_rank.index(name) for name in dict.fromkeys(self.of_rank) if name}
 
     def apart(self, a: int, b: int) -> bool:
-        """Whether two ranks are on different machines, or it is not known."""
+        """Whether two ranks are on different machines, or this is unknown."""
         return self.of_rank[a] != self.of_rank[b] or not self.of_rank[a]
 
     def path(self, a: int, b: int) -> Path | None:
-        """From one rank's machine to another's; None where that is the same, or was not measured."""
+        """From one rank's machine to another's; None where they are the same, or it was not measured."""
         names = self.of_rank[a], self.of_rank[b]
         there, back = self.paths.get(names), self.paths.get(names[::-1])
         return there or (back.reversed() if back else None)
 
     def ahead(self, rank: int) -> float:
-        """Seconds that a rank's clock is ahead of rank 0's, as far as is known."""
+        """Seconds that a rank's clock is ahead of rank 0's; 0 where unknown."""
         path = self.path(0, rank)
         return path.ahead if path else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON; docs/runs.md says what stands in it."""
+        """Plain JSON, as docs/runs.md describes it."""
         ranks = []
         for rank, name in enumerate(self.of_rank):
             path = self.path(0, rank) if self.apart(0, rank) else None
@@ -93,7 +93,7 @@ class Machines:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """What to_json made. Raises LookupError, TypeError, ValueError."""
+        """The inverse of to_json. Raises LookupError, TypeError, ValueError."""
         names = [str(one["machine"]) for one in value["ranks"]]
         paths = {}
         for one in value["paths"]:

@@ -1,4 +1,4 @@
-"""Making a plan: every edge's shape drawn from its profile, every route found."""
+"""Makes a plan from a topology, profiles and a seed."""
 
 from __future__ import annotations
 
@@ -35,17 +35,16 @@ def make_plan(
     """Draw every edge's shape and find every route.
 
     Args:
-        topology: the graph; shapes that it gives itself (a custom file) win over the profile's.
+        topology: the graph; its own shapes (of a custom file) win over the profile's.
         profile: of the edges.
         seed: of the draws.
         between: profile of the slow edges (tier 1) of a topology with islands or regions; None: the same profile.
         addressing: the subnets.
-        caps: "uplink", "downlink" and "cpu" of every node, None for no limit, in place of what the profile draws; what
-            the topology's own file says wins over both.
-        cpus: shares of a CPU by rank, None for no limit, that win over all of that.
-        trunk: of every pair of regions with edges between them to which the topology itself gives none.
-        mtu: bytes of the largest packet, from the network header on.
-        ecn: whether TCP in the nodes asks for explicit congestion notification.
+        caps: "uplink", "downlink" and "cpu" of every node (None: no limit): they win over the profile's, the
+            topology's own win over them.
+        cpus: shares of a CPU by rank (None: no limit), which win over all others.
+        trunk: of every pair of regions with edges between them for which the topology has none.
+        mtu, ecn: see `NetworkPlan`.
 
     Raises:
         PlanError: more nodes than addresses.

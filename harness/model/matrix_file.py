@@ -1,7 +1,4 @@
-"""Reading a table of numbers between nodes as people publish them: square, or one line per pair; see topology_file.py.
-
-Nothing here knows what the numbers are for: a reader turns a cell's text into a value, or None for "no link".
-"""
+"""Reads a table of values between nodes as people publish them: square, or one line per pair; see topology_file.py."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ _NO_LINK: Final = frozenset(
     ("", "-", "--", "–", "—", "n/a", "na", "nan", "none", "null", "inf", "infinity", "∞", "-1", "-1.0")
 )
 _SPACES: Final = dict.fromkeys(map(ord, "\u00a0\u2007\u2009\u202f"), " ")
-"""No-break and thin spaces, which pages put between a number and its unit."""
+"""No-break and thin spaces, which web pages have between a number and its unit."""
 _NUMBER: Final = re.compile(r"[+-]?[\d.,]+(?:e[+-]?\d+)?\s*[a-zµμ/%]*", re.IGNORECASE)
 _SOURCES: Final = ("src", "source", "from")
 _TARGETS: Final = ("dst", "dest", "destination", "target", "to")
@@ -41,8 +38,8 @@ class Matrix(Generic[Q]):
         path: of the file.
         names: of the nodes, by rank; empty where the file has none.
         size: number of nodes.
-        cells: the pairs that have a value.
-        lines: where a pair's value stands, or would, as ``line: place``.
+        cells: values by pair, where the file has one.
+        lines: the place of a pair in the file, as ``line: place``.
     """
 
     path: Path
@@ -56,7 +53,7 @@ class Matrix(Generic[Q]):
         return TopologyError(f"{self.path}:{self.lines(pair)} ({pair[0]}->{pair[1]}): {why}")
 
     def ordered(self, names: Sequence[str]) -> Matrix[Q]:
-        """The same with the ranks of another file, where both name their nodes. Raises TopologyError."""
+        """The matrix in another file's order of nodes, where both name them. Raises TopologyError."""
         if not names or not self.names or tuple(names) == self.names:
             return self
         if missing := sorted(set(names) ^ set(self.names)):
@@ -68,15 +65,7 @@ class Matrix(Generic[Q]):
 
 
 def read_matrix(path: Path, read: Callable[[str], Q]) -> Matrix[Q]:
-    """Read a file.
-
-    Args:
-        path: of the file.
-        read: of a cell's text its value; raises UnitError.
-
-    Raises:
-        TopologyError: with file, line and place.
-    """
+    """Read a file; ``read`` turns a cell's text into its value. Raises TopologyError with file, line and place."""
     rows = _rows(path)
     _, first = rows[0]
     heading = [word.lower() for word in first[:2]]
@@ -86,7 +75,7 @@ def read_matrix(path: Path, read: Callable[[str], Q]) -> Matrix[Q]:
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Line numbers and cells, without comments, empty lines, and cells that are empty at the end of every line."""
+    """Line numbers and cells, without comments, empty lines, and a last column that is empty in every line."""
     lines = [
         (number, line)
         for number, line in enumerate(read_text(path, TopologyError).translate(_SPACES).splitlines(), 1)
@@ -148,7 +137,7 @@ def _square(path: Path, rows: list[tuple[int, list[str]]], read: Callable[[str],
 def _without_names(
     path: Path, rows: list[tuple[int, list[str]]]
 ) -> tuple[list[str], list[str], list[tuple[int, list[str]]]]:
-    """The columns' names, the rows' names, each empty where there are none, and the rows without them."""
+    """The names of columns and of rows (empty where there are none), and the rows without them."""
     across: list[str] = []
     numbered = _is_numbered(rows[0][1], [cells[0] for _, cells in rows[1:]])
     if numbered or (len(rows) > 1 and _are_names(rows[0][1][-len(rows) + 1 :])):
@@ -166,13 +155,13 @@ def _without_names(
 
 
 def _are_names(cells: Sequence[str]) -> bool:
-    """Whether most of these are neither values nor "no link": one of them may be a typing error."""
+    """Whether most of these are neither values nor "no link"; a single one may be a typing error."""
     words = sum(cell.lower() not in _NO_LINK and not _NUMBER.fullmatch(cell) for cell in cells)
     return words > len(cells) / 2
 
 
 def _is_numbered(first: Sequence[str], down: Sequence[str]) -> bool:
-    """Whether rows and columns are numbered, from 0 or from 1, beside a corner that is no cell of a matrix."""
+    """Whether rows and columns are numbered, from 0 or from 1; the corner is then no number."""
     return len(down) > 1 and not _NUMBER.fullmatch(first[0]) and list(down) == list(first[1:]) and _count(down)
 
 
@@ -182,7 +171,7 @@ def _count(names: Sequence[str]) -> bool:
 
 
 def _long(path: Path, rows: list[tuple[int, list[str]]], read: Callable[[str], Q]) -> Matrix[Q]:
-    """One line per pair: from, to, value; more columns do not count."""
+    """One line per pair: from, to, value; further columns are ignored."""
     for number, cells in rows:
         if len(cells) < 3 or not cells[0] or not cells[1]:
             raise TopologyError(f"{path}:{number}: write {_LONG} in every line")

@@ -20,7 +20,7 @@ MATRIX_EXAMPLE: Final = "matrix:delay=delays.csv,rate=rates.csv"
 FILES: Final = ("delay", "rtt", "rate")
 """Keys whose value is a file."""
 UNITS: Final = ("unit", "rate_unit")
-"""Keys whose value is the unit of cells that have none: of delay or rtt, of rate."""
+"""Keys whose value is the unit of cells without one: of delay or rtt, of rate."""
 _KEY: Final = re.compile(r"(?:^|,)\s*(delay|rtt|rate|unit|rate_unit)\s*=")
 _BARE: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,2})?", re.IGNORECASE | re.ASCII)
 Q = TypeVar("Q", Rate, Time)
@@ -42,7 +42,7 @@ def matrix_keys(spec: str) -> dict[str, str]:
 
 
 def rooted_matrix(spec: str, root: Path) -> str:
-    """The spec with absolute paths; one that is wrong unchanged: load_matrix refuses it."""
+    """The spec with absolute paths; a wrong spec unchanged, for load_matrix to refuse."""
     try:
         keys = matrix_keys(spec)
     except TopologyError:
@@ -53,11 +53,7 @@ def rooted_matrix(spec: str, root: Path) -> str:
 
 
 def load_matrix(spec: str, nodes: int | None) -> Topology:
-    """The topology of a ``matrix:`` spec.
-
-    Raises:
-        TopologyError: a file is missing or wrong (with file, line and place), or has another number of nodes.
-    """
+    """The topology of a ``matrix:`` spec. Raises TopologyError, for a wrong file with file, line and place."""
     keys = matrix_keys(spec)
     halved = "rtt" in keys
     if halved == ("delay" in keys):
@@ -82,7 +78,7 @@ def load_matrix(spec: str, nodes: int | None) -> Topology:
 
 
 def _path(spec: str, name: str) -> Path:
-    """The file; a key that nobody knows would be a part of its name."""
+    """The file's path. Raises TopologyError where it contains an unknown key."""
     unknown = re.search(r",\s*(\w+)\s*=", name)
     if unknown and not Path(name).exists():
         why = f"unknown key {quoted(unknown[1])}; {suggest(unknown[1], (*FILES, *UNITS))}"
@@ -91,7 +87,7 @@ def _path(spec: str, name: str) -> Path:
 
 
 def _reader(spec: str, keys: dict[str, str], key: str, kind: type[Q], example: str) -> Callable[[str], Q]:
-    """What reads a cell: a number without a unit has the one that the spec gives."""
+    """The function that reads a cell; a number without a unit has the spec's."""
     unit = keys.get(key)
     if unit is not None:
         if any(letter.isdigit() for letter in unit):
@@ -112,7 +108,7 @@ def _reader(spec: str, keys: dict[str, str], key: str, kind: type[Q], example: s
             except UnitError as cause:
                 raise UnitError(f"{cause}{hint}") from None
         if text.startswith("-"):
-            return kind.parse(f"{text}{unit}")  # refuses it
+            return kind.parse(f"{text}{unit}")  # raises UnitError
         return kind.parse(f"{round(Fraction(text) * smallest)}{_STEP[kind]}")
 
     return read
@@ -126,7 +122,7 @@ def _steps(value: Rate | Time) -> int:
 
 
 def _halve(trips: Matrix[Time]) -> None:
-    """Half of a round trip is each way's delay; where only one direction was measured it is that of both."""
+    """Halve round trips into one-way delays; a pair that was measured from one side only is the same from the other."""
     for (a, b), trip in list(trips.cells.items()):
         trips.cells.setdefault((b, a), trip)
     for pair, trip in trips.cells.items():

@@ -1,4 +1,4 @@
-"""Which edges have a rate that a capacity they share never lets them reach: allowed, and worth a word."""
+"""Warns of edges whose rate is higher than that of a capacity that they share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _NAMED: Final = 3
 
 
 def narrow_caps(plan: NetworkPlan, pairs: Collection[Pair] | None = None) -> list[str]:
-    """One line that names edges which are faster than an uplink, downlink or trunk that they cross, or none.
+    """A warning that names edges which are faster than an uplink, downlink or trunk that they cross, or nothing.
 
     Args:
-        plan: the network.
-        pairs: of which directed edges; None: all.
+        plan: of the network.
+        pairs: the directed edges to check; None: all.
     """
     found = []
     for pair in sorted(plan.edges if pairs is None else pairs):

@@ -1,4 +1,4 @@
-"""What one node must know to make its own part of a network: its edges, as planned, and the ranks that they lead to."""
+"""One node's part of a plan: its edges, and the ranks that they lead to."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class PlannedEdge:
     Args:
         src: the rank that sends.
         dst: the neighbour that receives.
-        shape: what was requested.
-        origin: where the shape comes from: a profile's name, ``file`` or ``set``.
-        down: whether the link is down: it loses every packet until it is up again.
+        shape: as requested.
+        origin: of the shape: a profile's name, ``file`` or ``set``.
+        down: whether the link is down, i.e. loses every packet.
     """
 
     src: int
@@ -38,9 +38,9 @@ class PlannedEdge:
 
     @property
     def effective(self) -> LinkShape:
-        """What the kernel must do now: the shape, or the shape with every packet lost where the link is down.
+        """The shape to enforce now: where the link is down, it loses every packet.
 
-        Nothing is duplicated then: netem lets a copy pass where the packet is lost.
+        It then duplicates none, because netem lets the copy of a lost packet pass.
         """
         if not self.down:
             return self.shape
@@ -48,13 +48,8 @@ class PlannedEdge:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, in SI units."""
-        return {
-            "src": self.src,
-            "dst": self.dst,
-            **self.shape.to_json(),
-            "origin": self.origin,
-            "down": self.down,
-        }
+        ends = {"src": self.src, "dst": self.dst}
+        return {**ends, **self.shape.to_json(), "origin": self.origin, "down": self.down}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -71,10 +66,10 @@ class Port:
 
     Args:
         edge: the directed edge to the neighbour, or from it.
-        neighbour: the rank at the other end, whichever the direction.
-        ranks: of an outgoing port, the final destinations that go through the neighbour; of an incoming port, the
-            original sources whose packets come through it. The neighbour is one of them.
-        trunk: the name of the trunk that the edge crosses, or an empty string.
+        neighbour: the rank at the other end.
+        ranks: the final destinations (of an incoming port: the original sources) of packets that cross the edge; the
+            neighbour is one of them.
+        trunk: the name of the trunk that the edge crosses; empty: none.
     """
 
     edge: PlannedEdge
@@ -85,21 +80,15 @@ class Port:
 
 @dataclass(frozen=True)
 class NodePlan:
-    """All that one node must know to make its own part of the network.
+    """All that one node must know to set up its part of the network. Other fields are those of NetworkPlan.
 
     Args:
         rank: its own.
-        addressing: the subnets.
-        egress: per neighbour, what goes there.
-        ingress: per neighbour, what comes from there.
-        forwards: whether packets of others cross it.
-        max_segments: see NetworkPlan.max_segments.
-        guarded: see NetworkPlan.guarded.
-        seed: of every draw.
+        egress: the edges to its neighbours.
+        ingress: the edges from its neighbours.
+        forwards: whether it forwards packets between other nodes.
         shape: its uplink, downlink and share of a CPU.
-        trunks: those that an edge of its own crosses, in either direction.
-        mtu: of its interface.
-        ecn: whether its TCP asks for explicit congestion notification.
+        trunks: those that its edges cross, in either direction.
     """
 
     rank: int
@@ -127,16 +116,11 @@ class NodePlan:
 
     @property
     def hop_limit(self) -> int:
-        """What packets to other nodes need beside the kernel's 64: all that IP has where paths may be that long."""
+        """The hop limit for packets to other nodes: MAX_HOPS where paths may be longer than the default; else 0."""
         return MAX_HOPS if sum(len(port.ranks) for port in self.egress) >= DEFAULT_HOPS else 0
 
     def ways(self, ports: Iterable[Port], versions: Iterable[int]) -> dict[IPv4Network | IPv6Network, int]:
-        """By prefix, the neighbour to which, or from which, packets of the addresses in it go.
-
-        Args:
-            ports: the node's, of one direction; their ranks are covered by the fewest prefixes.
-            versions: of IP.
-        """
+        """By prefix, the neighbour through which packets to (or from) its addresses go, for ports of one direction."""
         return {
             prefix: port.neighbour
             for port in ports

@@ -1,4 +1,4 @@
-"""Which bytes a packet-delivery trace lets pass, and when; pure: the time is an argument."""
+"""When a packet-delivery trace lets bytes pass. Pure: the time is an argument."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ANY: Final = re.compile(rb"[^\0]", re.DOTALL)
 
 
 class Opportunities:
-    """A trace as it is played from one moment on.
+    """A trace that is played from ``begun`` (ns) on.
 
-    Slots are numbered through all rounds; slot 0 is the trace's first millisecond. Bytes are counted in parts of
-    ``1 / per`` so that a scaled opportunity is exact.
+    Slot i is millisecond i of the trace, counted on through its repetitions. Bytes are counted in units of ``1 / per``,
+    so that a scaled opportunity is exact.
 
     Args:
         delivery: how it is played.
@@ -34,12 +34,12 @@ class Opportunities:
         self._fast, self._slow = delivery.speed.numerator, delivery.speed.denominator
         self._units, self._per = delivery.per_opportunity.numerator, delivery.per_opportunity.denominator
         self._slot, self._at, self._left = -1, -1, 0
-        """The slot that was used last, its time, and what is left of it."""
+        """The slot that was used last, its time, and the bytes that are left of it."""
 
     def deliver(self, now: int, size: int) -> int:
-        """When the last of so many bytes is delivered, which wait from ``now`` on (ns); NEVER after the trace's end.
+        """When the last of ``size`` bytes that wait from ``now`` (ns) on is delivered; NEVER after the trace's end.
 
-        To be called with times that ascend: what slots before ``now`` had left is lost.
+        ``now`` must not decrease from call to call: what slots before it had left is lost.
         """
         if now > self._at:
             self._slot, self._left = self._first_slot(now) - 1, 0

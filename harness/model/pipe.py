@@ -1,11 +1,11 @@
-"""How much payload links pass in a time, together and with what they share: uplinks, downlinks, trunks. Pure.
+"""How much payload several links pass in a time, given the uplinks, downlinks and trunks that they share. Pure.
 
-A link of rate R and burst B passes R t + B bits in t (of a packet-delivery trace R is its mean rate, and B the most by
-which any part of it is ahead of that), a capacity that several links share U t bits. Let links be in
-groups, each of which one capacity limits: a group passes no more than the smaller of the sum of its links and U t, and
-all groups together no more than the sum of that. This is true of any way to group the links, so of each of three: by
-sender (uplinks), by receiver (downlinks), by trunk. Such a sum is a concave function of t with a kink where a group
-goes from the one to the other, and so the least of the straight lines that it is made of.
+A link of rate R and burst B passes R t + B bits in t (for a packet-delivery trace, R is its mean rate and B the most
+that any part of it is ahead of that). A capacity that several links share passes U t bits. Group the links by the
+capacity that limits them: a group passes no more than the smaller of the sum of its links and U t, and all groups
+together no more than the sum over groups. This holds for each way to group them: by sender (uplinks), by receiver
+(downlinks), by trunk. The sum is a concave function of t with a kink where a group changes from one limit to the
+other, hence the minimum of the straight lines that it consists of.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from harness.model.plan import NetworkPlan
 from harness.model.units import Rate
 
 _TABLE_REACH: Final = 4
-"""How many times the jitter a delay can be off its mean by netem's tables: they hold 16 bits in steps of 1/8192."""
+"""How many times the jitter netem's tables can shift a delay: they hold 16 bits in steps of 1/8192."""
 
 
 def payload_share(overhead: int = 0, mtu: int = MTU) -> float:
-    """The most payload per byte that a rate counts: full TCP segments with timestamps in Ethernet frames."""
+    """Payload per byte that a rate counts, at most: in full TCP segments with timestamps."""
     return full_segment(mtu) / (full_frame(mtu) + overhead)
 
 
 def least_delay_ns(shape: LinkShape) -> int:
-    """The shortest time that a packet can take, in ns: a reordered one skips the delay, jitter shortens it."""
+    """The shortest time that a packet can take, in ns: a reordered packet skips the delay, jitter may shorten it."""
     if shape.reorder:
         return 0
     return max(0, shape.delay.ns - shape.jitter.ns * (1 if shape.distribution == "uniform" else _TABLE_REACH))
@@ -45,10 +45,10 @@ class BoundLink:
 
     Args:
         src, dst: its ends.
-        delay_ns: the least that a packet takes.
+        delay_ns: the shortest time of a packet.
         bit_s: infinity where nothing limits it.
-        burst_bits: what passes at once.
-        caps: by kind, which capacity it crosses.
+        burst_bits: the most that passes at once.
+        caps: by kind, the key in SharedRates.limits of a capacity that it crosses.
     """
 
     src: int
@@ -66,12 +66,12 @@ class Pipe:
     lines: tuple[tuple[float, float], ...]
 
     def seconds(self, size: float) -> float:
-        """Time to pass that many bytes of payload, none of which it has already."""
+        """Time to pass that many bytes of payload."""
         return max((_seconds(size * 8 - burst, rate) for rate, burst in self.lines), default=0.0)
 
     @property
     def limits(self) -> bool:
-        """Whether anything takes time."""
+        """Whether its rate is finite."""
         return any(rate < math.inf for rate, _ in self.lines)
 
 
@@ -84,7 +84,7 @@ def _seconds(bits: float, rate: float) -> float:
 class SharedRates:
     """The links of a plan that are up, and the capacities that they share.
 
-    ``limits`` has their rates in bit/s of payload, by kind and node, or kind and name.
+    ``limits`` has the capacities' rates in bit/s of payload, by (kind, rank or trunk's name).
     """
 
     def __init__(self, plan: NetworkPlan) -> None:
@@ -117,7 +117,7 @@ class SharedRates:
         return Pipe(((rate, burst),))
 
     def shared(self, links: Iterable[BoundLink]) -> Pipe:
-        """These links by what they share, each way of grouping them that some capacity limits."""
+        """These links by the capacities that they share, for each kind that limits any of them."""
         links = list(links)
         kinds = dict.fromkeys(kind for link in links for kind in link.caps)
         return Pipe(tuple(line for kind in kinds for line in self._lines(kind, links)))

@@ -1,4 +1,4 @@
-"""A network as a value: which node sends what to whom, over which edges, of which shape.
+"""The plan of a network, a value: every edge with its shape, every route, and the capacities that edges share.
 
 Every node computes the same plan from the same topology, profile and seed; nothing here touches the machine.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final, Self
 
 from harness.errors import PlanError
@@ -17,12 +16,12 @@ from harness.model.capacity import NO_CAPS, Capacity, NodeShape, Trunk
 from harness.model.delivery import packed_traces, remember_traces
 from harness.model.link import Pair
 from harness.model.node_plan import NodePlan, PlannedEdge, Port
-from harness.model.prefixes import spans
-from harness.model.regions import trunks_of
+from harness.model.regions import RegionPair, receivers_by_region, trunks_of
+from harness.model.routes import destinations_by_hop, routes_from_json, routes_to_json
 from harness.model.super_packets import most_segments, most_segments_at
 
 _OF_TOPOLOGY: Final = ("trunks", "_trunk_of", "trunk_receivers", "_neighbours", "_near", "_relays")
-"""Cached properties of a plan that no shape of an edge changes."""
+"""Cached properties that a copy with other shapes of the same edges takes over."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,15 @@ class NetworkPlan:
     """The whole network.
 
     Args:
-        topology: its name, as the user gave it.
-        profile: its name, as the user gave it.
+        topology, profile: their names, as the user gave them.
         seed: of every draw.
         size: number of nodes; their ranks are 0 to size - 1.
         edges: by (src, dst), both directions of every edge.
         next_hops: per rank and final destination, the neighbour to send to.
         addressing: the subnets.
-        nodes: uplinks, downlinks and shares of a CPU, by rank; of those nodes alone that have any.
+        nodes: uplinks, downlinks and shares of a CPU by rank, without the nodes that have none.
         regions: the ranks of each region, by its name; empty where the topology has none.
-        trunk_capacities: what the edges from one region to another share, by (from, to).
+        trunk_capacities: what the edges from one region to another share.
         mtu: bytes of the largest packet, from the network header on.
         ecn: whether TCP in the nodes asks for explicit congestion notification.
     """
@@ -53,7 +51,7 @@ class NetworkPlan:
     addressing: Addressing = field(default_factory=Addressing)
     nodes: Mapping[int, NodeShape] = field(default_factory=dict)
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    trunk_capacities: Mapping[tuple[str, str], Capacity] = field(default_factory=dict)
+    trunk_capacities: Mapping[RegionPair, Capacity] = field(default_factory=dict)
     mtu: int = MTU
     ecn: bool = False
 
@@ -73,24 +71,20 @@ class NetworkPlan:
 
     @cached_property
     def trunk_receivers(self) -> tuple[tuple[int, ...], ...]:
-        """The ranks that trunks into one region lead to, or may lead to later, for each such region; no rank is in two.
+        """The ranks that trunks into a region lead to, for each region; no rank is in two.
 
-        Those of any two regions that an edge joins: a trunk may be set while the network is up.
+        Regions that edges join count although they have no trunk: one may be set while the network is up.
         """
-        home = {rank: region for region, ranks in self.regions.items() for rank in ranks}
-        by_region: dict[str, set[int]] = {}
-        for src, dst in self.edges:
-            if dst in home and home.get(src, home[dst]) != home[dst]:
-                by_region.setdefault(home[dst], set()).add(dst)
-        return tuple(tuple(sorted(ranks)) for _, ranks in sorted(by_region.items()) if ranks)
+        return receivers_by_region(self.regions, self.edges)
 
     def trunk_of(self, pair: Pair) -> Trunk | None:
-        """The trunk that a directed edge crosses."""
+        """The trunk that a directed edge crosses, if any."""
         return self._trunk_of.get(pair)
 
     def caps_on(self, pair: Pair) -> dict[str, Capacity]:
-        """What a directed edge shares with others, in the order in which a packet meets it: "uplink" of its sender,
-        "trunk", "downlink" of its receiver, of those that there are.
+        """The capacities that a directed edge shares with others, in the order in which a packet meets them.
+
+        Keys are those of "uplink" (its sender's), "trunk" and "downlink" (its receiver's) that have a limit.
         """
         trunk = self.trunk_of(pair)
         caps = {
@@ -132,7 +126,7 @@ class NetworkPlan:
 
     @cached_property
     def _near(self) -> dict[int, list[tuple[int, tuple[int, ...]]]]:
-        """By rank, its neighbours and the ranks to which the way leads over each; filled as it is asked for."""
+        """By rank, each neighbour and the destinations behind it; `node` fills it."""
         return {}
 
     @cached_property
@@ -153,13 +147,11 @@ class NetworkPlan:
     def node(self, rank: int) -> NodePlan:
         """One node's part of the plan.
 
-        Routes are symmetric (Topology.next_hops): what a rank sent arrives through the neighbour that leads to it.
+        Routes are symmetric (Topology.next_hops): packets of a rank arrive from the neighbour that leads to that rank.
         """
         self.require_rank(rank)
         if (near := self._near.get(rank)) is None:
-            behind: dict[int, list[int]] = {}
-            for dst, hop in sorted(self.next_hops[rank].items()):
-                behind.setdefault(hop, []).append(dst)
+            behind = destinations_by_hop(self.next_hops[rank])
             near = self._near[rank] = [(one, tuple(behind.get(one, ()))) for one in self.neighbours(rank)]
 
         def port(src: int, dst: int, neighbour: int, ranks: tuple[int, ...]) -> Port:
@@ -186,10 +178,10 @@ class NetworkPlan:
 
     @cached_property
     def max_segments(self) -> int | None:
-        """The most segments of a TCP super-packet on every node, or None for the kernel's default.
+        """The most segments that a TCP super-packet may have, on every node; None: the kernel's default (64 KiB).
 
-        Loss, duplication, queue limits and rates act on whole super-packets, which have up to 64 KiB by default. It is
-        one number for the network, because a relay passes on what others sent.
+        Loss, duplication, queue limits and rates act on whole super-packets. All nodes have the same limit, because a
+        relay passes on what others sent.
         """
         limits = list(self._segments.values())
         shared = [capacity for shape in self.nodes.values() for capacity in shape.present.values()]
@@ -203,19 +195,19 @@ class NetworkPlan:
 
     @cached_property
     def guarded(self) -> bool:
-        """Whether nodes drop what crosses no edge of the plan: as soon as any edge is shaped or down, or has a cap.
+        """Whether nodes drop packets that cross no edge of the plan: where any edge is shaped, down or has a cap.
 
-        It is one fact for the network, because a node without shaped edges could go around those of others.
+        It holds for all nodes, because one without shaped edges could go around those of others.
         """
         return self.has_caps or any(not edge.effective.is_unshaped for edge in self.edges.values())
 
     @property
     def network_wide(self) -> tuple[int | None, bool]:
-        """What every node must learn where it changes, even if none of its own edges changes."""
+        """What every node must learn when it changes, even if none of the node's edges changes."""
         return self.max_segments, self.guarded
 
     def changed(self, edges: Iterable[PlannedEdge]) -> NetworkPlan:
-        """A copy with these edges in place of the ones between the same ranks."""
+        """A copy with these edges in place of those between the same ranks."""
         changed = {self.edge(*edge.pair).pair: edge for edge in edges}
         made, known = replace(self, edges={**self.edges, **changed}), vars(self)
         vars(made).update({name: known[name] for name in _OF_TOPOLOGY if name in known})
@@ -225,7 +217,7 @@ class NetworkPlan:
         return made
 
     def with_nodes(self, shapes: Mapping[int, NodeShape]) -> NetworkPlan:
-        """A copy with these shapes of nodes. Raises PlanError for an unknown rank."""
+        """A copy with these node shapes. Raises PlanError for an unknown rank."""
         for rank in shapes:
             self.require_rank(rank)
         merged = {**self.nodes, **shapes}
@@ -245,7 +237,7 @@ class NetworkPlan:
                     "ipv4": str(self.addressing.ipv4(rank)),
                     "ipv6": str(self.addressing.ipv6(rank)) if 6 in self.addressing.versions else None,
                     "neighbours": self.neighbours(rank),
-                    "routes": _routes_to_json(self.next_hops[rank]),
+                    "routes": routes_to_json(self.next_hops[rank]),
                 }
                 for rank in range(self.size)
             ],
@@ -259,7 +251,7 @@ class NetworkPlan:
 
     @property
     def deliveries(self) -> dict[str, str]:
-        """The packet-delivery traces of its links, each once, as JSON; a reader of edges needs them."""
+        """The packet-delivery traces of its links, each once, as JSON: who reads the edges needs them first."""
         return packed_traces(edge.shape.delivery for edge in self.edges.values())
 
     def caps_to_json(self) -> dict[str, Any]:
@@ -277,41 +269,18 @@ class NetworkPlan:
         """The inverse of to_json."""
         remember_traces(data.get("deliveries", {}))
         edges = [PlannedEdge.from_json(edge) for edge in data["edges"]]
-        addressing = Addressing(IPv4Network(data["ipv4_subnet"]), IPv6Network(data["ipv6_subnet"]))
-        given4 = tuple(IPv4Address(node["ipv4"]) for node in data["nodes"])
-        given6 = tuple(IPv6Address(node["ipv6"]) for node in data["nodes"] if node["ipv6"])
-        if (given4, given6) != tuple(tuple(map(own, range(len(given4)))) for own in (addressing.ipv4, addressing.ipv6)):
-            addressing = replace(addressing, given4=given4, given6=given6)
+        addresses = [(node["ipv4"], node["ipv6"]) for node in data["nodes"]]
         return cls(
             topology=data["topology"],
             profile=data["profile"],
             seed=data["seed"],
             size=len(data["nodes"]),
             edges={edge.pair: edge for edge in edges},
-            next_hops={node["rank"]: _routes_from_json(node["routes"]) for node in data["nodes"]},
-            addressing=addressing,
+            next_hops={node["rank"]: routes_from_json(node["routes"]) for node in data["nodes"]},
+            addressing=Addressing.with_addresses(data["ipv4_subnet"], data["ipv6_subnet"], addresses),
             nodes={int(rank): NodeShape.from_json(shape) for rank, shape in data.get("node_shapes", {}).items()},
             regions={name: tuple(ranks) for name, ranks in data.get("regions", {}).items()},
             trunk_capacities={(one["from"], one["to"]): Capacity.from_json(one) for one in data.get("trunks", ())},
             mtu=data.get("mtu", MTU),
             ecn=data.get("ecn", False),
         )
-
-
-def _routes_to_json(hops: Mapping[int, int]) -> dict[str, int]:
-    """Next hops by destinations: ``7``, or ``7-12`` where those that follow each other share one."""
-    found: dict[str, int] = {}
-    behind: dict[int, list[int]] = {}
-    for dst, hop in sorted(hops.items()):
-        behind.setdefault(hop, []).append(dst)
-    for hop, ranks in behind.items():
-        found |= {str(first) if first == last else f"{first}-{last}": hop for first, last in spans(ranks)}
-    return found
-
-
-def _routes_from_json(routes: Mapping[str, int]) -> dict[int, int]:
-    hops: dict[int, int] = {}
-    for ranks, hop in routes.items():
-        first, _, last = ranks.partition("-")
-        hops |= dict.fromkeys(range(int(first), int(last or first) + 1), hop)
-    return hops

@@ -1,4 +1,4 @@
-"""Changes of a plan as a user writes them: which edges, and what becomes of them."""
+"""Changes of edges as a user writes them."""
 
 from __future__ import annotations
 
@@ -38,14 +38,8 @@ def parse_pairs(text: str, plan: NetworkPlan, *, one_way: bool = False) -> list[
     return pairs
 
 
-def named_ranks(text: str) -> frozenset[int]:
-    """The ranks that such a text names, before a plan says whether they are there; none for ``all``."""
-    words = (word.strip() for word in text.replace("-", ",").split(","))
-    return frozenset(int(word) for word in words if is_whole_number(word))
-
-
 def _require_text(edges: object) -> None:
-    """Programs have pairs of ranks at hand. Raises InputError."""
+    """Raise InputError for what is no text: Python programs tend to pass a pair of ranks."""
     match edges:
         case str():
             return
@@ -55,7 +49,7 @@ def _require_text(edges: object) -> None:
 
 
 def crossing(groups: str, plan: NetworkPlan) -> list[Pair]:
-    """The directed edges between different groups, e.g. of ``0,1|2,3``. Raises InputError, PlanError."""
+    """The directed edges between different groups, e.g. ``0,1|2,3``. Raises InputError, PlanError."""
     if not isinstance(groups, str):
         raise InputError(f"a partition is text, not {quoted(groups)}; write e.g. '0,1|2,3'")
     member: dict[int, int] = {}
@@ -87,11 +81,11 @@ def shape_change(
     seed: int | None = None,
     clear: bool = False,
 ) -> Callable[[NetworkPlan], NetworkPlan]:
-    """What ``harness link set`` and its like in Python ask for; see there.
+    """The change that ``harness link set`` and ``set_link`` in Python ask for; see `reshaped`.
 
     Raises:
-        InputError: nothing is to change, or the texts or the profile make no sense. The change itself raises what
-            parse_pairs and reshaped raise.
+        InputError: nothing is to change, or a text or the profile is wrong. The change itself raises what parse_pairs
+            and reshaped raise.
     """
     if profile is not None and clear:
         raise InputError("give a profile or clear, not both")
@@ -128,15 +122,15 @@ def reshaped(
     """The plan with new shapes on these directed edges.
 
     Args:
-        plan: as it is.
+        plan: the current one.
         pairs: the edges.
-        edit: what changes; what it does not name stays.
-        profile: to draw a whole new shape from first.
+        edit: the fields to change.
+        profile: where given, the edit is applied to a new shape drawn from it.
         seed: of that draw; None: the plan's own.
-        clear: whether to begin with an unshaped link.
+        clear: whether the edit is applied to an unshaped link.
 
     Raises:
-        ShapeError: the parts of a shape then contradict each other; names the edge.
+        ShapeError: fields of a new shape contradict each other; names the edge.
     """
     changed = []
     for pair in pairs:

@@ -1,7 +1,6 @@
-"""The options of a network, each declared once: command line, Python, a container's environment and compose.yaml agree.
+"""The options of a network, each declared once for the command line, Python, containers' environment and compose.yaml.
 
-``cli/options.py`` and ``agent/settings.py`` are made from this. tests/unit/model/test_plan_options.py fails where a
-verb, ``harness.network()``, ``compose.yaml`` or ``.env.example`` lacks an option or has another default.
+tests/unit/model/test_plan_options.py fails where one of these lacks an option or has another default.
 """
 
 from __future__ import annotations
@@ -22,14 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkOption:
-    """What there is to know of an option beside its name, type and default.
+    """The properties of an option beside its name, type and default.
 
     Args:
-        help: of the command line.
-        flags: of the command line.
-        compose: its variable in compose.yaml and in a node; an empty string: it has none.
-        environ: the variable that the command line and Python take it from; an empty string: none.
-        shown: the default as people are shown it, where None stands for one.
+        help, flags: on the command line.
+        compose: its variable in compose.yaml and in a node; empty: none.
+        environ: the variable from which the command line and Python read it; empty: none.
+        shown: the default to show where the default value is None.
         least: the smallest number that it can be; None: any.
     """
 
@@ -48,7 +46,7 @@ def option(default: Any, help_: str, *flags: str, **more: Any) -> Any:
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What a plan is made of, as the user wrote it."""
+    """The options that determine a plan, as the user wrote them."""
 
     nodes: int | None = option(
         None, "Number of nodes; 4, or what a topology file says.", "--nodes", "-n", compose="NODES", least=1
@@ -102,7 +100,7 @@ class PlanOptions:
     ecn: bool = option(False, "TCP asks for ECN: queues mark its packets instead of dropping.", "--ecn", compose="ECN")
 
     def plan(self, addressing: Addressing | None = None) -> NetworkPlan:
-        """Read and draw everything; touches no machine. Raises InputError.
+        """Make the plan. Raises InputError.
 
         Args:
             addressing: the nodes' addresses; None: in order, from the subnets.
@@ -143,7 +141,6 @@ class PlanOptions:
         )
 
     def _cpus(self, size: int) -> CpuShares:
-        """Of so many nodes. Raises InputError."""
         from harness.model.cpu import CpuShares
 
         try:
@@ -153,7 +150,6 @@ class PlanOptions:
 
 
 def _capacity(option_name: str, text: str | None) -> Capacity | None:
-    """Of a rate as the user wrote it. Raises InputError."""
     from harness.model.capacity import Capacity
     from harness.model.units import Rate
 
@@ -165,7 +161,7 @@ def _capacity(option_name: str, text: str | None) -> Capacity | None:
 
 @dataclass(frozen=True)
 class NetworkOptions(PlanOptions):
-    """A plan's options, and where nodes live and what makes their links."""
+    """A plan's options, and those of backend and engine."""
 
     runtime: str = option(
         "netns",
@@ -207,4 +203,4 @@ class NetworkOptions(PlanOptions):
 PLAN_OPTIONS: Final = tuple(each.name for each in fields(PlanOptions))
 DEFAULTS: Final = NetworkOptions()
 OPTIONS: Final[Mapping[str, NetworkOption]] = {each.name: each.metadata["option"] for each in fields(NetworkOptions)}
-"""What is declared of the options, by name."""
+"""The declarations of the options, by name."""

@@ -1,4 +1,4 @@
-"""The fewest CIDR prefixes (RFC 4632) that hold certain addresses and no other."""
+"""The fewest CIDR prefixes (RFC 4632) that cover given addresses and no others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 
 def spans(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """The first and the last of every stretch of numbers that follow each other; they come in ascending order."""
+    """(first, last) of every run of consecutive numbers, which must be given in ascending order."""
     first = last = None
     for number in numbers:
         if last is not None and first is not None and number != last + 1:
@@ -18,10 +18,9 @@ def spans(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def cover(numbers: Iterable[int], bits: int) -> Iterator[tuple[int, int]]:
-    """(network, length) of every prefix, ascending; each is as large as where it begins and what is left allow.
+    """(network, length) of every prefix, ascending.
 
-    No two numbers of different stretches share a prefix that holds nothing else, so the fewest for each stretch are the
-    fewest for all.
+    No prefix spans two runs, so the fewest for each run are the fewest for all.
 
     Args:
         numbers: addresses as integers, in ascending order, each once.

@@ -1,4 +1,4 @@
-"""Profiles: the ranges that the links of a network draw their shapes from, and the draw."""
+"""Profiles: the ranges from which the links of a network draw their shapes, and the draw."""
 
 from __future__ import annotations
 
@@ -23,16 +23,14 @@ from harness.model.units import WHOLE, ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size,
 T = TypeVar("T", Rate, Time, Ratio, Size, int)
 
 SHAPE_KEYS: Final = tuple(LINK_FIELDS)
-"""The fields of a profile that shape a link: those of a link shape."""
-
-
+"""The fields of a profile that shape a link."""
 _ALL: Final = Range(WHOLE, WHOLE)
 _NOTHING: Final = Range(ZERO_RATIO, ZERO_RATIO)
 
 
 @dataclass(frozen=True)
 class BurstLoss:
-    """Ranges of a Gilbert-Elliott chain; see `harness.model.link.GilbertElliott`."""
+    """Ranges of a `GilbertElliott` chain."""
 
     p: Range[Ratio]
     r: Range[Ratio]
@@ -45,26 +43,26 @@ NODE_KEYS: Final = {
     "uplink": "Rate that everything a node sends shares, for every node.",
     "downlink": "Rate that everything a node receives shares, for every node.",
 }
-"""The fields of a profile that are of nodes, with what they mean (docs/reference/)."""
+"""The fields of a profile that limit nodes, with their meaning (docs/reference/)."""
 _CHAIN: Final = ("gilbert_elliott.p", "gilbert_elliott.r")
 _COUPLED: Final = ("delay", "jitter", "reorder", "loss", "loss_correlation", *_CHAIN, "burst")
-"""The fields whose values can contradict each other: at every corner of their ranges a shape must be possible."""
+"""Fields that can contradict each other; a profile is valid if every combination of their ends makes a shape."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Ranges that every edge of a network draws its own shape from. A field that is None does nothing.
+    """Ranges from which every edge of a network draws its own shape. A field that is None does nothing.
 
     Args:
         name: of the shipped profile, or the file's name without its ending.
         description: one line for people.
         source: the file; None for ``none`` and for profiles made in Python.
-        jitter: a time, or a share of the delay that was drawn.
-        uplink, downlink: of the nodes: what all of a node's edges share. What they leave open of ``queue``, ``buffer``
-            and ``overhead`` is the profile's own, which is of the edges' rates too where there are any.
+        jitter: a time, or a share of the drawn delay.
+        uplink, downlink: shared by all of a node's edges. Their queue, buffer and overhead default to the profile's,
+            which also apply to the edges' rates.
 
-    The other fields are those of `LinkShape`. Raises ShapeError where some values in the ranges cannot go
-    together, e.g. a jitter that can exceed the delay.
+    The other fields are those of `LinkShape`. Raises ShapeError where values in the ranges contradict each other, e.g.
+    a jitter that can exceed the delay.
     """
 
     name: str
@@ -90,7 +88,7 @@ class Profile:
     downlink: CapacityRange | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.queue, Range):  # as before there were disciplines
+        if isinstance(self.queue, Range):  # the buffer, as it was written before there were disciplines
             object.__setattr__(self, "buffer", self.queue)
             object.__setattr__(self, "queue", None)
         if not (self.rate or self.delivery or self.uplink or self.downlink):
@@ -104,12 +102,11 @@ class Profile:
             self.shape_at(defaultdict(float, zip(spread, ends, strict=True)).__getitem__)
 
     def sample(self, seed: int, a: int, b: int) -> LinkShape:
-        """The shape of the edge between ranks a and b; the same for both directions, whichever is named first.
+        """The shape of the edge between ranks a and b; the same for both directions.
 
-        Each field is uniform in its range, at a quantile that depends on nothing but the seed, the two ranks and the
-        field's name (SHA-256 of them): not on the order of edges, the other edges or the Python version. The profile is
-        left out on purpose, so that under two profiles the same edges are the fast and the slow ones (common random
-        numbers), and a comparison of profiles is not one of luck.
+        Each field is uniform in its range, at a quantile that is the SHA-256 of the seed, the two ranks and the field's
+        name, and so independent of the other edges and of the profile: under two profiles, the same edges are fast and
+        slow (common random numbers), and luck does not decide a comparison of profiles.
 
         A jitter given as a share is that share of the drawn delay, rounded to whole nanoseconds.
         """
@@ -117,12 +114,11 @@ class Profile:
         return self.shape_at(lambda name: quantile_of(f"{seed}:{first}:{second}:{name}"))
 
     def sample_node(self, seed: int, rank: int) -> NodeShape:
-        """The uplink and downlink of a node, drawn as those of edges are, from the seed, the rank and the name."""
-
+        """The uplink and downlink of a node, drawn like the shape of an edge."""
         return self.node_at(lambda name: quantile_of(f"{seed}:node {rank}:{name}"))
 
     def node_at(self, quantile: Callable[[str], float]) -> NodeShape:
-        """The caps of a node, at this quantile of their ranges, by name: ``uplink``, ``uplink.buffer`` and so on."""
+        """The caps of a node, each at ``quantile(name)`` of its range: ``uplink``, ``uplink.buffer`` and so on."""
 
         def draw(name: str, values: CapacityRange | None) -> Capacity | None:
             if values is None:
@@ -139,7 +135,7 @@ class Profile:
         return value is not None and value.low != value.high
 
     def shape_at(self, quantile: Callable[[str], float]) -> LinkShape:
-        """The shape with each field at this quantile of its range, 0 to 1, by the field's name."""
+        """The shape with each field at ``quantile(name)`` of its range, 0 to 1."""
 
         def draw(name: str, values: Range[T] | None) -> T | None:
             if values is None:

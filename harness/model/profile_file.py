@@ -1,4 +1,4 @@
-"""Profiles in YAML files: those that come with the package, and users' own."""
+"""Profiles in YAML files: the shipped ones, and users' own."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SHIPPED_ORDER: Final = (
     "cloud-vm",
 )
 PROFILE_KEYS: Final = {"description": "What it is, in one line."}
-"""The keys of a profile's file beside those of a link, with what they mean (docs/reference/)."""
+"""The keys of a profile's file beside those of a link, with their meaning (docs/reference/)."""
 
 
 def shipped_directory() -> Path:
-    """Where the profiles are that come with the package. Raises ProfileError."""
+    """The folder of the shipped profiles. Raises ProfileError."""
     package = Path(__file__).parents[1]
     for directory in (package / "tc_profiles", package.parent / "tc_profiles"):
         if directory.is_dir():
@@ -40,13 +40,13 @@ def shipped_directory() -> Path:
 
 
 def shipped_profiles() -> list[str]:
-    """The names that come with the package: those of the guide in its order, then the others by alphabet."""
+    """The names of the shipped profiles: those of SHIPPED_ORDER, then the others by alphabet."""
     names = sorted(path.stem for path in shipped_directory().glob("*.yaml"))
     return sorted(names, key=lambda name: SHIPPED_ORDER.index(name) if name in SHIPPED_ORDER else len(SHIPPED_ORDER))
 
 
 def is_profile_path(text: str) -> bool:
-    """Whether this names a file rather than a shipped profile: it has a slash, or ends with .yaml or .yml."""
+    """Whether this is a path rather than a shipped profile's name: it has a slash, or ends with .yaml or .yml."""
     return "/" in text or text.lower().endswith((".yaml", ".yml"))
 
 
@@ -54,7 +54,7 @@ def load_profile(name_or_path: str) -> Profile:
     """A profile by shipped name (`-` and `_` alike), by path, or ``none`` for no shaping.
 
     Raises:
-        ProfileError: there is no such profile, or its file is wrong; the message has file, line and YAML path.
+        ProfileError: there is no such profile, or its file is wrong (with file, line and YAML path).
     """
     if is_profile_path(name_or_path):
         return _load_file(Path(name_or_path))

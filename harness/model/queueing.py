@@ -1,7 +1,7 @@
-"""Queues in front of a rate: how much may wait in them, and which packets they drop or mark.
+"""Queues in front of a rate: their size, and their discipline, which decides what packets they drop or mark.
 
-The disciplines are those of the field: droptail; CoDel (RFC 8289); FQ-CoDel (RFC 8290); RED (Floyd and Jacobson 1993,
-"Random early detection gateways for congestion avoidance"); PIE (RFC 8033).
+Disciplines: droptail; CoDel (RFC 8289); FQ-CoDel (RFC 8290); RED (Floyd and Jacobson 1993, "Random early detection
+gateways for congestion avoidance"); PIE (RFC 8033).
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ def _yes_or_no(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue discipline with its parameters; those that a discipline does not have are None.
+    """A queue discipline with its parameters; those that it does not have are None.
 
     Args:
         kind: its name.
         target: CoDel, FQ-CoDel and PIE: the standing delay that it aims at.
         interval: CoDel, FQ-CoDel: the time to react in, about a round trip; PIE: the time between updates (t_update).
-        min: RED: the average queue from which on packets are dropped; None: a third of max.
-        max: RED: the average queue from which on all are dropped; None: half of the buffer.
+        min: RED: the average queue above which it drops packets; None: a third of max.
+        max: RED: the average queue above which it drops all packets; None: half of the buffer.
         probability: RED: chance of a drop where the average reaches max.
-        ecn: whether packets of flows that ask for ECN are marked instead of dropped.
+        ecn: whether packets of flows that use ECN are marked instead of dropped.
     """
 
     kind: Discipline = "droptail"
@@ -83,7 +83,7 @@ class Queue:
 
     @classmethod
     def of(cls, kind: str, **parameters: Any) -> Self:
-        """With the discipline's own defaults for what is not given. Raises ShapeError."""
+        """A queue with the discipline's defaults for parameters that are not given. Raises ShapeError."""
         return cls(**{"kind": kind, **_PARAMETERS.get(kind, {}), **parameters})
 
     @classmethod
@@ -95,7 +95,7 @@ class Queue:
 
     @classmethod
     def read(cls, kind: str, texts: Mapping[str, str]) -> Self:
-        """With parameters as a user wrote them, by name. Raises InputError."""
+        """A queue with parameters as a user wrote them. Raises InputError."""
         kind = kind.replace("-", "_").lower()
         if kind not in DISCIPLINES:
             raise InputError(f"queue {quoted(kind)} is unknown; {suggest(kind, DISCIPLINES)}")
@@ -117,7 +117,7 @@ class Queue:
         return {name: getattr(self, name) for name in _PARAMETERS[self.kind]}
 
     def __str__(self) -> str:
-        """As parse reads it: what is not as by default is named."""
+        """As parse reads it, without parameters that have their defaults."""
         words = [
             f"{name}={('yes' if value else 'no') if name == 'ecn' else value}"
             for name, value in self.parameters.items()
@@ -191,5 +191,5 @@ def buffer_from_json(data: Mapping[str, Any]) -> Buffer:
 
 
 def buffer_bytes(buffer: Buffer, rate: Rate) -> int:
-    """What fits into a buffer in front of a rate, in bytes."""
+    """The size of a buffer in front of a rate, in bytes."""
     return buffer.bytes if isinstance(buffer, Size) else rate.byte_s * buffer.ns // 10**9

@@ -1,4 +1,4 @@
-"""Ranges of quantities, and what is drawn from them."""
+"""Ranges of quantities, and draws from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STEPS: Final[dict[type, tuple[Callable[[Any], Any], Fraction]]] = {
     Size: (lambda size: size.bytes, Fraction(1)),
     int: (int, Fraction(1)),
 }
-"""Per quantity: its number, and the step that drawn values are multiples of."""
+"""By quantity: its number, and the step of which drawn values are multiples."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,9 @@ class Range(Generic[T]):
             raise UnitError(f"the range {self} is the wrong way round; write [low, high]")
 
     def at(self, quantile: float) -> T:
-        """The value at a quantile in [0, 1] of the uniform distribution; 0 is low and 1 is high, exactly.
+        """The value at a quantile of the uniform distribution: 0 is exactly low, 1 is exactly high.
 
-        A scalar is itself, exactly. What is drawn is in whole byte/s, microseconds, millionths of a percent, bytes or
-        packets, and never leaves the range.
+        Values between are in whole byte/s, microseconds, millionths of a percent, bytes or packets.
         """
         if self.low == self.high or quantile <= 0:
             return self.low
@@ -76,5 +75,5 @@ class Range(Generic[T]):
 
 
 def quantile_of(key: str) -> float:
-    """A quantile in [0, 1) that follows from the text alone: the first 53 bits of its SHA-256."""
+    """A quantile in [0, 1): the first 53 bits of the text's SHA-256."""
     return (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 11) / 2**53

@@ -1,7 +1,4 @@
-"""What a topology file says of shared capacity: its regions, the trunks between them and the caps of its nodes.
-
-And of its nodes' shares of a CPU, which stand among the caps.
-"""
+"""Reads from a topology file: its regions, the trunks between them, and the caps of nodes (uplink, downlink, CPU)."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from harness.model.cpu import CpuShare, read_share
 from harness.model.profile import NODE_KEYS, Profile
 from harness.model.profile_file import is_profile_path, load_profile
 from harness.model.range import quantile_of
-from harness.model.regions import Ways
+from harness.model.regions import RegionPair
 from harness.model.shape_file import read_capacity, read_node
 from harness.model.yaml_file import Entry
 
@@ -39,11 +36,11 @@ _EVERY: Final = "all"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
 NodeCaps = dict[str, Capacity | CpuShare | None]
-"""Of one node: "uplink", "downlink" and "cpu", None where one is not limited."""
+"""One node's "uplink", "downlink" and "cpu"; None: no limit."""
 
 
 def read_regions(entry: Entry, rank_of: Callable[[Entry], int]) -> dict[str, tuple[int, ...]]:
-    """The ranks of each region. What is wrong raises the entry's error, as everywhere here."""
+    """The ranks of each region. Raises the entry's error, as all functions here do."""
     regions: dict[str, tuple[int, ...]] = {}
     home: dict[int, str] = {}
     for name, value in entry.named("eu").items():
@@ -64,35 +61,35 @@ def read_regions(entry: Entry, rank_of: Callable[[Entry], int]) -> dict[str, tup
 
 
 def read_trunks(
-    values: Mapping[str, Entry], regions: Mapping[str, object], crossed: list[Ways], seed: int
-) -> dict[Ways, Capacity]:
-    """The capacity of every trunk, by the keys ``trunk`` (of all pairs of regions) and ``trunks``.
+    values: Mapping[str, Entry], regions: Mapping[str, object], crossed: list[RegionPair], seed: int
+) -> dict[RegionPair, Capacity]:
+    """The capacity of every trunk, by the file's keys ``trunk`` (for all pairs of regions) and ``trunks``.
 
     Args:
         values: of the file.
         regions: by name.
-        crossed: the (from, to) that some edge crosses.
-        seed: of the draws, where the file has ranges.
+        crossed: the pairs of regions that some edge joins.
+        seed: of draws from ranges.
     """
     if (place := values.get("trunk")) is not None:
         capacity = read_capacity(place)
         if len(regions) < 2:
             raise place.fault("a trunk joins two regions; write e.g. regions: {eu: [0], us: [1]}")
-        found = {ways: _drawn(capacity, seed, ways) for ways in crossed}
+        found = {pair: _drawn(capacity, seed, pair) for pair in crossed}
     else:
         found = {}
-    given: dict[Ways, Entry] = {}
+    given: dict[RegionPair, Entry] = {}
     for place in values["trunks"].items() if "trunks" in values else []:
         if not place.is_mapping:
             raise place.fault("a trunk is a mapping, e.g. {between: [eu, us], rate: 1gbit}")
         capacity = read_capacity(place, TRUNK_KEYS)
-        for ways in _ways(place, regions):
-            if ways in given:
-                raise place.fault(f"{'->'.join(ways)} is given twice (first in line {given[ways].line})")
-            if ways not in crossed:
-                raise place.fault(f"no edge goes from {ways[0]} to {ways[1]}, so nothing can share a trunk")
-            given[ways] = place
-            found[ways] = _drawn(capacity, seed, ways)
+        for pair in _pairs(place, regions):
+            if pair in given:
+                raise place.fault(f"{'->'.join(pair)} is given twice (first in line {given[pair].line})")
+            if pair not in crossed:
+                raise place.fault(f"no edge goes from {pair[0]} to {pair[1]}, so nothing can share a trunk")
+            given[pair] = place
+            found[pair] = _drawn(capacity, seed, pair)
     return found
 
 
@@ -108,7 +105,7 @@ def two_ends(place: Entry, keys: Mapping[str, Entry], what: str, between: str) -
     raise place.fault(f"{what} has either between: [A, B], for both directions, or from: A and to: B, for one")
 
 
-def _ways(place: Entry, regions: Mapping[str, object]) -> list[Ways]:
+def _pairs(place: Entry, regions: Mapping[str, object]) -> list[RegionPair]:
     keys = place.named("between")
     ends = two_ends(place, keys, "a trunk", "regions, e.g. [eu, us]")
     names = [end.text("the name of a region") for end in ends]
@@ -121,23 +118,23 @@ def _ways(place: Entry, regions: Mapping[str, object]) -> list[Ways]:
     return [(src, dst), (dst, src)] if "between" in keys else [(src, dst)]
 
 
-def _drawn(capacity: CapacityRange, seed: int, ways: Ways) -> Capacity:
-    """Both directions get the same, as those of an edge do."""
-    first, second = sorted(ways)
+def _drawn(capacity: CapacityRange, seed: int, pair: RegionPair) -> Capacity:
+    """A capacity drawn from the ranges: the same for both directions, as for those of an edge."""
+    first, second = sorted(pair)
     return capacity.at(lambda part: quantile_of(f"{seed}:trunk {first} {second}{part}"))
 
 
 def read_caps(
     entry: Entry, path: Path, size: int, regions: Mapping[str, tuple[int, ...]], seed: int
 ) -> dict[int, NodeCaps]:
-    """What the file says of uplink, downlink and CPU of nodes: of all, of a region's, of one; the narrowest counts.
+    """The caps by rank, from entries for all nodes, for a region's and for one; the most specific entry wins.
 
     Args:
         entry: the mapping.
-        path: of the file, beside which profiles are.
+        path: of the file; paths of profiles are relative to its folder.
         size: number of nodes.
         regions: by name.
-        seed: of the draws.
+        seed: of draws from ranges.
     """
     caps: dict[int, NodeCaps] = {}
     values = entry.named("all")
@@ -158,7 +155,7 @@ def read_caps(
 
 
 def _read_caps(place: Entry, path: Path) -> tuple[Profile, list[str]]:
-    """A profile with these caps, and which of the two it decides."""
+    """A profile with these caps, and those of "uplink" and "downlink" that the entry sets."""
     values = place.mapping(CAPS_KEYS)
     own, base = read_node(values), Profile(place.path)
     if "profile" in values:
@@ -172,7 +169,6 @@ def _read_caps(place: Entry, path: Path) -> tuple[Profile, list[str]]:
 
 
 def _read_cpu(place: Entry) -> NodeCaps:
-    """The share of a CPU, where there is one."""
     if (entry := place.mapping(CAPS_KEYS).get("cpu")) is None:
         return {}
     try:

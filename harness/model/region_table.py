@@ -1,4 +1,4 @@
-"""Real places: regions of a cloud with the delays and rates that others measured between them.
+"""Tables of real places: regions of a cloud, with delays and rates measured between them.
 
 A table is a YAML file (tc_profiles/regions/NAME.yaml ships; ``regions:./mine.yaml`` is one of yours)::
 
@@ -25,14 +25,13 @@ from typing import Final, TypeVar
 from harness.errors import TopologyError, UnitError, quoted
 from harness.model.link import LinkShape
 from harness.model.profile_file import is_profile_path, shipped_directory
+from harness.model.regions import RegionPair
 from harness.model.suggest import suggest
 from harness.model.topology import Topology, TopologyEdge, check_clash
 from harness.model.units import Rate, Time
 from harness.model.yaml_file import Entry, read_yaml
 
 T = TypeVar("T", Rate, Time)
-Way = tuple[str, str]
-"""From a region to another."""
 
 REGION_TABLE_KEYS: Final = {
     "description": "What it is, in one line.",
@@ -45,24 +44,24 @@ REGION_TABLE_KEYS: Final = {
 
 @dataclass(frozen=True)
 class RegionTable:
-    """What is known of a cloud's regions.
+    """A cloud's regions.
 
     Args:
         name: of the shipped table, or the file's name without its ending.
         description: one line for people.
         regions: the place of each, by its name.
-        delays: one way, by (from, to).
-        rates: by (from, to), where they are known.
+        delays: one way.
+        rates: where they are known.
     """
 
     name: str
     description: str
     regions: Mapping[str, str]
-    delays: Mapping[Way, Time]
-    rates: Mapping[Way, Rate]
+    delays: Mapping[RegionPair, Time]
+    rates: Mapping[RegionPair, Rate]
 
     def placed(self, nodes: int | None, place: str | None) -> list[str]:
-        """The region of every rank: as asked for, from the beginning again where there are more ranks than names.
+        """The region of every rank; where there are more ranks than names, the names repeat from the first.
 
         Args:
             nodes: how many ranks; None: as many as names are given, or 4.
@@ -83,11 +82,11 @@ class RegionTable:
     def topology(self, nodes: int | None = None, place: str | None = None) -> Topology:
         """A full mesh of ranks in these regions.
 
-        An edge between two regions has their delay and rate, of each direction its own; what the table does not say of
-        it comes from the profile between regions. An edge inside a region is drawn from the network's profile.
+        An edge between two regions has the table's delay and rate of either direction; its other fields come from the
+        profile between regions. An edge inside a region is drawn from the network's profile.
 
         Raises:
-            TopologyError: see ``placed``; or no delay is known between two of the regions.
+            TopologyError: see ``placed``; or the table has no delay between two of the regions.
         """
         homes = self.placed(nodes, place)
         check_clash(f"regions:{self.name}", len(homes), nodes)
@@ -109,7 +108,7 @@ class RegionTable:
         known = {"delay", "rate"} if {(there, here), (here, there)} <= self.rates.keys() else {"delay"}
         inherits = frozenset(field.name for field in fields(LinkShape)) - known
 
-        def shape(way: Way) -> LinkShape:
+        def shape(way: RegionPair) -> LinkShape:
             return LinkShape(delay=self.delays[way], rate=self.rates[way] if "rate" in known else None)
 
         return TopologyEdge(a, b, 1, shape((there, here)), shape((here, there)), inherits)
@@ -149,8 +148,8 @@ def _read(path: Path) -> RegionTable:
     return RegionTable(path.stem, description, regions, delays, rates)
 
 
-def _cells(table: Entry, names: Sequence[str], parse: Callable[[str], T]) -> dict[Way, T]:
-    cells: dict[Way, T] = {}
+def _cells(table: Entry, names: Sequence[str], parse: Callable[[str], T]) -> dict[RegionPair, T]:
+    cells: dict[RegionPair, T] = {}
     for src, row in table.mapping(names).items():
         columns = row.items()
         if len(columns) != len(names):

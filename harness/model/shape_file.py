@@ -1,4 +1,4 @@
-"""Reading what shapes a link or limits a node from YAML: in profiles, and in topology files."""
+"""Reads link shapes and capacities from the YAML of profiles and topology files. Errors name file, line and key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CAPACITY_KEYS: Final = {
     "buffer": "Most that may wait, a time at the rate or a size; 100ms, and at least 32 full frames, unless given.",
     "overhead": "Bytes that the rate counts in addition to each frame, e.g. 24 for Ethernet's preamble, checksum, gap.",
 }
-"""The keys of an uplink, a downlink or a trunk that is a mapping, with what they mean (docs/reference/)."""
+"""The keys of an uplink, a downlink or a trunk that is a mapping, with their meaning (docs/reference/)."""
 QUEUE_KEYS: Final = ("kind", "target", "interval", "min", "max", "probability", "ecn")
 
 
@@ -77,7 +77,7 @@ def _chain(entry: Entry) -> BurstLoss:
 
 
 def _chain_in_words(entry: Entry) -> BurstLoss:
-    """As the command line has it."""
+    """As on the command line."""
     try:
         chain = GilbertElliott.parse(entry.text("a chain, e.g. {p: 1%, r: 20%} or 1%,20%,90%,"))
     except InputError as cause:
@@ -93,14 +93,14 @@ def _distribution(entry: Entry) -> str:
 
 
 def _queue(entry: Entry) -> Queue | Range[Time]:
-    """A discipline; a time in its place is the buffer, as before there were disciplines."""
+    """A discipline; or a time, the buffer, as it was written before there were disciplines."""
     if entry.is_list or (entry.is_scalar and entry.text("a queue, e.g. codel,").strip()[:1].isdigit()):
         return _range(entry, Time)
     return _discipline(entry)
 
 
 def _discipline(entry: Entry) -> Queue:
-    """In words, or with its parameters as keys."""
+    """As on the command line, or a mapping of its parameters."""
     values = {} if entry.is_scalar else entry.mapping(QUEUE_KEYS)
     if not entry.is_scalar and "kind" not in values:
         raise entry.fault("kind is missing; write e.g. {kind: codel, target: 5ms}")
@@ -129,7 +129,7 @@ def _overhead(entry: Entry) -> int:
 
 
 def _delivery(entry: Entry) -> Delivery:
-    """As the command line has it; the file is looked for beside the one that names it."""
+    """As on the command line; the trace's path is relative to the folder of the YAML file."""
     text = entry.text("a packet-delivery trace, e.g. lte.up,")
     try:
         return Delivery.parse(str(Path(entry.source).parent / text))
@@ -149,7 +149,7 @@ _OWN_READERS: Final[dict[str, Callable[[Entry], Any]]] = {
 
 
 def _read(name: str, entry: Entry) -> Any:
-    """A field of a link, in a profile or at an edge of a topology file: a scalar or a range of its kind."""
+    """A field of a link: a scalar or a range."""
     own, off = _OWN_READERS.get(name), LINK_FIELDS[name].off
     if off and entry.says(off):
         return None
@@ -157,12 +157,7 @@ def _read(name: str, entry: Entry) -> Any:
 
 
 def read_capacity(entry: Entry, beside: Iterable[str] = ()) -> CapacityRange:
-    """A capacity: its rate, or a mapping with the rate and what waits for it. What is wrong raises the place's error.
-
-    Args:
-        entry: the value.
-        beside: other keys that the mapping may have.
-    """
+    """A capacity: its rate, or a mapping of CAPACITY_KEYS and the keys ``beside``."""
     if not entry.is_mapping:
         return CapacityRange(_range(entry, Rate))
     values = entry.mapping([*beside, *CAPACITY_KEYS])
@@ -184,12 +179,12 @@ def read_capacity(entry: Entry, beside: Iterable[str] = ()) -> CapacityRange:
 
 
 def read_node(values: Mapping[str, Entry]) -> dict[str, CapacityRange | None]:
-    """The uplink and downlink among these values; None where one is not limited. Errors as of read_capacity."""
+    """The uplink and downlink among these values; None: no limit."""
     return {key: None if values[key].says("none") else read_capacity(values[key]) for key in NODE_KEYS if key in values}
 
 
 def read_shape(place: Entry, values: Mapping[str, Entry], base: Profile) -> Profile:
-    """The base with those of the values replaced that shape a link. What is wrong raises the place's error."""
+    """A copy of the base with the values that shape a link or limit a node."""
     read = {key: _read(key, entry) for key, entry in values.items() if key in LINK_FIELDS} | read_node(values)
     try:
         return replace(base, **read)

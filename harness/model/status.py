@@ -1,4 +1,4 @@
-"""What was read back from a node: the shapes that its engine reports, and its counters."""
+"""The status read back from a node: the shapes that its engine reports, and counters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Stats:
 
 @dataclass(frozen=True)
 class TcpCounters:
-    """Of all TCP connections that a node has had, its relaying of others' not included (RFC 2012, tcpOutSegs)."""
+    """Counters of all TCP connections of a node's own, without those that it relays (RFC 2012, tcpOutSegs)."""
 
     sent_segments: int = 0
     retransmitted_segments: int = 0
@@ -32,7 +32,7 @@ class TcpCounters:
 
 @dataclass(frozen=True)
 class EdgeStatus:
-    """What a node reports of one direction of one edge."""
+    """The status of a directed edge."""
 
     applied: LinkShape
     stats: Stats
@@ -49,9 +49,7 @@ class EdgeStatus:
 
 @dataclass(frozen=True)
 class CapStatus:
-    """What a node, or the network's bridge, reports of a shared capacity: the limit (None: there is none) and what it
-    counted.
-    """
+    """The status of a shared capacity at a node or at the network's bridge. ``applied``: the limit; None: no limit."""
 
     applied: Capacity | None
     stats: Stats = Stats()
@@ -68,18 +66,18 @@ class CapStatus:
 
 @dataclass(frozen=True)
 class CpuStatus:
-    """What the kernel holds of a node's share of a CPU.
+    """The status of a node's share of a CPU.
 
     Args:
         applied: the share; None: no limit.
-        throttled_s: seconds for which it has kept programs from running, of each CPU that they wanted to run on.
+        throttled_s: seconds for which the kernel has kept its programs from running, summed over CPUs.
     """
 
     applied: CpuShare | None
     throttled_s: float = 0.0
 
     def differs(self, requested: CpuShare | None) -> str | None:
-        """How it differs from what was requested, or None."""
+        """The difference from what was requested, or None."""
         words = ["no limit" if share is None else str(share) for share in (self.applied, requested)]
         return None if self.applied == requested else f"{words[0]} for {words[1]}"
 
@@ -95,16 +93,16 @@ class CpuStatus:
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """What a node reports.
+    """The status of a node.
 
     Args:
-        edges: by (src, dst), the directed edges that this node makes.
-        mismatches: (src, dst) and the difference, where applied and requested differ.
-        notes: what a user should know about the engine at this node, e.g. that its process was restarted.
-        tcp: what its TCP has counted.
-        caps: the shared capacities that this node enforces: ``uplink``, ``downlink``, ``trunk eu->us``.
-        cap_mismatches: name and the difference, where applied and requested differ; of ``cpu`` too.
-        cpu: of its programs' share of a CPU; None: the kernel knows of none.
+        edges: the directed edges that it enforces.
+        mismatches: an edge and the difference, where applied and requested differ.
+        notes: on the engine at this node, for users, e.g. that its process was restarted.
+        tcp: its TCP counters.
+        caps: the shared capacities that it enforces: ``uplink``, ``downlink``, ``trunk eu->us``.
+        cap_mismatches: name (of a capacity, or ``cpu``) and difference, where applied and requested differ.
+        cpu: its share of a CPU; None: the kernel has no cgroup for it.
     """
 
     edges: Mapping[Pair, EdgeStatus]
@@ -116,13 +114,13 @@ class NodeStatus:
     cpu: CpuStatus | None = None
 
     def with_cpu(self, status: CpuStatus, requested: CpuShare | None) -> Self:
-        """A copy with what the kernel holds of its share of a CPU."""
+        """A copy with the status of its share of a CPU, and a mismatch where it is not as requested."""
         wrong = status.differs(requested)
         mismatches = (*self.cap_mismatches, *([("cpu", wrong)] if wrong else []))
         return replace(self, cpu=status, cap_mismatches=mismatches)
 
     def with_cap(self, name: str, status: CapStatus, wrong: Iterable[str] = ()) -> Self:
-        """A copy with one more shared capacity, and how it differs from what was requested."""
+        """A copy with one more shared capacity, and its mismatches."""
         mismatches = (*self.cap_mismatches, *((name, what) for what in wrong))
         return replace(self, caps={**self.caps, name: status}, cap_mismatches=mismatches)
 

@@ -30,11 +30,11 @@ _NOT_HERE: Final = {
     "slot": "links here send packets one by one",
     "gap": "links here reorder by chance: write reorder, e.g. 1%",
 }
-"""Words that have no counterpart where they were written: of netem, or of another place."""
+"""Keys of netem, or of another place in a file, that do not exist where a user may try them; with advice."""
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """``did you mean 'delay'?``, or the list of what is known where nothing is near."""
+    """``did you mean 'delay'?``, or the list of known words where none is similar."""
     known, plain = list(known), word.lower().replace("-", "_")
     if why := _NOT_HERE.get(plain):
         return why

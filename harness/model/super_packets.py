@@ -1,4 +1,4 @@
-"""How large TCP's super-packets may be on a link: loss, queue limits and rates act on whole ones."""
+"""How many segments a TCP super-packet may have on a link: loss, queue limits and rates act on whole super-packets."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MAX_SUPER_PACKET: Final = 138 * SEGMENT
 
 
 def max_segments(mtu: int) -> int:
-    """The segments of the largest super-packet: more are never sent."""
+    """Segments of the largest super-packet."""
     return MAX_SUPER_PACKET // full_segment(mtu)
 
 
 def most_segments(shape: LinkShape, mtu: int) -> int | None:
-    """How many segments a super-packet may have on such a link: one where single packets may be lost or counted.
+    """How many segments a super-packet may have on such a link; None: any number.
 
-    The kernel counts an overhead once for each super-packet.
+    One where the link acts on single packets, or has an overhead, which the kernel counts once per super-packet.
     """
     if (
         shape.mean_loss
@@ -39,6 +39,6 @@ def most_segments(shape: LinkShape, mtu: int) -> int | None:
 
 
 def most_segments_at(rate: Rate, mtu: int) -> int | None:
-    """How many segments occupy a link of this rate for SUPER_PACKET_TIME; None: as many as the kernel makes."""
+    """How many segments occupy a link of this rate for SUPER_PACKET_TIME; None: any number that the kernel makes."""
     most = int(rate.bit_s * SUPER_PACKET_TIME.seconds / (8 * full_frame(mtu)))
     return None if most >= max_segments(mtu) else max(1, most)

@@ -1,7 +1,7 @@
-"""A table as a value, and as lines of text: plain columns, which fit the width of a terminal without cutting anything.
+"""A table as a value, and as lines of text that fit a terminal.
 
-Where a table is too wide, first its prose breaks between words, then optional columns are left out, and where that is
-not enough every row becomes a block of its own. Names, numbers and commands are never cut or broken.
+Where a table is too wide, first its prose is wrapped, then optional columns are left out, and at last every row becomes
+a block of lines. Names, numbers and commands are never cut or wrapped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, Self
 
 _GAP: Final = "  "
 Paint = Callable[[str, str], str]
-"""Gives a text a style."""
+"""(text, style) -> the styled text."""
 _NARROWEST: Final = 15
 """The fewest columns for prose before something else gives way."""
 
@@ -25,8 +25,8 @@ class Column:
     Args:
         name: its heading.
         right: whether its cells are right-aligned.
-        breaks: after which text a cell may be broken: ``" "`` for prose, ``", "`` for a list; empty: nowhere.
-        optional: whether it is left out where the table is too wide; the last one first.
+        breaks: the text after which a cell may be wrapped: ``" "`` for prose, ``", "`` for a list; empty: nowhere.
+        optional: whether it may be left out where the table is too wide; the last one goes first.
     """
 
     name: str
@@ -49,13 +49,7 @@ class Styled(str):
 
 @dataclass
 class Table:
-    """A title, columns, and rows of cells.
-
-    Args:
-        title: a line above it.
-        columns: left to right.
-        caption: lines below it.
-    """
+    """A title (above it), columns, a caption (below it), and rows of cells."""
 
     title: str
     columns: Sequence[Column]
@@ -78,8 +72,8 @@ class Table:
         """The table as text.
 
         Args:
-            width: of the terminal; None: as wide as it needs to be, one line per row.
-            paint: gives a text a style.
+            width: of the terminal; None: no limit, one line per row.
+            paint: styles a text.
         """
         heading = [paint(line, "bold") for line in fill(self.title, " ", width)] if self.title else []
         caption = [line for text in self.caption.splitlines() for line in fill(text, " ", width)]
@@ -95,7 +89,7 @@ class Table:
         return [*heading, *self._grid(shown, widths, width, paint), *caption]
 
     def _widths(self, shown: Sequence[int], width: int | None) -> list[int] | None:
-        """Of the columns that are shown; None where they do not fit."""
+        """The widths of the columns that are shown; None where they do not fit."""
         natural = [max(len(self.columns[index].name), *(len(row[index]) for row in self.rows), 0) for index in shown]
         if width is None:
             return natural
@@ -110,7 +104,7 @@ class Table:
         return natural
 
     def _least(self, index: int, natural: int) -> int:
-        """How narrow a column can be."""
+        """The minimum width of a column."""
         column = self.columns[index]
         if not column.breaks:
             return natural
@@ -152,7 +146,7 @@ class Table:
 
 
 def fill(text: str, breaks: str, width: int | None) -> list[str]:
-    """The text in lines of at most the width, where it can be broken so; otherwise longer ones."""
+    """The text in lines of at most the width, or longer ones where it cannot be wrapped."""
     if width is None or not breaks or len(text) <= width:
         return [text]
     lines = [""]
@@ -171,7 +165,6 @@ def _pieces(text: str, breaks: str) -> list[str]:
 def _line(
     cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int], styles: Sequence[str], paint: Paint
 ) -> str:
-    """A line without spaces at its end."""
     parts = []
     for cell, column, width, style in zip(cells, columns, widths, styles, strict=True):
         space = " " * (width - len(cell))

@@ -1,4 +1,4 @@
-"""A topology as a graph: which ranks are joined by an edge, and through whom the others reach each other."""
+"""A topology as a graph of ranks and edges, and the routes in it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class TopologyEdge:
     Args:
         a, b: the ranks.
         tier: 1 for the slow edges between islands or regions, else 0.
-        forward: the shape of a->b where a custom file gives it; None: the profile draws it.
+        forward: the shape of a->b where a custom file has it; None: drawn from the profile.
         backward: the same for b->a.
-        inherits: fields of forward and backward that the profile gives none the less (a delay matrix without rates).
+        inherits: fields of forward and backward that come from the profile (e.g. for a delay matrix without rates).
     """
 
     a: int
@@ -38,10 +38,9 @@ class TopologyEdge:
     inherits: frozenset[str] = frozenset()
 
     def shapes(self, drawn: LinkShape) -> tuple[LinkShape, LinkShape]:
-        """The shapes of a->b and of b->a, given what the profile drew for this edge.
+        """The shapes of a->b and of b->a, given the profile's draw for this edge.
 
-        An inherited jitter keeps the share of the delay that it has in the profile's draw, for a jitter that fits one
-        delay makes no sense for another; an inherited reorder is dropped where there is no delay to skip.
+        An inherited jitter keeps its share of the delay; an inherited reorder is dropped where there is no delay.
         """
         return self._shape(self.forward, drawn), self._shape(self.backward, drawn)
 
@@ -61,14 +60,14 @@ class Topology:
     """A connected graph of the ranks 0 to size - 1.
 
     Args:
-        name: as in the spec, e.g. ``ring`` or ``grid:2x3``; of a custom file the name without its ending.
+        name: as in the spec, e.g. ``ring`` or ``grid:2x3``; a custom file's name without its ending.
         size: number of ranks.
-        edges: by (a, b), each pair once.
-        nodes: what a file says of nodes, by rank: "uplink", "downlink" and "cpu", None where one is not limited.
+        edges: each pair of ranks once.
+        nodes: "uplink", "downlink" and "cpu" that a file sets, by rank; None: no limit.
         regions: the ranks of each region, by its name; empty where it has none.
         trunks: what the edges from one region to another share, by (from, to).
 
-    Raises TopologyError where an edge has unknown or equal ranks, is there twice, or the graph falls apart.
+    Raises TopologyError where an edge has unknown or equal ranks or is there twice, or the graph is not connected.
     """
 
     name: str
@@ -96,12 +95,12 @@ class Topology:
 
     @property
     def _is_mesh(self) -> bool:
-        """Whether all are neighbours: then nothing needs to be searched."""
+        """Whether all ranks are neighbours, so that no search is needed."""
         return len(self.edges) == self.size * (self.size - 1) // 2
 
     @cached_property
     def _near(self) -> list[dict[int, int]]:
-        """Per rank, the weight that breaks ties (see `next_hops`) of the edge to each neighbour."""
+        """Per rank, the weight of the edge to each neighbour; see `next_hops`."""
         near: list[dict[int, int]] = [{} for _ in range(self.size)]
         for a, b in self._by_pair:
             near[a][b] = near[b][a] = _tie_break(a, b)
@@ -121,10 +120,7 @@ class Topology:
             )
 
     def _ways_from(self, start: int) -> dict[int, int]:
-        """For every rank that can be reached, the neighbour of the start through which the way goes; see `next_hops`.
-
-        A search by breadth: of the ranks that are one hop farther, each takes the lightest way.
-        """
+        """By reachable rank, the neighbour of the start on its path, by breadth-first search; see `next_hops`."""
         near, found = self._near, {start: start}
         layer = {other: (tie, other) for other, tie in near[start].items()}
         while layer:
@@ -155,15 +151,14 @@ class Topology:
         return found
 
     def next_hops(self) -> dict[int, dict[int, int]]:
-        """For every rank, for every other rank: the neighbour through which it goes.
+        """By rank and destination, the neighbour on the path.
 
-        The way has the fewest hops. Where several have, each edge weighs a 40-bit SHA-256 of its two ranks, and the
-        lightest way is taken. It is unique (two ways of equal weight would need 40-bit sums that collide). Unique ways
-        of an undirected graph are symmetric (B to A is A to B backwards, so that a round trip crosses the same links
-        both ways) and consistent (each rank on the way goes on as the first would have; no loops). They depend on the
-        edges' ranks alone, not on the order of edges.
+        A path has the fewest hops; of several such paths, the least weight, where each edge weighs a 40-bit SHA-256 of
+        its two ranks. So paths are unique (unless 40-bit sums collide). Unique paths of an undirected graph are
+        symmetric (a round trip crosses the same links both ways) and consistent (each rank on a path goes on as the
+        first would; no loops). They depend on the edges' ranks alone, not on the order of edges.
 
-        Time and memory grow with size x edges and size squared.
+        Time grows with size x edges, memory with size squared.
         """
         if self._is_mesh:
             return {rank: {other: other for other in range(self.size) if other != rank} for rank in range(self.size)}
@@ -179,13 +174,13 @@ def _ranks_as_text(part: list[int]) -> str:
 
 
 def check_size(size: int) -> None:
-    """Raise TopologyError where no network has that many nodes."""
+    """Raise TopologyError where no network can have that many nodes."""
     if not 1 <= size <= MAX_NODES:
         raise TopologyError(f"{size} nodes: give a number from 1 to {MAX_NODES}")
 
 
 def check_edges(name: str, size: int, edges: int) -> None:
-    """Raise TopologyError where a topology has more edges than there can be."""
+    """Raise TopologyError where a topology has more than MAX_EDGES."""
     if edges > MAX_EDGES:
         raise TopologyError(
             f"{name} of {size} nodes has over {MAX_EDGES} edges; take fewer nodes or a sparser topology"
@@ -193,6 +188,6 @@ def check_edges(name: str, size: int, edges: int) -> None:
 
 
 def check_clash(where: str, size: int, nodes: int | None) -> None:
-    """Raise TopologyError where a spec's number of nodes is not the one that the user asked for."""
+    """Raise TopologyError where a spec's number of nodes is not the user's --nodes."""
     if nodes is not None and nodes != size:
         raise TopologyError(f"{where} has {size} nodes, but --nodes is {nodes}; leave --nodes out")

@@ -17,22 +17,21 @@ YAML::
       2: {uplink: {rate: 5mbit, queue: codel, buffer: 200ms}, downlink: none, cpu: 25%}
 
 The keys that shape an edge are those of a profile, scalars or ranges. An edge without any of them is drawn from the
-network's profile. An edge with some is complete: what it does not name does not happen, unless it names a `profile` to
-start from (by name, or by a path relative to the file). Nothing is guessed for a direction that is not given. Without
-`edges`, all nodes are joined. Edges between regions are slow ones: where they give no shape, `--between` is their
-profile, as between islands. For all pairs of regions alike: `trunk: 1gbit`. See docs/capacity.md.
+network's profile. An edge with some has no other effects, unless it names a `profile` to start from (by name, or by a
+path relative to the file). Each direction must be given. Without `edges`, all nodes are joined. Edges between regions
+are slow: where they give no shape, it is drawn from `--between`, as between islands. `trunk: 1gbit` sets the trunks of
+all pairs of regions. See docs/capacity.md.
 
-CSV: ``matrix:delay=D.csv,rate=R.csv``. Cell (i, j), both counted from 0, is i->j with its unit (``20ms``); a cell
-that is empty, ``-``, ``N/A``, ``inf`` or ``-1`` is no edge, and the diagonal does not count. What the files do not give
-(the rate where there is only a delay matrix; jitter, loss and the rest) comes from the network's profile. Lines that
-start with ``#`` are comments.
+CSV: ``matrix:delay=D.csv,rate=R.csv``. Cell (i, j), both counted from 0, is i->j with its unit (``20ms``); a cell that
+is empty, ``-``, ``N/A``, ``inf`` or ``-1`` is no edge, and the diagonal is ignored. All else (the rate where there is
+only a delay matrix; jitter, loss and so on) comes from the network's profile. Lines that start with ``#`` are comments.
 
 Latency matrices are read as they are published. ``matrix:rtt=pings.csv,unit=ms`` takes plain numbers as milliseconds of
-a round trip: each way gets half, which the network's name says, and a pair that was measured from one side only is the
-same from the other. ``unit`` is for delay and rtt, ``rate_unit=mbit`` for the rates. Cells end at commas, semicolons or
-tabs. The first row and the first column may name the nodes; ranks follow the order of the rows, and a second file is
-brought into that order by the names. Instead of a square, a file may have one line per pair, under a heading that
-begins ``src,dst`` (``from,to``; ``source,destination``) and goes on with the value; further columns do not count:
+a round trip: each direction gets half (the network's name says so), and a pair that was measured from one side only is
+the same from the other. ``unit`` is for delay and rtt, ``rate_unit=mbit`` for the rates. Commas, semicolons or tabs
+separate cells. The first row and column may name the nodes; ranks follow the order of rows, and the names put a second
+file into that order. Instead of a square, a file may have one line per pair, under a heading that begins ``src,dst``
+(``from,to``; ``source,destination``), followed by the value; further columns are ignored:
 
     source;destination;RTT [ms]
     Amsterdam;London;7,4
@@ -84,8 +83,8 @@ def load_custom(spec: str, nodes: int | None, seed: int) -> Topology:
 
     Args:
         spec: as `harness.model.topology_names.build_topology` takes it.
-        nodes: what the user asked for; None: as many as the file has.
-        seed: for the ranges of edges.
+        nodes: the user's --nodes; None: as many as the file has.
+        seed: of draws from ranges.
 
     Raises:
         TopologyError: the file is missing or wrong (with file, line and place), or has another number of nodes.
@@ -146,7 +145,7 @@ def _load_yaml(path: Path, nodes: int | None, seed: int) -> Topology:
 def _size(
     root: Entry, values: Mapping[str, Entry], given: Mapping[Pair, _Direction], regions: Mapping[str, tuple[int, ...]]
 ) -> int:
-    """How many nodes the file has; what names a rank beyond them is refused."""
+    """The file's number of nodes. Raises the error of an entry that names a rank beyond it."""
     if "nodes" not in values:
         if not given and not regions:
             raise root.fault("neither nodes nor edges are given")

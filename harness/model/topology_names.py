@@ -56,16 +56,16 @@ def _grid(size: int, columns: int) -> Iterator[tuple[int, int]]:
 
 
 def _grid_columns(size: int) -> int:
-    """The squarest full rectangle, wider than high (12 is 3x4, 10 is 2x5).
+    """The columns of the squarest full rectangle, wider than high (12 is 3x4, 10 is 2x5).
 
-    A prime has no rectangle but a line: there, the square root rounded up, and the last row is short (7 is 3 + 3 + 1).
+    For a prime, the square root rounded up, with a short last row (7 is 3 + 3 + 1).
     """
     rows = next(rows for rows in range(math.isqrt(size), 0, -1) if size % rows == 0)
     return size // rows if rows > 1 else math.ceil(math.sqrt(size))
 
 
 def _clusters(size: int, count: int) -> list[range]:
-    """Contiguous ranks, as even as possible: sizes differ by one at most, the larger ones first."""
+    """Clusters of contiguous ranks, whose sizes differ by at most one, the larger ones first."""
     small, larger = divmod(size, count)
     starts = [index * small + min(index, larger) for index in range(count + 1)]
     return [range(start, end) for start, end in pairwise(starts)]
@@ -91,7 +91,7 @@ _PLAIN: Final[dict[str, Callable[[int], Pairs]]] = {
 _ALIASES: Final = {"full": "fully_connected", "mesh": "fully_connected"}
 _CLUSTERED: Final = {"islands": _islands, "regions": _regions}
 TOPOLOGIES: Final = (*_PLAIN, "tree", "grid", *_CLUSTERED)
-"""The names that a spec can start with, besides the custom ones."""
+"""The names with which a spec can start, without custom ones."""
 
 
 def build_topology(spec: str, nodes: int | None = None, seed: int = 0, place: str | None = None) -> Topology:
@@ -99,12 +99,12 @@ def build_topology(spec: str, nodes: int | None = None, seed: int = 0, place: st
 
     Args:
         spec: ``NAME``, ``NAME:ARGS``, ``matrix:...`` or the path of a YAML file. `-` and `_` are the same in names.
-        nodes: number of nodes; None: what the spec says (``grid:2x3``, a file), or 4.
-        seed: for the ranges that a custom file may have for an edge; the others are drawn by the plan.
-        place: of ``regions:aws``, the regions of the ranks; None: all of its regions in turn.
+        nodes: number of nodes; None: as in the spec (``grid:2x3``, a file), or 4.
+        seed: of draws from the ranges of a custom file; make_plan draws the other edges.
+        place: the regions of the ranks, for ``regions:aws``; None: all of its regions in turn.
 
     Raises:
-        TopologyError: an unknown name, wrong arguments or file, too few or many nodes, or a clash of spec and nodes.
+        TopologyError: the name is unknown, or its arguments, file or number of nodes are wrong.
     """
     if nodes is not None:
         check_size(nodes)

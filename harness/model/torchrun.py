@@ -1,4 +1,4 @@
-"""The variables that torchrun gives a process, for one process per node."""
+"""The environment of a program in a node: torchrun's variables, for one process per node."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NCCL: Final = {
     "NCCL_MNNVL_ENABLE": "0",
     "NCCL_NVLS_ENABLE": "0",
 }
-"""NCCL's variables: through the shaped link and no other way (NVLink, PCIe, shared memory, InfiniBand)."""
+"""These make NCCL use the shaped link only, not NVLink, PCIe, shared memory or InfiniBand."""
 RESTART: Final = "HARNESS_RESTART"
-"""The variable that tells a rank how many times it was started again after a scenario had killed it: 1, 2, ..."""
+"""How many times a rank was restarted after a scenario had killed it: 1, 2, ..."""
 STEP_FILE: Final = "HARNESS_STEP_FILE"
-"""The variable that names the file to which a job appends each step that it has done; ``harness.step(n)`` does it."""
+"""The file to which a job appends each step that it has done; ``harness.step(n)`` does it."""
 INSIDE_A_NODE: Final = "HARNESS_NEIGHBOURS"
-"""The variable that only programs in nodes have."""
+"""The ranks with a direct link to this node, ``1,3``; only programs in nodes have this variable."""
 
 
 def environment(
@@ -35,17 +35,14 @@ def environment(
     master_port: int = MASTER_PORT,
     argv: Sequence[str] = (),
 ) -> dict[str, str]:
-    """What torchrun sets (docs.pytorch.org, elastic/run: environment variables), one process per node.
+    """The variables that torchrun sets (docs.pytorch.org, elastic/run: environment variables), and those that it reads.
 
-    And what it reads: PET_X is the default of its option --x, so that `torchrun --nproc-per-node 2 train.py` in every
-    node becomes one job, with static and c10d rendezvous; those are left out that contradict a torchrun in argv, the
-    command.
+    PET_X is the default of its option --x: `torchrun --nproc-per-node 2 train.py` in every node becomes one job, with
+    static and c10d rendezvous. Variables that contradict a torchrun in argv, the command, are left out.
 
-    The workers of a job that torchrun starts again may read the addresses of those before them, where they share its
-    store (pytorch/pytorch issue 135712): over a slow link one whose peer starts later does. They do not share it here.
-
-    What the user set of the variables that only tune stays. HARNESS_NEIGHBOURS is ours: the ranks with a direct link to
-    this one, ``1,3``.
+    Variables that only tune do not override those of ``base``. One of them keeps workers from sharing torchrun's store:
+    restarted workers could read the addresses of earlier ones from it, as happens over a slow link (pytorch/pytorch
+    issue 135712).
     """
     master = str(plan.addressing.ipv4(0))
     without = left_out(argv)

@@ -1,4 +1,4 @@
-"""What a torchrun in a command says of its rendezvous, which the variables of the nodes must not contradict."""
+"""Finds the rendezvous options of a torchrun in a command, which a node's variables must not contradict."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _LAUNCHERS: Final = ("torchrun", "torch.distributed.run", "torch.distributed.lau
 _FLAGS: Final = frozenset(
     ("standalone", "module", "m", "no-python", "run-path", "use-env", "virtual-local-rank", "help", "h")
 )
-"""torchrun's options without a value (torch/distributed/run.py); every other one has one."""
+"""torchrun's options without a value (torch/distributed/run.py)."""
 
 
 def left_out(argv: Sequence[str]) -> frozenset[str]:
-    """Names of the PET_ variables by which a torchrun in this command would not do what its options say.
+    """Names of the PET_ variables that would override options of a torchrun in this command.
 
-    They are the defaults of its options, and some win over another option that is given: PET_RDZV_ENDPOINT over
-    --master-addr, PET_NNODES over --standalone; and a job of one node must not have the node rank 1. It is looked for
-    in the words of a shell command too, not in files.
+    The variables are defaults of options, but PET_RDZV_ENDPOINT overrides --master-addr and PET_NNODES overrides
+    --standalone; and a job of one node must not have the node rank 1. Finds torchrun in the words of a shell command,
+    too, but not in scripts.
     """
     options = _options(argv)
     if _of_one_node(options):
@@ -31,7 +31,7 @@ def left_out(argv: Sequence[str]) -> frozenset[str]:
 
 
 def _of_one_node(options: dict[str, str]) -> bool:
-    """Whether every node has a job of its own: says so, or meets at an address that is its own."""
+    """Whether every node has a job of its own: by option, or because the rendezvous is at a loopback address."""
     if "standalone" in options or options.get("nnodes") in ("1", "1:1"):
         return True
     return any(_is_loopback(options.get(name, "")) for name in ("rdzv-endpoint", "master-addr"))
@@ -61,7 +61,7 @@ def _options(argv: Sequence[str]) -> dict[str, str]:
 
 
 def _words(text: str) -> Iterator[str]:
-    """The words of an argument; of one with blanks, those of a shell command."""
+    """The words of an argument; one with blanks is split like a shell command."""
     if not any(blank in text for blank in " \t\n"):
         yield text
         return

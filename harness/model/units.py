@@ -1,4 +1,4 @@
-"""Quantities: rate, time, ratio, size. Parsed from text exactly, formatted back, converted once at the netlink edge.
+"""Quantities: rate, time, ratio, size. Parsed from text and formatted back, both exactly.
 
 Accepted texts: rates ``80mbit``, ``80Mbit/s``, ``10MB/s``; times ``80ms``, ``1.5s``, ``250us``; ratios ``1%``,
 ``0.1%``; sizes ``1500B``, ``64KiB``, ``10MB``; of tc's also ``80msec`` and ``10MB/sec``. Prefixes are decimal (k, M, G,
@@ -56,7 +56,7 @@ def _read(text: str, of: type[Rate | Time | Size], scale: Callable[[str], int | 
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a time that people wait for: ``90s``, ``10m``, ``2min``, ``1.5h``. Raises UnitError."""
+    """Seconds of ``90s``, ``10m`` (minutes), ``2min`` or ``1.5h``. Raises UnitError."""
     value, unit = _split(text, "time", _DURATIONS)
     factor = _DURATION_UNIT.get(unit.lower())
     if factor is None:
@@ -67,7 +67,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_percent(text: str, kind: str, examples: str) -> Fraction:
-    """The share that a percentage is, whatever its size; a bare 0 needs no sign. Raises UnitError."""
+    """The share of a percentage of any size; a bare 0 needs no sign. Raises UnitError."""
     value, unit = _split(text, kind, examples)
     if unit != "%" and (unit or value):
         raise UnitError(f"{quoted(text)} is not a {kind}; write a percentage, e.g. {examples}")
@@ -75,7 +75,7 @@ def parse_percent(text: str, kind: str, examples: str) -> Fraction:
 
 
 def is_whole_number(text: str) -> bool:
-    """Whether this is a number from 0 up in ASCII digits, not absurdly long: ``int`` reads more than that."""
+    """Whether this is a number from 0 up in at most 18 ASCII digits; ``int`` accepts more."""
     return text.isascii() and text.isdecimal() and len(text) <= _MAX_WHOLE_DIGITS
 
 
@@ -101,7 +101,7 @@ def _whole(value: Fraction, text: str, kind: str, smallest: str) -> int:
 
 
 def _decimal(value: Fraction) -> str:
-    """A value from 0 up as a decimal: exact, so that parse gives it back, or to 6 digits where it has no short end."""
+    """A value from 0 up as a decimal: exact, so that parse returns it; to 6 digits where it does not terminate."""
     places = next((places for places in range(_MAX_DIGITS + 1) if 10**places % value.denominator == 0), None)
     if places is None:
         return f"{float(value):.6g}"

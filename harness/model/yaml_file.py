@@ -1,4 +1,4 @@
-"""Reading YAML that people write: every value knows its file, line and path, and what is wrong with it says so."""
+"""Reads YAML that people write: every value knows its file, line and path, and its errors name them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _KINDS: Final = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
-"""What is no file: reading it might wait, or never end."""
+"""Kinds that are not read: reading one might block, or never end."""
 
 
 def read_text(path: Path, error: type[HarnessError]) -> str:
-    """The text of a file that a user named. Raises `error`, with one line, where it cannot be read."""
+    """The text of a file that a user named. Raises `error` where it cannot be read."""
 
     def unwaiting(name: str, flags: int) -> int:
         return os.open(name, flags | os.O_NONBLOCK)
@@ -52,7 +52,7 @@ def read_text(path: Path, error: type[HarnessError]) -> str:
 
 
 def read_yaml(path: Path, error: type[InputError]) -> Entry:
-    """The root of a YAML file. Raises `error` where it is missing, no YAML or empty."""
+    """The root of a YAML file. Raises `error` where the file is missing, empty or no YAML."""
     import yaml  # here, because importing it takes 30 ms
 
     text = read_text(path, error)
@@ -74,7 +74,7 @@ def read_yaml(path: Path, error: type[InputError]) -> Entry:
 
 @dataclass(frozen=True)
 class Entry:
-    """A YAML node and where it stands: ``source:line: path``. What is wrong with it raises `error` with that place."""
+    """A YAML node and its place, ``source:line: path``. Its methods raise `error` with that place."""
 
     source: str
     path: str
@@ -108,13 +108,13 @@ class Entry:
 
     @property
     def word(self) -> str:
-        """A scalar as it is written, `yes` and `no` too; raises where this is none."""
+        """A scalar as it is written, `yes` and `no` too."""
         if not self.is_scalar:
             raise self.fault(f"{self._in_words()} where a value is expected")
         return str(self.node.value)
 
     def says(self, word: str) -> bool:
-        """Whether this is just that word."""
+        """Whether this is a scalar of just that word."""
         return self.is_scalar and str(self.node.value) == word
 
     @property
@@ -122,7 +122,7 @@ class Entry:
         return str(getattr(self.node, "id", ""))
 
     def mapping(self, known: Iterable[str]) -> dict[str, Entry]:
-        """The values under their keys. Refused: no mapping, a key that is not known, a key given twice."""
+        """The values by key. Raises for another kind of node, an unknown key, or one given twice."""
         known = list(known)
         if self._kind != "mapping":
             raise self.fault(
@@ -142,7 +142,7 @@ class Entry:
         return values
 
     def named(self, example: str) -> dict[str, Entry]:
-        """The values of a mapping whose keys may have any name, e.g. that of the example; else as `mapping`."""
+        """As `mapping`, with any keys, e.g. that of the example."""
         return self.mapping([str(key.value) for key, _ in self.node.value] if self.is_mapping else [example])
 
     def items(self) -> list[Entry]:
@@ -154,7 +154,7 @@ class Entry:
         ]
 
     def text(self, expected: str) -> str:
-        """A scalar as it is written."""
+        """A scalar as it is written, but no truth value and no null."""
         if self._kind != "scalar" or self._tag not in ("str", "int", "float", "timestamp"):
             raise self.fault(f"{self._in_words()} where {expected} is expected")
         return str(self.node.value)

@@ -12,9 +12,9 @@ from harness.backends.base import Backend, Progress, Task
 from harness.backends.registration import Registration, Registry
 from harness.errors import HarnessError, NetworkStateError, RecordError
 from harness.linux import signals
-from harness.model.capacity_edit import Regions
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
+from harness.model.regions import RegionPair
 from harness.model.status import CapStatus, EdgeStatus, NodeStatus, Stats
 from harness.model.super_packets import max_segments
 from harness.networks import probe_counts
@@ -54,7 +54,7 @@ class Reshaped:
     segments_cut: bool
     old_rate_s: Mapping[Pair, float] = field(default_factory=dict)
     nodes: tuple[int, ...] = ()
-    trunks: tuple[Regions, ...] = ()
+    trunks: tuple[RegionPair, ...] = ()
 
 
 class Network:

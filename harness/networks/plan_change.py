@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from harness.model.capacity_edit import Regions
 from harness.model.delivery_file import record_name, recorded
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
+from harness.model.regions import RegionPair
 from harness.run_files import RunFolder
 from harness.shaping.base import EngineFacts
 
@@ -34,7 +34,7 @@ class PlanChange:
         return tuple(rank for rank in ranks if self.old.node_shape(rank) != self.new.node_shape(rank))
 
     @cached_property
-    def trunks(self) -> tuple[Regions, ...]:
+    def trunks(self) -> tuple[RegionPair, ...]:
         """The trunks that are not as they were, by (from, to)."""
         old, new = self.old.trunk_capacities, self.new.trunk_capacities
         return tuple(ways for ways in sorted({*old, *new}) if old.get(ways) != new.get(ways))

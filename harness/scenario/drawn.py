@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from harness.errors import ShapeError
 from harness.model.capacity import Capacity
-from harness.model.capacity_edit import SIDES, parse_ranks
+from harness.model.capacity_edit import SIDES
 from harness.model.format import format_rate, format_time
 from harness.model.link_edit import ShapeEdit
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import parse_pairs, undirected
+from harness.model.ranks import parse_ranks
 from harness.model.units import ZERO_TIME, Rate
 from harness.scenario.action import Step
 from harness.scenario.models.model import WAYS, LinkModel, Sample, Way
@@ -152,7 +153,7 @@ def nodes_change(ranks: str, side: str | None) -> tuple[Change, Callable[[Values
 
     def change(plan: NetworkPlan, values: Values) -> NetworkPlan:
         shapes = {}
-        for rank in parse_ranks(ranks, plan):
+        for rank in parse_ranks(ranks, plan.size):
             shape = plan.node_shape(rank)
             rates = {each: values(f"node {rank}", way).exact_rate for each, way in sides.items()}
             made = {each: _at_rate(getattr(shape, each), rate) for each, rate in rates.items()}

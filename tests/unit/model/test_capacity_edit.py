@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.model.capacity import Capacity, NodeShape
-from harness.model.capacity_edit import node_change, parse_ranks, parse_trunks, trunk_change
+from harness.model.capacity_edit import node_change, parse_trunks, trunk_change
 from harness.model.cpu import CpuShare
 from harness.model.queueing import Queue
 from harness.model.units import Rate, Size, Time
@@ -15,30 +15,6 @@ from tests.support.plans import network
 PLAN = network("ring", 4)
 REGIONS = replace(network("full", 5), regions={"eu-west": (0, 1), "us": (2, 3), "asia": (4,)})
 FIVE = Capacity(Rate(5_000_000))
-
-
-def test_ranks():
-    assert parse_ranks("2", PLAN) == [2]
-    assert parse_ranks("3, 0,3", PLAN) == [0, 3]
-    assert parse_ranks("2-3,0", PLAN) == [0, 2, 3]
-    assert parse_ranks("all", PLAN) == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("4", "there is no rank 4; this network has ranks 0 to 3"),
-        ("3-1", "'3-1' is not a rank; write e.g. 2, or several as 0,2 or 0-3, or all"),
-        ("1-4", "there is no rank 4; this network has ranks 0 to 3"),
-        ("", "'' is not a rank"),
-        ("-1", "'-1' is not a rank"),
-        ("٢", "is not a rank"),
-        ("0,all", "'all' is not a rank"),
-    ],
-)
-def test_what_is_no_rank(text, words):
-    with pytest.raises(InputError, match=words):
-        parse_ranks(text, PLAN)
 
 
 def test_a_limit_is_given_changed_and_taken_away():

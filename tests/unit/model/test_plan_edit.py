@@ -4,7 +4,7 @@ import pytest
 
 from harness.errors import InputError, PlanError, ShapeError
 from harness.model.link_edit import ShapeEdit
-from harness.model.plan_edit import crossing, named_ranks, parse_pairs, reshaped, set_down
+from harness.model.plan_edit import crossing, parse_pairs, reshaped, set_down
 from harness.model.profile_file import load_profile
 from tests.support.plans import network, shape
 
@@ -15,11 +15,6 @@ def test_edges_are_written_in_pairs_lists_or_all():
     assert parse_pairs("0-1", RING) == [(0, 1), (1, 0)]
     assert parse_pairs("0-1, 2-1", RING, one_way=True) == [(0, 1), (2, 1)]
     assert parse_pairs("all", RING) == sorted(RING.edges)
-
-
-def test_ranks_are_found_in_whatever_was_written():
-    assert named_ranks("0-1, 2-1") == {0, 1, 2}
-    assert named_ranks("all") == named_ranks("9" * 5000 + "-") == frozenset()
 
 
 @pytest.mark.parametrize(
