@@ -14,6 +14,7 @@ from ipaddress import IPv4Network
 from typing import Final
 
 from harness.linux.host import has_ipv6
+from harness.netlink import nft_expressions as expr
 from harness.netlink import nftables as nft
 from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, Nfnetlink
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
@@ -30,15 +31,15 @@ _ALL_BUT_ROOT: Final = struct.pack("=II", 1, 2**32 - 2)
 def reserve(port: int) -> str:
     """Nobody but root connects to that TCP port of another node, by IPv4. Returns why not, or an empty text."""
     ports = struct.pack("=HH", port, port)
-    is_tcp = nft.Payload(nft.NETWORK, 9, 1), nft.Compare(bytes([socket.IPPROTO_TCP]))
-    to_port = nft.Payload(nft.TRANSPORT, 2, 2), nft.Compare(struct.pack(">H", port))
+    is_tcp = expr.Payload(expr.NETWORK, 9, 1), expr.Compare(bytes([socket.IPPROTO_TCP]))
+    to_port = expr.Payload(expr.TRANSPORT, 2, 2), expr.Compare(struct.pack(">H", port))
     tcp_port = attr(_FRA_IP_PROTO, bytes([socket.IPPROTO_TCP])) + attr(_FRA_DPORT_RANGE, ports)
     return _prohibit(0, tcp_port) or _drop(NFPROTO_IPV4, f"harness-port-{port}", (*is_tcp, *to_port))
 
 
 def reserve_network(subnet: IPv4Network, interface: str) -> str:
     """Nobody but root sends to that subnet, or anywhere by that interface. Returns why not, or an empty text."""
-    leaves = nft.Meta(nft.OIF), nft.Compare(struct.pack("=I", socket.if_nametoindex(interface)))
+    leaves = expr.Meta(expr.OIF), expr.Compare(struct.pack("=I", socket.if_nametoindex(interface)))
     why = _prohibit(subnet.prefixlen, attr(_FRA_DST, subnet.network_address.packed))
     for family in (NFPROTO_IPV4, NFPROTO_IPV6) if has_ipv6() else (NFPROTO_IPV4,):
         why = why or _drop(family, f"harness-{interface}", leaves)
@@ -53,10 +54,10 @@ def _prohibit(prefix: int, what: bytes) -> str:
     return refusals[0].text if refusals and refusals[0].errno != errno.EEXIST else ""
 
 
-def _drop(family: int, table: str, what: tuple[nft.Expression, ...]) -> str:
+def _drop(family: int, table: str, what: tuple[expr.Expression, ...]) -> str:
     """Drop what others than root send, in a table of its own: one that is there is ours and whole."""
-    chain = nft.Chain(table, "jobs", "filter", nft.OUTPUT, nft.RAW, nft.ACCEPT)
-    rule = (*what, nft.Meta(nft.SKUID), nft.Compare(bytes(4), differs=True), nft.Drop())
+    chain = nft.Chain(table, "jobs", "filter", nft.OUTPUT, nft.RAW, expr.ACCEPT)
+    rule = (*what, expr.Meta(expr.SKUID), expr.Compare(bytes(4), differs=True), expr.Drop())
     steps = nft.add_table(family, table), nft.add_chain(family, chain), nft.add_rule(family, table, "jobs", rule)
     try:
         with Nfnetlink() as netlink:

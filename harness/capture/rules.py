@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from harness.errors import UnavailableError
 from harness.model.address import ETHERNET, INTERFACE
+from harness.netlink import nft_expressions as expr
 from harness.netlink import nftables as nft
 from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV, Nfnetlink
 from harness.netlink.nft_steps import Step, attempt, dump, refusal_error
@@ -89,19 +90,19 @@ def _steps(group: int, points: Sequence[Mapping[str, Any]], most: int, *, owned:
                 chains.add((family, side))
                 yield f"make the chain {side}", nft.add_chain(family, _chain(group, side, at_egress=at_egress))
             copied = most + ETHERNET if most and at_egress else most
-            rule = (*_matching(prefix, side, at_egress=at_egress), nft.Log(group, copied, str(point["id"])))
+            rule = (*_matching(prefix, side, at_egress=at_egress), expr.Log(group, copied, str(point["id"])))
             yield f"log packets of {prefix}", nft.add_rule(family, table(group), side, rule)
 
 
 def _chain(group: int, side: str, *, at_egress: bool) -> nft.Chain:
     if at_egress:
-        return nft.Chain(table(group), side, "filter", nft.EGRESS, _LAST, nft.ACCEPT, INTERFACE)
+        return nft.Chain(table(group), side, "filter", nft.EGRESS, _LAST, expr.ACCEPT, INTERFACE)
     hook, priority = (nft.POSTROUTING, _LAST) if side == "sent" else (nft.PREROUTING, _BEHIND_LINKS)
-    return nft.Chain(table(group), side, "filter", hook, priority, nft.ACCEPT)
+    return nft.Chain(table(group), side, "filter", hook, priority, expr.ACCEPT)
 
 
-def _matching(prefix: IPv4Network | IPv6Network, side: str, *, at_egress: bool) -> tuple[nft.Expression, ...]:
+def _matching(prefix: IPv4Network | IPv6Network, side: str, *, at_egress: bool) -> tuple[expr.Expression, ...]:
     ethertype = struct.pack(">H", _ETHERTYPE[prefix.version])
-    kind = (nft.Payload(nft.LINK, 12, 2), nft.Compare(ethertype)) if at_egress else ()
-    place = nft.Payload(nft.NETWORK, *_PLACES[side, prefix.version])
-    return *kind, place, nft.Mask(prefix.netmask.packed), nft.Compare(prefix.network_address.packed)
+    kind = (expr.Payload(expr.LINK, 12, 2), expr.Compare(ethertype)) if at_egress else ()
+    place = expr.Payload(expr.NETWORK, *_PLACES[side, prefix.version])
+    return *kind, place, expr.Mask(prefix.netmask.packed), expr.Compare(prefix.network_address.packed)

@@ -9,7 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from harness.netlink.nlattr import NLM_F_ACK, NLM_F_DUMP, NLM_F_ECHO, NLMSG_DONE, NLMSG_ERROR, attrs, message, messages
+from harness.netlink.nlattr import (
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_ECHO,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    attrs,
+    message,
+    messages,
+    string,
+)
 
 _SOL_NETLINK: Final = 270
 _NETLINK_CAP_ACK: Final = 10
@@ -18,7 +28,7 @@ _NLM_F_CAPPED: Final = 0x100
 _NLM_F_ACK_TLVS: Final = 0x200
 _BUFFER: Final = 1 << 20
 _MESSAGES: Final = 1 << 16
-"""Bytes to receive at a time: a dump comes in parts of 32 KiB at most (netlink_dump in af_netlink.c)."""
+"""Bytes to receive at once: the kernel sends a dump in parts of 32 KiB at most (netlink_dump in af_netlink.c)."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +36,9 @@ class Refusal:
     """The kernel's answer to one request that failed.
 
     Args:
-        index: of the request among those that were sent together.
+        index: of the request among those sent together.
         errno: e.g. ENOENT.
-        text: the kernel's own words where it has some (extended ack), else the error's name.
+        text: the kernel's explanation (extended ack), or the error's name.
     """
 
     index: int
@@ -46,7 +56,7 @@ class Request:
 
 
 class Channel:
-    """A netlink socket. Opened in the current network namespace, it stays there.
+    """A netlink socket of the network namespace in which it is opened.
 
     Args:
         protocol: NETLINK_ROUTE (0), NETLINK_NETFILTER (12).
@@ -68,13 +78,13 @@ class Channel:
         self.close()
 
     def close(self) -> None:
-        """Ask no more."""
+        """Close the socket."""
         self._socket.close()
 
     def ask(self, kind: int, body: bytes) -> memoryview | None:
-        """The body of the one message that answers; None where the kernel says that there is no such thing."""
+        """The body of the one message that answers; None where the kernel has no such object."""
         number, answer = self._number(1), None
-        self._socket.send(message(kind, NLM_F_ECHO | NLM_F_ACK, number, body))  # without echo tc answers nobody
+        self._socket.send(message(kind, NLM_F_ECHO | NLM_F_ACK, number, body))  # tc answers only with NLM_F_ECHO
         while True:
             for kind_, _, sequence, found in messages(self._socket.recv(_MESSAGES)):
                 if sequence == number:
@@ -83,7 +93,7 @@ class Channel:
                     answer = found
 
     def dump(self, kind: int, body: bytes) -> Iterator[memoryview]:
-        """The bodies of every message of a dump. Raises OSError where the kernel refuses it."""
+        """The bodies of a dump's messages. Raises OSError where the kernel refuses it."""
         number = self._number(1)
         self._socket.send(message(kind, NLM_F_DUMP, number, body))
         while True:
@@ -98,12 +108,12 @@ class Channel:
                 yield found
 
     def _number(self, count: int) -> int:
-        """The first of so many sequence numbers that follow each other."""
+        """Reserve ``count`` consecutive sequence numbers; returns the first."""
         first, self._sequence = self._sequence + 1, self._sequence + count
         return first
 
     def _answers(self, first: int, last: int) -> Iterator[tuple[int, int, str]]:
-        """(sequence, errno or 0, reason) of every acknowledgement of these requests, up to the last one's."""
+        """(sequence, errno or 0, reason) of the acknowledgements of requests first to last."""
         while True:
             for kind, flags, sequence, body in messages(self._socket.recv(_MESSAGES)):
                 if kind == NLMSG_ERROR and first <= sequence <= last:
@@ -114,10 +124,9 @@ class Channel:
 
 
 def _reason(code: int, flags: int, body: memoryview) -> str:
-    """The kernel's own words, with the error's name."""
+    """The kernel's explanation and the error's name."""
     if flags & _NLM_F_ACK_TLVS:
         echoed = 16 if flags & _NLM_F_CAPPED else struct.unpack_from("=I", body, 4)[0]
-        text = attrs(body[4 + echoed :]).get(1)
-        if text is not None:
-            return f"{bytes(text).rstrip(bytes(1)).decode(errors='replace')} ({os.strerror(code)})"
+        if text := string(attrs(body[4 + echoed :]), 1):
+            return f"{text} ({os.strerror(code)})"
     return os.strerror(code)

@@ -1,18 +1,17 @@
-"""Entries of the kernel's neighbour tables (linux/neighbour.h): the MAC addresses of the nodes on the link.
+"""rtnetlink requests for the kernel's neighbour tables (linux/neighbour.h): which MAC address an IP address has.
 
-A program may send past the routes to nodes that must be reached through a relay, also without privileges (SO_DONTROUTE
-with SO_BINDTODEVICE): its packets would cross one link instead of two. An interface without ARP knows no MAC addresses
-but those of the neighbours that it was told; elsewhere an entry that names nobody's sends such packets nowhere.
+Even an unprivileged program can bypass the routes (SO_DONTROUTE with SO_BINDTODEVICE), so that packets for a node
+behind a relay would cross one link instead of two. To prevent it, an interface without ARP knows only its neighbours'
+MAC addresses; other interfaces get an entry with a MAC address that nobody has.
 """
 
 from __future__ import annotations
 
-import socket
 import struct
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_REPLACE, attr
+from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_REPLACE, address_family, attr
 from harness.netlink.rtnetlink import Request
 
 _RTM_NEWNEIGH, _RTM_DELNEIGH = 28, 29
@@ -25,26 +24,25 @@ _NOBODY: Final = b"\2\0\0\0\0\0"
 
 
 def lead_to(address: IPv4Address | IPv6Address, mac: bytes, index: int) -> Request:
-    """The message by which a neighbour is known for good on that interface."""
+    """Adds a permanent entry for a neighbour."""
     return Request(_RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, _body(address, index) + attr(_LLADDR, mac))
 
 
 def known_station(mac: bytes, port: int) -> Request:
-    """The message by which a bridge knows for good behind which port that MAC address is: it floods nothing for it."""
+    """Tells a bridge for good at which port a MAC address is, so that it need not flood frames to it."""
     body = _NDMSG.pack(_AF_BRIDGE, 0, port, _STATIC, _MASTER | _STICKY, 0) + attr(_LLADDR, mac)
     return Request(_RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, body)
 
 
 def lead_nowhere(address: IPv4Address | IPv6Address, index: int) -> Request:
-    """The message by which what is sent directly to that address on that interface reaches nobody."""
+    """Makes packets that are sent directly to an address reach nobody."""
     return Request(_RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, _body(address, index) + attr(_LLADDR, _NOBODY))
 
 
 def look_up(address: IPv4Address | IPv6Address, index: int) -> Request:
-    """The message that takes it back: the kernel asks for the MAC address again."""
+    """Undoes lead_nowhere: the kernel asks for the MAC address again."""
     return Request(_RTM_DELNEIGH, 0, _body(address, index))
 
 
 def _body(address: IPv4Address | IPv6Address, index: int) -> bytes:
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    return _NDMSG.pack(family, 0, index, _PERMANENT, 0, 0) + attr(_DST, address.packed)
+    return _NDMSG.pack(address_family(address.version), 0, index, _PERMANENT, 0, 0) + attr(_DST, address.packed)

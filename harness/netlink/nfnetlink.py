@@ -1,6 +1,6 @@
-"""One nfnetlink socket (linux/netfilter/nfnetlink.h): transactions and dumps of nf_tables.
+"""A netlink socket for netfilter (linux/netfilter/nfnetlink.h): transactions and dumps of nf_tables.
 
-Integers of nf_tables are big-endian, and attributes that hold attributes say so (NLA_F_NESTED).
+nf_tables' integers are big-endian, and an attribute that holds attributes has the flag NLA_F_NESTED.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ NFPROTO_NETDEV: Final = 5
 NFPROTO_IPV6: Final = 10
 NLM_F_APPEND: Final = 0x800
 WHOLE: Final = -1
-"""Index of a refusal that names none of the requests: not permitted, no such subsystem, or the commit failed."""
+"""Index of a refusal of the whole transaction: not permitted, no such subsystem, or the commit failed."""
+NETLINK_NETFILTER: Final = 12
+"""Python has no name for it before 3.13."""
 
-_NETLINK_NETFILTER: Final = 12
 _NLA_F_NESTED: Final = 0x8000
 _BATCH_BEGIN: Final = 0x10
 _BATCH_END: Final = 0x11
@@ -27,18 +28,13 @@ _HEADER: Final = struct.Struct(">BBH")
 
 
 def header(family: int, resource: int = 0) -> bytes:
-    """What the body of every message begins with (struct nfgenmsg)."""
+    """The start of every message's body (struct nfgenmsg)."""
     return _HEADER.pack(family, 0, resource)
 
 
 def integer(kind: int, value: int) -> bytes:
     """An attribute with a 32-bit integer, big-endian."""
     return attr(kind, struct.pack(">I", value & 0xFFFF_FFFF))
-
-
-def text(kind: int, value: str) -> bytes:
-    """An attribute with a string."""
-    return attr(kind, value.encode() + b"\0")
 
 
 def nest(kind: int, *inner: bytes) -> bytes:
@@ -50,14 +46,14 @@ class Nfnetlink(Channel):
     """A netlink socket for netfilter. A request's type is its subsystem << 8 | message."""
 
     def __init__(self) -> None:
-        super().__init__(_NETLINK_NETFILTER)
+        super().__init__(NETLINK_NETFILTER)
 
     def transaction(self, requests: Sequence[Request]) -> list[Refusal]:
-        """Send requests of one subsystem; all are carried out, or, where any is refused, none.
+        """Send requests of one subsystem; the kernel carries out all of them, or none where it refuses any.
 
-        Returns what the kernel refused. After one that failed it tries the others too, so there may be several; an
-        index of WHOLE stands for the transaction itself. All of it must fit into one send buffer (425 kB by default,
-        some 1500 rules). Raises OSError where it does not (EMSGSIZE).
+        Returns what the kernel refused: it tries the others after a failure, so there may be several, and an index of
+        WHOLE means the transaction itself. Raises OSError (EMSGSIZE) where the requests do not fit into one send
+        buffer (425 kB by default, some 1500 rules).
         """
         if not requests:
             return []
@@ -73,7 +69,7 @@ class Nfnetlink(Channel):
         self._socket.send(b"".join(parts))
         refusals = []
         for sequence, code, reason in self._answers(begin, last):
-            if sequence == begin and code:  # then nothing was done, and the others may get no answer
+            if sequence == begin and code:  # nothing was done, and the other requests may get no answer
                 return [Refusal(WHOLE, code, reason)]
             if code:
                 refusals.append(Refusal(sequence - begin - 1, code, reason))

@@ -1,4 +1,4 @@
-"""Changes of nf_tables with words for what each does: a refusal says what was being done."""
+"""Transactions of nf_tables whose errors say which step the kernel refused."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from harness.netlink.channel import Refusal, Request
 from harness.netlink.nfnetlink import WHOLE, Nfnetlink
 
 Step = tuple[str, Request]
-"""What is being done, in words, and the message that does it."""
+"""What a message does, in words, and the message."""
 
 
 def perform(netlink: Nfnetlink, steps: Sequence[Step]) -> None:
-    """Carry out all of them in one transaction, or none. Raises OSError with the words of the first one refused."""
+    """Carry out all steps in one transaction, or none. Raises OSError that names the first step refused."""
     if refusals := attempt(netlink, steps):
         raise refusal_error(steps, refusals[0])
 
 
 def attempt(netlink: Nfnetlink, steps: Sequence[Step]) -> list[Refusal]:
-    """The same; what was refused."""
+    """The same, but returns what the kernel refused."""
     return netlink.transaction([request for _, request in steps])
 
 
 def refusal_error(steps: Sequence[Step], refusal: Refusal) -> OSError:
-    """A refusal in words."""
+    """An error that names the refused step."""
     what = "change nf_tables" if refusal.index == WHOLE else steps[refusal.index][0]
     return OSError(refusal.errno, f"{what}: {refusal.text}")
 
@@ -38,6 +38,6 @@ def dump(netlink: Nfnetlink, request: tuple[int, bytes]) -> list[memoryview]:
 
 
 def generation(netlink: Nfnetlink) -> int | None:
-    """A number that every change of nf_tables in this network namespace makes another; None: the kernel has none."""
+    """A number that grows with every change of nf_tables in this network namespace; None: the kernel has none."""
     answer = netlink.ask(*nft.generation_request())
     return None if answer is None else nft.read_generation(answer)

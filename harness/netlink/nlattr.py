@@ -1,10 +1,8 @@
-"""Netlink messages and attributes as bytes (linux/netlink.h).
-
-For what pyroute2 does not do, or too slowly: NFQUEUE, nf_tables, and the figures that benchmarks/mesh.py prints.
-"""
+"""Netlink messages and attributes as bytes (linux/netlink.h), for what pyroute2 lacks or does too slowly."""
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterator
 from typing import Final
@@ -29,6 +27,16 @@ def attr(kind: int, payload: bytes) -> bytes:
     """One attribute, padded to 4 bytes."""
     length = 4 + len(payload)
     return _ATTR.pack(length, kind) + payload + bytes(-length % 4)
+
+
+def text(kind: int, value: str) -> bytes:
+    """An attribute with a string."""
+    return attr(kind, value.encode() + b"\0")
+
+
+def word(kind: int, value: int) -> bytes:
+    """An attribute with an unsigned 32-bit integer, in the host's byte order."""
+    return attr(kind, struct.pack("=I", value))
 
 
 def message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
@@ -59,5 +67,15 @@ def each(data: memoryview | bytes) -> Iterator[tuple[int, memoryview]]:
 
 
 def attrs(data: memoryview | bytes) -> dict[int, memoryview]:
-    """Attributes by type; of a type that stands there twice, the last."""
+    """Attributes by type; where a type occurs twice, the last."""
     return dict(each(data))
+
+
+def string(found: dict[int, memoryview], kind: int) -> str:
+    """The text in an attribute; empty where it is missing."""
+    return bytes(found.get(kind, b"")).rstrip(b"\0").decode(errors="replace")
+
+
+def address_family(version: int) -> int:
+    """Of IP version 4 or 6."""
+    return socket.AF_INET if version == 4 else socket.AF_INET6

@@ -1,4 +1,4 @@
-"""One rtnetlink socket in the network namespace that opened it: batches of requests, and dumps."""
+"""rtnetlink sockets: batches of requests, dumps, and notifications of changes."""
 
 from __future__ import annotations
 
@@ -22,16 +22,13 @@ _CHUNK: Final = 96 * 1024
 class Rtnetlink(Channel):
     """A netlink socket for links, routes, qdiscs, classes and filters.
 
-    Why not pyroute2's: its batch wants an acknowledgement per message and does not say which one was refused."""
+    pyroute2's batch wants an acknowledgement per message and does not say which one the kernel refused."""
 
     def __init__(self) -> None:
         super().__init__(socket.NETLINK_ROUTE)
 
     def batch(self, requests: Sequence[Request]) -> list[Refusal]:
-        """Send all requests, in order; the kernel goes on after one that fails. Returns what it refused.
-
-        Only the last request of a chunk asks for an acknowledgement: the kernel reports errors in any case.
-        """
+        """Send all requests, in order; the kernel goes on after a failure. Returns what it refused."""
         refusals: list[Refusal] = []
         start = 0
         while start < len(requests):
@@ -45,7 +42,7 @@ class Rtnetlink(Channel):
 
     def _chunk(self, requests: Sequence[Request], offset: int) -> list[Refusal]:
         first = self._number(len(requests))
-        last = first + len(requests) - 1
+        last = first + len(requests) - 1  # the only one that asks for an acknowledgement: errors come in any case
         data = b"".join(
             message(r.kind, r.flags | (NLM_F_ACK if sequence == last else 0), sequence, r.body)
             for sequence, r in enumerate(requests, first)
@@ -59,9 +56,9 @@ class Rtnetlink(Channel):
 
 
 class LinkWatch:
-    """Whether interfaces, qdiscs, classes or filters have changed: what was read of them before is true if not.
+    """Notices when interfaces, qdiscs, classes or filters change.
 
-    The kernel tells of every change, whoever makes it, before that one's system call ends.
+    The kernel reports every change, whoever makes it, before the changing system call returns.
     """
 
     def __init__(self) -> None:
@@ -71,18 +68,18 @@ class LinkWatch:
         self._socket.bind((0, _GROUPS))
 
     def changed(self) -> bool:
-        """Whether any has since the last time that this was asked."""
+        """Whether anything has changed since the last call."""
         news = False
         with contextlib.suppress(BlockingIOError):
             while True:
                 try:
                     self._socket.recv(1)
                 except OSError as problem:
-                    if problem.errno != errno.ENOBUFS:  # then there was more than the socket holds
+                    if problem.errno != errno.ENOBUFS:  # more news than the socket holds
                         raise
                 news = True
         return news
 
     def close(self) -> None:
-        """Watch no more."""
+        """Close the socket."""
         self._socket.close()

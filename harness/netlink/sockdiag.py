@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from ipaddress import IPv4Address, IPv6Address
@@ -13,10 +14,10 @@ from harness.netlink.nlattr import NLM_F_ACK, message
 _SOCK_DIAG: Final = 4
 _SOCK_DIAG_BY_FAMILY, _SOCK_DESTROY = 20, 21
 _REQUEST: Final = struct.Struct("=BBBxI")
-"""Family, protocol, extensions, states; then comes the identity of a socket."""
+"""Family, protocol, extensions, states; the identity of a socket follows."""
 _IDENTITY: Final = 48
 _REMOTE: Final = slice(24, 40)
-"""Where the remote address stands in an answer: 4 bytes, the ports, the local address."""
+"""Bytes of the remote address in an answer: it follows 4 bytes, the ports and the local address."""
 _ALL_BUT_LISTENING: Final = 0xFFF & ~(1 << 10)
 
 
@@ -27,14 +28,14 @@ class SockDiag(Channel):
         super().__init__(_SOCK_DIAG)
 
     def end_connections(self, address: IPv4Address | IPv6Address) -> int:
-        """Let every TCP connection with that address fail at once (ECONNABORTED); how many there were.
+        """Make every TCP connection with an address fail at once (ECONNABORTED); returns how many there were.
 
         Raises:
             OSError: the kernel cannot (CONFIG_INET_DIAG_DESTROY), or this process may not (CAP_NET_ADMIN).
         """
         if address.version == 6:
             return self._end(socket.AF_INET6, address.packed)
-        mapped = bytes(10) + b"\xff\xff" + address.packed  # of sockets that serve both versions
+        mapped = bytes(10) + b"\xff\xff" + address.packed  # as IPv6 sockets that also serve IPv4 have it
         return self._end(socket.AF_INET, address.packed.ljust(16, b"\0")) + self._end(socket.AF_INET6, mapped)
 
     def _end(self, family: int, remote: bytes) -> int:
@@ -49,5 +50,5 @@ class SockDiag(Channel):
         number = self._number(1)
         self._socket.send(message(_SOCK_DESTROY, NLM_F_ACK, number, body))
         for _, code, reason in self._answers(number, number):
-            if code and code != 2:  # ENOENT: it ended by itself meanwhile
+            if code not in (0, errno.ENOENT):  # ENOENT: the connection has ended by itself
                 raise OSError(code, reason)

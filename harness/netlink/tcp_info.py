@@ -1,8 +1,8 @@
-"""TCP connections of a network namespace, and what the kernel knows of each: INET_DIAG (linux/inet_diag.h).
+"""The TCP connections of a network namespace and their statistics, over INET_DIAG (linux/inet_diag.h).
 
-A dump walks the kernel's table of all namespaces' connections (262,144 places on a machine of 24 GB: 0.35 ms, however
-few there are); to ask for one connection by its identity takes 3 us. So ``all`` finds connections, seldom, and ``look``
-asks for those that are known.
+A dump walks the kernel's table for all namespaces (262,144 places on a machine of 24 GB: 0.35 ms, however few
+connections there are); a request for one connection takes 3 us. So call ``all`` seldom to find connections, and
+``look`` often for those that are known.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from harness.netlink.nlattr import NLMSG_ERROR, message
 
 _SOCK_DIAG: Final = 4
 _DUMP_ALL_FAMILIES, _BY_FAMILY = 18, 20
-"""Types of a request. The first (TCPDIAG_GETSOCK) walks the table once for IPv4 and IPv6, the other once for each."""
+"""Types of request. The first (TCPDIAG_GETSOCK) walks the table once for IPv4 and IPv6, the other once for each."""
 _WITH_INFO, _WITH_CONTROL = 1 << 1, 1 << 3
-"""Extensions: INET_DIAG_INFO and INET_DIAG_CONG, less one."""
+"""Extensions: a bit for INET_DIAG_INFO and one for INET_DIAG_CONG."""
 _INFO, _CONG = 2, 4
 _STATES: Final = sum(1 << state for state in (1, 4, 5, 8, 9, 11))
-"""Those of a connection that was made and is not over yet: ESTABLISHED, FIN_WAIT1 and 2, CLOSE_WAIT, LAST_ACK, CLOSING;
-and those of one that is being made."""
+"""Established and not over yet: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING."""
 _OPENING: Final = sum(1 << state for state in (2, 3, 12))
+"""Not established yet: SYN_SENT, SYN_RECV, NEW_SYN_RECV."""
 _EMPTY: Final = bytes(48)
 _ANSWER: Final = struct.Struct("=BB2x48s20x")
 _PORTS: Final = struct.Struct(">HH")
@@ -40,20 +40,20 @@ _TCP_INFO: Final = struct.Struct("=68xI8xI16xI16xQ32xQQQ")
 Kernels before 4.10 lack the last three."""
 _MSS: Final = struct.Struct("=16xI")
 _AT_ONCE: Final = 64
-"""Connections asked for in one send: their answers wait in the buffer, 1 kB each with what the kernel adds"""
+"""Connections per send: their answers, 1 kB each with the kernel's overhead, wait in the buffer."""
 
 
 class TcpInfo(NamedTuple):
-    """What the kernel knows of a connection's sending direction.
+    """Statistics of a connection's sending direction.
 
     Args:
         cwnd: congestion window, in segments.
         rtt_us: smoothed round-trip time, in us.
-        retransmits: segments sent again so far.
+        retransmits: segments retransmitted so far.
         delivery_rate: of the newest sample, in bytes/s; 0 where there is none yet.
-        bytes_acked: bytes of payload that the other end has acknowledged so far, and one for the handshake.
-        busy_us: time so far in which something was sent or not yet acknowledged, in us.
-        rwnd_limited_us: the part of it in which the other end's window was all that held it back, in us.
+        bytes_acked: bytes of payload that the other end has acknowledged so far, plus one for the handshake.
+        busy_us: time so far with data unsent or unacknowledged, in us.
+        rwnd_limited_us: the part of it in which only the other end's window limited sending, in us.
     """
 
     cwnd: int
@@ -70,7 +70,7 @@ class Connection(NamedTuple):
 
     Args:
         family: AF_INET or AF_INET6.
-        identity: the kernel's inet_diag_sockid: ports, addresses, interface, cookie. No other connection ever has it.
+        identity: the kernel's inet_diag_sockid (ports, addresses, interface, cookie): unique, also over time.
     """
 
     family: int
@@ -84,7 +84,7 @@ class Connection(NamedTuple):
 
     @property
     def remote(self) -> bytes:
-        """The other end's address: 16 bytes, an IPv4 one padded with zeros at its end, or mapped into IPv6."""
+        """The other end's address: 16 bytes; an IPv4 address is followed by zeros, or mapped into IPv6."""
         return self.identity[20:36]
 
 
@@ -92,9 +92,9 @@ class Found(NamedTuple):
     """A connection of a dump.
 
     Args:
-        connection: which.
+        connection: its identity.
         congestion_control: e.g. ``cubic``.
-        mss: bytes of payload in a segment that it sends.
+        mss: bytes of payload per segment that it sends.
     """
 
     connection: Connection
@@ -110,14 +110,14 @@ class Connections(Channel):
         self._buffer = bytearray(8192)
 
     def all(self) -> tuple[list[Found], bool]:
-        """Every connection, and whether some are just being made. Raises OSError."""
+        """Every connection, and whether others are being established. Raises OSError."""
         states = struct.pack("=II", _STATES | _OPENING, 0)
         request = struct.pack("=4B", 0, 0, 0, _WITH_INFO | _WITH_CONTROL) + _EMPTY + states
         answers = [bytes(body) for body in self.dump(_DUMP_ALL_FAMILIES, request)]
         return [found for body in answers if (found := read_found(body))], any(map(is_opening, answers))
 
     def look(self, connections: Sequence[Connection]) -> list[TcpInfo | None]:
-        """What the kernel knows of each now; None for one that is over. Raises OSError."""
+        """The current statistics of each; None for a connection that is over. Raises OSError."""
         found: list[TcpInfo | None] = []
         for start in range(0, len(connections), _AT_ONCE):
             found += self._look(connections[start : start + _AT_ONCE])
@@ -130,7 +130,7 @@ class Connections(Channel):
         found: list[TcpInfo | None] = []
         while len(found) < len(connections):  # the kernel answered within send, one by one and in order
             size = self._socket.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
-            if _SEQUENCE.unpack_from(self._buffer)[0] == first + len(found):  # none of a look that failed
+            if _SEQUENCE.unpack_from(self._buffer)[0] == first + len(found):  # not left from a call that failed
                 found.append(read_answer(self._buffer, size))
         return found
 
@@ -140,7 +140,7 @@ def _request(connection: Connection) -> bytes:
 
 
 def read_found(body: bytes) -> Found | None:
-    """A message of a dump; None for what is no connection (yet, or any more)."""
+    """The connection in a message of a dump; None where it is not established yet, or is over."""
     family, state, identity = _ANSWER.unpack_from(body)
     info, name = _attribute(body, _ATTRIBUTES, len(body), _INFO), _attribute(body, _ATTRIBUTES, len(body), _CONG)
     if info is None or not 1 << state & _STATES:
@@ -150,12 +150,12 @@ def read_found(body: bytes) -> Found | None:
 
 
 def is_opening(body: bytes) -> bool:
-    """Whether a message of a dump is of a connection that is being made."""
+    """Whether a message of a dump is about a connection that is being established."""
     return bool(1 << body[1] & _OPENING)
 
 
 def read_answer(data: bytes | bytearray, size: int) -> TcpInfo | None:
-    """A whole message that answers for one connection; None where that is over. Raises OSError where it is refused."""
+    """The statistics in a whole message; None where the connection is over. Raises OSError for a refusal."""
     kind = int.from_bytes(data[4:6], "little")
     if kind == NLMSG_ERROR:
         code = -struct.unpack_from("=i", data, _HEADER)[0]
@@ -173,7 +173,7 @@ def read_answer(data: bytes | bytearray, size: int) -> TcpInfo | None:
 
 
 def _attribute(data: bytes | bytearray, at: int, end: int, wanted: int) -> tuple[int, int] | None:
-    """Where the payload of the first attribute of that type begins and ends."""
+    """Start and end of the payload of the first attribute of a type."""
     while at + 4 <= end:
         length, kind = _ATTRIBUTE.unpack_from(data, at)
         if kind == wanted:

@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 from pyroute2 import IPRoute
 
+from harness.netlink import nft_expressions as expr
 from harness.netlink import nftables as nft
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.shaping.userspace.nfqueue import Nfqueue
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.netem
 
 BRIDGE = 7
 QUEUE = 0x1234
-FROM_FAR = nft.Payload(nft.NETWORK, 12, 4), nft.Compare(bytes((10, 0, 0, 2))), nft.Counter()
+FROM_FAR = expr.Payload(expr.NETWORK, 12, 4), expr.Compare(bytes((10, 0, 0, 2))), expr.Counter()
 
 
 @pytest.fixture
@@ -33,9 +34,9 @@ def bridged():
         ip.addr("add", index=index, address=NEAR[4], prefixlen=24)
         ip.link("set", index=index, state="up")
         assert made.arrives("10.0.0.2")
-        chain = nft.Chain("t", "c", "filter", nft.PREROUTING, nft.RAW, nft.ACCEPT)
+        chain = nft.Chain("t", "c", "filter", nft.PREROUTING, nft.RAW, expr.ACCEPT)
         base = [nft.add_table(BRIDGE, "t"), nft.add_chain(BRIDGE, chain)]
-        refusals = netlink.transaction([*base, nft.add_rule(BRIDGE, "t", "c", (*FROM_FAR, nft.Queue(QUEUE)))])
+        refusals = netlink.transaction([*base, nft.add_rule(BRIDGE, "t", "c", (*FROM_FAR, expr.Queue(QUEUE)))])
         if [refusal.errno for refusal in refusals] == [errno.ENOENT]:
             pytest.skip("this kernel has no nft_queue")
         assert refusals == []
@@ -47,10 +48,10 @@ def bridged():
 
 def test_without_a_listener_packets_are_dropped(bridged):
     made, read = bridged
-    assert read() == [(*FROM_FAR, nft.Queue(QUEUE))]
+    assert read() == [(*FROM_FAR, expr.Queue(QUEUE))]
     assert not made.arrives("10.0.0.2")
     assert made.arrives("10.0.0.3")
-    assert read() == [(*FROM_FAR[:2], nft.Counter(1, 33), nft.Queue(QUEUE))]
+    assert read() == [(*FROM_FAR[:2], expr.Counter(1, 33), expr.Queue(QUEUE))]
 
 
 def test_a_packet_waits_for_its_verdict(bridged):

@@ -1,13 +1,12 @@
 """A rate that several flows share fairly; pure: the time is an argument.
 
-Deficit round robin (Shreedhar and Varghese 1995) as Linux's fq_codel has it: a flow whose turn it is sends while it has
-credit left, which a packet may overdraw; then it gets a full frame's more, and is last in the round. So it needs no
-look at the next packet's size, and a flow of small packets sends as many bytes as one of large ones. A flow that has
-nothing to send drops out of the round, its credit as at the end of a turn.
+Deficit round robin (Shreedhar and Varghese 1995) as in Linux's fq_codel: a flow sends while it has credit left, which
+its last packet may overdraw; then it gets credit for another full frame and goes to the end of the round. So a flow of
+small packets sends as many bytes as one of large packets. A flow with nothing to send leaves the round, with its credit
+as at the end of a turn.
 
-Every flow has a queue of its own (disciplines/). Which packet is sent next is decided when the one before has been
-sent, as of that moment, whenever it is that somebody looks; packets that come are to be given in the order of their
-times.
+Every flow has a queue of its own (disciplines/). The bottleneck decides which packet is next as of the moment when the
+one before has been sent, however late it is called; packets must arrive in the order of their times.
 """
 
 from __future__ import annotations
@@ -17,34 +16,32 @@ from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from harness.model.address import FRAME
+from harness.shaping.userspace.clock import NEVER, SECOND
 from harness.shaping.userspace.disciplines.discipline import Discipline
 from harness.shaping.userspace.packet import Packet, counted_bytes
 
-SECOND: Final = 10**9
-NEVER: Final = 1 << 62
-"""When an idle bottleneck has to be looked at again."""
 UNLIMITED: Final = 1 << 60
 """Byte/s at which everything leaves at once."""
 
 
 class Flow:
-    """One of those that share a bottleneck.
+    """One of the flows that share a bottleneck.
 
     Args:
-        queue: of its packets that wait.
+        queue: of its packets.
     """
 
     def __init__(self, queue: Discipline) -> None:
         self.queue = queue
         self.credit = FRAME
-        """Bytes that it may send before it is the next one's turn; below 0 after a packet that was larger."""
+        """Bytes that it may send in its turn; below 0 after a packet larger than the rest of its credit."""
         self.active = False
         """Whether it is in the round."""
 
 
 AnyFlow = TypeVar("AnyFlow", bound=Flow)
 Departure = tuple[int, AnyFlow, Packet]
-"""When a packet has been sent (ns), whose it was, and the packet."""
+"""When a packet has been sent (ns), its flow, and the packet."""
 
 
 class Bottleneck(Generic[AnyFlow]):
@@ -52,24 +49,24 @@ class Bottleneck(Generic[AnyFlow]):
 
     Args:
         rate_byte_s: byte/s.
-        overhead: bytes that the rate counts of every frame beside its own.
-        frame: bytes of a full one.
+        overhead: bytes that the rate counts per frame beside the frame's own.
+        frame: bytes of a full frame.
     """
 
     def __init__(self, rate_byte_s: int, overhead: int = 0, frame: int = FRAME) -> None:
         self.dropped: list[tuple[AnyFlow, Packet]] = []
-        """What the flows' queues dropped; the caller takes it away."""
+        """What the flows' queues dropped; the caller clears it."""
         self.backlog_bytes = self.backlog_packets = 0
-        """What waits or is being sent."""
+        """Of packets that wait or are being sent."""
         self._rate, self._overhead, self._frame = rate_byte_s, overhead, frame
         self._round: deque[AnyFlow] = deque()
         self._sending: deque[Departure[AnyFlow]] = deque()
         self._free = 0
-        """When all that was chosen has been sent."""
+        """When all chosen packets have been sent, ns."""
         self._clock = 0
-        """The time of the last decision: no queue is given an earlier one."""
+        """The time of the last decision, ns; no queue sees an earlier time."""
         self._since = self._sent = 0
-        """Bytes that were chosen since a time: what is exact to the byte, however many packets these are."""
+        """A time (ns) and the bytes chosen since then: rounding errors do not add up from packet to packet."""
 
     @property
     def next(self) -> int:
@@ -77,7 +74,7 @@ class Bottleneck(Generic[AnyFlow]):
         return self._sending[0][0] if self._sending else NEVER
 
     def arrive(self, at: int, flow: AnyFlow, packet: Packet) -> None:
-        """Take a packet that came at a time (ns), or drop it; the time is no earlier than that of the one before."""
+        """Take a packet that came at a time (ns), no earlier than the one before it; or drop it."""
         if self._round and self._free <= at:
             self._choose(at)
         if at < self._clock:
@@ -96,7 +93,7 @@ class Bottleneck(Generic[AnyFlow]):
             self._choose(at)
 
     def release(self, until: int) -> list[Departure[AnyFlow]]:
-        """What has been sent by then (ns), in that order. All that came by then was to be given before."""
+        """What has been sent by then (ns), in order; every packet that came by then must have arrived."""
         if self._round and self._free <= until:
             self._choose(until)
         sending, found, total = self._sending, [], 0
@@ -109,7 +106,7 @@ class Bottleneck(Generic[AnyFlow]):
         return found
 
     def change(self, rate_byte_s: int, overhead: int, now: int) -> None:
-        """Send at another rate from now on, also the rest of a packet that is being sent."""
+        """Send at a new rate from now on, also the rest of a packet that is being sent."""
         if (rate_byte_s, overhead) == (self._rate, self._overhead):
             return
         if self._round and self._free <= now:
@@ -125,11 +122,11 @@ class Bottleneck(Generic[AnyFlow]):
         self._sent = 0
 
     def _choose(self, until: int) -> None:
-        """Send what can be begun by then."""
+        """Send packets as long as the next one can begin by then."""
         turns, free = self._round, self._free
         while turns and free <= until:
             flow = turns[0]
-            if flow.credit <= 0:  # its turn ends only now: a flow that came meanwhile is before it in the next round
+            if flow.credit <= 0:  # its turn ends only now, so a flow that came meanwhile is before it in the next round
                 flow.credit += FRAME
                 turns.rotate(-1)
                 continue

@@ -1,4 +1,4 @@
-"""What netem leaves to chance: which packets are lost, sent twice, corrupted or reordered, and how the delay varies.
+"""netem's random decisions: loss, duplication, corruption, reordering, jitter.
 
 Pure. It draws in the order of netem_enqueue (net/sched/sch_netem.c, 6.18), from one seed.
 """
@@ -22,21 +22,19 @@ class Chance:
         netem: with the probabilities, and the seed.
 
     Attributes:
-        meets: whether a packet may be lost, sent twice or corrupted.
-        duplicates, corrupts, reorders: whether any packet may be.
+        meets: whether a packet may be lost, duplicated or corrupted.
+        duplicates, corrupts, reorders: whether a packet may be duplicated, corrupted, reordered.
     """
 
     def __init__(self, netem: Netem) -> None:
-        self._seed = netem.seed
-        self._random = Random(netem.seed)
+        self._seed, self._random = netem.seed, Random(netem.seed)
         self._bad = False
         self.configure(netem)
 
     def configure(self, netem: Netem) -> None:
-        """Draw like this from now on; another seed begins anew."""
+        """Use these probabilities from now on; a new seed restarts the random numbers."""
         if netem.seed != self._seed:
-            self._seed = netem.seed
-            self._random = Random(netem.seed)
+            self._seed, self._random = netem.seed, Random(netem.seed)
         self._loss, self._duplicate, self._corrupt, self._reorder = (
             share / _WHOLE for share in (netem.loss, netem.duplicate, netem.corrupt, netem.reorder if netem.gap else 0)
         )
@@ -47,11 +45,11 @@ class Chance:
         self.meets = bool(self._loss or self._chain or self.duplicates or self.corrupts)
 
     def repeats(self) -> bool:
-        """Whether this packet is sent twice."""
+        """Whether this packet is duplicated."""
         return self.duplicates and self._random.random() < self._duplicate
 
     def loses(self) -> bool:
-        """Whether this packet is lost: by the chain of loss_gilb_ell, or independently of others (loss_event)."""
+        """Whether this packet is lost: by netem's loss_gilb_ell, or independently of others (loss_event)."""
         chance = self._random.random
         if self._chain is None:
             return bool(self._loss) and chance() < self._loss
@@ -67,15 +65,15 @@ class Chance:
         return self.corrupts and self._random.random() < self._corrupt
 
     def flip(self, payload: bytes) -> bytes:
-        """The packet with a bit changed; empty where it has none that may change."""
+        """See packet.flipped."""
         return flipped(payload, self._random)
 
     def skips_delay(self) -> bool:
-        """Whether this packet is reordered."""
+        """Whether this packet is reordered, that is, sent without delay."""
         return self.reorders and self._random.random() < self._reorder
 
     def deviation(self) -> int:
-        """How much later than the mean this packet leaves, ns: netem's tabledist, less its mean."""
+        """This packet's delay less the mean delay, ns: netem's tabledist without mu."""
         draw = self._random.random()
         if self._table is None:
             return int((2 * draw - 1) * self._jitter)

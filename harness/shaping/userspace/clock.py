@@ -1,4 +1,4 @@
-"""How far the clock of the kernel's stamps is ahead of the clock that packets are delayed by."""
+"""The shaper daemon's clocks: the kernel stamps packets by CLOCK_REALTIME, we delay them by the monotonic clock."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+SECOND: Final = 10**9
+"""In ns."""
+NEVER: Final = 1 << 62
+"""A time that does not come, ns."""
 CLOSE_NS: Final = 10_000
 TRIES: Final = 4
 
@@ -13,13 +17,12 @@ TRIES: Final = 4
 def ahead(
     monotonic: Callable[[], int] = time.monotonic_ns, realtime: Callable[[], int] = time.time_ns
 ) -> tuple[int, int]:
-    """``(now, ahead)``, both in ns: the monotonic clock, and how much more CLOCK_REALTIME shows.
+    """``(now, ahead)``, both in ns: the monotonic clock, and how far CLOCK_REALTIME is ahead of it.
 
-    The process may be stopped between two clocks' readings, by the machine or by its host (1 in 700 readings was over
-    0.1 ms apart on an idle virtual machine, the worst 1.9 ms). So the one is read before and after the other, and again
-    where these are over CLOSE_NS apart, TRIES times at most. What is left of the doubt makes ``ahead`` too small and
-    never too large: a packet whose stamp is turned by it into monotonic time seems to have come later than it did,
-    never earlier, so it may leave late by as much, and never early.
+    The machine or its host may stop the process between two readings (1 in 700 was over 0.1 ms apart on an idle virtual
+    machine, the worst 1.9 ms). So it reads the monotonic clock before and after CLOCK_REALTIME, and again where these
+    are over CLOSE_NS apart, TRIES times at most. The remaining error makes ``ahead`` too small, never too large: a
+    packet may seem to have come later than it did, and so leave late, but never early.
     """
     best, answer = 1 << 62, (0, 0)
     before = monotonic()

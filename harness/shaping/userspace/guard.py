@@ -20,6 +20,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
 from harness.model.address import INTERFACE
+from harness.netlink import nft_expressions as expr
 from harness.netlink import nftables as nft
 from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV
 from harness.shaping.userspace.nfqueue import CE_MARK
@@ -28,23 +29,23 @@ TABLE: Final = "harness"
 FRAMES: Final = "frames"
 COPY_MARK: Final = 0x7C01
 """Of packets that a link duplicates: they leave a relay with the source that they came with."""
-SOURCE: Final = {4: nft.Payload(nft.NETWORK, 12, 4), 6: nft.Payload(nft.NETWORK, 8, 16)}
+SOURCE: Final = {4: expr.Payload(expr.NETWORK, 12, 4), 6: expr.Payload(expr.NETWORK, 8, 16)}
 FAMILY: Final = {4: NFPROTO_IPV4, 6: NFPROTO_IPV6}
-_DROP, _PASS = nft.Drop(), nft.Accept()
+_DROP, _PASS = expr.Drop(), expr.Accept()
 _CE: Final = {
-    4: (nft.Payload(nft.NETWORK, 0, 2), nft.Mask(b"\xff\xfc", b"\0\3"), nft.Write(0, 2, checksum=10)),
-    6: (nft.Payload(nft.NETWORK, 0, 2), nft.Mask(b"\xff\xcf", b"\0\x30"), nft.Write(0, 2)),
+    4: (expr.Payload(expr.NETWORK, 0, 2), expr.Mask(b"\xff\xfc", b"\0\3"), expr.Write(0, 2, checksum=10)),
+    6: (expr.Payload(expr.NETWORK, 0, 2), expr.Mask(b"\xff\xcf", b"\0\x30"), expr.Write(0, 2)),
 }
 """By version of IP, what sets the two bits of ECN."""
 _TO_US: Final = b"\0"
-_LINK_LOCAL: Final = nft.Mask(b"\xff\xc0"), b"\xfe\x80"
+_LINK_LOCAL: Final = expr.Mask(b"\xff\xc0"), b"\xfe\x80"
 _ARP_FOR_IPV4: Final = b"\0\1\x08\0"
 """Hardware type Ethernet, protocol type IPv4."""
 _DISCOVERY: Final = (b"\x87", b"\x88")
 """ICMPv6's types of a neighbour's solicitation and advertisement."""
 
 Address = IPv4Address | IPv6Address
-Rule = tuple[nft.Expression, ...]
+Rule = tuple[expr.Expression, ...]
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,15 @@ class GuardChain:
 
 def links_chain(guard: Guard, version: int) -> GuardChain:
     """The chain for packets that arrive; the rules of the links follow in it."""
-    chain = nft.Chain(TABLE, "links", "filter", nft.PREROUTING, nft.RAW, nft.DROP)
-    rules = [_other(nft.IIF, guard), *_discovery(version), (nft.Meta(nft.PKTTYPE), nft.Compare(_TO_US, True), _DROP)]
+    chain = nft.Chain(TABLE, "links", "filter", nft.PREROUTING, nft.RAW, expr.DROP)
+    rules = [
+        _other(expr.IIF, guard),
+        *_discovery(version),
+        (expr.Meta(expr.PKTTYPE), expr.Compare(_TO_US, differs=True), _DROP),
+    ]
     if version == 6:
         mask, value = _LINK_LOCAL
-        rules.append((nft.Payload(nft.NETWORK, 24, 2), mask, nft.Compare(value), _DROP))
+        rules.append((expr.Payload(expr.NETWORK, 24, 2), mask, expr.Compare(value), _DROP))
     return GuardChain(FAMILY[version], chain, (*rules, *_outside(guard, version)))
 
 
@@ -92,25 +97,25 @@ def marks_chain(version: int) -> GuardChain:
 
     It changes headers in place of the shaper daemon, which could not do it in a super-packet without its checksums.
     """
-    chain = nft.Chain(TABLE, "marks", "filter", nft.PREROUTING, nft.RAW + 1, nft.ACCEPT)
-    mark = nft.Meta(nft.MARK), nft.Compare(struct.pack("=I", CE_MARK))
+    chain = nft.Chain(TABLE, "marks", "filter", nft.PREROUTING, nft.RAW + 1, expr.ACCEPT)
+    mark = expr.Meta(expr.MARK), expr.Compare(struct.pack("=I", CE_MARK))
     place, change, written = _CE[version]
     return GuardChain(FAMILY[version], chain, ((*mark, place, change, written),))
 
 
 def own_chain(guard: Guard, version: int) -> GuardChain:
     """The chain for packets that programs of the node send."""
-    chain = nft.Chain(TABLE, "own", "filter", nft.OUTPUT, nft.RAW, nft.DROP)
-    copies = (nft.Meta(nft.MARK), nft.Compare(struct.pack("=I", COPY_MARK)), _PASS)
+    chain = nft.Chain(TABLE, "own", "filter", nft.OUTPUT, nft.RAW, expr.DROP)
+    copies = (expr.Meta(expr.MARK), expr.Compare(struct.pack("=I", COPY_MARK)), _PASS)
     return GuardChain(
-        FAMILY[version], chain, (_other(nft.OIF, guard), *_own(guard, version), *_discovery(version), copies)
+        FAMILY[version], chain, (_other(expr.OIF, guard), *_own(guard, version), *_discovery(version), copies)
     )
 
 
 def frames_chain(guard: Guard, hook: int) -> GuardChain:
     """Of all that leaves (or, at ingress, comes to) the interface."""
-    chain = nft.Chain(TABLE, FRAMES, "filter", hook, nft.RAW, nft.DROP, guard.device)
-    rules: list[Rule] = [(*_ethertype(0x0806), nft.Payload(nft.LINK, 14, 4), nft.Compare(_ARP_FOR_IPV4), _PASS)]
+    chain = nft.Chain(TABLE, FRAMES, "filter", hook, nft.RAW, expr.DROP, guard.device)
+    rules: list[Rule] = [(*_ethertype(0x0806), expr.Payload(expr.LINK, 14, 4), expr.Compare(_ARP_FOR_IPV4), _PASS)]
     for version, ethertype in ((4, 0x0800), (6, 0x86DD)):
         if guard.relays or hook == nft.INGRESS:
             rules.append((*_ethertype(ethertype), _PASS))
@@ -120,38 +125,38 @@ def frames_chain(guard: Guard, hook: int) -> GuardChain:
 
 
 def _ethertype(value: int) -> Rule:
-    return nft.Payload(nft.LINK, 12, 2), nft.Compare(struct.pack(">H", value))
+    return expr.Payload(expr.LINK, 12, 2), expr.Compare(struct.pack(">H", value))
 
 
 def _own(guard: Guard, version: int) -> Iterator[Rule]:
     for one in guard.own:
         if one.version == version:
-            yield SOURCE[version], nft.Compare(one.packed), _PASS
+            yield SOURCE[version], expr.Compare(one.packed), _PASS
 
 
 def _other(key: int, guard: Guard) -> Rule:
-    return nft.Meta(key), nft.Compare(struct.pack("=I", guard.index), differs=True), _PASS
+    return expr.Meta(key), expr.Compare(struct.pack("=I", guard.index), differs=True), _PASS
 
 
 def _discovery(version: int) -> Iterator[Rule]:
     """The same packets that netem's filters pass (tc_messages.discovery_filters)."""
     if version == 6:
-        short = nft.Payload(nft.NETWORK, 4, 1), nft.Compare(b"\0")
-        believed = nft.Payload(nft.NETWORK, 6, 2), nft.Compare(b"\x3a\xff")
+        short = expr.Payload(expr.NETWORK, 4, 1), expr.Compare(b"\0")
+        believed = expr.Payload(expr.NETWORK, 6, 2), expr.Compare(b"\x3a\xff")
         for kind in _DISCOVERY:
-            yield *short, *believed, nft.Payload(nft.NETWORK, 40, 1), nft.Compare(kind), _PASS
+            yield *short, *believed, expr.Payload(expr.NETWORK, 40, 1), expr.Compare(kind), _PASS
 
 
 def _outside(guard: Guard, version: int) -> Iterator[Rule]:
     hosts = [one for one in guard.gateways if one.version == version]
     for one in hosts:
-        yield SOURCE[version], nft.Compare(one.packed), _PASS
+        yield SOURCE[version], expr.Compare(one.packed), _PASS
     if hosts:
         beyond: Rule = ()
         for net in (one for one in guard.nets if one.version == version):
-            part = nft.Mask(net.netmask.packed), nft.Compare(net.network_address.packed, True)
+            part = expr.Mask(net.netmask.packed), expr.Compare(net.network_address.packed, True)
             beyond = (*beyond, SOURCE[version], *part)
         if version == 6:
             mask, value = _LINK_LOCAL
-            beyond = (*beyond, nft.Payload(nft.NETWORK, 8, 2), mask, nft.Compare(value, True))
+            beyond = (*beyond, expr.Payload(expr.NETWORK, 8, 2), mask, expr.Compare(value, True))
         yield *beyond, _PASS

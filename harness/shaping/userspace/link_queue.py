@@ -3,79 +3,65 @@
 Pure: the time is an argument, packets are numbers, and decisions come back as netlink verdicts. It follows
 net/sched/sch_netem.c (6.18), so that the same `Branch` means the same link on both engines:
 
-* a packet is lost, sent twice, corrupted, dropped at the tail, delayed or let past, in netem_enqueue's order;
-* with a rate, a packet leaves at ``max(when the one before left, now + delay) + length / rate``, so that nothing
-  overtakes; without one, jitter reorders, for every packet leaves at ``now + delay``;
-* a token bucket (tbf) stands behind the delay where a burst, a buffer or a queue discipline was asked for, or what
-  serves a packet-delivery trace.
+* a packet is lost, duplicated, corrupted, dropped at the tail, delayed or reordered, in netem_enqueue's order;
+* with a rate, a packet leaves at ``max(when the one before left, now + delay) + length / rate``, so that none
+  overtakes; without a rate, every packet leaves at ``now + delay``, so that jitter reorders;
+* behind the delay comes a token bucket (tbf) where the link has a burst, a buffer or a queue discipline, or a pacer
+  that serves a packet-delivery trace.
 
-Two things netem cannot do. What waits for the rate is bounded in bytes, and what is on the delay line not at all: a
-packet is dropped where those ahead of it, sent at the rate since they came, would take longer than Netem.queue_bytes
-does. And a new rate holds for what is queued, too.
+Unlike netem, it bounds what waits for the rate in bytes, and does not bound what is on the delay line: it drops a
+packet where those ahead of it, sent at the rate since they came, would take longer than Netem.queue_bytes. And it
+sends queued packets, too, at a new rate.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from harness.model.address import ETHERNET, full_frame
 from harness.model.capacity import DROPTAIL
 from harness.shaping.qdisc import Branch
 from harness.shaping.userspace.chance import Chance
+from harness.shaping.userspace.clock import NEVER, SECOND
+from harness.shaping.userspace.counters import DROPPED, SENT_BYTES, SENT_PACKETS, Counts
+from harness.shaping.userspace.delay_line import DelayLine
 from harness.shaping.userspace.disciplines.make import looks_at_headers
 from harness.shaping.userspace.nfqueue import accept_changed, accept_marked, accept_until, verdict
 from harness.shaping.userspace.paced_queue import Line, PacedQueue
 from harness.shaping.userspace.packet import HEADER_BYTES, MARKED, Packet, counted_bytes, wire_bytes
-from harness.shaping.userspace.token_bucket import NEVER, SECOND
 
 if TYPE_CHECKING:
     from harness.shaping.userspace.shared_cap import CapFlow
 
-SENT_PACKETS, SENT_BYTES, DROPPED = range(3)
-COUNTERS: Final = 3
 
-Counts = list[int] | memoryview
-"""COUNTERS numbers."""
-
-
-class LinkQueue:
-    """The packets of one directed edge that wait in the kernel for a verdict, and what becomes of them.
+class LinkQueue(DelayLine):
+    """The packets of one directed edge that wait in the kernel for a verdict, and the verdicts.
 
     Args:
         queue: the number of its NFQUEUE.
         branch: what to do to packets.
-        counters: COUNTERS numbers that are counted up: packets and bytes let go, and packets dropped.
+        counters: it counts up packets and bytes sent, and packets dropped.
         begun: when its trace began, ns.
     """
 
     def __init__(self, queue: int, branch: Branch, counters: Counts, begun: int = 0) -> None:
+        super().__init__(full_frame(branch.mtu))
         self.queue, self.counters = queue, counters
         self.copies: list[bytes] = []
-        """Payloads of copies whose time has come; the caller sends and removes them."""
+        """Payloads of duplicates that are due; the caller sends and removes them."""
         self.scheduled = NEVER
-        """Kept by the caller: when it will look at this queue again."""
+        """When the caller, who sets it, will look at this queue again."""
         self.flow: CapFlow | None = None
-        """What packets whose time has come cross next, instead of being let go; set by the caller, who calls ``let_go``
-        later."""
-        self.unordered = 0
-        """The highest id that may leave before a lower one does; of those above, one verdict can be for many."""
+        """Where packets go when they are due, instead of being let go; the caller, who sets it, calls ``let_go``."""
         self.backlog_bytes = 0
-        self._fifo: deque[Packet] = deque()
-        self._heap: list[Packet] = []
         self._bucket: PacedQueue | None = None
-        self._last = 0
-        self._busy_until = 0
-        """When all that came would be sent if there were no delay: what waits for the rate now takes until then."""
         self._copies_made = 0
         self._chance = Chance(branch.netem)
-        self._rate = self._overhead = 0
         self.configure(branch, begun)
 
     def configure(self, branch: Branch, now: int) -> None:
-        """Do this to packets that come from now on; what is queued leaves at the new rate, otherwise as before."""
+        """Treat packets like this from now on; queued ones leave at the new rate, otherwise as before."""
         netem = branch.netem
         self._mtu, self._frame = branch.mtu, full_frame(branch.mtu)
         if (self._rate, self._overhead) != (netem.rate_byte_s, netem.overhead):
@@ -86,7 +72,7 @@ class LinkQueue:
         self._limit = NEVER if netem.queue_bytes else netem.limit
         self._longest_wait = netem.queue_bytes * SECOND // netem.rate_byte_s if netem.queue_bytes else NEVER
         self._chancy, self._reorder = self._chance.meets, self._chance.reorders
-        self._in_order = bool(branch.buffer_bytes)  # as with a rate here: what waits for one is not reordered
+        self._in_order = bool(branch.buffer_bytes)  # packets that will wait for a rate are not reordered
         queue = branch.queue or DROPTAIL
         if queue.kind == "fq_codel":
             self.unordered = NEVER
@@ -101,60 +87,32 @@ class LinkQueue:
         if self._bucket is None:
             self._bucket = PacedQueue(line, self.branch.netem.seed, self._frame, now)
         self._bucket.change(line, now)
-        while not self._rate and (packet := self._pop(now)) is not None:  # it waited for a rate that was here
+        while not self._rate and (packet := self._pop(now)) is not None:  # it waited for a rate that is gone now
             self._bucket.adopt(packet, now)
 
     @property
     def begun(self) -> int:
-        """When the trace began that it serves, ns; 0 where there is none."""
+        """When its trace began, ns; 0 without a trace."""
         return self._bucket.begun if self._bucket else 0
-
-    def _change_rate(self, rate: int, overhead: int, now: int) -> None:
-        """Send what is queued at a new rate in byte/s, 0 for none; also the rest of a packet that is half sent."""
-        old, old_overhead = self._rate, self._overhead
-        self._rate, self._overhead = rate, overhead
-        if not old:  # nothing waits, for what is on the delay line leaves at its end
-            return
-
-        def sending(size: int, byte_s: int, overhead: int) -> int:
-            counted = counted_bytes(size, overhead, self._frame) if overhead else size
-            return counted * SECOND // byte_s if byte_s else 0
-
-        packets = sorted([*self._fifo, *self._heap])
-        self._fifo.clear()
-        self._heap.clear()
-        last = 0
-        for packet in packets:
-            leaves, _, size, _, ready, _ = packet
-            due = leaves
-            if leaves > now:
-                whole = sending(size, old, old_overhead)
-                begun = min(whole, max(0, now - (leaves - whole)))  # ns for which it has been sent already
-                rest = sending(size, rate, overhead) * (whole - begun) // max(1, whole)
-                due = max(last, ready, now if begun else 0) + rest
-            last = due
-            self._queue((due, *packet[1:]))
-        self._last = max(last, now)
-        self._busy_until = now + (max(0, self._busy_until - now) * old // rate if rate else 0)
 
     @property
     def needs_payload(self) -> bool:
-        """Whether whole packets must be copied to us: to change or to repeat them."""
+        """Whether the kernel must copy whole packets to us: to corrupt or to duplicate them."""
         return self._chance.corrupts or self._chance.duplicates
 
     @property
     def needs_header(self) -> bool:
-        """Whether the beginning of packets must be copied to us: to tell flows apart, or to mark."""
+        """Whether the kernel must copy packets' headers to us: to tell flows apart, or to mark congestion."""
         return self.branch.queue is not None and looks_at_headers(self.branch.queue)
 
     @property
     def per_packet(self) -> bool:
-        """Whether super-packets must be cut into packets first, so that chance meets each of those."""
+        """Whether the kernel must cut super-packets first, because chance decides about each packet."""
         return self._chancy or self._reorder
 
     @property
     def queued(self) -> int:
-        """Packets in the queue, on the delay line or waiting."""
+        """Packets on the delay line or waiting."""
         return len(self._fifo) + len(self._heap) + (self._bucket.packets if self._bucket else 0)
 
     @property
@@ -168,26 +126,28 @@ class LinkQueue:
         return min(times, default=NEVER)
 
     def arrive(self, now: int, packet_id: int, length: int, payload: bytes, out: list[bytes]) -> bool:
-        """Take a packet; False where it is to be dropped.
+        """Take a packet; False where the caller must drop it.
 
         Args:
             now: when it came, ns of a monotonic clock.
             packet_id: its id in the queue.
             length: bytes from the network header on.
-            payload: the whole packet where needs_payload; else its beginning, where it was copied (needs_header).
-            out: where verdicts go of packets that were to leave before it came, and took room.
+            payload: the whole packet where needs_payload, its beginning where needs_header, else empty.
+            out: takes the verdicts of packets that were due before it came and so make room for it.
         """
         if self._chancy:
-            return self._arrive_by_chance(now, packet_id, length, payload, out)
+            if self._arrive_by_chance(now, packet_id, length, payload, out):
+                return True
+            self.counters[DROPPED] += 1
+            return False
         if not self._has_room(now, out):
             self.counters[DROPPED] += 1
             return False
         if self._jitter or self._reorder:
             self._enqueue(now, packet_id, wire_bytes(length, self._mtu), b"", payload)
             return True
-        size = (
-            length + ETHERNET if length <= self._mtu else wire_bytes(length, self._mtu)
-        )  # _enqueue, without the calls: it is hot
+        # The rest is _enqueue without its calls, for speed.
+        size = length + ETHERNET if length <= self._mtu else wire_bytes(length, self._mtu)
         due = ready = now + self._delay
         if self._rate:
             counted = counted_bytes(size, self._overhead, self._frame) if self._overhead else size
@@ -203,9 +163,9 @@ class LinkQueue:
         return True
 
     def _has_room(self, now: int, out: list[bytes]) -> bool:
-        """Whether a packet that came then found room: little enough that waits for the rate, and less than the limit.
+        """Whether a packet that came then found room: too long a wait for the rate, or too many packets, leave none.
 
-        Whoever looks at the queue late finds packets in it that were gone when this one came; they go first.
+        Packets that were due by then, but are still here because the caller looks late, leave first.
         """
         if self._busy_until - now > self._longest_wait:
             return False
@@ -220,18 +180,13 @@ class LinkQueue:
         chance, changed = self._chance, b""
         twice, lost = chance.repeats(), chance.loses()
         if lost and not twice:
-            self.counters[DROPPED] += 1
             return False
         if twice and not lost and payload and self._has_room(now, out):
             self._copies_made += 1
             self._enqueue(now, -self._copies_made, wire_bytes(length, self._mtu), payload, payload)
-        if payload and chance.hits():
-            changed = chance.flip(payload)
-            if not changed:
-                self.counters[DROPPED] += 1
-                return False
+        if payload and chance.hits() and not (changed := chance.flip(payload)):
+            return False
         if not self._has_room(now, out):
-            self.counters[DROPPED] += 1
             return False
         self._enqueue(now, packet_id, wire_bytes(length, self._mtu), changed, payload)
         return True
@@ -253,20 +208,8 @@ class LinkQueue:
             self._busy_until = max(now, self._busy_until) + sending
         self._queue((due, number, size, payload, ready, header))
 
-    def _queue(self, packet: Packet) -> None:
-        fifo, (due, number, *_) = self._fifo, packet
-        if number > 0 and (not fifo or (fifo[-1][0] <= due and fifo[-1][1] < number)):
-            fifo.append(packet)
-        else:
-            self._overtake(packet)
-
-    def _overtake(self, packet: Packet) -> None:
-        """Queue a packet that leaves before one that came before it, or one that has no id of the kernel's."""
-        heapq.heappush(self._heap, packet)
-        self.unordered = max(self.unordered, packet[1], self._fifo[-1][1] if self._fifo else 0)
-
     def release(self, until: int, out: list[bytes]) -> None:
-        """Let go what leaves until then: verdicts to ``out`` and copies to ``copies``, or everything to ``flow``."""
+        """Let go of packets that are due by then: verdicts to ``out`` and copies to ``copies``, or all to ``flow``."""
         if self._bucket is not None:
             self._release_through(self._bucket, until, out)
             return
@@ -300,15 +243,8 @@ class LinkQueue:
         if packets:
             self._count(packets, total)
 
-    def _pop(self, until: int) -> Packet | None:
-        """The next packet that leaves until then, of both orders."""
-        fifo, heap = self._fifo, self._heap
-        if heap and (not fifo or heap[0] < fifo[0]):
-            return heapq.heappop(heap) if heap[0][0] <= until else None
-        return fifo.popleft() if fifo and fifo[0][0] <= until else None
-
     def _release_through(self, bucket: PacedQueue, until: int, out: list[bytes]) -> None:
-        """Of packets that leave one after the other, in the order in which they came, there is one verdict."""
+        """As release, behind a token bucket or a trace; consecutive packets share a verdict."""
         last = packets = total = 0
         while True:
             entering = self._pop(until)
@@ -335,7 +271,7 @@ class LinkQueue:
             self._count(packets, total)
 
     def _accept(self, until: int, out: list[bytes]) -> int:
-        """Let all packets up to this id go, where there is one; 0."""
+        """Let all packets up to an id go, none for 0; returns 0."""
         if until:
             out.append(accept_until(self.queue, until))
         return 0
@@ -354,7 +290,7 @@ class LinkQueue:
             self.flow.entering.append((packet[0], self.flow, packet))
 
     def let_go(self, packet: Packet, out: list[bytes]) -> None:
-        """Append the verdict to ``out`` by which a packet goes on, or a copy to ``copies``."""
+        """Append the packet's verdict to ``out``, or, for a copy, its payload to ``copies``."""
         _, number, _, payload, *_ = packet
         if number < 0:
             self.copies.append(payload)

@@ -10,6 +10,7 @@ import errno
 import os
 from typing import Final
 
+from harness.netlink import nft_expressions as expr
 from harness.netlink import nftables as nft
 from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_NETDEV, Nfnetlink
 from harness.netlink.nft_steps import Step, attempt, dump, refusal_error
@@ -28,7 +29,7 @@ def has_queue(netlink: Nfnetlink) -> bool:
         return _native[0]
     chain = nft.Chain(f"{TABLE}-probe", "queue", "filter", None, None, None)
     for native in (True, False):
-        rule = nft.add_rule(NFPROTO_IPV4, chain.table, chain.name, [nft.Queue(0, native)])
+        rule = nft.add_rule(NFPROTO_IPV4, chain.table, chain.name, [expr.Queue(0, native)])
         steps = _probe(NFPROTO_IPV4, chain, ("send packets to a queue", rule))
         refusals = attempt(netlink, steps)
         if not refusals:
@@ -54,7 +55,7 @@ def frames_hook(netlink: Nfnetlink) -> int | None:
 
 
 def _shows_frames(netlink: Nfnetlink, hook: int) -> bool:
-    steps = _probe(NFPROTO_NETDEV, nft.Chain(f"{TABLE}-probe", FRAMES, "filter", hook, nft.RAW, nft.ACCEPT, "lo"))
+    steps = _probe(NFPROTO_NETDEV, nft.Chain(f"{TABLE}-probe", FRAMES, "filter", hook, nft.RAW, expr.ACCEPT, "lo"))
     refusals = attempt(netlink, steps)
     if refusals and refusals[0].errno not in _NO_SUCH_FAMILY:
         raise refusal_error(steps, refusals[0])

@@ -1,4 +1,4 @@
-"""One node's link queues: their NFQUEUEs in the kernel, and what the engine asks of them."""
+"""One node's link queues and their NFQUEUEs in the kernel."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ from harness.model.address import SMALLEST_FRAME
 from harness.model.delivery import packed_traces, remember_traces
 from harness.shaping.qdisc import Branch
 from harness.shaping.userspace import control, nfqueue
+from harness.shaping.userspace.clock import NEVER
+from harness.shaping.userspace.counters import BACKLOG_BYTES, DROPPED, SENT_BYTES, SENT_PACKETS
 from harness.shaping.userspace.guard import COPY_MARK
-from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS, LinkQueue
+from harness.shaping.userspace.link_queue import LinkQueue
 from harness.shaping.userspace.packet import HEADER_BYTES, Packet
-from harness.shaping.userspace.state import BACKLOG_BYTES, Layout, State
-from harness.shaping.userspace.token_bucket import NEVER
+from harness.shaping.userspace.state import Layout, State
 
 if TYPE_CHECKING:
     from harness.shaping.userspace.shared_cap import CapFlow
 
 QUEUE_BASE: Final = 0x4800
-"""Number of the queue of what comes from neighbour 0: away from the low ones that other programs take."""
+"""Number of the queue for packets from neighbour 0, away from the low numbers that other programs take."""
 _ROOM: Final = 10_000
 """Packets that may wait for us to read them, beyond those in a link queue."""
 _VERDICTS: Final = 256
+"""At most so many per send."""
 
 
 class NodeQueues:
     """One node's queues.
 
     Args:
-        namespace: file descriptor of its network namespace; None: the one that we are in, as in a container, where
-            we may not enter any.
-        state: where its link queues are remembered.
+        namespace: file descriptor of its network namespace; None: the current one, as in a container, where we may not
+            enter any.
+        state: where it saves its link queues, and counts.
         layout: of the state.
         index: of this node among those of the process.
     """
@@ -50,9 +52,9 @@ class NodeQueues:
         self._kernel = nfqueue.CounterFile()
         self.link_queues: dict[int, LinkQueue] = {}
         self._crossed: dict[int, Sequence[CapFlow]] = {}
-        """By the number of the queue, what its packets cross before they are let go."""
+        """What a queue's packets cross before they are let go, by the queue's number."""
         self.out: list[bytes] = []
-        self.listener: socket.socket | None = None
+        """Verdicts to send."""
         self._raw: dict[int, socket.socket] = {}
         self._saved_traces: set[str] = set()
         if saved := state.load(layout.branches(index)):
@@ -61,19 +63,19 @@ class NodeQueues:
             self.set([control.branch_from_json(branch) for branch in saved], begun)
 
     def enter(self) -> None:
-        """Be in its network namespace."""
+        """Enter its network namespace."""
         if self.namespace is not None:
             syscalls.setns(self.namespace, syscalls.CLONE_NEWNET)
 
     def set(self, branches: list[Branch], begun: Mapping[int, int] = MappingProxyType({})) -> None:
-        """Make these link queues, or change them in place, and remember them.
+        """Make these link queues, or change them in place, and save them.
 
         Args:
-            branches: what they do.
-            begun: when traces began that a daemon before this one has served, ns by neighbour.
+            branches: one for each.
+            begun: when traces began that an earlier daemon has served, ns by neighbour.
 
         Raises:
-            Refused: the kernel does not, or there is no room for so many traces.
+            Refused: the kernel refuses, or there is no room for so many traces.
         """
         try:
             self._set(branches, begun)
@@ -112,9 +114,9 @@ class NodeQueues:
 
     def _bind(self, number: int, branch: Branch, begun: int) -> None:
         counters = self._state.counters(self._layout.link_queue(self.index, branch.neighbour))
-        counters[BACKLOG_BYTES] = 0  # of a daemon that was killed
+        counters[BACKLOG_BYTES] = 0  # a killed daemon has left its own
         link_queue = LinkQueue(number, branch, counters, begun)
-        self.enter()  # to see who has it, where it is taken
+        self.enter()  # bind looks up who owns the queue, where somebody else does
         self.queue.bind(number, **self._settings(number, link_queue))
         self.link_queues[number] = link_queue
 
@@ -134,15 +136,14 @@ class NodeQueues:
         self.queue.set(number, **self._settings(number, link_queue))
 
     def _settings(self, number: int, link_queue: LinkQueue) -> dict[str, Any]:
-        waiting, caps = 0, [flow.cap for flow in self._crossed.get(number, ())]
-        branch = link_queue.branch
-        waiting += branch.tbf.limit if branch.tbf else branch.netem.queue_bytes
+        branch, caps = link_queue.branch, [flow.cap for flow in self._crossed.get(number, ())]
+        waiting = branch.tbf.limit if branch.tbf else branch.netem.queue_bytes
         waiting += branch.buffer_bytes if branch.delivery else 0
         waiting += sum(cap.flow_bytes for cap in caps)
         needs_header = link_queue.needs_header or any(cap.needs_header for cap in caps)
         copied = HEADER_BYTES if needs_header else nfqueue.LENGTH_ONLY
         return {
-            "max_length": min(link_queue.branch.netem.limit + waiting // SMALLEST_FRAME, 1 << 30) + _ROOM,
+            "max_length": min(branch.netem.limit + waiting // SMALLEST_FRAME, 1 << 30) + _ROOM,
             "copy_bytes": nfqueue.FULL_COPY if link_queue.needs_payload else copied,
             "segment": link_queue.per_packet,
         }
@@ -161,33 +162,31 @@ class NodeQueues:
                         raise
 
     def let_go(self, link_queue: LinkQueue, packet: Packet) -> None:
-        """Let a packet go that its link queue has handed over."""
+        """Let a packet go that has crossed every shared capacity."""
         link_queue.let_go(packet, self.out)
         self.send_copies(link_queue)
 
     def send_copies(self, link_queue: LinkQueue) -> None:
-        """Send the copies whose time has come."""
+        """Send the copies that are due to their destinations."""
         for copy in link_queue.copies:
             self._repeat(copy)
         link_queue.copies.clear()
 
     def _repeat(self, packet: bytes) -> None:
-        """Send a packet that came from outside once more to where it goes."""
-        if packet[0] >> 4 == 4:
-            family, target = socket.AF_INET, socket.inet_ntop(socket.AF_INET, packet[16:20])
-        else:
-            family, target = socket.AF_INET6, socket.inet_ntop(socket.AF_INET6, packet[24:40])
+        version_4 = packet[0] >> 4 == 4
+        family = socket.AF_INET if version_4 else socket.AF_INET6
+        target = socket.inet_ntop(family, packet[16:20] if version_4 else packet[24:40])
         with contextlib.suppress(OSError, KeyError):
             self._raw[family].sendto(packet, (target, 0))
 
     def flush(self) -> None:
-        """Send the verdicts that have been made."""
+        """Send the verdicts in ``out``."""
         out, self.out = self.out, []
         for start in range(0, len(out), _VERDICTS):
             self.queue.send(b"".join(out[start : start + _VERDICTS]))
 
     def reading(self) -> dict[int, dict[str, Any]]:
-        """Every link with its counters, as JSON by neighbour."""
+        """Every link queue with its counters, as JSON by neighbour."""
         kernel: dict[int, nfqueue.Counters] = {}
         with contextlib.suppress(OSError):
             kernel = self._kernel.read()

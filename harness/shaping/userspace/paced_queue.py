@@ -1,7 +1,7 @@
-"""What waits in line for a token bucket, or for a trace's opportunities; pure: packets carry the time when they come.
+"""A queue in front of a token bucket or a packet-delivery trace; pure: packets carry the time when they come.
 
-The packet that is next is taken out of the queue when the one before has left, or when it comes to an idle line, and
-waits for its tokens, or its opportunities. For droptail it still takes room meanwhile, as in bfifo.
+The discipline chooses the next packet when the one before has left, or when a packet comes to an idle queue; the
+chosen packet then waits for its tokens or opportunities. With droptail it takes room meanwhile, as in bfifo.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from harness.model.address import FRAME
 from harness.model.delivery import Delivery
 from harness.model.queueing import Queue
 from harness.shaping.qdisc import PASSING_BURST, PASSING_BYTE_S, Tbf
+from harness.shaping.userspace.clock import NEVER
 from harness.shaping.userspace.disciplines.make import changed_discipline, make_discipline
 from harness.shaping.userspace.packet import Packet
-from harness.shaping.userspace.token_bucket import NEVER, Pacer, TokenBucket
+from harness.shaping.userspace.token_bucket import Pacer, TokenBucket
 from harness.shaping.userspace.trace_pacer import TracePacer
 
 
 @dataclass(frozen=True)
 class Line:
-    """What packets wait for, and how much may wait.
+    """What packets wait for, and how many may wait.
 
     Args:
         pace: a token bucket's rate and depth, or a trace.
-        queue: what is done to what waits.
+        queue: the discipline for the packets that wait.
         limit: bytes that may wait.
     """
 
@@ -43,7 +44,7 @@ class PacedQueue:
     """A queue in front of a pacer.
 
     Args:
-        line: see there.
+        line: the pacer and the queue.
         seed: of the discipline's random numbers.
         frame: bytes of a full frame.
         begun: when a trace began, ns.
@@ -54,9 +55,9 @@ class PacedQueue:
         self._discipline = make_discipline(line.queue, line.limit, line.rate_byte_s, seed)
         self._pacer: Pacer = self._pacer_of(line.pace, begun)
         self.next = NEVER
-        """When the next packet leaves, ns; NEVER where there is none, or a trace has ended."""
+        """When the next packet leaves, ns; NEVER where there is none, or the trace has ended."""
         self._head: Packet | None = None
-        """The packet that waits for its turn, with the time at which it leaves."""
+        """The chosen packet, with the time at which it leaves."""
         self._clock = 0
 
     def _pacer_of(self, pace: Tbf | Delivery, begun: int) -> Pacer:
@@ -69,11 +70,11 @@ class PacedQueue:
 
     @property
     def begun(self) -> int:
-        """When the trace began that is served, ns; 0 where none is."""
+        """When its trace began, ns; 0 without a trace."""
         return self._pacer.begun if isinstance(self._pacer, TracePacer) else 0
 
     def take(self, packet: Packet) -> Sequence[Packet]:
-        """Queue a packet that comes at its time; returns those that are dropped."""
+        """Queue a packet that comes at its time; returns the packets to drop."""
         if not self._pacer.passes(packet[2]):
             return (packet,)
         ahead = self._head[2] + self._discipline.bytes if self._head and self._line.queue.kind == "droptail" else 0
@@ -84,13 +85,13 @@ class PacedQueue:
         return dropped if self._head else (*dropped, *self._choose(self._clock))
 
     def adopt(self, packet: Packet, now: int) -> None:
-        """Take a packet that has waited elsewhere, whether there is room for it or not: it is not to be lost."""
+        """Queue a packet that has waited elsewhere, even if there is no room, so that it is not lost."""
         self._discipline.adopt([(now, packet)])
         if self._head is None:
             self._choose(now)
 
     def give(self) -> tuple[Packet, Sequence[Packet]]:
-        """The packet that leaves next, and those that are dropped while another one is chosen."""
+        """The packet that leaves next, and those that the discipline drops as it chooses another."""
         head = self._head
         assert head is not None
         self._clock = max(self._clock, head[0])
@@ -102,7 +103,6 @@ class PacedQueue:
         return dropped
 
     def _wait_for(self, packet: Packet | None, now: int) -> None:
-        """Have this packet leave when it is its turn."""
         if packet is None:
             self._head, self.next = None, NEVER
             return
@@ -111,11 +111,11 @@ class PacedQueue:
         self._head = self.next, number, size, payload, ready, header
 
     def open(self, now: int) -> None:
-        """Limit nothing any more: what waits leaves when it is looked at next."""
+        """Limit nothing any more: what waits leaves at the next look."""
         self.change(Line(Tbf(PASSING_BYTE_S, PASSING_BURST, 1 << 32), self._line.queue, 1 << 32), now)
 
     def change(self, line: Line, now: int) -> None:
-        """Another rate, burst, trace, limit or discipline, for what waits as well; tokens up to the burst stay."""
+        """Change rate, burst, trace, limit or discipline, also for what waits; tokens up to the burst stay."""
         if line == self._line:
             return
         was, self._line, head = self._line, line, self._head

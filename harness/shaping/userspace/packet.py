@@ -1,4 +1,4 @@
-"""A queued packet: what is known of it, and its bytes."""
+"""A queued packet, and what its bytes say."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Final
 from harness.model.address import ETHERNET, FRAME, HEADERS, MTU, full_segment
 
 Packet = tuple[int, int, int, bytes, int, bytes]
-"""A queued packet: when it leaves (ns), its id or a copy's negative number, bytes on the wire, the payload that
-replaces its own (empty where it stays as it is, MARKED where it only gets CE), when it is at the end of the delay line
-(ns), and the first bytes of its IP header where a queue discipline looks at them (else empty)."""
+"""When it leaves (ns); its id, or a copy's negative number; bytes on the wire; the payload that replaces its own
+(empty: unchanged, MARKED: only gets CE); when its delay has passed (ns); the first bytes of its IP header where a
+queue discipline looks at them (else empty)."""
 
 MARKED: Final = b"CE"
 HEADER_BYTES: Final = 64
-"""As much of a packet as disciplines look at: an IPv4 header without options or an IPv6 header, and the ports."""
+"""Bytes that disciplines look at: an IPv4 header without options or an IPv6 header, and the ports."""
 NOT_ECT, CE = 0, 3
-"""Explicit congestion notification in an IP header (RFC 3168): not asked for; congestion experienced."""
+"""ECN bits of an IP header (RFC 3168): not ECN-capable; congestion experienced."""
 _PORTS: Final = (6, 17, 33, 132)
 """Protocols whose header begins with two ports: TCP, UDP, DCCP, SCTP."""
 
 
 def wire_bytes(length: int, mtu: int = MTU) -> int:
-    """Bytes of Ethernet frames, as qdiscs count them, of a packet or of a super-packet of TCP segments."""
+    """Bytes of the Ethernet frames, as qdiscs count them, of a packet or a super-packet of TCP segments."""
     if length <= mtu:
         return length + ETHERNET
     segments = -(-(length - HEADERS) // full_segment(mtu))
@@ -30,14 +30,14 @@ def wire_bytes(length: int, mtu: int = MTU) -> int:
 
 
 def counted_bytes(size: int, overhead: int, frame: int = FRAME) -> int:
-    """What a rate counts of so many bytes on the wire, whose frames have ``overhead`` bytes beside their own."""
+    """What a rate counts for ``size`` bytes on the wire, with ``overhead`` bytes added per frame."""
     return max(1, size + overhead * -(-size // frame))
 
 
 def flipped(payload: bytes, random: Random) -> bytes:
-    """The packet with one bit changed; nothing where that is in its IP header, for no host takes such a packet.
+    """The packet with one random bit flipped; empty if that is in its IP header, because a host would drop it.
 
-    The kernel has checked that header before we see the packet, so that it would not find the change.
+    The kernel has checked the header before we see the packet, so it would not notice the change.
     """
     header = 40 if payload[0] >> 4 == 6 else (payload[0] & 15) * 4
     place = random.randrange(len(payload))
@@ -49,14 +49,14 @@ def flipped(payload: bytes, random: Random) -> bytes:
 
 
 def ecn(header: bytes) -> int:
-    """The two ECN bits of an IP header; NOT_ECT where it is not known."""
+    """The two ECN bits of an IP header; NOT_ECT without a header."""
     if len(header) < 2:
         return NOT_ECT
     return header[1] >> 4 & 3 if header[0] >> 4 == 6 else header[1] & 3
 
 
 def marked(packet: Packet) -> Packet | None:
-    """The packet with CE in its header; None where its flow did not ask for ECN, or the header is not known."""
+    """The packet with CE in its header; None where it is not ECN-capable, or its header is unknown."""
     leaves, number, size, payload, ready, header = packet
     if (bits := ecn(header)) in (NOT_ECT, CE):
         return packet if bits else None
@@ -64,7 +64,7 @@ def marked(packet: Packet) -> Packet | None:
 
 
 def with_ce(packet: bytes) -> bytes:
-    """The bytes of an IP packet with CE in its header, and the checksum of an IPv4 header to match (RFC 1624)."""
+    """An IP packet with CE in its header, and an updated IPv4 checksum (RFC 1624)."""
     changed = bytearray(packet)
     if packet[0] >> 4 == 6:
         changed[1] |= CE << 4
@@ -79,7 +79,7 @@ def with_ce(packet: bytes) -> bytes:
 
 
 def flow_key(header: bytes) -> bytes:
-    """What packets of one flow have in common: addresses, protocol and, where they are known, ports."""
+    """What identifies a packet's flow: addresses, protocol and, where known, ports."""
     if len(header) < 20:
         return b""
     if header[0] >> 4 == 6:

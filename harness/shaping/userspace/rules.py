@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from harness.linux.host import has_ipv6
+from harness.netlink import nft_expressions as expr
 from harness.netlink import nftables as nft
 from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV, Nfnetlink
 from harness.netlink.nft_steps import Step, dump, perform
@@ -163,26 +164,26 @@ def _base(netlink: Nfnetlink, guard: Guard) -> Iterator[Step]:
 
 def _rule(family: int, held: nft.HeldRule) -> Rule | None:
     match held.expressions:
-        case (*match, nft.Counter(packets, size), (nft.Queue() | nft.Accept()) as act):
+        case (*match, expr.Counter(packets, size), (expr.Queue() | expr.Accept()) as act):
             if (source := _source(4 if family == NFPROTO_IPV4 else 6, match)) is not None:
-                return Rule(source, act.number if isinstance(act, nft.Queue) else None, packets, size, held.handle)
+                return Rule(source, act.number if isinstance(act, expr.Queue) else None, packets, size, held.handle)
     return None
 
 
-def _matching(source: IPv4Network | IPv6Network) -> tuple[nft.Expression, ...]:
-    compare = nft.Compare(source.network_address.packed)
+def _matching(source: IPv4Network | IPv6Network) -> tuple[expr.Expression, ...]:
+    compare = expr.Compare(source.network_address.packed)
     if source.prefixlen == source.max_prefixlen:
         return SOURCE[source.version], compare
-    return SOURCE[source.version], nft.Mask(source.netmask.packed), compare
+    return SOURCE[source.version], expr.Mask(source.netmask.packed), compare
 
 
-def _source(version: int, match: Sequence[nft.Expression]) -> IPv4Network | IPv6Network | None:
+def _source(version: int, match: Sequence[expr.Expression]) -> IPv4Network | IPv6Network | None:
     """The inverse of _matching; None where something else is matched."""
     bits = SOURCE[version].length * 8
     match match:
-        case (_, nft.Compare(value)):
+        case (_, expr.Compare(value)):
             length = bits
-        case (_, nft.Mask(mask), nft.Compare(value)):
+        case (_, expr.Mask(mask), expr.Compare(value)):
             length = int.from_bytes(mask).bit_count()
         case _:
             return None
@@ -197,8 +198,8 @@ def _perform(netlink: Nfnetlink, steps: list[Step], rules: Iterable[Rule]) -> st
     native = has_queue(netlink)
     for rule in rules:
         version = rule.source.version
-        act = nft.Accept() if rule.queue is None else nft.Queue(rule.queue, native)
-        expressions = (*_matching(rule.source), nft.Counter(), act)
+        act = expr.Accept() if rule.queue is None else expr.Queue(rule.queue, native)
+        expressions = (*_matching(rule.source), expr.Counter(), act)
         request = nft.add_rule(FAMILY[version], TABLE, CHAIN, expressions)
         where = "pass" if rule.queue is None else f"to queue {rule.queue}"
         steps.append((f"send packets of {rule.source} {where}", request))

@@ -1,7 +1,7 @@
-"""A capacity that link queues share, as the shaper daemon has it: between an edge's own delay and the verdict.
+"""A capacity that link queues share in the shaper daemon: packets cross it between their edge's delay and the verdict.
 
-A packet comes to it at the time at which its link queue lets it go, or the capacity before this one, however late the
-daemon looks; so what waits here keeps its edge's delay.
+A packet enters it at the time when its link queue, or the capacity before this one, lets it go, however late the daemon
+looks; so packets that wait here keep their edge's delay.
 """
 
 from __future__ import annotations
@@ -10,13 +10,21 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from harness.model.address import full_frame
-from harness.shaping.userspace.bottleneck import NEVER, UNLIMITED, Bottleneck, Flow
+from harness.shaping.userspace.bottleneck import UNLIMITED, Bottleneck, Flow
 from harness.shaping.userspace.cap_order import CapOrder
+from harness.shaping.userspace.clock import NEVER
+from harness.shaping.userspace.counters import (
+    BACKLOG_BYTES,
+    BACKLOG_PACKETS,
+    DROPPED,
+    SENT_BYTES,
+    SENT_PACKETS,
+    Counts,
+)
 from harness.shaping.userspace.disciplines.make import changed_discipline, looks_at_headers, make_discipline
-from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS, Counts, LinkQueue
+from harness.shaping.userspace.link_queue import LinkQueue
 from harness.shaping.userspace.nfqueue import accept_until, verdict
 from harness.shaping.userspace.packet import Packet
-from harness.shaping.userspace.state import BACKLOG_BYTES, BACKLOG_PACKETS
 
 if TYPE_CHECKING:
     from harness.shaping.userspace.node_queues import NodeQueues
@@ -25,10 +33,10 @@ _TIME: Final = itemgetter(0)
 
 
 class CapFlow(Flow):
-    """A link queue's part of a shared capacity.
+    """The packets of one link queue in a shared capacity.
 
     Args:
-        cap: what it is a part of.
+        cap: the capacity.
         link_queue: whose packets these are.
         node: that it belongs to.
     """
@@ -39,12 +47,12 @@ class CapFlow(Flow):
         super().__init__(make_discipline(capacity.queue, cap.flow_bytes, capacity.rate.byte_s, self._seed))
         self.cap, self.link_queue, self.node = cap, link_queue, node
         self.entering = cap.entering
-        """Where its packets are put, with their times and itself."""
+        """Where packets enter, with their times and this flow."""
         self.then: CapFlow | None = None
         """What its packets cross next; None: they are let go."""
 
     def change(self) -> None:
-        """Have the queue that the capacity asks for now; what waits stays."""
+        """Follow a change of the capacity; packets that wait stay."""
         was, now = self._made_for, self.cap.order.capacity
         self._made_for = now
         self.queue = changed_discipline(
@@ -53,59 +61,59 @@ class CapFlow(Flow):
 
 
 class SharedCap:
-    """See the module.
+    """A bottleneck with the link queues that share it.
 
     Args:
-        order: what was asked for.
-        counters: numbers of the state, which are counted up.
+        order: what the engine asked for.
+        counters: it keeps them up to date.
     """
 
     def __init__(self, order: CapOrder, counters: Counts) -> None:
         self.order, self.counters, self.own = order, counters, order.own
         self.scheduled = NEVER
-        """Kept by the daemon, as LinkQueue.scheduled."""
+        """Set by the agenda, as LinkQueue.scheduled."""
         self.entering: list[tuple[int, CapFlow, Packet]] = []
-        """Packets that come, with their times; taken by ``forward``."""
+        """Packets that have come, with their times; ``forward`` takes them."""
         self.flows: dict[LinkQueue, CapFlow] = {}
         self._bottleneck: Bottleneck[CapFlow] = Bottleneck(
             order.capacity.rate.byte_s, order.capacity.overhead, full_frame(order.mtu)
         )
         self.next = NEVER
-        """When the next packet has crossed it, ns."""
+        """When the next packet will have crossed it, ns."""
         self._note()
 
     @property
     def flow_bytes(self) -> int:
-        """How much of one flow may wait."""
+        """How many bytes of one flow may wait."""
         return self.order.capacity.flow_bytes(self.order.flows)
 
     @property
     def keeps_order(self) -> bool:
-        """Whether packets of one link queue leave in the order in which they came."""
+        """Whether each link queue's packets leave in the order in which they came."""
         return self.order.capacity.queue.kind != "fq_codel"
 
     @property
     def needs_header(self) -> bool:
-        """Whether packets must come with their headers."""
+        """Whether it needs packets' headers."""
         return looks_at_headers(self.order.capacity.queue)
 
     def look_for(self, due: int) -> int:
-        """When a packet that comes then (ns) is to be looked at: when those have left that are before it anyway.
+        """When to look at a packet that comes at ``due`` (ns): no sooner than the next packet here leaves.
 
-        So one look does for both. Packets that made room in a link queue for another one have come already.
+        So one look serves both.
         """
-        if self.entering:
+        if self.entering:  # packets that made room in a link queue have come already
             due = 0
         return self.next if due < self.next < NEVER else due
 
     def flow(self, link_queue: LinkQueue, node: NodeQueues) -> CapFlow:
-        """The link queue's part; made where it has none yet."""
+        """The flow of a link queue; makes it where there is none yet."""
         if link_queue not in self.flows:
             self.flows[link_queue] = CapFlow(self, link_queue, node)
         return self.flows[link_queue]
 
     def change(self, order: CapOrder, now: int) -> None:
-        """Be another capacity from now on; what waits stays."""
+        """Change the capacity; packets that wait stay."""
         was, self.order = self.order, order
         if (was.capacity, was.flows) == (order.capacity, order.flows):
             return
@@ -115,19 +123,19 @@ class SharedCap:
         self._note()
 
     def open(self, now: int) -> None:
-        """Limit nothing any more: what waits leaves when it is looked at next."""
+        """Limit nothing any more: what waits leaves at the next look."""
         self._bottleneck.change(UNLIMITED, 0, now)
         self._note()
 
     def forward(self, until: int, touched: set[NodeQueues]) -> set[SharedCap]:
-        """Take what enters, and send on what has crossed it by then (ns): to the next capacity, or by its verdict.
+        """Take the packets that enter, and pass on those that have crossed it: to the next capacity, or by verdicts.
 
         Args:
-            until: to when; all that came by then has entered.
-            touched: nodes with new verdicts are added.
+            until: ns; every packet that came by then must have entered.
+            touched: takes the nodes with new verdicts.
 
         Returns:
-            The next capacities, where packets have entered.
+            The capacities that packets have entered.
         """
         bottleneck, entering = self._bottleneck, self.entering
         if entering:
@@ -178,6 +186,6 @@ class SharedCap:
 
 
 def _accept(flow: CapFlow, until: int) -> None:
-    """Let all of the flow's packets go that have crossed everything, up to this id; 0: none."""
+    """Let the flow's packets go up to an id; 0: none."""
     if until:
         flow.node.out.append(accept_until(flow.link_queue.queue, until))

@@ -1,4 +1,4 @@
-"""All shared capacities of one shaper daemon: those of its nodes alone, and those that they have together."""
+"""All shared capacities of one shaper daemon: its nodes' downlinks, and trunks between several nodes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,13 @@ from typing import Any, Final
 
 from harness.shaping.userspace.cap_order import DOWNLINK, CapOrder
 from harness.shaping.userspace.control import Refused
-from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS
+from harness.shaping.userspace.counters import NAMES
 from harness.shaping.userspace.node_queues import NodeQueues
 from harness.shaping.userspace.shared_cap import SharedCap
-from harness.shaping.userspace.state import BACKLOG_BYTES, BACKLOG_PACKETS, Layout, State
-
-_PLACES: Final = {
-    "sent_packets": SENT_PACKETS,
-    "sent_bytes": SENT_BYTES,
-    "dropped": DROPPED,
-    "backlog_bytes": BACKLOG_BYTES,
-    "backlog_packets": BACKLOG_PACKETS,
-}
+from harness.shaping.userspace.state import Layout, State
 
 _ELSEWHERE: Final = (
-    "{} is shared with nodes of another shaper daemon ({}), because the network had no such trunk at first;"
+    "{} is shared with nodes of another shaper daemon ({}), because the network started without this trunk;"
     " 'harness down', then 'harness up' with this trunk"
 )
 
@@ -31,7 +23,7 @@ class SharedCaps:
     """See the module.
 
     Args:
-        state: where they are remembered, and counted.
+        state: where it saves them, and counts.
         layout: of the state.
         ranks: of the daemon's nodes.
     """
@@ -44,14 +36,14 @@ class SharedCaps:
         self._trunks: list[str] = state.load(layout.trunk_names) or []
 
     def load(self, node: NodeQueues) -> None:
-        """Make again what a daemon before this one had."""
+        """Make the capacities that an earlier daemon had."""
         saved = self._state.load(self._layout.caps(node.index)) or {"orders": ()}
         self.limit(node, tuple(map(CapOrder.from_json, saved["orders"])), 0)
 
     def limit(self, node: NodeQueues, orders: tuple[CapOrder, ...], now: int) -> set[NodeQueues]:
-        """Limit a node's incoming edges by these capacities and no others, and remember them.
+        """Limit a node's incoming edges by these capacities and no others, and save them.
 
-        Returns nodes that packets were let go of, because they waited in a capacity that is no more. Raises Refused.
+        Returns the nodes whose packets it let go, because their capacity is gone. Raises Refused.
         """
         if not orders and self._orders.get(node) == ():
             return set()
@@ -85,7 +77,7 @@ class SharedCaps:
             node.cross(number, [cap.flow(link_queue, node) for cap in chain])
 
     def slot(self, node: NodeQueues, name: str) -> int:
-        """Where its counters are in the state."""
+        """The slot of a capacity's counters in the state."""
         if name == DOWNLINK:
             return self._layout.downlink(node.index)
         if name not in self._trunks:
@@ -98,24 +90,24 @@ class SharedCaps:
         return {order.name: self._caps[self.slot(node, order.name)] for order in self._orders[node]}
 
     def _counted(self, node: NodeQueues) -> dict[str, int]:
-        """Where the counters are of what counts at the node; a trunk does at the first node that it leads to."""
-        rank = self._ranks[node.index]  # in a container, where there are no trunks, it is not the node's
+        """The slots of the capacities that this node reports; only the first node of a trunk reports it."""
+        rank = self._ranks[node.index]  # in a container, which has no trunks, it is not the node's rank
         counted = (order.name for order in self._orders[node] if order.own or rank == min(order.nodes))
         return {name: self.slot(node, name) for name in counted}
 
     def reading(self, node: NodeQueues) -> list[dict[str, Any]]:
-        """The node's capacities as they are, with their counters where they count there, as JSON."""
+        """The node's capacities and their counters, as JSON; zeros where another node reports them."""
         found, slots, caps = [], self._counted(node), self.of(node)
         for order in self._orders[node]:
             cap = caps[order.name]
-            counts = {field: cap.counters[place] if order.name in slots else 0 for field, place in _PLACES.items()}
+            counts = cap.counters if order.name in slots else [0] * len(NAMES)
             held = replace(order, capacity=cap.order.capacity, flows=cap.order.flows)
-            found.append({"order": held.to_json(), **counts})
+            found.append({"order": held.to_json(), **dict(zip(NAMES, counts, strict=True))})
         return found
 
 
 def forward(caps: set[SharedCap], until: int, touched: set[NodeQueues]) -> None:
-    """Let these capacities forward what is due; those that packets come to from there do, too, and are added."""
+    """Let these capacities forward what is due; the capacities that packets enter then do too, and are added."""
     for cap in [cap for cap in caps if not cap.own]:
         caps |= cap.forward(until, touched)
     for cap in caps:

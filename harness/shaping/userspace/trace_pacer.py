@@ -1,4 +1,4 @@
-"""Serves a packet-delivery trace: a packet leaves with the opportunity that delivers the last of its bytes; pure."""
+"""Paces packets by a packet-delivery trace: each leaves at the opportunity that delivers its last byte; pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class TracePacer:
     """A trace that began at some time; see Pacer.
 
     Args:
-        delivery: the trace, which this process remembers.
+        delivery: the trace, known to this process (model/delivery.py).
         begun: when it began, ns.
         frame: bytes of a full frame.
     """
@@ -22,9 +22,9 @@ class TracePacer:
         self._opportunities = Opportunities(delivery, counts_of(delivery.digest), begun)
 
     def passes(self, size: int) -> bool:
-        """See Pacer: a packet of any size does, with several opportunities."""
+        """See Pacer: True, because a large packet takes several opportunities."""
         return True
 
     def spend(self, now: int, size: int) -> int:
-        """See Pacer; NEVER after the end of a trace."""
+        """See Pacer; NEVER after the end of the trace."""
         return self._opportunities.deliver(now, counted_bytes(size, OVERHEAD, self._frame))

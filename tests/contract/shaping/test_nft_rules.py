@@ -14,9 +14,11 @@ import pytest
 from harness.linux.fork import forked
 from harness.linux.host import has_ipv6
 from harness.linux.syscalls import CLONE_NEWNET, CLONE_NEWUSER, unshare
+from harness.netlink import nft_expressions as expr
 from harness.netlink import nftables as nft
 from harness.netlink.channel import Request
-from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV, WHOLE, Nfnetlink, header, text
+from harness.netlink.nfnetlink import NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV, WHOLE, Nfnetlink, header
+from harness.netlink.nlattr import text
 from harness.shaping.userspace import nft_features, rules
 from harness.shaping.userspace.guard import Guard, links_chain
 from harness.shaping.userspace.nfqueue import Nfqueue, accept_marked, verdict
@@ -148,7 +150,7 @@ def changes():
     wanted = links_chain(guard(2), 4)
     yield "a flushed chain", [delete_rules(NFPROTO_IPV4, rules.CHAIN)]
     yield "a deleted table", [nft.delete_table(NFPROTO_IPV4, rules.TABLE)]
-    yield "a rule of others", [nft.add_rule(NFPROTO_IPV4, *chain, [nft.Counter(), nft.Accept()])]
+    yield "a rule of others", [nft.add_rule(NFPROTO_IPV4, *chain, [expr.Counter(), expr.Accept()])]
     yield "an accept rule too many", [nft.add_rule(NFPROTO_IPV4, *chain, wanted.rules[0])]
     yield (
         "another hook",

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.netlink import nft_expressions as expr
 from harness.netlink import nftables as nft
 from harness.netlink.channel import Refusal, Request
-from harness.netlink.nfnetlink import WHOLE, Nfnetlink, header, integer, nest, text
-from harness.netlink.nftables import Accept, Compare, Counter, Foreign, Meta, Payload, Queue
-from harness.netlink.nlattr import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, attr, attrs, message, messages
+from harness.netlink.nfnetlink import WHOLE, Nfnetlink, header, integer, nest
+from harness.netlink.nft_expressions import Accept, Compare, Counter, Foreign, Meta, Payload, Queue
+from harness.netlink.nlattr import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, attr, attrs, message, messages, text
 
 NF_TABLES = 10
 u16, u32 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1)
@@ -22,10 +23,10 @@ expressions = st.one_of(
     st.builds(Counter, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)),
     st.builds(Queue, u16, st.booleans()),
     st.just(Accept()),
-    st.just(nft.Drop()),
-    st.builds(nft.Mask, st.binary(min_size=1, max_size=16)),
-    st.builds(nft.Mask, st.binary(min_size=2, max_size=2), st.just(b"\0\3")),
-    st.builds(nft.Write, u32, u32, st.none() | u32),
+    st.just(expr.Drop()),
+    st.builds(expr.Mask, st.binary(min_size=1, max_size=16)),
+    st.builds(expr.Mask, st.binary(min_size=2, max_size=2), st.just(b"\0\3")),
+    st.builds(expr.Write, u32, u32, st.none() | u32),
 )
 
 
@@ -106,8 +107,8 @@ def test_a_foreign_expression_has_no_bytes():
 
 def test_a_chain_comes_back():
     for chain in (
-        nft.Chain("t", "c", "filter", nft.OUTPUT, -300, nft.DROP),
-        nft.Chain("t", "c", "filter", nft.EGRESS, -300, nft.ACCEPT, "eth0"),
+        nft.Chain("t", "c", "filter", nft.OUTPUT, -300, expr.DROP),
+        nft.Chain("t", "c", "filter", nft.EGRESS, -300, expr.ACCEPT, "eth0"),
         nft.Chain("t", "c", "", None, None, None),
     ):
         assert nft.read_chain(memoryview(nft.add_chain(10, chain).body)) == chain

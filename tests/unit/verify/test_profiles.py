@@ -7,7 +7,8 @@ from harness.model.node_plan import PlannedEdge, Port
 from harness.model.profile_file import shipped_profiles
 from harness.model.units import ZERO_RATIO
 from harness.shaping.shape_branch import MAX_PACKETS_PER_S, branch_of
-from harness.shaping.userspace.link_queue import DROPPED, LinkQueue
+from harness.shaping.userspace.counters import DROPPED
+from harness.shaping.userspace.link_queue import LinkQueue
 from harness.verify.node.packet import SMALL_PAYLOAD, small_frame
 
 FRAMES = (42, 66, small_frame(False), small_frame(True), 576, 1514)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from harness.model.address import FRAME
 from harness.model.queueing import Queue
-from harness.shaping.userspace.bottleneck import NEVER, UNLIMITED, Bottleneck, Flow
+from harness.shaping.userspace.bottleneck import UNLIMITED, Bottleneck, Flow
+from harness.shaping.userspace.clock import NEVER
 from harness.shaping.userspace.disciplines.make import make_discipline
 
 MS = 10**6

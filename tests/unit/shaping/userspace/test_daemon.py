@@ -7,9 +7,10 @@ import pytest
 
 from harness.shaping.qdisc import Branch, Netem
 from harness.shaping.userspace import control
+from harness.shaping.userspace.counters import NAMES
 from harness.shaping.userspace.daemon import ShaperDaemon
 from harness.shaping.userspace.link_queue import LinkQueue
-from harness.shaping.userspace.state import NUMBERS, State
+from harness.shaping.userspace.state import State
 
 MS = 10**6
 START = 10**12
@@ -20,7 +21,7 @@ class Node:
 
     def __init__(self, branch):
         self.out = []
-        self.queue = LinkQueue(1, branch, [0] * NUMBERS)
+        self.queue = LinkQueue(1, branch, [0] * len(NAMES))
         self.link_queues = {1: self.queue}
         self.flows = {}
         self.index = 0
@@ -62,19 +63,19 @@ def test_packets_that_leave_before_others_do_not_fill_the_agenda(daemon, netem):
     for now in range(START, START + 1000 * MS, MS):
         for packet in range(3):
             node.arrive(now + packet * MS // 3)
-            daemon._schedule(node.queue, node)
-        if daemon._agenda[0][0] <= now + MS:
-            daemon._release(now + MS)
+            daemon._agenda.schedule(node.queue, node)
+        if daemon._agenda.entries[0][0] <= now + MS:
+            daemon._agenda.release(now + MS)
     assert node.queue.queued > 5  # a queue that runs empty would forget
-    assert len(daemon._agenda) < 20
+    assert len(daemon._agenda.entries) < 20
 
 
 def test_a_raised_rate_is_looked_at_when_its_first_packet_leaves(daemon):
     slow = Branch(0, Netem(rate_byte_s=100, limit=1000))
     node = Node(slow)
     node.arrive(START)
-    daemon._schedule(node.queue, node)
-    assert daemon._agenda[0][0] > START + 9000 * MS
+    daemon._agenda.schedule(node.queue, node)
+    assert daemon._agenda.entries[0][0] > START + 9000 * MS
     fast = replace(slow, netem=replace(slow.netem, rate_byte_s=10**6))
     daemon._answer(node, {"do": "set", "branches": [control.branch_to_json(fast)], "caps": []})
-    assert daemon._agenda[0][0] < START + 10 * MS
+    assert daemon._agenda.entries[0][0] < START + 10 * MS

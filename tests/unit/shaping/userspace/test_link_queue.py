@@ -11,10 +11,11 @@ from harness.model.distribution import moments
 from harness.model.node_plan import PlannedEdge, Port
 from harness.shaping.qdisc import Branch, Netem, Tbf
 from harness.shaping.shape_branch import branch_of
-from harness.shaping.userspace.link_queue import DROPPED, SENT_BYTES, SENT_PACKETS, LinkQueue
+from harness.shaping.userspace.clock import NEVER
+from harness.shaping.userspace.counters import DROPPED, SENT_BYTES, SENT_PACKETS
+from harness.shaping.userspace.link_queue import LinkQueue
 from harness.shaping.userspace.nfqueue import ACCEPT, DROP
 from harness.shaping.userspace.packet import wire_bytes
-from harness.shaping.userspace.token_bucket import NEVER
 from tests.support.plans import shape
 
 MS = 10**6

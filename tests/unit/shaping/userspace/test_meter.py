@@ -9,8 +9,9 @@ import pytest
 
 from harness.errors import UnavailableError
 from harness.shaping.userspace import control, control_address
+from harness.shaping.userspace.counters import BACKLOG_BYTES
 from harness.shaping.userspace.meter import UserspaceMeter
-from harness.shaping.userspace.state import BACKLOG_BYTES, EVENTS, State
+from harness.shaping.userspace.state import EVENTS, State
 
 
 @pytest.fixture

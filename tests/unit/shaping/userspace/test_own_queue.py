@@ -7,8 +7,9 @@ import pytest
 
 from harness.model.queueing import Queue
 from harness.shaping.qdisc import Branch, Netem, Tbf
-from harness.shaping.userspace.link_queue import DROPPED, SENT_PACKETS, LinkQueue
-from harness.shaping.userspace.token_bucket import NEVER
+from harness.shaping.userspace.clock import NEVER
+from harness.shaping.userspace.counters import DROPPED, SENT_PACKETS
+from harness.shaping.userspace.link_queue import LinkQueue
 from tests.unit.shaping.userspace.disciplines.simulation import header
 from tests.unit.shaping.userspace.test_link_queue import MS, shaped, times, verdicts
 

@@ -15,8 +15,8 @@ from harness.model.units import Rate, Size
 from harness.shaping.qdisc import Branch, Netem
 from harness.shaping.userspace import control, nfqueue
 from harness.shaping.userspace.cap_order import CapOrder
+from harness.shaping.userspace.counters import DROPPED, SENT_PACKETS
 from harness.shaping.userspace.daemon import ShaperDaemon
-from harness.shaping.userspace.link_queue import DROPPED, SENT_PACKETS
 from harness.shaping.userspace.meter import UserspaceMeter
 from harness.shaping.userspace.node_queues import QUEUE_BASE
 from harness.shaping.userspace.state import Layout, State
@@ -93,14 +93,14 @@ class Laboratory:
         link_queue = self.nodes[node].link_queues[number]
         self.ids[node, neighbour] += 1
         assert link_queue.arrive(at, self.ids[node, neighbour], length, b"", self.nodes[node].out)
-        self.daemon._schedule(link_queue, self.nodes[node])
+        self.daemon._agenda.schedule(link_queue, self.nodes[node])
 
     def departures(self, until):
         """{(node, neighbour, id): when}, looking only when the daemon would."""
         found = {}
-        while self.daemon._agenda and self.daemon._agenda[0][0] <= until:
-            now = self.daemon._agenda[0][0]
-            self.daemon._release(now)
+        while self.daemon._agenda.entries and self.daemon._agenda.entries[0][0] <= until:
+            now = self.daemon._agenda.entries[0][0]
+            self.daemon._agenda.release(now)
             for index, node in enumerate(self.nodes):
                 for neighbour, number in node.queue.gone[self.seen[index] :]:
                     found[index, neighbour, number] = now
@@ -172,8 +172,8 @@ def test_a_trunk_is_shared_by_nodes_and_a_downlink_comes_behind_it(laboratory):
 def test_what_waits_in_a_downlink_is_looked_at_no_more_often_than_it_lets_packets_go(laboratory, monkeypatch):
     laboratory.set(0, links(1, 2, delay_ns=MS), [downlink(1, 2, capacity=replace(TEN, buffer=Size(10**6)))])
     looks = []
-    release = laboratory.daemon._release
-    monkeypatch.setattr(laboratory.daemon, "_release", lambda until: (looks.append(until), release(until)))
+    release = laboratory.daemon._agenda.release
+    monkeypatch.setattr(laboratory.daemon._agenda, "release", lambda until: (looks.append(until), release(until)))
     for number in range(50):
         laboratory.arrive(0, 1, START + number * MS // 10)
         laboratory.arrive(0, 2, START + number * MS // 10)
@@ -299,7 +299,7 @@ def test_a_packet_that_is_sent_twice_crosses_the_capacity_twice(laboratory, monk
     link_queue = laboratory.nodes[0].link_queues[QUEUE_BASE + 1]
     packet = b"\x45" + bytes(FULL - 1)
     link_queue.arrive(START, 1, FULL, packet, laboratory.nodes[0].out)
-    laboratory.daemon._schedule(link_queue, laboratory.nodes[0])
+    laboratory.daemon._agenda.schedule(link_queue, laboratory.nodes[0])
     laboratory.departures(START + 100 * MS)
     assert copies == [packet]
     assert laboratory.ask(0, do="read")["caps"][0]["sent_packets"] == 2

@@ -12,8 +12,9 @@ from harness.model.units import Rate, Size, Time
 from harness.shaping.qdisc_diff import differences
 from harness.shaping.shape_branch import branch_of, shape_of
 from harness.shaping.userspace import control
-from harness.shaping.userspace.link_queue import DROPPED, LinkQueue
-from harness.shaping.userspace.token_bucket import NEVER
+from harness.shaping.userspace.clock import NEVER
+from harness.shaping.userspace.counters import DROPPED
+from harness.shaping.userspace.link_queue import LinkQueue
 from tests.unit.shaping.userspace.test_link_queue import MS, left, times
 
 EVERY_MS, EVERY_5_MS = Delivery.of("ms.up", bytes([1])), Delivery.of("5.up", bytes([0, 0, 0, 0, 1]))
