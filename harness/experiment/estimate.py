@@ -1,4 +1,4 @@
-"""How long the runs of an experiment will train, before the first one: predicted from one step on this machine."""
+"""Predicts how long the runs of an experiment will train, from one step that is timed on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.training.local_step import LocalStep, time_step
 
 
 def local_step(experiment: Experiment) -> LocalStep | None:
-    """A step of its task, timed here; None where it has a command of its own, or this Python cannot train."""
+    """Time one step of the task here; None where the experiment runs a command, or this Python cannot train."""
     if experiment.command or importlib.util.find_spec("torch") is None:
         return None
     try:
@@ -29,15 +29,9 @@ def local_step(experiment: Experiment) -> LocalStep | None:
 def training_seconds(
     experiment: Experiment, runs: Iterable[Run], plan_of: Callable[[Run], NetworkPlan], step: LocalStep
 ) -> dict[str, float]:
-    """Seconds of training by a run's slug; runs are left out whose strategy cannot be predicted.
+    """Seconds of training by a run's slug, without runs whose strategy cannot be predicted.
 
-    Args:
-        experiment: of the runs.
-        runs: which.
-        plan_of: makes a run's network.
-        step: of one rank, as timed here; ranks share this machine's cores.
-
-    Not counted: starting PyTorch, evaluating, and what a scenario changes.
+    Ranks share this machine's cores. Not counted: starting PyTorch, evaluating, and what a scenario changes.
     """
     found = {}
     for run in runs:

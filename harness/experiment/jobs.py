@@ -1,4 +1,4 @@
-"""How many runs go on at a time, and what each needs of its own: a network's name, and in containers subnets."""
+"""How many runs go on at a time, and the network name and subnets of each."""
 
 from __future__ import annotations
 
@@ -19,12 +19,7 @@ AUTO: Final = "auto"
 
 @dataclass(frozen=True)
 class Slot:
-    """What one of several runs at a time has of its own.
-
-    Args:
-        name: of its networks.
-        subnets: of its networks.
-    """
+    """The network name and the subnets of one of several runs at a time."""
 
     name: str
     subnets: Subnets
@@ -34,9 +29,9 @@ def read_jobs(text: str, nodes: int, runs: int) -> int:
     """How many runs at a time. Raises InputError.
 
     Args:
-        text: a whole number, or auto: as many as each node has a core of its own.
+        text: a whole number, or ``auto``: cores of this machine / nodes.
         nodes: of the largest network.
-        runs: how many there are.
+        runs: the number of runs, which is the most.
     """
     if text == AUTO:
         wanted = len(os.sched_getaffinity(0)) // max(1, nodes)
@@ -48,13 +43,9 @@ def read_jobs(text: str, nodes: int, runs: int) -> int:
 
 
 def slots(count: int, name: str, subnets: Subnets, *, apart: bool) -> list[Slot]:
-    """What each of ``count`` runs at a time has. Raises PlanError where a subnet cannot be divided.
+    """The slots of ``count`` runs at a time. Raises InputError where a subnet cannot be divided.
 
-    Args:
-        count: of them.
-        name: of the network, where there is one.
-        subnets: as the user wrote them.
-        apart: whether networks that are up together must have different subnets: then each has a part of these.
+    ``apart``: whether networks that are up together need different subnets, as containers do; each gets a part.
     """
     if count == 1:
         return [Slot(name, subnets)]
@@ -70,12 +61,7 @@ def slots(count: int, name: str, subnets: Subnets, *, apart: bool) -> list[Slot]
 
 
 def check_files(experiment: Experiment, nodes: Mapping[str, int]) -> None:
-    """Raise InputError where runs at the same time would add to one file, which tells nothing of either.
-
-    Args:
-        experiment: of the runs.
-        nodes: how many each has, by its slug.
-    """
+    """Raise InputError where several runs would write their measure to the same file; ``nodes``: by a run's slug."""
     if experiment.measure is None or not experiment.measure.path:
         return
     runs = [run for run in experiment.runs() if run.slug in nodes]

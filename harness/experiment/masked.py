@@ -1,4 +1,4 @@
-"""Arguments of a command as they may be recorded: without the values of options that are called after a secret."""
+"""Hides secrets in the arguments of a command before they are recorded: the values of options named after one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final
 
 HIDDEN: Final = "***"
 _SECRET: Final = re.compile(r"(?i)token(?!s|iz)|secret|password|api[-_]?key")
-"""In an option's name; ``--max-tokens`` and ``--tokenizer`` are no secrets."""
+"""Matches the name of an option with a secret value, but not ``--max-tokens`` or ``--tokenizer``."""
 _OPTION: Final = re.compile(r"-{1,2}[^=\s]+|[+]{0,2}[A-Za-z_][\w.-]*(?==)")
 _WORDS: Final = re.compile(r"""(\s+|(?:"[^"]*"|'[^']*'|[^\s"'])+)""")
-"""Of a command line within one argument, as ``sh -c`` has it."""
+"""Splits a command line that is one argument, as in ``sh -c``."""
 
 
 def masked(argv: Sequence[str]) -> list[str]:
-    """The arguments; ``--token X``, ``--token=X`` and ``TOKEN=X`` have ``***`` instead of X, in ``sh -c`` too."""
+    """Replace X by ``***`` in ``--token X``, ``--token=X`` and ``TOKEN=X``, also within an argument of ``sh -c``."""
     found: list[str] = []
     hide = False
     for word in argv:

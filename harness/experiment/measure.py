@@ -1,4 +1,4 @@
-"""What counts of a run of an own command, and how it is found while the command runs. Pure, but for reading files."""
+"""What is measured of a run of a user's command, and how values are found in its output or in a file. Pure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from harness.experiment.placeholders import fill
 Kind = Literal["wall_time", "log", "regex", "jsonl"]
 WALL: Final = "wall_time"
 _STEP: Final = "step"
-"""The group of a regular expression, and the key of a line, that say after which step a value was measured."""
+"""The group of a regular expression, and the key of a JSON line, with the step of a value."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What counts.
+    """What is measured.
 
     Args:
-        kind: seconds from start to end; a value of ``harness.log``; what a regular expression finds in the output of
-            ranks; or a key of the lines of a file.
-        name: of what is measured; the file's target names it too.
-        pattern: the regular expression, whose group has the value.
+        kind: ``wall_time``: seconds from start to end; ``log``: a value of ``harness.log``; ``regex``: what a regular
+            expression finds in the output of ranks; ``jsonl``: a key of the lines of a file.
+        name: of the value, as in the experiment's ``target``.
+        pattern: the regular expression, with a group for the value.
         path: of the file, with placeholders.
         key: of its lines.
     """
@@ -39,10 +39,9 @@ class Measure:
 
     @classmethod
     def of_regex(cls, pattern: str) -> Self:
-        """What a regular expression finds: loss, or what its first named group other than ``step`` is called.
+        """A measure by a regular expression. Raises InputError where it is invalid or has no group.
 
-        Raises:
-            InputError: it is none, or has no group.
+        The value is called as the first named group other than ``step``, else ``loss``.
         """
         try:
             found = re.compile(pattern)
@@ -56,12 +55,12 @@ class Measure:
         return cls("regex", named[0] if named else "loss", pattern=pattern)
 
     def at(self, values: Mapping[str, str]) -> Measure:
-        """The same for one run."""
+        """This measure with the placeholders of one run filled in."""
         return replace(self, path=fill(self.path, values))
 
     @property
     def sought(self) -> str:
-        """Where a value is looked for, in words."""
+        """Where a value is looked for, for messages."""
         return {
             WALL: "",
             "log": f"harness.log({self.name}=...) in the command",
@@ -70,20 +69,14 @@ class Measure:
         }[self.kind]
 
     def to_json(self) -> dict[str, Any]:
-        """For run.json: the name, and how it is measured."""
+        """As in run.json."""
         how = {WALL: {}, "log": {}, "regex": {"regex": self.pattern}, "jsonl": {"jsonl": self.path, "key": self.key}}
         return {"kind": self.kind, "name": self.name, **how[self.kind]}
 
 
 @dataclass(frozen=True)
 class Found:
-    """A value of what is measured.
-
-    Args:
-        rank: whose.
-        step: after which; counted where nothing says it.
-        value: of it; infinite or NaN too.
-    """
+    """A measured value, which may be infinite or NaN. ``step`` counts the values where nothing names a step."""
 
     rank: int
     step: int
@@ -96,11 +89,7 @@ class Found:
 
 
 class OutputReader:
-    """Finds values in what ranks print.
-
-    Args:
-        pattern: the regular expression.
-    """
+    """Finds values in the output of ranks by a regular expression."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = re.compile(pattern)
@@ -120,18 +109,14 @@ class OutputReader:
 
 
 class FileReader:
-    """Finds values in the lines of a file that one rank writes: they count as rank 0's.
-
-    Args:
-        key: of the value.
-    """
+    """Finds the values of a key in the lines of a file; they count as rank 0's."""
 
     def __init__(self, key: str) -> None:
         self._key = key
         self._found = 0
 
     def find(self, line: object) -> Iterator[Found]:
-        """The value of a line, parsed, if there is one."""
+        """The value in a parsed line, if there is one."""
         value = _number(line.get(self._key)) if isinstance(line, dict) else None
         if value is not None and isinstance(line, dict):
             self._found += 1

@@ -1,4 +1,4 @@
-"""Finds what counts of a command while it runs, and records it as ``harness.log`` does: in rank-R.jsonl."""
+"""Finds measured values while a command runs, and records them in rank-R.jsonl as ``harness.log`` does."""
 
 from __future__ import annotations
 
@@ -14,42 +14,35 @@ from harness.networks.rank_process import Stream
 
 
 class Measuring:
-    """Measures one run.
+    """Measures one run; ``path``: the file that is followed, if the measure names one."""
 
-    Args:
-        measure: what counts, of this run; None: nothing is looked for.
-        recording: of the run.
-        path: of the file that is followed, if the measure names one.
-    """
-
-    def __init__(self, measure: Measure | None, recording: Recording, path: Path | None) -> None:
+    def __init__(self, measure: Measure, recording: Recording, path: Path | None) -> None:
         self._measure, self._recording = measure, recording
-        self._output = OutputReader(measure.pattern) if measure and measure.kind == "regex" else None
-        self._file = FileReader(measure.key) if measure and measure.kind == "jsonl" else None
+        self._output = OutputReader(measure.pattern) if measure.kind == "regex" else None
+        self._file = FileReader(measure.key) if measure.kind == "jsonl" else None
         self._tail = Tail(path, from_end=True) if path else None
         if (self._output or self._file) and recording.network.backend.name == DOCKER:
             recording.share_logs()
 
     def sink(self, rank: int, stream: Stream, line: bytes) -> None:
-        """Take a line that a rank has printed. Raises HarnessError."""
+        """Record a line of output, and the values in it. Raises HarnessError."""
         self._recording.sink(rank, stream, line)
         if self._output:
             self._record(self._output.find(rank, line))
 
     def read(self) -> None:
-        """Read what has come to the file. Raises HarnessError."""
+        """Read the new lines of the file. Raises HarnessError."""
         if self._tail and self._file:
             for line in self._tail.lines():
                 self._record(self._file.find(line))
 
     @property
     def missing(self) -> list[str]:
-        """What to note of a run in which no value was found."""
-        if self._measure is None or self._measure.kind == WALL:
+        """Notes for a run in which no value was found."""
+        if self._measure.kind == WALL:
             return []
         return [f"no {self._measure.name} was found; looked for {self._measure.sought}"]
 
     def _record(self, values: Iterable[Found]) -> None:
-        assert self._measure
         for found in values:
             self._recording.log(found.rank, found.line(self._measure.name, time.time()))

@@ -1,4 +1,4 @@
-"""Which ranks were in the process group of a step, where ranks come and go. Pure."""
+"""Which ranks were in the process group of a step in an elastic run. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 
 def members_at(groups: Sequence[tuple[int, Collection[int]]], step: int) -> Collection[int] | None:
-    """The members of the group that did a step, as it counts in the end; None where there are no groups.
+    """The members of the last group that did a step; None where there are no groups.
 
     Args:
-        groups: of each, in the order in which they were formed, the last step before it, and its members.
+        groups: (last step before it, members) of each group, in the order in which they were formed.
         step: from 1; 0: before the first.
     """
     if not groups:

@@ -20,18 +20,18 @@ ALWAYS: Final = {
     "nodes": "their number",
     "run_dir": "the run's folder, as the command sees it",
 }
-"""What every command can name beside the parameters of its grid."""
+"""Placeholders that every command has beside the parameters of its grid."""
 _PLACEHOLDER: Final = re.compile(r"\{(\{)?([A-Za-z_]\w*)\}(?(1)\})")
 NAME: Final = re.compile(r"[A-Za-z_]\w*")
 
 
 def names_in(text: str) -> set[str]:
-    """The placeholders of a text."""
+    """The names of the placeholders in a text."""
     return {name for escaped, name in _PLACEHOLDER.findall(text) if not escaped}
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with the value of every placeholder."""
+    """The text with the placeholders replaced by their values."""
     return _PLACEHOLDER.sub(lambda found: f"{{{found[2]}}}" if found[1] else values[found[2]], text)
 
 

@@ -1,4 +1,4 @@
-"""What can be said before the first network is made: is there such a program and script, does a scenario fit?"""
+"""Checks before the first network is made: do the program and the script exist, does the scenario fit?"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NO_FILE: Final = {
     _SHELL: re.compile(r"-\w*[cs]\w*"),
     re.compile("torchrun"): re.compile("-m|--module|--no-python|--run-path"),
 }
-"""Options by which an interpreter, or torchrun, is given something else than a script."""
+"""Options after which an interpreter, or torchrun, takes something else than a script."""
 _WITH_A_VALUE: Final = ("-W", "-X", "-o", "+o", "+O")
 """Options of interpreters whose value is the next word."""
 
@@ -41,8 +41,8 @@ def check_command(
 
     Args:
         command: with placeholders.
-        fillings: the placeholders' values, of each run.
-        environ: of programs in namespaces; None: in containers, which have programs of their own.
+        fillings: the placeholders' values in each run.
+        environ: of programs in namespaces; None: not checked, since containers have programs of their own.
     """
     if not command.folder.is_dir():
         raise InputError(f"command: there is no folder {command.folder}, in which the command starts")
@@ -54,13 +54,7 @@ def check_command(
 
 
 def check_scenarios(runs: Iterable[Run], plan_of: Callable[[Run], NetworkPlan], *, elastic: bool = False) -> None:
-    """Raise InputError where a run's network cannot be changed as its scenario says, or no run would outlive it.
-
-    Args:
-        runs: with their scenarios, whose files can be read.
-        plan_of: the network of a run.
-        elastic: whether they go on without ranks that are away, for which rank 0 has to stay.
-    """
+    """Raise InputError where a scenario does not fit the network of its run, or kills rank 0 of an elastic run."""
     distinct = {(run.profile, run.topology, run.scenario): run for run in runs if run.scenario != NONE}
     for run in distinct.values():
         plan = plan_of(run)
@@ -86,11 +80,7 @@ def _check_rank_0(scenario: NetworkScenario) -> None:
 
 
 def check_training(task: str) -> None:
-    """Raise UnavailableError where this Python, which every node would run, lacks what training needs.
-
-    Args:
-        task: that is learned.
-    """
+    """Raise UnavailableError where this Python, which every node would run, lacks what training needs."""
     needs = ["torch", "numpy", *(["sklearn"] if task == "digits" else [])]
     if missing := [name for name in needs if importlib.util.find_spec(name) is None]:
         raise UnavailableError(
@@ -100,7 +90,7 @@ def check_training(task: str) -> None:
 
 
 def check_measure(measure: Measure, in_containers: bool) -> None:
-    """Raise InputError where a file is to be read that a container would not share with us."""
+    """Raise InputError where the measured file is outside the folder that a container shares with us."""
     if in_containers and measure.path and not measure.path.startswith("{run_dir}/"):
         raise InputError(
             f"measure: a command in a container can leave a file in {{run_dir}} alone, and {quoted(measure.path)} is "
@@ -111,7 +101,7 @@ def check_measure(measure: Measure, in_containers: bool) -> None:
 def _programs(
     command: OwnCommand, fillings: Sequence[Mapping[str, str]], environ: Mapping[str, str] | None
 ) -> Iterator[tuple[str, str]]:
-    """Each program, and where programs are looked for."""
+    """(program, PATH) of each run."""
     for values in fillings if environ is not None else ():
         found = {**(environ or {}), **command.environment(values)}
         yield command.filled(values)[0], found.get("PATH", os.defpath)
@@ -131,7 +121,7 @@ def _check_program(command: OwnCommand, program: str, path: str) -> None:
 
 
 def _script(argv: Sequence[str]) -> str | None:
-    """The script that an interpreter, or torchrun, is given, as far as that can be seen."""
+    """The script that an interpreter, or torchrun, would run; None where the arguments do not show it."""
     program = PurePath(argv[0]).name
     no_file = next((other for kind, other in _NO_FILE.items() if kind.fullmatch(program)), None)
     if no_file is None:

@@ -1,4 +1,4 @@
-"""What runs on every rank of a run: the trainer with a strategy, or the user's own command. Pure."""
+"""The program that every rank runs: the trainer with a strategy, or the user's own command. Pure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Program:
     """A program.
 
     Args:
-        argv: of it.
-        env: beside what every rank gets.
-        folder: where it starts; None: where the harness was started, in containers their own.
+        argv: the program and its arguments.
+        env: variables beside those that every rank gets.
+        folder: its working directory; None: that of the harness, or of the container.
     """
 
     argv: tuple[str, ...]
@@ -31,14 +31,7 @@ class Program:
 
 
 def train_options(experiment: Experiment, run: Run, out: str, resume: bool) -> TrainOptions:
-    """The options of the training program on each rank of a run with a strategy.
-
-    Args:
-        experiment: of the run.
-        run: which.
-        out: the run's folder, as a rank sees it.
-        resume: whether to continue from the newest checkpoint.
-    """
+    """The options of the trainer; ``out``: the run's folder as a rank sees it, ``resume``: from the last checkpoint."""
     assert isinstance(run.variant, StrategyVariant)
     return TrainOptions(
         task=experiment.task,
@@ -52,15 +45,15 @@ def train_options(experiment: Experiment, run: Run, out: str, resume: bool) -> T
 
 
 def program_of(experiment: Experiment, run: Run, nodes: int, out: str, python: str, resume: bool) -> Program:
-    """What to start on every rank.
+    """The program of every rank.
 
     Args:
-        experiment: of the run.
-        run: which.
-        nodes: of its network.
+        experiment: with the run.
+        run: the run.
+        nodes: number of nodes of its network.
         out: the run's folder, as a rank sees it.
-        python: of the nodes, which has this package.
-        resume: whether to continue from the newest checkpoint; a command of the user's own begins anew.
+        python: the nodes' interpreter, which has this package.
+        resume: whether to continue from the newest checkpoint; the user's own commands start again.
     """
     if isinstance(run.variant, CommandVariant):
         command, values = run.variant.command, run.values(nodes, out)
@@ -70,14 +63,7 @@ def program_of(experiment: Experiment, run: Run, nodes: int, out: str, python: s
 
 
 def facts_of(experiment: Experiment, run: Run, nodes: int, out: str) -> dict[str, Any]:
-    """What run.json says of it; of a command's environment, nothing.
-
-    Args:
-        experiment: of the run.
-        run: which.
-        nodes: of its network.
-        out: the run's folder, as a rank sees it.
-    """
+    """What run.json says of the program, without the environment of a command, which may have secrets."""
     if not isinstance(run.variant, CommandVariant):
         return describe(train_options(experiment, run, "", resume=False))
     values = run.values(nodes, out)

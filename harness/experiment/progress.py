@@ -1,4 +1,4 @@
-"""The progress of a run: follows the records that its ranks write, each line read once."""
+"""Follows the progress of a run by the records that its ranks write."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from harness.run_files import RunFolder
 
 
 class Tail:
-    """Reads the new whole lines of a growing file.
+    """Reads the new whole lines of a growing file, which may not exist yet.
 
-    Args:
-        path: of the file, which may not exist yet.
-        from_end: whether what is there now counts as read.
+    ``from_end``: whether to skip what the file has now.
     """
 
     def __init__(self, path: Path, *, from_end: bool = False) -> None:
@@ -29,7 +27,7 @@ class Tail:
         self._position = _size(path) if from_end else 0
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """The objects in the lines since the last call; all, where the file was begun anew."""
+        """The objects in the lines since the last call; in all lines, if the file was truncated."""
         try:
             with self._path.open("rb") as file:
                 if self._position > _size(self._path):
@@ -61,7 +59,7 @@ class RunProgress:
         ranks: number of ranks.
         target: ``loss`` or ``accuracy``, and its value; None: no target.
         since: start of this attempt, in seconds since the epoch.
-        logged: of an own command: the name of the logged value that counts. Then training begins with the attempt.
+        logged: the name of the measured value of a user's command, whose training begins with the attempt.
     """
 
     def __init__(
@@ -76,22 +74,22 @@ class RunProgress:
         self._target, self._logged = target, logged
         self._scores: dict[int, dict[int, float]] = {}
         self.step = 0
-        """The last one; of an own command, of the lowest rank that logs."""
+        """The last step; of a command, the last step of the lowest rank that logs."""
         self.elapsed = 0.0
         self.name = logged or "loss"
         self.value: float | None = None
-        """What is called so, at that step."""
+        """The value of that name at the last step."""
         self.logging: Counter[int] = Counter()
-        """How many of these values each rank of an own command has logged."""
+        """How many values each rank of a command has logged."""
         self._names_steps: set[int] = set()
         self._groups: list[tuple[int, frozenset[int]]] = []
-        """Of an elastic run: the last step before each process group, and its members."""
+        """(last step before it, members) of each process group of an elastic run."""
         self._since = since
         self._started: tuple[float, float] | None = (since, 0.0) if logged else None
 
     @property
     def reached_at(self) -> int | None:
-        """The first evaluated step at which the mean over all ranks has reached the target; over those that log."""
+        """The first evaluated step at which the mean over all ranks, or all that log, has reached the target."""
         return next((step for step in sorted(self._scores) if self._whole_and_reached(step)), None)
 
     def _whole_and_reached(self, step: int) -> bool:
@@ -164,7 +162,7 @@ class RunProgress:
 
 
 def progress_of(experiment: Experiment, folder: RunFolder, ranks: int, since: float) -> RunProgress:
-    """Of a run of an experiment; see RunProgress."""
+    """The progress of a run that started at ``since``, in seconds since the epoch."""
     measure = experiment.measure
     logged = None if measure is None else "loss" if measure.kind == WALL else measure.name
     return RunProgress(folder.path, ranks, experiment.target, since, logged)

@@ -1,4 +1,4 @@
-"""What there is in ``runs/``: experiments and single runs, the newest first, and how each has ended."""
+"""Lists the experiments and single runs in ``runs/``, and how each ended."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ RUNS: Final = Path("runs")
 LATEST: Final = "latest"
 TO_DO: Final = "to do"
 UNFINISHED: Final = "unfinished"
-"""The status of a run that has begun and has no end.json: it was cut off, or still goes on."""
+"""The status of a run without end.json: it was cut off, or is still running."""
 _ENDINGS: Final = ("failed", "stopped", UNFINISHED, TO_DO)
-"""What an experiment's state is called after, the worst first; else it is finished."""
+"""Statuses of runs that decide the state of their experiment, the worst first."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Recorded:
     """A folder with records.
 
     Args:
-        folder: where they are.
-        kind: of an experiment, or of one run that no experiment began.
+        folder: its path.
+        kind: ``run`` is one run outside any experiment.
         created: seconds since the epoch.
         runs: how many runs have each status.
         running: whether a command works on the experiment now.
@@ -42,11 +42,11 @@ class Recorded:
 
     @property
     def state(self) -> str:
-        """running, finished, or what some of its runs are: failed, stopped, unfinished or to do."""
+        """running, else the worst status of its runs (failed, stopped, unfinished, to do), else finished."""
         return "running" if self.running else next((one for one in _ENDINGS if self.runs.get(one)), "finished")
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """As ``experiment list --json`` prints it."""
         return {
             "folder": str(self.folder),
             "kind": self.kind,
@@ -57,17 +57,13 @@ class Recorded:
 
 
 def recorded(root: Path = RUNS) -> list[Recorded]:
-    """What there is in a folder, the newest first; folders without records are left out."""
+    """The folders with records in ``root``, the newest first."""
     found = (_read(folder) for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else iter(())
     return sorted(filter(None, found), key=lambda one: one.created, reverse=True)
 
 
 def resolve(folder: Path | None) -> Path:
-    """The folder that a user means: ``latest``, also as ``ROOT/latest``, and nothing mean the newest there.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The folder that a user means: None, ``latest`` and ``ROOT/latest`` stand for the newest. Raises InputError."""
     if folder is not None and (folder.name != LATEST or folder.exists()):
         return folder
     root = RUNS if folder is None or folder == Path(LATEST) else folder.parent

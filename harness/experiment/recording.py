@@ -1,4 +1,4 @@
-"""The record of one run: its folder, what ranks print, links and flows, reshapes, how it ended (docs/runs.md)."""
+"""Writes the records of one run: output of ranks, links and flows, reshapes, how it ended (docs/runs.md)."""
 
 from __future__ import annotations
 
@@ -29,26 +29,23 @@ FOLDER_IN_CONTAINER: Final = str(RUNS)
 _PACKAGE_IN_CONTAINER: Final = "/opt/harness-of-the-host/harness"
 _LAST_LINES: Final = 10
 _FULL: Final = os.strerror(errno.ENOSPC)
-"""That a disk is full is said once, whatever could not be written."""
+"""A full disk is reported once, whichever files could not be written."""
 
 
 def check_volumes(placement: Placement) -> None:
-    """Raise InputError where the user has a volume where the folder of a run goes."""
+    """Raise InputError where a volume of the user is mounted at the place of the run's folder."""
     for volume in placement.volumes:
         if parse_volume(volume)[1].rstrip("/") == FOLDER_IN_CONTAINER:
             raise InputError(
-                f"--volume {volume}: a run that is recorded has its folder at {FOLDER_IN_CONTAINER} in containers; give"
-                " yours another one"
+                f"--volume {volume}: a recorded run has its folder at {FOLDER_IN_CONTAINER} in containers; mount this"
+                " volume at another path"
             )
 
 
 def recorded_placement(placement: Placement, folder: RunFolder, *, collectives: bool = False) -> Placement:
-    """The placement in which ranks can write to the folder of a run, which is made here. Raises HarnessError.
+    """Make the folder of a run, and mount it in containers. Raises HarnessError.
 
-    Args:
-        placement: without it.
-        folder: of the run.
-        collectives: whether ranks record each collective, for which containers get this package, whatever their image.
+    ``collectives``: whether ranks record each collective, for which containers get this package, whatever their image.
     """
     in_containers = placement.runtime == DOCKER
     folder.make(shared=in_containers and os.geteuid() == 0)
@@ -59,12 +56,7 @@ def recorded_placement(placement: Placement, folder: RunFolder, *, collectives: 
 
 
 def network_facts(network: Network, congestion_control: str) -> dict[str, Any]:
-    """What run.json says of a run's network and of the software here.
-
-    Args:
-        network: as it is when the run begins.
-        congestion_control: of TCP.
-    """
+    """What run.json says of the network, as it is when the run begins, and of the software."""
     plan = network.plan
     return {
         "version": 1,
@@ -96,11 +88,10 @@ class Recording:
 
     Args:
         network: of the run.
-        folder: of the run, which is there.
+        folder: of the run; it exists.
         facts: the contents of run.json.
         notify: called with each message for the user, one line each.
-        required: whether a record that cannot be written is an error. Otherwise that is reported once, and the run goes
-            on.
+        required: whether a record that cannot be written is an error; if not, it is reported once, and the run goes on.
         collectives: whether ranks record each collective; see ``recorded_placement``.
     """
 
@@ -119,14 +110,13 @@ class Recording:
         self._logs: dict[int, Lines] = {}
         self._open = ExitStack()
         self.notes: list[str] = []
-        """Of the engine and of what samples, each once, e.g. that a shaper daemon was restarted: meanwhile its links
-        were down."""
+        """Messages of the engine and the sampler, each once, e.g. that a shaper daemon, and so its links, was down."""
         self._incomplete = False
         self._began = time.time()
         self._sampler = Sampler(network, folder.path, facts["attempt"])
 
     def __enter__(self) -> Self:
-        """Write run.json; from now on links, flows and reshapes are recorded. Raises HarnessError."""
+        """Write run.json and begin to record links, flows and reshapes. Raises HarnessError."""
         with ExitStack() as opened:
             self._write(self.folder.begin, self.facts)
             self._write(self.network.record_in, self.folder.path)
@@ -145,7 +135,7 @@ class Recording:
 
     @property
     def environ(self) -> dict[str, str]:
-        """Variables for the ranks: the folder as they see it, and what makes them record collectives."""
+        """Variables of the ranks: the run's folder as they see it, and the hook that records collectives."""
         found = {RUN_DIR: self.folder_of_ranks}
         if not self._collectives:
             return found
@@ -159,12 +149,12 @@ class Recording:
         return folder_of_ranks(self.network, self.folder)
 
     def sink(self, rank: int, _: Stream, line: bytes) -> None:
-        """Take a line that a rank has printed. Raises HarnessError."""
+        """Add a line of output to rank-R.log. Raises HarnessError."""
         if log := self._logs.get(rank):
             self._write(log.write, line)
 
     def share_logs(self) -> None:
-        """Make every rank-R.jsonl, to which a rank in a container, another user, can add too. Raises HarnessError."""
+        """Make every rank-R.jsonl, writable for a rank in a container, which is another user. Raises HarnessError."""
         for rank in range(self.network.plan.size):
             path = self.folder.path / f"rank-{rank}.jsonl"
             self._write(lambda path=path: Lines(path).close())
@@ -176,7 +166,7 @@ class Recording:
         self._write(append_json, self.folder.path / f"rank-{rank}.jsonl", line)
 
     def tick(self) -> None:
-        """Say what became known of the engine, and of what samples, since the last tick."""
+        """Report new messages of the engine and the sampler."""
         self._say(self._sampler.messages())
 
     def _say(self, texts: list[str]) -> None:
@@ -188,7 +178,7 @@ class Recording:
                     self._notify(f"{self.folder.path.name}: {text}")
 
     def ending(self, outcome: LaunchOutcome) -> dict[str, Any]:
-        """The fields of end.json that say how a program has ended on all ranks, for ``end``."""
+        """The fields of end.json for a program that has ended on all ranks; pass them to ``end``."""
         failed = outcome.failed_rank
         status = "failed" if failed is not None else "limit" if outcome.unended else "finished"
         return {
@@ -204,7 +194,7 @@ class Recording:
 
         Args:
             status: finished, failed, stopped or limit.
-            fields: what differs from that of a run in which no rank failed.
+            fields: those that differ from a run in which no rank failed.
         """
         seconds = time.time() - self._began
         self._say(self._sampler.stop())

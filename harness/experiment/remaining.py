@@ -1,4 +1,4 @@
-"""Extrapolates the remaining time of a run and of an experiment from the measured times. Pure."""
+"""Estimates the remaining time of a run and of an experiment from the measured times. Pure."""
 
 from __future__ import annotations
 

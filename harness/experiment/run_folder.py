@@ -1,4 +1,4 @@
-"""The folder of a run that no experiment began: ``runs/<name>-<YYYYMMDD-HHMMSS>``."""
+"""The folder of a run outside any experiment: ``runs/<name>-<YYYYMMDD-HHMMSS>``."""
 
 from __future__ import annotations
 
@@ -14,22 +14,13 @@ _LONGEST_NAME: Final = 60
 
 
 def folder_name(name: str) -> str:
-    """What the folder of a run that begins now is called.
-
-    Args:
-        name: of its script; what may not be in a folder's name becomes ``-``.
-    """
+    """The folder's name for a run of this script that begins now, with unsafe characters replaced by ``-``."""
     clean = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip(".-")[:_LONGEST_NAME]
     return f"{clean or 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def new_run_folder(root: Path, name: str) -> RunFolder:
-    """Make a folder that no other run has. Raises InputError.
-
-    Args:
-        root: ``runs``.
-        name: of the script.
-    """
+    """Make a new folder in ``root`` for a run of this script. Raises InputError."""
     first = root / folder_name(name)
     path, number = first, 1
     while True:

@@ -1,4 +1,4 @@
-"""Performs one run: makes a network, trains on every node, and records both."""
+"""Performs one run: makes a network, starts the program on every node, and records both."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _collectives() -> bool:
 
 
 def sharing(together: int) -> str:
-    """What to say where several runs go on at a time."""
+    """The warning that runs at a time distort each other's times."""
     cores = count(len(os.sched_getaffinity(0)), "core")
     return f"{together} runs at a time share {cores}: their times are not those that each would have alone"
 
@@ -65,10 +65,10 @@ class Runner:
     """Performs runs, one after the other.
 
     Args:
-        experiment: of the runs.
+        experiment: with the runs.
         folder: of the experiment.
         name: of each run's network, for ``harness link set``.
-        placement: where nodes live, and what makes their links.
+        placement: the backend and the engine.
         notify: called with each message for the user, one line each.
         subnets: of each run's network.
         together: how many runs of the experiment go on at a time.
@@ -83,14 +83,14 @@ class Runner:
     together: int = 1
 
     def folder_of(self, run: Run) -> RunFolder:
-        """Where a run's records are."""
+        """The folder of a run's records."""
         return RunFolder(self.folder / run.slug)
 
     def perform(self, run: Run, watch: Callable[[RunProgress], None]) -> Mapping[str, Any]:
         """Perform a run and return its end.json. A rank that fails ends the run, not the experiment.
 
         Args:
-            run: which.
+            run: of the experiment.
             watch: called several times a second with the progress.
 
         Raises:
@@ -117,7 +117,7 @@ class Runner:
         return folder.ending or {}
 
     def _placement_of(self, run: Run, folder: RunFolder) -> Placement:
-        """The placement, with the run's folder, which is made, and the user's files as volumes of containers."""
+        """Make the run's folder; the placement that mounts it, and the user's files, in containers."""
         placement = recorded_placement(self.placement, folder, collectives=_collectives())
         if placement.runtime == DOCKER:
             for volume in self._files(run):
@@ -125,10 +125,7 @@ class Runner:
         return placement
 
     def _files(self, run: Run) -> Iterator[str]:
-        """The volumes with the user's files; a command's folder is where it starts, unless the user put another there.
-
-        All of them are read-only.
-        """
+        """Read-only volumes with the user's files; a command's folder is mounted unless the user has a volume there."""
         if isinstance(run.variant, CommandVariant):
             if not any(parse_volume(volume)[1] == START_IN_CONTAINER for volume in self.placement.volumes):
                 yield f"{run.variant.command.folder}:{START_IN_CONTAINER}:ro"
@@ -174,7 +171,7 @@ class Runner:
         return lambda text: self.notify(f"{run.slug}: {text}")
 
     def _measuring(self, run: Run, recording: Recording) -> Measuring | None:
-        """What finds the values that count; None for strategies, which record themselves."""
+        """Finds the measured values of a command; None for strategies, which record themselves."""
         measure = self.experiment.measure
         if measure is None or not isinstance(run.variant, CommandVariant):
             return None

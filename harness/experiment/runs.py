@@ -1,4 +1,4 @@
-"""The folder of an experiment: created, read for --resume, locked; which of its runs are left."""
+"""The folder of an experiment: creates, reads and locks it, and finds the runs that are left."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def new_folder(
 
     Args:
         root: ``runs``.
-        experiment: what to write.
-        source: its file, which is copied.
-        options: of the command, by name, defaults included: they say where the runs are made.
+        experiment: to be written into it.
+        source: the experiment's file, which is copied.
+        options: of the command by name, defaults included: runtime, engine and so on.
         now: for the folder's name.
     """
     name = f"{experiment.name}-{time.strftime('%Y%m%d-%H%M%S', now)}"
@@ -59,7 +59,7 @@ def new_folder(
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file that may have secrets: whoever may not read it may not read the copy either."""
+    """Copy a file with its permissions: it may have secrets."""
     mode = source.stat().st_mode & 0o777
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
         file.write(source.read_bytes())
@@ -78,12 +78,11 @@ def load_folder(
 ) -> tuple[Experiment, dict[str, Any]]:
     """Read the experiment of a folder, and the options with which it was started.
 
-    All of its runs have the same options, since runs with others could not be compared with them.
-
     Args:
         folder: of the experiment.
-        options: of this command, for those that the folder does not have.
-        given: names of those that the user wrote: one that differs is refused, except the network's name.
+        options: of this command; the folder's own options replace them.
+        given: names of options that the user wrote. All runs must have the same options to be comparable, so one that
+            differs from the folder's is refused, except the network's name.
 
     Raises:
         InputError: this is no experiment's folder, or it cannot be continued with these options.
@@ -108,10 +107,10 @@ def load_folder(
 
 
 def _of_command(folder: Path, described: Mapping[str, Any]) -> Experiment:
-    """The experiment of a command, from the copy of its file: nothing else has the command's environment.
+    """The experiment of a command, from the copy of its file, which alone has the command's environment.
 
     Raises:
-        InputError: the copy cannot be read, or is another experiment now.
+        InputError: the copy cannot be read, or has other runs now.
     """
     copy = folder / "experiment.yaml"
     root = Path(str(described.get("source"))).parent
@@ -122,7 +121,7 @@ def _of_command(folder: Path, described: Mapping[str, Any]) -> Experiment:
 
 
 def _known(recorded: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that are options of this version. Raises TypeError for a value of another type."""
+    """The recorded options that this version has. Raises TypeError for a value of another type."""
     found = {name: value for name, value in recorded.items() if name in options}
     for name, value in found.items():
         of = value if isinstance(value, list) else [] if value is None else [value]
@@ -139,19 +138,14 @@ def _option(name: str, value: Any) -> str:
 
 @dataclass(frozen=True)
 class ExperimentRuns:
-    """The runs in an experiment's folder.
-
-    Args:
-        experiment: which runs there are.
-        folder: of the experiment.
-    """
+    """The runs in the folder of an experiment."""
 
     experiment: Experiment
     folder: Path
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the experiment's lock. Raises NetworkStateError where another command does, InputError."""
+        """Hold the experiment's lock. Raises NetworkStateError where another command holds it, InputError."""
         path = self.folder / ".lock"
         try:
             lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -165,11 +159,11 @@ class ExperimentRuns:
             yield
 
     def ending(self, run: Run) -> Mapping[str, Any] | None:
-        """A run's end.json, or None."""
+        """The end.json of a run, or None."""
         return RunFolder(self.folder / run.slug).ending
 
     def done(self) -> list[Run]:
-        """Runs that need not be repeated."""
+        """Runs that --resume skips."""
         return [run for run in self.experiment.runs() if (self.ending(run) or {}).get("status") in _ENDED]
 
     def todo(self) -> list[Run]:

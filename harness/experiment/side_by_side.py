@@ -21,11 +21,11 @@ from harness.linux.line_splitter import LineSplitter
 
 _TICK_SECONDS: Final = 0.25
 _GRACE_SECONDS: Final = 60.0
-"""That a worker has to stop its ranks (launch.GRACE_SECONDS) and to remove its network, also one of containers."""
+"""Time for a worker to stop its ranks (launch.GRACE_SECONDS) and to remove its network, also one of containers."""
 
 
 class Viewer(Protocol):
-    """Shows what goes on."""
+    """Shows the progress of runs."""
 
     def begin(self, run: Run) -> None:
         """A run starts."""
@@ -48,7 +48,7 @@ class _Worker:
     error: str = ""
 
     def read(self, nodes: int) -> None:
-        """Take what it has printed, and how far its run is."""
+        """Read the worker's output and the progress of its run."""
         assert self.process.stdout
         while data := _available(self.process.stdout.fileno()):
             for line in self.lines.feed(data):
@@ -71,7 +71,7 @@ class _Worker:
             self.runner.notify(note)
 
     def ending(self) -> Mapping[str, Any]:
-        """Its run's end.json. Raises HarnessError where the run could not be performed."""
+        """The end.json of the run. Raises HarnessError where the run could not be performed."""
         code = self.process.returncode
         ending = self.runner.folder_of(self.run).ending
         if code == 0 and ending is not None:
@@ -92,16 +92,16 @@ def perform(
     tick: Callable[[], None] = lambda: None,
     environ: Mapping[str, str] | None = None,
 ) -> None:
-    """Perform runs, one in each slot at a time; where this is ended, all of them are.
+    """Perform runs, one in each slot at a time. An exception here, Ctrl-C too, stops all of them.
 
     Args:
         todo: the runs.
-        runner: of all of them, but for what a slot has of its own.
-        slots: as many as runs may go on at a time.
+        runner: for all runs; a slot replaces its name and subnets.
+        slots: one for each run at a time.
         where: the experiment's options.
-        nodes: how many each run has, by its slug.
-        view: shows them.
-        tick: called several times a second; may end this.
+        nodes: number of nodes by a run's slug.
+        view: shows the progress.
+        tick: called several times a second; may raise.
         environ: of the processes; None: ours.
 
     Raises:
@@ -130,13 +130,18 @@ def perform(
                 _close(one)
                 view.end(one.run, one.ending(), one.progress)
     except BaseException as end:
-        code = end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 128 + signal.SIGINT
-        _stop([one for _, one in workers], code - 128 if code - 128 in (signal.SIGTERM, signal.SIGHUP) else 2)
+        _stop([one for _, one in workers], stop_signal(end))
         raise
 
 
+def stop_signal(end: BaseException) -> int:
+    """The signal that passes on what ended this process: SIGTERM or SIGHUP by its exit code, else SIGINT."""
+    number = end.code - 128 if isinstance(end, SystemExit) and isinstance(end.code, int) else signal.SIGINT
+    return int(number if number in (signal.SIGTERM, signal.SIGHUP) else signal.SIGINT)
+
+
 def _start(run: Run, runner: Runner, where: dict[str, Any], environ: Mapping[str, str] | None) -> _Worker:
-    """In a session of its own: Ctrl-C on the terminal is for us alone, and we pass it on."""
+    """Start a worker in a session of its own: Ctrl-C on the terminal reaches us alone, and we pass it on."""
     began = time.time()
     argv = worker.arguments(runner, run.slug, where)
     process = subprocess.Popen(
@@ -148,7 +153,7 @@ def _start(run: Run, runner: Runner, where: dict[str, Any], environ: Mapping[str
 
 
 def _stop(workers: Sequence[_Worker], number: int) -> None:
-    """Have all of them take their networks down and say that they were stopped, and wait for that."""
+    """Send a signal to all workers, and wait until they have taken their networks down."""
     for one in workers:
         if one.process.poll() is None:
             one.process.send_signal(number)

@@ -1,4 +1,4 @@
-"""What an experiment is: a value, read from a YAML file by ``spec_file.py``. Pure."""
+"""An experiment as a value, which ``spec_file.py`` reads from a YAML file. Pure."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _UNSAFE: Final = re.compile(r"[^\w=+-]+")
 _NAME: Final = re.compile(r"[^\W_][\w.-]{0,63}")
 _LONGEST_NAME: Final = 128
 _LONGEST_SLUG: Final = 200
-"""Bytes, as of the name: a file's name has up to 255."""
+"""Bytes of a run's and an experiment's name: a file's name has up to 255."""
 
 
 def plain(text: str) -> str:
-    """Text as a part of a file's name: only letters and digits of any script, and few others; where nothing of it is
-    left, a number that stands for it.
+    """The text as part of a file's name: other characters than letters, digits and ``_=+-`` become ``-``, and a text
+    without any of these becomes a hash.
     """
     return _UNSAFE.sub("-", text).strip("-") or hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def short(name: str) -> str:
-    """What a profile or topology is called: its name, or that of its file without what comes after the last dot."""
+    """The name of a profile or topology in the report: its name, or its file's without the ending."""
     if "/" not in name:
         return name
     if name.startswith("matrix:"):
@@ -46,7 +46,7 @@ def short(name: str) -> str:
 
 
 def check_name(name: str) -> None:
-    """Raise InputError where an experiment cannot be called so: its folder is."""
+    """Raise InputError for an invalid name of an experiment, which its folder has too."""
     if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
         raise InputError(
             f"{quoted(name)} cannot be a name: use up to 64 letters, digits, '_', '.' and '-', "
@@ -64,8 +64,8 @@ class Run:
         variant: the strategy, or the command.
         seed: of the training.
         network_seed: of the network's draws; None: the same as ``seed``.
-        scenario: that is played on the network meanwhile: the path of its file, or none.
-        varied: whether other runs of the experiment have another scenario, so that this one's is part of its label.
+        scenario: the path of the scenario that is played meanwhile, or ``none``.
+        varied: whether the experiment has several scenarios, so that the label names this one.
     """
 
     profile: str
@@ -78,7 +78,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """What charts and tables call it: its strategy or parameters, e.g. ``diloco H=20 scenario=flaky``."""
+        """The name in charts and tables: the strategy or the parameters, e.g. ``diloco H=20 scenario=flaky``."""
         named = self.varied and self.scenario != NONE
         return f"{self.variant.label} scenario={short(self.scenario)}" if named else self.variant.label
 
@@ -89,16 +89,14 @@ class Run:
 
     @property
     def slug(self) -> str:
-        """Its folder's name, e.g. ``wan.ring.diloco-H=20.seed0``."""
+        """The folder's name, e.g. ``wan.ring.diloco-H=20.seed0``."""
         parts = (short(self.profile), short(self.topology), self.label)
         return ".".join([*map(plain, parts), f"seed{self.seed}"])
 
     def values(self, nodes: int, run_dir: str) -> dict[str, str]:
-        """The values of a command's placeholders (placeholders.ALWAYS, and its parameters).
+        """The values of a command's placeholders: placeholders.ALWAYS and its parameters.
 
-        Args:
-            nodes: of the network.
-            run_dir: the run's folder, as the command sees it.
+        ``run_dir``: the run's folder, as the command sees it.
         """
         parameters = self.variant.parameters if isinstance(self.variant, CommandVariant) else {}
         always = {"seed": str(self.seed), "nodes": str(nodes), "run_dir": run_dir}
@@ -108,26 +106,21 @@ class Run:
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that is asked for.
+    """An experiment: a run for every combination of profile, topology, variant, scenario and seed.
 
     Args:
         name: of the experiment.
-        profiles: one run for each, times ...
-        topologies: ... each of these, times ...
-        variants: ... each of these, all strategies or all points of one command's grid, times ...
-        scenarios: ... each of these, which change the network while it trains, times ...
-        seeds: ... each of these.
+        variants: all strategies, or all points of one command's grid.
+        scenarios: paths of scenarios that change the network during a run, or ``none``.
         network_seed: one network for all seeds; None: every seed draws a network of its own.
         network: other options of every run's network, by their names in `PlanOptions`: uplink, mtu and so on.
-        nodes: ranks; None: as the topology says.
-        task: what is learned by strategies.
-        schedule: of each strategy's run. Without checkpoints, a run that was stopped begins anew.
-        target: ``loss`` or ``accuracy``, and the value that counts as learned; None: there is none. Of a strategy it is
-            on held-out data.
+        nodes: number of ranks; None: as the topology says.
+        task: that strategies learn.
+        schedule: of each strategy's run. Without checkpoints, a run that was stopped starts again.
+        target: ``loss`` or ``accuracy``, of strategies on held-out data, and the value to reach; None: no target.
         stop_at_target: whether a run ends when the mean over its ranks has reached the target.
-        limit_seconds: of training, after which a run ends and counts as it is; None: no limit. Of a command, it is
-            from its start.
-        measure: what counts of a command; of strategies it is the loss.
+        limit_seconds: of training, of a command from its start, after which a run ends; None: no limit.
+        measure: what is measured of a command; of strategies it is the loss.
     """
 
     name: str
@@ -171,7 +164,7 @@ class Experiment:
             raise InputError(f"a run would be called {longest}, too long for a file's name; give fewer options")
 
     def runs(self) -> Iterator[Run]:
-        """Every combination: all strategies on one network first, since that is what is compared."""
+        """Every combination: all strategies on one network first, since these are compared."""
         varied = len(self.scenarios) > 1
         networks = product(self.profiles, self.topologies, self.seeds)
         for (profile, topology, seed), scenario, variant in product(networks, self.scenarios, self.variants):
@@ -201,7 +194,7 @@ class Experiment:
         }
 
     def _work(self) -> dict[str, Any]:
-        """What the runs do."""
+        """The strategies and their task, or the command."""
         if self.command:
             points = [dict(one.parameters) for one in self.variants if isinstance(one, CommandVariant)]
             measure = self.measure.to_json() if self.measure else None

@@ -24,20 +24,15 @@ from harness.model.torchrun import environment
 from harness.model.yaml_file import Entry
 
 _PLAIN: Final = re.compile(r"[\w./=+-]+")
-"""What needs no quotes in YAML."""
+"""Words that need no quotes in YAML."""
 _MEASURE: Final = ("log", "regex", "jsonl", "key")
 _EXAMPLE: Final = "wall_time, {log: loss}, {regex: 'loss=([0-9.]+)'} or {jsonl: metrics.jsonl, key: loss}"
 
 
 def read_commands(values: Mapping[str, Entry], root: Path) -> list[CommandVariant]:
-    """The command of a file, once for every point of its grid.
+    """The command of a file, once for every point of its grid. Raises InputError with file and line.
 
-    Args:
-        values: the keys of the file.
-        root: its folder, in which the command starts.
-
-    Raises:
-        InputError: with file and line.
+    ``root``: the folder in which the command starts.
     """
     grid = _grid(values["grid"]) if "grid" in values else {}
     argv = _argv(values["command"])
@@ -49,12 +44,8 @@ def read_commands(values: Mapping[str, Entry], root: Path) -> list[CommandVarian
     used = {name for place in places for name in names_in(scalar(place))} | _in_measure(values)
     for name in grid:
         if name not in used:
-            braces = "{" + name + "}"
-            raise (
-                values["grid"]
-                .named("lr")[name]
-                .fault(f"nothing depends on it: write {braces} in command or env, or leave it out")
-            )
+            unused = values["grid"].named("lr")[name]
+            raise unused.fault(f"nothing depends on it: write {{{name}}} in command or env, or leave it out")
     if (points := math.prod(map(len, grid.values()))) > MAX_RUNS:
         raise values["grid"].fault(f"{points} combinations: an experiment has at most {MAX_RUNS} runs")
     command = OwnCommand(tuple(argv), env, root.resolve())
@@ -62,12 +53,7 @@ def read_commands(values: Mapping[str, Entry], root: Path) -> list[CommandVarian
 
 
 def read_measure(values: Mapping[str, Entry], target: tuple[str, float] | None) -> Measure:
-    """What counts: as the file says, or what its target names, or the wall time. Raises InputError.
-
-    Args:
-        values: the keys of the file.
-        target: of the file.
-    """
+    """What is measured: as the file says, else the value of its target, else the wall time. Raises InputError."""
     entry = values.get("measure")
     if entry is None:
         return Measure("log", target[0]) if target else Measure()
@@ -102,7 +88,7 @@ def _words(text: str) -> list[str]:
 
 
 def _text(entry: Entry) -> str:
-    """A value as it is written; ``{lr}`` without quotes, which is a mapping in YAML, is refused with a remedy."""
+    """A value as it is written. Refuses ``{lr}`` without quotes, which is a mapping in YAML."""
     keys = [key.value for key, value in entry.node.value if not value.value] if entry.is_mapping else []
     if keys:
         raise entry.fault(f'{{{keys[0]}}} without quotes is a mapping in YAML: write "{{{keys[0]}}}"')
@@ -135,7 +121,7 @@ def _env(entry: Entry) -> dict[str, str]:
 
 @cache
 def _set_by_us() -> frozenset[str]:
-    """Variables that a program in a node gets whatever the user says."""
+    """Variables that the harness sets in every node."""
     plan = PlanOptions(nodes=2).plan()
     others = dict.fromkeys(environment(plan, 0, {}), "?")
     ours = {name for name, value in environment(plan, 0, others).items() if value != "?"}

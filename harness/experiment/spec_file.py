@@ -98,9 +98,9 @@ def load_experiment(
 
     Args:
         path: of the file.
-        check_options: whether strategies are imported to check their options: that needs PyTorch.
-        root: the folder to which its paths are relative; None: its own.
-        name: of the experiment, where the file gives none; None: the file's.
+        check_options: whether strategies are imported to check their options, which needs PyTorch.
+        root: the folder to which paths in the file are relative; None: the file's own.
+        name: of the experiment, where the file gives none; None: the file's name.
 
     Raises:
         InputError: with file and line.
@@ -146,7 +146,7 @@ def load_experiment(
 
 
 def _check_keys(path: Path, values: Mapping[str, Entry]) -> None:
-    """Refuse a file that lacks what to do, or has keys of both kinds of it."""
+    """Refuse a file without profiles, or with keys of neither or both of strategies and a command."""
     work = [key for key in ("strategies", "command") if key in values]
     if missing := [*([] if "profiles" in values else ["profiles"]), *([] if work else ["strategies"])]:
         needs = "an experiment needs profiles, and strategies or a command"

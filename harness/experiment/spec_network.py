@@ -15,7 +15,7 @@ from harness.scenario.scenario_file import load_scenario
 from harness.scenario.scenario_name import NONE, scenario_path
 
 _OTHERWISE: Final = ("nodes", "topology", "profile", "seed", "subnet", "subnet6")
-"""Options that the file has under other names, or the command line alone."""
+"""Options that have other names in the file, or are on the command line only."""
 SCENARIO: Final = "scenario"
 """The key, of the file or of its grid."""
 NETWORK_KEYS: Final = {
@@ -27,16 +27,9 @@ NETWORK_KEYS: Final = {
 def read_network(
     values: Mapping[str, Entry], root: Path, topologies: Iterable[str], nodes: int | None
 ) -> dict[str, Any]:
-    """The options that the file gives, each tried with every topology.
+    """The options that the file gives, each checked with every topology. Raises InputError with file and line.
 
-    Args:
-        values: of the file.
-        root: the folder to which its paths are relative.
-        topologies: that its runs have.
-        nodes: of every run.
-
-    Raises:
-        InputError: with file and line.
+    ``root``: the folder to which paths are relative.
     """
     given = {name: _value(name, values[name], root) for name in NETWORK_KEYS if name in values}
     for name, value in given.items():
@@ -47,12 +40,7 @@ def read_network(
 
 
 def read_scenarios(values: Mapping[str, Entry], root: Path) -> tuple[str, ...]:
-    """The scenarios that the file names, each read once; the path of a file becomes absolute. Raises InputError.
-
-    Args:
-        values: of the file.
-        root: the folder to which its paths are relative.
-    """
+    """The absolute paths of the scenarios that the file names, after reading each. Raises InputError."""
     own, grid = values.get(SCENARIO), values["grid"].named("lr").get(SCENARIO) if "grid" in values else None
     if own and grid:
         raise own.fault("grid has it too: give it once")

@@ -26,9 +26,9 @@ def read_strategies(entry: Entry, shared: Entry | None, root: Path, check_option
     """The strategies of a file, each once for every combination of its options.
 
     Args:
-        entry: ``strategies``.
-        shared: ``H``, for all strategies that have this option; None: not given.
-        root: folder of the file, to which paths are relative.
+        entry: the key ``strategies``.
+        shared: the key ``H``, for all strategies that have this option; None: not given.
+        root: the folder to which paths are relative.
         check_options: whether strategies are imported to check their options.
 
     Raises:

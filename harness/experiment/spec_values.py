@@ -11,7 +11,7 @@ from harness.model.yaml_file import Entry
 
 
 def located(entry: Entry, read: Callable[[], Any]) -> Any:
-    """The result of `read`; an InputError gets the entry's file and line."""
+    """The result of `read`; adds the entry's file and line to an InputError."""
     try:
         return read()
     except InputError as error:
@@ -19,7 +19,7 @@ def located(entry: Entry, read: Callable[[], Any]) -> Any:
 
 
 def several(entry: Entry, read: Callable[[Entry], Any]) -> list[Any]:
-    """What `read` makes of each part of a list, or of a single value."""
+    """The result of `read` for each part of a list, or for a single value."""
     parts = entry.items() if entry.is_list else [entry]
     if not parts:
         raise entry.fault("an empty list: there is nothing to run")

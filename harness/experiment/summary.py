@@ -1,4 +1,4 @@
-"""A run in a few lines, for its end. Pure."""
+"""The summary of a run that is printed at its end. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from harness.experiment.report.load.records import End, RecordedRun
 from harness.model.format import count, format_number, format_rate, format_share, format_size, format_time
 
 _RESULTS: Final = {"limit": "time over"}
-"""Statuses that read differently here."""
+"""Statuses that have other words here."""
 _MOST_RANKS: Final = 8
-"""Exit codes are listed by rank up to here, and by code for more."""
+"""Up to so many ranks, exit codes are listed by rank; of more, by code."""
 
 
 def summary(run: RecordedRun) -> list[tuple[str, str]]:
-    """(name, text) of each line; what was not recorded has none, and what was said before is not said again."""
+    """(name, text) of each line, of what was recorded."""
     return [*_end(run), *_learned(run), *_carried(run), *_reason(run)]
 
 

@@ -15,7 +15,7 @@ from harness.networks.launch import LaunchOutcome
 
 _CONNECT_SECONDS: Final = 300.0
 _CONNECT_SECONDS_PER_RANK: Final = 10.0
-"""CPU time of one core: each rank imports PyTorch."""
+"""CPU time of one core, since each rank imports PyTorch."""
 
 
 class Watcher:
@@ -25,7 +25,7 @@ class Watcher:
         experiment: with its limits.
         recording: of the run.
         watch: called with the progress, several times a second.
-        measuring: of an own command.
+        measuring: of a command; None for strategies.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class Watcher:
         self.progress = progress_of(experiment, recording.folder, self._size, self._began)
         self.over_limit = False
         self.error: HarnessError | None = None
-        """Why the job was ended, where no rank failed."""
+        """Why the job was ended although no rank failed."""
 
     def tick(self) -> bool:
-        """Read the progress, and return whether the job must end."""
+        """Read the progress; whether the job must end."""
         now = time.time()
         self._recording.tick()
         self._read()
@@ -59,7 +59,7 @@ class Watcher:
         return self.over_limit or reached or self.error is not None
 
     def finish(self) -> None:
-        """Read what came since the last tick, after the job has ended."""
+        """Read the rest of the progress after the job has ended."""
         self._read()
 
     def _read(self) -> None:
@@ -69,7 +69,7 @@ class Watcher:
         self._watch(self.progress)
 
     def ending(self, outcome: LaunchOutcome) -> dict[str, Any]:
-        """The fields of end.json that say how the run ended, and why."""
+        """The fields of end.json."""
         if self._measuring and outcome.failed_rank is None and not self.progress.logging:
             self._recording.notes += self._measuring.missing
         found = {**self._recording.ending(outcome), "reached_at_step": self.progress.reached_at}
@@ -80,9 +80,5 @@ class Watcher:
         return {**found, "status": "limit" if self.over_limit else "finished"}
 
     def stopped(self, code: object) -> dict[str, Any]:
-        """The same for a run that the user stopped.
-
-        Args:
-            code: the exit code of this program.
-        """
+        """The fields of end.json of a run that the user stopped; ``code``: the exit code of this program."""
         return {"status": "stopped", "code": code, "reached_at_step": self.progress.reached_at}

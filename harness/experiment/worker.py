@@ -1,6 +1,6 @@
 """Performs one run of an experiment in a process of its own: ``python -m harness.experiment.worker JSON``.
 
-It prints JSON lines: ``{"note": text}`` for the user, ``{"error": text}`` where it ends with that error's exit code.
+It prints JSON lines: ``{"note": text}`` for the user, and ``{"error": text}`` before it exits with an error's code.
 """
 
 from __future__ import annotations
@@ -22,13 +22,7 @@ from harness.networks.placement import Placement
 
 
 def arguments(runner: Runner, slug: str, where: dict[str, Any]) -> list[str]:
-    """What to start for a run; nothing secret is in it: the experiment is read from its folder.
-
-    Args:
-        runner: performs it there.
-        slug: of the run.
-        where: the experiment's options.
-    """
+    """The argv of the process; it has no secrets, since the process reads the experiment from its folder."""
     given = {
         "folder": str(runner.folder),
         "slug": slug,
@@ -42,7 +36,7 @@ def arguments(runner: Runner, slug: str, where: dict[str, Any]) -> list[str]:
 
 
 def placement_of(where: Mapping[str, Any]) -> Placement:
-    """The placement that an experiment's options describe."""
+    """The placement by an experiment's options."""
     return Placement(
         where["runtime"],
         where["engine"],
@@ -54,7 +48,7 @@ def placement_of(where: Mapping[str, Any]) -> Placement:
 
 
 def main(given: dict[str, Any]) -> int:
-    """Perform the run; the exit code."""
+    """Perform the run; returns the exit code."""
     try:
         folder = Path(given["folder"])
         experiment, where = load_folder(folder, given["where"])
@@ -64,7 +58,7 @@ def main(given: dict[str, Any]) -> int:
         runner = Runner(experiment, folder, name, placement, _note, (ipv4, ipv6), given["together"])
         runner.perform(run, lambda _: None)
     except HarnessError as error:
-        _print({"error": "; ".join([str(error), *getattr(error, "__notes__", ())])})
+        _print({"error": with_notes(error)})
         return error.exit_code
     except OSError as error:
         _print({"error": str(host.explain(error))})
@@ -72,6 +66,11 @@ def main(given: dict[str, Any]) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0
+
+
+def with_notes(error: HarnessError) -> str:
+    """An error and its notes in one line."""
+    return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def _note(text: str) -> None:
@@ -83,7 +82,7 @@ def _print(line: dict[str, str]) -> None:
 
 
 def _ended(number: int, _: object) -> Never:
-    """As in the command: the stack unwinds, and the network is taken down."""
+    """Unwind the stack, so that the network is taken down, as in cli/main.py."""
     raise SystemExit(128 + number)
 
 

@@ -1,4 +1,4 @@
-"""Where tasks say how far they are, and read whether to stop: an actor of the cluster, which ends with its driver."""
+"""The actor to which tasks report their progress, and from which they learn to stop; it ends with its driver."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Board:
-    """Holds the latest of each run until the driver reads it. It travels by value: only Python's own may be used."""
+    """Holds reports until the driver reads them. It is pickled by value, so it may import the standard library only."""
 
     def __init__(self) -> None:
         self._events: list[tuple[str, str, Any]] = []
@@ -14,11 +14,11 @@ class Board:
         self._stop: int | None = None
 
     def say(self, slug: str, kind: str, what: Any) -> int | None:
-        """Take what a task says; the number of the signal by which it is to stop, or None.
+        """Take a report; returns the number of the signal with which the task is to stop, or None.
 
         Args:
-            slug: of its run.
-            kind: begin, note or progress, of which only the latest counts.
+            slug: of the task's run.
+            kind: begin, note or progress, of which only the latest is kept.
             what: the machine's id, a text, or a RunProgress.
         """
         if kind == "progress":
@@ -28,11 +28,11 @@ class Board:
         return self._stop
 
     def read(self) -> list[tuple[str, str, Any]]:
-        """What was said since it was read last."""
+        """The reports since the last call."""
         events = [*self._events, *((slug, "progress", what) for slug, what in self._progress.items() if what)]
         self._events, self._progress = [], {}
         return events
 
     def stop(self, number: int) -> None:
-        """Have all tasks stop, as by this signal."""
+        """Make all tasks stop, as by this signal."""
         self._stop = number

@@ -1,4 +1,4 @@
-"""The task that Ray starts on a machine. It travels by value: harness may be missing there, or be another version."""
+"""The task that Ray starts on a machine. It is pickled by value: harness may be missing or another version there."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 
 def perform(job: dict[str, Any], files: bytes, before: bytes | None, board: Any) -> tuple[str, tuple[Any, ...]]:
-    """Perform a run; the machine's id, and how it went.
+    """Perform a run; returns the machine's id and the outcome.
 
     That is ``("done", folder)``, ``("refused", why)``, ``("error", text, code)`` or ``("stopped",)``.
 
     Args:
-        job: plain values: identity, version, slug and what task.perform takes.
-        files: the experiment's, packed.
+        job: plain values: identity, version, slug and those of task.perform.
+        files: the experiment's folder, packed.
         before: the run's folder, packed, where there is one.
         board: the actor.
     """

@@ -1,10 +1,9 @@
-"""Performs runs on the machines of a Ray cluster: Ray chooses the machines, and what is lost is done again."""
+"""Performs runs on the machines of a Ray cluster: Ray chooses the machines; a run whose machine is lost is repeated."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from harness.experiment.campaign.parcel import land, pack, pack_experiment
 from harness.experiment.progress import RunProgress, progress_of
 from harness.experiment.runner import Runner
 from harness.experiment.runs import described_folder
-from harness.experiment.side_by_side import Viewer
+from harness.experiment.side_by_side import Viewer, stop_signal
 from harness.experiment.spec import Run
 from harness.installed import identity, version
 from harness.model.collectives_hook import COLLECTIVES
@@ -27,17 +26,17 @@ from harness.scenario.scenario_name import NONE
 
 _TICK_SECONDS: Final = 0.5
 _GRACE_SECONDS: Final = 70.0
-"""That a machine has to stop a run (side_by_side: 60) and to send its folder home."""
+"""Time for a machine to stop a run (side_by_side: 60) and to send its folder."""
 
 
 @dataclass
 class _Flight:
-    """A run that Ray has been given."""
+    """A run that was submitted to Ray."""
 
     run: Run
     history: History = field(default_factory=History)
     machine: str = ""
-    """The id of the one that does it; empty until it has begun."""
+    """The id of its machine; empty until the run has begun."""
 
 
 class Campaign:
@@ -45,14 +44,14 @@ class Campaign:
 
     Args:
         ray: the module, connected.
-        runner: of the experiment, whose folder is at home.
+        runner: of the experiment.
         where: the experiment's options.
-        nodes: of each run's network, by its slug.
-        cores: that each run takes.
-        view: shows what goes on.
+        nodes: number of nodes by a run's slug.
+        cores: that each run takes, by its slug.
+        view: shows the progress.
 
     Raises:
-        InputError: the experiment's files cannot go to other machines.
+        InputError: the experiment's files cannot be sent to other machines.
     """
 
     def __init__(
@@ -81,10 +80,9 @@ class Campaign:
         self._files = ray.put(files)
 
     def perform(self, todo: Sequence[Run]) -> None:
-        """Perform runs; where this is ended, all of them are stopped, and the folders of those that began come home.
+        """Perform runs. Raises HarnessError where one could not be performed.
 
-        Raises:
-            HarnessError: a run could not be performed.
+        An exception here, Ctrl-C too, stops all runs; the folders of those that began are fetched.
         """
         try:
             for run in todo:
@@ -92,8 +90,7 @@ class Campaign:
             while self._flights:
                 self._step()
         except BaseException as end:
-            code = end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 128 + signal.SIGINT
-            self._stop(code - 128 if code - 128 in (signal.SIGTERM, signal.SIGHUP) else int(signal.SIGINT))
+            self._stop(stop_signal(end))
             raise
 
     def _start(self, flight: _Flight) -> None:
@@ -183,7 +180,7 @@ class Campaign:
         return machine.name if machine else "a machine"
 
     def _land(self, flight: _Flight, data: bytes) -> tuple[Mapping[str, Any], RunProgress | None]:
-        """Have the run's folder at home; its end.json, and its progress."""
+        """Unpack the run's folder; returns its end.json, and its progress."""
         folder = self._runner.folder_of(flight.run)
         land(data, folder, lambda part: self._record(part, flight))
         since = float((folder.facts or {}).get("started", 0))
@@ -192,7 +189,7 @@ class Campaign:
         return folder.ending or {}, progress
 
     def _record(self, part: RunFolder, flight: _Flight) -> None:
-        """Say where it was done, and which machines were lost meanwhile."""
+        """Record the machine of the run, and the machines that were lost."""
         machine, lost = self._known.get(flight.machine), flight.history.lost
         about = {"name": machine.name, "host": machine.host} if machine else None
         scenario = None if flight.run.scenario == NONE else flight.run.scenario  # as at home
@@ -203,7 +200,7 @@ class Campaign:
             write_json(part.path / "end.json", {**ending, "notes": notes})
 
     def _stop(self, number: int) -> None:
-        """Have the machines take down their networks, and land what they send."""
+        """Make the machines take down their networks, and unpack the folders that they send."""
         deadline = time.monotonic() + _GRACE_SECONDS
         with contextlib.suppress(self._ray.exceptions.RayError, HarnessError):
             self._ray.get(self._board.stop.remote(number), timeout=_GRACE_SECONDS / 2)
@@ -219,6 +216,6 @@ class Campaign:
 
 
 def _sentence(problem: BaseException) -> str:
-    """Its first sentence."""
+    """The first sentence of the error."""
     text = next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
     return text.partition(". ")[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""The Ray cluster that ``--on`` names: connected to, or refused within seconds."""
+"""Connects to the Ray cluster that ``--on`` names, or fails within seconds."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ _ANSWER_SECONDS: Final = 6.0
 
 
 def read_on(text: str, environ: Mapping[str, str]) -> str:
-    """The address, as ray.init takes it. Raises InputError.
+    """The address for ray.init. Raises InputError.
 
-    Args:
-        text: ray, auto, ray://HOST:PORT or HOST:PORT.
-        environ: with RAY_ADDRESS, or without.
+    ``text``: ray, auto, ray://HOST:PORT or HOST:PORT; the first two stand for RAY_ADDRESS, or this machine's cluster.
     """
     address = (environ.get("RAY_ADDRESS") or _AUTO) if text in ("ray", _AUTO) else text
     if address != _AUTO and not _ADDRESS.fullmatch(address.removeprefix(_CLIENT)):
@@ -38,15 +36,12 @@ def read_on(text: str, environ: Mapping[str, str]) -> str:
 
 @contextlib.contextmanager
 def connected(on: str) -> Iterator[Any]:
-    """Be a driver of the cluster; the module ``ray``. At the end, Ray ends what still goes on.
-
-    Args:
-        on: as the user wrote it.
+    """Connect to the cluster as a driver; yields the module ``ray``. At the end, Ray ends all tasks.
 
     Raises:
-        InputError: that is no address.
+        InputError: ``on``, as the user wrote it, is no address.
         UnavailableError: Ray is not installed, or there is no cluster.
-        HarnessError: it is gone.
+        HarnessError: the connection was lost.
     """
     address = read_on(on, os.environ)
     try:
@@ -92,7 +87,7 @@ def _joined(address: str, ray: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def last_word(text: str) -> Iterator[None]:
-    """Where this process ends within, without a chance to say why, a shell that outlives it prints an error."""
+    """Start a shell that prints an error if this process is killed meanwhile and cannot print it itself."""
     argv = ["sh", "-c", 'read -r well || echo "harness: error: $1" >&2', "sh", text]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as shell:
         try:

@@ -10,7 +10,7 @@ from harness.errors import HarnessError, UnavailableError
 from harness.model.format import count
 
 MOST_LOST: Final = 3
-"""How many machines may be lost during one run: it may be what ends them, e.g. by the memory that it takes."""
+"""How many machines may be lost during one run: the run itself may be the reason, e.g. its use of memory."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Machine:
     """A machine of the cluster.
 
     Args:
-        id: Ray's, of the node.
-        name: that ``ray start --node-name`` gave, or else its host's.
-        host: its host's name.
-        cores: that Ray may hand out there, busy or not.
+        id: of Ray's node.
+        name: given by ``ray start --node-name``, else the host's name.
+        host: the host's name.
+        cores: that Ray may use there, busy or not.
     """
 
     id: str
@@ -31,28 +31,23 @@ class Machine:
 
     @classmethod
     def of(cls, node: Mapping[str, Any]) -> Self:
-        """A machine, as ray.nodes() describes it."""
+        """The machine of an entry of ray.nodes()."""
         host, given = str(node["NodeManagerHostname"]), str(node.get("NodeName") or "")
         name = host if given in ("", node.get("NodeManagerAddress")) else given
         return cls(str(node["NodeID"]), name, host, float(node["Resources"].get("CPU", 0)))
 
     def runs(self, cores: float) -> int:
-        """How many runs it can do at a time that take so many cores each."""
+        """How many runs with so many cores each fit on it at a time."""
         return int(self.cores // cores)
 
 
 def alive(nodes: Iterable[Mapping[str, Any]]) -> list[Machine]:
-    """Those that take tasks: a head with ``--num-cpus 0`` does not."""
+    """The machines that take tasks; a head with ``--num-cpus 0`` takes none."""
     return [machine for node in nodes if node["Alive"] and (machine := Machine.of(node)).cores > 0]
 
 
 def check_cores(machines: Sequence[Machine], cores: Mapping[str, float]) -> None:
-    """Raise UnavailableError where a run would wait for ever.
-
-    Args:
-        machines: of the cluster.
-        cores: that each run takes, by its slug.
-    """
+    """Raise UnavailableError where no machine has the cores of a run, given by its slug: it would wait for ever."""
     largest = max(machines, key=lambda one: one.cores, default=None)
     if largest is None:
         raise UnavailableError(
@@ -68,24 +63,18 @@ def check_cores(machines: Sequence[Machine], cores: Mapping[str, float]) -> None
 
 @dataclass
 class History:
-    """What has become of a run's earlier tries.
+    """The failed attempts at a run.
 
     Args:
-        refused: why a machine could not do it, by the machine's id.
-        lost: names of machines that were lost while they did it.
+        refused: name of a machine that could not do it, and the reason, by the machine's id.
+        lost: names of machines that were lost during the run.
     """
 
     refused: dict[str, tuple[str, str]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
 
     def check(self, slug: str, cores: float, machines: Sequence[Machine]) -> None:
-        """Raise HarnessError where the run is not to be tried again, or no machine is left that could do it.
-
-        Args:
-            slug: of the run.
-            cores: that it takes.
-            machines: those that are alive.
-        """
+        """Raise HarnessError where the run lost too many machines, or none of these can do it."""
         if len(self.lost) >= MOST_LOST:
             raise HarnessError(
                 f"{slug}: {count(len(self.lost), 'machine')} lost while they did it ({', '.join(self.lost)}): does it "

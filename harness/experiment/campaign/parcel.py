@@ -1,4 +1,4 @@
-"""Folders on their way between machines: packed into bytes, and unpacked whole or not at all."""
+"""Packs folders into bytes for other machines, and unpacks them whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,13 +20,9 @@ _MARKS: Final = ("pyvenv.cfg", "experiment.json", "run.json")
 
 
 def pack_experiment(source: Path, copy: Path) -> bytes:
-    """The folder of an experiment's file, with that file as the experiment has it. Raises InputError.
+    """The folder of an experiment's file, with that file's copy from when the experiment began. Raises InputError.
 
-    Links are followed; folders of git, virtual environments, caches and records stay at home.
-
-    Args:
-        source: the file.
-        copy: what it was when the experiment began.
+    Links are followed; folders of git, virtual environments, caches and records are left out.
     """
     root, total = source.parent, 0
     if not root.is_dir():
@@ -61,7 +57,7 @@ def _files(folder: Path, above: frozenset[str]) -> Iterator[Path]:
 
 
 def pack(folder: Path) -> bytes:
-    """All of a folder, but pipes and the like, and links that lead out of it: unpack refuses those."""
+    """A folder without pipes and the like, and without links that lead out of it, which unpack refuses."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as tar:
         tar.add(folder, ".", filter=_travelling)
@@ -75,7 +71,7 @@ def _travelling(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def unpack(data: bytes, folder: Path) -> None:
-    """Write what was packed into a folder, which is made. Raises OSError."""
+    """Unpack into a folder, which is made. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
@@ -83,12 +79,9 @@ def unpack(data: bytes, folder: Path) -> None:
 
 
 def land(data: bytes, folder: RunFolder, finish: Callable[[RunFolder], None]) -> None:
-    """Have a run's folder be what was packed: all of it at once, in the place of what was there. Raises HarnessError.
+    """Replace a run's folder by a packed one, at once. Raises HarnessError.
 
-    Args:
-        data: what was packed.
-        folder: of the run.
-        finish: called with the new folder before it is in its place.
+    ``finish`` is called with the new folder before it is in its place.
     """
     path = folder.path
     part, old = (path.with_name(f".{path.name}.{what}") for what in ("part", "old"))

@@ -1,4 +1,4 @@
-"""The folder of a task on its machine, removed at its end, or by the next task where it was killed."""
+"""The temporary folder of a task, removed at its end, or by the next task if it was killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PREFIX: Final = "harness-campaign-"
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder, locked as long as this process lives. Raises OSError."""
+    """A folder that is locked while this process lives. Raises OSError."""
     _sweep(Path(tempfile.gettempdir()))
     made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
     with open(made / ".lock", "w") as lock:
@@ -29,7 +29,7 @@ def scratch() -> Iterator[Path]:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove our folders that nobody has locked."""
+    """Remove our folders that no process has locked."""
     for folder in parent.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if folder.stat().st_uid != os.geteuid():

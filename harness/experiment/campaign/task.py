@@ -1,4 +1,4 @@
-"""Performs a run on a machine of a cluster, as ``experiment run`` does at home, and packs its folder."""
+"""Performs a run on a machine of a cluster, as ``experiment run`` does, and packs its folder."""
 
 from __future__ import annotations
 
@@ -24,24 +24,20 @@ from harness.experiment.runner import Runner
 from harness.experiment.runs import new_folder
 from harness.experiment.spec import Experiment, Run
 from harness.experiment.spec_file import load_experiment
-from harness.experiment.worker import placement_of
+from harness.experiment.worker import placement_of, with_notes
 from harness.linux import host
 
 _OF_THE_MACHINE: Final = (2, 69, 77)
-"""Exit codes of what another machine may have or permit: a file or program, a kernel's feature, a privilege."""
+"""Exit codes of errors that another machine may not have: a missing file, program, kernel feature or privilege."""
 _SAY_SECONDS: Final = 1.0
 _LAST_WORD_SECONDS: Final = 5.0
 
 
 def perform(job: Mapping[str, Any], files: bytes, before: bytes | None, board: Any) -> tuple[Any, ...]:
-    """See bootstrap.perform.
+    """Perform a run; arguments and result are those of bootstrap.perform.
 
-    Args:
-        job: slug, name (of the experiment), source (its file's name), where (its options), network (a name), nodes,
-            together (how many such runs each machine may have at a time, by its id), env and cores.
-        files: the experiment's, packed.
-        before: the run's folder, packed, where there is one.
-        board: the actor.
+    ``job`` has slug, name (of the experiment), source (its file's name), where (its options), network (a name), nodes,
+    together (how many such runs each machine may have at a time, by its id), env and cores.
     """
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)  # Ray's workers have a niceness of 15, which what they start inherits
@@ -51,10 +47,9 @@ def perform(job: Mapping[str, Any], files: bytes, before: bytes | None, board: A
     except (SystemExit, KeyboardInterrupt):
         return ("stopped",)
     except HarnessError as error:
-        text = "; ".join([str(error), *getattr(error, "__notes__", ())])
-        return (
-            ("refused", f"cannot: {text}") if error.exit_code in _OF_THE_MACHINE else ("error", text, error.exit_code)
-        )
+        if error.exit_code in _OF_THE_MACHINE:
+            return ("refused", f"cannot: {with_notes(error)}")
+        return ("error", with_notes(error), error.exit_code)
     except OSError as error:
         return ("refused", f"cannot: {host.explain(error)}")
 
@@ -108,13 +103,9 @@ def _environ(ours: Mapping[str, str], cores: float) -> dict[str, str]:
 
 
 class _Telling:
-    """Tells home how far a run is, and stops it where home says so, or is gone.
+    """Reports the progress of a run to the driver, and stops the run where the driver says so, or is gone.
 
-    Ray takes back the cores of a task whose main thread waits for an actor, and gives them to the next run.
-
-    Args:
-        slug: of the run.
-        board: the actor.
+    A thread does so: Ray takes back the cores of a task whose main thread waits for an actor, for the next run.
     """
 
     def __init__(self, slug: str, board: Any) -> None:
@@ -134,17 +125,17 @@ class _Telling:
         self._thread.join(_LAST_WORD_SECONDS)
 
     def begin(self, run: Run) -> None:
-        """Home knows."""
+        """bootstrap.perform has reported it."""
 
     def watch(self, run: Run, progress: RunProgress) -> None:
-        """Tell it within a second."""
+        """Report it within a second."""
         self._progress = progress
 
     def end(self, run: Run, ending: Mapping[str, Any], progress: RunProgress | None) -> None:
-        """Its folder says it."""
+        """The run's folder says it."""
 
     def note(self, text: str) -> None:
-        """Tell the user."""
+        """Report a message for the user."""
         self._notes.put(text)
 
     def tick(self) -> None:

@@ -1,4 +1,4 @@
-"""One timeline of a run for Perfetto (ui.perfetto.dev): its ranks' steps, its links, its connections, its changes."""
+"""A timeline of a run for Perfetto (ui.perfetto.dev): steps of ranks, links, TCP connections, changes."""
 
 from harness.experiment.trace.timeline import Timeline, timeline
 

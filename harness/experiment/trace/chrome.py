@@ -13,13 +13,13 @@ from harness.experiment.trace.events import Event, Instant, Slice, Track, Value
 from harness.experiment.trace.timeline import Timeline
 
 _TRACKS: Final = 1000
-"""Thread numbers that each process has room for; its counters belong to the thread with the process's number."""
+"""Thread numbers of each process; its counters belong to the thread with the process's number."""
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 """Letters as they are: Perfetto (v52) shows the names of counters with their escapes."""
 
 
 def chrome_json(timeline: Timeline, events: Iterable[Event]) -> Iterator[str]:
-    """The file in pieces, one per event; times are whole microseconds since the timeline begins."""
+    """The pieces of the file, one per event; times are whole microseconds since the timeline's zero."""
     run = timeline.run
     about = {"run": run.slug, "profile": run.profile, "topology": run.topology, "label": run.label}
     yield f'{{"displayTimeUnit":"ms","otherData":{_ENCODER.encode({**about, "began": timeline.zero})},"traceEvents":['
@@ -39,7 +39,7 @@ class _Lines:
         self._overlapping = 0
 
     def of(self, events: Iterable[Event]) -> Iterator[str]:
-        """Every event of the file; what names a process or a track comes before its first event."""
+        """The events, each process and track named before its first one."""
         for event in events:
             if event.track not in self._at:
                 yield from map(_ENCODER.encode, self._named(event.track))

@@ -1,4 +1,4 @@
-"""What a timeline is made of, whatever the format of the file. Times are seconds since the epoch."""
+"""The events of a timeline, for every format of the file. Times are seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Track(NamedTuple):
     """A line of the timeline.
 
     Args:
-        process: the group that it is in: ``rank 0``, ``links``.
+        process: the group of the line: ``rank 0``, ``links``.
         name: of the line.
-        unit: of a line of numbers; None: it has slices and instants.
+        unit: of a line of numbers; None: a line of slices and instants.
         overlaps: whether its slices overlap.
     """
 
@@ -26,7 +26,7 @@ class Track(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """Something that lasts, with names and seconds of what is within it, one after another from its start on."""
+    """An interval; ``within``: names and seconds of its parts, one after another from its start."""
 
     track: Track
     name: str
@@ -36,7 +36,7 @@ class Slice(NamedTuple):
     within: tuple[tuple[str, float], ...] = ()
 
     def parts(self) -> Iterator[tuple[str, float, float]]:
-        """(name, start, end) of what is within; nothing is later than its end."""
+        """(name, start, end) of each part, cut at the slice's end."""
         since = self.start
         for name, seconds in self.within:
             until = min(since + seconds, self.end)
@@ -46,7 +46,7 @@ class Slice(NamedTuple):
 
 
 class Instant(NamedTuple):
-    """Something that happens at once."""
+    """A moment."""
 
     track: Track
     name: str
@@ -55,7 +55,7 @@ class Instant(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A number that holds until the next one of its track."""
+    """A number, until the next one of its track."""
 
     track: Track
     time: float
@@ -66,7 +66,7 @@ Event: TypeAlias = Slice | Instant | Value
 
 
 def arguments(**values: float | str | None) -> Arguments:
-    """Those that are known; a number that is not finite becomes a word, as no format has it."""
+    """The values that are not None; a number that is not finite becomes a text, since no format has it."""
     return {
         name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in values.items()

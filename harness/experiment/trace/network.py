@@ -1,4 +1,4 @@
-"""The network's part of a timeline: counters of every directed edge and of every TCP connection, and changes."""
+"""The events of the network: counters of directed edges and TCP connections, changes, cross traffic."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ LINKS: Final = "links"
 FLOWS: Final = "flows"
 LINK: Final = "link "
 CHANGED: Final = (LINK, "node ", "trunk ")
-"""What the names of changes begin with."""
-"""With which the names of changes begin."""
+"""The beginnings of the names of changes."""
 _NAMED: Final = 2
-"""Changed links that an instant's name has; its arguments have all."""
+"""Changed links in the name of an instant; its arguments have all."""
 _OF_FLOW: Final[tuple[tuple[str, str, Callable[[FlowSample], float]], ...]] = (
     ("cwnd", "segments", lambda one: one.cwnd),
     ("RTT", "ms", lambda one: round(one.rtt * 1e3, 3)),
@@ -34,9 +33,9 @@ _OF_FLOW: Final[tuple[tuple[str, str, Callable[[FlowSample], float]], ...]] = (
 
 
 def link_events(samples: Sequence[LinkSample]) -> Iterator[Value]:
-    """Rate, backlog and drops of each edge and of what edges share; a value that stays the same is there once.
+    """Rate, backlog and drops of each edge and shared capacity; a value that stays the same is written once.
 
-    A rate holds from the sample before until the sample with which it was found, so that its area is the bytes.
+    A rate begins at the sample before, so that its area is the bytes sent.
     """
     for edge in sorted({edge for sample in samples for edge in sample.edges}):
         counts = [(one.attempt, one.time, one.edges[edge]) for one in samples if edge in one.edges]
@@ -62,7 +61,7 @@ def _values(name: str, counts: Iterable[tuple[int, float, EdgeCount]]) -> Iterat
 
 
 def _rate(before: tuple[int, float, EdgeCount], now: tuple[int, float, EdgeCount]) -> float:
-    """Mbit/s between two counts, to a bit/s; 0 where a network was made anew between them."""
+    """Mbit/s between two counts, rounded to a bit/s; 0 where another attempt, with new counters, began between them."""
     sent = now[2].sent_bytes - before[2].sent_bytes
     return round(sent * 8e-6 / (now[1] - before[1]), 6) if now[0] == before[0] and sent >= 0 else 0.0
 
@@ -81,7 +80,7 @@ def flow_events(flow: Flow) -> Iterator[Value]:
 
 
 def load_events(loads: Sequence[RecordedLoad]) -> Iterator[Value]:
-    """The rate of what arrived of each load of cross traffic."""
+    """The rate at which each load of cross traffic arrived."""
     for number, load in enumerate(loads, 1):
         track = Track(LINKS, f"{load.src}→{load.dst} cross traffic {number}", "Mbit/s")
         values = [Value(track, since.time, _load_rate(since, until)) for since, until in pairwise(load.samples)]
@@ -94,7 +93,7 @@ def _load_rate(since: LoadSample, until: LoadSample) -> float:
 
 
 def load_marks(track: Track, load: RecordedLoad) -> Iterator[Event]:
-    """Where a load of cross traffic begins, and ends."""
+    """The beginning and the end of a load of cross traffic."""
     name = f"cross traffic {load.src}→{load.dst}"
     yield Instant(track, f"{name}: {load.what}", load.began, arguments(rate_bit_s=load.bit_s))
     if load.ended is not None:
@@ -102,7 +101,7 @@ def load_marks(track: Track, load: RecordedLoad) -> Iterator[Event]:
 
 
 def _changed(values: Iterable[Value]) -> Iterator[Value]:
-    """Those that differ from the one before of their track."""
+    """The values that differ from the one before of their track."""
     last: dict[Track, float] = {}
     for one in values:
         if last.get(one.track) != one.value:
@@ -119,7 +118,7 @@ def change_event(track: Track, change: RecordedChange) -> Event:
 
 
 def _links(edges: Sequence[str]) -> list[str]:
-    """What changed, with both directions as one where the same changed: ``0-1: ...`` for ``0→1`` and ``1→0``."""
+    """The changes, with both directions as one where they are the same: ``0-1: ...`` for ``0→1`` and ``1→0``."""
     changed = dict(text.partition(": ")[::2] for text in edges)
     found = []
     for edge, text in changed.items():

@@ -1,4 +1,4 @@
-"""Which run a user means: its folder, or an experiment's folder with one run in it."""
+"""Finds the run that a user means: by its folder, or an experiment's folder with one run."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from harness.experiment.recorded import LATEST, resolve
 from harness.model.suggest import suggest
 
 _NAMED: Final = 6
-"""Runs of an experiment that a message names."""
+"""The most runs that a message names."""
 
 
 def pick_run(folder: Path | None) -> Path:
     """The folder of the run that a user means.
 
     Args:
-        folder: of a run or of an experiment; ``latest`` and None: the newest; ``latest/SLUG``: a run of it.
+        folder: of a run or an experiment; ``latest`` and None: the newest; ``latest/SLUG``: a run of it.
 
     Raises:
-        InputError: there is none, or an experiment has several.
+        InputError: there is no run, or the experiment has several.
     """
     if folder is not None and folder.parent.name == LATEST and not folder.exists():
         folder = resolve(folder.parent) / folder.name

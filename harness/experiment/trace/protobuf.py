@@ -1,4 +1,4 @@
-"""The timeline in Perfetto's own format, with the classes of its package `perfetto` (the extra of that name).
+"""The timeline in Perfetto's own format, with the classes of the package `perfetto` (an extra of that name).
 
 The format: https://perfetto.dev/docs/reference/synthetic-track-event.
 """
@@ -13,13 +13,13 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackDescri
 from harness.experiment.trace.events import Arguments, Event, Instant, Slice, Track
 
 _THREADS: Final = 1000
-"""Threads have larger numbers than processes."""
+"""Where thread numbers begin, above those of processes."""
 _SEQUENCE: Final = 1
-"""The number of the only writer of packets."""
+"""The id of the only sequence of packets."""
 
 
 def perfetto_packets(zero: float, events: Iterable[Event]) -> Iterator[bytes]:
-    """The file in pieces, one packet each; times are nanoseconds since `zero`, which is seconds since the epoch."""
+    """The packets of the file; times are nanoseconds since `zero`, in seconds since the epoch."""
     writer = _Packets(zero)
     for event in events:
         yield from writer.of(event)
@@ -30,11 +30,11 @@ class _Packets:
         self._zero = zero
         self._processes: dict[str, int] = {}
         self._tracks: dict[Track, list[tuple[int, float]]] = {}
-        """The id of each track and when its last slice ends; several where slices overlap."""
+        """(id, end of the last slice) of each line of a track; a track has several lines where slices overlap."""
         self._ids = 0
 
     def of(self, event: Event) -> Iterator[bytes]:
-        """An event; what names a process or a track comes before its first event."""
+        """The packets of an event, after those that name its process and track, if these are new."""
         if isinstance(event, Slice):
             free = event.start if event.track.overlaps else float("inf")
             yield from self._named(event.track, free)
@@ -53,14 +53,14 @@ class _Packets:
             yield self._event(track, event.time, TrackEvent.TYPE_COUNTER, value=event.value)
 
     def _take(self, track: Track, free: float, end: float) -> int:
-        """The first of a track's lines that is free then, which it is no more until the end."""
+        """Occupy the first line of the track that is free at that time, until ``end``; returns its id."""
         lines = self._tracks[track]
         place = next(place for place, (_, until) in enumerate(lines) if until <= free)
         lines[place] = lines[place][0], end
         return lines[place][0]
 
     def _named(self, track: Track, free: float) -> Iterator[bytes]:
-        """What names a track that is new, or has no line that is free then: lines of one name are shown as one."""
+        """Add a line to a track that is new or has no free line; Perfetto shows lines of one name as one track."""
         if any(until <= free for _, until in self._tracks.get(track, ())):
             return
         if track.process not in self._processes:
@@ -75,13 +75,8 @@ class _Packets:
         if track.unit is not None:
             about["counter"] = {"unit_name": track.unit}
         elif not track.overlaps:  # what is busy of a thread is shown of its process, too
-            about = {
-                "thread": {
-                    "pid": list(self._processes).index(track.process) + 1,
-                    "tid": _THREADS + line,
-                    "thread_name": track.name,
-                }
-            }
+            pid = list(self._processes).index(track.process) + 1
+            about = {"thread": {"pid": pid, "tid": _THREADS + line, "thread_name": track.name}}
         yield self._described(uuid=line, parent_uuid=parent, **about)
 
     def _id(self) -> int:

@@ -1,4 +1,4 @@
-"""A rank's part of a timeline: steps with compute and wait, collectives, losses, what its script logged, absences."""
+"""The events of a rank: steps with compute and wait, collectives, losses, logged values, absences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AWAY = "away"
 
 
 def rank_events(rank: Rank) -> Iterator[Event]:
-    """Everything that a rank recorded."""
+    """The events of all that a rank recorded."""
     process = f"rank {rank.rank}"
     steps, evaluations = Track(process, STEPS), ("held-out loss", "held-out accuracy")
     end = -math.inf
@@ -36,7 +36,7 @@ def rank_events(rank: Rank) -> Iterator[Event]:
 
 
 def absence_events(run: RecordedRun) -> Iterator[Event]:
-    """When ranks were away: slices; until the run's end where one was not back, an instant where that is unknown."""
+    """A slice for each absence, until the run's end where the rank did not return; an instant where that is unknown."""
     end = run.end.time if run.end else None
     for one in run.absences:
         track, name = Track(f"rank {one.rank}", AWAY, overlaps=True), CAUSE_WORDS.get(one.cause, one.cause)
@@ -48,10 +48,9 @@ def absence_events(run: RecordedRun) -> Iterator[Event]:
 
 
 def _step(track: Track, step: RecordedStep, earliest: float) -> Slice:
-    """What is recorded is how long a step computed and waited in all, not when: compute is drawn first.
+    """A step; records say how long it computed and waited in all, not when, so compute is drawn first.
 
-    It begins where the one before has ended, by a microsecond or a change of the clock, or later: slices that overlap
-    are drawn within each other.
+    It does not begin before the last step's end (``earliest``): Perfetto draws overlapping slices within each other.
     """
     args = arguments(
         loss=step.loss,

@@ -1,4 +1,4 @@
-"""The timeline of a run: what every file of it says, on one clock."""
+"""The timeline of a run: the events of all of its records, on one clock."""
 
 from __future__ import annotations
 
@@ -16,18 +16,13 @@ EVENTS = Track("run", "start, changes, end")
 
 @dataclass(frozen=True)
 class Timeline:
-    """A run to be written.
-
-    Args:
-        run: it.
-        zero: when its time begins, in seconds since the epoch.
-    """
+    """A run and the beginning of its timeline, ``zero``, in seconds since the epoch."""
 
     run: RecordedRun
     zero: float
 
     def events(self) -> Iterator[Event]:
-        """Everything, track by track; every track's in order of time."""
+        """All events, track by track, each track's in order of time."""
         run = self.run
         ranks = (rank_events(rank) for rank in run.ranks)
         flows = (flow_events(flow) for flow in sorted(run.flows, key=lambda one: (one.src, one.dst, one.src_port)))
@@ -36,7 +31,7 @@ class Timeline:
 
 
 def timeline(run: RecordedRun) -> Timeline:
-    """The timeline of a run, however little it recorded; it begins when run.json says, or with the first record."""
+    """The timeline of a run, which begins at the time in run.json, or at the first record."""
     return Timeline(run, min(_firsts(run), default=0.0))
 
 

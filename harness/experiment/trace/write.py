@@ -1,4 +1,4 @@
-"""Writes a timeline in the format that its file's name says, and counts what it writes."""
+"""Writes a timeline in the format of its file's ending, and counts the events."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from harness.installed import remedy
 
 ENDINGS: Final = (".json", ".json.gz", ".pftrace", ".pftrace.gz")
 _TOGETHER: Final = 1000
-"""Pieces of a file that are written at once."""
+"""Pieces of a file that are joined for one write."""
 _OFTEN: Final = 50_000
 """Events between two reports of progress."""
 
 
 def ending(out: Path) -> str:
-    """The ending of a name that says the format. Raises InputError for another one, UnavailableError."""
+    """The ending of a file's name, which says the format. Raises InputError, UnavailableError."""
     found = next((one for one in ENDINGS if out.name.lower().endswith(one)), None)
     if found is None:
         raise InputError(f"-o {out}: give a name that ends in {', '.join(ENDINGS)}, or - for standard output")
@@ -38,22 +38,18 @@ def ending(out: Path) -> str:
 
 
 def write_trace(timeline: Timeline, file: IO[bytes], kind: str, tell: Callable[[str], None]) -> dict[str, int]:
-    """Write a timeline; returns what it has, for programs.
+    """Write a timeline; returns the number of events, tracks, steps, collectives and changes.
 
-    Args:
-        timeline: of a run.
-        file: takes it.
-        kind: one of ENDINGS.
-        tell: gets what has been done so far, in words.
+    ``kind``: one of ENDINGS; ``tell`` is called with the progress in words.
     """
     counts = _Counts()
-    events = counts.of(timeline.events(), tell)
+    pieces = _joined(_pieces(timeline, counts.of(timeline.events(), tell), kind))
     if kind.endswith(".gz"):
-        # The time of day stays out: the same records make the same file.
+        # Without the time of day, the same records make the same file.
         with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
-            packed.writelines(_large(_pieces(timeline, events, kind)))
+            packed.writelines(pieces)
     else:
-        file.writelines(_large(_pieces(timeline, events, kind)))
+        file.writelines(pieces)
     return counts.summary()
 
 
@@ -65,8 +61,8 @@ def _pieces(timeline: Timeline, events: Iterator[Event], kind: str) -> Iterator[
     return perfetto_packets(timeline.zero, events)
 
 
-def _large(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Many pieces as one: files take a few large ones faster."""
+def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Joins many pieces: a few large writes are faster."""
     while several := b"".join(islice(pieces, _TOGETHER)):
         yield several
 
@@ -79,7 +75,7 @@ class _Counts:
         self._tracks: set[Track] = set()
 
     def of(self, events: Iterator[Event], tell: Callable[[str], None]) -> Iterator[Event]:
-        """The same events; says every now and then how many there were."""
+        """The same events; reports their number every now and then."""
         for event in events:
             self._events += 1
             self._tracks.add(event.track)
@@ -91,7 +87,7 @@ class _Counts:
             yield event
 
     def summary(self) -> dict[str, int]:
-        """What was written."""
+        """The counts by name."""
         return {
             "events": self._events,
             "tracks": len(self._tracks),

@@ -1,4 +1,4 @@
-"""Reads changes.jsonl: when links, nodes' limits and trunks were changed, and what."""
+"""Reads changes.jsonl: the changes of links, nodes' limits and trunks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import HarnessError
-from harness.experiment.report.load.jsonl import Malformed, Oddities, number, parsed, whole
+from harness.experiment.report.load.jsonl import Oddities, number, objects, parsed, whole
 from harness.experiment.report.load.network_records import RecordedChange
 from harness.model.capacity import Capacity
 from harness.model.capacity_edit import SIDES
@@ -25,21 +25,21 @@ def load_changes(path: Path, oddities: Oddities) -> tuple[RecordedChange, ...]:
 
 
 def _change(record: Mapping[str, Any]) -> RecordedChange:
-    edges = _objects(record, "edges")
+    edges = objects(record, "edges")
     texts = (f"{whole(edge, 'src')}→{whole(edge, 'dst')}: {_change_text(edge)}" for edge in edges)
     shapes = {(whole(edge, "src"), whole(edge, "dst")): _shape(edge.get("after")) for edge in edges}
     rates = {edge: _rate(shape) for edge, shape in shapes.items() if shape != "?"}
-    limits = [f"node {whole(node, 'rank')}: {_limits_text(node)}" for node in _objects(record, "nodes")]
-    limits += [f"trunk {one.get('from')}→{one.get('to')}: {_limit_text(one)}" for one in _objects(record, "trunks")]
+    limits = [f"node {whole(node, 'rank')}: {_limits_text(node)}" for node in objects(record, "nodes")]
+    limits += [f"trunk {one.get('from')}→{one.get('to')}: {_limit_text(one)}" for one in objects(record, "trunks")]
     when = number(record, "asked"), number(record, "acknowledged")
     held = {edge: shape for edge, shape in shapes.items() if isinstance(shape, LinkShape)}
     return RecordedChange(*when, tuple(texts), rates, tuple(limits), dict(_caps(record)), held)
 
 
 def _caps(record: Mapping[str, Any]) -> Iterator[tuple[str, Capacity | None]]:
-    """The limits that changed, as they are then; those that make no sense are left out."""
-    found = [(f"trunk {one.get('from')}->{one.get('to')}", one) for one in _objects(record, "trunks")]
-    for node in _objects(record, "nodes"):
+    """The changed limits, as they are after the change; invalid ones are left out."""
+    found = [(f"trunk {one.get('from')}->{one.get('to')}", one) for one in objects(record, "trunks")]
+    for node in objects(record, "nodes"):
         sides = [node.get(key) for key in ("before", "after")]
         before, after = (side if isinstance(side, dict) else {} for side in sides)
         rank = whole(node, "rank")
@@ -48,13 +48,6 @@ def _caps(record: Mapping[str, Any]) -> Iterator[tuple[str, Capacity | None]]:
         if one.get("before") != one.get("after"):
             with contextlib.suppress(*_SENSELESS):
                 yield name, one["after"] and Capacity.from_json(one["after"])
-
-
-def _objects(record: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    found = record.get(name, [])
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise Malformed(f"{name} is not a list of objects")
-    return found
 
 
 def _limits_text(node: Mapping[str, Any]) -> str:
@@ -108,6 +101,6 @@ def _shape(recorded: object) -> LinkShape | str:
     try:
         shape = LinkShape.from_json(recorded, checked=False)
         format_shape(shape)
-    except (HarnessError, KeyError, TypeError, ValueError, AttributeError):
+    except _SENSELESS:
         return "?"
     return shape

@@ -1,4 +1,4 @@
-"""Times that ranks on several machines recorded, by one clock: that of rank 0's machine (machines.json)."""
+"""Converts times that ranks on several machines recorded to the clock of rank 0's machine (machines.json)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ _TIMES: Final = ("time", "start")
 
 
 def clock_ahead(path: Path) -> float:
-    """Seconds that the clock which stamped a record was ahead of rank 0's, as far as is known.
+    """Seconds that the clock of a record's machine was ahead of rank 0's; 0 where that is unknown.
 
-    Args:
-        path: of the record, in the folder of its run.
+    ``path``: of the record's file, in the folder of its run.
     """
     found = _OF_RANK.fullmatch(path.name)
     known = read_json(path.with_name(FILE)) if found else None

@@ -1,4 +1,4 @@
-"""Reads collectives-R.jsonl: one rank's collectives one by one."""
+"""Reads collectives-R.jsonl: every timed collective of a rank."""
 
 from __future__ import annotations
 
@@ -12,12 +12,7 @@ from harness.experiment.report.load.rank_records import TimedCollective
 
 
 def load_collectives(path: Path, oddities: Oddities) -> tuple[list[TimedCollective], int]:
-    """The collectives by start, and how many more there were that nobody saw; a missing file has none.
-
-    Args:
-        path: the file.
-        oddities: takes what is odd.
-    """
+    """The collectives by start, and how many more there were that the recorder missed; a missing file has none."""
     found = list(parsed(path, oddities, _collective))
     timed = sorted((one for one in found if isinstance(one, TimedCollective)), key=lambda one: one.start)
     return timed, sum(one for one in found if isinstance(one, int))

@@ -1,4 +1,4 @@
-"""Samples in arrays, which read like tuples and dicts of records and take a fifth of their memory.
+"""Samples in arrays, which read like tuples and dicts of records and take a fifth of the memory.
 
 An experiment of 192 runs of two minutes each, with four nodes in a ring, has six million samples of edges and flows:
 1.7 GB as objects.
@@ -22,7 +22,7 @@ class EdgeCounts(Mapping[Pair, EdgeCount]):
     """The counters of edges at one time.
 
     Args:
-        places: of each edge among the values; samples share it.
+        places: the index of each edge among the values; samples share this mapping.
         counts: of all edges, one after another, in the order of EdgeCount's fields.
     """
 
@@ -42,7 +42,7 @@ class EdgeCounts(Mapping[Pair, EdgeCount]):
         return len(self._places)
 
     def changed(self, edges: Mapping[Pair, Sequence[int]]) -> EdgeCounts:
-        """The same with other counters of some edges; itself where nothing differs."""
+        """A copy with new counters of some edges; itself where nothing differs."""
         counts, places = self._counts[:], self._places
         if new := [edge for edge in edges if edge not in places]:
             places = {**places, **{edge: place for place, edge in enumerate(new, len(places))}}
@@ -53,16 +53,12 @@ class EdgeCounts(Mapping[Pair, EdgeCount]):
         return self if not new and counts == self._counts else EdgeCounts(places, counts)
 
     def sharing(self, known: dict[tuple[Pair, ...], Mapping[Pair, int]]) -> EdgeCounts:
-        """The same with the places of an earlier one that has the same edges; it is added where there is none."""
+        """A copy that shares its places with the first of the known ones with the same edges, else is added to them."""
         return EdgeCounts(known.setdefault(tuple(self._places), self._places), self._counts)
 
 
 class FlowSamples(Sequence[FlowSample]):
-    """The samples of one flow.
-
-    Args:
-        values: of all samples, one after another, in the order of FlowSample's fields; sorted by time here.
-    """
+    """The samples of one flow, sorted by time; ``values``: one sample after another, in the order of its fields."""
 
     __slots__ = ("_values",)
 

@@ -1,4 +1,4 @@
-"""A folder of runs -> `RecordedExperiment`."""
+"""Reads a folder of runs into a `RecordedExperiment`."""
 
 from __future__ import annotations
 
@@ -24,18 +24,11 @@ from harness.run_files import AWAY, MEMBERSHIP, TRAFFIC
 
 _YEAR_3000: Final = 32_503_680_000
 OWN_COMMAND: Final = "own command"
-"""Stands for the strategy in runs of a command of the user's own."""
+"""The strategy of runs of the user's own command."""
 
 
 def load_experiment(folder: Path) -> RecordedExperiment:
-    """Read runs/<id>, or one run of it (runs/<id>/<slug>).
-
-    Args:
-        folder: as the user gave it.
-
-    Raises:
-        InputError: no such folder, or no run in it.
-    """
+    """Read runs/<id>, or one run of it (runs/<id>/<slug>). Raises InputError where there is no folder, or no run."""
     folder = folder.absolute()
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; 'harness experiment run FILE' makes one, e.g. runs/<id>")
@@ -72,7 +65,7 @@ def load_experiment(folder: Path) -> RecordedExperiment:
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Records are no cycles, and may be a million objects: to look for some took a third of the time of loading."""
+    """Collecting garbage among a million records, which have no cycles, took a third of the time of loading."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -83,7 +76,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _slugs(folder: Path, about: Mapping[str, Any]) -> list[str]:
-    """Runs as experiment.json orders them, then those that it does not name."""
+    """The runs in experiment.json, in its order, then all others."""
     listed = about.get("runs")
     named = [slug for slug in listed if isinstance(slug, str)] if isinstance(listed, list) else []
     named = [slug for slug in named if Path(slug).name == slug and slug not in ("", ".", "..")]
@@ -145,7 +138,7 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
 
 
 def _nodes(settings: Mapping[str, Any], folder: Path) -> int:
-    """The number of ranks: as in run.json, else the number of files."""
+    """The number of ranks in run.json, else the number of files."""
     files = len(list(folder.glob("rank-*.jsonl")))
     nodes = _or_zero(settings, "nodes")
     return nodes if 0 < nodes <= MAX_NODES else files
@@ -163,7 +156,7 @@ def _network_seed(settings: Mapping[str, Any]) -> int | None:
 
 
 def _target(settings: Mapping[str, Any]) -> Target | None:
-    """What it is timed to: its target, or where the wall time of a command is what counts its end."""
+    """The target of a run; of a command that is measured by its wall time, its end."""
     target, measure = settings.get("target"), settings.get("measure")
     if not isinstance(target, dict):
         return Target("end") if isinstance(measure, dict) and measure.get("kind") == "wall_time" else None
@@ -185,7 +178,7 @@ def _plan(settings: Mapping[str, Any], folder: Path, oddities: Oddities) -> Netw
 
 
 def _check(plan: NetworkPlan) -> None:
-    """Raise unless the plan is consistent: the rest of the report relies on it."""
+    """Raise unless the plan is consistent, as the rest of the report expects."""
     if not isinstance(plan.topology, str):
         raise TypeError(f"the topology is {plan.topology!r}, no name")
     plan.to_json()

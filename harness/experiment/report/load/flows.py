@@ -18,12 +18,7 @@ _COLUMNS: Final = 8
 
 
 def load_flows(folder: Path, oddities: Oddities) -> tuple[Flow, ...]:
-    """The flows of a run in the order in which they began; a run that recorded none has none.
-
-    Args:
-        folder: of the run.
-        oddities: takes what is odd.
-    """
+    """The flows in the folder of a run, in the order in which they began."""
     one_for_all = folder / "flows.jsonl"
     paths = [one_for_all] if one_for_all.is_file() else sorted(folder.glob("flows-*.jsonl"))
     return tuple(flow for path in paths for flow in _load(path, oddities))
@@ -39,7 +34,7 @@ def _load(path: Path, oddities: Oddities) -> list[Flow]:
 
 
 class _Flows:
-    """Collects the lines of one file."""
+    """The flows of the lines of one file."""
 
     def __init__(self) -> None:
         self._about: dict[tuple[int, int], Mapping[str, Any]] = {}
@@ -64,26 +59,18 @@ class _Flows:
                 of_flow.extend((time, *values))
 
     def flows(self) -> list[Flow]:
-        """All that are described."""
-        return [
-            Flow(
-                id=key[1],
-                attempt=key[0],
-                **about,
-                samples=FlowSamples(self._samples.get(key, array("d"))),
-                ended=self._ended.get(key),
-            )
-            for key, about in self._about.items()
-        ]
+        """All flows that a line describes."""
+        flows = []
+        for key, about in self._about.items():
+            samples = FlowSamples(self._samples.get(key, array("d")))
+            flows.append(Flow(key[1], key[0], **about, samples=samples, ended=self._ended.get(key)))
+        return flows
 
 
 def _about(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    numbers = {name: whole(record, name) for name in ("src", "dst", "src_port", "dst_port")}
-    return {
-        **numbers,
-        "congestion_control": str(record.get("congestion_control", "?")),
-        "mss": whole(record, "mss", 0),
-    }
+    ends = {name: whole(record, name) for name in ("src", "dst", "src_port", "dst_port")}
+    control = str(record.get("congestion_control", "?"))
+    return {**ends, "congestion_control": control, "mss": whole(record, "mss", 0)}
 
 
 def _samples(record: Mapping[str, Any]) -> list[tuple[float, ...]]:

@@ -1,4 +1,4 @@
-"""Reads files that may have been cut off anywhere: what cannot be read becomes a note, never an error."""
+"""Reads JSON and JSONL files that may be cut off anywhere: what cannot be read becomes a note, not an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.experiment.report.load.clocks import by_clock_of_rank_0, clock_ahea
 from harness.experiment.report.load.records import Note
 
 _MOST_NOTES: Final = 3
-"""Notes per file about lines that cannot be read; the rest are only counted."""
+"""The most notes about unreadable lines of a file; further lines are only counted."""
 _LARGEST: Final = 1e18
 """No time, size or loss is larger."""
 _INTEGERS: Final = frozenset((int,))
@@ -23,11 +23,7 @@ T = TypeVar("T")
 
 
 class Oddities:
-    """Collects notes about the files of one folder.
-
-    Args:
-        folder: what paths in notes are relative to.
-    """
+    """Collects notes about files, whose paths are relative to a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -40,7 +36,7 @@ class Oddities:
 
 
 class Malformed(Exception):
-    """A record lacks a field, or a field has an invalid value."""
+    """A record lacks a field or has an invalid value."""
 
 
 def number(record: Mapping[str, Any], key: str, default: float | None = None) -> float:
@@ -70,17 +66,17 @@ def whole(record: Mapping[str, Any], key: str, default: int | None = None) -> in
 
 
 def are_counts(values: Sequence[Any]) -> bool:
-    """Whether these are some finite numbers of 0 or more, as all but broken records have: quicker than one by one."""
+    """Whether all values, at least one, are finite numbers of 0 or more; quicker than `whole` one by one."""
     return _NUMBERS.issuperset(map(type, values)) and min(values) >= 0 and sum(values) < _LARGEST
 
 
 def are_whole(values: Sequence[Any]) -> bool:
-    """Whether these are some integers of 0 or more."""
+    """Whether all values, at least one, are integers of 0 or more."""
     return _INTEGERS.issuperset(map(type, values)) and min(values) >= 0 and sum(values) < _LARGEST
 
 
 def loss(record: Mapping[str, Any], key: str = "loss") -> float:
-    """A loss, which may be infinite or NaN, which is null in the file. Raises Malformed."""
+    """A loss, which may be infinite, or NaN (null in the file). Raises Malformed."""
     value = record.get(key)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return math.nan if value is None else value
@@ -92,6 +88,14 @@ def mapping(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = record.get(key, {})
     if not isinstance(value, dict):
         raise Malformed(f"{key} is {value!r}, not an object")
+    return value
+
+
+def objects(record: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """A list of objects; an empty one where the key is missing. Raises Malformed."""
+    value = record.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise Malformed(f"{key} is not a list of objects")
     return value
 
 
@@ -111,9 +115,9 @@ def read_object(path: Path, oddities: Oddities) -> dict[str, Any] | None:
 
 
 def read_lines(path: Path, oddities: Oddities) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) for every line that has one. A missing file yields nothing; the caller reports it.
+    """(line number, object) for every line that has one; nothing for a missing file, which the caller reports.
 
-    Times of a rank whose machine's clock is known to differ from rank 0's are corrected by that.
+    Times are converted to the clock of rank 0's machine.
     """
     try:
         file = path.open(errors="replace")
@@ -159,7 +163,7 @@ class _Noted:
 
 
 def parsed(path: Path, oddities: Oddities, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
-    """Every line's object as `parse` reads it; a line for which it raises Malformed becomes a note."""
+    """What `parse` makes of the object of every line; a line for which it raises Malformed becomes a note."""
     noted = _Noted(path, oddities)
     for line, record in read_lines(path, oddities):
         try:

@@ -1,6 +1,6 @@
-"""Reads links.jsonl, or links-R.jsonl of every node: the counters of links and of what they share, over time.
+"""Reads links.jsonl, or links-R.jsonl of every node: the counters of links and shared capacities over time.
 
-A line may leave out what has not changed since the last line of its attempt: it is filled in here.
+A line may leave out what has not changed since the last line of its attempt; it is filled in here.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from statistics import fmean
 from typing import Any, Final
 
 from harness.experiment.report.load.compact import EdgeCounts
-from harness.experiment.report.load.jsonl import Malformed, Oddities, are_whole, mapping, number, parsed, whole
+from harness.experiment.report.load.jsonl import Malformed, Oddities, are_whole, mapping, number, objects, parsed, whole
 from harness.experiment.report.load.network_records import EdgeCount, LinkSample
 from harness.model.link import Pair
 
 _TICKS: Final = (0.1, 1.0)
-"""Seconds between the moments at which all nodes sample: multiples of one of them, on every node's clock."""
+"""Seconds between samples: all nodes sample at multiples of one of these."""
 _EARLY: Final = 0.1
 """The share of a tick by which a timer may fire too early."""
 _NO_EDGES: Final = EdgeCounts({}, array("q"))
@@ -26,12 +26,7 @@ _FIELDS: Final = ("src", "dst", *EdgeCount._fields)
 
 
 def load_links(path: Path, oddities: Oddities) -> tuple[LinkSample, ...]:
-    """The samples in order of time; a missing file has none, and gets a note.
-
-    Args:
-        path: of links.jsonl; where it is missing, each node's links-R.jsonl beside it is read.
-        oddities: takes what is odd.
-    """
+    """The samples in order of time; where links.jsonl is missing, those of each node's links-R.jsonl beside it."""
     of_nodes = sorted(path.parent.glob("links-*.jsonl"))
     if not path.is_file() and of_nodes:
         return _joined([_samples(one, oddities) for one in of_nodes])
@@ -45,7 +40,7 @@ def _samples(path: Path, oddities: Oddities) -> list[LinkSample]:
 
 
 def _joined(of_nodes: list[list[LinkSample]]) -> tuple[LinkSample, ...]:
-    """Join the samples of all nodes of the same moment."""
+    """Join the samples that all nodes took at the same time."""
     tick = _tick(of_nodes)
     moments: dict[tuple[int, int], list[LinkSample]] = {}
     for sample in (sample for samples in of_nodes for sample in samples):
@@ -62,13 +57,13 @@ def _joined(of_nodes: list[list[LinkSample]]) -> tuple[LinkSample, ...]:
 
 
 def _tick(of_nodes: list[list[LinkSample]]) -> float:
-    """How often nodes sample: by the gaps between lines where something changes; where nothing does there is none."""
+    """Seconds between samples, by the gaps between lines; there is no line while nothing changes."""
     gaps = [sorted(after.time - before.time for before, after in pairwise(one)) for one in of_nodes if len(one) > 1]
     return _TICKS[0] if gaps and min(one[len(one) // 4] for one in gaps) < _TICKS[1] / 2 else _TICKS[1]
 
 
 class _Filled:
-    """Reads the lines of one file in their order, and fills in what has not changed."""
+    """Reads the lines of one file in order, and fills in what has not changed."""
 
     def __init__(self) -> None:
         self._attempt = 0
@@ -92,20 +87,13 @@ class _Filled:
 
 
 def _edges(record: Mapping[str, Any]) -> dict[Pair, Sequence[int]]:
-    return dict(map(_edge, _objects(record, "edges")))
-
-
-def _objects(record: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    listed = record.get(name, [])
-    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-        raise Malformed(f"{name} is not a list of objects")
-    return listed
+    return dict(map(_edge, objects(record, "edges")))
 
 
 def _caps(record: Mapping[str, Any]) -> dict[str, EdgeCount]:
     return {
         str(cap.get("name")): EdgeCount(*(whole(cap, name, 0) for name in EdgeCount._fields))
-        for cap in _objects(record, "caps")
+        for cap in objects(record, "caps")
     }
 
 

@@ -1,4 +1,4 @@
-"""Reads membership.jsonl and away.jsonl: which ranks were in which process group, and who was away when."""
+"""Reads membership.jsonl and away.jsonl: the process groups of a run, and the absences of ranks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load_groups(path: Path, oddities: Oddities) -> tuple[RecordedGroup, ...]:
 
 
 def load_absences(path: Path, oddities: Oddities) -> tuple[RecordedAbsence, ...]:
-    """Every absence by its beginning; a missing file has none. What a `back` ends, it says by `of`."""
+    """Every absence by its beginning; a missing file has none. ``of`` in a line names the cause of what it ends."""
     found: list[RecordedAbsence] = []
     for time, rank, what, of in parsed(path, oddities, _line):
         if what in _AWAY:
@@ -35,7 +35,7 @@ def load_absences(path: Path, oddities: Oddities) -> tuple[RecordedAbsence, ...]
 
 
 def present(ranks: Iterable[Rank], groups: Sequence[RecordedGroup]) -> tuple[Rank, ...]:
-    """The ranks without the steps and evaluations that count only for others: those that were lost with a group."""
+    """The ranks without the steps and evaluations of groups that they were not in."""
     if not groups:
         return tuple(ranks)
     known = [(group.step, group.members) for group in groups]

@@ -1,4 +1,4 @@
-"""What was recorded of a run's network: counters, TCP connections, changes and cross traffic."""
+"""The records of a run's network: counters, TCP connections, changes and cross traffic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.model.link import LinkShape, Pair
 
 
 class EdgeCount(NamedTuple):
-    """The counters of one directed edge since the network was made; the backlog is what waits now."""
+    """The counters of one directed edge since the network was made, and its present backlog."""
 
     sent_packets: int
     sent_bytes: int
@@ -22,11 +22,10 @@ class EdgeCount(NamedTuple):
 
 @dataclass(frozen=True)
 class LinkSample:
-    """Counters at one time; tcp has per rank (segments sent, segments retransmitted), each counted separately.
+    """Counters at one time; ``tcp``: (segments sent, segments retransmitted) by rank, counted separately.
 
-    In a run whose nodes sample on their own, an edge that was not read at this time is in neither.
-
-    Every attempt of a run has a network of its own, whose counters begin at 0.
+    Where nodes sample on their own, edges that were not read at this time are missing. Every attempt of a run has a
+    network of its own, whose counters begin at 0.
     """
 
     time: float
@@ -34,11 +33,11 @@ class LinkSample:
     tcp: Mapping[int, tuple[int, int]]
     attempt: int = 1
     caps: Mapping[str, EdgeCount] = field(default_factory=dict)
-    """Of shared capacities, by name: ``uplink 2``, ``downlink 2``, ``trunk eu->us``."""
+    """Shared capacities by name: ``uplink 2``, ``downlink 2``, ``trunk eu->us``."""
 
 
 class FlowSample(NamedTuple):
-    """What the sender's TCP says of one flow at one time (the kernel's struct tcp_info).
+    """The state of the sender's TCP of one flow at one time (the kernel's struct tcp_info).
 
     Args:
         time: seconds since the epoch.
@@ -74,8 +73,8 @@ class Flow:
         dst_port: of the receiver.
         congestion_control: by the kernel's name: ``cubic``.
         mss: largest segment, in bytes.
-        samples: by time; there is none while nothing changed.
-        ended: when it was gone, seconds since the epoch; None where it was there at the end.
+        samples: by time; there is none while nothing changes.
+        ended: when it was closed, seconds since the epoch; None where it was open at the end.
     """
 
     id: int
@@ -97,11 +96,11 @@ class RecordedChange:
     Args:
         asked: when the command began to change them.
         acknowledged: when every node had read back its new settings.
-        edges: what changed, as a person reads it: ``0->1: delay 20ms -> 120ms``.
-        rates: of the changed edges from then on, in bit/s; None: without limit, or down.
-        limits: of nodes and trunks, likewise: ``node 2: uplink 20 Mbit/s → 5 Mbit/s``.
-        caps: what they are from then on, by name as in LinkSample; None: without limit.
-        shapes: the changed edges from then on, where the record makes sense.
+        edges: the changes of edges in words: ``0->1: delay 20ms -> 120ms``.
+        rates: of the changed edges after it, in bit/s; None: without limit, or down.
+        limits: the changes of nodes and trunks in words: ``node 2: uplink 20 Mbit/s → 5 Mbit/s``.
+        caps: the changed capacities after it, by name as in LinkSample; None: without limit.
+        shapes: of the changed edges after it, where the record is valid.
     """
 
     asked: float
@@ -119,7 +118,7 @@ class RecordedChange:
 
 
 class LoadSample(NamedTuple):
-    """What a load of cross traffic had achieved at a time, since it began."""
+    """The totals of a load of cross traffic since it began, at one time."""
 
     time: float
     received_bytes: int
@@ -133,9 +132,9 @@ class RecordedLoad:
     Args:
         src: rank that sends.
         dst: rank that receives.
-        what: as a person reads it: ``UDP at 30 Mbit/s``.
+        what: in words: ``UDP at 30 Mbit/s``.
         path: the directed edges that it crosses.
-        port: at which its receiver takes it.
+        port: of the receiver.
         samples: by time; at least one.
         ended: when it was stopped, seconds since the epoch; None where it outlived the run.
     """
@@ -155,7 +154,7 @@ class RecordedLoad:
 
     @property
     def bit_s(self) -> float:
-        """The mean rate of what arrived on the wire, between the first sample and the last."""
+        """The mean rate at which it arrived, between the first sample and the last."""
         first, last = self.samples[0], self.samples[-1]
         seconds = last.time - first.time
         return 8 * (last.received_bytes - first.received_bytes) / seconds if seconds > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Reads rank-R.jsonl and collectives-R.jsonl: what one rank recorded, over all attempts of its run."""
+"""Reads rank-R.jsonl and collectives-R.jsonl: the records of one rank over all attempts of its run."""
 
 from __future__ import annotations
 
@@ -10,26 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.experiment.report.load.collectives import load_collectives
-from harness.experiment.report.load.jsonl import (
-    Oddities,
-    loss,
-    mapping,
-    number,
-    number_or_none,
-    parsed,
-    whole,
-)
+from harness.experiment.report.load.jsonl import Oddities, loss, mapping, number, number_or_none, parsed, whole
 from harness.experiment.report.load.rank_records import Collectives, Eval, Logged, Ops, Rank, RecordedStep
 
 
 def load_rank(folder: Path, rank: int, oddities: Oddities, *, trains: bool = True) -> Rank:
-    """Read one rank's records; docs/runs.md says which lines a resume makes void.
+    """Read the records of one rank; docs/runs.md says which lines a resume makes void.
 
-    Args:
-        folder: of the run.
-        rank: whose they are.
-        oddities: takes what is odd.
-        trains: whether a missing file is odd; else this rank logged nothing.
+    ``trains``: whether a missing file is odd; a rank of a user's command may have logged nothing.
     """
     path = folder / f"rank-{rank}.jsonl"
     if trains and not path.is_file():
@@ -96,15 +84,15 @@ class _Records:
         self._started = True
 
     def _time_of(self, last: int) -> float:
-        """When the step was done from which a resumed attempt goes on; what is later is void."""
+        """When the step was done from which a resumed attempt continues; what is later is void."""
         return max((step.time for at, step in self._steps.items() if at <= last), default=-math.inf)
 
     def void(self, time: float) -> bool:
-        """Whether a later attempt did again what was done then."""
+        """Whether a later attempt repeated what was done at this time."""
         return any(after < time < until for after, until in self._void)
 
     def _forget_counts(self, last: int) -> None:
-        """Note that the collectives of the steps after the last remaining count, up to ``last``, are not counted."""
+        """Note that no count has the collectives of the steps after the last remaining count, up to ``last``."""
         counted = max((counted.step for counted in self._collectives), default=0)
         kept = [(after, min(until, last)) for after, until in self._uncounted if after < last]
         counted = max([counted, *(until for _, until in kept)])
@@ -117,7 +105,7 @@ class _Records:
         return sorted({record.step for record in records if not math.isfinite(record.loss)})
 
     def rank(self, rank: int) -> Rank:
-        """The record of the rank, after all attempts."""
+        """The records after all attempts."""
         parameters, per_step = (number_or_none(self._start, key) for key in ("parameters", "bytes_per_step"))
         return Rank(
             rank=rank,

@@ -1,4 +1,4 @@
-"""What a rank recorded of its training: steps, evaluations, collectives and what its script logged."""
+"""The records of a rank: steps, evaluations, collectives and logged values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class RecordedStep:
-    """One step of one rank; `seconds_comm` is what it waited for communication."""
+    """One step of one rank; `seconds_comm`: waiting for communication."""
 
     step: int
     time: float
@@ -46,7 +46,7 @@ class Collectives:
     """What torch's flight recorder counted between two readings.
 
     Args:
-        step: the last one that is in it.
+        step: the last one that is counted.
         ops: per collective, as torch names it.
         missed: collectives that the recorder overwrote before they were read.
     """
@@ -66,7 +66,7 @@ class TimedCollective(NamedTuple):
         bytes: of its input tensors.
         ranks: how many take part.
         group: the process group's name.
-        step: in which it ran; None where nothing says it.
+        step: in which it ran; None: unknown.
     """
 
     op: str
@@ -80,7 +80,7 @@ class TimedCollective(NamedTuple):
 
 @dataclass(frozen=True)
 class Logged:
-    """What a script logged at one time with `harness.log`, e.g. ``loss`` and ``accuracy``, by name."""
+    """The values, by name, of one call of `harness.log` in a script."""
 
     time: float
     step: int | None
@@ -89,22 +89,21 @@ class Logged:
 
 @dataclass(frozen=True)
 class Rank:
-    """What one rank recorded, without the lines that a resumed attempt made void.
+    """The records of one rank, without the lines that a resumed attempt made void.
 
     Args:
-        rank: which.
-        steps: by step, ascending.
+        rank: its number.
+        steps: ascending.
         evals: by step, ascending.
         collectives: by step, ascending; the last steps of a run that was cut off are in none.
-        parameters: of the model; None where it did not say.
-        bytes_per_step: payload that the strategy says it sends per step on average; None where it did not say.
-        resumed_from: the steps from which later attempts went on.
-        redone: of each process group of an elastic run but its first, its number, and how many recorded steps it made
-            void.
+        parameters: of the model; None: not recorded.
+        bytes_per_step: mean payload per step by the strategy's own formula; None: not recorded.
+        resumed_from: the steps from which later attempts continued.
+        redone: (number, recorded steps that it made void) of each process group of an elastic run but the first.
         uncounted: ranges (after, until] of steps that count but whose collectives a resume made void.
-        timed: its collectives that were seen one by one, by start.
-        untimed: how many more there were that nobody saw one by one.
-        logs: what its script logged, in the order of the file.
+        timed: collectives that were timed one by one, by start.
+        untimed: how many more there were.
+        logs: in the order of the file.
     """
 
     rank: int

@@ -1,4 +1,4 @@
-"""The records of a folder of runs. Field names and units are those of docs/runs.md."""
+"""The records of a folder of runs, with the names and units of docs/runs.md."""
 
 from __future__ import annotations
 
@@ -19,12 +19,7 @@ HAD_TIME: Final = ("finished", "limit")
 
 @dataclass(frozen=True)
 class Note:
-    """Something odd in a file.
-
-    Args:
-        where: the file, and the line where there is one: ``wan.ring.ddp.seed0/rank-1.jsonl:17``.
-        what: what is odd, and what the report makes of it.
-    """
+    """A problem in a file; ``where``: the file, and the line if known: ``wan.ring.ddp.seed0/rank-1.jsonl:17``."""
 
     where: str
     what: str
@@ -41,15 +36,15 @@ class Target:
     value: float = 0.0
 
     def __str__(self) -> str:
-        """As people read it: ``loss 0.4``, ``accuracy 90 %``, ``the end``."""
+        """``loss 0.4``, ``accuracy 90 %``, ``the end``."""
         if self.kind == "end":
             return "the end"
-        return (
-            f"accuracy {format_share(self.value)}" if self.kind == "accuracy" else f"loss {format_number(self.value)}"
-        )
+        if self.kind == "accuracy":
+            return f"accuracy {format_share(self.value)}"
+        return f"loss {format_number(self.value)}"
 
     def met(self, loss: float, accuracy: float | None) -> bool:
-        """Whether these means over ranks have reached it; no loss and no accuracy is the end of a command."""
+        """Whether these means over ranks reach it; never for the end of a command."""
         if self.kind == "end":
             return False
         if self.kind == "accuracy":
@@ -62,11 +57,11 @@ class RecordedGroup:
     """A process group of a run whose ranks come and go (membership.jsonl).
 
     Args:
-        time: when all its members had the state, seconds since the epoch.
+        time: when all members had the state, seconds since the epoch.
         generation: its number, from 1.
         members: ranks.
-        joined, lost: ranks, against the group before.
-        step: the last one that counted then.
+        joined, lost: ranks, compared with the group before.
+        step: the last one that counted when it was formed.
         state_bytes: that each member but rank 0 received.
         seconds: from the end of the group before to `time`.
     """
@@ -86,10 +81,10 @@ class RecordedAbsence:
     """A time for which a rank was away (away.jsonl).
 
     Args:
-        rank: which.
+        rank: its number.
         cause: ``kill``, ``pause``, ``cut``; ``failed``: by itself.
         since: seconds since the epoch.
-        until: when it was back; None: it was not.
+        until: when it was back; None: it did not return.
     """
 
     rank: int
@@ -100,7 +95,7 @@ class RecordedAbsence:
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended; `notes` are events during the run that may have affected its results; `codes` by rank."""
+    """How a run ended; `notes`: events that may have affected its results; `codes`: exit codes by rank."""
 
     status: str
     seconds: float | None = None
@@ -114,7 +109,7 @@ class End:
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """One run. `settings` is run.json as it stands, without the plan; `network_seed` None: the same as `seed`."""
+    """One run. `settings`: run.json without the plan; `network_seed` None: the same as `seed`."""
 
     slug: str
     profile: str
@@ -138,6 +133,22 @@ class RecordedRun:
     absences: tuple[RecordedAbsence, ...] = ()
 
     @property
+    def own_command(self) -> bool:
+        """Whether it is a run of the user's own command."""
+        return "command" in self.settings
+
+    @property
+    def started(self) -> float | None:
+        """When it began by run.json, in seconds since the epoch."""
+        started = self.settings.get("started")
+        return float(started) if isinstance(started, int | float) else None
+
+    @property
+    def members(self) -> list[tuple[int, tuple[int, ...]]]:
+        """(last step before it, members) of each process group."""
+        return [(group.step, group.members) for group in self.groups]
+
+    @property
     def seeds(self) -> tuple[int, int]:
         """The seed of the network's draws and the seed of the training."""
         return self.seed if self.network_seed is None else self.network_seed, self.seed
@@ -156,12 +167,12 @@ class RecordedExperiment:
         id: the folder's name, or what experiment.json says.
         name: of the experiment.
         folder: where it was read.
-        created: seconds since the epoch, or None where nothing says it.
-        runs: those that left a run.json, in the experiment's order.
-        missing: runs that experiment.json names and that have left nothing yet.
-        notes: what was odd in the files.
-        source: the path of the file that it was made from; None where nothing says it.
-        run_options: options of `harness experiment run` that say where it ran, by name.
+        created: seconds since the epoch; None: not recorded.
+        runs: those with a run.json, in the experiment's order.
+        missing: runs of experiment.json that have not begun.
+        notes: problems in the files.
+        source: the path of the experiment's file; None: not recorded.
+        run_options: options of `harness experiment run` by name: runtime, engine and so on.
     """
 
     id: str

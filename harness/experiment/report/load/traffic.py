@@ -1,4 +1,4 @@
-"""Reads traffic.jsonl: what cross traffic ran beside a run."""
+"""Reads traffic.jsonl: the cross traffic beside a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.model.link import Pair
 from harness.traffic.spec import TrafficSpec
 
 _Key = tuple[int, float]
-"""A load's number, and when it began: numbers are given again."""
+"""A load's number, which may be reused, and when it began."""
 
 
 @dataclass
@@ -29,14 +29,20 @@ class _Load:
 def load_traffic(path: Path, oddities: Oddities) -> tuple[RecordedLoad, ...]:
     """Every load in the order of the file; a missing file has none."""
     found: dict[_Key, _Load] = {}
-    for key, kind, record in parsed(path, oddities, _line):
+
+    def add(record: Mapping[str, Any]) -> None:
+        kind = record.get("kind")
+        if kind not in ("start", "sample", "stop"):
+            raise Malformed(f"kind is {kind!r}")
+        sample, key = _sample(record), (whole(record, "id"), number(record, "began"))
         if kind == "start":
             found[key] = _start(record)
-        if (load := found.get(key)) is None:
-            continue
-        load.samples.append(_sample(record))
-        if kind == "stop":
-            load.ended = load.samples[-1].time
+        if load := found.get(key):
+            load.samples.append(sample)
+            load.ended = sample.time if kind == "stop" else load.ended
+
+    for _ in parsed(path, oddities, add):
+        pass
     return tuple(
         RecordedLoad(one.spec.src, one.spec.dst, one.spec.describe(), one.path, one.port, tuple(one.samples), one.ended)
         for one in found.values()
@@ -44,21 +50,10 @@ def load_traffic(path: Path, oddities: Oddities) -> tuple[RecordedLoad, ...]:
 
 
 def without_traffic(flows: Iterable[Flow], traffic: Iterable[RecordedLoad]) -> tuple[Flow, ...]:
-    """The connections that are the job's: not those of cross traffic."""
+    """The connections of the job, without those of cross traffic."""
     loads = {(load.src, load.dst, load.port) for load in traffic}
     ends = ((flow, (flow.src, flow.dst, flow.dst_port), (flow.dst, flow.src, flow.src_port)) for flow in flows)
     return tuple(flow for flow, there, back in ends if there not in loads and back not in loads)
-
-
-def _line(record: Mapping[str, Any]) -> tuple[_Key, str, Mapping[str, Any]]:
-    """Raises Malformed for a line that makes no sense, here, where its number is known."""
-    kind = record.get("kind")
-    if kind not in ("start", "sample", "stop"):
-        raise Malformed(f"kind is {kind!r}")
-    _sample(record)
-    if kind == "start":
-        _start(record)
-    return (whole(record, "id"), number(record, "began")), str(kind), record
 
 
 def _sample(record: Mapping[str, Any]) -> LoadSample:
