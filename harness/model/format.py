@@ -44,6 +44,13 @@ def format_rate(value: Rate | float | None, digits: int = DIGITS) -> str:
     return NOTHING if number is None else _scaled(number, _DECIMAL, digits, "bit/s")
 
 
+def format_part(part: float, whole: Rate | float | None, digits: int = DIGITS) -> str:
+    """``9.1 of 767 Mbit/s``, from bit/s; ``900 kbit/s of 1 Mbit/s`` where the units differ."""
+    first, second = format_rate(part, digits), format_rate(whole)
+    number, _, unit = first.partition(" ")
+    return f"{number if unit == second.partition(' ')[2] else first} of {second}"
+
+
 def format_time(value: Time | float | None, digits: int = DIGITS) -> str:
     """``850 µs``, ``24.1 ms``, ``2.29 s``, ``1 min 30 s``, ``2 h 5 min``, from seconds."""
     number = value.seconds if isinstance(value, Time) else value

@@ -23,7 +23,7 @@ VERSION: Final = 1
 
 
 def document(analysis: Analysis) -> dict[str, Any]:
-    """The JSON of `report --json`: everything but the curves; times in seconds, sizes in bytes, rates in bit/s."""
+    """The JSON of `report --json`, without the curves; times in seconds, sizes in bytes, rates in bit/s."""
     experiment = analysis.experiment
     made = {
         "version": VERSION,
@@ -111,8 +111,8 @@ def _run(run: RunFigures) -> dict[str, Any]:
         "parameters": parameters(run.run),
         "logged_last": last_logged(run.run),
         "collectives": [asdict(one) for one in collective_times(run.run.ranks, run.bus.traffic if run.bus else ())],
-        "edges": [asdict(use) for use in edge_uses(run.run)],
-        "caps": [asdict(use) for use in cap_uses(run.run)],
+        "edges": [{"edge": use.edge} | asdict(use) for use in edge_uses(run.run)],
+        "caps": [{"name": use.name} | asdict(use) for use in cap_uses(run.run)],
         "flows": [_flow(flow) for flow in run.run.flows if flow.samples],
         "explanation": asdict(run.explanation),
         "churn": _churn(run.churn) if run.churn else None,
@@ -132,7 +132,7 @@ def _flow(flow: Flow) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """The value with None for NaN and infinity, which JSON does not have."""
+    """The value with None for NaN and infinity, which JSON lacks."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

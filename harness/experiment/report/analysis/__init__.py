@@ -1,4 +1,4 @@
-"""Computes who won where, by how much, and what every run cost. Pure: reads no file."""
+"""Computes which strategy won in each scenario, by how much, and the figures of every run. Pure: reads no file."""
 
 from harness.experiment.report.analysis.scenarios import Analysis, Scenario, analyse
 

@@ -1,20 +1,19 @@
 """Bus bandwidth of a run's collectives against what its links allow.
 
-What is recorded says how often each collective ran and with how many bytes, and how long steps waited for
-communication in all; not how long each collective took. So both sides are of the whole run:
+Records say how often each collective ran, with how many bytes, and how long steps waited for communication in all,
+but not how long each collective took. So both figures are of the whole run:
 
     bus bandwidth = sum over collectives of (bytes x bus factor) / seconds waited
     bound         = sum over collectives of (bytes x bus factor) / sum of (count x least seconds at their mean size)
 
-with bytes and bus factors as nccl-tests has them (NVIDIA/nccl-tests: doc/PERFORMANCE.md), the least seconds from
-harness.model.bound, and as seconds waited, of every step, those of the rank that waited least: what others waited
-longer they waited for that rank and not for the network. Steps after the last count of collectives are in
-neither, and neither are those whose count was lost when the run was resumed.
+with bytes and bus factors of nccl-tests (NVIDIA/nccl-tests: doc/PERFORMANCE.md) and the least seconds of
+harness.model.bound. Of every step, the wait of the rank that waited least counts: the others waited longer for that
+rank, not for the network. Neither figure includes steps after the last count of collectives, or steps whose count was
+lost when the run was resumed.
 
-The least time is convex in the size, so at the mean size it is at most the mean of the least times: the bound holds for
-sizes that differ. It holds for collectives that come one after another and that nothing hides. A strategy that
-communicates while it computes, or runs several collectives at once, can wait less; then its bandwidth is no more than
-apparent, and `hidden` says so.
+The least time is convex in the size, so at the mean size it is at most the mean of the least times, and the bound holds
+for different sizes. It holds for collectives one after another. A strategy that communicates while it computes, or runs
+several collectives at once, can wait less; then `hidden` is true, and the bandwidth is only apparent.
 """
 
 from __future__ import annotations
@@ -38,19 +37,19 @@ _KINDS: Final = {
     "broadcast": ("broadcast", "_broadcast_oop"),
     "barrier": ("barrier",),
 }
-"""The collectives of harness.model.bound, and their names in torch's flight recorder."""
+"""The names in torch's flight recorder of each collective of harness.model.bound."""
 KIND_OF: Final = {name: kind for kind, names in _KINDS.items() for name in names}
 
 
 @dataclass(frozen=True)
 class CollectiveTraffic:
-    """One kind of collective in one run, as one rank saw it.
+    """One kind of collective in one run, as one rank counted it.
 
     Args:
-        kind: as harness.model.bound names it, or torch's word where it knows none (send, recv).
+        kind: its name in harness.model.bound, else torch's (send, recv).
         count: how often it ran.
         bytes: moved, as nccl-tests counts them.
-        bound_seconds: the least time that the links allow for all of them one after another; None: not known.
+        bound_seconds: the least time that the links allow for all of them one after another; None: unknown.
     """
 
     kind: str
@@ -64,11 +63,11 @@ class BusBandwidth:
     """A run's bus bandwidth and its bound.
 
     Args:
-        traffic: what it is made of; kinds with a bound only are in the figures.
+        traffic: by kind of collective; the figures include only kinds with a bound.
         waited_seconds: for communication, by the rank that waited least in each step.
         bit_s: bus bandwidth over that wait; None where there was none.
         bound_bit_s: the most that the links allow; None where nothing limits it.
-        missed: collectives that were not counted; the figures are too low by them.
+        missed: collectives that were not counted, by which the figures are too low.
     """
 
     traffic: tuple[CollectiveTraffic, ...]
@@ -79,7 +78,7 @@ class BusBandwidth:
 
     @property
     def hidden(self) -> bool:
-        """Whether it waited less than its collectives need one after another: part was hidden behind computing."""
+        """Whether steps waited less than their collectives need one after another: part was hidden behind computing."""
         return self.bit_s is not None and self.bound_bit_s is not None and self.bit_s > self.bound_bit_s
 
     @property
@@ -89,12 +88,9 @@ class BusBandwidth:
 
 
 def bus_bandwidth(ranks: Sequence[Rank], plan: NetworkPlan | None, costs: Sequence[StepCost]) -> BusBandwidth | None:
-    """The bus bandwidth of a run; None where no collective was recorded.
+    """The bus bandwidth of a run by the rank that counted furthest; None where no collective was recorded.
 
-    Args:
-        ranks: what they recorded; the one that counted furthest is taken.
-        plan: the links, as they were when the run began.
-        costs: of every step that all ranks recorded.
+    ``plan``: when the run began; ``costs``: of every step that all ranks recorded.
     """
     last = costs[-1].step if costs else 0
     counter = max(ranks, key=lambda rank: max((one.step for one in _until(rank, last)), default=0), default=Rank(0))
@@ -139,7 +135,7 @@ def _until(rank: Rank, last: int) -> list[Collectives]:
 
 
 def _by_kind(counted: Iterable[Collectives]) -> dict[str, Ops]:
-    """The sum of all counts by collective; torch has several names for some."""
+    """The sum of all counts by kind; torch has several names for some."""
     kinds: dict[str, Ops] = {}
     for one in counted:
         for name, ops in one.ops.items():

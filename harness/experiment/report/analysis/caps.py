@@ -1,4 +1,4 @@
-"""How much of their limits shared capacities carried: uplinks, downlinks and trunks, over time and in all."""
+"""The use of shared capacities (uplinks, downlinks, trunks): in all and over time, as a share of their limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.experiment.report.analysis.limits import by_name, limits_over_time
 from harness.experiment.report.analysis.links import WINDOW, CapMoment, cap_moments
-from harness.experiment.report.analysis.utilisation import MOST_BINS, Stretch, mean_shares, shares_of, sums
+from harness.experiment.report.analysis.utilisation import MOST_BINS, Stretch, Use, mean_shares, shares_of, sums
 from harness.experiment.report.load.records import RecordedRun
 from harness.model.capacity import Capacity
 from harness.model.plan import NetworkPlan
@@ -15,26 +15,10 @@ from harness.model.units import is_whole_number
 
 
 @dataclass(frozen=True)
-class CapUse:
-    """A shared capacity in a run's steps. Rates count its overhead, as the limit does.
-
-    Args:
-        name: ``uplink 2``, ``downlink 2`` or ``trunk eu->us``.
-        rate: its limit when the run began, in bit/s; None: it had none.
-        bit_s: what it carried, mean over time.
-        peak_bit_s: the most in a window of a second.
-        dropped: packets that found its queue full.
-        share: of the limit that it had at each time, the mean over time; None where it never had one.
-        peak_share: the most of that in a window of a second.
-    """
+class CapUse(Use):
+    """A shared capacity (``uplink 2``, ``downlink 2``, ``trunk eu->us``); rates include its overhead, as its limit does."""
 
     name: str
-    rate: float | None
-    bit_s: float
-    peak_bit_s: float
-    dropped: int
-    share: float | None
-    peak_share: float | None
 
 
 def title(name: str) -> str:
@@ -44,7 +28,7 @@ def title(name: str) -> str:
 
 
 def planned(plan: NetworkPlan | None, name: str) -> Capacity | None:
-    """What a capacity was when the run began; None where it had no limit, or is not known."""
+    """A capacity as it was when the run began; None where it had no limit, or is unknown."""
     side, _, of = name.partition(" ")
     if plan is None:
         return None
@@ -55,24 +39,24 @@ def planned(plan: NetworkPlan | None, name: str) -> Capacity | None:
 
 
 def cap_uses(run: RecordedRun) -> list[CapUse]:
-    """Every capacity that was counted, from the first step on, by name."""
+    """Every capacity with counters, from the first step on, by name."""
     bit_s, limit = _counted(run)
-    return [
-        CapUse(name, at_first.rate.bit_s if at_first else None, **sums(moments, bit_s, limit))
-        for name, moments in by_name(cap_moments(run, WINDOW)).items()
-        for at_first in [planned(run.plan, name)]
-    ]
+    uses = []
+    for name, moments in by_name(cap_moments(run, WINDOW)).items():
+        at_first = planned(run.plan, name)
+        uses.append(CapUse(at_first.rate.bit_s if at_first else None, *sums(moments, bit_s, limit), name=name))
+    return uses
 
 
 def cap_stretches(run: RecordedRun, bins: int = MOST_BINS) -> list[Stretch[str]]:
-    """The share of its limit that each capacity carried, in up to so many stretches of equal length."""
+    """The mean share of its limit that each capacity carried, in at most ``bins`` stretches of equal length."""
     counted = _counted(run)
     shares = {name: shares_of(moments, *counted) for name, moments in by_name(cap_moments(run, 0.0)).items()}
     return list(mean_shares(shares, bins))
 
 
 def _counted(run: RecordedRun) -> tuple[Callable[[CapMoment], float], Callable[[CapMoment], float | None]]:
-    """What a capacity carried, with the bytes that its limit counts beside a frame's own; and its limit, in bit/s."""
+    """Functions for what a capacity carried, overhead included, and for its limit, in bit/s at a moment."""
     held = limits_over_time(run, lambda change: change.caps, lambda name: planned(run.plan, name))
 
     def bit_s(moment: CapMoment) -> float:

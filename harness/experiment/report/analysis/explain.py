@@ -1,4 +1,4 @@
-"""Why a run took so long: one sentence with its evidence, the time lost by cause, what to change first."""
+"""Explains why a run took so long: a sentence with evidence, the time lost by cause, and what to change first."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from harness.experiment.report.analysis.traffic import competition
 from harness.experiment.report.load.records import RecordedRun
 
 _MOST: Final = 0.5
-"""Share of the steps' time from which computing is the answer, unless a straggler or a change takes _FELT."""
+"""Share of the time from which computing is the cause, unless a straggler or a change takes _FELT."""
 _FELT: Final = 0.25
-"""Share from which a straggler that costs more than the network, or a change, is the answer: both can be removed."""
+"""Share from which a change, or a straggler that costs more than the network, is the cause: both can be removed."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Explanation:
     """Why a run took so long.
 
     Args:
-        cause: what took most of the time.
-        sentence: it with its evidence.
-        lost: seconds beyond what computing alone would need, by cause; "unknown" where they cannot be split.
+        cause: of most of the time.
+        sentence: the cause with its evidence.
+        lost: seconds beyond computing, by cause; "unknown" where they cannot be split.
         advice: what to change first; empty where nothing is known to help.
     """
 
@@ -42,7 +42,7 @@ class Explanation:
 
 
 def explain(run: RecordedRun) -> Explanation:
-    """Explain one run, however little it recorded; what cross traffic took of its links is said too."""
+    """Explain one run, however little it recorded. The sentence also says what cross traffic took of its links."""
     why, also = _explain(run), competition(run)
     return replace(why, sentence=f"{why.sentence} {also}") if also else why
 
@@ -85,7 +85,7 @@ def _explain_connections(run: RecordedRun) -> Explanation:
 
 
 def _felt(run: RecordedRun, found: Waits, clock: RecordedRun) -> FeltChange | None:
-    """The change that took a share of the time worth naming."""
+    """The change that cost most time, if it is at least _FELT of it."""
     change = felt_change(run, clock)
     return change if change and change.lost >= _FELT * found.seconds else None
 
@@ -100,7 +100,7 @@ def _cause(found: Waits, lost: Mapping[Cause, float]) -> Cause:
 
 
 def _lost_with(run: RecordedRun, found: Waits, change: FeltChange) -> dict[Cause, float]:
-    """The time that a change cost, and the rest by what was lost before it, at the plan's links."""
+    """The seconds that a change cost, and the rest split as before the change, by the plan's links."""
     before = lost_time(run, change.whole, Network.of(run, change.whole))
     rest = max(0.0, found.seconds - found.compute - change.lost)
     total = sum(before.values()) or 1.0

@@ -1,11 +1,11 @@
-"""How much of its rate each directed edge carried, over time and in all."""
+"""The use of directed edges: in all and over time, as a share of their rates."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, NamedTuple
+from typing import Final, Generic, NamedTuple
 
 from harness.experiment.report.analysis.limits import by_name, limits_over_time
 from harness.experiment.report.analysis.links import WINDOW, EdgeMoment, K, Moment, edge_moments
@@ -15,36 +15,40 @@ from harness.model.plan import NetworkPlan
 from harness.model.tcp import tcp_ceiling
 
 MOST_BINS: Final = 60
-"""Stretches into which a run's time is cut: as many as can be told apart on a phone."""
+"""The most stretches of a run's time: as many as can be told apart on a phone."""
 
 
 @dataclass(frozen=True)
-class EdgeUse:
-    """One directed edge in a run's steps.
+class Use:
+    """An edge or a shared capacity in a run's steps.
 
     Args:
-        edge: it.
         rate: its limit when the run began, in bit/s; None: it had none.
         bit_s: what it carried, mean over time.
         peak_bit_s: the most in a window of a second.
         dropped: packets.
-        share: of the rate that it had at each time, the mean over time; None where it never had one.
-        peak_share: the most of that in a window of a second.
-        one_tcp: what one TCP connection (cubic) can get of it as it was at first, in bit/s; None: nothing limits it.
+        share: of the limit at each time, mean over time; None where it never had one.
+        peak_share: the largest share in a window of a second.
     """
 
-    edge: Pair
     rate: float | None
     bit_s: float
     peak_bit_s: float
     dropped: int
     share: float | None
     peak_share: float | None
-    one_tcp: float | None = None
+
+
+@dataclass(frozen=True)
+class EdgeUse(Use):
+    """One directed edge; ``one_tcp``: the most that one TCP connection (cubic) can get at first, in bit/s."""
+
+    edge: Pair
+    one_tcp: float | None
 
 
 class Stretch(NamedTuple, Generic[K]):
-    """An edge or a shared capacity in a stretch of time, in seconds of training: what share of its limit it used."""
+    """The share of its limit that an edge or a capacity used from ``start`` to ``end``, in seconds of training."""
 
     of: K
     start: float
@@ -56,25 +60,20 @@ def edge_uses(run: RecordedRun) -> list[EdgeUse]:
     """Every edge from the first step on, by its ranks."""
     limit, plan = _limits(run), run.plan
     return [
-        EdgeUse(edge, _rate(plan, edge), **sums(moments, _carried, limit), one_tcp=_one_tcp(plan, edge))
+        EdgeUse(_rate(plan, edge), *sums(moments, _carried, limit), edge=edge, one_tcp=_one_tcp(plan, edge))
         for edge, moments in by_name(edge_moments(run, WINDOW)).items()
     ]
 
 
 def use_stretches(run: RecordedRun, bins: int = MOST_BINS) -> list[Stretch[Pair]]:
-    """The share of its rate that each edge with one carried, in up to so many stretches of equal length."""
+    """The mean share of its rate that each edge carried, in at most ``bins`` stretches of equal length."""
     limit = _limits(run)
     shares = {edge: shares_of(moments, _carried, limit) for edge, moments in by_name(edge_moments(run, 0.0)).items()}
     return list(mean_shares(shares, bins))
 
 
 def mean_shares(shares: Mapping[K, Sequence[tuple[Moment[K], float]]], bins: int) -> Iterator[Stretch[K]]:
-    """Up to so many stretches of equal length with their mean shares; those without a share are left out.
-
-    Args:
-        shares: by what has them, those of its moments in which it had a limit.
-        bins: the most stretches.
-    """
+    """At most ``bins`` stretches of equal length with their mean shares; those without a share are left out."""
     moments = [moment for of_one in shares.values() for moment, _ in of_one]
     if not moments:
         return
@@ -94,24 +93,24 @@ def _limits(run: RecordedRun) -> Callable[[EdgeMoment], float | None]:
 def shares_of(
     moments: Sequence[Moment[K]], bit_s: Callable[[Moment[K]], float], limit: Callable[[Moment[K]], float | None]
 ) -> list[tuple[Moment[K], float]]:
-    """The moments in which something had a limit, in bit/s, and the share of it that was used."""
+    """The moments with a limit, in bit/s, and the share of it that was used."""
     return [(moment, bit_s(moment) / rate) for moment in moments if (rate := limit(moment))]
 
 
 def sums(
     moments: Sequence[Moment[K]], bit_s: Callable[[Moment[K]], float], limit: Callable[[Moment[K]], float | None]
-) -> dict[str, Any]:
-    """What something carried in all: those fields of EdgeUse that CapUse has too, but for the rate."""
+) -> tuple[float, float, int, float | None, float | None]:
+    """The fields of Use after the rate."""
     shares = shares_of(moments, bit_s, limit)
     limited = math.fsum(moment.duration for moment, _ in shares)
     seconds = math.fsum(moment.duration for moment in moments)
-    return {
-        "bit_s": math.fsum(bit_s(moment) * moment.duration for moment in moments) / seconds,
-        "peak_bit_s": max(map(bit_s, moments)),
-        "dropped": round(math.fsum(moment.dropped * moment.duration for moment in moments)),
-        "share": math.fsum(share * moment.duration for moment, share in shares) / limited if limited else None,
-        "peak_share": max((share for _, share in shares), default=None),
-    }
+    return (
+        math.fsum(bit_s(moment) * moment.duration for moment in moments) / seconds,
+        max(map(bit_s, moments)),
+        round(math.fsum(moment.dropped * moment.duration for moment in moments)),
+        math.fsum(share * moment.duration for moment, share in shares) / limited if limited else None,
+        max((share for _, share in shares), default=None),
+    )
 
 
 def _carried(moment: EdgeMoment) -> float:
@@ -124,7 +123,7 @@ def _rate(plan: NetworkPlan | None, edge: Pair) -> float | None:
 
 
 def _means(shares: Sequence[tuple[Moment[K], float]], start: float, width: float, number: int) -> list[float | None]:
-    """The mean share in each stretch, weighted by the time that a moment has in it; None where there is none."""
+    """The mean share in each stretch, weighted by the time of each moment in it; None: no share."""
     sums, seconds = [0.0] * number, [0.0] * number
     for moment, share in shares:
         begun = moment.seconds - moment.duration

@@ -1,4 +1,4 @@
-"""What to change first, by cause, in the words of the strategies and options that there are."""
+"""What to change first, by cause, in terms of this package's strategies and options."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ _LAYERS_IN_TIME: Final = "streaming-diloco, which computes while it sends"
 def advice(cause: Cause, run: RecordedRun, *, drops: bool = False) -> str:
     """What to change first; empty where nothing is known to help.
 
-    Args:
-        cause: the largest one.
-        run: the run.
-        drops: whether a queue costs time by dropping packets; else they wait in it.
+    ``drops``: whether a queue costs time by dropping packets; else they wait in it.
     """
     if cause == "latency":
         overlap = "a larger overlap" if run.strategy == "streaming-diloco" else _LAYERS_IN_TIME
@@ -47,10 +44,9 @@ def _rarer(run: RecordedRun) -> str:
 
 def _smaller(run: RecordedRun) -> str:
     if run.strategy == "ddp":
-        compressed = _option(run, "compress") not in (None, "none")
-        return (
-            "diloco or fedavg with H local steps" if compressed else "compress=fp16 or powersgd, or diloco with H steps"
-        )
+        if _option(run, "compress") in (None, "none"):
+            return "compress=fp16 or powersgd, or diloco with H steps"
+        return "diloco or fedavg with H local steps"
     if run.strategy == "streaming-diloco" and _option(run, "quantise") in (None, "none"):
         return f"quantise=int8, or {_rarer(run)}"
     return _rarer(run) if _option(run, "H") else "compression, or diloco with H local steps"

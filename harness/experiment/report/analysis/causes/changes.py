@@ -12,24 +12,24 @@ from harness.experiment.report.analysis.links import ChangeMoment, change_moment
 from harness.experiment.report.load.records import RecordedRun
 
 _FACTOR: Final = 1.5
-"""How much longer or shorter steps must be after a change: on a busy machine they vary by a third without one."""
+"""The factor by which steps must be longer or shorter after a change: on a busy machine they vary by a third."""
 _STALL: Final = 5
-"""How many times as long as others the step must be that was under way: some are hit by a lost packet meanwhile."""
+"""The factor by which a step that was under way must be longer: a lost packet alone makes some steps longer."""
 _STEPS: Final = 3
-"""How many steps there must be on either side for a mean that is no accident."""
+"""The least number of steps on either side for a meaningful mean."""
 
 
 @dataclass(frozen=True)
 class FeltChange:
-    """A change of links that steps felt.
+    """A change of links that made steps longer or shorter.
 
     Args:
-        moment: it.
-        changes: how many there were.
-        whole: the steps before it, since the change before it.
-        before, after: seconds of a step since the change before it, and until the next one; mean.
-        during: seconds of the step that was under way, where that is what was felt; else None.
-        lost: seconds that steps took longer than they would have at the pace of the other side.
+        moment: of the change.
+        changes: the number of changes in the run.
+        whole: the steps between the previous change and this one.
+        before, after: mean seconds of a step between the previous change and this one, and this one and the next.
+        during: seconds of the step that was under way, if that one was longer; else None.
+        lost: seconds that steps took longer than at the pace of the other side.
     """
 
     moment: ChangeMoment
@@ -42,7 +42,7 @@ class FeltChange:
 
     @property
     def links(self) -> str:
-        """``link 0-1`` or ``links 0-1, 1-2``, three at most; ``node 2`` where limits changed and no link did."""
+        """``link 0-1``, ``links 0-1, 1-2`` (at most three), or ``node 2`` where limits changed and no link did."""
         if not self.moment.change.edges:
             limits = [text.partition(":")[0] for text in self.moment.change.limits]
             return f"{len(limits)} limits" if len(limits) > 3 else ", ".join(limits)
@@ -54,7 +54,7 @@ class FeltChange:
 
     @property
     def what(self) -> str:
-        """The first one's change: ``delay 20 ms → delay 120 ms``."""
+        """The change of the first link: ``delay 20 ms → delay 120 ms``."""
         return next((text.partition(": ")[2] for text in self.moment.change.texts), "")
 
 
@@ -62,8 +62,8 @@ def felt_change(run: RecordedRun, clock: RecordedRun) -> FeltChange | None:
     """The change that cost most time; None where steps took about as long before and after each.
 
     Args:
-        run: whose steps, which may be substitutes.
-        clock: the same run as it was recorded, for the seconds at which changes came.
+        run: with the steps, which may be substitutes.
+        clock: the same run as it was recorded, for the seconds of changes.
     """
     moments = change_moments(clock)
     felt = [change for place in range(len(moments)) for change in _felt(run, moments, place)]
@@ -71,7 +71,7 @@ def felt_change(run: RecordedRun, clock: RecordedRun) -> FeltChange | None:
 
 
 def _felt(run: RecordedRun, moments: Sequence[ChangeMoment], place: int) -> Iterator[FeltChange]:
-    """By the steps between the changes around it, and by the step that was under way."""
+    """The effect of one change on the steps around it, and on the step that was under way."""
     changes = [moment.change for moment in moments]
     change = changes[place]
     since = changes[place - 1].acknowledged if place else -math.inf
@@ -91,6 +91,6 @@ def _felt(run: RecordedRun, moments: Sequence[ChangeMoment], place: int) -> Iter
 
 
 def _under_way(run: RecordedRun, at: float) -> float:
-    """Seconds of the longest step that was under way then; 0 without one."""
+    """Seconds of the longest step that was under way at that time; 0 without one."""
     steps = (step for rank in run.ranks for step in rank.steps)
     return max((step.seconds for step in steps if step.time - step.seconds <= at < step.time), default=0.0)

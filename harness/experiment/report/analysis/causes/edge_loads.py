@@ -1,4 +1,4 @@
-"""What the edges of a run carried between two times, from the counters of its links."""
+"""What edges carried between two times, from their counters."""
 
 from __future__ import annotations
 
@@ -14,63 +14,67 @@ from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 
 USED: Final = 0.1
-"""Share of the busiest edge's bytes from which an edge counts as used: gloo's ring leaves the others nearly idle."""
+"""Share of the busiest edge's bytes from which an edge counts as used: gloo's ring leaves other edges nearly idle."""
 
 
 @dataclass(frozen=True)
-class EdgeLoad:
-    """One directed edge between two times.
+class Load:
+    """What an edge or a shared capacity carried between two times.
 
     Args:
-        pair: it.
-        bytes: that it carried, frame headers included.
-        packets: that it carried.
-        dropped: packets, by chance or for want of room.
+        bytes: headers included.
         seconds: between the samples, or between the two times where these are closer.
-        rate: in bit/s; None: without limit, or not known.
-        waiting: seconds that a packet waited in its queue for the rate, mean over the samples.
+        rate: its limit, in bit/s; None: without limit, or unknown.
+        name: ``0->1``, ``the uplink of node 0``.
     """
 
-    pair: Pair
     bytes: int
-    packets: int
-    dropped: int
     seconds: float
     rate: float | None
-    waiting: float
-
-    @property
-    def name(self) -> str:
-        """``0->1``."""
-        return f"{self.pair[0]}->{self.pair[1]}"
+    name: str
 
     @property
     def full_seconds(self) -> float:
-        """How long it takes to send so much at its rate; 0 without a rate."""
+        """Seconds that the bytes take at the rate; 0 without a rate."""
         return 0.0 if self.rate is None else self.bytes * 8 / self.rate
 
     @property
     def use(self) -> float | None:
-        """Share of its rate that it carried; None without a rate."""
+        """Share of the rate that was used; None without a rate."""
         return None if self.rate is None or not self.seconds else self.full_seconds / self.seconds
 
     @property
     def bit_s(self) -> float:
-        """What it carried, in bit/s."""
+        """What was carried, in bit/s."""
         return self.bytes * 8 / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class EdgeLoad(Load):
+    """One directed edge.
+
+    Args:
+        pair: its ranks.
+        packets: that it carried.
+        dropped: packets, by chance or by a full queue.
+        waiting: seconds that a packet waited in its queue, mean over the samples.
+    """
+
+    pair: Pair
+    packets: int
+    dropped: int
+    waiting: float
 
     @property
     def drop_share(self) -> float:
-        """Share of its packets that it dropped."""
+        """Share of packets that were dropped."""
         return self.dropped / (self.packets + self.dropped) if self.dropped else 0.0
 
 
 def edge_loads(run: RecordedRun, since: float, until: float) -> tuple[EdgeLoad, ...]:
-    """The used edges between two times, the one that carried most first; empty without two samples.
+    """The used edges between two times, in seconds since the epoch, the busiest first; empty without two samples.
 
-    Args:
-        run: the run.
-        since, until: seconds since the epoch; a sample just outside closes the range at either end.
+    The samples just before and just after count too.
     """
     spans = spans_between(run.links, since, until)
     sent = {pair: sum(_grown(span, pair, "sent_bytes") for span in spans) for span in spans for pair in span[-1].edges}
@@ -80,7 +84,7 @@ def edge_loads(run: RecordedRun, since: float, until: float) -> tuple[EdgeLoad, 
 
 
 def retransmits(run: RecordedRun, since: float, until: float) -> int:
-    """Segments that TCP of all nodes sent again between two times."""
+    """Segments that TCP of all nodes retransmitted between two times."""
     return sum(
         max(0, again - span[0].tcp[rank][1])
         for span in spans_between(run.links, since, until)
@@ -90,7 +94,7 @@ def retransmits(run: RecordedRun, since: float, until: float) -> int:
 
 
 def spans_between(samples: Sequence[LinkSample], since: float, until: float) -> list[list[LinkSample]]:
-    """The samples of each attempt in a range, with the one before and the one after; two at least."""
+    """The samples of each attempt in a range, with the one before and the one after; at least two."""
     by_attempt: dict[int, list[LinkSample]] = defaultdict(list)
     for sample in samples:
         of_attempt = by_attempt[sample.attempt]
@@ -102,7 +106,7 @@ def spans_between(samples: Sequence[LinkSample], since: float, until: float) -> 
 
 
 def _grown(span: Sequence[LinkSample], pair: Pair, counter: str) -> int:
-    """How much a counter of an edge grew; 0 where it was not there from the first, or was set back."""
+    """How much a counter of an edge grew; 0 where the first sample lacks the edge, or the counter was reset."""
     first, last = span[0].edges.get(pair), span[-1].edges.get(pair)
     return max(0, getattr(last, counter) - getattr(first, counter)) if first and last else 0
 
@@ -111,6 +115,7 @@ def _load(pair: Pair, spans: Sequence[Sequence[LinkSample]], plan: NetworkPlan |
     shape = plan.edges[pair].shape if plan and pair in plan.edges else None
     backlogs = [sample.edges[pair].backlog_bytes for span in spans for sample in span[1:] if pair in sample.edges]
     return EdgeLoad(
+        name=f"{pair[0]}->{pair[1]}",
         pair=pair,
         bytes=sum(_grown(span, pair, "sent_bytes") for span in spans),
         packets=sum(_grown(span, pair, "sent_packets") for span in spans),

@@ -1,4 +1,4 @@
-"""The links that a run met on the mean, where they changed while it trained: by a trace, a ramp or a scenario."""
+"""The mean links of a run whose links changed while it trained: by a trace, a ramp or a scenario."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from harness.model.node_plan import PlannedEdge
 from harness.model.units import Rate, Ratio, Time
 
 Part = tuple[float, LinkShape]
-"""For how many seconds a link was what."""
+"""The seconds for which a link had a shape."""
 
 
 def with_mean_links(run: RecordedRun, since: float, until: float) -> RecordedRun:
-    """The run with a plan whose edges have the delay, rate and loss that they had on the mean over that time.
+    """The run with a plan whose edges have the mean delay, rate and loss between two times, in seconds since the epoch.
 
-    Args:
-        run: whose changes count; without any in that time, it is returned as it is.
-        since, until: seconds since the epoch.
+    Without changes in that time, it is the same run.
     """
     if run.plan is None or until <= since:
         return run
@@ -45,7 +43,7 @@ def _parts(edge: PlannedEdge, later: Sequence[tuple[float, LinkShape]], since: f
 
 
 def _mean(parts: Sequence[Part]) -> LinkShape:
-    """The last one's, with mean delay, loss and rate; without rate where it had none most of the time."""
+    """Mean delay, loss and rate, and the last overhead; no rate where there was none most of the time."""
     total = sum(seconds for seconds, _ in parts)
     rated = [(seconds, shape.rate.bit_s) for seconds, shape in parts if shape.rate]
     limited = sum(seconds for seconds, _ in rated)

@@ -1,4 +1,4 @@
-"""What the network does to the ranks that talk to each other: round trips, queues, losses and what TCP can get."""
+"""The paths between ranks that talk to each other: round trips, queues, losses and the rate that TCP can reach."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from harness.model.link import Pair
 from harness.model.tcp import cubic_rate, loss_events
 
 _LEAST_TRIP: Final = 0.0005
-"""Seconds that a round trip takes at the least: what two nodes on one machine need without any delay."""
+"""Seconds of the shortest round trip: two nodes on one machine without any delay."""
 _HARD_OF_LOSS: Final = "bbr"
-"""Congestion controls that begin with this do not slow down by some percent of loss (bbr, bbr3)."""
+"""Congestion controls that begin with this do not slow down at some percent of loss (bbr, bbr3)."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class TalkingPair:
 
     Args:
         pair: sender and receiver.
-        base: seconds of a round trip when queues are empty; None: not known.
-        measured: seconds of a round trip as TCP measured it, mean; None: not recorded.
-        waiting: seconds that packets wait in queues on the way there and back, mean.
-        loss: share of packets with which a loss begins on the way there, as its links were made.
-        dropped: share of packets that the busiest queue on the way there dropped, where its links are to lose none.
+        base: seconds of a round trip with empty queues; None: unknown.
+        measured: mean seconds of a round trip that TCP measured; None: not recorded.
+        waiting: mean seconds in queues, there and back.
+        loss: share of packets at which a loss begins on the way there, by the links' configuration.
+        dropped: share of packets that the busiest queue on the way there dropped, where links are lossless.
         rate: of the slowest edge, uplink, trunk or downlink on the way there, in bit/s; None: unlimited.
-        ceiling: what losses, or drops, let one connection have, in bit/s; None: they let it have the rate.
+        ceiling: the most that losses or drops allow one connection, in bit/s; None: they allow the rate.
     """
 
     pair: Pair
@@ -48,13 +48,11 @@ class TalkingPair:
     @property
     def window(self) -> float:
         """Bytes that a connection may have in flight by its ceiling."""
-        if self.ceiling is None:
-            return math.inf
-        return self.ceiling / 8 * self.trip
+        return math.inf if self.ceiling is None else self.ceiling / 8 * self.trip
 
     @property
     def trip(self) -> float:
-        """Seconds of a round trip with empty queues, or the least that it can take."""
+        """Seconds of a round trip with empty queues."""
         return max(_LEAST_TRIP, self.base or 0.0)
 
     @property
@@ -64,7 +62,7 @@ class TalkingPair:
 
 
 def talking_pairs(run: RecordedRun, loads: Sequence[EdgeLoad], since: float, until: float) -> list[TalkingPair]:
-    """The ranks that sent each other most: by their connections, else by the used edges."""
+    """The ranks that sent each other most, by their connections, else by the used edges."""
     acked: dict[Pair, int] = {}
     for flow in run.flows:
         if flow.samples:
@@ -117,10 +115,10 @@ def _ceiling(run: RecordedRun, pair: Pair, base: float, loss: float, rate: float
 
 
 def own_share(run: RecordedRun) -> float:
-    """The share of what interfaces sent that is the training's own; 1 where it is not known, or most of it.
+    """The share of the bytes on the interfaces that is the training's own; 1 where it is unknown, or over a half.
 
-    What relays pass on counts once per link, by the routes of gloo's ring. Small messages are mostly headers and
-    acknowledgements, so only less than half tells of other traffic.
+    Relayed bytes count once per link, by the routes of gloo's ring. Small messages are mostly headers and
+    acknowledgements, so only a share under a half shows other traffic.
     """
     crossed = fmean(len(run.plan.path(r, (r + 1) % run.plan.size)) for r in range(run.plan.size)) if run.plan else 1.0
     payload = sum((rank.bytes_per_step or 0.0) * len(rank.steps) for rank in run.ranks) * WIRE_SHARE * crossed

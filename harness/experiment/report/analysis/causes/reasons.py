@@ -1,4 +1,4 @@
-"""The sentence of each cause, with the figures that show it."""
+"""The sentence of each cause, with figures as evidence."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from harness.experiment.report.analysis.causes.advice import Cause
-from harness.experiment.report.analysis.causes.cap_loads import CapLoad
 from harness.experiment.report.analysis.causes.changes import FeltChange
-from harness.experiment.report.analysis.causes.edge_loads import EdgeLoad
+from harness.experiment.report.analysis.causes.edge_loads import EdgeLoad, Load
 from harness.experiment.report.analysis.causes.lost_time import Network
 from harness.experiment.report.analysis.causes.waits import Waits
 from harness.model.bound import WIRE_SHARE
-from harness.model.format import count, format_number, format_rate, format_share, format_time
+from harness.model.format import count, format_number, format_part, format_rate, format_share, format_time
 
 _DIGITS: Final = 2
 _MENTIONED: Final = 0.1
 """Share of the time from which a second cause is mentioned."""
 _TAIL: Final = 0.9
-"""Share of the steps that wait less than the one that stands for those in which packets were lost."""
+"""The quantile of waits that stands for steps in which packets were lost."""
 APART: Final = "computing and waiting cannot be told apart without steps"
 Lost = Mapping[Cause, float]
 
 
 def computing(found: Waits, _: Network, lost: Lost) -> str:
-    """Most of the time was computed."""
+    """Most of the time is computing."""
     second = max(lost, key=lost.__getitem__, default=None)
     also = ""
     if second and second != "unknown" and lost[second] >= _MENTIONED * found.seconds:
@@ -57,7 +56,7 @@ def loss(found: Waits, network: Network, _: Lost) -> str:
     assert lossiest
     share, again = format_share(lossiest.loss, _DIGITS), count(network.retransmits, "segment")
     if lossiest.ceiling is not None and lossiest.rate is not None:
-        room = _of(lossiest.ceiling, lossiest.rate / WIRE_SHARE)
+        room = format_part(lossiest.ceiling, lossiest.rate / WIRE_SHARE, _DIGITS)
         return f"Bound by loss: {share} loss lets TCP have {room} on {lossiest.name}; {again} sent again."
     return f"Bound by loss: {share} loss on {lossiest.name}, {again} sent again{_stood_still(found)}."
 
@@ -68,15 +67,13 @@ def queue(found: Waits, network: Network, lost: Lost) -> str:
     if queued and network.waits_in_queue:
         takes = queued.measured or base + queued.waiting
         trip = f"a round trip {queued.name} takes {_time(takes)}, {_time(queued.base or 0.0)} with empty queues"
-        others = (
-            "" if network.own == 1 else f"; {format_share(1 - network.own, _DIGITS)} of the bytes are other traffic"
-        )
-        return f"Bound by a queue: {trip}{others}."
+        others = f"; {format_share(1 - network.own, _DIGITS)} of the bytes are other traffic"
+        return f"Bound by a queue: {trip}{'' if network.own == 1 else others}."
     dropped = max(network.loads, key=lambda load: load.dropped)
     where = f"{dropped.name} dropped {format_share(dropped.drop_share, _DIGITS)} of its packets for want of room"
     again = count(network.retransmits, "segment")
     if network.tightest and network.tightest.rate and network.tightest.ceiling is not None:
-        room = _of(network.tightest.ceiling, network.tightest.rate / WIRE_SHARE)
+        room = format_part(network.tightest.ceiling, network.tightest.rate / WIRE_SHARE, _DIGITS)
         return f"Bound by a queue: {where}, which lets TCP have {room}; {again} sent again."
     return f"Bound by a queue: {where}, {again} sent again{_stood_still(found)}."
 
@@ -101,14 +98,14 @@ def changed(change: FeltChange) -> str:
 
 
 def machine(found: Waits, network: Network, lost: Lost) -> str:
-    """Waits on links that cost next to nothing."""
+    """Waits that the links do not explain."""
     waited = f"ranks wait {_time(lost['unknown'] / found.steps)} of a {found.unit} of {_time(found.step)}"
     trip = f"round trips take {_time(network.trip)}" if network.trip else "round trips have no delay"
     return f"Bound by this machine: {waited}, and its links do not explain it ({trip}{_used(network)}, no loss)."
 
 
 def apart(found: Waits, network: Network, lost: Lost, cause: Cause) -> str:
-    """A run without steps."""
+    """A run without recorded steps."""
     under_way = f"data are under way for {_share(found.network, found)} of the time"
     if cause == "unknown":
         return f"Unknown: {under_way}, and the links do not explain it{_used(network)}; {APART}."
@@ -123,7 +120,7 @@ def apart(found: Waits, network: Network, lost: Lost, cause: Cause) -> str:
 
 
 def links_alone(loads: Sequence[EdgeLoad], status: str) -> str:
-    """A run of which only the links' counters are known, or nothing."""
+    """A run with counters of links at most."""
     if status == "failed":
         return "Unknown: it failed before steps or connections were recorded."
     use, name = max(((load.use or 0.0, load.name) for load in loads), default=(0.0, ""))
@@ -132,7 +129,7 @@ def links_alone(loads: Sequence[EdgeLoad], status: str) -> str:
 
 
 def unexplained(found: Waits, network: Network, lost: Lost) -> str:
-    """Waits without records that could tell why."""
+    """Waits that the records do not explain."""
     missing = "the settings of its links" if network.loads else "the counters of its links"
     waited = f"ranks wait {_time(lost['unknown'] / found.steps)} of a {found.unit} of {_time(found.step)}"
     return f"Unknown: {waited}; {missing} were not recorded, so the cause is unknown."
@@ -166,19 +163,16 @@ def _stood_still(found: Waits) -> str:
     return f"; one {found.unit} in ten waits {_time(slow)} or more, one in ten {_time(fast)} or less"
 
 
-def _full(busiest: EdgeLoad | CapLoad) -> str:
+def _full(busiest: Load) -> str:
     """``0->1 carried 9.1 of 767 Mbit/s``, ``the uplink of node 0 (20 Mbit/s) was busy 97 %``."""
-    if isinstance(busiest, CapLoad):
-        busy = format_share(min(1.0, busiest.use or 0.0), _DIGITS)
-        return f"{busiest.name} ({format_rate(busiest.rate)}) was busy {busy}"
-    return f"{busiest.name} carried {_of(busiest.bit_s, busiest.rate)}"
+    if isinstance(busiest, EdgeLoad):
+        return f"{busiest.name} carried {format_part(busiest.bit_s, busiest.rate, _DIGITS)}"
+    return f"{busiest.name} ({format_rate(busiest.rate)}) was busy {format_share(min(1.0, busiest.use or 0.0), _DIGITS)}"
 
 
 def _used(network: Network) -> str:
-    busiest = network.busiest
-    return (
-        "" if busiest is None or busiest.use is None else f"; the links are {format_share(busiest.use, _DIGITS)} used"
-    )
+    use = network.busiest.use if network.busiest else None
+    return "" if use is None else f"; the links are {format_share(use, _DIGITS)} used"
 
 
 def _share(seconds: float, found: Waits) -> str:
@@ -188,9 +182,3 @@ def _share(seconds: float, found: Waits) -> str:
 def _time(seconds: float, digits: int = _DIGITS) -> str:
     return format_time(seconds, digits)
 
-
-def _of(part: float, whole: float | None) -> str:
-    """``9.1 of 767 Mbit/s``; ``900 kbit/s of 1 Mbit/s`` where the units differ."""
-    first, second = format_rate(part, _DIGITS), format_rate(whole)
-    number, _, unit = first.partition(" ")
-    return f"{number if unit == second.partition(' ')[2] else first} of {second}"

@@ -1,7 +1,7 @@
-"""Steps of runs that recorded none: rounds of timed collectives, and the steps that a script logged.
+"""Substitutes for steps in runs without them: rounds of timed collectives, or the steps that a script logged.
 
-A round lasts from when the first rank called a collective until all have completed it and those that ran beside it;
-what a rank did since the round before counts as computing. So computing that overlaps collectives counts as waiting.
+A round lasts from the first rank's call of a collective until all ranks have completed it and those that overlap it;
+the time since the round before counts as computing. So computing that overlaps collectives counts as waiting.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Span = tuple[float, float]
 
 
 def with_rounds(run: RecordedRun) -> RecordedRun | None:
-    """The run with a step per round of collectives; None where no two were timed on every rank."""
+    """The run with a step per round of collectives; None without two that were timed on every rank."""
     ranks = [rank for rank in run.ranks if rank.timed]
     by_call: dict[tuple[str, str, int], dict[int, Span]] = defaultdict(dict)
     for rank in ranks:
@@ -34,9 +34,9 @@ def with_rounds(run: RecordedRun) -> RecordedRun | None:
 
 
 def with_logged_steps(run: RecordedRun) -> RecordedRun | None:
-    """The run with a step per step that a script logged, all of it computing; None where none was logged.
+    """The run with the steps that a script logged, as computing only; None where none was logged.
 
-    It tells how long steps took, and nothing else.
+    Only the lengths of these steps are known.
     """
     ranks = [rank for rank in run.ranks if sum(log.step is not None for log in rank.logs) > 2]
     if not ranks:
@@ -45,7 +45,7 @@ def with_logged_steps(run: RecordedRun) -> RecordedRun | None:
 
 
 def _calls(timed: Iterable[TimedCollective]) -> Iterable[tuple[tuple[str, str, int], Span]]:
-    """What names a call on all ranks (its group, collective and how many came before it), and from when to when."""
+    """((group, collective, number of the call), (start, end)) of each timed call; the first is the same on all ranks."""
     seen: dict[tuple[str, str], int] = defaultdict(int)
     for one in timed:
         seen[one.group, one.op] += 1
@@ -54,7 +54,7 @@ def _calls(timed: Iterable[TimedCollective]) -> Iterable[tuple[tuple[str, str, i
 
 
 def _rounds(calls: Iterable[dict[int, Span]]) -> Iterable[dict[int, Span]]:
-    """Joins calls that overlap on any rank."""
+    """Join calls that overlap on any rank."""
     current: dict[int, Span] = {}
     for call in calls:
         if current and all(call[rank][0] >= current[rank][1] for rank in call):
@@ -67,11 +67,9 @@ def _rounds(calls: Iterable[dict[int, Span]]) -> Iterable[dict[int, Span]]:
 
 
 def _with_steps(rank: Rank, spans: list[Span]) -> Rank:
-    """A step per round but for the first: what came before that is not known."""
-    steps = [
-        _step(number, ended, since, called) for number, ((_, since), (called, ended)) in enumerate(pairwise(spans), 1)
-    ]
-    return replace(rank, steps=tuple(steps))
+    """A step per round after the first one, whose computing is unknown."""
+    rounds = enumerate(pairwise(spans), 1)
+    return replace(rank, steps=tuple(_step(number, ended, since, at) for number, ((_, since), (at, ended)) in rounds))
 
 
 def _step(number: int, ended: float, since: float, called: float) -> RecordedStep:
@@ -80,7 +78,7 @@ def _step(number: int, ended: float, since: float, called: float) -> RecordedSte
 
 
 def _logged(logs: Iterable[Logged]) -> Iterable[RecordedStep]:
-    """Logged every ten steps: ten steps that took a tenth each."""
+    """The steps between two logged ones take equal times."""
     times = sorted({log.step: log.time for log in logs if log.step is not None}.items())
     for (before, since), (last, until) in pairwise(times):
         each = max(0.0, until - since) / (last - before)

@@ -1,7 +1,7 @@
-"""Where the time of a run's steps went, before any cause is named.
+"""How long a run's steps computed and waited.
 
-Ranks that share what they learn wait for the slowest of them, so a step's wait has two parts: the rank that waited
-least waited for the network alone; what the others waited longer, they waited for that rank.
+Ranks wait for the slowest of them, so a step's wait has two parts: the rank that waited least waited for the network
+alone; the rest of the others' waits was for that rank.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from harness.experiment.report.load.rank_records import RecordedStep
 from harness.experiment.report.load.records import RecordedRun
 
 _TALKS: Final = 0.1
-"""Share of the mean wait from which a step counts as one that communicates: with H = 20, one in twenty does."""
+"""Share of the mean wait from which a step counts as one that communicates; with H = 20, one in twenty does."""
 _FLOOR: Final = 0.1
-"""Share of these steps that stay under the floor: few enough for the floor to be of steps that lost nothing."""
+"""Share of these steps below the floor: few enough that the floor is of a step without lost packets."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Waits:
     """Seconds of the steps that all ranks recorded, added up.
 
     Args:
-        steps: how many.
+        steps: their number.
         seconds: that they took, mean over ranks.
-        by_rank: that each rank computed.
+        by_rank: computing, by rank.
         longest_wait: of the rank that waited longest in all.
-        network_of: what the rank that waited least waited, of each step, in order.
+        network_of: the wait of the rank that waited least, of each step in order.
         begun, ended: of the first and the last step, seconds since the epoch.
-        unit: what a step is, in words.
+        unit: the word for a step.
     """
 
     steps: int
@@ -47,7 +47,7 @@ class Waits:
 
     @property
     def compute(self) -> float:
-        """What the median rank computed (of two, the faster): what the run would take without any wait."""
+        """Computing of the median rank (of two, the faster): the time of the run without any wait."""
         return median_low(self.by_rank.values())
 
     @property
@@ -62,20 +62,17 @@ class Waits:
 
     @property
     def straggler(self) -> float:
-        """How long the others waited for the slowest rank: no longer than it computed more than they."""
+        """How long the others waited for the slowest rank, at most as long as it computed more than they."""
         return max(0.0, min(self.by_rank[self.slowest] - self.compute, self.longest_wait - self.network))
 
     @property
     def talking(self) -> list[float]:
-        """What the steps that communicate waited for the network, ascending."""
+        """The waits for the network of steps that communicate, ascending."""
         return sorted(wait for wait in self.network_of if wait > _TALKS * self.network / self.steps)
 
     @property
     def floor(self) -> float | None:
-        """What steps that communicate waited for the network at the least, added up as if all had waited so.
-
-        None of fewer than ten steps, which have no least tenth.
-        """
+        """The least wait for the network (the best tenth) times the steps that communicate; None under ten steps."""
         if self.steps < 1 / _FLOOR:
             return None
         talking = self.talking
@@ -88,12 +85,7 @@ class Waits:
 
 
 def waits(run: RecordedRun, since: float = -math.inf, until: float = math.inf) -> Waits | None:
-    """The waits of a run's steps; None where all ranks recorded no step that took time.
-
-    Args:
-        run: the run.
-        since, until: seconds since the epoch between which steps must begin and end.
-    """
+    """The waits of the steps that all ranks recorded between two times; None where no such step took time."""
     ranks = [rank.rank for rank in run.ranks if rank.steps]
     steps = [
         of_ranks

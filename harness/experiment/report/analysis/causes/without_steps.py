@@ -1,7 +1,7 @@
-"""Runs that recorded no steps, such as commands of the user's own: what their connections and links alone tell.
+"""The waits of runs without steps, such as a user's commands, by their TCP connections alone.
 
-A connection is busy while it has data to send or unacknowledged. How long the busiest one was is the most that the
-run can have waited for the network; the rest is computing, or waiting for a rank that computes longer.
+A connection is busy while it has data to send or unacknowledged. The time for which the busiest one was busy is the
+most that the run can have waited for the network; the rest is computing, or waiting for a slower rank.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from harness.model.link import Pair
 
 
 def busy_waits(run: RecordedRun) -> tuple[Waits, Network] | None:
-    """The whole run as one step that waits while its busiest pair of ranks has data under way.
+    """The time of all connections as one step that waits while the busiest pair of ranks has data under way.
 
-    It begins and ends with what the connections did. None where no connection was recorded.
+    None where no connection was recorded.
     """
     times = sorted(sample.time for flow in run.flows for sample in flow.samples)
     busy, sent = _per_pair(run.flows)
@@ -32,7 +32,7 @@ def busy_waits(run: RecordedRun) -> tuple[Waits, Network] | None:
 
 
 def _per_pair(flows: tuple[Flow, ...]) -> tuple[dict[Pair, float], dict[Pair, float]]:
-    """Seconds that the busiest connection from one rank to another was busy, and bytes that it sent."""
+    """By pair of ranks, the seconds that its busiest connection was busy, and the most bytes that one sent."""
     busy: dict[Pair, float] = defaultdict(float)
     sent: dict[Pair, float] = defaultdict(float)
     for flow in flows:
