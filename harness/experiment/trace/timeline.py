@@ -36,10 +36,9 @@ def timeline(run: RecordedRun) -> Timeline:
 
 
 def _of_run(run: RecordedRun) -> Iterator[Event]:
-    started = _started(run)
-    if started is not None:
+    if run.started is not None:
         about = arguments(profile=run.profile, topology=run.topology, nodes=run.nodes, seed=run.seed, label=run.label)
-        yield Instant(EVENTS, "start of the run", started, about)
+        yield Instant(EVENTS, "start of the run", run.started, about)
     for change in run.changes:
         yield change_event(EVENTS, change)
     for load in run.traffic:
@@ -49,15 +48,10 @@ def _of_run(run: RecordedRun) -> Iterator[Event]:
         yield Instant(EVENTS, f"end of the run: {run.end.status}", run.end.time, args)
 
 
-def _started(run: RecordedRun) -> float | None:
-    started = run.settings.get("started")
-    return float(started) if isinstance(started, int | float) else None
-
-
 def _firsts(run: RecordedRun) -> Iterator[float]:
     """The first time of each kind of record."""
-    if (started := _started(run)) is not None:
-        yield started
+    if run.started is not None:
+        yield run.started
     for rank in run.ranks:
         yield from (step.time - step.seconds for step in rank.steps[:1])
         yield from (one.time for one in rank.evals[:1])

@@ -16,7 +16,7 @@ from harness.model.units import is_whole_number
 
 @dataclass(frozen=True)
 class CapUse(Use):
-    """A shared capacity (``uplink 2``, ``downlink 2``, ``trunk eu->us``); rates include its overhead, as its limit does."""
+    """A shared capacity: ``uplink 2``, ``downlink 2`` or ``trunk eu->us``. Rates include its overhead, as its limit."""
 
     name: str
 

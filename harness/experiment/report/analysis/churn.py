@@ -1,4 +1,4 @@
-"""What it cost a run that ranks were away: goodput, steps lost, the way back, bytes of state."""
+"""The cost of absent ranks in a run: goodput, lost steps, time to rejoin, bytes of state."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.experiment.report.analysis.curves import origin
-from harness.experiment.report.analysis.links import zeros
+from harness.experiment.report.analysis.links import last_zero
 from harness.experiment.report.load.rank_records import Rank
 from harness.experiment.report.load.records import RecordedAbsence, RecordedGroup, RecordedRun
 from harness.model.format import format_time
@@ -21,14 +20,14 @@ CAUSE_WORDS: Final = {
 
 @dataclass(frozen=True)
 class Absence:
-    """A time for which a rank was away.
+    """A time for which a rank was away, in seconds of training.
 
     Args:
-        rank: which.
+        rank: its number.
         cause: ``kill``, ``pause``, ``cut``, ``failed``; ``lost``: only its process group noticed.
-        start: in seconds of training.
-        end: likewise; None: it was not back before the run's end.
-        rejoined: when its first step began after that; None: it did none.
+        start: when it left.
+        end: when it was back; None: not before the run's end.
+        rejoined: when its next step began; None: it did none.
     """
 
     rank: int
@@ -39,7 +38,7 @@ class Absence:
 
     @property
     def rejoin_seconds(self) -> float | None:
-        """From when it was back to its first step."""
+        """Seconds from its return to its first step."""
         return None if self.end is None or self.rejoined is None else self.rejoined - self.end
 
     @property
@@ -55,7 +54,7 @@ class Absence:
 
 @dataclass(frozen=True)
 class Churn:
-    """What it cost that ranks were away.
+    """The cost of absent ranks.
 
     Goodput is productive time over all time, as Google defines it for training (github.com/AI-Hypercomputer/
     ml-goodput-measurement): here the seconds of steps that count in the end over all since the first step began.
@@ -63,12 +62,12 @@ class Churn:
 
     Args:
         goodput: of rank 0, which is in every group; None: no steps were recorded.
-        rank_goodput: of the time of all ranks: one that is away does nothing productive; None likewise.
-        steps_lost: recorded by a rank and done again, or without it, since a new group began before them.
-        standstill: seconds between the last step of a group and the first of the next one, in all.
-        groups: how many process groups there were; 0: the job does not form them anew.
-        state_bytes: of the states that members received, in all.
-        absences: by their beginning.
+        rank_goodput: of the time of all ranks, absences included; None: no steps were recorded.
+        steps_lost: recorded by a rank, then repeated (perhaps without it) because a new group began before them.
+        standstill: seconds between the last step of a group and the first step of the next one, in all.
+        groups: the number of process groups; 0: the job forms no new ones.
+        state_bytes: received by members, in all.
+        absences: by start.
     """
 
     goodput: float | None
@@ -81,7 +80,7 @@ class Churn:
 
 
 def churn_of(run: RecordedRun) -> Churn | None:
-    """What it cost a run; None where no rank was away."""
+    """The cost of absent ranks in a run; None where no rank was away."""
     if not run.absences and len(run.groups) < 2:
         return None
     busy = {rank.rank: sum(step.seconds for step in rank.steps) for rank in run.ranks}
@@ -99,7 +98,7 @@ def churn_of(run: RecordedRun) -> Churn | None:
 
 
 def _lost(ranks: Sequence[Rank]) -> int:
-    """Per group the steps of the rank that had most of them."""
+    """The lost steps of all groups, of the rank that lost most in each."""
     most: Counter[int] = Counter()
     for rank in ranks:
         for generation, steps in rank.redone:
@@ -116,8 +115,7 @@ def _standstills(run: RecordedRun) -> Iterator[float]:
 
 
 def _absences(run: RecordedRun) -> Iterator[Absence]:
-    known = zeros(run)
-    zero = known[max(known)] if known else origin(run) or 0.0
+    zero = last_zero(run)
     steps = {rank.rank: rank.steps for rank in run.ranks}
     for one in run.absences or _noticed(run.groups):
         end = rejoined = None
@@ -129,7 +127,7 @@ def _absences(run: RecordedRun) -> Iterator[Absence]:
 
 
 def _noticed(groups: Sequence[RecordedGroup]) -> Iterator[RecordedAbsence]:
-    """The absences that nobody recorded, as the process groups noticed them."""
+    """Absences without a record of their own, by the members that process groups lost."""
     for place, group in enumerate(groups):
         for rank in group.lost:
             back = (later.time - later.seconds for later in groups[place:] if rank in later.joined)

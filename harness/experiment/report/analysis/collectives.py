@@ -1,12 +1,13 @@
-"""How long the collectives of a run took, where they were timed; else how many there were."""
+"""The number of collectives of a run, and their times where they were timed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean, median, quantiles
+from dataclasses import dataclass, replace
+from statistics import fmean, median
 
 from harness.experiment.report.analysis.bandwidth import KIND_OF, CollectiveTraffic
+from harness.experiment.report.analysis.flows import p95
 from harness.experiment.report.load.rank_records import Rank, TimedCollective
 
 
@@ -18,8 +19,8 @@ class CollectiveTimes:
         op: all_reduce, broadcast, ...
         count: how often it ran, on the rank that recorded most.
         bytes: of the input tensors of these.
-        median, p95: seconds until one was complete on a rank, over all ranks; None where none was timed.
-        total: seconds of a rank for all of them, mean over ranks; None where none was timed.
+        median, p95: seconds until one was complete, over all ranks; None where none was timed.
+        total: seconds of all of them, mean over ranks; None where none was timed.
         untimed: how many of `count` could not be timed.
     """
 
@@ -33,12 +34,7 @@ class CollectiveTimes:
 
 
 def collective_times(ranks: Sequence[Rank], counted: Sequence[CollectiveTraffic] = ()) -> list[CollectiveTimes]:
-    """By kind, the one that took longest first.
-
-    Args:
-        ranks: what they recorded of single collectives.
-        counted: what stands for it where they recorded none.
-    """
+    """By kind, the one that took longest first; ``counted`` is used where ranks recorded no single collective."""
     by_op: dict[str, list[list[TimedCollective]]] = {}
     for rank in ranks:
         of_rank: dict[str, list[TimedCollective]] = {}
@@ -56,14 +52,8 @@ def _times(op: str, by_rank: Sequence[Sequence[TimedCollective]]) -> CollectiveT
     seconds = [[one.seconds for one in of_rank if one.seconds is not None] for of_rank in by_rank]
     together = [one for of_rank in seconds for one in of_rank]
     untimed = sum(one.seconds is None for one in most)
+    counted = CollectiveTimes(op, len(most), sum(one.bytes for one in most), untimed=untimed)
     if not together:
-        return CollectiveTimes(op, len(most), sum(one.bytes for one in most), untimed=untimed)
-    return CollectiveTimes(
-        op=op,
-        count=len(most),
-        bytes=sum(one.bytes for one in most),
-        median=median(together),
-        p95=quantiles(together, n=20, method="inclusive")[-1] if len(together) > 1 else together[0],
-        total=fmean(sum(of_rank) for of_rank in seconds if of_rank),
-        untimed=untimed,
-    )
+        return counted
+    total = fmean(sum(of_rank) for of_rank in seconds if of_rank)
+    return replace(counted, median=median(together), p95=p95(together), total=total)

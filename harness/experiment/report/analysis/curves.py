@@ -1,4 +1,4 @@
-"""The curve of a run: loss over seconds and bytes; and the cost of its steps."""
+"""The loss of a run over seconds and bytes, and the cost of its steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.experiment.report.load.records import RecordedRun, Target
 from harness.model.link import Pair
 
 SMOOTHED: Final = 10
-"""Steps over which the training loss is averaged in a run without evaluations."""
+"""Steps over which the training loss is averaged where there are no evaluations."""
 LossKind = Literal["held-out loss", "training loss", "logged loss", "logged error"]
 
 
@@ -26,9 +26,9 @@ class CurvePoint:
     """A run at one evaluation.
 
     Args:
-        step: after which.
+        step: the last one before it.
         seconds: since the first step began, evaluations included; of the latest rank.
-        bytes: that the nodes' interfaces had sent by then in steps, all nodes together, relayed ones included.
+        bytes: that all nodes' interfaces had sent in steps, relayed ones included.
         loss: mean over ranks.
         accuracy: mean over ranks, or None.
     """
@@ -46,9 +46,9 @@ class Curve:
 
     Args:
         kind: of the loss.
-        points: them.
+        points: by step.
         diverged: the first step whose loss was not finite.
-        end: when a command had finished, with its last step and loss; None where it has not.
+        end: the end of a finished command, with its last step and loss; None for other runs.
     """
 
     kind: LossKind
@@ -57,7 +57,7 @@ class Curve:
     end: CurvePoint | None = None
 
     def reached(self, target: Target) -> CurvePoint | None:
-        """The first evaluation after a step that met the target, or the end if that is the target; None: none did."""
+        """The first point after step 0 that met the target, or the end if that is the target; None: not reached."""
         if target.kind == "end":
             return self.end
         met = (point for point in self.points if point.step > 0 and target.met(point.loss, point.accuracy))
@@ -65,7 +65,7 @@ class Curve:
 
     @property
     def learned(self) -> float | None:
-        """The lowest loss after a step if it is lower than before the first; None: nothing was learned."""
+        """The lowest loss, if it is lower than before the first step; None: nothing was learned."""
         before = min((point.loss for point in self.points if point.step == 0), default=math.inf)
         after = min((point.loss for point in self.points if point.step > 0), default=math.inf)
         return after if after < before else None
@@ -98,8 +98,7 @@ R = TypeVar("R", bound=_Recorded)
 def make_curve(run: RecordedRun) -> Curve:
     """The held-out loss of a run; without evaluations its training loss, averaged over SMOOTHED steps.
 
-    A run of an own script has what the script logged with a step: its loss, or where it logs accuracy alone the error,
-    1 - accuracy.
+    Of a user's script, the logged loss, or 1 - accuracy where it logs accuracy alone.
     """
     if not any(rank.evals or rank.steps for rank in run.ranks):
         return _logged_curve(run)
@@ -132,8 +131,9 @@ def make_curve(run: RecordedRun) -> Curve:
 
 
 def _logged_curve(run: RecordedRun) -> Curve:
-    """What a script logged, as it logged it: means over the ranks that log a step; seconds since `origin`, and the
-    bytes that its links had carried by then. The values of a rank that never names a step are counted.
+    """The logged values: means over the ranks that log a step, seconds since `origin`, and the bytes on all links.
+
+    A rank that never names a step has its values counted as steps.
     """
     by_step: dict[int, list[Logged]] = defaultdict(list)
     for rank in run.ranks:
@@ -161,7 +161,7 @@ def _logged_curve(run: RecordedRun) -> Curve:
 
 
 def _end(run: RecordedRun, points: Sequence[CurvePoint], carried: Sequence[tuple[float, int]]) -> CurvePoint | None:
-    """The end of a command that finished: its wall time, all that its links carried, and what it logged last."""
+    """The end of a finished command: its wall time, the bytes on all links, and the last point's step and loss."""
     if run.end is None or run.end.status != "finished" or run.end.seconds is None:
         return None
     last = points[-1] if points else CurvePoint(0, 0.0, 0, math.nan)
@@ -169,17 +169,14 @@ def _end(run: RecordedRun, points: Sequence[CurvePoint], carried: Sequence[tuple
 
 
 def origin(run: RecordedRun) -> float | None:
-    """When the clock of a run of an own script begins, in seconds since the epoch: when run.json says that it began,
-    else with what was logged first; None where there is neither.
-    """
-    started = run.settings.get("started")
-    if isinstance(started, int | float):
-        return float(started)
+    """When a user's script began, in seconds since the epoch, by run.json, else by the first log; None: unknown."""
+    if run.started is not None:
+        return run.started
     return min((one.time for rank in run.ranks for one in rank.logs), default=None)
 
 
 def carried_by(run: RecordedRun) -> list[tuple[float, int]]:
-    """(time, bytes that all links had carried by then) of the last attempt; each link that a packet crosses counts."""
+    """(time, bytes on all links until then) of the last attempt; a packet counts on each link that it crosses."""
     carried = []
     now: dict[Pair, int] = {}
     for sample in run.links:
@@ -190,7 +187,7 @@ def carried_by(run: RecordedRun) -> list[tuple[float, int]]:
 
 
 def step_costs(run: RecordedRun) -> list[StepCost]:
-    """The cost of every step that all ranks recorded, or all that were there."""
+    """The cost of every step that all present ranks recorded."""
     return [
         StepCost(
             step=step,
@@ -215,9 +212,7 @@ def _mean_or_none(values: list[float | None]) -> float | None:
 
 
 def together(run: RecordedRun, recorded: Callable[[Rank], Sequence[R]]) -> dict[int, list[R]]:
-    """Per step the records of all ranks, if every rank that recorded anything has one; of those that were there then,
-    where ranks came and went.
-    """
+    """The records of each step that every rank with records has; in elastic runs, every rank in the step's group."""
     by_step: dict[int, list[R]] = defaultdict(list)
     ranks = [rank for rank in run.ranks if recorded(rank)]
     for rank in ranks:

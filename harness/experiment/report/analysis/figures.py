@@ -17,7 +17,7 @@ from harness.experiment.report.load.records import RecordedRun, Target
 
 RunOutcome = Literal["reached", "not reached", "failed", "unfinished"]
 _NO_ANSWER: Final[dict[str, RunOutcome]] = {"failed": "failed", UNFINISHED: "unfinished", "stopped": "unfinished"}
-"""Outcomes that say nothing about whether the run would have reached its target."""
+"""Statuses of runs that might have reached their target with more time."""
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,19 @@ class RunFigures:
     """The figures of one run.
 
     Args:
-        run: the run.
+        run: of the records.
         curve: its loss by step.
-        best: the point with the least loss, or None where there is no point.
-        steps: how many all ranks recorded.
-        seconds: of the last step or evaluation, since the first step began; of an own script: its wall time.
-        sent_bytes: by all nodes' interfaces in steps, those too that not all ranks recorded; of an own script: by all
-            links.
-        step_bytes: by all nodes' interfaces per step that all ranks recorded, mean; None where there is none.
-        compute: seconds per step, mean.
-        comm: seconds per step that it waited for communication, mean.
-        step_p50, step_p95: seconds of a step that so many percent stay under; None where there are too few steps.
-        bus: its collectives' bandwidth, or None where none was recorded.
-        links: what its links carried; None: not recorded.
-        churn: what it cost that ranks were away; None: none was.
+        best: the point with the least loss; None: no point.
+        steps: the number that all ranks recorded.
+        seconds: from the first step's beginning to the last step or evaluation; of a user's script: its wall time.
+        sent_bytes: by all nodes' interfaces in all steps; of a user's script: on all links.
+        step_bytes: mean by all nodes' interfaces per step that all ranks recorded; None: no such step.
+        compute: mean seconds per step.
+        comm: mean seconds per step waiting for communication.
+        step_p50, step_p95: percentiles of a step's seconds; None: too few steps.
+        bus: bandwidth of its collectives; None: none was recorded.
+        links: totals of its links; None: not recorded.
+        churn: the cost of absent ranks; None: no rank was away.
     """
 
     run: RecordedRun
@@ -80,7 +79,7 @@ class RunFigures:
 
 
 def run_figures(run: RecordedRun) -> RunFigures:
-    """Compute the figures of a run, however little it recorded."""
+    """The figures of a run, however little it recorded."""
     curve, costs = make_curve(run), step_costs(run)
     times = [cost.seconds for cost in costs]
     ends = [step.elapsed for rank in run.ranks for step in rank.steps[-1:]]
@@ -109,7 +108,7 @@ def _sent(run: RecordedRun) -> int:
 
 
 def _wall_seconds(run: RecordedRun, curve: Curve) -> float:
-    """Of a run without steps: its wall time, else that of the last point of its curve."""
+    """The wall time of a run without steps, else the time of the last point of its curve."""
     if run.end and run.end.seconds is not None:
         return run.end.seconds
     return curve.points[-1].seconds if curve.points else 0.0

@@ -1,4 +1,4 @@
-"""What the TCP connections between nodes did: congestion window and round trip over time, and totals."""
+"""The TCP connections between nodes: congestion window and round trip over time, and totals."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class FlowMoment:
 
 @dataclass(frozen=True)
 class FlowTotals:
-    """One flow as a whole.
+    """The totals of a flow.
 
     Args:
-        flow: it.
+        flow: of the record.
         bytes: that the receiver acknowledged.
         retransmits: segments.
-        rtt, rtt_p95: seconds, over its samples.
+        rtt, rtt_p95: median and 95th percentile over its samples, in seconds.
         cwnd: median, in segments.
-        bit_s: acknowledged over the time that it had something to send; None where that was no time.
-        rwnd_share: of the time that it had something to send, for how much the receiver's window held it back.
+        bit_s: acknowledged, while it had data to send; None where it had none.
+        rwnd_share: share of that time for which the receiver's window held it back.
     """
 
     flow: Flow
@@ -51,12 +51,12 @@ class FlowTotals:
 
 
 def flow_name(flow: Flow, alone: bool) -> str:
-    """``0→1``; with the ports where it is not the only one between the two: ``0→1 :40001–29500``."""
+    """``0→1``; with ports where the two have several flows: ``0→1 :40001–29500``."""
     return f"{flow.src}→{flow.dst}" + ("" if alone else f" :{flow.src_port}–{flow.dst_port}")
 
 
 def largest_flows(run: RecordedRun, most: int) -> list[tuple[str, Flow]]:
-    """The flows that carried most, by name, in the order of their ranks."""
+    """(name, flow) of the flows that carried most, in the order of their ranks."""
     known = [flow for flow in run.flows if flow.samples]
     kept = sorted(known, key=lambda flow: -flow.samples[-1].acked_bytes)[:most]
     pairs = [(flow.attempt, flow.src, flow.dst) for flow in known]
@@ -65,7 +65,7 @@ def largest_flows(run: RecordedRun, most: int) -> list[tuple[str, Flow]]:
 
 
 def flow_moments(run: RecordedRun, flows: Iterable[Flow]) -> list[list[FlowMoment]]:
-    """The samples of each on the clock of training; none where no step of the flow's attempt counts."""
+    """The samples of each flow on the clock of training; none where no step of its attempt counts."""
     zero = zeros(run) or {1: min((flow.samples[0].time for flow in run.flows if flow.samples), default=0.0)}
     return [
         [FlowMoment(sample.time - zero[flow.attempt], sample.rtt, sample.cwnd) for sample in flow.samples]
@@ -76,19 +76,20 @@ def flow_moments(run: RecordedRun, flows: Iterable[Flow]) -> list[list[FlowMomen
 
 
 def flow_totals(flow: Flow) -> FlowTotals:
-    """Sum up a flow that has samples."""
+    """The totals of a flow with samples."""
     last, rtts = flow.samples[-1], [sample.rtt for sample in flow.samples]
     return FlowTotals(
         flow=flow,
         bytes=last.acked_bytes,
         retransmits=last.retransmits,
         rtt=median(rtts),
-        rtt_p95=_p95(rtts),
+        rtt_p95=p95(rtts),
         cwnd=median(sample.cwnd for sample in flow.samples),
         bit_s=last.acked_bytes * 8 / last.busy if last.busy > 0 else None,
         rwnd_share=last.rwnd_limited / last.busy if last.busy > 0 else None,
     )
 
 
-def _p95(values: list[float]) -> float:
+def p95(values: list[float]) -> float:
+    """The 95th percentile."""
     return quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]

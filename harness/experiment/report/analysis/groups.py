@@ -14,7 +14,7 @@ from harness.experiment.report.load.records import HAD_TIME, Target
 from harness.model.format import NOTHING, format_time
 
 SeedKey: TypeAlias = tuple[int, int]
-"""The seed of the network and the seed of the training: runs of two strategies that have the same are a pair."""
+"""Seeds of the network and of the training. Runs of two strategies with the same key are compared as a pair."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class SeedSpread:
     """Values of several seeds.
 
     Args:
-        median: of them.
+        median: of the values.
         low, high: the least and the largest.
-        std: sample standard deviation; None for a single value, whose spread is unknown.
-        count: how many.
+        std: sample standard deviation; None for a single value.
+        count: number of values.
     """
 
     median: float
@@ -36,14 +36,14 @@ class SeedSpread:
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> SeedSpread | None:
-        """The spread of what is known; None where nothing is."""
+        """The spread of the finite values; None where there is none."""
         known = [value for value in values if value is not None and math.isfinite(value)]
         if not known:
             return None
         return cls(median(known), min(known), max(known), stdev(known) if len(known) > 1 else None, len(known))
 
     def overlaps(self, other: SeedSpread) -> bool:
-        """Whether some seed of one lies within the range of the other."""
+        """Whether the two ranges overlap."""
         return self.low <= other.high and other.low <= self.high
 
 
@@ -52,10 +52,10 @@ class RunGroup:
     """One strategy with its options under one profile and topology.
 
     Args:
-        label: what charts call it.
+        label: its name in charts.
         strategy: its name without options.
-        target: what its runs are timed to; None where there is nothing.
-        runs: its runs, one per seed.
+        target: of its runs; None: there is none.
+        runs: one per seed.
     """
 
     label: str
@@ -74,12 +74,12 @@ class RunGroup:
 
     @property
     def answered(self) -> int:
-        """Runs that reached the target, or had their time and did not; failed and unfinished ones say nothing."""
+        """Runs that reached the target or ran their full length; failed and unfinished ones do not count."""
         return self.count("reached", "not reached")
 
     @property
     def counted(self) -> tuple[RunFigures, ...]:
-        """Runs that had their time or reached the target; if there are none yet, all runs."""
+        """Runs that ran their full length or reached the target; if there are none yet, all runs."""
         some = tuple(run for run in self.runs if run.run.status in HAD_TIME or self._point(run))
         return some or self.runs
 
@@ -95,7 +95,7 @@ class RunGroup:
 
     @property
     def times_given_up(self) -> dict[SeedKey, float]:
-        """Seconds after which runs that had their time had not reached the target, by seed."""
+        """Seconds of runs that ran their full length without reaching the target, by seed."""
         if self.target is None:
             return {}
         return {run.run.seeds: run.seconds for run in self.runs if run.outcome(self.target) == "not reached"}
@@ -112,7 +112,7 @@ class RunGroup:
 
     @property
     def given_up(self) -> SeedSpread | None:
-        """Seconds after which runs that had their time had not reached the target."""
+        """Seconds of runs that ran their full length without reaching the target."""
         return SeedSpread.of(self.times_given_up.values())
 
     @property
@@ -147,10 +147,7 @@ class RunGroup:
 def format_spread(value: SeedSpread | None, text: Callable[[float | None], str] = format_time, over: str = "") -> str:
     """``12.3 s (11.9 – 12.6)``; the value alone where there is one, or all read the same.
 
-    Args:
-        value: of several seeds.
-        text: formats one value.
-        over: follows the range within the brackets, e.g. `` over 3 seeds``.
+    ``over`` follows the range within the brackets, e.g. `` over 3 seeds``.
     """
     if value is None:
         return NOTHING

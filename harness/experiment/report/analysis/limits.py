@@ -1,4 +1,4 @@
-"""What limited an edge or a shared capacity at each time: as planned, until a change."""
+"""The limit of an edge or a shared capacity at each time: as planned, until a change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ L = TypeVar("L")
 
 
 def by_name(moments: Iterable[Moment[K]]) -> dict[K, list[Moment[K]]]:
-    """The moments of each that end after training began, sorted by edge or name."""
+    """The moments that end after training began, by edge or name, sorted."""
     found: dict[K, list[Moment[K]]] = {}
     for moment in moments:
         if moment.seconds > 0:
@@ -24,12 +24,9 @@ def by_name(moments: Iterable[Moment[K]]) -> dict[K, list[Moment[K]]]:
 def limits_over_time(
     run: RecordedRun, changed: Callable[[RecordedChange], Mapping[K, L]], planned: Callable[[K], L]
 ) -> Callable[[Moment[K]], L]:
-    """What tells the limit in the middle of a moment: as planned, until a change in the same attempt.
+    """A function for the limit in the middle of a moment: as planned, until a change in the same attempt.
 
-    Args:
-        run: whose changes count.
-        changed: the new limits that a change set, by what it changed.
-        planned: the limit that something had when the run began.
+    ``changed``: the new limits of a change; ``planned``: the limit when the run began.
     """
     known: dict[tuple[int, K], list[tuple[float, L]]] = {}
     for change in change_moments(run):

@@ -1,4 +1,4 @@
-"""Computes rates, drops, backlog and retransmits over time from the counters of links."""
+"""Rates, drops, backlog and retransmits over time, from the counters of links."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
 
 WINDOW: Final = 0.95
-"""Seconds of the windows of which rates are: of a second, as samples once a second are not quite a second apart."""
+"""Seconds of a window: a bit less than a second, since samples once a second are not exactly a second apart."""
 _EVERY: Final = 0.05
 """Seconds: samples closer than this give no useful rate."""
-
-
 K = TypeVar("K")
 
 
@@ -29,15 +27,14 @@ class Moment(Generic[K]):
     """One directed edge, or a shared capacity, in a window between two samples.
 
     Args:
-        attempt: whose network it is of.
+        attempt: of the run.
         seconds: of training, since the first step began; at the later sample.
         duration: of the window, in seconds.
-        edge: it; a capacity by its name.
-        bit_s: what it sent, frame headers included.
-        packet_s: packets that it sent, per second.
-        dropped: packets per second that it lost, by chance or for want of room.
-        backlog_bytes: the most that waited at a sample of the window but the first, packets in flight on the link
-            included.
+        edge: by its ranks; a capacity by its name.
+        bit_s: sent, frame headers included.
+        packet_s: packets sent per second.
+        dropped: packets per second that were lost, by chance or by a full queue.
+        backlog_bytes: the most at any sample of the window but the first, packets in flight on the link included.
     """
 
     attempt: int
@@ -66,7 +63,7 @@ class TcpMoment:
 
 @dataclass(frozen=True)
 class ChangeMoment:
-    """A reshape, its attempt, and the seconds of training then; None if no step of the attempt counts."""
+    """A reshape, its attempt, and its seconds of training; None if no step of the attempt counts."""
 
     attempt: int
     seconds: float | None
@@ -78,12 +75,12 @@ class LinkUse:
     """Totals of a run's links.
 
     Args:
-        busiest: the edge that was used most of its rate; None where no edge has a rate.
-        busiest_share: sent / (rate x time) of that edge while steps were done, by the rate that it had at the start.
+        busiest: the edge with the largest share of its rate; None where no edge has a rate.
+        busiest_share: sent / (rate x time) of that edge during steps, by its rate at the start.
         dropped: packets, on all edges.
         sent_packets: on all edges.
         retransmitted: TCP segments, of all ranks; None: not recorded.
-        segments: that TCP sent, retransmitted ones included, of all ranks: the kernel counts the two separately.
+        segments: that TCP of all ranks sent, retransmitted ones included, which the kernel counts separately.
     """
 
     busiest: Pair | None
@@ -95,7 +92,7 @@ class LinkUse:
 
 
 def zeros(run: RecordedRun) -> dict[int, float]:
-    """Per attempt the time at which the clock of training would have been 0, had it never paused.
+    """The time at which the clock of training would have been 0, had it never paused, by attempt.
 
     Attempts without a step that counts have none. If no attempt has one, each counts from its first sample.
     """
@@ -112,8 +109,14 @@ def zeros(run: RecordedRun) -> dict[int, float]:
     return found
 
 
+def last_zero(run: RecordedRun) -> float:
+    """The zero of the last attempt; without one, when the run began, or 0."""
+    known = zeros(run)
+    return known[max(known)] if known else origin(run) or 0.0
+
+
 def _own_zero(run: RecordedRun) -> dict[int, float]:
-    """The zero of the last attempt of a script that logs; nothing for other runs."""
+    """The zero of the last attempt of a script that logs; empty for other runs."""
     began = origin(run) if any(rank.logs for rank in run.ranks) else None
     return {} if began is None else {run.links[-1].attempt if run.links else 1: began}
 
@@ -121,15 +124,13 @@ def _own_zero(run: RecordedRun) -> dict[int, float]:
 def edge_moments(run: RecordedRun, window: float = WINDOW) -> list[EdgeMoment]:
     """The moments per edge and window between samples of one attempt. Counters that decrease make a gap.
 
-    Args:
-        run: whose links.
-        window: seconds that a window has at least, but for the last one; 0: from sample to sample.
+    ``window``: the least seconds of a window but the last one; 0: from sample to sample.
     """
     return _of_run(run, window, lambda sample: sample.edges)
 
 
 def cap_moments(run: RecordedRun, window: float = WINDOW) -> list[CapMoment]:
-    """The same of shared capacities."""
+    """The moments of shared capacities, as edge_moments."""
     return _of_run(run, window, lambda sample: sample.caps)
 
 
@@ -145,7 +146,7 @@ def _of_run(run: RecordedRun, window: float, counts: Callable[[LinkSample], Mapp
 def _moments(
     samples: Sequence[LinkSample], zero: float, window: float, counts: Callable[[LinkSample], Mapping[K, EdgeCount]]
 ) -> Iterator[Moment[K]]:
-    """The moments of one attempt, per edge, which not every sample has where nodes sample on their own."""
+    """The moments of one attempt; where nodes sample on their own, not every sample has every edge."""
     last = {edge: sample.time for sample in samples for edge in counts(sample)}
     begun: dict[K, tuple[float, EdgeCount]] = {}
     most: dict[K, int] = {}
@@ -188,15 +189,19 @@ def tcp_moments(run: RecordedRun) -> list[TcpMoment]:
 
 
 def change_moments(run: RecordedRun) -> list[ChangeMoment]:
-    """Every reshape, in the order of the file; its attempt is that of the sample closest in time."""
+    """Every reshape, in the order of the file."""
     zero = zeros(run)
     moments = []
     for change in run.changes:
-        at = change.acknowledged
-        nearest = min(run.links, key=lambda sample: abs(sample.time - at), default=None)
-        attempt = nearest.attempt if nearest else 1
+        at, attempt = change.acknowledged, attempt_at(run, change.acknowledged)
         moments.append(ChangeMoment(attempt, at - zero[attempt] if attempt in zero else None, change))
     return moments
+
+
+def attempt_at(run: RecordedRun, time: float) -> int:
+    """The attempt of the sample that is closest to a time, in seconds since the epoch."""
+    nearest = min(run.links, key=lambda sample: abs(sample.time - time), default=None)
+    return nearest.attempt if nearest else 1
 
 
 def link_use(run: RecordedRun) -> LinkUse | None:
@@ -277,7 +282,7 @@ def _by_attempt(samples: Sequence[LinkSample]) -> dict[int, list[LinkSample]]:
 def _intervals(samples: Sequence[LinkSample]) -> list[tuple[LinkSample, LinkSample]]:
     """Windows of each attempt, from sample to sample; the last window may be shorter than the others.
 
-    Where nodes sample on their own, a sample is completed by what each node read last.
+    Where nodes sample on their own, a sample is completed by the last values of each node.
     """
     found = []
     for attempt, of_attempt in _by_attempt(samples).items():

@@ -1,4 +1,4 @@
-"""An experiment -> its scenarios (a profile on a topology) with their strategies, targets and winners."""
+"""Analyses an experiment: its scenarios (a profile on a topology) with their strategies, targets and winners."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from harness.experiment.report.analysis.figures import RunFigures, run_figures
 from harness.experiment.report.analysis.groups import RunGroup
-from harness.experiment.report.analysis.logged import own_command
 from harness.experiment.report.analysis.winners import Winner, find_winner
 from harness.experiment.report.load.records import HAD_TIME, RecordedExperiment, RecordedRun, Target
 
@@ -17,10 +16,10 @@ class Scenario:
 
     Args:
         profile, topology, nodes: of its runs.
-        target: to which strategies are timed; None: there is none.
+        target: of its runs; None: there is none.
         chosen: whether the report chose the target because the experiment names none.
         groups: the strategies, in the experiment's order.
-        win: which strategy reached the target first; None: none did.
+        win: the strategy that reached the target first; None: none did.
     """
 
     profile: str
@@ -49,7 +48,7 @@ class Analysis:
         experiment: the records.
         scenarios: profiles x topologies, in the experiment's order.
         runs: the figures of every run, in the experiment's order.
-        labels: the strategies, in the experiment's order: a strategy's place here is its colour everywhere.
+        labels: the strategies, in the experiment's order; a strategy's index is the number of its colour.
     """
 
     experiment: RecordedExperiment
@@ -58,7 +57,7 @@ class Analysis:
     labels: tuple[str, ...]
 
     def name(self, scenario: Scenario) -> str:
-        """A scenario's name, as short as it is unambiguous: ``wan``, ``wan/ring`` or ``wan/ring/8 nodes``."""
+        """The shortest unambiguous name of a scenario: ``wan``, ``wan/ring`` or ``wan/ring/8 nodes``."""
         parts = [scenario.profile]
         if len({other.topology for other in self.scenarios}) > 1:
             parts.append(scenario.topology)
@@ -68,8 +67,8 @@ class Analysis:
 
     @property
     def noun(self) -> str:
-        """What is compared: strategies of the trainer, or commands of the user's own."""
-        return "command" if self.runs and all(own_command(run.run) for run in self.runs) else "strategy"
+        """The word for what is compared: ``strategy``, or ``command`` for users' commands."""
+        return "command" if self.runs and all(run.run.own_command for run in self.runs) else "strategy"
 
     @property
     def several_seeds(self) -> bool:
@@ -77,7 +76,7 @@ class Analysis:
         return any(len(group.runs) > 1 for scenario in self.scenarios for group in scenario.groups)
 
     def scenario_of(self, run: RunFigures) -> int:
-        """The place of a run's scenario."""
+        """The index of a run's scenario."""
         return next(place for place, scenario in enumerate(self.scenarios) if run in scenario.runs)
 
     def run_name(self, run: RunFigures) -> str:
@@ -87,7 +86,7 @@ class Analysis:
 
 
 def analyse(experiment: RecordedExperiment) -> Analysis:
-    """Compute everything from the records."""
+    """Analyse the records."""
     runs = tuple(map(run_figures, experiment.runs))
     keys = dict.fromkeys(map(_key, experiment.runs))
     scenarios = tuple(_scenario([run for run in runs if _key(run.run) == key]) for key in keys)
@@ -111,7 +110,7 @@ def _scenario(runs: list[RunFigures]) -> Scenario:
 
 
 def _end(runs: list[RunFigures]) -> Target | None:
-    """The end, where all are commands of which some have finished."""
+    """The end as a target, where commands have finished."""
     return Target("end") if any(run.curve.end for run in runs) else None
 
 

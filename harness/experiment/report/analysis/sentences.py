@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.groups import RunGroup, format_spread
-from harness.experiment.report.analysis.logged import own_command
 from harness.experiment.report.analysis.scenarios import Analysis, Scenario
 from harness.experiment.report.analysis.winners import Comparison, Winner
 from harness.model.format import NOTHING, count, format_factor, format_number, format_time
@@ -82,7 +81,7 @@ def runs_counted(group: RunGroup) -> str:
 
 
 def _own(runs: Iterable[RunFigures]) -> bool:
-    return all(own_command(run.run) for run in runs)
+    return all(run.run.own_command for run in runs)
 
 
 def _time(win: Winner) -> str:
@@ -108,7 +107,7 @@ def _versus(other: Comparison) -> str:
 
 
 def _basis(other: Comparison) -> str:
-    """How a factor was computed: the median over seeds that both have, and their range."""
+    """How a factor was computed."""
     if other.pairs == 1:
         return ""
     if not other.pairs:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.errors import HarnessError
-from harness.experiment.report.analysis.links import zeros
+from harness.experiment.report.analysis.links import attempt_at, zeros
 from harness.experiment.report.load.network_records import RecordedLoad
 from harness.experiment.report.load.records import RecordedRun
-from harness.model.format import count, format_rate, format_time
+from harness.model.format import count, format_part, format_rate, format_time
 from harness.traffic.spec import crossed
 
 _WHOLE: Final = 0.9
@@ -20,13 +20,7 @@ _DIGITS: Final = 2
 
 @dataclass(frozen=True)
 class TrafficSpan:
-    """A load in seconds of training.
-
-    Args:
-        start: when it began, or the record of it.
-        end: when it was stopped, or last seen.
-        load: it.
-    """
+    """A load of cross traffic, from its first to its last record in seconds of training."""
 
     start: float
     end: float
@@ -34,7 +28,7 @@ class TrafficSpan:
 
     @property
     def words(self) -> str:
-        """What it was, and what of it arrived: ``0→1, UDP at 30 Mbit/s: 29.8 Mbit/s arrived, 12 packets lost``."""
+        """``0→1, UDP at 30 Mbit/s: 29.8 Mbit/s arrived, 12 packets lost``."""
         load = self.load
         lost = load.samples[-1].lost_packets - load.samples[0].lost_packets
         what = "segments sent again" if "TCP" in load.what else f"{'packet' if lost == 1 else 'packets'} lost"
@@ -42,11 +36,10 @@ class TrafficSpan:
 
 
 def traffic_spans(run: RecordedRun) -> list[TrafficSpan]:
-    """Every load that ran beside an attempt of which a step counts."""
+    """Every load beside an attempt with steps that count."""
     zero, spans = zeros(run), []
     for load in run.traffic:
-        nearest = min(run.links, key=lambda sample: abs(sample.time - load.began), default=None)
-        attempt = nearest.attempt if nearest else 1
+        attempt = attempt_at(run, load.began)
         if attempt in zero:
             end = load.ended or load.samples[-1].time
             spans.append(TrafficSpan(load.began - zero[attempt], end - zero[attempt], load))
@@ -54,10 +47,7 @@ def traffic_spans(run: RecordedRun) -> list[TrafficSpan]:
 
 
 def competition(run: RecordedRun) -> str:
-    """What cross traffic took, of the place on its way of which it took most; empty where there was none.
-
-    ``Cross traffic took 30 of 50 Mbit/s of edge 0->1.``
-    """
+    """``Cross traffic took 30 of 50 Mbit/s of edge 0->1.``, of the place with the largest share; empty without any."""
     loads = [load for load in run.traffic if load.bit_s]
     if not loads:
         return ""
@@ -72,7 +62,7 @@ def competition(run: RecordedRun) -> str:
         total = format_rate(sum(load.bit_s for load in loads), _DIGITS)
         return f"Cross traffic ({count(len(loads), 'load')}) carried {total} beside it{when}."
     name = max(taken, key=lambda one: taken[one] / rates[one])
-    return f"Cross traffic took {_of(taken[name], rates[name])} of {name}{when}."
+    return f"Cross traffic took {format_part(taken[name], rates[name], _DIGITS)} of {name}{when}."
 
 
 def _crossed(run: RecordedRun, load: RecordedLoad) -> list[tuple[str, float]]:
@@ -88,12 +78,6 @@ def _when(run: RecordedRun, loads: list[RecordedLoad]) -> str:
         return ""
     whole = times[-1] - times[0]
     ran = max(min(load.samples[-1].time, times[-1]) - max(load.began, times[0]) for load in loads)
-    return (
-        "" if ran >= _WHOLE * whole else f" for {format_time(max(0.0, ran), _DIGITS)} of {format_time(whole, _DIGITS)}"
-    )
-
-
-def _of(part: float, whole: float) -> str:
-    first, second = format_rate(part, _DIGITS), format_rate(whole)
-    number, _, unit = first.partition(" ")
-    return f"{number if unit == second.partition(' ')[2] else first} of {second}"
+    if ran >= _WHOLE * whole:
+        return ""
+    return f" for {format_time(max(0.0, ran), _DIGITS)} of {format_time(whole, _DIGITS)}"

@@ -1,8 +1,8 @@
-"""Who won where: which strategy reached the target first in a scenario, and how far ahead of the others.
+"""The strategy that reached the target first in a scenario, and its lead over the others.
 
 Two strategies are compared seed by seed: a seed draws the network (unless network_seed fixes it), the model and the
-order of the data, so that times of different seeds differ for reasons that have nothing to do with the strategy. The
-lead is the median of the ratios of the two times of each seed, and its range is theirs.
+order of the data, so times of different seeds also differ for reasons other than the strategy. The lead is the median
+of the ratios of the two times of each seed, and its range is that of the ratios.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from harness.experiment.report.analysis.groups import RunGroup, SeedKey, SeedSpread
 
 BASELINE: Final = "ddp"
-"""The baseline strategy with which others are compared."""
+"""The strategy with which every winner is compared."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Comparison:
 
     Args:
         label: of the other strategy.
-        factor: the median over seeds of its time to the target / the winner's. Where it never reached the target: the
-            least of the time that it had / the winner's, which is less than the true factor. None: unknown.
+        factor: the median over seeds of its time to the target / the winner's. Where it never reached the target, the
+            least of its whole time / the winner's, a lower bound. None: unknown.
         reached: its runs that reached the target.
-        answered: its runs that reached the target, or had their time and did not.
-        overlaps: whether it is too close to call: the winner was not ahead with every seed.
+        answered: its runs that reached the target or ran their full length.
+        overlaps: too close to call: the winner was not ahead with every seed.
         factor_low, factor_high: the least and the largest of the seeds' ratios.
-        pairs: seeds that both have; 0: none, so that the factor is of the medians over different seeds.
+        pairs: seeds that both have; 0: the factor is the ratio of medians over different seeds.
     """
 
     label: str
@@ -54,8 +54,8 @@ class Winner:
 
     Args:
         winner: its runs.
-        next: the second; None where no other strategy has a run that counts.
-        baseline: ddp without options; None where it won, or did not take part.
+        next: the second strategy; None where no other strategy has a run that counts.
+        baseline: ddp without options; None where it won, or has no run that counts.
         others: every other strategy with a run that counts.
     """
 
@@ -75,7 +75,7 @@ class Winner:
 
     @property
     def comparisons(self) -> list[Comparison]:
-        """With the baseline and the next, each strategy once."""
+        """With the baseline and the next strategy, which may be the same."""
         found = [self.baseline] if self.baseline else []
         if self.next and (self.baseline is None or self.next.label != self.baseline.label):
             found.append(self.next)

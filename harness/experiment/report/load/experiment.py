@@ -111,6 +111,7 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
     began = any(folder.glob("rank-*.jsonl")) or any(folder.glob("collectives-*.jsonl"))
     if not began and not own:
         oddities.add(folder, "no rank-R.jsonl: no rank recorded its training, as harness.training.train does")
+    ranks = (load_rank(folder, rank, oddities, trains=not own) for rank in range(nodes if began else 0))
     return RecordedRun(
         slug=folder.name,
         profile=str(settings.get("profile", "?")),
@@ -123,9 +124,7 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
         engine=str(settings.get("engine", "?")),
         settings={key: value for key, value in settings.items() if key != "plan"},
         plan=_plan(settings, folder, oddities),
-        ranks=present((load_rank(folder, rank, oddities, trains=not own) for rank in range(nodes)), groups)
-        if began
-        else (),
+        ranks=present(ranks, groups),
         links=load_links(folder / "links.jsonl", oddities) if began or any(folder.glob("links*.jsonl")) else (),
         changes=load_changes(folder / "changes.jsonl", oddities),
         end=_end(folder, oddities),

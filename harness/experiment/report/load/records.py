@@ -144,11 +144,6 @@ class RecordedRun:
         return float(started) if isinstance(started, int | float) else None
 
     @property
-    def members(self) -> list[tuple[int, tuple[int, ...]]]:
-        """(last step before it, members) of each process group."""
-        return [(group.step, group.members) for group in self.groups]
-
-    @property
     def seeds(self) -> tuple[int, int]:
         """The seed of the network's draws and the seed of the training."""
         return self.seed if self.network_seed is None else self.network_seed, self.seed

@@ -1,4 +1,4 @@
-"""The data of the charts: small tables by name, with no more points than a chart can show."""
+"""The data of the charts: small tables, with no more points than a chart can show."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from harness.experiment.report.analysis.bandwidth import no_bus_reason
 from harness.experiment.report.analysis.curves import CurvePoint
 from harness.experiment.report.analysis.groups import RunGroup, SeedSpread
 from harness.experiment.report.analysis.sentences import time_to_target
-from harness.experiment.report.page.downsample import MOST_POINTS, thin
-from harness.model.format import format_number, format_rate, format_share
+from harness.experiment.report.page.downsample import LEAST_POINTS, MOST_POINTS, thin
+from harness.model.format import format_number, format_part, format_rate, format_share
 
 Value = str | float | int | None
 PAGE_CURVE_POINTS: Final = 40_000
-"""Most points of all runs' curves together: they keep a page of 192 runs under 3 MB."""
-LEAST_POINTS: Final = 24
-"""Least number of points of a curve."""
+"""Most points of all runs' curves together, which keeps a page of 192 runs under 3 MB."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class DataTable:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
     def to_json(self) -> dict[str, Any]:
-        """By column, each name once: compressed it is two thirds of what rows take."""
+        """The columns by name; compressed they take two thirds of the rows."""
         return {name: [row[place] for row in self.rows] for place, name in enumerate(self.columns)}
 
 
@@ -53,7 +51,7 @@ def scenario_tables(analysis: Analysis, scenario: Scenario) -> dict[str, DataTab
 
 
 def curve_table(scenario: Scenario, most: int = MOST_POINTS) -> DataTable:
-    """Every run's points, at most so many of each."""
+    """The points of every run, at most ``most`` of each."""
     rows = [
         (group.label, run.run.seed, short(p.seconds), p.bytes, short(p.loss), short(p.accuracy), p.step)
         for group in scenario.groups
@@ -64,7 +62,7 @@ def curve_table(scenario: Scenario, most: int = MOST_POINTS) -> DataTable:
 
 
 def mean_table(scenario: Scenario) -> DataTable:
-    """Per strategy the mean over its seeds at every step that all of them evaluated, and the least and largest loss."""
+    """Per strategy the mean over its seeds at every step that all evaluated, and the least and largest loss."""
     rows = [
         (group.label, len(points), *map(short, (seconds, size, fmean(losses), min(losses), max(losses))), step)
         for group in scenario.groups
@@ -87,7 +85,7 @@ def _thinned_steps(group: RunGroup) -> list[tuple[int, list[CurvePoint]]]:
 
 
 def hits_table(scenario: Scenario) -> DataTable:
-    """Where a run first had reached the target."""
+    """The first point of each run that reached the target."""
     rows = [
         (group.label, run.run.seed, short(point.seconds), point.bytes, short(point.loss), point.step)
         for group in scenario.groups
@@ -105,7 +103,7 @@ def target_table(scenario: Scenario) -> DataTable:
 
 
 def times_table(scenario: Scenario) -> DataTable:
-    """Per strategy the time to the target; those that did not reach it have no time but a text."""
+    """Per strategy the time to the target, or a text where it was not reached."""
     rows = []
     for group in scenario.groups:
         time = group.seconds
@@ -117,14 +115,14 @@ def times_table(scenario: Scenario) -> DataTable:
 
 
 def seeds_table(scenario: Scenario) -> DataTable:
-    """Per run the time to the target, where a strategy has several."""
+    """The time to the target of every run of strategies with several."""
     several = [group for group in scenario.groups if len(group.runs) > 1]
     rows = [(group.label, seed, short(time)) for group in several for (_, seed), time in group.times.items()]
     return DataTable(("label", "seed", "seconds"), tuple(rows))
 
 
 def share_table(scenario: Scenario) -> DataTable:
-    """Per strategy the computing and waiting time of a step in ms: means over ranks, median over seeds."""
+    """Per strategy the computing and waiting of a step in ms: means over ranks, medians over seeds."""
     rows: list[tuple[Value, ...]] = []
     for group in scenario.groups:
         compute = SeedSpread.of(run.compute for run in group.counted if run.steps)
@@ -158,17 +156,14 @@ def bus_table(scenario: Scenario) -> DataTable:
 
 
 def bus_text(bus: float | None, bound: float | None) -> str:
-    """``20.2 of 27.4 Mbit/s``, from bit/s; a text where one of the two is unknown."""
+    """``20.2 of 27.4 Mbit/s``, from bit/s; other words where one of the two is unknown."""
     if bus is None:
         return f"no wait; bound {format_rate(bound)}" if bound else "no wait, no limit"
-    if bound is None:
-        return f"{format_rate(bus)}, no limit"
-    (have, unit), limit = format_rate(bus).split(" "), format_rate(bound)
-    return f"{have if limit.endswith(f' {unit}') else f'{have} {unit}'} of {limit}"
+    return f"{format_rate(bus)}, no limit" if bound is None else format_part(bus, bound)
 
 
 def short(value: float | None) -> float | None:
-    """Four significant digits: more cannot be seen. Whole numbers are int: ``5``, not ``5.0``."""
+    """The value with four significant digits; more cannot be seen. Whole numbers are int: ``5``, not ``5.0``."""
     if value is None:
         return None
     number = float(f"{value:.4g}")

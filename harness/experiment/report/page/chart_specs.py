@@ -1,9 +1,7 @@
-"""The charts as Altair draws them: the only import of altair. A specification names
-styles only; theme.py has the colours.
+"""The charts by Altair; this module alone imports it. theme.py has the colours of the styles that charts name.
 
-Every function returns a Vega-Lite specification whose data are named, not in it. Layers are put together here, and
-channels are given as objects, not as strings: with Altair's own `layer` and strings, which it validates, copies and
-looks up at every turn, the charts of nine runs took five times as long.
+Every function returns a Vega-Lite specification with named data. Layers are combined here, and channels are objects,
+not strings: Altair validates and copies its own layers and strings, which took five times as long for nine runs.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from harness.experiment.report.page.theme import DASHES, SERIES
 Spec = dict[str, Any]
 HEIGHT: Final = 230
 ROW: Final = 42
-"""Height of a bar with the text above it."""
+"""Height of a bar with the text above it, in pixels."""
 LOWER: Final = 9
 """Distance of a bar below, and of its text above, the middle of the row."""
 STRIP: Final = 15
@@ -30,19 +28,18 @@ _LABEL: Final = alt.Tooltip("label:N", title="strategy")
 
 @lru_cache
 def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, several: bool, legend: bool) -> Spec:
-    """Loss over seconds or bytes: the mean over seeds and their band, or a line per run, whichever table has rows; the
-    target, and a dot where a run first had reached it.
+    """Loss over seconds or bytes: a mean and band over seeds, or a line per run; the target, and where it was reached.
 
-    A logarithmic axis has no place for what was before the first step: with a 0 among them all points are at its left.
+    A logarithmic axis leaves out points at 0, before the first step: with them, Vega draws all points at its left.
 
     Args:
         labels: all strategies, in the order of their colours.
         field: ``seconds`` or ``bytes``.
         title: of the x axis.
-        kind: which loss.
+        kind: title of the y axis.
         log: whether the x axis is logarithmic.
-        several: whether strategies have several seeds: a run's line is thinner, and there is a band.
-        legend: whether the chart has one.
+        several: whether strategies have several seeds: then there is a band, and a run's line is thinner.
+        legend: whether the chart has a legend.
     """
     short = "format(datum.value, '~s')" if field == "bytes" else "format(datum.value, '~r')"
     axis = alt.Axis(labelExpr=short, tickCount=5)
@@ -96,11 +93,7 @@ def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, 
 def target(order: Sequence[str], labels: tuple[str, ...], longest: float, legend: bool) -> Spec:
     """Time to the target: bars of medians, whiskers over seeds, and a text where it was not reached.
 
-    Args:
-        order: strategies from top to bottom.
-        labels: all strategies, in the order of their colours.
-        longest: seconds that must fit; 0 where nobody reached it.
-        legend: whether the chart has one.
+    ``order``: strategies from top to bottom; ``longest``: seconds on the axis, 0 where the target was not reached.
     """
     scale = alt.Scale(domain=[0, longest * 1.03 or 1], nice=False)
     x = alt.X("median:Q", title="seconds", scale=scale, axis=alt.Axis(tickCount=5, format="~r", labels=longest > 0))
@@ -121,7 +114,7 @@ def target(order: Sequence[str], labels: tuple[str, ...], longest: float, legend
 
 
 def share(order: Sequence[str], longest: float, legend: bool) -> Spec:
-    """Computing and waiting time of a step in ms; the axis ends at `longest`."""
+    """Computing and waiting of a step in ms; the axis ends at ``longest``."""
     scale = alt.Scale(domain=[0, longest * 1.03 or 1], nice=False)
     axis = alt.Axis(tickCount=5, format="~r")
     parts = alt.Scale(domain=["computing", "waiting"], range="ordinal")
@@ -153,13 +146,12 @@ def timeline(table: str, field: str, who: str, series: str, title: str, unit: st
     """One value of a run over time: a line per edge, rank or flow, and a mark per reshape.
 
     Args:
-        table: its name; ``links``, ``tcp`` and ``flows`` have lines per attempt, ``steps`` of ranks that were away per
-            part, too.
-        field: the column.
-        who, series: the columns of what has a line of its own, and of what has a colour of its own.
+        table: of run_data; ``links``, ``tcp`` and ``flows`` have lines per attempt, ``steps`` per part of a rank.
+        field: the column of values.
+        who, series: the columns by which lines and colours differ.
         title, unit: of the value.
-        legend: whether the chart has one.
-        named: whether its time axis says what it is: one of several below each other is enough.
+        legend: whether the chart has a legend.
+        named: whether its time axis has a title.
     """
     x_title = _SINCE if named else None
     x = alt.X("seconds:Q", title=x_title, scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(format="~r"))
@@ -184,7 +176,7 @@ def timeline(table: str, field: str, who: str, series: str, title: str, unit: st
 
 @lru_cache
 def heat_strips(title: str, legend: bool) -> Spec:
-    """How full each edge was over time: a strip per edge, darker where it carried more of its rate."""
+    """The use of each edge over time: a strip per edge, darker where it carried more of its rate."""
     axis = alt.Axis(format="~r")
     x = alt.X("start:Q", title=_SINCE if legend else None, scale=alt.Scale(nice=False, zero=False), axis=axis)
     rows = alt.Axis(minExtent=44, ticks=False, domain=False)
@@ -218,12 +210,7 @@ def _changes() -> list[alt.Chart]:
 
 
 def _bands(name: str, title: str) -> alt.Chart:
-    """A band per load of cross traffic, for as long as it ran; or per rank that was away.
-
-    Args:
-        name: of the table, of its column of words, and of the style.
-        title: of the words.
-    """
+    """A band for each load of cross traffic, or each absence; ``name``: of the table, of its column, and of the style."""
     tips = [
         alt.Tooltip("begun:Q", title="from (s)", format=".4~r"),
         alt.Tooltip("over:Q", title="to (s)", format=".4~r"),
@@ -238,13 +225,13 @@ def _named(name: str) -> alt.Chart:
 
 
 def _colour(labels: tuple[str, ...], legend: bool) -> alt.Color:
-    """A strategy has the same colour in every chart: its place among the labels."""
+    """The colour of a strategy, by its index among all labels: the same in every chart."""
     shown = alt.Legend(title=None, orient="top", columns=3, symbolOpacity=1) if legend else None
     return alt.Color("label:N", scale=alt.Scale(domain=list(labels)), legend=shown)
 
 
 def _rows(order: Sequence[str]) -> alt.Y:
-    """One row per strategy, without an axis: names stand above the bars, where they have room on a phone too."""
+    """One row per strategy without an axis; names are above the bars, where they have room on a phone too."""
     return alt.Y("label:N", sort=list(order), scale=alt.Scale(domain=list(order)), axis=None)
 
 
@@ -254,7 +241,7 @@ def _bars(table: str) -> alt.Chart:
 
 
 def _words(table: str, y: alt.Y) -> alt.Chart:
-    """``line``, a strategy's name and figures, above its bar; cut where the chart ends."""
+    """The column ``line`` (name and figures) above each bar, cut where the chart ends."""
     text = _named(table).mark_text(style="note", dy=-LOWER, limit=alt.ExprRef("width"))
     words: alt.Chart = text.encode(y=y, x=alt.value(0), text=alt.Text("line:N"))
     return words

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 MOST_POINTS: Final = 500
-"""Of one curve on the page."""
+"""The most points of a curve on the page."""
+LEAST_POINTS: Final = 24
+"""The fewest points to which a curve is thinned."""
 
 T = TypeVar("T")
 
@@ -14,12 +16,8 @@ T = TypeVar("T")
 def thin(points: Sequence[T], height: Callable[[T], float], most: int = MOST_POINTS) -> list[T]:
     """At most `most` points, in order: the first, the last, and the lowest and highest of each stretch between.
 
-    Peaks stay, which an average or every n-th point would hide.
-
-    Args:
-        points: in the order of the x axis.
-        height: a point's place on the y axis.
-        most: how many may stay, at least 4.
+    Peaks stay, which an average or every n-th point would hide. ``height``: a point's value on the y axis; ``most``: at
+    least 4.
     """
     if len(points) <= most:
         return list(points)

@@ -1,4 +1,4 @@
-"""The data of a run's charts over time: steps, links, TCP and its connections, changes."""
+"""The data of a run's charts over time: steps, links, TCP connections, changes."""
 
 from __future__ import annotations
 
@@ -9,42 +9,39 @@ from typing import Final, TypeVar
 
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.analysis.caps import cap_stretches, cap_uses
-from harness.experiment.report.analysis.curves import origin
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.flows import flow_moments, largest_flows
-from harness.experiment.report.analysis.links import change_moments, edge_moments, tcp_moments, zeros
+from harness.experiment.report.analysis.links import change_moments, edge_moments, last_zero, tcp_moments
 from harness.experiment.report.analysis.traffic import traffic_spans
 from harness.experiment.report.analysis.utilisation import MOST_BINS, edge_uses, use_stretches
 from harness.experiment.report.page.chart_data import DataTable, short
-from harness.experiment.report.page.downsample import MOST_POINTS, thin
+from harness.experiment.report.page.downsample import LEAST_POINTS, MOST_POINTS, thin
 
 RUN_POINTS: Final = 8000
 """Most points of one run on the page, all charts together."""
-LEAST_POINTS: Final = 24
-"""Least number of points of a curve."""
 MOST_LINKS: Final = 8
-"""Up to so many links, or flows, each has its own colour, and a dash for the way back."""
+"""Up to so many links or flows, each has a colour of its own, and dashes for the way back."""
 MOST_STRIPS: Final = 32
-"""Most edges in the chart of utilisation: those that carried most."""
+"""The most edges in the chart of utilisation: those with the largest share."""
 _LEAST_BINS: Final = 12
 MOST_LOGGED: Final = 8
-"""Most names of logged values that have a chart."""
+"""The most names of logged values with a chart."""
 T = TypeVar("T")
 
 
 def logged_names(analysis: Analysis) -> list[str]:
-    """The names of what scripts logged, in their order; the first MOST_LOGGED."""
+    """The first MOST_LOGGED names of logged values."""
     ranks = (rank for run in analysis.runs for rank in run.run.ranks)
     return list(dict.fromkeys(name for rank in ranks for one in rank.logs for name in one.values))[:MOST_LOGGED]
 
 
 def logged_table(name: str) -> str:
-    """What the table of a logged name is called."""
+    """The name of the table of a logged name."""
     return f"logged:{name}"
 
 
 def run_tables(run: RunFigures, points: int = RUN_POINTS, logged: Sequence[str] = ()) -> dict[str, DataTable]:
-    """Every table of one run, together of about so many points, and those of what it may have logged."""
+    """Every table of one run, with about so many points in all, and those of the logged names."""
     return {
         **{logged_table(name): values_table(run, name, points // 4) for name in logged},
         "steps": steps_table(run, points // 4),
@@ -59,7 +56,7 @@ def run_tables(run: RunFigures, points: int = RUN_POINTS, logged: Sequence[str] 
 
 
 def steps_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
-    """Per rank what its steps computed and waited, in ms, thinned; peaks stay. A new part begins after an absence."""
+    """Per rank the computing and waiting of its steps, in ms, thinned. A new part begins after an absence."""
     ranks = [rank for rank in run.run.ranks if rank.steps]
     most = _share(points, len(ranks))
     rows = [
@@ -78,9 +75,8 @@ def steps_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
 
 
 def values_table(run: RunFigures, name: str, points: int = RUN_POINTS) -> DataTable:
-    """Per rank what its script logged under a name, thinned."""
-    known = zeros(run.run)
-    zero = known[max(known)] if known else origin(run.run) or 0.0
+    """Per rank the values that its script logged under a name, thinned."""
+    zero = last_zero(run.run)
     by_rank = {
         rank.rank: [one for one in rank.logs if math.isfinite(one.values.get(name, math.nan))] for rank in run.run.ranks
     }
@@ -94,9 +90,7 @@ def values_table(run: RunFigures, name: str, points: int = RUN_POINTS) -> DataTa
 
 
 def use_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
-    """Per shared capacity and directed edge, and stretch of time, the share of its rate that it carried; of many edges,
-    the fullest.
-    """
+    """Per shared capacity or directed edge and stretch of time, the share of its rate; of many edges, the fullest."""
     caps = sorted({use.name for use in cap_uses(run.run) if use.share is not None})[:MOST_STRIPS]
     fullest = sorted(edge_uses(run.run), key=lambda use: -(use.share or 0.0))[:MOST_STRIPS]
     edges = {use.edge for use in fullest}
@@ -116,7 +110,7 @@ def use_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
 
 
 def flows_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
-    """Per connection and direction its round trip in ms and its window in segments, thinned; the largest flows."""
+    """Per flow, of the largest, its round trip in ms and its window in segments, thinned."""
     flows = largest_flows(run.run, MOST_LINKS)
     most = _share(points, len(flows))
     rows = [
@@ -128,11 +122,10 @@ def flows_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
 
 
 def links_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
-    """Per directed edge and attempt its moments, thinned to about so many points; `way` is the edge's direction."""
+    """Per directed edge and attempt its moments, thinned; `way` is the edge's direction."""
     moments = sorted(edge_moments(run.run), key=lambda moment: (moment.edge, moment.attempt, moment.seconds))
     few = len({frozenset(moment.edge) for moment in moments}) <= MOST_LINKS
-    curves = len({(moment.edge, moment.attempt) for moment in moments})
-    most = _share(points, curves)
+    most = _share(points, len({(moment.edge, moment.attempt) for moment in moments}))
     values = (lambda one: one.bit_s, lambda one: one.dropped, lambda one: one.backlog_bytes)
     rows = []
     for _, of_curve in groupby(moments, key=lambda moment: (moment.edge, moment.attempt)):
@@ -168,14 +161,14 @@ def changes_table(run: RunFigures) -> DataTable:
 
 
 def traffic_table(run: RunFigures) -> DataTable:
-    """Every load of cross traffic: from when until when."""
+    """The time of every load of cross traffic."""
     spans = traffic_spans(run.run)
     rows = [(short(max(0.0, span.start)), short(span.end), span.words) for span in spans if span.end > 0]
     return DataTable(("begun", "over", "traffic"), tuple(rows))
 
 
 def away_table(run: RunFigures) -> DataTable:
-    """Every absence of a rank: from when until when it was at work again."""
+    """The time of every absence of a rank, until it was at work again."""
     rows = []
     for one in run.churn.absences if run.churn else ():
         over = next((at for at in (one.rejoined, one.end) if at is not None), run.seconds)

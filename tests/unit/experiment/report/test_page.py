@@ -401,7 +401,8 @@ def test_the_page_says_whether_seeds_share_a_network(tmp_path):
 
 
 def test_links_of_many_runs_have_fewer_points_each(tmp_path):
-    from harness.experiment.report.page.run_data import LEAST_POINTS, links_table
+    from harness.experiment.report.page.downsample import LEAST_POINTS
+    from harness.experiment.report.page.run_data import links_table
 
     analysis = made(
         tmp_path / "x-1", profiles=("poor",), strategies=(DDP,), topologies=("ring",), steps=60, limit=200.0

@@ -167,7 +167,8 @@ def _full(busiest: Load) -> str:
     """``0->1 carried 9.1 of 767 Mbit/s``, ``the uplink of node 0 (20 Mbit/s) was busy 97 %``."""
     if isinstance(busiest, EdgeLoad):
         return f"{busiest.name} carried {format_part(busiest.bit_s, busiest.rate, _DIGITS)}"
-    return f"{busiest.name} ({format_rate(busiest.rate)}) was busy {format_share(min(1.0, busiest.use or 0.0), _DIGITS)}"
+    busy = format_share(min(1.0, busiest.use or 0.0), _DIGITS)
+    return f"{busiest.name} ({format_rate(busiest.rate)}) was busy {busy}"
 
 
 def _used(network: Network) -> str:
@@ -181,4 +182,3 @@ def _share(seconds: float, found: Waits) -> str:
 
 def _time(seconds: float, digits: int = _DIGITS) -> str:
     return format_time(seconds, digits)
-
