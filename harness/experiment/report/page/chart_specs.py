@@ -210,7 +210,7 @@ def _changes() -> list[alt.Chart]:
 
 
 def _bands(name: str, title: str) -> alt.Chart:
-    """A band for each load of cross traffic, or each absence; ``name``: of the table, of its column, and of the style."""
+    """A band for each load of cross traffic or absence; ``name``: of the table, of its column and of the style."""
     tips = [
         alt.Tooltip("begun:Q", title="from (s)", format=".4~r"),
         alt.Tooltip("over:Q", title="to (s)", format=".4~r"),

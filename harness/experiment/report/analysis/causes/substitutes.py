@@ -45,7 +45,7 @@ def with_logged_steps(run: RecordedRun) -> RecordedRun | None:
 
 
 def _calls(timed: Iterable[TimedCollective]) -> Iterable[tuple[tuple[str, str, int], Span]]:
-    """(key, (start, end)) of each timed call; its key is the same on all ranks: group, collective, number of the call."""
+    """(key, (start, end)) of each timed call; all ranks have the same key: group, collective, number of the call."""
     seen: dict[tuple[str, str], int] = defaultdict(int)
     for one in timed:
         seen[one.group, one.op] += 1
