@@ -80,13 +80,19 @@ class Training:
         all ranks are here: others' messages would wait behind what they were for.
         """
         self._group.wait_for_all()
-        del self._strategy, self._model
-        gc.collect()
+        self._drop()
         self._group.destroy()
 
+    def _drop(self) -> None:
+        """Drop what uses the group."""
+        for name in ("_strategy", "_model"):
+            self.__dict__.pop(name, None)
+        gc.collect()
+
     def leave(self) -> None:
-        """Give up the group, which has failed: what a step had not finished in it falls away."""
+        """Give up the group, which has failed and is to be destroyed next: an unfinished step in it does not count."""
         if not self._begun:
+            self._drop()
             return
         self._strategy.abandon()
         self._clock.take()

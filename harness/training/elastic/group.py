@@ -39,6 +39,7 @@ class ElasticGroup(ProcessGroup):
             meeting.watch(self._end)
         except HarnessError:
             self.leave()
+            self.destroy()
             raise
 
     def _connect(self, store: Any, seconds: float) -> None:
@@ -57,18 +58,20 @@ class ElasticGroup(ProcessGroup):
         return self._over.is_set()
 
     def leave(self) -> None:
-        """End the group, whatever is under way in it."""
+        """Cut the connections of the group, whatever is under way in it. ``destroy`` it next."""
         self._meeting.leave()
         self._sockets.shut_down()
-        with contextlib.suppress(RuntimeError, ValueError):
-            self.dist.destroy_process_group()
 
-    def close(self) -> None:
-        """Wait for all members, then destroy the group: the job is done."""
+    def wait_for_all(self) -> None:
+        """Wait for all members: the job is done."""
         with blamed(self.global_rank, "waiting for the last rank"):
             self.dist.barrier()
         self._meeting.finish()
-        self.dist.destroy_process_group()
+
+    def destroy(self) -> None:
+        """Destroy the group, also one that was never complete."""
+        with contextlib.suppress(RuntimeError, ValueError):
+            self.dist.destroy_process_group()
 
     def _end(self) -> None:
         self._over.set()

@@ -72,7 +72,7 @@ class ElasticLoop:
         try:
             group = ElasticGroup(self._meeting, roster, self._device)
             self._train(group, roster, began, resume)
-            group.close()
+            self._training.close()
         except HarnessError as error:
             if not (isinstance(error, GroupError) or (group and group.ended)):
                 raise
@@ -82,7 +82,9 @@ class ElasticLoop:
         if group:
             group.leave()
         self._training.leave()
-        gc.collect()  # what still refers to the group keeps its memory
+        gc.collect()  # what refers to the group must be gone before it: see Training.close
+        if group:
+            group.destroy()
         return failure
 
     def _train(self, group: ElasticGroup, roster: Roster, began: float, resume: bool) -> None:

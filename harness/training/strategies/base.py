@@ -146,7 +146,10 @@ class Strategy(ABC):
         """Wait for communication in flight; called before the state is saved, and at the end."""
 
     def abandon(self) -> None:  # noqa: B027
-        """Forget communication in flight: the process group has failed. ``state`` is called next, or never again."""
+        """Forget communication in flight and drop what uses the process group: it has failed and is destroyed next.
+
+        ``state`` is called afterwards, or nothing is.
+        """
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs beside the model: tensors and plain values. Extend it if there is more."""

@@ -69,6 +69,10 @@ class Ddp(Strategy):
         self.setup.clock.settle()
         self.setup.clock.add(time.perf_counter() - self._ready)
 
+    def abandon(self) -> None:
+        """Drop torch's wrapper: destroyed after its group, it may hang (pytorch #56297)."""
+        del self._wrapped
+
     def bytes_per_step(self) -> float:
         """One all_reduce of all gradients, or of their compressed form."""
         size: float = self.size_bytes
