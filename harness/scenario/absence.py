@@ -1,4 +1,4 @@
-"""Nodes that are away for a while: which, from when, for how long; pure."""
+"""Absences of nodes: which nodes are away, from when, and for how long; pure."""
 
 from __future__ import annotations
 
@@ -21,31 +21,25 @@ _MOST_CHECKED: Final = 10_000
 
 @dataclass(frozen=True)
 class Chosen:
-    """The nodes that an absence is about.
+    """The nodes of an absence.
 
     Args:
-        ranks: these.
-        share: where there are none, so many of all nodes are drawn, at least one; None: one. Rank 0, where jobs meet,
-            is never drawn.
+        ranks: these nodes; empty: they are drawn. Rank 0, where jobs rendezvous, is never drawn.
+        share: of all nodes to draw, at least one node; None: one node.
     """
 
     ranks: tuple[int, ...] = ()
     share: Fraction | None = None
 
     def drawn(self, size: int, seed: str) -> tuple[int, ...]:
-        """The ranks, ascending.
-
-        Args:
-            size: how many nodes there are.
-            seed: of the draw; the same gives the same.
-        """
+        """The ranks, ascending, in a network of ``size`` nodes."""
         if self.ranks:
             return self.ranks
         count = 1 if self.share is None else max(1, min(size - 1, round(self.share * size)))
         return tuple(sorted(Random(seed).sample(range(1, size), count)))
 
     def check(self, plan: NetworkPlan) -> None:
-        """Raise InputError, or PlanError, where this network has no such nodes."""
+        """Raise InputError or PlanError where the network has no such nodes."""
         for rank in self.ranks:
             plan.require_rank(rank)
         if not self.ranks and plan.size < 2:
@@ -54,12 +48,12 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Absence:
-    """Nodes that are away once.
+    """One absence.
 
     Args:
         after: seconds after the event began.
-        chosen: which.
-        lasts: seconds; None: until the event is over, or for good.
+        chosen: which nodes.
+        lasts: seconds; None: until the event is over, if it ever is.
         text: for people.
     """
 
@@ -71,13 +65,13 @@ class Absence:
 
 @dataclass(frozen=True)
 class Away:
-    """An absence that begins or ends.
+    """An absence with its seed and its end.
 
     Args:
         cause: ``kill``, ``pause`` or ``cut``.
         chosen: which nodes.
-        seed: of their draw.
-        until: when they are back, seconds from the scenario's start; None: that is not planned.
+        seed: of the draw of nodes.
+        until: when they are back, seconds from the scenario's start; None: no end is planned.
     """
 
     cause: Cause
@@ -86,7 +80,7 @@ class Away:
     until: float | None
 
     def ranks(self, size: int) -> tuple[int, ...]:
-        """Whom it is about in a network of that many nodes."""
+        """The ranks that are away, in a network of ``size`` nodes."""
         return self.chosen.drawn(size, self.seed)
 
     def cut(self, plan: NetworkPlan) -> NetworkPlan:
@@ -97,13 +91,13 @@ class Away:
 
 @dataclass(frozen=True)
 class AwayAction:
-    """Nodes are away, once or several times. See Action.
+    """One or several absences. See Action.
 
     Args:
         text: for people.
-        cause: how.
-        absences: one after the other, ascending.
-        period: seconds, where they come again and again; infinity where they never end; None: they do.
+        cause: what happens to the nodes.
+        absences: in the order of their times.
+        period: seconds after which they repeat; infinity: ``absences`` is endless; None: they happen once.
     """
 
     text: str
@@ -112,7 +106,7 @@ class AwayAction:
     period: float | None = None
 
     def steps(self) -> Iterator[Step]:
-        """None: what is cut off depends on the network."""
+        """None: absences are performed by Attendance."""
         return iter(())
 
     def check(self, plan: NetworkPlan) -> None:
@@ -120,15 +114,15 @@ class AwayAction:
             absence.chosen.check(plan)
 
     def names(self, rank: int) -> bool:
-        """Whether it is about this rank by its number."""
+        """Whether it names this rank; ranks that are drawn do not count."""
         return any(rank in absence.chosen.ranks for absence in islice(self.absences, _MOST_CHECKED))
 
     def changes(self, start: float, end: float, seed: str) -> Iterator[tuple[float, bool, Away, str]]:
-        """What begins and ends: the time in seconds, whether it is a beginning, what it is, and the same for people.
+        """The beginnings and ends of absences, ascending: time, whether it is a beginning, the absence, and a text.
 
         Args:
             start: when the event begins, seconds from the scenario's start.
-            end: when it is over, infinity where it never is.
+            end: when it is over; infinity: never.
             seed: of its draws.
         """
         backs: list[tuple[float, int, Away, str]] = []

@@ -1,4 +1,4 @@
-"""A scenario beside a job: played from when the job has begun until it ends, also by the job's own steps."""
+"""A scenario that plays while a job runs, by the clock or by the job's steps."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from harness.scenario.scenario_file import load_scenario
 from harness.scenario.step_file import JobSteps
 
 STEPS_IN_CONTAINER: Final = "/run/harness-steps"
-"""Where ranks in containers find the file of their steps: one file of this machine for all of them."""
+"""The step file as ranks in containers see it: one file of this machine, mounted in all of them."""
 
 
 @dataclass(frozen=True)
 class Accompaniment:
-    """A scenario that will be played on a network while a job runs in it.
+    """A scenario to be played on a network while a job runs in it.
 
     Args:
         network: the network's name.
         file: the scenario.
-        steps: where the job says how far it is, once there is such a file.
+        steps: the file that the job writes its steps to, once it exists.
     """
 
     network: str
@@ -46,7 +46,7 @@ class Accompaniment:
         return load_scenario(self.file).kills(rank)
 
     def placed(self, placement: Placement) -> tuple[Self, Placement]:
-        """Before the network is made: the placement in which ranks in containers see the file of their steps."""
+        """Mount the step file in containers, where the scenario needs it; call this before the network is made."""
         if placement.runtime != DOCKER or not load_scenario(self.file).by_steps:
             return self, placement
         path = self.make_shared_steps()
@@ -54,14 +54,14 @@ class Accompaniment:
         return ready, placement.with_volume(f"{path}:{STEPS_IN_CONTAINER}")
 
     def make_shared_steps(self) -> Path:
-        """Make the file of steps that containers see; again where a try to make the network has failed: it went too."""
+        """Make the step file for containers. A failed attempt to make the network removes it, so make it for each."""
         path = LocalRegistry().make_steps(self.network)
-        path.chmod(0o666)  # ranks are another user, and see nothing else of the folder that it is in
+        path.chmod(0o666)  # ranks are another user; they do not see the folder of the file
         return path
 
     @property
     def steps_made(self) -> JobSteps:
-        """Once the network is up: where the job says how far it is; the file is made where there is none."""
+        """The step file, made now where there is none; the network must be up."""
         if self.steps is not None:
             return self.steps
         path = LocalRegistry().make_steps(self.network)
@@ -69,16 +69,16 @@ class Accompaniment:
 
     @contextmanager
     def playing(self, tell: Callable[[str], None] | None = None) -> Iterator[dict[str, Any]]:
-        """Once the network is up: plays from when the job has begun until the end of the block.
+        """Play from when the job has started until the end of the block; the network must be up.
 
         Args:
             tell: see ScenarioProcess.
 
         Yields:
-            Options of launch for that job.
+            Options of ``launch`` for the job.
 
         Raises:
-            HarnessError: it cannot be played; it has said why.
+            HarnessError: the player cannot start.
         """
         steps = self.steps_made
         try:
@@ -89,5 +89,5 @@ class Accompaniment:
 
 
 def no_scenario() -> AbstractContextManager[dict[str, Any]]:
-    """What stands for ``playing`` where there is no scenario."""
+    """In place of ``playing`` where there is no scenario."""
     return nullcontext({})

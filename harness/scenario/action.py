@@ -1,4 +1,4 @@
-"""What an event does: changes of the network's plan over time, or a load between two nodes; pure."""
+"""What an event does: it changes the network's plan over time, or starts a load; pure."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from harness.traffic.spec import TrafficSpec
 
 PlanEdit = Callable[[NetworkPlan], NetworkPlan]
 Step = tuple[float, PlanEdit, str]
-"""Seconds after the event began, the change, and what it is for people."""
+"""Seconds after the event began, the change, and a text for people."""
 
 
 class Action(Protocol):
-    """What happens from when an event begins."""
+    """What an event does from its beginning on."""
 
     @property
     def text(self) -> str:
         """For people."""
 
     def steps(self) -> Iterator[Step]:
-        """What it changes, and when."""
+        """The changes of the plan, ascending."""
 
     def check(self, plan: NetworkPlan) -> None:
-        """Raise what its changes would raise on this plan."""
+        """Raise the error that its changes would raise on this plan."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A change at once. See Action."""
+    """A single change. See Action."""
 
     text: str
     edit: PlanEdit
@@ -48,14 +48,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class Series:
-    """Changes one after the other: a ramp, or a recorded trace. See Action.
+    """A series of changes: a ramp or a recorded trace. See Action.
 
     Args:
         text: for people.
-        points: seconds after the beginning, and the fields' texts by name; ascending.
-        make: the change that sets these fields.
-        speed: how many times as fast as the seconds say.
-        period: seconds, for a series that begins again and again; None: it ends.
+        points: seconds after the beginning, and texts of fields by name; ascending.
+        make: makes the change that sets these fields.
+        speed: factor by which time is shortened.
+        period: seconds after which the series repeats; None: it ends.
     """
 
     text: str
@@ -81,13 +81,13 @@ class Series:
 
 @dataclass(frozen=True)
 class LoadAction:
-    """Cross traffic, from when the event begins until it is over. See Action."""
+    """Cross traffic while the event lasts. See Action."""
 
     text: str
     spec: TrafficSpec
 
     def steps(self) -> Iterator[Step]:
-        """None: it changes no plan."""
+        """None: it does not change the plan."""
         return iter(())
 
     def check(self, plan: NetworkPlan) -> None:
@@ -95,7 +95,7 @@ class LoadAction:
 
 
 def ramp(ends: Mapping[str, tuple[str, str]], over: float, step: float) -> list[tuple[float, dict[str, str]]]:
-    """Points of a straight line between two values of each field, both ends included.
+    """Points of a straight line between two values of each field, ends included.
 
     Args:
         ends: from and to, by field: rates, times or shares.
@@ -103,7 +103,7 @@ def ramp(ends: Mapping[str, tuple[str, str]], over: float, step: float) -> list[
         step: seconds between two points.
 
     Raises:
-        InputError: a text is no value of its field.
+        InputError: a text is not a value of its field.
     """
     count = max(1, round(over / step))
     pairs = {
@@ -127,4 +127,4 @@ def _between(first: Rate | Time | Ratio, last: Rate | Time | Ratio, share: Fract
         case Ratio(), Ratio():
             exact = first.value + (last.value - first.value) * share
             return Ratio(Fraction(round(exact * 10**8), 10**8))
-    raise InputError("a ramp is of rates, times or shares, both ends alike")
+    raise InputError("a ramp goes between two rates, two times or two shares")

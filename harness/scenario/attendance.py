@@ -1,6 +1,6 @@
-"""Performs what a scenario says of nodes that are away, and tells who runs a job there.
+"""Performs a scenario's absences: cuts, pauses, kills and restores nodes, and informs the job's launcher.
 
-A node is away as long as any event says so: where two overlap, it is back when both are over.
+Where absences of a node overlap, it is back when all of them are over.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from harness.scenario.undo import Undo
 
 
 class Attendance:
-    """Who is there of a network's nodes while a scenario plays.
+    """Which nodes of a network are away while a scenario plays.
 
     Args:
-        network: that is up.
+        network: a network that is up.
     """
 
     def __init__(self, network: Network) -> None:
         self._network, self._file = network, network.away()
         self._holding: dict[tuple[Cause, int], set[Away]] = {}
-        """The absences that keep a rank away, by how."""
+        """The absences that keep a rank away, by cause and rank."""
         self._cuts: dict[Away, Undo] = {}
 
     def text(self, due: Due) -> str:
-        """For people, with the ranks where they were drawn."""
+        """The event's text, with the ranks where they were drawn."""
         if due.away is None or due.away.chosen.ranks:
             return due.text
         return f"{due.text} (rank {', '.join(map(str, due.away.ranks(self._network.plan.size)))})"
 
     @staticmethod
     def changes_links(due: Due) -> bool:
-        """Whether the plan changes too."""
+        """Whether the plan changes."""
         return due.away is not None and due.away.cause == "cut"
 
     def edited(self, plan: NetworkPlan, due: Due) -> NetworkPlan:
-        """The plan where nodes are cut off, or no longer; those that others have cut off stay so."""
+        """The plan after a cut begins or ends; nodes that other events have cut off stay so."""
         assert due.away is not None
         if due.kind == "away":
             return self._cut(plan, due.away, self._cuts.setdefault(due.away, Undo()))
@@ -58,7 +58,7 @@ class Attendance:
         return new
 
     def perform(self, dues: Iterable[Due], now: float) -> None:
-        """Kill, pause and bring back, after it was written who is away.
+        """Write who is away, then kill, pause and bring back nodes.
 
         Args:
             dues: of kinds away and back.
@@ -78,7 +78,7 @@ class Attendance:
             self._act(away.cause, begins, ranks)
 
     def _changed(self, rank: int, away: Away, begins: bool) -> bool:
-        """Whether this makes a difference to a rank; a kill always does: something may have been started there."""
+        """Whether the rank must be acted on; always for a kill, because new programs may have started there."""
         holding = self._holding.setdefault((away.cause, rank), set())
         before = bool(holding)
         (holding.add if begins else holding.discard)(away)
@@ -95,15 +95,15 @@ class Attendance:
 
     @property
     def pauses(self) -> bool:
-        """Whether somebody is paused: only as long as playing goes on."""
+        """Whether a node is paused."""
         return any(cause == "pause" and holding for (cause, _), holding in self._holding.items())
 
     def end(self) -> None:
-        """Playing ends: who is paused goes on, whatever the scenario would have said later."""
+        """Resume all paused nodes, because the player ends."""
         paused = [rank for (cause, rank), holding in self._holding.items() if cause == "pause" and holding]
         try:
             self._network.backend.resume_jobs(paused)
-        except HarnessError:  # the network is gone, and they with it
+        except HarnessError:  # the network is gone
             return
         for rank in paused:
             self._say(rank, "pause", None, False)

@@ -1,4 +1,4 @@
-"""Availability of nodes, recorded or made up: a CSV file that says when which node leaves and comes back.
+"""Availability traces: a CSV file with the times at which nodes leave and come back.
 
 ::
 
@@ -6,13 +6,12 @@
     12.5,remove,3
     40,add,3
 
-``time_s`` or ``time_ms``, ascending, from the beginning of the event. A node is there until the file says otherwise;
-one whose first line is ``add`` is away until then.
+``time_s`` or ``time_ms`` is the ascending time since the event began. A node is available until its first ``remove``;
+a node whose first line is ``add`` is away until then.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Final
 
@@ -26,14 +25,14 @@ _COLUMNS: Final = ("event", "node")
 
 
 def read_availability(path: Path, verb: str) -> tuple[list[Absence], float]:
-    """The absences, ascending, and when the last line is, in seconds.
+    """The absences, ascending, and the time of the last line in seconds.
 
     Args:
         path: of the file.
         verb: what happens to a node that leaves, for people.
 
     Raises:
-        InputError: there is no such file, or it makes no sense; with file and line.
+        InputError: the file is missing or wrong; with file and line.
     """
     table = read_table(path, "an availability trace")
     clock = next((name for name in table.heading if name in _CLOCKS), "time_s")
@@ -45,7 +44,7 @@ def read_availability(path: Path, verb: str) -> tuple[list[Absence], float]:
     last = 0.0
     for place, cells in table.lines:
         line = dict(zip(table.heading, cells, strict=True))
-        at = _seconds(place, line[clock], table.end) / _CLOCKS[clock]
+        at = float(table.number(place, line[clock])) / _CLOCKS[clock]
         if at < last:
             raise InputError(f"{place}: time {line[clock]} is before that of the line above")
         last = at
@@ -70,13 +69,3 @@ def read_availability(path: Path, verb: str) -> tuple[list[Absence], float]:
 
 def _absence(verb: str, rank: int, after: float, lasts: float | None) -> Absence:
     return Absence(after, Chosen((rank,)), lasts, f"{verb} node {rank}")
-
-
-def _seconds(place: str, cell: str, end: str) -> float:
-    try:
-        value = float(cell.replace(",", ".") if end != "," else cell)
-    except ValueError:
-        value = -1.0
-    if not (math.isfinite(value) and value >= 0):
-        raise InputError(f"{place}: {quoted(cell)} is not a time")
-    return value

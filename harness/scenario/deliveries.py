@@ -1,4 +1,4 @@
-"""Packet-delivery traces as events: served by the engine, or played as rates where it has those alone; pure."""
+"""Packet-delivery traces as events: the engine serves them, or the player sets rates in their place; pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LEAST: Final = Rate(8)
 
 @dataclass(frozen=True)
 class Served:
-    """A trace, and the directed edges that have it."""
+    """A trace and the directed edges that follow it."""
 
     delivery: Delivery
     pairs: Callable[[NetworkPlan], Sequence[Pair]]
@@ -33,18 +33,17 @@ class Served:
 
 @dataclass(frozen=True)
 class DeliveryAction:
-    """Links serve traces from when the event begins. See Action.
+    """Links follow traces from the event's beginning on. See Action.
 
     Args:
         text: for people.
-        parts: one trace for both directions, or one for each.
+        parts: one trace for both directions, or one per direction.
     """
 
     text: str
     parts: tuple[Served, ...]
 
     def steps(self) -> Iterator[Step]:
-        """See Action: the engine serves the trace from then on."""
         yield 0.0, self._edit, self.text
 
     def _edit(self, plan: NetworkPlan) -> NetworkPlan:
@@ -56,19 +55,19 @@ class DeliveryAction:
         self._edit(plan)
 
     def as_rates(self) -> DeliveryRates:
-        """The same for an engine that has rates alone."""
+        """The same for an engine that cannot serve traces."""
         return DeliveryRates(self.text, self.parts)
 
 
 @dataclass(frozen=True)
 class DeliveryRates:
-    """Rates that let as much pass in each tenth of a second as the trace does, by a token bucket: at a new rate of it
-    nothing that is queued is lost, and what waits leaves at that rate.
+    """Rates of a token bucket that let as many bytes pass per tenth of a second as the trace does. See Action.
 
-    The kernel's tbf is full whenever its rate is changed (net/sched/sch_tbf.c, tbf_change), but what it had saved up
-    for the frame that waits is lost, half a frame on average: measured, 2.5 kB are gained. So a step's rate is what
-    its window has beyond that. Where it has not as much, the rate is one frame until there is again, and what passes
-    too early is taken off later.
+    A new rate of the bucket loses no queued packet and applies to those that wait. The kernel's tbf fills its bucket
+    whenever its rate changes (net/sched/sch_tbf.c, tbf_change), and loses the tokens saved for the frame that waits,
+    half a frame on average: a net gain of 2.5 kB, as measured. So the rate of a step is what its window has beyond
+    that gain. While windows have less, the rate is one frame in all of them, and what passed too early is subtracted
+    later.
     """
 
     text: str
@@ -92,13 +91,13 @@ class DeliveryRates:
 
     @property
     def period(self) -> float | None:
-        """Seconds after which a trace begins again, or None: see Series."""
+        """Seconds after which a trace repeats; None: it does not. See Series."""
         lasting = [part.delivery for part in self.parts if part.delivery.loop]
         return max((float(one.period_ms / one.speed) / 1000 for one in lasting), default=None)
 
 
 def _rated(plan: NetworkPlan, pair: Pair, delivery: Delivery, rate: Rate) -> ShapeEdit:
-    """A rate, made by a token bucket: with the buffer that the trace itself would have, unless one is given."""
+    """Sets a rate, and the buffer that the trace itself would have, unless the link has a buffer."""
     shape = plan.edges[pair].shape
     if shape.buffer is not None:
         return ShapeEdit({"rate": rate})
@@ -106,7 +105,7 @@ def _rated(plan: NetworkPlan, pair: Pair, delivery: Delivery, rate: Rate) -> Sha
 
 
 def rates(delivery: Delivery) -> Iterator[tuple[float, Rate]]:
-    """When the rate changes (seconds after the beginning), and to what; endless where the trace loops."""
+    """Seconds after the beginning, and the rate from then on; endless where the trace loops."""
     opportunities = Opportunities(delivery, counts_of(delivery.digest), 0)
     ends = None if delivery.loop else float(Fraction(delivery.period_ms * MS - delivery.offset.ns) / delivery.speed)
 
@@ -118,18 +117,18 @@ def rates(delivery: Delivery) -> Iterator[tuple[float, Rate]]:
         begun, gained = window, 0
         while (owed := owed + due(window)) <= (gained := _gained(owed)) and (ends is None or window * _WINDOW < ends):
             window += 1
-        if window > begun:  # the last one has more, and comes next
+        if window > begun:  # the last window has more than the gain, and is the next step
             owed -= due(window) + _gained(Fraction(0)) + FRAME
             passes = Fraction(FRAME)
         else:
             window += 1
             passes, owed = owed - gained, Fraction(0)
         rate = Rate(max(8, round(passes * 8000 / (WINDOW_MS * (window - begun)))))
-        last = Rate(rate.bit_s + 8) if rate == last else rate  # so that it is a change, which fills the bucket
+        last = Rate(rate.bit_s + 8) if rate == last else rate  # only a changed rate fills the bucket
         yield begun * WINDOW_MS / 1000, last
     yield ends / 1e9, _LEAST
 
 
 def _gained(window_bytes: Fraction) -> int:
-    """What a new rate gains for a window of so many bytes: a full bucket, less half a frame."""
+    """Bytes that a new rate gains in a window of ``window_bytes``: a full bucket, less half a frame."""
     return automatic_burst(max(0, int(window_bytes * 1000 / WINDOW_MS)), FRAME) - FRAME // 2

@@ -1,4 +1,4 @@
-"""Links and nodes that follow a model: every direction of every edge draws its own values; pure."""
+"""Links and nodes that follow a model; each direction of each edge draws its own values; pure."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from harness.scenario.action import Step
 from harness.scenario.models.model import WAYS, LinkModel, Sample, Way
 
 Values = Callable[[str, Way], Sample]
-"""What a model says at one moment: given the name of a link and the direction."""
+"""A model's values at one moment, by the name of the link and the direction."""
 Change = Callable[[NetworkPlan, Values], NetworkPlan]
 _ANY: Final = Sample(rate=1e6, delay=0.01, loss=0.5)
-"""Has all that a sample can have: to see whether a network takes it."""
+"""A sample with all fields, to check whether a network can follow a model."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Changes without end, as a model draws them. See Action.
+    """Endless changes, drawn by a model. See Action.
 
     Args:
         text: for people.
-        model: draws.
+        model: draws the values.
         seed: of all draws.
         step: seconds from one change to the next.
         change: sets the values.
-        words: the values, where only one link or node follows, for the text of a change; else nothing.
-        offset: seconds of the model that are over when it begins.
+        words: the values as text where a single link or node follows; otherwise an empty text.
+        offset: seconds of the model's time to skip at the beginning.
         scale: multiplies the rates.
-        speed: how many times as fast the model's time passes.
+        speed: factor by which the model's time is shortened.
     """
 
     text: str
@@ -58,7 +58,7 @@ class Drawn:
     """It has no end."""
 
     def steps(self) -> Iterator[Step]:
-        told, made = _Streams(self), _Streams(self)  # a change is told of before the one before it is made
+        told, made = _Streams(self), _Streams(self)  # a step's text is read before the step before it is made
         for index in count():
             values, words = partial(made.at, index), self.words(partial(told.at, index))
             yield index * self.step, partial(self._edit, values), f"{self.text}: {words}" if words else self.text
@@ -71,14 +71,14 @@ class Drawn:
 
 
 class _Streams:
-    """The draws of every link and direction, each as far as it has been asked for."""
+    """A stream of draws for each link and direction."""
 
     def __init__(self, drawn: Drawn) -> None:
         self._drawn = drawn
         self._found: dict[tuple[str, Way], tuple[int, Sample, Iterator[Sample]]] = {}
 
     def at(self, index: int, name: str, way: Way) -> Sample:
-        """The sample of a step: at once where it is the last one that was asked for, or a later one."""
+        """The sample of a step. A step before the last one asked for draws the stream again from its beginning."""
         reached, sample, stream = self._found.get((name, way), (index + 1, _ANY, iter(())))
         if reached > index:
             reached, stream = -1, self._begin(name, way)
@@ -97,14 +97,14 @@ class _Streams:
 def edges_change(edges: str, *, one_way: bool) -> tuple[Change, Callable[[Values], str]]:
     """Edges that follow a model.
 
-    The first rank of A-B is the device: what it sends is the model's uplink. Of ``all`` it is the higher rank.
+    What the first rank of A-B sends follows the model's uplink; with ``all``, what the higher rank sends.
 
     Args:
         edges: as parse_pairs reads them.
         one_way: only what the first rank sends.
 
     Returns:
-        The change, which raises what parse_pairs raises, and ShapeError; and its words.
+        The change, which raises InputError, and its words.
     """
     ways = WAYS[:1] if one_way else WAYS
 
@@ -140,14 +140,14 @@ def _shaped(edge: PlannedEdge, sample: Sample) -> PlannedEdge:
 
 
 def nodes_change(ranks: str, side: str | None) -> tuple[Change, Callable[[Values], str]]:
-    """Nodes whose uplink and downlink have a model's rates.
+    """Nodes whose uplinks and downlinks follow a model's rates.
 
     Args:
         ranks: as parse_ranks reads them.
         side: ``uplink`` or ``downlink``; None: both.
 
     Returns:
-        The change, which raises what parse_ranks raises; and its words.
+        The change, which raises InputError, and its words.
     """
     sides = {each: way for each, way in zip(SIDES, WAYS, strict=True) if side in (None, each)}
 

@@ -1,4 +1,4 @@
-"""Values that several kinds of event have, read from a scenario's file."""
+"""Reads values that several kinds of event have in a scenario's file."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from harness.errors import InputError, quoted
 from harness.model.format import format_time
 from harness.model.units import Time, parse_duration
 from harness.model.yaml_file import Entry
-from harness.scenario.action import Action, PlanEdit
+from harness.scenario.action import Action
 
+T = TypeVar("T")
 LEAST: Final = 0.001
-"""Seconds: no network changes faster."""
+"""The shortest time in a scenario, in seconds."""
 CAP_KEYS: Final = ("queue", "buffer", "overhead")
-"""What an uplink, a downlink and a trunk have beside their rate."""
+"""Keys of an uplink, a downlink and a trunk beside the rate."""
 
 _MOST_TIMES: Final = 1000
 _FINEST_FACTOR: Final = 10**6
@@ -25,11 +26,11 @@ _FINEST_FACTOR: Final = 10**6
 
 @dataclass(frozen=True)
 class ActionReader:
-    """How one kind of event is read.
+    """Reads one kind of event.
 
     Args:
-        meaning: of its key, one line for docs/reference/.
-        read: makes the action of what stands at the key; it is given the file's folder and the scenario's seed too.
+        meaning: what its key means, one line for docs/reference/.
+        read: makes the action from the value of the key, the file's folder and the scenario's seed.
     """
 
     meaning: str
@@ -37,22 +38,19 @@ class ActionReader:
 
 
 def duration(entry: Entry, *, zero: bool = False) -> float:
-    """Seconds; at least LEAST, or 0 where ``zero`` allows it. Raises InputError."""
+    """Seconds; at least LEAST, or 0 where ``zero`` is True. Raises InputError."""
     text = entry.text("a time, e.g. 500ms, 20s or 5m,")
-    try:
-        if zero and not text.strip(" 0.smin"):
-            return 0.0
-        fine = text.strip().lower().endswith(("ms", "us"))
-        seconds = Time.parse(text).seconds if fine else parse_duration(text)
-    except InputError as cause:
-        raise entry.fault(cause) from None
+    if zero and not text.strip(" 0.smin"):
+        return 0.0
+    fine = text.strip().lower().endswith(("ms", "us"))
+    seconds = located(entry, lambda: Time.parse(text).seconds if fine else parse_duration(text))
     if seconds < LEAST:
         raise entry.fault(f"{quoted(text)} is under {format_time(LEAST)}, the finest step of a scenario")
     return seconds
 
 
 def factor(entry: Entry, what: str, example: str) -> Fraction:
-    """How many times as fast, or as much: over 0, at most 1000. Raises InputError."""
+    """A factor over 0 and at most 1000. Raises InputError, which calls it ``what``."""
     try:
         value = float(entry.word)
     except ValueError:
@@ -63,7 +61,7 @@ def factor(entry: Entry, what: str, example: str) -> Fraction:
 
 
 def yes(values: Mapping[str, Entry], key: str) -> bool:
-    """Whether this key says true. Raises InputError where it says neither true nor false."""
+    """Whether the key is there and true. Raises InputError where it is neither true nor false."""
     if key not in values:
         return False
     if values[key].word not in ("true", "false", "yes", "no"):
@@ -72,20 +70,20 @@ def yes(values: Mapping[str, Entry], key: str) -> bool:
 
 
 def texts_of(values: Mapping[str, Entry], keys: tuple[str, ...]) -> dict[str, str]:
-    """The texts of those of these keys that are there."""
+    """The texts of these keys, without those that are missing."""
     return {key: values[key].word for key in keys if key in values}
 
 
 def edge_of(place: Entry, values: Mapping[str, Entry]) -> str:
-    """The edges that an event is about, as people write them. Raises InputError where they are missing."""
+    """The event's edges, as the user wrote them. Raises InputError where they are missing."""
     if "edge" not in values:
         raise place.fault("edge is missing: A-B, several as A-B,C-D, or all")
     return values["edge"].text("an edge, e.g. 0-1,")
 
 
-def made(place: Entry, make: Callable[[], PlanEdit]) -> PlanEdit:
-    """A change of the plan; what is wrong with it is told with its place in the file. Raises InputError."""
+def located(place: Entry, read: Callable[[], T]) -> T:
+    """What ``read`` returns. Where it raises InputError, the message gets the place in the file."""
     try:
-        return make()
+        return read()
     except InputError as cause:
         raise place.fault(cause) from None

@@ -1,4 +1,4 @@
-"""The scenario of what a recorded run met: its changes and its cross traffic, at their times; pure."""
+"""Makes a scenario from the record of a run: its changes, cross traffic and absences, at their times; pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from harness.networks.away import CAUSES
 
 Json = Mapping[str, Any]
 _TOGETHER_S: Final = 0.0015
-"""What is due within so long may be one change (player.py), and times are written in milliseconds."""
+"""Times of one change differ by at most this: the player joins what is due within 1 ms, and times have 1 ms."""
 Fields = tuple[tuple[str, str], ...]
-"""Texts by name, as ``set`` takes them."""
+"""Names and texts of fields, as ``set`` takes them."""
 
 
 def scenario_text(
@@ -36,13 +36,13 @@ def scenario_text(
     Args:
         started: when the run began, seconds since the epoch.
         changes: the lines of changes.jsonl.
-        traffic: those of traffic.jsonl.
-        away: those of away.jsonl.
-        folder: the run's, where its packet-delivery traces are.
+        traffic: the lines of traffic.jsonl.
+        away: the lines of away.jsonl.
+        folder: the run folder, which has its packet-delivery traces.
     """
     changes = list(changes)
     begun = [change["asked"] - change["at"] for change in changes if "at" in change]
-    zero = min(begun, default=started)  # that of a scenario: no change of it is asked for before its time
+    zero = min(begun, default=started)  # a scenario's start: none of its changes is early
     events = [
         event
         for change in _without_cuts(changes, away)
@@ -68,7 +68,7 @@ def _absences(zero: float, away: Sequence[Json]) -> Iterator[tuple[float, str]]:
 
 
 def _without_cuts(changes: Iterable[Json], away: Sequence[Json]) -> list[Json]:
-    """The changes but for links that are down, or up again, because a node is cut off: that is an event of its own.
+    """The changes without links that go down or up because a node is cut off: that becomes a ``cut`` event.
 
     The player writes who is cut off just before it changes the links.
     """
@@ -89,7 +89,7 @@ def _made_by(line: Json, change: Json) -> bool:
 
 
 def _left_alone(edge: Json, rank: int, down: bool) -> Json:
-    """This edge's change, but that it goes down or up where it is the rank's."""
+    """The edge's change, without going down or up where the edge is the rank's."""
     if rank not in (edge["src"], edge["dst"]) or edge["after"]["down"] is not down:
         return edge
     return {**edge, "before": {**edge["before"], "down": down}}
@@ -123,7 +123,7 @@ def _changed(at: float, change: Json, folder: Path) -> Iterator[tuple[float, str
 
 
 def _fields(before: Json, after: Json, folder: Path) -> Fields:
-    """What ``set`` must be told; a field that appeared in a newer version was what it is by default."""
+    """The fields that changed; a field that an older version did not record had its default."""
     found = []
     for name, one in LINK_FIELDS.items():
         if before.get(one.json) != after.get(one.json):
@@ -135,7 +135,7 @@ def _fields(before: Json, after: Json, folder: Path) -> Fields:
 
 
 def _named(pairs: list[Pair]) -> Iterator[tuple[str, bool]]:
-    """The edges as people write them, and whether only that direction is meant."""
+    """The edges as ``edge`` has them, and whether only that direction is meant."""
     both = sorted({(min(pair), max(pair)) for pair in pairs if pair[::-1] in pairs})
     if both:
         yield ",".join(f"{a}-{b}" for a, b in both), False
@@ -144,7 +144,7 @@ def _named(pairs: list[Pair]) -> Iterator[tuple[str, bool]]:
 
 
 def _capacity(data: Json | None) -> str:
-    """The rate, and the other parts, as keys of ``node`` and ``trunk``."""
+    """The rate, and further keys of ``node`` or ``trunk``."""
     if data is None:
         return "none"
     capacity = Capacity.from_json(data)

@@ -1,7 +1,7 @@
-"""Plays the scenario of the variable SCENARIO on one node, beside its agent: what ``docker compose up`` starts.
+"""Plays the scenario of the variable SCENARIO on one node of ``docker compose up``, beside its agent.
 
-Every node plays all of it by the same clock (harness/agent/scenario_player.py) and makes its own part: the plan of the
-whole network changes at every node, and each has its own agent make what that node enforces.
+Every node plays the whole scenario by the same clock (harness/agent/scenario_player.py) and changes its copy of the
+plan; its agent applies what this node enforces.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _STATE: Final = Path("/run/harness/player")
 
 
 class OwnAgent(Agents):
-    """The agent of this node; the others are asked nothing.
+    """The agents of a network, of which only this node's is asked.
 
     Args:
         rank: this node's.
@@ -69,7 +69,7 @@ class OwnAgent(Agents):
         return [self._rank]
 
     def ask(self, messages: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any] | HarnessError]:
-        """See Agents: those to this node."""
+        """See Agents: sends only the message to this node."""
         return {rank: self._asked(messages[rank]) for rank in self.ranks if rank in messages}
 
     def _asked(self, message: Mapping[str, Any]) -> dict[str, Any] | HarnessError:
@@ -87,7 +87,7 @@ class OwnAgent(Agents):
 
 
 class OwnNode(DockerBackend):
-    """The network as one node changes it; see Backend.
+    """A backend that changes one node; see Backend.
 
     Args:
         rank: this node's.
@@ -99,10 +99,10 @@ class OwnNode(DockerBackend):
         self._agents = OwnAgent(rank)
         self.engine = engine_facts(str(self.state()["engine"]))
         self.at_ns = 0
-        """When what changes next was due, since the epoch: the same at all nodes, who compare what they know."""
+        """When the next change was due, since the epoch: the same at all nodes, so that agents can compare changes."""
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
-        """See Backend: this node's task, and what the others' say of the network."""
+        """See Backend: performs this node's task, and tells the agent what changes at the other nodes."""
         edges: list[Edited] = [edge for task in tasks.values() for edge in task.edges(self.engine)]
         limits = [NodeLimits(rank, task.node.shape) for rank, task in tasks.items() if task.resized]
         own = tasks.get(self._rank)
@@ -120,7 +120,7 @@ class OwnNode(DockerBackend):
 
 
 class OwnRegistry(DockerRegistry):
-    """What the agent of this node knows of the network; see Registry."""
+    """A registry that asks this node's agent; see Registry."""
 
     def __init__(self, node: OwnNode) -> None:
         super().__init__(LocalRegistry(_STATE))
@@ -133,12 +133,12 @@ class OwnRegistry(DockerRegistry):
         return replace(known, plan=state.get("plan", known.plan))
 
     def recording(self, name: str, created: float = 0.0) -> Path | None:
-        """See Registry: OwnNetwork records, as the user whose the folder is."""
+        """None: OwnNetwork writes the record, as the user who owns the folder."""
         return None
 
 
 class _OwnAway(AwayFile):
-    """Who is away, and the same in the folder of the run."""
+    """Who is away, written to the run folder too."""
 
     def __init__(self, path: Path, folder: Path | None) -> None:
         super().__init__(path)
@@ -152,11 +152,11 @@ class _OwnAway(AwayFile):
 
 
 class OwnNetwork(Network):
-    """A network, of which a change is made here as far as it is this node's.
+    """A network whose changes are applied to this node only.
 
     Args:
         rank: this node's.
-        epoch: when time 0 was, in seconds since the epoch.
+        epoch: the scenario's start, in seconds since the epoch.
         folder: where rank 0 records changes; None: nowhere.
     """
 
@@ -197,7 +197,7 @@ def _checked() -> NetworkScenario:
 
 
 def _play(script: NetworkScenario, told: Mapping[str, Any]) -> None:
-    """Play it; say what it does and what is left at rank 0, and everywhere how often it was late, and what is wrong."""
+    """Play the scenario. Rank 0 logs its changes and the events that have not happened; each rank logs late changes."""
     rank, start = int(told["rank"]), told["start"]
     folder, steps = told["folder"] and Path(told["folder"]), told["steps"] and Path(told["steps"])
     network = OwnNetwork(rank, float(start["epoch"]), folder or None)
@@ -223,7 +223,7 @@ def _play(script: NetworkScenario, told: Mapping[str, Any]) -> None:
 
 
 def main() -> int:
-    """Say whether the scenario makes sense, wait for its beginning, play it; the exit code."""
+    """Check the scenario and report the result, wait for the start, play; the exit code."""
     die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: sys.exit(128 + number))

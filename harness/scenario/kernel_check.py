@@ -1,4 +1,4 @@
-"""Whether the kernel has what a scenario's changes need, before the first of them."""
+"""Checks that the kernel has what a scenario's changes need, before the first of them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from harness.shaping.needs import needs_of
 
 
 def check_kernel(script: NetworkScenario, network: Network) -> None:
-    """Probe what the first change of each event needs more than the network has; it is then quick when it is due.
+    """Probe the features that the first change of each event needs, so that no probe delays the change.
 
     Args:
         script: checked against the network's plan.
-        network: that is up.
+        network: a network that is up.
 
     Raises:
-        UnavailableError, InputError: what it lacks, with the event's place in the file.
+        UnavailableError, InputError: a feature is missing; with the event's place in the file.
     """
     plan, engine = network.plan, network.backend.engine.name
     seen = {need.feature for need in needs_of(plan, engine)}

@@ -1,4 +1,4 @@
-"""The loads of a scenario. Each begins and ends beside the player, for both take a while: no change waits for them."""
+"""The loads of a scenario. Each starts and stops in a thread, so that no change waits for it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from harness.scenario.action import LoadAction
 from harness.traffic.manager import CrossTraffic
 
 _MOST: Final = 1000
-"""Loads at once; a thread for each is made when it begins."""
+"""Loads at once; each has a thread."""
 
 
 class Loads:
-    """Those that a player has begun.
+    """The loads that a player has started.
 
     Args:
-        network: that is up.
+        network: a network that is up.
     """
 
     def __init__(self, network: Network) -> None:
@@ -30,28 +30,28 @@ class Loads:
         self._carried: list[Future[None]] = []
 
     def __bool__(self) -> bool:
-        """Whether one goes on."""
+        """Whether a load runs."""
         return bool(self._over)
 
     def begin(self, number: int, action: LoadAction) -> None:
-        """Begin the load of an event, unless it goes on."""
+        """Start the load of an event, unless it runs."""
         if number not in self._over:
             self._over[number] = over = Event()
             self._carried.append(self._pool.submit(self._carry, action, over))
 
     def end(self, number: int) -> None:
-        """End the load of an event, if it goes on."""
+        """Stop the load of an event, if it runs."""
         if (over := self._over.pop(number, None)) is not None:
             over.set()
 
     def require(self) -> None:
-        """Raise what has kept a load from beginning or from ending."""
+        """Raise the error of a load that failed to start or to stop."""
         for done in [one for one in self._carried if one.done()]:
             self._carried.remove(done)
             done.result()
 
     def close(self) -> None:
-        """End all, and wait until they have ended."""
+        """Stop all loads and wait for their end."""
         for number in list(self._over):
             self.end(number)
         self._pool.shutdown()
@@ -62,7 +62,8 @@ class Loads:
         except HarnessError as error:
             if not over.is_set():
                 raise
-            logging.getLogger(__name__).warning("harness: %s: was over before it had begun: %s", action.text, error)
+            text = "harness: %s: the event ended before the load started: %s"
+            logging.getLogger(__name__).warning(text, action.text, error)
             return
         over.wait()
         load.stop()

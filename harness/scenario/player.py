@@ -1,7 +1,7 @@
-"""Plays a scenario on a network that is up: one change after the other, each at its time.
+"""Plays a scenario on a network that is up: makes each change at its time.
 
-What is due at one moment is one change of the network. Where a change fails, or the player is interrupted, the network
-stays as the last acknowledged change has made it; loads that the scenario has started end.
+What is due at one moment is one change of the network. After an error or an interrupt, the network stays as the last
+acknowledged change left it; the scenario's loads end.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from harness.scenario.step_file import StepFile
 from harness.scenario.undo import Undo
 
 TOGETHER_S: Final = 0.001
-"""What is due within so long is done at once."""
+"""What is due within this time is one change."""
 POLL_S: Final = 0.003
-"""How often a job's steps are looked at: oftener than steps take."""
+"""Seconds between two looks at the job's steps, which take longer."""
 LOOK_S: Final = 1.0
-"""How often it is seen whether a load could begin."""
+"""Seconds between two checks for loads that have failed."""
 LATE_S: Final = 0.05
-"""A change that is acknowledged later than this after its time is named."""
+"""A change is late where it is acknowledged more than this after its time."""
 
 
 @dataclass(frozen=True)
 class Played:
-    """A change that was made.
+    """A change that was made. Times are seconds from the scenario's start.
 
     Args:
-        at: seconds from the start at which it was due.
-        acknowledged: seconds from the start at which the network had made it.
-        texts: what it was.
+        at: when it was due.
+        acknowledged: when the network had made it.
+        texts: what changed.
     """
 
     at: float
@@ -59,7 +59,7 @@ class Played:
 
 
 def late_text(played: Sequence[Played]) -> str:
-    """What to say of changes that were late, where there are any."""
+    """A message about late changes; empty where there are none."""
     if not (late := [one for one in played if one.late]):
         return ""
     worst = max(late, key=lambda one: one.acknowledged - one.at)
@@ -69,13 +69,13 @@ def late_text(played: Sequence[Played]) -> str:
 
 
 class Player:
-    """One performance of a scenario.
+    """Plays a scenario once.
 
     Args:
-        network: that is up.
-        scenario: checked against its plan.
+        network: a network that is up.
+        scenario: checked against the network's plan.
         tell: called after every change.
-        steps: where the job says how far it is; needed where events follow its steps.
+        steps: the job's steps; needed where events follow them.
     """
 
     def __init__(
@@ -90,20 +90,20 @@ class Player:
         self._undo: dict[int, Undo] = {}
         self._loads = Loads(network)
         self._sources: list[tuple[float, int, Due, Iterator[Due]]] = []
-        """The next change of all events that follow the clock, and of each one that a step has begun."""
+        """A heap of the next changes: one source has all events by the clock, each other one an event by steps."""
         self.awaited: dict[int, int] = {}
-        """The step at which an event begins next, by the event's number."""
+        """By the event's number, the step at which it begins next."""
         self.reached = -1.0
-        """When the last change that was made was due, in seconds from the start; less than 0: none was made."""
+        """When the last change was due, in seconds from the start; negative before the first one."""
         self._attendance = Attendance(network)
         self._start = 0.0
         self._number = 0
 
     def play(self, start: float | None = None) -> None:
-        """Until the last change, or as long as a load goes on or a node is paused. Raises what a change raises.
+        """Play until the last change is made, no load runs and no node is paused. Raises the error of a change.
 
         Args:
-            start: when time 0 was, by time.monotonic(), which nobody sets; None: now.
+            start: the scenario's start, by time.monotonic(); None: now.
         """
         timings = [event.timing for event in self._scenario.events]
         steps = {number: timings[number].next_step(0) for number in self._scenario.by_steps}
@@ -129,7 +129,7 @@ class Player:
         self._loads.require()
 
     def left(self) -> list[str]:
-        """What has not happened, where playing ended early: a line for each event."""
+        """A line for each event that has not happened because playing ended early."""
         events = self._scenario.events
         dues = self._scenario.left(self.reached)
         return [
@@ -150,7 +150,7 @@ class Player:
             heapq.heappush(self._sources, (due.at, self._number, due, source))
 
     def _due(self) -> list[Due]:
-        """What is due now, as one change; with it all values of traces that are late, so that these catch up."""
+        """What is due now, to be made as one change, with all late values of traces, so that these catch up."""
         first, now, found = self._sources[0][0], self._now, []
         while self._sources:
             at, _, due, source = self._sources[0]
@@ -162,7 +162,7 @@ class Player:
         return found
 
     def _begin_by_step(self) -> None:
-        """Begin the events whose step the job has done since the last look."""
+        """Begin the events whose step the job has reached."""
         if not self.awaited or self._steps is None:
             return
         done = self._steps.look()

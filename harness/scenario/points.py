@@ -1,4 +1,4 @@
-"""Values over time, as traces have them, and what a scenario makes of them: begun later, faster, scaled; pure."""
+"""Scales the values of a trace, and starts it at an offset; pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from harness.model.format import format_time
 from harness.model.units import Rate
 
 Points = list[tuple[float, dict[str, str]]]
-"""Seconds from the beginning, and the texts of fields from then on; ascending."""
+"""Seconds from the beginning, and texts of fields from then on; ascending."""
 
 
 def scaled(points: Points, factor: Fraction) -> Points:
-    """The points with every rate times this; delays, jitter and loss as they are.
-
-    Raises:
-        InputError: no point has a rate.
-    """
+    """The points with rates multiplied by ``factor``. Raises InputError where no point has a rate."""
     if not any("rate" in texts for _, texts in points):
         raise InputError("scale multiplies rates, and this trace has none")
     return [(at, {**texts, **_scaled_rate(texts, factor)}) for at, texts in points]
@@ -31,16 +27,16 @@ def _scaled_rate(texts: dict[str, str], factor: Fraction) -> dict[str, str]:
 
 
 def begun_later(points: Points, period: float, offset: float, *, loop: bool) -> Points:
-    """The points as seen by who begins so far into the trace: what holds there comes first.
+    """The points from ``offset`` on; the first has the values that hold there.
 
     Args:
         points: of the whole trace, the first at 0.
-        period: seconds that it lasts.
-        offset: seconds of the trace before it begins; with ``loop`` of its endless repetition.
-        loop: whether what lies before comes after the end, so that the period is as long as before.
+        period: length of the trace in seconds.
+        offset: seconds of the trace to skip.
+        loop: whether the trace repeats: then the skipped part comes at the end.
 
     Raises:
-        InputError: the trace is over by then.
+        InputError: the trace does not repeat, and is over by then.
     """
     if offset >= period and not loop:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The model of machines that a cloud takes back, as absences of a scenario's nodes; pure."""
+"""The model of spot preemptions as absences of nodes; pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from harness.scenario.models.spot_preemption import draw
 
 @dataclass(frozen=True)
 class Preemptions:
-    """Absences without end, ascending; the same each time that they are asked for.
+    """Endless absences, ascending; each iteration gives the same.
 
     Args:
         seed: of their times.
-        speed: how many times as fast the model's time passes.
+        speed: factor by which the model's time is shortened.
         text: for people.
     """
 

@@ -1,4 +1,4 @@
-"""A scenario that a process of its own plays while a job runs: neither waits for the other."""
+"""Plays a scenario in a process of its own, so that neither it nor the job waits for the other."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from harness.errors import HarnessError
 from harness.linux import signals
 
 READY: Final = "ready"
-"""What the process says when it has read the scenario and found the network."""
+"""What the process prints when it has read the scenario and found the network."""
 _END_SECONDS: Final = 10.0
 
 
 class ScenarioProcess:
-    """``harness play``, started as soon as a network is up, which begins when ``begin`` is called and ends with us.
+    """``harness play``: starts on a network that is up, waits for ``begin``, and ends with its ``with`` block.
 
     Args:
-        network: its name.
+        network: the network's name.
         file: the scenario.
-        steps: where the job says how far it is.
-        tell: called at the end with each line that the user should read; None: they go to standard error at once, and
-            so does a line for each change.
+        steps: the file that the job writes its steps to.
+        tell: called at the end with each message for the user; None: standard error gets messages and a line for each
+            change at once.
         seed: in place of the file's own.
-        json: whether ``lines`` are to give the changes; they must be read, then.
+        json: whether ``lines`` gives the changes; it must be read then.
 
     Raises:
-        HarnessError: it cannot play.
+        HarnessError: the scenario cannot be played.
     """
 
     def __init__(
@@ -62,23 +62,23 @@ class ScenarioProcess:
             raise HarnessError(f"scenario {file} cannot be played: {said.strip() if said else 'see above'}")
 
     def begin(self) -> None:
-        """The scenario's time is 0 now."""
+        """Start the scenario: its time is 0 now."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write("begin\n")
             self._process.stdin.flush()
 
     def lines(self) -> Iterator[str]:
-        """Each change, as ``harness play --json`` prints it, until the process has ended."""
+        """The changes as ``harness play --json`` prints them, until the process ends."""
         assert self._process.stdout is not None
         yield from self._process.stdout
 
     def wait(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for its end; the exit code."""
         return self._process.wait()
 
     def end(self) -> None:
-        """End it: a change that is under way is made whole."""
+        """End the process; it completes a change that it is making."""
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(_END_SECONDS)

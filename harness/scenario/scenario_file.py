@@ -1,4 +1,4 @@
-"""NetworkScenario files: what happens to a network, and when. YAML::
+"""Scenario files: what happens to a network, and when. YAML::
 
     description: A line that flaps, and a slow evening     # optional
     seed: 3                                                # optional: of random times; --seed wins
@@ -22,8 +22,8 @@
       - {at: 60s, for: 5s, cut: {node: 3}}                 # all its links are down
       - {at: 0, availability: {file: spot.csv, by: kill}}  # time_s,event,node; see availability_file.py
 
-Times are from the scenario's start. An event that has `for` takes back what it changed, and nothing else. Paths are
-relative to the file. Of a trace, see trace_file.py.
+Times are from the scenario's start. At the end of `for`, what the event changed is undone, and nothing else. Paths are
+relative to the file. See trace_file.py for traces.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from harness.model.units import is_whole_number
 from harness.model.yaml_file import Entry, read_yaml
 from harness.scenario.action import LoadAction
 from harness.scenario.actions import READERS, nodes
-from harness.scenario.fields import duration
+from harness.scenario.fields import duration, located
 from harness.scenario.schedule import Event, NetworkScenario
 from harness.scenario.timing import Timing
 
@@ -62,7 +62,7 @@ ACTION_KEYS: Final = {key: reader.meaning for key, reader in READERS.items()}
 
 
 def load_scenario(path: Path, seed: int | None = None) -> NetworkScenario:
-    """Read a scenario; touches no machine.
+    """Read a scenario without touching the machine.
 
     Args:
         path: of the file.
@@ -96,11 +96,8 @@ def _event(entry: Entry, folder: Path, seed: int) -> Event:
         for key in TIMING_KEYS
         if key in values and _steps(values, key) is None
     }
-    try:
-        lasts = _lasts(entry, times, actions[0])
-        timing = Timing(**times, lasts=lasts, at_step=_steps(values, "at"), every_steps=_steps(values, "every"))
-    except InputError as cause:
-        raise entry.fault(cause) from None
+    lasts, first, every = _lasts(entry, times, actions[0]), _steps(values, "at"), _steps(values, "every")
+    timing = located(entry, lambda: Timing(**times, lasts=lasts, at_step=first, every_steps=every))
     place = values[actions[0]]
     action = READERS[actions[0]].read(place, folder, seed)
     if isinstance(action, LoadAction) and timing.lasts is None and timing.every is not None:
@@ -111,7 +108,7 @@ def _event(entry: Entry, folder: Path, seed: int) -> Event:
 
 
 def _lasts(entry: Entry, times: dict[str, float], action: str) -> float | None:
-    """What ``for``, or ``back``, says."""
+    """The value of ``for`` or ``back``."""
     if "back" in times:
         if action not in nodes.READERS:
             raise entry.fault(f"back is for nodes that are away ({', '.join(nodes.READERS)}); write for: how long")

@@ -1,4 +1,4 @@
-"""What users write where a scenario is asked for: the name of one that ships, or the path of a file."""
+"""Finds a scenario by the name of one that ships, or by the path of a file."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from harness.model.profile_file import is_profile_path, shipped_directory
 from harness.model.suggest import suggest
 
 NONE: Final = "none"
-"""What experiments call runs without a scenario."""
+"""The name of no scenario in experiments."""
 
 
 def shipped_scenarios() -> dict[str, Path]:
-    """The files that come with the package, by name. Raises ProfileError where they are missing."""
+    """The scenarios in the package, by name. Raises ProfileError where they are missing."""
     return {path.stem: path for path in sorted((shipped_directory() / "scenarios").glob("*.yaml"))}
 
 
 def scenario_path(text: str, folder: Path = Path()) -> Path:
-    """The file that is meant: a path has a slash, or ends with .yaml or .yml; any other file is found unless its name
-    is that of a scenario that ships (`-` and `_` alike).
+    """The file of a scenario.
 
     Args:
-        text: as the user wrote it.
+        text: a path where it has a slash or ends with .yaml or .yml; otherwise the name of a scenario that ships (`-`
+            and `_` are alike), or else of a file.
         folder: to which a path is relative.
 
     Raises:
-        InputError: it is the name of no scenario and of no file.
+        InputError: there is no such scenario and no such file.
     """
     path = folder / text
     if is_profile_path(text):

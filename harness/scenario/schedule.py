@@ -1,4 +1,4 @@
-"""The order in which a scenario's changes come: one agenda of all its events; pure."""
+"""The schedule of a scenario: the changes of all its events in the order of their times; pure."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from harness.shaping.base import EngineFacts
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens, once or several times.
+    """An event, which happens once or several times.
 
     Args:
         timing: when.
         action: what.
-        place: where it stands in the file, for errors.
+        place: in the scenario's file, for errors.
     """
 
     timing: Timing
@@ -39,18 +39,18 @@ def _ends(event: Event) -> bool:
 
 @dataclass(frozen=True)
 class Due:
-    """One change that is due.
+    """One change.
 
     Args:
-        at: seconds from the start.
-        kind: ``edit`` changes the plan; ``undo`` takes back all that the event has changed since it began; ``load`` and
-            ``unload`` begin and end cross traffic, ``away`` and ``back`` an absence of nodes.
-        event: its number in the scenario.
+        at: when it is due, in seconds from the start.
+        kind: ``edit`` changes the plan; ``undo`` undoes what the event has changed since it began; ``load`` and
+            ``unload`` start and stop cross traffic; ``away`` and ``back`` begin and end an absence of nodes.
+        event: the event's number in the scenario.
         text: for people.
-        edit: of kind edit.
-        away: of kinds away and back: whom it is about.
-        follows: whether it is a later one of the values that a link goes through in one event: where it is late, it can
-            be made together with what was due before it.
+        edit: for kind edit.
+        away: for kinds away and back.
+        follows: whether it is a further value of a ramp or trace: where it is late, it may be made together with what
+            was due before it.
     """
 
     at: float
@@ -64,12 +64,12 @@ class Due:
 
 @dataclass(frozen=True)
 class NetworkScenario:
-    """Events, and the seed of what happens by chance."""
+    """Events, and the seed of random times and values."""
 
     events: tuple[Event, ...]
     seed: int = 0
     until: float | None = None
-    """No change is later, seconds."""
+    """Seconds from the start, after which nothing changes; None: no limit."""
     description: str = ""
     """One line for people."""
 
@@ -79,7 +79,7 @@ class NetworkScenario:
         return self.until is not None or all(map(_ends, self.events))
 
     def left(self, after: float) -> Iterator[Due]:
-        """What was yet to come, later than this, in seconds: the first change of each event that has a last one."""
+        """For each event that ends, its first change later than ``after``, in seconds."""
         for number, event in enumerate(self.events):
             if _ends(event):
                 late = (due for due in self._of(number, event) if due.at > after)
@@ -87,7 +87,7 @@ class NetworkScenario:
                     yield due
 
     def played_by(self, engine: EngineFacts) -> NetworkScenario:
-        """The scenario with packet-delivery traces as rates where the engine has those alone."""
+        """The scenario for an engine: packet-delivery traces become rates where it cannot serve them."""
         if engine.serves_deliveries:
             return self
         actions = [event.action for event in self.events]
@@ -96,7 +96,7 @@ class NetworkScenario:
         return replace(self, events=tuple(replace(event, action=action) for event, action in pairs))
 
     def check(self, plan: NetworkPlan) -> None:
-        """Raise, with its place in the file, what an event would raise on this network."""
+        """Raise the error that an event would raise on this network, with the event's place in the file."""
         for event in self.events:
             try:
                 event.action.check(plan)
@@ -104,7 +104,7 @@ class NetworkScenario:
                 raise type(error)(f"{event.place}: {error}") from None
 
     def agenda(self) -> Iterator[Due]:
-        """All changes in the order of their times; those of one time in the order of the file."""
+        """All changes by their times; changes at the same time are in the order of the file."""
         sources = [self._of(number, event) for number, event in enumerate(self.events)]
         for due in heapq.merge(*sources, key=lambda due: due.at):
             if self.until is not None and due.at > self.until:
@@ -122,13 +122,13 @@ class NetworkScenario:
             start = upcoming
 
     def occurrence(self, number: int, start: float, before: float | None = None, nth: int = 0) -> Iterator[Due]:
-        """What an event does once it begins.
+        """The changes of an event that begins once.
 
         Args:
-            number: of the event.
-            start: when it begins, seconds.
+            number: the event's.
+            start: when it begins, in seconds.
             before: when it begins again; None: it does not.
-            nth: how manieth time it begins, or the step at which: what is drawn follows from it.
+            nth: the index of this beginning, or its step: part of the seed.
         """
         event = self.events[number]
         lasts, action = event.timing.lasts, event.action
@@ -152,7 +152,7 @@ class NetworkScenario:
             yield Due(at, "away" if begins else "back", number, text, away=known)
 
     def kills(self, rank: int) -> bool:
-        """Whether an event kills this rank; those that are drawn are never rank 0."""
+        """Whether an event kills this rank by its number; ranks that are drawn do not count."""
         actions = (event.action for event in self.events)
         return any(isinstance(one, AwayAction) and one.cause == "kill" and one.names(rank) for one in actions)
 

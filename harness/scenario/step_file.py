@@ -1,4 +1,4 @@
-"""The file to which a job appends the number of each step that it has done, one a line: HARNESS_STEP_FILE."""
+"""The step file, $HARNESS_STEP_FILE: a job appends the number of each step that it has done, one per line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class JobSteps:
-    """Where a job says how far it is.
+    """The paths of a step file.
 
     Args:
-        path: of the file.
-        of_ranks: the same, as ranks see it.
+        path: on this machine.
+        of_ranks: in the nodes.
     """
 
     path: Path
@@ -20,10 +20,10 @@ class JobSteps:
 
 
 class StepFile:
-    """How far the ranks are that write to one file.
+    """Reads a step file.
 
     Args:
-        path: of the file, which may not be there yet.
+        path: of the file, which need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +34,7 @@ class StepFile:
         """The highest step of any rank so far."""
 
     def look(self) -> int:
-        """Read what is new; the highest step. Lines that are no number, or of more than 18 digits, do not count."""
+        """Read new lines; the highest step so far. Lines that are not a number of up to 18 digits do not count."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._read)
@@ -43,7 +43,6 @@ class StepFile:
             return self.done
         self._read += len(found)
         *lines, self._rest = (self._rest + found).split(b"\n")
-        self.done = max(
-            [self.done, *(int(line) for line in lines if line.strip().isdigit() and len(line.strip()) <= 18)]
-        )
+        numbers = [line.strip() for line in lines]
+        self.done = max([self.done, *(int(one) for one in numbers if one.isdigit() and len(one) <= 18)])
         return self.done

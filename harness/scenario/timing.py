@@ -18,11 +18,11 @@ class Timing:
     Args:
         at: the first time; None: after one period.
         every: the period; None: it happens once, or by chance.
-        mtbf: the mean time from the end of one to the beginning of the next: a Poisson process of failures.
-        lasts: for how long it lasts, then it is taken back; None: it stays.
-        until: none begins at this time or later; None: for ever.
-        at_step: it begins when the job has done this step, instead of at a time.
-        every_steps: likewise, how many steps from one beginning to the next.
+        mtbf: the mean time from an end to the next beginning, which is random: a Poisson process.
+        lasts: how long each occurrence lasts before it is undone; None: it stays.
+        until: no occurrence begins at this time or later; None: no limit.
+        at_step: instead of ``at``, it begins when the job has done this step.
+        every_steps: instead of ``every``, steps from one beginning to the next.
     """
 
     at: float | None = None
@@ -51,7 +51,7 @@ class Timing:
         return self.at_step is not None or self.every_steps is not None
 
     def next_step(self, done: int) -> int | None:
-        """The first step after ``done`` at which it begins."""
+        """The first step after ``done`` at which it begins; None: it does not begin again."""
         first = self.at_step if self.at_step is not None else self.every_steps or 0
         if done < first:
             return first
@@ -68,11 +68,7 @@ class Timing:
         return self.until is not None or not self.comes_again
 
     def times(self, seed: str) -> Iterator[float]:
-        """When it begins, ascending.
-
-        Args:
-            seed: of its random times.
-        """
+        """When it begins, ascending; random times follow from the seed."""
         if self.by_steps:
             return
         until = math.inf if self.until is None else self.until

@@ -1,4 +1,4 @@
-"""Recorded traces of a link: a CSV file with a time, and what the link is from then on.
+"""Recorded traces of a link: a CSV file with times, and the link's values from then on.
 
 ::
 
@@ -7,10 +7,9 @@
     0.1,11.8,42,0
     0.2,9.3,45,1
 
-The heading names what a column is and its unit: ``time_s`` or ``time_ms``; ``rate_kbit``, ``rate_mbit``, ``rate_gbit``
-or ``rate_MB`` (per second); ``delay_ms``, ``jitter_ms``, likewise in ``s`` or ``us``; ``loss_percent``, ``loss_share``.
-Cells may end at commas, semicolons or tabs; with semicolons or tabs a decimal comma is one. An empty cell leaves the
-value as it is. A byte order mark, CRLF and lines that are blank or begin with ``#`` do no harm.
+The heading gives quantity and unit of a column: ``time_s`` or ``time_ms``; ``rate_kbit``, ``rate_mbit``, ``rate_gbit``
+or ``rate_MB`` (per second); ``delay_ms``, ``jitter_ms``, also in ``s`` or ``us``; ``loss_percent``, ``loss_share``. An
+empty cell leaves the value as it is. See csv_table.py for separators and numbers.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _SHARES: Final = {"percent": Fraction(1, 100), "share": Fraction(1)}
 
 
 def _rate(scale: int) -> Callable[[Fraction], str]:
-    """A trace's rate may be 0 where nothing passes: the least that there is, then."""
+    """A trace may have a rate of 0, which no link can have: it becomes 8 bit/s."""
     return lambda value: str(Rate(max(8, round(value * scale))))
 
 
@@ -53,18 +52,17 @@ _CLOCKS: Final = {f"time_{unit}": Fraction(scale, 10**9) for unit, scale in _TIM
 
 
 def read_trace(path: Path) -> tuple[Points, float]:
-    """The points of a trace, the first at 0, and how long it lasts: its last step as long as the one before.
+    """The points of a trace, the first at 0, and its length in seconds: its last step is as long as the one before.
 
     Raises:
-        InputError: there is no such file, it is empty, a column or a number makes no sense, or times do not ascend;
-            with file and line.
+        InputError: the file is missing or wrong; with file and line.
     """
     table = read_table(path, "a trace")
     heading = table.heading
     clock = _heading(table.place, heading)
     points: Points = []
     for place, cells in table.lines:
-        numbers = [_number(place, cell, table.end) for cell in cells]
+        numbers = [table.number(place, cell) if cell else None for cell in cells]
         at = numbers[clock]
         if at is None:
             raise InputError(f"{place}: the time is missing")
@@ -81,7 +79,7 @@ def read_trace(path: Path) -> tuple[Points, float]:
 
 
 def _heading(place: str, names: Sequence[str]) -> int:
-    """Where the time stands. Raises InputError."""
+    """The index of the time's column. Raises InputError for a wrong heading."""
     for name in names:
         if name not in _COLUMNS and name not in _CLOCKS:
             hint = suggest(name, [*_CLOCKS, *_COLUMNS])
@@ -93,18 +91,6 @@ def _heading(place: str, names: Sequence[str]) -> int:
     if len(clocks) != 1 or not fields or len(set(fields)) < len(fields):
         raise InputError(f"{place}: write one time and at least one value, each once, e.g. time_s,rate_mbit")
     return clocks[0]
-
-
-def _number(place: str, cell: str, end: str) -> Fraction | None:
-    if not cell:
-        return None
-    try:
-        value = Fraction(cell.replace(",", ".") if end != "," else cell)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"{place}: {quoted(cell)} is not a number") from None
-    if value < 0:
-        raise InputError(f"{place}: {quoted(cell)} is negative")
-    return value
 
 
 def _texts(place: str, heading: Sequence[str], numbers: Sequence[Fraction | None]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What an event has changed, to be taken back when it is over; pure."""
+"""Undoes what an event has changed when it is over; pure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,14 @@ from harness.model.plan import NetworkPlan
 
 @dataclass
 class Undo:
-    """The values that an event found where it changed something.
-
-    Only these go back: what other events, or people, have changed meanwhile stays.
-    """
+    """The old values of what an event has changed; all else stays as other events and users leave it."""
 
     edges: dict[Pair, dict[str, Any]] = field(default_factory=dict)
     limits: dict[tuple[int, str], Capacity | CpuShare | None] = field(default_factory=dict)
     trunks: dict[tuple[str, str], Capacity | None] = field(default_factory=dict)
 
     def remember(self, old: NetworkPlan, new: NetworkPlan) -> None:
-        """Keep what is about to be changed, unless an earlier change of this event has kept it."""
+        """Keep the old values of a change, unless an earlier change of this event has kept them."""
         for pair, edge in new.edges.items():
             if edge != old.edges[pair]:
                 found = self.edges.setdefault(pair, {})
@@ -41,7 +38,7 @@ class Undo:
                 self.trunks.setdefault(ways, before)
 
     def apply(self, plan: NetworkPlan) -> NetworkPlan:
-        """The plan with all of that as it was. Raises ShapeError where it contradicts what was changed meanwhile."""
+        """The plan with the old values. Raises ShapeError where they contradict what was changed meanwhile."""
         edges = []
         for pair, values in self.edges.items():
             edge, own = plan.edges[pair], {name: value for name, value in values.items() if name in _OF_EDGE}

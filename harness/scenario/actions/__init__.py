@@ -1,4 +1,4 @@
-"""The kinds of event, read from a scenario's file: one table of readers per family."""
+"""The kinds of event of a scenario's file: a table of readers per family."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ READERS: Final[Mapping[str, ActionReader]] = {
     **loads.READERS,
     **nodes.READERS,
 }
-"""By the key of an event that says what happens."""
+"""Readers by the key of an event that says what happens."""

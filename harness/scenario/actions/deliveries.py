@@ -1,4 +1,4 @@
-"""Reads the events in which links follow packet-delivery traces."""
+"""Events in which links follow packet-delivery traces."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from harness.model.plan_edit import parse_pairs
 from harness.model.units import Time
 from harness.model.yaml_file import Entry, read_text
 from harness.scenario.deliveries import DeliveryAction, Served
-from harness.scenario.fields import duration, edge_of, factor, yes
+from harness.scenario.fields import duration, edge_of, factor, located, yes
 
 Values = Mapping[str, Entry]
 KEYS: Final = ("up", "down", "format")
-"""What such an event has beside the keys of other traces."""
+"""Keys that only these events have."""
 _FORMATS: Final = ("csv", "mahimahi")
 _KNOWN: Final = ("edge", "one_way", "file", "loop", "offset", "scale", "speed", *KEYS)
 _WAYS: Final = ("up", "down")
 
 
 def follows_delivery(values: Values, folder: Path) -> bool:
-    """Whether a trace is one of these: it says so, or its file does. Raises InputError."""
+    """Whether the event has a packet-delivery trace: by its keys, or by the contents of its file. Raises InputError."""
     form = values.get("format")
     if form is not None and form.word not in _FORMATS:
         raise form.fault(f"{quoted(form.word)} is unknown; one of {', '.join(_FORMATS)}")
@@ -38,14 +38,12 @@ def follows_delivery(values: Values, folder: Path) -> bool:
         return False
     if form is not None or ways or "file" not in values:
         return form is not None or bool(ways)
-    try:
-        return is_delivery(read_text(folder / values["file"].text("a file"), InputError))
-    except InputError as cause:
-        raise values["file"].fault(cause) from None
+    path = folder / values["file"].text("a file")
+    return is_delivery(located(values["file"], lambda: read_text(path, InputError)))
 
 
 def read_event(place: Entry, values: Values, folder: Path) -> DeliveryAction:
-    """The event. Raises InputError with its place."""
+    """The event's action. Raises InputError."""
     for key, entry in values.items():
         if key not in _KNOWN:
             raise entry.fault(f"{key} does not go with a packet-delivery trace, which is of edges")
@@ -75,11 +73,9 @@ def _pairs(edge: str, way: str) -> Any:
 
 
 def _played(values: Values, file: Entry, folder: Path) -> Delivery:
-    """The trace in a file, played as the event says."""
-    try:
-        delivery = read_delivery(folder / file.text("a file"))
-    except InputError as cause:
-        raise file.fault(cause) from None
+    """The trace in a file, with the event's loop, scale, speed and offset."""
+    path = folder / file.text("a file")
+    delivery = located(file, lambda: read_delivery(path))
     how: dict[str, Any] = {"loop": yes(values, "loop")} if "loop" in values else {}
     if "scale" in values:
         how["scale"] = factor(values["scale"], "scale", "0.5 for half the rates")
@@ -87,7 +83,4 @@ def _played(values: Values, file: Entry, folder: Path) -> Delivery:
         how["speed"] = factor(values["speed"], "speed", "2 for twice as fast")
     if "offset" in values:
         how["offset"] = Time.from_seconds(duration(values["offset"], zero=True))
-    try:
-        return replace(delivery, **how)
-    except InputError as cause:
-        raise values["offset"].fault(cause) from None
+    return located(values.get("offset", file), lambda: replace(delivery, **how))

@@ -11,7 +11,7 @@ from harness.model.plan import NetworkPlan
 from harness.model.plan_edit import crossing, parse_pairs, set_down, shape_change
 from harness.model.yaml_file import Entry
 from harness.scenario.action import Action, Edit
-from harness.scenario.fields import ActionReader, edge_of, made, texts_of, yes
+from harness.scenario.fields import ActionReader, edge_of, located, texts_of, yes
 
 
 def _set(place: Entry, folder: Path, __: int) -> Action:
@@ -21,7 +21,7 @@ def _set(place: Entry, folder: Path, __: int) -> Action:
         texts["delivery"] = str(folder / trace)
     one_way, clear = yes(values, "one_way"), yes(values, "clear")
     words = " ".join(["set", edge, *(["clear"] if clear else []), *(f"{key} {text}" for key, text in texts.items())])
-    return Edit(words, made(place, lambda: shape_change(edge, texts, one_way=one_way, clear=clear)))
+    return Edit(words, located(place, lambda: shape_change(edge, texts, one_way=one_way, clear=clear)))
 
 
 def _profile(place: Entry, folder: Path, seed: int) -> Action:
@@ -33,10 +33,8 @@ def _profile(place: Entry, folder: Path, seed: int) -> Action:
     own = values["seed"].whole_number("a seed") if "seed" in values else None
     found = str(folder / name) if "/" in name else name
     one_way = yes(values, "one_way")
-    return Edit(
-        f"profile {edge} {name}",
-        made(place, lambda: shape_change(edge, {}, one_way=one_way, profile=found, seed=own)),
-    )
+    change = located(place, lambda: shape_change(edge, {}, one_way=one_way, profile=found, seed=own))
+    return Edit(f"profile {edge} {name}", change)
 
 
 def _down(down: bool) -> Callable[[Entry, Path, int], Action]:

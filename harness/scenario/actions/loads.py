@@ -1,4 +1,4 @@
-"""Events that put a load on a path: cross traffic."""
+"""Events that start cross traffic."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from harness.errors import InputError
 from harness.model.yaml_file import Entry
 from harness.scenario.action import Action, LoadAction
-from harness.scenario.fields import ActionReader, texts_of
+from harness.scenario.fields import ActionReader, located
 from harness.traffic.spec import parse_spec
 
 
@@ -18,18 +17,14 @@ def _traffic(place: Entry, _: Path, __: int) -> Action:
     if not {"from", "to"} <= values.keys():
         raise place.fault("from and to are missing: the ranks that send and receive")
     ends = f"{values['from'].whole_number('a rank')}-{values['to'].whole_number('a rank')}"
-    try:
-        texts = texts_of(values, ("rate", "on", "off", "cc"))
-        spec = parse_spec(
-            ends,
-            rate=texts.get("rate"),
-            on=texts.get("on"),
-            off=texts.get("off"),
-            flows=values["flows"].whole_number("a number of flows") if "flows" in values else None,
-            congestion_control=texts.get("cc"),
-        )
-    except InputError as cause:
-        raise place.fault(cause) from None
+    rate, on, off, congestion_control = (
+        values[key].word if key in values else None for key in ("rate", "on", "off", "cc")
+    )
+    flows = values["flows"].whole_number("a number of flows") if "flows" in values else None
+    spec = located(
+        place,
+        lambda: parse_spec(ends, rate=rate, on=on, off=off, flows=flows, congestion_control=congestion_control),
+    )
     return LoadAction(f"traffic {ends.replace('-', '->')}: {spec.describe()}", spec)
 
 

@@ -1,4 +1,4 @@
-"""Events after which nodes are away: kill, pause, cut, and a trace of availability."""
+"""Events that take nodes away: kill, pause, cut, and availability traces."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from harness.errors import InputError, quoted
+from harness.errors import quoted
 from harness.model.units import Ratio
 from harness.model.yaml_file import Entry
 from harness.networks.away import CAUSES, Cause
 from harness.scenario.absence import Absence, AwayAction, Chosen
 from harness.scenario.action import Action
 from harness.scenario.availability_file import read_availability
-from harness.scenario.fields import ActionReader, factor, yes
+from harness.scenario.fields import ActionReader, factor, located, yes
 from harness.scenario.models import spot_preemption
 from harness.scenario.preemptions import Preemptions
 
 
 def _chosen(place: Entry, values: Mapping[str, Entry]) -> tuple[Chosen, str]:
-    """The nodes, and what they are called. Raises InputError."""
+    """The nodes, and their description. Raises InputError."""
     if len(values) != 1:
         raise place.fault("give node: a rank, several as [2, 3], or any; or share: of all nodes, e.g. 20%")
     if "share" in values:
-        try:
-            share = Ratio.parse(values["share"].text("a share, e.g. 20%,")).value
-        except InputError as cause:
-            raise values["share"].fault(cause) from None
+        text = values["share"].text("a share, e.g. 20%,")
+        share = located(values["share"], lambda: Ratio.parse(text)).value
         if not share:
             raise values["share"].fault("a share is over 0")
         return Chosen(share=share), f"{values['share'].word} of the nodes"
@@ -66,10 +64,7 @@ def _availability(place: Entry, folder: Path, seed: int) -> Action:
     if kind == "model":
         return _preempted(values, cause, seed)
     name = values["file"].text("a file")
-    try:
-        absences, period = read_availability(folder / name, cause)
-    except InputError as error:
-        raise values["file"].fault(error) from None
+    absences, period = located(values["file"], lambda: read_availability(folder / name, cause))
     return AwayAction(f"availability {name}", cause, absences, period if yes(values, "loop") else None)
 
 

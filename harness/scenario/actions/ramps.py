@@ -1,4 +1,4 @@
-"""Events that change links little by little: ramps."""
+"""Events that change links gradually: ramps."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from harness.errors import InputError
 from harness.model.plan_edit import shape_change
 from harness.model.yaml_file import Entry
 from harness.scenario.action import Action, Series, ramp
-from harness.scenario.fields import ActionReader, duration, edge_of, yes
+from harness.scenario.fields import ActionReader, duration, edge_of, located, yes
 
 _RAMPS: Final = ("rate", "delay", "jitter", "loss")
 _STEP: Final = 0.1
+"""Seconds between two points of a ramp, unless given."""
 _MOST_POINTS: Final = 100_000
-"""Of a ramp."""
 
 
 def _ramp(place: Entry, _: Path, __: int) -> Action:
@@ -32,13 +31,10 @@ def _ramp(place: Entry, _: Path, __: int) -> Action:
             ends[key] = (parts[0].word, parts[1].word)
     if not ends:
         raise place.fault(f"nothing to change: give one of {', '.join(_RAMPS)} as [from, to]")
-    step = duration(values["step"]) if "step" in values else _STEP
-    if (steps := duration(values["over"]) / step) > _MOST_POINTS:
+    over, step = duration(values["over"]), duration(values["step"]) if "step" in values else _STEP
+    if (steps := over / step) > _MOST_POINTS:
         raise place.fault(f"{steps:.0f} steps are more than {_MOST_POINTS}: take a longer step")
-    try:
-        points = ramp(ends, duration(values["over"]), step)
-    except InputError as cause:
-        raise place.fault(cause) from None
+    points = located(place, lambda: ramp(ends, over, step))
     return Series(f"ramp {edge}", points, lambda texts: shape_change(edge, texts, one_way=one_way))
 
 

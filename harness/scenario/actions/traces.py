@@ -1,4 +1,4 @@
-"""Events that follow values over time: recorded traces, and models in their place."""
+"""Events in which links or nodes follow a recorded trace or a model."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from harness.errors import InputError
 from harness.model.capacity_edit import SIDES, node_change
 from harness.model.plan_edit import shape_change
 from harness.model.yaml_file import Entry
 from harness.scenario.action import Action, PlanEdit, Series
 from harness.scenario.actions import deliveries
 from harness.scenario.drawn import Drawn, edges_change, nodes_change
-from harness.scenario.fields import ActionReader, duration, edge_of, factor, yes
+from harness.scenario.fields import ActionReader, duration, edge_of, factor, located, yes
 from harness.scenario.models.catalogue import find_model
 from harness.scenario.points import Points, begun_later, scaled
 from harness.scenario.trace_file import read_trace
@@ -25,7 +24,7 @@ _OF_FILES: Final = ("file", "loop")
 _OF_MODELS: Final = ("model", "seed", "step")
 _OF_BOTH: Final = ("offset", "scale", "speed")
 MODEL_STEP: Final = 0.1
-"""Seconds."""
+"""Seconds between two changes of a model, unless given."""
 Change = Callable[[Mapping[str, str]], PlanEdit]
 """Makes the change that sets these fields."""
 
@@ -46,7 +45,7 @@ def _trace(place: Entry, folder: Path, seed: int) -> Action:
 
 
 def _where(place: Entry, values: Values) -> str:
-    """Whose values follow, for people. Raises InputError where that is not clear."""
+    """The edge or node that follows, for people. Raises InputError where that is not clear."""
     if "node" not in values:
         if "side" in values:
             raise values["side"].fault("side is a node's: give node, or leave it out")
@@ -61,7 +60,7 @@ def _where(place: Entry, values: Values) -> str:
 
 
 def _ranks(values: Values) -> str:
-    """A rank, several as [2, 3] or 2,3, or all, as parse_ranks reads them. Raises InputError."""
+    """The ranks as parse_ranks reads them, from 2, [2, 3], 2,3 or all. Raises InputError."""
     node = values["node"]
     if node.is_list and not node.items():
         raise node.fault("give a rank, several as [2, 3], or all")
@@ -70,10 +69,7 @@ def _ranks(values: Values) -> str:
 
 def _recorded(values: Values, where: str, folder: Path) -> Series:
     name, loop = values["file"].text("a file"), yes(values, "loop")
-    try:
-        points, period = read_trace(folder / name)
-    except InputError as cause:
-        raise values["file"].fault(cause) from None
+    points, period = located(values["file"], lambda: read_trace(folder / name))
     if "node" in values and (others := {field for _, texts in points for field in texts} - {"rate"}):
         raise values["file"].fault(f"a node has a rate, and no {' or '.join(sorted(others))}: those are of edges")
     points = _played(values, points, period, loop)
@@ -92,24 +88,18 @@ def _node_change(values: Values) -> Change:
 
 
 def _played(values: Values, points: Points, period: float, loop: bool) -> Points:
-    """The points as scale and offset say."""
-    for key in ("scale", "offset"):
-        if key in values:
-            try:
-                if key == "scale":
-                    points = scaled(points, _scale(values))
-                elif offset := duration(values[key], zero=True):
-                    points = begun_later(points, period, offset, loop=loop)
-            except InputError as cause:
-                raise values[key].fault(cause) from None
+    """The points with the event's scale and offset."""
+    if "scale" in values:
+        times = _scale(values)
+        points = located(values["scale"], lambda: scaled(points, times))
+    if "offset" in values and (offset := duration(values["offset"], zero=True)):
+        return located(values["offset"], lambda: begun_later(points, period, offset, loop=loop))
     return points
 
 
 def _drawn(values: Values, where: str, seed: int) -> Drawn:
-    try:
-        model = find_model(values["model"].text("the name of a model"))
-    except InputError as cause:
-        raise values["model"].fault(cause) from None
+    name = values["model"].text("the name of a model")
+    model = located(values["model"], lambda: find_model(name))
     if "node" in values:
         side = values["side"].word if "side" in values else None
         change, words = nodes_change(_ranks(values), side)

@@ -1,1 +1,1 @@
-"""Models of links and nodes that ship in place of recordings: seeded, endless and pure; one model a file."""
+"""Models of links and nodes, used like recordings: seeded, endless and pure; one model per file."""

@@ -1,4 +1,4 @@
-"""What models draw: values that wander around a mean, and events that come by chance; in steps of any length."""
+"""Random processes of the models, sampled in steps of any length."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Wandering:
 
 
 class Arrivals:
-    """Events by chance: a Poisson process.
+    """A Poisson process.
 
     Args:
         random: of its draws.
-        gap: the mean time between two, seconds.
+        gap: mean seconds between two events.
     """
 
     def __init__(self, random: Random, gap: float) -> None:
@@ -42,7 +42,7 @@ class Arrivals:
         self._left = random.expovariate(1 / gap)
 
     def within(self, seconds: float) -> int:
-        """How many come in the next so many seconds, which are over then."""
+        """How many events come in the next ``seconds``; the next call begins after them."""
         count = 0
         self._left -= seconds
         while self._left < 0:

@@ -65,7 +65,7 @@ MOST: Final[dict[Way, float]] = {"up": 150e6, "down": 2e9}
 MOST_DELAY: Final = 0.11
 """Seconds: half of the longest round trips [M]."""
 SWITCH: Final = 0.1
-"""For so long nothing passes when the phone changes the network: an estimate."""
+"""Seconds without traffic when the phone changes the network: an estimate."""
 DELAY_S: Final = 0.25
 """Memory of the delay: an autocorrelation of 0.36 to 0.46 from one ping to the next [M], taken as 5 a second."""
 

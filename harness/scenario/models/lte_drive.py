@@ -40,7 +40,7 @@ DELAY_S: Final = 0.5
 CELL_S: Final = 31.0
 """Mean time between two handovers: at 32 km/h on average [U]."""
 HANDOVER: Final = 0.05
-"""For so long nothing passes at a handover: the 49.5 ms of 3GPP TR 36.881."""
+"""Seconds without traffic at a handover: the 49.5 ms of 3GPP TR 36.881."""
 
 
 def draw(seed: str, way: Way, step: float) -> Iterator[Sample]:

@@ -1,4 +1,4 @@
-"""What a model of a link is: samples without end, drawn from a seed."""
+"""A model of a link: endless samples, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Final, Literal
 from harness.model.units import Rate, Ratio, Time
 
 Way = Literal["up", "down"]
-"""What the device on the moving or shared end sends, and what it receives."""
+"""What the device sends (the moving or shared end of the link), and what it receives."""
 WAYS: Final[tuple[Way, Way]] = ("up", "down")
 _LEAST_BIT_S: Final = 1000
-"""Where a model lets nothing pass: low enough, and a rate that every engine takes."""
+"""In place of 0, where a model lets nothing pass: every engine takes this rate."""
 _LEAST_DELAY_NS: Final = 10_000
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one direction of a link is for one step.
+    """The values of one direction of a link in one step.
 
     Args:
         rate: bit/s.
         delay: one way, seconds.
-        loss: share of packets; None: the model has none, and a link keeps its own.
+        loss: share of packets; None: the model has no loss, and the link keeps its own.
     """
 
     rate: float
@@ -32,35 +32,35 @@ class Sample:
     loss: float | None = None
 
     def scaled(self, factor: float) -> Sample:
-        """With the rate times this."""
+        """The sample with its rate multiplied."""
         return Sample(self.rate * factor, self.delay, self.loss)
 
     @property
     def exact_rate(self) -> Rate:
-        """To three significant digits: what is finer no model knows."""
+        """Rounded to three significant digits."""
         return Rate(int(float(f"{max(self.rate, _LEAST_BIT_S):.3g}")))
 
     @property
     def exact_delay(self) -> Time:
-        """To 10 us."""
+        """Rounded to 10 us."""
         return Time(max(_LEAST_DELAY_NS, round(self.delay * 1e5) * 10_000))
 
     @property
     def exact_loss(self) -> Ratio | None:
-        """To 0.1 %."""
+        """Rounded to 0.1 %."""
         return None if self.loss is None else Ratio(Fraction(round(self.loss * 1000), 1000))
 
 
 @dataclass(frozen=True)
 class LinkModel:
-    """A model by its name.
+    """A model.
 
     Args:
         name: as scenarios have it.
         description: one line for people.
-        sources: where its parameters are from, one line for people.
-        draw: samples of one direction without end, given a seed, the direction and the length of a step in seconds.
-            Directions with the same seed share what is one event for both, e.g. a handover; all else they draw apart.
+        sources: of its parameters, one line for people.
+        draw: endless samples of one direction, from a seed, the direction and the step in seconds. Directions with the
+            same seed share events such as handovers; they draw everything else independently.
     """
 
     name: str

@@ -31,12 +31,12 @@ SOURCES: Final = "NSDI 2024 (skypilot-org/spot-traces)"
 
 
 class Taken(NamedTuple):
-    """A group of nodes is away.
+    """A group of nodes that is taken.
 
     Args:
-        at: from when, seconds from the beginning.
-        share: how many, of all nodes.
-        lasts: for how long, seconds.
+        at: when, in seconds from the beginning.
+        share: of all nodes.
+        lasts: for how many seconds.
     """
 
     at: float
@@ -45,7 +45,7 @@ class Taken(NamedTuple):
 
 
 def draw(seed: str) -> Iterator[Taken]:
-    """Groups without end, in the order of their times; which nodes they are is for who performs this to draw."""
+    """Endless groups, in the order of their times; the caller draws which nodes are in them."""
     random, at = Random(seed), 0.0
     while True:
         at += random.expovariate(1 / GAP_S)

@@ -149,8 +149,9 @@ def test_traces_that_make_no_sense(load, tmp_path, keys, words):
     (tmp_path / "t.csv").write_text("time_s,rate_mbit\n0,5\n1,6\n")
     (tmp_path / "delays.csv").write_text("time_s,delay_ms\n0,5\n")
     (tmp_path / "full.csv").write_text("time_s,rate_mbit,delay_ms,loss_percent\n0,5,1,0\n")
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=words) as error:
         load(f"{{at: 1s, trace: {{{keys}{'' if 'file' in keys else ', file: t.csv'}}}}}")
+    assert str(error.value).count("s.yaml") == 1
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_a_mark_windows_line_ends_semicolons_decimal_commas_and_blanks(tmp_path)
         ("time_s,rate_mbit\n0,1\n0,2\n", "t.csv:3: time 0 is not after the one before"),
         ("time_s,rate_mbit\n0,fast\n", "t.csv:2: 'fast' is not a number"),
         ("time_s,rate_mbit\n0,-1\n", "'-1' is negative"),
+        ("time_s,rate_mbit\n1e400,1\n", "'1e400' is not a number"),
         ("time_s,rate_mbit\n0\n", "1 cells under a heading of 2"),
         ("time_s,loss_percent\n0,200\n", "loss_percent: 200% is not between"),
         ("time_s,rate_mbit\n0,\n", "no line has a value"),
