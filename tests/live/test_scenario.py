@@ -72,7 +72,7 @@ def test_a_change_waits_for_no_load(tmp_path, caplog):
         assert not net.plan.edges[0, 1].down
     assert played[-1].texts == ("heal",)
     assert played[-1].acknowledged - played[-1].at < 0.3  # 14 s where it waited for both
-    assert "traffic 0->1: 1 TCP flow: the event ended before the load started: the nodes have not connected" in caplog.text
+    assert "traffic 0->1: 1 TCP flow: the event ended before the load started:" in caplog.text
 
 
 def test_a_load_that_cannot_begin_ends_the_player(tmp_path, monkeypatch):
