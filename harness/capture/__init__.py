@@ -1,1 +1,1 @@
-"""Packets of links as they enter and leave them: ``harness capture``."""
+"""``harness capture``: records packets as they enter and leave links."""

@@ -1,4 +1,4 @@
-"""Records packets of a network's edges: a program in each node, whose records are put in order here."""
+"""Records packets of a network's edges by a program in each node, and sorts their records by time."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Recorder:
     """The program in one node.
 
     Args:
-        backend: where the node lives.
+        backend: of the node.
         rank: the node.
-        points: by number, those in this node.
-        most: bytes of each packet; 0: all.
+        points: those in this node, with their numbers.
+        most: bytes of each packet to record; 0: all.
     """
 
     def __init__(self, backend: Backend, rank: int, points: Iterable[tuple[int, Point]], most: int) -> None:
@@ -50,7 +50,7 @@ class Recorder:
             self._in.flush()
 
     def ready(self) -> None:
-        """Wait until it records. Raises HarnessError where it cannot."""
+        """Wait until it records. Raises HarnessError."""
         answer = json.loads(self._line() or b'{"error": "its program ended at once"}')
         if "error" in answer:
             error = HarnessError(f"node {self.rank}: {_WHAT}: {answer['error']}")
@@ -59,19 +59,19 @@ class Recorder:
         os.set_blocking(self._out.fileno(), False)
 
     def _line(self) -> bytes:
-        """Not a byte more is read than the line has."""
+        """The first line of output; reads no byte beyond it."""
         found = b""
         while not found.endswith(b"\n") and (byte := os.read(self._out.fileno(), 1)):
             found += byte
         return found
 
     def fileno(self) -> int:
-        """Of what it says, for select."""
+        """Of its output, for select."""
         return self._out.fileno()
 
     @property
     def until(self) -> int:
-        """All its records before this time have been heard, ns since the epoch."""
+        """All its records before this time have been read; ns since the epoch."""
         return self._decoder.until
 
     @property
@@ -80,7 +80,7 @@ class Recorder:
         return self._decoder.lost
 
     def hear(self) -> list[Record]:
-        """What it has recorded since."""
+        """New records."""
         found: list[Record] = []
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._out.fileno(), 1 << 18):
@@ -89,12 +89,12 @@ class Recorder:
         return found
 
     def end(self) -> None:
-        """Let it write what it has, and end."""
+        """Ask it to write its last records and exit."""
         with contextlib.suppress(OSError):
             self._in.close()
 
     def kill(self) -> None:
-        """Wherever it is. Does nothing where it has ended."""
+        """End it at once; does nothing where it has ended."""
         self.end()
         self._process.kill()
         self._process.wait()
@@ -102,15 +102,15 @@ class Recorder:
 
 
 class Capture:
-    """Packets at these points, from now until ``close``.
+    """Records packets at these points, until ``close``.
 
     Args:
-        backend: where the nodes live.
+        backend: of the nodes.
         points: where to record.
         most: bytes of each packet, from the IP header on; 0: all.
 
     Raises:
-        UnavailableError: the kernel cannot.
+        UnavailableError: the kernel lacks a feature.
         HarnessError: a node's program cannot start; none records then.
     """
 
@@ -130,11 +130,11 @@ class Capture:
 
     @property
     def lost(self) -> dict[int, int]:
-        """By rank, packets that could not be recorded: they came faster than they could be read."""
+        """By rank, packets that arrived too fast to be recorded."""
         return {one.rank: one.lost for one in self._recorders}
 
     def poll(self, seconds: float) -> list[Record]:
-        """Wait for at most so long; the records before which no others will come, in the order of their time.
+        """Wait for at most that long; return the records that no later record will precede, by time.
 
         Raises:
             NetworkStateError: the network was taken down.
@@ -147,7 +147,7 @@ class Capture:
         return self._ripe(min(one.until for one in self._recorders))
 
     def finish(self) -> list[Record]:
-        """Record no more; what is left, in order."""
+        """Stop recording; return the remaining records, by time."""
         for one in self._recorders:
             one.end()
         deadline = time.monotonic() + _END_S
@@ -177,7 +177,7 @@ class Capture:
         raise NodeError(rank, _WHAT, "its program was ended")
 
     def close(self) -> None:
-        """End the nodes' programs, wherever they are, and with them the kernel's rules."""
+        """End the nodes' programs at once, and with them the kernel's rules."""
         for one in self._recorders:
             one.kill()
 

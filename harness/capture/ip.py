@@ -1,4 +1,4 @@
-"""IP packets as bytes: how long they are, where their transport header is, what stays of them over a link."""
+"""IP packets as bytes: their length, their headers, and what is the same at both ends of a link."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ _HEADER6: Final = 40
 
 
 class Packet(NamedTuple):
-    """What the headers say.
+    """The fields of a packet's headers.
 
     Args:
         version: 4 or 6.
-        src: the source's address, as bytes.
-        dst: the destination's.
+        src, dst: addresses.
         protocol: of the transport header, e.g. TCP.
-        start: where that begins.
-        end: where the packet does.
-        fragment: bytes of the whole packet before this fragment; 0 also where it is none.
+        start: offset of the transport header.
+        end: length of the packet.
+        fragment: offset of this fragment in the whole packet; 0 also where it is no fragment.
     """
 
     version: int
@@ -34,9 +33,9 @@ class Packet(NamedTuple):
 
 
 def length_of(data: bytes) -> int:
-    """Bytes of the packet, from its header on, whatever was copied of it.
+    """Length of a packet by its header, of which ``data`` may be only the first bytes.
 
-    A super-packet of over 64 kB says 0 in its header (BIG TCP): then as many as were copied.
+    For a super-packet of over 64 kB, which has 0 there (BIG TCP), the length of ``data``.
     """
     if len(data) >= 20 and data[0] >> 4 == 4:
         return int.from_bytes(data[2:4]) or len(data)
@@ -46,7 +45,7 @@ def length_of(data: bytes) -> int:
 
 
 def parse(data: bytes) -> Packet | None:
-    """The headers of a packet; None where too little was copied, or it is none."""
+    """The headers of a packet; None where ``data`` is too short or no IP packet."""
     end = length_of(data)
     if len(data) >= 20 and data[0] >> 4 == 4:
         start, offset = (data[0] & 15) * 4, (int.from_bytes(data[6:8]) & 0x1FFF) * 8
@@ -63,7 +62,7 @@ def parse(data: bytes) -> Packet | None:
 
 
 def identity(data: bytes) -> bytes:
-    """What of a packet is the same at both ends of a link: ECN's bits are not, nor checksums (computed late)."""
+    """The bytes of a packet with ECN bits and checksums zeroed: the rest is the same at both ends of a link."""
     packet = parse(data)
     if packet is None:
         return data

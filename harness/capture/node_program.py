@@ -2,8 +2,8 @@
 
     {"points": [{"id", "side", "prefixes"}], "most": bytes of each packet, 0 for all}
 
-On standard output it says in a line of JSON that it has begun, or why it cannot ({"error", "code"}); from then on it
-writes records (record.py). It ends when its standard input does, and with it the kernel's rules.
+It prints a line of JSON, empty or with the reason why it cannot start ({"error", "code"}), and then records
+(record.py), until its standard input ends. The kernel's rules end with it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from harness.netlink.nflog import Nflog
 from harness.netlink.nfnetlink import Nfnetlink
 
 _BATCH, _BATCHES = 256, 16
-"""Packets to receive at a time, and how often before the pipe has its turn."""
+"""Packets to receive at a time, and how often before writing to the pipe."""
 _MARK_S: Final = 0.05
-"""How often a node where nothing comes says so: the others' records wait for that."""
+"""How often an idle node sends a mark, for which other nodes' records wait."""
 _MOST_WAITING: Final = 64 << 20
-"""Bytes that may wait to be read from us; then we read no more, and the kernel counts what it cannot hand over."""
+"""Bytes that may wait in this process; beyond them it stops receiving, and the kernel counts lost packets."""
 _NO_NFLOG: Final = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 
 
 def begin(order: Mapping[str, Any]) -> tuple[Nflog, Nfnetlink]:
-    """Have the kernel log, until these are closed. Raises HarnessError."""
+    """Make the kernel log packets until the returned sockets are closed. Raises HarnessError."""
     try:
         log = Nflog()
     except PermissionError:
@@ -52,7 +52,7 @@ def begin(order: Mapping[str, Any]) -> tuple[Nflog, Nfnetlink]:
 
 
 def run(log: Nflog) -> None:
-    """Write what comes until standard input ends, and never wait for who reads it: that would make times late."""
+    """Write packets until standard input ends; never block on output, which would delay timestamps."""
     os.set_blocking(1, False)
     waiting, size, ends = deque[memoryview](), 0, False
     while not (ends and not waiting):
@@ -69,7 +69,7 @@ def run(log: Nflog) -> None:
 
 
 def _receive(log: Nflog, waiting: deque[memoryview]) -> int:
-    """Append what has come to what waits; how many bytes that is."""
+    """Append received packets to ``waiting``; return the number of bytes."""
     size = 0
     for _ in range(_BATCHES):
         now = time.time_ns()
@@ -82,7 +82,7 @@ def _receive(log: Nflog, waiting: deque[memoryview]) -> int:
 
 
 def main() -> None:
-    """Do as ordered."""
+    """Record as the order on standard input says."""
     try:
         order = json.loads(sys.stdin.buffer.readline())
         log, netlink = begin(order)

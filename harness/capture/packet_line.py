@@ -18,13 +18,7 @@ _ICMPV6: Final = {128: "echo request", 129: "echo reply", 1: "unreachable", 2: "
 
 
 def line(record: Record, point: Point, after: int | None) -> str:
-    """The packet in one line.
-
-    Args:
-        record: the packet.
-        point: where it was recorded.
-        after: ns since the same packet was sent; None: not known, or this is the sending.
-    """
+    """The packet in one line; ``after``: ns since it was sent, if this is its reception and that is known."""
     seconds, ns = divmod(record.at, 1_000_000_000)
     clock = time.strftime("%H:%M:%S", time.localtime(seconds))
     delay = "" if after is None else f", after {format_time(after / 1e9, 4)}"

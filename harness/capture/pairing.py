@@ -1,4 +1,4 @@
-"""Finds out which received packet is which sent one, and so how long it took."""
+"""Matches received packets with sent ones, to find out how long they took."""
 
 from __future__ import annotations
 
@@ -13,21 +13,12 @@ from harness.capture.record import Record
 from harness.model.link import Pair
 
 _REMEMBERED: Final = 200_000
-"""Kinds of sent packets that may be waited for; the oldest are forgotten then: those were lost."""
+"""Different sent packets that are kept for matching; the oldest beyond that count as lost."""
 
 
 @dataclass
 class EdgeCount:
-    """What was recorded of a directed edge.
-
-    Args:
-        sent: packets.
-        received: packets.
-        matched: received ones that are known to be a sent one.
-        least_ns: the shortest time that one of these took.
-        most_ns: the longest.
-        sum_ns: of all of them.
-    """
+    """Packets of a directed edge: sent, received, and matched (received and sent), with the time that these took."""
 
     sent: int = 0
     received: int = 0
@@ -37,7 +28,7 @@ class EdgeCount:
     sum_ns: int = 0
 
     def took(self, ns: int) -> None:
-        """One took so long."""
+        """Count a matched packet, which took that long."""
         self.least_ns = min(self.least_ns, ns) if self.matched else ns
         self.most_ns = max(self.most_ns, ns)
         self.matched += 1
@@ -45,11 +36,7 @@ class EdgeCount:
 
 
 class Pairing:
-    """Records in the order of their time; equal packets, as of a retransmission, count as received in their order.
-
-    Args:
-        points: to which records belong, by number.
-    """
+    """Matches records, which must be added by time. Equal packets (retransmissions) are matched in order."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._points = points
@@ -57,7 +44,7 @@ class Pairing:
         self._sent: OrderedDict[int, deque[int]] = OrderedDict()
 
     def add(self, record: Record) -> int | None:
-        """ns since the packet was sent; None where it is the sending, or that is not known."""
+        """Add a record; return ns since the packet was sent, or None where this is its sending or not known."""
         point = self._points[record.point]
         edge, key = self.edges[point.pair], hash((point.pair, identity(record.data)))
         if point.side == "sent":

@@ -1,4 +1,4 @@
-"""Bytes of a pcapng file (draft-ietf-opsawg-pcapng): an interface for each point, packets from their IP header on."""
+"""A pcapng file (draft-ietf-opsawg-pcapng) as bytes: an interface per point, packets from their IP header on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RECEIVED, _DROPPED = 4, 5
 
 
 def header(points: Iterable[Point], most: int, application: str) -> bytes:
-    """What the file begins with.
+    """The begin of the file.
 
     Args:
         points: interface N is the N-th of them.
@@ -43,11 +43,11 @@ def packet(record: Record) -> bytes:
 
 
 def statistics(point: int, at: int, recorded: int, lost: int) -> bytes:
-    """What the file ends with, for each point.
+    """The end of the file, for each point.
 
     Args:
         point: its number.
-        at: when, ns since the epoch.
+        at: ns since the epoch.
         recorded: packets.
         lost: packets of the point's node that could not be recorded.
     """

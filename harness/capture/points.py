@@ -1,4 +1,4 @@
-"""Where packets are recorded: of each directed edge, as its sender hands them to the link, and as they come out."""
+"""The points where packets are recorded: both ends of directed edges, before and behind the link."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Point:
     Args:
         pair: the edge.
         side: which end.
-        prefixes: of the final destinations of what is sent, or of the sources of what is received.
+        prefixes: of the final destinations of packets sent, or of the sources of packets received.
     """
 
     pair: Pair
@@ -29,7 +29,7 @@ class Point:
 
     @property
     def rank(self) -> int:
-        """Of the node in which it is."""
+        """The node's."""
         return self.pair[0 if self.side == "sent" else 1]
 
     @property
@@ -39,12 +39,12 @@ class Point:
 
     @property
     def name(self) -> str:
-        """What Wireshark calls the interface."""
+        """The interface's name in Wireshark."""
         return f"{self.edge} {self.side}"
 
     @property
     def description(self) -> str:
-        """The same in words."""
+        """The interface's description in Wireshark."""
         return f"node {self.pair[0]} to node {self.pair[1]}, {self.side}"
 
 

@@ -1,6 +1,6 @@
-"""A packet as it was recorded at one point, and how a node sends it: a head, then the kernel's own message.
+"""A packet recorded at one point, and the format in which a node sends it: a head, then the kernel's message.
 
-A head without a message is a mark: all that was logged before its time has been sent.
+A head without a message is a mark: the node has sent all packets logged before its time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Record(NamedTuple):
         at: when it was there, ns since the epoch.
         point: number of the point.
         length: bytes of the packet, from the IP header on.
-        data: as many of them as were copied.
+        data: its recorded bytes.
     """
 
     at: int
@@ -32,33 +32,33 @@ class Record(NamedTuple):
 
 
 def encode(messages: Iterable[tuple[int, bytes]]) -> bytes:
-    """What a node sends of what it has received."""
+    """The bytes of (time, kernel's message) pairs."""
     return b"".join(_HEAD.pack(at, len(data)) + data for at, data in messages)
 
 
 def mark(at: int) -> bytes:
-    """What a node sends when it has received all that was logged before this time."""
+    """The bytes of a mark."""
     return _HEAD.pack(at, 0)
 
 
 class Decoder:
-    """Makes records of the bytes that a node sends.
+    """Decodes records from the bytes that a node sends.
 
     Args:
-        stamped: the points at which the kernel's time of a packet is right. Behind the queues of user space it is not:
-            it is that at which the packet came to them. Elsewhere a packet's time is that at which the node read it.
+        stamped: the points where the kernel's timestamps are right. Behind user-space queues they are not: they are of
+            the packet's arrival at the queue. There, a packet's time is when the node read it.
     """
 
     def __init__(self, stamped: Collection[int]) -> None:
         self._stamped, self._rest = frozenset(stamped), b""
         self._next: int | None = None
         self.until = 0
-        """All records before this time have come, ns since the epoch."""
+        """All records before this time have arrived; ns since the epoch."""
         self.lost = 0
-        """Packets that came to the node's program faster than it could read them."""
+        """Packets that arrived faster than the node's program could read them."""
 
     def feed(self, data: bytes) -> Iterator[Record]:
-        """The records that are whole by now."""
+        """The records that are complete with this data."""
         data, start = self._rest + data, 0
         while len(data) - start >= _HEAD.size:
             at, size = _HEAD.unpack_from(data, start)

@@ -1,13 +1,13 @@
-"""The nf_tables rules that copy a node's packets to a group of NFLOG, in tables of their own::
+"""The nf_tables rules that copy a node's packets to an NFLOG group, in tables of their own::
 
     netdev   sent       last at eth0's egress   by destination: log   before eth0's qdiscs, so before netem
     ip, ip6  received   raw PREROUTING + 2      by source: log        behind eth0, and behind the queues of user space
 
-Where the kernel has no egress hook (before 5.16), ``sent`` is last at POSTROUTING of ip and ip6, of which the kernel
-gives no times.
+Where the kernel has no egress hook (before 5.16), ``sent`` is last at POSTROUTING of ip and ip6, where the kernel takes
+no timestamps.
 
-The tables belong to a socket, and go with it however its process ends. Where the kernel is too old for that (5.12),
-the next capture removes what a killed one has left: whoever has bound the group owns the tables of that name.
+The tables belong to a socket, and the kernel removes them with it. Before 5.12 it does not; then the next capture that
+gets the same group removes the tables of a killed one, which have the group's number in their name.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _LAST: Final = 0x7FFF_FFFF
 _BEHIND_LINKS: Final = nft.RAW + 2
 """Behind shaping/userspace/guard.py's chains ``links`` and ``marks``."""
 _PLACES: Final = {("sent", 4): (16, 4), ("received", 4): (12, 4), ("sent", 6): (24, 16), ("received", 6): (8, 16)}
-"""Where in the header the address stands that decides."""
+"""Offset and length of the address that a rule matches."""
 _LACKING: Final = (errno.ENOENT, errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
 _WAYS: Final = ((True, True), (True, False), (False, False))
-"""Whether tables belong to the socket, and whether packets are seen at egress; from new kernels to old ones."""
+"""Whether tables belong to the socket, and whether the egress hook is used; from new kernels to old ones."""
 
 
 def table(group: int) -> str:
@@ -43,17 +43,17 @@ def table(group: int) -> str:
 
 
 def install(netlink: Nfnetlink, group: int, points: Sequence[Mapping[str, Any]], most: int) -> None:
-    """Have packets logged, with the number of their point as prefix, until the socket is closed.
+    """Log packets, with the number of their point as prefix, until the socket is closed.
 
     Args:
-        netlink: to which the tables belong.
+        netlink: the socket that owns the tables.
         group: of NFLOG.
         points: ``{"id", "side", "prefixes"}`` of points.Point.
         most: bytes of each packet; 0: all.
 
     Raises:
-        UnavailableError: the kernel has not what it takes.
-        OSError: what was being done, and the kernel's words.
+        UnavailableError: the kernel lacks a feature.
+        OSError: with the failed step and the kernel's message.
     """
     remove(netlink, group)
     for owned, egress in _WAYS:
@@ -70,7 +70,7 @@ def install(netlink: Nfnetlink, group: int, points: Sequence[Mapping[str, Any]],
 
 
 def remove(netlink: Nfnetlink, group: int) -> None:
-    """Delete a capture's tables, where there are any."""
+    """Delete a capture's tables, if any."""
     for family in (*_FAMILY.values(), NFPROTO_NETDEV):
         if table(group) in [nft.read_table(body) for body in dump(netlink, nft.tables_request(family))]:
             attempt(netlink, [("delete the tables of a capture", nft.delete_table(family, table(group)))])

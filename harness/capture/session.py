@@ -1,4 +1,4 @@
-"""What a capture records goes to a file or to a terminal, until it is to end."""
+"""A capture's session: writes its records to a file or a terminal, until it is to end."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from harness.model.link import Pair
 
 _LOOK_S: Final = 0.1
 LEAST: Final = 64
-"""Bytes of a packet that hold its headers, mostly."""
+"""Bytes of a packet that hold its headers, usually."""
 MOST: Final = 0xFFFF
 HEADERS: Final = 128
-"""Bytes that hold IPv6's and TCP's headers with all options: what is recorded of a packet, unless given."""
+"""Bytes that hold IPv6's and TCP's headers with all options; the default."""
 
 
 class Sink(Protocol):
     """Where records go."""
 
     def write(self, record: Record, after: int | None) -> None:
-        """One packet, and how many ns ago it was sent, where that is known."""
+        """Write one packet, and how many ns ago it was sent, where that is known."""
         ...
 
     def flush(self) -> None:
-        """Let all be seen that was written."""
+        """Make visible what was written."""
         ...
 
 
@@ -39,7 +39,7 @@ class PcapngSink:
     """A pcapng file.
 
     Args:
-        file: that is open for writing bytes.
+        file: open for writing bytes.
         points: of the records.
         most: bytes that are recorded of each packet; 0: all.
     """
@@ -57,7 +57,7 @@ class PcapngSink:
         self._file.flush()
 
     def finish(self, lost: dict[int, int]) -> None:
-        """Write how many packets were recorded, and by rank how many could not be."""
+        """Write how many packets were recorded, and lost (by rank)."""
         for number, point in enumerate(self._points):
             statistics = pcapng.statistics(number, time.time_ns(), self._recorded[number], lost.get(point.rank, 0))
             self._file.write(statistics)
@@ -65,7 +65,7 @@ class PcapngSink:
 
 
 def check(most: int, seconds: float | None, packets: int | None) -> None:
-    """Raise InputError where these make no sense; see Session and Capture."""
+    """Raise InputError where these are out of range; see Session and Capture."""
     if most and not LEAST <= most <= MOST:
         raise InputError(f"{most} bytes of each packet: take {LEAST} to {MOST}, or 0 for all")
     if seconds is not None and not 0 < seconds < float("inf"):
@@ -75,24 +75,18 @@ def check(most: int, seconds: float | None, packets: int | None) -> None:
 
 
 class Session:
-    """One capture into one sink.
-
-    Args:
-        capture: that has begun.
-        points: of its records.
-        sink: where they go.
-    """
+    """One capture, and the sink of its records."""
 
     def __init__(self, capture: Capture, points: Sequence[Point], sink: Sink) -> None:
         self._capture, self._sink, self._pairing, self._written = capture, sink, Pairing(points), 0
 
     def run(self, ends: Callable[[], bool], *, seconds: float | None = None, packets: int | None = None) -> None:
-        """Until it is to end. What was recorded before is written all the same where an error ends it.
+        """Write records until the capture is to end. An error does not lose what was recorded before.
 
         Args:
-            ends: asked ten times a second.
+            ends: whether to end, called ten times a second.
             seconds: for how long at most.
-            packets: how many records at most; a packet that comes through has two.
+            packets: how many records at most; a packet that arrives has two.
 
         Raises:
             NetworkStateError: the network was taken down.
@@ -114,23 +108,23 @@ class Session:
 
     @property
     def edges(self) -> Mapping[Pair, EdgeCount]:
-        """What was recorded of each directed edge."""
+        """The packets of each directed edge."""
         return self._pairing.edges
 
     def summary(self) -> list[str]:
-        """How many packets each edge got and delivered, and how long that took, in a line each where there were any."""
+        """A line for each edge with packets, and for each node that lost some."""
         used = {pair: edge for pair, edge in self._pairing.edges.items() if edge.sent or edge.received}
         lines = [f"{src}->{dst}: {describe(edge)}" for (src, dst), edge in used.items()] or ["no packet was recorded"]
         missing = {rank: lost for rank, lost in self._capture.lost.items() if lost}
         return lines + [
-            f"node {rank}: not recorded: {count(lost, 'packet')} that came faster than they could be read; record fewer"
-            " edges, or fewer bytes"
+            f"node {rank}: not recorded: {count(lost, 'packet')} that arrived too fast to be read; record fewer edges,"
+            " or fewer bytes"
             for rank, lost in missing.items()
         ]
 
 
 def describe(edge: EdgeCount) -> str:
-    """What was recorded of an edge, in words."""
+    """The packets of an edge, in words."""
     text = f"{count(edge.sent, 'packet')} sent, {edge.received} received"
     if edge.sent > edge.received:
         text += f", {edge.sent - edge.matched} lost or still on their way"

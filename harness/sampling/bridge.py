@@ -1,4 +1,4 @@
-"""Samples the bridge of a network of namespaces: the trunks that its engine makes there."""
+"""Samples the trunks that the engine makes on the bridge of a network of namespaces."""
 
 from __future__ import annotations
 
@@ -13,18 +13,11 @@ from harness.shaping.caps.meter import read_tree
 from harness.shaping.caps.trunks import bridge_trunks
 
 BRIDGE: Final = -1
-"""In the place of a rank."""
+"""Used in place of a rank."""
 
 
 class BridgeSampler:
-    """Reads in the network namespace in which it was made; trunks that are made later are not seen.
-
-    Args:
-        plan: of the network.
-
-    Raises:
-        OSError: no socket can be opened.
-    """
+    """Reads in the network namespace in which it was made, and only trunks that exist then. Raises OSError."""
 
     def __init__(self, plan: NetworkPlan) -> None:
         devices = ((find_ifb(trunk.device), f"trunk {trunk.name}") for trunk in bridge_trunks(plan))
@@ -38,5 +31,5 @@ class BridgeSampler:
         return NodeSample({}, None, FlowNews([], [], []), caps)
 
     def notes(self) -> list[str]:
-        """Nothing happens to the kernel."""
+        """None: the kernel does not restart."""
         return []

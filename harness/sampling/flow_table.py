@@ -1,4 +1,4 @@
-"""Which flows a node has, and what is new about them: pure. A flow is what one end of a TCP connection sends."""
+"""The flows of a node and their changes. A flow is what one end of a TCP connection sends. Pure."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from harness.model.address import Addressing
 from harness.netlink.tcp_info import Connection, Found, TcpInfo
 
 _MAPPED: Final = bytes(10) + b"\xff\xff"
-"""Before an IPv4 address within an IPv6 one: of sockets that serve both."""
+"""The prefix of an IPv4-mapped IPv6 address, of sockets that serve both."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """What flows.jsonl says of a flow once.
+    """The properties of a flow, as in flows.jsonl.
 
     Args:
-        id: of no other flow of this run's attempt.
-        src: the rank whose end it is.
-        dst: the rank of the other end.
-        src_port: at src.
-        dst_port: at dst.
+        id: unique in this run's attempt.
+        src: the rank that sends.
+        dst: the rank that receives.
+        src_port, dst_port: their ports.
         congestion_control: e.g. ``cubic``.
         mss: bytes of payload in a segment.
     """
@@ -39,7 +38,7 @@ class Flow:
 
 
 class FlowNews(NamedTuple):
-    """What is new since the last time: flows, samples by flow, and the flows that are gone."""
+    """Changes since the last sample: new flows, (flow id, sample) of changed ones, ids of ended ones."""
 
     begun: list[Flow]
     samples: list[tuple[int, TcpInfo]]
@@ -47,7 +46,7 @@ class FlowNews(NamedTuple):
 
 
 def ranks_by_address(addressing: Addressing, size: int) -> dict[bytes, int]:
-    """Every node's rank by its addresses, as Connection.remote has them."""
+    """Every node's rank by its addresses, in the format of Connection.remote."""
     found = {}
     for rank in range(size):
         for version in addressing.versions:
@@ -64,7 +63,7 @@ class FlowTable:
 
     Args:
         rank: of the node.
-        size: of the network; ids of different nodes' flows are never the same.
+        size: of the network, to give flows of all nodes different ids.
         ranks: see ranks_by_address.
     """
 
@@ -76,11 +75,11 @@ class FlowTable:
 
     @property
     def connections(self) -> list[Connection]:
-        """Those that are known, to other nodes."""
+        """The known connections to other nodes."""
         return list(self._flows)
 
     def discover(self, found: Iterable[Found]) -> list[Flow]:
-        """The flows among all the node's connections that were not known."""
+        """The new flows among all connections of the node."""
         begun = []
         for connection, control, mss in found:
             dst = self._ranks.get(connection.remote)
@@ -92,7 +91,7 @@ class FlowTable:
         return begun
 
     def update(self, seen: Sequence[tuple[Connection, TcpInfo | None]]) -> tuple[list[tuple[int, TcpInfo]], list[int]]:
-        """What changed since the last time: samples of known flows by id, and the ids of those that are over."""
+        """(id, sample) of known flows that have changed, and the ids of those that have ended."""
         samples, ended = [], []
         for connection, info in seen:
             if info is None:

@@ -1,4 +1,4 @@
-"""Where lines go: a file of a run, that a full disk makes wait."""
+"""Appends lines to a file of a run; keeps them in memory while the disk is full."""
 
 from __future__ import annotations
 
@@ -10,18 +10,14 @@ from harness.errors import HarnessError
 from harness.run_files import Lines
 
 _MOST: Final = 1 << 20
-"""Bytes that wait for room; where there is none for longer, the file ends there."""
+"""Bytes that may wait in memory; beyond them, the journal writes no more."""
 
 
 class Journal:
-    """Adds lines to a file. Where that fails, it says so once, keeps what it has, and tries again with the next lines.
-
-    Args:
-        path: of the file.
-        say: called with why nothing is written, once.
+    """Appends lines to a file. Where that fails, it calls ``say`` once, and tries again with the next lines.
 
     Raises:
-        HarnessError: it cannot be opened.
+        HarnessError: the file cannot be opened.
     """
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
@@ -30,7 +26,7 @@ class Journal:
         self._failed = self._full = False
 
     def add(self, lines: Sequence[str]) -> None:
-        """Write lines, all or none of them now."""
+        """Write lines, either all or none."""
         if not lines or self._full:
             return
         self._waiting += ("\n".join(lines) + "\n").encode()
@@ -43,5 +39,5 @@ class Journal:
             self._failed, self._full = True, len(self._waiting) > _MOST
 
     def close(self) -> None:
-        """Add no more."""
+        """Close the file."""
         self._lines.close()

@@ -1,6 +1,6 @@
-"""The lines of links.jsonl and flows.jsonl (docs/runs.md), made of samples: pure.
+"""The lines of links.jsonl and flows.jsonl (docs/runs.md), made of samples. Pure.
 
-Written by hand: json.dumps takes four times as long for them, and they are all that a sample costs beside reading it.
+They are formatted by hand, because json.dumps takes four times as long, which would be most of the cost of a sample.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from harness.shaping.meter import Counts
 
 
 class LinkLines:
-    """Lines of links.jsonl: one a moment with what changed since the line before, and a full one where it is asked for.
+    """Lines of links.jsonl: each has the changes since the line before, or, on request, everything.
 
     Args:
-        attempt: at this run.
+        attempt: number of this attempt of the run.
     """
 
     def __init__(self, attempt: int) -> None:
@@ -27,12 +27,12 @@ class LinkLines:
         self._caps: dict[str, Counts] = {}
 
     def line(self, now: float, samples: Mapping[int, NodeSample], *, full: bool) -> str:
-        """The line of this moment; empty where nothing changed.
+        """The line for these samples; empty where nothing changed.
 
         Args:
             now: seconds since the epoch.
-            samples: of nodes, by rank; of one that is absent, what is known of it stays.
-            full: whether it has everything that is known.
+            samples: by rank; a node without one keeps its last values.
+            full: whether the line has everything.
         """
         edges = {pair: counts for sample in samples.values() for pair, counts in sample.edges.items()}
         tcp = {rank: sample.tcp for rank, sample in samples.items() if sample.tcp is not None}
@@ -77,13 +77,7 @@ def _tcp(rank: int, counts: tuple[int, int]) -> str:
 
 
 def flow_lines(now: float, attempt: int, samples: Mapping[int, NodeSample]) -> list[str]:
-    """The lines of flows.jsonl of this moment: flows that begin, samples of all that changed, flows that ended.
-
-    Args:
-        now: seconds since the epoch.
-        attempt: at this run.
-        samples: of nodes, by rank.
-    """
+    """The lines of flows.jsonl for these samples: new flows, samples of those that changed, ended flows."""
     stamp = f'"time":{now:.4f},"attempt":{attempt}'
     news = [sample.flows for sample in samples.values()]
     begun = [

@@ -1,4 +1,4 @@
-"""Samples one node: what its edges have counted, what its TCP has counted, and its flows."""
+"""Samples one node: counters of its edges and of its TCP, and its flows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _NO_DIAG: Final = (errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 
 
 class NodeSample(NamedTuple):
-    """One node at one moment.
+    """A sample of one node.
 
     Args:
-        edges: by (src, dst), those that its engine shapes there.
-        tcp: segments that it has sent, and sent again; None: not of a node.
-        flows: what is new about its flows.
-        caps: by name as in links.jsonl, the shared capacities that its engine enforces there.
+        edges: counters by (src, dst) of the edges that its engine shapes.
+        tcp: segments sent and retransmitted; None: of the bridge.
+        flows: changes of its flows.
+        caps: counters of the shared capacities that its engine enforces, by name as in links.jsonl.
     """
 
     edges: Mapping[Pair, Counts]
@@ -37,14 +37,14 @@ class NodeSample(NamedTuple):
 
 @dataclass(frozen=True)
 class Site:
-    """What there is to know of a node in order to sample it.
+    """The facts about a node that its sampler needs.
 
     Args:
-        rank: which.
+        rank: of the node.
         size: nodes of the network.
-        pairs: by neighbour, the (src, dst) of every edge that its engine shapes there.
+        pairs: by neighbour, the (src, dst) of the edge that its engine shapes.
         ranks: see ranks_by_address.
-        engine: the name of the one that shapes its edges.
+        engine: name of its engine.
     """
 
     rank: int
@@ -55,12 +55,12 @@ class Site:
 
 
 def cap_name(name: str, rank: int) -> str:
-    """What links.jsonl calls a capacity: ``uplink 2``; a trunk, which several nodes may report, as it is called."""
+    """The name of a capacity in links.jsonl: ``uplink 2``; a trunk, which several nodes may report, has no rank."""
     return name if name.startswith("trunk ") else f"{name} {rank}"
 
 
 def sites(plan: NetworkPlan, engine: str) -> list[Site]:
-    """All nodes of a network."""
+    """The sites of all nodes of a network."""
     facts, ranks = engine_facts(engine), ranks_by_address(plan.addressing, plan.size)
     pairs: list[dict[int, Pair]] = [{} for _ in range(plan.size)]
     for pair in plan.edges:
@@ -70,13 +70,10 @@ def sites(plan: NetworkPlan, engine: str) -> list[Site]:
 
 
 class NodeSampler:
-    """Reads in the network namespace in which it was made, wherever it is called from.
-
-    Args:
-        site: the node.
+    """Samples the network namespace in which it was made, also when called from another one.
 
     Raises:
-        OSError: something that it reads cannot be opened.
+        OSError: a source of counters cannot be opened.
         UnavailableError: the shaper daemon does not run.
     """
 
@@ -86,7 +83,7 @@ class NodeSampler:
         self._tcp = TcpCounterFile()
         self._connections = Connections()
         self._no_flows = ""
-        """Why there are none."""
+        """Why flows cannot be read, if so."""
         self._table = FlowTable(site.rank, site.size, site.ranks)
         self._opened = self._segments = -1
         self._caps: Mapping[str, Counts] = {}
@@ -95,8 +92,8 @@ class NodeSampler:
         """Read everything once. Raises OSError.
 
         Args:
-            thorough: whether flows are looked at although no segment came or went, as where one has timed out; and
-                capacities where there was none.
+            thorough: whether to read flows although no segment came or went (one may have timed out), and capacities
+                although there were none.
         """
         counts, tcp = self._meter.read(), self._tcp.read()
         begun = self._discover(tcp.opened)
@@ -109,7 +106,7 @@ class NodeSampler:
         return NodeSample(edges, (tcp.sent, tcp.retransmitted), FlowNews(begun, samples, ended), self._caps)
 
     def _discover(self, opened: int) -> list[Flow]:
-        """New flows, looked for where a connection was begun since the last time."""
+        """New flows, if a connection was opened since the last sample."""
         if opened == self._opened:
             return []
         try:
@@ -117,7 +114,7 @@ class NodeSampler:
         except OSError as problem:
             if problem.errno not in _NO_DIAG:
                 raise
-            self._no_flows = f"this kernel does not tell of TCP connections (CONFIG_INET_DIAG): {problem.strerror}"
+            self._no_flows = f"this kernel cannot list TCP connections (CONFIG_INET_DIAG): {problem.strerror}"
             found, opening = [], False
         self._opened = -1 if opening else opened
         return self._table.discover(found)
@@ -127,11 +124,11 @@ class NodeSampler:
         return self._table.update(list(zip(known, self._connections.look(known), strict=True)))
 
     def notes(self) -> list[str]:
-        """What has happened to the engine here, oldest first."""
+        """Events of the engine here, oldest first."""
         return [*self._meter.notes(), *filter(None, [self._no_flows])]
 
     def close(self) -> None:
-        """Read no more."""
+        """Close all files and sockets."""
         self._meter.close()
         self._tcp.close()
         self._connections.close()

@@ -1,4 +1,4 @@
-"""Samples nodes and writes what is new to links.jsonl and flows.jsonl."""
+"""Samples nodes and writes changes to links.jsonl and flows.jsonl."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from harness.sampling.node import NodeSample
 
 
 class Node(Protocol):
-    """What NodeSampler does."""
+    """A sampler: NodeSampler or BridgeSampler."""
 
     def sample(self, *, thorough: bool) -> NodeSample:
         """Read everything once. Raises OSError."""
         ...
 
     def notes(self) -> list[str]:
-        """What has happened to the engine here, oldest first."""
+        """Events of the engine here, oldest first."""
         ...
 
 
 class SampleRecorder:
-    """Records nodes; one that cannot be read is reported once, and the others are recorded without it.
+    """Records nodes. One that cannot be read is reported once, and the others are recorded without it.
 
     Args:
         nodes: by rank.
-        files: of links, and of flows.
-        attempt: at this run.
+        files: links.jsonl and flows.jsonl.
+        attempt: number of this attempt of the run.
         say: called with each message for the user, once.
 
     Raises:
@@ -47,7 +47,7 @@ class SampleRecorder:
         self._said: set[str] = set()
 
     def record(self, now: float, *, last: bool = False) -> None:
-        """Sample all nodes and write what is new; once a second, all counters.
+        """Sample all nodes and write changes; once a second, all counters.
 
         Args:
             now: seconds since the epoch.
@@ -77,6 +77,6 @@ class SampleRecorder:
                 self._say(text)
 
     def close(self) -> None:
-        """Write no more."""
+        """Close both files."""
         self._links.close()
         self._flows.close()

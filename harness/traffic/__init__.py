@@ -1,1 +1,1 @@
-"""Cross traffic: a foreground load between two nodes, which a job competes with."""
+"""Cross traffic: loads between two nodes, with which a job competes."""

@@ -1,4 +1,4 @@
-"""The two programs of a load, each in its node: started, heard and ended."""
+"""The two programs of a load, a sender and a receiver, each in its node."""
 
 from __future__ import annotations
 
@@ -15,28 +15,20 @@ from typing import Any, Final
 from harness.backends.base import Backend, Stdio
 from harness.errors import NodeError
 from harness.linux.programs import HELPER
+from harness.model.address import full_frame
 from harness.model.plan import NetworkPlan
-from harness.traffic.spec import TrafficSpec, frame_bytes, payload_bytes
+from harness.traffic.spec import DATAGRAM_HEADERS, TrafficSpec
 
 PATIENCE_S: Final = 30.0
-"""How long a program may take to start, and TCP to connect: a start-up on a busy machine, over a slow link."""
+"""How long a program may take to start, and TCP to connect: on a busy machine, over a slow link."""
 QUIET_S: Final = 0.6
-"""After the sender has ended, the receiver counts until nothing has come for so long."""
+"""After the sender has ended, the receiver counts until nothing has arrived for this long."""
 _DRAIN_S: Final = 5.0
 _PROGRAM: Final = Path(__file__).with_name("node_program.py")
 
 
 class End:
-    """A program in a node.
-
-    Args:
-        backend: where the node lives.
-        rank: the node.
-        order: see node_program.py.
-
-    Raises:
-        NodeError: it cannot start.
-    """
+    """A program in a node; node_program.py describes its order. Raises NodeError where it cannot start."""
 
     def __init__(self, backend: Backend, rank: int, order: Mapping[str, Any]) -> None:
         self.rank, self._what = rank, f"{order['role']} traffic"
@@ -48,7 +40,7 @@ class End:
         os.set_blocking(self._out, False)
         self._rest = b""
         self.counts: dict[str, int] = {}
-        """What it has reported last."""
+        """Its latest report."""
         self.ended = False
         try:
             self.port = self._ready()
@@ -57,7 +49,7 @@ class End:
             raise
 
     def fileno(self) -> int:
-        """Of what it says, for select."""
+        """Of its output, for select."""
         return self._out
 
     def _ready(self) -> int:
@@ -71,7 +63,7 @@ class End:
         return self.counts.pop("ready")
 
     def hear(self) -> None:
-        """Take what it has said since. Raises NodeError where it has met an error."""
+        """Read new reports. Raises NodeError where the program reports an error."""
         try:
             while data := os.read(self._out, 1 << 16):
                 self._rest += data
@@ -80,13 +72,13 @@ class End:
             pass
         *lines, self._rest = self._rest.split(b"\n")
         for line in lines:
-            said = json.loads(line)
-            if "error" in said:
-                raise NodeError(self.rank, self._what, said["error"])
-            self.counts.update(said)
+            report = json.loads(line)
+            if "error" in report:
+                raise NodeError(self.rank, self._what, report["error"])
+            self.counts.update(report)
 
     def end(self) -> None:
-        """Let it end, and hear its last word."""
+        """Ask it to end, and read its last report."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
@@ -98,7 +90,7 @@ class End:
         self.kill()
 
     def kill(self) -> None:
-        """Wherever it is. Does nothing where it has ended."""
+        """End it at once; does nothing where it has ended."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -108,13 +100,7 @@ class End:
 
 
 class Ends:
-    """Both programs of a load, which begins with them. Raises NodeError where one cannot start; none runs then.
-
-    Args:
-        backend: where the nodes live.
-        plan: of the network.
-        spec: of the load.
-    """
+    """Both programs of a load, which starts with them. Raises NodeError where one cannot start; none runs then."""
 
     def __init__(self, backend: Backend, plan: NetworkPlan, spec: TrafficSpec) -> None:
         kind, token = ("tcp" if spec.flows else "udp"), int.from_bytes(os.urandom(8))
@@ -122,14 +108,11 @@ class Ends:
         self.receiver = End(backend, spec.dst, {"role": "receive", "kind": kind, "address": address, "token": token})
         order: dict[str, Any] = {"role": "send", "kind": kind, "to": [address, self.receiver.port]}
         if spec.rate is None:
-            order |= {
-                "flows": spec.flows,
-                "congestion_control": spec.congestion_control,
-                "patience": PATIENCE_S / 2,
-            }
+            patience = PATIENCE_S / 2
+            order |= {"flows": spec.flows, "congestion_control": spec.congestion_control, "patience": patience}
         else:
-            interval = 8 * frame_bytes(plan.mtu) / spec.rate.bit_s
-            size = payload_bytes(plan.mtu)
+            interval = 8 * full_frame(plan.mtu) / spec.rate.bit_s
+            size = plan.mtu - DATAGRAM_HEADERS
             order |= {"token": token, "payload": size, "interval": interval, "on": spec.on, "off": spec.off}
         try:
             self.sender = End(backend, spec.src, order)
@@ -144,20 +127,20 @@ class Ends:
 
     @property
     def port(self) -> int:
-        """At which the receiver takes it."""
+        """The receiver's port."""
         return self.receiver.port
 
     def hear(self) -> None:
-        """Take what they have said since. Raises NodeError."""
+        """Read new reports. Raises NodeError."""
         for end in self.both:
             end.hear()
 
     def lost(self) -> End | None:
-        """One that has ended by itself, or whose node is gone."""
+        """A program that has ended by itself or with its node, if any."""
         return next((end for end in self.both if end.ended), None)
 
     def end(self) -> None:
-        """Let the sender end, the receiver count what is under way, then end it too."""
+        """End the sender, let the receiver count what is under way, and end it."""
         self.sender.end()
         deadline, before, since = time.monotonic() + _DRAIN_S, dict(self.receiver.counts), time.monotonic()
         while not self.receiver.ended and time.monotonic() < min(deadline, since + QUIET_S):
@@ -169,6 +152,6 @@ class Ends:
         self.receiver.end()
 
     def kill(self) -> None:
-        """At once."""
+        """End both at once."""
         for end in self.both:
             end.kill()

@@ -1,11 +1,11 @@
-"""The process that keeps one load, outside the nodes: ``holder.py``, with its orders in a line on standard input.
+"""The process that runs one load, outside the nodes: ``holder.py``, with its order as a line of JSON on standard input.
 
-It starts a program in either node, hears what they count, writes that to the load's file and to the run that is being
-recorded, and ends when the load does: it was stopped (SIGTERM), its time is over, a program in a node has ended (the
-network is gone), or whoever started it was killed before saying ``keep`` by one byte on standard input. However it
-ends, the kernel ends the programs in the nodes with it.
+It starts a program in either node and writes their counts to the load's file and to the run that is being recorded. It
+ends with the load: on SIGTERM, when the load's time is over, when a program in a node has ended (the network is gone),
+or when its parent has ended without writing a byte to its standard input, which keeps it. The kernel then ends the
+programs in the nodes, however it ends.
 
-On standard output it says in JSON, one line, that the load has begun, or why it cannot.
+It prints one line of JSON: that the load has started, or why it cannot.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ ABANDONED: Final = "the process that started it has ended"
 
 
 def tell(**facts: object) -> None:
-    """Say how it began to who started us, if that still listens."""
+    """Report the start to the parent process, if that still reads."""
     with contextlib.suppress(BrokenPipeError):
         os.write(1, json.dumps(facts).encode() + b"\n")
 
 
 class Holder:
-    """One load from its beginning to its end.
+    """One load.
 
     Args:
         order: ``{"registration": {Registration}, "folder", "file", "id", "spec": {TrafficSpec}}``.
-        wake: a file that can be read when a signal has come.
+        wake: a file descriptor that becomes readable at a signal.
     """
 
     def __init__(self, order: Mapping[str, Any], wake: int) -> None:
@@ -72,7 +72,7 @@ class Holder:
         self._began = self._last = time.monotonic()
 
     def run(self) -> None:
-        """Until the load ends."""
+        """Run until the load ends."""
         try:
             self._sample()
             tell(ready=True)
@@ -87,7 +87,7 @@ class Holder:
             self._ends.kill()
 
     def _watch(self) -> str:
-        """Why it ends."""
+        """Wait for the load's end; return its reason."""
         spec, lifeline = self.load.spec, [0]
         limit = self._began + spec.seconds if spec.seconds else float("inf")
         while True:
@@ -131,7 +131,7 @@ class Holder:
 
 
 def main() -> None:
-    """Do as ordered."""
+    """Run the load of the order on standard input."""
     order = json.loads(sys.stdin.buffer.readline())
     wake, writer = os.pipe()
     os.set_blocking(writer, False)

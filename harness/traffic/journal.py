@@ -15,13 +15,13 @@ from harness.traffic.load_file import Load
 
 
 class TrafficJournal:
-    """Writes what becomes of a load while a run on its network is recorded, in each such run.
+    """Records a load in each run on its network that is being recorded.
 
     Args:
-        registry: says which run that is.
+        registry: knows these runs.
         network: its name.
         plan: of the network.
-        port: at which the receiver takes it: so its TCP flows can be told from the job's.
+        port: the receiver's, by which readers distinguish the load's TCP flows from the job's.
     """
 
     def __init__(self, registry: Registry, network: str, plan: NetworkPlan, port: int) -> None:
@@ -29,7 +29,7 @@ class TrafficJournal:
         self._folder: Path | None = None
 
     def sample(self, load: Load) -> None:
-        """Say how far it is; in a run that has just begun, what it is first."""
+        """Record its totals; in a run that has just begun, its start first."""
         with contextlib.suppress(HarnessError, OSError):
             folder = self._registry.recording(self._network, load.created)
             if folder is not None and folder != self._folder:
@@ -39,7 +39,7 @@ class TrafficJournal:
                 self._add(folder, "sample", load, {})
 
     def stop(self, load: Load) -> None:
-        """Say that it has ended, where the run that knows of it is still being recorded."""
+        """Record its end, if the run with its start is still being recorded."""
         with contextlib.suppress(HarnessError, OSError):
             folder = self._registry.recording(self._network, load.created)
             if folder is not None and folder == self._folder:

@@ -1,4 +1,4 @@
-"""What a load says of itself while it runs, for ``harness traffic show``: a small file in the state folder."""
+"""The file of a running load in the state folder, which ``harness traffic show`` reads."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _SUFFIX: Final = "traffic"
 
 @dataclass(frozen=True)
 class Load:
-    """A load, as its file has it.
+    """A load, as in its file.
 
     Args:
-        id: of no other load of its network.
-        created: the network's: a later one of that name has other loads.
-        spec: what it is.
+        id: unique in its network.
+        created: when its network was created, to distinguish it from others of the same name.
+        spec: of the load.
         began: seconds since the epoch.
-        pid: of the process that keeps it.
-        start: that one's start time in clock ticks.
-        totals: what it has achieved.
-        now_bit_s: the rate of what arrived in the last second, on the wire.
-        ended: why it does not send any more; empty while it does.
+        pid: of the process that runs it.
+        start: start time of that process in clock ticks.
+        totals: so far.
+        now_bit_s: the rate of arrivals in the last second, on the wire.
+        ended: why it has ended; empty while it runs.
     """
 
     id: int
@@ -46,7 +46,7 @@ class Load:
 
     @property
     def alive(self) -> bool:
-        """Whether the process that keeps it runs."""
+        """Whether the process that runs it is alive."""
         return bool(self.pid) and start_time(self.pid) == self.start
 
     def to_json(self) -> dict[str, Any]:
@@ -60,16 +60,11 @@ class Load:
         return cls(**{**data, "spec": spec, "totals": totals})
 
 
-def path_of(folder: Path, network: str, number: int) -> Path:
-    """The file of a load of that network."""
-    return folder / f"{network}.{number}.{_SUFFIX}"
-
-
 def reserve(folder: Path, network: str) -> tuple[int, Path]:
-    """A new load's number and file, which is empty."""
+    """The number of a new load, and its file, created empty."""
     number = 1
     while True:
-        path = path_of(folder, network, number)
+        path = folder / f"{network}.{number}.{_SUFFIX}"
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
             return number, path
@@ -78,19 +73,19 @@ def reserve(folder: Path, network: str) -> tuple[int, Path]:
 
 
 def write(path: Path, load: Load) -> None:
-    """What there is to say now; where the file was removed, the network is, and nothing is written."""
+    """Update a load's file. Writes nothing where the file was removed, as it is with its network."""
     if path.exists():
         replace_file(path, json.dumps(load.to_json()).encode())
 
 
 def files(folder: Path, network: str) -> Iterator[Path]:
-    """Of all loads of a network of that name."""
+    """The files of all loads of networks of that name."""
     ours = re.compile(rf"{re.escape(network)}\.\d+\.{_SUFFIX}")
     return iter(sorted(path for path in folder.glob(f"{network}.*.{_SUFFIX}") if ours.fullmatch(path.name)))
 
 
 def read(path: Path) -> Load | None:
-    """What a file says; None where it is new, damaged or gone."""
+    """The load in a file; None where the file is empty, damaged or gone."""
     try:
         return Load.from_json(read_json(path) or {})
     except (LookupError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""Starts loads on a network, finds those that it has, and stops them."""
+"""Starts, finds and stops the loads of a network."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _HOLDER: Final = Path(__file__).with_name("holder.py")
 _END_SECONDS: Final = 20.0
 _LOOK_S: Final = 0.1
 _NEW_SECONDS: Final = 60.0
-"""For so long a load may be about to begin: its file is there, and says nothing yet."""
+"""A load that is starting may have an empty file for this long."""
 
 
 class CrossTraffic:
-    """Loads that were started together: one for each direction. They end with this process unless kept.
+    """Loads that are started together, e.g. one for each direction. They end with this process unless kept.
 
     Args:
-        network: that is up.
-        specs: of the loads, which ``check_path`` lets pass.
-        through_down: whether a link on the way may be down now: a scenario sets it up later.
-        over: set by another thread where they need not begin any more; HarnessError then.
+        network: a running one.
+        specs: of the loads.
+        through_down: whether links on the path may be down now, because a scenario sets them up later.
+        over: another thread sets it to cancel the start, which then raises HarnessError.
 
     Raises:
-        InputError, PlanError: a rank that is not there, or a link on the way that is down.
-        HarnessError: a load cannot begin; none of them runs then.
+        InputError, PlanError: a rank is unknown, or a link on the path is down.
+        HarnessError: a load cannot start; none of them runs then.
     """
 
     def __init__(
@@ -78,21 +78,21 @@ class CrossTraffic:
         return list(self._processes)
 
     def keep(self) -> None:
-        """From now on they outlive this process."""
+        """Let them outlive this process."""
         for process in self._processes.values():
             assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # its time was over just now
+            with contextlib.suppress(BrokenPipeError):  # the load has just ended
                 process.stdin.write(b"k")
                 process.stdin.close()
-            process.returncode = 0  # nobody waits for it any more
+            process.returncode = 0  # else Popen warns that it still runs
 
     @property
     def loads(self) -> list[Load]:
-        """How far they are: up to a second ago."""
+        """Their state, up to a second old."""
         return [one for one in loads(self._registry, self._name, self._created) if one.id in self._processes]
 
     def stop(self) -> list[Load]:
-        """End them; what they have achieved. Does nothing where they have ended and were asked for."""
+        """Stop them and return them with their totals. Does nothing the second time."""
         found = stop(self._registry, self._name, self._created, self.ids)
         for process in self._processes.values():
             assert process.stdin is not None
@@ -109,9 +109,9 @@ class CrossTraffic:
 
 
 def _start(order: dict[str, object], over: Event | None) -> subprocess.Popen[bytes]:
-    """A load that has begun. Raises HarnessError.
+    """Start a load and wait until it sends. Raises HarnessError.
 
-    With site-packages, unlike other programs of ours: to find a network's nodes, netem's engine imports pyroute2.
+    The process needs site-packages, unlike the programs in nodes: netem's engine imports pyroute2.
     """
     with signals.held():
         process = subprocess.Popen(
@@ -147,7 +147,7 @@ def _start(order: dict[str, object], over: Event | None) -> subprocess.Popen[byt
 
 
 def loads(registry: Registry, name: str, created: float) -> list[Load]:
-    """Those of a network that was created then, by number; what killed ones and older networks have left is removed."""
+    """The loads of the network created at that time, by number. Removes files of killed loads and older networks."""
     return [load for _, load in _found(registry, name, created)]
 
 
@@ -173,16 +173,16 @@ def _age(path: Path) -> float:
 
 
 def stop(registry: Registry, name: str, created: float | None, ids: Sequence[int] | None = None) -> list[Load]:
-    """End loads of a network and forget them; what they have achieved, by number.
+    """Stop loads of a network, remove their files, and return them with their totals, by number.
 
     Args:
-        registry: that has the network.
+        registry: of the network.
         name: its name.
-        created: when it was made; None: whenever.
-        ids: which; None: all.
+        created: when it was created; None: at any time.
+        ids: the loads' numbers; None: all.
 
     Raises:
-        HarnessError: one does not end.
+        HarnessError: a load does not end.
     """
     chosen = [(path, load) for path, load in _found(registry, name, created) if ids is None or load.id in ids]
     handles = [_signalled(load) for _, load in chosen]
@@ -195,7 +195,7 @@ def stop(registry: Registry, name: str, created: float | None, ids: Sequence[int
 
 
 def require_ids(known: Sequence[Load], ids: Sequence[int]) -> None:
-    """Raise InputError where one of these is no load of the network."""
+    """Raise InputError for the number of a load that the network does not have."""
     have = [load.id for load in known]
     for number in ids:
         if number not in have:
@@ -204,7 +204,7 @@ def require_ids(known: Sequence[Load], ids: Sequence[int]) -> None:
 
 
 def _signalled(load: Load) -> int | None:
-    """A handle of the process that keeps it, which was told to end; None where that has ended."""
+    """Send SIGTERM to the load's process; return a pidfd of it, or None where it has ended."""
     try:
         handle = os.pidfd_open(load.pid)
     except ProcessLookupError:

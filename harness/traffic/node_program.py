@@ -4,9 +4,9 @@
     {"role": "send", "kind": "udp", "to": [address, port], "token", "payload": bytes, "interval": seconds, "on", "off"}
     {"role": "send", "kind": "tcp", "to": [address, port], "flows", "congestion_control"}
 
-It says {"ready": port}, or {"error": why}, on standard output; then what it has counted, a line of JSON every
-REPORT_S. It ends, with a last line, when its standard input does. Standard library only, for Python 3.8: containers may
-have any image.
+It prints {"ready": port} or {"error": why}, and then its counts as a line of JSON every REPORT_S. When its standard
+input ends, it prints a last line and exits. Standard library and Python 3.8 only, because containers may have any
+image.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from typing import Any
 
 REPORT_S = 0.25
 TICK_S = 0.001
-"""UDP is sent at most this often: what is due within a tick goes at once, so that a fast load costs no loop."""
+"""UDP datagrams that are due within a tick are sent at once, to save CPU time."""
 LATE_S = 0.05
-"""What could not be sent in time, for the machine or a full queue made us wait, is made up for so long."""
+"""Datagrams that are late by up to this time, due to the machine or a full queue, are still sent."""
 _HEAD = struct.Struct("!QQ")
-"""Of a datagram: the load's token and a number from 0 up."""
+"""The head of a datagram: the load's token and a number from 0 up."""
 _BATCH = 256
 _ACKED, _AGAIN = slice(120, 128), slice(100, 104)
 """Of struct tcp_info (linux/tcp.h): tcpi_bytes_acked and tcpi_total_retrans."""
@@ -36,7 +36,7 @@ _CHUNK = 1 << 18
 
 
 class Reports:
-    """Says what was counted, now and then."""
+    """Prints counts; the next report is due at ``due``."""
 
     def __init__(self) -> None:
         self.due = 0.0
@@ -48,7 +48,7 @@ class Reports:
 
 
 def send_udp(order: dict[str, Any], reports: Reports) -> None:
-    """At a constant rate, or in bursts of it with pauses, until standard input ends."""
+    """Send at a constant rate, perhaps with pauses, until standard input ends."""
     token, interval, on, off = order["token"], order["interval"], order["on"], order["off"]
     filling = bytes(order["payload"] - _HEAD.size)
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -62,7 +62,7 @@ def send_udp(order: dict[str, Any], reports: Reports) -> None:
         due = max(due, now - LATE_S)
         batch = 0
         while due <= now and batch < _BATCH:
-            with contextlib.suppress(OSError):  # refused or dropped here: the receiver will miss it
+            with contextlib.suppress(OSError):  # the receiver counts it as lost
                 sock.send(_HEAD.pack(token, packets) + filling)
             packets, due, batch = packets + 1, due + interval, batch + 1
         if now >= reports.due:
@@ -98,14 +98,14 @@ def receive_udp(order: dict[str, Any], reports: Reports) -> None:
 
 
 def send_tcp(order: dict[str, Any], reports: Reports) -> None:
-    """As many connections as ordered, each as fast as it goes, until standard input ends."""
+    """Send over several connections as fast as possible, until standard input ends."""
     flows = []
     for _ in range(order["flows"]):
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.settimeout(order["patience"])
         sock.connect(tuple(order["to"]))
-        if order["congestion_control"]:  # now: a route's own replaces what was chosen before
+        if order["congestion_control"]:  # after connecting, because a route's own would override it
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, order["congestion_control"].encode())
         sock.setblocking(False)
         flows.append(sock)
@@ -129,7 +129,7 @@ def send_tcp(order: dict[str, Any], reports: Reports) -> None:
 
 
 def receive_tcp(order: dict[str, Any], reports: Reports) -> None:
-    """Take and count what any connection brings, until standard input ends."""
+    """Receive and count bytes of all connections, until standard input ends."""
     listener = socket.create_server((order["address"], 0), backlog=256)
     listener.setblocking(False)
     reports.say(ready=listener.getsockname()[1])
@@ -158,9 +158,9 @@ def receive_tcp(order: dict[str, Any], reports: Reports) -> None:
 
 
 def _take(sock: socket.socket, buffer: bytearray) -> int | None:
-    """Take what came; the number of bytes, 0 at the end, None where nothing came after all."""
+    """Receive and discard bytes; return their number, 0 at the end, None where there are none."""
     try:
-        return sock.recv_into(buffer, len(buffer), socket.MSG_TRUNC)  # of TCP: thrown away in the kernel
+        return sock.recv_into(buffer, len(buffer), socket.MSG_TRUNC)  # the kernel discards them
     except BlockingIOError:
         return None
     except OSError:
@@ -180,7 +180,7 @@ ROLES = {
 
 
 def main(order: dict[str, Any]) -> int:
-    """Do as ordered; the exit code."""
+    """Execute the order; return the exit code."""
     try:
         ROLES[order["role"], order["kind"]](order, Reports())
     except OSError as problem:

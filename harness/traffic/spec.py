@@ -1,4 +1,4 @@
-"""What a load is, as the user asks for it, and what it meets on its way: pure."""
+"""A load as the user asks for it, and the limits on its path. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from harness.errors import InputError, UnitError, quoted
-from harness.model.address import ETHERNET, HEADERS
+from harness.model.address import full_frame, full_segment
 from harness.model.format import count, format_rate, format_time
 from harness.model.plan import NetworkPlan
 from harness.model.units import Rate, Time, is_whole_number
@@ -19,16 +19,15 @@ DATAGRAM_HEADERS: Final = 28
 
 @dataclass(frozen=True)
 class TrafficSpec:
-    """A load in one direction: UDP at a rate, or TCP flows that take what they get.
+    """A load in one direction: UDP at a rate, or TCP flows as fast as possible.
 
     Args:
         src: the rank that sends.
         dst: the rank that receives; not necessarily a neighbour.
-        rate: of UDP, on the wire: frame headers count, as for a link; None: TCP.
-        flows: how many TCP connections; 0: UDP.
-        congestion_control: of TCP; an empty string: the network's.
-        on: seconds for which UDP is sent, then nothing for ``off`` seconds, and so on; 0: always.
-        off: see there.
+        rate: of UDP, on the wire with frame headers, as for a link; None: TCP.
+        flows: number of TCP connections; 0: UDP.
+        congestion_control: of TCP; empty: the network's.
+        on, off: UDP is sent for ``on`` seconds, then paused for ``off`` seconds, and so on; 0: always sent.
         seconds: how long it lasts; None: until it is stopped.
     """
 
@@ -43,7 +42,7 @@ class TrafficSpec:
 
     @property
     def mean_rate(self) -> float | None:
-        """Of UDP, pauses included, in bit/s."""
+        """Of UDP, with its pauses, in bit/s."""
         return None if self.rate is None else self.rate.bit_s * (self.on / (self.on + self.off) if self.on else 1)
 
     @property
@@ -83,7 +82,7 @@ def parse_spec(
     off: str | None = None,
     seconds: float | None = None,
 ) -> TrafficSpec:
-    """What the user wrote, from A to B of ``A-B``. Raises InputError."""
+    """The load from A to B of ``A-B``, as the user wrote it. Raises InputError."""
     src, dst = _ends(ends)
     if (rate is None) == (flows is None):
         raise InputError(
@@ -124,7 +123,7 @@ def _ends(text: str) -> tuple[int, int]:
 
 
 def _period(name: str, text: str | None) -> float:
-    """Seconds; 0 where none are given."""
+    """Seconds; 0 where the text is empty. Raises UnitError."""
     if not text:
         return 0.0
     try:
@@ -137,7 +136,7 @@ def _period(name: str, text: str | None) -> float:
 
 
 def check_path(spec: TrafficSpec, plan: NetworkPlan) -> None:
-    """Raise PlanError for a rank that is not there, InputError where a link on the way is down."""
+    """Raise PlanError for an unknown rank, InputError where a link on the path is down."""
     for edge in plan.path(spec.src, spec.dst):
         if edge.down:
             raise InputError(
@@ -147,14 +146,14 @@ def check_path(spec: TrafficSpec, plan: NetworkPlan) -> None:
 
 
 def limits(spec: TrafficSpec, plan: NetworkPlan) -> Iterator[tuple[str, Rate]]:
-    """What on the way carries less than the load's rate, and how much."""
+    """Name and rate of what carries less than the load's rate on its path."""
     for name, rate in crossed(plan, spec.src, spec.dst):
         if spec.rate is not None and rate.bit_s < spec.rate.bit_s:
             yield name, rate
 
 
 def crossed(plan: NetworkPlan, src: int, dst: int) -> Iterator[tuple[str, Rate]]:
-    """What limits packets on the way between two nodes, and its rate: edges, uplinks, downlinks and trunks."""
+    """Name and rate of all limits on the path between two nodes: edges, uplinks, downlinks and trunks."""
     for edge in plan.path(src, dst):
         up, down, trunk = plan.node_shape(edge.src).uplink, plan.node_shape(edge.dst).downlink, plan.trunk_of(edge.pair)
         if up:
@@ -167,16 +166,6 @@ def crossed(plan: NetworkPlan, src: int, dst: int) -> Iterator[tuple[str, Rate]]
             yield f"the downlink of node {edge.dst}", down.rate
 
 
-def payload_bytes(mtu: int) -> int:
-    """What a full datagram carries."""
-    return mtu - DATAGRAM_HEADERS
-
-
-def frame_bytes(mtu: int) -> int:
-    """What a full packet is on the wire, as links count it."""
-    return mtu + ETHERNET
-
-
 def tcp_wire_bytes(payload: int, mtu: int) -> int:
-    """What so much payload of TCP is on the wire, in full segments."""
-    return round(payload * frame_bytes(mtu) / (mtu - HEADERS))
+    """Bytes on the wire of that much TCP payload in full segments."""
+    return round(payload * full_frame(mtu) / full_segment(mtu))

@@ -1,4 +1,4 @@
-"""What a load has achieved: pure."""
+"""The totals of a load. Pure."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from harness.traffic.spec import TrafficSpec, frame_bytes, tcp_wire_bytes
+from harness.model.address import full_frame
+from harness.traffic.spec import TrafficSpec, tcp_wire_bytes
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Counted since a load began, at both ends.
+    """Counts since a load began, at both ends.
 
     Args:
-        seconds: for which it has run.
-        sent_bytes: that left the sender, on the wire: with frame headers. Of TCP: that were acknowledged, in full
-            segments.
-        received_bytes: that arrived, likewise.
-        lost_packets: of UDP, those that are known not to arrive any more; of TCP, segments that were sent again.
+        seconds: since its start.
+        sent_bytes: on the wire, with frame headers; of TCP, what was acknowledged, as full segments.
+        received_bytes: likewise.
+        lost_packets: of UDP, those known to be lost; of TCP, retransmitted segments.
     """
 
     seconds: float = 0.0
@@ -28,7 +28,7 @@ class Totals:
 
     @property
     def bit_s(self) -> float:
-        """The mean rate of what arrived, on the wire."""
+        """The mean rate of arrivals, on the wire."""
         return 8 * self.received_bytes / self.seconds if self.seconds > 0 else 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -44,20 +44,20 @@ class Totals:
 def totals(
     spec: TrafficSpec, mtu: int, seconds: float, sender: Mapping[str, int], receiver: Mapping[str, int], *, ended: bool
 ) -> Totals:
-    """What the programs at both ends have reported, as one.
+    """The totals from the reports of both programs.
 
     Args:
         spec: of the load.
         mtu: of the network.
-        seconds: since it began.
+        seconds: since its start.
         sender: ``packets`` of UDP; ``bytes`` and ``again`` of TCP.
         receiver: ``packets`` and ``highest`` of UDP; ``bytes`` of TCP.
-        ended: whether nothing is under way any more.
+        ended: whether no packet is under way any more.
     """
     if spec.flows:
         sent, received = (tcp_wire_bytes(side.get("bytes", 0), mtu) for side in (sender, receiver))
         return Totals(seconds, max(sent, received), received, sender.get("again", 0))
     sent, received = sender.get("packets", 0), receiver.get("packets", 0)
-    sent = sent if ended else max(sent, received)  # both ends report at moments of their own
+    sent = sent if ended else max(sent, received)  # the ends report at different times
     due = sent if ended else receiver.get("highest", -1) + 1
-    return Totals(seconds, sent * frame_bytes(mtu), received * frame_bytes(mtu), max(0, due - received))
+    return Totals(seconds, sent * full_frame(mtu), received * full_frame(mtu), max(0, due - received))

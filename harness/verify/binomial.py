@@ -1,4 +1,4 @@
-"""How far the counts of a sample may be from what was asked: confidence intervals of shares. Pure."""
+"""Confidence intervals of shares: how far a sample's count may be from the requested share. Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ CONFIDENCE: Final = 0.99
 
 
 def shared_confidence(rows: int, confidence: float = CONFIDENCE) -> float:
-    """The confidence that each of so many rows needs for all of them together to have the given one (Sidak 1967).
+    """The confidence of each of so many rows for which all together have the given confidence (Sidak 1967).
 
-    Without it, one row in a hundred is off by chance alone: a ring of 16 nodes would fail one time in four.
+    Without it, one row in a hundred is off by chance: a ring of 16 nodes would fail one time in four.
     """
     return float(confidence ** (1 / max(1, rows)))
 
 
 def binomial_interval(share: float, trials: int, confidence: float, inflation: float = 1.0) -> tuple[float, float]:
-    """The shares that a sample may show without contradicting the true one.
+    """The shares that a sample may show where ``share`` is the true one.
 
-    A count is inside where both tails that begin at it have a probability over (1 - confidence) / 2, that is, where the
-    Clopper-Pearson interval of the count (Biometrika 26, 1934) contains the true share.
+    They are those of the counts whose Clopper-Pearson interval (Biometrika 26, 1934) contains the true share.
 
     Args:
         share: the true one.
@@ -63,10 +62,9 @@ def loss_inflation(shape: LinkShape) -> float:
     """How many packets with this loss give as much information as one packet with independent losses.
 
     It is the ratio of the variances of the number lost, 1 + 2 * (sum of the autocorrelations over all lags) for a long
-    train (Bartlett 1946). In a Gilbert-Elliott chain with state correlation c = 1 - p - r, loss rates b and g in the
-    bad and the good state, share B of the bad state and mean loss m, the autocorrelation at lag k is
-    (b - g)^2 B (1 - B) c^k / (m (1 - m)). For b = 1 and g = 0 that is c^k, and the result (1 + c) / (1 - c). Never
-    under 1.
+    train (Bartlett 1946), and at least 1. In a Gilbert-Elliott chain with state correlation c = 1 - p - r, loss rates b
+    and g in the bad and the good state, share B of the bad state and mean loss m, the autocorrelation at lag k is
+    (b - g)^2 B (1 - B) c^k / (m (1 - m)). For b = 1 and g = 0 that is c^k, and the result (1 + c) / (1 - c).
     """
     chain = shape.loss_chain
     if chain is None or not 0 < chain.mean_loss < 1:

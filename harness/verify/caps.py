@@ -1,8 +1,4 @@
-"""Which shared capacities a flow crosses, and what they leave of an edge's rate. Pure.
-
-Verify sends from a node to its neighbour, so a flow crosses at most three: the sender's uplink, the trunk between their
-regions, the receiver's downlink.
-"""
+"""Which shared capacities a flow between neighbours crosses, and how they limit it. Pure."""
 
 from __future__ import annotations
 
@@ -21,12 +17,12 @@ CapKind = Literal["uplink", "downlink", "trunk", "cpu"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a capacity is: at a node, or between two regions (a trunk).
+    """Which limit: an uplink, a downlink or a share of a CPU (``cpu``) of a node, or a trunk between two regions.
 
     Args:
-        kind: which; ``cpu`` is a node's share of a CPU.
-        rank: the node's; None of a trunk.
-        regions: from and to; None of what is a node's.
+        kind: of the limit.
+        rank: the node's; None: a trunk.
+        regions: of a trunk, from and to.
     """
 
     kind: CapKind
@@ -34,29 +30,29 @@ class Place:
     regions: tuple[str, str] | None = None
 
     def __str__(self) -> str:
-        """As people see it: ``node 2`` or ``eu->us``."""
+        """For people: ``node 2`` or ``eu->us``."""
         return "->".join(self.regions) if self.regions else f"node {self.rank}"
 
     @property
     def words(self) -> str:
-        """As part of a sentence: ``the uplink of node 2``, ``the trunk eu->us``."""
+        """In a sentence: ``the uplink of node 2``, ``the trunk eu->us``."""
         return f"the trunk {self}" if self.regions else f"the {self.kind} of {self}"
 
 
 @dataclass(frozen=True)
 class Cap:
-    """A shared capacity with the directed edges that share it, without those that are down."""
+    """A shared capacity, and the directed edges that share it and are up."""
 
     place: Place
     capacity: Capacity
     edges: tuple[Pair, ...]
 
     def frame_bit_s(self, frame: int) -> float:
-        """The rate at which it lets full frames pass, by their own bytes: what it counts beside them takes a share."""
+        """The rate at which it passes full frames of that many bytes, without the overhead that it counts."""
         return counted(self.capacity.rate.bit_s, -self.capacity.overhead, frame + self.capacity.overhead)
 
     def serialisation(self, frame: int) -> float:
-        """How long its rate takes for a frame, in seconds."""
+        """Seconds that its rate takes for a frame."""
         return self.capacity.rate.seconds(max(0, frame + self.capacity.overhead))
 
     def __str__(self) -> str:
@@ -64,7 +60,7 @@ class Cap:
 
 
 def counted(bit_s: float, overhead: int, frame: int) -> float:
-    """A rate of frames of that many bytes, once ``overhead`` bytes are counted with each."""
+    """A rate of frames of that many bytes, converted to count ``overhead`` more bytes per frame."""
     return bit_s * (frame + overhead) / frame
 
 
@@ -73,7 +69,7 @@ def caps_of(plan: NetworkPlan, applied: Mapping[Place, Capacity | None] | None =
 
     Args:
         plan: the network.
-        applied: what the engine reports, in place of what was requested; one that it reports as absent is left out.
+        applied: the capacities that the engine reports, to use instead of those requested; absent ones are left out.
     """
     up = [pair for pair in sorted(plan.edges) if plan.edges[pair].effective.mean_loss < 1]
     usable, found = set(up), list[Cap]()
@@ -96,33 +92,33 @@ def crossed(caps: Iterable[Cap], pair: Pair) -> tuple[Cap, ...]:
 
 
 def narrowest(caps: Iterable[Cap], shape: LinkShape, frame: int) -> Cap | None:
-    """The one that limits a flow which is alone on its way; None where the edge's own rate does, or nothing."""
+    """The capacity that limits a lone flow over an edge; None where the edge's own rate does, or nothing."""
     least = min(caps, key=lambda cap: cap.frame_bit_s(frame), default=None)
     own = frame_rate(shape, frame)
     return least if least is not None and (own is None or least.frame_bit_s(frame) < own) else None
 
 
 def frame_rate(shape: LinkShape, frame: int) -> float | None:
-    """The rate at which an edge lets full frames pass, by their own bytes; None where it has none."""
+    """The rate at which an edge passes full frames, without its overhead; None: no limit."""
     rate, overhead = shape.mean_rate, shape.counted_overhead
     return None if rate is None else counted(rate.bit_s, -overhead, frame + overhead)
 
 
 def at_mean_rate(shape: LinkShape) -> LinkShape:
-    """An edge's shape with the mean rate of its trace, where it has one: what to plan a measurement by."""
+    """An edge's shape with its trace's mean rate in place of a trace, to plan a measurement."""
     if shape.delivery is None:
         return shape
     return shape.changed(delivery=None, rate=shape.mean_rate, overhead=shape.counted_overhead)
 
 
 def shape_alone(plan: NetworkPlan, way: Pair, frame: int) -> LinkShape:
-    """A directed edge as a flow meets it that is alone on its way."""
+    """The shape that a lone flow meets on a directed edge."""
     shape = at_mean_rate(plan.edge(*way).effective)
     return met_alone(shape, narrowest(crossed(caps_of(plan), way), shape, frame))
 
 
 def met_alone(shape: LinkShape, cap: Cap | None) -> LinkShape:
-    """An edge's shape as a flow meets it that is alone on its way: where a capacity limits it, with that one's rate."""
+    """An edge's shape, with the rate and queue of the capacity that limits a lone flow, if any."""
     if cap is None:
         return shape
     limits = cap.capacity

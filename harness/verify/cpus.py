@@ -1,4 +1,4 @@
-"""Measures the shares of a CPU that nodes have: programs that do nothing but compute, as if they were the job."""
+"""Measures nodes' shares of a CPU by programs that only compute."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.verify.verdict.cpu import CpuMeasurement, judge_cpu
 
 _SECONDS: Final = 1.0
 _PERIODS: Final = 25
-"""Of the kernel's quota, at least."""
+"""The least number of the kernel's quota periods."""
 _PATIENCE_S: Final = 60.0
 """For the start of Python, which takes 0.05 s of a core."""
 _BUSY: Final = """
@@ -40,7 +40,7 @@ if not mine:
 cpu_s = sum(int(os.read(reader, 20)) for _ in range(processes)) / 1e9
 print(json.dumps({"cpu_s": cpu_s, "seconds": time.monotonic() - begin}))
 """
-"""As many processes as it takes to use up the share; each says how much CPU time it got."""
+"""As many processes as it takes to use up the share; prints the CPU time of all of them."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ class _Running:
 def measured_cpus(
     backend: Backend, shares: Mapping[int, CpuShare], held: Mapping[int, CpuStatus | None]
 ) -> Iterator[CapVerdict]:
-    """The rows of these nodes; as many at a time as half of this machine's cores can carry.
+    """The rows of these nodes, measured in groups that need at most half of this machine's cores.
 
     Args:
-        backend: where they live.
-        shares: by rank, what was requested.
-        held: what the kernel holds.
+        backend: of the nodes.
+        shares: as requested, by rank.
+        held: the kernel's status, by rank.
 
     Raises:
-        NodeError: a program cannot be started there, or dies.
+        NodeError: a program cannot start, or dies.
     """
     for group in rounds_of(shares, (os.cpu_count() or 1) / 2):
         before = cpu_times()
@@ -93,7 +93,7 @@ def measured_cpus(
 
 
 def rounds_of(shares: Mapping[int, CpuShare], cores: float) -> list[list[int]]:
-    """Groups of ranks that together get no more than so many cores, or one rank each."""
+    """Groups of ranks whose shares together are at most that many cores, or of one rank."""
     groups: list[list[int]] = []
     free = 0.0
     for rank, share in sorted(shares.items()):

@@ -1,7 +1,7 @@
-"""Drives the probes in the nodes from outside: rounds of disjoint edges, each measured step by step.
+"""Drives the probes in the nodes from outside, in rounds of disjoint edges.
 
-Within a round all edges do the same step at the same time, because a bulk train would disturb another edge's delays on
-a machine with few cores.
+All edges of a round do the same step at the same time, because on a machine with few cores a bulk train would disturb
+another edge's delays.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ ProbeProgress = Callable[[int, int, str], None]
 
 
 class ProbeDriver:
-    """Measures edges of a running network; a context manager, at whose end no probe is left.
+    """Measures edges of a running network; a context manager that ends all probes.
 
     Args:
-        plan: the network; its effective shapes decide what to send.
+        plan: of the network; its effective shapes decide what to send.
         spawn: starts a probe (see PROBE_ARGV) in a node, with pipes to its input and output.
-        seconds: time for one edge.
+        seconds: for one edge.
         max_parallel: edges measured at once.
         ipv6: whether to probe by IPv6.
-        kernel_stamps: whether the rate may be taken from the kernel's receive stamps: they are exact where the
-            reader is slower than the link, and wrong where a shaper in user space delays packets after they came in.
+        kernel_stamps: whether the rate may be computed from the kernel's receive timestamps: exact where the reader is
+            slower than the link, but wrong where a user-space shaper delays packets after reception.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class ProbeDriver:
     def measure(
         self, pairs: Iterable[Pair] | None = None, progress: ProbeProgress = lambda done, total, what: None
     ) -> Iterator[EdgeMeasurement]:
-        """Measure edges, all by default; yields each one's measurement when its round is over.
+        """Measure edges, all by default; yields each measurement when its round is over.
 
         Args:
-            pairs: of ranks; the lower one is taken first.
-            progress: called with (steps done, steps in all, what was done), from one thread at a time.
+            pairs: the edges, in either direction; measurements are forward from the lower rank.
+            progress: called with (steps done, steps in all, description), from one thread at a time.
 
         Raises:
             NodeError: a probe died, hung or could not send.
@@ -104,18 +104,14 @@ class ProbeDriver:
                     for step in steps:
                         measured = list(pool.map(partial(self._perform, step, report), planned, measured))
                 except BaseException:
-                    self.close()  # else the pool waits for the other edges, whose results are no longer needed
+                    self.close()  # else the pool would wait for the other edges
                     raise
             yield from measured
 
     def measure_caps(
         self, caps: Sequence[Cap], progress: ProbeProgress = lambda done, total, what: None
     ) -> Iterator[tuple[Load, LoadMeasurement]]:
-        """Measure shared capacities, each from all its senders at once; yields what was sent and what came.
-
-        Args:
-            caps: which.
-            progress: see measure.
+        """Measure shared capacities, each with all its senders at once; yields what was sent and what arrived.
 
         Raises:
             NodeError: a probe died, hung or could not send.
@@ -147,7 +143,7 @@ class ProbeDriver:
         return measured
 
     def _open(self, ranks: set[int]) -> None:
-        """Start the probes that do not run yet."""
+        """Start the missing probes."""
         missing = sorted(ranks - self._probes.keys())
         for rank in missing:
             self._probes[rank] = ProbeClient(rank, self._spawn(rank))

@@ -13,14 +13,14 @@ READS_PER_S: Final = 5_000
 _UNLIMITED_BIT_S: Final = 1e9
 """The rate that sampling assumes of a link without a limit."""
 OVERDRIVE: Final = 2.0
-"""How many times the link's rate a bulk train is sent at."""
+"""A bulk train is sent at this many times the link's rate."""
 _GENTLE_OVERDRIVE: Final = 1.2
-"""The same for a second train, if the first seemed slow, perhaps because it overloaded the machine."""
+"""The same for a second train, where the first seemed slow, perhaps because it overloaded the machine."""
 
 
 @dataclass(frozen=True)
 class Echo:
-    """Small packets that the far end returns at once: count, spacing, and how long to wait for the last (s)."""
+    """Small packets that the far end returns at once: count, spacing (s), and how long to wait for the last (s)."""
 
     count: int
     interval_s: float
@@ -38,9 +38,9 @@ class Train:
 
 @dataclass(frozen=True)
 class Bulk:
-    """Bursts of full frames one way: how many, frames in each, spacing (s; 0: none), how long to wait for one more.
+    """Bursts of full frames one way: count, frames in each, spacing (s; 0: none), how long to wait for one more (s).
 
-    Overdrive: how many times the link's rate it is sent at. Frame: bytes of a full one.
+    It is sent at ``overdrive`` times the link's rate; a full frame has ``frame`` bytes.
     """
 
     bursts: int
@@ -52,7 +52,7 @@ class Bulk:
 
     @property
     def rate_bit_s(self) -> float:
-        """Rate at which it is sent, on the wire; 0: as fast as the machine can."""
+        """The rate of sending, on the wire; 0: as fast as the machine can."""
         return self.segments * self.frame * 8 / self.interval_s if self.interval_s else 0.0
 
     @property
@@ -68,11 +68,11 @@ class Bulk:
 
     @property
     def seconds(self) -> float:
-        """How long the link takes for it, with the wait for the last packet."""
+        """Seconds that the link takes for it, with the wait for the last packet."""
         return self.bursts * self.interval_s * self.overdrive + self.wait_s
 
     def gentle(self) -> Bulk:
-        """The same train at hardly more than the link's rate."""
+        """The same train at little more than the link's rate."""
         overdrive = min(self.overdrive, _GENTLE_OVERDRIVE)
         return replace(self, interval_s=self.interval_s * self.overdrive / overdrive, overdrive=overdrive)
 
@@ -93,7 +93,7 @@ class EdgeProbe:
 
     @property
     def seconds(self) -> float:
-        """About how long measuring the edge takes."""
+        """Approximate duration of measuring the edge."""
         echo = self.echo.count * self.echo.interval_s + 2 * self.echo.wait_s if self.echo else 0.0
         trains = [train for train in (self.forward_train, self.backward_train) if train]
         bulks = [bulk for bulk in (self.forward_bulk, self.backward_bulk) if bulk]

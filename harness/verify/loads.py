@@ -1,9 +1,8 @@
-"""What to send through a shared capacity to measure it: from all its senders at once, for long enough. Pure.
+"""What to send through a shared capacity to measure it, from all its senders at once. Pure.
 
-The sum that arrives is the capacity's rate as long as all flows keep it busy. So each sends more than its fair share,
-but no more than its own edge carries, and the estimate comes from the second half of the time in which all arrive. What
-waits in the capacity's buffer when the senders stop arrives at the same rate, and is waited for, so that nothing is
-left in it that would disturb what is measured next.
+The sum of what arrives is the capacity's rate while all flows keep it busy. So each sends more than its fair share, but
+no more than its own edge carries, and the estimate comes from the second half of the time in which all arrive. The
+receivers wait until the capacity's buffer is empty, so that it does not disturb the next measurement.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from harness.verify.rounds import first_fit
 from harness.verify.sharing import fair_shares
 
 _LOAD_S: Final = 2.0
-"""How long the senders of a capacity send, unless jitter or slow flows ask for longer."""
+"""How long the senders send, unless jitter or slow flows need longer."""
 _FRAMES: Final = 60
-"""Full frames of every flow in the half of the time that counts."""
+"""Full frames of every flow in the half that is evaluated."""
 _FEWEST_FRAMES: Final = 12
 _MOST: Final = 4.0
-"""How many times the seconds for an edge a load may take."""
+"""A load may take this many times the seconds for an edge."""
 _MARGIN_S: Final = 0.3
 _FAST_BIT_S: Final = 100_000_000
 
@@ -39,7 +38,7 @@ class LoadFlow:
     Args:
         pair: its directed edge.
         interval_s: between two bursts.
-        fair_bit_s: the rate of its full frames, where all share fairly.
+        fair_bit_s: the rate of its full frames where all flows share fairly.
     """
 
     pair: Pair
@@ -53,9 +52,9 @@ class Load:
 
     Args:
         cap: the capacity as planned.
-        flows: of each of its edges; empty where the capacity is too slow for the time.
+        flows: one for each of its edges; none where the capacity is too slow for the time.
         segments: full frames in a burst.
-        seconds: for which they are sent.
+        seconds: of sending.
         wait_s: how long to wait for one more packet.
         frame: bytes of a full frame.
     """
@@ -69,14 +68,12 @@ class Load:
 
     @property
     def fair_bit_s(self) -> float:
-        """What all flows together should get, by their frames' own bytes: less than the capacity where the edges'
-        rates, or other capacities, allow no more.
-        """
+        """The rate of all flows' frames together: less than the capacity where other limits on their way are lower."""
         return sum(flow.fair_bit_s for flow in self.flows)
 
     @property
     def is_fast(self) -> bool:
-        """Whether it may keep a machine from carrying another load at the same time."""
+        """Whether the machine may be too slow for another load at the same time."""
         return sum(8 * self.segments * self.frame / flow.interval_s for flow in self.flows) > _FAST_BIT_S
 
     def one_in(self, rank: int) -> int:
@@ -91,7 +88,7 @@ def load_for(cap: Cap, plan: NetworkPlan, caps: Sequence[Cap], *, seconds: float
     Args:
         cap: the capacity.
         plan: the network.
-        caps: all its capacities, of which flows cross others as well.
+        caps: all its capacities: flows cross others as well.
         seconds: for one edge; a load takes up to 4 times that and the delays.
         frame: bytes of a full frame.
     """
@@ -116,19 +113,19 @@ def load_for(cap: Cap, plan: NetworkPlan, caps: Sequence[Cap], *, seconds: float
 
 
 def _segments(shape: LinkShape, cap: Cap, frame: int) -> int:
-    """Frames in a burst that finds room in the queue of a capacity on its way, and in that of the edge."""
+    """Frames in a burst that fits the queue of a capacity and that of the edge."""
     met = burst_segments(met_alone(shape, cap), frame)
     return min(met, burst_segments(shape, frame)) if shape.rate else met
 
 
 def caps_within(plan: NetworkPlan, pairs: Iterable[Pair]) -> tuple[Cap, ...]:
-    """The capacities all of whose edges are among these; given in one direction, edges count both ways."""
+    """The capacities all of whose edges are among these, in either direction."""
     chosen = {way for a, b in pairs for way in ((a, b), (b, a))}
     return tuple(cap for cap in caps_of(plan) if cap.edges and chosen.issuperset(cap.edges))
 
 
 def load_rounds(plan: NetworkPlan, caps: Sequence[Cap], max_parallel: int) -> list[list[Cap]]:
-    """Group capacities so that the flows of one of a group cross nothing that those of another use."""
+    """Group capacities so that the flows of two in a group share no node and no capacity."""
     every = caps_of(plan)
 
     def taken(cap: Cap) -> set[int | str]:

@@ -1,4 +1,4 @@
-"""How busy this machine's CPUs were during a measurement, by /proc/stat."""
+"""How busy this machine's CPUs are during a measurement, from /proc/stat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CpuTimes = Sequence[tuple[int, int]]
 
 
 def cpu_times() -> CpuTimes:
-    """Now; see /proc/stat in proc(5). Nothing where it cannot be read."""
+    """The current times (proc(5), /proc/stat); empty where they cannot be read."""
     try:
         lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -21,12 +21,12 @@ def cpu_times() -> CpuTimes:
 
 
 def busiest(before: CpuTimes, after: CpuTimes) -> float:
-    """Share of the time for which the busiest CPU was busy; 0 where it is not known."""
+    """Share of the time for which the busiest CPU was busy; 0 where unknown."""
     return 1 - min(_idle_shares(before, after), default=1.0)
 
 
 def idle_cores(before: CpuTimes, after: CpuTimes) -> float:
-    """How many cores' time nobody used; infinite where it is not known."""
+    """Idle time in cores; infinite where unknown."""
     shares = _idle_shares(before, after)
     return sum(shares) if shares else float("inf")
 

@@ -1,12 +1,11 @@
 """What to send over each edge to measure it. Pure.
 
-An edge is measured in three steps. An *echo* exchange gives the one-way delay of both directions, and the round trip. A
-*train* of small packets each way gives the loss. A *bulk* train of full frames each way gives the rate, by how far the
-link spreads it.
+An edge is measured in three steps. An *echo* exchange measures the one-way delay of both directions and the round trip;
+a *train* of small packets each way, the loss; a *bulk* train of full frames each way, the rate.
 
-No edge takes longer than 6 x the seconds it is given, plus the delays: 3 for the echo, 1 for the trains, 1 for the bulk
-train of each direction. To keep that, slow links get fewer packets and hence wider intervals. Below a minimum number of
-packets a measurement says nothing; a step that cannot send so many is left out.
+An edge takes at most 6 times its seconds, plus the delays: 3 for the echo, 1 for the trains, 1 for the bulk train of
+each direction. So slow links get fewer packets, and hence wider intervals; a step that could not send enough packets
+for a result is left out.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from harness.verify.edge_probe import OVERDRIVE, Bulk, Echo, EdgeProbe, Train
 from harness.verify.node.packet import small_frame
 
 SECONDS: Final = 5.0
-"""Time for one edge by default; more of it means more packets, hence narrower intervals."""
+"""For one edge, by default; more time means more packets, hence narrower intervals."""
 MIN_SECONDS: Final = 1.0
 MAX_SECONDS: Final = 86_400.0
 
@@ -32,7 +31,7 @@ _FEWEST_ECHOES: Final = 5
 """A stall moves the median of 5 only where 3 of them are delayed."""
 _MIN_INTERVAL_S: Final = 0.005
 _PACKETS_PER_S: Final = 20_000
-"""Small packets per second that the machine may send in all: 2 cores carry twice that with ease."""
+"""Small packets per second that the machine may send in all; 2 cores can carry twice that."""
 _MIN_TRAIN, _MAX_TRAIN = 200, 100_000
 _FEWEST_SMALL: Final = 20
 """Packets of a train. With 20, a loss of 14 % on a link that should lose none shows 19 times in 20."""
@@ -40,27 +39,27 @@ _WANTED_EVENTS: Final = 20
 _MARGIN_S: Final = 0.5
 """How late a busy machine may be."""
 _BULK_MARGIN_S: Final = 0.2
-"""The same for a bulk train, whose end may be missed: fast ones take turns, so that waiting costs every edge."""
+"""The same for a bulk train: shorter, because fast trains take turns, and missing its end does no harm."""
 _MIN_FRAMES: Final = 60
 _FEWEST_FRAMES: Final = 12
 """The rate comes from the second half, of which 5 must arrive."""
 _MOST_ECHO, _MOST_TRAIN, _MOST_BULK = 3.0, 1.0, 1.0
-"""How many times the edge's seconds a step may take, without the delays."""
+"""A step may take this many times the edge's seconds, plus the delays."""
 _BULK_S: Final = 0.5
-"""How long a bulk train keeps the link busy, unless jitter asks for longer."""
+"""How long a bulk train keeps the link busy, unless jitter needs longer."""
 _MAX_BULK_BYTES: Final = 64 << 20
 _BURST_S: Final = 0.004
 _MAX_SUPER_PACKET: Final = 43 * FRAME
 """Bytes of full frames that fit a UDP super-packet of 64 KiB."""
 _MANAGED_OVERDRIVE: Final = 1.15
-"""The same where a discipline keeps the queue short: what it must drop of more than this may leave the queue empty."""
+"""The overdrive where a discipline keeps the queue short: at more, its drops may leave the queue empty."""
 _MANAGED_BURST_S: Final = 0.001
 _BURSTS_THAT_WAIT: Final = 4
 """How many bursts of a bulk train must find room in the queue at once."""
 
 
 def spread_of(shape: LinkShape) -> float:
-    """The longest delay less the shortest, in seconds."""
+    """The longest delay minus the shortest, in seconds."""
     return jitter_form(shape).span * shape.jitter.seconds if shape.jitter.ns else 0.0
 
 
@@ -70,24 +69,24 @@ def longest_delay(shape: LinkShape) -> float:
 
 
 def _shares(shape: LinkShape) -> tuple[float, ...]:
-    """The shares of packets that are to be lost, duplicated, reordered or corrupted."""
+    """The shares of packets to be lost, duplicated, reordered or corrupted."""
     return shape.mean_loss, float(shape.duplicate), float(shape.reorder), float(shape.corrupt)
 
 
 def _serialisation(shape: LinkShape, wire_bytes: int) -> float:
-    """How long the link's rate takes for a packet, in seconds."""
+    """Seconds that the link's rate takes for a packet."""
     return shape.rate.seconds(max(0, wire_bytes + shape.overhead)) if shape.rate else 0.0
 
 
 def checked_seconds(seconds: float) -> float:
-    """The time for one edge, where it is one. Raises InputError."""
-    if not MIN_SECONDS <= seconds <= MAX_SECONDS:  # nor is nan
+    """The time for one edge, if it is in range. Raises InputError."""
+    if not MIN_SECONDS <= seconds <= MAX_SECONDS:  # true for nan, too
         raise InputError(f"--seconds {seconds:g}: use {MIN_SECONDS:g} to {MAX_SECONDS:g}, the time for one edge")
     return seconds
 
 
 def enough_seconds(forward: LinkShape, backward: LinkShape, *, ipv6: bool, frame: int = FRAME) -> float:
-    """In how many seconds every quantity of an edge can be measured: a power of two, or MAX_SECONDS."""
+    """The seconds in which every quantity of an edge can be measured: a power of two, or MAX_SECONDS."""
     seconds = MIN_SECONDS
     while seconds < MAX_SECONDS:
         probe = probe_for((0, 1), forward, backward, seconds=seconds, sharing=1, ipv6=ipv6, frame=frame)
@@ -111,11 +110,10 @@ def probe_for(
 
     Args:
         pair: its ranks.
-        forward: the shape from the first to the second, as a lone flow meets it (caps.met_alone); a link that is down
-            loses all.
+        forward: the shape from the first to the second, as a lone flow meets it (caps.met_alone).
         backward: the shape of the opposite direction.
-        seconds: time for the edge, of which the echo takes 60 % and the loss train 40 %. Where the jitter is large or
-            the link slow, the least number of packets takes longer, up to 6 times that and the delays.
+        seconds: for the edge: 60 % for the echo, 40 % for the trains. Where the jitter is large or the link slow, the
+            least number of packets takes up to 6 times that, plus the delays.
         sharing: how many edges are measured at once.
         ipv6: whether the packets are IPv6.
         frame: bytes of a full frame.
@@ -132,11 +130,11 @@ def probe_for(
 
 
 def _echo(forward: LinkShape, backward: LinkShape, seconds: float, ipv6: bool) -> Echo | None:
-    """Space the packets so that none waits for the one before.
+    """Packets so far apart that hardly one waits for the one before.
 
-    With a rate netem keeps packets in order: one that drew a long delay holds up the next, which would lengthen the
-    mean and narrow the spread. Packets that are further apart than the sum of both directions' spreads cannot meet; at
-    3/4 of that, 1 packet in 400 waits.
+    With a rate netem keeps packets in order: a packet with a long delay holds up the next, which would lengthen the
+    mean and narrow the spread. Packets further apart than the sum of both directions' spreads cannot meet; at 3/4 of
+    that, 1 packet in 400 waits.
     """
     serialisation = _serialisation(forward, small_frame(ipv6)) + _serialisation(backward, small_frame(ipv6))
     spread = spread_of(forward) + spread_of(backward)
@@ -149,7 +147,7 @@ def _echo(forward: LinkShape, backward: LinkShape, seconds: float, ipv6: bool) -
 
 
 def _train(shape: LinkShape, seconds: float, sharing: int, ipv6: bool) -> Train | None:
-    """Enough packets for 20 losses (or whatever is rarer), if the time allows, at less than half of the link's rate."""
+    """Packets for 20 of the rarest events (loss, ...), if the time allows, at less than half of the link's rate."""
     serialisation = _serialisation(shape, small_frame(ipv6))
     interval = max(2 * sharing / _PACKETS_PER_S, 2.5 * serialisation)
     rarest = min((share for share in _shares(shape) if 0 < share < 1), default=1.0)
@@ -160,11 +158,10 @@ def _train(shape: LinkShape, seconds: float, sharing: int, ipv6: bool) -> Train 
 
 
 def _bulk(shape: LinkShape, seconds: float, frame: int) -> Bulk | None:
-    """Enough full frames to keep the link busy through the jitter, sent at twice its rate.
+    """Full frames at twice the link's rate, which then arrive at the link's rate. None where they take too long.
 
-    What is sent at more than the link's rate arrives at the link's rate. Jitter stretches the beginning of the train;
-    the estimate uses its second half, so that half must last longer than the jitter's spread. A token bucket passes
-    twice its depth before it limits such a train. None where the link would take too long for so much.
+    Jitter stretches the beginning of the train; the estimate uses its second half, which must last longer than the
+    jitter's spread. A token bucket passes twice its depth before it limits such a train.
     """
     if shape.rate is None:
         segments = most_segments(frame)
@@ -191,17 +188,17 @@ def _bulk(shape: LinkShape, seconds: float, frame: int) -> Bulk | None:
 
 
 def most_segments(frame: int) -> int:
-    """Full frames of that many bytes that one burst may have."""
+    """The most full frames of a burst."""
     return _MAX_SUPER_PACKET // frame
 
 
 def overdrive_of(queue: Queue | None) -> float:
-    """How many times the rate is sent to a queue to keep it busy."""
+    """The overdrive that keeps such a queue busy."""
     return _MANAGED_OVERDRIVE if queue and queue.kind != "droptail" else OVERDRIVE
 
 
 def burst_segments(shape: LinkShape, frame: int) -> int:
-    """Full frames in a burst over such a link: of some milliseconds, but several bursts must find room in its queue."""
+    """Full frames in a burst: some milliseconds' worth, but several bursts must fit the link's queue."""
     segments = int((_MANAGED_BURST_S if shape.queue else _BURST_S) / _serialisation(shape, frame))
     if shape.buffer is not None and shape.rate is not None:
         segments = min(segments, buffer_bytes(shape.buffer, shape.rate) // (_BURSTS_THAT_WAIT * frame))

@@ -1,4 +1,4 @@
-"""Sends requests to one probe, which runs in a node, and waits for its answers. Runs outside the node."""
+"""Sends requests to the probe in a node and waits for its answers. Runs outside the node."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from harness.linux.programs import HELPER
 from harness.model.address import FRAME
 
 PROBE_ARGV: Final = ("-m", "harness.verify.node.probe", HELPER)
-"""Arguments for Python in a node: they start the probe."""
+"""Arguments with which Python in a node starts the probe."""
 PATIENCE_S: Final = 20.0
-"""How much longer than planned a probe may take before it counts as hung: a start-up on a busy machine."""
+"""How much longer than planned a probe may take before it counts as hung: enough to start on a busy machine."""
 
 
 class ProbeProcess(Protocol):
@@ -42,7 +42,7 @@ class ProbeProcess(Protocol):
 
 
 class ProbeClient:
-    """One probe. Its methods raise NodeError with its rank where it dies, hangs or refuses."""
+    """One probe. Its methods raise NodeError where the probe dies, hangs or reports an error."""
 
     def __init__(self, rank: int, process: ProbeProcess) -> None:
         self.rank, self._process = rank, process
@@ -57,12 +57,12 @@ class ProbeClient:
         self._lines.put(None)
 
     def open(self, address: str, frame: int = FRAME) -> None:
-        """Have it bind its sockets to an address; a full frame has so many bytes on the wire."""
+        """Bind its sockets to an address; ``frame``: bytes of a full frame on the wire."""
         answer = self.ask(0.0, op="open", bind=address, frame=frame)
         self.address, self.port, self.bulk_port = address, answer["port"], answer["bulk_port"]
 
     def ask(self, seconds: float, **request: Any) -> dict[str, Any]:
-        """Send a request and wait for its answer, which should come within that many seconds."""
+        """Send a request that takes that many seconds, and wait for its answer."""
         self.start(request)
         return self.finish(seconds, request["op"])
 
@@ -76,7 +76,7 @@ class ProbeClient:
             raise self._dead(request["op"]) from None
 
     def finish(self, seconds: float, what: str) -> dict[str, Any]:
-        """Wait for the answer to the request that was sent."""
+        """Wait for the answer to the request."""
         try:
             line = self._lines.get(timeout=seconds + PATIENCE_S)
         except queue.Empty:

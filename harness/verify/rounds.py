@@ -8,27 +8,22 @@ from typing import Final, TypeVar
 
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
+from harness.model.plan_edit import undirected
 
 T = TypeVar("T")
 MAX_PARALLEL: Final = 8
 """Edges measured at once by default."""
 
 
-def edges_of(plan: NetworkPlan) -> list[Pair]:
-    """Every edge once, its lower rank first."""
-    return sorted({(min(pair), max(pair)) for pair in plan.edges})
-
-
 def rounds(
     plan: NetworkPlan, pairs: Iterable[Pair] | None = None, max_parallel: int = MAX_PARALLEL
 ) -> list[list[Pair]]:
-    """Group edges so that those of a group share no node, and thus no link, uplink or downlink, and no trunk.
+    """Group edges so that those of a group share no node (hence no uplink or downlink) and no trunk.
 
-    Without trunks that is a proper edge colouring. Tries first fit in two orders and takes the better one. Ordered by
-    (a + b) mod n, the edges that follow each other in a complete graph are a matching, which gives n rounds; an even
-    ring takes two.
+    Without trunks that is a proper edge colouring. Takes the better result of first fit in two orders: ordered by
+    (a + b) mod n, consecutive edges of a complete graph are a matching, which gives n rounds; an even ring takes two.
     """
-    edges = edges_of(plan) if pairs is None else sorted({(min(pair), max(pair)) for pair in pairs})
+    edges = undirected(plan.edges if pairs is None else pairs)
     by_sum = sorted(edges, key=lambda pair: (sum(pair) % plan.size, pair))
 
     def taken(pair: Pair) -> set[int | str]:
@@ -39,7 +34,7 @@ def rounds(
 
 
 def first_fit(items: Iterable[T], taken: Callable[[T], AbstractSet[int | str]], max_parallel: int) -> list[list[T]]:
-    """Group items so that no two of a group take the same thing; each goes into the first group where it fits."""
+    """Group items so that no two of a group take the same thing: each joins the first group where it fits."""
     groups: list[tuple[list[T], set[int | str]]] = []
     for item in items:
         takes = taken(item)

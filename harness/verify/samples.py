@@ -1,7 +1,4 @@
-"""The samples that probes take. Pure values.
-
-Times are in seconds, shares between 0 and 1.
-"""
+"""The samples that probes take, as values. Times are in seconds, shares between 0 and 1."""
 
 from __future__ import annotations
 
@@ -9,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 Point = tuple[float, int]
-"""An arrival in seconds, and the bytes on the wire so far."""
+"""A time of arrival, and the bytes on the wire until then."""
 
 
 @dataclass(frozen=True)
 class EchoSample:
-    """One packet's delays there and back, in seconds, without the time that the far end took to return it."""
+    """One packet's delays there and back, without the time that the far end took to return it."""
 
     forward: float
     backward: float
@@ -27,9 +24,9 @@ class EchoSample:
 
 @dataclass(frozen=True)
 class TrainCount:
-    """What arrived of a train of small packets; duplicates are not counted as received.
+    """What arrived of a train of small packets: received without duplicates, duplicates, and overtakers.
 
-    Overtakers are packets that arrived before one that was sent before them.
+    Overtakers arrived before a packet that was sent earlier.
     """
 
     sent: int
@@ -51,9 +48,9 @@ class BulkSample:
         sent_bytes: on the wire.
         sent_s: how long it took to hand them to the kernel.
         received_bytes: on the wire.
-        points: (arrival in s, bytes on the wire so far) of reads whose time of arrival is known.
-        busiest_cpu: share of the time for which the busiest CPU was busy meanwhile.
-        ends: the first and the last read as points, by the time of the read where that of the arrival is not known.
+        points: of reads whose time of arrival is known.
+        busiest_cpu: share of the time for which the busiest CPU was busy.
+        ends: the first and the last read, at the time of the read.
     """
 
     sent_bytes: int
@@ -66,9 +63,9 @@ class BulkSample:
 
 @dataclass(frozen=True)
 class Direction:
-    """What was measured one way; None where it was not.
+    """The measurements of one direction; None: not measured.
 
-    The steps in left_out were not tried, because the link is too slow for a result in the time that was given.
+    The steps in left_out were not tried, because the link is too slow for a result in the given time.
     """
 
     train: TrainCount | None = None
@@ -78,11 +75,11 @@ class Direction:
 
 @dataclass(frozen=True)
 class EdgeMeasurement:
-    """What was measured over one edge: forward is from the first of its pair to the second.
+    """The measurements of one edge: forward is from the first of its pair to the second.
 
-    How much the machine itself adds to a delay was measured beside it: ``timers_late`` is by how much the sender's
-    sleeps ended too late (a qdisc's delay ends by a timer, too), ``local_delays`` how long a packet takes from a node
-    to itself; both in seconds. ``echo_left_out``: see Direction.left_out.
+    Two of them show what the machine itself adds to a delay: ``timers_late``, by how much the sender's sleeps ended too
+    late (a qdisc's delay ends by a timer, too), and ``local_delays``, of packets from a node to itself.
+    ``echo_left_out``: see Direction.left_out.
     """
 
     pair: tuple[int, int]
@@ -98,11 +95,11 @@ class EdgeMeasurement:
 
 @dataclass(frozen=True)
 class LoadMeasurement:
-    """What came through a shared capacity from all its senders at once.
+    """What arrived through a shared capacity from all its senders at once.
 
     Args:
         samples: of each flow.
-        timers_late: by how much the senders' sleeps ended too late, in seconds.
+        timers_late: by how much the senders' sleeps ended too late.
         busiest_cpu: share of the time for which the busiest CPU was busy.
     """
 

@@ -1,4 +1,4 @@
-"""How flows share capacity: what each should get, and what they got together. Pure."""
+"""How flows share capacity: their fair rates, and those measured. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from harness.verify.samples import BulkSample, Point
 
 F = TypeVar("F")
 _INSTANTS: Final = 128
-"""At how many instants the bytes of several flows are added."""
+"""Instants at which the bytes of several flows are added."""
 
 
 def fair_shares(flows: Mapping[F, float], shared: Iterable[tuple[Set[F], float]]) -> dict[F, float]:
     """Max-min fair rates by progressive filling (Bertsekas and Gallager, Data Networks, 2nd ed., 1992, 6.5.2).
 
     Args:
-        flows: what each could get alone.
-        shared: flows that share a rate, and that rate.
+        flows: the rate of each flow alone.
+        shared: sets of flows, and the rate that each set shares.
     """
     rates: dict[F, float] = {}
     groups = list(shared)
@@ -40,16 +40,16 @@ def jain(shares: Sequence[float]) -> float:
     """Jain's index of fairness: 1 where all are equal, 1/n where one has all (Jain, Chiu and Hawe 1984, DEC TR-301).
 
     Args:
-        shares: of each flow what it got, over what would be its fair share.
+        shares: each flow's rate over its fair rate.
     """
     squares = sum(share**2 for share in shares)
     return sum(shares) ** 2 / (len(shares) * squares) if squares else 0.0
 
 
 def together(samples: Sequence[BulkSample], busiest_cpu: float) -> tuple[BulkSample, list[float]] | None:
-    """Several flows as one train, over the time in which all arrived; and the bit/s of each in the second half of it.
+    """Several flows as one train over the time in which all arrived, and the bit/s of each in the second half of it.
 
-    None where there is no such time. A flow of which nothing arrived shortens it not, and has got 0.
+    None where there is no such time. A flow of which nothing arrived does not count for that time, and has 0 bit/s.
     """
     curves = [list(one.points if len(one.points) > 1 else one.ends) for one in samples]
     arrived = [curve for curve in curves if len(curve) > 1]
@@ -67,7 +67,7 @@ def together(samples: Sequence[BulkSample], busiest_cpu: float) -> tuple[BulkSam
 
 
 def _at(curve: Sequence[Point], at: float) -> float:
-    """Bytes that had arrived by then, between two readings in proportion to the time."""
+    """Bytes that had arrived by then, interpolated between two reads."""
     after = bisect_right(curve, at, key=lambda point: point[0])
     if not 0 < after < len(curve):
         return curve[-1][1] if after and curve else curve[0][1] if curve else 0.0

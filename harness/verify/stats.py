@@ -16,9 +16,9 @@ from harness.model.units import Rate
 from harness.verify.samples import BulkSample, Point
 
 NOISE_S: Final = 0.0003
-"""How much the path itself (veth, bridge, wake-ups) adds to the spread of delays: 0.1-0.3 ms measured."""
+"""The spread of delays that the path itself (veth, bridge, wake-ups) adds: 0.1-0.3 ms measured."""
 _SLOPE_POINTS: Final = 128
-"""Points from which a slope is estimated, evenly picked: the number of pairs grows with the square."""
+"""Points from which a slope is estimated, evenly picked: the number of pairs grows with their square."""
 _QUANTILES: Final = 17
 """Quantiles that represent a distribution."""
 NORMAL_QUARTILES: Final = 1.349
@@ -33,9 +33,9 @@ class Spread:
         count: delays that were used.
         mean: of these.
         std: their sample standard deviation.
-        stalls: delays that were not used, because the machine and not the link caused them.
-        middle: the interquartile range, which a few late packets do not change.
-        median: which they do not change either.
+        stalls: delays left out because the machine caused them, not the link.
+        middle: the interquartile range, which is robust against a few late packets.
+        median: likewise robust.
     """
 
     count: int
@@ -64,9 +64,8 @@ def spread(delays: Sequence[float], fence: float) -> Spread:
     """Mean and standard deviation of delays, without the machine's stalls.
 
     A process that is not scheduled for some milliseconds causes a delay that is not the link's. So this leaves out
-    delays that lie much farther above the median than the distribution can reach, given its interquartile range. It
-    uses the distribution's form, not the requested jitter, so a link with too much jitter is still detected. The limit
-    allows for the error of that range in a small sample.
+    delays much farther above the median than the distribution can reach, given the interquartile range of the delays
+    (with its error in a small sample). As it does not use the requested jitter, too much jitter is still detected.
 
     Args:
         delays: in seconds.
@@ -86,9 +85,9 @@ def spread(delays: Sequence[float], fence: float) -> Spread:
 
 
 def sum_of(delays: Sequence[float], times: int) -> tuple[float, float]:
-    """Median and robust standard deviation of the sum of several independent such delays, in seconds.
+    """Median and robust standard deviation of the sum of several independent delays, in seconds.
 
-    If one delay in six is late, the middle half of single delays hardly shows it; of sums of three 42 % are late.
+    If one delay in six is late, the middle half of single delays hardly shows it; but 42 % of sums of three are late.
 
     Args:
         delays: in seconds.
@@ -103,13 +102,13 @@ def sum_of(delays: Sequence[float], times: int) -> tuple[float, float]:
 
 
 def _second_half(sample: BulkSample) -> list[Point]:
-    """The points of the second half of what arrived; none where they are too few for an estimate."""
+    """The points of the second half of what arrived; empty where they are too few for an estimate."""
     points = [point for point in sample.points if 2 * point[1] >= sample.received_bytes]
     return points if len(points) >= 5 and points[-1][0] > points[0][0] else []
 
 
 def estimate_span(sample: BulkSample) -> float:
-    """The time that bulk_rate's estimate spans, in seconds."""
+    """Seconds that bulk_rate's estimate spans."""
     points = _second_half(sample)
     return points[-1][0] - points[0][0] if points else 0.0
 
@@ -117,10 +116,10 @@ def estimate_span(sample: BulkSample) -> float:
 def bulk_rate(sample: BulkSample) -> Rate | None:
     """The link's rate: the median slope of bytes over time in the train's second half (Theil 1950, Sen 1968).
 
-    A stall - of the reader, or of the shaper daemon - makes some points late, and none early; a line of least squares
-    through them would be too steep where the stall comes first. The median tolerates up to 29 % of such points. Jitter
-    stretches the first half: netem keeps each packet behind the one before it, whose delay may be longer. None where
-    too few arrivals are known, because the reader was slower than the link.
+    A stall of the reader or the shaper daemon makes some points late, and none early; a least-squares line would be too
+    steep where the stall comes first. The median tolerates up to 29 % of such points. Jitter stretches the first half:
+    netem keeps each packet behind the one before it, whose delay may be longer. None where too few arrivals are known,
+    because the reader was slower than the link.
     """
     points = _second_half(sample)
     if not points:
@@ -131,7 +130,7 @@ def bulk_rate(sample: BulkSample) -> Rate | None:
 
 
 def carried_rate(sample: BulkSample) -> Rate | None:
-    """Bytes over time of the whole train as it was read: the machine carried at least so much."""
+    """Bytes over time of the whole train as it was read: a lower bound of what the machine carried."""
     if len(sample.ends) < 2 or sample.ends[1][0] <= sample.ends[0][0]:
         return None
     (start, first), (end, last) = sample.ends

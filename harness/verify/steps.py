@@ -1,8 +1,7 @@
 """The three steps that measure one edge: echo, trains, bulk trains; and the load of a shared capacity.
 
-They run outside the nodes and ask its probes.
-
-Fast bulk trains of different edges take turns, because together they would exceed what the machine can carry.
+They run outside the nodes and send requests to the probes. Fast bulk trains of different edges take turns, because
+together they would exceed what the machine can carry.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from harness.verify.stats import bulk_rate, carried_rate
 _FAST_BIT_S: Final = 100_000_000
 """Bulk trains sent faster than this take turns."""
 _OVERTIME: Final = 2.0
-"""How many times its planned length a train may take before the sender stops it."""
+"""The sender stops a train after this many times its planned length."""
 _SLOW: Final = 0.92
-"""The share of a fast link's rate under which its bulk train is sent once more, with less overdrive."""
+"""Below this share of a fast link's rate, its bulk train is sent once more, with less overdrive."""
 
 
 class Step(Protocol):
-    """A step of one edge: asks the probes of its first and second rank; returns the measurement with its results."""
+    """A step of one edge: uses the probes of its two ranks, and returns the measurement with its results."""
 
     __name__: str
 
@@ -57,7 +56,7 @@ class EdgeSteps:
     def echo(
         self, first: ProbeClient, second: ProbeClient, planned: EdgeProbe, measured: EdgeMeasurement
     ) -> EdgeMeasurement:
-        """Exchange small packets, for the delays of both directions."""
+        """Exchange small packets, to measure the delays of both directions."""
         if planned.echo is None:
             losing = self._loses_all(first, second) or self._loses_all(second, first)
             return replace(measured, echo_left_out=not losing)
@@ -88,7 +87,7 @@ class EdgeSteps:
     def trains(
         self, first: ProbeClient, second: ProbeClient, planned: EdgeProbe, measured: EdgeMeasurement
     ) -> EdgeMeasurement:
-        """Send trains of small packets in both directions at once, for the losses."""
+        """Send trains of small packets in both directions at once, to measure losses."""
         both = (
             (first, second, planned.forward_train, next(self._jobs)),
             (second, first, planned.backward_train, next(self._jobs)),
@@ -122,7 +121,7 @@ class EdgeSteps:
     def bulks(
         self, first: ProbeClient, second: ProbeClient, planned: EdgeProbe, measured: EdgeMeasurement
     ) -> EdgeMeasurement:
-        """Send trains of full frames, one direction after the other, for the rates."""
+        """Send trains of full frames, one direction after the other, to measure rates."""
         return replace(
             measured,
             forward=self._bulk(first, second, planned.forward_bulk, measured.forward),
@@ -132,8 +131,7 @@ class EdgeSteps:
     def _bulk(self, source: ProbeClient, target: ProbeClient, bulk: Bulk | None, measured: Direction) -> Direction:
         """One direction. A fast link that seems slow gets a second train; the faster of the two counts.
 
-        Sending at twice a fast link's rate may overload the machine, which looks like a slow link; a link that is
-        really slow is slow both times.
+        Sending at twice a fast link's rate may overload the machine, which looks like a slow link.
         """
         if bulk is None:
             losing = self._loses_all(source, target)
@@ -161,7 +159,7 @@ class EdgeSteps:
                 interval_ns=_ns(bulk.interval_s),
                 end_ns=_ns(_OVERTIME * length + 1),
             )
-            sample = self._came(target, job, sent["wire_bytes"], sent["elapsed_ns"], bulk.wait_s)
+            sample = self._arrived(target, job, sent["wire_bytes"], sent["elapsed_ns"], bulk.wait_s)
             return replace(sample, busiest_cpu=busiest(before, cpu_times()))
 
     def load(self, probes: Mapping[int, ProbeClient], load: Load) -> LoadMeasurement:
@@ -175,20 +173,16 @@ class EdgeSteps:
             before = cpu_times()
             for src, flows in senders.items():
                 targets = [
-                    (
-                        probes[flow.pair[1]].address,
-                        probes[flow.pair[1]].bulk_port,
-                        jobs[flow.pair],
-                        _ns(flow.interval_s),
-                    )
+                    (target.address, target.bulk_port, jobs[flow.pair], _ns(flow.interval_s))
                     for flow in flows
+                    for target in [probes[flow.pair[1]]]
                 ]
                 request = {"flows": targets, "segments": load.segments, "length_ns": _ns(load.seconds)}
                 probes[src].start({"op": "load", **request})
             sent = {src: probes[src].finish(load.seconds, "load") for src in senders}
             busy = busiest(before, cpu_times())
             samples = [
-                self._came(probes[flow.pair[1]], jobs[flow.pair], wire_bytes, sent[src]["elapsed_ns"], load.wait_s)
+                self._arrived(probes[flow.pair[1]], jobs[flow.pair], wire_bytes, sent[src]["elapsed_ns"], load.wait_s)
                 for src, flows in senders.items()
                 for flow, wire_bytes in zip(flows, sent[src]["wire_bytes"], strict=True)
             ]
@@ -196,16 +190,10 @@ class EdgeSteps:
         late = tuple(each / 1e9 for answer in sent.values() for each in answer["late"])
         return LoadMeasurement(tuple(in_order[flow.pair] for flow in load.flows), late, busy)
 
-    def _came(self, target: ProbeClient, job: int, sent_bytes: int, sent_ns: int, wait_s: float) -> BulkSample:
-        """What came of a train of full frames."""
-        received = target.ask(
-            wait_s,
-            op="bulked",
-            job=job,
-            expect_bytes=sent_bytes,
-            wait_ns=_ns(wait_s),
-            kernel=self._kernel_stamps,
-        )
+    def _arrived(self, target: ProbeClient, job: int, sent_bytes: int, sent_ns: int, wait_s: float) -> BulkSample:
+        """What arrived of a train of full frames."""
+        expected = {"expect_bytes": sent_bytes, "wait_ns": _ns(wait_s)}
+        received = target.ask(wait_s, op="bulked", job=job, kernel=self._kernel_stamps, **expected)
         return BulkSample(
             sent_bytes=sent_bytes,
             sent_s=sent_ns / 1e9,

@@ -24,13 +24,13 @@ _FORMAT: Final[Mapping[Quantity | CapKind, Callable[[float | None, int], str]]] 
     "cpu": format_share,
 }
 MACHINE_BOUND: Final = "machine-bound: this machine is too slow or too busy to tell whether the link is right"
-"""Printed below a table that has such a row."""
+"""The caption of a table with such a row."""
 
 
 def verify_table(rows: Sequence[Row], title: str) -> Table:
     """One line per row; "accepted" is the interval in which a measurement agrees with what the engine reports.
 
-    A narrow terminal gets no column "applied", unless a row's differs from what was requested.
+    The column "applied" is left out in a narrow terminal, unless it differs from "requested".
     """
     caption = MACHINE_BOUND if any(row.machine_bound for row in rows) else None
     same = all(row.requested == row.applied for row in rows)
@@ -47,13 +47,13 @@ def verify_table(rows: Sequence[Row], title: str) -> Table:
 
 
 def in_words(row: Row) -> str:
-    """What was measured, as part of a sentence."""
+    """The measurement, as part of a sentence."""
     *_, measured, accepted = _texts(row)
     return f"{row.place} {row.quantity} {measured}" + (f" ({accepted})" if accepted else "")
 
 
 def _texts(row: Row) -> tuple[str, str, str, str]:
-    """Requested, applied, measured and accepted; of a row that is off with all digits that show why."""
+    """Requested, applied, measured and accepted; of a row that is off, with as many digits as show why."""
     values = (row.requested, row.applied, row.measured, row.low, row.high)
     text = _FORMAT[row.quantity]
     requested, applied, measured, low, high = (

@@ -1,4 +1,4 @@
-"""Measures edges of a network that is up and judges them; measures once more those that are off."""
+"""Measures and judges edges of a running network; measures once more those that are off."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def measure(
     ipv6: bool = False,
     places: Collection[Place] | None = None,
 ) -> Rows:
-    """Verdicts on edges and shared capacities; of one that another command changed meanwhile the rows say so.
+    """Verdicts on edges and shared capacities; the rows say so where another command changed one meanwhile.
 
     Args:
-        network: one that is up.
+        network: a running one.
         pairs: the edges, smaller rank first.
-        progress: called with the steps that are done, how many there are, and what was done.
+        progress: see ProbeDriver.measure.
         seconds: for one edge.
         parallel: how many edges at the same time.
         ipv6: whether to probe by IPv6.
-        places: the capacities; None: those all of whose edges are among the pairs, and the CPUs of nodes at these.
+        places: the capacities; None: those all of whose edges are among the pairs, and the CPUs of these edges' nodes.
     """
     before = network.current()
     plan = network.plan
@@ -81,24 +81,32 @@ def measure(
     shares = _shares(plan, pairs, places)
     statuses = {rank: node.cpu for rank, node in (network.observe(shares) if shares else {}).items()}
     verdicts_of_cpus = {row.cap: row for row in measured_cpus(network.backend, shares, statuses)}
-    after = network.current()
+    after, now = network.current(), network.plan
     edges = {*pairs, *(undirected(way for cap in caps for way in cap.edges))}
     _count_probes(network, edges, before, after)
-    for a, b in pairs:
-        if any(plan.edge(*way) != network.plan.edge(*way) for way in ((a, b), (b, a))):
-            verdicts[a, b] = [row.changed_meanwhile() for row in verdicts[a, b]]
-    for place, row in verdicts_of_cpus.items():
-        is_same = plan.node_shape(place.rank or 0).cpu == network.plan.node_shape(place.rank or 0).cpu
-        verdicts[place] = [row if is_same else row.changed_meanwhile()]
-    unchanged = {cap.place: cap for cap in caps_of(network.plan)}
-    for cap in caps:
-        if cap != unchanged.get(cap.place) or any(plan.edge(*way) != network.plan.edge(*way) for way in cap.edges):
-            verdicts[cap.place] = [row.changed_meanwhile() for row in verdicts[cap.place]]
-    return verdicts
+    verdicts |= {place: [row] for place, row in verdicts_of_cpus.items()}
+    return {
+        place: [row.changed_meanwhile() for row in rows] if _is_changed(place, plan, now) else rows
+        for place, rows in verdicts.items()
+    }
+
+
+def _is_changed(place: Pair | Place, old: NetworkPlan, new: NetworkPlan) -> bool:
+    """Whether an edge, or a limit with the edges that share it, differs between two plans."""
+    if not isinstance(place, Place):
+        ways = [place, place[::-1]]
+    elif place.kind == "cpu":
+        return old.node_shape(place.rank or 0).cpu != new.node_shape(place.rank or 0).cpu
+    else:
+        before, after = (next((cap for cap in caps_of(plan) if cap.place == place), None) for plan in (old, new))
+        if before is None or before != after:
+            return True
+        ways = list(before.edges)
+    return any(old.edge(*way) != new.edge(*way) for way in ways)
 
 
 def _path(machines: Machines | None, pair: Pair) -> Path | None:
-    """Between the two nodes' machines, where these are two. Raises UnavailableError where it is not measured yet."""
+    """The path between two nodes' machines, if they differ. Raises UnavailableError where it is not measured yet."""
     if machines is None or not machines.apart(*pair):
         return None
     if path := machines.path(*pair):
@@ -110,7 +118,7 @@ def _path(machines: Machines | None, pair: Pair) -> Path | None:
 
 
 def _shares(plan: NetworkPlan, pairs: Collection[Pair], places: Collection[Place] | None) -> dict[int, CpuShare]:
-    """The shares of a CPU that are to be measured: of the nodes at these edges, unless the places say which."""
+    """The shares of a CPU to measure, by rank: of the given places, else of the nodes at these edges."""
     chosen = {rank for pair in pairs for rank in pair}
     if places is not None:
         chosen = {place.rank for place in places if place.kind == "cpu" and place.rank is not None}
@@ -118,7 +126,7 @@ def _shares(plan: NetworkPlan, pairs: Collection[Pair], places: Collection[Place
 
 
 def _held(network: Network) -> dict[Place, Capacity | None]:
-    """What is enforced of every shared capacity."""
+    """The shared capacities that the engine reports."""
     held: dict[Place, Capacity | None] = {}
     for rank, node in (network.observe(network.plan.nodes) if network.plan.nodes else {}).items():
         held |= {Place(kind, rank): node.caps[kind].applied for kind in _OF_NODES if kind in node.caps}
@@ -132,7 +140,7 @@ def _held(network: Network) -> dict[Place, Capacity | None]:
 def _count_probes(
     network: Network, pairs: Collection[Pair], before: Mapping[Pair, EdgeStatus], after: Mapping[Pair, EdgeStatus]
 ) -> None:
-    """Have what was sent over the measured edges meanwhile counted as verify's."""
+    """Add the traffic over the measured edges to the network's count of probe traffic."""
     ways = [way for a, b in pairs for way in ((a, b), (b, a))]
     network.count_probes(difference(*({way: found[way].stats for way in ways} for found in (before, after))))
 
@@ -147,20 +155,14 @@ def verify(
     parallel: int,
     ipv6: bool = False,
 ) -> list[Verdict | CapVerdict]:
-    """Measure edges, and the capacities that only these share; and once more those of which a row is off: about one run
-    in a hundred is off by chance, so only a row that is off both times counts as off.
+    """Measure edges and the capacities that only these share, and once more those with a row that is off.
+
+    About one run in a hundred is off by chance, so a row counts as off only if it is off both times.
 
     Args:
-        network: see measure; the rest too.
-        pairs: the edges.
-        progress: see measure.
+        network, pairs, progress, parallel, ipv6: see measure.
         again: called with the rows that are off before they are measured once more.
-        seconds: for one edge; see checked_seconds.
-        parallel: how many edges at the same time.
-        ipv6: whether to probe by IPv6.
-
-    Raises:
-        InputError: that many seconds are none.
+        seconds: for one edge; see checked_seconds, which raises InputError.
     """
     checked_seconds(seconds)
     rows = measure(network, pairs, progress, seconds=seconds, parallel=parallel, ipv6=ipv6)
@@ -185,7 +187,7 @@ def _order(place: Pair | Place) -> tuple[bool, tuple[str, ...], tuple[int, int]]
 def of_both(
     first: Sequence[Verdict | CapVerdict], second: Sequence[Verdict | CapVerdict]
 ) -> list[Verdict | CapVerdict]:
-    """The rows of an edge or a capacity that was measured twice: the second ones, but the first where only that is ok.
+    """The rows of an edge or a capacity that was measured twice: the second ones, or the first where only that is ok.
 
     A first row counts only if the link was not changed in between.
     """

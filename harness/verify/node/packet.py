@@ -1,7 +1,7 @@
-"""The packets of a probe, and what they weigh on the wire.
+"""The packets of a probe, and their size on the wire.
 
-A small packet carries its sender's clock, and an echo also the reflector's. All nodes share one host, hence one
-CLOCK_MONOTONIC: the difference of two nodes' clocks is a one-way delay.
+A small packet carries its sender's timestamp, and an echo also the reflector's. Nodes on one host share one
+CLOCK_MONOTONIC, so the difference of two nodes' timestamps is a one-way delay.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Final
 from harness.model.address import ETHERNET
 
 HEADER: Final = struct.Struct("!4sBxHIIQQQ")
-"""Magic, kind, (pad), segments in a burst, job, sequence number, sent, turned round, sent back; clocks in ns."""
+"""Magic, kind, (pad), segments in a burst, job, sequence number, sent, turned round, sent back; times in ns."""
 MAGIC: Final = b"hprb"
 ECHO, REPLY, TRAIN, BULK = range(4)
-"""Kinds of packets: one to be sent back, one that was sent back, one of a train, one of a bulk train."""
+"""Kinds of packets: to be sent back, sent back, of a train, of a bulk train."""
 
 SMALL_PAYLOAD: Final = 64
 """Bytes of UDP payload in a small packet."""
@@ -38,6 +38,6 @@ def small(kind: int, job: int, sequence: int, sent: int, turned: int = 0, return
 
 
 def burst(job: int, sequence: int, segments: int, frame: int, ipv6: bool) -> bytes:
-    """The payload of that many frames of so many bytes, each with the header of the same sequence number."""
+    """The payload of ``segments`` frames of ``frame`` bytes, all with the same sequence number."""
     header = HEADER.pack(MAGIC, BULK, segments, job, sequence, 0, 0, 0)
     return header.ljust(frame - overhead(ipv6), b"\0") * segments

@@ -1,10 +1,9 @@
-"""The probe: measures links from inside a node. It takes requests as JSON lines on standard input.
+"""The probe: measures links from inside a node. It reads requests as JSON lines from standard input, until its end.
 
     python -m harness.verify.node.probe
 
-Every line is one request, ``{"op": ..., ...}``, and the probe answers it by one line: ``{"ok": true, ...}`` or
-``{"error": "..."}``. It exits at the end of standard input. Every request says how long it may take at most. Times are
-in nanoseconds, sizes in bytes.
+Every line is one request, ``{"op": ..., ...}``, and the probe answers with one line: ``{"ok": true, ...}`` or
+``{"error": "..."}``. Every request says how long it may take. Times are in nanoseconds, sizes in bytes.
 
     open     bind, frame                          -> port, bulk_port
     echo     peer, port, job, count, interval_ns,
@@ -41,9 +40,9 @@ POLL_S: Final = 0.002
 MOST_WAIT_NS: Final = 10 * 10**9
 MAX_POINTS: Final = 400
 WARM_UP_NS: Final = 5 * 10**9
-"""How long to try for a first answer: address resolution sends one packet a second, and a lossy link may lose it."""
+"""How long to wait for a first answer: address resolution sends one packet a second, and a lossy link may lose it."""
 _LOCAL_JOB: Final = (1 << 32) - 1
-"""A probe's packets to itself; job 0 is the warm-up."""
+"""The job of a probe's packets to itself; job 0 is the warm-up."""
 _UDP_SEGMENT: Final = 103
 """linux/udp.h; Python has no name for it."""
 _UDP, _SOCKET, _SNDBUF, _SNDBUFFORCE = 17, 1, 7, 32
@@ -57,7 +56,7 @@ class Probe:
         self._bulk: Receiver | None = None
 
     def open(self, bind: str, frame: int) -> ProbeAnswer:
-        """Listen on an address: one port for small packets, one for bulk, which comes in frames of so many bytes."""
+        """Listen on an address: one port for small packets, one for bulk, in frames of ``frame`` bytes."""
         self._small, self._bulk = Receiver(bind, frame), Receiver(bind, frame, bulk=True)
         for receiver in (self._small, self._bulk):
             for option in (_SNDBUF, _SNDBUFFORCE):
@@ -71,7 +70,7 @@ class Probe:
     ) -> ProbeAnswer:
         """Send packets that the peer sends back at once, and wait for the last.
 
-        A few packets before them warm the path up: address resolution delays the first packet between two nodes.
+        A few packets warm the path up, because address resolution delays the first packet between two nodes.
         """
         receiver = self._require(self._small)
         target, write = (peer, port), receiver.socket.sendto
@@ -92,22 +91,17 @@ class Probe:
 
     @staticmethod
     def _to_itself(receiver: Receiver, count: int) -> list[int]:
-        """One-way delays over the loopback: how long this machine takes to send a packet and to wake the reader."""
-        address = receiver.socket.getsockname()
+        """One-way delays over the loopback: the time to send a packet and to wake the reader."""
+        target, write = receiver.socket.getsockname(), receiver.socket.sendto
         with contextlib.suppress(OSError):
-            _paced(
-                count,
-                10**6,
-                10**9,
-                lambda i: receiver.socket.sendto(small(TRAIN, _LOCAL_JOB, i, monotonic_ns()), address),
-            )
+            _paced(count, 10**6, 10**9, lambda i: write(small(TRAIN, _LOCAL_JOB, i, monotonic_ns()), target))
         flow = receiver.flow(_LOCAL_JOB)
         _until(lambda: len(flow.first) >= count, 10**8)
         receiver.forget(_LOCAL_JOB)
         return [arrived - sent for sent, *_, arrived in flow.first.copy().values()]
 
     def train(self, peer: str, port: int, job: int, count: int, interval_ns: int, end_ns: int) -> ProbeAnswer:
-        """Send small packets, evenly spaced; late ones at twice the pace, for a burst might find a full queue."""
+        """Send small packets, evenly spaced; late ones at twice the pace, not at once: a burst could fill the queue."""
         target, write = (peer, port), self._require(self._small).socket.sendto
 
         def send(index: int) -> None:
@@ -121,7 +115,7 @@ class Probe:
         """Send bursts of full frames, evenly spaced, or without a pause.
 
         The kernel gets each burst as one super-packet (UDP_SEGMENT). Qdiscs count the bytes of all its frames, so the
-        rate is right; but they drop whole bursts, so this does not measure loss.
+        rate is right; but they drop whole bursts, so it does not measure loss.
         """
         receiver = self._require(self._bulk)
         target, write = (peer, port), receiver.socket.sendto
@@ -161,7 +155,7 @@ class Probe:
 
     @staticmethod
     def _segmenting(receiver: Receiver, target: tuple[str, int]) -> bool:
-        """Switch on segmentation by the kernel, and try it: sending fails where the interface computes no checksums."""
+        """Enable segmentation by the kernel and try it: sending fails where the interface computes no checksums."""
         try:
             receiver.socket.setsockopt(_UDP, _UDP_SEGMENT, len(burst(0, 0, 1, receiver.frame, receiver.ipv6)))
             receiver.socket.sendto(burst(0, 0, 2, receiver.frame, receiver.ipv6), target)
@@ -172,7 +166,7 @@ class Probe:
         return True
 
     def collect(self, job: int, expect: int, wait_ns: int) -> ProbeAnswer:
-        """Count the packets of a train that arrived, once all have or the time is up."""
+        """Count the packets of a train when all have arrived or the time is up."""
         receiver = self._require(self._small)
         flow = receiver.flow(job)
         _until(lambda: len(flow.first) >= expect, wait_ns, lambda: len(flow.first))
@@ -181,21 +175,20 @@ class Probe:
         return answer
 
     def sample(self, one_in: int) -> ProbeAnswer:
-        """From the next bulk train on, read only one packet in ``one_in`` (a power of two) and count the others."""
+        """Read only one packet in ``one_in`` (a power of two) of later bulk trains, and count the others."""
         self._require(self._bulk).sample(one_in)
         return {}
 
     def bulked(self, job: int, expect_bytes: int, wait_ns: int, kernel: bool) -> ProbeAnswer:
-        """What arrived of a bulk train, once all has or the time is up, with the kernel's stamps or the reader's."""
+        """What arrived of a bulk train when all has or the time is up, with the kernel's or the reader's timestamps."""
         receiver = self._require(self._bulk)
         bulk = receiver.bulk(job)
         _until(lambda: receiver.arrived(job) >= expect_bytes, wait_ns, lambda: bulk.reads)
         arrived = receiver.arrived(job)
         receiver.forget(job)
         points = bulk.stamped if kernel else bulk.waited
-        thinned = points[:: max(1, len(points) // MAX_POINTS)]
         return {
-            "points": thinned,
+            "points": points[:: max(1, len(points) // MAX_POINTS)],
             "ends": bulk.ends,
             "wire_bytes": arrived,
             "reads": bulk.reads,
@@ -210,9 +203,9 @@ class Probe:
 
 
 def _until(done: Callable[[], bool], wait_ns: int, count: Callable[[], int] = lambda: 0) -> bool:
-    """Poll until ``done()``; whether it becomes true before the time is up.
+    """Poll until ``done()``; return whether it becomes true before the time is up.
 
-    The time starts anew while the count grows, up to MOST_WAIT_NS more: a slow reader still has packets to read.
+    The time restarts while the count grows, for up to MOST_WAIT_NS: a slow reader still has packets to read.
     """
     seen, start = count(), monotonic_ns()
     end, last_end = start + wait_ns, start + wait_ns + MOST_WAIT_NS
@@ -234,9 +227,9 @@ def _paced(
     late: list[int] | None = None,
     gap_ns: int = 0,
 ) -> int:
-    """Call send(0), send(1), ... each when it is due; returns how many before the time was up.
+    """Call send(0), send(1), ... each when it is due; return how many before the time was up.
 
-    Late ones follow each other by gap_ns. Appends to ``late`` by how many ns each sleep ended too late.
+    Late ones follow each other by at least gap_ns. Appends to ``late`` by how many ns each sleep ended too late.
     """
     start = monotonic_ns()
     end, last = start + end_ns, start - gap_ns
@@ -255,7 +248,7 @@ def _paced(
 
 
 def _be_prompt() -> None:
-    """Ask for exact timers (a sleep may else end 50 us late) and a high priority, where the kernel allows it."""
+    """Request exact timers (else a sleep may end 50 us late) and a high priority, where the kernel permits."""
     with contextlib.suppress(OSError), open("/proc/self/timerslack_ns", "w", encoding="ascii") as slack:
         slack.write("1")
     with contextlib.suppress(OSError):

@@ -1,9 +1,9 @@
-"""The receiving half of a probe: one thread per socket that stamps, counts and sends back what arrives.
+"""The receiving half of a probe: one thread per socket that timestamps, counts and sends back what arrives.
 
-It needs no request first: a packet says which job it belongs to, so no train can arrive before its receiver is ready.
-Stamps are taken in user space, because a shaper there (NFQUEUE) delays a packet after the kernel has stamped it. Only
-bulk trains have the kernel's stamps as well, for a reader that is slower than the link; where the engine makes those
-meaningless, the receiver samples fast trains.
+It needs no request: packets name their job, so no train can arrive before its receiver is ready. Timestamps are taken
+in user space, because a user-space shaper (NFQUEUE) delays a packet after the kernel has stamped it. Bulk trains have
+the kernel's timestamps, too, for a reader that is slower than the link; where the engine makes those meaningless, the
+receiver samples fast trains.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TIMESPEC: Final = struct.Struct("@ll")
 
 
 class Flow:
-    """What arrived of one echo or train: each packet's stamps, in the order of arrival."""
+    """What arrived of one echo or train: each packet's timestamps, in the order of arrival."""
 
     def __init__(self) -> None:
         self.first: dict[int, tuple[int, ...]] = {}
@@ -44,9 +44,9 @@ class Flow:
 class BulkFlow:
     """What arrived of a bulk train, as points of (arrival in ns, bytes on the wire so far).
 
-    ``stamped`` has the kernel's stamp of every read. ``waited`` has the reader's own stamps, only of reads that had to
-    wait for their packet: where packets are ready to be read, the stamps show the reader's speed and not the link's.
-    ``ends`` has the reader's stamps of the first and the last read.
+    ``stamped`` has the kernel's timestamp of every read. ``waited`` has the reader's own, of reads that had to wait for
+    their packet: those of packets that were ready show the reader's speed, not the link's. ``ends`` has the reader's
+    timestamps of the first and the last read.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class BulkFlow:
         self.reads = 0
 
     def add(self, wire_bytes: int, arrival: int, waited: bool, stamp: int) -> None:
-        """Count one read: one packet, several that the kernel joined, or one and those skipped before it."""
+        """Count one read: one packet, several that the kernel merged, or one and those skipped before it."""
         self.wire_bytes += wire_bytes
         self.reads += 1
         self.ends[1:] = [(arrival, self.wire_bytes)]
@@ -87,14 +87,14 @@ class Receiver(threading.Thread):
         self.bulks: dict[int, BulkFlow] = {}
 
     def _join(self, join: bool) -> None:
-        """Set whether the kernel may join packets of one flow, so that one read gives many."""
+        """Set whether the kernel may merge packets of one flow (GRO), so that one read returns many."""
         self._try_option(socket.IPPROTO_UDP, _UDP_GRO, int(join))
 
     def _try_option(self, level: int, option: int, value: int) -> None:
         try:
             self.socket.setsockopt(level, option, value)
         except OSError:
-            return  # an older kernel, or no privilege: reading is slower, and still correct
+            return  # an older kernel, or no privilege: reading is slower, but correct
 
     @property
     def port(self) -> int:
@@ -154,23 +154,23 @@ class Receiver(threading.Thread):
         return self.bulks.setdefault(job, BulkFlow())
 
     def sample(self, one_in: int) -> None:
-        """From now on read one packet in ``one_in`` (a power of two), and count all, each as a full frame."""
+        """From now on read one packet in ``one_in`` (a power of two), and count each of the others as a full frame."""
         self.sampling.stop()
         self._join(one_in == 1)
         if one_in > 1 and not self.sampling.start(one_in):
             self._join(True)
 
     def arrived(self, job: int) -> int:
-        """Bytes on the wire of a bulk train so far, those skipped since the last read included."""
+        """Bytes on the wire of a bulk train so far, including those skipped since the last read."""
         return self.bulk(job).wire_bytes + self.sampling.skipped_since() * self.frame
 
     def forget(self, job: int) -> None:
-        """Drop what arrived of a job."""
+        """Drop the data of a job."""
         self.flows.pop(job, None)
         self.bulks.pop(job, None)
 
     def flow_answer(self, job: int) -> dict[str, int]:
-        """What arrived of a train: distinct packets, duplicates, and those that overtook one sent before them."""
+        """Counts of a train: distinct packets, duplicates, and packets that overtook one sent before them."""
         flow = self.flow(job)
         overtakers, least = 0, 1 << 32
         for sequence in reversed(list(flow.first)):  # in the order of arrival, from the last
@@ -180,7 +180,7 @@ class Receiver(threading.Thread):
 
 
 def _stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """When the kernel received the packet, in ns of CLOCK_REALTIME; 0 where it took no stamp."""
+    """When the kernel received the packet, in ns of CLOCK_REALTIME; 0 where it took no timestamp."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
             seconds, nanoseconds = _TIMESPEC.unpack(data)

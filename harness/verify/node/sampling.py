@@ -1,9 +1,9 @@
-"""Reads only some packets of a socket, and still counts all that came.
+"""Reads only some packets of a socket, but counts all.
 
-At 60,000 packets a second a reader in Python takes more of a small machine than the link does, and is late for most of
-them. So a filter in the kernel (classic BPF, linux/filter.h) passes one packet in ``one_in`` at random. The kernel
-counts the packets that the filter rejects as drops of the socket, as it counts those that find its buffer full, and
-reports that count with every packet that is read.
+At 60,000 packets a second a reader in Python needs more of a small machine than the link does, and reads most of them
+late. So a filter in the kernel (classic BPF, linux/filter.h) passes one packet in ``one_in`` at random. The kernel
+counts rejected packets as drops of the socket, like those that find its buffer full, and reports the count with every
+packet that is read.
 """
 
 from __future__ import annotations
@@ -31,11 +31,7 @@ ROOM: Final = socket.CMSG_SPACE(_DROPS.size)
 
 
 class Sampling:
-    """Counts the packets that a UDP socket skips, because of the filter or because its buffer is full.
-
-    Args:
-        of: the socket.
-    """
+    """Counts the packets that a UDP socket skips, because of the filter or because its buffer is full."""
 
     def __init__(self, of: socket.socket) -> None:
         self._socket = of
@@ -45,8 +41,7 @@ class Sampling:
     def start(self, one_in: int) -> bool:
         """From now on, read one packet in ``one_in``, a power of two.
 
-        Returns:
-            False on a kernel that does not report drops (before 4.12); then the socket reads all.
+        Returns False on a kernel that does not report drops (before 4.12): the socket then reads all packets.
         """
         self.stop()
         program = array.array(
@@ -77,7 +72,7 @@ class Sampling:
         self.on = False
 
     def skipped(self, ancillary: list[tuple[int, int, bytes]]) -> int:
-        """How many packets were skipped between the previous read and this one, whose ancillary data this is."""
+        """How many packets were skipped between the previous read and the one with this ancillary data."""
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
                 before, self._seen = self._seen, _DROPS.unpack(data)[0]

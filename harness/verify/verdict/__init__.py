@@ -1,22 +1,22 @@
-"""Compares what was requested, applied and measured for each quantity of a link. Pure.
+"""Compares requested, applied and measured values for each quantity of a link. Pure.
 
 A verdict compares twice. What the engine reports must be what was requested, up to rounding. What was measured must lie
-in an interval around what the engine reports, made of a tolerance (what the machine may add) and of the sampling error
-of that measurement at the given confidence:
+in an interval around what the engine reports, which is a tolerance (for the machine's share) plus the sampling error of
+the measurement at the given confidence:
 
-    rtt     max(0.5 ms, 2 %), and the standard error of the median, of the mean where the delays are skewed (pareto, or
-            cut at zero); one way as well. Between two machines what their path takes by itself is expected on top, and
-            there is nothing to say of one way: their clocks differ
-    jitter  15 %, the standard error of a standard deviation, and above that 0.3 ms for the path's own noise
-    loss    no tolerance: the exact binomial interval, for losses in bursts with fewer effective packets
-    rate    92 % to 103 %, and what the timers' lateness may shift in the time that the estimate spans; where a shared
-            capacity on the way is less than the edge's rate, of that, for a flow that is alone gets no more
+    rtt     max(0.5 ms, 2 %), plus the standard error of the median (of the mean where the delays are skewed: pareto, or
+            cut at zero); the same for one way. Between two machines, the time of their unshaped path is added, and one
+            way is not judged, because their clocks differ
+    jitter  15 %, plus the standard error of a standard deviation, and upwards 0.3 ms for the path's own noise
+    loss    no tolerance: the exact binomial interval, with fewer effective packets for losses in bursts
+    rate    92 % to 103 %, plus the shift that late timers may cause in the time of the estimate; of a shared capacity
+            on the path where that is less than the edge's rate
 
-RTT and jitter are wider upwards on a slow or busy machine: up to twice what it adds itself (how late its sleeps end,
-of which a packet meets several, and a packet's way over its loopback, measured beside them), but by no more than 1 ms
-or the tolerance, whichever is larger. A row is machine-bound where the machine itself adds more than that, or where
-only twice what it adds explains the value; a value beyond even that is off. So is a rate that is too low, unless the
-sender could not send it or the reader not read it: a busy CPU alone is no excuse.
+On a slow or busy machine, the intervals of RTT and jitter are wider upwards: by up to twice what the machine adds (late
+wake-ups, of which a packet meets several, and a packet's time over its loopback, both measured), but at most by 1 ms or
+the tolerance, whichever is larger. A row is machine-bound where the machine adds more than that, or where only twice
+what it adds explains the value; a value beyond that is off. So is a rate that is too low, unless the sender could not
+send it or the reader not read it; a busy CPU alone does not excuse it.
 
 Units: seconds, shares between 0 and 1, bit/s on the wire.
 """
@@ -55,19 +55,19 @@ def judge(
 ) -> list[Verdict]:
     """Every row of both directions of one edge.
 
-    A direction that loses every packet, because it is down or was requested to, has a row for its loss only; then the
-    other direction has neither round trip nor jitter, since nothing comes back.
+    A direction that loses every packet has a row for its loss only; the other direction then has neither round trip nor
+    jitter, because nothing comes back.
 
     Args:
         edge: as planned, from the first of ``measured.pair`` to the second.
         back: the opposite direction.
         applied: what the engine reports for edge.
         applied_back: what it reports for back.
-        measured: the samples that the probes took.
+        measured: the probes' samples.
         confidence: of each row's interval.
         caps: the shared capacities that the engine reports.
         frame: bytes of a full frame.
-        path: between the machines of the two nodes, where these are two: from the first's to the second's.
+        path: from the first node's machine to the second's, if they differ.
     """
     echoes = by_one_clock(measured.echoes, applied, measured.ipv6, path) if path else measured.echoes
     mirrored = tuple(EchoSample(echo.backward, echo.forward) for echo in echoes)
@@ -87,6 +87,6 @@ def _rows(way: JudgedDirection) -> list[Verdict]:
     echoed = way.back.effective.mean_loss < 1
     rows = [*((rtt(way), jitter(way)) if echoed else ()), loss(way), rate(way), duplicate(way), reorder(way)]
     found = [row for row in rows if row is not None]
-    if all(row.why_not for row in found):  # a link of which nothing is known is not a link that is right
+    if all(row.why_not for row in found):  # nothing was measured: then the link is not ok
         return [replace(row, ok=False) for row in found]
     return found

@@ -1,4 +1,4 @@
-"""The verdict on a capacity that edges share: what all its flows get together, and how fairly they share it."""
+"""The verdict on a shared capacity: the rate of all its flows together, and how fairly they share it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class CapVerdict(Row):
     """One row of a shared capacity.
 
     Args:
-        cap: where it is.
-        jain: Jain's index of the flows, of what each got over its fair share; None: not measured.
-        flows: how many there were.
+        cap: which.
+        jain: Jain's index of the flows' rates over their fair rates; None: not measured.
+        flows: their number.
     """
 
     cap: Place = field(kw_only=True)
@@ -41,7 +41,7 @@ class CapVerdict(Row):
         return str(self.cap)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON, in SI units: like an edge's row, whose ``src`` and ``dst`` are null here."""
+        """Plain JSON in SI units: as an edge's row, with ``src`` and ``dst`` null."""
         fields = asdict(self)
         del fields["cap"]
         regions = None if self.cap.regions is None else list(self.cap.regions)
@@ -56,7 +56,7 @@ def judge_cap(
     Args:
         load: what was sent.
         applied: what the engine reports.
-        measured: what came.
+        measured: what arrived.
         lossy: the share of packets that each edge loses.
     """
     cap, frame = load.cap, load.frame
@@ -73,7 +73,7 @@ def judge_cap(
     got = None if rate is None else counted(rate.bit_s, applied.overhead, frame)
     fair = counted(load.fair_bit_s, applied.overhead, frame)
     limit, passed = min(float(applied.rate.bit_s), fair), 1.0
-    if fair < applied.rate.bit_s * (1 - 1e-6) or cap.place.kind != "downlink":  # what is lost does not fill it
+    if fair < applied.rate.bit_s * (1 - 1e-6) or cap.place.kind != "downlink":  # lost packets do not fill it
         passed -= max(lossy[flow.pair] for flow in load.flows)
     samples = sum(len(sample.points) for sample in measured.samples)
     index = jain([one / flow.fair_bit_s for one, flow in zip(rates, load.flows, strict=True)])
@@ -84,12 +84,12 @@ def judge_cap(
 
 
 def _noted(row: CapVerdict, fair: float, requested: float) -> CapVerdict:
-    """The row with Jain's index, and off where the flows do not share."""
+    """The row with Jain's index in its note, and off where the flows do not share fairly."""
     if row.jain is None or row.flows < 2:
         return row
-    told = f"Jain's index {row.jain:.3f} of {row.flows} flows"
+    note = f"Jain's index {row.jain:.3f} of {row.flows} flows"
     if row.ok and not row.machine_bound and row.jain < FAIR:
-        return row.failed(f"it is not shared fairly: {told}")
+        return row.failed(f"it is not shared fairly: {note}")
     if row.ok and not row.note and fair < requested * (1 - 1e-6):
-        told = f"these edges carry no more than {format_rate(fair)} together; {told}"
-    return row.with_note("; ".join(text for text in (row.note, told) if text))
+        note = f"these edges carry no more than {format_rate(fair)} together; {note}"
+    return row.with_note("; ".join(text for text in (row.note, note) if text))

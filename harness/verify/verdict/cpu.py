@@ -12,19 +12,19 @@ from harness.verify.caps import Place
 from harness.verify.verdict.capacity import CapVerdict
 
 TOLERANCE: Final = 0.05
-"""Of the share: what the kernel's accounting, at its ticks, may be off by."""
+"""Of the share, for errors of the kernel's accounting by ticks."""
 _TICK_S: Final = 0.01
-"""The longest between two looks of the kernel at what a process has used (CONFIG_HZ=100)."""
+"""The longest time between two updates of a process's CPU time (CONFIG_HZ=100)."""
 
 
 @dataclass(frozen=True)
 class CpuMeasurement:
-    """What programs got that do nothing but compute.
+    """The CPU time of programs that only compute.
 
     Args:
-        cpu_s: CPU time of all of them together, in seconds.
+        cpu_s: of all of them together, in seconds.
         seconds: that passed.
-        idle_cores: how many cores' time nobody used meanwhile.
+        idle_cores: idle time meanwhile, in cores.
     """
 
     cpu_s: float
@@ -33,9 +33,9 @@ class CpuMeasurement:
 
 
 def judge_cpu(place: Place, requested: CpuShare, applied: CpuShare | None, measured: CpuMeasurement) -> CapVerdict:
-    """The row: within TOLERANCE of what the kernel holds, and a quota and a tick, which may be used at the end or not.
+    """The row: it is ok within TOLERANCE, plus one quota and one tick, of the share that the kernel reports.
 
-    Where others use the CPUs, so that a node cannot have its share, the row is machine-bound.
+    It is machine-bound where other programs use the CPUs, so that the node cannot get its share.
     """
     held, got = None if applied is None else float(applied), measured.cpu_s / measured.seconds
     row = CapVerdict("cpu", float(requested), held, got, cap=place)

@@ -1,4 +1,4 @@
-"""Verdicts on shares of the packets: loss, duplicate, reorder."""
+"""Verdicts on shares of packets: loss, duplicate, reorder."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def duplicate(way: JudgedDirection) -> Verdict | None:
 
 
 def reorder(way: JudgedDirection) -> Verdict | None:
-    """Counts packets that overtook, by order of arrival; by delay where jitter without a rate reorders as well."""
+    """Counts packets that overtook, by order of arrival; by delay where jitter without a rate reorders packets, too."""
     train = way.measured.train
     if way.applied.jitter.ns and way.applied.rate is None:
         return _share(way, "reorder", len(way.echoes), sum(skipped(echo.forward, way.applied) for echo in way.echoes))
@@ -62,7 +62,7 @@ def _share(
         quantity: which share.
         trials: packets that arrived.
         hits: those of them that were duplicated or reordered.
-        seen: the share of the duplicated or reordered packets that can be counted.
+        seen: the share of duplicated or reordered packets that arrive to be counted.
     """
     requested, applied = (float(getattr(shape, quantity)) for shape in (way.requested, way.applied))
     if not requested and not applied:
@@ -77,7 +77,7 @@ def _share(
 def _visible(shape: LinkShape, ipv6: bool) -> float:
     """The share of small packets that a socket does not receive.
 
-    A flipped bit makes a checksum wrong, except in the frame's source address, 6 bytes that no receiver checks.
+    A flipped bit makes a checksum wrong, except in the frame's source address, 6 bytes that receivers do not check.
     """
     noticed = float(shape.corrupt) * (1 - 6 / small_frame(ipv6))
     return shape.mean_loss + noticed * (1 - shape.mean_loss)

@@ -17,13 +17,13 @@ R = TypeVar("R", bound=Row)
 RATE_LOW: Final = 0.92
 RATE_HIGH: Final = 1.03
 _BUSY: Final = 0.9
-"""From this share of the time on, a CPU may be the bottleneck, if the sender was slower than planned, too."""
+"""A CPU that is busy for this share of the time may be the bottleneck, if the sender was slower than planned, too."""
 _EASY: Final = Rate(100_000_000)
 """Every machine can carry this rate: below it, a busy CPU does not explain a slow link."""
 _KEPT_BUSY: Final = 1.1
-"""How many times the link's rate a sender must reach for the link to be the bottleneck."""
+"""The link is the bottleneck where the sender reaches this many times the link's rate."""
 _PASSED: Final = 0.85
-"""Share of the sender's rate that arrives where the sender is the bottleneck."""
+"""The sender is the bottleneck where more than this share of its rate arrives."""
 _ROUNDING: Final = 1e-6
 _MOST_SLACK: Final = 0.1
 
@@ -31,9 +31,9 @@ _MOST_SLACK: Final = 0.1
 def rate(way: JudgedDirection) -> Verdict | None:
     """The rate on the wire; without a limit, for information. None where there is neither limit nor measurement.
 
-    What an edge counts beside each frame (its overhead) is part of the rate. Where a shared capacity is less than the
-    edge's own rate, the edge alone can be measured only up to that. Of an edge that follows a packet-delivery trace it
-    is the trace's mean rate, and not judged: a measurement meets a part of the trace.
+    The rate includes the edge's overhead. Where a shared capacity is less than the edge's own rate, the measurement is
+    compared with that. For a packet-delivery trace the row has the trace's mean rate and is not judged, because a
+    measurement meets only a part of the trace.
     """
     requested, applied = (shape.mean_rate.bit_s if shape.mean_rate else None for shape in (way.requested, way.applied))
     bulk = way.measured.bulk
@@ -62,22 +62,22 @@ def rate(way: JudgedDirection) -> Verdict | None:
 
 
 def _lost(way: JudgedDirection) -> float:
-    """The share that an edge may lose behind an uplink: of what came through that."""
+    """The share of packets that an edge may lose behind an uplink."""
     return way.applied.mean_loss + float(way.applied.corrupt)
 
 
 def compared_with(
     row: R, limit: float, bulk: BulkSample, late: Spread, *, passed: float = 1.0, what: str = "link"
 ) -> R:
-    """A row whose measured value must be this rate.
+    """The row with the verdict whether its measured value is this rate.
 
     Args:
-        row: with what was measured.
-        limit: in bit/s, counted as what was measured.
-        bulk: the train that it was measured by.
+        row: with the measured value.
+        limit: in bit/s, counted like the measured value.
+        bulk: the train that measured it.
         late: how late this machine's timers were.
-        passed: the share of what the limit lets pass that is sure to arrive.
-        what: that limits it.
+        passed: the share of packets that arrive for sure behind the limit.
+        what: the kind of limit.
     """
     slack = _slack(late, bulk)
     low, high = limit * passed * (RATE_LOW - slack), limit * (RATE_HIGH + slack)
@@ -93,21 +93,21 @@ def compared_with(
 
 
 def rounding(requested: float | None) -> float:
-    """By how much the rate that an engine reports may differ from the requested one."""
+    """By how much an engine's rate may differ from the requested one, in bit/s."""
     return max(8, _ROUNDING * (requested or 0))
 
 
 def _slack(late: Spread, bulk: BulkSample) -> float:
-    """By what share of the rate one late timer at either end of the estimate's span can shift it."""
+    """The share of the rate by which a late timer at one end of the estimate's span can shift it."""
     span = estimate_span(bulk)
     return min(_MOST_SLACK, (late.median + 2 * late.robust_std) / span) if span else 0.0
 
 
 def _machine(applied: float, measured: float | None, bulk: BulkSample) -> str:
-    """How this machine, and not the link, limited the rate; empty where nothing proves it.
+    """How this machine, not the link, limited the rate; empty where there is no proof.
 
-    A busy CPU by itself proves nothing: with one CPU, a train at twice the link's rate always makes it busy. If the
-    sender was faster than the link's rate and the train arrived slower than it, then the link limited it.
+    A busy CPU by itself is no proof: with one CPU, a train at twice the link's rate always makes it busy. If the sender
+    was faster than the link's rate and the train arrived slower than that, the link limited it.
     """
     sent = sent_rate(bulk)
     if measured is None:

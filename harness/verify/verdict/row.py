@@ -1,4 +1,4 @@
-"""The verdict on one quantity (a row of the table), and the direction of an edge that the verdicts judge."""
+"""The verdict on one quantity (a row of the table), and the direction of an edge that verdicts judge."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHANGED: Final = "another command changed the link while it was measured"
 _WAITS: Final = 3
 """Waits on a packet's way over one edge that may each end late."""
 _STANDSTILL_S: Final = 0.02
-"""A wait that ends so late was not late by itself: the whole machine stood still."""
+"""Where a wait ends so late, the whole machine stood still."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,13 @@ class Row:
         quantity: which.
         requested: by the plan; None: no limit.
         applied: what the engine reports; None: no limit.
-        measured: by traffic; None: nothing arrived to measure it by, or, in a row that is ok, nothing was sent.
-        low: the least measured value that agrees with what is applied.
-        high: the greatest.
+        measured: by traffic; None: nothing arrived, or (in a row that is ok) nothing was sent.
+        low, high: the interval of measured values that agree with what is applied.
         ok: whether all agree, as far as this machine can tell.
         samples: packets that the measured value comes from.
-        machine_bound: whether this machine, not the link, limits the measured value: it carries less than the link, or
-            adds so much delay itself that it cannot tell whether the link is right.
-        note: why it is off, or what a reader should know about it.
+        machine_bound: whether this machine, not the link, determines the measured value: it carries less than the link,
+            or adds so much delay that it cannot tell whether the link is right.
+        note: why it is off, or other information for the reader.
         why_not: why nothing was measured: the link is too slow for the time, or was changed meanwhile. Such a row is
             ``ok`` where other rows of its direction were measured.
     """
@@ -64,34 +63,34 @@ class Row:
 
     @property
     def place(self) -> str:
-        """What the quantity is of, as people see it."""
+        """The edge, node or trunk, for people."""
         raise NotImplementedError
 
     def failed(self, note: str) -> Self:
-        """This row, off for that reason."""
+        """A copy that is off, for that reason."""
         return replace(self, ok=False, machine_bound=False, note=note, why_not="")
 
     def left_out(self) -> Self:
-        """This row, not measured because the link is too slow for the time that was given."""
+        """A copy that was not measured because the link is too slow for the given time."""
         return replace(self, ok=True, note=TOO_SLOW, why_not="too slow")
 
     def changed_meanwhile(self) -> Self:
-        """This row, not measured because another command changed the link during the measurement."""
+        """A copy that was not measured because another command changed the link during the measurement."""
         return replace(
             self, measured=None, low=None, high=None, ok=False, machine_bound=False, note=CHANGED, why_not="changed"
         )
 
     def follows(self, delivery: Delivery) -> Self:
-        """This row, not judged because a packet-delivery trace decides when packets leave."""
+        """A copy that is not judged because a packet-delivery trace decides when packets leave."""
         note = f"not judged: it follows {delivery.file}, whose rate varies"
         return replace(self, low=None, high=None, ok=True, machine_bound=False, note=note)
 
     def with_note(self, note: str) -> Self:
-        """This row with a note."""
+        """A copy with a note."""
         return replace(self, note=note)
 
     def compared(self, rounding: float, text: Callable[[float | None, int], str]) -> Self:
-        """This row, failed where the engine reports something else than was requested."""
+        """The row, off where the engine reports something else than was requested."""
         if self.requested == self.applied:
             return self
         if self.requested is not None and self.applied is not None and abs(self.requested - self.applied) <= rounding:
@@ -103,12 +102,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict(Row):
-    """One row of an edge: a quantity of one direction; rtt is of the round trip that starts at src.
-
-    Args:
-        src: the rank that sends.
-        dst: the neighbour that receives.
-    """
+    """One row of an edge: a quantity of the direction from src to dst; rtt is of the round trip that starts at src."""
 
     src: int = field(kw_only=True)
     dst: int = field(kw_only=True)
@@ -127,8 +121,8 @@ class Verdict(Row):
 class JudgedDirection:
     """One direction of an edge: as planned, as the engine reports it, as measured; ``back`` is the opposite one.
 
-    ``caps`` are the shared capacities that a flow this way crosses, ``caps_back`` those of the opposite way; ``frame``
-    has the bytes of a full frame; ``path`` is what is between the machines of the two nodes where these are two.
+    ``caps`` are the shared capacities that a flow crosses, ``caps_back`` those of the opposite direction; ``frame`` is
+    the size of a full frame; ``path`` is the path between the two nodes' machines, if they differ.
     """
 
     edge: PlannedEdge
@@ -146,7 +140,7 @@ class JudgedDirection:
 
     @property
     def path_rtt(self) -> float:
-        """Seconds that a round trip takes beside the link: what the link adds to."""
+        """Seconds that a round trip takes without the link."""
         return self.path.rtt if self.path else 0.0
 
     @property
@@ -156,7 +150,7 @@ class JudgedDirection:
 
     @property
     def ipv6(self) -> bool:
-        """Whether the probes were IPv6."""
+        """Whether the probes used IPv6."""
         return self.edge_measured.ipv6
 
     @property
@@ -171,10 +165,10 @@ class JudgedDirection:
 
     @cached_property
     def _waits(self) -> tuple[float, float]:
-        """What several waits of this machine together add to a packet's delay: median and spread, see sum_of.
+        """What several waits together add to a packet's delay: median and spread, see sum_of.
 
         Each wait on a packet's way may end late independently: the timer that releases it, the shaper daemon's, and the
-        reader's. Times at which the whole machine stood still do not count as such.
+        reader's. Standstills of the whole machine are left out.
         """
         return sum_of([late for late in self.edge_measured.timers_late if late < _STANDSTILL_S], _WAITS)
 
@@ -187,8 +181,8 @@ class JudgedDirection:
     def machine_delay(self) -> float:
         """What this machine adds to a packet's delay, in seconds: a late timer, and the time to send and to wake up.
 
-        It uses medians, because a standstill makes a few sleeps very late and says nothing of the others. Where a few
-        waits are much later than most, the median of a sum of waits is larger than the sum of their medians.
+        It uses medians, because a standstill makes only a few sleeps very late. Where a few waits are much later than
+        most, the median of a sum of waits is larger than the sum of their medians.
         """
         late, local = self.lateness.median, spread(self.edge_measured.local_delays, form("normal").fence).median
         return late + local + max(0.0, self._waits[0] - _WAITS * late)

@@ -22,16 +22,16 @@ RTT_FLOOR_S: Final = 0.0005
 RTT_SHARE: Final = 0.02
 JITTER_SHARE: Final = 0.15
 MACHINE_TIMES: Final = 2
-"""An interval allows for so many times what the machine was measured to add to a delay, because that varies."""
+"""An interval allows for this many times the delay that the machine adds as measured, because that varies."""
 MOST_WIDENING_S: Final = 0.001
-"""The most that the machine may widen an interval by unless the tolerance itself is more: an idle User-Mode Linux
-guest, the slowest machine this is meant for, adds 0.5 to 1 ms to a round trip."""
+"""The most by which the machine may widen an interval, unless the tolerance is larger: an idle User-Mode Linux guest,
+the slowest machine this is meant for, adds 0.5 to 1 ms to a round trip."""
 _ROUNDING_S: Final = 2e-6
 """More than netem's rounding of a time: microseconds in its old fields, 64 ns ticks, nanoseconds in its new ones."""
 
 
 def skipped(delay: float, shape: LinkShape) -> bool:
-    """Whether a packet skipped the delay, as some do where reordering is applied."""
+    """Whether a packet skipped the delay: it was reordered."""
     return bool(shape.reorder) and delay < (shape.delay.seconds - shape.jitter.seconds) / 2
 
 
@@ -39,8 +39,8 @@ def skipped(delay: float, shape: LinkShape) -> bool:
 class _Accepted:
     """Where a value may lie: from ``low`` to ``high``, or machine-bound up to ``widest``.
 
-    On a machine that adds nothing the upper end would be ``plain``. ``coarse``: the machine adds more than the interval
-    may be widened by.
+    On a machine that adds nothing the upper end would be ``plain``. ``coarse``: the machine adds more than an interval
+    may be widened.
     """
 
     low: float
@@ -51,14 +51,13 @@ class _Accepted:
 
     @classmethod
     def around(cls, low: float, plain: float, tolerance: float, adds: float, wide: float) -> _Accepted:
-        """Widen an interval upwards only, because the machine can only add delay.
+        """An interval from ``low`` to ``plain``, widened upwards only, because the machine can only add delay.
 
         Args:
-            low: its lower end.
-            plain: its upper end.
+            low, plain: its ends.
             tolerance: the part of plain that allows for the link's own imprecision.
             adds: what this machine adds, in the same unit.
-            wide: by how much what the machine adds would widen the interval.
+            wide: by how much that widens the interval where there is no limit to it.
         """
         most = max(MOST_WIDENING_S, tolerance)
         return cls(low, plain, plain + min(wide, most), plain + wide, adds > most)
@@ -68,19 +67,19 @@ class _Accepted:
         return self.low <= value <= self.widest
 
     def bound(self, value: float) -> bool:
-        """Whether the value says little about the link, because the machine may have caused so much of it."""
+        """Whether the machine may have caused so much of the value that it says little about the link."""
         return self.holds(value) and (self.coarse or value > self.high)
 
 
 def by_one_clock(echoes: Sequence[EchoSample], shape: LinkShape, ipv6: bool, path: Path) -> tuple[EchoSample, ...]:
-    """Echoes between two machines, whose clocks that nobody sets have nothing in common, as if one had stamped all.
+    """Echoes between two machines, with the offset of their monotonic clocks removed.
 
-    Only round trips, and how one-way delays differ from each other, are measured then: the median delay is what the
-    link should have.
+    The offset is unknown; it is chosen so that the median one-way delay is the expected one. So only round trips and
+    the differences of one-way delays are measured.
 
     Args:
-        echoes: as stamped by two clocks.
-        shape: of the way there.
+        echoes: with timestamps of two clocks.
+        shape: of the forward direction.
         ipv6: whether by IPv6.
         path: between the machines.
     """
@@ -91,7 +90,7 @@ def by_one_clock(echoes: Sequence[EchoSample], shape: LinkShape, ipv6: bool, pat
 
 
 def rtt(way: JudgedDirection) -> Verdict:
-    """The round trip that starts at src; the delay from src to dst must be right by itself, too."""
+    """The round trip that starts at src; the one-way delay from src to dst must be right, too."""
     requested = way.requested.delay.seconds + way.back.effective.delay.seconds
     applied = way.applied.delay.seconds + way.applied_back.delay.seconds
     fence = max(jitter_form(way.applied).fence, jitter_form(way.applied_back).fence)
@@ -126,10 +125,10 @@ def rtt(way: JudgedDirection) -> Verdict:
 
 
 def jitter(way: JudgedDirection) -> Verdict:
-    """The jitter in the profile's own unit: the standard deviation over the distribution's, for a jitter of 1.
+    """The jitter in the profile's unit: the standard deviation over that of the distribution for a jitter of 1.
 
-    Where none is applied, rare long waits of the machine cause all spread: then the standard deviation is that of a
-    normal distribution with the same interquartile range. What the machine adds is estimated like that, too.
+    Where none is applied, rare long waits of the machine cause all spread: the standard deviation then is that of a
+    normal distribution with the same interquartile range, as in the estimate of what the machine adds.
     """
     requested, applied = way.requested.jitter.seconds, way.applied.jitter.seconds
     shape = jitter_form(way.applied)
@@ -176,7 +175,7 @@ def _delays(way: JudgedDirection, of: Callable[[EchoSample], float]) -> list[flo
 
 
 def _expected(shape: LinkShape, ipv6: bool) -> float:
-    """The mean one-way delay of an echo packet: its jitter's mean need not be zero, and the rate takes time."""
+    """The expected one-way delay of an echo packet, with the jitter's mean and the time at the link's rate."""
     counted = max(0, small_frame(ipv6) + shape.overhead)
     serialisation = shape.rate.seconds(counted) if shape.rate and not shape.burst else 0.0
     return shape.delay.seconds + jitter_form(shape).mean * shape.jitter.seconds + serialisation
@@ -187,13 +186,13 @@ def _judged(
 ) -> tuple[float, _Accepted]:
     """The centre of delays over links of these shapes, and where it may lie.
 
-    A shared capacity may take a lone packet's time at its rate, or none, where it lets a few packets pass at once.
+    A shared capacity may add a packet's time at its rate, or none where it passes a few packets at once.
 
-    The centre is the median where the distributions are symmetric: no stall moves it. Else the mean, of what the
-    fence lets pass. Standard errors: the mean's is std / sqrt(n); the median's is 1 / (2 f sqrt(n)) with the density f
-    at the median, which is the interquartile range over sqrt(n) for a uniform distribution and less for a normal one
-    and for sums. The spread is computed from the shapes. What was measured beyond it widens the interval, as the
-    machine's noise, up to what the spread of the machine's sleeps explains.
+    The centre is the median where the distributions are symmetric, because stalls do not move it; else the mean of the
+    delays within the fence. Standard errors: the mean's is std / sqrt(n); the median's is 1 / (2 f sqrt(n)) with the
+    density f at the median, which is the interquartile range over sqrt(n) for a uniform distribution and less for a
+    normal one and for sums. The spread is computed from the shapes. Measured spread beyond it counts as the machine's
+    noise and widens the interval, up to what the spread of the machine's sleeps explains.
     """
     forms = [(jitter_form(shape), shape.jitter.seconds) for shape in shapes]
     if all(_symmetric(shape) for shape in shapes):
@@ -223,7 +222,7 @@ def _bound(row: Verdict, accepted: _Accepted, adds: float, room: float) -> Verdi
 
 
 def _between_machines(row: Verdict, path: Path) -> Verdict:
-    """With what the two machines make of it."""
+    """The row with a note on the path between the machines."""
     own = f"the path between the machines takes {format_time(path.rtt)} of it"
     if 0 < (row.requested or 0.0) < path.rtt:
         own = f"the plan asks for less than the path between the machines takes by itself, {format_time(path.rtt)}"

@@ -46,7 +46,7 @@ def test_edges_that_carried_something_have_a_line_and_so_has_a_node_that_was_too
     kept, summary = session(SENT, RECEIVED, lost={0: 0, 1: 3})
     assert kept == [(0, None), (1, 2_500_000)]
     assert summary[0] == "0->1: 1 packet sent, 1 received; one-way delay 2.5 ms, mean 2.5 ms"
-    assert summary[1].startswith("node 1: not recorded: 3 packets that came faster than they could be read")
+    assert summary[1].startswith("node 1: not recorded: 3 packets that arrived too fast to be read")
     assert len(summary) == 2
 
 

@@ -60,7 +60,7 @@ def test_one_that_has_ended_is_shown_until_it_is_stopped(local):
 def test_nothing_is_written_where_the_network_was_removed(local):
     load = written(local)
     local.remove("net")
-    path = load_file.path_of(local.load_folder(), "net", load.id)
+    path = local.load_folder() / f"net.{load.id}.traffic"
     assert not path.exists()
     load_file.write(path, load)
     assert not path.exists()

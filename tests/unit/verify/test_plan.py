@@ -11,9 +11,10 @@ from harness.model.distribution import form
 from harness.model.link import UNSHAPED, LinkShape
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
+from harness.model.plan_edit import undirected
 from harness.model.units import Rate, Ratio, Size, Time
 from harness.verify.plan import checked_seconds, enough_seconds, probe_for
-from harness.verify.rounds import MAX_PARALLEL, edges_of, rounds
+from harness.verify.rounds import MAX_PARALLEL, rounds
 from tests.support.plans import BLACKHOLE
 
 WAN = LinkShape(
@@ -66,7 +67,7 @@ def test_rounds_are_disjoint_and_complete(drawn):
     size, pairs = drawn
     plan = plan_of([(a, b) for a, b in pairs if a < b], size)
     groups = rounds(plan, max_parallel=3)
-    assert sorted(pair for group in groups for pair in group) == edges_of(plan)
+    assert sorted(pair for group in groups for pair in group) == undirected(plan.edges)
     for group in groups:
         assert len(group) <= 3
         assert len({rank for pair in group for rank in pair}) == 2 * len(group)
