@@ -1,59 +1,54 @@
-"""The agent of one node, from the moment at which its links are shaped: it meets the others and runs the job."""
+"""The agent of one node, once its links are shaped: it meets the other agents and runs the job."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
 import time
-import traceback
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from harness.agent import manage_network
 from harness.agent.changes import Changes
 from harness.agent.control_socket import open_control_port, open_control_socket
 from harness.agent.coordinator import Coordinator
 from harness.agent.discovery import Place, watch
-from harness.agent.edits import Edits, fingerprint
+from harness.agent.edits import Edits
 from harness.agent.heartbeats import DAEMON_GONE, NAMELESS, until_daemon_is_gone
-from harness.agent.job import GRACE_SECONDS, make_run_folder, make_steps, user_of
+from harness.agent.job import GRACE_SECONDS, user_of
 from harness.agent.lifecycle import GONE, Lifecycle, Membership
 from harness.agent.links import NodeLinks
 from harness.agent.log import say
 from harness.agent.machine_lines import machine_lines
 from harness.agent.machine_path import open_echo
 from harness.agent.manage_network import ManageNetwork
-from harness.agent.own_job import OwnJob
+from harness.agent.node_job import NodeJob
 from harness.agent.protocol import Message
 from harness.agent.recording_orders import RecordingOrders
+from harness.agent.requests import Requests, signal_users
 from harness.agent.results import PORT as RESULTS_PORT
 from harness.agent.results import Results, send_results
-from harness.agent.run_recorder import RunRecorder
 from harness.agent.scenario_player import ScenarioPlayer, begun, stamp
 from harness.agent.settings import Settings
 from harness.agent.survey import Survey
+from harness.agent.tasks import Tasks, reap_orphans
 from harness.agent.worker import Worker
-from harness.errors import HarnessError, InputError, NodeError
-from harness.linux import host
-from harness.linux.programs import signal_programs
-from harness.model.collectives_hook import RUN_DIR, collectives_environment
+from harness.errors import NodeError
 from harness.model.format import count
 from harness.model.machines import FILE as MACHINES
 from harness.model.machines import Machines
-from harness.model.torchrun import STEP_FILE, environment
 
 READY: Final = Path("/run/harness/ready")
-"""Is there while the node is shaped and all nodes have been: what the health check looks at."""
+"""The health check looks for this file: it exists while this node is shaped, from when all nodes have been."""
 _LEAVE_SECONDS: Final = 30.0
-"""How long a node waits at most for the others at the end."""
+"""How long a node waits for the others at the end, at most."""
 _LOST_GRACE: Final = 5.0
-"""How long a job has to end by itself where a node is gone, in seconds: its collectives fail at once."""
+"""Seconds for a job to end by itself after a node is gone: its collectives fail at once."""
 _LOST_MACHINE_GRACE: Final = 2.0
-"""The same where that took seconds to notice: a collective with a machine that is gone waits for ever."""
+"""The same after a machine is gone, which took seconds to notice: a collective with it would wait for ever."""
 _HOLD_SECONDS: Final = 60.0
+"""How long a transient node waits for the command that made it to send ``hold``."""
 
 
 class Agent:
@@ -61,11 +56,11 @@ class Agent:
 
     Args:
         settings: from its environment.
-        links: its own, shaped.
+        links: of this node, shaped.
         names: host names of all nodes, by rank.
         digest: of the plan as it was made.
-        manage: the network by which agents talk; None: the links.
-        player: of a scenario.
+        manage: the agents' own network; None: agents talk over the links.
+        player: of the scenario, if there is one.
     """
 
     def __init__(
@@ -79,54 +74,44 @@ class Agent:
     ) -> None:
         self._settings, self._links, self._names, self._player = settings, links, names, player
         self._manage = manage
-        self._survey = Survey(links.rank, settings.machine, manage, self._spawn) if manage else None
-        self._surveyed: Machines | None = None
-        self._folder: Path | None = None
-        self._results = Results(manage.addresses, lambda: self._folder, user_of()) if manage else None
-        edits = Edits()
-        self._changes = Changes(links, edits)
         self._phase = "shaped"
-        self._job: OwnJob | None = None
-        self._recorder: RunRecorder | None = None
-        self._recording: asyncio.Task[None] | None = None
-        self._orders = RecordingOrders(links, self._spawn)
         self._failed_rank: int | None = None
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._final: int | None = None
-        self._held = False
+        """The exit code of the job on all nodes, once it is known."""
         self._running: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._membership: Membership
-        stops = settings.stops and bool(settings.job)  # without a job, a node that was away is welcome again
-        if links.rank == 0:
-            run = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-            lifecycle = Lifecycle(links.plan.size, stops)
-            self._membership = Coordinator(
-                lifecycle, digest, edits, self._take, self._address, names, run, say, beats=manage is not None
-            )
-        else:
-            self._membership = Worker(
-                links.rank, digest, edits, self._take, self._address, names, stops, say, beats=manage is not None
-            )
+        self._tasks = Tasks(self._quit)
+        edits = Edits()
+        self._changes = Changes(links, edits)
+        self._membership = self._make_membership(edits, digest)
+        self._job = NodeJob(settings, links, player, self._membership.away, self._tasks.spawn)
+        self._orders = RecordingOrders(links, self._tasks.spawn)
+        self._survey = Survey(links.rank, settings.machine, manage, self._tasks.spawn) if manage else None
+        self._surveyed: Machines | None = None
+        self._results = Results(manage.addresses, lambda: self._job.folder, user_of()) if manage else None
+        self._requests = Requests(
+            links, self._changes, self._membership, self._orders, self._job, self._begin, manage, self._survey
+        )
+
+    def _make_membership(self, edits: Edits, digest: str) -> Membership:
+        rank, names, beats = self._links.rank, self._names, self._manage is not None
+        stops = self._settings.stops and bool(self._settings.job)  # without a job, nodes that were away may come back
+        if rank:
+            return Worker(rank, digest, edits, self._take, self._address, names, stops, say, beats=beats)
+        run = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        lifecycle = Lifecycle(self._links.plan.size, stops)
+        return Coordinator(lifecycle, digest, edits, self._take, self._address, names, run, say, beats=beats)
 
     async def run(self) -> int:
-        """Until the network or its job has ended; the exit code."""
+        """Run until the network or its job has ended; the exit code."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stopped, 128 + signal.SIGTERM)
         loop.add_signal_handler(signal.SIGINT, self._stopped, 128 + signal.SIGINT)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
-        on_leaving = {"hold": self._left, "pause": lambda: self._signal(signal.SIGCONT)}
-        controls: list[asyncio.Server | asyncio.BaseTransport] = [await open_control_socket(self._answer, on_leaving)]
-        if self._manage is not None:
-            own = self._manage.address(self._links.rank), manage_network.PORT
-            controls.append(await open_control_port(self._answer, on_leaving, own, self._manage.addresses))
-            controls.append(await open_echo(own, self._manage.addresses))
-            if self._results is not None and self._links.rank == 0:
-                controls.append(await self._results.open((own[0], RESULTS_PORT)))
-            self._spawn(self._watch_daemon())
-        self._spawn(self._look_after())
-        self._spawn(watch(self._names, self._membership.watches, self._lose, self._follow))
-        self._spawn(self._membership.serve())
+        controls = await self._open_controls()
+        self._tasks.spawn(self._look_after())
+        self._tasks.spawn(watch(self._names, self._membership.watches, self._lose, self._follow))
+        self._tasks.spawn(self._membership.serve())
         try:
             return await self._end
         finally:
@@ -135,20 +120,35 @@ class Agent:
                 await asyncio.to_thread(self._player.end)
             for control in controls:
                 control.close()
-            if self._job is not None and self._running is not None:
-                self._job.stop()
+            if self._job.program is not None and self._running is not None:
+                self._job.program.stop()
                 await asyncio.wait([self._running], timeout=2 * GRACE_SECONDS)
-            if self._recorder is not None and self._end.done() and not self._end.cancelled():
-                self._recorder.end(self._end.result(), self._failed_rank)
+            if self._end.done() and not self._end.cancelled():
+                self._job.end_record(self._end.result(), self._failed_rank)
             self._orders.end()
-            for task in self._tasks:
-                task.cancel()
+            self._tasks.cancel()
+
+    async def _open_controls(self) -> list[asyncio.Server | asyncio.BaseTransport]:
+        answer = self._requests.answer
+        on_leaving: Mapping[str, Callable[[], None]] = {
+            "hold": self._left,
+            "pause": lambda: signal_users(signal.SIGCONT),
+        }
+        controls: list[asyncio.Server | asyncio.BaseTransport] = [await open_control_socket(answer, on_leaving)]
+        if self._manage is not None:
+            own = self._address(self._links.rank), manage_network.PORT
+            controls.append(await open_control_port(answer, on_leaving, own, self._manage.addresses))
+            controls.append(await open_echo(own, self._manage.addresses))
+            if self._results is not None and self._links.rank == 0:
+                controls.append(await self._results.open((own[0], RESULTS_PORT)))
+            self._tasks.spawn(self._watch_daemon())
+        return controls
 
     def _address(self, rank: int = 0) -> str:
-        """Where its agent is reached."""
+        """The address of a rank's agent."""
         return self._manage.address(rank) if self._manage else str(self._links.plan.addressing.ipv4(rank))
 
-    # --- what other nodes say ------------------------------------------------------------------------------------
+    # --- messages of other nodes -----------------------------------------------------------------------------------
 
     def _take(self, message: Message) -> None:
         rank = self._links.rank
@@ -168,9 +168,14 @@ class Agent:
                 self._stop(message["rank"], message["code"])
             case "end" if self._final is None:
                 self._final = int(message["code"])
-                self._spawn(self._leave())
+                self._tasks.spawn(self._leave())
+
+    def _begin(self) -> None:
+        """The command that made the network says that all nodes are shaped."""
+        self._go("", begun(stamp()))
 
     def _go(self, run: str, start: Mapping[str, float]) -> None:
+        """All nodes are shaped: the job starts, if there is one."""
         if self._phase != "shaped":
             return
         self._phase = "ready"
@@ -183,96 +188,85 @@ class Agent:
                 f" {len(plan.edges)} directed edges made by {self._links.engine.name}"
             )
             if self._survey is not None:
-                self._spawn(self._survey.run(self._note_machines))
+                self._tasks.spawn(self._survey.run(self._note_machines))
         if self._settings.job:
             self._phase = "running"
-            self._running = self._spawn(self._run_job(run, start))
+            self._running = self._tasks.spawn(self._run_job(run, start))
         elif self._player is not None:
             self._player.begin(self._links.rank, start, None, None)
 
     async def _run_job(self, run: str, start: Mapping[str, float]) -> None:
-        if self._phase != "running":  # stopped meanwhile
+        if self._phase != "running":  # it was stopped before it could start
             return
-        links, settings = self._links, self._settings
-        base = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
-        folder = self._folder = make_run_folder(run)
-        if folder is not None:
-            base[RUN_DIR] = str(folder)
-            base |= collectives_environment(base) if settings.collectives else {}
-            self._recorder = RunRecorder(folder, links, settings.congestion_control, user_of(), settings.scenario)
-            self._recording = self._spawn(self._recorder.run())
-        if self._player is not None:
-            steps = make_steps(folder) if folder else None
-            base |= {STEP_FILE: str(steps)} if steps else {}
-            self._player.begin(links.rank, start, folder, steps)
-        env = environment(links.plan, links.rank, {**base, "HOME": "/tmp"}, settings.master_port, settings.job)
-        self._job = OwnJob(links.rank, settings.job, env, self._membership.away)
-        code = await self._job.run()
+        code = await self._job.run(run, start)
         self._phase = "done"
         await self._membership.done(code)
 
     def _note_machines(self, machines: Machines) -> None:
-        """Log what is new of the machines, and write what is known of them to the run's folder."""
+        """Log what is new about the machines, and write what is known of them to the run folder."""
         for line in machine_lines(machines, self._links.plan, self._surveyed):
             say(line)
         self._surveyed = machines
-        if self._folder is not None and self._recorder is not None:
-            self._recorder.write(MACHINES, machines.to_json())
+        self._job.write(MACHINES, machines.to_json())
 
     def _stop(self, rank: int, code: int) -> None:
+        """A rank has failed first, or is gone: stop the job here."""
         self._failed_rank = rank
         ours, failed = rank == self._links.rank, code != GONE and not self._end.done()
-        if failed and (
-            ours or (self._manage is not None and self._links.rank == 0)
-        ):  # there, each has a log of its own
+        sees_others = self._manage is not None and self._links.rank == 0  # containers of several machines log apart
+        if failed and (ours or sees_others):
             say(f"rank {rank} failed first (exit code {code})")
         if ours and failed:
             return
-        if self._job is not None:
+        if self._job.program is not None:
             grace = _LOST_MACHINE_GRACE if self._manage else _LOST_GRACE
-            self._job.stop(grace if code == GONE else 0.0)
-        elif self._settings.job and self._phase != "done":  # not started, and never will be
+            self._job.program.stop(grace if code == GONE else 0.0)
+        elif self._settings.job and self._phase != "done":  # it has not started, and will not
             self._phase = "done"
-            self._spawn(self._membership.done(128 + signal.SIGTERM))
+            self._tasks.spawn(self._membership.done(128 + signal.SIGTERM))
+
+    # --- the end ---------------------------------------------------------------------------------------------------
 
     async def _leave(self) -> None:
-        if self._manage is not None and self._links.rank and not self._membership.alone and self._folder is not None:
-            self._end_recording()
-            await send_results(self._folder, (self._manage.address(0), RESULTS_PORT), user_of(), say)
+        """Bring results to rank 0 where machines differ, and end when no other node needs this one."""
+        folder, code = self._job.folder, self._final
+        if self._manage and self._links.rank and not self._membership.alone and folder is not None and code is not None:
+            self._job.end_record(code, self._failed_rank)
+            await send_results(folder, (self._address(0), RESULTS_PORT), user_of(), say)
         leaving = asyncio.ensure_future(self._membership.leave())
         while not (await asyncio.wait([leaving], timeout=_LEAVE_SECONDS))[0]:
             if self._results is None or not self._results.busy:
                 leaving.cancel()
                 break
-        self._say_what_came()
+        if self._results is not None and self._links.rank == 0 and folder is not None:
+            self._results.log_summary(self._links.plan.size, self._membership.gone)
         self._quit(0)
 
-    def _say_what_came(self) -> None:
-        if self._results is None or self._links.rank or self._folder is None:
-            return
-        if summary := self._results.summary(self._links.plan.size, self._membership.gone):
-            say(summary)
-
-    def _end_recording(self) -> None:
-        if self._recorder is not None and self._recording is not None and self._final is not None:
-            self._recording.cancel()
-            self._recorder.end(self._final, self._failed_rank)
-            self._recorder = None
-
     def _stopped(self, code: int) -> None:
-        """Somebody stops our container."""
+        """A signal stops this container."""
         self._quit(code)
         if self._phase == "running":
             self._membership.stopped(code)
 
+    def _left(self) -> None:
+        say("the command that made this network has ended")
+        self._quit(0)
+
     def _quit(self, code: int) -> None:
-        """End, with that exit code where the job's is not known."""
+        """End with this exit code, or with the job's if that is known."""
         if not self._end.done():
             self._end.set_result(code if self._final is None else self._final)
+
+    # --- what this node watches ------------------------------------------------------------------------------------
 
     def _lose(self, rank: int) -> None:
         if self._final is None:
             self._membership.lose(rank, NAMELESS if self._manage else "")
+
+    def _follow(self, places: Mapping[int, Place]) -> None:
+        if self._settings.plan is None and self._final is None and (message := self._changes.moved(places)):
+            self._take(message)
+            self._membership.share(message)
 
     async def _watch_daemon(self) -> None:
         await until_daemon_is_gone(self._settings.manage_names[self._links.rank])
@@ -281,113 +275,18 @@ class Agent:
             self._membership.give_up(DAEMON_GONE)
             self._quit(GONE)
 
-    def _follow(self, places: Mapping[int, Place]) -> None:
-        if self._settings.plan is None and self._final is None and (message := self._changes.moved(places)):
-            self._take(message)
-            self._membership.share(message)
-
-    # --- what the command line outside says ------------------------------------------------------------------------
-
-    def _answer(self, message: Message) -> Mapping[str, Any]:
-        """Raises HarnessError."""
-        match message["do"]:
-            case "state":
-                return self._state(bool(message.get("plan")), message.get("known"))
-            case "time" | "machine" | "machines" if self._survey is not None:
-                return self._survey.answer(message)
-            case "machines":
-                return Machines([]).to_json()
-            case "where":
-                return self._where(int(message["rank"]))
-            case "observe":
-                return self._links.observe().to_json()
-            case "edits" | "apply":
-                reading, news = self._changes.command(message)
-                self._membership.share(news, message.get("asked", ()))
-                return reading.to_json() if reading else {}
-            case "play":
-                reading = self._changes.play(message)
-                return reading.to_json() if reading else {}
-            case "record" | "recorded":
-                return self._orders.answer(message)
-            case "kill":
-                if self._job is not None:
-                    self._job.will_be_killed()
-                self._signal(signal.SIGKILL)
-                return {}
-            case "restart":
-                if self._job is not None:
-                    self._job.restart()
-                return {}
-            case "pause" | "resume":
-                self._signal(signal.SIGSTOP if message["do"] == "pause" else signal.SIGCONT)
-                return {}
-            case "hold":
-                self._held = True
-                return {}
-            case "begin":  # who made the network knows that all nodes are shaped
-                self._go("", begun(stamp()))
-                return {}
-        raise InputError(f"the agent has no request {message['do']!r}")
-
-    def _state(self, with_plan: bool, known: str | None) -> dict[str, Any]:
-        """What a command asks first. The plan is left out where the command sent the fingerprint of this one."""
-        state = {"engine": self._links.engine.name, "user": ":".join(map(str, user_of()))}
-        plan = self._links.plan.to_json() if with_plan else None
-        return state if plan is None or fingerprint(plan) == known else {**state, "plan": plan}
-
-    def _where(self, rank: int) -> dict[str, Any]:
-        """The address of that rank's agent on the agents' network. Raises InputError."""
-        if self._manage is None or not 0 <= rank < self._links.plan.size:
-            raise InputError(f"the agents' network (HARNESS_MANAGE) has no rank {rank}")
-        return {"address": self._manage.address(rank)}
-
-    def _left(self) -> None:
-        say("the command that made this network has ended")
-        self._quit(0)
-
-    def _signal(self, number: signal.Signals) -> None:
-        """To all programs of users in this container."""
-        signal_programs("/proc", number, lambda folder: os.stat(folder).st_uid != 0)
-
-    # --- processes -----------------------------------------------------------------------------------------------
-
     async def _look_after(self) -> None:
-        """Raises NodeError where something has ended that the links need."""
+        """Raises NodeError when a process that the links need has ended."""
         began = time.monotonic()
         while True:
             await asyncio.sleep(1.0)
             self._reap()
             if failed := self._links.failed:
                 raise NodeError(self._links.rank, "keep its links", failed)
-            if self._settings.transient and not self._held and time.monotonic() - began > _HOLD_SECONDS:
+            if self._settings.transient and not self._requests.held and time.monotonic() - began > _HOLD_SECONDS:
                 self._left()
 
     def _reap(self) -> None:
-        """Take note of orphans that ended, which are left to process 1."""
+        program = self._job.program
         player = self._player.pid if self._player else None
-        ours = {self._links.supervisor, self._job.pid if self._job else None, player}
-        with contextlib.suppress(ChildProcessError):
-            while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                if found.si_pid in ours:
-                    return
-                os.waitpid(found.si_pid, os.WNOHANG)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        async def guarded() -> None:
-            try:
-                await work
-            except HarnessError as error:
-                say(str(error))
-                self._quit(error.exit_code)
-            except OSError as problem:
-                say(host.explain(problem))
-                self._quit(HarnessError.exit_code)
-            except Exception:  # a node that is only half there helps nobody
-                say(traceback.format_exc())
-                self._quit(HarnessError.exit_code)
-
-        task = asyncio.get_running_loop().create_task(guarded())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        reap_orphans({self._links.supervisor, program.pid if program else None, player})

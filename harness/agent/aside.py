@@ -1,4 +1,4 @@
-"""Calls that may take long in threads that nothing waits for at the end, as asyncio does for those of to_thread."""
+"""Runs slow calls in daemon threads: asyncio waits at its end for threads of to_thread, but not for these."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ T = TypeVar("T")
 
 
 async def aside(work: Callable[[], T]) -> T:
-    """What the work returns or raises.
+    """Call in a thread; what the call returns or raises.
 
-    Looking up a name takes seconds where the name server asks others, or is gone: with to_thread a container whose job
-    has ended would stay for that long.
+    Looking up a name may take seconds, for which a container whose job has ended would stay with to_thread.
     """
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[T] = loop.create_future()
@@ -29,7 +28,7 @@ async def aside(work: Callable[[], T]) -> T:
             found = outcome.set_result, work()
         except Exception as problem:
             found = outcome.set_exception, problem  # type: ignore[assignment]
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+        with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(settle, *found)
 
     threading.Thread(target=run, daemon=True).start()

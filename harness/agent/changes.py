@@ -1,4 +1,4 @@
-"""What becomes of one node's links while the network is up: edges and limits that change, nodes that have moved."""
+"""Changes one node's links while the network is up: other shapes and limits, nodes that have moved."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from harness.netlink.sockdiag import SockDiag
 
 
 class Changes:
-    """Takes up changes from other nodes and from the command line.
+    """Applies changes that come from other nodes and from the command line.
 
     Args:
-        links: the node's own.
-        edits: all that is known of changed edges and nodes.
+        links: of this node.
+        edits: all changes of edges and nodes so far.
     """
 
     def __init__(self, links: NodeLinks, edits: Edits) -> None:
         self._links, self._edits = links, edits
 
     def merge(self, message: Message) -> None:
-        """What another node brings, applied here where it is about this node's links; a refusal is logged."""
+        """Apply changes from another node, as far as they concern this node's links; a failure is logged."""
         links, before = self._links, self._links.plan.network_wide
         taken = self._edits.merge(message)
         if not taken:
@@ -44,7 +44,7 @@ class Changes:
             self._attempt(lambda: links.apply(touched))
 
     def command(self, message: Message) -> tuple[NodeStatus | None, Message]:
-        """Do what the command line asks for: the shapes read back, and news for the other nodes. Raises NodeError."""
+        """Apply changes of the command line; the status read back, and a message for other nodes. Raises NodeError."""
         links = self._links
         for one in self._edits.newer(message):
             what, verb = (f"edge {one}", "link") if isinstance(one, PlannedEdge) else (str(one), "node")
@@ -56,13 +56,13 @@ class Changes:
         return (links.apply(message["touched"]) if message["do"] == "apply" else None), news
 
     def play(self, message: Message) -> NodeStatus | None:
-        """What the scenario changes now, at all nodes alike: no news for any; the shapes of ours. Raises NodeError."""
+        """Apply changes of the scenario, which other nodes make themselves; the status read back. Raises NodeError."""
         links = self._links
         links.plan = edited_plan(links.plan, self._edits.merge(message))
         return None if message["touched"] is None else links.apply(message["touched"])
 
     def moved(self, places: Mapping[int, Place]) -> Message | None:
-        """The addresses of all nodes, where one of these is elsewhere than the plan says."""
+        """A message with all nodes' addresses, if one of these places differs from the plan."""
         net = self._links.plan.addressing
         fours, sixes = list(net.given4), list(net.given6)
         for rank, place in places.items():
@@ -74,13 +74,13 @@ class Changes:
         return {"do": "addresses", "ipv4": list(map(str, fours)), "ipv6": list(map(str, sixes))}
 
     def move(self, ipv4: Sequence[str], ipv6: Sequence[str]) -> None:
-        """Follow nodes to their new addresses, with filters and routes; a refusal is logged."""
+        """Set filters and routes to the nodes' new addresses; a failure is logged."""
         links = self._links
         given4, given6 = tuple(map(IPv4Address, ipv4)), tuple(map(IPv6Address, ipv6))
         old = links.plan.addressing
         before, now = zip(old.given4, old.given6 or old.given4, strict=True), zip(given4, given6 or given4, strict=True)
         moved = [rank for rank, (was, is_) in enumerate(zip(before, now, strict=True)) if was != is_]
-        if links.rank in moved:  # who asked has an old answer: we know where we are
+        if links.rank in moved:  # the sender has an old address of ours
             return
         links.detach(moved)
         links.plan = replace(links.plan, addressing=replace(old, given4=given4, given6=given6))
@@ -88,7 +88,7 @@ class Changes:
         self._attempt(links.shape)
 
     def cut(self, rank: int) -> None:
-        """A node is gone: connections with it end now, instead of after TCP's quarter of an hour."""
+        """A node is gone: end connections with it now, instead of after TCP's quarter of an hour."""
         net = self._links.plan.addressing
         try:
             with SockDiag() as sockets:

@@ -1,8 +1,8 @@
-"""Where the command line outside speaks with the agent: through ``docker exec``, by a local socket.
+"""Where the command line talks to the agent: a local socket, which it reaches through ``docker exec``.
 
-It is an abstract socket in the container's network namespace, and listens to root only. Where containers are on several
-machines, the agents of the others are reached from there, by TCP over the agents' own network (manage_network.py); and
-because ``docker exec`` does not lead there, they start programs too.
+It is an abstract socket in the container's network namespace, for root only. Where containers are on several machines,
+the command line reaches other machines' agents through this one, by TCP over the agents' own network
+(manage_network.py); they start programs for it too, because ``docker exec`` works only on one machine.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ async def open_control_socket(answer: Handler, gone: Leaving) -> asyncio.Server:
     """Listen on the local socket.
 
     Args:
-        answer: what to say to a request; its errors are part of the reply.
-        gone: what to do where a visitor leaves, by what it has asked for: to ``hold`` the network, to ``pause`` it.
+        answer: answers a request; its errors become part of the reply.
+        gone: called when a visitor leaves that has sent this request (``hold``, ``pause``).
 
     Raises:
         OSError: there is an agent already.
@@ -48,14 +48,14 @@ async def open_control_socket(answer: Handler, gone: Leaving) -> asyncio.Server:
 async def open_control_port(
     answer: Handler, gone: Leaving, where: tuple[str, int], visitors: Collection[IPv4Address]
 ) -> asyncio.Server:
-    """Listen on the agents' network for the command line, which reaches one agent through Docker and others from there.
+    """Listen on the agents' network for requests of the command line that come through another agent.
 
     Args:
         answer: as above.
         gone: as above.
         where: address and port.
-        visitors: the addresses of other agents on that network, to which only root of their containers has access. Ours
-            is none of them: jobs here reach it, and what comes from root here comes by the local socket.
+        visitors: addresses of the agents on that network, which only root in their containers can use. Ours is not let
+            in: jobs in this container have it too, and root here uses the local socket.
 
     Raises:
         OSError: there is an agent already.
@@ -95,7 +95,7 @@ async def _visited(
 
 
 async def _run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: Message) -> None:
-    """Start a program, and pass on what it is sent and what it says, until either end is gone."""
+    """Start a program, and pass on its input and output until either end is gone."""
     started: list[socket.socket] = []
 
     def start(message: Message) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Rank 0's part in keeping nodes together (see lifecycle.py): all other agents are connected to it, over the links."""
+"""Rank 0's side of a Membership (lifecycle.py): all other agents connect to it."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ _POLL_SECONDS: Final = 0.05
 
 
 class Coordinator:
-    """Coordinates readiness and the end of the job, and passes on changes. See Membership.
+    """Carries out the decisions of a Lifecycle, and passes on changes of links. See Membership.
 
     Args:
-        lifecycle: whose decisions it carries out.
-        digest: of the plan as rank 0 made it; a node with another one is refused.
-        edits: all that is known of changed edges and nodes.
-        take: rank 0's own agent: called with what everyone is sent, and what changes nodes bring.
-        address: where a rank is now.
+        lifecycle: decides.
+        digest: of rank 0's plan; a node with another plan is refused.
+        edits: all changes of edges and nodes so far.
+        take: called with each message for rank 0's own agent.
+        address: gives the current address of a rank.
         names: host names of all nodes, by rank.
-        run: the name of this run, for the folder of results.
-        tell: a line for the log.
-        beats: whether agents that say nothing for seconds are gone, because nothing shapes what they say.
+        run: the name of the run folder.
+        tell: logs a line.
+        beats: whether agents send heartbeats, and one that is silent for seconds counts as gone. Only where they have a
+            network of their own, which is not shaped.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Coordinator:
         self._judging = asyncio.Lock()
         self._confirming: asyncio.TimerHandle | None = None
         self._start: Message | None = None
-        """When all were ready; see scenario_player.py."""
+        """The time at which all were ready; see scenario_player.py."""
 
     @property
     def gone(self) -> Sequence[int]:
@@ -98,7 +99,7 @@ class Coordinator:
         await watch_peers(self._silence, lambda: self._send_to_all({"do": "beat"}), self.lose)
 
     async def _remind(self) -> None:
-        """Say every now and then whom all are waiting for."""
+        """Log now and then which ranks the others wait for."""
         began = time.monotonic()
         while True:
             await asyncio.sleep(_TELL_SECONDS)
@@ -116,8 +117,8 @@ class Coordinator:
         self._deliver(self.lifecycle.done(0, code))
 
     async def _ended(self, rank: int, code: int) -> None:
-        """A rank's job has ended. It may have failed because another node is gone, which nobody has noticed yet."""
-        async with self._judging:  # one after the other: the first failure is the one that counts
+        """A rank's job has ended; where it failed, the cause may be a node that is gone, which nobody noticed yet."""
+        async with self._judging:  # one at a time: the first failure is reported as the cause
             await self._judge(rank, code)
 
     async def _judge(self, rank: int, code: int) -> None:
@@ -130,7 +131,7 @@ class Coordinator:
         return await just_gone(self._names, [other for other in self.watches if other != rank])
 
     async def _cut_off(self) -> list[int]:
-        """Those whose connections have ended and are not made again: names of other machines may take long to go."""
+        """Ranks that do not reconnect; on another machine, a name may stay known long after its container is gone."""
         await asyncio.sleep(RECONNECT_SECONDS)
         return [other for other in self._lives if other not in self._writers and other not in self.lifecycle.codes]
 
@@ -145,7 +146,7 @@ class Coordinator:
         self._deliver(self.lifecycle.lose(0, why))
 
     async def leave(self) -> None:
-        """See Membership: when all have said goodbye, rank 0 goes first."""
+        """See Membership: rank 0 ends first, once all others have said goodbye."""
         while {*self.watches} - self._left - {*self.lifecycle.gone}:
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -189,7 +190,7 @@ class Coordinator:
                     if rank is None:
                         return
                 elif message["do"] == "done":
-                    self._silence.forget(rank)  # what it says meanwhile is not read
+                    self._silence.forget(rank)  # its heartbeats are not read meanwhile
                     await self._ended(rank, int(message["code"]))
                 else:
                     self._heard(rank, message)
@@ -200,7 +201,7 @@ class Coordinator:
             writer.close()
 
     def _hello(self, message: dict[str, Any], writer: asyncio.StreamWriter) -> int | None:
-        """The rank of who is there; None where it is no agent of this network: it must have that rank's address."""
+        """The rank that connected; None if it is no agent of this network, with that rank's address and our plan."""
         rank = message.get("rank") if message.get("do") == "hello" else None
         if not isinstance(rank, int) or rank not in self.watches:
             return None
@@ -216,7 +217,7 @@ class Coordinator:
         if (old := self._writers.pop(rank, None)) is not None:
             old.close()
         self._writers[rank] = writer
-        if self._lives.setdefault(rank, message["life"]) != message["life"]:  # restarted, before anybody missed it
+        if self._lives.setdefault(rank, message["life"]) != message["life"]:  # it restarted before anybody noticed
             self._lives[rank] = message["life"]
             self._deliver(self.lifecycle.lose(rank))
         self._heard(rank, {**message, "do": "edits"})

@@ -1,5 +1,6 @@
-"""The share of a CPU of one container. It cannot limit itself: its group is read-only. Who speaks with Docker can, and
-that limits all that runs in the container, the agent and links in user space too.
+"""A container's share of a CPU: it cannot limit itself, because its cgroup is read-only; Docker can.
+
+The share limits all that runs in the container, including the agent and links in user space.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _POLL_SECONDS: Final = 0.2
 
 
 def own_cpu() -> CpuStatus | None:
-    """What the kernel holds of this container; None where it cannot be read."""
+    """The limit and counters of this container; None if they cannot be read."""
     try:
         return CpuController.find().own_group().read()
     except (HarnessError, OSError, LookupError, ValueError):
@@ -25,7 +26,7 @@ def own_cpu() -> CpuStatus | None:
 
 
 def with_cpu(status: NodeStatus, requested: CpuShare | None, held: CpuStatus | None) -> NodeStatus:
-    """The status with what is held, where there is a limit or should be; one that was not asked for is fine."""
+    """The status with the CPU limit, if there is or should be one. A limit that nobody asked for is no mismatch."""
     if held is None or (requested is None and held.applied is None):
         return status
     return status.with_cpu(held, requested or held.applied)
@@ -38,17 +39,17 @@ def await_share(
     say: Callable[[str], None],
     held: Callable[[], CpuStatus | None] = own_cpu,
 ) -> None:
-    """Wait until the container has its share; says once how to give it that.
+    """Wait until the container has its share; log once how to set it.
 
     Args:
-        requested: None: none.
+        requested: the share; None: no limit.
         container: its name.
         seconds: to wait at most.
-        say: tells it.
-        held: what the kernel holds.
+        say: logs a line.
+        held: reads the current limit.
 
     Raises:
-        UnavailableError: nobody did.
+        UnavailableError: nobody set it in time.
     """
     if requested is None:
         return

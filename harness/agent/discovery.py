@@ -1,4 +1,4 @@
-"""Who the other nodes are: their addresses by their names, and which of them we are."""
+"""Finds the addresses of all nodes by their names, and which node this is."""
 
 from __future__ import annotations
 
@@ -27,31 +27,26 @@ _WATCH_SECONDS: Final = 2.0
 _GLANCE_SECONDS: Final = 0.25
 _GLANCES: Final = 5
 _ABSENT: Final = 2
-"""A node whose name is unknown so many times in a row is gone."""
+"""A node is gone when its name has been unknown this many times in a row."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a name leads.
-
-    Args:
-        ipv4: its address.
-        ipv6: the same, or None where the network has no IPv6.
-    """
+    """The addresses of a name; ipv6 is None where the network has no IPv6."""
 
     ipv4: IPv4Address
     ipv6: IPv6Address | None
 
 
 class Unanswered(Exception):
-    """The name server gave no answer: nothing is known."""
+    """The name server gave no answer."""
 
 
 def look_up(name: str) -> Place | None:
-    """A node's addresses by its name; None while it does not run: Docker's DNS forgets a container that has ended.
+    """A node's addresses; None while it does not run: Docker's DNS forgets a container that has ended.
 
     Raises:
-        Unanswered: the machine is busy, or Docker is.
+        Unanswered: the machine or Docker is busy.
     """
     try:
         found = {str(info[4][0]) for info in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
@@ -80,13 +75,13 @@ def find_all(
     Args:
         names: of the nodes.
         patience: seconds.
-        tell: a line for the log.
-        ipv6: whether the network has IPv6: then a node must have an address of that too.
-        swarm: whether Docker Swarm starts the nodes, and knows why one does not start.
-        look: what asks for a name.
+        tell: logs a line.
+        ipv6: whether the network has IPv6: then each node must have an IPv6 address too.
+        swarm: whether Docker Swarm starts the nodes: then messages say how to ask it why one does not start.
+        look: looks up a name.
 
     Raises:
-        UnavailableError: after ``patience`` seconds, with who is missing.
+        UnavailableError: nodes are missing after ``patience`` seconds, or one has ended meanwhile.
     """
 
     def ask(name: str, unknown: Place | None) -> Place | None:
@@ -127,12 +122,12 @@ def _some(names: Sequence[str]) -> str:
 
 
 def addressing_of(places: Sequence[Place]) -> Addressing:
-    """The plan's addresses: those that were given to the nodes, in the subnets of our interface.
+    """The plan's addressing: the nodes' own addresses, in the subnets of our interface.
 
-    Where nodes are in other subnets too, as pods on several machines, these are the smallest that hold all of them.
+    Where nodes are in other subnets too, like pods on several machines, the subnets are widened until they hold all.
 
     Raises:
-        UnavailableError: that would hold the name server too, which no node could reach any more.
+        UnavailableError: they would hold the name server too, and no node could reach it any more.
     """
     fours = tuple(place.ipv4 for place in places)
     sixes = tuple(place.ipv6 for place in places if place.ipv6 is not None)
@@ -170,7 +165,7 @@ def is_ours(address: IPv4Address) -> bool:
 
 
 def own_rank(addressing: Addressing, size: int) -> int:
-    """Which node we are: the one whose address is ours. Raises UnavailableError."""
+    """The rank of this node: the one whose address is ours. Raises UnavailableError."""
     for rank in range(size):
         if is_ours(addressing.ipv4(rank)):
             return rank
@@ -204,7 +199,7 @@ def ipv6_prefix() -> int | None:
 
 
 def places(names: Sequence[str], ranks: Iterable[int]) -> dict[int, Place | None]:
-    """Where nodes are now; None where they are not; without those of which nothing is known."""
+    """The addresses of nodes now; None for a node that is gone. Nodes without an answer are left out."""
     found = {}
     for rank in ranks:
         with contextlib.suppress(Unanswered):
@@ -218,13 +213,13 @@ async def watch(
     lose: Callable[[int], None],
     follow: Callable[[Mapping[int, Place]], None],
 ) -> None:
-    """Look again and again, until cancelled.
+    """Look up nodes every two seconds, until cancelled.
 
     Args:
         names: host names of all nodes, by rank.
-        ranks: whom to look for.
+        ranks: of the nodes to look up.
         lose: called when one is gone.
-        follow: called with where those are that are there.
+        follow: called with the addresses of those that are there.
     """
     absent: dict[int, int] = {}
     while True:
@@ -238,10 +233,10 @@ async def watch(
 
 
 async def just_gone(names: Sequence[str], ranks: Sequence[int]) -> list[int]:
-    """Those of the nodes that have ended in this moment.
+    """The nodes that have just ended.
 
-    A collective fails within milliseconds of a kill, and Docker forgets the name when it has cleaned up behind the
-    container: so they are looked at for a second.
+    A collective fails within milliseconds of a kill, but Docker forgets a name only when it has removed the container:
+    so this looks for about a second.
     """
     for _ in range(_GLANCES):
         found = await aside(lambda: places(names, ranks))

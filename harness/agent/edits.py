@@ -1,6 +1,6 @@
-"""What agents know of changed edges and nodes, and how they and the command line tell whether they know the same.
+"""The changes of edges and nodes that an agent knows, and fingerprints by which agents compare what they know.
 
-Apart from protocol.py, because asyncio takes the command line 20 ms to import.
+The command line uses it too; it is apart from protocol.py because importing asyncio takes 20 ms.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ Edited = PlannedEdge | NodeLimits
 
 @dataclass
 class Edits:
-    """By edge or node: when it was changed, in nanoseconds since the epoch, and to what.
+    """The newest change of each edge and node, with its time in nanoseconds since the epoch.
 
-    In a message those of edges are ``edits``, those of nodes ``nodes`` and the packet-delivery traces of the edges
-    ``deliveries``; agents of older images know neither of these two.
+    A message has changes of edges in ``edits``, of nodes in ``nodes``, and packet-delivery traces of the edges in
+    ``deliveries``; agents of older images know only the first.
     """
 
     _newest: dict[Key, tuple[int, Edited]] = field(default_factory=dict)
 
     def merge(self, message: Mapping[str, Any]) -> list[Edited]:
-        """Take up what is newer; the edges and nodes that are."""
+        """Keep the changes that are newer than what is known, and return them."""
         taken = {}
         for at, edited in _read(message):
             key = _key(edited)
@@ -64,31 +64,28 @@ class Edits:
         return list(taken.values())
 
     def newer(self, message: Mapping[str, Any]) -> list[Edited]:
-        """Edges and nodes of which something newer than this is known."""
+        """The edges and nodes in the message of which a newer change is known."""
         return [edited for at, edited in _read(message) if (known := self._newest.get(_key(edited))) and known[0] > at]
 
     def fresh(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """The part of a message, as merge reads it, that is newer than what is known."""
-        fresh: list[tuple[int, Edited]] = []
-        for at, edited in _read(message):
-            known = self._newest.get(_key(edited))
-            if known is None or at > known[0]:
-                fresh.append((at, edited))
+        """The part of a message that is newer than what is known."""
+        newest = self._newest
+        fresh = [(at, one) for at, one in _read(message) if _key(one) not in newest or at > newest[_key(one)][0]]
         return edits_message(fresh) if fresh else {}
 
     @property
     def fingerprint(self) -> str:
-        """The same for two nodes exactly if they know the same changes."""
+        """Equal on two nodes if and only if they know the same changes."""
         return fingerprint(sorted((key, at) for key, (at, _) in self._newest.items()))
 
     def to_json(self, chosen: Iterable[Edited] | None = None) -> dict[str, Any]:
-        """Plain JSON; merge reads it. What is known of these edges and nodes, or all."""
+        """The changes of these edges and nodes, or all, as JSON that ``merge`` reads."""
         keys = self._newest if chosen is None else [key for key in map(_key, chosen) if key in self._newest]
         return edits_message(self._newest[key] for key in keys)
 
 
 def edits_message(edits: Iterable[tuple[int, Edited]]) -> dict[str, Any]:
-    """Changes and when they were made, as merge reads them."""
+    """Changes with their times, as JSON that ``Edits.merge`` reads."""
     edges, nodes = [], []
     traces: dict[str, str] = {}
     for at, edited in edits:
@@ -125,5 +122,5 @@ def _key(edited: Edited) -> Key:
 
 
 def fingerprint(value: Any) -> str:
-    """The same for equal JSON, e.g. of a plan that need not be sent again."""
+    """A digest of JSON, e.g. of a plan, which is not sent again where both ends have the same."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Notices within seconds that another machine, or this one's Docker daemon, is no more.
+"""Notices within seconds that another machine, or this machine's Docker daemon, is gone.
 
-Only where agents have a network of their own (manage_network.py): over the links, which may be slow or down, silence
-says nothing. A container that ends is noticed by its name (discovery.watch), where the daemon that knew it lives.
+Only where agents have a network of their own (manage_network.py): links may be slow or down, so silence over them means
+nothing. discovery.watch notices the end of a container, as long as the daemon that knew its name runs.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _OWN: Final = 0
 
 
 async def watch_peers(silence: Silence, beat: Callable[[], None], lose: Callable[[int, str], None]) -> None:
-    """Say that we are there, and notice who is not, until cancelled.
+    """Send heartbeats, and report ranks that are silent, until cancelled.
 
     Args:
-        silence: who was heard.
-        beat: says it to all that are connected.
+        silence: of the peers.
+        beat: sends a heartbeat to all peers.
         lose: called with a rank that is silent, and why it counts as gone.
     """
     while True:
@@ -38,7 +38,7 @@ async def watch_peers(silence: Silence, beat: Callable[[], None], lose: Callable
 
 
 async def until_daemon_is_gone(name: str) -> None:
-    """Ask this machine's Docker daemon for our own name, which it knows without asking others, until it is silent."""
+    """Return when this machine's Docker daemon no longer answers: ask it for our own name, which it knows by itself."""
     silence = Silence(DAEMON_SECONDS)
     silence.heard(_OWN)
 

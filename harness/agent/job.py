@@ -1,4 +1,4 @@
-"""The job in a node: the user's program, as an unprivileged user, with the rank in front of every line."""
+"""Runs the user's program in a node, as an unprivileged user, with the rank in front of every line."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from harness.errors import InputError
 from harness.linux.line_splitter import LineSplitter
 
 RUNS: Final = Path("/runs")
-"""Where results go: a folder of the host."""
+"""The folder for results, which is the host's."""
 GRACE_SECONDS: Final = 5.0
 NOBODY: Final = 1000
-"""The user that programs run as where the folder for results is nobody's but root's."""
+"""The user that programs run as where the folder for results is root's."""
 _CHUNK: Final = 1 << 16
 _FULL_SECONDS: Final = 0.05
 _NOT_FOUND, _NOT_STARTED = 127, 126
 
 
 def user_of(folder: Path = RUNS) -> tuple[int, int]:
-    """(uid, gid) that programs run as: the owner of the folder for results, so that they may write there."""
+    """(uid, gid) that programs run as: those of the folder for results, so that they can write there."""
     with contextlib.suppress(OSError):
         found = folder.stat()
         if found.st_uid:
@@ -38,7 +38,7 @@ def user_of(folder: Path = RUNS) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def as_user(uid: int, gid: int) -> Iterator[None]:
-    """Files that are made within belong to that user. Root alone can do that; for others nothing changes."""
+    """Make files in the block as that user, if we are root."""
     if os.getuid():
         yield
         return
@@ -52,11 +52,7 @@ def as_user(uid: int, gid: int) -> Iterator[None]:
 
 
 def make_run_folder(name: str, root: Path = RUNS) -> Path | None:
-    """A folder of this run that the job's user may write to; None where there is no folder for results.
-
-    Raises:
-        InputError: it cannot be made.
-    """
+    """Make a run folder that the job's user may write to; None if there is no folder for results. Raises InputError."""
     if not root.is_dir():
         return None
     folder = root / name
@@ -76,7 +72,7 @@ def make_run_folder(name: str, root: Path = RUNS) -> Path | None:
 
 
 def make_steps(folder: Path) -> Path:
-    """The file of a run's folder in which the jobs of all nodes say how far they are. Raises OSError."""
+    """Make the file of a run folder to which jobs append the number of each step. Raises OSError."""
     path = folder / "steps"
     with as_user(*user_of()):
         path.touch()
@@ -87,9 +83,9 @@ class Job:
     """A running program.
 
     Args:
-        rank: stands in front of every line.
+        rank: is put in front of every line.
         argv: the program and its arguments.
-        env: its whole environment. It starts where we are.
+        env: its whole environment.
     """
 
     def __init__(self, rank: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
@@ -104,7 +100,7 @@ class Job:
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def run(self) -> int:
-        """Start it and wait for its end; its exit code, 128 + number for a signal."""
+        """Start it and wait for its end; the exit code, 128 + number for a signal."""
         uid, gid = user_of()
         try:
             self._process = subprocess.Popen(
@@ -126,14 +122,14 @@ class Job:
             asyncio.create_task(self._pump(self._process.stderr, 2)),
         ]
         code = await asyncio.to_thread(self._process.wait)
-        self._signal(signal.SIGKILL)  # what it left behind in its session's first group
+        self._signal(signal.SIGKILL)  # what it left running in its process group
         await asyncio.wait(pumps, timeout=GRACE_SECONDS)
         for pump in pumps:
             pump.cancel()
         return code if code >= 0 else 128 - code
 
     def stop(self, after: float = 0.0) -> None:
-        """Ask it to end in that many seconds unless it has ended by itself, and kill it where it does not."""
+        """Send it SIGTERM after so many seconds, and later SIGKILL."""
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop(after))
 
@@ -149,7 +145,7 @@ class Job:
                 os.killpg(self._process.pid, number)
 
     async def _pump(self, pipe: IO[bytes] | None, target: int) -> None:
-        """Pass on lines, whole ones, each with its prefix."""
+        """Pass on whole lines, each with its prefix."""
         assert pipe is not None
         reader = asyncio.StreamReader()
         loop = asyncio.get_running_loop()
@@ -163,7 +159,7 @@ class Job:
             transport.close()
 
     async def _print(self, target: int, lines: Sequence[bytes]) -> None:
-        """Only the job waits where nobody reads the container's log, as where Docker's daemon has died."""
+        """Where nobody reads the container's log, e.g. when Docker's daemon has died, only the job waits."""
         data = b"".join(self._prefix + line + b"\n" for line in lines)
         with contextlib.suppress(OSError):
             while data:

@@ -1,4 +1,4 @@
-"""What others who start the same image on many machines give every node: what the job is, and its environment; pure."""
+"""The options of a job on many machines (``harness k8s``, ``harness stack``), and the environment they make. Pure."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Final
 from harness.model.plan_options import OPTIONS, NetworkOptions
 
 CAPABILITIES: Final = ("NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "KILL")
-"""Of the agent: links and routes, packets that a link duplicates, running the job as another user and ending it.
+"""What the agent needs: for links and routes, for duplicated packets, and to run and end the job as another user.
 
-Containers have all but NET_ADMIN by default; the other defaults are dropped.
+Containers have all but NET_ADMIN by default; their other default capabilities are dropped.
 """
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """What a job has beside its network.
+    """The options of a job, beside those of its network.
 
     Args:
-        name: of all that is made.
-        image: that the machines have or can pull.
-        command: that every node runs.
+        name: of the objects that are made.
+        image: which the machines have or can pull.
+        command: for every node.
         master_port: of the rendezvous at rank 0.
         start_timeout: seconds that a node waits for the others to be scheduled and started.
         stops: whether the first rank that fails ends the job.
         collectives: whether each collective is recorded.
-        scenario: a name, or nothing.
+        scenario: a name; empty: none.
     """
 
     name: str
@@ -41,7 +41,7 @@ class JobOptions:
 
 
 def variables(chosen: NetworkOptions, job: JobOptions, size: int) -> dict[str, str]:
-    """The environment of every node: what compose.yaml hands on, of that what is not the default. It lacks names."""
+    """The variables of compose.yaml for every node, without those at their default and without the nodes' names."""
     defaults = NetworkOptions()
     found = {"NODES": str(size)}
     for one in fields(chosen):
@@ -60,5 +60,5 @@ def variables(chosen: NetworkOptions, job: JobOptions, size: int) -> dict[str, s
 
 
 def literal(text: str) -> str:
-    """So that who expands $NAME and $$, as Kubernetes and Docker's stack files, makes this text of it again."""
+    """Escape a text for files in which $NAME and $$ are expanded, those of Kubernetes and Docker stacks."""
     return text.replace("$", "$$")

@@ -1,8 +1,7 @@
-"""Nodes as the pods of a Kubernetes Job: the same image and the same variables as compose.yaml's; pure.
+"""Nodes as the pods of a Kubernetes Job, with the image and the variables of compose.yaml. Pure.
 
-An Indexed Job gives pod i the host name NAME-i, and a headless Service of the same name makes that NAME-i.NAME for all
-pods, also before they are ready: so every agent finds the others by name, as in Compose. Kubernetes schedules; the
-agents do the rest.
+In an Indexed Job, pod i has the host name NAME-i; a headless Service of the same name lets all pods find it as
+NAME-i.NAME, also before it is ready: so agents find each other by name, as in Compose.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from harness.model.plan_options import NetworkOptions
 _NAME: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _FILE: Final = re.compile(r"/|\.ya?ml$|^matrix:", re.IGNORECASE)
 _MEMORY: Final = {"run": "16Mi", "tmp": "4Gi", "shm": "1Gi"}
-"""What is kept in memory, as in compose.yaml."""
+"""Size limits of the volumes in memory, as in compose.yaml."""
 _PLACES: Final = {"run": "/run", "tmp": "/tmp", "shm": "/dev/shm", "runs": "/runs"}
 
 
 @dataclass(frozen=True)
 class PodOptions(JobOptions):
-    """What a Job of Kubernetes has beside its network.
+    """The options of a Job in Kubernetes, beside those of its network.
 
     Args:
-        runs_claim: a PersistentVolumeClaim for results, that all pods can write to; None: they end with the pods.
+        runs_claim: a PersistentVolumeClaim for results that all pods can write to; None: results end with the pods.
     """
 
     runs_claim: str | None = None
@@ -39,7 +38,7 @@ def manifests(chosen: NetworkOptions, job: PodOptions) -> list[dict[str, Any]]:
     """The Service and the Job.
 
     Raises:
-        InputError: pods cannot be such a network, or Kubernetes takes no such names.
+        InputError: pods cannot form this network, or Kubernetes does not allow the name.
     """
     size = _checked(chosen, job)
     environment = {**variables(chosen, job, size), NAMES: f"{job.name}-{{rank}}.{job.name}"}

@@ -1,8 +1,7 @@
-"""Who of the nodes is ready, done or gone: what the agent of rank 0 decides. Pure; roster of one network's one job.
+"""Decides when the job of a network starts, fails and ends: rank 0's agent asks it. Pure.
 
-A node calls once it has shaped its links. When all have, the job may begin everywhere. The first rank that fails is
-the one that counts, and ends the job everywhere where it shall. Nodes stay until all ranks are done: they forward what
-others send.
+When all nodes have shaped their links, the job starts on all. The first rank that fails is reported as the cause, and
+may end the job on all. Nodes stay until all ranks are done, because they forward packets of others.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from harness.agent.protocol import Message
 
 EVERYONE: Final = -1
 GONE: Final = 137
-"""The exit code of a rank whose container is gone: that of a process that was killed (128 + SIGKILL)."""
+"""The exit code of a rank whose container is gone (128 + SIGKILL)."""
 
 Notice = tuple[int, Mapping[str, Any]]
 """A rank (or EVERYONE) and the message for it."""
@@ -23,11 +22,11 @@ Notice = tuple[int, Mapping[str, Any]]
 
 @dataclass
 class Lifecycle:
-    """The state of it; every method returns the messages to send.
+    """The state of all nodes; each method yields the messages to send.
 
     Args:
         size: number of nodes.
-        stops: whether the first failure ends the job everywhere.
+        stops: whether the first failure ends the job on all nodes.
     """
 
     size: int
@@ -42,7 +41,7 @@ class Lifecycle:
 
     @property
     def missing(self) -> list[int]:
-        """Ranks that have not called yet, or are gone."""
+        """Ranks that are not shaped yet, or are gone."""
         return [rank for rank in range(self.size) if rank not in self._here]
 
     @property
@@ -75,12 +74,12 @@ class Lifecycle:
         yield from self._all_done()
 
     def away(self, rank: int, away: bool) -> Iterator[Notice]:
-        """A scenario has killed a node's job, or starts it again; where all others are done it is not waited for."""
+        """A scenario has killed a node's job, or starts it again; the end of the network does not wait for it."""
         (self._away.add if away else self._away.discard)(rank)
         yield from self._all_done()
 
     def lose(self, rank: int, why: str = "") -> Iterator[Notice]:
-        """A node is gone: its container, unless it is said what else."""
+        """A node is gone; see Membership."""
         if rank in self._gone:
             return
         self._here.discard(rank)
@@ -112,10 +111,10 @@ class Lifecycle:
 
 
 class Membership(Protocol):
-    """Rank 0's side of it is coordinator.py, the others' worker.py. What they hear goes to the agent as messages."""
+    """One node's part in deciding together: coordinator.py at rank 0, worker.py elsewhere."""
 
     watches: Sequence[int]
-    """Ranks whose containers are to be watched: the loss of one is reported to ``lose``."""
+    """Ranks whose containers this node watches, and reports to ``lose``."""
 
     alone: bool
     """Whether rank 0 is gone."""
@@ -126,39 +125,44 @@ class Membership(Protocol):
         ...
 
     async def serve(self) -> None:
-        """Be part of it, with links that are shaped, until cancelled. Raises HarnessError."""
+        """Take part until cancelled; this node's links are shaped. Raises HarnessError."""
         ...
 
     async def done(self, code: int) -> None:
-        """Our job has ended with this exit code; where it failed, a node that is gone failed before it."""
+        """This node's job has ended with this exit code. A node that is found gone then counts as the first failure."""
         ...
 
     def away(self, away: bool) -> None:
-        """A scenario has killed our job, or starts it again."""
+        """A scenario has killed this node's job, or starts it again."""
         ...
 
     def stopped(self, code: int) -> None:
-        """We are being stopped, before our job has ended: what happens to others' jobs comes of it."""
+        """A signal stops this node before its job has ended."""
         ...
 
     def share(self, message: Message, asked: Collection[int] = ()) -> None:
-        """Send a change that came from outside to all other nodes.
+        """Send a change by the command line to all other nodes.
 
         Args:
             message: the change.
-            asked: ranks to which the command line sends it itself. They get only a fingerprint, CONFIRM_SECONDS later,
-                and the change where they turn out to have missed it.
+            asked: ranks to which the command line sends it too. They get a fingerprint, CONFIRM_SECONDS later, and the
+                change only if they have missed it.
         """
         ...
 
     def lose(self, rank: int, why: str = "") -> None:
-        """A node is gone: its container, unless it is said what else."""
+        """A node is gone.
+
+        Args:
+            rank: of the node.
+            why: for the log; empty: its container has ended.
+        """
         ...
 
     def give_up(self, why: str) -> None:
-        """This node is about to end, and the others count it as gone."""
+        """This node is about to end: the others shall count it as gone."""
         ...
 
     async def leave(self) -> None:
-        """After the end: stay until nobody needs what this node forwards."""
+        """After the end of the job: return when no other node needs this one to forward packets."""
         ...

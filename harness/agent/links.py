@@ -1,4 +1,4 @@
-"""The links of one container: shaped by its own agent, in its own network namespace."""
+"""The links of one container, which its agent shapes."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _SUPERVISE: Final = (
 
 
 class NodeLinks:
-    """What one node makes of the plan.
+    """The links and routes of one node.
 
     Args:
         plan: of the whole network.
-        rank: this node's.
+        rank: of this node.
         engine: makes the links.
         congestion_control: of TCP to the other nodes.
     """
@@ -52,7 +52,7 @@ class NodeLinks:
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start what the engine needs beside it. Raises NodeError."""
+        """Turn on forwarding, and start the engine's daemon if it has one. Raises NodeError."""
         forward(self.plan, self.rank)
         self._given = given_routes()
         if why := reserve(PORT):
@@ -66,18 +66,18 @@ class NodeLinks:
 
     @property
     def failed(self) -> str:
-        """What has ended that must run while there are links, or an empty string."""
+        """Why the links no longer work, if the engine's daemon has ended; otherwise empty."""
         if self._supervisor is None or self._supervisor.poll() is None:
             return ""
         return f"the process that looks after its links ended with code {self._supervisor.returncode}"
 
     @property
     def supervisor(self) -> int | None:
-        """The process id of what the engine needs beside it."""
+        """The process id of the engine's supervisor, if it has one."""
         return self._supervisor.pid if self._supervisor else None
 
     def shape(self) -> None:
-        """Make all links and the routes over them. Raises NodeError."""
+        """Make all links and routes. Raises NodeError."""
         reading = self.apply()
         wrong = [(f"shape edge {src}->{dst}", what) for (src, dst), what in reading.mismatches]
         wrong += [(f"limit {cap}", what) for cap, what in reading.cap_mismatches if cap != "cpu"]  # Docker's, not ours
@@ -86,26 +86,26 @@ class NodeLinks:
         self._routes = set_routes(self.plan.node(self.rank), self._congestion_control, self._routes, self._given)
 
     def detach(self, ranks: Collection[int]) -> None:
-        """Let nothing go to these nodes until ``shape``: they have moved, and the links are about where they were."""
+        """Send nothing to these nodes until ``shape``: they have moved, and the links match their old addresses."""
         net = self.plan.addressing
         gone = {ip_network(net.address(rank, version)) for rank in ranks for version in net.versions}
         self._routes = drop_routes(self._routes, gone)
 
     def apply(self, touched: Collection[int] = ()) -> NodeStatus:
-        """Make the links as the plan says now, in place. Raises NodeError, UnavailableError."""
+        """Change the links in place to what the plan says now. Raises NodeError, UnavailableError."""
         name = self.engine.name
         check_needs(self.plan, name, self.rank, self._features, in_place_features, instead=not self._made)
         self._features |= {need.feature for need in needs_of(self.plan, name, self.rank)}
-        self._made = True  # from now on, nothing may be probed that links need
+        self._made = True  # from now on, probes must not touch what the links use
         return self._with_cpu(self.engine.apply(self.plan.node(self.rank), touched))
 
     def observe(self) -> NodeStatus:
-        """Read back. Raises NodeError."""
+        """Read the links' state. Raises NodeError."""
         return self._with_cpu(replace(self.engine.observe(self.plan.node(self.rank)), tcp=tcp_counters()))
 
     def _with_cpu(self, status: NodeStatus) -> NodeStatus:
         return with_cpu(status, self.plan.node_shape(self.rank).cpu, own_cpu())
 
     def sampler(self) -> NodeSampler:
-        """What reads this node's counters and flows often. Raises OSError, UnavailableError."""
+        """A sampler of this node's counters and flows. Raises OSError, UnavailableError."""
         return NodeSampler(sites(self.plan, self.engine.name)[self.rank])

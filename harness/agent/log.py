@@ -1,4 +1,4 @@
-"""Lines of a container's log that come from its agent."""
+"""Writes the agent's lines to the container's log."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _PATIENCE_SECONDS: Final = 1.0
 
 
 def say(text: str) -> None:
-    """One line. It is lost where nobody reads the log, as where Docker's daemon has died."""
+    """Log a line; it is lost where nobody reads the log, e.g. when Docker's daemon has died."""
     with contextlib.suppress(OSError):
         if takes(2, _PATIENCE_SECONDS):
             os.write(2, f"harness: {text}\n".encode())
 
 
 def takes(target: int, seconds: float = 0.0) -> bool:
-    """Whether select.PIPE_BUF bytes can be written there without waiting, now or within some time."""
+    """Whether select.PIPE_BUF bytes can be written to a file descriptor without blocking, within so many seconds."""
     poll = select.poll()
     poll.register(target, select.POLLOUT)
     return bool(poll.poll(seconds * 1000))

@@ -1,4 +1,4 @@
-"""What rank 0 logs of the machines that a network is spread over. Pure."""
+"""The log lines about the machines of a network. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from harness.model.plan import NetworkPlan
 _WRONG_SECONDS = 1.0
 """Clocks that NTP sets are within milliseconds."""
 _MOVED_SECONDS = 0.01
-"""A change of a clock that is worth a line: NTP slews less in a minute, unless it was far off."""
+"""Clock changes above this are logged: NTP slews less in a minute, unless the clock was far off."""
 _MOST_NAMED = 4
 
 
 def machine_lines(machines: Machines, plan: NetworkPlan, before: Machines | None = None) -> Iterator[str]:
-    """The lines.
+    """What is worth logging.
 
     Args:
         machines: what is known now.
@@ -30,7 +30,7 @@ def machine_lines(machines: Machines, plan: NetworkPlan, before: Machines | None
     if wrong := [rank for rank, path in moved.items() if abs(path.ahead) >= _WRONG_SECONDS]:
         yield (
             f"clocks: set those of the machines of rank 0 and {_ranks(wrong)} by NTP (timedatectl set-ntp true); links,"
-            " jobs and round trips are right all the same, and reports correct the times of records by what is measured"
+            " jobs and round trips are not affected, and reports correct the times of records by the measured offsets"
         )
     if before is None:
         yield from _paths(machines)
@@ -52,8 +52,8 @@ def _paths(machines: Machines) -> Iterator[str]:
     for (a, b), path in machines.paths.items():
         ranks = f"the machines of ranks {first[a]} and {first[b]}"
         yield (
-            f"path: between {ranks} a round trip takes {format_time(path.rtt)} by itself (median"
-            f" {format_time(path.rtt_median)} of {path.pings}), which links between them add to what the plan asks for"
+            f"path: between {ranks} a round trip takes {format_time(path.rtt)} (median"
+            f" {format_time(path.rtt_median)} of {path.pings}), which adds to the delays of links between them"
         )
         for network in (name for name, passes in path.passes.items() if not passes):
             size = machines.mtu.get(first[a], {}).get(network, 0)
@@ -64,7 +64,7 @@ def _paths(machines: Machines) -> Iterator[str]:
 
 
 def _too_near(machines: Machines, plan: NetworkPlan) -> Iterator[str]:
-    """Edges whose requested round trip is shorter than that of the path."""
+    """Edges with a shorter requested round trip than the path's."""
     found = []
     for a, b in plan.edges:
         path = machines.path(a, b) if a < b and machines.apart(a, b) else None
@@ -74,8 +74,8 @@ def _too_near(machines: Machines, plan: NetworkPlan) -> Iterator[str]:
     if found:
         more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         yield (
-            f"path: the plan asks for shorter round trips than the machines have between them:"
-            f" {', '.join(found[:_MOST_NAMED])}{more}; place these nodes on one machine, or ask for longer delays"
+            f"path: the plan requests shorter round trips than there are between the machines:"
+            f" {', '.join(found[:_MOST_NAMED])}{more}; place these nodes on one machine, or request longer delays"
         )
 
 

@@ -1,4 +1,4 @@
-"""Measures what is between two machines beside the links: round trips, clocks, and how large a packet may be."""
+"""Measures the path between two machines, beside the links: round trip, clock offset, and the largest packet."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _PATIENCE: Final = 10.0
 _TRIES: Final = 3
 _WAIT: Final = 0.5
 _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE = 10, 3
-"""linux/in.h: with DF, whatever the kernel believes to know of the path."""
+"""linux/in.h: set DF, and ignore the path MTU that the kernel has cached."""
 _HEADERS: Final = 28
 """Bytes of IPv4 and UDP."""
 
 
 @contextlib.asynccontextmanager
 async def _conversation(where: tuple[str, int]) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """With another agent. Raises OSError, TimeoutError."""
+    """A connection to another agent. Raises OSError, TimeoutError."""
     reader, writer = await asyncio.wait_for(asyncio.open_connection(*where, limit=LONGEST), _PATIENCE)
     try:
         yield reader, writer
@@ -57,7 +57,7 @@ async def _exchanges(where: tuple[str, int]) -> list[Exchange]:
         for _ in range(PINGS):
             sent, began = time.time(), time.monotonic()
             answer = await _asked(reader, writer, {"do": "time"})
-            arrived = sent + time.monotonic() - began  # also where our clock is set meanwhile
+            arrived = sent + time.monotonic() - began  # right even if our clock is set meanwhile
             found.append(Exchange(sent, float(answer["received"]), float(answer["answered"]), arrived))
             await asyncio.sleep(_PAUSE)
     return found
@@ -69,7 +69,7 @@ async def measure_path(own: str, where: tuple[str, int], mtu: Mapping[str, int])
     Args:
         own: our address.
         where: its address, and its port for TCP and UDP.
-        mtu: bytes of the packets that should pass, by network.
+        mtu: bytes of the packets to try, by the name of the network.
 
     Raises:
         OSError, TimeoutError, ValueError: it does not answer.
@@ -82,8 +82,8 @@ async def measure_path(own: str, where: tuple[str, int], mtu: Mapping[str, int])
     return Path(ahead, uncertainty, max(0.0, min(trips)), median(trips), len(trips), passes)
 
 
-def _undivided(address: str, port: int) -> socket.socket:
-    """A socket for UDP packets that no router may divide."""
+def _unfragmented(address: str, port: int) -> socket.socket:
+    """A socket for UDP packets that no router may fragment."""
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     made.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_PROBE)
     made.bind((address, port))
@@ -93,7 +93,7 @@ def _undivided(address: str, port: int) -> socket.socket:
 async def _passes(own: str, where: tuple[str, int], size: int) -> bool:
     """Whether an IP packet of that size comes back."""
     loop = asyncio.get_running_loop()
-    with _undivided(own, 0) as packets:
+    with _unfragmented(own, 0) as packets:
         packets.connect(where)
         for _ in range(_TRIES):
             with contextlib.suppress(OSError, TimeoutError):
@@ -118,7 +118,7 @@ class _Echo(asyncio.DatagramProtocol):
 
 async def open_echo(where: tuple[str, int], visitors: Collection[IPv4Address]) -> asyncio.BaseTransport:
     """Send back what other agents send. Raises OSError."""
-    others = frozenset(visitors) - {IPv4Address(where[0])}  # jobs here reach it by our own
+    others = frozenset(visitors) - {IPv4Address(where[0])}  # jobs in this container have our own address
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Echo(others), sock=_undivided(*where))
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Echo(others), sock=_unfragmented(*where))
     return transport

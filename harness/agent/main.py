@@ -1,8 +1,8 @@
-"""Where an agent starts: it can be stopped from the first moment on.
+"""Starts the agent so that it can be stopped from the first moment on.
 
-Process 1 of a container has no default signal actions: without a handler, ``docker stop`` would wait for its patience
-to end while the rest is imported. A stop that comes while the settings are not yet read waits for that: what they say
-wrong is wrong for every node, and Compose takes the exit code of the one that ends last.
+The kernel ignores signals to process 1 that have no handler: without one, ``docker stop`` would wait out its time limit
+while the rest is imported. A stop that comes earlier takes effect once the settings are read: an error in them is the
+same on every node, and Compose takes the exit code of the node that ends last.
 """
 
 import os
@@ -17,7 +17,7 @@ def main() -> int:
     from harness.agent import startup
 
     def end_with(code: int | None) -> None:
-        """From now on a stop ends with this code, or for None with that of the signal."""
+        """From now on a stop ends with this code; None: with the signal's."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: os._exit(128 + number if code is None else code))
         if stops:

@@ -1,7 +1,7 @@
-"""The network by which agents on several machines talk: beside the links, never shaped, and not for jobs.
+"""The agents' own network, where nodes are on several machines (``harness stack``): not shaped, and closed to jobs.
 
-On one machine the command line reaches every agent through Docker, and agents reach each other over the links. On
-several (Docker Swarm), each container has a second network; see ``harness stack``.
+On one machine, the command line reaches every agent through Docker, and agents reach each other over the links. On
+several machines, each container has this second network.
 """
 
 from __future__ import annotations
@@ -21,20 +21,14 @@ from harness.errors import PrivilegeError, UnavailableError
 from harness.model.address import INTERFACE
 
 PORT: Final = PORTS[1]
-"""Where every agent listens on its address of that network for what its control socket takes."""
+"""Where every agent listens on that network for the requests that its control socket takes."""
 _SIOCGIFADDR: Final = 0x8915
 _SIOCGIFNETMASK: Final = 0x891B
 
 
 @dataclass(frozen=True)
 class ManageNetwork:
-    """Where all agents are on it.
-
-    Args:
-        addresses: by rank.
-        interface: ours, e.g. eth1.
-        subnet: of that interface.
-    """
+    """The agents' addresses on it, by rank; this node's interface to it, e.g. eth1; and the interface's subnet."""
 
     addresses: tuple[IPv4Address, ...]
     interface: str
@@ -42,12 +36,12 @@ class ManageNetwork:
 
     @classmethod
     def join(cls, names: Sequence[str], patience: float, tell: Callable[[str], None]) -> ManageNetwork:
-        """Find all agents by their names there, and keep jobs out.
+        """Find all agents by their names on it, and keep jobs out of it.
 
         Args:
             names: by rank.
-            patience: seconds until all must be found.
-            tell: a line for the log.
+            patience: seconds within which all must be found.
+            tell: logs a line.
 
         Raises:
             UnavailableError: nodes are missing, or this container is not on that network.
@@ -64,12 +58,12 @@ class ManageNetwork:
         return cls(addresses, interface, subnet)
 
     def address(self, rank: int) -> str:
-        """Of the agent of that rank."""
+        """The address of a rank's agent."""
         return str(self.addresses[rank])
 
 
 def _interface_of(addresses: Sequence[IPv4Address]) -> tuple[str, IPv4Network]:
-    """The interface of ours that has one of these addresses. Raises UnavailableError."""
+    """The interface of this container that has one of these addresses. Raises UnavailableError."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
 
         def ask(name: str, request: int) -> IPv4Address:

@@ -21,12 +21,12 @@ class NodeRecorder:
     Args:
         folder: of the run.
         links: of this node.
-        attempt: at this run.
+        attempt: number of the attempt at this run.
         user: (uid, gid) to whom the files belong.
-        say: called with each message for the user, once.
+        say: called once with each message for the user.
 
     Raises:
-        HarnessError: it cannot be done.
+        HarnessError: links and flows cannot be sampled.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class NodeRecorder:
         self._recorder.record(time.time())
 
     async def run(self) -> None:
-        """Sample for ever, at the same moments as the other nodes."""
+        """Sample until cancelled, at the same moments as the other nodes."""
         pace = Pace(SHARE / min(self._size, NODES))
         while True:
             before = time.thread_time()
@@ -53,7 +53,7 @@ class NodeRecorder:
             await asyncio.sleep(pace.next(time.time(), time.thread_time() - before) - time.time())
 
     def end(self) -> None:
-        """Take a last sample, and end."""
+        """Take a last sample and close the files."""
         self._recorder.record(time.time(), last=True)
         self._recorder.close()
         self._node.close()

@@ -1,4 +1,4 @@
-"""The job that a node runs by itself: a scenario may kill it, and start it again."""
+"""A job that a scenario may kill and start again."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from harness.model.torchrun import RESTART
 
 
 class OwnJob:
-    """A program, and what becomes of it.
+    """Runs a program until it ends by itself, fails or is stopped.
 
     Args:
-        rank: stands in front of every line.
-        argv: the program and its arguments.
-        env: its whole environment.
-        away: called with True where it was killed by a scenario, and with False when it starts again.
+        rank: see Job.
+        argv: see Job.
+        env: see Job.
+        away: called with True when a scenario has killed it, and with False when it starts again.
     """
 
     def __init__(self, rank: int, argv: Sequence[str], env: Mapping[str, str], away: Callable[[bool], None]) -> None:
@@ -37,7 +37,7 @@ class OwnJob:
         return self._job.pid
 
     async def run(self) -> int:
-        """Start it, and again as often as it comes back; its exit code."""
+        """Start it, also after each kill by a scenario; the exit code."""
         for restarts in count(1):
             code = await self._job.run()
             if not code or not self._killed or self._stopped:
@@ -54,17 +54,17 @@ class OwnJob:
         raise AssertionError
 
     def will_be_killed(self) -> None:
-        """A scenario kills it: that is no failure."""
+        """A scenario is about to kill it, which is no failure."""
         self._killed = True
         self._back.clear()
 
     def restart(self) -> None:
-        """It is back, where it was killed."""
+        """Start it again if a scenario has killed it."""
         if self._killed:
             self._back.set()
 
     def stop(self, after: float = 0.0) -> None:
-        """See Job.stop; it is not started again."""
+        """See Job.stop; it does not start again."""
         self._stopped = True
         self._back.set()
         self._job.stop(after)

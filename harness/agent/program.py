@@ -1,4 +1,4 @@
-"""A program that the command line starts in a node on another machine, as ``docker exec`` does on this one."""
+"""Starts a program in a node on another machine for the command line, as ``docker exec`` does on this one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from harness.errors import HarnessError
 
 
 def start_program(argv: Sequence[str]) -> socket.socket:
-    """Start it as the user of jobs, without privileges; the other end of its standard input and output.
+    """Start a program as the user of jobs, without privileges; a socket to its standard input and output.
 
-    It does not get the connection that asked for it: that is root's, whom rules let pass wherever it is connected to.
-    What it says on standard error stands in the log of this container. Nobody waits for it: it ends when it notices
-    that the other end is closed, and process 1 takes note.
-
-    Args:
-        argv: the program and its arguments.
+    It does not get the connection that asked for it: that is root's, which user_rules.py lets pass. Its standard error
+    is the container's log. Nobody waits for it: it ends when it notices that the other end is closed, and process 1
+    reaps it.
 
     Raises:
         HarnessError: it cannot be started.
@@ -42,5 +39,5 @@ def start_program(argv: Sequence[str]) -> socket.socket:
         raise HarnessError(f"cannot start {argv[0]!r}: {problem.strerror}") from None
     finally:
         theirs.close()
-    process.returncode = 0  # so that subprocess does not wait for it either: another may have its number by then
+    process.returncode = 0  # so that subprocess does not wait for it: another process may have its number by then
     return ours

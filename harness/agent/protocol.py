@@ -1,4 +1,4 @@
-"""How agents talk: one JSON object per line, over TCP between nodes and over a local socket with the outside."""
+"""The agents' protocol: one JSON object per line, over TCP between nodes, by a local socket to the command line."""
 
 from __future__ import annotations
 
@@ -14,19 +14,17 @@ PORT: Final = 29321
 PORTS: Final = range(PORT, PORT + 3)
 """The others are on the agents' own network: manage_network.py, results.py."""
 LONGEST: Final = 64 << 20
-"""Bytes of a line: a plan of thousands of edges is one."""
-
+"""Bytes of a line: a plan of thousands of edges is one line."""
 CONFIRM_SECONDS: Final = 5.0
-"""How long after a change from the command line agents compare what they know: it may still be asking other nodes."""
-
+"""After a change by the command line, agents compare fingerprints only then: it may still be sending to other nodes."""
 RECONNECT_SECONDS: Final = 1.0
-"""In which an agent on a network of the agents' own has made a connection anew that has ended, if it is still there."""
+"""An agent that is alive reconnects within this time, where agents have a network of their own."""
 
 Message = Mapping[str, Any]
 
 
 def keep_alive(writer: asyncio.StreamWriter) -> None:
-    """Notice within a minute that the other end is no more: who only listens would never know."""
+    """Let TCP notice within a minute that the other end is gone; a reader alone would wait for ever."""
     connection = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 9)):
@@ -34,13 +32,13 @@ def keep_alive(writer: asyncio.StreamWriter) -> None:
 
 
 def send(writer: asyncio.StreamWriter, message: Message) -> None:
-    """Send one; it waits in memory while the link is slow or down."""
+    """Send a message; it waits in memory while the link is slow or down."""
     if not writer.is_closing():
         writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
 
 async def received(reader: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
-    """All that come, until the other end is gone, or says what is no message."""
+    """Yield messages until the connection ends or brings something that is no message."""
     with contextlib.suppress(OSError, ValueError):
         while line := await reader.readline():
             message = json.loads(line)

@@ -1,4 +1,4 @@
-"""What the command outside asks a node to record, for a job of its own (``harness experiment``, ``run --record``)."""
+"""Records this node for a job that a command started (``harness experiment``, ``run --record``)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from harness.errors import InputError
 
 
 class RecordingOrders:
-    """One recording at a time, into the folder for results, which is then that of one run.
+    """One recording at a time, into the folder for results, which is then the run folder.
 
     Args:
         links: of this node.
-        spawn: begins a task.
+        spawn: starts a task.
         folder: for results.
     """
 
@@ -31,22 +31,22 @@ class RecordingOrders:
         self._messages: list[str] = []
 
     def begin(self, attempt: int) -> None:
-        """Begin to record; a recording that goes on ends. Raises HarnessError."""
+        """Begin to record, and end an earlier recording. Raises HarnessError."""
         self.end()
-        if not self._folder.is_mount():  # the image's own vanishes with the container
+        if not self._folder.is_mount():  # what is written to the container itself is lost when it ends
             raise InputError(f"nothing can be recorded: {self._folder} is not a folder of the host; mount one there")
         self._recorder = NodeRecorder(self._folder, self._links, attempt, user_of(), self._messages.append)
         self._task = self._spawn(self._recorder.run())
 
     def end(self) -> None:
-        """Take a last sample and end; does nothing where nothing is recorded."""
+        """Take a last sample and end, if there is a recording."""
         if self._recorder and self._task:
             self._task.cancel()
             self._recorder.end()
             self._recorder = None
 
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Begin, go on or end, as a command asks; what the user was not told yet. Raises HarnessError."""
+        """Begin, go on or end, as a command asks; new messages for the user. Raises HarnessError."""
         if message["do"] == "record":
             self.begin(int(message["attempt"]))
         elif message["end"]:

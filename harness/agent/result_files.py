@@ -1,4 +1,4 @@
-"""Which files of a run's folder travel to rank 0, and under which names; see results.py."""
+"""Chooses the files of a run folder that are sent to rank 0; see results.py."""
 
 from __future__ import annotations
 
@@ -11,27 +11,22 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 MOST_BYTES: Final = 1 << 30
-"""Of one rank's files, in all."""
+"""Of all files of one rank."""
 LONGEST_NAME: Final = 1 << 11
-"""In bytes."""
+"""Bytes."""
 _DEPTH: Final = 16
 
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A file of a run.
-
-    Args:
-        name: its path within the run's folder, with slashes.
-        size: in bytes.
-    """
+    """A file: its path in the run folder, with slashes, and its size in bytes."""
 
     name: str
     size: int
 
 
 def safe_name(name: object) -> PurePosixPath | None:
-    """Where in a run's folder a file of that name goes; None for a name that could lead out of it, or hides."""
+    """The path in a run folder for this name; None if the name is hidden or could lead out of the folder."""
     if not isinstance(name, str) or len(name.encode(errors="replace")) > LONGEST_NAME or not name.isprintable():
         return None
     parts = name.split("/")
@@ -41,7 +36,7 @@ def safe_name(name: object) -> PurePosixPath | None:
 
 
 def chosen(files: Sequence[ResultFile], most: int = MOST_BYTES) -> tuple[list[ResultFile], list[ResultFile]]:
-    """Those that are sent, the smallest first, and those that would be more than the most bytes in all."""
+    """The files to send, smallest first, and those left out because all would have more than ``most`` bytes."""
     sent: list[ResultFile] = []
     left_out: list[ResultFile] = []
     total = 0
@@ -52,7 +47,7 @@ def chosen(files: Sequence[ResultFile], most: int = MOST_BYTES) -> tuple[list[Re
 
 
 def result_files(folder: Path) -> tuple[list[ResultFile], list[str]]:
-    """The files there are, and those under names that are not taken; no links, and nothing hidden."""
+    """The regular files in a folder that are not hidden, and the names that ``safe_name`` refuses."""
     found, others = [], []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]

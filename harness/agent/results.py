@@ -1,13 +1,12 @@
-"""Brings what each rank has written to its folder of the run to rank 0's, when the job has ended.
+"""Copies each rank's run folder to rank 0's when the job has ended, where nodes are on several machines.
 
-Only where agents have a network of their own: their machines' folders differ. A conversation is one JSON object per
-line, and after the one of a file that rank 0 wants, its bytes:
+Both ends send one JSON object per line; after the line of a file that rank 0 wants, its bytes follow:
 
     worker                                       rank 0
     {"run": "20261127-231500"}                   {"want": true}
-    {"name": "links-1.jsonl", "size": 81034}     {"want": true}, or false where it has such a file
+    {"name": "links-1.jsonl", "size": 81034}     {"want": true}, or false if it has such a file
     81034 bytes
-    ...                                          the file is there once it is whole
+    ...                                          the file appears once it is whole
     {"end": true}                                {"files": 12}
 """
 
@@ -24,13 +23,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.agent.job import as_user
+from harness.agent.log import say
 from harness.agent.protocol import PORTS
 from harness.agent.result_files import LONGEST_NAME, MOST_BYTES, ResultFile, chosen, result_files, safe_name
 from harness.model.format import format_size
 from harness.model.units import Size
 
 PORT: Final = PORTS[2]
-"""Where the agent of rank 0 listens for them, on the agents' network."""
+"""Where rank 0's agent listens for results, on the agents' network."""
 _CHUNK: Final = 1 << 18
 _LONGEST: Final = 8 * LONGEST_NAME
 _PATIENCE: Final = 15.0
@@ -58,13 +58,13 @@ async def _heard(reader: asyncio.StreamReader) -> dict[str, Any]:
 async def send_results(
     folder: Path, where: tuple[str, int], user: tuple[int, int], tell: Callable[[str], None]
 ) -> None:
-    """Send the files of this rank; what cannot be sent is logged.
+    """Send the files of this rank, and log which cannot be sent.
 
     Args:
-        folder: of the run, whose name rank 0's has too.
-        where: rank 0's agent listens.
-        user: (uid, gid) that the job ran as.
-        tell: a line for the log.
+        folder: of the run; rank 0's has the same name.
+        where: address and port of rank 0's agent.
+        user: (uid, gid) of the job.
+        tell: logs a line.
     """
     try:
         with as_user(*user):
@@ -109,36 +109,41 @@ async def _send(
 
 @dataclass
 class Results:
-    """What has come to rank 0, and what is coming.
+    """Receives results at rank 0.
 
     Args:
         addresses: of the agents, by rank.
-        folder: tells the run's folder; None: there is none.
-        user: (uid, gid) to whom files belong.
+        folder: gives the run folder; None: there is none.
+        user: (uid, gid) to whom the files shall belong.
     """
 
     addresses: Sequence[IPv4Address]
     folder: Callable[[], Path | None]
     user: tuple[int, int]
     complete: set[int] = field(default_factory=set)
-    """Ranks that have sent all."""
+    """Ranks that have sent all their files."""
     files: int = 0
     size: int = 0
     busy: int = 0
-    """Ranks that are sending."""
+    """Number of ranks that are sending."""
     problem: str = ""
-    """Why the last rank that failed to send its files failed."""
+    """The last failure of a rank to send its files."""
 
     async def open(self, where: tuple[str, int]) -> asyncio.Server:
         """Listen. Raises OSError."""
         return await asyncio.start_server(self._visited, *where, limit=_LONGEST)
 
+    def log_summary(self, ranks: int, gone: Sequence[int]) -> None:
+        """Log which ranks' results have come, if there is something to say; see summary."""
+        if summary := self.summary(ranks, gone):
+            say(summary)
+
     def summary(self, ranks: int, gone: Sequence[int]) -> str:
-        """What came of all ranks but 0, in a line; nothing where all share one folder.
+        """A line that says which ranks' results have come; empty where all share one folder.
 
         Args:
-            ranks: how many there are.
-            gone: whose container or machine is gone.
+            ranks: number of ranks.
+            gone: ranks whose container or machine is gone.
         """
         missing = [rank for rank in range(1, ranks) if rank not in self.complete]
         parts = [f"{self.files} files of other ranks ({format_size(self.size)}) came here"] if self.files else []
@@ -151,7 +156,7 @@ class Results:
     async def _visited(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address = IPv4Address(writer.get_extra_info("peername")[0])
         with contextlib.closing(writer):
-            if address not in self.addresses[1:]:  # jobs here reach it by our own
+            if address not in self.addresses[1:]:  # jobs in this container have our own address
                 return
             self.busy += 1
             try:
@@ -182,7 +187,7 @@ class Results:
     async def _file(
         self, path: Path, rank: int, size: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
-        """Take one file; whether there was none of that name."""
+        """Receive one file; whether it was wanted."""
         partial = path.with_name(f".{path.name}.{rank}.part")
         descriptor = self._begin(path, partial)
         _line(writer, {"want": descriptor is not None})
@@ -191,7 +196,7 @@ class Results:
         try:
             with open(descriptor, "wb") as target:
                 await _copy(reader, target.write, size)
-            with as_user(*self.user), contextlib.suppress(FileExistsError):  # written here meanwhile: that stays
+            with as_user(*self.user), contextlib.suppress(FileExistsError):  # rank 0 has written its own meanwhile
                 os.link(partial, path)
                 self.files, self.size = self.files + 1, self.size + size
         finally:
@@ -200,7 +205,7 @@ class Results:
         return True
 
     def _begin(self, path: Path, partial: Path) -> int | None:
-        """Open what becomes the file; None where there is one."""
+        """Open the partial file; None if the file exists already."""
         with as_user(*self.user):
             if os.path.lexists(path):
                 return None

@@ -1,8 +1,8 @@
-"""A container's routes: to every node through the neighbours of the plan, and to nobody else on its bridge.
+"""A container's routes: to every node through the neighbours of the plan, and to no other address of its subnet.
 
-Docker gives a container a route to its whole subnet. What of that is no node of the plan is unreachable from here: a
-node that came back with another address cannot be reached past its links, which are about the old one. Pods of
-Kubernetes have no common link: there the route to a neighbour leads through the gateway that the pod was given.
+Docker gives a container a route to its whole subnet. Addresses in it that belong to no node are made unreachable:
+otherwise packets to a node that came back with another address would bypass its links, which match the old one. Pods of
+Kubernetes share no link: there the route to a neighbour leads through the pod's gateway.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _IPV6_FORWARDING: Final = "net/ipv6/conf/all/forwarding"
 
 
 def forward(plan: NetworkPlan, rank: int, sysctls: str = "/proc/sys") -> None:
-    """Let a node pass on what is for others, and send and believe no redirects: with those the second hop is bypassed.
+    """Let a node forward packets, and neither send nor accept redirects, by which packets would bypass the relay.
 
-    A container's /proc/sys cannot be written. IPv4's switches of an interface can be set by netlink; IPv6 believes no
-    redirects where it forwards (net/ipv6/ndisc.c), which only who starts the container can let it.
+    A container cannot write /proc/sys. IPv4's settings of an interface can be set by netlink. IPv6 accepts no redirects
+    while it forwards (net/ipv6/ndisc.c); forwarding must be turned on when the container is started.
 
     Raises:
-        NodeError: a path of the plan has relays, and this is not to be had.
+        NodeError: a path of the plan has relays, and forwarding cannot be turned on.
     """
     if not any(plan.node(node).detours() for node in range(plan.size)):
         return
@@ -59,7 +59,7 @@ def forward(plan: NetworkPlan, rank: int, sysctls: str = "/proc/sys") -> None:
 
 
 def given_routes() -> list[Route]:
-    """The routes that the container has been given, before ``set_routes`` changes them."""
+    """The container's routes before ``set_routes`` changes them."""
     with Rtnetlink() as netlink:
         return [route for version in (4, 6) for route in main_table(netlink, version)]
 
@@ -67,16 +67,16 @@ def given_routes() -> list[Route]:
 def set_routes(
     node: NodePlan, congestion_control: str, old: Collection[Route] = (), given: Collection[Route] = ()
 ) -> list[Route]:
-    """Add the node's routes and remove those of ``old`` that are not among them; the routes that the node has then.
+    """Add the node's routes, and remove those of ``old`` that it no longer needs; the node's routes.
 
     Args:
-        node: whose.
+        node: of the plan.
         congestion_control: of TCP to other nodes.
-        old: those of the last time.
-        given: those that the container had: a neighbour to which they lead through a gateway stays behind it.
+        old: the result of the last call.
+        given: the container's first routes: a neighbour that they reach through a gateway is still reached through it.
 
     Raises:
-        NodeError: the kernel refused one, or a relay is not on the link.
+        NodeError: the kernel refused a route, or a relay is not on the link.
     """
     index, mtu = socket.if_nametoindex(INTERFACE), _mtu(node)
     congestion_control = make_default(congestion_control)
@@ -100,7 +100,7 @@ def set_routes(
 
 
 def drop_routes(held: Collection[Route], targets: Collection[IPv4Network | IPv6Network]) -> list[Route]:
-    """Remove the routes that lead there: to the subnet's route, which refuses. The routes that the node has then."""
+    """Remove the routes to these targets, which are unreachable then; the routes that are left."""
     index, gone = socket.if_nametoindex(INTERFACE), [route for route in held if route.target in targets]
     with Rtnetlink() as netlink:
         netlink.batch([route.remove() for route in gone])
@@ -131,14 +131,14 @@ def _routes(netlink: Rtnetlink, node: NodePlan, version: int, index: int, given:
 
 
 def _gateway(address: IPv4Address | IPv6Address, given: Collection[Route]) -> IPv4Address | IPv6Address | None:
-    """Through which these routes lead there: the longest prefix, and of those the least metric."""
+    """The gateway of the route to this address: the one with the longest prefix, then the least metric."""
     there = [route for route in given if route.target.version == address.version and address in route.target]
     best = min(there, key=lambda route: (-route.target.prefixlen, route.metric), default=None)
     return best.via if best else None
 
 
 def _mtu(node: NodePlan) -> int:
-    """What routes must say where the interface takes larger packets than the plan; else 0. Raises NodeError."""
+    """The MTU for routes if the interface's is larger than the plan's; otherwise 0. Raises NodeError."""
     own = int(Path(f"/sys/class/net/{INTERFACE}/mtu").read_text())
     if own < node.mtu and node.mtu > MTU:
         raise NodeError(

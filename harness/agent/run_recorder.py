@@ -1,7 +1,7 @@
-"""What an agent writes to the folder of its job's run (docs/runs.md): so that ``harness report`` can read it.
+"""Records the run of a node's job in its run folder, for ``harness report`` (docs/runs.md).
 
-Every node records its own links and flows (node_recorder.py). Rank 0 writes what it knows of the network to run.json
-before the job starts, and how the job has ended to end.json; the trainer adds to both.
+Every node records its own links and flows (node_recorder.py). Rank 0 writes run.json before the job starts, and
+end.json when it has ended; the trainer adds to both.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from harness.errors import HarnessError
 from harness.run_files import RunFolder, write_json
 
 _SIGNALS: Final = (130, 143)
-"""Exit codes of what a user has stopped, by SIGINT or SIGTERM."""
+"""Exit codes of a job that a user has stopped, by SIGINT or SIGTERM."""
 
 
 class RunRecorder:
-    """Records one run of a job. Where that fails, it logs why and records no more: the job goes on without.
+    """Records one run of a job. If that fails, it logs why and stops recording; the job goes on.
 
     Args:
         folder: of the run.
         links: of this node.
         congestion_control: of TCP.
-        user: (uid, gid) that the job runs as, to whom the files belong.
-        scenario: that is played meanwhile, or nothing.
+        user: (uid, gid) of the job, to whom the files belong.
+        scenario: that is played meanwhile; empty: none.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class RunRecorder:
     ) -> None:
         self._folder, self._links, self._user, self._began = RunFolder(folder), links, user, time.time()
         self.node: NodeRecorder | None = None
-        """What records this node's links and flows."""
+        """Records this node's links and flows."""
         self._failed = False
         with self._writing():
             if links.rank == 0:
@@ -48,7 +48,7 @@ class RunRecorder:
             self.node = NodeRecorder(folder, links, 1, user, say)
 
     def _facts(self, congestion_control: str) -> dict[str, Any]:
-        """What run.json says of the network."""
+        """The network's part of run.json."""
         plan = self._links.plan
         return {
             "version": 1,
@@ -70,7 +70,7 @@ class RunRecorder:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """The first failure is logged, and ends the recording."""
+        """Log the first failure in these blocks, and end the recording by it."""
         try:
             yield
         except HarnessError as error:
@@ -79,12 +79,12 @@ class RunRecorder:
             self._failed = True
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
-        """Write another file of the run, whole."""
+        """Write another file to the run folder."""
         with self._writing(), as_user(*self._user):
             write_json(self._folder.path / name, value)
 
     async def run(self) -> None:
-        """Sample for ever; where that cannot be done, return."""
+        """Sample until cancelled; return if that is not possible."""
         if self.node:
             await self.node.run()
 
@@ -92,8 +92,8 @@ class RunRecorder:
         """Record the last counters and, at rank 0, how the job has ended.
 
         Args:
-            code: the exit code of all nodes.
-            failed_rank: the one that failed first, if any did.
+            code: the job's exit code.
+            failed_rank: the rank that failed first, if any did.
         """
         if self.node:
             self.node.end()

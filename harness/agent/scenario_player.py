@@ -1,7 +1,7 @@
-"""The process that plays a scenario on this node; every node of the network has one, and they need not speak.
+"""The process that plays a scenario on this node.
 
-All read the same file and draw with the same seed, so each knows what happens when, and changes its own links at its
-time: nothing of it crosses the links, which may be slow or down. The coordinator says when time 0 was.
+Every node has one. All read the same file with the same seed, so each changes its own links at the right time, and no
+messages cross the links, which may be slow or down. The coordinator sends the time at which the scenario began.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ _END_SECONDS: Final = 3.0
 
 @cache
 def _boot() -> str:
-    """What containers of one machine have in common, and with it the clock that nobody sets."""
+    """Equal in all containers of one machine; these share the monotonic clock."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def stamp() -> dict[str, Any]:
-    """Now, for nodes of this machine and of others."""
+    """The current time, for nodes on this machine and on others."""
     return {"boot": _boot(), "monotonic": time.monotonic(), "epoch": time.time()}
 
 
 def begun(stamped: Mapping[str, Any]) -> dict[str, float]:
-    """When that was: by this machine's clock that nobody sets (another's cannot be compared: now), and by the first."""
+    """A ``stamp`` in this machine's monotonic clock (of another machine's stamp: now), and since the epoch."""
     monotonic = stamped["monotonic"] if stamped["boot"] == _boot() else time.monotonic()
     return {"monotonic": monotonic, "epoch": stamped["epoch"]}
 
 
 class ScenarioPlayer:
-    """Reads and checks the scenario as soon as it is made, and plays it from ``begin`` on.
+    """Starts the process, which reads and checks the scenario at once; ``begin`` starts to play it.
 
     Raises:
-        InputError: it makes no sense, or not for this network.
+        InputError: the scenario is wrong, or does not fit this network.
     """
 
     def __init__(self) -> None:
@@ -64,24 +64,24 @@ class ScenarioPlayer:
         return self._process.pid if self._process.poll() is None else None
 
     def begin(self, rank: int, start: Mapping[str, float], folder: Path | None, steps: Path | None) -> None:
-        """Play it.
+        """Start to play it.
 
         Args:
-            rank: this node's.
-            start: when time 0 was.
-            folder: of the run, to record changes in; None: nowhere.
-            steps: where the jobs of all nodes say how far they are; None: nowhere.
+            rank: of this node.
+            start: the time at which it began.
+            folder: run folder in which changes are recorded; None: they are not.
+            steps: the file to which jobs append the number of each step; None: there is none.
         """
         told = {"rank": rank, "start": dict(start), "folder": str(folder or ""), "steps": str(steps or "")}
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(told) + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:  # it has ended, and said why
+        except BrokenPipeError:  # it has ended, and logged why
             return
 
     def end(self) -> None:
-        """End it: a change that is under way is made whole, and what was left is said."""
+        """End it; it first completes a change that is under way, and logs what it leaves."""
         self._process.terminate()
         try:
             self._process.wait(_END_SECONDS)

@@ -1,4 +1,4 @@
-"""What a node gets from its environment: the options of the network, or a whole plan; and what its job is."""
+"""What a node reads from its environment: the network's options, or a whole plan, and its job."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from harness.model.torchrun import MASTER_PORT
 from harness.shaping.facts import AUTO, ENGINES
 
 NAMES: Final = "HARNESS_NAMES"
-"""The variable with the host names of the nodes, with ``{}`` for the rank + 1, as Compose counts, or ``{rank}``."""
+"""The variable with the nodes' host names, with ``{rank}`` for the rank, or ``{}`` for rank + 1, as Compose counts."""
 MANAGE: Final = "HARNESS_MANAGE"
-"""The variable with the agents' host names on a network of their own (manage_network.py), written as NAMES is."""
+"""The variable with the agents' host names on their own network (manage_network.py), in the form of NAMES."""
 MACHINE: Final = "HARNESS_MACHINE"
-"""The variable that says on which machine the container is, where there are several."""
+"""The variable with the name of the container's machine, where there are several."""
 TRANSIENT: Final = "HARNESS_TRANSIENT"
-"""The variable that says that the node ends with the command that made it."""
+"""The variable that makes the node end with the command that made it."""
 _PLAN: Final = "HARNESS_PLAN_{}"
 _PART: Final = 100_000
 """Bytes of one variable: Linux takes 128 KiB (MAX_ARG_STRLEN)."""
@@ -41,23 +41,23 @@ HOST_NAME_LENGTH: Final = 63
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a node needs to know beside what it finds on the network.
+    """The settings of a node.
 
     Args:
-        options: what the plan is made of, where there is no plan.
+        options: of the plan, if there is no plan.
         plan: made outside, with every node's address.
-        names: host names of the nodes, with ``{}`` for the rank + 1 or ``{rank}``.
-        manage: host names of the agents on a network of their own, or nothing: then they talk over the links.
-        machine: on which the container is, where there are several.
-        engine: what makes the links: auto, netem or userspace.
+        names: see NAMES.
+        manage: see MANAGE; empty: agents talk over the links.
+        machine: see MACHINE.
+        engine: auto, netem or userspace.
         congestion_control: of TCP.
-        job: the program to run, or nothing: then the node waits for programs from outside.
+        job: the program to run; empty: the node waits for programs that are started from outside.
         master_port: of the job's rendezvous at rank 0.
-        stops: whether the job ends everywhere as soon as one rank has failed.
+        stops: whether the job ends on all nodes as soon as one rank has failed.
         transient: whether the node ends with the command that made it.
         start_timeout: seconds to wait until all nodes' names are known.
-        collectives: whether the job records each of its collectives.
-        scenario: that is played while it runs: a name or a file; or nothing.
+        collectives: whether the job records each collective.
+        scenario: a name or a file; empty: none.
     """
 
     options: PlanOptions
@@ -77,7 +77,7 @@ class Settings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str], job: Sequence[str] = ()) -> Self:
-        """From a container's environment, where an empty variable is one that is not set. Raises InputError."""
+        """Read a container's environment; an empty variable counts as not set. Raises InputError."""
 
         def text(name: str, default: str = "") -> str:
             return environ.get(name) or default
@@ -142,7 +142,7 @@ class Settings:
 
     @property
     def host_names(self) -> list[str]:
-        """Of all nodes, by rank."""
+        """The host names of all nodes, by rank."""
         return [_host_name(self.names, rank) for rank in range(self.size)]
 
     @property
@@ -156,10 +156,10 @@ class Settings:
         return self.plan.size if self.plan else self.options.nodes or DEFAULT_NODES
 
     def check(self, made: NetworkPlan | None = None) -> None:
-        """Raise InputError where no plan can be made of it, or Docker has not enough addresses.
+        """Raise InputError if they make no plan, or Docker's subnet has not enough addresses.
 
         Args:
-            made: the plan, where its files have other names here than in a node; None: it is made.
+            made: the plan, where its files have other names here than in a node; None: it is made here.
         """
         if self.engine not in (AUTO, *ENGINES):
             raise InputError(f"ENGINE={self.engine}: {suggest(self.engine, (AUTO, *ENGINES))}")
@@ -174,7 +174,7 @@ def _host_name(names: str, rank: int) -> str:
 
 
 def is_no_node(environ: Mapping[str, str]) -> bool:
-    """Whether nothing describes a network: somebody started the image by itself, to look at it."""
+    """Whether the environment describes no network: somebody started the image by itself."""
     return not any(environ.get(name) for name in (NAMES, "NODES", "TOPOLOGY", "PROFILE", _PLAN.format(0)))
 
 

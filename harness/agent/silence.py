@@ -1,24 +1,24 @@
-"""Who has not been heard of for too long: pure; the time is an argument."""
+"""Finds peers that have been silent for too long. Pure."""
 
 from __future__ import annotations
 
 from typing import Final
 
 BEAT_SECONDS: Final = 1.0
-"""How often agents on a network of their own say that they are there, and ask Docker's name server."""
+"""How often agents on a network of their own send a heartbeat, and ask Docker's name server."""
 PEER_SECONDS: Final = 6.0
-"""How long an agent may say nothing: it does little that takes a second, and TCP repeats a lost packet within one."""
+"""After this an agent counts as gone: it does little that takes a second, and TCP resends a lost packet within one."""
 DAEMON_SECONDS: Final = 7.0
-"""How long Docker's name server may say nothing. A busy machine's takes seconds, one whose daemon has died refuses."""
+"""The same of Docker's name server: on a busy machine it takes seconds; after the daemon's end it refuses."""
 _MOST: Final = 1.5 * BEAT_SECONDS
-"""What counts of the time between two looks: who was held up itself could hear nobody."""
+"""The most that one interval between two looks counts: while this process was delayed, it could hear nobody."""
 
 
 class Silence:
-    """Counts for how long each of the others has said nothing.
+    """Counts for how long each peer has been silent.
 
     Args:
-        limit: seconds after which it counts as gone.
+        limit: seconds after which a peer counts as gone.
     """
 
     def __init__(self, limit: float) -> None:
@@ -27,18 +27,18 @@ class Silence:
         self._looked: float | None = None
 
     def heard(self, rank: int) -> None:
-        """It has said something; from the first time on it is expected to."""
+        """A peer has sent something; from the first time on, it is expected to."""
         self._silent[rank] = 0.0
 
     def forget(self, rank: int) -> None:
-        """It is expected to say nothing until it is heard again."""
+        """Expect nothing from a peer until it is heard again."""
         self._silent.pop(rank, None)
 
     def gone(self, now: float) -> list[int]:
-        """Look; those whose silence has lasted too long, once each.
+        """The peers that have been silent for too long; each is returned once.
 
         Args:
-            now: seconds, by a clock that nobody sets.
+            now: seconds of a monotonic clock.
         """
         passed = 0.0 if self._looked is None else min(now - self._looked, _MOST)
         self._looked = now

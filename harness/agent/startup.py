@@ -1,8 +1,8 @@
-"""What every container runs: finds the other nodes, shapes its own links, meets the others, runs the job.
+"""What every container runs: it finds the other nodes, shapes its own links, and runs the job.
 
-``harness-node [CMD ARG...]``: with a program it ends when that has ended on all nodes, with the exit code of the rank
-that failed first; without one it stays until it is stopped. What the network is like stands in the environment (see
-settings.py). It is process 1 of its container, and the only one with privileges.
+``harness-node [CMD ARG...]``: with a program, it ends when that has ended on all nodes, with the exit code of the rank
+that failed first; without one, it stays until it is stopped. The environment describes the network (settings.py). It is
+process 1 of its container, and the only privileged one.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
     links = NodeLinks(plan, rank, make_engine(engine, outside=True), settings.congestion_control)
     links.engine.check(plan)
     check_cores(plan, os.cpu_count() or 1)
-    if settings.plan is None:  # else its container was made with its share
+    if settings.plan is None:  # otherwise harness has made the container with its share
         await_share(plan.node_shape(rank).cpu, names[rank], settings.start_timeout, say)
     if rank == 0:
         for text in (why, *links.engine.precision_warnings(plan.edges.values()), *narrow_caps(plan)):
@@ -65,7 +65,7 @@ def _prepare(settings: Settings, names: list[str]) -> NodeLinks:
 
 
 def _check_privilege() -> None:
-    """Raises PrivilegeError where this process may not change its network."""
+    """Raises PrivilegeError if this process may not change its network."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     if not int(status["CapEff"], 16) >> _NET_ADMIN & 1:
         raise PrivilegeError(
@@ -75,14 +75,14 @@ def _check_privilege() -> None:
 
 
 def _check_congestion_control(name: str) -> None:
-    """Raises InputError where the kernel, which all nodes share, has none of that name."""
+    """Raises InputError if the kernel has no congestion control of that name."""
     if not is_known(name):
         there = AVAILABLE.read_text().strip() if AVAILABLE.exists() else "other ones"
         raise InputError(f"CONGESTION_CONTROL={name}: this kernel has no such congestion control; it has {there}")
 
 
 def _digest(links: NodeLinks) -> str:
-    """Of all that nodes must agree on; not of addresses, which may have changed since a node asked for them."""
+    """A digest of what nodes must agree on; without addresses, which may have changed since a node asked for them."""
     plan: NetworkPlan = links.plan
     edges = [plan.edges[pair].to_json() for pair in sorted(plan.edges)]
     agreed = [edges, plan.caps_to_json(), plan.mtu, plan.ecn, plan.size, plan.addressing.versions, links.engine.name]
@@ -90,9 +90,9 @@ def _digest(links: NodeLinks) -> str:
 
 
 def _leave_it_to(name: str) -> bool:
-    """Only one node logs what all nodes find wrong; whether another one has logged it when this returns.
+    """Leave it to the node of this name to log an error that all nodes find; whether it has done so.
 
-    Who ends before it has may be what lets Compose stop the others.
+    This waits until that node has ended: Compose may stop all others as soon as one ends, before it has logged.
     """
     deadline = time.monotonic() + _TELL_SECONDS
     other = False
@@ -113,10 +113,10 @@ async def _serve(
 
 
 def main(end_with: Callable[[int | None], None]) -> int:
-    """Run; the exit code.
+    """Run the agent; the exit code.
 
     Args:
-        end_with: says what code a stop ends with from now on; None: that of its signal.
+        end_with: sets the exit code of a stop from now on; None: the signal's.
     """
     try:
         if is_no_node(os.environ):
@@ -128,7 +128,7 @@ def main(end_with: Callable[[int | None], None]) -> int:
             settings.check()
             player = ScenarioPlayer() if settings.scenario else None
             _check_privilege()
-            gain_no_rights()  # jobs neither: Swarm knows no such security option
+            gain_no_rights()  # also for jobs: Swarm has no option for it
             _check_congestion_control(settings.congestion_control)
         except InputError as error:
             end_with(error.exit_code)
@@ -150,11 +150,11 @@ def main(end_with: Callable[[int | None], None]) -> int:
 
 
 def _run_alone(command: list[str]) -> int:
-    """Become that program: somebody started the image by itself. Raises InputError where there is none."""
+    """Become that program: somebody started the image without a network. Raises InputError if there is none."""
     if not command:
         raise InputError(
-            "this image is for nodes of a network, which harness up --runtime docker and docker compose up start; "
-            "by itself it runs what it is given, e.g. docker run -it harness-node sh"
+            "this image is for nodes of a network: harness up --runtime docker or docker compose up start them; "
+            "alone, it runs the command that it is given, e.g. docker run -it harness-node sh"
         )
     say("no network is configured here (NODES, TOPOLOGY and PROFILE are unset): running the command alone, unshaped")
     try:

@@ -1,7 +1,6 @@
-"""Who of the nodes is on which machine, and what is between the machines: asked and measured by rank 0 every minute.
+"""Finds out every minute on which machine each node is, and measures the paths between machines.
 
-Agents of different machines know nothing of each other's clocks. Rank 0 asks all where they are; the lowest rank of
-each machine measures the paths to the machines after it.
+Rank 0 asks all agents for their machine; the lowest rank on each machine measures the paths to the machines after it.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
 class Survey:
-    """This agent's part in it.
+    """One agent's part in it.
 
     Args:
-        rank: ours.
-        machine: ours.
+        rank: of this node.
+        machine: of this node.
         manage: the agents' network.
-        spawn: begins a task.
+        spawn: starts a task.
     """
 
     def __init__(self, rank: int, machine: str, manage: ManageNetwork, spawn: Spawn) -> None:
@@ -43,10 +42,10 @@ class Survey:
         self._measuring: asyncio.Task[None] | None = None
         self._names: dict[int, str] = {rank: machine}
         self.known = Machines([""] * len(manage.addresses))
-        """What rank 0 knows now."""
+        """What rank 0 knows."""
 
     def answer(self, message: Message) -> Mapping[str, Any]:
-        """To another agent, or at rank 0 to the command line."""
+        """Answer another agent or, at rank 0, the command line."""
         if message["do"] == "time":
             now = time.time()
             return {"received": now, "answered": time.time()}
@@ -59,7 +58,7 @@ class Survey:
         return {"machine": self._machine, "mtu": self._mtu, "paths": paths, "busy": busy}
 
     async def _measure(self, peers: Iterable[int]) -> None:
-        """The paths to these ranks' machines; one that cannot be measured now stays as it was."""
+        """Measure the paths to these ranks' machines; a path that cannot be measured keeps its last values."""
         own = self._manage.address(self._rank)
         for peer in peers:
             try:
@@ -68,10 +67,10 @@ class Survey:
                 continue
 
     async def run(self, heard: Callable[[Machines], None]) -> None:
-        """At rank 0: every minute until cancelled.
+        """At rank 0: survey every minute until cancelled.
 
         Args:
-            heard: called with what is known then.
+            heard: called with each result.
         """
         while True:
             self.known = await self._once()
@@ -105,7 +104,7 @@ class Survey:
         return {int(peer): Path.from_json(one) for peer, one in found.get("paths", {}).items() if int(peer) in peers}
 
     async def _facts(self, rank: int, **more: Any) -> dict[str, Any]:
-        """What that agent says of itself; nothing where it is away."""
+        """An agent's answer about its machine; empty if it cannot be reached."""
         try:
             return await ask((self._manage.address(rank), PORT), {"do": "machine", **more})
         except _FAILURES:

@@ -1,4 +1,4 @@
-"""Why containers have no trunks."""
+"""Refuses trunks where nodes are containers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from harness.model.plan import NetworkPlan
 
 
 def refuse_trunks(plan: NetworkPlan) -> None:
-    """Raise InputError where regions have a trunk: its nodes may be on different machines."""
+    """Raise InputError if the plan has a trunk: nodes that share it may be on different machines."""
     if plan.trunk_capacities:
         raise InputError(
             "containers cannot share a trunk: each shapes its own links, and none sees all that crosses it; take"

@@ -1,8 +1,8 @@
-"""Where jobs may not send: rules by user id, of routing and of nf_tables. Agents are root, their jobs are not.
+"""Rules by user id that keep jobs from addresses of the agents: agents are root, jobs are not.
 
-The rules of routing refuse jobs with EACCES. But the kernel skips them for a socket that is bound to an interface
-(SO_BINDTODEVICE takes no privilege; net/ipv4/route.c: ip_route_output_key_hash_rcu), so rules of nf_tables drop its
-packets. Both need kernel 4.17.
+Routing rules refuse with EACCES. The kernel skips them for a socket that is bound to an interface (SO_BINDTODEVICE
+needs no privilege; net/ipv4/route.c: ip_route_output_key_hash_rcu), so nf_tables rules drop its packets. Both need
+kernel 4.17.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ALL_BUT_ROOT: Final = struct.pack("=II", 1, 2**32 - 2)
 
 
 def reserve(port: int) -> str:
-    """Nobody but root connects to that TCP port of another node, by IPv4. Returns why not, or an empty text."""
+    """Let only root connect to a TCP port of other nodes, by IPv4; why that failed, or an empty text."""
     ports = struct.pack("=HH", port, port)
     is_tcp = expr.Payload(expr.NETWORK, 9, 1), expr.Compare(bytes([socket.IPPROTO_TCP]))
     to_port = expr.Payload(expr.TRANSPORT, 2, 2), expr.Compare(struct.pack(">H", port))
@@ -38,7 +38,7 @@ def reserve(port: int) -> str:
 
 
 def reserve_network(subnet: IPv4Network, interface: str) -> str:
-    """Nobody but root sends to that subnet, or anywhere by that interface. Returns why not, or an empty text."""
+    """Let only root send to a subnet and through an interface; why that failed, or an empty text."""
     leaves = expr.Meta(expr.OIF), expr.Compare(struct.pack("=I", socket.if_nametoindex(interface)))
     why = _prohibit(subnet.prefixlen, attr(_FRA_DST, subnet.network_address.packed))
     for family in (NFPROTO_IPV4, NFPROTO_IPV6) if has_ipv6() else (NFPROTO_IPV4,):
@@ -55,7 +55,7 @@ def _prohibit(prefix: int, what: bytes) -> str:
 
 
 def _drop(family: int, table: str, what: tuple[expr.Expression, ...]) -> str:
-    """Drop what others than root send, in a table of its own: one that is there is ours and whole."""
+    """Drop matching packets of all but root, by a table of its own; one that exists already is ours and complete."""
     chain = nft.Chain(table, "jobs", "filter", nft.OUTPUT, nft.RAW, expr.ACCEPT)
     rule = (*what, expr.Meta(expr.SKUID), expr.Compare(bytes(4), differs=True), expr.Drop())
     steps = nft.add_table(family, table), nft.add_chain(family, chain), nft.add_rule(family, table, "jobs", rule)

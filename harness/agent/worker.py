@@ -1,4 +1,4 @@
-"""Every other rank's part in keeping nodes together (see lifecycle.py): a connection to rank 0, made repeatedly."""
+"""Every other rank's side of a Membership (lifecycle.py): a connection to rank 0, which it makes again if it ends."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _TELL_SECONDS: Final = 20.0
 
 
 class Worker:
-    """Says when this node is shaped and when its job has ended, and passes on what rank 0 says. See Membership.
+    """Reports to rank 0 that this node is shaped and that its job has ended. See Membership.
 
     Args:
-        rank: this node's.
+        rank: of this node.
         digest: of its plan.
-        edits: all that it knows of changed edges and nodes.
-        take: the agent: called with what rank 0 sends.
-        where: rank 0's address, which may change while rank 0 is away.
+        edits: all changes of edges and nodes so far.
+        take: called with each message of rank 0 for this node's agent.
+        where: gives rank 0's address, which may change while rank 0 is away.
         names: host names of all nodes, by rank.
-        stops: whether the job ends here where rank 0 is gone.
-        tell: a line for the log.
+        stops: whether the job ends here when rank 0 is gone.
+        tell: logs a line.
         beats: see Coordinator.
     """
 
@@ -74,7 +74,7 @@ class Worker:
         return (0,) if self.alone else ()
 
     async def serve(self) -> None:
-        """See Membership. Raises InputError where rank 0 has another plan."""
+        """See Membership. Raises InputError if rank 0 has another plan."""
         beating = asyncio.ensure_future(self._beat()) if self._beats else None
         try:
             await self._keep_connected()
@@ -98,7 +98,7 @@ class Worker:
             await asyncio.sleep(_PAUSE)
 
     async def _connected(self) -> bool:
-        """Be connected for as long as it lasts; whether rank 0 ever answered."""
+        """Connect, and talk until the connection ends; whether rank 0 answered."""
         try:
             connecting = asyncio.open_connection(self._where(), PORT, limit=LONGEST)
             reader, writer = await asyncio.wait_for(connecting, _CONNECT_SECONDS)
@@ -122,9 +122,9 @@ class Worker:
                 self.alone = False
             self._silence.heard(0)
             self._hear(message)
-            if self.alone:  # that was its last word
+            if self.alone:  # rank 0 has said that it ends
                 return
-            if self._writer is None:  # what rank 0 knows of the links has been applied: now we are as planned
+            if self._writer is None:  # the first message has rank 0's changes of the links, which are applied now
                 self._writer = writer
                 self._say({"do": "shaped"})
                 if self._code is not None:
@@ -168,7 +168,7 @@ class Worker:
         self._say({"do": "done", "code": code})
 
     def share(self, message: Message, asked: Collection[int] = ()) -> None:
-        """See Membership: rank 0 passes it on, unless the command line sends it the same."""
+        """See Membership: rank 0 passes it on, unless the command line sends it to rank 0 too."""
         if 0 not in asked:
             self._say({**message, "asked": list(asked)})
         if self._confirming is not None:
@@ -179,7 +179,7 @@ class Worker:
         self._say({"do": "known", "fingerprint": self._edits.fingerprint})
 
     def lose(self, rank: int, why: str = "") -> None:
-        """See Membership: without rank 0 each node is on its own."""
+        """See Membership; without rank 0, each node decides alone."""
         if self.alone or self._leaving:
             return
         self.alone = True
@@ -197,7 +197,7 @@ class Worker:
         self._say({"do": "gone", "why": why})
 
     async def leave(self) -> None:
-        """See Membership: rank 0 goes first, when it has heard from everyone."""
+        """See Membership: rank 0 ends first, once all others have said goodbye."""
         self._leaving = True
         self._say({"do": "bye"})
         while self._beats and self._writer is not None:

@@ -1,10 +1,9 @@
-"""``harness bench``: gloo collectives across the links, against what the links allow."""
+"""``harness bench``: times gloo's collectives across the links, beside the best that the links allow."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
@@ -15,16 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from harness.cli import networks, options
 from harness.cli.console import err
 from harness.cli.output import print_json, show
-from harness.cli.run import end, printer
-from harness.errors import HarnessError, InputError, UnavailableError, quoted
+from harness.cli.rank_result import rank_result
+from harness.errors import InputError, UnavailableError, quoted
 from harness.installed import INSTALL_TORCH
 from harness.model.bound import COLLECTIVES
 from harness.model.format import format_size
 from harness.model.suggest import suggest
 from harness.model.units import Size
-from harness.networks.launch import launch
 from harness.networks.network import Network
-from harness.networks.rank_process import Stream
 from harness.training.device import DEVICES, TRANSPORTS
 
 EPILOG = options.examples(
@@ -41,19 +38,19 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    collectives: Annotated[str | None, typer.Option(help="Comma-separated names; all unless given.")] = None,
+    collectives: Annotated[str | None, typer.Option(help="Comma-separated names; default: all.")] = None,
     sizes: Annotated[str, typer.Option(help="Comma-separated sizes, as nccl-tests counts them.")] = "1KiB,64KiB,1MiB",
-    warmup: Annotated[int, typer.Option(min=1, help="Runs to warm up, which are not timed.")] = 1,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs that are timed.")] = 10,
+    warmup: Annotated[int, typer.Option(min=1, help="Number of runs before the timed ones.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of timed runs.")] = 10,
     seconds: Annotated[
-        float, typer.Option(min=0.1, help="Time limit for each row; a slow collective gets fewer runs.")
+        float, typer.Option(min=0.1, help="Time limit for each row; slow collectives get fewer runs.")
     ] = 3.0,
     device: Annotated[str, typer.Option(help="Where the arrays are: cpu, cuda or auto; nodes share GPUs.")] = "cpu",
     transport: Annotated[str, typer.Option(help="What carries GPU arrays: gloo, or nccl over sockets.")] = "gloo",
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
-    """Time gloo's collectives over a sweep of sizes; bound is what delay and rate of the links allow at best."""
+    """Time gloo's collectives over a sweep of sizes; bound is the best that delay and rate of the links allow."""
     from harness.cli.bench_table import bench_document, bench_table
 
     _check(collectives, sizes)
@@ -75,7 +72,7 @@ def bench(
 
 
 def _check(collectives: str | None, sizes: str) -> None:
-    """Raise InputError here, once, rather than on every node."""
+    """Raise InputError here, once, and not on every node."""
     for word in collectives.split(",") if collectives else ():
         if word.strip() not in COLLECTIVES:
             raise InputError(f"--collectives: {quoted(word.strip())} is unknown; {suggest(word.strip(), COLLECTIVES)}")
@@ -89,40 +86,14 @@ def _check(collectives: str | None, sizes: str) -> None:
 
 
 def measure(network: Network, words: list[str]) -> dict[str, Any]:
-    """Run the workload on every node; its result. Ends the command where a rank fails."""
-    result: dict[str, Any] = {}
-    printed = printer(network.plan.size)
+    """Run harness.training.bench on every node, with a progress bar; see rank_result."""
     with _bar() as update:
-
-        def sink(rank: int, stream: Stream, line: bytes) -> None:
-            message = _message(line) if (rank, stream) == (0, "stdout") else None
-            if message is None:
-                printed(rank, stream, line)
-            elif "result" in message:
-                result.update(message["result"])
-            else:
-                update(message)
-
-        argv = [network.backend.python, "-m", "harness.training.bench", *words]
-        outcome = launch(network.backend, network.plan, argv, sink)
-    end(outcome)
-    if not result:
-        raise HarnessError("rank 0 ended without a result")
-    return result
-
-
-def _message(line: bytes) -> dict[str, Any] | None:
-    """The message of the workload in this line, or None where the line is other output."""
-    with contextlib.suppress(ValueError):
-        message = json.loads(line)
-        if isinstance(message, dict) and ("result" in message or {"done", "total"} <= message.keys()):
-            return message
-    return None
+        return rank_result(network, "harness.training.bench", words, update)
 
 
 @contextlib.contextmanager
 def _bar() -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A bar on standard error; yields what brings it to where a message of rank 0 says."""
+    """A progress bar on standard error; yields a function that takes rank 0's progress messages."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("starting PyTorch on every node", total=None)

@@ -1,4 +1,4 @@
-"""What `harness bench` prints: the document for programs, the table for people."""
+"""What `harness bench` prints: its JSON and its table."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ def bench_document(engine: str, plan: NetworkPlan, result: Mapping[str, Any]) ->
     Args:
         engine: what shaped the links, e.g. ``netem``.
         plan: the network as it was while the collectives ran.
-        result: the `result` of harness.training.bench.
+        result: of harness.training.bench.
 
     Returns:
-        ``engine``, ``nodes`` (their number), ``topology``, ``profile``, ``seed``, what the result says beside its rows
-        (``torch``, ``start``), and ``rows``: the result's, each with ``bound_seconds``, the least time that the links
-        allow, or None where a link that is down allows none.
+        The network's ``engine``, ``nodes`` (their number), ``topology``, ``profile`` and ``seed``, and the result. Each
+        of its ``rows`` has ``bound_seconds`` too: the least time that the links allow; None if a link is down.
     """
     bound = LinkBound(plan)
     rows = []
@@ -47,7 +46,7 @@ def bench_document(engine: str, plan: NetworkPlan, result: Mapping[str, Any]) ->
 
 
 def bench_table(document: Mapping[str, Any]) -> Table:
-    """The document as a table; remarks on a collective stand below it."""
+    """The document as a table, with remarks on collectives below it."""
     title = "{nodes} nodes, {topology}, profile {profile}, seed {seed}, engine {engine}".format(**document)
     if (device := document.get("device", "cpu")) != "cpu":
         title += f", {device}"

@@ -1,4 +1,4 @@
-"""What ``harness node`` and ``harness trunk`` share: the options of a capacity, and how capacities are shown."""
+"""The options of a capacity, and tables of capacities: for ``harness node`` and ``harness trunk``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PART_OPTIONS: Final = {
     name: (Annotated[str | None, typer.Option(help=LINK_FIELDS[name].help, metavar=metavar)], None)
     for name, metavar in zip(PARTS, ("DISCIPLINE", "TEXT", "BYTES"), strict=True)
 }
-"""What can be said of a capacity beside its rate, for options.in_place_of."""
+"""The options of a capacity beside its rate, for options.in_place_of."""
 
 
 def given(texts: Mapping[str, str | None]) -> dict[str, str]:
@@ -36,13 +36,13 @@ def given(texts: Mapping[str, str | None]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class HeldCap:
-    """A capacity as it is.
+    """A capacity, as requested and as applied.
 
     Args:
-        names: cells that name it.
-        identity: the same in JSON.
-        requested: what was asked for; None: no limit.
-        status: what is reported; None: nothing.
+        names: the table cells that name it.
+        identity: the same for JSON.
+        requested: None: no limit.
+        status: what the node reports; None: nothing.
         mismatch: how these differ, or None.
     """
 
@@ -58,14 +58,14 @@ class HeldCap:
         return self.requested is not None or (self.status is not None and self.status.applied is not None)
 
     def to_json(self) -> dict[str, Any]:
-        """For programs, in SI units."""
+        """Plain JSON, in SI units."""
         status = self.status.to_json() if self.status else {"applied": None, "stats": None}
         requested = self.requested and self.requested.to_json()
         return {**self.identity, "requested": requested, **status, "mismatch": self.mismatch}
 
 
 def show_caps(title: str, columns: Sequence[str], held: Sequence[HeldCap]) -> None:
-    """Requested, applied and counted, in a table; what differs also in a note."""
+    """Print what is requested, applied and counted; and a note for each mismatch."""
     made = table(title, *columns, "requested,", "applied,", "sent>", "dropped>", "backlog>")
     for cap in held:
         applied = format_limit(cap.status.applied if cap.status else None)
@@ -84,7 +84,7 @@ def show_caps(title: str, columns: Sequence[str], held: Sequence[HeldCap]) -> No
 
 @dataclass(frozen=True)
 class ChangedCap:
-    """A capacity, or a share of a CPU, before and after a change; None: no limit. See HeldCap."""
+    """A capacity or a share of a CPU before and after a change; None: no limit. See HeldCap."""
 
     names: Sequence[str]
     identity: Mapping[str, Any]
@@ -92,14 +92,14 @@ class ChangedCap:
     after: Capacity | CpuShare | None
 
     def to_json(self) -> dict[str, Any]:
-        """For programs, in SI units; of a CPU in cores."""
+        """Plain JSON, in SI units; a share of a CPU in cores."""
         return {**self.identity, "capacity": self.after and self.after.to_json()}
 
 
 def perform(
     network: Network, change: Callable[[NetworkPlan], NetworkPlan], dry_run: bool
 ) -> tuple[PlanChange, Reshaped | None]:
-    """Change the network, or only find out what would change."""
+    """Change the network, or only compute what would change."""
     old = network.plan
     if not dry_run:
         done = network.reshape(change)
@@ -110,7 +110,7 @@ def perform(
 
 
 def show_changed(columns: Sequence[str], changed: Sequence[ChangedCap], done: Reshaped | None, json_: bool) -> None:
-    """Print old and new. Where nothing was done, they are what would change."""
+    """Print old and new capacities; done is None in a dry run."""
     if json_:
         print_json({"seconds": done.seconds if done else None, "changed": [cap.to_json() for cap in changed]})
         return

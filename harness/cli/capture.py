@@ -1,4 +1,4 @@
-"""``harness capture``: packets as they enter links, and as they come out."""
+"""``harness capture``: records packets as they enter and leave links."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _STDOUT: Final = "-"
 _NAMED: Final = 8
-"""Directed edges, at most, that a line names."""
+"""The most directed edges that a line names."""
 EPILOG: Final = options.examples(
     "harness capture 0-1",
     "harness capture 0-1 --one-way -w link.pcapng --seconds 10",
@@ -48,27 +48,25 @@ def capture(
     ] = None,
     count: Annotated[
         int | None,
-        typer.Option("--count", "-c", help="End after so many records; a packet that comes through has two."),
+        typer.Option("--count", "-c", help="End after so many records; a packet that arrives has two."),
     ] = None,
     most: Annotated[
-        int, typer.Option("--snaplen", "-s", help="Bytes of each packet, from the IP header on; 0 for all.")
+        int, typer.Option("--snaplen", "-s", help="Bytes to record of each packet, from the IP header on; 0: all.")
     ] = 128,
     seconds: Annotated[float | None, typer.Option("--seconds", help="End after this many seconds.")] = None,
     one_way: Annotated[bool, typer.Option("--one-way", help="Only from A to B.")] = False,
     name: options.NameOption = options.DEFAULT_NAME,
 ) -> None:
-    """Record every packet twice: as its sender hands it to the link, and as it comes out of it. Ctrl-C ends.
+    """Record packets as they enter and leave links, until Ctrl-C.
 
-    A pcapng file has two interfaces for each direction of an edge, so that one-way delay and loss can be seen. At the
-    end, standard error says how many were sent and received, and how long they took.
+    A pcapng file has two interfaces for each direction of an edge, which show one-way delay and loss. At the end, a
+    summary on standard error says how many packets were sent and received, and how long they took.
     """
     from harness.capture.session import check
 
     check(most, seconds, count)
     if file == _STDOUT and sys.stdout.isatty():
-        raise InputError(
-            "-w - would print bytes on this terminal: pipe it, as in '| wireshark -k -i -', or name a file"
-        )
+        raise InputError("-w - would print bytes on this terminal: pipe it, e.g. '| wireshark -k -i -', or name a file")
     network = networks.find_network(name, named_ranks(edges))
     pairs = parse_pairs(edges, network.plan, one_way=one_way)
 
@@ -94,7 +92,7 @@ def capture(
 
 
 class _Lines:
-    """A line on standard output for each record."""
+    """Prints a line for each record."""
 
     def __init__(self, ends: Sequence[Point]) -> None:
         from harness.capture.packet_line import line
@@ -110,7 +108,7 @@ class _Lines:
 
 @contextlib.contextmanager
 def _opened(file: str | None) -> Iterator[IO[bytes] | None]:
-    """The file to write; None: lines are printed. Raises InputError where it cannot be written."""
+    """The file to write; None: lines are printed. Raises InputError if it cannot be written."""
     if file is None:
         yield None
     elif file == _STDOUT:
@@ -126,7 +124,7 @@ def _opened(file: str | None) -> Iterator[IO[bytes] | None]:
 
 @contextlib.contextmanager
 def _ending() -> Iterator[list[int]]:
-    """Signals that have come: the first ends the capture between two records, a second one at once."""
+    """The signals that have come: the first ends the capture between two records, a second one at once."""
     came: list[int] = []
 
     def note_it(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What a shell offers where an option or argument is being typed; ``harness --install-completion`` turns it on."""
+"""Values that a shell offers for options and arguments; ``harness --install-completion`` turns it on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def topologies(incomplete: str) -> list[str]:
-    """Topologies by name; a file of one's own is for the shell to complete."""
+    """Names of topologies; the shell itself completes files."""
     from harness.model.region_table import shipped_tables
     from harness.model.topology_names import TOPOLOGIES
 
@@ -22,60 +22,60 @@ def topologies(incomplete: str) -> list[str]:
 
 
 def profiles(incomplete: str) -> list[str]:
-    """Profiles that ship, and none."""
+    """Names of profiles, and none."""
     from harness.model.profile_file import shipped_profiles
 
     return _matching([*shipped_profiles(), "none"], incomplete)
 
 
 def scenarios(incomplete: str) -> list[str]:
-    """Scenarios that ship; a file of one's own is for the shell to complete."""
+    """Names of scenarios; the shell itself completes files."""
     from harness.scenario.scenario_name import shipped_scenarios
 
     return _matching(shipped_scenarios(), incomplete)
 
 
 def runtimes(incomplete: str) -> list[str]:
-    """Where nodes can live."""
+    """Names of backends."""
     from harness.networks.backends import BACKENDS
 
     return _matching(BACKENDS, incomplete)
 
 
 def engines(incomplete: str) -> list[str]:
-    """What can make links."""
+    """Names of engines."""
     from harness.shaping.facts import AUTO, NETEM, USERSPACE
 
     return _matching([AUTO, NETEM, USERSPACE], incomplete)
 
 
 def network_names(incomplete: str) -> list[str]:
-    """Networks that are up, or were."""
+    """Names of networks that are up, or were."""
     from harness.cli.networks import registries
 
     found: list[str] = []
     for registry in registries():
         try:
             found += registry.names()
-        except (HarnessError, OSError):  # Docker may refuse: the others are offered
+        except (HarnessError, OSError):  # Docker may refuse
             continue
     return _matching(found, incomplete)
 
 
 def ranks(context: typer.Context, incomplete: str) -> list[str]:
-    """The ranks of the network that the command names, and all."""
+    """The ranks of the command's network, and all."""
     plan = _plan(context)
     return _matching([*map(str, range(plan.size if plan else 0)), "all"], incomplete)
 
 
 def rank_lists(context: typer.Context, incomplete: str) -> list[str]:
-    """The same, of a list that is being written the last."""
+    """The same for the last item of a list."""
     plan = _plan(context)
     return _last_of_list(map(str, range(plan.size if plan else 0)), incomplete)
 
 
 def edges(context: typer.Context, incomplete: str) -> list[str]:
-    """The edges of the network that the command names, the last of a list that is being written, and all."""
+    """The edges of the command's network, for the last item of a list, and all."""
     from harness.model.plan_edit import undirected
 
     plan = _plan(context)
@@ -83,7 +83,7 @@ def edges(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def trunks(context: typer.Context, incomplete: str) -> list[str]:
-    """The regions that edges of the network join, likewise."""
+    """The pairs of regions with edges between them, likewise."""
     from harness.model.regions import crossed_trunks
 
     plan = _plan(context)
@@ -96,7 +96,7 @@ def _last_of_list(words: Iterable[str], incomplete: str) -> list[str]:
 
 
 def loads(context: typer.Context, incomplete: str) -> list[str]:
-    """The numbers of the cross traffic in the network that the command names, and all."""
+    """The numbers of the traffic in the command's network, and all."""
     from harness.cli.networks import find_network
     from harness.cli.options import DEFAULT_NAME
     from harness.traffic.manager import loads

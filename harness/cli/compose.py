@@ -1,4 +1,4 @@
-"""``harness compose``: the Compose file that starts nodes as containers."""
+"""``harness compose``: prints the Compose file that starts nodes as containers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ def register(app: typer.Typer) -> None:
 
 
 def compose(
-    env: Annotated[bool, typer.Option("--env", help="Its variables instead, with their defaults: for .env.")] = False,
+    env: Annotated[
+        bool, typer.Option("--env", help="Print its variables with their defaults instead, for .env.")
+    ] = False,
 ) -> None:
-    """Print the file for docker compose up: a shaped network of containers, described by variables."""
+    """Print the file for docker compose up: a shaped network of containers, which variables describe."""
     text = shipped(".env.example" if env else "compose.yaml").read_text()
-    if CHECKOUT is None:  # only a checkout has ./examples; elsewhere the job's folder is the current one
+    if CHECKOUT is None:  # only a checkout has ./examples
         text = text.replace("${WORK:-./examples}", "${WORK:-.}").replace("WORK=./examples", "WORK=.")
     typer.echo(text, nl=False)

@@ -1,4 +1,4 @@
-"""Rich's consoles, for spinners and bars: what a terminal shows while something is done."""
+"""Rich's consoles, for spinners and progress bars."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Rich would end with 1, which means that something measured is off; main.py gives the exit code."""
+        """Let main.py choose the exit code: rich's own, 1, means that something measured is off."""
         raise BrokenPipeError
 
 

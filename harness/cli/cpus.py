@@ -1,4 +1,4 @@
-"""How ``harness node show`` shows shares of a CPU."""
+"""The table of CPU shares in ``harness node show``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from harness.model.table import Styled
 
 @dataclass(frozen=True)
 class HeldCpu:
-    """A node's share of a CPU as it is.
+    """A node's share of a CPU, as requested and as applied.
 
     Args:
-        rank: the node.
-        requested: what was asked for; None: no limit.
-        status: what the kernel holds; None: it knows of none.
+        rank: of the node.
+        requested: None: no limit.
+        status: what the kernel reports; None: nothing.
         mismatch: how these differ, or None.
     """
 
@@ -31,7 +31,7 @@ class HeldCpu:
 
     @classmethod
     def of(cls, rank: int, requested: CpuShare | None, node: NodeStatus) -> HeldCpu:
-        """Of what was requested and what the node reports."""
+        """Compare what is requested with what the node reports."""
         wrong = dict(node.cap_mismatches).get("cpu")
         if requested and not node.cpu:
             wrong = "no limit is reported"
@@ -43,7 +43,7 @@ class HeldCpu:
         return self.requested is not None or (self.status is not None and self.status.applied is not None)
 
     def to_json(self) -> dict[str, Any]:
-        """For programs, like a row of an uplink; shares in cores."""
+        """Plain JSON, like an uplink's; shares in cores."""
         status = self.status
         return {
             "rank": self.rank,
@@ -56,7 +56,7 @@ class HeldCpu:
 
 
 def show_cpus(title: str, held: Sequence[HeldCpu]) -> None:
-    """Requested, applied and for how long it was held back, in a table; what differs also in a note."""
+    """Print what is requested, applied and throttled; and a note for each mismatch."""
     made = table(title, "node>", "requested>", "applied>", "throttled>")
     for one in held:
         applied = format_limit(one.status.applied if one.status else None)

@@ -1,4 +1,4 @@
-"""``harness doctor``: what this machine can do, and how to fix what it cannot."""
+"""``harness doctor``: tests what works on this machine, and prints how to fix the rest."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(json_: options.JsonOption = False) -> None:
-    """Try what works here, print how to fix the rest, and the engine that auto takes. Changes nothing."""
+    """Test what works here, print how to fix the rest, and the engine that auto chooses. Changes nothing."""
     if NAMES in os.environ:
-        raise InputError("this is a node; harness doctor is about the machine that networks are made on: run it there")
+        raise InputError("this is a node: run harness doctor on the machine itself")
     found = features(ALL_FEATURES)
     engine, why = _engine(found)
     found += [_torch(), _backlog(), _congestion_control(), _ipv6(), _cpu_limits(), *_docker()]
@@ -59,7 +59,7 @@ def doctor(json_: options.JsonOption = False) -> None:
 
 
 def _engine(found: list[Feature]) -> tuple[str | None, str]:
-    """What --engine auto takes, and why; None where nothing can make links."""
+    """The engine that --engine auto chooses, and why; None if no engine works."""
     try:
         engine, line = choose_engine(AUTO, found)
     except HarnessError as error:
@@ -79,7 +79,7 @@ def _torch() -> Feature:
 
 
 def _backlog() -> Feature:
-    """Netem releases bursts; what exceeds this queue is dropped without a trace in tc."""
+    """netem releases bursts; the kernel drops what exceeds this queue, and tc does not count it."""
     size = int(_BACKLOG.read_text()) if _BACKLOG.exists() else _ENOUGH_BACKLOG
     return Feature(
         "netdev_max_backlog",
@@ -104,7 +104,7 @@ def _ipv6() -> Feature:
 
 
 def _cpu_limits() -> Feature:
-    """Of the programs in namespaces; tried as a network does it."""
+    """Whether programs in namespaces can be limited; tried as a network does it."""
     purpose = "--cpu: nodes with a share of a CPU"
     try:
         return Feature("cpu limits", purpose, True, check_limits())

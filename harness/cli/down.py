@@ -1,4 +1,4 @@
-"""``harness down``: remove a network, also what a killed command left of it."""
+"""``harness down``: removes a network, also what a killed command has left of it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def register(app: typer.Typer) -> None:
 
 def down(
     name: options.NameOption = options.DEFAULT_NAME,
-    all_: Annotated[bool, typer.Option("--all", help="Every network.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Remove all networks.")] = False,
     dry_run: options.DryRunOption = False,
 ) -> None:
-    """Remove a network and whatever runs in it. Does nothing where there is none."""
+    """Remove a network and whatever runs in it. Does nothing if there is none."""
     LocalRegistry.check_name(name)
     found: list[tuple[str, Registry]] = []
     for registry in registries():
@@ -62,7 +62,7 @@ def down(
 
 
 def _stop_traffic(registry: Registry, name: str) -> None:
-    """It would end with the network; this way its record says when, and no process is left a moment later."""
+    """Stop cross traffic before the network ends, so that its record has the time of its end."""
     from harness.traffic.manager import stop
 
     with contextlib.suppress(HarnessError):

@@ -1,4 +1,4 @@
-"""``harness exec``: a program in a node of a network that is up."""
+"""``harness exec``: runs a program in nodes of a network that is up."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def execute(
     master_port: options.MasterPortOption = options.DEFAULT_MASTER_PORT,
     name: options.NameOption = options.DEFAULT_NAME,
 ) -> None:
-    """Run a program in one node, or in all. In one it has this terminal; in all it runs as with run.
+    """Run a program in one node or in all. In one node, it has this terminal; in all, it runs as with run.
 
     Ends with the program's exit code.
     """
@@ -52,6 +52,6 @@ def execute(
         try:
             code = process.wait()
             break
-        except KeyboardInterrupt:  # the terminal sent it to the program too: how that ends is its own affair
+        except KeyboardInterrupt:  # the terminal sent it to the program too, which decides whether it ends
             continue
     raise typer.Exit(code if code >= 0 else 128 - code)

@@ -1,4 +1,4 @@
-"""``harness experiment``: many runs from one file, recorded so that they can be compared."""
+"""``harness experiment``: performs many runs from one file, and lists them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from harness.model.plan_options import DEFAULTS, NetworkOptions
 from harness.networks.backends import DOCKER, NETNS
 from harness.networks.registry import LocalRegistry
 
-app = typer.Typer(no_args_is_help=True, help="Do many runs from one file: run, list.")
+app = typer.Typer(no_args_is_help=True, help="Perform many runs from one file: run, list.")
 _MANY_RUNS = 100
 _OPTIONS = ("subnet", "subnet6", "runtime", "image", "volumes", "gpus", "engine", "congestion_control")
 
@@ -64,7 +64,7 @@ def run_experiment(
     jobs: Annotated[
         str,
         typer.Option(
-            "--jobs", "-j", help="Runs at a time, or auto: cores / nodes. They share the cores, which distorts times."
+            "--jobs", "-j", help="Runs at a time, or auto: cores / nodes. They share cores, which distorts times."
         ),
     ] = "1",
     on: Annotated[
@@ -72,7 +72,7 @@ def run_experiment(
         typer.Option(
             "--on",
             metavar="CLUSTER",
-            help="Do the runs on the machines of a Ray cluster (docs/campaigns.md): ray (RAY_ADDRESS, or this "
+            help="Perform the runs on the machines of a Ray cluster (docs/campaigns.md): ray (RAY_ADDRESS, or this "
             "machine's), ray://HOST:10001 or HOST:6379.",
             show_default=False,
         ),
@@ -80,7 +80,7 @@ def run_experiment(
     cores: Annotated[
         str | None,
         typer.Option(
-            "--cores", help="With --on: cores that each run takes; default: one per node.", show_default=False
+            "--cores", help="With --on: number of cores for each run; default: one per node.", show_default=False
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Start even if there are many runs.")] = False,
@@ -91,12 +91,12 @@ def run_experiment(
 ) -> None:
     """Run every combination that a file lists, each in its own network.
 
-    It lists profiles, topologies, seeds and strategies; or, instead of strategies, a command of your own with a grid of
-    parameters.
+    The file lists profiles, topologies, seeds and strategies; or, instead of strategies, a command of your own with a
+    grid of parameters.
 
     If a rank fails, its run is marked as failed, the other runs follow, and the exit code is 70. --resume skips
-    finished runs and continues stopped ones from their last checkpoint. Failed runs, and runs of a command of your own,
-    start again. It takes its options from the folder.
+    finished runs, and continues stopped runs from their last checkpoint; failed runs, and runs of a command, start
+    again. It takes its options from the folder.
     """
     if (file is None) == (resume is None):
         raise InputError("name a file, or the folder of an experiment to --resume")
@@ -185,7 +185,7 @@ def list_recorded(
 
 
 def _show_reasons(folder: Path) -> None:
-    """Why each strategy took so long; nothing where no run left a record."""
+    """Print why each strategy took so long, if any run has left a record."""
     from harness.experiment.report.analysis import analyse
     from harness.experiment.report.load import load_experiment as load_records
     from harness.experiment.report.table import reasons_table
@@ -200,7 +200,7 @@ def _show_reasons(folder: Path) -> None:
 
 
 def _nodes(experiment: Experiment, runs: list[Run], subnets: Subnets) -> dict[str, int]:
-    """How many nodes each run has, by its slug. Raises InputError where a network cannot be: nothing is made yet."""
+    """The number of nodes of each run, by its slug. Raises InputError if a network is not possible."""
     sizes: dict[tuple[str, str], int] = {}
     for run in runs:
         network = run.profile, run.topology
@@ -212,17 +212,17 @@ def _nodes(experiment: Experiment, runs: list[Run], subnets: Subnets) -> dict[st
 def _preflight(
     experiment: Experiment, runs: list[Run], where: Mapping[str, Any], jobs: str, *, away: bool
 ) -> tuple[dict[str, int], int]:
-    """What can be found out before the first network is made. Raises InputError.
+    """Check all that can be checked before the first network starts. Raises InputError.
 
     Args:
         experiment: of the runs.
         runs: that are left.
         where: the experiment's options.
-        jobs: how many at a time.
-        away: whether other machines do them, which have programs of their own.
+        jobs: as the user wrote it.
+        away: whether the runs are on other machines, whose programs are not known here.
 
     Returns:
-        How many nodes each run has, by its slug, and how many runs go on at a time.
+        The number of nodes of each run, by its slug, and the number of runs at a time.
     """
     in_containers = where["runtime"] == DOCKER
     nodes = _nodes(experiment, runs, _subnets(where))
@@ -237,7 +237,7 @@ def _preflight(
         check_files(experiment, nodes)
         for slot in slots(at_a_time, where["name"], _subnets(where), apart=in_containers):
             LocalRegistry.check_name(slot.name)
-            _nodes(experiment, runs, slot.subnets)  # each part of the subnets has room
+            _nodes(experiment, runs, slot.subnets)  # each part of the subnets has enough addresses
     return nodes, at_a_time
 
 
@@ -260,7 +260,7 @@ def _check(where: Mapping[str, Any]) -> None:
 
 
 def _given(context: typer.Context, where: Mapping[str, Any]) -> list[str]:
-    """Options that the user wrote; from the environment only the network's name: the others are for a new start."""
+    """The options that the user gave; of the environment only the network's name: the rest is for new experiments."""
     found = []
     for option in where:
         source = context.get_parameter_source("volumes" if option == "volume" else option.replace("-", "_"))
@@ -270,7 +270,7 @@ def _given(context: typer.Context, where: Mapping[str, Any]) -> list[str]:
 
 
 def _load(file: Path) -> Experiment:
-    """The experiment; without PyTorch here, as when only the image has it, strategies' options are not checked."""
+    """The experiment; if PyTorch is missing here (the image may have it), strategies' options are not checked."""
     try:
         return load_experiment(file)
     except UnavailableError:
@@ -278,7 +278,7 @@ def _load(file: Path) -> Experiment:
 
 
 def _once_each() -> Callable[[str], None]:
-    """Print each message once, though every run may have it."""
+    """A function that prints each message once, though every run may have it."""
     seen: set[str] = set()
 
     def notify(text: str) -> None:

@@ -1,4 +1,4 @@
-"""``harness experiment run --on``: the runs are done on the machines of a cluster."""
+"""``harness experiment run --on``: performs runs on the machines of a cluster."""
 
 from __future__ import annotations
 
@@ -20,32 +20,34 @@ from harness.networks.backends import NETNS
 from harness.networks.registry import LocalRegistry
 
 _LARGEST_PID = 1 << 22
-"""PID_MAX_LIMIT (linux/threads.h): a network on a machine is called after the process that makes it."""
+"""PID_MAX_LIMIT (linux/threads.h): the name of a network on a machine ends in the process id of its maker."""
 
 
 def check_options(on: str | None, jobs: str, where: Mapping[str, Any]) -> None:
-    """Raise InputError where options do not go with ``--on``.
+    """Raise InputError if options do not go with ``--on`` or ``--cores``.
 
     Args:
-        on: the cluster.
-        jobs: runs at a time.
+        on: the cluster; None: only --cores is given.
+        jobs: as the user wrote it.
         where: the experiment's options.
     """
     if on is None:
-        raise InputError("--cores says what a run takes of a cluster's machine: add --on ray, or leave it out")
+        raise InputError("--cores needs --on: it is the number of cores that a run takes of a cluster's machine")
     read_on(on, os.environ)
     if jobs != "1":
-        raise InputError("--jobs is for this machine: with --on, each machine does as many runs as it has cores for")
+        raise InputError(
+            "--jobs is for this machine: with --on, each machine performs as many runs as it has cores for"
+        )
     if where["runtime"] != NETNS:
-        raise InputError("--on does runs in namespaces: leave out --runtime docker")
+        raise InputError("--on performs runs in namespaces: leave out --runtime docker")
     LocalRegistry.check_name(f"{where['name']}-{_LARGEST_PID}")
 
 
 def needed_cores(nodes: Mapping[str, int], cores: str | None) -> dict[str, float]:
-    """How many cores each run takes, by its slug. Raises InputError.
+    """The number of cores that each run takes, by its slug. Raises InputError.
 
     Args:
-        nodes: of its network.
+        nodes: number of nodes of each run, by its slug.
         cores: as the user wrote it; None: one per node.
     """
     if cores is None:
@@ -57,11 +59,11 @@ def needed_cores(nodes: Mapping[str, int], cores: str | None) -> dict[str, float
 
 @contextlib.contextmanager
 def cluster(on: str, cores: Mapping[str, float]) -> Iterator[Any]:
-    """Be connected to a cluster that can take the runs; the module ray. Raises HarnessError.
+    """Connect to a cluster, and check that it can take the runs; yields the module ray. Raises HarnessError.
 
     Args:
         on: as the user wrote it.
-        cores: that each run takes, by its slug.
+        cores: number of cores that each run takes, by its slug.
     """
     with contextlib.ExitStack() as stack:
         with status(f"connecting to {on}"):
@@ -85,16 +87,16 @@ def perform_on(
     cores: Mapping[str, float],
     print_line: Callable[[str], None],
 ) -> None:
-    """Perform the runs that are left, as experiment_perform does here.
+    """Perform the runs that are left; see experiment_perform.perform.
 
     Args:
         ray: the module, connected.
-        experiment_runs: of the experiment.
-        runner: of it.
-        where: the experiment's options.
-        nodes: how many each run has, by its slug.
-        cores: that it takes.
-        print_line: prints a line that stays.
+        experiment_runs: as there.
+        runner: as there.
+        where: as there.
+        nodes: as there.
+        cores: number of cores that each run takes, by its slug.
+        print_line: as there.
     """
     todo, experiment = experiment_runs.todo(), experiment_runs.experiment
     steps = None if experiment.command else experiment.schedule.steps

@@ -1,4 +1,4 @@
-"""``harness experiment run``: performs the runs that are left, one after the other or several at a time."""
+"""``harness experiment run``: performs the runs that are left, one or several at a time."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def perform(
     jobs: int,
     print_line: Callable[[str], None],
 ) -> None:
-    """Perform the runs that are left, read under the lock: another command may have finished some before.
+    """Perform the runs that are left. They are read here, under the lock: another command may have finished some.
 
     Args:
         experiment_runs: of the experiment.
-        runner: performs them.
+        runner: performs a run.
         where: the experiment's options.
-        nodes: how many each run has, by its slug.
-        jobs: how many at a time.
+        nodes: number of nodes of each run, by its slug.
+        jobs: number of runs at a time.
         print_line: prints a line that stays.
     """
     todo, experiment = experiment_runs.todo(), experiment_runs.experiment

@@ -1,4 +1,4 @@
-"""What ``harness experiment run --dry-run`` prints: the runs, and what each would start."""
+"""Prints the runs of ``harness experiment run --dry-run``, and what each would start."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from harness.model.format import NOTHING, count, format_time
 from harness.scenario.scenario_name import NONE
 
 TRAINING: Final = (
-    "training: predicted from one step of the task, timed here, and the links (docs/predict.md); starting PyTorch and"
-    " evaluating come on top"
+    "training: predicted from one step of the task, timed here, and from the links (docs/predict.md), without the time"
+    " to start PyTorch and to evaluate"
 )
 RUN_DIR: Final = "{run_dir}"
 """Stands for itself: the folder has no name yet."""
@@ -24,14 +24,14 @@ RUN_DIR: Final = "{run_dir}"
 def show_runs(
     experiment: Experiment, runs: list[Run], nodes: Mapping[str, int], seconds: Mapping[str, float], json_: bool
 ) -> None:
-    """Print them.
+    """Print the runs.
 
     Args:
         experiment: of the runs.
-        runs: which.
-        nodes: how many each has, by its slug.
-        seconds: of training that are predicted, by slug, where they can be.
-        json_: for programs.
+        runs: to print.
+        nodes: number of nodes of each run, by its slug.
+        seconds: predicted seconds of training, by slug; a run without a prediction has none.
+        json_: whether to print JSON.
     """
     if json_:
         print_json(
@@ -70,7 +70,7 @@ def _described(run: Run, nodes: int, seconds: Mapping[str, float]) -> dict[str, 
 
 
 def _command(run: Run, nodes: int) -> list[str] | None:
-    """What an own command starts, without secrets; None for a strategy."""
+    """The command of a run, without secrets; None for a strategy."""
     if not isinstance(run.variant, CommandVariant):
         return None
     return masked(run.variant.command.filled(run.values(nodes, RUN_DIR)))

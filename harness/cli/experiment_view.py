@@ -1,4 +1,4 @@
-"""Shows an experiment while it runs: bars and the remaining time on a terminal, elsewhere a line per run."""
+"""Shows an experiment while it runs: progress bars and the remaining time on a terminal, elsewhere a line per run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class View:
 
     Args:
         runs: all runs of this command.
-        steps: of each run; None: own commands, of which that is not known.
+        steps: of each run; None: not known, as of commands.
         limit: of each run's training, in seconds; None: no limit.
         print_line: prints a line that stays.
-        jobs: how many runs go on at a time.
+        jobs: number of runs at a time.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class View:
         )
         self._all = self._bars.add_task("runs", total=len(runs), note="")
         self._running: dict[str, tuple[TaskID, float]] = {}
-        """The bar of each run that goes on, and when it began."""
+        """The bar of each current run, and when it began."""
 
     def begin(self, run: Run) -> None:
         """A run starts."""
@@ -66,7 +66,7 @@ class View:
         self._show_remaining(run, left)
 
     def end(self, run: Run, ending: Mapping[str, Any], progress: RunProgress | None) -> None:
-        """A run has ended: print a line that stays."""
+        """A run has ended."""
         bar, began = self._running.pop(run.slug)
         self._took.append(time.monotonic() - began)
         self._bars.update(self._all, completed=len(self._took))
@@ -77,7 +77,7 @@ class View:
         """Show the remaining time of the experiment.
 
         Args:
-            run: one that goes on.
+            run: a current one.
             run_left: seconds that it still needs; None: unknown.
         """
         waiting = math.ceil((self._count - len(self._took) - len(self._running)) / self._jobs)
@@ -97,8 +97,8 @@ def outcome(ending: Mapping[str, Any], progress: RunProgress | None, steps: int 
 
     Args:
         ending: its end.json.
-        progress: as it was last; None: it never began.
-        steps: of a whole run; None: an own command, of which that is not known.
+        progress: the last one; None: the run never began.
+        steps: of a whole run; None: not known, as of commands.
     """
     status = str(ending.get("status"))
     if status == "failed":

@@ -1,4 +1,4 @@
-"""``harness heal``: set every link that is down up again."""
+"""``harness heal``: sets all links up again."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def heal(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Set every link up again, with the shape that it had."""
+    """Set all links up again, with the shapes that they had."""
     network = networks.find_network(name)
     change_links(network, lambda plan: set_down(plan, list(plan.edges), False), dry_run=dry_run, json_=json_)

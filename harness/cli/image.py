@@ -1,4 +1,4 @@
-"""``harness image``: the image that every container runs."""
+"""``harness image``: builds the image that containers run."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def register(parent: typer.Typer) -> None:
 @app.command("build", epilog=options.examples("harness image build", "harness image build --without-torch --tag mine"))
 def build(
     without_torch: Annotated[
-        bool, typer.Option("--without-torch", help="A small image, for jobs that need no PyTorch.")
+        bool, typer.Option("--without-torch", help="Build a small image, for jobs that need no PyTorch.")
     ] = False,
     tag: Annotated[
-        str | None, typer.Option("--tag", help="Its name; harness-node, or harness-node:no-torch, unless given.")
+        str | None, typer.Option("--tag", help="Its name; default: harness-node, or harness-node:no-torch.")
     ] = None,
 ) -> None:
-    """Build the image of the nodes, with this version of harness.
+    """Build the image that containers run, with this version of harness.
 
-    Environment: BASE is another base image; HARNESS_TORCH_INDEX_URL is the index with PyTorch's CPU wheels.
+    Environment: BASE names another base image; HARNESS_TORCH_INDEX_URL is the index of PyTorch's CPU wheels.
     """
     script = build_context() / "scripts" / "build-image"
     words = [*(["--without-torch"] if without_torch else []), *(["--tag", tag] if tag else [])]

@@ -1,4 +1,4 @@
-"""Options of a job that others start on many machines: ``harness k8s`` and ``harness stack``."""
+"""The options of a job for ``harness k8s`` and ``harness stack``."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _COMMAND: Final = ("python", "-m", "harness.training.train", "--steps", "50")
 
 
 def job_options(named: str, scenarios: str) -> Callable[[options.Verb], options.Verb]:
-    """Give a verb the options of a job in place of its parameter ``job``, which gets them as JobOptions with IMAGE.
+    """Give a verb the options of a job; its parameter ``job`` gets them as JobOptions, with IMAGE.
 
     Args:
-        named: what is called after the job.
-        scenarios: which it takes.
+        named: the objects that --name names, for the help.
+        scenarios: help of --scenario.
     """
     command = typer.Argument(
-        help="What every node runs, after --; the digits workload unless given.", metavar="[-- CMD...]"
+        help="The program that every node runs, after --; default: the digits workload.", metavar="[-- CMD...]"
     )
     name = typer.Option("--name", help=f"Name of {named}.")
     timeout = typer.Option("--start-timeout", min=1, max=86_400, help="Seconds that a node waits for the others.")
-    failure = typer.Option("--on-failure", help="stop: the first rank that fails ends the job; or continue.")
+    failure = typer.Option("--on-failure", help="When a rank fails: stop the others, or let them continue without it.")
     collectives = typer.Option("--collectives", help="Record each collective of torch.distributed too.")
     scenario = typer.Option("--scenario", help=scenarios, autocompletion=completion.scenarios)
     made = {

@@ -1,4 +1,4 @@
-"""``harness k8s``: the nodes of a network as the pods of a Kubernetes Job."""
+"""``harness k8s``: prints a Kubernetes Job whose pods are the nodes of a network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 @options.network_options(*PLAN_OPTIONS, "engine", "congestion_control", "image")
 @job_options.job_options(
-    "the Job, its Service and its pods", "Play a scenario that ships while CMD runs ('harness scenarios' lists them)."
+    "the Job, its Service and its pods", "Change the network while CMD runs: a name ('harness scenarios' lists them)."
 )
 def k8s(
     chosen: NetworkOptions,
@@ -38,10 +38,10 @@ def k8s(
         typer.Option("--runs-claim", help="A PersistentVolumeClaim that all pods can write to, for results in /runs."),
     ] = None,
 ) -> None:
-    """Print a Kubernetes Job of nodes whose links are shaped as the options say, and its headless Service.
+    """Print a Kubernetes Job of nodes with shaped links, and its headless Service.
 
-    Nodes find each other by name and shape their own links, as in Compose. Needs NET_ADMIN, and a topology in which all
-    nodes are neighbours.
+    Nodes find each other by name and shape their own links, as in Compose. Pods need NET_ADMIN, and a topology in which
+    all nodes are neighbours.
     """
     import yaml
 
@@ -54,4 +54,4 @@ def k8s(
     if job.scenario:
         load_scenario(scenario_path(job.scenario)).check(chosen.plan())
     say(yaml.safe_dump_all(made, sort_keys=False).rstrip())
-    note("this has been checked against Kubernetes' schemas, and not yet been tried on a cluster: docs/kubernetes.md")
+    note("this was checked against Kubernetes' schemas, but has not been tried on a cluster yet: docs/kubernetes.md")

@@ -1,4 +1,4 @@
-"""``harness link``: show links, reshape them in place, set them down and up."""
+"""``harness link``: shows links, changes them in place, sets them down and up."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def show_links(
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
-    """Show each edge: what was requested, applied and counted.
+    """Show each edge: what is requested, applied and counted.
 
-    Packets counted while verify ran have a column of their own. In JSON, "stats" counts all packets, "verify" those.
+    Packets of verify are counted in a column of their own. In JSON, "stats" counts all packets, "verify" those.
     """
     network = networks.find_network(name, named_ranks(edges))
     pairs = parse_pairs(edges, network.plan)
@@ -78,7 +78,7 @@ def show_links(
         by_verify = probed.get(edge.pair, Stats())
         stats = difference({edge.pair: by_verify}, {edge.pair: status.stats})[edge.pair]
         requested = ("down; " if edge.down else "") + format_shape(edge.shape)
-        passes = edge.effective.is_unshaped and edge.pair not in wrong  # by a queue that is there for a shared capacity
+        passes = edge.effective.is_unshaped and edge.pair not in wrong  # its queue is there for a shared capacity
         applied = format_shape(edge.effective if passes else status.applied)
         if edge.pair in wrong:
             applied = Styled(f"{applied} (differs)", "red")
@@ -116,21 +116,19 @@ def set_links(
     texts: Mapping[str, str],
     profile: Annotated[
         str | None,
-        typer.Option(
-            "--profile", "-p", help="Draw a whole new shape from a profile.", autocompletion=completion.profiles
-        ),
+        typer.Option("--profile", "-p", help="Draw a new shape from a profile.", autocompletion=completion.profiles),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option("--seed", help="Seed for the values drawn from --profile; default: the network's seed."),
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Drop all present settings of the link first.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all settings of the link first.")] = False,
     one_way: OneWay = False,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Change links in place, while jobs run: nothing queued is lost. What is not given stays as it is."""
+    """Change links in place, while jobs run: no queued packet is lost. Settings that are not given stay."""
     change = shape_change(edges, texts, one_way=one_way, profile=profile, seed=seed, clear=clear)
     network = networks.find_network(name, () if dry_run else named_ranks(edges))
     change_links(network, change, dry_run=dry_run, json_=json_)
@@ -144,7 +142,7 @@ def down(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Drop every packet on links until they are up again. Routes stay: no packet takes another way."""
+    """Drop every packet on links until they are up again. Routes stay: packets take no other path."""
     _set_down(edges, True, one_way, name, dry_run, json_)
 
 
@@ -156,7 +154,7 @@ def up(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Set links up again, with the shape that they had."""
+    """Set links up again, with the shapes that they had."""
     _set_down(edges, False, one_way, name, dry_run, json_)
 
 
@@ -169,7 +167,7 @@ def _set_down(edges: str, is_down: bool, one_way: bool, name: str, dry_run: bool
 
 
 def change_links(network: Network, change: Callable[[NetworkPlan], NetworkPlan], *, dry_run: bool, json_: bool) -> None:
-    """Reshape, or only say what would change; then print old and new."""
+    """Change links, or only compute what would change; then print old and new shapes."""
     old = network.plan
     if dry_run:
         new, done = change(old), None

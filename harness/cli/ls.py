@@ -1,4 +1,4 @@
-"""``harness ls``: the networks that are up."""
+"""``harness ls``: lists the networks that are up."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ls(json_: options.JsonOption = False) -> None:
 
 
 def _summary(name: str, registry: Registry) -> dict[str, Any] | None:
-    """A row for a network that is up; None, and a note, where its record is damaged."""
+    """A row for a network that is up; None, with a note if its registration is damaged."""
     try:
         record = registry.load(name)
         return record.summary if record and find_backend(record).alive else None

@@ -1,4 +1,4 @@
-"""``harness machines``: where the nodes are, and what is between the machines."""
+"""``harness machines``: on which machine each node is, and the paths between machines."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def machines(name: options.NameOption = options.DEFAULT_NAME, json_: options.JsonOption = False) -> None:
-    """Print where nodes are, how far clocks are apart, and the delay and MTU of the path between several machines.
+    """Print on which machine each node is, and between machines the clock offset, round trip and MTU of the path.
 
-    Agents measure this at the start and every minute, over their own unshaped network (docs/swarm.md).
+    Agents measure these at the start and every minute, over their own unshaped network (docs/swarm.md).
     """
     found = networks.find_network(name).backend.machines()
     if json_:

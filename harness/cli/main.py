@@ -25,43 +25,43 @@ VERBS: Final = {
     "plan": ("plan", "Print nodes, routes and every edge's shape"),
     "up": ("up", "Start a shaped network"),
     "run": ("run", "Start a network, run CMD on every node, end the network"),
-    "exec": ("execute", "Run a program in one node, or in all"),
+    "exec": ("execute", "Run a program in one node or in all"),
     "link": ("link", "Show and change links: show, set, down, up"),
     "node": ("node", "Show and change uplinks, downlinks, CPUs: show, set"),
     "trunk": ("trunk", "Show and change the trunks between regions: show, set"),
-    "partition": ("partition", "Set every link between different groups of nodes down"),
-    "heal": ("heal", "Set every link up again"),
-    "traffic": ("traffic", "Traffic that competes with a job: start, show, stop"),
-    "capture": ("capture", "Record every packet twice"),
+    "partition": ("partition", "Cut the links between groups of nodes"),
+    "heal": ("heal", "Set all links up again"),
+    "traffic": ("traffic", "Send traffic that competes with a job: start, show, stop"),
+    "capture": ("capture", "Record packets as they enter and leave links"),
     "play": ("play", "Play a scenario on a network that is up"),
     "verify": ("verify", "Measure RTT, jitter, loss and rate of every edge"),
     "bench": ("bench", "Time gloo's collectives over a sweep of sizes"),
     "predict": ("predict", "Predict time per step, compute utilisation, bytes"),
     "reproduce": ("reproduce", "Repeat published measurements on this machine"),
-    "experiment": ("experiment", "Do many runs from one file"),
+    "experiment": ("experiment", "Perform many runs from one file"),
     "report": ("report", "Report which run won where, by how much, and why"),
     "record-scenario": ("record_scenario", "Print the network changes of a run as a scenario"),
     "trace": ("trace", "Write one timeline of a run for Perfetto"),
     "ls": ("ls", "List the networks that are up"),
-    "machines": ("machines", "Print where nodes are, how far clocks are apart"),
+    "machines": ("machines", "Print on which machine each node is"),
     "compose": ("compose", "Print the file for docker compose up"),
     "stack": ("stack", "Print a stack for Docker Swarm"),
     "k8s": ("k8s", "Print a Kubernetes Job of nodes"),
     "image": ("image", "Build the image that containers run"),
-    "doctor": ("doctor", "Try what works here, print how to fix the rest"),
+    "doctor": ("doctor", "Test what works here, print how to fix the rest"),
     "down": ("down", "Remove a network and whatever runs in it"),
 }
-"""Verbs in the order of the help: the module of this package that adds each, and what its help begins with."""
+"""Verbs in the order of the help: the module that adds each, and how its help begins."""
 LEVELS: Final = ("debug", "info", "warning")
 
 
 class _Verbs(TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        """Run the verb; where the reader of standard output is gone, exit as after SIGPIPE: with 141."""
+        """Run the verb; if nobody reads standard output any more, exit with 141, as after SIGPIPE."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python flushes at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes standard output at its end
             raise SystemExit(128 + signal.SIGPIPE) from None
 
 
@@ -105,11 +105,11 @@ def root(
             "--version",
             callback=_version,
             is_eager=True,
-            help="Print the version, the engine that auto takes, and the kernel.",
+            help="Print the version, the engine that auto chooses, and the kernel.",
         ),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log to standard error, as HARNESS_LOG=debug (info, warning) does.")
+        bool, typer.Option("--verbose", "-v", help="Log to standard error, like HARNESS_LOG=debug (info, warning).")
     ] = False,
 ) -> None:
     """Shape links, run jobs across them, measure what they do."""
@@ -118,7 +118,7 @@ def root(
 
 
 def _configure_logging(level: str) -> None:
-    """Let the standard library's logging print to standard error. Raises InputError for an unknown level."""
+    """Log to standard error. Raises InputError for an unknown level."""
     import logging
 
     if level.lower() not in LEVELS:
@@ -129,9 +129,9 @@ def _configure_logging(level: str) -> None:
 
 
 def _register(arguments: Sequence[str]) -> None:
-    """Add the verb that is asked for; where it is none (help, a typing error), all of them with their help alone.
+    """Add the verb that is asked for; without one (help, a typing error), add all, with only their help.
 
-    To import and declare all verbs takes longer than most of them do. Completion asks for the options of any verb.
+    Importing all verbs takes longer than most of them do. Completion needs the options of every verb.
     """
     wanted = next((word for word in arguments if not word.startswith("-")), None)
     for name, (module, line) in VERBS.items():
@@ -142,12 +142,12 @@ def _register(arguments: Sequence[str]) -> None:
 
 
 def _never() -> Never:
-    """Stands for the verbs that are only listed."""
+    """Stands for verbs that are only listed."""
     raise AssertionError("only the verb that the command line names is called")
 
 
 def _ended(number: int, _: object) -> Never:
-    """SIGTERM and SIGHUP unwind the stack like Ctrl-C, so that everything is taken down."""
+    """Let SIGTERM and SIGHUP unwind the stack like Ctrl-C, so that everything is removed."""
     raise SystemExit(128 + number)
 
 
@@ -174,7 +174,7 @@ def main() -> None:
 
 
 def _print(error: Exception, text: object) -> None:
-    """The error in one line and its notes; where debugging is logged, its traceback too."""
+    """Print an error in one line, and its notes; log its traceback for debugging."""
     import logging
 
     from harness.cli.output import fail, note

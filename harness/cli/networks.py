@@ -1,4 +1,4 @@
-"""Finding the network that a verb is about."""
+"""Finds the network that a verb is about."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _DOCKER_SOCKET: Final = "/var/run/docker.sock"
 
 
 def registries() -> list[Registry]:
-    """Where networks are recorded: namespaces, then containers."""
+    """The registries of networks: of namespaces, then of containers."""
     containers = _containers()
     return [LocalRegistry(), containers] if containers else [LocalRegistry()]
 
 
 def names_in(registry: Registry) -> list[str]:
-    """The networks that a registry lists, up or not; none, and a note, where Docker refuses this user."""
+    """The networks that a registry lists, up or not; if Docker refuses this user, a note and none."""
     try:
         return registry.names()
     except (UnavailableError, PrivilegeError) as error:
@@ -36,7 +36,7 @@ def names_in(registry: Registry) -> list[str]:
 
 
 def _containers() -> DockerRegistry | None:
-    """Networks of containers, where there seems to be a Docker daemon."""
+    """The registry of networks of containers, if there seems to be a Docker daemon."""
     if not (os.environ.get("DOCKER_HOST") or os.path.exists(_DOCKER_SOCKET)):
         return None
     from harness.backends.docker.registry import DockerRegistry
@@ -45,14 +45,14 @@ def _containers() -> DockerRegistry | None:
 
 
 def find_network(name: str, ranks: Collection[int] = ()) -> Network:
-    """The network of that name; for the name that verbs take without --name, also the only one that is up.
+    """The network of this name, or for the default name the only network that is up.
 
     Args:
-        name: its name.
-        ranks: what nodes will be asked next: where they are containers, that begins at once.
+        name: of the network.
+        ranks: nodes that will be asked next: if they are containers, connecting to them begins at once.
 
     Raises:
-        NetworkStateError: none is up, or it is not clear which is meant.
+        NetworkStateError: no network is up, or it is not clear which one is meant.
     """
     local = LocalRegistry()
     if network := _in(local, name):
@@ -83,20 +83,19 @@ def find_network(name: str, ranks: Collection[int] = ()) -> Network:
 
 
 def _refuse_inside_a_node() -> None:
-    """Raise NetworkStateError where this runs in a node: from there no network can be seen, its own neither."""
+    """Raise NetworkStateError if this runs in a node, from where no network can be seen."""
     from harness.model.torchrun import INSIDE_A_NODE
 
     if INSIDE_A_NODE in os.environ:
         raise NetworkStateError(
-            f"this is node {os.environ.get('RANK', '?')} of a network, and inside a node no network can be seen or"
-            " changed: run the command outside, in another terminal"
+            f"this is node {os.environ.get('RANK', '?')} of a network; networks cannot be seen or changed inside a"
+            " node: run the command outside, in another terminal"
         )
 
 
 def _connected(containers: DockerRegistry, found: Found, ranks: Collection[int]) -> Network:
-    """Imports what it needs while the agents' processes start, which takes as long."""
     containers.connect(found, ranks)
-    from harness.networks.network import Network
+    from harness.networks.network import Network  # while the agents' processes start, which takes as long
 
     return Network(containers.registration(found), containers)
 
@@ -120,7 +119,7 @@ def _if_readable(registry: Registry, name: str) -> Network | None:
 
 @contextmanager
 def watched(network: Network) -> Iterator[None]:
-    """Tell at the end of the block what happened to the engine during it: this may have affected results."""
+    """At the end of the block, print what happened to the engine during it: it may have affected results."""
     before = set(network.notes())
     yield
     for text in network.notes():

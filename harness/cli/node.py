@@ -1,4 +1,4 @@
-"""``harness node``: show and change what limits all edges of a node together, and its programs."""
+"""``harness node``: shows and changes the uplink, the downlink and the CPU share of nodes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def show_nodes(
 ) -> None:
     """Show uplinks, downlinks, CPUs: requested, applied, counted.
 
-    Throttled is how long the kernel has kept programs from running, of each CPU that they wanted to run on.
+    Throttled is the time for which the kernel has kept programs from running, added up over CPUs.
     """
     network = networks.find_network(name, named_ranks(ranks))
     chosen = parse_ranks(ranks, network.plan.size)
@@ -70,13 +70,13 @@ def _held(rank: int, side: str, requested: Capacity | None, node: NodeStatus) ->
 
 
 _CPU: Final = typer.Option(
-    help="Share of one CPU core that its programs get, e.g. 25% or 250%; none for no limit.", metavar="SHARE"
+    help="Share of one CPU core that its programs get, e.g. 25% or 250%; none: no limit.", metavar="SHARE"
 )
 _OPTIONS: Final = {
     side: (Annotated[str | None, typer.Option(help=help_, metavar="RATE")], None)
     for side, help_ in (
-        ("uplink", "Rate of everything the node sends, e.g. 20mbit; none for no limit."),
-        ("downlink", "Rate of everything it receives, e.g. 100mbit; none for no limit."),
+        ("uplink", "Rate of all that a node sends, e.g. 20mbit; none: no limit."),
+        ("downlink", "Rate of all that it receives, e.g. 100mbit; none: no limit."),
     )
 } | {**PART_OPTIONS, "cpu": (Annotated[str | None, _CPU], None)}
 
@@ -99,10 +99,10 @@ def set_nodes(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Limit what all edges of a node share, while jobs run. Each edge keeps its own rate; what is not given stays.
+    """Limit what all edges of a node share, while jobs run. Each edge keeps its own rate; limits not given stay.
 
-    --queue, --buffer and --overhead apply to the limits given with them; without any, to those that a node has.
-    --cpu limits all programs of a node together, but not what shapes its links (in a container, that too).
+    --queue, --buffer and --overhead apply to the limits given with them; without any, to those that the node has.
+    --cpu limits all programs of a node together, and in a container also the processes that shape its links.
     """
     change = node_change(ranks, texts)
     network = networks.find_network(name, () if dry_run else named_ranks(ranks))

@@ -1,4 +1,4 @@
-"""What commands say of one TCP connection on lossy links."""
+"""Texts about the rate of one TCP connection on links that lose packets."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from harness.model.plan import NetworkPlan
 from harness.model.tcp import TcpCeiling, tcp_ceilings
 
 ONE_TCP: Final = (
-    "one TCP: about what one connection (cubic) gets in the long run; where packets are lost, that is less than the"
-    " rate (Mathis et al. 1997, RFC 9438). More: --congestion-control bbr, several connections, less loss."
+    "one TCP: about the rate of one connection (cubic) in the long run; where packets are lost, it is less than the"
+    " link's (Mathis et al. 1997, RFC 9438). More: --congestion-control bbr, several connections, less loss."
 )
 _CUBIC: Final = "cubic"
 _FAR_LESS: Final = 0.5
-"""Share of the rate: below it, users of `up` and `run` get a note."""
+"""Below this share of the rate, `up` and `run` print a note."""
 
 
 def slow_tcp(made: NetworkPlan, congestion_control: str) -> str | None:
-    """One line for a network on which one TCP connection gets far less than some edge's rate, because of losses.
+    """A line about edges on which losses keep one TCP connection far below the rate, if there are any.
 
     Args:
         made: the network.
-        congestion_control: of its nodes; only what cubic gets is known.
+        congestion_control: of its nodes; there is a model only of cubic.
     """
     if congestion_control != _CUBIC:
         return None
@@ -48,7 +48,7 @@ def _others(more: int) -> str:
 
 
 def one_tcp_range(least: TcpCeiling, most: TcpCeiling) -> str:
-    """``0.13 – 8.9 Mbit/s``, for a table."""
+    """For a table, e.g. ``0.13 – 8.9 Mbit/s``."""
     if least.bit_s is None:
         return NOTHING
     if most.bit_s is None:

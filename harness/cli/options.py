@@ -1,4 +1,4 @@
-"""Options that several verbs share; those of a network as model/plan_options.py declares them."""
+"""Options that several verbs share; those of a network are made from model/plan_options.py."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ Verb = Callable[..., None]
 
 
 def examples(*commands: str, then: str = "") -> str:
-    """What stands below a verb's options: commands to copy, one a line and never broken, and a word on what is next."""
+    """The text below a verb's options: commands to copy, one per line and never wrapped, and what to do next."""
     listed = "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
     return f"{listed}\n\n{then}" if then else listed
 
 
 def network_options(*names: str) -> Callable[[Verb], Verb]:
-    """Give a verb these options of a network in place of its parameter ``chosen``, which gets all as NetworkOptions."""
+    """Give a verb these options of a network; its parameter ``chosen`` gets them as NetworkOptions."""
     kinds = get_type_hints(NetworkOptions)
     made = {}
     for name in names:
@@ -79,12 +79,12 @@ def _chosen(values: Mapping[str, Any]) -> NetworkOptions:
 def in_place_of(
     place: str, options: Mapping[str, tuple[Any, Any]], make: Callable[[Mapping[str, Any]], Any]
 ) -> Callable[[Verb], Verb]:
-    """Let many options stand for one parameter of a verb.
+    """Replace one parameter of a verb by several options.
 
     Args:
-        place: the parameter; the options are listed where it stands.
-        options: by name, Typer's annotation and the default.
-        make: of the options' values by name, what the parameter gets.
+        place: the parameter; help lists the options in its place.
+        options: Typer's annotation and the default of each, by name.
+        make: makes the parameter's value from the options' values.
     """
 
     def decorate(function: Verb) -> Verb:

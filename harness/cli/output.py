@@ -1,4 +1,4 @@
-"""How the command line prints: results on standard output, everything else on standard error."""
+"""Prints results on standard output, and everything else on standard error."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ _STYLES: Final = {
 
 
 def paint(text: str, style: str) -> str:
-    """The text in a style, for a terminal; other places get it without (typer.echo), as does who sets NO_COLOR."""
+    """The text in a style, unless NO_COLOR is set; typer.echo removes the style where it writes to no terminal."""
     if not style or os.environ.get("NO_COLOR"):
         return text
     return typer.style(text, **_STYLES[style])  # type: ignore[arg-type]
 
 
 def fail(error: object) -> None:
-    """One line on standard error."""
+    """Print an error on standard error."""
     typer.echo(f"{paint('harness: error:', 'red')} {error}", err=True)
 
 
 def note(text: object) -> None:
-    """Something worth knowing, on standard error."""
+    """Print a remark on standard error."""
     typer.echo(f"{paint('harness:', 'yellow')} {text}", err=True)
 
 
 def say(text: object) -> None:
-    """A result in words, on standard output."""
+    """Print a result in words on standard output."""
     typer.echo(str(text))
 
 
 def print_json(value: Any) -> None:
-    """JSON on standard output, for programs."""
+    """Print JSON on standard output."""
     typer.echo(json.dumps(value, indent=2))
 
 
@@ -57,14 +57,14 @@ def table(title: str, *columns: str) -> Table:
 
 
 def show(made: Table) -> None:
-    """Print a table: on a terminal as wide as that is, elsewhere in columns that programs can read."""
+    """Print a table: as wide as the terminal, or elsewhere in columns that programs can read."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     typer.echo("\n".join(made.lines(width, paint)))
 
 
 @contextlib.contextmanager
 def status(first: str) -> Iterator[Callable[[str], None]]:
-    """A spinner with what is being done, on a terminal; yields the function that changes the text."""
+    """Show a spinner with a text, on a terminal; yields a function that changes the text."""
     if not sys.stderr.isatty():
         yield lambda text: None
         return

@@ -1,4 +1,4 @@
-"""``harness partition``: cut a network into parts."""
+"""``harness partition``: cuts a network into parts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def register(app: typer.Typer) -> None:
 
 
 def partition(
-    groups: Annotated[str, typer.Argument(help="Ranks by group, e.g. '0,1|2,3'; ranks not named form one more group.")],
+    groups: Annotated[str, typer.Argument(help="Ranks by group, e.g. '0,1|2,3'; all other ranks form one more group.")],
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Set every link between different groups of nodes down.
+    """Cut the links between groups of nodes: they drop every packet until heal.
 
-    Its packets are lost. Links inside a group stay as they are.
+    Links inside a group stay as they are.
     """
     network = networks.find_network(name)
 

@@ -1,4 +1,4 @@
-"""``harness plan``: the whole network as a value, without touching the machine."""
+"""``harness plan``: prints the plan of a network, without touching the machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EPILOG = options.examples(
 )
 
 _NAMED: Final = 12
-"""Of the edges that share a trunk."""
+"""The most edges of a trunk that are listed."""
 
 
 def register(app: typer.Typer) -> None:
@@ -34,9 +34,9 @@ def plan(
     chosen: NetworkOptions,
     json_: options.JsonOption = False,
 ) -> None:
-    """Print nodes, routes and every edge's shape, and what one TCP connection gets of it where packets are lost.
+    """Print nodes, routes and every edge's shape, and the rate of one TCP connection on edges that lose packets.
 
-    Delays are one way: a round trip pays both directions.
+    Delays are one way: a round trip has those of both directions.
     """
     made = chosen.plan()
     if json_:
@@ -46,7 +46,7 @@ def plan(
 
 
 def show_plan(made: NetworkPlan) -> None:
-    """The plan as tables, with what nodes and regions share, and what one TCP connection gets of each edge."""
+    """Print the plan as tables."""
     title = f"{count(made.size, 'node')}, {made.topology}, profile {made.profile}, seed {made.seed}"
     caps = ["uplink,", "downlink,"] if any(shape.present for shape in made.nodes.values()) else []
     cpus = ["CPU>"] if any(shape.cpu for shape in made.nodes.values()) else []
@@ -95,6 +95,6 @@ def _show_trunks(made: NetworkPlan) -> None:
 
 
 def plan_json(made: NetworkPlan) -> dict[str, Any]:
-    """The plan for programs, with what one TCP connection gets of each edge."""
+    """The plan as plain JSON, with the rate of one TCP connection on each edge."""
     tcp = [{"src": src, "dst": dst, **vars(one)} for (src, dst), one in sorted(tcp_ceilings(made).items())]
     return {**made.to_json(), "tcp": tcp}

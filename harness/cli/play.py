@@ -1,4 +1,4 @@
-"""``harness play``: changes of a network, each at its time, from a scenario file."""
+"""``harness play``: plays a scenario on a network that is up."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from harness.scenario.process import READY
 from harness.scenario.schedule import NetworkScenario
 
 MOST_LISTED: Final = 50
-"""Changes that --dry-run lists of a scenario that has no end."""
+"""The most changes that --dry-run lists of a scenario that has no end."""
 MOST_PRINTED: Final = 10_000
-"""The same of one that has."""
+"""The same of a scenario that ends."""
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +39,7 @@ def play(
             autocompletion=completion.scenarios,
         ),
     ],
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of random times; default: the file's.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of random events; default: the file's.")] = None,
     name: options.NameOption = options.DEFAULT_NAME,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen when; needs no network.")] = False,
     json_: options.JsonOption = False,
@@ -47,18 +47,18 @@ def play(
         Path | None,
         typer.Option(
             "--step-file",
-            help="For events at steps: the file to which the job appends each step's number.",
+            help="For events at steps of the job: the file to which it appends each step's number.",
             metavar="FILE",
         ),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", hidden=True, help="Begin at a line on standard input.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", hidden=True, help="Begin when standard input has a line.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", hidden=True, help="Print no changes.")] = False,
 ) -> None:
     """Play a scenario on a network that is up. Ctrl-C leaves the network as the last change made it.
 
-    Each change is printed with how long after its time the network had made it; late ones are named at the end.
-    Paused programs continue when playing ends. Killed ones start again only where harness run, or a container's agent,
-    runs the job.
+    Each change is printed with the time that the network took to make it; late changes are named at the end. Paused
+    programs continue when playing ends. Killed programs start again only if harness run, or a container's agent, runs
+    the job.
     """
     from harness.scenario.scenario_file import load_scenario
     from harness.scenario.scenario_name import scenario_path
@@ -74,8 +74,8 @@ def play(
 
     if script.by_steps and not steps:
         raise InputError(
-            f"{file}: events follow the job's steps: play it by 'harness run --scenario', or say with --step-file where"
-            " the job writes them"
+            f"{file}: it has events at steps of the job: play it by 'harness run --scenario', or name the file to which"
+            " the job writes its steps with --step-file"
         )
     network = networks.find_network(name)
     network.current()
@@ -99,11 +99,11 @@ def play(
         syscalls.die_with_parent()
         say(READY)
         sys.stdout.flush()
-        if not sys.stdin.readline():  # whoever started us has ended
+        if not sys.stdin.readline():  # the command that started this one has ended
             return
     try:
         player.play()
-    except (KeyboardInterrupt, SystemExit):  # the job has ended, or somebody has had enough
+    except (KeyboardInterrupt, SystemExit):  # the job has ended, or a user stops it
         for text in player.left():
             note(text)
         raise

@@ -1,4 +1,4 @@
-"""``harness predict``: how fast a job will be on a network, before it runs; and, if wished, beside what is measured."""
+"""``harness predict``: predicts how fast a job will be on a network, and can compare that with a measurement."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EPILOG = options.examples(
 _NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?)([kKMB]?)", re.ASCII)
 _SCALES: Final = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9}
 _MEASURABLE: Final = 50_000_000
-"""Parameters: each rank holds three copies."""
+"""The most parameters that --measure takes: each rank holds three copies."""
 
 
 def register(app: typer.Typer) -> None:
@@ -40,8 +40,8 @@ def register(app: typer.Typer) -> None:
 
 @options.network_options(*OPTIONS)
 def predict_job(
-    parameters: Annotated[str, typer.Option(help="Size of the model, e.g. 124M or 1.3B; each is a float32.")],
-    step_time: Annotated[str, typer.Option(help="Time that a step computes, waiting excluded, e.g. 26ms.")],
+    parameters: Annotated[str, typer.Option(help="Number of parameters, each a float32, e.g. 124M or 1.3B.")],
+    step_time: Annotated[str, typer.Option(help="Computing time of a step, without waiting, e.g. 26ms.")],
     chosen: NetworkOptions,
     strategy: Annotated[str, typer.Option(help="A strategy that ships; see docs/strategies.md.")] = "ddp",
     option: Annotated[
@@ -49,15 +49,17 @@ def predict_job(
     ] = None,
     price: Annotated[
         str | None,
-        typer.Option(help="Price of traffic that leaves a region (a node, without regions), e.g. 0.09USD/GB."),
+        typer.Option(help="Price of traffic that leaves a region, or without regions a node, e.g. 0.09USD/GB."),
     ] = None,
-    measure: Annotated[bool, typer.Option("--measure", help="Run the job on random numbers, and compare.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Run the job with a model that computes nothing, and compare.")
+    ] = False,
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
     """Predict time per step, compute utilisation, bytes, the rate for a utilisation and the price of a job.
 
-    From the delays, rates, shared capacities and losses of the plan and gloo's own algorithms; docs/predict.md.
+    It uses the delays, rates, shared capacities and losses of the plan, and gloo's algorithms; see docs/predict.md.
     """
     made, placement = prepare(name, chosen)
     if made.size < 2:
@@ -109,7 +111,7 @@ def _step(text: str) -> float:
     except InputError as error:
         raise InputError(f"--step-time: {error}") from None
     if seconds <= 0:
-        raise InputError(f"--step-time {quoted(text)}: a step computes for some time, e.g. 26ms")
+        raise InputError(f"--step-time {quoted(text)}: write a time over 0, e.g. 26ms")
     return seconds
 
 
@@ -126,7 +128,7 @@ def _given(words: list[str]) -> dict[str, str]:
 def _check_measurable(parameters: int, runtime: str) -> None:
     if parameters > _MEASURABLE:
         raise InputError(
-            f"--measure holds {count(_MEASURABLE, 'parameter')} at most: scale the model and the rates down together"
+            f"--measure takes at most {count(_MEASURABLE, 'parameter')}: scale the model and the rates down together"
         )
     if runtime == "netns" and importlib.util.find_spec("torch") is None:
         raise UnavailableError(f"--measure needs PyTorch, which this Python lacks: {INSTALL_TORCH}")
@@ -169,6 +171,6 @@ def _show_price(found: Prediction, price: Price | str | None) -> None:
         hour = found.leaving * 3600 / found.step
         say("")
         say(
-            f"price of what leaves: {price.cost(found.leaving * 1000)} per 1,000 steps, {price.cost(hour)} per hour"
+            f"price of traffic: {price.cost(found.leaving * 1000)} per 1,000 steps, {price.cost(hour)} per hour"
             f" ({format_size(found.leaving)} per step)"
         )

@@ -1,4 +1,4 @@
-"""``harness profiles``: the network conditions that ship, and those of a file."""
+"""``harness profiles``: lists the network profiles that ship, and those of files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def register(app: typer.Typer) -> None:
 def profiles(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Names or YAML files; all shipped ones unless given.", autocompletion=completion.profiles),
+        typer.Argument(help="Names or YAML files; default: all that ship.", autocompletion=completion.profiles),
     ] = None,
     json_: options.JsonOption = False,
 ) -> None:
-    """List network profiles. Delay is one way. Edges draw values from the ranges, nodes their uplink and downlink."""
+    """List network profiles: the ranges from which edges and nodes draw their values. Delay is one way."""
     from harness.cli.one_tcp import ONE_TCP, one_tcp_range
     from harness.model.profile import NODE_KEYS
     from harness.model.profile_file import load_profile, shipped_profiles

@@ -1,8 +1,8 @@
 """Reads texts and whole numbers of the command line without pydantic.
 
-Typer makes a pydantic adapter for every option of a command, given or not: 0.06 s of the 0.15 s that most verbs take.
-Whatever is not plainly right goes to Typer's own adapter; where that refuses it, the error is in plain words. With a
-Typer that has no such adapters nothing changes; tests/unit/cli/test_main.py fails where this is of no use any more.
+Typer makes a pydantic adapter for every option, given or not: 0.06 s of the 0.15 s that most verbs take. Values that
+need more go to Typer's own adapter, with errors in plain words. With a Typer that has no such adapters nothing changes;
+tests/unit/cli/test_main.py fails when this saves nothing any more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.model.units import is_whole_number
 
 
 class _QuickParam:
-    """In place of typer._coercion.RuntimeParam."""
+    """Replaces typer._coercion.RuntimeParam."""
 
     def __init__(self, descriptor: Any) -> None:
         self._descriptor = descriptor
@@ -42,7 +42,7 @@ class _QuickParam:
             raise
 
     def _refusal(self, value: Any) -> str:
-        """The error for a text that is not a number, or not in the option's range; empty for other kinds of options."""
+        """The error for a value that is not a number, or not in the option's range; empty for other options."""
         kind = {int: "a whole number", float: "a number"}.get(self._descriptor.annotation)
         low, high = (getattr(self._descriptor.parameter_info, end, None) for end in ("min", "max"))
         ends = f" from {low}" * (low is not None) + (f" to {high}" if high is not None else " up" * (low is not None))
@@ -53,6 +53,6 @@ _make_adapter: Any = getattr(core, "build_runtime_param", None)
 
 
 def install() -> None:
-    """Let Typer's parameters in this process read plain values by themselves."""
+    """Use it in this process."""
     if _make_adapter is not None:
         vars(core)["build_runtime_param"] = _QuickParam

@@ -1,4 +1,4 @@
-"""``harness run --record``: the folder of a run, the launch that writes it, and what is said of it at the end."""
+"""``harness run --record``: makes the run folder, records the job, and prints a summary."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NO_COLLECTIVES: Final = (
 
 
 def place(root: Path, command: Sequence[str]) -> Path:
-    """Where a run of this command that begins now would be recorded."""
+    """The folder in which a run of this command would be recorded now."""
     return root / folder_name(OwnCommand(tuple(command)).name)
 
 
@@ -48,7 +48,7 @@ def recorded_job(
     collectives: bool = False,
     scenario: str | None = None,
 ) -> Iterator[tuple[Placement, Job]]:
-    """A job that is recorded in a new folder; at the end, say what it was. Without a folder the job runs all the same.
+    """Record a job in a new folder, and print a summary at the end. If no folder can be made, the job runs unrecorded.
 
     Args:
         root: ``runs``.
@@ -58,7 +58,7 @@ def recorded_job(
         scenario: that is played meanwhile, for run.json.
 
     Yields:
-        The placement in which ranks see the folder, and what launches the command.
+        The placement in which ranks see the folder, and the function that launches the command.
     """
     name = OwnCommand(tuple(command)).name
     try:
@@ -89,7 +89,7 @@ def recorded_job(
     try:
         yield placement, job
     finally:
-        with contextlib.suppress(OSError):  # it has something in it where there was a network
+        with contextlib.suppress(OSError):  # it is empty if the network could not start
             folder.path.rmdir()
         if folder.path.is_dir():
             if collectives and not any(folder.path.glob("collectives-*.jsonl")):
@@ -100,7 +100,7 @@ def recorded_job(
 def _launch(
     recording: Recording, command: Sequence[str], show: Callable[[int, Stream, bytes], None], options: dict[str, Any]
 ) -> LaunchOutcome:
-    """Launch the command; whatever ends it, its end is recorded."""
+    """Launch the command, and record how it ends."""
     network = recording.network
 
     def sink(rank: int, stream: Stream, line: bytes) -> None:
@@ -131,7 +131,7 @@ def _launch(
 
 
 def _say_summary(folder: RunFolder) -> None:
-    """Ten lines at most, on standard error."""
+    """Print at most ten lines on standard error."""
     note(f"recorded in {folder.path}; try: harness report {folder.path} --open")
     with contextlib.suppress(HarnessError):
         (run,) = load_experiment(folder.path).runs

@@ -1,4 +1,4 @@
-"""``harness record-scenario``: what a recorded run met, as a scenario to be played again."""
+"""``harness record-scenario``: prints what happened to the network of a recorded run, as a scenario."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def record_scenario(
         Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run.", show_default="latest")
     ] = None,
 ) -> None:
-    """Print the network changes of a run as a scenario, with its cross traffic and when nodes were away.
+    """Print the network changes of a run as a scenario, with its cross traffic and the times when nodes were away.
 
-    harness run --scenario plays it again. The links that the run began with are in its run.json.
+    harness run --scenario plays it again. The run's run.json has the links that it began with.
     """
     from harness.experiment.trace.pick import pick_run
     from harness.run_files import AWAY, CHANGES, TRAFFIC, read_json
@@ -47,7 +47,7 @@ def record_scenario(
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a record that are whole."""
+    """The complete lines of a record."""
     if path.is_file():
         for line in path.read_text().splitlines():
             try:

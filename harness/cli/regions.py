@@ -1,4 +1,4 @@
-"""``harness regions``: real places to put ranks in, and the delays between them."""
+"""``harness regions``: lists real regions, and the measured delays between them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def regions(
     name: Annotated[str, typer.Argument(help="Name of a table, or a YAML file.", metavar="[TABLE]")] = "aws",
     json_: options.JsonOption = False,
 ) -> None:
-    """List real regions, and the one-way delays that were measured between them: for -t regions:TABLE and --place.
+    """List real regions and the measured one-way delays between them, for -t regions:TABLE and --place.
 
-    Between two regions with a published rate, that is the edge's; where none is known, and inside a region, rate,
-    jitter and loss are drawn from the profiles (--between, --profile).
+    Between two regions, an edge has the delay and, if it is published, the rate of the table. All else is drawn from
+    profiles: --between for edges between regions, --profile inside a region.
     """
     from harness.model.format import format_rate, format_time
     from harness.model.region_table import load_regions, shipped_tables

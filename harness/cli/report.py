@@ -1,4 +1,4 @@
-"""``harness report``: what an experiment showed, as one page."""
+"""``harness report``: reports the results of an experiment, as a page or in other formats."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NEEDS: Final = {
     **dict.fromkeys(("html", *_IMAGES), ("report", ("altair", "jinja2", "vl_convert"))),
     "parquet": ("parquet", ("pyarrow",)),
 }
-"""Of formats the extra, and its packages."""
+"""The extra that a format needs, and its packages."""
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def report(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            help="runs/<id>, or one run of it: runs/<id>/<slug>; latest: the newest in runs.", show_default="latest"
+            help="runs/<id>, or one run of it: runs/<id>/<slug>; latest is the newest in runs.", show_default="latest"
         ),
     ] = None,
     out: Annotated[
@@ -57,7 +57,7 @@ def report(
         typer.Option(
             "--out",
             "-o",
-            help="The file. csv and images are several files beside it, whose names begin with its name.",
+            help="File to write. csv and images are several files beside it, whose names begin with its name.",
             show_default=False,
         ),
     ] = None,
@@ -65,7 +65,7 @@ def report(
         str | None,
         typer.Option(
             "--format",
-            help=f"Comma-separated: {', '.join(FORMATS)}. Without it: html, or what --out ends in; pdf with --figure.",
+            help=f"Comma-separated: {', '.join(FORMATS)}. Default: the ending of --out, or html (pdf with --figure).",
             show_default=False,
         ),
     ] = None,
@@ -74,7 +74,7 @@ def report(
         typer.Option(
             "--figure",
             metavar="NAME",
-            help=f"Only this figure, for a paper: {', '.join(FIGURES)}; or one place's or run's, e.g. loss-time-wan.",
+            help=f"Write one figure, for a paper: {', '.join(FIGURES)}; or that of a place or run, e.g. loss-time-wan.",
             autocompletion=lambda: list(FIGURES),
             show_default=False,
         ),
@@ -82,14 +82,12 @@ def report(
     font: Annotated[
         float | None,
         typer.Option(
-            "--font", min=4, max=40, help="Font size of the figure in points; 9 unless given.", show_default=False
+            "--font", min=4, max=40, help="Font size of the figure in points; default: 9.", show_default=False
         ),
     ] = None,
     width: Annotated[
         str | None,
-        typer.Option(
-            "--width", help="Width of the figure, e.g. 85mm or 3.3in; 240pt unless given.", show_default=False
-        ),
+        typer.Option("--width", help="Width of the figure, e.g. 85mm or 3.3in; default: 240pt.", show_default=False),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     json_: options.JsonOption = False,
@@ -121,11 +119,11 @@ def report(
         text = paths[0] if len(paths) == 1 else f"{count(len(paths), f'{name} file')} in {base.parent}"
         note(text) if json_ else say(text)
     if open_ and not webbrowser.open(written["html"][0].absolute().as_uri()):
-        note("found no browser to open; open the file above yourself")
+        note("no browser was found: open the file above yourself")
 
 
 def _without_format(path: Path) -> Path:
-    """The path without its ending, where that is a format: ``results-v1.5`` has none."""
+    """The path without its ending, if that is a format: ``results-v1.5`` has none."""
     return path.with_suffix("") if path.suffix.lstrip(".").lower() in FORMATS else path
 
 
@@ -147,10 +145,10 @@ def _print_winners(analysis: Analysis) -> None:
 
 
 def _figure(name: str | None, font: float | None, width: str | None) -> tuple[str, Paper] | None:
-    """The one figure that is wanted, and its size; None: all of them."""
+    """The figure that is wanted, and its size; None: all figures."""
     if name is None:
         if font is not None or width is not None:
-            raise InputError("--font and --width are of one figure: give --figure NAME")
+            raise InputError("--font and --width need --figure NAME")
         return None
     return checked_figure(name), Paper(
         Paper.font if font is None else font, Paper.width if width is None else points(width)
@@ -164,7 +162,7 @@ def _write_formats(
     figure: tuple[str, Paper] | None,
     show_step: Callable[[str], None],
 ) -> dict[str, list[Path]]:
-    """Write every format and return its files. ``base`` is their path without an ending."""
+    """Write every format; the files of each. ``base`` is their path without an ending."""
     written: dict[str, list[Path]] = {}
     if wanted:
         base.parent.mkdir(parents=True, exist_ok=True)
@@ -207,11 +205,7 @@ def _write(base: Path, ending: str, text: str) -> Path:
 
 
 def wanted_formats(formats: str | None, out: Path | None, plain: str = "html") -> tuple[str, ...]:
-    """What to write, from --format or else from the ending of --out; ``plain`` where neither is given.
-
-    Raises:
-        InputError: an unknown format, or an --out without a format's ending.
-    """
+    """The formats to write: those of --format, or the ending of --out, or ``plain``. Raises InputError."""
     if formats is None:
         ending = out.suffix.lstrip(".").lower() if out else plain
         if ending not in FORMATS:

@@ -1,4 +1,4 @@
-"""``harness reproduce``: published measurements, done again here, beside what was published and what links allow."""
+"""``harness reproduce``: repeats published measurements on this machine, and compares the results."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ EPILOG = options.examples(
     "harness reproduce ./mine.yaml --full",
 )
 _WARM: Final = 4.0
+"""Seconds of a TCP connection before its goodput is measured."""
 _SECONDS: Final = 15.0
-"""Of a TCP connection: until it counts, and how long."""
 _FORMATS: Final = {"collective": format_time, "utilisation": format_share, "tcp": format_rate}
 
 
@@ -42,19 +42,19 @@ def register(app: typer.Typer) -> None:
 def reproduce(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Names (--list shows them) or YAML files; all that ship unless given.", metavar="[NAME]..."
-        ),
+        typer.Argument(help="Names (--list shows them) or YAML files; default: all that ship.", metavar="[NAME]..."),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List what ships, with its source.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Sizes and rates as published; on a large machine.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Take sizes and rates as published; needs a large machine.")
+    ] = False,
     engine: Annotated[str, typer.Option("--engine", help=OPTIONS["engine"].help, envvar="HARNESS_ENGINE")] = "auto",
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
-    """Repeat published measurements on this machine, scaled down to it, and say which are reproduced.
+    """Repeat published measurements on this machine, scaled down to it, and print which are reproduced.
 
-    A figure is compared by its ratio to what the links allow at best. Ends with 1 where one differs.
+    Figures are compared by their ratio to the best that the links allow. The exit code is 1 if one differs.
     """
     chosen = [load_published(one) for one in names or shipped_published()]
     if list_:
@@ -106,7 +106,7 @@ def _measured(cell: Cell, placement: Placement, name: str) -> float:
 
 
 def _goodput(network: Network, cell: Cell) -> float:
-    """Of one connection from 0 to 1, once it has settled, in bit/s of payload."""
+    """The goodput of one connection from 0 to 1, once it has settled, in bit/s."""
     spec = TrafficSpec(0, 1, flows=1, congestion_control=cell.congestion_control)
     with CrossTraffic(network, [spec]) as load:
         time.sleep(_WARM)

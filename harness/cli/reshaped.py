@@ -1,4 +1,4 @@
-"""What a user should know of a change that was made while jobs run."""
+"""Notes on a change that was made while jobs run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def note_consequences(network: Network, done: Reshaped) -> None:
-    """Say what still is as before the change, on standard error."""
+    """Print what the change does not affect yet."""
     for (src, dst), left in done.old_rate_s.items():
         note(
-            f"{src}->{dst}: what is queued already still leaves at the old rate, for another {format_time(left)}"
-            " (netem fixes a packet's departure when it is queued)"
+            f"{src}->{dst}: packets that were queued before leave at the old rate, for another {format_time(left)}"
+            " (netem computes a packet's departure when it is queued)"
         )
     if done.segments_cut and not network.backend.engine.cuts_super_packets:
         note(
-            "TCP connections that are open already still send super-packets of up to 64 KiB;"
-            " loss and limits act on those whole"
+            "TCP connections that were open before still send super-packets of up to 64 KiB;"
+            " loss and limits apply to each as a whole"
         )

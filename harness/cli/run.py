@@ -1,4 +1,4 @@
-"""``harness run``: a network for the time of one program."""
+"""``harness run``: starts a network, runs a program on every node, ends the network."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ EPILOG = options.examples(
     then="While it runs, reshape its links from another terminal: harness link set 0-1 --delay 120ms",
 )
 _UNDESTROYED: Final = (
-    "; if it had finished its work, PyTorch is the cause: threads of a process group that the script left open may"
-    " abort Python at exit (pytorch #190489): end the script with dist.barrier() and dist.destroy_process_group()"
+    "; if it had finished its work, the cause is PyTorch: threads of a process group that is still open may abort"
+    " Python at exit (pytorch #190489): end the script with dist.barrier() and dist.destroy_process_group()"
 )
 NOTHING_CROSSED: Final = (
-    "nothing crossed any link: the ranks did not talk to each other, or did so inside one node; a script that sets"
-    " MASTER_ADDR itself (localhost) runs beside the network: let it use the MASTER_ADDR and MASTER_PORT of its node"
+    "no packet crossed any link: the ranks did not talk to each other, or only inside one node; a script that sets"
+    " MASTER_ADDR itself (localhost) does not use the network: use the MASTER_ADDR and MASTER_PORT of its node"
 )
-"""What `run` says where the counters of all links stayed at zero."""
+"""Printed when the counters of all links have stayed at zero."""
 KILLS_RANK_0: Final = (
     "the scenario kills rank 0, which serves the store of torch.distributed (MASTER_ADDR): without it, the other ranks"
     " of such a job cannot connect"
@@ -81,7 +81,7 @@ def run(
     ] = "stop",
     timeout: Annotated[
         str | None,
-        typer.Option("--timeout", help="Time limit, e.g. 90s or 10m; then all ranks are stopped (exit code 124)."),
+        typer.Option("--timeout", help="Time limit, e.g. 90s or 10m: it stops all ranks (exit code 124)."),
     ] = None,
     record: Annotated[
         bool,
@@ -90,7 +90,7 @@ def run(
     collectives: Annotated[
         bool,
         typer.Option(
-            "--collectives", help="Record each collective of torch.distributed too; the script stays as it is."
+            "--collectives", help="Record each collective of torch.distributed too; the script needs no change."
         ),
     ] = False,
     scenario: Annotated[
@@ -121,9 +121,9 @@ def run(
     limits: dict[str, Any] = {"until": parse_until(until, made.size), "timeout": _duration(timeout)}
     limits |= {"master_port": master_port, "on_failure": on_failure}
     if runs is not None and not record:
-        raise InputError("--runs says where to record: add --record, or leave it out")
+        raise InputError("--runs needs --record")
     if collectives and not record:
-        raise InputError("--collectives says what to record: add --record, or leave it out")
+        raise InputError("--collectives needs --record")
     if record:
         from harness.cli import record as recorder  # it takes a while to import
 
@@ -162,7 +162,7 @@ def run(
 
 
 def _without_rank_0(command: Sequence[str]) -> None:
-    """Say what becomes of a job whose rank 0 a scenario kills. Raises InputError where it could never go on."""
+    """Warn that the scenario kills rank 0. Raises InputError for an elastic job, which could never go on."""
     if TRAINER in command and any(word.partition("=")[0] == ELASTIC for word in command):
         raise InputError(f"{KILLS_RANK_0}, with {ELASTIC} neither; have the scenario kill others")
     note(KILLS_RANK_0)
@@ -171,7 +171,11 @@ def _without_rank_0(command: Sequence[str]) -> None:
 def _on_network(
     name: str, made: NetworkPlan, placement: Placement, job: Callable[[Network], LaunchOutcome]
 ) -> tuple[LaunchOutcome, bool]:
-    """Make the network, perform the job on it, remove it; how the job ended, and whether it went well in silence."""
+    """Start the network, perform the job, remove the network.
+
+    Returns:
+        How the job ended, and whether it succeeded although no packet crossed any link.
+    """
     network = start(name, made, placement, transient=True)
     try:
         outcome = job(network)
@@ -195,7 +199,7 @@ def _on_network(
 def _accompanied(
     beside: Accompaniment | None, job: Callable[[Network, dict[str, Any]], LaunchOutcome]
 ) -> Callable[[Network], LaunchOutcome]:
-    """A job during which a scenario is played, from when its programs have begun."""
+    """The job, with the scenario played while it runs."""
 
     def accompanied(network: Network) -> LaunchOutcome:
         if beside is None:
@@ -214,9 +218,9 @@ def _duration(text: str | None) -> float | None:
 
 
 def _nothing_crossed(network: Network) -> bool:
-    """Whether the links have counted no packet at all; False where that is not known.
+    """Whether the links have counted no packet; False if that is not known.
 
-    Only shaped links count; in containers they count the agents' messages too, so there something always crosses.
+    Only shaped links count packets; in containers they count the agents' messages too, so there this is False.
     """
     edges = network.plan.edges.values()
     if not edges or any(edge.shape.is_unshaped for edge in edges):
@@ -227,17 +231,14 @@ def _nothing_crossed(network: Network) -> bool:
 
 
 def check_program(place: str, verb: str, command: Sequence[str], runtime: str, *arguments: str) -> None:
-    """Refuse what is no program: options in its place, or a Python file that nobody made executable.
+    """Raise InputError if the command begins with an option, or with a Python file that is not executable.
 
     Args:
-        place: before which our options go.
-        verb: ours.
+        place: what the harness's options go before, in words.
+        verb: of the harness.
         command: what the user wrote.
-        runtime: where nodes live; a container may have files that this machine has not.
+        runtime: where nodes live; containers may have files that this machine has not.
         arguments: of the verb, before ``--``.
-
-    Raises:
-        InputError: says what to write instead.
     """
     if command[0].startswith("-"):
         raise InputError(misplaced(place, verb, command, *arguments))
@@ -248,7 +249,7 @@ def check_program(place: str, verb: str, command: Sequence[str], runtime: str, *
 
 
 def misplaced(place: str, verb: str, command: Sequence[str], *arguments: str) -> str:
-    """What to write instead where a command begins with what look like our options."""
+    """The message for a command that begins with an option: what to write instead."""
     words = list(command)
     cut = words.index("--") if "--" in words else None
     ours, program = (["OPTIONS"], ["PROGRAM", "..."]) if cut is None else (words[:cut], words[cut + 1 :])
@@ -256,7 +257,7 @@ def misplaced(place: str, verb: str, command: Sequence[str], *arguments: str) ->
 
 
 def printer(ranks: int) -> Sink:
-    """Print every line with its rank in front, standard error on standard error."""
+    """A sink that prints every line with its rank in front, each stream to its own."""
     width = len(str(ranks - 1))
     streams: Mapping[str, tuple[BinaryIO, bool]] = {
         "stdout": (sys.stdout.buffer, sys.stdout.isatty()),
@@ -275,16 +276,12 @@ def printer(ranks: int) -> Sink:
 
 
 def end(outcome: LaunchOutcome) -> None:
-    """Say which rank failed first, and leave with its code."""
+    """Print how the job ended, and exit with the code of the rank that failed first."""
     if outcome.unended:
-        running = ", ".join(map(str, outcome.unended))
-        ranks = "ranks" if len(outcome.unended) > 1 else "rank"
-        over = f"stopped because the time of --timeout was over: {ranks} {running} still ran"
-        note(f"{over}; exit code {outcome.code}")
+        note(f"stopped by --timeout: {_named(outcome.unended)} still ran; exit code {outcome.code}")
         raise typer.Exit(outcome.code)
     if outcome.away:
-        ranks = "rank" if len(outcome.away) == 1 else "ranks"
-        note(f"{ranks} {', '.join(map(str, outcome.away))}: killed by a scenario, and not back before the job ended")
+        note(f"{_named(outcome.away)}: killed by a scenario, and not back before the job ended")
     if outcome.failed_rank is None:
         if outcome.stopped:
             note(f"{count(outcome.stopped, 'rank')} still ran and {'was' if outcome.stopped == 1 else 'were'} stopped")
@@ -294,3 +291,7 @@ def end(outcome: LaunchOutcome) -> None:
     others = f"; {stopped} {'other was' if stopped == 1 else 'others were'} stopped" if stopped else ""
     note(f"rank {outcome.failed_rank} failed first ({why}){others}{_UNDESTROYED if outcome.terminated else ''}")
     raise typer.Exit(outcome.code)
+
+
+def _named(ranks: Sequence[int]) -> str:
+    return f"rank{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks))}"

@@ -1,4 +1,4 @@
-"""``harness scenarios``: what ships for networks that change: scenarios, and models of links to make your own of."""
+"""``harness scenarios``: lists the scenarios that ship, and the models that scenarios of your own can use."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def register(app: typer.Typer) -> None:
 def scenarios(
     name: Annotated[
         str | None,
-        typer.Argument(help="Print the file of this one instead.", autocompletion=completion.scenarios),
+        typer.Argument(help="Print the file of this scenario instead.", autocompletion=completion.scenarios),
     ] = None,
     json_: options.JsonOption = False,
 ) -> None:
-    """List the scenarios that ship, for run --scenario and play, and the models that a scenario's traces can follow."""
+    """List the scenarios that ship, for run --scenario and play, and the models that a scenario of your own can use."""
     from harness.scenario.models import spot_preemption as spot
     from harness.scenario.models.catalogue import MODELS
     from harness.scenario.scenario_file import load_scenario

@@ -1,4 +1,4 @@
-"""``harness stack``: the nodes of a network as a stack of Docker Swarm, over many machines."""
+"""``harness stack``: prints a stack for Docker Swarm: a network whose nodes are on many machines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EPILOG = options.examples(
     "harness stack --nodes 8 --topology ring --profile wan > stack.yaml",
     "harness stack -n 16 -t regions:4 --name train --work ./job --runs ./runs --out t.yaml -- python train.py",
     then="Then: docker stack deploy --resolve-image never -c stack.yaml harness. Logs of rank 2: docker service logs"
-    " harness_rank-2. The end: docker stack rm harness. See docs/swarm.md",
+    " harness_rank-2. To end it: docker stack rm harness. See docs/swarm.md",
 )
 
 
@@ -31,31 +31,31 @@ def register(app: typer.Typer) -> None:
 @options.network_options(*(name for name in PLAN_OPTIONS if name != "mtu"), "engine", "congestion_control", "image")
 @job_options.job_options(
     "the stack and of the network",
-    "One that ships, or a file in --work, played while CMD runs (harness scenarios).",
+    "Change the network while CMD runs: a name ('harness scenarios' lists them) or a file in --work.",
 )
 def stack(
     chosen: NetworkOptions,
     job: JobOptions,
     mtu: Annotated[
-        int, typer.Option("--mtu", min=1280, help="Largest packet in bytes, 50 less than what machines' networks take.")
+        int, typer.Option("--mtu", min=1280, help="Largest packet in bytes: 50 less than the MTU between the machines.")
     ] = 1450,
     work: Annotated[
         Path | None, typer.Option("--work", metavar="DIR", help="Folder whose files every node gets in /work.")
     ] = None,
     runs: Annotated[
-        Path | None, typer.Option("--runs", metavar="DIR", help="Folder for results, on rank 0's machine.")
+        Path | None, typer.Option("--runs", metavar="DIR", help="Folder for results on rank 0's machine.")
     ] = None,
     machine: Annotated[
         str | None,
         typer.Option(
             "--machine",
             metavar="HOST",
-            help="Host name of the manager that runs rank 0 (docker node ls); any unless given.",
+            help="Host name of the manager that runs rank 0 (docker node ls); default: any.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the stack to this file.")] = None,
 ) -> None:
-    """Print a stack for Docker Swarm: nodes on many machines, whose links are shaped as the options say.
+    """Print a stack for Docker Swarm: a shaped network whose nodes are on many machines.
 
     Nodes find each other by name and shape their own links, as in Compose; rank 0 runs on a manager of the swarm.
     """
@@ -67,7 +67,7 @@ def stack(
     from harness.scenario.scenario_name import scenario_path
 
     if runs is not None and not runs.is_dir():
-        raise InputError(f"--runs {quoted(str(runs))} is not a folder: make it, as the user who is to own results")
+        raise InputError(f"--runs {quoted(str(runs))} is not a folder: make it, as the user who shall own the results")
     chosen = replace(chosen, mtu=mtu)
     plan = chosen.plan()
     if job.scenario:
@@ -89,10 +89,10 @@ def stack(
     )
     text = to_yaml(stack(chosen, stacked, plan))
     if empty:
-        note(f"empty files do not travel: {', '.join(empty[:5])}{' ...' if len(empty) > 5 else ''}")
+        note(f"empty files are not sent: {', '.join(empty[:5])}{' ...' if len(empty) > 5 else ''}")
     if out is None:
         say(text.rstrip())
     else:
         out.write_text(text)
     shown = out or "stack.yaml"
-    note(f"to start it at a manager of the swarm: docker stack deploy --resolve-image never -c {shown} {job.name}")
+    note(f"to start it on a manager of the swarm: docker stack deploy --resolve-image never -c {shown} {job.name}")

@@ -1,4 +1,4 @@
-"""``harness trace``: one timeline of a run, for Perfetto."""
+"""``harness trace``: writes one timeline of a run for Perfetto."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def trace(
         Path | None,
         typer.Argument(
             metavar="[RUN]",
-            help="runs/<id>/<slug>, or runs/<id> that has one run; latest, latest/<slug>: of the newest in runs.",
+            help="runs/<id>/<slug>, or runs/<id> if it has one run; latest is the newest folder in runs.",
             show_default="latest",
         ),
     ] = None,
@@ -45,7 +45,7 @@ def trace(
         typer.Option(
             "--out",
             "-o",
-            help="The file: .json, .json.gz, .pftrace or .pftrace.gz (Perfetto's own); -: JSON on standard output.",
+            help="File to write: .json, .json.gz, .pftrace, .pftrace.gz (Perfetto's own); -: JSON to standard output.",
             show_default="RUN/trace.json.gz",
         ),
     ] = None,
@@ -63,7 +63,7 @@ def trace(
     folder = pick_run(folder)
     with status("reading records") as show_step:
         experiment = load_experiment(folder)
-        gc.freeze()  # no garbage is among the records: not to look for it saves a third of the time
+        gc.freeze()  # garbage collection would search the records in vain, for a third of the time
         made = timeline(experiment.runs[0])
         if out == _STDOUT:
             sys.stdout.flush()

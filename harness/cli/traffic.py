@@ -1,4 +1,4 @@
-"""``harness traffic``: loads between two nodes, with which a job shares the network."""
+"""``harness traffic``: sends traffic between two nodes that competes with a job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.traffic.spec import TrafficSpec, check_path, limits, parse_spec
 if TYPE_CHECKING:
     from harness.traffic.load_file import Load
 
-app = typer.Typer(no_args_is_help=True, help="Traffic that competes with a job: start, show, stop.")
+app = typer.Typer(no_args_is_help=True, help="Send traffic that competes with a job: start, show, stop.")
 
 
 def register(parent: typer.Typer) -> None:
@@ -38,17 +38,17 @@ def start(
         str, typer.Argument(help="From A to B: any two nodes.", metavar="A-B", autocompletion=completion.edges)
     ],
     rate: Annotated[
-        str | None, typer.Option("--rate", help="UDP at this rate, headers included.", metavar="RATE")
+        str | None, typer.Option("--rate", help="Send UDP at this rate, headers included.", metavar="RATE")
     ] = None,
     on: Annotated[
-        str | None, typer.Option("--on", help="Send for this time, then pause for --off, and so on.", metavar="TIME")
+        str | None, typer.Option("--on", help="Send for this time, pause for --off, and repeat.", metavar="TIME")
     ] = None,
-    off: Annotated[str | None, typer.Option("--off", help="Length of the pauses of --on.", metavar="TIME")] = None,
+    off: Annotated[str | None, typer.Option("--off", help="Length of the pauses with --on.", metavar="TIME")] = None,
     flows: Annotated[
         int | None, typer.Option("--flows", help="Number of TCP flows, each as fast as it can send.")
     ] = None,
     control: Annotated[
-        str | None, typer.Option("--cc", help="Congestion control of --flows; default: the network's.")
+        str | None, typer.Option("--cc", help="Congestion control of the flows; default: the network's.")
     ] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after this many seconds.")] = None,
     both: Annotated[bool, typer.Option("--both", help="Also from B to A.")] = False,
@@ -56,7 +56,7 @@ def start(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Start a load between two nodes, neighbours or not. It lasts until it is stopped, or the network ends."""
+    """Send traffic between two nodes, neighbours or not. It lasts until it is stopped, or the network ends."""
     spec = parse_spec(ends, rate=rate, flows=flows, congestion_control=control, on=on, off=off, seconds=seconds)
     network = networks.find_network(name, (spec.src, spec.dst))
     specs = [spec, spec.reverse] if both else [spec]
@@ -84,7 +84,7 @@ def start(
 
 @app.command("show", epilog=options.examples("harness traffic show", "harness traffic show --json"))
 def show_traffic(name: options.NameOption = options.DEFAULT_NAME, json_: options.JsonOption = False) -> None:
-    """What runs, and what it has achieved up to a second ago. Bytes and rates are those on the wire."""
+    """Show traffic up to a second ago. Bytes and rates are those on the wire."""
     from harness.traffic.manager import loads
 
     network = networks.find_network(name)
@@ -108,7 +108,7 @@ def stop(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Stop loads, and print what they have achieved."""
+    """Stop traffic, and print how much was sent and received."""
     from harness.traffic import manager
 
     ids = _ids(which)

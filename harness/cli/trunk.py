@@ -1,4 +1,4 @@
-"""``harness trunk``: show and change what all edges from one region to another share."""
+"""``harness trunk``: shows and changes the capacity that all edges from one region to another share."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _OPTIONS: Final = {
     "rate": (
         Annotated[
             str | None,
-            typer.Option(help="Rate of everything that crosses it, e.g. 1gbit; none for no limit.", metavar="RATE"),
+            typer.Option(help="Rate of all that crosses it, e.g. 1gbit; none: no limit.", metavar="RATE"),
         ],
         None,
     )
@@ -78,7 +78,7 @@ def set_trunks(
     dry_run: options.DryRunOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Limit what all edges between two regions share, while jobs run. What is not given stays."""
+    """Limit what all edges between two regions share, while jobs run. Settings that are not given stay."""
     change = trunk_change(trunks, texts, one_way=one_way)
     network = networks.find_network(name)
     difference, done = perform(network, change, dry_run)

@@ -1,4 +1,4 @@
-"""``harness up``: start a network that stays until ``harness down``."""
+"""``harness up``: starts a network that stays until ``harness down``."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def up(
 
 
 def prepare(name: str, chosen: NetworkOptions) -> tuple[NetworkPlan, Placement]:
-    """The plan, and where it is to be; touches no machine. Raises InputError."""
+    """The plan, and where its nodes shall live; touches no machine. Raises InputError."""
     made = chosen.plan()
     LocalRegistry.check_name(name)
     placement = Placement.of(chosen)
@@ -72,7 +72,7 @@ def prepare(name: str, chosen: NetworkOptions) -> tuple[NetworkPlan, Placement]:
 
 
 def start(name: str, made: NetworkPlan, placement: Placement, *, transient: bool) -> Network:
-    """Start the network, with a spinner. What the machine lacks is printed before anything is made."""
+    """Start the network, with a spinner, and print what users should know of it."""
     with status(f"starting network {name!r}") as progress:
         network = placement.start(name, made, transient=transient, progress=progress, tell=note)
     if slow := slow_tcp(made, placement.congestion_control):

@@ -1,4 +1,4 @@
-"""``harness verify``: real traffic over every edge, against what was asked for."""
+"""``harness verify``: measures every edge by real traffic, and compares with what was requested."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ EPILOG = options.examples(
     "harness verify",
     "harness verify 0-1 --seconds 20",
     "harness verify --ipv6 --json",
-    then="Exit code 1 where an edge is off, was changed meanwhile, or is too slow to be measured at all.",
+    then="Exit code 1 if an edge is off, was changed meanwhile, or is too slow to be measured.",
 )
 _NAMED: Final = 4
-"""Rows that are printed one by one before their edges are measured once more."""
+"""The most rows or edges that a line names."""
 
 
 def register(app: typer.Typer) -> None:
@@ -40,20 +40,20 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     edges: options.AllEdgesArgument = "all",
-    seconds: Annotated[float, typer.Option(help="Time for one edge: more of it gives narrower intervals.")] = SECONDS,
-    parallel: Annotated[int, typer.Option(min=1, help="Edges measured side by side.")] = MAX_PARALLEL,
-    ipv6: Annotated[bool, typer.Option("--ipv6", help="Probe by IPv6.")] = False,
+    seconds: Annotated[float, typer.Option(help="Time for one edge: a longer one gives narrower intervals.")] = SECONDS,
+    parallel: Annotated[int, typer.Option(min=1, help="Edges measured at a time.")] = MAX_PARALLEL,
+    ipv6: Annotated[bool, typer.Option("--ipv6", help="Measure by IPv6.")] = False,
     name: options.NameOption = options.DEFAULT_NAME,
     json_: options.JsonOption = False,
 ) -> None:
     """Measure RTT, jitter, loss and rate of every edge, in both directions: requested, applied, measured, verdict.
 
-    Then what edges share, if the network has any: a node's uplink and downlink, a trunk. All their senders send at once
-    until they fill it; the row has what they get together, and how fairly (Jain's index, 1 where all get the same).
-    Then the CPU of nodes with a share of it: how much a program gets that only computes.
+    Then capacities that edges share, if there are any: uplinks, downlinks, trunks. All their senders send at once until
+    they fill it; the row has the sum of their rates, and Jain's index of fairness (1: all get the same). Then the CPU
+    of nodes with a share of it: how much a program gets that only computes.
 
-    An edge with a row that is off is measured once more, and called off only if it is off again: one run of a hundred
-    is off by chance. Jitter is in the profile's own unit.
+    An edge that is off is measured again, and is reported as off only if it is off twice: one measurement of a hundred
+    is off by chance. Jitter is in the profile's unit.
     """
     checked_seconds(seconds)
     network = networks.find_network(name)
@@ -88,7 +88,7 @@ def verify(
 
 
 def _problems(rows: Sequence[Verdict | CapVerdict], plan: NetworkPlan, ipv6: bool) -> Iterator[str]:
-    """One line for each reason why the exit code is not 0."""
+    """A line for each reason why the exit code is not 0."""
     bad = [row for row in rows if not row.ok]
     if off := [row for row in bad if not row.why_not]:
         yield f"{len(off)} of {len(rows)} are off"
@@ -99,10 +99,10 @@ def _problems(rows: Sequence[Verdict | CapVerdict], plan: NetworkPlan, ipv6: boo
         frame = full_frame(plan.mtu)
         ends = [[shape_alone(plan, way, frame) for way in (pair, pair[::-1])] for pair in pairs]
         enough = max(enough_seconds(*shapes, ipv6=ipv6, frame=frame) for shapes in ends)
-        yield f"nothing was measured on {slow}: too slow for this time; use --seconds {enough:g}"
+        yield f"nothing was measured on {slow}: too slow for this time; take --seconds {enough:g}"
 
 
 def _edges(rows: Iterable[Row]) -> str:
-    """The directed edges, nodes and trunks of rows, each once, as a list for people."""
+    """The places of rows (directed edges, nodes, trunks), each once, as a text."""
     names = list(dict.fromkeys(row.place for row in rows))
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

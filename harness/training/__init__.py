@@ -6,7 +6,7 @@ strategies/            base is what a strategy is; one file per strategy; catalo
 tasks/                 base is what a task is; images (digits, mnist) and text; sharding divides examples among ranks
 group, command         the process group from torchrun's variables; how the programs parse and end
 recorder, run_description                       rank-R.jsonl; run.json and end.json
-collectives/           which collectives ran, when and for how long: in the trainer, and in any job that asks for it
+collectives/           records collectives with their times: in the trainer, and in any job that asks for it
 checkpoints            saved states, and which of them every rank can load
 bench, bench_collectives, bench_ranks           `harness bench`: times gloo's collectives
 exogym/                ExoGym's Trainer, one rank per node

@@ -1,4 +1,4 @@
-"""Times torch.distributed's gloo collectives: what `harness bench` runs on every rank.
+"""Times torch.distributed's gloo collectives; `harness bench` runs it.
 
 Run on every rank, with torchrun's variables (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, GLOO_SOCKET_IFNAME):
 
@@ -18,19 +18,19 @@ send_recv). With n ranks, `bytes` is S:
 | send_recv | what each rank sends to rank + 1, the last to 0, all at once | 1 |
 | barrier | 0 | 1 |
 
-algbw = S / t with the median t. Elements are float32. Sizes are cut to whole elements, the same number for every rank
-where ranks have parts, at least one: `bytes` is what was moved, `bytes_asked` what was asked.
+algbw = S / t with the median t. Elements are float32. Sizes are cut to whole elements, at least one, and to the same
+number for every rank if each has a part: `bytes` is the size that was moved, `bytes_asked` the one that was asked for.
 
-A repeat starts at the same moment on all ranks, by a clock that they share: they agree on the moment beforehand, by an
-all_reduce of their clocks. It lasts until the last rank has finished. Ranks without a shared clock (more than one
-machine) start when that all_reduce returns, and the longest of their times counts; the result's `start` says which it
-was. A rank that starts late makes a repeat longer: `late_max` is the largest delay. Ranks exchange their times after
-all repeats.
+A repeat starts at the same moment on all ranks, by a clock that they share; they agree on the moment before, by an
+all_reduce of their clocks. It ends when the last rank has finished. Ranks without a shared clock (on more than one
+machine) start when that all_reduce returns, and the longest of their times counts; `start` in the result says which
+applies. A rank that starts late makes a repeat longer: `late_max` is the largest delay. Ranks exchange their times
+after all repeats.
 
-With --device cuda the arrays are on the GPU; a repeat ends when the GPU has its result too.
+With --device cuda the arrays are on the GPU, and a repeat ends when the GPU has its result.
 
-Rank 0 writes JSON to standard output, one object per line and nothing else: first `{"done": 0, "total": 12}` when all
-ranks are connected, then one per finished row, `{"done": 1, "total": 12, "row": {...}}`, and at last
+Rank 0 writes only JSON to standard output, one object per line: first `{"done": 0, "total": 12}` when all ranks are
+connected, then one per finished row, `{"done": 1, "total": 12, "row": {...}}`, and at last
 `{"result": {"rows": [...], "torch": "2.13.0", "world_size": 4, "start": "shared clock", "device": "cpu"}}`.
 
 Exit codes: 0; 2 wrong input; 130 interrupted; 69 no torch; 70 a collective failed or its result is wrong, with one

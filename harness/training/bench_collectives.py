@@ -1,4 +1,4 @@
-"""The collectives that `harness bench` times: the data that each moves, and a check of its result.
+"""The collectives that `harness bench` times: their data, and checks of their results.
 
 Sizes are those of NVIDIA/nccl-tests (doc/PERFORMANCE.md, and src/sendrecv.cu for send_recv).
 """
@@ -17,11 +17,11 @@ WIDTH: Final = 4
 NOTES: Final = {
     "reduce_scatter": "gloo has none of its own: torch runs an all_reduce and each rank keeps its part",
 }
-"""Read in PyTorch's ProcessGroupGloo.cpp; in torch 2.13.0 it moved 2 (n - 1) S bytes in all, as all_reduce does."""
+"""By PyTorch's ProcessGroupGloo.cpp; with torch 2.13.0, it moved 2 (n - 1) S bytes in all, like all_reduce."""
 
 
 def moved_bytes(collective: str, asked: int, ranks: int) -> int:
-    """Bytes that are moved for the bytes asked: whole elements, the same number for each rank."""
+    """The size in bytes that is moved when this size is asked for; see harness.training.bench."""
     if collective == "barrier":
         return 0
     step = WIDTH * (ranks if collective in ("all_gather", "reduce_scatter", "all_to_all") else 1)
@@ -30,7 +30,7 @@ def moved_bytes(collective: str, asked: int, ranks: int) -> int:
 
 @dataclass(frozen=True)
 class Case:
-    """One collective, ready to run again and again.
+    """One collective, which can be run repeatedly.
 
     Args:
         prepare: fills the input and overwrites the output.
@@ -43,7 +43,7 @@ class Case:
     pairs: Callable[[], list[tuple[Any, Any]]]
 
     def check(self) -> None:
-        """Raise HarnessError where the result is wrong."""
+        """Raise HarnessError if the result is wrong."""
         for got, expected in self.pairs():
             wrong = (got != expected).nonzero()
             if len(wrong):

@@ -1,4 +1,4 @@
-"""The ranks of a measurement: a process group whose ranks start together, and test data that all of them know."""
+"""The process group of `harness bench`: its ranks start together, and know each other's test data."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class BenchRanks(ProcessGroup):
                 self.start()
 
     def start(self) -> float:
-        """Return at the same moment on all ranks, and what this process's clock said then.
+        """Return at the same moment on all ranks: that moment, by this process's clock.
 
-        The margin is 1.5 times what the last all_reduces took.
+        The margin is 1.5 times the time of the last all_reduces.
         """
         last, wait = self.largest([time.perf_counter(), self._wait])
         if not self.shared_clock:
@@ -56,11 +56,11 @@ class BenchRanks(ProcessGroup):
         return (each * self.size + self.size * (self.size - 1) // 2).to(self.torch.float32)
 
     def settle(self) -> None:
-        """Wait until the GPU has done all that it was given."""
+        """Wait until the GPU has done all its work."""
         synchronize(self.device)
 
     def exchange(self, own: Any, out: Any, dst: int, src: int) -> None:
-        """Send one array and receive another at once; gloo does that from and to the machine's memory."""
+        """Send one array and receive another at the same time; gloo needs both in the machine's memory."""
         sent, received = (own, out) if self._direct else (off_device(own), self.torch.empty(out.shape, dtype=out.dtype))
         work = self.dist.isend(sent, dst)
         self.dist.recv(received, src)
@@ -74,7 +74,7 @@ class BenchRanks(ProcessGroup):
 
 
 def _clock_identity() -> int:
-    """A number that two processes share where their perf_counter counts from the same moment: one boot, one offset."""
+    """A number that is equal in processes whose perf_counters start at the same moment: one boot, one offset."""
     texts = []
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/timens_offsets"):
         try:

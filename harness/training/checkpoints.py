@@ -1,4 +1,4 @@
-"""Checkpoints, from which a stopped run continues: one file per rank and saved step; the newest few are kept."""
+"""Checkpoints, from which a stopped run continues: one file per rank and saved step, of which the newest are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.run_files import replace_file
 _KEPT: Final = 3
 """The least number of files that a rank keeps."""
 _COMMON: Final = 2
-"""Steps saved by all ranks that are kept: the newest may be damaged."""
+"""How many steps that all ranks have saved are kept: the newest may be damaged."""
 
 
 class Checkpoints:
@@ -37,9 +37,9 @@ class Checkpoints:
     def save(self, step: int, state: Mapping[str, Any]) -> None:
         """Write a state; a reader finds it whole or not at all. Raises HarnessError.
 
-        Earlier steps are kept as long as a resumed run may need them: ranks that rarely synchronise may be far apart,
-        and all continue from a step that every rank has saved. Later steps are of an attempt that no longer counts, and
-        are removed.
+        Earlier steps are kept as long as a resumed run may need them: all ranks continue from a step that each has
+        saved, and ranks that rarely synchronise may be far apart. Later steps are of an earlier attempt, and are
+        removed.
         """
         path = self._path(step)
         data = io.BytesIO()  # torch does not report why a file cannot be written
@@ -77,8 +77,8 @@ class Checkpoints:
     def _kept(self, mine: list[int]) -> list[int]:
         """The steps of this rank from which a later attempt may continue.
 
-        The last few, and all since the last two that every rank has saved. Where there are no such steps (other ranks
-        are slow, or have folders of their own), the first two, which the others will reach.
+        These are the last few, and all since the last two that every rank has saved. If no step is saved by every rank
+        (others are slow, or have folders of their own), the first two are kept too, which the others will reach.
         """
         common = sorted(set(mine).intersection(*(self._steps(rank) for rank in range(self._ranks))))[-_COMMON:]
         if not common:
@@ -86,9 +86,9 @@ class Checkpoints:
         return [step for step in mine if step >= min(common + mine[-_KEPT:])]
 
     def _load(self, step: int) -> Mapping[str, Any] | None:
-        """A state; None, and a line on standard error, if its file is damaged, e.g. by a power cut.
+        """A state; None, with a line on standard error, if its file is damaged.
 
-        Raises HarnessError where it cannot be read at all.
+        Raises HarnessError if it cannot be read.
         """
         path = self._path(step)
         try:
@@ -100,11 +100,8 @@ class Checkpoints:
         except MemoryError:
             raise
         except Exception as error:  # a damaged file raises many kinds: pickle's, zip's, torch's own
-            print(
-                f"{path.name} is damaged ({type(error).__name__}); it is not used to resume",
-                file=sys.stderr,
-                flush=True,
-            )
+            line = f"{path.name} is damaged ({type(error).__name__}); it is not used to resume"
+            print(line, file=sys.stderr, flush=True)
             return None
         return state
 

@@ -1,4 +1,4 @@
-"""Shared by the programs train and bench: parsers of command line values, and how the programs end."""
+"""What the programs train, bench and pace share: parsers of command line values, and their end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMEOUT_HELP: Final = "seconds after which a collective counts as failed"
 
 
 def ended(run: Callable[[], None]) -> int:
-    """Run a program and return its exit code. An error, also one of writing a file or pipe, is one line on stderr."""
+    """Run a program and return its exit code; print an error in one line on standard error."""
     warnings.simplefilter("ignore", FutureWarning)
     try:
         run()
@@ -33,7 +33,7 @@ def ended(run: Callable[[], None]) -> int:
 
 
 def leave(code: int) -> Never:
-    """Exit without Python's shutdown: after a failed collective, torch's threads sometimes abort that with SIGABRT."""
+    """Exit without Python's shutdown, which torch's threads sometimes abort after a failed collective."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

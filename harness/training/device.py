@@ -1,7 +1,7 @@
-"""Where a rank computes: on the CPU or on a GPU, which nodes of one machine may share.
+"""Chooses where a rank computes: on the CPU, or on a GPU, which nodes of one machine may share.
 
-gloo moves CUDA tensors through the machine's memory: it copies them there, sends, and copies what came to the GPU. It
-sends and receives (point to point) only CPU tensors: ``off_device`` and ``Tensor.copy_`` do the rest.
+gloo's collectives copy CUDA tensors to the machine's memory and back. Its send and recv take only CPU tensors: for
+these, ``off_device`` and ``Tensor.copy_`` do the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from harness.errors import HarnessError, InputError, UnavailableError
 
 Device = Literal["cpu", "cuda", "auto"]
 Transport = Literal["gloo", "nccl"]
-"""What carries the tensors of a GPU; those of the CPU are gloo's."""
+"""What carries GPU tensors; gloo always carries CPU tensors."""
 DEVICES: Final = get_args(Device)
 TRANSPORTS: Final = get_args(Transport)
 DEVICE_HELP: Final = (
@@ -32,13 +32,13 @@ def prepare(environment: MutableMapping[str, str]) -> None:
 
 
 def find_device(wanted: str, transport: str, rank: int, numbers: Sequence[int] | None = None) -> Any:
-    """Where this rank computes, a torch.device; of several GPUs rank r takes number r modulo their count.
+    """The torch.device of this rank; of several GPUs, rank r takes number r modulo their count.
 
     Args:
         wanted: cpu, cuda or auto.
         transport: gloo or nccl.
         rank: of this process.
-        numbers: of the GPUs to take; None: all that this process sees.
+        numbers: of the GPUs to use; None: all that this process sees.
 
     Raises:
         UnavailableError: there is no GPU, or this PyTorch cannot use it.
@@ -72,7 +72,7 @@ def _available() -> bool:
     import torch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # e.g. of a driver that is too old: _why_not says it in one line
+        warnings.simplefilter("ignore")  # e.g. of a driver that is too old, which _why_not reports in one line
         return bool(torch.cuda.is_available())
 
 
@@ -91,7 +91,7 @@ def _why_not() -> str:
 
 
 def synchronize(device: Any) -> None:
-    """Wait until the GPU has computed all that it was given; nothing on the CPU."""
+    """Wait until the GPU has done all its work; on a CPU, do nothing."""
     if device.type == "cuda":
         import torch
 
@@ -99,12 +99,12 @@ def synchronize(device: Any) -> None:
 
 
 def backend_of(transport: str) -> str:
-    """What init_process_group is given: CPU tensors, as of small facts, are gloo's always."""
+    """The backend for init_process_group."""
     return "gloo" if transport == "gloo" else "cpu:gloo,cuda:nccl"
 
 
 def off_device(tensor: Any) -> Any:
-    """The tensor where gloo can send it from; the same where it is on the CPU."""
+    """The tensor on the CPU, from where gloo can send it."""
     return tensor.cpu() if tensor.device.type != "cpu" else tensor
 
 

@@ -15,13 +15,13 @@ from harness.training.device import backend_of, find_device, prepare
 
 _NEEDED: Final = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _SOURCE_PLACE: Final = re.compile(r"(\[[^]]*\.cc?p?p?:\d+\] ?)+")
-"""What gloo and torch print before each cause: ``[/pytorch/.../pair.cc:537] ``."""
+"""The source positions that gloo and torch print before each cause: ``[/pytorch/.../pair.cc:537] ``."""
 _GLOO: Final = "/gloo/"
-"""In the place of the source that gloo prints."""
+"""Part of the source positions that gloo prints."""
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
-    """Raise InputError where these are not torchrun's variables for at least 2 ranks."""
+    """Raise InputError if these are not torchrun's variables for at least 2 ranks."""
     missing = [name for name in _NEEDED if not environment.get(name)]
     if missing:
         raise InputError(f"{', '.join(missing)} not set; run this under `harness run` or torchrun")
@@ -70,7 +70,7 @@ class ProcessGroup:
 
     @property
     def ended(self) -> bool:
-        """Whether the group ends here, because its members meet again in another one (elastic/)."""
+        """Whether the group has ended because its members form another one (elastic/)."""
         return False
 
     def largest(self, values: Iterable[float]) -> list[float]:
@@ -86,12 +86,12 @@ class ProcessGroup:
     def of_rank_0(self, value: float) -> float:
         """The value that rank 0 of the group has."""
         tensor = self.torch.tensor(value, dtype=self.torch.float64)
-        with blamed(self.global_rank, "hearing from rank 0"):
+        with blamed(self.global_rank, "receiving from rank 0"):
             self.dist.broadcast(tensor, src=0)
         return float(tensor)
 
     def close(self) -> None:
-        """Destroy the group once all ranks are here: the first to leave would cut off those that still receive."""
+        """Wait for all ranks, some of which may still receive from this one, then destroy the group."""
         self.wait_for_all()
         self.destroy()
 
@@ -101,7 +101,7 @@ class ProcessGroup:
             self.dist.barrier()
 
     def destroy(self) -> None:
-        """Destroy the group, for which nobody waits any more."""
+        """Destroy the group, without waiting for others."""
         self.dist.destroy_process_group()
 
 
@@ -120,9 +120,9 @@ def import_torch() -> tuple[Any, Any]:
 
 @contextmanager
 def blamed(rank: int, action: str) -> Iterator[None]:
-    """Turn a failure of the block into a HarnessError of one line that names rank, action and cause.
+    """Turn a failure of the block into a HarnessError that names rank, action and cause in one line.
 
-    It is a GroupError where gloo, or torch's store, has failed.
+    If gloo or torch's store has failed, it is a GroupError.
     """
     try:
         yield

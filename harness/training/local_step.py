@@ -1,4 +1,4 @@
-"""What one step of a task takes on this machine, alone: for an estimate of runs that have not begun."""
+"""Times one step of a task on this machine, to estimate the time of runs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class LocalStep:
     """One step of one rank.
 
     Args:
-        parameters: of the model.
-        seconds: of computing: the median, on one core.
+        parameters: number of the model's parameters.
+        seconds: the median time of computing, on one core.
     """
 
     parameters: int
@@ -26,7 +26,7 @@ class LocalStep:
 
 
 def time_step(options: TaskOptions) -> LocalStep:
-    """Do some steps of a rank that has the data to itself, on the CPU.
+    """Time some steps of one rank that has all the data, on the CPU.
 
     Raises:
         UnavailableError: PyTorch or the data are missing.

@@ -1,7 +1,7 @@
-"""Training without torch's compiler: nothing here compiles, and its import takes 2 s of CPU and 900 modules.
+"""Keeps torch's compiler from being imported: nothing here is compiled, and the import takes 2 s of CPU.
 
-torch's optimizers and DistributedDataParallel import it when they first work, only to keep it away from themselves; so
-does ``torch.use_deterministic_algorithms``, which ``torch.set_deterministic_debug_mode`` can do without.
+torch's optimizers and DistributedDataParallel import it at their first use, only to exclude themselves from it; so does
+``torch.use_deterministic_algorithms``, in whose place ``torch.set_deterministic_debug_mode`` can be used.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ _NAME: Final = "torch._dynamo"
 
 
 class _Absent(ModuleType):
-    """In place of ``torch._dynamo`` until somebody asks it for more than these."""
+    """Replaces ``torch._dynamo`` until another attribute than these is used."""
 
     utils = SimpleNamespace(get_optimize_ddp_mode=lambda: "no_optimization")
     trace_rules = SimpleNamespace(clear_lru_cache=lambda: None)
 
     @staticmethod
     def graph_break() -> None:
-        """There is no graph."""
+        """Do nothing: there is no graph."""
 
     @staticmethod
     def disable(function: Any, *_: Any, **__: Any) -> Any:
-        """It is not compiled anyway."""
+        """The function itself, which is not compiled anyway."""
         return function
 
     def __getattr__(self, name: str) -> Any:
@@ -40,7 +40,7 @@ class _Absent(ModuleType):
 
 
 def leave_out_compiler() -> None:
-    """Call it where no code of a user's runs, before the first optimizer is made."""
+    """Call this before the first optimizer is made, in programs that run no code of users."""
     import torch
 
     if _NAME not in sys.modules:

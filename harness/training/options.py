@@ -20,18 +20,18 @@ from harness.training.tasks.task_options import TaskOptions
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train, when to evaluate and save, and what ends it; the same for all runs of an experiment.
+    """How long to train, and when to evaluate and save; the same for all runs of an experiment.
 
-    The model is evaluated before the first step and after the last one too, whatever ``evaluate_every`` is.
+    The model is always evaluated before the first and after the last step.
     """
 
-    steps: int = declared(200, "how many steps to train")
+    steps: int = declared(200, "number of steps to train")
     evaluate_every: int = declared(10, "steps between two evaluations")
     checkpoint_every: int = declared(50, "steps between two checkpoints; 0: none", least=0)
     elastic: int = declared(
         0,
-        "continue without ranks that are away, and let them join again: seconds after which a collective fails because"
-        " a rank does not answer; 0: the first rank that fails ends the run",
+        "continue without ranks that are away, and let them join again: seconds after which a collective with a rank"
+        " that does not answer fails; 0: the first rank that fails ends the run",
         least=0,
     )
 
@@ -70,5 +70,5 @@ class TrainOptions:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of to_json. Raises InputError for an unknown key, or a value that makes no sense."""
+        """The inverse of to_json. Raises InputError for an unknown key or an invalid value."""
         return from_json(cls, data)

@@ -1,14 +1,14 @@
-"""Measures how a strategy's steps go on a network, with a model that computes nothing: what `predict --measure` runs.
+"""Times a strategy's steps on a network, with a model that computes nothing: `predict --measure` runs it.
 
 Run on every rank, with torchrun's variables (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, GLOO_SOCKET_IFNAME):
 
     python -m harness.training.pace --parameters 1000000 --step-time 0.026 [--strategy diloco] [--option H=8]...
         [--periods 3]
 
-Each step sleeps for its time of computing, then the strategy shares what a model of so many parameters, in 12 equal
-tensors, would share. The first period, in which connections are new, does not count. Rank 0 prints JSON: ``{"result":
-{"steps", "seconds_per_step", "seconds_compute", "seconds_waiting", "utilisation"}}``, of its own steps; ``utilisation``
-is the share that the steps were to compute of all the time. Exit codes as of harness.training.bench.
+Each step sleeps instead of computing, then the strategy sends what it would for a model of so many parameters in 12
+equal tensors. The first period, in which connections are new, is not timed. Rank 0 prints JSON with the times of its
+own steps: ``{"result": {"steps", "seconds_per_step", "seconds_compute", "seconds_waiting", "utilisation"}}``;
+``utilisation`` is --step-time / seconds_per_step. Exit codes are those of harness.training.bench.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
     setup = StrategyContext(model, lambda all_: torch.optim.SGD(all_, lr=0.1), group.rank, group.size, near, clock)
 
     def loss_of(module: Any) -> Any:
-        """All gradients for ddp, which waits for them; for the others one, which costs nothing."""
+        """Compute all gradients for ddp, which waits for them; for other strategies one, which costs nothing."""
         asleep = time.perf_counter() + options.step_time
         loss = module() if options.strategy == "ddp" else layers[0][0][:1].sum() * 0
         time.sleep(max(0.0, asleep - time.perf_counter()))

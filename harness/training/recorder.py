@@ -1,4 +1,4 @@
-"""Writes rank-R.jsonl: one JSON object per line, written immediately; docs/runs.md has the format."""
+"""Writes rank-R.jsonl: one JSON object per line, without delay; docs/runs.md has the format."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class InterfaceCounters:
 
 
 class Recorder:
-    """Records the steps, evaluations and collectives of a rank; the latter also one by one, in collectives-R.jsonl.
+    """Records the steps, evaluations and collectives of a rank; collectives-R.jsonl has each collective too.
 
     Args:
         folder: of rank-R.jsonl; None: nothing is written.
         rank: of this process.
         counters: of the node's interface.
-        settled: whether no send or receive is under way between two steps, as with all strategies that ship.
+        settled: whether no send or receive is under way between steps, as with all strategies that ship.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -58,17 +58,17 @@ class Recorder:
         self._began = time.perf_counter()
         self._before = 0.0
         self._steps: list[tuple[float, float, int]] = []
-        """Beginning, end and number of the steps since collectives were read; seconds since the epoch."""
+        """Start, end (seconds since the epoch) and number of the steps since collectives were read."""
         self.last_seconds = 0.0, 0.0
-        """Of the last step: seconds of computing, and of waiting for communication."""
+        """Seconds of computing, and of waiting for communication, in the last step."""
 
     @property
     def elapsed(self) -> float:
-        """Seconds of training until now, over all attempts."""
+        """Seconds of training in all attempts."""
         return self._before + time.perf_counter() - self._began
 
     def begin(self, elapsed: float = 0.0) -> None:
-        """Start the clock; collectives until now are not counted.
+        """Start the clock; earlier collectives are not counted.
 
         Args:
             elapsed: seconds of training in earlier attempts.
@@ -87,8 +87,8 @@ class Recorder:
         Args:
             step: from 1.
             loss: of this rank's batch.
-            seconds: that it took.
-            clock: how long of that it waited.
+            seconds: duration of the step.
+            clock: measured how much of that the rank waited.
         """
         ended = time.time()
         self._steps.append((ended - seconds, ended, step))
@@ -118,17 +118,17 @@ class Recorder:
         """Record an evaluation.
 
         Args:
-            step: after which; 0: before the first.
+            step: the last one before it; 0: none.
             score: of this rank's model.
-            elapsed: at the end of the step, before the evaluation.
-            seconds: that the evaluation took.
+            elapsed: seconds of training before the evaluation.
+            seconds: duration of the evaluation.
         """
         self._write(
             "eval", step=step, elapsed=elapsed, loss=_finite(score.loss), accuracy=score.accuracy, seconds=seconds
         )
 
     def leave(self, step: int) -> None:
-        """Record the collectives of a process group that has ended after a step; ``begin`` goes on in the next one."""
+        """Record the collectives of a process group that has ended after a step; ``begin`` continues in another one."""
         if self._collectives.cut(last=True):
             self._collectives.write(self._step_at)
         self._steps.clear()
@@ -149,12 +149,12 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind:  # the last collective is the one that failed
+        if kind:  # this records the collective that has failed, too
             self._collectives.finish(self._step_at)
         self.close()
 
     def collectives(self, step: int) -> None:
-        """Record how many collectives there were since the last such line, up to this step."""
+        """Record the number of collectives since the last such line, up to this step."""
         calls, missed = self._collectives.count()
         self._write("collectives", step=step, ops=summed(calls), missed=missed)
 

@@ -48,18 +48,18 @@ def versions() -> dict[str, str]:
 
 
 def attempt_after(before: Mapping[str, Any] | None) -> int:
-    """The number of an attempt, from the run.json before it; one that only an agent wrote is not an attempt yet."""
+    """The number of this attempt, by the run.json of the last one; a run.json of only an agent is of no attempt."""
     return int(before.get("attempt", 1)) + 1 if before and "strategy" in before else 1
 
 
 @contextmanager
 def described(options: TrainOptions, rank: int, ranks: int) -> Iterator[None]:
-    """Write run.json, and end.json when the block has ended, if this is rank 0 of such a run.
+    """At rank 0 of such a run, write run.json, and end.json when the block has ended.
 
     Args:
         options: of this run.
         rank: of this process.
-        ranks: how many there are.
+        ranks: number of ranks.
     """
     if not (options.describe and options.out) or rank:
         yield

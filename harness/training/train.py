@@ -49,10 +49,7 @@ if TYPE_CHECKING:
 
 
 def neighbours(environment: Mapping[str, str], rank: int, size: int) -> tuple[int, ...]:
-    """The ranks with a direct link to this one, as HARNESS_NEIGHBOURS says; without it, all others.
-
-    Raises InputError.
-    """
+    """The ranks with a direct link to this one: those in HARNESS_NEIGHBOURS, or without it all. Raises InputError."""
     text = environment.get("HARNESS_NEIGHBOURS")
     if text is None:
         return tuple(other for other in range(size) if other != rank)
@@ -117,7 +114,7 @@ def _run(options: TrainOptions, environment: Mapping[str, str]) -> None:
 def _makers(
     options: TrainOptions, kind: type[Strategy], strategy_options: Any, linked: tuple[int, ...]
 ) -> tuple[Callable[[ProcessGroup], LearningTask], Callable[[ProcessGroup, Any, CommClock], Strategy]]:
-    """What makes the task and the strategy of a process group."""
+    """The functions that make the task and the strategy of a process group."""
     import torch
 
     from harness.training.strategies.base import StrategyContext

@@ -25,7 +25,7 @@ class Training:
     """One rank's part of a training run: ``enter`` a process group, then ``load``, ``run`` and ``close``.
 
     Args:
-        make_task: makes what is learned, of which a group's members have a part each.
+        make_task: makes the task of a group's member.
         make_strategy: makes the strategy for a group, a model and a clock.
         schedule: how long to train, and when to evaluate and save.
         recorder: of this rank.
@@ -50,9 +50,9 @@ class Training:
         self._save_since = 0
         """The step of a checkpoint that is due but could not be saved yet; 0: none."""
         self.step = 0
-        """The last step that counts."""
+        """The last completed step."""
         self._before = 0.0
-        """Seconds of training until the beginning, in earlier attempts."""
+        """Seconds of training in earlier attempts."""
         self._begun = False
 
     def enter(self, group: ProcessGroup, state: Mapping[str, Any] | None = None) -> None:
@@ -60,7 +60,7 @@ class Training:
 
         Args:
             group: the default process group from now on.
-            state: to go on from, the same on all members; None: the beginning.
+            state: from which to continue, the same on all members; None: the beginning.
         """
         self._group = group
         self._task = self._make_task(group)
@@ -73,24 +73,24 @@ class Training:
             self._strategy.load_state(state["strategy"])
 
     def close(self) -> None:
-        """End the process group once all ranks are here, and before it what uses it.
+        """Wait for all ranks, then destroy the strategy, the model and the process group, in this order.
 
-        A DistributedDataParallel that is destroyed later may wait for ever for the group's threads, which wait for the
-        interpreter's lock (pytorch #56297). Receives that a strategy has left under way are not to be destroyed before
-        all ranks are here: others' messages would wait behind what they were for.
+        A DistributedDataParallel that is destroyed after its group may wait for ever for the group's threads, which
+        wait for the interpreter's lock (pytorch #56297). A receive that a strategy has left under way must not be
+        destroyed before all ranks are here: later messages of its sender would wait behind the one that it expects.
         """
         self._group.wait_for_all()
         self._drop()
         self._group.destroy()
 
     def _drop(self) -> None:
-        """Drop what uses the group."""
+        """Destroy what uses the group."""
         for name in ("_strategy", "_model"):
             self.__dict__.pop(name, None)
         gc.collect()
 
     def leave(self) -> None:
-        """Give up the group, which has failed and is to be destroyed next: an unfinished step in it does not count."""
+        """Give up the group, which has failed and will be destroyed next, and the step that is under way in it."""
         if not self._begun:
             self._drop()
             return
@@ -101,7 +101,7 @@ class Training:
         self._save_since = 0
 
     def state(self) -> dict[str, Any]:
-        """What another rank needs to go on from here, after ``leave``; nothing before the beginning."""
+        """What another rank needs to continue from here, after ``leave``; empty before the first step."""
         if not self._begun:
             return {}
         return {
@@ -111,10 +111,10 @@ class Training:
         }
 
     def load(self, resume: bool) -> None:
-        """Find the step to begin after, once in a group. Raises HarnessError.
+        """Load a checkpoint, after ``enter``. Raises HarnessError.
 
         Args:
-            resume: whether to continue from the newest checkpoint; else this rank's checkpoints are removed.
+            resume: whether to continue from the newest checkpoint; otherwise this rank's checkpoints are removed.
         """
         self.step, self._before = self._resumed(resume)
 
@@ -135,8 +135,8 @@ class Training:
         """Train to the end in another group, after ``enter`` with a state. Raises HarnessError with rank and step.
 
         Args:
-            facts: more fields for the record's line of this beginning.
-            step: the last one that counts.
+            facts: more fields for the record's line of this start.
+            step: the last completed step.
         """
         self.step = step
         self._wait_for_all()
@@ -222,17 +222,17 @@ class Training:
         self._save_since = 0
         with blamed(self._group.global_rank, f"saving step {step}"):
             self._strategy.settle()
-            self._clock.take()  # the time that settling took belongs to no step
+            self._clock.take()  # settling is part of no step
             self.recorder.collectives(step)
             state = {"model": self._model.state_dict(), "strategy": self._strategy.state(), "of": self._identity}
             self._checkpoints.save(step, {**state, "elapsed": self.recorder.elapsed})
 
     def _resumed(self, resume: bool) -> tuple[int, float]:
-        """The last step that counts, and the seconds of training until then; (0, 0) for a new run."""
+        """The last completed step, and the seconds of training until then; (0, 0) for a new run."""
         if not self._checkpoints:
             return 0, 0.0
         if not resume:
-            self._checkpoints.clear()  # a later --resume must not go on from another run's
+            self._checkpoints.clear()  # a later --resume must not continue from another run's
             return 0, 0.0
         with blamed(self._group.global_rank, "resuming"):
             found = self._checkpoints.load_newest()

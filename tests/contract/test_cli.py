@@ -292,13 +292,13 @@ def test_one_rank_ends_the_others(harness):
 
 def test_the_time_of_a_run_is_over(harness):
     done = harness("run", "-n", "2", "-p", "none", "--timeout", "1s", "--", "sleep", "300", code=124)
-    assert "stopped because the time of --timeout was over: ranks 0, 1 still ran; exit code 124" in done.stderr
+    assert "stopped by --timeout: ranks 0, 1 still ran; exit code 124" in done.stderr
 
 
 def test_a_node_sees_no_network_and_says_so(harness):
     harness("up", "-n", "2", "-p", "none")
     done = harness("exec", "1", "--", *HARNESS, "link", "set", "0-1", "--delay", "1ms", code=3)
-    assert "this is node 1 of a network, and inside a node no network can be seen or changed" in done.stderr
+    assert "this is node 1 of a network; networks cannot be seen or changed inside a node" in done.stderr
     assert "start it with" not in done.stderr
 
 

@@ -14,7 +14,7 @@ def test_a_folder_s_files_a_profile_and_a_scenario_of_it_reach_the_nodes(tmp_pat
     words = ["--work", str(tmp_path), "-p", f"{tmp_path}/mine.yaml", "--scenario", f"{tmp_path}/play.yaml"]
     done = harness("stack", "-n", "3", *words, "--out", str(out), "--", "python", "train.py")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert "empty files do not travel: __init__.py" in done.stderr
+    assert "empty files are not sent: __init__.py" in done.stderr
     assert f"docker stack deploy --resolve-image never -c {out} harness" in done.stderr
     service = yaml.safe_load(out.read_text())["services"]["rank-1"]
     assert (service["environment"]["PROFILE"], service["environment"]["SCENARIO"]) == ("./mine.yaml", "./play.yaml")

@@ -193,7 +193,7 @@ def test_a_job_beside_the_network_is_told_so(harness):
         "socket.create_connection((os.environ['MASTER_ADDR'], 29500)).send(b'x')\n"
     )
     done = harness("run", "-n", "2", "-p", "wan", *SUBNETS, "--", "python3", "-c", beside)
-    assert "harness: nothing crossed any link: " in done.stderr
+    assert "harness: no packet crossed any link: " in done.stderr
     done = harness("run", "-n", "2", "-p", "wan", *SUBNETS, "--", "ping", "-c", "1", address(0))
     assert "nothing crossed" not in done.stderr
     done = harness("run", "-n", "2", "-p", "none", *SUBNETS, "--", "true")

@@ -234,7 +234,7 @@ def test_a_dry_run_says_where_it_would_record_and_makes_nothing(record):
 
 def test_wrong_options_are_refused_before_anything_is_made(harness, tmp_path):
     done = harness("run", "--runs", str(tmp_path / "runs"), "--", "true", code=2)
-    assert "--runs says where to record: add --record" in done.stderr
+    assert "--runs needs --record" in done.stderr
     words = ["--runtime", "docker", "--volume", "/tmp:/runs", "--record", "--runs", str(tmp_path / "runs")]
     done = harness("run", *words, "--", "true", code=2)
     assert "has its folder at /runs in containers" in done.stderr

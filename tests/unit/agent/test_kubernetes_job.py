@@ -53,7 +53,7 @@ MORE = (
 def printed(*words):
     done = harness("k8s", *words)
     assert done.returncode == 0, done.stderr
-    assert "not yet been tried on a cluster" in done.stderr
+    assert "has not been tried on a cluster yet" in done.stderr
     return list(yaml.safe_load_all(done.stdout))
 
 

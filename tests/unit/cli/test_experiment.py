@@ -178,10 +178,10 @@ def begun(tmp_path, file):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--cores", "2"), "--cores says what a run takes of a cluster's machine: add --on ray"),
+        (("--cores", "2"), "--cores needs --on"),
         (("--on", "slurm"), "--on 'slurm': write ray"),
         (("--on", "ray", "--jobs", "2"), "--jobs is for this machine"),
-        (("--on", "ray", "--runtime", "docker"), "--on does runs in namespaces"),
+        (("--on", "ray", "--runtime", "docker"), "--on performs runs in namespaces"),
         (("--on", "ray", "--cores", "0"), "--cores '0': write a whole number of cores"),
         (("--on", "ray", "--name", "n" * 50), "--name 'nnn"),
     ],

@@ -84,7 +84,7 @@ def test_link_set_says_for_how_long_what_waits_keeps_its_old_rate(engine, capsys
         link.change_links(net, change, dry_run=False, json_=True)
         engine.stats = Stats(backlog_bytes=40_000)
     said = capsys.readouterr().err
-    assert "harness: 0->1: what is queued already still leaves at the old rate, for another 5 s" in said
+    assert "harness: 0->1: packets that were queued before leave at the old rate, for another 5 s" in said
 
 
 def reshape(plan, pair, to):

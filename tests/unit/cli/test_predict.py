@@ -38,7 +38,7 @@ def test_json_has_numbers_in_si_units(run):
     [
         (["--parameters", "many"], "write a number of them, e.g. 124M"),
         (["--parameters", "0"], "write a number of them"),
-        (["--step-time", "0ms"], "a step computes for some time"),
+        (["--step-time", "0ms"], "write a time over 0"),
         (["--step-time", "fast"], "--step-time"),
         (["--strategy", "dilco"], "did you mean 'diloco'"),
         (["-o", "H"], "write NAME=VALUE"),

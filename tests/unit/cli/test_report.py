@@ -138,7 +138,7 @@ def test_the_page_stands_in_the_experiments_folder_and_is_opened(folder, run, mo
     page = folder / "report" / "report.html"
     assert str(page) in outcome.stdout.replace("\n", "")
     assert asked == [page.as_uri()]
-    assert "found no browser to open" in outcome.stderr
+    assert "no browser was found" in outcome.stderr
     assert 900_000 < page.stat().st_size < 3_000_000
     assert [path.name for path in page.parent.iterdir()] == ["report.html"]
 
@@ -234,7 +234,7 @@ def test_what_happened_meanwhile_is_told(folder, run):
         (["--figure", "topology", "--format", "png,csv"], "--figure is an image, not csv: give --format png, svg, pdf"),
         (["--figure", "topology", "--width", "8"], "'8': give 60 to 3000 points, or as mm, cm or in"),
         (["--figure", "topology", "--width", "wide"], "'wide': give 60 to 3000 points"),
-        (["--font", "9"], "of one figure: give --figure NAME"),
+        (["--font", "9"], "--font and --width need --figure NAME"),
         (["--json", "--open"], "--open shows the page"),
         (["--format", "csv", "--open"], "--open shows the page"),
     ],

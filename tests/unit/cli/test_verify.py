@@ -32,7 +32,7 @@ def test_changed_links_are_no_rows_that_are_off():
 def test_what_is_too_slow_is_named_with_the_seconds_that_are_enough():
     slow = replace(OK.left_out(), ok=False)
     (said,) = problems(slow, replace(slow, src=1, dst=0), replace(slow, src=1, dst=2))
-    assert said.startswith("nothing was measured on 0->1, 1->0, 1->2: too slow for this time; use --seconds ")
+    assert said.startswith("nothing was measured on 0->1, 1->0, 1->2: too slow for this time; take --seconds ")
     assert float(said.rsplit(maxsplit=1)[1]) >= 200
 
 
