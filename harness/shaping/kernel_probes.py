@@ -18,25 +18,23 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from harness.linux.syscalls import CLONE_NEWNET, unshare_as_root_or_not
 from harness.netlink.nfnetlink import Nfnetlink
 from harness.netlink.nftables import EGRESS
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, attr
 from harness.netlink.rtnetlink import Request, Rtnetlink
-from harness.shaping.caps import probes
+from harness.shaping.caps import messages, probes
 from harness.shaping.caps.messages import set_class
 from harness.shaping.htb_class import never_limiting
-from harness.shaping.qdisc import ROOT, Branch, Netem, Tbf
+from harness.shaping.qdisc import DROPPING, ROOT, Branch, Netem, Tbf
 from harness.shaping.qdisc_diff import differences
+from harness.shaping.u32 import by_prefix, set_filter
 from harness.shaping.userspace import rules
 from harness.shaping.userspace.guard import Guard
 from harness.shaping.userspace.nfqueue import Nfqueue
 from harness.shaping.userspace.nft_features import frames_hook
-
-if TYPE_CHECKING:
-    from harness.shaping.tc_messages import TcOptions
 
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
 _RTM_NEWLINK, _RTM_NEWQDISC = 16, 36
@@ -87,17 +85,13 @@ def knows_netem() -> bool:
 
 def htb() -> str:
     """An htb root with a class."""
-    from harness.shaping import tc_messages as tc
-
-    root = _qdisc(ROOT, tc.TC_H_ROOT, "htb", tc.htb_root())
-    return _ask(root, set_class(_LOOPBACK, 1, ROOT, never_limiting()))
+    return _ask(messages.new_root(_LOOPBACK, DROPPING), set_class(_LOOPBACK, 1, ROOT, never_limiting()))
 
 
 def u32() -> str:
     """A filter by destination."""
-    from harness.shaping import tc_messages as tc
-
-    return _ask(tc.new_filter(_LOOPBACK, IPv4Network("127.0.0.1"), ROOT | 1))
+    by_destination = by_prefix("dst", IPv4Network("127.0.0.1"), ROOT | 1)
+    return _ask(set_filter(_LOOPBACK, ROOT, 2, 0, by_destination))
 
 
 def netem() -> str:
@@ -111,13 +105,17 @@ def netem() -> str:
         delay_ns=64_000_000, jitter_ns=64_000, loss=1 << 30, limit=99, rate_byte_s=10**6, distribution="normal"
     )
     handle = 0x10 << 16
-    _ask(_qdisc(handle, ROOT | 1, "netem", tc.netem(spec, fresh=True)))
+    _ask(tc.request(tc.RTM_NEWQDISC, _NEW, _LOOPBACK, handle, ROOT | 1, "netem", tc.netem(spec, fresh=True)))
     with Rtnetlink() as netlink:
-        qdiscs = [tc_read.read(body) for body in netlink.dump(tc.RTM_GETQDISC, tc.dump_request(_LOOPBACK))]
-    listed = [found for found in qdiscs if found["handle"] == handle and found.get_attr("TCA_KIND") == "netem"]
+        qdiscs = list(netlink.dump(messages.RTM_GETQDISC, messages.dump_request(_LOOPBACK)))
+    listed = [
+        body
+        for body in qdiscs
+        if messages.header(body)[:2] == (_LOOPBACK, handle) and messages.kind_and_options(body)[0] == "netem"
+    ]
     if not listed:
         raise OSError(errno.ENODATA, "the kernel accepts it, but does not list it")
-    if wrong := differences(Branch(0, spec), Branch(0, tc_read.read_netem(listed[0]))):
+    if wrong := differences(Branch(0, spec), Branch(0, tc_read.read_netem(tc_read.read(listed[0])))):
         raise OSError(errno.ENODATA, f"the kernel accepts it, but reports something else: {', '.join(wrong)}")
     return ""
 
@@ -191,12 +189,6 @@ def _link(name: str, kind: str) -> Request:
     info = attr(_IFLA_LINKINFO, attr(_IFLA_INFO_KIND, kind.encode() + b"\0"))
     header = _IFINFOMSG.pack(0, 0, 0, 0, 0)
     return Request(_RTM_NEWLINK, _NEW, header + attr(_IFLA_IFNAME, name.encode() + b"\0") + info)
-
-
-def _qdisc(handle: int, parent: int, kind: str, options: TcOptions) -> Request:
-    from harness.shaping import tc_messages as tc
-
-    return tc.request(tc.RTM_NEWQDISC, _NEW, _LOOPBACK, handle, parent, kind, options)
 
 
 def _readable(source: socket.socket | Nfqueue, seconds: float) -> bool:

@@ -10,6 +10,7 @@ from harness.model.status import Stats
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping import tc_messages as tc
 from harness.shaping import tc_read
+from harness.shaping.caps import messages as raw
 from harness.shaping.caps.messages import header, kind_and_options, read_class
 from harness.shaping.htb_class import HtbClass
 from harness.shaping.meter import Counts
@@ -76,7 +77,7 @@ def read_held(netlink: Rtnetlink, node: NodePlan, index: int, desired: Tree) -> 
 def _qdiscs(netlink: Rtnetlink, index: int) -> dict[int, _Qdisc]:
     """By handle."""
     found = {}
-    for body in netlink.dump(tc.RTM_GETQDISC, tc.dump_request(index)):
+    for body in netlink.dump(raw.RTM_GETQDISC, raw.dump_request(index)):
         at, handle, parent, _ = header(body)
         if at == index:
             found[handle] = _Qdisc(kind_and_options(body)[0], parent, memoryview(bytes(body)), read_counts(body))
@@ -86,7 +87,7 @@ def _qdiscs(netlink: Rtnetlink, index: int) -> dict[int, _Qdisc]:
 def _classes(netlink: Rtnetlink, index: int) -> tuple[dict[int, HtbClass], tuple[int, int]]:
     """By minor number; and the packets and bytes that passed the one above those of the neighbours."""
     found, sent = {}, (0, 0)
-    for body in netlink.dump(tc.RTM_GETTCLASS, tc.dump_request(index)):
+    for body in netlink.dump(raw.RTM_GETTCLASS, raw.dump_request(index)):
         _, handle, _, _ = header(body)
         number = handle & 0xFFFF
         if handle >> 16 != ROOT >> 16:  # a tbf or fq_codel reports itself as a class
@@ -130,7 +131,7 @@ def _filters(
     stale: list[tuple[int, int]] = []
     passing: dict[Prefix, int] = {}
     ways = node.ways(node.egress, node.addressing.versions)
-    for body in netlink.dump(tc.RTM_GETTFILTER, tc.dump_request(index, ROOT)):
+    for body in netlink.dump(raw.RTM_GETTFILTER, raw.dump_request(index, ROOT)):
         if (found := tc_read.read_filter(bytes(body))) is not None:
             handle, prefix, classid = found
             neighbour = (classid & 0xFFFF) - 1

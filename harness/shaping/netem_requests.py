@@ -30,6 +30,7 @@ from harness.shaping.qdisc_diff import (
     SetUplink,
 )
 from harness.shaping.shape_branch import shape_of
+from harness.shaping.u32 import drop_filter
 
 Address = IPv4Address | IPv6Address
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
@@ -57,7 +58,7 @@ def requests_of(node: NodePlan, index: int, gateways: Sequence[Address], action:
         case AddBranch() | AddTbf() | SetClass() | SetLeaf() | Change():
             yield from _branch_requests(node, index, action)
         case DropFilter(version, handle):
-            yield tc.request(tc.RTM_DELTFILTER, 0, index, handle, ROOT, "u32", info=tc.filter_info(version))
+            yield drop_filter(index, ROOT, tc.PRIORITY[version], handle, version)
         case AddFilter(prefix, neighbour):
             yield tc.new_filter(index, prefix, Branch(neighbour, Netem()).classid)
         case MoveFilter(prefix, neighbour, handle):

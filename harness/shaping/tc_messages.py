@@ -1,9 +1,7 @@
-"""Qdiscs and filters as pyroute2's messages; tc_read.py reads them.
+"""Netlink messages that make a node's qdisc tree, netem and tbf by pyroute2; tc_read.py reads them.
 
-Units at this edge: times in ns (netem's 64-bit fields; its old ones count ticks of 64 ns), rates in byte/s.
-
-What this costs, and that shaping a mesh is still faster than by ``tc -batch``: benchmarks/mesh.py. The classes and
-filters of a full mesh are the same in every node, so their messages are encoded and decoded once (``lru_cache``).
+Times are in ns (netem's 64-bit fields; its old fields count ticks of 64 ns), rates in byte/s. benchmarks/mesh.py
+measures what this costs. Nodes of a full mesh have the same filters, so these are encoded and decoded once.
 """
 
 from __future__ import annotations
@@ -19,20 +17,16 @@ from harness.model.link import Distribution
 from harness.netlink.nlattr import NLM_F_CREATE, NLM_F_EXCL, attr
 from harness.netlink.rtnetlink import Request
 from harness.shaping import leaf
-from harness.shaping.caps.messages import by_prefix, raw_request, set_class, set_filter
+from harness.shaping.caps import messages
+from harness.shaping.caps.messages import raw_request, set_class
 from harness.shaping.htb_class import never_limiting
 from harness.shaping.qdisc import DROPPING, PASSING_UPLINK, ROOT, UPLINK, Branch, Netem, Prefix, Tbf
 from harness.shaping.tc_plugin import TcMessage
+from harness.shaping.u32 import UNSHAPED, arp, by_prefix, discovery, set_filter
 
 Address = IPv4Address | IPv6Address
 RTM_NEWQDISC: Final = 36
-RTM_GETQDISC: Final = 38
-RTM_NEWTCLASS: Final = 40
 RTM_DELTCLASS: Final = 41
-RTM_GETTCLASS: Final = 42
-RTM_NEWTFILTER: Final = 44
-RTM_DELTFILTER: Final = 45
-RTM_GETTFILTER: Final = 46
 _NEW: Final = NLM_F_CREATE | NLM_F_EXCL
 
 TC_H_ROOT: Final = 0xFFFFFFFF
@@ -40,9 +34,8 @@ TICK_NS: Final = 64
 U32_MAX: Final = 0xFFFFFFFF
 _ETHERNET: Final = 1
 """Link layer of a rate. With it the kernel needs no rate table."""
-_ETH_P = {4: 0x0800, 6: 0x86DD}
-PRIORITY = {4: 2, 6: 3}
-_ETH_P_ARP: Final = 0x0806
+PRIORITY: Final = {4: 2, 6: 3}
+"""Of the filters of destinations, by IP version."""
 _DISCOVERY_PRIORITY: Final = 1
 _ARP_PRIORITY: Final = 4
 _OUTSIDE_PRIORITY: Final = {4: 5, 6: 6}
@@ -52,19 +45,15 @@ _NOT_UNICAST: Final[Mapping[int, tuple[Prefix, ...]]] = {
     4: tuple(map(IPv4Network, ("127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"))),
     6: tuple(map(IPv6Network, ("::/127", "fe80::/10", "ff00::/8"))),
 }
-"""Never beyond a gateway: loopback, this link alone, many receivers, broadcast."""
+"""Never beyond a gateway: loopback, link-local, multicast, broadcast."""
 NETEM_LOSS_GE: Final = 2
-_DESTINATION_OFFSET = {4: 16, 6: 24}
-
-Key = tuple[int, int, int]
-"""Of a u32 filter: value, mask, and where the four bytes are, counted from the network header."""
 TcOptions = dict[str, Any]
 """What pyroute2 encodes as TCA_OPTIONS: fields by name, and ``attrs``, a list of [name, value]."""
 
 
 @lru_cache(maxsize=4096)
 def new_filter(index: int, prefix: Prefix, classid: int, handle: int = 0, flags: int = _NEW) -> Request:
-    """The message that adds a filter below the root, which sends destinations to a class; or changes one in place.
+    """The message that adds a filter, which sends packets for a prefix to a class, or changes one in place.
 
     Without a handle the kernel chooses one.
     """
@@ -72,11 +61,12 @@ def new_filter(index: int, prefix: Prefix, classid: int, handle: int = 0, flags:
 
 
 def new_root(index: int) -> Iterator[Request]:
-    """The messages that put the root on an interface, with the filters of what is never shaped, and the uplink."""
-    yield request(RTM_NEWQDISC, _NEW, index, ROOT, TC_H_ROOT, "htb", htb_root())
+    """The messages that add the root, the class of the uplink, and filters for what is never shaped."""
+    yield messages.new_root(index, DROPPING)
     yield set_class(index, UPLINK, ROOT, PASSING_UPLINK)
-    for number, (info, options) in enumerate([*discovery_filters(), arp_filter()], 1):
-        yield request(RTM_NEWTFILTER, _NEW, index, number, ROOT, "u32", options, info)
+    for number, spec in enumerate(discovery(UNSHAPED), 1):
+        yield set_filter(index, ROOT, _DISCOVERY_PRIORITY, number, spec)
+    yield set_filter(index, ROOT, _ARP_PRIORITY, 3, arp())
 
 
 def seal(index: int, nets: Iterable[Prefix], gateways: Iterable[Address]) -> Iterator[Request]:
@@ -84,17 +74,17 @@ def seal(index: int, nets: Iterable[Prefix], gateways: Iterable[Address]) -> Ite
 
     Args:
         index: of the interface.
-        nets: those of the nodes.
-        gateways: ways out of them; what goes there, or beyond, passes. None: nothing does.
+        nets: of the nodes.
+        gateways: packets to these, and beyond them, pass.
     """
     for version in sorted({way.version for way in gateways}):
-        info = _info(_OUTSIDE_PRIORITY[version], _ETH_P[version])
         ways: list[Prefix] = [ip_network(way) for way in gateways if way.version == version]
         kept = [*(net for net in nets if net.version == version), *_NOT_UNICAST[version]]
         anywhere = ip_network("0.0.0.0/0" if version == 4 else "::/0")
         chosen = [*((net, ROOT) for net in ways), *((net, DROP_CLASS) for net in kept), (anywhere, ROOT)]
         for number, (net, classid) in enumerate(chosen, 1):
-            yield request(RTM_NEWTFILTER, NLM_F_CREATE, index, number, ROOT, "u32", _to_net(net, classid), info)
+            spec = by_prefix("dst", net, classid)
+            yield set_filter(index, ROOT, _OUTSIDE_PRIORITY[version], number, spec, NLM_F_CREATE)
     yield set_class(index, DROPPING, ROOT, never_limiting())
     yield request(RTM_NEWQDISC, NLM_F_CREATE, index, _DROP_HANDLE, DROP_CLASS, "blackhole")
 
@@ -119,19 +109,6 @@ def request(
     return Request(kind, flags, bytes(made.data[16:]))
 
 
-def dump_request(index: int, parent: int = 0) -> bytes:
-    """The body of a dump request for one interface."""
-    made = TcMessage()
-    made.update(index=index, parent=parent)
-    made.encode()
-    return bytes(made.data[16:])
-
-
-def htb_root() -> TcOptions:
-    """Of the root: what no filter matches passes unshaped until the class is there that drops it."""
-    return {"attrs": [["TCA_HTB_INIT", {"version": 3, "rate2quantum": 10, "defcls": DROPPING}]]}
-
-
 @lru_cache(maxsize=4)
 def _table(distribution: Distribution) -> bytes:
     values = table(distribution)
@@ -139,11 +116,11 @@ def _table(distribution: Distribution) -> bytes:
 
 
 def netem(spec: Netem, *, fresh: bool) -> TcOptions:
-    """Of a netem, every attribute sent: the kernel keeps the old value of one that is absent.
+    """Options of a netem, with every attribute, because the kernel keeps the old value of a missing one.
 
     Args:
         spec: the parameters.
-        fresh: whether the qdisc is new; one that is not may have another jitter table, which can only be overwritten.
+        fresh: whether the qdisc is new; an old one may have another jitter table, which can only be overwritten.
     """
 
     def ticks(ns: int) -> int:
@@ -176,7 +153,7 @@ def netem(spec: Netem, *, fresh: bool) -> TcOptions:
 
 
 def tbf(spec: Tbf) -> TcOptions:
-    """Of a token bucket."""
+    """Options of a token bucket."""
     ticks = min(round((spec.burst + spec.overhead) / spec.rate_byte_s * 1e9 / TICK_NS), U32_MAX)
     parms = {"rate": min(spec.rate_byte_s, U32_MAX), "rate___reserved": _ETHERNET, "rate_overhead": spec.overhead}
     parms |= {"limit": spec.limit, "buffer": ticks}
@@ -187,55 +164,14 @@ def tbf(spec: Tbf) -> TcOptions:
 
 
 def set_leaf(index: int, branch: Branch, rate_byte_s: int, flags: int) -> Request:
-    """The message that adds or changes the last qdisc of a branch that has one.
+    """The message that adds or changes the last qdisc of a branch, which must have one.
 
     Args:
         index: of the interface.
-        branch: whose.
+        branch: with the qdisc.
         rate_byte_s: at which packets leave it.
         flags: of the message.
     """
     assert branch.leaf is not None
     kind, options = leaf.leaf_options(branch.leaf, rate_byte_s)
     return raw_request(RTM_NEWQDISC, flags, index, branch.leaf_handle, branch.leaf_parent, kind, attr(2, options))
-
-
-def discovery_filters() -> list[tuple[int, TcOptions]]:
-    """(tcm_info, options) of the filters that let IPv6 neighbour discovery pass unshaped, as ARP does.
-
-    Solicitations (ICMPv6 type 135) and advertisements (136) to a node's own address would else pay its link's delay.
-    Only what receivers believe (RFC 4861, 7.1: a hop limit of 255, no header between), and less than 256 bytes of it.
-    """
-    info = _info(_DISCOVERY_PRIORITY, _ETH_P[6])
-    believed = _ethertype(_ETH_P[6]), (0x00003AFF, 0xFF00FFFF, 4)
-    return [(info, _u32(ROOT, *believed, (kind << 24, 0xFF000000, 40))) for kind in (135, 136)]
-
-
-def arp_filter() -> tuple[int, TcOptions]:
-    """(tcm_info, options) of the filter that lets ARP for IPv4 on Ethernet pass unshaped."""
-    return _info(_ARP_PRIORITY, _ETH_P_ARP), _u32(ROOT, _ethertype(_ETH_P_ARP), (0x00010800, U32_MAX, 0))
-
-
-def _ethertype(value: int) -> Key:
-    """What the frame itself says: who sends by a packet socket may tell the kernel something else."""
-    return value, 0x0000FFFF, -4
-
-
-def _to_net(net: Prefix, classid: int) -> TcOptions:
-    start, mask = _DESTINATION_OFFSET[net.version], net.netmask.packed
-    words = [(net.network_address.packed[at : at + 4], mask[at : at + 4], start + at) for at in range(0, len(mask), 4)]
-    keys = [(int.from_bytes(value), int.from_bytes(part), at) for value, part, at in words if any(part)]
-    return _u32(classid, *(keys or [(0, 0, start)]))
-
-
-def _u32(classid: int, *keys: Key) -> TcOptions:
-    return {"attrs": [["TCA_U32_CLASSID", classid], ["TCA_U32_SEL", {"keys": keys}]]}
-
-
-def filter_info(version: int) -> int:
-    """The tcm_info of a filter: priority and protocol (big-endian)."""
-    return _info(PRIORITY[version], _ETH_P[version])
-
-
-def _info(priority: int, protocol: int) -> int:
-    return priority << 16 | ((protocol & 0xFF) << 8 | protocol >> 8)

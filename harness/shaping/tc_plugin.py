@@ -1,15 +1,12 @@
-"""What pyroute2 0.9.7 lacks of traffic control: attributes of netem and tbf, and reading u32 filters.
+"""Attributes of netem and tbf that pyroute2 0.9.7 lacks (linux/pkt_sched.h, net/sched/sch_netem.c).
 
-Missing are netem's delay table, Gilbert-Elliott loss, 64-bit rate, nanosecond times and seed, and tbf's 64-bit rate and
-burst. Of u32 filters' keys, pyroute2's decoder looks 4 bytes too early, and its encoder knows no negative offset and
-closes up the gaps of a mask. The fields are pyroute2's own.
-See linux/pkt_sched.h, linux/pkt_cls.h and net/sched/sch_netem.c.
+They are netem's delay table, Gilbert-Elliott loss, 64-bit rate, nanosecond times and seed, and tbf's 64-bit rate and
+burst. The fields are pyroute2's own.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from harness.netlink.nlattr import attr, each
@@ -17,10 +14,8 @@ from harness.shaping.pyroute2_part import message_classes
 
 with message_classes():
     from pyroute2.netlink import nla
-    from pyroute2.netlink.rtnl.tcmsg import sched_htb, sched_netem, sched_tbf, tcmsg
+    from pyroute2.netlink.rtnl.tcmsg import sched_netem, sched_tbf, tcmsg
     from pyroute2.netlink.rtnl.tcmsg.common import stats2
-
-_U32_TERMINAL: Final = 1
 
 
 class _Struct(nla):
@@ -90,19 +85,6 @@ class _NetemOptions(nla):
         self.decoded = True
 
 
-class _HtbOptions(nla):
-    nla_map = (
-        (1, "TCA_HTB_PARMS", "htb_parms"),
-        (2, "TCA_HTB_INIT", "htb_glob"),
-        (6, "TCA_HTB_RATE64", "uint64"),
-        (7, "TCA_HTB_CEIL64", "uint64"),
-    )
-    htb_glob = sched_htb.options.htb_glob
-
-    class htb_parms(_Struct):  # pyroute2's computes a rate table of 256 entries on the way, which nobody needs
-        fields = sched_htb.options.htb_parms.fields
-
-
 class _TbfOptions(nla):
     nla_map = (
         (1, "TCA_TBF_PARMS", "tbf_parms"),
@@ -112,30 +94,6 @@ class _TbfOptions(nla):
 
     class tbf_parms(_Struct):
         fields = sched_tbf.options.tbf_parms.fields
-
-
-class _U32Options(nla):
-    nla_map = ((1, "TCA_U32_CLASSID", "uint32"), (5, "TCA_U32_SEL", "u32_sel"))
-
-    class u32_sel(nla):
-        """``keys`` are (value, mask, offset); the offset counts from the network header, and may be negative."""
-
-        fields = (("flags", "B"), ("offshift", "B"), ("nkeys", "B"), ("rest", "13s"))
-        key = struct.Struct(">II4s4x")  # struct tc_u32_key: mask, value, offset (in the machine's order)
-
-        def encode(self) -> None:
-            given: Sequence[tuple[int, int, int]] = dict.__getitem__(self, "keys")
-            keys = [self.key.pack(mask, value, struct.pack("=i", at)) for value, mask, at in given]
-            head = bytes((_U32_TERMINAL, 0, len(keys)))
-            made = attr(dict.__getitem__(self, "header")["type"], head + bytes(13) + b"".join(keys))
-            self.length = len(made)
-            self.data.extend(made)
-
-        def decode(self) -> None:
-            data = memoryview(self.data)[self.offset + 20 : self.offset + self.length]
-            found = self.key.iter_unpack(data[: len(data) // self.key.size * self.key.size])
-            self["keys"] = [(value, mask, struct.unpack("=i", at)[0]) for mask, value, at in found]
-            self.decoded = True
 
 
 class _Stats(stats2):
@@ -152,7 +110,7 @@ class _Stats(stats2):
         fields = stats2.queue.fields
 
 
-_OPTIONS: Final = {"netem": _NetemOptions, "htb": _HtbOptions, "tbf": _TbfOptions, "u32": _U32Options}
+_OPTIONS: Final = {"netem": _NetemOptions, "tbf": _TbfOptions}
 
 
 class TcMessage(tcmsg):

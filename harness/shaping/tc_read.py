@@ -6,12 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 from harness.netlink.nlattr import message
-from harness.shaping import leaf
-from harness.shaping.caps import messages
-from harness.shaping.caps.messages import kind_and_options
+from harness.shaping import leaf, u32
+from harness.shaping.caps.messages import RTM_NEWQDISC, kind_and_options
 from harness.shaping.leaf import Leaf
 from harness.shaping.qdisc import Netem, Prefix, Tbf
-from harness.shaping.tc_messages import NETEM_LOSS_GE, PRIORITY, RTM_NEWQDISC, TICK_NS
+from harness.shaping.tc_messages import NETEM_LOSS_GE, PRIORITY, TICK_NS
 from harness.shaping.tc_plugin import TcMessage
 
 
@@ -71,9 +70,9 @@ def read_tbf(found: TcMessage) -> Tbf:
 @lru_cache(maxsize=4096)
 def read_filter(body: bytes) -> tuple[int, Prefix, int] | None:
     """(handle, prefix of destinations, classid) of a filter that we made; None for hash tables and others' filters."""
-    found = messages.read_filter(memoryview(body))
+    found = u32.read_filter(memoryview(body))
     if found is None or PRIORITY.get(found[2].version) != found[0]:
         return None
     _, handle, spec = found
-    prefix = messages.prefix_of("dst", spec)
+    prefix = u32.prefix_of("dst", spec)
     return None if prefix is None else (handle, prefix, spec.classid)

@@ -18,13 +18,15 @@ from typing import Final
 from harness.model.node_plan import NodePlan
 from harness.model.status import CapStatus, NodeStatus
 from harness.netlink.rtnetlink import Rtnetlink
-from harness.shaping.caps import messages as tc
+from harness.shaping import u32
 from harness.shaping.caps.flow_filters import IP, flow_filters
 from harness.shaping.caps.htb import FilterKey, make_filters, make_tree, missing_filters, read_cap
 from harness.shaping.caps.ifb import find_ifb, make_ifb
-from harness.shaping.caps.messages import INGRESS, Filter
-from harness.shaping.caps.tree import ROOT, cap_tree
+from harness.shaping.caps.messages import INGRESS
+from harness.shaping.caps.tree import cap_tree
 from harness.shaping.caps.uplink import cap_errors
+from harness.shaping.qdisc import ROOT
+from harness.shaping.u32 import Filter
 
 DOWNLINK: Final = "downlink"
 DEVICE: Final = "ifb-down"
@@ -62,8 +64,8 @@ def with_downlink(status: NodeStatus, node: NodePlan, index: int) -> NodeStatus:
 
 
 def _redirect(node: NodePlan, device: int) -> Mapping[FilterKey, Filter]:
-    filters = {(_DISCOVERY, number): spec for number, spec in enumerate(tc.discovery(), 1)}
-    return filters | {(IP[version], 1): tc.anything(version, device=device) for version in node.addressing.versions}
+    filters = {(_DISCOVERY, number): spec for number, spec in enumerate(u32.discovery(), 1)}
+    return filters | {(IP[version], 1): u32.anything(version, device=device) for version in node.addressing.versions}
 
 
 def _by_source(node: NodePlan) -> Mapping[FilterKey, Filter]:

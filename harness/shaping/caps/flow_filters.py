@@ -7,8 +7,8 @@ from typing import Final
 
 from harness.model.node_plan import NodePlan, Port
 from harness.shaping.caps.htb import FilterKey
-from harness.shaping.caps.messages import Filter, by_prefix
-from harness.shaping.caps.tree import ROOT
+from harness.shaping.qdisc import ROOT
+from harness.shaping.u32 import Filter, by_prefix
 
 IP: Final = {4: 2, 6: 3}
 """Priorities of filters by version of IP."""

@@ -9,11 +9,14 @@ from typing import Final
 from harness.model.capacity import Capacity
 from harness.model.status import CapStatus, Stats
 from harness.netlink.rtnetlink import Request, Rtnetlink
+from harness.shaping import u32
 from harness.shaping.caps import messages as tc
-from harness.shaping.caps.messages import INGRESS, Filter
-from harness.shaping.caps.tree import REST, ROOT, TOTAL, CapTree, cap_tree, differences, held_capacity
+from harness.shaping.caps.messages import INGRESS
+from harness.shaping.caps.tree import REST, TOTAL, CapTree, cap_tree, differences, held_capacity
 from harness.shaping.leaf import leaf_options, read_leaf
 from harness.shaping.netem_meter import read_counts
+from harness.shaping.qdisc import ROOT
+from harness.shaping.u32 import Filter
 
 FilterKey = tuple[int, int]
 """Priority and number of a filter; the number is the low 12 bits of its handle."""
@@ -139,18 +142,18 @@ def _filters(netlink: Rtnetlink, index: int, parent: int, wanted: Mapping[Filter
     found = _read_filters(netlink, index, parent)
     for (priority, number), (handle, spec) in found.items():
         if wanted.get((priority, number)) != spec:
-            yield tc.drop_filter(index, parent, priority, handle, spec.version)
+            yield u32.drop_filter(index, parent, priority, handle, spec.version)
     yield from _added(
         index, parent, {key: spec for key, spec in wanted.items() if found.get(key, (0, None))[1] != spec}
     )
 
 
 def _added(index: int, parent: int, filters: Mapping[FilterKey, Filter]) -> list[Request]:
-    return [tc.set_filter(index, parent, priority, number, spec) for (priority, number), spec in filters.items()]
+    return [u32.set_filter(index, parent, priority, number, spec) for (priority, number), spec in filters.items()]
 
 
 def _read_filters(netlink: Rtnetlink, index: int, parent: int) -> dict[FilterKey, tuple[int, Filter]]:
-    read = (tc.read_filter(body) for body in netlink.dump(tc.RTM_GETTFILTER, tc.dump_request(index, parent)))
+    read = (u32.read_filter(body) for body in netlink.dump(tc.RTM_GETTFILTER, tc.dump_request(index, parent)))
     return {(one[0], one[1] & _NUMBER_BITS): (one[1], one[2]) for one in read if one is not None}
 
 

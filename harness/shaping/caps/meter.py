@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from harness.netlink.rtnetlink import Rtnetlink
 from harness.shaping.caps import messages as tc
-from harness.shaping.caps.tree import ROOT, TOTAL
+from harness.shaping.caps.tree import TOTAL
 from harness.shaping.meter import Counts
 from harness.shaping.netem_meter import read_counts
-from harness.shaping.qdisc import PASSING_BYTE_S
+from harness.shaping.qdisc import PASSING_BYTE_S, ROOT
 
 
 def read_tree(netlink: Rtnetlink, index: int) -> Counts | None:

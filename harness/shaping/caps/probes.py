@@ -9,12 +9,13 @@ from ipaddress import IPv4Network
 
 from harness.model.queueing import Discipline, Queue
 from harness.netlink.rtnetlink import Rtnetlink
+from harness.shaping import u32
 from harness.shaping.caps import messages as tc
 from harness.shaping.caps.htb import send
 from harness.shaping.caps.ifb import make_ifb, remove_link
 from harness.shaping.caps.messages import INGRESS
-from harness.shaping.caps.tree import ROOT
 from harness.shaping.leaf import Leaf, leaf_options
+from harness.shaping.qdisc import ROOT
 
 _LOOPBACK = 1
 _DEVICE = "probe-ifb"
@@ -43,8 +44,8 @@ def _redirect(number: int) -> str:
     """With the class's action from the second on."""
     with Rtnetlink() as netlink:
         netlink.batch([tc.new_ingress(_LOOPBACK)])  # refused where the probe before has made it
-        redirect = tc.by_prefix("src", _SOURCE, ROOT | 1 if number > 1 else 0, _LOOPBACK)
-        send(netlink, [tc.set_filter(_LOOPBACK, INGRESS, number, 1, redirect)])
+        redirect = u32.by_prefix("src", _SOURCE, ROOT | 1 if number > 1 else 0, _LOOPBACK)
+        send(netlink, [u32.set_filter(_LOOPBACK, INGRESS, number, 1, redirect)])
     return ""
 
 

@@ -30,7 +30,6 @@ from harness.shaping.htb_class import HtbClass
 from harness.shaping.leaf import Leaf
 from harness.shaping.qdisc import PASSING_BYTE_S
 
-ROOT: Final = 0x1_0000
 TOTAL: Final = 0xFFFF
 """Minor number of the class that has the capacity's rate."""
 REST: Final = 0xFFFE

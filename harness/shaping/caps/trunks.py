@@ -25,12 +25,14 @@ from harness.model.node_plan import NodePlan
 from harness.model.plan import NetworkPlan
 from harness.model.status import CapStatus
 from harness.netlink.rtnetlink import Rtnetlink
-from harness.shaping.caps import messages as tc
+from harness.shaping import u32
 from harness.shaping.caps.flow_filters import IP
 from harness.shaping.caps.htb import FilterKey, make_filters, make_tree, missing_filters, read_cap
 from harness.shaping.caps.ifb import find_ifb, make_ifb
-from harness.shaping.caps.messages import INGRESS, Filter
-from harness.shaping.caps.tree import ROOT, cap_tree
+from harness.shaping.caps.messages import INGRESS
+from harness.shaping.caps.tree import cap_tree
+from harness.shaping.qdisc import ROOT
+from harness.shaping.u32 import Filter
 
 MAX_EDGES: Final = 30_000
 """Of a trunk: the kernel has 32767 handles for the queues of one tree."""
@@ -124,8 +126,8 @@ def _filters(plan: NetworkPlan) -> dict[str, dict[FilterKey, Filter]]:
 
 def _of_port(node: NodePlan, crossing: Mapping[Pair, tuple[int, int]]) -> dict[FilterKey, Filter]:
     ports = [port for port in node.egress if port.edge.pair in crossing]
-    return {(_DISCOVERY, number): spec for number, spec in enumerate(tc.discovery(), 1)} | {
-        (IP[version], number): tc.by_prefix("dst", prefix, *crossing[node.rank, neighbour])
+    return {(_DISCOVERY, number): spec for number, spec in enumerate(u32.discovery(), 1)} | {
+        (IP[version], number): u32.by_prefix("dst", prefix, *crossing[node.rank, neighbour])
         for version in node.addressing.versions
         for number, (prefix, neighbour) in enumerate(node.ways(ports, [version]).items(), 1)
     }

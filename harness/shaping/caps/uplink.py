@@ -14,11 +14,12 @@ from harness.errors import NodeError
 from harness.model.node_plan import NodePlan
 from harness.model.status import NodeStatus
 from harness.netlink.rtnetlink import Rtnetlink
-from harness.shaping.caps import messages as tc
+from harness.shaping import u32
 from harness.shaping.caps.flow_filters import flow_filters
 from harness.shaping.caps.htb import FilterKey, has_tree, make_tree, missing_filters, read_cap
-from harness.shaping.caps.messages import Filter
-from harness.shaping.caps.tree import ROOT, cap_tree
+from harness.shaping.caps.tree import cap_tree
+from harness.shaping.qdisc import ROOT
+from harness.shaping.u32 import Filter
 
 UPLINK: Final = "uplink"
 _REMEDY: Final = {
@@ -67,6 +68,6 @@ def cap_errors(rank: int, what: str) -> Iterator[None]:
 
 def _filters(node: NodePlan) -> Mapping[FilterKey, Filter]:
     """By destination, to the class of the next hop."""
-    filters = {(_DISCOVERY, number): spec for number, spec in enumerate(tc.discovery(tc.UNSHAPED), 1)}
-    filters[_ARP, 1] = tc.arp()
+    filters = {(_DISCOVERY, number): spec for number, spec in enumerate(u32.discovery(u32.UNSHAPED), 1)}
+    filters[_ARP, 1] = u32.arp()
     return filters | flow_filters("dst", node, node.egress)

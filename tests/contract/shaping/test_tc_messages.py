@@ -13,13 +13,15 @@ from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from harness.model.distribution import table
 from harness.model.link import MAX_OVERHEAD, MAX_TIME, MIN_OVERHEAD
-from harness.netlink.nlattr import attrs, message
+from harness.netlink.nlattr import attr, attrs, message, word
 from harness.shaping import tc_messages as tc
 from harness.shaping import tc_read
-from harness.shaping.caps.messages import by_prefix, set_class, set_filter
+from harness.shaping.caps import messages
+from harness.shaping.caps.messages import set_class
 from harness.shaping.htb_class import never_limiting
 from harness.shaping.qdisc import PASSING_BURST, PASSING_BYTE_S, ROOT, UNLIMITED, Branch, Netem, Tbf
 from harness.shaping.qdisc_diff import differences
+from harness.shaping.u32 import UNSHAPED, Filter, by_prefix, discovery, set_filter
 
 U32 = 2**32 - 1
 u32 = st.integers(0, U32)
@@ -52,7 +54,7 @@ def buckets(draw):
     return Tbf(rate, draw(st.integers(1, min(2**31, most))), draw(u32), overhead)
 
 
-def decoded(request, number=tc.RTM_NEWQDISC):
+def decoded(request, number=messages.RTM_NEWQDISC):
     """What pyroute2's own class reads in a message."""
     found = tcmsg(message(number, 0, 1, request.body))
     found.decode()
@@ -77,19 +79,19 @@ def options(kind, data):
 
 
 def test_the_header():
-    found = decoded(body("htb", tc.htb_root(), handle=0x10001, parent=0x10000, info=0x20800))
+    found = decoded(body("netem", tc.netem(Netem(), fresh=True), handle=0x10001, parent=0x10000, info=0x20800))
     fields = {key: found[key] for key in ("family", "index", "handle", "parent", "info")}
     assert fields == {"family": 0, "index": 7, "handle": 0x10001, "parent": 0x10000, "info": 0x20800}
 
 
 def test_a_dump_request_has_no_attributes():
-    found = tcmsg(message(tc.RTM_GETQDISC, 0, 1, tc.dump_request(7, ROOT)))
+    found = tcmsg(message(messages.RTM_GETQDISC, 0, 1, messages.dump_request(7, ROOT)))
     found.decode()
     assert (found["index"], found["parent"], found["attrs"]) == (7, ROOT, [])
 
 
 def test_htb_root():
-    fields = options("htb", tc.htb_root()).get_attr("TCA_HTB_INIT")
+    fields = decoded(messages.new_root(7, 0xFFFF)).get_attr("TCA_OPTIONS").get_attr("TCA_HTB_INIT")
     assert {key: fields[key] for key in ("version", "rate2quantum", "defcls", "debug")} == {
         "version": 3,
         "rate2quantum": 10,
@@ -100,7 +102,7 @@ def test_htb_root():
 
 @pytest.mark.parametrize("rate", [0, 1, 10**9, UNLIMITED.byte_s, 2**32 - 1, 2**32, 10**10, 2**40])
 def test_htb_class_never_limits(rate):
-    found = decoded(set_class(7, 1, ROOT, never_limiting(rate)), tc.RTM_NEWTCLASS).get_attr("TCA_OPTIONS")
+    found = decoded(set_class(7, 1, ROOT, never_limiting(rate)), messages.RTM_NEWTCLASS).get_attr("TCA_OPTIONS")
     parms = found.get_attr("TCA_HTB_PARMS")
     wide = found.get_attr("TCA_HTB_RATE64"), found.get_attr("TCA_HTB_CEIL64")
     full = max(UNLIMITED.byte_s, 2 * rate)
@@ -236,7 +238,7 @@ def test_u32(version, start, data):
     count = -(-prefix.prefixlen // 32)
     made = tc.new_filter(7, prefix, classid, 5)
     assert tc_read.read_filter(made.body) == (5, prefix, classid)
-    found = decoded(made, tc.RTM_NEWTFILTER).get_attr("TCA_OPTIONS")
+    found = decoded(made, messages.RTM_NEWTFILTER).get_attr("TCA_OPTIONS")
     assert found.get_attr("TCA_U32_CLASSID") == classid
     assert found.get_attr("TCA_U32_SEL")["nkeys"] == count
     selector = bytes(attrs(attrs(made.body[20:])[2])[5])
@@ -248,15 +250,16 @@ def test_u32(version, start, data):
     assert [(offset, along) for _, _, offset, along in keys] == [(start + 4 * n, 0) for n in range(count)]
 
 
-@pytest.mark.parametrize(("version", "info"), [(4, 2 << 16 | 0x0008), (6, 3 << 16 | 0xDD86)])
-def test_filters_have_a_priority_per_protocol(version, info):
-    assert tc.filter_info(version) == info
+@pytest.mark.parametrize(("net", "info"), [("10.0.0.0/8", 2 << 16 | 0x0008), ("fd00::/8", 3 << 16 | 0xDD86)])
+def test_filters_have_a_priority_per_protocol(net, info):
+    assert decoded(tc.new_filter(7, ip_network(net), 9))["info"] == info
 
 
 def test_neighbour_discovery_is_matched_as_receivers_believe_it():
-    for (info, made), kind in zip(tc.discovery_filters(), (135, 136), strict=True):
-        assert info == 1 << 16 | 0xDD86
-        selector = bytes(attrs(raw("u32", made))[5])
+    for spec, kind in zip(discovery(UNSHAPED), (135, 136), strict=True):
+        made = set_filter(7, ROOT, 1, 1, spec)
+        assert decoded(made)["info"] == 1 << 16 | 0xDD86
+        selector = bytes(attrs(attrs(made.body[20:])[2])[5])
         keys = [struct.unpack_from("=4s4sii", selector, 16 + 16 * n) for n in range(selector[2])]
         assert keys == [
             (b"\0\0\xff\xff", b"\0\0\x86\xdd", -4, 0),
@@ -266,20 +269,19 @@ def test_neighbour_discovery_is_matched_as_receivers_believe_it():
 
 
 def test_filters_of_others_are_told_apart():
-    hash_table = {"attrs": [["TCA_U32_CLASSID", 9]]}
-    keys = [(1, 2**32 - 1, 16), (2, 2**32 - 1, 24)]
-    two_keys = {"attrs": [["TCA_U32_CLASSID", 9], ["TCA_U32_SEL", {"keys": keys}]]}
-    ours, one = tc.filter_info(4), IPv4Network("10.0.0.1")
-    assert tc_read.read_filter(body("u32", hash_table, info=ours).body) is None
-    assert tc_read.read_filter(body("u32", two_keys, info=ours).body) is None, "eight bytes are no address"
+    one, hash_table = IPv4Network("10.0.0.1"), attr(2, word(1, 9))
+    two_keys = Filter(4, ((1, 2**32 - 1, 16), (2, 2**32 - 1, 24)), 9)
+    listed = messages.raw_request(messages.RTM_NEWTFILTER, 0, 7, 0, ROOT, "u32", hash_table, info=2 << 16 | 0x0008)
+    assert tc_read.read_filter(listed.body) is None
+    assert tc_read.read_filter(set_filter(7, ROOT, 2, 0, two_keys).body) is None, "eight bytes are no address"
     assert tc_read.read_filter(set_filter(7, 1 << 16, 5, 1, by_prefix("dst", one, 9)).body) is None
     assert tc_read.read_filter(set_filter(7, 1 << 16, 2, 1, by_prefix("src", one, 9)).body) is None
     assert tc_read.read_filter(tc.new_filter(7, one, 9, 1).body) == (1, one, 9)
 
 
 def test_a_qdisc_of_a_dump():
-    found = tc_read.read(body("htb", None, handle=0x110000, parent=0x10002).body)
-    assert (found.get_attr("TCA_KIND"), found["index"], found["handle"]) == ("htb", 7, 0x110000)
+    found = tc_read.read(body("netem", None, handle=0x110000, parent=0x10002).body)
+    assert (found.get_attr("TCA_KIND"), found["index"], found["handle"]) == ("netem", 7, 0x110000)
 
 
 def test_netem_imports_the_message_classes_alone_and_who_imports_pyroute2_later_has_all_of_it():
