@@ -34,7 +34,7 @@ from harness.model.units import ZERO_RATIO, Time
 from harness.netlink.routes import Route
 from harness.networks.network import Network
 from harness.networks.registry import LocalRegistry
-from harness.shaping import tc_messages
+from harness.shaping import tc_messages, tc_read
 from harness.shaping.netem import NetemEngine
 from harness.shaping.node_tree import sender_tree
 from harness.shaping.qdisc import EMPTY, Netem
@@ -233,7 +233,7 @@ def pyroute2_costs() -> list[Row]:
     micros = {
         "encode a netem": encode,
         "  the half of it that pyroute2 knows, attribute by attribute": by_attribute,
-        "decode a netem": lambda: tc_messages.read_netem(tc_messages.read(body)),
+        "decode a netem": lambda: tc_read.read_netem(tc_read.read(body)),
         "encode a route by pyroute2": pyroute2_route,
         "  by netlink/routes.py": route.add,
     }

@@ -18,11 +18,11 @@ class CapOrder:
     """A shared capacity.
 
     Args:
-        name: ``downlink``, which is a node's own, or ``trunk eu->us``, which nodes have together.
-        capacity: what is shared.
-        flows: how many edges share it, at whatever nodes: each has an equal part of the buffer.
-        neighbours: whose edges to this node do.
-        nodes: the ranks to which the edges lead that share it: one daemon must have all of them.
+        name: ``downlink`` of one node, or e.g. ``trunk eu->us`` of several.
+        capacity: the rate and its queue.
+        flows: how many edges share it, at all nodes; each has an equal part of the buffer.
+        neighbours: whose edges to this node share it.
+        nodes: the ranks to which the sharing edges lead; one daemon must have all of them.
         mtu: of the network.
     """
 
@@ -35,7 +35,7 @@ class CapOrder:
 
     @property
     def own(self) -> bool:
-        """Whether the node alone has it; packets cross it last."""
+        """Whether it is one node's; packets cross it last."""
         return self.name == DOWNLINK
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class CapOrder:
 
 
 def cap_orders(node: NodePlan) -> tuple[CapOrder, ...]:
-    """What limits a node's incoming edges together, in the order in which packets cross it."""
+    """The capacities that a node's incoming edges share, in the order in which packets cross them."""
     found = []
     for trunk in node.trunks:
         if near := tuple(port.neighbour for port in node.ingress if port.trunk == trunk.name):
@@ -67,7 +67,7 @@ def cap_orders(node: NodePlan) -> tuple[CapOrder, ...]:
 
 
 def cap_mismatches(wanted: Iterable[CapOrder], held: Iterable[CapOrder]) -> Iterator[tuple[str, str]]:
-    """(name, what differs) for every capacity that is not as it was asked for."""
+    """(name, what differs) for every capacity that differs from what was requested."""
     found = {order.name: order for order in held}
     for order in wanted:
         have = found.pop(order.name, None)

@@ -1,7 +1,6 @@
 """How the engine talks to the shaper daemon: one JSON line each way over an abstract socket.
 
-The socket is in the network namespace of the node, so that whoever may enter the node finds it, nobody needs a path,
-and it vanishes with the process.
+The socket is in the node's network namespace, so whoever may enter the node finds it without a path.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from harness.shaping.userspace.control_address import ADDRESS
 
 _START_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 30.0
-"""What is asked waits for a process that starts, which takes long where 64 containers do that on two CPUs."""
+"""A request may wait for a daemon that starts, which takes long where 64 containers start on two CPUs."""
 _PART: Final = 1 << 16
 
 
@@ -31,7 +30,7 @@ class Refused(Exception):
     """The shaper daemon could not do what it was asked for.
 
     Args:
-        neighbour: the neighbour whose link it is about, or None.
+        neighbour: whose link it is about, or None.
         text: why.
     """
 
@@ -41,10 +40,9 @@ class Refused(Exception):
 
 
 class Conversation:
-    """Requests to the shaper daemon and its answers, one after the other, over a connection that is kept.
+    """Requests to the shaper daemon of the current network namespace, one at a time, over a connection that is kept.
 
-    It is with the process of the network namespace that we are in when a request is sent, and when an answer is waited
-    for: where that process ends before it has answered, the next one is asked. A request may be carried out twice.
+    Where the daemon ends before it has answered, it asks the next one, so a request may be carried out twice.
     """
 
     def __init__(self) -> None:
@@ -53,22 +51,22 @@ class Conversation:
         self._waiting = False
 
     def send(self, request: Mapping[str, Any]) -> None:
-        """Ask for something, without waiting. Raises UnavailableError where it is not our process."""
+        """Send a request without waiting. Raises UnavailableError where the daemon belongs to another user."""
         self._line = json.dumps(request, separators=(",", ":")).encode() + b"\n"
-        if self._waiting:  # for the answer to another request, which would be taken for that to this one
+        if self._waiting:  # the answer to an earlier request would be taken for this one's
             self.close()
         self._waiting = True
-        with contextlib.suppress(OSError):  # then it has ended: the answer is waited for from the next one
+        with contextlib.suppress(OSError):  # it has ended: receive asks the next one
             self._send()
 
     def receive(self, files: list[int] | None = None) -> dict[str, Any]:
-        """The answer; also waits for a process that is being started.
+        """The answer; also waits for a daemon that is starting.
 
         Args:
             files: takes the file descriptors that come with the answer.
 
         Raises:
-            Refused: it cannot do that.
+            Refused: the daemon cannot do that.
             UnavailableError: it does not run, or does not answer.
         """
         deadline = time.monotonic() + _START_SECONDS
@@ -98,7 +96,7 @@ class Conversation:
         self._socket.sendall(self._line)
 
     def _received(self, files: list[int] | None) -> bytes:
-        """A line; empty where the process ended first. Raises UnavailableError."""
+        """A line; empty where the daemon ended first. Raises UnavailableError."""
         line = b""
         try:
             while self._socket is not None and not line.endswith(b"\n"):
@@ -119,7 +117,7 @@ class Conversation:
         return line
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -133,19 +131,19 @@ def ask(request: Mapping[str, Any], files: list[int] | None = None) -> dict[str,
 
 
 def send_line(connection: socket.socket, line: bytes, files: Sequence[int]) -> None:
-    """Send an answer with file descriptors, whole: one send takes no more than the socket has room for, and what a node
-    with 600 neighbours holds is more. Raises OSError."""
+    """Send a whole answer with file descriptors; one of a node with 600 neighbours is too large for a single send.
+    Raises OSError."""
     sent = socket.send_fds(connection, [line], list(files))
     connection.sendall(line[sent:])
 
 
 def may_command(connection: socket.socket) -> bool:
-    """Whether who connected runs as our user: a job in a container that runs as another may not change its links."""
+    """Whether the other end runs as our user: a job in a container that runs as another user may not change links."""
     return peer_user(connection) == os.geteuid()
 
 
 def branch_to_json(branch: Branch) -> dict[str, Any]:
-    """A branch as plain JSON, just as json.loads makes it again."""
+    """A branch as plain JSON, equal to what json.loads returns for it."""
     chain = branch.netem.chain
     return {
         "neighbour": branch.neighbour,

@@ -1,9 +1,9 @@
 """Where the shaper daemon of a network namespace listens; see control.py.
 
-The supervisor binds the address and hands the listening socket to every daemon that it starts: while none runs, what is
-asked waits, and a job, which in a container shares the namespace, cannot take the address.
+The supervisor binds the address and passes the listening socket to every daemon that it starts: so requests wait while
+no daemon runs, and a job, which shares the namespace in a container, cannot take the address.
 
-Needs nothing but the standard library, and starts fast.
+It needs only the standard library, and imports fast.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from harness.linux import syscalls
 
 ADDRESS: Final = "\0tc-harness-links"
-"""Abstract: it needs no path, whoever may enter the namespace finds it, and it vanishes with its owner."""
+"""Abstract: it needs no path, and vanishes with its owner."""
 
 
 def listen() -> socket.socket:
@@ -27,7 +27,7 @@ def listen() -> socket.socket:
 
 
 def listen_in(namespace: int | None) -> socket.socket:
-    """The same, in the network namespace of that file descriptor; None: the current one. Raises OSError."""
+    """The same in the network namespace of a file descriptor; None: the current one. Raises OSError."""
     if namespace is None:
         return listen()
     home = os.open("/proc/self/ns/net", os.O_RDONLY)

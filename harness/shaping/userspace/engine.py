@@ -1,4 +1,4 @@
-"""Links made in user space, at their receiver: rules send what comes from a neighbour to a queue of a process."""
+"""The user-space engine: rules at the receiver send packets of each neighbour to a queue of the shaper daemon."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.shaping.userspace.open_node import OpenNode
 
 
 class UserspaceEngine(UserspaceFacts):
-    """Makes links with NFQUEUE in a network namespace where a process of supervisor.py serves it.
+    """Makes links with NFQUEUE in a network namespace that a shaper daemon serves (supervisor.py).
 
     Args:
         outside: whether nodes may send past their gateway, unshaped.
@@ -35,7 +35,7 @@ class UserspaceEngine(UserspaceFacts):
             self._open = None
 
     def begin(self, node: NodePlan, touched: Collection[int] = ()) -> Pending:
-        """See Engine.begin: the daemon works while others are asked."""
+        """See Engine.begin: the daemon works on its own meanwhile."""
         place = self._place(node)
         guard, desired = place.guard(node, self._outside), place.desired(node)
         place.begin(node, desired, touched)
@@ -51,7 +51,7 @@ class UserspaceEngine(UserspaceFacts):
         return place.observe(node, place.guard(node, self._outside), place.desired(node))
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
-        """See Engine.apply_trunks: the receivers' shaper daemon limits them."""
+        """See Engine.apply_trunks: nothing to do, for the receivers' shaper daemon limits trunks."""
         return {}
 
     observe_trunks = apply_trunks
@@ -59,7 +59,7 @@ class UserspaceEngine(UserspaceFacts):
     def _place(self, node: NodePlan) -> OpenNode:
         if self._open is None or self._open.stirred():
             index = interface_index(node)
-            if self._open is not None and self._open.index != index:  # somebody has made it anew
+            if self._open is not None and self._open.index != index:  # somebody has recreated the interface
                 self.close()
             self._open = self._open or OpenNode(node, index)
         return self._open

@@ -1,14 +1,15 @@
 """What may pass a node's interface, as nf_tables chains that drop everything else::
 
     ip, ip6  links    raw PREROUTING   other interfaces, neighbour discovery, from beyond the gateway (containers): pass
-                                       to many receivers, to this link alone: drop; then rules by source (rules.py)
-    ip, ip6  marks    behind links     packets that a link let go with CE_MARK get CE (RFC 3168) into their header
+                                       broadcast, multicast, link-local: drop; then rules by source (rules.py)
+    ip, ip6  marks    behind links     writes CE (RFC 3168) into the headers of packets that have CE_MARK
     ip, ip6  own      raw OUTPUT       other interfaces, neighbour discovery, from the node's own address: pass
-    netdev   frames   egress           IPv4 and IPv6, but on relays only from the node's own address; ARP: pass
+    netdev   frames   egress           ARP, IPv4, IPv6 from the node's own address, on relays from any address: pass
                                        (at ingress where the kernel has no egress hook, from any address)
 
-``own`` keeps a program from taking another edge by a source address that is not its node's, also without privileges
-(IPV6_FREEBIND); what a relay passes on does not meet it. ``frames`` sees what packet sockets send too.
+``own`` keeps a program from taking another edge by a source address that is not its node's, which it can use even
+without privileges (IPV6_FREEBIND); packets that a relay passes on do not meet it. ``frames`` also sees what packet
+sockets send.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from harness.shaping.userspace.nfqueue import CE_MARK
 TABLE: Final = "harness"
 FRAMES: Final = "frames"
 COPY_MARK: Final = 0x7C01
-"""Of packets that a link duplicates: they leave a relay with the source that they came with."""
+"""Mark of duplicates: the ``own`` chain passes them, because their source address is another node's."""
 SOURCE: Final = {4: expr.Payload(expr.NETWORK, 12, 4), 6: expr.Payload(expr.NETWORK, 8, 16)}
 FAMILY: Final = {4: NFPROTO_IPV4, 6: NFPROTO_IPV6}
 _DROP, _PASS = expr.Drop(), expr.Accept()
@@ -36,7 +37,7 @@ _CE: Final = {
     4: (expr.Payload(expr.NETWORK, 0, 2), expr.Mask(b"\xff\xfc", b"\0\3"), expr.Write(0, 2, checksum=10)),
     6: (expr.Payload(expr.NETWORK, 0, 2), expr.Mask(b"\xff\xcf", b"\0\x30"), expr.Write(0, 2)),
 }
-"""By version of IP, what sets the two bits of ECN."""
+"""Expressions that set the two ECN bits, by IP version."""
 _TO_US: Final = b"\0"
 _LINK_LOCAL: Final = expr.Mask(b"\xff\xc0"), b"\xfe\x80"
 _ARP_FOR_IPV4: Final = b"\0\1\x08\0"
@@ -50,14 +51,14 @@ Rule = tuple[expr.Expression, ...]
 
 @dataclass(frozen=True)
 class Guard:
-    """Whose interface it is.
+    """The interface and what may pass it.
 
     Args:
-        index: of the interface; what comes and leaves by others passes.
+        index: of the interface; packets pass all others.
         own: the node's addresses.
-        nets: those of the nodes.
-        gateways: on the nodes' nets; packets from these, and from beyond the nets of their IP version, pass.
-        relays: whether it passes on packets of others.
+        nets: of the nodes.
+        gateways: on the nodes' nets; packets from these, and from outside the nets of their IP version, pass.
+        relays: whether the node forwards packets of others.
         device: the interface's name.
     """
 
@@ -79,7 +80,7 @@ class GuardChain:
 
 
 def links_chain(guard: Guard, version: int) -> GuardChain:
-    """The chain for packets that arrive; the rules of the links follow in it."""
+    """The chain for packets that arrive; rules.py appends the rules of the links."""
     chain = nft.Chain(TABLE, "links", "filter", nft.PREROUTING, nft.RAW, expr.DROP)
     rules = [
         _other(expr.IIF, guard),
@@ -93,9 +94,9 @@ def links_chain(guard: Guard, version: int) -> GuardChain:
 
 
 def marks_chain(version: int) -> GuardChain:
-    """The chain that packets meet when a link has let them go.
+    """The chain that marks congestion in packets that a link has let go.
 
-    It changes headers in place of the shaper daemon, which could not do it in a super-packet without its checksums.
+    The shaper daemon cannot change the header of a super-packet, because it would have to compute its checksums.
     """
     chain = nft.Chain(TABLE, "marks", "filter", nft.PREROUTING, nft.RAW + 1, expr.ACCEPT)
     mark = expr.Meta(expr.MARK), expr.Compare(struct.pack("=I", CE_MARK))
@@ -113,7 +114,7 @@ def own_chain(guard: Guard, version: int) -> GuardChain:
 
 
 def frames_chain(guard: Guard, hook: int) -> GuardChain:
-    """Of all that leaves (or, at ingress, comes to) the interface."""
+    """The chain for frames that leave the interface or, at ingress, arrive."""
     chain = nft.Chain(TABLE, FRAMES, "filter", hook, nft.RAW, expr.DROP, guard.device)
     rules: list[Rule] = [(*_ethertype(0x0806), expr.Payload(expr.LINK, 14, 4), expr.Compare(_ARP_FOR_IPV4), _PASS)]
     for version, ethertype in ((4, 0x0800), (6, 0x86DD)):
@@ -139,7 +140,7 @@ def _other(key: int, guard: Guard) -> Rule:
 
 
 def _discovery(version: int) -> Iterator[Rule]:
-    """The same packets that netem's filters pass (tc_messages.discovery_filters)."""
+    """Rules for the packets that netem's filters pass, too (u32.discovery)."""
     if version == 6:
         short = expr.Payload(expr.NETWORK, 4, 1), expr.Compare(b"\0")
         believed = expr.Payload(expr.NETWORK, 6, 2), expr.Compare(b"\x3a\xff")

@@ -1,4 +1,4 @@
-"""The counters of a node's link queues, read in the memory that its shaper daemon counts in; see shaping/meter.py."""
+"""Reads the counters of a node's link queues in its shaper daemon's memory; see shaping/meter.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UserspaceMeter:
         neighbours: whose link queues to read.
 
     Raises:
-        UnavailableError: the daemon does not run, or is that of a version that cannot share.
+        UnavailableError: the daemon does not run, or is of a version that cannot share its counters.
     """
 
     def __init__(self, neighbours: Sequence[int]) -> None:
@@ -43,7 +43,7 @@ class UserspaceMeter:
         self._netlink, self._index = Rtnetlink(), socket.if_nametoindex(INTERFACE)
 
     def read(self) -> dict[int, Counts]:
-        """See Meter. What the kernel dropped before the daemon saw it counts as well."""
+        """See Meter; includes packets that the kernel dropped before the daemon saw them."""
         kernel, found = self._queues.read(), {}
         for near, numbers in self._links:
             waiting, overflow, unread = kernel.get(QUEUE_BASE + near, (0, 0, 0))
@@ -63,11 +63,11 @@ class UserspaceMeter:
         return found | ({UPLINK: uplink} if uplink else {})
 
     def notes(self) -> list[str]:
-        """See Meter: what has become of the daemon."""
+        """See Meter: what has happened to the daemon."""
         return list(self._state.load(EVENTS) or ())
 
     def close(self) -> None:
-        """See Meter. The memory is given back when nobody refers to it."""
+        """See Meter; the memory is freed when nobody refers to it."""
         self._queues.close()
         self._netlink.close()
         os.close(self._file)

@@ -1,7 +1,7 @@
 """NFQUEUE over raw netlink (linux/netfilter/nfnetlink_queue.h): packets that wait in the kernel for our verdict.
 
-One socket can own many queues of the network namespace that it was opened in. A packet of a queue that nobody owns is
-dropped by the kernel; so is one that finds the queue, or the socket's buffer, full.
+A socket can own many queues of its network namespace. The kernel drops packets of a queue that nobody owns, and packets
+that find the queue or the socket's buffer full.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import struct
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from harness.netlink.nfnetlink import NETLINK_NETFILTER
 from harness.netlink.nlattr import NLM_F_ACK, NLMSG_ERROR, attr, message
 
 DROP, ACCEPT = 0, 1
@@ -21,11 +22,10 @@ RECEIVE_BUFFER: Final = 32 << 20
 """Bytes of messages that may wait for us; about 40,000 packets."""
 FULL_COPY: Final = 0xFFFF
 LENGTH_ONLY: Final = 1
-"""Bytes of a packet that must be copied for the kernel to tell its length."""
+"""Bytes to copy where only a packet's length is wanted: without any the kernel does not report it."""
 CE_MARK: Final = 0x7C02
-"""The kernel's mark of packets whose header is to say that they met congestion."""
+"""Mark of packets into whose headers a rule writes CE (guard.py)."""
 
-_NETLINK_NETFILTER: Final = 12  # Python has no name for it before 3.13
 _SUBSYSTEM: Final = 3 << 8
 _PACKET, _VERDICT, _CONFIG, _VERDICT_BATCH = (_SUBSYSTEM | number for number in range(4))
 _CFG_CMD, _CFG_PARAMS, _CFG_QUEUE_MAXLEN, _CFG_MASK, _CFG_FLAGS = range(1, 6)
@@ -43,17 +43,16 @@ _PROC: Final = Path("/proc/self/net/netfilter/nfnetlink_queue")
 
 
 WaitingPacket = tuple[int, int, int, int, bytes]
-"""A packet that waits in the kernel: the queue's number; the id by which its verdict names it (ascending within a
-queue, of 32 bits); when it came in, ns of CLOCK_REALTIME, or 0 where the kernel took no stamp; bytes from the network
-header on, where a super-packet counts whole; and as much of it as the queue copies. A named tuple would cost a third of
-a packet's time."""
+"""A packet that waits in the kernel: the queue's number; its id, which its verdict names (32 bits, ascending within a
+queue); when it came in, ns of CLOCK_REALTIME, 0 without a stamp; bytes from the network header on, all of a
+super-packet's; as much of it as the queue copies. A named tuple would take a third of the time spent on a packet."""
 
 
 class Counters(NamedTuple):
-    """What the kernel has counted of a queue: packets in it, and those that it dropped since it was bound.
+    """The kernel's counts of a queue's packets since it was bound.
 
     Args:
-        waiting: packets without a verdict.
+        waiting: without a verdict.
         overflow: dropped because the queue was full.
         unread: dropped because the socket's buffer was full.
     """
@@ -68,11 +67,11 @@ class Nfqueue:
 
     def __init__(self) -> None:
         self.socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _NETLINK_NETFILTER
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, NETLINK_NETFILTER
         )
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        except PermissionError:  # rootless, on older kernels: as much as the machine allows
+        except PermissionError:  # rootless on older kernels, which grant only what net.core.rmem_max allows
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self.socket.setsockopt(_SOL_NETLINK, _NO_ENOBUFS, 1)
         self.socket.bind((0, 0))
@@ -85,17 +84,20 @@ class Nfqueue:
         return self.socket.fileno()
 
     def close(self) -> None:
-        """Give up every queue; what waits in them is dropped."""
+        """Give up every queue; the kernel drops what waits in them."""
         self.socket.close()
 
     def bind(self, number: int, *, max_length: int, copy_bytes: int, segment: bool) -> None:
-        """Own a queue. Raises OSError: EBUSY where somebody else owns it, EPERM without CAP_NET_ADMIN.
+        """Own a queue.
 
         Args:
             number: of the queue, 0 to 65535.
-            max_length: packets that may wait for a verdict; what comes then is dropped.
-            copy_bytes: how much of every packet is given to us.
-            segment: whether the kernel cuts super-packets into packets first; it computes their checksums then.
+            max_length: packets that may wait for a verdict; the kernel drops others.
+            copy_bytes: how much of every packet the kernel copies to us.
+            segment: whether the kernel first cuts super-packets into packets, with their checksums.
+
+        Raises:
+            OSError: EBUSY where another process owns the queue, EPERM without CAP_NET_ADMIN.
         """
         try:
             self._configure(number, attr(_CFG_CMD, struct.pack(">BxH", _BIND, 0)))
@@ -114,7 +116,7 @@ class Nfqueue:
 
     def _configure(self, number: int, attributes: bytes) -> None:
         self._sequence += 1
-        with contextlib.suppress(BlockingIOError):  # else a full buffer has no room for the answer
+        with contextlib.suppress(BlockingIOError):  # make room in the buffer for the answer
             while True:
                 self._early.append(self.socket.recv(_MESSAGE))
         body = struct.pack(">BBH", 0, 0, number) + attributes
@@ -133,7 +135,7 @@ class Nfqueue:
                 return
 
     def receive(self, most: int = 64) -> list[WaitingPacket]:
-        """The packets that have come, at most so many; an empty list where there are none."""
+        """At most ``most`` packets that have come; does not wait."""
         found: list[WaitingPacket] = []
         if self._early:
             early, self._early = self._early, []
@@ -154,21 +156,21 @@ class Nfqueue:
         self.send(verdict(queue, packet_id, accept))
 
     def send(self, verdicts: bytes) -> None:
-        """Send verdicts that were made by the functions below, one after the other. Raises OSError."""
+        """Send concatenated verdicts of the functions below. Raises OSError."""
         self.socket.send(verdicts)
 
 
 class _Layout:
-    """Reads packet messages. The kernel writes the same attributes at the same places into all packets of a kind, so
-    where the one before had them is tried first."""
+    """Reads packet messages. The kernel puts the attributes of similar packets at the same places, so it first looks
+    where an earlier message of the same length had them."""
 
     def __init__(self) -> None:
         self._places: dict[int, tuple[struct.Struct, tuple[int, int], int]] = {}
-        """By a message's length: how to unpack it, what stands before the stamp and the length where that is right, and
-        where the packet's bytes begin that were copied (a multiple of four); 0 where only its length is wanted."""
+        """By a message's length: how to unpack it; the attribute headers that must precede stamp and length; where the
+        packet's copied bytes begin (a multiple of four), 0 where only its length is wanted."""
 
     def read(self, data: bytes) -> WaitingPacket | None:
-        """A message as a packet; None where it is something else."""
+        """The packet in a message; None in another kind of message."""
         if (known := self._places.get(len(data))) is None:
             return self._search(data)
         layout, heads, start = known
@@ -221,7 +223,7 @@ def verdict(queue: int, packet_id: int, accept: bool) -> bytes:
 
 
 def accept_until(queue: int, packet_id: int) -> bytes:
-    """The message that lets this packet and all that came into the queue before it go on, in their order."""
+    """The message that lets a packet and all that came into its queue before it go on, in their order."""
     return _verdict(_VERDICT_BATCH, queue, packet_id, ACCEPT)
 
 
@@ -232,7 +234,7 @@ def accept_changed(queue: int, packet_id: int, payload: bytes) -> bytes:
 
 
 def accept_marked(queue: int, packet_id: int) -> bytes:
-    """The message that lets a packet go on with CE in its header: with CE_MARK, by which a rule knows it (guard.py)."""
+    """The message that lets a packet go on with CE_MARK, so that a rule writes CE into its header (guard.py)."""
     body = struct.pack(">BBH", 0, 0, queue) + attr(_VERDICT_HDR, struct.pack(">II", ACCEPT, packet_id))
     return message(_VERDICT, 0, 0, body + attr(_MARK, struct.pack(">I", CE_MARK)))
 
@@ -244,9 +246,7 @@ def _verdict(kind: int, queue: int, packet_id: int, what: int) -> bytes:
 
 
 class CounterFile:
-    """What the kernel has counted of every queue of the network namespace that the process is in now, read again and
-    again; nothing where the kernel cannot tell.
-    """
+    """The kernel's counters of all queues of the current network namespace, kept open; empty where it has none."""
 
     def __init__(self) -> None:
         self._fd: int | None = None
@@ -254,25 +254,21 @@ class CounterFile:
             self._fd = os.open(_PROC, os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self) -> dict[int, Counters]:
-        """Of every bound queue, by number. Raises OSError."""
+        """The counters of every bound queue, by number. Raises OSError."""
         if self._fd is None:
             return {}
         rows = [line.split(None, 7) for line in os.pread(self._fd, 1 << 20, 0).splitlines()]
         return {int(row[0]): Counters(int(row[2]), int(row[5]), int(row[6])) for row in rows}
 
     def close(self) -> None:
-        """Read no more."""
+        """Close the file."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
 
 def counters() -> dict[int, Counters]:
-    """What the kernel has counted of every bound queue in the current network namespace; empty where it cannot tell."""
-    file = CounterFile()
-    try:
+    """The counters of every bound queue in the current network namespace; empty where the kernel has none."""
+    with contextlib.closing(CounterFile()) as file, contextlib.suppress(OSError):
         return file.read()
-    except OSError:
-        return {}
-    finally:
-        file.close()
+    return {}

@@ -1,7 +1,6 @@
-"""What the kernel's nf_tables can do, asked once per process, with tables that are gone when the answer comes.
+"""What the kernel's nf_tables can do, probed once per process with tables that exist only within a transaction.
 
-A refused transaction, and a chain that is made for a moment, cost milliseconds (an RCU grace period): that is why the
-answers are kept.
+The process keeps the answers, because each probe costs milliseconds (an RCU grace period).
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from harness.shaping.userspace.guard import FRAMES, TABLE
 
 _NO_SUCH_FAMILY: Final = (errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EINVAL, errno.ENOENT)
 _native: list[bool] = []
-"""Whether the kernel has nft's own queue expression; empty until it was asked."""
+"""Whether the kernel has nft's own queue expression; empty until probed."""
 _frames: list[int | None] = []
-"""At which hook the kernel shows frames, or None; empty until it was asked."""
+"""The hook at which the kernel shows frames, or None; empty until probed."""
 
 
 def has_queue(netlink: Nfnetlink) -> bool:
@@ -42,9 +41,9 @@ def has_queue(netlink: Nfnetlink) -> bool:
 
 
 def frames_hook(netlink: Nfnetlink) -> int | None:
-    """Where nf_tables sees frames: as they leave an interface (Linux 5.16), or as they come; None: nowhere.
+    """The hook at which nf_tables sees frames: EGRESS (Linux 5.16) or INGRESS; None: at none.
 
-    A chain that is there says so. Raises OSError.
+    It need not probe where our own chain exists. Raises OSError.
     """
     if not _frames:
         present = [nft.read_chain(body) for body in dump(netlink, nft.chains_request(NFPROTO_NETDEV))]
@@ -63,7 +62,7 @@ def _shows_frames(netlink: Nfnetlink, hook: int) -> bool:
 
 
 def _probe(family: int, chain: nft.Chain, *more: Step) -> list[Step]:
-    """What makes a table with that chain, and deletes it."""
+    """Steps that make a table with a chain, and delete it."""
     return [
         ("make a table", nft.add_table(family, chain.table)),
         ("make a chain", nft.add_chain(family, chain)),

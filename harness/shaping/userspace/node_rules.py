@@ -1,4 +1,4 @@
-"""The nf_tables rules of a node in terms of its plan: what comes from which rank waits in which link queue."""
+"""The nf_tables rules of a node in terms of its plan: packets from which rank wait in which link queue."""
 
 from __future__ import annotations
 
@@ -24,17 +24,15 @@ _REMEDY: Final = {
 
 
 class NodeRules:
-    """The rules in the network namespace in which this is made; read again only when the kernel says that any changed.
-
-    The kernel counts the changes of nf_tables in a namespace, whoever makes them.
-    """
+    """The rules in the current network namespace. It reads them again only when the kernel's count of changes to
+    nf_tables there has grown, whoever made the change."""
 
     def __init__(self) -> None:
         self._netlink = Nfnetlink()
         self._known: tuple[object, Tree] = (None, EMPTY)
 
     def close(self) -> None:
-        """Ask no more."""
+        """Close the socket."""
         self._netlink.close()
 
     @property
@@ -43,12 +41,7 @@ class NodeRules:
         return rules.sees_frames(self._netlink)
 
     def read(self, node: NodePlan, guard: Guard) -> Tree:
-        """The tree without its branches. Raises NodeError.
-
-        Args:
-            node: the plan.
-            guard: that should be there.
-        """
+        """The rules as a tree without branches; ``guard`` is the one that should be there. Raises NodeError."""
         try:
             number = generation(self._netlink)
             place = number, guard, node.addressing, [(port.neighbour, port.ranks) for port in node.ingress]
@@ -64,7 +57,7 @@ class NodeRules:
         filters: dict[Prefix, int] = {}
         stale: list[tuple[int, int]] = []
         passing: dict[Prefix, int] = {}
-        ours = {prefix: prefix for prefix in ways}  # to compare the same objects takes no time
+        ours = {prefix: prefix for prefix in ways}  # comparing an object with itself takes no time
         for rule in found.rules:
             prefix = ours.get(rule.source)
             if prefix is not None and rule.queue is None:
@@ -76,7 +69,7 @@ class NodeRules:
         return Tree(found.rooted, {}, filters, tuple(stale), passing, found.rooted)
 
     def make(self, node: NodePlan, guard: Guard, desired: Tree) -> Tree:
-        """Make them as desired, and read them back: the tree without its branches. Raises NodeError."""
+        """Change the rules to the desired ones and read them back, as a tree without branches. Raises NodeError."""
         observed = self.read(node, guard)
         if _same(desired, observed):
             return observed
@@ -84,7 +77,7 @@ class NodeRules:
         return self.read(node, guard) if self._change(node, guard, actions, desired, observed) else observed
 
     def _change(self, node: NodePlan, guard: Guard, actions: Sequence[Action], desired: Tree, observed: Tree) -> bool:
-        """All rules in one transaction where there are none of ours, or wrong ones; else what is missing, if any is."""
+        """Replace all rules where ours are missing or wrong; else add what is missing. Returns whether it did any."""
         filters = {one.prefix: one.neighbour for one in actions if isinstance(one, AddFilter | MoveFilter)}
         moved = [one for one in actions if isinstance(one, MoveFilter)]
         whole = (desired.rooted and not observed.rooted) or bool(observed.stale)

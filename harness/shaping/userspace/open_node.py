@@ -1,4 +1,4 @@
-"""What the engine in user space keeps open in a node's network namespace, and what it knows to be there."""
+"""What the user-space engine keeps open in a node's network namespace, and what it knows about the state there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from harness.shaping.userspace.node_rules import NodeRules
 
 _READ: Final = {"do": "read"}
 _NO_FRAMES: Final = (
-    "this kernel's nf_tables sees no frames (CONFIG_NF_TABLES_NETDEV): those that are neither IP nor ARP pass unshaped"
+    "this kernel's nf_tables sees no frames (CONFIG_NF_TABLES_NETDEV): frames that are neither IP nor ARP pass unshaped"
 )
 
 
@@ -46,28 +46,28 @@ class OpenNode:
         self._links, self._watch, self._rules = Rtnetlink(), LinkWatch(), NodeRules()
         self._daemon = Conversation()
         self._held: dict[str, Any] | None = None
-        """The daemon's last answer; None where it is not known what the daemon holds."""
+        """The daemon's last answer; None: we do not know what the daemon holds."""
         self._branches: dict[int, Branch] = {}
         self._texts: dict[int, tuple[dict[str, Any], Branch]] = {}
-        """Branches that were sent or received last, by neighbour, in JSON."""
+        """The branches sent or received last, by neighbour, with their JSON."""
         self._computed = Computed()
         self._segments: tuple[int | None, ...] = ()
         self._uplink: tuple[Any, NodeStatus] = None, NodeStatus({})
         self._guard: tuple[Any, Guard | None] = None, None
 
     def close(self) -> None:
-        """Keep nothing open."""
+        """Close all of it."""
         for each in (self._links, self._watch, self._rules, self._daemon):
             each.close()
 
     def stirred(self) -> bool:
-        """Whether the interface, or what hangs on it, has changed since this was asked last: then it is read again."""
+        """Whether the interface or its qdiscs have changed since the last call; forgets the uplink's status then."""
         if changed := self._watch.changed():
             self._uplink = None, NodeStatus({})
         return changed
 
     def guard(self, node: NodePlan, outside: bool) -> Guard:
-        """What may pass the interface; from beyond its gateway too where packets from ``outside`` may."""
+        """The node's guard; with ``outside``, packets from beyond its gateways may pass, too."""
         net = node.addressing
         ways: list[IPv4Address | IPv6Address] = []
         if outside:
@@ -80,12 +80,12 @@ class OpenNode:
         return guard
 
     def desired(self, node: NodePlan) -> Tree:
-        """The tree that makes the edges that come in; the guard's rules drop what matches no filter."""
+        """The tree of the incoming edges; the guard's rules drop what matches no filter."""
         sharing = {neighbour for order in cap_orders(node) for neighbour in order.neighbours}
         return tree_of(node, node.ingress, self._versions, sharing, self._computed, sealed=False)
 
     def begin(self, node: NodePlan, desired: Tree, touched: Collection[int]) -> None:
-        """Do the kernel's part on the interface, and ask the daemon for its own."""
+        """Change the interface and its uplink, and send the daemon its request."""
         if self._segments != (node.max_segments,):
             cut_segments(self._links, node, self.index)
             self._segments = (node.max_segments,)
@@ -94,23 +94,23 @@ class OpenNode:
         self._ask(node, self._order(node, desired, touched) or _READ)
 
     def finish(self, node: NodePlan, guard: Guard, desired: Tree, touched: Collection[int]) -> NodeStatus:
-        """Wait for the daemon; then send packets to its queues."""
+        """Wait for the daemon's answer; then send packets to its queues."""
         first = self._held is None
         self._take(node)
-        if order := self._order(node, desired, touched if first else ()):  # it held something else than we knew
+        if order := self._order(node, desired, touched if first else ()):  # it holds something else than we assumed
             self._ask(node, order)
             self._take(node)
         return self._status(node, desired, self._rules.make(node, guard, desired))
 
     def observe(self, node: NodePlan, guard: Guard, desired: Tree) -> NodeStatus:
-        """Read all, counters too."""
+        """Read everything, also counters."""
         self._uplink = None, NodeStatus({})
         self._ask(node, _READ)
         self._take(node)
         return self._status(node, desired, self._rules.read(node, guard))
 
     def _order(self, node: NodePlan, desired: Tree, touched: Collection[int]) -> dict[str, Any] | None:
-        """What the daemon must be asked for, given what it holds; None: nothing, or that is not known."""
+        """The request for what the daemon lacks; None: it lacks nothing, or we do not know."""
         if self._held is None:
             return None
         actions = diff_branches(desired.branches, self._branches, touched)
@@ -127,7 +127,7 @@ class OpenNode:
         }
 
     def _traces(self, branches: Iterable[Branch]) -> dict[str, str]:
-        """The packet-delivery traces of these that the daemon does not have for those that it holds."""
+        """The packet-delivery traces of these branches that the daemon does not have yet."""
         held = {branch.delivery.digest for branch in self._branches.values() if branch.delivery}
         needed = (branch.delivery for branch in branches)
         return packed_traces(one for one in needed if one is not None and one.digest not in held)
@@ -139,7 +139,7 @@ class OpenNode:
             raise NodeError(node.rank, "reach its shaper daemon", str(problem)) from None
 
     def _take(self, node: NodePlan) -> None:
-        """The daemon's answer: what it holds now."""
+        """Receive the daemon's answer: what it holds now."""
         self._held = None
         try:
             answer = self._daemon.receive()
@@ -159,7 +159,7 @@ class OpenNode:
         return known[1]
 
     def _status(self, node: NodePlan, desired: Tree, rules: Tree) -> NodeStatus:
-        """How the tree of the rules and of the daemon's branches differs from the desired one."""
+        """The node's status by the daemon's answer and the tree of the rules."""
         assert self._held is not None
         names, answer, observed = vars(Stats()), self._held, replace(rules, branches=self._branches)
         stats = {int(near): Stats(**{name: link[name] for name in names}) for near, link in answer["links"].items()}
@@ -179,12 +179,12 @@ class OpenNode:
         return replace(found, mismatches=found.mismatches + damaged)
 
     def _uplink_status(self, node: NodePlan) -> NodeStatus:
-        """A status of the uplink alone, read again where the kernel says that a qdisc or filter has changed."""
+        """A status of the uplink alone; reads it again after the kernel has reported a change."""
         place = self._uplink_of(node)
         if self.stirred() or place != self._uplink[0]:
             self._uplink = place, with_uplink(NodeStatus({}), node, self.index)
         return self._uplink[1]
 
     def _uplink_of(self, node: NodePlan) -> Any:
-        """All that the tree of a node's uplink follows from."""
+        """All that determines the tree of a node's uplink."""
         return node.shape.uplink, node.mtu, node.addressing, [(port.neighbour, port.ranks) for port in node.egress]

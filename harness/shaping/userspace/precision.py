@@ -1,4 +1,4 @@
-"""Which links user space cannot make as exactly as `harness verify` asks for; measured by benchmarks/engines.py."""
+"""Which links user space cannot make as exactly as `harness verify` demands; measured by benchmarks/engines.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.model.node_plan import PlannedEdge
 from harness.model.units import Rate, Time
 
 MIN_DELAY: Final = Time(1_000_000)
-"""One way. Below, being woken takes as long as the link (RTT 1 ms measured as 1.3, with a tail of several ms)."""
+"""One way. Below, waking up takes as long as the link (an RTT of 1 ms measured as 1.3, with a tail of several ms)."""
 MAX_RATE: Final = Rate(10**9)
 MAX_JITTERED: Final = 100_000
 """Packets per second, all links of the machine together, where jitter reorders: each needs a verdict of its own."""
@@ -44,7 +44,7 @@ _LIMITS: Final[tuple[tuple[Callable[[LinkShape], bool], str], ...]] = (
 
 
 def precision_warnings(edges: Iterable[PlannedEdge]) -> list[str]:
-    """One line for every limit that some of these edges are beyond, naming them."""
+    """One line for every limit that some of the edges exceed, naming them."""
     shaped, warnings = list(edges), []
     for is_beyond, what in _LIMITS:
         names = [str(edge) for edge in shaped if is_beyond(edge.shape)]

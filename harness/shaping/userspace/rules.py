@@ -1,7 +1,7 @@
-"""Which packets of the current network namespace go to which queue: nf_tables rules at raw PREROUTING, by source.
+"""nf_tables rules that send packets to queues by their source address, at raw PREROUTING.
 
-A packet whose queue has no listener is dropped by the kernel: a link whose process is gone is no fast link; and so is
-what no rule and not the guard (guard.py) lets pass.
+The kernel drops a packet whose queue has no listener, so a link whose daemon is gone does not become fast; and it drops
+packets that no rule here or in guard.py lets pass.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _WORDS: Final = {NFPROTO_IPV4: "IPv4", NFPROTO_IPV6: "IPv6", NFPROTO_NETDEV: "fr
 
 @dataclass(frozen=True)
 class Rule:
-    """Packets of some sources wait in one queue.
+    """Sends packets from a prefix to a queue.
 
     Args:
-        source: prefix of the packets' source addresses.
-        queue: the queue's number; None: they cross an unshaped edge, and pass.
-        packets: that the kernel has counted; super-packets count once.
+        source: prefix of the source addresses.
+        queue: number of the queue; None: the edge is unshaped, and packets pass.
+        packets: that the kernel has counted; a super-packet counts once.
         bytes: that the kernel has counted, from the network header on.
-        handle: by which the kernel knows it; 0 where it is not from there.
+        handle: the kernel's; 0 for a rule that was not read from the kernel.
     """
 
     source: IPv4Network | IPv6Network
@@ -57,11 +57,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the kernel has.
+    """The kernel's rules.
 
     Args:
-        rooted: whether the guard's chains are there, begin with the guard's rules, and have no rule that is not ours.
-        rules: in the order in which the kernel tries them; of two with one source, the first is the one that acts.
+        rooted: whether the guard's chains are there, begin with the guard's rules, and have no rules of others.
+        rules: in the kernel's order; of two with the same source, the first acts.
     """
 
     rooted: bool
@@ -69,27 +69,25 @@ class Rules:
 
 
 def install(netlink: Nfnetlink, guard: Guard, rules: Iterable[Rule]) -> str:
-    """Make these rules the only ones, in one transaction: at no moment are there fewer than before or after it.
-
-    Packets that wait in a queue of rules that were there before are dropped by the kernel.
+    """Replace all rules in one transaction. The kernel drops the packets that wait in queues of the old rules.
 
     Args:
-        netlink: opened in the network namespace whose packets are meant.
-        guard: of the interface whose packets are queued.
-        rules: their counters are ignored.
+        netlink: opened in the network namespace.
+        guard: of the interface.
+        rules: the new ones; their counters are ignored.
 
     Returns:
         How packets come into queues: NATIVE or COMPAT.
 
     Raises:
-        OSError: what was being done, and the kernel's words.
+        OSError: names the step that the kernel refused.
     """
     steps = [*_stale(netlink), *_base(netlink, guard)]
     return _perform(netlink, steps, rules)
 
 
 def add(netlink: Nfnetlink, rules: Iterable[Rule], old: Iterable[Rule] = ()) -> str:
-    """Append rules to those that are there, and delete others, in one transaction. Returns and raises as install."""
+    """Append rules and delete ``old`` ones, in one transaction. Returns and raises as install."""
     steps = [
         (f"replace the rule for {rule.source}", nft.delete_rule(FAMILY[rule.source.version], TABLE, CHAIN, rule.handle))
         for rule in old
@@ -98,16 +96,16 @@ def add(netlink: Nfnetlink, rules: Iterable[Rule], old: Iterable[Rule] = ()) -> 
 
 
 def remove(netlink: Nfnetlink) -> None:
-    """Delete all that install and add made, if it is there. Raises OSError."""
+    """Delete all that install and add have made. Raises OSError."""
     perform(netlink, list(_stale(netlink)))
 
 
 def read(netlink: Nfnetlink, guard: Guard) -> Rules:
-    """What the kernel has, read from the rules' expressions. Raises OSError where it has no nf_tables.
+    """Read the kernel's rules. Raises OSError where it has no nf_tables.
 
     Args:
-        netlink: opened in the network namespace that is meant.
-        guard: that should be there.
+        netlink: opened in the network namespace.
+        guard: the one that should be there.
     """
     rooted, found = True, []
     chains: dict[int, list[nft.Chain]] = {}
@@ -143,8 +141,8 @@ def _chains(netlink: Nfnetlink, guard: Guard) -> Iterator[GuardChain]:
 def _stale(netlink: Nfnetlink) -> Iterator[Step]:
     """Deletes the tables that are there.
 
-    To make one and delete it in the same transaction would need no look, but keeps the kernel busy for an RCU grace
-    period, for which the next transaction and the closing of the socket wait (10 to 30 ms).
+    Making and deleting each in one transaction would save the dump, but costs an RCU grace period, for which the next
+    transaction and the closing of the socket wait (10 to 30 ms).
     """
     for family, word in _WORDS.items():
         if TABLE in [nft.read_table(body) for body in dump(netlink, nft.tables_request(family))]:
@@ -178,7 +176,7 @@ def _matching(source: IPv4Network | IPv6Network) -> tuple[expr.Expression, ...]:
 
 
 def _source(version: int, match: Sequence[expr.Expression]) -> IPv4Network | IPv6Network | None:
-    """The inverse of _matching; None where something else is matched."""
+    """The inverse of _matching; None for other expressions."""
     bits = SOURCE[version].length * 8
     match match:
         case (_, expr.Compare(value)):

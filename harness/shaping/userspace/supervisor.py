@@ -1,10 +1,10 @@
-"""Keeps the shaper daemons alive: one for every two CPUs, each with its share of the nodes; those together that share a
-trunk.
+"""Keeps the shaper daemons alive: one for every two CPUs, each with its share of the nodes; nodes that share a trunk
+have the same daemon.
 
-One that ends is started again at once; one that stands still (stopped, or in a loop) is killed first. Until the new
-one has its queues the kernel drops every packet of its nodes: links go down, they do not become fast.
+It restarts a daemon that ends at once, and first kills one that hangs (stopped, or in a loop). Until the new one has
+its queues the kernel drops every packet of its nodes: links go down, they do not become fast.
 
-Needs nothing but the standard library, and is imported by the first process of a network or container.
+It needs only the standard library, because the first process of a network or container imports it.
 """
 
 from __future__ import annotations
@@ -25,28 +25,26 @@ from typing import Final
 from harness.shaping.userspace.control_address import listen_in
 
 STILL_SECONDS: Final = 5.0
-"""A process that has not shown a sign of life for so long is killed."""
+"""It kills a daemon without a sign of life for so long."""
 START_SECONDS: Final = 60.0
-"""One that was started has so long for its first: on two busy CPUs, 64 containers at once start theirs in over 5 s, and
-who kills those has as many to start again."""
+"""The same before a daemon's first sign of life: 64 containers that start at once on two busy CPUs take over 5 s."""
 _POLL_SECONDS: Final = 1.0
 _SHORT_LIFE: Final = 1.0
 _PAUSE: Final = 0.5
 MAX_CONVERSATIONS: Final = 128
-"""How many a shaper daemon has at a time; each takes a file."""
+"""How many connections a shaper daemon keeps; each takes a file."""
 _OTHER_FILES: Final = 32 + MAX_CONVERSATIONS
-"""Files that a worker opens beside the namespaces and control sockets of all nodes, and for each of its own a queue and
-the kernel's counters."""
+"""Files that a daemon opens beside two for every node (namespace, control socket) and two more for each of its own
+(queue, counters)."""
 _DAEMON: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "daemon.py")
 
 
 class _Worker:
     def __init__(self, nodes: Mapping[int, int | None], size: int) -> None:
-        self.ranks, namespaces, self.size = list(nodes), list(nodes.values()), size
-        self.namespaces = namespaces
+        self.ranks, self.namespaces, self.size = list(nodes), list(nodes.values()), size
         self.state = os.memfd_create("links")
-        self.listeners = [listen_in(namespace) for namespace in namespaces]
-        for fd in (self.state, *namespaces, *(listener.fileno() for listener in self.listeners)):
+        self.listeners = [listen_in(namespace) for namespace in self.namespaces]
+        for fd in (self.state, *self.namespaces, *(listener.fileno() for listener in self.listeners)):
             if fd is not None:
                 os.set_inheritable(fd, True)
         self.pid = 0
@@ -64,19 +62,19 @@ class _Worker:
         self.pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=nothing)
 
     def still(self) -> bool:
-        """Whether it shows no sign of life."""
+        """Whether it has shown no sign of life for too long."""
         beat = int.from_bytes(os.pread(self.state, 8, 0), "little") / 1e9
         patience = STILL_SECONDS if beat > self.born else START_SECONDS
         return time.monotonic() - max(beat, self.started) > patience
 
 
 class Supervisor:
-    """All of them. Raises OSError where this process may not open as many files as they need.
+    """All shaper daemons. Raises OSError where this process may not open as many files as they need.
 
     Args:
-        namespaces: file descriptors of the nodes' network namespaces, by rank; None: the one that we are in.
-        size: nodes of the whole network; as many as there are namespaces unless given.
-        together: groups of ranks of which each must be in one process; no rank is in two.
+        namespaces: file descriptors of the nodes' network namespaces, by rank; None: the current one.
+        size: nodes of the whole network; None: as many as there are namespaces.
+        together: disjoint groups of ranks; each must have one daemon.
     """
 
     def __init__(
@@ -91,9 +89,9 @@ class Supervisor:
         self._waker.setblocking(False)
 
     def run(self, lifeline: int) -> None:
-        """Start them and keep them alive, until ``lifeline`` ends before it has given a byte.
+        """Start them and keep them alive until ``lifeline`` is closed, or for ever if a byte comes before that.
 
-        Until that byte comes, what happens to them is printed on standard error.
+        Until that byte comes, it reports daemons that end on standard error.
         """
         woken = self._woken
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
@@ -106,7 +104,7 @@ class Supervisor:
         while True:
             ready = [file for file, _ in watched.poll(_POLL_SECONDS * 1000)]
             looked, before = time.monotonic(), looked
-            if looked - before > STILL_SECONDS / 2:  # we stood still, so they may have too: docker pause
+            if looked - before > STILL_SECONDS / 2:  # we were stopped, and they may have been, too (docker pause)
                 for worker in self._workers:
                     worker.started = looked
             if lifeline in ready:
@@ -124,7 +122,7 @@ class Supervisor:
                         os.kill(worker.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        """Take note of every child that ended, also of those that were left to us, and start ours again."""
+        """Reap every child, adopted ones too, and start daemons that have ended again."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -142,7 +140,7 @@ class Supervisor:
 
 
 def shares(ranks: Iterable[int], together: Iterable[Sequence[int]], most: int) -> list[list[int]]:
-    """The ranks in as many parts as there may be, of about one size; groups stay whole."""
+    """The ranks in at most ``most`` parts of about one size; groups stay whole."""
     groups = [list(group) for group in together]
     grouped = {rank for group in groups for rank in group}
     groups += [[rank] for rank in sorted(ranks) if rank not in grouped]
