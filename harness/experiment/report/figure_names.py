@@ -1,4 +1,4 @@
-"""The figures of a report by name, for `--figure`, and how large one is on paper."""
+"""The figures of a report by name, for `--figure`, and their size on paper."""
 
 from __future__ import annotations
 
@@ -33,18 +33,14 @@ _POINTS: Final = {"pt": 1.0, "": 1.0, "mm": 72 / 25.4, "cm": 72 / 2.54, "in": 72
 
 @dataclass(frozen=True)
 class Paper:
-    """The size of a figure on paper in points (1/72 inch): of its font, and its width with all that is around axes."""
+    """The size of a figure on paper: of its font, and its whole width, in points (1/72 inch)."""
 
     font: float = 9.0
     width: float = 240.0
 
 
 def checked_figure(name: str) -> str:
-    """The name of a figure as files have it.
-
-    Raises:
-        InputError: no figure's name begins it.
-    """
+    """The name of a figure in files. Raises InputError for an unknown one."""
     name = name.strip().lower().replace(*_ALIAS, 1)
     if any(name == one or name.startswith(f"{one}-") for one in FIGURES):
         return name
@@ -52,11 +48,7 @@ def checked_figure(name: str) -> str:
 
 
 def points(text: str) -> float:
-    """A width in points: ``240``, ``240pt``, ``85mm``, ``8.5cm``, ``3.3in``.
-
-    Raises:
-        InputError: it is none, or not between 60 and 3000 points.
-    """
+    """A width in points: ``240``, ``240pt``, ``85mm``, ``8.5cm``, ``3.3in``. Raises InputError outside 60 to 3000."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(pt|mm|cm|in|)", text.strip().lower())
     width = float(match[1]) * _POINTS[match[2]] if match else 0.0
     if not 60 <= width <= 3000:

@@ -1,4 +1,4 @@
-"""Charts and drawings as PNG, SVG and PDF files: the page's specifications, drawn without a browser by vl-convert."""
+"""Charts and drawings as PNG, SVG and PDF files, drawn from the page's specifications by vl-convert."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from harness.experiment.report.page.timelines import MARKS, data_tables, timelin
 from harness.experiment.report.page.topology import topology_svg
 
 VEGA_LITE: Final = "6.4"
-"""The version of Vega-Lite that Altair 6 writes; vl-convert carries several."""
+"""The version of Vega-Lite that Altair 6 writes; vl-convert has several."""
 _WIDTH: Final = 640
 _FONT: Final = 11
-"""Of labels and titles, as theme.py has it; of a drawing it is 13."""
+"""Of labels and titles, as in theme.py."""
 _DRAWING_FONT: Final = 13
 _LETTER, _SYMBOL, _AXIS, _LABEL_LIMIT = 6.2, 28, 70, 240
-"""Pixels of a letter of a legend, of its symbol and what is around it, of an axis, and the most that a label has."""
+"""Pixels of a letter of a legend, of its symbol with margins, of an axis, and of the longest label."""
 _PPI: Final = {False: 144, True: 300}
-"""Pixels per inch of a PNG that is an image of its own, and of one for a paper."""
+"""Pixels per inch of a PNG, by whether it is for a paper."""
 _SIZE: Final = re.compile(r'<svg [^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>')
 
 
@@ -44,12 +44,12 @@ def write_images(
     """Write one file per chart and topology; yields each file when it is there.
 
     Args:
-        analysis: what to draw.
+        analysis: to be drawn.
         prefix: of the files' names.
-        folder: where they are written.
+        folder: of the files.
         ending: ``png``, ``svg`` or ``pdf``.
-        figure: only the one of this name, or those whose name it begins; else all.
-        paper: the size that they have in a paper, without titles; else they are images of their own.
+        figure: name of the only figure, or of the only kind; empty: all.
+        paper: their size in a paper, without titles; None: images with titles.
     """
     unit = "pt" if ending == "svg" else ""  # vl-convert makes 1 point of 1 pixel
     for name, svg in _drawings(analysis, figure, paper, unit):
@@ -65,7 +65,7 @@ def _encoded(svg: str, ending: str, paper: bool) -> bytes:
 
 
 def _drawings(analysis: Analysis, figure: str, paper: Paper | None, unit: str) -> Iterator[tuple[str, str]]:
-    """The name and the SVG of every figure that was asked for and has something to show."""
+    """(name, SVG) of every chosen figure with data."""
     tables = data_tables(analysis)
     for chart in _charts(analysis):
         if figure in ("", chart.figure, chart.id) or (figure == "logged" and chart.figure.startswith("logged-")):
@@ -89,7 +89,7 @@ def _charts(analysis: Analysis) -> Iterator[Chart]:
 
 
 def _sized(svg: str, unit: str, scale: float, widest: float = math.inf) -> str:
-    """The drawing with all in it so many times as large, or as it fits the width; it says its size."""
+    """The drawing with its size set, so many times as large, or as large as fits the width."""
 
     def sized(match: re.Match[str]) -> str:
         width, height = float(match[1]), float(match[2])
@@ -103,7 +103,7 @@ def _sized(svg: str, unit: str, scale: float, widest: float = math.inf) -> str:
 def image_spec(
     chart: Chart, tables: Mapping[str, DataTable], mode: Mode, paper: Paper | None = None
 ) -> dict[str, Any] | None:
-    """A specification with its data and colours, and, except on paper, a title; None: there is nothing to see."""
+    """A specification with its data and colours, and, except on paper, a title; None: no data."""
     datasets = {inside: tables[name].records() for inside, name in chart.data.items()}
     if "mean" in datasets:  # of several seeds the mean and its band, else every run's curve
         several = any(row["seeds"] != 1 for row in datasets["mean"])
@@ -126,7 +126,7 @@ def image_spec(
 
 
 def _legend_fits(layer: dict[str, Any], datasets: Mapping[str, list[dict[str, Any]]], width: float) -> dict[str, Any]:
-    """The layer with as many columns of its legend of colours as have room."""
+    """The layer with as many columns in its legend as have room."""
     colour = layer["encoding"].get("color", {})
     if "columns" not in (colour.get("legend") or {}):
         return layer

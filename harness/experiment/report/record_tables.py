@@ -1,16 +1,18 @@
-"""The records and the figures as tables: what CSV and Parquet files have, for spreadsheets and data frames."""
+"""The records and the figures as tables, for CSV and Parquet files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.analysis.curves import origin
 from harness.experiment.report.analysis.figures import RunFigures
 from harness.experiment.report.analysis.links import zeros
 from harness.experiment.report.analysis.logged import parameters
+from harness.experiment.report.load.rank_records import Rank
 
 Row = tuple[object, ...]
 Kind = type[str] | type[int] | type[float]
@@ -22,8 +24,8 @@ class RecordTable:
 
     Args:
         name: of the table.
-        columns: name -> what its values are, or None where they are unknown.
-        rows: them, in any number; read once.
+        columns: name -> type of its values; any value may be None.
+        rows: can be read once.
     """
 
     name: str
@@ -50,8 +52,6 @@ _LINKS: Final[Mapping[str, Kind]] = {
     **_RUN, "attempt": int, "elapsed": float, "src": int, "dst": int, "sent_packets": int, "sent_bytes": int,
     "dropped": int, "backlog_bytes": int, "backlog_packets": int,
 }  # fmt: skip
-
-
 _FLOWS: Final[Mapping[str, Kind]] = {
     **_RUN, "attempt": int, "elapsed": float, "src": int, "dst": int, "src_port": int, "dst_port": int,
     "congestion_control": str, "cwnd": int, "rtt": float, "retransmits": int, "delivery_rate": float,
@@ -65,22 +65,23 @@ _LOGGED: Final[Mapping[str, Kind]] = {**_RUN, "rank": int, "step": int, "elapsed
 
 
 def record_tables(analysis: Analysis) -> list[RecordTable]:
-    """The summary, and every step, evaluation and link sample; where there are any, samples of flows, single
-    collectives, and what scripts logged.
+    """Tables of the summary, steps, evaluations and link samples, and, if there are any, of flows, single collectives
+    and logged values.
     """
     names = list(dict.fromkeys(name for run in analysis.runs for name in parameters(run.run)))
     summary = {**_SUMMARY, **{f"parameter_{name}": str for name in names}}
     ranks = [rank for run in analysis.runs for rank in run.run.ranks]
     tables = [
         RecordTable("summary", summary, _summary_rows(analysis, names)),
-        RecordTable("steps", _STEPS, _step_rows(analysis)),
-        RecordTable("evals", _EVALS, _eval_rows(analysis)),
+        RecordTable("steps", _STEPS, _rank_rows(analysis, lambda rank: rank.steps, _STEPS)),
+        RecordTable("evals", _EVALS, _rank_rows(analysis, lambda rank: rank.evals, _EVALS)),
         RecordTable("links", _LINKS, _link_rows(analysis)),
     ]
     if any(run.run.flows for run in analysis.runs):
         tables.append(RecordTable("flows", _FLOWS, _flow_rows(analysis)))
     if any(rank.timed for rank in ranks):
-        tables.append(RecordTable("collectives", _COLLECTIVES, _collective_rows(analysis)))
+        rows = _rank_rows(analysis, lambda rank: rank.timed, _COLLECTIVES)
+        tables.append(RecordTable("collectives", _COLLECTIVES, rows))
     if any(rank.logs for rank in ranks):
         tables.append(RecordTable("logged", _LOGGED, _logged_rows(analysis)))
     return tables
@@ -122,20 +123,15 @@ def _summary_rows(analysis: Analysis, names: Sequence[str]) -> Iterator[Row]:
             )
 
 
-def _step_rows(analysis: Analysis) -> Iterator[Row]:
+def _rank_rows(
+    analysis: Analysis, records: Callable[[Rank], Sequence[Any]], columns: Mapping[str, Kind]
+) -> Iterator[Row]:
+    """A row per record of a rank; the columns after ``rank`` are attributes of the record."""
+    values = attrgetter(*list(columns)[len(_RUN) + 1 :])
     for run in analysis.runs:
         for rank in run.run.ranks:
-            for step in rank.steps:
-                times = (step.seconds, step.seconds_compute, step.seconds_comm)
-                yield (*_names(run), rank.rank, step.step, step.elapsed, step.loss, *times, step.sent_bytes,
-                       step.received_bytes)  # fmt: skip
-
-
-def _eval_rows(analysis: Analysis) -> Iterator[Row]:
-    for run in analysis.runs:
-        for rank in run.run.ranks:
-            for one in rank.evals:
-                yield (*_names(run), rank.rank, one.step, one.elapsed, one.loss, one.accuracy)
+            for record in records(rank):
+                yield (*_names(run), rank.rank, *values(record))
 
 
 def _link_rows(analysis: Analysis) -> Iterator[Row]:
@@ -144,8 +140,7 @@ def _link_rows(analysis: Analysis) -> Iterator[Row]:
         for sample in run.run.links:
             elapsed = sample.time - zero[sample.attempt] if sample.attempt in zero else None
             for (src, dst), now in sorted(sample.edges.items()):
-                counts = (now.sent_packets, now.sent_bytes, now.dropped, now.backlog_bytes, now.backlog_packets)
-                yield (*_names(run), sample.attempt, elapsed, src, dst, *counts)
+                yield (*_names(run), sample.attempt, elapsed, src, dst, *now)
 
 
 def _flow_rows(analysis: Analysis) -> Iterator[Row]:
@@ -156,23 +151,6 @@ def _flow_rows(analysis: Analysis) -> Iterator[Row]:
             for sample in flow.samples:
                 elapsed = sample.time - zero[flow.attempt] if flow.attempt in zero else None
                 yield (*_names(run), flow.attempt, elapsed, *ends, *sample[1:])
-
-
-def _collective_rows(analysis: Analysis) -> Iterator[Row]:
-    for run in analysis.runs:
-        for rank in run.run.ranks:
-            for one in rank.timed:
-                yield (
-                    *_names(run),
-                    rank.rank,
-                    one.op,
-                    one.start,
-                    one.seconds,
-                    one.bytes,
-                    one.ranks,
-                    one.group,
-                    one.step,
-                )
 
 
 def _logged_rows(analysis: Analysis) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""The tables that `harness report` prints: who won where, and why runs took so long."""
+"""The tables that `harness report` prints: winners, reasons, and absent ranks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHURN: Final = ("goodput", "of all ranks' time", "steps lost", "stood still", "g
 
 
 def winners_table(analysis: Analysis) -> Table:
-    """Scenarios, each with its strategies, the fastest first."""
+    """Every strategy in each scenario, the fastest first."""
     numbers = ("time to target", "winner's lead", "bytes to target", "least loss", "waiting", "runs")
     optional = ("bytes to target", "least loss", "waiting")
     columns = [
@@ -51,13 +51,9 @@ def winners_table(analysis: Analysis) -> Table:
 
 
 def reasons_table(analysis: Analysis) -> Table:
-    """Why: of each strategy in each scenario, the sentence of the first run with the commonest cause."""
-    columns = [
-        Column("where"),
-        Column(analysis.noun),
-        Column("seeds", right=True, optional=True),
-        Column("why", breaks=" "),
-    ]
+    """Why each strategy in each scenario takes so long: the sentence of the first run with the commonest cause."""
+    seeds = Column("seeds", right=True, optional=True)
+    columns = [Column("where"), Column(analysis.noun), seeds, Column("why", breaks=" ")]
     table = Table("Why it takes so long", columns)
     for scenario in analysis.scenarios:
         for place, group in enumerate(scenario.groups):
@@ -70,7 +66,7 @@ def reasons_table(analysis: Analysis) -> Table:
 
 
 def churn_table(analysis: Analysis) -> Table:
-    """What it cost that ranks were away, a row for each run in which one was."""
+    """The cost of absent ranks, a row for each run with any."""
     columns = [Column("run"), *(Column(name, right=True) for name in CHURN), Column("away", breaks=" ")]
     table = Table("Ranks that were away", columns)
     for run in analysis.runs:
@@ -80,7 +76,7 @@ def churn_table(analysis: Analysis) -> Table:
 
 
 def churn_cells(churn: Churn) -> tuple[str, ...]:
-    """Goodput, that of all ranks' time, steps lost, standstill, groups, bytes of state."""
+    """The cells under the headings of CHURN."""
     return (
         format_share(churn.goodput),
         format_share(churn.rank_goodput),

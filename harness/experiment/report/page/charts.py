@@ -1,4 +1,4 @@
-"""The charts: their names, titles, specifications and data."""
+"""The charts of scenarios: names, titles, specifications and data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.experiment.report.page import chart_specs
 from harness.experiment.report.page.chart_data import bus_table, share_table, times_table
 
 _LOG_FROM: Final = 20
-"""If the longest curve is more than so many times as long as the shortest, the axis is logarithmic."""
+"""The axis is logarithmic if the longest curve is over so many times as long as the shortest."""
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class Chart:
     """One chart.
 
     Args:
-        kind: ``time``, ``bytes``, ``target``, ``share``, ``bandwidth``; or a value of the link statistics.
+        kind: ``time``, ``bytes``, ``target``, ``share``, ``bandwidth``; or the field of a timeline.
         figure: its name in figure_names.
-        id: unique, fit for a file name.
-        title: what it shows, where, in an image; on the page screen readers get `about`.
-        about: the same in words.
-        spec: Vega-Lite, with data by name.
+        id: unique, and valid as a file's name.
+        title: in an image.
+        about: the title for screen readers.
+        spec: Vega-Lite, with named data.
         data: name in the specification -> name of the table.
-        series: of a chart over time, the column of what has a colour of its own; empty where nothing has.
+        series: of a chart over time, the column by which colours differ; empty without colours.
     """
 
     kind: str
@@ -40,11 +40,9 @@ class Chart:
 
 
 def scenario_charts(analysis: Analysis, legend: bool = False) -> list[dict[str, Chart]]:
-    """Per scenario its charts by kind, those that have something to show.
+    """The charts of each scenario by kind, of what was recorded.
 
-    Args:
-        analysis: what to draw.
-        legend: whether charts have a legend of their own: images need one, the page has one for all.
+    ``legend``: whether each chart has a legend, as images need; the page has one for all.
     """
     names = file_names([analysis.name(scenario) for scenario in analysis.scenarios])
     log_fields = {field for field in ("seconds", "bytes") if any(_spans(one, field) for one in analysis.scenarios)}
@@ -57,7 +55,7 @@ def scenario_charts(analysis: Analysis, legend: bool = False) -> list[dict[str, 
 def _of_scenario(
     analysis: Analysis, number: int, scenario: Scenario, file: str, legend: bool, log_fields: Set[str]
 ) -> Iterator[Chart]:
-    """The charts of one scenario; those of a row have the same kind of axis: ``log_fields`` are logarithmic."""
+    """The charts of one scenario; the x axes of ``log_fields`` are logarithmic in all scenarios."""
     where, labels = analysis.name(scenario), analysis.labels
 
     def chart(kind: str, name: str, title: str, spec: chart_specs.Spec, *tables: str) -> Chart:

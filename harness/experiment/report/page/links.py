@@ -1,4 +1,4 @@
-"""The links section of the page: distinct plans, and what the links of each run did."""
+"""Texts of the page on the links of a run, and the distinct plans of all runs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
 
 MOST_EDGES: Final = 64
-"""Most edges that a table lists; of larger networks it lists the first."""
+"""The most edges in a table; of larger networks it has the first."""
 MOST_OPEN: Final = 16
-"""Up to so many edges the table is open at first."""
+"""The most rows of a table that is open at first."""
 
 
 def distinct_plans(analysis: Analysis) -> tuple[list[NetworkPlan], list[int | None]]:
-    """The distinct plans, and for every run the index of its plan."""
+    """The distinct plans, and the index of each run's plan."""
     plans: dict[str, NetworkPlan] = {}
     keys = [json.dumps(run.run.plan.to_json()) if run.run.plan else None for run in analysis.runs]
     for key, run in zip(keys, analysis.runs, strict=True):
@@ -31,7 +31,7 @@ def distinct_plans(analysis: Analysis) -> tuple[list[NetworkPlan], list[int | No
 
 
 def first_run(analysis: Analysis) -> int:
-    """The run that is shown first: one with changes of links or cross traffic, else that with most drops."""
+    """The run that is shown first: with changes of links or cross traffic, else with most drops."""
     numbers = range(len(analysis.runs))
     changed = [number for number in numbers if analysis.runs[number].run.changes or analysis.runs[number].run.traffic]
     if changed:
@@ -69,7 +69,7 @@ def attempts_words(run: RunFigures) -> str:
 
 
 def change_words(run: RunFigures) -> list[str]:
-    """Every change of links: when, and what."""
+    """The time and text of every change of links."""
     words = []
     for moment in change_moments(run.run):
         at = f"in attempt {moment.attempt}" if moment.seconds is None else f"at {format_time(moment.seconds)}"
@@ -79,7 +79,7 @@ def change_words(run: RunFigures) -> list[str]:
 
 
 def traffic_words(run: RunFigures) -> list[str]:
-    """Every load of cross traffic: when, and what of it arrived."""
+    """The times and text of every load of cross traffic."""
     return [
         f"cross traffic from {format_time(max(0.0, span.start))} to {format_time(span.end)}: {span.words}"
         for span in traffic_spans(run.run)

@@ -1,7 +1,7 @@
 """The report as one HTML page that works offline, without other files.
 
-It contains styles, data, Vega's programs (from vl-convert) and page.js. A content security policy forbids every
-request, and every program except these two, by their hashes: nothing in a label or a log line can run.
+It contains styles, data, Vega's program (from vl-convert) and page.js. A content security policy forbids all requests,
+and all programs but these two, by their hashes: no text of a label or a log line can run.
 """
 
 from __future__ import annotations
@@ -30,17 +30,12 @@ from harness.experiment.report.page.timelines import timeline_parts
 from harness.model.format import count
 
 PAGE_POINTS: Final = 200_000
-"""Most points of all runs' charts over time together."""
+"""The most points of all runs' charts over time together."""
 _STATUS: Final = {"limit": "ended by the time limit"}
 
 
 def make_page(analysis: Analysis, vega: str) -> str:
-    """The whole page.
-
-    Args:
-        analysis: what to show.
-        vega: a program that defines `vegaEmbed`.
-    """
+    """The whole page; ``vega``: a program that defines `vegaEmbed`."""
     logged = logged_names(analysis)
     charts, timelines = scenario_charts(analysis), timeline_parts(logged)
     drawn = [chart for of_scenario in charts for chart in of_scenario.values()]
@@ -68,12 +63,12 @@ def make_page(analysis: Analysis, vega: str) -> str:
 
 
 def _points(analysis: Analysis) -> int:
-    """Of a run's charts over time, so that a page of 192 runs stays under 3 MB."""
+    """The most points of a run's charts over time; they keep a page of 192 runs under 3 MB."""
     return min(RUN_POINTS, PAGE_POINTS // max(1, len(analysis.runs)))
 
 
 def _panels(analysis: Analysis, shown: Mapping[str, Any]) -> list[str]:
-    """What the page says of each run."""
+    """The panel of each run."""
     of_runs = zip(shown["whys"], shown["plan_of_run"], strict=True)
     return [panels.panel(analysis, place, own, plan, shown["common"]) for place, (own, plan) in enumerate(of_runs)]
 
@@ -88,13 +83,13 @@ def _packed_tables(tables: Mapping[str, DataTable]) -> str:
 
 
 def packed(value: object) -> str:
-    """JSON, gzipped, in base64: a quarter of its size; page.js unpacks what it draws."""
+    """The value as gzipped JSON in base64, a quarter of its size, for page.js to unpack."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def _facts(analysis: Analysis) -> list[str]:
-    """For the line below the title: how many runs, how many did not finish, when they were made."""
+    """The line below the title: the number of runs, those that did not finish, the date."""
     experiment = analysis.experiment
     statuses = Counter(run.run.status for run in analysis.runs)
     facts = [experiment.id, count(len(analysis.runs), "run")]

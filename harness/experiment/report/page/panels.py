@@ -1,4 +1,4 @@
-"""What the page says of one run, and of one network: pieces of markup that the page packs and unpacks when asked."""
+"""The markup of one run and of one network, which the page packs and page.js unpacks when it is shown."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from harness.model.format import count
 from harness.model.plan import NetworkPlan
 
 MOST_FLOWS: Final = 16
-"""Most flows that a run's table lists: those that carried most."""
+"""The most flows in a run's table: those that carried most."""
 
 
 def panel(analysis: Analysis, place: int, own: Why, plan: int | None, common: Mapping[str, str]) -> Markup:
-    """What the page says of the run at a place.
+    """The panel of a run.
 
     Args:
         analysis: of all runs.
-        place: of the run.
+        place: index of the run.
         own: why it took so long.
-        plan: the place of its plan.
-        common: the settings that all runs have.
+        plan: index of its plan.
+        common: settings that all runs have.
     """
     run = analysis.runs[place]
     uses = edge_uses(run.run)
@@ -61,16 +61,14 @@ def panel(analysis: Analysis, place: int, own: Why, plan: int | None, common: Ma
 
 
 def plan_panel(plan: NetworkPlan, place: int) -> Markup:
-    """A network as it was planned."""
+    """The panel of a planned network."""
     return render("plan.html.j2", plan=plan, place=place, links=links, topology_svg=topology_svg, colour=variable)
 
 
 def untimed_words(run: RunFigures, collectives: Sequence[CollectiveTimes]) -> str:
-    """What of a run's collectives has no time; empty where all have."""
+    """A remark on collectives without a time; empty where all have one."""
     timed = [one for one in collectives if one.median is not None]
     unknown = sum(one.untimed for one in collectives) + max((rank.untimed for rank in run.run.ranks), default=0)
     if not timed:
         return "They were counted, not timed one by one."
-    if not unknown:
-        return ""
-    return f"{count(unknown, 'collective')} could not be timed."
+    return f"{count(unknown, 'collective')} could not be timed." if unknown else ""

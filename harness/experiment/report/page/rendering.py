@@ -1,4 +1,4 @@
-"""Fills the templates in templates/. All text is escaped: names, labels and log lines can contain anything."""
+"""Renders the templates in templates/. All text is escaped, since names, labels and log lines can contain anything."""
 
 from __future__ import annotations
 
@@ -26,29 +26,21 @@ from harness.model.format import (
 )
 
 _UNIT: Final = re.compile(r"(?<=\d) (?=(?:%|×|(?:[nmµ]?s|min|h|[kMGT]?B|[KMG]iB|[kMGT]?bit/s)\b))")
-"""The space between a number and its unit, at which no line may end."""
+"""Matches the space between a number and its unit, where lines must not break."""
+_FUNCTIONS: Final = (
+    *(count, format_number, format_rate, format_shape, format_share, format_size, format_spread, format_time),
+    *(headline, margin, runs_counted, sentence, time_to_target),
+)
 _GLOBALS: Final[Mapping[str, Any]] = {
+    **{function.__name__: function for function in _FUNCTIONS},
     "NOTHING": NOTHING,
     "SERIES": SERIES,
     "colour": variable,
-    "count": count,
-    "format_number": format_number,
-    "format_rate": format_rate,
-    "format_shape": format_shape,
-    "format_share": format_share,
-    "format_size": format_size,
-    "format_spread": format_spread,
-    "format_time": format_time,
-    "headline": headline,
-    "margin": margin,
-    "runs_counted": runs_counted,
-    "sentence": sentence,
-    "time_to_target": time_to_target,
 }
 
 
 def render(template: str, **context: Any) -> Markup:
-    """A template of that name, filled with the context."""
+    """The template of that name, filled with the context."""
     return Markup(_environment().get_template(template).render(context))
 
 
@@ -73,5 +65,5 @@ def _unbroken(value: object) -> object:
 
 
 def inline_safe(source: str) -> Markup:
-    """JavaScript for a script element: no string in it ends the element or opens a comment."""
+    """JavaScript for a script element, in which no string ends the element or opens a comment."""
     return Markup(source.replace("</script", "<\\/script").replace("<!--", "\\x3c!--"))

@@ -1,4 +1,4 @@
-"""The columns of the tables of all runs and of all strategies: those of which some has a value."""
+"""The columns of the tables of runs and of strategies; those without any value are left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Cell: TypeAlias = tuple[float | None, str]
 
 @dataclass(frozen=True)
 class RunColumn:
-    """A column: its title, and the cell of a run."""
+    """A column of the table of runs."""
 
     title: str
     cell: Callable[[RunFigures], Cell]
@@ -26,14 +26,14 @@ class RunColumn:
 
     @property
     def heading(self) -> str:
-        """As the macro `table` takes it."""
+        """The title for the macro `table`, in which a final ``>`` marks numbers."""
         plain = self.title.rstrip(">")
         return f"{plain}>" if self.number else plain
 
 
 @dataclass(frozen=True)
 class GroupColumn:
-    """A column of figures of a strategy: its heading, its values, and how one is written."""
+    """A column of the table of strategies; ``form`` formats a value."""
 
     heading: str
     spread: Callable[[RunGroup], SeedSpread | None]
@@ -51,7 +51,7 @@ _GROUP_COLUMNS = (
 
 
 def group_columns(analysis: Analysis) -> list[GroupColumn]:
-    """Those of which some strategy has a value that is not 0."""
+    """The columns in which some strategy has a value other than 0."""
     groups = [group for scenario in analysis.scenarios for group in scenario.groups]
     return [
         column for column in _GROUP_COLUMNS if any(spread.high for group in groups if (spread := column.spread(group)))
@@ -59,7 +59,7 @@ def group_columns(analysis: Analysis) -> list[GroupColumn]:
 
 
 def run_columns(analysis: Analysis) -> list[RunColumn]:
-    """Parameters of own commands, what every run has, what scripts logged, and what else was recorded."""
+    """Parameters of commands, figures of every run, and logged values."""
     logged = dict.fromkeys(name for run in analysis.runs for name in last_logged(run.run) if name not in _IN_CURVES)
     columns = [
         *(_parameter(name) for name in dict.fromkeys(name for run in analysis.runs for name in parameters(run.run))),

@@ -1,4 +1,4 @@
-"""The runs on the page: status, settings, and the command that repeats them."""
+"""Texts of the page on runs: status, settings, and the command that repeats them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _DEFAULTS: Final = {
     "subnet": str(DEFAULT_IPV4),
     "subnet6": str(DEFAULT_IPV6),
 }
-"""Options of `harness experiment run` that say where runs are made, and their defaults."""
+"""Defaults of options of `harness experiment run`."""
 
 
 def name_with_status(analysis: Analysis, run: RunFigures) -> str:
-    """``wan/ring, diloco H=20, seed 0``; with its status where it did not finish."""
+    """``wan/ring, diloco H=20, seed 0``, and the status of a run that did not finish."""
     name = analysis.run_name(run)
     return name if run.run.status == "finished" else f"{name} ({run.run.status})"
 
@@ -57,18 +57,18 @@ def settings(run: RunFigures) -> dict[str, str]:
 
 
 def common_settings(analysis: Analysis) -> dict[str, str]:
-    """The settings that all runs agree on."""
+    """The settings that are the same in all runs."""
     first, *others = [settings(run) for run in analysis.runs]
     return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
 
 
 def own_settings(run: RunFigures, common: Mapping[str, str]) -> dict[str, str]:
-    """The settings of a run that are not common to all."""
+    """The settings of a run that differ from the common ones."""
     return {key: value for key, value in settings(run).items() if common.get(key) != value}
 
 
 def command_again(experiment: RecordedExperiment) -> str | None:
-    """The command that repeats the runs, with the file's own path, since paths in it are relative to its folder."""
+    """The command that repeats the runs, with the path of the original file, to which its paths are relative."""
     file = experiment.source
     if file is None:
         folders = (experiment.folder, experiment.folder.parent)

@@ -1,4 +1,4 @@
-"""The variables of the page's templates; without Altair, which only charts need."""
+"""The variables of the page's templates. It does not import Altair, so that tests can render sections without it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.experiment.report.page.run_columns import group_columns, run_column
 from harness.experiment.report.page.run_data import MOST_LINKS
 
 MOST_SCENARIOS: Final = 6
-"""Up to so many scenarios the page shows all at first; of more only the first, until another is chosen."""
+"""Up to so many scenarios, the page shows all at first; of more, only the first one."""
 
 if TYPE_CHECKING:
     from harness.experiment.report.page.charts import Chart
@@ -25,9 +25,9 @@ def context(
     """The variables of the templates.
 
     Args:
-        analysis: what to show.
+        analysis: of the experiment.
         charts: of each scenario, by kind.
-        timelines: the charts of one run over time, by the heading that they stand under.
+        timelines: the charts of one run over time, by heading.
     """
     plans, plan_of_run = links.distinct_plans(analysis)
     whys = why.explained(analysis)
@@ -58,7 +58,7 @@ def context(
 
 
 def _contents(kinds: set[str]) -> Iterator[tuple[str, str]]:
-    """The sections that there are: id and title."""
+    """(id, title) of each section of the page."""
     yield from (("answer", "Answer"), ("winners", "Winners"), ("why", "Why"))
     if "time" in kinds:
         yield "loss", "Loss"

@@ -1,9 +1,9 @@
 """Colours in light and dark, and how charts use them.
 
-A chart on the page names colours as CSS variables, so that the page's style decides and a switch costs nothing; an
-image gets the colours themselves. The eight colours of strategies were chosen for contrast with the paper (3:1 and
-more, WCAG 2.2, 1.4.11) and for a distance of 13 or more in CIELAB between any two, also as seen with protanopia,
-deuteranopia and tritanopia (Machado, Oliveira and Fernandes 2009).
+A chart on the page names CSS variables, so that the theme can be switched without drawing again; an image has the
+colours themselves. The eight colours of strategies have a contrast of at least 3:1 with the paper (WCAG 2.2, 1.4.11)
+and a distance of at least 13 in CIELAB from each other, also as seen with protanopia, deuteranopia and tritanopia
+(Machado, Oliveira and Fernandes 2009).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def variable(name: str) -> str:
 
 
 def literal(mode: Mode) -> Callable[[str], str]:
-    """A colour as a value, for images."""
+    """A function for a colour's value, for images."""
     return COLOURS[mode].__getitem__
 
 
@@ -78,10 +78,9 @@ def css_variables(mode: Mode) -> str:
 
 
 def config(colour: Callable[[str], str]) -> dict[str, Any]:
-    """Vega-Lite's configuration: quiet axes, the palette, and the styles that charts name.
+    """Vega-Lite's configuration: axes, the palette, and the styles that charts name.
 
-    Args:
-        colour: name -> colour; `variable` or `literal(mode)`.
+    ``colour``: `variable` or `literal(mode)`.
     """
     return {
         "background": None,

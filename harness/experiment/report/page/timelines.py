@@ -18,12 +18,12 @@ class Timeline:
     """A value of one run over time.
 
     Args:
-        part: the heading that it stands under on the page.
+        part: its heading on the page.
         figure: its name in figure_names.
         table: of run_data.
-        field: its column of values.
-        who, series: columns: what has a line of its own, and what has a colour of its own.
-        title, unit: of the value; one that was logged has no unit.
+        field: the column of values.
+        who, series: the columns by which lines and colours differ.
+        title, unit: of the value; a logged value has no unit.
     """
 
     part: str
@@ -48,18 +48,18 @@ TIMELINES: Final = (
     Timeline("TCP", "flows-cwnd", "flows", "cwnd", "flow", "flow", "congestion window", "segments"),
 )
 MARKS: Final = ("changes", "traffic", "away")
-"""Tables of what is marked in every chart over time."""
+"""Tables of the marks in every chart over time."""
 _STEPS: Final = 2
-"""How many of these are of steps; what was logged follows."""
+"""The number of timelines of steps, after which logged values follow."""
 
 
 def timeline_charts(number: int | None = None, slug: str = "", logged: Sequence[str] = ()) -> list[Chart]:
-    """What one run did over time, in the order of TIMELINES, and what its script logged.
+    """The charts of one run over time, logged values included.
 
     Args:
-        number: of the run, for an image; None: charts that the page fills with any run's data.
-        slug: of the run, for an image.
-        logged: the names of what was logged.
+        number: index of the run, for images; None: for the page, which fills them with any run's data.
+        slug: of the run, for images.
+        logged: names of logged values.
     """
     timelines = _timelines(logged)
     names = file_names([timeline.figure for timeline in timelines])
@@ -71,7 +71,7 @@ def timeline_charts(number: int | None = None, slug: str = "", logged: Sequence[
 
 
 def timeline_parts(logged: Sequence[str] = ()) -> dict[str, list[Chart]]:
-    """The charts that the page fills with any run's data, by the heading that they stand under."""
+    """The charts that the page fills with any run's data, by heading."""
     parts: dict[str, list[Chart]] = {}
     for timeline, chart in zip(_timelines(logged), timeline_charts(logged=logged), strict=True):
         parts.setdefault(timeline.part, []).append(chart)
@@ -105,7 +105,7 @@ def _chart(timeline: Timeline, name: str, number: int | None, slug: str, last: b
 
 
 def data_tables(analysis: Analysis) -> dict[str, DataTable]:
-    """Every table that a chart of images names."""
+    """Every table that charts of images name."""
     tables: dict[str, DataTable] = {}
     logged = logged_names(analysis)
     for number, scenario in enumerate(analysis.scenarios):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -21,28 +20,22 @@ HEIGHT: Final = 360
 _MARGIN: Final = 64
 _NODE: Final = 16
 _SIZES: Final = tuple((round(WIDTH * scale), round(HEIGHT * scale)) for scale in (1, 1.25, 1.5))
-"""Of a drawing: the first in which the labels have room."""
+"""Sizes of a drawing; the first with room for the labels is used."""
 _LETTER: Final = 7.2
-"""Width of a letter of a label, estimated from above."""
+"""The most pixels that a letter of a label is wide."""
 LINE: Final = 16
 """Height of a line of a label."""
 _SHARES: Final = (0.5, 0.4, 0.6, 0.34, 0.66, 0.28, 0.72)
-"""Of an edge's length, where its label may stand, the best first."""
+"""Positions of a label as shares of its edge's length, the best first."""
 _CENTRE: Final = 40
-"""Around the drawing's centre, where edges cross: a label there could be anyone's."""
+"""Radius around the centre, where edges cross and a label would be ambiguous."""
 MOST_LABELS: Final = 28
-"""Edges up to which labels are tried; the table beside the drawing has them all."""
+"""The most edges with labels; the table beside the drawing has all."""
 Point = tuple[float, float]
 
 
 def topology_svg(plan: NetworkPlan, colour: Callable[[str], str], paper: bool = False) -> Markup:
-    """The network as an SVG.
-
-    Args:
-        plan: of the network.
-        colour: name -> colour, see theme.
-        paper: whether it has a background of its own: images need one.
-    """
+    """The network as an SVG; ``colour``: a function of theme, ``paper``: whether it has a background, as images need."""
     pairs = sorted({(min(edge), max(edge)) for edge in plan.edges})
     words = {pair: edge_words(plan, *pair) for pair in pairs} if len(pairs) <= MOST_LABELS else {}
     size, labels = next(
@@ -94,12 +87,7 @@ def _rest(edge: PlannedEdge) -> str:
 
 
 def positions(plan: NetworkPlan, size: tuple[int, int] = (WIDTH, HEIGHT)) -> dict[int, Point]:
-    """Where ranks are drawn: a star around its centre, trees and grids in rows, all else on a circle.
-
-    Args:
-        plan: of the network.
-        size: width and height of the drawing.
-    """
+    """The positions of ranks: a star around its centre, trees and grids in rows, others on a circle."""
     nodes, pairs = plan.size, len(plan.edges) // 2
     hub = next((rank for rank in range(nodes) if len(plan.neighbours(rank)) == nodes - 1), None)
     if pairs == nodes - 1 and hub is not None and nodes > 3:
@@ -142,26 +130,17 @@ def _rows(rows: list[list[int]], size: tuple[int, int], columns: int | None = No
 
 
 def _levels(plan: NetworkPlan) -> list[list[int]]:
-    """Ranks by their distance from rank 0."""
-    depth, queue = {0: 0}, deque([0])
-    while queue:
-        rank = queue.popleft()
-        for near in plan.neighbours(rank):
-            if near not in depth:
-                depth[near] = depth[rank] + 1
-                queue.append(near)
-    return [[rank for rank in sorted(depth) if depth[rank] == level] for level in range(max(depth.values()) + 1)]
+    """The ranks at each distance from rank 0."""
+    depths = [len(plan.path(0, rank)) for rank in range(plan.size)]
+    return [[rank for rank, depth in enumerate(depths) if depth == level] for level in range(max(depths) + 1)]
 
 
 def place_labels(
     words: Mapping[Pair, Sequence[str]], places: Mapping[int, Point], size: tuple[int, int]
 ) -> dict[Pair, Point] | None:
-    """Where the labels of edges stand: on their edge, on no node and no other label; None where there is no such place.
+    """The positions of labels on their edges, clear of nodes and other labels; None where there is no room.
 
-    Args:
-        words: the lines of each edge's label.
-        places: of the nodes.
-        size: width and height of the drawing.
+    ``words``: the lines of each edge's label; ``places``: of the nodes.
     """
     nodes = [_box(place, (2 * _NODE, 2 * _NODE)) for place in places.values()]
     taken: list[_Box] = []

@@ -1,4 +1,4 @@
-"""Why runs took so long, on the page: the sentence of each, and the time that it lost as a bar."""
+"""Why runs took so long, for the page: the sentence of each run, and its lost time as a bar."""
 
 from __future__ import annotations
 
@@ -22,22 +22,16 @@ COLOUR_OF: Final = {
     "changed": "c6",
     "unknown": "line",
 }
-"""What took time, in the order of a bar, and its colour in theme.py."""
+"""The parts of a bar in their order, and their colours in theme.py."""
 _LEAST: Final = 0.001
-"""Share of the time: less cannot be seen."""
+"""The least share that can be seen."""
 WORDS: Final = {"unknown": "not explained", "compute": COMPUTING, "changed": "links changed"}
-"""What the page calls causes that do not say by themselves what they are."""
+"""Clearer words for some causes."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a run's time.
-
-    Args:
-        name: of COLOUR_OF.
-        share: of the time of its steps.
-        seconds: of it.
-    """
+    """A part of a run's time; ``name``: of COLOUR_OF, ``share``: of all its time."""
 
     name: str
     share: float
@@ -51,35 +45,35 @@ class Part:
 
 @dataclass(frozen=True)
 class Why:
-    """One run, explained; `parts` is empty where it recorded no step."""
+    """The explanation of one run; `parts` is empty where it recorded no step."""
 
     explanation: Explanation
     parts: tuple[Part, ...]
 
     @property
     def cause(self) -> str:
-        """What bound it, as the page calls it."""
+        """The cause in the page's words."""
         return WORDS.get(self.explanation.cause, self.explanation.cause)
 
     @property
     def lost(self) -> float | None:
-        """The share of the time that was lost; None where it is not known."""
+        """The share of the time that was lost; None: unknown."""
         return sum(part.share for part in self.parts if part.name != COMPUTING) if self.parts else None
 
 
 def explained(analysis: Analysis) -> list[Why]:
-    """Every run, explained."""
+    """The explanation of every run."""
     return list(map(_why, analysis.runs))
 
 
 def causes(whys: Sequence[Why]) -> list[str]:
-    """What took time in any of these runs, in the order of a bar."""
+    """The parts of all bars, in the order of a bar."""
     found = {part.name for why in whys for part in why.parts}
     return [name for name in COLOUR_OF if name in found]
 
 
 def _why(run: RunFigures) -> Why:
-    """Without steps nobody knows what of the rest of the time was computing."""
+    """The rest of the time is computing, or unknown in a run without steps."""
     explanation = run.explanation
     times: dict[str, float] = {name: seconds for name, seconds in explanation.lost.items() if seconds > 0}
     rest = (run.steps * (run.compute + run.comm) or run.seconds) - sum(times.values())
