@@ -23,7 +23,7 @@ from harness.experiment.measure import Measure
 from harness.experiment.preflight import check_command, check_measure, check_scenarios, check_training
 from harness.experiment.recorded import RUNS, recorded
 from harness.experiment.runner import Runner, Subnets, plan_of, sharing
-from harness.experiment.runs import ExperimentRuns, failed, load_folder, new_folder
+from harness.experiment.runs import ExperimentRuns, load_folder, new_folder
 from harness.experiment.spec import Experiment, Run
 from harness.experiment.spec_file import load_experiment
 from harness.experiment.worker import placement_of
@@ -158,8 +158,8 @@ def run_experiment(
     else:
         _show_reasons(folder)
     note(f"try: harness report {folder} --open")
-    if wrong := failed(statuses):
-        note(f"{count(len(wrong), 'run')} failed: {', '.join(run.slug for run in wrong)}; again: --resume {folder}")
+    if wrong := [run.slug for run, status in statuses if status == "failed"]:
+        note(f"{count(len(wrong), 'run')} failed: {', '.join(wrong)}; again: --resume {folder}")
         raise typer.Exit(HarnessError.exit_code)
 
 

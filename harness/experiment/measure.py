@@ -115,10 +115,10 @@ class FileReader:
         self._key = key
         self._found = 0
 
-    def find(self, line: object) -> Iterator[Found]:
+    def find(self, line: Mapping[str, Any]) -> Iterator[Found]:
         """The value in a parsed line, if there is one."""
-        value = _number(line.get(self._key)) if isinstance(line, dict) else None
-        if value is not None and isinstance(line, dict):
+        value = _number(line.get(self._key))
+        if value is not None:
             self._found += 1
             step = _whole(line.get(_STEP))
             yield Found(0, self._found if step is None else step, value)

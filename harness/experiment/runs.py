@@ -6,12 +6,13 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import InputError, NetworkStateError, quoted
+from harness.experiment.recorded import TO_DO
 from harness.experiment.spec import Experiment, Run
 from harness.experiment.spec_file import load_experiment
 from harness.run_files import RunFolder, read_json, write_json
@@ -158,25 +159,12 @@ class ExperimentRuns:
                 raise NetworkStateError(f"another command works on {self.folder}; wait for it") from None
             yield
 
-    def ending(self, run: Run) -> Mapping[str, Any] | None:
-        """The end.json of a run, or None."""
-        return RunFolder(self.folder / run.slug).ending
-
-    def done(self) -> list[Run]:
-        """Runs that --resume skips."""
-        return [run for run in self.experiment.runs() if (self.ending(run) or {}).get("status") in _ENDED]
-
     def todo(self) -> list[Run]:
-        """The others, in the experiment's order."""
-        done = {run.slug for run in self.done()}
-        return [run for run in self.experiment.runs() if run.slug not in done]
+        """The runs that --resume does not skip, in the experiment's order."""
+        return [run for run, status in self.statuses() if status not in _ENDED]
 
     def statuses(self) -> Iterator[tuple[Run, str]]:
         """Every run with its status, ``to do`` where it has not ended."""
         for run in self.experiment.runs():
-            yield run, str((self.ending(run) or {}).get("status", "to do"))
-
-
-def failed(statuses: Sequence[tuple[Run, str]]) -> list[Run]:
-    """The failed runs."""
-    return [run for run, status in statuses if status == "failed"]
+            ending = RunFolder(self.folder / run.slug).ending or {}
+            yield run, str(ending.get("status", TO_DO))

@@ -190,7 +190,7 @@ def _checked(entry: Entry, root: Path, check: Callable[[str], object]) -> tuple[
 
 
 def _task(entry: Entry, root: Path) -> TaskOptions:
-    if getattr(entry.node, "id", "") != "mapping":
+    if not entry.is_mapping:
         name = entry.text("a task's name")
         return cast(TaskOptions, located(entry, lambda: TaskOptions(name)))
     types = get_type_hints(TaskOptions)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
 from itertools import product
@@ -47,7 +46,7 @@ def read_strategies(entry: Entry, shared: Entry | None, root: Path, check_option
 
 def _variants(entry: Entry, shared: list[tuple[str, str]], root: Path, check_options: bool) -> list[StrategyVariant]:
     """A strategy, once for each combination of options that are lists."""
-    if getattr(entry.node, "id", "") == "mapping":
+    if entry.is_mapping:
         keys = [str(key.value) for key, _ in entry.node.value]  # read_options checks them
         values = entry.mapping(keys)
         if "name" not in values:
@@ -70,11 +69,7 @@ def _variants(entry: Entry, shared: list[tuple[str, str]], root: Path, check_opt
     for combination in product(*choices):
         options: dict[str, Any] = dict(combination)
         if kind:
-            options = located(entry, partial(_read_options, name, kind, options))
+            made = located(entry, partial(read_options, name, kind, options))
+            options = {key: getattr(made, key) for key in options}
         found.append(StrategyVariant(name, options))
     return found
-
-
-def _read_options(name: str, kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    made = read_options(name, kind, given)
-    return {key: getattr(made, key) for key in given}

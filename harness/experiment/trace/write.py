@@ -42,15 +42,15 @@ def write_trace(timeline: Timeline, file: IO[bytes], kind: str, tell: Callable[[
 
     ``kind``: one of ENDINGS; ``tell`` is called with the progress in words.
     """
-    counts = _Counts()
-    pieces = _joined(_pieces(timeline, counts.of(timeline.events(), tell), kind))
+    counts = dict.fromkeys(("events", "tracks", "steps", "collectives", "changes"), 0)
+    pieces = _joined(_pieces(timeline, _counted(timeline.events(), counts, tell), kind))
     if kind.endswith(".gz"):
         # Without the time of day, the same records make the same file.
         with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6, mtime=0) as packed:
             packed.writelines(pieces)
     else:
         file.writelines(pieces)
-    return counts.summary()
+    return counts
 
 
 def _pieces(timeline: Timeline, events: Iterator[Event], kind: str) -> Iterator[bytes]:
@@ -67,31 +67,16 @@ def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield several
 
 
-class _Counts:
-    """Counts events as they are written."""
-
-    def __init__(self) -> None:
-        self._events, self._steps, self._collectives, self._changes = 0, 0, 0, 0
-        self._tracks: set[Track] = set()
-
-    def of(self, events: Iterator[Event], tell: Callable[[str], None]) -> Iterator[Event]:
-        """The same events; reports their number every now and then."""
-        for event in events:
-            self._events += 1
-            self._tracks.add(event.track)
-            self._steps += event.track.name == STEPS
-            self._collectives += event.track.name.endswith(COLLECTIVES)
-            self._changes += isinstance(event, Instant) and event.track == EVENTS and event.name.startswith(CHANGED)
-            if self._events % _OFTEN == 0:
-                tell(f"writing: {self._events:,} events")
-            yield event
-
-    def summary(self) -> dict[str, int]:
-        """The counts by name."""
-        return {
-            "events": self._events,
-            "tracks": len(self._tracks),
-            "steps": self._steps,
-            "collectives": self._collectives,
-            "changes": self._changes,
-        }
+def _counted(events: Iterator[Event], counts: dict[str, int], tell: Callable[[str], None]) -> Iterator[Event]:
+    """The same events, which are counted; reports their number every now and then."""
+    tracks: set[Track] = set()
+    for event in events:
+        tracks.add(event.track)
+        counts["events"] += 1
+        counts["tracks"] = len(tracks)
+        counts["steps"] += event.track.name == STEPS
+        counts["collectives"] += event.track.name.endswith(COLLECTIVES)
+        counts["changes"] += isinstance(event, Instant) and event.track == EVENTS and event.name.startswith(CHANGED)
+        if counts["events"] % _OFTEN == 0:
+            tell(f"writing: {counts['events']:,} events")
+        yield event

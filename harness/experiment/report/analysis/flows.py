@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median, quantiles
 
 from harness.experiment.report.analysis.links import zeros
 from harness.experiment.report.load.network_records import Flow
 from harness.experiment.report.load.records import RecordedRun
-
-
-@dataclass(frozen=True)
-class FlowMoment:
-    """One sample of a flow on the clock of training.
-
-    Args:
-        seconds: since the first step began.
-        rtt: smoothed round trip, in seconds.
-        cwnd: congestion window, in segments.
-    """
-
-    seconds: float
-    rtt: float
-    cwnd: int
 
 
 @dataclass(frozen=True)
@@ -64,15 +48,9 @@ def largest_flows(run: RecordedRun, most: int) -> list[tuple[str, Flow]]:
     return sorted(named, key=lambda one: (one[1].src, one[1].dst, one[1].src_port, one[1].attempt))
 
 
-def flow_moments(run: RecordedRun, flows: Iterable[Flow]) -> list[list[FlowMoment]]:
-    """The samples of each flow on the clock of training; none where no step of its attempt counts."""
-    zero = zeros(run) or {1: min((flow.samples[0].time for flow in run.flows if flow.samples), default=0.0)}
-    return [
-        [FlowMoment(sample.time - zero[flow.attempt], sample.rtt, sample.cwnd) for sample in flow.samples]
-        if flow.attempt in zero
-        else []
-        for flow in flows
-    ]
+def flow_zeros(run: RecordedRun) -> dict[int, float]:
+    """The zero of each attempt for flows; without any other, that of the first sample."""
+    return zeros(run) or {1: min((flow.samples[0].time for flow in run.flows if flow.samples), default=0.0)}
 
 
 def flow_totals(flow: Flow) -> FlowTotals:

@@ -266,10 +266,7 @@ def _spans(run: RecordedRun) -> list[tuple[int, float, float]]:
 
 def _first_samples(run: RecordedRun) -> dict[int, float]:
     """The time of each attempt's first sample."""
-    first: dict[int, float] = {}
-    for sample in run.links:
-        first.setdefault(sample.attempt, sample.time)
-    return first
+    return {attempt: samples[0].time for attempt, samples in _by_attempt(run.links).items()}
 
 
 def _by_attempt(samples: Sequence[LinkSample]) -> dict[int, list[LinkSample]]:

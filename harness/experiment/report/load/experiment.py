@@ -128,7 +128,7 @@ def _load_run(folder: Path, oddities: Oddities) -> RecordedRun | None:
         links=load_links(folder / "links.jsonl", oddities) if began or any(folder.glob("links*.jsonl")) else (),
         changes=load_changes(folder / "changes.jsonl", oddities),
         end=_end(folder, oddities),
-        network_seed=_network_seed(settings),
+        network_seed=None if settings.get("network_seed") is None else _or_zero(settings, "network_seed"),
         flows=without_traffic(load_flows(folder, oddities), traffic),
         traffic=traffic,
         groups=groups,
@@ -148,10 +148,6 @@ def _or_zero(settings: Mapping[str, Any], key: str) -> int:
         return whole(settings, key, 0)
     except Malformed:
         return 0
-
-
-def _network_seed(settings: Mapping[str, Any]) -> int | None:
-    return _or_zero(settings, "network_seed") if settings.get("network_seed") is not None else None
 
 
 def _target(settings: Mapping[str, Any]) -> Target | None:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from harness.experiment.report.analysis import Analysis
 from harness.experiment.report.analysis.caps import cap_stretches, cap_uses
 from harness.experiment.report.analysis.figures import RunFigures
-from harness.experiment.report.analysis.flows import flow_moments, largest_flows
+from harness.experiment.report.analysis.flows import flow_zeros, largest_flows
 from harness.experiment.report.analysis.links import change_moments, edge_moments, last_zero, tcp_moments
 from harness.experiment.report.analysis.traffic import traffic_spans
 from harness.experiment.report.analysis.utilisation import MOST_BINS, edge_uses, use_stretches
@@ -111,12 +111,13 @@ def use_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
 
 def flows_table(run: RunFigures, points: int = RUN_POINTS) -> DataTable:
     """Per flow, of the largest, its round trip in ms and its window in segments, thinned."""
-    flows = largest_flows(run.run, MOST_LINKS)
+    flows, zero = largest_flows(run.run, MOST_LINKS), flow_zeros(run.run)
     most = _share(points, len(flows))
     rows = [
-        (short(moment.seconds), name, flow.attempt, short(moment.rtt * 1e3), moment.cwnd)
-        for (name, flow), moments in zip(flows, flow_moments(run.run, [flow for _, flow in flows]), strict=True)
-        for moment in peaks(moments, most, lambda one: one.rtt, lambda one: one.cwnd)
+        (short(sample.time - zero[flow.attempt]), name, flow.attempt, short(sample.rtt * 1e3), sample.cwnd)
+        for name, flow in flows
+        if flow.attempt in zero
+        for sample in peaks(flow.samples, most, lambda one: one.rtt, lambda one: one.cwnd)
     ]
     return DataTable(("seconds", "flow", "attempt", "rtt", "cwnd"), tuple(rows))
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from harness.experiment.report.page.rendering import render
 from harness.experiment.report.page.theme import FONT
 from harness.model.format import format_rate, format_share, format_time
-from harness.model.link import LinkShape, Pair
+from harness.model.link import Pair
 from harness.model.node_plan import PlannedEdge
 from harness.model.plan import NetworkPlan
 
@@ -35,7 +35,7 @@ Point = tuple[float, float]
 
 
 def topology_svg(plan: NetworkPlan, colour: Callable[[str], str], paper: bool = False) -> Markup:
-    """The network as an SVG; ``colour``: a function of theme, ``paper``: whether it has a background, as images need."""
+    """The network as an SVG; ``colour``: a function of theme; ``paper``: whether it has a background, for images."""
     pairs = sorted({(min(edge), max(edge)) for edge in plan.edges})
     words = {pair: edge_words(plan, *pair) for pair in pairs} if len(pairs) <= MOST_LABELS else {}
     size, labels = next(
@@ -62,28 +62,19 @@ def edge_words(plan: NetworkPlan, a: int, b: int) -> list[str]:
     """The edge's shape in short lines; each direction separately if they differ."""
     there, back = plan.edges[a, b], plan.edges[b, a]
     if (there.shape, there.down) == (back.shape, back.down):
-        rate, rest = _rate(there), _rest(there)
-        return [line for line in (rate, rest) if line] or ["unshaped"]
-    return [f"{edge.src}→{edge.dst}: {shape_words(edge) or 'unshaped'}" for edge in (there, back)]
+        return _shape_lines(there)
+    return [f"{edge.src}→{edge.dst}: {' · '.join(_shape_lines(edge))}" for edge in (there, back)]
 
 
-def shape_words(edge: PlannedEdge) -> str:
-    """``94.1 Mbit/s · 23.1 ms · 0.1 %``; empty for an unshaped link."""
-    return " · ".join(part for part in (_rate(edge), _rest(edge)) if part)
-
-
-def _rate(edge: PlannedEdge) -> str:
-    return format_rate(edge.shape.rate) if edge.shape.rate and not edge.down else ""
-
-
-def _rest(edge: PlannedEdge) -> str:
+def _shape_lines(edge: PlannedEdge) -> list[str]:
+    """``94.1 Mbit/s`` and ``23.1 ms · 0.1 %``, or ``down``, or ``unshaped``."""
     if edge.down:
-        return "down"
-    shape: LinkShape = edge.shape
-    parts = [format_time(shape.delay)] if shape.delay.ns else []
-    if shape.mean_loss:
-        parts.append(format_share(shape.mean_loss))
-    return " · ".join(parts)
+        return ["down"]
+    shape = edge.shape
+    delay = [format_time(shape.delay)] if shape.delay.ns else []
+    loss = [format_share(shape.mean_loss)] if shape.mean_loss else []
+    lines = [format_rate(shape.rate) if shape.rate else "", " · ".join(delay + loss)]
+    return [line for line in lines if line] or ["unshaped"]
 
 
 def positions(plan: NetworkPlan, size: tuple[int, int] = (WIDTH, HEIGHT)) -> dict[int, Point]:
