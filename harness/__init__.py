@@ -33,7 +33,7 @@ _API = {
     "network": "harness.api.start",
     "step": "harness.metrics",
 }
-"""What ``import harness`` offers and where it is, imported when asked for: every command imports this file."""
+"""The names that ``import harness`` offers, and their modules, which are imported on first use."""
 
 public_names.install()
 

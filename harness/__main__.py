@@ -1,6 +1,6 @@
-"""Where the ``harness`` command starts, also as ``python -m harness``.
+"""The start of the ``harness`` command, also as ``python -m harness``.
 
-It imports next to nothing: until the rest is there, Ctrl-C just ends it.
+It imports almost nothing, so that Ctrl-C ends the command silently while the rest is imported.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import signal
 
 
 def main() -> None:
-    """Import the command line with Ctrl-C as the kernel has it, and run it.
+    """Import the command line, with the kernel's default for Ctrl-C, and run it.
 
-    Garbage collection rests meanwhile, and at the very end passes over what is there: it takes a tenth of the 0.1 s
-    that a verb needs to start and end, and finds nothing.
+    Garbage collection is off during imports and skips all objects at exit: it finds nothing, and takes a tenth of the
+    0.1 s that a verb needs to start and end.
     """
     gc.disable()  # cli/main.py enables it
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored on purpose
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a caller may have ignored it
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from harness.cli.main import main as run
 

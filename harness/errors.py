@@ -1,8 +1,8 @@
-"""The exception tree. Each class owns the exit code that the CLI ends with.
+"""The exception tree. Each class has the exit code of the CLI.
 
-Exit codes: 1 something measured is off, 2 wrong input, 3 the named network is in the wrong state,
+Exit codes: 1 a measurement differs from what was requested, 2 wrong input, 3 the network is in the wrong state,
 69 the machine lacks something (sysexits EX_UNAVAILABLE), 70 the kernel refused or a node failed (EX_SOFTWARE),
-77 not permitted (EX_NOPERM), 126 and 127 a program that cannot be started, as shells say it.
+77 not permitted (EX_NOPERM), 126 and 127 a program cannot be started, as in shells.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ from __future__ import annotations
 from typing import Final
 
 MOST_QUOTED: Final = 100
-"""Characters of an input that a message repeats: the input may be a whole file of another kind."""
+"""Characters of an input that a message repeats at most."""
 
 
 def quoted(value: object) -> str:
-    """The input in quotes, as Python writes it, cut where it is long."""
+    """The input as ``repr`` has it, cut where it is long."""
     text = repr(value[:MOST_QUOTED] if isinstance(value, str) else value)
     cut = isinstance(value, str) and len(value) > MOST_QUOTED
     return f"{text[: MOST_QUOTED - 4]}...{text[0]}" if cut or len(text) > MOST_QUOTED else text
 
 
 class HarnessError(Exception):
-    """The root: one line that says where, what and how to fix it."""
+    """The root. The message is one line that says where, what and how to fix it."""
 
     exit_code = 70
 
 
 class InputError(HarnessError):
-    """What the user asked for makes no sense; raised before the machine is touched."""
+    """The user's input is wrong; raised before the machine is touched."""
 
     exit_code = 2
 
 
 class UnitError(InputError):
-    """A quantity that cannot be read, or that the kernel cannot represent."""
+    """A quantity that cannot be parsed, or that the kernel cannot represent."""
 
 
 class ShapeError(InputError):
@@ -41,7 +41,7 @@ class ShapeError(InputError):
 
 
 class ProfileError(InputError):
-    """A profile that is missing, is no YAML or has wrong keys or values; names file and YAML path."""
+    """A profile that is missing, is not YAML or has wrong keys or values; names file and YAML path."""
 
 
 class TopologyError(InputError):
@@ -59,7 +59,7 @@ class NetworkStateError(HarnessError):
 
 
 class RecordError(NetworkStateError):
-    """The record of a network cannot be read, or makes no sense."""
+    """The registration of a network is damaged."""
 
 
 class UnavailableError(HarnessError):
@@ -69,7 +69,7 @@ class UnavailableError(HarnessError):
 
 
 class PrivilegeError(HarnessError):
-    """The kernel does not let this user do it."""
+    """This user may not do it."""
 
     exit_code = 77
 
@@ -93,7 +93,7 @@ class NodeError(HarnessError):
 
 
 class ProgramError(NodeError):
-    """A program that is not there, or cannot be executed. Its exit code is a shell's: 127, or 126."""
+    """A program that does not exist (exit code 127) or cannot be executed (126), as in shells."""
 
     def __init__(self, rank: int, program: str, cause: str, *, found: bool) -> None:
         super().__init__(rank, f"start {program!r}", cause)

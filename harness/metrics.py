@@ -1,6 +1,6 @@
-"""``harness.log(step=, loss=)``: what a script measures, into the record of its run (docs/runs.md).
+"""``harness.log(step=, loss=)`` adds what a script measures to the record of its run (docs/runs.md).
 
-Every script that logs imports this, so it imports nothing that takes time until there is something to write.
+Every script that logs imports this, so it imports slow modules only when it writes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from harness.run_files import Lines
 
     class Scalar(Protocol):
-        """A tensor or array of one number, as PyTorch and NumPy have them."""
+        """A tensor or array of one number, e.g. of PyTorch or NumPy."""
 
         def item(self) -> object:
-            """The number, as Python has it."""
+            """The Python number."""
             ...
 
 
@@ -29,18 +29,18 @@ _steps: int | None = None
 
 
 def log(*, step: SupportsIndex | None = None, **values: float | Scalar) -> None:
-    """Add a line to what this rank records, where a run is recorded; elsewhere do nothing.
+    """Add a line to this rank's record; does nothing where no run is recorded.
 
-    A run is recorded by ``harness run --record``, in experiments, under ``docker compose up``, and by
-    ``harness.network(record=...)``. Each call writes one line to rank-R.jsonl at once, in some 30 microseconds.
+    ``harness run --record``, experiments, ``docker compose up`` and ``harness.network(record=...)`` record runs. Each
+    call writes one line to rank-R.jsonl at once, in about 30 microseconds.
 
     Args:
-        step: the script's own count, where it has one.
-        values: by name, numbers, or tensors of one number. NaN and infinity become null. ``loss`` and ``accuracy`` are
-            drawn over steps; charts have the others too.
+        step: the script's own step number.
+        values: by name, numbers or tensors of one number. NaN and infinity become null. Reports draw ``loss`` and
+            ``accuracy`` over steps, and have charts of the others too.
 
     Raises:
-        TypeError: a value is no number, or the step is no whole number.
+        TypeError: a value is not a number, or the step is not a whole number of 0 or more.
     """
     folder, rank = os.environ.get("HARNESS_RUN_DIR"), os.environ.get("RANK", "")
     if not folder or not (rank.isascii() and rank.isdigit()):
@@ -53,10 +53,10 @@ def log(*, step: SupportsIndex | None = None, **values: float | Scalar) -> None:
 
 
 def step(number: int) -> None:
-    """Say that this rank has done a step, to scenarios whose events follow the job's steps; elsewhere do nothing.
+    """Report a finished step to a scenario whose events follow the job's steps; does nothing without one.
 
-    It appends a line to the file that HARNESS_STEP_FILE names, in some 10 microseconds; a script in another language
-    can do that itself. The highest step of any rank counts.
+    It appends a line to the file $HARNESS_STEP_FILE, in about 10 microseconds; scripts in other languages can do the
+    same. The highest step of any rank counts.
 
     Args:
         number: how many steps are done, from 1.
@@ -89,11 +89,11 @@ def _step(step: object) -> int | None:
 
 
 def _item(name: str, value: object) -> object:
-    """The number of a tensor or an array; anything else as it is."""
+    """The number in a tensor or an array; any other value as it is."""
     item = getattr(value, "item", None)
     try:
         return item() if callable(item) else value
-    except (RuntimeError, ValueError, TypeError):  # as PyTorch and NumPy say that there are more, or none
+    except (RuntimeError, ValueError, TypeError):  # PyTorch and NumPy raise these unless there is one number
         shape = tuple(getattr(value, "shape", ()))
         raise TypeError(f"harness.log: {name} has the shape {shape}: log one number, e.g. its mean()") from None
 
@@ -105,7 +105,7 @@ def _short(value: object) -> str:
 
 
 def _write(path: str, line: bytes) -> None:
-    """Add a line; where that fails, say so once, and let the script go on."""
+    """Add a line; print the first failure, and let the script continue."""
     global _failed
     from pathlib import Path
 

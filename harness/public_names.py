@@ -1,7 +1,4 @@
-"""Names of modules that users' scripts import, and the modules behind them.
-
-``from harness.exogym import Trainer`` and ``python -m harness.workloads.train`` work wherever the code lives.
-"""
+"""Public names of modules, e.g. in ``from harness.exogym import Trainer`` and ``python -m harness.workloads.train``."""
 
 from __future__ import annotations
 
@@ -26,13 +23,13 @@ PUBLIC_NAMES = {
 
 
 class _Alias:
-    """Loads the module behind a public name: the same module object has both names."""
+    """Loads the module behind a public name; both names get the same module object."""
 
     def __init__(self, target: str) -> None:
         self._target = target
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The module, imported now where it was not."""
+        """The module behind the name."""
         from importlib import import_module
 
         module = import_module(self._target)
@@ -40,11 +37,11 @@ class _Alias:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """It has run already; the import system has just given it the alias's spec, so give it its own again."""
+        """Restore the module's own spec, which the import system has replaced by the alias's; the module has run."""
         module.__spec__ = self._true_spec
 
     def get_code(self, _: str) -> CodeType | None:
-        """What ``python -m`` runs."""
+        """The code for ``python -m``."""
         spec = _spec(self._target)
         return spec.loader.get_code(self._target)  # type: ignore[union-attr, no-any-return]
 
@@ -71,5 +68,5 @@ def _spec(name: str) -> ModuleSpec:
 
 
 def install() -> None:
-    """Let Python find modules by their public names."""
+    """Make Python find modules by their public names."""
     sys.meta_path.insert(0, _Finder())

@@ -1,6 +1,6 @@
 """The pytest plugin: ``def test_x(shaped_network): net = shaped_network(nodes=4, profile="mobile")``.
 
-Pytest imports this in every run where the package is installed, so it imports nothing that takes time.
+Pytest imports this wherever the package is installed, so it imports no slow modules.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 _SKIP = "harness_skip_unavailable"
 _CHOICES = {
     "runtime": "where nodes live: netns or docker (or set HARNESS_RUNTIME)",
-    "engine": "what makes the links: netem, userspace or auto (or set HARNESS_ENGINE)",
+    "engine": "what enforces the links: netem, userspace or auto (or set HARNESS_ENGINE)",
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of the command line, and the same in a configuration file with _ for -."""
+    """Add the command-line options, and the same for configuration files, with _ in place of -."""
     group = parser.getgroup("harness", "shaped networks (tc-harness)")
     for word, text in _CHOICES.items():
         group.addoption(f"--harness-{word}", metavar="NAME", help=text)
         parser.addini(f"harness_{word}", text)
-    text = "skip tests whose network this machine cannot make, instead of failing them"
+    text = "skip tests whose network cannot be made on this machine, instead of failing them"
     group.addoption("--harness-skip-unavailable", action="store_true", help=text)
     parser.addini(_SKIP, text, type="bool", default=False)
 
 
 def chosen(config: pytest.Config, word: str) -> str | None:
-    """The runtime or engine that the command line, the environment, or the configuration file names, in that order."""
+    """The runtime or engine from the command line, else the environment, else the configuration file."""
     found = config.getoption(f"--harness-{word}") or os.environ.get(f"HARNESS_{word.upper()}")
     return found or config.getini(f"harness_{word}") or None
 
@@ -43,8 +43,8 @@ def chosen(config: pytest.Config, word: str) -> str | None:
 def shaped_network(request: pytest.FixtureRequest) -> Iterator[Callable[..., ShapedNetwork]]:
     """Makes networks, with the arguments of ``harness.network``; they end with the test.
 
-    A test whose network this machine cannot make fails and says how to fix it; with --harness-skip-unavailable it is
-    skipped.
+    Where a network cannot be made on this machine, the test fails with a remedy, or is skipped with
+    --harness-skip-unavailable.
     """
     with contextlib.ExitStack() as stack:
 

@@ -1,4 +1,4 @@
-"""The files of one run; docs/runs.md says what stands in them."""
+"""The files of one run; docs/runs.md describes their contents."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _MEASURED: Final = (
 
 
 def replace_file(path: Path, data: bytes | memoryview, *, sync: bool = False) -> None:
-    """Write a whole file; a reader sees the old one or the new one. Raises HarnessError.
+    """Replace a file; a reader sees the old contents or the new ones. Raises HarnessError.
 
     Args:
-        path: of the file, whose folder is there.
-        data: all that it has then.
-        sync: whether it must outlive a power cut.
+        path: of the file, whose folder exists.
+        data: the new contents.
+        sync: whether the file must survive a power cut.
     """
     partial = path.with_name(f".{path.name}.part")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no link: others may write to a folder
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no link of another user
     try:
-        partial.unlink(missing_ok=True)  # of a writer that was killed
+        partial.unlink(missing_ok=True)  # a killed writer may have left it
         try:
             with open(os.open(partial, flags, 0o666), "wb") as file:
                 file.write(data)
@@ -52,12 +52,7 @@ def replace_file(path: Path, data: bytes | memoryview, *, sync: bool = False) ->
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a whole file as replace_file does. Raises HarnessError.
-
-    Args:
-        path: of the file; its folder is made.
-        value: plain JSON.
-    """
+    """Replace a JSON file, and make its folder. Raises HarnessError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -66,13 +61,13 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def append_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Add a line, or nothing. Raises HarnessError."""
+    """Add a line of JSON. Where that raises HarnessError, the file is as before."""
     with Lines(path) as file:
         file.write(json.dumps(value, separators=(",", ":")).encode())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A whole file; None where there is none, or it makes no sense."""
+    """The object in a JSON file; None where the file is missing or damaged."""
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -85,18 +80,15 @@ def _refused(path: Path, problem: OSError) -> HarnessError:
 
 
 def _no_link(path: str, flags: int) -> int:
-    """Open a file that is no link: jobs in containers are other users, and may write to the folder of their run."""
+    """Open a file, but no symbolic link: jobs in containers are other users, who may write to the run folder."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 class Lines:
-    """A file to which lines are added, each at once and whole: where the disk is full, nothing stays of a line.
-
-    Args:
-        path: of the file.
+    """A file to which lines are added, each at once. Where the disk is full, no part of a line stays.
 
     Raises:
-        HarnessError: it cannot be opened.
+        HarnessError: the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -109,7 +101,7 @@ class Lines:
 
     @property
     def size(self) -> int:
-        """Bytes that the file has now."""
+        """Its present size in bytes."""
         return os.fstat(self._file.fileno()).st_size
 
     def write(self, line: bytes) -> None:
@@ -124,12 +116,12 @@ class Lines:
             raise _refused(self.path, problem) from None
 
     def _end_the_last(self) -> None:
-        """Where an earlier attempt was cut off within a line, what comes now begins a new one."""
+        """End a line that an earlier attempt left incomplete."""
         if self.size and os.pread(self._file.fileno(), 1, self.size - 1) != b"\n":
             self._file.write(b"\n")
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -140,23 +132,15 @@ class Lines:
 
 
 class RunFolder:
-    """The files of one run.
-
-    Args:
-        path: of the folder.
-    """
+    """The folder of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._printed: dict[int, int] = {}
-        """How long each rank's log was when it was opened here."""
+        """The size of each rank's log when this attempt opened it."""
 
     def make(self, *, shared: bool) -> None:
-        """Make the folder. Raises HarnessError.
-
-        Args:
-            shared: whether other users than ours write to it, as programs in containers do.
-        """
+        """Make the folder; ``shared`` lets other users write to it, e.g. from containers. Raises HarnessError."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if shared:
@@ -166,16 +150,16 @@ class RunFolder:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether there is an attempt that was stopped or cut off, and has saved states to go on from.
+        """Whether an earlier attempt was stopped or killed, and left checkpoints to resume from.
 
-        One that failed is done anew: what made it fail may have been fixed, and a run that two programs made half
-        each can be compared with nothing.
+        A failed attempt is not resumed: its program may have been fixed, and a run made by two programs is comparable
+        with no other.
         """
         status = (self.ending or {"status": "stopped"}).get("status")
         return self.facts is not None and status == "stopped" and any(self.path.glob("checkpoints/*.pt"))
 
     def clear(self) -> None:
-        """Forget what earlier attempts measured and saved, but not what ranks printed. Raises HarnessError."""
+        """Remove what earlier attempts measured and saved, except the ranks' logs. Raises HarnessError."""
         try:
             for path in (path for pattern in _MEASURED for path in self.path.glob(pattern)):
                 if path.is_dir():
@@ -186,36 +170,31 @@ class RunFolder:
             raise HarnessError(f"{problem.filename} cannot be removed: {problem.strerror}") from None
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """Write run.json; what an earlier attempt said of its end counts no more. Raises HarnessError."""
+        """Write run.json, and remove end.json of an earlier attempt. Raises HarnessError."""
         write_json(self.path / "run.json", facts)
         (self.path / "end.json").unlink(missing_ok=True)
 
     @property
     def facts(self) -> dict[str, Any] | None:
-        """What run.json says, or None."""
+        """The contents of run.json, or None."""
         return read_json(self.path / "run.json")
 
     @property
     def ending(self) -> dict[str, Any] | None:
-        """What end.json says; None for a run that has not ended."""
+        """The contents of end.json; None for a run that has not ended."""
         return read_json(self.path / "end.json")
 
     def end(self, status: str, **facts: Any) -> None:
-        """Say how it ended. Raises HarnessError.
+        """Write end.json. Raises HarnessError.
 
         Args:
             status: finished, failed, stopped or limit.
-            facts: what else stands in end.json.
+            facts: further contents.
         """
         write_json(self.path / "end.json", {"status": status, "time": time.time(), **facts})
 
     def log(self, rank: int, attempt: int = 1) -> Lines:
-        """Where what a rank prints is added; a line says where an attempt after the first begins. Raises HarnessError.
-
-        Args:
-            rank: which.
-            attempt: at this run, from 1.
-        """
+        """Open a rank's log; after the first attempt (1), a line says which one begins. Raises HarnessError."""
         lines = Lines(self.path / f"rank-{rank}.log")
         if attempt > 1:
             lines.write(f"--- attempt {attempt} ---".encode())
@@ -223,18 +202,18 @@ class RunFolder:
         return lines
 
     def last_lines(self, rank: int, count: int) -> list[str]:
-        """The end of what a rank has printed since its log was opened here: not what it did in an earlier attempt."""
+        """The last lines of a rank's log in this attempt."""
         with contextlib.suppress(OSError), (self.path / f"rank-{rank}.log").open("rb") as file:
             file.seek(self._printed.get(rank, 0))
             return file.read().decode(errors="replace").splitlines()[-count:]
         return []
 
     def change(self, line: Mapping[str, Any], traces: Mapping[str, bytes] = MappingProxyType({})) -> None:
-        """Add a reshape. Raises HarnessError.
+        """Record a reshape. Raises HarnessError.
 
         Args:
             line: of changes.jsonl.
-            traces: the packet-delivery traces that links have after it, by the names of their files.
+            traces: the links' new packet-delivery traces, by file name.
         """
         for name, content in traces.items():
             if not (self.path / name).exists():

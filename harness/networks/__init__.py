@@ -1,1 +1,1 @@
-"""The life of one network: created, shaped, found again, reshaped, removed; programs on its nodes."""
+"""The life of one network: create, shape, find again, reshape, remove; and programs on its nodes."""

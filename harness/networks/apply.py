@@ -1,4 +1,4 @@
-"""Has nodes apply a plan, and compares what they then hold with what was asked for."""
+"""Makes nodes apply a plan, and compares what they report with what was requested."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ from harness.networks.plan_change import PlanChange
 _DIFFERS: Final = "the engine accepted the change but reports something else: {}"
 _OLD: Final = "if it is a container, is its image old?"
 _TRUNK: Final = "trunk "
-"""What the names of trunks begin with among the caps of a node."""
+"""Prefix of a trunk's name among the caps of a node."""
 
 
 def apply_plan(backend: Backend, plan: NetworkPlan, change: PlanChange | None = None) -> dict[int, NodeStatus]:
-    """Make the plan, or that side of a change of it, and read it back; what nodes hold, by rank.
+    """Apply a plan and read it back; the statuses of nodes, by rank.
+
+    Args:
+        backend: where the nodes live.
+        plan: to apply.
+        change: limits the work to what differs between its two plans, of which ``plan`` is one; None: all.
 
     Raises:
-        NodeError: a node refused, or holds something else.
-        HarnessError: so does the bridge.
+        NodeError: a node refused, or reports something else.
+        HarnessError: the bridge did.
     """
     engine = backend.engine
     neighbours: dict[int, set[int]] = {}
@@ -48,7 +53,7 @@ def apply_plan(backend: Backend, plan: NetworkPlan, change: PlanChange | None = 
 
 
 def readings(answers: Mapping[int, NodeStatus | HarnessError]) -> dict[int, NodeStatus]:
-    """The answers by rank. Raises the first that is an error."""
+    """The answers by rank. Raises the first error among them."""
     found = {}
     for rank in sorted(answers):
         answer = answers[rank]
@@ -59,7 +64,7 @@ def readings(answers: Mapping[int, NodeStatus | HarnessError]) -> dict[int, Node
 
 
 def trunk_statuses(*caps: Mapping[str, CapStatus]) -> dict[str, CapStatus]:
-    """The trunks by name, counted together where several nodes have a part of one."""
+    """The trunks by name; where several nodes have a part of one, its counters are summed."""
     found: dict[str, CapStatus] = {}
     for name, status in (item for each in caps for item in each.items()):
         if name.startswith(_TRUNK):
@@ -74,7 +79,7 @@ def _sum(one: CapStatus, other: CapStatus) -> CapStatus:
 
 
 def _compare(plan: NetworkPlan, rank: int, reading: NodeStatus) -> None:
-    """Raise NodeError where a node holds something else than it was asked for."""
+    """Raise NodeError where a node reports something else than was requested."""
     for (src, dst), what in reading.mismatches:
         raise NodeError(rank, f"shape edge {src}->{dst}", _DIFFERS.format(what))
     for cap, what in reading.cap_mismatches:
@@ -88,7 +93,7 @@ def _compare(plan: NetworkPlan, rank: int, reading: NodeStatus) -> None:
 
 
 def cap_difference(requested: Capacity | None, applied: Capacity | None) -> str | None:
-    """How what limits a trunk differs from what was requested, or None."""
+    """How the applied rate differs from the requested one, or None."""
     rates = [None if one is None else one.rate.byte_s for one in (requested, applied)]
     if rates[0] == rates[1]:
         return None

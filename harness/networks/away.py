@@ -1,7 +1,6 @@
-"""Ranks that are away from a job, or back: lines that a scenario's player writes and the launch reads, and its own.
+"""The file that says which ranks are away from a job; a scenario's player writes it, and the launcher reads it.
 
-The file stands beside the network's registration and goes with it; the same lines are in away.jsonl of a run that is
-recorded::
+It is beside the network's registration, and is removed with it. The record of a run has the same lines in away.jsonl::
 
     {"time": 1732736400.1, "rank": 2, "what": "kill", "until": 1732736420.1}
     {"time": 1732736420.1, "rank": 2, "what": "back", "until": null, "of": "kill"}
@@ -19,7 +18,7 @@ from typing import Any, Final, Literal, get_args
 from harness.run_files import AWAY, append_json
 
 OVERDUE_S: Final = 10.0
-"""A rank that is not back so long after its time is no longer waited for: the player has ended."""
+"""Seconds after its time for which the launcher waits for a rank; then the player has ended."""
 
 Cause = Literal["kill", "pause", "cut"]
 CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
@@ -28,16 +27,16 @@ What = Literal["kill", "pause", "cut", "back", "failed", "restarted"]
 
 @dataclass(frozen=True)
 class AwayLine:
-    """One thing that happened to a rank.
+    """What happened to a rank.
 
     Args:
         time: seconds since the epoch.
-        rank: whose.
-        what: a scenario's ``kill``, ``pause`` and ``cut``, and ``back``; of the launch, ``failed`` (by itself, and the
-            others go on) and ``restarted``.
-        until: when a rank that is away will be back, seconds since the epoch; None: that is not planned.
-        of: what a ``back`` is the end of.
-        at: when a scenario wanted it, in seconds from its start, for the record.
+        rank: of the node.
+        what: by a scenario, ``kill``, ``pause``, ``cut`` or ``back``; by the launcher, ``failed`` (by itself, and the
+            other ranks continue) or ``restarted``.
+        until: when the rank will be back, seconds since the epoch; None: that is not planned.
+        of: the absence that a ``back`` ends.
+        at: when it was due, in seconds from the scenario's start.
     """
 
     time: float
@@ -55,11 +54,11 @@ class AwayLine:
 
 
 class AwayFile:
-    """The lines of one network.
+    """The file of one network.
 
     Args:
-        path: of its file, which need not be there.
-        run: gives the folder of the run that is being recorded, or None.
+        path: of the file, which need not exist.
+        run: returns the folder of the run that is being recorded, or None.
     """
 
     def __init__(self, path: Path, run: Callable[[], Path | None] = lambda: None) -> None:
@@ -73,7 +72,7 @@ class AwayFile:
             append_json(folder / AWAY, line.to_json())
 
     def news(self) -> list[AwayLine]:
-        """The whole lines that came since the last call, or since this object was made."""
+        """The complete lines since the last call, or since this object was made."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._read)
@@ -86,18 +85,15 @@ class AwayFile:
 
 @dataclass
 class Absences:
-    """Which ranks a scenario has killed, as far as lines tell; pure.
-
-    Times are those of a clock that nobody sets (time.monotonic): a line says how long it is until a rank is back.
-    """
+    """Which ranks a scenario has killed; pure. Times are those of time.monotonic()."""
 
     killed: dict[int, float | None] = field(default_factory=dict)
     """By rank, until it is started again: when it will be back, or None."""
     due: set[int] = field(default_factory=set)
-    """Those of them that are to be started again."""
+    """The killed ranks that must be started again."""
 
     def take(self, lines: Iterable[AwayLine], now: float) -> set[int]:
-        """Follow these lines, which have just come; the ranks that they say were killed."""
+        """Take new lines; the ranks that they kill."""
         newly = set()
         for line in lines:
             if line.what == "kill":
@@ -109,10 +105,10 @@ class Absences:
         return newly
 
     def forget(self, rank: int) -> None:
-        """This rank runs again, or had ended by itself."""
+        """Count a rank as killed no more: it runs again, or had ended by itself."""
         self.killed.pop(rank, None)
         self.due.discard(rank)
 
     def expects(self, now: float) -> bool:
-        """Whether a rank that was killed will be back."""
+        """Whether a killed rank will be back."""
         return bool(self.due) or any(back is not None and now < back + OVERDUE_S for back in self.killed.values())

@@ -1,4 +1,4 @@
-"""The backends by name, and finding the nodes of a registered network again."""
+"""The backends by name, and the backend of a registered network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BACKENDS: Final = (NETNS, DOCKER)
 
 
 def find_backend(record: Registration) -> Backend:
-    """The nodes of a registered network. Raises RecordError where the record does not say which they are."""
+    """The backend of a registered network. Raises RecordError where the registration does not identify its nodes."""
     try:
         if record.runtime == DOCKER:
             from harness.backends.docker.backend import DockerBackend

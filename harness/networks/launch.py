@@ -1,4 +1,4 @@
-"""A program on every node, as torchrun would start it: variables, prefixed output, the first failure ends all."""
+"""Runs a program on every node with torchrun's variables; the first failure ends all ranks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.networks.until import ALL, Until
 from harness.networks.watch import OnFailure, Rules, Watch
 
 TIMED_OUT: Final = 124
-"""The exit code where the time is over, as of timeout(1)."""
+"""The exit code after a timeout, as timeout(1) has it."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class LaunchOutcome:
     Args:
         code: 0, or the exit code of the rank that failed first (128 + number for a signal), or TIMED_OUT.
         failed_rank: that rank, or None.
-        codes: of every rank; those of stopped ranks too.
-        cut: whether ``tick``, ``until`` or ``timeout`` ended it before any rank had failed.
-        terminated: whether the rank that failed first was ended by C++ with TERMINATED.
-        unended: ranks that ran on until the time was over.
-        away: ranks that a scenario had killed, and that were not back.
+        codes: of every rank, including stopped ones.
+        cut: whether ``tick``, ``until`` or ``timeout`` ended it before any rank failed.
+        terminated: whether the rank that failed first printed TERMINATED.
+        unended: ranks that still ran at the timeout.
+        away: ranks that a scenario had killed and not brought back.
     """
 
     code: int
@@ -46,7 +46,7 @@ class LaunchOutcome:
 
     @property
     def stopped(self) -> int:
-        """How many ranks ended by the signals that we send to the others once one has failed."""
+        """How many other ranks ended by the signals that stop them after a failure."""
         ours = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
         others = {*self.codes} - {self.failed_rank, *self.away}
         return sum(self.codes[rank] in ours for rank in others)
@@ -69,27 +69,27 @@ def launch(
     on_failure: OnFailure = "stop",
     away: AwayFile | None = None,
 ) -> LaunchOutcome:
-    """Run a program on the nodes until all end, or until the first fails: then the others are stopped.
+    """Run a program on the nodes until it ends on all of them, or fails on one: then the others are stopped.
 
-    A rank that a scenario kills has not failed. Where the scenario says so it is started again, with how many times
-    that has happened to it in HARNESS_RESTART; it is not waited for once all others have ended. Where none has done its
-    work, and those that it killed stay away, the first of these counts as failed.
+    A rank that a scenario kills has not failed. It is started again where the scenario brings it back, with the number
+    of its restarts in HARNESS_RESTART; once all other ranks have ended, nobody waits for it. Where no rank has ended
+    with 0 and the killed ones stay away, the first of these counts as failed.
 
     Args:
-        nodes: where programs start.
+        nodes: starts programs.
         plan: of the network.
         argv: the program and its arguments.
-        sink: gets every line of output.
-        ranks: where to run it; None: everywhere.
+        sink: called with every line of output.
+        ranks: where to run it; None: on every node.
         master_port: for the rendezvous at rank 0.
-        extra_env: beside the environment that the nodes give their programs.
+        extra_env: in addition to the environment that the nodes give their programs.
         tick: called four times a second while the program runs; True ends it on all ranks.
-        until: whose end with 0 ends the others.
-        timeout: seconds, after which all are stopped.
-        cwd: the folder in which it starts; None: ours, in containers their own.
-        begun: called when it has been started on all of these nodes.
+        until: which rank's end with 0 ends the others.
+        timeout: seconds, after which all ranks are stopped.
+        cwd: the folder in which it starts; None: this process's, or in containers their own.
+        begun: called when the program has started on all ranks.
         on_failure: whether a rank that fails by itself stops the others, or is only noted in ``away``.
-        away: where a scenario's player says who is away; None: nobody ever is.
+        away: the file that says which ranks are away; None: no scenario plays.
     """
     base = {**nodes.environ, **(extra_env or {})}
     stdio = Stdio(subprocess.DEVNULL, subprocess.PIPE, subprocess.PIPE)
@@ -115,7 +115,7 @@ def _outcome(watch: Watch) -> LaunchOutcome:
     first, away = watch.first, watch.away
     code = first.code if first is not None else TIMED_OUT if watch.unended else 0
     failed = None if first is None else first.rank
-    if first is None and away and not watch.cut and all(watch.codes.values()):  # nobody is left who could be right
+    if first is None and away and not watch.cut and all(watch.codes.values()):  # no rank has ended with 0
         failed, code = away[0], watch.codes[away[0]]
     terminated = first is not None and first.terminated
     return LaunchOutcome(code, failed, watch.codes, watch.cut, terminated, watch.unended, away)

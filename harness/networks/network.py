@@ -1,4 +1,4 @@
-"""One network from up to down, through the protocols only: create, shape, open, reshape, read back, remove."""
+"""One network from up to down, by protocols alone: create, shape, open, reshape, read back, remove."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.networks.plan_change import PlanChange
 from harness.run_files import RunFolder
 
 OLD_RATE_S: Final = 0.1
-"""The least time that is worth a word; a link's buffer is 50 ms or more."""
+"""Seconds: shorter times are not reported, because a link's buffer is 50 ms or more."""
 
 
 def _silent(_: str) -> None:
@@ -37,15 +37,15 @@ class Reshaped:
     """The outcome of a reshape.
 
     Args:
-        plan: as it is now.
-        changed: the directed edges that are not as they were.
-        seconds: how long the engine's part took: reading, changing and reading back.
-        segments_cut: whether TCP super-packets were cut to single packets by this change; connections that are open
-            already keep sending super-packets.
-        old_rate_s: how long what waited still leaves at its old rate, in seconds, by edge, where the engine cannot
+        plan: the new plan.
+        changed: the directed edges that have changed.
+        seconds: how long the engine took to read, change and read back.
+        segments_cut: whether the change made TCP send single packets in place of super-packets; connections that are
+            already open continue with super-packets.
+        old_rate_s: by edge, the seconds for which queued packets still leave at the old rate, where the engine cannot
             change that and it takes over OLD_RATE_S.
-        nodes: the ranks whose uplink, downlink or share of a CPU is not as it was.
-        trunks: the trunks that are not as they were, by (from, to).
+        nodes: the ranks whose uplink, downlink or CPU share has changed.
+        trunks: the trunks that have changed, by (from, to).
     """
 
     plan: NetworkPlan
@@ -58,17 +58,20 @@ class Reshaped:
 
 
 class Network:
-    """A network that is up, if its backend is alive.
+    """A registered network; it is up where its backend is alive.
 
     Args:
         record: its registration.
-        registry: where that is written.
-        backend: where its nodes live; None: as the registration says, or RecordError.
+        registry: where it is registered.
+        backend: where its nodes live; None: the one of the registration.
+
+    Raises:
+        RecordError: the registration does not identify its nodes.
     """
 
     def __init__(self, record: Registration, registry: Registry, backend: Backend | None = None) -> None:
         self._record = record
-        self._registry = self.registry = registry
+        self.registry = registry
         self.backend = backend or find_backend(record)
         self.plan = record.network_plan
 
@@ -79,7 +82,7 @@ class Network:
 
     @property
     def engine(self) -> str:
-        """The name of the engine that makes its links."""
+        """The name of the engine that enforces its links."""
         return self._record.engine
 
     @classmethod
@@ -93,11 +96,11 @@ class Network:
         transient: bool = False,
         progress: Progress = _silent,
     ) -> Network:
-        """Make a network: nodes first, then their shapes, then traffic may flow. Leaves nothing where it fails.
+        """Make a network: create nodes, shape them, let traffic flow. Removes everything where that fails.
 
         Raises:
             NetworkStateError: the name is taken.
-            NodeError: a node refused; the rest was removed again.
+            NodeError: a node refused.
         """
         with registry.lock(name):
             old = registry.load(name)
@@ -135,16 +138,16 @@ class Network:
             return cls(record, registry, backend)
 
     def reshape(self, change: Callable[[NetworkPlan], NetworkPlan], at: float | None = None) -> Reshaped:
-        """Change edges and caps in place, one command at a time; where a node refuses, all go back to what they were.
+        """Change edges and caps in place, under the network's lock. Where a node refuses, all get their old values.
 
         Args:
-            change: makes the new plan from the current one; sees what another command changed meanwhile.
-            at: when a scenario wanted it, in seconds from its start, for the record.
+            change: makes the new plan from the current one, which has the changes of other commands.
+            at: when the change was due, in seconds from a scenario's start, for the record.
 
         Raises:
             NodeError: names node, edge and cause.
         """
-        with self._registry.lock(self.name):
+        with self.registry.lock(self.name):
             current = self._registered(self._record)
             old = self.plan if current.plan == self._record.plan else current.network_plan
             new = change(old)
@@ -152,16 +155,16 @@ class Network:
             self.backend.check(new, old)
             most = max_segments(new.mtu)
             cut = (new.max_segments or most) < (old.max_segments or most)
-            with signals.held():  # kernel and record change together, also where Ctrl-C comes now
+            with signals.held():  # Ctrl-C waits until kernel and registration agree
                 asked, started = time.time(), time.perf_counter()
                 try:
                     found = apply_plan(self.backend, new, difference)
                     seconds = time.perf_counter() - started
-                    acknowledged = asked + seconds  # whatever becomes of the clock meanwhile
+                    acknowledged = asked + seconds  # also where somebody sets the clock meanwhile
                     if difference:
                         amendment = difference.amendment()
                         self._record = current.amended(amendment)
-                        self._registry.amend(self._record, amendment)
+                        self.registry.amend(self._record, amendment)
                 except BaseException as first:
                     try:
                         apply_plan(self.backend, old, difference)
@@ -170,7 +173,7 @@ class Network:
                             first.add_note(f"going back to the old links failed too: {second}")
                     raise
                 self.plan = new
-                if difference and (folder := self._registry.recording(self.name, current.created)):
+                if difference and (folder := self.registry.recording(self.name, current.created)):
                     try:
                         difference.write(RunFolder(folder), asked, acknowledged, at)
                     except HarnessError as error:
@@ -183,63 +186,63 @@ class Network:
         return Reshaped(new, edges, seconds, cut, waits, difference.nodes, difference.trunks)
 
     def observe(self, ranks: Iterable[int] | None = None) -> dict[int, NodeStatus]:
-        """What the nodes hold now. Raises NodeError."""
+        """The statuses of nodes, by rank. Raises NodeError."""
         chosen = range(self.plan.size) if ranks is None else ranks
         return readings(self.backend.call({rank: Task("observe", self.plan.node(rank)) for rank in chosen}))
 
     def applied(self) -> dict[Pair, EdgeStatus]:
-        """What the nodes enforce on every directed edge, and what they counted on it. Raises NodeError."""
+        """The applied shape and the counters of every directed edge. Raises NodeError."""
         return {pair: reading for node in self.observe().values() for pair, reading in node.edges.items()}
 
     def current(self) -> dict[Pair, EdgeStatus]:
-        """The same, at a time when no other command changes links; ``plan`` is then the plan as others have left it.
+        """As ``applied``, but under the network's lock, and with ``plan`` as other commands have left it.
 
         Raises:
             NetworkStateError: the network was removed meanwhile.
             NodeError: a node does not answer.
         """
-        with self._registry.lock(self.name):
+        with self.registry.lock(self.name):
             self._record = self._registered()
             self.plan = self._record.network_plan
             return self.applied()
 
     def probed(self) -> dict[Pair, Stats]:
-        """What verify added to the counters of links, by directed edge."""
-        return probe_counts.load(self._registry.probe_counts(self.name), self._record.created)
+        """The traffic of verify in the counters of links, by directed edge."""
+        return probe_counts.load(self.registry.probe_counts(self.name), self._record.created)
 
     def count_probes(self, added: Mapping[Pair, Stats]) -> None:
-        """Remember what verify added to the counters. Raises HarnessError."""
-        with self._registry.lock(self.name):
-            probe_counts.add(self._registry.probe_counts(self.name), self._created(), added)
+        """Note that verify has added this to the counters. Raises HarnessError."""
+        with self.registry.lock(self.name):
+            probe_counts.add(self.registry.probe_counts(self.name), self._created(), added)
 
     def registration(self) -> Registration:
-        """As another command finds it now. Raises NetworkStateError where it was removed meanwhile."""
-        with self._registry.lock(self.name):
+        """The registration as of now. Raises NetworkStateError where the network was removed meanwhile."""
+        with self.registry.lock(self.name):
             return self._registered()
 
     def _registered(self, known: Registration | None = None) -> Registration:
-        current = self._registry.load(self.name, known)
+        current = self.registry.load(self.name, known)
         if current is None:
             raise NetworkStateError(f"network {self.name!r} was removed meanwhile")
         return current
 
     def _created(self) -> float:
-        """When it was created, as others will find it, and from now on this object too: Docker has its own clock."""
+        """When the network was created, by the registry: Docker's clock may differ from the time in ``_record``."""
         self._record = replace(self._record, created=self._registered().created)
         return self._record.created
 
     def record_in(self, folder: Path) -> None:
-        """From now on, record every reshape in changes.jsonl of this folder. Raises HarnessError."""
-        with self._registry.lock(self.name):
-            self._registry.record_in(self.name, folder, self._created())
+        """Record every reshape in changes.jsonl of this folder from now on. Raises HarnessError."""
+        with self.registry.lock(self.name):
+            self.registry.record_in(self.name, folder, self._created())
 
     def away(self) -> AwayFile:
-        """The ranks that are away from a job on it, from now on."""
-        path = self._registry.away(self.name)
-        return AwayFile(path, lambda: self._registry.recording(self.name, self._record.created))
+        """The file that says which ranks are away, read from its present end on."""
+        path = self.registry.away(self.name)
+        return AwayFile(path, lambda: self.registry.recording(self.name, self._record.created))
 
     def trunks(self) -> dict[str, CapStatus]:
-        """What is enforced on every trunk, and what was counted on it, by its name. Raises NodeError, HarnessError."""
+        """The applied limit and the counters of every trunk, by its name. Raises HarnessError."""
         if not self.plan.trunks:
             return {}
         if self.backend.engine.shapes_bridge:
@@ -248,20 +251,20 @@ class Network:
         return trunk_statuses(*(node.caps for node in self.observe(sorted(ranks)).values()))
 
     def notes(self) -> list[str]:
-        """What has happened to the engine since the network was made, each once. Raises NodeError."""
+        """What the engine reports to the user, e.g. a restart of its daemon; each text once. Raises NodeError."""
         return list(dict.fromkeys(text for node in self.observe().values() for text in node.notes))
 
     def down(self) -> None:
         """Remove the network and all that runs in it."""
-        with self._registry.lock(self.name):
+        with self.registry.lock(self.name):
             self.backend.destroy()
-            self._registry.remove(self.name)
+            self.registry.remove(self.name)
 
 
 def _old_rate_s(
     old: NetworkPlan, new: NetworkPlan, touched: Iterable[Pair], found: Mapping[int, NodeStatus]
 ) -> dict[Pair, float]:
-    """See Reshaped.old_rate_s: from the bytes that were queued right after the change."""
+    """See Reshaped.old_rate_s; computed from the bytes that were queued right after the change."""
     queued = {pair: edge.stats.backlog_bytes for node in found.values() for pair, edge in node.edges.items()}
     rated = (pair for pair in sorted(touched) if old.edges[pair].shape.rate != new.edges[pair].shape.rate)
     waits = {pair: old.edges[pair].shape.waiting_seconds(queued[pair]) for pair in rated if pair in queued}
@@ -269,9 +272,9 @@ def _old_rate_s(
 
 
 def remove(name: str, registry: Registry, tell: Progress = _silent) -> bool:
-    """Remove a network by name, also what a killed command left of it; whether there was something.
+    """Remove a network by name, or what a killed command left of it; whether there was anything.
 
-    A record that cannot be read is forgotten, and ``tell`` is called: what it named can no longer be found.
+    A registration that cannot be read is removed, and ``tell`` gets a message: its nodes can no longer be found.
     """
     with registry.lock(name):
         try:
@@ -283,9 +286,7 @@ def remove(name: str, registry: Registry, tell: Progress = _silent) -> bool:
             return True
         if backend is None and name not in registry.names():
             return False
-        if backend is None:  # remains of a network that is not up
-            registry.remove(name)
-            return True
-        backend.destroy()
+        if backend:  # otherwise only files are left
+            backend.destroy()
         registry.remove(name)
         return True

@@ -1,6 +1,6 @@
-"""Where the nodes of a network live and what makes its links: checked, started, and found again.
+"""Where the nodes of a network live and what enforces its links: checks the options and starts the network.
 
-What the command line, the Python API and experiments share; nothing here prints.
+The command line, the Python API and experiments share this; nothing here prints.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from harness.shaping.facts import AUTO, NETEM, USERSPACE, engine_facts
 
 
 def check_backend(name: str, image: str | None, volumes: Sequence[str], gpus: str | None = None) -> None:
-    """Raise InputError where --runtime knows no such name, or an option is not for it."""
+    """Raise InputError for an unknown --runtime, or an option that it does not have."""
     if name not in BACKENDS:
         raise InputError(f"no runtime is called {name!r}; {suggest(name, BACKENDS)}")
     if name != DOCKER and (image or volumes):
@@ -42,23 +42,23 @@ def check_backend(name: str, image: str | None, volumes: Sequence[str], gpus: st
 
 
 def check_engine(name: str) -> None:
-    """Raise InputError where --engine knows no such name."""
+    """Raise InputError for an unknown --engine."""
     if name != AUTO:
         engine_facts(name)
 
 
 _CONGESTION_CONTROL: Final = re.compile(r"[A-Za-z0-9_-]{1,15}")
-"""What the kernel calls one: TCP_CA_NAME_MAX is 16, with the zero at its end."""
+"""A name as the kernel has it: TCP_CA_NAME_MAX is 16, with the zero at its end."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where nodes are to live, and what makes their links, as the options say.
+    """Options that say where nodes live and what enforces their links.
 
     Args:
         runtime: netns or docker.
         engine: auto, netem or userspace.
-        congestion_control: of TCP.
+        congestion_control: TCP's.
         image: of containers.
         volumes: of containers, /HOST:/INSIDE[:ro].
         gpus: of each container: all, a number, or device=0,2.
@@ -73,7 +73,7 @@ class Placement:
 
     @classmethod
     def of(cls, chosen: NetworkOptions) -> Self:
-        """As a network's options say."""
+        """The placement that a network's options ask for."""
         return cls(chosen.runtime, chosen.engine, chosen.congestion_control, chosen.image, chosen.volumes, chosen.gpus)
 
     def with_volume(self, volume: str) -> Self:
@@ -81,7 +81,7 @@ class Placement:
         return replace(self, volumes=(*self.volumes, volume))
 
     def check(self, plan: NetworkPlan | None = None) -> None:
-        """Raise InputError where an option makes no sense, or that plan cannot be there; touches no machine."""
+        """Raise InputError where an option is wrong, or the plan needs what the runtime lacks; touches no machine."""
         check_engine(self.engine)
         if not _CONGESTION_CONTROL.fullmatch(self.congestion_control):
             raise InputError(f"--congestion-control {quoted(self.congestion_control)}: write one, e.g. cubic or bbr")
@@ -94,19 +94,19 @@ class Placement:
     def start(
         self, name: str, plan: NetworkPlan, *, transient: bool, progress: Progress, tell: Callable[[str], None]
     ) -> Network:
-        """Make the network; what the machine lacks ends it before anything is made.
+        """Make the network.
 
         Args:
             name: of the network.
-            plan: of it.
+            plan: of the network.
             transient: whether it ends with this process.
             progress: called with what is being done.
-            tell: called with what the user should know about the links, one line each.
+            tell: called with warnings about the links, one line each.
 
         Raises:
             NetworkStateError: the name is taken.
-            UnavailableError, PrivilegeError: what the machine lacks; the message says how to fix it.
-            NodeError: a node refused; the rest was removed again.
+            UnavailableError, PrivilegeError: the machine lacks something; nothing was made.
+            NodeError: a node refused; everything was removed again.
         """
         if self.runtime == DOCKER:
             return self._start_containers(name, plan, transient, progress, tell)
@@ -143,7 +143,7 @@ class Placement:
 
 
 def _is_gone(record: Registration) -> bool:
-    """Whether a network is gone; then with what a killed command left of it."""
+    """Whether a network is gone. Removes what a killed command left of it."""
     backend = find_backend(record)
     if backend.alive:
         return False
@@ -152,7 +152,7 @@ def _is_gone(record: Registration) -> bool:
 
 
 def _chosen(wanted: str, plan: NetworkPlan, tell: Callable[[str], None]) -> str:
-    """The engine's name; a network that shapes nothing needs none that works, and no word about it."""
+    """The engine's name; a network that shapes nothing needs no engine that works, and no note about it."""
     shaped = plan.has_caps or any(not edge.shape.is_unshaped for edge in plan.edges.values())
     try:
         engine, why = choose_engine(wanted)

@@ -1,4 +1,4 @@
-"""What differs between two plans of one network: who must do something about it, and how it is recorded."""
+"""The difference between two plans of a network: which nodes must act, and how it is recorded."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class PlanChange:
 
     @cached_property
     def edges(self) -> frozenset[Pair]:
-        """The directed edges that are not as they were."""
+        """The directed edges that have changed."""
         old = self.old.edges
         return frozenset(p for p, edge in self.new.edges.items() if edge is not old[p] and edge != old[p])
 
     @cached_property
     def nodes(self) -> tuple[int, ...]:
-        """The ranks whose uplink, downlink or share of a CPU is not as it was."""
+        """The ranks whose uplink, downlink or CPU share has changed."""
         ranks = sorted({*self.old.nodes, *self.new.nodes})
         return tuple(rank for rank in ranks if self.old.node_shape(rank) != self.new.node_shape(rank))
 
     @cached_property
     def trunks(self) -> tuple[RegionPair, ...]:
-        """The trunks that are not as they were, by (from, to)."""
+        """The trunks that have changed, by (from, to)."""
         old, new = self.old.trunk_capacities, self.new.trunk_capacities
         return tuple(ways for ways in sorted({*old, *new}) if old.get(ways) != new.get(ways))
 
@@ -56,9 +56,9 @@ class PlanChange:
         """A line of changes.jsonl; see docs/runs.md.
 
         Args:
-            asked: when it began, seconds since the epoch.
-            acknowledged: when it was made.
-            at: when a scenario wanted it, in seconds from its start; None: it is of no scenario.
+            asked: when the change began, seconds since the epoch.
+            acknowledged: when it was applied, likewise.
+            at: when it was due, in seconds from a scenario's start; None: it is not a scenario's.
         """
         old, new = self.old, self.new
         trunks = {ways: [_json(plan.trunk_capacities.get(ways)) for plan in (old, new)] for ways in self.trunks}
@@ -86,13 +86,13 @@ class PlanChange:
         }
 
     def write(self, folder: RunFolder, asked: float, acknowledged: float, at: float | None = None) -> None:
-        """Add it to a run's record, with the packet-delivery traces that links have now. Raises HarnessError."""
+        """Add the change to a run's record, with the new packet-delivery traces. Raises HarnessError."""
         now = (self.new.edges[pair].shape.delivery for pair in sorted(self.edges))
         traces = {record_name(one): recorded(one) for one in now if one is not None}
         folder.change(self.record(asked, acknowledged, at), traces)
 
     def amendment(self) -> dict[str, Any]:
-        """What differs, in JSON; see Registration.amended."""
+        """The difference in JSON; see Registration.amended."""
         found: dict[str, Any] = {"edges": [self.new.edges[pair].to_json() for pair in sorted(self.edges)]}
         if any(self.new.edges[pair].shape.delivery != self.old.edges[pair].shape.delivery for pair in self.edges):
             found["deliveries"] = self.new.deliveries

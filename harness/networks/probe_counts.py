@@ -1,7 +1,7 @@
-"""What ``verify`` added to the counters of links, kept apart from the traffic of jobs.
+"""The traffic of ``verify`` in the counters of links, so that it can be told from the traffic of jobs.
 
-An engine's counters cannot be set back without dropping what is queued. So what they rose by while ``verify`` ran
-stands in a file beside the network's record.
+Resetting an engine's counters would drop queued packets. So a file beside the network's registration keeps what
+``verify`` added to them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def difference(before: Mapping[Pair, Stats], after: Mapping[Pair, Stats]) -> dic
 
 
 def load(path: Path, created: float) -> dict[Pair, Stats]:
-    """What verify added so far; nothing where that was counted for a network that was made at another time."""
+    """What verify has added so far; empty where the file is of a network that was created at another time."""
     try:
         data = json.loads(path.read_bytes())
         edges = data["edges"] if data["created"] == created else []
@@ -32,7 +32,7 @@ def load(path: Path, created: float) -> dict[Pair, Stats]:
 
 
 def add(path: Path, created: float, more: Mapping[Pair, Stats]) -> None:
-    """Add to what is there. Raises HarnessError."""
+    """Add ``more`` to the file. Raises HarnessError."""
     old = load(path, created)
     sums = old | {pair: _sum(old.get(pair, Stats()), counted, 1) for pair, counted in more.items()}
     edges = [[*pair, asdict(counted)] for pair, counted in sorted(sums.items())]
@@ -40,7 +40,7 @@ def add(path: Path, created: float, more: Mapping[Pair, Stats]) -> None:
 
 
 def _sum(one: Stats, other: Stats, sign: int) -> Stats:
-    """Packets, bytes and drops of both; a backlog is no sum."""
+    """The sum of packets, bytes and drops, with ``sign`` before ``other``; without backlogs."""
     return replace(
         Stats(),
         sent_packets=one.sent_packets + sign * other.sent_packets,

@@ -1,4 +1,4 @@
-"""A rank's program as a process here: its lines, its exit code, and how it is stopped."""
+"""A rank's program as a local process: its output, its exit code, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from harness.linux.line_splitter import LineSplitter
 
 Stream = Literal["stdout", "stderr"]
 Sink = Callable[[int, Stream, bytes], None]
-"""Called with rank, stream and one line without its newline."""
+"""Called with the rank, the stream and a line without its newline."""
 
 GRACE_SECONDS: Final = 5.0
-"""How long a program has to end when it was asked to."""
+"""Seconds between SIGTERM and SIGKILL."""
 TERMINATED: Final = b"terminate called without an active exception"
-"""What C++ prints where a thread is ended within C++ code: gloo's, where Python ends first (pytorch #190489)."""
+"""What C++ prints when Python exits while a thread of gloo runs C++ code (pytorch #190489)."""
 _CHUNK: Final = 1 << 16
 _PIPE: Final = 1 << 20
 """Bytes that a pipe can hold unless root asks for more (/proc/sys/fs/pipe-max-size)."""
@@ -28,12 +28,7 @@ _PIPE: Final = 1 << 20
 
 @dataclass(eq=False)
 class RankProcess:
-    """A program that was started for a rank, with pipes for its output.
-
-    Args:
-        rank: which.
-        process: the program.
-    """
+    """A program that was started for a rank, with pipes for its output."""
 
     rank: int
     process: subprocess.Popen[bytes]
@@ -50,13 +45,13 @@ class RankProcess:
         return code if code >= 0 else 128 - code
 
     def pipe(self, stream: Stream) -> IO[bytes]:
-        """From which its output is read."""
+        """The pipe of its output."""
         pipe = self.process.stdout if stream == "stdout" else self.process.stderr
         assert pipe is not None
         return pipe
 
     def read(self, stream: Stream, sink: Sink) -> bool:
-        """Pass on what came, a last line without newline too; whether more can come."""
+        """Pass lines that have arrived to ``sink``; whether more can come."""
         try:
             data = os.read(self.pipe(stream).fileno(), _CHUNK)
         except BlockingIOError:
@@ -67,7 +62,7 @@ class RankProcess:
         return bool(data)
 
     def drain(self, stream: Stream, sink: Sink) -> None:
-        """Pass on what still sits in a pipe that somebody holds open, without waiting for more."""
+        """Pass on what is left in a pipe that another process holds open, without waiting for more."""
         for _ in range(_PIPE // _CHUNK):
             if not self.read(stream, sink):
                 break
@@ -75,20 +70,20 @@ class RankProcess:
             sink(self.rank, stream, line)
 
     def signal(self, number: signal.Signals) -> None:
-        """To its whole process group: the program sits behind a proxy in it. One that is paused hears it too."""
+        """Send a signal to its process group, which has a proxy and the program, and wake it where it is paused."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
             os.killpg(self.process.pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """Read no more."""
+        """Close the pipes."""
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe:
                 pipe.close()
 
 
 def stop(ranks: Sequence[RankProcess], grace: float = GRACE_SECONDS) -> None:
-    """End what still runs: asked first, killed after a grace in seconds."""
+    """End what still runs by SIGTERM, and by SIGKILL after ``grace`` seconds."""
     running = [one for one in ranks if one.process.poll() is None]
     for one in running:
         one.signal(signal.SIGTERM)

@@ -1,7 +1,7 @@
 """Which networks are up: one file per name under a state folder, and a file of locks.
 
-The first line of a network's file is its registration, in JSON; every further one a change of its plan (see
-Registration.amended). What a killed command left of a line is passed over.
+The first line of a network's file is its registration in JSON; each further line is a change of its plan (see
+Registration.amended). A partial line, left by a killed command, is ignored.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from harness.networks.state_folder import StateFolder, lock_name, read_own
 from harness.run_files import Lines, replace_file
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,55}")
-"""So long that every Compose project can be named that starts: its shortest host name, NAME-node-1, has 63 at most."""
+"""Up to 56 characters: then NAME-node-1, a Compose project's shortest host name, has up to 63, which is the limit."""
 _LOCK_SECONDS: Final = 60.0
 _SILENT_SECONDS: Final = 2.0
 _CHANGES: Final = 1 << 16
-"""Bytes of changes that a file has room for beside its record, whatever that has."""
+"""Bytes of changes that a file may have whatever the size of its registration."""
 
 
 class LocalRegistry:
-    """The state folder."""
+    """The registry in a state folder. See Registry."""
 
     unread = (
         "the record of network {name!r} was damaged and is removed; if the network still runs, end its process:"
@@ -43,11 +43,11 @@ class LocalRegistry:
         self._state = StateFolder(folder)
         self._folder = self._state.path
         self._known: dict[str, _Known] = {}
-        """Files as they were when they were read or written last, by name."""
+        """By name, files as they were last read or written."""
 
     @staticmethod
     def check_name(name: str) -> str:
-        """The name, where it is a good one. Raises InputError."""
+        """The name. Raises InputError where it is not allowed."""
         if not _NAME.fullmatch(name):
             raise InputError(
                 f"--name {quoted(name)}: use up to 56 of a-z, 0-9, '_', '.' and '-', a letter or digit first"
@@ -56,9 +56,9 @@ class LocalRegistry:
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Keep other commands from changing that network meanwhile. Raises NetworkStateError after a minute.
+        """Keep other commands from changing the network.
 
-        Logs a warning after two seconds of waiting.
+        Logs a warning after waiting for two seconds, and raises NetworkStateError after a minute.
         """
         self.check_name(name)
         self._state.make()
@@ -75,12 +75,12 @@ class LocalRegistry:
             yield
 
     def names(self) -> list[str]:
-        """Every recorded name, whether its network still lives or not. Raises NetworkStateError."""
+        """Every registered name, whether the network is alive or not. Raises NetworkStateError."""
         self._state.check()
         return sorted(path.stem for path in self._folder.glob("*.json") if _NAME.fullmatch(path.stem))
 
     def load(self, name: str, known: Registration | None = None) -> Registration | None:
-        """A record, or None. Raises RecordError where it is damaged, NetworkStateError where it may not be believed."""
+        """A registration, or None. Raises RecordError where it is damaged, NetworkStateError for an unsafe folder."""
         path = self._path(name)
         self._state.check()
         try:
@@ -95,7 +95,7 @@ class LocalRegistry:
             raise RecordError(f"{path} is damaged ({problem}); remove it with 'harness down --name {name}'") from None
 
     def save(self, record: Registration) -> None:
-        """Write a record; a reader sees the old one or the new one, never half of it. Raises HarnessError."""
+        """Write a registration; a reader sees the old one or the new one. Raises HarnessError."""
         path = self._path(record.name)
         data = json.dumps(vars(record)).encode()  # dumps, unlike dump, encodes in C
         self._state.make()
@@ -103,10 +103,7 @@ class LocalRegistry:
         self._known[record.name] = _Known(_stamp(path.stat()), len(data), record)
 
     def amend(self, record: Registration, change: Mapping[str, Any]) -> None:
-        """See Registry. Adds a line; where changes take more room than the record, writes that anew instead.
-
-        Raises HarnessError.
-        """
+        """Add a line, or rewrite the file once changes outgrow the registration. See Registry. Raises HarnessError."""
         path, known = self._path(record.name), self._known.get(record.name)
         with Lines(path) as file:
             if known is not None and file.size < 2 * known.first_line + _CHANGES:
@@ -116,7 +113,7 @@ class LocalRegistry:
         self.save(record)
 
     def remove(self, name: str) -> None:
-        """Forget a network."""
+        """Remove all files of a network."""
         self._known.pop(name, None)
         self._path(name).unlink(missing_ok=True)
         self._recording(name).unlink(missing_ok=True)
@@ -127,22 +124,22 @@ class LocalRegistry:
                 path.unlink(missing_ok=True)
 
     def load_folder(self) -> Path:
-        """Where the files of networks' cross traffic are (harness/traffic). Raises NetworkStateError."""
+        """The folder for the files of cross traffic (harness/traffic). Raises NetworkStateError."""
         self._state.make()
         return self._folder
 
     def probe_counts(self, name: str) -> Path:
-        """The file of what verify added to the counters of that network's links; see probe_counts.py."""
+        """The file with what verify added to the counters of links; see probe_counts.py."""
         return self._folder / f"{self.check_name(name)}.probes"
 
     def away(self, name: str) -> Path:
-        """The file that says who is away from a job on that network; see away.py."""
+        """The file that says which ranks are away from a job; see away.py."""
         return self._folder / f"{self.check_name(name)}.away"
 
     def make_steps(self, name: str) -> Path:
-        """An empty file, of this process, in which a job on that network says how far it is (scenario/step_file.py).
+        """Make an empty step file (scenario/step_file.py) of this process; ``remove`` removes it.
 
-        It goes with the network, also where a killed command has left that. Raises NetworkStateError.
+        Raises NetworkStateError.
         """
         self._state.make()
         path = self._folder / f"{self.check_name(name)}.{os.getpid()}.steps"
@@ -150,13 +147,13 @@ class LocalRegistry:
         return path
 
     def sweep(self, is_gone: Callable[[Registration], bool]) -> None:
-        """Forget networks that are gone; those that another command is changing now are left alone.
+        """Remove networks that are gone, except those that another command is changing now.
 
         Args:
-            is_gone: whether nothing is left of a recorded network.
+            is_gone: whether nothing is left of a registered network.
 
         Raises:
-            NetworkStateError: the folder is not ours.
+            NetworkStateError: the folder is unsafe.
         """
         names = self.names()
         if not names:
@@ -168,14 +165,15 @@ class LocalRegistry:
                         self.remove(name)
 
     def record_in(self, name: str, folder: Path | None, created: float = 0.0) -> None:
-        """From now on, record changes of that network in a file of this folder; None: nowhere. Raises HarnessError.
-
-        To be called while the network is locked.
+        """Record changes of a network in a run folder from now on. Call it while the network is locked.
 
         Args:
             name: the network's.
-            folder: of a run.
-            created: the network's: a later one of that name, which a killed command did not know of, is another.
+            folder: of a run; None: nowhere.
+            created: when the network was created: a later network of the same name is not recorded there.
+
+        Raises:
+            HarnessError: the choice cannot be written.
         """
         path = self._recording(name)
         if folder is not None:
@@ -188,7 +186,7 @@ class LocalRegistry:
             raise HarnessError(f"{path} cannot be removed: {host.explain(problem)}") from None
 
     def recording(self, name: str, created: float = 0.0) -> Path | None:
-        """The folder in which changes of that network, which was created then, are recorded, or None."""
+        """The run folder in which changes of the network that was created then are recorded, or None."""
         self._state.check()
         try:
             text = os.fsdecode(read_own(self._recording(name)))
@@ -211,12 +209,12 @@ def _file(folder: Path, name: str, kind: str) -> Path:
 
 @dataclass(frozen=True)
 class _Known:
-    """A network's file.
+    """What is known of a network's file.
 
     Args:
         stamp: of its version.
-        first_line: bytes of that.
-        record: what it says.
+        first_line: length of the first line in bytes.
+        record: the registration.
     """
 
     stamp: tuple[int, ...]
@@ -225,16 +223,16 @@ class _Known:
 
 
 def _stamp(found: os.stat_result) -> tuple[int, ...]:
-    """Another one for every version of a file."""
+    """Differs between versions of a file."""
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_uid
 
 
 def _decoded(data: bytes) -> Registration:
-    """What a file says. Raises ValueError, TypeError where it makes no sense."""
+    """The registration in a file. Raises ValueError or TypeError where it is damaged."""
     first, *changes = data.split(b"\n")
     record = Registration(**json.loads(first))
     for line in changes:
-        with contextlib.suppress(ValueError):  # of a command that was killed while it wrote
+        with contextlib.suppress(ValueError):  # a command was killed while it wrote the line
             if line:
                 record = record.amended(json.loads(line))
     return record

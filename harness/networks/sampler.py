@@ -1,4 +1,4 @@
-"""Records links and flows of a network, ten times a second, while a job runs in it."""
+"""Records links and flows of a network ten times a second."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from harness.networks.network import Network
 class Sampler:
     """Writes links.jsonl and flows.jsonl (docs/runs.md) from ``start`` until ``stop``, or until the network is gone.
 
-    Nodes in namespaces are sampled by one process of their own, which ends with this one. A node that is gone, or a
-    disk that is full, is reported once; the job goes on.
+    A process that ends with this one samples nodes in namespaces. Problems, e.g. a full disk, are reported once, and
+    the job continues.
 
     Args:
-        network: that is up.
+        network: a network that is up.
         folder: of the run.
         attempt: at this run, from 1.
     """
@@ -27,15 +27,15 @@ class Sampler:
         self._sampling: Sampling | None = None
 
     def start(self) -> None:
-        """Begin; returns when the first sample is about to be taken. Raises HarnessError where nothing can be."""
+        """Start; returns just before the first sample. Raises HarnessError where nothing can be sampled."""
         self._sampling = self._network.backend.sample(self._network.plan, self._folder.absolute(), self._attempt)
 
     def messages(self) -> list[str]:
-        """What the user should know and was not told yet: why something is not recorded; what became of the engine."""
+        """New messages for the user: why something is not recorded, and notes of the engine."""
         return self._sampling.messages() if self._sampling else []
 
     def stop(self) -> list[str]:
-        """Take a last sample and end; returns the last messages. Does nothing where it has ended."""
+        """Take a last sample and end; the last messages. Does nothing once it has ended."""
         sampling, self._sampling = self._sampling, None
         return sampling.stop() if sampling else []
 

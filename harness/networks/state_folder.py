@@ -1,7 +1,7 @@
-"""The folder in which networks are registered: whose it is, and its file of locks.
+"""The state folder, in which networks are registered: its place, its permissions and its locks.
 
-It is $HARNESS_STATE_DIR, or /run/harness for root, or $XDG_RUNTIME_DIR/harness, or a folder of the user's own below the
-system's temporary one. What stands in it is believed, so nobody else may write to it.
+It is $HARNESS_STATE_DIR, or /run/harness for root, or $XDG_RUNTIME_DIR/harness, or a folder of this user in the
+system's temporary folder. Commands trust its contents, so nobody else may write to it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 from harness.errors import NetworkStateError
 
 _LOCK_BYTES: Final = 2**61 - 1
-"""A prime near the largest offset in a file: names of up to seven characters have a byte each."""
+"""A prime near the largest offset in a file: each name of up to seven characters has its own byte."""
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -31,7 +31,7 @@ class StateFolder:
         self._trusted: tuple[object, ...] = ()
 
     def make(self) -> None:
-        """Make the folder, for this user alone: what stands in it is believed. Raises NetworkStateError."""
+        """Make the folder for this user alone. Raises NetworkStateError."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as problem:
@@ -41,12 +41,12 @@ class StateFolder:
         self.check()
 
     def check(self) -> None:
-        """Let nobody else write what is believed. Raises NetworkStateError; a folder that is not there is fine."""
+        """Raise NetworkStateError where another user could write to the folder; it need not exist."""
         folder, remedy = self.path, "set HARNESS_STATE_DIR to a folder of yours"
         try:
             found = folder.stat()
             facts = found.st_dev, found.st_ino, found.st_mode, found.st_uid, os.geteuid()
-            if facts == self._trusted:  # nobody else could exchange it
+            if facts == self._trusted:  # checked before, and no other user can replace it
                 return
             folder = Path(os.path.realpath(folder))
         except (FileNotFoundError, NotADirectoryError):
@@ -71,7 +71,7 @@ class StateFolder:
 
     @contextlib.contextmanager
     def locks(self) -> Iterator[int]:
-        """The file of locks, which stays: each name has a byte of it, whether or not the file is that long."""
+        """Open the lock file, in which each name has a byte, also beyond the file's end."""
         fd = os.open(f"{self.path}/locks", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             yield fd
@@ -80,10 +80,10 @@ class StateFolder:
 
 
 def lock_name(locks: int, name: str) -> bool:
-    """Lock the byte of that name in the open file, unless somebody else has; closing the file gives all back.
+    """Try to lock a name's byte in the lock file; whether that succeeded. Closing the file releases all its locks.
 
-    It is a lock of the open file (F_OFD_SETLK, fcntl(2)), so it holds between threads too. Two names that share a byte
-    only wait for each other.
+    The lock belongs to the open file (F_OFD_SETLK, fcntl(2)), so that threads exclude each other too. Two names with
+    the same byte only wait for each other.
     """
     byte = int.from_bytes(name.encode()) % _LOCK_BYTES
     try:
@@ -94,7 +94,7 @@ def lock_name(locks: int, name: str) -> bool:
 
 
 def read_own(path: Path) -> bytes:
-    """What a file of the folder has. Raises OSError, also where another user wrote it."""
+    """The contents of a file. Raises OSError, also where another user owns it."""
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
         if os.fstat(file.fileno()).st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, "another user wrote it", str(path))

@@ -1,4 +1,4 @@
-"""Whose end ends a job: ``all`` ranks', the ``first`` one's, or that of one rank, ``rank:0``."""
+"""When a job is over: when ``all`` ranks have ended, the ``first`` one has, or a certain one has (``rank:0``)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from harness.errors import InputError, quoted
 from harness.model.units import is_whole_number
 
 Until = int | Literal["all", "first"]
-"""A rank, or which of all. A rank that fails ends a job whatever this says."""
+"""The rank that ends a job by exit code 0, or which of them. A failure ends the job in any case."""
 ALL: Final[Literal["all"]] = "all"
 FIRST: Final[Literal["first"]] = "first"
 
 
 def parse_until(text: str, size: int) -> Until:
-    """What ``--until`` says, for a network of that many nodes. Raises InputError."""
+    """Read ``--until`` for a network of ``size`` nodes. Raises InputError."""
     if text == ALL:
         return ALL
     if text == FIRST:

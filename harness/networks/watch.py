@@ -1,4 +1,4 @@
-"""Watches the ranks of a job until all have ended, one has failed, or it is over; starts those again that come back."""
+"""Watches the ranks of a job until it is over, and restarts killed ranks that a scenario brings back."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from harness.networks.until import ALL, FIRST, Until
 
 TICK_SECONDS: Final = 0.25
 LOOK_SECONDS: Final = 0.1
-"""How often it is seen who is away."""
+"""Seconds between two looks at which ranks are away."""
 OnFailure = Literal["stop", "continue"]
-"""What happens to the other ranks where one fails by itself."""
+"""What the other ranks do after one has failed by itself."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What ends a job before all ranks have ended.
+    """What ends a job before all ranks have ended; see ``launch``.
 
     Args:
-        tick: called every TICK_SECONDS while the program runs; True ends it on all ranks.
-        until: whose end with 0 ends the others.
-        limit: when the time is over, on the clock of time.monotonic.
-        on_failure: whether a rank that fails ends the others.
-        away: the ranks that a scenario keeps away, which is no failure; None: nobody ever is.
+        tick: called every TICK_SECONDS; True ends the job.
+        until: which rank's end with 0 ends the job.
+        limit: when the time is over, by time.monotonic().
+        on_failure: whether a failure ends the job.
+        away: the file that says which ranks are away; None: no scenario plays.
     """
 
     tick: Callable[[], bool] | None = None
@@ -43,32 +43,32 @@ class Rules:
 
 
 class Watch:
-    """One job.
+    """Starts and watches the ranks of one job.
 
     Args:
-        start: starts a rank's program, for the how manieth time after the first.
-        sink: gets every line of output.
-        rules: what ends it.
+        start: starts the program of a rank, given the number of its restarts.
+        sink: called with every line of output.
+        rules: what ends the job.
     """
 
     def __init__(self, start: Callable[[int, int], RankProcess], sink: Sink, rules: Rules) -> None:
         self._start, self._sink, self._rules = start, sink, rules
         self._selector = selectors.DefaultSelector()
         self._deadline: float | None = None
-        """When what still runs is killed, and what it still says is not waited for."""
+        """When the job ends: then ranks that still run are killed, and their output is not awaited."""
         self._absences = Absences()
         self._restarts: Counter[int] = Counter()
         self._running: dict[int, RankProcess] = {}
         self.started: list[RankProcess] = []
         self.codes: dict[int, int] = {}
-        """The exit codes of those that do not run."""
+        """Exit codes of ranks that have ended."""
         self.first: RankProcess | None = None
-        """Which failed first."""
+        """The rank that failed first."""
         self.cut = False
         self.unended: tuple[int, ...] = ()
 
     def begin(self, ranks: Iterable[int]) -> None:
-        """Start the program of these ranks. Raises what that raises."""
+        """Start the program on these ranks. Raises what ``start`` raises."""
         for rank in ranks:
             self._begin(rank)
 
@@ -82,7 +82,7 @@ class Watch:
             self._selector.register(one.pipe(stream), selectors.EVENT_READ, (one, stream))
 
     def run(self) -> None:
-        """Until it is over, and what was printed has come."""
+        """Watch until the job is over and its output has arrived."""
         tick = self._rules.tick
         due = 0.0 if tick else math.inf
         while self._selector.get_map() or self._awaited():
@@ -115,11 +115,11 @@ class Watch:
 
     @property
     def away(self) -> tuple[int, ...]:
-        """Ranks that a scenario has killed and that were not started again."""
+        """Ranks that a scenario has killed and not brought back."""
         return tuple(sorted(self._absences.killed.keys() - self._running.keys()))
 
     def close(self) -> None:
-        """End what still runs, and read no more."""
+        """End what still runs, and close all pipes."""
         stop(self.started)
         for one in self.started:
             one.close()
@@ -151,20 +151,15 @@ class Watch:
             if code:
                 self._fail(one)
             elif self._rules.until in (FIRST, rank):
-                self._finish()
+                self.cut = True
+                self._stop()
 
     def _fail(self, one: RankProcess) -> None:
-        """A rank has failed by itself."""
         self.first = self.first or one
         if self._rules.on_failure == "stop":
             self._stop()
         else:
             self._say(one.rank, "failed")
-
-    def _finish(self) -> None:
-        """The rank that was waited for has ended."""
-        self.cut = True
-        self._stop()
 
     def _stop(self) -> None:
         for other in self._running.values():
@@ -172,13 +167,13 @@ class Watch:
         self._deadline = time.monotonic() + GRACE_SECONDS
 
     def _follow_absences(self) -> None:
-        """Do what a scenario has decided since the last look."""
+        """Kill and restart ranks as a scenario has asked since the last look."""
         if self._rules.away is None:
             return
         before = set(self._absences.killed)
         for rank in self._absences.take(self._rules.away.news(), time.monotonic()):
             if rank in self._running:
-                self._running[rank].signal(signal.SIGKILL)  # also where it was about to enter its node
+                self._running[rank].signal(signal.SIGKILL)  # also a rank that has not entered its node yet
             elif rank not in before:  # it had ended by itself
                 self._absences.forget(rank)
         for rank in sorted(self._absences.due - self._running.keys()):
@@ -189,7 +184,7 @@ class Watch:
             self._say(rank, "restarted")
 
     def _awaited(self) -> bool:
-        """Whether the job goes on without any rank that runs: one will be back, and none has done its work."""
+        """Whether the job continues although no rank runs: a killed one will be back, and none has ended with 0."""
         if self._deadline is not None or self._rules.away is None or self._running:
             return False
         done = [rank for rank, code in self.codes.items() if not code]

@@ -1,6 +1,6 @@
-"""How fast a job will be on a network, before it runs: what strategies send, and how long that takes.
+"""Predicts how fast a job will be on a network.
 
-exchanges     what a strategy sends, when, and how much of it later steps hide
-prediction    time per step, compute utilisation, bytes, the rate for a utilisation, the price of what is sent
-price         dollars per gigabyte, and what a prediction costs
+exchanges     what a strategy sends, when, and how many later steps hide it
+prediction    time per step, compute utilisation, bytes, and the rate that a utilisation needs
+price         dollars per gigabyte, and the cost of bytes
 """

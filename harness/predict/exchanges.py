@@ -1,6 +1,6 @@
 """What the strategies that ship send, and when. Pure: the strategies themselves need PyTorch.
 
-tests/contract/training/test_exchanges.py compares the bytes with what each strategy says of itself.
+tests/contract/training/test_exchanges.py compares the bytes with each strategy's ``bytes_per_step``.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Exchange:
     """One collective of a strategy.
 
     Args:
-        collective: all_reduce, all_gather (``size``: of all blocks together) or send_recv (with all neighbours).
+        collective: all_reduce, all_gather (``size`` is that of all blocks) or send_recv (with all neighbours).
         size: bytes.
-        every: steps from one to the next.
-        hidden: steps that go on while it is under way.
+        every: steps from one exchange to the next.
+        hidden: steps that continue during the exchange.
     """
 
     collective: str
@@ -46,7 +46,7 @@ class Exchange:
     hidden: int = 0
 
     def sent(self, plan: NetworkPlan, rank: int) -> float:
-        """Payload bytes that a rank sends for it."""
+        """Payload bytes that a rank sends."""
         if self.collective == "all_reduce":
             return all_reduce_sent(self.size, plan.size)
         if self.collective == "all_gather":
@@ -102,16 +102,16 @@ _EXCHANGES: Final[Mapping[str, Callable[[float, int, Any], list[Exchange]]]] = {
 
 
 def exchanges(strategy: str, options: Mapping[str, Any], parameters: int, ranks: int) -> list[Exchange]:
-    """What a rank exchanges with the others.
+    """The exchanges of a rank.
 
     Args:
-        strategy: a name of those that ship.
-        options: of the strategy, as texts or values; those that change nothing of what is sent do no harm.
-        parameters: of the model, float32.
-        ranks: how many.
+        strategy: the name of a strategy that ships.
+        options: of the strategy, as texts or values.
+        parameters: number of float32 parameters of the model.
+        ranks: number of ranks.
 
     Raises:
-        InputError: there is no such strategy or option, or one's bytes cannot be known beforehand.
+        InputError: there is no such strategy or option, or its bytes cannot be predicted.
     """
     if strategy not in _EXCHANGES:
         raise InputError(f"strategy {quoted(strategy)} cannot be predicted; {suggest(strategy, list(_EXCHANGES))}")

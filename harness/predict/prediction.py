@@ -1,7 +1,7 @@
-"""Time per step and what follows from it, of a job on a network. Pure.
+"""Predicts the time per step of a job on a network, and what follows from it. Pure.
 
-A step takes what it computes, and what it waits for exchanges that it does not hide: an exchange that takes T, of which
-h steps of c seconds go on meanwhile, adds max(0, T - h c) each time. Compute utilisation is computing / all of it.
+A step computes for c seconds, then waits for its exchanges: one that takes T seconds, while h further steps continue,
+adds max(0, T - h c). Compute utilisation is the time that is computed / the whole time.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from harness.predict.exchanges import Exchange
 
 UTILISATIONS: Final = (0.5, 0.8, 0.9, 0.95, 0.99)
 _RATES: Final = (1e3, 1e13)
-"""Bit/s between which a rate is looked for."""
+"""Bit/s: bounds of the search for a rate."""
 _CLOSE: Final = 1.002
 
 
 @dataclass(frozen=True)
 class ExchangeTime:
-    """One kind of exchange, in seconds.
+    """An exchange and its times.
 
     Args:
         exchange: what is sent.
-        seconds: how long one takes.
-        exposed: how long a step waits for one.
+        seconds: how long it takes.
+        exposed: seconds that a step waits for it.
     """
 
     exchange: Exchange
@@ -39,13 +39,13 @@ class ExchangeTime:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What to expect.
+    """The prediction for a job.
 
     Args:
         compute: seconds of computing per step.
         exchanges: with their times.
-        sent: payload bytes per step that all ranks send together, on the mean.
-        leaving: of them, those that leave their region, or, where there are none, their node.
+        sent: mean payload bytes per step that all ranks send together.
+        leaving: those of them that leave their region; all of them where there are no regions.
     """
 
     compute: float
@@ -55,17 +55,17 @@ class Prediction:
 
     @property
     def waiting(self) -> float:
-        """Seconds per step that a rank waits for others, on the mean; infinity where a link is down."""
+        """Mean seconds per step that a rank waits for others; infinity where a link is down."""
         return sum(one.exposed / one.exchange.every for one in self.exchanges)
 
     @property
     def step(self) -> float:
-        """Seconds per step, on the mean."""
+        """Mean seconds per step."""
         return self.compute + self.waiting
 
     @property
     def utilisation(self) -> float:
-        """Share of the time in which a rank computes."""
+        """The share of time that a rank computes."""
         return self.compute / self.step
 
     def to_json(self) -> dict[str, Any]:
@@ -85,12 +85,12 @@ class Prediction:
 
 
 def predict(plan: NetworkPlan, exchanges: Sequence[Exchange], compute: float) -> Prediction:
-    """What to expect of a job.
+    """Predict a job.
 
     Args:
         plan: of the network.
-        exchanges: what a rank sends, and when.
-        compute: seconds that a step computes.
+        exchanges: of a rank.
+        compute: seconds of computing per step.
     """
     times = []
     for one in dict.fromkeys(exchanges):
@@ -102,7 +102,7 @@ def predict(plan: NetworkPlan, exchanges: Sequence[Exchange], compute: float) ->
 
 
 def _leaving(plan: NetworkPlan, exchanges: Sequence[Exchange]) -> float:
-    """The share of bytes sent that cross from one region to another; all where there are no regions."""
+    """The share of sent bytes that leave their region; 1 where there are no regions."""
     home = {rank: region for region, ranks in plan.regions.items() for rank in ranks}
     total = leaving = 0.0
     for one in exchanges:
@@ -120,9 +120,9 @@ def _next(exchange: Exchange, rank: int, ranks: int) -> int:
 
 
 def rate_for(plan: NetworkPlan, exchanges: Sequence[Exchange], compute: float, utilisation: float) -> float | None:
-    """The least rate in bit/s of every link, no capacity being shared, at which a job computes so much of the time.
+    """The least rate of every link, in bit/s, with which a job reaches a compute utilisation; None: no rate suffices.
 
-    Delays and losses are the plan's. None: no rate is enough.
+    Delays and losses are the plan's; links share no capacity.
     """
 
     def enough(bit_s: float) -> bool:
@@ -140,7 +140,7 @@ def rate_for(plan: NetworkPlan, exchanges: Sequence[Exchange], compute: float, u
 
 
 def _at_rate(plan: NetworkPlan, bit_s: float) -> NetworkPlan:
-    """The plan with this rate on every link, and nothing shared."""
+    """The plan with this rate on every link, and no shared capacities."""
     edges = [
         replace(edge, shape=replace(edge.shape, rate=Rate(round(bit_s)), burst=None)) for edge in plan.edges.values()
     ]

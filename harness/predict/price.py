@@ -1,4 +1,4 @@
-"""What it costs to send: an amount of money per amount of data."""
+"""The price of sending data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PRICE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})\s*/\s*(GB|GiB|TB|TiB)"
 
 @dataclass(frozen=True)
 class Price:
-    """The price of data that leave a node, or a region.
+    """The price of data that leave a node or a region.
 
     Args:
         per_byte: in the currency.
-        currency: as ISO 4217 has it, e.g. USD.
+        currency: its ISO 4217 code, e.g. USD.
     """
 
     per_byte: float
@@ -38,6 +38,6 @@ class Price:
         return cls(amount / _UNITS[found[3]], found[2])
 
     def cost(self, size: float) -> str:
-        """What that many bytes cost, as people read it: ``12.40 USD``."""
+        """The cost of ``size`` bytes, e.g. ``12.40 USD``."""
         amount = self.per_byte * size
         return f"{amount:.2f} {self.currency}" if amount >= 0.01 or not amount else f"{amount:.2g} {self.currency}"

@@ -1,7 +1,7 @@
-"""One published figure, and how ours compares with it. Pure.
+"""A published figure, and how ours compares with it. Pure.
 
-A figure is compared by its ratio to what the links allow at best (bound.py), so that sizes and rates can be scaled down
-together: a bound in which bytes and rates are divided by one number stays the same, but for delays.
+Figures are compared by their ratios to the best that the links allow (bound.py). So bytes and rates can be scaled down
+together: dividing both by one number leaves the bound as it is, except for delays.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ Kind = Literal["collective", "utilisation", "tcp"]
 
 @dataclass(frozen=True)
 class Cell:
-    """What was measured, and on what.
+    """A figure and its network.
 
     Args:
         kind: seconds of a collective, compute utilisation of a strategy, or goodput of a TCP connection.
         published: in seconds, as a share, or in bit/s.
         shape: of every link.
-        uplink: of every node; None: nothing limits it.
-        nodes: how many.
-        collective: of kind collective.
-        size: in bytes, of kind collective.
-        strategy: of kind utilisation, with its options.
-        options: by name.
-        parameters: of the model, float32.
-        step_time: seconds that a step computes.
-        congestion_control: of kind tcp.
+        uplink: of every node; None: no limit.
+        nodes: number of nodes.
+        collective: its name, for kind collective.
+        size: in bytes, for kind collective.
+        strategy: its name, for kind utilisation.
+        options: of the strategy, by name.
+        parameters: number of float32 parameters of the model.
+        step_time: seconds of computing per step.
+        congestion_control: for kind tcp.
     """
 
     kind: Kind
@@ -58,10 +58,10 @@ class Cell:
     congestion_control: str = "cubic"
 
     def scaled(self, by: float) -> Cell:
-        """The same with bytes and rates divided, and the delays of an all_reduce multiplied.
+        """The cell with bytes and rates divided, and for an all_reduce the delay multiplied.
 
-        gloo cuts an all_reduce into segments of 1 MiB and waits a round trip for every two (model/gloo_time.py): with a
-        tenth of them at a tenth of the rate, it waits for as large a share of the time at ten times the delay.
+        gloo cuts an all_reduce into segments of 1 MiB and waits a round trip for every two (model/gloo_time.py). With a
+        tenth of the segments, the share of time that it waits stays the same at ten times the delay.
         """
         segmented = self.collective == "all_reduce"
         delay = Time(round(self.shape.delay.ns * by)) if segmented else self.shape.delay
@@ -79,14 +79,14 @@ class Cell:
 
     @property
     def plan(self) -> NetworkPlan:
-        """Its network."""
+        """The plan of its network."""
         caps = {} if self.uplink is None else {"uplink": Capacity(self.uplink)}
         plan = make_plan(build_topology("fully_connected", self.nodes), Profile("none"), 0, caps=caps)
         return plan.changed([replace(edge, shape=self.shape) for edge in plan.edges.values()])
 
     @property
     def bound(self) -> float:
-        """The best that the links allow: the least seconds, the largest share, the most bit/s."""
+        """The best that the links allow: least seconds, largest share, or most bit/s."""
         if self.kind == "tcp":
             assert self.shape.rate is not None
             return self.shape.rate.bit_s * payload_share(self.shape.overhead)
@@ -98,7 +98,7 @@ class Cell:
 
     @property
     def words(self) -> str:
-        """The figure in words."""
+        """A description of the figure."""
         return _WORDS[self.kind](self)
 
 
@@ -125,14 +125,14 @@ _WORDS: Final[Mapping[str, Callable[[Cell], str]]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """A cell with what came out here.
+    """A cell with the result on this machine.
 
     Args:
-        cell: as it was published.
-        scaled: as it was measured.
-        ours: in the unit of ``Cell.published``; None: it could not be measured, and ``why`` says so.
-        tolerance: of the ratio of ratios.
-        why: what kept it from being measured.
+        cell: as published.
+        scaled: as measured.
+        ours: in the unit of ``Cell.published``; None: it could not be measured.
+        tolerance: of ``ratio``.
+        why: the reason where it could not be measured.
     """
 
     cell: Cell
@@ -143,17 +143,17 @@ class Outcome:
 
     @property
     def theirs_to_bound(self) -> float:
-        """Published / bound."""
+        """Published figure / its bound."""
         return self.cell.published / self.cell.bound
 
     @property
     def ours_to_bound(self) -> float | None:
-        """Ours / bound of what was measured."""
+        """Our figure / its bound."""
         return None if self.ours is None else self.ours / self.scaled.bound
 
     @property
     def ratio(self) -> float | None:
-        """Our ratio to the bound, divided by theirs; 1: reproduced."""
+        """Our ratio to the bound / theirs; 1 is a perfect reproduction."""
         return None if self.ours_to_bound is None else self.ours_to_bound / self.theirs_to_bound
 
     @property

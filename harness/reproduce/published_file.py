@@ -4,7 +4,7 @@
     source: who measured it, where it is written, on what
     scale: 10            # bytes and rates are divided by it, unless --full; optional
     tolerance: 10%       # of the ratio to the bound
-    explain: what a difference is likely to come from     # optional; printed where something differs
+    explain: the likely reasons for a difference          # optional; printed where a figure differs
     cells:
       - {kind: collective, collective: all_reduce, nodes: 4, size: 128MiB, delay: 10ms, uplink: 1gbit,
          published: 2993ms}
@@ -79,15 +79,15 @@ _FIGURES: Final[dict[str, Callable[[str], float]]] = {
 
 @dataclass(frozen=True)
 class Published:
-    """A file.
+    """The contents of a file.
 
     Args:
         name: of the file.
         title: for people.
         source: for people.
-        scale: by which bytes and rates are divided.
+        scale: divides bytes and rates.
         tolerance: of the ratio to the bound.
-        explain: for people; empty: nothing.
+        explain: for people; may be empty.
         cells: the figures.
     """
 
@@ -101,18 +101,18 @@ class Published:
 
 
 def shipped_published() -> dict[str, Path]:
-    """The files that come with the package, by name."""
+    """The files in the package, by name."""
     return {path.stem: path for path in sorted((shipped_directory() / "published").glob("*.yaml"))}
 
 
 def load_published(name: str) -> Published:
-    """Read one; touches no machine.
+    """Read a file without touching the machine.
 
     Args:
-        name: of one that ships, or the path of a file.
+        name: of a file that ships, or the path of a file.
 
     Raises:
-        InputError: there is none, or it is wrong; with file, line and place.
+        InputError: the file is missing or wrong; with file, line and place.
     """
     shipped = shipped_published()
     if not is_profile_path(name) and name not in shipped:
