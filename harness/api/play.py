@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from harness.errors import HarnessError
+from harness.scenario.played import Played
 from harness.scenario.process import ScenarioProcess
-
-
-@dataclass(frozen=True)
-class PlayedChange:
-    """A change that a scenario has made. Times are seconds from the scenario's start.
-
-    Args:
-        at: when it was due.
-        acknowledged: when the network had made it.
-        events: descriptions of what changed.
-    """
-
-    at: float
-    acknowledged: float
-    events: tuple[str, ...]
-
-    @classmethod
-    def of(cls, line: dict[str, Any]) -> Self:
-        """From a line of ``harness play --json``."""
-        return cls(line["at"], line["acknowledged"], tuple(line["events"]))
 
 
 class Play:
@@ -50,7 +30,7 @@ class Play:
 
     def __init__(self, network: str, file: Path, steps: Path | None, seed: int | None) -> None:
         self._file, self._notes = file, list[str]()
-        self._changes: list[PlayedChange] = []
+        self._changes: list[Played] = []
         self._error: HarnessError | None = None
         self._process: ScenarioProcess | None = None
         self._stopped = False
@@ -74,7 +54,7 @@ class Play:
                 self._process = process
                 begun.set()
                 for line in process.lines():
-                    self._changes.append(PlayedChange.of(json.loads(line)))
+                    self._changes.append(Played.from_json(json.loads(line)))
                 code = process.wait()
             if code and not self._stopped:
                 self._error, self.unreported = HarnessError("; ".join(self._notes) or f"exit code {code}"), True
@@ -85,11 +65,11 @@ class Play:
             begun.set()
 
     @property
-    def changes(self) -> tuple[PlayedChange, ...]:
+    def changes(self) -> tuple[Played, ...]:
         """The changes so far."""
         return tuple(self._changes)
 
-    def wait(self, timeout: float | None = None) -> tuple[PlayedChange, ...]:
+    def wait(self, timeout: float | None = None) -> tuple[Played, ...]:
         """Wait for the last change and return all of them.
 
         Raises:
@@ -104,7 +84,7 @@ class Play:
             raise self._error
         return self.changes
 
-    def stop(self) -> tuple[PlayedChange, ...]:
+    def stop(self) -> tuple[Played, ...]:
         """End the scenario and return its changes; the network stays as it is. Raises HarnessError, see ``wait``."""
         self.end()
         return self.wait()

@@ -14,7 +14,6 @@ from harness.cli import completion, networks, options
 from harness.cli.output import note, print_json, say, show, table
 from harness.errors import InputError
 from harness.linux import syscalls
-from harness.model.format import format_time
 from harness.scenario.process import READY
 from harness.scenario.schedule import NetworkScenario
 
@@ -69,7 +68,8 @@ def play(
         _show_agenda(script, file, json_)
         return
     from harness.scenario.kernel_check import check_kernel
-    from harness.scenario.player import Played, Player, late_text
+    from harness.scenario.played import Played, late_text
+    from harness.scenario.player import Player
     from harness.scenario.step_file import StepFile
 
     if script.by_steps and not steps:
@@ -90,8 +90,7 @@ def play(
         if json_:
             say(json.dumps(played.to_json()))
         elif not quiet:
-            after = format_time(max(0.0, played.acknowledged - played.at))
-            tell_people(f"{played.at:.3f} s: {'; '.join(played.texts)} (acknowledged {after} later)")
+            tell_people(played.describe())
         sys.stdout.flush()
 
     player = Player(network, script, tell, StepFile(steps) if steps else None)

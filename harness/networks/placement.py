@@ -41,12 +41,6 @@ def check_backend(name: str, image: str | None, volumes: Sequence[str], gpus: st
     parse_gpus(gpus)
 
 
-def check_engine(name: str) -> None:
-    """Raise InputError for an unknown --engine."""
-    if name != AUTO:
-        engine_facts(name)
-
-
 _CONGESTION_CONTROL: Final = re.compile(r"[A-Za-z0-9_-]{1,15}")
 """A name as the kernel has it: TCP_CA_NAME_MAX is 16, with the zero at its end."""
 
@@ -82,7 +76,8 @@ class Placement:
 
     def check(self, plan: NetworkPlan | None = None) -> None:
         """Raise InputError where an option is wrong, or the plan needs what the runtime lacks; touches no machine."""
-        check_engine(self.engine)
+        if self.engine != AUTO:
+            engine_facts(self.engine)
         if not _CONGESTION_CONTROL.fullmatch(self.congestion_control):
             raise InputError(f"--congestion-control {quoted(self.congestion_control)}: write one, e.g. cubic or bbr")
         check_backend(self.runtime, self.image, self.volumes, self.gpus)

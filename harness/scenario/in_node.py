@@ -31,7 +31,6 @@ from harness.backends.registration import Registration
 from harness.errors import HarnessError, InputError, NodeError
 from harness.linux.syscalls import die_with_parent
 from harness.model.cpu import changed_cpus
-from harness.model.format import format_time
 from harness.model.plan import NetworkPlan
 from harness.model.status import NodeStatus
 from harness.networks.away import AwayFile, AwayLine
@@ -40,7 +39,8 @@ from harness.networks.plan_change import PlanChange
 from harness.networks.registry import LocalRegistry
 from harness.run_files import AWAY, RunFolder, append_json
 from harness.scenario.action import Edit, LoadAction
-from harness.scenario.player import Played, Player, late_text
+from harness.scenario.played import Played, late_text
+from harness.scenario.player import Player
 from harness.scenario.scenario_file import load_scenario
 from harness.scenario.scenario_name import scenario_path
 from harness.scenario.schedule import NetworkScenario
@@ -208,8 +208,7 @@ def _play(script: NetworkScenario, told: Mapping[str, Any]) -> None:
         if played.late:
             late.append(played)
         if rank == 0:
-            after = format_time(max(0.0, played.acknowledged - played.at))
-            say(f"{played.at:.3f} s: {'; '.join(played.texts)} (acknowledged {after} later)")
+            say(played.describe())
 
     player = Player(network, script, tell, StepFile(steps) if steps else None)
     try:

@@ -10,16 +10,15 @@ import heapq
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from harness.errors import InputError
-from harness.model.format import count, format_time
 from harness.model.plan import NetworkPlan
 from harness.networks.network import Network
 from harness.scenario.action import LoadAction
 from harness.scenario.attendance import Attendance
 from harness.scenario.loads import Loads
+from harness.scenario.played import Played
 from harness.scenario.schedule import Due, NetworkScenario
 from harness.scenario.step_file import StepFile
 from harness.scenario.undo import Undo
@@ -30,42 +29,6 @@ POLL_S: Final = 0.003
 """Seconds between two looks at the job's steps, which take longer."""
 LOOK_S: Final = 1.0
 """Seconds between two checks for loads that have failed."""
-LATE_S: Final = 0.05
-"""A change is late where it is acknowledged more than this after its time."""
-
-
-@dataclass(frozen=True)
-class Played:
-    """A change that was made. Times are seconds from the scenario's start.
-
-    Args:
-        at: when it was due.
-        acknowledged: when the network had made it.
-        texts: what changed.
-    """
-
-    at: float
-    acknowledged: float
-    texts: tuple[str, ...]
-
-    @property
-    def late(self) -> bool:
-        """Whether it took longer than LATE_S."""
-        return self.acknowledged - self.at > LATE_S
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON, in seconds."""
-        return {"at": self.at, "acknowledged": self.acknowledged, "events": list(self.texts)}
-
-
-def late_text(played: Sequence[Played]) -> str:
-    """A message about late changes; empty where there are none."""
-    if not (late := [one for one in played if one.late]):
-        return ""
-    worst = max(late, key=lambda one: one.acknowledged - one.at)
-    were, latest = "was" if len(late) == 1 else "were", format_time(worst.acknowledged - worst.at)
-    late_ones = f"{count(len(late), 'change')} {were} acknowledged over {format_time(LATE_S)} late"
-    return f"{late_ones}, the latest by {latest}: {worst.texts[0]} at {worst.at:.3f} s"
 
 
 class Player:

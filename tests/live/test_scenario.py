@@ -70,7 +70,7 @@ def test_a_change_waits_for_no_load(tmp_path, caplog):
         Player(net, load_scenario(scenario(tmp_path, *events)), played.append).play()
         assert time.monotonic() - began < 10
         assert not net.plan.edges[0, 1].down
-    assert played[-1].texts == ("heal",)
+    assert played[-1].events == ("heal",)
     assert played[-1].acknowledged - played[-1].at < 0.3  # 14 s where it waited for both
     assert "traffic 0->1: 1 TCP flow: the event ended before the load started:" in caplog.text
 

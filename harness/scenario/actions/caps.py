@@ -29,12 +29,6 @@ def _trunk(place: Entry, _: Path, __: int) -> Action:
 
 
 READERS: Final[Mapping[str, ActionReader]] = {
-    "node": ActionReader(
-        "Uplinks, downlinks and shares of a CPU: `ranks`, and what `harness node set` takes.",
-        _node,
-    ),
-    "trunk": ActionReader(
-        "What regions share: `regions`, and what `harness trunk set` takes; `one_way`.",
-        _trunk,
-    ),
+    "node": ActionReader("Uplinks, downlinks and shares of a CPU: `ranks`, and what `harness node set` takes.", _node),
+    "trunk": ActionReader("What regions share: `regions`, and what `harness trunk set` takes; `one_way`.", _trunk),
 }

@@ -62,28 +62,12 @@ def _heal(place: Entry, _: Path, __: int) -> Action:
 
 
 READERS: Final[Mapping[str, ActionReader]] = {
-    "set": ActionReader(
-        "New values of links: `edge`, and what `harness link set` takes; `one_way`, `clear`.",
-        _set,
-    ),
+    "set": ActionReader("New values of links: `edge`, and what `harness link set` takes; `one_way`, `clear`.", _set),
     "profile": ActionReader(
-        "A whole new shape of links, drawn from a profile: `edge`, `name`, `seed`, `one_way`.",
-        _profile,
+        "A whole new shape of links, drawn from a profile: `edge`, `name`, `seed`, `one_way`.", _profile
     ),
-    "down": ActionReader(
-        "Links drop every packet: `edge`, `one_way`.",
-        _down(True),
-    ),
-    "up": ActionReader(
-        "Links that were down are up again: `edge`, `one_way`.",
-        _down(False),
-    ),
-    "partition": ActionReader(
-        "All links between groups of ranks are down: `0,1|2,3`.",
-        _partition,
-    ),
-    "heal": ActionReader(
-        "All links are up again: `all`.",
-        _heal,
-    ),
+    "down": ActionReader("Links drop every packet: `edge`, `one_way`.", _down(True)),
+    "up": ActionReader("Links that were down are up again: `edge`, `one_way`.", _down(False)),
+    "partition": ActionReader("All links between groups of ranks are down: `0,1|2,3`.", _partition),
+    "heal": ActionReader("All links are up again: `all`.", _heal),
 }

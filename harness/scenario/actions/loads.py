@@ -29,8 +29,5 @@ def _traffic(place: Entry, _: Path, __: int) -> Action:
 
 
 READERS: Final[Mapping[str, ActionReader]] = {
-    "traffic": ActionReader(
-        "A load: `from`, `to`, `rate` (and `on`, `off`) or `flows` (and `cc`).",
-        _traffic,
-    ),
+    "traffic": ActionReader("A load: `from`, `to`, `rate` (and `on`, `off`) or `flows` (and `cc`).", _traffic),
 }

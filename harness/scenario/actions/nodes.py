@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,26 @@ from harness.scenario.action import Action
 from harness.scenario.availability_file import read_availability
 from harness.scenario.fields import ActionReader, factor, located, yes
 from harness.scenario.models import spot_preemption
-from harness.scenario.preemptions import Preemptions
+
+
+@dataclass(frozen=True)
+class Preemptions:
+    """Endless absences, ascending; each iteration gives the same.
+
+    Args:
+        seed: of their times.
+        speed: factor by which the model's time is shortened.
+        text: for people.
+    """
+
+    seed: str
+    speed: float
+    text: str
+
+    def __iter__(self) -> Iterator[Absence]:
+        for taken in spot_preemption.draw(self.seed):
+            chosen = Chosen(share=taken.share)
+            yield Absence(taken.at / self.speed, chosen, taken.lasts / self.speed, self.text)
 
 
 def _chosen(place: Entry, values: Mapping[str, Entry]) -> tuple[Chosen, str]:
@@ -87,10 +107,7 @@ READERS: Final[Mapping[str, ActionReader]] = {
         "All programs of nodes stand still: `node` or `share`. They go on after `for` or `back`, or when playing ends.",
         _away("pause"),
     ),
-    "cut": ActionReader(
-        "All links of nodes are down: `node` or `share`.",
-        _away("cut"),
-    ),
+    "cut": ActionReader("All links of nodes are down: `node` or `share`.", _away("cut")),
     "availability": ActionReader(
         "Nodes leave and come back as a file or a model says: `file`, `loop` or `model`, `seed`, `speed`; `by` (kill,"
         " pause or cut; kill).",

@@ -40,7 +40,6 @@ def _ramp(place: Entry, _: Path, __: int) -> Action:
 
 READERS: Final[Mapping[str, ActionReader]] = {
     "ramp": ActionReader(
-        "Values go from one to another: `edge`, `[from, to]` by field, `over`, `step` (100 ms), `one_way`.",
-        _ramp,
+        "Values go from one to another: `edge`, `[from, to]` by field, `over`, `step` (100 ms), `one_way`.", _ramp
     ),
 }

@@ -54,7 +54,7 @@ def test_a_trace_catches_up_where_a_change_takes_longer_than_its_steps(played):
     assert len(network.plans) < 50
     shape = network.plan.edges[0, 1].shape
     assert (shape.rate, str(shape.delay)) == (Rate(100_000_000), "7ms")
-    assert sum(len(one.texts) for one in told) == 102
+    assert sum(len(one.events) for one in told) == 102
     assert all(one.acknowledged - one.at < 1 for one in told)
 
 
