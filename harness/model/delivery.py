@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from harness.errors import InputError, RecordError, ShapeError, quoted
-from harness.model.units import ZERO_TIME, Rate, Ratio, Size, Time
+from harness.model.units import ZERO_TIME, Rate, Ratio, Size, Time, parse_yes_no
 
 OPPORTUNITY: Final = 1504
 """Bytes of one: an IP packet of 1500 bytes and the 4 bytes that mahimahi's interface puts before it."""
@@ -178,9 +178,7 @@ class Delivery:
 
 def _read_option(name: str, text: str) -> Any:
     if name == "loop":
-        if text.lower() not in ("yes", "true", "no", "false"):
-            raise InputError(f"{quoted(text)} is neither yes nor no")
-        return text.lower() in ("yes", "true")
+        return parse_yes_no(text)
     return Time.parse(text) if name == "offset" else parse_factor(text)
 
 

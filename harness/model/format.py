@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Final, TypeVar
 
 from harness.model.capacity import DROPTAIL, Capacity
 from harness.model.cpu import CpuShare
 from harness.model.gilbert_elliott import GilbertElliott
 from harness.model.link import LinkShape
-from harness.model.units import ZERO_RATIO, ZERO_TIME, Rate, Ratio, Size, Time
+from harness.model.units import Rate, Ratio, Size, Time
 
 NOTHING: Final = "–"
 """The text for no value."""
@@ -111,15 +110,12 @@ def format_range(low: T, high: T, text: Callable[[T], str] = format_value) -> st
 
 def format_shape(shape: LinkShape, digits: int = DIGITS) -> str:
     """``rate 767 Mbit/s, delay 24.1 ms, jitter 2.41 ms, loss 0.1 %``; ``unshaped`` where the link does nothing."""
-    values = {field.name: getattr(shape, field.name) for field in fields(shape)}
-    if not shape.jitter.ns or shape.distribution == "uniform":
-        del values["distribution"]
     words = []
-    for name, value in values.items():
+    for name, value in shape.effects.items():
         if isinstance(value, GilbertElliott):
-            chances = (f"{part.name} {format_share(getattr(value, part.name), digits)}" for part in fields(value))
+            chances = (f"{part} {format_share(share, digits)}" for part, share in vars(value).items())
             words.append(f"{name} ({', '.join(chances)})")
-        elif value is not None and value not in (ZERO_TIME, ZERO_RATIO, 0):
+        else:
             words.append(f"{name} {format_value(value, digits)}")
     return ", ".join(words) or "unshaped"
 

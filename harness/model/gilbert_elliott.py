@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 from harness.errors import InputError, ShapeError, quoted
-from harness.model.link_field import exact_ratio
 from harness.model.units import WHOLE, ZERO_RATIO, Ratio
 
 
@@ -55,7 +54,7 @@ class GilbertElliott:
     @classmethod
     def from_json(cls, data: Mapping[str, float]) -> Self:
         """The exact inverse of to_json."""
-        return cls(**{name: exact_ratio(share) for name, share in data.items()})
+        return cls(**{name: Ratio.from_float(share) for name, share in data.items()})
 
     @classmethod
     def from_correlation(cls, loss: Ratio, correlation: Ratio) -> Self:

@@ -242,18 +242,17 @@ class LinkShape:
         """A copy with these fields replaced. Raises ShapeError where fields contradict each other."""
         return replace(self, **changes)
 
+    @property
+    def effects(self) -> dict[str, Any]:
+        """The fields that do something, by name."""
+        found = {name: value for name, value in vars(self).items() if value not in (None, ZERO_TIME, ZERO_RATIO, 0)}
+        if not self.jitter.ns or self.distribution == "uniform":
+            del found["distribution"]
+        return found
+
     def describe(self) -> str:
         """The shape in tc's words, e.g. ``rate 80Mbit delay 20ms jitter 2ms loss 0.1%``."""
-        words = [f"{field.name} {value}" for field in fields(self) if (value := self._described(field.name))]
-        return " ".join(words) or "unshaped"
-
-    def _described(self, name: str) -> str:
-        value = getattr(self, name)
-        if name == "distribution":
-            return str(value) if self.jitter.ns and value != "uniform" else ""
-        if value is None or value in (ZERO_TIME, ZERO_RATIO, 0):
-            return ""
-        return str(value)
+        return " ".join(f"{name} {value}" for name, value in self.effects.items()) or "unshaped"
 
     def to_json(self) -> dict[str, Any]:
         """Every field in SI units: bit/s, seconds, shares, packets, bytes."""

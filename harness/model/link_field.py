@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
-from functools import lru_cache
 from typing import Any, Final
 
 from harness.errors import InputError, quoted
@@ -66,16 +64,10 @@ def link_field(kind: Any, json: str, help_: str, default: Any = None, **more: An
     return field(default=default, metadata={"link": LinkField(kind, json, help_, **more)})
 
 
-@lru_cache(maxsize=256)
-def exact_ratio(share: float) -> Ratio:
-    """The exact ratio that a float was written from."""
-    return Ratio(Fraction(repr(share)))
-
-
 _JSON: Final[dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]]] = {
     Rate: (lambda rate: rate.bit_s, Rate),
     Time: (lambda time: time.seconds, Time.from_seconds),
-    Ratio: (float, exact_ratio),
+    Ratio: (float, Ratio.from_float),
     Size: (lambda size: size.bytes, Size),
     Buffer: (buffer_to_json, buffer_from_json),
 }

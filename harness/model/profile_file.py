@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from harness.errors import ProfileError, quoted
+from harness.errors import InputError, ProfileError, quoted
 from harness.model.profile import NODE_KEYS, NONE, SHAPE_KEYS, Profile
 from harness.model.shape_file import read_shape
 from harness.model.suggest import suggest
-from harness.model.yaml_file import read_yaml
+from harness.model.yaml_file import Entry, read_yaml
 
 SHIPPED_ORDER: Final = (
     "local",
@@ -66,6 +66,15 @@ def load_profile(name_or_path: str) -> Profile:
         hint = suggest(name, [NONE.name, *shipped])
         raise ProfileError(f"profile {quoted(name_or_path)} is unknown; {hint} (a file of your own: ./NAME.yaml)")
     return _load_file(shipped_directory() / f"{name}.yaml")
+
+
+def named_profile(entry: Entry) -> Profile:
+    """The profile that a YAML entry names, by shipped name or by a path relative to its file. Raises its error."""
+    name = entry.text("the name or path of a profile")
+    try:
+        return load_profile(str(Path(entry.source).parent / name) if is_profile_path(name) else name)
+    except InputError as cause:
+        raise entry.fault(cause) from None
 
 
 def _load_file(path: Path) -> Profile:

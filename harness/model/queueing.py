@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Final, Literal, Self, get_args
 
 from harness.errors import InputError, ShapeError, quoted
 from harness.model.suggest import suggest
-from harness.model.units import Rate, Ratio, Size, Time
+from harness.model.units import Rate, Ratio, Size, Time, parse_yes_no
 
 Discipline = Literal["droptail", "codel", "fq_codel", "red", "pie"]
 DISCIPLINES: Final[tuple[str, ...]] = get_args(Discipline)
@@ -33,15 +32,8 @@ _READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "min": Size.parse,
     "max": Size.parse,
     "probability": Ratio.parse,
-    "ecn": lambda text: _yes_or_no(text),
+    "ecn": parse_yes_no,
 }
-_YES, _NO = ("yes", "true", "on"), ("no", "false", "off")
-
-
-def _yes_or_no(text: str) -> bool:
-    if text.lower() not in (*_YES, *_NO):
-        raise InputError(f"{quoted(text)} is neither yes nor no")
-    return text.lower() in _YES
 
 
 @dataclass(frozen=True)
@@ -150,7 +142,7 @@ class Queue:
             elif key.endswith("_bytes"):
                 values[key.removesuffix("_bytes")] = Size(value)
             elif key == "probability":
-                values[key] = Ratio(Fraction(repr(value)))
+                values[key] = Ratio.from_float(value)
             else:
                 values[key] = value
         return cls(**values)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from harness.errors import InputError, quoted
 from harness.model.capacity import Capacity
 from harness.model.capacity_range import CapacityRange
 from harness.model.cpu import CpuShare, read_share
 from harness.model.profile import NODE_KEYS, Profile
-from harness.model.profile_file import is_profile_path, load_profile
+from harness.model.profile_file import named_profile
 from harness.model.range import quantile_of
 from harness.model.regions import RegionPair
 from harness.model.shape_file import read_capacity, read_node
@@ -124,14 +123,11 @@ def _drawn(capacity: CapacityRange, seed: int, pair: RegionPair) -> Capacity:
     return capacity.at(lambda part: quantile_of(f"{seed}:trunk {first} {second}{part}"))
 
 
-def read_caps(
-    entry: Entry, path: Path, size: int, regions: Mapping[str, tuple[int, ...]], seed: int
-) -> dict[int, NodeCaps]:
+def read_caps(entry: Entry, size: int, regions: Mapping[str, tuple[int, ...]], seed: int) -> dict[int, NodeCaps]:
     """The caps by rank, from entries for all nodes, for a region's and for one; the most specific entry wins.
 
     Args:
         entry: the mapping.
-        path: of the file; paths of profiles are relative to its folder.
         size: number of nodes.
         regions: by name.
         seed: of draws from ranges.
@@ -146,7 +142,7 @@ def read_caps(
     parts = [(name, regions[name]) for name in values if name in regions]
     single = [(name, [int(name)]) for name in values if _is_rank(name, size)]
     for name, ranks in [*whole, *parts, *single]:
-        profile, named = _read_caps(values[name], path)
+        profile, named = _read_caps(values[name])
         cpu = _read_cpu(values[name])
         for rank in ranks:
             drawn = vars(profile.sample_node(seed, rank))
@@ -154,18 +150,13 @@ def read_caps(
     return caps
 
 
-def _read_caps(place: Entry, path: Path) -> tuple[Profile, list[str]]:
+def _read_caps(place: Entry) -> tuple[Profile, list[str]]:
     """A profile with these caps, and those of "uplink" and "downlink" that the entry sets."""
     values = place.mapping(CAPS_KEYS)
-    own, base = read_node(values), Profile(place.path)
+    own: dict[str, Any] = {**read_node(values)}
     if "profile" in values:
-        name = values["profile"].text("the name or path of a profile")
-        try:
-            loaded = load_profile(str(path.parent / name) if is_profile_path(name) else name)
-        except InputError as cause:
-            raise values["profile"].fault(cause) from None
-        return _with_caps(loaded, own), list(NODE_KEYS)
-    return _with_caps(base, own), list(own)
+        return replace(named_profile(values["profile"]), **own), list(NODE_KEYS)
+    return replace(Profile(place.path), **own), list(own)
 
 
 def _read_cpu(place: Entry) -> NodeCaps:
@@ -175,10 +166,6 @@ def _read_cpu(place: Entry) -> NodeCaps:
         return {"cpu": read_share(entry.word)}
     except InputError as cause:
         raise entry.fault(cause) from None
-
-
-def _with_caps(profile: Profile, own: Mapping[str, CapacityRange | None]) -> Profile:
-    return replace(profile, uplink=own.get("uplink", profile.uplink), downlink=own.get("downlink", profile.downlink))
 
 
 def _is_rank(name: str, size: int) -> bool:

@@ -47,12 +47,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Final
 
-from harness.errors import InputError, TopologyError, quoted
+from harness.errors import TopologyError, quoted
 from harness.model.address import MAX_NODES
 from harness.model.link import LinkShape, Pair
 from harness.model.matrix_topology import MATRIX_EXAMPLE, load_matrix
 from harness.model.profile import SHAPE_KEYS, Profile
-from harness.model.profile_file import is_profile_path, load_profile
+from harness.model.profile_file import named_profile
 from harness.model.region_file import read_caps, read_regions, read_trunks, two_ends
 from harness.model.regions import crossed_trunks
 from harness.model.shape_file import read_shape
@@ -110,7 +110,7 @@ def _load_yaml(path: Path, nodes: int | None, seed: int) -> Topology:
         values["description"].text("a line of text")
     given: dict[Pair, _Direction] = {}
     for place in values["edges"].items() if "edges" in values else []:
-        _read_edge(place, path, given)
+        _read_edge(place, given)
     regions = read_regions(values["regions"], _rank) if "regions" in values else {}
     size = _size(root, values, given, regions)
     check_clash(str(path), size, nodes)
@@ -134,7 +134,7 @@ def _load_yaml(path: Path, nodes: int | None, seed: int) -> Topology:
         return TopologyEdge(a, b, int(a in home and b in home and home[a] != home[b]), shape(a, b), shape(b, a))
 
     edges = tuple(edge(a, b) for a, b in sorted(given) if a < b)
-    caps = read_caps(values["caps"], path, size, regions, seed) if "caps" in values else {}
+    caps = read_caps(values["caps"], size, regions, seed) if "caps" in values else {}
     trunks = read_trunks(values, regions, crossed_trunks(regions, given), seed)
     try:
         return Topology(path.stem, size, edges, caps, regions, trunks)
@@ -161,12 +161,12 @@ def _size(
     return size
 
 
-def _read_edge(place: Entry, path: Path, given: dict[Pair, _Direction]) -> None:
+def _read_edge(place: Entry, given: dict[Pair, _Direction]) -> None:
     values = place.mapping([*EDGE_KEYS, *SHAPE_KEYS])
     a, b = (_rank(end) for end in two_ends(place, values, "an edge", "ranks, e.g. [0, 1]"))
     if a == b:
         raise place.fault(f"rank {a} needs no edge to itself")
-    direction = _Direction(place, _inline_profile(place, values, path))
+    direction = _Direction(place, _inline_profile(place, values))
     for pair in [(a, b), (b, a)] if "between" in values else [(a, b)]:
         if pair in given:
             raise place.fault(f"{pair[0]}->{pair[1]} is given twice (first in line {given[pair].place.line})")
@@ -180,14 +180,8 @@ def _rank(entry: Entry) -> int:
     return rank
 
 
-def _inline_profile(place: Entry, values: Mapping[str, Entry], path: Path) -> Profile | None:
+def _inline_profile(place: Entry, values: Mapping[str, Entry]) -> Profile | None:
     if not values.keys() & {"profile", *SHAPE_KEYS}:
         return None
-    base = Profile(place.path)
-    if "profile" in values:
-        name = values["profile"].text("the name or path of a profile")
-        try:
-            base = load_profile(str(path.parent / name) if is_profile_path(name) else name)
-        except InputError as cause:
-            raise values["profile"].fault(cause) from None
+    base = named_profile(values["profile"]) if "profile" in values else Profile(place.path)
     return read_shape(place, values, base)

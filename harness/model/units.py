@@ -27,6 +27,7 @@ _TIME_UNIT = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s"
 _TIME_UNIT |= {f"{prefix}sec{end}": _TIME_UNIT[f"{prefix}s"] for prefix in ("n", "u", "m", "") for end in ("", "s")}
 _DURATION_UNIT = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _DURATIONS = "90s, 10min or 1.5h"
+_YES, _NO = ("yes", "true", "on"), ("no", "false", "off")
 _MAX_DIGITS = 30
 _MAX_WHOLE_DIGITS = 18
 
@@ -72,6 +73,13 @@ def parse_percent(text: str, kind: str, examples: str) -> Fraction:
     if unit != "%" and (unit or value):
         raise UnitError(f"{quoted(text)} is not a {kind}; write a percentage, e.g. {examples}")
     return value / 100
+
+
+def parse_yes_no(text: str) -> bool:
+    """Read ``yes``, ``true``, ``on``, or ``no``, ``false``, ``off``. Raises UnitError."""
+    if text.lower() not in (*_YES, *_NO):
+        raise UnitError(f"{quoted(text)} is neither yes nor no")
+    return text.lower() in _YES
 
 
 def is_whole_number(text: str) -> bool:
@@ -195,6 +203,12 @@ class Ratio:
         if not 0 <= value <= 1:
             raise UnitError(f"{quoted(text)} is not between 0% and 100%")
         return cls(value)
+
+    @classmethod
+    @lru_cache(256)
+    def from_float(cls, share: float) -> Self:
+        """The exact ratio from which the float was written."""
+        return cls(Fraction(repr(share)))
 
     @classmethod
     @lru_cache(1024)

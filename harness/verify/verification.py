@@ -86,12 +86,12 @@ def measure(
     _count_probes(network, edges, before, after)
     verdicts |= {place: [row] for place, row in verdicts_of_cpus.items()}
     return {
-        place: [row.changed_meanwhile() for row in rows] if _is_changed(place, plan, now) else rows
+        place: [row.changed_meanwhile() for row in rows] if is_changed(place, plan, now) else rows
         for place, rows in verdicts.items()
     }
 
 
-def _is_changed(place: Pair | Place, old: NetworkPlan, new: NetworkPlan) -> bool:
+def is_changed(place: Pair | Place, old: NetworkPlan, new: NetworkPlan) -> bool:
     """Whether an edge, or a limit with the edges that share it, differs between two plans."""
     if not isinstance(place, Place):
         ways = [place, place[::-1]]

@@ -5,11 +5,18 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import InputError
+from harness.model.capacity import Capacity, NodeShape
+from harness.model.cpu import CpuShare
+from harness.model.plan_edit import set_down
+from harness.model.units import Rate
 from harness.verify import verification
 from harness.verify.caps import Place
 from harness.verify.verdict import Verdict
 from harness.verify.verdict.capacity import CapVerdict
+from harness.verify.verification import is_changed
+from tests.support.plans import network
 
+LIMIT = Capacity(Rate(5_000_000))
 RATE = Verdict("rate", 1e6, 1e6, 0.95e6, ok=True, src=0, dst=1)
 LOSS = Verdict("loss", 0.01, 0.01, 0.011, ok=True, src=0, dst=1)
 OFF_RATE = replace(RATE, measured=0.5e6, ok=False)
@@ -78,3 +85,15 @@ def test_seconds_that_are_none_are_refused_before_anything_is_measured(monkeypat
     monkeypatch.setattr(verification, "measure", pytest.fail)
     with pytest.raises(InputError, match="--seconds inf"):
         verification.verify(None, [(0, 1)], None, pytest.fail, seconds=float("inf"), parallel=8)
+
+
+def test_what_another_command_changed():
+    old = replace(network("line", 3), regions={"eu": (0, 1), "us": (2,)}, trunk_capacities={("eu", "us"): LIMIT})
+    old = old.with_nodes({0: NodeShape(uplink=LIMIT, cpu=CpuShare(250))})
+    trunk, uplink, cpu = Place("trunk", regions=("eu", "us")), Place("uplink", 0), Place("cpu", 0)
+    down = set_down(old, [(1, 2)], True)
+    assert not any(is_changed(place, old, old) for place in ((0, 1), (1, 2), trunk, uplink, cpu))
+    assert [is_changed(place, old, down) for place in ((0, 1), (1, 2), trunk, uplink)] == [False, True, True, False]
+    faster = old.with_nodes({0: NodeShape(uplink=Capacity(Rate(9_000_000)))})
+    assert [is_changed(place, old, faster) for place in ((0, 1), trunk, uplink, cpu)] == [False, False, True, True]
+    assert is_changed(uplink, old, old.with_nodes({0: NodeShape()}))
