@@ -93,7 +93,7 @@ def check_measure(measure: Measure, in_containers: bool) -> None:
     """Raise InputError where the measured file is outside the folder that a container shares with us."""
     if in_containers and measure.path and not measure.path.startswith("{run_dir}/"):
         raise InputError(
-            f"measure: a command in a container can leave a file in {{run_dir}} alone, and {quoted(measure.path)} is "
+            f"measure: a command in a container shares only the files in {{run_dir}}, and {quoted(measure.path)} is "
             "not there: write e.g. {jsonl: '{run_dir}/metrics.jsonl', key: loss}"
         )
 

@@ -57,7 +57,7 @@ def _collectives() -> bool:
 def sharing(together: int) -> str:
     """The warning that runs at a time distort each other's times."""
     cores = count(len(os.sched_getaffinity(0)), "core")
-    return f"{together} runs at a time share {cores}: their times are not those that each would have alone"
+    return f"{together} runs at a time share {cores}: each may take longer than it would alone"
 
 
 @dataclass(frozen=True)

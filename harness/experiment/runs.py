@@ -103,7 +103,7 @@ def load_folder(
     if wrong := [name for name in named if name not in _MAY_DIFFER and named[name] != recorded.get(name, named[name])]:
         before = " ".join(_option(name, recorded[name]) for name in wrong)
         leave_out = ", ".join(f"--{name}" for name in wrong)
-        raise InputError(f"{folder} was started {before}, and continues so; leave out {leave_out}")
+        raise InputError(f"{folder} was started {before}, and must be continued so; leave out {leave_out}")
     return experiment, {**options, **recorded, **{name: named[name] for name in _MAY_DIFFER if name in named}}
 
 
@@ -117,7 +117,7 @@ def _of_command(folder: Path, described: Mapping[str, Any]) -> Experiment:
     root = Path(str(described.get("source"))).parent
     experiment = load_experiment(copy, root=root, name=str(described.get("name")))
     if [run.slug for run in experiment.runs()] != described.get("runs"):
-        raise InputError(f"{copy} was changed since, and has other runs: start it as an experiment of its own")
+        raise InputError(f"{copy} was changed since, and has other runs: start it as a new experiment")
     return experiment
 
 
@@ -156,7 +156,7 @@ class ExperimentRuns:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise NetworkStateError(f"another command works on {self.folder}; wait for it") from None
+                raise NetworkStateError(f"another command is working on {self.folder}; wait for it") from None
             yield
 
     def todo(self) -> list[Run]:

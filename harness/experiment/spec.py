@@ -145,7 +145,7 @@ class Experiment:
             if not getattr(self, name):
                 raise InputError(f"the experiment is empty: it has no {'strategies' if name == 'variants' else name}")
         if self.nodes is not None and self.nodes < 2:
-            raise InputError(f"nodes: {self.nodes}: to train together takes at least 2")
+            raise InputError(f"nodes: {self.nodes}: training together takes at least 2")
         if self.stop_at_target and not self.target:
             raise InputError("stop_at_target needs a target, e.g. target: {loss: 0.4}")
         if self.target and self.target[0] == "accuracy" and self.task.name == "text":

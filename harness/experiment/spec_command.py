@@ -103,7 +103,7 @@ def _grid(entry: Entry) -> dict[str, list[str]]:
         if not NAME.fullmatch(name):
             raise value.fault(f"{quoted(name)} cannot be a placeholder: use letters, digits and '_'")
         if name in ALWAYS:
-            raise value.fault(f"{name} is always there ({ALWAYS[name]}); call the parameter otherwise")
+            raise value.fault(f"every command has {name} ({ALWAYS[name]}); give the parameter another name")
         found[name] = several(value, scalar)
     return found
 
@@ -132,7 +132,7 @@ def _measure(entry: Entry) -> Measure:
     if entry.says(WALL):
         return Measure()
     if entry.is_scalar or entry.is_list:
-        raise entry.fault(f"write what counts: {_EXAMPLE}")
+        raise entry.fault(f"write what to measure: {_EXAMPLE}")
     given = entry.mapping(_MEASURE)
     kinds = [key for key in given if key != "key"]
     if len(kinds) != 1 or ("key" in given) != (kinds == ["jsonl"]):

@@ -110,8 +110,15 @@ def load_experiment(
     root = root or path.parent
     given: dict[str, Any] = {"name": _name(values["name"]) if "name" in values else name or plain(path.stem)}
     _check_keys(path, values)
-    if "nodes" in values:
-        given["nodes"] = count(values["nodes"], 2)
+    readers: dict[str, Callable[[Entry], Any]] = {
+        "nodes": lambda entry: count(entry, 2),
+        "seeds": lambda entry: tuple(several(entry, seed)),
+        "network_seed": seed,
+        "target": _target,
+        "task": lambda entry: _task(entry, root),
+        "stop_at_target": truth,
+    }
+    given |= {key: read(values[key]) for key, read in readers.items() if key in values}
     given["profiles"] = _checked(values["profiles"], root, load_profile)
     if topologies := values.get("topologies"):
         given["topologies"] = _checked(topologies, root, lambda name: build_topology(name, given.get("nodes")))
@@ -120,23 +127,13 @@ def load_experiment(
         given["topologies"] = (DEFAULTS.topology,)
     given["network"] = read_network(values, root, given["topologies"], given.get("nodes"))
     given["scenarios"] = read_scenarios(values, root)
-    if "seeds" in values:
-        given["seeds"] = tuple(several(values["seeds"], seed))
-    if "network_seed" in values:
-        given["network_seed"] = seed(values["network_seed"])
-    if "target" in values:
-        given["target"] = _target(values["target"])
     if "command" in values:
         given["variants"] = tuple(read_commands(values, root))
         given["measure"] = read_measure(values, given.get("target"))
     else:
         given["variants"] = tuple(read_strategies(values["strategies"], values.get("H"), root, check_options))
-    if "task" in values:
-        given["task"] = _task(values["task"], root)
-    schedule = {one: count(values[one.name], least_of(one)) for one in fields(Schedule) if one.name in values}
-    given["schedule"] = Schedule(**{one.name: value for one, value in schedule.items()})
-    if "stop_at_target" in values:
-        given["stop_at_target"] = truth(values["stop_at_target"])
+    counts = {one.name: count(values[one.name], least_of(one)) for one in fields(Schedule) if one.name in values}
+    given["schedule"] = Schedule(**counts)
     if "limit" in values:
         given["limit_seconds"] = _limit(values["limit"])
     try:

@@ -60,7 +60,7 @@ def connected(on: str) -> Iterator[Any]:
             ) from None
         finally:
             channel.close()
-    ended = "this command was ended, as Ray does 60 s after the cluster's head is lost; --resume goes on on another one"
+    ended = "Ray ended this command, as it does 60 s after the cluster's head is lost; --resume it on another cluster"
     with last_word(f"--on {address}: {ended}"):
         yield from _joined(address, ray)
 

@@ -69,11 +69,11 @@ def test_an_experiment_goes_on_where_it_was_begun(tmp_path, source):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"runtime": "docker"}, "was started with --runtime netns, and continues so; leave out --runtime$"),
-        ({"image": "mine"}, "was started without --image, and continues so; leave out --image$"),
+        ({"runtime": "docker"}, "was started with --runtime netns, and must be continued so; leave out --runtime$"),
+        ({"image": "mine"}, "was started without --image, and must be continued so; leave out --image$"),
         (
             {"subnet": "10.9.0.0/24", "volume": ["/a:/b"]},
-            r"with --subnet 198\.18\.4\.0/24 without --volume, and continues so; leave out --subnet, --volume$",
+            r"with --subnet 198\.18\.4\.0/24 without --volume, and must be continued so; leave out --subnet, --volume$",
         ),
     ],
 )
@@ -120,7 +120,7 @@ def test_half_an_ending_is_none(folder):
 def test_two_commands_do_not_do_the_same_experiment(folder):
     with (
         ExperimentRuns(EXPERIMENT, folder).lock(),
-        pytest.raises(NetworkStateError, match=f"another command works on {folder}"),
+        pytest.raises(NetworkStateError, match=f"another command is working on {folder}"),
         ExperimentRuns(EXPERIMENT, folder).lock(),
     ):
         pass

@@ -85,7 +85,7 @@ def test_json_and_back():
         ({"variants": ()}, "the experiment is empty: it has no strategies"),
         ({"seeds": (0, 1, 0)}, "2 runs would be called wan.ring.ddp.seed0"),
         ({"profiles": ("/a/x.yaml", "/b/x.yaml")}, "2 runs would be called x.ring.ddp.seed0"),
-        ({"nodes": 1}, "nodes: 1: to train together takes at least 2"),
+        ({"nodes": 1}, "nodes: 1: training together takes at least 2"),
         ({"stop_at_target": True}, "stop_at_target needs a target"),
         ({"target": ("accuracy", 0.9), "task": TaskOptions("text")}, "task text has no accuracy"),
         ({"name": "../evil"}, "'../evil' cannot be a name"),

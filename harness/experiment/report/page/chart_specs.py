@@ -45,7 +45,8 @@ def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, 
     axis = alt.Axis(labelExpr=short, tickCount=5)
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(nice=False, zero=True)
     x = alt.X(f"{field}:Q", title=title + (", log scale" if log else ""), axis=axis, scale=scale)
-    y = alt.Y("loss:Q", title=kind, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    losses: dict[str, Any] = {"title": kind, "scale": alt.Scale(zero=False), "axis": alt.Axis(tickCount=5)}
+    y = alt.Y("loss:Q", **losses)
     colour = _colour(labels, legend)
     tips = [
         _LABEL,
@@ -73,8 +74,7 @@ def loss(labels: tuple[str, ...], field: str, title: str, kind: str, log: bool, 
     line = curve.mark_line(strokeWidth=width, opacity=opacity, clip=True)
     at = alt.Y("loss:Q")
     band = mean.mark_area(opacity=0.18, clip=True)
-    low = alt.Y("low:Q", title=kind, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
-    bands = [band.encode(x=x, y=low, y2=alt.Y2("high:Q"), color=colour)] if several else []
+    bands = [band.encode(x=x, y=alt.Y("low:Q", **losses), y2=alt.Y2("high:Q"), color=colour)] if several else []
     return _spec(
         HEIGHT,
         *bands,
