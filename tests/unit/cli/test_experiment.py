@@ -201,7 +201,8 @@ def test_to_resume_does_what_is_left(run, begun):
 def test_to_resume_elsewhere_is_refused(refused, begun):
     message = refused("--resume", begun, "--engine", "netem", "--runtime", "docker", "--image", "other")
     assert message == (
-        f"{begun} was started with --engine userspace with --image mine, and must be continued so; leave out --engine, --image"
+        f"{begun} was started with --engine userspace with --image mine, and must be continued so; leave out --engine,"
+        " --image"
     )
 
 
