@@ -1,4 +1,4 @@
-"""What a backend - where nodes live - can do, whichever kind it is."""
+"""The protocol of all backends: where nodes live, and what can be done with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.model.status import CapStatus, NodeStatus
 from harness.shaping.base import Engine, EngineFacts, Pending
 
 Progress = Callable[[str], None]
-"""Called with what is being done, e.g. ``"wiring 16 nodes"``."""
+"""Reports the current step, e.g. ``"wiring 16 nodes"``."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Task:
         action: ``apply`` makes the node's plan, ``observe`` only reads back.
         node: the plan.
         touched: see Engine.apply.
-        resized: whether the node's uplink, downlink or share of a CPU is not as it was.
+        resized: whether the node's uplink, downlink or CPU share changes.
     """
 
     action: Literal["apply", "observe"]
@@ -37,7 +37,7 @@ class Task:
     resized: bool = False
 
     def edges(self, engine: EngineFacts) -> list[PlannedEdge]:
-        """The directed edges that are touched, which the node makes by this engine."""
+        """The touched edges that this engine enforces at the node."""
         ports = (*self.node.egress, *self.node.ingress)
         return [
             port.edge
@@ -46,7 +46,7 @@ class Task:
         ]
 
     def begin(self, engine: Engine) -> Pending:
-        """Begin it in the node's network namespace, which is the current one."""
+        """Begin the task in the node's network namespace, which must be the current one."""
         if self.action == "apply":
             return engine.begin(self.node, self.touched)
         return lambda: replace(engine.observe(self.node), tcp=tcp_counters())
@@ -62,11 +62,11 @@ class Stdio:
 
 
 class ProgramStarter(Protocol):
-    """Nodes, as far as programs can be started in them."""
+    """Starts programs in nodes."""
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The environment that programs in nodes begin with; nodes that have one of their own give nothing here."""
+        """The environment for programs in nodes; empty where nodes have one of their own."""
         ...
 
     def spawn(
@@ -86,31 +86,31 @@ class ProgramStarter(Protocol):
             argv: the program and its arguments.
             env: its environment, made from ``environ``; None: just that.
             stdio: its standard streams.
-            own_group: whether it gets a session of its own, so that a signal can be sent to all that it starts;
-                False for a program that shall read from our terminal.
-            cwd: the folder in which it starts; None: ours, in a container its own.
+            own_group: whether it gets a session of its own, so that one signal reaches all that it starts; False for a
+                program that reads from our terminal.
+            cwd: the folder in which it starts; None: ours, in a container the container's.
 
         Raises:
-            ProgramError: there is no such program; in a container it ends with 127 instead.
+            ProgramError: there is no such program; in a container its exit code is 127 instead.
             NodeError: it cannot be started.
         """
         ...
 
 
 class Sampling(Protocol):
-    """What samples a network's links and flows, and has begun."""
+    """A running recording of a network's links and flows."""
 
     def messages(self) -> list[str]:
-        """What the user should know and was not told yet."""
+        """New messages for the user."""
         ...
 
     def stop(self) -> list[str]:
-        """Take a last sample and end; the last messages. Does nothing where it has ended."""
+        """Take a last sample and end; returns the last messages. Does nothing where it has ended."""
         ...
 
 
 class Backend(ProgramStarter, Protocol):
-    """The nodes of one network. Made by ``create``, or found again from ``handle``."""
+    """The nodes of one network, made by ``create`` or found again from ``handle``."""
 
     name: str
     python: str
@@ -123,7 +123,7 @@ class Backend(ProgramStarter, Protocol):
 
     @property
     def handle(self) -> Mapping[str, Any]:
-        """Plain JSON from which another process finds the same nodes again."""
+        """Plain JSON by which another process finds the same nodes."""
         ...
 
     @property
@@ -132,11 +132,11 @@ class Backend(ProgramStarter, Protocol):
         ...
 
     def check(self, plan: NetworkPlan, before: NetworkPlan | None = None) -> None:
-        """Find out whether these nodes can make such a plan, before anything is made or changed.
+        """Check whether these nodes can make a plan, before anything is made or changed.
 
         Args:
-            plan: the new one.
-            before: what they have made.
+            plan: the new plan.
+            before: the plan that they have applied.
 
         Raises:
             InputError, ShapeError: they never can.
@@ -145,11 +145,11 @@ class Backend(ProgramStarter, Protocol):
         ...
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
-        """Make the nodes and wire them, with no traffic possible yet. They vanish with this process until ``keep``."""
+        """Make and wire the nodes, without traffic yet. Until ``keep`` they vanish with this process."""
         ...
 
     def open(self, plan: NetworkPlan) -> None:
-        """Let traffic flow; called once every node is shaped."""
+        """Let traffic flow; to be called once every node is shaped."""
         ...
 
     def keep(self) -> None:
@@ -157,7 +157,7 @@ class Backend(ProgramStarter, Protocol):
         ...
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
-        """Perform each rank's task inside its node. An error is an answer: the others' tasks are done all the same."""
+        """Perform each rank's task inside its node. An error is returned, and does not stop the other tasks."""
         ...
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
@@ -169,42 +169,41 @@ class Backend(ProgramStarter, Protocol):
         ...
 
     def machines(self) -> Machines | None:
-        """Who is on which of several machines, and what is between these; None: all are here. Raises NodeError."""
+        """Which node is on which machine, and the links between these; None: all are here. Raises NodeError."""
         ...
 
     def spawn_privileged(
         self, rank: int, argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdio: Stdio = Stdio()
     ) -> subprocess.Popen[bytes]:
-        """Start a program of our own in a node, as ``spawn`` does, that may change the node's network (CAP_NET_ADMIN).
+        """As ``spawn``, for a program of our own that may change the node's network (CAP_NET_ADMIN).
 
         Raises:
             NodeError: it cannot be started.
-            UnavailableError: not on this node.
+            UnavailableError: this node allows no such program.
         """
         ...
 
     def kill_jobs(self, ranks: Collection[int]) -> None:
-        """End all programs in these nodes at once (SIGKILL): what ``spawn`` started, and a node's own job.
+        """Kill all programs in these nodes (SIGKILL): those that ``spawn`` started, and a node's own job.
 
-        What belongs to the network is spared: engines, agents, cross traffic, probes. Raises NodeError.
+        It spares what belongs to the network: engines, agents, cross traffic, probes. Raises NodeError.
         """
         ...
 
     def pause_jobs(self, ranks: Collection[int]) -> None:
-        """Have them stand still (SIGSTOP) until ``resume_jobs``, or until this process ends. Raises NodeError."""
+        """Stop these programs (SIGSTOP) until ``resume_jobs``, or until this process ends. Raises NodeError."""
         ...
 
     def resume_jobs(self, ranks: Collection[int]) -> None:
-        """Have those go on that this process has paused. Raises NodeError."""
+        """Continue the programs that this process has paused. Raises NodeError."""
         ...
 
     def restart_jobs(self, ranks: Collection[int]) -> None:
-        """Start the jobs again that nodes run by themselves and ``kill_jobs`` has ended; others' are theirs who started
-        them. Raises NodeError."""
+        """Start the nodes' own jobs again after ``kill_jobs``, but not what ``spawn`` started. Raises NodeError."""
         ...
 
     def sample(self, plan: NetworkPlan, folder: Path, attempt: int) -> Sampling:
-        """Begin to record links and flows in that folder (docs/runs.md), until it is stopped or the nodes are gone.
+        """Begin to record links and flows (docs/runs.md), until it is stopped or the nodes are gone.
 
         Args:
             plan: the network's.
@@ -217,5 +216,5 @@ class Backend(ProgramStarter, Protocol):
         ...
 
     def destroy(self) -> None:
-        """Remove every node and whatever runs in it. Does nothing where there is nothing."""
+        """Remove every node and whatever runs in it; idempotent."""
         ...

@@ -1,4 +1,4 @@
-"""Which networks are up: what is known of each, and what a registry of them can do."""
+"""The registration of a network that is up, and the protocol of registries."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from harness.model.plan import NetworkPlan
 
 @dataclass(frozen=True)
 class Registration:
-    """What is known of one network.
+    """What other commands need to find and change a network.
 
     Args:
         name: the user's.
         runtime: the backend's name, e.g. ``netns``.
         engine: the engine's name, e.g. ``netem``.
-        handle: from which the backend finds the nodes again.
-        plan: as it was last applied, in JSON.
+        handle: by which the backend finds the nodes again.
+        plan: the plan last applied, in JSON.
         created: seconds since the epoch.
-        transient: whether it belongs to a running ``harness run`` and ends with it.
+        transient: whether it ends with the ``harness run`` that made it.
     """
 
     name: str
@@ -40,19 +40,22 @@ class Registration:
         try:
             return NetworkPlan.from_json(self.plan)
         except (LookupError, ValueError, TypeError, AttributeError, HarnessError) as problem:
-            raise RecordError(
-                f"the record of network {self.name!r} is damaged ({problem!r}); run 'harness down --name {self.name}'"
-            ) from None
+            raise self._damaged(problem) from None
+
+    def _damaged(self, problem: Exception) -> RecordError:
+        return RecordError(
+            f"the record of network {self.name!r} is damaged ({problem!r}); run 'harness down --name {self.name}'"
+        )
 
     def amended(self, change: Mapping[str, Any]) -> Registration:
-        """With a change of its plan, in JSON: the edges that it has, and whole what else it has."""
+        """This registration with a change of its plan, in JSON: changed edges one by one, other keys as a whole."""
         changed = {(edge["src"], edge["dst"]): edge for edge in change["edges"]}
         edges = [changed.get((edge["src"], edge["dst"]), edge) for edge in self.plan["edges"]]
         return replace(self, plan={**self.plan, **change, "edges": edges})
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What a list of networks says of it, as JSON. Raises RecordError where it is damaged."""
+        """Its entry in a list of networks, as JSON. Raises RecordError where it is damaged."""
         try:
             plan = self.plan
             return {
@@ -67,29 +70,27 @@ class Registration:
                 "nodes": len(plan["nodes"]),
             }
         except (LookupError, ValueError, TypeError) as problem:
-            raise RecordError(
-                f"the record of network {self.name!r} is damaged ({problem!r}); run 'harness down --name {self.name}'"
-            ) from None
+            raise self._damaged(problem) from None
 
 
 class Registry(Protocol):
-    """Where it is written which networks are up; see LocalRegistry."""
+    """Stores the registrations of networks that are up; see LocalRegistry."""
 
     unread: str
-    """Printed for a user whose network is removed though its record cannot be read; with ``{name}``."""
+    """Message for a network that is removed although its record cannot be read; with ``{name}``."""
 
     def lock(self, name: str) -> AbstractContextManager[None]: ...
 
     def names(self) -> list[str]: ...
 
     def load(self, name: str, known: Registration | None = None) -> Registration | None:
-        """The registration, or None; what it has in common with a known one need not be fetched again."""
+        """The registration, or None; ``known`` saves fetching what has not changed since."""
         ...
 
     def save(self, record: Registration) -> None: ...
 
     def amend(self, record: Registration, change: Mapping[str, Any]) -> None:
-        """Save what has changed; the record is ``amended`` by it already. To be called while the network is locked."""
+        """Save a change; the record already has it (``amended``). To be called while the network is locked."""
         ...
 
     def remove(self, name: str) -> None: ...

@@ -1,4 +1,4 @@
-"""Conversations with the agents in containers: one process per node that passes lines on, kept while we run."""
+"""Conversations with the agents in containers, each through a process in the container that is kept while we run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.errors import HarnessError, NodeError
 _ANSWER_SECONDS: Final = 30.0
 _SLOW_SECONDS: Final = 1.0
 _GONE_SECONDS: Final = 15.0
-"""How long a rank that took _SLOW_SECONDS to be found gone counts as that: each further request would take 5 s."""
+"""How long a rank counts as gone where finding that out took over _SLOW_SECONDS: each request would take 5 s."""
 
 
 class AgentConnection:
@@ -27,8 +27,8 @@ class AgentConnection:
 
     Args:
         rank: the node's.
-        container: its id; of a node on another machine, that of one here, which leads there.
-        service: the Swarm service of a node on another machine, for what the user can look at.
+        container: id of the node's container; of a node on another machine, of a container here that connects to it.
+        service: the Swarm service of a node on another machine, for error messages.
     """
 
     def __init__(self, rank: int, container: str, service: str = "") -> None:
@@ -43,7 +43,7 @@ class AgentConnection:
         self._gone: NodeError | None = None
 
     def open(self, daemon: DockerDaemon | None = None) -> None:
-        """Start the process in the container, unless it runs; by this connection, or a new one."""
+        """Start the process in the container, unless it runs; ``daemon`` is a connection for it, None: a new one."""
         if self._process is not None:
             return
         argv, whose = control_argv(), f"node {self.rank}"
@@ -56,7 +56,7 @@ class AgentConnection:
         self._take(self._process.early)
 
     def begin(self, message: Mapping[str, Any]) -> None:
-        """Have a request that ``step`` sends."""
+        """Begin a request, which ``step`` sends."""
         self._what, self._began = f"ask its agent to {message['do']}", time.monotonic()
         if self._gone and self._began < self._gone_until:
             raise self._failed(self._gone.cause, self._gone.remedy)
@@ -64,14 +64,14 @@ class AgentConnection:
         self._to_send = json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
     def register(self, poll: select.poll) -> int:
-        """Have the poll wait for what ``step`` needs; the file descriptor."""
+        """Have the poll wait for what ``step`` needs; returns the file descriptor."""
         assert self._process is not None
         fd = self._process.socket.fileno()
         poll.register(fd, select.POLLIN | (select.POLLOUT if self._to_send else 0))
         return fd
 
     def step(self, events: int) -> dict[str, Any] | None:
-        """Do what the poll says can be done; the answer, once it is whole."""
+        """Send or receive what the poll's events allow; returns the answer once it is complete."""
         try:
             if self._to_send and events & (select.POLLOUT | select.POLLERR):
                 self._send()
@@ -86,7 +86,7 @@ class AgentConnection:
         line, _, self._received = self._received.partition(b"\n")
         try:
             answer: dict[str, Any] = json.loads(line)
-        except ValueError:  # Docker's own words, where the container ends just when the process should start
+        except ValueError:  # a message of Docker: the container has ended just as the process should start
             self.close()
             raise self._failed(line.decode(errors="replace").strip(), self._look("is its container running")) from None
         if "error" in answer:
@@ -94,7 +94,7 @@ class AgentConnection:
         return answer
 
     def give_up(self) -> NodeError:
-        """End the conversation, for what comes later is no answer to the next request; the error to report."""
+        """Close the connection, so that a late answer is not taken for the next one's; returns the error to report."""
         self.close()
         return self._failed(f"no answer in {_ANSWER_SECONDS:.0f} s", self._look("is its container paused"))
 
@@ -103,7 +103,7 @@ class AgentConnection:
         self._to_send = self._to_send[self._process.socket.send(self._to_send) :]
 
     def _receive(self) -> None:
-        """Take all that has come, also what TLS has read ahead. Raises OSError, NodeError where no more can come."""
+        """Read all that has come, also what TLS has read ahead. Raises OSError, or NodeError where it has ended."""
         assert self._process is not None
         while data := self._process.socket.recv(1 << 16):
             self._take(data)
@@ -138,16 +138,16 @@ class AgentConnection:
 
 
 _open: Final[dict[tuple[str, int], AgentConnection]] = {}
-"""By container and rank: a command asks for the state of a network, and then for a change; to begin takes 0.1 s."""
+"""Connections by container and rank, kept because a command sends several requests, and opening one takes 0.1 s."""
 
 
 class Agents:
     """The agents of one network.
 
     Args:
-        containers: by rank, those that run.
-        ended: by rank, those that do not.
-        remote: by rank, the services of those on other machines, which are reached through the first of these.
+        containers: ids of running containers, by rank.
+        ended: ids of ended ones, by rank.
+        remote: services of nodes on other machines, by rank; the first running container connects to them.
     """
 
     def __init__(
@@ -165,11 +165,11 @@ class Agents:
 
     @property
     def ranks(self) -> list[int]:
-        """The ranks that have a container that runs, as far as it is known."""
+        """The ranks whose containers run, as far as we know."""
         return sorted(self._lines)
 
     def require(self, rank: int, action: str) -> None:
-        """Raise NodeError where the node's container does not run: what cannot be done, and how to fix it."""
+        """Raise NodeError, which names the action, where the node's container does not run."""
         if rank in self._lines:
             return
         if rank in self._ended:
@@ -177,10 +177,10 @@ class Agents:
         raise NodeError(rank, action, "its container is gone", "'harness down', or 'docker compose up' again")
 
     def connect(self, ranks: Iterable[int], daemon: DockerDaemon | None = None) -> None:
-        """Begin to talk to the first agent and to these, without waiting; what fails is reported when they are asked.
+        """Start conversations with the first agent and with these, without waiting; ``ask`` reports errors.
 
         Args:
-            ranks: of the others; one without a container is passed over.
+            ranks: of the others; it ignores those without a running container.
             daemon: a connection that the first agent takes over.
         """
         for rank in dict.fromkeys([*self.ranks[:1], *ranks]):
@@ -190,7 +190,7 @@ class Agents:
                 daemon = None
 
     def ask(self, messages: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any] | HarnessError]:
-        """Ask several at once; an error is an answer."""
+        """Send requests to several agents at once; returns answers and errors, by rank."""
         answers: dict[int, dict[str, Any] | HarnessError] = {}
         waiting: dict[int, AgentConnection] = {}
         for rank, message in messages.items():

@@ -44,17 +44,17 @@ class DockerBackend:
         remote: Mapping[int, str] | None = None,
     ) -> None:
         self.engine = engine or engine_facts(NETEM)
-        """Which it is, agents find out where none is given: then it is known only when ``create`` is through."""
+        """Where none is given the agents choose it, and it is known only after ``create``."""
         self._network, self._recipe = network, recipe
         self._containers, self._ended, self._remote = dict(containers or {}), dict(ended or {}), dict(remote or {})
         self._agents = Agents(self._containers, self._ended, self._remote)
         self._ours = containers is not None
-        """Whether what has that name may be removed: it was found up, or is being made."""
+        """Whether ``destroy`` may remove what has that name: we found it running, or are making it."""
         self._user: str | None = None
 
     @classmethod
     def from_handle(cls, handle: Mapping[str, Any], engine: EngineFacts | None = None) -> DockerBackend:
-        """The network that somebody else made. Raises RecordError."""
+        """The network that another process has made. Raises RecordError."""
         try:
             running, ended, remote = (
                 {int(rank): str(where) for rank, where in handle[group].items()} for group in _GROUPS
@@ -83,7 +83,7 @@ class DockerBackend:
         if self._remote:
             refuse_new_shares(plan, before)
         check_daemon_cores(plan, before)
-        if self._containers:  # those that start choose their engine, and check the plan
+        if self._containers:  # new containers choose their engine themselves, and check the plan
             self.engine.check(plan)
 
     def create(self, plan: NetworkPlan, progress: Progress) -> None:
@@ -98,9 +98,9 @@ class DockerBackend:
         self._wait(plan)
 
     def _wait(self, plan: NetworkPlan) -> None:
-        """Until every agent says that its links are shaped; then all may begin. Raises NodeError.
+        """Wait until every agent has shaped its links; then let all begin. Raises NodeError.
 
-        Agents tell each other too, but over the links, which may lose everything.
+        Agents also tell each other, but over the links, which may lose everything.
         """
         from harness.backends.docker import create
 
@@ -122,17 +122,17 @@ class DockerBackend:
         self.engine = engine_facts(str(self.state()["engine"]))
 
     def open(self, plan: NetworkPlan) -> None:
-        """See Backend: the agents have done it when their links were shaped."""
+        """See Backend: the agents do it once their links are shaped."""
 
     def keep(self) -> None:
         """See Backend: containers outlive us unless they were made transient."""
 
     def state(self, *, plan: bool = False, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """What the agent of rank 0 says of the network; where it does not run, that of another. Raises HarnessError.
+        """The network's state by the agent of rank 0 or, where it does not answer, of another. Raises HarnessError.
 
         Args:
-            plan: whether with the plan,
-            known: unless it is this one.
+            plan: whether to include the plan.
+            known: a plan, in JSON, that need not be sent again.
         """
         message: dict[str, Any] = {"do": "state", "plan": plan}
         if known is not None:
@@ -146,7 +146,7 @@ class DockerBackend:
         raise error
 
     def machines(self) -> Machines | None:
-        """See Backend: the agent of rank 0 measures that."""
+        """See Backend: the agent of rank 0 measures."""
         if not self._remote:
             return None
         answer = self._agents.ask({0: {"do": "machines"}})[0]
@@ -155,7 +155,7 @@ class DockerBackend:
         return Machines.from_json(answer)
 
     def call(self, tasks: Mapping[int, Task]) -> dict[int, NodeStatus | HarnessError]:
-        """See Backend. Rank 0 gets every change too, and sends it to nodes that are not asked or come back."""
+        """See Backend. Rank 0 gets every change, too, and sends it to nodes that we do not ask or that return later."""
         at = time.time_ns()
         edges: list[Edited] = [edge for task in tasks.values() for edge in task.edges(self.engine)]
         limits = [NodeLimits(rank, task.node.shape) for rank, task in tasks.items() if task.resized]
@@ -175,9 +175,9 @@ class DockerBackend:
     def _limited(
         self, tasks: Mapping[int, Task], found: Mapping[int, NodeStatus | HarnessError]
     ) -> dict[int, NodeStatus | HarnessError]:
-        """Have Docker give those their share of a CPU that hold another one; what they say then."""
+        """Have Docker change the CPU shares that differ from the plan; returns those nodes' new status."""
         shares = {}
-        for rank, task in tasks.items() if not self._remote else ():  # Swarm's, see check
+        for rank, task in tasks.items() if not self._remote else ():  # Swarm sets those of a stack, see check
             status, share = found[rank], task.node.shape.cpu
             held = status.cpu.applied if isinstance(status, NodeStatus) and status.cpu else None
             if not isinstance(status, HarnessError) and held != share and (share or task.resized):
@@ -206,7 +206,7 @@ class DockerBackend:
     def spawn_privileged(
         self, rank: int, argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdio: Stdio = Stdio()
     ) -> subprocess.Popen[bytes]:
-        """See Backend: as the container's root, whom the agent of a node on another machine does not start."""
+        """See Backend: as the container's root; the agent of a node on another machine refuses that."""
         self._agents.require(rank, f"start {argv[0]!r}")
         if rank in self._remote:
             raise UnavailableError(
@@ -243,17 +243,17 @@ class DockerBackend:
         )
 
     def _order(self, order: str, ranks: Collection[int]) -> None:
-        """Raises the first error."""
+        """Send an order to these nodes. Raises the first error."""
         for answer in self._agents.ask({rank: {"do": order} for rank in ranks}).values():
             if isinstance(answer, HarnessError):
                 raise answer
 
     def kill_jobs(self, ranks: Collection[int]) -> None:
-        """See Backend: all processes of the container that are not root's."""
+        """See Backend: kills all processes of the container that are not root's."""
         self._order("kill", ranks)
 
     def pause_jobs(self, ranks: Collection[int]) -> None:
-        """See Backend: agents have them go on when the connection to this process ends."""
+        """See Backend: agents resume them when the connection to this process ends."""
         self._order("pause", ranks)
 
     def resume_jobs(self, ranks: Collection[int]) -> None:
@@ -263,13 +263,13 @@ class DockerBackend:
         self._order("restart", ranks)
 
     def apply_trunks(self, plan: NetworkPlan) -> Mapping[str, CapStatus]:
-        """See Backend: ``check`` lets none pass."""
+        """See Backend: ``check`` refuses plans with trunks."""
         return {}
 
     observe_trunks = apply_trunks
 
     def sample(self, plan: NetworkPlan, folder: Path, attempt: int) -> AgentSampling:
-        """See Backend. The folder must be the one that the containers have for results."""
+        """See Backend; the folder must be the containers' folder for results."""
         return AgentSampling(self._agents, attempt)
 
     def destroy(self) -> None:

@@ -1,4 +1,4 @@
-"""The folder that the nodes' image is built from: a checkout, or the same files out of an installed package."""
+"""The folder from which the nodes' image is built: a checkout, or the same files from an installed package."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 from harness.installed import CHECKOUT, PACKAGE, shipped
 
 _LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "project", "tc_profiles")
-"""Of the installed package: what a wheel adds to it."""
+"""What a wheel adds to the package."""
 
 
 def build_context() -> Path:
-    """The checkout, or a folder in the user's cache with the same layout, in which wheels stay for the next time.
+    """The checkout, or a folder in the user's cache with the same layout, which keeps wheels for the next build.
 
-    Raises OSError where that cannot be written.
+    Raises OSError where the cache cannot be written.
     """
     if CHECKOUT:
         return CHECKOUT

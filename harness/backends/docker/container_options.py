@@ -1,4 +1,4 @@
-"""How containers are to be made."""
+"""Options of the containers that are made, and their parsers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AMOUNT: Final = re.compile(r"\d+[bkmg]?", re.ASCII | re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a container may use; 0: as much as there is.
+    """What a container may use; 0: no limit.
 
     Args:
         pids: processes and threads.
@@ -32,7 +32,7 @@ class Limits:
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """As HARNESS_PIDS, HARNESS_MEMORY and HARNESS_TMP say; compose.yaml knows them too. Raises InputError."""
+        """From HARNESS_PIDS, HARNESS_MEMORY and HARNESS_TMP, which compose.yaml uses, too. Raises InputError."""
         made = cls(**{one.name: environ.get(f"HARNESS_{one.name.upper()}") or str(one.default) for one in fields(cls)})
         if not made.pids.isascii() or not made.pids.isdigit():
             raise InputError(f"HARNESS_PIDS={made.pids!r}: write a number of processes, e.g. 4096, or 0 for no limit")
@@ -46,16 +46,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class ContainerOptions:
-    """What ``harness up --runtime docker`` was asked for.
+    """Options of ``harness up --runtime docker``.
 
     Args:
-        image: made by ``harness image build``, or made from that.
-        volumes: HOST:CONTAINER[:ro], as docker run's.
-        engine: what makes the links: auto, netem or userspace.
+        image: made by ``harness image build``, or from that image.
+        volumes: HOST:CONTAINER[:ro], as for docker run.
+        engine: auto, netem or userspace.
         congestion_control: of TCP.
-        transient: whether they end with this process.
+        transient: whether the containers end with this process.
         limits: of each container.
-        gpus: of each container, as parse_gpus reads them; None: none.
+        gpus: of each container, see parse_gpus; None: none.
     """
 
     image: str = IMAGE
@@ -68,7 +68,7 @@ class ContainerOptions:
 
 
 def parse_gpus(text: str | None) -> dict[str, Any] | None:
-    """A device request of Docker's API, without its capabilities, of ``all``, ``2`` or ``device=0,GPU-3a23``.
+    """A device request of Docker's API, without capabilities, for ``all``, ``2`` or ``device=0,GPU-3a23``.
 
     Raises InputError.
     """
@@ -83,7 +83,7 @@ def parse_gpus(text: str | None) -> dict[str, Any] | None:
 
 
 def parse_volume(text: str) -> tuple[str, str, bool]:
-    """Folder of the host, folder inside, whether it is read-only, of ``/HOST:/INSIDE[:ro]``. Raises InputError."""
+    """(folder of the host, folder in the container, whether read-only) of ``/HOST:/INSIDE[:ro]``. Raises InputError."""
     source, _, rest = text.partition(":")
     target, _, mode = rest.partition(":")
     if not (source.startswith("/") and target.startswith("/")) or mode not in ("", "ro", "rw"):

@@ -1,4 +1,4 @@
-"""Shares of a CPU of containers: Docker's quota of each, which holds for all that runs in it."""
+"""CPU shares of containers: Docker's quota, which limits everything in a container."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINKS: Final = (
 
 
 def quota(share: CpuShare | None) -> dict[str, int]:
-    """As Docker's requests have it; no limit is a quota of -1."""
+    """A share as a part of a request to Docker, where a quota of -1 means no limit."""
     if share is None:
         return {"CpuQuota": -1}
     quota, period = quota_us(share)
@@ -29,21 +29,21 @@ def quota(share: CpuShare | None) -> dict[str, int]:
 
 
 def shares_note(plan: NetworkPlan, engine: str) -> list[str]:
-    """What the user should know about the shares of a plan's nodes."""
+    """Messages for the user about the CPU shares of a plan's nodes."""
     if not any(shape.cpu for shape in plan.nodes.values()):
         return []
     return [_WHOLE + (_LINKS if engine == USERSPACE else "")]
 
 
 def check_daemon_cores(plan: NetworkPlan, before: NetworkPlan | None) -> None:
-    """Raise InputError where a node is to have more than the daemon's machine; asks only where something is new."""
+    """Raise InputError where a new share exceeds the cores of the daemon's machine."""
     old = before.nodes if before else {}
     if any(shape.cpu and shape != old.get(rank) for rank, shape in plan.nodes.items()):
         check_cores(plan, int(DockerDaemon(os.environ).ask("GET", "/info")["NCPU"]))
 
 
 def refuse_new_shares(plan: NetworkPlan, before: NetworkPlan | None) -> None:
-    """Raise InputError where a node of a Swarm stack is to have another share: Swarm gives its containers theirs."""
+    """Raise InputError where the share of a node in a Swarm stack would change: only Swarm can change it."""
     for rank in range(plan.size):
         if before is not None and plan.node_shape(rank).cpu != before.node_shape(rank).cpu:
             raise InputError(
@@ -53,9 +53,9 @@ def refuse_new_shares(plan: NetworkPlan, before: NetworkPlan | None) -> None:
 
 
 def limit(containers: Mapping[int, str], shares: Mapping[int, CpuShare | None]) -> dict[int, HarnessError]:
-    """Give these ranks' containers their shares; what was refused, by rank.
+    """Give these ranks' containers their shares; returns Docker's refusals, by rank.
 
-    A limit that Docker was given in another way, as Compose's ``cpus``, is not taken away.
+    It leaves a limit that Docker got in another way, such as Compose's ``cpus``.
     """
     daemon, refused = DockerDaemon(os.environ), dict[int, HarnessError]()
     for rank, share in shares.items():

@@ -34,7 +34,7 @@ except ModuleNotFoundError as missing:
 SYSCTLS: Final = {name.replace("/", "."): value for name, value in CONTAINER.items()}
 SECURITY: Final = ("no-new-privileges:true",)
 TMPFS: Final = {"/tmp": "exec,size={tmp}", "/run": "size=16m"}
-"""By folder, its options; of /tmp, the size is the options'."""
+"""Mount options by folder; ``tmp`` is Limits.tmp."""
 DNS_OPTIONS: Final = ("ndots:1", "timeout:1", "attempts:1")
 AGENT: Final = "harness-node"
 """The program in the image that is process 1."""
@@ -47,10 +47,10 @@ _POLL_SECONDS: Final = 0.5
 
 @contextlib.contextmanager
 def _client() -> Iterator[Any]:
-    """The daemon that the environment names; what the SDK raises in the block becomes an error of ours.
+    """A client of the daemon that the environment names; turns the SDK's errors in the block into ours.
 
     Raises:
-        UnavailableError: it does not answer, or no more.
+        UnavailableError: the daemon does not answer.
         HarnessError: it refuses a request.
     """
     try:
@@ -68,14 +68,14 @@ def _client() -> Iterator[Any]:
                 f"the Docker daemon does not answer a request ({problem}); see its log, start it again"
             ) from None
         except DockerException as problem:
-            raise HarnessError(f"Docker cannot be asked that: {problem}") from None
+            raise HarnessError(f"cannot send a request to Docker: {problem}") from None
 
 
 def create(network: str, plan: NetworkPlan, recipe: ContainerOptions, progress: Progress) -> dict[int, str]:
-    """A bridge network with one container per node; their ids by rank. What was made stays where it fails.
+    """Make a bridge network with one container per node; returns their ids by rank. An error leaves what was made.
 
     Raises:
-        InputError: no image can have that name, or no container the network's.
+        InputError: the image's or the network's name is invalid.
         UnavailableError: there is no daemon or no image.
         NetworkStateError: names or subnets are taken.
     """
@@ -109,7 +109,7 @@ def create(network: str, plan: NetworkPlan, recipe: ContainerOptions, progress: 
 
 
 def check_free(network: str) -> None:
-    """Raise NetworkStateError where containers of such a network are there, though none of them runs."""
+    """Raise NetworkStateError where ended containers of such a network are left."""
     with _client() as client:
         ours = {"label": f"{labels.NETWORK}={network}"}
         if client.containers.list(all=True, filters=ours, ignore_removed=True):
@@ -120,14 +120,14 @@ def check_free(network: str) -> None:
 
 
 def _prefix(network: str) -> str:
-    """What the names of its network and containers at Docker begin with."""
+    """The prefix of the names that the network and its containers have at Docker."""
     return f"harness-{network}"
 
 
 def _make_network(client: Any, network: str, plan: NetworkPlan) -> None:
     net = plan.addressing
     for old in client.networks.list(filters={"label": f"{labels.NETWORK}={network}"}):
-        with contextlib.suppress(APIError):  # what a killed command left; one in use is reported below
+        with contextlib.suppress(APIError):  # a killed command has left it; one in use is reported below
             old.remove()
     name = _prefix(network)
     if client.networks.list(names=[f"^{name}$"]):
@@ -172,7 +172,7 @@ def _make_node(client: Any, network: str, plan: NetworkPlan, rank: int, recipe: 
     try:
         container = client.containers.create(
             recipe.image,
-            entrypoint=[AGENT],  # without the image's own command, which would be a job
+            entrypoint=[AGENT],  # not the image's own command, which would be a job
             name=name,
             hostname=name,
             labels=mine,
@@ -214,7 +214,7 @@ def _gpus(text: str | None) -> list[DeviceRequest]:
 
 
 def _cpu(share: CpuShare | None) -> dict[str, int]:
-    """In the SDK's words."""
+    """A CPU share as arguments of the SDK."""
     if share is None:
         return {}
     made = quota(share)
@@ -227,7 +227,7 @@ def _mount(volume: str) -> Mount:
 
 
 def check_running(containers: Mapping[int, str]) -> None:
-    """Raise NodeError with its last words where one of these has ended."""
+    """Raise NodeError with the last line of its log where one of these containers has ended."""
     with _client() as client:
         for rank, identity in containers.items():
             try:
@@ -264,7 +264,7 @@ def remove(network: str) -> None:
 
 
 def _is_removed(left: Any, ours: Set[str], network: str, deadline: float) -> bool:
-    """Try to remove it; not, until the deadline, where only containers of ours are on it, which are about to go."""
+    """Try to remove a network; False, until the deadline, where only our containers use it, which are ending."""
     try:
         left.remove()
     except NotFound:
@@ -282,7 +282,7 @@ def _is_removed(left: Any, ours: Set[str], network: str, deadline: float) -> boo
 
 
 def _others(network: Any, ours: Set[str]) -> list[str]:
-    """The names of containers on it that are not ours."""
+    """The names of other containers on a network."""
     try:
         network.reload()
     except NotFound:

@@ -1,11 +1,11 @@
-"""The requests to a Docker daemon that every command and every program takes, which shall be quick.
+"""Requests to a Docker daemon, for commands and programs that must start fast.
 
-Without the SDK, for three reasons: sixteen programs start at once, and ``import docker`` takes 0.2 s of a core each;
-the SDK drops what the daemon sends in one piece with its answer to "start"; and over ssh it
-needs paramiko where this, as Docker's own command does, runs ``ssh HOST docker system dial-stdio``.
+It does without the SDK, because sixteen programs start at once, and ``import docker`` takes 0.2 s of a core each;
+because the SDK loses output that arrives together with the answer to "start"; and because over ssh the SDK needs
+paramiko, where this runs ``ssh HOST docker system dial-stdio``, as Docker's own command does.
 
-The daemon is found as by ``docker.from_env``: DOCKER_HOST (unix, tcp, http, https, ssh), DOCKER_TLS_VERIFY,
-DOCKER_CERT_PATH. Contexts of Docker's command are not known, as the SDK does not know them there.
+It finds the daemon as ``docker.from_env`` does: by DOCKER_HOST (unix, tcp, http, https, ssh), DOCKER_TLS_VERIFY and
+DOCKER_CERT_PATH, and not by the contexts of Docker's command.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _CONNECT_S: Final = 20.0
 
 
 class DockerDaemon:
-    """One connection to the daemon that the environment names.
+    """A connection to the daemon that the environment names.
 
     Args:
-        environ: where DOCKER_HOST and the like stand.
+        environ: with DOCKER_HOST and the other variables.
 
     Raises:
-        InputError: DOCKER_HOST makes no sense.
-        UnavailableError: no daemon, or one too old.
-        PrivilegeError: we may not talk to it.
+        InputError: DOCKER_HOST is invalid.
+        UnavailableError: no daemon answers, or it is too old.
+        PrivilegeError: this user may not talk to it.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -58,18 +58,18 @@ class DockerDaemon:
         self._version = f"/v{version}"
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """A request and its answer in JSON, or None where it is empty. Raises DockerRefusal, UnavailableError."""
+        """Send a request; returns the answer's JSON, None for an empty one. Raises DockerRefusal, UnavailableError."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         answer = self._request(method, self._version + path, body, headers)
         with self._explained():
             return json.loads(answer.body) if answer.body else None
 
     def upgrade(self, path: str, body: Mapping[str, Any]) -> tuple[socket.socket, bytes]:
-        """A request that turns the connection into a stream; the stream, and what came with the answer already.
+        """Turn the connection into a stream; returns it, and what came together with the answer.
 
         Raises:
-            DockerRefusal: it does not.
-            UnavailableError: it ended meanwhile.
+            DockerRefusal: the daemon refuses.
+            UnavailableError: the connection ended.
         """
         headers = {"Content-Type": "application/json", "Connection": "Upgrade", "Upgrade": "tcp"}
         answer = self._request("POST", self._version + path, body, headers, stream=True)
@@ -94,7 +94,7 @@ class DockerDaemon:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Make what goes wrong while we talk to it an error of ours. Raises PrivilegeError, UnavailableError."""
+        """Turn errors of the connection into PrivilegeError or UnavailableError."""
         try:
             yield
         except PermissionError:
@@ -113,11 +113,11 @@ class DockerDaemon:
 
 
 class DockerRefusal(HarnessError):
-    """The daemon's answer to a request that it does not carry out.
+    """The daemon refuses a request.
 
     Args:
-        status: HTTP's.
-        cause: in its words.
+        status: of HTTP.
+        cause: the daemon's words.
     """
 
     def __init__(self, status: int, cause: str) -> None:
@@ -133,7 +133,7 @@ def _cause(status: int, body: bytes) -> str:
 
 
 def _connected(host: str, environ: Mapping[str, str]) -> socket.socket:
-    """To the daemon. Raises InputError, UnavailableError, OSError."""
+    """A socket to the daemon. Raises InputError, UnavailableError, OSError."""
     try:
         url = urlsplit(host if "://" in host else f"tcp://{host}")
         port = url.port
@@ -154,7 +154,7 @@ def _connected(host: str, environ: Mapping[str, str]) -> socket.socket:
 
 
 def _over_ssh(host: str, user: str | None, port: int | None) -> socket.socket:
-    """Connect to the daemon at another machine. ssh gets a session of its own: our signals are not for it."""
+    """Connect to the daemon of another machine. ssh gets a session of its own, so that our signals do not reach it."""
     options = [*(["-l", user] if user else []), *(["-p", str(port)] if port else [])]
     ours, theirs = socket.socketpair()
     with theirs:
@@ -172,11 +172,12 @@ def _over_ssh(host: str, user: str | None, port: int | None) -> socket.socket:
 
 
 def _tls(environ: Mapping[str, str], https: bool) -> ssl.SSLContext | None:
-    """As docker.from_env: encrypted with DOCKER_CERT_PATH or DOCKER_TLS_VERIFY, whose empty value means no check."""
+    """As docker.from_env: DOCKER_CERT_PATH or DOCKER_TLS_VERIFY asks for TLS; an empty DOCKER_TLS_VERIFY for no check
+    of the certificate."""
     verify, folder = bool(environ.get("DOCKER_TLS_VERIFY")), environ.get("DOCKER_CERT_PATH")
     if not (verify or folder or https):
         return None
-    import ssl  # here, for it takes 7 ms and few need it
+    import ssl  # here, because it takes 7 ms and few need it
 
     context = ssl.create_default_context()
     if not (verify or folder):

@@ -1,7 +1,7 @@
-"""HTTP/1.1 (RFC 9112) over a connected socket, as much of it as a Docker daemon speaks.
+"""HTTP/1.1 (RFC 9112) over a connected socket, as far as Docker daemons use it.
 
-Every command and every program in a container begins with it, sixteen at once: ``import http.client`` and ssl take
-20 ms of a core, this 2 ms.
+Every command and every program in a container needs it, sixteen at once, and ``import http.client`` and ssl take 20 ms
+of a core, this 2 ms.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Answer:
-    """What came.
+    """An answer.
 
     Args:
         status: e.g. 200.
         headers: by lower-case name.
-        body: all of it; where the connection became a stream, what came of that already.
+        body: the whole body; where the connection became a stream, the part of the stream that has come.
     """
 
     status: int
@@ -27,7 +27,7 @@ class Answer:
 
 
 class HttpConnection:
-    """Requests one after the other. Everything raises OSError, and ValueError where it is not HTTP that comes.
+    """Sends one request after the other. Everything raises OSError, and ValueError for an answer that is not HTTP.
 
     Args:
         connected: to the server, with a timeout.
@@ -45,9 +45,9 @@ class HttpConnection:
         Args:
             method: e.g. GET.
             target: path and query.
-            body: what is sent with it.
-            headers: those that the request needs beside Host and Content-Length.
-            stream: whether the connection becomes a stream where the answer is no error.
+            body: of the request.
+            headers: beside Host and Content-Length.
+            stream: whether the connection becomes a stream unless the answer is an error.
         """
         length = {} if body is None else {"Content-Length": str(len(body))}
         lines = [f"{name}: {value}" for name, value in {"Host": "docker", **length, **headers}.items()]
@@ -95,5 +95,5 @@ class HttpConnection:
 
 
 def would_block(problem: OSError) -> bool:
-    """Whether a socket, also one with TLS, only says: not now. Without importing ssl where nobody needs it."""
+    """Whether an error only means that a socket, perhaps with TLS, is not ready. Does not import ssl."""
     return isinstance(problem, BlockingIOError) or type(problem).__name__ in ("SSLWantReadError", "SSLWantWriteError")

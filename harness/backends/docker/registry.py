@@ -1,6 +1,6 @@
-"""Which networks of containers there are: Docker knows them by labels, and their agents know what they are like.
+"""Finds networks of containers by Docker's labels, whether Compose or ``harness up`` started them.
 
-Whoever started them: Compose, or ``harness up``.
+Their agents know the plans.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 NETWORK: Final = "tc-harness.network"
 """The label with the network's name."""
 RANK: Final = "tc-harness.rank"
-"""The label with the rank, where it is not Compose who numbers the containers."""
+"""The label with the rank, unless Compose numbers the containers."""
 TRANSIENT: Final = "tc-harness.transient"
-"""The label of what ends with the command that made it."""
+"""The label of containers that end with the command that made them."""
 STACK: Final = "tc-harness.stack"
-"""The label with the number of ranks where some may be on other machines: of a stack of Docker Swarm."""
+"""The label of a Docker Swarm stack, with its number of ranks; some may be on other machines."""
 NAMESPACE: Final = "com.docker.stack.namespace"
 """Swarm's label with the name of a stack."""
 _NUMBER: Final = "com.docker.compose.container-number"
@@ -42,11 +42,11 @@ class Found:
 
     Args:
         name: the network's.
-        running: by rank, the ids of those that run (or are paused).
-        ended: by rank, the ids of those that do not.
+        running: ids of running and paused containers, by rank.
+        ended: ids of ended containers, by rank.
         created: seconds since the epoch.
         transient: whether they end with the command that started them.
-        remote: by rank, the Swarm services of those that are on other machines, or nowhere any more.
+        remote: Swarm services of ranks whose containers are on other machines, or gone, by rank.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Found:
 
 
 def sort_out(listed: Iterable[Mapping[str, Any]]) -> list[Found]:
-    """Networks by name, from what ``GET /containers/json?all=1`` lists (Docker Engine API)."""
+    """Networks, sorted by name, of the containers that ``GET /containers/json?all=1`` lists (Docker Engine API)."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for one in listed:
         if name := _name(one["Labels"]):
@@ -67,7 +67,7 @@ def sort_out(listed: Iterable[Mapping[str, Any]]) -> list[Found]:
 
 
 def _name(labels: Mapping[str, str]) -> str | None:
-    """Of the network; a stack has the name that it was deployed with."""
+    """The network's name by its labels; a stack has the name with which it was deployed."""
     name = labels.get(NETWORK)
     return labels.get(NAMESPACE, name) if name else None
 
@@ -93,10 +93,10 @@ def _found(name: str, listed: list[Mapping[str, Any]]) -> Found:
 
 
 class DockerRegistry:
-    """What LocalRegistry is for namespaces; nothing is written. Raises UnavailableError without Docker.
+    """The registry of containers, which reads labels and asks agents. Raises UnavailableError without Docker.
 
     Args:
-        local: keeps the locks, and where changes are recorded: those are of this machine.
+        local: keeps this machine's locks and folders.
     """
 
     unread = "no agent of network {name!r} answers; its containers are removed all the same"
@@ -104,10 +104,10 @@ class DockerRegistry:
     def __init__(self, local: Registry) -> None:
         self._local = local
         self._daemon: DockerDaemon | None = None
-        """The connection by which containers were listed: the next conversation with an agent takes it over."""
+        """The connection that listed containers; the next conversation with an agent takes it over."""
 
     def lock(self, name: str) -> AbstractContextManager[None]:
-        """See Registry: it keeps commands of this machine from each other."""
+        """See Registry: it locks out other commands on this machine."""
         return self._local.lock(name)
 
     def found(self) -> list[Found]:
@@ -117,7 +117,7 @@ class DockerRegistry:
         return sort_out(listed)
 
     def names(self) -> list[str]:
-        """Of all networks of which something is there: containers that have ended, or only a bridge."""
+        """All networks, also those of which only ended containers or a bridge are left."""
         found = self.found()
         assert self._daemon is not None
         bridges: list[Mapping[str, Any]] = self._daemon.ask("GET", f"/networks?filters={_OURS}")
@@ -125,7 +125,7 @@ class DockerRegistry:
         return sorted(listed | {one.name for one in found})
 
     def has_stack(self, name: str) -> bool:
-        """Whether the swarm, as far as its managers know, or this machine has a stack of ours of that name."""
+        """Whether the swarm or this machine has a stack of ours of that name."""
         daemon = DockerDaemon(os.environ)
         listed: list[Mapping[str, Any]] = daemon.ask("GET", f"/networks?filters={_OURS}")
         return any(NAMESPACE in one["Labels"] and _name(one["Labels"]) == name for one in listed)
@@ -133,41 +133,41 @@ class DockerRegistry:
     def load(self, name: str, known: Registration | None = None) -> Registration | None:
         """See Registry: a network whose containers run, or None. Raises RecordError where no agent answers."""
         if known is not None:
-            with contextlib.suppress(NodeError):  # then its containers may be others by now
+            with contextlib.suppress(NodeError):  # it may have other containers by now
                 state = _backend().from_handle(known.handle).state(plan=True, known=known.plan)
                 return replace(known, plan=state.get("plan", known.plan))
         found = next((one for one in self.found() if one.name == name and one.running), None)
         return None if found is None else self.registration(found)
 
     def connect(self, found: Found, ranks: Collection[int] = ()) -> None:
-        """Begin to talk to the agents of a network, without waiting for any.
+        """Start conversations with the agents of a network, without waiting.
 
         Args:
             found: its containers.
-            ranks: whose agents will be asked for more than the registration.
+            ranks: whose agents will get other requests than for the registration.
         """
         daemon, self._daemon = self._daemon, None
         Agents(found.running, found.ended, found.remote).connect(ranks, daemon)
 
     def registration(self, found: Found) -> Registration:
-        """Of a network whose containers run. Raises RecordError where no agent answers."""
+        """The registration of a network whose containers run. Raises RecordError where no agent answers."""
         try:
             self.connect(found)
             backend = _backend()(found.name, None, found.running, found.ended, remote=found.remote)
             state = backend.state(plan=True)
         except (PrivilegeError, UnavailableError):
             raise
-        except HarnessError as error:  # also where a container has ended since they were listed
+        except HarnessError as error:  # also where a container has ended since it was listed
             raise RecordError(f"network {found.name!r} does not answer: {error}") from None
         return Registration(
             found.name, backend.name, state["engine"], backend.handle, state["plan"], found.created, found.transient
         )
 
     def save(self, record: Registration) -> None:
-        """Nothing: agents keep what they were sent."""
+        """Does nothing: agents keep the changes that they get."""
 
     def amend(self, record: Registration, change: Mapping[str, Any]) -> None:
-        """The same."""
+        """Does nothing, as save."""
 
     def remove(self, name: str) -> None:
         """Remove its containers and its networks."""
@@ -198,7 +198,7 @@ class DockerRegistry:
 
 
 def _backend() -> type[DockerBackend]:
-    """Imported once the agents are connected: while their processes start there is time for it."""
+    """Import the backend late: while the agents' processes start there is time for it."""
     from harness.backends.docker.backend import DockerBackend
 
     return DockerBackend

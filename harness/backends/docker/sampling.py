@@ -1,4 +1,4 @@
-"""Asks the agents of a network to record its links and flows into the folder that their containers have for results."""
+"""Has the agents of a network record links and flows, into their containers' folder for results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.backends.docker.agents import Agents
 from harness.errors import HarnessError
 
 _ASK_SECONDS: Final = 1.0
-"""How often agents are asked for messages at most."""
+"""It asks agents for messages at most once in so long."""
 
 
 class AgentSampling:
@@ -30,7 +30,7 @@ class AgentSampling:
                 raise answer
 
     def messages(self) -> list[str]:
-        """See Sampling. The messages of all nodes that answer, each once."""
+        """See Sampling: messages of all nodes that answer, each text once."""
         if time.monotonic() < self._asked + _ASK_SECONDS:
             return []
         return self._ask(end=False)

@@ -1,5 +1,4 @@
-"""Removes a network of containers, also a stack of Docker Swarm: its services, whose containers may be on any machine,
-its networks and its files."""
+"""Removes a network of containers; of a Docker Swarm stack, services on all machines, networks and configs."""
 
 from __future__ import annotations
 
@@ -16,12 +15,12 @@ from harness.backends.docker.daemon import DockerDaemon, DockerRefusal
 from harness.errors import UnavailableError
 
 _LEAVE_SECONDS: Final = 60.0
-"""How long containers may take to end: Swarm gives each 10 s, unless the stack says otherwise."""
+"""How long containers may take to end: Swarm kills them after 10 s, unless the stack sets another grace period."""
 _POLL_SECONDS: Final = 0.5
 
 
 def remove(name: str) -> None:
-    """Remove all that there is of a network of containers: a stack on all machines, or else what is on this one.
+    """Remove a network of containers: a stack on all machines, or else what is on this one.
 
     Raises:
         UnavailableError: there is a stack, and this is no manager of its swarm.
@@ -34,12 +33,7 @@ def remove(name: str) -> None:
 
 
 def _remove_stack(name: str) -> bool:
-    """Whether there was such a stack of ours.
-
-    Raises:
-        UnavailableError: there is one, and this is no manager of its swarm.
-        HarnessError: Docker refuses, or containers do not end.
-    """
+    """Returns whether there was such a stack of ours; see remove."""
     daemon = DockerDaemon(os.environ)
     try:
         listed = _listed(daemon, "services", name)
@@ -71,7 +65,7 @@ def _remove_stack(name: str) -> bool:
 
 
 def _listed(daemon: DockerDaemon, what: str, name: str) -> list[Mapping[str, Any]]:
-    """Those of the stack."""
+    """The stack's objects of one kind."""
     found: list[Mapping[str, Any]] = daemon.ask("GET", f"/{what}?filters={_filter(f'{labels.NAMESPACE}={name}')}")
     return found
 
@@ -81,7 +75,7 @@ def _filter(*wanted: str) -> str:
 
 
 def _delete(daemon: DockerDaemon, path: str, deadline: float = 0.0) -> None:
-    """Remove one thing; what containers use that are about to end, as soon as they have."""
+    """Remove one object; until the deadline, try again while ending containers use it."""
     while True:
         try:
             daemon.ask("DELETE", path)
@@ -96,7 +90,7 @@ def _delete(daemon: DockerDaemon, path: str, deadline: float = 0.0) -> None:
 
 
 def _containers(daemon: DockerDaemon, name: str) -> list[Mapping[str, Any]]:
-    """Those of a stack of ours that are here, ended or not."""
+    """The containers of our stack that are on this machine, also ended ones."""
     ours = _filter(labels.STACK, f"{labels.NAMESPACE}={name}")
     found: list[Mapping[str, Any]] = daemon.ask("GET", f"/containers/json?all=1&filters={ours}")
     return found

@@ -1,8 +1,8 @@
-"""Nodes as the services of a stack for Docker Swarm: the same image and variables as compose.yaml's; pure.
+"""Nodes as the services of a Docker Swarm stack, with the image and variables of compose.yaml; pure.
 
-Each rank is a service of one container, which Swarm puts on any machine, and rank 0 on a manager, where its results
-come to. Two networks join all of them: the shaped one, ``links``, and ``manage``, by which agents talk. A container's
-interfaces are in the order of the networks' names, so ``links`` is eth0.
+Each rank is a service of one container, which Swarm puts on any machine, and rank 0 on a manager, which gets the
+results. Two networks join all containers: ``links``, which is shaped, and ``manage``, over which agents talk. A
+container's interfaces are in the order of the networks' names, so ``links`` is eth0.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from harness.model.plan import NetworkPlan
 from harness.model.plan_options import NetworkOptions
 
 VXLAN: Final = 50
-"""Bytes of a packet that the overlay network takes: VXLAN's headers over IPv4 (RFC 7348, section 5)."""
+"""Bytes that the overlay network adds to a packet: VXLAN's headers over IPv4 (RFC 7348, section 5)."""
 MTU: Final = 1500 - VXLAN
-"""Of the links, unless it is given: what fits through machines' usual networks."""
+"""Default of the links: what fits through machines' usual networks."""
 LINKS, MANAGE_NETWORK = "links", "manage"
 _NAME: Final = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?")
 _SYSCTLS: Final = {name.replace("/", "."): value for name, value in CONTAINER.items() if "ipv6" not in name}
@@ -46,9 +46,9 @@ class StackOptions(JobOptions):
     """What a stack has beside its network.
 
     Args:
-        files: that every node gets, in /work.
-        runs: the folder for results on rank 0's machine; None: they end with the containers.
-        machine: the host name of that machine; None: any manager.
+        files: for every node, in /work.
+        runs: the folder for results on rank 0's machine; None: results vanish with the containers.
+        machine: host name of rank 0's machine; None: any manager.
         limits: of each container.
     """
 
@@ -99,7 +99,7 @@ def stack(chosen: NetworkOptions, job: StackOptions, plan: NetworkPlan) -> dict[
 
 
 def to_yaml(made: Mapping[str, Any]) -> str:
-    """A stack as text, in which each rank takes over what all have in common by its name."""
+    """A stack as text, in which ranks refer to the part that they have in common."""
     import yaml
 
     text = yaml.safe_dump(dict(made), sort_keys=False, width=120)
@@ -127,7 +127,7 @@ def _check(chosen: NetworkOptions, job: StackOptions, plan: NetworkPlan) -> None
 
 
 def _service(job: StackOptions, plan: NetworkPlan, rank: int) -> dict[str, Any]:
-    """What is this rank's alone."""
+    """The part of one rank."""
     labels = {NETWORK: job.name, STACK: str(plan.size), RANK: str(rank)}
     made: dict[str, Any] = {
         "<<": "*node",
@@ -141,7 +141,7 @@ def _service(job: StackOptions, plan: NetworkPlan, rank: int) -> dict[str, Any]:
 
 
 def _container(job: StackOptions, environment: Mapping[str, str]) -> dict[str, Any]:
-    """What all ranks have in common."""
+    """The part that all ranks have in common."""
     return {
         "image": literal(job.image),
         "command": [literal(word) for word in job.command],
@@ -152,7 +152,7 @@ def _container(job: StackOptions, environment: Mapping[str, str]) -> dict[str, A
         "sysctls": dict(_SYSCTLS),
         "dns_search": ".",
         "stop_grace_period": "15s",
-        # Swarm names only what is healthy, and a node that finds nobody never is.
+        # Swarm resolves only the names of healthy containers, and a node that finds no other is never healthy.
         "healthcheck": {"disable": True},
         "configs": [
             {
@@ -184,5 +184,5 @@ def _deploy(job: StackOptions, rank: int, cpu: CpuShare | None, labels: Mapping[
 
 
 def _config(file: WorkFile) -> str:
-    """Swarm's configs never change: one of another content has another name."""
+    """The name of a file's config: Swarm's configs cannot change, so another content needs another name."""
     return f"file-{file.digest[:12]}"

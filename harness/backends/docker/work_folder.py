@@ -1,4 +1,4 @@
-"""The user's files on their way to other machines: Docker Swarm carries them, as its configs, into every container."""
+"""The user's files for nodes on other machines: Docker Swarm copies them, as configs, into every container."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.errors import InputError, quoted
 LARGEST: Final = 500 * 1024 - 1
 """Bytes of a config (moby/swarmkit, api/validation/secrets.go: MaxSecretSize)."""
 MOST: Final = 200
-"""Files that are carried: every manager of the swarm keeps all of them in memory."""
+"""Files at most: every manager of the swarm keeps all of them in memory."""
 _OWN_IMAGE: Final = "build such into an image of yours (FROM harness-node, COPY) and name that: --image"
 _IN_TOPOLOGY: Final = re.compile(r"([:,=])")
 
@@ -25,9 +25,9 @@ class WorkFile:
     """One file.
 
     Args:
-        source: where it is here.
-        target: its place in the folder.
-        digest: of its content.
+        source: its path here.
+        target: its path in the folder.
+        digest: SHA-256 of its content.
         executable: whether it may be run.
     """
 
@@ -38,12 +38,12 @@ class WorkFile:
 
 
 def read_folder(folder: Path) -> tuple[list[WorkFile], list[str]]:
-    """All files of a folder and those below it, but of hidden folders and Python's caches; and the names of empty ones.
+    """The files in a folder and below it, and the names of empty files, which Swarm does not copy.
 
-    What is neither file nor folder, as a pipe, is none of them. Swarm carries no empty file.
+    It leaves out hidden files and folders, Python's caches, and what is neither file nor folder.
 
     Raises:
-        InputError: it is no folder, or has too much.
+        InputError: it is no folder, or a file is too large, or there are too many.
     """
     if not folder.is_dir():
         raise InputError(f"--work {quoted(str(folder))} is not a folder")
@@ -81,12 +81,12 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def inside(option: str, text: str, folder: Path | None) -> str:
-    """What an option says, with the paths that the files have in a node, which starts in the folder.
+    """The text of an option with the paths that files have in a node, which starts in the folder.
 
     Args:
-        option: whose text it is.
+        option: its name, for errors.
         text: a name; or a path, perhaps within ``matrix:`` or ``regions:``.
-        folder: None: no file is carried.
+        folder: that is copied to nodes; None: none is.
 
     Raises:
         InputError: a file is not in the folder.

@@ -41,7 +41,7 @@ from harness.shaping.needs import needs_of
 
 T = TypeVar("T")
 OPEN_ENGINES: Final = 64
-"""Nodes whose engines keep open what they need, some five files each."""
+"""How many nodes' engines stay open, with some five files each."""
 
 
 class NetnsBackend:
@@ -63,9 +63,9 @@ class NetnsBackend:
         self._keeper = keeper
         self._lifeline: int | None = None
         self._engines: dict[int, Engine] = {}
-        """The nodes' own, by rank: those that were used last, with what they keep open."""
+        """The engines used last, by rank."""
         self._features: frozenset[str] = frozenset()
-        """What this kernel was found to have."""
+        """Features that this kernel was found to have."""
         self._calls = threading.Lock()
         self._pauses = Pauses(self._signal)
 
@@ -75,7 +75,7 @@ class NetnsBackend:
 
     @classmethod
     def from_handle(cls, handle: Mapping[str, Any], engine: Engine) -> NetnsBackend:
-        """The network that another process made. Raises RecordError."""
+        """The network that another process has made. Raises RecordError."""
         try:
             saved = handle["keeper"]
             keeper = Keeper(**{**saved, "nodes": tuple(saved["nodes"]), "firsts": tuple(saved["firsts"])})
@@ -140,10 +140,7 @@ class NetnsBackend:
         self.in_each(range(plan.size), lambda rank: wiring.bring_up(plan.node(rank), control), "let traffic flow")
 
     def in_each(self, ranks: Iterable[int], work: Callable[[int], T], what: str = "work in it") -> dict[int, T]:
-        """Do this in every one of these nodes' network namespaces. Raises what it raises; for an OSError, NodeError.
-
-        Many are shared out among forked workers.
-        """
+        """Do something in each of these nodes' network namespaces. Raises what it raises; for an OSError, NodeError."""
         keeper = self._require()
         return spread(keeper, list(ranks), partial(tour, keeper, works=[lambda rank, _: work(rank)], what=what))
 
@@ -170,14 +167,14 @@ class NetnsBackend:
             return answer if isinstance(answer, HarnessError) else cpus.with_status(keeper, tasks[rank], answer)
 
         ranks = list(tasks)
-        with self._calls:  # one at a time: an engine has one conversation with the kernel
+        with self._calls:  # one at a time, because an engine has one netlink socket
             visit = partial(tour, keeper, works=[begin, finish], what="enter it")
             if len(ranks) > OPEN_ENGINES:
                 return spread(keeper, ranks, lambda part: self._in_turns(part, visit))
             return away(keeper, lambda: self._in_turns(ranks, visit))
 
     def _in_turns(self, ranks: Sequence[int], visit: Callable[[Sequence[int]], dict[int, T]]) -> dict[int, T]:
-        """Do this for some nodes at a time, and keep the engines of the last ones."""
+        """Visit at most OPEN_ENGINES nodes at a time, and close all engines but the last ones."""
         answers: dict[int, T] = {}
         for start in range(0, len(ranks), OPEN_ENGINES):
             answers |= visit(ranks[start : start + OPEN_ENGINES])
@@ -200,7 +197,7 @@ class NetnsBackend:
         own_group: bool = True,
         cwd: str | None = None,
     ) -> subprocess.Popen[bytes]:
-        if env is not None and "HOSTNAME" in env:  # some shells export the host's
+        if env is not None and "HOSTNAME" in env:  # some shells export the host's name
             env = {**env, "HOSTNAME": node_name(rank)}
         keeper = self._require()
         with contextlib.ExitStack() as stack:
@@ -231,7 +228,7 @@ class NetnsBackend:
     def spawn_privileged(
         self, rank: int, argv: Sequence[str], *, env: Mapping[str, str] | None = None, stdio: Stdio = Stdio()
     ) -> subprocess.Popen[bytes]:
-        """See Backend: all programs in a node may."""
+        """See Backend: here every program in a node may."""
         return self.spawn(rank, argv, env=env, stdio=stdio, cwd="/")
 
     def _signal(self, rank: int, number: signal.Signals) -> None:
@@ -284,7 +281,7 @@ def _nothing() -> None:
 
 
 def _attempt(rank: int, task: Task, work: Callable[[], T]) -> T | HarnessError:
-    """An error is an answer."""
+    """Do something; an error is returned."""
     try:
         return work()
     except HarnessError as error:

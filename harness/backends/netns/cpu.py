@@ -1,7 +1,7 @@
-"""The groups in which programs of nodes with a share of a CPU run; they are made when a node first has one.
+"""The cgroups for programs of nodes with a CPU share; each is made when its node first gets a share.
 
-What shapes links, and what measures them, is in none: a slow computer does not slow its links. The folders are named
-after the network's keeper, so that whoever removes the network finds them, also where a command was killed.
+They do not contain what shapes and measures links, so a slow computer does not slow its links. Their folders are named
+after the network's keeper, so that any command that removes the network finds them.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from harness.model.status import NodeStatus
 
 
 class NodeCpus:
-    """Of the nodes of one network.
+    """The cgroups of one network's nodes.
 
     Args:
-        parent: the folder in which the groups are; empty: there can be none.
+        parent: the folder of the groups; empty: this machine allows none.
     """
 
     def __init__(self, parent: str) -> None:
@@ -34,7 +34,7 @@ class NodeCpus:
 
     @classmethod
     def here(cls) -> NodeCpus:
-        """For a network that this process makes: below its own group."""
+        """For a network that this process makes: groups below its own."""
         try:
             return cls(str(CpuController.find().parent()))
         except (UnavailableError, OSError):
@@ -43,8 +43,8 @@ class NodeCpus:
     def check(self, plan: NetworkPlan, before: NetworkPlan | None) -> None:
         """Raise InputError or UnavailableError where nodes cannot have their shares.
 
-        That is tried before a network is made; while it is up, a change itself tries it, and is taken back: a scenario
-        has no time for more.
+        It tries to limit a process before a network is made. While the network is up it does not, to save time: there
+        a change that fails is rolled back.
         """
         if before is not None and plan.nodes == before.nodes:
             return
@@ -56,16 +56,16 @@ class NodeCpus:
                 raise UnavailableError(f"--cpu: {error}") from None
 
     def group(self, keeper: Keeper, rank: int) -> CpuGroup | None:
-        """Of a node, made or not."""
+        """A node's group, whether it exists or not; None where there can be none."""
         if not self.parent:
             return None
         path = Path(self.parent, _name(keeper, rank))
         return CpuGroup(path, 2 if (path.parent / "cgroup.controllers").exists() else 1)
 
     def with_status(self, keeper: Keeper, task: Task, status: NodeStatus) -> NodeStatus | HarnessError:
-        """Do what the task says of the node's share of a CPU, and add what the kernel holds then."""
+        """Apply the node's CPU share if the task says so, and add what the kernel holds to the status."""
         share = task.node.shape.cpu
-        if share is None and task.action == "apply" and not task.resized:  # it has none, and had none
+        if share is None and task.action == "apply" and not task.resized:  # it has no share, and had none
             return status
         group = self.group(keeper, task.node.rank)
         if group is None or not (group.exists or (share and task.action == "apply")):
@@ -73,7 +73,7 @@ class NodeCpus:
         try:
             made = task.action == "apply" and group.make()
             held = group.read()
-            if task.action == "apply" and held.applied != share:  # the kernel gives a new quota at each that is set
+            if task.action == "apply" and held.applied != share:  # setting the same share again would refill the quota
                 group.limit(share)
                 held = group.read()
             if made:
@@ -86,7 +86,7 @@ class NodeCpus:
 
     @contextlib.contextmanager
     def door(self, keeper: Keeper, rank: int) -> Iterator[Callable[[], None]]:
-        """What a child calls, once it is in the node, to be in the node's group where it has one."""
+        """A function by which a child that has entered the node joins the node's group, where it has one."""
         if not self.parent:
             yield lambda: None
             return
@@ -111,7 +111,7 @@ class NodeCpus:
             try:
                 CpuGroup(path, 1).remove()
             except OSError as problem:
-                raise HarnessError(f"a group of CPU time cannot be removed: {host.explain(problem)}") from None
+                raise HarnessError(f"cannot remove a node's CPU group: {host.explain(problem)}") from None
 
 
 def _name(keeper: Keeper, rank: int | str) -> str:
@@ -119,7 +119,7 @@ def _name(keeper: Keeper, rank: int | str) -> str:
 
 
 def _adopt(group: CpuGroup, keeper: Keeper, rank: int) -> None:
-    """Take up the programs that run in the node already."""
+    """Move the programs that already run in the node into its group."""
     first = f"/proc/{keeper.pid}/root/proc/{keeper.firsts[rank]}"
     if [entry for entry in os.listdir(f"{first}/root/proc") if entry.isdigit()] == ["1"]:
         return
@@ -128,11 +128,11 @@ def _adopt(group: CpuGroup, keeper: Keeper, rank: int) -> None:
 
 
 def _is_inside(folder: str, node: str) -> bool:
-    """Whether a process is in that PID namespace, and not its first one, which only waits."""
+    """Whether a process is in a PID namespace, and not its first process, which only waits."""
     try:
         if os.readlink(f"{folder}/ns/pid") != node:
             return False
         with open(f"{folder}/status") as file:
             return next(line for line in file if line.startswith("NSpid:")).split()[-1] != "1"
-    except PermissionError:  # of another user
+    except PermissionError:  # the process is another user's
         return False

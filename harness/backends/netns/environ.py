@@ -1,4 +1,4 @@
-"""The environment that programs in namespaces begin with."""
+"""The environment of programs in namespaces."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from collections.abc import Mapping
 
 
 def program_environment() -> Mapping[str, str]:
-    """Ours; the first Python is that of the virtual environment which this one runs in, as with `uv run`.
-
-    Unless the user has activated another environment.
-    """
+    """Ours, but with our virtual environment first in PATH, as with `uv run`, unless the user has activated another."""
     ours = os.path.join(sys.prefix, "bin")
     active = os.environ.get("VIRTUAL_ENV") or os.environ.get("CONDA_PREFIX") or sys.prefix
     if sys.prefix == sys.base_prefix or os.path.realpath(active) != os.path.realpath(sys.prefix):

@@ -1,24 +1,23 @@
 """The process that a network lives in: ``keeper.py NODES FILES [DAEMON [TOGETHER]]``.
 
-It is process 1 of a PID namespace of its own, so killing it makes the kernel kill everything that runs in the
-network's nodes; and it holds the only references to the nodes' network namespaces, so they vanish with it. It ends
-when its standard input ends - the command that made the network was killed - unless one byte came before: ``harness
-up`` sends that when the network is complete.
+It is process 1 of a PID namespace, so when it is killed the kernel kills everything that runs in the network's nodes;
+and it holds the only references to the nodes' network namespaces, so they vanish with it. It ends when its standard
+input is closed, because the command that made the network was killed, unless a byte came before: ``harness up`` sends
+one when the network is complete.
 
-Every node has a PID namespace of its own below the keeper's, with a first process that only waits: a program that
-kills all it can see reaches its own node's programs, and no engine.
+Every node has a PID namespace below the keeper's, with a first process that only waits: a program that kills all it can
+see reaches the programs of its own node, and no engine.
 
 It answers in JSON on standard output: its process id as the command that made the network sees it, the file descriptors
-of the nodes' network namespaces, and their first processes, as it sees them. DAEMON is a module whose
-``Supervisor(namespaces by rank).run(lifeline)`` keeps processes alive beside the nodes: an engine's in user space.
-TOGETHER are groups of ranks, in JSON, each of which one such process must look after.
+of the nodes' network namespaces, and the process ids of the nodes' first processes, as it sees them. DAEMON is a module
+whose ``Supervisor(namespaces by rank).run(lifeline)`` keeps the user-space engine's daemons alive. TOGETHER lists, in
+JSON, groups of ranks that must have the same daemon. FILES is a file descriptor, from which it reads the contents of
+files that nodes see instead of the host's, by path in JSON.
 
-FILES is a file descriptor: the contents of files, by path in JSON, that the nodes see instead of the host's.
+Until the byte comes, its standard error is that of the command that made the network, and shows what happens to the
+daemons.
 
-Its standard error is that of the command that made the network, until the byte comes: who waits for a job hears there
-what happens to the daemon.
-
-It needs nothing but the standard library, and is run with ``-I -S`` to start fast.
+It needs only the standard library, and runs with ``-I -S`` to start fast.
 """
 
 import contextlib
@@ -37,8 +36,8 @@ from harness.linux import host, syscalls
 def first_stage(*arguments: str) -> None:
     """Enter new namespaces, and execute the keeper as process 1 of the PID namespace.
 
-    It must be a new program: the kernel lets others look into a process that gained privileges in a user namespace
-    only after an exec.
+    It needs the exec, because before one the kernel hides the /proc files of a process that has gained privileges in a
+    user namespace.
     """
     flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET
     rootless = syscalls.unshare_as_root_or_not(flags)
@@ -49,7 +48,7 @@ def first_stage(*arguments: str) -> None:
 
 
 def second_stage(nodes: int, files: int, daemon_module: str = "", together: str = "[]") -> None:
-    """Make the nodes' namespaces and hold them until its standard input ends."""
+    """Make the nodes' namespaces and hold them until standard input is closed."""
     host.raise_open_files()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -78,7 +77,7 @@ def second_stage(nodes: int, files: int, daemon_module: str = "", together: str 
 
 
 def answer(**facts: object) -> None:
-    """Tell the command that makes the network; where it has been ended, end too, without a word."""
+    """Answer the command that makes the network; end silently where that has ended."""
     try:
         os.write(1, json.dumps(facts).encode() + b"\n")
     except BrokenPipeError:
@@ -86,7 +85,7 @@ def answer(**facts: object) -> None:
 
 
 def first_processes(nodes: int) -> list[int]:
-    """One per node, in a PID namespace of its own with its own /proc: it collects what programs there leave behind."""
+    """Start one per node, in a PID namespace of its own with its own /proc; it adopts orphaned processes there."""
     own = os.open("/proc/self/ns/pid", os.O_RDONLY)
     reader, writer = os.pipe()
     pids = []
@@ -109,10 +108,10 @@ def first_processes(nodes: int) -> list[int]:
 
 
 def wait_as_first(writer: int, start: int) -> None:
-    """Be a node's first process; never returns. Writes one byte: 0, or why it cannot (errno).
+    """Be a node's first process; never returns. Writes one byte: 0, or the error number.
 
-    The process ids of its programs begin at ``start``: nodes share the host's /tmp and /dev/shm, where programs make
-    names of their process ids.
+    The node's process ids begin at ``start``, so that nodes have different ones: programs use them in the names of
+    files in /tmp and /dev/shm, which nodes share with the host.
     """
     code = 0
     try:
@@ -133,8 +132,10 @@ def wait_as_first(writer: int, start: int) -> None:
 
 
 def cover(files: dict[str, str]) -> None:
-    """Put these contents in the place of the host's files, as programs in the nodes see them; what the host lacks stays
-    absent. They lie in memory, in a file system that is mounted for a moment where there is always a folder."""
+    """Mount these contents over the host's files, for programs in the nodes; files that the host lacks stay missing.
+
+    The contents are in a tmpfs, which is mounted on /proc for a moment, a folder that always exists.
+    """
     syscalls.mount("tmpfs", "/proc", "tmpfs", syscalls.MS_NOSUID_NODEV_NOEXEC)
     for number, (path, content) in enumerate(files.items()):
         if os.path.exists(path):

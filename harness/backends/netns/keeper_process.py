@@ -1,4 +1,4 @@
-"""The keeper of a network as a process: starting it, and ending it."""
+"""Starts and ends the keeper of a network; see keeper.py."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from harness.model.plan import NetworkPlan
 _KEEPER: Final = Path(__file__).with_name("keeper.py")
 _END_SECONDS: Final = 10
 _UNWAITED_SECONDS: Final = 0.2
-"""How long it may take until what was killed has been waited for."""
+"""How long the kernel's killed processes may usually take to be waited for."""
 
 
 def start_keeper(plan: NetworkPlan, daemon_module: str | None) -> tuple[Keeper, int]:
     """Start the process that holds the nodes' namespaces.
 
     Returns:
-        It, and its lifeline: the end of a pipe. The keeper ends when that is closed before a byte was written to it.
+        The keeper and its lifeline, the end of a pipe: the keeper ends when that is closed before a byte was written.
 
     Raises:
         PrivilegeError, UnavailableError, HarnessError: namespaces cannot be made.
@@ -79,10 +79,10 @@ def start_keeper(plan: NetworkPlan, daemon_module: str | None) -> tuple[Keeper, 
 
 
 def end_keeper(pid: int) -> None:
-    """End the process and see it end. Raises HarnessError where it does not.
+    """Kill the keeper and wait until it has ended. Raises HarnessError where it does not end.
 
-    Its last state lasts until all that the kernel kills with it has been waited for. Programs whose proxy was killed
-    are waited for by process 1 of the machine, which in some containers does that late or never.
+    It stays a zombie until all processes that the kernel kills with it have been waited for. Process 1 of the machine
+    waits for programs whose proxy was killed; in some containers it does that late or never.
     """
     try:
         handle = os.pidfd_open(pid)
@@ -104,9 +104,9 @@ def end_keeper(pid: int) -> None:
 
 
 def _has_no_files(pid: int) -> bool:
-    """Whether the kernel has closed its files, and with them its namespaces: it is ending.
+    """Whether the kernel has closed the keeper's files, and with them its namespaces.
 
-    An ending process of a user who is not root no longer shows its files to that user: PermissionError.
+    Without root, listing the files of a process that is ending raises PermissionError.
     """
     try:
         return not os.listdir(f"/proc/{pid}/fd")

@@ -1,8 +1,8 @@
-"""Names of the nodes: the files by which programs in namespaces look names and addresses up.
+"""The files by which programs in namespaces look up names and addresses.
 
-A node reaches nothing but the other nodes, so no name server may be asked: one whose address lies in the nodes' subnet
-would be waited for at every lookup (5.5 s). Names come from the hosts file alone, whichever library looks them up:
-glibc asks nsswitch.conf, others (musl, c-ares, Go) read resolv.conf, where the name server is a port that refuses.
+A node reaches only the other nodes, so lookups must not ask a name server: they would wait 5.5 s for one whose address
+lies in the nodes' subnet. With these files every library uses the hosts file alone: glibc obeys nsswitch.conf; others
+(musl, c-ares, Go) read resolv.conf, whose name server is a port that refuses.
 """
 
 from __future__ import annotations
@@ -39,6 +39,6 @@ def _hosts(plan: NetworkPlan, ipv6: bool) -> Iterator[str]:
 
 
 def hosts_file_only(nsswitch: str) -> str:
-    """That nsswitch.conf, by which host names come from the hosts file alone."""
+    """An nsswitch.conf changed so that host names come from the hosts file alone."""
     others = [line for line in nsswitch.splitlines() if not re.match(r"\s*hosts\s*:", line)]
     return "\n".join([*others, "hosts: files"]) + "\n"

@@ -1,4 +1,4 @@
-"""The namespaces that a keeper holds, and how a process gets into them."""
+"""The namespaces that a keeper holds, and how a process enters them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from harness.model.address import node_name
 
 @dataclass(frozen=True)
 class Keeper:
-    """A running keeper, as its JSON answers and /proc tell of it.
+    """A running keeper.
 
     Args:
         pid: its process id, as we see it.
-        start: its start time in clock ticks, so that another process with the same id is not taken for it.
+        start: its start time in clock ticks, to recognise another process with the same id.
         rootless: whether its namespaces belong to a user namespace of their own.
-        bridge: its file descriptor of the namespace that the bridge is in.
+        bridge: its file descriptor of the bridge's network namespace.
         nodes: its file descriptors of the nodes' network namespaces, by rank.
-        firsts: process ids, as it sees them, of the first processes of the nodes' PID namespaces, by rank.
+        firsts: process ids, as it sees them, of the nodes' first processes, by rank.
     """
 
     pid: int
@@ -37,7 +37,7 @@ class Keeper:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs and is not about to end: then its files are closed already."""
+        """Whether it runs and is not ending: the kernel closes the files of an ending process first."""
         return start_time(self.pid) == self.start and os.path.exists(f"/proc/{self.pid}/fd/{self.bridge}")
 
     def open(self, path: str) -> int:
@@ -51,7 +51,7 @@ class Keeper:
 
     @contextlib.contextmanager
     def namespaces(self, ranks: Iterable[int]) -> Iterator[list[int]]:
-        """The network namespaces of these nodes, opened."""
+        """File descriptors of these nodes' network namespaces."""
         with contextlib.ExitStack() as stack:
             opened = []
             for rank in ranks:
@@ -60,7 +60,7 @@ class Keeper:
             yield opened
 
     def enter_user(self) -> None:
-        """Move this (single-threaded) process into its user namespace, where it has one."""
+        """Move this process, which must be single-threaded, into the keeper's user namespace, where it has one."""
         if self.rootless:
             fd = self.open("ns/user")
             syscalls.setns(fd, syscalls.CLONE_NEWUSER)
@@ -70,12 +70,19 @@ class Keeper:
     def entrance(
         self, rank: int, folder: str | None = None, inside: Callable[[], None] = lambda: None
     ) -> Iterator[Callable[[], None]]:
-        """What a forked child calls to become, just before exec, a process in that node, in that folder or ours.
+        """A function that a forked child calls just before exec, to become a process of a node.
 
-        Then it calls ``inside``.
+        Only a further child can be in the PID namespace, so the caller's child stays outside as a proxy that passes on
+        the exit code (128 + signal number for a signal).
 
-        The caller's child stays outside as a proxy that passes on the exit code (128 + signal number for a signal),
-        because only a further child can be in the PID namespace. Raises InputError where the current folder is gone.
+        Args:
+            rank: the node.
+            folder: where the process starts; None: in our current folder.
+            inside: called in the node at last.
+
+        Raises:
+            InputError: our current folder is gone.
+            NetworkStateError, UnavailableError: the node cannot be entered.
         """
         user = [("ns/user", syscalls.CLONE_NEWUSER)] if self.rootless else []
         net = (f"fd/{self.nodes[rank]}", syscalls.CLONE_NEWNET)
@@ -94,7 +101,7 @@ class Keeper:
                 syscalls.setns(fd, kind)
             syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS)
             socket.sethostname(node_name(rank))
-            with contextlib.suppress(OSError):  # a nicety: /sys/class/net then shows the node's own interfaces
+            with contextlib.suppress(OSError):  # optional: /sys/class/net then shows the node's own interfaces
                 syscalls.mount("sysfs", "/sys", "sysfs", syscalls.MS_NOSUID_NODEV_NOEXEC)
             os.chdir(directory)
             syscalls.die_with_parent()
@@ -117,7 +124,7 @@ class Keeper:
 
 
 def start_time(pid: int) -> int | None:
-    """A process's start time in clock ticks since boot, or None where there is none that still runs."""
+    """A process's start time in clock ticks since boot; None where it does not run."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()

@@ -1,4 +1,4 @@
-"""Pauses of nodes that end with the process that made them, however that ends: a rank never stays paused for ever."""
+"""Pauses of nodes that end with the process that began them, even if it is killed, so that no rank stays paused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Pauses:
-    """Remembers paused nodes in a process of its own: where ours is killed, that process lets them go on.
+    """Remembers paused nodes in a guard process, which resumes them if ours is killed.
 
     Args:
         send: sends a signal to the programs of a node.
@@ -21,17 +21,17 @@ class Pauses:
         self._send = send
         self._ranks: set[int] = set()
         self._guard: tuple[int, int] | None = None
-        """Its process id, and the pipe on which it hears of us."""
+        """The guard's process id, and the pipe on which it learns which nodes are paused."""
 
     def begin(self, ranks: Iterable[int]) -> None:
-        """These stand still. Raises what sending raises."""
+        """Pause these nodes. Raises what ``send`` raises."""
         for rank in ranks:
             self._say(b"+", rank)
             self._ranks.add(rank)
             self._send(rank, signal.SIGSTOP)
 
     def end(self, ranks: Iterable[int]) -> None:
-        """These go on. Raises what sending raises."""
+        """Resume these nodes. Raises what ``send`` raises."""
         for rank in self._ranks.intersection(ranks):
             self._send(rank, signal.SIGCONT)
             self._ranks.remove(rank)
@@ -54,7 +54,7 @@ class Pauses:
 
 
 def _guard(reader: int, send: Callable[[int, signal.Signals], None]) -> None:
-    """Wait until nobody writes any more, and have those go on that are paused then; never returns."""
+    """Wait until the pipe is closed, and resume the nodes that are paused then; never returns."""
     try:
         os.setsid()
         for number in _IGNORED:

@@ -1,11 +1,11 @@
 """The process that samples the nodes of one network: ``sampling.py``, with its orders in a line on standard input.
 
-One for all nodes: it has sockets open in each node's network namespace, and enters none again. It samples until its
-standard input ends - it is stopped, or who started it was killed - or the network's keeper does. On standard output it
-says in JSON, a line each, that it is ready, or why it cannot be; then what the user should know.
+One process samples all nodes, by sockets that it opens once in each node's network namespace. It ends when its standard
+input is closed (it is stopped, or the command that started it was killed), or with the network's keeper. On standard
+output it writes JSON lines: that it is ready, or an error; then messages for the user.
 
-It is a program of its own, so that what it costs is not taken from the command that watches the job (a thread would
-hold that one's interpreter, and Ctrl-C would meet it), and because who enters a user namespace cannot leave it.
+It is a separate program, because a thread would slow the command that watches the job and be hit by Ctrl-C, and because
+a process cannot leave a user namespace that it has entered.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from harness.shaping.facts import engine_facts
 
 
 def tell(**facts: object) -> None:
-    """Say something to who started us, if that still listens."""
+    """Write a line for the command that started us, if that still reads."""
     with contextlib.suppress(BrokenPipeError):
         os.write(1, json.dumps(facts).encode() + b"\n")
 
 
 def open_nodes(keeper: Keeper, plan: NetworkPlan, engine: str) -> dict[int, Node]:
-    """A sampler in every node, and on the bridge where trunks are made there. Raises HarnessError, OSError."""
+    """A sampler for every node, and one for the bridge if it shapes trunks. Raises HarnessError, OSError."""
     host.raise_open_files()
     keeper.enter_user()
     samplers: dict[int, Node] = {}
@@ -59,7 +59,7 @@ def open_nodes(keeper: Keeper, plan: NetworkPlan, engine: str) -> dict[int, Node
 
 
 def run(recorder: SampleRecorder, ends: list[int]) -> None:
-    """Sample until one of these files can be read, and once more then."""
+    """Sample until one of the files ``ends`` can be read, and once more then."""
     pace, cost = Pace(SHARE), time.process_time()
     while True:
         now = time.time()
@@ -71,7 +71,7 @@ def run(recorder: SampleRecorder, ends: list[int]) -> None:
 
 
 def main(order: Mapping[str, Any]) -> None:
-    """Do as ordered: ``{"keeper": {Keeper}, "plan": {NetworkPlan}, "engine", "folder", "attempt"}``."""
+    """Sample as ``order`` says: ``{"keeper": {Keeper}, "plan": {NetworkPlan}, "engine", "folder", "attempt"}``."""
     try:
         keeper = Keeper(**order["keeper"])
         ends = [0, os.pidfd_open(keeper.pid)]

@@ -19,7 +19,7 @@ _END_SECONDS: Final = 10.0
 
 
 class SamplingProcess:
-    """See Sampling. It ends with this process, however that ends, and with the network.
+    """See Sampling. It ends with this process, even if that is killed, and with the network.
 
     Args:
         order: see sampling.main.

@@ -1,4 +1,4 @@
-"""How a process outside works in the network namespaces of nodes: it enters them, or sends forked workers."""
+"""Work in the network namespaces of nodes: this process enters them, or forked workers do."""
 
 from __future__ import annotations
 
@@ -14,15 +14,11 @@ from harness.linux.fork import forked, forked_all
 
 T = TypeVar("T")
 _NODES_OF_A_WORKER: Final = 24
-"""The fewest that are worth a forked worker: it costs what two or three nodes cost."""
+"""The fewest nodes that are worth a forked worker, which costs as much as two or three nodes."""
 
 
 def spread(keeper: Keeper, ranks: Sequence[int], visit: Callable[[Sequence[int]], dict[int, T]]) -> dict[int, T]:
-    """Do this for these nodes: where they are many, by a worker for each CPU, at the same time.
-
-    Root enters few itself, which saves a fork, and takes no signal until it is home again; who needs the keeper's
-    user namespace first could not leave that again, and sends a worker.
-    """
+    """Call ``visit`` for these nodes, for many in one forked worker per CPU; see away for few."""
     workers = min(len(os.sched_getaffinity(0)), len(ranks) // _NODES_OF_A_WORKER)
     if workers < 2:
         return away(keeper, lambda: visit(ranks))
@@ -32,7 +28,7 @@ def spread(keeper: Keeper, ranks: Sequence[int], visit: Callable[[Sequence[int]]
 
 
 def tour(keeper: Keeper, ranks: Sequence[int], works: Sequence[Callable[[int, Any], Any]], what: str) -> dict[int, Any]:
-    """Do these in every node, each in all before the next one, which is given what it returned there."""
+    """Do each work in every node before the next work begins, which gets what the one before returned there."""
     answers = dict[int, Any]()
     with keeper.namespaces(ranks) as namespaces:
         keeper.enter_user()
@@ -47,7 +43,7 @@ def tour(keeper: Keeper, ranks: Sequence[int], works: Sequence[Callable[[int, An
 
 
 def in_bridge(keeper: Keeper, work: Callable[[], T]) -> T:
-    """Do this in the bridge's network namespace. Raises what it raises."""
+    """Do something in the bridge's network namespace. Raises what it raises."""
 
     def visit() -> T:
         bridge = keeper.open(f"fd/{keeper.bridge}")
@@ -62,7 +58,11 @@ def in_bridge(keeper: Keeper, work: Callable[[], T]) -> T:
 
 
 def away(keeper: Keeper, work: Callable[[], T]) -> T:
-    """Do what enters other network namespaces, and be in ours again."""
+    """Do something that enters other network namespaces, and return to ours.
+
+    Root does it itself, which saves a fork, and defers signals until it is back. Rootless, a forked child does it,
+    because a process cannot leave the keeper's user namespace again.
+    """
     if keeper.rootless:
         return forked(work)
     with signals.held():

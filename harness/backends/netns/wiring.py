@@ -1,10 +1,10 @@
 """Bridge, veth pairs, addresses, routes and sysctls of a network of namespaces.
 
-Callers have entered the namespace that a function is about.
+Callers must have entered the namespace that a function works in.
 
-Nodes have no ARP: each knows the MAC addresses of its neighbours, and the bridge those of all. So nothing is flooded
-to a thousand ports, no table of neighbours overflows (the kernel has one for all namespaces, of 1,024 that are not
-permanent), and a node does not know the MAC address of others: what it sends them past the routes goes nowhere.
+Nodes have no ARP: each knows the MAC addresses of its neighbours, and the bridge those of all. So the bridge floods
+nothing to a thousand ports, no neighbour table overflows (the kernel allows 1,024 entries that are not permanent, in
+all namespaces together), and what a node sends past its routes to nodes that are no neighbours goes nowhere.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ BRIDGE: Final = "br0"
 BRIDGE_PORTS: Final = 1023
 """The most that a bridge takes (net/bridge/br_private.h: BR_MAX_PORTS is 1024, and number 0 is not given out)."""
 _BRIDGE_SYSCTLS: Final = {"net/ipv6/conf/default/disable_ipv6": "1"}
-"""Ports of the bridge have no addresses, and say nothing by themselves."""
+"""Ports of the bridge have no addresses, and send nothing by themselves."""
 Step = tuple[str, Request]
-"""What is being done, in words, and the message that does it."""
+"""What a message does, in words, and the message."""
 
 
 def create_bridge(names: Mapping[int, int], addressing: Addressing, mtu: int) -> None:
-    """The bridge, and a veth pair from it to each node; what is in the current namespace. Raises HarnessError.
+    """Make the bridge in the current namespace, and a veth pair from it to each node. Raises HarnessError.
 
-    Frames pass it as in a switch, without a detour through iptables.
+    Frames pass it as in a switch, without iptables.
 
     Args:
         names: the file descriptor of each node's network namespace, by rank.
@@ -70,10 +70,10 @@ def create_bridge(names: Mapping[int, int], addressing: Addressing, mtu: int) ->
 
 
 def _allow_large(interfaces: Sequence[int]) -> Iterator[Request]:
-    """Super-packets of 200 kB, which make up for the second hop that a bridge is: without limits TCP is then faster
-    than over a bare veth pair with the usual 64 KiB, instead of 12 % slower (benchmarks/no_shape.py).
+    """Allow super-packets of 200 kB, to make up for the bridge, which is a second hop: so TCP over an unshaped edge is
+    faster than over a bare veth pair with the usual 64 KiB, instead of 12 % slower (benchmarks/no_shape.py).
 
-    What a kernel refuses costs nothing but that speed.
+    Where the kernel refuses, only that speed is lost.
     """
     return (links.allow_large(index, MAX_SUPER_PACKET) for index in interfaces)
 
@@ -90,9 +90,9 @@ def _set(switch: Path, value: str) -> None:
 
 
 def configure(node: NodePlan) -> None:
-    """Addresses and sysctls of a node, in its namespace; its interface stays down. IPv4 only where there is no IPv6.
+    """Set a node's addresses and sysctls, in its namespace; its interface stays down.
 
-    The link-local address is given too: one that the kernel gives may be refused for a second (6.18, with
+    It sets the link-local address, too: one that the kernel chooses may be unusable for a second (6.18, with
     ``accept_dad`` 0).
     """
     for name, value in sysctls(node).items():
@@ -114,8 +114,8 @@ def configure(node: NodePlan) -> None:
 def bring_up(node: NodePlan, congestion_control: str) -> None:
     """Set the node's interface up and add its neighbours and routes, in its namespace.
 
-    The routes carry TCP's congestion control where the namespace cannot have it as its default. They carry the MTU, for
-    root in a node can give the interface a larger one, and the bridge drops larger frames silently.
+    Routes carry TCP's congestion control where the namespace cannot have it as its default. They carry the MTU, because
+    root in a node can give the interface a larger one, and the bridge silently drops larger frames.
     """
     congestion_control = make_default(congestion_control)
     versions = (4, 6) if has_ipv6() else (4,)
@@ -139,7 +139,7 @@ def bring_up(node: NodePlan, congestion_control: str) -> None:
 
 
 def _routes(node: NodePlan, version: int, index: int, more: Mapping[str, Any]) -> Iterator[Step]:
-    """To neighbours, to what is behind each, and to nowhere for all other addresses of the subnet."""
+    """Routes to neighbours and to the nodes behind each; all other addresses of the subnet are unreachable."""
     net = node.addressing
     for prefix in net.prefixes([port.neighbour for port in node.egress], version):
         yield f"add the route to {prefix}", Route(prefix, None, index, **more).add()
@@ -153,16 +153,15 @@ def _routes(node: NodePlan, version: int, index: int, more: Mapping[str, Any]) -
 
 
 def _perform(netlink: Rtnetlink, node: NodePlan, steps: Sequence[Step], remedy: str = "") -> None:
-    """Carry out steps in one batch. Raises NodeError for the first that is refused, with that remedy where it could be
-    about the congestion control."""
+    """Carry out steps in one batch. Raises NodeError for the first one refused, with the remedy for EINVAL."""
     for refusal in netlink.batch([request for _, request in steps]):
         raise NodeError(node.rank, steps[refusal.index][0], refusal.text, remedy if refusal.errno == EINVAL else "")
 
 
 def sysctls(node: NodePlan, there: str = "/proc/sys") -> dict[str, str]:
-    """Forwarding on relays; no redirects anywhere: with them the second hop is bypassed after the first packets.
+    """A node's sysctls: forwarding on relays; no redirects, with which packets soon bypass the relay.
 
-    Those of IPv6 only where that folder has them.
+    IPv6's only where ``there``, the folder of sysctls, has them.
     """
     forward = str(int(node.forwards))
     wanted = {

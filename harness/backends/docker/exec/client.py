@@ -1,15 +1,15 @@
-"""Stands on this machine for a program in a container: its streams, signals and exit code are that program's.
+"""Runs a program in a container, and passes on its streams, signals and exit code as if it ran on this machine.
 
     client.py CONTAINER SERVICE WHOSE USER CWD ARGV...
 
-Messages say WHOSE program it is; CWD may be empty; HARNESS_PROGRAM_NAME=value becomes NAME=value. SERVICE is empty, or
-the Swarm service of a node on another machine, e.g. NAME_rank-5: then CONTAINER leads there, and that node's agent
-starts the program (remote.py), as the USER that it knows.
+WHOSE names the node in messages; CWD may be empty; HARNESS_PROGRAM_NAME=value becomes NAME=value. SERVICE is empty, or
+the Swarm service of a node on another machine, e.g. NAME_rank-5: then CONTAINER connects to it, and that node's agent
+starts the program (remote.py), as the user that it knows.
 
 Docker's own exec passes on no signals, and the program outlives its client. So this process starts shim.py in the
 container (any image with Python 3.8 will do) and exchanges frames with it (described there). When this process ends,
-however that happens, the connection ends, and with it the program. Where its input and output are a terminal, the
-program gets one too. Standard library only, run with ``-I -S`` to start fast.
+even if it is killed, the connection ends, and with it the program. Where our input and output are a terminal, the
+program gets one, too. It needs only the standard library, and runs with ``-I -S`` to start fast.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def client_command(
     cwd: str | None = None,
     service: str = "",
 ) -> tuple[list[str], dict[str, str]]:
-    """What to start on this machine: arguments and whole environment.
+    """The command to start on this machine: its arguments and its whole environment.
 
-    The program's variables travel in the environment, which only its owner and root may read, unlike arguments.
+    The program's variables are in the environment, which only its owner and root may read, unlike arguments.
 
     Args:
         container: name or id.
@@ -60,7 +60,7 @@ def client_command(
         whose: what messages call the container, e.g. ``"node 1"``; None: by its id.
         user: ``uid:gid`` in the container.
         cwd: its working directory; None: the container's.
-        service: of a node on another machine, to which the container leads.
+        service: of a node on another machine, to which the container connects.
     """
     whose = whose or f"container {container[:12]}"
     ours = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
@@ -71,7 +71,7 @@ def client_command(
 
 
 def _on_terminal() -> bool:
-    """Whether a person sits before our input and output; a job in the background must not touch the terminal."""
+    """Whether our input and output are a terminal, and we are in the foreground: others must not touch it."""
     try:
         return os.isatty(0) and os.isatty(1) and os.tcgetpgrp(0) == os.getpgrp()
     except OSError:  # not our session's terminal
@@ -80,7 +80,7 @@ def _on_terminal() -> bool:
 
 @contextlib.contextmanager
 def _raw(wanted: bool) -> Iterator[None]:
-    """Our terminal passes on every key as it is; afterwards it is as before."""
+    """Set our terminal to raw mode for the block."""
     if not wanted:
         yield
         return

@@ -1,11 +1,11 @@
-"""Connects standard input and output with the agent of this container: what ``docker exec`` runs there.
+"""Connects standard input and output with the agent of this container; ``docker exec`` runs it there.
 
-    -c SOURCE [RANK]
+    python3 -c SOURCE [RANK]
 
-With a rank, with the agent of that one, on another machine: by the network of the agents, which root alone may use.
+With a rank it connects with that rank's agent on another machine, over the agents' network, which only root may use.
 
-Its source is sent (``python3 -c``), so it needs no module of ours. Without ``import socket``, which takes 10 ms of a
-core in every container that a command asks; its C part is all that this needs.
+It is sent as source, so it must not import modules of ours. It does without ``import socket``, which takes 10 ms of a
+core in every container that a command asks, and needs only its C part.
 """
 
 import _socket
@@ -23,11 +23,11 @@ WITHIN_A_MINUTE = (
     (_socket.IPPROTO_TCP, _socket.TCP_KEEPCNT, 9),
     (_socket.IPPROTO_TCP, _socket.TCP_USER_TIMEOUT, 60000),
 )
-"""Without these options, a command that waits for a program on a machine that was switched off never ends."""
+"""Without these options a command would wait for ever for a program on a machine that was switched off."""
 
 
 def connect(rank: str) -> int:
-    """To our agent, or to that of another rank, which ours says where it is. Ends with what went wrong."""
+    """Connect to our agent, or to a rank's, whose address ours knows; exits with a message where that fails."""
     who = "its agent does not answer"
     try:
         agent = _socket.socket(_socket.AF_UNIX)
@@ -35,7 +35,7 @@ def connect(rank: str) -> int:
         agent.connect("\0tc-harness-agent")
         if rank:
             agent.sendall(b'{"do":"where","rank":%s}\n' % rank.encode())
-            answer = agent.recv(CHUNK).decode()  # {"address":"10.0.1.6"}, by a module less than json
+            answer = agent.recv(CHUNK).decode()  # {"address":"10.0.1.6"}, parsed without importing json
             if not answer.startswith('{"address"'):
                 sys.exit(f"the agent here does not know where rank {rank} is: {answer}")
             who = f"rank {rank} is gone, or its machine does not answer"
@@ -50,7 +50,7 @@ def connect(rank: str) -> int:
 
 
 def pass_on(agent: int) -> None:
-    """Pass bytes on, both ways at once, until either end is gone."""
+    """Pass bytes on in both directions until either end closes."""
     waiting = {agent: b"", 1: b""}
     for fd in (0, *waiting):
         os.set_blocking(fd, False)
@@ -74,7 +74,7 @@ def pass_on(agent: int) -> None:
                         return
         except BlockingIOError:
             continue
-        except OSError:  # one of them ended while it had something to read
+        except OSError:  # an end has closed with unread data
             return
 
 

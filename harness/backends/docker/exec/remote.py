@@ -1,4 +1,4 @@
-"""A program in a container on another machine: its agent starts it, and is reached through a container here."""
+"""Starts a program in a container on another machine, by that node's agent, to which a container here connects."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _ANSWER_SECONDS: Final = 30.0
 
 
 def start_remotely(daemon: DockerDaemon, container: str, service: str, argv: Sequence[str]) -> ExecSocket:
-    """Have the agent start a program; the connection is then its standard input and output.
+    """Have the agent start a program; the connection becomes its standard input and output.
 
     Args:
-        daemon: a connection to it, which becomes the one to the program.
-        container: that leads there.
-        service: of the program's node; its rank stands at the end.
-        argv: the program and its arguments. It says nothing before it is sent something.
+        daemon: a connection to Docker, which becomes the one to the program.
+        container: the container here.
+        service: of the program's node; it ends with the rank.
+        argv: the program and its arguments. It must write nothing before it has read something.
 
     Raises:
-        NodeError: that node cannot be reached, or does not start it.
+        NodeError: the node cannot be reached, or does not start the program.
         HarnessError: the container here cannot be used.
     """
     rank = int(service.rpartition("-")[2])
@@ -41,7 +41,7 @@ def start_remotely(daemon: DockerDaemon, container: str, service: str, argv: Seq
 
 
 def _first_line(process: ExecSocket) -> bytes:
-    """Raises OSError, also with what came instead."""
+    """The agent's answer. Raises OSError, with the text that came instead, if any."""
     streams, said, data = Demultiplexer(), {1: b"", 2: b""}, process.early
     process.early = b""
     while True:

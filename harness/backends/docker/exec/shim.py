@@ -7,8 +7,9 @@ Frames come on standard input and go out on standard output: kind (1 byte), leng
     out  r ready      o, e output        a bytes of input taken (4 bytes)   c nobody reads the input any more
          x exit code (1 byte), always the last
 
-At most WINDOW bytes of input may be under way, so that signals never wait behind them. When standard input ends, the
-client is gone: the program's session is killed. Standard library only, for Python 3.8; few imports, to start fast.
+At most WINDOW bytes of input may be in flight, so that signals do not wait behind them. When standard input is closed
+the client is gone, and the shim kills the program's session. It needs only the standard library of Python 3.8, and few
+modules of that, to start fast.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Frames:
         self._data = bytearray()
 
     def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
-        """Kind and payload of the frames that are whole now. Raises ValueError."""
+        """Kind and payload of the frames that are complete now. Raises ValueError."""
         self._data += data
         whole = []
         while len(self._data) >= _HEADER.size:
@@ -61,7 +62,7 @@ class Frames:
 
 
 class ClientGone(Exception):
-    """Nobody hears us any more."""
+    """The client has closed the connection."""
 
 
 class Program:
@@ -101,7 +102,7 @@ class Program:
             raise OSError(int(number), os.strerror(int(number)))
 
     def kill_session(self) -> None:
-        """Kill it and what it started, as far as that is in its session."""
+        """Kill all processes of its session."""
         for _ in range(100):
             alive = False
             for entry in filter(str.isdigit, os.listdir("/proc")):
@@ -133,7 +134,7 @@ class Shim:
         os.set_blocking(1, False)
 
     def serve(self) -> int:
-        """Until the program has ended and the client has gone; the exit code."""
+        """Run until the program has ended and the client is gone; returns the exit code."""
         try:
             while not self._drained():
                 self._step(
@@ -150,14 +151,14 @@ class Shim:
                 self._program.kill_session()
 
     def _drained(self) -> bool:
-        """Whether the program has ended and its output came, or only others hold that open."""
+        """Whether the program has ended and all its output has come, or only other processes keep that open."""
         if self._code < 0 or self._out:
             return False
         late = time.monotonic() > self._deadline and self._since_end > 2 * _PIPE
         return late or not (self._program and self._program.outputs)
 
     def _step(self, quiet: float | None) -> None:
-        """Wait for something and do it; where nothing comes in that many seconds, stop to listen to the program."""
+        """Wait for an event and handle it; without one in ``quiet`` seconds, stop reading the program's output."""
         poll, program = select.poll(), self._program
         poll.register(0, select.POLLIN)
         poll.register(self._child, select.POLLIN)
@@ -207,7 +208,7 @@ class Shim:
         elif kind == SIGNAL:
             with contextlib.suppress(OSError):
                 os.killpg(program.pid, payload[0])
-                os.killpg(program.pid, signal.SIGCONT)  # one that is paused hears it too
+                os.killpg(program.pid, signal.SIGCONT)  # so that a paused program handles it
         elif kind == SIZE and self._tty and program.stdin >= 0:
             fcntl.ioctl(program.stdin, termios.TIOCSWINSZ, payload + bytes(4))
         elif kind == CLOSED:
@@ -246,7 +247,7 @@ class Shim:
             data = os.read(fd, CHUNK)
         except BlockingIOError:
             return
-        except OSError:  # a terminal that nobody has open any more
+        except OSError:  # nobody has the terminal open any more
             data = b""
         if data:
             self._since_end += len(data) if self._code >= 0 else 0

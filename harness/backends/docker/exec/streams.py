@@ -1,4 +1,4 @@
-"""Between the standard streams and signals of this process, and the frames of a wrapper in a container."""
+"""Forwards this process's standard streams and signals to and from shim.py in a container, as frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.errors import UnavailableError
 
 SHIM: Final = Path(shim.__file__).read_bytes()
 BOOT: Final = f"import os;n={len(SHIM)};t=b''\nwhile len(t)<n:t+=os.read(0,n-len(t)) or os._exit(0)\nexec(t)"
-"""What Python runs in the container: a wrapper that comes on its standard input."""
+"""What Python runs in the container: it reads the shim from standard input and executes it."""
 _FORWARDED: Final = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -30,17 +30,17 @@ _FORWARDED: Final = (
     signal.SIGUSR2,
 )
 _PAGE: Final = 4096
-"""Bytes that a pipe which is ready takes without blocking."""
+"""Bytes that a ready pipe takes without blocking."""
 _ENOUGH: Final = 1 << 18
 """Bytes of output that may wait here for their reader."""
 
 
 class StreamForwarder:
-    """Copies between our standard streams and the frames of the wrapper in the container.
+    """Copies between our standard streams and the shim's frames.
 
     Args:
-        connection: to the wrapper.
-        early: what came from it already.
+        connection: to the shim.
+        early: what has already come from it.
         terminal: whether our input is a terminal in raw mode.
     """
 
@@ -55,7 +55,7 @@ class StreamForwarder:
         self.code: int | None = None
 
     def start(self, argv: Sequence[str], env: Mapping[str, str], cwd: str | None) -> None:
-        """Send the wrapper, and what it is to start."""
+        """Send the shim, and what it must start."""
         self._to_send += SHIM
         tty = _size() if self.terminal else None
         variables = {**env, "TERM": os.environ.get("TERM", "xterm")} if tty else env
@@ -63,7 +63,7 @@ class StreamForwarder:
         self._to_send += frame(shim.START, json.dumps(start).encode())
 
     def run(self) -> None:
-        """Until the connection ends, or the program and its output have. Raises UnavailableError."""
+        """Run until the connection, or the program and its output, have ended. Raises UnavailableError."""
         wake, ring = os.pipe()
         os.set_blocking(ring, False)
         signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
@@ -163,7 +163,7 @@ class StreamForwarder:
             self._input_open = False
             if not self.terminal:
                 null = os.open(os.devnull, os.O_RDONLY)
-                os.dup2(null, 0)  # who writes to us shall see it too
+                os.dup2(null, 0)  # so that whoever writes to us notices
                 os.close(null)
         elif kind == shim.EXIT:
             self.code = payload[0]
@@ -176,7 +176,7 @@ class StreamForwarder:
         waiting = self._outputs[fd]
         try:
             del waiting[: os.write(fd, waiting[:_PAGE])]
-        except BlockingIOError:  # somebody else set it so
+        except BlockingIOError:  # another process has made it non-blocking
             return
         except OSError:
             waiting.clear()
