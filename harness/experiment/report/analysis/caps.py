@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.experiment.report.analysis.limits import by_name, limits_over_time
 from harness.experiment.report.analysis.links import WINDOW, CapMoment, cap_moments
-from harness.experiment.report.analysis.utilisation import MOST_BINS, Stretch, Use, mean_shares, shares_of, sums
+from harness.experiment.report.analysis.utilisation import MOST_BINS, Carried, Stretch, Use, mean_shares, sums
 from harness.experiment.report.load.records import RecordedRun
 from harness.model.capacity import Capacity
 from harness.model.plan import NetworkPlan
@@ -40,31 +39,25 @@ def planned(plan: NetworkPlan | None, name: str) -> Capacity | None:
 
 def cap_uses(run: RecordedRun) -> list[CapUse]:
     """Every capacity with counters, from the first step on, by name."""
-    bit_s, limit = _counted(run)
     uses = []
-    for name, moments in by_name(cap_moments(run, WINDOW)).items():
+    for name, carried in _carried(run, WINDOW).items():
         at_first = planned(run.plan, name)
-        uses.append(CapUse(at_first.rate.bit_s if at_first else None, *sums(moments, bit_s, limit), name=name))
+        uses.append(CapUse(at_first.rate.bit_s if at_first else None, *sums(carried), name=name))
     return uses
 
 
 def cap_stretches(run: RecordedRun, bins: int = MOST_BINS) -> list[Stretch[str]]:
     """The mean share of its limit that each capacity carried, in at most ``bins`` stretches of equal length."""
-    counted = _counted(run)
-    shares = {name: shares_of(moments, *counted) for name, moments in by_name(cap_moments(run, 0.0)).items()}
-    return list(mean_shares(shares, bins))
+    return list(mean_shares(_carried(run, 0.0), bins))
 
 
-def _counted(run: RecordedRun) -> tuple[Callable[[CapMoment], float], Callable[[CapMoment], float | None]]:
-    """Functions for what a capacity carried, overhead included, and for its limit, in bit/s at a moment."""
-    held = limits_over_time(run, lambda change: change.caps, lambda name: planned(run.plan, name))
+def _carried(run: RecordedRun, window: float) -> dict[str, list[Carried[str]]]:
+    """What each capacity carried in its moments, overhead included."""
+    limit = limits_over_time(run, lambda change: change.caps, lambda name: planned(run.plan, name))
 
-    def bit_s(moment: CapMoment) -> float:
-        capacity = held(moment)
-        return moment.bit_s + 8 * (capacity.overhead if capacity else 0) * moment.packet_s
+    def carried(moment: CapMoment) -> Carried[str]:
+        if (capacity := limit(moment)) is None:
+            return Carried(moment, moment.bit_s, None)
+        return Carried(moment, moment.bit_s + 8 * capacity.overhead * moment.packet_s, capacity.rate.bit_s)
 
-    def limit(moment: CapMoment) -> float | None:
-        capacity = held(moment)
-        return capacity.rate.bit_s if capacity else None
-
-    return bit_s, limit
+    return {name: list(map(carried, moments)) for name, moments in by_name(cap_moments(run, window)).items()}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple
 
 from harness.experiment.report.analysis.limits import by_name, limits_over_time
-from harness.experiment.report.analysis.links import WINDOW, EdgeMoment, K, Moment, edge_moments
+from harness.experiment.report.analysis.links import WINDOW, K, Moment, edge_moments
 from harness.experiment.report.load.records import RecordedRun
 from harness.model.link import Pair
 from harness.model.plan import NetworkPlan
@@ -47,6 +47,14 @@ class EdgeUse(Use):
     one_tcp: float | None
 
 
+class Carried(NamedTuple, Generic[K]):
+    """What an edge or a capacity carried in a moment, and its limit then, in bit/s; None: no limit."""
+
+    moment: Moment[K]
+    bit_s: float
+    limit: float | None
+
+
 class Stretch(NamedTuple, Generic[K]):
     """The share of its limit that an edge or a capacity used from ``start`` to ``end``, in seconds of training."""
 
@@ -58,22 +66,26 @@ class Stretch(NamedTuple, Generic[K]):
 
 def edge_uses(run: RecordedRun) -> list[EdgeUse]:
     """Every edge from the first step on, by its ranks."""
-    limit, plan = _limits(run), run.plan
     return [
-        EdgeUse(_rate(plan, edge), *sums(moments, _carried, limit), edge=edge, one_tcp=_one_tcp(plan, edge))
-        for edge, moments in by_name(edge_moments(run, WINDOW)).items()
+        EdgeUse(_rate(run.plan, edge), *sums(carried), edge=edge, one_tcp=_one_tcp(run.plan, edge))
+        for edge, carried in _carried(run, WINDOW).items()
     ]
 
 
 def use_stretches(run: RecordedRun, bins: int = MOST_BINS) -> list[Stretch[Pair]]:
     """The mean share of its rate that each edge carried, in at most ``bins`` stretches of equal length."""
-    limit = _limits(run)
-    shares = {edge: shares_of(moments, _carried, limit) for edge, moments in by_name(edge_moments(run, 0.0)).items()}
-    return list(mean_shares(shares, bins))
+    return list(mean_shares(_carried(run, 0.0), bins))
 
 
-def mean_shares(shares: Mapping[K, Sequence[tuple[Moment[K], float]]], bins: int) -> Iterator[Stretch[K]]:
+def _carried(run: RecordedRun, window: float) -> dict[Pair, list[Carried[Pair]]]:
+    limit = limits_over_time(run, lambda change: change.rates, lambda edge: _rate(run.plan, edge))
+    found = by_name(edge_moments(run, window)).items()
+    return {edge: [Carried(moment, moment.bit_s, limit(moment)) for moment in moments] for edge, moments in found}
+
+
+def mean_shares(carried: Mapping[K, Sequence[Carried[K]]], bins: int) -> Iterator[Stretch[K]]:
     """At most ``bins`` stretches of equal length with their mean shares; those without a share are left out."""
+    shares = {which: _shares(of_one) for which, of_one in carried.items()}
     moments = [moment for of_one in shares.values() for moment, _ in of_one]
     if not moments:
         return
@@ -86,35 +98,23 @@ def mean_shares(shares: Mapping[K, Sequence[tuple[Moment[K], float]]], bins: int
                 yield Stretch(which, start + place * width, start + (place + 1) * width, share)
 
 
-def _limits(run: RecordedRun) -> Callable[[EdgeMoment], float | None]:
-    return limits_over_time(run, lambda change: change.rates, lambda edge: _rate(run.plan, edge))
+def _shares(carried: Sequence[Carried[K]]) -> list[tuple[Moment[K], float]]:
+    """The moments with a limit, and the share of it that was used."""
+    return [(moment, bit_s / limit) for moment, bit_s, limit in carried if limit]
 
 
-def shares_of(
-    moments: Sequence[Moment[K]], bit_s: Callable[[Moment[K]], float], limit: Callable[[Moment[K]], float | None]
-) -> list[tuple[Moment[K], float]]:
-    """The moments with a limit, in bit/s, and the share of it that was used."""
-    return [(moment, bit_s(moment) / rate) for moment in moments if (rate := limit(moment))]
-
-
-def sums(
-    moments: Sequence[Moment[K]], bit_s: Callable[[Moment[K]], float], limit: Callable[[Moment[K]], float | None]
-) -> tuple[float, float, int, float | None, float | None]:
+def sums(carried: Sequence[Carried[K]]) -> tuple[float, float, int, float | None, float | None]:
     """The fields of Use after the rate."""
-    shares = shares_of(moments, bit_s, limit)
+    shares = _shares(carried)
     limited = math.fsum(moment.duration for moment, _ in shares)
-    seconds = math.fsum(moment.duration for moment in moments)
+    seconds = math.fsum(moment.duration for moment, _, _ in carried)
     return (
-        math.fsum(bit_s(moment) * moment.duration for moment in moments) / seconds,
-        max(map(bit_s, moments)),
-        round(math.fsum(moment.dropped * moment.duration for moment in moments)),
+        math.fsum(bit_s * moment.duration for moment, bit_s, _ in carried) / seconds,
+        max(bit_s for _, bit_s, _ in carried),
+        round(math.fsum(moment.dropped * moment.duration for moment, _, _ in carried)),
         math.fsum(share * moment.duration for moment, share in shares) / limited if limited else None,
         max((share for _, share in shares), default=None),
     )
-
-
-def _carried(moment: EdgeMoment) -> float:
-    return moment.bit_s
 
 
 def _rate(plan: NetworkPlan | None, edge: Pair) -> float | None:

@@ -1,6 +1,5 @@
 """Uplinks, downlinks and trunks in a run's record: read, held against their limits, named as what bounds a run."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -20,6 +19,7 @@ from harness.experiment.trace.network import link_events
 from harness.model.capacity import Capacity, NodeShape
 from harness.model.units import Rate
 from tests.support.plans import network
+from tests.support.runs import write_lines
 
 CAP = Capacity(Rate(1_000_000), overhead=24)
 PLAN = replace(
@@ -104,7 +104,7 @@ def test_a_trace_has_their_rate():
 
 
 def written(folder, name, *lines):
-    (folder / name).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    write_lines(folder / name, lines)
     return folder / name
 
 

@@ -12,6 +12,7 @@ from harness.experiment.report.load import load_experiment
 from harness.experiment.report.load.experiment import RecordedRun
 from harness.experiment.report.page.run_data import away_table, steps_table
 from harness.experiment.report.table import churn_table
+from tests.support.runs import write_lines
 
 ZERO = 1000.0
 GROUPS = [
@@ -56,18 +57,14 @@ def folder(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(facts))
     (tmp_path / "end.json").write_text(json.dumps({"status": "finished", "seconds": 40.0, "code": 0}))
     for rank, lines in RANKS.items():
-        write(tmp_path / f"rank-{rank}.jsonl", lines)
-    write(tmp_path / "membership.jsonl", [made(group) for group in GROUPS])
-    write(tmp_path / "away.jsonl", AWAY)
+        write_lines(tmp_path / f"rank-{rank}.jsonl", lines)
+    write_lines(tmp_path / "membership.jsonl", [made(group) for group in GROUPS])
+    write_lines(tmp_path / "away.jsonl", AWAY)
     return tmp_path
 
 
 def made(group):
     return {**group, "seconds": 3.0, "state_bytes": 500 if group["generation"] > 1 else 0}
-
-
-def write(path, lines):
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def loaded(folder) -> RecordedRun:
@@ -105,7 +102,7 @@ def test_without_away_jsonl_the_groups_tell(folder):
 
 def test_a_job_that_forms_no_groups_has_absences_only(folder):
     (folder / "membership.jsonl").unlink()
-    write(folder / "away.jsonl", [*AWAY, {"time": ZERO + 30, "rank": 1, "what": "cut", "until": None}])
+    write_lines(folder / "away.jsonl", [*AWAY, {"time": ZERO + 30, "rank": 1, "what": "cut", "until": None}])
     found = run_figures(loaded(folder)).churn
     assert (found.groups, found.state_bytes, found.standstill) == (0, 0, 0)
     assert [(one.rank, one.end is None) for one in found.absences] == [(2, False), (1, True)]
@@ -114,7 +111,7 @@ def test_a_job_that_forms_no_groups_has_absences_only(folder):
 
 def test_a_run_in_which_nobody_was_away_says_nothing(folder):
     (folder / "away.jsonl").unlink()
-    write(folder / "membership.jsonl", [made(GROUPS[0])])
+    write_lines(folder / "membership.jsonl", [made(GROUPS[0])])
     run = run_figures(loaded(folder))
     assert run.churn is None
     assert away_table(run).rows == ()

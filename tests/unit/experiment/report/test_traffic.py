@@ -1,6 +1,5 @@
 """Cross traffic beside a run: read, put on the run's clock, and named in its explanation."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -23,6 +22,7 @@ from harness.model.units import Rate
 from harness.traffic.spec import parse_spec
 from harness.traffic.totals import Totals
 from tests.support.plans import network, shape
+from tests.support.runs import write_lines
 
 PLAN = network("line", 3, e01=shape(rate="50mbit"), e12=shape(rate="40mbit"))
 STEPS = tuple(RecordedStep(n, 100.0 + n, float(n), 1.0, 1.0, 0.4, 0.6, 0, 0) for n in range(1, 11))
@@ -43,7 +43,7 @@ WHOLE = [line("start", 2, 7_500_000), line("sample", 7, 25_000_000, 3), line("st
 def read(tmp_path):
     def read(lines):
         oddities = Oddities(tmp_path)
-        (tmp_path / "traffic.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in lines))
+        write_lines(tmp_path / "traffic.jsonl", lines)
         return load_traffic(tmp_path / "traffic.jsonl", oddities), oddities.notes
 
     return read
