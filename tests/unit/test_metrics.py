@@ -1,4 +1,4 @@
-"""``harness.log``: what a script measures stands in the record of its run, and never ends the script."""
+"""``harness.log`` adds measurements to the record of a run, and never ends the script."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def test_the_report_reads_it(folder):
 
 
 @pytest.mark.parametrize("missing", ["HARNESS_RUN_DIR", "RANK"])
-def test_where_nothing_is_recorded_it_does_nothing_not_even_read_a_tensor(folder, monkeypatch, missing):
+def test_without_a_record_it_does_not_even_read_a_tensor(folder, monkeypatch, missing):
     class Tensor:
         def item(self):
             raise AssertionError("waits for the GPU")
@@ -73,7 +73,7 @@ def test_numbers_of_numpy_and_pytorch(folder):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_what_json_lacks_is_null(folder, value):
+def test_nan_and_infinity_become_null(folder, value):
     harness.log(step=1, loss=value)
     assert logged(folder)[0]["values"] == {"loss": None}
 
@@ -90,7 +90,7 @@ def test_what_json_lacks_is_null(folder, value):
         ({"step": "1"}, "step is '1', not a whole number"),
     ],
 )
-def test_what_is_no_number_is_refused(folder, given, says):
+def test_values_that_are_not_numbers_are_refused(folder, given, says):
     with pytest.raises(TypeError, match=f"^harness.log: {says}"):
         harness.log(**given)
     assert list(folder.iterdir()) == []
@@ -106,7 +106,7 @@ def test_tensors_of_several_numbers_are_refused(folder):
             harness.log(loss=value)
 
 
-def test_after_a_line_that_was_cut_off_comes_a_whole_one(folder):
+def test_a_line_that_was_cut_off_is_ended_first(folder):
     (folder / "rank-3.jsonl").write_text('{"kind": "lo')
     harness.log(step=1, loss=0.5)
     cut, line = (folder / "rank-3.jsonl").read_text().splitlines()
@@ -127,7 +127,7 @@ def test_threads_write_whole_lines(folder):
     assert len(logged(folder)) == 800
 
 
-def test_a_full_disk_is_said_once_and_the_script_goes_on(folder, capsys, monkeypatch):
+def test_a_full_disk_is_reported_once_and_the_script_continues(folder, capsys, monkeypatch):
     full = os.open("/dev/full", os.O_RDWR)
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", lambda *_, **__: os.dup(full))
@@ -138,7 +138,7 @@ def test_a_full_disk_is_said_once_and_the_script_goes_on(folder, capsys, monkeyp
     assert "No space left on device: harness.log drops what it cannot write; the script continues" in line
 
 
-def test_a_folder_that_is_gone_is_said_once(folder, monkeypatch, capsys):
+def test_a_missing_folder_is_reported_once(folder, monkeypatch, capsys):
     monkeypatch.setenv("HARNESS_RUN_DIR", str(folder / "gone"))
     harness.log(loss=1.0)
     harness.log(loss=1.0)
@@ -146,7 +146,7 @@ def test_a_folder_that_is_gone_is_said_once(folder, monkeypatch, capsys):
     assert line.startswith(f"harness: {folder}/gone/rank-3.jsonl cannot be written: No such file or directory")
 
 
-def test_importing_it_takes_nothing_along():
+def test_importing_it_imports_nothing_slow():
     code = "import harness, os, sys; old = set(sys.modules); import harness.metrics; print(*set(sys.modules) - old)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["harness.metrics"]

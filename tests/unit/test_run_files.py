@@ -1,4 +1,4 @@
-"""A run's files: whole lines only, also where the disk is full; what is forgotten, and what a run goes on from."""
+"""The files of a run: complete lines, also where the disk is full; clearing and resuming."""
 
 import contextlib
 import json
@@ -59,14 +59,14 @@ def test_no_link_that_a_job_left_in_the_folder_is_followed(tmp_path, left):
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"half', b"[1]", b"\xff"])
-def test_what_makes_no_sense_reads_as_nothing(tmp_path, content):
+def test_damaged_json_reads_as_none(tmp_path, content):
     path = tmp_path / "x.json"
     if content is not None:
         path.write_bytes(content)
     assert read_json(path) is None
 
 
-def test_lines_are_added_by_whoever_has_some(tmp_path):
+def test_several_writers_can_add_lines(tmp_path):
     path = tmp_path / "links.jsonl"
     append_json(path, {"a": 1})
     with Lines(path) as one, Lines(path) as other:
@@ -76,14 +76,14 @@ def test_lines_are_added_by_whoever_has_some(tmp_path):
     assert path.read_bytes() == b'{"a":1}\none\nother\n\n'
 
 
-def test_after_half_a_line_a_new_one_begins(tmp_path):
+def test_a_partial_line_is_ended_first(tmp_path):
     path = tmp_path / "links.jsonl"
     path.write_text('{"whole": 1}\n{"hal')
     append_json(path, {"b": 2})
     assert path.read_text() == '{"whole": 1}\n{"hal\n{"b":2}\n'
 
 
-def test_a_line_for_which_there_is_no_room_leaves_nothing(tmp_path):
+def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path):
     path = tmp_path / "links.jsonl"
     append_json(path, {"a": 1})
     told = under_limit(
@@ -97,7 +97,7 @@ def test_a_line_for_which_there_is_no_room_leaves_nothing(tmp_path):
     assert path.read_text() == '{"a":1}\n12345\n6\n'
 
 
-def test_a_disk_without_room_is_told_by_name():
+def test_a_full_disk_is_reported_with_the_file():
     with Lines(Path("/dev/full")) as lines, pytest.raises(HarnessError) as error:
         lines.write(b"x")
     assert str(error.value) == "/dev/full cannot be written: No space left on device"
@@ -142,7 +142,7 @@ def test_a_run_goes_on_where_it_was_stopped_or_cut_off(folder, status, goes_on):
     assert folder.can_go_on == goes_on
 
 
-def test_what_was_measured_is_forgotten_and_what_was_printed_stays(folder):
+def test_clear_removes_measurements_and_keeps_output(folder):
     folder.begin({"attempt": 1})
     sampled = ("links.jsonl", "links-3.jsonl", "flows.jsonl", "flows-3.jsonl")
     for name in (*sampled, "rank-0.jsonl", "rank-12.jsonl", "changes.jsonl", "rank-0.log"):

@@ -1,4 +1,4 @@
-"""How networks of containers are started beside those of others."""
+"""Containers start beside other networks of the same Docker daemon."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from harness.scenario.accompany import Accompaniment
 SCENARIO = "events:\n  - {at: step 3, down: {edge: 0-1}}\n"
 
 
-def test_the_file_of_steps_is_there_again_where_a_subnet_was_taken(tmp_path, monkeypatch):
-    """A try that fails takes it away with the rest; the containers of the next one would not find what they mount."""
+def test_the_step_file_is_made_again_where_a_subnet_was_taken(tmp_path, monkeypatch):
+    """A failed attempt removes the file, and the next one's containers mount it."""
     file = tmp_path / "scenario.yaml"
     file.write_text(SCENARIO)
     monkeypatch.setenv("HARNESS_STATE_DIR", str(tmp_path / "state"))

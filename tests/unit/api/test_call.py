@@ -1,4 +1,4 @@
-"""A function sent to another Python and called there, as a node does it, without a network."""
+"""A function is sent to another Python process and called there, as in a node, without a network."""
 
 import functools
 import json
@@ -106,7 +106,7 @@ def test_modules_that_this_process_finds_are_found_there(tmp_path, monkeypatch):
     assert answer["what"] == "ModuleNotFoundError: No module named 'only_here_p'"
 
 
-def test_a_module_that_the_node_lacks_is_told_with_what_mends_it(tmp_path, monkeypatch):
+def test_a_module_that_the_node_lacks_is_named_with_a_remedy(tmp_path, monkeypatch):
     (tmp_path / "helpers_p.py").write_text("def seven():\n    return 7\n")
     monkeypatch.syspath_prepend(tmp_path)
     import helpers_p
@@ -128,7 +128,7 @@ def test_what_it_raises_comes_back_with_its_traceback():
     assert (type(error), error.args) == (MyError, ("boom",))
 
 
-def test_an_error_that_cannot_be_pickled_or_read_is_told_in_words():
+def test_an_error_that_cannot_be_pickled_or_read_becomes_a_text():
     def awkward():
         raise Awkward("one", "two")
 
@@ -139,18 +139,18 @@ def test_an_error_that_cannot_be_pickled_or_read_is_told_in_words():
     assert failure(locked)["error"] is None
 
 
-def test_an_assertion_has_its_words():
+def test_an_assertion_shows_its_values():
     def compares(left, right):
         assert left == right
 
     assert "assert 3 == 4" in failure(compares, 3, 4)["what"]
 
 
-def test_leaving_by_sys_exit_is_no_result():
+def test_sys_exit_is_a_failure():
     assert failure(lambda: sys.exit(0))["what"] == "SystemExit: 0"
 
 
-def test_what_it_prints_is_no_answer():
+def test_output_of_the_function_is_not_taken_for_an_answer():
     def prints():
         print("out")
         print("err", file=sys.stderr)
@@ -173,7 +173,7 @@ def test_closing_standard_output_does_not_lose_the_answer():
 
 
 @pytest.mark.parametrize("how", ["close", "detach", "none"])
-def test_nor_does_closing_the_stream(how):
+def test_closing_the_stream_does_not_lose_the_answer(how):
     def closes():
         print("before")
         if how == "close":
@@ -192,17 +192,17 @@ def test_its_standard_input_is_empty():
     assert result(lambda: sys.stdin.read()) == ""
 
 
-def test_a_result_that_cannot_be_pickled_is_told():
+def test_a_result_that_cannot_be_pickled_is_a_failure():
     answer = failure(lambda: threading.Lock())
     assert answer["what"].startswith("the result, a lock, cannot be sent: TypeError: cannot pickle")
 
 
-def test_another_python_is_refused():
+def test_another_version_of_python_is_refused():
     answer = failure(helper, 1, change={"python": [3, 99]})
     assert "the function comes from 3.99" in answer["what"]
 
 
-def test_what_cannot_be_pickled_here_is_told_before_anything_starts():
+def test_a_function_that_cannot_be_pickled_is_refused_before_anything_starts():
     lock = threading.Lock()
 
     def uses():
@@ -212,7 +212,7 @@ def test_what_cannot_be_pickled_here_is_told_before_anything_starts():
         pack(uses, (), {}, marker=MARKER, path=None)
 
 
-def test_the_list_of_modules_by_value_is_as_it_was():
+def test_packing_restores_the_list_of_modules_by_value():
     before = cloudpickle.list_registry_pickle_by_value()
     pack(helper, (), {}, marker=MARKER, path=None)
     assert cloudpickle.list_registry_pickle_by_value() == before

@@ -87,7 +87,7 @@ def test_a_limit_below_the_rate_of_an_edge_is_a_warning(net):
         (lambda net: net.node("all"), "rank='all': write a whole number"),
     ],
 )
-def test_nonsense_changes_nothing(net, call, words):
+def test_wrong_limits_are_refused_and_change_nothing(net, call, words):
     before = net.plan
     with pytest.raises(InputError, match=words):
         call(net)

@@ -1,4 +1,4 @@
-"""From what ranks printed and how they ended to results, or to the error of the first that failed."""
+"""Results, or the error of the rank that failed first, from ranks' output and exit codes."""
 
 import pickle
 import signal
@@ -39,14 +39,14 @@ def outcome(**codes):
     return LaunchOutcome(by_rank[first] if first is not None else 0, first, dict(sorted(by_rank.items())))
 
 
-def test_results_are_in_the_order_of_the_ranks_asked_whoever_answers_first():
+def test_results_are_in_the_order_of_ranks_and_not_of_answers():
     answers = RankOutput(MARKER, (2, 0, 1))
     for rank in (1, 0, 2):
         feed(answers, rank, value(f"from {rank}"))
     assert answers.results(outcome(r0=0, r1=0, r2=0)) == ["from 2", "from 0", "from 1"]
 
 
-def test_what_they_print_is_printed_with_the_rank_and_never_mixed_with_answers(capsys):
+def test_output_is_printed_with_the_rank_and_without_answers(capsys):
     answers = RankOutput(MARKER, tuple(range(11)))
     answers(3, "stdout", b"out")
     feed(answers, 3, value(1))
@@ -56,7 +56,7 @@ def test_what_they_print_is_printed_with_the_rank_and_never_mixed_with_answers(c
     assert capsys.readouterr() == ("[ 3] out\n[10] \n[10] end\n", "[10] err \N{REPLACEMENT CHARACTER}\n")
 
 
-def test_the_first_that_says_it_failed_is_the_one_whichever_ends_first():
+def test_the_first_rank_that_reports_an_error_failed_first():
     answers = RankOutput(MARKER, (0, 1, 2))
     feed(answers, 1, failed("ValueError: mine", ValueError("mine")))
     feed(answers, 0, failed("ConnectionError: peer gone", ConnectionError("peer gone")))
@@ -67,7 +67,7 @@ def test_the_first_that_says_it_failed_is_the_one_whichever_ends_first():
     assert repr(raised.value.__cause__) == "ValueError('mine')"
 
 
-def test_one_that_died_unheard_is_the_one_whoever_complains_then():
+def test_a_rank_that_died_without_an_answer_failed_first():
     answers = RankOutput(MARKER, (0, 1, 2))
     answers(2, "stderr", b"out of memory")
     feed(answers, 0, failed("ConnectionError: peer gone"))
@@ -80,14 +80,14 @@ def test_one_that_died_unheard_is_the_one_whoever_complains_then():
 @pytest.mark.parametrize(
     ("code", "words"), [(0, "exit code 0"), (3, "exit code 3"), (139, "killed by SIGSEGV"), (254, "exit code 254")]
 )
-def test_how_it_died_is_told(code, words):
+def test_the_error_says_how_the_rank_ended(code, words):
     answers = RankOutput(MARKER, (0, 1))
     feed(answers, 0, value(None))
     with pytest.raises(RankError, match=rf"^rank 1: it .*{words} before it answered$"):
         answers.results(outcome(r0=0, r1=code))
 
 
-def test_one_that_crashes_after_its_answer_failed():
+def test_a_rank_that_crashes_after_its_answer_failed():
     answers = RankOutput(MARKER, (0,))
     feed(answers, 0, value(1))
     with pytest.raises(RankError, match="SIGABRT after it had answered"):
@@ -102,7 +102,7 @@ def test_a_cause_that_cannot_be_read_here_is_left_out():
     assert raised.value.__cause__ is None
 
 
-def test_a_result_that_cannot_be_read_here_is_told():
+def test_a_result_that_cannot_be_unpickled_here_is_an_error():
     answers = RankOutput(MARKER, (0,))
     feed(answers, 0, value(Unreadable()))
     with pytest.raises(RankError, match="rank 0: its result cannot be read here: ValueError"):

@@ -1,4 +1,4 @@
-"""A launch in a thread of its own, with plain local processes as the nodes."""
+"""A launch in a thread, with local processes as nodes."""
 
 import os
 import signal
@@ -59,7 +59,7 @@ def make():
 
 @pytest.fixture
 def begin(make):
-    """Makes one that has begun."""
+    """Makes a job and starts it."""
 
     def begun(script, **options):
         job = make(script, **options)
@@ -70,7 +70,7 @@ def begin(make):
 
 
 def threads():
-    """The names of those that live."""
+    """The names of running threads."""
     return [thread.name for thread in threading.enumerate()]
 
 
@@ -84,7 +84,7 @@ def test_every_rank_reads_the_whole_payload(begin):
     assert not job.running
 
 
-def test_who_has_not_ended(begin):
+def test_unended_names_the_ranks_that_still_run(begin):
     job = begin("test $RANK = 1 || exec sleep 100")
     deadline = time.monotonic() + 30
     while job.unended() != [0, 2] and time.monotonic() < deadline:
@@ -94,7 +94,7 @@ def test_who_has_not_ended(begin):
     assert job.running
 
 
-def test_stopped_is_no_outcome(begin):
+def test_a_stopped_job_has_no_outcome(begin):
     job = begin("exec sleep 100")
     job.stop()
     assert job.unended() == []
@@ -103,7 +103,7 @@ def test_stopped_is_no_outcome(begin):
     job.stop()
 
 
-def test_what_does_not_listen_is_killed(begin, monkeypatch):
+def test_a_program_that_ignores_sigterm_is_killed(begin, monkeypatch):
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.3)
     ready = threading.Event()
     seen = set()
@@ -126,7 +126,7 @@ def test_a_job_that_has_ended_was_not_stopped(begin):
     assert job.outcome().codes == {2: 3}
 
 
-def test_where_a_rank_cannot_start_that_is_the_outcome_and_the_others_end(begin):
+def test_a_rank_that_cannot_start_is_the_error_and_the_others_end(begin):
     job = begin("exec sleep 100", backend=LocalBackend(refused=1))
     assert job.wait(60)
     assert job.unended() == [1, 2]
@@ -182,7 +182,7 @@ def test_an_interrupt_as_its_thread_begins_stops_the_programs(begin, monkeypatch
     assert "harness-job" not in threads()
 
 
-def test_a_thread_that_an_interrupt_overtook_begins_nothing(make, monkeypatch):
+def test_a_thread_that_starts_after_an_interrupt_starts_no_program(make, monkeypatch):
     backend, late = LocalBackend(), []
 
     def interrupted(thread):
@@ -200,7 +200,7 @@ def test_a_thread_that_an_interrupt_overtook_begins_nothing(make, monkeypatch):
     assert job.ended
 
 
-def test_one_that_is_stopped_before_it_begins_runs_nothing(make):
+def test_a_job_that_is_stopped_before_it_begins_runs_nothing(make):
     backend = LocalBackend()
     job = make("exec sleep 10", backend=backend)
     assert not job.ended
@@ -212,7 +212,7 @@ def test_one_that_is_stopped_before_it_begins_runs_nothing(make):
         job.outcome()
 
 
-def test_to_ask_whether_a_program_runs_leaves_it_to_who_watches_it():
+def test_asking_whether_a_program_runs_does_not_reap_it():
     with subprocess.Popen(["sleep", "0.05"]) as process:
         while module._runs(process):
             time.sleep(0.01)

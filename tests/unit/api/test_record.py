@@ -1,4 +1,4 @@
-"""What stays of a network that a Python program records, with plain local processes as the nodes."""
+"""The record of a network that a Python program starts, with local processes as nodes."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def fail():
     os._exit(3)
 
 
-def test_a_function_leaves_its_output_and_what_it_logs(net, folder, network):
+def test_output_and_logged_values_of_a_function_are_recorded(net, folder, network):
     with net:
         assert net.run(log, 0.5) == [None, None]
         assert net.run_folder == folder.path
@@ -72,7 +72,7 @@ def test_a_function_leaves_its_output_and_what_it_logs(net, folder, network):
     assert network.sampling.events == ["stop sampling"]
 
 
-def test_the_first_job_that_failed_is_how_it_ended(net, folder):
+def test_the_first_failed_job_is_the_end_of_the_record(net, folder):
     with net:
         with pytest.raises(RankError):
             net.run(fail, ranks=[1])
@@ -90,7 +90,7 @@ def test_a_job_that_was_stopped_does_not_count(net, folder):
 @pytest.mark.parametrize(
     ("error", "status", "code"), [(KeyboardInterrupt(), "stopped", 130), (ValueError("no"), "failed", 1)]
 )
-def test_what_ends_the_block_is_how_it_ended(net, folder, error, status, code):
+def test_the_exception_of_the_block_is_the_end_of_the_record(net, folder, error, status, code):
     with pytest.raises(type(error)), net:
         raise error
     assert (folder.ending["status"], folder.ending["code"]) == (status, code)
@@ -123,7 +123,7 @@ def test_nothing_is_recorded_unless_asked(network):
     ("argv", "name"),
     [("/x/train.py", "train"), ("/x/pytest/__main__.py", "pytest"), ("", "python"), ("-c", "-c")],
 )
-def test_a_program_is_called_after_its_script(monkeypatch, argv, name):
+def test_a_program_has_the_name_of_its_script(monkeypatch, argv, name):
     monkeypatch.setattr(sys, "argv", [argv])
     assert program_name() == name
 

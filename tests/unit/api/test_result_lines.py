@@ -1,4 +1,4 @@
-"""An answer's way among the lines that a function prints."""
+"""An answer is sent among the lines that a function prints."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ def sorted_out(output):
 
 
 @given(st.binary(max_size=20_000))
-def test_what_is_sent_arrives(data):
+def test_every_answer_arrives(data):
     assert sorted_out(b"".join(pieces(MARKER, data))) == ([], data)
 
 
@@ -39,12 +39,12 @@ def test_the_users_lines_stay_as_they_were(before, after):
     assert sorted_out(before + b"".join(pieces(MARKER, b"x" * 7000)) + after) == (expected, b"x" * 7000)
 
 
-def test_others_that_write_between_the_pieces_tear_nothing():
+def test_other_writers_between_pieces_do_not_damage_an_answer():
     first, second, third = pieces(MARKER, b"y" * 8000)
     output = b"a" + first + b"thread\nthre" + second + b"ad\n" + third
     assert sorted_out(output) == ([b"a", b"thread", b"thre", b"ad"], b"y" * 8000)
 
 
-def test_an_answer_that_breaks_off_is_none():
+def test_an_incomplete_answer_is_none():
     first, _, _ = pieces(MARKER, b"y" * 8000)
     assert sorted_out(first) == ([], None)

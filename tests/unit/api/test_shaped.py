@@ -1,4 +1,4 @@
-"""Several jobs at once, and what is kept of those that have ended, with plain local processes as the nodes."""
+"""Several jobs at once, what is kept of ended ones, and bad input, with local processes as nodes."""
 
 import gc
 import sys
@@ -51,7 +51,7 @@ def net(backend):
 
 
 def in_thread(do):
-    """Starts it; what it returns or raises is to be had from the function that this returns."""
+    """Starts it in a thread; returns a function that waits and gives its result or exception."""
     found = []
 
     def work():
@@ -176,7 +176,7 @@ def test_results_that_were_asked_for_are_not_kept(net, unpickled):
     assert len(net._calls) == 1
 
 
-def test_a_failure_that_nobody_asked_about_is_kept_and_a_success_is_not(net):
+def test_an_unreported_failure_is_kept_and_a_success_is_not(net):
     assert net.start(int, ranks=[0])._job.wait(60)
     assert net.start(int, "no number", ranks=[1])._job.wait(60)
     assert net.run(int, ranks=[2]) == [0]
@@ -193,7 +193,7 @@ def test_a_function_may_have_parameters_of_any_name_but_ours(net):
     assert net.start(dict, ranks=[0], function=3).result(60) == [{"function": 3}]
 
 
-def test_no_program_is_bad_input(net):
+def test_a_missing_program_is_bad_input(net):
     with pytest.raises(InputError, match=r"^exec: name a program$"):
         net.exec([])
 
@@ -250,7 +250,7 @@ def test_ranks_that_are_no_list_of_numbers_are_bad_input(net, backend, ranks):
         ({"profile": "wan", "seed": "1"}, "^seed='1': write a whole number"),
     ],
 )
-def test_what_links_cannot_be_drawn_from_is_bad_input(net, options, words):
+def test_a_wrong_profile_or_seed_is_bad_input(net, options, words):
     with pytest.raises(InputError, match=words):
         net.set(**options)
 
@@ -264,10 +264,10 @@ def test_links_can_be_drawn_from_a_file_that_a_path_names(net, tmp_path):
     assert {str(edge.shape.delay) for edge in changed[0].edges.values()} == {"7ms"}
 
 
-def test_paths_may_be_among_words_and_variables(net, tmp_path):
+def test_words_and_variables_may_be_paths(net, tmp_path):
     (ended,) = net.exec([Path("/bin/sh"), "-c", "echo $FOLDER"], env={"FOLDER": tmp_path}, ranks=[0])
     assert ended.stdout == f"{tmp_path}\n"
 
 
-def test_output_is_kept_by_lines(net):
+def test_a_last_line_without_newline_gets_one(net):
     assert net.exec(["printf", r"one\ntwo"], ranks=[0])[0].stdout == "one\ntwo\n"

@@ -1,4 +1,4 @@
-"""Bad input to harness.network ends before anything is touched; what the package offers, and what that costs."""
+"""harness.network refuses bad input before anything is touched; the names and imports of the package."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def planned(untouched, monkeypatch):
     return plans
 
 
-def test_files_are_named_by_text_or_path(planned, tmp_path):
+def test_files_may_be_texts_or_paths(planned, tmp_path):
     profile, between, topology = (tmp_path / f"{name}.yaml" for name in ("profile", "between", "topology"))
     profile.write_text("delay: 7ms\n")
     between.write_text("delay: 9ms\n")
@@ -54,7 +54,7 @@ def test_files_are_named_by_text_or_path(planned, tmp_path):
     assert delays == [{"7ms"}, {"7ms", "9ms"}]
 
 
-def test_any_whole_number_is_one(planned):
+def test_whole_numbers_of_other_libraries_are_accepted(planned):
     class Whole:
         """As numpy's are."""
 
@@ -105,7 +105,7 @@ def test_bad_input(options, error, words):
 
 
 @pytest.mark.usefixtures("untouched")
-def test_the_environment_names_engine_and_runtime_where_nobody_else_does(monkeypatch):
+def test_the_environment_is_the_default_for_engine_and_runtime(monkeypatch):
     monkeypatch.setenv("HARNESS_ENGINE", "pigeon")
     with pytest.raises(InputError, match="pigeon"):
         harness.network(2)
@@ -131,13 +131,13 @@ def test_what_the_package_offers():
         harness.netwrok  # noqa: B018
 
 
-def test_to_import_it_costs_nothing():
+def test_importing_the_package_imports_nothing_slow():
     code = "import sys; before = set(sys.modules); import harness; print(sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "['__future__', 'harness', 'harness.public_names']\n"
 
 
-def test_the_machinery_needs_no_torch():
+def test_the_api_needs_no_torch():
     code = "import sys, harness, harness.api.remote, harness.networks.network; harness.network; "
     code += "print('torch' in sys.modules, 'typer' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Who is away: the file that player and launch share, and what follows from its lines."""
+"""The file that says which ranks are away, and what follows from its lines."""
 
 import json
 
@@ -29,11 +29,11 @@ def test_a_reader_gets_each_whole_line_once_and_none_from_before(tmp_path):
     assert reader.news() == [AwayLine(3, 1, "pause")]
 
 
-def test_nobody_is_away_where_there_is_no_file(tmp_path):
+def test_without_a_file_no_rank_is_away(tmp_path):
     assert AwayFile(tmp_path / "net.away").news() == []
 
 
-def test_a_recorded_run_has_the_lines_too(tmp_path):
+def test_a_recorded_run_gets_the_lines_too(tmp_path):
     AwayFile(tmp_path / "net.away", lambda: tmp_path).write(kill(2, 1.5, 9.0))
     (line,) = (tmp_path / "away.jsonl").read_text().splitlines()
     assert json.loads(line) == {"time": 1.5, "rank": 2, "what": "kill", "until": 9.0}

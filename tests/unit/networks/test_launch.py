@@ -1,4 +1,4 @@
-"""Launching a program on every node, with plain local processes as the nodes."""
+"""A program is launched on every node, with local processes as nodes."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def python(code):
 
 @pytest.fixture
 def awaited(tmp_path, monkeypatch):
-    """Shell code that goes on once these files are there; it gives up after 20 s, that a test may fail and not hang."""
+    """Shell code that waits for files, for up to 20 s, so that a test fails rather than hangs."""
     monkeypatch.setenv("HERE", str(tmp_path))
 
     def code(*names):
@@ -137,7 +137,7 @@ def test_the_first_failing_rank_gives_the_code_and_the_others_are_stopped(backen
     assert outcome.codes == {0: 128 + signal.SIGTERM, 1: 7, 2: 128 + signal.SIGTERM}
 
 
-def test_what_a_stopped_rank_answers_does_not_hide_the_first_failure(backend, sink, awaited):
+def test_the_exit_code_of_a_stopped_rank_does_not_hide_the_first_failure(backend, sink, awaited):
     script = f"""
     if [[ $RANK == 2 ]]; then {awaited("0", "1")}; exit 3; fi
     trap 'echo stopping; exit 99' TERM; >"$HERE/$RANK"; while :; do sleep 0.05; done
@@ -150,7 +150,7 @@ def test_what_a_stopped_rank_answers_does_not_hide_the_first_failure(backend, si
 
 @pytest.mark.usefixtures("short_grace")
 @pytest.mark.parametrize("doing", ["time.sleep(0.1)", "print('still here', flush=True)"], ids=["quiet", "talkative"])
-def test_a_rank_that_ignores_being_asked_is_killed(backend, sink, awaited, doing):
+def test_a_rank_that_ignores_sigterm_is_killed(backend, sink, awaited, doing):
     code = f"""
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -173,7 +173,7 @@ def test_death_by_signal_is_128_and_its_number(backend, sink):
     assert outcome == LaunchOutcome(139, 1, {1: 139})
 
 
-def test_an_end_by_cpp_is_marked_for_the_rank_that_failed_first(backend, sink):
+def test_the_outcome_says_whether_cpp_ended_the_rank_that_failed_first(backend, sink):
     """As gloo's threads end Python where a script leaves its process group."""
     says = "echo 'terminate called without an active exception' >&2"
     assert launch(backend, PLAN, shell(f"{says}; kill -ABRT $$"), sink, ranks=[1]) == LaunchOutcome(
@@ -244,7 +244,7 @@ def test_grandchildren_that_hold_the_pipe_do_not_hang_it(backend, sink, doing):
     assert sink.of(0, "stderr")[0] == b"partial"
 
 
-def test_where_a_rank_cannot_start_the_ones_before_are_stopped(sink):
+def test_a_rank_that_cannot_start_stops_those_before_it(sink):
     backend = LocalBackend(refused={1})
     with pytest.raises(NodeError, match="node 1"):
         launch(backend, PLAN, ["sleep", "60"], sink)
@@ -276,7 +276,7 @@ def quick_ticks(monkeypatch):
 
 
 class Ticks:
-    """Counts ticks; from the `last` on, the job is to end."""
+    """Counts ticks; from `last` on, they end the job."""
 
     def __init__(self, last=1_000_000, when=lambda: True):
         self.count, self.last, self.when = 0, last, when
@@ -304,7 +304,7 @@ def test_ticks_come_while_it_runs_and_do_not_change_how_it_ends(backend, sink, a
 
 
 @pytest.mark.usefixtures("quick_ticks")
-def test_output_does_not_bring_ticks_nearer(backend, sink, monkeypatch):
+def test_output_does_not_make_ticks_more_frequent(backend, sink, monkeypatch):
     monkeypatch.setattr(module, "TICK_SECONDS", 60)
     tick = Ticks()
     launch(backend, PLAN, shell("for i in {1..50}; do echo $i; sleep 0.01; done"), sink, tick=tick)
@@ -320,7 +320,7 @@ def test_a_tick_ends_the_job_and_that_is_no_failure(backend, sink):
 
 
 @pytest.mark.usefixtures("quick_ticks")
-def test_what_a_rank_answers_to_the_cut_is_no_failure_and_one_that_ignores_it_is_killed(backend, sink):
+def test_exit_codes_after_the_cut_are_no_failures_and_a_rank_that_ignores_it_is_killed(backend, sink):
     script = """
     if [[ $RANK == 0 ]]; then trap 'echo going; exit 3' TERM; fi
     if [[ $RANK == 1 ]]; then trap '' TERM; fi
@@ -334,7 +334,7 @@ def test_what_a_rank_answers_to_the_cut_is_no_failure_and_one_that_ignores_it_is
 
 @pytest.mark.usefixtures("quick_ticks")
 def test_a_failure_before_the_cut_is_the_failure(backend, sink, awaited):
-    """The others end slowly, and while they do nobody is asked whether the job is to end."""
+    """The other ranks end slowly; meanwhile there are no ticks."""
 
     def tick():
         return (0, "stdout", b"stopping") in sink.lines
@@ -369,18 +369,18 @@ def test_the_rank_that_is_waited_for_ends_the_others_and_that_is_no_failure(back
     assert time.monotonic() - started < 30
 
 
-def test_another_rank_than_the_one_that_is_waited_for_ends_nobody(backend, sink):
+def test_the_end_of_another_rank_than_until_names_ends_nobody(backend, sink):
     outcome = launch(backend, PLAN, shell("[[ $RANK = 0 ]] && sleep 0.5; echo $RANK"), sink, until=0)
     assert outcome == LaunchOutcome(0, None, {0: 0, 1: 0, 2: 0}, cut=outcome.cut)
     assert sink.of(0) == [b"0"]
 
 
-def test_a_failure_is_one_whoever_is_waited_for(backend, sink):
+def test_a_failure_ends_the_job_whatever_until_says(backend, sink):
     outcome = launch(backend, PLAN, shell("[[ $RANK = 2 ]] && exit 3; exec sleep 300"), sink, until="first")
     assert (outcome.code, outcome.failed_rank, outcome.stopped) == (3, 2, 2)
 
 
-def test_the_time_is_over(backend, sink, awaited):
+def test_a_timeout_ends_the_job(backend, sink, awaited):
     script = "trap 'echo asked; exit 0' TERM; [[ $RANK = 0 ]] && exit 0; sleep 300 & wait"
     started = time.monotonic()
     outcome = launch(backend, PLAN, shell(script), sink, timeout=1.5)
@@ -389,7 +389,7 @@ def test_the_time_is_over(backend, sink, awaited):
     assert sink.of(1) == sink.of(2) == [b"asked"]
 
 
-def test_a_job_that_ends_in_time_is_not_told_of_it(backend, sink):
+def test_a_job_that_ends_before_the_timeout_is_not_affected(backend, sink):
     assert launch(backend, PLAN, ["true"], sink, timeout=60) == LaunchOutcome(0, None, {0: 0, 1: 0, 2: 0})
 
 
@@ -397,7 +397,7 @@ def test_a_job_that_ends_in_time_is_not_told_of_it(backend, sink):
 
 
 class Scenario:
-    """Tells of absences as a player does, from a sink: when a line comes."""
+    """A sink that writes absences as a player does, when a line comes."""
 
     def __init__(self, tmp_path, backend):
         self.path, self._backend, self.lines = tmp_path / "net.away", backend, []
@@ -463,13 +463,13 @@ def test_a_job_whose_ranks_are_all_away_waits_for_those_that_will_be_back(backen
     assert outcome == LaunchOutcome(0, None, {0: 137, 1: 137, 2: 0}, away=(0, 1))
 
 
-def test_a_job_of_which_nobody_is_left_has_failed(backend, absent):
+def test_a_job_whose_ranks_all_stay_away_has_failed(backend, absent):
     absent.on((1, b"began"), ("kill", 0), ("kill", 1), ("kill", 2))
     outcome = launch(backend, PLAN, shell("echo began; exec sleep 300"), absent, away=absent.file)
     assert (outcome.code, outcome.failed_rank, outcome.away) == (137, 0, (0, 1, 2))
 
 
-def test_a_rank_that_has_done_its_work_is_not_started_again(backend, absent):
+def test_a_rank_that_ended_with_0_is_not_restarted(backend, absent):
     script = "echo began; if [[ $RANK == 1 ]]; then exit 0; fi; sleep 1; echo later; sleep 1"
     absent.on((0, b"later"), ("kill", 1, 60), ("back", 1))
     outcome = launch(backend, PLAN, shell(script), absent, away=absent.file)
@@ -484,7 +484,7 @@ def test_what_fails_because_another_rank_is_away_is_a_failure(backend, absent):
     assert (outcome.code, outcome.failed_rank, outcome.away) == (2, 2, (1,))
 
 
-def test_where_one_fails_the_others_can_go_on(backend, absent):
+def test_other_ranks_can_continue_after_a_failure(backend, absent):
     script = "[[ $RANK == 1 ]] && exit 7; sleep 1; echo done"
     outcome = launch(backend, PLAN, shell(script), absent, on_failure="continue", away=absent.file)
     assert outcome == LaunchOutcome(7, 1, {0: 0, 1: 7, 2: 0})
@@ -492,7 +492,7 @@ def test_where_one_fails_the_others_can_go_on(backend, absent):
     assert absent.written() == [("failed", 1)]
 
 
-def test_a_paused_rank_hears_that_it_is_to_end(backend, awaited, tmp_path):
+def test_a_paused_rank_is_woken_to_end(backend, awaited, tmp_path):
     def pause(rank, stream, line):
         if line == b"here":  # bash says later that its sleep was terminated
             os.killpg(backend.processes[rank].pid, signal.SIGSTOP)

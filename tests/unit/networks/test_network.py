@@ -1,4 +1,4 @@
-"""A network's life through the protocols, on the fakes: order, rollback, turns, names."""
+"""The life of a network, on fakes: order of steps, roll-back, concurrent commands, names."""
 
 import json
 import signal
@@ -244,7 +244,7 @@ def test_removing_is_idempotent(start, store):
     assert not FakeBackend.living
 
 
-def test_what_is_not_held_after_applying_is_an_error(start, engine, monkeypatch):
+def test_a_shape_that_a_node_does_not_report_is_an_error(start, engine, monkeypatch):
     net = start(network("line", 2, shape(delay="1ms")))
     monkeypatch.setattr(FakeEngine, "apply", lambda self, node, touched=(): self.observe(node))
     words = f"node {engine.enforced_at((0, 1))}: shape edge 0->1: "
@@ -276,7 +276,7 @@ def test_where_cleaning_up_is_interrupted_no_record_stays(start, engine, store, 
     assert store.names() == []
 
 
-def test_a_damaged_record_is_forgotten(start, store, tmp_path):
+def test_a_damaged_registration_is_removed(start, store, tmp_path):
     start(network("line", 2), "one")
     (tmp_path / "bad.json").write_text("{")
     told = []
@@ -379,7 +379,7 @@ def test_a_trunk_that_is_not_held_is_an_error_and_taken_back(start, engine, stor
     assert store.load("net").network_plan == net.plan
 
 
-def test_what_the_nodes_cannot_make_is_refused_before_anything_is_changed(start, engine):
+def test_an_impossible_change_is_refused_before_anything_is_changed(start, engine):
     net = start(regions())
     net.backend.refuses = "not here"
     engine.log.clear()
@@ -389,7 +389,7 @@ def test_what_the_nodes_cannot_make_is_refused_before_anything_is_changed(start,
     assert (engine.log, net.backend.events) == ([], [])
 
 
-def test_what_the_nodes_cannot_make_is_refused_before_anything_is_made(store, engine):
+def test_an_impossible_network_is_refused_before_anything_is_made(store, engine):
     backend = FakeBackend(engine)
     backend.refuses = "not here"
     with pytest.raises(InputError, match="not here"):
@@ -512,14 +512,14 @@ def test_the_record_ends_with_the_network(start, store, tmp_path):
     assert changes(tmp_path) == []
 
 
-def test_what_a_killed_command_left_is_not_believed(start, store, tmp_path):
-    """Of a network of containers no more than this note is on this machine."""
+def test_a_new_network_is_not_recorded_where_a_killed_command_wanted(start, store, tmp_path):
+    """Of a network of containers, only this file is on this machine."""
     store.record_in("net", tmp_path)
     start(network("ring", 3)).reshape(slow((0, 1)))
     assert changes(tmp_path) == []
 
 
-def test_a_note_about_an_earlier_network_of_that_name_is_not_believed(start, store, tmp_path):
+def test_the_recording_of_an_earlier_network_of_that_name_is_ignored(start, store, tmp_path):
     """Docker Compose starts networks past Network.up."""
     net = start(network("ring", 3))
     store.record_in("net", tmp_path, created=1.0)

@@ -1,4 +1,4 @@
-"""What verify added to the counters of links."""
+"""The traffic of verify in the counters of links."""
 
 from harness.model.status import Stats
 from harness.networks.probe_counts import add, difference, load

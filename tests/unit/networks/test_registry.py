@@ -1,4 +1,4 @@
-"""The state folder: records are whole or absent, a lock keeps other processes out, names are checked."""
+"""The state folder: registrations are complete or absent, locks exclude other processes, names are checked."""
 
 import dataclasses
 import errno
@@ -87,7 +87,7 @@ def test_others_see_what_was_amended(store, tmp_path):
 
 
 @pytest.mark.parametrize("left", [b'{"edges":[{"sr', b"{", b"\n"])
-def test_half_a_line_of_a_killed_command_is_passed_over(store, tmp_path, left):
+def test_a_partial_line_of_a_killed_command_is_ignored(store, tmp_path, left):
     plan, path = network("ring", 3, SHAPES["everything"]), tmp_path / "state" / "demo.json"
     kept = record(plan=plan).amended(slowed(plan, 7))
     store.save(record(plan=plan))
@@ -277,7 +277,7 @@ def test_one_at_a_time_holds_a_lock(store):
     assert most == [1] * 200
 
 
-def test_who_waits_long_is_told_once(store, monkeypatch, caplog):
+def test_a_long_wait_is_logged_once(store, monkeypatch, caplog):
     monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
     monkeypatch.setattr(module, "_SILENT_SECONDS", 0.02)
     with store.lock("demo"), pytest.raises(NetworkStateError), store.lock("demo"):
@@ -285,7 +285,7 @@ def test_who_waits_long_is_told_once(store, monkeypatch, caplog):
     assert caplog.messages == ["harness: network 'demo' is being changed by another command: waiting up to 0.1 s"]
 
 
-def test_who_waits_a_moment_is_told_nothing(store, monkeypatch, caplog):
+def test_a_short_wait_is_not_logged(store, monkeypatch, caplog):
     monkeypatch.setattr(module, "_SILENT_SECONDS", 30)  # the machine may stall
     first = store.lock("demo")
     first.__enter__()
@@ -462,7 +462,7 @@ def test_the_summary_of_a_damaged_record_says_how_to_get_rid_of_it(store, damage
 # Where changes are told
 
 
-def test_changes_are_told_nowhere_until_somebody_asks_for_it(store, tmp_path):
+def test_changes_are_recorded_nowhere_by_default(store, tmp_path):
     assert store.recording("demo") is None
     store.save(record())
     assert store.recording("demo") is None
@@ -482,7 +482,7 @@ def test_a_relative_folder_is_found_from_everywhere(store, tmp_path, monkeypatch
     assert store.recording("demo") == tmp_path / "here"
 
 
-def test_a_network_that_is_forgotten_tells_its_changes_nowhere(store, tmp_path):
+def test_changes_of_a_removed_network_are_recorded_nowhere(store, tmp_path):
     store.save(record())
     store.record_in("demo", tmp_path)
     store.remove("demo")
@@ -490,7 +490,7 @@ def test_a_network_that_is_forgotten_tells_its_changes_nowhere(store, tmp_path):
     assert list((tmp_path / "state").iterdir()) == []
 
 
-def test_a_note_for_which_there_was_no_room_names_no_folder(store, tmp_path):
+def test_an_empty_recording_file_names_no_folder(store, tmp_path):
     store.record_in("demo", tmp_path)
     next((tmp_path / "state").glob("demo.rec*")).write_text("")
     assert store.recording("demo") is None

@@ -1,4 +1,4 @@
-"""When a network is sampled; what a sampler writes is in tests/unit/sampling and tests/live/test_sampling.py."""
+"""When a network is sampled; tests/unit/sampling and tests/live/test_sampling.py test what a sampler writes."""
 
 from pathlib import Path
 

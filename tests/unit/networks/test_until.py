@@ -1,4 +1,4 @@
-"""What ``--until`` can say."""
+"""The values of ``--until``."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_words(text, until):
         ("rank:4", "there is no such rank; this network has ranks 0 to 3"),
     ],
 )
-def test_what_is_none(text, words):
+def test_a_wrong_until_is_refused(text, words):
     with pytest.raises(InputError) as caught:
         parse_until(text, 4)
     assert words in str(caught.value)

@@ -40,7 +40,7 @@ def test_compute_utilisation_of_diloco_as_others_measured_it(lan, H, uplink, per
     assert found.utilisation * 100 == pytest.approx(percent, rel=0.08)
 
 
-def test_what_later_steps_hide_is_not_waited_for(lan):
+def test_hidden_exchanges_add_no_waiting(lan):
     seen = predict(lan("100mbit"), [Exchange("all_reduce", 4e6, 10)], 0.1)
     hidden = predict(lan("100mbit"), [Exchange("all_reduce", 4e6, 10, hidden=9)], 0.1)
     assert hidden.waiting == 0 < seen.waiting
@@ -63,7 +63,7 @@ def test_a_link_that_is_down_is_infinity_and_no_number_in_json(lan):
     assert found.utilisation == 0
 
 
-def test_what_leaves_a_region_is_what_costs():
+def test_the_bytes_that_leave_a_region_are_counted():
     made = PlanOptions(nodes=4, topology="regions:2").plan()  # ranks 0, 1 and 2, 3: of four hops two cross
     found = predict(made, [Exchange("all_reduce", 4e6)], 0.1)
     assert found.leaving == pytest.approx(found.sent / 2)
@@ -74,7 +74,7 @@ def test_what_leaves_a_region_is_what_costs():
 @pytest.mark.parametrize(
     "text", ["", "0.09", "0.09/GB", "USD/GB", "-1USD/GB", "0.09USD/Gbit", "0.09usd/GB", "1e9USD/GB"]
 )
-def test_a_price_without_sense_is_refused(text):
+def test_a_wrong_price_is_refused(text):
     with pytest.raises(InputError, match=r"write e\.g\. 0\.09USD/GB"):
         Price.parse(text)
 
@@ -92,7 +92,7 @@ def test_a_price(text, size, cost):
     assert Price.parse(text).cost(size) == cost
 
 
-def test_what_cannot_be_predicted_is_refused():
+def test_a_strategy_that_cannot_be_predicted_is_refused():
     with pytest.raises(InputError, match="powersgd"):
         exchanges("ddp", {"compress": "powersgd"}, 1000, 4)
     with pytest.raises(InputError, match="cannot be predicted; did you mean 'diloco'"):

@@ -18,7 +18,7 @@ cells:
 
 
 @pytest.mark.parametrize("name", shipped_published())
-def test_what_ships_can_be_read_and_is_no_better_than_its_bound(name):
+def test_files_that_ship_can_be_read_and_figures_do_not_beat_their_bounds(name):
     """The bound is of links alone, at an MTU of 1500; with AWS's 9001, 4 % more is carried."""
     published = load_published(name)
     assert published.source
@@ -55,7 +55,7 @@ def test_a_bound_stays_where_bytes_and_rates_are_divided_together(name):
         ("cells:\n", "cells: []\nmore:\n", "unknown key 'more'"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_its_line(tmp_path, old, new, message):
+def test_wrong_input_is_refused_with_its_line(tmp_path, old, new, message):
     path = tmp_path / "mine.yaml"
     path.write_text(GOOD)
     assert load_published(str(path)).cells[0].nodes == 4
@@ -64,7 +64,7 @@ def test_what_makes_no_sense_is_refused_with_its_line(tmp_path, old, new, messag
         load_published(str(path))
 
 
-def test_a_name_that_is_not_there_is_refused():
+def test_an_unknown_name_is_refused():
     with pytest.raises(InputError, match="did you mean 'tcp-loss'"):
         load_published("tcp-los")
 

@@ -1,4 +1,4 @@
-"""Nodes that are away: what a file says of them, who is drawn, and when they are back."""
+"""Absences in scenario files: which nodes are drawn, and when they are back."""
 
 import math
 
@@ -64,17 +64,17 @@ def test_nodes_are_away_for_a_while_or_for_good(load):
         ("{at: 1s, availability: {file: a.csv}}", True),
     ],
 )
-def test_whether_rank_0_is_killed(load, tmp_path, event, kills):
+def test_a_scenario_says_whether_it_kills_rank_0(load, tmp_path, event, kills):
     (tmp_path / "a.csv").write_text("time_s,event,node\n1,remove,0\n")
     assert load(event).kills(0) is kills
 
 
-def test_who_would_be_back_after_the_end_is_not_expected(load):
+def test_a_rank_that_is_back_after_the_end_is_not_expected(load):
     (only,) = agenda(load("{at: 4s, kill: {node: 2}, back: 20s}", head="until: 10s\n"))
     assert only == (4, "away", "kill", (2,), None)
 
 
-def test_who_is_drawn_follows_from_the_seed_and_is_never_rank_0(load):
+def test_drawn_ranks_follow_from_the_seed_and_are_never_rank_0(load):
     event = "{every: 10s, until: 1000s, kill: {node: any}, back: 5s}"
     first, same, other = (agenda(load(event, head=f"seed: {seed}\n")) for seed in (1, 1, 2))
     assert first == same != other
@@ -122,7 +122,7 @@ def test_availability_comes_from_a_file(load, tmp_path):
     ]
 
 
-def test_availability_goes_on_and_on(load, tmp_path):
+def test_availability_repeats(load, tmp_path):
     (tmp_path / "a.csv").write_text("\ufefftime_ms;node;event\r\n1000,5;2;remove\r\n\r\n# later\r\n3000;2;add\r\n")
     scenario = load("{at: 0, availability: {file: a.csv, loop: true, by: pause}}", head="until: 7s\n")
     assert [(at, kind) for at, kind, *_ in agenda(scenario)] == [
@@ -133,7 +133,7 @@ def test_availability_goes_on_and_on(load, tmp_path):
     ]
 
 
-def test_absences_may_never_end():
+def test_absences_may_be_endless():
     def endless():
         at = 0.0
         while True:
@@ -175,7 +175,7 @@ def test_absences_may_never_end():
         ("{at: 1s, kill: {node: 1, edge: 0-1}}", "unknown key 'edge'"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_its_place(load, tmp_path, event, words):
+def test_wrong_input_is_refused_with_its_place(load, tmp_path, event, words):
     (tmp_path / "a.csv").write_text(AVAILABILITY)
     with pytest.raises(InputError) as error:
         load(event)
@@ -214,7 +214,7 @@ def test_an_availability_file_that_makes_no_sense_is_refused(tmp_path, text, wor
         ("{at: 1s, availability: {file: a.csv}}", 2, "there is no rank 3"),
     ],
 )
-def test_nodes_that_are_not_there_are_refused_before_anything_begins(load, tmp_path, event, nodes, words):
+def test_unknown_nodes_are_refused_before_anything_begins(load, tmp_path, event, nodes, words):
     (tmp_path / "a.csv").write_text(AVAILABILITY)
     with pytest.raises(InputError, match=r"s\.yaml:2: ") as error:
         load(event).check(PlanOptions(nodes=nodes, profile="none").plan())

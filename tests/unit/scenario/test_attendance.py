@@ -1,4 +1,4 @@
-"""Who is there while a scenario plays: what is asked of the nodes, and what is told to who runs a job."""
+"""Absences are performed: calls of the backend, and lines for the job's launcher."""
 
 import json
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from harness.scenario.schedule import Due
 
 
 class Nodes:
-    """Remembers what was asked of them."""
+    """Keeps the calls."""
 
     def __init__(self):
         self.asked = []
@@ -52,7 +52,7 @@ def lines(tmp_path):
     return [(line["what"], line["rank"], line.get("of")) for line in found]
 
 
-def test_a_kill_is_told_before_it_happens_and_so_is_the_return(net, tmp_path):
+def test_a_kill_and_a_return_are_written_before_they_happen(net, tmp_path):
     attendance = Attendance(net)
     one = away("kill", 2, 3, until=21.0)
     net.backend.asked = SimpleNamespace(append=lambda asked: told.append((asked, lines(tmp_path))))
@@ -66,7 +66,7 @@ def test_a_kill_is_told_before_it_happens_and_so_is_the_return(net, tmp_path):
     assert first["until"] - first["time"] == pytest.approx(20, abs=1)
 
 
-def test_who_is_away_by_two_events_is_back_when_both_are_over(net, tmp_path):
+def test_a_node_that_two_events_take_away_is_back_when_both_are_over(net, tmp_path):
     attendance = Attendance(net)
     one, other = away("pause", 1, 2, seed="a"), away("pause", 2, seed="b")
     for due in (begin(one), begin(other), back(one), back(other)):
@@ -90,7 +90,7 @@ def edges_of(plan, *ranks):
     return {pair for pair in plan.edges if {*ranks} & {*pair}}
 
 
-def test_who_is_cut_off_stays_so_when_another_node_is_back(net):
+def test_a_node_stays_cut_off_when_another_node_is_back(net):
     attendance, plan = Attendance(net), net.plan
     one, other = away("cut", 1), away("cut", 2)
     plan = attendance.edited(plan, begin(one))
@@ -110,7 +110,7 @@ def test_a_link_that_was_down_before_stays_down(net):
     assert down(attendance.edited(cut, back(away("cut", 2)))) == edges_of(plan, 1)
 
 
-def test_who_is_paused_goes_on_when_playing_ends(net, tmp_path):
+def test_paused_nodes_are_resumed_when_playing_ends(net, tmp_path):
     attendance = Attendance(net)
     attendance.perform([begin(away("pause", 1)), begin(away("kill", 2))], 1.0)
     assert attendance.pauses
@@ -119,7 +119,7 @@ def test_who_is_paused_goes_on_when_playing_ends(net, tmp_path):
     assert lines(tmp_path)[-1] == ("back", 1, "pause")
 
 
-def test_the_end_of_playing_hides_no_error_where_the_network_is_gone(net):
+def test_playing_ends_silently_where_the_network_is_gone(net):
     attendance = Attendance(net)
     attendance.perform([begin(away("pause", 1))], 1.0)
     net.backend.gone = True

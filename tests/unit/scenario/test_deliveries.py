@@ -36,12 +36,12 @@ def edited(found):
     return {pair: edge.shape.delivery for pair, edge in edit(PLAN).edges.items() if edge.shape.delivery}
 
 
-def test_a_file_of_that_format_is_known_by_its_content(tmp_path):
+def test_a_packet_delivery_trace_is_recognised_by_its_content(tmp_path):
     given = edited(scenario(tmp_path, "{edge: 0-1, file: a.up}"))
     assert {pair: str(one) for pair, one in given.items()} == {(0, 1): "a.up", (1, 0): "a.up"}
 
 
-def test_or_by_its_format(tmp_path):
+def test_a_packet_delivery_trace_is_recognised_by_its_format(tmp_path):
     assert edited(scenario(tmp_path, "{edge: 0-1, file: a.up, format: mahimahi, one_way: true}")).keys() == {(0, 1)}
     with pytest.raises(InputError, match="a trace has a heading"):
         scenario(tmp_path, "{edge: 0-1, file: b.up, format: csv}")
@@ -62,7 +62,7 @@ def test_up_is_from_a_to_b_and_down_is_back(tmp_path):
     assert edited(scenario(tmp_path, "{edge: 0-1, down: b.up}")).keys() == {(1, 0)}
 
 
-def test_it_loops_unless_told_otherwise_and_is_played_as_it_says(tmp_path):
+def test_a_trace_loops_by_default_and_has_the_options_of_its_event(tmp_path):
     (delivery, _) = edited(scenario(tmp_path, "{edge: 0-1, file: a.up}")).values()
     assert delivery.loop
     text = "{edge: 0-1, file: a.up, loop: false, offset: 2ms, speed: 2, scale: 0.5}"
@@ -89,12 +89,12 @@ def test_it_loops_unless_told_otherwise_and_is_played_as_it_says(tmp_path):
         ("{edge: 0-1, file: a.up, loop: maybe}", "'maybe' is neither true nor false"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_its_place(tmp_path, trace, says):
+def test_wrong_input_is_refused_with_its_place(tmp_path, trace, says):
     with pytest.raises(InputError, match=r"s\.yaml:2: .*" + says):
         scenario(tmp_path, trace)
 
 
-def test_a_fault_of_the_trace_has_its_line(tmp_path):
+def test_an_error_in_the_trace_has_its_line(tmp_path):
     with pytest.raises(InputError, match=r"s\.yaml:2: events\[0\]\.trace\.file: .*a\.up:2: 1 ms is before"):
         scenario(tmp_path, "{edge: 0-1, file: a.up}", a="5\n1\n")
 
@@ -154,7 +154,7 @@ def test_in_an_outage_a_frame_is_due_when_it_ends(tmp_path):
     assert points[0.2].bit_s == round(FRAME * 8 / 1.0)
 
 
-def test_a_trace_that_ends_ends_with_nothing(tmp_path):
+def test_a_trace_that_ends_leaves_the_least_rate(tmp_path):
     path = tmp_path / "a.up"
     path.write_text("100\n250\n")
     *_, (at, rate) = rates(Delivery.parse(f"{path},loop=no"))

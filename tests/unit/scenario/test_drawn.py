@@ -127,13 +127,13 @@ def test_losses_of_a_model_take_the_place_of_a_links_own(load, tmp_path):
         ("node: 1, side: both, model: starlink", "give side: uplink or downlink"),
     ],
 )
-def test_what_makes_no_sense(load, keys, words):
+def test_wrong_input_is_refused(load, keys, words):
     with pytest.raises(InputError, match=words):
         load(keys)
 
 
 @pytest.mark.parametrize("keys", ["edge: 0-7", "node: 7", "edge: '7-0,0-1'"])
-def test_what_the_network_does_not_have_is_refused_before_it_begins(load, keys):
+def test_edges_and_nodes_that_are_missing_are_refused_before_it_begins(load, keys):
     with pytest.raises(InputError, match=r"s.yaml:3: events\[0\].trace: there is no rank 7"):
         load(f"{keys}, model: lte-drive").check(plan())
 

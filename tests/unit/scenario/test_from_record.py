@@ -44,7 +44,7 @@ def changed():
     return plan, lines
 
 
-def test_it_leads_to_the_same_network(tmp_path):
+def test_a_replay_leads_to_the_same_network(tmp_path):
     end, lines = changed()
     path = tmp_path / "again.yaml"
     path.write_text(scenario_text(1000.0, lines, ()))
@@ -119,7 +119,7 @@ def test_cross_traffic(tmp_path):
     assert load_scenario(path).events[0].action.spec.flows == 4
 
 
-def test_changes_of_a_scenario_come_when_they_were_due_and_others_beside_them():
+def test_changes_of_a_scenario_have_the_times_at_which_they_were_due():
     new = shape_change("0-1", {"delay": "80ms"})(replace(START))
     change = PlanChange(START, new)
     lines = [change.record(1004.25, 1004.26, 4.0), change.record(1006.05, 1006.1, 6.0), change.record(1007.55, 1007.6)]

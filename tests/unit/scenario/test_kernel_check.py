@@ -1,4 +1,4 @@
-"""What a scenario needs of the kernel is asked before it begins, once for each thing."""
+"""The kernel features that a scenario needs are probed before it begins, each once."""
 
 from types import SimpleNamespace
 
@@ -37,13 +37,13 @@ def script(tmp_path):
     return load_scenario(path)
 
 
-def test_what_is_new_is_probed_once(script):
+def test_a_new_feature_is_probed_once(script):
     backend = Backend()
     check_kernel(script, SimpleNamespace(plan=PlanOptions(nodes=3, profile="wan").plan(), backend=backend))
     assert backend.asked == [{"sch_htb", "cls_u32"}]
 
 
-def test_what_is_lacking_is_said_with_its_place(script):
+def test_a_missing_feature_is_reported_with_its_place(script):
     network = SimpleNamespace(plan=PlanOptions(nodes=3, profile="wan").plan(), backend=Backend("sch_htb"))
     with pytest.raises(UnavailableError, match=r"s\.yaml:3: .*lacks sch_htb"):
         check_kernel(script, network)

@@ -1,4 +1,4 @@
-"""Models of links: their distributions against what was measured, their memory, and their seeds."""
+"""Models of links: their distributions and autocorrelations against measurements, and their seeds."""
 
 import statistics
 from itertools import islice, pairwise
@@ -73,7 +73,7 @@ def test_delays_are_half_the_measured_round_trips(name, quantiles):
         ("starlink", {1: 0.84, 5: 0.53, 30: 0.1}),
     ],
 )
-def test_rates_remember_as_measured(name, measured):
+def test_rates_have_the_measured_autocorrelation(name, measured):
     rates = [[sample.rate for sample in drawn(name, seed=seed)] for seed in "123"]
     for lag, value in measured.items():
         assert statistics.fmean(autocorrelation(one, lag) for one in rates) == pytest.approx(value, abs=0.25), lag
@@ -90,7 +90,7 @@ def test_a_seed_and_a_direction_have_their_own_draws(name):
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("step", [0.1, 0.5, 5.0])
-def test_the_step_changes_how_often_is_looked_not_what_is_seen(name, step):
+def test_the_step_does_not_change_the_mean_rate(name, step):
     def mean(found):
         return statistics.fmean(sample.rate for sample in found)
 
@@ -98,7 +98,7 @@ def test_the_step_changes_how_often_is_looked_not_what_is_seen(name, step):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_sample_is_one_that_a_link_takes(name):
+def test_every_sample_is_a_valid_shape(name):
     for way in ("up", "down"):
         for sample in drawn(name, way, step=0.1, seconds=500):
             assert 1000 <= sample.exact_rate.bit_s <= 2e9

@@ -1,4 +1,4 @@
-"""The player on a network that takes long for every change."""
+"""The player on a network that makes changes slowly."""
 
 import time
 from types import SimpleNamespace
@@ -58,7 +58,7 @@ def test_a_trace_catches_up_where_a_change_takes_longer_than_its_steps(played):
     assert all(one.acknowledged - one.at < 1 for one in told)
 
 
-def test_what_is_no_value_of_a_trace_is_never_passed_over(played):
+def test_only_values_of_traces_are_skipped(played):
     network, _, _ = played
     downs = [plan.edges[1, 2].down for plan in network.plans]
     assert True in downs

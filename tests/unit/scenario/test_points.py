@@ -1,4 +1,4 @@
-"""What a scenario makes of a trace's points: scaled rates, a later beginning."""
+"""The points of a trace with scaled rates and an offset."""
 
 from fractions import Fraction
 
@@ -11,7 +11,7 @@ POINTS = [(0.0, {"rate": "5Mbit", "delay": "40ms"}), (1.0, {"rate": "6Mbit"}), (
 
 
 def values_at(points, period, seconds):
-    """What holds at a moment of the endless repetition."""
+    """The values at a moment of the loop."""
     held = {}
     for lap in range(int(seconds // period) + 1):
         for at, texts in points:
@@ -20,7 +20,7 @@ def values_at(points, period, seconds):
     return held
 
 
-def test_scale_is_of_rates_alone():
+def test_scale_multiplies_rates_only():
     assert scaled(POINTS, Fraction(1, 2)) == [
         (0.0, {"rate": "2.5Mbit", "delay": "40ms"}),
         (1.0, {"rate": "3Mbit"}),
@@ -31,7 +31,7 @@ def test_scale_is_of_rates_alone():
         scaled([(0.0, {"delay": "1ms"})], Fraction(2))
 
 
-def test_a_later_beginning_finds_what_holds_there():
+def test_an_offset_begins_with_the_values_that_hold_there():
     assert begun_later(POINTS, 3.0, 1.5, loop=False) == [
         (0.0, {"rate": "6Mbit", "delay": "40ms"}),
         (0.5, {"delay": "50ms"}),
@@ -42,7 +42,7 @@ def test_a_later_beginning_finds_what_holds_there():
 
 
 @pytest.mark.parametrize("offset", [0.5, 1.0, 2.5, 3.0, 7.5])
-def test_a_later_beginning_of_a_repetition_is_the_repetition_later(offset):
+def test_an_offset_into_a_loop_shifts_the_loop(offset):
     later = begun_later(POINTS, 3.0, offset, loop=True)
     assert [at for at, _ in later] == sorted(at for at, _ in later)
     for moment in (0.0, 0.4, 1.1, 2.9, 4.0, 8.2):

@@ -1,4 +1,4 @@
-"""Scenario files: what they say, and what is wrong with them."""
+"""Scenario files: the changes that they give, and errors."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_events_come_in_the_order_of_their_times(load):
     ]
 
 
-def test_each_action_changes_what_it_says(load):
+def test_each_action_makes_its_change(load):
     network = after(
         load(
             "{at: 1s, set: {edge: 0-1, delay: 80ms, one_way: true}}",
@@ -145,7 +145,7 @@ def test_traffic_lasts(load):
         ("edge: 0-1, offset: 10us", "'10us' is under 1 ms"),
     ],
 )
-def test_traces_that_make_no_sense(load, tmp_path, keys, words):
+def test_wrong_traces_are_refused(load, tmp_path, keys, words):
     (tmp_path / "t.csv").write_text("time_s,rate_mbit\n0,5\n1,6\n")
     (tmp_path / "delays.csv").write_text("time_s,delay_ms\n0,5\n")
     (tmp_path / "full.csv").write_text("time_s,rate_mbit,delay_ms,loss_percent\n0,5,1,0\n")
@@ -185,12 +185,12 @@ def test_traces_that_make_no_sense(load, tmp_path, keys, words):
         ("{at: 1s, ramp: {edge: 0-1, rate: [1mbit, 2mbit], over: 10h, step: 1ms}}", "36000000 steps are more than"),
     ],
 )
-def test_what_makes_no_sense(load, event, words):
+def test_wrong_input_is_refused(load, event, words):
     with pytest.raises(InputError, match=words):
         load(event)
 
 
-def test_what_does_not_fit_the_network(load):
+def test_an_event_that_does_not_fit_the_network_is_refused(load):
     scenario = load("{at: 1s, set: {edge: 0-1, delay: 1ms}}", "{at: 9s, down: {edge: 0-7}}")
     with pytest.raises(InputError, match=r"s.yaml:3: events\[1\].down: there is no rank 7"):
         scenario.check(plan())

@@ -1,4 +1,4 @@
-"""The scenarios that ship, and what a scenario's name stands for."""
+"""The scenarios that ship, and how a scenario is found by name or path."""
 
 from itertools import islice
 
@@ -12,7 +12,7 @@ from harness.scenario.scenario_name import scenario_path, shipped_scenarios
 
 
 @pytest.mark.parametrize("name", shipped_scenarios())
-def test_what_ships_fits_every_network(name):
+def test_scenarios_that_ship_fit_every_network(name):
     scenario = load_scenario(scenario_path(name))
     assert scenario.description
     for topology, nodes in (("line", 2), ("ring", 5), ("star", 4), ("fully_connected", 3)):
@@ -23,7 +23,7 @@ def test_what_ships_fits_every_network(name):
                 assert due.kind != "edit" or due.edit(network) != network
 
 
-def test_a_name_is_a_name_and_a_path_is_a_path(tmp_path, monkeypatch):
+def test_names_and_paths_are_told_apart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for file in ("flaky-wan", "mine", "sub"):
         (tmp_path / file).write_text("")

@@ -1,9 +1,9 @@
-"""What of a scenario is still to come."""
+"""The changes of a scenario that are left."""
 
 from harness.scenario.scenario_file import load_scenario
 
 
-def test_what_is_left_is_the_next_change_of_each_event_that_ends(tmp_path):
+def test_the_changes_left_are_the_next_of_each_event_that_ends(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(
         "until: 90s\nevents:\n"
@@ -20,7 +20,7 @@ def test_what_is_left_is_the_next_change_of_each_event_that_ends(tmp_path):
     assert not list(scenario.left(80.0))
 
 
-def test_regular_times_end_where_they_are_said_to(tmp_path):
+def test_regular_times_end_at_until(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(
         "events: [{every: 700ms, until: 2100ms, heal: all}, {at: 0, every: 100ms, until: 800ms, heal: all}]"

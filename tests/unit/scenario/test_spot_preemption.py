@@ -1,4 +1,4 @@
-"""Nodes that a cloud takes back: stays and absences as measured, and seeds."""
+"""Spot preemptions: stays and absences against measurements, and seeds."""
 
 import statistics
 from itertools import groupby, islice
@@ -56,7 +56,7 @@ def load(tmp_path):
     return write_and_load
 
 
-def test_nodes_of_a_scenario_are_taken_and_come_back(load):
+def test_spot_preemption_takes_nodes_and_gives_them_back(load):
     scenario = load("model: spot-preemption, speed: 60, by: cut")
     assert not scenario.ends
     dues = list(islice(scenario.agenda(), 40))
@@ -82,6 +82,6 @@ def test_nodes_of_a_scenario_are_taken_and_come_back(load):
         ("model: spot-preemption, by: fire", "'fire' is none of"),
     ],
 )
-def test_what_makes_no_sense(load, keys, words):
+def test_wrong_input_is_refused(load, keys, words):
     with pytest.raises(InputError, match=words):
         load(keys)

@@ -34,7 +34,7 @@ def test_the_highest_step_of_all_ranks_counts(tmp_path, monkeypatch):
     os.close(metrics._steps)
 
 
-def test_without_a_scenario_a_step_does_nothing_and_a_bad_file_is_said_once(monkeypatch, capsys):
+def test_a_step_does_nothing_without_a_scenario_and_reports_a_bad_file_once(monkeypatch, capsys):
     monkeypatch.delenv("HARNESS_STEP_FILE", raising=False)
     metrics.step(1)
     monkeypatch.setenv("HARNESS_STEP_FILE", "/nowhere/steps")
@@ -55,7 +55,7 @@ def test_the_next_step(timing, steps):
     assert [timing.next_step(done) for done, _ in steps] == [following for _, following in steps]
 
 
-def test_a_file_says_so(tmp_path):
+def test_at_and_every_may_count_steps(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text("events:\n  - {at: step 100, down: {edge: 0-1}}\n  - {every: 50 steps, for: 1s, heal: all}\n")
     scenario = load_scenario(path)
@@ -68,7 +68,7 @@ def test_a_file_says_so(tmp_path):
             load_scenario(path)
 
 
-def test_a_number_that_no_job_reaches_ends_nothing(tmp_path):
+def test_an_absurd_step_number_is_ignored(tmp_path):
     path = tmp_path / "steps"
     path.write_bytes(b"3\n" + b"9" * 5000 + b"\n")
     assert StepFile(path).look() == 3

@@ -1,4 +1,4 @@
-"""Recorded traces as CSV: what people's tools write."""
+"""Recorded traces as CSV, as various tools write them."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_a_trace(tmp_path):
     assert seconds == pytest.approx(0.3)
 
 
-def test_a_mark_windows_line_ends_semicolons_decimal_commas_and_blanks(tmp_path):
+def test_byte_order_mark_crlf_semicolons_decimal_commas_and_blank_lines(tmp_path):
     text = "\ufefftime_ms;rate_kbit\r\n# from a phone\r\n\r\n0;12,5\r\n100;13\r\n"
     assert read(tmp_path, text)[0] == [(0.0, {"rate": "12.5kbit"}), (0.1, {"rate": "13kbit"})]
     assert read(tmp_path, 'time_s\t"delay_us"\n0\t250\n')[0] == [(0.0, {"delay": "250us"})]

@@ -1,4 +1,4 @@
-"""An event that is over takes back what it changed, and nothing else."""
+"""An event that is over undoes its own changes, and nothing else."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def changed(plan, undo, *edits):
     return plan
 
 
-def test_links_caps_and_trunks_are_as_before():
+def test_undo_restores_links_caps_and_trunks():
     undo = Undo()
     plan = changed(
         PLAN,
