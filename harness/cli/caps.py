@@ -29,11 +29,6 @@ PART_OPTIONS: Final = {
 """The options of a capacity beside its rate, for options.in_place_of."""
 
 
-def given(texts: Mapping[str, str | None]) -> dict[str, str]:
-    """The options that were given."""
-    return {name: text for name, text in texts.items() if text is not None}
-
-
 @dataclass(frozen=True)
 class HeldCap:
     """A capacity, as requested and as applied.

@@ -97,10 +97,6 @@ _FIELDS: Final = {
 }
 
 
-def _given(texts: Mapping[str, str | None]) -> dict[str, str]:
-    return {key: text for key, text in texts.items() if text is not None}
-
-
 @app.command(
     "set",
     epilog=options.examples(
@@ -110,7 +106,7 @@ def _given(texts: Mapping[str, str | None]) -> dict[str, str]:
         "harness link set 0-1 --clear",
     ),
 )
-@options.in_place_of("texts", _FIELDS, _given)
+@options.in_place_of("texts", _FIELDS, options.given)
 def set_links(
     edges: options.EdgesArgument,
     texts: Mapping[str, str],

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from harness.cli import networks, options
-from harness.cli.caps import PART_OPTIONS, ChangedCap, HeldCap, given, perform, show_caps, show_changed
+from harness.cli.caps import PART_OPTIONS, ChangedCap, HeldCap, perform, show_caps, show_changed
 from harness.cli.cpus import HeldCpu, show_cpus
 from harness.cli.output import note, print_json, say
 from harness.cli.reshaped import note_consequences
@@ -91,7 +91,7 @@ _OPTIONS: Final = {
         "harness node set 2 --uplink none --dry-run",
     ),
 )
-@options.in_place_of("texts", _OPTIONS, given)
+@options.in_place_of("texts", _OPTIONS, options.given)
 def set_nodes(
     ranks: options.RanksArgument,
     texts: Mapping[str, str],

@@ -76,6 +76,11 @@ def _chosen(values: Mapping[str, Any]) -> NetworkOptions:
     return NetworkOptions(**{**values, **several})
 
 
+def given(texts: Mapping[str, str | None]) -> dict[str, str]:
+    """The options that were given."""
+    return {name: text for name, text in texts.items() if text is not None}
+
+
 def in_place_of(
     place: str, options: Mapping[str, tuple[Any, Any]], make: Callable[[Mapping[str, Any]], Any]
 ) -> Callable[[Verb], Verb]:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from harness.cli import completion, networks, options
-from harness.cli.caps import PART_OPTIONS, ChangedCap, HeldCap, given, perform, show_caps, show_changed
+from harness.cli.caps import PART_OPTIONS, ChangedCap, HeldCap, perform, show_caps, show_changed
 from harness.cli.output import note, print_json, say
 from harness.cli.reshaped import note_consequences
 from harness.model.capacity_edit import parse_trunks, trunk_change
@@ -69,7 +69,7 @@ _OPTIONS: Final = {
         "harness trunk set all --rate none",
     ),
 )
-@options.in_place_of("texts", _OPTIONS, given)
+@options.in_place_of("texts", _OPTIONS, options.given)
 def set_trunks(
     trunks: TrunksArgument,
     texts: Mapping[str, str],

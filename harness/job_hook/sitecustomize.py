@@ -1,8 +1,8 @@
 """Python runs this at its start where PYTHONPATH names this folder: `harness run --collectives` (docs/runs.md).
 
-Where the environment asks for it, a thread waits until the script has made a process group, and then starts the
-recorder of collectives. Nothing of torch is imported or changed before. The sitecustomize.py that Python would have run
-without this one runs too.
+If the environment asks for it, a thread waits until the script has made a process group, then starts the recorder of
+collectives. Until then, it neither imports nor changes torch. The sitecustomize.py that Python would run without this
+one runs too.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
 _LOOK_SECONDS = 0.02
-"""How often to look for the process group; collectives until then are counted, but not timed."""
+"""How often to look for the process group; collectives before are counted, but not timed."""
 
 
 def _run_the_next() -> None:
@@ -33,7 +33,7 @@ def _watch() -> None:
         ready = getattr(sys.modules.get("torch.distributed"), "is_initialized", None)
         if ready and ready():
             break
-    if os.environ.get("HARNESS_COLLECTIVES") != "1":  # the trainer does it itself
+    if os.environ.get("HARNESS_COLLECTIVES") != "1":  # the trainer removes it, because it records them itself
         return
     try:
         _import_harness()
@@ -45,7 +45,7 @@ def _watch() -> None:
 
 
 def _import_harness() -> None:
-    """Import the package of this file, without a change to what else the job finds: it may have another environment."""
+    """Import this file's package without changing sys.path: the job may have another environment."""
     spec = PathFinder.find_spec("harness", [str(_HERE.parent.parent)])
     if "harness" in sys.modules or spec is None or spec.loader is None:
         return

@@ -1,6 +1,5 @@
-"""Which collectives ran, when and for how long: from torch's flight recorder and torch's profiler, which both stay as
-they are. docs/runs.md describes what is written.
+"""Records which collectives ran, when and for how long, by torch's flight recorder and profiler (docs/runs.md).
 
-flight_recorder (called when, how large, by which group) and profiler (from when to when), joined by times; log writes
-collectives-R.jsonl; watch does so in any job, which harness/job_hook starts.
+flight_recorder has time, size and group of each call, profiler its duration; times joins both; log writes
+collectives-R.jsonl; watch does so in any job, where harness/job_hook starts it.
 """

@@ -1,8 +1,8 @@
 """Reads torch's own flight recorder: which collectives a process called, when, and how large they were.
 
-The recorder keeps the last N collectives of this process (torch/csrc/distributed/c10d/FlightRecorder.hpp; gloo has it
-too). Of gloo's it knows when they were called, not when they were complete. Those that were overwritten before they
-were read are counted as missed. It has no send and no recv of gloo.
+The recorder keeps the last N collectives of this process (torch/csrc/distributed/c10d/FlightRecorder.hpp). For gloo it
+has the time of the call, but not of completion, and no send or recv. Collectives that were overwritten before they were
+read are counted as missed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, Final
 
 BUFFER: Final = "TORCH_FR_BUFFER_SIZE"
 KEPT: Final = 256
-"""Reading all of them takes 1.4 ms of a core, whether they are new or not."""
+"""Entries that the recorder keeps; reading them takes 1.4 ms of a core, even if none is new."""
 READ_AT: Final = 200
-"""Collectives after which to read, before some are overwritten."""
+"""Read after so many collectives, before some are overwritten."""
 WIDTHS: Final = {
     "Double": 8, "Long": 8, "Float": 4, "Int": 4, "Half": 2, "BFloat16": 2, "Short": 2, "Byte": 1, "Char": 1, "Bool": 1,
 }  # fmt: skip
@@ -36,12 +36,12 @@ class Call:
     """A collective that this rank called.
 
     Args:
-        op: ``all_reduce``.
-        backend: ``gloo``; empty where its name has none.
-        time: when, seconds since the epoch.
+        op: e.g. ``all_reduce``.
+        backend: e.g. ``gloo``; empty if not known.
+        time: of the call, seconds since the epoch.
         elements: of its input tensors.
-        bytes: of its input tensors; those of a type without a known width are not counted.
-        group: the process group's description, or its name where it has none.
+        bytes: of its input tensors, except those of a type with unknown width.
+        group: the process group's description, or its name if it has none.
         name: the process group's name in torch.
     """
 
@@ -55,7 +55,7 @@ class Call:
 
 
 def call_of(entry: Mapping[str, Any]) -> Call:
-    """The call of an entry of the recorder."""
+    """The call that an entry of the recorder describes."""
     backend, colon, op = str(entry["profiling_name"]).partition(":")
     counts = [math.prod(size) for size in entry["input_sizes"]]
     widths = [WIDTHS.get(dtype, 0) for dtype in entry["input_dtypes"]]
@@ -82,7 +82,7 @@ def summed(calls: Iterable[Call]) -> dict[str, dict[str, int]]:
 
 
 def newer(entries: Iterable[Mapping[str, Any]], after: int) -> tuple[list[Call], int, int]:
-    """The calls that are newer than the one with the id ``after``; how many were missed; the newest id."""
+    """The calls since the one with the id ``after``; how many were missed; the newest id."""
     new = [entry for entry in entries if entry["record_id"] > after]
     newest = max((int(entry["record_id"]) for entry in new), default=after)
     return [call_of(entry) for entry in new], newest - after - len(new), newest
@@ -102,15 +102,15 @@ class FlightLog:
         self.read()
 
     def read(self) -> tuple[list[Call], int]:
-        """The calls since the last reading, and how many others were missed."""
+        """The calls since the last reading, and how many were missed."""
         entries = pickle.loads(self._torch._dump_fr_trace(True, False, False)).get("entries", [])  # half of JSON's cost
         calls, missed, self._newest = newer(entries, self._newest)
         return calls, missed
 
     def busy(self) -> bool:
-        """Whether a collective is under way; costs some microseconds.
+        """Whether a collective is under way; takes some microseconds.
 
-        Of a group of one rank, torch does not count what is complete.
+        For a group of one rank, torch does not count completed collectives.
         """
         groups = json.loads(self._torch._dump_fr_trace_json(False, False)).get("pg_status", {}).values()
         states = ((int(one["last_completed_collective"]), int(one["last_enqueued_collective"])) for one in groups)

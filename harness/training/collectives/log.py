@@ -18,26 +18,26 @@ from harness.training.collectives.times import BETWEEN_TWO, Span, timed
 
 _FIRST_PAUSE: Final = 2.0
 _LONGEST_PAUSE: Final = 4.0
-"""What a rank that is killed loses."""
+"""Seconds of records that a rank loses when it is killed."""
 _SETTLE_SECONDS: Final = 0.001
 _GRACE_SECONDS: Final = 0.05
-"""How long the profiler stays off: a collective that began before and ends after a new start would crash torch, which
-writes the end into memory of the profiler before. gloo's thread notes that end just after the rank has gone on."""
+"""How long the profiler stays off: a collective that began before it was off and ends after it is on again crashes
+torch, which writes its end into freed memory. gloo's thread writes that end just after the rank has continued."""
 _SHARE: Final = 0.01
-"""Share of the time that reading may take."""
+"""The share of time that reading may take."""
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 _BETWEEN_TWO: Final = (
-    "this job sends and receives: its collectives are not timed from now on, as torch crashes where its profiler starts"
-    " while a receive is under way, and does not say whether one is"
+    "this job sends and receives: its collectives are not timed from now on, because torch crashes if its profiler"
+    " starts while a receive is under way, and does not tell whether one is"
 )
-_YIELDED: Final = "this script uses torch's profiler itself: as long as it does, collectives are not timed"
+_YIELDED: Final = "this script uses torch's profiler: collectives are not timed meanwhile"
 
 
 def pause(count: int, elapsed: float, cost: float) -> float:
     """Seconds until the collectives should be read again.
 
-    Soon enough that nothing is overwritten at the recent rate, but never so often that reading takes more than a small
-    share of the time: then some are missed.
+    At the recent rate, nothing is overwritten until then, unless reading would take more than a small share of the
+    time: then some are missed.
 
     Args:
         count: collectives since the last reading, missed ones included.
@@ -49,25 +49,25 @@ def pause(count: int, elapsed: float, cost: float) -> float:
 
 
 def report(text: str) -> None:
-    """Say something on standard error."""
+    """Print a line on standard error."""
     print(f"harness: {text}", file=sys.stderr, flush=True)
 
 
 def no_step(_: float) -> int | None:
-    """Where a job does not say when its steps are."""
+    """For jobs whose steps are not known."""
     return None
 
 
 class CollectiveLog:
     """Reads and writes the collectives of this process at intervals: ``cut``, then ``write``.
 
-    Nothing of it fails the job: what cannot be timed or written is reported once.
+    It never fails the job: it reports once what cannot be timed or written.
 
     Args:
-        folder: of collectives-R.jsonl; None: they are counted only.
+        folder: of collectives-R.jsonl; None: collectives are only counted.
         rank: R.
-        say: takes what is to be reported.
-        settled: whether no send or receive is under way at any ``cut``.
+        say: reports a problem.
+        settled: whether no send or receive is ever under way at a ``cut``.
 
     Raises:
         ImportError, AttributeError: this torch has no flight recorder.
@@ -82,14 +82,14 @@ class CollectiveLog:
         self._sizes: dict[str, int] = {}
         self._groups = 0
         self._resume_at: float | None = None
-        """When the profiler, which is off, starts again; None: it is on, or stays off."""
+        """When the profiler starts again; None: it is on, or stays off."""
         self._stays_off, self._settled = False, settled
         self._cost = 0.0
         self._spans: list[Span] = []
         self._since, self._until = 0.0, 0.0 if self._profiler else math.inf
-        """The time that the spans are of."""
+        """The interval of the spans."""
         self._later: list[Call] = []
-        """What was called and is not written yet."""
+        """Calls that are not written yet."""
         self._counted: list[Call] = []
         self._missed, self._unwritten = 0, 0
         self._read_at = self._due_at = time.perf_counter()
@@ -112,7 +112,7 @@ class CollectiveLog:
         """Begin, in the main thread.
 
         Args:
-            forget: whether collectives until now are not counted.
+            forget: whether to ignore earlier collectives.
         """
         if forget:
             self._flight.forget()
@@ -122,7 +122,7 @@ class CollectiveLog:
         self._due_at = self._read_at + _FIRST_PAUSE
 
     def is_due(self, now: float) -> bool:
-        """Whether it is time to read, which it is while no collective is under way.
+        """Whether it is time to read, and no collective is under way.
 
         Args:
             now: by time.perf_counter.
@@ -137,7 +137,7 @@ class CollectiveLog:
         return self._resume_at is not None and now >= self._resume_at
 
     def resume(self) -> None:
-        """See collectives again, in the main thread."""
+        """Time collectives again, in the main thread."""
         self._resume_at = None
         if self._profiler:
             self._profiler.start()
@@ -146,10 +146,10 @@ class CollectiveLog:
                 self._resume_at = time.perf_counter() + _LONGEST_PAUSE
 
     def cut(self, *, last: bool = False) -> bool:
-        """Take what the profiler has seen, in the main thread, and stop it; not while a collective is under way.
+        """Take the profiler's spans and stop it, in the main thread; not while a collective is under way.
 
         Args:
-            last: whether it ends.
+            last: whether recording ends.
 
         Returns:
             Whether there is something to ``write``.
@@ -175,7 +175,7 @@ class CollectiveLog:
         return True
 
     def count(self) -> tuple[list[Call], int]:
-        """The collectives since the last call, by the flight recorder, and how many it has missed."""
+        """The flight recorder's collectives since the last call, and how many it has missed."""
         self._read()
         counted, missed = (self._counted, self._missed)
         self._counted, self._missed = [], 0
@@ -190,10 +190,10 @@ class CollectiveLog:
         return len(new) + missed
 
     def write(self, step_at: Callable[[float], int | None] = no_step) -> None:
-        """Write what ``cut`` has taken, and decide when to do so again.
+        """Write the collectives until the last ``cut``, and decide when the next one is due.
 
         Args:
-            step_at: the step that was under way at a time, seconds since the epoch.
+            step_at: gives the step at a time in seconds since the epoch.
         """
         began, since = time.perf_counter(), self._read_at
         self._read_at, number = began, self._read()
@@ -209,7 +209,7 @@ class CollectiveLog:
         self._due_at = now + pause(number, began - since, cost)
 
     def finish(self, step_at: Callable[[float], int | None] = no_step) -> None:
-        """Write what is left, in the main thread: what is under way as well."""
+        """Write what is left, in the main thread, also collectives that are under way."""
         self.cut(last=True)
         self.write(step_at)
         self.close()
@@ -222,7 +222,7 @@ class CollectiveLog:
             self._file.close()
 
     def _find_ranks(self) -> None:
-        """Note the numbers of ranks of process groups: when their collectives are read, they may be gone."""
+        """Note the sizes of process groups, which may be gone when their collectives are read."""
         from torch.distributed import distributed_c10d
 
         groups = getattr(getattr(distributed_c10d, "_world", None), "pg_names", {})

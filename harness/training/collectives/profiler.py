@@ -1,12 +1,11 @@
-"""When gloo's collectives began and were complete, by torch's profiler with nothing but user annotations.
+"""Times gloo's collectives by torch's profiler, limited to user annotations.
 
-gloo keeps a RecordFunction open from when one of its threads begins with a collective until that is complete
-(ProcessGroupGloo.cpp: recordAsyncWorkProfilingInfo), and a send or recv until it was waited for. Its scope is
-USER_SCOPE; a profiler of that scope alone sees no operators (torch.add costs the same), and a collective costs it 6 us.
-torch.profiler.profile has no argument for scopes, so this calls what is below it: private names, each used only here.
+gloo opens a RecordFunction when one of its threads begins with a collective, and closes it when that is complete
+(ProcessGroupGloo.cpp: recordAsyncWorkProfilingInfo); for a send or recv, when it was waited for. Its scope is
+USER_SCOPE. A profiler of only that scope sees no operators (torch.add costs the same), and takes 6 us per collective.
+torch.profiler.profile has no argument for scopes, so this calls private functions below it, which are used only here.
 
-All calls must come from the main thread. There, nothing of the script runs meanwhile, and no collective that it waits
-for is under way.
+All calls must come from the main thread: while they run, the script does not, and waits for no collective.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from harness.training.collectives.times import Span
 _PREFIX: Final = "gloo:"
 _LOG_LEVEL: Final = "KINETO_LOG_LEVEL"
 _WIDTHS: Final = {"double": 8, "long int": 8, "float": 4, "int": 4, "c10::Half": 2, "c10::BFloat16": 2, "short int": 2}
-"""Bytes of an element by C++'s names; of all others, 1."""
+"""Bytes of an element, by the type's C++ name; 1 for all others."""
 _PREPARED: Final = "ProfilerStep"
-"""What torch.profiler enters when it is made, and removes at the end of its `with`."""
+"""The entry that torch.profiler adds when it is made, and removes at the end of its `with`."""
 _NANO: Final = 1e-9
 
 
@@ -35,11 +34,10 @@ def quiet(environment: MutableMapping[str, str]) -> None:
 
 
 class GlooProfiler:
-    """Sees gloo's collectives of all threads.
+    """Times gloo's collectives in all threads.
 
-    A profiler of the script's own has precedence: while there is one, this one sees nothing. It must not start after
-    the other one was prepared, nor stop while that records: torch would crash, as it does where one still records when
-    the process ends.
+    A profiler of the script has precedence: while it exists, this one is off. torch crashes if this one starts after
+    the other was prepared, stops while the other records, or still records when the process ends.
 
     Raises:
         ImportError, AttributeError, TypeError: this torch has no such profiler.
@@ -61,11 +59,11 @@ class GlooProfiler:
         self.yielded = False
         """Whether the script used a profiler of its own at the last start or stop."""
         self.since = math.inf
-        """When it began to see, seconds since the epoch."""
+        """When it started, seconds since the epoch."""
         atexit.register(self.stop)
 
     def start(self) -> None:
-        """Begin to see collectives that are called from now on."""
+        """Time collectives that are called from now on."""
         if self._on:
             return
         self.yielded = self._others._is_profiler_enabled or _PREPARED in self._others.KinetoStepTracker._step_dict
@@ -76,7 +74,7 @@ class GlooProfiler:
         self._on, self.since = True, time.time()
 
     def stop(self) -> list[Span]:
-        """What was complete since the start; see no more."""
+        """Stop; the collectives that were completed since the start."""
         self.yielded = self._others._is_profiler_enabled
         if not self._on or self.yielded or self._is_interrupted():
             return []
@@ -84,7 +82,7 @@ class GlooProfiler:
         return [_span(event) for event in self._torch._disable_profiler().events() if event.name().startswith(_PREFIX)]
 
     def _is_interrupted(self) -> bool:
-        """Whether the script is just within torch's profiler, neither before nor behind it."""
+        """Whether this call interrupts a function of torch's profiler."""
         frame = sys._getframe()
         while frame := frame.f_back:  # type: ignore[assignment]
             if frame.f_code.co_filename == self._others.__file__:

@@ -1,4 +1,4 @@
-"""Joins what a rank called with what torch's profiler saw of it: when each collective was complete. Pure."""
+"""Joins the calls of a rank with the profiler's spans, to know when each collective was complete. Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any, Final
 from harness.training.collectives.flight_recorder import Call
 
 _TIMED_BACKEND: Final = "gloo"
-"""NCCL's collectives end on a GPU; the profiler's CPU events of them end when they are queued."""
+"""NCCL's collectives end on a GPU, but the profiler's CPU events of them end when they are queued."""
 BETWEEN_TWO: Final = ("send", "recv", "recv_anysource", "recvAnySource")
-"""What the flight recorder does not have of gloo."""
+"""Operations of gloo that the flight recorder does not have."""
 _CLOCKS_DIFFER: Final = 1e-3
-"""Seconds by which the profiler's clock and the recorder's may differ: both are set by the system's."""
+"""Seconds by which the profiler's and the recorder's times of one event may differ."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A collective as torch's profiler has it.
+    """A collective, by torch's profiler.
 
     Args:
-        op: ``all_reduce``.
+        op: e.g. ``all_reduce``.
         start: when one of gloo's threads began with it, seconds since the epoch.
         end: when it was complete.
         elements: of its input tensors.
@@ -41,11 +41,11 @@ class Timed:
     """A line of collectives-R.jsonl, without its step.
 
     Args:
-        op: ``all_reduce``.
+        op: e.g. ``all_reduce``.
         start: when it was called, seconds since the epoch.
         seconds: until it was complete on this rank; None: not known.
         bytes: of its input tensors.
-        ranks: that take part; 0: not known.
+        ranks: size of the process group; 0: not known.
         group: the process group; empty: not known.
     """
 
@@ -63,17 +63,17 @@ class Timed:
 
 
 def timed(calls: Sequence[Call], spans: Iterable[Span], since: float, sizes: dict[str, int]) -> list[Timed]:
-    """The collectives of a time in which the profiler ran, by start.
+    """The collectives of an interval in which the profiler ran, by start.
 
-    gloo begins with collectives in the order in which they were called, so those of one kind and size are matched in
-    order. What was under way when the profiler was read has no span: these are the last calls. What the recorder has
-    missed has no call: these are the first spans.
+    gloo begins with collectives in the order of the calls, so those of one kind and size are matched in order. The last
+    calls may have no span: they were under way when the profiler was read. The first spans may have no call: the
+    recorder has missed it.
 
     Args:
-        calls: from the recorder.
-        spans: from the profiler.
-        since: when the profiler began; calls before have no span.
-        sizes: the number of ranks of process groups, by torch's name.
+        calls: of the recorder.
+        spans: of the profiler.
+        since: when the profiler started; earlier calls have no span.
+        sizes: of process groups, by torch's name.
     """
     of_kind: dict[tuple[str, int], list[Span]] = defaultdict(list)
     for span in sorted(spans, key=lambda one: one.start):
@@ -92,7 +92,7 @@ def timed(calls: Sequence[Call], spans: Iterable[Span], since: float, sizes: dic
 
 
 def _ends(calls: Sequence[Call], spans: Sequence[Span]) -> dict[Call, float]:
-    """When calls of one kind were complete."""
+    """The times at which calls of one kind were complete."""
     last = spans[max(0, len(spans) - len(calls)) :]
     return {
         call: span.end

@@ -1,8 +1,8 @@
-"""Records the collectives of any job, from a thread beside its script; harness/job_hook starts it.
+"""Records the collectives of any job, in a thread beside its script; harness/job_hook starts it.
 
-The profiler must be started and stopped in the main thread (profiler.py), so the thread asks the interpreter to call
-there, between two instructions of the script (Py_AddPendingCall). Where the main thread waits in a collective, that is
-when it has ended. All else, reading and writing, is done in the thread itself.
+The profiler must be started and stopped in the main thread (profiler.py): the thread asks the interpreter to do so
+there, between two instructions of the script (Py_AddPendingCall); if the main thread waits in a collective, after that
+has ended. The thread itself reads and writes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class MainThread:
         self._process = os.getpid()
 
     def __call__(self, work: Callable[[], None], stopped: threading.Event) -> bool:
-        """Call it there; False if it could not be called before ``stopped``. Its errors are raised here."""
+        """Call a function there, and raise its errors here; False if ``stopped`` came first."""
         done, errors = threading.Event(), list[Exception]()
 
         def run() -> None:
@@ -57,17 +57,13 @@ class MainThread:
 
     def _run(self, _: int | None) -> int:
         work, self._work = self._work, None
-        if work and os.getpid() == self._process:  # what is pending is inherited by a child, like DataLoader's workers
+        if work and os.getpid() == self._process:  # children, like DataLoader's workers, inherit pending calls
             work()
         return 0
 
 
 class Watch:
-    """Records the collectives of this process until it ends.
-
-    Args:
-        log: where to.
-    """
+    """Records the collectives of this process in a log until it ends."""
 
     def __init__(self, log: CollectiveLog) -> None:
         self._log, self._main, self._stopped = log, MainThread(), threading.Event()
@@ -110,8 +106,7 @@ def watch(environment: Mapping[str, str]) -> None:
     """Record the collectives of this process, which has a process group, until it ends.
 
     Args:
-        environment: with the run's folder, and the node's rank where it is not torch's: several processes of one node
-            write to one file.
+        environment: has the run folder, and if several processes of a node write to one file, NODE_RANK.
     """
     import torch.distributed as dist
 

@@ -1,4 +1,4 @@
-"""Decides how long rank 0 waits for the ranks of a new group, and says what has changed. Pure."""
+"""Decides how long rank 0 waits for the members of a new group, and who has left and joined. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Patience:
-    """How long rank 0 waits for the members of the group before, in seconds.
+    """How long rank 0 waits for members of the last group, in seconds.
 
     Args:
-        silent: for those that do not answer: they are dead, stopped or cut off.
-        answered: for those that answered: they have to finish what they compute.
+        silent: for those that have not answered: they are dead, stopped or cut off.
+        answered: for those that have answered: they finish a computation.
     """
 
     silent: float
@@ -22,13 +22,13 @@ class Patience:
 def complete(
     before: Collection[int], here: Collection[int], answered: Collection[int], waited: float, patience: Patience
 ) -> bool:
-    """Whether rank 0 waits no longer.
+    """Whether rank 0 has waited long enough.
 
     Args:
-        before: the ranks of the group before; of the first group, all.
-        here: the ranks that are here for the new group.
-        answered: those that have noticed that the group before has ended.
-        waited: seconds since then.
+        before: the ranks of the last group; for the first group, all ranks.
+        here: the ranks that want to be in the new group.
+        answered: the ranks that have noticed the end of the last group.
+        waited: seconds since that end.
         patience: how long to wait.
     """
     missing = set(before) - set(here)
@@ -39,13 +39,13 @@ def complete(
 
 @dataclass(frozen=True)
 class Roster:
-    """Who is in a group.
+    """The members of a group.
 
     Args:
-        generation: the number of the group, from 1.
+        generation: number of the group, from 1.
         processes: the process of each rank: a rank that was started again is another process.
-        lost: ranks whose process was in the group before and is not in this one.
-        joined: ranks whose process was not in the group before.
+        lost: ranks whose process was in the last group and is not in this one.
+        joined: ranks whose process was not in the last group.
     """
 
     generation: int
@@ -64,7 +64,7 @@ def next_roster(generation: int, before: Mapping[int, str], now: Mapping[int, st
 
     Args:
         generation: its number.
-        before: the processes of the group before; empty for the first.
+        before: the processes of the last group; empty for the first group.
         now: the processes of the new group.
     """
     lost = (rank for rank in before if now.get(rank) != before[rank])

@@ -1,4 +1,4 @@
-"""A process group of those ranks that are there, which its members can leave at any time."""
+"""A process group that its members can leave at any time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ElasticGroup(ProcessGroup):
 
     Args:
         meeting: where its members met.
-        roster: who is in, this rank too.
+        roster: of the group, with this rank.
         device: where this process computes.
 
     Raises:
@@ -54,7 +54,7 @@ class ElasticGroup(ProcessGroup):
 
     @property
     def ended(self) -> bool:
-        """Whether a member has failed, or another rank wants to come in."""
+        """Whether a member has failed, or another rank wants to join."""
         return self._over.is_set()
 
     def leave(self) -> None:

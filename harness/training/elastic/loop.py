@@ -1,4 +1,4 @@
-"""Trains from one group to the next: a group that fails is left, and the next one goes on with rank 0's state."""
+"""Trains in one group after another: when a group fails, the next one continues with rank 0's state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ElasticLoop:
         device: where this rank computes.
         out: folder of membership.jsonl, which rank 0 writes; None: it is not written.
         training: of this rank.
-        facts: more fields for the lines of the record that begin.
+        facts: more fields for the record's start lines.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ElasticLoop:
             resume: whether the first group continues from the newest checkpoint.
 
         Raises:
-            HarnessError: what failed is no matter of ranks that are away, or rank 0 is gone.
+            HarnessError: a failure that no absent rank has caused, or rank 0 is gone.
         """
         error: GroupError | None = None
         while True:
@@ -67,7 +67,7 @@ class ElasticLoop:
                 return
 
     def _one_group(self, roster: Roster, began: float, resume: bool) -> GroupError | None:
-        """Train in a group until the end, or until it fails: how."""
+        """Train in a group to the end, or until it fails; the failure."""
         group: ElasticGroup | None = None
         try:
             group = ElasticGroup(self._meeting, roster, self._device)
@@ -102,7 +102,7 @@ class ElasticLoop:
         training.go_on(facts, state["step"])
 
     def _state(self, group: ElasticGroup) -> tuple[Mapping[str, Any], int]:
-        """The state to go on from, and its size; nothing in the first group, and where that has not begun."""
+        """The state from which to continue, and its size; empty before training has begun."""
         if group.generation == 1:
             return {}, 0
         with blamed(group.global_rank, "receiving the state of rank 0"):
@@ -127,14 +127,14 @@ class ElasticLoop:
             )
 
     def _say(self, roster: Roster, step: int) -> None:
-        """On rank 0, print who is in."""
+        """On rank 0, print the group's members."""
         if self._meeting.rank == 0:
             lost = f", without {_named(roster.lost)}" if set(roster.lost) - set(roster.members) else ""
             joined = f", {_named(roster.joined)} joined" if roster.joined else ""
             print(f"group {roster.generation}: {_named(roster.members)}{lost}{joined}, from step {step}", flush=True)
 
     def _check(self, error: GroupError) -> None:
-        """Raise an error that came twice at one step with the same ranks: another group would fail as well."""
+        """Raise an error that the same ranks had twice at one step: another group would fail too."""
         step = self._training.step
         if step == self._failed_at:
             raise HarnessError(

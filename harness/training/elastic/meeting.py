@@ -1,11 +1,11 @@
-"""Where the ranks of a job meet to form process groups, one after another: torch's TCPStore, which rank 0 serves.
+"""Forms one process group after another, at torch's TCPStore, which rank 0 serves.
 
 Keys of the store, where G is the number of a group (its generation) and R a rank:
 
     formed       the number of the newest group; 0 before the first
     here/G/R     the process of rank R, which wants to be in group G
-    group/G      who is in group G, decided by rank 0
-    end/G        group G has ended: set by a member that failed in it, and by a rank that wants to come in
+    group/G      the members of group G, chosen by rank 0
+    end/G        group G has ended: set by a member that failed in it, and by a rank that wants to join
     answer/G/R   rank R has noticed that group G - 1 has ended
     done/G/R     rank R, a member of group G, has finished the job
 """
@@ -31,14 +31,14 @@ RESTART: Final = "HARNESS_RESTART"
 """The variable of a process that was started again: how many times (harness/networks/away.py)."""
 _LOOK_SECONDS: Final = 0.02
 _CONNECT_SECONDS: Final = 3.0
-"""For one try to reach rank 0: when a link is up again, it carries the first packet of a new try at once, the next one
-of an old connection only when TCP's timer says so."""
+"""For one attempt to reach rank 0: when a link is up again, a new attempt sends at once, but an old connection only
+when TCP's timer expires."""
 _SILENT_SHARE: Final = 0.2
-"""Of the time for a collective: for how long members of a group that has failed may not answer."""
+"""How long members of a failed group may be silent, as a share of the time for a collective."""
 
 
 def make_meeting(environment: Mapping[str, str], timeout: float, away: float) -> Meeting:
-    """This rank's part. Raises UnavailableError, HarnessError; InputError where it cannot be elastic.
+    """This rank's part in the meeting. Raises UnavailableError, HarnessError; InputError if it cannot be elastic.
 
     Args:
         environment: torchrun's variables, and RESTART in a process that was started again.
@@ -52,7 +52,7 @@ def make_meeting(environment: Mapping[str, str], timeout: float, away: float) ->
         return Guest(environment, timeout, away, restarted)
     if restarted:
         raise InputError(
-            "--elastic: rank 0 serves the store at which ranks meet, so the run ended with it; continue from its"
+            "--elastic: rank 0 serves the store at which ranks meet, so the run has ended with it; continue from"
             " checkpoints with --resume"
         )
     return Host(environment, timeout, away)
@@ -77,7 +77,7 @@ class Meeting(ABC):
         self._watch: Watch | None = None
 
     def join(self) -> Roster | None:
-        """Form the next group that this rank is in. None: this rank is back too late, the others have finished.
+        """Form the next group with this rank; None: the others have finished without it.
 
         Raises HarnessError: not all ranks came the first time, or rank 0 is gone.
         """
@@ -102,7 +102,7 @@ class Meeting(ABC):
             return self._store()
 
     def watch(self, ended: Callable[[], None]) -> None:
-        """Wait in a thread until the newest group has ended, and call a function there."""
+        """Call a function when the newest group has ended, in a thread that waits for that."""
         generation = self._newest.generation
         self._watch = Watch(self.connection(), f"end/{generation}", f"answer/{generation + 1}/{self.rank}", ended)
 
@@ -116,7 +116,7 @@ class Meeting(ABC):
 
 
 class Host(Meeting):
-    """Rank 0, which serves the store and decides who is in. Arguments as Meeting."""
+    """Rank 0, which serves the store and chooses the members. Arguments as Meeting."""
 
     def __init__(self, environment: Mapping[str, str], timeout: float, away: float) -> None:
         super().__init__(environment, timeout, away)
@@ -137,7 +137,7 @@ class Host(Meeting):
         self._served.set(f"end/{self._newest.generation}", "")
 
     def _meet(self) -> Roster:
-        """Wait for the others, and decide."""
+        """Wait for the others, and form the group."""
         generation, began = self._newest.generation + 1, time.monotonic()
         first = generation == 1
         before = range(self.size) if first else self._newest.members
@@ -160,7 +160,7 @@ class Host(Meeting):
         return roster
 
     def _found(self, folder: str) -> dict[int, str]:
-        """The values of the ranks that have set a key."""
+        """The values of a key by rank, for ranks that have set it."""
         keys = {rank: f"{folder}/{rank}" for rank in range(self.size)}
         return {rank: self._served.get(key).decode() for rank, key in keys.items() if self._served.check([key])}
 
@@ -189,7 +189,7 @@ class Guest(Meeting):
             self.connection().set(f"done/{self._newest.generation}/{self.rank}", "")
 
     def _meet(self) -> Roster | None:
-        """Come to the store until rank 0 has decided for a group with this process."""
+        """Offer to join until rank 0 forms a group with this process."""
         while True:
             if not self._reached():
                 return None
@@ -215,7 +215,7 @@ class Guest(Meeting):
         return Roster(formed + 1, processes, tuple(told["lost"]), tuple(told["joined"]))
 
     def _reached(self) -> bool:
-        """Wait until rank 0 can be reached; False where the job has ended without this rank.
+        """Wait until rank 0 can be reached; False if the job has ended without this rank.
 
         Raises HarnessError: rank 0 is gone, or was not reached in time.
         """
@@ -229,7 +229,7 @@ class Guest(Meeting):
                     return False
                 if member:
                     raise HarnessError(
-                        f"rank {self.rank}: rank 0 is gone; it serves the store at which ranks meet, and cannot be away"
+                        f"rank {self.rank}: rank 0 is gone, which serves the store at which ranks meet"
                     ) from None
             except OSError:
                 pass

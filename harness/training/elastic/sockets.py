@@ -1,8 +1,8 @@
-"""The connections of a process group, to end them: gloo cannot abort what is under way.
+"""Ends the connections of a process group, because gloo cannot abort collectives.
 
-ProcessGroupGloo has no abort (torch 2.13): a rank that leaves a group while something still refers to it, like work
-that is under way, keeps its connections open, and its peers wait for their timeout. A connection that is shut down
-makes all that waits for it fail at once, here and on the other side.
+ProcessGroupGloo has no abort (torch 2.13): if a rank leaves a group to which something still refers, e.g. a collective
+that is under way, its connections stay open, and its peers wait for their timeout. When a connection is shut down, all
+that waits for it fails at once, on both sides.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
 
 
 class GroupSockets:
-    """What a process group opens between the constructor and ``note``.
+    """The sockets that a process group opens between the constructor and ``note``.
 
     Args:
-        store_port: of the store, whose connections are not the group's.
+        store_port: of the store; connections to it are not the group's.
     """
 
     def __init__(self, store_port: int) -> None:
@@ -29,11 +29,11 @@ class GroupSockets:
         self._before = set(_sockets())
 
     def note(self) -> None:
-        """Note what was opened since."""
+        """Note the sockets that were opened since the constructor."""
         self._mine = set(_sockets()) - self._before
 
     def shut_down(self) -> None:
-        """Shut down these connections; from any thread, and again without effect."""
+        """Shut down these connections, from any thread; without effect after the first time."""
         for name, number in _sockets().items():
             if name in self._mine:
                 with contextlib.suppress(OSError):
@@ -52,7 +52,7 @@ def _name(number: int) -> str:
 
 
 def _sockets() -> dict[str, int]:
-    """The open sockets of this process, by a name that no other one has: ``socket:[12345]``."""
+    """The open sockets of this process, by a unique name: ``socket:[12345]``."""
     found = {}
     for number in os.listdir(_FOLDER):
         with contextlib.suppress(OSError):

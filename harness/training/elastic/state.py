@@ -1,4 +1,4 @@
-"""Sends the state of rank 0 to all members of a group, over the links that are shaped."""
+"""Sends the state of rank 0 to all members of a group, over the shaped links."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import torch
 import torch.distributed as dist
 
 _PART: Final = 1 << 20
-"""Bytes sent by one collective: each has the time of the group's timeout, whatever the rate of the links."""
+"""Bytes sent by one collective, so that each ends before the group's timeout on slow links too."""
 
 
 def shared(state: Mapping[str, Any] | None, rank: int, device: Any) -> tuple[Mapping[str, Any], int]:
-    """The state that rank 0 of the group has, on all members, and its size in bytes: each member receives so many.
-
-    A collective.
+    """The state of rank 0 of the group, and the bytes that each member receives of it. A collective.
 
     Args:
-        state: tensors and plain values; of other ranks than 0, ignored.
+        state: tensors and plain values; ignored on other ranks than 0.
         rank: of this process in the group.
         device: where the tensors go.
     """

@@ -1,4 +1,4 @@
-"""Waits for the end of a process group beside the training."""
+"""Waits in a thread for the end of a process group."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ _NEVER: Final = timedelta(days=1000)
 
 
 class Watch:
-    """Waits in a thread until a key of the store says that a group has ended, or the store cannot be reached.
+    """Waits until a group has ended, or the connection to the store is lost.
 
     Args:
-        store: a connection of its own: it is busy as long as it waits.
-        key: for which to wait.
-        answer: the key to set then.
-        ended: called then, in that thread.
+        store: a connection that nothing else uses.
+        key: is set when the group has ended.
+        answer: the key that this sets then.
+        ended: called then, in the thread.
     """
 
     def __init__(self, store: Any, key: str, answer: str, ended: Callable[[], None]) -> None:
         self._store, self._key, self._answer, self._ended = store, key, answer, ended
         self.told = False
-        """Whether the key says so; else the connection was lost."""
+        """Whether the key was set; otherwise the connection was lost."""
         self._closed = threading.Event()
         threading.Thread(target=self._run, name=key, daemon=True).start()
 
     def close(self) -> None:
-        """Call nothing any more."""
+        """Do not call ``ended`` any more."""
         self._closed.set()
 
     def _run(self) -> None:

@@ -1,8 +1,8 @@
-"""ExoGym's scripts over shaped links: one import changes, and every node trains one rank.
+"""Runs ExoGym's scripts over shaped links: one import changes, and every node trains one rank.
 
     from harness.exogym import Trainer    # was: from exogym import Trainer, or from exogym.trainer import Trainer
 
-Strategies, optimizers and the training loop stay ExoGym's own. See docs/exogym.md.
+Strategies, optimizers and the training loop are ExoGym's. See docs/exogym.md.
 """
 
 from __future__ import annotations
@@ -16,11 +16,7 @@ __all__ = ["Trainer"]
 
 
 def __getattr__(name: str) -> Any:
-    """The Trainer, once it is asked for: a script that lacks ExoGym learns so at this import, its first.
-
-    Raises:
-        UnavailableError: there is no ExoGym.
-    """
+    """The Trainer, imported on demand. Raises UnavailableError if there is no ExoGym."""
     if name != "Trainer":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from harness.training.exogym.installed import check_installed

@@ -1,4 +1,4 @@
-"""What ranks send each other beside training: the model to begin with, its mean at the end, and small facts."""
+"""What ranks exchange beside training: the first model, its mean at the end, and small facts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from harness.training.group import blamed, check_environment
 
 
 class ModelExchange:
-    """The process group of torchrun's variables, or the one that the script has already made.
+    """The process group that the script has made, or a new one from torchrun's variables.
 
-    A process group that is made here is destroyed when the script ends: gloo's threads may otherwise abort the process
-    (pytorch #179291).
+    A new group is destroyed when the script ends; otherwise gloo's threads may abort the process (pytorch #179291).
 
     Args:
         environment: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
@@ -45,7 +44,7 @@ class ModelExchange:
         self.size: int = dist.get_world_size()
 
     def differing(self, parts: Mapping[str, bytes]) -> list[str]:
-        """The names of the parts that are not the same bytes on all ranks."""
+        """The names of the parts that differ among ranks."""
         digests = [int.from_bytes(hashlib.sha256(part).digest()[:7], "big") for part in parts.values()]
         both = self._torch.tensor([digests, [-digest for digest in digests]])
         self._dist.all_reduce(both, op=self._dist.ReduceOp.MAX)
@@ -53,7 +52,7 @@ class ModelExchange:
         return [name for name, most, least in zip(parts, largest, negated, strict=True) if most != -least]
 
     def copy_from_first(self, tensors: Iterable[Any]) -> None:
-        """Give them all rank 0's values, in place, by one broadcast."""
+        """Copy rank 0's values into the tensors, by one broadcast."""
         todo = [tensor for tensor in tensors if tensor.numel()]
         with self._torch.no_grad():
             parts = [tensor.detach().reshape(-1).view(self._torch.uint8) for tensor in todo]
@@ -71,7 +70,7 @@ class ModelExchange:
         return box[0]
 
     def average(self, tensors: Iterable[Any]) -> None:
-        """Give them all the mean over ranks, in place, by one all_reduce per type of number.
+        """Replace the tensors by their mean over ranks, by one all_reduce per type.
 
         Whole numbers (a count of batches) become rank 0's.
         """
@@ -109,9 +108,9 @@ def outline(dataset: Any) -> bytes:
 
 
 def alike(value: Any) -> str:
-    """A text that is the same in every process that has the same: plain values in full, all else by its name or type.
+    """A text for a value that is equal on all ranks: plain values in full, all else by its name or type.
 
-    The repr of a function has its address in it.
+    A repr will not do: a function's has its address in it.
     """
     if value is None or isinstance(value, Number | str | bytes):
         return repr(value)
@@ -138,7 +137,7 @@ def values(tensors: Iterable[Any]) -> bytes:
 
 
 def _bytes(tensor: Any) -> bytes:
-    """A tensor's values as bytes; numpy itself does not know all of torch's types (bfloat16)."""
+    """A tensor's values as bytes; numpy does not have all of torch's types (bfloat16)."""
     import torch
 
     return bytes(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -146,11 +145,7 @@ def _bytes(tensor: Any) -> bytes:
 
 @contextmanager
 def without_broadcast(node: type) -> Iterator[None]:
-    """While ExoGym's TrainNode is made, its broadcast of every parameter is left out: all ranks have rank 0's already.
-
-    Args:
-        node: the class.
-    """
+    """Disable the broadcast of every parameter in ExoGym's TrainNode: all ranks have rank 0's already."""
     module = sys.modules[node.__module__]
     own = getattr(module, "broadcast", None)
     if own is None:
@@ -165,7 +160,7 @@ def without_broadcast(node: type) -> Iterator[None]:
 
 @contextmanager
 def kept_random_numbers() -> Iterator[None]:
-    """What is drawn within leaves the generators of torch, numpy and Python as they were."""
+    """Restore the random generators of torch, numpy and Python at the end of the block."""
     import random
 
     import numpy as np

@@ -1,4 +1,4 @@
-"""Whether ExoGym is there, and its parts that the Trainer needs."""
+"""Finds ExoGym, and imports what the Trainer needs of it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,14 @@ _REMEDY: Final = "pip install --no-deps git+https://github.com/exo-explore/gym t
 
 @dataclass(frozen=True)
 class ExoGym:
-    """What is used of the package.
-
-    Args:
-        config: the class TrainConfig.
-        node: the class TrainNode.
-    """
+    """Its classes TrainConfig and TrainNode."""
 
     config: Any
     node: Any
 
 
 def check_installed() -> None:
-    """Raise UnavailableError where there is no ExoGym, or only a package of that name; imports nothing of it."""
+    """Raise UnavailableError if there is no ExoGym, or another package of that name; imports nothing."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None:
         raise UnavailableError(f"ExoGym is missing: {_REMEDY}")
@@ -40,7 +35,7 @@ def check_installed() -> None:
 
 
 def load() -> ExoGym:
-    """Import what is needed. Raises UnavailableError: there is no ExoGym, or it lacks something."""
+    """Import these classes. Raises UnavailableError."""
     check_installed()
     try:
         common = importlib.import_module(f"{_PACKAGE}.common")

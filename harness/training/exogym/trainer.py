@@ -1,4 +1,4 @@
-"""ExoGym's Trainer for one rank: the others run in the other nodes, and speak over the shaped links."""
+"""ExoGym's Trainer for one rank; the others run in the other nodes, over the shaped links."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from harness.training.exogym.installed import ExoGym, load
 
 _VALUES: Final = "model's values"
 _FROM_KEYWORDS: Final = ("wandb_project", "run_name")
-"""Its checkpoints look for these in the config; TrainConfig has them in its kwargs."""
+"""ExoGym's checkpoints look for these in the config; TrainConfig has them in its kwargs."""
 
 
 class Trainer:
-    """Trains one rank in this process, with ExoGym's own loop and strategies.
+    """Trains one rank in this process, with ExoGym's loop and strategies.
 
     Args:
-        model: called with a batch, it returns the loss.
+        model: returns the loss when it is called with a batch.
         train_dataset: a dataset, the same on all nodes, or ``f(rank, num_nodes, train_dataset=True)`` that makes one.
         val_dataset: the same for validation.
-        start_port: not used: `harness run` and torchrun say where ranks meet.
-        device: cpu, cuda or, as ExoGym's own, None: cuda if there is one. Nodes of one machine share its GPUs.
-        devices: numbers of GPUs; rank r takes the one at r modulo their count. None: all that there are.
-        more: what other versions of ExoGym take here; as if given to ``fit``.
+        start_port: not used: `harness run` and torchrun set where ranks meet.
+        device: cpu, cuda or, as in ExoGym, None: cuda if there is one. Nodes of one machine share its GPUs.
+        devices: numbers of GPUs; rank r takes the one at r modulo their count. None: all GPUs.
+        more: arguments of other versions of ExoGym; treated as if given to ``fit``.
     """
 
     def __init__(
@@ -79,14 +79,15 @@ class Trainer:
         dataloader_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Train this rank until all ranks are through; the mean of all ranks' models, on every rank.
+        """Train until all ranks have finished; returns the mean of all ranks' models.
 
-        The arguments are ExoGym's. Where ``minibatch_size`` is not given it is ``batch_size``. Keywords that are fields
-        of its TrainConfig become these, all others go where its own Trainer puts them.
+        The arguments are ExoGym's; ``minibatch_size`` is ``batch_size`` by default. Keywords that are fields of its
+        TrainConfig set these, all others go where its own Trainer puts them.
 
         Raises:
             UnavailableError: there is no ExoGym.
-            InputError: not under `harness run` or torchrun, another number of nodes, or ranks that do not begin alike.
+            InputError: this does not run under `harness run` or torchrun, the number of nodes differs, or ranks have
+                different data or arguments.
             HarnessError: a rank cannot be reached.
         """
         if strategy is None:
@@ -135,14 +136,14 @@ class Trainer:
         return trained
 
     def find_minibatch_size(self, num_nodes: int, batch_size: int, force_recalculate: bool = False) -> int:
-        """The whole batch: ExoGym's probe would train on all the machine's memory, which nodes share."""
+        """The whole batch: ExoGym's probe would use all the memory of the machine, which nodes share."""
         return batch_size
 
     def clear_minibatch_cache(self) -> None:
-        """Nothing: no size is probed."""
+        """Do nothing: no size is probed."""
 
     def _device(self, rank: int, more: dict[str, Any]) -> Any:
-        """Where this rank computes. Raises UnavailableError, InputError."""
+        """The device of this rank. Raises UnavailableError, InputError."""
         wanted = str(more.get("device", self.device) or "auto")
         if wanted.partition(":")[0] not in DEVICES:
             raise InputError(f"device={wanted!r}: ExoGym's nodes here compute on cpu or cuda")
@@ -150,9 +151,9 @@ class Trainer:
         return find_device(wanted.partition(":")[0], "gloo", rank, devices or _numbered(wanted))
 
     def _begin_alike(self, ranks: ModelExchange, model: Any, settings: dict[str, Any]) -> None:
-        """ExoGym makes model and data once; here every node does. Data must be equal; models become rank 0's.
+        """Check that all ranks have the same data and arguments, and give them rank 0's model if theirs differ.
 
-        Models that are equal already, as where the script has a seed, are not sent.
+        ExoGym makes model and data once; here every node does.
         """
         shapes = [(name, tuple(one.shape), one.dtype) for name, one in model.state_dict().items() if _is_tensor(one)]
         tensors = [one for one in model.state_dict().values() if _is_tensor(one)]
@@ -163,8 +164,8 @@ class Trainer:
         differ = ranks.differing(parts)
         if wrong := [name for name in differ if name != _VALUES]:
             raise InputError(
-                f"not the same on all nodes: {', '.join(wrong)}: each node runs the script: what it draws at random "
-                "needs a seed (torch.manual_seed(0) before random_split), data of each rank's own a factory"
+                f"not the same on all nodes: {', '.join(wrong)}. Each node runs the script: set a seed where it draws "
+                "at random (torch.manual_seed(0) before random_split), or use a factory if data shall differ by rank"
             )
         if differ:
             ranks.copy_from_first(tensors)
@@ -208,7 +209,7 @@ def _numbered(device: str) -> list[int] | None:
 
 
 def _common_name(ranks: ModelExchange, own: str | None) -> str:
-    """Rank 0's name of the run, on all ranks."""
+    """Rank 0's name of the run."""
     name = ranks.from_first(own or time.strftime("%Y%m%d_%H%M%S", time.localtime(time.time())))
     if own and name != own:
         warnings.warn(
@@ -220,7 +221,7 @@ def _common_name(ranks: ModelExchange, own: str | None) -> str:
 
 
 def check_folders(*folders: str) -> None:
-    """Raise InputError where ExoGym could not write its files, which it finds out after the network is up."""
+    """Raise InputError if ExoGym cannot write its files to these folders; it would notice only later."""
     for folder in map(Path, folders):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -236,7 +237,7 @@ def check_folders(*folders: str) -> None:
 
 
 def _say_steps(strategy: Any) -> None:
-    """Have each of its steps said to scenarios that follow the job's steps; its loop calls it once per step."""
+    """Report each step, for scenarios that follow the job's steps; ExoGym's loop calls strategy.step once per step."""
     own, numbers = strategy.step, itertools.count(1)
 
     def step(*arguments: Any, **keywords: Any) -> Any:
@@ -252,7 +253,7 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _close_bar(node: Any) -> None:
-    """Its progress bar ends with its process, as a rule; the next fit's would stand below it."""
+    """Close its progress bar, so that another fit does not print below it."""
     bar = getattr(getattr(node, "logger", None), "pbar", None)
     if bar is not None:
         bar.close()

@@ -1,1 +1,1 @@
-"""Strategies: how ranks share what they learn. base.py is what all have in common; one file per strategy."""
+"""Strategies: how ranks share what they learn. base.py has their base class; one file per strategy."""

@@ -23,7 +23,7 @@ class CommClock:
     """Adds up the time that this rank waits for communication.
 
     Args:
-        settle: waits until a GPU has computed what it was given, which is no waiting for others.
+        settle: waits until a GPU has done its work, which does not count as communication.
     """
 
     def __init__(self, settle: Callable[[], None] = lambda: None) -> None:
@@ -31,7 +31,7 @@ class CommClock:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count the time of the block as waiting: the rank must compute nothing in it."""
+        """Count the time of the block as waiting; the rank must not compute in it."""
         self.settle()
         start = time.perf_counter()
         try:
@@ -52,15 +52,15 @@ class CommClock:
 
 @dataclass(frozen=True)
 class StrategyContext:
-    """What a strategy gets. The default process group (gloo) exists, and all ranks' models are equal.
+    """What a strategy gets. The default process group exists, and all ranks' models are equal.
 
     Args:
         model: trained in place.
         optimizer: makes the optimizer of local steps from parameters.
         rank: of this process.
         size: number of ranks.
-        neighbours: the ranks with a direct link to this one, in order.
-        clock: measures every wait for other ranks: ``with setup.clock.waiting(): dist.all_reduce(...)``.
+        neighbours: the ranks with a direct link to this one, ascending.
+        clock: must measure every wait for other ranks: ``with setup.clock.waiting(): dist.all_reduce(...)``.
         seed: the same on all ranks.
     """
 
@@ -77,12 +77,12 @@ class Strategy(ABC):
     """One rank's part of a strategy. ``step`` computes, shares and applies a step; override what differs.
 
     ``Options`` is a frozen dataclass of int, float, bool, str and Literal fields with defaults, which users set by
-    ``--option H=20`` or in an experiment's file. It raises InputError for an invalid value.
+    ``--option H=20`` or in an experiment's file. It raises InputError for invalid values.
     """
 
     Options: ClassVar[type[Any]] = NoOptions
     paper: ClassVar[str] = ""
-    """Its source: authors, title, arXiv number or venue."""
+    """Authors, title, arXiv number or venue."""
 
     def __init__(self, setup: StrategyContext, options: Any) -> None:
         self.setup, self.options = setup, options
@@ -97,7 +97,7 @@ class Strategy(ABC):
 
     @property
     def parameters(self) -> list[Tensor]:
-        """The data of the model's parameters, in its order."""
+        """The data of the model's parameters, in the model's order."""
         return [parameter.data for parameter in self.model.parameters()]
 
     @property
@@ -107,16 +107,16 @@ class Strategy(ABC):
 
     @abstractmethod
     def bytes_per_step(self) -> float:
-        """Payload bytes that this rank sends per step, the mean over a whole period, without TCP's and IP's headers.
+        """Payload bytes that this rank sends per step, without headers: the mean over a period, by sent_bytes.py.
 
-        By gloo's algorithms (sent_bytes.py). tests/live/test_strategies.py compares it with the interfaces' counters.
+        tests/live/test_strategies.py compares it with the interfaces' counters.
         """
 
     def step(self, loss_of: Callable[[nn.Module], Tensor]) -> float:
         """Do one step and return the loss of this rank's batch before it.
 
         Args:
-            loss_of: computes the loss by calling the module that it gets.
+            loss_of: computes the loss of a module.
         """
         self.optimizer.zero_grad(set_to_none=True)
         loss = loss_of(self.module)
@@ -139,11 +139,11 @@ class Strategy(ABC):
 
     @property
     def busy(self) -> bool:
-        """Whether communication is in flight that later steps hide; the same on all ranks. Saving waits for its end."""
+        """Whether communication that later steps overlap is in flight; the same on all ranks. Saving waits for it."""
         return False
 
     def settle(self) -> None:  # noqa: B027
-        """Wait for communication in flight; called before the state is saved, and at the end."""
+        """Wait for communication in flight; called before saving, and at the end."""
 
     def abandon(self) -> None:  # noqa: B027
         """Forget communication in flight and drop what uses the process group: it has failed and is destroyed next.
@@ -152,7 +152,7 @@ class Strategy(ABC):
         """
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs beside the model: tensors and plain values. Extend it if there is more."""
+        """What a resumed run needs beside the model, as tensors and plain values. Extend it if there is more."""
         return {"steps": self.steps, "optimizer": self.optimizer.state_dict()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -162,7 +162,7 @@ class Strategy(ABC):
 
 
 def flat(tensors: Iterable[Tensor]) -> Tensor:
-    """A copy of all tensors in one dimension: one collective is faster than many."""
+    """A copy of all tensors in one dimension, for one collective instead of many."""
     return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 

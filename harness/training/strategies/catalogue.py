@@ -1,6 +1,6 @@
-"""Finds strategies by name: those in TABLE, and a user's own.
+"""Finds strategies by name: those in TABLE, and those of users.
 
-A user's own is ``./mine.py:Mine`` or ``my.package:Mine``; ``:Mine`` is optional if the file has only one strategy.
+A user's strategy is ``./mine.py:Mine`` or ``my.package:Mine``; ``:Mine`` is optional if the file has only one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TABLE: Final = {
 
 
 def check_name(name: str) -> None:
-    """Raise InputError if there is no such strategy, as far as is known without importing it."""
+    """Raise InputError if there is no such strategy, without importing it."""
     if not _is_own(name):
         if name not in TABLE:
             raise InputError(
@@ -51,16 +51,16 @@ def check_name(name: str) -> None:
 
 
 def strategy_label(name: str, options: Mapping[str, Any]) -> str:
-    """The name of a strategy with the options that a user chose, in charts and tables, e.g. ``diloco H=20``."""
+    """The name of a strategy for charts and tables, with the options that the user chose, e.g. ``diloco H=20``."""
     short = name.rpartition("/")[2].removesuffix(".py").replace(".py:", ":")
     return " ".join([short, *(f"{key}={value}" for key, value in options.items())])
 
 
 def find_strategy(name: str) -> type[Strategy]:
-    """The class.
+    """The class of a strategy.
 
     Raises:
-        InputError: there is none of that name, or the user's own cannot be imported or is incomplete.
+        InputError: there is no such strategy, or a user's cannot be imported or is incomplete.
         UnavailableError: there is no PyTorch.
     """
     check_name(name)

@@ -1,7 +1,7 @@
-"""Synchronous data parallelism: gradients are averaged in every step, as they are computed.
+"""Synchronous data parallelism: every step averages the gradients, as they are computed.
 
 Li et al., PyTorch Distributed: Experiences on Accelerating Data Parallel Training, VLDB 2020, arXiv:2006.15704.
-What is sent can be made smaller by torch's own communication hooks; gloo adds float16 and bfloat16 as it adds float32.
+torch's communication hooks can compress what is sent; gloo adds float16 and bfloat16 like float32.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Ddp(Strategy):
             restore(self._memory, state["powersgd"])
 
     def _average(self, bucket: GradBucket) -> Future[Tensor]:
-        """Start to average a bucket. After the last bucket all gradients are computed."""
+        """Start to average a bucket; at the last one, all gradients are computed."""
         if not self._warm:
             buffer = bucket.buffer()
             done: Future[Tensor] = Future(devices=[buffer.device] if buffer.is_cuda else None)
@@ -108,9 +108,9 @@ class Ddp(Strategy):
     def _fix_buckets(self) -> None:
         """Make DDP order its buckets now, by two backward passes of zeros that send nothing.
 
-        DDP orders them in the forward pass of its second step, by two broadcasts that would count as computing. The
-        order decides how gradients are added up, and which memory of PowerSGD belongs to which bucket: a resumed run
-        must begin with the same order as the first attempt.
+        DDP orders them in the forward pass of its second step, by two broadcasts, which would count as computing. The
+        order decides how gradients are added up, and which bucket has which memory of PowerSGD; so a resumed run must
+        begin with the order of the first attempt.
         """
         for _ in range(2):
             self._wrapped().backward()
@@ -118,7 +118,7 @@ class Ddp(Strategy):
         self._warm = True
 
     def _bucket_mb(self) -> int | None:
-        """One bucket for PowerSGD: its hook blocks gloo's two threads, and two buckets would block both for ever."""
+        """One bucket for PowerSGD: its hook blocks threads of gloo, which has two; two buckets would block for ever."""
         return None if self._memory is None else self.size_bytes // 2**20 + 1
 
 

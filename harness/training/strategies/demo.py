@@ -85,7 +85,7 @@ class DeMo(Strategy):
             momentum.copy_(saved)
 
     def _extract(self, blocks: Blocks, momentum: Tensor, parameter: Tensor) -> tuple[Tensor, Tensor]:
-        """Places in their blocks, and values, of what is sent; it leaves the momentum."""
+        """The coefficients to send, as places in blocks and values; they are subtracted from the momentum."""
         momentum.mul_(self.options.decay)
         if parameter.grad is not None:
             momentum.add_(parameter.grad)
@@ -97,12 +97,12 @@ class DeMo(Strategy):
 
 
 def _place_type(area: int) -> torch.dtype:
-    """The smallest integers that count the places of a block."""
+    """The smallest integer type for the places of a block."""
     return torch.uint8 if area <= 2**8 else torch.int16 if area <= 2**15 else torch.int32
 
 
 def _mean(blocks: Blocks, received: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Of each coefficient, over the ranks that sent it, added in one order so that all agree; 0 where none did."""
+    """The mean of each coefficient over the ranks that sent it, or 0; added in one order, so that all ranks agree."""
     total = torch.zeros(blocks.count, blocks.area, device=received[0][1].device)
     senders = torch.zeros_like(total)
     for places, values in received:
@@ -121,7 +121,7 @@ def basis(size: int) -> Tensor:
 
 
 def largest_divisor(number: int, limit: int) -> int:
-    """Of a number, at most the limit."""
+    """The largest divisor of a number that is at most the limit."""
     return next(divisor for divisor in range(min(number, limit), 0, -1) if number % divisor == 0)
 
 
@@ -147,7 +147,7 @@ class Blocks:
 
     @property
     def count(self) -> int:
-        """How many blocks."""
+        """Number of blocks."""
         return self._down * self._across
 
     @property

@@ -36,7 +36,7 @@ class DiLoCo(Strategy):
         self._outer = SGD([self._anchor], lr=options.outer_lr, momentum=momentum, nesterov=momentum > 0)
 
     def share_parameters(self) -> None:
-        """The outer step after every H-th inner one."""
+        """Do the outer step after every H-th inner step."""
         if self.steps % self.options.H:
             return
         mean = (self._anchor.data - flat(self.parameters)) / self.setup.size

@@ -18,7 +18,7 @@ from harness.training.strategies.strategy_options import FedAvgOptions
 
 
 class FedAvg(Strategy):
-    """Local steps with an optimizer of each rank's own, whose state is not shared; all take part in every round.
+    """Local steps; each rank has its own optimizer, whose state is not shared. All take part in every round.
 
     Sends 2 (n - 1)/n of the parameters' bytes every H steps.
     """
@@ -32,7 +32,7 @@ class FedAvg(Strategy):
             self._averager = PeriodicModelAverager(period=options.H, warmup_steps=options.H - 1)
 
     def share_parameters(self) -> None:
-        """Average them after every H-th step."""
+        """Average all parameters after every H-th step."""
         with self.setup.clock.waiting():
             self._averager.average_parameters(self.model.parameters())
 

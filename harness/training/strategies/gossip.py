@@ -4,7 +4,7 @@ D-PSGD: Lian et al., Can Decentralized Algorithms Outperform Centralized Algorit
 Parallel Stochastic Gradient Descent, NeurIPS 2017, arXiv:1705.09056. There the average is of the parameters before the
 local step, here of those after it (adapt, then combine). Weights are Metropolis-Hastings' (Xiao, Boyd and Lall, A
 Scheme for Robust Distributed Sensor Fusion Based on Average Consensus, IPSN 2005): 1 / (1 + the greater degree of the
-two) for a neighbour, the rest for oneself; both ends of a link know them, and the mean over all ranks stays what it is.
+two) for a neighbour, the rest for oneself. Both ends of a link know them, and they preserve the mean over all ranks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""No communication: every rank learns from its own data. The baseline that sharing must beat."""
+"""No communication: every rank learns from its own data. The baseline for the other strategies."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def read_options(strategy: str, kind: type[Any], given: Mapping[str, Any]) -> An
     Args:
         strategy: its name, for messages.
         kind: the strategy's dataclass.
-        given: by name; texts, or values of the right type.
+        given: texts, or values of the right type, by name.
 
     Raises:
         InputError: an unknown name, a value of the wrong type, or an invalid value.

@@ -1,4 +1,4 @@
-"""Numbers as 8 or 4 bits each, and back.
+"""Encodes numbers in 8 or 4 bits each, and decodes them.
 
 Blocks of 256 numbers share a scale, the largest magnitude of the block as float32. Per number:
 
@@ -7,7 +7,7 @@ Blocks of 256 numbers share a scale, the largest magnitude of the block as float
 * ``e3m0``: a sign, three bits of exponent and no mantissa, the 4-bit float of Streaming DiLoCo (arXiv:2501.18512):
   0 and plus or minus 2^-6, 2^-5 ... 1 of the scale.
 
-Each number is rounded to the nearest. A message is the scales, then the codes, of 4 bits two in a byte.
+Each number is rounded to the nearest. A message has the scales, then the codes, two of 4 bits in a byte.
 """
 
 from __future__ import annotations

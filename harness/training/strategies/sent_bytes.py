@@ -1,8 +1,7 @@
 """Payload bytes that a rank sends for a collective of gloo. Pure.
 
-Read in pytorch/gloo at commit 70dc360: gloo/allreduce.cc (``ring``, the default, since PyTorch's
-ProcessGroupGloo.cpp selects no other), gloo/allgather.cc, gloo/broadcast.cc.
-tests/live/test_strategies.py compares it with the counters of interfaces.
+By pytorch/gloo at commit 70dc360: gloo/allreduce.cc (``ring``, the default; PyTorch's ProcessGroupGloo.cpp selects no
+other), gloo/allgather.cc, gloo/broadcast.cc. tests/live/test_strategies.py compares it with the interfaces' counters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The options of the strategies that ship, each declared once. Pure: they are checked where there is no PyTorch too."""
+"""The options of the strategies that ship. Pure: they can be checked without PyTorch."""
 
 from __future__ import annotations
 

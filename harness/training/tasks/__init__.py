@@ -1,1 +1,1 @@
-"""Learning tasks: a model, real data, and how it is divided among ranks. base.py is what all have in common."""
+"""Learning tasks: a model, real data, and how it is divided among ranks. base.py has their protocol."""

@@ -31,7 +31,7 @@ def place_of(model: nn.Module) -> torch.device:
 
 
 class LearningTask(Protocol):
-    """One rank's view of a task. Seed, rank and step determine everything, so that a run can be resumed."""
+    """One rank's part of a task. Seed, rank and step determine everything, so that a run can be resumed."""
 
     def model(self) -> nn.Module:
         """A new model; the same on all ranks."""

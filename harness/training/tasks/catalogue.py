@@ -1,4 +1,4 @@
-"""Makes a learning task from its options: reads the data and divides it."""
+"""Makes a learning task from its options."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def make_task(options: TaskOptions, rank: int, ranks: int, seed: int) -> Learnin
     """Read the data and divide it. Raises UnavailableError, InputError.
 
     Args:
-        options: what is learned.
+        options: of the task.
         rank: of this process.
-        ranks: how many.
+        ranks: number of ranks.
         seed: of the run.
     """
     from harness.training.tasks import images, text

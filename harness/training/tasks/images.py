@@ -40,11 +40,7 @@ class Images:
 
 
 def load_digits() -> Images:
-    """Read scikit-learn's file; importing scikit-learn would take 2 s of a core in every rank.
-
-    Raises:
-        UnavailableError: there is no scikit-learn, or it keeps the digits elsewhere.
-    """
+    """Read scikit-learn's file, without importing it, which takes 2 s of a core. Raises UnavailableError."""
     found = importlib.util.find_spec("sklearn")
     if found is None or not found.submodule_search_locations:
         raise UnavailableError("the digits come with scikit-learn, which is missing: pip install scikit-learn")
@@ -53,10 +49,8 @@ def load_digits() -> Images:
         table = np.loadtxt(path, delimiter=",")
     except OSError as error:
         raise UnavailableError(f"this scikit-learn has no {path} ({error}); install scikit-learn 1.4 to 1.9") from None
-    pixels, labels = (
-        torch.tensor(table[:, :-1] / 16, dtype=torch.float32),
-        torch.tensor(table[:, -1], dtype=torch.int64),
-    )
+    pixels = torch.tensor(table[:, :-1] / 16, dtype=torch.float32)
+    labels = torch.tensor(table[:, -1], dtype=torch.int64)
     held_out = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique():
         held_out[torch.nonzero(labels == label).flatten()[::_HOLD_OUT]] = True
@@ -90,7 +84,7 @@ class ImageTask:
     Args:
         images: the data.
         rank: of this process.
-        ranks: how many.
+        ranks: number of ranks.
         seed: of the run.
         batch_size: examples per rank and step.
         sharding: how examples are divided among ranks.

@@ -45,13 +45,13 @@ class Sharding:
     def divide(self, labels: NDArray[np.int64], ranks: int, seed: int) -> list[Indices]:
         """The examples of each rank: each example belongs to one rank, and each rank has at least one.
 
-        Unevenly as Hsu, Qi and Brown, Measuring the Effects of Non-Identical Data Distribution for Federated Visual
-        Classification (2019, arXiv:1909.06335), but per label, as Li et al., arXiv:2102.02079: of each label the
-        ranks' shares are drawn from a symmetric Dirichlet distribution.
+        Uneven shards are those of Hsu, Qi and Brown, Measuring the Effects of Non-Identical Data Distribution for
+        Federated Visual Classification (2019, arXiv:1909.06335), but per label, as in Li et al., arXiv:2102.02079: a
+        symmetric Dirichlet distribution gives the ranks' shares of each label.
 
         Args:
             labels: of all examples.
-            ranks: how many.
+            ranks: number of ranks.
             seed: the same on all ranks.
         """
         import numpy as np
@@ -72,7 +72,7 @@ class Sharding:
 
 
 def _none_empty(shards: list[Indices]) -> list[Indices]:
-    """Give each rank without examples one of the rank that has most."""
+    """Give each rank without examples one of the rank that has the most."""
     for rank, shard in enumerate(shards):
         if len(shard) == 0:
             richest = max(range(len(shards)), key=lambda other: len(shards[other]))
@@ -81,7 +81,7 @@ def _none_empty(shards: list[Indices]) -> list[Indices]:
 
 
 def batch_indices(shard: Indices, size: int, step: int, seed: int, rank: int) -> Indices:
-    """The examples of a step's batch: each epoch has a new random order; shards smaller than a batch repeat.
+    """The examples of a step's batch; each epoch has a new random order, and shards smaller than a batch repeat.
 
     Args:
         shard: this rank's examples.

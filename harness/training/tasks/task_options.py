@@ -1,4 +1,4 @@
-"""The options of a task, each declared once. Pure."""
+"""The options of a task. Pure."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ WIDTH_STEP: Final = 32
 class TaskOptions:
     """The task, and how it is learned."""
 
-    name: str = declared("digits", "what is learned", flag="task", choices=TASKS)
+    name: str = declared("digits", "the task", flag="task", choices=TASKS)
     shards: str = declared("iid", "how examples are divided among ranks: iid, or dirichlet:ALPHA")
     batch: int = declared(32, "examples per rank and step")
     optimizer: Optimizer = declared("adamw", "optimizer of the local steps")  # noqa: RUF009
-    lr: float = declared(1e-3, "its learning rate")
+    lr: float = declared(1e-3, "learning rate of that optimizer")
     width: int | None = declared(None, "width of the model's hidden layers; default: 16, for text 192")
     layers: int = declared(3, "layers of the text model")
     context: int = declared(128, "characters in a window of text")

@@ -1,7 +1,7 @@
-"""A character language model on a real text: the Python manual that comes with Python, or a file of the user's.
+"""A character language model on a real text: the manual that comes with Python, or a user's file.
 
-The model is a GPT (Radford et al., Language Models are Unsupervised Multitask Learners, 2019) of torch's own
-transformer layers. The last tenth of the text is held out.
+The model is a GPT (Radford et al., Language Models are Unsupervised Multitask Learners, 2019) of torch's transformer
+layers. The last tenth of the text is held out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harness.training.tasks.sharding import Sharding
 from harness.training.tasks.task_options import WIDTH_STEP
 
 _SECTIONS: Final = 10
-"""Parts of the text that stand for labels where the ranks' shards are to differ."""
+"""Parts of the text that serve as labels to divide it unevenly."""
 _EVAL_WINDOWS: Final = 32
 
 
@@ -45,7 +45,7 @@ class Gpt(nn.Module):
         characters: size of the alphabet.
         width: of the embedding; a multiple of WIDTH_STEP, with one head per WIDTH_STEP.
         layers: number of blocks.
-        context: largest number of characters that it sees at once.
+        context: the most characters that it sees at once.
     """
 
     def __init__(self, characters: int, width: int, layers: int, context: int) -> None:
@@ -57,7 +57,7 @@ class Gpt(nn.Module):
         )
         self.blocks = nn.TransformerEncoder(block, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
         self.head = nn.Linear(width, characters, bias=False)
-        for parameter in self.parameters():  # the copies that TransformerEncoder makes begin alike
+        for parameter in self.parameters():  # TransformerEncoder copies one block
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=0.02)
 
@@ -73,9 +73,9 @@ class TextTask:
     """A GPT that learns to continue a text. See LearningTask.
 
     Args:
-        text: all of it.
+        text: the whole text.
         rank: of this process.
-        ranks: how many.
+        ranks: number of ranks.
         seed: of the run.
         batch_size: windows per rank and step.
         sharding: how the text is divided among ranks.

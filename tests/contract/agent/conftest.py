@@ -1,4 +1,4 @@
-"""Agents have one port and one control socket per network namespace: the tests of each file have one of their own."""
+"""Each test file has a network namespace, because agents have one port and one control socket in each."""
 
 import pytest
 from pyroute2 import IPRoute
@@ -9,7 +9,7 @@ from tests.support.namespace_node import returning
 
 @pytest.fixture(scope="module", autouse=True)
 def namespace():
-    """Be in it; who may not make one is alone on the machine's loopback."""
+    """Enter a new namespace; without the privilege, use the machine's loopback."""
     with returning():
         try:
             unshare(CLONE_NEWNET)

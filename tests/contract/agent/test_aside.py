@@ -1,4 +1,4 @@
-"""Calls in threads of their own."""
+"""Slow calls in daemon threads."""
 
 import asyncio
 import subprocess
@@ -16,7 +16,7 @@ def test_what_a_call_returns_or_raises_comes_back():
 
 
 def test_a_call_that_takes_long_keeps_no_process_from_ending():
-    """Nor does one whose waiter was cancelled spoil anything when it returns."""
+    """Also, a call whose waiter was cancelled does no harm when it returns."""
     code = """if True:
         import asyncio, time
         from harness.agent.aside import aside

@@ -1,4 +1,4 @@
-"""The command line outside and an agent, as docker exec joins them: over a process with pipes."""
+"""The command line talks to an agent as through docker exec: over a process with pipes."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ def answer(message):
 
 
 def visit(*messages, keep_open=False):
-    """Answers to these messages, what it said on standard error, and how often the agent saw a holder leave."""
+    """The answers to these messages, standard error, and how often the agent saw a holder leave."""
     left = []
 
     async def scene():
@@ -125,7 +125,7 @@ def test_nobody_answers_where_there_is_no_agent():
 
 @pytest.fixture
 def line():
-    """To an agent, with a file number beyond those that select takes; and its end of the connection."""
+    """A connection to an agent, with a file descriptor too large for select; and the agent's end of it."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limits[1] <= MANY:
         pytest.skip("may not open so many files")
@@ -173,7 +173,7 @@ def test_an_agent_that_goes_away(line):
 
 @pytest.fixture
 def connected():
-    """A conversation that was begun anew, and its end of the connection; call it again for the next one."""
+    """A new connection and the agent's end of it, at each call."""
     made, ends = AgentConnection(3, "c0ffee"), []
     agents = Agents({})
     agents._lines[3] = made
@@ -191,7 +191,7 @@ def connected():
 
 
 def test_an_error_is_not_repeated_in_the_next_one(connected):
-    """Whoever waits for a container asks five times a second."""
+    """A command that waits for a container asks five times a second."""
     _, ask, again = connected
     for _ in range(2):
         theirs = again()
@@ -256,14 +256,14 @@ OTHER, OURS, NOBODYS = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 
 @contextlib.asynccontextmanager
 async def agent_of_another_machine(gone):
-    """That of rank 1, and that of rank 0, which knows where it is and lies at OTHER."""
+    """The agents of rank 1 and of rank 0, which knows the address of rank 1 and has the address OTHER."""
     visitors = [IPv4Address(OTHER), IPv4Address(OURS)]
     async with await open_control_socket(answer, {}), await open_control_port(answer, gone, (OURS, PORT), visitors):
         yield
 
 
 async def remote_client(rank="1"):
-    """What docker exec runs in the container of rank 0."""
+    """The program that docker exec runs in the container of rank 0."""
     return await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", "-c", CONTROL_CLIENT, rank,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=1 << 23,
@@ -272,7 +272,7 @@ async def remote_client(rank="1"):
 
 @pytest.mark.parametrize(("visitor", "heard"), [(OTHER, [b'{"heard":"a"}\n']), (OURS, []), (NOBODYS, [])])
 def test_only_other_agents_are_heard_and_not_jobs_beside_one(visitor, heard):
-    """A job reaches its own node's address, whatever rules of routing say; from there nothing is taken."""
+    """A job can always connect to its own node's address, so the agent accepts nothing from there."""
 
     async def scene():
         left = []
@@ -303,7 +303,7 @@ def test_an_agent_of_another_machine_is_asked_through_ours_and_a_large_letter_pa
 
 
 def test_a_machine_that_is_switched_off_meanwhile_is_noticed():
-    """The kernel asks whether it is still there; else a command that waits for a program there would never end."""
+    """TCP keepalive notices that it is gone; otherwise a command that waits for a program there would never end."""
 
     async def scene():
         async with agent_of_another_machine({}):
@@ -328,7 +328,7 @@ def test_a_rank_that_is_gone_is_named():
 
 
 async def started(client, argv):
-    """Have the agent start the shim, and that the program."""
+    """Let the agent start the shim, and the shim the program."""
     boot = ["python3", "-I", "-S", "-c", BOOT, HELPER]
     client.stdin.write(json.dumps({"do": "exec", "argv": boot}).encode() + b"\n")
     assert json.loads(await asyncio.wait_for(client.stdout.readline(), 30)) == {}
@@ -337,7 +337,7 @@ async def started(client, argv):
 
 
 async def frames_until(client, wanted):
-    """All that comes until a frame is such a one."""
+    """All frames up to one that matches."""
     frames, found = shim.Frames(), []
     while not any(wanted(*one) for one in found):
         data = await asyncio.wait_for(client.stdout.read(1 << 16), 30)

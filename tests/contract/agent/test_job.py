@@ -1,4 +1,4 @@
-"""The job of a node: whose it is, what becomes of its output, and how it ends."""
+"""The job of a node: its user, its output, and its end."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ ENV = {"PATH": "/usr/bin:/bin"}
 
 
 def run(*argv, after=None):
-    """Its exit code; ``after`` is called with the job once it runs."""
+    """The exit code of a job; ``after`` is called with the job once it runs."""
 
     async def scene():
         job = Job(7, argv, ENV)
@@ -48,7 +48,7 @@ def test_lines_stay_whole_whatever_the_pieces(capfd):
 
 
 def test_where_nobody_reads_its_output_it_waits_and_its_agent_does_not():
-    """Nobody does where Docker's daemon has died: then the agent must still end."""
+    """When Docker's daemon has died nobody reads it; the agent must still end."""
     lines = b"".join(b"%d\n" % number for number in range(30_000))
 
     async def scene():
@@ -133,7 +133,7 @@ def test_signals_are_for_its_whole_group(capfd):
 
 @pytest.fixture
 def theirs():
-    """A folder of another user, in one that everybody may enter."""
+    """A folder of another user, inside one that all may enter."""
     with tempfile.TemporaryDirectory() as name:
         os.chown(name, 1234, 1235)
         yield Path(name)

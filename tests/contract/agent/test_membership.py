@@ -1,4 +1,4 @@
-"""Agents meet over TCP: rank 0's hub and everybody else's member, in one process, over loopback."""
+"""Coordinator and workers over TCP: all in one process, over loopback."""
 
 import asyncio
 import contextlib
@@ -75,14 +75,14 @@ async def until(condition, seconds=30.0):
 
 @pytest.fixture(autouse=True)
 def present(monkeypatch):
-    """The names of the containers that run."""
+    """The names of running containers."""
     names = set(NAMES)
     monkeypatch.setattr(discovery, "look_up", lambda name: object() if name in names else None)
     return names
 
 
 def play(scene):
-    """Run a coroutine function with the nodes that it makes; they are ended afterwards."""
+    """Run a coroutine function, and end the nodes that it has made."""
 
     async def run():
         nodes = []
@@ -235,7 +235,7 @@ def test_a_node_whose_container_is_gone_is_told_to_the_others_and_back_when_it_i
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_the_rank_that_is_gone_is_blamed_and_not_the_one_that_felt_it_first(present, first):
-    """A collective fails within milliseconds, and names are looked at every two seconds."""
+    """A collective fails within milliseconds, but names are looked up every two seconds."""
 
     async def scene(node):
         nodes = hub, one, two = node(0), node(1), node(2)
@@ -298,7 +298,7 @@ def hurried(monkeypatch):
 
 
 def freeze(one):
-    """Its machine is cut off: it says nothing more, and no connection ends."""
+    """Its machine is cut off: it sends nothing more, but no connection ends."""
     one.membership._say = one.membership._send_to_all = lambda *_: None
 
 
@@ -359,7 +359,7 @@ def test_a_node_that_gives_up_says_why_and_counts_as_the_first_that_failed(who):
 
 @pytest.mark.parametrize("who", [0, 2])
 def test_who_was_killed_is_blamed_by_its_connection_where_names_of_other_machines_stay(who):
-    """Swarm's name servers take seconds to forget, and ask others about what they do not know."""
+    """Swarm's name servers take seconds to forget a name, and ask other servers about unknown ones."""
 
     async def scene(node):
         nodes = [node(rank, beats=True) for rank in range(3)]

@@ -1,4 +1,4 @@
-"""The job that a node runs by itself, where a scenario kills it."""
+"""A job that a scenario kills and starts again."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ SCRIPT = 'echo began ${HARNESS_RESTART:-0}; [ -n "$HARNESS_RESTART" ] && exit 0;
 
 
 def play(*scenes):
-    """The job's exit code, and when it was said to be away; each scene is given the job once it runs, or is away."""
+    """The job's exit code and its reports of being away; each scene gets the job once it runs, or is away."""
     told = []
 
     async def performance():

@@ -1,4 +1,4 @@
-"""Results travel to rank 0: over loopback, from and to real folders."""
+"""Results are sent to rank 0, over loopback, from and to real folders."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ USER = os.getuid(), os.getgid()
 
 @pytest.fixture
 def folders(tmp_path):
-    """Of the run, at rank 0 and at the others."""
+    """The run folders of rank 0 and of the others."""
     made = [tmp_path / f"rank{rank}" / "20261127-231500" for rank in range(3)]
     for folder in made:
         folder.mkdir(parents=True)
@@ -28,7 +28,7 @@ def folders(tmp_path):
 
 @pytest.fixture
 def connect(monkeypatch):
-    """Become a rank: connections come from its address."""
+    """Let connections come from a rank's address."""
     real = asyncio.open_connection
 
     def become(rank):
@@ -41,7 +41,7 @@ def connect(monkeypatch):
 
 
 def run(folder, scene):
-    """What rank 0 has received while the scene was played, and what agents logged."""
+    """What rank 0 received during the scene, and what agents logged."""
 
     async def whole():
         receiver, said = Results(ADDRESSES, lambda: folder, USER), []

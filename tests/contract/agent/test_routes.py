@@ -1,4 +1,4 @@
-"""Routes of a container, in a network namespace that looks like one of Docker's."""
+"""Routes of a container, in a network namespace like Docker's."""
 
 import errno
 import json
@@ -26,7 +26,7 @@ GATEWAYS = ("10.9.0.1", "fd09::1")
 
 @pytest.fixture(autouse=True)
 def read_only(monkeypatch):
-    """As in a container, where /proc/sys cannot be written."""
+    """Make /proc/sys read-only, as in a container."""
     monkeypatch.setattr("harness.agent.routes.make_default", lambda wanted: wanted)
 
 
@@ -36,7 +36,7 @@ def ip(*words):
 
 @pytest.fixture
 def container():
-    """Be in a namespace whose eth0 has the address of rank 0, a route to its subnet and a gateway."""
+    """Enter a namespace whose eth0 has the address of rank 0, a route to its subnet and a gateway."""
     from harness.linux.syscalls import CLONE_NEWNET, unshare
 
     with returning():
@@ -54,7 +54,7 @@ def container():
 
 @pytest.fixture(params=["own host route", "subnet behind the gateway"])
 def pod(request):
-    """Be in a namespace that looks like a pod's: as Calico makes it, or as kind's ptp plug-in does."""
+    """Enter a namespace like a pod's, as Calico or kind's ptp plug-in makes it."""
     from harness.linux.syscalls import CLONE_NEWNET, unshare
 
     calico = request.param == "own host route"
@@ -74,7 +74,7 @@ def pod(request):
 
 
 def way(address):
-    """The next hop of a packet for there, or None where that is on the link."""
+    """The next hop to an address; None if it is on the link."""
     return json.loads(ip("-j", "route", "get", address))[0].get("gateway")
 
 
@@ -200,11 +200,11 @@ def test_only_root_speaks_to_the_agents_of_other_nodes(container):
 
 
 def test_no_job_gets_past_the_rules_of_routing_by_binding_to_the_interface(container):
-    """The kernel takes what is bound to an interface to be on the link there, whatever a rule of routing says."""
+    """For a socket that is bound to an interface, the kernel skips routing rules."""
     ip("neighbour", "add", "10.9.0.3", "lladdr", "02:00:00:00:00:03", "dev", "eth0")
 
     def leaves(port, uid):
-        """Whether a packet to there leaves."""
+        """Whether a packet to an address leaves."""
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as far:
             far.bind(("far", 0x0800))
             far.settimeout(0.2)

@@ -1,4 +1,4 @@
-"""The agent's process before there is a network: what it is given wrong, and stops that come early."""
+"""The agent's process before there is a network: wrong settings, and early stops."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ def test_a_stop_hides_no_wrong_variable(wrong):
 
 
 def test_a_congestion_control_that_the_kernel_has_not_is_as_wrong_on_every_node():
-    """Only the kernel knows which there are, and only who may shape links asks it (77: we may not)."""
+    """Only the kernel knows which exist, and only a process that may shape links asks it (77: this one may not)."""
     process = start("true", **GIVEN, CONGESTION_CONTROL="warp9")
     said = process.communicate(timeout=30)[1]
     assert process.returncode in (2, 77)
@@ -48,7 +48,7 @@ def test_a_congestion_control_that_the_kernel_has_not_is_as_wrong_on_every_node(
 
 
 def test_a_stop_of_one_that_is_right_is_a_stop():
-    """Meanwhile it has given up what setuid programs would give it and its jobs, whatever the container's options."""
+    """Before, it has set no_new_privs for itself and its jobs, whatever the container's options."""
     process = start("true", **GIVEN)
     status = Path(f"/proc/{process.pid}/status")
     wait_for(lambda: process.poll() is not None or "NoNewPrivs:\t1" in status.read_text())

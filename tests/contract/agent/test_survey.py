@@ -1,4 +1,4 @@
-"""Agents on several machines tell each other where they are, and measure what is between: over loopback addresses."""
+"""Agents on several machines measure the paths between these, here over loopback addresses."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ MTU = {"links": 1400, "manage": 1450}
 
 @contextlib.asynccontextmanager
 async def agent(rank, machine, ahead=0.0):
-    """An agent whose machine's clock is that far ahead."""
+    """An agent on a machine whose clock is that far ahead."""
     made = Survey(rank, machine, MANAGE, asyncio.ensure_future)
 
     def answer(message):
@@ -81,7 +81,7 @@ def test_rank_0_learns_who_is_where_how_far_clocks_are_apart_and_what_is_between
 
 
 def test_a_clock_that_is_set_back_meanwhile_makes_no_clock_wrong(monkeypatch):
-    """An answer that came before the request was sent, so it seems, would count as the quickest."""
+    """An answer that seems to come before its request would count as the quickest."""
     reads, real = [], time.time
 
     def set_back():

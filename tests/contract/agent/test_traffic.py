@@ -1,4 +1,4 @@
-"""How much the agents send over the shaped links when the command line has changed the links of all nodes."""
+"""How much agents send over the shaped links after the command line has changed all links."""
 
 import asyncio
 import json

@@ -21,7 +21,7 @@ def bench(tmp_path):
 
 
 def messages(bench):
-    """Rank 0's, every line of its output; the others write none."""
+    """Every line of rank 0's output; the others must write none."""
     assert [bench.output(rank) for rank in range(1, RANKS)] == [[]] * (RANKS - 1)
     return [json.loads(line) for line in bench.output(0)]
 
@@ -81,7 +81,7 @@ def test_a_killed_rank_ends_the_others_with_one_line(bench):
 @pytest.mark.torch
 @needs_torch
 def test_a_wrong_result_is_an_error(bench, tmp_path):
-    """Every rank runs a bench whose rank 1 puts in numbers that are one too large."""
+    """Run a bench in which rank 1's numbers are one too large."""
     (tmp_path / "lying.py").write_text(
         "from harness.training import bench, bench_ranks, command\n"
         "true = bench_ranks.BenchRanks.numbers\n"

@@ -1,4 +1,4 @@
-"""Collectives of jobs that know nothing of it, recorded: real processes with real gloo, over loopback only."""
+"""Records collectives of unchanged jobs: real processes with real gloo, over loopback only."""
 
 import itertools
 import json
@@ -34,7 +34,7 @@ while not BEGUN and time.monotonic() < patience:
 time.sleep(0.2)  # just after it has made its file, the recorder starts the profiler
 """
 RECORDING = "os.path.exists(record)"
-"""The recorder has found the process group, for which it looks every 20 ms."""
+"""Time for the recorder to find the process group, for which it looks every 20 ms."""
 REPORTED = "os.fstat(2).st_size"
 """Something was written on standard error."""
 END = """
@@ -108,13 +108,13 @@ some(20)
 
 
 def run(tmp_path, script, **more):
-    """What the ranks recorded, and wrote on standard error."""
+    """The ranks' records, and their standard error."""
     errors = run_job(tmp_path, script, **more)
     return [read(tmp_path, rank) for rank in range(len(errors))], errors
 
 
 def run_job(tmp_path, script, *, torchrun=(), codes=(0, 0), begun=RECORDING, **more):
-    """What each rank, or torchrun with these arguments, wrote on standard error; they end with these exit codes."""
+    """The standard error of each rank, or of torchrun with these arguments, after these exit codes."""
     program = tmp_path / "program.py"
     program.write_text(BEGIN.replace("BEGUN", begun) + script + END)
     world = {"WORLD_SIZE": str(RANKS), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "RANK": "0"}
@@ -195,7 +195,7 @@ def test_what_comes_too_fast_is_counted_as_missed(tmp_path):
 
 
 def test_what_is_under_way_when_the_record_is_read_does_no_harm(tmp_path):
-    """torch would write the end of a receive into memory that it has given back, if its profiler started anew."""
+    """If its profiler started again, torch would write the end of a receive into freed memory."""
     recorded, errors = run(tmp_path, UNDER_WAY)
     for lines, text in zip(recorded, errors, strict=True):
         assert text.count("this job sends and receives") == 1

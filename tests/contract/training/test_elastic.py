@@ -1,4 +1,4 @@
-"""A trainer that goes on while a rank is away and takes it in again: real processes with real gloo, over loopback."""
+"""A trainer continues while a rank is away and lets it join again: real processes with real gloo, over loopback."""
 
 import signal
 
@@ -102,7 +102,7 @@ def test_where_rank_0_is_killed_the_others_end(tmp_path):
         ranks.wait_for_step(15)
         ranks.kill(0)
         assert [ranks.processes[rank].wait(60) for rank in (1, 2)] == [70, 70]
-        line = "rank 1: rank 0 is gone; it serves the store at which ranks meet, and cannot be away"
+        line = "rank 1: rank 0 is gone, which serves the store at which ranks meet"
         assert ranks.said()[1].splitlines()[-1] == line
 
 

@@ -1,4 +1,4 @@
-"""ExoGym's Trainer, one rank per process: on a small ExoGym of our own, and on the real one where it can be had."""
+"""ExoGym's Trainer, one rank per process: with a small copy of ExoGym, and with the real one where it is available."""
 
 import functools
 import inspect

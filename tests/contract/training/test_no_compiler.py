@@ -1,4 +1,4 @@
-"""Optimizers train without torch's compiler, and whoever asks for it gets it. (That no strategy of ours needs it:
+"""Optimizers train without torch's compiler, but it can still be used. (That no strategy needs it:
 tests/support/strategy_bytes.py.)"""
 
 import subprocess

@@ -61,7 +61,7 @@ def cases():
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What became of every case on every rank."""
+    """The results of every case on every rank."""
     with workload(tmp_path_factory.mktemp("strategies")) as job:
         job.start("tests.support.strategy_job", STRATEGY_CASES=json.dumps(cases()))
         job.succeed()
@@ -86,7 +86,7 @@ def agreement(path):
 
 @cache
 def reference(kind, **options):
-    """The same training without any strategy of ours, all ranks in this process: ranks x (steps + 1) x 83."""
+    """The same training without our strategies, all ranks in this process: ranks x (steps + 1) x 83."""
     import torch
     from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
@@ -248,7 +248,7 @@ def test_gossip_weighs_by_the_greater_degree_of_both(paths):
 
 
 def test_what_is_said_to_be_sent(results):
-    """83 float32 are 332 bytes; of an all_reduce each of 4 ranks sends 1.5 times them."""
+    """83 float32 are 332 bytes; in an all_reduce, each of 4 ranks sends 1.5 times that."""
     said = {name: results[1][name]["bytes"] for name in VARIANTS}
     assert said == pytest.approx(
         {

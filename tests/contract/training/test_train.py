@@ -64,7 +64,7 @@ def strategy(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, strategy):
-    """Folder and output of a run that goes through."""
+    """Folder and output of a successful run."""
     folder = tmp_path_factory.mktemp("undisturbed")
     ended = train(*strategy("MortalFedAvg"), *COURSE, "--out", str(folder))
     assert ended.codes == [0] * RANKS, ended.errors
@@ -196,7 +196,7 @@ def test_a_rank_that_dies_ends_the_other_with_one_line_and_a_loss_that_is_none_i
 
 
 def test_a_full_disk_is_one_line_that_names_the_file(tmp_path):
-    """The limit on files' sizes stands for the disk: records fit, the first saved state does not."""
+    """A limit on file sizes replaces the full disk: records fit, the first checkpoint does not."""
     text = tmp_path / "own.txt"
     text.write_text("the quick brown fox jumps over the lazy dog; " * 400)
     out = tmp_path / "out"
@@ -245,7 +245,7 @@ def test_a_place_that_makes_no_sense_is_told_before_anything_starts():
 
 
 def test_all_that_ddp_sends_in_a_step_is_waited_for_and_counted(tmp_path):
-    """Its own broadcasts, by which it orders buckets, are over before the first step."""
+    """Its broadcasts that order buckets are over before the first step."""
     ended = train(
         "--strategy", "ddp", "--steps", "2", "--batch", "8", "--checkpoint-every", "0", "--out", str(tmp_path)
     )

@@ -1,4 +1,4 @@
-"""What an agent applies of the changes that others bring, and what it passes on."""
+"""Which changes an agent applies, and which it passes on."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ LIMITED = NodeShape(uplink=Capacity(Rate(50 * 10**9)))
 
 
 class Links:
-    """Rank 1's, in memory."""
+    """Rank 1's links, in memory."""
 
     rank = 1
 

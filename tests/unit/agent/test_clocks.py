@@ -1,4 +1,4 @@
-"""Clocks of two machines, whose messages take as long as they like."""
+"""Clock offsets between two machines, for messages of any delay."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ DELAYS = st.floats(0, 2)
 
 
 def exchange(at, there, thinking, back, ahead):
-    """As it is stamped, where the other's clock is that far ahead."""
+    """The time stamps of an exchange when the other's clock is that far ahead."""
     received = at + there
     return Exchange(at, received + ahead, received + thinking + ahead, received + thinking + back)
 

@@ -1,4 +1,4 @@
-"""A container's share of a CPU: read, compared, waited for."""
+"""A container's share of a CPU is read, compared and awaited."""
 
 import pytest
 

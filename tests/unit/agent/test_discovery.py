@@ -16,7 +16,7 @@ def place(number):
 
 
 class Dns:
-    """Answers that change with every question: per name a list, of which the last stays."""
+    """Answers that change with every lookup: a list per name, whose last one stays."""
 
     def __init__(self, **answers):
         self.answers = {name.replace("_", "-"): list(given) for name, given in answers.items()}

@@ -1,4 +1,4 @@
-"""Of each edge and node the newest change counts, whoever brings it and in whatever order."""
+"""The newest change of each edge and node counts, in whatever order changes come."""
 
 import json
 from dataclasses import replace
@@ -98,7 +98,7 @@ def test_two_nodes_agree_whatever_the_order(changes, random):
 
 
 def test_a_plan_that_came_as_json_has_the_fingerprint_of_the_agents_own():
-    """Else it would be fetched again and again."""
+    """Otherwise it would be fetched again and again."""
     plan = network("islands", 6, SHAPES["everything"])
     assert fingerprint(plan.to_json()) == fingerprint(json.loads(json.dumps(plan.to_json())))
     other = plan.changed([replace(plan.edge(0, 1), down=True)])

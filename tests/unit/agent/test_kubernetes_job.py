@@ -1,4 +1,4 @@
-"""``harness k8s``: what Kubernetes takes, what agents read, and what it refuses."""
+"""``harness k8s``: Kubernetes accepts its output, agents read it, and it refuses what pods cannot do."""
 
 import re
 from pathlib import Path

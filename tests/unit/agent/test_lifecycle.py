@@ -1,4 +1,4 @@
-"""Who is told what while nodes come, end and go."""
+"""Which messages nodes get while others start, end and go."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What a container's links must be before its job may begin."""
+"""The links of a container are checked before its job begins."""
 
 import pytest
 

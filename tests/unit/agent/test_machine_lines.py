@@ -1,4 +1,4 @@
-"""What rank 0 logs of machines, in words."""
+"""What rank 0 logs about machines."""
 
 from dataclasses import replace
 

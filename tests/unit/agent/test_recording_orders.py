@@ -1,4 +1,4 @@
-"""A command outside has a node record links and flows; the node's links are those of test_run_recorder.py."""
+"""A command lets a node record links and flows; the links are those of test_run_recorder.py."""
 
 import asyncio
 import json

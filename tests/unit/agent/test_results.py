@@ -1,4 +1,4 @@
-"""Which files of a run are sent, and under which names they are taken."""
+"""Which files of a run folder are sent, and which names are accepted."""
 
 import os
 

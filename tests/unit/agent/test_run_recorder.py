@@ -1,4 +1,4 @@
-"""What an agent writes of its job's run, as the report reads it."""
+"""The report can read what an agent writes to the run folder."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from tests.support.plans import network
 
 PLAN = network("line", 2)
 USER = os.getuid(), os.getgid()
-"""pytest's folders are its user's alone; other users are for tests/docker."""
+"""Only pytest's user can use its folders; tests/docker has other users."""
 NOW = 1_795_000_000.0
 
 

@@ -1,4 +1,4 @@
-"""What plays a scenario in a container: when its time 0 was, and what is wrong before anything begins."""
+"""The process that plays a scenario: the time at which it began, and errors before it begins."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What a container's environment says to its agent."""
+"""An agent's settings from the environment of its container."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_without_more_it_is_four_nodes_on_a_wan():
 
 
 def test_empty_variables_are_as_good_as_none():
-    """What ``VARIABLE: ${VARIABLE:-}`` in a compose file makes of a variable that is not set."""
+    """Compose makes an unset variable empty: ``VARIABLE: ${VARIABLE:-}``."""
     names = (
         "NODES",
         "TOPOLOGY",

@@ -1,4 +1,4 @@
-"""Who counts as gone, by a clock of the test's own."""
+"""Which peers count as gone, by the test's clock."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +24,7 @@ def test_who_was_never_heard_or_is_forgotten_is_not_missed():
 
 
 def test_who_was_held_up_itself_misses_nobody():
-    """A machine that stands still for a minute finds what the others have said in the meantime afterwards."""
+    """A machine that is frozen for a minute reads the others' messages only afterwards."""
     silence = Silence(LIMIT)
     silence.heard(1)
     assert silence.gone(0.0) == []

@@ -1,4 +1,4 @@
-"""What ``harness bench`` takes from the ranks' output; shell scripts stand for the workload."""
+"""What ``harness bench`` reads of the ranks' output; shell scripts replace the workload."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class LocalRuntime:
 
 @pytest.fixture
 def run(tmp_path, capfdbinary, monkeypatch):
-    """Measure with this script; the result, or what ended it, and what was printed."""
+    """Measure with this script; the result or the error, and the output."""
     made = []
 
     def runner(script):

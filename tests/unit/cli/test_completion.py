@@ -1,4 +1,4 @@
-"""What a shell is offered: profiles, topologies, engines; names, ranks and edges of networks are in tests/e2e."""
+"""Completion of profiles, topologies and engines; tests/e2e has names, ranks and edges of networks."""
 
 import os
 import subprocess
@@ -12,13 +12,13 @@ START = "import sys; sys.argv = ['harness']; from harness.cli.main import main; 
 
 
 def variables(words, **environ):
-    """With which bash asks for the last of the words."""
+    """The variables by which bash asks for completion of the last word."""
     asked = {"_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
     return os.environ | asked | environ
 
 
 def offered(words, **environ):
-    """What bash is offered."""
+    """The completions that bash gets."""
     done = warm_harness.run([], variables(words, **environ))
     assert done.stderr == ""
     return done.stdout.split()

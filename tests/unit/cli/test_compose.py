@@ -1,4 +1,4 @@
-"""The Compose file and the image's build folder, in a checkout and out of a wheel."""
+"""The Compose file and the image's build folder, from a checkout and from a wheel."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """What a wheel of this package has, unpacked."""
+    """An unpacked wheel of this package."""
     folder = tmp_path_factory.mktemp("wheel")
     words = ["wheel", "-q", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
     done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, cwd=folder)

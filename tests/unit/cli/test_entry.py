@@ -1,4 +1,4 @@
-"""Ctrl-C while the command is still being imported, and the last resort for errors nobody foresaw."""
+"""Ctrl-C while the command is still being imported, and unexpected errors."""
 
 import os
 import signal

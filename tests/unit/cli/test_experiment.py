@@ -1,4 +1,4 @@
-"""``harness experiment run``: what it says before it begins, and what it refuses before anything is touched."""
+"""``harness experiment run``: what it prints before it begins, and what it refuses before it touches anything."""
 
 import importlib.util
 import json
@@ -34,7 +34,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """The verb with these words, in a folder of its own."""
+    """Run the verb with these words, in a new folder."""
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()
     experiment.register(app)
@@ -47,7 +47,7 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture
 def refused(run, tmp_path):
-    """What the verb says as it refuses; nothing may have been made."""
+    """The error of the verb, which must have made nothing."""
 
     def invoke(*words, code=2):
         done = run(*words)
@@ -158,12 +158,12 @@ BEGUN = {
     "subnet6": "fd01::/64",
     "name": "lab",
 }
-"""Nothing of it is the default."""
+"""Options that all differ from their defaults."""
 
 
 @pytest.fixture
 def begun(tmp_path, file):
-    """The folder of an experiment of which one run has finished, as somebody else made it."""
+    """The folder of an experiment with one finished run, by another command."""
     import time
 
     from harness.experiment.runs import new_folder
@@ -208,7 +208,7 @@ def test_to_resume_elsewhere_is_refused(refused, begun):
 
 @pytest.fixture
 def performed(monkeypatch):
-    """Runs by whom they were done; all of them finish at once, and nothing is made."""
+    """The runs by who performed them; all finish at once, and make nothing."""
     done = []
 
     def perform(runner, run, watch):
@@ -245,7 +245,7 @@ def test_what_is_begun_records_how(run, file, tmp_path, performed):
 
 
 def test_what_another_command_has_done_meanwhile_is_not_done_again(run, begun, performed, monkeypatch):
-    """It ends its last run between our look at what is left and our turn."""
+    """It ends its last run after we have read what is left, and before we get the lock."""
     alone = ExperimentRuns.lock
 
     def late(campaign):

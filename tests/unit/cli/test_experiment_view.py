@@ -1,4 +1,4 @@
-"""What is told of runs, and how long that takes to read."""
+"""What is shown of runs while they go on and when they end."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""``harness link show`` asks the nodes that make the edges, whichever end that is."""
+"""``harness link show`` asks the nodes that enforce the edges, at whichever end."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ from tests.support.plans import network, shape
 
 @pytest.fixture(params=["src", "dst"])
 def engine(request, tmp_path, monkeypatch):
-    """Of a line of three nodes that is up."""
+    """The registry of a line of three nodes that is up."""
     made, store = FakeEngine(request.param), LocalRegistry(tmp_path)
     plan = network("line", 3, e01=shape(delay="10ms"), e12=shape(delay="20ms"))
     net = Network.up("net", plan, FakeBackend(made), store)
@@ -92,7 +92,7 @@ def reshape(plan, pair, to):
 
 
 def test_a_cap_that_is_narrower_than_an_edge_is_named_where_the_rate_changes_alone(engine, capsys):
-    """partition and heal change none, so they do not repeat it."""
+    """partition and heal change no rate, so they do not repeat it."""
     net = networks.find_network("net")
     limits = NodeShape(uplink=Capacity(Rate.parse("5mbit")))
     net.reshape(lambda plan: plan.with_nodes({0: limits}))

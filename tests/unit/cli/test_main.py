@@ -1,4 +1,4 @@
-"""The command itself: its help, its version, its log, and a reader of its output that goes away."""
+"""The command itself: help, version, log, and a closed standard output."""
 
 import importlib
 import os

@@ -15,7 +15,7 @@ HERE, THERE = "namespaces", "containers"
 
 
 class Containers(LocalRegistry):
-    """Networks as a Docker daemon lists them; ``refuses`` is its answer where it gives none."""
+    """The networks that a Docker daemon lists; ``refuses`` is its error instead."""
 
     refuses = None
     stacks = ()

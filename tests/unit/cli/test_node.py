@@ -1,4 +1,4 @@
-"""``harness node`` and ``harness trunk``: limits that edges share, as the command line shows and changes them."""
+"""``harness node`` and ``harness trunk``: they show and change capacities that edges share."""
 
 import json
 from dataclasses import replace

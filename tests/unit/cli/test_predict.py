@@ -1,4 +1,4 @@
-"""`harness predict` on a screen, for programs, and what it refuses."""
+"""`harness predict`: its tables, its JSON, and what it refuses."""
 
 import json
 

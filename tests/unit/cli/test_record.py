@@ -1,4 +1,4 @@
-"""The folder that ``harness run --record`` makes, and what is said where there is none."""
+"""The folder that ``harness run --record`` makes, and the message if it cannot."""
 
 import os
 import shutil
@@ -23,14 +23,14 @@ FINE, FAILED = LaunchOutcome(0, None, {0: 0, 1: 0}), LaunchOutcome(9, 1, {0: 143
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    """It stands still where folders are named."""
+    """A clock that stands still while folders get their names."""
     fixed = SimpleNamespace(strftime=lambda form: time.strftime(form, WHEN))
     monkeypatch.setattr(run_folder, "time", fixed)
 
 
 @pytest.fixture
 def perform(monkeypatch, tmp_path):
-    """Record a command whose launch ends so: an outcome, or an error to raise."""
+    """Record a command whose launch ends with this outcome or error."""
 
     def runner(end, command=("python", "train.py"), network=None):
         def launch(_, plan, argv, sink, *, extra_env=None, tick=None, **options):

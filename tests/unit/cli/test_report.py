@@ -1,4 +1,4 @@
-"""`harness report`: what it writes where, and what it says when it cannot."""
+"""`harness report`: the files that it writes, and its errors."""
 
 import csv
 import json
@@ -109,7 +109,7 @@ def test_flows_collectives_and_what_was_logged_are_tables_where_there_are_any(fo
 
 
 def test_link_samples_of_a_resumed_run_have_their_attempt_and_no_pause(folder, run, tmp_path):
-    """Also of an attempt that did no step: its samples have no time of training."""
+    """Also for an attempt without a step, whose samples have no time of training."""
     path = folder / "wan.ring.ddp.seed0"
     samples = [json.loads(line) for line in (path / "links.jsonl").read_text().splitlines()][:3]
     later = [

@@ -1,4 +1,4 @@
-"""How ``harness run`` ends where taking the network down fails: the job's own result is not lost."""
+"""``harness run`` keeps the job's result if it cannot remove the network."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ FAILED, FINE = LaunchOutcome(9, 1, {0: 143, 1: 9}), LaunchOutcome(0, None, {0: 0
 
 @pytest.fixture
 def run(monkeypatch):
-    """Run a command on a network that does not go, with this outcome or error of the job."""
+    """Run a command with this outcome or error of the job, on a network that cannot be removed."""
 
     def down():
         raise HarnessError("it has active endpoints")
@@ -80,7 +80,7 @@ def without_rank_0(tmp_path):
 
 @pytest.mark.parametrize("option", [["--elastic", "10"], ["--elastic=10"]])
 def test_the_elastic_trainer_is_refused_where_a_scenario_kills_rank_0(harness, without_rank_0, option):
-    """Its store is there: no rank could form a new group."""
+    """Rank 0 has its store, without which no rank can form a new group."""
     done = harness("run", *without_rank_0, "python", "-m", "harness.training.train", *option, code=2)
     assert "with --elastic neither; have the scenario kill others" in done.stderr
 

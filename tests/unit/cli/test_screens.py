@@ -1,4 +1,4 @@
-"""What people see: 80 columns cut and break nothing that must be copied; piped output is plain columns; help."""
+"""Output for people: 80 columns never cut what must be copied, piped output has plain columns, and help."""
 
 import re
 
@@ -25,7 +25,7 @@ TABLES = {
     "experiment run examples/strategies.yaml --dry-run": ["mobile.ring.diloco-H=10.seed0"],
 }
 TIMED = "experiment"
-"""What a verb of this one says was measured, so it differs from call to call."""
+"""The output of this verb has measured values, which differ from call to call."""
 QUANTITY = re.compile(r"[\d.]+ (?:[kMG]?bit/s|[mµ]?s|%)")
 
 

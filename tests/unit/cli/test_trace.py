@@ -1,4 +1,4 @@
-"""`harness trace`: what it writes where, and what it says when it cannot."""
+"""`harness trace`: the file that it writes, and its errors."""
 
 import gzip
 import importlib.util

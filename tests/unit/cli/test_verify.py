@@ -1,4 +1,4 @@
-"""Why ``harness verify`` ends with 1: one line for each reason."""
+"""``harness verify`` prints a line for each reason to exit with 1."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a run goes on from: whole files, few of them, and none of an attempt that counts no more."""
+"""Checkpoints: whole files, few of them, and none of an earlier attempt."""
 
 import importlib.util
 
@@ -75,7 +75,7 @@ def test_who_is_ahead_keeps_the_first_two_until_the_others_come_by(states, tmp_p
 
 
 def test_states_of_an_attempt_that_counts_no_more_are_removed_and_never_what_was_just_saved(states, tmp_path):
-    """A run that begins anew, or goes on from further back, for the others had saved less."""
+    """A run that starts again, or continues from an earlier step because others had saved less."""
     for step in (40, 50, 60):
         states(0).save(step, {})
     states(0).save(10, {})

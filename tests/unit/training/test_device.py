@@ -1,4 +1,4 @@
-"""Where a rank computes, on machines with and without a GPU: torch.cuda is asked, never assumed."""
+"""The device of a rank, on machines with and without a GPU."""
 
 import os
 
@@ -85,7 +85,7 @@ def test_ranks_share_the_gpus_in_turn(monkeypatch):
 
 
 def test_what_a_gpu_still_computes_is_not_waiting():
-    """The clock starts after the GPU has caught up, and stops when what came in is on it."""
+    """The clock starts when the GPU has done its work, and stops when received data is on it."""
     called = []
     clock = CommClock(lambda: called.append("settled"))
     with clock.waiting():

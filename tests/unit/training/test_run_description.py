@@ -1,4 +1,4 @@
-"""run.json and end.json of a run that no experiment has started."""
+"""run.json and end.json of a run outside an experiment."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""When a state is saved: where nothing is under way that later steps would hide; and how training ends."""
+"""When states are saved: not while communication is under way that later steps overlap; and how training ends."""
 
 import importlib.util
 import weakref
@@ -13,14 +13,14 @@ pytestmark = [
 
 
 class Quiet:
-    """Does nothing, whatever it is asked."""
+    """Does nothing in any method."""
 
     def __getattr__(self, name):
         return lambda *_, **__: {}
 
 
 class Saved(Quiet):
-    """Remembers the steps of which a state was saved."""
+    """Remembers the steps that were saved."""
 
     def __init__(self):
         self.steps = []
@@ -30,7 +30,7 @@ class Saved(Quiet):
 
 
 def saved(every, busy, steps):
-    """The steps of which a state is saved, for a strategy that is busy after these."""
+    """The steps that are saved, for a strategy that is busy after these steps."""
     from harness.training.options import Schedule
     from harness.training.train_loop import Training
 

@@ -1,4 +1,4 @@
-"""What the entries of torch's recorder mean, and what they sum up to."""
+"""Entries of torch's recorder become calls and sums."""
 
 import json
 

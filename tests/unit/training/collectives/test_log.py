@@ -1,4 +1,4 @@
-"""How often collectives are read, and what is written of them."""
+"""How often collectives are read, and which lines are written."""
 
 import json
 import pickle
@@ -33,7 +33,7 @@ def test_reading_takes_a_hundredth_of_the_time_at_most():
 
 @pytest.fixture
 def recorded(monkeypatch):
-    """What torch's recorder holds; a clock that stands still until it is set."""
+    """A fake of torch's recorder, and a clock that stands still until it is set."""
     torch = pytest.importorskip("torch._C._distributed_c10d")
 
     class Recorded:

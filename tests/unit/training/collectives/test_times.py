@@ -1,4 +1,4 @@
-"""When calls were complete, by what the profiler has seen."""
+"""The times at which calls were complete, by the profiler's spans."""
 
 import json
 import math

@@ -9,7 +9,7 @@ from harness.training.collectives.watch import MainThread
 
 
 def from_a_thread(work):
-    """Its answer or error, while the main thread runs Python."""
+    """The result or error of a call, while the main thread runs Python."""
     main, answers = MainThread(), []
 
     def ask():

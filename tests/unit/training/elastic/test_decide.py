@@ -1,4 +1,4 @@
-"""Who is in the next group, and how long rank 0 waits."""
+"""The members of the next group, and how long rank 0 waits."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What cannot be elastic is refused."""
+"""Jobs that cannot be elastic are refused."""
 
 import pytest
 

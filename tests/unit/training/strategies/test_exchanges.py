@@ -1,4 +1,4 @@
-"""What is predicted that a strategy sends, against what the strategy says of itself."""
+"""The predicted exchanges of a strategy have the bytes that the strategy states."""
 
 import pytest
 
@@ -25,7 +25,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def group():
-    """A process group of this process alone, which strategies need to be made."""
+    """A process group of this process alone, which strategies need."""
     import torch.distributed as dist
 
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)

@@ -1,4 +1,4 @@
-"""Numbers as a few bits."""
+"""Numbers in few bits."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who has which examples, and in which order batches take them."""
+"""Which rank has which examples, and their order in batches."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is learned: shapes, determinism, and that nobody learns from what is held out."""
+"""Tasks: shapes, determinism, and no training on held-out data."""
 
 import dataclasses
 import importlib.util
@@ -82,7 +82,7 @@ def test_evaluation_is_the_same_on_all_ranks_and_changes_nothing(options):
 
 
 def test_digits_nobody_learns_from_what_is_held_out():
-    """By examples, not by pixels: 1797 digits have equal ones among them."""
+    """Compare indices, not pixels: some of the 1797 digits are equal."""
     from harness.training.tasks.images import load_digits
 
     images = load_digits()
@@ -109,7 +109,7 @@ def test_digits_ranks_say_what_they_have():
 
 @pytest.mark.parametrize("shards", ["iid", "dirichlet:0.3"])
 def test_text_nobody_learns_from_what_is_held_out(text, shards):
-    """The last tenth, whose characters stand nowhere else here."""
+    """The last tenth has characters that occur nowhere else."""
     from pathlib import Path
 
     alphabet = sorted({*TEXT, *"0123456789"})
