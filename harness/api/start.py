@@ -21,7 +21,7 @@ from harness.networks.network import Network
 from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 from harness.scenario.scenario_name import scenario_path
-from harness.scenario.step_file import JobSteps
+from harness.scenario.step_file import JobSteps, make_local_steps
 
 if TYPE_CHECKING:
     from harness.api.record import NetworkRecord
@@ -186,8 +186,7 @@ def _steps(network: Network, beside: Accompaniment | None) -> JobSteps | None:
         return beside.steps
     if network.backend.name == DOCKER:
         return None
-    path = LocalRegistry().make_steps(network.name)
-    return JobSteps(path, str(path))
+    return make_local_steps(network.name)
 
 
 def _beside_others(

@@ -1,4 +1,4 @@
-"""The traffic of ``verify`` in the counters of links, so that it can be told from the traffic of jobs.
+"""The traffic of ``verify`` in the counters of links, so that the traffic of jobs can be counted without it.
 
 Resetting an engine's counters would drop queued packets. So a file beside the network's registration keeps what
 ``verify`` added to them.

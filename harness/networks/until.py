@@ -8,7 +8,7 @@ from harness.errors import InputError, quoted
 from harness.model.units import is_whole_number
 
 Until = int | Literal["all", "first"]
-"""The rank that ends a job by exit code 0, or which of them. A failure ends the job in any case."""
+"""The rank whose exit code 0 ends the job, or ``all`` or ``first``. It says nothing about failures."""
 ALL: Final[Literal["all"]] = "all"
 FIRST: Final[Literal["first"]] = "first"
 

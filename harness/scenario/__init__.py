@@ -1,1 +1,1 @@
-"""A network that changes while jobs run: what happens when, from a file, and who makes it happen."""
+"""Scenarios: files of timed events that change a network while jobs run, and the player that makes the changes."""

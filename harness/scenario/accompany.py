@@ -15,7 +15,7 @@ from harness.networks.placement import Placement
 from harness.networks.registry import LocalRegistry
 from harness.scenario.process import ScenarioProcess
 from harness.scenario.scenario_file import load_scenario
-from harness.scenario.step_file import JobSteps
+from harness.scenario.step_file import JobSteps, make_local_steps
 
 STEPS_IN_CONTAINER: Final = "/run/harness-steps"
 """The step file as ranks in containers see it: one file of this machine, mounted in all of them."""
@@ -59,14 +59,6 @@ class Accompaniment:
         path.chmod(0o666)  # ranks are another user; they do not see the folder of the file
         return path
 
-    @property
-    def steps_made(self) -> JobSteps:
-        """The step file, made now where there is none; the network must be up."""
-        if self.steps is not None:
-            return self.steps
-        path = LocalRegistry().make_steps(self.network)
-        return JobSteps(path, str(path))
-
     @contextmanager
     def playing(self, tell: Callable[[str], None] | None = None) -> Iterator[dict[str, Any]]:
         """Play from when the job has started until the end of the block; the network must be up.
@@ -80,7 +72,7 @@ class Accompaniment:
         Raises:
             HarnessError: the player cannot start.
         """
-        steps = self.steps_made
+        steps = self.steps or make_local_steps(self.network)
         try:
             with ScenarioProcess(self.network, self.file, steps.path, tell) as player:
                 yield {"begun": player.begin, "extra_env": {STEP_FILE: steps.of_ranks}}

@@ -58,7 +58,7 @@ class Attendance:
         return new
 
     def perform(self, dues: Iterable[Due], now: float) -> None:
-        """Write who is away, then kill, pause and bring back nodes.
+        """Write which nodes are away, then kill, pause and bring back nodes.
 
         Args:
             dues: of kinds away and back.

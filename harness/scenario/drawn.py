@@ -58,9 +58,9 @@ class Drawn:
     """It has no end."""
 
     def steps(self) -> Iterator[Step]:
-        told, made = _Streams(self), _Streams(self)  # a step's text is read before the step before it is made
+        texts, made = _Streams(self), _Streams(self)  # the player reads a step's text before it makes the step before
         for index in count():
-            values, words = partial(made.at, index), self.words(partial(told.at, index))
+            values, words = partial(made.at, index), self.words(partial(texts.at, index))
             yield index * self.step, partial(self._edit, values), f"{self.text}: {words}" if words else self.text
 
     def _edit(self, values: Values, plan: NetworkPlan) -> NetworkPlan:
@@ -119,12 +119,12 @@ def edges_change(edges: str, *, one_way: bool) -> tuple[Change, Callable[[Values
         return plan.changed(made)
 
     def words(values: Values) -> str:
-        return ", ".join(_told(way, values(edges, way)) for way in ways) if edges != "all" and "," not in edges else ""
+        return ", ".join(_text(way, values(edges, way)) for way in ways) if edges != "all" and "," not in edges else ""
 
     return change, words
 
 
-def _told(way: Way, sample: Sample) -> str:
+def _text(way: Way, sample: Sample) -> str:
     loss = f" loss {sample.exact_loss}" if sample.exact_loss else ""
     return f"{way} {format_rate(sample.exact_rate)} {format_time(sample.exact_delay)}{loss}"
 

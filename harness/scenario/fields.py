@@ -69,6 +69,13 @@ def yes(values: Mapping[str, Entry], key: str) -> bool:
     return values[key].word in ("true", "yes")
 
 
+def refuse(values: Mapping[str, Entry], keys: tuple[str, ...], what: str) -> None:
+    """Raise InputError where one of these keys is there: it does not go with ``what``."""
+    for key in keys:
+        if key in values:
+            raise values[key].fault(f"{key} does not go with {what}")
+
+
 def texts_of(values: Mapping[str, Entry], keys: tuple[str, ...]) -> dict[str, str]:
     """The texts of these keys, without those that are missing."""
     return {key: values[key].word for key in keys if key in values}

@@ -70,7 +70,7 @@ def _absences(zero: float, away: Sequence[Json]) -> Iterator[tuple[float, str]]:
 def _without_cuts(changes: Iterable[Json], away: Sequence[Json]) -> list[Json]:
     """The changes without links that go down or up because a node is cut off: that becomes a ``cut`` event.
 
-    The player writes who is cut off just before it changes the links.
+    The player writes which node is cut off just before it changes the links.
     """
     left = list(changes)
     for line in away:

@@ -196,10 +196,10 @@ def _checked() -> NetworkScenario:
     return script
 
 
-def _play(script: NetworkScenario, told: Mapping[str, Any]) -> None:
+def _play(script: NetworkScenario, order: Mapping[str, Any]) -> None:
     """Play the scenario. Rank 0 logs its changes and the events that have not happened; each rank logs late changes."""
-    rank, start = int(told["rank"]), told["start"]
-    folder, steps = told["folder"] and Path(told["folder"]), told["steps"] and Path(told["steps"])
+    rank, start = int(order["rank"]), order["start"]
+    folder, steps = order["folder"] and Path(order["folder"]), order["steps"] and Path(order["steps"])
     network = OwnNetwork(rank, float(start["epoch"]), folder or None)
 
     late: list[Played] = []

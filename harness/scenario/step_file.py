@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.networks.registry import LocalRegistry
+
 
 @dataclass(frozen=True)
 class JobSteps:
@@ -17,6 +19,12 @@ class JobSteps:
 
     path: Path
     of_ranks: str
+
+
+def make_local_steps(network: str) -> JobSteps:
+    """Make an empty step file for a network that is up, and whose nodes see this machine's files."""
+    path = LocalRegistry().make_steps(network)
+    return JobSteps(path, str(path))
 
 
 class StepFile:

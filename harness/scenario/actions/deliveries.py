@@ -16,7 +16,7 @@ from harness.model.plan_edit import parse_pairs
 from harness.model.units import Time
 from harness.model.yaml_file import Entry, read_text
 from harness.scenario.deliveries import DeliveryAction, Served
-from harness.scenario.fields import duration, edge_of, factor, located, yes
+from harness.scenario.fields import duration, edge_of, factor, located, refuse, yes
 
 Values = Mapping[str, Entry]
 KEYS: Final = ("up", "down", "format")
@@ -55,8 +55,7 @@ def read_event(place: Entry, values: Values, folder: Path) -> DeliveryAction:
         delivery = _played(values, values["file"], folder)
         part = Served(delivery, lambda plan: parse_pairs(edge, plan, one_way=one_way))
         return DeliveryAction(f"trace {edge} {delivery}", (part,))
-    if "one_way" in values:
-        raise values["one_way"].fault("one_way does not go with up and down: give one of these")
+    refuse(values, ("one_way",), "up and down: give one of these")
     if edge == "all":
         raise values["edge"].fault("up is from A to B: write edges as A-B, several as A-B,C-D")
     parts = [Served(_played(values, values[way], folder), _pairs(edge, way)) for way in ways]

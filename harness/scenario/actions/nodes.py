@@ -15,7 +15,7 @@ from harness.networks.away import CAUSES, Cause
 from harness.scenario.absence import Absence, AwayAction, Chosen
 from harness.scenario.action import Action
 from harness.scenario.availability_file import read_availability
-from harness.scenario.fields import ActionReader, factor, located, yes
+from harness.scenario.fields import ActionReader, factor, located, refuse, yes
 from harness.scenario.models import spot_preemption
 
 
@@ -74,9 +74,7 @@ def _availability(place: Entry, folder: Path, seed: int) -> Action:
     if ("file" in values) == ("model" in values):
         raise place.fault(f"give file: a CSV file with time_s,event,node, or model: {spot_preemption.NAME}")
     kind, unfit = ("file", ("seed", "speed")) if "file" in values else ("model", ("loop",))
-    for key in unfit:
-        if key in values:
-            raise values[key].fault(f"{key} does not go with {kind}")
+    refuse(values, unfit, kind)
     word = values["by"].word if "by" in values else "kill"
     cause = next((one for one in CAUSES if one == word), None)
     if cause is None:

@@ -13,7 +13,7 @@ from harness.model.yaml_file import Entry
 from harness.scenario.action import Action, PlanEdit, Series
 from harness.scenario.actions import deliveries
 from harness.scenario.drawn import Drawn, edges_change, nodes_change
-from harness.scenario.fields import ActionReader, duration, edge_of, factor, located, yes
+from harness.scenario.fields import ActionReader, duration, edge_of, factor, located, refuse, yes
 from harness.scenario.models.catalogue import find_model
 from harness.scenario.points import Points, begun_later, scaled
 from harness.scenario.trace_file import read_trace
@@ -35,9 +35,7 @@ def _trace(place: Entry, folder: Path, seed: int) -> Action:
     if recorded == ("model" in values):
         raise place.fault("give file: a CSV file or a packet-delivery trace, or model: see harness scenarios")
     kind, unfit = ("file", _OF_MODELS) if recorded else ("model", _OF_FILES)
-    for key in unfit:
-        if key in values:
-            raise values[key].fault(f"{key} does not go with {kind}")
+    refuse(values, unfit, kind)
     if recorded and deliveries.follows_delivery(values, folder):
         return deliveries.read_event(place, values, folder)
     where = _where(place, values)
@@ -50,9 +48,7 @@ def _where(place: Entry, values: Values) -> str:
         if "side" in values:
             raise values["side"].fault("side is a node's: give node, or leave it out")
         return edge_of(place, values)
-    for key in ("edge", "one_way"):
-        if key in values:
-            raise values[key].fault(f"{key} does not go with node: give one of them")
+    refuse(values, ("edge", "one_way"), "node: give one of them")
     side = values["side"].word if "side" in values else ""
     if side not in SIDES and (side or "file" in values):
         raise values.get("side", place).fault(f"give side: {' or '.join(SIDES)}")
