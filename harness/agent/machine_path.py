@@ -55,7 +55,7 @@ async def _exchanges(where: tuple[str, int]) -> list[Exchange]:
     found = []
     async with _conversation(where) as (reader, writer):
         for _ in range(PINGS):
-            sent, began = time.time(), time.monotonic()
+            began, sent = time.monotonic(), time.time()  # this order: a stall in between adds to the trip
             answer = await _asked(reader, writer, {"do": "time"})
             arrived = sent + time.monotonic() - began  # right even if our clock is set meanwhile
             found.append(Exchange(sent, float(answer["received"]), float(answer["answered"]), arrived))

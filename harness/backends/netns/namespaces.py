@@ -113,13 +113,16 @@ class Keeper:
             host.restore_open_files()
 
         with contextlib.ExitStack() as stack:
-            if not os.path.exists(f"/proc/{self.pid}/{first}/pid") and self.alive:
+            try:
+                for path, kind in kinds:
+                    fds.append((self.open(path), kind))
+                    stack.callback(os.close, fds[-1][0])
+            except NetworkStateError:
+                if not self.alive:
+                    raise
                 raise NetworkStateError(
                     f"the first process of node {rank} was killed, and all that ran there; 'harness down' and 'up'"
-                )
-            for path, kind in kinds:
-                fds.append((self.open(path), kind))
-                stack.callback(os.close, fds[-1][0])
+                ) from None
             yield enter
 
 

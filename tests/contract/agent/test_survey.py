@@ -100,6 +100,26 @@ def test_a_clock_that_is_set_back_meanwhile_makes_no_clock_wrong(monkeypatch):
     assert path.rtt > 0
 
 
+def test_a_machine_that_stalls_while_it_reads_its_clock_makes_no_clock_wrong(monkeypatch):
+    """The trip must not seem shorter than it was: half of it is the uncertainty."""
+    real = time.time
+
+    def stall():
+        read = real()
+        time.sleep(0.003)
+        return read
+
+    monkeypatch.setattr(machine_path.time, "time", stall)
+
+    async def scene():
+        async with agent(1, "b"):
+            monkeypatch.setattr(survey, "time", types.SimpleNamespace(time=real))
+            return await measure_path("127.0.0.1", ("127.0.0.2", PORT), MTU)
+
+    path = asyncio.run(scene())
+    assert abs(path.ahead) <= path.uncertainty < 0.1
+
+
 def test_an_agent_that_is_away_is_asked_again_a_minute_later(monkeypatch):
     monkeypatch.setattr(survey, "EVERY_SECONDS", 0.05)
 
